@@ -1,0 +1,1 @@
+"""Models for thale: synthesis, training, evaluation, archives and the TorchServe handlers."""

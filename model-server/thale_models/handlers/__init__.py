@@ -1,0 +1,1 @@
+"""TorchServe handlers: plain classes that import nothing of TorchServe."""

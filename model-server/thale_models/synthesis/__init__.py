@@ -1,0 +1,1 @@
+"""Procedural seedling plates whose truth is exact."""

@@ -1,0 +1,89 @@
+"""Pixels to the net's input, in training and in serving alike: there is no second way in.
+
+An image is resampled to the model's training scale (`resample`), its local background is measured once over the whole
+picture (`Background.of`), and each tile is normalised against that background (`normalise`). Because the background
+belongs to the picture and not to the tile, two overlapping tiles see the same numbers where they overlap.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from thale.contract import Normalisation
+from thale.geometry import Frame, Window
+
+_BACKGROUND_SAMPLES_PER_SIGMA = 4
+
+
+def frame_for(box_xyxy: tuple[int, int, int, int], source_mm_per_px: float, training_mm_per_px: float) -> Frame:
+    """Return the frame in which a model sees a box of the source image.
+
+    Where the scale of the source is unknown (NaN), its pixels are taken as they are.
+    """
+    factor = source_mm_per_px / training_mm_per_px if np.isfinite(source_mm_per_px) else 1.0
+    return Frame.around(box_xyxy, factor)
+
+
+def resample(image_HW3: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
+    """Return the frame's pixels, uint8 HW3: averaged when shrinking, bicubic when growing."""
+    box = (frame.x0, frame.y0, frame.x0 + frame.source_width, frame.y0 + frame.source_height)
+    picture = Image.fromarray(image_HW3)
+    if (frame.width, frame.height) == (frame.source_width, frame.source_height):
+        return np.asarray(picture.crop(box))
+    return np.asarray(picture.resize((frame.width, frame.height), Image.Resampling.BICUBIC, box=box))
+
+
+@dataclass(frozen=True)
+class Background:
+    """The slowly varying light of a picture: a Gaussian mean kept at low resolution.
+
+    `mean_hw3` is float32; one of its pixels covers `reduction` x `reduction` pixels of the picture.
+    """
+
+    mean_hw3: NDArray[np.float32]
+    reduction: int
+
+    @classmethod
+    def of(cls, pixels_HW3: NDArray[np.uint8], sigma_px: float) -> "Background":
+        """Measure the background of a picture with a Gaussian of `sigma_px` picture pixels."""
+        reduction = max(1, int(sigma_px / _BACKGROUND_SAMPLES_PER_SIGMA))
+        small = np.asarray(Image.fromarray(pixels_HW3).reduce(reduction), np.float32)
+        sigma = sigma_px / reduction
+        return cls(cast(NDArray[np.float32], gaussian_filter(small, (sigma, sigma, 0), mode="nearest")), reduction)
+
+    def window(self, window: Window) -> NDArray[np.float32]:
+        """Return the background of a window, float32 HW3, interpolated between the low-resolution samples."""
+        rows, cols = (self._positions(part, axis) for axis, part in enumerate(window))
+        top, left = int(rows[0]), int(cols[0])
+        patch = self.mean_hw3[top : int(rows[-1]) + 2, left : int(cols[-1]) + 2]
+        return _bilinear(patch, rows - top, cols - left)
+
+    def _positions(self, part: slice, axis: int) -> NDArray[np.float32]:
+        centres = (np.arange(part.start, part.stop, dtype=np.float32) + 0.5) / self.reduction - 0.5
+        return np.clip(centres, 0, self.mean_hw3.shape[axis] - 1)
+
+
+def _bilinear(
+    patch_hw3: NDArray[np.float32], rows: NDArray[np.float32], cols: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    def blend(samples: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
+        below = at.astype(int)
+        above = np.minimum(below + 1, len(samples) - 1)
+        share = (at - below).reshape(-1, 1, 1)
+        return cast(NDArray[np.float32], samples[below] * (1 - share) + samples[above] * share)
+
+    columns_blended = blend(patch_hw3.transpose(1, 0, 2), cols).transpose(1, 0, 2)
+    return blend(columns_blended, rows)
+
+
+def normalise(
+    tile_HW3: NDArray[np.uint8], background_HW3: NDArray[np.float32], normalisation: Normalisation
+) -> NDArray[np.float32]:
+    """Return the net's input for one tile, float32 3HW: contrast against the local background, clipped."""
+    contrast = (tile_HW3.astype(np.float32) - background_HW3) / np.float32(normalisation.contrast)
+    np.clip(contrast, -normalisation.clip, normalisation.clip, out=contrast)
+    return np.ascontiguousarray(contrast.transpose(2, 0, 1))

@@ -1,0 +1,1 @@
+"""thale: traits in millimetres from plant photographs, by versioned models."""

@@ -1,0 +1,105 @@
+"""What a model's worker answers, and how it is written on the wire.
+
+A segmentation answer is a NumPy `.npz` without pickles: `probabilities` (uint8, classes x height x width, 255 is
+certain, background left out) and `meta` (JSON). A landmarks answer is JSON. Any client that reads NumPy or JSON can
+read them.
+"""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from thale.contract import Calibration, Landmark, ModelRef, Record
+from thale.errors import ModelFailedError
+from thale.geometry import Frame
+
+SEGMENTATION_MEDIA_TYPE = "application/x-npz"
+LANDMARKS_MEDIA_TYPE = "application/json"
+
+
+class SegmentationMeta(Record):
+    """Everything of a segmentation answer but its pixels."""
+
+    model: ModelRef
+    classes: tuple[str, ...]
+    frame: Frame
+    calibration: Calibration
+    seconds: dict[str, float] = {}
+
+
+class LandmarksAnswer(Record):
+    """The landmarks of one image, in source pixels."""
+
+    model: ModelRef
+    landmarks: tuple[Landmark, ...]
+    calibration: Calibration
+    seconds: dict[str, float] = {}
+
+
+@dataclass(frozen=True)
+class SegmentationAnswer:
+    """Probability maps of one image.
+
+    `probabilities_CHW` is uint8, one plane for each class but the background (`meta.classes[1:]`), in pixels of
+    `meta.frame`.
+    """
+
+    meta: SegmentationMeta
+    probabilities_CHW: NDArray[np.uint8]
+
+    def plane(self, name: str) -> NDArray[np.uint8]:
+        """Return one class's probabilities; all zero where the model does not know the class."""
+        foreground = self.meta.classes[1:]
+        if name not in foreground:
+            return np.zeros((self.meta.frame.height, self.meta.frame.width), np.uint8)
+        return cast(NDArray[np.uint8], self.probabilities_CHW[foreground.index(name)])
+
+    def to_bytes(self) -> bytes:
+        """Return the answer as a compressed `.npz`."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, array in (
+                ("probabilities", self.probabilities_CHW),
+                ("meta", np.frombuffer(self.meta.model_dump_json().encode(), np.uint8)),
+            ):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "SegmentationAnswer":
+        """Read an answer.
+
+        Raises:
+            ModelFailedError: If the bytes are no segmentation answer, or their parts do not fit together.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                probabilities, meta_bytes = arrays["probabilities"], arrays["meta"].tobytes()
+            meta = SegmentationMeta.model_validate_json(meta_bytes)
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile, ValidationError) as error:
+            raise ModelFailedError(f"the model's answer is no segmentation: {error}") from error
+        expected = (len(meta.classes) - 1, meta.frame.height, meta.frame.width)
+        if probabilities.dtype != np.uint8 or probabilities.shape != expected:
+            raise ModelFailedError(
+                f"the model answered {probabilities.dtype} {probabilities.shape}, its card promises uint8 {expected}"
+            )
+        return cls(meta, probabilities)
+
+
+def read_landmarks(data: bytes) -> LandmarksAnswer:
+    """Read a landmarks answer.
+
+    Raises:
+        ModelFailedError: If the bytes are no landmarks answer.
+    """
+    try:
+        return LandmarksAnswer.model_validate(json.loads(data))
+    except (ValueError, ValidationError) as error:
+        raise ModelFailedError(f"the model's answer holds no landmarks: {error}") from error

@@ -1,0 +1,248 @@
+"""Every type that crosses a process or file boundary, once.
+
+Coordinates are pixels of the source image after its EXIF orientation is applied: x to the right, y down, the centre
+of the first pixel at (0, 0). Lengths carry their unit in the name of the trait's row, never by convention alone.
+A number that cannot be known is NaN in Python and null in JSON.
+"""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""A float whose NaN is written as null and read back as NaN."""
+
+Task = Literal["segmentation", "landmarks"]
+ScaleSource = Literal["given", "plate_edge", "none"]
+OrganKind = Literal["root", "shoot", "seed"]
+LandmarkKind = Literal["root_base", "primary_tip", "lateral_tip", "leaf_tip"]
+Level = Literal["plant", "plate"]
+
+
+class Record(BaseModel):
+    """Immutable, strict about unknown fields, NaN as null in JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null", protected_namespaces=())
+
+
+class Point(Record):
+    """A place in the source image, in pixels."""
+
+    x: float
+    y: float
+
+
+class Flag(Record):
+    """Something the reader must know about a number: a stable code, a sentence, and the place if it has one."""
+
+    code: str
+    message: str
+    at: Point | None = None
+
+
+class ImageFacts(Record):
+    """What the image's header says, before any pixel is decoded. Width and height are after EXIF orientation."""
+
+    width: int
+    height: int
+    format: Literal["JPEG", "PNG", "TIFF"]
+    mode: str
+    bits: int
+    pages: int = 1
+    exif_orientation: int = 1
+    size_bytes: int
+    sha256: str
+    name: str | None = None
+
+
+class Scale(Record):
+    """Millimetres per source pixel, and where that came from. NaN with source 'none'."""
+
+    mm_per_px: Number
+    source: ScaleSource
+    plate_width_mm: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether lengths can be given in millimetres."""
+        return self.source != "none"
+
+
+class Plate(Record):
+    """The plate found in the image: its four outer corners (top left, top right, bottom right, bottom left)."""
+
+    corners: tuple[Point, Point, Point, Point]
+    tilt_deg: float
+    confidence: float = Field(ge=0, le=1)
+
+
+class Calibration(Record):
+    """The scale of an image, the plate it was read from, and what to know about both."""
+
+    scale: Scale
+    plate: Plate | None = None
+    flags: tuple[Flag, ...] = ()
+
+
+class ModelRef(Record):
+    """Which model answered: enough to find the very bytes again."""
+
+    name: str
+    version: str
+    digest: str
+    engine: str = ""
+
+
+class Landmark(Record):
+    """One landmark with the model's score, 0 to 1."""
+
+    kind: LandmarkKind
+    x: float
+    y: float
+    score: float = Field(ge=0, le=1)
+
+
+class Organ(Record):
+    """One organ of one plant. Polygons are COCO's: flat x, y lists in source pixels."""
+
+    kind: OrganKind
+    ontology_id: str
+    area_px: float
+    area_mm2: Number
+    confidence: float = Field(ge=0, le=1)
+    polygons: tuple[tuple[float, ...], ...] = ()
+
+
+class Root(Record):
+    """One root as a polyline from its origin to its tip. Order 1 is the primary root, 2 a lateral of it, and so on."""
+
+    id: str
+    order: int = Field(ge=1)
+    parent: str | None = None
+    points: tuple[tuple[float, float], ...]
+    length_px: float
+    confidence: float = Field(ge=0, le=1)
+    flags: tuple[Flag, ...] = ()
+
+
+class TraitValue(Record):
+    """One measured trait. `ontology_id` is the nearest term; what exactly was measured stands in the TRAITS table."""
+
+    trait: str
+    value: Number
+    unit: str
+    ontology_id: str | None
+    quality: Literal["ok", "uncertain", "unknown"] = "ok"
+    flags: tuple[Flag, ...] = ()
+
+
+class Plant(Record):
+    """One plant, numbered from 1 by its place from left to right."""
+
+    id: int = Field(ge=1)
+    organs: tuple[Organ, ...]
+    landmarks: tuple[Landmark, ...]
+    roots: tuple[Root, ...]
+    traits: tuple[TraitValue, ...] = ()
+    flags: tuple[Flag, ...] = ()
+
+
+class Provenance(Record):
+    """What made these numbers, so that they can be made again."""
+
+    models: tuple[ModelRef, ...]
+    config_digest: str
+    package_version: str
+    created: str
+
+
+class Timings(Record):
+    """Seconds spent, as the facade saw them."""
+
+    segment_s: float
+    landmarks_s: float
+    plants_s: float
+    total_s: float
+
+
+class Phenotype(Record):
+    """The answer of /v1/phenotype."""
+
+    image: ImageFacts
+    scale: Scale
+    plate: Plate | None
+    plants: tuple[Plant, ...]
+    traits: tuple[TraitValue, ...]
+    flags: tuple[Flag, ...]
+    provenance: Provenance
+    timings: Timings
+
+
+class Normalisation(Record):
+    """How pixels become the net's input: (grey level - local background) / contrast, clipped.
+
+    The local background is a Gaussian mean with a standard deviation of `background_mm` millimetres.
+    """
+
+    background_mm: float = Field(gt=0)
+    contrast: float = Field(gt=0)
+    clip: float = Field(gt=0)
+
+
+class Card(Record):
+    """The model card: what a model answers, how it was made, and how good it is. A model is data; this describes it."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    task: Task
+    classes: tuple[str, ...]
+    """Segmentation: background first. Landmarks: one kind for each heatmap."""
+    mm_per_px: float = Field(gt=0)
+    """Training scale: an image is resampled to this before the net sees it."""
+    normalisation: Normalisation
+    net: str
+    net_options: dict[str, int | float | str] = {}
+    tile_px: int
+    overlap_px: int
+    data: str
+    licence: str
+    recipe: str
+    seed: int
+    parameters: int
+    weights_sha256: str
+    metrics: dict[str, Number] = {}
+    references: dict[str, tuple[float, ...]] = {}
+    """Reference distributions of what the model says on its validation data: quantiles 0, 5, … 100 % by signal."""
+    limits: str = ""
+    """What the model is not good at, in words."""
+
+
+class ModelVersion(Record):
+    """One served version of a model, as /v1/models tells it."""
+
+    version: str
+    state: Literal["ready", "loading", "unavailable"]
+    default: bool
+    traffic_percent: float
+    digest: str
+    card: Card
+
+
+class ModelInfo(Record):
+    """One model with its versions."""
+
+    name: str
+    task: Task
+    versions: tuple[ModelVersion, ...]
+
+
+class Problem(BaseModel):
+    """An error by RFC 9457. `type` is stable; clients may switch on it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    request_id: str | None = None

@@ -1,0 +1,127 @@
+"""Every error that thale raises on purpose. None of them knows HTTP: see facade/status_codes.py.
+
+ThaleError
+├── ImageError                    what was sent cannot be measured
+│   ├── EmptyImageError           no bytes at all
+│   ├── UnsupportedImageError     not a JPEG, PNG or TIFF, or a kind of one that cannot be read
+│   ├── DamagedImageError         truncated or corrupt
+│   ├── ImageTooSmallError        fewer pixels than a seedling needs
+│   ├── ImageTooLargeError        more bytes or pixels than the limits allow
+│   └── MultiPageImageError       several pages and no choice among them
+├── ScaleError                    a scale that cannot be true
+├── ParameterError                a parameter that is not understood
+├── ModelError
+│   ├── UnknownModelError         no such model
+│   ├── UnknownVersionError       the model exists, the version does not
+│   ├── ModelTaskError            the model exists, but answers another question
+│   ├── ModelUnavailableError     no worker answers
+│   ├── ModelFailedError          a worker answered with a failure or with nonsense
+│   └── DeadlineExceededError     the answer would come too late
+├── ArchiveError                  a model archive or card that cannot be used
+├── AnnotationError               an annotation file that cannot be read
+└── LaptopError                   the local platform cannot start
+"""
+
+
+class ThaleError(Exception):
+    """Base of every error that thale raises on purpose. The message says what to do."""
+
+
+class ImageError(ThaleError):
+    """What was sent cannot be measured."""
+
+
+class EmptyImageError(ImageError):
+    """The body holds no bytes."""
+
+    def __init__(self) -> None:
+        super().__init__("the body is empty: send the bytes of a JPEG, PNG or TIFF image")
+
+
+class UnsupportedImageError(ImageError):
+    """The bytes are no image of a supported kind."""
+
+
+class DamagedImageError(ImageError):
+    """The image begins well and cannot be read to its end."""
+
+
+class ImageTooSmallError(ImageError):
+    """The image has fewer pixels than a seedling needs."""
+
+    def __init__(self, width: int, height: int, least: int) -> None:
+        super().__init__(f"the image is {width} x {height} px: at least {least} x {least} px are needed to see a root")
+        self.width, self.height, self.least = width, height, least
+
+
+class ImageTooLargeError(ImageError):
+    """The image has more bytes or pixels than the limits allow."""
+
+
+class MultiPageImageError(ImageError):
+    """A TIFF of several pages was sent without saying which one is meant."""
+
+    def __init__(self, pages: int) -> None:
+        super().__init__(
+            f"the TIFF has {pages} pages: say which one to measure with page=0 … page={pages - 1}, "
+            "or send one page a file"
+        )
+        self.pages = pages
+
+
+class ScaleError(ThaleError):
+    """A scale was given that no plate photograph can have."""
+
+
+class ParameterError(ThaleError):
+    """A parameter that is not understood."""
+
+
+class ModelError(ThaleError):
+    """A model cannot answer."""
+
+
+class UnknownModelError(ModelError):
+    """No model of that name is served."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"no model is called {name!r}: the models here are {', '.join(sorted(known)) or 'none'}")
+        self.name, self.known = name, known
+
+
+class UnknownVersionError(ModelError):
+    """The model is served, but not in that version."""
+
+    def __init__(self, name: str, version: str, known: list[str]) -> None:
+        super().__init__(
+            f"model {name!r} has no version {version!r}: the versions here are {', '.join(known) or 'none'}"
+        )
+        self.name, self.version, self.known = name, version, known
+
+
+class ModelTaskError(ModelError):
+    """The model answers another question than the one asked."""
+
+
+class ModelUnavailableError(ModelError):
+    """No worker of the model answers just now."""
+
+
+class ModelFailedError(ModelError):
+    """The model's worker failed, or answered what its card does not promise."""
+
+
+class DeadlineExceededError(ModelError):
+    """The deadline passed before the answer was there."""
+
+
+class ArchiveError(ThaleError):
+    """A model archive or a model card that cannot be used."""
+
+
+class AnnotationError(ThaleError):
+    """An annotation file that cannot be read."""
+
+
+class LaptopError(ThaleError):
+    """The local platform cannot start or stay up."""

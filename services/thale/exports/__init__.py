@@ -1,0 +1,1 @@
+"""A phenotype in the formats of the field."""

@@ -1,0 +1,1 @@
+"""The HTTP facade: thale's only front door."""

@@ -1,0 +1,1 @@
+"""Traits: the table of what is measured, and how."""
