@@ -1,5 +1,6 @@
 """Where a pixel of one picture lies in another: frames, and the tiles that a net sees one at a time."""
 
+import math
 from collections.abc import Iterator
 from typing import cast
 
@@ -75,8 +76,8 @@ def tiles(height: int, width: int, tile: int, overlap: int) -> Iterator[Window]:
 def _starts(length: int, tile: int, overlap: int) -> list[int]:
     if length <= tile:
         return [0]
-    count = int(np.ceil((length - overlap) / (tile - overlap)))
-    return [int(round(start)) for start in np.linspace(0, length - tile, count)]
+    count = math.ceil((length - overlap) / (tile - overlap))
+    return [round(start) for start in np.linspace(0, length - tile, count)]
 
 
 def tile_weights(height: int, width: int, overlap: int) -> NDArray[np.float32]:
