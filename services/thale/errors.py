@@ -19,6 +19,8 @@ ThaleError
 │   └── DeadlineExceededError     the answer would come too late
 ├── ArchiveError                  a model archive or card that cannot be used
 ├── AnnotationError               an annotation file that cannot be read
+├── DatasetError                  a folder of training data with something wrong in it
+├── TrainingError                 a training run that cannot start or go on
 └── LaptopError                   the local platform cannot start
 """
 
@@ -121,6 +123,20 @@ class ArchiveError(ThaleError):
 
 class AnnotationError(ThaleError):
     """An annotation file that cannot be read."""
+
+
+class DatasetError(ThaleError):
+    """A folder of training data has something wrong in it. `problems` names all of it, one line each."""
+
+    def __init__(self, folder: str, problems: list[str]) -> None:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(f"{folder} cannot be trained on, {count}:\n{listed}")
+        self.folder, self.problems = folder, problems
+
+
+class TrainingError(ThaleError):
+    """A training run cannot start or go on."""
 
 
 class LaptopError(ThaleError):
