@@ -73,7 +73,7 @@ def _bilinear(
     def blend(samples: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
         below = at.astype(int)
         above = np.minimum(below + 1, len(samples) - 1)
-        share = (at - below).reshape(-1, 1, 1)
+        share = (at - below).astype(np.float32).reshape(-1, 1, 1)
         return cast(NDArray[np.float32], samples[below] * (1 - share) + samples[above] * share)
 
     columns_blended = blend(patch_hw3.transpose(1, 0, 2), cols).transpose(1, 0, 2)
