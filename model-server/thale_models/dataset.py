@@ -1,0 +1,212 @@
+"""A folder of labelled images: manifest.csv, read and checked before any training starts.
+
+manifest.csv has the columns `image, plant, split, mask, landmarks, mm_per_px`. Paths are relative to the folder; `split`
+is train, val or test; `plant` says which plant or plate an image shows, and all images of one stay in one split, because
+a net that has seen a plant yesterday knows it today. `mm_per_px` may be empty where the scale is not known. Columns that
+a task does not need may be empty or missing.
+"""
+
+import csv
+import hashlib
+import io
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from thale.contract import Task
+from thale.errors import AnnotationError, DatasetError, ImageError
+from thale_models.annotations import Mark, read_marks, read_mask
+
+logger = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+LANDMARK_KINDS = ("root_base", "primary_tip", "lateral_tip", "leaf_tip")
+_MM_PER_PX = (0.001, 2.0)
+_LABEL_COLUMN = {"segmentation": "mask", "landmarks": "landmarks"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of the manifest, for one task."""
+
+    image: Path
+    labels: Path
+    plant: str
+    split: str
+    mm_per_px: float
+    """NaN where the scale is not known."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded sample. Exactly one of `mask_HW` and `marks` carries the labels of the task."""
+
+    image_HW3: NDArray[np.uint8]
+    mask_HW: NDArray[np.uint8] | None = None
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The samples of a checked folder that have labels for a task."""
+
+    folder: Path
+    task: Task
+    classes: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    digest: str
+    """SHA-256 of manifest.csv."""
+
+    def split(self, name: str) -> tuple[Sample, ...]:
+        """Return the samples of one split, in the manifest's order."""
+        return tuple(sample for sample in self.samples if sample.split == name)
+
+    def read(self, sample: Sample) -> Picture:
+        """Decode one sample.
+
+        Raises:
+            ImageError: If the image cannot be read.
+            AnnotationError: If its labels cannot be read or do not fit the image.
+        """
+        image_HW3 = decode(sample.image.read_bytes())
+        if self.task == "segmentation":
+            mask_HW = read_mask(sample.labels, sample.image.name, self.classes, *image_HW3.shape[:2])
+            return Picture(image_HW3, mask_HW=mask_HW)
+        marks = read_marks(sample.labels, sample.image.name, LANDMARK_KINDS)
+        height, width = image_HW3.shape[:2]
+        for mark in marks:
+            if not (-0.5 <= mark.x <= width - 0.5 and -0.5 <= mark.y <= height - 0.5):
+                raise AnnotationError(f"holds a landmark at ({mark.x:g}, {mark.y:g}), outside {width} x {height} px")
+        return Picture(image_HW3, marks=tuple(mark for mark in marks if mark.kind in self.classes))
+
+
+def decode(data: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def read_dataset(folder: Path, task: Task, classes: tuple[str, ...], needed: Iterable[str]) -> Dataset:
+    """Read and check a folder of training data: its manifest, and every file that the manifest names.
+
+    Args:
+        folder: The folder that holds manifest.csv.
+        task: Which labels are needed.
+        classes: The names of the classes, background first, or the kinds of landmark.
+        needed: The splits that must not be empty.
+
+    Raises:
+        DatasetError: If anything is wrong; it names all of it.
+    """
+    manifest = folder / "manifest.csv"
+    rows = _read_rows(manifest)
+    problems: list[str] = []
+    samples = [sample for line, row in rows if (sample := _sample(folder, line, row, task, problems))]
+    problems += _split_problems(samples, needed, _LABEL_COLUMN[task])
+    dataset = Dataset(folder, task, classes, tuple(samples), hashlib.sha256(manifest.read_bytes()).hexdigest())
+    problems += _file_problems(dataset)
+    if problems:
+        raise DatasetError(str(folder), problems)
+    return dataset
+
+
+def _read_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="", restkey="surplus")
+            missing = {"image", "plant", "split"} - set(reader.fieldnames or ())
+            if missing:
+                problem = f"manifest.csv: has no column {', '.join(sorted(missing))}"
+                raise DatasetError(str(manifest.parent), [problem])
+            return [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(str(manifest.parent), [f"manifest.csv: cannot be read: {error}"]) from error
+
+
+def _sample(folder: Path, line: int, row: dict[str, str], task: Task, problems: list[str]) -> Sample | None:
+    """Return a row's sample, or None where the row has no labels for the task or something is wrong with it."""
+    where = f"manifest.csv line {line}"
+    found: list[str] = []
+    if "surplus" in row:
+        found.append(f"{where}: has more fields than the header")
+    image = _path_inside(folder, row["image"], f"{where}: image", found)
+    if row["split"] not in SPLITS:
+        found.append(f"{where}: split is {row['split']!r}; it must be train, val or test")
+    if not row["plant"].strip():
+        found.append(f"{where}: plant is empty; it names the plant or plate that the image shows")
+    mm_per_px = _mm_per_px(row.get("mm_per_px", ""), where, found)
+    column = _LABEL_COLUMN[task]
+    labels = _path_inside(folder, row[column], f"{where}: {column}", found) if row.get(column, "").strip() else None
+    problems += found
+    if found or image is None or labels is None:
+        return None
+    return Sample(image, labels, row["plant"].strip(), row["split"], mm_per_px)
+
+
+def _path_inside(folder: Path, text: str, where: str, problems: list[str]) -> Path | None:
+    if not text.strip():
+        problems.append(f"{where} is empty")
+        return None
+    path = folder / text.strip()
+    if not path.resolve().is_relative_to(folder.resolve()):
+        problems.append(f"{where} {text!r} lies outside the folder; copy it in and give its path from there")
+        return None
+    if not path.is_file():
+        problems.append(f"{where} {text!r} does not exist")
+        return None
+    return path
+
+
+def _mm_per_px(text: str, where: str, problems: list[str]) -> float:
+    if not text.strip():
+        return math.nan
+    least, most = _MM_PER_PX
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        problems.append(f"{where}: mm_per_px is {text!r}; it must be a number from {least} to {most}, or empty")
+    return value
+
+
+def _split_problems(samples: list[Sample], needed: Iterable[str], column: str) -> list[str]:
+    problems = []
+    splits_of: dict[str, set[str]] = defaultdict(set)
+    rows_of: dict[Path, int] = defaultdict(int)
+    for sample in samples:
+        splits_of[sample.plant].add(sample.split)
+        rows_of[sample.image.resolve()] += 1
+    for plant, splits in splits_of.items():
+        if len(splits) > 1:
+            problems.append(f"plant {plant!r} is in {' and '.join(sorted(splits))}; all its images belong in one split")
+    problems += [f"{image.name}: has {count} rows in the manifest" for image, count in rows_of.items() if count > 1]
+    present = {sample.split for sample in samples}
+    problems += [f"split {name!r} has no image with a {column} file" for name in needed if name not in present]
+    return problems
+
+
+def _file_problems(dataset: Dataset) -> list[str]:
+    """Return what is wrong with the files, in the manifest's order. Every one is decoded, once."""
+    with ThreadPoolExecutor(2) as pool:
+        checked = pool.map(lambda sample: _file_problem(dataset, sample), dataset.samples)
+        progress = tqdm(checked, "checking", total=len(dataset.samples), unit="image", leave=False, disable=None)
+        return [problem for problem in progress if problem]
+
+
+def _file_problem(dataset: Dataset, sample: Sample) -> str | None:
+    try:
+        dataset.read(sample)
+    except (ImageError, OSError) as error:
+        return f"{sample.image.relative_to(dataset.folder)}: {error}"
+    except AnnotationError as error:
+        return f"{sample.labels.relative_to(dataset.folder)}: {error}"
+    return None

@@ -1,0 +1,131 @@
+"""What is trained, and with which numbers: one row for each model that `thale-models train` can make."""
+
+from dataclasses import dataclass, field
+
+from thale.contract import Normalisation, Task
+from thale.errors import ParameterError
+
+PLATE_NORMALISATION = Normalisation(background_mm=4.0, contrast=32.0, clip=6.0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a training run makes, but the data, the seed and the number of steps.
+
+    Lengths ending in `_px` are pixels at the training scale `mm_per_px`.
+    """
+
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    """Segmentation: background first. Landmarks: one kind for each heatmap."""
+    mm_per_px: float
+    net_options: dict[str, int | float | str]
+    tile_px: int
+    overlap_px: int
+    crop_px: int
+    steps: int
+    net: str = "block-unet"
+    normalisation: Normalisation = PLATE_NORMALISATION
+    batch: int = 8
+    crops_per_picture: int = 4
+    crops_anywhere: float = 0.3
+    """Share of the crops that are taken anywhere in the picture: rims, labels and bare agar."""
+    scale_jitter: tuple[float, float] = (0.8, 1.25)
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup_steps: int = 100
+    gradient_norm: float = 1.0
+    average_decay: float = 0.998
+    """Decay of the exponential moving average of the weights, once the run is well under way."""
+    validate_every: int = 250
+    validation_crops: int = 48
+    class_weights: tuple[float, ...] = field(default=())
+    """Segmentation: the cross entropy's weight of each class."""
+    sigma_mm: float = 0.4
+    """Landmarks: standard deviation of a target's Gaussian."""
+
+    @property
+    def outputs(self) -> int:
+        """Planes that the net answers."""
+        return len(self.classes)
+
+
+_PLATE_CLASSES = ("background", "root", "shoot", "seed")
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="plate-seg",
+            task="segmentation",
+            classes=_PLATE_CLASSES,
+            mm_per_px=0.0625,
+            net_options={"base": 24, "depth": 4},
+            tile_px=512,
+            overlap_px=64,
+            crop_px=384,
+            steps=6000,
+            class_weights=(1.0, 2.0, 1.0, 2.0),
+        ),
+        Recipe(
+            name="plate-landmarks",
+            task="landmarks",
+            classes=("root_base", "primary_tip", "lateral_tip"),
+            mm_per_px=0.125,
+            net_options={"base": 20, "depth": 5, "limit": 112},
+            tile_px=512,
+            overlap_px=128,
+            crop_px=384,
+            steps=6000,
+        ),
+        Recipe(
+            name="smoke",
+            task="segmentation",
+            classes=_PLATE_CLASSES,
+            mm_per_px=0.25,
+            net_options={"base": 8, "depth": 2},
+            tile_px=64,
+            overlap_px=16,
+            crop_px=64,
+            steps=40,
+            batch=4,
+            crops_per_picture=2,
+            learning_rate=1e-2,
+            warmup_steps=4,
+            average_decay=0.9,
+            validate_every=10,
+            validation_crops=8,
+            class_weights=(1.0, 2.0, 1.0, 2.0),
+        ),
+        Recipe(
+            name="smoke-landmarks",
+            task="landmarks",
+            classes=("root_base", "primary_tip"),
+            mm_per_px=0.25,
+            net_options={"base": 8, "depth": 3},
+            tile_px=64,
+            overlap_px=16,
+            crop_px=64,
+            steps=40,
+            batch=4,
+            crops_per_picture=2,
+            learning_rate=1e-2,
+            warmup_steps=4,
+            average_decay=0.9,
+            validate_every=10,
+            validation_crops=8,
+        ),
+    )
+}
+
+
+def recipe_named(name: str) -> Recipe:
+    """Return a recipe.
+
+    Raises:
+        ParameterError: If no recipe has that name.
+    """
+    if name not in RECIPES:
+        raise ParameterError(f"no recipe is called {name!r}: the recipes are {', '.join(RECIPES)}")
+    return RECIPES[name]

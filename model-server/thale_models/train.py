@@ -1,0 +1,224 @@
+"""Training, top to bottom: read the data, step, validate, keep the best, be killed at any time and go on.
+
+A run is a folder. It holds the best weights so far with their card, a log, and a checkpoint from which the same command
+goes on after a kill with the same result.
+"""
+
+import copy
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from thale.errors import TrainingError
+from thale_models import report
+from thale_models.crops import Batch, TrainingBatches
+from thale_models.dataset import Dataset, read_dataset
+from thale_models.losses import heatmap_loss, segmentation_loss
+from thale_models.nets import build
+from thale_models.recipes import Recipe
+from thale_models.validation import Verdict, fixed_crops, validate
+
+logger = logging.getLogger(__name__)
+
+_CHECKPOINT_EVERY_S = 60.0
+_PREFETCHED_BATCHES = 6
+_RARE = 0.01
+"""Probability of a landmark at a pixel that a new net answers; without it the first steps drown in false peaks."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is told besides its recipe and its data."""
+
+    steps: int
+    seed: int = 0
+    device: str = "auto"
+    workers: int = 1
+    """Processes that make crops. 0 makes them between the steps."""
+    init: Path | None = None
+    """Weights to start from, of the same net."""
+
+
+def train(recipe: Recipe, data: Path, out: Path, options: Options, description: report.Description) -> None:
+    """Train a recipe on a folder of labelled images, or go on where a killed run stopped.
+
+    Raises:
+        DatasetError: If anything is wrong with the data; it names all of it.
+        TrainingError: If `out` holds a run that this one cannot go on from, or the device is not there.
+    """
+    device = choose_device(options.device)
+    dataset = read_dataset(data, recipe.task, recipe.classes, needed=("train", "val"))
+    out.mkdir(parents=True, exist_ok=True)
+    run = Run(recipe, dataset, options, device)
+    run.resume(report.read_checkpoint(out))
+    report.trim_log(out, run.step)
+    validation = fixed_crops(dataset, recipe)
+    batches = load_batches(TrainingBatches(dataset, recipe, options.seed), run.step, options)
+    progress = tqdm(batches, "training", total=options.steps, initial=run.step, unit="step", mininterval=1.0)
+    saved, losses = time.monotonic(), []
+    for batch in progress:
+        losses.append(run.train_step(batch))
+        progress.set_postfix(loss=f"{losses[-1]:.3f}", best=f"{run.best:.3f}", refresh=False)
+        done = run.step == options.steps
+        due = done or run.step % recipe.validate_every == 0
+        if due:
+            verdict = validate(run.average, validation, recipe, device)
+            row = {"step": run.step, "loss": sum(losses) / len(losses), "learning_rate": run.learning_rate}
+            report.append_log(out, {**row, "score": verdict.score, **verdict.metrics})
+            losses = []
+            if verdict.score > run.best:
+                run.best = verdict.score
+                save_best(out, run, description, verdict)
+        if due or time.monotonic() - saved > _CHECKPOINT_EVERY_S:
+            report.write_checkpoint(out, run.state())
+            saved = time.monotonic()
+
+
+class Run:
+    """The net, its moving average and the optimiser, at a step."""
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, options: Options, device: torch.device) -> None:
+        torch.manual_seed(options.seed)
+        net = build(recipe.net, recipe.outputs, recipe.net_options)
+        if recipe.task == "landmarks":
+            nn.init.constant_(cast(Tensor, net.leave.bias), math.log(_RARE / (1 - _RARE)))
+        if options.init is not None:
+            net.load_state_dict(load_file(options.init))
+        self.recipe, self.dataset, self.options, self.device = recipe, dataset, options, device
+        self.net = net.to(device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.net).eval()
+        self.optimiser = torch.optim.AdamW(
+            self.net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self.class_weights = torch.tensor(recipe.class_weights, device=device)
+        self.half = supports_bf16(device)
+        self.step = 0
+        self.best = -math.inf
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of this step: a linear warm-up, then half a cosine down to nothing."""
+        warm_up = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
+        return self.recipe.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * self.step / self.options.steps))
+
+    def train_step(self, batch: Batch) -> float:
+        """Learn from one batch and return its loss."""
+        self.net.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate
+        pictures = batch.pictures_N3HW.to(self.device, memory_format=torch.channels_last)
+        targets = batch.targets.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            logits = self.net(pictures)
+        if self.recipe.task == "segmentation":
+            loss = segmentation_loss(logits, targets, self.class_weights)
+        else:
+            loss = heatmap_loss(logits, targets)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.gradient_norm)
+        self.optimiser.step()
+        self.step += 1
+        update_average(self.average, self.net, min(self.recipe.average_decay, self.step / (self.step + 9)))
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(f"the loss is {value} at step {self.step}: the run went astray; try another --seed")
+        return value
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that going on needs; the crops need no more than the seed and the step."""
+        return {
+            **self._identity(),
+            "step": self.step,
+            "best": self.best,
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+        }
+
+    def resume(self, state: dict[str, Any] | None) -> None:
+        """Go on from a checkpoint, if there is one.
+
+        Raises:
+            TrainingError: If the checkpoint is of another recipe, seed or data.
+        """
+        if state is None:
+            return
+        for name, value in self._identity().items():
+            if state.get(name) != value:
+                raise TrainingError(
+                    f"the run there has {name} {state.get(name)!r}, this one has {value!r}: choose another --out"
+                )
+        self.step, self.best = state["step"], state["best"]
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["torch_rng"])
+        logger.info("resumed", extra={"step": self.step})
+
+    def _identity(self) -> dict[str, str | int]:
+        return {"recipe": self.recipe.name, "seed": self.options.seed, "manifest": self.dataset.digest}
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
+    """Move the averaged weights and batch statistics towards the net's."""
+    now = net.state_dict()
+    for name, value in average.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(now[name], 1 - decay)
+        else:
+            value.copy_(now[name])
+
+
+def load_batches(batches: TrainingBatches, start: int, options: Options) -> DataLoader[Batch]:
+    """Return the batches from a step on, made ahead of time by a process of its own."""
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start, options.steps),
+        num_workers=options.workers,
+        prefetch_factor=_PREFETCHED_BATCHES if options.workers else None,
+        generator=torch.Generator().manual_seed(options.seed),
+    )
+
+
+def save_best(out: Path, run: Run, description: report.Description, verdict: Verdict) -> None:
+    """Write the averaged weights and their card, ready to be archived while training goes on."""
+    weights = report.weights_bytes(run.average)
+    report.replace(out / report.WEIGHTS, lambda path: path.write_bytes(weights))
+    parameters = sum(parameter.numel() for parameter in run.net.parameters())
+    report.write_card(
+        out, description, run.recipe, run.dataset, run.options.seed, weights, parameters, verdict, run.step
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that a name means; auto is a GPU where there is one.
+
+    Raises:
+        TrainingError: If the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("no CUDA device can be used here: say --device cpu")
+    return torch.device(name)
+
+
+def supports_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 there; on a processor without the instructions it is far slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    features = torch.cpu.get_capabilities()
+    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))

@@ -1,0 +1,103 @@
+"""How good the net is just now: the same few crops of the val split each time, without augmentation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from thale_models.crops import Batch, View, choose_centre, find_anchors, stack
+from thale_models.dataset import Dataset
+from thale_models.losses import IGNORED
+from thale_models.recipes import Recipe
+from thale_models.scores import Matches, Overlap
+
+MATCH_RADIUS_MM = 1.0
+PEAK_THRESHOLD = 0.3
+QUANTILES = np.linspace(0.0, 1.0, 21)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What validation found. `score` is what the best weights are chosen by: mean Dice, or mean F1."""
+
+    score: float
+    metrics: dict[str, float]
+    references: dict[str, tuple[float, ...]]
+
+
+def fixed_crops(dataset: Dataset, recipe: Recipe) -> list[Batch]:
+    """Return the validation crops, the same in every run: spread over the val split, most of them with a plant."""
+    samples = dataset.split("val")
+    count = min(len(samples), recipe.validation_crops)
+    chosen = [samples[index] for index in np.linspace(0, len(samples) - 1, count).astype(int)]
+    crops = []
+    for place, sample in enumerate(chosen):
+        rng = np.random.default_rng([0, 2, place])
+        picture = dataset.read(sample)
+        view = View(picture, sample.mm_per_px, recipe)
+        anchors = find_anchors(picture, recipe.classes)
+        for _ in range(-(-(recipe.validation_crops - place) // count)):
+            anywhere = rng.random() < recipe.crops_anywhere
+            crops.append(view.crop(choose_centre(view, [] if anywhere else anchors, rng)))
+    return [stack(crops[start : start + recipe.batch]) for start in range(0, len(crops), recipe.batch)]
+
+
+def validate(net: nn.Module, batches: list[Batch], recipe: Recipe, device: torch.device) -> Verdict:
+    """Return the net's scores on the validation crops."""
+    net.eval()
+    measure = _segmentation if recipe.task == "segmentation" else _landmarks
+    with torch.inference_mode():
+        outputs = [net(batch.pictures_N3HW.to(device)).float().cpu() for batch in batches]
+    return measure(outputs, [batch.targets for batch in batches], recipe)
+
+
+def _segmentation(outputs: list[Tensor], targets: list[Tensor], recipe: Recipe) -> Verdict:
+    overlaps = {name: Overlap() for name in recipe.classes[1:]}
+    signals: dict[str, list[float]] = {f"{name}_fraction": [] for name in recipe.classes[1:]} | {"confidence": []}
+    for logits_CHW, truth_HW in zip(torch.cat(outputs), torch.cat(targets), strict=True):
+        confidence_HW, answer_HW = (part.numpy() for part in logits_CHW.softmax(0).max(0))
+        labelled_HW = truth_HW.numpy() != IGNORED
+        for index, name in enumerate(recipe.classes[1:], start=1):
+            predicted_HW = (answer_HW == index) & labelled_HW
+            overlaps[name].add(predicted_HW, truth_HW.numpy() == index)
+            signals[f"{name}_fraction"].append(float(predicted_HW.sum() / labelled_HW.sum()))
+        signals["confidence"].append(float(confidence_HW[labelled_HW].mean()))
+    metrics = {f"dice_{name}": overlap.dice for name, overlap in overlaps.items()}
+    return Verdict(_mean(metrics), metrics, _references(signals))
+
+
+def _landmarks(outputs: list[Tensor], targets: list[Tensor], recipe: Recipe) -> Verdict:
+    matches = {kind: Matches() for kind in recipe.classes}
+    signals: dict[str, list[float]] = {f"{kind}_count": [] for kind in recipe.classes} | {"confidence": []}
+    for logits_CHW, truth_CHW in zip(torch.cat(outputs), torch.cat(targets), strict=True):
+        for kind, heat_HW, truth_HW in zip(recipe.classes, logits_CHW.sigmoid(), truth_CHW, strict=True):
+            points_N2, scores_N = peaks(heat_HW, MATCH_RADIUS_MM / recipe.mm_per_px)
+            true_N2 = np.argwhere(truth_HW.numpy() == 1.0)[:, ::-1].astype(np.float64)
+            matches[kind].add(points_N2, true_N2, recipe.mm_per_px, MATCH_RADIUS_MM)
+            signals[f"{kind}_count"].append(float(len(points_N2)))
+            signals["confidence"] += scores_N.tolist()
+    scores = {f"f1_{kind}": match.f1 for kind, match in matches.items()}
+    errors = {
+        f"median_error_mm_{kind}": float(np.median(match.distances_mm)) if match.distances_mm else float("nan")
+        for kind, match in matches.items()
+    }
+    return Verdict(_mean(scores), scores | errors, _references(signals))
+
+
+def peaks(heat_HW: Tensor, radius_px: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return local maxima above the threshold as (x, y) pixels, and their heights; no two within the radius."""
+    reach = max(1, round(radius_px))
+    highest_HW = nn.functional.max_pool2d(heat_HW[None], 2 * reach + 1, stride=1, padding=reach)[0]
+    rows, columns = torch.nonzero((heat_HW == highest_HW) & (heat_HW >= PEAK_THRESHOLD), as_tuple=True)
+    return torch.stack([columns, rows], 1).double().numpy(), heat_HW[rows, columns].double().numpy()
+
+
+def _mean(scores: dict[str, float]) -> float:
+    known = [score for score in scores.values() if np.isfinite(score)]
+    return float(np.mean(known)) if known else 0.0
+
+
+def _references(signals: dict[str, list[float]]) -> dict[str, tuple[float, ...]]:
+    return {name: tuple(np.quantile(values, QUANTILES).tolist()) for name, values in signals.items() if values}
