@@ -1,1 +1,26 @@
-"""thale: traits in millimetres from plant photographs, by versioned models."""
+"""thale: traits in millimetres from plant photographs, by versioned models.
+
+>>> import thale
+>>> with thale.Client("http://127.0.0.1:8080") as client:  # doctest: +SKIP
+...     phenotype = client.phenotype("plate.jpg")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from thale.client import Client
+    from thale.contract import Phenotype
+    from thale.errors import ThaleError
+
+__version__ = "0.1.0"
+__all__ = ["Client", "Phenotype", "ThaleError", "__version__"]
+
+_HOMES = {"Client": "thale.client", "Phenotype": "thale.contract", "ThaleError": "thale.errors"}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for when it is asked for: `import thale` itself costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'thale' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
