@@ -1,1 +1,6 @@
-"""Procedural seedling plates whose truth is exact."""
+"""Seedling plates drawn from a seed, with exact masks, landmarks and root polylines."""
+
+from thale_models.synthesis.dataset_writer import write_dataset
+from thale_models.synthesis.plate import PlateSpec, SyntheticPlate, TruePlant, TrueRoot, draw_crop, draw_plate
+
+__all__ = ["PlateSpec", "SyntheticPlate", "TruePlant", "TrueRoot", "draw_crop", "draw_plate", "write_dataset"]

@@ -1,0 +1,138 @@
+"""Write drawn plates as a training-data folder, one plate at a time, so that a stopped run can be taken up again.
+
+The folder holds `images/`, `masks/` (PNG of class indices), `landmarks/` (COCO keypoints, see `truth.keypoints`),
+`truth/` (RSML of the true roots), and `manifest.csv`, which lists the plates that are complete.
+"""
+
+import csv
+import io
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+from PIL import Image
+
+from thale_models.synthesis import truth
+from thale_models.synthesis.plate import SyntheticPlate, draw_crop, draw_plate
+
+COLUMNS = ("image", "plant", "split", "mask", "landmarks", "mm_per_px")
+Split = Literal["train", "val", "test"]
+Row = dict[str, str]
+
+_VALIDATION_EVERY = 10
+
+
+def write_dataset(
+    out: Path,
+    plates: int,
+    seed: int,
+    *,
+    split: Split | None = None,
+    crop_px: int | None = None,
+    jobs: int = 1,
+    overrides: dict[str, object] | None = None,
+) -> Path:
+    """Write drawn plates and their truth to a folder and return its manifest.
+
+    Plates that the folder's manifest lists already are left as they are, so a call with more plates adds to it.
+
+    Args:
+        out: The folder, made if it is not there.
+        plates: How many plates the folder shall hold.
+        seed: Plate i depends on this seed and i alone, never on `plates` or `jobs`.
+        split: The split of every plate; without it every tenth plate goes to val, the others to train.
+        crop_px: Write square crops of this size instead of whole plates.
+        jobs: How many processes draw.
+        overrides: Fields of `PlateSpec` that every plate shares.
+
+    Raises:
+        ValueError: If `plates` or `jobs` is less than 1.
+    """
+    if plates < 1 or jobs < 1:
+        raise ValueError(f"plates ({plates}) and jobs ({jobs}) must be at least 1")
+    for folder in ("images", "masks", "landmarks", "truth"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    rows = _read_manifest(out)
+    tasks = [
+        (out, index, seed, split or _split_of(index), crop_px, overrides or {})
+        for index in range(plates)
+        if _name(index) not in rows
+    ]
+    for row in _draw_all(tasks, jobs):
+        rows[row["plant"]] = row
+        _write_manifest(out, rows)
+    _write_manifest(out, rows)
+    return out / "manifest.csv"
+
+
+_Task = tuple[Path, int, int, Split, int | None, dict[str, object]]
+
+
+def _draw_all(tasks: list[_Task], jobs: int) -> Iterable[Row]:
+    if jobs == 1:
+        yield from map(_write_plate, tasks)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(_write_plate, tasks)
+
+
+def _write_plate(task: _Task) -> Row:
+    out, index, seed, split, crop_px, overrides = task
+    plate_seed = int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0])
+    plate = draw_plate(plate_seed, **overrides) if crop_px is None else draw_crop(plate_seed, crop_px, **overrides)
+    name = _name(index)
+    suffix = "png" if plate.encoded.startswith(b"\x89PNG") else "jpg"
+    row = {
+        "image": f"images/{name}.{suffix}",
+        "plant": name,
+        "split": split,
+        "mask": f"masks/{name}.png",
+        "landmarks": f"landmarks/{name}.json",
+        "mm_per_px": repr(plate.mm_per_px),
+    }
+    _write_whole(out / row["image"], plate.encoded)
+    _write_whole(out / row["mask"], _mask_png(plate))
+    _write_whole(out / row["landmarks"], truth.keypoints(plate, Path(row["image"]).name))
+    _write_whole(out / "truth" / f"{name}.rsml", truth.rsml(plate, Path(row["image"]).name))
+    return row
+
+
+def _mask_png(plate: SyntheticPlate) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(plate.mask_HW).save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def _read_manifest(out: Path) -> dict[str, Row]:
+    """Return the rows of the manifest whose files are all there, by plate."""
+    path = out / "manifest.csv"
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = cast(list[Row], list(csv.DictReader(file)))
+    return {row["plant"]: row for row in rows if all((out / row[c]).is_file() for c in ("image", "mask", "landmarks"))}
+
+
+def _write_manifest(out: Path, rows: dict[str, Row]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows[name] for name in sorted(rows))
+    _write_whole(out / "manifest.csv", text.getvalue().encode())
+
+
+def _name(index: int) -> str:
+    return f"plate-{index:06d}"
+
+
+def _split_of(index: int) -> Split:
+    return "val" if index % _VALIDATION_EVERY == _VALIDATION_EVERY - 1 else "train"

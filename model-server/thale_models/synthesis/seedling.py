@@ -1,0 +1,239 @@
+"""How a seedling grows on a plate: the geometry of its roots, hypocotyl, leaves and seed coat, in millimetres.
+
+Coordinates are millimetres on the plate, x to the right and y down, from the top left outer corner.
+"""
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thale_models.synthesis.canvas import Points
+
+_STEP_MM = 0.2
+_DOWN = np.pi / 2
+
+
+@dataclass(frozen=True)
+class Bed:
+    """Where roots may grow: the inside of the plate, less what a label takes, in mm."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def holds(self, x: float, y: float) -> bool:
+        """Whether a place lies in the bed."""
+        return self.left < x < self.right and self.top < y < self.bottom
+
+
+@dataclass(frozen=True)
+class GrownRoot:
+    """One root: its centre line from origin to tip, its width, and how pale it is beside the plant's primary."""
+
+    order: int
+    parent: int | None
+    points_mm: Points
+    width_mm: float
+    paleness: float
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One leaf or cotyledon: an ellipse on a petiole."""
+
+    petiole_mm: Points
+    centre_mm: tuple[float, float]
+    semi_axes_mm: tuple[float, float]
+    angle: float
+    bend: float
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A seed or a shed seed coat."""
+
+    centre_mm: tuple[float, float]
+    semi_axes_mm: tuple[float, float]
+    angle: float
+
+
+@dataclass(frozen=True)
+class Seedling:
+    """A plant: roots (the primary first, parents before children), hypocotyl from the base up, leaves, seed coat."""
+
+    roots: tuple[GrownRoot, ...]
+    hypocotyl_mm: Points
+    hypocotyl_width_mm: float
+    leaves: tuple[Leaf, ...]
+    seed_coat: Seed | None
+
+
+@dataclass(frozen=True)
+class Habit:
+    """What the plants of one plate share: age, and how their roots wander."""
+
+    primary_mm: float
+    laterals: float
+    lateral_reach: float
+    width_mm: float
+    wander: float
+    kinks: float
+    slant: float
+    leaves: int
+    leaf_mm: float
+    hypocotyl_mm: float
+    lateral_paleness: float = field(default=0.3)
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, px_per_mm: float) -> "Habit":
+        """Draw the habit of a plate: a third of the plates are young, without laterals."""
+        age = rng.choice(["young", "middle", "old"], p=[0.25, 0.4, 0.35])
+        primary = {"young": (3, 30), "middle": (18, 50), "old": (35, 88)}[age]
+        laterals = {"young": 0.2, "middle": rng.uniform(1, 9), "old": rng.uniform(4, 20)}[age]
+        width_px = float(np.clip(rng.lognormal(np.log(5.0), 0.3), 3.0, 13.0))
+        return cls(
+            primary_mm=rng.uniform(*primary),
+            laterals=float(laterals),
+            lateral_reach=rng.uniform(0.04, 0.16) if age == "middle" else rng.uniform(0.06, 0.28),
+            width_mm=width_px / px_per_mm,
+            wander=rng.uniform(0.015, 0.06),
+            kinks=rng.uniform(0.0, 0.1),
+            slant=rng.normal(0, 0.18),
+            leaves=int({"young": 2, "middle": rng.integers(2, 5), "old": rng.integers(3, 9)}[age]),
+            leaf_mm={"young": rng.uniform(0.5, 1.1), "middle": rng.uniform(0.7, 1.6)}.get(age, rng.uniform(0.9, 2.6)),
+            hypocotyl_mm=rng.uniform(0.6, 4.0),
+            lateral_paleness=rng.uniform(0.05, 0.6),
+        )
+
+
+def grow(rng: np.random.Generator, base_mm: tuple[float, float], habit: Habit, bed: Bed) -> Seedling:
+    """Return a seedling whose hypocotyl meets its root at `base_mm`."""
+    length = max(3.0, habit.primary_mm * rng.normal(1.0, 0.15))
+    width = habit.width_mm * rng.uniform(0.85, 1.15)
+    heading = _DOWN + rng.normal(0, 0.2)
+    wander = habit.wander * rng.uniform(0.6, 1.4)
+    path = _path(rng, base_mm, heading, length, wander, habit.kinks, _DOWN - habit.slant, 0.03, bed)
+    roots = [GrownRoot(1, None, path, width, 0.0)]
+    roots += _laterals(rng, roots[0], 0, habit, bed, rng.poisson(habit.laterals * rng.uniform(0.5, 1.4)))
+    for index, root in enumerate(roots[1:], start=1):
+        if _length(root.points_mm) > 8 and rng.random() < 0.12:
+            roots += _laterals(rng, root, index, habit, bed, int(rng.integers(1, 4)))
+    hypocotyl = _hypocotyl(rng, base_mm, habit)
+    leaves = _leaves(rng, hypocotyl[-1], habit)
+    return Seedling(tuple(roots), hypocotyl, width * rng.uniform(1.2, 1.9), leaves, _seed_coat(rng, path, hypocotyl))
+
+
+def seed_at(rng: np.random.Generator, x_mm: float, y_mm: float) -> Seed:
+    """Return a seed about half a millimetre long."""
+    long = rng.uniform(0.17, 0.33)
+    return Seed((x_mm, y_mm), (long, long * rng.uniform(0.55, 0.8)), rng.uniform(0, np.pi))
+
+
+def _path(
+    rng: np.random.Generator,
+    start: tuple[float, float],
+    heading: float,
+    length_mm: float,
+    wander: float,
+    kinks: float,
+    setpoint: float,
+    gravitropism: float,
+    bed: Bed,
+) -> Points:
+    steps = max(3, round(length_mm / _STEP_MM))
+    drift = _smooth_noise(rng, steps, 5) * wander
+    # A root that hits the dish or a hard spot turns sharply, then finds back: a kink every few centimetres.
+    kinked = rng.random(steps) < kinks * _STEP_MM
+    turns = np.where(kinked, rng.normal(0, 0.7, steps), 0.0)
+    x, y = start
+    points = [start]
+    for i in range(steps):
+        heading += drift[i] + turns[i] + gravitropism * (setpoint - heading)
+        x, y = x + _STEP_MM * np.cos(heading), y + _STEP_MM * np.sin(heading)
+        if not bed.holds(x, y):
+            break
+        points.append((x, y))
+    if len(points) < 3:
+        points += [(start[0], start[1] + 0.2 * k) for k in range(1, 4)]
+    return np.array(points)
+
+
+def _laterals(
+    rng: np.random.Generator, parent: GrownRoot, index: int, habit: Habit, bed: Bed, count: int
+) -> list[GrownRoot]:
+    length = _length(parent.points_mm)
+    # The youngest part near the tip has no laterals yet.
+    zone = length - rng.uniform(2, 12) if parent.order == 1 else length * 0.8
+    if zone < 2:
+        return []
+    children = []
+    for place in np.sort(rng.beta(1.0, 1.7, count)) * zone:
+        at = min(len(parent.points_mm) - 2, max(1, round(place / _STEP_MM)))
+        x, y = parent.points_mm[at]
+        step = parent.points_mm[at + 1] - parent.points_mm[at - 1]
+        side = rng.choice([-1, 1])
+        heading = float(np.arctan2(step[1], step[0])) + side * rng.uniform(0.5, 1.35)
+        reach = (zone - place) * habit.lateral_reach + 0.5
+        setpoint = _DOWN + side * rng.uniform(-0.1, 0.9)
+        grown = max(0.5, reach * rng.gamma(2.0, 0.5))
+        path = _path(
+            rng, (x, y), heading, grown, habit.wander * 1.3, habit.kinks * 2, setpoint, rng.uniform(0.01, 0.06), bed
+        )
+        width = max(parent.width_mm * rng.uniform(0.45, 0.95), 0.11)
+        pale = float(np.clip(habit.lateral_paleness * rng.uniform(0.3, 1.5), 0, 0.7))
+        children.append(GrownRoot(parent.order + 1, index, path, width, pale))
+    return children
+
+
+def _hypocotyl(rng: np.random.Generator, base: tuple[float, float], habit: Habit) -> Points:
+    length = max(0.5, habit.hypocotyl_mm * rng.uniform(0.6, 1.4))
+    steps = max(3, round(length / _STEP_MM))
+    headings = -_DOWN + rng.normal(0, 0.3) + np.cumsum(_smooth_noise(rng, steps, 4) * 0.08)
+    moves = np.stack([np.cos(headings), np.sin(headings)], 1) * (length / steps)
+    return cast(Points, np.concatenate([[base], np.array(base) + np.cumsum(moves, 0)]))
+
+
+def _leaves(rng: np.random.Generator, top: NDArray[np.float64], habit: Habit) -> tuple[Leaf, ...]:
+    count = max(2, habit.leaves + int(rng.integers(-1, 2)))
+    drooping = rng.random() < 0.3
+    leaves = []
+    for i in range(min(count, 8)):
+        side = 1 if i % 2 else -1
+        angle = -_DOWN + side * rng.uniform(0.15, 2.5 if drooping else 1.7)
+        petiole = rng.uniform(0.1, 1.0) * habit.leaf_mm
+        long = habit.leaf_mm * rng.uniform(0.5, 1.05)
+        direction = np.array([np.cos(angle), np.sin(angle)])
+        joint = top + direction * petiole
+        centre = joint + direction * long * 0.85
+        seen_flat = rng.uniform(0.25, 0.85)
+        leaves.append(
+            Leaf(
+                np.array([top, (top + joint) / 2 + rng.normal(0, 0.05, 2), centre]),
+                (float(centre[0]), float(centre[1])),
+                (long, long * seen_flat),
+                float(angle),
+                rng.normal(0, 0.25),
+            )
+        )
+    return tuple(leaves)
+
+
+def _seed_coat(rng: np.random.Generator, path: Points, hypocotyl: Points) -> Seed | None:
+    if rng.random() < 0.45:
+        return None
+    line = hypocotyl if rng.random() < 0.4 else path[: max(2, round(len(path) * rng.uniform(0.05, 0.5)))]
+    x, y = line[rng.integers(len(line))] + rng.normal(0, rng.choice([0.05, 0.5]), 2)
+    return seed_at(rng, x, y)
+
+
+def _smooth_noise(rng: np.random.Generator, count: int, sigma: int) -> NDArray[np.float64]:
+    kernel = np.exp(-0.5 * (np.arange(-3 * sigma, 3 * sigma + 1) / sigma) ** 2)
+    kernel /= np.sqrt((kernel**2).sum())
+    return np.convolve(rng.standard_normal(count + 6 * sigma), kernel, "valid")[:count]
+
+
+def _length(points_N2: Points) -> float:
+    return float(np.hypot(*np.diff(points_N2, axis=0).T).sum())
