@@ -139,5 +139,17 @@ class TrainingError(ThaleError):
     """A training run cannot start or go on."""
 
 
+class ServerError(ThaleError):
+    """A server does not answer as thale does."""
+
+
+class ServerUnreachableError(ServerError):
+    """Nobody answers at the server's address."""
+
+
+class UnexpectedAnswerError(ServerError):
+    """Somebody answers at the server's address, but not as the contract says."""
+
+
 class LaptopError(ThaleError):
     """The local platform cannot start or stay up."""

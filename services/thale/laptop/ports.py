@@ -1,0 +1,64 @@
+"""Which ports of 127.0.0.1 the platform listens on."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from thale.errors import LaptopError
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
+_TRIED_AFTER_THE_WISH = 20
+
+
+@dataclass(frozen=True)
+class Ports:
+    """One port for everything that listens. Only `facade` is for people; the others are whatever was free."""
+
+    facade: int
+    metrics: int
+    inference: int
+    management: int
+    torchserve_metrics: int
+    grpc_inference: int
+    grpc_management: int
+
+
+def choose_ports(wish: int | None = None) -> Ports:
+    """Choose free ports: the facade gets the wish, or the first free one from 8080 on where nothing was wished.
+
+    Raises:
+        LaptopError: If the wished port is taken, or none of the usual ones is free.
+    """
+    with ExitStack() as held:
+        facade = _take(held, _facade_candidates(wish))
+        others = [_take(held, iter([0])) for _ in range(6)]
+    if facade is None:
+        if wish is not None:
+            raise LaptopError(f"port {wish} is taken by another program: choose one with --port, or stop that program")
+        last = DEFAULT_PORT + _TRIED_AFTER_THE_WISH - 1
+        raise LaptopError(f"the ports {DEFAULT_PORT} to {last} are all taken: choose a free one with --port")
+    return Ports(facade, *(port for port in others if port is not None))
+
+
+def _facade_candidates(wish: int | None) -> Iterator[int]:
+    if wish is not None:
+        return iter([wish])
+    return iter(range(DEFAULT_PORT, DEFAULT_PORT + _TRIED_AFTER_THE_WISH))
+
+
+def _take(held: ExitStack, candidates: Iterator[int]) -> int | None:
+    """Bind the first free candidate and hold it until `held` closes, so that no two choices are the same port."""
+    for port in candidates:
+        candidate = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # As servers do: a port whose last connections are still winding down is free.
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((HOST, port))
+        except OSError:
+            candidate.close()
+            continue
+        held.enter_context(candidate)
+        return int(candidate.getsockname()[1])
+    return None
