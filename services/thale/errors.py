@@ -21,12 +21,38 @@ ThaleError
 ├── AnnotationError               an annotation file that cannot be read
 ├── DatasetError                  a folder of training data with something wrong in it
 ├── TrainingError                 a training run that cannot start or go on
+├── ServerError                   a server that does not answer as thale does
+│   ├── ServerUnreachableError    nobody answers
+│   └── UnexpectedAnswerError     somebody answers, but not as the contract says
 └── LaptopError                   the local platform cannot start
 """
 
+import re
+
 
 class ThaleError(Exception):
-    """Base of every error that thale raises on purpose. The message says what to do."""
+    """Base of every error that thale raises on purpose. The message says what to do.
+
+    `request_id` is set where the error came out of a server: its logs know the request by it.
+    """
+
+    request_id: str | None = None
+
+    @classmethod
+    def code(cls) -> str:
+        """Return the error's stable name: `empty-image` for EmptyImageError."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__.removesuffix("Error")).lower()
+
+
+def error_class(code: str) -> type[ThaleError] | None:
+    """Return the error class of that stable name, None where there is none."""
+    waiting = [ThaleError]
+    while waiting:
+        candidate = waiting.pop()
+        if candidate.code() == code:
+            return candidate
+        waiting += candidate.__subclasses__()
+    return None
 
 
 class ImageError(ThaleError):
