@@ -8,7 +8,7 @@ A number that cannot be known is NaN in Python and null in JSON.
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 """A float whose NaN is written as null and read back as NaN."""
@@ -216,6 +216,44 @@ class Card(Record):
     """Reference distributions of what the model says on its validation data: quantiles 0, 5, … 100 % by signal."""
     limits: str = ""
     """What the model is not good at, in words."""
+
+
+class ReleasedVersion(Record):
+    """One version of a model that the model server holds."""
+
+    digest: str
+    card: Card
+
+
+class ReleasedModel(Record):
+    """The versions of one model, and the one that answers whoever asks for none."""
+
+    task: Task
+    stable: str
+    versions: dict[str, ReleasedVersion]
+
+    @model_validator(mode="after")
+    def _stable_is_a_version(self) -> "ReleasedModel":
+        if self.stable not in self.versions:
+            raise ValueError(f"the stable version {self.stable} is none of {', '.join(self.versions) or 'none'}")
+        return self
+
+
+class ReleaseRecord(Record):
+    """Which models are served and which version answers: the file (or resource) that every facade follows."""
+
+    models: dict[str, ReleasedModel]
+
+    @model_validator(mode="after")
+    def _cards_agree_with_their_keys(self) -> "ReleaseRecord":
+        for name, model in self.models.items():
+            for version, released in model.versions.items():
+                card = released.card
+                if (card.name, card.version, card.task) != (name, version, model.task):
+                    raise ValueError(
+                        f"{name} {version} ({model.task}) holds the card of {card.name} {card.version} ({card.task})"
+                    )
+        return self
 
 
 class ModelVersion(Record):

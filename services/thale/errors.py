@@ -10,6 +10,11 @@ ThaleError
 │   └── MultiPageImageError       several pages and no choice among them
 ├── ScaleError                    a scale that cannot be true
 ├── ParameterError                a parameter that is not understood
+├── RequestError                  a request that cannot be taken
+│   ├── MediaTypeError            a body of a kind that holds no image
+│   ├── NotAcceptableError        no answer in a format that the client takes
+│   ├── SlowRequestError          the body does not arrive
+│   └── BusyError                 too many requests at once
 ├── ModelError
 │   ├── UnknownModelError         no such model
 │   ├── UnknownVersionError       the model exists, the version does not
@@ -103,6 +108,30 @@ class ScaleError(ThaleError):
 
 class ParameterError(ThaleError):
     """A parameter that is not understood."""
+
+
+class RequestError(ThaleError):
+    """A request cannot be taken."""
+
+
+class MediaTypeError(RequestError):
+    """The body is of a kind that holds no image."""
+
+
+class NotAcceptableError(RequestError):
+    """There is no answer in any format that the client takes."""
+
+    def __init__(self, offered: list[str]) -> None:
+        super().__init__(f"ask for one of these in the Accept header: {', '.join(offered)}")
+        self.offered = offered
+
+
+class SlowRequestError(RequestError):
+    """The body stalls, or takes longer to arrive than any upload may."""
+
+
+class BusyError(RequestError):
+    """So many requests wait already that one more would wait in vain."""
 
 
 class ModelError(ThaleError):
