@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from thale.contract import Calibration, Landmark, ModelRef, Record
+from thale.contract import Calibration, Flag, Landmark, ModelRef, Record
 from thale.errors import ModelFailedError
 from thale.geometry import Frame
 
@@ -39,6 +39,7 @@ class LandmarksAnswer(Record):
     model: ModelRef
     landmarks: tuple[Landmark, ...]
     calibration: Calibration
+    flags: tuple[Flag, ...] = ()
     seconds: dict[str, float] = {}
 
 
