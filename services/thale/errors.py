@@ -33,6 +33,7 @@ ThaleError
 """
 
 import re
+from typing import Self
 
 
 class ThaleError(Exception):
@@ -47,6 +48,13 @@ class ThaleError(Exception):
     def code(cls) -> str:
         """Return the error's stable name: `empty-image` for EmptyImageError."""
         return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__.removesuffix("Error")).lower()
+
+    @classmethod
+    def saying(cls, message: str) -> Self:
+        """Return an error that another process raised: its words are known, its arguments are not."""
+        error = cls.__new__(cls)
+        error.args = (message,)
+        return error
 
 
 def error_class(code: str) -> type[ThaleError] | None:
