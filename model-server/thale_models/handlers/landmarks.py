@@ -1,0 +1,30 @@
+"""TorchServe's entry point for landmark models: image bytes in, landmarks (JSON) out.
+
+TorchServe takes the one class of this module; a second class, or a function called `handle`, would confuse it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thale.answers import LANDMARKS_MEDIA_TYPE
+from thale.contract import Calibration
+from thale_models.handlers import request
+from thale_models.inference import find_landmarks
+
+
+class LandmarksHandler:
+    """Answers each image of a batch with a `LandmarksAnswer`."""
+
+    def initialize(self, context: request.Context) -> None:
+        """Load the model. Called once, when the worker starts."""
+        self.card, self.engine = request.load_model(context, "landmarks")
+
+    def handle(self, data: Sequence[Mapping[str, object]], context: request.Context) -> list[bytes]:
+        """Answer a batch."""
+        return request.answer_each(data, context, self._measure)
+
+    def _measure(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.Answer:
+        answer = find_landmarks(image_HW3, self.card, self.engine, calibration)
+        return answer.model_dump_json().encode(), LANDMARKS_MEDIA_TYPE

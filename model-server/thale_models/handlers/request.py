@@ -1,0 +1,151 @@
+"""From TorchServe's batch to an answer for each item, whatever the other items are.
+
+An exception that leaves a handler fails the whole batch with 503, so nothing leaves this module: an item that cannot
+be measured is answered 422, an item that broke our code 500, and both say why as JSON.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from thale.calibration import calibrate
+
+from thale.contract import Calibration, Card, Task
+from thale.errors import ArchiveError, EmptyImageError, ParameterError, ThaleError, UnsupportedImageError
+from thale.images import decode
+from thale_models.archive import CARD, WEIGHTS, read_card
+from thale_models.engine import Engine, load_engine
+from thale_models.handlers.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+MM_PER_PX = "x-thale-mm-per-px"
+PLATE_WIDTH_MM = "x-thale-plate-width-mm"
+PAGE = "x-thale-page"
+
+Answer = tuple[bytes, str]
+"""A body and its media type."""
+
+
+class Context(Protocol):
+    """The part of TorchServe's context that the handlers use."""
+
+    @property
+    def system_properties(self) -> Mapping[str, Any]:
+        """Where the archive lies unpacked, among others."""
+
+    def get_all_request_header(self, idx: int) -> Mapping[str, Any]:
+        """Return an item's request headers."""
+
+    def set_response_content_type(self, idx: int, value: str) -> None:
+        """Say what an item's answer is."""
+
+    def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
+        """Say how an item went. TorchServe counts the phrase in characters and sends bytes: ASCII only."""
+
+
+def load_model(context: Context, task: Task) -> tuple[Card, Engine]:
+    """Load the model of the archive that TorchServe has unpacked for this worker.
+
+    Raises:
+        ArchiveError: If it is no model for this task, or damaged.
+    """
+    folder = Path(context.system_properties["model_dir"])
+    settings = WorkerSettings()
+    try:
+        card = read_card((folder / CARD).read_bytes())
+    except FileNotFoundError as error:
+        raise ArchiveError(f"the archive holds no {CARD}: pack it with `thale-models archive`") from error
+    if card.task != task:
+        raise ArchiveError(f"{card.name} {card.version} is a model for {card.task}, its handler one for {task}")
+    if not (folder / WEIGHTS).is_file():
+        raise ArchiveError(f"the archive holds no {WEIGHTS}: pack it with `thale-models archive`")
+    engine = load_engine(card, folder / WEIGHTS, settings.engine, threads=settings.threads, cache=settings.cache)
+    logger.info("model loaded: %s %s on %s", card.name, card.version, engine.name)
+    return card, engine
+
+
+def answer_each(
+    data: Sequence[Mapping[str, object]],
+    context: Context,
+    measure: Callable[[NDArray[np.uint8], Calibration], Answer],
+) -> list[bytes]:
+    """Return one body for each item, with its status and content type set in the context.
+
+    Args:
+        data: TorchServe's batch.
+        context: TorchServe's context of this batch.
+        measure: Called with a decoded image and its calibration.
+    """
+    return [_answer(item, context, index, measure) for index, item in enumerate(data)]
+
+
+def _answer(
+    item: Mapping[str, object],
+    context: Context,
+    index: int,
+    measure: Callable[[NDArray[np.uint8], Calibration], Answer],
+) -> bytes:
+    try:
+        headers = {
+            name.lower(): value for name, value in context.get_all_request_header(index).items() if type(value) is str
+        }
+        image_HW3 = decode(_body(item), page=_page(headers))
+        calibration = calibrate(image_HW3, _number(headers, MM_PER_PX), _number(headers, PLATE_WIDTH_MM))
+        body, media_type = measure(image_HW3, calibration)
+    except ThaleError as error:
+        return _failure(context, index, HTTPStatus.UNPROCESSABLE_ENTITY, type(error).__name__, str(error))
+    # The boundary between the items of a batch: a bug that one image wakes must not fail its neighbours.
+    except Exception:
+        logger.exception("an image broke the model's worker")
+        message = "the model failed on this image; the server's log says where"
+        return _failure(context, index, HTTPStatus.INTERNAL_SERVER_ERROR, "ModelFailedError", message)
+    context.set_response_content_type(index, media_type)
+    return body
+
+
+def _failure(context: Context, index: int, status: HTTPStatus, error: str, message: str) -> bytes:
+    context.set_response_status(code=status.value, phrase=status.phrase, idx=index)
+    context.set_response_content_type(index, "application/json")
+    return json.dumps({"error": error, "message": message}).encode()
+
+
+def _body(item: Mapping[str, object]) -> bytes:
+    body = item.get("body", item.get("data"))
+    if not body:
+        raise EmptyImageError
+    if not isinstance(body, bytes | bytearray):
+        raise UnsupportedImageError(
+            "the body was sent as text or JSON, not as an image: send its bytes as application/octet-stream"
+        )
+    return bytes(body)
+
+
+def _number(headers: Mapping[str, str], name: str) -> float | None:
+    if name not in headers:
+        return None
+    try:
+        number = float(headers[name])
+    except ValueError as error:
+        raise ParameterError(f"{name} is {headers[name]!r}: give a number") from error
+    if not math.isfinite(number):
+        raise ParameterError(f"{name} is {headers[name]!r}: give a finite number")
+    return number
+
+
+def _page(headers: Mapping[str, str]) -> int | None:
+    if PAGE not in headers:
+        return None
+    try:
+        page = int(headers[PAGE])
+    except ValueError as error:
+        raise ParameterError(f"{PAGE} is {headers[PAGE]!r}: give a page number from 0") from error
+    if page < 0:
+        raise ParameterError(f"{PAGE} is {page}: pages are counted from 0")
+    return page

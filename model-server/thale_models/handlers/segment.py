@@ -1,0 +1,29 @@
+"""TorchServe's entry point for segmentation models: image bytes in, probability maps (`.npz`) out.
+
+TorchServe takes the one class of this module; a second class, or a function called `handle`, would confuse it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thale.answers import SEGMENTATION_MEDIA_TYPE
+from thale.contract import Calibration
+from thale_models.handlers import request
+from thale_models.inference import segment
+
+
+class SegmentHandler:
+    """Answers each image of a batch with a `SegmentationAnswer`."""
+
+    def initialize(self, context: request.Context) -> None:
+        """Load the model. Called once, when the worker starts."""
+        self.card, self.engine = request.load_model(context, "segmentation")
+
+    def handle(self, data: Sequence[Mapping[str, object]], context: request.Context) -> list[bytes]:
+        """Answer a batch."""
+        return request.answer_each(data, context, self._measure)
+
+    def _measure(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.Answer:
+        return segment(image_HW3, self.card, self.engine, calibration).to_bytes(), SEGMENTATION_MEDIA_TYPE

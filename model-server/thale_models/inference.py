@@ -1,0 +1,133 @@
+"""One picture through one model: what the handlers answer and what `evaluate` measures.
+
+The picture is cut to the plate, brought to the model's training scale, and passed through the net tile by tile. Beside
+the decoded picture and the 8-bit answer, memory holds the picture at training scale (as many bytes as the answer of
+three organs) and one row of tiles, whatever the plate's size.
+"""
+
+import time
+from typing import cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from thale.calibration import working_box
+
+from thale.answers import LandmarksAnswer, SegmentationAnswer, SegmentationMeta
+from thale.contract import Calibration, Card, Flag, Landmark, LandmarkKind, ModelRef
+from thale.errors import ImageTooLargeError, ScaleError
+from thale.geometry import Frame
+from thale_models.blending import blended_bands
+from thale_models.engine import Engine
+from thale_models.peaks import PeakFinder
+from thale_models.transforms import frame_for, resample
+
+MAX_PIXELS = 25_000_000
+"""Most pixels of a picture at training scale; three organs of so many are the largest answer (config.properties)."""
+
+LANDMARK_THRESHOLD = 0.3
+LANDMARK_DISTANCE_MM = 0.5
+LANDMARK_LIMIT = 500
+"""Most landmarks of one kind in an answer: a crowded plate has some hundred tips."""
+
+
+def segment(image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibration: Calibration) -> SegmentationAnswer:
+    """Return each organ's probability for each pixel of the plate, at the model's training scale.
+
+    Args:
+        image_HW3: The decoded picture.
+        card: A segmentation model's card.
+        engine: That model.
+        calibration: Scale and plate of the picture; what lies outside the plate is not looked at.
+
+    Raises:
+        ScaleError: If the scale would blow the picture up beyond `MAX_PIXELS`.
+        ImageTooLargeError: If the scale is unknown and the picture has more pixels than that.
+    """
+    started = time.perf_counter()
+    frame, pixels_HW3 = _at_training_scale(image_HW3, card, calibration)
+    prepared = time.perf_counter()
+    probabilities_CHW = np.empty((len(card.classes) - 1, frame.height, frame.width), np.uint8)
+    for band in blended_bands(pixels_HW3, card, engine, first_plane=1):
+        probabilities_CHW[:, band.rows] = np.round(np.clip(band.planes_CHW, 0, 1) * 255)
+    meta = SegmentationMeta(
+        model=_model_ref(card, engine),
+        classes=card.classes,
+        frame=frame,
+        calibration=calibration,
+        seconds={"resample": prepared - started, "net": time.perf_counter() - prepared},
+    )
+    return SegmentationAnswer(meta, probabilities_CHW)
+
+
+def find_landmarks(
+    image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibration: Calibration
+) -> LandmarksAnswer:
+    """Return the landmarks on the plate in source pixels: by kind in the card's order, the surest first.
+
+    Args:
+        image_HW3: The decoded picture.
+        card: A landmark model's card.
+        engine: That model.
+        calibration: Scale and plate of the picture; what lies outside the plate is not looked at.
+
+    Raises:
+        ScaleError: If the scale would blow the picture up beyond `MAX_PIXELS`.
+        ImageTooLargeError: If the scale is unknown and the picture has more pixels than that.
+    """
+    started = time.perf_counter()
+    frame, pixels_HW3 = _at_training_scale(image_HW3, card, calibration)
+    prepared = time.perf_counter()
+    radius = max(1, round(LANDMARK_DISTANCE_MM / card.mm_per_px))
+    finder = PeakFinder(len(card.classes), radius, LANDMARK_THRESHOLD, LANDMARK_LIMIT)
+    peaks = finder.collect(blended_bands(pixels_HW3, card, engine))
+    places_N2 = frame.to_source(np.array([(peak.x, peak.y) for peak in peaks]).reshape(-1, 2))
+    landmarks = tuple(
+        Landmark(kind=_kind(card.classes[peak.plane]), x=float(x), y=float(y), score=peak.score)
+        for peak, (x, y) in zip(peaks, places_N2, strict=True)
+    )
+    return LandmarksAnswer(
+        model=_model_ref(card, engine),
+        landmarks=landmarks,
+        calibration=calibration,
+        flags=_crowding(card, finder),
+        seconds={"resample": prepared - started, "net": time.perf_counter() - prepared},
+    )
+
+
+def _at_training_scale(
+    image_HW3: NDArray[np.uint8], card: Card, calibration: Calibration
+) -> tuple[Frame, NDArray[np.uint8]]:
+    height, width = image_HW3.shape[:2]
+    frame = frame_for(working_box(calibration, height, width), calibration.scale.mm_per_px, card.mm_per_px)
+    if frame.width * frame.height > MAX_PIXELS:
+        if calibration.scale.known:
+            raise ScaleError(
+                f"at {calibration.scale.mm_per_px:g} mm per pixel, {card.name} would see {frame.width} x "
+                f"{frame.height} px, more than {MAX_PIXELS}: check mm_per_px, or cut the picture to the plate"
+            )
+        raise ImageTooLargeError(
+            f"the scale is unknown and the picture has {frame.width} x {frame.height} px, more than {MAX_PIXELS}: "
+            "give mm_per_px or plate_width_mm so that it can be reduced, or send a smaller one"
+        )
+    return frame, resample(image_HW3, frame)
+
+
+def _kind(name: str) -> LandmarkKind:
+    if name not in get_args(LandmarkKind):
+        raise ValueError(f"{name!r} is no kind of landmark; archive.read_card lets no such card pass")
+    return cast(LandmarkKind, name)
+
+
+def _crowding(card: Card, finder: PeakFinder) -> tuple[Flag, ...]:
+    return tuple(
+        Flag(
+            code="landmarks_left_out",
+            message=f"{found} places look like a {kind}; the {finder.limit} surest are given",
+        )
+        for kind, found in zip(card.classes, finder.found, strict=True)
+        if found > finder.limit
+    )
+
+
+def _model_ref(card: Card, engine: Engine) -> ModelRef:
+    return ModelRef(name=card.name, version=card.version, digest=f"sha256:{card.weights_sha256}", engine=engine.name)
