@@ -17,9 +17,10 @@ def expose(rng: np.random.Generator, picture_HW3: NDArray[np.float32], noise: fl
         band = picture_HW3[top : top + _BAND_ROWS]
         shared = rng.standard_normal((*band.shape[:2], 1), dtype=np.float32) * np.float32(noise)
         if not grey:
-            shared = shared * np.float32(0.7) + rng.standard_normal(band.shape, dtype=np.float32) * np.float32(
-                noise * 0.7
-            )
+            # A colour sensor interpolates its channels, so neighbouring pixels share part of their noise.
+            chroma = rng.standard_normal(band.shape, dtype=np.float32) * np.float32(noise * 0.5)
+            chroma[:, 1:] += chroma[:, :-1]
+            shared = shared * np.float32(0.7) + chroma
         exposed[top : top + _BAND_ROWS] = np.clip(band + shared + 0.5, 0, 255)
     return exposed
 

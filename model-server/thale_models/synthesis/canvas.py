@@ -92,7 +92,7 @@ class Canvas:
         return Footprint(flat, distance[near], np.full(flat.shape, short, np.float32))
 
     def shade(self, mark: Footprint, factor: Colour, coverage: NDArray[np.float32] | None = None) -> None:
-        """Multiply the light under a mark by a factor for each channel, as something translucent does."""
+        """Multiply the light under a mark by a factor (of all pixels, or of each), as what is translucent does."""
         share = mark.coverage(self.blur_px) if coverage is None else coverage
         pixels = self.picture_HW3.reshape(-1, 3)
         pixels[mark.flat] *= 1.0 + share[:, None] * (np.asarray(factor, np.float32) - 1.0)

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from thale_models.synthesis import truth
+from thale_models.synthesis.plan import Overrides
 from thale_models.synthesis.plate import SyntheticPlate, draw_crop, draw_plate
 
 COLUMNS = ("image", "plant", "split", "mask", "landmarks", "mm_per_px")
@@ -32,7 +33,7 @@ def write_dataset(
     split: Split | None = None,
     crop_px: int | None = None,
     jobs: int = 1,
-    overrides: dict[str, object] | None = None,
+    overrides: Overrides | None = None,
 ) -> Path:
     """Write drawn plates and their truth to a folder and return its manifest.
 
@@ -56,7 +57,7 @@ def write_dataset(
         (out / folder).mkdir(parents=True, exist_ok=True)
     rows = _read_manifest(out)
     tasks = [
-        (out, index, seed, split or _split_of(index), crop_px, overrides or {})
+        (out, index, seed, split or _split_of(index), crop_px, overrides or Overrides())
         for index in range(plates)
         if _name(index) not in rows
     ]
@@ -67,7 +68,7 @@ def write_dataset(
     return out / "manifest.csv"
 
 
-_Task = tuple[Path, int, int, Split, int | None, dict[str, object]]
+_Task = tuple[Path, int, int, Split, int | None, Overrides]
 
 
 def _draw_all(tasks: list[_Task], jobs: int) -> Iterable[Row]:

@@ -15,14 +15,18 @@ from thale_models.synthesis.canvas import Canvas, Colour, Points, low_frequency
 
 PLATE_MM = 120.0
 
+_LIGHTS = np.array([[100, 160, 163], [130, 135, 117], [125, 158, 155], [152, 140, 105], [150, 152, 148]], np.float32)
+"""Grey levels of the backlight: teal, olive, pale teal, tan, and a neutral table."""
+
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the plate lies in the picture: its centre and side in source px, its tilt clockwise."""
+    """Where the plate lies in the picture: centre and side in source px, clockwise tilt, and corners' radius."""
 
     centre_xy: tuple[float, float]
     side_px: float
     tilt_deg: float
+    corner_mm: float
 
     @property
     def px_per_mm(self) -> float:
@@ -43,8 +47,7 @@ class Pose:
 
 def light_backlit(rng: np.random.Generator, canvas: Canvas, width: int, height: int) -> None:
     """Fill the canvas with the light of a backlight behind a width x height picture, from teal to tan."""
-    ends = np.array([[95, 160, 165], [128, 135, 115], [125, 158, 155], [150, 150, 150], [170, 165, 150]], np.float32)
-    first, second = ends[rng.choice(len(ends), 2)] * rng.uniform(0.75, 1.3) * rng.normal(1, 0.05, (2, 3))
+    first, second = _LIGHTS[rng.choice(len(_LIGHTS), 2)] * rng.uniform(0.75, 1.3) * rng.normal(1, 0.03, (2, 3))
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-0.5:0.5:24j, -0.5:0.5:24j]
     ramp = 1 / (1 + np.exp(-(x * np.cos(angle) + y * np.sin(angle) - rng.normal(0, 0.2)) * rng.uniform(2, 8)))
@@ -60,7 +63,7 @@ def light_dark(rng: np.random.Generator, canvas: Canvas, pose: Pose, width: int,
     agar = rng.uniform(28, 85)
     field = _enlarged(canvas, agar * (1 + rng.uniform(0.03, 0.15) * low_frequency(rng, 24, 24, 3)), width, height)
     inside = Image.new("L", (canvas.shape[1], canvas.shape[0]))
-    outline = [tuple(point) for point in _rounded_square(pose, 0.0, 12.0) - canvas.origin]
+    outline = [tuple(point) for point in _rounded_square(pose, 0.0) - canvas.origin]
     ImageDraw.Draw(inside).polygon(outline, fill=1)
     surround = rng.uniform(2, 14)
     canvas.picture_HW3[...] = np.where(np.asarray(inside) > 0, field, surround)[..., None]
@@ -68,23 +71,16 @@ def light_dark(rng: np.random.Generator, canvas: Canvas, pose: Pose, width: int,
 
 def rims(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
     """Draw the outer edge of the plate exactly on its square, and the parallel lines of lid and base inside it."""
-    corner = rng.uniform(10, 17)
     insets = [0.0, *np.sort(rng.uniform(0.4, 5.5, rng.integers(3, 8)))]
     for inset in insets:
         width = 0.12 if inset == 0 else rng.choice([rng.uniform(0.06, 0.2), rng.uniform(0.2, 0.9)], p=[0.75, 0.25])
-        line = _rounded_square(pose, inset + width / 2, max(2.0, corner - inset))
-        strength = rng.uniform(0.08, 0.3) if inset == 0 else rng.uniform(0.02, 0.25)
+        line = _rounded_square(pose, inset + width / 2)
+        strength = rng.uniform(0.06, 0.3) if inset == 0 else rng.uniform(0.02, 0.25)
         if width > 0.25:
             strength *= 0.4
         mark = canvas.stroke(line, width / 2 * pose.px_per_mm)
         canvas.shade(mark, _tone(rng, strength, bright, allow_opposite=inset > 0))
     _rim_texture(rng, canvas, pose, bright)
-    for _ in range(rng.integers(0, 4)):
-        start = rng.uniform(8, 90)
-        line = np.array([[start, 0.0], [start + rng.uniform(2, 30), rng.normal(0, 0.2)]])
-        line[:, 1] += rng.uniform(1, 6)
-        mark = canvas.stroke(pose.to_px(_on_side(rng, line)), rng.uniform(0.05, 0.2) * pose.px_per_mm)
-        canvas.shade(mark, _tone(rng, rng.uniform(0.2, 0.8), bright, True))
 
 
 def corner_marks(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
@@ -92,6 +88,8 @@ def corner_marks(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
     ink = np.array([10, 8, 35], np.float32) * rng.uniform(0.3, 1.6)
     inset = rng.uniform(2, 4.5)
     for quarter in range(4):
+        if rng.random() < 0.3:
+            _ink_spot(rng, canvas, pose, ink)
         if rng.random() < 0.15:
             continue
         line = _corner(inset + rng.normal(0, 0.2), rng.uniform(9, 14), rng.uniform(3, 14), rng.uniform(3, 14), quarter)
@@ -99,7 +97,9 @@ def corner_marks(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
         radius = (
             rng.uniform(0.3, 0.75) * pose.px_per_mm * (1 + 0.15 * np.sin(np.linspace(0, rng.uniform(2, 9), len(line))))
         )
-        canvas.paint(canvas.stroke(pose.to_px(line), radius), ink, rng.uniform(0.93, 1.0))
+        mark = canvas.stroke(pose.to_px(line), radius)
+        glow = 1 + rng.uniform(0, 1.5) * np.exp(-((mark.distance / mark.radius) ** 2) * 4)
+        canvas.paint(mark, ink * glow[:, None], rng.uniform(0.93, 1.0))
 
 
 def label(rng: np.random.Generator, canvas: Canvas, pose: Pose, right: bool, bright: bool) -> None:
@@ -163,6 +163,12 @@ def condensation(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: b
     canvas.shade(drops, _tone(rng, rng.uniform(0.0, 0.05), not bright, False))
 
 
+def _ink_spot(rng: np.random.Generator, canvas: Canvas, pose: Pose, ink: Colour) -> None:
+    place = rng.uniform(-4, PLATE_MM + 4), rng.choice([rng.uniform(-4, 5), rng.uniform(115, 124)])
+    blots = pose.to_px(np.array(place) + rng.normal(0, 0.2, (6, 2)))
+    canvas.paint(canvas.spots(blots, rng.uniform(0.1, 0.5, 6) * pose.px_per_mm), ink * 2.5, rng.uniform(0.5, 0.9))
+
+
 def _enlarged(canvas: Canvas, field_hw: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """Return what the canvas shows of a small field stretched over a width x height picture."""
     rows, cols = canvas.shape
@@ -177,17 +183,29 @@ def _enlarged(canvas: Canvas, field_hw: NDArray[np.float32], width: int, height:
 
 
 def _rim_texture(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
-    inset, band = rng.uniform(2.5, 4), rng.uniform(0.3, 1.3)
-    for _ in range(4):
-        if rng.random() < 0.4:
+    """Fill the gap between base and lid: beads of water along parts of the rim, and wet lines that come and go."""
+    inset, band = rng.uniform(2, 4), rng.uniform(0.3, 1.6)
+    ring_mm = _ring_mm(pose, inset + band / 2)
+    px = pose.px_per_mm
+    for _ in range(rng.integers(0, 5)):
+        length = int(rng.uniform(0.05, 0.4) * len(ring_mm))
+        stretch = np.roll(ring_mm, -int(rng.integers(len(ring_mm))), axis=0)[:length]
+        count = int(length * rng.uniform(0.5, 6))
+        beads = stretch[rng.integers(0, length, count)] + rng.uniform(-0.5, 0.5, (count, 2)) * band
+        radii = rng.uniform(0.02, 0.12, count) * px
+        strengths = rng.uniform(0.04, 0.5, 2)
+        for part, strength in enumerate(strengths):
+            mark = canvas.spots(pose.to_px(beads[part::2]), radii[part::2])
+            canvas.shade(mark, _tone(rng, strength, bright, allow_opposite=True))
+    for _ in range(rng.integers(0, 8)):
+        length = int(rng.uniform(0.01, 0.15) * len(ring_mm))
+        ring = _ring_mm(pose, rng.uniform(0.5, 5.5))
+        stretch = np.roll(ring, -int(rng.integers(len(ring))), axis=0)[:length]
+        if length < 3:
             continue
-        start = rng.uniform(10, 60)
-        count = int(rng.integers(50, 700))
-        along = rng.uniform(start, rng.uniform(start + 10, 110), count)
-        line = np.stack([along, inset + rng.uniform(0, band, count)], 1)
-        places = pose.to_px(_on_side(rng, line))
-        mark = canvas.spots(places, rng.uniform(0.02, 0.12, count) * pose.px_per_mm)
-        canvas.shade(mark, _tone(rng, rng.uniform(0.05, 0.5), bright, allow_opposite=True))
+        stretch = stretch + np.cumsum(rng.normal(0, 0.01, (length, 2)), 0)
+        radius = np.abs(rng.uniform(0.03, 0.15) + 0.05 * np.cumsum(rng.normal(0, 0.3, length)) / np.sqrt(length)) * px
+        canvas.shade(canvas.stroke(pose.to_px(stretch), radius), _tone(rng, rng.uniform(0.1, 0.85), bright, True))
 
 
 def _label_picture(rng: np.random.Generator, long: int, across: int, px: float) -> Image.Image:
@@ -213,7 +231,7 @@ def _label_picture(rng: np.random.Generator, long: int, across: int, px: float) 
         str(rng.choice(["Col-0", "Ler", "Col", "Ws-2", "pvd"]))
         + f" {rng.choice([0.5, 1, 5, 10])}mM {rng.integers(1, 9)}"
     )
-    big = ImageFont.load_default(across * rng.uniform(0.35, 0.6))
+    big = ImageFont.load_default(min(across * rng.uniform(0.35, 0.6), long * 0.38 / (0.6 * len(name))))
     draw.text((x + long * 0.6, y + across * 0.25), name, font=big, fill=(255, 255))
     return tape
 
@@ -227,10 +245,14 @@ def _tone(rng: np.random.Generator, strength: float, bright: bool, allow_opposit
     return np.asarray(np.clip(factor, 0.02, 6.0), np.float32)
 
 
-def _rounded_square(pose: Pose, inset: float, radius: float) -> Points:
+def _rounded_square(pose: Pose, inset: float) -> Points:
+    return pose.to_px(_ring_mm(pose, inset))
+
+
+def _ring_mm(pose: Pose, inset: float) -> Points:
+    radius = max(2.0, pose.corner_mm - inset)
     quarters = [_corner(inset, radius, 0, 0, quarter) for quarter in range(4)]
-    closed = np.concatenate([*quarters, quarters[0][:1]])
-    return pose.to_px(_densify(closed, 0.4))
+    return _densify(np.concatenate([*quarters, quarters[0][:1]]), 0.4)
 
 
 def _corner(inset: float, radius: float, before: float, after: float, quarter: int) -> Points:
@@ -241,13 +263,6 @@ def _corner(inset: float, radius: float, before: float, after: float, quarter: i
     for _ in range(quarter):
         line = np.stack([PLATE_MM - line[:, 1], line[:, 0]], 1)
     return _densify(line, 0.4)
-
-
-def _on_side(rng: np.random.Generator, line_mm: Points) -> Points:
-    """Turn a line along the top side to any of the four sides."""
-    for _ in range(rng.integers(4)):
-        line_mm = np.stack([PLATE_MM - line_mm[:, 1], line_mm[:, 0]], 1)
-    return line_mm
 
 
 def _densify(line: Points, step: float) -> Points:

@@ -77,7 +77,7 @@ class Habit:
 
     primary_mm: float
     laterals: float
-    lateral_reach: float
+    lateral_mm: float
     width_mm: float
     wander: float
     kinks: float
@@ -93,19 +93,19 @@ class Habit:
         age = rng.choice(["young", "middle", "old"], p=[0.25, 0.4, 0.35])
         primary = {"young": (3, 30), "middle": (18, 50), "old": (35, 88)}[age]
         laterals = {"young": 0.2, "middle": rng.uniform(1, 9), "old": rng.uniform(4, 20)}[age]
-        width_px = float(np.clip(rng.lognormal(np.log(5.0), 0.3), 3.0, 13.0))
+        width_px = float(np.clip(rng.lognormal(np.log(4.8), 0.28), 3.0, 13.0))
         return cls(
             primary_mm=rng.uniform(*primary),
             laterals=float(laterals),
-            lateral_reach=rng.uniform(0.04, 0.16) if age == "middle" else rng.uniform(0.06, 0.28),
+            lateral_mm=rng.uniform(3, 16) if age == "old" else rng.uniform(1, 7),
             width_mm=width_px / px_per_mm,
-            wander=rng.uniform(0.015, 0.06),
-            kinks=rng.uniform(0.0, 0.1),
+            wander=rng.uniform(0.004, 0.02),
+            kinks=rng.uniform(0.0, 0.07),
             slant=rng.normal(0, 0.18),
             leaves=int({"young": 2, "middle": rng.integers(2, 5), "old": rng.integers(3, 9)}[age]),
             leaf_mm={"young": rng.uniform(0.5, 1.1), "middle": rng.uniform(0.7, 1.6)}.get(age, rng.uniform(0.9, 2.6)),
-            hypocotyl_mm=rng.uniform(0.6, 4.0),
-            lateral_paleness=rng.uniform(0.05, 0.6),
+            hypocotyl_mm=rng.gamma(3.0, 0.6) + 0.4,
+            lateral_paleness=rng.uniform(0.0, 0.6),
         )
 
 
@@ -144,7 +144,8 @@ def _path(
     bed: Bed,
 ) -> Points:
     steps = max(3, round(length_mm / _STEP_MM))
-    drift = _smooth_noise(rng, steps, 5) * wander
+    # Two wavelengths: the slow search of the root, and the fine waves of its growth around obstacles in the agar.
+    drift = _smooth_noise(rng, steps, 8) * wander + np.diff(_smooth_noise(rng, steps + 1, 3)) * rng.uniform(0.04, 0.22)
     # A root that hits the dish or a hard spot turns sharply, then finds back: a kink every few centimetres.
     kinked = rng.random(steps) < kinks * _STEP_MM
     turns = np.where(kinked, rng.normal(0, 0.7, steps), 0.0)
@@ -176,11 +177,13 @@ def _laterals(
         step = parent.points_mm[at + 1] - parent.points_mm[at - 1]
         side = rng.choice([-1, 1])
         heading = float(np.arctan2(step[1], step[0])) + side * rng.uniform(0.5, 1.35)
-        reach = (zone - place) * habit.lateral_reach + 0.5
         setpoint = _DOWN + side * rng.uniform(-0.1, 0.9)
-        grown = max(0.5, reach * rng.gamma(2.0, 0.5))
+        # Laterals emerge from the base on: the lower, the younger, and now and then one is just breaking through.
+        age = (1 - place / zone) ** 0.6
+        share = rng.uniform(0.05, 0.3) if rng.random() < 0.15 else rng.gamma(4.0, 0.25)
+        grown = max(0.5, habit.lateral_mm * age * share / parent.order)
         path = _path(
-            rng, (x, y), heading, grown, habit.wander * 1.3, habit.kinks * 2, setpoint, rng.uniform(0.01, 0.06), bed
+            rng, (x, y), heading, grown, habit.wander * 1.5, habit.kinks * 2, setpoint, rng.uniform(0.01, 0.06), bed
         )
         width = max(parent.width_mm * rng.uniform(0.45, 0.95), 0.11)
         pale = float(np.clip(habit.lateral_paleness * rng.uniform(0.3, 1.5), 0, 0.7))

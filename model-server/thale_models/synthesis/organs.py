@@ -1,0 +1,111 @@
+"""Drawing a seedling's organs: how roots, hypocotyl, leaves and seeds look, and what the mask says of them."""
+
+import numpy as np
+
+from thale_models.synthesis.canvas import Canvas, Colour, Footprint, Points
+from thale_models.synthesis.plan import PlateSpec
+from thale_models.synthesis.seedling import GrownRoot, Leaf, Seed, Seedling
+
+ROOT, SHOOT, SEED = 1, 2, 3
+"""Class indices of the mask; 0 is background."""
+
+LEAST_ROOT_RADIUS_PX = 1.25
+"""The mask of a root is at least this wide, so that even a 2 px root stays in one piece."""
+
+_LEAST_CONTRAST = 0.022
+
+
+class Brush:
+    """Draws the organs of one plate's plants in the plate's style and light.
+
+    Backlit organs let light through (their colours are factors of what lies behind); on dark agar they shine.
+    """
+
+    def __init__(self, rng: np.random.Generator, canvas: Canvas, spec: PlateSpec) -> None:
+        self.rng, self.canvas, self.spec = rng, canvas, spec
+        self.pose = spec.pose
+        self.dark = spec.style == "dark"
+        self.root_tint: Colour = np.ones(3, np.float32) if self.dark else rng.normal(1, 0.15, 3).astype(np.float32)
+        self.clear_core = rng.uniform(0.0, 0.1 if self.dark else 0.5)
+        self.leaf = _leaf_light(rng, self.dark)
+
+    def root(self, root: GrownRoot, points: Points, contrast: float) -> float:
+        """Draw a root along `points` (px), lighter and darker by turns, and return its width in px."""
+        width = float(np.clip(root.width_mm * self.spec.px_per_mm, 2.0, 13.0))
+        swelling = 1 + 0.08 * np.sin(np.linspace(0, len(points) / self.rng.uniform(4, 15), len(points)))
+        radius = width / 2 * swelling
+        radius[-2:] *= [0.95, 0.75]
+        mark = self.canvas.stroke(points, radius)
+        blur = self.canvas.blur_px
+        # A root is a translucent cylinder: against the light its middle is clearer than its edges.
+        coverage = mark.coverage(blur) - self.clear_core * mark.coverage(blur, 0.45)
+        strength = max(contrast * (1 - root.paleness), _LEAST_CONTRAST) * self._waxing(mark, points)
+        sign = 1 if self.dark else -1
+        self.canvas.shade(mark, 1 + sign * strength[:, None] * self.root_tint, coverage)
+        self.canvas.label(mark, ROOT, LEAST_ROOT_RADIUS_PX)
+        return width
+
+    def shoot(self, seedling: Seedling, contrast: float) -> None:
+        """Draw hypocotyl and leaves, which cover the root where they lie over it."""
+        rng = self.rng
+        radius = seedling.hypocotyl_width_mm / 2 * self.pose.px_per_mm
+        stem = self.canvas.stroke(self.pose.to_px(seedling.hypocotyl_mm), radius)
+        blur = self.canvas.blur_px
+        coverage = stem.coverage(blur) - rng.uniform(0, 0.6) * stem.coverage(blur, 0.5)
+        depth = contrast * rng.uniform(0.8, 2.5)
+        tone = 1 + depth if self.dark else np.clip(1 - depth * np.array([1.3, 0.5, 1.9]), 0.25, 1)
+        self.canvas.shade(stem, np.asarray(tone * np.ones(3), np.float32), coverage)
+        self.canvas.label(stem, SHOOT, LEAST_ROOT_RADIUS_PX)
+        for number, leaf in enumerate(seedling.leaves):
+            self._leaf(leaf, young=number >= 2 and rng.random() < 0.5)
+
+    def seed(self, seed: Seed) -> None:
+        """Draw a seed or a shed coat: brown, darker at its edge, sometimes empty in the middle."""
+        rng, px = self.rng, self.pose.px_per_mm
+        semi_axes = (seed.semi_axes_mm[0] * px, seed.semi_axes_mm[1] * px)
+        mark = self.canvas.ellipse(self.pose.to_px(np.array(seed.centre_mm)), semi_axes, seed.angle)
+        core = np.exp(-((mark.distance / np.maximum(mark.radius * 0.5, 0.5)) ** 2))[:, None] * rng.uniform(0, 0.6)
+        if self.dark:
+            self.canvas.paint(mark, np.full(3, rng.uniform(70, 200)) * (1 - core), rng.uniform(0.75, 1.0))
+        else:
+            brown = np.array([0.6, 0.32, 0.27]) * rng.uniform(0.5, 1.3)
+            self.canvas.shade(mark, brown + core * (1 - brown) * [0.8, 0.5, 0.4])
+        self.canvas.label(mark, SEED)
+
+    def _waxing(self, mark: Footprint, points: Points) -> Colour:
+        """Return a factor of strength for each pixel of a root: slow changes along it, often darker to its tip."""
+        rng = self.rng
+        low, high = points.min(0), points.max(0)
+        columns = self.canvas.shape[1]
+        x = (mark.flat % columns + self.canvas.origin[0] - low[0]) / max(high[0] - low[0], 1.0)
+        y = (mark.flat // columns + self.canvas.origin[1] - low[1]) / max(high[1] - low[1], 1.0)
+        waves = np.sin(y * rng.uniform(3, 25) + rng.uniform(0, 6)) + np.sin(x * rng.uniform(2, 9) + rng.uniform(0, 6))
+        return np.asarray(1 + rng.uniform(-0.1, 0.35) * (y - 0.5) + rng.uniform(0, 0.15) * waves, np.float32)
+
+    def _leaf(self, leaf: Leaf, young: bool) -> None:
+        rng, px = self.rng, self.pose.px_per_mm
+        light = self.leaf * rng.uniform(0.85, 1.2)
+        pale = np.clip(light * (1.0 if self.dark else np.array([2.0, 1.5, 1.7])), 0, 235 if self.dark else 1.05)
+        petiole = self.canvas.stroke(self.pose.to_px(leaf.petiole_mm), max(1.2, rng.uniform(0.08, 0.16) * px))
+        self._fill(petiole, pale[None, :])
+        size = 0.55 if young else 1.0
+        semi_axes = (leaf.semi_axes_mm[0] * px * size, leaf.semi_axes_mm[1] * px * size)
+        angle = leaf.angle + np.deg2rad(self.pose.tilt_deg)
+        blade = self.canvas.ellipse(self.pose.to_px(np.array(leaf.centre_mm)), semi_axes, angle, leaf.bend)
+        middle = np.clip(1 - blade.distance / np.maximum(blade.radius, 1), 0, 1)[:, None]
+        tone = pale if young else light
+        self._fill(blade, tone * (1 + rng.uniform(-0.25, 0.25) * (middle - 0.4)))
+
+    def _fill(self, mark: Footprint, tone: Colour) -> None:
+        if self.dark:
+            self.canvas.paint(mark, np.clip(tone, 0, 250), 0.95)
+        else:
+            self.canvas.shade(mark, np.clip(tone, 0.05, 1.1).astype(np.float32))
+        self.canvas.label(mark, SHOOT)
+
+
+def _leaf_light(rng: np.random.Generator, dark: bool) -> Colour:
+    """Draw the light of a plate's leaves: grey levels on dark agar, else the share of each channel they let through."""
+    if dark:
+        return np.full(3, rng.uniform(90, 210), np.float32)
+    return np.array([rng.uniform(0.3, 0.6), rng.uniform(0.5, 0.75), rng.uniform(0.12, 0.4)], np.float32)
