@@ -1,0 +1,54 @@
+"""RSML, the Root System Markup Language: written strictly, read tolerantly, saved again without loss.
+
+Lobet et al. 2015, Root System Markup Language: toward a unified root architecture description language, Plant
+Physiology 167, 617-627, doi:10.1104/pp.114.253625; the format's pages are https://rootsystemml.github.io/format.
+
+All geometry is in image pixels. `resolution` is **pixels per unit**, so that a length in px divided by it is a length
+in `unit` (archiDART converts so; "300" with "inch" is 300 dpi). A scale that is not known is unit "pixel" with
+resolution 1.
+
+    data = rsml.write(phenotype)
+    document = rsml.read(data)          # RsmlDocument: plants, roots nested by order, warnings
+    again = rsml.save(document)         # with functions, annotations and elements that thale does not know
+"""
+
+from thale.contract import Phenotype
+from thale.exports.rsml.document import (
+    Annotation,
+    Function,
+    ImageReference,
+    Metadata,
+    Property,
+    PropertyDefinition,
+    RsmlDocument,
+    RsmlPlant,
+    RsmlRoot,
+    Sample,
+    TimeSequence,
+)
+from thale.exports.rsml.phenotypes import document_of
+from thale.exports.rsml.reader import read
+from thale.exports.rsml.writer import save
+
+__all__ = [
+    "Annotation",
+    "Function",
+    "ImageReference",
+    "Metadata",
+    "Property",
+    "PropertyDefinition",
+    "RsmlDocument",
+    "RsmlPlant",
+    "RsmlRoot",
+    "Sample",
+    "TimeSequence",
+    "document_of",
+    "read",
+    "save",
+    "write",
+]
+
+
+def write(phenotype: Phenotype) -> bytes:
+    """Return a phenotype as an RSML file, UTF-8."""
+    return save(document_of(phenotype))

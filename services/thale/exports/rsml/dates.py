@@ -1,0 +1,37 @@
+"""Dates as programs have written them into RSML, to ISO 8601."""
+
+import re
+from datetime import datetime
+
+_BY_SLASHES = re.compile(
+    r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([AaPp])?\.?[Mm]?\.?)?"
+)
+
+
+def iso_date(text: str) -> str | None:
+    """Return a date as ISO 8601; None for what is no date or can be read in two ways.
+
+    Month and day are told apart by AM and PM (the US writes the month first) or by a number above 12.
+    """
+    text = text.strip()
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        return text
+    match = _BY_SLASHES.fullmatch(text)
+    if match is None:
+        return None
+    first, second, year = (int(match.group(group)) for group in (1, 2, 3))
+    half = (match.group(7) or "").lower()
+    if first <= 12 and second <= 12 and first != second and not half:
+        return None
+    month, day = (first, second) if second > 12 or (half and first <= 12) else (second, first)
+    hour, minute, seconds = (int(match.group(group) or 0) for group in (4, 5, 6))
+    if half:
+        hour = hour % 12 + (12 if half == "p" else 0)
+    try:
+        return datetime(year, month, day, hour, minute, seconds).isoformat()
+    except ValueError:
+        return None

@@ -1,0 +1,158 @@
+"""Phenotype to RsmlDocument: roots below their parents, traits as properties, landmarks and flags as annotations."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from thale.contract import Flag, Phenotype, Plant, Root, Scale, TraitValue
+from thale.exports.names import image_name, trait_column
+from thale.exports.rsml.document import (
+    XY,
+    Annotation,
+    ImageReference,
+    Metadata,
+    Property,
+    PropertyDefinition,
+    RsmlDocument,
+    RsmlPlant,
+    RsmlRoot,
+)
+
+PRIMARY_ROOT = "PO:0020127"
+LATERAL_ROOT = "PO:0020121"
+
+_SOFTWARE = "thale"
+_DECIMALS = 3
+"""A thousandth of a pixel: far below what can be measured."""
+
+
+def document_of(phenotype: Phenotype) -> RsmlDocument:
+    """Return a phenotype as an RSML document.
+
+    Property names with a unit in them (primary_root_length_mm) are traits; `length` is a root's own, in px, and
+    `software-confidence` is the RSML thesaurus's word for a trust of 0 to 1. A trait that is not known has no property.
+    Flags with a place are annotations; all flags' codes stand in the property `flags`. A root's parent that is not
+    there leaves the root at the first order of its plant, so that no root is lost.
+    """
+    unit, resolution = _unit(phenotype.scale)
+    name = image_name(phenotype.image)
+    return RsmlDocument(
+        metadata=Metadata(
+            unit=unit,
+            resolution=resolution,
+            last_modified=phenotype.provenance.created,
+            software=f"{_SOFTWARE} {phenotype.provenance.package_version}".strip(),
+            file_key=phenotype.image.sha256,
+            image=ImageReference(name, phenotype.image.sha256),
+            property_definitions=_definitions(phenotype),
+        ),
+        plants=_plants(phenotype.plants),
+        properties=(*_traits(phenotype.traits), *_flag_codes(phenotype.flags)),
+        annotations=_flag_annotations(phenotype.flags),
+    )
+
+
+def _unit(scale: Scale) -> tuple[str, float]:
+    """Return the unit and the number of pixels in one of it."""
+    known = scale.known and math.isfinite(scale.mm_per_px) and scale.mm_per_px > 0
+    return ("mm", 1 / scale.mm_per_px) if known else ("pixel", 1.0)
+
+
+def _definitions(phenotype: Phenotype) -> tuple[PropertyDefinition, ...]:
+    traits = [*phenotype.traits, *(trait for plant in phenotype.plants for trait in plant.traits)]
+    units = {trait_column(trait.trait, trait.unit): trait.unit for trait in traits if not math.isnan(trait.value)}
+    return (
+        PropertyDefinition("length", "real", "pixel"),
+        PropertyDefinition("software-confidence", "real"),
+        PropertyDefinition("flags", "string"),
+        *(PropertyDefinition(name, "real", unit or None) for name, unit in units.items()),
+    )
+
+
+def _plants(plants: Sequence[Plant]) -> tuple[RsmlPlant, ...]:
+    counts = Counter(root.id for plant in plants for root in plant.roots)
+    return tuple(_plant(plant, unique=max(counts.values(), default=1) == 1) for plant in plants)
+
+
+def _plant(plant: Plant, unique: bool) -> RsmlPlant:
+    return RsmlPlant(
+        id=str(plant.id),
+        label=f"plant {plant.id}",
+        roots=_nested(plant, unique),
+        properties=(*_traits(plant.traits), *_flag_codes(plant.flags)),
+        annotations=(
+            *(
+                Annotation(mark.kind, (_rounded((mark.x, mark.y)),), f"{mark.score:.3f}", _SOFTWARE)
+                for mark in plant.landmarks
+            ),
+            *_flag_annotations(plant.flags),
+        ),
+    )
+
+
+def _nested(plant: Plant, unique: bool) -> tuple[RsmlRoot, ...]:
+    """Return the plant's roots below their parents. Ids that several plants share get the plant's number in front."""
+    roots = plant.roots
+    index_of = {root.id: index for index, root in reversed(list(enumerate(roots)))}
+    parents = [index_of.get(root.parent) if root.parent is not None else None for root in roots]
+    parents = [None if _circular(index, parents) else parent for index, parent in enumerate(parents)]
+    children: dict[int | None, list[int]] = {}
+    for index, parent in enumerate(parents):
+        children.setdefault(parent, []).append(index)
+
+    def build(index: int) -> RsmlRoot:
+        own_id = roots[index].id if unique else f"{plant.id}.{index + 1}"
+        return _root(roots[index], own_id, tuple(build(child) for child in children.get(index, ())))
+
+    return tuple(build(index) for index in children.get(None, ()))
+
+
+def _circular(start: int, parents: Sequence[int | None]) -> bool:
+    """Whether a root is its own ancestor."""
+    at, seen = parents[start], set[int]()
+    while at is not None and at not in seen:
+        if at == start:
+            return True
+        seen.add(at)
+        at = parents[at]
+    return False
+
+
+def _root(root: Root, own_id: str, laterals: tuple[RsmlRoot, ...]) -> RsmlRoot:
+    return RsmlRoot(
+        id=own_id,
+        label="primary" if root.order == 1 else "lateral",
+        accession=PRIMARY_ROOT if root.order == 1 else LATERAL_ROOT,
+        points=tuple(_rounded(point) for point in root.points),
+        properties=(
+            Property("length", f"{root.length_px:.3f}"),
+            Property("software-confidence", f"{root.confidence:.4f}"),
+            *_flag_codes(root.flags),
+        ),
+        annotations=_flag_annotations(root.flags),
+        roots=laterals,
+    )
+
+
+def _rounded(point: XY) -> XY:
+    return round(point[0], _DECIMALS), round(point[1], _DECIMALS)
+
+
+def _traits(traits: Sequence[TraitValue]) -> tuple[Property, ...]:
+    return tuple(
+        Property(trait_column(trait.trait, trait.unit), f"{trait.value:.6g}")
+        for trait in traits
+        if math.isfinite(trait.value)
+    )
+
+
+def _flag_codes(flags: Sequence[Flag]) -> tuple[Property, ...]:
+    return (Property("flags", " ".join(dict.fromkeys(flag.code for flag in flags))),) if flags else ()
+
+
+def _flag_annotations(flags: Sequence[Flag]) -> tuple[Annotation, ...]:
+    return tuple(
+        Annotation(flag.code, (_rounded((flag.at.x, flag.at.y)),), flag.message, _SOFTWARE)
+        for flag in flags
+        if flag.at is not None
+    )
