@@ -1,0 +1,191 @@
+"""Which path is the primary root, which are laterals, and of which parent: every piece of root is told once.
+
+The longest path of a plant that ends at its primary tip is its primary root. Every other tip's path is a lateral from
+where it leaves what is already told. What no tip explains (a lateral that ends against another root has no end in
+the skeleton) is told as a lateral of its own, so that no length is lost.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from thale.plants.gaps import Tips
+from thale.plants.graph import RootGraph
+from thale.plants.tracing import AMBIGUOUS_MARGIN, Claim, PathTree, Step, claim, end_of
+
+_LEAST_LATERAL_MM = 1.0
+_LEAST_MARKED_LATERAL_MM = 0.3
+_STUB_AT_BASE_MM = 2.0
+_TIP_BONUS = 2.0
+
+
+@dataclass
+class TracedRoot:
+    """One root as steps through the graph, from its parent (an index in the list of roots) to its tip."""
+
+    plant: int
+    steps: list[Step]
+    parent: int | None = None
+    order: int = 1
+    doubt_xy: tuple[float, float] | None = None
+    by_lane: bool = False
+
+
+@dataclass
+class Architecture:
+    """The roots of all plants, and which root told each segment first and, for each plant, at each node."""
+
+    graph: RootGraph
+    trees: list[PathTree | None]
+    tips: Tips
+    roots: list[TracedRoot] = field(default_factory=list)
+    told: dict[int, int] = field(default_factory=dict)
+    at_node: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def tell(self, root: TracedRoot) -> None:
+        """Add a root; it takes the segments and nodes that none has told before it."""
+        index = len(self.roots)
+        self.roots.append(root)
+        for step in root.steps:
+            self.told.setdefault(step[0], index)
+            for node in (end_of(self.graph, (step[0], not step[1])), end_of(self.graph, step)):
+                self.at_node.setdefault((root.plant, node), index)
+
+    def untold_length(self, steps: list[Step]) -> float:
+        """Return the length of root (no gaps) among the steps that no root has told, frame px."""
+        segments = [self.graph.segments[number] for number, _ in steps if number not in self.told]
+        return sum(segment.length for segment in segments if not segment.bridge)
+
+
+def tell_roots(
+    graph: RootGraph, trees: list[PathTree | None], ends: Sequence[int], tips: Tips, lanes: Sequence[float]
+) -> list[TracedRoot]:
+    """Return all roots of all plants, each plant's primary before its laterals.
+
+    Args:
+        graph: The network, with bases and tips made nodes.
+        trees: The paths of each plant; None for a plant without roots.
+        ends: The nodes where the network ended before its gaps were linked.
+        tips: The landmark at a node.
+        lanes: Where one plant's lane ends and the next begins (x, frame px); empty if lanes are not known.
+    """
+    architecture = Architecture(graph, trees, tips)
+    bases = {tree.base for tree in trees if tree is not None}
+    claims: dict[int, Claim] = {}
+    for node in (set(ends) | set(tips)) - bases:
+        lane = int(np.searchsorted(lanes, graph.nodes[node][0])) if len(lanes) else None
+        claimed = claim(graph, trees, node, lane)
+        if claimed is not None:
+            claims[node] = claimed
+    for plant, tree in enumerate(trees):
+        own = {node: c for node, c in claims.items() if c.plant == plant}
+        if tree is not None and own:
+            primary = max(own, key=lambda node: _likeness_to_primary(graph, own, tips, node))
+            found = own[primary]
+            architecture.tell(TracedRoot(plant, found.steps, None, 1, found.doubt_xy, found.by_lane))
+            del claims[primary]
+    _tell_laterals(architecture, claims)
+    _tell_leftovers(architecture)
+    return architecture.roots
+
+
+def _length(graph: RootGraph, steps: list[Step]) -> float:
+    return sum(graph.segments[number].length for number, _ in steps)
+
+
+def _likeness_to_primary(graph: RootGraph, own: dict[int, Claim], tips: Tips, node: int) -> float:
+    """Return how much a tip looks like the primary's: its landmark, its path's length and its depth."""
+    longest = max(_length(graph, c.steps) for c in own.values()) or 1.0
+    base_y = graph.nodes[end_of(graph, (own[node].steps[0][0], not own[node].steps[0][1]))][1]
+    deepest = max(float(graph.nodes[other][1] - base_y) for other in own)
+    depth = float(graph.nodes[node][1] - base_y) / deepest if deepest > 0 else 0.0
+    mark = tips.get(node)
+    bonus = mark.score if mark is not None and mark.kind == "primary_tip" else 0.0
+    return bonus + _length(graph, own[node].steps) / longest + 0.5 * depth
+
+
+def _tell_laterals(architecture: Architecture, claims: dict[int, Claim]) -> None:
+    """Tell the paths of the remaining tips, the one with most new root first."""
+    waiting = dict(claims)
+    maps = architecture.graph.maps
+    while waiting:
+        new = {node: _new_part(architecture, c) for node, c in waiting.items()}
+        lengths = {node: architecture.untold_length(steps) for node, (steps, _) in new.items()}
+        node = max(lengths, key=lambda n: lengths[n])
+        steps, parent = new[node]
+        least = _LEAST_MARKED_LATERAL_MM if node in architecture.tips else _LEAST_LATERAL_MM
+        if lengths[node] >= maps.px(least) and not _is_stub_at_base(architecture, waiting[node], steps):
+            found = waiting[node]
+            order = 1 if parent is None else architecture.roots[parent].order + 1
+            architecture.tell(TracedRoot(found.plant, steps, parent, order, found.doubt_xy, found.by_lane))
+        del waiting[node]
+        waiting = {n: c for n, c in waiting.items() if lengths[n] > 0}
+
+
+def _new_part(architecture: Architecture, found: Claim) -> tuple[list[Step], int | None]:
+    """Return the steps of a path after it leaves the plant's told roots for the last time, and the root it leaves."""
+    told = [architecture.told.get(number) for number, _ in found.steps]
+    own = [index is not None and architecture.roots[index].plant == found.plant for index in told]
+    begin = 0
+    while begin < len(own) and own[begin]:
+        begin += 1
+    end = len(told)
+    while end > begin and told[end - 1] is not None:
+        end -= 1
+    if begin == len(own):
+        return [], None
+    node = end_of(architecture.graph, (found.steps[begin][0], not found.steps[begin][1]))
+    return found.steps[begin:end], architecture.at_node.get((found.plant, node))
+
+
+def _is_stub_at_base(architecture: Architecture, found: Claim, steps: list[Step]) -> bool:
+    """Whether a path is the short piece of root or hypocotyl above a base, no lateral."""
+    graph, tree = architecture.graph, architecture.trees[found.plant]
+    if tree is None or end_of(graph, found.steps[-1]) in architecture.tips:
+        return False
+    tip_xy, base_xy = graph.nodes[end_of(graph, steps[-1])], graph.nodes[tree.base]
+    near = math.dist(tip_xy, base_xy) <= graph.maps.px(_STUB_AT_BASE_MM)
+    return near and bool(tip_xy[1] <= base_xy[1] + graph.maps.px(0.3))
+
+
+def _tell_leftovers(architecture: Architecture) -> None:
+    """Tell what no tip explains: segments of a millimetre and more that hang on told roots."""
+    graph = architecture.graph
+    changed = True
+    while changed:
+        changed = False
+        untold = [n for n, s in graph.segments.items() if n not in architecture.told and not s.bridge]
+        for number in sorted(untold, key=lambda n: -graph.segments[n].length):
+            long = graph.segments[number].length >= graph.maps.px(_LEAST_LATERAL_MM)
+            if long and number not in architecture.told:
+                changed |= _tell_leftover(architecture, number)
+
+
+def _tell_leftover(architecture: Architecture, number: int) -> bool:
+    """Tell one segment as a lateral, walked the cheaper way, which ends at a tip landmark if one stands there.
+
+    It is in doubt if another plant could own it as well.
+    """
+    graph = architecture.graph
+    arrivals: list[tuple[float, int, Step]] = []
+    for plant, tree in enumerate(architecture.trees):
+        if tree is None:
+            continue
+        for step in ((number, True), (number, False)):
+            if step in tree.cost:
+                price = tree.cost[step] - _TIP_BONUS * (end_of(graph, step) in architecture.tips)
+                arrivals.append((price, plant, step))
+    if not arrivals:
+        return False
+    cheapest, plant, step = min(arrivals)
+    rivals = [price for price, other, _ in arrivals if other != plant and price - cheapest < AMBIGUOUS_MARGIN]
+    x, y = graph.nodes[end_of(graph, step)]
+    tree = architecture.trees[plant]
+    assert tree is not None  # noqa: S101 - an arrival comes from a tree
+    found = Claim(plant, tree.path_to(step), (float(x), float(y)) if rivals else None)
+    steps, parent = _new_part(architecture, found)
+    order = 1 if parent is None else architecture.roots[parent].order + 1
+    architecture.tell(TracedRoot(plant, steps, parent, order, found.doubt_xy))
+    return True

@@ -1,0 +1,260 @@
+"""Where plants are: shoots, root bases and ungerminated seeds, brought together into one `Founder` a plant.
+
+Nothing is founded by root alone: a plate's rim, a label and a scratch all look like roots, and none has a shoot, a
+seed or a base.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+from skimage.filters import apply_hysteresis_threshold
+
+from thale.contract import Flag, Landmark, Point
+from thale.plants.graph import RootGraph
+from thale.plants.maps import Maps
+from thale.plants.polyline import Points
+
+_LEAST_BASE_SCORE = 0.3
+_LEAST_LONE_BASE_SCORE = 0.5
+_SAME_BASE_MM = 2.0
+_SAME_SHOOT_BASE_MM = 4.0
+_BASE_BELOW_SHOOT_MM = 4.0
+_LEAF_GAP_MM = 2.0
+_ROOT_BELOW_SHOOT_MM = 3.0
+_BASE_TO_ROOT_MM = 1.5
+_LEAST_LONE_ROOT_MM = 2.0
+_LEAST_FRAGMENT_MM2 = 0.05
+_LEAST_SHOOT_MM2 = 0.5
+_SMALL_SHOOT_SHARE = 0.4
+_SEED_MM2 = (0.04, 1.5)
+_SEED_COAT_MM = 3.0
+
+
+@dataclass
+class Founder:
+    """What a plant is founded on. `base_xy` is frame px; None where no root is attached to what was seen."""
+
+    base_xy: Points | None
+    landmark: Landmark | None = None
+    shoot_rc: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    seed_rc: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    flags: list[Flag] = field(default_factory=list)
+
+    @property
+    def place_xy(self) -> Points:
+        """Return where the plant is: its base, else the middle of its shoot or seed."""
+        if self.base_xy is not None:
+            return self.base_xy
+        pixels_rc = self.shoot_rc if len(self.shoot_rc) else self.seed_rc
+        return cast(Points, pixels_rc.mean(axis=0)[::-1])
+
+
+def find_founders(maps: Maps, graph: RootGraph, landmarks: Sequence[Landmark]) -> tuple[list[Founder], list[Flag]]:
+    """Return the founders of all plants, left to right, and what was seen and left out."""
+    flags: list[Flag] = []
+    shoots = _components(maps.shoot_HW, np.maximum(maps.root_HW, maps.seed_HW), maps.px2(_LEAST_FRAGMENT_MM2))
+    bases = _distinct_bases(landmarks, maps)
+    founders = [Founder(maps.frame.from_source(np.array([[b.x, b.y]]))[0], b) for b in bases]
+    loose = _give_shoots(founders, shoots, maps)
+    founders = _without_second_bases(founders, maps, flags)
+    clusters = _join_fragments(founders, loose, maps)
+    roots = _RootPlaces(graph)
+    founders = [founder for founder in founders if _is_rooted(founder, founders, roots, maps, flags)]
+    for cluster_rc in clusters:
+        _found_on_shoot(cluster_rc, founders, roots, maps, flags)
+    _found_on_seeds(founders, roots, maps)
+    return sorted(founders, key=lambda founder: float(founder.place_xy[0])), flags
+
+
+def _components(
+    probability_HW: NDArray[np.uint8], rivals_HW: NDArray[np.uint8], least_px: float
+) -> list[NDArray[np.int64]]:
+    """Return the pixels (row, column) of each connected piece of an organ of at least `least_px` pixels."""
+    mask_HW = apply_hysteresis_threshold(probability_HW, 0.35 * 255, 0.55 * 255) & (probability_HW >= rivals_HW)
+    labels_HW, count = ndimage.label(mask_HW, np.ones((3, 3), int))
+    sizes = np.bincount(labels_HW.ravel(), minlength=count + 1)
+    windows = ndimage.find_objects(labels_HW)
+    pieces = []
+    for label, window in enumerate(windows, start=1):
+        if sizes[label] >= least_px:
+            corner = (window[0].start, window[1].start)
+            pieces.append(np.argwhere(labels_HW[window] == label) + corner)
+    return pieces
+
+
+def _distinct_bases(landmarks: Sequence[Landmark], maps: Maps) -> list[Landmark]:
+    """Return base landmarks, the surest first, without those next to a surer one."""
+    kept: list[Landmark] = []
+    within = maps.px(_SAME_BASE_MM) / maps.frame.factor
+    candidates = [mark for mark in landmarks if mark.kind == "root_base" and mark.score >= _LEAST_BASE_SCORE]
+    for mark in sorted(candidates, key=lambda mark: -mark.score):
+        if all(np.hypot(mark.x - other.x, mark.y - other.y) > within for other in kept):
+            kept.append(mark)
+    return kept
+
+
+def _give_shoots(founders: list[Founder], shoots: list[NDArray[np.int64]], maps: Maps) -> list[NDArray[np.int64]]:
+    """Give shoots to the bases below them, parting leaves that touch by the nearer base; return the others."""
+    loose = []
+    reach = maps.px(_BASE_BELOW_SHOOT_MM)
+    for piece_rc in shoots:
+        tree = cKDTree(piece_rc[:, ::-1])
+        owners = [founder for founder in founders if tree.query(founder.place_xy)[0] <= reach]
+        if not owners:
+            loose.append(piece_rc)
+            continue
+        nearest = cKDTree([owner.place_xy for owner in owners]).query(piece_rc[:, ::-1])[1]
+        for index, owner in enumerate(owners):
+            owner.shoot_rc = np.vstack([owner.shoot_rc, piece_rc[nearest == index]])
+    return loose
+
+
+def _without_second_bases(founders: list[Founder], maps: Maps, flags: list[Flag]) -> list[Founder]:
+    """Merge bases that stand under one shoot closer together than two seedlings can: the surer one stays."""
+    kept: list[Founder] = []
+    within = maps.px(_SAME_SHOOT_BASE_MM)
+    for founder in founders:
+        twins = [k for k in kept if np.hypot(*(k.place_xy - founder.place_xy)) <= within]
+        if not twins or not (len(founder.shoot_rc) or len(twins[0].shoot_rc)):
+            kept.append(founder)
+            continue
+        twins[0].shoot_rc = np.vstack([twins[0].shoot_rc, founder.shoot_rc])
+        message = "a second root base stands so close to a surer one that both were taken for one plant"
+        flags.append(_flag("second_base", message, founder.place_xy, maps))
+    return kept
+
+
+def _join_fragments(founders: list[Founder], loose: list[NDArray[np.int64]], maps: Maps) -> list[NDArray[np.int64]]:
+    """Join pieces of shoot that small gaps part, to founders or to one another; return what no founder got."""
+    gap = maps.px(_LEAF_GAP_MM)
+    waiting = sorted(loose, key=len, reverse=True)
+    clusters: list[NDArray[np.int64]] = []
+    joined = True
+    while joined:
+        joined = False
+        for founder in founders:
+            near = [piece for piece in waiting if len(founder.shoot_rc) and _gap(founder.shoot_rc, piece) <= gap]
+            if near:
+                founder.shoot_rc = np.vstack([founder.shoot_rc, *near])
+                waiting = [piece for piece in waiting if not any(piece is other for other in near)]
+                joined = True
+    for piece_rc in waiting:
+        near = [cluster for cluster in clusters if _gap(cluster, piece_rc) <= gap]
+        clusters = [cluster for cluster in clusters if not any(cluster is other for other in near)]
+        clusters.append(np.vstack([*near, piece_rc]))
+    return clusters
+
+
+def _gap(some_rc: NDArray[np.int64], others_rc: NDArray[np.int64]) -> float:
+    return float(cKDTree(some_rc).query(others_rc)[0].min())
+
+
+class _RootPlaces:
+    """Looks up where roots lie: which is nearest, whether it ends there, and how long the whole network is."""
+
+    def __init__(self, graph: RootGraph) -> None:
+        self.pieces = graph.components()
+        segments = list(graph.segments.values())
+        self.points = np.vstack([np.zeros((0, 2)), *(s.points for s in segments)])
+        self.piece_of_point = np.repeat(
+            [self.pieces[s.start] for s in segments] or [0], [len(s.points) for s in segments] or [0]
+        )
+        self.tree = cKDTree(self.points) if len(self.points) else None
+        ends = graph.ends()
+        self.end_tree = cKDTree([graph.nodes[node] for node in ends]) if ends else None
+        self.length: dict[int, float] = {}
+        for segment in segments:
+            piece = int(self.pieces[segment.start])
+            self.length[piece] = self.length.get(piece, 0.0) + segment.length
+
+    def nearest(self, places_xy: Points) -> tuple[Points | None, float, int]:
+        """Return the root point nearest to any of the places, its distance, and the piece that it belongs to."""
+        if self.tree is None:
+            return None, np.inf, -1
+        distances, indices = self.tree.query(places_xy)
+        best = int(np.argmin(distances))
+        index = int(indices[best])
+        return self.points[index], float(distances[best]), int(self.piece_of_point[index])
+
+    def is_end(self, place_xy: Points, within: float) -> bool:
+        """Whether a root ends within some px of a place."""
+        return self.end_tree is not None and bool(self.end_tree.query(place_xy)[0] <= within)
+
+
+def _is_rooted(founder: Founder, founders: list[Founder], roots: _RootPlaces, maps: Maps, flags: list[Flag]) -> bool:
+    """Whether a base landmark may found a plant: it has a shoot, or stands where a root of its own begins."""
+    if len(founder.shoot_rc):
+        return True
+    _, distance, piece = roots.nearest(founder.place_xy[None])
+    shared = any(roots.nearest(other.place_xy[None])[2] == piece for other in founders if other is not founder)
+    begins = distance <= maps.px(_BASE_TO_ROOT_MM) and roots.length.get(piece, 0) >= maps.px(_LEAST_LONE_ROOT_MM)
+    if shared:
+        begins = begins and roots.is_end(founder.place_xy, maps.px(_BASE_TO_ROOT_MM))
+    if begins and founder.landmark is not None and founder.landmark.score >= _LEAST_LONE_BASE_SCORE:
+        founder.flags.append(_flag("no_shoot", "a root base without a visible shoot", founder.place_xy, maps))
+        return True
+    message = "a root base was reported where neither a shoot nor a root's beginning is seen: it founds no plant"
+    flags.append(_flag("base_left_out", message, founder.place_xy, maps))
+    return False
+
+
+def _found_on_shoot(
+    cluster_rc: NDArray[np.int64], founders: list[Founder], roots: _RootPlaces, maps: Maps, flags: list[Flag]
+) -> None:
+    """Found a plant on a shoot without a base landmark, or say why not."""
+    base_xy, distance, piece = roots.nearest(cluster_rc[:, ::-1].astype(float))
+    others = [f for f in founders if f.base_xy is not None]
+    place_xy = cast(Points, cluster_rc.mean(axis=0)[::-1])
+    if base_xy is not None and distance <= maps.px(_ROOT_BELOW_SHOOT_MM):
+        owners = [f for f in others if roots.nearest(cast(Points, f.base_xy)[None])[2] == piece]
+        typical = float(np.median([len(f.shoot_rc) for f in others])) if others else 0.0
+        begins = roots.is_end(base_xy, maps.px(_BASE_TO_ROOT_MM)) and len(cluster_rc) > _SMALL_SHOOT_SHARE * typical
+        long_enough = roots.length[piece] >= maps.px(_LEAST_LONE_ROOT_MM) or _is_shoot(cluster_rc, maps)
+        if long_enough and (begins or not owners):
+            flag = _flag("base_inferred", "the root base was inferred from where root and shoot meet", base_xy, maps)
+            founders.append(Founder(base_xy, shoot_rc=cluster_rc, flags=[flag]))
+            return
+        if owners:
+            message = "a small shoot-like object lies on a root: it founds no plant"
+            flags.append(_flag("stray_shoot", message, place_xy, maps))
+            return
+    if _is_shoot(cluster_rc, maps):
+        flag = _flag("no_root", "a shoot without a visible root: its root traits are unknown", place_xy, maps)
+        founders.append(Founder(None, shoot_rc=cluster_rc, flags=[flag]))
+    else:
+        flags.append(_flag("stray_shoot", "a shoot-like object too small for a plant was left out", place_xy, maps))
+
+
+def _is_shoot(cluster_rc: NDArray[np.int64], maps: Maps) -> bool:
+    """Whether a cluster is a shoot by itself: large enough, and not cut by the picture's border."""
+    height, width = maps.shoot_HW.shape
+    inside = bool((cluster_rc.min(axis=0) > 0).all() and (cluster_rc.max(axis=0) < (height - 1, width - 1)).all())
+    return inside and len(cluster_rc) >= maps.px2(_LEAST_SHOOT_MM2)
+
+
+def _found_on_seeds(founders: list[Founder], roots: _RootPlaces, maps: Maps) -> None:
+    """Found plants on ungerminated seeds; a seed coat on or beside a plant is given to that plant."""
+    least, most = (maps.px2(area) for area in _SEED_MM2)
+    near = maps.px(_SEED_COAT_MM)
+    grown = list(founders)
+    shoots_xy = [founder.shoot_rc[:, ::-1] for founder in grown]
+    for seed_rc in _components(maps.seed_HW, np.maximum(maps.root_HW, maps.shoot_HW), least):
+        seed_xy = seed_rc[:, ::-1].astype(float)
+        gaps = [_gap(shoot, seed_xy) if len(shoot) else np.inf for shoot in shoots_xy]
+        if gaps and min(gaps) <= near:
+            owner = grown[int(np.argmin(gaps))]
+            owner.seed_rc = np.vstack([owner.seed_rc, seed_rc])
+        elif roots.nearest(seed_xy)[1] > near and len(seed_rc) <= most:
+            place_xy = cast(Points, seed_xy.mean(axis=0))
+            flag = _flag("ungerminated", "a seed without root and shoot: its traits are unknown", place_xy, maps)
+            founders.append(Founder(None, seed_rc=seed_rc, flags=[flag]))
+
+
+def _flag(code: str, message: str, place_xy: Points, maps: Maps) -> Flag:
+    x, y = maps.frame.to_source(place_xy[None])[0]
+    return Flag(code=code, message=message, at=Point(x=float(x), y=float(y)))

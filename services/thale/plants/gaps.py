@@ -1,0 +1,166 @@
+"""Mend the network before roots are traced: spurs go, broken roots are linked, bases and tips become nodes.
+
+The linking of gaps matters more than a larger net: thin laterals break, and a leaf hides where a root begins. A link
+has its price, so that a root is followed along what is seen wherever that is possible.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from thale.contract import Landmark
+from thale.plants import polyline
+from thale.plants.founding import Founder
+from thale.plants.graph import RootGraph
+from thale.plants.polyline import Points
+
+_SPUR_MM = 1.0
+_TIP_MM = 0.8
+_LEAST_TIP_SCORE = 0.3
+_GAP_MM = 2.5
+_GAP_WITHIN_MM = 1.5
+_LINKS_PER_END = 3
+_WIDEST_TURN_COS = 0.3
+_FREE_GAP_MM = 0.5
+_LINK_COST = 0.6
+_COST_PER_MM = 0.6
+_COST_PAST_TIP = 2.0
+_BASE_SNAP_MM = 1.5
+_BASE_GAP_MM = 3.0
+
+Tips = dict[int, Landmark]
+"""The landmark that stands at a node."""
+
+
+def mark_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
+    """Return which node each tip landmark marks, cutting a segment where a lateral ends against another root.
+
+    A landmark without a root under it marks nothing; of two at one node the surer stays.
+    """
+    tips: Tips = {}
+    reach = graph.maps.px(_TIP_MM)
+    marks = [m for m in landmarks if m.kind in ("primary_tip", "lateral_tip") and m.score >= _LEAST_TIP_SCORE]
+    for mark in sorted(marks, key=lambda mark: -mark.score):
+        place_xy = graph.maps.frame.from_source(np.array([[mark.x, mark.y]]))[0]
+        ends = [(float(np.hypot(*(graph.nodes[node] - place_xy))), node) for node in graph.ends()]
+        distance, node = min(ends, default=(np.inf, -1))
+        if distance > reach:
+            if mark.kind == "primary_tip":
+                continue
+            node = _split_at(graph, place_xy, reach)
+        if node >= 0:
+            tips.setdefault(node, mark)
+    return tips
+
+
+def _split_at(graph: RootGraph, place_xy: Points, reach: float) -> int:
+    """Return the node on the segment nearest to a place, made by cutting the segment; -1 if none is within reach."""
+    best, where = reach, (-1, -1)
+    for number, segment in graph.segments.items():
+        index, distance = polyline.nearest(segment.points, place_xy)
+        if distance < best:
+            best, where = distance, (number, index)
+    return graph.split(*where) if where[0] >= 0 else -1
+
+
+def prune_spurs(graph: RootGraph, tips: Tips) -> None:
+    """Take out side branches that are too short to be a lateral and bear no tip landmark, the shortest first."""
+    longest = graph.maps.px(_SPUR_MM)
+    short = [number for number, segment in graph.segments.items() if segment.length < longest]
+    for number in sorted(short, key=lambda n: graph.segments[n].length):
+        segment = graph.segments[number]
+        ends = [node for node in (segment.start, segment.end) if graph.degree(node) == 1]
+        loop = segment.start == segment.end
+        forks = [node for node in (segment.start, segment.end) if graph.degree(node) >= 3]
+        if loop or (len(ends) == 1 and forks and ends[0] not in tips):
+            graph.remove(number)
+
+
+def link_gaps(graph: RootGraph, tips: Tips) -> None:
+    """Link the ends of broken roots to what lies ahead of them within 2.5 mm; within one piece, 1.5 mm."""
+    pieces = graph.components()
+    numbers = np.array(list(graph.segments), int)
+    if len(numbers) < 2:
+        return
+    lines = [graph.segments[n].points for n in numbers.tolist()]
+    owner = np.repeat(numbers, [len(line) for line in lines])
+    points = np.vstack(lines)
+    piece_of = np.repeat([pieces[graph.segments[n].start] for n in numbers.tolist()], [len(line) for line in lines])
+    tree = cKDTree(points)
+    found: list[tuple[int, Points, float]] = []
+    for node in graph.ends():
+        near = np.array(tree.query_ball_point(graph.nodes[node], graph.maps.px(_GAP_MM)), int)
+        own_number = next(iter(graph.at_node[node]))
+        foreign = piece_of[near] != pieces[node]
+        if graph.segments[own_number].length > graph.maps.px(_GAP_WITHIN_MM):
+            gaps = np.hypot(*(points[near] - graph.nodes[node]).T)
+            foreign |= (owner[near] != own_number) & (gaps < graph.maps.px(_GAP_WITHIN_MM))
+        found += _links_from(graph, node, points[near], owner[near], foreign, tips)
+    for node, place_xy, cost in found:
+        target = _split_at(graph, place_xy, 1.5)
+        if target >= 0 and target != node:
+            graph.add_segment(node, target, np.array([graph.nodes[node], graph.nodes[target]]), cost)
+
+
+def _links_from(
+    graph: RootGraph, node: int, points: Points, owner: np.ndarray, foreign: np.ndarray, tips: Tips
+) -> list[tuple[int, Points, float]]:
+    """Return the cheapest links (node, place, cost) from an end to points of other pieces, at most one a segment."""
+    if not foreign.any():
+        return []
+    points, owner = points[foreign], owner[foreign]
+    onward = -_outgoing(graph, node)
+    across = points - graph.nodes[node]
+    gaps = np.hypot(*across.T)
+    ahead = (across @ onward) / np.maximum(gaps, 1e-9)
+    free = gaps <= graph.maps.px(_FREE_GAP_MM)
+    passable = free | (ahead >= _WIDEST_TURN_COS)
+    cost = _LINK_COST + gaps / graph.maps.px_per_mm * _COST_PER_MM * (2 - np.clip(ahead, 0, 1))
+    cost += _COST_PAST_TIP * (node in tips)
+    chosen: list[tuple[int, Points, float]] = []
+    taken: set[int] = set()
+    for index in np.argsort(np.where(passable, cost, np.inf)).tolist():
+        if not passable[index] or len(chosen) == _LINKS_PER_END:
+            break
+        if int(owner[index]) not in taken:
+            taken.add(int(owner[index]))
+            chosen.append((node, points[index], float(cost[index])))
+    return chosen
+
+
+def _outgoing(graph: RootGraph, node: int) -> Points:
+    """Return the direction from an end into its only segment."""
+    segment = graph.segments[next(iter(graph.at_node[node]))]
+    points = segment.points if segment.start == node else segment.points[::-1]
+    return polyline.direction(points, 1.0, graph.maps.px(1.0))
+
+
+def attach_bases(graph: RootGraph, founders: Sequence[Founder]) -> list[int | None]:
+    """Give each founder's base a node, on the root that begins there; None where no root is within reach.
+
+    Other roots that begin near the base without touching (a leaf hides the joint) are linked to it.
+    """
+    return [None if f.base_xy is None else _attach(graph, f.base_xy) for f in founders]
+
+
+def _attach(graph: RootGraph, base_xy: Points) -> int | None:
+    reach = graph.maps.px(_BASE_GAP_MM)
+    snap = graph.maps.px(_BASE_SNAP_MM)
+    ends = [(float(np.hypot(*(graph.nodes[n] - base_xy))), n) for n in graph.ends()]
+    distance, node = min(ends, default=(np.inf, -1))
+    if distance > snap:
+        node = _split_at(graph, base_xy, reach)
+    if node < 0:
+        return None
+    pieces = graph.components()
+    for piece in set(pieces.tolist()) - {pieces[node]}:
+        members = [n for n, s in graph.segments.items() if pieces[s.start] == piece]
+        candidates = [(*polyline.nearest(graph.segments[n].points, base_xy)[::-1], n) for n in members]
+        gap, index, number = min(candidates, default=(np.inf, 0, -1))
+        if gap <= reach:
+            other = graph.split(number, index)
+            cost = _LINK_COST + gap / graph.maps.px_per_mm * _COST_PER_MM
+            graph.add_segment(node, other, np.array([graph.nodes[node], graph.nodes[other]]), cost)
+            pieces = np.append(pieces, [piece] * (len(graph.nodes) - len(pieces)))
+    return node

@@ -1,0 +1,89 @@
+"""Polylines of roots: smooth centre lines out of pixel chains, their lengths, directions and ends.
+
+Every polyline is float64 N2 in (x, y). A chain of pixel centres is up to 8 % longer than the line that it stands for;
+a Gaussian along the arc takes the staircase away and leaves the curve (compare Seethepalli et al. 2021, RhizoVision
+Explorer, AoB PLANTS 13, plab056, on the bias of chain codes).
+"""
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from skimage.measure import approximate_polygon
+
+Points = NDArray[np.float64]
+
+SMOOTHING_PX = 3.0
+_OUTPUT_TOLERANCE_PX = 0.08
+
+
+def length(points_N2: Points) -> float:
+    """Return the length of a polyline; 0 for fewer than two points."""
+    return float(np.hypot(*np.diff(points_N2, axis=0).T).sum()) if len(points_N2) > 1 else 0.0
+
+
+def resample(points_N2: Points, step: float = 1.0) -> Points:
+    """Return points at equal steps along the polyline, both ends kept."""
+    steps = np.hypot(*np.diff(points_N2, axis=0).T)
+    arc = np.concatenate([[0.0], np.cumsum(steps)])
+    if arc[-1] == 0:
+        return points_N2[:1].copy()
+    at = np.linspace(0, arc[-1], max(2, round(arc[-1] / step) + 1))
+    return np.column_stack([np.interp(at, arc, points_N2[:, axis]) for axis in (0, 1)])
+
+
+def smooth(points_N2: Points, sigma: float = SMOOTHING_PX) -> Points:
+    """Return the polyline smoothed along its arc, resampled to unit steps; its two ends stay where they are.
+
+    Beyond each end the line is continued by point reflection, so that the ends are neither pulled in nor bent.
+    """
+    even = resample(points_N2)
+    if len(even) < 3:
+        return even
+    reach = min(len(even) - 1, int(4 * sigma) + 1)
+    before = 2 * even[0] - even[reach:0:-1]
+    after = 2 * even[-1] - even[-2 : -reach - 2 : -1]
+    padded = np.concatenate([before, even, after])
+    filtered = gaussian_filter1d(padded, min(sigma, len(even) / 4), axis=0, mode="nearest")
+    return cast(Points, filtered[reach : reach + len(even)])
+
+
+def thin_out(points_N2: Points) -> Points:
+    """Return the polyline with as few points as show it to a small fraction of a pixel (Douglas and Peucker)."""
+    return cast(Points, approximate_polygon(points_N2, _OUTPUT_TOLERANCE_PX)) if len(points_N2) > 2 else points_N2
+
+
+def direction(points_N2: Points, skip: float, reach: float) -> Points:
+    """Return the unit vector of a polyline's beginning, between `skip` and `reach` px from its first point.
+
+    The first pixels are skipped because a skeleton bends where it meets another root. Zero for a single point.
+    """
+    steps = np.hypot(*np.diff(points_N2, axis=0).T)
+    arc = np.concatenate([[0.0], np.cumsum(steps)])
+    near, far = min(skip, arc[-1] / 3), min(reach, arc[-1])
+    vector = np.array([np.interp(far, arc, axis) - np.interp(near, arc, axis) for axis in points_N2.T])
+    norm = float(np.hypot(*vector))
+    return vector / norm if norm > 0 else np.zeros(2)
+
+
+def nearest(points_N2: Points, place_xy: Points) -> tuple[int, float]:
+    """Return the index of the polyline's point nearest to a place, and its distance."""
+    distances = np.hypot(*(points_N2 - place_xy).T)
+    index = int(np.argmin(distances))
+    return index, float(distances[index])
+
+
+def extend_to_edge(points_N2: Points, mask_HW: NDArray[np.bool_], most: float) -> Points:
+    """Return the polyline carried straight on from its last point to the edge of the mask, by `most` px at the most.
+
+    A skeleton ends about half a root's width before the root does.
+    """
+    onward = -direction(points_N2[::-1], 1.0, 8.0)
+    places = points_N2[-1] + np.arange(0.5, most + 0.5, 0.5)[:, None] * onward
+    cols, rows = np.round(places).astype(int).T
+    height, width = mask_HW.shape
+    inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+    inside[inside] = mask_HW[rows[inside], cols[inside]]
+    steps = len(inside) if inside.all() else int(np.argmin(inside))
+    return np.vstack([points_N2, places[steps - 1]]) if steps else points_N2
