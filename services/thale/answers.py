@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from thale.contract import Calibration, Flag, Landmark, ModelRef, Record
+from thale.contract import Calibration, Flag, Landmark, ModelRef, Number, Record
 from thale.errors import ModelFailedError
 from thale.geometry import Frame
 
@@ -31,6 +31,13 @@ class SegmentationMeta(Record):
     frame: Frame
     calibration: Calibration
     seconds: dict[str, float] = {}
+
+
+class SegmentationSummary(SegmentationMeta):
+    """A segmentation in numbers: the area of each class, each pixel counted for its likeliest class."""
+
+    area_px: dict[str, float]
+    area_mm2: dict[str, Number]
 
 
 class LandmarksAnswer(Record):

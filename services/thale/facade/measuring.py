@@ -1,0 +1,153 @@
+"""The processor-bound end of a request, run in the processes of `pool`: models' answers in, the client's format out.
+
+Nothing here knows HTTP or waits. Everything that crosses into these processes is bytes and frozen records.
+"""
+
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from thale.answers import SegmentationAnswer, SegmentationSummary, read_landmarks
+from thale.contract import ImageFacts, ModelRef, Phenotype, Provenance, Timings
+from thale.exports import overlay, rsml, table
+from thale.images import decode
+from thale.phenotyping import phenotype
+
+JSON, PNG, RSML, CSV, NPZ = "application/json", "image/png", "application/rsml+xml", "text/csv", "application/x-npz"
+
+PHENOTYPE_TYPES = (JSON, PNG, RSML, CSV)
+SEGMENT_TYPES = (JSON, NPZ, PNG)
+
+_CLASS_COLOURS_RGB = ((0, 0, 0), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (240, 228, 66))
+"""Okabe and Ito's palette, told apart by colour-blind readers as well; background is black."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything that a phenotype is made of."""
+
+    facts: ImageFacts
+    segmentation: bytes
+    landmarks: bytes
+    config_digest: str
+    package_version: str
+    created: str
+    expected_plants: int | None
+    media_type: str
+    wide: bool
+    image: bytes
+    """Empty unless the overlay is asked for."""
+    page: int | None
+    segment_s: float
+    landmarks_s: float
+    started: float
+    """When the request began, on the monotonic clock that all processes share."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """An answer as it goes to the client, and what the operators count."""
+
+    body: bytes
+    media_type: str
+    models: tuple[ModelRef, ...] = ()
+    plants: int = 0
+    scale_source: str = ""
+
+
+def measure(work: Measurement) -> Rendered:
+    """Find the plants, measure them, and write the answer in the format asked for.
+
+    Raises:
+        ModelFailedError: If a model's answer cannot be read.
+    """
+    began = time.monotonic()
+    segmentation = SegmentationAnswer.from_bytes(work.segmentation)
+    landmarks = read_landmarks(work.landmarks)
+    models = (segmentation.meta.model, landmarks.model)
+    provenance = Provenance(
+        models=models,
+        config_digest=work.config_digest,
+        package_version=work.package_version,
+        created=work.created,
+    )
+    timings = Timings(segment_s=work.segment_s, landmarks_s=work.landmarks_s, plants_s=0.0, total_s=0.0)
+    found = phenotype(work.facts, segmentation, landmarks, provenance, timings, expected=work.expected_plants)
+    now = time.monotonic()
+    timings = timings.model_copy(update={"plants_s": now - began, "total_s": now - work.started})
+    found = found.model_copy(update={"timings": timings})
+    body = _FORMATS[work.media_type](found, work)
+    return Rendered(body, work.media_type, models, len(found.plants), found.scale.source)
+
+
+def _json(found: Phenotype, _work: Measurement) -> bytes:
+    return found.model_dump_json().encode()
+
+
+def _overlay(found: Phenotype, work: Measurement) -> bytes:
+    return overlay.draw(decode(work.image, work.page), found)
+
+
+def _rsml(found: Phenotype, _work: Measurement) -> bytes:
+    return rsml.write(found)
+
+
+def _csv(found: Phenotype, work: Measurement) -> bytes:
+    return (table.wide_csv([found]) if work.wide else table.long_csv([found])).encode()
+
+
+_FORMATS: dict[str, Callable[[Phenotype, Measurement], bytes]] = {JSON: _json, PNG: _overlay, RSML: _rsml, CSV: _csv}
+
+
+def summarise(answer: bytes, media_type: str) -> Rendered:
+    """Return a segmentation as JSON (area by class) or as a PNG (one palette index a class, in the model's frame).
+
+    Raises:
+        ModelFailedError: If the model's answer cannot be read.
+    """
+    segmentation = SegmentationAnswer.from_bytes(answer)
+    classes_HW = _class_map(segmentation)
+    if media_type == PNG:
+        picture = Image.fromarray(classes_HW, mode="P")
+        picture.putpalette([channel for colour in _CLASS_COLOURS_RGB for channel in colour])
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        return Rendered(buffer.getvalue(), PNG, (segmentation.meta.model,))
+    meta = segmentation.meta
+    counts = np.bincount(classes_HW.ravel(), minlength=len(meta.classes))
+    area_px = {name: float(count) / meta.frame.factor**2 for name, count in zip(meta.classes, counts, strict=False)}
+    mm2_per_px = meta.calibration.scale.mm_per_px**2
+    summary = SegmentationSummary(
+        **dict(meta), area_px=area_px, area_mm2={name: area * mm2_per_px for name, area in area_px.items()}
+    )
+    return Rendered(summary.model_dump_json().encode(), JSON, (meta.model,))
+
+
+def _class_map(segmentation: SegmentationAnswer) -> NDArray[np.uint8]:
+    """Return each frame pixel's likeliest class, 0 for background, uint8 HW."""
+    planes = segmentation.probabilities_CHW
+    background = 255 - np.minimum(planes.sum(axis=0, dtype=np.uint16), 255)
+    likeliest = planes.argmax(axis=0)
+    chosen = np.take_along_axis(planes, likeliest[None], axis=0)[0]
+    return np.where(chosen > background, likeliest + 1, 0).astype(np.uint8)
+
+
+def check_landmarks(answer: bytes) -> Rendered:
+    """Return a landmarks answer as it came, once it is known to be one.
+
+    Raises:
+        ModelFailedError: If the model's answer cannot be read.
+    """
+    landmarks = read_landmarks(answer)
+    return Rendered(landmarks.model_dump_json().encode(), JSON, (landmarks.model,))
+
+
+def tensor_json(data: bytes) -> str:
+    """Return unsigned bytes as a JSON list of numbers: millions of them, so not in the server's own process."""
+    return json.dumps(list(data), separators=(",", ":"))

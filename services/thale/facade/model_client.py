@@ -1,0 +1,197 @@
+"""The models, asked over HTTP: TorchServe's inference and management APIs.
+
+Images travel as received, over connections that are kept alive. An answer that says what is wrong with the image is
+raised as the error that the worker named; everything else that is not an answer is the model's fault.
+"""
+
+import asyncio
+import io
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Self
+
+import aiohttp
+
+from thale import errors, telemetry
+from thale.errors import (
+    DeadlineExceededError,
+    ImageError,
+    ModelFailedError,
+    ModelUnavailableError,
+    ParameterError,
+    ScaleError,
+    ThaleError,
+)
+from thale.facade.deadline import Deadline
+from thale.facade.traffic import Choice
+
+logger = logging.getLogger(__name__)
+
+_IMAGE_FAULTS = (ImageError, ScaleError, ParameterError)
+"""What a worker may say of an image. Any other name in its answer is not taken at its word."""
+_GONE = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE})
+"""TorchServe says 503 where no worker or no place in the queue is free, and 507 where the worker died."""
+_RETRY_PAUSE_S = 0.2
+_CONNECT_TIMEOUT_S = 3.0
+_MANAGEMENT_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a model is asked: an image, and what is known of its scale and page."""
+
+    image: bytes
+    mm_per_px: float | None = None
+    plate_width_mm: float | None = None
+    page: int | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Return the request headers that carry what is known beside the image."""
+        known = {
+            "x-thale-mm-per-px": self.mm_per_px,
+            "x-thale-plate-width-mm": self.plate_width_mm,
+            "x-thale-page": self.page,
+        }
+        return {"Content-Type": "application/octet-stream"} | {
+            name: repr(value) for name, value in known.items() if value is not None
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered, not yet read, and how long it took."""
+
+    data: bytes
+    seconds: float
+
+
+class ModelClient:
+    """Asks model versions, and how their workers are."""
+
+    def __init__(self, session: aiohttp.ClientSession, model_url: str, management_url: str) -> None:
+        self._session = session
+        self._model_url = model_url
+        self._management_url = management_url
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, model_url: str, management_url: str) -> AsyncIterator[Self]:
+        """Give a client whose connections live as long as the context."""
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+        # No proxy, no cookies, no redirects: the model server is known by its address.
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+            yield cls(session, model_url, management_url)
+
+    async def ask(self, choice: Choice, question: Question, deadline: Deadline) -> Answer:
+        """Return a model version's answer. A version that is gone is asked once more: a question changes nothing.
+
+        Raises:
+            ImageError, ScaleError, ParameterError: What the worker says of the image.
+            ModelUnavailableError: If no worker answers, twice.
+            ModelFailedError: If the worker failed.
+            DeadlineExceededError: If the answer comes too late.
+        """
+        labels = {"model": choice.name, "version": choice.version}
+        started = time.monotonic()
+        try:
+            try:
+                data = await self._predict(choice, question, deadline)
+            except ModelUnavailableError as error:
+                logger.warning("model asked once more", extra={**labels, "error": str(error)})
+                telemetry.MODEL_RETRIES.labels(**labels).inc()
+                await asyncio.sleep(min(_RETRY_PAUSE_S, deadline.remaining()))
+                data = await self._predict(choice, question, deadline)
+        except ThaleError as error:
+            telemetry.MODEL_REQUESTS.labels(**labels, outcome=_outcome(error)).inc()
+            raise
+        seconds = time.monotonic() - started
+        telemetry.MODEL_REQUESTS.labels(**labels, outcome="ok").inc()
+        telemetry.MODEL_SECONDS.labels(**labels).observe(seconds)
+        logger.info("model answered", extra={**labels, "seconds": round(seconds, 4), "bytes": len(data)})
+        return Answer(data, seconds)
+
+    async def _predict(self, choice: Choice, question: Question, deadline: Deadline) -> bytes:
+        url = f"{self._model_url}/predictions/{choice.name}/{choice.version}"
+        timeout = aiohttp.ClientTimeout(total=deadline.remaining(), sock_connect=_CONNECT_TIMEOUT_S)
+        try:
+            async with self._session.post(
+                url,
+                data=io.BytesIO(question.image),
+                headers=question.headers(),
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                body = await response.read()
+        except aiohttp.ConnectionTimeoutError as error:
+            raise ModelUnavailableError(f"the model server does not answer at {self._model_url}") from error
+        except TimeoutError as error:
+            raise deadline.exceeded() from error
+        except aiohttp.ClientError as error:
+            raise ModelUnavailableError(f"the connection to the model server failed ({error}): try again") from error
+        if response.status != HTTPStatus.OK:
+            raise _refusal(choice, response.status, body)
+        return body
+
+    async def ready_workers(self, name: str, version: str) -> int | None:
+        """Return how many workers of a version are ready, None where the model server does not know it or is away."""
+        timeout = aiohttp.ClientTimeout(total=_MANAGEMENT_TIMEOUT_S)
+        try:
+            async with self._session.get(
+                f"{self._management_url}/models/{name}/{version}", timeout=timeout, allow_redirects=False
+            ) as response:
+                told = json.loads(await response.read()) if response.status == HTTPStatus.OK else None
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            told = None
+        count = None if told is None else _count_ready(told)
+        telemetry.MODEL_WORKERS.labels(name, version).set(count or 0)
+        return count
+
+
+def _count_ready(told: object) -> int | None:
+    """Count the ready workers in TorchServe's description of a model: a list with one entry for each version."""
+    match told:
+        case [{"workers": [*workers]}]:
+            return sum(isinstance(worker, dict) and worker.get("status") == "READY" for worker in workers)
+        case _:
+            return None
+
+
+def _outcome(error: ThaleError) -> str:
+    if isinstance(error, _IMAGE_FAULTS):
+        return "refused"
+    if isinstance(error, ModelUnavailableError):
+        return "unavailable"
+    return "late" if isinstance(error, DeadlineExceededError) else "failed"
+
+
+def _refusal(choice: Choice, status: int, body: bytes) -> ThaleError:
+    who = f"{choice.name} {choice.version}"
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY and (fault := _image_fault(body)) is not None:
+        return fault
+    if status in _GONE:
+        return ModelUnavailableError(f"no worker of {who} is free to answer: try again in a few seconds")
+    if status == HTTPStatus.NOT_FOUND:
+        return ModelUnavailableError(f"{who} is released, and the model server does not have it (yet)")
+    logger.error(
+        "model failed", extra={"model": who, "status": status, "body": body[:500].decode(errors="replace")}
+    )
+    return ModelFailedError(f"{who} failed on this image (status {status}); the server's log says more")
+
+
+def _image_fault(body: bytes) -> ThaleError | None:
+    """Return the error that a worker names in {"error": class name, "message": …}, None where it names none."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(told, Mapping):
+        return None
+    kind = getattr(errors, str(told.get("error")), None)
+    if not (isinstance(kind, type) and issubclass(kind, _IMAGE_FAULTS)):
+        return None
+    return kind.saying(str(told.get("message", "")))

@@ -1,0 +1,129 @@
+"""Processes for what would stop the event loop: started warm, bounded by the request's deadline, replaced when they die.
+
+A task that is late is stopped inside its process by an alarm, so that one hopeless image cannot keep a process from
+everybody else. An error of ours crosses back as its class and its words, because exceptions with arguments of their
+own do not survive pickling.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.process import parent_process
+from typing import TypeVar
+
+from thale import telemetry
+from thale.errors import DeadlineExceededError, ModelUnavailableError, ThaleError
+from thale.facade.deadline import Deadline
+
+logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+_PRELOAD = "thale.facade.measuring"
+"""Imported once in the server that forks the processes: they start in milliseconds and share its memory."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    kind: type[ThaleError]
+    message: str
+
+
+class Pool:
+    """A few processes that measure."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([_PRELOAD])
+        self._executor = self._start()
+
+    async def warm_up(self) -> None:
+        """Start every process, so that the first request finds them ready."""
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(loop.run_in_executor(self._executor, os.getpid) for _ in range(self._processes)))
+
+    async def run(self, deadline: Deadline, task: Callable[..., _Result], *arguments: object) -> _Result:
+        """Return the task's result. Where a process dies under it, all are replaced and the task is tried once more.
+
+        Raises:
+            ThaleError: What the task raises.
+            DeadlineExceededError: If it takes too long.
+            ModelUnavailableError: If a process dies under it a second time.
+        """
+        try:
+            return await self._run(deadline, task, arguments)
+        except BrokenProcessPool:
+            logger.warning("a measuring process died; its task is tried once more")
+        try:
+            return await self._run(deadline, task, arguments)
+        except BrokenProcessPool as error:
+            logger.error("a measuring process died twice under one task")
+            raise ModelUnavailableError(
+                "the measuring process died on this image twice: try again, and with a smaller image if it persists"
+            ) from error
+
+    async def _run(self, deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]) -> _Result:
+        executor = self._executor
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(deadline.remaining()):
+                outcome = await loop.run_in_executor(executor, _run_here, deadline, task, arguments)
+        except BrokenProcessPool:
+            self._replace(executor)
+            raise
+        except TimeoutError as error:
+            raise deadline.exceeded() from error
+        if isinstance(outcome, _Failure):
+            raise outcome.kind.saying(outcome.message)
+        return outcome
+
+    def close(self) -> None:
+        """Stop the processes; tasks that wait are dropped."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self._processes, mp_context=self._context, initializer=_prepare_process)
+
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        """Start anew, unless another request that saw the same death has done so already."""
+        if self._executor is broken:
+            telemetry.MEASURING_RESTARTS.inc()
+            broken.shutdown(wait=False, cancel_futures=True)
+            self._executor = self._start()
+
+
+def _prepare_process() -> None:
+    """Leave Ctrl-C to the server, and end when the server ends, however it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _run_here(
+    deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]
+) -> "_Result | _Failure":
+    def ring(_signal: int, _frame: object) -> None:
+        raise deadline.exceeded()
+
+    try:
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, deadline.remaining())
+        try:
+            return task(*arguments)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except ThaleError as error:
+        return _Failure(type(error), str(error))

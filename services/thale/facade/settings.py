@@ -1,0 +1,55 @@
+"""What can be set from outside, all of it in THALE_* environment variables, with defaults for one machine."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_HTTP_URL = TypeAdapter(HttpUrl)
+
+
+def _base_url(value: str) -> str:
+    return str(_HTTP_URL.validate_python(value)).rstrip("/")
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+"""An http or https address without a trailing slash."""
+
+
+class Settings(BaseSettings):
+    """The facade's settings. Built once in `__main__` and passed on."""
+
+    model_config = SettingsConfigDict(env_prefix="THALE_", frozen=True, extra="ignore", protected_namespaces=())
+
+    record_path: Path
+    """The release record: which models are served, and which version answers (`contract.ReleaseRecord`)."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(9090, ge=0, le=65535)
+    """0 takes any free port; the log says which."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    model_url: BaseUrl = "http://127.0.0.1:8085"
+    management_url: BaseUrl = "http://127.0.0.1:8086"
+    segmentation_model: str = "plate-seg"
+    """Answers where a request names no segmentation model."""
+    landmarks_model: str = "plate-landmarks"
+    """Answers where a request names no landmark model."""
+
+    max_body_bytes: int = Field(64 * 2**20, gt=0)
+    max_batch: int = Field(16, gt=0)
+    """Images in one request of the Open Inference Protocol."""
+    request_deadline_s: float = Field(60.0, gt=0)
+    """The longest that an answer may take, counted from the last byte of the image. A client may ask for less."""
+    upload_deadline_s: float = Field(120.0, gt=0)
+    """The longest that a body may take to arrive."""
+    upload_stall_s: float = Field(15.0, gt=0)
+    """The longest pause between two pieces of a body."""
+    max_in_flight: int = Field(4, gt=0)
+    """Images that are measured at once."""
+    max_waiting: int = Field(32, ge=0)
+    """Requests beyond those that may wait; one more is refused at once."""
+    measuring_processes: int = Field(2, gt=0)
