@@ -6,7 +6,6 @@ the whole picture is ever blurred. A canvas may show a window of a larger scene:
 """
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +39,9 @@ class Footprint:
         steepness = _LOGISTIC_OF_NORMAL / max(blur_px, 0.3)
 
         def cdf(px: NDArray[np.float32]) -> NDArray[np.float32]:
-            return 1.0 / (1.0 + np.exp(-np.clip(px * steepness, -40, 40)))
+            return np.asarray(1.0 / (1.0 + np.exp(-np.clip(px * steepness, -40, 40))), np.float32)
 
-        return np.asarray(cdf(radius - self.distance) + cdf(radius + self.distance) - 1.0, np.float32)
+        return cdf(radius - self.distance) + cdf(radius + self.distance) - 1.0
 
     def inside(self, least_radius_px: float = 0.0) -> NDArray[np.intp]:
         """Return the flat indices of the pixels whose centre lies in the mark, at least `least_radius_px` wide."""
@@ -62,7 +61,8 @@ class Canvas:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        return cast(tuple[int, int], self.mask_HW.shape)
+        height, width = self.mask_HW.shape
+        return height, width
 
     def stroke(self, points_N2: Points, radius_px: float | NDArray[np.floating]) -> Footprint:
         """Return the footprint of a polyline whose radius may change from point to point."""

@@ -96,7 +96,7 @@ def _write_plate(task: _Task) -> Row:
     _write_whole(out / row["image"], plate.encoded)
     _write_whole(out / row["mask"], _mask_png(plate))
     _write_whole(out / row["landmarks"], truth.keypoints(plate, Path(row["image"]).name))
-    _write_whole(out / "truth" / f"{name}.rsml", truth.rsml(plate, Path(row["image"]).name))
+    _write_whole(out / "truth" / f"{name}.rsml", truth.true_roots(plate, Path(row["image"]).name))
     return row
 
 

@@ -1,6 +1,7 @@
 """Drawing a seedling's organs: how roots, hypocotyl, leaves and seeds look, and what the mask says of them."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thale_models.synthesis.canvas import Canvas, Colour, Footprint, Points
 from thale_models.synthesis.plan import PlateSpec
@@ -13,6 +14,9 @@ LEAST_ROOT_RADIUS_PX = 1.25
 """The mask of a root is at least this wide, so that even a 2 px root stays in one piece."""
 
 _LEAST_CONTRAST = 0.022
+
+_OVERLAP = {"backlit": 0.5, "dark": 0.15}
+"""What a second organ adds to the tone of one it lies on: where roots branch or cross, light is not changed twice."""
 
 
 class Brush:
@@ -41,7 +45,7 @@ class Brush:
         coverage = mark.coverage(blur) - self.clear_core * mark.coverage(blur, 0.45)
         strength = max(contrast * (1 - root.paleness), _LEAST_CONTRAST) * self._waxing(mark, points)
         sign = 1 if self.dark else -1
-        self.canvas.shade(mark, 1 + sign * strength[:, None] * self.root_tint, coverage)
+        self.canvas.shade(mark, 1 + sign * strength[:, None] * self.root_tint, self._thinned(mark, coverage))
         self.canvas.label(mark, ROOT, LEAST_ROOT_RADIUS_PX)
         return width
 
@@ -54,7 +58,7 @@ class Brush:
         coverage = stem.coverage(blur) - rng.uniform(0, 0.6) * stem.coverage(blur, 0.5)
         depth = contrast * rng.uniform(0.8, 2.5)
         tone = 1 + depth if self.dark else np.clip(1 - depth * np.array([1.3, 0.5, 1.9]), 0.25, 1)
-        self.canvas.shade(stem, np.asarray(tone * np.ones(3), np.float32), coverage)
+        self.canvas.shade(stem, np.asarray(tone * np.ones(3), np.float32), self._thinned(stem, coverage))
         self.canvas.label(stem, SHOOT, LEAST_ROOT_RADIUS_PX)
         for number, leaf in enumerate(seedling.leaves):
             self._leaf(leaf, young=number >= 2 and rng.random() < 0.5)
@@ -71,6 +75,11 @@ class Brush:
             brown = np.array([0.6, 0.32, 0.27]) * rng.uniform(0.5, 1.3)
             self.canvas.shade(mark, brown + core * (1 - brown) * [0.8, 0.5, 0.4])
         self.canvas.label(mark, SEED)
+
+    def _thinned(self, mark: Footprint, coverage: Colour) -> Colour:
+        """Return the coverage of a mark, less where an organ lies already."""
+        taken = self.canvas.mask_HW.reshape(-1)[mark.flat] > 0
+        return np.where(taken, coverage * np.float32(_OVERLAP[self.spec.style]), coverage)
 
     def _waxing(self, mark: Footprint, points: Points) -> Colour:
         """Return a factor of strength for each pixel of a root: slow changes along it, often darker to its tip."""
@@ -93,10 +102,10 @@ class Brush:
         angle = leaf.angle + np.deg2rad(self.pose.tilt_deg)
         blade = self.canvas.ellipse(self.pose.to_px(np.array(leaf.centre_mm)), semi_axes, angle, leaf.bend)
         middle = np.clip(1 - blade.distance / np.maximum(blade.radius, 1), 0, 1)[:, None]
-        tone = pale if young else light
-        self._fill(blade, tone * (1 + rng.uniform(-0.25, 0.25) * (middle - 0.4)))
+        tone = (pale if young else light) * (1 + rng.uniform(-0.25, 0.25) * (middle - 0.4))
+        self._fill(blade, tone)
 
-    def _fill(self, mark: Footprint, tone: Colour) -> None:
+    def _fill(self, mark: Footprint, tone: NDArray[np.floating]) -> None:
         if self.dark:
             self.canvas.paint(mark, np.clip(tone, 0, 250), 0.95)
         else:

@@ -3,7 +3,7 @@
 Coordinates are millimetres on the plate, x to the right and y down, from the top left outer corner.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -73,7 +73,11 @@ class Seedling:
 
 @dataclass(frozen=True)
 class Habit:
-    """What the plants of one plate share: age, and how their roots wander."""
+    """What the plants of one plate share: how far they have grown, and how their roots wander.
+
+    `laterals` is the mean number of laterals and `lateral_mm` the length of the oldest. `wander` (radians a step) and
+    `kinks` (a mm) turn a root away from its set point, `slant` (radians) leans that set point to the right.
+    """
 
     primary_mm: float
     laterals: float
@@ -85,28 +89,44 @@ class Habit:
     leaves: int
     leaf_mm: float
     hypocotyl_mm: float
-    lateral_paleness: float = field(default=0.3)
+    lateral_paleness: float
 
     @classmethod
     def sample(cls, rng: np.random.Generator, px_per_mm: float) -> "Habit":
         """Draw the habit of a plate: a third of the plates are young, without laterals."""
-        age = rng.choice(["young", "middle", "old"], p=[0.25, 0.4, 0.35])
-        primary = {"young": (3, 30), "middle": (18, 50), "old": (35, 88)}[age]
-        laterals = {"young": 0.2, "middle": rng.uniform(1, 9), "old": rng.uniform(4, 20)}[age]
+        stage = _STAGES[rng.choice(len(_STAGES), p=[0.25, 0.4, 0.35])]
         width_px = float(np.clip(rng.lognormal(np.log(4.8), 0.28), 3.0, 13.0))
         return cls(
-            primary_mm=rng.uniform(*primary),
-            laterals=float(laterals),
-            lateral_mm=rng.uniform(3, 16) if age == "old" else rng.uniform(1, 7),
+            primary_mm=rng.uniform(*stage.primary_mm),
+            laterals=rng.uniform(*stage.laterals),
+            lateral_mm=rng.uniform(*stage.lateral_mm),
             width_mm=width_px / px_per_mm,
             wander=rng.uniform(0.004, 0.02),
             kinks=rng.uniform(0.0, 0.07),
             slant=rng.normal(0, 0.18),
-            leaves=int({"young": 2, "middle": rng.integers(2, 5), "old": rng.integers(3, 9)}[age]),
-            leaf_mm={"young": rng.uniform(0.5, 1.1), "middle": rng.uniform(0.7, 1.6)}.get(age, rng.uniform(0.9, 2.6)),
+            leaves=int(rng.integers(stage.leaves[0], stage.leaves[1] + 1)),
+            leaf_mm=rng.uniform(*stage.leaf_mm),
             hypocotyl_mm=rng.gamma(3.0, 0.6) + 0.4,
             lateral_paleness=rng.uniform(0.0, 0.6),
         )
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """The ranges of one age of plants."""
+
+    primary_mm: tuple[float, float]
+    laterals: tuple[float, float]
+    lateral_mm: tuple[float, float]
+    leaves: tuple[int, int]
+    leaf_mm: tuple[float, float]
+
+
+_STAGES = (
+    _Stage((3, 30), (0.0, 0.2), (0.5, 2), (2, 2), (0.5, 1.1)),
+    _Stage((18, 50), (1, 9), (1, 7), (2, 4), (0.7, 1.6)),
+    _Stage((35, 88), (4, 20), (3, 16), (3, 8), (0.9, 2.6)),
+)
 
 
 def grow(rng: np.random.Generator, base_mm: tuple[float, float], habit: Habit, bed: Bed) -> Seedling:

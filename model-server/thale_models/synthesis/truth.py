@@ -2,39 +2,29 @@
 
 import json
 
-from lxml import etree
-
-from thale_models.synthesis.plate import SyntheticPlate, TrueRoot
+from thale.exports import rsml
+from thale_models.synthesis.plate import SyntheticPlate, TruePlant, TrueRoot
 
 LANDMARK_KINDS = ("root_base", "primary_tip", "lateral_tip")
-_PO = "http://www.plantontology.org/xml-dtd/po.dtd"
-_ACCESSIONS = {1: "PO:0020127"}
-_LATERAL_ACCESSION = "PO:0020121"
+_PRIMARY_ROOT, _LATERAL_ROOT = "PO:0020127", "PO:0020121"
 
 
-def rsml(plate: SyntheticPlate, image_name: str) -> bytes:
-    """Return the true roots as RSML, nested by order, in pixels of the image; resolution is in pixels a centimetre."""
-    document = etree.Element("rsml", nsmap={"po": _PO})
-    metadata = etree.SubElement(document, "metadata")
-    fields = {
-        "version": "1",
-        "unit": "cm",
-        "resolution": repr(10.0 / plate.mm_per_px),
-        "last-modified": "1970-01-01T00:00:00Z",
-        "software": "thale-models synthesize",
-        "user": "",
-        "file-key": str(plate.seed),
-    }
-    for name, value in fields.items():
-        etree.SubElement(metadata, name).text = value
-    etree.SubElement(etree.SubElement(metadata, "image"), "name").text = image_name
-    scene = etree.SubElement(document, "scene")
-    for plant in plate.plants:
-        element = etree.SubElement(scene, "plant", id=str(plant.id), label=f"plant {plant.id}")
-        by_id: dict[str | None, etree._Element] = {None: element}
-        for root in plant.roots:
-            by_id[root.id] = _root_element(by_id[root.parent], root)
-    return bytes(etree.tostring(document, xml_declaration=True, encoding="UTF-8", pretty_print=True))
+def true_roots(plate: SyntheticPlate, image_name: str) -> bytes:
+    """Return the true roots as RSML in pixels of the image: nested by order, each with its diameter in px."""
+    document = rsml.RsmlDocument(
+        metadata=rsml.Metadata(
+            unit="mm",
+            resolution=1 / plate.mm_per_px,
+            software="thale-models synthesize",
+            file_key=str(plate.seed),
+            image=rsml.ImageReference(image_name),
+        ),
+        plants=tuple(
+            rsml.RsmlPlant(id=str(plant.id), label=f"plant {plant.id}", roots=_below(plant, None))
+            for plant in plate.plants
+        ),
+    )
+    return rsml.save(document)
 
 
 def keypoints(plate: SyntheticPlate, image_name: str) -> bytes:
@@ -63,12 +53,16 @@ def keypoints(plate: SyntheticPlate, image_name: str) -> bytes:
     return json.dumps({"images": [image], "categories": categories, "annotations": annotations}).encode()
 
 
-def _root_element(parent: etree._Element, root: TrueRoot) -> etree._Element:
-    element = etree.SubElement(parent, "root", id=root.id, label=f"root {root.id}")
-    element.set(f"{{{_PO}}}accession", _ACCESSIONS.get(root.order, _LATERAL_ACCESSION))
-    polyline = etree.SubElement(etree.SubElement(element, "geometry"), "polyline")
-    for x, y in root.points:
-        etree.SubElement(polyline, "point", x=f"{x:.3f}", y=f"{y:.3f}")
-    function = etree.SubElement(etree.SubElement(element, "functions"), "function", name="diameter", domain="uniform")
-    etree.SubElement(function, "sample").text = f"{root.width_px:.3f}"
-    return element
+def _below(plant: TruePlant, parent: str | None) -> tuple[rsml.RsmlRoot, ...]:
+    return tuple(_nested(plant, root) for root in plant.roots if root.parent == parent)
+
+
+def _nested(plant: TruePlant, root: TrueRoot) -> rsml.RsmlRoot:
+    return rsml.RsmlRoot(
+        id=root.id,
+        label="primary" if root.order == 1 else "lateral",
+        accession=_PRIMARY_ROOT if root.order == 1 else _LATERAL_ROOT,
+        points=tuple((round(x, 3), round(y, 3)) for x, y in root.points),
+        functions=(rsml.Function("diameter", "uniform", (rsml.Sample(round(root.width_px, 3)),)),),
+        roots=_below(plant, root.id),
+    )
