@@ -5,6 +5,7 @@ picture (`Background.of`), and each tile is normalised against that background (
 belongs to the picture and not to the tile, two overlapping tiles see the same numbers where they overlap.
 """
 
+import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,6 +18,8 @@ from thale.contract import Normalisation
 from thale.geometry import Frame, Window
 
 _BACKGROUND_SAMPLES_PER_SIGMA = 4
+_BAND_ROWS = 256
+_BICUBIC_REACH = 2
 
 
 def frame_for(box_xyxy: tuple[int, int, int, int], source_mm_per_px: float, training_mm_per_px: float) -> Frame:
@@ -29,12 +32,24 @@ def frame_for(box_xyxy: tuple[int, int, int, int], source_mm_per_px: float, trai
 
 
 def resample(image_HW3: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
-    """Return the frame's pixels, uint8 HW3: averaged when shrinking, bicubic when growing."""
-    box = (frame.x0, frame.y0, frame.x0 + frame.source_width, frame.y0 + frame.source_height)
-    picture = Image.fromarray(image_HW3)
+    """Return the frame's pixels, uint8 HW3: averaged when shrinking, bicubic when growing.
+
+    It goes by bands of rows, since Pillow copies what it is given, at four bytes a pixel.
+    """
+    right, bottom = frame.x0 + frame.source_width, frame.y0 + frame.source_height
     if (frame.width, frame.height) == (frame.source_width, frame.source_height):
-        return np.asarray(picture.crop(box))
-    return np.asarray(picture.resize((frame.width, frame.height), Image.Resampling.BICUBIC, box=box))
+        return np.ascontiguousarray(image_HW3[frame.y0 : bottom, frame.x0 : right])
+    pixels_HW3 = np.empty((frame.height, frame.width, 3), np.uint8)
+    pitch = frame.source_height / frame.height
+    reach = math.ceil(_BICUBIC_REACH * max(1.0, pitch)) + 1
+    for top in range(0, frame.height, _BAND_ROWS):
+        band_HW3 = pixels_HW3[top : top + _BAND_ROWS]
+        first, last = frame.y0 + top * pitch, frame.y0 + (top + len(band_HW3)) * pitch
+        above, below = max(0, int(first) - reach), min(len(image_HW3), math.ceil(last) + reach)
+        box = (frame.x0, first - above, right, min(last, bottom) - above)
+        source = Image.fromarray(image_HW3[above:below])
+        band_HW3[:] = source.resize((frame.width, len(band_HW3)), Image.Resampling.BICUBIC, box=box)
+    return pixels_HW3
 
 
 @dataclass(frozen=True)
@@ -51,7 +66,9 @@ class Background:
     def of(cls, pixels_HW3: NDArray[np.uint8], sigma_px: float) -> "Background":
         """Measure the background of a picture with a Gaussian of `sigma_px` picture pixels."""
         reduction = max(1, int(sigma_px / _BACKGROUND_SAMPLES_PER_SIGMA))
-        small = np.asarray(Image.fromarray(pixels_HW3).reduce(reduction), np.float32)
+        rows = reduction * max(1, _BAND_ROWS // reduction)
+        bands = (pixels_HW3[top : top + rows] for top in range(0, len(pixels_HW3), rows))
+        small = np.concatenate([np.asarray(Image.fromarray(band).reduce(reduction), np.float32) for band in bands])
         sigma = sigma_px / reduction
         return cls(cast(NDArray[np.float32], gaussian_filter(small, (sigma, sigma, 0), mode="nearest")), reduction)
 
