@@ -97,7 +97,9 @@ class Ledger:
 
     def entry(self, name: str) -> Entry | None:
         """Return how the result of that name was made; None where it is not finished."""
-        row = self._database.execute("SELECT sha256, parameters, models FROM results WHERE name = ?", (name,)).fetchone()
+        row = self._database.execute(
+            "SELECT sha256, parameters, models FROM results WHERE name = ?", (name,)
+        ).fetchone()
         if row is None or row[0] is None:
             return None
         models = frozenset(ModelRef.model_validate(model) for model in json.loads(row[2]))

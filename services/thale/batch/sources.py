@@ -67,7 +67,8 @@ def _in_folder(folder: Path, recursive: bool) -> Iterator[Source]:
 
 
 def _matches(pattern: Path, recursive: bool) -> Iterator[Source]:
-    matches = sorted(Path(match) for match in glob.glob(str(pattern), recursive=True))
+    found = glob.glob(str(pattern), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute patterns)
+    matches = sorted(Path(match) for match in found)
     if not matches:
         raise ParameterError(f"no file matches {str(pattern)!r}")
     for match in matches:

@@ -21,6 +21,9 @@ import tempfile
 from collections.abc import Sequence
 
 GRACE_S = 4.0
+ROOM = "{TMPDIR}"
+"""Stands in a command for the temporary folder: Java does not read the environment for it."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -33,14 +36,12 @@ def main(command: Sequence[str]) -> int:
         signal.signal(name, lambda number, frame: None)
     signal.set_wakeup_fd(wake)
     with tempfile.TemporaryDirectory(prefix="thale-", ignore_cleanup_errors=True) as room:
-        # TorchServe's launcher reads TEMP, everything else TMPDIR.
-        environment = {**os.environ, "TMPDIR": room, "TEMP": room}
         child = subprocess.Popen(  # noqa: S603 (the command is ours)
-            command,
+            [word.replace(ROOM, room) for word in command],
             stdin=subprocess.DEVNULL,
-            env=environment,
+            env={**os.environ, "TMPDIR": room, "TEMP": room},
             process_group=0,
-            preexec_fn=_die_with_the_guard,  # noqa: PLW1509 (no other thread runs here)
+            preexec_fn=_die_with_the_guard,
         )
         try:
             _wait(child, changes)

@@ -1,0 +1,198 @@
+"""Measure many images, two at a time, and go on where an earlier run stopped."""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from thale import __version__
+from thale.batch.ledger import Entry, Ledger
+from thale.batch.results import is_complete, remove_result, write_result
+from thale.batch.sources import Source
+from thale.client import Client, Parameters
+from thale.contract import ModelInfo, ModelRef, Phenotype
+from thale.errors import (
+    DamagedImageError,
+    ModelError,
+    ModelTaskError,
+    ParameterError,
+    ServerError,
+    ThaleError,
+    UnknownModelError,
+    UnknownVersionError,
+)
+
+_CONCURRENCY = 2
+_TROUBLES_IN_A_ROW = 5
+_ASKED_WRONGLY = (ParameterError, UnknownModelError, UnknownVersionError, ModelTaskError)
+
+Tell = Callable[["Outcome"], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image. `kept` is a result of an earlier run that still holds."""
+
+    source: Source
+    kind: Literal["measured", "kept", "failed"]
+    name: str = ""
+    sha256: str = ""
+    reason: str = ""
+
+
+@dataclass
+class Summary:
+    """What became of all of them."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def of(self, kind: Literal["measured", "kept", "failed"]) -> list[Outcome]:
+        """Return the outcomes of a kind."""
+        return [outcome for outcome in self.outcomes if outcome.kind == kind]
+
+    def renamed(self) -> list[Outcome]:
+        """Return the outcomes whose results could not have the file's own name, because another file has it."""
+        return [o for o in self.outcomes if o.name and o.name != o.source.label.with_suffix("").as_posix()]
+
+    def copies(self) -> list[tuple[Outcome, Outcome]]:
+        """Return the images that are byte for byte copies of another, with that other."""
+        first: dict[str, Outcome] = {}
+        found = [(outcome, first.setdefault(outcome.sha256, outcome)) for outcome in self.outcomes if outcome.sha256]
+        return [(copy, original) for copy, original in found if copy is not original]
+
+
+@dataclass(frozen=True)
+class _Job:
+    source: Source
+    name: str
+    sha256: str
+
+
+class Run:
+    """One run over a folder of results."""
+
+    def __init__(self, client: Client, ledger: Ledger, folder: Path, parameters: Parameters, tell: Tell) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._folder = folder
+        self._parameters = parameters
+        self._tell = tell
+        self._written = json.dumps({**parameters, "thale": __version__}, sort_keys=True)
+        self._models = answering(client.models(), parameters.get("model"))
+        self._troubles = 0
+        self.summary = Summary()
+
+    def measure(self, sources: Sequence[Source]) -> None:
+        """Measure every source that has no valid result yet. A source that fails does not stop the others.
+
+        Raises:
+            ServerError: If the server is gone for good, or fails on one image after the other.
+            ParameterError, ModelError: If no image at all could be measured as was asked.
+        """
+        under_way: dict[Future[Phenotype], _Job] = {}
+        pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="measure")
+        try:
+            for source in sources:
+                job = self._prepare(source)
+                if job is not None:
+                    under_way[pool.submit(self._measure_one, job)] = job
+                if len(under_way) > _CONCURRENCY:
+                    self._collect(under_way)
+            while under_way:
+                self._collect(under_way)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            for future, job in under_way.items():
+                if not future.cancelled() and future.exception() is None:
+                    self._finish(job, future.result())
+
+    def _prepare(self, source: Source) -> _Job | None:
+        """Return what to do about a source, None where its result still holds or it cannot be read."""
+        try:
+            with source.path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            self._note(Outcome(source, "failed", reason=f"the file cannot be read: {error.strerror}"))
+            return None
+        job = _Job(source, self._ledger.name(source, sha256), sha256)
+        if self._holds(job):
+            self._note(Outcome(source, "kept", job.name, sha256))
+            return None
+        self._ledger.forget(job.name)
+        return job
+
+    def _holds(self, job: _Job) -> bool:
+        entry = self._ledger.entry(job.name)
+        return (
+            entry is not None
+            and (entry.sha256, entry.parameters) == (job.sha256, self._written)
+            and {_key(model) for model in entry.models} <= self._models
+            and is_complete(self._folder, job.name)
+        )
+
+    def _measure_one(self, job: _Job) -> Phenotype:
+        """Measure one image and write its result. Runs in a thread of the pool."""
+        parameters: Parameters = {**self._parameters, "name": job.name + job.source.path.suffix}
+        phenotype = self._client.phenotype(job.source.path, **parameters)
+        image = job.source.path.read_bytes()
+        if {phenotype.image.sha256, hashlib.sha256(image).hexdigest()} != {job.sha256}:
+            raise DamagedImageError("the file changed while it was measured: run again when it is complete")
+        write_result(self._folder, job.name, phenotype, image, self._parameters.get("page"))
+        return phenotype
+
+    def _collect(self, under_way: dict[Future[Phenotype], _Job]) -> None:
+        for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+            job = under_way.pop(future)
+            try:
+                phenotype = future.result()
+            except _ASKED_WRONGLY:
+                raise
+            except ThaleError as error:
+                self._fail(job, error)
+            except OSError as error:
+                if not job.source.path.exists():
+                    self._note(Outcome(job.source, "failed", job.name, job.sha256, "the file is gone"))
+                    continue
+                raise ParameterError(f"results cannot be written to {self._folder}: {error.strerror}") from error
+            else:
+                self._troubles = 0
+                self._finish(job, phenotype)
+
+    def _fail(self, job: _Job, error: ThaleError) -> None:
+        """Blame the image, unless it is plain that the server is to blame: then stop rather than fail thousands."""
+        if isinstance(error, ServerError | ModelError):
+            self._troubles += 1
+            if not self._client.ready():
+                raise error
+            if self._troubles >= _TROUBLES_IN_A_ROW:
+                raise ServerError(f"{self._troubles} images in a row failed on the server, the last with: {error}")
+        remove_result(self._folder, job.name)
+        request = f" (request {error.request_id})" if error.request_id else ""
+        self._note(Outcome(job.source, "failed", job.name, job.sha256, f"{error}{request}"))
+
+    def _finish(self, job: _Job, phenotype: Phenotype) -> None:
+        models = frozenset(phenotype.provenance.models)
+        self._ledger.finish(job.name, Entry(job.sha256, self._written, models))
+        self._note(Outcome(job.source, "measured", job.name, job.sha256))
+
+    def _note(self, outcome: Outcome) -> None:
+        self.summary.outcomes.append(outcome)
+        self._tell(outcome)
+
+
+def answering(models: Collection[ModelInfo], wish: str | None) -> set[tuple[str, str, str]]:
+    """Return name, version and digest of every model version that would answer now, given a wish (`name@version`)."""
+    name, _, version = (wish or "").partition("@")
+    return {
+        (model.name, served.version, served.digest)
+        for model in models
+        for served in model.versions
+        if (served.version == version if model.name == name and version else served.traffic_percent > 0)
+    }
+
+
+def _key(model: ModelRef) -> tuple[str, str, str]:
+    return model.name, model.version, model.digest

@@ -1,0 +1,5 @@
+"""`thale` on the command line: up, analyze, models."""
+
+from thale.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,117 @@
+"""`thale up`: start the platform, perhaps measure one image, and serve until Ctrl-C."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from thale.batch.ledger import Ledger
+from thale.batch.results import LONG_TABLE, WIDE_TABLE, read_result, write_tables
+from thale.batch.run import Outcome, Run
+from thale.batch.sources import find_sources
+from thale.cli.servers import home_of
+from thale.cli.tables import traits_table
+from thale.client import Client
+from thale.errors import LaptopError, ThaleError
+from thale.laptop.home import Home
+from thale.laptop.instance import Instance, serve
+
+SAMPLE = "sample"
+_SAMPLE_SEED = 7
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What `thale up` was asked for."""
+
+    home: Path | None
+    port: int | None
+    workers: int
+    weights: Path | None
+    image: str | None
+    out: Path
+
+
+def serve_until_interrupted(wish: Wish, console: Console, complaints: Console) -> None:
+    """Start, tell where everything is, and serve. Ctrl-C is the way to end it, and no error.
+
+    Raises:
+        LaptopError: If the platform cannot start, or a service was given up.
+        ThaleError: If the image was asked for and cannot be measured.
+    """
+    home = home_of(wish.home)
+    if wish.image not in (None, SAMPLE):
+        find_sources([str(wish.image)])
+
+    def say(line: str) -> None:
+        complaints.print(f"[yellow]![/] {escape(line)}", highlight=False)
+
+    try:
+        with serve(home, say, port=wish.port, workers=wish.workers, weights=wish.weights) as instance:
+            with _drawing_sample(home, wish.image == SAMPLE) as sample:
+                with console.status("starting the models"):
+                    instance.wait_until_ready()
+                _introduce(instance, home, console)
+            if wish.image is not None:
+                _measure(instance, sample or Path(wish.image), wish.out, console)
+            console.print("\nserving until Ctrl-C")
+            instance.wait()
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+def _introduce(instance: Instance, home: Home, console: Console) -> None:
+    models = ", ".join(f"{name} {model.stable}" for name, model in sorted(instance.record.models.items()))
+    console.print(f"[bold green]thale is ready[/] at [bold]{instance.url}[/]")
+    console.print(f"  how to call it  {instance.url}/docs")
+    console.print(f"  models          {escape(models)}", highlight=False)
+    console.print(f"  metrics         http://127.0.0.1:{instance.ports.metrics}/metrics")
+    console.print(f"  logs            {escape(str(home.logs))}", highlight=False, soft_wrap=True)
+
+
+def _measure(instance: Instance, image: Path, out: Path, console: Console) -> None:
+    """Measure one image, print its traits, and write its results.
+
+    Raises:
+        ThaleError: If it cannot be measured.
+    """
+    failed: list[Outcome] = []
+    with Client(instance.url) as client, Ledger.open(out) as ledger, console.status(f"measuring {image.name}"):
+        run = Run(client, ledger, out, {}, failed.append)
+        run.measure(find_sources([str(image)]).images)
+        outcome = run.summary.outcomes[0]
+        if outcome.kind == "failed":
+            raise ThaleError(f"{image}: {outcome.reason}")
+        write_tables(out, ledger.finished())
+    console.print(traits_table(read_result(out, outcome.name)))
+    files = f"{outcome.name}.json, .overlay.png, .rsml, {LONG_TABLE}, {WIDE_TABLE}"
+    console.print(f"\nresults in [bold]{escape(str(out))}[/]: {escape(files)}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _drawing_sample(home: Home, wanted: bool) -> Iterator[Path | None]:
+    """Draw the sample plate once, in a process of its own while the body runs; give the path where it will be.
+
+    Raises:
+        LaptopError: If it cannot be drawn.
+    """
+    if not wanted:
+        yield None
+        return
+    folder = home.folder / "sample"
+    path = folder / "images" / "plate-000000.jpg"
+    if path.exists():
+        yield path
+        return
+    command = [sys.executable, "-m", "thale_models.cli", "synthesize", "--out", str(folder)]
+    command += ["--plates", "1", "--seed", str(_SAMPLE_SEED), "--split", "test"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as drawing:  # noqa: S603
+        yield path
+        _, complaint = drawing.communicate()
+    if drawing.returncode != 0 or not path.exists():
+        raise LaptopError(f"the sample plate cannot be drawn: {complaint.strip()}")

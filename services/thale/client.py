@@ -1,0 +1,197 @@
+"""thale as a library: a running server's answers as Python objects, its errors as Python exceptions.
+
+>>> with Client("http://127.0.0.1:8080") as client:  # doctest: +SKIP
+...     phenotype = client.phenotype("plate.jpg", plate_width_mm=120)
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Literal, Self, TypedDict, TypeVar, Unpack
+from urllib.parse import urlencode
+
+import urllib3
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from thale.answers import LandmarksAnswer, SegmentationAnswer
+from thale.contract import ModelInfo, Phenotype, Problem
+from thale.errors import ServerUnreachableError, ThaleError, UnexpectedAnswerError, error_class
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+Image = bytes | str | os.PathLike[str]
+_Answer = TypeVar("_Answer", bound=BaseModel)
+_MODELS = TypeAdapter(tuple[ModelInfo, ...])
+_RETRY_AFTER_LIMIT_S = 60
+_WAIT_LIMIT_S = 10
+
+
+class Parameters(TypedDict, total=False):
+    """What can be said about an image: its scale (or the width of its plate), its experiment, and how to measure it."""
+
+    mm_per_px: float | None
+    plate_width_mm: float | None
+    experiment: str | None
+    model: str | None
+    """`name` or `name@version`."""
+    expected_plants: int | None
+    page: int | None
+    """Which page of a TIFF of several, from 0."""
+    name: str | None
+    """What the answer calls the image; a path's own name where none is given."""
+
+
+class Client:
+    """A connection to a server. Threads may share it.
+
+    An image is a path or the bytes themselves; a path is streamed from disk. A server that is busy or just
+    restarting is asked again, `retries` times with growing waits or when it says so itself. What the server refuses
+    is raised as the `thale.errors` class that it names, with the id of the request.
+    """
+
+    def __init__(self, url: str = DEFAULT_URL, timeout_s: float = 120.0, retries: int = 3) -> None:
+        self.url = url.rstrip("/")
+        self._pool = urllib3.PoolManager(
+            maxsize=8,
+            timeout=urllib3.Timeout(connect=5.0, read=timeout_s),
+            retries=urllib3.Retry(
+                total=retries,
+                read=min(retries, 1),
+                redirect=0,
+                status_forcelist=(429, 502, 503),
+                allowed_methods=None,  # measuring twice does no harm, so a POST is asked again as well
+                backoff_factor=0.5,
+                backoff_max=_WAIT_LIMIT_S,
+                retry_after_max=_RETRY_AFTER_LIMIT_S,
+                raise_on_status=False,
+            ),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.clear()
+
+    def phenotype(self, image: Image, **parameters: Unpack[Parameters]) -> Phenotype:
+        """Measure an image: its plants with organs, landmarks, roots and traits.
+
+        Raises:
+            ThaleError: The class that the server named, or a ServerError.
+            OSError: If the file cannot be read.
+        """
+        return _read(Phenotype, self._post("/v1/phenotype", image, parameters, "application/json"))
+
+    def overlay(self, image: Image, **parameters: Unpack[Parameters]) -> bytes:
+        """Measure an image and return it as a PNG with what was found drawn over it. Raises as `phenotype` does."""
+        return self._post("/v1/phenotype", image, parameters, "image/png")
+
+    def rsml(self, image: Image, **parameters: Unpack[Parameters]) -> bytes:
+        """Measure an image and return its root systems as RSML. Raises as `phenotype` does."""
+        return self._post("/v1/phenotype", image, parameters, "application/rsml+xml")
+
+    def csv(self, image: Image, *, table: Literal["long", "wide"] = "long", **parameters: Unpack[Parameters]) -> str:
+        """Measure an image and return its traits as a table, a row for each trait (long) or plant (wide).
+
+        Raises as `phenotype` does.
+        """
+        return self._post("/v1/phenotype", image, parameters, "text/csv", table=table).decode()
+
+    def segment(self, image: Image, **parameters: Unpack[Parameters]) -> SegmentationAnswer:
+        """Return the organs' probability maps of an image. Raises as `phenotype` does."""
+        data = self._post("/v1/segment", image, parameters, "application/x-npz")
+        return SegmentationAnswer.from_bytes(data)
+
+    def landmarks(self, image: Image, **parameters: Unpack[Parameters]) -> LandmarksAnswer:
+        """Return the landmarks of an image. Raises as `phenotype` does."""
+        return _read(LandmarksAnswer, self._post("/v1/landmarks", image, parameters, "application/json"))
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Return the models that the server has, with their versions and traffic.
+
+        Raises:
+            ServerError: If nobody answers, or not as thale does.
+        """
+        data = self._ask("GET", "/v1/models", "application/json").data
+        try:
+            return _MODELS.validate_json(data)
+        except ValidationError as error:
+            raise UnexpectedAnswerError(f"the server's list of models cannot be read: {error}") from error
+
+    def ready(self) -> bool:
+        """Whether the server answers and every model that it serves has a worker. Never waits, never raises."""
+        try:
+            response = self._pool.request("GET", f"{self.url}/health/ready", timeout=2.0, retries=False)
+        except urllib3.exceptions.HTTPError:
+            return False
+        return response.status == 200
+
+    def _post(self, path: str, image: Image, parameters: Parameters, accept: str, **options: str) -> bytes:
+        query = {key: str(value) for key, value in parameters.items() if value is not None} | options
+        if not isinstance(image, bytes):
+            query.setdefault("name", Path(image).name)
+        with _body(image) as (body, length):
+            headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
+            return self._ask("POST", path, accept, query=query, body=body, headers=headers).data
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        accept: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | IO[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        address = f"{self.url}{path}"
+        if query:
+            address = f"{address}?{urlencode(query)}"
+        try:
+            response = self._pool.request(method, address, body=body, headers={"Accept": accept, **(headers or {})})
+        except urllib3.exceptions.HTTPError as error:
+            cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+            raise ServerUnreachableError(
+                f"no answer from {self.url} ({cause}): start thale with `thale up`, or name the address of its server"
+            ) from error
+        if response.status != 200:
+            raise _refusal(response)
+        return response
+
+
+@contextmanager
+def _body(image: Image) -> Iterator[tuple[bytes | IO[bytes], int]]:
+    """Give an image's bytes, or its open file, and their number."""
+    if isinstance(image, bytes):
+        yield image, len(image)
+        return
+    path = Path(image)
+    with path.open("rb") as file:
+        yield file, path.stat().st_size
+
+
+def _read(kind: type[_Answer], data: bytes) -> _Answer:
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        raise UnexpectedAnswerError(f"the server's {kind.__name__} cannot be read: {error}") from error
+
+
+def _refusal(response: urllib3.BaseHTTPResponse) -> ThaleError:
+    """Return the error that the server means, made anew from its problem document."""
+    try:
+        problem = Problem.model_validate_json(response.data)
+    except ValidationError:
+        text = response.data[:200].decode(errors="replace")
+        return UnexpectedAnswerError(f"the server answered {response.status} without saying why: {text!r}")
+    kind = error_class(problem.type.replace(":", "/").rsplit("/", 1)[-1]) or UnexpectedAnswerError
+    error = kind.saying(problem.detail)
+    error.request_id = problem.request_id
+    return error

@@ -1,0 +1,116 @@
+"""The folder of archives that TorchServe serves, made from folders of weights when those change, and its record."""
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from thale import __version__
+from thale.contract import Card, ReleasedModel, ReleasedVersion, ReleaseRecord
+from thale.errors import LaptopError
+from thale.files import write_atomically
+
+_ORIGINS = "origins.json"
+_DIGESTS = TypeAdapter(dict[str, str])
+
+
+def fill(store: Path, weights: Path) -> None:
+    """Archive every `weights/MODEL/VERSION` whose archive is not in the store yet, or was made from other files.
+
+    Archives that an earlier call made and that are wanted no longer go; those that came another way stay.
+
+    Raises:
+        LaptopError: If there are no weights, or they cannot be archived.
+    """
+    folders = sorted(card.parent for card in weights.glob("*/*/card.json"))
+    if not folders and not any(store.glob("*.mar")):
+        raise LaptopError(f"there are no models: {weights} holds no MODEL/VERSION/card.json")
+    made_from = _read_origins(store)
+    wanted = {f"{folder.parent.name}-{folder.name}.mar": folder for folder in folders}
+    for name in made_from.keys() - wanted.keys():
+        (store / name).unlink(missing_ok=True)
+    made_from = {name: origin for name, origin in made_from.items() if name in wanted}
+    for name, folder in wanted.items():
+        origin = _digest(folder)
+        if made_from.get(name) == origin and (store / name).exists():
+            continue
+        _archive(folder, store)
+        made_from = {**made_from, name: origin}
+        write_atomically(store / _ORIGINS, _DIGESTS.dump_json(made_from, indent=2))
+
+
+def _read_origins(store: Path) -> Mapping[str, str]:
+    try:
+        return _DIGESTS.validate_json((store / _ORIGINS).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return {}
+
+
+def _digest(folder: Path) -> str:
+    """Return a digest of what an archive is made from: the card, the weights, and the program that packs them."""
+    digest = hashlib.sha256(__version__.encode())
+    for name in ("card.json", "weights.safetensors"):
+        try:
+            digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+        except FileNotFoundError as error:
+            raise LaptopError(f"{folder} holds no {name}: a model is its card.json and its weights") from error
+    return digest.hexdigest()
+
+
+def _archive(folder: Path, store: Path) -> None:
+    command = [sys.executable, "-m", "thale_models.cli", "archive"]
+    command += ["--weights", str(folder / "weights.safetensors"), "--out", str(store)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (the command is ours)
+    if done.returncode != 0:
+        raise LaptopError(f"the model in {folder} cannot be archived: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def update_record(record: Path, store: Path) -> ReleaseRecord:
+    """Bring the record of what answers whom up to what the store holds, write it, and return it.
+
+    A model keeps its stable version as long as the store has it; a model that is new gets its highest.
+
+    Raises:
+        LaptopError: If an archive or the record cannot be read.
+    """
+    models: dict[str, dict[str, ReleasedVersion]] = {}
+    for path in sorted(store.glob("*.mar")):
+        released = _read_archive(path)
+        models.setdefault(released.card.name, {})[released.card.version] = released
+    before = _read_record(record)
+    after = ReleaseRecord(
+        models={name: _released(versions, before.models.get(name)) for name, versions in models.items()}
+    )
+    if after != before:
+        write_atomically(record, after.model_dump_json(indent=2).encode())
+    return after
+
+
+def _read_archive(path: Path) -> ReleasedVersion:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            card = Card.model_validate_json(archive.read("card.json"))
+    except (zipfile.BadZipFile, KeyError, ValidationError) as error:
+        raise LaptopError(f"{path} is no archive of a thale model ({error}): remove it from the store") from error
+    return ReleasedVersion(digest=f"sha256:{card.weights_sha256}", card=card)
+
+
+def _read_record(record: Path) -> ReleaseRecord:
+    try:
+        return ReleaseRecord.model_validate_json(record.read_bytes())
+    except FileNotFoundError:
+        return ReleaseRecord(models={})
+    except ValidationError as error:
+        raise LaptopError(
+            f"{record} cannot be read ({error}): repair it, or delete it to serve the defaults"
+        ) from error
+
+
+def _released(versions: Mapping[str, ReleasedVersion], before: ReleasedModel | None) -> ReleasedModel:
+    newest = max(versions, key=lambda version: tuple(int(part) for part in version.split(".")))
+    stable = before.stable if before is not None and before.stable in versions else newest
+    return ReleasedModel(task=versions[newest].card.task, stable=stable, versions=dict(versions))
