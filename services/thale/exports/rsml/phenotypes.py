@@ -75,6 +75,7 @@ def _plants(plants: Sequence[Plant]) -> tuple[RsmlPlant, ...]:
 
 
 def _plant(plant: Plant, unique: bool) -> RsmlPlant:
+    of_roots = {flag for root in plant.roots for flag in root.flags}
     return RsmlPlant(
         id=str(plant.id),
         label=f"plant {plant.id}",
@@ -85,7 +86,7 @@ def _plant(plant: Plant, unique: bool) -> RsmlPlant:
                 Annotation(mark.kind, (_rounded((mark.x, mark.y)),), f"{mark.score:.3f}", _SOFTWARE)
                 for mark in plant.landmarks
             ),
-            *_flag_annotations(plant.flags),
+            *_flag_annotations([flag for flag in plant.flags if flag not in of_roots]),
         ),
     )
 

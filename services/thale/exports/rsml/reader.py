@@ -65,7 +65,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.warnings: dict[str, list[str]] = {}
-        self.used_ids: set[str] = set()
+        self.used_ids: set[tuple[str, str]] = set()
 
     def warn(self, code: str, where: str) -> None:
         self.warnings.setdefault(code, []).append(where)
@@ -196,18 +196,19 @@ class _Reader:
         )
 
     def identity(self, element: etree._Element, default: str) -> str:
-        """Return the element's id, a new one where it has none or where another has the same."""
+        """Return the element's id, a new one where it has none or where another of its kind has the same."""
         given = (element.get("id") or element.get("ID") or "").strip()
         if element.get("id") is None and element.get("ID") is not None:
             self.warn("id_spelling", f"ID for id at {given!r}")
         if not given:
             self.warn("no_id", f"{local_name(element)} {default}")
         own_id, copy = given or default, 2
-        while own_id in self.used_ids:
+        kind = local_name(element)
+        while (kind, own_id) in self.used_ids:
             own_id, copy = f"{given or default}-{copy}", copy + 1
-        if given and own_id != given and local_name(element) == "root":
-            self.warn("duplicate_id", f"{given} is given twice; the second is {own_id}")
-        self.used_ids.add(own_id)
+        if given and own_id != given:
+            self.warn("duplicate_id", f"{kind} {given} is given twice; the second is {own_id}")
+        self.used_ids.add((kind, own_id))
         return own_id
 
     def geometry(
