@@ -1,0 +1,11 @@
+"""How good the models and the measuring are, on whole plates, from photograph to traits.
+
+truth      what is known of a plate: mask, landmarks, roots
+plate      one plate, measured as a user would have it measured, against its truth
+summary    all plates of a folder: the figures
+pictures   the report that a person reads
+"""
+
+from thale_models.evaluation.run import evaluate
+
+__all__ = ["evaluate"]

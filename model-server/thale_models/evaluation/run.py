@@ -1,0 +1,98 @@
+"""Evaluate models on a folder of plates: metrics.json, report.md, and a picture of every plate."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from thale.contract import Card, Task
+from thale.errors import ArchiveError, DatasetError, ParameterError
+from thale_models.dataset import Dataset, Sample, read_dataset
+from thale_models.engine import EngineName, load_engine
+from thale_models.evaluation import pictures
+from thale_models.evaluation.plate import Model, PlateScore, measure, score
+from thale_models.evaluation.summary import by_complexity, summarise
+from thale_models.evaluation.truth import read_truth, roots_files
+
+LABELS: dict[Task, tuple[str, ...]] = {
+    "segmentation": ("background", "root", "shoot", "seed"),
+    "landmarks": ("root_base", "primary_tip", "lateral_tip"),
+}
+
+
+def evaluate(
+    folders: Sequence[Path], data: Path, split: str, out: Path, title: str, engine: EngineName = "openvino"
+) -> dict[str, float]:
+    """Let models measure every plate of a split as a user would, compare with its truth, and write the report.
+
+    One model is judged by its own answer: Dice, or F1 of landmarks. A segmentation and a landmarks model together are
+    judged by plants and traits as well. The truth may be partial: a mask, landmarks, or roots (RSML files in the
+    manifest's optional column `roots`).
+
+    Args:
+        folders: One folder a model, with weights.safetensors and card.json.
+        data: A folder with manifest.csv.
+        split: Which of its splits.
+        out: Where metrics.json, report.md and pictures/ go.
+        title: The report's title.
+        engine: Which engine runs the models.
+
+    Returns:
+        The figures, as they stand in metrics.json.
+
+    Raises:
+        DatasetError: If anything is wrong with the folder.
+        ArchiveError: If a model cannot be loaded.
+        ParameterError: If two models have the same task.
+    """
+    models = load_models(folders, engine)
+    masks, marks = (read_dataset(data, task, _classes(models, task), needed=()) for task in LABELS)
+    mask_of, mark_of = _by_image(masks, split), _by_image(marks, split)
+    images = sorted(mask_of.keys() | mark_of.keys())
+    if not images:
+        raise DatasetError(str(data), [f"split {split!r} has no image with a mask or landmarks"])
+    roots_of = roots_files(data)
+    (out / "pictures").mkdir(parents=True, exist_ok=True)
+    scores: list[PlateScore] = []
+    for path in tqdm(images, title, unit="plate"):
+        truth = read_truth(masks, mask_of.get(path), marks, mark_of.get(path), roots_of.get(path))
+        image = path.read_bytes()
+        begun = time.perf_counter()
+        measured = measure(image, path.name, models.get("segmentation"), models.get("landmarks"))
+        scores.append(score(path.stem, measured, truth, time.perf_counter() - begun))
+        (out / "pictures" / f"{path.stem}.png").write_bytes(pictures.draw(image, measured))
+    figures = summarise(scores)
+    document = {"title": title, "figures": figures, "by_complexity": by_complexity(scores)}
+    (out / "metrics.json").write_text(json.dumps(pictures.without_nan(document), indent=2) + "\n", encoding="utf-8")
+    cards = [model.card for model in models.values()]
+    (out / "report.md").write_text(pictures.report(title, scores, cards), encoding="utf-8")
+    return figures
+
+
+def _classes(models: dict[Task, Model], task: Task) -> tuple[str, ...]:
+    return models[task].card.classes if task in models else LABELS[task]
+
+
+def _by_image(dataset: Dataset, split: str) -> dict[Path, Sample]:
+    return {sample.image: sample for sample in dataset.split(split)}
+
+
+def load_models(folders: Sequence[Path], engine: EngineName) -> dict[Task, Model]:
+    """Load one model for each task.
+
+    Raises:
+        ArchiveError: If a folder holds no model.
+        ParameterError: If two models have the same task.
+    """
+    models: dict[Task, Model] = {}
+    for folder in folders:
+        try:
+            card = Card.model_validate_json((folder / "card.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise ArchiveError(f"{folder} holds no model: {error}") from error
+        if card.task in models:
+            raise ParameterError(f"{folder} is a second model for {card.task}: give one for each task")
+        models[card.task] = Model(card, load_engine(card, folder / "weights.safetensors", engine))
+    return models
