@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 _GREY_SHARE = 0.3
 _INVERTED_SHARE = 0.1
 _BLURRED_SHARE = 0.3
+_NOISY_SHARE = 0.5
 
 
 def relight(picture_HW3: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -36,5 +37,6 @@ def roughen(crop_3HW: NDArray[np.float32], clip: float, rng: np.random.Generator
     if rng.random() < _BLURRED_SHARE:
         sigma = rng.uniform(0.4, 1.2)
         crop = gaussian_filter(crop, (0, sigma, sigma), truncate=3.0)
-    crop += rng.standard_normal(crop.shape, np.float32) * np.float32(rng.uniform(0.0, 0.15))
+    if rng.random() < _NOISY_SHARE:
+        crop += rng.standard_normal(crop.shape, np.float32) * np.float32(rng.uniform(0.0, 0.2))
     return cast(NDArray[np.float32], np.clip(crop, -clip, clip))

@@ -5,8 +5,10 @@ run would have seen. A picture is decoded and resampled once a visit, by the sam
 are taken from it.
 """
 
+import math
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -24,6 +26,11 @@ from thale_models.transforms import Background, frame_for, normalise, resample
 
 _ANCHORS = 512
 _CACHE_BYTES = 1_000_000_000
+_MARGIN = 16
+"""Mask pixels around a crop that its resampling may reach."""
+_BOXES_WITH_PLANTS = 0.85
+_PART_CROPS = 3
+"""A visit sees a part of the picture that is so many crops wide: the rest would be resampled for nothing."""
 
 
 @dataclass(frozen=True)
@@ -75,24 +82,20 @@ def crop_mask(
     mask_HW: NDArray[np.uint8], frame: Frame, box_xyxy: tuple[int, int, int, int], classes: int
 ) -> NDArray[np.uint8]:
     """Return a box of a frame as class indices: each class is averaged over a pixel, and the largest one wins."""
-    left, top, right, bottom = box_xyxy
-    across, down = frame.source_width / frame.width, frame.source_height / frame.height
-    source = (
-        frame.x0 + left * across,
-        frame.y0 + top * down,
-        min(frame.x0 + right * across, mask_HW.shape[1]),
-        min(frame.y0 + bottom * down, mask_HW.shape[0]),
-    )
-    size = (right - left, bottom - top)
-    shares = [
-        np.asarray(
-            Image.fromarray((mask_HW == index).view(np.uint8) * np.uint8(255)).resize(
-                size, Image.Resampling.BILINEAR, box=source
-            )
-        )
-        for index in range(classes)
-    ]
-    return np.argmax(shares, axis=0).astype(np.uint8)
+    corners = frame.to_source(np.array(box_xyxy, float).reshape(2, 2) - 0.5) + 0.5
+    (x0, y0), (x1, y1) = np.clip(corners, 0, mask_HW.shape[::-1])
+    left, top = max(0, int(x0) - _MARGIN), max(0, int(y0) - _MARGIN)
+    part_hw = mask_HW[top : int(y1) + _MARGIN, left : int(x1) + _MARGIN]
+    size = box_xyxy[2] - box_xyxy[0], box_xyxy[3] - box_xyxy[1]
+    shares_CHW = np.zeros((classes, size[1], size[0]), np.int16)
+    for index in range(1, classes):
+        plane = part_hw == index
+        if plane.any():
+            picture = Image.fromarray(plane.view(np.uint8) * np.uint8(255))
+            box = x0 - left, y0 - top, x1 - left, y1 - top
+            shares_CHW[index] = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, box=box))
+    shares_CHW[0] = 255 - shares_CHW.sum(0)
+    return shares_CHW.argmax(0).astype(np.uint8)
 
 
 def draw_heatmaps(
@@ -105,16 +108,16 @@ def draw_heatmaps(
     """Return one plane for each kind: a Gaussian around each landmark, exactly 1 at the pixel nearest to it."""
     left, top, right, bottom = box_xyxy
     heatmaps_CHW = np.zeros((len(kinds), bottom - top, right - left), np.float32)
-    rows, columns = np.arange(bottom - top), np.arange(right - left)
+    reach = math.ceil(4 * sigma_px)
     for mark in marks:
         x, y = frame.from_source(np.array([[mark.x, mark.y]]))[0] - (left, top)
-        plane = heatmaps_CHW[kinds.index(mark.kind)]
-        across = np.exp(-((columns - x) ** 2) / (2 * sigma_px**2))
-        down = np.exp(-((rows - y) ** 2) / (2 * sigma_px**2))
-        np.maximum(plane, np.minimum(np.outer(down, across), 0.999), out=plane)
-        row, column = round(y), round(x)
-        if 0 <= row < plane.shape[0] and 0 <= column < plane.shape[1]:
-            plane[row, column] = 1.0
+        rows = np.arange(max(0, round(y) - reach), min(bottom - top, round(y) + reach + 1))
+        columns = np.arange(max(0, round(x) - reach), min(right - left, round(x) + reach + 1))
+        if len(rows) and len(columns):
+            bell = np.exp(-((rows[:, None] - y) ** 2 + (columns - x) ** 2) / (2 * sigma_px**2))
+            bell[(rows[:, None] == round(y)) & (columns == round(x))] = 1.0
+            patch = heatmaps_CHW[kinds.index(mark.kind), rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            np.maximum(patch, bell, out=patch)
     return heatmaps_CHW
 
 
@@ -139,8 +142,11 @@ class TrainingBatches(torch.utils.data.Dataset[Batch]):
         rng = np.random.default_rng([self.seed, 1, visit])
         sample = self.samples[order[place]]
         picture, anchors = self.pictures.get(sample)
-        lit = Picture(augment.relight(picture.image_HW3, rng), picture.mask_HW, picture.marks)
-        view = View(lit, _jittered(sample.mm_per_px, self.recipe, rng), self.recipe)
+        mm_per_px = _jittered(sample.mm_per_px, self.recipe, rng)
+        side_px = _PART_CROPS * self.recipe.crop_px * self.recipe.mm_per_px / mm_per_px
+        part = cut(picture, choose_box(picture, anchors, side_px, rng))
+        lit = replace(part, image_HW3=augment.relight(part.image_HW3, rng))
+        view, anchors = View(lit, mm_per_px, self.recipe), find_anchors(part, self.recipe.classes)
         return [self._augmented(view, anchors, rng) for _ in range(self.recipe.crops_per_picture)]
 
     def _augmented(
@@ -161,14 +167,39 @@ def _jittered(mm_per_px: float, recipe: Recipe, rng: np.random.Generator) -> flo
     return float(known * np.exp(rng.uniform(low, high)))
 
 
+def choose_box(
+    picture: Picture, anchors: list[NDArray[np.float64]], side_px: float, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Return a square of the picture (x0, y0, x1, y1), cut off at its edges, around an anchor or anywhere."""
+    height, width = picture.image_HW3.shape[:2]
+    centre = rng.uniform((0, 0), (width, height))
+    if anchors and rng.random() < _BOXES_WITH_PLANTS:
+        centre = _any_point(anchors, rng) + rng.uniform(-side_px / 3, side_px / 3, 2)
+    sides = np.minimum(np.ceil(side_px), (width, height)).astype(int)
+    x0, y0 = np.clip(centre - sides / 2, 0, (width, height) - sides).astype(int)
+    return int(x0), int(y0), int(x0 + sides[0]), int(y0 + sides[1])
+
+
+def cut(picture: Picture, box_xyxy: tuple[int, int, int, int]) -> Picture:
+    """Return a part of a picture with its labels."""
+    x0, y0, x1, y1 = box_xyxy
+    mask_HW = None if picture.mask_HW is None else picture.mask_HW[y0:y1, x0:x1]
+    marks = tuple(Mark(mark.kind, mark.x - x0, mark.y - y0) for mark in picture.marks)
+    return Picture(picture.image_HW3[y0:y1, x0:x1], mask_HW, marks)
+
+
 def choose_centre(view: View, anchors: list[NDArray[np.float64]], rng: np.random.Generator) -> tuple[float, float]:
     """Return a crop's centre in the frame: near an anchor of a class drawn at random, or anywhere without anchors."""
     if not anchors:
         return float(rng.uniform(0, view.frame.width)), float(rng.uniform(0, view.frame.height))
-    points_N2 = anchors[rng.integers(len(anchors))]
-    x, y = view.frame.from_source(points_N2[rng.integers(len(points_N2))][None])[0]
+    x, y = view.frame.from_source(_any_point(anchors, rng)[None])[0]
     reach = 0.4 * view.recipe.crop_px
     return float(x + rng.uniform(-reach, reach)), float(y + rng.uniform(-reach, reach))
+
+
+def _any_point(anchors: list[NDArray[np.float64]], rng: np.random.Generator) -> NDArray[np.float64]:
+    points_N2 = anchors[rng.integers(len(anchors))]
+    return cast(NDArray[np.float64], points_N2[rng.integers(len(points_N2))])
 
 
 def find_anchors(picture: Picture, classes: tuple[str, ...]) -> list[NDArray[np.float64]]:
