@@ -96,7 +96,7 @@ def _top(plant: Plant) -> XY | None:
 
 
 def mark(canvas: Canvas, kind: str, at: XY, color: RGB) -> None:
-    """Draw a landmark: rings around a root's base and a lateral's tip, a triangle below a primary tip, else a square."""
+    """Draw a landmark: a ring at a root base or lateral tip, a triangle below a primary tip, else a square."""
     unit = canvas.unit
     if kind == "root_base":
         canvas.ring(at, 8.4 * unit, 3.6 * unit, INK, 130)

@@ -1,0 +1,139 @@
+"""COCO: organs as masks, landmarks as keypoints, for annotation tools and for training.
+
+The format is https://cocodataset.org/#format-data. An organ is one annotation of the category root, shoot or seed. A
+landmark is one annotation of the category of its kind (root_base, primary_tip, lateral_tip, leaf_tip) with one keypoint
+of the same name, because a plant has any number of lateral tips and COCO any fixed number of keypoints. `plant` and
+`score` stand beside COCO's own fields. Pixel centres are whole numbers.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, get_args
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from thale.contract import ImageFacts, Landmark, LandmarkKind, Organ, OrganKind, Phenotype
+from thale.exports.names import image_name
+
+Content = Literal["organs", "landmarks", "all"]
+Outline = Literal["polygon", "rle"]
+
+_ORGANS: tuple[str, ...] = get_args(OrganKind)
+_LANDMARKS: tuple[str, ...] = get_args(LandmarkKind)
+_CATEGORY_IDS = {name: index for index, name in enumerate((*_ORGANS, *_LANDMARKS), 1)}
+_VISIBLE = 2
+_LEAST_CORNERS = 3
+
+
+def write(phenotypes: Iterable[Phenotype], content: Content = "all", outline: Outline = "polygon") -> bytes:
+    """Return a COCO data set, JSON in UTF-8.
+
+    Args:
+        phenotypes: One for each image; images of the same name are told apart by a folder named after their digest.
+        content: What to write. Files for training hold organs or landmarks, one of them.
+        outline: An organ's segmentation as polygons, or as compressed RLE, which can hold what polygons cannot.
+    """
+    phenotypes = tuple(phenotypes)
+    images = _images([phenotype.image for phenotype in phenotypes])
+    annotations: list[dict[str, Any]] = []
+    for image, phenotype in zip(images, phenotypes, strict=True):
+        for annotation in _annotations(phenotype, content, outline):
+            annotations.append({"id": len(annotations) + 1, "image_id": image["id"], **annotation})
+    versions = sorted({phenotype.provenance.package_version for phenotype in phenotypes})
+    data_set = {
+        "info": {
+            "description": "Plant organs and landmarks, measured by thale",
+            "version": ", ".join(versions),
+            "date_created": max((phenotype.provenance.created for phenotype in phenotypes), default=""),
+        },
+        "licenses": [],
+        "images": images,
+        "categories": _categories(content),
+        "annotations": annotations,
+    }
+    return json.dumps(data_set, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _images(images: list[ImageFacts]) -> list[dict[str, Any]]:
+    names = Counter(image_name(image) for image in images)
+    given: Counter[str] = Counter()
+    written = []
+    for index, image in enumerate(images, 1):
+        name = image_name(image)
+        if names[name] > 1:
+            folder = image.sha256[:12]
+            given[f"{folder}/{name}"] += 1
+            copy = given[f"{folder}/{name}"]
+            name = f"{folder}/{name}" if copy == 1 else f"{folder}-{copy}/{name}"
+        written.append(
+            {"id": index, "file_name": name, "width": image.width, "height": image.height, "sha256": image.sha256}
+        )
+    return written
+
+
+def _categories(content: Content) -> list[dict[str, Any]]:
+    organs = [{"id": _CATEGORY_IDS[name], "name": name, "supercategory": "organ"} for name in _ORGANS]
+    landmarks = [
+        {
+            "id": _CATEGORY_IDS[name],
+            "name": name,
+            "supercategory": "landmark",
+            "keypoints": [name],
+            "skeleton": [],
+        }
+        for name in _LANDMARKS
+    ]
+    return [*(organs if content != "landmarks" else []), *(landmarks if content != "organs" else [])]
+
+
+def _annotations(phenotype: Phenotype, content: Content, outline: Outline) -> Iterator[dict[str, Any]]:
+    for plant in phenotype.plants:
+        if content != "landmarks":
+            for organ in plant.organs:
+                yield {"plant": plant.id, **_organ(organ, phenotype.image, outline)}
+        if content != "organs":
+            for landmark in plant.landmarks:
+                yield {"plant": plant.id, **_landmark(landmark)}
+
+
+def _organ(organ: Organ, image: ImageFacts, outline: Outline) -> dict[str, Any]:
+    """Return an organ as an annotation. One without a usable polygon has an empty RLE: every reader takes that."""
+    polygons = [list(polygon) for polygon in organ.polygons if len(polygon) >= 2 * _LEAST_CORNERS]
+    as_polygons = outline == "polygon" and polygons
+    return {
+        "category_id": _CATEGORY_IDS[organ.kind],
+        "segmentation": polygons if as_polygons else _rle(polygons, image.height, image.width),
+        "area": organ.area_px,
+        "bbox": _box(polygons),
+        "iscrowd": 0,
+        "score": organ.confidence,
+    }
+
+
+def _rle(polygons: list[list[float]], height: int, width: int) -> dict[str, Any]:
+    if polygons:
+        encoded = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    else:
+        encoded = coco_mask.encode(np.zeros((height, width), np.uint8, order="F"))
+    return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
+
+
+def _box(polygons: list[list[float]]) -> list[float]:
+    """Return x, y, width, height around all polygons; zeros for none."""
+    xs = [x for polygon in polygons for x in polygon[::2]]
+    ys = [y for polygon in polygons for y in polygon[1::2]]
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)] if xs else [0.0, 0.0, 0.0, 0.0]
+
+
+def _landmark(landmark: Landmark) -> dict[str, Any]:
+    return {
+        "category_id": _CATEGORY_IDS[landmark.kind],
+        "keypoints": [landmark.x, landmark.y, _VISIBLE],
+        "num_keypoints": 1,
+        "bbox": [landmark.x, landmark.y, 0.0, 0.0],
+        "area": 0.0,
+        "iscrowd": 0,
+        "score": landmark.score,
+    }
