@@ -63,7 +63,7 @@ def find_plants(
     prune_spurs(graph, tips := mark_tips(graph, landmarks))
     founders, flags = find_founders(maps, graph, landmarks)
     ends = graph.ends()
-    bases = attach_bases(graph, founders)
+    bases = attach_bases(graph, founders, tips)
     link_gaps(graph, tips)
     turns = Turns(graph)
     trees = [None if base is None else grow_tree(graph, turns, base) for base in bases]

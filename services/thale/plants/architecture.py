@@ -13,12 +13,13 @@ import numpy as np
 
 from thale.plants.gaps import Tips
 from thale.plants.graph import RootGraph
-from thale.plants.tracing import AMBIGUOUS_MARGIN, Claim, PathTree, Step, claim, end_of
+from thale.plants.tracing import AMBIGUOUS_MARGIN, Claim, PathTree, Step, arrivals, claim, end_of, match_primaries
 
 _LEAST_LATERAL_MM = 1.0
 _LEAST_MARKED_LATERAL_MM = 0.3
 _STUB_AT_BASE_MM = 2.0
 _TIP_BONUS = 2.0
+_LEAST_SEEN_SHARE = 0.4
 
 
 @dataclass
@@ -73,18 +74,23 @@ def tell_roots(
     """
     architecture = Architecture(graph, trees, tips)
     bases = {tree.base for tree in trees if tree is not None}
-    claims: dict[int, Claim] = {}
-    for node in (set(ends) | set(tips)) - bases:
-        lane = int(np.searchsorted(lanes, graph.nodes[node][0])) if len(lanes) else None
-        claimed = claim(graph, trees, node, lane)
-        if claimed is not None:
-            claims[node] = claimed
+    nodes = (set(ends) | set(tips)) - bases
+
+    def lane(node: int) -> int | None:
+        return int(np.searchsorted(lanes, graph.nodes[node][0])) if len(lanes) else None
+
+    marked = [node for node in nodes if node in tips and tips[node].kind == "primary_tip"]
+    claims = match_primaries(graph, trees, marked, lane)
+    for node in nodes - set(claims):
+        found = arrivals(graph, trees, node)
+        if found:
+            claims[node] = claim(graph, trees, found, lane(node))
     for plant, tree in enumerate(trees):
         own = {node: c for node, c in claims.items() if c.plant == plant}
         if tree is not None and own:
             primary = max(own, key=lambda node: _likeness_to_primary(graph, own, tips, node))
-            found = own[primary]
-            architecture.tell(TracedRoot(plant, found.steps, None, 1, found.doubt_xy, found.by_lane))
+            chosen = own[primary]
+            architecture.tell(TracedRoot(plant, chosen.steps, None, 1, chosen.doubt_xy, chosen.by_lane))
             del claims[primary]
     _tell_laterals(architecture, claims)
     _tell_leftovers(architecture)
@@ -116,7 +122,8 @@ def _tell_laterals(architecture: Architecture, claims: dict[int, Claim]) -> None
         node = max(lengths, key=lambda n: lengths[n])
         steps, parent = new[node]
         least = _LEAST_MARKED_LATERAL_MM if node in architecture.tips else _LEAST_LATERAL_MM
-        if lengths[node] >= maps.px(least) and not _is_stub_at_base(architecture, waiting[node], steps):
+        seen = lengths[node] >= max(maps.px(least), _LEAST_SEEN_SHARE * _length(architecture.graph, steps))
+        if seen and not _is_stub_at_base(architecture, waiting[node], steps):
             found = waiting[node]
             order = 1 if parent is None else architecture.roots[parent].order + 1
             architecture.tell(TracedRoot(found.plant, steps, parent, order, found.doubt_xy, found.by_lane))

@@ -27,6 +27,7 @@ _LINK_COST = 0.6
 _COST_PER_MM = 0.6
 _COST_PAST_TIP = 2.0
 _BASE_SNAP_MM = 1.5
+_END_PREFERENCE_MM = 0.7
 _BASE_GAP_MM = 3.0
 
 Tips = dict[int, Landmark]
@@ -93,7 +94,7 @@ def link_gaps(graph: RootGraph, tips: Tips) -> None:
         near = np.array(tree.query_ball_point(graph.nodes[node], graph.maps.px(_GAP_MM)), int)
         own_number = next(iter(graph.at_node[node]))
         foreign = piece_of[near] != pieces[node]
-        if graph.segments[own_number].length > graph.maps.px(_GAP_WITHIN_MM):
+        if node not in tips and graph.segments[own_number].length > graph.maps.px(_GAP_WITHIN_MM):
             gaps = np.hypot(*(points[near] - graph.nodes[node]).T)
             foreign |= (owner[near] != own_number) & (gaps < graph.maps.px(_GAP_WITHIN_MM))
         found += _links_from(graph, node, points[near], owner[near], foreign, tips)
@@ -131,36 +132,38 @@ def _links_from(
 
 def _outgoing(graph: RootGraph, node: int) -> Points:
     """Return the direction from an end into its only segment."""
-    segment = graph.segments[next(iter(graph.at_node[node]))]
-    points = segment.points if segment.start == node else segment.points[::-1]
+    points = graph.leaving(next(iter(graph.at_node[node])), node)
     return polyline.direction(points, 1.0, graph.maps.px(1.0))
 
 
-def attach_bases(graph: RootGraph, founders: Sequence[Founder]) -> list[int | None]:
+def attach_bases(graph: RootGraph, founders: Sequence[Founder], tips: Tips) -> list[int | None]:
     """Give each founder's base a node, on the root that begins there; None where no root is within reach.
 
     Other roots that begin near the base without touching (a leaf hides the joint) are linked to it.
     """
-    return [None if f.base_xy is None else _attach(graph, f.base_xy) for f in founders]
+    return [None if f.base_xy is None else _attach(graph, f.base_xy, tips) for f in founders]
 
 
-def _attach(graph: RootGraph, base_xy: Points) -> int | None:
-    reach = graph.maps.px(_BASE_GAP_MM)
-    snap = graph.maps.px(_BASE_SNAP_MM)
-    ends = [(float(np.hypot(*(graph.nodes[n] - base_xy))), n) for n in graph.ends()]
+def _attach(graph: RootGraph, base_xy: Points, tips: Tips) -> int | None:
+    """Return the node of a base: the root's end there if it is about as near as any root, else a cut in the root."""
+    reach, snap = graph.maps.px(_BASE_GAP_MM), graph.maps.px(_BASE_SNAP_MM)
+    closest = min((polyline.nearest(s.points, base_xy)[1] for s in graph.segments.values()), default=np.inf)
+    ends = [(float(np.hypot(*(graph.nodes[n] - base_xy))), n) for n in graph.ends() if n not in tips]
     distance, node = min(ends, default=(np.inf, -1))
-    if distance > snap:
+    if distance > min(snap, closest + graph.maps.px(_END_PREFERENCE_MM)):
         node = _split_at(graph, base_xy, reach)
     if node < 0:
         return None
     pieces = graph.components()
-    for piece in set(pieces.tolist()) - {pieces[node]}:
-        members = [n for n, s in graph.segments.items() if pieces[s.start] == piece]
-        candidates = [(*polyline.nearest(graph.segments[n].points, base_xy)[::-1], n) for n in members]
-        gap, index, number = min(candidates, default=(np.inf, 0, -1))
-        if gap <= reach:
-            other = graph.split(number, index)
-            cost = _LINK_COST + gap / graph.maps.px_per_mm * _COST_PER_MM
-            graph.add_segment(node, other, np.array([graph.nodes[node], graph.nodes[other]]), cost)
-            pieces = np.append(pieces, [piece] * (len(graph.nodes) - len(pieces)))
+    own = pieces[node]
+    nearest_of: dict[int, tuple[float, int, int]] = {}
+    for number, segment in graph.segments.items():
+        piece = int(pieces[segment.start])
+        index, gap = polyline.nearest(segment.points, base_xy)
+        if piece != own and gap <= min(reach, nearest_of.get(piece, (np.inf,))[0]):
+            nearest_of[piece] = (gap, number, index)
+    for gap, number, index in nearest_of.values():
+        other = graph.split(number, index)
+        cost = _LINK_COST + gap / graph.maps.px_per_mm * _COST_PER_MM
+        graph.add_segment(node, other, np.array([graph.nodes[node], graph.nodes[other]]), cost)
     return node

@@ -21,6 +21,8 @@ COST_PER_MM_CERTAIN = 0.01
 COST_PER_MM_UNLIKELY = 0.5
 
 _CONTRACT_MM = 0.5
+_CROSSING_MM = 2.5
+_LEAST_OPENING_COS = 0.5
 _NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
@@ -85,6 +87,11 @@ class RootGraph:
         self.add_segment(middle, segment.end, segment.points[index:])
         return middle
 
+    def leaving(self, number: int, node: int) -> Points:
+        """Return a segment's points from one of its nodes on."""
+        segment = self.segments[number]
+        return segment.points if segment.start == node else segment.points[::-1]
+
     def degree(self, node: int) -> int:
         """Return how many segment ends meet at a node."""
         return sum(1 + (self.segments[n].start == self.segments[n].end) for n in self.at_node[node])
@@ -127,7 +134,7 @@ def build(maps: Maps, mask_HW: NDArray[np.bool_]) -> RootGraph:
     pixels = np.argwhere(skeleton_HW)
     points = pixels[:, ::-1].astype(np.float64) + np.array([left - 1, top - 1])
     _add_chains(graph, points, _neighbours(skeleton_HW, pixels))
-    _contract_short(graph, maps.px(_CONTRACT_MM))
+    _contract_short(graph, maps.px(_CONTRACT_MM), maps.px(_CROSSING_MM), maps.px(1.3))
     return graph
 
 
@@ -184,21 +191,42 @@ def _walk(first: int, onward: int, neighbours: list[list[int]], visited: set[int
     return chain
 
 
-def _contract_short(graph: RootGraph, most_px: float) -> None:
-    """Make junctions one that a short segment joins: where roots cross, a skeleton has two forks for one crossing."""
+def _contract_short(graph: RootGraph, most_px: float, crossing_px: float, reach_px: float) -> None:
+    """Make junctions one that a short segment joins: where roots cross, a skeleton has two forks for one crossing.
+
+    A longer segment is contracted only where its forks open away from each other, as those of two crossing roots do.
+    """
     for number in sorted(graph.segments, key=lambda n: graph.segments[n].length):
         segment = graph.segments[number]
-        if segment.length > most_px:
+        if segment.length > crossing_px:
             return
-        kept, merged = segment.start, segment.end
-        if kept == merged or min(graph.degree(kept), graph.degree(merged)) < 3:
+        if segment.start == segment.end or min(graph.degree(segment.start), graph.degree(segment.end)) < 3:
             continue
-        graph.remove(number)
-        for other in list(graph.at_node[merged]):
-            moved = graph.segments[other]
-            if moved.start == merged:
-                moved.start = kept
-            if moved.end == merged:
-                moved.end = kept
-            graph.at_node[kept].add(other)
-        graph.at_node[merged].clear()
+        if segment.length <= most_px or _is_crossing(graph, number, reach_px):
+            _contract(graph, number)
+
+
+def _is_crossing(graph: RootGraph, number: int, reach_px: float) -> bool:
+    segment = graph.segments[number]
+    axis = polyline.direction(segment.points, 0.0, segment.length)
+    for node, outward in ((segment.start, -axis), (segment.end, axis)):
+        arms = [graph.leaving(other, node) for other in graph.at_node[node] if other != number]
+        opening = [float(polyline.direction(arm, 1.0, reach_px) @ outward) for arm in arms]
+        if len(arms) != 2 or min(opening) < _LEAST_OPENING_COS:
+            return False
+    return True
+
+
+def _contract(graph: RootGraph, number: int) -> None:
+    segment = graph.segments[number]
+    kept, merged = segment.start, segment.end
+    graph.nodes[kept] = (graph.nodes[kept] + graph.nodes[merged]) / 2
+    graph.remove(number)
+    for other in list(graph.at_node[merged]):
+        moved = graph.segments[other]
+        if moved.start == merged:
+            moved.start = kept
+        if moved.end == merged:
+            moved.end = kept
+        graph.at_node[kept].add(other)
+    graph.at_node[merged].clear()

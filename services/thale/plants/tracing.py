@@ -6,19 +6,23 @@ crosses another instead of changing over. Length costs next to nothing: a long r
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from thale.plants import polyline
 from thale.plants.graph import RootGraph
 from thale.plants.polyline import Points
 
 TURN_COST = 2.0
+FREE_TURN_DEG = 20.0
 AMBIGUOUS_MARGIN = 0.3
-"""Two plants are as likely if their paths differ by less: about what a crossing flatter than 45 degrees costs."""
+"""Two plants are as likely if their paths differ by less: about what a crossing flatter than 35 degrees costs."""
 
+_UNREACHED = 1e6
+_FARTHEST_PRIMARY = 3.0
 _SKIP_MM, _REACH_MM = 0.3, 1.3
 
 Step = tuple[int, bool]
@@ -47,15 +51,24 @@ class Turns:
     def __init__(self, graph: RootGraph) -> None:
         skip, reach = graph.maps.px(_SKIP_MM), graph.maps.px(_REACH_MM)
         self._leaving: dict[Step, Points] = {}
+        self._degree: dict[Step, int] = {}
         for number, segment in graph.segments.items():
             self._leaving[number, True] = polyline.direction(segment.points, skip, reach)
             self._leaving[number, False] = polyline.direction(segment.points[::-1], skip, reach)
+            self._degree[number, True] = graph.degree(segment.start)
+            self._degree[number, False] = graph.degree(segment.end)
 
     def cost(self, arriving: Step, leaving: Step) -> float:
-        """Return 0 for straight on and `TURN_COST` for straight back."""
+        """Return what a turn costs: nothing up to `FREE_TURN_DEG`, `TURN_COST` for each right angle beyond it.
+
+        Where two segments meet alone there is no choice, and a bend is no turn.
+        """
+        if self._degree[leaving] == 2:
+            return 0.0
         back = self._leaving[arriving[0], not arriving[1]]
         on = self._leaving[leaving]
-        return TURN_COST * (1 + float(back @ on)) / 2
+        angle = math.degrees(math.acos(min(1.0, max(-1.0, -float(back @ on)))))
+        return TURN_COST * max(0.0, angle - FREE_TURN_DEG) / 90
 
 
 def onward(graph: RootGraph, node: int) -> Iterator[Step]:
@@ -107,31 +120,64 @@ class Claim:
     by_lane: bool = False
 
 
-def claim(graph: RootGraph, trees: list[PathTree | None], node: int, lane: int | None = None) -> Claim | None:
-    """Return the cheapest plant's claim on a node, or among equals that of the plant whose lane it is.
-
-    None where no plant reaches the node.
-    """
-    arrivals: list[tuple[float, int, list[Step]]] = []
+def arrivals(graph: RootGraph, trees: list[PathTree | None], node: int) -> list[tuple[float, int, Step]]:
+    """Return for each plant that reaches a node the cost of its path and the last step, the cheapest plant first."""
+    steps = [(number, not forward) for number, forward in onward(graph, node)]
+    found = []
     for plant, tree in enumerate(trees):
-        if tree is None:
-            continue
-        steps = [(n, not forward) for n, forward in onward(graph, node)]
-        price, step = min(((tree.cost[step], step) for step in steps if step in tree.cost), default=(math.inf, None))
-        if step is not None:
-            arrivals.append((price, plant, tree.path_to(step)))
-    if not arrivals:
-        return None
-    arrivals.sort(key=lambda arrival: arrival[:2])
-    equals = [arrival for arrival in arrivals if arrival[0] - arrivals[0][0] < AMBIGUOUS_MARGIN]
-    _, plant, path = arrivals[0]
-    if len(equals) == 1:
-        return Claim(plant, path)
-    doubt_xy = _parting(graph, path, equals[1][2])
-    settled = [arrival for arrival in equals if arrival[1] == lane]
-    if settled:
-        return Claim(settled[0][1], settled[0][2], doubt_xy, by_lane=True)
-    return Claim(plant, path, doubt_xy)
+        reached = [(tree.cost[step], plant, step) for step in steps if step in tree.cost] if tree is not None else []
+        found += [min(reached)] if reached else []
+    return sorted(found)
+
+
+def claim(
+    graph: RootGraph, trees: list[PathTree | None], found: list[tuple[float, int, Step]], lane: int | None = None
+) -> Claim:
+    """Return the claim of the first of the arrivals, or among equals that of the plant whose lane it is."""
+    paths = {plant: _path(trees, plant, step) for _, plant, step in found[:2]}
+    cheapest, plant, _ = found[0]
+    equals = [other for price, other, _ in found[1:2] if price - cheapest < AMBIGUOUS_MARGIN]
+    if not equals:
+        return Claim(plant, paths[plant])
+    doubt_xy = _parting(graph, paths[plant], paths[equals[0]])
+    if lane in (plant, equals[0]):
+        return Claim(lane, paths[lane], doubt_xy, by_lane=True)
+    return Claim(plant, paths[plant], doubt_xy)
+
+
+def _path(trees: list[PathTree | None], plant: int, step: Step) -> list[Step]:
+    tree = trees[plant]
+    return tree.path_to(step) if tree is not None else []
+
+
+def match_primaries(
+    graph: RootGraph, trees: list[PathTree | None], nodes: Sequence[int], lanes: Callable[[int], int | None]
+) -> dict[int, Claim]:
+    """Return which plant's primary root ends at which of the nodes, one each, so that all paths together cost least.
+
+    A pair is in doubt if two plants could change tips at little cost.
+    """
+    reached = {node: {plant: (price, step) for price, plant, step in arrivals(graph, trees, node)} for node in nodes}
+    nodes = [node for node in nodes if reached[node]]
+    if not nodes:
+        return {}
+    cost = np.full((len(trees), len(nodes)), _UNREACHED)
+    for column, node in enumerate(nodes):
+        for plant, (price, _) in reached[node].items():
+            cost[plant, column] = price
+    plants, columns = linear_sum_assignment(cost)
+    far = cost[plants, columns] - cost[:, columns].min(axis=0) > _FARTHEST_PRIMARY
+    chosen = {int(p): int(c) for p, c, skip in zip(plants, columns, far, strict=True) if not skip}
+    claims = {}
+    for plant, column in chosen.items():
+        order = [(cost[plant, column], plant, reached[nodes[column]][plant][1])]
+        for rival, other in chosen.items():
+            change = cost[rival, column] + cost[plant, other] - cost[rival, other] - cost[plant, column]
+            if rival != plant and cost[rival, column] < _UNREACHED:
+                order.append((cost[plant, column] + change, rival, reached[nodes[column]][rival][1]))
+        order[1:] = sorted(order[1:])
+        claims[nodes[column]] = claim(graph, trees, order, lanes(nodes[column]))
+    return claims
 
 
 def _parting(graph: RootGraph, steps: list[Step], rival_steps: list[Step]) -> tuple[float, float]:
