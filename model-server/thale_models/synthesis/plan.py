@@ -5,7 +5,7 @@ from typing import Literal, TypedDict, Unpack, cast
 
 import numpy as np
 
-from thale_models.synthesis.scenery import PLATE_MM, Pose
+from thale_models.synthesis.dish import PLATE_MM, Pose
 from thale_models.synthesis.seedling import Habit
 
 Style = Literal["backlit", "dark"]
@@ -83,9 +83,9 @@ def sample_spec(rng: np.random.Generator, **overrides: Unpack[Overrides]) -> Pla
     tilt = overrides.get("tilt_deg", float(np.clip(rng.normal(0, 1.7), -5, 5)))
     corner = overrides.get("corner_mm", rng.uniform(8, 18))
     extent_mm = 2 * _half_extent_mm(tilt, corner)
-    width, height, px_per_mm = _camera(rng, dark, extent_mm)
+    width, height, camera_px_per_mm = _camera(rng, dark, extent_mm)
     width, height = overrides.get("width", width), overrides.get("height", height)
-    px_per_mm = overrides.get("px_per_mm", min(px_per_mm, (min(width, height) - 2) / extent_mm))
+    px_per_mm = overrides.get("px_per_mm", min(camera_px_per_mm, (min(width, height) - 2) / extent_mm))
     spec = PlateSpec(
         style=style,
         width=width,
@@ -95,7 +95,7 @@ def sample_spec(rng: np.random.Generator, **overrides: Unpack[Overrides]) -> Pla
         corner_mm=corner,
         centre_xy=(0.0, 0.0),
         plants=int(rng.choice(9, p=[0.03, 0.03, 0.05, 0.07, 0.12, 0.45, 0.12, 0.08, 0.05])),
-        habit=Habit.sample(rng, px_per_mm),
+        habit=Habit.sample(rng, camera_px_per_mm),
         label=cast(LabelSide, str(rng.choice(["none", "left", "right"], p=[0.4, 0.15, 0.45]))),
         contrast=rng.uniform(0.04, 0.18) if not dark else rng.uniform(0.35, 2.5),
         blur_px=rng.uniform(0.6, 1.5),

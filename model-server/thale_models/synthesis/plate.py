@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thale.contract import Landmark, LandmarkKind
-from thale_models.synthesis import camera, scenery
+from thale_models.synthesis import camera, clutter, dish
 from thale_models.synthesis.canvas import Canvas
+from thale_models.synthesis.dish import PLATE_MM
 from thale_models.synthesis.organs import Brush
 from thale_models.synthesis.plan import Overrides, PlateSpec, sample_spec
-from thale_models.synthesis.scenery import PLATE_MM
 from thale_models.synthesis.seedling import Bed, Seed, Seedling, grow, seed_at
 
 
@@ -123,7 +123,7 @@ def _draw(
     _draw_dish(rng, canvas, spec)
     plants = _draw_plants(rng, canvas, spec, sown)
     grey = spec.style == "dark"
-    scenery.dust(rng, canvas, spec.pose, grey)
+    clutter.dust(rng, canvas, spec.pose, grey)
     encoded = camera.save(camera.expose(rng, canvas.picture_HW3, spec.noise, grey), grey, spec.jpeg_quality)
     return SyntheticPlate(
         seed=seed,
@@ -141,18 +141,18 @@ def _draw(
 def _draw_dish(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec) -> None:
     dark, pose = spec.style == "dark", spec.pose
     if dark:
-        scenery.light_dark(rng, canvas, pose, spec.width, spec.height)
+        dish.light_dark(rng, canvas, pose, spec.width, spec.height)
     else:
-        scenery.light_backlit(rng, canvas, spec.width, spec.height)
-    scenery.rims(rng, canvas, pose, dark)
+        dish.light_backlit(rng, canvas, spec.width, spec.height)
+    dish.rims(rng, canvas, pose, dark)
     if spec.label != "none":
-        scenery.label(rng, canvas, pose, spec.label == "right", dark)
+        clutter.label(rng, canvas, pose, spec.label == "right", dark)
     if rng.random() < (0.1 if dark else 0.55):
-        scenery.corner_marks(rng, canvas, pose)
+        clutter.corner_marks(rng, canvas, pose)
     if rng.random() < 0.2:
-        scenery.handwriting(rng, canvas, pose)
+        clutter.handwriting(rng, canvas, pose)
     for _ in range(rng.poisson(0.5)):
-        scenery.condensation(rng, canvas, pose, dark)
+        clutter.condensation(rng, canvas, pose, dark)
 
 
 def _draw_plants(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec, sown: _Sown) -> tuple[TruePlant, ...]:

@@ -93,7 +93,7 @@ class Habit:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, px_per_mm: float) -> "Habit":
-        """Draw the habit of a plate: a third of the plates are young, without laterals."""
+        """Draw the habit of a plate; its roots are 3 to 13 px wide to a camera of `px_per_mm`."""
         stage = _STAGES[rng.choice(len(_STAGES), p=[0.25, 0.4, 0.35])]
         width_px = float(np.clip(rng.lognormal(np.log(4.8), 0.28), 3.0, 13.0))
         return cls(

@@ -1,0 +1,88 @@
+"""A folder of drawn plates is training data like any other: complete, reproducible, and never half written."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thale.exports import rsml
+from thale_models.synthesis import draw_plate, write_dataset
+from thale_models.synthesis.truth import keypoints, true_roots
+
+SMALL = {"width": 500, "height": 480}
+
+
+def rows_of(manifest: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(manifest.read_text().splitlines()))
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_folder_has_the_manifest_that_training_reads(tmp_path: Path) -> None:
+    rows = rows_of(write_dataset(tmp_path, 3, 7, overrides=SMALL))
+    assert list(rows[0]) == ["image", "plant", "split", "mask", "landmarks", "mm_per_px"]
+    for row in rows:
+        image, mask = Image.open(tmp_path / row["image"]), Image.open(tmp_path / row["mask"])
+        assert image.size == mask.size == (500, 480)
+        assert np.asarray(mask).max() <= 3
+        assert float(row["mm_per_px"]) > 0
+
+
+def test_the_same_seed_writes_the_same_folder_however_many_jobs(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "one", 3, 7, overrides=SMALL)
+    write_dataset(tmp_path / "two", 3, 7, overrides=SMALL, jobs=2)
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
+
+
+def test_a_stopped_run_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "whole", 4, 7, overrides=SMALL)
+    write_dataset(tmp_path / "stopped", 2, 7, overrides=SMALL)
+    untouched = tmp_path / "stopped" / "masks" / "plate-000000.png"
+    before = untouched.stat().st_mtime_ns
+    (tmp_path / "stopped" / "masks" / "plate-000001.png").unlink()
+    write_dataset(tmp_path / "stopped", 4, 7, overrides=SMALL)
+    assert untouched.stat().st_mtime_ns == before
+    assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
+
+
+def test_a_tenth_of_the_plates_is_kept_for_validation(tmp_path: Path) -> None:
+    rows = rows_of(write_dataset(tmp_path, 20, 1, crop_px=64))
+    assert [row["split"] for row in rows].count("val") == 2
+    assert [row["split"] for row in rows].count("train") == 18
+
+
+def test_a_given_split_is_that_of_every_plate(tmp_path: Path) -> None:
+    rows = rows_of(write_dataset(tmp_path, 3, 1, split="test", crop_px=64))
+    assert {row["split"] for row in rows} == {"test"}
+
+
+@pytest.mark.parametrize("wrong", [{"plates": 0}, {"jobs": 0}])
+def test_nothing_to_draw_is_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        write_dataset(tmp_path, **{"plates": 1, "seed": 0, **wrong})
+
+
+def test_the_true_rsml_holds_every_root_at_its_order() -> None:
+    plate = draw_plate(12, plants=5, width=900, height=900)
+    document = rsml.read(true_roots(plate, "plate.jpg"))
+    orders = [order for _, order, _ in document.walk()]
+    truth = [root for plant in plate.plants for root in plant.roots]
+    assert sorted(orders) == sorted(root.order for root in truth)
+    assert document.mm_per_px == pytest.approx(plate.mm_per_px)
+    by_id = {root.id: root for _, _, root in document.walk()}
+    for root in truth:
+        assert np.asarray(by_id[root.id].points) == pytest.approx(np.asarray(root.points), abs=1e-3)
+    assert not document.warnings
+
+
+def test_keypoints_hold_one_annotation_for_each_landmark() -> None:
+    plate = draw_plate(12, plants=3, width=900, height=900)
+    coco = json.loads(keypoints(plate, "plate.jpg"))
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    written = [(names[a["category_id"]], *a["keypoints"][:2]) for a in coco["annotations"]]
+    assert written == [(mark.kind, round(mark.x, 3), round(mark.y, 3)) for mark in plate.landmarks]

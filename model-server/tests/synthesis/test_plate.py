@@ -1,0 +1,179 @@
+"""A drawn plate and its truth must say the same: everything that is learned and tested later rests on it."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from thale_models.synthesis import SyntheticPlate, draw_crop, draw_plate
+from thale_models.synthesis.organs import ROOT, SEED, SHOOT
+
+SMALL = {"width": 1250, "height": 1200}
+
+
+@pytest.fixture(scope="module")
+def plates() -> list[SyntheticPlate]:
+    return [draw_plate(seed, **SMALL) for seed in range(8)]
+
+
+def classes_at(plate: SyntheticPlate, points: np.ndarray) -> np.ndarray:
+    x, y = np.round(points).astype(int).T
+    return plate.mask_HW[y, x]
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    first, second = draw_plate(5, **SMALL), draw_plate(5, **SMALL)
+    assert first.encoded == second.encoded
+    assert first.mask_HW.tobytes() == second.mask_HW.tobytes()
+    assert first.plants == second.plants
+    assert first.landmarks == second.landmarks
+
+
+def test_another_seed_gives_another_plate() -> None:
+    assert draw_plate(5, **SMALL).encoded != draw_plate(6, **SMALL).encoded
+
+
+def test_every_polyline_lies_on_root_pixels_or_under_an_organ(plates: list[SyntheticPlate]) -> None:
+    for plate in plates:
+        for plant in plate.plants:
+            for root in plant.roots:
+                assert (classes_at(plate, np.array(root.points)) != 0).all()
+
+
+def test_most_of_the_root_is_seen(plates: list[SyntheticPlate]) -> None:
+    places = [classes_at(plate, np.array(root.points)) for plate in plates for p in plate.plants for root in p.roots]
+    assert (np.concatenate(places) == ROOT).mean() > 0.85
+
+
+def test_every_landmark_lies_on_an_organ(plates: list[SyntheticPlate]) -> None:
+    for plate in plates:
+        for mark in plate.landmarks:
+            assert classes_at(plate, np.array([[mark.x, mark.y]]))[0] != 0
+
+
+def test_each_root_has_its_landmarks(plates: list[SyntheticPlate]) -> None:
+    for plate in plates:
+        kinds = Counter(mark.kind for mark in plate.landmarks)
+        roots = [root for plant in plate.plants for root in plant.roots]
+        assert kinds["root_base"] == kinds["primary_tip"] == len(plate.plants) == plate.spec.plants
+        assert kinds["lateral_tip"] == sum(root.order > 1 for root in roots)
+
+
+def test_the_root_base_is_where_root_and_hypocotyl_meet() -> None:
+    plate = draw_plate(11, plants=5, **SMALL)
+    for plant in plate.plants:
+        x, y = plant.roots[0].points[0]
+        around = plate.mask_HW[round(y) - 8 : round(y) + 9, round(x) - 8 : round(x) + 9]
+        assert SHOOT in around
+
+
+def test_laterals_start_on_their_parent(plates: list[SyntheticPlate]) -> None:
+    for plate in plates:
+        for plant in plate.plants:
+            by_id = {root.id: root for root in plant.roots}
+            for root in plant.roots:
+                if root.parent is None:
+                    assert root.order == 1
+                else:
+                    assert by_id[root.parent].order == root.order - 1
+                    assert root.points[0] in by_id[root.parent].points
+
+
+def test_plants_are_numbered_from_left_to_right(plates: list[SyntheticPlate]) -> None:
+    for plate in plates:
+        assert [plant.id for plant in plate.plants] == list(range(1, len(plate.plants) + 1))
+        upright = draw_plate(plate.seed, tilt_deg=0.0, **SMALL)
+        columns = [plant.roots[0].points[0][0] for plant in upright.plants]
+        assert columns == sorted(columns)
+
+
+def test_a_mask_holds_the_four_classes_alone(plates: list[SyntheticPlate]) -> None:
+    seen = set(np.unique(np.concatenate([plate.mask_HW.ravel() for plate in plates])))
+    assert seen == {0, ROOT, SHOOT, SEED}
+
+
+@pytest.mark.parametrize("plants", [0, 1, 8])
+def test_a_plate_holds_the_plants_that_were_asked_for(plants: int) -> None:
+    plate = draw_plate(3, plants=plants, **SMALL)
+    assert len(plate.plants) == plants
+    assert (ROOT in plate.mask_HW) == (plants > 0)
+
+
+def test_both_polarities_and_many_plant_counts_come_up() -> None:
+    crops = [draw_crop(seed, 64) for seed in range(60)]
+    assert {crop.spec.style for crop in crops} == {"backlit", "dark"}
+    assert {0, 5, 8} <= {crop.spec.plants for crop in crops}
+    assert all(abs(crop.spec.tilt_deg) <= 5 for crop in crops)
+
+
+@pytest.mark.parametrize(("style", "darker"), [("backlit", True), ("dark", False)])
+def test_roots_have_the_polarity_of_their_style(style: str, darker: bool) -> None:
+    plate = draw_plate(4, style=style, plants=5, label="none", contrast=0.15 if darker else 1.0, **SMALL)
+    grey = plate.image_HW3.mean(2)
+    differences = []
+    for plant in plate.plants:
+        for x, y in plant.roots[0].points[10:-1]:
+            row, column = round(y), round(x)
+            if plate.mask_HW[row, column] == ROOT:
+                window = np.s_[row - 12 : row + 13, column - 12 : column + 13]
+                differences.append(grey[row, column] - np.median(grey[window][plate.mask_HW[window] == 0]))
+    assert (np.median(differences) < 0) == darker
+
+
+def test_the_dark_camera_is_grey() -> None:
+    image = draw_plate(2, style="dark", **SMALL).image_HW3
+    assert (image[..., 0] == image[..., 1]).all()
+    assert (image[..., 0] == image[..., 2]).all()
+
+
+def test_the_corners_are_a_plate_width_apart(plates: list[SyntheticPlate]) -> None:
+    for plate in plates:
+        corners = np.array(plate.corners)
+        sides = np.hypot(*(corners - np.roll(corners, -1, axis=0)).T)
+        assert sides == pytest.approx(120.0 / plate.mm_per_px)
+
+
+@pytest.mark.parametrize("style", ["backlit", "dark"])
+def test_the_drawn_edge_is_exactly_as_wide_as_the_plate(style: str) -> None:
+    plate = draw_plate(
+        8, style=style, width=1300, height=1300, px_per_mm=10.0, centre_xy=(650.0, 650.0), tilt_deg=0.0, plants=0,
+        label="none", noise=0.0, blur_px=0.3, jpeg_quality=None,
+    )  # fmt: skip
+    assert plate.corners[0] == pytest.approx((50, 50))
+    columns = np.median(plate.image_HW3[300:1000].astype(float).mean(2), axis=0)
+    steps = np.abs(np.diff(columns))
+    outer = np.flatnonzero(steps > 0.5 * max(steps[40:60].max(), 2.0))
+    assert outer[0] == pytest.approx(49.5, abs=1)
+    assert outer[-1] == pytest.approx(1249.5, abs=1)
+
+
+def test_a_tilted_plate_stays_in_its_picture() -> None:
+    plate = draw_plate(9, tilt_deg=5.0, corner_mm=12.0, **SMALL)
+    root = np.array([point for plant in plate.plants for root in plant.roots for point in root.points])
+    assert (root > 0).all()
+    assert (root < [1250, 1200]).all()
+
+
+@pytest.mark.parametrize(("style", "size"), [("backlit", (4300, 2900)), ("dark", (4200, 3000))])
+def test_a_whole_camera_picture_can_be_drawn(style: str, size: tuple[int, int]) -> None:
+    plate = draw_plate(1, style=style, width=size[0], height=size[1])
+    assert plate.image_HW3.shape == (size[1], size[0], 3)
+    assert plate.mask_HW.shape == (size[1], size[0])
+
+
+def test_a_crop_holds_the_landmarks_in_its_window_alone() -> None:
+    for seed in range(20):
+        crop = draw_crop(seed, 300)
+        assert crop.image_HW3.shape == (300, 300, 3)
+        for mark in crop.landmarks:
+            assert -0.5 <= mark.x < 299.5
+            assert -0.5 <= mark.y < 299.5
+            assert classes_at(crop, np.array([[mark.x, mark.y]]))[0] != 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"plants": -1}, {"style": "infrared"}, {"width": 10}, {"px_per_mm": 0.0}, {"label": "top"}]
+)
+def test_a_senseless_override_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"no such|at least|must be"):
+        draw_plate(0, **wrong)
