@@ -50,6 +50,20 @@ def test_a_stopped_run_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
     assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
 
 
+def test_an_unfinished_last_line_is_drawn_again(tmp_path: Path) -> None:
+    manifest = write_dataset(tmp_path, 2, 7, overrides=SMALL)
+    whole = manifest.read_text()
+    manifest.write_text(whole[:-8])
+    write_dataset(tmp_path, 2, 7, overrides=SMALL)
+    assert manifest.read_text() == whole
+
+
+def test_plates_of_another_seed_are_not_mixed_in(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 1, 7, crop_px=64)
+    with pytest.raises(ValueError, match="choose another folder"):
+        write_dataset(tmp_path, 2, 8, crop_px=64)
+
+
 def test_a_tenth_of_the_plates_is_kept_for_validation(tmp_path: Path) -> None:
     rows = rows_of(write_dataset(tmp_path, 20, 1, crop_px=64))
     assert [row["split"] for row in rows].count("val") == 2

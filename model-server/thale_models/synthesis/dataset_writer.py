@@ -1,11 +1,14 @@
 """Write drawn plates as a training-data folder, one plate at a time, so that a stopped run can be taken up again.
 
 The folder holds `images/`, `masks/` (PNG of class indices), `landmarks/` (COCO keypoints, see `truth.keypoints`),
-`truth/` (RSML of the true roots), and `manifest.csv`, which lists the plates that are complete.
+`truth/` (RSML of the true roots), `manifest.csv`, which lists the plates that are complete, and `drawn.json`, the seed
+and options that they were drawn with.
 """
 
 import csv
 import io
+import json
+import multiprocessing
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -49,21 +52,25 @@ def write_dataset(
         overrides: Fields of `PlateSpec` that every plate shares.
 
     Raises:
-        ValueError: If `plates` or `jobs` is less than 1.
+        ValueError: If `plates` or `jobs` is less than 1, or the folder holds plates of another seed, size or overrides.
     """
     if plates < 1 or jobs < 1:
         raise ValueError(f"plates ({plates}) and jobs ({jobs}) must be at least 1")
     for folder in ("images", "masks", "landmarks", "truth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
+    _claim(out, {"seed": seed, "crop_px": crop_px, "overrides": repr(sorted((overrides or {}).items()))})
     rows = _read_manifest(out)
+    _write_manifest(out, rows)
     tasks = [
         (out, index, seed, split or _split_of(index), crop_px, overrides or Overrides())
         for index in range(plates)
         if _name(index) not in rows
     ]
-    for row in _draw_all(tasks, jobs):
-        rows[row["plant"]] = row
-        _write_manifest(out, rows)
+    with (out / "manifest.csv").open("a", encoding="utf-8", newline="") as manifest:
+        for row in _draw_all(tasks, jobs):
+            rows[row["plant"]] = row
+            manifest.write(_csv([row]))
+            manifest.flush()
     _write_manifest(out, rows)
     return out / "manifest.csv"
 
@@ -75,7 +82,8 @@ def _draw_all(tasks: list[_Task], jobs: int) -> Iterable[Row]:
     if jobs == 1:
         yield from map(_write_plate, tasks)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    # Fresh processes: a fork of one that runs threads (a trainer's) may hang.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(_write_plate, tasks)
 
 
@@ -106,6 +114,14 @@ def _mask_png(plate: SyntheticPlate) -> bytes:
     return buffer.getvalue()
 
 
+def _claim(out: Path, drawn: dict[str, object]) -> None:
+    """Note in the folder what its plates are drawn from, or refuse to mix them with others."""
+    path = out / "drawn.json"
+    if path.exists() and (held := json.loads(path.read_text(encoding="utf-8"))) != drawn:
+        raise ValueError(f"{out} holds plates drawn with {held}, not {drawn}: choose another folder")
+    _write_whole(path, json.dumps(drawn).encode())
+
+
 def _write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
     partial = path.with_name(path.name + ".partial")
@@ -118,17 +134,21 @@ def _read_manifest(out: Path) -> dict[str, Row]:
     path = out / "manifest.csv"
     if not path.exists():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = cast(list[Row], list(csv.DictReader(file)))
+    # A run that was killed may have left its last line unfinished.
+    finished, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    rows = cast(list[Row], list(csv.DictReader(finished.splitlines())))
     return {row["plant"]: row for row in rows if all((out / row[c]).is_file() for c in ("image", "mask", "landmarks"))}
 
 
 def _write_manifest(out: Path, rows: dict[str, Row]) -> None:
+    header = ",".join(COLUMNS) + "\n"
+    _write_whole(out / "manifest.csv", (header + _csv(rows[name] for name in sorted(rows))).encode())
+
+
+def _csv(rows: Iterable[Row]) -> str:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows[name] for name in sorted(rows))
-    _write_whole(out / "manifest.csv", text.getvalue().encode())
+    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def _name(index: int) -> str:

@@ -13,7 +13,8 @@ ROOT, SHOOT, SEED = 1, 2, 3
 LEAST_ROOT_RADIUS_PX = 1.25
 """The mask of a root is at least this wide, so that even a 2 px root stays in one piece."""
 
-_LEAST_CONTRAST = 0.022
+_LEAST_CONTRAST = {"backlit": 0.03, "dark": 0.2}
+"""No root is paler than this, as a share of the light: the mask shall not ask for what nobody could see."""
 
 _OVERLAP = {"backlit": 0.5, "dark": 0.15}
 """What a second organ adds to the tone of one it lies on: where roots branch or cross, light is not changed twice."""
@@ -43,7 +44,7 @@ class Brush:
         blur = self.canvas.blur_px
         # A root is a translucent cylinder: against the light its middle is clearer than its edges.
         coverage = mark.coverage(blur) - self.clear_core * mark.coverage(blur, 0.45)
-        strength = max(contrast * (1 - root.paleness), _LEAST_CONTRAST) * self._waxing(mark, points)
+        strength = max(contrast * (1 - root.paleness), _LEAST_CONTRAST[self.spec.style]) * self._waxing(mark, points)
         sign = 1 if self.dark else -1
         self.canvas.shade(mark, 1 + sign * strength[:, None] * self.root_tint, self._thinned(mark, coverage))
         self.canvas.label(mark, ROOT, LEAST_ROOT_RADIUS_PX)
