@@ -3,9 +3,10 @@
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from pydantic import ValidationError
 
@@ -61,16 +62,44 @@ def read_result(folder: Path, name: str) -> Phenotype:
 def write_tables(folder: Path, names: Sequence[str], with_coco: bool = False) -> None:
     """Write the long and the wide table over these results, and coco.json where it is wanted.
 
-    The results are read one by one: ten thousand need no more memory than one.
+    The results are read one by one, so that ten thousand fit into memory; only coco.json holds them all at once.
 
     Raises:
         ParameterError: If a result is gone or damaged.
     """
-    for file, write in ((LONG_TABLE, table.long_csv), (WIDE_TABLE, table.wide_csv)):
-        with _replacing(folder / file) as out:
-            out.writelines(_joined(write, (read_result(folder, name) for name in names)))
+    long_header = table.long_csv([])
+    wide = _WideTable()
+    with _replacing(folder / LONG_TABLE) as long:
+        long.write(long_header)
+        for name in names:
+            phenotype = read_result(folder, name)
+            long.write(table.long_csv([phenotype]).removeprefix(long_header))
+            wide.add(phenotype)
+    with _replacing(folder / WIDE_TABLE) as out:
+        wide.write(out)
     if with_coco:
-        write_atomically(folder / COCO, coco.write([read_result(folder, name) for name in names]))
+        write_atomically(folder / COCO, coco.write(read_result(folder, name) for name in names))
+
+
+class _WideTable:
+    """A wide table, gathered image by image. Its columns are known only when all images are."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._examples: dict[str, Phenotype] = {}
+        """One phenotype for each set of columns that occurs: together they have all columns, in the right order."""
+
+    def add(self, phenotype: Phenotype) -> None:
+        piece = table.wide_csv([phenotype])
+        self._pieces.append(piece)
+        self._examples.setdefault(piece.partition("\n")[0], phenotype)
+
+    def write(self, out: IO[str]) -> None:
+        header = table.wide_csv(self._examples.values()).partition("\n")[0]
+        writer = csv.DictWriter(out, next(csv.reader([header])), restval="", lineterminator="\n")
+        writer.writeheader()
+        for piece in self._pieces:
+            writer.writerows(csv.DictReader(io.StringIO(piece)))
 
 
 def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
@@ -88,16 +117,8 @@ def _path(folder: Path, name: str, kind: str) -> Path:
     return folder / f"{name}{kind}"
 
 
-def _joined(write: Callable[[Sequence[Phenotype]], str], phenotypes: Iterable[Phenotype]) -> Iterator[str]:
-    """Yield one table over all phenotypes, made of tables of one: the header stands only once."""
-    header = write([])
-    yield header
-    for phenotype in phenotypes:
-        yield write([phenotype]).removeprefix(header)
-
-
 @contextmanager
-def _replacing(path: Path) -> Iterator[io.TextIOWrapper]:
+def _replacing(path: Path) -> Iterator[IO[str]]:
     """Open a text file that takes its place when it is complete."""
     partial = path.with_name(f".{path.name}.part")
     with partial.open("w", encoding="utf-8", newline="") as file:

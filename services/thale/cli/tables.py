@@ -11,7 +11,7 @@ from thale.contract import Flag, ModelInfo, Phenotype, Plant, TraitValue
 
 _PLANTS_A_TABLE = 8
 _KEY_METRICS = 3
-_UNKNOWN = "–"
+_UNKNOWN = "-"
 _QUALITY_MARKS = {"ok": "", "uncertain": "~", "unknown": ""}
 
 
@@ -89,8 +89,10 @@ def _remarks(phenotype: Phenotype) -> Iterator[str]:
 
 def _flags_of(plant: Plant) -> Iterator[Flag]:
     yield from plant.flags
-    for part in (*plant.roots, *plant.traits):
-        yield from part.flags
+    for root in plant.roots:
+        yield from root.flags
+    for trait in plant.traits:
+        yield from trait.flags
 
 
 def models_table(models: Iterable[ModelInfo]) -> Table:

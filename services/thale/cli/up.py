@@ -10,14 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from thale.batch.ledger import Ledger
-from thale.batch.results import LONG_TABLE, WIDE_TABLE, read_result, write_tables
-from thale.batch.run import Outcome, Run
-from thale.batch.sources import find_sources
 from thale.cli.servers import home_of
-from thale.cli.tables import traits_table
-from thale.client import Client
-from thale.errors import LaptopError, ThaleError
+from thale.errors import LaptopError, ParameterError
 from thale.laptop.home import Home
 from thale.laptop.instance import Instance, serve
 
@@ -45,8 +39,8 @@ def serve_until_interrupted(wish: Wish, console: Console, complaints: Console) -
         ThaleError: If the image was asked for and cannot be measured.
     """
     home = home_of(wish.home)
-    if wish.image not in (None, SAMPLE):
-        find_sources([str(wish.image)])
+    if wish.image not in (None, SAMPLE) and not Path(wish.image).is_file():
+        raise ParameterError(f"there is no file {wish.image!r}")
 
     def say(line: str) -> None:
         complaints.print(f"[yellow]![/] {escape(line)}", highlight=False)
@@ -58,7 +52,10 @@ def serve_until_interrupted(wish: Wish, console: Console, complaints: Console) -
                     instance.wait_until_ready()
                 _introduce(instance, home, console)
             if wish.image is not None:
-                _measure(instance, sample or Path(wish.image), wish.out, console)
+                # Imported only now: what measures and draws takes longer to import than the services to start.
+                from thale.cli.first_plate import measure_and_show
+
+                measure_and_show(instance.url, sample or Path(wish.image), wish.out, console)
             console.print("\nserving until Ctrl-C")
             instance.wait()
     except KeyboardInterrupt:
@@ -72,25 +69,6 @@ def _introduce(instance: Instance, home: Home, console: Console) -> None:
     console.print(f"  models          {escape(models)}", highlight=False)
     console.print(f"  metrics         http://127.0.0.1:{instance.ports.metrics}/metrics")
     console.print(f"  logs            {escape(str(home.logs))}", highlight=False, soft_wrap=True)
-
-
-def _measure(instance: Instance, image: Path, out: Path, console: Console) -> None:
-    """Measure one image, print its traits, and write its results.
-
-    Raises:
-        ThaleError: If it cannot be measured.
-    """
-    failed: list[Outcome] = []
-    with Client(instance.url) as client, Ledger.open(out) as ledger, console.status(f"measuring {image.name}"):
-        run = Run(client, ledger, out, {}, failed.append)
-        run.measure(find_sources([str(image)]).images)
-        outcome = run.summary.outcomes[0]
-        if outcome.kind == "failed":
-            raise ThaleError(f"{image}: {outcome.reason}")
-        write_tables(out, ledger.finished())
-    console.print(traits_table(read_result(out, outcome.name)))
-    files = f"{outcome.name}.json, .overlay.png, .rsml, {LONG_TABLE}, {WIDE_TABLE}"
-    console.print(f"\nresults in [bold]{escape(str(out))}[/]: {escape(files)}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -26,21 +26,20 @@ def fill(store: Path, weights: Path) -> None:
     Raises:
         LaptopError: If there are no weights, or they cannot be archived.
     """
-    folders = sorted(card.parent for card in weights.glob("*/*/card.json"))
-    if not folders and not any(store.glob("*.mar")):
-        raise LaptopError(f"there are no models: {weights} holds no MODEL/VERSION/card.json")
-    made_from = _read_origins(store)
-    wanted = {f"{folder.parent.name}-{folder.name}.mar": folder for folder in folders}
-    for name in made_from.keys() - wanted.keys():
+    folders = {
+        f"{card.parent.parent.name}-{card.parent.name}.mar": card.parent for card in weights.glob("*/*/card.json")
+    }
+    before = _read_origins(store)
+    for name in before.keys() - folders.keys():
         (store / name).unlink(missing_ok=True)
-    made_from = {name: origin for name, origin in made_from.items() if name in wanted}
-    for name, folder in wanted.items():
-        origin = _digest(folder)
-        if made_from.get(name) == origin and (store / name).exists():
-            continue
-        _archive(folder, store)
-        made_from = {**made_from, name: origin}
-        write_atomically(store / _ORIGINS, _DIGESTS.dump_json(made_from, indent=2))
+    after = {name: _digest(folder) for name, folder in folders.items()}
+    for name, folder in folders.items():
+        if before.get(name) != after[name] or not (store / name).exists():
+            _archive(folder, store)
+    if before != after:
+        write_atomically(store / _ORIGINS, _DIGESTS.dump_json(after, indent=2))
+    if not any(store.glob("*.mar")):
+        raise LaptopError(f"there are no models: {weights} holds no MODEL/VERSION/card.json")
 
 
 def _read_origins(store: Path) -> Mapping[str, str]:
