@@ -5,8 +5,10 @@ or image/jpeg is not held against it, because cameras, browsers and scripts get 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -17,6 +19,9 @@ from thale.errors import EmptyImageError, ImageTooLargeError, MediaTypeError, Pa
 from thale.facade.deadline import Deadline
 from thale.facade.settings import Settings
 from thale.images import SNIFF_BYTES, sniff
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 _FIELD = "image"
 _FRAMING_BYTES = 64 * 2**10
@@ -69,7 +74,7 @@ async def pieces(request: Request, settings: Settings, limit: int) -> AsyncItera
     stream = aiter(request.stream())
     received = 0
     while True:
-        patience_s = min(settings.upload_stall_s, upload.at - asyncio.get_running_loop().time())
+        patience_s = min(settings.upload_stall_s, upload.at - time.monotonic())
         try:
             async with asyncio.timeout(patience_s):
                 piece = await anext(stream)
@@ -127,7 +132,7 @@ class _ImageBytes:
         return bytes(self._data)
 
     def _look(self) -> None:
-        sniff(bytes(self._data[: SNIFF_BYTES]))
+        sniff(bytes(self._data[:SNIFF_BYTES]))
         self._known = True
 
 
@@ -154,7 +159,7 @@ class _Form:
         self._disposition = b""
         self._ended = False
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._begin_part,
             "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
@@ -185,7 +190,9 @@ class _Form:
         _, options = parse_options_header(self._disposition)
         name = options.get(b"name", b"").decode(errors="replace")
         if name != _FIELD:
-            raise ParameterError(f"the field {name!r} is not understood: put the image into `{_FIELD}`, the rest into the query")
+            raise ParameterError(
+                f"the field {name!r} is not understood: put the image into `{_FIELD}`, the rest into the query"
+            )
         if self._image is not None:
             raise ParameterError(f"there are several fields `{_FIELD}`: send one image a request")
         self._image = _ImageBytes(self._limit)

@@ -1,64 +1,25 @@
 """The processor-bound end of a request, run in the processes of `pool`: models' answers in, the client's format out.
 
-Nothing here knows HTTP or waits. Everything that crosses into these processes is bytes and frozen records.
+Nothing here knows HTTP or waits. Imported by these processes alone, by way of `jobs`.
 """
 
 import io
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from thale.answers import SegmentationAnswer, SegmentationSummary, read_landmarks
-from thale.contract import ImageFacts, ModelRef, Phenotype, Provenance, Timings
+from thale.contract import Phenotype, Provenance, Timings
 from thale.exports import overlay, rsml, table
+from thale.facade.jobs import CSV, JSON, PNG, RSML, Measurement, Rendered
 from thale.images import decode
 from thale.phenotyping import phenotype
 
-JSON, PNG, RSML, CSV, NPZ = "application/json", "image/png", "application/rsml+xml", "text/csv", "application/x-npz"
-
-PHENOTYPE_TYPES = (JSON, PNG, RSML, CSV)
-SEGMENT_TYPES = (JSON, NPZ, PNG)
-
 _CLASS_COLOURS_RGB = ((0, 0, 0), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (240, 228, 66))
 """Okabe and Ito's palette, told apart by colour-blind readers as well; background is black."""
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Everything that a phenotype is made of."""
-
-    facts: ImageFacts
-    segmentation: bytes
-    landmarks: bytes
-    config_digest: str
-    package_version: str
-    created: str
-    expected_plants: int | None
-    media_type: str
-    wide: bool
-    image: bytes
-    """Empty unless the overlay is asked for."""
-    page: int | None
-    segment_s: float
-    landmarks_s: float
-    started: float
-    """When the request began, on the monotonic clock that all processes share."""
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """An answer as it goes to the client, and what the operators count."""
-
-    body: bytes
-    media_type: str
-    models: tuple[ModelRef, ...] = ()
-    plants: int = 0
-    scale_source: str = ""
 
 
 def measure(work: Measurement) -> Rendered:
@@ -146,8 +107,3 @@ def check_landmarks(answer: bytes) -> Rendered:
     """
     landmarks = read_landmarks(answer)
     return Rendered(landmarks.model_dump_json().encode(), JSON, (landmarks.model,))
-
-
-def tensor_json(data: bytes) -> str:
-    """Return unsigned bytes as a JSON list of numbers: millions of them, so not in the server's own process."""
-    return json.dumps(list(data), separators=(",", ":"))

@@ -156,7 +156,7 @@ def _count_ready(told: object) -> int | None:
     """Count the ready workers in TorchServe's description of a model: a list with one entry for each version."""
     match told:
         case [{"workers": [*workers]}]:
-            return sum(isinstance(worker, dict) and worker.get("status") == "READY" for worker in workers)
+            return len([worker for worker in workers if isinstance(worker, dict) and worker.get("status") == "READY"])
         case _:
             return None
 
@@ -177,9 +177,7 @@ def _refusal(choice: Choice, status: int, body: bytes) -> ThaleError:
         return ModelUnavailableError(f"no worker of {who} is free to answer: try again in a few seconds")
     if status == HTTPStatus.NOT_FOUND:
         return ModelUnavailableError(f"{who} is released, and the model server does not have it (yet)")
-    logger.error(
-        "model failed", extra={"model": who, "status": status, "body": body[:500].decode(errors="replace")}
-    )
+    logger.error("model failed", extra={"model": who, "status": status, "body": body[:500].decode(errors="replace")})
     return ModelFailedError(f"{who} failed on this image (status {status}); the server's log says more")
 
 

@@ -1,4 +1,4 @@
-"""Processes for what would stop the event loop: started warm, bounded by the request's deadline, replaced when they die.
+"""Processes for what would stop the event loop: started warm, bounded by the deadline, replaced when they die.
 
 A task that is late is stopped inside its process by an alarm, so that one hopeless image cannot keep a process from
 everybody else. An error of ours crosses back as its class and its words, because exceptions with arguments of their
@@ -19,7 +19,7 @@ from multiprocessing.process import parent_process
 from typing import TypeVar
 
 from thale import telemetry
-from thale.errors import DeadlineExceededError, ModelUnavailableError, ThaleError
+from thale.errors import ModelUnavailableError, ThaleError
 from thale.facade.deadline import Deadline
 
 logger = logging.getLogger(__name__)
@@ -112,9 +112,7 @@ def _follow_parent() -> None:
         os._exit(1)
 
 
-def _run_here(
-    deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]
-) -> "_Result | _Failure":
+def _run_here(deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]) -> "_Result | _Failure":
     def ring(_signal: int, _frame: object) -> None:
         raise deadline.exceeded()
 

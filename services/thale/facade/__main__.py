@@ -1,0 +1,40 @@
+"""`python -m thale.facade`: the facade as a process, set by THALE_* environment variables."""
+
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from thale import telemetry
+from thale.facade.app import create_app
+from thale.facade.settings import Settings
+
+_GRACE_S = 10
+
+
+def main() -> int:
+    """Serve until a signal says stop. Returns the exit status."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "_".join(str(part) for part in fault["loc"]).upper()
+            sys.stderr.write(f"THALE_{name}: {fault['msg']}\n")
+        return 2
+    telemetry.configure(settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        http="h11",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Wiring: what is built at start, what is closed at the end, and which parts answer what."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import start_http_server
+from starlette.exceptions import HTTPException
+
+from thale import __version__
+from thale.errors import ThaleError
+from thale.facade import oip, routes, status_codes
+from thale.facade.health import Health
+from thale.facade.middleware import RequestScope
+from thale.facade.model_client import ModelClient
+from thale.facade.pipeline import Pipeline
+from thale.facade.pool import Pool
+from thale.facade.settings import Settings
+from thale.facade.traffic import RecordFile
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the facade as an ASGI app. Nothing runs and nothing listens before its lifespan begins."""
+    app = FastAPI(
+        title="thale",
+        summary="Plant images in, organs, landmarks and traits in millimetres out.",
+        version=__version__,
+        lifespan=_lifespan,
+        docs_url=None,  # their pages load scripts from the network, which a bench machine need not have
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.include_router(routes.router)
+    app.include_router(oip.router)
+    app.add_exception_handler(ThaleError, status_codes.thale_error)
+    app.add_exception_handler(HTTPException, status_codes.http_error)
+    app.add_exception_handler(RequestValidationError, status_codes.validation_error)
+    app.add_middleware(RequestScope)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    async with AsyncExitStack() as stack:
+        metrics, _ = start_http_server(settings.metrics_port, settings.metrics_host)
+        stack.callback(metrics.server_close)
+        stack.callback(metrics.shutdown)
+        logger.info("metrics served", extra={"host": settings.metrics_host, "port": metrics.server_port})
+        pool = Pool(settings.measuring_processes)
+        stack.callback(pool.close)
+        models = await stack.enter_async_context(ModelClient.connect(settings.model_url, settings.management_url))
+        records = RecordFile(settings.record_path)
+        app.state.pipeline = Pipeline(settings, models, pool, records)
+        app.state.health = Health(models, records)
+        await pool.warm_up()
+        yield

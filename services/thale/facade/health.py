@@ -1,0 +1,90 @@
+"""Who is ready? The state of the models' workers, since the model server calls itself healthy while none can start."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from thale.contract import Card, ModelInfo, ModelVersion, ReleasedModel, ReleaseRecord
+from thale.errors import ModelUnavailableError
+from thale.facade.model_client import ModelClient
+from thale.facade.traffic import RecordFile
+
+_FRESH_S = 1.0
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Ready workers of each released version (None where the model server does not know it), when last looked."""
+
+    workers: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    """What keeps the whole from being ready, one sentence each."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model has a worker for the version that answers by default."""
+        return not self.missing
+
+    def version_ready(self, name: str, version: str) -> bool:
+        """Whether a version has a worker."""
+        return bool(self.workers.get((name, version)))
+
+
+class Health:
+    """Asks the model server about its workers, at most once a second however many ask us."""
+
+    def __init__(self, models: ModelClient, records: RecordFile) -> None:
+        self._models = models
+        self._records = records
+        self._last = Readiness()
+        self._fresh_until = 0.0
+        self._looking = asyncio.Lock()
+
+    async def readiness(self) -> Readiness:
+        """Return the state of all workers, a second old at most."""
+        async with self._looking:
+            if time.monotonic() >= self._fresh_until:
+                self._last = await self._look()
+                self._fresh_until = time.monotonic() + _FRESH_S
+        return self._last
+
+    async def _look(self) -> Readiness:
+        try:
+            record = self._records.current()
+        except ModelUnavailableError as error:
+            return Readiness(missing=(str(error),))
+        versions = [(name, version) for name, model in record.models.items() for version in model.versions]
+        counts = await asyncio.gather(*(self._models.ready_workers(*version) for version in versions))
+        workers = dict(zip(versions, counts, strict=True))
+        missing = [
+            f"{name} {model.stable} has no worker that is ready"
+            for name, model in record.models.items()
+            if not workers[name, model.stable]
+        ]
+        if not record.models:
+            missing.append("no model is released")
+        return Readiness(workers, tuple(missing))
+
+
+def describe(record: ReleaseRecord, readiness: Readiness) -> list[ModelInfo]:
+    """Return every released model with its versions, their state and their share of the traffic."""
+    return [describe_model(name, model, readiness) for name, model in sorted(record.models.items())]
+
+
+def describe_model(name: str, model: ReleasedModel, readiness: Readiness) -> ModelInfo:
+    """Return one model with its versions."""
+
+    def version_info(version: str, digest: str, card: Card) -> ModelVersion:
+        stable = version == model.stable
+        count = readiness.workers.get((name, version))
+        return ModelVersion(
+            version=version,
+            state="ready" if count else "unavailable" if count is None else "loading",
+            default=stable,
+            traffic_percent=100.0 if stable else 0.0,
+            digest=digest,
+            card=card,
+        )
+
+    versions = (version_info(version, told.digest, told.card) for version, told in model.versions.items())
+    return ModelInfo(name=name, task=model.task, versions=tuple(versions))

@@ -1,0 +1,77 @@
+"""Around every request: its id, one line in the log, its metrics, and no stack trace for strangers.
+
+Plain ASGI, so that streams and disconnects pass through untouched.
+"""
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from thale import telemetry
+from thale.facade import status_codes
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID_HEADER = "X-Request-Id"
+_SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
+_CLIENT_GONE = 499
+"""What nginx calls a request whose client hung up; never sent, only counted."""
+
+
+class RequestScope:
+    """The outermost layer of the app."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's event."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        request_id = _request_id(request.headers.getlist(REQUEST_ID_HEADER))
+        scope.setdefault("state", {})["request_id"] = request_id
+        token = telemetry.REQUEST_ID.set(request_id)
+        started = time.monotonic()
+        status = _CLIENT_GONE
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            logger.info("client hung up")
+        # The isolation boundary between requests: whatever went wrong stays in this one, and its insides in the log.
+        except Exception:
+            logger.exception("request failed unexpectedly")
+            if status != _CLIENT_GONE:
+                raise
+            await status_codes.unexpected(request)(scope, receive, send_with_id)
+        finally:
+            _account(scope, status, time.monotonic() - started)
+            telemetry.REQUEST_ID.reset(token)
+
+
+def _request_id(given: list[str]) -> str:
+    """Return the id that the client gave, if it is one and harmless in logs and headers, else a new one."""
+    return given[0] if len(given) == 1 and _SANE_ID.fullmatch(given[0]) else uuid.uuid4().hex
+
+
+def _account(scope: Scope, status: int, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", "unknown")
+    telemetry.REQUESTS.labels(route, str(status)).inc()
+    telemetry.REQUEST_SECONDS.labels(route).observe(seconds)
+    level = logging.DEBUG if route.startswith("/health") else logging.INFO
+    fields = {"method": scope["method"], "route": route, "status": status, "seconds": round(seconds, 4)}
+    logger.log(level, "request answered", extra=fields)

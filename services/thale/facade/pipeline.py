@@ -1,0 +1,182 @@
+"""The request path on one screen: header, versions, both models at once, plants and traits, the format asked for.
+
+Protocols differ in how an image comes in and how an answer goes out; what happens between is here, once.
+"""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from thale import __version__, telemetry
+from thale.contract import ImageFacts, ReleaseRecord, Task
+from thale.errors import BusyError
+from thale.facade import jobs, traffic
+from thale.facade.body import Upload
+from thale.facade.deadline import Deadline
+from thale.facade.jobs import Measurement, Rendered
+from thale.facade.model_client import Answer, ModelClient, Question
+from thale.facade.pool import Pool
+from thale.facade.settings import Settings
+from thale.facade.traffic import Choice, Pin, RecordFile
+from thale.images import read_header
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a request asks for, whichever protocol it came by."""
+
+    request_id: str
+    deadline: Deadline
+    media_type: str = jobs.JSON
+    mm_per_px: float | None = None
+    plate_width_mm: float | None = None
+    page: int | None = None
+    expected_plants: int | None = None
+    name: str | None = None
+    experiment: str | None = None
+    pins: Sequence[Pin] = ()
+    wide: bool = True
+
+    def config_digest(self) -> str:
+        """Return the digest of everything beside image and models that the numbers depend on."""
+        config = {
+            "mm_per_px": self.mm_per_px,
+            "plate_width_mm": self.plate_width_mm,
+            "page": self.page,
+            "expected_plants": self.expected_plants,
+        }
+        return f"sha256:{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()}"
+
+
+@dataclass
+class Pipeline:
+    """From an image to an answer."""
+
+    settings: Settings
+    models: ModelClient
+    pool: Pool
+    records: RecordFile
+    _places: asyncio.Semaphore = field(init=False)
+    _present: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._places = asyncio.Semaphore(self.settings.max_in_flight)
+
+    async def phenotype(self, image: Upload, wish: Wish) -> Rendered:
+        """Measure the plants of an image. Raises a ThaleError for everything that can be wrong."""
+        started = time.monotonic()
+        facts = await self._facts(image, wish)
+        choices = [self.choose(task, wish) for task in ("segmentation", "landmarks")]
+        async with self._place(wish.deadline):
+            segmentation, landmarks = await together(self._ask(choice, image, wish) for choice in choices)
+            work = Measurement(
+                facts=facts,
+                segmentation=segmentation.data,
+                landmarks=landmarks.data,
+                config_digest=wish.config_digest(),
+                package_version=__version__,
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                expected_plants=wish.expected_plants,
+                media_type=wish.media_type,
+                wide=wish.wide,
+                image=image.data if wish.media_type == jobs.PNG else b"",
+                page=wish.page,
+                segment_s=segmentation.seconds,
+                landmarks_s=landmarks.seconds,
+                started=started,
+            )
+            with telemetry.MEASURING_SECONDS.time():
+                rendered = await self.pool.run(wish.deadline, jobs.measure, work)
+        telemetry.PHENOTYPES.labels(rendered.scale_source).inc()
+        telemetry.PLANTS.inc(rendered.plants)
+        return rendered
+
+    async def segment(self, image: Upload, wish: Wish) -> Rendered:
+        """Return the organs of an image: as the model's probability maps, or in numbers, or as a picture."""
+        answer = await self.ask(image, wish, self.choose("segmentation", wish))
+        if wish.media_type == jobs.NPZ:
+            return Rendered(answer.data, jobs.NPZ)
+        return await self.pool.run(wish.deadline, jobs.summarise, answer.data, wish.media_type)
+
+    async def landmarks(self, image: Upload, wish: Wish) -> Rendered:
+        """Return the landmarks of an image."""
+        answer = await self.ask(image, wish, self.choose("landmarks", wish))
+        return await self.pool.run(wish.deadline, jobs.check_landmarks, answer.data)
+
+    async def ask(self, image: Upload, wish: Wish, choice: Choice) -> Answer:
+        """Return what one model version says of an image, not yet read."""
+        await self._facts(image, wish)
+        async with self._place(wish.deadline):
+            return await self._ask(choice, image, wish)
+
+    def choose(self, task: Task, wish: Wish) -> Choice:
+        """Return the model version that answers a task for this request."""
+        defaults = {"segmentation": self.settings.segmentation_model, "landmarks": self.settings.landmarks_model}
+        return traffic.choose(
+            self.record(),
+            task,
+            defaults[task],
+            experiment=wish.experiment,
+            request_id=wish.request_id,
+            pins=wish.pins,
+        )
+
+    def record(self) -> ReleaseRecord:
+        """Return what is released now."""
+        return self.records.current()
+
+    @asynccontextmanager
+    async def admit(self) -> AsyncIterator[None]:
+        """Let a request in, body and all, for as long as the context lasts.
+
+        Raises:
+            BusyError: If so many are in that it would wait in vain.
+        """
+        if self._present >= self.settings.max_in_flight + self.settings.max_waiting:
+            raise BusyError(f"{self._present} requests are in progress: try again in a few seconds")
+        self._present += 1
+        telemetry.IN_FLIGHT.set(self._present)
+        try:
+            yield
+        finally:
+            self._present -= 1
+            telemetry.IN_FLIGHT.set(self._present)
+
+    @asynccontextmanager
+    async def _place(self, deadline: Deadline) -> AsyncIterator[None]:
+        """Wait for one of the places at work, no longer than the deadline allows."""
+        try:
+            async with asyncio.timeout(deadline.remaining()):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise deadline.exceeded() from error
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def _facts(self, image: Upload, wish: Wish) -> ImageFacts:
+        """Read the header; no pixel is decoded here. In a thread, because 64 MB take a while to hash."""
+        return await asyncio.to_thread(read_header, image.data, wish.name or image.name, wish.page)
+
+    async def _ask(self, choice: Choice, image: Upload, wish: Wish) -> Answer:
+        question = Question(image.data, wish.mm_per_px, wish.plate_width_mm, wish.page)
+        return await self.models.ask(choice, question, wish.deadline)
+
+
+async def together(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
+    """Return all results; when one fails, or nobody waits any more, the others are cancelled."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
