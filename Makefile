@@ -5,7 +5,6 @@ PYTHON ?= python3.11
 IMAGE ?= sample
 OUT ?= results
 SEED ?= 7
-PHOTOGRAPHS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -63,11 +62,16 @@ format: install ## Write the code in the house style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+SEGMENTATION ?= model-server/weights/plate-seg/1.0.0
+LANDMARKS ?= model-server/weights/plate-landmarks/1.0.0
+
 .PHONY: evaluate
-evaluate: install ## Measure the default models on 40 unseen plates (PHOTOGRAPHS=folder adds real ones)
+evaluate: install ## Measure the default models on 40 unseen plates; DATA=folder measures them on yours
 	$(BIN)/thale-models synthesize --out data/unseen --plates 40 --seed 900000 --split test
-	$(BIN)/thale-models evaluate --data data/unseen --split test --out $(OUT)/evaluation \
-	  $(if $(PHOTOGRAPHS),--photographs '$(PHOTOGRAPHS)')
+	$(BIN)/thale-models evaluate --model $(SEGMENTATION) --model $(LANDMARKS) \
+	  --data data/unseen --out $(OUT)/evaluation/unseen --title '40 unseen synthetic plates'
+	$(if $(DATA),$(BIN)/thale-models evaluate --model $(SEGMENTATION) --model $(LANDMARKS) \
+	  --data '$(DATA)' --out $(OUT)/evaluation/data --title '$(DATA)')
 
 .PHONY: weights
 weights: install ## Train the default models again from nothing but a seed (hours)

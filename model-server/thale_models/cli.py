@@ -1,4 +1,7 @@
-"""`thale-models`: synthesize, train, archive. Errors that thale raises on purpose are one clear message and status 2."""
+"""`thale-models`: make training data, train, and pack models. What goes wrong is one clear message and status 2.
+
+torch takes seconds to import, so each command imports what it needs.
+"""
 
 import os
 import sys
@@ -7,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from thale.errors import ThaleError
+from thale.errors import ArchiveError, ParameterError, ThaleError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 _MALLOC_SETTINGS = {
     "MALLOC_MMAP_MAX_": "0",
@@ -17,6 +20,29 @@ _MALLOC_SETTINGS = {
     "MALLOC_TOP_PAD_": str(256 << 20),
     "MALLOC_ARENA_MAX": "1",
 }
+
+
+@app.callback()
+def _thale_models() -> None:
+    """Make training data, train, and pack models."""
+
+
+@app.command()
+def synthesize(
+    out: Annotated[Path, typer.Option(help="Folder to write; plates that are already there stay.")],
+    plates: Annotated[int, typer.Option(min=1, help="Plates that the folder shall hold.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed: same plates.")] = 0,
+    split: Annotated[str | None, typer.Option(help="train, val or test. Default: every tenth is val.")] = None,
+    crop_px: Annotated[int | None, typer.Option(min=64, help="Write square crops of this size, not plates.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+) -> None:
+    """Draw seedling plates with exact masks, landmarks and roots: training data that needs no camera."""
+    from thale_models.dataset import SPLITS
+    from thale_models.synthesis import write_dataset
+
+    if split is not None and split not in SPLITS:
+        raise ParameterError(f"no split is called {split!r}: the splits are {', '.join(SPLITS)}")
+    typer.echo(write_dataset(out, plates, seed, split=split, crop_px=crop_px, jobs=jobs))
 
 
 @app.command()
@@ -38,18 +64,54 @@ def train(
     """Train a recipe on a folder of labelled images; the best weights so far lie in the run's folder all the time."""
     _restart_with_malloc_settings()
     from thale_models.recipes import recipe_named
-    from thale_models.report import Description
+    from thale_models.report import WEIGHTS, Description
     from thale_models.train import Options
     from thale_models.train import train as run
 
     chosen = recipe_named(recipe)
     options = Options(steps or chosen.steps, seed, device, workers, init)
-    run(chosen, data, out, options, Description(name, model_version, data_description, licence, limits))
+    best = run(chosen, data, out, options, Description(name, model_version, data_description, licence, limits))
+    typer.echo(f"{out / WEIGHTS}: score {best:.3f}")
 
 
-@app.callback()
-def _thale_models() -> None:
-    """Make training data, train, and pack models."""
+@app.command()
+def archive(
+    run: Annotated[Path, typer.Argument(help="Folder with weights.safetensors and card.json.", file_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the archive.")] = Path(),
+) -> None:
+    """Pack trained weights and their card into the archive that TorchServe serves."""
+    from thale_models.archive import read_card, write_archive
+    from thale_models.report import CARD, WEIGHTS
+
+    missing = [name for name in (WEIGHTS, CARD) if not (run / name).is_file()]
+    if missing:
+        raise ArchiveError(f"{run} has no {' and no '.join(missing)}: give the folder of a training run")
+    typer.echo(write_archive(run / WEIGHTS, read_card((run / CARD).read_bytes()), out))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[list[Path], typer.Option(help="Folder of a model; give a second one to judge traits as well.")],
+    data: Annotated[Path, typer.Option(help="Folder with manifest.csv.")],
+    out: Annotated[Path, typer.Option(help="Folder for metrics.json, report.md and the pictures.")],
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    title: Annotated[str, typer.Option(help="Title of the report.")] = "Evaluation",
+    engine: Annotated[str, typer.Option(help="openvino or torch.")] = "openvino",
+) -> None:
+    """Measure labelled images as a user would, and say how far the answers are from the truth."""
+    from thale_models.dataset import SPLITS
+    from thale_models.evaluation import evaluate as run
+    from thale_models.evaluation import figures_table
+
+    if split not in SPLITS:
+        raise ParameterError(f"no split is called {split!r}: the splits are {', '.join(SPLITS)}")
+    if engine not in ("openvino", "torch"):
+        raise ParameterError(f"no engine is called {engine!r}: the engines are openvino and torch")
+    figures = run(model, data, split, out, title, engine)
+    typer.echo(f"\n{title}")
+    for name, value in figures_table(figures):
+        typer.echo(f"  {name:32} {value:>12}")
+    typer.echo(f"\n{out / 'report.md'}")
 
 
 def _restart_with_malloc_settings() -> None:

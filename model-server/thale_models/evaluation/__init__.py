@@ -6,6 +6,7 @@ summary    all plates of a folder: the figures
 pictures   the report that a person reads
 """
 
+from thale_models.evaluation.pictures import figures_table
 from thale_models.evaluation.run import evaluate
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "figures_table"]

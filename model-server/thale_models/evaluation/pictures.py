@@ -29,7 +29,7 @@ def report(title: str, scores: Sequence[PlateScore], cards: Sequence[Card]) -> s
             "",
             f"{len(scores)} images, measured by {models}, the scale taken from the plate's edge.",
             "",
-            *_table(["figure", "value"], [[name, _text(name, value)] for name, value in summarise(scores).items()]),
+            *_table(["figure", "value"], [list(row) for row in figures_table(summarise(scores))]),
             "",
             "## By number of laterals",
             "",
@@ -42,6 +42,11 @@ def report(title: str, scores: Sequence[PlateScore], cards: Sequence[Card]) -> s
             *(line for score in worst_first for line in (f"### {score.name}", "", _picture(score), "")),
         ]
     )
+
+
+def figures_table(figures: dict[str, float]) -> list[tuple[str, str]]:
+    """Return the known figures as rows of text."""
+    return [(name, _text(name, value)) for name, value in figures.items() if not math.isnan(value)]
 
 
 def draw(image: bytes, measured: Measured) -> bytes:

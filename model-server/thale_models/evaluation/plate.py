@@ -179,7 +179,7 @@ def _overlaps(maps: SegmentationAnswer, truth: Truth) -> dict[str, Overlap]:
 
 
 def _match_plants(found: Phenotype, truth: Truth, mm_per_px: float) -> tuple[tuple[PlantScore, ...], int]:
-    """Pair the plants by where their roots begin; return a score for each true plant, and how many others were found."""
+    """Pair the plants by where their roots begin; return a score for each true plant, and how many others there are."""
     grown = [plant for plant in found.plants if _has_grown(plant)]
     if truth.plants is not None:
         true_places = np.array([plant.base_xy for plant in truth.plants], float).reshape(-1, 2)

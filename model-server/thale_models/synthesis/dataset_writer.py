@@ -21,7 +21,7 @@ from thale_models.synthesis import truth
 from thale_models.synthesis.plan import Overrides
 from thale_models.synthesis.plate import SyntheticPlate, draw_crop, draw_plate
 
-COLUMNS = ("image", "plant", "split", "mask", "landmarks", "mm_per_px")
+COLUMNS = ("image", "plant", "split", "mask", "landmarks", "mm_per_px", "roots")
 Split = Literal["train", "val", "test"]
 Row = dict[str, str]
 
@@ -100,11 +100,12 @@ def _write_plate(task: _Task) -> Row:
         "mask": f"masks/{name}.png",
         "landmarks": f"landmarks/{name}.json",
         "mm_per_px": repr(plate.mm_per_px),
+        "roots": f"truth/{name}.rsml",
     }
     _write_whole(out / row["image"], plate.encoded)
     _write_whole(out / row["mask"], _mask_png(plate))
     _write_whole(out / row["landmarks"], truth.keypoints(plate, Path(row["image"]).name))
-    _write_whole(out / "truth" / f"{name}.rsml", truth.true_roots(plate, Path(row["image"]).name))
+    _write_whole(out / row["roots"], truth.true_roots(plate, Path(row["image"]).name))
     return row
 
 
