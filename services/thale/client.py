@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Literal, Self, TypedDict, TypeVar, Unpack
+from typing import IO, TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack
 from urllib.parse import urlencode
 
 import urllib3
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from thale.answers import LandmarksAnswer, SegmentationAnswer
 from thale.contract import ModelInfo, Phenotype, Problem
 from thale.errors import ServerUnreachableError, ThaleError, UnexpectedAnswerError, error_class
+
+if TYPE_CHECKING:
+    from thale.answers import LandmarksAnswer, SegmentationAnswer
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 Image = bytes | str | os.PathLike[str]
@@ -104,13 +106,17 @@ class Client:
         """
         return self._post("/v1/phenotype", image, parameters, "text/csv", table=table).decode()
 
-    def segment(self, image: Image, **parameters: Unpack[Parameters]) -> SegmentationAnswer:
+    def segment(self, image: Image, **parameters: Unpack[Parameters]) -> "SegmentationAnswer":
         """Return the organs' probability maps of an image. Raises as `phenotype` does."""
+        from thale.answers import SegmentationAnswer  # NumPy is for who wants pixels
+
         data = self._post("/v1/segment", image, parameters, "application/x-npz")
         return SegmentationAnswer.from_bytes(data)
 
-    def landmarks(self, image: Image, **parameters: Unpack[Parameters]) -> LandmarksAnswer:
+    def landmarks(self, image: Image, **parameters: Unpack[Parameters]) -> "LandmarksAnswer":
         """Return the landmarks of an image. Raises as `phenotype` does."""
+        from thale.answers import LandmarksAnswer
+
         return _read(LandmarksAnswer, self._post("/v1/landmarks", image, parameters, "application/json"))
 
     def models(self) -> tuple[ModelInfo, ...]:

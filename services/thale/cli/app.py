@@ -7,17 +7,18 @@ import math
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from thale import __version__
-from thale.client import Parameters
 from thale.errors import ModelTaskError, ParameterError, ThaleError, UnknownModelError, UnknownVersionError
 
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from thale.client import Parameters
+
 _ASKED_WRONGLY = (ParameterError, UnknownModelError, UnknownVersionError, ModelTaskError)
 
 app = typer.Typer(

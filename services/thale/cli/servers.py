@@ -15,11 +15,6 @@ _START_LIMIT_S = 120.0
 _ANY_FREE_PORT = 0
 
 
-def home_of(folder: Path | None) -> Home:
-    """Return the home in a folder, or the default one."""
-    return Home.default() if folder is None else Home(folder.expanduser().resolve())
-
-
 @contextmanager
 def running_server(url: str | None, home: Path | None) -> Iterator[Client]:
     """Give a client of the server that was named, or of the one that runs on this machine.
@@ -28,7 +23,7 @@ def running_server(url: str | None, home: Path | None) -> Iterator[Client]:
         ServerUnreachableError: If none runs.
     """
     if url is None:
-        running = home_of(home).running()
+        running = Home.at(home).running()
         if running is None:
             raise ServerUnreachableError("no server runs here: start one with `thale up`, or name one with --server")
         url = running.url
@@ -48,7 +43,7 @@ def any_server(url: str | None, home: Path | None, weights: Path | None, say: Sa
         with Client(url, retries=_RETRIES) as client:
             yield client
         return
-    place = home_of(home)
+    place = Home.at(home)
     running = place.running()
     if running is not None and running.lasting:
         say(f"using the server at {running.url}")

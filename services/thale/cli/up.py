@@ -10,7 +10,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from thale.cli.servers import home_of
 from thale.errors import LaptopError, ParameterError
 from thale.laptop.home import Home
 from thale.laptop.instance import Instance, serve
@@ -38,7 +37,7 @@ def serve_until_interrupted(wish: Wish, console: Console, complaints: Console) -
         LaptopError: If the platform cannot start, or a service was given up.
         ThaleError: If the image was asked for and cannot be measured.
     """
-    home = home_of(wish.home)
+    home = Home.at(wish.home)
     if wish.image not in (None, SAMPLE) and not Path(wish.image).is_file():
         raise ParameterError(f"there is no file {wish.image!r}")
 

@@ -48,9 +48,9 @@ class Home:
     folder: Path
 
     @classmethod
-    def default(cls) -> "Home":
-        """Return the home in the user's data folder (XDG on Linux)."""
-        return cls(user_data_path("thale", appauthor=False))
+    def at(cls, folder: Path | None) -> "Home":
+        """Return the home in a folder, or else in the user's data folder (XDG on Linux)."""
+        return cls(user_data_path("thale", appauthor=False) if folder is None else folder.expanduser().resolve())
 
     @property
     def model_store(self) -> Path:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thale import __version__
-from thale.client import Client
 from thale.contract import ReleaseRecord
 from thale.errors import LaptopError
 from thale.laptop import model_store
@@ -20,11 +19,12 @@ from thale.laptop.commands import facade_command, facade_environment, torchserve
 from thale.laptop.home import Home, Running
 from thale.laptop.installed import find_installed
 from thale.laptop.ports import DEFAULT_PORT, HOST, Ports, choose_ports
-from thale.laptop.service import Service
+from thale.laptop.service import Service, tail
 
 _WATCH_EVERY_S = 0.1
-_ASK_EVERY_S = 0.03
+_ASK_EVERY_S = 0.1  # each question makes the facade ask TorchServe: asking more often slows the start
 _START_LIMIT_S = 120.0
+_WORKERS_LOG = "model_log.log"  # what the workers say: TorchServe names it so
 
 Say = Callable[[str], None]
 
@@ -36,6 +36,8 @@ class Instance:
     ports: Ports
     record: ReleaseRecord
     services: tuple[Service, ...]
+    logs: tuple[Path, ...]
+    """Where to look when the models do not get ready."""
     failure: LaptopError | None = None
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -50,13 +52,15 @@ class Instance:
         Raises:
             LaptopError: If a service was given up, or the limit has passed; with the last lines of the logs.
         """
+        from thale.client import Client  # not needed to start, and starting must not wait for its import
+
         until = time.monotonic() + limit_s
         with Client(self.url) as client:
             while not client.ready():
                 if self.ended.wait(_ASK_EVERY_S):
                     self.check()
                 if time.monotonic() > until:
-                    tails = "\n".join(service.tail() for service in self.services)
+                    tails = "\n".join(tail(log) for log in self.logs)
                     raise LaptopError(f"the models were not ready after {limit_s:g} s.\n{tails}")
 
     def wait(self, limit_s: float | None = None) -> None:
@@ -137,7 +141,8 @@ def serve(
             log=home.logs / "facade.log",
             say=say,
         )
-        instance = Instance(ports, record, (torchserve, facade))
+        logs = (facade.log, home.logs / _WORKERS_LOG)
+        instance = Instance(ports, record, (torchserve, facade), logs)
         running = Running.here(instance.url, __version__, lasting)
         with home.announce(running), _running(instance):
             yield instance

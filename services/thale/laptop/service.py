@@ -90,7 +90,7 @@ class Service:
         wait_s = self.patience.wait_after(self._deaths)
         ending = f"{self.name} ended with status {status}"
         if wait_s is None:
-            raise LaptopError(f"{ending} for the {len(self._deaths)}th time: giving up. {self.tail()}")
+            raise LaptopError(f"{ending} for the {len(self._deaths)}th time: giving up. {tail(self.log)}")
         self._start_at = time.monotonic() + wait_s
         self.say(f"{ending}: starting it again in {wait_s:g} s (its log is {self.log})")
 
@@ -115,12 +115,13 @@ class Service:
         self.ask_to_stop()
         self._process = None
 
-    def tail(self) -> str:
-        """Return the last lines of the log, with its place."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
-                lines = file.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
-        except FileNotFoundError:
-            lines = []
-        return "\n".join([f"The last lines of {self.log}:", *(f"  {line}" for line in lines)])
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log, with its place."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
+    except FileNotFoundError:
+        return f"{log} is not there"
+    return "\n".join([f"The last lines of {log}:", *(f"  {line}" for line in lines)])
