@@ -1,0 +1,53 @@
+"""What the tests of the model server share: a tiny model of each task, a picture, one running TorchServe."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from running_torchserve import TorchServe, running_torchserve
+from tiny_models import TinyModel, tiny_model
+
+from thale_models.archive import write_archive
+from thale_models.engine import Engine, load_engine
+
+
+@pytest.fixture(scope="session")
+def segmenter(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
+    return tiny_model(tmp_path_factory.mktemp("segmenter"), "segmentation")
+
+
+@pytest.fixture(scope="session")
+def landmarker(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
+    return tiny_model(tmp_path_factory.mktemp("landmarker"), "landmarks")
+
+
+@pytest.fixture(scope="session")
+def segment_engine(segmenter: TinyModel) -> Engine:
+    return load_engine(segmenter.card, segmenter.weights, threads=1)
+
+
+@pytest.fixture(scope="session")
+def landmark_engine(landmarker: TinyModel) -> Engine:
+    return load_engine(landmarker.card, landmarker.weights, threads=1)
+
+
+@pytest.fixture(scope="session", name="plate_HW3")
+def draw_plate() -> NDArray[np.uint8]:
+    """A picture of 300 x 340 px with uneven light, dark lines and noise."""
+    rng = np.random.default_rng(7)
+    rows, columns = np.mgrid[:300, :340]
+    light = 150 + 30 * np.sin(rows / 90) + 20 * columns / 340
+    roots = 40 * (np.abs((columns + 6 * np.sin(rows / 20)) % 70 - 35) < 2)
+    picture = (light - roots)[..., None] + rng.normal(0, 2, (300, 340, 3))
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def torchserve(
+    tmp_path_factory: pytest.TempPathFactory, segmenter: TinyModel, landmarker: TinyModel
+) -> Iterator[TorchServe]:
+    home = tmp_path_factory.mktemp("ts")
+    archives = [write_archive(model.weights, model.card, home / "store").name for model in (segmenter, landmarker)]
+    with running_torchserve(home, archives) as running:
+        yield running

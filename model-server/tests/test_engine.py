@@ -1,0 +1,114 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+from tiny_models import TinyModel, tiny_model
+from torch import zeros
+
+from thale.errors import ArchiveError
+from thale_models.engine import Engine, EngineName, load_engine
+
+
+def random_batch(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(0, 1, (1, 3, height, width)).astype(np.float32)
+
+
+@pytest.mark.parametrize("task", ["segment", "landmark"])
+@pytest.mark.parametrize("size", [(64, 64), (4, 4), (20, 128)])
+def test_both_engines_answer_the_same_probabilities(
+    task: str, size: tuple[int, int], request: pytest.FixtureRequest
+) -> None:
+    model: TinyModel = request.getfixturevalue(f"{task}er")
+    fast: Engine = request.getfixturevalue(f"{task}_engine")
+    reference = load_engine(model.card, model.weights, "torch", threads=1)
+    batch = random_batch(*size)
+    answers = [engine(batch) for engine in (fast, reference)]
+    assert answers[0].shape == (1, len(model.card.classes), *size)
+    assert answers[0].dtype == answers[1].dtype == np.float32
+    assert fast.stride == reference.stride == 4
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+
+
+def test_the_classes_of_a_segmentation_sum_to_one_and_heatmaps_do_not(
+    segment_engine: Engine, landmark_engine: Engine
+) -> None:
+    batch = random_batch(32, 32)
+    heat = landmark_engine(batch)
+    np.testing.assert_allclose(segment_engine(batch).sum(axis=1), 1, atol=1e-5)
+    assert 0 <= heat.min() < heat.max() <= 1
+    assert np.ptp(heat.sum(axis=1)) > 0.01
+
+
+def test_an_engine_names_itself_for_provenance(segmenter: TinyModel, segment_engine: Engine) -> None:
+    assert segment_engine.name.startswith("openvino 20")
+    assert load_engine(segmenter.card, segmenter.weights, "torch").name.startswith("torch 2")
+
+
+@pytest.mark.parametrize("name", ["openvino", "torch"])
+def test_weights_that_are_not_those_of_the_card_are_refused(name: EngineName, tmp_path: Path) -> None:
+    model = tiny_model(tmp_path, weights_sha256="0" * 64)
+    with pytest.raises(ArchiveError, match="their card says 0000"):
+        load_engine(model.card, model.weights, name)
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"classes": ("background", "root")}, "do not fit its net"),
+        ({"net": "transformer"}, "the nets are block-unet"),
+        ({"net_options": {"depths": 3}}, "depths"),
+    ],
+)
+def test_weights_that_do_not_fit_the_net_of_the_card_are_refused(
+    fields: dict[str, object], complaint: str, tmp_path: Path
+) -> None:
+    model = tiny_model(tmp_path, **fields)
+    with pytest.raises(ArchiveError, match=complaint):
+        load_engine(model.card, model.weights)
+
+
+def test_a_file_that_is_no_safetensors_is_refused_even_with_the_right_digest(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path)
+    for content in (b"", b"\xff" * 64):
+        model.weights.write_bytes(content)
+        with pytest.raises(ArchiveError, match=r"tiny-seg 1\.0\.0"):
+            load_engine(model.card.model_copy(update={"weights_sha256": sha256(content)}), model.weights)
+
+
+def test_missing_weights_of_the_net_are_refused(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path)
+    save_file({"enter.0.weight": zeros(1)}, model.weights)
+    card = model.card.model_copy(update={"weights_sha256": sha256(model.weights.read_bytes())})
+    with pytest.raises(ArchiveError, match="Missing key"):
+        load_engine(card, model.weights)
+
+
+def test_a_cached_graph_answers_what_the_converted_one_does_and_is_made_again_when_damaged(
+    segmenter: TinyModel, segment_engine: Engine, tmp_path: Path
+) -> None:
+    batch = random_batch(64, 64)
+    expected = segment_engine(batch)
+    cache = tmp_path / "graphs"
+    for _ in ("converts and keeps", "finds"):
+        np.testing.assert_array_equal(load_engine(segmenter.card, segmenter.weights, cache=cache)(batch), expected)
+    assert len(list(cache.iterdir())) == 1
+    assert cache.stat().st_mode & 0o077 == 0
+    for file in cache.glob("*/graph.*"):
+        file.write_bytes(file.read_bytes()[:100])
+    np.testing.assert_array_equal(load_engine(segmenter.card, segmenter.weights, cache=cache)(batch), expected)
+
+
+def test_models_do_not_share_a_cached_graph(segmenter: TinyModel, segment_engine: Engine, tmp_path: Path) -> None:
+    batch = random_batch(32, 32)
+    other = tiny_model(tmp_path, seed=1)
+    for model in (segmenter, other):
+        load_engine(model.card, model.weights, cache=tmp_path / "graphs")
+    cached = [load_engine(model.card, model.weights, cache=tmp_path / "graphs")(batch) for model in (segmenter, other)]
+    np.testing.assert_array_equal(cached[0], segment_engine(batch))
+    assert np.abs(cached[0] - cached[1]).max() > 0.01
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
