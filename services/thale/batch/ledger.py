@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thale.batch.sources import Source
-from thale.contract import ModelRef
 from thale.errors import ParameterError
 
 LEDGER_NAME = ".thale.sqlite"
 _RESERVED = frozenset({"traits", "traits_wide", "coco"})
+Model = tuple[str, str, str]
+"""Name, version and digest of a model version, as the server lists it."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
     name TEXT PRIMARY KEY COLLATE NOCASE,
@@ -30,7 +32,7 @@ class Entry:
 
     sha256: str
     parameters: str
-    models: frozenset[ModelRef]
+    models: frozenset[Model]
 
 
 class Ledger:
@@ -102,15 +104,13 @@ class Ledger:
         ).fetchone()
         if row is None or row[0] is None:
             return None
-        models = frozenset(ModelRef.model_validate(model) for model in json.loads(row[2]))
-        return Entry(row[0], row[1], models)
+        return Entry(row[0], row[1], frozenset((name, version, digest) for name, version, digest in json.loads(row[2])))
 
     def finish(self, name: str, entry: Entry) -> None:
         """Record that the result of that name is complete."""
-        models = json.dumps([model.model_dump() for model in entry.models])
         self._database.execute(
             "UPDATE results SET sha256 = ?, parameters = ?, models = ? WHERE name = ?",
-            (entry.sha256, entry.parameters, models, name),
+            (entry.sha256, entry.parameters, json.dumps(sorted(entry.models)), name),
         )
 
     def forget(self, name: str) -> None:

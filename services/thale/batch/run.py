@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from thale import __version__
-from thale.batch.ledger import Entry, Ledger
+from thale.batch.ledger import Entry, Ledger, Model
 from thale.batch.results import is_complete, remove_result, write_result
 from thale.batch.sources import Source
 from thale.client import Client, Parameters
@@ -81,7 +81,8 @@ class Run:
         self._parameters = parameters
         self._tell = tell
         self._written = json.dumps({**parameters, "thale": __version__}, sort_keys=True)
-        self._models = answering(client.models(), parameters.get("model"))
+        self._models = client.models()
+        self._answering = answering(self._models, parameters.get("model"))
         self._troubles = 0
         self.summary = Summary()
 
@@ -129,7 +130,7 @@ class Run:
         return (
             entry is not None
             and (entry.sha256, entry.parameters) == (job.sha256, self._written)
-            and {_key(model) for model in entry.models} <= self._models
+            and entry.models <= self._answering
             and is_complete(self._folder, job.name)
         )
 
@@ -174,7 +175,7 @@ class Run:
         self._note(Outcome(job.source, "failed", job.name, job.sha256, f"{error}{request}"))
 
     def _finish(self, job: _Job, phenotype: Phenotype) -> None:
-        models = frozenset(phenotype.provenance.models)
+        models = listed(self._models, phenotype.provenance.models)
         self._ledger.finish(job.name, Entry(job.sha256, self._written, models))
         self._note(Outcome(job.source, "measured", job.name, job.sha256))
 
@@ -183,16 +184,18 @@ class Run:
         self._tell(outcome)
 
 
-def answering(models: Collection[ModelInfo], wish: str | None) -> set[tuple[str, str, str]]:
-    """Return name, version and digest of every model version that would answer now, given a wish (`name@version`)."""
+def listed(models: Collection[ModelInfo], refs: Collection[ModelRef]) -> frozenset[Model]:
+    """Return the models that answered as the server lists them: an answer's own digest is that of the weights alone."""
+    digests = {(model.name, served.version): served.digest for model in models for served in model.versions}
+    return frozenset((ref.name, ref.version, digests.get((ref.name, ref.version), ref.digest)) for ref in refs)
+
+
+def answering(models: Collection[ModelInfo], wish: str | None) -> frozenset[Model]:
+    """Return every model version that would answer now, given a wish (`name` or `name@version`)."""
     name, _, version = (wish or "").partition("@")
-    return {
+    return frozenset(
         (model.name, served.version, served.digest)
         for model in models
         for served in model.versions
         if (served.version == version if model.name == name and version else served.traffic_percent > 0)
-    }
-
-
-def _key(model: ModelRef) -> tuple[str, str, str]:
-    return model.name, model.version, model.digest
+    )

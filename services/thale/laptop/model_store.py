@@ -61,8 +61,7 @@ def _digest(folder: Path) -> str:
 
 
 def _archive(folder: Path, store: Path) -> None:
-    command = [sys.executable, "-m", "thale_models.cli", "archive"]
-    command += ["--weights", str(folder / "weights.safetensors"), "--out", str(store)]
+    command = [sys.executable, "-m", "thale_models.cli", "archive", str(folder), "--out", str(store)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (the command is ours)
     if done.returncode != 0:
         raise LaptopError(f"the model in {folder} cannot be archived: {done.stderr.strip() or done.stdout.strip()}")
@@ -95,7 +94,7 @@ def _read_archive(path: Path) -> ReleasedVersion:
             card = Card.model_validate_json(archive.read("card.json"))
     except (zipfile.BadZipFile, KeyError, ValidationError) as error:
         raise LaptopError(f"{path} is no archive of a thale model ({error}): remove it from the store") from error
-    return ReleasedVersion(digest=f"sha256:{card.weights_sha256}", card=card)
+    return ReleasedVersion(digest=f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}", card=card)
 
 
 def _read_record(record: Path) -> ReleaseRecord:
