@@ -27,10 +27,11 @@ from thale.exports.rsml.document import (
     TimeSequence,
 )
 from thale.exports.rsml.phenotypes import document_of
-from thale.exports.rsml.reader import read
+from thale.exports.rsml.reader import MAX_ORDER, read
 from thale.exports.rsml.writer import save
 
 __all__ = [
+    "MAX_ORDER",
     "Annotation",
     "Function",
     "ImageReference",

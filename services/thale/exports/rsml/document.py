@@ -110,6 +110,7 @@ class RsmlRoot:
     """The z of each point, where the file is of three dimensions; else empty."""
     attributes: tuple[tuple[str, str], ...] = ()
     geometry_extras: tuple[str, ...] = ()
+    function_extras: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
 
     @property

@@ -44,6 +44,9 @@ _UNIT_NAMES = {
     "centimeter": "cm",
     "centimetre": "cm",
 }
+MAX_ORDER = 32
+"""Laterals of laterals that are read: plants have five orders or so, an attacker has more."""
+
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
 _IDENTITY = {"id", "ID", "label", "accession", "poaccession", "po:accession"}
 
@@ -169,7 +172,9 @@ class _Reader:
             extras=(*leftovers, *_unknown(element, {"properties", "root", "annotations"})),
         )
 
-    def root(self, element: etree._Element, default_id: str) -> RsmlRoot:
+    def root(self, element: etree._Element, default_id: str, order: int = 1) -> RsmlRoot:
+        if order > MAX_ORDER:
+            raise AnnotationError(f"roots are nested more than {MAX_ORDER} deep: this is no root system")
         own_id = self.identity(element, default_id)
         points, depths, geometry_extras = self.geometry(first(element, "geometry"), own_id)
         annotations, leftovers = self.annotations(element)
@@ -184,13 +189,14 @@ class _Reader:
             functions=functions,
             annotations=annotations,
             roots=tuple(
-                self.root(child, f"{own_id}.{number}") for number, child in enumerate(children(element, "root"), 1)
+                self.root(child, f"{own_id}.{number}", order + 1)
+                for number, child in enumerate(children(element, "root"), 1)
             ),
             attributes=_attributes(element),
             geometry_extras=geometry_extras,
+            function_extras=odd_functions,
             extras=(
                 *leftovers,
-                *odd_functions,
                 *_unknown(element, {"properties", "geometry", "functions", "annotations", "root"}),
             ),
         )
@@ -259,7 +265,7 @@ class _Reader:
                 continue
             name, domain = function.get("name") or "", function.get("domain") or "polyline"
             read.append(Function(name, domain, tuple(usable), function.get("origin")))
-        return tuple(read), (f"<functions>{''.join(odd)}</functions>",) if odd else ()
+        return tuple(read), tuple(odd)
 
     def sample(self, element: etree._Element, where: str) -> Sample | None:
         text = element.get("value") or text_of(element, "value") or (element.text or "").strip()

@@ -119,10 +119,11 @@ def _root(parent: etree._Element, root: RsmlRoot) -> None:
         geometry = etree.SubElement(element, "geometry")
         _points(etree.SubElement(geometry, "polyline"), root.points, root.depths)
         _extras(geometry, root.geometry_extras)
-    if root.functions:
+    if root.functions or root.function_extras:
         functions = etree.SubElement(element, "functions")
         for function in root.functions:
             _function(functions, function)
+        _extras(functions, root.function_extras)
     _annotations(element, root.annotations)
     _extras(element, root.extras)
     for lateral in root.roots:
