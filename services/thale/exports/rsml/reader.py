@@ -235,7 +235,7 @@ class _Reader:
     def points(self, element: etree._Element | None, where: str) -> tuple[tuple[XY, ...], tuple[float | None, ...]]:
         points, depths = [], []
         for point in children(element, "point"):
-            x, y, z = (self.number(point.get(axis) or text_of(point, axis), where) for axis in "xyz")
+            x, y, z = (self.number(_coordinate(point, axis), where) for axis in "xyz")
             if x is None or y is None:
                 self.warn("bad_point", f"a point of {where} has no x and y")
                 continue
@@ -328,3 +328,8 @@ def _attributes(element: etree._Element) -> tuple[tuple[str, str], ...]:
 def _flag(code: str, places: list[str]) -> Flag:
     more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
     return Flag(code=f"rsml_{code}", message=f"{places[0]}{more}")
+
+
+def _coordinate(point: etree._Element, axis: str) -> str:
+    """Return a coordinate's text: an attribute by the schema, a child element in the oldest files."""
+    return str(point.get(axis) or (text_of(point, axis) if len(point) else ""))

@@ -1,0 +1,69 @@
+"""PlantCV's JSON, by the rules of its converter to CSV."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_phenotypes import NO_SCALE, facts, phenotype, seedling
+
+from thale.exports import plantcv
+
+REAL_FILE = Path(__file__).parents[4] / "shared" / "data" / "plantcv" / "plantcv_results.json"
+
+
+def keys(results: dict[str, Any]) -> dict[str, set[str]]:
+    """The keys that each level of a results file has."""
+    entity = results["entities"][0]
+    observation = next(iter(next(iter(entity["observations"].values())).values()))
+    return {
+        "file": set(results),
+        "variable": set(next(iter(results["variables"].values()))),
+        "entity": set(entity),
+        "metadata": set(next(iter(entity["metadata"].values()))),
+        "observation": set(observation),
+    }
+
+
+def test_the_form_is_that_of_a_real_results_file() -> None:
+    if not REAL_FILE.exists():
+        pytest.skip(f"no {REAL_FILE}: the PlantCV sample is not beside this repository")
+    written = json.loads(plantcv.write(phenotype(seedling())))
+    assert keys(written) == keys(json.loads(REAL_FILE.read_bytes()))
+
+
+def test_a_plant_is_a_sample_and_a_trait_an_observation_with_its_unit() -> None:
+    written = json.loads(plantcv.write(phenotype(seedling(), seedling(2, 250.0))))
+    samples = written["entities"][0]["observations"]
+    assert set(samples) == {"plant_1", "plant_2"}
+    assert samples["plant_1"]["primary_root_length"] == {
+        "trait": "Primary root length",
+        "method": "thale 0.1.0",
+        "scale": "mm",
+        "datatype": "<class 'float'>",
+        "value": pytest.approx(20.0),
+        "label": "mm",
+    }
+
+
+def test_what_is_not_known_is_null_and_the_scale_is_said() -> None:
+    entity = json.loads(plantcv.write(phenotype(seedling(), scale=NO_SCALE)))["entities"][0]
+    assert entity["observations"]["plant_1"]["hypocotyl_length"]["value"] is None
+    assert entity["observations"]["plant_1"]["primary_root_length"]["label"] == "px"
+    assert entity["metadata"]["mm_per_px"]["value"] is None
+    assert entity["metadata"]["scale_source"]["value"] == "none"
+
+
+def test_every_variable_is_declared_so_that_the_converter_finds_it() -> None:
+    written = json.loads(plantcv.write(phenotype(seedling()), phenotype(seedling(), image=facts("b.png"))))
+    assert [entity["metadata"]["image"]["value"] for entity in written["entities"]] == ["plate.png", "b.png"]
+    for entity in written["entities"]:
+        assert set(entity["metadata"]) == {n for n, v in written["variables"].items() if v["category"] == "metadata"}
+        for sample in entity["observations"].values():
+            assert set(sample) == {n for n, v in written["variables"].items() if v["category"] == "observations"}
+
+
+def test_a_plate_without_plants_is_an_entity_without_samples() -> None:
+    entity = json.loads(plantcv.write(phenotype()))["entities"][0]
+    assert entity["observations"] == {}
+    assert entity["metadata"]["plant_count"]["value"] == 0.0

@@ -1,0 +1,121 @@
+"""Tables as R and pandas read them."""
+
+import csv
+import io
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from made_phenotypes import CROSSING, NO_PLACE, NO_SCALE, facts, phenotype, phenotypes, seedling
+
+from thale.contract import Phenotype
+from thale.exports import table
+from thale.exports.names import image_name, trait_column
+from thale.traits import TRAITS
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_long_table_has_a_row_for_each_plant_and_trait_and_for_each_trait_of_the_plate() -> None:
+    found = phenotype(seedling(), seedling(2, 250.0), flags=(NO_PLACE,))
+    read = rows(table.long_csv([found]))
+    assert tuple(read[0]) == table.LONG_COLUMNS
+    assert len(read) == 2 * len(found.plants[0].traits) + len(found.traits)
+    length = next(row for row in read if row["trait"] == "primary_root_length" and row["plant"] == "2")
+    assert (float(length["value"]), length["unit"], length["ontology_id"]) == (20.0, "mm", "TO:0000227")
+    assert (length["scale_source"], float(length["mm_per_px"])) == ("given", 0.1)
+    assert length["models"] == "plate-seg@1.0.0;plate-landmarks@1.2.0"
+    plate = next(row for row in read if row["trait"] == "plant_count")
+    assert (plate["level"], plate["plant"], plate["value"], plate["flags"]) == ("plate", "", "2", "not_focused")
+
+
+def test_a_wide_table_has_a_row_for_each_plant_and_columns_with_units_in_the_order_of_the_traits() -> None:
+    read = rows(table.wide_csv([phenotype(seedling(), seedling(2, 250.0))]))
+    assert [row["plant"] for row in read] == ["1", "2"]
+    assert [float(row["primary_root_length_mm"]) for row in read] == [20.0, 20.0]
+    expected = [trait_column(name, trait.unit(phenotype().scale)) for name, trait in TRAITS.items()]
+    assert list(read[0])[len(table.WIDE_COLUMNS) :] == [name for name in expected if name in read[0]]
+    assert {"lateral_density_per_mm", "convex_hull_area_mm2", "primary_root_angle_deg", "lateral_root_count"} <= set(
+        read[0]
+    )
+
+
+def test_millimetres_and_pixels_never_share_a_column() -> None:
+    scaled, unscaled = phenotype(seedling()), phenotype(seedling(), scale=NO_SCALE, image=facts("b.png"))
+    frame = pd.read_csv(io.StringIO(table.wide_csv([unscaled, scaled])))
+    assert frame["primary_root_length_px"].tolist()[0] == 200.0
+    assert frame["primary_root_length_mm"].tolist()[1] == 20.0
+    assert frame[["primary_root_length_px", "primary_root_length_mm"]].isna().sum().sum() == 2
+    assert frame["mm_per_px"].isna().tolist() == [True, False]
+    columns = frame.columns.tolist()
+    assert columns.index("primary_root_length_mm") + 1 == columns.index("primary_root_length_px")
+
+
+def test_what_is_not_known_is_an_empty_cell_and_missing_in_pandas() -> None:
+    text = table.wide_csv([phenotype(seedling())])
+    assert rows(text)[0]["hypocotyl_length_mm"] == ""
+    assert math.isnan(pd.read_csv(io.StringIO(text))["hypocotyl_length_mm"][0])
+
+
+def test_a_plant_at_a_crossing_has_no_length_and_the_flag() -> None:
+    row = rows(table.wide_csv([phenotype(seedling(flags=(CROSSING,)))]))[0]
+    assert row["primary_root_length_mm"] == ""
+    assert row["flags"] == "crossing"
+
+
+def test_an_image_without_plants_has_one_row_without_a_plant() -> None:
+    read = rows(table.wide_csv([phenotype(flags=(NO_PLACE,)), phenotype(seedling(), image=facts("b.png"))]))
+    assert [(row["image"], row["plant"], row["flags"]) for row in read] == [
+        ("plate.png", "", "not_focused"),
+        ("b.png", "1", ""),
+    ]
+
+
+def test_tables_of_nothing_have_their_head() -> None:
+    assert table.long_csv([]) == ",".join(table.LONG_COLUMNS) + "\n"
+    assert table.wide_csv(iter([])) == ",".join(table.WIDE_COLUMNS) + "\n"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_a_file_name_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str) -> None:
+    name = f'{start}cmd|"/c calc"!A1.png'
+    for text in (
+        table.wide_csv([phenotype(seedling(), image=facts(name))]),
+        table.long_csv([phenotype(image=facts(name))]),
+    ):
+        assert rows(text)[0]["image"] == f"'{name}"
+
+
+def test_numbers_below_zero_stay_numbers() -> None:
+    frame = pd.read_csv(io.StringIO(table.wide_csv([phenotype(seedling())])))
+    leaning = seedling().model_copy(
+        update={"roots": (seedling().roots[0].model_copy(update={"points": ((100, 50), (0, 150))}),)}
+    )
+    frame = pd.read_csv(io.StringIO(table.wide_csv([phenotype(leaning)])))
+    assert frame["primary_root_angle_deg"][0] == pytest.approx(-45)
+
+
+def test_names_of_any_script_are_kept() -> None:
+    assert rows(table.wide_csv([phenotype(seedling(), image=facts('拟南芥, "Col-0" é.png'))]))[0]["image"] == (
+        '拟南芥, "Col-0" é.png'
+    )
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(phenotypes())
+def test_any_phenotype_is_read_back_from_both_tables(found: Phenotype) -> None:
+    long, wide = table.long_csv([found]), table.wide_csv([found])
+    long.encode(), wide.encode()
+    traits = [trait for plant in found.plants for trait in plant.traits] + list(found.traits)
+    read = rows(long)
+    assert [row["trait"] for row in read] == [trait.trait for trait in traits]
+    for row, trait in zip(read, traits, strict=True):
+        value = float(row["value"]) if row["value"] else math.nan
+        assert value == pytest.approx(trait.value, rel=1e-6, nan_ok=True)
+        assert row["image"].removeprefix("'") == image_name(found.image).removeprefix("'")
+    frame = pd.read_csv(io.StringIO(wide), dtype={"image": str}, keep_default_na=False, na_values={"plant": [""]})
+    assert len(frame) == max(1, len(found.plants))
+    assert frame["plant"].dropna().astype(int).tolist() == [plant.id for plant in found.plants]
