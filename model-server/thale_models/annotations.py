@@ -1,9 +1,10 @@
-"""Labels as people have them: class-index PNG, COCO polygons, RLE and keypoints.
+"""Labels as people have them: class-index PNG, COCO polygons, RLE and keypoints, RSML.
 
 Every reader raises AnnotationError with a sentence that says what to change in the file.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 
 from thale.errors import AnnotationError
+from thale.exports import rsml
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,16 @@ def read_marks(path: Path, image_name: str, kinds: tuple[str, ...]) -> tuple[Mar
     """Return an image's landmarks of the given kinds.
 
     Args:
-        path: COCO keypoints JSON: either keypoint names are kinds, or each annotation is one landmark and its category
-            is the kind.
+        path: RSML, or COCO keypoints JSON: either keypoint names are kinds, or each annotation is one landmark and its
+            category is the kind.
         image_name: The image's file name, by which a COCO file with several images knows it.
         kinds: The kinds of landmark that the recipe knows.
 
     Raises:
         AnnotationError: If the file cannot be read or holds a kind that is not known.
     """
+    if path.suffix.lower() == ".rsml":
+        return tuple(_rsml_marks(path))
     coco = _read_json(path)
     keypoints = {category["id"]: category.get("keypoints") or [category["name"]] for category in coco["categories"]}
     marks = []
@@ -85,6 +89,23 @@ def read_marks(path: Path, image_name: str, kinds: tuple[str, ...]) -> tuple[Mar
             if visibility > 0:
                 marks.append(Mark(name, float(x), float(y)))
     return tuple(marks)
+
+
+def _rsml_marks(path: Path) -> Iterator[Mark]:
+    """Yield where primary roots begin, and where they and their laterals of any order end."""
+    try:
+        plants = rsml.read(path.read_bytes()).plants
+    except OSError as error:
+        raise AnnotationError(f"cannot be read: {error}") from error
+    for primary in (root for plant in plants for root in plant.roots if root.points):
+        yield Mark("root_base", *primary.points[0])
+        yield Mark("primary_tip", *primary.points[-1])
+        laterals = list(primary.roots)
+        while laterals:
+            lateral = laterals.pop()
+            laterals += lateral.roots
+            if lateral.points:
+                yield Mark("lateral_tip", *lateral.points[-1])
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class View:
     def crop(self, centre_xy: tuple[float, float]) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
         """Return the net's input (3HW) and its target around a point of the frame, shifted to lie in the picture.
 
-        A picture smaller than the crop is set at its top left; the rest is plain background without a label.
+        A picture smaller than the crop is set at its top left and its edge repeated, as in serving, without a label.
         """
         size = self.recipe.crop_px
         left, top = (
@@ -69,7 +69,9 @@ class View:
         target = self._target(left, top, right, bottom)
         beyond = IGNORED if self.recipe.task == "segmentation" else np.nan
         leading = ((0, 0),) * (target.ndim - 2)
-        return np.pad(seen, ((0, 0), *padding)), np.pad(target, (*leading, *padding), constant_values=beyond)
+        return np.pad(seen, ((0, 0), *padding), mode="edge"), np.pad(
+            target, (*leading, *padding), constant_values=beyond
+        )
 
     def _target(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.generic]:
         if self.picture.mask_HW is not None:
@@ -95,7 +97,7 @@ def crop_mask(
             box = x0 - left, y0 - top, x1 - left, y1 - top
             shares_CHW[index] = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, box=box))
     shares_CHW[0] = 255 - shares_CHW.sum(0)
-    return shares_CHW.argmax(0).astype(np.uint8)
+    return cast(NDArray[np.uint8], shares_CHW.argmax(0).astype(np.uint8))
 
 
 def draw_heatmaps(

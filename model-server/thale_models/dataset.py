@@ -1,14 +1,13 @@
 """A folder of labelled images: manifest.csv, read and checked before any training starts.
 
-manifest.csv has the columns `image, plant, split, mask, landmarks, mm_per_px`. Paths are relative to the folder; `split`
-is train, val or test; `plant` says which plant or plate an image shows, and all images of one stay in one split, because
-a net that has seen a plant yesterday knows it today. `mm_per_px` may be empty where the scale is not known. Columns that
-a task does not need may be empty or missing.
+manifest.csv has the columns `image, plant, split, mask, landmarks, mm_per_px`. Paths are relative to the folder;
+`split` is train, val or test; `plant` says which plant or plate an image shows, and all images of one stay in one
+split, because a net that has seen a plant yesterday knows it today. `mm_per_px` may be empty where the scale is not
+known. Columns that a task does not need may be empty or missing.
 """
 
 import csv
 import hashlib
-import io
 import logging
 import math
 from collections import defaultdict
@@ -19,11 +18,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from thale.contract import Task
 from thale.errors import AnnotationError, DatasetError, ImageError
+from thale.files import write_atomically
+from thale.images import decode
 from thale_models.annotations import Mark, read_marks, read_mask
 
 logger = logging.getLogger(__name__)
@@ -89,12 +89,9 @@ class Dataset:
         return Picture(image_HW3, marks=tuple(mark for mark in marks if mark.kind in self.classes))
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-
-
-def read_dataset(folder: Path, task: Task, classes: tuple[str, ...], needed: Iterable[str]) -> Dataset:
+def read_dataset(
+    folder: Path, task: Task, classes: tuple[str, ...], needed: Iterable[str], receipt: Path | None = None
+) -> Dataset:
     """Read and check a folder of training data: its manifest, and every file that the manifest names.
 
     Args:
@@ -102,6 +99,7 @@ def read_dataset(folder: Path, task: Task, classes: tuple[str, ...], needed: Ite
         task: Which labels are needed.
         classes: The names of the classes, background first, or the kinds of landmark.
         needed: The splits that must not be empty.
+        receipt: A file that remembers that all was well, so that a resumed run need not decode everything again.
 
     Raises:
         DatasetError: If anything is wrong; it names all of it.
@@ -112,10 +110,25 @@ def read_dataset(folder: Path, task: Task, classes: tuple[str, ...], needed: Ite
     samples = [sample for line, row in rows if (sample := _sample(folder, line, row, task, problems))]
     problems += _split_problems(samples, needed, _LABEL_COLUMN[task])
     dataset = Dataset(folder, task, classes, tuple(samples), hashlib.sha256(manifest.read_bytes()).hexdigest())
+    state = _state_of_files(dataset) if receipt else ""
+    if receipt and not problems and receipt.exists() and receipt.read_text(encoding="ascii") == state:
+        return dataset
     problems += _file_problems(dataset)
     if problems:
         raise DatasetError(str(folder), problems)
+    if receipt:
+        write_atomically(receipt, state.encode())
     return dataset
+
+
+def _state_of_files(dataset: Dataset) -> str:
+    """Return a digest of what was checked: it changes when a file's size or time does."""
+    digest = hashlib.sha256(f"{dataset.digest} {dataset.task} {dataset.classes}".encode())
+    for sample in dataset.samples:
+        for path in (sample.image, sample.labels):
+            status = path.stat()
+            digest.update(f" {status.st_size} {status.st_mtime_ns}".encode())
+    return digest.hexdigest()
 
 
 def _read_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:

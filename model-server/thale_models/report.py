@@ -5,9 +5,8 @@ Every file is replaced in one move, so whoever reads it, or kills the run, never
 
 import csv
 import hashlib
-import os
+import io
 import pickle
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +17,7 @@ from torch import nn
 
 from thale.contract import Card
 from thale.errors import TrainingError
+from thale.files import write_atomically
 from thale_models.dataset import Dataset
 from thale_models.recipes import Recipe
 from thale_models.validation import Verdict
@@ -74,7 +74,7 @@ def write_card(
         references=verdict.references,
         limits=description.limits,
     )
-    replace(out / CARD, lambda path: path.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8"))
+    write_atomically(out / CARD, (card.model_dump_json(indent=2) + "\n").encode())
     return card
 
 
@@ -85,7 +85,9 @@ def weights_bytes(net: nn.Module) -> bytes:
 
 def write_checkpoint(out: Path, state: dict[str, Any]) -> None:
     """Write the state from which a run goes on."""
-    replace(out / CHECKPOINT, lambda path: torch.save(state, path))
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(out / CHECKPOINT, buffer.getvalue())
 
 
 def read_checkpoint(out: Path) -> dict[str, Any] | None:
@@ -123,13 +125,4 @@ def trim_log(out: Path, step: int) -> None:
         return
     header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [row for row in rows if int(row.split(",", 1)[0]) <= step]
-    replace(path, lambda partial: partial.write_text("".join([header, *kept]), encoding="utf-8"))
-
-
-def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its place, make sure it is on the disk, and move it there."""
-    partial = path.with_name(f".{path.name}.partial")
-    write(partial)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_atomically(path, "".join([header, *kept]).encode())

@@ -7,18 +7,21 @@ goes on after a kill with the same result.
 import copy
 import logging
 import math
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from thale.errors import TrainingError
+from thale.errors import ParameterError, TrainingError
+from thale.files import write_atomically
 from thale_models import report
 from thale_models.crops import Batch, TrainingBatches
 from thale_models.dataset import Dataset, read_dataset
@@ -29,6 +32,7 @@ from thale_models.validation import Verdict, fixed_crops, validate
 
 logger = logging.getLogger(__name__)
 
+CHECKED = "checked.txt"
 _CHECKPOINT_EVERY_S = 60.0
 _PREFETCHED_BATCHES = 6
 _RARE = 0.01
@@ -48,22 +52,28 @@ class Options:
     """Weights to start from, of the same net."""
 
 
-def train(recipe: Recipe, data: Path, out: Path, options: Options, description: report.Description) -> None:
+def train(recipe: Recipe, data: Path, out: Path, options: Options, description: report.Description) -> float:
     """Train a recipe on a folder of labelled images, or go on where a killed run stopped.
+
+    Returns:
+        The best score on the val split: mean Dice of the organs, or mean F1 of the landmarks.
 
     Raises:
         DatasetError: If anything is wrong with the data; it names all of it.
-        TrainingError: If `out` holds a run that this one cannot go on from, or the device is not there.
+        ParameterError: If no device has the name given.
+        TrainingError: If `out` holds a run that this one cannot go on from, the weights to start from do not fit, the
+            device is not there, or the loss is no longer a number.
     """
     device = choose_device(options.device)
-    dataset = read_dataset(data, recipe.task, recipe.classes, needed=("train", "val"))
     out.mkdir(parents=True, exist_ok=True)
+    dataset = read_dataset(data, recipe.task, recipe.classes, needed=("train", "val"), receipt=out / CHECKED)
     run = Run(recipe, dataset, options, device)
     run.resume(report.read_checkpoint(out))
     report.trim_log(out, run.step)
     validation = fixed_crops(dataset, recipe)
     batches = load_batches(TrainingBatches(dataset, recipe, options.seed), run.step, options)
-    progress = tqdm(batches, "training", total=options.steps, initial=run.step, unit="step", mininterval=1.0)
+    shown_every_s = 1.0 if sys.stderr.isatty() else 30.0
+    progress = tqdm(batches, "training", total=options.steps, initial=run.step, unit="step", mininterval=shown_every_s)
     saved, losses = time.monotonic(), []
     for batch in progress:
         losses.append(run.train_step(batch))
@@ -81,6 +91,7 @@ def train(recipe: Recipe, data: Path, out: Path, options: Options, description: 
         if due or time.monotonic() - saved > _CHECKPOINT_EVERY_S:
             report.write_checkpoint(out, run.state())
             saved = time.monotonic()
+    return run.best
 
 
 class Run:
@@ -92,9 +103,9 @@ class Run:
         if recipe.task == "landmarks":
             nn.init.constant_(cast(Tensor, net.leave.bias), math.log(_RARE / (1 - _RARE)))
         if options.init is not None:
-            net.load_state_dict(load_file(options.init))
+            load_weights(net, options.init)
         self.recipe, self.dataset, self.options, self.device = recipe, dataset, options, device
-        self.net = net.to(device, memory_format=torch.channels_last)
+        self.net = net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval()
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -124,7 +135,7 @@ class Run:
         else:
             loss = heatmap_loss(logits, targets)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.gradient_norm)
         self.optimiser.step()
         self.step += 1
@@ -196,19 +207,34 @@ def load_batches(batches: TrainingBatches, start: int, options: Options) -> Data
 def save_best(out: Path, run: Run, description: report.Description, verdict: Verdict) -> None:
     """Write the averaged weights and their card, ready to be archived while training goes on."""
     weights = report.weights_bytes(run.average)
-    report.replace(out / report.WEIGHTS, lambda path: path.write_bytes(weights))
+    write_atomically(out / report.WEIGHTS, weights)
     parameters = sum(parameter.numel() for parameter in run.net.parameters())
     report.write_card(
         out, description, run.recipe, run.dataset, run.options.seed, weights, parameters, verdict, run.step
     )
 
 
+def load_weights(net: nn.Module, path: Path) -> None:
+    """Load the weights to start from.
+
+    Raises:
+        TrainingError: If they cannot be read or are those of another net.
+    """
+    try:
+        net.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise TrainingError(f"{path} cannot be started from: {error}") from error
+
+
 def choose_device(name: str) -> torch.device:
     """Return the device that a name means; auto is a GPU where there is one.
 
     Raises:
+        ParameterError: If no device has that name.
         TrainingError: If the device is not there.
     """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ParameterError(f"no device is called {name!r}: the devices are auto, cpu and cuda")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
@@ -219,6 +245,6 @@ def choose_device(name: str) -> torch.device:
 def supports_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is faster than float32 there; on a processor without the instructions it is far slower."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     features = torch.cpu.get_capabilities()
     return bool(features.get("avx512_bf16") or features.get("amx_bf16"))

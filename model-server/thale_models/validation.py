@@ -1,20 +1,22 @@
 """How good the net is just now: the same few crops of the val split each time, without augmentation."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from thale_models.blending import Band
 from thale_models.crops import Batch, View, choose_centre, find_anchors, stack
 from thale_models.dataset import Dataset
+from thale_models.inference import LANDMARK_DISTANCE_MM, LANDMARK_LIMIT, LANDMARK_THRESHOLD
 from thale_models.losses import IGNORED
+from thale_models.peaks import PeakFinder
 from thale_models.recipes import Recipe
 from thale_models.scores import Matches, Overlap
 
 MATCH_RADIUS_MM = 1.0
-PEAK_THRESHOLD = 0.3
 QUANTILES = np.linspace(0.0, 1.0, 21)
 
 
@@ -55,7 +57,7 @@ def validate(net: nn.Module, batches: list[Batch], recipe: Recipe, device: torch
 
 def _segmentation(outputs: list[Tensor], targets: list[Tensor], recipe: Recipe) -> Verdict:
     overlaps = {name: Overlap() for name in recipe.classes[1:]}
-    signals: dict[str, list[float]] = {f"{name}_fraction": [] for name in recipe.classes[1:]} | {"confidence": []}
+    signals = defaultdict[str, list[float]](list)
     for logits_CHW, truth_HW in zip(torch.cat(outputs), torch.cat(targets), strict=True):
         confidence_HW, answer_HW = (part.numpy() for part in logits_CHW.softmax(0).max(0))
         labelled_HW = truth_HW.numpy() != IGNORED
@@ -70,28 +72,23 @@ def _segmentation(outputs: list[Tensor], targets: list[Tensor], recipe: Recipe) 
 
 def _landmarks(outputs: list[Tensor], targets: list[Tensor], recipe: Recipe) -> Verdict:
     matches = {kind: Matches() for kind in recipe.classes}
-    signals: dict[str, list[float]] = {f"{kind}_count": [] for kind in recipe.classes} | {"confidence": []}
+    signals = defaultdict[str, list[float]](list)
+    distance_px = max(1, round(LANDMARK_DISTANCE_MM / recipe.mm_per_px))
     for logits_CHW, truth_CHW in zip(torch.cat(outputs), torch.cat(targets), strict=True):
-        for kind, heat_HW, truth_HW in zip(recipe.classes, logits_CHW.sigmoid(), truth_CHW, strict=True):
-            points_N2, scores_N = peaks(heat_HW, MATCH_RADIUS_MM / recipe.mm_per_px)
-            true_N2 = np.argwhere(truth_HW.numpy() == 1.0)[:, ::-1].astype(np.float64)
+        finder = PeakFinder(len(recipe.classes), distance_px, LANDMARK_THRESHOLD, LANDMARK_LIMIT)
+        found = finder.collect([Band(0, logits_CHW.sigmoid().numpy())])
+        for plane, kind in enumerate(recipe.classes):
+            points_N2 = np.array([(peak.x, peak.y) for peak in found if peak.plane == plane], float).reshape(-1, 2)
+            true_N2 = np.argwhere(truth_CHW[plane].numpy() == 1.0)[:, ::-1].astype(float)
             matches[kind].add(points_N2, true_N2, recipe.mm_per_px, MATCH_RADIUS_MM)
             signals[f"{kind}_count"].append(float(len(points_N2)))
-            signals["confidence"] += scores_N.tolist()
+        signals["confidence"] += [peak.score for peak in found]
     scores = {f"f1_{kind}": match.f1 for kind, match in matches.items()}
     errors = {
         f"median_error_mm_{kind}": float(np.median(match.distances_mm)) if match.distances_mm else float("nan")
         for kind, match in matches.items()
     }
     return Verdict(_mean(scores), scores | errors, _references(signals))
-
-
-def peaks(heat_HW: Tensor, radius_px: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return local maxima above the threshold as (x, y) pixels, and their heights; no two within the radius."""
-    reach = max(1, round(radius_px))
-    highest_HW = nn.functional.max_pool2d(heat_HW[None], 2 * reach + 1, stride=1, padding=reach)[0]
-    rows, columns = torch.nonzero((heat_HW == highest_HW) & (heat_HW >= PEAK_THRESHOLD), as_tuple=True)
-    return torch.stack([columns, rows], 1).double().numpy(), heat_HW[rows, columns].double().numpy()
 
 
 def _mean(scores: dict[str, float]) -> float:
