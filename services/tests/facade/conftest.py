@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from running_facade import Facade, running_facade
 from running_torchserve import TorchServe, running_torchserve
 from tiny_models import tiny_model
 
-from running_facade import Facade, running_facade
 from thale.contract import ReleasedModel, ReleasedVersion, ReleaseRecord, Task
 from thale.facade.settings import Settings
 from thale_models.archive import read_archive, write_archive

@@ -84,6 +84,10 @@ class Pool:
             raise outcome.kind.saying(outcome.message)
         return outcome
 
+    def processes(self) -> list[int]:
+        """Return the process ids."""
+        return list(self._executor._processes)
+
     def close(self) -> None:
         """Stop the processes; tasks that wait are dropped."""
         self._executor.shutdown(wait=False, cancel_futures=True)

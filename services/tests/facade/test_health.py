@@ -1,0 +1,82 @@
+"""Readiness by the workers' state, the list of models, and the metrics."""
+
+from pathlib import Path
+
+from prometheus_client import REGISTRY
+from running_facade import Facade, running_facade
+from running_torchserve import TorchServe
+
+from thale.contract import ReleaseRecord
+from thale.facade.settings import Settings
+
+
+def test_a_live_process_is_ready_when_every_model_has_a_worker(facade: Facade) -> None:
+    assert facade.get("/health/live").json == {"status": "live"}
+    assert facade.get("/health/ready").json == {"status": "ready", "missing": []}
+
+
+def test_models_tell_their_cards_state_and_traffic(facade: Facade) -> None:
+    landmarks, segmentation = facade.get("/v1/models").json
+    assert (landmarks["name"], segmentation["name"]) == ("plate-landmarks", "plate-seg")
+    [version] = facade.get("/v1/models/plate-seg").json["versions"]
+    assert (version["state"], version["default"], version["traffic_percent"]) == ("ready", True, 100.0)
+    assert version["card"]["classes"][0] == "background"
+    assert facade.get("/v1/models/none").problem == "unknown-model"
+
+
+def test_a_model_that_the_server_lacks_is_named(settings: Settings, tmp_path: Path) -> None:
+    released = ReleaseRecord.model_validate_json(settings.record_path.read_bytes())
+    told = released.model_dump_json().replace('"1.0.0"', '"1.0.1"')
+    record = tmp_path / "traffic.json"
+    record.write_text(told)
+    with running_facade(settings.model_copy(update={"record_path": record})) as facade:
+        reply = facade.get("/health/ready")
+        assert reply.status == 503
+        assert "plate-seg 1.0.1 has no worker that is ready" in reply.json["missing"]
+        assert facade.get("/v2/health/ready").json == {"ready": False}
+        assert facade.get("/v2/models/plate-seg/ready").status == 503
+        assert facade.phenotype(b"\x89PNG\r\n\x1a\n" + bytes(8)).status == 422
+
+
+def test_without_a_model_server_nothing_is_ready_and_everything_says_so(settings: Settings) -> None:
+    import pictures
+
+    away = {"model_url": "http://127.0.0.1:9", "management_url": "http://127.0.0.1:9"}
+    with running_facade(settings.model_copy(update=away)) as facade:
+        assert facade.get("/health/live").status == 200
+        assert facade.get("/health/ready").status == 503
+        assert facade.get("/v1/models").json[0]["versions"][0]["state"] == "unavailable"
+        reply = facade.phenotype(pictures.png())
+        assert (reply.status, reply.problem) == (503, "model-unavailable")
+
+
+def test_without_a_record_nothing_is_released_until_there_is_one(
+    settings: Settings, torchserve: TorchServe, tmp_path: Path
+) -> None:
+    record = tmp_path / "traffic.json"
+    with running_facade(settings.model_copy(update={"record_path": record})) as facade:
+        assert facade.get("/v1/models").problem == "model-unavailable"
+        assert facade.get("/health/ready").status == 503
+        record.write_bytes(settings.record_path.read_bytes())
+        assert facade.get("/v1/models").status == 200
+
+
+def test_ready_workers_are_counted(facade: Facade) -> None:
+    facade.get("/health/ready")
+    assert REGISTRY.get_sample_value("thale_model_ready_workers", {"model": "plate-seg", "version": "1.0.0"}) == 1
+
+
+def test_problems_explain_themselves(facade: Facade) -> None:
+    told = facade.get("/problems/scale").json
+    assert (told["type"], told["status"]) == ("/problems/scale", 422)
+    assert facade.get("/problems/none").problem == "parameter"
+
+
+def test_the_contract_can_be_read_without_a_network(facade: Facade) -> None:
+    contract = facade.get("/openapi.json").json
+    body = contract["paths"]["/v1/phenotype"]["post"]["requestBody"]["content"]
+    assert {"image/jpeg", "image/png", "image/tiff", "multipart/form-data"} <= set(body)
+    answers = contract["paths"]["/v1/phenotype"]["post"]["responses"]["200"]["content"]
+    assert {"application/json", "image/png", "application/rsml+xml", "text/csv"} == set(answers)
+    assert "Phenotype" in contract["components"]["schemas"]
+    assert facade.get("/").json["contract"] == "/openapi.json"

@@ -1,0 +1,73 @@
+"""The facade as a process of its own, as the laptop and the container start it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import psutil
+from running_torchserve import _free_ports
+
+from thale.facade.settings import Settings
+
+
+def environment(**settings: str) -> dict[str, str]:
+    return {**os.environ, **{f"THALE_{name.upper()}": value for name, value in settings.items()}}
+
+
+def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(settings: Settings, tmp_path: Path) -> None:
+    port, metrics_port = _free_ports(2)
+    variables = environment(port=str(port), metrics_port=str(metrics_port), record_path=str(settings.record_path))
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=variables, stderr=log)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health/live")
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        listening = {found.laddr for one in family for found in one.net_connections() if found.status == "LISTEN"}
+        assert {(address.ip, address.port) for address in listening} == {
+            ("127.0.0.1", port),
+            ("127.0.0.1", metrics_port),
+        }
+        told = urlopen(f"http://127.0.0.1:{metrics_port}/metrics").read().decode()
+        assert 'thale_facade_requests_total{route="/health/live",status="200"}' in told
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    _, left = psutil.wait_procs(family, 30)
+    assert left == []
+    assert all(line.startswith("{") for line in (tmp_path / "log").read_text().splitlines())
+
+
+def test_its_processes_end_with_it_even_when_it_is_killed(settings: Settings) -> None:
+    port, metrics_port = _free_ports(2)
+    variables = environment(port=str(port), metrics_port=str(metrics_port), record_path=str(settings.record_path))
+    process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=variables, stderr=subprocess.DEVNULL)
+    wait_for(f"http://127.0.0.1:{port}/health/live")
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    _, left = psutil.wait_procs(children, 30)
+    assert left == []
+
+
+def test_a_setting_that_is_missing_or_wrong_is_named() -> None:
+    without = {name: value for name, value in os.environ.items() if not name.startswith("THALE_")}
+    command = [sys.executable, "-m", "thale.facade"]
+    done = subprocess.run(command, env={**without, "THALE_PORT": "99999"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "THALE_RECORD_PATH" in done.stderr
+    assert "THALE_PORT" in done.stderr
+
+
+def wait_for(url: str) -> None:
+    for _ in range(1200):
+        try:
+            urlopen(url).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(f"{url} never answered")
