@@ -25,17 +25,18 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def test_a_folder_has_the_manifest_that_training_reads(tmp_path: Path) -> None:
     rows = rows_of(write_dataset(tmp_path, 3, 7, overrides=SMALL))
-    assert list(rows[0]) == ["image", "plant", "split", "mask", "landmarks", "mm_per_px"]
+    assert list(rows[0]) == ["image", "plant", "split", "mask", "landmarks", "mm_per_px", "roots"]
     for row in rows:
         image, mask = Image.open(tmp_path / row["image"]), Image.open(tmp_path / row["mask"])
         assert image.size == mask.size == (500, 480)
         assert np.asarray(mask).max() <= 3
         assert float(row["mm_per_px"]) > 0
+        assert rsml.read((tmp_path / row["roots"]).read_bytes()).mm_per_px == pytest.approx(float(row["mm_per_px"]))
 
 
 def test_the_same_seed_writes_the_same_folder_however_many_jobs(tmp_path: Path) -> None:
-    write_dataset(tmp_path / "one", 3, 7, overrides=SMALL)
-    write_dataset(tmp_path / "two", 3, 7, overrides=SMALL, jobs=2)
+    write_dataset(tmp_path / "one", 3, 7, crop_px=128)
+    write_dataset(tmp_path / "two", 3, 7, crop_px=128, jobs=2)
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 

@@ -13,6 +13,7 @@ from thale_models.synthesis.canvas import Points
 
 _STEP_MM = 0.2
 _DOWN = np.pi / 2
+_WALL_MM = 2.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ _STAGES = (
 
 def grow(rng: np.random.Generator, base_mm: tuple[float, float], habit: Habit, bed: Bed) -> Seedling:
     """Return a seedling whose hypocotyl meets its root at `base_mm`."""
-    length = max(3.0, habit.primary_mm * rng.normal(1.0, 0.15))
+    length = float(np.clip(habit.primary_mm * rng.normal(1.0, 0.15), 3.0, 90.0))
     width = habit.width_mm * rng.uniform(0.85, 1.15)
     heading = _DOWN + rng.normal(0, 0.2)
     wander = habit.wander * rng.uniform(0.6, 1.4)
@@ -173,6 +174,9 @@ def _path(
     points = [start]
     for i in range(steps):
         heading += drift[i] + turns[i] + gravitropism * (setpoint - heading)
+        if min(x - bed.left, bed.right - x) < _WALL_MM:
+            # The wall of the dish leads a root downwards.
+            heading += 0.25 * (_DOWN - heading)
         x, y = x + _STEP_MM * np.cos(heading), y + _STEP_MM * np.sin(heading)
         if not bed.holds(x, y):
             break
@@ -203,9 +207,9 @@ def _laterals(
         share = rng.uniform(0.05, 0.3) if rng.random() < 0.15 else rng.gamma(4.0, 0.25)
         grown = max(0.5, habit.lateral_mm * age * share / parent.order)
         path = _path(
-            rng, (x, y), heading, grown, habit.wander * 1.5, habit.kinks * 2, setpoint, rng.uniform(0.01, 0.06), bed
+            rng, (x, y), heading, grown, habit.wander * 1.5, habit.kinks, setpoint, rng.uniform(0.01, 0.06), bed
         )
-        width = max(parent.width_mm * rng.uniform(0.45, 0.95), 0.11)
+        width = max(parent.width_mm * rng.uniform(0.5, 1.0), 0.11)
         pale = float(np.clip(habit.lateral_paleness * rng.uniform(0.3, 1.5), 0, 0.7))
         children.append(GrownRoot(parent.order + 1, index, path, width, pale))
     return children
