@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from running_thale import all_gone
 
 from thale.laptop import guard
 
@@ -40,23 +40,6 @@ def family(process: "subprocess.Popen[bytes]") -> tuple[list[psutil.Process], Pa
     assert process.stdout is not None
     parent, child, room = process.stdout.readline().decode().split(maxsplit=2)
     return [psutil.Process(int(parent)), psutil.Process(int(child))], Path(room.strip())
-
-
-def all_gone(processes: list[psutil.Process], within_s: float = 20) -> bool:
-    """Wait until none of them runs. In a container whose first process reaps nobody, the dead stay zombies."""
-    until = time.monotonic() + within_s
-    while any(runs(process) for process in processes):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def close_the_pipe(process: "subprocess.Popen[bytes]") -> None:

@@ -50,6 +50,11 @@ class Service:
     _deaths: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     _start_at: float = 0.0
 
+    @property
+    def running(self) -> bool:
+        """Whether the command runs, as far as is known."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start the command under a guard, in its folder, with its output appended to its log.
 
@@ -90,7 +95,7 @@ class Service:
         wait_s = self.patience.wait_after(self._deaths)
         ending = f"{self.name} ended with status {status}"
         if wait_s is None:
-            raise LaptopError(f"{ending} for the {len(self._deaths)}th time: giving up. {tail(self.log)}")
+            raise LaptopError(f"{ending}, {len(self._deaths)} times: giving up. {tail(self.log)}")
         self._start_at = time.monotonic() + wait_s
         self.say(f"{ending}: starting it again in {wait_s:g} s (its log is {self.log})")
 
