@@ -14,6 +14,7 @@ Nothing is lost in silence: what was seen and given to no plant is flagged with 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from thale.plants import polyline
 from thale.plants.architecture import TracedRoot, tell_roots
 from thale.plants.centrelines import begin_at_base, to_root, trace_lines
 from thale.plants.founding import Founder, find_founders
-from thale.plants.gaps import attach_bases, link_gaps, mark_tips, prune_spurs
+from thale.plants.gaps import Tips, attach_bases, link_gaps, mark_tips, prune_spurs
 from thale.plants.graph import RootGraph, build
 from thale.plants.maps import Maps, root_mask
 from thale.plants.organs import organ
@@ -68,7 +69,7 @@ def find_plants(
     turns = Turns(graph)
     trees = [None if base is None else grow_tree(graph, turns, base) for base in bases]
     traced = tell_roots(graph, trees, ends, tips, _lanes(founders, expected))
-    lines = _lines(graph, traced, founders, mask_HW)
+    lines = _lines(graph, traced, tips, founders, mask_HW)
     unassigned_flags, unassigned_px = _unassigned(graph, traced)
     scale = segmentation.meta.calibration.scale
     root_pixels = _owned_pixels(mask_HW, traced, lines, maps)
@@ -86,13 +87,13 @@ def _lanes(founders: Sequence[Founder], expected: int | None) -> list[float]:
     if expected is None or len(founders) != expected:
         return []
     xs = [float(founder.place_xy[0]) for founder in founders]
-    return [(left + right) / 2 for left, right in zip(xs, xs[1:], strict=False)]
+    return [(left + right) / 2 for left, right in pairwise(xs)]
 
 
 def _lines(
-    graph: RootGraph, traced: Sequence[TracedRoot], founders: Sequence[Founder], mask_HW: NDArray[np.bool_]
+    graph: RootGraph, traced: Sequence[TracedRoot], tips: Tips, founders: Sequence[Founder], mask_HW: NDArray[np.bool_]
 ) -> list[Points]:
-    lines = trace_lines(graph, traced, mask_HW)
+    lines = trace_lines(graph, traced, tips, mask_HW)
     for index, root in enumerate(traced):
         base_xy = founders[root.plant].base_xy
         if root.parent is None and base_xy is not None:

@@ -8,6 +8,7 @@ the skeleton) is told as a lateral of its own, so that no length is lost.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ _LEAST_LATERAL_MM = 1.0
 _LEAST_MARKED_LATERAL_MM = 0.3
 _STUB_AT_BASE_MM = 2.0
 _TIP_BONUS = 2.0
+_LONGEST_CROSSING_MM = 2.5
 _LEAST_SEEN_SHARE = 0.4
 
 
@@ -32,6 +34,14 @@ class TracedRoot:
     order: int = 1
     doubt_xy: tuple[float, float] | None = None
     by_lane: bool = False
+
+
+class NewPart(NamedTuple):
+    """What a path adds to the roots told so far: steps of a plant, and the root from which they leave."""
+
+    plant: int
+    steps: list[Step]
+    parent: int | None
 
 
 @dataclass
@@ -118,33 +128,43 @@ def _tell_laterals(architecture: Architecture, claims: dict[int, Claim]) -> None
     maps = architecture.graph.maps
     while waiting:
         new = {node: _new_part(architecture, c) for node, c in waiting.items()}
-        lengths = {node: architecture.untold_length(steps) for node, (steps, _) in new.items()}
+        lengths = {node: architecture.untold_length(part.steps) for node, part in new.items()}
         node = max(lengths, key=lambda n: lengths[n])
-        steps, parent = new[node]
+        plant, steps, parent = new[node]
         least = _LEAST_MARKED_LATERAL_MM if node in architecture.tips else _LEAST_LATERAL_MM
         seen = lengths[node] >= max(maps.px(least), _LEAST_SEEN_SHARE * _length(architecture.graph, steps))
         if seen and not _is_stub_at_base(architecture, waiting[node], steps):
             found = waiting[node]
             order = 1 if parent is None else architecture.roots[parent].order + 1
-            architecture.tell(TracedRoot(found.plant, steps, parent, order, found.doubt_xy, found.by_lane))
+            doubt_xy = found.doubt_xy if plant == found.plant else None
+            architecture.tell(TracedRoot(plant, steps, parent, order, doubt_xy, found.by_lane))
         del waiting[node]
         waiting = {n: c for n, c in waiting.items() if lengths[n] > 0}
 
 
-def _new_part(architecture: Architecture, found: Claim) -> tuple[list[Step], int | None]:
-    """Return the steps of a path after it leaves the plant's told roots for the last time, and the root it leaves."""
+def _new_part(architecture: Architecture, found: Claim) -> NewPart:
+    """Return what of a path is new: the steps after it leaves the told roots for the last time.
+
+    A short stretch of told root in between is a crossing and stays; on a long one the path has come upon another
+    root, and what follows is a lateral of that one, whoever owns it.
+    """
+    graph, plant = architecture.graph, found.plant
     told = [architecture.told.get(number) for number, _ in found.steps]
-    own = [index is not None and architecture.roots[index].plant == found.plant for index in told]
-    begin = 0
-    while begin < len(own) and own[begin]:
-        begin += 1
+    own = [index is not None and architecture.roots[index].plant == plant for index in told]
+    begin = own.index(False) if False in own else len(own)
     end = len(told)
     while end > begin and told[end - 1] is not None:
         end -= 1
-    if begin == len(own):
-        return [], None
-    node = end_of(architecture.graph, (found.steps[begin][0], not found.steps[begin][1]))
-    return found.steps[begin:end], architecture.at_node.get((found.plant, node))
+    shared = 0.0
+    for position in range(begin, end):
+        index = told[position]
+        shared = 0.0 if index is None else shared + graph.segments[found.steps[position][0]].length
+        if index is not None and shared > graph.maps.px(_LONGEST_CROSSING_MM):
+            begin, plant = position + 1, architecture.roots[index].plant
+    if begin >= end:
+        return NewPart(plant, [], None)
+    node = end_of(graph, (found.steps[begin][0], not found.steps[begin][1]))
+    return NewPart(plant, found.steps[begin:end], architecture.at_node.get((plant, node)))
 
 
 def _is_stub_at_base(architecture: Architecture, found: Claim, steps: list[Step]) -> bool:
@@ -192,7 +212,7 @@ def _tell_leftover(architecture: Architecture, number: int) -> bool:
     tree = architecture.trees[plant]
     assert tree is not None  # noqa: S101 - an arrival comes from a tree
     found = Claim(plant, tree.path_to(step), (float(x), float(y)) if rivals else None)
-    steps, parent = _new_part(architecture, found)
-    order = 1 if parent is None else architecture.roots[parent].order + 1
-    architecture.tell(TracedRoot(plant, steps, parent, order, found.doubt_xy))
+    part = _new_part(architecture, found)
+    order = 1 if part.parent is None else architecture.roots[part.parent].order + 1
+    architecture.tell(TracedRoot(part.plant, part.steps, part.parent, order, found.doubt_xy))
     return True

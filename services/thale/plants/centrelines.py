@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from thale.contract import Flag, Point, Root
 from thale.plants import polyline
 from thale.plants.architecture import TracedRoot
+from thale.plants.gaps import Tips
 from thale.plants.graph import RootGraph
 from thale.plants.maps import Maps
 from thale.plants.polyline import Points
+from thale.plants.tracing import end_of
 
 _TIP_REACH_MM = 0.5
 _BASE_REACH_MM = 1.0
@@ -18,13 +20,20 @@ _PARENT_REACH_MM = 1.5
 _OUTPUT_DECIMALS = 2
 
 
-def trace_lines(graph: RootGraph, roots: Sequence[TracedRoot], mask_HW: NDArray[np.bool_]) -> list[Points]:
-    """Return the smooth line of each root, frame px. Parents stand before their children in `roots`."""
+def trace_lines(graph: RootGraph, roots: Sequence[TracedRoot], tips: Tips, mask_HW: NDArray[np.bool_]) -> list[Points]:
+    """Return the smooth line of each root, frame px. Parents stand before their children in `roots`.
+
+    A line ends where the mask does, or at the landmark that marks its tip.
+    """
     lines: list[Points] = []
     for root in roots:
         rough = _joined(graph, root)
         rough = _without_end_hook(rough) if len(rough) > 2 else rough
         rough = polyline.extend_to_edge(rough, mask_HW, graph.maps.px(_TIP_REACH_MM))
+        mark = tips.get(end_of(graph, root.steps[-1]))
+        if mark is not None:
+            place_xy = graph.maps.frame.from_source(np.array([[mark.x, mark.y]]))[0]
+            rough = polyline.end_at(rough, place_xy, graph.maps.px(_TIP_REACH_MM))
         if root.parent is not None:
             rough = _onto_parent(rough, lines[root.parent], graph.maps.px(_PARENT_REACH_MM))
         lines.append(polyline.smooth(rough))

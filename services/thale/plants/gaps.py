@@ -13,11 +13,14 @@ from thale.contract import Landmark
 from thale.plants import polyline
 from thale.plants.founding import Founder
 from thale.plants.graph import RootGraph
+from thale.plants.maps import ROOT_LOW
 from thale.plants.polyline import Points
 
 _SPUR_MM = 1.0
 _TIP_MM = 0.8
 _LEAST_TIP_SCORE = 0.3
+_SHORTEST_STUB_MM = 0.35
+_LONGEST_STUB_MM = 1.5
 _GAP_MM = 2.5
 _GAP_WITHIN_MM = 1.5
 _LINKS_PER_END = 3
@@ -49,20 +52,44 @@ def mark_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
         if distance > reach:
             if mark.kind == "primary_tip":
                 continue
-            node = _split_at(graph, place_xy, reach)
+            node = _grow_stub(graph, place_xy)
+            node = _split_at(graph, place_xy, reach) if node < 0 else node
         if node >= 0:
             tips.setdefault(node, mark)
     return tips
 
 
-def _split_at(graph: RootGraph, place_xy: Points, reach: float) -> int:
-    """Return the node on the segment nearest to a place, made by cutting the segment; -1 if none is within reach."""
-    best, where = reach, (-1, -1)
+def _grow_stub(graph: RootGraph, place_xy: Points) -> int:
+    """Return a new end at the tip of a lateral so short that the skeleton does not show it; -1 if none is there.
+
+    Such a tip lies beside the nearest root, on root all the way.
+    """
+    gap, number, index = _nearest_segment(graph, place_xy)
+    if not graph.maps.px(_SHORTEST_STUB_MM) <= gap <= graph.maps.px(_LONGEST_STUB_MM):
+        return -1
+    foot = graph.segments[number].points[index]
+    line = polyline.resample(np.array([foot, place_xy]), 0.5)
+    cols, rows = np.round(line).astype(int).T
+    if graph.maps.root_HW[rows, cols].min() < ROOT_LOW * 255:
+        return -1
+    origin, tip = graph.split(number, index), graph.add_node(place_xy)
+    graph.add_segment(origin, tip, np.vstack([graph.nodes[origin], line[1:]]))
+    return tip
+
+
+def _nearest_segment(graph: RootGraph, place_xy: Points) -> tuple[float, int, int]:
+    """Return the distance of the nearest segment, its number and the index of its nearest point."""
+    best = (np.inf, -1, 0)
     for number, segment in graph.segments.items():
         index, distance = polyline.nearest(segment.points, place_xy)
-        if distance < best:
-            best, where = distance, (number, index)
-    return graph.split(*where) if where[0] >= 0 else -1
+        best = min(best, (distance, number, index))
+    return best
+
+
+def _split_at(graph: RootGraph, place_xy: Points, reach: float) -> int:
+    """Return the node on the segment nearest to a place, made by cutting the segment; -1 if none is within reach."""
+    gap, number, index = _nearest_segment(graph, place_xy)
+    return graph.split(number, index) if gap <= reach else -1
 
 
 def prune_spurs(graph: RootGraph, tips: Tips) -> None:

@@ -5,7 +5,6 @@ turned into pixels by `Maps.px`, in one place.
 """
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +42,8 @@ class Maps:
         """Return the maps of a segmentation, at the nominal scale where its own is unknown."""
         frame, scale = segmentation.meta.frame, segmentation.meta.calibration.scale
         px_per_mm = frame.factor / scale.mm_per_px if scale.known else 1 / NOMINAL_MM_PER_PX
-        planes = [segmentation.plane(name) for name in ("root", "shoot", "seed")]
-        return cls(*planes, frame=frame, px_per_mm=float(px_per_mm))
+        root, shoot, seed = (segmentation.plane(name) for name in ("root", "shoot", "seed"))
+        return cls(root, shoot, seed, frame, float(px_per_mm))
 
     def px(self, mm: float) -> float:
         """Return a length of `mm` millimetres in frame pixels."""
@@ -83,14 +82,14 @@ def _largest_components(mask_HW: NDArray[np.bool_], least_px: float) -> tuple[ND
     within = np.cumsum((sizes * keep)[largest_first]) <= _MOST_ROOT_PIXELS
     dropped = keep[largest_first] & ~within
     keep[largest_first[dropped]] = False
-    return cast(NDArray[np.bool_], keep[labels_HW]), int(dropped.sum())
+    return keep[labels_HW], int(dropped.sum())
 
 
 def _small_components(mask_HW: NDArray[np.bool_], most_px: float) -> NDArray[np.bool_]:
     labels_HW, sizes = _label(mask_HW, 4)
     small = sizes <= most_px
     small[0] = False
-    return cast(NDArray[np.bool_], small[labels_HW])
+    return small[labels_HW]
 
 
 def _label(mask_HW: NDArray[np.bool_], connectivity: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

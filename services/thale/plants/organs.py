@@ -1,7 +1,5 @@
 """The organs of one plant: area, confidence and outlines in source pixels."""
 
-from typing import cast
-
 import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import approximate_polygon, find_contours
@@ -51,4 +49,4 @@ def _outlines(pixels_rc: NDArray[np.int64], maps: Maps) -> tuple[tuple[float, ..
 def _signed_area(contour_rc: NDArray[np.float64]) -> float:
     """Return the area inside a closed contour, negative for a hole (find_contours winds the two ways round)."""
     rows, cols = contour_rc.T
-    return cast(float, float(np.sum(rows[:-1] * cols[1:] - rows[1:] * cols[:-1])) / 2)
+    return float(np.sum(rows[:-1] * cols[1:] - rows[1:] * cols[:-1])) / 2

@@ -87,3 +87,11 @@ def extend_to_edge(points_N2: Points, mask_HW: NDArray[np.bool_], most: float) -
     inside[inside] = mask_HW[rows[inside], cols[inside]]
     steps = len(inside) if inside.all() else int(np.argmin(inside))
     return np.vstack([points_N2, places[steps - 1]]) if steps else points_N2
+
+
+def end_at(points_N2: Points, place_xy: Points, within: float) -> Points:
+    """Return the polyline cut where it comes nearest to a place, if that is within some px of its last part."""
+    even = resample(points_N2, 0.5)
+    first = max(0, len(even) - int(4 * within) - 1)
+    index, distance = nearest(even[first:], place_xy)
+    return even[: first + index + 1] if distance <= within and first + index > 0 else points_N2

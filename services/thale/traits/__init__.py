@@ -27,6 +27,11 @@ _UNITS: dict[Dimension, tuple[str, str, int]] = {
 _DOUBTFUL_FLAGS = {"crossing_by_lane", "base_inferred"}
 
 
+def _unit(dimension: Dimension, scale: Scale) -> str:
+    in_mm, in_px, _ = _UNITS[dimension]
+    return in_mm if scale.known else in_px
+
+
 @dataclass(frozen=True)
 class Trait:
     """One trait. `function` takes a plant and the plate it stands on; its result is in pixels where it has a length.
@@ -45,7 +50,7 @@ class Trait:
 
     def unit(self, scale: Scale) -> str:
         """Return the unit in which the trait is given at a scale."""
-        return _UNITS[self.dimension][0 if scale.known else 1]
+        return _unit(self.dimension, scale)
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class PlateTrait:
 
     def unit(self, scale: Scale) -> str:
         """Return the unit in which the trait is given at a scale."""
-        return _UNITS[self.dimension][0 if scale.known else 1]
+        return _unit(self.dimension, scale)
 
 
 def _of_plant(function: Callable[[Plant], float]) -> Callable[[Plant, Plate | None], float]:
@@ -293,7 +298,7 @@ def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 
 
 
 def _scaled(value: float, dimension: Dimension, scale: Scale) -> float:
-    return value * scale.mm_per_px ** _UNITS[dimension][2] if scale.known else value
+    return value * math.pow(scale.mm_per_px, _UNITS[dimension][2]) if scale.known else value
 
 
 def _scale_flags(dimension: Dimension, scale: Scale) -> tuple[Flag, ...]:
