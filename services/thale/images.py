@@ -122,7 +122,7 @@ def _likeness(prefix: bytes) -> str:
     for magic, name in _KNOWN_STRANGERS:
         if start.startswith(magic):
             return name
-    if all(byte >= 32 or byte in b"\t\r\n\f" for byte in prefix[:64]):
+    if all(32 <= byte < 127 or byte in b"\t\r\n\f" for byte in prefix[:64]):
         return "text"
     return "no image that is known here"
 
@@ -274,8 +274,9 @@ def _unpacked_samples(data: bytes, header: Header, place: int) -> NDArray[np.uin
     if header.mode == "L":
         with opened() as picture:
             return _upright(np.asarray(picture), _INVERSE[header.orientation]).astype(np.uint16)
+    with opened() as picture:
+        layout = str(picture.tile[0].args[0]).split(";")[0] if isinstance(picture.tile[0].args, tuple) else header.mode
     halves = "LB" if sys.byteorder == "little" else "BL"  # libtiff hands out the machine's own byte order
-    layout = opened().tile[0].args[0].split(";")[0]
     high, low = (_raw_bytes(opened(), f"{layout};16{half}")[..., :3] for half in halves)
     return _upright(_joined(high, low), _INVERSE[header.orientation])
 
