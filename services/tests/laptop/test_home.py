@@ -16,9 +16,10 @@ def test_a_second_platform_on_the_same_home_is_refused_with_the_address_of_the_f
     with home.hold():
         with pytest.raises(LaptopError, match="just starting"), home.hold():
             pass
-        with home.announce(Running.here("http://127.0.0.1:1234", "0.1.0", lasting=True)):
-            with pytest.raises(LaptopError, match=rf"process {os.getpid()}, http://127\.0\.0\.1:1234"), home.hold():
-                pass
+        first = Running.here("http://127.0.0.1:1234", "0.1.0", lasting=True)
+        told = rf"process {os.getpid()}, http://127\.0\.0\.1:1234"
+        with home.announce(first), pytest.raises(LaptopError, match=told), home.hold():
+            pass
     with home.hold():
         pass
 
@@ -47,7 +48,7 @@ def test_a_run_file_of_a_dead_process_counts_for_nothing(tmp_path: Path) -> None
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(LaptopError, match="cannot be written.*--home"), Home(tmp_path / "file" / "home").hold():
+    with pytest.raises(LaptopError, match=r"cannot be written.*--home"), Home(tmp_path / "file" / "home").hold():
         pass
 
 

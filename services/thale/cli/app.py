@@ -77,7 +77,7 @@ def analyze(
         float | None, typer.Option(callback=_length, help="Outer width of the plate. Default: 120.")
     ] = None,
     experiment: Annotated[str | None, typer.Option(help="All images of one experiment get one model version.")] = None,
-    model: Annotated[str | None, typer.Option(help="NAME or NAME@VERSION of the segmentation model.")] = None,
+    model: Annotated[str | None, typer.Option(help="NAME or NAME@VERSION of the model to use.")] = None,
     expected_plants: Annotated[int | None, typer.Option(min=1, max=1000, help="Plants on each plate.")] = None,
     page: Annotated[int | None, typer.Option(min=0, help="Which page of TIFFs of several, from 0.")] = None,
     coco: Annotated[bool, typer.Option("--coco", help="Write coco.json over all images as well.")] = False,

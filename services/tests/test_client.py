@@ -1,0 +1,173 @@
+"""The client: answers as objects, errors as the exceptions that the server meant, and patience with a busy server."""
+
+import io
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from running_thale import Platform
+
+import thale
+from thale import errors
+from thale.contract import Problem
+
+
+def picture(width: int = 160, height: int = 120) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(80, 99, (height, width, 3), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def client(platform: Platform) -> Iterator[thale.Client]:
+    with thale.Client(platform.url) as client:
+        yield client
+
+
+@pytest.fixture
+def plate(tmp_path: Path) -> Path:
+    path = tmp_path / "Teller 1 & ä.png"
+    path.write_bytes(picture())
+    return path
+
+
+def test_a_path_gives_a_phenotype_that_knows_its_name_and_the_given_scale(client: thale.Client, plate: Path) -> None:
+    phenotype = client.phenotype(plate, mm_per_px=0.25, expected_plants=2, experiment="salt")
+    assert isinstance(phenotype, thale.Phenotype)
+    assert (phenotype.image.name, phenotype.image.width, phenotype.image.height) == (plate.name, 160, 120)
+    assert (phenotype.scale.mm_per_px, phenotype.scale.source) == (0.25, "given")
+    assert client.phenotype(str(plate), mm_per_px=0.25, name="x").image.name == "x"
+    assert client.phenotype(plate.read_bytes(), mm_per_px=0.25).image.sha256 == phenotype.image.sha256
+
+
+def test_the_other_formats_come_as_they_are(client: thale.Client, plate: Path) -> None:
+    assert client.overlay(plate, mm_per_px=0.25).startswith(b"\x89PNG")
+    assert b"<rsml" in client.rsml(plate, mm_per_px=0.25)
+    assert client.csv(plate, mm_per_px=0.25).startswith("image,sha256,level")
+    assert client.csv(plate, mm_per_px=0.25, table="wide").startswith("image,sha256,plant")
+
+
+def test_one_model_alone_can_be_asked(client: thale.Client, plate: Path) -> None:
+    assert client.segment(plate, mm_per_px=0.25).meta.model.name == "plate-seg"
+    assert client.landmarks(plate, mm_per_px=0.25).model.name == "plate-landmarks"
+
+
+def test_the_models_are_listed_and_ready(client: thale.Client) -> None:
+    assert client.ready()
+    assert {model.name: model.versions[0].state for model in client.models()} == {
+        "plate-seg": "ready",
+        "plate-landmarks": "ready",
+    }
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda client: client.phenotype(b""), errors.EmptyImageError),
+        (lambda client: client.phenotype(b"some text"), errors.UnsupportedImageError),
+        (lambda client: client.phenotype(picture()[:300]), errors.DamagedImageError),
+        (lambda client: client.phenotype(picture(1, 1)), errors.ImageTooSmallError),
+        (lambda client: client.phenotype(picture(), mm_per_px=-1), errors.ThaleError),
+        (lambda client: client.phenotype(picture(), mm_per_px=1e9), errors.ScaleError),
+        (lambda client: client.phenotype(picture(), model="nobody"), errors.UnknownModelError),
+        (lambda client: client.phenotype(picture(), model="plate-seg@9.9.9"), errors.UnknownVersionError),
+        (lambda client: client.segment(picture(), model="plate-landmarks"), errors.ModelTaskError),
+    ],
+)
+def test_what_the_server_refuses_is_raised_as_what_it_is(
+    client: thale.Client, call: Callable[[thale.Client], object], error: type[thale.ThaleError]
+) -> None:
+    with pytest.raises(error) as raised:
+        call(client)
+    assert str(raised.value)
+    assert raised.value.request_id
+
+
+def test_a_file_that_is_not_there_is_the_systems_error(client: thale.Client, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        client.phenotype(tmp_path / "gone.png")
+
+
+def test_nobody_at_the_address_is_said_with_what_to_do() -> None:
+    with thale.Client("http://127.0.0.1:9", retries=0) as client:
+        assert not client.ready()
+        with pytest.raises(errors.ServerUnreachableError, match="thale up"):
+            client.models()
+
+
+class Scripted(BaseHTTPRequestHandler):
+    """Answers what the test wrote down, one request after the other, and remembers the bodies."""
+
+    answers: list[tuple[int, dict[str, str], bytes]]
+    bodies: list[bytes]
+
+    def do_POST(self) -> None:
+        self.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        status, headers, body = self.answers.pop(0)
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture
+def scripted() -> Iterator[tuple[type[Scripted], str]]:
+    handler = type("Script", (Scripted,), {"answers": [], "bodies": []})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield handler, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def problem(kind: str, status: int) -> bytes:
+    told = Problem(type=f"/problems/{kind}", title="x", status=status, detail="the words", request_id="r1")
+    return told.model_dump_json().encode()
+
+
+def test_a_busy_server_is_asked_again_with_the_whole_file(scripted: tuple[type[Scripted], str], plate: Path) -> None:
+    handler, url = scripted
+    handler.answers += [(503, {"Retry-After": "0"}, b""), (429, {}, b""), (200, {}, b"table")]
+    with thale.Client(url) as client:
+        assert client.csv(plate) == "table"
+    assert handler.bodies == [plate.read_bytes()] * 3
+
+
+def test_a_server_that_stays_busy_is_told_in_its_own_words(scripted: tuple[type[Scripted], str], plate: Path) -> None:
+    handler, url = scripted
+    handler.answers += [(503, {"Retry-After": "0"}, problem("model-unavailable", 503))] * 2
+    with (
+        thale.Client(url, retries=1) as client,
+        pytest.raises(errors.ModelUnavailableError, match="the words") as raised,
+    ):
+        client.csv(plate)
+    assert raised.value.request_id == "r1"
+
+
+@pytest.mark.parametrize("body", [b"<html>a proxy's page</html>", problem("from-the-future", 400)])
+def test_an_answer_that_is_not_thales_is_said_to_be_unexpected(
+    scripted: tuple[type[Scripted], str], body: bytes
+) -> None:
+    handler, url = scripted
+    handler.answers += [(400, {}, body)]
+    with thale.Client(url) as client, pytest.raises(errors.UnexpectedAnswerError):
+        client.csv(b"x")
+    handler.answers += [(200, {}, b"{}")]
+    with thale.Client(url) as client, pytest.raises(errors.UnexpectedAnswerError):
+        client.phenotype(b"x")
+
+
+def test_importing_thale_imports_nothing_heavy() -> None:
+    program = "import sys, thale; sys.exit(any(name in sys.modules for name in ('numpy', 'pydantic', 'urllib3')))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    program = "import sys, thale; thale.Client; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
