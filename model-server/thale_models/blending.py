@@ -21,7 +21,10 @@ from thale_models.transforms import Background, normalise
 
 @dataclass(frozen=True)
 class Band:
-    """Finished rows of the blended maps: float32, planes x rows x picture width, `top` being the first row."""
+    """Finished rows of the blended maps: float32, planes x rows x picture width, `top` being the first row.
+
+    Whoever receives a band owns its pixels.
+    """
 
     top: int
     planes_CHW: NDArray[np.float32]

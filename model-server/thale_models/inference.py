@@ -10,9 +10,9 @@ from typing import cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from thale.calibration import working_box
 
 from thale.answers import LandmarksAnswer, SegmentationAnswer, SegmentationMeta
+from thale.calibration import working_box
 from thale.contract import Calibration, Card, Flag, Landmark, LandmarkKind, ModelRef
 from thale.errors import ImageTooLargeError, ScaleError
 from thale.geometry import Frame
@@ -48,7 +48,8 @@ def segment(image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibratio
     prepared = time.perf_counter()
     probabilities_CHW = np.empty((len(card.classes) - 1, frame.height, frame.width), np.uint8)
     for band in blended_bands(pixels_HW3, card, engine, first_plane=1):
-        probabilities_CHW[:, band.rows] = np.round(np.clip(band.planes_CHW, 0, 1) * 255)
+        levels_CHW = np.multiply(band.planes_CHW, 255, out=band.planes_CHW)
+        probabilities_CHW[:, band.rows] = np.rint(levels_CHW, out=levels_CHW)
     meta = SegmentationMeta(
         model=_model_ref(card, engine),
         classes=card.classes,
