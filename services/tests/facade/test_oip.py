@@ -12,7 +12,7 @@ import numpy as np
 import pictures
 import pytest
 from kserve import InferInput, InferRequest, InferResponse
-from kserve.inference_client import RequestedOutput
+from kserve.protocol.infer_type import RequestedOutput
 from running_facade import Facade, Reply
 
 from thale.answers import SegmentationMeta

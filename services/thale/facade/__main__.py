@@ -2,18 +2,19 @@
 
 import sys
 
-import uvicorn
-from pydantic import ValidationError
-
-from thale import telemetry
-from thale.facade.app import create_app
-from thale.facade.settings import Settings
-
 _GRACE_S = 10
 
 
 def main() -> int:
     """Serve until a signal says stop. Returns the exit status."""
+    # Imported here, because every measuring process imports this module and needs none of the server.
+    import uvicorn
+    from pydantic import ValidationError
+
+    from thale import telemetry
+    from thale.facade.app import create_app
+    from thale.facade.settings import Settings
+
     try:
         settings = Settings()
     except ValidationError as error:

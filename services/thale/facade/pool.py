@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.process import parent_process
+from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from thale import telemetry
@@ -42,6 +42,7 @@ class Pool:
         self._processes = processes
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([_PRELOAD])
+        self._far_end, self._lifeline = self._context.Pipe(duplex=False)
         self._executor = self._start()
 
     async def warm_up(self) -> None:
@@ -84,16 +85,15 @@ class Pool:
             raise outcome.kind.saying(outcome.message)
         return outcome
 
-    def processes(self) -> list[int]:
-        """Return the process ids."""
-        return list(self._executor._processes)
-
     def close(self) -> None:
-        """Stop the processes; tasks that wait are dropped."""
+        """End the processes, whatever they are doing; tasks that wait are dropped."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+        self._lifeline.close()
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._processes, mp_context=self._context, initializer=_prepare_process)
+        return ProcessPoolExecutor(
+            self._processes, mp_context=self._context, initializer=_prepare_process, initargs=(self._far_end,)
+        )
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
         """Start anew, unless another request that saw the same death has done so already."""
@@ -103,17 +103,15 @@ class Pool:
             self._executor = self._start()
 
 
-def _prepare_process() -> None:
-    """Leave Ctrl-C to the server, and end when the server ends, however it does."""
+def _prepare_process(lifeline: Connection) -> None:
+    """Leave Ctrl-C to the server, and end with the pool: when it is closed, or when the server is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
 
 
-def _follow_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _follow(lifeline: Connection) -> None:
+    lifeline.poll(None)  # nothing is ever sent: it returns when the other end is closed
+    os._exit(0)
 
 
 def _run_here(deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]) -> "_Result | _Failure":

@@ -4,6 +4,7 @@ A problem's `type` is `/problems/` and the error's stable name (`thale.errors.Th
 it can be looked up on the very server that answered, also without a network: GET /problems/{code}.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +18,8 @@ from starlette.responses import JSONResponse, Response
 from thale import errors, telemetry
 from thale.contract import Problem
 from thale.errors import ThaleError
+
+logger = logging.getLogger(__name__)
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
@@ -84,7 +87,9 @@ def explain(code: str) -> Problem | None:
 
 def respond(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
     """Return the answer that tells a problem: problem+json, or {"error": …} where the caller speaks the v2 protocol."""
-    telemetry.REFUSED.labels(problem.type.rsplit("/", 1)[-1]).inc()
+    code = problem.type.rsplit("/", 1)[-1]
+    telemetry.REFUSED.labels(code).inc()
+    logger.info("request refused", extra={"code": code, "status": problem.status, "detail": problem.detail})
     headers = dict(headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("Retry-After", str(RETRY_AFTER_S))
