@@ -122,7 +122,8 @@ def _with_weights(net: nets.BlockUNet, card: Card, weights: Path) -> nn.Module:
 def _convert(net: nets.BlockUNet, card: Card, weights: Path) -> openvino.Model:
     example = torch.zeros(1, 3, 2 * net.stride, 2 * net.stride)
     # Traced here and not by OpenVINO, whose check of the trace takes four times as long as all the rest.
-    traced = torch.jit.trace(_with_weights(net, card, weights), example, check_trace=False)
+    model = _with_weights(net, card, weights)
+    traced = torch.jit.trace(model, example, check_trace=False)  # type: ignore[no-untyped-call]
     graph = openvino.convert_model(traced, example_input=example)
     # Any tile size: fixed shapes gain 1 to 2 % and would make a small picture pay for a whole tile.
     graph.reshape([-1, 3, -1, -1])
