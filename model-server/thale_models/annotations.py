@@ -3,7 +3,6 @@
 Every reader raises AnnotationError with a sentence that says what to change in the file.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as coco_mask
+from pydantic import BaseModel, ValidationError
 
 from thale.errors import AnnotationError
 from thale.exports import rsml
@@ -25,6 +25,47 @@ class Mark:
     kind: str
     x: float
     y: float
+
+
+class _Image(BaseModel):
+    id: int
+    file_name: str = ""
+
+
+class _Category(BaseModel):
+    id: int
+    name: str
+    keypoints: tuple[str, ...] = ()
+
+
+class _Annotation(BaseModel):
+    id: int | None = None
+    image_id: int
+    category_id: int
+    keypoints: tuple[float, ...] = ()
+    segmentation: Any = None
+
+
+class _Coco(BaseModel):
+    """What is read of a COCO file; the rest of it is ignored."""
+
+    images: tuple[_Image, ...]
+    categories: tuple[_Category, ...]
+    annotations: tuple[_Annotation, ...]
+
+    def of_image(self, name: str) -> list[tuple[_Category, _Annotation]]:
+        """Return the annotations of the image with a file name, each with its category."""
+        images = [image for image in self.images if len(self.images) == 1 or Path(image.file_name).name == name]
+        if len(images) != 1:
+            raise AnnotationError(f"describes {len(images)} images with the file name {name!r}; it must be one")
+        categories = {category.id: category for category in self.categories}
+        mine = [annotation for annotation in self.annotations if annotation.image_id == images[0].id]
+        for annotation in mine:
+            if annotation.category_id not in categories:
+                raise AnnotationError(
+                    f"annotation {annotation.id} has category {annotation.category_id}, not in the file"
+                )
+        return [(categories[annotation.category_id], annotation) for annotation in mine]
 
 
 def read_mask(path: Path, image_name: str, classes: tuple[str, ...], height: int, width: int) -> NDArray[np.uint8]:
@@ -41,7 +82,7 @@ def read_mask(path: Path, image_name: str, classes: tuple[str, ...], height: int
         AnnotationError: If the file cannot be read, has another size, or names a class that is not there.
     """
     if path.suffix.lower() == ".json":
-        return _coco_mask(_read_json(path), image_name, classes, height, width)
+        return _coco_mask(_read_coco(path), image_name, classes, height, width)
     mask = _index_mask(path)
     if mask.shape != (height, width):
         raise AnnotationError(f"is {mask.shape[1]} x {mask.shape[0]} px, its image is {width} x {height} px")
@@ -76,18 +117,18 @@ def read_marks(path: Path, image_name: str, kinds: tuple[str, ...]) -> tuple[Mar
     """
     if path.suffix.lower() == ".rsml":
         return tuple(_rsml_marks(path))
-    coco = _read_json(path)
-    keypoints = {category["id"]: category.get("keypoints") or [category["name"]] for category in coco["categories"]}
     marks = []
-    for annotation in _of_image(coco, image_name):
-        names, values = keypoints.get(annotation.get("category_id"), []), annotation.get("keypoints", [])
+    for category, annotation in _read_coco(path).of_image(image_name):
+        names, values = category.keypoints or (category.name,), annotation.keypoints
         if len(values) != 3 * len(names):
-            raise AnnotationError(f"annotation {annotation.get('id')} has no [x, y, visibility] for each keypoint name")
-        for name, (x, y, visibility) in zip(names, np.reshape(np.asarray(values, float), (-1, 3)), strict=True):
+            raise AnnotationError(
+                f"annotation {annotation.id} has not one x, y, visibility for each of {', '.join(names)}"
+            )
+        for name, x, y, visibility in zip(names, values[::3], values[1::3], values[2::3], strict=True):
             if name not in kinds:
                 raise AnnotationError(f"holds a landmark {name!r}; the kinds are {', '.join(kinds)}")
             if visibility > 0:
-                marks.append(Mark(name, float(x), float(y)))
+                marks.append(Mark(name, x, y))
     return tuple(marks)
 
 
@@ -108,51 +149,83 @@ def _rsml_marks(path: Path) -> Iterator[Mark]:
                 yield Mark("lateral_tip", *lateral.points[-1])
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_coco(path: Path) -> _Coco:
     try:
-        coco = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise AnnotationError(f"cannot be read as JSON: {error}") from error
-    missing = {"images", "annotations", "categories"} - set(coco if isinstance(coco, dict) else ())
-    if missing:
-        raise AnnotationError(f"is no COCO file: it has no {', '.join(sorted(missing))}")
-    return cast(dict[str, Any], coco)
+        return _Coco.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise AnnotationError(f"cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise AnnotationError(f"is no COCO file: {place + ': ' if place else ''}{first['msg']}") from error
 
 
-def _of_image(coco: dict[str, Any], image_name: str) -> list[dict[str, Any]]:
-    images = coco["images"]
-    if len(images) > 1:
-        images = [image for image in images if Path(image.get("file_name", "")).name == image_name]
-    if len(images) != 1:
-        raise AnnotationError(f"describes {len(images)} images with the file name {image_name!r}; it must be one")
-    return [annotation for annotation in coco["annotations"] if annotation.get("image_id") == images[0].get("id")]
-
-
-def _coco_mask(
-    coco: dict[str, Any], image_name: str, classes: tuple[str, ...], height: int, width: int
-) -> NDArray[np.uint8]:
-    names = {category["id"]: category["name"] for category in coco["categories"]}
+def _coco_mask(coco: _Coco, image_name: str, classes: tuple[str, ...], height: int, width: int) -> NDArray[np.uint8]:
     mask = np.zeros((height, width), np.uint8)
-    for annotation in _of_image(coco, image_name):
-        name = names.get(annotation.get("category_id"))
-        if name not in classes:
-            raise AnnotationError(f"holds a category {name!r}; the classes are {', '.join(classes)}")
-        mask[_region(annotation, height, width)] = classes.index(name)
+    for category, annotation in coco.of_image(image_name):
+        if category.name not in classes:
+            raise AnnotationError(f"holds a category {category.name!r}; the classes are {', '.join(classes)}")
+        mask[_region(annotation, height, width)] = classes.index(category.name)
     return mask
 
 
-def _region(annotation: dict[str, Any], height: int, width: int) -> NDArray[np.bool_]:
-    """Return the pixels of one annotation: a list of polygons, or RLE as a list or compressed."""
-    shape = annotation.get("segmentation")
+def _region(annotation: _Annotation, height: int, width: int) -> NDArray[np.bool_]:
+    """Return the pixels of one annotation: a list of polygons, or RLE as a list of runs or compressed."""
+    shape = annotation.segmentation
     try:
         if isinstance(shape, list):
-            encoded = coco_mask.merge(coco_mask.frPyObjects(shape, height, width))
-        elif isinstance(shape, dict) and list(shape.get("size", ())) != [height, width]:
-            raise AnnotationError(f"annotation {annotation.get('id')} is an RLE of another size than the image")
-        elif isinstance(shape, dict) and isinstance(shape["counts"], list):
-            encoded = coco_mask.frPyObjects(shape, height, width)
-        else:
-            encoded = shape
-        return cast(NDArray[np.bool_], coco_mask.decode(encoded).astype(bool))
-    except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise AnnotationError(f"annotation {annotation.get('id')} holds no polygons and no RLE: {error}") from error
+            return _polygons(shape, height, width)
+        if not isinstance(shape, dict) or list(shape.get("size", ())) != [height, width]:
+            raise ValueError(f"neither polygons nor RLE of {height} x {width} (height, width)")
+        counts = shape.get("counts")
+        return _runs(_uncompressed(counts) if isinstance(counts, str) else counts, height, width)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise AnnotationError(f"annotation {annotation.id} has a region that cannot be drawn: {error}") from error
+
+
+def _polygons(polygons: list[list[float]], height: int, width: int) -> NDArray[np.bool_]:
+    """Draw polygons as pycocotools does. It trusts its input, so what would crash it is refused here."""
+    extent = np.array([width, height])
+    for polygon in polygons:
+        points_N2 = np.asarray(polygon, np.float64).reshape(-1, 2)
+        if len(points_N2) < 3:
+            raise ValueError("a polygon has at least 3 points")
+        if not ((points_N2 >= -extent) & (points_N2 <= 2 * extent)).all():
+            raise ValueError("a polygon lies far outside the image")
+    if not polygons:
+        raise ValueError("there is no polygon")
+    drawn = coco_mask.merge(coco_mask.frPyObjects([list(map(float, polygon)) for polygon in polygons], height, width))
+    return cast(NDArray[np.bool_], coco_mask.decode(drawn).astype(bool))
+
+
+def _runs(counts: Any, height: int, width: int) -> NDArray[np.bool_]:
+    """Return the pixels of runs that are by turns outside and inside, column by column."""
+    runs = np.asarray(counts)
+    if runs.ndim != 1 or runs.dtype.kind != "i" or (runs < 0).any() or int(runs.sum()) != height * width:
+        raise ValueError(f"its runs are not whole numbers that add up to {height * width} pixels")
+    inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return cast(NDArray[np.bool_], inside.reshape(width, height).T)
+
+
+def _uncompressed(text: str) -> list[int]:
+    """Return the runs of COCO's compressed RLE.
+
+    A run is written in groups of five bits, the lowest first, with 32 for "more follows", offset by "0"; from the
+    fourth on, it is the difference to the run two before.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        group = ord(character) - ord("0")
+        if not 0 <= group < 64 or shift > 30:
+            raise ValueError("its compressed runs are no COCO RLE")
+        value |= (group & 31) << shift
+        shift += 5
+        if group & 32:
+            continue
+        signed = value - (1 << shift) if group & 16 else value
+        counts.append(signed + (counts[-2] if len(counts) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("its compressed runs end in the middle of one")
+    return counts
