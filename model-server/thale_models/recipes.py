@@ -65,8 +65,8 @@ RECIPES = {
             tile_px=512,
             overlap_px=64,
             crop_px=384,
-            steps=6000,
-            class_weights=(1.0, 2.0, 1.0, 2.0),
+            steps=2400,
+            class_weights=(1.0, 2.0, 1.0, 10.0),
         ),
         Recipe(
             name="plate-landmarks",
@@ -77,7 +77,7 @@ RECIPES = {
             tile_px=512,
             overlap_px=128,
             crop_px=384,
-            steps=6000,
+            steps=2600,
         ),
         Recipe(
             name="smoke",
