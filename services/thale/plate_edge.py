@@ -5,8 +5,8 @@ Labels, felt-tip marks, tape, shadows and roots are lines too, but not four long
 for the largest square whose four sides are each supported along their straight part (corners are rounded), near the
 one tilt at which the lines of the picture are strongest.
 
-The search runs on the picture reduced to about a thousand pixels, which gives a side to about 0.2 % of its length
-(worst seen: 0.9 %).
+The search runs on the picture reduced to about a thousand pixels, which gives a side to about 0.3 % of its length
+(median; the worst of 42 drawn plates was 0.9 % off).
 """
 
 import math
