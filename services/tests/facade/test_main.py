@@ -26,7 +26,7 @@ def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(setti
     try:
         wait_for(f"http://127.0.0.1:{port}/health/live")
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        listening = {found.laddr for one in family for found in one.net_connections() if found.status == "LISTEN"}
+        listening = {found.laddr for one in family for found in one.connections() if found.status == "LISTEN"}
         assert {(address.ip, address.port) for address in listening} == {
             ("127.0.0.1", port),
             ("127.0.0.1", metrics_port),

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from running_facade import Facade, running_facade
 from running_torchserve import TorchServe
 
+from thale.facade.health import Health
 from thale.facade.settings import Settings
 
 
@@ -60,11 +61,14 @@ def test_what_the_framework_refuses_is_a_problem_too(facade: Facade, method: str
 def test_an_unexpected_failure_tells_nothing_of_its_insides(
     facade: Facade, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(facade.app.state, "health", None)
+    async def broken(_self: Health) -> None:
+        raise RuntimeError("the insides")
+
+    monkeypatch.setattr(Health, "readiness", broken)
     reply = facade.get("/health/ready")
     assert (reply.status, reply.problem) == (500, "about:blank")
-    assert b"NoneType" not in reply.body
-    assert "NoneType" in caplog.text
+    assert b"insides" not in reply.body
+    assert "insides" in caplog.text
 
 
 def test_a_body_announced_too_large_is_refused_before_it_is_sent(facade: Facade) -> None:
