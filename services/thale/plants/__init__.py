@@ -60,6 +60,8 @@ def find_plants(
     """
     maps = Maps.of(segmentation)
     mask_HW, mask_flags = root_mask(maps)
+    if any(flag.code == "root_everywhere" for flag in mask_flags):
+        return PlateReading((), mask_flags)
     graph = build(maps, mask_HW)
     prune_spurs(graph, tips := mark_tips(graph, landmarks))
     founders, flags = find_founders(maps, graph, landmarks)
@@ -115,10 +117,14 @@ def _named_roots(plant: int, traced: Sequence[TracedRoot], lines: Sequence[Point
         for number, child in enumerate(sorted(children.get(index, []), key=along), start=1):
             name(child, f"{identity}.{number}")
 
+    def parent_name(index: int) -> str | None:
+        parent = traced[index].parent
+        return None if parent is None else names[parent]
+
     for primary in children.get(None, []):
         name(primary, str(plant + 1))
     return tuple(
-        to_root(lines[index], traced[index], names[index], names.get(traced[index].parent or -1), maps)
+        to_root(lines[index], traced[index], names[index], parent_name(index), maps)
         for index in sorted(own, key=lambda i: [int(part) for part in names[i].split(".")])
     )
 

@@ -5,6 +5,7 @@ where it leaves what is already told. What no tip explains (a lateral that ends 
 the skeleton) is told as a lateral of its own, so that no length is lost.
 """
 
+import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import numpy as np
 
 from thale.plants.gaps import Tips
 from thale.plants.graph import RootGraph
+from thale.plants.polyline import Points
 from thale.plants.tracing import AMBIGUOUS_MARGIN, Claim, PathTree, Step, arrivals, claim, end_of, match_primaries
 
 _LEAST_LATERAL_MM = 1.0
@@ -98,7 +100,7 @@ def tell_roots(
     for plant, tree in enumerate(trees):
         own = {node: c for node, c in claims.items() if c.plant == plant}
         if tree is not None and own:
-            primary = max(own, key=lambda node: _likeness_to_primary(graph, own, tips, node))
+            primary = _likeliest_primary(graph, graph.nodes[tree.base], own, tips)
             chosen = own[primary]
             architecture.tell(TracedRoot(plant, chosen.steps, None, 1, chosen.doubt_xy, chosen.by_lane))
             del claims[primary]
@@ -111,35 +113,44 @@ def _length(graph: RootGraph, steps: list[Step]) -> float:
     return sum(graph.segments[number].length for number, _ in steps)
 
 
-def _likeness_to_primary(graph: RootGraph, own: dict[int, Claim], tips: Tips, node: int) -> float:
-    """Return how much a tip looks like the primary's: its landmark, its path's length and its depth."""
-    longest = max(_length(graph, c.steps) for c in own.values()) or 1.0
-    base_y = graph.nodes[end_of(graph, (own[node].steps[0][0], not own[node].steps[0][1]))][1]
-    deepest = max(float(graph.nodes[other][1] - base_y) for other in own)
-    depth = float(graph.nodes[node][1] - base_y) / deepest if deepest > 0 else 0.0
-    mark = tips.get(node)
-    bonus = mark.score if mark is not None and mark.kind == "primary_tip" else 0.0
-    return bonus + _length(graph, own[node].steps) / longest + 0.5 * depth
+def _likeliest_primary(graph: RootGraph, base_xy: Points, own: dict[int, Claim], tips: Tips) -> int:
+    """Return the tip that looks most like the primary's: by its landmark, its path's length and its depth."""
+    lengths = {node: _length(graph, found.steps) for node, found in own.items()}
+    depths = {node: float(graph.nodes[node][1] - base_xy[1]) for node in own}
+    longest, deepest = max(lengths.values()), max(1.0, *depths.values())
+
+    def likeness(node: int) -> float:
+        mark = tips.get(node)
+        score = mark.score if mark is not None and mark.kind == "primary_tip" else 0.0
+        return score + lengths[node] / max(longest, 1.0) + 0.5 * depths[node] / deepest
+
+    return max(own, key=likeness)
 
 
 def _tell_laterals(architecture: Architecture, claims: dict[int, Claim]) -> None:
-    """Tell the paths of the remaining tips, the one with most new root first."""
-    waiting = dict(claims)
+    """Tell the paths of the remaining tips, the one with most new root first.
+
+    What is new in a path only shrinks as others are told, so a path that is still ahead of the next one's former
+    length is ahead of all.
+    """
     maps = architecture.graph.maps
-    while waiting:
-        new = {node: _new_part(architecture, c) for node, c in waiting.items()}
-        lengths = {node: architecture.untold_length(part.steps) for node, part in new.items()}
-        node = max(lengths, key=lambda n: lengths[n])
-        plant, steps, parent = new[node]
+    queue = [(-architecture.untold_length(_new_part(architecture, c).steps), node) for node, c in claims.items()]
+    heapq.heapify(queue)
+    while queue:
+        _, node = heapq.heappop(queue)
+        plant, steps, parent = _new_part(architecture, claims[node])
+        new = architecture.untold_length(steps)
+        if queue and -queue[0][0] > new:
+            if new > 0:
+                heapq.heappush(queue, (-new, node))
+            continue
         least = _LEAST_MARKED_LATERAL_MM if node in architecture.tips else _LEAST_LATERAL_MM
-        seen = lengths[node] >= max(maps.px(least), _LEAST_SEEN_SHARE * _length(architecture.graph, steps))
-        if seen and not _is_stub_at_base(architecture, waiting[node], steps):
-            found = waiting[node]
+        seen = new >= max(maps.px(least), _LEAST_SEEN_SHARE * _length(architecture.graph, steps))
+        if seen and not _is_stub_at_base(architecture, claims[node], steps):
+            found = claims[node]
             order = 1 if parent is None else architecture.roots[parent].order + 1
             doubt_xy = found.doubt_xy if plant == found.plant else None
             architecture.tell(TracedRoot(plant, steps, parent, order, doubt_xy, found.by_lane))
-        del waiting[node]
-        waiting = {n: c for n, c in waiting.items() if lengths[n] > 0}
 
 
 def _new_part(architecture: Architecture, found: Claim) -> NewPart:

@@ -72,16 +72,13 @@ def _onto_parent(line: Points, parent: Points, reach: float) -> Points:
 def to_root(line: Points, root: TracedRoot, identity: str, parent_identity: str | None, maps: Maps) -> Root:
     """Return a root in source pixels, with the mean root probability under its line as confidence."""
     source = np.round(maps.frame.to_source(polyline.thin_out(line)), _OUTPUT_DECIMALS)
-    cols, rows = np.round(line).astype(int).T
-    height, width = maps.root_HW.shape
-    likely = maps.root_HW[np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)]
     return Root(
         id=identity,
         order=root.order,
         parent=parent_identity,
         points=tuple((float(x), float(y)) for x, y in source),
         length_px=polyline.length(source),
-        confidence=float(likely.mean()) / 255,
+        confidence=float(polyline.sample(maps.root_HW, line).mean()) / 255,
         flags=_crossing_flags(root, maps),
     )
 

@@ -4,6 +4,7 @@ Nothing is founded by root alone: a plate's rim, a label and a scratch all look 
 seed or a base.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -24,7 +25,8 @@ _LEAST_LONE_BASE_SCORE = 0.5
 _SAME_BASE_MM = 2.0
 _SAME_SHOOT_BASE_MM = 4.0
 _BASE_BELOW_SHOOT_MM = 4.0
-_LEAF_GAP_MM = 2.0
+_LEAF_GAP_MM = 1.5
+_MOST_PIECES = 300
 _ROOT_BELOW_SHOOT_MM = 3.0
 _BASE_TO_ROOT_MM = 1.5
 _LEAST_LONE_ROOT_MM = 2.0
@@ -74,16 +76,17 @@ def find_founders(maps: Maps, graph: RootGraph, landmarks: Sequence[Landmark]) -
 def _components(
     probability_HW: NDArray[np.uint8], rivals_HW: NDArray[np.uint8], least_px: float
 ) -> list[NDArray[np.int64]]:
-    """Return the pixels (row, column) of each connected piece of an organ of at least `least_px` pixels."""
+    """Return the pixels (row, column) of the largest connected pieces of an organ, each of `least_px` and more."""
     mask_HW = apply_hysteresis_threshold(probability_HW, 0.35 * 255, 0.55 * 255) & (probability_HW >= rivals_HW)
     labels_HW, count = ndimage.label(mask_HW, np.ones((3, 3), int))
     sizes = np.bincount(labels_HW.ravel(), minlength=count + 1)
     windows = ndimage.find_objects(labels_HW)
     pieces = []
-    for label, window in enumerate(windows, start=1):
-        if sizes[label] >= least_px:
-            corner = (window[0].start, window[1].start)
-            pieces.append(np.argwhere(labels_HW[window] == label) + corner)
+    largest_first = np.argsort(sizes[1:])[::-1][:_MOST_PIECES] + 1
+    for label in largest_first[sizes[largest_first] >= least_px].tolist():
+        window = windows[label - 1]
+        corner = (window[0].start, window[1].start)
+        pieces.append(np.argwhere(labels_HW[window] == label) + corner)
     return pieces
 
 
@@ -130,24 +133,34 @@ def _without_second_bases(founders: list[Founder], maps: Maps, flags: list[Flag]
 
 
 def _join_fragments(founders: list[Founder], loose: list[NDArray[np.int64]], maps: Maps) -> list[NDArray[np.int64]]:
-    """Join pieces of shoot that small gaps part, to founders or to one another; return what no founder got."""
-    gap = maps.px(_LEAF_GAP_MM)
-    waiting = sorted(loose, key=len, reverse=True)
-    clusters: list[NDArray[np.int64]] = []
-    joined = True
-    while joined:
-        joined = False
-        for founder in founders:
-            near = [piece for piece in waiting if len(founder.shoot_rc) and _gap(founder.shoot_rc, piece) <= gap]
-            if near:
-                founder.shoot_rc = np.vstack([founder.shoot_rc, *near])
-                waiting = [piece for piece in waiting if not any(piece is other for other in near)]
-                joined = True
-    for piece_rc in waiting:
-        near = [cluster for cluster in clusters if _gap(cluster, piece_rc) <= gap]
-        clusters = [cluster for cluster in clusters if not any(cluster is other for other in near)]
-        clusters.append(np.vstack([*near, piece_rc]))
-    return clusters
+    """Join pieces of shoot that small gaps part, to founders or to one another; return what no founder got.
+
+    Pieces are joined by a coarse grid, which costs the same for two leaves and for a picture full of specks.
+    """
+    cell = max(1.0, maps.px(_LEAF_GAP_MM))
+    grid_HW = np.zeros(tuple(int(size / cell) + 1 for size in maps.shoot_HW.shape), bool)
+    shoots = [founder.shoot_rc for founder in founders if len(founder.shoot_rc)]
+    for piece_rc in [*shoots, *loose]:
+        grid_HW[tuple((piece_rc / cell).astype(int).T)] = True
+    labels_HW, _ = ndimage.label(grid_HW, np.ones((3, 3), int))
+
+    def group(piece_rc: NDArray[np.int64]) -> int:
+        return int(labels_HW[tuple((piece_rc[0] / cell).astype(int))])
+
+    owners: dict[int, list[Founder]] = defaultdict(list)
+    for founder in founders:
+        if len(founder.shoot_rc):
+            owners[group(founder.shoot_rc)].append(founder)
+    clusters: dict[int, list[NDArray[np.int64]]] = defaultdict(list)
+    for piece_rc in loose:
+        near = owners.get(group(piece_rc), [])
+        if near:
+            middle_xy = piece_rc.mean(axis=0)[::-1]
+            owner = min(near, key=lambda founder: float(np.hypot(*(founder.place_xy - middle_xy))))
+            owner.shoot_rc = np.vstack([owner.shoot_rc, piece_rc])
+        else:
+            clusters[group(piece_rc)].append(piece_rc)
+    return [np.vstack(pieces) for pieces in clusters.values()]
 
 
 def _gap(some_rc: NDArray[np.int64], others_rc: NDArray[np.int64]) -> float:

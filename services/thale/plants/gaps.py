@@ -5,20 +5,23 @@ has its price, so that a root is followed along what is seen wherever that is po
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from thale.contract import Landmark
 from thale.plants import polyline
 from thale.plants.founding import Founder
-from thale.plants.graph import RootGraph
+from thale.plants.graph import PointIndex, RootGraph
 from thale.plants.maps import ROOT_LOW
 from thale.plants.polyline import Points
 
 _SPUR_MM = 1.0
 _TIP_MM = 0.8
 _LEAST_TIP_SCORE = 0.3
+_MOST_TIPS = 1000
 _SHORTEST_STUB_MM = 0.35
 _LONGEST_STUB_MM = 1.5
 _GAP_MM = 2.5
@@ -38,58 +41,45 @@ Tips = dict[int, Landmark]
 
 
 def mark_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
-    """Return which node each tip landmark marks, cutting a segment where a lateral ends against another root.
+    """Return which node each tip landmark marks: an end, a stub beside a root, or a cut where a lateral meets another.
 
     A landmark without a root under it marks nothing; of two at one node the surer stays.
     """
     tips: Tips = {}
     reach = graph.maps.px(_TIP_MM)
+    ends = graph.ends()
+    end_tree = cKDTree([graph.nodes[node] for node in ends]) if ends else None
+    index = PointIndex(graph)
+    inside: list[tuple[Landmark, Points, tuple[int, int], bool]] = []
     marks = [m for m in landmarks if m.kind in ("primary_tip", "lateral_tip") and m.score >= _LEAST_TIP_SCORE]
-    for mark in sorted(marks, key=lambda mark: -mark.score):
+    for mark in sorted(marks, key=lambda mark: -mark.score)[:_MOST_TIPS]:
         place_xy = graph.maps.frame.from_source(np.array([[mark.x, mark.y]]))[0]
-        ends = [(float(np.hypot(*(graph.nodes[node] - place_xy))), node) for node in graph.ends()]
-        distance, node = min(ends, default=(np.inf, -1))
-        if distance > reach:
-            if mark.kind == "primary_tip":
-                continue
-            node = _grow_stub(graph, place_xy)
-            node = _split_at(graph, place_xy, reach) if node < 0 else node
-        if node >= 0:
-            tips.setdefault(node, mark)
+        distance, nearest_end = end_tree.query(place_xy) if end_tree is not None else (np.inf, -1)
+        gap, point = index.nearest(place_xy)
+        if distance <= reach:
+            tips.setdefault(ends[nearest_end], mark)
+        elif mark.kind == "lateral_tip" and point >= 0:
+            stub = _is_stub(graph, index.points[point], place_xy)
+            if stub or gap <= reach:
+                inside.append((mark, place_xy, index.place(point), stub))
+    nodes = graph.split_all([place for _, _, place, _ in inside])
+    for (mark, place_xy, _, stub), node in zip(inside, nodes, strict=True):
+        tips.setdefault(_grow_stub(graph, node, place_xy) if stub else node, mark)
     return tips
 
 
-def _grow_stub(graph: RootGraph, place_xy: Points) -> int:
-    """Return a new end at the tip of a lateral so short that the skeleton does not show it; -1 if none is there.
+def _is_stub(graph: RootGraph, foot_xy: Points, tip_xy: Points) -> bool:
+    """Whether a tip is that of a lateral too short for the skeleton: beside the nearest root, on root all the way."""
+    if not graph.maps.px(_SHORTEST_STUB_MM) <= np.hypot(*(tip_xy - foot_xy)) <= graph.maps.px(_LONGEST_STUB_MM):
+        return False
+    line = polyline.resample(np.array([foot_xy, tip_xy]), 0.5)
+    return bool(polyline.sample(graph.maps.root_HW, line).min() >= ROOT_LOW * 255)
 
-    Such a tip lies beside the nearest root, on root all the way.
-    """
-    gap, number, index = _nearest_segment(graph, place_xy)
-    if not graph.maps.px(_SHORTEST_STUB_MM) <= gap <= graph.maps.px(_LONGEST_STUB_MM):
-        return -1
-    foot = graph.segments[number].points[index]
-    line = polyline.resample(np.array([foot, place_xy]), 0.5)
-    cols, rows = np.round(line).astype(int).T
-    if graph.maps.root_HW[rows, cols].min() < ROOT_LOW * 255:
-        return -1
-    origin, tip = graph.split(number, index), graph.add_node(place_xy)
-    graph.add_segment(origin, tip, np.vstack([graph.nodes[origin], line[1:]]))
+
+def _grow_stub(graph: RootGraph, origin: int, tip_xy: Points) -> int:
+    tip = graph.add_node(tip_xy)
+    graph.add_segment(origin, tip, polyline.resample(np.array([graph.nodes[origin], tip_xy])))
     return tip
-
-
-def _nearest_segment(graph: RootGraph, place_xy: Points) -> tuple[float, int, int]:
-    """Return the distance of the nearest segment, its number and the index of its nearest point."""
-    best = (np.inf, -1, 0)
-    for number, segment in graph.segments.items():
-        index, distance = polyline.nearest(segment.points, place_xy)
-        best = min(best, (distance, number, index))
-    return best
-
-
-def _split_at(graph: RootGraph, place_xy: Points, reach: float) -> int:
-    """Return the node on the segment nearest to a place, made by cutting the segment; -1 if none is within reach."""
-    gap, number, index = _nearest_segment(graph, place_xy)
-    return graph.split(number, index) if gap <= reach else -1
 
 
 def prune_spurs(graph: RootGraph, tips: Tips) -> None:
@@ -107,54 +97,51 @@ def prune_spurs(graph: RootGraph, tips: Tips) -> None:
 
 def link_gaps(graph: RootGraph, tips: Tips) -> None:
     """Link the ends of broken roots to what lies ahead of them within 2.5 mm; within one piece, 1.5 mm."""
+    index = PointIndex(graph)
     pieces = graph.components()
-    numbers = np.array(list(graph.segments), int)
-    if len(numbers) < 2:
-        return
-    lines = [graph.segments[n].points for n in numbers.tolist()]
-    owner = np.repeat(numbers, [len(line) for line in lines])
-    points = np.vstack(lines)
-    piece_of = np.repeat([pieces[graph.segments[n].start] for n in numbers.tolist()], [len(line) for line in lines])
-    tree = cKDTree(points)
-    found: list[tuple[int, Points, float]] = []
+    found: list[_Link] = []
     for node in graph.ends():
-        near = np.array(tree.query_ball_point(graph.nodes[node], graph.maps.px(_GAP_MM)), int)
-        own_number = next(iter(graph.at_node[node]))
-        foreign = piece_of[near] != pieces[node]
-        if node not in tips and graph.segments[own_number].length > graph.maps.px(_GAP_WITHIN_MM):
-            gaps = np.hypot(*(points[near] - graph.nodes[node]).T)
-            foreign |= (owner[near] != own_number) & (gaps < graph.maps.px(_GAP_WITHIN_MM))
-        found += _links_from(graph, node, points[near], owner[near], foreign, tips)
-    for node, place_xy, cost in found:
-        target = _split_at(graph, place_xy, 1.5)
-        if target >= 0 and target != node:
-            graph.add_segment(node, target, np.array([graph.nodes[node], graph.nodes[target]]), cost)
+        near = index.within(graph.nodes[node], graph.maps.px(_GAP_MM))
+        own = next(iter(graph.at_node[node]))
+        foreign = index.piece[near] != pieces[node]
+        if node not in tips and graph.segments[own].length > graph.maps.px(_GAP_WITHIN_MM):
+            gaps = np.hypot(*(index.points[near] - graph.nodes[node]).T)
+            foreign |= (index.owner[near] != own) & (gaps < graph.maps.px(_GAP_WITHIN_MM))
+        found += _links_from(graph, node, index, near[foreign], node in tips)
+    targets = graph.split_all([link.place for link in found])
+    for link, target in zip(found, targets, strict=True):
+        if target != link.node:
+            line = np.array([graph.nodes[link.node], graph.nodes[target]])
+            graph.add_segment(link.node, target, line, link.cost)
+
+
+class _Link(NamedTuple):
+    """From an end to a place (segment, index of its point), at a cost."""
+
+    node: int
+    place: tuple[int, int]
+    cost: float
 
 
 def _links_from(
-    graph: RootGraph, node: int, points: Points, owner: np.ndarray, foreign: np.ndarray, tips: Tips
-) -> list[tuple[int, Points, float]]:
-    """Return the cheapest links (node, place, cost) from an end to points of other pieces, at most one a segment."""
-    if not foreign.any():
+    graph: RootGraph, node: int, index: PointIndex, candidates: NDArray[np.int64], past_tip: bool
+) -> list[_Link]:
+    """Return the cheapest links from an end to candidate points, at most one a segment."""
+    if not len(candidates):
         return []
-    points, owner = points[foreign], owner[foreign]
-    onward = -_outgoing(graph, node)
-    across = points - graph.nodes[node]
+    across = index.points[candidates] - graph.nodes[node]
     gaps = np.hypot(*across.T)
-    ahead = (across @ onward) / np.maximum(gaps, 1e-9)
-    free = gaps <= graph.maps.px(_FREE_GAP_MM)
-    passable = free | (ahead >= _WIDEST_TURN_COS)
+    ahead = -(across @ _outgoing(graph, node)) / np.maximum(gaps, 1e-9)
+    passable = (gaps <= graph.maps.px(_FREE_GAP_MM)) | (ahead >= _WIDEST_TURN_COS)
     cost = _LINK_COST + gaps / graph.maps.px_per_mm * _COST_PER_MM * (2 - np.clip(ahead, 0, 1))
-    cost += _COST_PAST_TIP * (node in tips)
-    chosen: list[tuple[int, Points, float]] = []
-    taken: set[int] = set()
-    for index in np.argsort(np.where(passable, cost, np.inf)).tolist():
-        if not passable[index] or len(chosen) == _LINKS_PER_END:
+    cost = np.where(passable, cost + _COST_PAST_TIP * past_tip, np.inf)
+    links: dict[int, _Link] = {}
+    for candidate in np.argsort(cost).tolist():
+        if not passable[candidate] or len(links) == _LINKS_PER_END:
             break
-        if int(owner[index]) not in taken:
-            taken.add(int(owner[index]))
-            chosen.append((node, points[index], float(cost[index])))
-    return chosen
+        place = index.place(int(candidates[candidate]))
+        links.setdefault(place[0], _Link(node, place, float(cost[candidate])))
+    return list(links.values())
 
 
 def _outgoing(graph: RootGraph, node: int) -> Points:
@@ -174,23 +161,24 @@ def attach_bases(graph: RootGraph, founders: Sequence[Founder], tips: Tips) -> l
 def _attach(graph: RootGraph, base_xy: Points, tips: Tips) -> int | None:
     """Return the node of a base: the root's end there if it is about as near as any root, else a cut in the root."""
     reach, snap = graph.maps.px(_BASE_GAP_MM), graph.maps.px(_BASE_SNAP_MM)
-    closest = min((polyline.nearest(s.points, base_xy)[1] for s in graph.segments.values()), default=np.inf)
+    index = PointIndex(graph)
+    closest, point = index.nearest(base_xy)
     ends = [(float(np.hypot(*(graph.nodes[n] - base_xy))), n) for n in graph.ends() if n not in tips]
     distance, node = min(ends, default=(np.inf, -1))
-    if distance > min(snap, closest + graph.maps.px(_END_PREFERENCE_MM)):
-        node = _split_at(graph, base_xy, reach)
-    if node < 0:
+    if closest > reach:
         return None
-    pieces = graph.components()
-    own = pieces[node]
-    nearest_of: dict[int, tuple[float, int, int]] = {}
-    for number, segment in graph.segments.items():
-        piece = int(pieces[segment.start])
-        index, gap = polyline.nearest(segment.points, base_xy)
-        if piece != own and gap <= min(reach, nearest_of.get(piece, (np.inf,))[0]):
-            nearest_of[piece] = (gap, number, index)
-    for gap, number, index in nearest_of.values():
-        other = graph.split(number, index)
+    if distance > min(snap, closest + graph.maps.px(_END_PREFERENCE_MM)):
+        (node,) = graph.split_all([index.place(point)])
+        index = PointIndex(graph)
+    own = graph.components()[node]
+    best: dict[int, tuple[float, int]] = {}
+    for near in index.within(base_xy, reach).tolist():
+        gap = float(np.hypot(*(index.points[near] - base_xy)))
+        piece = int(index.piece[near])
+        if piece != own and gap < best.get(piece, (np.inf, -1))[0]:
+            best[piece] = (gap, near)
+    others = graph.split_all([index.place(near) for _, near in best.values()])
+    for (gap, _), other in zip(best.values(), others, strict=True):
         cost = _LINK_COST + gap / graph.maps.px_per_mm * _COST_PER_MM
         graph.add_segment(node, other, np.array([graph.nodes[node], graph.nodes[other]]), cost)
     return node

@@ -5,12 +5,15 @@ probability is low, much across a gap. `tracing` adds the price of turning at a 
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 from skimage.morphology import skeletonize
 
 from thale.plants import polyline
@@ -28,19 +31,20 @@ _NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 @dataclass
 class Segment:
-    """A piece of root between two nodes: its points (N2, frame px) run from node `start` to node `end`."""
+    """A piece of root between two nodes: its points (N2, frame px) run from node `start` to node `end`.
+
+    `length` is in frame px. A `bridge` is a gap that was linked: no root is seen there, and none needs explaining.
+    """
 
     start: int
     end: int
     points: Points
     cost: float
     bridge: bool = False
-    """A gap that was linked: no root is seen here, and none needs explaining."""
+    length: float = field(init=False)
 
-    @property
-    def length(self) -> float:
-        """Length in frame px, without the staircase of the pixel chain."""
-        return polyline.length(self.points)
+    def __post_init__(self) -> None:
+        self.length = polyline.length(self.points)
 
 
 @dataclass
@@ -74,18 +78,30 @@ class RootGraph:
         self.at_node[segment.start].discard(number)
         self.at_node[segment.end].discard(number)
 
-    def split(self, number: int, index: int) -> int:
-        """Cut a segment at one of its points and return the node there; at an end, that end's node."""
+    def split(self, number: int, indices: Sequence[int]) -> list[int]:
+        """Cut a segment at several of its points and return the node at each; at an end, that end's node."""
         segment = self.segments[number]
-        if index <= 0:
-            return segment.start
-        if index >= len(segment.points) - 1:
-            return segment.end
-        middle = self.add_node(segment.points[index])
-        self.remove(number)
-        self.add_segment(segment.start, middle, segment.points[: index + 1])
-        self.add_segment(middle, segment.end, segment.points[index:])
-        return middle
+        last = len(segment.points) - 1
+        nodes = {0: segment.start, last: segment.end}
+        cuts = sorted({index for index in indices if 0 < index < last})
+        if cuts:
+            self.remove(number)
+            nodes.update({index: self.add_node(segment.points[index]) for index in cuts})
+            for begin, end in pairwise([0, *cuts, last]):
+                self.add_segment(nodes[begin], nodes[end], segment.points[begin : end + 1])
+        return [nodes[min(max(index, 0), last)] for index in indices]
+
+    def split_all(self, places: Sequence[tuple[int, int]]) -> list[int]:
+        """Cut segments at places (segment, index of its point) and return the node at each."""
+        by_segment: dict[int, list[int]] = defaultdict(list)
+        for number, index in places:
+            by_segment[number].append(index)
+        node_at = {
+            (number, index): node
+            for number, indices in by_segment.items()
+            for index, node in zip(indices, self.split(number, indices), strict=True)
+        }
+        return [node_at[place] for place in places]
 
     def leaving(self, number: int, node: int) -> Points:
         """Return a segment's points from one of its nodes on."""
@@ -109,6 +125,38 @@ class RootGraph:
         return labels
 
 
+class PointIndex:
+    """Finds the segments near a place. It knows the graph as it was when the index was made."""
+
+    def __init__(self, graph: RootGraph) -> None:
+        numbers = [number for number, segment in graph.segments.items() if not segment.bridge]
+        lines = [graph.segments[number].points for number in numbers]
+        pieces = graph.components()
+        self.points = np.vstack([np.zeros((0, 2)), *lines])
+        counts = [len(line) for line in lines]
+        self.owner = np.repeat(np.array(numbers, int), counts)
+        self.index = np.concatenate([np.zeros(0, int), *(np.arange(count) for count in counts)])
+        self.piece = np.repeat(np.array([pieces[graph.segments[n].start] for n in numbers], int), counts)
+        self._tree = cKDTree(self.points) if len(self.points) else None
+
+    def nearest(self, place_xy: Points) -> tuple[float, int]:
+        """Return the distance and the number of the point nearest to a place; infinitely far if there is none."""
+        if self._tree is None:
+            return np.inf, -1
+        distance, point = self._tree.query(place_xy)
+        return float(distance), int(point)
+
+    def within(self, place_xy: Points, reach: float) -> NDArray[np.int64]:
+        """Return the numbers of the points within reach of a place."""
+        if self._tree is None:
+            return np.zeros(0, np.int64)
+        return np.array(self._tree.query_ball_point(place_xy, reach), np.int64)
+
+    def place(self, point: int) -> tuple[int, int]:
+        """Return the segment of a point and its index there."""
+        return int(self.owner[point]), int(self.index[point])
+
+
 def path_cost(maps: Maps, points_N2: Points) -> float:
     """Return the cost of following points through the root probability: its integral over the length in mm."""
     return mean_unlikelihood_cost(maps.root_HW, points_N2) * polyline.length(points_N2) / maps.px_per_mm
@@ -116,9 +164,7 @@ def path_cost(maps: Maps, points_N2: Points) -> float:
 
 def mean_unlikelihood_cost(probability_HW: NDArray[np.uint8], points_N2: Points) -> float:
     """Return the mean cost per mm of the pixels under a polyline."""
-    cols, rows = np.round(points_N2).astype(int).T
-    height, width = probability_HW.shape
-    likely = probability_HW[np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)].astype(float) / 255
+    likely = polyline.sample(probability_HW, points_N2) / 255.0
     return float(np.mean(COST_PER_MM_CERTAIN + (1 - likely) * (COST_PER_MM_UNLIKELY - COST_PER_MM_CERTAIN)))
 
 

@@ -49,4 +49,4 @@ def _outlines(pixels_rc: NDArray[np.int64], maps: Maps) -> tuple[tuple[float, ..
 def _signed_area(contour_rc: NDArray[np.float64]) -> float:
     """Return the area inside a closed contour, negative for a hole (find_contours winds the two ways round)."""
     rows, cols = contour_rc.T
-    return float(np.sum(rows[:-1] * cols[1:] - rows[1:] * cols[:-1])) / 2
+    return float(np.sum(cols[:-1] * rows[1:] - cols[1:] * rows[:-1])) / 2

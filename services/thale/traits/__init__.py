@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from thale.contract import Flag, Level, Plant, Plate, Root, Scale, TraitValue
+from thale.contract import Flag, Level, Plant, Plate, Scale, TraitValue
 from thale.traits import angle, area, length, shape
+from thale.traits.length import laterals, primary
 
 Dimension = Literal["length", "area", "per_length", "angle", "number"]
 Basis = Literal["primary", "laterals", "roots", "shoot", "roots_and_shoot"]
@@ -264,12 +265,8 @@ def _doubts(plant: Plant, basis: Basis) -> list[Flag]:
     """Return the flags of the roots that a trait rests on, and of the base where it rests on the primary root."""
     if basis == "shoot":
         return []
-    rests_on: dict[str, Callable[[Root], bool]] = {
-        "primary": lambda root: root.order == 1,
-        "laterals": lambda root: root.order > 1,
-    }
-    chosen = rests_on.get(basis, lambda root: True)
-    flags = [flag for root in plant.roots if chosen(root) for flag in root.flags]
+    left_out = {"primary": laterals(plant), "laterals": [primary(plant)]}.get(basis, [])
+    flags = [flag for root in plant.roots if root not in left_out for flag in root.flags]
     if basis != "laterals":
         flags += [flag for flag in plant.flags if flag.code in _DOUBTFUL_FLAGS and flag not in flags]
     return flags
