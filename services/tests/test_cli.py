@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from PIL import Image
 from pictures import jpeg, seedlings
+from PIL import Image
 from running_thale import PATIENCE_S, Platform, all_gone, descendants, running_platform, thale, wait_for, workers
 
 from thale import __version__
@@ -78,7 +78,7 @@ def test_one_image_is_shown_as_a_table_with_units(platform: Platform, tmp_path: 
     plate = save_plate(tmp_path / "plate.png")
     done = platform.run("analyze", plate, "--out", tmp_path / "out", "--mm-per-px", "0.25")
     assert done.returncode == 0, done.stdout
-    for told in ("plate.png", "240 x 200 px", "0.2500 mm/px (given)", "plate-seg 1.0.0", "unit"):
+    for told in ("plate.png", "240 x 200 px", "0.2500 mm/px (given)", "plate-seg 1.0.0", "whole plate", "unit"):
         assert told in done.stdout
 
 

@@ -62,7 +62,7 @@ def test_two_runs_into_one_folder_are_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_ledger_is_named(tmp_path: Path) -> None:
     (tmp_path / LEDGER_NAME).write_bytes(b"no database" * 100)
-    with pytest.raises(ParameterError, match="damaged.*delete it"), Ledger.open(tmp_path):
+    with pytest.raises(ParameterError, match=r"damaged.*delete it"), Ledger.open(tmp_path):
         pass
 
 

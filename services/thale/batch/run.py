@@ -136,11 +136,13 @@ class Run:
 
     def _measure_one(self, job: _Job) -> Phenotype:
         """Measure one image and write its result. Runs in a thread of the pool."""
-        parameters: Parameters = {**self._parameters, "name": job.name + job.source.path.suffix}
-        phenotype = self._client.phenotype(job.source.path, **parameters)
+        phenotype = self._client.phenotype(job.source.path, **self._parameters)
         image = job.source.path.read_bytes()
         if {phenotype.image.sha256, hashlib.sha256(image).hexdigest()} != {job.sha256}:
             raise DamagedImageError("the file changed while it was measured: run again when it is complete")
+        # The server knows the file's own name; in the tables, files of one name must be told apart.
+        facts = phenotype.image.model_copy(update={"name": job.name + job.source.path.suffix})
+        phenotype = phenotype.model_copy(update={"image": facts})
         write_result(self._folder, job.name, phenotype, image, self._parameters.get("page"))
         return phenotype
 

@@ -80,14 +80,18 @@ def _conclude(order: Order, sources: Sources, run: Run, ledger: Ledger, console:
     write_failures(order.out / FAILED_LIST, failures)
     good = run.summary.of("measured") + run.summary.of("kept")
     if len(sources.images) == 1 and good:
-        console.print(traits_table(read_result(order.out, good[0].name)))
+        console.print(traits_table(read_result(order.out, good[0].name), console.width))
     counts = [f"{len(run.summary.of('measured'))} measured", f"{len(run.summary.of('kept'))} kept from before"]
     counts += [f"[red]{len(failures)} failed[/]"] if failures else []
     missing = len(sources.images) - len(run.summary.outcomes)
     counts += [f"{missing} left to do"] if missing else []
     counts += [f"{sources.skipped} other files passed over"] if sources.skipped else []
     tables = ", ".join([LONG_TABLE, WIDE_TABLE, *([COCO] if order.coco else [])])
-    console.print(f"\n{', '.join(counts)}. Results in [bold]{escape(str(order.out))}[/]: {tables}", highlight=False)
+    console.print(
+        f"\n{', '.join(counts)}. Results in [bold]{escape(str(order.out))}[/]: {tables}",
+        highlight=False,
+        soft_wrap=True,
+    )
     _name_oddities(run, console)
     for path, reason in failures[:_NAMED]:
         complaints.print(f"[red]x[/] {escape(path)}: {escape(reason)}", highlight=False)

@@ -28,6 +28,6 @@ def measure_and_show(url: str, image: Path, out: Path, console: Console) -> None
         if outcome.kind == "failed":
             raise ThaleError(f"{image}: {outcome.reason}")
         write_tables(out, ledger.finished())
-    console.print(traits_table(read_result(out, outcome.name)))
+    console.print(traits_table(read_result(out, outcome.name), console.width))
     files = f"{outcome.name}.json, .overlay.png, .rsml, {LONG_TABLE}, {WIDE_TABLE}"
     console.print(f"\nresults in [bold]{escape(str(out))}[/]: {escape(files)}", highlight=False, soft_wrap=True)

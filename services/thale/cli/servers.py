@@ -40,7 +40,8 @@ def any_server(url: str | None, home: Path | None, weights: Path | None, say: Sa
         ServerError: Whatever the body of the context meets.
     """
     if url is not None:
-        with Client(url, retries=_RETRIES) as client:
+        with Client(url) as first, Client(url, retries=_RETRIES) as client:
+            first.models()  # an address that is wrong is told at once, not after all the patience
             yield client
         return
     place = Home.at(home)
