@@ -136,6 +136,11 @@ def test_a_model_that_is_not_well_named(facade: Facade, model: str) -> None:
     assert facade.phenotype(pictures.png(), f"model={model}").problem == "parameter"
 
 
+def test_a_model_for_another_task(facade: Facade) -> None:
+    reply = facade.post("/v1/segment", pictures.png(), "model=plate-landmarks")
+    assert (reply.status, reply.problem) == (422, "model-task")
+
+
 def test_a_model_for_each_task_may_be_named(facade: Facade) -> None:
     measured(facade, pictures.png(), f"{SCALE}&model=plate-landmarks&model=plate-seg@1.0.0")
 

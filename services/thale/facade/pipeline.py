@@ -101,14 +101,14 @@ class Pipeline:
 
     async def segment(self, image: Upload, wish: Wish) -> Rendered:
         """Return the organs of an image: as the model's probability maps, or in numbers, or as a picture."""
-        answer = await self.ask(image, wish, self.choose("segmentation", wish))
+        answer = await self.ask(image, wish, self._choose_alone("segmentation", wish))
         if wish.media_type == jobs.NPZ:
             return Rendered(answer.data, jobs.NPZ)
         return await self.pool.run(wish.deadline, jobs.summarise, answer.data, wish.media_type)
 
     async def landmarks(self, image: Upload, wish: Wish) -> Rendered:
         """Return the landmarks of an image."""
-        answer = await self.ask(image, wish, self.choose("landmarks", wish))
+        answer = await self.ask(image, wish, self._choose_alone("landmarks", wish))
         return await self.pool.run(wish.deadline, jobs.check_landmarks, answer.data)
 
     async def ask(self, image: Upload, wish: Wish, choice: Choice) -> Answer:
@@ -128,6 +128,12 @@ class Pipeline:
             request_id=wish.request_id,
             pins=wish.pins,
         )
+
+    def _choose_alone(self, task: Task, wish: Wish) -> Choice:
+        """Return who answers where only one task is asked for, so that a model for another one is a mistake."""
+        for pin in wish.pins:
+            traffic.pinned_choice(self.record(), pin, task)
+        return self.choose(task, wish)
 
     def record(self) -> ReleaseRecord:
         """Return what is released now."""
