@@ -18,8 +18,8 @@ from typing import Any
 
 COLUMNS = ("image", "plant", "split", "mask", "landmarks", "mm_per_px")
 PLATE_WIDTH_MM = 120.0
-PLATE_WIDTH_PX: dict[str, float] = {}
-"""Outer width of each plate, read off the photograph by eye at full resolution: left to right and top to bottom."""
+PLATE_WIDTH_PX = {"J10_Photo_001": 2320, "J10_Photo_011": 2330, "J11_Photo_001": 2470, "J11_Photo_011": 2477}
+"""Outer side of each plate, read off the photograph by eye at full resolution and corrected for its tilt."""
 
 
 def main() -> None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
 from thale.answers import SegmentationAnswer
-from thale.contract import Flag
+from thale.calibration import PLATE_WIDTH_MM, plate_interior
+from thale.contract import Flag, Plate
 from thale.geometry import Frame
 
 NOMINAL_MM_PER_PX = 0.0625
@@ -39,10 +41,18 @@ class Maps:
 
     @classmethod
     def of(cls, segmentation: SegmentationAnswer) -> "Maps":
-        """Return the maps of a segmentation, at the nominal scale where its own is unknown."""
-        frame, scale = segmentation.meta.frame, segmentation.meta.calibration.scale
+        """Return the maps of a segmentation, at the nominal scale where its own is unknown.
+
+        Nothing grows on the rim of a plate: there the maps are empty, whatever the model saw.
+        """
+        frame, calibration = segmentation.meta.frame, segmentation.meta.calibration
+        scale = calibration.scale
         px_per_mm = frame.factor / scale.mm_per_px if scale.known else 1 / NOMINAL_MM_PER_PX
-        root, shoot, seed = (segmentation.plane(name) for name in ("root", "shoot", "seed"))
+        planes = [segmentation.plane(name) for name in ("root", "shoot", "seed")]
+        if calibration.plate is not None:
+            inside_HW = _interior(calibration.plate, scale.plate_width_mm or PLATE_WIDTH_MM, frame)
+            planes = [plane * inside_HW for plane in planes]
+        root, shoot, seed = planes
         return cls(root, shoot, seed, frame, float(px_per_mm))
 
     def px(self, mm: float) -> float:
@@ -52,6 +62,15 @@ class Maps:
     def px2(self, mm2: float) -> float:
         """Return an area of `mm2` square millimetres in frame pixels."""
         return mm2 * self.px_per_mm**2
+
+
+def _interior(plate: Plate, plate_width_mm: float, frame: Frame) -> NDArray[np.uint8]:
+    """Return 1 inside the plate's rim and 0 elsewhere, uint8 HW, in pixels of the frame."""
+    corners = plate_interior(plate, plate_width_mm=plate_width_mm)
+    polygon = frame.from_source(np.array([(corner.x, corner.y) for corner in corners]))
+    picture = Image.new("L", (frame.width, frame.height))
+    ImageDraw.Draw(picture).polygon([(float(x), float(y)) for x, y in polygon], fill=1)
+    return np.asarray(picture)
 
 
 def root_mask(maps: Maps) -> tuple[NDArray[np.bool_], tuple[Flag, ...]]:
