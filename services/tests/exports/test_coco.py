@@ -95,7 +95,7 @@ def test_training_reads_what_was_exported(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(phenotypes())
 def test_any_phenotype_is_valid_json_without_nan(found: Phenotype) -> None:
     written = data_set([found, found])

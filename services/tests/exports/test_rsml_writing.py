@@ -105,7 +105,7 @@ def test_characters_that_xml_cannot_hold_do_not_break_the_file() -> None:
     assert image.name == "a�<b>&��.png"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(phenotypes())
 def test_any_phenotype_is_read_back_with_the_same_lines_nesting_and_ids(found: Phenotype) -> None:
     document = rsml.read(rsml.write(found))

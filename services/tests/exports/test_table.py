@@ -90,7 +90,6 @@ def test_a_file_name_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str)
 
 
 def test_numbers_below_zero_stay_numbers() -> None:
-    frame = pd.read_csv(io.StringIO(table.wide_csv([phenotype(seedling())])))
     leaning = seedling().model_copy(
         update={"roots": (seedling().roots[0].model_copy(update={"points": ((100, 50), (0, 150))}),)}
     )
@@ -104,7 +103,7 @@ def test_names_of_any_script_are_kept() -> None:
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(phenotypes())
 def test_any_phenotype_is_read_back_from_both_tables(found: Phenotype) -> None:
     long, wide = table.long_csv([found]), table.wide_csv([found])

@@ -111,15 +111,15 @@ def mark(canvas: Canvas, kind: str, at: XY, color: RGB) -> None:
 
 
 def flag_mark(canvas: Canvas, code: str, at: XY) -> None:
-    """Draw a flag at its place: a ring with a cross where roots cross, a warning triangle above it elsewhere."""
+    """Draw a flag at its place: a white ring where roots cross, a warning triangle right of it elsewhere."""
     unit = canvas.unit
     if "cross" in code:
         for color, width, alpha in ((INK, 5.0, 140), (WHITE, 2.4, 255)):
             canvas.ring(at, (13 + width / 2) * unit, width * unit, color, alpha)
         return
-    canvas.shape(at, _scaled([(0, -25), (-12, -4), (12, -4)], unit), WHITE, 240)
-    canvas.shape(at, _scaled([(-1.4, -19), (1.4, -19), (0.8, -11), (-0.8, -11)], unit), INK, 255)
-    canvas.shape(at, _scaled([(-1.2, -9), (1.2, -9), (1.2, -7), (-1.2, -7)], unit), INK, 255)
+    canvas.shape(at, _scaled([(22, -12), (10, 9), (34, 9)], unit), WHITE, 240)
+    canvas.shape(at, _scaled([(20.6, -6), (23.4, -6), (22.8, 2), (21.2, 2)], unit), INK, 255)
+    canvas.shape(at, _scaled([(20.8, 4), (23.2, 4), (23.2, 6), (20.8, 6)], unit), INK, 255)
 
 
 def _scaled(corners: Sequence[XY], unit: float) -> list[XY]:

@@ -84,9 +84,9 @@ def _legend(band: Canvas, phenotype: Phenotype, left: float, middle: float) -> N
             continue
         at = (left + 0.6 * _MARGIN * unit, middle)
         if kind == "crossing":
-            flag_mark(band, kind, at)
+            band.ring(at, 9 * unit, 2.4 * unit, WHITE, 255)
         elif kind == "flag":
-            flag_mark(band, kind, (at[0], at[1] + 15 * unit))
+            flag_mark(band, kind, (at[0] - 22 * unit, at[1]))
         else:
             mark(band, kind, (at[0], at[1] - (11 * unit if kind == "primary_tip" else 0)), _GREY)
         left = _write(band, left + 1.6 * _MARGIN * unit, middle, words) + 1.4 * _MARGIN * unit
