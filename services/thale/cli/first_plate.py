@@ -21,7 +21,7 @@ def measure_and_show(url: str, image: Path, out: Path, console: Console) -> None
         ThaleError: If it cannot be measured.
     """
     failed: list[Outcome] = []
-    with Client(url) as client, Ledger.open(out) as ledger, console.status(f"measuring {image.name}"):
+    with Client(url) as client, Ledger.open(out) as ledger, console.status("measuring"):
         run = Run(client, ledger, out, {}, failed.append)
         run.measure(find_sources([str(image)]).images)
         outcome = run.summary.outcomes[0]

@@ -11,7 +11,7 @@ from thale.laptop.home import Home, Running
 from thale.laptop.instance import Say, serve
 
 _RETRIES = 8  # about 45 s: a service that died on this machine is back by then
-_START_LIMIT_S = 120.0
+_START_LIMIT_S = 180.0
 _ANY_FREE_PORT = 0
 
 

@@ -1,6 +1,5 @@
 """`thale up`: start the platform, perhaps measure one image, and serve until Ctrl-C."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from thale.errors import LaptopError, ParameterError
+from thale.laptop.errand import errand
 from thale.laptop.home import Home
 from thale.laptop.instance import Instance, serve
 
@@ -72,23 +72,20 @@ def _introduce(instance: Instance, home: Home, console: Console) -> None:
 
 @contextmanager
 def _drawing_sample(home: Home, wanted: bool) -> Iterator[Path | None]:
-    """Draw the sample plate once, in a process of its own while the body runs; give the path where it will be.
+    """Draw the sample plate once, in a process of its own while the models start; give the folder where it will be.
 
     Raises:
         LaptopError: If it cannot be drawn.
     """
+    folder = home.folder / "sample"
     if not wanted:
         yield None
-        return
-    folder = home.folder / "sample"
-    path = folder / "images" / "plate-000000.jpg"
-    if path.exists():
-        yield path
-        return
-    command = [sys.executable, "-m", "thale_models.cli", "synthesize", "--out", str(folder)]
-    command += ["--plates", "1", "--seed", str(_SAMPLE_SEED), "--split", "test"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as drawing:  # noqa: S603
-        yield path
-        _, complaint = drawing.communicate()
-    if drawing.returncode != 0 or not path.exists():
-        raise LaptopError(f"the sample plate cannot be drawn: {complaint.strip()}")
+    elif any(folder.glob("images/plate-*.[jp][pn]g")):
+        yield folder / "images"
+    else:
+        words = ("synthesize", "--out", str(folder), "--plates", "1", "--seed", str(_SAMPLE_SEED), "--split", "test")
+        with errand(sys.executable, "-m", "thale_models.cli", *words) as drawing:
+            yield folder / "images"
+            complaint = drawing.complaint()
+        if complaint is not None:
+            raise LaptopError(f"the sample plate cannot be drawn: {complaint}")

@@ -23,7 +23,7 @@ from thale.laptop.service import Service, tail
 
 _WATCH_EVERY_S = 0.1
 _ASK_EVERY_S = 0.1  # each question makes the facade ask TorchServe: asking more often slows the start
-_START_LIMIT_S = 120.0
+_START_LIMIT_S = 180.0
 _WORKERS_LOG = "model_log.log"  # what the workers say: TorchServe names it so
 
 Say = Callable[[str], None]

@@ -1,7 +1,6 @@
 """The folder of archives that TorchServe serves, made from folders of weights when those change, and its record."""
 
 import hashlib
-import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from thale import __version__
 from thale.contract import Card, ReleasedModel, ReleasedVersion, ReleaseRecord
 from thale.errors import LaptopError
 from thale.files import write_atomically
+from thale.laptop.errand import errand
 
 _ORIGINS = "origins.json"
 _DIGESTS = TypeAdapter(dict[str, str])
@@ -61,10 +61,10 @@ def _digest(folder: Path) -> str:
 
 
 def _archive(folder: Path, store: Path) -> None:
-    command = [sys.executable, "-m", "thale_models.cli", "archive", str(folder), "--out", str(store)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (the command is ours)
-    if done.returncode != 0:
-        raise LaptopError(f"the model in {folder} cannot be archived: {done.stderr.strip() or done.stdout.strip()}")
+    with errand(sys.executable, "-m", "thale_models.cli", "archive", str(folder), "--out", str(store)) as packing:
+        complaint = packing.complaint()
+    if complaint is not None:
+        raise LaptopError(f"the model in {folder} cannot be archived: {complaint}")
 
 
 def update_record(record: Path, store: Path) -> ReleaseRecord:

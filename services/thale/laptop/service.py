@@ -1,7 +1,6 @@
 """One supervised process: started under a guard, started again when it dies, given up when it keeps dying."""
 
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from thale.errors import LaptopError
 from thale.laptop import guard
+from thale.laptop.errand import guarded
 
 _LOG_LIMIT_BYTES = 10_000_000
 _TAIL_LINES = 20
@@ -66,7 +66,7 @@ class Service:
         try:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(  # noqa: S603 (the command is ours)
-                    [sys.executable, "-I", "-S", guard.__file__, *self.command],
+                    guarded(self.command),
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
