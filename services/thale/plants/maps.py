@@ -13,7 +13,7 @@ from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
 from thale.answers import SegmentationAnswer
-from thale.calibration import PLATE_WIDTH_MM, plate_interior
+from thale.calibration import PLATE_WIDTH_MM, RIM_MM, plate_interior
 from thale.contract import Flag, Plate
 from thale.geometry import Frame
 
@@ -22,6 +22,9 @@ NOMINAL_MM_PER_PX = 0.0625
 
 ROOT_LOW, ROOT_HIGH = 0.35, 0.55
 """A root pixel is likelier than `ROOT_LOW` and hangs together with one likelier than `ROOT_HIGH`."""
+
+_CORNER_RADIUS_MM = 15.0
+"""Of the inside of a square dish, measured on photographs of 120 mm dishes."""
 
 _LARGEST_ROOT_SHARE = 0.25
 _SMALLEST_ROOT_MM2 = 0.15
@@ -50,7 +53,7 @@ class Maps:
         px_per_mm = frame.factor / scale.mm_per_px if scale.known else 1 / NOMINAL_MM_PER_PX
         planes = [segmentation.plane(name) for name in ("root", "shoot", "seed")]
         if calibration.plate is not None:
-            inside_HW = _interior(calibration.plate, scale.plate_width_mm or PLATE_WIDTH_MM, frame)
+            inside_HW = _interior(calibration.plate, scale.plate_width_mm or PLATE_WIDTH_MM, float(px_per_mm), frame)
             planes = [plane * inside_HW for plane in planes]
         root, shoot, seed = planes
         return cls(root, shoot, seed, frame, float(px_per_mm))
@@ -64,12 +67,17 @@ class Maps:
         return mm2 * self.px_per_mm**2
 
 
-def _interior(plate: Plate, plate_width_mm: float, frame: Frame) -> NDArray[np.uint8]:
-    """Return 1 inside the plate's rim and 0 elsewhere, uint8 HW, in pixels of the frame."""
-    corners = plate_interior(plate, plate_width_mm=plate_width_mm)
-    polygon = frame.from_source(np.array([(corner.x, corner.y) for corner in corners]))
+def _interior(plate: Plate, plate_width_mm: float, px_per_mm: float, frame: Frame) -> NDArray[np.uint8]:
+    """Return 1 inside the plate's rim and its round corners, 0 elsewhere, uint8 HW, in pixels of the frame."""
+    inner = plate_interior(plate, RIM_MM + _CORNER_RADIUS_MM, plate_width_mm)
+    corners = [(float(x), float(y)) for x, y in frame.from_source(np.array([(corner.x, corner.y) for corner in inner]))]
+    radius = _CORNER_RADIUS_MM * px_per_mm
     picture = Image.new("L", (frame.width, frame.height))
-    ImageDraw.Draw(picture).polygon([(float(x), float(y)) for x, y in polygon], fill=1)
+    pencil = ImageDraw.Draw(picture)
+    pencil.polygon(corners, fill=1)
+    pencil.line([*corners, corners[0]], fill=1, width=round(2 * radius))
+    for corner in corners:
+        pencil.circle(corner, radius, fill=1)
     return np.asarray(picture)
 
 
