@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -100,10 +101,12 @@ def read_checkpoint(out: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
+        if not zipfile.is_zipfile(path):
+            raise TrainingError(f"{path} is damaged: delete it to start over, or choose another --out")
         return cast(dict[str, Any], torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise TrainingError(
-            f"{path} cannot be read: {error}; delete it to start over, or choose another --out"
+            f"{path} cannot be read ({error}): delete it to start over, or choose another --out"
         ) from error
 
 

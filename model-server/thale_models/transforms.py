@@ -48,7 +48,8 @@ def resample(image_HW3: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
         above, below = max(0, int(first) - reach), min(len(image_HW3), math.ceil(last) + reach)
         box = (frame.x0, first - above, right, min(last, bottom) - above)
         source = Image.fromarray(image_HW3[above:below])
-        band_HW3[:] = source.resize((frame.width, len(band_HW3)), Image.Resampling.BICUBIC, box=box)
+        band = source.resize((frame.width, len(band_HW3)), Image.Resampling.BICUBIC, box=box)
+        band_HW3[:] = np.asarray(band)
     return pixels_HW3
 
 

@@ -19,7 +19,9 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60)
 REQUESTS = Counter("thale_facade_requests", "Requests answered, by route template and status.", ["route", "status"])
 REQUEST_SECONDS = Histogram("thale_facade_request_seconds", "From request to answer.", ["route"], buckets=_SECONDS)
 IN_FLIGHT = Gauge("thale_facade_in_flight", "Images being measured or waiting for it.")
-REFUSED = Counter("thale_facade_refused", "Requests refused or failed on purpose, by the error's stable name.", ["code"])
+REFUSED = Counter(
+    "thale_facade_refused", "Requests refused or failed on purpose, by the error's stable name.", ["code"]
+)
 BODY_BYTES = Counter("thale_facade_body_bytes", "Bytes of request bodies read.")
 MODEL_REQUESTS = Counter(
     "thale_model_requests",

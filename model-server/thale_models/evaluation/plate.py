@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from thale.calibration import calibrate
 
 from thale import __version__
 from thale.answers import LandmarksAnswer, SegmentationAnswer
+from thale.calibration import calibrate
 from thale.contract import Card, Phenotype, Plant, Provenance, Scale, Timings
 from thale.images import decode, read_header
 from thale.phenotyping import phenotype
@@ -168,7 +168,8 @@ def _overlaps(maps: SegmentationAnswer, truth: Truth) -> dict[str, Overlap]:
         ).astype(np.int16)
         for plane in maps.probabilities_CHW
     ]
-    classes_HW = np.argmax([255 - sum(planes), *planes], axis=0)
+    background = 255 - np.sum(planes, axis=0)
+    classes_HW = np.argmax(np.stack([background, *planes]), axis=0)
     answer_HW = np.zeros(truth.mask_HW.shape, np.uint8)
     answer_HW[frame.y0 : frame.y0 + frame.source_height, frame.x0 : frame.x0 + frame.source_width] = classes_HW
     overlaps = {}
