@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from thale.errors import ArchiveError, ThaleError
+from thale.errors import ArchiveError, ParameterError, ThaleError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
