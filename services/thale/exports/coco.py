@@ -4,6 +4,8 @@ The format is https://cocodataset.org/#format-data. An organ is one annotation o
 landmark is one annotation of the category of its kind (root_base, primary_tip, lateral_tip, leaf_tip) with one keypoint
 of the same name, because a plant has any number of lateral tips and COCO any fixed number of keypoints. `plant` and
 `score` stand beside COCO's own fields. Pixel centres are whole numbers.
+
+COCO's polygons have no holes: where roots enclose a piece of agar, the mask is larger than `area`, which is measured.
 """
 
 import json
@@ -33,7 +35,7 @@ def write(phenotypes: Iterable[Phenotype], content: Content = "all", outline: Ou
     Args:
         phenotypes: One for each image; images of the same name are told apart by a folder named after their digest.
         content: What to write. Files for training hold organs or landmarks, one of them.
-        outline: An organ's segmentation as polygons, or as compressed RLE, which can hold what polygons cannot.
+        outline: An organ's segmentation as polygons, or as compressed RLE for readers that want masks.
     """
     phenotypes = tuple(phenotypes)
     images = _images([phenotype.image for phenotype in phenotypes])
