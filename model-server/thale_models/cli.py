@@ -41,7 +41,10 @@ def synthesize(
     """Draw seedling plates with exact masks, landmarks and roots: training data that needs no camera."""
     from thale_models.synthesis import write_dataset
 
-    typer.echo(write_dataset(out, plates, seed, split=split, crop_px=crop_px, jobs=jobs))
+    try:
+        typer.echo(write_dataset(out, plates, seed, split=split, crop_px=crop_px, jobs=jobs))
+    except ValueError as error:
+        raise ParameterError(f"{error}: choose another --out, or the settings that are there") from error
 
 
 @app.command()
