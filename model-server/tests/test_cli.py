@@ -1,0 +1,69 @@
+"""The command line of the models: what it passes on, and how it says what went wrong."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_models import tiny_model
+
+from thale_models import cli
+from thale_models.archive import read_archive
+
+
+@pytest.fixture(autouse=True)
+def _malloc_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cli.MALLOC_SETTINGS.items():
+        monkeypatch.setenv(name, value)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["thale-models", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return caught.value.code
+
+
+def test_a_run_is_packed_into_the_archive_that_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tiny_model(tmp_path / "run")
+    (tmp_path / "run" / "card.json").write_text(model.card.model_dump_json())
+    assert run(monkeypatch, "archive", tmp_path / "run", "--out", tmp_path) == 0
+    path = Path(capsys.readouterr().out.strip())
+    assert read_archive(path).card == model.card
+
+
+def test_a_folder_without_weights_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "archive", tmp_path) == 2
+    assert "no weights.safetensors and no card.json" in capsys.readouterr().err
+
+
+def test_a_drawn_folder_is_not_mixed_with_another_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawing = ("synthesize", "--out", tmp_path, "--plates", "1", "--crop-px", "128", "--split", "train")
+    assert run(monkeypatch, *drawing) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "manifest.csv")
+    assert run(monkeypatch, *drawing, "--seed", "5") == 2
+    assert "choose another --out" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the settings are glibc's")
+def test_training_starts_its_process_again_once_with_the_malloc_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[dict[str, str]] = []
+    monkeypatch.setattr(os, "execve", lambda path, arguments, environment: started.append(environment))
+    cli._restart_with_malloc_settings()
+    assert not started
+    monkeypatch.delenv("MALLOC_ARENA_MAX")
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "4096")
+    cli._restart_with_malloc_settings()
+    assert {name: started[0][name] for name in cli.MALLOC_SETTINGS} == {
+        **cli.MALLOC_SETTINGS,
+        "MALLOC_TOP_PAD_": "4096",
+    }
+    monkeypatch.setenv("MALLOC_ARENA_MAX", started[0]["MALLOC_ARENA_MAX"])
+    cli._restart_with_malloc_settings()
+    assert len(started) == 1
