@@ -36,6 +36,8 @@ _IMAGE_FAULTS = (ImageError, ScaleError, ParameterError)
 """What a worker may say of an image. Any other name in its answer is not taken at its word."""
 _GONE = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE})
 """TorchServe says 503 where no worker or no place in the queue is free, and 507 where the worker died."""
+_WORKER_DIED = "Worker died."
+"""What it says as well where the worker died, with 500 as often as with 507."""
 _RETRY_PAUSE_S = 0.2
 _CONNECT_TIMEOUT_S = 3.0
 _MANAGEMENT_TIMEOUT_S = 2.0
@@ -171,24 +173,29 @@ def _outcome(error: ThaleError) -> str:
 
 def _refusal(choice: Choice, status: int, body: bytes) -> ThaleError:
     who = f"{choice.name} {choice.version}"
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY and (fault := _image_fault(body)) is not None:
+    told = _told(body)
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY and (fault := _image_fault(told)) is not None:
         return fault
-    if status in _GONE:
-        return ModelUnavailableError(f"no worker of {who} is free to answer: try again in a few seconds")
+    if status in _GONE or told.get("message") == _WORKER_DIED:
+        return ModelUnavailableError(f"no worker of {who} is there to answer: try again in a few seconds")
     if status == HTTPStatus.NOT_FOUND:
         return ModelUnavailableError(f"{who} is released, and the model server does not have it (yet)")
-    logger.error("model failed", extra={"model": who, "status": status, "body": body[:500].decode(errors="replace")})
+    fields = {"model": choice.name, "version": choice.version, "status": status}
+    logger.error("model failed", extra={**fields, "body": body[:500].decode(errors="replace")})
     return ModelFailedError(f"{who} failed on this image (status {status}); the server's log says more")
 
 
-def _image_fault(body: bytes) -> ThaleError | None:
-    """Return the error that a worker names in {"error": class name, "message": …}, None where it names none."""
+def _told(body: bytes) -> Mapping[str, object]:
+    """Return the JSON object that a refusal holds, an empty one where it holds none."""
     try:
         told = json.loads(body)
     except ValueError:
-        return None
-    if not isinstance(told, Mapping):
-        return None
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _image_fault(told: Mapping[str, object]) -> ThaleError | None:
+    """Return the error that a worker names as {"error": class name, "message": …}, None where it names none."""
     kind = getattr(errors, str(told.get("error")), None)
     if not (isinstance(kind, type) and issubclass(kind, _IMAGE_FAULTS)):
         return None
