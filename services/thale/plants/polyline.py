@@ -78,7 +78,8 @@ def sample(picture_HW: NDArray[np.uint8], points_N2: Points) -> NDArray[np.uint8
     """Return the picture's pixels under points; outside of it those of its border."""
     cols, rows = np.round(points_N2).astype(int).T
     height, width = picture_HW.shape
-    return picture_HW[np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)]
+    pixels: NDArray[np.uint8] = picture_HW[np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)]
+    return pixels
 
 
 def extend_to_edge(points_N2: Points, mask_HW: NDArray[np.bool_], most: float) -> Points:

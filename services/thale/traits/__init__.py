@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from thale.contract import Flag, Level, Plant, Plate, Scale, TraitValue
+from thale.contract import Flag, Level, Plant, Plate, Root, Scale, TraitValue
 from thale.traits import angle, area, length, shape
 from thale.traits.length import laterals, primary
 
@@ -265,7 +265,11 @@ def _doubts(plant: Plant, basis: Basis) -> list[Flag]:
     """Return the flags of the roots that a trait rests on, and of the base where it rests on the primary root."""
     if basis == "shoot":
         return []
-    left_out = {"primary": laterals(plant), "laterals": [primary(plant)]}.get(basis, [])
+    left_out: list[Root | None] = []
+    if basis == "primary":
+        left_out = [*laterals(plant)]
+    elif basis == "laterals":
+        left_out = [primary(plant)]
     flags = [flag for root in plant.roots if root not in left_out for flag in root.flags]
     if basis != "laterals":
         flags += [flag for flag in plant.flags if flag.code in _DOUBTFUL_FLAGS and flag not in flags]
