@@ -1,6 +1,6 @@
 """The platform on one machine: TorchServe and the facade, watched from start to stop.
 
-with Instance(home).start(say) as instance:
+with serve(home, say) as instance:
     instance.wait_until_ready()
 """
 
