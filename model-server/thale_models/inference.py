@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thale.answers import LandmarksAnswer, SegmentationAnswer, SegmentationMeta
-from thale.calibration import working_box
+from thale.calibration import interior_mask, working_box
 from thale.contract import Calibration, Card, Flag, Landmark, LandmarkKind, ModelRef
 from thale.errors import ImageTooLargeError, ScaleError
 from thale.geometry import Frame
@@ -33,6 +33,8 @@ LANDMARK_LIMIT = 500
 def segment(image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibration: Calibration) -> SegmentationAnswer:
     """Return each organ's probability for each pixel of the plate, at the model's training scale.
 
+    Nothing grows on a plate's rim, whose straight lines look like roots: there every probability is 0.
+
     Args:
         image_HW3: The decoded picture.
         card: A segmentation model's card.
@@ -50,6 +52,7 @@ def segment(image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibratio
     for band in blended_bands(pixels_HW3, card, engine, first_plane=1):
         levels_CHW = np.multiply(band.planes_CHW, 255, out=band.planes_CHW)
         probabilities_CHW[:, band.rows] = np.rint(levels_CHW, out=levels_CHW)
+    probabilities_CHW *= interior_mask(calibration, frame)
     meta = SegmentationMeta(
         model=_model_ref(card, engine),
         classes=card.classes,
@@ -82,9 +85,11 @@ def find_landmarks(
     finder = PeakFinder(len(card.classes), radius, LANDMARK_THRESHOLD, LANDMARK_LIMIT)
     peaks = finder.collect(blended_bands(pixels_HW3, card, engine))
     places_N2 = frame.to_source(np.array([(peak.x, peak.y) for peak in peaks]).reshape(-1, 2))
+    inside_HW = interior_mask(calibration, frame)
     landmarks = tuple(
         Landmark(kind=_kind(card.classes[peak.plane]), x=float(x), y=float(y), score=peak.score)
         for peak, (x, y) in zip(peaks, places_N2, strict=True)
+        if inside_HW[round(peak.y), round(peak.x)]
     )
     return LandmarksAnswer(
         model=_model_ref(card, engine),

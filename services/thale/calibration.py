@@ -8,9 +8,11 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from thale.contract import Calibration, Flag, Plate, Point, Scale
 from thale.errors import ScaleError
+from thale.geometry import Frame
 from thale.plate_edge import find_plate
 
 PLATE_WIDTH_MM = 120.0
@@ -24,6 +26,9 @@ CONFLICT_SHARE = 0.03
 RIM_MM = 5.0
 """Least width of the rim on photographs, from the lid's outer edge to the inside of the base. On the side that leans
 away from the camera it shows up to 7.4 mm wide; roots may grow on the agar that begins behind it."""
+
+CORNER_RADIUS_MM = 15.0
+"""Of the inside of a square dish, measured on the same photographs."""
 
 
 def calibrate(
@@ -113,7 +118,7 @@ def working_box(calibration: Calibration, height: int, width: int) -> tuple[int,
     """Return the box x0, y0, x1, y1 (the last two exclusive) that a model should look at.
 
     It is the bounding box of the plate's outer edge, so that roots at the rim are whole, clipped to the picture; the
-    whole picture where there is no plate. What lies on the rim is told apart by `plate_interior`.
+    whole picture where there is no plate. What lies on the rim is told apart by `interior_mask`.
     """
     if calibration.plate is None:
         return 0, 0, width, height
@@ -139,6 +144,27 @@ def plate_interior(
     back = np.roll(corners, 1, axis=0) - corners
     moved = corners + share * (along + back)
     return tuple(Point(x=float(x), y=float(y)) for x, y in moved)  # type: ignore[return-value]
+
+
+def interior_mask(calibration: Calibration, frame: Frame) -> NDArray[np.bool_]:
+    """Return where something can grow, bool HW in pixels of the frame: inside the rim and the plate's round corners.
+
+    True everywhere where there is no plate.
+    """
+    plate = calibration.plate
+    if plate is None:
+        return np.ones((frame.height, frame.width), bool)
+    width_mm = calibration.scale.plate_width_mm or PLATE_WIDTH_MM
+    inner = plate_interior(plate, RIM_MM + CORNER_RADIUS_MM, width_mm)
+    corners = [(float(x), float(y)) for x, y in frame.from_source(np.array([(corner.x, corner.y) for corner in inner]))]
+    radius = CORNER_RADIUS_MM / width_mm * plate_side_px(plate) * frame.factor
+    picture = Image.new("1", (frame.width, frame.height))
+    pencil = ImageDraw.Draw(picture)
+    pencil.polygon(corners, fill=1)
+    pencil.line([*corners, corners[0]], fill=1, width=round(2 * radius))
+    for corner in corners:
+        pencil.circle(corner, radius, fill=1)
+    return np.asarray(picture)
 
 
 def _corner_array(plate: Plate) -> NDArray[np.float64]:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
 from thale.answers import SegmentationAnswer
-from thale.calibration import PLATE_WIDTH_MM, RIM_MM, plate_interior
-from thale.contract import Flag, Plate
+from thale.contract import Flag
 from thale.geometry import Frame
 
 NOMINAL_MM_PER_PX = 0.0625
@@ -22,9 +20,6 @@ NOMINAL_MM_PER_PX = 0.0625
 
 ROOT_LOW, ROOT_HIGH = 0.35, 0.55
 """A root pixel is likelier than `ROOT_LOW` and hangs together with one likelier than `ROOT_HIGH`."""
-
-_CORNER_RADIUS_MM = 15.0
-"""Of the inside of a square dish, measured on photographs of 120 mm dishes."""
 
 _LARGEST_ROOT_SHARE = 0.25
 _SMALLEST_ROOT_MM2 = 0.15
@@ -44,18 +39,10 @@ class Maps:
 
     @classmethod
     def of(cls, segmentation: SegmentationAnswer) -> "Maps":
-        """Return the maps of a segmentation, at the nominal scale where its own is unknown.
-
-        Nothing grows on the rim of a plate: there the maps are empty, whatever the model saw.
-        """
-        frame, calibration = segmentation.meta.frame, segmentation.meta.calibration
-        scale = calibration.scale
+        """Return the maps of a segmentation, at the nominal scale where its own is unknown."""
+        frame, scale = segmentation.meta.frame, segmentation.meta.calibration.scale
         px_per_mm = frame.factor / scale.mm_per_px if scale.known else 1 / NOMINAL_MM_PER_PX
-        planes = [segmentation.plane(name) for name in ("root", "shoot", "seed")]
-        if calibration.plate is not None:
-            inside_HW = _interior(calibration.plate, scale.plate_width_mm or PLATE_WIDTH_MM, float(px_per_mm), frame)
-            planes = [plane * inside_HW for plane in planes]
-        root, shoot, seed = planes
+        root, shoot, seed = (segmentation.plane(name) for name in ("root", "shoot", "seed"))
         return cls(root, shoot, seed, frame, float(px_per_mm))
 
     def px(self, mm: float) -> float:
@@ -65,20 +52,6 @@ class Maps:
     def px2(self, mm2: float) -> float:
         """Return an area of `mm2` square millimetres in frame pixels."""
         return mm2 * self.px_per_mm**2
-
-
-def _interior(plate: Plate, plate_width_mm: float, px_per_mm: float, frame: Frame) -> NDArray[np.uint8]:
-    """Return 1 inside the plate's rim and its round corners, 0 elsewhere, uint8 HW, in pixels of the frame."""
-    inner = plate_interior(plate, RIM_MM + _CORNER_RADIUS_MM, plate_width_mm)
-    corners = [(float(x), float(y)) for x, y in frame.from_source(np.array([(corner.x, corner.y) for corner in inner]))]
-    radius = _CORNER_RADIUS_MM * px_per_mm
-    picture = Image.new("L", (frame.width, frame.height))
-    pencil = ImageDraw.Draw(picture)
-    pencil.polygon(corners, fill=1)
-    pencil.line([*corners, corners[0]], fill=1, width=round(2 * radius))
-    for corner in corners:
-        pencil.circle(corner, radius, fill=1)
-    return np.asarray(picture)
 
 
 def root_mask(maps: Maps) -> tuple[NDArray[np.bool_], tuple[Flag, ...]]:
