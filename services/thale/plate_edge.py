@@ -49,6 +49,10 @@ _NOISES = 3.0
 _LEAST_NOISE = 0.05
 _MOST_LINES = 48
 _SIZE_WEIGHT = 8.0
+_MOST_DOUBT = 0.3
+"""How much less sure than the surest square the largest one may be: the lid's edge is fainter than its rims, but a square
+that borrows one side from the dish and three from the light is far less sure."""
+
 _ASPECT_WEIGHT = 10.0
 
 Floats = NDArray[np.float64]
@@ -186,12 +190,13 @@ def _largest_square(
     support_4N, overrun_N = shares_4KN[:, 0], shares_4KN[:, 1:].mean(axis=(0, 1))
     score = support_4N.mean(axis=0) - overrun_N + _SIZE_WEIGHT * np.log(side)
     score -= _ASPECT_WEIGHT * np.abs(np.log(width[across] / height[down]))
-    score[(support_4N.min(axis=0) < LEAST_SUPPORT) | (overrun_N > MOST_OVERRUN)] = -np.inf
-    best = int(score.argmax())
-    if not np.isfinite(score[best]):
+    confidence_N = (support_4N.mean(axis=0) + support_4N.min(axis=0)) / 2 - overrun_N
+    possible = (support_4N.min(axis=0) >= LEAST_SUPPORT) & (overrun_N <= MOST_OVERRUN)
+    if not possible.any():
         return None
-    confidence = (support_4N[:, best].mean() + support_4N[:, best].min()) / 2 - overrun_N[best]
-    return (int(left[best]), int(top[best]), int(right[best]), int(bottom[best])), float(confidence)
+    possible &= confidence_N >= confidence_N[possible].max() - _MOST_DOUBT
+    best = int(np.where(possible, score, -np.inf).argmax())
+    return (int(left[best]), int(top[best]), int(right[best]), int(bottom[best])), float(confidence_N[best])
 
 
 def _pairs(places: Floats, least: float) -> Places:
