@@ -73,11 +73,17 @@ evaluate: install ## Measure the default models on 40 unseen plates; DATA=folder
 	$(if $(DATA),$(BIN)/thale-models evaluate --model $(SEGMENTATION) --model $(LANDMARKS) \
 	  --data '$(DATA)' --out $(OUT)/evaluation/data --title '$(DATA)')
 
+DRAWN := --plates 2400 --crop-px 960 --seed $(SEED)
+WORDS := --seed $(SEED) --licence 'Apache-2.0 (trained on synthetic plates alone)' \
+  --data-description '2400 synthetic plate crops: thale-models synthesize $(DRAWN); no photograph of a real plate' \
+  --limits 'Trained on drawn Arabidopsis seedlings on square plates at 14 to 23 px/mm. Roots that run together are told \
+apart poorly; other species, rosettes and soil were never seen.'
+
 .PHONY: weights
-weights: install ## Train the default models again from nothing but a seed (hours)
-	$(BIN)/thale-models synthesize --out data/plates --plates 400 --seed $(SEED)
-	$(BIN)/thale-models train --recipe plate-seg --data data/plates --out runs/plate-seg --seed $(SEED)
-	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --seed $(SEED)
+weights: install ## Train the default models again from nothing but a seed (about an hour on two cores)
+	$(BIN)/thale-models synthesize --out data/plates $(DRAWN) --jobs 2
+	$(BIN)/thale-models train --recipe plate-seg --data data/plates --out runs/plate-seg $(WORDS)
+	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks $(WORDS)
 
 .PHONY: clean
 clean: ## Remove what the other targets made, but no results, data or runs

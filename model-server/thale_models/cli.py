@@ -66,7 +66,8 @@ def train(
     """Train a recipe on a folder of labelled images; the best weights so far lie in the run's folder all the time."""
     _restart_with_malloc_settings()
     from thale_models.recipes import recipe_named
-    from thale_models.report import WEIGHTS, Description
+    from thale_models.archive import WEIGHTS
+    from thale_models.report import Description
     from thale_models.train import Options
     from thale_models.train import train as run
 
@@ -82,8 +83,7 @@ def archive(
     out: Annotated[Path, typer.Option(help="Folder for the archive.")] = Path(),
 ) -> None:
     """Pack trained weights and their card into the archive that TorchServe serves."""
-    from thale_models.archive import read_card, write_archive
-    from thale_models.report import CARD, WEIGHTS
+    from thale_models.archive import CARD, WEIGHTS, read_card, write_archive
 
     missing = [name for name in (WEIGHTS, CARD) if not (run / name).is_file()]
     if missing:

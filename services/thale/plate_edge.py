@@ -50,7 +50,7 @@ _LEAST_NOISE = 0.05
 _MOST_LINES = 48
 _SIZE_WEIGHT = 8.0
 _MOST_DOUBT = 0.3
-"""How much less sure than the surest square the largest one may be: the lid's edge is fainter than its rims, but a square
+"""How much less sure than the surest square the largest may be: the lid's edge is fainter than its rims, but a square
 that borrows one side from the dish and three from the light is far less sure."""
 
 _ASPECT_WEIGHT = 10.0

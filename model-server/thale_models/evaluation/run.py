@@ -7,8 +7,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from thale.contract import Card, Task
+from thale.contract import Task
 from thale.errors import ArchiveError, DatasetError, ParameterError
+from thale_models.archive import CARD, WEIGHTS, read_card
 from thale_models.dataset import Dataset, Sample, read_dataset
 from thale_models.engine import EngineName, load_engine
 from thale_models.evaluation import pictures
@@ -89,10 +90,10 @@ def load_models(folders: Sequence[Path], engine: EngineName) -> dict[Task, Model
     models: dict[Task, Model] = {}
     for folder in folders:
         try:
-            card = Card.model_validate_json((folder / "card.json").read_bytes())
-        except (OSError, ValueError) as error:
+            card = read_card((folder / CARD).read_bytes())
+        except OSError as error:
             raise ArchiveError(f"{folder} holds no model: {error}") from error
         if card.task in models:
             raise ParameterError(f"{folder} is a second model for {card.task}: give one for each task")
-        models[card.task] = Model(card, load_engine(card, folder / "weights.safetensors", engine))
+        models[card.task] = Model(card, load_engine(card, folder / WEIGHTS, engine))
     return models
