@@ -65,8 +65,8 @@ def train(
 ) -> None:
     """Train a recipe on a folder of labelled images; the best weights so far lie in the run's folder all the time."""
     _restart_with_malloc_settings()
-    from thale_models.recipes import recipe_named
     from thale_models.archive import WEIGHTS
+    from thale_models.recipes import recipe_named
     from thale_models.report import Description
     from thale_models.train import Options
     from thale_models.train import train as run

@@ -19,7 +19,7 @@ from torch import nn
 from thale.contract import Card
 from thale.errors import TrainingError
 from thale.files import write_atomically
-from thale_models.archive import CARD, WEIGHTS
+from thale_models.archive import CARD
 from thale_models.dataset import Dataset
 from thale_models.recipes import Recipe
 from thale_models.validation import Verdict

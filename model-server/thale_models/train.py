@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from thale.errors import ParameterError, TrainingError
 from thale.files import write_atomically
-from thale_models import report
+from thale_models import archive, report
 from thale_models.crops import Batch, TrainingBatches
 from thale_models.dataset import Dataset, read_dataset
 from thale_models.losses import heatmap_loss, segmentation_loss
@@ -207,7 +207,7 @@ def load_batches(batches: TrainingBatches, start: int, options: Options) -> Data
 def save_best(out: Path, run: Run, description: report.Description, verdict: Verdict) -> None:
     """Write the averaged weights and their card, ready to be archived while training goes on."""
     weights = report.weights_bytes(run.average)
-    write_atomically(out / report.WEIGHTS, weights)
+    write_atomically(out / archive.WEIGHTS, weights)
     parameters = sum(parameter.numel() for parameter in run.net.parameters())
     report.write_card(
         out, description, run.recipe, run.dataset, run.options.seed, weights, parameters, verdict, run.step
