@@ -27,7 +27,7 @@ RIM_MM = 5.0
 """Least width of the rim on photographs, from the lid's outer edge to the inside of the base. On the side that leans
 away from the camera it shows up to 7.4 mm wide; roots may grow on the agar that begins behind it."""
 
-CORNER_RADIUS_MM = 15.0
+CORNER_RADIUS_MM = 20.0
 """Of the inside of a square dish, measured on the same photographs."""
 
 

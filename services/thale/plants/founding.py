@@ -29,7 +29,9 @@ _LEAF_GAP_MM = 1.5
 _MOST_PIECES = 300
 _ROOT_BELOW_SHOOT_MM = 3.0
 _BASE_TO_ROOT_MM = 1.5
-_LEAST_LONE_ROOT_MM = 2.0
+_LEAST_LONE_ROOT_MM = 3.0
+_HIDDEN_BASE_MM = 10.0
+_LEAST_HIDDEN_ROOT_MM = 8.0
 _LEAST_FRAGMENT_MM2 = 0.05
 _LEAST_SHOOT_MM2 = 0.5
 _SMALL_SHOOT_SHARE = 0.4
@@ -67,6 +69,8 @@ def find_founders(maps: Maps, graph: RootGraph, landmarks: Sequence[Landmark]) -
     clusters = _join_fragments(founders, loose, maps)
     roots = _RootPlaces(graph)
     founders = [founder for founder in founders if _is_rooted(founder, founders, roots, maps, flags)]
+    for founder in founders:
+        _look_below(founder, roots, maps)
     for cluster_rc in clusters:
         _found_on_shoot(cluster_rc, founders, roots, maps, flags)
     _found_on_seeds(founders, roots, maps)
@@ -181,9 +185,14 @@ class _RootPlaces:
         ends = graph.ends()
         self.end_tree = cKDTree([graph.nodes[node] for node in ends]) if ends else None
         self.length: dict[int, float] = {}
+        self.tops: dict[int, Points] = {}
         for segment in segments:
             piece = int(self.pieces[segment.start])
             self.length[piece] = self.length.get(piece, 0.0) + segment.length
+        for node in ends:
+            piece = int(self.pieces[node])
+            if piece not in self.tops or graph.nodes[node][1] < self.tops[piece][1]:
+                self.tops[piece] = cast(Points, np.asarray(graph.nodes[node], float))
 
     def nearest(self, places_xy: Points) -> tuple[Points | None, float, int]:
         """Return the root point nearest to any of the places, its distance, and the piece that it belongs to."""
@@ -193,6 +202,20 @@ class _RootPlaces:
         best = int(np.argmin(distances))
         index = int(indices[best])
         return self.points[index], float(distances[best]), int(self.piece_of_point[index])
+
+    def below(self, shoot_rc: NDArray[np.int64], maps: Maps) -> Points | None:
+        """Return the upper end of the long root that hangs nearest below a shoot; None where none is near."""
+        tree = cKDTree(shoot_rc[:, ::-1])
+        found: tuple[float, Points | None] = (maps.px(_HIDDEN_BASE_MM), None)
+        for piece, top_xy in self.tops.items():
+            gap = float(tree.query(top_xy)[0])
+            if (
+                gap < found[0]
+                and top_xy[1] > shoot_rc[:, 0].mean()
+                and self.length[piece] >= maps.px(_LEAST_HIDDEN_ROOT_MM)
+            ):
+                found = gap, top_xy
+        return found[1]
 
     def is_end(self, place_xy: Points, within: float) -> bool:
         """Whether a root ends within some px of a place."""
@@ -216,6 +239,21 @@ def _is_rooted(founder: Founder, founders: list[Founder], roots: _RootPlaces, ma
     return False
 
 
+def _look_below(founder: Founder, roots: _RootPlaces, maps: Maps) -> None:
+    """Let a plant whose base is out of every root's reach begin at the root that comes out from under its leaves."""
+    if not len(founder.shoot_rc) or roots.nearest(founder.place_xy[None])[1] <= maps.px(_ROOT_BELOW_SHOOT_MM):
+        return
+    top_xy = roots.below(founder.shoot_rc, maps)
+    if top_xy is not None:
+        founder.base_xy = top_xy
+        founder.flags.append(_hidden(top_xy, maps))
+
+
+def _hidden(top_xy: Points, maps: Maps) -> Flag:
+    message = "the root is hidden between the shoot and here: what is hidden is not measured"
+    return _flag("base_hidden", message, top_xy, maps)
+
+
 def _found_on_shoot(
     cluster_rc: NDArray[np.int64], founders: list[Founder], roots: _RootPlaces, maps: Maps, flags: list[Flag]
 ) -> None:
@@ -227,8 +265,7 @@ def _found_on_shoot(
         owners = [f for f in others if roots.nearest(cast(Points, f.base_xy)[None])[2] == piece]
         typical = float(np.median([len(f.shoot_rc) for f in others])) if others else 0.0
         begins = roots.is_end(base_xy, maps.px(_BASE_TO_ROOT_MM)) and len(cluster_rc) > _SMALL_SHOOT_SHARE * typical
-        long_enough = roots.length[piece] >= maps.px(_LEAST_LONE_ROOT_MM) or _is_shoot(cluster_rc, maps)
-        if long_enough and (begins or not owners):
+        if roots.length[piece] >= maps.px(_LEAST_LONE_ROOT_MM) and (begins or not owners):
             flag = _flag("base_inferred", "the root base was inferred from where root and shoot meet", base_xy, maps)
             founders.append(Founder(base_xy, shoot_rc=cluster_rc, flags=[flag]))
             return
@@ -236,7 +273,13 @@ def _found_on_shoot(
             message = "a small shoot-like object lies on a root: it founds no plant"
             flags.append(_flag("stray_shoot", message, place_xy, maps))
             return
-    if _is_shoot(cluster_rc, maps):
+    top_xy = roots.below(cluster_rc, maps)
+    if top_xy is not None and _is_shoot(cluster_rc, maps):
+        founders.append(Founder(top_xy, shoot_rc=cluster_rc, flags=[_hidden(top_xy, maps)]))
+    elif any(founder.landmark is not None for founder in founders):
+        message = "a shoot-like object with neither a root nor a root base, as others here have: it founds no plant"
+        flags.append(_flag("stray_shoot", message, place_xy, maps))
+    elif _is_shoot(cluster_rc, maps):
         flag = _flag("no_root", "a shoot without a visible root: its root traits are unknown", place_xy, maps)
         founders.append(Founder(None, shoot_rc=cluster_rc, flags=[flag]))
     else:

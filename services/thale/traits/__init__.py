@@ -25,7 +25,7 @@ _UNITS: dict[Dimension, tuple[str, str, int]] = {
 }
 """Unit with a scale, unit without one, and the power of the scale that leads from one to the other."""
 
-_DOUBTFUL_FLAGS = {"crossing_by_lane", "base_inferred"}
+_DOUBTFUL_FLAGS = {"crossing_by_lane", "base_inferred", "base_hidden"}
 
 
 def _unit(dimension: Dimension, scale: Scale) -> str:
