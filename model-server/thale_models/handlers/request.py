@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from thale.calibration import calibrate
 
+from thale.calibration import calibrate
 from thale.contract import Calibration, Card, Task
 from thale.errors import ArchiveError, EmptyImageError, ParameterError, ThaleError, UnsupportedImageError
 from thale.images import decode
