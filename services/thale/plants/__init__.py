@@ -70,7 +70,7 @@ def find_plants(
     link_gaps(graph, tips)
     turns = Turns(graph)
     trees = [None if base is None else grow_tree(graph, turns, base) for base in bases]
-    traced = tell_roots(graph, trees, ends, tips, _lanes(founders, expected))
+    traced = tell_roots(graph, turns, trees, ends, tips, _lanes(founders, expected))
     lines = _lines(graph, traced, tips, founders, mask_HW)
     unassigned_flags, unassigned_px = _unassigned(graph, traced)
     scale = segmentation.meta.calibration.scale

@@ -7,8 +7,9 @@ the skeleton) is told as a lateral of its own, so that no length is lost.
 
 import heapq
 import math
+from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,14 +17,27 @@ import numpy as np
 from thale.plants.gaps import Tips
 from thale.plants.graph import RootGraph
 from thale.plants.polyline import Points
-from thale.plants.tracing import AMBIGUOUS_MARGIN, Claim, PathTree, Step, arrivals, claim, end_of, match_primaries
+from thale.plants.tracing import (
+    AMBIGUOUS_MARGIN,
+    Claim,
+    PathTree,
+    Step,
+    Turns,
+    arrivals,
+    claim,
+    end_of,
+    match_primaries,
+    onward,
+    path_to,
+)
 
 _LEAST_LATERAL_MM = 1.0
-_LEAST_MARKED_LATERAL_MM = 0.3
+_LEAST_MARKED_LATERAL_MM = 0.2
 _STUB_AT_BASE_MM = 2.0
 _TIP_BONUS = 2.0
 _LONGEST_CROSSING_MM = 2.5
 _LEAST_SEEN_SHARE = 0.4
+_STRAIGHT_ON_COST = 0.55
 
 
 @dataclass
@@ -51,6 +65,7 @@ class Architecture:
     """The roots of all plants, and which root told each segment first and, for each plant, at each node."""
 
     graph: RootGraph
+    turns: Turns
     trees: list[PathTree | None]
     tips: Tips
     roots: list[TracedRoot] = field(default_factory=list)
@@ -73,18 +88,24 @@ class Architecture:
 
 
 def tell_roots(
-    graph: RootGraph, trees: list[PathTree | None], ends: Sequence[int], tips: Tips, lanes: Sequence[float]
+    graph: RootGraph,
+    turns: Turns,
+    trees: list[PathTree | None],
+    ends: Sequence[int],
+    tips: Tips,
+    lanes: Sequence[float],
 ) -> list[TracedRoot]:
     """Return all roots of all plants, each plant's primary before its laterals.
 
     Args:
         graph: The network, with bases and tips made nodes.
+        turns: The price of turning in it.
         trees: The paths of each plant; None for a plant without roots.
         ends: The nodes where the network ended before its gaps were linked.
         tips: The landmark at a node.
         lanes: Where one plant's lane ends and the next begins (x, frame px); empty if lanes are not known.
     """
-    architecture = Architecture(graph, trees, tips)
+    architecture = Architecture(graph, turns, trees, tips)
     bases = {tree.base for tree in trees if tree is not None}
     nodes = (set(ends) | set(tips)) - bases
 
@@ -106,7 +127,7 @@ def tell_roots(
             del claims[primary]
     _tell_laterals(architecture, claims)
     _tell_leftovers(architecture)
-    return architecture.roots
+    return _settled(architecture.roots)
 
 
 def _length(graph: RootGraph, steps: list[Step]) -> float:
@@ -202,9 +223,10 @@ def _tell_leftovers(architecture: Architecture) -> None:
 
 
 def _tell_leftover(architecture: Architecture, number: int) -> bool:
-    """Tell one segment as a lateral, walked the cheaper way, which ends at a tip landmark if one stands there.
+    """Tell one segment as the missing beginning of a root, or else as a lateral of its own.
 
-    It is in doubt if another plant could own it as well.
+    A lateral is walked the cheaper way, which ends at a tip landmark if one stands there. It is in doubt if another
+    plant could own it as well.
     """
     graph = architecture.graph
     arrivals: list[tuple[float, int, Step]] = []
@@ -215,15 +237,64 @@ def _tell_leftover(architecture: Architecture, number: int) -> bool:
             if step in tree.cost:
                 price = tree.cost[step] - _TIP_BONUS * (end_of(graph, step) in architecture.tips)
                 arrivals.append((price, plant, step))
+    arrivals.sort()
     if not arrivals:
         return False
-    cheapest, plant, step = min(arrivals)
+    cheapest, plant, step = arrivals[0]
     rivals = [price for price, other, _ in arrivals if other != plant and price - cheapest < AMBIGUOUS_MARGIN]
     x, y = graph.nodes[end_of(graph, step)]
-    tree = architecture.trees[plant]
-    assert tree is not None  # noqa: S101 - an arrival comes from a tree
-    found = Claim(plant, tree.path_to(step), (float(x), float(y)) if rivals else None)
+    doubt_xy = (float(x), float(y)) if rivals else None
+    if any(_begin_root(architecture, owner, way, doubt_xy) for _, owner, way in arrivals):
+        return True
+    found = Claim(plant, path_to(architecture.trees, plant, step), doubt_xy)
     part = _new_part(architecture, found)
     order = 1 if part.parent is None else architecture.roots[part.parent].order + 1
     architecture.tell(TracedRoot(part.plant, part.steps, part.parent, order, found.doubt_xy))
     return True
+
+
+def _begin_root(architecture: Architecture, plant: int, step: Step, doubt_xy: tuple[float, float] | None) -> bool:
+    """Give a segment to the lateral of the same plant that goes straight on where the segment arrives.
+
+    Such a lateral was told from the root that it crosses there, because its way to the base is shorter along that.
+    The doubt about who owns the segment becomes the lateral's.
+    """
+    node = end_of(architecture.graph, step)
+    for index, root in enumerate(architecture.roots):
+        first = root.steps[0]
+        begins_here = root.parent is not None and root.plant == plant and first in onward(architecture.graph, node)
+        if not begins_here or architecture.turns.cost(step, first) > _STRAIGHT_ON_COST:
+            continue
+        part = _new_part(architecture, Claim(plant, path_to(architecture.trees, plant, step)))
+        if part.plant != plant or part.parent is None or _descends(architecture, part.parent, index):
+            continue
+        root.steps = [*part.steps, *root.steps]
+        root.parent = part.parent
+        root.doubt_xy = root.doubt_xy or doubt_xy
+        for number, _ in part.steps:
+            architecture.told.setdefault(number, index)
+        return True
+    return False
+
+
+def _descends(architecture: Architecture, root: int, ancestor: int) -> bool:
+    """Whether a root is another one or hangs on it."""
+    up: int | None = root
+    while up is not None and up != ancestor:
+        up = architecture.roots[up].parent
+    return up == ancestor
+
+
+def _settled(roots: list[TracedRoot]) -> list[TracedRoot]:
+    """Return the roots with parents before children, and orders that follow from their parents."""
+    children: dict[int | None, list[int]] = defaultdict(list)
+    for index, root in enumerate(roots):
+        children[root.parent].append(index)
+    settled: list[TracedRoot] = []
+    waiting: deque[tuple[int, int | None]] = deque((index, None) for index in children[None])
+    while waiting:
+        index, parent = waiting.popleft()
+        order = 1 if parent is None else settled[parent].order + 1
+        settled.append(replace(roots[index], parent=parent, order=order))
+        waiting.extend((child, len(settled) - 1) for child in children[index])
+    return settled

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from thale.contract import Landmark
 from thale.plants import polyline
@@ -22,7 +21,7 @@ _SPUR_MM = 1.0
 _TIP_MM = 0.8
 _LEAST_TIP_SCORE = 0.3
 _MOST_TIPS = 1000
-_SHORTEST_STUB_MM = 0.35
+_SHORTEST_STUB_MM = 0.25
 _LONGEST_STUB_MM = 1.5
 _GAP_MM = 2.5
 _GAP_WITHIN_MM = 1.5
@@ -43,29 +42,43 @@ Tips = dict[int, Landmark]
 def mark_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
     """Return which node each tip landmark marks: an end, a stub beside a root, or a cut where a lateral meets another.
 
-    A landmark without a root under it marks nothing; of two at one node the surer stays.
+    Landmarks and ends are paired one to one, the nearest first. A landmark without a root under it marks nothing.
     """
-    tips: Tips = {}
-    reach = graph.maps.px(_TIP_MM)
-    ends = graph.ends()
-    end_tree = cKDTree([graph.nodes[node] for node in ends]) if ends else None
-    index = PointIndex(graph)
-    inside: list[tuple[Landmark, Points, tuple[int, int], bool]] = []
     marks = [m for m in landmarks if m.kind in ("primary_tip", "lateral_tip") and m.score >= _LEAST_TIP_SCORE]
-    for mark in sorted(marks, key=lambda mark: -mark.score)[:_MOST_TIPS]:
-        place_xy = graph.maps.frame.from_source(np.array([[mark.x, mark.y]]))[0]
-        distance, nearest_end = end_tree.query(place_xy) if end_tree is not None else (np.inf, -1)
-        gap, point = index.nearest(place_xy)
-        if distance <= reach:
-            tips.setdefault(ends[nearest_end], mark)
-        elif mark.kind == "lateral_tip" and point >= 0:
-            stub = _is_stub(graph, index.points[point], place_xy)
-            if stub or gap <= reach:
-                inside.append((mark, place_xy, index.place(point), stub))
-    nodes = graph.split_all([place for _, _, place, _ in inside])
-    for (mark, place_xy, _, stub), node in zip(inside, nodes, strict=True):
-        tips.setdefault(_grow_stub(graph, node, place_xy) if stub else node, mark)
+    marks = sorted(marks, key=lambda mark: -mark.score)[:_MOST_TIPS]
+    if not marks:
+        return {}
+    places = graph.maps.frame.from_source(np.array([[mark.x, mark.y] for mark in marks]))
+    reach = graph.maps.px(_TIP_MM)
+    paired = _pair(places, graph.ends(), graph, reach)
+    tips: Tips = {node: marks[number] for number, node in paired.items()}
+    index = PointIndex(graph)
+    inside: list[tuple[int, tuple[int, int], bool]] = []
+    for number, mark in enumerate(marks):
+        gap, point = index.nearest(places[number])
+        if number in paired or mark.kind == "primary_tip" or point < 0:
+            continue
+        stub = _is_stub(graph, index.points[point], places[number])
+        if stub or gap <= reach:
+            inside.append((number, index.place(point), stub))
+    nodes = graph.split_all([place for _, place, _ in inside])
+    for (number, _, stub), node in zip(inside, nodes, strict=True):
+        tips.setdefault(_grow_stub(graph, node, places[number]) if stub else node, marks[number])
     return tips
+
+
+def _pair(places: Points, ends: list[int], graph: RootGraph, reach: float) -> dict[int, int]:
+    """Return which end belongs to which place (by its number), one to one, the nearest pairs first."""
+    if not ends:
+        return {}
+    ends_xy = np.array([graph.nodes[node] for node in ends])
+    distances = np.hypot(*(places[:, None] - ends_xy[None]).transpose(2, 0, 1))
+    near = np.argwhere(distances <= reach)
+    paired: dict[int, int] = {}
+    for number, end in near[np.argsort(distances[tuple(near.T)])].tolist():
+        if number not in paired and ends[end] not in paired.values():
+            paired[number] = ends[end]
+    return paired
 
 
 def _is_stub(graph: RootGraph, foot_xy: Points, tip_xy: Points) -> bool:

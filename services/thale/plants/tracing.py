@@ -134,7 +134,7 @@ def claim(
     graph: RootGraph, trees: list[PathTree | None], found: list[tuple[float, int, Step]], lane: int | None = None
 ) -> Claim:
     """Return the claim of the first of the arrivals, or among equals that of the plant whose lane it is."""
-    paths = {plant: _path(trees, plant, step) for _, plant, step in found[:2]}
+    paths = {plant: path_to(trees, plant, step) for _, plant, step in found[:2]}
     cheapest, plant, _ = found[0]
     equals = [other for price, other, _ in found[1:2] if price - cheapest < AMBIGUOUS_MARGIN]
     if not equals:
@@ -145,7 +145,8 @@ def claim(
     return Claim(plant, paths[plant], doubt_xy)
 
 
-def _path(trees: list[PathTree | None], plant: int, step: Step) -> list[Step]:
+def path_to(trees: list[PathTree | None], plant: int, step: Step) -> list[Step]:
+    """Return the steps from a plant's base up to and with `step`."""
     tree = trees[plant]
     return tree.path_to(step) if tree is not None else []
 
