@@ -6,9 +6,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from thale.calibration import calibrate, plate_interior, plate_side_px, working_box
+from thale.calibration import calibrate, interior_mask, plate_interior, plate_side_px, working_box
 from thale.contract import Calibration, Plate, Point, Scale
 from thale.errors import ScaleError
+from thale.geometry import Frame
 from thale_models.synthesis import draw_plate
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -186,3 +187,20 @@ def test_the_interior_of_a_plate_leaves_its_rim_out() -> None:
     assert plate_side_px(square()) == 1200
     interior = plate_interior(square(), margin_mm=5)
     assert [(corner.x, corner.y) for corner in interior] == [(150, 100), (1250, 100), (1250, 1200), (150, 1200)]
+
+
+def test_nothing_grows_on_the_rim_or_outside_the_round_corners() -> None:
+    plate = square(side=1200, left=0, top=0)  # 0.1 mm a pixel
+    calibration = Calibration(scale=Scale(mm_per_px=0.1, source="plate_edge", plate_width_mm=120), plate=plate)
+    frame = Frame.around((0, 0, 1201, 1201), 0.5)
+    inside_HW = interior_mask(calibration, frame)
+    assert inside_HW.shape == (frame.height, frame.width)
+    assert inside_HW[300, 300]
+    assert inside_HW[300, 30]  # 6 mm from the edge
+    assert not inside_HW[300, 20]  # 4 mm from the edge
+    assert not inside_HW[45, 45]  # 9 mm from both edges, outside the round corner
+
+
+def test_without_a_plate_something_can_grow_everywhere() -> None:
+    calibration = Calibration(scale=Scale(mm_per_px=0.1, source="given"))
+    assert interior_mask(calibration, Frame.around((0, 0, 40, 30), 1.0)).all()

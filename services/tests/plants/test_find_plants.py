@@ -223,6 +223,26 @@ def test_a_shoot_without_a_root_is_a_plant_whose_roots_are_unknown() -> None:
     assert [flag.code for flag in plant.flags] == ["no_root"]
 
 
+def test_roots_whose_beginning_a_leaf_hides_keep_their_plant_and_their_length_is_in_doubt() -> None:
+    plate = DrawnPlate()
+    plate.plant(150, 80, 400)
+    plate.shoot(450, 80, rx=30, ry=20)
+    plate.root((450, 180), (450, 500))  # 5 mm below the leaves
+    whole, hidden = find_plants(plate.answer(), plate.landmarks).plants
+    assert "base_hidden" not in {flag.code for flag in whole.flags}
+    assert [flag.code for flag in hidden.flags] == ["base_hidden"]
+    assert hidden.roots[0].length_px == pytest.approx(320, rel=0.03)
+
+
+def test_letters_that_look_like_shoots_found_no_plant_beside_plants_with_roots() -> None:
+    plate = DrawnPlate()
+    plate.plant(150, 80, 400)
+    plate.shoot(500, 400)
+    reading = find_plants(plate.answer(), plate.landmarks)
+    assert len(reading.plants) == 1
+    assert "stray_shoot" in codes(reading)
+
+
 def test_a_rim_is_no_plant_even_with_a_base_landmark_too_weak_to_believe() -> None:
     plate = DrawnPlate()
     plate.plant(300, 100)
