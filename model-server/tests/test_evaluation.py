@@ -1,0 +1,65 @@
+"""Evaluation on drawn plates: the report says what is there, and partial truth is enough."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import tiny_model
+
+from thale.errors import ArchiveError, DatasetError, ParameterError
+from thale_models.archive import CARD
+from thale_models.evaluation import evaluate
+from thale_models.evaluation.truth import skeleton_length_px
+from thale_models.synthesis import write_dataset
+
+
+@pytest.fixture(scope="module")
+def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plates")
+    write_dataset(folder, 2, 3, split="test", overrides={"width": 900, "height": 860, "plants": 2})
+    return folder
+
+
+def model(folder: Path) -> Path:
+    made = tiny_model(folder)
+    (folder / CARD).write_text(made.card.model_dump_json())
+    return folder
+
+
+def test_a_model_that_knows_nothing_gets_a_report_with_every_plate(plates: Path, tmp_path: Path) -> None:
+    figures = evaluate([model(tmp_path / "seg")], plates, "test", tmp_path / "out", "Tiny")
+    assert figures["plates"] == 2
+    assert 0 <= figures["dice_root"] < 0.5
+    document = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert document["figures"]["tip_f1_1mm"] is None  # NaN is null: nobody looked for tips
+    report = (tmp_path / "out" / "report.md").read_text()
+    for name in ("plate-000000", "plate-000001"):
+        assert f"![{name}](pictures/{name}.png)" in report
+        assert (tmp_path / "out" / "pictures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_models_of_one_task_are_refused(plates: Path, tmp_path: Path) -> None:
+    first, second = model(tmp_path / "a"), model(tmp_path / "b")
+    with pytest.raises(ParameterError, match="one for each task"):
+        evaluate([first, second], plates, "test", tmp_path / "out", "Twice")
+
+
+def test_a_folder_without_a_model_is_named(plates: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="holds no model"):
+        evaluate([tmp_path], plates, "test", tmp_path / "out", "None")
+
+
+def test_an_empty_split_is_named(plates: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="'val'"):
+        evaluate([model(tmp_path / "seg")], plates, "val", tmp_path / "out", "Empty")
+
+
+def test_a_skeleton_is_as_long_as_the_line_it_was_drawn_from() -> None:
+    mask = np.zeros((220, 220), bool)
+    mask[20:200, 100:105] = True
+    assert skeleton_length_px(mask) == pytest.approx(180 * 0.948, rel=0.06)
+    oblique = np.zeros((220, 220), bool)
+    for step in range(150):
+        oblique[20 + step : 24 + step, 20 + step] = True
+    assert skeleton_length_px(oblique) == pytest.approx(150 * 1.34, rel=0.06)
