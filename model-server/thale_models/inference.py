@@ -52,7 +52,8 @@ def segment(image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibratio
     for band in blended_bands(pixels_HW3, card, engine, first_plane=1):
         levels_CHW = np.multiply(band.planes_CHW, 255, out=band.planes_CHW)
         probabilities_CHW[:, band.rows] = np.rint(levels_CHW, out=levels_CHW)
-    probabilities_CHW *= interior_mask(calibration, frame)
+    if calibration.plate is not None:
+        probabilities_CHW *= interior_mask(calibration, frame)
     meta = SegmentationMeta(
         model=_model_ref(card, engine),
         classes=card.classes,
