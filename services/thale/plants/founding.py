@@ -25,7 +25,7 @@ _LEAST_LONE_BASE_SCORE = 0.5
 _SAME_BASE_MM = 2.0
 _SAME_SHOOT_BASE_MM = 4.0
 _BASE_BELOW_SHOOT_MM = 4.0
-_LEAF_GAP_MM = 1.5
+_LEAF_GAP_MM = 1.0
 _MOST_PIECES = 300
 _ROOT_BELOW_SHOOT_MM = 3.0
 _BASE_TO_ROOT_MM = 1.5
@@ -261,16 +261,20 @@ def _found_on_shoot(
     base_xy, distance, piece = roots.nearest(cluster_rc[:, ::-1].astype(float))
     others = [f for f in founders if f.base_xy is not None]
     place_xy = cast(Points, cluster_rc.mean(axis=0)[::-1])
+    typical = float(np.median([len(f.shoot_rc) for f in others if f.landmark is not None] or [0]))
+    if len(cluster_rc) <= _SMALL_SHOOT_SHARE * typical:
+        message = "a shoot-like object much smaller than the shoots of the plate: it founds no plant"
+        flags.append(_flag("stray_shoot", message, place_xy, maps))
+        return
     if base_xy is not None and distance <= maps.px(_ROOT_BELOW_SHOOT_MM):
         owners = [f for f in others if roots.nearest(cast(Points, f.base_xy)[None])[2] == piece]
-        typical = float(np.median([len(f.shoot_rc) for f in others])) if others else 0.0
-        begins = roots.is_end(base_xy, maps.px(_BASE_TO_ROOT_MM)) and len(cluster_rc) > _SMALL_SHOOT_SHARE * typical
+        begins = roots.is_end(base_xy, maps.px(_BASE_TO_ROOT_MM))
         if roots.length[piece] >= maps.px(_LEAST_LONE_ROOT_MM) and (begins or not owners):
             flag = _flag("base_inferred", "the root base was inferred from where root and shoot meet", base_xy, maps)
             founders.append(Founder(base_xy, shoot_rc=cluster_rc, flags=[flag]))
             return
         if owners:
-            message = "a small shoot-like object lies on a root: it founds no plant"
+            message = "a shoot-like object lies on a root of another plant: it founds no plant"
             flags.append(_flag("stray_shoot", message, place_xy, maps))
             return
     top_xy = roots.below(cluster_rc, maps)
