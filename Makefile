@@ -67,7 +67,7 @@ LANDMARKS ?= model-server/weights/plate-landmarks/1.0.0
 
 .PHONY: evaluate
 evaluate: install ## Measure the default models on 40 unseen plates; DATA=folder measures them on yours
-	$(BIN)/thale-models synthesize --out data/unseen --plates 40 --seed 920000 --split test
+	$(BIN)/thale-models synthesize --out data/unseen --plates 40 --seed 930000 --split test
 	$(BIN)/thale-models evaluate --model $(SEGMENTATION) --model $(LANDMARKS) \
 	  --data data/unseen --out $(OUT)/evaluation/unseen --title '40 unseen synthetic plates'
 	$(if $(DATA),$(BIN)/thale-models evaluate --model $(SEGMENTATION) --model $(LANDMARKS) \

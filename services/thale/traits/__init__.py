@@ -210,8 +210,9 @@ _PLATE_TRAITS = (
     ),
     PlateTrait(
         "plate_total_root_length", "Total root length of the plate", "length", "TO:0000227",
-        "All roots of all plants, crossings included, and what hangs on no plant: conserved whoever owns it.",
-        lambda plants, unassigned: sum(root.length_px for plant in plants for root in plant.roots) + unassigned,
+        "All roots of all plants: conserved at a crossing, whoever owns what lies beyond it. What hangs on no plant is "
+        "told apart, because labels and bubbles look like roots too.",
+        lambda plants, _: float(sum(root.length_px for plant in plants for root in plant.roots)),
     ),
     PlateTrait(
         "plate_unassigned_root_length", "Root length that hangs on no plant", "length", "TO:0000227",
