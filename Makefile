@@ -64,12 +64,13 @@ format: install ## Write the code in the house style
 
 SEGMENTATION ?= model-server/weights/plate-seg/1.0.0
 LANDMARKS ?= model-server/weights/plate-landmarks/1.0.0
+NOTE ?=
 
 .PHONY: evaluate
 evaluate: install ## Measure the default models on 40 unseen plates; DATA=folder measures them on yours
 	$(BIN)/thale-models synthesize --out data/unseen --plates 40 --seed 930000 --split test
 	$(BIN)/thale-models evaluate --model $(SEGMENTATION) --model $(LANDMARKS) \
-	  --data data/unseen --out $(OUT)/evaluation/unseen --title '40 unseen synthetic plates'
+	  --data data/unseen --out $(OUT)/evaluation/unseen --title '40 unseen synthetic plates' $(NOTE)
 	$(if $(DATA),$(BIN)/thale-models evaluate --model $(SEGMENTATION) --model $(LANDMARKS) \
 	  --data '$(DATA)' --out $(OUT)/evaluation/data --title '$(DATA)')
 
@@ -87,6 +88,7 @@ weights: install ## Train the default models again from nothing but a seed (abou
 	$(BIN)/thale-models train --recipe plate-seg --data data/plates --out runs/plate-seg --steps 3200 $(WORDS)
 	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 2600 $(WORDS)
 	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 3400 $(WORDS)
+	$(MAKE) evaluate SEGMENTATION=runs/plate-seg LANDMARKS=runs/plate-landmarks NOTE=--note-in-cards
 
 .PHONY: clean
 clean: ## Remove what the other targets made, but no results, data or runs

@@ -8,8 +8,8 @@ import pytest
 from tiny_models import tiny_model
 
 from thale.errors import ArchiveError, DatasetError, ParameterError
-from thale_models.archive import CARD
-from thale_models.evaluation import evaluate
+from thale_models.archive import CARD, read_card
+from thale_models.evaluation import evaluate, note_in_cards
 from thale_models.evaluation.truth import skeleton_length_px
 from thale_models.synthesis import write_dataset
 
@@ -37,6 +37,14 @@ def test_a_model_that_knows_nothing_gets_a_report_with_every_plate(plates: Path,
     for name in ("plate-000000", "plate-000001"):
         assert f"![{name}](pictures/{name}.png)" in report
         assert (tmp_path / "out" / "pictures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_go_into_the_card_once_and_unknown_ones_stay_out(tmp_path: Path) -> None:
+    folder = model(tmp_path / "seg")
+    note_in_cards([folder], {"dice_root": 0.5, "tip_f1_1mm": float("nan")})
+    note_in_cards([folder], {"dice_root": 0.75})
+    card = read_card((folder / CARD).read_bytes())
+    assert card.metrics == {"plates_dice_root": 0.75}
 
 
 def test_two_models_of_one_task_are_refused(plates: Path, tmp_path: Path) -> None:

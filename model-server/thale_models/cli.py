@@ -99,12 +99,15 @@ def evaluate(
     split: Annotated[Literal["train", "val", "test"], typer.Option(help="Which part of the folder.")] = "test",
     title: Annotated[str, typer.Option(help="Title of the report.")] = "Evaluation",
     engine: Annotated[Literal["openvino", "torch"], typer.Option(help="What runs the models.")] = "openvino",
+    note: Annotated[bool, typer.Option("--note-in-cards", help="Write the figures into the models' cards.")] = False,
 ) -> None:
     """Measure labelled images as a user would, and say how far the answers are from the truth."""
     from thale_models.evaluation import evaluate as run
-    from thale_models.evaluation import figures_table
+    from thale_models.evaluation import figures_table, note_in_cards
 
     figures = run(model, data, split, out, title, engine)
+    if note:
+        note_in_cards(model, figures)
     typer.echo(f"\n{title}")
     for name, value in figures_table(figures):
         typer.echo(f"  {name:32} {value:>12}")

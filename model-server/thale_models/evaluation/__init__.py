@@ -7,6 +7,6 @@ pictures   the report that a person reads
 """
 
 from thale_models.evaluation.pictures import figures_table
-from thale_models.evaluation.run import evaluate
+from thale_models.evaluation.run import evaluate, note_in_cards
 
-__all__ = ["evaluate", "figures_table"]
+__all__ = ["evaluate", "figures_table", "note_in_cards"]

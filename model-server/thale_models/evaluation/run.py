@@ -1,6 +1,7 @@
 """Evaluate models on a folder of plates: metrics.json, report.md, and a picture of every plate."""
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from tqdm import tqdm
 
 from thale.contract import Task
 from thale.errors import ArchiveError, DatasetError, ParameterError
+from thale.files import write_atomically
 from thale_models.archive import CARD, WEIGHTS, read_card
 from thale_models.dataset import Dataset, Sample, read_dataset
 from thale_models.engine import EngineName, load_engine
@@ -70,6 +72,16 @@ def evaluate(
     cards = [model.card for model in models.values()]
     (out / "report.md").write_text(pictures.report(title, scores, cards), encoding="utf-8")
     return figures
+
+
+def note_in_cards(folders: Sequence[Path], figures: dict[str, float]) -> None:
+    """Write the figures into the cards of the models that they judge, as metrics named `plates_…`."""
+    known = {f"plates_{name}": value for name, value in figures.items() if math.isfinite(value)}
+    for folder in folders:
+        card = read_card((folder / CARD).read_bytes())
+        kept = {name: value for name, value in card.metrics.items() if not name.startswith("plates_")}
+        noted = card.model_copy(update={"metrics": kept | known})
+        write_atomically(folder / CARD, (noted.model_dump_json(indent=2) + "\n").encode())
 
 
 def _classes(models: dict[Task, Model], task: Task) -> tuple[str, ...]:
