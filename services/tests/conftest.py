@@ -1,5 +1,6 @@
 """What the tests of the command line and the client share: one `thale up` with tiny models."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,3 +17,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def platform(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Platform]:
     with running_platform(tmp_path_factory.mktemp("home"), weights) as running:
         yield running
+
+
+def pytest_configure() -> None:
+    """Begin with signals as a terminal has them: tested programs would inherit what nohup or a background job ignores."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
