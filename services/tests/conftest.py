@@ -20,6 +20,6 @@ def platform(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterato
 
 
 def pytest_configure() -> None:
-    """Begin with signals as a terminal has them: tested programs would inherit what nohup or a background job ignores."""
+    """Begin with signals as a terminal has them: programs inherit what nohup or a background job ignores."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
