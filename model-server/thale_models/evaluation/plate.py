@@ -53,7 +53,6 @@ class PlateScore:
     bases: Matches
     plants: tuple[PlantScore, ...]
     plants_extra: int
-    plants_counted: int
     scale_error: float
     total_error: float
     seconds: float
@@ -111,14 +110,13 @@ def score(name: str, measured: Measured, truth: Truth, seconds: float) -> PlateS
     found = measured.phenotype
     tips, bases = Matches(), Matches()
     plants: tuple[PlantScore, ...] = ()
-    extra, counted, total = 0, 0, math.nan
+    extra, total = 0, math.nan
     if found is not None:
         if truth.marks is not None:
             true_tips = np.concatenate([truth.marks["primary_tip"], truth.marks["lateral_tip"]])
             tips.add(_ends(found, -1), true_tips, mm_per_px, TIP_RADIUS_MM)
             bases.add(_ends(found, 0), truth.marks["root_base"], mm_per_px, TIP_RADIUS_MM)
         plants, extra = _match_plants(found, truth, mm_per_px)
-        counted = sum(map(_has_grown, found.plants))
         traits = {trait.trait: trait.value for trait in found.traits}
         total = traits["plate_total_root_length"] if scale.known else math.nan
     return PlateScore(
@@ -129,7 +127,6 @@ def score(name: str, measured: Measured, truth: Truth, seconds: float) -> PlateS
         bases=bases,
         plants=plants,
         plants_extra=extra,
-        plants_counted=counted,
         scale_error=relative_error(scale.mm_per_px, truth.mm_per_px),
         total_error=relative_error(total, truth.total_root_px * mm_per_px),
         seconds=seconds,
