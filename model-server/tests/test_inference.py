@@ -139,6 +139,7 @@ def test_more_landmarks_than_a_plate_can_have_are_cut_and_flagged(landmarker: Ti
     assert find_landmarks(np.full_like(image, 128), card, DarkSpots(2), calibration).flags == ()
 
 
+MEASURE = """
 import math, sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +187,7 @@ def test_four_times_the_plate_takes_no_more_memory_than_its_larger_answer(
 ) -> None:
     model = segmenter if function == "segment" else landmarker
     card = model.card.model_copy(update={"tile_px": 128})
+    command = [sys.executable, "-c", MEASURE.format(function=function)]
     done = subprocess.run(
         command,
         input=card.model_dump_json(),
