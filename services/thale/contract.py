@@ -91,6 +91,8 @@ class ModelRef(Record):
     name: str
     version: str
     digest: str
+    """Of the archive, as the release record and /v1/models tell it. Where no archive is known (in a worker's own
+    answer, and in `evaluate`, which runs folders of weights), of the weights: the card's `weights_sha256`."""
     engine: str = ""
 
 

@@ -77,6 +77,8 @@ class Measured:
 def measure(image: bytes, name: str, segmentation: Model | None, landmarks: Model | None) -> Measured:
     """Return what the models say of a plate, and with both of them its phenotype.
 
+    The digests in its provenance are those of the weights: the models are folders, not archives.
+
     Raises:
         ImageError: If the image cannot be read.
     """

@@ -60,6 +60,7 @@ def test_kserves_client_segments_an_image(facade: Facade, binary_in: bool, binar
     found = outputs(response)
     meta = SegmentationMeta.model_validate_json(str(found["meta"][0]))
     assert meta.calibration.scale.mm_per_px == 0.25
+    assert meta.model.digest == facade.get("/v1/models/plate-seg").json["versions"][0]["digest"]
     assert found["probabilities"].shape == (1, 3, meta.frame.height, meta.frame.width)
     assert found["probabilities"].dtype == np.uint8
 

@@ -24,6 +24,19 @@ def test_a_photograph_becomes_a_phenotype(facade: Facade) -> None:
     assert 0 < found.timings.segment_s <= found.timings.total_s
 
 
+def test_every_answer_names_the_archives_that_are_listed(facade: Facade) -> None:
+    image = pictures.png()
+    listed = {model["name"]: model["versions"][0]["digest"] for model in facade.get("/v1/models").json}
+    found = Phenotype.model_validate_json(facade.phenotype(image).body)
+    assert {model.name: model.digest for model in found.provenance.models} == listed
+    for answered in (
+        SegmentationAnswer.from_bytes(facade.post("/v1/segment", image, Accept="application/x-npz").body).meta.model,
+        SegmentationSummary.model_validate_json(facade.post("/v1/segment", image).body).model,
+        LandmarksAnswer.model_validate_json(facade.post("/v1/landmarks", image).body).model,
+    ):
+        assert answered.digest == listed[answered.name]
+
+
 def test_without_plate_edge_and_scale_the_answer_is_in_pixels_and_says_so(facade: Facade) -> None:
     found = Phenotype.model_validate_json(facade.phenotype(pictures.png()).body)
     assert (found.scale.source, found.plate) == ("none", None)

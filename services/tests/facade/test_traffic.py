@@ -48,7 +48,13 @@ def chosen(*pins: str, task: Task = "segmentation", default: str = "plate-seg") 
 
 
 def test_without_a_wish_the_stable_version_of_the_default_model_answers() -> None:
-    assert chosen() == Choice("plate-seg", "1.0.0", "segmentation")
+    assert (chosen().name, chosen().version, chosen().task) == ("plate-seg", "1.0.0", "segmentation")
+
+
+def test_a_choice_knows_its_archive_and_the_weights_in_it() -> None:
+    released = RECORD.models["plate-seg"].versions["1.1.0"]
+    choice = chosen("plate-seg@1.1.0")
+    assert (choice.digest, choice.weights_digest) == (released.digest, f"sha256:{released.card.weights_sha256}")
 
 
 def test_a_pin_names_a_version_or_another_model_of_the_task() -> None:

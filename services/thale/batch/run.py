@@ -13,7 +13,7 @@ from thale.batch.ledger import Entry, Ledger, Model
 from thale.batch.results import is_complete, remove_result, write_result
 from thale.batch.sources import Source
 from thale.client import Client, Parameters
-from thale.contract import ModelInfo, ModelRef, Phenotype
+from thale.contract import ModelInfo, Phenotype
 from thale.errors import (
     DamagedImageError,
     ModelError,
@@ -81,8 +81,7 @@ class Run:
         self._parameters = parameters
         self._tell = tell
         self._written = json.dumps({**parameters, "thale": __version__}, sort_keys=True)
-        self._models = client.models()
-        self._answering = answering(self._models, parameters.get("model"))
+        self._answering = answering(client.models(), parameters.get("model"))
         self._troubles = 0
         self.summary = Summary()
 
@@ -177,19 +176,13 @@ class Run:
         self._note(Outcome(job.source, "failed", job.name, job.sha256, f"{error}{request}"))
 
     def _finish(self, job: _Job, phenotype: Phenotype) -> None:
-        models = listed(self._models, phenotype.provenance.models)
+        models = frozenset((model.name, model.version, model.digest) for model in phenotype.provenance.models)
         self._ledger.finish(job.name, Entry(job.sha256, self._written, models))
         self._note(Outcome(job.source, "measured", job.name, job.sha256))
 
     def _note(self, outcome: Outcome) -> None:
         self.summary.outcomes.append(outcome)
         self._tell(outcome)
-
-
-def listed(models: Collection[ModelInfo], refs: Collection[ModelRef]) -> frozenset[Model]:
-    """Return the models that answered as the server lists them: an answer's own digest is that of the weights alone."""
-    digests = {(model.name, served.version): served.digest for model in models for served in model.versions}
-    return frozenset((ref.name, ref.version, digests.get((ref.name, ref.version), ref.digest)) for ref in refs)
 
 
 def answering(models: Collection[ModelInfo], wish: str | None) -> frozenset[Model]:

@@ -7,6 +7,7 @@ server starts a second sooner without SciPy and scikit-image.
 from dataclasses import dataclass
 
 from thale.contract import ImageFacts, ModelRef
+from thale.facade.model_answer import Answer
 
 JSON, PNG, RSML, CSV, NPZ = "application/json", "image/png", "application/rsml+xml", "text/csv", "application/x-npz"
 
@@ -19,8 +20,8 @@ class Measurement:
     """Everything that a phenotype is made of."""
 
     facts: ImageFacts
-    segmentation: bytes
-    landmarks: bytes
+    segmentation: Answer
+    landmarks: Answer
     config_digest: str
     package_version: str
     created: str
@@ -30,8 +31,6 @@ class Measurement:
     image: bytes
     """Empty unless the overlay is asked for."""
     page: int | None
-    segment_s: float
-    landmarks_s: float
     started: float
     """When the request began, on the monotonic clock that all processes share."""
 
@@ -54,15 +53,15 @@ def measure(work: Measurement) -> Rendered:
     return measuring.measure(work)
 
 
-def summarise(answer: bytes, media_type: str) -> Rendered:
-    """Run `measuring.summarise`."""
+def render_segmentation(answer: Answer, media_type: str) -> Rendered:
+    """Run `measuring.render_segmentation`."""
     from thale.facade import measuring
 
-    return measuring.summarise(answer, media_type)
+    return measuring.render_segmentation(answer, media_type)
 
 
-def check_landmarks(answer: bytes) -> Rendered:
-    """Run `measuring.check_landmarks`."""
+def render_landmarks(answer: Answer) -> Rendered:
+    """Run `measuring.render_landmarks`."""
     from thale.facade import measuring
 
-    return measuring.check_landmarks(answer)
+    return measuring.render_landmarks(answer)

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from thale.answers import SegmentationAnswer, SegmentationSummary, read_landmarks
+from thale.answers import SegmentationAnswer, SegmentationSummary
 from thale.contract import Phenotype, Provenance, Timings
 from thale.exports import overlay, rsml, table
-from thale.facade.jobs import CSV, JSON, PNG, RSML, Measurement, Rendered
+from thale.facade.jobs import CSV, JSON, NPZ, PNG, RSML, Measurement, Rendered
+from thale.facade.model_answer import Answer
 from thale.images import decode
 from thale.phenotyping import phenotype
 
@@ -29,8 +30,7 @@ def measure(work: Measurement) -> Rendered:
         ModelFailedError: If a model's answer cannot be read.
     """
     began = time.monotonic()
-    segmentation = SegmentationAnswer.from_bytes(work.segmentation)
-    landmarks = read_landmarks(work.landmarks)
+    segmentation, landmarks = work.segmentation.segmentation(), work.landmarks.landmarks()
     models = (segmentation.meta.model, landmarks.model)
     provenance = Provenance(
         models=models,
@@ -38,7 +38,9 @@ def measure(work: Measurement) -> Rendered:
         package_version=work.package_version,
         created=work.created,
     )
-    timings = Timings(segment_s=work.segment_s, landmarks_s=work.landmarks_s, plants_s=0.0, total_s=0.0)
+    timings = Timings(
+        segment_s=work.segmentation.seconds, landmarks_s=work.landmarks.seconds, plants_s=0.0, total_s=0.0
+    )
     found = phenotype(work.facts, segmentation, landmarks, provenance, timings, expected=work.expected_plants)
     now = time.monotonic()
     timings = timings.model_copy(update={"plants_s": now - began, "total_s": now - work.started})
@@ -66,13 +68,17 @@ def _csv(found: Phenotype, work: Measurement) -> bytes:
 _FORMATS: dict[str, Callable[[Phenotype, Measurement], bytes]] = {JSON: _json, PNG: _overlay, RSML: _rsml, CSV: _csv}
 
 
-def summarise(answer: bytes, media_type: str) -> Rendered:
-    """Return a segmentation as JSON (area by class) or as a PNG (one palette index a class, in the model's frame).
+def render_segmentation(answer: Answer, media_type: str) -> Rendered:
+    """Return a segmentation as JSON (area by class), as probability maps (.npz), or as a PNG.
+
+    The PNG has one palette index a class, in the model's frame.
 
     Raises:
         ModelFailedError: If the model's answer cannot be read.
     """
-    segmentation = SegmentationAnswer.from_bytes(answer)
+    segmentation = answer.segmentation()
+    if media_type == NPZ:
+        return Rendered(segmentation.to_bytes(), NPZ, (segmentation.meta.model,))
     classes_HW = _class_map(segmentation)
     if media_type == PNG:
         picture = Image.fromarray(classes_HW, mode="P")
@@ -99,11 +105,11 @@ def _class_map(segmentation: SegmentationAnswer) -> NDArray[np.uint8]:
     return np.where(chosen > background, likeliest + 1, 0).astype(np.uint8)
 
 
-def check_landmarks(answer: bytes) -> Rendered:
-    """Return a landmarks answer as it came, once it is known to be one.
+def render_landmarks(answer: Answer) -> Rendered:
+    """Return a landmarks answer as JSON.
 
     Raises:
         ModelFailedError: If the model's answer cannot be read.
     """
-    landmarks = read_landmarks(answer)
+    landmarks = answer.landmarks()
     return Rendered(landmarks.model_dump_json().encode(), JSON, (landmarks.model,))

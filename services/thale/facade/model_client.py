@@ -28,6 +28,7 @@ from thale.errors import (
     ThaleError,
 )
 from thale.facade.deadline import Deadline
+from thale.facade.model_answer import Answer
 from thale.facade.traffic import Choice
 
 logger = logging.getLogger(__name__)
@@ -62,14 +63,6 @@ class Question:
         return {"Content-Type": "application/octet-stream"} | {
             name: repr(value) for name, value in known.items() if value is not None
         }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model answered, not yet read, and how long it took."""
-
-    data: bytes
-    seconds: float
 
 
 class ModelClient:
@@ -115,7 +108,7 @@ class ModelClient:
         telemetry.MODEL_REQUESTS.labels(**labels, outcome="ok").inc()
         telemetry.MODEL_SECONDS.labels(**labels).observe(seconds)
         logger.info("model answered", extra={**labels, "seconds": round(seconds, 4), "bytes": len(data)})
-        return Answer(data, seconds)
+        return Answer(choice, data, seconds)
 
     async def _predict(self, choice: Choice, question: Question, deadline: Deadline) -> bytes:
         url = f"{self._model_url}/predictions/{choice.name}/{choice.version}"

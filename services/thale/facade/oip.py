@@ -20,6 +20,7 @@ from thale.facade import tensors, traffic
 from thale.facade.body import Upload, pieces
 from thale.facade.deadline import Deadline
 from thale.facade.health import Health
+from thale.facade.model_answer import Answer
 from thale.facade.pipeline import Pipeline, Wish, together
 from thale.facade.routes import while_connected
 from thale.facade.settings import Settings
@@ -147,9 +148,9 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
 
 
 async def _infer(pipeline: Pipeline, choice: Choice, images: list[bytes], wish: Wish, head: Head) -> tuple[bytes, int]:
-    async def ask(index: int, image: bytes) -> bytes:
+    async def ask(index: int, image: bytes) -> Answer:
         try:
-            return (await pipeline.ask(Upload(image), wish, choice)).data
+            return await pipeline.ask(Upload(image), wish, choice)
         except ThaleError as error:
             if len(images) == 1:
                 raise

@@ -20,7 +20,8 @@ from thale.facade import jobs, traffic
 from thale.facade.body import Upload
 from thale.facade.deadline import Deadline
 from thale.facade.jobs import Measurement, Rendered
-from thale.facade.model_client import Answer, ModelClient, Question
+from thale.facade.model_answer import Answer
+from thale.facade.model_client import ModelClient, Question
 from thale.facade.pool import Pool
 from thale.facade.settings import Settings
 from thale.facade.traffic import Choice, Pin, RecordFile
@@ -79,8 +80,8 @@ class Pipeline:
             segmentation, landmarks = await together(self._ask(choice, image, wish) for choice in choices)
             work = Measurement(
                 facts=facts,
-                segmentation=segmentation.data,
-                landmarks=landmarks.data,
+                segmentation=segmentation,
+                landmarks=landmarks,
                 config_digest=wish.config_digest(),
                 package_version=__version__,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -89,8 +90,6 @@ class Pipeline:
                 wide=wish.wide,
                 image=image.data if wish.media_type == jobs.PNG else b"",
                 page=wish.page,
-                segment_s=segmentation.seconds,
-                landmarks_s=landmarks.seconds,
                 started=started,
             )
             with telemetry.MEASURING_SECONDS.time():
@@ -102,14 +101,12 @@ class Pipeline:
     async def segment(self, image: Upload, wish: Wish) -> Rendered:
         """Return the organs of an image: as the model's probability maps, or in numbers, or as a picture."""
         answer = await self.ask(image, wish, self._choose_alone("segmentation", wish))
-        if wish.media_type == jobs.NPZ:
-            return Rendered(answer.data, jobs.NPZ)
-        return await self.pool.run(wish.deadline, jobs.summarise, answer.data, wish.media_type)
+        return await self.pool.run(wish.deadline, jobs.render_segmentation, answer, wish.media_type)
 
     async def landmarks(self, image: Upload, wish: Wish) -> Rendered:
         """Return the landmarks of an image."""
         answer = await self.ask(image, wish, self._choose_alone("landmarks", wish))
-        return await self.pool.run(wish.deadline, jobs.check_landmarks, answer.data)
+        return await self.pool.run(wish.deadline, jobs.render_landmarks, answer)
 
     async def ask(self, image: Upload, wish: Wish, choice: Choice) -> Answer:
         """Return what one model version says of an image, not yet read."""

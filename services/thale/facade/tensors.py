@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.answers import SegmentationAnswer, read_landmarks
 from thale.contract import Task
 from thale.errors import ParameterError
+from thale.facade.model_answer import Answer
 
 IMAGE = "image"
 Shape = list[int]
@@ -82,7 +82,7 @@ class Head:
     """Name of each output to send, True for the binary form."""
 
 
-def render(task: Task, answers: Sequence[bytes], head: Head) -> tuple[bytes, int]:
+def render(task: Task, answers: Sequence[Answer], head: Head) -> tuple[bytes, int]:
     """Return the answer's body and the length of the JSON at its beginning.
 
     Raises:
@@ -104,8 +104,8 @@ def render(task: Task, answers: Sequence[bytes], head: Head) -> tuple[bytes, int
     return b"".join([text, *binaries]), len(text)
 
 
-def _segmentation(answers: Sequence[bytes]) -> dict[str, Tensor]:
-    read = [SegmentationAnswer.from_bytes(answer) for answer in answers]
+def _segmentation(answers: Sequence[Answer]) -> dict[str, Tensor]:
+    read = [answer.segmentation() for answer in answers]
     shapes = np.array([answer.probabilities_CHW.shape for answer in read])
     padded_NCHW = np.zeros((len(read), *shapes.max(axis=0)), np.uint8)
     for image, answer in zip(padded_NCHW, read, strict=True):
@@ -117,8 +117,8 @@ def _segmentation(answers: Sequence[bytes]) -> dict[str, Tensor]:
     }
 
 
-def _landmarks(answers: Sequence[bytes]) -> dict[str, Tensor]:
-    read = [read_landmarks(answer) for answer in answers]
+def _landmarks(answers: Sequence[Answer]) -> dict[str, Tensor]:
+    read = [answer.landmarks() for answer in answers]
     found = [(index, landmark) for index, answer in enumerate(read) for landmark in answer.landmarks]
     points_N2 = np.array([(landmark.x, landmark.y) for _, landmark in found], np.float32).reshape(-1, 2)
     return {

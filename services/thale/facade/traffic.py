@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from thale.contract import ReleasedModel, ReleaseRecord, Task
+from thale.contract import ReleasedModel, ReleasedVersion, ReleaseRecord, Task
 from thale.errors import ModelTaskError, ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError
 
 logger = logging.getLogger(__name__)
@@ -39,11 +39,19 @@ class Pin:
 
 @dataclass(frozen=True)
 class Choice:
-    """The model version that answers one question of one request."""
+    """The model version that answers one question of one request, its archive, and the weights that lie in it."""
 
     name: str
     version: str
     task: Task
+    digest: str
+    weights_digest: str
+
+    @classmethod
+    def of(cls, released: ReleasedVersion) -> Self:
+        """Return a released version as the choice."""
+        card = released.card
+        return cls(card.name, card.version, card.task, released.digest, f"sha256:{card.weights_sha256}")
 
 
 def choose(
@@ -77,7 +85,8 @@ def choose(
     if not pinned:
         if default not in record.models:
             raise ModelUnavailableError(f"no model for {task} is released yet: {default!r} is awaited")
-        return Choice(default, record.models[default].stable, task)
+        model = record.models[default]
+        return Choice.of(model.versions[model.stable])
     return pinned_choice(record, pinned[0], task)
 
 
@@ -95,7 +104,7 @@ def pinned_choice(record: ReleaseRecord, pin: Pin, task: Task) -> Choice:
     version = pin.version or model.stable
     if version not in model.versions:
         raise UnknownVersionError(pin.name, version, sorted(model.versions))
-    return Choice(pin.name, version, task)
+    return Choice.of(model.versions[version])
 
 
 def find(record: ReleaseRecord, name: str) -> ReleasedModel:
