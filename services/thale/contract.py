@@ -221,30 +221,69 @@ class Card(Record):
 
 
 class ReleasedVersion(Record):
-    """One version of a model that the model server holds."""
+    """One version of a model that a model server holds."""
 
     digest: str
+    """Of the archive: a version's identity."""
     card: Card
+    url: str = ""
+    """Where the model server that holds it listens; empty where one server holds all versions."""
 
 
-class ReleasedModel(Record):
-    """The versions of one model, and the one that answers whoever asks for none."""
+class Change(Record):
+    """One line of a release's history: what was done, by whom, when and why, and what was so from then on."""
+
+    at: str
+    who: str
+    what: Literal["canary", "step", "promote", "roll back", "abort", "shadow"]
+    why: str
+    version: str
+    """The version that it was about."""
+    stable: str
+    weight_percent: float
+
+
+class Release(Record):
+    """The release of one model: the version that answers, the one on trial, and how they came to be so.
+
+    The canary answers `weight_percent` of the requests. The shadow sees copies of requests, and nobody its answers.
+    """
 
     task: Task
     stable: str
     versions: dict[str, ReleasedVersion]
+    """The versions that are held: these three, and others that can be pinned."""
+    canary: str | None = None
+    weight_percent: float = Field(0.0, ge=0, le=100)
+    shadow: str | None = None
+    steps: tuple[float, ...] = (5.0, 25.0, 50.0, 100.0)
+    """The canary's shares on its way to being stable, in percent."""
+    history: tuple[Change, ...] = ()
+    """The last changes, the oldest first."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.versions[self.stable].card.name
 
     @model_validator(mode="after")
-    def _stable_is_a_version(self) -> "ReleasedModel":
-        if self.stable not in self.versions:
-            raise ValueError(f"the stable version {self.stable} is none of {', '.join(self.versions) or 'none'}")
+    def _what_is_used_is_held(self) -> "Release":
+        for role, version in (("stable", self.stable), ("canary", self.canary), ("shadow", self.shadow)):
+            if version is not None and version not in self.versions:
+                raise ValueError(f"the {role} version {version} is none of {', '.join(self.versions) or 'none'}")
+            if version == self.stable and role != "stable":
+                raise ValueError(f"the {role} version {version} is the stable one")
+        if self.weight_percent and self.canary is None:
+            raise ValueError(f"there is no canary to answer {self.weight_percent:g} %")
+        if not self.steps or list(self.steps) != sorted({*self.steps}) or self.steps[0] <= 0 or self.steps[-1] != 100:
+            raise ValueError(f"steps grow and end at 100: {self.steps} do not")
         return self
 
 
 class ReleaseRecord(Record):
     """Which models are served and which version answers: the file (or resource) that every facade follows."""
 
-    models: dict[str, ReleasedModel]
+    models: dict[str, Release]
 
     @model_validator(mode="after")
     def _cards_agree_with_their_keys(self) -> "ReleaseRecord":

@@ -26,6 +26,13 @@ ThaleError
 ├── AnnotationError               an annotation file that cannot be read
 ├── DatasetError                  a folder of training data with something wrong in it
 ├── TrainingError                 a training run that cannot start or go on
+├── ReleaseError                  a rollout that cannot go on
+│   ├── PlanError                 a change that makes no sense now
+│   ├── ConflictError             somebody else changed the release in between
+│   ├── RegistrationError         an archive that must not be released
+│   ├── VersionTakenError         the version is in the store with other bytes
+│   ├── StoreError                the model store does not take or give
+│   └── ActuatorError             a version that cannot be brought to serve
 ├── ServerError                   a server that does not answer as thale does
 │   ├── ServerUnreachableError    nobody answers
 │   └── UnexpectedAnswerError     somebody answers, but not as the contract says
@@ -200,6 +207,34 @@ class DatasetError(ThaleError):
 
 class TrainingError(ThaleError):
     """A training run cannot start or go on."""
+
+
+class ReleaseError(ThaleError):
+    """A rollout cannot go on."""
+
+
+class PlanError(ReleaseError):
+    """A change makes no sense as the release stands now."""
+
+
+class ConflictError(ReleaseError):
+    """Somebody else changed the release in between: read it again."""
+
+
+class RegistrationError(ReleaseError):
+    """An archive must not be released."""
+
+
+class VersionTakenError(ReleaseError):
+    """The store holds the version with other bytes. Versions are never rewritten."""
+
+
+class StoreError(ReleaseError):
+    """The model store does not take or give an archive."""
+
+
+class ActuatorError(ReleaseError):
+    """A version cannot be brought to serve, or not be taken off."""
 
 
 class ServerError(ThaleError):

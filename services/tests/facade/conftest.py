@@ -8,7 +8,7 @@ from running_facade import Facade, running_facade
 from running_torchserve import TorchServe, running_torchserve
 from tiny_models import tiny_model
 
-from thale.contract import ReleasedModel, ReleasedVersion, ReleaseRecord, Task
+from thale.contract import Release, ReleasedVersion, ReleaseRecord, Task
 from thale.facade.settings import Settings
 from thale_models.archive import read_archive, write_archive
 
@@ -20,7 +20,7 @@ def write_record(path: Path, store: Path) -> None:
     for name, task in MODELS.items():
         archived = read_archive(store / f"{name}-1.0.0.mar")
         versions = {"1.0.0": ReleasedVersion(digest=archived.digest, card=archived.card)}
-        models[name] = ReleasedModel(task=task, stable="1.0.0", versions=versions)
+        models[name] = Release(task=task, stable="1.0.0", versions=versions)
     path.write_text(ReleaseRecord(models=models).model_dump_json())
 
 

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from thale.contract import Card, Normalisation, ReleasedModel, ReleasedVersion, ReleaseRecord, Task
+from thale.contract import Card, Normalisation, Release, ReleasedVersion, ReleaseRecord, Task
 from thale.errors import ModelTaskError, ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError
 from thale.facade import traffic
 from thale.facade.traffic import Choice, Pin, RecordFile, choose, pinned_choice
 
 
-def released(name: str, task: Task, *versions: str) -> ReleasedModel:
+def released(name: str, task: Task, *versions: str) -> Release:
     def card(version: str) -> Card:
         return Card(
             name=name,
@@ -30,7 +30,7 @@ def released(name: str, task: Task, *versions: str) -> ReleasedModel:
         )
 
     held = {version: ReleasedVersion(digest=f"sha256:{version}", card=card(version)) for version in versions}
-    return ReleasedModel(task=task, stable=versions[0], versions=held)
+    return Release(task=task, stable=versions[0], versions=held)
 
 
 RECORD = ReleaseRecord(
@@ -98,6 +98,6 @@ def test_a_changed_record_is_followed_and_a_broken_one_is_not(tmp_path: Path, mo
 
 def test_a_record_whose_parts_disagree_is_no_record() -> None:
     with pytest.raises(ValueError, match="stable version"):
-        ReleasedModel(task="segmentation", stable="9.0.0", versions=RECORD.models["plate-seg"].versions)
+        Release(task="segmentation", stable="9.0.0", versions=RECORD.models["plate-seg"].versions)
     with pytest.raises(ValueError, match="holds the card of plate-seg"):
         ReleaseRecord(models={"other-seg": RECORD.models["plate-seg"]})

@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from thale.contract import Card, ModelInfo, ModelVersion, ReleasedModel, ReleaseRecord
+from thale.contract import Card, ModelInfo, ModelVersion, Release, ReleaseRecord
 from thale.errors import ModelUnavailableError
 from thale.facade.model_client import ModelClient
 from thale.facade.traffic import RecordFile
@@ -71,7 +71,7 @@ def describe(record: ReleaseRecord, readiness: Readiness) -> list[ModelInfo]:
     return [describe_model(name, model, readiness) for name, model in sorted(record.models.items())]
 
 
-def describe_model(name: str, model: ReleasedModel, readiness: Readiness) -> ModelInfo:
+def describe_model(name: str, model: Release, readiness: Readiness) -> ModelInfo:
     """Return one model with its versions."""
 
     def version_info(version: str, digest: str, card: Card) -> ModelVersion:

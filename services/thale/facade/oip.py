@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from starlette.responses import JSONResponse
 
 from thale import __version__
-from thale.contract import ReleasedModel
+from thale.contract import Release
 from thale.errors import ParameterError, ThaleError, UnknownVersionError
 from thale.facade import tensors, traffic
 from thale.facade.body import Upload, pieces
@@ -219,7 +219,7 @@ def _wish(request: Request, parameters: InferParameters, settings: Settings) -> 
     )
 
 
-def _released(request: Request, name: str, version: str | None) -> tuple[ReleasedModel, str]:
+def _released(request: Request, name: str, version: str | None) -> tuple[Release, str]:
     """Return a model, and the version of it that is meant."""
     model = traffic.find(_pipeline(request).record(), name)
     meant = version or model.stable

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from thale.contract import ReleasedModel, ReleasedVersion, ReleaseRecord, Task
+from thale.contract import Release, ReleasedVersion, ReleaseRecord, Task
 from thale.errors import ModelTaskError, ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def pinned_choice(record: ReleaseRecord, pin: Pin, task: Task) -> Choice:
     return Choice.of(model.versions[version])
 
 
-def find(record: ReleaseRecord, name: str) -> ReleasedModel:
+def find(record: ReleaseRecord, name: str) -> Release:
     """Return a released model.
 
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from thale import __version__
-from thale.contract import Card, ReleasedModel, ReleasedVersion, ReleaseRecord
+from thale.contract import Card, Release, ReleasedVersion, ReleaseRecord
 from thale.errors import LaptopError
 from thale.files import write_atomically
 from thale.laptop.errand import errand
@@ -108,7 +108,7 @@ def _read_record(record: Path) -> ReleaseRecord:
         ) from error
 
 
-def _released(versions: Mapping[str, ReleasedVersion], before: ReleasedModel | None) -> ReleasedModel:
+def _released(versions: Mapping[str, ReleasedVersion], before: Release | None) -> Release:
     newest = max(versions, key=lambda version: tuple(int(part) for part in version.split(".")))
     stable = before.stable if before is not None and before.stable in versions else newest
-    return ReleasedModel(task=versions[newest].card.task, stable=stable, versions=dict(versions))
+    return Release(task=versions[newest].card.task, stable=stable, versions=dict(versions))
