@@ -9,6 +9,9 @@ import pytest
 
 from thale.errors import LaptopError
 from thale.laptop.home import Home, Running
+from thale.laptop.ports import Ports
+
+ADDRESSES = Ports(1234, 2, 3, 4, 5, 6, 7).addresses()
 
 
 def test_a_second_platform_on_the_same_home_is_refused_with_the_address_of_the_first(tmp_path: Path) -> None:
@@ -16,7 +19,7 @@ def test_a_second_platform_on_the_same_home_is_refused_with_the_address_of_the_f
     with home.hold():
         with pytest.raises(LaptopError, match="just starting"), home.hold():
             pass
-        first = Running.here("http://127.0.0.1:1234", "0.1.0", lasting=True)
+        first = Running.here(ADDRESSES, "0.1.0", lasting=True)
         told = rf"process {os.getpid()}, http://127\.0\.0\.1:1234"
         with home.announce(first), pytest.raises(LaptopError, match=told), home.hold():
             pass
@@ -39,7 +42,7 @@ def test_a_holder_that_is_killed_lets_go(tmp_path: Path) -> None:
 
 def test_a_run_file_of_a_dead_process_counts_for_nothing(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    dead = Running(pid=os.getpid(), started=1.0, url="http://127.0.0.1:1", version="0.1.0", lasting=True)
+    dead = Running.here(ADDRESSES, "0.1.0", lasting=True).model_copy(update={"started": 1.0})
     (tmp_path / "running.json").write_text(dead.model_dump_json())
     assert home.running() is None
     (tmp_path / "running.json").write_text("half a fi")

@@ -9,29 +9,33 @@ from pathlib import Path
 
 import psutil
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from thale.errors import LaptopError
 from thale.files import write_atomically
+from thale.laptop.ports import Addresses
 
 
-class Running(BaseModel):
+class Running(Addresses):
     """The platform that runs on a home. A process is its id and its start: ids are used again."""
-
-    model_config = ConfigDict(frozen=True)
 
     pid: int
     started: float
-    url: str
     version: str
     lasting: bool
     """False where the platform ends with somebody's `thale analyze`."""
 
     @classmethod
-    def here(cls, url: str, version: str, lasting: bool) -> "Running":
+    def here(cls, addresses: Addresses, version: str, lasting: bool) -> "Running":
         """Return this very process."""
         process = psutil.Process()
-        return cls(pid=process.pid, started=process.create_time(), url=url, version=version, lasting=lasting)
+        return cls(
+            **addresses.model_dump(),
+            pid=process.pid,
+            started=process.create_time(),
+            version=version,
+            lasting=lasting,
+        )
 
     def alive(self) -> bool:
         """Whether that process still runs."""

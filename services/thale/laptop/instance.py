@@ -18,7 +18,7 @@ from thale.laptop import model_store
 from thale.laptop.commands import facade_command, facade_environment, torchserve_command, torchserve_environment
 from thale.laptop.home import Home, Running
 from thale.laptop.installed import find_installed
-from thale.laptop.ports import DEFAULT_PORT, HOST, Ports, choose_ports
+from thale.laptop.ports import DEFAULT_PORT, Ports, choose_ports
 from thale.laptop.service import Service, tail
 
 _WATCH_EVERY_S = 0.1
@@ -44,7 +44,7 @@ class Instance:
     @property
     def url(self) -> str:
         """The facade's address."""
-        return f"http://{HOST}:{self.ports.facade}"
+        return self.ports.addresses().url
 
     def wait_until_ready(self, limit_s: float = _START_LIMIT_S) -> None:
         """Return when every model answers.
@@ -143,7 +143,7 @@ def serve(
         )
         logs = (facade.log, home.logs / _WORKERS_LOG)
         instance = Instance(ports, record, (torchserve, facade), logs)
-        running = Running.here(instance.url, __version__, lasting)
+        running = Running.here(ports.addresses(), __version__, lasting)
         with home.announce(running), _running(instance):
             yield instance
 

@@ -5,11 +5,28 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from pydantic import BaseModel, ConfigDict
+
 from thale.errors import LaptopError
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
 _TRIED_AFTER_THE_WISH = 20
+
+
+class Addresses(BaseModel):
+    """Where the platform listens, always on this machine. Releases are changed through the last three."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    url: str
+    """The facade's, the one for people."""
+    metrics_url: str
+    """The facade's metrics: ends in /metrics."""
+    model_url: str
+    """TorchServe's inference API."""
+    management_url: str
+    """TorchServe's management API."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +40,15 @@ class Ports:
     torchserve_metrics: int
     grpc_inference: int
     grpc_management: int
+
+    def addresses(self) -> Addresses:
+        """Return where others find what listens here."""
+        return Addresses(
+            url=f"http://{HOST}:{self.facade}",
+            metrics_url=f"http://{HOST}:{self.metrics}/metrics",
+            model_url=f"http://{HOST}:{self.inference}",
+            management_url=f"http://{HOST}:{self.management}",
+        )
 
 
 def choose_ports(wish: int | None = None) -> Ports:
