@@ -2,22 +2,27 @@ import json
 import logging
 import sys
 
-from prometheus_client import REGISTRY
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.registry import Collector
 
 from thale import telemetry
 
 
 def test_every_metric_stands_in_the_table_once() -> None:
     declared = [value for name, value in vars(telemetry).items() if name.isupper() and hasattr(value, "describe")]
-    assert list(telemetry.METRICS) == declared
+    assert [*telemetry.METRICS, *telemetry.WATCHER_METRICS] == declared
 
 
-def test_every_metric_is_named_and_explained() -> None:
-    for metric in telemetry.METRICS:
+@pytest.mark.parametrize(
+    ("metrics", "registry"), [(telemetry.METRICS, REGISTRY), (telemetry.WATCHER_METRICS, telemetry.WATCHER)]
+)
+def test_every_metric_is_named_and_explained(metrics: tuple[Collector, ...], registry: CollectorRegistry) -> None:
+    for metric in metrics:
         [described] = metric.describe()
         assert described.name.startswith("thale_")
         assert described.documentation.endswith(".")
-        assert described.name in REGISTRY._collector_to_names[metric]
+        assert described.name in registry._collector_to_names[metric]
 
 
 def test_a_log_line_is_one_json_object_with_its_fields_and_request() -> None:

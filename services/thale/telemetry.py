@@ -1,6 +1,6 @@
 """What thale tells its operators: the METRICS table, and logs as one JSON object a line.
 
-Every metric of the facade is declared here and nowhere else, so that dashboards and alerts can be tested against it.
+Every metric is declared here and nowhere else, so that dashboards and alerts can be tested against it.
 """
 
 import json
@@ -9,7 +9,7 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the current task works on; every log line carries it."""
@@ -54,6 +54,53 @@ METRICS = (
     MEASURING_RESTARTS,
     PHENOTYPES,
     PLANTS,
+)
+
+WATCHER = CollectorRegistry()
+"""What the watcher of rollouts tells: another process than the facade, with a port of its own."""
+
+RELEASE_LEADER = Gauge("thale_release_leader", "1 while this watcher may act, 0 while another does.", registry=WATCHER)
+RELEASE_LAST_POLL = Gauge(
+    "thale_release_last_poll_timestamp_seconds", "When the watcher last looked at everything.", registry=WATCHER
+)
+RELEASE_FACADES_AWAY = Gauge("thale_release_facades_away", "Facades whose counters cannot be read.", registry=WATCHER)
+RELEASE_WEIGHT = Gauge(
+    "thale_release_weight_percent",
+    "Share of the requests that a version answers.",
+    ["model", "version"],
+    registry=WATCHER,
+)
+RELEASE_VERDICTS = Counter(
+    "thale_release_verdicts",
+    "Looks at a canary, by verdict: promote, hold, roll back, inconclusive.",
+    ["model", "version", "verdict"],
+    registry=WATCHER,
+)
+RELEASE_CHANGES = Counter(
+    "thale_release_changes",
+    "Changes that the watcher made: step, promote, roll back.",
+    ["model", "version", "what"],
+    registry=WATCHER,
+)
+RELEASE_STEP_SECONDS = Gauge(
+    "thale_release_step_seconds", "Since the canary's present step began.", ["model", "version"], registry=WATCHER
+)
+RELEASE_STUCK = Gauge(
+    "thale_release_stuck",
+    "1 where the present step has had no verdict for longer than the limit.",
+    ["model", "version"],
+    registry=WATCHER,
+)
+
+WATCHER_METRICS = (
+    RELEASE_LEADER,
+    RELEASE_LAST_POLL,
+    RELEASE_FACADES_AWAY,
+    RELEASE_WEIGHT,
+    RELEASE_VERDICTS,
+    RELEASE_CHANGES,
+    RELEASE_STEP_SECONDS,
+    RELEASE_STUCK,
 )
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
