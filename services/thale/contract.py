@@ -316,6 +316,32 @@ class ModelInfo(Record):
     versions: tuple[ModelVersion, ...]
 
 
+class Finding(Record):
+    """One question that the judge asks of a canary, and what has been found since the rollout began."""
+
+    question: str
+    """A stable name: failing, slow, empty …"""
+    words: str
+    """The same for a person, with the numbers."""
+    harm: Number
+    """Evidence that the canary is worse: 1 and more rolls it back, 0 and less is none."""
+    comfort: Number
+    """Evidence that it is not worse by more than the margin: 1 and more is enough; NaN where none is asked for."""
+
+
+class Verdict(Record):
+    """What should become of a canary now. `promote` means the next step, and after the last one the stable place."""
+
+    model: str
+    canary: str
+    stable: str
+    weight_percent: float
+    decision: Literal["promote", "hold", "roll back", "inconclusive"]
+    reasons: tuple[str, ...]
+    """In words, with the numbers, the weightiest first."""
+    findings: tuple[Finding, ...] = ()
+
+
 class Problem(BaseModel):
     """An error by RFC 9457. `type` is stable; clients may switch on it."""
 
