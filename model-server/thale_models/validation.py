@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from thale.scores import Matches, Overlap
 from thale_models.blending import Band
 from thale_models.crops import Batch, View, choose_centre, find_anchors, stack
 from thale_models.dataset import Dataset
@@ -14,7 +15,6 @@ from thale_models.inference import LANDMARK_DISTANCE_MM, LANDMARK_LIMIT, LANDMAR
 from thale_models.losses import IGNORED
 from thale_models.peaks import PeakFinder
 from thale_models.recipes import Recipe
-from thale_models.scores import Matches, Overlap
 
 MATCH_RADIUS_MM = 1.0
 QUANTILES = np.linspace(0.0, 1.0, 21)

@@ -15,10 +15,10 @@ from thale.calibration import calibrate
 from thale.contract import Card, Phenotype, Plant, Provenance, Scale, Timings
 from thale.images import decode, read_header
 from thale.phenotyping import phenotype
+from thale.scores import Matches, Overlap, match_points, relative_error
 from thale_models.engine import Engine
 from thale_models.evaluation.truth import TruePlant, Truth
 from thale_models.inference import find_landmarks, segment
-from thale_models.scores import Matches, Overlap, match_points, relative_error
 
 TIP_RADIUS_MM = 1.0
 SAME_PLANT_MM = 6.0
