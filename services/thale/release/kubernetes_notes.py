@@ -1,0 +1,50 @@
+"""The watcher's notes in a cluster: one ConfigMap."""
+
+import logging
+from http import HTTPStatus
+
+from kubernetes.client import ApiClient, CoreV1Api, V1ConfigMap, V1ObjectMeta
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+logger = logging.getLogger(__name__)
+
+_KEY = "notes.json"
+_PATIENCE_S = 5.0
+
+
+class ConfigMapNotes:
+    """Notes under one key of a ConfigMap. The lease says who may write: no version is compared here."""
+
+    def __init__(self, api: ApiClient, namespace: str, name: str) -> None:
+        self._maps = CoreV1Api(api)
+        self._namespace, self._name = namespace, name
+
+    def read(self) -> str | None:
+        """Return the text under the key."""
+        try:
+            found = self._maps.read_namespaced_config_map(self._name, self._namespace, _request_timeout=_PATIENCE_S)
+        except (ApiException, HTTPError) as error:
+            if not _is_missing(error):
+                logger.warning("notes cannot be read", extra={"config_map": self._name, "error": str(error)})
+            return None
+        return (found.data or {}).get(_KEY)
+
+    def write(self, text: str) -> None:
+        """Replace the text, or create the ConfigMap with it."""
+        body = V1ConfigMap(metadata=V1ObjectMeta(name=self._name), data={_KEY: text})
+        try:
+            try:
+                self._maps.replace_namespaced_config_map(
+                    self._name, self._namespace, body, _request_timeout=_PATIENCE_S
+                )
+            except ApiException as error:
+                if not _is_missing(error):
+                    raise
+                self._maps.create_namespaced_config_map(self._namespace, body, _request_timeout=_PATIENCE_S)
+        except (ApiException, HTTPError) as error:
+            logger.warning("notes cannot be written", extra={"config_map": self._name, "error": str(error)})
+
+
+def _is_missing(error: Exception) -> bool:
+    return isinstance(error, ApiException) and error.status == HTTPStatus.NOT_FOUND
