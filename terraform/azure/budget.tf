@@ -1,0 +1,34 @@
+# People are told before the money is spent.
+
+resource "azurerm_consumption_budget_subscription" "this" {
+  name            = "budget-${local.name}"
+  subscription_id = "/subscriptions/${var.subscription_id}"
+  amount          = var.monthly_budget.amount
+  time_grain      = "Monthly"
+
+  time_period {
+    start_date = var.monthly_budget.start
+  }
+
+  # Nodes live in groups that AKS makes; the tags are on all of them.
+  filter {
+    tag {
+      name   = "environment"
+      values = [var.environment]
+    }
+  }
+
+  notification {
+    operator       = "GreaterThanOrEqualTo"
+    threshold      = 80
+    threshold_type = "Forecasted"
+    contact_groups = [azurerm_monitor_action_group.this["ticket"].id]
+  }
+
+  notification {
+    operator       = "GreaterThanOrEqualTo"
+    threshold      = 100
+    threshold_type = "Actual"
+    contact_groups = [azurerm_monitor_action_group.this["ticket"].id]
+  }
+}

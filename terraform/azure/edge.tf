@@ -1,0 +1,153 @@
+# Optional: Front Door with a firewall, which reaches each region's internal gateway by Private Link and fails over.
+
+locals {
+  edge = var.edge == null ? {} : local.locations
+}
+
+resource "azurerm_cdn_frontdoor_profile" "this" {
+  count                    = var.edge == null ? 0 : 1
+  name                     = "afd-${local.name}"
+  resource_group_name      = azurerm_resource_group.this.name
+  sku_name                 = "Premium_AzureFrontDoor" # Private Link origins and managed rules need it
+  response_timeout_seconds = 120
+  tags                     = local.tags
+}
+
+resource "azurerm_cdn_frontdoor_endpoint" "this" {
+  count                    = var.edge == null ? 0 : 1
+  name                     = local.name
+  cdn_frontdoor_profile_id = azurerm_cdn_frontdoor_profile.this[0].id
+  tags                     = local.tags
+}
+
+resource "azurerm_cdn_frontdoor_origin_group" "this" {
+  count                    = var.edge == null ? 0 : 1
+  name                     = "gateways"
+  cdn_frontdoor_profile_id = azurerm_cdn_frontdoor_profile.this[0].id
+  session_affinity_enabled = false
+
+  health_probe {
+    protocol            = "Https"
+    path                = "/health/ready"
+    request_type        = "GET"
+    interval_in_seconds = 30
+  }
+
+  load_balancing {
+    sample_size                 = 4
+    successful_samples_required = 3
+  }
+}
+
+resource "azurerm_cdn_frontdoor_origin" "region" {
+  for_each                       = local.edge
+  name                           = each.key
+  cdn_frontdoor_origin_group_id  = azurerm_cdn_frontdoor_origin_group.this[0].id
+  host_name                      = var.edge.origin_host
+  origin_host_header             = var.edge.origin_host
+  certificate_name_check_enabled = true
+  priority                       = each.key == "primary" ? 1 : 2 # the second region answers only while the first does not
+  weight                         = 1000
+
+  private_link {
+    location               = each.value
+    request_message        = "Front Door of ${local.name}"
+    private_link_target_id = "/subscriptions/${var.subscription_id}/resourceGroups/${module.region[each.key].node_resource_group}/providers/Microsoft.Network/privateLinkServices/${var.edge.private_link_service}"
+  }
+}
+
+resource "azurerm_cdn_frontdoor_route" "this" {
+  count                         = var.edge == null ? 0 : 1
+  name                          = "everything"
+  cdn_frontdoor_endpoint_id     = azurerm_cdn_frontdoor_endpoint.this[0].id
+  cdn_frontdoor_origin_group_id = azurerm_cdn_frontdoor_origin_group.this[0].id
+  cdn_frontdoor_origin_ids      = [for origin in azurerm_cdn_frontdoor_origin.region : origin.id]
+  patterns_to_match             = ["/*"]
+  supported_protocols           = ["Http", "Https"]
+  https_redirect_enabled        = true
+  forwarding_protocol           = "HttpsOnly"
+  link_to_default_domain        = true
+}
+
+resource "azurerm_cdn_frontdoor_firewall_policy" "this" {
+  count                      = var.edge == null ? 0 : 1
+  name                       = "waf${replace(local.name, "-", "")}"
+  resource_group_name        = azurerm_resource_group.this.name
+  sku_name                   = azurerm_cdn_frontdoor_profile.this[0].sku_name
+  mode                       = "Prevention"
+  request_body_check_enabled = true
+  tags                       = local.tags
+
+  managed_rule {
+    type    = "Microsoft_DefaultRuleSet"
+    version = "2.1"
+    action  = "Block"
+  }
+
+  managed_rule {
+    type    = "Microsoft_BotManagerRuleSet"
+    version = "1.1"
+    action  = "Block"
+  }
+
+  custom_rule {
+    name                           = "TooManyRequests"
+    type                           = "RateLimitRule"
+    priority                       = 100
+    action                         = "Block"
+    rate_limit_duration_in_minutes = 1
+    rate_limit_threshold           = var.edge.requests_a_minute
+    match_condition {
+      match_variable = "RequestUri"
+      operator       = "Any"
+      match_values   = []
+    }
+  }
+
+  dynamic "custom_rule" {
+    for_each = length(var.edge.blocked_country_codes) > 0 ? [1] : []
+    content {
+      name     = "BlockedCountries"
+      type     = "MatchRule"
+      priority = 200
+      action   = "Block"
+      match_condition {
+        match_variable = "SocketAddr"
+        operator       = "GeoMatch"
+        match_values   = var.edge.blocked_country_codes
+      }
+    }
+  }
+}
+
+resource "azurerm_cdn_frontdoor_security_policy" "this" {
+  count                    = var.edge == null ? 0 : 1
+  name                     = "firewall"
+  cdn_frontdoor_profile_id = azurerm_cdn_frontdoor_profile.this[0].id
+
+  security_policies {
+    firewall {
+      cdn_frontdoor_firewall_policy_id = azurerm_cdn_frontdoor_firewall_policy.this[0].id
+      association {
+        patterns_to_match = ["/*"]
+        domain {
+          cdn_frontdoor_domain_id = azurerm_cdn_frontdoor_endpoint.this[0].id
+        }
+      }
+    }
+  }
+}
+
+resource "azurerm_monitor_diagnostic_setting" "edge" {
+  count                      = var.edge == null ? 0 : 1
+  name                       = "audit"
+  target_resource_id         = azurerm_cdn_frontdoor_profile.this[0].id
+  log_analytics_workspace_id = azurerm_log_analytics_workspace.this.id
+
+  enabled_log {
+    category = "FrontDoorWebApplicationFirewallLog"
+  }
+  enabled_log {
+    category = "FrontDoorHealthProbeLog"
+  }
+}

@@ -1,0 +1,37 @@
+# The one source of secrets. Terraform makes the vault and never holds a secret: people and rotation put them in.
+
+resource "azurerm_key_vault" "this" {
+  name                          = local.names.key_vault
+  resource_group_name           = azurerm_resource_group.this.name
+  location                      = var.location
+  tenant_id                     = data.azurerm_client_config.current.tenant_id
+  sku_name                      = "standard"
+  rbac_authorization_enabled    = true
+  purge_protection_enabled      = true
+  soft_delete_retention_days    = 90
+  public_network_access_enabled = false
+  tags                          = local.tags
+
+  network_acls {
+    default_action = "Deny"
+    bypass         = "None"
+  }
+}
+
+resource "azurerm_management_lock" "key_vault" {
+  count      = var.deletion_lock ? 1 : 0
+  name       = "keep"
+  scope      = azurerm_key_vault.this.id
+  lock_level = "CanNotDelete"
+  notes      = "Secrets of the platform: take this lock off only to take the environment down."
+}
+
+resource "azurerm_monitor_diagnostic_setting" "key_vault" {
+  name                       = "audit"
+  target_resource_id         = azurerm_key_vault.this.id
+  log_analytics_workspace_id = azurerm_log_analytics_workspace.this.id
+
+  enabled_log {
+    category_group = "audit"
+  }
+}

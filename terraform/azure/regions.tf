@@ -1,0 +1,52 @@
+# A network and a cluster for each region. Everything else is shared by the regions and stands in this folder.
+
+module "region" {
+  source   = "../modules/region"
+  for_each = local.locations
+
+  name          = "${local.name}-${each.value}"
+  location      = each.value
+  address_space = var.address_spaces[each.key == "primary" ? 0 : 1]
+  tags          = local.tags
+
+  cluster = {
+    kubernetes_version   = var.kubernetes_version
+    sku_tier             = var.sku_tier
+    authorized_ip_ranges = var.api_server_authorized_ip_ranges
+    admin_group_ids      = var.admin_group_ids
+    zones                = var.zones
+    host_encryption      = var.host_encryption
+    defender             = var.defender
+  }
+  system_pool  = var.system_pool
+  general_pool = var.general_pool
+  gpu_pools    = var.gpu_pools
+
+  registry_id                = azurerm_container_registry.this.id
+  log_analytics_workspace_id = azurerm_log_analytics_workspace.this.id
+  monitor_workspace_id       = azurerm_monitor_workspace.this.id
+
+  private_links = merge(
+    {
+      blob     = { resource_id = azurerm_storage_account.this.id, subresource = "blob", dns_zones = ["privatelink.blob.core.windows.net"] }
+      queue    = { resource_id = azurerm_storage_account.this.id, subresource = "queue", dns_zones = ["privatelink.queue.core.windows.net"] }
+      vault    = { resource_id = azurerm_key_vault.this.id, subresource = "vault", dns_zones = ["privatelink.vaultcore.azure.net"] }
+      registry = { resource_id = azurerm_container_registry.this.id, subresource = "registry", dns_zones = ["privatelink.azurecr.io"] }
+    },
+    var.machine_learning == null ? {} : {
+      ml = {
+        resource_id = azurerm_machine_learning_workspace.this[0].id
+        subresource = "amlworkspace"
+        dns_zones   = ["privatelink.api.azureml.ms", "privatelink.notebooks.azure.net"]
+      }
+    },
+  )
+
+  workloads = {
+    for name, workload in local.workloads : name => {
+      identity_id     = azurerm_user_assigned_identity.workload[name].id
+      namespace       = workload.namespace
+      service_account = workload.service_account
+    }
+  }
+}

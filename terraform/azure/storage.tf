@@ -1,0 +1,123 @@
+# The only state in the cloud: models, photographs and results as blobs, batch jobs as queues. No keys, no public way in.
+
+locals {
+  # Azure keeps the archive tier from accounts that replicate across zones; there, cold is the deepest tier.
+  archive = contains(["LRS", "GRS", "RAGRS"], var.storage_replication)
+}
+
+resource "azurerm_storage_account" "this" {
+  name                              = local.names.storage
+  resource_group_name               = azurerm_resource_group.this.name
+  location                          = var.location
+  account_kind                      = "StorageV2"
+  account_tier                      = "Standard"
+  account_replication_type          = var.storage_replication
+  access_tier                       = "Hot"
+  min_tls_version                   = "TLS1_2"
+  https_traffic_only_enabled        = true
+  public_network_access_enabled     = false
+  allow_nested_items_to_be_public   = false
+  shared_access_key_enabled         = false
+  default_to_oauth_authentication   = true
+  local_user_enabled                = false
+  cross_tenant_replication_enabled  = false
+  allowed_copy_scope                = "AAD"
+  infrastructure_encryption_enabled = true
+  tags                              = local.tags
+
+  blob_properties {
+    versioning_enabled            = true
+    change_feed_enabled           = true
+    change_feed_retention_in_days = 90
+    last_access_time_enabled      = false
+
+    delete_retention_policy {
+      days = 30
+    }
+    container_delete_retention_policy {
+      days = 30
+    }
+  }
+
+  network_rules {
+    default_action = "Deny"
+    bypass         = ["None"]
+  }
+}
+
+resource "azurerm_storage_container" "this" {
+  for_each              = toset(["models", "images", "results"])
+  name                  = each.value
+  storage_account_id    = azurerm_storage_account.this.id
+  container_access_type = "private"
+}
+
+# A registered model is what published numbers rest on: it can be read and added, not rewritten and not deleted.
+resource "azurerm_storage_container_immutability_policy" "models" {
+  storage_container_resource_manager_id = azurerm_storage_container.this["models"].id
+  immutability_period_in_days           = var.model_retention_days
+  locked                                = false # locking cannot be undone, and so is a person's decision
+}
+
+resource "azurerm_storage_queue" "this" {
+  for_each           = toset(["jobs", "jobs-refused"])
+  name               = each.value
+  storage_account_id = azurerm_storage_account.this.id
+}
+
+resource "azurerm_storage_management_policy" "this" {
+  storage_account_id = azurerm_storage_account.this.id
+
+  rule {
+    name    = "photographs-and-results-cool-down"
+    enabled = true
+    filters {
+      blob_types   = ["blockBlob"]
+      prefix_match = ["images/", "results/"]
+    }
+    actions {
+      base_blob {
+        tier_to_cool_after_days_since_modification_greater_than    = var.lifecycle_days.cool
+        tier_to_cold_after_days_since_modification_greater_than    = local.archive ? null : var.lifecycle_days.deepest
+        tier_to_archive_after_days_since_modification_greater_than = local.archive ? var.lifecycle_days.deepest : null
+        # An image that was brought back stays for a week, and is not sent to the archive again overnight.
+        tier_to_archive_after_days_since_last_tier_change_greater_than = local.archive ? 7 : null
+      }
+    }
+  }
+
+  rule {
+    name    = "overwritten-versions-go"
+    enabled = true
+    filters {
+      blob_types   = ["blockBlob"]
+      prefix_match = ["images/", "results/"]
+    }
+    actions {
+      version {
+        delete_after_days_since_creation = var.lifecycle_days.old_versions
+      }
+    }
+  }
+}
+
+resource "azurerm_management_lock" "storage" {
+  count      = var.deletion_lock ? 1 : 0
+  name       = "keep"
+  scope      = azurerm_storage_account.this.id
+  lock_level = "CanNotDelete"
+  notes      = "Models, photographs and results: take this lock off only to take the environment down."
+}
+
+resource "azurerm_monitor_diagnostic_setting" "blobs" {
+  name                       = "audit"
+  target_resource_id         = "${azurerm_storage_account.this.id}/blobServices/default"
+  log_analytics_workspace_id = azurerm_log_analytics_workspace.this.id
+
+  enabled_log {
+    category = "StorageWrite"
+  }
+  enabled_log {
+    category = "StorageDelete"
+  }
+}

@@ -1,0 +1,241 @@
+# What matters in every environment, checked on its plan. No cloud: the provider is mocked.
+
+mock_provider "azurerm" {
+  mock_data "azurerm_client_config" {
+    defaults = { tenant_id = "00000000-0000-0000-0000-00000000000a" }
+  }
+  mock_resource "azurerm_dashboard_grafana" {
+    defaults = { identity = [{ principal_id = "00000000-0000-0000-0000-00000000000b" }] }
+  }
+}
+
+variables {
+  subscription_id = "00000000-0000-0000-0000-000000000001"
+  admin_group_ids = ["00000000-0000-0000-0000-000000000002"]
+  alert_emails    = { page = ["pager@example.org"], ticket = ["team@example.org"] }
+  environment     = "prod"
+  location        = "westeurope"
+  system_pool     = { vm_size = "Standard_D4ds_v5", min_nodes = 3, max_nodes = 6 }
+  general_pool    = { vm_size = "Standard_D8ds_v5", min_nodes = 3, max_nodes = 12 }
+  gpu_pools = {
+    inference = { purpose = "inference", vm_size = "Standard_NC4as_T4_v3", max_nodes = 4, spot = false }
+    training  = { purpose = "training", vm_size = "Standard_NC24ads_A100_v4", max_nodes = 4, spot = true }
+  }
+  storage_replication  = "RAGZRS"
+  model_retention_days = 3650
+  monthly_budget       = { amount = 6000, start = "2026-12-01T00:00:00Z" }
+}
+
+run "no_public_way_to_data" {
+  command = plan
+
+  assert {
+    condition     = !azurerm_storage_account.this.public_network_access_enabled && azurerm_storage_account.this.network_rules[0].default_action == "Deny"
+    error_message = "The storage account can be reached from the internet."
+  }
+  assert {
+    condition     = !azurerm_key_vault.this.public_network_access_enabled && !azurerm_container_registry.this.public_network_access_enabled
+    error_message = "The vault or the registry can be reached from the internet."
+  }
+  assert {
+    condition     = alltrue([for container in azurerm_storage_container.this : container.container_access_type == "private"])
+    error_message = "A container can be read by anybody."
+  }
+  assert {
+    condition     = toset(keys(module.region["primary"].private_endpoints)) == toset(["blob", "queue", "vault", "registry"])
+    error_message = "Storage, queues, secrets and images are each reached by a private endpoint."
+  }
+}
+
+run "no_keys" {
+  command = plan
+
+  assert {
+    condition     = !azurerm_storage_account.this.shared_access_key_enabled && !azurerm_storage_account.this.local_user_enabled
+    error_message = "The storage account takes keys."
+  }
+  assert {
+    condition     = !azurerm_container_registry.this.admin_enabled && !azurerm_container_registry.this.anonymous_pull_enabled
+    error_message = "The registry takes a password or strangers."
+  }
+  assert {
+    condition     = azurerm_key_vault.this.rbac_authorization_enabled && azurerm_key_vault.this.purge_protection_enabled
+    error_message = "The vault goes by access policies, or can be purged."
+  }
+  assert {
+    condition     = module.region["primary"].cluster_settings.local_account_disabled && module.region["primary"].cluster_settings.azure_rbac_enabled
+    error_message = "The cluster has local accounts, or its roles are not Azure's."
+  }
+  assert {
+    condition     = !azurerm_dashboard_grafana.this.api_key_enabled && !azurerm_log_analytics_workspace.this.local_authentication_enabled
+    error_message = "Grafana or the logs take keys."
+  }
+}
+
+run "nothing_is_lost" {
+  command = plan
+
+  assert {
+    condition     = azurerm_storage_account.this.blob_properties[0].versioning_enabled && azurerm_storage_account.this.blob_properties[0].delete_retention_policy[0].days >= 7
+    error_message = "A deleted or overwritten blob is gone at once."
+  }
+  assert {
+    condition     = azurerm_storage_container_immutability_policy.models.immutability_period_in_days == 3650
+    error_message = "Registered models can be rewritten."
+  }
+  assert {
+    condition     = alltrue([for rule in azurerm_storage_management_policy.this.rule : !contains(flatten([rule.filters[0].prefix_match]), "models/")])
+    error_message = "A lifecycle rule touches the models."
+  }
+}
+
+run "the_deepest_tier_is_one_that_the_redundancy_allows" {
+  command = plan
+
+  assert {
+    condition     = azurerm_storage_management_policy.this.rule[0].actions[0].base_blob[0].tier_to_cold_after_days_since_modification_greater_than == 180
+    error_message = "Zone-replicated accounts have no archive tier: cold is the deepest."
+  }
+}
+
+run "archive_is_the_deepest_tier_without_zones" {
+  command = plan
+  variables {
+    environment         = "dev"
+    storage_replication = "LRS"
+  }
+
+  assert {
+    condition     = azurerm_storage_management_policy.this.rule[0].actions[0].base_blob[0].tier_to_archive_after_days_since_modification_greater_than == 180
+    error_message = "Photographs never reach the archive."
+  }
+}
+
+run "gpu_pools_cost_nothing_at_rest" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for pool in module.region["primary"].gpu_pools : pool.min_count == 0 && pool.gpu_driver == "Install"])
+    error_message = "A GPU pool keeps nodes, or leaves its driver to chance."
+  }
+  assert {
+    condition     = alltrue([for pool in module.region["primary"].gpu_pools : contains(pool.node_taints, "nvidia.com/gpu=present:NoSchedule")])
+    error_message = "A GPU node takes pods that need no GPU."
+  }
+  assert {
+    condition     = module.region["primary"].gpu_pools["training"].priority == "Spot" && module.region["primary"].gpu_pools["inference"].priority == "Regular"
+    error_message = "Training belongs on spot nodes, inference on others."
+  }
+}
+
+run "roles_are_the_least_that_work" {
+  command = plan
+
+  assert {
+    condition     = local.workloads["model-server"].roles["models"].role == "Storage Blob Data Reader" && length(local.workloads["model-server"].roles) == 1
+    error_message = "The model server can do more than read models."
+  }
+  assert {
+    condition     = length(setintersection([for grant in azurerm_role_assignment.workload : grant.role_definition_name], ["Owner", "Contributor", "User Access Administrator", "Storage Blob Data Owner"])) == 0
+    error_message = "A workload has a role that reaches beyond its data."
+  }
+  assert {
+    condition     = alltrue([for name, credential in module.region["primary"].federated_subjects : credential == "system:serviceaccount:${local.workloads[name].namespace}:${local.workloads[name].service_account}"])
+    error_message = "An identity can be taken by another service account than its own."
+  }
+  assert {
+    condition     = toset(keys(local.workloads)) == toset(keys(azurerm_user_assigned_identity.workload))
+    error_message = "A workload has no identity, or an identity no workload."
+  }
+}
+
+run "names_keep_azures_rules" {
+  command = plan
+  variables {
+    environment = "staging"
+  }
+
+  assert {
+    condition     = can(regex("^[a-z0-9]{3,24}$", azurerm_storage_account.this.name))
+    error_message = "A storage account's name has 3 to 24 lower-case letters and digits."
+  }
+  assert {
+    condition     = can(regex("^[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]$", azurerm_key_vault.this.name))
+    error_message = "A vault's name has 3 to 24 letters, digits and hyphens."
+  }
+  assert {
+    condition     = can(regex("^[a-zA-Z0-9]{5,50}$", azurerm_container_registry.this.name))
+    error_message = "A registry's name has 5 to 50 letters and digits."
+  }
+  assert {
+    condition     = can(regex("^[a-zA-Z][a-zA-Z0-9-]{0,21}[a-zA-Z0-9]$", azurerm_dashboard_grafana.this.name))
+    error_message = "A Grafana's name has 2 to 23 letters, digits and hyphens."
+  }
+}
+
+run "the_api_server_is_private_unless_addresses_are_named" {
+  command = plan
+
+  assert {
+    condition     = module.region["primary"].cluster_settings.private
+    error_message = "The API server can be reached from the internet."
+  }
+}
+
+run "named_addresses_alone_reach_the_api_server" {
+  command = plan
+  variables {
+    api_server_authorized_ip_ranges = ["203.0.113.0/28"]
+  }
+
+  assert {
+    condition     = !module.region["primary"].cluster_settings.private && module.region["primary"].cluster_settings.authorized_ip_ranges == toset(["203.0.113.0/28"])
+    error_message = "The API server answers other addresses than those named."
+  }
+}
+
+run "the_second_region_is_a_twin_behind_the_edge" {
+  command = plan
+  variables {
+    secondary_location = "northeurope"
+    edge               = { private_link_service = "pls-thale", origin_host = "thale.example.org", requests_a_minute = 600 }
+  }
+
+  assert {
+    condition     = toset(keys(module.region)) == toset(["primary", "secondary"]) && azurerm_cdn_frontdoor_origin.region["primary"].priority < azurerm_cdn_frontdoor_origin.region["secondary"].priority
+    error_message = "The edge does not prefer the first region and fail over to the second."
+  }
+  assert {
+    condition     = azurerm_cdn_frontdoor_firewall_policy.this[0].mode == "Prevention" && length(azurerm_container_registry.this.georeplications) == 1
+    error_message = "The firewall only watches, or the second region pulls images across the sea."
+  }
+  assert {
+    condition     = length(azurerm_role_assignment.admins) == 2
+    error_message = "The administrators cannot enter both clusters."
+  }
+}
+
+run "nothing_optional_is_made_unasked" {
+  command = plan
+
+  assert {
+    condition     = length(azurerm_cdn_frontdoor_profile.this) == 0 && length(azurerm_machine_learning_workspace.this) == 0 && keys(module.region) == ["primary"]
+    error_message = "Something optional is made without having been asked for."
+  }
+}
+
+run "training_at_scale_is_private_too" {
+  command = plan
+  variables {
+    machine_learning = { vm_size = "Standard_NC24ads_A100_v4", max_nodes = 4 }
+  }
+
+  assert {
+    condition     = !azurerm_machine_learning_workspace.this[0].public_network_access_enabled && azurerm_machine_learning_compute_cluster.training[0].scale_settings[0].min_node_count == 0
+    error_message = "The training workspace is public, or keeps nodes at rest."
+  }
+  assert {
+    condition     = contains(keys(module.region["primary"].private_endpoints), "ml")
+    error_message = "The training workspace has no private endpoint."
+  }
+}

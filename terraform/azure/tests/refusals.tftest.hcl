@@ -1,0 +1,88 @@
+# Settings that must not get as far as a plan.
+
+mock_provider "azurerm" {}
+
+variables {
+  subscription_id      = "00000000-0000-0000-0000-000000000001"
+  admin_group_ids      = ["00000000-0000-0000-0000-000000000002"]
+  alert_emails         = { page = ["pager@example.org"], ticket = ["team@example.org"] }
+  environment          = "prod"
+  location             = "westeurope"
+  system_pool          = { vm_size = "Standard_D4ds_v5", min_nodes = 3, max_nodes = 6 }
+  general_pool         = { vm_size = "Standard_D8ds_v5", min_nodes = 3, max_nodes = 12 }
+  storage_replication  = "RAGZRS"
+  model_retention_days = 3650
+  monthly_budget       = { amount = 6000, start = "2026-12-01T00:00:00Z" }
+}
+
+run "an_environment_that_nobody_knows" {
+  command = plan
+  variables {
+    environment = "production"
+  }
+  expect_failures = [var.environment]
+}
+
+run "the_whole_internet_at_the_api_server" {
+  command = plan
+  variables {
+    api_server_authorized_ip_ranges = ["0.0.0.0/0"]
+  }
+  expect_failures = [var.api_server_authorized_ip_ranges]
+}
+
+run "production_in_one_place" {
+  command = plan
+  variables {
+    storage_replication = "LRS"
+  }
+  expect_failures = [var.storage_replication]
+}
+
+run "production_without_an_sla" {
+  command = plan
+  variables {
+    sku_tier = "Free"
+  }
+  expect_failures = [var.sku_tier]
+}
+
+run "production_on_one_system_node" {
+  command = plan
+  variables {
+    system_pool = { vm_size = "Standard_D4ds_v5", min_nodes = 1, max_nodes = 6 }
+  }
+  expect_failures = [var.system_pool]
+}
+
+run "inference_on_nodes_that_vanish" {
+  command = plan
+  variables {
+    gpu_pools = { inference = { purpose = "inference", vm_size = "Standard_NC4as_T4_v3", max_nodes = 1, spot = true } }
+  }
+  expect_failures = [var.gpu_pools]
+}
+
+run "a_second_region_that_nobody_reaches" {
+  command = plan
+  variables {
+    secondary_location = "northeurope"
+  }
+  expect_failures = [var.secondary_location]
+}
+
+run "alerts_that_nobody_gets" {
+  command = plan
+  variables {
+    alert_emails = { page = [], ticket = ["team@example.org"] }
+  }
+  expect_failures = [var.alert_emails]
+}
+
+run "a_cluster_that_nobody_may_enter" {
+  command = plan
+  variables {
+    admin_group_ids = []
+  }
+  expect_failures = [var.admin_group_ids]
+}

@@ -1,0 +1,79 @@
+# CI signs in by OpenID Connect: GitHub's token for one environment of one repository, and no secret anywhere.
+
+locals {
+  subscription = "/subscriptions/${var.subscription_id}"
+
+  # The roles that azure/ hands out, by their fixed ids. CI may assign these and no others, so it cannot raise itself.
+  assignable_roles = {
+    "AcrPull"                                     = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
+    "AcrPush"                                     = "8311e382-0749-4cb8-b61a-304f252e45ec"
+    "Azure Kubernetes Service Cluster User Role"  = "4abbcc35-e782-43d8-92c5-2d3f1bd2253f"
+    "Azure Kubernetes Service RBAC Cluster Admin" = "b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b"
+    "Container Registry Tasks Contributor"        = "fb382eab-e894-4461-af04-94435c366c3f"
+    "Grafana Admin"                               = "22926164-76b3-42b3-bc55-97df8dab3e41"
+    "Key Vault Secrets User"                      = "4633458b-17de-408a-b874-0445c86b69e6"
+    "Log Analytics Reader"                        = "73c42c96-874c-492b-b04d-ab87d138a893"
+    "Managed Identity Operator"                   = "f1a07417-d97a-45cb-824c-7a7467783830"
+    "Monitoring Data Reader"                      = "b0d8363b-8ddd-447d-831f-62ca05bff136"
+    "Network Contributor"                         = "4d97b98b-1d4f-4787-a291-c67834d212e7"
+    "Storage Blob Data Contributor"               = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+    "Storage Blob Data Reader"                    = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+    "Storage Queue Data Contributor"              = "974c5e8b-45b9-4653-ba55-5f855dd0fb88"
+    "Storage Queue Data Message Sender"           = "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a"
+    "Storage Queue Data Reader"                   = "19e7f393-937e-4f77-808e-94535e297925"
+  }
+  assignable_ids = join(", ", values(local.assignable_roles))
+}
+
+resource "azurerm_user_assigned_identity" "ci" {
+  for_each            = var.environments
+  name                = "id-thale-ci-${each.value}"
+  resource_group_name = azurerm_resource_group.this.name
+  location            = var.location
+  tags                = local.tags
+}
+
+resource "azurerm_federated_identity_credential" "ci" {
+  for_each                  = var.environments
+  name                      = "github-${each.value}"
+  user_assigned_identity_id = azurerm_user_assigned_identity.ci[each.value].id
+  issuer                    = "https://token.actions.githubusercontent.com"
+  subject                   = "repo:${var.repository}:environment:${each.value}"
+  audience                  = ["api://AzureADTokenExchange"]
+}
+
+resource "azurerm_role_assignment" "ci_creates" {
+  for_each             = var.environments
+  scope                = local.subscription
+  role_definition_name = "Contributor"
+  principal_id         = azurerm_user_assigned_identity.ci[each.value].principal_id
+  principal_type       = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "ci_assigns_known_roles" {
+  for_each             = var.environments
+  scope                = local.subscription
+  role_definition_name = "Role Based Access Control Administrator"
+  principal_id         = azurerm_user_assigned_identity.ci[each.value].principal_id
+  principal_type       = "ServicePrincipal"
+  condition_version    = "2.0"
+  condition            = <<-EOT
+    (
+      !(ActionMatches{'Microsoft.Authorization/roleAssignments/write'})
+      OR @Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {${local.assignable_ids}}
+    )
+    AND
+    (
+      !(ActionMatches{'Microsoft.Authorization/roleAssignments/delete'})
+      OR @Resource[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {${local.assignable_ids}}
+    )
+  EOT
+}
+
+resource "azurerm_role_assignment" "ci_keeps_state" {
+  for_each             = var.environments
+  scope                = azurerm_storage_container.state[each.value].id
+  role_definition_name = "Storage Blob Data Contributor"
+  principal_id         = azurerm_user_assigned_identity.ci[each.value].principal_id
+  principal_type       = "ServicePrincipal"
+}

@@ -1,0 +1,23 @@
+output "init" {
+  description = "The command that ties azure/ to an environment's state, by environment."
+  value = {
+    for environment in var.environments : environment => join(" ", [
+      "terraform -chdir=terraform/azure init -reconfigure",
+      "-backend-config=resource_group_name=${azurerm_resource_group.this.name}",
+      "-backend-config=storage_account_name=${azurerm_storage_account.state.name}",
+      "-backend-config=container_name=${environment}",
+      "-backend-config=key=thale.tfstate",
+    ])
+  }
+}
+
+output "ci" {
+  description = "What GitHub's environments need as variables (client id), and azure/ as deployer_ids (object id)."
+  value = {
+    for environment, identity in azurerm_user_assigned_identity.ci : environment => {
+      client_id = identity.client_id
+      object_id = identity.principal_id
+      tenant_id = identity.tenant_id
+    }
+  }
+}

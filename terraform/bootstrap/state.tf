@@ -1,0 +1,64 @@
+# Where the environments' Terraform state lies: versioned, without keys, one container each, so that CI's identity of one
+# environment cannot read another's.
+
+locals {
+  digest = substr(sha256("${var.subscription_id}/thale-state"), 0, 6)
+  tags   = { project = "thale", environment = "shared" }
+}
+
+resource "azurerm_resource_group" "this" {
+  name     = "rg-thale-bootstrap"
+  location = var.location
+  tags     = local.tags
+}
+
+resource "azurerm_storage_account" "state" {
+  name                              = "stthalestate${local.digest}"
+  resource_group_name               = azurerm_resource_group.this.name
+  location                          = var.location
+  account_kind                      = "StorageV2"
+  account_tier                      = "Standard"
+  account_replication_type          = "GRS"
+  min_tls_version                   = "TLS1_2"
+  https_traffic_only_enabled        = true
+  allow_nested_items_to_be_public   = false
+  shared_access_key_enabled         = false
+  default_to_oauth_authentication   = true
+  local_user_enabled                = false
+  cross_tenant_replication_enabled  = false
+  infrastructure_encryption_enabled = true
+  # GitHub's own runners have no network of ours: the state is reached over the internet, by Entra identities alone.
+  public_network_access_enabled = true
+  tags                          = local.tags
+
+  blob_properties {
+    versioning_enabled = true
+    delete_retention_policy {
+      days = 90
+    }
+    container_delete_retention_policy {
+      days = 90
+    }
+  }
+}
+
+resource "azurerm_storage_container" "state" {
+  for_each              = var.environments
+  name                  = each.value
+  storage_account_id    = azurerm_storage_account.state.id
+  container_access_type = "private"
+}
+
+resource "azurerm_role_assignment" "people" {
+  scope                = azurerm_storage_account.state.id
+  role_definition_name = "Storage Blob Data Contributor"
+  principal_id         = var.state_admin_group_id
+  principal_type       = "Group"
+}
+
+resource "azurerm_management_lock" "state" {
+  name       = "keep"
+  scope      = azurerm_storage_account.state.id
+  lock_level = "CanNotDelete"
+  notes      = "Terraform's state of all environments."
+}

@@ -1,0 +1,33 @@
+variable "subscription_id" {
+  type        = string
+  description = "Azure subscription of the state and of CI's identities."
+  validation {
+    condition     = can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", lower(var.subscription_id)))
+    error_message = "subscription_id must be a UUID, as `az account show --query id` prints it."
+  }
+}
+
+variable "location" {
+  type        = string
+  description = "Azure region of the state."
+}
+
+variable "repository" {
+  type        = string
+  description = "GitHub repository whose workflows may act, as owner/name."
+  validation {
+    condition     = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.repository))
+    error_message = "repository must be owner/name."
+  }
+}
+
+variable "environments" {
+  type        = set(string)
+  default     = ["dev", "staging", "prod"]
+  description = "GitHub environments that get an identity each. Who may approve a run of one is set in GitHub."
+}
+
+variable "state_admin_group_id" {
+  type        = string
+  description = "Object id of the Entra group whose members may read and repair the state by hand."
+}

@@ -1,0 +1,20 @@
+# One small cluster that people may break. Subscription, groups and addresses are the organisation's: see README.
+environment = "dev"
+location    = "westeurope"
+
+sku_tier        = "Free"
+zones           = ["1"]
+host_encryption = true
+
+system_pool  = { vm_size = "Standard_D2ds_v5", min_nodes = 1, max_nodes = 2 }
+general_pool = { vm_size = "Standard_D4ds_v5", min_nodes = 1, max_nodes = 3 }
+gpu_pools = {
+  inference = { purpose = "inference", vm_size = "Standard_NC4as_T4_v3", max_nodes = 1, spot = false }
+  training  = { purpose = "training", vm_size = "Standard_NC4as_T4_v3", max_nodes = 1, spot = true }
+}
+
+storage_replication  = "LRS"
+model_retention_days = 1
+log_daily_quota_gb   = 2
+
+monthly_budget = { amount = 800, start = "2026-12-01T00:00:00Z" }

@@ -1,0 +1,19 @@
+# What users rely on: three zones, data in two regions, nothing that deletes by accident.
+environment = "prod"
+location    = "westeurope"
+
+defender = true
+
+system_pool  = { vm_size = "Standard_D4ds_v5", min_nodes = 3, max_nodes = 6 }
+general_pool = { vm_size = "Standard_D8ds_v5", min_nodes = 3, max_nodes = 12 }
+gpu_pools = {
+  inference = { purpose = "inference", vm_size = "Standard_NC4as_T4_v3", max_nodes = 4, spot = false }
+  training  = { purpose = "training", vm_size = "Standard_NC24ads_A100_v4", max_nodes = 4, spot = true }
+}
+
+storage_replication  = "RAGZRS"
+model_retention_days = 3650
+deletion_lock        = true
+log_retention_days   = 90
+
+monthly_budget = { amount = 6000, start = "2026-12-01T00:00:00Z" }

@@ -1,0 +1,16 @@
+# Production's shape at a smaller size: what is rehearsed here happens there.
+environment = "staging"
+location    = "westeurope"
+
+system_pool  = { vm_size = "Standard_D2ds_v5", min_nodes = 2, max_nodes = 3 }
+general_pool = { vm_size = "Standard_D4ds_v5", min_nodes = 2, max_nodes = 6 }
+gpu_pools = {
+  inference = { purpose = "inference", vm_size = "Standard_NC4as_T4_v3", max_nodes = 2, spot = false }
+  training  = { purpose = "training", vm_size = "Standard_NC24ads_A100_v4", max_nodes = 1, spot = true }
+}
+
+storage_replication  = "ZRS"
+model_retention_days = 30
+log_daily_quota_gb   = 5
+
+monthly_budget = { amount = 2000, start = "2026-12-01T00:00:00Z" }

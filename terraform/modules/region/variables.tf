@@ -1,0 +1,82 @@
+variable "name" {
+  type        = string
+  description = "Name that every resource here ends with, such as thale-prod-westeurope."
+}
+
+variable "location" {
+  type        = string
+  description = "Azure region."
+}
+
+variable "address_space" {
+  type        = string
+  description = "IPv4 range of the virtual network, a /16. Clusters of two regions must not overlap."
+  validation {
+    condition     = can(cidrhost(var.address_space, 0)) && endswith(var.address_space, "/16")
+    error_message = "address_space must be an IPv4 range with a /16 prefix, such as 10.40.0.0/16."
+  }
+}
+
+variable "cluster" {
+  type = object({
+    kubernetes_version   = string
+    sku_tier             = string
+    authorized_ip_ranges = list(string)
+    admin_group_ids      = list(string)
+    zones                = list(string)
+    host_encryption      = bool
+    defender             = bool
+  })
+  description = "Settings of the cluster; the root module explains and checks each."
+}
+
+variable "system_pool" {
+  type        = object({ vm_size = string, min_nodes = number, max_nodes = number })
+  description = "Nodes for Kubernetes' own pods."
+}
+
+variable "general_pool" {
+  type        = object({ vm_size = string, min_nodes = number, max_nodes = number })
+  description = "Nodes for the facade, the release watcher and CPU inference."
+}
+
+variable "gpu_pools" {
+  type = map(object({
+    purpose   = string
+    vm_size   = string
+    max_nodes = number
+    spot      = bool
+    zones     = list(string)
+  }))
+  description = "GPU pools by name."
+}
+
+variable "registry_id" {
+  type        = string
+  description = "Resource id of the container registry that the nodes pull from."
+}
+
+variable "log_analytics_workspace_id" {
+  type        = string
+  description = "Resource id of the workspace that takes container logs and audit logs."
+}
+
+variable "monitor_workspace_id" {
+  type        = string
+  description = "Resource id of the Azure Monitor workspace that takes Prometheus metrics."
+}
+
+variable "private_links" {
+  type        = map(object({ resource_id = string, subresource = string, dns_zones = list(string) }))
+  description = "What the region reaches by private endpoint, by a short name."
+}
+
+variable "workloads" {
+  type        = map(object({ identity_id = string, namespace = string, service_account = string }))
+  description = "Service accounts that act as a managed identity, by workload."
+}
+
+variable "tags" {
+  type        = map(string)
+  description = "Tags of everything."
+}
