@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
+
+from thale.answers import SegmentationAnswer
 
 
 @dataclass
@@ -27,6 +30,31 @@ class Overlap:
         """The Dice coefficient of everything counted so far."""
         total = self.predicted + self.true
         return 2 * self.both / total if total else float("nan")
+
+
+def overlaps(answer: SegmentationAnswer, mask_HW: NDArray[np.uint8]) -> dict[str, Overlap]:
+    """Count each organ's overlap with the truth, on the source image's own pixels, each for its likeliest class.
+
+    Args:
+        answer: What a model says of an image.
+        mask_HW: The image's true classes, 1 for the first organ of `answer.meta.classes[1:]`.
+    """
+    frame = answer.meta.frame
+    size = frame.source_width, frame.source_height
+    planes = [
+        np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR)).astype(np.int16)
+        for plane in answer.probabilities_CHW
+    ]
+    background = 255 - np.sum(planes, axis=0)
+    answer_HW = np.zeros(mask_HW.shape, np.uint8)
+    answer_HW[frame.y0 : frame.y0 + frame.source_height, frame.x0 : frame.x0 + frame.source_width] = np.argmax(
+        np.stack([background, *planes]), axis=0
+    )
+    counted = {}
+    for index, name in enumerate(answer.meta.classes[1:], start=1):
+        counted[name] = Overlap()
+        counted[name].add(answer_HW == index, mask_HW == index)
+    return counted
 
 
 @dataclass

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from thale import __version__
 from thale.answers import LandmarksAnswer, SegmentationAnswer
@@ -15,7 +14,7 @@ from thale.calibration import calibrate
 from thale.contract import Card, Phenotype, Plant, Provenance, Scale, Timings
 from thale.images import decode, read_header
 from thale.phenotyping import phenotype
-from thale.scores import Matches, Overlap, match_points, relative_error
+from thale.scores import Matches, Overlap, match_points, overlaps, relative_error
 from thale_models.engine import Engine
 from thale_models.evaluation.truth import TruePlant, Truth
 from thale_models.inference import find_landmarks, segment
@@ -123,7 +122,7 @@ def score(name: str, measured: Measured, truth: Truth, seconds: float) -> PlateS
         total = traits["plate_total_root_length"] if scale.known else math.nan
     return PlateScore(
         name=name,
-        overlaps=_overlaps(measured.maps, truth) if measured.maps is not None else {},
+        overlaps=overlaps(measured.maps, truth.mask_HW) if measured.maps and truth.mask_HW is not None else {},
         landmarks=_landmarks(measured.points, truth, mm_per_px) if measured.points is not None else {},
         tips=tips,
         bases=bases,
@@ -154,28 +153,6 @@ def _ends(found: Phenotype, end: int) -> NDArray[np.float64]:
     """Return where the roots begin (0: of primary roots alone) or end (-1: of all), source pixels."""
     roots = [root for plant in found.plants for root in plant.roots if end == -1 or root.order == 1]
     return np.array([root.points[end] for root in roots], float).reshape(-1, 2)
-
-
-def _overlaps(maps: SegmentationAnswer, truth: Truth) -> dict[str, Overlap]:
-    """Return the Dice counts of every class, on the source image's own pixels."""
-    if truth.mask_HW is None:
-        return {}
-    frame = maps.meta.frame
-    planes = [
-        np.asarray(
-            Image.fromarray(plane).resize((frame.source_width, frame.source_height), Image.Resampling.BILINEAR)
-        ).astype(np.int16)
-        for plane in maps.probabilities_CHW
-    ]
-    background = 255 - np.sum(planes, axis=0)
-    classes_HW = np.argmax(np.stack([background, *planes]), axis=0)
-    answer_HW = np.zeros(truth.mask_HW.shape, np.uint8)
-    answer_HW[frame.y0 : frame.y0 + frame.source_height, frame.x0 : frame.x0 + frame.source_width] = classes_HW
-    overlaps = {}
-    for index, name in enumerate(maps.meta.classes[1:], start=1):
-        overlaps[name] = Overlap()
-        overlaps[name].add(answer_HW == index, truth.mask_HW == index)
-    return overlaps
 
 
 def _match_plants(found: Phenotype, truth: Truth, mm_per_px: float) -> tuple[tuple[PlantScore, ...], int]:

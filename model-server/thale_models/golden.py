@@ -1,0 +1,63 @@
+"""Golden plates drawn, and a model's own answers about them. What they are for: `thale.release.golden`."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from thale.calibration import calibrate
+from thale.contract import Card
+from thale.files import write_atomically
+from thale.images import decode
+from thale.release.golden import GoldenAnswer, GoldenAnswers, GoldenPlate, golden_plates, summarise
+from thale.release.golden.plates import TRUTH, TRUTHS, DrawnTruth
+from thale_models.engine import Engine, load_engine
+from thale_models.inference import find_landmarks, segment
+from thale_models.synthesis import Overrides, draw_crop
+
+_SIDE_PX = 640
+_CAMERA = Overrides(width=2100, height=2100, px_per_mm=16.0, noise=1.2, jpeg_quality=82)
+_DRAWN: dict[str, tuple[int, Overrides]] = {
+    "backlit-shoots": (19, Overrides(style="backlit")),
+    "backlit-faint": (25, Overrides(style="backlit")),
+    "dark-roots": (26, Overrides(style="dark")),
+}
+"""Name, seed and camera of each: seedlings with shoots, faint roots, bright roots on dark agar; none shows a rim."""
+
+
+def draw_golden_plates(out: Path) -> list[Path]:
+    """Draw the golden plates into a folder: `NAME.jpg`, `NAME-mask.png` and `truth.json`; return the images' paths.
+
+    Answers that models gave before are about other plates from then on: archive the models again.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    truths, images = [], []
+    for name, (seed, style) in _DRAWN.items():
+        overrides: Overrides = {**_CAMERA, **style}
+        plate = draw_crop(seed, _SIDE_PX, **overrides)
+        images.append(out / f"{name}.jpg")
+        write_atomically(images[-1], plate.encoded)
+        Image.fromarray(plate.mask_HW).save(out / f"{name}-mask.png", optimize=True)
+        marks = tuple(
+            mark.model_copy(update={"x": round(mark.x, 2), "y": round(mark.y, 2)}) for mark in plate.landmarks
+        )
+        truths.append(DrawnTruth(name=name, mm_per_px=plate.mm_per_px, landmarks=marks))
+    write_atomically(out / TRUTH, TRUTHS.dump_json(tuple(truths), indent=1))
+    return images
+
+
+def answer_golden_plates(card: Card, weights: Path) -> GoldenAnswers:
+    """Return what a model says of the golden plates, as the handlers would run it.
+
+    Raises:
+        ArchiveError: If the weights are not those of the card.
+    """
+    engine = load_engine(card, weights)
+    answers = tuple(_answer(plate, card, engine) for plate in golden_plates())
+    return GoldenAnswers(weights_sha256=card.weights_sha256, answers=answers)
+
+
+def _answer(plate: GoldenPlate, card: Card, engine: Engine) -> GoldenAnswer:
+    image_HW3 = decode(plate.image)
+    calibration = calibrate(image_HW3, plate.mm_per_px)
+    ask = segment if card.task == "segmentation" else find_landmarks
+    return summarise(plate, ask(image_HW3, card, engine, calibration))

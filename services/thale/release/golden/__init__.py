@@ -1,0 +1,22 @@
+"""Golden plates: three small drawn plates with their truth, that a model version answers before anybody relies on it.
+
+`ask` has a model server answer them, `check` holds the answers against the truth and against the answers that came
+with the model's archive, and `warm_up` waits for a version that is just being loaded until it has answered them all.
+"""
+
+from thale.release.golden.answers import GoldenAnswer, GoldenAnswers, summarise
+from thale.release.golden.asking import ask, warm_up
+from thale.release.golden.checking import Demands, check
+from thale.release.golden.plates import GoldenPlate, golden_plates
+
+__all__ = [
+    "Demands",
+    "GoldenAnswer",
+    "GoldenAnswers",
+    "GoldenPlate",
+    "ask",
+    "check",
+    "golden_plates",
+    "summarise",
+    "warm_up",
+]
