@@ -3,6 +3,7 @@
 Both keep the same promises, and the same tests hold them to these (`services/tests/release/test_actuators.py`).
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +17,11 @@ class Held:
 
     release: Release
     revision: str
+
+
+def revision_of(release: Release) -> str:
+    """Return the revision of a release that is held as it is: the digest of what it says."""
+    return hashlib.sha256(release.model_dump_json().encode()).hexdigest()
 
 
 class Actuator(Protocol):
