@@ -1,4 +1,7 @@
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +115,34 @@ def test_models_do_not_share_a_cached_graph(segmenter: TinyModel, segment_engine
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def test_a_model_is_loaded_without_telling_anybody(segmenter: TinyModel, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from thale.contract import Card\n"
+        "from thale_models.engine import load_engine\n"
+        "load_engine(Card.model_validate_json(sys.stdin.read()), Path(sys.argv[1]))"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    subprocess.run(
+        [sys.executable, "-c", program, str(segmenter.weights)],
+        input=segmenter.card.model_dump_json(),
+        env={**os.environ, "HOME": str(home)},
+        text=True,
+        check=True,
+    )
+    assert list(home.iterdir()) == []  # OpenVINO's usage statistics would begin with an identity kept here
+
+
+def test_a_cached_graph_is_loaded_without_torch(segmenter: TinyModel, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from thale.contract import Card\n"
+        "from thale_models.engine import load_engine\n"
+        "load_engine(Card.model_validate_json(sys.stdin.read()), Path(sys.argv[1]), cache=Path(sys.argv[2]))\n"
+        "print('torch' in sys.modules)"
+    )
+    words = [sys.executable, "-c", program, str(segmenter.weights), str(tmp_path / "graphs")]
+    card = segmenter.card.model_dump_json()
+    told = [subprocess.run(words, input=card, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert told == ["True\n", "False\n"]

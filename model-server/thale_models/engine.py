@@ -1,13 +1,14 @@
 """From weights to probabilities: the net of a model card, run by OpenVINO or by torch.
 
 Both engines hold the same graph, the net and its softmax or sigmoid, in float32. OpenVINO is the default because a
-worker starts from its cached graph without tracing the net again (figures in ARCHITECTURE.md); torch stays as the
-alternative that checks it.
+worker starts from its cached graph without torch (figures in ARCHITECTURE.md); torch stays as the alternative that
+checks it. Whatever needs torch is in `torch_engine`, and imported within the functions here that need it.
 """
 
 import hashlib
 import logging
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +16,16 @@ from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import openvino
-import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import nn
 
 from thale.contract import Card
 from thale.errors import ArchiveError
-from thale_models import nets
 
 logger = logging.getLogger(__name__)
 
 EngineName = Literal["openvino", "torch"]
+_STRIDE = ("thale", "stride")
+"""Where a graph carries its net's stride."""
 
 
 class Engine(Protocol):
@@ -73,11 +71,12 @@ def load_engine(
             f"the weights of {card.name} {card.version} have SHA-256 {digest}, their card says {card.weights_sha256}: "
             "pack the archive again from one training run"
         )
-    net = _net(card)
     if name == "torch":
-        return _TorchEngine(_with_weights(net, card, weights), net.stride, threads)
-    graph = _cached_graph(net, card, weights, cache) if cache else _convert(net, card, weights)
-    return _OpenVinoEngine(_compile(graph, threads), net.stride)
+        from thale_models.torch_engine import TorchEngine
+
+        return TorchEngine(card, weights, threads)
+    graph = _cached_graph(card, weights, cache) if cache else _convert(card, weights)
+    return _OpenVinoEngine(_compile(graph, threads), int(graph.get_rt_info(list(_STRIDE)).value))
 
 
 @dataclass(frozen=True)
@@ -90,47 +89,19 @@ class _OpenVinoEngine:
         return cast(NDArray[np.float32], self.request.infer([batch_N3HW], share_inputs=True)[0])
 
 
-class _TorchEngine:
-    def __init__(self, model: nn.Module, stride: int, threads: int) -> None:
-        torch.set_num_threads(threads)
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
-        self.stride = stride
-        self.name = f"torch {torch.__version__}"
+def _convert(card: Card, weights: Path) -> openvino.Model:
+    from thale_models.torch_engine import load_net, trace
 
-    @torch.inference_mode()
-    def __call__(self, batch_N3HW: NDArray[np.float32]) -> NDArray[np.float32]:
-        batch = torch.from_numpy(batch_N3HW).contiguous(memory_format=torch.channels_last)
-        return cast(NDArray[np.float32], self.model(batch).contiguous().numpy())
-
-
-def _net(card: Card) -> nets.BlockUNet:
-    try:
-        return nets.build(card.net, len(card.classes), card.net_options)
-    except (ValueError, TypeError) as error:
-        raise ArchiveError(f"the net of {card.name} {card.version} cannot be built: {error}") from error
-
-
-def _with_weights(net: nets.BlockUNet, card: Card, weights: Path) -> nn.Module:
-    try:
-        net.load_state_dict(load_file(weights))
-    except (RuntimeError, SafetensorError) as error:
-        raise ArchiveError(f"the weights of {card.name} {card.version} do not fit its net: {error}") from error
-    squash = nn.Softmax(dim=1) if card.task == "segmentation" else nn.Sigmoid()
-    return nn.Sequential(net, squash).eval()
-
-
-def _convert(net: nets.BlockUNet, card: Card, weights: Path) -> openvino.Model:
-    example = torch.zeros(1, 3, 2 * net.stride, 2 * net.stride)
-    # Traced here and not by OpenVINO, whose check of the trace takes four times as long as all the rest.
-    model = _with_weights(net, card, weights)
-    traced = torch.jit.trace(model, example, check_trace=False)  # type: ignore[no-untyped-call]
+    model, stride = load_net(card, weights)
+    traced, example = trace(model, stride)
     graph = openvino.convert_model(traced, example_input=example)
     # Any tile size: fixed shapes gain 1 to 2 % and would make a small picture pay for a whole tile.
     graph.reshape([-1, 3, -1, -1])
+    graph.set_rt_info(stride, list(_STRIDE))
     return graph
 
 
-def _cached_graph(net: nets.BlockUNet, card: Card, weights: Path, cache: Path) -> openvino.Model:
+def _cached_graph(card: Card, weights: Path, cache: Path) -> openvino.Model:
     """Return the graph from the cache; convert it where there is none, or none that can be read."""
     folder = cache / _cache_key(card)
     if folder.is_dir():
@@ -138,8 +109,8 @@ def _cached_graph(net: nets.BlockUNet, card: Card, weights: Path, cache: Path) -
             return openvino.Core().read_model(folder / "graph.xml")
         except RuntimeError:
             logger.warning("cached graph cannot be read, converting again", extra={"folder": str(folder)})
-            return _convert(net, card, weights)
-    graph = _convert(net, card, weights)
+            shutil.rmtree(folder, ignore_errors=True)
+    graph = _convert(card, weights)
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         fresh = Path(scratch) / "graph"
@@ -154,12 +125,15 @@ def _cached_graph(net: nets.BlockUNet, card: Card, weights: Path, cache: Path) -
 
 def _cache_key(card: Card) -> str:
     """Return a name that changes with anything that changes the graph: weights, net, code of the net, OpenVINO."""
+    here = Path(__file__)
+    code = b"".join(here.with_name(name).read_bytes() for name in ("nets.py", "torch_engine.py", here.name))
     parts = (
         card.weights_sha256,
         card.task,
+        str(len(card.classes)),
         card.net,
         repr(sorted(card.net_options.items())),
-        hashlib.sha256(Path(nets.__file__).read_bytes()).hexdigest(),
+        hashlib.sha256(code).hexdigest(),
         openvino.__version__,
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

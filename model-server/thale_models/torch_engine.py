@@ -1,0 +1,60 @@
+"""The net of a model card in torch: the engine that checks OpenVINO's, and the trace that OpenVINO's graph comes from.
+
+Apart from `engine`, because importing torch takes a worker longer than all its other work together, and a worker that
+finds its graph cached has no use for it.
+"""
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from thale.contract import Card
+from thale.errors import ArchiveError
+from thale_models import nets
+
+
+class TorchEngine:
+    """A net with its weights, run by torch. An `engine.Engine`."""
+
+    def __init__(self, card: Card, weights: Path, threads: int) -> None:
+        torch.set_num_threads(threads)
+        model, self.stride = load_net(card, weights)
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
+        self.name = f"torch {torch.__version__}"
+
+    @torch.inference_mode()
+    def __call__(self, batch_N3HW: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return probabilities, N x classes x H x W."""
+        batch = torch.from_numpy(batch_N3HW).contiguous(memory_format=torch.channels_last)
+        return cast(NDArray[np.float32], self.model(batch).contiguous().numpy())
+
+
+def load_net(card: Card, weights: Path) -> tuple[nn.Module, int]:
+    """Return the net of a card with its softmax or sigmoid, and its stride in pixels.
+
+    Raises:
+        ArchiveError: If the net cannot be built, or the weights do not fit it.
+    """
+    try:
+        net = nets.build(card.net, len(card.classes), card.net_options)
+    except (ValueError, TypeError) as error:
+        raise ArchiveError(f"the net of {card.name} {card.version} cannot be built: {error}") from error
+    try:
+        net.load_state_dict(load_file(weights))
+    except (RuntimeError, SafetensorError) as error:
+        raise ArchiveError(f"the weights of {card.name} {card.version} do not fit its net: {error}") from error
+    squash = nn.Softmax(dim=1) if card.task == "segmentation" else nn.Sigmoid()
+    return nn.Sequential(net, squash).eval(), net.stride
+
+
+def trace(model: nn.Module, stride: int) -> tuple[torch.jit.ScriptModule, torch.Tensor]:
+    """Return a model as OpenVINO converts it, and the example that it was traced with."""
+    example = torch.zeros(1, 3, 2 * stride, 2 * stride)
+    # Traced here and not by OpenVINO, whose check of the trace takes four times as long as all the rest.
+    return torch.jit.trace(model, example, check_trace=False), example  # type: ignore[no-untyped-call]
