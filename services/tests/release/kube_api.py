@@ -1,4 +1,4 @@
-"""A Kubernetes API server for tests: InferenceServices and Leases in memory, over real HTTP, for the official client.
+"""A Kubernetes API server for tests: InferenceServices, Leases, ConfigMaps in memory, over HTTP to the official client.
 
     with running_kube_api() as api:
         client.CoordinationV1Api(api.client()).create_namespaced_lease("plants", lease)
@@ -24,6 +24,7 @@ from kubernetes import client
 KINDS = {
     ("serving.kserve.io/v1beta1", "inferenceservices"): "InferenceService",
     ("coordination.k8s.io/v1", "leases"): "Lease",
+    ("v1", "configmaps"): "ConfigMap",
 }
 _WITH_STATUS = "inferenceservices"
 
@@ -88,10 +89,11 @@ class _Target:
 
     @classmethod
     def parse(cls, path: str) -> "_Target":
-        match path.strip("/").split("/"):
-            case ["apis", group, version, "namespaces", namespace, plural, *rest]:
+        group_version, _, place = path.removeprefix("/apis/").removeprefix("/api/").partition("/namespaces/")
+        match place.split("/"):
+            case [namespace, plural, *rest]:
                 name, subresource, *_ = *rest, "", ""
-                target = cls(f"{group}/{version}", plural, namespace, name, subresource == "status")
+                target = cls(group_version, plural, namespace, name, subresource == "status")
                 known = (target.api_version, plural) in KINDS and subresource in ("", "status")
                 if known and (plural == _WITH_STATUS or not subresource):
                     return target

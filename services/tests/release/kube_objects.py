@@ -40,7 +40,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """Where an object lies: plural is `inferenceservices` or `leases`."""
+    """Where an object lies: plural is `inferenceservices`, `leases` or `configmaps`."""
 
     plural: str
     namespace: str

@@ -10,6 +10,7 @@ from urllib3.exceptions import HTTPError
 logger = logging.getLogger(__name__)
 
 _KEY = "notes.json"
+_MANAGER = "thale-release-watch"
 _PATIENCE_S = 5.0
 
 
@@ -31,17 +32,19 @@ class ConfigMapNotes:
         return (found.data or {}).get(_KEY)
 
     def write(self, text: str) -> None:
-        """Replace the text, or create the ConfigMap with it."""
-        body = V1ConfigMap(metadata=V1ObjectMeta(name=self._name), data={_KEY: text})
+        """Put the text under the key; the first time, make the ConfigMap."""
+        metadata = V1ObjectMeta(name=self._name)
+        body = V1ConfigMap(api_version="v1", kind="ConfigMap", metadata=metadata, data={_KEY: text})
         try:
-            try:
-                self._maps.replace_namespaced_config_map(
-                    self._name, self._namespace, body, _request_timeout=_PATIENCE_S
-                )
-            except ApiException as error:
-                if not _is_missing(error):
-                    raise
-                self._maps.create_namespaced_config_map(self._namespace, body, _request_timeout=_PATIENCE_S)
+            self._maps.patch_namespaced_config_map(
+                self._name,
+                self._namespace,
+                body,
+                field_manager=_MANAGER,
+                force=True,
+                _content_type="application/apply-patch+yaml",
+                _request_timeout=_PATIENCE_S,
+            )
         except (ApiException, HTTPError) as error:
             logger.warning("notes cannot be written", extra={"config_map": self._name, "error": str(error)})
 

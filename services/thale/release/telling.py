@@ -30,7 +30,8 @@ def served(host: str, port: int, alive: Callable[[], bool]) -> Iterator[int]:
     def answer(environment: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         match environment["PATH_INFO"]:
             case "/metrics":
-                return metrics(environment, start)
+                scraped: Iterable[bytes] = metrics(environment, start)
+                return scraped
             case "/health/live":
                 return _said(start, "200 OK" if alive() else "503 Service Unavailable")
         return _said(start, "404 Not Found")
