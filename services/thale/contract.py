@@ -303,6 +303,8 @@ class ModelVersion(Record):
     version: str
     state: Literal["ready", "loading", "unavailable"]
     default: bool
+    canary: bool = False
+    """Whether the version is on trial."""
     traffic_percent: float
     digest: str
     card: Card

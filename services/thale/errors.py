@@ -20,7 +20,8 @@ ThaleError
 │   ├── UnknownVersionError       the model exists, the version does not
 │   ├── ModelTaskError            the model exists, but answers another question
 │   ├── ModelUnavailableError     no worker answers
-│   ├── ModelFailedError          a worker answered with a failure or with nonsense
+│   ├── ModelFailedError          a worker answered with a failure
+│   │   └── ModelNonsenseError    a worker answered what cannot be an answer
 │   └── DeadlineExceededError     the answer would come too late
 ├── ArchiveError                  a model archive or card that cannot be used
 ├── AnnotationError               an annotation file that cannot be read
@@ -181,6 +182,14 @@ class ModelUnavailableError(ModelError):
 
 class ModelFailedError(ModelError):
     """The model's worker failed, or answered what its card does not promise."""
+
+
+class ModelNonsenseError(ModelFailedError):
+    """A model version answered what cannot be an answer to the question; `name` and `version` say which one."""
+
+    def __init__(self, name: str, version: str, fault: str) -> None:
+        super().__init__(f"{name} {version} answered nonsense: {fault}")
+        self.name, self.version = name, version
 
 
 class DeadlineExceededError(ModelError):

@@ -15,6 +15,13 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the current task works on; every log line carries it."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60)
+_PLANTS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 30, 40, 60)
+_LANDMARKS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 80, 120, 200)
+_AREAS_MM2 = (0, 1, 2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200, 2000, 4000)
+_TWENTIETHS = tuple(step / 20 for step in range(21))
+_DICE = (0.5, 0.6, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, *(step / 100 for step in range(90, 100)), 0.995, 1)
+_DISTANCES_PX = (0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+_DIFFERENCES = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2)
 
 REQUESTS = Counter("thale_facade_requests", "Requests answered, by route template and status.", ["route", "status"])
 REQUEST_SECONDS = Histogram("thale_facade_request_seconds", "From request to answer.", ["route"], buckets=_SECONDS)
@@ -25,7 +32,8 @@ REFUSED = Counter(
 BODY_BYTES = Counter("thale_facade_body_bytes", "Bytes of request bodies read.")
 MODEL_REQUESTS = Counter(
     "thale_model_requests",
-    "Questions asked of a model version, by outcome: ok, refused (the image is at fault), failed, unavailable, late.",
+    "Questions asked of a model version for a user, by outcome: ok, refused (the image is at fault), failed, "
+    "unavailable, late, nonsense.",
     ["model", "version", "outcome"],
 )
 MODEL_SECONDS = Histogram(
@@ -33,12 +41,85 @@ MODEL_SECONDS = Histogram(
 )
 MODEL_RETRIES = Counter("thale_model_retries", "Questions asked a second time.", ["model", "version"])
 MODEL_WORKERS = Gauge("thale_model_ready_workers", "Workers that are ready to answer.", ["model", "version"])
+MODEL_FALLBACKS = Counter(
+    "thale_model_fallbacks",
+    "Questions that the stable version answered in a canary's place, by reason: failed, unavailable, late, nonsense, "
+    "open (its breaker is open: it was not asked).",
+    ["model", "version", "reason"],
+)
+MODEL_BREAKER_OPEN = Gauge(
+    "thale_model_breaker_open", "1 where a version is asked nothing but single probes, else 0.", ["model", "version"]
+)
 MEASURING_SECONDS = Histogram(
     "thale_measuring_seconds", "From the models' answers to plants, traits and the format asked for.", buckets=_SECONDS
 )
 MEASURING_RESTARTS = Counter("thale_measuring_restarts", "Times the measuring processes were started anew.")
-PHENOTYPES = Counter("thale_phenotypes", "Images measured, by where their scale came from.", ["scale_source"])
-PLANTS = Counter("thale_plants", "Plants found.")
+OUTPUT_PLATES = Counter(
+    "thale_output_plates", "Plates measured for a user with the answer of this version.", ["model", "version"]
+)
+OUTPUT_PLANTS = Histogram("thale_output_plants", "Plants found on a plate.", ["model", "version"], buckets=_PLANTS)
+OUTPUT_AREA = Histogram(
+    "thale_output_area_mm2",
+    "Projected area of a plate's roots, shoots, seeds, where the scale is known.",
+    ["model", "version", "organ"],
+    buckets=_AREAS_MM2,
+)
+OUTPUT_CONFIDENCE = Histogram(
+    "thale_output_confidence",
+    "Mean confidence of a plate's organs of a kind, where there are any.",
+    ["model", "version", "organ"],
+    buckets=_TWENTIETHS,
+)
+OUTPUT_LANDMARKS = Histogram(
+    "thale_output_landmarks", "Landmarks of a kind on a plate.", ["model", "version", "kind"], buckets=_LANDMARKS
+)
+OUTPUT_SCORE = Histogram(
+    "thale_output_score",
+    "Mean score of a plate's landmarks, where there are any.",
+    ["model", "version"],
+    buckets=_TWENTIETHS,
+)
+OUTPUT_EMPTY = Counter("thale_output_empty", "Plates without a plant.", ["model", "version"])
+OUTPUT_NAN = Counter(
+    "thale_output_nan",
+    "Plates of known scale with a germinated plant of which a main trait is unknown.",
+    ["model", "version"],
+)
+OUTPUT_SCALE_SOURCE = Counter(
+    "thale_output_scale_source",
+    "Plates by where their scale came from: given, plate_edge, none.",
+    ["model", "version", "source"],
+)
+
+SHADOW_REQUESTS = Counter(
+    "thale_shadow_requests",
+    "Copies of requests for a shadow version, by outcome: ok, failed, unavailable, late, nonsense, dropped.",
+    ["model", "version", "outcome"],
+)
+SHADOW_DICE = Histogram(
+    "thale_shadow_dice",
+    "Dice coefficient of an organ's pixels, shadow against stable, on one plate.",
+    ["model", "version", "organ"],
+    buckets=_DICE,
+)
+SHADOW_LANDMARK_PX = Histogram(
+    "thale_shadow_landmark_px",
+    "Distance of a landmark of the shadow to its match of the stable version, in source pixels.",
+    ["model", "version", "kind"],
+    buckets=_DISTANCES_PX,
+)
+SHADOW_LANDMARK_F1 = Histogram(
+    "thale_shadow_landmark_f1",
+    "F1 score of the shadow's landmarks against the stable version's, on one plate.",
+    ["model", "version"],
+    buckets=_TWENTIETHS,
+)
+SHADOW_TRAIT_DIFFERENCE = Histogram(
+    "thale_shadow_trait_difference",
+    "Relative difference of a plate's trait, |shadow - stable| / |stable|.",
+    ["model", "version", "trait"],
+    buckets=_DIFFERENCES,
+)
 
 METRICS = (
     REQUESTS,
@@ -50,10 +131,24 @@ METRICS = (
     MODEL_SECONDS,
     MODEL_RETRIES,
     MODEL_WORKERS,
+    MODEL_FALLBACKS,
+    MODEL_BREAKER_OPEN,
     MEASURING_SECONDS,
     MEASURING_RESTARTS,
-    PHENOTYPES,
-    PLANTS,
+    OUTPUT_PLATES,
+    OUTPUT_PLANTS,
+    OUTPUT_AREA,
+    OUTPUT_CONFIDENCE,
+    OUTPUT_LANDMARKS,
+    OUTPUT_SCORE,
+    OUTPUT_EMPTY,
+    OUTPUT_NAN,
+    OUTPUT_SCALE_SOURCE,
+    SHADOW_REQUESTS,
+    SHADOW_DICE,
+    SHADOW_LANDMARK_PX,
+    SHADOW_LANDMARK_F1,
+    SHADOW_TRAIT_DIFFERENCE,
 )
 
 WATCHER = CollectorRegistry()

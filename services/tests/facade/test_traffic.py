@@ -5,8 +5,9 @@ import pytest
 
 from thale.contract import Card, Normalisation, Release, ReleasedVersion, ReleaseRecord, Task
 from thale.errors import ModelTaskError, ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError
-from thale.facade import traffic
-from thale.facade.traffic import Choice, Pin, RecordFile, choose, pinned_choice
+from thale.facade import records
+from thale.facade.records import RecordFile
+from thale.facade.traffic import Choice, Pin, choose, pinned_choice
 
 
 def released(name: str, task: Task, *versions: str) -> Release:
@@ -80,7 +81,7 @@ def test_what_cannot_be_answered_is_refused_by_name() -> None:
 
 
 def test_a_changed_record_is_followed_and_a_broken_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traffic, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(records, "_LOOK_AGAIN_S", 0.0)
     path = tmp_path / "traffic.json"
     file = RecordFile(path)
     with pytest.raises(ModelUnavailableError):

@@ -17,8 +17,8 @@ from thale.facade.middleware import RequestScope
 from thale.facade.model_client import ModelClient
 from thale.facade.pipeline import Pipeline
 from thale.facade.pool import Pool
+from thale.facade.records import RecordFile
 from thale.facade.settings import Settings
-from thale.facade.traffic import RecordFile
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 """The moment by which a request must be answered, handed down to every step that waits."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Self
@@ -29,6 +30,14 @@ class Deadline:
         if left <= 0:
             raise self.exceeded()
         return left
+
+    def share(self, at_most_s: float = math.inf) -> "Deadline":
+        """Return a deadline that leaves half of the time for whoever comes next.
+
+        Raises:
+            DeadlineExceededError: If no time is left.
+        """
+        return Deadline.after(min(self.remaining() / 2, at_most_s))
 
     def exceeded(self) -> DeadlineExceededError:
         """Return the error that says so."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from thale.contract import Card, ModelInfo, ModelVersion, Release, ReleaseRecord
 from thale.errors import ModelUnavailableError
 from thale.facade.model_client import ModelClient
-from thale.facade.traffic import RecordFile
+from thale.facade.records import Records
 
 _FRESH_S = 1.0
 
@@ -33,7 +33,7 @@ class Readiness:
 class Health:
     """Asks the model server about its workers, at most once a second however many ask us."""
 
-    def __init__(self, models: ModelClient, records: RecordFile) -> None:
+    def __init__(self, models: ModelClient, records: Records) -> None:
         self._models = models
         self._records = records
         self._last = Readiness()
@@ -73,15 +73,16 @@ def describe(record: ReleaseRecord, readiness: Readiness) -> list[ModelInfo]:
 
 def describe_model(name: str, model: Release, readiness: Readiness) -> ModelInfo:
     """Return one model with its versions."""
+    shares = {model.stable: 100.0 - model.weight_percent, model.canary: model.weight_percent}
 
     def version_info(version: str, digest: str, card: Card) -> ModelVersion:
-        stable = version == model.stable
         count = readiness.workers.get((name, version))
         return ModelVersion(
             version=version,
             state="ready" if count else "unavailable" if count is None else "loading",
-            default=stable,
-            traffic_percent=100.0 if stable else 0.0,
+            default=version == model.stable,
+            canary=version == model.canary,
+            traffic_percent=shares.get(version, 0.0),
             digest=digest,
             card=card,
         )

@@ -4,10 +4,12 @@ The work itself is done in `measuring`. It is imported within the functions, whi
 server starts a second sooner without SciPy and scikit-image.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thale.contract import ImageFacts, ModelRef
+from thale.contract import ImageFacts
 from thale.facade.model_answer import Answer
+from thale.facade.observing import Observation
 
 JSON, PNG, RSML, CSV, NPZ = "application/json", "image/png", "application/rsml+xml", "text/csv", "application/x-npz"
 
@@ -17,11 +19,9 @@ SEGMENT_TYPES = (JSON, NPZ, PNG)
 
 @dataclass(frozen=True)
 class Measurement:
-    """Everything that a phenotype is made of."""
+    """Everything that a phenotype is made of beside the models' answers."""
 
     facts: ImageFacts
-    segmentation: Answer
-    landmarks: Answer
     config_digest: str
     package_version: str
     created: str
@@ -41,27 +41,26 @@ class Rendered:
 
     body: bytes
     media_type: str
-    models: tuple[ModelRef, ...] = ()
-    plants: int = 0
-    scale_source: str = ""
+    seen: Observation | None = None
+    """Of a phenotype; None where no plants were measured."""
 
 
-def measure(work: Measurement) -> Rendered:
+def measure(answers: Sequence[Answer], work: Measurement) -> Rendered:
     """Run `measuring.measure`."""
     from thale.facade import measuring
 
-    return measuring.measure(work)
+    return measuring.measure(answers, work)
 
 
-def render_segmentation(answer: Answer, media_type: str) -> Rendered:
+def render_segmentation(answers: Sequence[Answer], media_type: str) -> Rendered:
     """Run `measuring.render_segmentation`."""
     from thale.facade import measuring
 
-    return measuring.render_segmentation(answer, media_type)
+    return measuring.render_segmentation(answers, media_type)
 
 
-def render_landmarks(answer: Answer) -> Rendered:
+def render_landmarks(answers: Sequence[Answer]) -> Rendered:
     """Run `measuring.render_landmarks`."""
     from thale.facade import measuring
 
-    return measuring.render_landmarks(answer)
+    return measuring.render_landmarks(answers)

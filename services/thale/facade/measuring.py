@@ -5,7 +5,7 @@ Nothing here knows HTTP or waits. Imported by these processes alone, by way of `
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from thale.contract import Phenotype, Provenance, Timings
 from thale.exports import overlay, rsml, table
 from thale.facade.jobs import CSV, JSON, NPZ, PNG, RSML, Measurement, Rendered
 from thale.facade.model_answer import Answer
+from thale.facade.signals import observe
 from thale.images import decode
 from thale.phenotyping import phenotype
 
@@ -23,14 +24,19 @@ _CLASS_COLOURS_RGB = ((0, 0, 0), (230, 159, 0), (0, 158, 115), (204, 121, 167), 
 """Okabe and Ito's palette, told apart by colour-blind readers as well; background is black."""
 
 
-def measure(work: Measurement) -> Rendered:
+def measure(answers: Sequence[Answer], work: Measurement) -> Rendered:
     """Find the plants, measure them, and write the answer in the format asked for.
 
+    Args:
+        answers: The segmentation model's and the landmark model's.
+        work: What else is known.
+
     Raises:
-        ModelFailedError: If a model's answer cannot be read.
+        ModelNonsenseError: If a model's answer cannot be one.
     """
     began = time.monotonic()
-    segmentation, landmarks = work.segmentation.segmentation(), work.landmarks.landmarks()
+    segmented, marked = answers
+    segmentation, landmarks = segmented.segmentation(), marked.landmarks()
     models = (segmentation.meta.model, landmarks.model)
     provenance = Provenance(
         models=models,
@@ -38,15 +44,13 @@ def measure(work: Measurement) -> Rendered:
         package_version=work.package_version,
         created=work.created,
     )
-    timings = Timings(
-        segment_s=work.segmentation.seconds, landmarks_s=work.landmarks.seconds, plants_s=0.0, total_s=0.0
-    )
+    timings = Timings(segment_s=segmented.seconds, landmarks_s=marked.seconds, plants_s=0.0, total_s=0.0)
     found = phenotype(work.facts, segmentation, landmarks, provenance, timings, expected=work.expected_plants)
     now = time.monotonic()
     timings = timings.model_copy(update={"plants_s": now - began, "total_s": now - work.started})
     found = found.model_copy(update={"timings": timings})
     body = _FORMATS[work.media_type](found, work)
-    return Rendered(body, work.media_type, models, len(found.plants), found.scale.source)
+    return Rendered(body, work.media_type, observe(found, landmarks.landmarks, marked.choice.classes))
 
 
 def _json(found: Phenotype, _work: Measurement) -> bytes:
@@ -68,24 +72,25 @@ def _csv(found: Phenotype, work: Measurement) -> bytes:
 _FORMATS: dict[str, Callable[[Phenotype, Measurement], bytes]] = {JSON: _json, PNG: _overlay, RSML: _rsml, CSV: _csv}
 
 
-def render_segmentation(answer: Answer, media_type: str) -> Rendered:
+def render_segmentation(answers: Sequence[Answer], media_type: str) -> Rendered:
     """Return a segmentation as JSON (area by class), as probability maps (.npz), or as a PNG.
 
     The PNG has one palette index a class, in the model's frame.
 
     Raises:
-        ModelFailedError: If the model's answer cannot be read.
+        ModelNonsenseError: If the model's answer cannot be one.
     """
+    [answer] = answers
     segmentation = answer.segmentation()
     if media_type == NPZ:
-        return Rendered(segmentation.to_bytes(), NPZ, (segmentation.meta.model,))
+        return Rendered(segmentation.to_bytes(), NPZ)
     classes_HW = _class_map(segmentation)
     if media_type == PNG:
         picture = Image.fromarray(classes_HW, mode="P")
         picture.putpalette([channel for colour in _CLASS_COLOURS_RGB for channel in colour])
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
-        return Rendered(buffer.getvalue(), PNG, (segmentation.meta.model,))
+        return Rendered(buffer.getvalue(), PNG)
     meta = segmentation.meta
     counts = np.bincount(classes_HW.ravel(), minlength=len(meta.classes))
     area_px = {name: float(count) / meta.frame.factor**2 for name, count in zip(meta.classes, counts, strict=False)}
@@ -93,7 +98,7 @@ def render_segmentation(answer: Answer, media_type: str) -> Rendered:
     summary = SegmentationSummary(
         **dict(meta), area_px=area_px, area_mm2={name: area * mm2_per_px for name, area in area_px.items()}
     )
-    return Rendered(summary.model_dump_json().encode(), JSON, (meta.model,))
+    return Rendered(summary.model_dump_json().encode(), JSON)
 
 
 def _class_map(segmentation: SegmentationAnswer) -> NDArray[np.uint8]:
@@ -105,11 +110,11 @@ def _class_map(segmentation: SegmentationAnswer) -> NDArray[np.uint8]:
     return np.where(chosen > background, likeliest + 1, 0).astype(np.uint8)
 
 
-def render_landmarks(answer: Answer) -> Rendered:
+def render_landmarks(answers: Sequence[Answer]) -> Rendered:
     """Return a landmarks answer as JSON.
 
     Raises:
-        ModelFailedError: If the model's answer cannot be read.
+        ModelNonsenseError: If the model's answer cannot be one.
     """
-    landmarks = answer.landmarks()
-    return Rendered(landmarks.model_dump_json().encode(), JSON, (landmarks.model,))
+    [answer] = answers
+    return Rendered(answer.landmarks().model_dump_json().encode(), JSON)

@@ -18,22 +18,14 @@ from typing import Self
 import aiohttp
 
 from thale import errors, telemetry
-from thale.errors import (
-    DeadlineExceededError,
-    ImageError,
-    ModelFailedError,
-    ModelUnavailableError,
-    ParameterError,
-    ScaleError,
-    ThaleError,
-)
+from thale.errors import ImageError, ModelFailedError, ModelUnavailableError, ParameterError, ScaleError, ThaleError
 from thale.facade.deadline import Deadline
 from thale.facade.model_answer import Answer
 from thale.facade.traffic import Choice
 
 logger = logging.getLogger(__name__)
 
-_IMAGE_FAULTS = (ImageError, ScaleError, ParameterError)
+IMAGE_FAULTS = (ImageError, ScaleError, ParameterError)
 """What a worker may say of an image. Any other name in its answer is not taken at its word."""
 _GONE = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE})
 """TorchServe says 503 where no worker or no place in the queue is free, and 507 where the worker died."""
@@ -46,9 +38,11 @@ _MANAGEMENT_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True)
 class Question:
-    """What a model is asked: an image, and what is known of its scale and page."""
+    """What a model is asked: an image (its size in px, after EXIF orientation), and what is known of scale and page."""
 
     image: bytes
+    width: int
+    height: int
     mm_per_px: float | None = None
     plate_width_mm: float | None = None
     page: int | None = None
@@ -82,36 +76,33 @@ class ModelClient:
         async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
             yield cls(session, model_url, management_url)
 
-    async def ask(self, choice: Choice, question: Question, deadline: Deadline) -> Answer:
-        """Return a model version's answer. A version that is gone is asked once more: a question changes nothing.
+    async def ask(self, choice: Choice, question: Question, deadline: Deadline, *, again: bool = True) -> Answer:
+        """Return a model version's answer. A version that is gone is asked `again`: a question changes nothing.
 
         Raises:
             ImageError, ScaleError, ParameterError: What the worker says of the image.
-            ModelUnavailableError: If no worker answers, twice.
+            ModelUnavailableError: If no worker answers, not even the second time.
             ModelFailedError: If the worker failed.
             DeadlineExceededError: If the answer comes too late.
         """
         labels = {"model": choice.name, "version": choice.version}
         started = time.monotonic()
         try:
-            try:
-                data = await self._predict(choice, question, deadline)
-            except ModelUnavailableError as error:
-                logger.warning("model asked once more", extra={**labels, "error": str(error)})
-                telemetry.MODEL_RETRIES.labels(**labels).inc()
-                await asyncio.sleep(min(_RETRY_PAUSE_S, deadline.remaining()))
-                data = await self._predict(choice, question, deadline)
-        except ThaleError as error:
-            telemetry.MODEL_REQUESTS.labels(**labels, outcome=_outcome(error)).inc()
-            raise
+            data = await self._predict(choice, question, deadline)
+        except ModelUnavailableError as error:
+            if not again:
+                raise
+            logger.warning("model asked once more", extra={**labels, "error": str(error)})
+            telemetry.MODEL_RETRIES.labels(**labels).inc()
+            await asyncio.sleep(min(_RETRY_PAUSE_S, deadline.remaining()))
+            data = await self._predict(choice, question, deadline)
         seconds = time.monotonic() - started
-        telemetry.MODEL_REQUESTS.labels(**labels, outcome="ok").inc()
-        telemetry.MODEL_SECONDS.labels(**labels).observe(seconds)
         logger.info("model answered", extra={**labels, "seconds": round(seconds, 4), "bytes": len(data)})
-        return Answer(choice, data, seconds)
+        return Answer(choice, data, seconds, question.width, question.height)
 
     async def _predict(self, choice: Choice, question: Question, deadline: Deadline) -> bytes:
-        url = f"{self._model_url}/predictions/{choice.name}/{choice.version}"
+        server = choice.url or self._model_url
+        url = f"{server}/predictions/{choice.name}/{choice.version}"
         timeout = aiohttp.ClientTimeout(total=deadline.remaining(), sock_connect=_CONNECT_TIMEOUT_S)
         try:
             async with self._session.post(
@@ -123,7 +114,7 @@ class ModelClient:
             ) as response:
                 body = await response.read()
         except aiohttp.ConnectionTimeoutError as error:
-            raise ModelUnavailableError(f"the model server does not answer at {self._model_url}") from error
+            raise ModelUnavailableError(f"the model server does not answer at {server}") from error
         except TimeoutError as error:
             raise deadline.exceeded() from error
         except aiohttp.ClientError as error:
@@ -156,14 +147,6 @@ def _count_ready(told: object) -> int | None:
             return None
 
 
-def _outcome(error: ThaleError) -> str:
-    if isinstance(error, _IMAGE_FAULTS):
-        return "refused"
-    if isinstance(error, ModelUnavailableError):
-        return "unavailable"
-    return "late" if isinstance(error, DeadlineExceededError) else "failed"
-
-
 def _refusal(choice: Choice, status: int, body: bytes) -> ThaleError:
     who = f"{choice.name} {choice.version}"
     told = _told(body)
@@ -190,6 +173,6 @@ def _told(body: bytes) -> Mapping[str, object]:
 def _image_fault(told: Mapping[str, object]) -> ThaleError | None:
     """Return the error that a worker names as {"error": class name, "message": …}, None where it names none."""
     kind = getattr(errors, str(told.get("error")), None)
-    if not (isinstance(kind, type) and issubclass(kind, _IMAGE_FAULTS)):
+    if not (isinstance(kind, type) and issubclass(kind, IMAGE_FAULTS)):
         return None
     return kind.saying(str(told.get("message", "")))

@@ -15,17 +15,16 @@ from starlette.responses import JSONResponse
 
 from thale import __version__
 from thale.contract import Release
-from thale.errors import ParameterError, ThaleError, UnknownVersionError
+from thale.errors import ParameterError, UnknownVersionError
 from thale.facade import tensors, traffic
 from thale.facade.body import Upload, pieces
 from thale.facade.deadline import Deadline
 from thale.facade.health import Health
-from thale.facade.model_answer import Answer
-from thale.facade.pipeline import Pipeline, Wish, together
+from thale.facade.pipeline import Pipeline, Wish
 from thale.facade.routes import while_connected
 from thale.facade.settings import Settings
 from thale.facade.tensors import IMAGE, Head
-from thale.facade.traffic import Choice, Pin
+from thale.facade.traffic import Pin
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
 
@@ -139,25 +138,13 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
             request_id=wish.request_id,
             pins=[Pin(name, version)] if version else [],
         )
-        head = Head(asked.id or wish.request_id, name, choice.version, _outputs(asked, tensors.OUTPUTS[model.task]))
-        body, json_length = await while_connected(request, _infer(pipeline, choice, images, wish, head))
+        head = Head(asked.id or wish.request_id, _outputs(asked, tensors.OUTPUTS[model.task]))
+        uploads = [Upload(image) for image in images]
+        body, json_length = await while_connected(request, pipeline.infer(choice, uploads, wish, tensors.render, head))
     if json_length == len(body):
         return Response(body, media_type="application/json")
     headers = {JSON_LENGTH_HEADER: str(json_length)}
     return Response(body, media_type="application/octet-stream", headers=headers)
-
-
-async def _infer(pipeline: Pipeline, choice: Choice, images: list[bytes], wish: Wish, head: Head) -> tuple[bytes, int]:
-    async def ask(index: int, image: bytes) -> Answer:
-        try:
-            return await pipeline.ask(Upload(image), wish, choice)
-        except ThaleError as error:
-            if len(images) == 1:
-                raise
-            raise type(error).saying(f"image {index} of the batch: {error}") from error
-
-    answers = await together(ask(index, image) for index, image in enumerate(images))
-    return await pipeline.pool.run(wish.deadline, tensors.render, choice.task, answers, head)
 
 
 async def _read(request: Request, settings: Settings) -> tuple[InferRequest, list[bytes]]:

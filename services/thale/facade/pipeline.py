@@ -7,24 +7,27 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from thale import __version__, telemetry
 from thale.contract import ImageFacts, ReleaseRecord, Task
-from thale.errors import BusyError
-from thale.facade import jobs, traffic
+from thale.errors import BusyError, ThaleError
+from thale.facade import jobs, observing, traffic
+from thale.facade.asking import Asking, together
 from thale.facade.body import Upload
+from thale.facade.breakers import Breakers
 from thale.facade.deadline import Deadline
 from thale.facade.jobs import Measurement, Rendered
 from thale.facade.model_answer import Answer
 from thale.facade.model_client import ModelClient, Question
 from thale.facade.pool import Pool
+from thale.facade.records import Records
 from thale.facade.settings import Settings
-from thale.facade.traffic import Choice, Pin, RecordFile
+from thale.facade.traffic import Choice, Pin
 from thale.images import read_header
 
 _Result = TypeVar("_Result")
@@ -64,55 +67,83 @@ class Pipeline:
     settings: Settings
     models: ModelClient
     pool: Pool
-    records: RecordFile
+    records: Records
+    _breakers: Breakers = field(init=False)
+    _asking: Asking = field(init=False)
+    _followed: ReleaseRecord | None = field(default=None, init=False)
     _places: asyncio.Semaphore = field(init=False)
     _present: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        self._breakers = Breakers(self.settings)
+        self._asking = Asking(self.models, self.pool, self._breakers, self.settings)
         self._places = asyncio.Semaphore(self.settings.max_in_flight)
 
     async def phenotype(self, image: Upload, wish: Wish) -> Rendered:
         """Measure the plants of an image. Raises a ThaleError for everything that can be wrong."""
         started = time.monotonic()
         facts = await self._facts(image, wish)
+        question = _question(image, facts, wish)
         choices = [self.choose(task, wish) for task in ("segmentation", "landmarks")]
+        work = Measurement(
+            facts=facts,
+            config_digest=wish.config_digest(),
+            package_version=__version__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            expected_plants=wish.expected_plants,
+            media_type=wish.media_type,
+            wide=wish.wide,
+            image=image.data if wish.media_type == jobs.PNG else b"",
+            page=wish.page,
+            started=started,
+        )
         async with self._place(wish.deadline):
-            segmentation, landmarks = await together(self._ask(choice, image, wish) for choice in choices)
-            work = Measurement(
-                facts=facts,
-                segmentation=segmentation,
-                landmarks=landmarks,
-                config_digest=wish.config_digest(),
-                package_version=__version__,
-                created=datetime.now(UTC).isoformat(timespec="seconds"),
-                expected_plants=wish.expected_plants,
-                media_type=wish.media_type,
-                wide=wish.wide,
-                image=image.data if wish.media_type == jobs.PNG else b"",
-                page=wish.page,
-                started=started,
-            )
+            answers = await together(self._asking.ask(choice, question, wish.deadline) for choice in choices)
             with telemetry.MEASURING_SECONDS.time():
-                rendered = await self.pool.run(wish.deadline, jobs.measure, work)
-        telemetry.PHENOTYPES.labels(rendered.scale_source).inc()
-        telemetry.PLANTS.inc(rendered.plants)
+                rendered, answers = await self._asking.read(
+                    jobs.measure, answers, [question] * len(answers), wish.deadline, work
+                )
+        segmented, marked = answers
+        if rendered.seen is not None:
+            observing.count(rendered.seen, segmented.choice, marked.choice)
         return rendered
 
     async def segment(self, image: Upload, wish: Wish) -> Rendered:
         """Return the organs of an image: as the model's probability maps, or in numbers, or as a picture."""
-        answer = await self.ask(image, wish, self._choose_alone("segmentation", wish))
-        return await self.pool.run(wish.deadline, jobs.render_segmentation, answer, wish.media_type)
+        choice = self._choose_alone("segmentation", wish)
+        return await self.infer(choice, [image], wish, jobs.render_segmentation, wish.media_type)
 
     async def landmarks(self, image: Upload, wish: Wish) -> Rendered:
         """Return the landmarks of an image."""
-        answer = await self.ask(image, wish, self._choose_alone("landmarks", wish))
-        return await self.pool.run(wish.deadline, jobs.render_landmarks, answer)
+        return await self.infer(self._choose_alone("landmarks", wish), [image], wish, jobs.render_landmarks)
 
-    async def ask(self, image: Upload, wish: Wish, choice: Choice) -> Answer:
-        """Return what one model version says of an image, not yet read."""
-        await self._facts(image, wish)
-        async with self._place(wish.deadline):
-            return await self._ask(choice, image, wish)
+    async def infer(
+        self, choice: Choice, images: Sequence[Upload], wish: Wish, render: Callable[..., _Result], *rest: object
+    ) -> _Result:
+        """Ask one model about images, and return what a measuring process makes of the answers: all of one version.
+
+        A fault of one image among several says which one it is.
+        """
+
+        async def ask(index: int, image: Upload) -> tuple[Question, Answer]:
+            try:
+                question = _question(image, await self._facts(image, wish), wish)
+                async with self._place(wish.deadline):
+                    return question, await self._asking.ask(choice, question, wish.deadline)
+            except ThaleError as error:
+                if len(images) == 1:
+                    raise
+                raise type(error).saying(f"image {index} of the batch: {error}") from error
+
+        asked = await together(ask(index, image) for index, image in enumerate(images))
+        questions, answers = [question for question, _ in asked], [answer for _, answer in asked]
+        if len({answer.choice.version for answer in answers}) > 1:
+            answers = await together(
+                self._asking.instead(answer, question, wish.deadline)
+                for answer, question in zip(answers, questions, strict=True)
+            )
+        result, _ = await self._asking.read(render, answers, questions, wish.deadline, *rest)
+        return result
 
     def choose(self, task: Task, wish: Wish) -> Choice:
         """Return the model version that answers a task for this request."""
@@ -134,7 +165,11 @@ class Pipeline:
 
     def record(self) -> ReleaseRecord:
         """Return what is released now."""
-        return self.records.current()
+        record = self.records.current()
+        if record is not self._followed:
+            self._breakers.follow(record)
+            self._followed = record
+        return record
 
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
@@ -170,16 +205,6 @@ class Pipeline:
         """Read the header; no pixel is decoded here. In a thread, because 64 MB take a while to hash."""
         return await asyncio.to_thread(read_header, image.data, wish.name or image.name, wish.page)
 
-    async def _ask(self, choice: Choice, image: Upload, wish: Wish) -> Answer:
-        question = Question(image.data, wish.mm_per_px, wish.plate_width_mm, wish.page)
-        return await self.models.ask(choice, question, wish.deadline)
 
-
-async def together(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
-    """Return all results; when one fails, or nobody waits any more, the others are cancelled."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
+def _question(image: Upload, facts: ImageFacts, wish: Wish) -> Question:
+    return Question(image.data, facts.width, facts.height, wish.mm_per_px, wish.plate_width_mm, wish.page)

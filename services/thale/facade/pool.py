@@ -1,8 +1,8 @@
 """Processes for what would stop the event loop: started warm, bounded by the deadline, replaced when they die.
 
 A task that is late is stopped inside its process by an alarm, so that one hopeless image cannot keep a process from
-everybody else. An error of ours crosses back as its class and its words, because exceptions with arguments of their
-own do not survive pickling.
+everybody else. An error of ours crosses back as its class, its words and its attributes, because exceptions with
+arguments of their own do not survive pickling.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from thale import telemetry
 from thale.errors import ModelUnavailableError, ThaleError
@@ -33,6 +33,13 @@ _PRELOAD = "thale.facade.measuring"
 class _Failure:
     kind: type[ThaleError]
     message: str
+    told: dict[str, Any]
+    """The error's own attributes."""
+
+    def error(self) -> ThaleError:
+        error = self.kind.saying(self.message)
+        vars(error).update(self.told)
+        return error
 
 
 class Pool:
@@ -82,7 +89,7 @@ class Pool:
         except TimeoutError as error:
             raise deadline.exceeded() from error
         if isinstance(outcome, _Failure):
-            raise outcome.kind.saying(outcome.message)
+            raise outcome.error()
         return outcome
 
     def close(self) -> None:
@@ -126,4 +133,4 @@ def _run_here(deadline: Deadline, task: Callable[..., _Result], arguments: tuple
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
     except ThaleError as error:
-        return _Failure(type(error), str(error))
+        return _Failure(type(error), str(error), vars(error))

@@ -52,4 +52,14 @@ class Settings(BaseSettings):
     """Images that are measured at once."""
     max_waiting: int = Field(32, ge=0)
     """Requests beyond those that may wait; one more is refused at once."""
+    canary_patience_s: float = Field(10.0, gt=0)
+    """The longest that a canary is waited for, and never more than half of the time left: then the stable version is
+    asked instead. A version that is silent for so long counts as late for its breaker."""
+    breaker_failures: int = Field(5, gt=0)
+    """So many failures among the last `breaker_window` outcomes of a version open its breaker."""
+    breaker_window: int = Field(10, gt=0)
+    stable_rest_s: float = Field(1.0, gt=0)
+    """Time in which a stable version that does not answer is asked nothing: requests are told to come back."""
+    canary_rest_s: float = Field(5.0, gt=0)
+    """Time in which a failing canary is asked nothing: the stable version answers for it."""
     measuring_processes: int = Field(2, gt=0)

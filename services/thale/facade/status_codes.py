@@ -53,6 +53,7 @@ STATUS_CODES: dict[type[ThaleError], Row] = {
     errors.ModelTaskError: Row(HTTPStatus.UNPROCESSABLE_ENTITY, "The model answers another question"),
     errors.ModelUnavailableError: Row(HTTPStatus.SERVICE_UNAVAILABLE, "The model does not answer just now"),
     errors.ModelFailedError: Row(HTTPStatus.BAD_GATEWAY, "The model failed"),
+    errors.ModelNonsenseError: Row(HTTPStatus.BAD_GATEWAY, "The model answered nonsense"),
     errors.DeadlineExceededError: Row(HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),
     errors.ArchiveError: _NOT_OF_A_REQUEST,
     errors.AnnotationError: _NOT_OF_A_REQUEST,

@@ -76,19 +76,18 @@ class Head:
     """What an inference answer says beside its tensors, and which of them go out, in binary form or in JSON."""
 
     id: str
-    model_name: str
-    model_version: str
     outputs: Mapping[str, bool]
     """Name of each output to send, True for the binary form."""
 
 
-def render(task: Task, answers: Sequence[Answer], head: Head) -> tuple[bytes, int]:
-    """Return the answer's body and the length of the JSON at its beginning.
+def render(answers: Sequence[Answer], head: Head) -> tuple[bytes, int]:
+    """Return the answer's body and the length of the JSON at its beginning. All answers are one version's.
 
     Raises:
-        ModelFailedError: If a model's answer cannot be read.
+        ModelNonsenseError: If a model's answer cannot be one.
     """
-    tensors = _segmentation(answers) if task == "segmentation" else _landmarks(answers)
+    model = answers[0].choice
+    tensors = _segmentation(answers) if model.task == "segmentation" else _landmarks(answers)
     told, binaries = [], []
     for name, binary in head.outputs.items():
         tensor = tensors[name]
@@ -99,7 +98,7 @@ def render(task: Task, answers: Sequence[Answer], head: Head) -> tuple[bytes, in
         else:
             output["data"] = tensor.listed()
         told.append(output)
-    response = {"id": head.id, "model_name": head.model_name, "model_version": head.model_version, "outputs": told}
+    response = {"id": head.id, "model_name": model.name, "model_version": model.version, "outputs": told}
     text = json.dumps(response, separators=(",", ":"), allow_nan=False).encode()
     return b"".join([text, *binaries]), len(text)
 

@@ -1,20 +1,21 @@
-"""Which version of which model answers a request: the release record, and what the request itself asks for."""
+"""Which version of which model answers a request: the release record, and what the request itself asks for.
 
-import logging
-import time
+The split is a hash and a comparison, without state: every facade process decides alike, and a series of plates stays
+with one version for as long as the weight stands. When the weight grows, nobody goes back from canary to stable.
+"""
+
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
-
-from pydantic import ValidationError
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from thale.contract import Release, ReleasedVersion, ReleaseRecord, Task
 from thale.errors import ModelTaskError, ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError
 
-logger = logging.getLogger(__name__)
+Role = Literal["stable", "canary", "pinned", "shadow"]
+"""Why a version is asked: by default, on trial, by the request's wish, or for comparison alone."""
 
-_LOOK_AGAIN_S = 1.0
+_HASH_BITS = 53  # what a float holds exactly, so that a share is always less than 1
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,47 @@ class Pin:
 
 @dataclass(frozen=True)
 class Choice:
-    """The model version that answers one question of one request, its archive, and the weights that lie in it."""
+    """The model version that answers one question of one request, and what of it the facade has to know."""
 
     name: str
     version: str
     task: Task
     digest: str
+    """Of the archive."""
     weights_digest: str
+    """Of the weights in it: what a worker tells of itself."""
+    classes: tuple[str, ...]
+    url: str = ""
+    """Where its model server listens; empty where the facade's settings say so."""
+    role: Role = "stable"
+    fallback: "Choice | None" = None
+    """Who is asked where this version does not answer: the stable one, behind a canary that nobody pinned."""
+    shadow: "Choice | None" = None
+    """Who is asked the same for comparison, once the user has the answer."""
 
     @classmethod
-    def of(cls, released: ReleasedVersion) -> Self:
+    def of(
+        cls,
+        released: ReleasedVersion,
+        role: Role = "stable",
+        *,
+        fallback: "Choice | None" = None,
+        shadow: "Choice | None" = None,
+    ) -> Self:
         """Return a released version as the choice."""
         card = released.card
-        return cls(card.name, card.version, card.task, released.digest, f"sha256:{card.weights_sha256}")
+        return cls(
+            name=card.name,
+            version=card.version,
+            task=card.task,
+            digest=released.digest,
+            weights_digest=f"sha256:{card.weights_sha256}",
+            classes=card.classes,
+            url=released.url,
+            role=role,
+            fallback=fallback,
+            shadow=shadow,
+        )
 
 
 def choose(
@@ -63,7 +92,7 @@ def choose(
     request_id: str,
     pins: Sequence[Pin] = (),
 ) -> Choice:
-    """Return who answers: the version that the request pins, else the stable one.
+    """Return who answers: the version that the request pins, else the canary for its share of requests, else stable.
 
     Args:
         record: What is released.
@@ -71,7 +100,7 @@ def choose(
         default: The model that answers it where no pin names another.
         experiment: What the split sticks to: a time series is measured by one version.
         request_id: What the split sticks to where there is no experiment.
-        pins: The models that the request names, for any task.
+        pins: The models that the request names, for any task. One that names no version leaves it to the split.
 
     Raises:
         UnknownModelError: If a pin names no released model.
@@ -82,12 +111,31 @@ def choose(
     pinned = [pin for pin in pins if find(record, pin.name).task == task]
     if len(pinned) > 1:
         raise ParameterError(f"two models for {task} are asked for, {pinned[0].name} and {pinned[1].name}: name one")
-    if not pinned:
-        if default not in record.models:
-            raise ModelUnavailableError(f"no model for {task} is released yet: {default!r} is awaited")
-        model = record.models[default]
-        return Choice.of(model.versions[model.stable])
-    return pinned_choice(record, pinned[0], task)
+    if pinned and pinned[0].version is not None:
+        return pinned_choice(record, pinned[0], task)
+    name = pinned[0].name if pinned else default
+    if name not in record.models:
+        raise ModelUnavailableError(f"no model for {task} is released yet: {name!r} is awaited")
+    return split(record.models[name], experiment or request_id)
+
+
+def split(release: Release, key: str) -> Choice:
+    """Return the canary, with the stable version behind it, for the canary's share of all keys; else stable."""
+    stable = Choice.of(release.versions[release.stable])
+    if release.canary is not None and share(release.name, release.canary, key) < release.weight_percent / 100:
+        return Choice.of(release.versions[release.canary], "canary", fallback=stable)
+    if release.shadow is None:
+        return stable
+    return replace(stable, shadow=Choice.of(release.versions[release.shadow], "shadow"))
+
+
+def share(model: str, canary: str, key: str) -> float:
+    """Return where a key stands in the line of all keys, in [0, 1): the canary serves those below its weight.
+
+    The canary's version is part of it, so that it is not always the same experiments that try new versions first.
+    """
+    digest = hashlib.sha256("\0".join((model, canary, key)).encode()).digest()
+    return (int.from_bytes(digest[:8]) >> 64 - _HASH_BITS) / (1 << _HASH_BITS)
 
 
 def pinned_choice(record: ReleaseRecord, pin: Pin, task: Task) -> Choice:
@@ -104,7 +152,7 @@ def pinned_choice(record: ReleaseRecord, pin: Pin, task: Task) -> Choice:
     version = pin.version or model.stable
     if version not in model.versions:
         raise UnknownVersionError(pin.name, version, sorted(model.versions))
-    return Choice.of(model.versions[version])
+    return Choice.of(model.versions[version], "pinned")
 
 
 def find(record: ReleaseRecord, name: str) -> Release:
@@ -117,43 +165,3 @@ def find(record: ReleaseRecord, name: str) -> Release:
         return record.models[name]
     except KeyError:
         raise UnknownModelError(name, sorted(record.models)) from None
-
-
-class RecordFile:
-    """The release record as a file, read again when it has changed, looked at once a second at most.
-
-    A rewrite that cannot be read is logged, and the record before it stays in force: a bad file stops nobody.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._record: ReleaseRecord | None = None
-        self._seen: tuple[int, int, int] | None = None
-        self._look_at = 0.0
-
-    def current(self) -> ReleaseRecord:
-        """Return what is released now.
-
-        Raises:
-            ModelUnavailableError: If there was never a record that can be read.
-        """
-        if time.monotonic() >= self._look_at:
-            self._look()
-            self._look_at = time.monotonic() + (_LOOK_AGAIN_S if self._record else 0.0)
-        if self._record is None:
-            raise ModelUnavailableError("no model is released yet: the release record is missing or cannot be read")
-        return self._record
-
-    def _look(self) -> None:
-        try:
-            status = self._path.stat()
-            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if seen == self._seen:
-                return
-            self._seen = seen
-            self._record = ReleaseRecord.model_validate_json(self._path.read_bytes())
-        except (OSError, ValidationError) as error:
-            logger.error("release record cannot be read", extra={"path": str(self._path), "error": str(error)})
-        else:
-            models = {name: model.stable for name, model in self._record.models.items()}
-            logger.info("release record read", extra={"models": models})

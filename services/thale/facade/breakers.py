@@ -1,0 +1,59 @@
+"""The breakers of the versions that users depend on: the stable ones and the canaries."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from thale import telemetry
+from thale.contract import ReleaseRecord
+from thale.facade.breaker import Breaker, Limits
+from thale.facade.settings import Settings
+from thale.facade.traffic import Choice, Role
+
+logger = logging.getLogger(__name__)
+
+
+class Breakers:
+    """A breaker for each stable version and each canary. Pinned versions have none: who pins wants to know."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        rests: dict[Role, float] = {"stable": settings.stable_rest_s, "canary": settings.canary_rest_s}
+        self._limits = {
+            role: Limits(settings.breaker_failures, settings.breaker_window, rest_s) for role, rest_s in rests.items()
+        }
+        self._clock = clock
+        self._breakers: dict[tuple[str, str, Role], Breaker] = {}
+
+    def admits(self, choice: Choice) -> bool:
+        """Whether the version may be asked now."""
+        return choice.role not in self._limits or self._of(choice).admits()
+
+    def note(self, choice: Choice, *, failed: bool) -> None:
+        """Note how the version did."""
+        if choice.role not in self._limits:
+            return
+        breaker = self._of(choice)
+        was_open = breaker.is_open
+        if failed:
+            breaker.failed()
+        else:
+            breaker.succeeded()
+        if breaker.is_open != was_open:
+            labels = {"model": choice.name, "version": choice.version}
+            telemetry.MODEL_BREAKER_OPEN.labels(**labels).set(breaker.is_open)
+            logger.warning("breaker opened" if breaker.is_open else "breaker closed", extra=labels)
+
+    def follow(self, record: ReleaseRecord) -> None:
+        """Forget versions that no longer have the role that they had."""
+        current: set[tuple[str, str | None, Role]] = set()
+        for name, release in record.models.items():
+            current |= {(name, release.stable, "stable"), (name, release.canary, "canary")}
+        for name, version, role in [key for key in self._breakers if key not in current]:
+            del self._breakers[name, version, role]
+            telemetry.MODEL_BREAKER_OPEN.labels(name, version).set(0)
+
+    def _of(self, choice: Choice) -> Breaker:
+        key = (choice.name, choice.version, choice.role)
+        if key not in self._breakers:
+            self._breakers[key] = Breaker(self._limits[choice.role], self._clock)
+        return self._breakers[key]
