@@ -23,7 +23,7 @@ from thale.errors import ThaleError
 from thale.release.actuators import Actuator
 from thale.release.board import Board, Standing
 from thale.release.changes import change, sign
-from thale.release.decision import Move, decide, planned, rollout_began, step_began
+from thale.release.decision import Move, decide, planned, step_began
 from thale.release.judge import judge
 from thale.release.leases import Lease, candidate
 from thale.release.notes import Notes
@@ -69,8 +69,6 @@ class Pace:
 class Note(Record):
     """What is known of one rollout."""
 
-    began: str
-    """By the release's history: the same version may be on trial twice."""
     trial: Trial
     verdict: Verdict
 
@@ -218,11 +216,9 @@ class Watcher:
         """Return the note of a rollout with what was heard since the note before; None without a canary."""
         if release.canary is None:
             return None
-        began = rollout_began(release)
-        same = before is not None and before.began == began
-        trial = before.trial if before is not None and same else Trial.begin(release)
+        trial = before.trial if before is not None else Trial.begin(release)
         trial = trial.heard(release, window_of(increment, release), self._slo)
-        return Note(began=began, trial=trial, verdict=judge(release, trial, self._slo))
+        return Note(trial=trial, verdict=judge(release, trial, self._slo))
 
     def _show(self, release: Release, verdict: Verdict, watched: _Watched) -> None:
         """Tell how far a rollout is, and once if it is stuck."""
