@@ -19,7 +19,7 @@ print("torch" in sys.modules)
 def run(folder: Path, program: str, *words: str, name: str = "model_service_worker.py") -> str:
     script = folder / name
     script.write_text(program)
-    command = [sys.executable, "-m", "thale_models.worker", "-u", str(script), *words]
+    command = [sys.executable, "-m", "thale_models.worker", str(script), *words]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

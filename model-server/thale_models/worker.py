@@ -1,6 +1,6 @@
 """TorchServe's worker program without torch: 1.5 s less processor time at the start of each worker.
 
-TorchServe starts its workers as `PYTHON -u …/model_service_worker.py …`, and a program that calls
+TorchServe starts its workers as `PYTHON …/model_service_worker.py …`, and a program that calls
 `python -m thale_models.worker` may stand in for PYTHON (`thale.laptop.commands` writes one). TorchServe's codec imports
 torch to recognise answers that are tensors; a thale handler answers bytes. Here the codec gets torch only when it asks
 for something of it. All other code, a user's own handler included, imports torch as ever.
@@ -26,13 +26,13 @@ class _TorchWhenAsked(ModuleType):
 
 def main(words: Sequence[str]) -> None:
     """Run TorchServe's worker with the words of its command line, and anything else as Python would."""
-    if len(words) < 2 or words[0] != "-u" or Path(words[1]).name != _WORKER:
+    if not words or Path(words[0]).name != _WORKER:
         os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 (TorchServe's own command)
     sys.modules["torch"] = _TorchWhenAsked("torch")
     importlib.import_module(_CODEC)
     del sys.modules["torch"]
-    sys.argv = list(words[1:])
-    runpy.run_path(words[1], run_name="__main__")
+    sys.argv = list(words)
+    runpy.run_path(words[0], run_name="__main__")
 
 
 if __name__ == "__main__":
