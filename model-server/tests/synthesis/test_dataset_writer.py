@@ -10,7 +10,7 @@ from PIL import Image
 
 from thale.exports import rsml
 from thale_models.synthesis import draw_plate, write_dataset
-from thale_models.synthesis.truth import keypoints, true_roots
+from thale_models.synthesis.truth import HYPOCOTYL_LENGTH, LEAF_COUNT, keypoints, true_roots
 
 SMALL = {"width": 500, "height": 480}
 
@@ -93,6 +93,16 @@ def test_the_true_rsml_holds_every_root_at_its_order() -> None:
     for root in truth:
         assert np.asarray(by_id[root.id].points) == pytest.approx(np.asarray(root.points), abs=1e-3)
     assert not document.warnings
+
+
+def test_the_true_rsml_says_what_is_known_of_each_shoot() -> None:
+    plate = draw_plate(4, **SMALL, plants=3)
+    document = rsml.read(true_roots(plate, "plate.png"))
+    known = [{each.name: float(each.value) for each in plant.properties} for plant in document.plants]
+    assert known == [
+        {HYPOCOTYL_LENGTH: pytest.approx(plant.hypocotyl_px, abs=1e-3), LEAF_COUNT: plant.leaves}
+        for plant in plate.plants
+    ]
 
 
 def test_keypoints_hold_one_annotation_for_each_landmark() -> None:

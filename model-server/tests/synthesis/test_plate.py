@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thale_models.synthesis import SyntheticPlate, draw_crop, draw_plate
-from thale_models.synthesis.organs import ROOT, SEED, SHOOT
+from thale_models.synthesis.organs import ROOT, SEED, SHOOT, uncovered
 from thale_models.synthesis.plan import sample_spec
 
 SMALL = {"width": 1250, "height": 1200}
@@ -66,6 +66,21 @@ def test_the_root_base_is_where_root_and_hypocotyl_meet() -> None:
         x, y = plant.roots[0].points[0]
         around = plate.mask_HW[round(y) - 8 : round(y) + 9, round(x) - 8 : round(x) + 9]
         assert SHOOT in around
+
+
+def test_every_shoot_has_a_hypocotyl_and_leaves_that_are_seen(plates: list[SyntheticPlate]) -> None:
+    plants = [(plant, plate.mm_per_px) for plate in plates for plant in plate.plants]
+    assert all(0.4 < plant.hypocotyl_px * mm_per_px < 20 for plant, mm_per_px in plants)
+    assert all(1 <= plant.leaves <= 8 for plant, _ in plants)
+    assert len({plant.leaves for plant, _ in plants}) > 2
+
+
+def test_a_leaf_under_later_ones_is_not_counted_nor_one_out_of_the_picture() -> None:
+    lower, upper, apart = np.arange(10), np.arange(3, 20), np.arange(30, 40)
+    assert uncovered([lower, upper, apart]) == 2
+    assert uncovered([upper, lower, apart]) == 3
+    assert uncovered([lower, np.arange(4), np.arange(4, 8)]) == 2
+    assert uncovered([apart, np.empty(0, int)]) == 1
 
 
 def test_laterals_start_on_their_parent(plates: list[SyntheticPlate]) -> None:

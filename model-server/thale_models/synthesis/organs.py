@@ -1,5 +1,7 @@
 """Drawing a seedling's organs: how roots, hypocotyl, leaves and seeds look, and what the mask says of them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,8 +52,11 @@ class Brush:
         self.canvas.label(mark, ROOT, LEAST_ROOT_RADIUS_PX)
         return width
 
-    def shoot(self, seedling: Seedling, contrast: float) -> None:
-        """Draw hypocotyl and leaves, which cover the root where they lie over it."""
+    def shoot(self, seedling: Seedling, contrast: float) -> int:
+        """Draw hypocotyl and leaves, which cover the root where they lie over it; return how many leaves are seen.
+
+        A leaf is seen where no later one of the plant covers more than half of its blade.
+        """
         rng = self.rng
         radius = seedling.hypocotyl_width_mm / 2 * self.pose.px_per_mm
         stem = self.canvas.stroke(self.pose.to_px(seedling.hypocotyl_mm), radius)
@@ -61,8 +66,10 @@ class Brush:
         tone = 1 + depth if self.dark else np.clip(1 - depth * np.array([1.3, 0.5, 1.9]), 0.25, 1)
         self.canvas.shade(stem, np.asarray(tone * np.ones(3), np.float32), self._thinned(stem, coverage))
         self.canvas.label(stem, SHOOT, LEAST_ROOT_RADIUS_PX)
-        for number, leaf in enumerate(seedling.leaves):
-            self._leaf(leaf, young=number >= 2 and rng.random() < 0.5)
+        blades = [
+            self._leaf(leaf, young=number >= 2 and rng.random() < 0.5) for number, leaf in enumerate(seedling.leaves)
+        ]
+        return uncovered(blades)
 
     def seed(self, seed: Seed) -> None:
         """Draw a seed or a shed coat: brown, darker at its edge, sometimes empty in the middle."""
@@ -92,7 +99,8 @@ class Brush:
         waves = np.sin(y * rng.uniform(3, 25) + rng.uniform(0, 6)) + np.sin(x * rng.uniform(2, 9) + rng.uniform(0, 6))
         return np.asarray(1 + rng.uniform(-0.1, 0.35) * (y - 0.5) + rng.uniform(0, 0.15) * waves, np.float32)
 
-    def _leaf(self, leaf: Leaf, young: bool) -> None:
+    def _leaf(self, leaf: Leaf, young: bool) -> NDArray[np.intp]:
+        """Draw a leaf and return the flat indices of its blade's pixels."""
         rng, px = self.rng, self.pose.px_per_mm
         light = self.leaf * rng.uniform(0.85, 1.2)
         pale = np.clip(light * (1.0 if self.dark else np.array([2.0, 1.5, 1.7])), 0, 235 if self.dark else 1.05)
@@ -105,6 +113,7 @@ class Brush:
         middle = np.clip(1 - blade.distance / np.maximum(blade.radius, 1), 0, 1)[:, None]
         tone = (pale if young else light) * (1 + rng.uniform(-0.25, 0.25) * (middle - 0.4))
         self._fill(blade, tone)
+        return blade.inside()
 
     def _fill(self, mark: Footprint, tone: NDArray[np.floating]) -> None:
         if self.dark:
@@ -112,6 +121,15 @@ class Brush:
         else:
             self.canvas.shade(mark, np.clip(tone, 0.05, 1.1).astype(np.float32))
         self.canvas.label(mark, SHOOT)
+
+
+def uncovered(blades: Sequence[NDArray[np.intp]]) -> int:
+    """Return how many blades no later one covers by more than half; one out of the picture is not counted."""
+    seen, covered = 0, np.empty(0, np.intp)
+    for blade in reversed(blades):
+        seen += int(2 * np.count_nonzero(np.isin(blade, covered)) < len(blade))
+        covered = np.union1d(covered, blade)
+    return seen
 
 
 def _leaf_light(rng: np.random.Generator, dark: bool) -> Colour:

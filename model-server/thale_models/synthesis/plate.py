@@ -28,10 +28,15 @@ class TrueRoot:
 
 @dataclass(frozen=True)
 class TruePlant:
-    """One plant as it was drawn, numbered from 1 from left to right."""
+    """One plant as it was drawn, numbered from 1 from left to right.
+
+    `leaves` counts those that are seen (`Brush.shoot`); of the hypocotyl, what leaves hide is counted in.
+    """
 
     id: int
     roots: tuple[TrueRoot, ...]
+    hypocotyl_px: float
+    leaves: int
 
 
 @dataclass(frozen=True)
@@ -159,18 +164,18 @@ def _draw_plants(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec, sown
     """Draw all roots, then all shoots over them, then seeds, as they lie on each other on a real plate."""
     brush = Brush(rng, canvas, spec)
     contrasts = spec.contrast * rng.uniform(0.8, 1.2, len(sown.seedlings))
-    plants = tuple(
-        _draw_roots(brush, number, seedling, contrast)
-        for number, (seedling, contrast) in enumerate(zip(sown.seedlings, contrasts, strict=True), start=1)
-    )
-    for seedling, contrast in zip(sown.seedlings, contrasts, strict=True):
-        brush.shoot(seedling, contrast)
+    grown = list(zip(sown.seedlings, contrasts, strict=True))
+    roots = [_draw_roots(brush, number, seedling, contrast) for number, (seedling, contrast) in enumerate(grown, 1)]
+    leaves = [brush.shoot(seedling, contrast) for seedling, contrast in grown]
     for seed in [*sown.seeds, *(s.seed_coat for s in sown.seedlings if s.seed_coat)]:
         brush.seed(seed)
-    return plants
+    return tuple(
+        TruePlant(number, roots[number - 1], seedling.hypocotyl_length_mm * spec.px_per_mm, leaves[number - 1])
+        for number, seedling in enumerate(sown.seedlings, start=1)
+    )
 
 
-def _draw_roots(brush: Brush, number: int, seedling: Seedling, contrast: float) -> TruePlant:
+def _draw_roots(brush: Brush, number: int, seedling: Seedling, contrast: float) -> tuple[TrueRoot, ...]:
     roots: list[TrueRoot] = []
     for index, grown in enumerate(seedling.roots, start=1):
         points = brush.pose.to_px(grown.points_mm)
@@ -178,7 +183,7 @@ def _draw_roots(brush: Brush, number: int, seedling: Seedling, contrast: float) 
         parent = None if grown.parent is None else roots[grown.parent].id
         seen = tuple((float(x), float(y)) for x, y in points - brush.canvas.origin)
         roots.append(TrueRoot(f"{number}.{index}", grown.order, parent, seen, width))
-    return TruePlant(number, tuple(roots))
+    return tuple(roots)
 
 
 def _landmarks(plant: TruePlant, shape: tuple[int, int]) -> list[Landmark]:

@@ -71,6 +71,11 @@ class Seedling:
     leaves: tuple[Leaf, ...]
     seed_coat: Seed | None
 
+    @property
+    def hypocotyl_length_mm(self) -> float:
+        """Length of the hypocotyl's centre line, from the root base to where the leaves part."""
+        return _length(self.hypocotyl_mm)
+
 
 @dataclass(frozen=True)
 class Habit:

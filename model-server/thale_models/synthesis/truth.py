@@ -1,4 +1,4 @@
-"""The truth of a drawn plate as files: RSML for the roots, COCO keypoints for the landmarks."""
+"""The truth of a drawn plate as files: RSML for the roots and what is known of shoots, COCO keypoints for landmarks."""
 
 import json
 
@@ -6,11 +6,17 @@ from thale.exports import rsml
 from thale_models.synthesis.plate import SyntheticPlate, TruePlant, TrueRoot
 
 LANDMARK_KINDS = ("root_base", "primary_tip", "lateral_tip")
+HYPOCOTYL_LENGTH, LEAF_COUNT = "hypocotyl_length", "leaf_count"
+"""Properties of a plant in the RSML: px of the image, and a count."""
+
 _PRIMARY_ROOT, _LATERAL_ROOT = "PO:0020127", "PO:0020121"
 
 
 def true_roots(plate: SyntheticPlate, image_name: str) -> bytes:
-    """Return the true roots as RSML in pixels of the image: nested by order, each with its diameter in px."""
+    """Return the true roots as RSML in pixels of the image: nested by order, each with its diameter in px.
+
+    Each plant has the length of its hypocotyl and the number of its leaves as properties.
+    """
     document = rsml.RsmlDocument(
         metadata=rsml.Metadata(
             unit="mm",
@@ -18,11 +24,12 @@ def true_roots(plate: SyntheticPlate, image_name: str) -> bytes:
             software="thale-models synthesize",
             file_key=str(plate.seed),
             image=rsml.ImageReference(image_name),
+            property_definitions=(
+                rsml.PropertyDefinition(HYPOCOTYL_LENGTH, "real", "pixel"),
+                rsml.PropertyDefinition(LEAF_COUNT, "integer"),
+            ),
         ),
-        plants=tuple(
-            rsml.RsmlPlant(id=str(plant.id), label=f"plant {plant.id}", roots=_below(plant, None))
-            for plant in plate.plants
-        ),
+        plants=tuple(_plant(plant) for plant in plate.plants),
     )
     return rsml.save(document)
 
@@ -51,6 +58,18 @@ def keypoints(plate: SyntheticPlate, image_name: str) -> bytes:
     ]
     image = {"id": 1, "file_name": image_name, "width": width, "height": height}
     return json.dumps({"images": [image], "categories": categories, "annotations": annotations}).encode()
+
+
+def _plant(plant: TruePlant) -> rsml.RsmlPlant:
+    return rsml.RsmlPlant(
+        id=str(plant.id),
+        label=f"plant {plant.id}",
+        roots=_below(plant, None),
+        properties=(
+            rsml.Property(HYPOCOTYL_LENGTH, f"{plant.hypocotyl_px:.3f}"),
+            rsml.Property(LEAF_COUNT, str(plant.leaves)),
+        ),
+    )
 
 
 def _below(plant: TruePlant, parent: str | None) -> tuple[rsml.RsmlRoot, ...]:
