@@ -60,6 +60,21 @@ def test_a_picture_becomes_maps_at_the_models_scale(
     assert type(answer).from_bytes(answer.to_bytes()).meta == answer.meta.model_copy()
 
 
+def test_the_ridges_of_the_same_pixels_come_with_the_maps(segmenter: TinyModel, segment_engine: Engine) -> None:
+    image = np.full((300, 300, 3), 200, np.uint8)
+    image[:, 148:152] = image[2:6, :] = 120
+    free = segment(image, segmenter.card, segment_engine, GIVEN)
+    assert free.ridge_HW is not None
+    assert free.ridge_HW[150, 149] < -30
+    assert free.ridge_HW[4, 60] < -30
+    on_plate = segment(image, segmenter.card, segment_engine, with_plate(0, 0, 300, 300))
+    assert on_plate.ridge_HW is not None
+    assert on_plate.ridge_HW.shape == (on_plate.meta.frame.height, on_plate.meta.frame.width)
+    assert on_plate.ridge_HW[150, 149] < -30
+    assert not on_plate.ridge_HW[:8].any()  # the rim
+    assert set(free.meta.seconds) == {"resample", "net", "ridges"}
+
+
 def test_where_the_scale_is_unknown_pixels_are_taken_as_they_are(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
@@ -181,7 +196,7 @@ FREED_AT_ONCE = {
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")
-@pytest.mark.parametrize(("function", "planes"), [("segment", 3), ("find_landmarks", 0)])
+@pytest.mark.parametrize(("function", "planes"), [("segment", 4), ("find_landmarks", 0)])
 def test_four_times_the_plate_takes_no_more_memory_than_its_larger_answer(
     function: str, planes: int, segmenter: TinyModel, landmarker: TinyModel
 ) -> None:

@@ -1,8 +1,8 @@
 """One picture through one model: what the handlers answer and what `evaluate` measures.
 
 The picture is cut to the plate, brought to the model's training scale, and passed through the net tile by tile. Beside
-the decoded picture and the 8-bit answer, memory holds the picture at training scale (as many bytes as the answer of
-three organs) and one row of tiles, whatever the plate's size.
+the decoded picture and the 8-bit answer, memory holds the picture at training scale (as many bytes as the maps of three
+organs) and one row of tiles, whatever the plate's size.
 """
 
 import time
@@ -16,13 +16,15 @@ from thale.calibration import interior_mask, working_box
 from thale.contract import Calibration, Card, Flag, Landmark, LandmarkKind, ModelRef
 from thale.errors import ImageTooLargeError, ScaleError
 from thale.geometry import Frame
+from thale.ridges import ridge_plane
 from thale_models.blending import blended_bands
 from thale_models.engine import Engine
 from thale_models.peaks import PeakFinder
 from thale_models.transforms import frame_for, resample
 
 MAX_PIXELS = 25_000_000
-"""Most pixels of a picture at training scale; three organs of so many are the largest answer (config.properties)."""
+"""Most pixels of a picture at training scale; three organs and ridges of so many are the largest answer
+(config.properties)."""
 
 LANDMARK_THRESHOLD = 0.3
 LANDMARK_DISTANCE_MM = 0.5
@@ -31,9 +33,9 @@ LANDMARK_LIMIT = 500
 
 
 def segment(image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibration: Calibration) -> SegmentationAnswer:
-    """Return each organ's probability for each pixel of the plate, at the model's training scale.
+    """Return each organ's probability for each pixel of the plate, at the model's training scale, and its ridges.
 
-    Nothing grows on a plate's rim, whose straight lines look like roots: there every probability is 0.
+    Nothing grows on a plate's rim, whose straight lines look like roots: there every probability is 0, and no ridge.
 
     Args:
         image_HW3: The decoded picture.
@@ -52,16 +54,24 @@ def segment(image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibratio
     for band in blended_bands(pixels_HW3, card, engine, first_plane=1):
         levels_CHW = np.multiply(band.planes_CHW, 255, out=band.planes_CHW)
         probabilities_CHW[:, band.rows] = np.rint(levels_CHW, out=levels_CHW)
+    answered = time.perf_counter()
+    ridge_HW = ridge_plane(pixels_HW3)
     if calibration.plate is not None:
-        probabilities_CHW *= interior_mask(calibration, frame)
+        inside_HW = interior_mask(calibration, frame)
+        probabilities_CHW *= inside_HW
+        ridge_HW *= inside_HW
     meta = SegmentationMeta(
         model=_model_ref(card, engine),
         classes=card.classes,
         frame=frame,
         calibration=calibration,
-        seconds={"resample": prepared - started, "net": time.perf_counter() - prepared},
+        seconds={
+            "resample": prepared - started,
+            "net": answered - prepared,
+            "ridges": time.perf_counter() - answered,
+        },
     )
-    return SegmentationAnswer(meta, probabilities_CHW)
+    return SegmentationAnswer(meta, probabilities_CHW, ridge_HW)
 
 
 def find_landmarks(

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,15 @@ def test_a_plate_of_two_seedlings_comes_out_with_traits_left_to_right() -> None:
     assert [plant.id for plant in answer.plants] == [1, 2]
     assert next(t.value for t in answer.traits if t.trait == "plant_count") == 2
     assert answer.flags == ()
+
+
+def test_a_plate_where_nothing_bears_the_roots_out_says_so_plant_by_plant() -> None:
+    plate = DrawnPlate()
+    plate.plant(150, 80, 320)
+    answer = replace(plate.answer(), ridge_HW=np.zeros((640, 640), np.int8))
+    [plant] = assembled(answer, plate).plants
+    assert [flag.code for flag in plant.flags] == ["methods_disagree"]
+    assert {t.quality for t in plant.traits if t.trait.endswith("root_length")} == {"uncertain", "unknown"}
 
 
 def test_a_phenotype_survives_json_with_its_unknown_numbers() -> None:

@@ -1,8 +1,8 @@
 """What a model's worker answers, and how it is written on the wire.
 
 A segmentation answer is a NumPy `.npz` without pickles: `probabilities` (uint8, classes x height x width, 255 is
-certain, background left out) and `meta` (JSON). A landmarks answer is JSON. Any client that reads NumPy or JSON can
-read them.
+certain, background left out), `ridge` (int8, height x width, see `thale.ridges`) and `meta` (JSON). A landmarks answer
+is JSON. Any client that reads NumPy or JSON can read them.
 """
 
 import io
@@ -55,11 +55,13 @@ class SegmentationAnswer:
     """Probability maps of one image.
 
     `probabilities_CHW` is uint8, one plane for each class but the background (`meta.classes[1:]`), in pixels of
-    `meta.frame`.
+    `meta.frame`. `ridge_HW` is the classical method's view of the same pixels (`thale.ridges.ridge_plane`), int8; None
+    in the answer of a model server that has no second method.
     """
 
     meta: SegmentationMeta
     probabilities_CHW: NDArray[np.uint8]
+    ridge_HW: NDArray[np.int8] | None = None
 
     def plane(self, name: str) -> NDArray[np.uint8]:
         """Return one class's probabilities; all zero where the model does not know the class."""
@@ -70,12 +72,15 @@ class SegmentationAnswer:
 
     def to_bytes(self) -> bytes:
         """Return the answer as a compressed `.npz`."""
+        parts: dict[str, NDArray[np.generic]] = {
+            "probabilities": self.probabilities_CHW,
+            "meta": np.frombuffer(self.meta.model_dump_json().encode(), np.uint8),
+        }
+        if self.ridge_HW is not None:
+            parts["ridge"] = self.ridge_HW
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, array in (
-                ("probabilities", self.probabilities_CHW),
-                ("meta", np.frombuffer(self.meta.model_dump_json().encode(), np.uint8)),
-            ):
+            for name, array in parts.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
         return buffer.getvalue()
@@ -90,6 +95,7 @@ class SegmentationAnswer:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 probabilities, meta_bytes = arrays["probabilities"], arrays["meta"].tobytes()
+                ridge = arrays.get("ridge")
             meta = SegmentationMeta.model_validate_json(meta_bytes)
         except (ValueError, KeyError, OSError, zipfile.BadZipFile, ValidationError) as error:
             raise ModelFailedError(f"the model's answer is no segmentation: {error}") from error
@@ -98,7 +104,9 @@ class SegmentationAnswer:
             raise ModelFailedError(
                 f"the model answered {probabilities.dtype} {probabilities.shape}, its card promises uint8 {expected}"
             )
-        return cls(meta, probabilities)
+        if ridge is not None and (ridge.dtype != np.int8 or ridge.shape != expected[1:]):
+            raise ModelFailedError(f"the model answered ridges {ridge.dtype} {ridge.shape}, not int8 {expected[1:]}")
+        return cls(meta, probabilities, ridge)
 
 
 def read_landmarks(data: bytes) -> LandmarksAnswer:

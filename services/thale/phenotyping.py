@@ -4,6 +4,7 @@ The facade calls `phenotype` for every request and `evaluate` calls it on the sa
 difference of implementation.
 """
 
+from thale.agreement import flag_disagreement
 from thale.answers import LandmarksAnswer, SegmentationAnswer
 from thale.contract import Flag, ImageFacts, Phenotype, Provenance, Timings
 from thale.plants import PlateReading, find_plants
@@ -36,7 +37,7 @@ def phenotype(
     reading = find_plants(segmentation, landmarks.landmarks, expected)
     plants = tuple(
         plant.model_copy(update={"traits": measure(plant, calibration.scale, calibration.plate)})
-        for plant in reading.plants
+        for plant in flag_disagreement(reading.plants, segmentation)
     )
     answered = (*calibration.flags, *(flag for flag in landmarks.flags if flag not in calibration.flags))
     return Phenotype(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
+from thale.agreement import digital_length_px
 from thale.exports import rsml
 from thale_models.dataset import Dataset, Sample
 
@@ -86,13 +87,5 @@ def _plants(data: bytes) -> tuple[TruePlant, ...]:
 
 
 def skeleton_length_px(mask_HW: NDArray[np.bool_]) -> float:
-    """Return the length of a mask's skeleton in pixels.
-
-    Straight steps count 0.948 and diagonal ones 1.340, which is unbiased over directions (Dorst and Smeulders, "Length
-    estimators for digitized contours", CVGIP 40, 1987). A diagonal step beside a straight one is no step of its own.
-    """
-    line = skeletonize(mask_HW)
-    straight = np.count_nonzero(line[:, 1:] & line[:, :-1]) + np.count_nonzero(line[1:] & line[:-1])
-    falling = line[1:, 1:] & line[:-1, :-1] & ~line[1:, :-1] & ~line[:-1, 1:]
-    rising = line[1:, :-1] & line[:-1, 1:] & ~line[1:, 1:] & ~line[:-1, :-1]
-    return 0.948 * straight + 1.340 * (np.count_nonzero(falling) + np.count_nonzero(rising))
+    """Return the length of a mask's skeleton in pixels."""
+    return digital_length_px(skeletonize(mask_HW))

@@ -112,6 +112,20 @@ def test_a_settled_crossing_is_measured_and_uncertain() -> None:
     assert (rows["primary_root_length"].value, rows["primary_root_length"].quality) == (pytest.approx(10), "uncertain")
 
 
+def test_what_a_second_method_does_not_bear_out_is_given_and_uncertain() -> None:
+    flag = Flag(code="methods_disagree", message="two methods disagree")
+    sure = root("1", (100, 50), (100, 350))
+    plant = seedling(sure, root("1.1", (100, 150), (130, 190), parent="1"), flags=(flag,))
+    rows = measured(plant)
+    for name in ("primary_root_length", "total_root_length", "lateral_root_length", "lateral_root_count"):
+        assert (rows[name].quality, rows[name].flags) == ("uncertain", (flag,))
+        assert rows[name].value > 0
+    assert rows["shoot_area"].quality != "uncertain"
+    plate = {value.trait: value for value in measure_plate([plant], TENTH)}
+    assert plate["plate_total_root_length"].quality == "uncertain"
+    assert plate["plant_count"].quality == "ok"
+
+
 def test_tip_coordinates_are_those_of_the_plate_even_if_it_is_tilted() -> None:
     turn = math.radians(5)
     right, down = (math.cos(turn), math.sin(turn)), (-math.sin(turn), math.cos(turn))

@@ -25,7 +25,8 @@ _UNITS: dict[Dimension, tuple[str, str, int]] = {
 }
 """Unit with a scale, unit without one, and the power of the scale that leads from one to the other."""
 
-_DOUBTFUL_FLAGS = {"crossing_by_lane", "base_inferred", "base_hidden"}
+_DOUBTFUL_BASE = {"crossing_by_lane", "base_inferred", "base_hidden"}
+_DOUBTFUL_ROOTS = {"methods_disagree"}
 
 
 def _unit(dimension: Dimension, scale: Scale) -> str:
@@ -263,7 +264,7 @@ def _measured(trait: Trait, plant: Plant, scale: Scale, plate: Plate | None) -> 
 
 
 def _doubts(plant: Plant, basis: Basis) -> list[Flag]:
-    """Return the flags of the roots that a trait rests on, and of the base where it rests on the primary root."""
+    """Return the flags of the roots that a trait rests on, of their tracing, and of the base where it matters."""
     if basis == "shoot":
         return []
     left_out: list[Root | None] = []
@@ -272,20 +273,21 @@ def _doubts(plant: Plant, basis: Basis) -> list[Flag]:
     elif basis == "laterals":
         left_out = [primary(plant)]
     flags = [flag for root in plant.roots if root not in left_out for flag in root.flags]
-    if basis != "laterals":
-        flags += [flag for flag in plant.flags if flag.code in _DOUBTFUL_FLAGS and flag not in flags]
-    return flags
+    codes = _DOUBTFUL_ROOTS if basis == "laterals" else _DOUBTFUL_ROOTS | _DOUBTFUL_BASE
+    return flags + [flag for flag in plant.flags if flag.code in codes and flag not in flags]
 
 
 def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 0.0) -> tuple[TraitValue, ...]:
     """Return all traits of a plate; `unassigned_px` is root length (source px) that no plant got.
 
-    Totals are conserved: a root counts whoever owns it. They are uncertain where a plant's roots were not seen.
+    Totals are conserved: a root counts whoever owns it. They are uncertain where a plant's roots were not seen, or
+    where a second method does not bear out how they were traced.
     """
-    unseen = [flag for plant in plants for flag in plant.flags if flag.code == "no_root"]
+    in_doubt = {"no_root", *_DOUBTFUL_ROOTS}
+    doubts = [flag for plant in plants for flag in plant.flags if flag.code in in_doubt]
     values = []
     for trait in _PLATE_TRAITS:
-        flags = list(unseen) if trait.name in ("plate_total_root_length", "plate_lateral_root_count") else []
+        flags = list(doubts) if trait.name in ("plate_total_root_length", "plate_lateral_root_count") else []
         values.append(
             TraitValue(
                 trait=trait.name,
