@@ -26,9 +26,10 @@ variables {
   monthly_budget       = { amount = 6000, start = "2026-12-01T00:00:00Z" }
 }
 
-run "no_public_way_to_data" {
+run "production" {
   command = plan
 
+  # No public way to data.
   assert {
     condition     = !azurerm_storage_account.this.public_network_access_enabled && azurerm_storage_account.this.network_rules[0].default_action == "Deny"
     error_message = "The storage account can be reached from the internet."
@@ -45,11 +46,8 @@ run "no_public_way_to_data" {
     condition     = toset(keys(module.region["primary"].private_endpoints)) == toset(["blob", "queue", "vault", "registry"])
     error_message = "Storage, queues, secrets and images are each reached by a private endpoint."
   }
-}
 
-run "no_keys" {
-  command = plan
-
+  # No keys.
   assert {
     condition     = !azurerm_storage_account.this.shared_access_key_enabled && !azurerm_storage_account.this.local_user_enabled
     error_message = "The storage account takes keys."
@@ -70,11 +68,8 @@ run "no_keys" {
     condition     = !azurerm_dashboard_grafana.this.api_key_enabled && !azurerm_log_analytics_workspace.this.local_authentication_enabled
     error_message = "Grafana or the logs take keys."
   }
-}
 
-run "nothing_is_lost" {
-  command = plan
-
+  # Nothing is lost.
   assert {
     condition     = azurerm_storage_account.this.blob_properties[0].versioning_enabled && azurerm_storage_account.this.blob_properties[0].delete_retention_policy[0].days >= 7
     error_message = "A deleted or overwritten blob is gone at once."
@@ -87,33 +82,14 @@ run "nothing_is_lost" {
     condition     = alltrue([for rule in azurerm_storage_management_policy.this.rule : !contains(flatten([rule.filters[0].prefix_match]), "models/")])
     error_message = "A lifecycle rule touches the models."
   }
-}
 
-run "the_deepest_tier_is_one_that_the_redundancy_allows" {
-  command = plan
-
+  # The deepest tier is one that the redundancy allows.
   assert {
     condition     = azurerm_storage_management_policy.this.rule[0].actions[0].base_blob[0].tier_to_cold_after_days_since_modification_greater_than == 180
     error_message = "Zone-replicated accounts have no archive tier: cold is the deepest."
   }
-}
 
-run "archive_is_the_deepest_tier_without_zones" {
-  command = plan
-  variables {
-    environment         = "dev"
-    storage_replication = "LRS"
-  }
-
-  assert {
-    condition     = azurerm_storage_management_policy.this.rule[0].actions[0].base_blob[0].tier_to_archive_after_days_since_modification_greater_than == 180
-    error_message = "Photographs never reach the archive."
-  }
-}
-
-run "gpu_pools_cost_nothing_at_rest" {
-  command = plan
-
+  # Gpu pools cost nothing at rest.
   assert {
     condition     = alltrue([for pool in module.region["primary"].gpu_pools : pool.min_count == 0 && pool.gpu_driver == "Install"])
     error_message = "A GPU pool keeps nodes, or leaves its driver to chance."
@@ -126,11 +102,8 @@ run "gpu_pools_cost_nothing_at_rest" {
     condition     = module.region["primary"].gpu_pools["training"].priority == "Spot" && module.region["primary"].gpu_pools["inference"].priority == "Regular"
     error_message = "Training belongs on spot nodes, inference on others."
   }
-}
 
-run "roles_are_the_least_that_work" {
-  command = plan
-
+  # Roles are the least that work.
   assert {
     condition     = local.workloads["model-server"].roles["models"].role == "Storage Blob Data Reader" && length(local.workloads["model-server"].roles) == 1
     error_message = "The model server can do more than read models."
@@ -146,6 +119,31 @@ run "roles_are_the_least_that_work" {
   assert {
     condition     = toset(keys(local.workloads)) == toset(keys(azurerm_user_assigned_identity.workload))
     error_message = "A workload has no identity, or an identity no workload."
+  }
+
+  # The api server is private unless addresses are named.
+  assert {
+    condition     = module.region["primary"].cluster_settings.private
+    error_message = "The API server can be reached from the internet."
+  }
+
+  # Nothing optional is made unasked.
+  assert {
+    condition     = length(azurerm_cdn_frontdoor_profile.this) == 0 && length(azurerm_machine_learning_workspace.this) == 0 && keys(module.region) == ["primary"]
+    error_message = "Something optional is made without having been asked for."
+  }
+}
+
+run "archive_is_the_deepest_tier_without_zones" {
+  command = plan
+  variables {
+    environment         = "dev"
+    storage_replication = "LRS"
+  }
+
+  assert {
+    condition     = azurerm_storage_management_policy.this.rule[0].actions[0].base_blob[0].tier_to_archive_after_days_since_modification_greater_than == 180
+    error_message = "Photographs never reach the archive."
   }
 }
 
@@ -170,15 +168,6 @@ run "names_keep_azures_rules" {
   assert {
     condition     = can(regex("^[a-zA-Z][a-zA-Z0-9-]{0,21}[a-zA-Z0-9]$", azurerm_dashboard_grafana.this.name))
     error_message = "A Grafana's name has 2 to 23 letters, digits and hyphens."
-  }
-}
-
-run "the_api_server_is_private_unless_addresses_are_named" {
-  command = plan
-
-  assert {
-    condition     = module.region["primary"].cluster_settings.private
-    error_message = "The API server can be reached from the internet."
   }
 }
 
@@ -212,15 +201,6 @@ run "the_second_region_is_a_twin_behind_the_edge" {
   assert {
     condition     = length(azurerm_role_assignment.admins) == 2
     error_message = "The administrators cannot enter both clusters."
-  }
-}
-
-run "nothing_optional_is_made_unasked" {
-  command = plan
-
-  assert {
-    condition     = length(azurerm_cdn_frontdoor_profile.this) == 0 && length(azurerm_machine_learning_workspace.this) == 0 && keys(module.region) == ["primary"]
-    error_message = "Something optional is made without having been asked for."
   }
 }
 

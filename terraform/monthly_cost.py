@@ -1,0 +1,293 @@
+"""What an environment costs a month, read from its plan and from prices.toml.
+
+    terraform show -json prod.tfplan > prod.json
+    python terraform/monthly_cost.py prod.json
+
+Two figures a row: at rest (every pool at its least) and at most (every pool at its largest, all month). Resources that
+are free are left out; a kind that this script does not know is named, so that nothing is forgotten quietly.
+"""
+
+import argparse
+import json
+import re
+import sys
+import tomllib
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+PRICES = Path(__file__).with_name("prices.toml")
+PRICE_LIST = "https://prices.azure.com/api/retail/prices"
+
+FREE = {
+    "azurerm_consumption_budget_subscription",
+    "azurerm_federated_identity_credential",
+    "azurerm_key_vault",
+    "azurerm_management_lock",
+    "azurerm_machine_learning_workspace",
+    "azurerm_monitor_action_group",
+    "azurerm_monitor_data_collection_endpoint",
+    "azurerm_monitor_data_collection_rule",
+    "azurerm_monitor_data_collection_rule_association",
+    "azurerm_monitor_diagnostic_setting",
+    "azurerm_nat_gateway_public_ip_association",
+    "azurerm_network_security_group",
+    "azurerm_network_security_rule",
+    "azurerm_private_dns_zone_virtual_network_link",
+    "azurerm_resource_group",
+    "azurerm_role_assignment",
+    "azurerm_storage_container",
+    "azurerm_storage_container_immutability_policy",
+    "azurerm_storage_management_policy",
+    "azurerm_storage_queue",
+    "azurerm_subnet",
+    "azurerm_subnet_nat_gateway_association",
+    "azurerm_subnet_network_security_group_association",
+    "azurerm_user_assigned_identity",
+    "azurerm_virtual_network",
+    "azurerm_application_insights",  # its data are counted with the logs
+    "azurerm_cdn_frontdoor_endpoint",
+    "azurerm_cdn_frontdoor_firewall_policy",
+    "azurerm_cdn_frontdoor_origin",
+    "azurerm_cdn_frontdoor_origin_group",
+    "azurerm_cdn_frontdoor_route",
+    "azurerm_cdn_frontdoor_security_policy",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of cost, in the price file's currency a month."""
+
+    what: str
+    at_rest: float
+    at_most: float
+
+
+class UnpricedError(Exception):
+    """A plan holds something that has no price here."""
+
+
+def monthly_costs(plan: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+    """Return what the resources of a plan cost a month.
+
+    Args:
+        plan: The output of `terraform show -json`.
+        prices: The content of prices.toml.
+
+    Raises:
+        UnpricedError: If a kind of resource or a size has no price.
+    """
+    rows: list[Row] = []
+    for resource in _resources(plan["planned_values"]["root_module"]):
+        kind = resource["type"]
+        if kind in FREE:
+            continue
+        if kind not in PRICED:
+            raise UnpricedError(f"{resource['address']}: {kind} is not known; price it or list it as free")
+        try:
+            rows += PRICED[kind](resource["values"], prices)
+        except KeyError as error:
+            raise UnpricedError(f"{resource['address']}: {PRICES.name} has no price for {error}") from error
+    return _summed(rows)
+
+
+def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from (resource for resource in module.get("resources", []) if resource["mode"] == "managed")
+    for child in module.get("child_modules", []):
+        yield from _resources(child)
+
+
+def _cluster(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+    tier, pool = values["sku_tier"], values["default_node_pool"][0]
+    rows = [_hourly(f"AKS, {tier} tier", prices["cluster_hour"][tier], prices), _nodes("system", pool, prices)]
+    if values["microsoft_defender"]:
+        price = prices["other"]["defender_core"] * prices["vm_cores"][pool["vm_size"]]
+        rows.append(Row("Defender, system nodes alone", price * pool["min_count"], price * pool["max_count"]))
+    return rows
+
+
+def _pool(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+    return [_gpu_nodes(values, prices) if values["min_count"] == 0 else _nodes(values["name"], values, prices)]
+
+
+def _nodes(name: str, pool: dict[str, Any], prices: dict[str, Any]) -> Row:
+    least, most, size = pool["min_count"], pool["max_count"], pool["vm_size"]
+    price = prices["vm_hour"][size] * prices["usage"]["hours"]
+    return Row(f"{name} nodes, {least} to {most} x {_short(size)}", price * least, price * most)
+
+
+def _gpu_nodes(pool: dict[str, Any], prices: dict[str, Any]) -> Row:
+    """At rest, one node runs for the hours that `usage` assumes: a pool that nobody uses costs nothing."""
+    spot, usage = pool["priority"] == "Spot", prices["usage"]
+    price = prices["vm_hour_spot" if spot else "vm_hour"][pool["vm_size"]]
+    hours = usage["gpu_hours"][pool["node_labels"]["thale/purpose"]]
+    kind = "spot" if spot else "on demand"
+    what = f"{pool['name']} GPU, {kind}, {hours} h of 1 to {pool['max_count']} x {_short(pool['vm_size'])}"
+    return Row(what, price * hours, price * usage["hours"] * pool["max_count"])
+
+
+def _machine_learning(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+    price = prices["vm_hour_spot"][values["vm_size"]] * prices["usage"]["hours"]
+    return [Row("Azure ML, spot nodes", 0, price * values["scale_settings"][0]["max_node_count"])]
+
+
+def _storage(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+    stored, price = prices["usage"]["stored_gb"], prices["stored_gb_month"][values["account_replication_type"]]
+    return [_steady(f"Storage, {stored} GB hot", price * stored)]
+
+
+def _registry(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+    places = 1 + len(values["georeplications"])
+    return [_hourly("Registry, Premium", prices["other"]["registry_day"] / 24 * places, prices)]
+
+
+def _logs(_values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+    daily = prices["usage"]["log_gb_a_day"]
+    return [_steady(f"Logs, {daily} GB a day", prices["other"]["log_gb"] * daily * prices["usage"]["hours"] / 24)]
+
+
+def _metrics(_values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+    return [_steady("Prometheus samples", prices["other"]["metric_million"] * prices["usage"]["metric_samples"] / 1e6)]
+
+
+def _grafana(_values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+    other, users = prices["other"], prices["usage"]["grafana_users"]
+    hours = other["grafana_hour"] * prices["usage"]["hours"]
+    return [_steady(f"Grafana, {users} users", hours + other["grafana_user"] * users)]
+
+
+def _nat(_values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+    carried = prices["other"]["nat_gb"] * prices["usage"]["nat_gb"]
+    return [_hourly("NAT gateway", prices["other"]["nat_gateway_hour"], prices), _steady("NAT gateway", carried)]
+
+
+PRICED: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[Row]]] = {
+    "azurerm_kubernetes_cluster": _cluster,
+    "azurerm_kubernetes_cluster_node_pool": _pool,
+    "azurerm_machine_learning_compute_cluster": _machine_learning,
+    "azurerm_storage_account": _storage,
+    "azurerm_container_registry": _registry,
+    "azurerm_log_analytics_workspace": _logs,
+    "azurerm_monitor_workspace": _metrics,
+    "azurerm_dashboard_grafana": _grafana,
+    "azurerm_nat_gateway": _nat,
+    "azurerm_public_ip": lambda _, prices: [_hourly("Public addresses", prices["other"]["public_ip_hour"], prices)],
+    "azurerm_private_endpoint": lambda _, prices: [
+        _hourly("Private endpoints", prices["other"]["private_endpoint_hour"], prices)
+    ],
+    "azurerm_private_dns_zone": lambda _, prices: [_steady("Private DNS zones", prices["other"]["private_dns_zone"])],
+    "azurerm_cdn_frontdoor_profile": lambda _, prices: [
+        _steady("Front Door, Premium", prices["other"]["front_door_premium"])
+    ],
+}
+
+
+def _steady(what: str, cost: float) -> Row:
+    return Row(what, cost, cost)
+
+
+def _hourly(what: str, price: float, prices: dict[str, Any]) -> Row:
+    return _steady(what, price * prices["usage"]["hours"])
+
+
+def _short(size: str) -> str:
+    return size.removeprefix("Standard_")
+
+
+def _summed(rows: list[Row]) -> list[Row]:
+    sums: dict[str, Row] = {}
+    for row in rows:
+        before = sums.get(row.what, Row(row.what, 0, 0))
+        sums[row.what] = Row(row.what, before.at_rest + row.at_rest, before.at_most + row.at_most)
+    return sorted(sums.values(), key=lambda row: -row.at_rest)
+
+
+def total(rows: list[Row]) -> Row:
+    """Return the sum of all rows."""
+    return Row("Total", sum(row.at_rest for row in rows), sum(row.at_most for row in rows))
+
+
+def refreshed(text: str, price_list: str, today: str) -> str:
+    """Return the price file with the hourly prices of virtual machines from Azure's price list.
+
+    Args:
+        text: The file as it is.
+        price_list: Address of the price list's API.
+        today: The new date.
+
+    Raises:
+        UnpricedError: If the list has no price for a size.
+    """
+    prices = tomllib.loads(text)
+    for table in ("vm_hour", "vm_hour_spot"):
+        head, marker, rest = text.partition(f"[{table}]\n")
+        block, blank, tail = rest.partition("\n\n")
+        for size in prices[table]:
+            price = _listed(price_list, prices["region"], size, spot=table.endswith("spot"))
+            block = re.sub(rf"(?m)^({size}\s*=) .*$", rf"\1 {price:g}", block)
+        text = head + marker + block + blank + tail
+    text = re.sub(r"(?m)^date( *)= .*$", rf"date\1= {today}", text)
+    return re.sub(r"(?m)^fetched( *)= .*$", r"fetched\1= true", text)
+
+
+def _listed(price_list: str, region: str, size: str, *, spot: bool) -> float:
+    wanted = f"armRegionName eq '{region}' and armSkuName eq '{size}' and priceType eq 'Consumption'"
+    query = urllib.parse.urlencode({"$filter": wanted})
+    with urllib.request.urlopen(f"{price_list}?{query}", timeout=30) as answer:  # noqa: S310 (https, or a test's own)
+        items = json.load(answer)["Items"]
+    prices = [
+        item["retailPrice"]
+        for item in items
+        if "Windows" not in item["productName"]
+        and "Low Priority" not in item["skuName"]
+        and ("Spot" in item["skuName"]) == spot
+    ]
+    if not prices:
+        raise UnpricedError(f"the price list has no {'spot ' if spot else ''}price for {size} in {region}")
+    return float(min(prices))
+
+
+def _table(title: str, rows: list[Row], prices: dict[str, Any]) -> Table:
+    origin = "fetched" if prices["fetched"] else "written down by hand"
+    table = Table(title=f"{title}: {prices['currency']} a month (prices of {prices['date']}, {origin})")
+    table.add_column("What")
+    table.add_column("At rest", justify="right")
+    table.add_column("At most", justify="right")
+    for row in rows:
+        table.add_row(row.what, f"{row.at_rest:,.0f}", f"{row.at_most:,.0f}")
+    table.add_section()
+    summed = total(rows)
+    table.add_row(summed.what, f"{summed.at_rest:,.0f}", f"{summed.at_most:,.0f}")
+    return table
+
+
+def main() -> int:
+    """Print the costs of plans, or bring the prices up to date. Returns the exit status."""
+    parser = argparse.ArgumentParser(description="What an environment costs a month, read from its plan.")
+    parser.add_argument("plans", nargs="*", type=Path, help="Outputs of `terraform show -json`.")
+    parser.add_argument("--refresh", action="store_true", help="Fetch the prices of virtual machines anew.")
+    options = parser.parse_args()
+    try:
+        if options.refresh:
+            today = datetime.now(UTC).date().isoformat()
+            PRICES.write_text(refreshed(PRICES.read_text(), PRICE_LIST, today))
+        prices = tomllib.loads(PRICES.read_text())
+        for path in options.plans:
+            rows = monthly_costs(json.loads(path.read_text()), prices)
+            Console().print(_table(path.stem, rows, prices))
+    except (OSError, ValueError, UnpricedError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

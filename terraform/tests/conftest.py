@@ -1,0 +1,72 @@
+"""Plans of the three environments, made by the real terraform without a cloud."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TERRAFORM = Path(__file__).parents[1]
+OFFLINE = TERRAFORM.parents[1] / "shared" / "terraform-offline" / "setup"
+ENVIRONMENTS = ("dev", "staging", "prod")
+
+ORGANISATION = {
+    "subscription_id": "00000000-0000-0000-0000-000000000001",
+    "admin_group_ids": ["00000000-0000-0000-0000-000000000002"],
+    "deployer_ids": ["00000000-0000-0000-0000-000000000003"],
+    "alert_emails": {"page": ["pager@example.org"], "ticket": ["team@example.org"]},
+}
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def terraform() -> Run:
+    """Run terraform in a folder, with the provider from the registry or from an offline mirror."""
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not installed: https://developer.hashicorp.com/terraform/install")
+    environment = dict(os.environ)
+    configured = Path(environment.get("TF_CLI_CONFIG_FILE", "")).is_file()
+    if not configured and OFFLINE.exists():
+        mirror = subprocess.run([OFFLINE], capture_output=True, text=True, check=True)
+        environment["TF_CLI_CONFIG_FILE"] = mirror.stdout.strip()
+
+    def run(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+        command = ["terraform", f"-chdir={folder}", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=600)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def workspace(terraform: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of this folder, ready to plan, that keeps its state to itself."""
+    copy = tmp_path_factory.mktemp("terraform") / "terraform"
+    shutil.copytree(TERRAFORM, copy, ignore=shutil.ignore_patterns(".terraform*", "tests/__pycache__"))
+    (copy / "azure" / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+    for folder in ("azure", "bootstrap"):
+        done = terraform("init", "-input=false", "-no-color", folder=copy / folder)
+        if done.returncode != 0 and "Failed to query available provider packages" in done.stderr:
+            pytest.skip("the azurerm provider cannot be had: no registry, and no offline mirror beside the project")
+        assert done.returncode == 0, done.stderr
+    return copy
+
+
+@pytest.fixture(scope="session")
+def plans(terraform: Run, workspace: Path) -> Mapping[str, Any]:
+    """Return each environment's plan, as `terraform show -json` prints it."""
+    folder = workspace / "azure"
+    (folder / "organisation.auto.tfvars.json").write_text(json.dumps(ORGANISATION))
+    return {environment: _plan(terraform, folder, environment) for environment in ENVIRONMENTS}
+
+
+def _plan(terraform: Run, folder: Path, environment: str) -> Any:
+    out = f"{environment}.tfplan"
+    variables = f"-var-file=../environments/{environment}.tfvars"
+    planned = terraform("plan", "-input=false", "-no-color", "-refresh=false", f"-out={out}", variables, folder=folder)
+    assert planned.returncode == 0, planned.stderr
+    return json.loads(terraform("show", "-json", out, folder=folder).stdout)

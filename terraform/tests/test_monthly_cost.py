@@ -1,0 +1,100 @@
+import importlib.util
+import json
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import unquote_plus
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def cost() -> ModuleType:
+    path = Path(__file__).parents[1] / "monthly_cost.py"
+    spec = importlib.util.spec_from_file_location("monthly_cost", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["monthly_cost"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def prices(cost: ModuleType) -> dict[str, Any]:
+    return tomllib.loads(cost.PRICES.read_text())
+
+
+def plan_of(*found: Mapping[str, Any]) -> dict[str, Any]:
+    managed = [{"mode": "managed", "address": resource["type"], **resource} for resource in found]
+    return {"planned_values": {"root_module": {"resources": managed}}}
+
+
+def test_a_pool_costs_its_nodes_hours(cost: ModuleType) -> None:
+    pool = {"name": "general", "vm_size": "Standard_D4ds_v5", "min_count": 2, "max_count": 5}
+    [row] = cost.monthly_costs(plan_of({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool}), prices(cost))
+    assert (row.at_rest, row.at_most) == (pytest.approx(2 * 0.272 * 730), pytest.approx(5 * 0.272 * 730))
+
+
+def test_what_has_no_price_is_named(cost: ModuleType) -> None:
+    with pytest.raises(cost.UnpricedError, match="azurerm_redis_cache is not known"):
+        cost.monthly_costs(plan_of({"type": "azurerm_redis_cache", "values": {}}), prices(cost))
+    pool = {"name": "general", "vm_size": "Standard_M416", "min_count": 1, "max_count": 1}
+    with pytest.raises(cost.UnpricedError, match="Standard_M416"):
+        cost.monthly_costs(plan_of({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool}), prices(cost))
+
+
+def test_every_environment_has_a_price_and_fits_its_budget(cost: ModuleType, plans: Mapping[str, Any]) -> None:
+    totals = {name: cost.total(cost.monthly_costs(plan, prices(cost))) for name, plan in plans.items()}
+    assert totals["dev"].at_rest < totals["staging"].at_rest < totals["prod"].at_rest
+    for name, plan in plans.items():
+        assert totals[name].at_rest < plan["variables"]["monthly_budget"]["value"]["amount"]
+
+
+def test_the_readme_tells_what_the_plans_cost(cost: ModuleType, plans: Mapping[str, Any]) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    for name, plan in plans.items():
+        summed = cost.total(cost.monthly_costs(plan, prices(cost)))
+        assert f"| {name} | {summed.at_rest:,.0f} | {summed.at_most:,.0f} |" in readme
+
+
+@pytest.fixture
+def price_list() -> Iterator[str]:
+    """A price list that speaks Azure's protocol, with prices that nobody could mistake for real ones."""
+
+    class Prices(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            size = unquote_plus(self.path).split("armSkuName eq '")[1].split("'")[0]
+            offers = [("", 1.5), (" Spot", 0.5), (" Low Priority", 0.1)]
+            items = [
+                {"productName": "Virtual Machines", "skuName": size + kind, "retailPrice": price}
+                for kind, price in offers
+            ]
+            items.append({"productName": "Virtual Machines Windows", "skuName": size, "retailPrice": 0.01})
+            body = json.dumps({"Items": items}).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Prices)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_refreshed_prices_are_the_price_lists(cost: ModuleType, price_list: str) -> None:
+    text = cost.refreshed(cost.PRICES.read_text(), price_list, "2027-01-02")
+    after, before = tomllib.loads(text), prices(cost)
+    assert set(after["vm_hour"].values()) == {1.5}
+    assert set(after["vm_hour_spot"].values()) == {0.5}
+    assert (str(after["date"]), after["fetched"]) == ("2027-01-02", True)
+    unchanged = before.keys() - {"vm_hour", "vm_hour_spot", "date", "fetched"}
+    assert {name: after[name] for name in unchanged} == {name: before[name] for name in unchanged}

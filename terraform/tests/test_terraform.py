@@ -1,0 +1,79 @@
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def resources(module: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield from module.get("resources", [])
+    for child in module.get("child_modules", []):
+        yield from resources(child)
+
+
+def planned(plan: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    """Return the values of all resources of a kind."""
+    everything = resources(plan["planned_values"]["root_module"])
+    return [resource["values"] for resource in everything if resource["type"] == kind]
+
+
+def test_the_files_are_formatted(terraform: Callable[..., Any]) -> None:
+    done = terraform("fmt", "-check", "-recursive", "-no-color", folder=Path(__file__).parents[1])
+    assert done.returncode == 0, f"run `terraform fmt -recursive terraform`: {done.stdout}"
+
+
+@pytest.mark.parametrize("folder", ["azure", "bootstrap"])
+def test_the_configuration_is_valid(terraform: Callable[..., Any], workspace: Path, folder: str) -> None:
+    told = json.loads(terraform("validate", "-json", folder=workspace / folder).stdout)
+    assert (told["valid"], told["diagnostics"]) == (True, [])
+
+
+@pytest.mark.timeout(900)
+def test_the_tests_in_terraforms_own_language_pass(terraform: Callable[..., Any], workspace: Path) -> None:
+    done = terraform("test", "-no-color", folder=workspace / "azure")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_environment_is_its_settings_and_nothing_else(plans: Mapping[str, Any]) -> None:
+    kinds = {name: {resource["type"] for resource in _all(plan)} for name, plan in plans.items()}
+    assert kinds["staging"] == kinds["dev"]
+    assert kinds["prod"] - kinds["staging"] == {"azurerm_management_lock"}
+
+
+def _all(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return resources(plan["planned_values"]["root_module"])
+
+
+def test_nothing_that_keeps_data_can_be_reached_from_the_internet(plans: Mapping[str, Any]) -> None:
+    for plan in plans.values():
+        for kind in ("azurerm_storage_account", "azurerm_key_vault", "azurerm_container_registry"):
+            assert [values["public_network_access_enabled"] for values in planned(plan, kind)] == [False]
+
+
+def test_production_differs_where_it_must(plans: Mapping[str, Any]) -> None:
+    prod, dev = plans["prod"], plans["dev"]
+    assert planned(prod, "azurerm_storage_account")[0]["account_replication_type"] == "RAGZRS"
+    assert planned(prod, "azurerm_kubernetes_cluster")[0]["sku_tier"] == "Standard"
+    assert planned(prod, "azurerm_kubernetes_cluster")[0]["default_node_pool"][0]["zones"] == ["1", "2", "3"]
+    assert len(planned(prod, "azurerm_management_lock")) == 2
+    assert not planned(dev, "azurerm_management_lock")
+    retention = "immutability_period_in_days"
+    kept = [planned(plan, "azurerm_storage_container_immutability_policy")[0][retention] for plan in (dev, prod)]
+    assert kept == [1, 3650]
+
+
+def test_every_gpu_pool_scales_to_zero(plans: Mapping[str, Any]) -> None:
+    for plan in plans.values():
+        pools = [pool for pool in planned(plan, "azurerm_kubernetes_cluster_node_pool") if "_N" in str(pool["vm_size"])]
+        assert {pool["min_count"] for pool in pools} == {0}
+        assert {pool["priority"] for pool in pools} == {"Regular", "Spot"}
+
+
+def test_the_roles_that_are_handed_out_are_those_that_ci_may_hand_out(
+    plans: Mapping[str, Any], workspace: Path
+) -> None:
+    allowed = (workspace / "bootstrap" / "ci.tf").read_text()
+    for plan in plans.values():
+        for assignment in planned(plan, "azurerm_role_assignment"):
+            assert f'"{assignment["role_definition_name"]}"' in allowed
