@@ -1,6 +1,7 @@
 """How the two services are started on a laptop: their commands and their environments."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -30,10 +31,22 @@ def torchserve_command(installed: Installed, home: Home) -> list[str]:
         f"-Djava.io.tmpdir={ROOM}",
         f"-Dmodel_server_home={installed.server_home}",
         *("-cp", f"{installed.frontend}/*", "org.pytorch.serve.ModelServer"),
-        *("--python", sys.executable),
+        *("--python", str(worker_program(home))),
         *("-f", str(installed.settings), "-s", str(home.model_store), "-ncs"),
         *("-m", *archives),
     ]
+
+
+def worker_program(home: Home) -> Path:
+    """Write the program that TorchServe takes for Python when it starts a worker, and return it.
+
+    See `thale_models.worker`. Where the home's file system runs no programs, it is Python itself.
+    """
+    program = home.torchserve / "worker"
+    command = shlex.join([sys.executable, "-u", "-P", "-m", "thale_models.worker"])
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    program.chmod(0o700)
+    return program if os.access(program, os.X_OK) else Path(sys.executable)
 
 
 def _java_options(settings: Path) -> list[str]:
