@@ -1,13 +1,7 @@
-"""What the versions of a model do and say: counters of all facades, and how they grew since they were last read.
-
-    Facades.read() ──▶ Ledger.advance(scrapes) ──▶ (Ledger, Increment) ──▶ window_of(increment, release)
-
-The facades are asked themselves, not Prometheus: a rollback must not wait for a scrape (DESIGN.md, decision 6).
-Increments are taken facade by facade, so facades may come, go and start anew while a rollout runs.
-"""
+"""What the versions of a model did and said in a stretch of time, all facades together."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -19,9 +13,10 @@ Increment = Mapping[tuple[str, str], "VersionSignals"]
 
 @dataclass(frozen=True)
 class Binned:
-    """A histogram: how many values lie in each bin. `bounds_B` are the upper edges (included); the last is infinite."""
+    """A histogram: how many values lie in each of B bins. An edge belongs to the bin below it; the ends are open."""
 
-    bounds_B: tuple[float, ...]
+    edges: tuple[float, ...]
+    """B - 1 of them, between the bins."""
     counts_B: tuple[int, ...]
 
     @property
@@ -29,14 +24,15 @@ class Binned:
         """How many values there are."""
         return sum(self.counts_B)
 
-    def at_most(self, bound: float) -> int:
-        """Return how many values are at most `bound`, which is one of the edges."""
-        return sum(self.counts_B[: self.bounds_B.index(bound) + 1])
+    def at_most(self, edge: float) -> int:
+        """Return how many values are at most `edge`, which must be one of the edges."""
+        return sum(self.counts_B[: self.edges.index(edge) + 1])
 
-    def __add__(self, other: Self) -> Self:
-        if self.bounds_B != other.bounds_B:
-            raise ValueError("histograms of different bins cannot be added")
-        return type(self)(self.bounds_B, tuple(a + b for a, b in zip(self.counts_B, other.counts_B, strict=True)))
+    def then(self, later: Self) -> Self:
+        """Return this stretch and the one after it as one; other bins (a facade was upgraded) begin anew."""
+        if self.edges != later.edges:
+            return later
+        return type(self)(self.edges, tuple(a + b for a, b in zip(self.counts_B, later.counts_B, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ class VersionSignals:
         histograms = dict(self.histograms)
         for name, binned in later.histograms.items():
             known = histograms.get(name)
-            histograms[name] = known + binned if known is not None else binned
+            histograms[name] = known.then(binned) if known is not None else binned
         return type(self)(
             requests=_sum(self.requests, later.requests),
             fallbacks=_sum(self.fallbacks, later.fallbacks),
@@ -105,51 +101,3 @@ def window_of(increment: Increment, release: Release) -> Window:
 
 def _sum(earlier: Mapping[str, int], later: Mapping[str, int]) -> dict[str, int]:
     return dict(Counter(earlier) + Counter(later))
-
-
-@dataclass(frozen=True)
-class Scrape:
-    """One facade's counters at one moment: values by series, and when its process started (seconds since 1970)."""
-
-    started: float
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """All facades at one moment; `missing` says why a facade is left out."""
-
-    scrapes: Mapping[str, Scrape]
-    missing: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """The last counters of every facade. Not kept over a restart: what came in between is then not judged.
-
-    Args:
-        since: When the watching began, seconds since 1970: a facade that started later is counted from zero.
-    """
-
-    since: float
-    scrapes: Mapping[str, Scrape] = field(default_factory=dict)
-
-    def advance(self, reading: Reading) -> tuple[Self, Increment]:
-        """Return the ledger after a reading, and by how much everything grew."""
-        raise NotImplementedError
-
-
-class Facades:
-    """Asks every facade for its counters.
-
-    Args:
-        urls: Addresses of /metrics. A host name that resolves to several addresses (a headless service) means all.
-        timeout_s: How long to wait for one facade.
-    """
-
-    def __init__(self, urls: Sequence[str], timeout_s: float = 1.0) -> None:
-        self._urls, self._timeout_s = tuple(urls), timeout_s
-
-    async def read(self) -> Reading:
-        """Ask all facades at once; one that is away is named and left out. Raises nothing."""
-        raise NotImplementedError

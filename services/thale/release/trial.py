@@ -1,10 +1,13 @@
 """What has been heard of a canary since its rollout began: all that a watcher has to keep to go on after a restart."""
 
+from collections.abc import Iterator
 from typing import Self
 
 from thale.contract import Record, Release
+from thale.errors import PlanError
+from thale.release.questions import QUESTIONS, Heard, Part, Question
 from thale.release.sequential import Evidence
-from thale.release.signals import Window
+from thale.release.signals import Binned, Window
 from thale.release.slo import Slo
 
 
@@ -14,10 +17,15 @@ class Trial(Record):
     model: str
     canary: str
     stable: str
+    began: str
+    """When the canary was put on trial, as the release's history has it; empty if the history has lost it."""
     weight_percent: float
     step: Window = Window()
     """What has been heard since this step began."""
+    stable_seconds: Binned | None = None
+    """How long the stable version's answers took, since the rollout began."""
     evidence: dict[str, Evidence] = {}
+    """By part of a question, since the rollout began."""
 
     @classmethod
     def begin(cls, release: Release) -> Self:
@@ -26,12 +34,62 @@ class Trial(Record):
         Raises:
             PlanError: If there is no canary.
         """
-        raise NotImplementedError
+        if release.canary is None:
+            raise PlanError(f"{release.name} has no canary to judge")
+        return cls(
+            model=release.name,
+            canary=release.canary,
+            stable=release.stable,
+            began=_began(release),
+            weight_percent=release.weight_percent,
+        )
 
     def heard(self, release: Release, window: Window, slo: Slo) -> Self:
         """Return the trial with what was heard since the last time.
 
-        A release whose weight has changed begins a step anew; one with another canary or another stable version
-        begins a trial anew.
+        A release whose weight has changed begins a step anew: its first window belongs to the new step. One with
+        another canary or another stable version begins a trial anew.
+
+        Raises:
+            PlanError: If there is no canary.
         """
-        raise NotImplementedError
+        if (release.canary, release.stable, _began(release)) != (self.canary, self.stable, self.began):
+            return self.begin(release).heard(release, window, slo)
+        step = self.step if release.weight_percent == self.weight_percent else Window()
+        evidence = dict(self.evidence)
+        for question in QUESTIONS:
+            for part in question.parts(self.about(release, window, slo)):
+                name = key(question, part)
+                evidence[name] = part.heard(evidence.get(name, Evidence()))
+        seconds, before = window.stable.histograms.get("seconds"), self.stable_seconds
+        if seconds is not None:
+            seconds = before.then(seconds) if before is not None else seconds
+        changes = {
+            "weight_percent": release.weight_percent,
+            "step": step.then(window),
+            "stable_seconds": seconds or before,
+            "evidence": evidence,
+        }
+        return self.model_copy(update=changes)
+
+    def about(self, release: Release, window: Window, slo: Slo) -> Heard:
+        """Return what the questions are asked of."""
+        cards = (release.versions[self.canary].card, release.versions[self.stable].card)
+        return Heard(window, self.stable_seconds, *cards, slo)
+
+    def parts(self, question: Question, release: Release, slo: Slo) -> Iterator[tuple[Part, Evidence]]:
+        """Return the parts of a question that something has been heard of."""
+        for part in question.parts(self.about(release, self.step, slo)):
+            found = self.evidence.get(key(question, part))
+            if found is not None:
+                yield part, found
+
+
+def key(question: Question, part: Part) -> str:
+    """Return the name under which a part's evidence is kept."""
+    return f"{question.name} {part.name}".rstrip()
+
+
+def _began(release: Release) -> str:
+    starts = [change.at for change in release.history if (change.what, change.version) == ("canary", release.canary)]
+    return starts[-1] if starts else ""
