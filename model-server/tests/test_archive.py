@@ -1,19 +1,22 @@
-import hashlib
-import io
 import json
 import shutil
 import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tiny_models import TinyModel, tiny_model
 
+from thale.cards import CARD, WEIGHTS, read_card
 from thale.errors import ArchiveError
-from thale_models.archive import CARD, MANIFEST, WEIGHTS, read_archive, write_archive
+from thale.release.archive_checks import MANIFEST, read_archive
+from thale.release.golden import GoldenAnswers, check
+from thale_models.archive import read_golden_answers, write_archive
+from thale_models.golden import note_golden_answers
+
+WEIGHT_FOLDERS = Path(__file__).parents[1] / "weights"
 
 
 def test_the_same_model_gives_the_same_bytes_at_any_time_and_place(segmenter: TinyModel, tmp_path: Path) -> None:
@@ -36,17 +39,34 @@ def test_an_archive_is_data_with_the_handler_named_by_its_dotted_path(
         assert manifest["model"]["modelVersion"] == "1.0.0"
 
 
-def test_what_was_written_is_read_back(segmenter: TinyModel, tmp_path: Path) -> None:
-    path = write_archive(segmenter.weights, segmenter.card, tmp_path)
-    archived = read_archive(path)
-    assert archived.card == segmenter.card
-    assert archived.digest == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-
-
 def test_weights_of_another_card_are_not_packed(segmenter: TinyModel, landmarker: TinyModel, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="one training run"):
         write_archive(landmarker.weights, segmenter.card, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_golden_answers_are_made_once_and_packed_along(segmenter: TinyModel, tmp_path: Path) -> None:
+    run = segmenter.weights.parent
+    assert read_golden_answers(run, segmenter.card) is None
+    golden = note_golden_answers(run, segmenter.card)
+    assert read_golden_answers(run, segmenter.card) == golden
+    assert read_archive(write_archive(segmenter.weights, segmenter.card, tmp_path, golden)).golden == golden
+    stale = golden.model_copy(update={"answers": golden.answers[1:]})
+    (run / "golden.json").write_text(stale.model_dump_json())
+    assert read_golden_answers(run, segmenter.card) is None
+
+
+def test_golden_answers_of_other_weights_are_not_packed(segmenter: TinyModel, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="other weights"):
+        write_archive(segmenter.weights, segmenter.card, tmp_path, GoldenAnswers(weights_sha256="0", answers=()))
+
+
+@pytest.mark.parametrize("folder", sorted(WEIGHT_FOLDERS.glob("*/*")), ids=lambda folder: folder.parent.name)
+def test_the_default_models_come_with_their_golden_answers(folder: Path) -> None:
+    card = read_card((folder / CARD).read_bytes())
+    golden = read_golden_answers(folder, card)
+    assert golden is not None, f"other weights or plates: run `thale-models archive {folder}` and commit golden.json"
+    assert check(card, golden.answers, golden)
 
 
 @pytest.mark.parametrize(
@@ -68,79 +88,6 @@ def test_a_card_that_could_not_be_served_is_not_packed(
         write_archive(model.weights, model.card, tmp_path)
 
 
-def packed_by_hand(path: Path, model: TinyModel, change: Callable[[dict[str, bytes]], None]) -> Path:
-    whole = write_archive(model.weights, model.card, path / "whole")
-    with zipfile.ZipFile(whole) as archive:
-        entries = {name: archive.read(name) for name in archive.namelist()}
-    change(entries)
-    changed = path / "changed.mar"
-    with zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-    return changed
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        (lambda entries: entries.pop(CARD), "card.json"),
-        (lambda entries: entries.pop(MANIFEST), "MANIFEST"),
-        (lambda entries: entries.pop(WEIGHTS), "weights.safetensors"),
-        (lambda entries: entries.update({CARD: b"{}"}), "model card"),
-        (lambda entries: entries.update({CARD: b"\xff\xfe"}), "model card"),
-        (lambda entries: entries.update({CARD: b" " * 2**21}), "larger than|unpacks to"),
-        (lambda entries: entries.update({MANIFEST: b"[]"}), "no manifest"),
-        (lambda entries: entries.update({MANIFEST: b'{"model": {"modelName": 1}}'}), "no text"),
-        (
-            lambda entries: entries.update({MANIFEST: entries[MANIFEST].replace(b"1.0.0", b"2.0.0")}),
-            "the card tiny-seg",
-        ),
-        (lambda entries: entries.update({WEIGHTS: b"other"}), "SHA-256"),
-        (lambda entries: entries.update({"../evil.py": b""}), "outside its folder"),
-        (lambda entries: entries.update({"/etc/evil": b""}), "outside its folder"),
-        (lambda entries: entries.update({"..\\evil.py": b""}), "outside its folder"),
-        (lambda entries: entries.update({"bomb": bytes(2**24)}), "unpacks to 16777216 bytes"),
-        (lambda entries: entries.update({f"{number}": b"" for number in range(100)}), "entries"),
-    ],
-)
-def test_an_archive_with_something_wrong_is_refused_by_what_is_wrong(
-    change: Callable[[dict[str, bytes]], None], complaint: str, segmenter: TinyModel, tmp_path: Path
-) -> None:
-    with pytest.raises(ArchiveError, match=complaint):
-        read_archive(packed_by_hand(tmp_path, segmenter, change))
-
-
-def test_a_link_in_an_archive_is_refused(segmenter: TinyModel, tmp_path: Path) -> None:
-    path = write_archive(segmenter.weights, segmenter.card, tmp_path)
-    link = zipfile.ZipInfo("weights.link")
-    link.external_attr = 0o120777 << 16
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(link, "/etc/passwd")
-    with pytest.raises(ArchiveError, match="is a link"):
-        read_archive(path)
-
-
-def test_what_is_no_archive_is_refused(segmenter: TinyModel, tmp_path: Path) -> None:
-    whole = write_archive(segmenter.weights, segmenter.card, tmp_path).read_bytes()
-    path = tmp_path / "broken.mar"
-    for content in (b"", b"PK", whole[: len(whole) // 2]):
-        path.write_bytes(content)
-        with pytest.raises(ArchiveError, match="cannot be read as a model archive"):
-            read_archive(path)
-    with pytest.raises(ArchiveError, match="cannot be read as a model archive"):
-        read_archive(tmp_path / "missing.mar")
-    path.write_bytes(flipped(whole))
-    with pytest.raises(ArchiveError):
-        read_archive(path)
-
-
-def flipped(whole: bytes) -> bytes:
-    """Flip a bit of the weights, where only a checksum notices."""
-    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-        place = archive.getinfo(WEIGHTS).header_offset + 5000
-    return whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
-
-
 def test_archives_are_read_and_written_without_torch() -> None:
-    script = "import sys, thale_models.archive; sys.exit('torch' in sys.modules)"
+    script = "import sys, thale_models.archive, thale.release.archive_checks; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tiny_models import tiny_model
 
+from thale.release.archive_checks import read_archive
 from thale_models import cli
-from thale_models.archive import read_archive
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tiny_models import tiny_model
 
+from thale.cards import CARD, read_card
 from thale.errors import ArchiveError, DatasetError, ParameterError
-from thale_models.archive import CARD, read_card
 from thale_models.evaluation import evaluate, note_in_cards
 from thale_models.evaluation.truth import skeleton_length_px
 from thale_models.synthesis import write_dataset

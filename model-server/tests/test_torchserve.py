@@ -21,7 +21,8 @@ from tiny_models import TinyModel, tiny_model
 
 from thale.answers import SegmentationAnswer, read_landmarks
 from thale.calibration import calibrate
-from thale_models.archive import WEIGHTS, write_archive
+from thale.cards import WEIGHTS
+from thale_models.archive import write_archive
 from thale_models.engine import Engine
 from thale_models.inference import segment
 

@@ -65,7 +65,7 @@ def train(
 ) -> None:
     """Train a recipe on a folder of labelled images; the best weights so far lie in the run's folder all the time."""
     _restart_with_malloc_settings()
-    from thale_models.archive import WEIGHTS
+    from thale.cards import WEIGHTS
     from thale_models.recipes import recipe_named
     from thale_models.report import Description
     from thale_models.train import Options
@@ -81,14 +81,33 @@ def train(
 def archive(
     run: Annotated[Path, typer.Argument(help="Folder with weights.safetensors and card.json.", file_okay=False)],
     out: Annotated[Path, typer.Option(help="Folder for the archive.")] = Path(),
+    ask: Annotated[
+        bool, typer.Option(help="Have the model answer the golden plates where the folder holds no answers yet.")
+    ] = True,
 ) -> None:
-    """Pack trained weights and their card into the archive that TorchServe serves."""
-    from thale_models.archive import CARD, WEIGHTS, read_card, write_archive
+    """Pack trained weights, their card and the model's golden answers into the archive that TorchServe serves."""
+    from thale.cards import CARD, WEIGHTS, read_card
+    from thale_models.archive import read_golden_answers, write_archive
 
     missing = [name for name in (WEIGHTS, CARD) if not (run / name).is_file()]
     if missing:
         raise ArchiveError(f"{run} has no {' and no '.join(missing)}: give the folder of a training run")
-    typer.echo(write_archive(run / WEIGHTS, read_card((run / CARD).read_bytes()), out))
+    card = read_card((run / CARD).read_bytes())
+    golden = read_golden_answers(run, card)
+    if golden is None and ask:
+        from thale_models.golden import note_golden_answers
+
+        golden = note_golden_answers(run, card)
+    typer.echo(write_archive(run / WEIGHTS, card, out, golden))
+
+
+@app.command()
+def golden_plates(out: Annotated[Path, typer.Option(help="Folder for the images, masks and truth.json.")]) -> None:
+    """Draw the golden plates again from their seeds. Models answer them before they are released."""
+    from thale_models.golden import draw_golden_plates
+
+    for path in draw_golden_plates(out):
+        typer.echo(path)
 
 
 @app.command()

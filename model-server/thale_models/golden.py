@@ -5,10 +5,12 @@ from pathlib import Path
 from PIL import Image
 
 from thale.calibration import calibrate
+from thale.cards import WEIGHTS
 from thale.contract import Card
 from thale.files import write_atomically
 from thale.images import decode
 from thale.release.golden import GoldenAnswer, GoldenAnswers, GoldenPlate, golden_plates, summarise
+from thale.release.golden.answers import MEMBER as GOLDEN
 from thale.release.golden.plates import TRUTH, TRUTHS, DrawnTruth
 from thale_models.engine import Engine, load_engine
 from thale_models.inference import find_landmarks, segment
@@ -45,15 +47,19 @@ def draw_golden_plates(out: Path) -> list[Path]:
     return images
 
 
-def answer_golden_plates(card: Card, weights: Path) -> GoldenAnswers:
-    """Return what a model says of the golden plates, as the handlers would run it.
+def note_golden_answers(run: Path, card: Card) -> GoldenAnswers:
+    """Have a model answer the golden plates as the handlers would run it, and write `golden.json` beside its weights.
+
+    Archives take the answers from there, so that the same folder gives the same archive on every processor.
 
     Raises:
         ArchiveError: If the weights are not those of the card.
     """
-    engine = load_engine(card, weights)
+    engine = load_engine(card, run / WEIGHTS)
     answers = tuple(_answer(plate, card, engine) for plate in golden_plates())
-    return GoldenAnswers(weights_sha256=card.weights_sha256, answers=answers)
+    golden = GoldenAnswers(weights_sha256=card.weights_sha256, answers=answers)
+    write_atomically(run / GOLDEN, golden.model_dump_json(indent=1).encode())
+    return golden
 
 
 def _answer(plate: GoldenPlate, card: Card, engine: Engine) -> GoldenAnswer:

@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from thale.cards import CARD
 from thale.contract import Card
 from thale.errors import TrainingError
 from thale.files import write_atomically
-from thale_models.archive import CARD
 from thale_models.dataset import Dataset
 from thale_models.recipes import Recipe
 from thale_models.validation import Verdict

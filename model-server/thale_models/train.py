@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from thale.cards import WEIGHTS
 from thale.errors import ParameterError, TrainingError
 from thale.files import write_atomically
-from thale_models import archive, report
+from thale_models import report
 from thale_models.crops import Batch, TrainingBatches
 from thale_models.dataset import Dataset, read_dataset
 from thale_models.losses import heatmap_loss, segmentation_loss
@@ -207,7 +208,7 @@ def load_batches(batches: TrainingBatches, start: int, options: Options) -> Data
 def save_best(out: Path, run: Run, description: report.Description, verdict: Verdict) -> None:
     """Write the averaged weights and their card, ready to be archived while training goes on."""
     weights = report.weights_bytes(run.average)
-    write_atomically(out / archive.WEIGHTS, weights)
+    write_atomically(out / WEIGHTS, weights)
     parameters = sum(parameter.numel() for parameter in run.net.parameters())
     report.write_card(
         out, description, run.recipe, run.dataset, run.options.seed, weights, parameters, verdict, run.step

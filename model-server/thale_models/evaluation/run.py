@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from thale.cards import CARD, WEIGHTS, read_card
 from thale.contract import Task
 from thale.errors import ArchiveError, DatasetError, ParameterError
 from thale.files import write_atomically
-from thale_models.archive import CARD, WEIGHTS, read_card
 from thale_models.dataset import Dataset, Sample, read_dataset
 from thale_models.engine import EngineName, load_engine
 from thale_models.evaluation import pictures

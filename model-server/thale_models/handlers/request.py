@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thale.calibration import calibrate
+from thale.cards import CARD, WEIGHTS, read_card
 from thale.contract import Calibration, Card, Task
 from thale.errors import ArchiveError, EmptyImageError, ParameterError, ThaleError, UnsupportedImageError
 from thale.images import decode
-from thale_models.archive import CARD, WEIGHTS, read_card
 from thale_models.engine import Engine, load_engine
 from thale_models.handlers.settings import WorkerSettings
 

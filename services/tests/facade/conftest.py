@@ -10,7 +10,8 @@ from tiny_models import tiny_model
 
 from thale.contract import Release, ReleasedVersion, ReleaseRecord, Task
 from thale.facade.settings import Settings
-from thale_models.archive import read_archive, write_archive
+from thale.release.archive_checks import read_archive
+from thale_models.archive import write_archive
 
 MODELS: dict[str, Task] = {"plate-seg": "segmentation", "plate-landmarks": "landmarks"}
 

@@ -1,0 +1,50 @@
+"""Archives to refuse: a good one taken apart, changed, and packed again so that only the change is wrong."""
+
+import struct
+import zipfile
+from pathlib import Path
+
+DIRECTORY_ENTRY = b"PK\1\2"
+HEADER = b"PK\3\4"
+
+
+def unpacked(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(path: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
+def poked(path: Path, marker: bytes, offset: int, value: bytes) -> Path:
+    """Overwrite bytes of the first record that begins with the marker."""
+    data = bytearray(path.read_bytes())
+    place = data.index(marker) + offset
+    data[place : place + len(value)] = value
+    path.write_bytes(data)
+    return path
+
+
+def announcing(path: Path, name: str, size: int) -> Path:
+    """Let headers and directory announce another size of a member than its data have."""
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        header = archive.getinfo(name).header_offset
+    data[header + 22 : header + 26] = struct.pack("<I", size)
+    directory = data.index(DIRECTORY_ENTRY)
+    while data[directory + 46 : directory + 46 + len(name)] != name.encode():
+        directory = data.index(DIRECTORY_ENTRY, directory + 1)
+    data[directory + 24 : directory + 28] = struct.pack("<I", size)
+    path.write_bytes(data)
+    return path
+
+
+def with_hidden_member(path: Path, name: str, content: bytes) -> Path:
+    """Put a member in front of the others that the directory does not list: zipfile skips it, Java unpacks it."""
+    header = struct.pack("<4s5H3I2H", HEADER, 20, 0, 0, 0, 33, 0, len(content), len(content), len(name), 0)
+    path.write_bytes(header + name.encode() + content + path.read_bytes())
+    return path

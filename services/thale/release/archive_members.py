@@ -1,0 +1,157 @@
+"""A ZIP file read so strictly that every other reader sees the same members in it.
+
+TorchServe unpacks by the header before each member and never looks at the directory at the file's end; Python's
+zipfile does the reverse. So that nothing can show itself to the one and hide from the other, the members must follow
+each other from the first byte to the directory without a gap, each header must say what the directory says, and the
+data must be as long as both. Nothing is unpacked to disk here, and never more than was announced.
+"""
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from thale.errors import ArchiveError
+
+MAX_MEMBERS = 16
+MAX_BYTES = 512 * 2**20
+"""Of the archive, and of everything in it together."""
+MAX_RATIO = 100
+
+_HEADER = struct.Struct("<4s5H3I2H")
+"""Signature, version, flags, method, time, date, CRC, compressed and whole size, lengths of name and extra field."""
+_END = struct.Struct("<4s4H2IH")
+"""Signature, four counts, size and place of the directory, length of the comment."""
+_HARMLESS_FLAGS = 0x0806
+"""How well it was deflated, and that the name is UTF-8."""
+_ENCRYPTED, _STREAMED = 0x0001, 0x0008
+_LINK, _KIND = 0o120000, 0o170000
+_CHUNK_BYTES = 2**16
+_TO_DO = "pack it again with `thale-models archive`"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file in an archive. `start` is where its data begin."""
+
+    name: str
+    size: int
+    packed_size: int
+    deflated: bool
+    crc: int
+    start: int
+
+    def chunks(self, file: BinaryIO) -> Iterator[bytes]:
+        """Give the content piece by piece.
+
+        Raises:
+            ArchiveError: As soon as it is longer than announced, or at its end if it is not what was packed.
+        """
+        file.seek(self.start)
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS) if self.deflated else None
+        left, given, crc = self.packed_size, 0, 0
+        while left and (packed := file.read(min(_CHUNK_BYTES, left))):
+            left -= len(packed)
+            try:
+                chunk = inflater.decompress(packed, self.size - given + 1) if inflater else packed
+            except zlib.error as error:
+                raise ArchiveError(f"{self.name!r} is damaged ({error}): {_TO_DO}") from error
+            given += len(chunk)
+            if given > self.size:
+                raise ArchiveError(f"{self.name!r} is longer than the {self.size} bytes that it announces: {_TO_DO}")
+            crc = zlib.crc32(chunk, crc)
+            yield chunk
+        ended = inflater is None or (inflater.eof and not inflater.unused_data)
+        if left or given != self.size or crc != self.crc or not ended:
+            raise ArchiveError(f"{self.name!r} is damaged: {_TO_DO}")
+
+    def content(self, file: BinaryIO, limit: int) -> bytes:
+        """Return the whole content of a small member.
+
+        Raises:
+            ArchiveError: If it is larger than `limit` bytes, or damaged.
+        """
+        if self.size > limit:
+            raise ArchiveError(f"{self.name!r} is larger than {limit} bytes")
+        return b"".join(self.chunks(file))
+
+
+def read_members(file: BinaryIO) -> dict[str, Member]:
+    """Return the members of an archive by name, in their order.
+
+    Raises:
+        ArchiveError: If the file is no ZIP that all readers agree on, or its members are too many, too large, links,
+            encrypted, or would be unpacked elsewhere.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+        raise ArchiveError(f"this is no model archive, or a damaged one ({error}): {_TO_DO}") from error
+    _check_sizes(entries)
+    members: dict[str, Member] = {}
+    place = 0
+    for entry in entries:
+        _check_entry(entry)
+        if entry.filename in members:
+            raise ArchiveError(f"{entry.filename!r} occurs twice: {_TO_DO}")
+        member = members[entry.filename] = _read_header(file, entry, place)
+        place = member.start + member.packed_size
+    _check_end(file, place, len(entries))
+    return members
+
+
+def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
+    if len(entries) > MAX_MEMBERS:
+        raise ArchiveError(f"{len(entries)} entries; at most {MAX_MEMBERS} are allowed")
+    if sum(entry.file_size for entry in entries) > MAX_BYTES:
+        raise ArchiveError(f"more than {MAX_BYTES} bytes when unpacked")
+    for entry in entries:
+        if entry.file_size > MAX_RATIO * max(entry.compress_size, 1024):
+            raise ArchiveError(f"{entry.filename!r} unpacks to {entry.file_size} bytes from {entry.compress_size}")
+
+
+def _check_entry(entry: zipfile.ZipInfo) -> None:
+    name = entry.orig_filename
+    if name.startswith("/") or ".." in name.split("/") or "\\" in name or ":" in name:
+        raise ArchiveError(f"{name!r} would be unpacked outside its folder")
+    if not (name.isascii() and name.isprintable()):
+        raise ArchiveError(f"{name!r} is no name that every system takes: {_TO_DO}")
+    if (entry.external_attr >> 16) & _KIND == _LINK:
+        raise ArchiveError(f"{name!r} is a link: pack the file that it points to")
+    if entry.flag_bits & _ENCRYPTED:
+        raise ArchiveError(f"{name!r} is encrypted: {_TO_DO}")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ArchiveError(f"{name!r} is compressed in a way that not every reader knows: {_TO_DO}")
+    if entry.flag_bits & ~_HARMLESS_FLAGS or entry.extra or entry.comment:
+        streamed = "it was packed as a stream" if entry.flag_bits & _STREAMED else "it has extra fields"
+        raise ArchiveError(f"readers may disagree about {name!r}, {streamed}: {_TO_DO}")
+
+
+def _read_header(file: BinaryIO, entry: zipfile.ZipInfo, place: int) -> Member:
+    """Read the header before a member's data, which must stand at `place` and say what the directory says."""
+    deflated = entry.compress_type == zipfile.ZIP_DEFLATED
+    said = (entry.flag_bits, entry.compress_type, entry.CRC, entry.compress_size, entry.file_size)
+    file.seek(place)
+    raw = file.read(_HEADER.size)
+    name = entry.orig_filename.encode()
+    if len(raw) == _HEADER.size and entry.header_offset == place:
+        signature, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _HEADER.unpack(raw)
+        same = signature == b"PK\3\4" and (flags, method, crc, packed, size) == said
+        if same and name_length == len(name) and not extra_length and file.read(len(name)) == name:
+            return Member(entry.filename, size, packed, deflated, crc, place + _HEADER.size + len(name))
+    raise ArchiveError(f"the header of {entry.filename!r} and the archive's directory disagree: {_TO_DO}")
+
+
+def _check_end(file: BinaryIO, place: int, count: int) -> None:
+    """Check that the directory begins where the last member ends, and that nothing follows it."""
+    file.seek(max(0, file.seek(0, 2) - _END.size))
+    raw = file.read()
+    if len(raw) == _END.size:
+        signature, _, _, here, total, size, start, comment = _END.unpack(raw)
+        length = start + size + _END.size
+        if (signature, here, total, start, comment) == (b"PK\5\6", count, count, place, 0) and length == file.tell():
+            return
+    raise ArchiveError(f"there is something between or behind the archive's members: {_TO_DO}")
