@@ -4,11 +4,15 @@ Both keep the same promises, and the same tests hold them to these (`services/te
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from thale.contract import Release, ReleasedVersion
+
+WarmUp = Callable[[str, str, str, float], object]
+"""Waits until a model server (its address) has answered the golden plates with a model's version, so many seconds at
+most, and raises an ActuatorError if it does not: `thale.release.golden.warm_up`."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +23,11 @@ from pydantic import ValidationError
 from thale.contract import Release, ReleasedVersion, ReleaseRecord
 from thale.errors import ActuatorError, ConflictError, ReleaseError, StoreError, UnknownModelError
 from thale.files import write_atomically
-from thale.release.actuators import Held, revision_of
+from thale.release import golden
+from thale.release.actuators import Held, WarmUp, revision_of
 from thale.release.actuators.torchserve import TorchServe
 
 logger = logging.getLogger(__name__)
-
-_LOOK_AGAIN_S = 0.1
 
 
 class Store(Protocol):
@@ -41,10 +40,6 @@ class Store(Protocol):
     def archive(self, released: ReleasedVersion) -> Path:
         """Return the archive's file, or raise a StoreError."""
         ...
-
-
-WarmUp = Callable[[str, str, float], object]
-"""Has a model's version answer the golden plates within so many seconds, or raises an ActuatorError."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,7 @@ class LocalActuator:
     store: Store
     serving: Path
     server: TorchServe
-    warm_up: WarmUp
+    warm_up: WarmUp = golden.warm_up
     patience: Patience = Patience()
     _unloading: list[threading.Thread] = field(default_factory=list)
 
@@ -150,7 +145,7 @@ class LocalActuator:
         except StoreError as error:
             raise ActuatorError(f"{model} {version} cannot be loaded: {error}") from error
         self.server.load(model, version, archive, self.patience.load_s)
-        self.warm_up(model, version, self.patience.warm_up_s)
+        self.warm_up(self.server.model_url, model, version, self.patience.warm_up_s)
         logger.info("version loaded", extra={"model": model, "model_version": version})
 
     def _take_down(self, released: ReleasedVersion) -> None:
@@ -196,18 +191,13 @@ class LocalActuator:
         """
         release = self.read(model).release
         loaded = self.server.versions(model)
-        for version in loaded.keys() - release.versions.keys():
-            self._drain(model, version)
+        unused = loaded.keys() - release.versions.keys()
+        if unused and release.stable in loaded:
+            self.server.set_default(model, release.stable)  # TorchServe keeps its default, whoever is killed in between
+        for version in unused:
+            self.server.drain(model, loaded[version], self.patience.drain_s)
             self.server.unload(model, version, self.patience.unload_s)
             logger.info("version unloaded", extra={"model": model, "model_version": version})
-
-    def _drain(self, model: str, version: str) -> None:
-        until = time.monotonic() + self.patience.drain_s
-        while time.monotonic() < until:
-            loaded = self.server.versions(model).get(version)
-            if loaded is None or not loaded.queue.pending:
-                return
-            time.sleep(_LOOK_AGAIN_S)
 
     def _read_record(self) -> ReleaseRecord:
         try:

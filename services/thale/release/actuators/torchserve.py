@@ -1,8 +1,9 @@
-"""TorchServe's management API, as far as releases need it: versions of a model come, become the default, and go.
+"""TorchServe, as far as releases need it: versions of a model come, become the default, and go.
 
 https://github.com/pytorch/serve/blob/v0.12.0/docs/management_api.md
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import urllib3
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from thale.errors import ActuatorError
+
+logger = logging.getLogger(__name__)
 
 _ASK_TIMEOUT_S = 10.0
 _LOOK_AGAIN_S = 0.1
@@ -26,16 +29,11 @@ class _Worker(_Told):
     status: str
 
 
-class _Queue(_Told):
-    pending: int = Field(alias="pendingRequests")
-
-
 class LoadedVersion(_Told):
     """A version that TorchServe holds."""
 
     version: str = Field(alias="modelVersion")
     workers: tuple[_Worker, ...]
-    queue: _Queue = Field(alias="jobQueueStatus")
 
     @property
     def ready(self) -> bool:
@@ -54,13 +52,14 @@ _VERSIONS = TypeAdapter(tuple[LoadedVersion, ...])
 class TorchServe:
     """A TorchServe whose model API is enabled. Threads may share it."""
 
+    model_url: str
     management_url: str
     pool: urllib3.PoolManager
 
     @classmethod
-    def at(cls, management_url: str) -> "TorchServe":
-        """Return the one that is managed at an address."""
-        return cls(management_url.rstrip("/"), urllib3.PoolManager(maxsize=4, retries=False))
+    def at(cls, model_url: str, management_url: str) -> "TorchServe":
+        """Return the one that is asked at the first address and managed at the second."""
+        return cls(model_url.rstrip("/"), management_url.rstrip("/"), urllib3.PoolManager(maxsize=4, retries=False))
 
     def versions(self, model: str) -> Mapping[str, LoadedVersion]:
         """Return what is loaded of a model; nothing where TorchServe does not know it.
@@ -116,6 +115,21 @@ class TorchServe:
         if status != HTTPStatus.OK:
             raise ActuatorError(f"{model} {version} cannot become the default: {_why(status, body)}")
 
+    def drain(self, model: str, loaded: LoadedVersion, limit_s: float) -> None:
+        """Wait until a version has answered what it was asked so far. Nobody may be asking it any more.
+
+        TorchServe tells what waits for a worker, not what a worker is at, and forgets to answer what is at work when
+        the version goes. But a single worker answers in order: once it refuses an empty question, all is answered.
+        Of several workers one may still be at work then, so they get all of the time.
+        """
+        if len(loaded.workers) == 1:
+            try:
+                self._request("POST", f"{self.model_url}/predictions/{model}/{loaded.version}", limit_s)
+            except ActuatorError as error:
+                logger.info("version not drained", extra={"model": model, "error": str(error)})
+        elif loaded.workers:
+            time.sleep(limit_s)
+
     def unload(self, model: str, version: str, limit_s: float) -> None:
         """Unload a version; one that is not loaded is no fault.
 
@@ -127,11 +141,14 @@ class TorchServe:
             raise ActuatorError(f"{model} {version} cannot be unloaded: {_why(status, body)}")
 
     def _ask(self, method: str, path: str, limit_s: float = _ASK_TIMEOUT_S) -> tuple[int, bytes]:
+        return self._request(method, self.management_url + path, limit_s)
+
+    def _request(self, method: str, url: str, limit_s: float) -> tuple[int, bytes]:
         timeout = urllib3.Timeout(connect=_ASK_TIMEOUT_S, read=limit_s)
         try:
-            answer = self.pool.request(method, self.management_url + path, timeout=timeout, redirect=False)
+            answer = self.pool.request(method, url, timeout=timeout, redirect=False)
         except urllib3.exceptions.HTTPError as error:
-            raise ActuatorError(f"TorchServe does not answer at {self.management_url}: {error}") from error
+            raise ActuatorError(f"TorchServe does not answer at {url}: {error}") from error
         return answer.status, answer.data
 
 
