@@ -14,7 +14,7 @@ from thale.laptop.service import Patience, Service
 def service(folder: Path, program: str, said: list[str], patience: Patience) -> Service:
     return Service(
         name="the service",
-        command=[sys.executable, "-S", "-c", program],
+        command=lambda: [sys.executable, "-S", "-c", program],
         environment={},
         folder=folder,
         log=folder / "service.log",

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from thale.laptop.guard import ROOM
@@ -19,12 +20,11 @@ _MALLOC = {
 }
 
 
-def torchserve_command(installed: Installed, home: Home) -> list[str]:
-    """Return TorchServe's command, with every archive of the store.
+def torchserve_command(installed: Installed, home: Home, archives: Sequence[str]) -> list[str]:
+    """Return TorchServe's command, which loads these archives of the store.
 
     Java is started directly: the `torchserve` launcher would add a Python process that does not pass signals on.
     """
-    archives = sorted(path.name for path in home.model_store.glob("*.mar"))
     return [
         str(installed.java),
         *_java_options(installed.settings),

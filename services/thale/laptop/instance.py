@@ -123,11 +123,12 @@ def serve(
         ports = choose_ports(port)
         if port is None and lasting and ports.facade != DEFAULT_PORT:
             say(f"port {DEFAULT_PORT} is taken by another program: thale listens on {ports.facade} instead")
-        model_store.fill(home.model_store, weights or installed.weights)
-        record = model_store.update_record(home.record, home.model_store)
+        record = model_store.prepare(home.record, home.model_store, weights or installed.weights)
         torchserve = Service(
             name="TorchServe",
-            command=torchserve_command(installed, home),
+            command=lambda: torchserve_command(
+                installed, home, model_store.released_archives(home.record, home.model_store)
+            ),
             environment=torchserve_environment(home, ports, workers),
             folder=home.torchserve,
             log=home.logs / "torchserve.log",
@@ -135,7 +136,7 @@ def serve(
         )
         facade = Service(
             name="the facade",
-            command=facade_command(),
+            command=facade_command,
             environment=facade_environment(home, ports),
             folder=home.folder,
             log=home.logs / "facade.log",

@@ -1,9 +1,14 @@
-"""The folder of archives that TorchServe serves, made from folders of weights when those change, and its record."""
+"""The folder of archives that TorchServe serves, made from folders of weights when those change, and its record.
+
+A release that people have changed is theirs: a start brings it back as it was, canary, weight, shadow and all, and
+newer default weights wait in the store until somebody releases them. TorchServe loads what the record holds, no more.
+"""
 
 import hashlib
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,10 +23,29 @@ _ORIGINS = "origins.json"
 _DIGESTS = TypeAdapter(dict[str, str])
 
 
-def fill(store: Path, weights: Path) -> None:
+@dataclass(frozen=True)
+class _Archive:
+    """An archive of the store."""
+
+    path: Path
+    released: ReleasedVersion
+
+
+def prepare(record: Path, store: Path, weights: Path) -> ReleaseRecord:
+    """Bring the store up to the weights and the record up to the store; return the record.
+
+    Raises:
+        LaptopError: If there are no weights, or they cannot be archived, or an archive or the record cannot be read.
+    """
+    fill(store, weights, kept=_archives_of_rollouts(_read_record(record), store))
+    return update_record(record, store)
+
+
+def fill(store: Path, weights: Path, kept: Collection[str] = ()) -> None:
     """Archive every `weights/MODEL/VERSION` whose archive is not in the store yet, or was made from other files.
 
-    Archives that an earlier call made and that are wanted no longer go; those that came another way stay.
+    Archives that an earlier call made and that are wanted no longer go; those that came another way stay, and so do
+    the `kept` ones, by file name, as they are.
 
     Raises:
         LaptopError: If there are no weights, or they cannot be archived.
@@ -30,11 +54,11 @@ def fill(store: Path, weights: Path) -> None:
         f"{card.parent.parent.name}-{card.parent.name}.mar": card.parent for card in weights.glob("*/*/card.json")
     }
     before = _read_origins(store)
-    for name in before.keys() - folders.keys():
+    for name in before.keys() - folders.keys() - set(kept):
         (store / name).unlink(missing_ok=True)
     after = {name: _digest(folder) for name, folder in folders.items()}
     for name, folder in folders.items():
-        if before.get(name) != after[name] or not (store / name).exists():
+        if (before.get(name) != after[name] and name not in kept) or not (store / name).exists():
             _archive(folder, store)
     if before != after:
         write_atomically(store / _ORIGINS, _DIGESTS.dump_json(after, indent=2))
@@ -61,7 +85,8 @@ def _digest(folder: Path) -> str:
 
 
 def _archive(folder: Path, store: Path) -> None:
-    with errand(sys.executable, "-m", "thale_models.cli", "archive", str(folder), "--out", str(store)) as packing:
+    command = (sys.executable, "-m", "thale_models.cli", "archive", str(folder), "--no-ask", "--out", str(store))
+    with errand(*command) as packing:
         complaint = packing.complaint()
     if complaint is not None:
         raise LaptopError(f"the model in {folder} cannot be archived: {complaint}")
@@ -70,22 +95,58 @@ def _archive(folder: Path, store: Path) -> None:
 def update_record(record: Path, store: Path) -> ReleaseRecord:
     """Bring the record of what answers whom up to what the store holds, write it, and return it.
 
-    A model keeps its stable version as long as the store has it; a model that is new gets its highest.
+    A release stays as it is as long as the store has its stable version; a canary or shadow whose archive is gone goes.
+    A model that is new, or whose stable version is gone, gets the highest of the store.
 
     Raises:
         LaptopError: If an archive or the record cannot be read.
     """
     models: dict[str, dict[str, ReleasedVersion]] = {}
-    for path in sorted(store.glob("*.mar")):
-        released = _read_archive(path)
-        models.setdefault(released.card.name, {})[released.card.version] = released
     before = _read_record(record)
+    for archive in _read_archives(store):
+        card = archive.released.card
+        versions = models.setdefault(card.name, {})
+        if card.version not in versions or _is_released(before, archive.released):
+            versions[card.version] = archive.released
     after = ReleaseRecord(
-        models={name: _released(versions, before.models.get(name)) for name, versions in models.items()}
+        models={name: _updated(versions, before.models.get(name)) for name, versions in models.items()}
     )
     if after != before:
         write_atomically(record, after.model_dump_json(indent=2).encode())
     return after
+
+
+def released_archives(record: Path, store: Path) -> list[str]:
+    """Return the file names of the archives that hold the record's versions, in a constant order.
+
+    Raises:
+        LaptopError: If an archive or the record cannot be read.
+    """
+    now = _read_record(record)
+    # By version, should one archive lie there under two names.
+    archives = {
+        (archive.released.card.name, archive.released.card.version): archive.path.name
+        for archive in _read_archives(store)
+        if _is_released(now, archive.released)
+    }
+    return sorted(archives.values())
+
+
+def _archives_of_rollouts(record: ReleaseRecord, store: Path) -> set[str]:
+    """Return the archives of the releases that people have changed."""
+    rollouts = ReleaseRecord(models={name: model for name, model in record.models.items() if model.history})
+    archives = _read_archives(store) if rollouts.models else []
+    return {archive.path.name for archive in archives if _is_released(rollouts, archive.released)}
+
+
+def _is_released(record: ReleaseRecord, version: ReleasedVersion) -> bool:
+    model = record.models.get(version.card.name)
+    held = model.versions.get(version.card.version) if model is not None else None
+    return held is not None and held.digest == version.digest
+
+
+def _read_archives(store: Path) -> list[_Archive]:
+    return [_Archive(path, _read_archive(path)) for path in sorted(store.glob("*.mar"))]
 
 
 def _read_archive(path: Path) -> ReleasedVersion:
@@ -108,7 +169,20 @@ def _read_record(record: Path) -> ReleaseRecord:
         ) from error
 
 
-def _released(versions: Mapping[str, ReleasedVersion], before: Release | None) -> Release:
-    newest = max(versions, key=lambda version: tuple(int(part) for part in version.split(".")))
-    stable = before.stable if before is not None and before.stable in versions else newest
-    return Release(task=versions[newest].card.task, stable=stable, versions=dict(versions))
+def _updated(versions: Mapping[str, ReleasedVersion], before: Release | None) -> Release:
+    """Return the release with what the store has of it."""
+    if before is None or before.stable not in versions:
+        newest = max(versions, key=lambda version: tuple(int(part) for part in version.split(".")))
+        history = before.history if before is not None else ()
+        return Release(
+            task=versions[newest].card.task, stable=newest, versions={newest: versions[newest]}, history=history
+        )
+    canary = before.canary if before.canary in versions else None
+    return before.model_copy(
+        update={
+            "versions": {name: versions[name] for name in before.versions if name in versions},
+            "canary": canary,
+            "weight_percent": before.weight_percent if canary else 0.0,
+            "shadow": before.shadow if before.shadow in versions else None,
+        }
+    )

@@ -34,13 +34,13 @@ class Patience:
 
 @dataclass
 class Service:
-    """A command that should be running.
+    """A command that should be running. It is asked for at each start: what a service shall serve changes.
 
     `say` is told, in one line, of every death and restart.
     """
 
     name: str
-    command: Sequence[str]
+    command: Callable[[], Sequence[str]]
     environment: Mapping[str, str]
     folder: Path
     log: Path
@@ -59,14 +59,14 @@ class Service:
         """Start the command under a guard, in its folder, with its output appended to its log.
 
         Raises:
-            LaptopError: If it cannot even be started.
+            LaptopError: If it cannot even be started, or nobody can say how.
         """
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".old.log"))
         try:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(  # noqa: S603 (the command is ours)
-                    guarded(self.command),
+                    guarded(self.command()),
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
