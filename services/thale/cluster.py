@@ -25,9 +25,9 @@ def connect(context: str | None = None) -> client.ApiClient:
     configuration = client.Configuration()
     try:
         if context is None and SERVICE_ACCOUNT.exists():
-            config.load_incluster_config(configuration)
+            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         else:
-            config.load_kube_config(client_configuration=configuration, context=context)
+            config.load_kube_config(client_configuration=configuration, context=context)  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
         raise ActuatorError(f"no cluster is known here ({error}): log in, as with az aks get-credentials") from error
     return patient(configuration)
