@@ -36,7 +36,7 @@ run: install ## Start the platform, phenotype a plate (IMAGE=path), keep serving
 	@exec $(BIN)/thale up --analyze '$(IMAGE)' --out '$(OUT)'
 
 .PHONY: test
-test: install lint types layers wheel ## Everything that CI checks
+test: install lint types layers wheel checkov ## Everything that CI checks
 	$(BIN)/pytest
 
 .PHONY: lint
@@ -56,6 +56,21 @@ layers: install ## Check who may import whom
 wheel: install ## Build the wheel, install it alone, and import the facade without torch
 	$(BIN)/python -m build --wheel --outdir dist
 	.ci/wheel-imports dist/thale-*.whl
+
+# checkov wants versions of its own, so it lives apart.
+TOOLS := .tools
+$(TOOLS)/checkov/bin/checkov:
+	$(PYTHON) -m venv $(TOOLS)/checkov
+	$(TOOLS)/checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
+
+.PHONY: checkov
+checkov: $(TOOLS)/checkov/bin/checkov ## Look for insecure settings in Terraform and workflows
+	$< --directory . --framework terraform github_actions --skip-path '$(VENV)' --skip-path '$(TOOLS)' \
+	  --skip-download --compact --quiet
+
+.PHONY: terraform-reference
+terraform-reference: install ## Write terraform/REFERENCE.md from the variables and outputs
+	$(BIN)/python terraform/reference.py
 
 .PHONY: format
 format: install ## Write the code in the house style

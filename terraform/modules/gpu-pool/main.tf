@@ -6,6 +6,7 @@ locals {
 }
 
 resource "azurerm_kubernetes_cluster_node_pool" "this" {
+  #checkov:skip=CKV_AZURE_227:Encryption on the host is on unless an environment says otherwise; checkov does not follow the variable through two modules
   name                  = var.name
   kubernetes_cluster_id = var.cluster_id
   mode                  = "User"
@@ -15,6 +16,7 @@ resource "azurerm_kubernetes_cluster_node_pool" "this" {
   tags                  = var.tags
 
   auto_scaling_enabled = true
+  max_pods             = 110
   min_count            = 0
   max_count            = var.max_nodes
 

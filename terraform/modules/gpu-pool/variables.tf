@@ -62,6 +62,7 @@ variable "os_disk_gb" {
 
 variable "host_encryption" {
   type        = bool
+  default     = true
   description = "Whether disks and caches are encrypted on the host."
 }
 

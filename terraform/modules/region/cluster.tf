@@ -41,6 +41,7 @@ resource "azurerm_role_assignment" "kubelet_pulls_images" {
 }
 
 resource "azurerm_kubernetes_cluster" "this" {
+  #checkov:skip=CKV_AZURE_117:Nodes have ephemeral disks, encrypted on the host; nothing is kept on them that a key of ours would guard
   name                = "aks-${var.name}"
   resource_group_name = azurerm_resource_group.this.name
   location            = var.location
@@ -109,6 +110,7 @@ resource "azurerm_kubernetes_cluster" "this" {
     vnet_subnet_id               = azurerm_subnet.nodes.id
     zones                        = var.cluster.zones
     auto_scaling_enabled         = true
+    max_pods                     = 110
     min_count                    = var.system_pool.min_nodes
     max_count                    = var.system_pool.max_nodes
     only_critical_addons_enabled = true

@@ -6,6 +6,7 @@ resource "azurerm_kubernetes_cluster_node_pool" "general" {
   vnet_subnet_id              = azurerm_subnet.nodes.id
   zones                       = var.cluster.zones
   auto_scaling_enabled        = true
+  max_pods                    = 110
   min_count                   = var.general_pool.min_nodes
   max_count                   = var.general_pool.max_nodes
   os_sku                      = "AzureLinux"
