@@ -170,9 +170,11 @@ def _unusual(heard: Heard) -> Iterator[Part]:
     names = said(heard.canary_card)
     test = RateTest(policy.margins.unusual, policy.series_plates)
     for name in names:
-        histograms = [version.histograms.get(name) for version in (heard.window.canary, heard.window.stable)]
-        tallies = [NOTHING if histogram is None else _outside(histogram, references[name]) for histogram in histograms]
-        yield Part(name, 1 / len(names), test, *tallies)
+        canary, stable = (
+            _outside(version.histograms.get(name), references[name])
+            for version in (heard.window.canary, heard.window.stable)
+        )
+        yield Part(name, 1 / len(names), test, canary, stable)
 
 
 QUESTIONS = (
@@ -256,21 +258,23 @@ def _scores(signal: str, histogram: Binned) -> tuple[float, ...]:
 
 def _slower_than(window: Window, seconds: float) -> tuple[Tally, Tally]:
     """Return the canary's and the stable version's answers, bad ones being slower than the next edge of the bins."""
-    tallies = []
-    for version in (window.canary, window.stable):
-        histogram = version.histograms.get("seconds")
-        tallies.append(_above(histogram, seconds) if histogram is not None else NOTHING)
-    return tallies[0], tallies[1]
+    canary, stable = (_above(version.histograms.get("seconds"), seconds) for version in (window.canary, window.stable))
+    return canary, stable
 
 
-def _above(histogram: Binned, threshold: float) -> Tally:
+def _above(histogram: Binned | None, threshold: float) -> Tally:
+    """Count the values that are surely above a threshold: those beyond the next edge of the bins."""
+    if histogram is None:
+        return NOTHING
     edge = next((edge for edge in histogram.edges if edge >= threshold), math.inf)
     surely_at_most = histogram.at_most(edge) if edge < math.inf else histogram.total
     return Tally(histogram.total - surely_at_most, histogram.total)
 
 
-def _outside(histogram: Binned, quantiles: tuple[float, ...]) -> Tally:
+def _outside(histogram: Binned | None, quantiles: tuple[float, ...]) -> Tally:
     """Count the values outside the usual range of a reference, widened to the edges of the bins."""
+    if histogram is None:
+        return NOTHING
     low, high = _quantile(quantiles, (1 - _USUAL) / 2), _quantile(quantiles, (1 + _USUAL) / 2)
     below = [edge for edge in histogram.edges if edge < low]
     under = histogram.at_most(below[-1]) if below else 0
