@@ -55,7 +55,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.callback(pool.close)
         models = await stack.enter_async_context(ModelClient.connect(settings.model_url, settings.management_url))
         records = RecordFile(settings.record_path)
-        app.state.pipeline = Pipeline(settings, models, pool, records)
+        app.state.pipeline = pipeline = Pipeline(settings, models, pool, records)
+        await stack.enter_async_context(pipeline.mirror.running())
         app.state.health = Health(models, records)
         await pool.warm_up()
         yield

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from thale.contract import ImageFacts
 from thale.facade.model_answer import Answer
-from thale.facade.observing import Observation
+from thale.facade.observing import Difference, Observation
 
 JSON, PNG, RSML, CSV, NPZ = "application/json", "image/png", "application/rsml+xml", "text/csv", "application/x-npz"
 
@@ -50,6 +50,26 @@ def measure(answers: Sequence[Answer], work: Measurement) -> Rendered:
     from thale.facade import measuring
 
     return measuring.measure(answers, work)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the stable version and its shadow said of one image, and what the user's phenotype was made of."""
+
+    stable: Answer
+    shadow: Answer
+    companion: Answer
+    """The other model's answer, the same for both."""
+    work: Measurement
+    seen: Observation
+    """Of the user's phenotype."""
+
+
+def compare(pair: Comparison) -> Difference:
+    """Run `comparing.compare`."""
+    from thale.facade import comparing
+
+    return comparing.compare(pair)
 
 
 def render_segmentation(answers: Sequence[Answer], media_type: str) -> Rendered:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from thale.answers import SegmentationAnswer, SegmentationSummary
+from thale.answers import LandmarksAnswer, SegmentationAnswer, SegmentationSummary
 from thale.contract import Phenotype, Provenance, Timings
 from thale.exports import overlay, rsml, table
 from thale.facade.jobs import CSV, JSON, NPZ, PNG, RSML, Measurement, Rendered
@@ -36,21 +36,30 @@ def measure(answers: Sequence[Answer], work: Measurement) -> Rendered:
     """
     began = time.monotonic()
     segmented, marked = answers
-    segmentation, landmarks = segmented.segmentation(), marked.landmarks()
-    models = (segmentation.meta.model, landmarks.model)
+    landmarks = marked.landmarks()
+    found = find(segmented.segmentation(), landmarks, work)
+    now = time.monotonic()
+    timings = Timings(
+        segment_s=segmented.seconds,
+        landmarks_s=marked.seconds,
+        plants_s=now - began,
+        total_s=now - work.started,
+    )
+    found = found.model_copy(update={"timings": timings})
+    body = _FORMATS[work.media_type](found, work)
+    return Rendered(body, work.media_type, observe(found, landmarks.landmarks, marked.choice.classes))
+
+
+def find(segmentation: SegmentationAnswer, landmarks: LandmarksAnswer, work: Measurement) -> Phenotype:
+    """Return what is on the plate; the timings are left at nothing."""
     provenance = Provenance(
-        models=models,
+        models=(segmentation.meta.model, landmarks.model),
         config_digest=work.config_digest,
         package_version=work.package_version,
         created=work.created,
     )
-    timings = Timings(segment_s=segmented.seconds, landmarks_s=marked.seconds, plants_s=0.0, total_s=0.0)
-    found = phenotype(work.facts, segmentation, landmarks, provenance, timings, expected=work.expected_plants)
-    now = time.monotonic()
-    timings = timings.model_copy(update={"plants_s": now - began, "total_s": now - work.started})
-    found = found.model_copy(update={"timings": timings})
-    body = _FORMATS[work.media_type](found, work)
-    return Rendered(body, work.media_type, observe(found, landmarks.landmarks, marked.choice.classes))
+    untimed = Timings(segment_s=0.0, landmarks_s=0.0, plants_s=0.0, total_s=0.0)
+    return phenotype(work.facts, segmentation, landmarks, provenance, untimed, expected=work.expected_plants)
 
 
 def _json(found: Phenotype, _work: Measurement) -> bytes:

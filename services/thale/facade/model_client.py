@@ -31,6 +31,8 @@ _GONE = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORA
 """TorchServe says 503 where no worker or no place in the queue is free, and 507 where the worker died."""
 _WORKER_DIED = "Worker died."
 """What it says as well where the worker died, with 500 as often as with 507."""
+_HANDLER_RAISED = "Prediction failed"
+"""What it says with 503 where the handler raised: the worker is there, and would fail on this image again."""
 _RETRY_PAUSE_S = 0.2
 _CONNECT_TIMEOUT_S = 3.0
 _MANAGEMENT_TIMEOUT_S = 2.0
@@ -152,7 +154,8 @@ def _refusal(choice: Choice, status: int, body: bytes) -> ThaleError:
     told = _told(body)
     if status == HTTPStatus.UNPROCESSABLE_ENTITY and (fault := _image_fault(told)) is not None:
         return fault
-    if status in _GONE or told.get("message") == _WORKER_DIED:
+    message = told.get("message")
+    if message == _WORKER_DIED or (status in _GONE and message != _HANDLER_RAISED):
         return ModelUnavailableError(f"no worker of {who} is there to answer: try again in a few seconds")
     if status == HTTPStatus.NOT_FOUND:
         return ModelUnavailableError(f"{who} is released, and the model server does not have it (yet)")

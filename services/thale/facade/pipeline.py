@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from thale.facade.model_client import ModelClient, Question
 from thale.facade.pool import Pool
 from thale.facade.records import Records
 from thale.facade.settings import Settings
+from thale.facade.shadow import Copy, Mirror
 from thale.facade.traffic import Choice, Pin
 from thale.images import read_header
 
@@ -60,6 +61,14 @@ class Wish:
         return f"sha256:{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()}"
 
 
+@dataclass(frozen=True)
+class Served:
+    """What goes to the user, and what shadows are asked once it has gone."""
+
+    rendered: Rendered
+    copies: Sequence[Copy] = ()
+
+
 @dataclass
 class Pipeline:
     """From an image to an answer."""
@@ -68,18 +77,21 @@ class Pipeline:
     models: ModelClient
     pool: Pool
     records: Records
+    mirror: Mirror = field(init=False)
     _breakers: Breakers = field(init=False)
     _asking: Asking = field(init=False)
     _followed: ReleaseRecord | None = field(default=None, init=False)
     _places: asyncio.Semaphore = field(init=False)
+    _at_work: int = field(default=0, init=False)
     _present: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self._breakers = Breakers(self.settings)
         self._asking = Asking(self.models, self.pool, self._breakers, self.settings)
         self._places = asyncio.Semaphore(self.settings.max_in_flight)
+        self.mirror = Mirror(self.models, self.settings, self._calm)
 
-    async def phenotype(self, image: Upload, wish: Wish) -> Rendered:
+    async def phenotype(self, image: Upload, wish: Wish) -> Served:
         """Measure the plants of an image. Raises a ThaleError for everything that can be wrong."""
         started = time.monotonic()
         facts = await self._facts(image, wish)
@@ -104,18 +116,26 @@ class Pipeline:
                     jobs.measure, answers, [question] * len(answers), wish.deadline, work
                 )
         segmented, marked = answers
-        if rendered.seen is not None:
-            observing.count(rendered.seen, segmented.choice, marked.choice)
-        return rendered
+        if rendered.seen is None:
+            return Served(rendered)
+        observing.count(rendered.seen, segmented.choice, marked.choice)
+        pairs = ((segmented, marked), (marked, segmented))
+        copies = [
+            Copy(shadow, question, stable, companion, replace(work, image=b""), rendered.seen)
+            for stable, companion in pairs
+            if (shadow := stable.choice.shadow) is not None
+        ]
+        return Served(rendered, copies)
 
-    async def segment(self, image: Upload, wish: Wish) -> Rendered:
+    async def segment(self, image: Upload, wish: Wish) -> Served:
         """Return the organs of an image: as the model's probability maps, or in numbers, or as a picture."""
         choice = self._choose_alone("segmentation", wish)
-        return await self.infer(choice, [image], wish, jobs.render_segmentation, wish.media_type)
+        return Served(await self.infer(choice, [image], wish, jobs.render_segmentation, wish.media_type))
 
-    async def landmarks(self, image: Upload, wish: Wish) -> Rendered:
+    async def landmarks(self, image: Upload, wish: Wish) -> Served:
         """Return the landmarks of an image."""
-        return await self.infer(self._choose_alone("landmarks", wish), [image], wish, jobs.render_landmarks)
+        choice = self._choose_alone("landmarks", wish)
+        return Served(await self.infer(choice, [image], wish, jobs.render_landmarks))
 
     async def infer(
         self, choice: Choice, images: Sequence[Upload], wish: Wish, render: Callable[..., _Result], *rest: object
@@ -196,10 +216,16 @@ class Pipeline:
                 await self._places.acquire()
         except TimeoutError as error:
             raise deadline.exceeded() from error
+        self._at_work += 1
         try:
             yield
         finally:
+            self._at_work -= 1
             self._places.release()
+
+    def _calm(self) -> bool:
+        """Whether users leave half of the places to others."""
+        return 2 * self._at_work <= self.settings.max_in_flight
 
     async def _facts(self, image: Upload, wish: Wish) -> ImageFacts:
         """Read the header; no pixel is decoded here. In a thread, because 64 MB take a while to hash."""

@@ -45,8 +45,9 @@ class _Failure:
 class Pool:
     """A few processes that measure."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, niceness: int = 0) -> None:
         self._processes = processes
+        self._niceness = niceness
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([_PRELOAD])
         self._far_end, self._lifeline = self._context.Pipe(duplex=False)
@@ -99,7 +100,10 @@ class Pool:
 
     def _start(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            self._processes, mp_context=self._context, initializer=_prepare_process, initargs=(self._far_end,)
+            self._processes,
+            mp_context=self._context,
+            initializer=_prepare_process,
+            initargs=(self._far_end, self._niceness),
         )
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
@@ -110,8 +114,9 @@ class Pool:
             self._executor = self._start()
 
 
-def _prepare_process(lifeline: Connection) -> None:
+def _prepare_process(lifeline: Connection, niceness: int) -> None:
     """Leave Ctrl-C to the server, and end with the pool: when it is closed, or when the server is killed."""
+    os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
@@ -17,8 +18,7 @@ from thale.facade import health, jobs, negotiation, status_codes, traffic
 from thale.facade.body import Upload, clean_name, read_image
 from thale.facade.deadline import Deadline
 from thale.facade.health import Health
-from thale.facade.jobs import Rendered
-from thale.facade.pipeline import Pipeline, Wish
+from thale.facade.pipeline import Pipeline, Served, Wish
 from thale.facade.traffic import Pin
 
 _Result = TypeVar("_Result")
@@ -181,7 +181,7 @@ async def _answer(
     request: Request,
     query: ImageQuery,
     media_types: Sequence[str],
-    work: Callable[[Upload, Wish], Awaitable[Rendered]],
+    work: Callable[[Upload, Wish], Awaitable[Served]],
 ) -> Response:
     """Read the image, do the work unless the client hangs up, and send the result."""
     media_type = negotiation.choose(", ".join(request.headers.getlist("accept")), media_types)
@@ -190,8 +190,10 @@ async def _answer(
     async with pipeline.admit():
         image = await read_image(request, pipeline.settings)
         wish = _wish(request, query, media_type, pipeline.settings.request_deadline_s)
-        rendered = await while_connected(request, work(image, wish))
-    return Response(rendered.body, media_type=rendered.media_type, headers={"Vary": "Accept"})
+        served = await while_connected(request, work(image, wish))
+    answer = served.rendered
+    afterwards = BackgroundTask(pipeline.mirror.offer, served.copies) if served.copies else None
+    return Response(answer.body, media_type=answer.media_type, headers={"Vary": "Accept"}, background=afterwards)
 
 
 def _wish(request: Request, query: ImageQuery, media_type: str, longest_s: float) -> Wish:

@@ -62,4 +62,16 @@ class Settings(BaseSettings):
     """Time in which a stable version that does not answer is asked nothing: requests are told to come back."""
     canary_rest_s: float = Field(5.0, gt=0)
     """Time in which a failing canary is asked nothing: the stable version answers for it."""
+    shadow_concurrency: int = Field(1, gt=0)
+    """Copies of requests that shadows are asked at once."""
+    shadow_duty: float = Field(0.25, gt=0, le=1)
+    """The part of its time that a shadow is kept busy with copies: it may be a canary that users wait for, too."""
+    shadow_queue: int = Field(8, gt=0)
+    """Copies that wait; one more is dropped."""
+    shadow_queue_bytes: int = Field(64 * 2**20, gt=0)
+    shadow_deadline_s: float = Field(20.0, gt=0)
+    replay_path: Path | None = None
+    """Folder for the pairs of answers, stable and shadow, that agree least; none keeps none."""
+    replay_pairs: int = Field(20, gt=0)
+    """Pairs kept of each version."""
     measuring_processes: int = Field(2, gt=0)
