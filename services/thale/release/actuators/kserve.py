@@ -9,7 +9,7 @@ that it was made from. Whoever is killed in between leaves at most an unused ent
 import logging
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
@@ -121,8 +121,9 @@ class KServeActuator:
         leaving = known.keys() - after.versions.keys()
         if new:
             uris = {released.card.version: self.store.storage_uri(released) for released in new}
-            self._bring_up(before, new, uris, leaving)
-        now = self._write(before, after, {}, leaving)
+            now = self._bring_up_and_write(before, after, uris, leaving)
+        else:
+            now = self._write(before, after, {}, leaving)
         if leaving:
             self._drop_later(after.name, leaving)
         return now
@@ -140,20 +141,18 @@ class KServeActuator:
             now = self._held(live)
             self._write(now, now.release, {}, unused - set(versions))
 
-    def _bring_up(
-        self, before: Held, new: Sequence[ReleasedVersion], uris: Mapping[str, str], leaving: Collection[str]
-    ) -> None:
-        """Give the new versions predictors that answer, without a release that names them; or take them away again."""
-        model, versions = before.release.name, [released.card.version for released in new]
-        self._write(before, before.release, uris, {*leaving, *versions})
+    def _bring_up_and_write(self, before: Held, after: Release, uris: Mapping[str, str], leaving: Set[str]) -> Held:
+        """Give the new versions predictors, and name them once they answer; where that fails, take them away again."""
+        model, new = after.name, uris.keys()
+        self._write(before, before.release, uris, leaving | new)
         try:
-            for released in new:
-                version = released.card.version
+            for version in new:
                 self._wait_until_ready(model, version)
-                self.warm_up(released.url, model, version, self.patience.warm_up_s)
+                self.warm_up(after.versions[version].url, model, version, self.patience.warm_up_s)
                 logger.info("version loaded", extra={"model": model, "model_version": version})
+            return self._write(before, after, {}, leaving)
         except ReleaseError:
-            self._take_down(model, versions)
+            self._take_down(model, new)
             raise
 
     def _wait_until_ready(self, model: str, version: str) -> None:
