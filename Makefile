@@ -36,7 +36,7 @@ run: install ## Start the platform, phenotype a plate (IMAGE=path), keep serving
 	@exec $(BIN)/thale up --analyze '$(IMAGE)' --out '$(OUT)'
 
 .PHONY: test
-test: install lint types layers wheel checkov ## Everything that CI checks
+test: install lint types layers wheel checkov azurite ## Everything that CI checks
 	$(BIN)/pytest
 
 .PHONY: lint
@@ -67,6 +67,14 @@ $(TOOLS)/checkov/bin/checkov:
 checkov: $(TOOLS)/checkov/bin/checkov ## Look for insecure settings in Terraform and workflows
 	$< --directory . --framework terraform github_actions --skip-path '$(VENV)' --skip-path '$(TOOLS)' \
 	  --skip-download --compact --quiet
+
+# Azure's own blob service for development, which the model store is tested against. Without npm those tests are skipped.
+AZURITE := $(TOOLS)/azurite/node_modules/.bin/azurite-blob
+.PHONY: azurite
+azurite: ## Install Azurite for the model store's tests
+	@test -x $(AZURITE) || ! command -v npm >/dev/null && exit 0; \
+	  npm install --prefix $(TOOLS)/azurite --no-audit --no-fund --loglevel error azurite@3.35.0
+	@test -x $(AZURITE) || echo 'npm is not there: the tests of the model store in Azure Blob will be skipped'
 
 .PHONY: terraform-reference
 terraform-reference: install ## Write terraform/REFERENCE.md from the variables and outputs
