@@ -63,7 +63,8 @@ class Board:
 
     def remove(self, model: str) -> None:
         """Take a model's gauges down."""
-        _take_down(model, self._shown.pop(model), None)
+        if (before := self._shown.pop(model, None)) is not None:
+            _take_down(model, before, None)
 
     def clear(self) -> None:
         """Take all models' gauges down: another watcher's hold now."""

@@ -67,6 +67,7 @@ class FileLease:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
+        self._fault = ""
 
     def keep(self) -> bool:
         """Lock the file unless it is locked already."""
@@ -76,8 +77,11 @@ class FileLease:
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            logger.warning("lease cannot be asked for", extra={"path": str(self._path), "error": str(error)})
+            if str(error) != self._fault:
+                logger.warning("lease cannot be asked for", extra={"error": str(error)})
+            self._fault = str(error)
             return False
+        self._fault = ""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -24,10 +24,11 @@ from thale.release.actuators import Actuator
 from thale.release.board import Board, Standing
 from thale.release.changes import change, sign
 from thale.release.decision import Move, decide, planned, step_began
+from thale.release.facades import Ledger, Reading
 from thale.release.judge import judge
 from thale.release.leases import Lease, candidate
 from thale.release.notes import Notes
-from thale.release.signals import Increment, Ledger, Reading, window_of
+from thale.release.signals import Increment, window_of
 from thale.release.slo import Slo
 from thale.release.trial import Trial
 
@@ -183,6 +184,7 @@ class Watcher:
         self._trouble("releases", "")
         for model in self._watched.keys() - {*models}:
             del self._watched[model]
+            self._board.remove(model)
         moved = False
         for model in models:
             try:

@@ -1,0 +1,23 @@
+"""A watcher as a process of its own: `python watching_process.py FOLDER URL WHO`, with a record file in the folder."""
+
+import sys
+import threading
+from pathlib import Path
+
+from record_actuator import RecordActuator
+
+from thale.release.facades import Facades
+from thale.release.leases import FileLease
+from thale.release.notes import FileNotes
+from thale.release.slo import read_slo
+from thale.release.watch import Pace, Place, Watcher
+
+if __name__ == "__main__":
+    folder, url, who = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    place = Place(
+        RecordActuator(folder / "record.json"),
+        Facades([url]),
+        FileLease(folder / "lease"),
+        FileNotes(folder / "notes.json"),
+    )
+    Watcher(place, read_slo(), who, Pace(poll_s=0.1, save_s=0.1)).run(threading.Event())
