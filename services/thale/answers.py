@@ -8,12 +8,12 @@ is JSON. Any client that reads NumPy or JSON can read them.
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from thale.contract import Calibration, Flag, Landmark, ModelRef, Number, Record
 from thale.errors import ModelFailedError
@@ -21,6 +21,13 @@ from thale.geometry import Frame
 
 SEGMENTATION_MEDIA_TYPE = "application/x-npz"
 LANDMARKS_MEDIA_TYPE = "application/json"
+
+_MOST_BYTES = 2**28
+"""Of one array: more than any picture within the limits gives, and less than would hurt a process that reads it."""
+_UNREADABLE = (
+    *(ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError, MemoryError),  # a zip's compression, a zip's encryption, an array's shape
+)
 
 
 class SegmentationMeta(Record):
@@ -93,12 +100,12 @@ class SegmentationAnswer:
             ModelFailedError: If the bytes are no segmentation answer, or their parts do not fit together.
         """
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                probabilities, meta_bytes = arrays["probabilities"], arrays["meta"].tobytes()
-                ridge = arrays.get("ridge")
-            meta = SegmentationMeta.model_validate_json(meta_bytes)
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile, ValidationError) as error:
-            raise ModelFailedError(f"the model's answer is no segmentation: {error}") from error
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                meta = SegmentationMeta.model_validate_json(_array(archive, "meta").tobytes())
+                probabilities = _array(archive, "probabilities")
+                ridge = _array(archive, "ridge") if "ridge.npy" in archive.namelist() else None
+        except _UNREADABLE as error:
+            raise ModelFailedError(f"the model's answer is no segmentation: {error!r}") from error
         expected = (len(meta.classes) - 1, meta.frame.height, meta.frame.width)
         if probabilities.dtype != np.uint8 or probabilities.shape != expected:
             raise ModelFailedError(
@@ -109,6 +116,14 @@ class SegmentationAnswer:
         return cls(meta, probabilities, ridge)
 
 
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.file_size > _MOST_BYTES:
+        raise ValueError(f"{name} has {entry.file_size} bytes, more than {_MOST_BYTES}")
+    with archive.open(entry) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
 def read_landmarks(data: bytes) -> LandmarksAnswer:
     """Read a landmarks answer.
 
@@ -117,5 +132,5 @@ def read_landmarks(data: bytes) -> LandmarksAnswer:
     """
     try:
         return LandmarksAnswer.model_validate(json.loads(data))
-    except (ValueError, ValidationError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFailedError(f"the model's answer holds no landmarks: {error}") from error

@@ -1,11 +1,14 @@
 """A worker's answer is taken only for the model that was released."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from thale.answers import LandmarksAnswer, SegmentationAnswer, SegmentationMeta
-from thale.contract import Calibration, ModelRef, Scale
-from thale.errors import ModelFailedError
+from thale.contract import Calibration, Landmark, ModelRef, Scale
+from thale.errors import ModelNonsenseError
 from thale.facade.model_answer import Answer
 from thale.facade.traffic import Choice
 from thale.geometry import Frame
@@ -22,15 +25,19 @@ ASKED = Choice(
 TOLD = ModelRef(name="plate-seg", version="1.1.0", digest="sha256:weights", engine="openvino 2026.4")
 
 
-def segmented(model: ModelRef) -> Answer:
-    frame = Frame(x0=0, y0=0, source_width=5, source_height=4, width=5, height=4)
-    meta = SegmentationMeta(model=model, classes=("background", "root"), frame=frame, calibration=CALIBRATION)
+FRAME = Frame(x0=0, y0=0, source_width=5, source_height=4, width=5, height=4)
+
+
+def segmented(model: ModelRef, **changes: object) -> Answer:
+    meta = SegmentationMeta(model=model, classes=("background", "root"), frame=FRAME, calibration=CALIBRATION)
+    meta = meta.model_copy(update=changes)
     return Answer(ASKED, SegmentationAnswer(meta, np.zeros((1, 4, 5), np.uint8)).to_bytes(), 0.1, 5, 4)
 
 
-def marked(model: ModelRef) -> Answer:
-    answer = LandmarksAnswer(model=model, landmarks=(), calibration=CALIBRATION)
-    return Answer(ASKED, answer.model_dump_json().encode(), 0.1, 5, 4)
+def marked(model: ModelRef, *landmarks: Landmark) -> Answer:
+    answer = LandmarksAnswer(model=model, landmarks=landmarks, calibration=CALIBRATION)
+    asked = replace(ASKED, classes=("root_base", "primary_tip"))
+    return Answer(asked, answer.model_dump_json().encode(), 0.1, 5, 4)
 
 
 def test_an_answer_names_the_archive_that_was_released_with_its_weights() -> None:
@@ -42,7 +49,46 @@ def test_an_answer_names_the_archive_that_was_released_with_its_weights() -> Non
 @pytest.mark.parametrize("change", [{"digest": "sha256:other"}, {"version": "1.0.0"}, {"name": "rosette-seg"}])
 def test_another_models_answer_is_a_failure_and_not_a_measurement(change: dict[str, str]) -> None:
     other = TOLD.model_copy(update=change)
-    with pytest.raises(ModelFailedError, match=r"plate-seg 1\.1\.0 was asked"):
+    with pytest.raises(ModelNonsenseError, match=r"plate-seg 1\.1\.0 was asked"):
         segmented(other).segmentation()
-    with pytest.raises(ModelFailedError, match=r"plate-seg 1\.1\.0 was asked"):
+    with pytest.raises(ModelNonsenseError, match=r"plate-seg 1\.1\.0 was asked"):
         marked(other).landmarks()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": ("background", "shoot")},
+        {"frame": FRAME.model_copy(update={"x0": 1})},
+        {"frame": FRAME.model_copy(update={"y0": -1})},
+        {"calibration": Calibration(scale=Scale(mm_per_px=math.nan, source="given"))},
+        {"calibration": Calibration(scale=Scale(mm_per_px=-0.1, source="plate_edge"))},
+    ],
+)
+def test_a_segmentation_that_cannot_be_of_this_image_is_nonsense(change: dict[str, object]) -> None:
+    with pytest.raises(ModelNonsenseError, match="answered nonsense") as caught:
+        segmented(TOLD, **change).segmentation()
+    assert (caught.value.name, caught.value.version) == ("plate-seg", "1.1.0")
+
+
+def test_bytes_that_are_no_answer_are_nonsense() -> None:
+    for data in (b"", b"PK", b"{}", segmented(TOLD).data[:-30], b'{"landmarks": [NaN]}'):
+        answer = replace(segmented(TOLD), data=data)
+        with pytest.raises(ModelNonsenseError):
+            answer.segmentation()
+        with pytest.raises(ModelNonsenseError):
+            answer.landmarks()
+
+
+@pytest.mark.parametrize(("kind", "x"), [("leaf_tip", 1.0), ("root_base", 9.0), ("root_base", -4.0)])
+def test_landmarks_of_unknown_kind_or_outside_of_the_image_are_nonsense(kind: str, x: float) -> None:
+    stray = Landmark.model_validate({"kind": kind, "x": x, "y": 1, "score": 0.5})
+    with pytest.raises(ModelNonsenseError):
+        marked(TOLD, stray).landmarks()
+    assert marked(TOLD, stray.model_copy(update={"kind": "root_base", "x": 4.4})).landmarks().landmarks
+
+
+def test_a_landmark_at_nan_is_nonsense() -> None:
+    answer = marked(TOLD, Landmark(kind="root_base", x=1, y=1, score=0.5))
+    with pytest.raises(ModelNonsenseError):
+        replace(answer, data=answer.data.replace(b'"x":1.0', b'"x":NaN')).landmarks()

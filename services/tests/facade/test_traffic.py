@@ -1,4 +1,5 @@
 import hashlib
+import math
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from thale.contract import Card, Normalisation, Release, ReleasedVersion, Releas
 from thale.errors import ModelTaskError, ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError
 from thale.facade import records
 from thale.facade.records import RecordFile
-from thale.facade.traffic import Choice, Pin, choose, pinned_choice
+from thale.facade.traffic import Choice, Pin, choose, pinned_choice, share, split
 
 
 def released(name: str, task: Task, *versions: str) -> Release:
@@ -78,6 +79,77 @@ def test_what_cannot_be_answered_is_refused_by_name() -> None:
         pinned_choice(RECORD, Pin("plate-landmarks", None), "segmentation")
     with pytest.raises(ModelUnavailableError, match="maize-seg"):
         chosen(default="maize-seg")
+
+
+def on_trial(percent: float, canary: str = "1.1.0", shadow: str | None = None) -> Release:
+    release = RECORD.models["plate-seg"]
+    return Release.model_validate({**dict(release), "canary": canary, "weight_percent": percent, "shadow": shadow})
+
+
+@pytest.mark.parametrize("percent", [0, 1, 5, 25, 50, 99, 100])
+def test_a_weight_is_honoured_over_ten_thousand_requests(percent: float) -> None:
+    requests, weight = 10_000, percent / 100
+    release = on_trial(percent)
+    for kind in ("request", "experiment"):
+        canaries = sum(split(release, f"{kind} {number}").role == "canary" for number in range(requests))
+        assert abs(canaries - requests * weight) <= 4 * math.sqrt(requests * weight * (1 - weight))
+
+
+def test_all_plates_of_an_experiment_go_to_one_version() -> None:
+    record = ReleaseRecord(models={"plate-seg": on_trial(50)})
+
+    def version(experiment: str, request_id: str) -> str:
+        return choose(record, "segmentation", "plate-seg", experiment=experiment, request_id=request_id).version
+
+    versions = {experiment: {version(experiment, f"{plate}") for plate in range(50)} for experiment in "abcdefgh"}
+    assert all(len(answered) == 1 for answered in versions.values())
+    assert set.union(*versions.values()) == {"1.0.0", "1.1.0"}
+
+
+def test_nobody_goes_back_to_stable_while_the_weight_grows() -> None:
+    keys = [f"experiment {number}" for number in range(1000)]
+    before: set[str] = set()
+    for percent in (0, 1, 5, 25, 50, 99.9, 100):
+        release = on_trial(percent)
+        now = {key for key in keys if split(release, key).role == "canary"}
+        assert before <= now
+        before = now
+    assert before == set(keys)
+
+
+def test_every_process_on_every_machine_decides_alike() -> None:
+    assert share("plate-seg", "1.1.0", "drought 7") == pytest.approx(0.31149545380784605)
+    assert share("plate-seg", "1.1.0", "drought 7") != share("plate-seg", "1.2.0", "drought 7")
+    assert share("plate-seg", "1.1.0", "drought 7") != share("plate-landmarks", "1.1.0", "drought 7")
+
+
+def test_a_canary_has_the_stable_version_behind_it_and_the_stable_one_a_shadow_beside_it() -> None:
+    canary = split(on_trial(100, shadow="1.1.0"), "a")
+    assert (canary.version, canary.role, canary.shadow) == ("1.1.0", "canary", None)
+    assert canary.fallback == Choice.of(RECORD.models["plate-seg"].versions["1.0.0"])
+    stable = split(on_trial(0, shadow="1.1.0"), "a")
+    assert (stable.version, stable.role, stable.fallback) == ("1.0.0", "stable", None)
+    assert stable.shadow is not None
+    assert (stable.shadow.version, stable.shadow.role) == ("1.1.0", "shadow")
+
+
+def test_a_pinned_version_has_nobody_behind_it_and_a_pinned_model_is_split() -> None:
+    record = ReleaseRecord(models={**RECORD.models, "plate-seg": on_trial(100, shadow="1.1.0")})
+
+    def pinned(pin: str) -> Choice:
+        pins = [Pin.parse(pin)]
+        return choose(record, "segmentation", "plate-seg", experiment=None, request_id="a", pins=pins)
+
+    for version in ("1.0.0", "1.1.0"):
+        choice = pinned(f"plate-seg@{version}")
+        assert (choice.version, choice.role, choice.fallback, choice.shadow) == (version, "pinned", None, None)
+    assert pinned("plate-seg").role == "canary"
+
+
+def test_a_choice_knows_where_its_model_server_listens() -> None:
+    version = RECORD.models["plate-seg"].versions["1.0.0"]
+    assert Choice.of(version).url == ""
+    assert Choice.of(version.model_copy(update={"url": "http://canary"})).url == "http://canary"
 
 
 def test_a_changed_record_is_followed_and_a_broken_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
