@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from thale import __version__
-from thale.errors import ModelTaskError, ParameterError, ThaleError, UnknownModelError, UnknownVersionError
+from thale.cli.release import release
+from thale.errors import ModelTaskError, ParameterError, PlanError, ThaleError, UnknownModelError, UnknownVersionError
 
 if TYPE_CHECKING:
     from thale.client import Parameters
 
-_ASKED_WRONGLY = (ParameterError, UnknownModelError, UnknownVersionError, ModelTaskError)
+_ASKED_WRONGLY = (ParameterError, UnknownModelError, UnknownVersionError, ModelTaskError, PlanError)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(release, name="release")
 
 HomeOption = Annotated[
     Path | None,

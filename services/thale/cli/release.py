@@ -1,0 +1,198 @@
+"""`thale release`: roll new model versions out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from thale.cli.places import Target, Where
+
+if TYPE_CHECKING:
+    from thale.contract import Release
+    from thale.release.actuators import Actuator
+    from thale.release.plan import Signature
+
+release = typer.Typer(
+    no_args_is_help=True,
+    help="Roll new model versions out: try one on a share of the requests, judge it, promote it or take it back.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name, as plate-seg.")]
+AnyModel = Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Default: the one that is on trial.")]
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="A registered version, as 1.1.0.")]
+Why = Annotated[str, typer.Option("--why", help="The reason; it stands in the history.")]
+WhyUnlessJudged = Annotated[
+    str | None, typer.Option("--why", help="The reason; not needed where the judge has said that it may go on.")
+]
+
+
+@release.callback()
+def _releases(
+    context: typer.Context,
+    target: Annotated[
+        Target | None, typer.Option(help="Default: the platform on this machine, or the cluster that is named.")
+    ] = None,
+    home: Annotated[
+        Path | None, typer.Option(envvar="THALE_HOME", help="Folder of the platform on this machine.")
+    ] = None,
+    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace of the cluster.")] = None,
+    kube_context: Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")] = None,
+    facades: Annotated[
+        str | None, typer.Option(envvar="THALE_FACADES", help="Address of the cluster's facades' metrics.")
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(envvar="THALE_MODEL_STORE", help="Where versions are registered: a folder, or a blob container."),
+    ] = None,
+    user: Annotated[str | None, typer.Option("--as", envvar="THALE_USER", help="Who signs. Default: you.")] = None,
+) -> None:
+    context.obj = Where(target, home, namespace, kube_context, facades, store, user)
+
+
+def _shares(text: str | None) -> str | None:
+    for share in (text or "1").split(","):
+        try:
+            float(share)
+        except ValueError:
+            raise typer.BadParameter(f"{share!r} is no number: write percentages, as 5,25,50,100") from None
+    return text
+
+
+@release.command()
+def canary(
+    context: typer.Context,
+    model: Model,
+    version: Version,
+    why: Why,
+    steps: Annotated[
+        str | None, typer.Option(callback=_shares, help="Its shares on the way, in percent. Default: 5,25,50,100.")
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow/--no-shadow", help="Let it see copies of other requests too.")
+    ] = True,
+    again: Annotated[bool, typer.Option("--again", help="Although it was rolled back before.")] = False,
+) -> None:
+    """Put a version on trial: it answers the first step's share of the requests."""
+    from thale.cli.rollouts import make, said
+    from thale.release import plan
+
+    shares = tuple(float(share) for share in steps.split(",")) if steps is not None else None
+
+    def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
+        found = actuator.find(model, version)
+        return plan.canary(now, found, signature, steps=shares, shadow=shadow, again=again)
+
+    make(context.obj, model, said(why), planned, Console())
+
+
+@release.command()
+def step(context: typer.Context, model: AnyModel = None, why: WhyUnlessJudged = None) -> None:
+    """Give the canary the next larger share."""
+    from thale.cli.rollouts import judged, make, said
+    from thale.release import plan
+
+    reason = judged if why is None else said(why)
+    make(context.obj, model, reason, lambda now, actuator, signature: plan.step(now, signature), Console())
+
+
+@release.command()
+def promote(context: typer.Context, model: AnyModel = None, why: WhyUnlessJudged = None) -> None:
+    """Make the canary the stable version, at whatever step it is."""
+    from thale.cli.rollouts import judged_to_the_end, make, said
+    from thale.release import plan
+
+    reason = judged_to_the_end if why is None else said(why)
+    make(context.obj, model, reason, lambda now, actuator, signature: plan.promote(now, signature), Console())
+
+
+@release.command()
+def rollback(
+    context: typer.Context,
+    why: Why,
+    model: AnyModel = None,
+    to: Annotated[str | None, typer.Option(metavar="VERSION", help="Default: the stable version before.")] = None,
+) -> None:
+    """Take the canary back; without one, return to the version before."""
+    from thale.cli.rollouts import make, roll_back, said
+
+    def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
+        return roll_back(now, actuator, signature, to)
+
+    make(context.obj, model, said(why), planned, Console())
+
+
+@release.command()
+def abort(context: typer.Context, why: Why, model: AnyModel = None) -> None:
+    """Call a rollout off without a word against the version."""
+    from thale.cli.rollouts import make, said
+    from thale.release import plan
+
+    make(context.obj, model, said(why), lambda now, actuator, signature: plan.abort(now, signature), Console())
+
+
+@release.command()
+def shadow(
+    context: typer.Context,
+    model: Model,
+    why: Why,
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="A registered version.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
+) -> None:
+    """Let a version see copies of the requests without answering any."""
+    from thale.cli.rollouts import make, said
+    from thale.release import plan
+
+    if (version is None) != off:
+        raise typer.BadParameter("name a version, or end the shadow with --off")
+
+    def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
+        return plan.mirror(now, None if version is None else actuator.find(model, version), signature)
+
+    make(context.obj, model, said(why), planned, Console())
+
+
+@release.command()
+def history(context: typer.Context, model: Model) -> None:
+    """List a release's changes: what was done, by whom, when and why."""
+    from thale.cli.rollouts import print_history
+
+    print_history(context.obj, model, Console())
+
+
+@release.command()
+def status(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Default: all of them.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show what changes, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Tell how far every rollout is, and what the judge says of it."""
+    from thale.cli.rollouts import print_status, show_status
+
+    if watch and as_json:
+        raise typer.BadParameter("--json is one answer: leave --watch away")
+    if watch:
+        show_status(context.obj, model, Console())
+    else:
+        print_status(context.obj, model, Console(), as_json=as_json)
+
+
+@release.command()
+def watch(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="End as soon as no version is on trial.")] = False,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /metrics and /health/live.")] = 9091,
+    slo: Annotated[Path | None, typer.Option(dir_okay=False, help="The judge's limits. Default: thale's own.")] = None,
+) -> None:
+    """Judge every canary and move it on or take it back, unattended, until Ctrl-C."""
+    from thale import telemetry
+    from thale.release.slo import read_slo
+    from thale.release.unattended import Port, watch_unattended
+
+    where: Where = context.obj
+    limits = read_slo(slo)
+    telemetry.configure()
+    with where.place() as place:
+        watch_unattended(place, limits, f"watch of {where.who()}", Port("127.0.0.1", metrics_port), until_idle=once)

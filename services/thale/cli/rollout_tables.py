@@ -1,0 +1,146 @@
+"""What `thale release` prints: the rollouts, a release's history, a change, the registered versions."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from thale.contract import Change
+from thale.release.status import Heard, ModelStatus, Status
+
+_BAR_WIDTH = 16
+_UNWATCHED_AFTER_S = 30.0
+_COLOURS = {"promote": "green", "hold": "yellow", "roll back": "red", "inconclusive": "yellow"}
+_UNKNOWN = "-"
+
+
+def status_table(status: Status, now: datetime) -> RenderableType:
+    """Return all models: a row for each version that answers or is on trial, and what is to be said below."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("model", "version", "role"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("traffic", no_wrap=True, min_width=_BAR_WIDTH)
+    table.add_column("", justify="right", no_wrap=True)
+    for title in ("step", "age"):
+        table.add_column(title, no_wrap=True)
+    for title in ("requests", "errors", "fallbacks"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for model in status.models:
+        _add_rows(table, model, now)
+    lines = [line for model in status.models for line in _verdict_lines(model)]
+    return Group(table, *lines, *_watch_lines(status, now))
+
+
+def _add_rows(table: Table, model: ModelStatus, now: datetime) -> None:
+    share = model.weight_percent
+    table.add_row(
+        model.model,
+        model.stable,
+        "stable",
+        _bar(100 - share),
+        f"{100 - share:g} %",
+        "",
+        "",
+        *_counts(model.stable_heard),
+    )
+    if model.canary is not None:
+        role = "canary, shadow" if model.shadow == model.canary else "canary"
+        table.add_row(
+            "",
+            model.canary,
+            role,
+            _bar(share),
+            f"{share:g} %",
+            _step(model),
+            _age(model.since, now),
+            *_counts(model.canary_heard),
+        )
+    if model.shadow not in (None, model.canary):
+        table.add_row("", model.shadow, "shadow")
+
+
+def _bar(percent: float) -> ProgressBar:
+    return ProgressBar(total=100, completed=percent, width=_BAR_WIDTH)
+
+
+def _counts(heard: Heard | None) -> tuple[str, str, str]:
+    if heard is None:
+        return _UNKNOWN, _UNKNOWN, _UNKNOWN
+    return str(heard.requests), str(heard.errors), str(heard.fallbacks)
+
+
+def _step(model: ModelStatus) -> str:
+    if model.weight_percent not in model.steps:
+        return f"of {len(model.steps)}"
+    return f"{model.steps.index(model.weight_percent) + 1} of {len(model.steps)}"
+
+
+def _verdict_lines(model: ModelStatus) -> list[str]:
+    if model.verdict is None:
+        return []
+    verdict = model.verdict
+    colour = _COLOURS[verdict.decision]
+    first = f"{model.model} {verdict.canary}: [bold {colour}]{verdict.decision}[/]"
+    return [first, *(f"  {escape(reason)}" for reason in verdict.reasons)]
+
+
+def _watch_lines(status: Status, now: datetime) -> list[str]:
+    if status.watched_at is None or status.watched_by is None:
+        told = ["nobody has watched yet: `thale release watch` judges rollouts and moves them on"]
+        return told if any(model.canary for model in status.models) else []
+    age_s = (now - datetime.fromisoformat(status.watched_at)).total_seconds()
+    if age_s > _UNWATCHED_AFTER_S:
+        lines = [f"[yellow]![/] not watched for {_duration(age_s)}: `thale release watch` goes on where it was left"]
+    else:
+        lines = [f"[dim]watched by {escape(status.watched_by)}, {_duration(age_s)} ago[/]"]
+    away = (f"[yellow]![/] {escape(url)}: {escape(why)}" for url, why in sorted(status.facades_away.items()))
+    return [*lines, *away]
+
+
+def history_table(history: Sequence[Change]) -> Table:
+    """Return a release's changes, the newest first."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("when (UTC)", "who", "what", "version", "share", "stable"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("why")
+    for change in reversed(history):
+        share = f"{change.weight_percent:g} %"
+        table.add_row(
+            _moment(change.at),
+            escape(change.who),
+            change.what,
+            change.version,
+            share,
+            change.stable,
+            escape(change.why),
+        )
+    return table
+
+
+def change_line(model: str, change: Change) -> str:
+    """Return a change as one line: the same that stands in the audit log."""
+    return (
+        f"{_moment(change.at)} {model}: {change.what} {change.version}; {change.stable} is stable, "
+        f"the canary answers {change.weight_percent:g} %; by {change.who}: {change.why}"
+    )
+
+
+def _moment(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _age(since: str | None, now: datetime) -> str:
+    return _UNKNOWN if since is None else _duration((now - datetime.fromisoformat(since)).total_seconds())
+
+
+def _duration(seconds: float) -> str:
+    seconds = max(0, round(seconds))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
