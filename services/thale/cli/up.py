@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from thale.errors import LaptopError, ParameterError
+from thale.laptop import java_training
 from thale.laptop.errand import errand
 from thale.laptop.home import Home
 from thale.laptop.instance import Instance, serve
@@ -56,7 +57,8 @@ def serve_until_interrupted(wish: Wish, console: Console, complaints: Console) -
 
                 measure_and_show(instance.url, sample or Path(wish.image), wish.out, console)
             console.print("\nserving until Ctrl-C")
-            instance.wait()
+            with java_training.in_background(home):
+                instance.wait()
     except KeyboardInterrupt:
         console.print("stopped")
 

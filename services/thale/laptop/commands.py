@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from thale.laptop import java_cache
 from thale.laptop.guard import ROOM
 from thale.laptop.home import Home
 from thale.laptop.installed import Installed
@@ -21,18 +22,11 @@ _MALLOC = {
 
 
 def torchserve_command(installed: Installed, home: Home, archives: Sequence[str]) -> list[str]:
-    """Return TorchServe's command, which loads these archives of the store.
-
-    Java is started directly: the `torchserve` launcher would add a Python process that does not pass signals on.
-    """
+    """Return TorchServe's command, which loads these archives of the store."""
     return [
-        str(installed.java),
-        *_java_options(installed.settings),
-        f"-Djava.io.tmpdir={ROOM}",
-        f"-Dmodel_server_home={installed.server_home}",
-        *("-cp", f"{installed.frontend}/*", "org.pytorch.serve.ModelServer"),
+        *installed.java_command(ROOM, *java_cache.options(installed, home)),
         *("--python", str(worker_program(home))),
-        *("-f", str(installed.settings), "-s", str(home.model_store), "-ncs"),
+        *("-s", str(home.model_store)),
         *("-m", *archives),
     ]
 
@@ -47,15 +41,6 @@ def worker_program(home: Home) -> Path:
     program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     program.chmod(0o700)
     return program if os.access(program, os.X_OK) else Path(sys.executable)
-
-
-def _java_options(settings: Path) -> list[str]:
-    """Return the `vmargs` of TorchServe's settings, which its launcher would have read."""
-    for line in settings.read_text().splitlines():
-        name, _, value = line.partition("=")
-        if name.strip() == "vmargs":
-            return value.split()
-    return []
 
 
 def torchserve_environment(home: Home, ports: Ports, workers: int) -> dict[str, str]:

@@ -22,6 +22,35 @@ class Installed:
     frontend: Path
     server_home: Path
 
+    @property
+    def java_release(self) -> Path:
+        """The file that says which Java this is."""
+        return self.java.parents[1] / "release"
+
+    def java_options(self) -> list[str]:
+        """Return the `vmargs` of TorchServe's settings, which its launcher would have read."""
+        for line in self.settings.read_text().splitlines():
+            name, _, value = line.partition("=")
+            if name.strip() == "vmargs":
+                return value.split()
+        return []
+
+    def java_command(self, temporary: str, *options: str) -> list[str]:
+        """Return the command that starts TorchServe's Java program, up to the models.
+
+        Java is started directly: the `torchserve` launcher would add a Python process that does not pass signals on.
+
+        Args:
+            temporary: Java's temporary folder.
+            options: Options for Java beside those of the settings.
+        """
+        return [
+            *(str(self.java), *self.java_options(), *options),
+            *(f"-Djava.io.tmpdir={temporary}", f"-Dmodel_server_home={self.server_home}"),
+            *("-cp", f"{self.frontend}/*", "org.pytorch.serve.ModelServer"),
+            *("-f", str(self.settings), "-ncs"),
+        ]
+
 
 def find_installed() -> Installed:
     """Find the parts, without importing any of them.

@@ -1,0 +1,88 @@
+"""Make Java's cache: start a TorchServe without models, stop it, and keep what Java learned of it.
+
+    python -m thale.laptop.java_training HOME
+
+About ten seconds of processor time, once, at a low priority, while the first `thale up` waits for work.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import urllib3
+
+from thale.laptop import java_cache
+from thale.laptop.commands import torchserve_environment
+from thale.laptop.errand import errand
+from thale.laptop.home import Home
+from thale.laptop.installed import Installed, find_installed
+from thale.laptop.ports import HOST, choose_ports
+
+_START_LIMIT_S = 120.0
+_ASK_EVERY_S = 0.2
+_NICENESS = 10
+_ANY_FREE_PORT = 0
+
+
+@contextmanager
+def in_background(home: Home) -> Iterator[None]:
+    """Make the cache where there is none. What is not ready when the context ends is given up."""
+    if java_cache.options(find_installed(), home):
+        yield
+        return
+    with errand(sys.executable, "-m", "thale.laptop.java_training", str(home.folder)):
+        yield
+
+
+def train(installed: Installed, home: Home) -> None:
+    """Make the cache of a home."""
+    ports = choose_ports(_ANY_FREE_PORT)
+    with tempfile.TemporaryDirectory() as scratch:
+        fresh = Path(scratch) / "fresh.aot"
+        with subprocess.Popen(  # noqa: S603 (the command is ours)
+            [*installed.java_command(scratch, f"-XX:AOTCacheOutput={fresh}"), "-s", scratch],
+            cwd=scratch,
+            env={
+                **torchserve_environment(home, ports, workers=1),
+                **dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION"), scratch),
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as java:
+            try:
+                _wait_for_an_answer(f"http://{HOST}:{ports.management}/models", java)
+                java.terminate()
+                java.wait()
+            finally:
+                java.kill()
+        if fresh.exists():
+            java_cache.keep(fresh, installed, home)
+
+
+def _wait_for_an_answer(url: str, java: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + _START_LIMIT_S
+    with urllib3.PoolManager(retries=False, timeout=_START_LIMIT_S) as pool:
+        while time.monotonic() < until and java.poll() is None:
+            try:
+                pool.request("GET", url)
+            except urllib3.exceptions.HTTPError:
+                time.sleep(_ASK_EVERY_S)
+            else:
+                return
+
+
+def main(folder: Path) -> None:
+    """Make the cache of the home in this folder. A signal ends it at once."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.nice(_NICENESS)
+    train(find_installed(), Home.at(folder))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
