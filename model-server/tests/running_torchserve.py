@@ -65,7 +65,7 @@ def _ask(
 def running_torchserve(home: Path, archives: Sequence[str]) -> Iterator[TorchServe]:
     """Start TorchServe on archives of `home / "store"`; yield it once their workers are ready."""
     (home / "tmp").mkdir()
-    ports = _free_ports(5)
+    ports = free_ports(5)
     log_path = home / "log.txt"
     with log_path.open("wb") as log:
         server = subprocess.Popen(
@@ -125,7 +125,8 @@ def _environment(home: Path, ports: list[int]) -> dict[str, str]:
     }
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on just now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [free.getsockname()[1] for free in sockets]
     for free in sockets:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import psutil
-from running_torchserve import _free_ports
+from running_torchserve import free_ports
 
 from thale.facade.settings import Settings
 
@@ -19,7 +19,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(settings: Settings, tmp_path: Path) -> None:
-    port, metrics_port = _free_ports(2)
+    port, metrics_port = free_ports(2)
     variables = environment(port=str(port), metrics_port=str(metrics_port), record_path=str(settings.record_path))
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=variables, stderr=log)
@@ -42,7 +42,7 @@ def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(setti
 
 
 def test_its_processes_end_with_it_even_when_it_is_killed(settings: Settings) -> None:
-    port, metrics_port = _free_ports(2)
+    port, metrics_port = free_ports(2)
     variables = environment(port=str(port), metrics_port=str(metrics_port), record_path=str(settings.record_path))
     process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=variables, stderr=subprocess.DEVNULL)
     wait_for(f"http://127.0.0.1:{port}/health/live")
