@@ -10,6 +10,8 @@ from thale.facade.model_client import ModelClient
 from thale.facade.records import Records
 
 _FRESH_S = 1.0
+_FRESH_WHILE_NOT_READY_S = 0.2
+"""Whoever waits for the start should not wait for a second more than the start takes."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Readiness:
 
 
 class Health:
-    """Asks the model server about its workers, at most once a second however many ask us."""
+    """Asks the model server about its workers, at most once a second (five times while not ready) however many ask us."""
 
     def __init__(self, models: ModelClient, records: Records) -> None:
         self._models = models
@@ -45,7 +47,8 @@ class Health:
         async with self._looking:
             if time.monotonic() >= self._fresh_until:
                 self._last = await self._look()
-                self._fresh_until = time.monotonic() + _FRESH_S
+                fresh_s = _FRESH_S if self._last.ready else _FRESH_WHILE_NOT_READY_S
+                self._fresh_until = time.monotonic() + fresh_s
         return self._last
 
     async def _look(self) -> Readiness:
