@@ -27,7 +27,7 @@ def torchserve_command(installed: Installed, home: Home, archives: Sequence[str]
         *installed.java_command(ROOM, *java_cache.options(installed, home)),
         *("--python", str(worker_program(home))),
         *("-s", str(home.model_store)),
-        *("-m", *archives),
+        *(("-m", *archives) if archives else ()),
     ]
 
 

@@ -48,16 +48,35 @@ class ModelStore(ABC):
             StoreError: If the store does not take it.
         """
         archive = read_archive(path)
-        claim = claim_name(archive.card.name, archive.card.version)
-        held = self._read(claim)
+        released = archive.released
+        held = self.held(released)
         if held is None:
-            self._place(archive, archive_name(archive.released))
-            if self._write_new(claim, archive.released.model_dump_json(indent=2).encode()):
-                return Stored(archive.released, self._uri_of(folder_name(archive.released)), new=True)
-            held = self._read(claim)
+            claim = claim_name(released.card.name, released.card.version)
+            self._place(archive, archive_name(released))
+            if self._write_new(claim, released.model_dump_json(indent=2).encode()):
+                return Stored(released, self._uri_of(folder_name(released)), new=True)
+            held = self.held(released)
         if held is None:
             raise StoreError(f"{claim} was there and is gone: somebody deletes from the model store")
-        return self._settle(archive.released, _parse(claim, held))
+        return held
+
+    def held(self, released: ReleasedVersion) -> Stored | None:
+        """Return what the store holds of a version if it is the same bytes, None where it holds nothing.
+
+        Raises:
+            VersionTakenError: If it holds the version with other bytes.
+            StoreError: If the store does not answer.
+        """
+        claim = claim_name(released.card.name, released.card.version)
+        if (data := self._read(claim)) is None:
+            return None
+        held = _parse(claim, data)
+        if held.digest != released.digest:
+            raise VersionTakenError(
+                f"{held.card.name} {held.card.version} is registered with other bytes ({held.digest}): a version is "
+                "never rewritten, so give the model a new version and archive it again"
+            )
+        return Stored(held, self._uri_of(folder_name(held)), new=False)
 
     def find(self, model: str, version: str) -> ReleasedVersion:
         """Return a registered version.
@@ -121,14 +140,6 @@ class ModelStore(ABC):
             UnknownVersionError: If this version is not.
         """
         return self._uri_of(folder_name(self.find(model, version)))
-
-    def _settle(self, released: ReleasedVersion, held: ReleasedVersion) -> Stored:
-        if held.digest == released.digest:
-            return Stored(held, self._uri_of(folder_name(held)), new=False)
-        raise VersionTakenError(
-            f"{held.card.name} {held.card.version} is registered with other bytes ({held.digest}): a version is never "
-            "rewritten, so give the model a new version and archive it again"
-        )
 
     @abstractmethod
     def _read(self, name: str) -> bytes | None:
