@@ -77,7 +77,7 @@ def read_release(resource: Resource, url_template: str = URL_TEMPLATE) -> Releas
         shares = {version_of(entry["predictor"]["name"]): entry["trafficPercent"] for entry in spec.get("canary") or ()}
         canary = _if_there(notes.get(f"{_PREFIX}canary"), shares)
         namespace = metadata["namespace"]
-        return Release(
+        release = Release(
             task=notes[f"{_PREFIX}task"],
             stable=str(stable),
             versions={
@@ -99,6 +99,9 @@ def read_release(resource: Resource, url_template: str = URL_TEMPLATE) -> Releas
         raise ActuatorError(f"{who} is no release: it has no {error.args[0]}") from error
     except ValidationError as error:
         raise ActuatorError(f"{who} is no release that can be understood: {error}") from error
+    if release.name != metadata["name"]:
+        raise ActuatorError(f"{who} holds the cards of {release.name}: the two must have one name")
+    return release
 
 
 def write_release(release: Release, live: Resource, uris: Mapping[str, str], also: Iterable[str] = ()) -> Resource:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import psutil
+import pytest
 from running_torchserve import free_ports
 
 from thale.facade.settings import Settings
@@ -53,13 +54,21 @@ def test_its_processes_end_with_it_even_when_it_is_killed(settings: Settings) ->
     assert left == []
 
 
-def test_a_setting_that_is_missing_or_wrong_is_named() -> None:
-    without = {name: value for name, value in os.environ.items() if not name.startswith("THALE_")}
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"port": "99999", "record_path": "x"}, "THALE_PORT"),
+        ({}, "THALE_RECORD_PATH or THALE_NAMESPACE"),
+        ({"record_path": "x", "namespace": "plants"}, "THALE_RECORD_PATH or THALE_NAMESPACE"),
+    ],
+)
+def test_a_setting_that_is_missing_or_wrong_is_named(settings: dict[str, str], named: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("THALE_")}
+    given = {f"THALE_{name.upper()}": value for name, value in settings.items()}
     command = [sys.executable, "-m", "thale.facade"]
-    done = subprocess.run(command, env={**without, "THALE_PORT": "99999"}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=clean | given, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "THALE_RECORD_PATH" in done.stderr
-    assert "THALE_PORT" in done.stderr
+    assert named in done.stderr
 
 
 def wait_for(url: str) -> None:

@@ -19,8 +19,8 @@ def main() -> int:
         settings = Settings()
     except ValidationError as error:
         for fault in error.errors():
-            name = "_".join(str(part) for part in fault["loc"]).upper()
-            sys.stderr.write(f"THALE_{name}: {fault['msg']}\n")
+            name = "_".join(("thale", *map(str, fault["loc"]))).upper()
+            sys.stderr.write(f"{name}: {fault['msg']}\n")
         return 2
     telemetry.configure(settings.log_level)
     uvicorn.run(

@@ -1,8 +1,8 @@
 """Wiring: what is built at start, what is closed at the end, and which parts answer what."""
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -17,7 +17,7 @@ from thale.facade.middleware import RequestScope
 from thale.facade.model_client import ModelClient
 from thale.facade.pipeline import Pipeline
 from thale.facade.pool import Pool
-from thale.facade.records import RecordFile
+from thale.facade.records import RecordFile, Records
 from thale.facade.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -54,9 +54,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         pool = Pool(settings.measuring_processes)
         stack.callback(pool.close)
         models = await stack.enter_async_context(ModelClient.connect(settings.model_url, settings.management_url))
-        records = RecordFile(settings.record_path)
+        records = stack.enter_context(_releases(settings))
         app.state.pipeline = pipeline = Pipeline(settings, models, pool, records)
         await stack.enter_async_context(pipeline.mirror.running())
         app.state.health = Health(models, records)
         await pool.warm_up()
         yield
+
+
+@contextmanager
+def _releases(settings: Settings) -> Iterator[Records]:
+    """Give what is released, from wherever the settings say."""
+    if settings.record_path is not None:
+        yield RecordFile(settings.record_path)
+        return
+    from thale.cluster import connect  # the Kubernetes client is for clusters alone: the extra `kubernetes`
+    from thale.facade.inference_services import InferenceServices
+
+    with InferenceServices.following(connect(), str(settings.namespace), settings.predictor_url) as releases:
+        yield releases

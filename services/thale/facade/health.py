@@ -56,9 +56,13 @@ class Health:
             record = self._records.current()
         except ModelUnavailableError as error:
             return Readiness(missing=(str(error),))
-        versions = [(name, version) for name, model in record.models.items() for version in model.versions]
-        counts = await asyncio.gather(*(self._models.ready_workers(*version) for version in versions))
-        workers = dict(zip(versions, counts, strict=True))
+        urls = {
+            (name, version): released.url
+            for name, model in record.models.items()
+            for version, released in model.versions.items()
+        }
+        counts = await asyncio.gather(*(self._models.ready_workers(*version, url) for version, url in urls.items()))
+        workers = dict(zip(urls, counts, strict=True))
         missing = [
             f"{name} {model.stable} has no worker that is ready"
             for name, model in record.models.items()

@@ -125,19 +125,25 @@ class ModelClient:
             raise _refusal(choice, response.status, body)
         return body
 
-    async def ready_workers(self, name: str, version: str) -> int | None:
-        """Return how many workers of a version are ready, None where the model server does not know it or is away."""
-        timeout = aiohttp.ClientTimeout(total=_MANAGEMENT_TIMEOUT_S)
-        try:
-            async with self._session.get(
-                f"{self._management_url}/models/{name}/{version}", timeout=timeout, allow_redirects=False
-            ) as response:
-                told = json.loads(await response.read()) if response.status == HTTPStatus.OK else None
-        except (aiohttp.ClientError, TimeoutError, ValueError):
-            told = None
-        count = None if told is None else _count_ready(told)
+    async def ready_workers(self, name: str, version: str, url: str = "") -> int | None:
+        """Return how many workers of a version are ready, None where the model server does not know it or is away.
+
+        Behind an address of its own a version has pods that pass their probes, or nobody answers there. TorchServe's
+        management API stays within a pod, so that is told as one worker.
+        """
+        told = await self._get(f"{url}/ping" if url else f"{self._management_url}/models/{name}/{version}")
+        count = None if told is None else 1 if url else _count_ready(told)
         telemetry.MODEL_WORKERS.labels(name, version).set(count or 0)
         return count
+
+    async def _get(self, url: str) -> object:
+        """Return the JSON at an address, None where there is none."""
+        timeout = aiohttp.ClientTimeout(total=_MANAGEMENT_TIMEOUT_S)
+        try:
+            async with self._session.get(url, timeout=timeout, allow_redirects=False) as response:
+                return json.loads(await response.read()) if response.status == HTTPStatus.OK else None
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None
 
 
 def _count_ready(told: object) -> int | None:

@@ -1,10 +1,12 @@
 """What can be set from outside, all of it in THALE_* environment variables, with defaults for one machine."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter
+from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from thale.inference_service import URL_TEMPLATE
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 
@@ -22,8 +24,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="THALE_", frozen=True, extra="ignore", protected_namespaces=())
 
-    record_path: Path
+    record_path: Path | None = None
     """The release record: which models are served, and which version answers (`contract.ReleaseRecord`)."""
+    namespace: str | None = None
+    """In a cluster instead: the Kubernetes namespace whose InferenceServices are the releases."""
+    predictor_url: str = URL_TEMPLATE
+    """In a cluster: where predictors listen; `{service}` and `{namespace}` are filled in."""
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
@@ -75,3 +81,9 @@ class Settings(BaseSettings):
     replay_pairs: int = Field(20, gt=0)
     """Pairs kept of each version."""
     measuring_processes: int = Field(2, gt=0)
+
+    @model_validator(mode="after")
+    def _releases_are_somewhere(self) -> Self:
+        if (self.record_path is None) == (self.namespace is None):
+            raise ValueError("say where the releases are: THALE_RECORD_PATH or THALE_NAMESPACE, one of them")
+        return self
