@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 from tiny_models import tiny_model
 
-from thale.contract import ReleaseRecord
+from thale.contract import Release, ReleaseRecord
 from thale.errors import LaptopError
-from thale.laptop.model_store import fill, update_record
+from thale.laptop.home import Home
+from thale.laptop.model_store import fill, prepare, register, released_archives, update_record
+from thale.release import plan
+from thale.release.archive_checks import read_archive
+from thale.release.changes import sign
+from thale.release.stores import FolderStore
 from thale_models.archive import write_archive
 
 
@@ -81,10 +86,48 @@ def test_a_new_model_answers_with_its_highest_version_and_a_stable_one_stays_sta
     archive(store, tmp_path, "2.0.0")
     updated = update_record(record, store)
     assert updated.models["plate-seg"].stable == "1.10.0"
-    assert set(updated.models["plate-seg"].versions) == {"1.9.0", "1.10.0", "2.0.0"}
+    assert set(updated.models["plate-seg"].versions) == {"1.10.0"}
+    assert released_archives(record, store) == ["plate-seg-1.10.0.mar"]
     assert ReleaseRecord.model_validate_json(record.read_bytes()) == updated
     (store / "plate-seg-1.10.0.mar").unlink()
     assert update_record(record, store).models["plate-seg"].stable == "2.0.0"
+
+
+def begin_rollout(home: Home, version: str) -> Release:
+    """Write into the record what a canary on trial leaves there."""
+    before = ReleaseRecord.model_validate_json(home.record.read_bytes()).models["plate-seg"]
+    after = plan.canary(before, FolderStore(home.registered).find("plate-seg", version), sign("anna", "better"))
+    home.record.write_text(ReleaseRecord(models={"plate-seg": after}).model_dump_json())
+    return after
+
+
+def test_a_rollout_goes_on_after_a_stop_whatever_the_default_weights_are_by_then(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with home.hold():
+        add_model(tmp_path / "weights", "1.0.0")
+        assert prepare(home, tmp_path / "weights").models["plate-seg"].stable == "1.0.0"
+        archive(tmp_path / "mine", tmp_path, "1.1.0")
+        FolderStore(home.registered).put(tmp_path / "mine" / "plate-seg-1.1.0.mar")
+        register(home)
+        on_trial = begin_rollout(home, "1.1.0")
+        add_model(tmp_path / "newer", "3.0.0")
+        assert prepare(home, tmp_path / "newer").models["plate-seg"] == on_trial
+        register(home)
+    assert {version.card.version for version in FolderStore(home.registered).versions()} == {"1.0.0", "1.1.0", "3.0.0"}
+    loaded = [home.model_store / name for name in released_archives(home.record, home.model_store)]
+    assert [read_archive(path).released for path in loaded] == list(on_trial.versions.values())
+
+
+def test_a_canary_whose_archive_is_lost_goes_and_the_rest_stays(tmp_path: Path, store: Path) -> None:
+    home = Home(tmp_path)
+    archive(store, tmp_path, "1.0.0")
+    update_record(home.record, store)
+    archive(tmp_path / "mine", tmp_path, "1.1.0")
+    FolderStore(home.registered).put(tmp_path / "mine" / "plate-seg-1.1.0.mar")
+    on_trial = begin_rollout(home, "1.1.0")
+    after = update_record(home.record, store).models["plate-seg"]
+    assert (after.stable, after.canary, after.shadow, after.weight_percent) == ("1.0.0", None, None, 0)
+    assert (set(after.versions), after.history) == ({"1.0.0"}, on_trial.history)
 
 
 def test_a_broken_record_or_archive_is_named(tmp_path: Path, store: Path) -> None:

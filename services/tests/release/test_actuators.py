@@ -146,7 +146,7 @@ def inference_service_as_deployed(shelf: Shelf) -> dict[str, object]:
             "name": "kserve-container",
             "modelFormat": {"name": "thale"},
             "runtime": "thale-torchserve",
-            "storageUri": shelf.storage_uri(shelf.find(MODEL, "1.0.0")),
+            "storageUri": shelf.uri(MODEL, "1.0.0"),
             "resources": {"requests": {"cpu": "1"}},
         },
     }

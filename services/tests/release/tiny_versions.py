@@ -39,8 +39,8 @@ class Shelf:
     def archive(self, released: ReleasedVersion) -> Path:
         return self.folder / f"{MODEL}-{released.card.version}.mar"
 
-    def storage_uri(self, released: ReleasedVersion) -> str:
-        return f"https://account.blob.core.windows.net/models/{MODEL}/{released.card.version}"
+    def uri(self, model: str, version: str) -> str:
+        return f"https://account.blob.core.windows.net/models/{model}/{version}"
 
 
 def _damage(archive: Path) -> None:

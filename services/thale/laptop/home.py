@@ -62,6 +62,11 @@ class Home:
         return self.folder / "model-store"
 
     @property
+    def registered(self) -> Path:
+        """The folder of registered versions, a `release.stores.FolderStore`: served or not, they stay."""
+        return self.folder / "registered"
+
+    @property
     def logs(self) -> Path:
         """The folder of logs."""
         return self.folder / "logs"

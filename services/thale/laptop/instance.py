@@ -123,7 +123,7 @@ def serve(
         ports = choose_ports(port)
         if port is None and lasting and ports.facade != DEFAULT_PORT:
             say(f"port {DEFAULT_PORT} is taken by another program: thale listens on {ports.facade} instead")
-        record = model_store.prepare(home.record, home.model_store, weights or installed.weights)
+        record = model_store.prepare(home, weights or installed.weights)
         torchserve = Service(
             name="TorchServe",
             command=lambda: torchserve_command(
@@ -146,6 +146,7 @@ def serve(
         instance = Instance(ports, record, (torchserve, facade), logs)
         running = Running.here(ports.addresses(), __version__, lasting)
         with home.announce(running), _running(instance):
+            model_store.register(home)  # while the models start: nobody waits for it
             yield instance
 
 

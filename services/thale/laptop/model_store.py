@@ -1,13 +1,15 @@
 """The folder of archives that TorchServe serves, made from folders of weights when those change, and its record.
 
-A release that people have changed is theirs: a start brings it back as it was, canary, weight, shadow and all, and
-newer default weights wait in the store until somebody releases them. TorchServe loads what the record holds, no more.
+A release that people have changed is theirs: a start brings it back as it was, canary, weight, shadow and all, out of
+the registered versions if need be, and newer default weights wait until somebody releases them. TorchServe loads what
+the record holds, no more.
 """
 
 import hashlib
+import logging
 import sys
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +17,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from thale import __version__
 from thale.contract import Card, Release, ReleasedVersion, ReleaseRecord
-from thale.errors import LaptopError
+from thale.errors import ActuatorError, ArchiveError, LaptopError, StoreError, VersionTakenError
 from thale.files import write_atomically
 from thale.laptop.errand import errand
+from thale.laptop.home import Home
+
+logger = logging.getLogger(__name__)
 
 _ORIGINS = "origins.json"
 _DIGESTS = TypeAdapter(dict[str, str])
@@ -31,21 +36,58 @@ class _Archive:
     released: ReleasedVersion
 
 
-def prepare(record: Path, store: Path, weights: Path) -> ReleaseRecord:
-    """Bring the store up to the weights and the record up to the store; return the record.
+def prepare(home: Home, weights: Path) -> ReleaseRecord:
+    """Bring a home's store up to the weights and its record up to the store; return the record.
 
     Raises:
         LaptopError: If there are no weights, or they cannot be archived, or an archive or the record cannot be read.
     """
-    fill(store, weights, kept=_archives_of_rollouts(_read_record(record), store))
-    return update_record(record, store)
+    fill(home.model_store, weights)
+    _restore(home)
+    return update_record(home.record, home.model_store)
 
 
-def fill(store: Path, weights: Path, kept: Collection[str] = ()) -> None:
+def register(home: Home) -> None:
+    """Register what the store holds, so that it can be released; a version that is registered already stays as it is.
+
+    Raises:
+        LaptopError: If the folder of registered versions cannot be written.
+    """
+    from thale.release.stores import FolderStore  # its checks need NumPy, for which no start should wait
+
+    store = FolderStore(home.registered)
+    for path in sorted(home.model_store.glob("*.mar")):
+        try:
+            store.put(path)
+        except (VersionTakenError, ArchiveError) as error:
+            logger.info("archive not registered", extra={"path": str(path), "error": str(error)})
+        except StoreError as error:
+            raise LaptopError(str(error)) from error
+
+
+def _restore(home: Home) -> None:
+    """Copy from the registered versions what the releases that people have changed hold and the store does not."""
+    models = _read_record(home.record).models.values()
+    held = [released for model in models if model.history for released in model.versions.values()]
+    there = {archive.released.digest for archive in _read_archives(home.model_store)} if held else set()
+    missing = [released for released in held if released.digest not in there]
+    if not missing:
+        return
+    from thale.release.actuators.local import place
+    from thale.release.stores import FolderStore
+
+    store = FolderStore(home.registered)
+    for released in missing:
+        try:
+            place(store.archive(released), released, home.model_store)
+        except (StoreError, ActuatorError) as error:
+            logger.warning("version lost", extra={"version": released.card.version, "error": str(error)})
+
+
+def fill(store: Path, weights: Path) -> None:
     """Archive every `weights/MODEL/VERSION` whose archive is not in the store yet, or was made from other files.
 
-    Archives that an earlier call made and that are wanted no longer go; those that came another way stay, and so do
-    the `kept` ones, by file name, as they are.
+    Archives that an earlier call made and that are wanted no longer go; those that came another way stay.
 
     Raises:
         LaptopError: If there are no weights, or they cannot be archived.
@@ -54,11 +96,11 @@ def fill(store: Path, weights: Path, kept: Collection[str] = ()) -> None:
         f"{card.parent.parent.name}-{card.parent.name}.mar": card.parent for card in weights.glob("*/*/card.json")
     }
     before = _read_origins(store)
-    for name in before.keys() - folders.keys() - set(kept):
+    for name in before.keys() - folders.keys():
         (store / name).unlink(missing_ok=True)
     after = {name: _digest(folder) for name, folder in folders.items()}
     for name, folder in folders.items():
-        if (before.get(name) != after[name] and name not in kept) or not (store / name).exists():
+        if before.get(name) != after[name] or not (store / name).exists():
             _archive(folder, store)
     if before != after:
         write_atomically(store / _ORIGINS, _DIGESTS.dump_json(after, indent=2))
@@ -130,13 +172,6 @@ def released_archives(record: Path, store: Path) -> list[str]:
         if _is_released(now, archive.released)
     }
     return sorted(archives.values())
-
-
-def _archives_of_rollouts(record: ReleaseRecord, store: Path) -> set[str]:
-    """Return the archives of the releases that people have changed."""
-    rollouts = ReleaseRecord(models={name: model for name, model in record.models.items() if model.history})
-    archives = _read_archives(store) if rollouts.models else []
-    return {archive.path.name for archive in archives if _is_released(rollouts, archive.released)}
 
 
 def _is_released(record: ReleaseRecord, version: ReleasedVersion) -> bool:

@@ -38,8 +38,8 @@ class Store(Protocol):
         """Return a registered version, or raise UnknownVersionError."""
         ...
 
-    def storage_uri(self, released: ReleasedVersion) -> str:
-        """Return where KServe's storage initializer finds its archive."""
+    def uri(self, model: str, version: str) -> str:
+        """Return where KServe's storage initializer finds a version's archive: its `storageUri`."""
         ...
 
 
@@ -117,10 +117,10 @@ class KServeActuator:
         """
         after = self._with_urls(after)
         known = inference_service.storage_uris(self._get(after.name))
-        new = [released for version, released in after.versions.items() if version not in before.release.versions]
+        new = [version for version in after.versions if version not in before.release.versions]
         leaving = known.keys() - after.versions.keys()
         if new:
-            uris = {released.card.version: self.store.storage_uri(released) for released in new}
+            uris = {version: self.store.uri(after.name, version) for version in new}
             now = self._bring_up_and_write(before, after, uris, leaving)
         else:
             now = self._write(before, after, {}, leaving)

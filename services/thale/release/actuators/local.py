@@ -8,6 +8,7 @@ between leaves at most a version that is loaded and unused: the next change unlo
 import fcntl
 import logging
 import os
+import re
 import shutil
 import threading
 import time
@@ -28,6 +29,9 @@ from thale.release.actuators import Held, WarmUp, revision_of
 from thale.release.actuators.torchserve import TorchServe
 
 logger = logging.getLogger(__name__)
+
+_DIGITS = 12
+"""Of an archive's digest in its file's name."""
 
 
 class Store(Protocol):
@@ -197,6 +201,8 @@ class LocalActuator:
         for version in unused:
             self.server.drain(model, loaded[version], self.patience.drain_s)
             self.server.unload(model, version, self.patience.unload_s)
+            if _is_placed(loaded[version].archive, model, version):
+                (self.serving / loaded[version].archive).unlink(missing_ok=True)
             logger.info("version unloaded", extra={"model": model, "model_version": version})
 
     def _read_record(self) -> ReleaseRecord:
@@ -212,10 +218,12 @@ class LocalActuator:
 
 
 def place(archive: Path, released: ReleasedVersion, serving: Path) -> str:
-    """Put an archive where TorchServe may load it, under a name that its digest makes its own; return that name."""
-    if archive.parent == serving:
-        return archive.name
-    name = f"{released.card.name}-{released.card.version}-{released.digest.removeprefix('sha256:')[:12]}.mar"
+    """Copy an archive to where TorchServe may load it, under a name that its digest makes its own; return that name.
+
+    Raises:
+        ActuatorError: If it cannot be copied.
+    """
+    name = f"{released.card.name}-{released.card.version}-{released.digest.removeprefix('sha256:')[:_DIGITS]}.mar"
     partial = serving / f".{name}.part"
     try:
         shutil.copyfile(archive, partial)
@@ -223,6 +231,10 @@ def place(archive: Path, released: ReleasedVersion, serving: Path) -> str:
     except OSError as error:
         raise ActuatorError(f"{archive} cannot be copied to {serving}: {error.strerror}") from error
     return name
+
+
+def _is_placed(name: str, model: str, version: str) -> bool:
+    return re.fullmatch(rf"{re.escape(model)}-{re.escape(version)}-[0-9a-f]{{{_DIGITS}}}\.mar", name) is not None
 
 
 def _held(record: ReleaseRecord, model: str) -> Held:

@@ -33,6 +33,8 @@ class LoadedVersion(_Told):
     """A version that TorchServe holds."""
 
     version: str = Field(alias="modelVersion")
+    archive: str = Field(alias="modelUrl")
+    """Its file's name in the model store."""
     workers: tuple[_Worker, ...]
 
     @property
