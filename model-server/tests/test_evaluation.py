@@ -1,6 +1,7 @@
 """Evaluation on drawn plates: the report says what is there, and partial truth is enough."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ from tiny_models import tiny_model
 
 from thale.cards import CARD, read_card
 from thale.errors import ArchiveError, DatasetError, ParameterError
+from thale_models.dataset import read_dataset
 from thale_models.evaluation import evaluate, note_in_cards
-from thale_models.evaluation.truth import skeleton_length_px
+from thale_models.evaluation.run import LABELS
+from thale_models.evaluation.truth import read_truth, skeleton_length_px
 from thale_models.synthesis import write_dataset
 
 
@@ -61,6 +64,18 @@ def test_a_folder_without_a_model_is_named(plates: Path, tmp_path: Path) -> None
 def test_an_empty_split_is_named(plates: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="'val'"):
         evaluate([model(tmp_path / "seg")], plates, "val", tmp_path / "out", "Empty")
+
+
+def test_the_truth_of_a_drawn_plate_knows_shoots_and_that_of_a_traced_one_does_not(plates: Path) -> None:
+    masks, marks = (read_dataset(plates, task, LABELS[task], needed=()) for task in LABELS)
+    drawn = plates / "truth" / "plate-000000.rsml"
+    known = read_truth(masks, None, marks, None, drawn).plants
+    assert known is not None
+    assert all(plant.hypocotyl_px > 0 and plant.leaves >= 1 for plant in known)
+    foreign = plates / "foreign.rsml"
+    foreign.write_bytes(drawn.read_bytes().replace(b"<leaf_count>", b"<leaf_count>about "))
+    [*told] = read_truth(masks, None, marks, None, foreign).plants or ()
+    assert all(math.isnan(plant.leaves) and plant.hypocotyl_px > 0 for plant in told)
 
 
 def test_a_skeleton_is_as_long_as_the_line_it_was_drawn_from() -> None:

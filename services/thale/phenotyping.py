@@ -8,6 +8,7 @@ from thale.agreement import flag_disagreement
 from thale.answers import LandmarksAnswer, SegmentationAnswer
 from thale.contract import Flag, ImageFacts, Phenotype, Provenance, Timings
 from thale.plants import PlateReading, find_plants
+from thale.shoots import flag_shoots
 from thale.traits import measure, measure_plate
 
 _LARGEST_SHOOT_SHARE = 0.3
@@ -37,7 +38,7 @@ def phenotype(
     reading = find_plants(segmentation, landmarks.landmarks, expected)
     plants = tuple(
         plant.model_copy(update={"traits": measure(plant, calibration.scale, calibration.plate)})
-        for plant in flag_disagreement(reading.plants, segmentation)
+        for plant in flag_shoots(flag_disagreement(reading.plants, segmentation), segmentation)
     )
     answered = (*calibration.flags, *(flag for flag in landmarks.flags if flag not in calibration.flags))
     return Phenotype(

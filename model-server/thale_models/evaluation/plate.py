@@ -33,12 +33,17 @@ class Model:
 
 @dataclass(frozen=True)
 class PlantScore:
-    """One true plant: its laterals, and the relative errors of its lengths (NaN: not measured)."""
+    """One true plant: its laterals, the relative errors of its lengths, and by how many leaves the count is off.
+
+    NaN: not measured, or not known.
+    """
 
     laterals: int
     found: bool
     primary_error: float
     total_error: float
+    hypocotyl_error: float
+    leaves_off: float
 
 
 @dataclass(frozen=True)
@@ -185,11 +190,13 @@ def _place(plant: Plant) -> tuple[float, float]:
 
 def _plant_score(plant: Plant | None, true: TruePlant | None, found: Phenotype, mm_per_px: float) -> PlantScore:
     if plant is None or true is None:
-        return PlantScore(true.laterals if true else 0, plant is not None, math.nan, math.nan)
+        return PlantScore(true.laterals if true else 0, plant is not None, math.nan, math.nan, math.nan, math.nan)
     traits = {trait.trait: trait.value for trait in plant.traits}
     return PlantScore(
         true.laterals,
         True,
         relative_error(traits["primary_root_length"], true.primary_px * mm_per_px),
         relative_error(traits["total_root_length"], true.total_px * mm_per_px),
+        relative_error(traits["hypocotyl_length"], true.hypocotyl_px * mm_per_px),
+        abs(traits["leaf_count"] - true.leaves),
     )

@@ -34,6 +34,13 @@ def summarise(scores: Sequence[PlateScore]) -> dict[str, float]:
         "primary_length_unknown": float(sum(math.isnan(plant.primary_error) for plant in plants if plant.found)),
         "total_length_median_error": median(plant.total_error for plant in plants),
         "total_length_unknown": float(sum(math.isnan(plant.total_error) for plant in plants if plant.found)),
+        "hypocotyl_length_median_error": median(plant.hypocotyl_error for plant in plants),
+        "hypocotyl_length_unknown": float(sum(math.isnan(plant.hypocotyl_error) for plant in plants if plant.found)),
+        "leaf_count_exact_share": share(plant.leaves_off == 0 for plant in plants if math.isfinite(plant.leaves_off)),
+        "leaf_count_within_one_share": share(
+            plant.leaves_off <= 1 for plant in plants if math.isfinite(plant.leaves_off)
+        ),
+        "leaf_count_unknown": float(sum(math.isnan(plant.leaves_off) for plant in plants if plant.found)),
         "plate_total_length_median_error": median(score.total_error for score in scores),
         "plate_total_length_worst_error": worst(score.total_error for score in scores),
         "scale_median_error": median(score.scale_error for score in scores),
@@ -95,6 +102,12 @@ def median(values: Iterable[float]) -> float:
     """Return the median of the known values; NaN without any."""
     known = [value for value in values if math.isfinite(value)]
     return float(np.median(known)) if known else math.nan
+
+
+def share(hits: Iterable[bool]) -> float:
+    """Return the share of hits; NaN without any case."""
+    cases = list(hits)
+    return sum(cases) / len(cases) if cases else math.nan
 
 
 def worst(values: Iterable[float]) -> float:

@@ -12,18 +12,21 @@ from skimage.morphology import skeletonize
 from thale.agreement import digital_length_px
 from thale.exports import rsml
 from thale_models.dataset import Dataset, Sample
+from thale_models.synthesis.truth import HYPOCOTYL_LENGTH, LEAF_COUNT
 
 ROOTS_COLUMN = "roots"
 
 
 @dataclass(frozen=True)
 class TruePlant:
-    """One plant's roots: the primary's polyline, and the lengths in source pixels."""
+    """One plant: where its root begins, and lengths in source pixels. Hypocotyl and leaves are NaN where not told."""
 
     base_xy: tuple[float, float]
     primary_px: float
     total_px: float
     laterals: int
+    hypocotyl_px: float = math.nan
+    leaves: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,21 @@ def _plants(data: bytes) -> tuple[TruePlant, ...]:
         if primaries:
             primary = max(primaries, key=lambda root: root.length_px)
             total = sum(root.length_px for _, root in roots)
-            plants.append(TruePlant(primary.points[0], primary.length_px, total, len(roots) - len(primaries)))
+            hypocotyl_px, leaves = (_property(plant, name) for name in (HYPOCOTYL_LENGTH, LEAF_COUNT))
+            laterals = len(roots) - len(primaries)
+            plants.append(TruePlant(primary.points[0], primary.length_px, total, laterals, hypocotyl_px, leaves))
     return tuple(plants)
+
+
+def _property(plant: rsml.RsmlPlant, name: str) -> float:
+    """Return a plant's property as a number; NaN where it has none, or one that is no number."""
+    for each in plant.properties:
+        if each.name == name:
+            try:
+                return float(each.value)
+            except ValueError:
+                return math.nan
+    return math.nan
 
 
 def skeleton_length_px(mask_HW: NDArray[np.bool_]) -> float:

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from thale.contract import Flag, Landmark, Organ, Plant, Plate, Point, Root, Scale, TraitValue
+from thale.contract import Flag, Organ, Plant, Plate, Point, Root, Scale, TraitValue
 from thale.traits import TRAITS, measure, measure_plate
 
 TENTH = Scale(mm_per_px=0.1, source="given")
@@ -141,13 +141,6 @@ def test_tip_coordinates_are_those_of_the_plate_even_if_it_is_tilted() -> None:
 
 def test_a_straight_root_has_a_hull_without_area() -> None:
     assert measured(seedling(root("1", (0, 0), (0, 50), (0, 100))))["convex_hull_area"].value == 0
-
-
-def test_hypocotyl_and_leaves_are_unknown_unless_a_model_sees_them() -> None:
-    rows = measured(seedling())
-    assert rows["hypocotyl_length"].quality == rows["leaf_count"].quality == "unknown"
-    leaf = Landmark(kind="leaf_tip", x=0, y=0, score=1)
-    assert measured(seedling().model_copy(update={"landmarks": (leaf, leaf)}))["leaf_count"].value == 2
 
 
 def test_every_trait_says_how_it_is_measured_and_has_one_unit_a_scale() -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thale.contract import Flag, Level, Plant, Plate, Root, Scale, TraitValue
-from thale.traits import angle, area, length, shape
-from thale.traits.length import laterals, primary
+from thale.traits import angle, area, length, shape, shoot
+from thale.traits.length import laterals
 
 Dimension = Literal["length", "area", "per_length", "angle", "number"]
-Basis = Literal["primary", "laterals", "roots", "shoot", "roots_and_shoot"]
+Basis = Literal["primary", "laterals", "roots", "shoot", "hypocotyl", "leaves", "roots_and_shoot"]
 
 _UNITS: dict[Dimension, tuple[str, str, int]] = {
     "length": ("mm", "px", 1),
@@ -25,8 +25,23 @@ _UNITS: dict[Dimension, tuple[str, str, int]] = {
 }
 """Unit with a scale, unit without one, and the power of the scale that leads from one to the other."""
 
-_DOUBTFUL_BASE = {"crossing_by_lane", "base_inferred", "base_hidden"}
-_DOUBTFUL_ROOTS = {"methods_disagree"}
+_TRACING, _BASE = {"methods_disagree"}, {"crossing_by_lane", "base_inferred", "base_hidden"}
+_OUTLINE = {"shoot_at_rim", "shoots_touch"}
+_DOUBTS: dict[Basis, set[str]] = {
+    "primary": _TRACING | _BASE,
+    "laterals": _TRACING,
+    "roots": _TRACING | _BASE,
+    "shoot": set(),
+    "hypocotyl": _OUTLINE | _BASE,
+    "leaves": _OUTLINE,
+    "roots_and_shoot": _TRACING | _BASE,
+}
+"""The flags of a plant that cast doubt on a trait, by what the trait rests on."""
+
+_UNKNOWN_UNDER = {"crossing", *_OUTLINE}
+"""Under these flags a number would be a guess."""
+
+_UNSEEN = ("no_root", "ungerminated", "no_shoot")
 
 
 def _unit(dimension: Dimension, scale: Scale) -> str:
@@ -175,8 +190,9 @@ _PLANT_TRAITS = (
     ),
     Trait(
         "hypocotyl_length", "Hypocotyl length", "length", "TO:0006065",
-        "Unknown: the models mark where the hypocotyl ends below, not where it ends above.",
-        "shoot", _of_plant(length.hypocotyl_length),
+        "Geodesic way through the shoot's outline from the root base to where a front that runs up parts or widens "
+        "(ours; level sets as in Verroust and Lazarus 2000). Unknown where leaves hide it.",
+        "hypocotyl", _of_plant(shoot.hypocotyl_length),
     ),
     Trait(
         "shoot_area", "Shoot area, projected", "area", "TO:0000540",
@@ -185,8 +201,9 @@ _PLANT_TRAITS = (
     ),
     Trait(
         "leaf_count", "Leaf count", "number", "TO:0000241",
-        "Leaf tips seen by a landmark model that looks for them; unknown otherwise.",
-        "shoot", _of_plant(length.leaf_count),
+        "Leaf tips seen by a landmark model that looks for them, else the outline's ends, cotyledons among them: "
+        "maxima of the geodesic distance from the root base that stand out (ours). Leaves over each other count once.",
+        "leaves", _of_plant(shoot.leaf_count),
     ),
     Trait(
         "root_shoot_area_ratio", "Root to shoot ratio, of projected areas", "number", None,
@@ -248,10 +265,12 @@ def measure(plant: Plant, scale: Scale, plate: Plate | None = None) -> tuple[Tra
 
 def _measured(trait: Trait, plant: Plant, scale: Scale, plate: Plate | None) -> TraitValue:
     flags = _doubts(plant, trait.basis)
-    in_doubt = any(flag.code == "crossing" for flag in flags)
+    in_doubt = any(flag.code in _UNKNOWN_UNDER for flag in flags)
     value = math.nan if in_doubt else _scaled(trait.function(plant, plate), trait.dimension, scale)
     if math.isnan(value):
-        flags += [flag for flag in plant.flags if flag.code in ("no_root", "ungerminated", "no_shoot")]
+        flags += [flag for flag in plant.flags if flag.code in _UNSEEN]
+    if trait.basis in ("hypocotyl", "leaves") and not flags:
+        flags += _outline_flags(plant, trait, value)
     quality: Literal["ok", "uncertain", "unknown"] = "uncertain" if flags else "ok"
     return TraitValue(
         trait=trait.name,
@@ -264,17 +283,25 @@ def _measured(trait: Trait, plant: Plant, scale: Scale, plate: Plate | None) -> 
 
 
 def _doubts(plant: Plant, basis: Basis) -> list[Flag]:
-    """Return the flags of the roots that a trait rests on, of their tracing, and of the base where it matters."""
-    if basis == "shoot":
-        return []
-    left_out: list[Root | None] = []
+    """Return the flags of the roots that a trait rests on, and those of the plant that cast doubt on it."""
+    owned: Sequence[Root] = plant.roots
     if basis == "primary":
-        left_out = [*laterals(plant)]
+        owned = [root for root in plant.roots if root.order == 1]
     elif basis == "laterals":
-        left_out = [primary(plant)]
-    flags = [flag for root in plant.roots if root not in left_out for flag in root.flags]
-    codes = _DOUBTFUL_ROOTS if basis == "laterals" else _DOUBTFUL_ROOTS | _DOUBTFUL_BASE
-    return flags + [flag for flag in plant.flags if flag.code in codes and flag not in flags]
+        owned = laterals(plant)
+    elif basis in ("shoot", "hypocotyl", "leaves"):
+        owned = []
+    flags = [flag for root in owned for flag in root.flags]
+    return flags + [flag for flag in plant.flags if flag.code in _DOUBTS[basis] and flag not in flags]
+
+
+def _outline_flags(plant: Plant, trait: Trait, value: float) -> list[Flag]:
+    """Return what to know of a number that was read off the shoot's outline, or could not be."""
+    if math.isnan(value):
+        return [Flag(code="not_seen", message=f"{trait.label}: the shoot's outline does not show it")]
+    if shoot.has_leaf_tips(plant) and trait.basis == "leaves":
+        return []
+    return [Flag(code="from_outline", message=f"{trait.label}: read off the shoot's outline, where leaves may hide it")]
 
 
 def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 0.0) -> tuple[TraitValue, ...]:
@@ -283,7 +310,7 @@ def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 
     Totals are conserved: a root counts whoever owns it. They are uncertain where a plant's roots were not seen, or
     where a second method does not bear out how they were traced.
     """
-    in_doubt = {"no_root", *_DOUBTFUL_ROOTS}
+    in_doubt = {"no_root", *_TRACING}
     doubts = [flag for plant in plants for flag in plant.flags if flag.code in in_doubt]
     values = []
     for trait in _PLATE_TRAITS:

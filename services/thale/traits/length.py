@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.contract import Landmark, Plant, Root
+from thale.contract import Plant, Root
 
 UNKNOWN = math.nan
 
@@ -92,15 +92,3 @@ def lateral_density_of_branched_zone(plant: Plant) -> float:
     """Return first-order laterals per length of the branched zone; unknown for fewer than two laterals."""
     zone = branched_zone_length(plant)
     return len(insertions(plant)) / zone if zone > 0 else UNKNOWN
-
-
-def hypocotyl_length(plant: Plant) -> float:
-    """Return the hypocotyl's length: unknown, for neither organs nor landmarks say where it ends above."""
-    del plant
-    return UNKNOWN
-
-
-def leaf_count(plant: Plant) -> float:
-    """Return the number of leaf tips seen; unknown where the model does not look for them."""
-    tips: list[Landmark] = [mark for mark in plant.landmarks if mark.kind == "leaf_tip"]
-    return float(len(tips)) if tips else UNKNOWN
