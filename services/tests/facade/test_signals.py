@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 
 from thale.contract import Landmark
 from thale.facade import observing
+from thale.facade.observing import Difference
 from thale.facade.signals import observe
 from thale.facade.traffic import Choice
 
@@ -60,3 +61,18 @@ def test_an_empty_plate_is_counted_for_both_models_and_its_plants_for_the_segmen
 def test_a_landmark_of_a_kind_that_is_not_looked_for_is_no_column() -> None:
     stray = Landmark(kind="leaf_tip", x=1, y=1, score=0.5)
     assert "leaf_tip" not in observe(phenotype(), [stray], KINDS).landmarks
+
+
+def test_a_difference_is_counted_for_the_shadow() -> None:
+    shadow = Choice("shadow-seg", "1.1.0", "segmentation", "sha256:a", "sha256:w", KINDS, role="shadow")
+    difference = Difference({"root": 0.955}, {"root_base": [0.4, 5.0]}, 0.8, {"plate_shoot_area": 0.04})
+    observing.count_difference(difference, shadow)
+
+    def counted(name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(name, {"model": shadow.name, "version": shadow.version, **labels})
+
+    assert counted("thale_shadow_dice_bucket", organ="root", le="0.95") == 0
+    assert counted("thale_shadow_dice_bucket", organ="root", le="0.96") == 1
+    assert counted("thale_shadow_landmark_px_sum", kind="root_base") == pytest.approx(5.4)
+    assert counted("thale_shadow_landmark_f1_count") == 1
+    assert counted("thale_shadow_trait_difference_sum", trait="plate_shoot_area") == pytest.approx(0.04)
