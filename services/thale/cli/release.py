@@ -20,7 +20,7 @@ release = typer.Typer(
 )
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name, as plate-seg.")]
-AnyModel = Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Default: the one that is on trial.")]
+AnyModel = Annotated[str | None, typer.Argument(metavar="MODEL", help="Default: the one that is on trial.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A registered version, as 1.1.0.")]
 Why = Annotated[str, typer.Option("--why", help="The reason; it stands in the history.")]
 WhyUnlessJudged = Annotated[
@@ -51,6 +51,9 @@ def _releases(
     context.obj = Where(target, home, namespace, kube_context, facades, store, user)
 
 
+Slo = Annotated[Path | None, typer.Option("--slo", dir_okay=False, help="The judge's limits. Default: thale's own.")]
+
+
 def _shares(text: str | None) -> str | None:
     for share in (text or "1").split(","):
         try:
@@ -58,6 +61,17 @@ def _shares(text: str | None) -> str | None:
         except ValueError:
             raise typer.BadParameter(f"{share!r} is no number: write percentages, as 5,25,50,100") from None
     return text
+
+
+@release.command("list")
+def list_registered(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Default: all of them.")] = None,
+) -> None:
+    """List the registered versions, and what each is used for."""
+    from thale.cli.registered import print_registered
+
+    print_registered(context.obj, model, Console())
 
 
 @release.command()
@@ -137,7 +151,7 @@ def shadow(
     context: typer.Context,
     model: Model,
     why: Why,
-    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="A registered version.")] = None,
+    version: Annotated[str | None, typer.Argument(metavar="VERSION", help="A registered version.")] = None,
     off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
 ) -> None:
     """Let a version see copies of the requests without answering any."""
@@ -164,7 +178,7 @@ def history(context: typer.Context, model: Model) -> None:
 @release.command()
 def status(
     context: typer.Context,
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Default: all of them.")] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Default: all of them.")] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show what changes, until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
@@ -184,7 +198,7 @@ def watch(
     context: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="End as soon as no version is on trial.")] = False,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /metrics and /health/live.")] = 9091,
-    slo: Annotated[Path | None, typer.Option(dir_okay=False, help="The judge's limits. Default: thale's own.")] = None,
+    slo: Slo = None,
 ) -> None:
     """Judge every canary and move it on or take it back, unattended, until Ctrl-C."""
     from thale import telemetry
@@ -193,6 +207,34 @@ def watch(
 
     where: Where = context.obj
     limits = read_slo(slo)
-    telemetry.configure()
     with where.place() as place:
-        watch_unattended(place, limits, f"watch of {where.who()}", Port("127.0.0.1", metrics_port), until_idle=once)
+        telemetry.configure()
+        watch_unattended(place, limits, f"{where.who()}, by watch", Port("127.0.0.1", metrics_port), until_idle=once)
+
+
+@release.command()
+def simulate(
+    context: typer.Context,
+    model: Model,
+    version: Annotated[
+        str | None, typer.Argument(metavar="VERSION", help="Default: the stable version once more, under another name.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="errors=SHARE, latency=FACTOR, dice=DROP, background, deaths=SECONDS, after=SECONDS."),
+    ] = None,
+    traffic: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Recorded requests. Default: drawn ones.")
+    ] = None,
+    requests_per_s: Annotated[float, typer.Option(min=0.001, max=1000, help="Of drawn traffic.")] = 20.0,
+    hours: Annotated[float, typer.Option(min=0.001, max=24, help="Of drawn traffic.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of chance.")] = 0,
+    slo: Slo = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Rehearse a rollout with the real judge, before anybody is exposed to it."""
+    from thale.cli.rehearsal import Play, read_faults, rehearse
+    from thale.release.slo import read_slo
+
+    play = Play(model, version, read_faults(fault or []), traffic, requests_per_s, hours * 3600, seed)
+    rehearse(context.obj, play, read_slo(slo), Console(), as_json=as_json)

@@ -94,9 +94,9 @@ def _watch_lines(status: Status, now: datetime) -> list[str]:
         return told if any(model.canary for model in status.models) else []
     age_s = (now - datetime.fromisoformat(status.watched_at)).total_seconds()
     if age_s > _UNWATCHED_AFTER_S:
-        lines = [f"[yellow]![/] not watched for {_duration(age_s)}: `thale release watch` goes on where it was left"]
+        lines = [f"[yellow]![/] not watched for {duration(age_s)}: `thale release watch` goes on where it was left"]
     else:
-        lines = [f"[dim]watched by {escape(status.watched_by)}, {_duration(age_s)} ago[/]"]
+        lines = [f"[dim]watched by {escape(status.watched_by)}, {duration(age_s)} ago[/]"]
     away = (f"[yellow]![/] {escape(url)}: {escape(why)}" for url, why in sorted(status.facades_away.items()))
     return [*lines, *away]
 
@@ -110,7 +110,7 @@ def history_table(history: Sequence[Change]) -> Table:
     for change in reversed(history):
         share = f"{change.weight_percent:g} %"
         table.add_row(
-            _moment(change.at),
+            moment(change.at),
             escape(change.who),
             change.what,
             change.version,
@@ -124,20 +124,22 @@ def history_table(history: Sequence[Change]) -> Table:
 def change_line(model: str, change: Change) -> str:
     """Return a change as one line: the same that stands in the audit log."""
     return (
-        f"{_moment(change.at)} {model}: {change.what} {change.version}; {change.stable} is stable, "
+        f"{moment(change.at)} {model}: {change.what} {change.version}; {change.stable} is stable, "
         f"the canary answers {change.weight_percent:g} %; by {change.who}: {change.why}"
     )
 
 
-def _moment(text: str) -> str:
+def moment(text: str) -> str:
+    """Return a time of a history (ISO 8601) as people read it."""
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _age(since: str | None, now: datetime) -> str:
-    return _UNKNOWN if since is None else _duration((now - datetime.fromisoformat(since)).total_seconds())
+    return _UNKNOWN if since is None else duration((now - datetime.fromisoformat(since)).total_seconds())
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a stretch of time in the unit that suits it."""
     seconds = max(0, round(seconds))
     if seconds < 60:
         return f"{seconds} s"

@@ -1,0 +1,238 @@
+"""`thale release` as a user runs it, on a home whose platform seems to run: a record, and a facade that only counts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from paper_facade import MODEL, PaperFacade, paper_facade
+from releases import ANNA, release, version
+
+from thale import __version__
+from thale.cli import main
+from thale.contract import Release, ReleaseRecord
+from thale.laptop.home import Home, Running
+from thale.laptop.ports import Addresses
+from thale.release import plan
+from thale.release.changes import sign
+
+PATIENCE_S = 240
+STABLE, CANARY = "1.0.0", "1.1.0"
+
+
+Run = Callable[..., "Done"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Run]:
+    """Give the command line as a function: the whole of it, but in this process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    monkeypatch.setenv("THALE_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "150")
+
+    def run(*words: str, user: str = "anna") -> Done:
+        monkeypatch.setenv("THALE_USER", user)
+        monkeypatch.setattr(sys, "argv", ["thale", "release", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return Done(ended.value.code or 0, out, err)
+
+    yield run
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Laptop:
+    """A home that somebody runs on."""
+
+    home: Home
+    facade: PaperFacade
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        environment = {**os.environ, "THALE_HOME": str(self.home.folder), "THALE_USER": "anna"}
+        command = [sys.executable, "-m", "thale", "release", *words]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+    def put(self, *releases: Release) -> None:
+        models = {release.name: release for release in releases}
+        self.home.record.write_text(ReleaseRecord(models=models).model_dump_json())
+
+    @property
+    def release(self) -> Release:
+        return ReleaseRecord.model_validate_json(self.home.record.read_bytes()).models[MODEL]
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Iterator[Laptop]:
+    home = Home(tmp_path)
+    with paper_facade() as facade:
+        nobody = "http://127.0.0.1:9"
+        addresses = Addresses(url=nobody, metrics_url=facade.url, model_url=nobody, management_url=nobody)
+        with home.announce(Running.here(addresses, __version__, lasting=True)):
+            laptop = Laptop(home, facade)
+            laptop.put(plan.canary(release(STABLE), version(CANARY), sign("anna", "better on dark plates")))
+            yield laptop
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_a_change_is_signed_told_and_logged(laptop: Laptop, run: Run) -> None:
+    done = run("step", "--why", "looked at 40 plates [dark]", user="ben")
+    assert done.status == 0, done.stderr
+    line = laptop.release.history[-1]
+    assert (line.what, line.who, line.why, line.weight_percent) == ("step", "ben", "looked at 40 plates [dark]", 25)
+    for told in ("plate-seg: step 1.1.0", "25 %", "by ben: looked at 40 plates [dark]"):
+        assert told in done.stdout
+    logged = [json.loads(text) for text in (laptop.home.logs / "audit.jsonl").read_text().splitlines()]
+    assert [(entry["what"], entry["who"], entry["model"]) for entry in logged] == [("step", "ben", MODEL)]
+
+
+def test_a_rollout_can_be_aborted_and_taken_back_by_hand(laptop: Laptop, run: Run) -> None:
+    for words, what in ((("abort",), "abort"), (("rollback", MODEL), "roll back")):
+        laptop.put(plan.canary(release(STABLE), version(CANARY), ANNA))
+        assert run(*words, "--why", "enough").status == 0
+        assert (laptop.release.stable, laptop.release.canary, laptop.release.history[-1].what) == (STABLE, None, what)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("step",), "the judge has not judged it yet"),
+        (("promote",), "after 5 % of the requests alone"),
+        (("step", "--why", " "), "say why in words"),
+        (("step", "nobody", "--why", "so"), "no model is called 'nobody'"),
+        (("rollback",), "Missing option '--why'"),
+        (("canary", MODEL, "9.9.9", "--why", "so", "--steps", "5,x"), "'x' is no number"),
+        (("canary", MODEL, "9.9.9", "--why", "so"), "no model is called 'plate-seg'"),
+        (("rollback", "--to", "0.9.0", "--why", "so"), "is on trial: roll it back"),
+        (("shadow", MODEL, "--why", "so"), "name a version, or end the shadow with --off"),
+        (("shadow", MODEL, "--off", "--why", "so"), "its shadow goes with it"),
+        (("status", "nobody"), "no model is called 'nobody'"),
+        (("status", "--watch", "--json"), "leave --watch away"),
+        (("simulate", MODEL, "--fault", "errors"), "the fault 'errors' is not known"),
+        (("simulate", MODEL, "--fault", "dice=-1"), "the fault 'dice=-1' is not known"),
+        (("watch", "--slo", "gone.toml"), "cannot be read from gone.toml"),
+        (("--target", "laptop", "-n", "plants", "status"), "drop one"),
+    ],
+)
+def test_what_is_asked_wrongly_ends_with_status_2_and_changes_nothing(
+    laptop: Laptop, run: Run, words: tuple[str, ...], told: str
+) -> None:
+    before = laptop.home.record.read_bytes()
+    done = run(*words)
+    assert done.status == 2, done.stdout + done.stderr
+    assert told in " ".join(done.stderr.replace("│", " ").split())
+    assert laptop.home.record.read_bytes() == before
+
+
+def test_where_nothing_is_on_trial_or_several_are_the_model_must_be_named(laptop: Laptop, run: Run) -> None:
+    other = Release(task="segmentation", stable=STABLE, versions={STABLE: version(STABLE, "plate-tips")})
+    laptop.put(laptop.release, plan.canary(other, version(CANARY, "plate-tips"), ANNA))
+    assert "plate-seg and plate-tips have versions on trial" in run("step", "--why", "so").stderr
+    laptop.put(release(STABLE), other)
+    assert "none has a version on trial" in run("abort", "--why", "so").stderr
+    assert "has no canary" in run("abort", MODEL, "--why", "so").stderr
+
+
+def test_without_a_platform_it_is_said_how_to_get_one(run: Run) -> None:
+    for words in (("status",), ("step", "--why", "so"), ("watch", "--metrics-port", "0")):
+        done = run(*words)
+        assert (done.status, "start it with `thale up`" in done.stderr) == (1, True)
+
+
+def test_the_history_tells_who_did_what_and_why(laptop: Laptop, run: Run) -> None:
+    laptop.put(plan.step(laptop.release, sign("ben", "fine so far")))
+    told = run("history", MODEL).stdout
+    assert told.index("fine so far") < told.index("better on dark plates")
+    laptop.put(release(STABLE))
+    assert "1.0.0 has been stable since the start" in run("history", MODEL).stdout
+
+
+def test_status_tells_the_rollout_to_people_and_machines(laptop: Laptop, run: Run) -> None:
+    people = run("status").stdout
+    for told in (MODEL, STABLE, "95 %", CANARY, "canary, shadow", "5 %", "1 of 4", "nobody has watched yet"):
+        assert told in people
+    [machine] = json.loads(run("status", MODEL, "--json").stdout)["models"]
+    assert (machine["stable"], machine["canary"], machine["weight_percent"]) == (STABLE, CANARY, 5)
+    assert (machine["verdict"], machine["held"]) == (None, [STABLE, CANARY])
+
+
+def test_a_watcher_judges_tells_and_ends_with_its_lease_when_asked_to(laptop: Laptop, run: Run) -> None:
+    watcher = laptop.start("watch", "--metrics-port", "0")
+    assert watcher.stderr is not None
+    port = next(json.loads(line)["port"] for line in watcher.stderr if "metrics served" in line)
+
+    def told(path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
+            return str(answer.read().decode())
+
+    try:
+        assert told("/health/live") == "200 OK\n"
+        wait_for(lambda: "thale_release_leader 1.0" in told("/metrics"))
+        wait_for(lambda: laptop.facade.asked)
+        laptop.facade.answer(STABLE, 1000)
+        laptop.facade.answer(CANARY, 120)
+        wait_for(lambda: '"requests": 120' in run("status", "--json").stdout)
+        people = run("status").stdout
+        for text in ("inconclusive", "only 120 of 200", "watched by anna", "1000"):
+            assert text in people
+        laptop.facade.answer(STABLE, 10000)
+        laptop.facade.answer(CANARY, 1000)
+        wait_for(lambda: laptop.release.weight_percent == 25)
+        assert laptop.release.history[-1].who == "anna, by watch"
+    finally:
+        watcher.send_signal(signal.SIGTERM)
+        _, rest = watcher.communicate(timeout=PATIENCE_S)
+    assert watcher.returncode == 0, rest
+    assert all(json.loads(line) for line in rest.splitlines())
+    assert (laptop.home.logs / "audit.jsonl").read_text().count('"what": "step"') == 1
+
+
+def test_a_watcher_can_end_by_itself(laptop: Laptop) -> None:
+    laptop.put(release(STABLE))
+    watcher = laptop.start("watch", "--once", "--metrics-port", "0")
+    _, rest = watcher.communicate(timeout=PATIENCE_S)
+    assert watcher.returncode == 0, rest
+
+
+def test_a_taken_port_is_told(laptop: Laptop) -> None:
+    port = laptop.facade.url.split(":")[2].split("/")[0]
+    watcher = laptop.start("watch", "--metrics-port", port)
+    _, rest = watcher.communicate(timeout=PATIENCE_S)
+    assert (watcher.returncode, f"nobody can listen on 127.0.0.1:{port}" in rest) == (2, True)
+
+
+def test_a_rollout_can_be_rehearsed(laptop: Laptop, run: Run) -> None:
+    before = laptop.home.record.read_bytes()
+    words = ("simulate", MODEL, "--fault", "errors=0.2", "--hours", "0.2", "--json")
+    bad = json.loads(run(*words).stdout)
+    assert (bad["outcome"], bad["stages"][0]["weight_percent"]) == ("rolled back", 5)
+    again = json.loads(run(*words).stdout)
+    assert again == bad
+    people = run("simulate", MODEL, "--hours", "0.01").stdout
+    assert "undecided" in people
+    assert "plate-seg 1.0.1" in people
+    assert laptop.home.record.read_bytes() == before
