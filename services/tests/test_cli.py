@@ -160,6 +160,31 @@ def test_a_run_that_was_killed_leaves_no_process_and_goes_on_where_it_stopped(
     assert not list((tmp_path / "out").glob(".*.part"))
 
 
+def test_ctrl_c_ends_a_run_cleanly_and_the_same_command_does_the_rest(
+    platform: Platform, stocked_home: Path, weights: Path, tmp_path: Path
+) -> None:
+    plates = [save_plate(tmp_path / "photos" / f"{number}.png", number) for number in range(12)]
+    results = tmp_path / "out"
+    words = ("analyze", tmp_path / "photos", "--out", results, "--mm-per-px", "0.25")
+    stopped = thale(*words, home=stocked_home, weights=weights)
+    wait_for("a result", lambda: any(results.glob("*.json")) or stopped.poll() is not None)
+    family = descendants(stopped.pid)
+    stopped.send_signal(signal.SIGINT)
+    told, _ = stopped.communicate(timeout=PATIENCE_S)
+    assert stopped.returncode == 130, told
+    assert "the same command goes on from here" in told
+    assert "left to do" in told
+    assert all_gone(family)
+    done = {path.name: path.stat().st_mtime_ns for path in results.glob("*.json")}
+    assert 1 <= len(done) < len(plates)
+    assert {row["image"] for row in rows(results / "traits.csv")} == {Path(name).stem + ".png" for name in done}
+
+    again = platform.run(*words)
+    assert again.returncode == 0, again.stdout
+    assert f"{len(plates) - len(done)} measured, {len(done)} kept from before" in again.stdout
+    assert {name: (results / name).stat().st_mtime_ns for name in done} == done
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_whatever_ends_thale_up_no_process_is_left(stocked_home: Path, weights: Path, number: signal.Signals) -> None:
     up = thale("up", home=stocked_home, weights=weights)
@@ -179,6 +204,55 @@ def test_a_killed_torchserve_comes_back_and_the_user_is_told(stocked_home: Path,
         wait_for("a new TorchServe", lambda: _java(running) not in (None, java[0].pid))
         done = running.run("analyze", plate, "--out", tmp_path / "out", "--mm-per-px", "0.25")
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("service", ["java", "facade"])
+def test_a_service_that_dies_under_a_run_costs_no_image(
+    service: str, stocked_home: Path, weights: Path, tmp_path: Path
+) -> None:
+    plates = [save_plate(tmp_path / "photos" / f"{number}.png", number) for number in range(8)]
+    results = tmp_path / "out"
+    words = ("analyze", tmp_path / "photos", "--out", results, "--mm-per-px", "0.25")
+    with running_platform(stocked_home, weights) as running:
+        run = thale(*words, home=stocked_home, weights=weights)
+        wait_for("a result", lambda: any(results.glob("*.json")) or run.poll() is not None)
+        victims = [process for process in descendants(running.process.pid) if _is(service, process)]
+        victims[0].kill()
+        told, _ = run.communicate(timeout=PATIENCE_S)
+        if run.returncode != 0:  # it was away for longer than the client's patience
+            assert run.returncode == 1, told
+            assert "left to do" in told
+            again = running.run(*words)
+            assert again.returncode == 0, again.stdout
+    assert {row["image"] for row in rows(results / "traits.csv")} == {plate.name for plate in plates}
+    assert not (results / "failed.csv").exists()
+
+
+def _is(service: str, process: psutil.Process) -> bool:
+    if service == "java":
+        return process.name() == "java"
+    return process.cmdline()[1:3] == ["-m", "thale.facade"]
+
+
+def test_up_with_an_image_shows_its_traits_writes_its_results_and_serves_on(
+    stocked_home: Path, weights: Path, tmp_path: Path
+) -> None:
+    up = thale("up", "--analyze", "sample", "--out", tmp_path / "out", home=stocked_home, weights=weights)
+    assert up.stdout is not None
+    told = ""
+    for line in up.stdout:
+        told += line
+        if "serving until Ctrl-C" in line:
+            break
+    assert "thale is ready" in told, told
+    assert "whole plate" in told, told
+    family = descendants(up.pid)
+    results = {path.name.partition(".")[2] for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
+    assert results == {"json", "overlay.png", "rsml", "csv"}
+    up.send_signal(signal.SIGINT)
+    up.communicate(timeout=PATIENCE_S)
+    assert up.returncode == 0
+    assert all_gone(family)
 
 
 def _java(running: Platform) -> int | None:

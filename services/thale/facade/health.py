@@ -33,7 +33,7 @@ class Readiness:
 
 
 class Health:
-    """Asks the model server about its workers, at most once a second (five times while not ready) however many ask us."""
+    """Asks the model server about its workers, once a second at most however many ask us, and more often until ready."""
 
     def __init__(self, models: ModelClient, records: Records) -> None:
         self._models = models
