@@ -137,6 +137,19 @@ def test_a_seed_has_neither() -> None:
         assert (row.quality, row.flags) == ("unknown", (flag,))
 
 
+def test_a_shoot_of_one_pixel_has_no_form() -> None:
+    for row in rows(plant((200, 300, 200, 300, 200, 300))).values():
+        assert math.isnan(row.value)
+
+
+def test_a_shoot_in_hundreds_of_pieces_is_read_all_the_same() -> None:
+    places = np.random.default_rng(0).uniform(0, 4000, (300, 2))
+    specks = tuple(tuple(float(v) for v in (x, y, x + 3, y, x + 3, y + 3)) for x, y in places)
+    found = rows(plant(*specks))
+    assert math.isnan(found["hypocotyl_length"].value)
+    assert found["leaf_count"].quality == "uncertain"
+
+
 def test_a_shoot_of_thousands_of_pixels_is_drawn_smaller() -> None:
     large = seedling(600, (-160, -20))
     outlines = tuple(tuple(v * 12 for v in outline) for outline in large.organs[1].polygons)

@@ -98,7 +98,7 @@ def has_leaf_tips(plant: Plant) -> bool:
 
 
 def _front(plant: Plant) -> _Front | None:
-    """Return the front's way; None for a plant without a visible shoot or root."""
+    """Return the front's way; None for a plant without a visible shoot or root, and for a shoot of one pixel."""
     root = primary(plant)
     drawn = _drawn(plant)
     if root is None or drawn is None:
@@ -111,6 +111,8 @@ def _front(plant: Plant) -> _Front | None:
     whole_HW = _in_one_piece(mask_HW, start_rc)
     costs_HW, _ = MCP_Geometric(np.where(whole_HW, 1.0, -1.0)).find_costs([start_rc])
     reached_HW = np.isfinite(costs_HW) & whole_HW
+    if np.count_nonzero(reached_HW) < 2:
+        return None
     widths = np.bincount(costs_HW[reached_HW].astype(int))
     smooth = ndimage.uniform_filter1d(widths.astype(float), 3, mode="nearest")
     return _Front(np.where(reached_HW, costs_HW, 0.0), smooth, float(gap), px)
