@@ -126,7 +126,7 @@ def evaluate(
 
     figures = run(model, data, split, out, title, engine)
     if note:
-        note_in_cards(model, figures)
+        note_in_cards(model, figures, out)
     typer.echo(f"\n{title}")
     for name, value in figures_table(figures):
         typer.echo(f"  {name:32} {value:>12}")

@@ -71,7 +71,6 @@ def write_card(
         parameters=parameters,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         metrics={"step": float(step), **verdict.metrics},
-        references=verdict.references,
         limits=description.limits,
     )
     write_atomically(out / CARD, (card.model_dump_json(indent=2) + "\n").encode())

@@ -1,6 +1,5 @@
 """How good the net is just now: the same few crops of the val split each time, without augmentation."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,6 @@ from thale_models.peaks import PeakFinder
 from thale_models.recipes import Recipe
 
 MATCH_RADIUS_MM = 1.0
-QUANTILES = np.linspace(0.0, 1.0, 21)
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,6 @@ class Verdict:
 
     score: float
     metrics: dict[str, float]
-    references: dict[str, tuple[float, ...]]
 
 
 def fixed_crops(dataset: Dataset, recipe: Recipe) -> list[Batch]:
@@ -57,22 +54,17 @@ def validate(net: nn.Module, batches: list[Batch], recipe: Recipe, device: torch
 
 def _segmentation(outputs: list[Tensor], targets: list[Tensor], recipe: Recipe) -> Verdict:
     overlaps = {name: Overlap() for name in recipe.classes[1:]}
-    signals = defaultdict[str, list[float]](list)
     for logits_CHW, truth_HW in zip(torch.cat(outputs), torch.cat(targets), strict=True):
-        confidence_HW, answer_HW = (part.numpy() for part in logits_CHW.softmax(0).max(0))
+        answer_HW = logits_CHW.argmax(0).numpy()
         labelled_HW = truth_HW.numpy() != IGNORED
         for index, name in enumerate(recipe.classes[1:], start=1):
-            predicted_HW = (answer_HW == index) & labelled_HW
-            overlaps[name].add(predicted_HW, truth_HW.numpy() == index)
-            signals[f"{name}_fraction"].append(float(predicted_HW.sum() / labelled_HW.sum()))
-        signals["confidence"].append(float(confidence_HW[labelled_HW].mean()))
+            overlaps[name].add((answer_HW == index) & labelled_HW, truth_HW.numpy() == index)
     metrics = {f"dice_{name}": overlap.dice for name, overlap in overlaps.items()}
-    return Verdict(_mean(metrics), metrics, _references(signals))
+    return Verdict(_mean(metrics), metrics)
 
 
 def _landmarks(outputs: list[Tensor], targets: list[Tensor], recipe: Recipe) -> Verdict:
     matches = {kind: Matches() for kind in recipe.classes}
-    signals = defaultdict[str, list[float]](list)
     distance_px = max(1, round(LANDMARK_DISTANCE_MM / recipe.mm_per_px))
     for logits_CHW, truth_CHW in zip(torch.cat(outputs), torch.cat(targets), strict=True):
         finder = PeakFinder(len(recipe.classes), distance_px, LANDMARK_THRESHOLD, LANDMARK_LIMIT)
@@ -81,20 +73,14 @@ def _landmarks(outputs: list[Tensor], targets: list[Tensor], recipe: Recipe) -> 
             points_N2 = np.array([(peak.x, peak.y) for peak in found if peak.plane == plane], float).reshape(-1, 2)
             true_N2 = np.argwhere(truth_CHW[plane].numpy() == 1.0)[:, ::-1].astype(float)
             matches[kind].add(points_N2, true_N2, recipe.mm_per_px, MATCH_RADIUS_MM)
-            signals[f"{kind}_count"].append(float(len(points_N2)))
-        signals["confidence"] += [peak.score for peak in found]
     scores = {f"f1_{kind}": match.f1 for kind, match in matches.items()}
     errors = {
         f"median_error_mm_{kind}": float(np.median(match.distances_mm)) if match.distances_mm else float("nan")
         for kind, match in matches.items()
     }
-    return Verdict(_mean(scores), scores | errors, _references(signals))
+    return Verdict(_mean(scores), scores | errors)
 
 
 def _mean(scores: dict[str, float]) -> float:
     known = [score for score in scores.values() if np.isfinite(score)]
     return float(np.mean(known)) if known else 0.0
-
-
-def _references(signals: dict[str, list[float]]) -> dict[str, tuple[float, ...]]:
-    return {name: tuple(np.quantile(values, QUANTILES).tolist()) for name, values in signals.items() if values}

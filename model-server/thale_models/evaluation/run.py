@@ -1,4 +1,4 @@
-"""Evaluate models on a folder of plates: metrics.json, report.md, and a picture of every plate."""
+"""Evaluate models on a folder of plates: metrics.json, references.json, report.md, and a picture of every plate."""
 
 import json
 import math
@@ -9,15 +9,18 @@ from pathlib import Path
 from tqdm import tqdm
 
 from thale.cards import CARD, WEIGHTS, read_card
-from thale.contract import Task
+from thale.contract import Card, Task
 from thale.errors import ArchiveError, DatasetError, ParameterError
 from thale.files import write_atomically
 from thale_models.dataset import Dataset, Sample, read_dataset
 from thale_models.engine import EngineName, load_engine
 from thale_models.evaluation import pictures
 from thale_models.evaluation.plate import Model, PlateScore, measure, score
+from thale_models.evaluation.references import Said, references, said
 from thale_models.evaluation.summary import by_complexity, summarise
 from thale_models.evaluation.truth import read_truth, roots_files
+
+REFERENCES = "references.json"
 
 LABELS: dict[Task, tuple[str, ...]] = {
     "segmentation": ("background", "root", "shoot", "seed"),
@@ -59,28 +62,41 @@ def evaluate(
     roots_of = roots_files(data)
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     scores: list[PlateScore] = []
+    answers: list[Said] = []
     for path in tqdm(images, title, unit="plate"):
         truth = read_truth(masks, mask_of.get(path), marks, mark_of.get(path), roots_of.get(path))
         image = path.read_bytes()
         begun = time.perf_counter()
         measured = measure(image, path.name, models.get("segmentation"), models.get("landmarks"))
+        answers.append(said(measured, _classes(models, "landmarks")))
         scores.append(score(path.stem, measured, truth, time.perf_counter() - begun))
         (out / "pictures" / f"{path.stem}.png").write_bytes(pictures.draw(image, measured))
     figures = summarise(scores)
     document = {"title": title, "figures": figures, "by_complexity": by_complexity(scores)}
     (out / "metrics.json").write_text(json.dumps(pictures.without_nan(document), indent=2) + "\n", encoding="utf-8")
+    (out / REFERENCES).write_text(json.dumps(references(answers), indent=2) + "\n", encoding="utf-8")
     cards = [model.card for model in models.values()]
     (out / "report.md").write_text(pictures.report(title, scores, cards), encoding="utf-8")
     return figures
 
 
-def note_in_cards(folders: Sequence[Path], figures: dict[str, float]) -> None:
-    """Write the figures into the cards of the models that they judge, as metrics named `plates_…`."""
+def note_in_cards(folders: Sequence[Path], figures: dict[str, float], evaluation: Path | None = None) -> None:
+    """Write what an evaluation found into the cards of the models that it judged.
+
+    Args:
+        folders: One folder a model.
+        figures: They become metrics named `plates_…`.
+        evaluation: The folder that `evaluate` wrote; its references replace the card's, but for those of agreement
+            with another version, which registering measures. None, or an evaluation of one model alone, leaves them.
+    """
     known = {f"plates_{name}": value for name, value in figures.items() if math.isfinite(value)}
+    found = json.loads((evaluation / REFERENCES).read_text(encoding="utf-8")) if evaluation is not None else {}
     for folder in folders:
         card = read_card((folder / CARD).read_bytes())
         kept = {name: value for name, value in card.metrics.items() if not name.startswith("plates_")}
-        noted = card.model_copy(update={"metrics": kept | known})
+        agreement = {name: values for name, values in card.references.items() if name.startswith("agreement_")}
+        fresh = {**agreement, **found[card.task]} if card.task in found else card.references
+        noted = Card.model_validate({**dict(card), "metrics": kept | known, "references": fresh})
         write_atomically(folder / CARD, (noted.model_dump_json(indent=2) + "\n").encode())
 
 

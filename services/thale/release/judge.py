@@ -73,10 +73,12 @@ def _finding(question: Question, trial: Trial, release: Release, slo: Slo) -> Fi
     needed = -math.log(policy.false_alarms * getattr(policy.shares, question.name))
     parts = [(part, found) for part, found in trial.parts(question, release, slo) if found.blocks]
     unheard = max(1.0 - math.fsum(part.weight for part, _ in parts), 0.0)
-    terms = [math.log(part.weight) + found.log_harm for part, found in parts]
+    harms = [found.log_harm for _, found in parts]
+    terms = [math.log(part.weight) + harm for (part, _), harm in zip(parts, harms, strict=True)]
     harm = _log_sum([*terms, math.log(unheard)] if unheard > 1e-9 else terms)
-    worst = max(parts, key=lambda pair: pair[1].log_harm, default=None)
-    words = _words(question, *worst) if worst else f"{question.name.replace('_', ' ')}: nothing heard"
+    words = f"{question.name.replace('_', ' ')}: nothing heard"
+    if parts:
+        words = _words(question, *parts[max(range(len(parts)), key=harms.__getitem__)])
     return Finding(
         question=question.name,
         words=words,

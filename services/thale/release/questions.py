@@ -143,13 +143,13 @@ def _slower(heard: Heard) -> Iterator[Part]:
 def _empty(heard: Heard) -> Iterator[Part]:
     canary, stable, policy = heard.window.canary, heard.window.stable, heard.slo.judge
     test = RateTest(policy.margins.empty, policy.series_plates)
-    yield Part("", 1.0, test, Tally(canary.empty, canary.plates), Tally(stable.empty, stable.plates))
+    yield Part("", 1.0, test, Tally.read(canary.empty, canary.plates), Tally.read(stable.empty, stable.plates))
 
 
 def _unknown(heard: Heard) -> Iterator[Part]:
     canary, stable, policy = heard.window.canary, heard.window.stable, heard.slo.judge
     test = RateTest(policy.margins.unknown, policy.series_plates)
-    yield Part("", 1.0, test, Tally(canary.nan, canary.plates), Tally(stable.nan, stable.plates))
+    yield Part("", 1.0, test, Tally.read(canary.nan, canary.plates), Tally.read(stable.nan, stable.plates))
 
 
 def _disagreeing(heard: Heard) -> Iterator[Part]:
@@ -209,10 +209,7 @@ class Expectation:
         """
         if not self.quantiles:
             return self.mean
-        scores_B = np.array(_scores(signal, bins))
-        shares_B = drift.shares(self.quantiles, bins.edges)
-        mean = float(shares_B @ scores_B)
-        variance = float(shares_B @ (scores_B - mean) ** 2)
+        mean, variance = _expected(signal, self.quantiles, bins.edges)
         return mean - margin - 2 * math.sqrt(variance / self.plates)
 
 
@@ -237,6 +234,14 @@ def expected_agreement(canary: Card, stable: Card) -> Mapping[str, Expectation]:
 
 def _agreement(name: str) -> bool:
     return name.startswith(AGREEMENT)
+
+
+@lru_cache(maxsize=256)
+def _expected(signal: str, quantiles: tuple[float, ...], edges: tuple[float, ...]) -> tuple[float, float]:
+    """Return the mean of the scores that quantiles stand for, and their variance."""
+    scores_B, shares_B = np.array(_bin_scores(signal, edges)), drift.shares(quantiles, edges)
+    mean = float(shares_B @ scores_B)
+    return mean, float(shares_B @ (scores_B - mean) ** 2)
 
 
 @lru_cache(maxsize=256)
@@ -281,6 +286,7 @@ def _outside(histogram: Binned | None, quantiles: tuple[float, ...]) -> Tally:
     return Tally(under + _above(histogram, high).bad, histogram.total)
 
 
+@lru_cache(maxsize=256)
 def _quantile(quantiles: tuple[float, ...], level: float) -> float:
     """Return a quantile, of those at equal steps from 0 to 100 %."""
     place = level * (len(quantiles) - 1)

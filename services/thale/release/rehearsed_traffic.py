@@ -1,10 +1,11 @@
 """Traffic to rehearse a rollout with: recorded, one request a line, or drawn from a seed.
 
-Plates come in series: one experiment sends 10 to 200 plates that resemble each other, and all of them go to one version.
-Several are under way at once, between single plates that belong to nothing.
+Plates come in series: one experiment sends 10 to 200 plates that resemble each other, and all of them go to one
+version. Several are under way at once, between single plates that belong to nothing.
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ _RESEMBLANCE = 0.5
 
 
 class RecordedRequest(Record):
-    """One line of recorded traffic: what the stable version did with a request, and how a good canary agrees with it."""
+    """One line of recorded traffic: what the stable version did, and how a good canary agrees with it."""
 
     at_s: float
     """Since the recording began."""
@@ -84,17 +85,16 @@ def read_traffic(path: Path) -> Traffic:
 def as_traffic(requests: Iterable[RecordedRequest]) -> Traffic:
     """Return recorded requests as traffic."""
     ordered = sorted(requests, key=lambda request: request.at_s)
-    names = [
-        sorted({name for request in ordered for name in getattr(request, kind)}) for kind in ("outputs", "agreement")
-    ]
+    said = sorted({name for request in ordered for name in request.outputs})
+    compared = sorted({name for request in ordered for name in request.agreement})
     return Traffic(
         at_s_N=np.array([request.at_s for request in ordered]),
         place_N=np.array([_place(request.experiment or f"#{number}") for number, request in enumerate(ordered)]),
         seconds_N=np.array([request.seconds for request in ordered]),
         failed_N=np.array([request.failed for request in ordered]),
         unknown_N=np.array([request.unknown for request in ordered]),
-        outputs={name: np.array([request.outputs.get(name, np.nan) for request in ordered]) for name in names[0]},
-        agreement={name: np.array([request.agreement.get(name, np.nan) for request in ordered]) for name in names[1]},
+        outputs={name: np.array([request.outputs.get(name, np.nan) for request in ordered]) for name in said},
+        agreement={name: np.array([request.agreement.get(name, np.nan) for request in ordered]) for name in compared},
     )
 
 
@@ -115,7 +115,7 @@ def draw_traffic(
 
     def drawn() -> Floats:
         between, within = rng.normal(size=kinds)[series_N], rng.normal(size=count)
-        return np.sqrt(resemblance) * between + np.sqrt(1 - resemblance) * within
+        return math.sqrt(resemblance) * between + math.sqrt(1 - resemblance) * within
 
     empty_N = (rng.random(kinds) < _EMPTY_SERIES)[series_N] | (rng.random(count) < _EMPTY_PLATE)
     plants_N = np.where(empty_N, 0, np.clip(np.round(5 + 1.5 * drawn()), 1, 12))
@@ -145,7 +145,7 @@ def draw_traffic(
 
 
 def _draw_series(rng: np.random.Generator, count: int) -> NDArray[np.intp]:
-    """Return the series of each request: several are under way at once, in turns at random, and single plates between."""
+    """Return the series of each request: several under way at once, in turns at random, single plates between."""
     series_N = np.zeros(count, np.intp)
     left = np.zeros(_AT_ONCE, np.intp)
     current = np.zeros(_AT_ONCE, np.intp)

@@ -28,6 +28,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Self
 
 LIFTS = (0.97, 0.7, 0.4, 0.2, 0.1, 0.05, 0.02)
 """The alternatives: how much of the way from the margin to "always bad" the canary has gone."""
@@ -38,6 +39,7 @@ _LATER_BLOCKS = 300.0
 _PRIOR_ANSWERS = 20.0
 _PRIOR_RATE = 0.005
 _TOLERANCE = 1e-13
+_REMEMBERED = 1 << 16
 _ALMOST_ALWAYS, _ALMOST_NEVER = 0.999, 1e-9
 _USUAL_SPREAD, _LEAST_VARIANCE = 0.1, 1e-4
 _SMALLEST_BET, _LARGEST_BET = 0.02, 0.5
@@ -53,6 +55,11 @@ class Tally:
     def __post_init__(self) -> None:
         if not 0 <= self.bad <= self.total:
             raise ValueError(f"{self.bad} bad answers of {self.total}")
+
+    @classmethod
+    def read(cls, bad: int, total: int) -> Self:
+        """Return the tally of two counters that a scrape read one after the other: `bad` may be ahead by a few."""
+        return cls(bad, max(bad, total))
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(self.bad + other.bad, self.total + other.total)
@@ -79,13 +86,10 @@ class Evidence:
     @property
     def log_harm(self) -> float:
         """Logarithm of the e-value that the canary is worse by more than the margin."""
-        unstarted = _unstarted(self.blocks)
-        terms = [
-            math.log(weight) + (math.log(unstarted) if log is None else _log_add(log, math.log(unstarted)))
-            for weight, log in zip(_LIFT_WEIGHTS, self.log_harms, strict=True)
-        ]
-        highest = max(terms)
-        return highest + math.log(sum(math.exp(term - highest) for term in terms))
+        started = [-math.inf if log is None else log for log in self.log_harms]
+        highest = max(*started, 0.0)
+        mixture = sum(weight * math.exp(log - highest) for weight, log in zip(_LIFT_WEIGHTS, started, strict=True))
+        return highest + math.log(mixture + _unstarted(self.blocks) * math.exp(-highest))
 
 
 @dataclass(frozen=True)
@@ -112,8 +116,9 @@ class RateTest:
             return replace(evidence, waiting=waiting)
         beside = self._against_stable if waiting.total else self._against_its_past
         harms, comfort = beside(evidence, canary, waiting)
-        after = _advanced(evidence, harms, comfort, self.together)
-        return replace(after, canary=evidence.canary + canary, stable=evidence.stable + waiting, waiting=NOTHING)
+        logs, log_comfort = _advanced(evidence, harms, comfort, self.together)
+        seen = evidence.canary + canary, evidence.stable + waiting
+        return Evidence(*seen, NOTHING, evidence.blocks + 1, logs, log_comfort)
 
     def _against_stable(self, evidence: Evidence, canary: Tally, stable: Tally) -> tuple[Sequence[float], float]:
         """Return the logarithms of a block's e-values: of harm by alternative, and of comfort."""
@@ -158,9 +163,10 @@ class MeanTest:
         seen = [(score, count) for score, count in zip(scores, counts, strict=True) if count]
         harms = [self._log_growth(seen, lift / (1 - self.least)) for lift in LIFTS]
         comfort = self._log_growth(seen, -self._comfort_bet(evidence) / self.least)
-        after = _advanced(evidence, harms, comfort, self.together)
+        logs, log_comfort = _advanced(evidence, harms, comfort, self.together)
         score = evidence.score + math.fsum(score * count for score, count in seen)
-        return replace(after, canary=evidence.canary + Tally(0, total), score=score)
+        scored = evidence.canary + Tally(0, total)
+        return Evidence(scored, NOTHING, NOTHING, evidence.blocks + 1, logs, log_comfort, score)
 
     def _log_growth(self, seen: Sequence[tuple[float, int]], bet: float) -> float:
         return math.fsum(count * math.log1p(bet * (self.least - score)) for score, count in seen)
@@ -175,18 +181,19 @@ class MeanTest:
         return min(max((mean - self.least) * self.least / variance, _SMALLEST_BET), _LARGEST_BET)
 
 
-def _advanced(evidence: Evidence, harms: Sequence[float], comfort: float, together: float) -> Evidence:
-    """Return the evidence after a block's e-values."""
+def _advanced(
+    evidence: Evidence, harms: Sequence[float], comfort: float, together: float
+) -> tuple[tuple[float, ...], float]:
+    """Return the logarithms of harm and comfort after a block's e-values."""
     start = math.log(_unstarted(evidence.blocks) - _unstarted(evidence.blocks + 1))
     logs = tuple(
         (start if log is None else _log_add(log, start)) + harm / together
         for log, harm in zip(evidence.log_harms, harms, strict=True)
     )
-    log_comfort = evidence.log_comfort + comfort / together
-    return replace(evidence, blocks=evidence.blocks + 1, log_harms=logs, log_comfort=log_comfort)
+    return logs, evidence.log_comfort + comfort / together
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=_REMEMBERED)
 def _log_harms(usual: float, bad_c: int, nc: int, bad_s: int, ns: int, margin: float) -> tuple[float, ...]:
     """Return the logarithms of a block's e-values against H0: canary <= stable + margin, by alternative."""
     return tuple(
@@ -194,7 +201,7 @@ def _log_harms(usual: float, bad_c: int, nc: int, bad_s: int, ns: int, margin: f
     )
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=_REMEMBERED)
 def _log_comfort(both: float, bad_c: int, nc: int, bad_s: int, ns: int, margin: float) -> float:
     """Return the logarithm of a block's e-value against H0: stable <= canary - margin, by the chance of no difference.
 
@@ -207,16 +214,19 @@ def nearest_null(c: float, s: float, nc: int, ns: int, margin: float) -> float:
     """Return s0 of the null hypothesis (s0 + margin, s0) that is nearest to the alternative (c, s).
 
     The derivative of nc KL(c||s0 + margin) + ns KL(s||s0) grows with s0, is negative at s and positive at c - margin.
+    Newton's steps towards its zero, or half of what is left where they would lead outside.
     """
     low, high = max(s, -margin), min(c - margin, 1.0, 1.0 - margin)
-    while high - low > _TOLERANCE:
-        middle = 0.5 * (low + high)
-        if middle in (low, high):
-            break
-        c0 = middle + margin
-        slope = nc * ((1 - c) / (1 - c0) - c / c0) + ns * ((1 - s) / (1 - middle) - s / middle)
-        low, high = (middle, high) if slope < 0 else (low, middle)
-    return 0.5 * (low + high)
+    s0, before = 0.5 * (low + high), math.inf
+    while abs(s0 - before) > _TOLERANCE:
+        c0, before = s0 + margin, s0
+        slope = nc * ((1 - c) / (1 - c0) - c / c0) + ns * ((1 - s) / (1 - s0) - s / s0)
+        curvature = nc * ((1 - c) / (1 - c0) ** 2 + c / c0**2) + ns * ((1 - s) / (1 - s0) ** 2 + s / s0**2)
+        low, high = (s0, high) if slope < 0 else (low, s0)
+        s0 -= slope / curvature
+        if not low < s0 < high:
+            s0 = 0.5 * (low + high)
+    return s0
 
 
 def _log_e(c: float, s: float, canary: tuple[int, int], stable: tuple[int, int], margin: float) -> float:

@@ -4,6 +4,7 @@ Only the facades are played here: who answers, what the counters show every poll
 by the stable version, and that the canary sees copies of what the stable version answers.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -113,7 +114,8 @@ def simulate(
     counters = _Counters(traffic, _apply(faults, traffic, rng), rng.random(len(traffic)) < shadowed)
     answers, bad, fallbacks = 0, 0, 0
     outcome: Literal["promoted", "rolled back", "undecided"] = "undecided"
-    at_s, begin, reasons = 0.0, 0, ("there was no traffic",)
+    at_s, begin = 0.0, 0
+    reasons: tuple[str, ...] = ("there was no traffic",)
     while begin < len(traffic) and outcome == "undecided":
         at_s += poll_s
         end = int(np.searchsorted(traffic.at_s_N, at_s))
@@ -144,7 +146,7 @@ def simulate(
 
 
 def _apply(faults: Faults, traffic: Traffic, rng: np.random.Generator) -> _Faulty:
-    """Return what the canary does with every request: as the stable version, but with failures and faults of its own."""
+    """Return what the canary does: as the stable version does, but with failures and faults of its own."""
     begun_N = traffic.at_s_N >= faults.begins_s
     failed_N = rng.permutation(traffic.failed_N) | (begun_N & (rng.random(len(traffic)) < faults.error_rate))
     if faults.death_every_s:
@@ -198,7 +200,7 @@ class _Counters:
                 fallbacks={"failed": int((missed_n & good_n).sum())},
                 shadow_requests={"ok": int(compared_n.sum()), "failed": shadow_failed},
                 plates=answers,
-                empty=self._empty(self._canary.outputs, part, answered_n),
+                empty=_empty(canary.outputs, part, answered_n),
                 nan=int(traffic.unknown_N[part][answered_n].sum()),
                 histograms={
                     **_count(self._canary_bins, part, answered_n),
@@ -208,17 +210,17 @@ class _Counters:
             stable=VersionSignals(
                 requests={"ok": int(good_n.sum()), "failed": int(failed_n.sum())},
                 plates=int(good_n.sum()),
-                empty=self._empty(traffic.outputs, part, good_n),
+                empty=_empty(traffic.outputs, part, good_n),
                 nan=int(traffic.unknown_N[part][good_n].sum()),
                 histograms=_count(self._stable_bins, part, good_n),
             ),
         )
         return window, answers, int((answered_n & canary.touched_N[part]).sum())
 
-    @staticmethod
-    def _empty(outputs: "dict[str, Floats] | object", part: slice, chosen_n: NDArray[np.bool_]) -> int:
-        plants_N = outputs.get("plants") if isinstance(outputs, dict) else None
-        return 0 if plants_N is None else int((plants_N[part][chosen_n] == 0).sum())
+
+def _empty(outputs: Mapping[str, Floats], part: slice, chosen_n: NDArray[np.bool_]) -> int:
+    plants_N = outputs.get("plants")
+    return 0 if plants_N is None else int((plants_N[part][chosen_n] == 0).sum())
 
 
 def _edges(name: str) -> tuple[float, ...]:
