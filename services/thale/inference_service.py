@@ -10,6 +10,7 @@ Standard mode, 0.20 or newer: https://kserve.github.io/website/docs/model-servin
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -107,9 +108,9 @@ def read_release(resource: Resource, url_template: str = URL_TEMPLATE) -> Releas
 def write_release(release: Release, live: Resource, uris: Mapping[str, str], also: Iterable[str] = ()) -> Resource:
     """Return what to apply so that an InferenceService becomes this release.
 
-    The canary and those on their way out run as many replicas as the stable version at least does: the canary may
-    have to answer everything, and a promoted version takes over its pods. A version that is only loaded, or sees
-    copies of requests, runs one.
+    An entry's replicas are its share of the stable version's `minReplicas`, and one at least. KServe takes as many from
+    the stable version, down to one, as soon as they are ready (https://github.com/kserve/kserve/pull/5984): more for a
+    canary would leave too few for everybody else.
 
     Args:
         release: What shall be so.
@@ -125,14 +126,9 @@ def write_release(release: Release, live: Resource, uris: Mapping[str, str], als
     if not template.get("model"):
         raise ActuatorError(f"the InferenceService {name} has no spec.predictor.model to make a canary after")
     uris = {**storage_uris(live), **uris}
-    most = max(1, template.get("minReplicas", 1))
-    leaving = set(storage_uris(live)) - set(release.versions)
+    shares = {release.canary: round(release.weight_percent)}
     entries = [
-        {
-            "trafficPercent": round(release.weight_percent) if version == release.canary else 0,
-            "predictor": _predictor(name, version, template, uris)
-            | {"minReplicas": most if version == release.canary or version in leaving else 1},
-        }
+        _entry(_predictor(name, version, template, uris), shares.get(version, 0), template.get("minReplicas", 1))
         for version in sorted({*release.versions, *also} - {release.stable})
     ]
     model = _predictor(name, release.stable, template, uris)["model"]
@@ -177,12 +173,13 @@ def predictor_url(service: str, version: str, namespace: str, template: str = UR
 def is_ready(resource: Resource, version: str) -> bool:
     """Whether the predictor of a version beside the stable one is ready, by the object's status.
 
+    The status may be older than the object: its `observedGeneration` counts a Deployment's changes, not the object's
+    (https://github.com/kserve/kserve/issues/6081). Who must be sure asks the predictor.
+
     Raises:
         ActuatorError: If KServe has given it up.
     """
     status = resource.get("status") or {}
-    if status.get("observedGeneration", 0) < resource["metadata"].get("generation", 0):
-        return False
     for told in status.get("canaryStatuses") or ():
         if told["name"] == predictor_name(version):
             model = told.get("modelStatus") or {}
@@ -210,6 +207,11 @@ def _predictor(service: str, version: str, template: Resource, uris: Mapping[str
     model = {"name": "kserve-container", **template["model"], "storageUri": uris[version]}
     kept = {field: value for field, value in template.items() if field not in _AUTOSCALING}
     return {**kept, "name": name, "model": model}
+
+
+def _entry(predictor: Resource, percent: int, stable_replicas: int) -> dict[str, Any]:
+    replicas = max(1, math.ceil(stable_replicas * percent / 100))
+    return {"trafficPercent": percent, "predictor": {**predictor, "minReplicas": replicas}}
 
 
 def _annotations(release: Release) -> dict[str, str]:

@@ -37,7 +37,7 @@ class KServeController:
         entries = [self._entry(entry) for entry in body["spec"].get("canary", ())]
         ready = str(all(entry["ready"] for entry in entries))
         return {
-            "observedGeneration": body["metadata"]["generation"],
+            "observedGeneration": 1,  # KServe's: of the Deployment, not of this object
             "conditions": [{"type": "PredictorReady", "status": "True"}, {"type": "Ready", "status": ready}],
             **({"canaryStatuses": entries} if entries else {}),
         }

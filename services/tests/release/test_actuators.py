@@ -316,7 +316,7 @@ def test_a_canary_in_a_cluster_is_made_after_the_stable_version(somewhere: Clust
         spec = somewhere.api.objects.get(Key(inference_service.PLURAL, NAMESPACE, MODEL))["spec"]
         canary = spec["canary"][0]["predictor"]
         assert (canary["serviceAccountName"], canary["model"]["runtime"]) == ("models", "thale-torchserve")
-        assert canary["minReplicas"] == 2
+        assert canary["minReplicas"] == 1
         assert "maxReplicas" not in canary
         assert spec["predictor"]["maxReplicas"] == 6
         change(actuator, lambda release: plan.promote(release, ANNA))

@@ -129,6 +129,13 @@ def test_kserves_own_models_know_every_field() -> None:
         assert part.keys() <= set(model.attribute_map.values())
 
 
+@pytest.mark.parametrize(("percent", "replicas"), [(0.5, 1), (5, 1), (25, 3), (50, 5), (100, 10)])
+def test_a_canary_runs_its_share_of_the_replicas(percent: float, replicas: int) -> None:
+    on_trial = plan.canary(release(), version("1.1.0"), ANNA).model_copy(update={"weight_percent": percent})
+    (entry,) = write_release(on_trial, deployed(min_replicas=10), uris(on_trial))["spec"]["canary"]
+    assert entry["predictor"]["minReplicas"] == replicas
+
+
 def test_what_is_done_by_kubectl_holds() -> None:
     on_trial = plan.step(plan.canary(release(), version("1.1.0"), ANNA), ANNA)
     written = through_the_api(write_release(on_trial, deployed(), uris(on_trial)))

@@ -67,6 +67,8 @@ class KServeActuator:
     patience: Patience = Patience()
     url_template: str = inference_service.URL_TEMPLATE
     _unloading: list[threading.Thread] = field(default_factory=list)
+    _left: dict[tuple[str, str], float] = field(default_factory=dict)
+    """When a model's version was last released, in seconds of the monotonic clock."""
 
     def __enter__(self) -> Self:
         return self
@@ -179,14 +181,16 @@ class KServeActuator:
         The object itself changes all the time, by KServe's status: then it is read and applied again.
         """
         objects = client.CustomObjectsApi(self.api)
-        for attempt in range(_ATTEMPTS):
+        sought = None
+        for _ in range(_ATTEMPTS):
             live = self._get(after.name)
             now = self._held(live)
             if now.revision != before.revision:
-                if attempt and now.revision == revision_of(after):
+                if now.revision == sought:
                     return now  # the apply before did it, and its answer was lost
                 break
             wanted = inference_service.write_release(after, live, uris, also)
+            sought = self._held(wanted).revision
             version = live["metadata"]["resourceVersion"]
             body = {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": version}}
             try:
@@ -209,9 +213,12 @@ class KServeActuator:
         raise ConflictError(f"{after.name} was changed by somebody else in between: read it again")
 
     def _drop_later(self, model: str, versions: Collection[str]) -> None:
+        self._left |= dict.fromkeys(((model, version) for version in versions), time.monotonic())
+
         def drop() -> None:
             time.sleep(self.patience.drain_s)
-            self._take_down(model, versions)
+            latest = time.monotonic() - self.patience.drain_s  # one may have been released again, and left again
+            self._take_down(model, [version for version in versions if self._left[model, version] <= latest])
 
         self._unloading = [thread for thread in self._unloading if thread.is_alive()]
         thread = threading.Thread(target=drop, name=f"unload {model}", daemon=True)

@@ -180,7 +180,7 @@ class LocalActuator:
         thread.start()
 
     def _unload_in_time(self, model: str) -> None:
-        time.sleep(self.patience.follow_s)
+        time.sleep(self.patience.follow_s)  # without the lock: the next version may be loaded meanwhile
         try:
             with self._loading(model):
                 self.unload_unused(model)
@@ -193,7 +193,7 @@ class LocalActuator:
         Raises:
             ActuatorError: If TorchServe does not do it.
         """
-        release = self.read(model).release
+        release = self._followed(model)
         loaded = self.server.versions(model)
         unused = loaded.keys() - release.versions.keys()
         if unused and release.stable in loaded:
@@ -204,6 +204,22 @@ class LocalActuator:
             if _is_placed(loaded[version].archive, model, version):
                 (self.serving / loaded[version].archive).unlink(missing_ok=True)
             logger.info("version unloaded", extra={"model": model, "model_version": version})
+
+    def _followed(self, model: str) -> Release:
+        """Return the release once the record is so old that every facade follows it: what it lacks, nobody asks."""
+        while True:
+            written = self._written_at()
+            release = self.read(model).release
+            to_go = min(written + self.patience.follow_s - time.time(), self.patience.follow_s)
+            if to_go <= 0 and self._written_at() == written:
+                return release
+            time.sleep(max(to_go, 0.0))
+
+    def _written_at(self) -> float:
+        try:
+            return self.record.stat().st_mtime
+        except OSError as error:
+            raise ActuatorError(f"the release record {self.record} cannot be read: {error}") from error
 
     def _read_record(self) -> ReleaseRecord:
         try:
