@@ -200,7 +200,7 @@ def test_a_canary_that_is_too_slow_leaves_the_stable_version_time_to_answer(tria
     trial.canary(MOODY)
     trial.mood("waits")
     late = counted("thale_model_fallbacks_total", MOODY, reason="late")
-    assert trial.answered_by("timeout_s=8") == "1.0.0"
+    assert trial.answered_by("timeout_s=12") == "1.0.0"
     assert counted("thale_model_fallbacks_total", MOODY, reason="late") == late + 1
 
 
