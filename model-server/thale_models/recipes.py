@@ -1,6 +1,6 @@
 """What is trained, and with which numbers: one row for each model that `thale-models train` can make."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from thale.contract import Normalisation, Task
 from thale.errors import ParameterError
@@ -53,6 +53,27 @@ class Recipe:
 
 _PLATE_CLASSES = ("background", "root", "shoot", "seed")
 
+_SMOKE = Recipe(
+    name="smoke",
+    task="segmentation",
+    classes=_PLATE_CLASSES,
+    mm_per_px=0.25,
+    net_options={"base": 8, "depth": 2},
+    tile_px=64,
+    overlap_px=16,
+    crop_px=64,
+    steps=80,
+    batch=4,
+    crops_per_picture=2,
+    learning_rate=1e-2,
+    warmup_steps=4,
+    average_decay=0.9,
+    validate_every=20,
+    validation_crops=8,
+    class_weights=(1.0, 2.0, 1.0, 2.0),
+)
+"""Small and quick, for tests."""
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -79,42 +100,14 @@ RECIPES = {
             crop_px=384,
             steps=2600,
         ),
-        Recipe(
-            name="smoke",
-            task="segmentation",
-            classes=_PLATE_CLASSES,
-            mm_per_px=0.25,
-            net_options={"base": 8, "depth": 2},
-            tile_px=64,
-            overlap_px=16,
-            crop_px=64,
-            steps=80,
-            batch=4,
-            crops_per_picture=2,
-            learning_rate=1e-2,
-            warmup_steps=4,
-            average_decay=0.9,
-            validate_every=20,
-            validation_crops=8,
-            class_weights=(1.0, 2.0, 1.0, 2.0),
-        ),
-        Recipe(
+        _SMOKE,
+        replace(
+            _SMOKE,
             name="smoke-landmarks",
             task="landmarks",
             classes=("root_base", "primary_tip"),
-            mm_per_px=0.25,
             net_options={"base": 8, "depth": 3},
-            tile_px=64,
-            overlap_px=16,
-            crop_px=64,
-            steps=80,
-            batch=4,
-            crops_per_picture=2,
-            learning_rate=1e-2,
-            warmup_steps=4,
-            average_decay=0.9,
-            validate_every=20,
-            validation_crops=8,
+            class_weights=(),
         ),
     )
 }

@@ -17,6 +17,7 @@ from typing import Literal, cast
 import numpy as np
 from PIL import Image
 
+from thale.files import write_atomically
 from thale_models.synthesis import truth
 from thale_models.synthesis.plan import Overrides
 from thale_models.synthesis.plate import SyntheticPlate, draw_crop, draw_plate
@@ -102,10 +103,10 @@ def _write_plate(task: _Task) -> Row:
         "mm_per_px": repr(plate.mm_per_px),
         "roots": f"truth/{name}.rsml",
     }
-    _write_whole(out / row["image"], plate.encoded)
-    _write_whole(out / row["mask"], _mask_png(plate))
-    _write_whole(out / row["landmarks"], truth.keypoints(plate, Path(row["image"]).name))
-    _write_whole(out / row["roots"], truth.true_roots(plate, Path(row["image"]).name))
+    write_atomically(out / row["image"], plate.encoded)
+    write_atomically(out / row["mask"], _mask_png(plate))
+    write_atomically(out / row["landmarks"], truth.keypoints(plate, Path(row["image"]).name))
+    write_atomically(out / row["roots"], truth.true_roots(plate, Path(row["image"]).name))
     return row
 
 
@@ -120,14 +121,7 @@ def _claim(out: Path, drawn: dict[str, object]) -> None:
     path = out / "drawn.json"
     if path.exists() and (held := json.loads(path.read_text(encoding="utf-8"))) != drawn:
         raise ValueError(f"{out} holds plates drawn with {held}, not {drawn}: choose another folder")
-    _write_whole(path, json.dumps(drawn).encode())
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    write_atomically(path, json.dumps(drawn).encode())
 
 
 def _read_manifest(out: Path) -> dict[str, Row]:
@@ -143,7 +137,7 @@ def _read_manifest(out: Path) -> dict[str, Row]:
 
 def _write_manifest(out: Path, rows: dict[str, Row]) -> None:
     header = ",".join(COLUMNS) + "\n"
-    _write_whole(out / "manifest.csv", (header + _csv(rows[name] for name in sorted(rows))).encode())
+    write_atomically(out / "manifest.csv", (header + _csv(rows[name] for name in sorted(rows))).encode())
 
 
 def _csv(rows: Iterable[Row]) -> str:
