@@ -1,16 +1,22 @@
 """Both actuators keep the same promises: on a laptop with a real TorchServe, in a cluster with the API's own rules."""
 
+import io
+import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pytest
 from kserve_controller import KServeController, entries, running_controller
 from kube_api import KubeApi, running_kube_api
 from kube_objects import Key
+from PIL import Image
 from releases import ANNA
+from running_thale import wait_for
 from running_torchserve import TorchServe as RunningTorchServe
 from running_torchserve import running_torchserve
 from tiny_versions import MODEL, Shelf
@@ -287,6 +293,36 @@ def test_what_is_not_there_is_named(place: Place) -> None:
         place.actuator().read("other")
     with pytest.raises(UnknownVersionError, match=r"1\.0\.0"):
         place.actuator().find(MODEL, "7.7.7")
+
+
+def test_what_a_version_on_a_laptop_was_asked_before_it_went_is_answered(
+    torchserve: RunningTorchServe, shelf: Shelf, tmp_path: Path
+) -> None:
+    """TorchServe forgets to answer what a worker is at when its version is unregistered."""
+    with _laptop(torchserve, shelf, tmp_path) as place, place.actuator(lambda *_: None) as actuator:
+        change(actuator, with_canary(actuator.find(MODEL, "1.1.0")))
+        headers = {"x-thale-mm-per-px": "0.25"}
+        with ThreadPoolExecutor() as askers:
+            path = f"/predictions/{MODEL}/1.1.0"
+            asked = [askers.submit(torchserve.post, path, large_plate(), headers) for _ in range(2)]
+            wait_for("the first to reach a worker", lambda: waiting(torchserve, "1.1.0") or asked[0].done())
+            change(actuator, lambda release: plan.roll_back(release, ANNA))
+            actuator.close()
+            assert [future.result()[0].status for future in asked] == [200, 200]
+        assert place.loaded() == {"1.0.0"}
+
+
+def large_plate() -> bytes:
+    picture = np.random.default_rng(0).integers(0, 255, (600, 600), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def waiting(torchserve: RunningTorchServe, version: str) -> int:
+    """Return how many requests wait for a worker of a version."""
+    [told] = json.loads(torchserve.manage("GET", f"/models/{MODEL}/{version}")[1])
+    return int(told["jobQueueStatus"]["pendingRequests"])
 
 
 def test_a_rollback_on_a_laptop_does_not_need_torchserve(shelf: Shelf, tmp_path: Path) -> None:
