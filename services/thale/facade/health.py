@@ -33,7 +33,7 @@ class Readiness:
 
 
 class Health:
-    """Asks the model server about its workers, once a second at most however many ask us, and more often until ready."""
+    """Asks the model server about its workers: until ready five times a second at most, then once, whoever asks us."""
 
     def __init__(self, models: ModelClient, records: Records) -> None:
         self._models = models
