@@ -20,6 +20,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thale.contract import Card
 from thale.release import drift
@@ -33,7 +34,7 @@ AGREEMENT_PLATES = "agreement_plates"
 """The metric in a card that says from how many plates its `agreement_…` references come."""
 
 _FEW_PLATES = 20.0
-_LEAST_SCORE = 0.01
+_LEAST_SCORE, _LEAST_RANGE, _DEVIATIONS = 0.01, 0.15, 6.0
 _BY_LANDMARK, _LANDMARKS_A_PLATE = "agreement_landmark_px_", 10.0
 _USUAL = 0.9
 _SLOW = 0.95
@@ -158,10 +159,10 @@ def _disagreeing(heard: Heard) -> Iterator[Part]:
     for signal, expectation in expected.items():
         histogram = heard.window.canary.histograms.get(signal)
         if histogram is not None:
-            scores = _scores(signal, histogram)
-            least = expectation.least(signal, histogram, policy.margins.disagreeing)
+            least, floor = expectation.least(signal, histogram.edges, policy.margins.disagreeing)
             each = _LANDMARKS_A_PLATE if signal.startswith(_BY_LANDMARK) else 1.0
-            test = MeanTest(min(max(least, _LEAST_SCORE), 1 - _LEAST_SCORE), policy.series_plates * each)
+            test = MeanTest(least, policy.series_plates * each, floor)
+            scores = _scores(signal, histogram.edges)
             yield Part(signal, 1 / len(expected), test, scores=scores, counts=histogram.counts_B)
 
 
@@ -202,15 +203,16 @@ class Expectation:
     plates: float = 0.0
     mean: float = math.nan
 
-    def least(self, signal: str, bins: Binned, margin: float) -> float:
-        """Return the mean score that is still good: the expected one, less the margin and twice its standard error.
+    def least(self, signal: str, edges: tuple[float, ...], margin: float) -> tuple[float, float]:
+        """Return the mean score that is still good, and the score below which a plate is as bad as any.
 
-        The references are put into the same bins as the answers, so that both are rounded alike.
+        The mean is the expected one, less the margin and twice its standard error. The references are put into the
+        same bins as the answers, so that both are rounded alike.
         """
         if not self.quantiles:
-            return self.mean
-        mean, variance = _expected(signal, self.quantiles, bins.edges)
-        return mean - margin - 2 * math.sqrt(variance / self.plates)
+            return self.mean, 0.0
+        mean, deviation, floor = _expected(signal, self.quantiles, edges)
+        return max(mean - margin - 2 * deviation / math.sqrt(self.plates), floor + _LEAST_SCORE), floor
 
 
 def expected_agreement(canary: Card, stable: Card) -> Mapping[str, Expectation]:
@@ -227,7 +229,7 @@ def expected_agreement(canary: Card, stable: Card) -> Mapping[str, Expectation]:
     independent = {}
     for organ in canary.classes[1:]:
         product = math.prod(card.metrics.get(f"plates_dice_{organ}", math.nan) for card in (canary, stable))
-        if math.isfinite(product):
+        if 0 < product < 1:
             independent[f"{AGREEMENT}dice_{organ}"] = Expectation(mean=product)
     return independent
 
@@ -237,15 +239,21 @@ def _agreement(name: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _expected(signal: str, quantiles: tuple[float, ...], edges: tuple[float, ...]) -> tuple[float, float]:
-    """Return the mean of the scores that quantiles stand for, and their variance."""
-    scores_B, shares_B = np.array(_bin_scores(signal, edges)), drift.shares(quantiles, edges)
+def _expected(signal: str, quantiles: tuple[float, ...], edges: tuple[float, ...]) -> tuple[float, float, float]:
+    """Return mean and standard deviation of the scores that quantiles stand for, and the floor they are cut off at."""
+    scores_B, shares_B = np.array(_scores(signal, edges)), drift.shares(quantiles, edges)
+    mean, deviation = _mean_and_deviation(scores_B, shares_B)
+    floor = max(mean - max(_DEVIATIONS * deviation, _LEAST_RANGE), 0.0)
+    return *_mean_and_deviation(np.maximum(scores_B, floor), shares_B), floor
+
+
+def _mean_and_deviation(scores_B: NDArray[np.float64], shares_B: NDArray[np.float64]) -> tuple[float, float]:
     mean = float(shares_B @ scores_B)
-    return mean, float(shares_B @ (scores_B - mean) ** 2)
+    return mean, math.sqrt(float(shares_B @ (scores_B - mean) ** 2))
 
 
 @lru_cache(maxsize=256)
-def _bin_scores(signal: str, edges: tuple[float, ...]) -> tuple[float, ...]:
+def _scores(signal: str, edges: tuple[float, ...]) -> tuple[float, ...]:
     """Return the score, 0 … 1, that a value in each bin stands for: the middle of the bin.
 
     Dice and F1 are scores. Distances and differences become 1 - value / largest edge, and 0 beyond it.
@@ -255,10 +263,6 @@ def _bin_scores(signal: str, edges: tuple[float, ...]) -> tuple[float, ...]:
     ends = [0.0, *edges, top]
     middles = [min((low + high) / 2, top) / top for low, high in pairwise(ends)]
     return tuple(1 - middle if downwards else middle for middle in middles)
-
-
-def _scores(signal: str, histogram: Binned) -> tuple[float, ...]:
-    return _bin_scores(signal, histogram.edges)
 
 
 def _slower_than(window: Window, seconds: float) -> tuple[Tally, Tally]:

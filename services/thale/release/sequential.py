@@ -41,8 +41,7 @@ _PRIOR_RATE = 0.005
 _TOLERANCE = 1e-13
 _REMEMBERED = 1 << 16
 _ALMOST_ALWAYS, _ALMOST_NEVER = 0.999, 1e-9
-_USUAL_SPREAD, _LEAST_VARIANCE = 0.1, 1e-4
-_SMALLEST_BET, _LARGEST_BET = 0.02, 0.5
+_COMFORT_BET = 0.6
 
 
 @dataclass(frozen=True)
@@ -145,24 +144,31 @@ class MeanTest:
 
     Testing by betting (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", J. R. Stat.
     Soc. B 86, 2024): prod (1 + bet (least - x)) is an e-process against H0: mean >= least, for any bet in
-    [0, 1 / (1 - least)], and with the sign turned, up to 1 / least, against H0: mean <= least. Bets are averaged.
+    [0, 1 / (1 - least)], and with the sign turned, up to 1 / (least - floor), against H0: mean <= least. Bets on harm
+    are averaged. The higher the floor, the more can be bet on comfort; so scores below it count as the floor.
 
     Args:
-        least: The mean that is still good.
+        least: The mean that is still good, between the floor and 1.
         together: How many scores may hang together; 1: none do.
+        floor: Scores are cut off there.
     """
 
     least: float
     together: float = 1.0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.floor < self.least < 1:
+            raise ValueError(f"the least mean {self.least:g} must lie between {self.floor:g} and 1")
 
     def heard(self, evidence: Evidence, scores: Sequence[float], counts: Sequence[int]) -> Evidence:
         """Return the evidence after more scores, each so often as counted."""
         total = sum(counts)
         if not total:
             return evidence
-        seen = [(score, count) for score, count in zip(scores, counts, strict=True) if count]
+        seen = [(max(score, self.floor), count) for score, count in zip(scores, counts, strict=True) if count]
         harms = [self._log_growth(seen, lift / (1 - self.least)) for lift in LIFTS]
-        comfort = self._log_growth(seen, -self._comfort_bet(evidence) / self.least)
+        comfort = self._log_growth(seen, -_COMFORT_BET / (self.least - self.floor))
         logs, log_comfort = _advanced(evidence, harms, comfort, self.together)
         score = evidence.score + math.fsum(score * count for score, count in seen)
         scored = evidence.canary + Tally(0, total)
@@ -170,15 +176,6 @@ class MeanTest:
 
     def _log_growth(self, seen: Sequence[tuple[float, int]], bet: float) -> float:
         return math.fsum(count * math.log1p(bet * (self.least - score)) for score, count in seen)
-
-    def _comfort_bet(self, evidence: Evidence) -> float:
-        """Return the share of the largest bet to make: any is valid that does not look at the scores it is made on.
-
-        The best one is about (mean - least) / variance; the variance is guessed, scores near 1 vary little.
-        """
-        mean = (evidence.score + self.least) / (evidence.canary.total + 1)
-        variance = max(_USUAL_SPREAD * mean * (1 - mean), _LEAST_VARIANCE)
-        return min(max((mean - self.least) * self.least / variance, _SMALLEST_BET), _LARGEST_BET)
 
 
 def _advanced(
