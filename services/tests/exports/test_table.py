@@ -63,14 +63,14 @@ def test_what_is_not_known_is_an_empty_cell_and_missing_in_pandas() -> None:
 def test_a_plant_at_a_crossing_has_no_length_and_the_flag() -> None:
     row = rows(table.wide_csv([phenotype(seedling(flags=(CROSSING,)))]))[0]
     assert row["primary_root_length_mm"] == ""
-    assert row["flags"] == "crossing"
+    assert row["flags"] == "crossing;hypocotyl_hidden"
 
 
 def test_an_image_without_plants_has_one_row_without_a_plant() -> None:
     read = rows(table.wide_csv([phenotype(flags=(NO_PLACE,)), phenotype(seedling(), image=facts("b.png"))]))
     assert [(row["image"], row["plant"], row["flags"]) for row in read] == [
         ("plate.png", "", "not_focused"),
-        ("b.png", "1", ""),
+        ("b.png", "1", "hypocotyl_hidden"),
     ]
 
 

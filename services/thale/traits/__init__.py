@@ -41,6 +41,7 @@ _DOUBTS: dict[Basis, set[str]] = {
 _UNKNOWN_UNDER = {"crossing", *_OUTLINE}
 """Under these flags a number would be a guess."""
 
+_HIDDEN = Flag(code="hypocotyl_hidden", message="the shoot's outline does not show where the hypocotyl ends")
 _UNSEEN = ("no_root", "ungerminated", "no_shoot")
 
 
@@ -269,9 +270,10 @@ def _measured(trait: Trait, plant: Plant, scale: Scale, plate: Plate | None) -> 
     value = math.nan if in_doubt else _scaled(trait.function(plant, plate), trait.dimension, scale)
     if math.isnan(value):
         flags += [flag for flag in plant.flags if flag.code in _UNSEEN]
-    if trait.basis in ("hypocotyl", "leaves") and not flags:
-        flags += _outline_flags(plant, trait, value)
-    quality: Literal["ok", "uncertain", "unknown"] = "uncertain" if flags else "ok"
+    if math.isnan(value) and trait.basis == "hypocotyl" and not flags:
+        flags.append(_HIDDEN)
+    from_outline = trait.basis == "hypocotyl" or (trait.basis == "leaves" and not shoot.has_leaf_tips(plant))
+    quality: Literal["ok", "uncertain", "unknown"] = "uncertain" if flags or from_outline else "ok"
     return TraitValue(
         trait=trait.name,
         value=value,
@@ -293,15 +295,6 @@ def _doubts(plant: Plant, basis: Basis) -> list[Flag]:
         owned = []
     flags = [flag for root in owned for flag in root.flags]
     return flags + [flag for flag in plant.flags if flag.code in _DOUBTS[basis] and flag not in flags]
-
-
-def _outline_flags(plant: Plant, trait: Trait, value: float) -> list[Flag]:
-    """Return what to know of a number that was read off the shoot's outline, or could not be."""
-    if math.isnan(value):
-        return [Flag(code="not_seen", message=f"{trait.label}: the shoot's outline does not show it")]
-    if shoot.has_leaf_tips(plant) and trait.basis == "leaves":
-        return []
-    return [Flag(code="from_outline", message=f"{trait.label}: read off the shoot's outline, where leaves may hide it")]
 
 
 def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 0.0) -> tuple[TraitValue, ...]:
