@@ -26,6 +26,7 @@ class PaintingSegmenter(segment.SegmentHandler):
     def _measure(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.Answer:
         mood = read_mood(self.card.version)
         if mood == "throws":
+            first_bad_file(Path(os.environ["TMPDIR"]).parent).touch()
             raise RuntimeError("in no mood")
         if mood == "is slow":
             time.sleep(SLOW_S)
@@ -44,3 +45,8 @@ def read_mood(version: str) -> str:
 
 def mood_file(home: Path, version: str) -> Path:
     return home / f"mood-{version}"
+
+
+def first_bad_file(home: Path) -> Path:
+    """Return the file that is there as soon as a bad answer was given."""
+    return home / "bad"

@@ -157,11 +157,11 @@ class Stage:
         return len(living)
 
     @contextmanager
-    def watched(self, slo: Slo) -> Iterator[None]:
+    def watched(self, slo: Slo, poll_s: float = 0.25) -> Iterator[None]:
         """Let a watcher do its work for as long as the context lasts."""
         lease, notes = FileLease(self.home / "watch.lock"), FileNotes(self.home / "watch.json")
         place = Place(self.actuator, Facades([self.metrics_url]), lease, notes)
-        watcher, ending = Watcher(place, slo, "the watcher", Pace(poll_s=0.25)), threading.Event()
+        watcher, ending = Watcher(place, slo, "the watcher", Pace(poll_s=poll_s)), threading.Event()
         thread = threading.Thread(target=watcher.run, args=(ending,), name="watcher")
         thread.start()
         try:
