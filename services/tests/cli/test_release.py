@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from paper_facade import MODEL, PaperFacade, paper_facade
 from releases import ANNA, release, version
+from tiny_models import tiny_model
 
 from thale import __version__
 from thale.cli import main
@@ -22,6 +23,8 @@ from thale.laptop.home import Home, Running
 from thale.laptop.ports import Addresses
 from thale.release import plan
 from thale.release.changes import sign
+from thale.release.stores import FolderStore
+from thale_models.archive import write_archive
 
 PATIENCE_S = 240
 STABLE, CANARY = "1.0.0", "1.1.0"
@@ -104,7 +107,7 @@ def test_a_change_is_signed_told_and_logged(laptop: Laptop, run: Run) -> None:
     assert done.status == 0, done.stderr
     line = laptop.release.history[-1]
     assert (line.what, line.who, line.why, line.weight_percent) == ("step", "ben", "looked at 40 plates [dark]", 25)
-    for told in ("plate-seg: step 1.1.0", "25 %", "by ben: looked at 40 plates [dark]"):
+    for told in ("plate-seg: step 1.1.0, 25 %", "; ben: looked at 40 plates [dark]"):
         assert told in done.stdout
     logged = [json.loads(text) for text in (laptop.home.logs / "audit.jsonl").read_text().splitlines()]
     assert [(entry["what"], entry["who"], entry["model"]) for entry in logged] == [("step", "ben", MODEL)]
@@ -197,12 +200,12 @@ def test_a_watcher_judges_tells_and_ends_with_its_lease_when_asked_to(laptop: La
         laptop.facade.answer(CANARY, 120)
         wait_for(lambda: '"requests": 120' in run("status", "--json").stdout)
         people = run("status").stdout
-        for text in ("inconclusive", "only 120 of 200", "watched by anna", "1000"):
+        for text in ("inconclusive", "only 120 of 200", "watched by anna's watcher", "1000"):
             assert text in people
         laptop.facade.answer(STABLE, 10000)
         laptop.facade.answer(CANARY, 1000)
         wait_for(lambda: laptop.release.weight_percent == 25)
-        assert laptop.release.history[-1].who == "anna, by watch"
+        assert laptop.release.history[-1].who == "anna's watcher"
     finally:
         watcher.send_signal(signal.SIGTERM)
         _, rest = watcher.communicate(timeout=PATIENCE_S)
@@ -223,6 +226,24 @@ def test_a_taken_port_is_told(laptop: Laptop) -> None:
     watcher = laptop.start("watch", "--metrics-port", port)
     _, rest = watcher.communicate(timeout=PATIENCE_S)
     assert (watcher.returncode, f"nobody can listen on 127.0.0.1:{port}" in rest) == (2, True)
+
+
+def test_what_is_registered_is_listed_with_its_use_and_a_bad_archive_is_refused(
+    laptop: Laptop, run: Run, tmp_path: Path
+) -> None:
+    assert "nothing is registered" in run("list").stdout
+    model = tiny_model(tmp_path / "weights", name=MODEL, version=CANARY)
+    archive = write_archive(model.weights, model.card, tmp_path)
+    FolderStore(laptop.home.registered).put(archive)
+    told = run("list", MODEL).stdout
+    for text in (MODEL, CANARY, "canary, 5 %, shadow", "put on trial"):
+        assert text in told
+    again = run("register", str(archive))
+    assert (again.status, "is registered already" in again.stdout) == (0, True)
+    archive.write_bytes(archive.read_bytes()[:-100])
+    refused = run("register", str(archive))
+    assert (refused.status, archive.name in refused.stderr) == (1, True)
+    assert run("register", str(tmp_path / "gone.mar")).status == 2
 
 
 def test_a_rollout_can_be_rehearsed(laptop: Laptop, run: Run) -> None:

@@ -1,15 +1,20 @@
-"""`thale release list`: what is registered, and where it is used."""
+"""`thale release register` and `list`: what can be released, and where it is used."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from thale.cli.places import Where
 from thale.cli.rollout_tables import moment
 from thale.contract import Release, ReleasedVersion
 from thale.errors import ServerUnreachableError
+from thale.laptop.model_server import model_server
+from thale.laptop.releases import audited
+from thale.release.register import Registered, register
 
 _DIGEST_LENGTH = 12
 _DONE = {
@@ -20,6 +25,28 @@ _DONE = {
     "abort": "called off",
     "shadow": "shadow changed",
 }
+
+
+def register_archive(where: Where, archive: Path, console: Console) -> None:
+    """Check an archive, try it in a model server of its own, keep it, and print what was found.
+
+    Raises:
+        ArchiveError: If it is not a sound model archive.
+        RegistrationError: If it does not answer the golden plates as it should.
+        StoreError: If the store does not take it.
+    """
+    with audited(where.laptop_home), console.status(f"trying {escape(archive.name)} on the golden plates"):
+        registered = register(archive, where.store(), model_server, who=where.who())
+    console.print(escape(_registered_line(registered)), highlight=False, soft_wrap=True)
+
+
+def _registered_line(registered: Registered) -> str:
+    card = registered.version.card
+    name = f"{card.name} {card.version} ({registered.version.digest})"
+    if not registered.new:
+        return f"{name} is registered already, with the same bytes: {registered.uri}"
+    figures = ", ".join(f"{figure.replace('_', ' ')} {value:.3g}" for figure, value in registered.figures.items())
+    return f"{name} registered in {registered.seconds:.0f} s: {figures} on the golden plates; {registered.uri}"
 
 
 def print_registered(where: Where, model: str | None, console: Console) -> None:

@@ -63,6 +63,17 @@ def _shares(text: str | None) -> str | None:
     return text
 
 
+@release.command()
+def register(
+    context: typer.Context,
+    archive: Annotated[Path, typer.Argument(metavar="MODEL.mar", exists=True, dir_okay=False, help="A model archive.")],
+) -> None:
+    """Check a model archive, try it on the golden plates, and keep it for ever under its version."""
+    from thale.cli.registered import register_archive
+
+    register_archive(context.obj, archive, Console())
+
+
 @release.command("list")
 def list_registered(
     context: typer.Context,
@@ -209,7 +220,7 @@ def watch(
     limits = read_slo(slo)
     with where.place() as place:
         telemetry.configure()
-        watch_unattended(place, limits, f"{where.who()}, by watch", Port("127.0.0.1", metrics_port), until_idle=once)
+        watch_unattended(place, limits, f"{where.who()}'s watcher", Port("127.0.0.1", metrics_port), until_idle=once)
 
 
 @release.command()

@@ -12,7 +12,7 @@ from rich.table import Table
 from thale.contract import Change
 from thale.release.status import Heard, ModelStatus, Status
 
-_BAR_WIDTH = 16
+_BAR_WIDTH = 10
 _UNWATCHED_AFTER_S = 30.0
 _COLOURS = {"promote": "green", "hold": "yellow", "roll back": "red", "inconclusive": "yellow"}
 _UNKNOWN = "-"
@@ -80,6 +80,8 @@ def _step(model: ModelStatus) -> str:
 
 
 def _verdict_lines(model: ModelStatus) -> list[str]:
+    if model.canary is None and model.last is not None:
+        return [f"[dim]{escape(change_line(model.model, model.last))}[/]"]
     if model.verdict is None:
         return []
     verdict = model.verdict
@@ -123,10 +125,9 @@ def history_table(history: Sequence[Change]) -> Table:
 
 def change_line(model: str, change: Change) -> str:
     """Return a change as one line: the same that stands in the audit log."""
-    return (
-        f"{moment(change.at)} {model}: {change.what} {change.version}; {change.stable} is stable, "
-        f"the canary answers {change.weight_percent:g} %; by {change.who}: {change.why}"
-    )
+    share = f", {change.weight_percent:g} %" if change.what in ("canary", "step") else ""
+    stable = f" ({change.stable} is stable)" if change.stable != change.version else ""
+    return f"{moment(change.at)} {model}: {change.what} {change.version}{share}{stable}; {change.who}: {change.why}"
 
 
 def moment(text: str) -> str:

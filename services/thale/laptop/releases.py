@@ -91,7 +91,7 @@ def releases_of(home: Home) -> Iterator[Place]:
     """Give a home's releases. Changes go into its audit log; what they unload is waited for at the end."""
     actuator = HomeActuator(home)
     lease, notes = FileLease(home.folder / "watch.lock"), FileNotes(home.folder / "watch.json")
-    with _audited(home):
+    with audited(home):
         try:
             yield Place(actuator, HomeFacades(home), lease, notes)
         finally:
@@ -99,7 +99,7 @@ def releases_of(home: Home) -> Iterator[Place]:
 
 
 @contextmanager
-def _audited(home: Home) -> Iterator[None]:
+def audited(home: Home) -> Iterator[None]:
     """Append every change that this process makes to the home's audit log, one JSON object a line."""
     home.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     keeper = logging.FileHandler(home.logs / "audit.jsonl", encoding="utf-8", delay=True)
