@@ -373,6 +373,19 @@ def test_a_predictor_that_never_gets_ready_is_given_up_in_time(somewhere: Cluste
     assert entries(somewhere.api, NAMESPACE, MODEL) == {}
 
 
+def test_an_entry_that_somebody_takes_away_while_it_is_being_loaded_is_a_conflict(somewhere: Cluster) -> None:
+    def take_away(url: str, model: str, version: str, timeout_s: float) -> None:
+        somewhere.api.objects.merge(
+            Key(inference_service.PLURAL, NAMESPACE, MODEL), {"spec": {"canary": None}}, ("kubectl", "Update")
+        )
+
+    with somewhere.actuator(take_away) as actuator:
+        before = actuator.read(MODEL)
+        with pytest.raises(ConflictError):
+            change(actuator, with_canary(actuator.find(MODEL, "1.1.0")))
+        assert actuator.read(MODEL) == before
+
+
 def test_an_api_that_fails_for_a_moment_is_asked_again_and_one_that_is_away_is_named(somewhere: Cluster) -> None:
     with somewhere.actuator() as actuator:
         before = actuator.read(MODEL)

@@ -7,13 +7,11 @@ that it was made from. Whoever is killed in between leaves at most an unused ent
 """
 
 import logging
-import threading
 import time
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from kubernetes import client
 from urllib3.exceptions import HTTPError
@@ -23,6 +21,7 @@ from thale.contract import Release, ReleasedVersion
 from thale.errors import ActuatorError, ConflictError, ReleaseError, UnknownModelError
 from thale.release import golden
 from thale.release.actuators import Held, WarmUp, revision_of
+from thale.release.actuators.unloading import Unloads
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class Patience:
 
 
 @dataclass
-class KServeActuator:
+class KServeActuator(Unloads):
     """Changes the releases of a namespace. Leaving the context waits until what has gone from them is unloaded."""
 
     api: client.ApiClient
@@ -66,22 +65,8 @@ class KServeActuator:
     warm_up: WarmUp = golden.warm_up
     patience: Patience = Patience()
     url_template: str = inference_service.URL_TEMPLATE
-    _unloading: list[threading.Thread] = field(default_factory=list)
     _left: dict[tuple[str, str], float] = field(default_factory=dict)
     """When a model's version was last released, in seconds of the monotonic clock."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Wait until what has gone from the releases is unloaded."""
-        while self._unloading:
-            self._unloading.pop().join()
 
     def models(self) -> Sequence[str]:
         """Return the names of the models that are released."""
@@ -189,7 +174,10 @@ class KServeActuator:
                 if now.revision == sought:
                     return now  # the apply before did it, and its answer was lost
                 break
-            wanted = inference_service.write_release(after, live, uris, also)
+            known = inference_service.storage_uris(live).keys() | uris.keys()
+            if not after.versions.keys() <= known:
+                break  # somebody took away what was loaded for this very change
+            wanted = inference_service.write_release(after, live, uris, known & set(also))
             sought = self._held(wanted).revision
             version = live["metadata"]["resourceVersion"]
             body = {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": version}}
@@ -220,10 +208,7 @@ class KServeActuator:
             latest = time.monotonic() - self.patience.drain_s  # one may have been released again, and left again
             self._take_down(model, [version for version in versions if self._left[model, version] <= latest])
 
-        self._unloading = [thread for thread in self._unloading if thread.is_alive()]
-        thread = threading.Thread(target=drop, name=f"unload {model}", daemon=True)
-        self._unloading.append(thread)
-        thread.start()
+        self._later(model, drop)
 
     def _get(self, model: str) -> inference_service.Resource:
         try:

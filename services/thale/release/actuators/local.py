@@ -10,14 +10,12 @@ import logging
 import os
 import re
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -27,6 +25,7 @@ from thale.files import write_atomically
 from thale.release import golden
 from thale.release.actuators import Held, WarmUp, revision_of
 from thale.release.actuators.torchserve import TorchServe
+from thale.release.actuators.unloading import Unloads
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class Patience:
 
 
 @dataclass
-class LocalActuator:
+class LocalActuator(Unloads):
     """Changes the releases of the platform that runs on this machine.
 
     Several processes may change releases at once: the record is rewritten under a lock and only as it was read, and
@@ -76,20 +75,6 @@ class LocalActuator:
     server: TorchServe
     warm_up: WarmUp = golden.warm_up
     patience: Patience = Patience()
-    _unloading: list[threading.Thread] = field(default_factory=list)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Wait until what has gone from the record is unloaded."""
-        while self._unloading:
-            self._unloading.pop().join()
 
     def models(self) -> Sequence[str]:
         """Return the names of the models that are released."""
@@ -128,7 +113,7 @@ class LocalActuator:
                 now = self._bring_up_and_write(before, after, new)
         else:
             now = self._write(before, after)
-        self._unload_soon(model)
+        self._later(model, lambda: self._unload_in_time(model))
         return now
 
     def _bring_up_and_write(self, before: Held, after: Release, new: Sequence[ReleasedVersion]) -> Held:
@@ -172,12 +157,6 @@ class LocalActuator:
             except OSError as error:
                 raise ActuatorError(f"{self.record} cannot be written: {error.strerror}") from error
         return Held(after, revision_of(after))
-
-    def _unload_soon(self, model: str) -> None:
-        self._unloading = [thread for thread in self._unloading if thread.is_alive()]
-        thread = threading.Thread(target=self._unload_in_time, args=(model,), name=f"unload {model}", daemon=True)
-        self._unloading.append(thread)
-        thread.start()
 
     def _unload_in_time(self, model: str) -> None:
         time.sleep(self.patience.follow_s)  # without the lock: the next version may be loaded meanwhile
