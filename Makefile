@@ -112,6 +112,8 @@ weights: install ## Train the default models again from nothing but a seed (abou
 	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 2600 $(WORDS)
 	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 3400 $(WORDS)
 	$(MAKE) evaluate SEGMENTATION=runs/plate-seg LANDMARKS=runs/plate-landmarks NOTE=--note-in-cards
+	$(BIN)/thale-models archive runs/plate-seg --out runs
+	$(BIN)/thale-models archive runs/plate-landmarks --out runs
 
 .PHONY: clean
 clean: ## Remove what the other targets made, but no results, data or runs

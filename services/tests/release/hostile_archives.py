@@ -43,8 +43,12 @@ def announcing(path: Path, name: str, size: int) -> Path:
     return path
 
 
-def with_hidden_member(path: Path, name: str, content: bytes) -> Path:
-    """Put a member in front of the others that the directory does not list: zipfile skips it, Java unpacks it."""
-    header = struct.pack("<4s5H3I2H", HEADER, 20, 0, 0, 0, 33, 0, len(content), len(content), len(name), 0)
-    path.write_bytes(header + name.encode() + content + path.read_bytes())
+def with_hidden_member(path: Path, name: str, content: bytes, place: int) -> Path:
+    """Pack a member that the directory does not list: zipfile passes over it, Java unpacks it."""
+    entries = [*unpacked(path).items()]
+    entries.insert(place, (name, content))
+    with zipfile.ZipFile(path, "w") as archive:
+        for each in entries:
+            archive.writestr(*each)
+        del archive.filelist[place]
     return path

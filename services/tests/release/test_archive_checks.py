@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import zipfile
@@ -238,15 +239,37 @@ def test_data_of_another_size_than_announced_are_refused_while_reading(size: int
         read_archive(lying)
 
 
-def test_a_member_that_only_some_readers_see_is_refused(whole: Path) -> None:
-    with pytest.raises(ArchiveError, match="disagree"):
-        read_archive(with_hidden_member(whole, "evil.py", b"import os"))
+@pytest.mark.parametrize("place", range(4))
+def test_a_member_that_only_some_readers_see_is_refused(place: int, whole: Path) -> None:
+    with pytest.raises(ArchiveError, match=r"disagree|between or behind"):
+        read_archive(with_hidden_member(whole, "evil.py", b"import os", place))
 
 
 @pytest.mark.parametrize("tail", [b"\0", b"PK\5\6" + bytes(18)])
 def test_what_follows_the_directory_is_refused(tail: bytes, whole: Path) -> None:
     whole.write_bytes(whole.read_bytes() + tail)
     with pytest.raises(ArchiveError):
+        read_archive(whole)
+
+
+def test_a_directory_of_many_entries_is_not_even_read(whole: Path, tmp_path: Path) -> None:
+    data = whole.read_bytes()
+    entry = data[data.index(DIRECTORY_ENTRY) : data.index(DIRECTORY_ENTRY, data.index(DIRECTORY_ENTRY) + 1)]
+    start = data.index(DIRECTORY_ENTRY)
+    for count in (60_000, 3):
+        directory = entry * 60_000
+        end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, len(directory), start, 0)
+        (tmp_path / "many.mar").write_bytes(data[:start] + directory + end)
+        with pytest.raises(ArchiveError, match=r"60000 entries|something behind"):
+            read_archive(tmp_path / "many.mar")
+
+
+def test_a_second_directory_announced_by_zip64_is_refused(whole: Path) -> None:
+    entry = zipfile.ZipInfo("golden.json")
+    entry.comment = struct.pack("<4sIQI", b"PK\6\7", 0, 0, 1)
+    with zipfile.ZipFile(whole, "a") as archive:
+        archive.writestr(entry, b"{}")
+    with pytest.raises(ArchiveError, match="something behind"):
         read_archive(whole)
 
 

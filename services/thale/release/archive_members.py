@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import SEEK_END
 from typing import BinaryIO
 
 from thale.errors import ArchiveError
@@ -24,6 +25,9 @@ _HEADER = struct.Struct("<4s5H3I2H")
 """Signature, version, flags, method, time, date, CRC, compressed and whole size, lengths of name and extra field."""
 _END = struct.Struct("<4s4H2IH")
 """Signature, four counts, size and place of the directory, length of the comment."""
+_END64 = struct.Struct("<4sIQI")
+"""What stands before it where a ZIP64 record is meant instead."""
+_MAX_DIRECTORY_BYTES = 2**16
 _HARMLESS_FLAGS = 0x0806
 """How well it was deflated, and that the name is UTF-8."""
 _ENCRYPTED, _STREAMED = 0x0001, 0x0008
@@ -85,6 +89,7 @@ def read_members(file: BinaryIO) -> dict[str, Member]:
         ArchiveError: If the file is no ZIP that all readers agree on, or its members are too many, too large, links,
             encrypted, or would be unpacked elsewhere.
     """
+    count, start = _read_end(file)
     try:
         with zipfile.ZipFile(file) as archive:
             entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
@@ -99,13 +104,30 @@ def read_members(file: BinaryIO) -> dict[str, Member]:
             raise ArchiveError(f"{entry.filename!r} occurs twice: {_TO_DO}")
         member = members[entry.filename] = _read_header(file, entry, place)
         place = member.start + member.packed_size
-    _check_end(file, place, len(entries))
+    if (len(entries), place) != (count, start):
+        raise ArchiveError(f"there is something between or behind the archive's members: {_TO_DO}")
     return members
 
 
+def _read_end(file: BinaryIO) -> tuple[int, int]:
+    """Return how many members there are and where the directory begins, from the record at the file's very end.
+
+    A directory of millions of entries, or another one announced by a ZIP64 record, is refused before it is read.
+    """
+    length = file.seek(0, SEEK_END)
+    file.seek(max(0, length - _END.size - _END64.size))
+    before, raw = (tail := file.read())[: -_END.size], tail[-_END.size :]
+    if len(raw) == _END.size and not before.startswith(b"PK\6\7"):
+        signature, _, _, here, total, size, start, comment = _END.unpack(raw)
+        if total > MAX_MEMBERS:
+            raise ArchiveError(f"{total} entries; at most {MAX_MEMBERS} are allowed")
+        one_place = start + size + _END.size == length and size <= _MAX_DIRECTORY_BYTES
+        if (signature, here, comment) == (b"PK\5\6", total, 0) and one_place:
+            return total, start
+    raise ArchiveError(f"this is no model archive, or one with something behind it: {_TO_DO}")
+
+
 def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
-    if len(entries) > MAX_MEMBERS:
-        raise ArchiveError(f"{len(entries)} entries; at most {MAX_MEMBERS} are allowed")
     if sum(entry.file_size for entry in entries) > MAX_BYTES:
         raise ArchiveError(f"more than {MAX_BYTES} bytes when unpacked")
     for entry in entries:
@@ -143,15 +165,3 @@ def _read_header(file: BinaryIO, entry: zipfile.ZipInfo, place: int) -> Member:
         if same and name_length == len(name) and not extra_length and file.read(len(name)) == name:
             return Member(entry.filename, size, packed, deflated, crc, place + _HEADER.size + len(name))
     raise ArchiveError(f"the header of {entry.filename!r} and the archive's directory disagree: {_TO_DO}")
-
-
-def _check_end(file: BinaryIO, place: int, count: int) -> None:
-    """Check that the directory begins where the last member ends, and that nothing follows it."""
-    file.seek(max(0, file.seek(0, 2) - _END.size))
-    raw = file.read()
-    if len(raw) == _END.size:
-        signature, _, _, here, total, size, start, comment = _END.unpack(raw)
-        length = start + size + _END.size
-        if (signature, here, total, start, comment) == (b"PK\5\6", count, count, place, 0) and length == file.tell():
-            return
-    raise ArchiveError(f"there is something between or behind the archive's members: {_TO_DO}")
