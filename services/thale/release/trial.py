@@ -5,6 +5,7 @@ from typing import Self
 
 from thale.contract import Record, Release
 from thale.errors import PlanError
+from thale.release.decision import rollout_began
 from thale.release.questions import QUESTIONS, Heard, Part, Question
 from thale.release.sequential import Evidence
 from thale.release.signals import Binned, Window
@@ -40,7 +41,7 @@ class Trial(Record):
             model=release.name,
             canary=release.canary,
             stable=release.stable,
-            began=_began(release),
+            began=rollout_began(release),
             weight_percent=release.weight_percent,
         )
 
@@ -53,7 +54,7 @@ class Trial(Record):
         Raises:
             PlanError: If there is no canary.
         """
-        if (release.canary, release.stable, _began(release)) != (self.canary, self.stable, self.began):
+        if (release.canary, release.stable, rollout_began(release)) != (self.canary, self.stable, self.began):
             return self.begin(release).heard(release, window, slo)
         step = self.step if release.weight_percent == self.weight_percent else Window()
         evidence = dict(self.evidence)
@@ -88,8 +89,3 @@ class Trial(Record):
 def key(question: Question, part: Part) -> str:
     """Return the name under which a part's evidence is kept."""
     return f"{question.name} {part.name}".rstrip()
-
-
-def _began(release: Release) -> str:
-    starts = [change.at for change in release.history if (change.what, change.version) == ("canary", release.canary)]
-    return starts[-1] if starts else ""
