@@ -109,6 +109,55 @@ def test_a_landmark_without_a_root_under_it_makes_no_root() -> None:
     assert len(plant.roots) == 1
 
 
+@pytest.mark.parametrize("likelihood", [0.0, 0.2])
+def test_a_lateral_too_faint_for_the_mask_is_led_from_its_tip_back_to_the_root(likelihood: float) -> None:
+    plate = DrawnPlate()
+    plate.plant(300, 80, 400)
+    faint = DrawnPlate()
+    length = faint.root((300, 200), (348, 200))
+    plate.planes[0] = np.maximum(plate.planes[0], likelihood * faint.planes[0])
+    plate.mark("lateral_tip", 348, 200)
+    (plant,) = find_plants(plate.answer(), plate.landmarks).plants
+    assert [root.order for root in plant.roots] == [1, 2]
+    assert plant.roots[1].points[-1] == pytest.approx((348, 200), abs=3)
+    assert plant.roots[1].length_px == pytest.approx(length, rel=0.05)
+
+
+def test_a_faint_curve_is_followed_and_not_cut_short() -> None:
+    plate = DrawnPlate()
+    plate.plant(300, 80, 400)
+    faint = DrawnPlate()
+    length = faint.root((300, 200), (360, 200), (360, 260))
+    plate.planes[0] = np.maximum(plate.planes[0], 0.25 * faint.planes[0])
+    plate.mark("lateral_tip", 360, 260)
+    (plant,) = find_plants(plate.answer(), plate.landmarks).plants
+    assert plant.roots[1].length_px == pytest.approx(length, rel=0.08)
+
+
+def test_hypocotyl_that_looks_like_root_is_no_lateral() -> None:
+    plate = DrawnPlate()
+    plate.shoot(300, 92)
+    plate.mark("root_base", 300, 150)
+    plate.mark("primary_tip", 300, 480)
+    plate.root((300, 100), (300, 480))
+    (plant,) = find_plants(plate.answer(), plate.landmarks).plants
+    assert [root.order for root in plant.roots] == [1]
+    assert plant.roots[0].length_px == pytest.approx(330, abs=0.6 / MM_PER_PX)
+
+
+def test_a_lateral_that_crosses_its_parent_again_keeps_its_beginning() -> None:
+    plate = DrawnPlate()
+    plate.mark("root_base", 300, 80)
+    plate.mark("primary_tip", 300, 560)
+    plate.shoot(300, 72)
+    plate.root((300, 80), (300, 150), (240, 240), (240, 300), (300, 380), (300, 560))
+    lateral = plate.root((300, 150), (330, 190), (330, 260), (200, 390))
+    plate.mark("lateral_tip", 200, 390)
+    (plant,) = find_plants(plate.answer(), plate.landmarks).plants
+    assert len(plant.roots) == 2
+    assert plant.roots[1].length_px == pytest.approx(lateral, rel=0.05)
+
+
 @pytest.mark.parametrize("gap_px", [8, 20, 32])
 def test_a_broken_root_is_linked_across_a_gap_of_up_to_two_millimetres(gap_px: int) -> None:
     plate = DrawnPlate()

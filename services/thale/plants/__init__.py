@@ -1,6 +1,7 @@
 """Probability maps and landmarks in, plants with root systems out.
 
     maps          the mask in which roots are traced
+    faint         paths from tips that stand beyond the mask
     graph         its skeleton as a network of segments
     founding      where plants are: shoots, bases, seeds
     gaps          spurs out, gaps linked, bases and tips made nodes
@@ -25,6 +26,7 @@ from thale.contract import Flag, Landmark, Organ, OrganKind, Plant, Point, Root,
 from thale.plants import polyline
 from thale.plants.architecture import TracedRoot, tell_roots
 from thale.plants.centrelines import begin_at_base, to_root, trace_lines
+from thale.plants.faint import with_faint_roots
 from thale.plants.founding import Founder, find_founders
 from thale.plants.gaps import Tips, attach_bases, link_gaps, mark_tips, prune_spurs
 from thale.plants.graph import RootGraph, build
@@ -62,6 +64,7 @@ def find_plants(
     mask_HW, mask_flags = root_mask(maps)
     if any(flag.code == "root_everywhere" for flag in mask_flags):
         return PlateReading((), mask_flags)
+    mask_HW = with_faint_roots(mask_HW, maps, landmarks)
     graph = build(maps, mask_HW)
     prune_spurs(graph, tips := mark_tips(graph, landmarks))
     founders, flags = find_founders(maps, graph, landmarks)

@@ -2,13 +2,12 @@
 
 The longest path of a plant that ends at its primary tip is its primary root. Every other tip's path is a lateral from
 where it leaves what is already told. What no tip explains (a lateral that ends against another root has no end in
-the skeleton) is told as a lateral of its own, so that no length is lost.
+the skeleton) is led on to a tip or lateral that it goes with, or, if it is long, told as a lateral of its own.
 """
 
 import heapq
-import math
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -31,13 +30,14 @@ from thale.plants.tracing import (
     path_to,
 )
 
-_LEAST_LATERAL_MM = 1.0
+_LEAST_LATERAL_MM = 2.0
 _LEAST_MARKED_LATERAL_MM = 0.2
-_STUB_AT_BASE_MM = 2.0
-_TIP_BONUS = 2.0
+_LEAST_LEFTOVER_MM = 0.7
+_LEVEL_WITH_BASE_MM = 0.3
+_SHARED_COST_PER_MM = 0.15
+_CARRY_ON_COST = 1.0
 _LONGEST_CROSSING_MM = 2.5
 _LEAST_SEEN_SHARE = 0.4
-_STRAIGHT_ON_COST = 0.55
 
 
 @dataclass
@@ -80,6 +80,11 @@ class Architecture:
             self.told.setdefault(step[0], index)
             for node in (end_of(self.graph, (step[0], not step[1])), end_of(self.graph, step)):
                 self.at_node.setdefault((root.plant, node), index)
+
+    @property
+    def first_steps(self) -> dict[int, Step]:
+        """Return the step with which each plant's primary root leaves its base."""
+        return {root.plant: root.steps[0] for root in self.roots if root.parent is None}
 
     def untold_length(self, steps: list[Step]) -> float:
         """Return the length of root (no gaps) among the steps that no root has told, frame px."""
@@ -167,7 +172,7 @@ def _tell_laterals(architecture: Architecture, claims: dict[int, Claim]) -> None
             continue
         least = _LEAST_MARKED_LATERAL_MM if node in architecture.tips else _LEAST_LATERAL_MM
         seen = new >= max(maps.px(least), _LEAST_SEEN_SHARE * _length(architecture.graph, steps))
-        if seen and not _is_stub_at_base(architecture, claims[node], steps):
+        if seen and not _is_hypocotyl(architecture, claims[node]):
             found = claims[node]
             order = 1 if parent is None else architecture.roots[parent].order + 1
             doubt_xy = found.doubt_xy if plant == found.plant else None
@@ -199,14 +204,13 @@ def _new_part(architecture: Architecture, found: Claim) -> NewPart:
     return NewPart(plant, found.steps[begin:end], architecture.at_node.get((plant, node)))
 
 
-def _is_stub_at_base(architecture: Architecture, found: Claim, steps: list[Step]) -> bool:
-    """Whether a path is the short piece of root or hypocotyl above a base, no lateral."""
+def _is_hypocotyl(architecture: Architecture, found: Claim) -> bool:
+    """Whether a path leads from the base up to the shoot: a piece of hypocotyl that the mask calls root."""
     graph, tree = architecture.graph, architecture.trees[found.plant]
-    if tree is None or end_of(graph, found.steps[-1]) in architecture.tips:
+    tip = end_of(graph, found.steps[-1])
+    if tree is None or tip in architecture.tips or found.steps[0] == architecture.first_steps.get(found.plant):
         return False
-    tip_xy, base_xy = graph.nodes[end_of(graph, steps[-1])], graph.nodes[tree.base]
-    near = math.dist(tip_xy, base_xy) <= graph.maps.px(_STUB_AT_BASE_MM)
-    return near and bool(tip_xy[1] <= base_xy[1] + graph.maps.px(0.3))
+    return bool(graph.nodes[tip][1] <= graph.nodes[tree.base][1] + graph.maps.px(_LEVEL_WITH_BASE_MM))
 
 
 def _tell_leftovers(architecture: Architecture) -> None:
@@ -217,64 +221,96 @@ def _tell_leftovers(architecture: Architecture) -> None:
         changed = False
         untold = [n for n, s in graph.segments.items() if n not in architecture.told and not s.bridge]
         for number in sorted(untold, key=lambda n: -graph.segments[n].length):
-            long = graph.segments[number].length >= graph.maps.px(_LEAST_LATERAL_MM)
+            long = graph.segments[number].length >= graph.maps.px(_LEAST_LEFTOVER_MM)
             if long and number not in architecture.told:
                 changed |= _tell_leftover(architecture, number)
 
 
 def _tell_leftover(architecture: Architecture, number: int) -> bool:
-    """Tell one segment as the missing beginning of a root, or else as a lateral of its own.
+    """Tell one segment as the missing part of a root, or else, if it is long, as a lateral of its own.
 
-    A lateral is walked the cheaper way, which ends at a tip landmark if one stands there. It is in doubt if another
-    plant could own it as well.
+    A lateral is walked the cheaper way. It is in doubt if another plant could own it as well.
     """
     graph = architecture.graph
-    arrivals: list[tuple[float, int, Step]] = []
-    for plant, tree in enumerate(architecture.trees):
-        if tree is None:
-            continue
-        for step in ((number, True), (number, False)):
-            if step in tree.cost:
-                price = tree.cost[step] - _TIP_BONUS * (end_of(graph, step) in architecture.tips)
-                arrivals.append((price, plant, step))
-    arrivals.sort()
+    arrivals = sorted(
+        (tree.cost[step], plant, step)
+        for plant, tree in enumerate(architecture.trees)
+        if tree is not None
+        for step in ((number, True), (number, False))
+        if step in tree.cost
+    )
     if not arrivals:
         return False
     cheapest, plant, step = arrivals[0]
     rivals = [price for price, other, _ in arrivals if other != plant and price - cheapest < AMBIGUOUS_MARGIN]
     x, y = graph.nodes[end_of(graph, step)]
     doubt_xy = (float(x), float(y)) if rivals else None
-    if any(_begin_root(architecture, owner, way, doubt_xy) for _, owner, way in arrivals):
+    if any(_carry_on(architecture, owner, way, doubt_xy) for _, owner, way in arrivals):
         return True
     found = Claim(plant, path_to(architecture.trees, plant, step), doubt_xy)
     part = _new_part(architecture, found)
+    if architecture.untold_length(part.steps) < graph.maps.px(_LEAST_LATERAL_MM) or _is_hypocotyl(architecture, found):
+        return False
     order = 1 if part.parent is None else architecture.roots[part.parent].order + 1
     architecture.tell(TracedRoot(part.plant, part.steps, part.parent, order, found.doubt_xy))
     return True
 
 
-def _begin_root(architecture: Architecture, plant: int, step: Step, doubt_xy: tuple[float, float] | None) -> bool:
-    """Give a segment to the lateral of the same plant that goes straight on where the segment arrives.
+def _carry_on(architecture: Architecture, plant: int, step: Step, doubt_xy: tuple[float, float] | None) -> bool:
+    """Lead a segment on, along what is told already, to a tip that no root has or to where a lateral begins.
 
-    Such a lateral was told from the root that it crosses there, because its way to the base is shorter along that.
-    The doubt about who owns the segment becomes the lateral's.
+    Such a lateral was told from the root that it crosses or runs along there, because its way to the base is shorter
+    along that. The doubt about who owns the segment becomes the lateral's.
     """
-    node = end_of(architecture.graph, step)
-    for index, root in enumerate(architecture.roots):
-        first = root.steps[0]
-        begins_here = root.parent is not None and root.plant == plant and first in onward(architecture.graph, node)
-        if not begins_here or architecture.turns.cost(step, first) > _STRAIGHT_ON_COST:
-            continue
-        part = _new_part(architecture, Claim(plant, path_to(architecture.trees, plant, step)))
-        if part.plant != plant or part.parent is None or _descends(architecture, part.parent, index):
-            continue
-        root.steps = [*part.steps, *root.steps]
-        root.parent = part.parent
-        root.doubt_xy = root.doubt_xy or doubt_xy
-        for number, _ in part.steps:
-            architecture.told.setdefault(number, index)
-        return True
+    part = _new_part(architecture, Claim(plant, path_to(architecture.trees, plant, step)))
+    if part.plant != plant or not part.steps or part.steps[-1] != step:
+        return False
+    ended = {end_of(architecture.graph, root.steps[-1]) for root in architecture.roots}
+    begun = {
+        root.steps[0]: index
+        for index, root in enumerate(architecture.roots)
+        if root.parent is not None and root.plant == plant
+    }
+    for shared in _ways_on(architecture, step, begun):
+        if shared and shared[-1] in begun:
+            index = begun[shared[-1]]
+            if part.parent is None or _descends(architecture, part.parent, index):
+                continue
+            root = architecture.roots[index]
+            root.steps = [*part.steps, *shared[:-1], *root.steps]
+            root.parent = part.parent
+            root.doubt_xy = root.doubt_xy or doubt_xy
+            for number, _ in part.steps:
+                architecture.told.setdefault(number, index)
+            return True
+        node = end_of(architecture.graph, shared[-1] if shared else step)
+        if node in architecture.tips and node not in ended:
+            order = 1 if part.parent is None else architecture.roots[part.parent].order + 1
+            architecture.tell(TracedRoot(plant, [*part.steps, *shared], part.parent, order, doubt_xy))
+            return True
     return False
+
+
+def _ways_on(architecture: Architecture, step: Step, begun: dict[Step, int]) -> Iterator[tuple[Step, ...]]:
+    """Yield ways on from a step, the cheapest first: turns cost, and so does what is shared with other roots.
+
+    Steps with which a root has begun cost no length, for they would become the root's own.
+    """
+    graph, turns = architecture.graph, architecture.turns
+    queue: list[tuple[float, Step, tuple[Step, ...]]] = [(0.0, step, ())]
+    seen: set[Step] = set()
+    while queue:
+        price, last, shared = heapq.heappop(queue)
+        if last in seen:
+            continue
+        seen.add(last)
+        yield shared
+        for following in onward(graph, end_of(graph, last)):
+            total = price + turns.cost(last, following)
+            if following not in begun:
+                total += graph.segments[following[0]].length / graph.maps.px_per_mm * _SHARED_COST_PER_MM
+            if following[0] != last[0] and following not in seen and total <= _CARRY_ON_COST:
+                heapq.heappush(queue, (total, following, (*shared, following)))
 
 
 def _descends(architecture: Architecture, root: int, ancestor: int) -> bool:
