@@ -183,6 +183,27 @@ def test_status_tells_the_rollout_to_people_and_machines(laptop: Laptop, run: Ru
     assert (machine["verdict"], machine["held"]) == (None, [STABLE, CANARY])
 
 
+def test_status_can_be_watched_on_a_terminal_until_ctrl_c(laptop: Laptop) -> None:
+    terminal, its_end = os.openpty()
+    environment = {**os.environ, "THALE_HOME": str(laptop.home.folder), "TERM": "xterm", "COLUMNS": "150"}
+    command = [sys.executable, "-m", "thale", "release", "status", "--watch"]
+    watching = subprocess.Popen(command, stdout=its_end, stderr=its_end, env=environment)
+    try:
+        shown = b""
+        while b"1 of 4" not in shown:
+            shown += os.read(terminal, 4096)
+        laptop.put(plan.step(laptop.release, ANNA))
+        while b"2 of 4" not in shown:
+            shown += os.read(terminal, 4096)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(PATIENCE_S) == 0
+    finally:
+        watching.kill()
+        watching.wait()
+        os.close(its_end)
+        os.close(terminal)
+
+
 def test_a_watcher_judges_tells_and_ends_with_its_lease_when_asked_to(laptop: Laptop, run: Run) -> None:
     watcher = laptop.start("watch", "--metrics-port", "0")
     assert watcher.stderr is not None

@@ -1,4 +1,4 @@
-"""`thale` on the command line: up, analyze, models."""
+"""`thale` on the command line: up, analyze, models, release."""
 
 from thale.cli.app import main
 
