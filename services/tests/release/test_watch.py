@@ -1,8 +1,6 @@
 """The watcher with the real judge, real files and facades that answer over HTTP; nobody answers any request."""
 
 import asyncio
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from paper_facade import MODEL, PaperFacade, paper_facade
 from prometheus_client import generate_latest
 from record_actuator import RecordActuator
 from releases import ANNA, release, version
+from running_thale import wait_for
 
 from thale.contract import Release
 from thale.release import plan
@@ -341,7 +340,7 @@ def test_the_loop_ends_when_it_is_told_to_and_lets_go_of_the_lease(scene: Scene)
     (scene.folder / "notes.json").unlink()
     other = FileLease(scene.folder / "lease")
     with running(scene.watcher):
-        wait_for((scene.folder / "notes.json").exists)
+        wait_for("notes", (scene.folder / "notes.json").exists)
         assert not other.keep()
     assert other.keep()
     other.let_go()
@@ -351,7 +350,7 @@ def test_it_looks_no_more_often_than_it_should(scene: Scene, facade: PaperFacade
     scene.lease.let_go()
     before, begun = facade.asked, time.monotonic()
     with running(scene.watcher):
-        wait_for(lambda: facade.asked >= before + 4)
+        wait_for("four looks", lambda: facade.asked >= before + 4)
     assert time.monotonic() - begun >= 3 * Pace().poll_s
 
 
@@ -359,52 +358,3 @@ def test_it_can_end_when_no_version_is_on_trial(scene: Scene) -> None:
     scene.lease.let_go()
     scene.by_hand(lambda now: plan.abort(now, ANNA))
     scene.watcher.run(threading.Event(), until_idle=True)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
-
-
-def test_a_leader_that_is_killed_in_the_middle_of_a_step_is_followed_by_another(
-    tmp_path: Path, facade: PaperFacade
-) -> None:
-    actuator, notes = RecordActuator(tmp_path / "record.json"), FileNotes(tmp_path / "notes.json")
-    actuator.put(plan.canary(release(STABLE), version(CANARY), sign("anna", "better"), steps=(5, 100)))
-
-    def heard() -> int:
-        page = read_page(notes)
-        return page.rollouts[MODEL].trial.step.canary.requests.get("ok", 0) if page and page.rollouts else -1
-
-    def watcher(who: str) -> "subprocess.Popen[bytes]":
-        program = Path(__file__).with_name("watching_process.py")
-        return subprocess.Popen([sys.executable, str(program), str(tmp_path), facade.url, who])
-
-    first = watcher("first")
-    try:
-        wait_for(lambda: heard() == 0)
-        second = watcher("second")
-        try:
-            answers(facade, 150, 1500)
-            wait_for(lambda: heard() == 150)
-            first.kill()
-            wait_for(lambda: (page := read_page(notes)) is not None and page.who == "second")
-            answers(facade, 600, 6000)
-            wait_for(lambda: actuator.read(MODEL).release.weight_percent == 100)
-            answers(facade, 600, 6000)
-            wait_for(lambda: actuator.read(MODEL).release.canary is None)
-        finally:
-            second.kill()
-            second.wait()
-    finally:
-        first.kill()
-        first.wait()
-    history = actuator.read(MODEL).release.history
-    assert [(line.what, line.who) for line in history] == [
-        ("canary", "anna"),
-        ("step", "second"),
-        ("promote", "second"),
-    ]
-    assert "750 answers" in history[1].why

@@ -1,5 +1,6 @@
 """Whose releases a command is about: those of this machine or of a cluster; and who changes them."""
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,8 +64,11 @@ class Where:
 
         Raises:
             ServerUnreachableError: If no platform runs on this machine.
+            ParameterError: If the extra `kubernetes` is not installed, and a cluster is meant.
         """
         if self.chosen() is Target.KSERVE:
+            if importlib.util.find_spec("kubernetes") is None:
+                raise ParameterError("releases in a cluster need one more package: pip install 'thale[kubernetes]'")
             from thale.release.namespace import releases_in
 
             store = self.store() if self.model_store is not None else None
