@@ -134,6 +134,15 @@ def test_a_faint_curve_is_followed_and_not_cut_short() -> None:
     assert plant.roots[1].length_px == pytest.approx(length, rel=0.08)
 
 
+def test_a_sure_base_above_a_faint_beginning_keeps_its_place() -> None:
+    plate = DrawnPlate()
+    length = plate.plant(300, 80, 400)
+    plate.erase(280, 84, 320, 150)  # 4 mm
+    (plant,) = find_plants(plate.answer(), plate.landmarks).plants
+    assert plant.roots[0].points[0] == pytest.approx((300, 80), abs=3)
+    assert plant.roots[0].length_px == pytest.approx(length, rel=0.02)
+
+
 def test_hypocotyl_that_looks_like_root_is_no_lateral() -> None:
     plate = DrawnPlate()
     plate.shoot(300, 92)

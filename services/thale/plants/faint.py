@@ -1,4 +1,4 @@
-"""Roots too faint for the mask: where a tip is seen and no root leads to it, the likeliest way back to a root is taken.
+"""Roots too faint for the mask: from a tip or base that no root leads to, the likeliest way to a root is taken.
 
 A thin lateral breaks up or falls below every threshold long before its tip, which stands alone on the agar, is missed.
 The way is the minimum-cost path through the root probability (compare Cohen and Kimmel, "Global minimum for active
@@ -21,23 +21,25 @@ _WINDOW_MM = 7.0
 _FARTHEST_COST_MM = 5.0
 _LEAST_PROBABILITY = 0.02
 _COST_ALONG_CERTAIN_ROOT = 0.02
-_MOST_TIPS = 300
+_LEAST_BASE_SCORE = 0.5
+_MOST_ENDS = 300
 
 
 def with_faint_roots(mask_HW: NDArray[np.bool_], maps: Maps, landmarks: Sequence[Landmark]) -> NDArray[np.bool_]:
-    """Return the mask (bool HW, a copy) with a path, a pixel wide, from every tip that no larger root leads to.
+    """Return the mask (bool HW) with a path, a pixel wide, from every tip and sure base that no larger root leads to.
 
-    A path costs as many millimetres as of empty agar; tips that cost more than `_FARTHEST_COST_MM` stay alone.
+    A path costs as many millimetres as of empty agar; ends that cost more than `_FARTHEST_COST_MM` stay alone.
     """
-    tips = sorted((m for m in landmarks if m.kind != "root_base"), key=lambda mark: -mark.score)[:_MOST_TIPS]
-    if not tips or not mask_HW.any():
+    ends = [mark for mark in landmarks if mark.kind != "root_base" or mark.score >= _LEAST_BASE_SCORE]
+    ends = sorted(ends, key=lambda mark: -mark.score)[:_MOST_ENDS]
+    if not ends or not mask_HW.any():
         return mask_HW
     labels_HW, count = ndimage.label(mask_HW, np.ones((3, 3), int))
     network = np.bincount(labels_HW.ravel(), minlength=count + 1) >= maps.px2(_LEAST_NETWORK_MM2)
     network[0] = False
     reached_HW = network[labels_HW]
     grown_HW = mask_HW.copy()
-    places_rc = np.round(maps.frame.from_source(np.array([[tip.x, tip.y] for tip in tips]))[:, ::-1]).astype(int)
+    places_rc = np.round(maps.frame.from_source(np.array([[mark.x, mark.y] for mark in ends]))[:, ::-1]).astype(int)
     for row, col in places_rc.tolist():
         path_rc = _way_back(row, col, reached_HW, maps)
         reached_HW[tuple(path_rc.T)] = True
