@@ -1,22 +1,14 @@
 """References in the cards: the facade's own signals, over whole plates."""
 
-import shutil
 from pathlib import Path
 
 import pytest
+from default_models import default_model
 
 from thale.cards import CARD, read_card
 from thale_models.evaluation import evaluate, note_in_cards
 from thale_models.evaluation.references import references
 from thale_models.synthesis import write_dataset
-
-WEIGHTS = Path(__file__).parents[1] / "weights"
-
-
-def default_model(name: str, folder: Path) -> Path:
-    """Return a copy of a default model, whose card may be written."""
-    newest = max((WEIGHTS / name).iterdir(), key=lambda path: tuple(map(int, path.name.split("."))))
-    return Path(shutil.copytree(newest, folder / name))
 
 
 def test_quantiles_are_those_of_all_plates_by_task() -> None:

@@ -133,6 +133,23 @@ def evaluate(
     typer.echo(f"\n{out / 'report.md'}")
 
 
+@app.command()
+def agree(
+    model: Annotated[Path, typer.Option(help="Folder of the new version; its card gets what is found.")],
+    stable: Annotated[Path, typer.Option(help="Folder of the version that it is to follow.")],
+    data: Annotated[Path, typer.Option(help="Folder with manifest.csv. 100 plates and more make it precise.")],
+    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Which part of the folder.")] = "test",
+    engine: Annotated[Literal["openvino", "torch"], typer.Option(help="What runs the models.")] = "openvino",
+) -> None:
+    """Measure how a new version agrees with the stable one, for its rollout to be judged by. Then make its archive."""
+    from thale_models.evaluation import note_agreement
+
+    card = note_agreement(model, stable, data, split, engine)
+    for name, quantiles in card.references.items():
+        if name.startswith("agreement_"):
+            typer.echo(f"  {name:40} median {quantiles[len(quantiles) // 2]:.3f}")
+
+
 def _restart_with_malloc_settings() -> None:
     """Start this process again, once, with malloc told to keep its memory (Linux only; what is set already stays).
 

@@ -4,9 +4,12 @@ truth      what is known of a plate: mask, landmarks, roots
 plate      one plate, measured as a user would have it measured, against its truth
 summary    all plates of a folder: the figures
 pictures   the report that a person reads
+references what models say of whole plates, for their cards
+agreement  how far a new version may be from the stable one, for its card
 """
 
+from thale_models.evaluation.agreement import note_agreement
 from thale_models.evaluation.pictures import figures_table
 from thale_models.evaluation.run import evaluate, note_in_cards
 
-__all__ = ["evaluate", "figures_table", "note_in_cards"]
+__all__ = ["evaluate", "figures_table", "note_agreement", "note_in_cards"]
