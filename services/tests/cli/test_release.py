@@ -176,7 +176,7 @@ def test_the_history_tells_who_did_what_and_why(laptop: Laptop, run: Run) -> Non
 
 def test_status_tells_the_rollout_to_people_and_machines(laptop: Laptop, run: Run) -> None:
     people = run("status").stdout
-    for told in (MODEL, STABLE, "95 %", CANARY, "canary, shadow", "5 %", "1 of 4", "nobody has watched yet"):
+    for told in (MODEL, STABLE, "95 %", CANARY, "canary", "5 %", "1 of 4", "nobody has watched yet"):
         assert told in people
     [machine] = json.loads(run("status", MODEL, "--json").stdout)["models"]
     assert (machine["stable"], machine["canary"], machine["weight_percent"]) == (STABLE, CANARY, 5)

@@ -6,25 +6,25 @@ from datetime import UTC, datetime
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from thale.contract import Change
 from thale.release.status import Heard, ModelStatus, Status
 
-_BAR_WIDTH = 10
 _UNWATCHED_AFTER_S = 30.0
 _COLOURS = {"promote": "green", "hold": "yellow", "roll back": "red", "inconclusive": "yellow"}
 _UNKNOWN = "-"
 
 
 def status_table(status: Status, now: datetime) -> RenderableType:
-    """Return all models: a row for each version that answers or is on trial, and what is to be said below."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    """Return all models: a row for each version that answers or is on trial, and what is to be said below.
+
+    It fits a terminal of 80 columns.
+    """
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
     for title in ("model", "version", "role"):
         table.add_column(title, no_wrap=True)
-    table.add_column("traffic", no_wrap=True, min_width=_BAR_WIDTH)
-    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
     for title in ("step", "age"):
         table.add_column(title, no_wrap=True)
     for title in ("requests", "errors", "fallbacks"):
@@ -41,19 +41,16 @@ def _add_rows(table: Table, model: ModelStatus, now: datetime) -> None:
         model.model,
         model.stable,
         "stable",
-        _bar(100 - share),
         f"{100 - share:g} %",
         "",
         "",
         *_counts(model.stable_heard),
     )
     if model.canary is not None:
-        role = "canary, shadow" if model.shadow == model.canary else "canary"
         table.add_row(
             "",
             model.canary,
-            role,
-            _bar(share),
+            "canary",
             f"{share:g} %",
             _step(model),
             _age(model.since, now),
@@ -61,10 +58,6 @@ def _add_rows(table: Table, model: ModelStatus, now: datetime) -> None:
         )
     if model.shadow not in (None, model.canary):
         table.add_row("", model.shadow, "shadow")
-
-
-def _bar(percent: float) -> ProgressBar:
-    return ProgressBar(total=100, completed=percent, width=_BAR_WIDTH)
 
 
 def _counts(heard: Heard | None) -> tuple[str, str, str]:
