@@ -1,5 +1,5 @@
-# Where the environments' Terraform state lies: versioned, without keys, one container each, so that CI's identity of one
-# environment cannot read another's.
+# Where the environments' Terraform state lies: versioned, without keys, one container each. CI's identities of one
+# subscription could give each other roles on it; what keeps prod apart is a subscription of its own (README).
 
 locals {
   digest = substr(sha256("${var.subscription_id}/thale-state"), 0, 6)

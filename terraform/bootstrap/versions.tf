@@ -12,5 +12,9 @@ provider "azurerm" {
   subscription_id                 = var.subscription_id
   resource_provider_registrations = "none"
   storage_use_azuread             = true
-  features {}
+  features {
+    storage {
+      data_plane_available = false # all of it goes through Azure's own API; who applies needs no role on the data
+    }
+  }
 }
