@@ -98,9 +98,9 @@ resource "azurerm_cdn_frontdoor_firewall_policy" "this" {
     rate_limit_duration_in_minutes = 1
     rate_limit_threshold           = var.edge.requests_a_minute
     match_condition {
-      match_variable = "RequestUri"
-      operator       = "Any"
-      match_values   = []
+      match_variable = "SocketAddr" # everybody: the provider cannot send the operator Any, which takes no values
+      operator       = "IPMatch"
+      match_values   = ["0.0.0.0/0", "::/0"]
     }
   }
 

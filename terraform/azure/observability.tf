@@ -1,5 +1,9 @@
 # Logs, metrics, dashboards, and who is told.
 
+locals {
+  container_streams = ["Microsoft-ContainerLogV2", "Microsoft-KubeEvents", "Microsoft-KubePodInventory"]
+}
+
 resource "azurerm_log_analytics_workspace" "this" {
   name                         = "log-${local.name}"
   resource_group_name          = azurerm_resource_group.this.name
@@ -23,7 +27,7 @@ resource "azurerm_dashboard_grafana" "this" {
   resource_group_name           = azurerm_resource_group.this.name
   location                      = var.location
   sku                           = "Standard"
-  grafana_major_version         = "11"
+  grafana_major_version         = "12" # Azure offers two at a time; 11 is on its way out
   api_key_enabled               = false
   public_network_access_enabled = true # people sign in with Entra; the data sources are behind its own identity
   zone_redundancy_enabled       = var.environment == "prod"
@@ -52,12 +56,78 @@ resource "azurerm_role_assignment" "grafana_reads_logs" {
   principal_type       = "ServicePrincipal"
 }
 
-resource "azurerm_role_assignment" "grafana_admins" {
-  for_each             = toset(var.admin_group_ids)
-  scope                = azurerm_dashboard_grafana.this.id
-  role_definition_name = "Grafana Admin"
-  principal_id         = each.value
-  principal_type       = "Group"
+# What clusters send. Azure wants these rules where the workspaces are; clusters of any region are tied to them.
+resource "azurerm_monitor_data_collection_endpoint" "metrics" {
+  name                          = "dce-${local.name}-metrics"
+  resource_group_name           = azurerm_resource_group.this.name
+  location                      = var.location
+  kind                          = "Linux"
+  public_network_access_enabled = true # agents present the cluster's identity; nothing is read here
+  tags                          = local.tags
+}
+
+resource "azurerm_monitor_data_collection_rule" "metrics" {
+  name                        = "dcr-${local.name}-metrics"
+  resource_group_name         = azurerm_resource_group.this.name
+  location                    = var.location
+  kind                        = "Linux"
+  data_collection_endpoint_id = azurerm_monitor_data_collection_endpoint.metrics.id
+  tags                        = local.tags
+
+  data_sources {
+    prometheus_forwarder {
+      name    = "prometheus"
+      streams = ["Microsoft-PrometheusMetrics"]
+    }
+  }
+
+  destinations {
+    monitor_account {
+      name               = "workspace"
+      monitor_account_id = azurerm_monitor_workspace.this.id
+    }
+  }
+
+  data_flow {
+    streams      = ["Microsoft-PrometheusMetrics"]
+    destinations = ["workspace"]
+  }
+}
+
+resource "azurerm_monitor_data_collection_rule" "logs" {
+  name                = "dcr-${local.name}-logs"
+  resource_group_name = azurerm_resource_group.this.name
+  location            = var.location
+  kind                = "Linux"
+  tags                = local.tags
+
+  data_sources {
+    extension {
+      name           = "containers"
+      extension_name = "ContainerInsights"
+      streams        = local.container_streams
+      extension_json = jsonencode({
+        dataCollectionSettings = {
+          interval               = "1m"
+          namespaceFilteringMode = "Exclude"
+          namespaces             = ["kube-system", "gatekeeper-system"]
+          enableContainerLogV2   = true
+        }
+      })
+    }
+  }
+
+  destinations {
+    log_analytics {
+      name                  = "workspace"
+      workspace_resource_id = azurerm_log_analytics_workspace.this.id
+    }
+  }
+
+  data_flow {
+    streams      = local.container_streams
+    destinations = ["workspace"]
+  }
 }
 
 resource "azurerm_monitor_action_group" "this" {

@@ -13,7 +13,6 @@ module "region" {
     kubernetes_version   = var.kubernetes_version
     sku_tier             = var.sku_tier
     authorized_ip_ranges = var.api_server_authorized_ip_ranges
-    admin_group_ids      = var.admin_group_ids
     zones                = var.zones
     host_encryption      = var.host_encryption
     defender             = var.defender
@@ -22,9 +21,12 @@ module "region" {
   general_pool = var.general_pool
   gpu_pools    = var.gpu_pools
 
-  registry_id                = azurerm_container_registry.this.id
-  log_analytics_workspace_id = azurerm_log_analytics_workspace.this.id
-  monitor_workspace_id       = azurerm_monitor_workspace.this.id
+  registry_id = azurerm_container_registry.this.id
+  telemetry = {
+    workspace_id    = azurerm_log_analytics_workspace.this.id
+    metrics_rule_id = azurerm_monitor_data_collection_rule.metrics.id
+    logs_rule_id    = azurerm_monitor_data_collection_rule.logs.id
+  }
 
   private_links = merge(
     {
@@ -33,6 +35,10 @@ module "region" {
       vault    = { resource_id = azurerm_key_vault.this.id, subresource = "vault", dns_zones = ["privatelink.vaultcore.azure.net"] }
       registry = { resource_id = azurerm_container_registry.this.id, subresource = "registry", dns_zones = ["privatelink.azurecr.io"] }
     },
+    # The copy in the paired region has a name of its own, and would be out of reach when it is wanted.
+    startswith(var.storage_replication, "RA") ? {
+      blob-secondary = { resource_id = azurerm_storage_account.this.id, subresource = "blob_secondary", dns_zones = ["privatelink.blob.core.windows.net"] }
+    } : {},
     var.machine_learning == null ? {} : {
       ml = {
         resource_id = azurerm_machine_learning_workspace.this[0].id

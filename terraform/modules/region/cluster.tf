@@ -57,7 +57,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   local_account_disabled              = true
   oidc_issuer_enabled                 = true
   workload_identity_enabled           = true
-  azure_policy_enabled                = true
+  azure_policy_enabled                = true          # by it the organisation's own policies reach the cluster
   run_command_enabled                 = local.private # CI reaches a private API server by it, under Azure RBAC
   cost_analysis_enabled               = var.cluster.sku_tier != "Free"
   image_cleaner_enabled               = true
@@ -77,8 +77,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   }
 
   azure_active_directory_role_based_access_control {
-    azure_rbac_enabled     = true
-    admin_group_object_ids = var.cluster.admin_group_ids
+    azure_rbac_enabled = true # who may what in the cluster stands in azure/identities.tf
   }
 
   api_server_access_profile {
@@ -161,14 +160,14 @@ resource "azurerm_kubernetes_cluster" "this" {
   monitor_metrics {}
 
   oms_agent {
-    log_analytics_workspace_id      = var.log_analytics_workspace_id
+    log_analytics_workspace_id      = var.telemetry.workspace_id
     msi_auth_for_monitoring_enabled = true
   }
 
   dynamic "microsoft_defender" {
     for_each = var.cluster.defender ? [1] : []
     content {
-      log_analytics_workspace_id = var.log_analytics_workspace_id
+      log_analytics_workspace_id = var.telemetry.workspace_id
     }
   }
 
@@ -201,9 +200,8 @@ resource "azurerm_kubernetes_cluster" "this" {
 
   lifecycle {
     ignore_changes = [
-      default_node_pool[0].node_count,           # the autoscaler's
-      default_node_pool[0].orchestrator_version, # the patch channel's
-      kubernetes_version,                        # likewise; a minor upgrade is a change of its own (README)
+      default_node_pool[0].node_count, # the autoscaler's
+      kubernetes_version,              # the patch channel's; a minor upgrade is a change of its own (README)
     ]
   }
 }

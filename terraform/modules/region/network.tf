@@ -50,27 +50,13 @@ resource "azurerm_subnet" "api_server" {
   }
 }
 
+# Azure's default rules let the virtual network and its load balancers in and nobody else: enough for nodes. What may
+# talk to what inside is Cilium's work (kubernetes/base has the network policies).
 resource "azurerm_network_security_group" "nodes" {
   name                = "nsg-${var.name}-nodes"
   resource_group_name = azurerm_resource_group.this.name
   location            = var.location
   tags                = var.tags
-}
-
-# Azure's default rules let the whole virtual network and its load balancers in and nobody else: enough for nodes. What
-# may talk to what inside is Cilium's work (kubernetes/base has the network policies).
-resource "azurerm_network_security_rule" "nodes_no_internet_in" {
-  name                        = "deny-internet-in"
-  resource_group_name         = azurerm_resource_group.this.name
-  network_security_group_name = azurerm_network_security_group.nodes.name
-  priority                    = 4000
-  direction                   = "Inbound"
-  access                      = "Deny"
-  protocol                    = "*"
-  source_address_prefix       = "Internet"
-  source_port_range           = "*"
-  destination_address_prefix  = "*"
-  destination_port_range      = "*"
 }
 
 resource "azurerm_network_security_group" "private_endpoints" {
@@ -128,6 +114,7 @@ resource "azurerm_public_ip" "nat" {
   tags                = var.tags
 }
 
+# Lives in one zone, which Azure chooses: while that is away nodes cannot reach the outside; users are still answered.
 resource "azurerm_nat_gateway" "this" {
   name                    = "ng-${var.name}"
   resource_group_name     = azurerm_resource_group.this.name

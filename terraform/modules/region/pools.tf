@@ -24,7 +24,7 @@ resource "azurerm_kubernetes_cluster_node_pool" "general" {
   }
 
   lifecycle {
-    ignore_changes = [node_count, orchestrator_version]
+    ignore_changes = [node_count] # the autoscaler's
   }
 }
 

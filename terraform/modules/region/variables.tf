@@ -22,7 +22,6 @@ variable "cluster" {
     kubernetes_version   = string
     sku_tier             = string
     authorized_ip_ranges = list(string)
-    admin_group_ids      = list(string)
     zones                = list(string)
     host_encryption      = bool
     defender             = bool
@@ -56,14 +55,9 @@ variable "registry_id" {
   description = "Resource id of the container registry that the nodes pull from."
 }
 
-variable "log_analytics_workspace_id" {
-  type        = string
-  description = "Resource id of the workspace that takes container logs and audit logs."
-}
-
-variable "monitor_workspace_id" {
-  type        = string
-  description = "Resource id of the Azure Monitor workspace that takes Prometheus metrics."
+variable "telemetry" {
+  type        = object({ workspace_id = string, metrics_rule_id = string, logs_rule_id = string })
+  description = "Resource ids of the Log Analytics workspace and of the rules by which metrics and container logs are collected."
 }
 
 variable "private_links" {
