@@ -3,11 +3,11 @@
 resource "azurerm_consumption_budget_subscription" "this" {
   name            = "budget-${local.name}"
   subscription_id = "/subscriptions/${var.subscription_id}"
-  amount          = var.monthly_budget.amount
+  amount          = var.monthly_budget
   time_grain      = "Monthly"
 
   time_period {
-    start_date = var.monthly_budget.start
+    start_date = formatdate("YYYY-MM-'01T00:00:00Z'", plantimestamp())
   }
 
   # Nodes live in groups that AKS makes; the tags are on all of them.
@@ -30,5 +30,9 @@ resource "azurerm_consumption_budget_subscription" "this" {
     threshold      = 100
     threshold_type = "Actual"
     contact_groups = [azurerm_monitor_action_group.this["ticket"].id]
+  }
+
+  lifecycle {
+    ignore_changes = [time_period] # Azure takes no month that is over, and no change afterwards
   }
 }

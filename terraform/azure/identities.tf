@@ -66,33 +66,39 @@ resource "azurerm_role_assignment" "workload" {
   principal_type       = "ServicePrincipal"
 }
 
-resource "azurerm_role_assignment" "admins" {
-  for_each = {
-    for pair in setproduct(var.admin_group_ids, keys(local.locations)) : join("/", pair) => {
-      group = pair[0], cluster = module.region[pair[1]].cluster_id
+# People and CI enter the clusters by the same two roles: one fetches credentials, the other is Kubernetes' own.
+locals {
+  cluster_roles = merge([
+    for name, region in module.region : {
+      "${name}/credentials" = { role = "Azure Kubernetes Service Cluster User Role", scope = region.cluster_id }
+      "${name}/objects"     = { role = "Azure Kubernetes Service RBAC Cluster Admin", scope = region.cluster_id }
     }
-  }
-  scope                = each.value.cluster
-  role_definition_name = "Azure Kubernetes Service RBAC Cluster Admin"
-  principal_id         = each.value.group
-  principal_type       = "Group"
+  ]...)
+
+  # Secrets are put in by people, and by nobody else.
+  admin_roles = merge(local.cluster_roles, {
+    secrets = { role = "Key Vault Secrets Officer", scope = azurerm_key_vault.this.id }
+    grafana = { role = "Grafana Admin", scope = azurerm_dashboard_grafana.this.id }
+  })
+
+  # CI installs the platform's add-ons (cluster-wide objects), builds images and registers models.
+  deployer_roles = merge(local.cluster_roles, {
+    images = { role = "Container Registry Tasks Contributor", scope = azurerm_container_registry.this.id }
+    push   = { role = "AcrPush", scope = azurerm_container_registry.this.id }
+    models = { role = "Storage Blob Data Contributor", scope = local.containers["models"] }
+  })
 }
 
-# CI installs the platform's add-ons (cluster-wide objects), builds images and registers models.
-locals {
-  deployer_roles = merge(
-    {
-      images = { role = "Container Registry Tasks Contributor", scope = azurerm_container_registry.this.id }
-      push   = { role = "AcrPush", scope = azurerm_container_registry.this.id }
-      models = { role = "Storage Blob Data Contributor", scope = local.containers["models"] }
-    },
-    merge([
-      for name, region in module.region : {
-        "${name}/credentials" = { role = "Azure Kubernetes Service Cluster User Role", scope = region.cluster_id }
-        "${name}/objects"     = { role = "Azure Kubernetes Service RBAC Cluster Admin", scope = region.cluster_id }
-      }
-    ]...),
-  )
+resource "azurerm_role_assignment" "admins" {
+  for_each = {
+    for pair in setproduct(var.admin_group_ids, keys(local.admin_roles)) : join("/", pair) => {
+      group = pair[0], grant = local.admin_roles[pair[1]]
+    }
+  }
+  scope                = each.value.grant.scope
+  role_definition_name = each.value.grant.role
+  principal_id         = each.value.group
+  principal_type       = "Group"
 }
 
 resource "azurerm_role_assignment" "deployers" {

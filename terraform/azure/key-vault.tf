@@ -14,7 +14,7 @@ resource "azurerm_key_vault" "this" {
 
   network_acls {
     default_action = "Deny"
-    bypass         = "None"
+    bypass         = local.trusted_services
   }
 }
 

@@ -1,4 +1,10 @@
-# Optional: training at scale on spot GPUs, apart from the clusters, on the same storage and images.
+# Optional: training at scale on spot GPUs, apart from the clusters, on the same storage and images. Azure gives the
+# workspace's own identity its roles on storage, vault and registry.
+
+locals {
+  # Azure ML reaches vault and storage as one of Azure's own services; nothing else of Azure's is let through.
+  trusted_services = var.machine_learning == null ? "None" : "AzureServices"
+}
 
 resource "azurerm_application_insights" "ml" {
   count                        = var.machine_learning == null ? 0 : 1
@@ -21,6 +27,7 @@ resource "azurerm_machine_learning_workspace" "this" {
   storage_account_id            = azurerm_storage_account.this.id
   storage_account_access_type   = "Identity"
   container_registry_id         = azurerm_container_registry.this.id
+  image_build_compute_name      = "training" # registry tasks could not pull from a private registry
   public_network_access_enabled = false
   tags                          = local.tags
 
@@ -55,4 +62,12 @@ resource "azurerm_machine_learning_compute_cluster" "training" {
     max_node_count                       = var.machine_learning.max_nodes
     scale_down_nodes_after_idle_duration = "PT10M"
   }
+}
+
+resource "azurerm_role_assignment" "training_pulls_images" {
+  count                = var.machine_learning == null ? 0 : 1
+  scope                = azurerm_container_registry.this.id
+  role_definition_name = "AcrPull"
+  principal_id         = azurerm_user_assigned_identity.workload["trainer"].principal_id
+  principal_type       = "ServicePrincipal"
 }

@@ -3,19 +3,19 @@
 output "facts" {
   description = "Facts of the environment, as kubernetes/overlays/aks-* take them."
   value = {
-    environment       = var.environment
-    tenant_id         = data.azurerm_client_config.current.tenant_id
-    subscription_id   = var.subscription_id
-    registry          = azurerm_container_registry.this.login_server
-    storage_account   = azurerm_storage_account.this.name
-    blob_endpoint     = azurerm_storage_account.this.primary_blob_endpoint
-    queue_endpoint    = azurerm_storage_account.this.primary_queue_endpoint
-    key_vault         = azurerm_key_vault.this.name
-    prometheus_query  = azurerm_monitor_workspace.this.query_endpoint
-    grafana           = azurerm_dashboard_grafana.this.endpoint
-    client_ids        = { for name, identity in azurerm_user_assigned_identity.workload : name => identity.client_id }
-    page_action_group = azurerm_monitor_action_group.this["page"].id
-    edge_host         = one(azurerm_cdn_frontdoor_endpoint.this[*].host_name)
+    environment      = var.environment
+    tenant_id        = data.azurerm_client_config.current.tenant_id
+    subscription_id  = var.subscription_id
+    registry         = azurerm_container_registry.this.login_server
+    storage_account  = azurerm_storage_account.this.name
+    blob_endpoint    = azurerm_storage_account.this.primary_blob_endpoint
+    queue_endpoint   = azurerm_storage_account.this.primary_queue_endpoint
+    key_vault        = azurerm_key_vault.this.name
+    prometheus_query = azurerm_monitor_workspace.this.query_endpoint
+    grafana          = azurerm_dashboard_grafana.this.endpoint
+    client_ids       = { for name, identity in azurerm_user_assigned_identity.workload : name => identity.client_id }
+    action_groups    = { for urgency, group in azurerm_monitor_action_group.this : urgency => group.id }
+    edge_host        = one(azurerm_cdn_frontdoor_endpoint.this[*].host_name)
     regions = {
       for name, region in module.region : name => {
         location            = local.locations[name]

@@ -44,7 +44,7 @@ resource "azurerm_storage_account" "this" {
 
   network_rules {
     default_action = "Deny"
-    bypass         = ["None"]
+    bypass         = [local.trusted_services]
   }
 }
 
@@ -59,8 +59,8 @@ resource "azurerm_storage_container" "this" {
 # A registered model is what published numbers rest on: it can be read and added, not rewritten and not deleted.
 resource "azurerm_storage_container_immutability_policy" "models" {
   storage_container_resource_manager_id = azurerm_storage_container.this["models"].id
-  immutability_period_in_days           = var.model_retention_days
-  locked                                = false # locking cannot be undone, and so is a person's decision
+  immutability_period_in_days           = var.model_retention.days
+  locked                                = var.model_retention.locked
 }
 
 resource "azurerm_storage_queue" "this" {

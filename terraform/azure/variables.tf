@@ -51,6 +51,10 @@ variable "address_spaces" {
     condition     = length(var.address_spaces) == 2 && length(distinct(var.address_spaces)) == 2
     error_message = "address_spaces must be two different ranges."
   }
+  validation {
+    condition     = length(setintersection(var.address_spaces, ["10.0.0.0/16", "10.244.0.0/16"])) == 0
+    error_message = "address_spaces must leave 10.0.0.0/16 and 10.244.0.0/16 alone: services and pods have their addresses there."
+  }
 }
 
 variable "kubernetes_version" {
@@ -89,10 +93,14 @@ variable "api_server_authorized_ip_ranges" {
 
 variable "admin_group_ids" {
   type        = list(string)
-  description = "Object ids of the Entra groups whose members administer the clusters and Grafana."
+  description = "Object ids of the Entra groups whose members administer the clusters, the secrets and Grafana."
   validation {
     condition     = length(var.admin_group_ids) > 0
     error_message = "admin_group_ids must name a group at least: local accounts are off, and nobody else could get in."
+  }
+  validation {
+    condition     = alltrue([for id in var.admin_group_ids : can(regex("^[0-9a-f-]{36}$", lower(id)))])
+    error_message = "admin_group_ids must be object ids, as `az ad group show --query id` prints them."
   }
 }
 
@@ -100,6 +108,10 @@ variable "deployer_ids" {
   type        = list(string)
   default     = []
   description = "Object ids of the identities that run `make deploy` and `thale release register`: CI's, printed by bootstrap."
+  validation {
+    condition     = alltrue([for id in var.deployer_ids : can(regex("^[0-9a-f-]{36}$", lower(id)))])
+    error_message = "deployer_ids must be object ids, as `terraform -chdir=terraform/bootstrap output ci` prints them."
+  }
 }
 
 variable "defender" {
@@ -112,6 +124,14 @@ variable "zones" {
   type        = list(string)
   default     = ["1", "2", "3"]
   description = "Availability zones of system and general nodes."
+  validation {
+    condition     = length(setsubtract(var.zones, ["1", "2", "3"])) == 0
+    error_message = "zones must be of 1, 2 and 3; empty where the region has none."
+  }
+  validation {
+    condition     = var.environment != "prod" || length(var.zones) == 3
+    error_message = "prod lives in three zones."
+  }
 }
 
 variable "host_encryption" {
@@ -156,6 +176,10 @@ variable "gpu_pools" {
     condition     = alltrue([for pool in var.gpu_pools : !(pool.purpose == "inference" && pool.spot)])
     error_message = "Inference does not belong on spot nodes: users would wait for them to come back."
   }
+  validation {
+    condition     = length(setintersection(keys(var.gpu_pools), ["system", "general"])) == 0
+    error_message = "The names system and general are taken by the cluster's other pools."
+  }
 }
 
 variable "storage_replication" {
@@ -179,14 +203,22 @@ variable "lifecycle_days" {
     condition     = var.lifecycle_days.cool >= 1 && var.lifecycle_days.deepest >= var.lifecycle_days.cool + 30
     error_message = "deepest must come at least 30 days after cool: Azure charges for leaving the cool tier earlier."
   }
+  validation {
+    condition     = var.lifecycle_days.old_versions >= 7
+    error_message = "old_versions must be at least 7 days, or what was overwritten by mistake is gone before anybody looks."
+  }
 }
 
-variable "model_retention_days" {
-  type        = number
-  description = "Days for which nobody can rewrite or delete a registered model."
+variable "model_retention" {
+  type        = object({ days = number, locked = optional(bool, false) })
+  description = "Days for which nobody can rewrite or delete a registered model. locked: nor take that rule away, ever, whoever asks."
   validation {
-    condition     = var.model_retention_days >= 1 && var.model_retention_days <= 146000
-    error_message = "model_retention_days must be between 1 and 146000."
+    condition     = var.model_retention.days >= 1 && var.model_retention.days <= 146000
+    error_message = "model_retention.days must be between 1 and 146000."
+  }
+  validation {
+    condition     = var.environment == "prod" || !var.model_retention.locked
+    error_message = "Only prod may lock its models: Azure never unlocks them, and the environment could not be taken down."
   }
 }
 
@@ -210,6 +242,10 @@ variable "log_daily_quota_gb" {
   type        = number
   default     = -1
   description = "Logs taken a day in GB before the rest is dropped; -1 takes everything."
+  validation {
+    condition     = var.log_daily_quota_gb == -1 || var.log_daily_quota_gb >= 0.1
+    error_message = "log_daily_quota_gb must be -1 or at least 0.1: less would drop everything."
+  }
 }
 
 variable "alert_emails" {
@@ -222,11 +258,11 @@ variable "alert_emails" {
 }
 
 variable "monthly_budget" {
-  type        = object({ amount = number, start = string })
-  description = "Monthly spending in the subscription's currency at which people are told (80 % forecast, 100 % real), from the first of a month on."
+  type        = number
+  description = "Monthly spending in the subscription's currency at which people are told (80 % forecast, 100 % real)."
   validation {
-    condition     = var.monthly_budget.amount > 0 && can(regex("^\\d{4}-\\d{2}-01T00:00:00Z$", var.monthly_budget.start))
-    error_message = "monthly_budget.start must be the first of a month, such as 2026-12-01T00:00:00Z, and amount positive."
+    condition     = var.monthly_budget > 0
+    error_message = "monthly_budget must be positive."
   }
 }
 
@@ -239,6 +275,10 @@ variable "edge" {
   })
   default     = null
   description = "Front Door with a firewall before the clusters' internal gateways; null: none. The Private Link service is made by the gateway's Service, so deploy the platform first (README)."
+  validation {
+    condition     = var.edge == null || try(var.edge.requests_a_minute >= 10, false)
+    error_message = "edge.requests_a_minute must be at least 10; each address is counted by itself."
+  }
 }
 
 variable "machine_learning" {

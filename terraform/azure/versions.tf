@@ -20,8 +20,8 @@ provider "azurerm" {
     key_vault {
       purge_soft_delete_on_destroy = false
     }
-    resource_group {
-      prevent_deletion_if_contains_resources = true
+    storage {
+      data_plane_available = false # the account is private: a run outside its network would wait for it in vain
     }
   }
 }

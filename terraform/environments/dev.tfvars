@@ -13,8 +13,8 @@ gpu_pools = {
   training  = { purpose = "training", vm_size = "Standard_NC4as_T4_v3", max_nodes = 1, spot = true }
 }
 
-storage_replication  = "LRS"
-model_retention_days = 1
-log_daily_quota_gb   = 2
+storage_replication = "LRS"
+model_retention     = { days = 1 }
+log_daily_quota_gb  = 2
 
-monthly_budget = { amount = 800, start = "2026-12-01T00:00:00Z" }
+monthly_budget = 800

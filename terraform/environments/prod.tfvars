@@ -11,9 +11,9 @@ gpu_pools = {
   training  = { purpose = "training", vm_size = "Standard_NC24ads_A100_v4", max_nodes = 4, spot = true }
 }
 
-storage_replication  = "RAGZRS"
-model_retention_days = 3650
-deletion_lock        = true
-log_retention_days   = 90
+storage_replication = "RAGZRS"
+model_retention     = { days = 3650 }
+deletion_lock       = true
+log_retention_days  = 90
 
-monthly_budget = { amount = 6000, start = "2026-12-01T00:00:00Z" }
+monthly_budget = 6000

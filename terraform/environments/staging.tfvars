@@ -9,8 +9,8 @@ gpu_pools = {
   training  = { purpose = "training", vm_size = "Standard_NC24ads_A100_v4", max_nodes = 1, spot = true }
 }
 
-storage_replication  = "ZRS"
-model_retention_days = 30
-log_daily_quota_gb   = 5
+storage_replication = "ZRS"
+model_retention     = { days = 30 }
+log_daily_quota_gb  = 5
 
-monthly_budget = { amount = 2000, start = "2026-12-01T00:00:00Z" }
+monthly_budget = 2000

@@ -21,9 +21,9 @@ variables {
     inference = { purpose = "inference", vm_size = "Standard_NC4as_T4_v3", max_nodes = 4, spot = false }
     training  = { purpose = "training", vm_size = "Standard_NC24ads_A100_v4", max_nodes = 4, spot = true }
   }
-  storage_replication  = "RAGZRS"
-  model_retention_days = 3650
-  monthly_budget       = { amount = 6000, start = "2026-12-01T00:00:00Z" }
+  storage_replication = "RAGZRS"
+  model_retention     = { days = 3650 }
+  monthly_budget      = 6000
 }
 
 run "production" {
@@ -43,8 +43,8 @@ run "production" {
     error_message = "A container can be read by anybody."
   }
   assert {
-    condition     = toset(keys(module.region["primary"].private_endpoints)) == toset(["blob", "queue", "vault", "registry"])
-    error_message = "Storage, queues, secrets and images are each reached by a private endpoint."
+    condition     = toset(keys(module.region["primary"].private_endpoints)) == toset(["blob", "blob-secondary", "queue", "vault", "registry"])
+    error_message = "Storage (its copy too), queues, secrets and images are each reached by a private endpoint."
   }
 
   # No keys.
@@ -119,6 +119,11 @@ run "production" {
   assert {
     condition     = toset(keys(local.workloads)) == toset(keys(azurerm_user_assigned_identity.workload))
     error_message = "A workload has no identity, or an identity no workload."
+  }
+
+  assert {
+    condition     = toset([for grant in azurerm_role_assignment.admins : grant.role_definition_name]) == toset(["Azure Kubernetes Service Cluster User Role", "Azure Kubernetes Service RBAC Cluster Admin", "Key Vault Secrets Officer", "Grafana Admin"])
+    error_message = "Administrators cannot fetch credentials, enter the cluster, put secrets in or open Grafana; or can do more."
   }
 
   # The api server is private unless addresses are named.
@@ -199,8 +204,16 @@ run "the_second_region_is_a_twin_behind_the_edge" {
     error_message = "The firewall only watches, or the second region pulls images across the sea."
   }
   assert {
-    condition     = length(azurerm_role_assignment.admins) == 2
+    condition     = length([for grant in azurerm_role_assignment.admins : grant if grant.role_definition_name == "Azure Kubernetes Service RBAC Cluster Admin"]) == 2
     error_message = "The administrators cannot enter both clusters."
+  }
+  assert {
+    condition     = one([for rule in azurerm_cdn_frontdoor_firewall_policy.this[0].custom_rule : rule.rate_limit_threshold if rule.type == "RateLimitRule"]) == 600
+    error_message = "One client may ask without limit."
+  }
+  assert {
+    condition     = alltrue([for origin in azurerm_cdn_frontdoor_origin.region : origin.certificate_name_check_enabled && length(origin.private_link) == 1])
+    error_message = "The edge reaches a gateway over the internet, or any gateway that answers."
   }
 }
 
@@ -217,5 +230,9 @@ run "training_at_scale_is_private_too" {
   assert {
     condition     = contains(keys(module.region["primary"].private_endpoints), "ml")
     error_message = "The training workspace has no private endpoint."
+  }
+  assert {
+    condition     = azurerm_key_vault.this.network_acls[0].bypass == "AzureServices" && !azurerm_key_vault.this.public_network_access_enabled
+    error_message = "Azure ML cannot reach the vault, or everybody can."
   }
 }

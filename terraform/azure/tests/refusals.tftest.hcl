@@ -3,16 +3,16 @@
 mock_provider "azurerm" {}
 
 variables {
-  subscription_id      = "00000000-0000-0000-0000-000000000001"
-  admin_group_ids      = ["00000000-0000-0000-0000-000000000002"]
-  alert_emails         = { page = ["pager@example.org"], ticket = ["team@example.org"] }
-  environment          = "prod"
-  location             = "westeurope"
-  system_pool          = { vm_size = "Standard_D4ds_v5", min_nodes = 3, max_nodes = 6 }
-  general_pool         = { vm_size = "Standard_D8ds_v5", min_nodes = 3, max_nodes = 12 }
-  storage_replication  = "RAGZRS"
-  model_retention_days = 3650
-  monthly_budget       = { amount = 6000, start = "2026-12-01T00:00:00Z" }
+  subscription_id     = "00000000-0000-0000-0000-000000000001"
+  admin_group_ids     = ["00000000-0000-0000-0000-000000000002"]
+  alert_emails        = { page = ["pager@example.org"], ticket = ["team@example.org"] }
+  environment         = "prod"
+  location            = "westeurope"
+  system_pool         = { vm_size = "Standard_D4ds_v5", min_nodes = 3, max_nodes = 6 }
+  general_pool        = { vm_size = "Standard_D8ds_v5", min_nodes = 3, max_nodes = 12 }
+  storage_replication = "RAGZRS"
+  model_retention     = { days = 3650 }
+  monthly_budget      = 6000
 }
 
 run "an_environment_that_nobody_knows" {
@@ -85,4 +85,29 @@ run "a_cluster_that_nobody_may_enter" {
     admin_group_ids = []
   }
   expect_failures = [var.admin_group_ids]
+}
+
+run "production_in_one_zone" {
+  command = plan
+  variables {
+    zones = ["1"]
+  }
+  expect_failures = [var.zones]
+}
+
+run "a_network_where_pods_have_their_addresses" {
+  command = plan
+  variables {
+    address_spaces = ["10.244.0.0/16", "10.41.0.0/16"]
+  }
+  expect_failures = [var.address_spaces]
+}
+
+run "a_rehearsal_that_can_never_be_taken_down" {
+  command = plan
+  variables {
+    environment     = "staging"
+    model_retention = { days = 30, locked = true }
+  }
+  expect_failures = [var.model_retention]
 }
