@@ -86,7 +86,8 @@ def monthly_costs(plan: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
         UnpricedError: If a kind of resource or a size has no price.
     """
     rows: list[Row] = []
-    for resource in _resources(plan["planned_values"]["root_module"]):
+    resources = list(_resources(plan["planned_values"]["root_module"]))
+    for resource in resources:
         kind = resource["type"]
         if kind in FREE:
             continue
@@ -96,7 +97,7 @@ def monthly_costs(plan: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
             rows += PRICED[kind](resource["values"], prices)
         except KeyError as error:
             raise UnpricedError(f"{resource['address']}: {PRICES.name} has no price for {error}") from error
-    return _summed(rows)
+    return _summed(rows + _defender(resources, prices))
 
 
 def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -107,11 +108,22 @@ def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _cluster(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
     tier, pool = values["sku_tier"], values["default_node_pool"][0]
-    rows = [_hourly(f"AKS, {tier} tier", prices["cluster_hour"][tier], prices), _nodes("system", pool, prices)]
-    if values["microsoft_defender"]:
+    return [_hourly(f"AKS, {tier} tier", prices["cluster_hour"][tier], prices), _nodes("system", pool, prices)]
+
+
+def _defender(resources: list[dict[str, Any]], prices: dict[str, Any]) -> list[Row]:
+    """Defender is a setting of the clusters and is paid by the core of every pool's nodes."""
+    clusters = [found["values"] for found in resources if found["type"] == "azurerm_kubernetes_cluster"]
+    if not any(cluster["microsoft_defender"] for cluster in clusters):
+        return []
+    pools = [cluster["default_node_pool"][0] for cluster in clusters]
+    pools += [found["values"] for found in resources if found["type"] == "azurerm_kubernetes_cluster_node_pool"]
+    at_rest = at_most = 0.0
+    for pool in pools:
         price = prices["other"]["defender_core"] * prices["vm_cores"][pool["vm_size"]]
-        rows.append(Row("Defender, system nodes alone", price * pool["min_count"], price * pool["max_count"]))
-    return rows
+        at_rest += price * (pool["min_count"] or _gpu_hours(pool, prices) / prices["usage"]["hours"])
+        at_most += price * pool["max_count"]
+    return [Row("Defender, cores of all nodes", at_rest, at_most)]
 
 
 def _pool(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
@@ -128,10 +140,14 @@ def _gpu_nodes(pool: dict[str, Any], prices: dict[str, Any]) -> Row:
     """At rest, one node runs for the hours that `usage` assumes: a pool that nobody uses costs nothing."""
     spot, usage = pool["priority"] == "Spot", prices["usage"]
     price = prices["vm_hour_spot" if spot else "vm_hour"][pool["vm_size"]]
-    hours = usage["gpu_hours"][pool["node_labels"]["thale/purpose"]]
+    hours = _gpu_hours(pool, prices)
     kind = "spot" if spot else "on demand"
-    what = f"{pool['name']} GPU, {kind}, {hours} h of 1 to {pool['max_count']} x {_short(pool['vm_size'])}"
+    what = f"{pool['name']} GPU, {kind}, {hours:g} h of 1 to {pool['max_count']} x {_short(pool['vm_size'])}"
     return Row(what, price * hours, price * usage["hours"] * pool["max_count"])
+
+
+def _gpu_hours(pool: dict[str, Any], prices: dict[str, Any]) -> float:
+    return float(prices["usage"]["gpu_hours"][pool["node_labels"]["thale/purpose"]])
 
 
 def _machine_learning(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
@@ -149,9 +165,11 @@ def _registry(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
     return [_hourly("Registry, Premium", prices["other"]["registry_day"] / 24 * places, prices)]
 
 
-def _logs(_values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
-    daily = prices["usage"]["log_gb_a_day"]
-    return [_steady(f"Logs, {daily} GB a day", prices["other"]["log_gb"] * daily * prices["usage"]["hours"] / 24)]
+def _logs(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+    """Taking logs in costs once; keeping them costs from the 32nd day on."""
+    other, daily, days = prices["other"], prices["usage"]["log_gb_a_day"], prices["usage"]["hours"] / 24
+    kept_gb = daily * max(0, values["retention_in_days"] - 31)
+    return [_steady(f"Logs, {daily} GB a day", other["log_gb"] * daily * days + other["log_gb_kept_month"] * kept_gb)]
 
 
 def _metrics(_values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,16 @@ def plans(terraform: Run, workspace: Path) -> Mapping[str, Any]:
     """Return each environment's plan, as `terraform show -json` prints it."""
     folder = workspace / "azure"
     (folder / "organisation.auto.tfvars.json").write_text(json.dumps(ORGANISATION))
-    return {environment: _plan(terraform, folder, environment) for environment in ENVIRONMENTS}
+    with ThreadPoolExecutor() as pool:
+        plans = pool.map(lambda environment: _plan(terraform, folder, environment), ENVIRONMENTS)
+        return dict(zip(ENVIRONMENTS, plans, strict=True))
 
 
 def _plan(terraform: Run, folder: Path, environment: str) -> Any:
     out = f"{environment}.tfplan"
     variables = f"-var-file=../environments/{environment}.tfvars"
-    planned = terraform("plan", "-input=false", "-no-color", "-refresh=false", f"-out={out}", variables, folder=folder)
+    planned = terraform(
+        "plan", "-input=false", "-no-color", "-refresh=false", "-lock=false", f"-out={out}", variables, folder=folder
+    )
     assert planned.returncode == 0, planned.stderr
     return json.loads(terraform("show", "-json", out, folder=folder).stdout)

@@ -48,11 +48,23 @@ def test_what_has_no_price_is_named(cost: ModuleType) -> None:
         cost.monthly_costs(plan_of({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool}), prices(cost))
 
 
+def test_defender_is_paid_for_the_cores_of_every_pool(cost: ModuleType) -> None:
+    system = {"vm_size": "Standard_D4ds_v5", "min_count": 3, "max_count": 6}
+    cluster = {"sku_tier": "Free", "default_node_pool": [system], "microsoft_defender": [{}]}
+    general = {"name": "general", "vm_size": "Standard_D8ds_v5", "min_count": 1, "max_count": 2}
+    plan = plan_of(
+        {"type": "azurerm_kubernetes_cluster", "values": cluster},
+        {"type": "azurerm_kubernetes_cluster_node_pool", "values": general},
+    )
+    [row] = [row for row in cost.monthly_costs(plan, prices(cost)) if row.what.startswith("Defender")]
+    assert (row.at_rest, row.at_most) == (pytest.approx(6.87 * (12 + 8)), pytest.approx(6.87 * (24 + 16)))
+
+
 def test_every_environment_has_a_price_and_fits_its_budget(cost: ModuleType, plans: Mapping[str, Any]) -> None:
     totals = {name: cost.total(cost.monthly_costs(plan, prices(cost))) for name, plan in plans.items()}
     assert totals["dev"].at_rest < totals["staging"].at_rest < totals["prod"].at_rest
     for name, plan in plans.items():
-        assert totals[name].at_rest < plan["variables"]["monthly_budget"]["value"]["amount"]
+        assert totals[name].at_rest < plan["variables"]["monthly_budget"]["value"]
 
 
 def test_the_readme_tells_what_the_plans_cost(cost: ModuleType, plans: Mapping[str, Any]) -> None:
