@@ -64,8 +64,8 @@ $(TOOLS)/checkov/bin/checkov:
 	$(TOOLS)/checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
 
 .PHONY: checkov
-checkov: $(TOOLS)/checkov/bin/checkov ## Look for insecure settings in Terraform and workflows
-	$< --directory . --framework terraform github_actions --skip-path '$(VENV)' --skip-path '$(TOOLS)' \
+checkov: $(TOOLS)/checkov/bin/checkov ## Look for insecure settings in Terraform, Kubernetes, Dockerfiles and workflows
+	$< --directory . --framework terraform kubernetes dockerfile github_actions --skip-path '$(VENV)' --skip-path '$(TOOLS)' \
 	  --skip-download --compact --quiet
 
 # Azure's own blob service for development, which the model store is tested against. Without npm those tests are skipped.
@@ -103,14 +103,16 @@ WORDS := --seed $(SEED) --licence 'Apache-2.0 (trained on synthetic plates alone
   --limits 'Trained on drawn Arabidopsis seedlings on square plates at 14 to 23 px/mm. Roots that run together are told \
 apart poorly; other species, rosettes and soil were never seen.'
 
-# Two legs each: the second goes on from the first, with the learning rate up again.
+# Three legs each: a leg goes on from the one before, with the learning rate up again.
 .PHONY: weights
-weights: install ## Train the default models again from nothing but a seed (about an hour on two cores)
+weights: install ## Train the default models again from nothing but a seed (about three hours on two cores)
 	$(BIN)/thale-models synthesize --out data/plates $(DRAWN) --jobs 2
 	$(BIN)/thale-models train --recipe plate-seg --data data/plates --out runs/plate-seg --steps 2400 $(WORDS)
 	$(BIN)/thale-models train --recipe plate-seg --data data/plates --out runs/plate-seg --steps 3200 $(WORDS)
+	$(BIN)/thale-models train --recipe plate-seg --data data/plates --out runs/plate-seg --steps 7000 $(WORDS)
 	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 2600 $(WORDS)
 	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 3400 $(WORDS)
+	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 7000 $(WORDS)
 	$(MAKE) evaluate SEGMENTATION=runs/plate-seg LANDMARKS=runs/plate-landmarks NOTE=--note-in-cards
 	$(BIN)/thale-models archive runs/plate-seg --out runs
 	$(BIN)/thale-models archive runs/plate-landmarks --out runs
