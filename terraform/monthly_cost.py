@@ -28,6 +28,7 @@ PRICE_LIST = "https://prices.azure.com/api/retail/prices"
 
 FREE = {
     "azurerm_consumption_budget_subscription",
+    "azurerm_container_registry_task",  # paid by the second of building: cents
     "azurerm_federated_identity_credential",
     "azurerm_key_vault",
     "azurerm_management_lock",

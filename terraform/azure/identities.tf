@@ -81,10 +81,9 @@ locals {
     grafana = { role = "Grafana Admin", scope = azurerm_dashboard_grafana.this.id }
   })
 
-  # CI installs the platform's add-ons (cluster-wide objects), builds images and registers models.
+  # CI installs the platform's add-ons (cluster-wide objects), has images built and registers models.
   deployer_roles = merge(local.cluster_roles, {
     images = { role = "Container Registry Tasks Contributor", scope = azurerm_container_registry.this.id }
-    push   = { role = "AcrPush", scope = azurerm_container_registry.this.id }
     models = { role = "Storage Blob Data Contributor", scope = local.containers["models"] }
   })
 }

@@ -36,7 +36,7 @@ module "region" {
       registry = { resource_id = azurerm_container_registry.this.id, subresource = "registry", dns_zones = ["privatelink.azurecr.io"] }
     },
     # The copy in the paired region has a name of its own, and would be out of reach when it is wanted.
-    startswith(var.storage_replication, "RA") ? {
+    contains(["RAGRS", "RAGZRS"], var.storage_replication) ? {
       blob-secondary = { resource_id = azurerm_storage_account.this.id, subresource = "blob_secondary", dns_zones = ["privatelink.blob.core.windows.net"] }
     } : {},
     var.machine_learning == null ? {} : {

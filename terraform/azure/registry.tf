@@ -1,4 +1,4 @@
-# Images. Premium, because nothing less has private endpoints; `az acr build` pushes from inside Azure.
+# Images. Premium, because nothing less has private endpoints; a task builds and pushes them inside Azure.
 
 resource "azurerm_container_registry" "this" {
   #checkov:skip=CKV_AZURE_164:Azure retires Docker content trust; the overlays name images by digest instead
@@ -11,7 +11,7 @@ resource "azurerm_container_registry" "this" {
   admin_enabled                 = false
   anonymous_pull_enabled        = false
   public_network_access_enabled = false
-  # Registry tasks build and push from inside Azure, past the closed network.
+  # Lets the task below in, past the closed network, and nothing but tasks with an identity of their own.
   network_rule_bypass_option            = "AzureServices"
   network_rule_bypass_for_tasks_enabled = true
   zone_redundancy_enabled               = true
@@ -27,6 +27,48 @@ resource "azurerm_container_registry" "this" {
       tags                            = local.tags
     }
   }
+}
+
+# `az acr build` has no identity and is turned away by a closed registry; a task with one is not:
+# az acr task run --name build --registry REGISTRY --context . --set image=facade:1.0.0 --set dockerfile=services/Dockerfile
+resource "azurerm_container_registry_task" "build" {
+  name                  = "build"
+  container_registry_id = azurerm_container_registry.this.id
+  timeout_in_seconds    = 3600
+  tags                  = local.tags
+
+  platform {
+    os           = "Linux"
+    architecture = "amd64"
+  }
+
+  encoded_step {
+    task_content = base64encode(yamlencode({
+      version = "v1.1.0"
+      steps = [
+        { build = "-t $Registry/{{.Values.image}} -f {{.Values.dockerfile}} ." },
+        { push = ["$Registry/{{.Values.image}}"] },
+      ]
+    }))
+  }
+
+  identity {
+    type = "SystemAssigned"
+  }
+
+  registry_credential {
+    custom {
+      login_server = azurerm_container_registry.this.login_server
+      identity     = "[system]"
+    }
+  }
+}
+
+resource "azurerm_role_assignment" "build_pushes_images" {
+  scope                = azurerm_container_registry.this.id
+  role_definition_name = "AcrPush"
+  principal_id         = azurerm_container_registry_task.build.identity[0].principal_id
+  principal_type       = "ServicePrincipal"
 }
 
 resource "azurerm_monitor_diagnostic_setting" "registry" {

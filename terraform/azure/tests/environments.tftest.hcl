@@ -4,6 +4,9 @@ mock_provider "azurerm" {
   mock_data "azurerm_client_config" {
     defaults = { tenant_id = "00000000-0000-0000-0000-00000000000a" }
   }
+  mock_resource "azurerm_container_registry_task" {
+    defaults = { identity = [{ principal_id = "00000000-0000-0000-0000-00000000000c" }] }
+  }
   mock_resource "azurerm_dashboard_grafana" {
     defaults = { identity = [{ principal_id = "00000000-0000-0000-0000-00000000000b" }] }
   }
@@ -12,6 +15,7 @@ mock_provider "azurerm" {
 variables {
   subscription_id = "00000000-0000-0000-0000-000000000001"
   admin_group_ids = ["00000000-0000-0000-0000-000000000002"]
+  deployer_ids    = ["00000000-0000-0000-0000-000000000003"]
   alert_emails    = { page = ["pager@example.org"], ticket = ["team@example.org"] }
   environment     = "prod"
   location        = "westeurope"
@@ -55,6 +59,10 @@ run "production" {
   assert {
     condition     = !azurerm_container_registry.this.admin_enabled && !azurerm_container_registry.this.anonymous_pull_enabled
     error_message = "The registry takes a password or strangers."
+  }
+  assert {
+    condition     = azurerm_container_registry_task.build.identity[0].type == "SystemAssigned" && !contains([for grant in azurerm_role_assignment.deployers : grant.role_definition_name], "AcrPush")
+    error_message = "Images are pushed by something else than the build task's own identity."
   }
   assert {
     condition     = azurerm_key_vault.this.rbac_authorization_enabled && azurerm_key_vault.this.purge_protection_enabled

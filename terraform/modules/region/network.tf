@@ -104,22 +104,26 @@ resource "azurerm_subnet_network_security_group_association" "private_endpoints"
   network_security_group_id = azurerm_network_security_group.private_endpoints.id
 }
 
+locals {
+  # Standard lives in one zone, StandardV2 in all of them at the same price; regions without zones have the first alone.
+  nat_sku = length(var.cluster.zones) == 0 ? "Standard" : "StandardV2"
+}
+
 resource "azurerm_public_ip" "nat" {
   name                = "pip-${var.name}-nat"
   resource_group_name = azurerm_resource_group.this.name
   location            = var.location
   allocation_method   = "Static"
-  sku                 = "Standard"
-  zones               = var.cluster.zones
+  sku                 = local.nat_sku
+  zones               = local.nat_sku == "StandardV2" ? ["1", "2", "3"] : null
   tags                = var.tags
 }
 
-# Lives in one zone, which Azure chooses: while that is away nodes cannot reach the outside; users are still answered.
 resource "azurerm_nat_gateway" "this" {
   name                    = "ng-${var.name}"
   resource_group_name     = azurerm_resource_group.this.name
   location                = var.location
-  sku_name                = "Standard"
+  sku_name                = local.nat_sku
   idle_timeout_in_minutes = 10
   tags                    = var.tags
 }
