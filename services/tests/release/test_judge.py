@@ -89,9 +89,23 @@ def test_all_background_is_seen_without_a_shadow() -> None:
     nothing = Window(
         VersionSignals(requests={"ok": 1}, plates=1, empty=1), VersionSignals(requests={"ok": 19}, plates=19)
     )
-    verdict = after([nothing] * 60)
+    verdict = after([nothing] * 200)
     assert verdict.decision == "roll back"
     assert "came out without a plant" in verdict.reasons[0]
+
+
+def test_late_failures_hold_a_step_before_they_roll_it_back() -> None:
+    bad = Window(VersionSignals(requests={"failed": 1}, fallbacks={"failed": 1}), VersionSignals(requests={"ok": 20}))
+    decisions = [after([good()] * 250 + [bad] * failures).decision for failures in range(5)]
+    assert decisions == ["promote", "promote", "promote", "hold", "roll back"]
+    assert "suspicious (5" in after([good()] * 250 + [bad] * 3).reasons[0]
+
+
+def test_a_series_before_germination_is_no_harm() -> None:
+    nothing = Window(
+        VersionSignals(requests={"ok": 1}, plates=1, empty=1), VersionSignals(requests={"ok": 19}, plates=19)
+    )
+    assert after([good()] * 50 + [nothing] * 60 + [good()] * 50).decision != "roll back"
 
 
 def test_slower_answers_are_judged_by_those_of_the_stable_version_before() -> None:

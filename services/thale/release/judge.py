@@ -52,7 +52,7 @@ def judge(release: Release, trial: Trial, slo: Slo) -> Verdict:
         decision = "roll back"
     elif reasons := list(_too_little(release, trial, slo)):
         decision = "inconclusive"
-    elif reasons := [*_not_comfortable(findings), *_drifted(release, trial, slo)]:
+    elif reasons := [*_suspicions(findings, slo), *_not_comfortable(findings), *_drifted(release, trial, slo)]:
         decision = "hold"
     else:
         decision, reasons = "promote", list(_good_news(release, trial, findings))
@@ -122,6 +122,13 @@ def _too_little(release: Release, trial: Trial, slo: Slo) -> Iterator[str]:
         cards = (release.versions[trial.canary].card, release.versions[trial.stable].card)
         if release.shadow == trial.canary and expected_agreement(*cards) and not _compared(trial):
             yield "no plate has been compared with the stable version's yet, though the canary is its shadow"
+
+
+def _suspicions(findings: Sequence[Finding], slo: Slo) -> Iterator[str]:
+    """Say what looks like harm, if not enough to roll back."""
+    for finding in findings:
+        if finding.harm >= slo.judge.suspicion:
+            yield f"suspicious ({_percent(finding.harm)} of what rolls back): {finding.words}"
 
 
 def _not_comfortable(findings: Sequence[Finding]) -> Iterator[str]:

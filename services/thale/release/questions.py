@@ -143,7 +143,7 @@ def _slower(heard: Heard) -> Iterator[Part]:
 
 def _empty(heard: Heard) -> Iterator[Part]:
     canary, stable, policy = heard.window.canary, heard.window.stable, heard.slo.judge
-    test = RateTest(policy.margins.empty, policy.series_plates)
+    test = RateTest(policy.margins.empty, policy.empty_series_plates)
     yield Part("", 1.0, test, Tally.read(canary.empty, canary.plates), Tally.read(stable.empty, stable.plates))
 
 

@@ -51,6 +51,8 @@ class Policy(Record):
     least_answers: int = Field(ge=1)
     least_plates: int = Field(ge=1)
     series_plates: float = Field(ge=1)
+    empty_series_plates: float = Field(ge=1)
+    suspicion: Share
     quick_enough_s: float = Field(ge=0)
     margins: ByQuestion
     shares: ByQuestion
