@@ -49,10 +49,11 @@ resource "azurerm_cdn_frontdoor_origin" "region" {
   priority                       = each.key == "primary" ? 1 : 2 # the second region answers only while the first does not
   weight                         = 1000
 
+  # kubernetes/components/azure-gateway makes the service and gives it its name.
   private_link {
     location               = each.value
     request_message        = "Front Door of ${local.name}"
-    private_link_target_id = "/subscriptions/${var.subscription_id}/resourceGroups/${module.region[each.key].node_resource_group}/providers/Microsoft.Network/privateLinkServices/${var.edge.private_link_service}"
+    private_link_target_id = "/subscriptions/${var.subscription_id}/resourceGroups/${module.region[each.key].node_resource_group}/providers/Microsoft.Network/privateLinkServices/thale"
   }
 }
 

@@ -23,6 +23,7 @@ output "facts" {
         cluster             = region.cluster_name
         node_resource_group = region.node_resource_group
         node_subnet         = region.node_subnet_name
+        ranges              = region.ranges
         gpu_taint           = region.gpu_taint
       }
     }

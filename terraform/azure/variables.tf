@@ -268,7 +268,6 @@ variable "monthly_budget" {
 
 variable "edge" {
   type = object({
-    private_link_service  = string
     origin_host           = string
     requests_a_minute     = number
     blocked_country_codes = optional(list(string), [])

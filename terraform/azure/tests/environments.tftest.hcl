@@ -134,6 +134,12 @@ run "production" {
     error_message = "Administrators cannot fetch credentials, enter the cluster, put secrets in or open Grafana; or can do more."
   }
 
+  # Network policies name what the region really has.
+  assert {
+    condition     = module.region["primary"].ranges == { private_endpoints = "10.40.16.0/24", api_server = "10.40.17.0/28" }
+    error_message = "A range is not where kubernetes/overlays expect it."
+  }
+
   # The api server is private unless addresses are named.
   assert {
     condition     = module.region["primary"].cluster_settings.private
@@ -200,7 +206,7 @@ run "the_second_region_is_a_twin_behind_the_edge" {
   command = plan
   variables {
     secondary_location = "northeurope"
-    edge               = { private_link_service = "pls-thale", origin_host = "thale.example.org", requests_a_minute = 600 }
+    edge               = { origin_host = "thale.example.org", requests_a_minute = 600 }
   }
 
   assert {

@@ -23,6 +23,14 @@ output "node_subnet_name" {
   value       = azurerm_subnet.nodes.name
 }
 
+output "ranges" {
+  description = "Addresses that network policies name: of the private endpoints and of the API server."
+  value = {
+    private_endpoints = azurerm_subnet.private_endpoints.address_prefixes[0]
+    api_server        = azurerm_subnet.api_server.address_prefixes[0]
+  }
+}
+
 output "gpu_taint" {
   description = "The taint that GPU workloads must tolerate; null without GPU pools."
   value       = one(distinct([for pool in module.gpu_pool : pool.taint]))
