@@ -81,6 +81,10 @@ azurite: ## Install Azurite for the model store's tests
 terraform-reference: install ## Write terraform/REFERENCE.md from the variables and outputs
 	$(BIN)/python terraform/reference.py
 
+.PHONY: first-release
+first-release: install ## Write the release that a new cluster begins with, from the weights in this repository
+	$(BIN)/python kubernetes/first_release.py
+
 .PHONY: format
 format: install ## Write the code in the house style
 	$(BIN)/ruff check --fix

@@ -47,9 +47,7 @@ def _patch(weights: Path) -> Mapping[str, Any]:
     manifest = (FOLDER / "base" / f"{card.name}.yaml").read_text()
     live = next(found for found in yaml.safe_load_all(manifest) if found["kind"] == "InferenceService")
     release = Release(task=card.task, stable=card.version, versions={card.version: released})
-    return dict(
-        inference_service.write_release(release, live, {card.version: f"{_CONTAINER}/{folder_name(released)}"})
-    )
+    return dict(inference_service.write_release(release, live, {card.version: f"{_CONTAINER}/{folder_name(released)}"}))
 
 
 def _released(weights: Path) -> ReleasedVersion:
