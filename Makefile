@@ -67,7 +67,7 @@ $(TOOLS)/checkov/bin/checkov:
 # It reads bases before kustomize: the overlays add digests (CKV_K8S_14), and `facts` never reaches a cluster (CKV_K8S_21).
 checkov: $(TOOLS)/checkov/bin/checkov ## Look for insecure settings in Terraform, Kubernetes, Dockerfiles and workflows
 	$< --directory . --framework terraform kubernetes dockerfile github_actions --skip-path '$(VENV)' --skip-path '$(TOOLS)' \
-	  --skip-check CKV_K8S_14,CKV_K8S_21 --skip-download --compact --quiet
+	  --skip-download --compact --quiet
 
 # Azure's own blob service for development, which the model store is tested against. Without npm those tests are skipped.
 AZURITE := $(TOOLS)/azurite/node_modules/.bin/azurite-blob

@@ -1,7 +1,7 @@
 """Writes base/first-release.yaml: the releases that a cluster begins with, made of the weights in this repository.
 
-`make first-release` runs it after new weights. The file only matters to a cluster that has no releases yet: from then on
-they are changed by `thale release` (README.md).
+`make first-release` runs it after new weights. The file only matters to a cluster that has no releases yet: from then
+on they are changed by `thale release` (README.md).
 """
 
 import sys

@@ -40,7 +40,7 @@ def of_kind(manifests: Sequence[Manifest], kind: str) -> dict[str, Manifest]:
 def containers(manifests: Sequence[Manifest]) -> Iterator[tuple[str, Manifest, Manifest]]:
     """Give every container of ours: what it is called, its pod's spec, and its own.
 
-    A predictor is made of two objects: the ServingRuntime's container, with what the InferenceService says of it on top.
+    A predictor is made of two objects: the ServingRuntime's container, and on top what the InferenceService says of it.
     """
     for name, deployment in of_kind(manifests, "Deployment").items():
         pod = deployment["spec"]["template"]["spec"]

@@ -14,11 +14,12 @@ def connections(manifests: list[Manifest], direction: str) -> set[tuple[str, str
     end = {"Ingress": "from", "Egress": "to"}[direction]
     found = set()
     for own, peer, port in _rules(manifests, direction, end):
+        if peer.keys() != {"podSelector"}:
+            continue
         for who in labels:
             for other in labels:
-                if selects(own, labels[who]) and "namespaceSelector" not in peer and "podSelector" in peer:
-                    if selects(peer["podSelector"], labels[other]):
-                        found.add((other, who, port) if direction == "Ingress" else (who, other, port))
+                if selects(own, labels[who]) and selects(peer["podSelector"], labels[other]):
+                    found.add((other, who, port) if direction == "Ingress" else (who, other, port))
     return found
 
 
