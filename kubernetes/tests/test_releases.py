@@ -1,4 +1,4 @@
-"""The manifests fit the code that they run: releases can be read, settings exist, names are those that are asked for."""
+"""The manifests fit the code that they run: releases can be read, settings exist, names are those asked for."""
 
 import importlib.util
 import json
