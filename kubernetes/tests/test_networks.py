@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from manifests import ON_AZURE, OVERLAYS, Manifest, of_kind, overlay, pod_labels, selects
+from manifests import KUBERNETES, ON_AZURE, OVERLAYS, Manifest, of_kind, overlay, pod_labels, selects
 
 INTERNAL = "service.beta.kubernetes.io/azure-load-balancer-internal"
 
@@ -103,6 +103,8 @@ def test_on_azure_the_gateway_has_an_address_of_the_virtual_network(name: str) -
     proxy = of_kind(overlay(name), "EnvoyProxy")["thale"]["spec"]["provider"]["kubernetes"]["envoyService"]
     assert proxy["type"] == "LoadBalancer"
     assert proxy["annotations"][f"{INTERNAL}-subnet"] == "snet-nodes"
+    link = proxy["annotations"]["service.beta.kubernetes.io/azure-pls-name"]
+    assert f'/privateLinkServices/{link}"' in (KUBERNETES.parent / "terraform" / "azure" / "edge.tf").read_text()
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
