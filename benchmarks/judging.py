@@ -67,6 +67,7 @@ SCENARIOS = (
     Scenario("throws always", Faults(error_rate=1.0)),
     Scenario("throws always, no shadow", Faults(error_rate=1.0), shadowed=0.0),
     Scenario("worker dies every 60 s from 60 s on", Faults(begins_s=60.0, death_every_s=60.0)),
+    Scenario("10 times slower", Faults(latency_factor=10.0)),
 )
 
 
