@@ -108,7 +108,7 @@ def test_comfort_with_a_canary_beyond_the_margin_is_rare() -> None:
 def test_a_mean_that_is_lower_than_expected_is_found_and_the_expected_one_is_not() -> None:
     test, rng = MeanTest(0.89, floor=0.7), np.random.default_rng(5)
     lower, expected = Evidence(), Evidence()
-    for _ in range(60):
+    for _ in range(200):
         lower = test.heard(lower, (float(np.clip(rng.normal(0.86, 0.03), 0, 1)),), (1,))
         expected = test.heard(expected, (float(np.clip(rng.normal(0.91, 0.03), 0, 1)),), (1,))
     assert lower.log_harm > 5
