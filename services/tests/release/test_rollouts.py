@@ -28,6 +28,7 @@ def slo() -> Slo:
     told = read_slo().model_dump()
     told["judge"]["least_answers"] = 40
     told["judge"]["least_plates"] = 40
+    told["judge"] |= {"series_plates": 1, "empty_series_plates": 1}
     told["judge"]["margins"] |= {"failing": 0.1, "shadow_failing": 0.1, "disagreeing": 0.1}
     return Slo.model_validate(told)
 
