@@ -146,6 +146,7 @@ class Watcher:
                 ending.wait(max(_LEAST_PAUSE_S, self._pace.poll_s - (self._clock() - begun)))
             if self._leads and self._place.lease.held():
                 self._save({})
+        self._board.clear()
 
     def alive(self, within_s: float) -> bool:
         """Whether the last look was so recently."""
