@@ -9,6 +9,7 @@ import pytest
 from tiny_models import tiny_model
 
 from thale.cards import CARD, read_card
+from thale.contract import Task
 from thale.errors import ArchiveError, DatasetError, ParameterError
 from thale_models.dataset import read_dataset
 from thale_models.evaluation import evaluate, note_in_cards
@@ -24,8 +25,8 @@ def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def model(folder: Path) -> Path:
-    made = tiny_model(folder)
+def model(folder: Path, task: Task = "segmentation") -> Path:
+    made = tiny_model(folder, task)
     (folder / CARD).write_text(made.card.model_dump_json())
     return folder
 
@@ -40,6 +41,14 @@ def test_a_model_that_knows_nothing_gets_a_report_with_every_plate(plates: Path,
     for name in ("plate-000000", "plate-000001"):
         assert f"![{name}](pictures/{name}.png)" in report
         assert (tmp_path / "out" / "pictures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_landmark_model_that_knows_no_laterals_is_judged_by_what_it_knows(plates: Path, tmp_path: Path) -> None:
+    both = [model(tmp_path / "seg"), model(tmp_path / "landmarks", "landmarks")]
+    figures = evaluate(both, plates, "test", tmp_path / "out", "Two kinds")
+    assert 0 <= figures["landmark_f1_primary_tip"] <= 1
+    assert "landmark_f1_lateral_tip" not in figures
+    assert math.isnan(figures["tip_f1_1mm"])
 
 
 def test_figures_go_into_the_card_once_and_unknown_ones_stay_out(tmp_path: Path) -> None:

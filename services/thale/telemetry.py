@@ -14,17 +14,17 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the current task works on; every log line carries it."""
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60)
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60)
 _PLANTS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 30, 40, 60)
 _LANDMARKS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 80, 120, 200)
 _AREAS_MM2 = (0, 1, 2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200, 2000, 4000)
-_TWENTIETHS = tuple(step / 20 for step in range(21))
-_DICE = (0.5, 0.6, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, *(step / 100 for step in range(90, 100)), 0.995, 1)
+TWENTIETHS = tuple(step / 20 for step in range(21))
+DICE = (0.5, 0.6, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, *(step / 100 for step in range(90, 100)), 0.995, 1)
 _DISTANCES_PX = (0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _DIFFERENCES = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2)
 
 REQUESTS = Counter("thale_facade_requests", "Requests answered, by route template and status.", ["route", "status"])
-REQUEST_SECONDS = Histogram("thale_facade_request_seconds", "From request to answer.", ["route"], buckets=_SECONDS)
+REQUEST_SECONDS = Histogram("thale_facade_request_seconds", "From request to answer.", ["route"], buckets=SECONDS)
 IN_FLIGHT = Gauge("thale_facade_in_flight", "Images being measured or waiting for it.")
 REFUSED = Counter(
     "thale_facade_refused", "Requests refused or failed on purpose, by the error's stable name.", ["code"]
@@ -37,7 +37,7 @@ MODEL_REQUESTS = Counter(
     ["model", "version", "outcome"],
 )
 MODEL_SECONDS = Histogram(
-    "thale_model_seconds", "From question to answer of a model version.", ["model", "version"], buckets=_SECONDS
+    "thale_model_seconds", "From question to answer of a model version.", ["model", "version"], buckets=SECONDS
 )
 MODEL_RETRIES = Counter("thale_model_retries", "Questions asked a second time.", ["model", "version"])
 MODEL_WORKERS = Gauge("thale_model_ready_workers", "Workers that are ready to answer.", ["model", "version"])
@@ -51,7 +51,7 @@ MODEL_BREAKER_OPEN = Gauge(
     "thale_model_breaker_open", "1 where a version is asked nothing but single probes, else 0.", ["model", "version"]
 )
 MEASURING_SECONDS = Histogram(
-    "thale_measuring_seconds", "From the models' answers to plants, traits and the format asked for.", buckets=_SECONDS
+    "thale_measuring_seconds", "From the models' answers to plants, traits and the format asked for.", buckets=SECONDS
 )
 MEASURING_RESTARTS = Counter("thale_measuring_restarts", "Times the measuring processes were started anew.")
 OUTPUT_PLATES = Counter(
@@ -68,7 +68,7 @@ OUTPUT_CONFIDENCE = Histogram(
     "thale_output_confidence",
     "Mean confidence of a plate's organs of a kind, where there are any.",
     ["model", "version", "organ"],
-    buckets=_TWENTIETHS,
+    buckets=TWENTIETHS,
 )
 OUTPUT_LANDMARKS = Histogram(
     "thale_output_landmarks", "Landmarks of a kind on a plate.", ["model", "version", "kind"], buckets=_LANDMARKS
@@ -77,7 +77,7 @@ OUTPUT_SCORE = Histogram(
     "thale_output_score",
     "Mean score of a plate's landmarks, where there are any.",
     ["model", "version"],
-    buckets=_TWENTIETHS,
+    buckets=TWENTIETHS,
 )
 OUTPUT_EMPTY = Counter("thale_output_empty", "Plates without a plant.", ["model", "version"])
 OUTPUT_NAN = Counter(
@@ -100,7 +100,7 @@ SHADOW_DICE = Histogram(
     "thale_shadow_dice",
     "Dice coefficient of an organ's pixels, shadow against stable, on one plate.",
     ["model", "version", "organ"],
-    buckets=_DICE,
+    buckets=DICE,
 )
 SHADOW_LANDMARK_PX = Histogram(
     "thale_shadow_landmark_px",
@@ -112,7 +112,7 @@ SHADOW_LANDMARK_F1 = Histogram(
     "thale_shadow_landmark_f1",
     "F1 score of the shadow's landmarks against the stable version's, on one plate.",
     ["model", "version"],
-    buckets=_TWENTIETHS,
+    buckets=TWENTIETHS,
 )
 SHADOW_TRAIT_DIFFERENCE = Histogram(
     "thale_shadow_trait_difference",

@@ -21,6 +21,8 @@ from thale_models.inference import find_landmarks, segment
 
 TIP_RADIUS_MM = 1.0
 SAME_PLANT_MM = 6.0
+_ROOT_TIPS = {"primary_tip", "lateral_tip"}
+"""Tips are judged where both kinds are labelled: a lateral's end would be a mistake otherwise."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +120,12 @@ def score(name: str, measured: Measured, truth: Truth, seconds: float) -> PlateS
     plants: tuple[PlantScore, ...] = ()
     extra, total = 0, math.nan
     if found is not None:
-        if truth.marks is not None:
-            true_tips = np.concatenate([truth.marks["primary_tip"], truth.marks["lateral_tip"]])
+        marks = truth.marks or {}
+        if marks.keys() >= _ROOT_TIPS:
+            true_tips = np.concatenate([marks[kind] for kind in sorted(_ROOT_TIPS)])
             tips.add(_ends(found, -1), true_tips, mm_per_px, TIP_RADIUS_MM)
-            bases.add(_ends(found, 0), truth.marks["root_base"], mm_per_px, TIP_RADIUS_MM)
+        if "root_base" in marks:
+            bases.add(_ends(found, 0), marks["root_base"], mm_per_px, TIP_RADIUS_MM)
         plants, extra = _match_plants(found, truth, mm_per_px)
         traits = {trait.trait: trait.value for trait in found.traits}
         total = traits["plate_total_root_length"] if scale.known else math.nan
@@ -165,7 +169,7 @@ def _match_plants(found: Phenotype, truth: Truth, mm_per_px: float) -> tuple[tup
     grown = [plant for plant in found.plants if _has_grown(plant)]
     if truth.plants is not None:
         true_places = np.array([plant.base_xy for plant in truth.plants], float).reshape(-1, 2)
-    elif truth.marks is not None:
+    elif truth.marks is not None and "root_base" in truth.marks:
         true_places = truth.marks["root_base"]
     else:
         return (), 0

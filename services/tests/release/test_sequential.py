@@ -144,3 +144,10 @@ def test_counts_and_means_that_cannot_be_are_refused() -> None:
         MeanTest(0.5, floor=0.6)
     with pytest.raises(ValueError, match="3 bad answers of 2"):
         Tally(3, 2)
+
+
+def test_counters_that_were_read_one_after_the_other_are_no_reason_to_stop() -> None:
+    assert Tally.read(2, 1) == Tally(2, 2)
+    assert Tally.read(1, 3) == Tally(1, 3)
+    with pytest.raises(ValueError, match="2 bad answers of 1"):
+        Tally(2, 1)

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from thale import telemetry
 from thale.contract import Record, Release, ReleasedVersion
 from thale.release import plan
 from thale.release.judge import judge
@@ -22,13 +23,16 @@ from thale.release.trial import Trial
 
 _OUTAGE_S = 5.0
 _EDGES = {
-    "seconds": (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0),
+    "seconds": telemetry.SECONDS,
     "plants": tuple(float(plants) for plants in range(17)),
     "area_mm2": (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 35.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 1200.0),
-    "dice": (0.5, 0.6, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, *(step / 100 for step in range(90, 100)), 0.995, 1.0),
-    "": tuple(step / 20 for step in range(21)),
+    "dice": telemetry.DICE,
+    "": telemetry.TWENTIETHS,
 }
-"""Edges as the facades have them, by a word in the signal's name; the last for whatever lies between 0 and 1."""
+"""Edges of the bins, by a word in the signal's name; the last for whatever lies between 0 and 1.
+
+Those of plants and areas reach as far as the plates that are drawn here, not as far as the facades count.
+"""
 
 
 class Faults(Record):
