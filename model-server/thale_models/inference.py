@@ -17,6 +17,7 @@ from thale.contract import Calibration, Card, Flag, Landmark, LandmarkKind, Mode
 from thale.errors import ImageTooLargeError, ScaleError
 from thale.geometry import Frame
 from thale.ridges import ridge_plane
+from thale.steps import step
 from thale_models.blending import blended_bands
 from thale_models.engine import Engine
 from thale_models.peaks import PeakFinder
@@ -48,14 +49,17 @@ def segment(image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibratio
         ImageTooLargeError: If the scale is unknown and the picture has more pixels than that.
     """
     started = time.perf_counter()
-    frame, pixels_HW3 = _at_training_scale(image_HW3, card, calibration)
+    with step("transform"), step("resample"):
+        frame, pixels_HW3 = _at_training_scale(image_HW3, card, calibration)
     prepared = time.perf_counter()
     probabilities_CHW = np.empty((len(card.classes) - 1, frame.height, frame.width), np.uint8)
-    for band in blended_bands(pixels_HW3, card, engine, first_plane=1):
-        levels_CHW = np.multiply(band.planes_CHW, 255, out=band.planes_CHW)
-        probabilities_CHW[:, band.rows] = np.rint(levels_CHW, out=levels_CHW)
+    with step("inference"), step("net"):
+        for band in blended_bands(pixels_HW3, card, engine, first_plane=1):
+            levels_CHW = np.multiply(band.planes_CHW, 255, out=band.planes_CHW)
+            probabilities_CHW[:, band.rows] = np.rint(levels_CHW, out=levels_CHW)
     answered = time.perf_counter()
-    ridge_HW = ridge_plane(pixels_HW3)
+    with step("inference"), step("ridges"):
+        ridge_HW = ridge_plane(pixels_HW3)
     if calibration.plate is not None:
         inside_HW = interior_mask(calibration, frame)
         probabilities_CHW *= inside_HW
@@ -90,11 +94,13 @@ def find_landmarks(
         ImageTooLargeError: If the scale is unknown and the picture has more pixels than that.
     """
     started = time.perf_counter()
-    frame, pixels_HW3 = _at_training_scale(image_HW3, card, calibration)
+    with step("transform"), step("resample"):
+        frame, pixels_HW3 = _at_training_scale(image_HW3, card, calibration)
     prepared = time.perf_counter()
     radius = max(1, round(LANDMARK_DISTANCE_MM / card.mm_per_px))
     finder = PeakFinder(len(card.classes), radius, LANDMARK_THRESHOLD, LANDMARK_LIMIT)
-    peaks = finder.collect(blended_bands(pixels_HW3, card, engine))
+    with step("inference"), step("net"):
+        peaks = finder.collect(blended_bands(pixels_HW3, card, engine))
     places_N2 = frame.to_source(np.array([(peak.x, peak.y) for peak in peaks]).reshape(-1, 2))
     inside_HW = interior_mask(calibration, frame)
     landmarks = tuple(

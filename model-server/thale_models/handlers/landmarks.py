@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from thale.answers import LANDMARKS_MEDIA_TYPE
 from thale.contract import Calibration
+from thale.steps import step
 from thale_models.handlers import request
 from thale_models.inference import find_landmarks
 
@@ -27,4 +28,5 @@ class LandmarksHandler:
 
     def _measure(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.Answer:
         answer = find_landmarks(image_HW3, self.card, self.engine, calibration)
-        return answer.model_dump_json().encode(), LANDMARKS_MEDIA_TYPE
+        with step("encode"):
+            return answer.model_dump_json().encode(), LANDMARKS_MEDIA_TYPE

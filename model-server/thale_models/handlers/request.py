@@ -20,6 +20,7 @@ from thale.cards import CARD, WEIGHTS, read_card
 from thale.contract import Calibration, Card, Task
 from thale.errors import ArchiveError, EmptyImageError, ParameterError, ThaleError, UnsupportedImageError
 from thale.images import decode
+from thale.steps import step
 from thale_models.engine import Engine, load_engine
 from thale_models.handlers.settings import WorkerSettings
 
@@ -96,8 +97,10 @@ def _answer(
         headers = {
             name.lower(): value for name, value in context.get_all_request_header(index).items() if type(value) is str
         }
-        image_HW3 = decode(_body(item), page=_page(headers))
-        calibration = calibrate(image_HW3, _number(headers, MM_PER_PX), _number(headers, PLATE_WIDTH_MM))
+        with step("decode"):
+            image_HW3 = decode(_body(item), page=_page(headers))
+        with step("transform"), step("calibrate"):
+            calibration = calibrate(image_HW3, _number(headers, MM_PER_PX), _number(headers, PLATE_WIDTH_MM))
         body, media_type = measure(image_HW3, calibration)
     except ThaleError as error:
         return _failure(context, index, HTTPStatus.UNPROCESSABLE_ENTITY, type(error).__name__, str(error))

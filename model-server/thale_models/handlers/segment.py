@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from thale.answers import SEGMENTATION_MEDIA_TYPE
 from thale.contract import Calibration
+from thale.steps import step
 from thale_models.handlers import request
 from thale_models.inference import segment
 
@@ -26,4 +27,6 @@ class SegmentHandler:
         return request.answer_each(data, context, self._measure)
 
     def _measure(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.Answer:
-        return segment(image_HW3, self.card, self.engine, calibration).to_bytes(), SEGMENTATION_MEDIA_TYPE
+        answer = segment(image_HW3, self.card, self.engine, calibration)
+        with step("encode"):
+            return answer.to_bytes(), SEGMENTATION_MEDIA_TYPE
