@@ -71,7 +71,7 @@ def _request_id(given: list[str]) -> str:
 def _account(scope: Scope, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "unknown")
     telemetry.REQUESTS.labels(route, str(status)).inc()
-    telemetry.REQUEST_SECONDS.labels(route).observe(seconds)
+    telemetry.REQUEST_SECONDS.labels(route, telemetry.size_class(None)).observe(seconds)
     level = logging.DEBUG if route.startswith("/health") else logging.INFO
     fields = {"method": scope["method"], "route": route, "status": status, "seconds": round(seconds, 4)}
     logger.log(level, "request answered", extra=fields)

@@ -111,7 +111,7 @@ class Pipeline:
         )
         async with self._place(wish.deadline):
             answers = await together(self._asking.ask(choice, question, wish.deadline) for choice in choices)
-            with telemetry.MEASURING_SECONDS.time():
+            with telemetry.STAGE_SECONDS.labels("measuring").time():
                 rendered, answers = await self._asking.read(
                     jobs.measure, answers, [question] * len(answers), wish.deadline, work
                 )

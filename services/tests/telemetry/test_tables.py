@@ -1,0 +1,49 @@
+"""The tables of metrics: everything in them once, named, explained and bounded."""
+
+import pytest
+from prometheus_client import REGISTRY
+
+from thale import telemetry
+from thale.release.slo import read_slo
+from thale.telemetry.declaring import Metric, Table
+
+TABLES = (telemetry.METRICS, telemetry.WATCHER_METRICS)
+EVERY = [metric for table in TABLES for metric in table]
+
+
+def test_every_metric_stands_in_a_table_once() -> None:
+    declared = [value for name, value in vars(telemetry).items() if name.isupper() and hasattr(value, "describe")]
+    assert [metric.collector for metric in EVERY] == [value for value in declared if value is not telemetry.WATCHER]
+
+
+@pytest.mark.parametrize(
+    ("table", "registry"), [(telemetry.METRICS, REGISTRY), (telemetry.WATCHER_METRICS, telemetry.WATCHER)]
+)
+def test_every_metric_is_told_by_the_process_that_it_is_declared_for(table: Table, registry: object) -> None:
+    assert table.registry is registry
+    names = [metric.name for metric in table]
+    assert len(names) == len(set(names))
+    for metric in table:
+        [described] = metric.collector.describe()
+        assert (described.name, described.type) == (metric.name, metric.kind)
+
+
+@pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
+def test_every_metric_is_named_explained_and_bounded(metric: Metric) -> None:
+    assert metric.name.startswith("thale_")
+    assert metric.words.endswith(".")
+    assert metric.unit
+    assert all(label.words and label.most for label in metric.labels)
+    assert metric.most_children <= 1024
+    assert list(metric.buckets) == sorted(set(metric.buckets))
+
+
+def test_the_classes_of_image_size_are_those_that_limits_are_promised_for() -> None:
+    promised = {limit.up_to_megapixels: limit.p99_s for limit in read_slo().latency}
+    assert list(promised) == list(telemetry.MEGAPIXELS_OF_SIZE.values())
+    assert set(promised.values()) <= set(telemetry.SECONDS)
+
+
+def test_an_image_belongs_to_the_smallest_class_that_holds_it() -> None:
+    sizes = {megapixels: telemetry.size_class(megapixels) for megapixels in (0.01, 1.0, 1.01, 16.0, 17.0, None)}
+    assert list(sizes.values()) == ["1mp", "1mp", "4mp", "16mp", "larger", "none"]
