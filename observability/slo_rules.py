@@ -1,0 +1,181 @@
+"""Write rules/slo.yaml: the promises of loadtests/slo.toml as recording rules and burn-rate alerts.
+
+    python observability/slo_rules.py
+
+Each promise has a budget: the share of requests that may be bad. How many times too fast it is being spent is looked at
+over two windows at once: the long one says that it matters, the short one that it still goes on. The factors and windows are
+those of "The Site Reliability Workbook" (Google, 2018), chapter 5. A handful of bad requests at night is no incident, so
+every alert also asks for a least number of them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from thale.release.slo import Latency, Slo, read_slo
+from thale.telemetry.labels import size_class
+
+OUT = Path(__file__).parent / "rules" / "slo.yaml"
+
+IMAGE_ROUTES = "/v1/(phenotype|segment|landmarks)|/v2/models/.*/infer"
+"""Routes that measure images: what is promised is promised for them. Health checks and documents are no requests of users."""
+LEAST_BAD = 10
+_HOURS = {"5m": 1 / 12, "30m": 0.5, "1h": 1, "2h": 2, "6h": 6, "1d": 24, "3d": 72}
+
+Rule = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Burn:
+    """The budget is spent `factor` times too fast, over the long and the short window."""
+
+    factor: float
+    long: str
+    short: str
+    wait: str
+    severity: str
+
+
+BURNS = (
+    Burn(14.4, "1h", "5m", "2m", "page"),
+    Burn(6, "6h", "30m", "15m", "page"),
+    Burn(3, "1d", "2h", "1h", "ticket"),
+    Burn(1, "3d", "6h", "3h", "ticket"),
+)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What is promised, and how it is counted. `level` and `name` begin the names of its series."""
+
+    level: str
+    name: str
+    budget: float
+    requests: str
+    """Requests a second, by level."""
+    bad: str
+    alerts: dict[str, str]
+    """The alert's name by severity."""
+    verb: str
+    whose: str
+
+    def series(self, operation: str) -> str:
+        """Return the name of a series about this promise."""
+        return f"{self.level}:thale_slo_{self.name}:{operation}"
+
+
+def availability(slo: Slo) -> Promise:
+    """Return the promise that requests are answered. Images at fault (4xx) do not count, on either side."""
+    labels = f'route=~"{IMAGE_ROUTES}"'
+    requests = "environment:thale_slo_availability:requests_rate5m"
+    failed = f'sum by (environment) (rate(thale_facade_requests_total{{{labels},status=~"5.."}}[5m]))'
+    return Promise(
+        level="environment",
+        name="availability",
+        budget=1 - slo.availability,
+        requests=f'sum by (environment) (rate(thale_facade_requests_total{{{labels},status!~"4.."}}[5m]))',
+        bad=f"{failed} or 0 * {requests}",
+        alerts={"page": "ThaleRequestsFailing", "ticket": "ThaleErrorBudgetBurning"},
+        verb="failed",
+        whose="requests in {{ $labels.environment }}",
+    )
+
+
+def latency(slo: Slo) -> Promise:
+    """Return the promise that answers come in time, by class of image size: 99 of 100 within the class's limit."""
+    limits = {size_class(limit.up_to_megapixels): limit for limit in slo.latency}
+    sizes = f'route=~"{IMAGE_ROUTES}",size=~"{"|".join(limits)}"'
+    in_time = " or ".join(_in_time(size, limit) for size, limit in limits.items())
+    requests = "environment_size:thale_slo_latency:requests_rate5m"
+    return Promise(
+        level="environment_size",
+        name="latency",
+        budget=0.01,
+        requests=f"sum by (environment, size) (rate(thale_facade_request_seconds_count{{{sizes}}}[5m]))",
+        bad=f"clamp_min({requests} - sum by (environment, size) ({in_time}), 0)",
+        alerts={"page": "ThaleAnswersSlow", "ticket": "ThaleLatencyBudgetBurning"},
+        verb="took longer than promised",
+        whose="answers to images of class {{ $labels.size }} in {{ $labels.environment }}",
+    )
+
+
+def _in_time(size: str, limit: Latency) -> str:
+    labels = f'route=~"{IMAGE_ROUTES}",size="{size}",le="{limit.p99_s}"'
+    return f"rate(thale_facade_request_seconds_bucket{{{labels}}}[5m])"
+
+
+def records(promise: Promise) -> list[Rule]:
+    """Return how often a promise is broken, over every window that an alert or a dashboard looks at."""
+    requests, bad = promise.series("requests_rate5m"), promise.series("bad_rate5m")
+    rules: list[Rule] = [
+        {"record": requests, "expr": promise.requests},
+        {"record": bad, "expr": promise.bad},
+        {"record": promise.series("error_ratio_rate5m"), "expr": f"{bad} / ({requests} > 0)"},
+    ]
+    for window in [window for window in _HOURS if window != "5m"]:
+        record = promise.series(f"error_ratio_rate{window}")
+        rules.append({"record": record, "expr": _ratio(bad, requests, window)})
+    left = f"1 - {_ratio(bad, requests, '30d')} / {_number(promise.budget)}"
+    rules.append({"record": promise.series("error_budget_remaining_30d"), "expr": left})
+    return rules
+
+
+def _ratio(bad: str, requests: str, window: str) -> str:
+    """Return the share of bad requests in a window: of their rates every few seconds, so it costs little at any length."""
+    return f"sum_over_time({bad}[{window}]) / (sum_over_time({requests}[{window}]) > 0)"
+
+
+def alerts(promise: Promise) -> list[Rule]:
+    """Return a promise's four alerts."""
+    return [_alert(promise, burn) for burn in BURNS]
+
+
+def _alert(promise: Promise, burn: Burn) -> Rule:
+    name = promise.alerts[burn.severity]
+    limit = _number(burn.factor * promise.budget)
+    seconds = round(_HOURS[burn.long] * 3600)
+    return {
+        "alert": name,
+        "expr": (
+            f"{promise.series(f'error_ratio_rate{burn.long}')} > {limit}"
+            f" and {promise.series(f'error_ratio_rate{burn.short}')} > {limit}"
+            f" and {seconds} * avg_over_time({promise.series('bad_rate5m')}[{burn.long}]) >= {LEAST_BAD}"
+        ),
+        "for": burn.wait,
+        "labels": {"severity": burn.severity, "slo": promise.name, "window": burn.long},
+        "annotations": {
+            "summary": f"{{{{ $value | humanizePercentage }}}} of {promise.whose} {promise.verb} within {burn.long}",
+            "description": (
+                f"The budget of {promise.budget:.2%} is being spent at least {burn.factor:g} times too fast, "
+                f"over {burn.long} and over the last {burn.short}."
+            ),
+            "runbook_url": f"observability/runbooks.md#{name.lower()}",
+        },
+    }
+
+
+def _number(value: float) -> str:
+    """Return a number without the dust of binary fractions."""
+    return f"{value:.10g}"
+
+
+def document(slo: Slo) -> str:
+    """Return the file."""
+    promises = (availability(slo), latency(slo))
+    groups = [
+        *({"name": f"thale-slo-{promise.name}", "rules": records(promise)} for promise in promises),
+        {"name": "thale-slo-alerts", "rules": [rule for promise in promises for rule in alerts(promise)]},
+    ]
+    head = "# Written by observability/slo_rules.py from loadtests/slo.toml; `make rules` writes it anew.\n"
+    return head + dump({"groups": groups})
+
+
+def dump(value: object) -> str:
+    """Return YAML that a person can read: in the order given, long expressions folded."""
+    return str(yaml.safe_dump(value, sort_keys=False, width=120, allow_unicode=True))
+
+
+if __name__ == "__main__":
+    OUT.write_text(document(read_slo()), encoding="utf-8")
