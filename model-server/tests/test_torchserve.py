@@ -22,6 +22,7 @@ from tiny_models import TinyModel, tiny_model
 from thale.answers import SegmentationAnswer, read_landmarks
 from thale.calibration import calibrate
 from thale.cards import WEIGHTS
+from thale.server_timing import HEADER, STEPS, read_timing
 from thale_models.archive import write_archive
 from thale_models.engine import Engine
 from thale_models.inference import segment
@@ -102,6 +103,21 @@ def test_one_bad_image_fails_no_other_of_its_batch(torchserve: TorchServe, png: 
     assert [response.status for response, _ in answers] == [200, 422, 422, 200]
     maps = [SegmentationAnswer.from_bytes(answers[index][1]).probabilities_CHW for index in (0, 3)]
     np.testing.assert_array_equal(*maps)
+
+
+def test_a_worker_tells_what_it_did_for_each_image_and_of_how_many(
+    torchserve: TorchServe, png: bytes, tmp_path: Path
+) -> None:
+    register(torchserve, tiny_model(tmp_path, name="timed"), batch_size=3, max_batch_delay=1000)
+    bodies = [png, png[:500], png]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda body: torchserve.post("/predictions/timed/1.0.0", body, SCALE), bodies))
+    whole, damaged, again = (read_timing(response.headers[HEADER]) for response, _ in answers)
+    assert [timing.images for timing in (whole, damaged, again)] == [3, 3, 3]
+    assert (set(whole.seconds), set(damaged.seconds)) == (set(STEPS), {"decode"})
+    assert all(seconds > 0 for seconds in whole.seconds.values())
+    alone = read_timing(torchserve.post(LANDMARKS, png, SCALE)[0].headers[HEADER])
+    assert (set(alone.seconds), alone.images) == (set(STEPS), 1)
 
 
 def test_two_versions_answer_side_by_side(torchserve: TorchServe, png: bytes, tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from thale.cards import CARD, WEIGHTS, read_card
 from thale.contract import Calibration, Card, Task
 from thale.errors import ArchiveError, EmptyImageError, ParameterError, ThaleError, UnsupportedImageError
 from thale.images import decode
-from thale.steps import step
+from thale.server_timing import HEADER as SERVER_TIMING
+from thale.server_timing import Timing
+from thale.steps import step, taking_notes
 from thale_models.engine import Engine, load_engine
 from thale_models.handlers.settings import WorkerSettings
 
@@ -43,6 +45,9 @@ class Context(Protocol):
 
     def get_all_request_header(self, idx: int) -> Mapping[str, Any]:
         """Return an item's request headers."""
+
+    def set_response_header(self, idx: int, key: str, value: str) -> None:
+        """Say something beside an item's answer."""
 
     def set_response_content_type(self, idx: int, value: str) -> None:
         """Say what an item's answer is."""
@@ -77,14 +82,19 @@ def answer_each(
     context: Context,
     measure: Callable[[NDArray[np.uint8], Calibration], Answer],
 ) -> list[bytes]:
-    """Return one body for each item, with its status and content type set in the context.
+    """Return one body for each item, with its status, its content type and its timing set in the context.
 
     Args:
         data: TorchServe's batch.
         context: TorchServe's context of this batch.
         measure: Called with a decoded image and its calibration.
     """
-    return [_answer(item, context, index, measure) for index, item in enumerate(data)]
+    bodies = []
+    for index, item in enumerate(data):
+        with taking_notes() as notes:
+            bodies.append(_answer(item, context, index, measure))
+        context.set_response_header(index, SERVER_TIMING, Timing(notes.seconds(), len(data)).header())
+    return bodies
 
 
 def _answer(
