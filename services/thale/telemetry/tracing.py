@@ -1,0 +1,170 @@
+"""Traces: what a request went through, from its first byte to its answer, in whichever processes.
+
+Names follow OpenTelemetry's semantic conventions where they have a word, and begin with `thale.` elsewhere. Spans carry
+the attributes of `ATTRIBUTES` and no others: nothing of an image, no secret, nobody's file name or address.
+
+Only OpenTelemetry's API is imported here. Where nobody sends spans (`exporting`), each of these functions costs some
+microseconds, and a caller's `traceparent` is still handed on.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from thale import __version__
+from thale.errors import ImageError, ParameterError, RequestError, ScaleError
+from thale.steps import Notes
+
+Attributes = Mapping[str, str | int | float | bool]
+
+ATTRIBUTES: Mapping[str, str] = {
+    "http.request.method": "HTTP method; _OTHER for one that no standard knows",
+    "http.request.resend_count": "how often the same question was asked of a worker before",
+    "http.response.status_code": "HTTP status of the answer; 499 where the client hung up",
+    "http.route": "template of the route",
+    "url.full": "address of a worker that was asked",
+    "url.path": "path that was asked for, cut to 200 characters, never with its query",
+    "url.scheme": "http or https",
+    "server.address": "host of the model server",
+    "server.port": "its port",
+    "error.type": "stable name of the problem, or class of the exception",
+    "thale.request_id": "the id in X-Request-Id, in the logs and in the problem that the user sees",
+    "thale.image.format": "jpeg, png or tiff",
+    "thale.image.megapixels": "size of the image as its header says",
+    "thale.image.bytes": "bytes of the image file",
+    "thale.task": "segmentation or landmarks",
+    "thale.model": "name of a model",
+    "thale.version": "its version",
+    "thale.why": "why this version: stable, canary, pinned, shadow, or fallback (in a canary's place)",
+    "thale.reason": "what a canary did that made the stable version answer",
+    "thale.instead_of": "the canary's version",
+    "thale.batch.images": "images in the batch that the worker got",
+}
+"""Every attribute of a span or of one of its events, and what it says. Held against the code by a test."""
+
+_TRACER = trace.get_tracer("thale", __version__)
+_W3C = TraceContextTextMapPropagator()
+_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+_UNKNOWN_METHOD = "_OTHER"
+_PATH_LENGTH = 200
+_CLIENTS_FAULTS = (ImageError, ScaleError, ParameterError, RequestError)
+"""Said of a span, and no error of ours: else whoever sends bad images fills the store of traces that are kept."""
+
+
+def exemplar() -> dict[str, str] | None:
+    """Return what leads from a count to an example of it: the current trace's id, None where none is sent."""
+    span = trace.get_current_span()
+    context = span.get_span_context()
+    if not (span.is_recording() and context.trace_flags.sampled):
+        return None
+    return {"trace_id": trace.format_trace_id(context.trace_id)}
+
+
+@contextmanager
+def span(
+    name: str,
+    attributes: Attributes | None = None,
+    *,
+    kind: SpanKind = SpanKind.INTERNAL,
+    parent: Context | None = None,
+    links: Sequence[Link] = (),
+) -> Iterator[Span]:
+    """Call what is done in the context a span, of the current one unless a parent is named.
+
+    What ends it early is told by its class alone: the words of an error may repeat what a user wrote.
+    """
+    with _TRACER.start_as_current_span(
+        name, parent, kind, attributes, links, record_exception=False, set_status_on_exception=False
+    ) as current:
+        try:
+            yield current
+        except BaseException as error:
+            current.set_attribute("error.type", type(error).__name__)
+            if isinstance(error, Exception) and not isinstance(error, _CLIENTS_FAULTS):
+                current.set_status(StatusCode.ERROR)
+            raise
+
+
+@contextmanager
+def request_span(method: str, scheme: str, path: str, headers: Mapping[str, str], request_id: str) -> Iterator[Span]:
+    """Serve a request in a span that goes on with the caller's trace, where its headers name one."""
+    known = method if method in _METHODS else _UNKNOWN_METHOD
+    attributes = {
+        "http.request.method": known,
+        "url.scheme": scheme,
+        "url.path": path[:_PATH_LENGTH],
+        "thale.request_id": request_id,
+    }
+    with span(_server_name(known), attributes, kind=SpanKind.SERVER, parent=_W3C.extract(headers)) as current:
+        yield current
+
+
+def answered(served: Span, method: str, route: str | None, status: int) -> None:
+    """Say how a request was answered. Only a fault of the server's makes its span an error, as the conventions ask."""
+    if route is not None:
+        served.update_name(f"{_server_name(method if method in _METHODS else _UNKNOWN_METHOD)} {route}")
+        served.set_attribute("http.route", route)
+    served.set_attribute("http.response.status_code", status)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        served.set_status(StatusCode.ERROR)
+
+
+def refused(problem: str) -> None:
+    """Say of the current span by what problem its request ended."""
+    trace.get_current_span().set_attribute("error.type", problem)
+
+
+def note(attributes: Attributes) -> None:
+    """Say more of the current span."""
+    trace.get_current_span().set_attributes(attributes)
+
+
+def event(name: str, attributes: Attributes) -> None:
+    """Say that something happened during the current span."""
+    trace.get_current_span().add_event(name, attributes)
+
+
+def headers() -> dict[str, str]:
+    """Return the headers by which another process goes on with the current trace; none where there is no trace."""
+    carried: dict[str, str] = {}
+    _W3C.inject(carried)
+    return carried
+
+
+def parent_in(received: Mapping[str, str]) -> Context:
+    """Return the context that the headers of a question name; their names are in lower case."""
+    return _W3C.extract(received)
+
+
+def origin() -> SpanContext:
+    """Return what a later span can be linked to: the current one."""
+    return trace.get_current_span().get_span_context()
+
+
+def links(source: SpanContext) -> tuple[Link, ...]:
+    """Return the link to a span that caused another without waiting for it."""
+    return (Link(source),) if source.is_valid else ()
+
+
+def tell(notes: Notes, prefix: str = "") -> None:
+    """Make spans of the steps that were noted in another process, or before: children of the current one."""
+    current = trace.get_current_span()
+    if not current.is_recording():
+        return
+    told: list[Span] = []
+    for step in notes.steps:
+        parent = trace.set_span_in_context(current if step.parent is None else told[step.parent])
+        one = _TRACER.start_span(prefix + step.name, parent, start_time=step.start_ns)
+        if step.error:
+            one.set_attribute("error.type", step.error)
+        one.end(step.end_ns)
+        told.append(one)
+
+
+def _server_name(method: str) -> str:
+    return "HTTP" if method == _UNKNOWN_METHOD else method
