@@ -2,6 +2,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from skimage.measure import approximate_polygon
 
 from thale.plants import polyline
 
@@ -42,3 +46,15 @@ def test_thinning_out_moves_no_line_by_a_tenth_of_a_pixel() -> None:
     thinned = polyline.thin_out(curve)
     assert len(thinned) < 200
     assert polyline.length(thinned) == pytest.approx(polyline.length(curve), rel=1e-3)
+
+
+@given(
+    arrays(float, st.tuples(st.integers(2, 60), st.just(2)), elements=st.integers(-9, 9).map(float)), st.floats(0.1, 5)
+)
+def test_simplifying_keeps_the_points_that_skimage_keeps(points_N2: polyline.Points, tolerance: float) -> None:
+    assert polyline.simplify(points_N2, tolerance).tolist() == approximate_polygon(points_N2, tolerance).tolist()
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_what_is_hardly_a_line_stays_as_it_is(count: int) -> None:
+    assert polyline.simplify(np.ones((count, 2)), 1.0).shape == (count, 2)

@@ -25,9 +25,8 @@ from thale.facade.deadline import Deadline
 logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
-_PRELOAD = "thale.facade.comparing"
-"""Imported (and `measuring` with it) once in the server that forks the processes: they start in milliseconds and share
-its memory."""
+_PRELOAD = "thale.facade.measuring"
+"""Imported once in the server that forks the processes: they start in milliseconds and share its memory."""
 
 
 @dataclass(frozen=True)

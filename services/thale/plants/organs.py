@@ -2,9 +2,10 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import approximate_polygon, find_contours
+from skimage.measure import find_contours
 
 from thale.contract import Organ, OrganKind, Scale
+from thale.plants import polyline
 from thale.plants.maps import Maps
 
 ORGAN_TERMS: dict[OrganKind, str] = {"root": "PO:0025025", "shoot": "PO:0009006", "seed": "PO:0009010"}
@@ -39,7 +40,7 @@ def _outlines(pixels_rc: NDArray[np.int64], maps: Maps) -> tuple[tuple[float, ..
     for contour_rc in find_contours(mask_HW.astype(float), 0.5, fully_connected="high"):
         if _signed_area(contour_rc) <= 0:
             continue
-        simple_rc = approximate_polygon(contour_rc, _OUTLINE_TOLERANCE_PX)[:-1]
+        simple_rc = polyline.simplify(contour_rc, _OUTLINE_TOLERANCE_PX)[:-1]
         if len(simple_rc) >= _LEAST_OUTLINE_POINTS:
             source_xy = maps.frame.to_source((simple_rc + corner)[:, ::-1])
             outlines.append(tuple(np.round(source_xy, 2).ravel().tolist()))

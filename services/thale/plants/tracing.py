@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from thale.plants import polyline
 from thale.plants.graph import RootGraph
@@ -166,7 +167,8 @@ def match_primaries(
     for column, node in enumerate(nodes):
         for plant, (price, _) in reached[node].items():
             cost[plant, column] = price
-    plants, columns = linear_sum_assignment(cost)
+    # One more for every pair changes no choice, and a sparse array has no zeros.
+    plants, columns = min_weight_full_bipartite_matching(csr_array(cost + 1.0))
     far = cost[plants, columns] - cost[:, columns].min(axis=0) > _FARTHEST_PRIMARY
     chosen = {int(p): int(c) for p, c, skip in zip(plants, columns, far, strict=True) if not skip}
     claims = {}
