@@ -4,6 +4,7 @@ An exception that leaves a handler fails the whole batch with 503, so nothing le
 be measured is answered 422, an item that broke our code 500, and both say why as JSON.
 """
 
+import atexit
 import json
 import logging
 import math
@@ -23,6 +24,7 @@ from thale.images import decode
 from thale.server_timing import HEADER as SERVER_TIMING
 from thale.server_timing import Timing
 from thale.steps import step, taking_notes
+from thale.telemetry import tracing
 from thale_models.engine import Engine, load_engine
 from thale_models.handlers.settings import WorkerSettings
 
@@ -49,6 +51,9 @@ class Context(Protocol):
     def set_response_header(self, idx: int, key: str, value: str) -> None:
         """Say something beside an item's answer."""
 
+    def get_response_status(self, idx: int) -> tuple[int, str]:
+        """Return how an item went."""
+
     def set_response_content_type(self, idx: int, value: str) -> None:
         """Say what an item's answer is."""
 
@@ -72,6 +77,8 @@ def load_model(context: Context, task: Task) -> tuple[Card, Engine]:
         raise ArchiveError(f"{card.name} {card.version} is a model for {card.task}, its handler one for {task}")
     if not (folder / WEIGHTS).is_file():
         raise ArchiveError(f"the archive holds no {WEIGHTS}: pack it with `thale-models archive`")
+    about = {"thale.model": card.name, "thale.version": card.version}
+    atexit.register(tracing.send("thale-models", settings.otel, about))
     engine = load_engine(card, folder / WEIGHTS, settings.engine, threads=settings.threads, cache=settings.cache)
     logger.info("model loaded: %s %s on %s", card.name, card.version, engine.name)
     return card, engine
@@ -91,22 +98,30 @@ def answer_each(
     """
     bodies = []
     for index, item in enumerate(data):
-        with taking_notes() as notes:
-            bodies.append(_answer(item, context, index, measure))
+        headers = _headers(context, index)
+        with tracing.question_span(headers, len(data)) as span:
+            with taking_notes() as notes:
+                bodies.append(_answer(item, headers, context, index, measure))
+            tracing.tell(notes)
+            tracing.answered(span, context.get_response_status(index)[0])
         context.set_response_header(index, SERVER_TIMING, Timing(notes.seconds(), len(data)).header())
     return bodies
 
 
+def _headers(context: Context, index: int) -> dict[str, str]:
+    """Return an item's request headers, names in lower case."""
+    given = context.get_all_request_header(index)
+    return {name.lower(): value for name, value in given.items() if type(value) is str}
+
+
 def _answer(
     item: Mapping[str, object],
+    headers: Mapping[str, str],
     context: Context,
     index: int,
     measure: Callable[[NDArray[np.uint8], Calibration], Answer],
 ) -> bytes:
     try:
-        headers = {
-            name.lower(): value for name, value in context.get_all_request_header(index).items() if type(value) is str
-        }
         with step("decode"):
             image_HW3 = decode(_body(item), page=_page(headers))
         with step("transform"), step("calibrate"):

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from thale.otel import Otel
 from thale_models.engine import EngineName
 
 
@@ -17,3 +19,5 @@ class WorkerSettings(BaseSettings):
     """Processor threads of one inference; 0 takes every core that the process may use."""
     cache: Path | None = None
     """Folder that keeps OpenVINO's graphs between starts; none converts the net at each start."""
+    otel: Otel = Field(default_factory=Otel)
+    """Where traces go."""

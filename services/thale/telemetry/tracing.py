@@ -3,12 +3,13 @@
 Names follow OpenTelemetry's semantic conventions where they have a word, and begin with `thale.` elsewhere. Spans carry
 the attributes of `ATTRIBUTES` and no others: nothing of an image, no secret, nobody's file name or address.
 
-Only OpenTelemetry's API is imported here. Where nobody sends spans (`exporting`), each of these functions costs some
+Only OpenTelemetry's API is imported here. Where nothing is sent (`send`), each of these functions costs some
 microseconds, and a caller's `traceparent` is still handed on.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 
 from opentelemetry import trace
@@ -18,7 +19,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from thale import __version__
 from thale.errors import ImageError, ParameterError, RequestError, ScaleError
+from thale.otel import Otel
 from thale.steps import Notes
+
+logger = logging.getLogger(__name__)
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -56,6 +60,27 @@ _CLIENTS_FAULTS = (ImageError, ScaleError, ParameterError, RequestError)
 """Said of a span, and no error of ours: else whoever sends bad images fills the store of traces that are kept."""
 
 
+def send(service: str, otel: Otel, about: Mapping[str, str] | None = None) -> Callable[[], None]:
+    """Send this process's spans from now on, where there is a collector to send them to.
+
+    Args:
+        service: What the process is called in traces, where OTEL_SERVICE_NAME does not say otherwise.
+        otel: The standard variables.
+        about: What is true of all of its spans.
+
+    Returns:
+        What is to be called at the end, so that the last spans arrive. It takes no longer than two seconds.
+    """
+    if not otel.sends_traces:
+        return _nothing
+    if not otel.speaks_http:
+        logger.warning("no spans are sent: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
+        return _nothing
+    from thale.telemetry import exporting  # the SDK: a start without a collector must not wait for its import
+
+    return exporting.start(otel.service_name or service, otel.bsp_schedule_delay, about or {})
+
+
 def exemplar() -> dict[str, str] | None:
     """Return what leads from a count to an example of it: the current trace's id, None where none is sent."""
     span = trace.get_current_span()
@@ -90,25 +115,28 @@ def span(
             raise
 
 
-@contextmanager
-def request_span(method: str, scheme: str, path: str, headers: Mapping[str, str], request_id: str) -> Iterator[Span]:
+def request_span(
+    method: str, scheme: str, path: str, received: Mapping[str, str], request_id: str
+) -> AbstractContextManager[Span]:
     """Serve a request in a span that goes on with the caller's trace, where its headers name one."""
-    known = method if method in _METHODS else _UNKNOWN_METHOD
+    known = _known(method)
     attributes = {
         "http.request.method": known,
         "url.scheme": scheme,
         "url.path": path[:_PATH_LENGTH],
         "thale.request_id": request_id,
     }
-    with span(_server_name(known), attributes, kind=SpanKind.SERVER, parent=_W3C.extract(headers)) as current:
-        yield current
+    return span(_server_name(known), attributes, kind=SpanKind.SERVER, parent=_W3C.extract(received))
 
 
-def answered(served: Span, method: str, route: str | None, status: int) -> None:
+def routed(served: Span, method: str, route: str) -> None:
+    """Say which route a request found."""
+    served.update_name(f"{_server_name(_known(method))} {route}")
+    served.set_attribute("http.route", route)
+
+
+def answered(served: Span, status: int) -> None:
     """Say how a request was answered. Only a fault of the server's makes its span an error, as the conventions ask."""
-    if route is not None:
-        served.update_name(f"{_server_name(method if method in _METHODS else _UNKNOWN_METHOD)} {route}")
-        served.set_attribute("http.route", route)
     served.set_attribute("http.response.status_code", status)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         served.set_status(StatusCode.ERROR)
@@ -136,9 +164,15 @@ def headers() -> dict[str, str]:
     return carried
 
 
-def parent_in(received: Mapping[str, str]) -> Context:
-    """Return the context that the headers of a question name; their names are in lower case."""
-    return _W3C.extract(received)
+def question_span(received: Mapping[str, str], images: int) -> AbstractContextManager[Span]:
+    """Answer a question in a span that goes on with the asker's trace.
+
+    Args:
+        received: The question's headers, names in lower case.
+        images: How many questions TorchServe put into one batch.
+    """
+    attributes = {"thale.batch.images": images}
+    return span("thale.worker", attributes, kind=SpanKind.SERVER, parent=_W3C.extract(received))
 
 
 def origin() -> SpanContext:
@@ -164,6 +198,14 @@ def tell(notes: Notes, prefix: str = "") -> None:
             one.set_attribute("error.type", step.error)
         one.end(step.end_ns)
         told.append(one)
+
+
+def _nothing() -> None:
+    """End what never began."""
+
+
+def _known(method: str) -> str:
+    return method if method in _METHODS else _UNKNOWN_METHOD
 
 
 def _server_name(method: str) -> str:
