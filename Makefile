@@ -85,6 +85,10 @@ terraform-reference: install ## Write terraform/REFERENCE.md from the variables 
 first-release: install ## Write the release that a new cluster begins with, from the weights in this repository
 	$(BIN)/python kubernetes/first_release.py
 
+.PHONY: dashboards
+dashboards: install ## Write the Grafana dashboards anew, from observability/dashboards
+	$(BIN)/python -m observability.dashboards
+
 .PHONY: format
 format: install ## Write the code in the house style
 	$(BIN)/ruff check --fix
