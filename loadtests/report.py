@@ -1,0 +1,137 @@
+"""The report of a load test: a page in Markdown with the limits and two pictures, made of locust's own requests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from loadtests.judging import Finding
+from loadtests.samples import HOSTILE, Sample
+from thale.release.slo import Slo
+from thale.telemetry import size_class
+
+WINDOWS = 12
+"""Windows of time that a test is cut into."""
+COLOURS = {"1mp": "#2a7f62", "4mp": "#3d6fb6", "16mp": "#8a5fb0"}
+_OUTCOMES = {
+    "answered": "#2a7f62",
+    "refused: no room": "#e0a030",
+    "failed": "#c0392b",
+    "hostile, refused": "#9a9a9a",
+}
+mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 110})
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was done."""
+
+    users: int
+    minutes: float
+    scenarios: Sequence[str]
+    when: str
+
+
+def write(folder: Path, samples: Sequence[Sample], findings: Sequence[Finding], slo: Slo, told: Told) -> Path:
+    """Write report.md, latency.png and throughput.png into a folder; return the page."""
+    latency_figure(samples, slo).savefig(folder / "latency.png")
+    throughput_figure(samples).savefig(folder / "throughput.png")
+    page = folder / "report.md"
+    page.write_text(_page(samples, findings, told), encoding="utf-8")
+    return page
+
+
+def latency_figure(samples: Sequence[Sample], slo: Slo) -> Figure:
+    """Draw a panel for each class of image size: every answer, median and 99th percentile by window, and the limit."""
+    limits = {size_class(latency.up_to_megapixels): latency.p99_s for latency in slo.latency}
+    figure = Figure(figsize=(9, 2.2 * len(limits)), layout="constrained")
+    panels = figure.subplots(len(limits), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, (size, limit_s) in zip(panels, limits.items(), strict=True):
+        answers = [sample for sample in samples if sample.size == size and sample.answered]
+        _percentiles(panel, answers, COLOURS.get(size, "#555555"))
+        panel.axhline(limit_s, color="#c0392b", linestyle="--", linewidth=1, label=f"promised p99, {limit_s:g} s")
+        panel.set_ylabel(f"{size}: seconds")
+        panel.set_ylim(0, 1.35 * panel.get_ylim()[1])  # room for the legend
+        panel.legend(loc="upper left", frameon=False, ncols=4)
+    panels[-1].set_xlabel("seconds since the first request")
+    figure.suptitle("From request to answer")
+    return figure
+
+
+def throughput_figure(samples: Sequence[Sample]) -> Figure:
+    """Draw the requests a second by what became of them, stacked, at the time of their answers."""
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    panel = figure.subplots()
+    ends = np.array([sample.at_s + sample.seconds for sample in samples])
+    edges = _edges(ends)
+    width_s = edges[1] - edges[0]
+    outcomes = np.array([_outcome(sample) for sample in samples])
+    counts = [np.histogram(ends[outcomes == name], edges)[0] / width_s for name in _OUTCOMES]
+    panel.stackplot(
+        (edges[:-1] + edges[1:]) / 2, counts, labels=list(_OUTCOMES), colors=list(_OUTCOMES.values()), step="mid"
+    )
+    panel.set_xlabel("seconds since the first request")
+    panel.set_ylabel("requests a second")
+    panel.set_title("What was answered")
+    panel.legend(loc="upper left", frameon=False, ncols=4)
+    return figure
+
+
+def _percentiles(panel: Axes, answers: Sequence[Sample], colour: str) -> None:
+    if not answers:
+        panel.text(0.5, 0.5, "no answer of this class", transform=panel.transAxes, ha="center", color="#777777")
+        return
+    at_s = np.array([sample.at_s + sample.seconds for sample in answers])
+    seconds = np.array([sample.seconds for sample in answers])
+    panel.plot(at_s, seconds, ".", color=colour, alpha=0.35, markersize=4)
+    edges = _edges(at_s)
+    window = np.clip(np.searchsorted(edges, at_s, side="right") - 1, 0, len(edges) - 2)
+    for share, style in ((0.5, "-"), (0.99, ":")):
+        steps = [np.quantile(seconds[window == k], share) if (window == k).any() else np.nan for k in range(WINDOWS)]
+        panel.stairs(
+            steps, edges, color=colour, linestyle=style, linewidth=1.6, baseline=None, label=f"p{100 * share:g}"
+        )
+
+
+def _edges(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.linspace(0, max(1e-3, float(at_s.max(initial=0.0))) * (1 + 1e-9), WINDOWS + 1)
+
+
+def _outcome(sample: Sample) -> str:
+    if sample.size == HOSTILE:
+        return "failed" if sample.fault else "hostile, refused"
+    if sample.status in (429, 503):
+        return "refused: no room"
+    return "failed" if sample.failed else "answered"
+
+
+def _page(samples: Sequence[Sample], findings: Sequence[Finding], told: Told) -> str:
+    honest = [sample for sample in samples if sample.size != HOSTILE]
+    duration_s = max((sample.at_s + sample.seconds for sample in samples), default=0.0)
+    rows = [
+        f"| {f.limit} | {f.requests} | {f.misses} | {f.measured} | {f.worst.replace('|', '/')} | {f.verdict} |"
+        for f in findings
+    ]
+    return "\n".join(
+        [
+            f"# Load test of {told.when}",
+            "",
+            f"{told.users} users ({', '.join(told.scenarios)}) for {told.minutes:g} min: {len(honest)} requests and "
+            f"{len(samples) - len(honest)} hostile ones in {duration_s:.0f} s, "
+            f"{sum(s.answered for s in honest) / max(duration_s, 1e-3):.2f} answers/s.",
+            "",
+            "| Limit | Requests | Misses | Measured | Worst | Verdict |",
+            "|---|---:|---:|---|---|---|",
+            *rows,
+            "",
+            "![latency by class of image size](latency.png)",
+            "",
+            "![requests by outcome](throughput.png)",
+            "",
+        ]
+    )

@@ -1,0 +1,63 @@
+"""What was sent and what came back, a row a request: written by locust's process, read by who judges and draws."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+HOSTILE = "hostile"
+NO_ANSWER = 0
+"""The status of a request that was not answered at all."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One request."""
+
+    at_s: float
+    """When it was sent, since the first one."""
+    scenario: str
+    name: str
+    size: str
+    """The image's class of size; `hostile` for a request that must be refused; empty where there is no image."""
+    status: int
+    seconds: float
+    fault: str = ""
+    """What is wrong with the answer, where that can be told from the answer alone."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the image was measured."""
+        return self.status == 200
+
+    @property
+    def failed(self) -> bool:
+        """Whether the server failed the user: no answer, or a 5xx (503 for overload included)."""
+        return self.status == NO_ANSWER or self.status >= 500
+
+
+def write(path: Path, samples: Iterable[Sample]) -> None:
+    """Write a CSV in the order in which the requests were sent, beginning at zero."""
+    ordered = sorted(samples, key=lambda sample: sample.at_s)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.DictWriter(file, [field.name for field in fields(Sample)])
+        rows.writeheader()
+        for sample in ordered:
+            rows.writerow(asdict(sample) | {"at_s": f"{sample.at_s - ordered[0].at_s:.4f}"})
+
+
+def read(path: Path) -> Sequence[Sample]:
+    """Read what `write` wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Sample(
+                at_s=float(row["at_s"]),
+                scenario=row["scenario"],
+                name=row["name"],
+                size=row["size"],
+                status=int(row["status"]),
+                seconds=float(row["seconds"]),
+                fault=row["fault"],
+            )
+            for row in csv.DictReader(file)
+        ]
