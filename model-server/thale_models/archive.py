@@ -22,9 +22,9 @@ from thale.contract import Card
 from thale.errors import ArchiveError
 from thale.files import write_atomically
 from thale.release.archive_checks import HANDLERS, MANIFEST
-from thale.release.golden.answers import MEMBER as GOLDEN
-from thale.release.golden.answers import GoldenAnswers
 from thale.release.golden.plates import golden_plates
+from thale.release.golden_answers import MEMBER as GOLDEN
+from thale.release.golden_answers import GoldenAnswers
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

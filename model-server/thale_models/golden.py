@@ -10,8 +10,8 @@ from thale.contract import Card
 from thale.files import write_atomically
 from thale.images import decode
 from thale.release.golden import GoldenAnswer, GoldenAnswers, GoldenPlate, golden_plates, summarise
-from thale.release.golden.answers import MEMBER as GOLDEN
 from thale.release.golden.plates import TRUTH, TRUTHS, DrawnTruth
+from thale.release.golden_answers import MEMBER as GOLDEN
 from thale_models.engine import Engine, load_engine
 from thale_models.inference import find_landmarks, segment
 from thale_models.synthesis import Overrides, draw_crop

@@ -60,7 +60,7 @@ def test_a_training_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
     def begun() -> list[psutil.Process]:
         return [child for child in psutil.Process().children(recursive=True) if child not in before]
 
-    with java_training.in_background(home):
+    with java_training.in_background(home, patience_s=0):
         wait_for("Java", lambda: any(child.name() == "java" for child in begun()))
         family = begun()
     assert all_gone(family)

@@ -1,8 +1,9 @@
 """Make Java's cache: start a TorchServe without models, stop it, and keep what Java learned of it.
 
-    python -m thale.laptop.java_training HOME
+    python -m thale.laptop.java_training HOME SECONDS
 
-About ten seconds of processor time, once, at a low priority, while the first `thale up` waits for work.
+About ten seconds of processor time, once, at a low priority, while the first `thale up` waits for work: some seconds
+after it is ready, because the first plate comes then.
 """
 
 import os
@@ -27,16 +28,17 @@ from thale.laptop.ports import HOST, choose_ports
 _START_LIMIT_S = 120.0
 _ASK_EVERY_S = 0.2
 _NICENESS = 10
+_PATIENCE_S = 20.0
 _ANY_FREE_PORT = 0
 
 
 @contextmanager
-def in_background(home: Home) -> Iterator[None]:
-    """Make the cache where there is none. What is not ready when the context ends is given up."""
+def in_background(home: Home, patience_s: float = _PATIENCE_S) -> Iterator[None]:
+    """Make the cache where there is none, after some seconds. What is not ready when the context ends is given up."""
     if java_cache.options(find_installed(), home):
         yield
         return
-    with errand(sys.executable, "-m", "thale.laptop.java_training", str(home.folder)):
+    with errand(sys.executable, "-m", "thale.laptop.java_training", str(home.folder), str(patience_s)):
         yield
 
 
@@ -77,12 +79,13 @@ def _wait_for_an_answer(url: str, java: "subprocess.Popen[bytes]") -> None:
                 return
 
 
-def main(folder: Path) -> None:
-    """Make the cache of the home in this folder. A signal ends it at once."""
+def main(folder: Path, patience_s: float) -> None:
+    """Make the cache of the home in this folder, after some seconds. A signal ends it at once."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.nice(_NICENESS)
+    time.sleep(patience_s)
     train(find_installed(), Home.at(folder))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), float(sys.argv[2]))

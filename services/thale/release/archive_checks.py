@@ -19,8 +19,8 @@ from thale.cards import CARD, WEIGHTS, read_card
 from thale.contract import Card, ReleasedVersion, Task
 from thale.errors import ArchiveError
 from thale.release.archive_members import MAX_BYTES, Member, read_members
-from thale.release.golden.answers import MEMBER as GOLDEN
-from thale.release.golden.answers import GoldenAnswers
+from thale.release.golden_answers import MEMBER as GOLDEN
+from thale.release.golden_answers import GoldenAnswers
 from thale.release.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, check_header
 
 MANIFEST = "MAR-INF/MANIFEST.json"

@@ -4,10 +4,11 @@
 with the model's archive, and `warm_up` waits for a version that is just being loaded until it has answered them all.
 """
 
-from thale.release.golden.answers import GoldenAnswer, GoldenAnswers, summarise
+from thale.release.golden.answers import summarise
 from thale.release.golden.asking import ask, warm_up
 from thale.release.golden.checking import Demands, check
 from thale.release.golden.plates import GoldenPlate, golden_plates
+from thale.release.golden_answers import GoldenAnswer, GoldenAnswers
 
 __all__ = [
     "Demands",

@@ -6,34 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thale.answers import LandmarksAnswer, SegmentationAnswer
-from thale.contract import Landmark, ModelRef, Record
+from thale.contract import Landmark
 from thale.errors import ModelFailedError
 from thale.release.golden.plates import ORGANS, GoldenPlate
+from thale.release.golden_answers import GoldenAnswer
 from thale.scores import Overlap, overlaps
-
-MEMBER = "golden.json"
-"""The model's own answers in an archive."""
-
-
-class GoldenAnswer(Record):
-    """A model's answer about one golden plate. Areas are pixels of the plate, each counted for its likeliest class."""
-
-    plate: str
-    plate_sha256: str
-    model: ModelRef
-    classes: tuple[str, ...] = ()
-    """Of a segmentation: all that it tells apart."""
-    area_px: dict[str, int] = {}
-    dice: dict[str, float] = {}
-    """Against the truth; organs that neither has are left out."""
-    landmarks: tuple[Landmark, ...] = ()
-
-
-class GoldenAnswers(Record):
-    """A model's own answers, made when it was archived: `golden.json`."""
-
-    weights_sha256: str
-    answers: tuple[GoldenAnswer, ...]
 
 
 def summarise(plate: GoldenPlate, answer: SegmentationAnswer | LandmarksAnswer) -> GoldenAnswer:

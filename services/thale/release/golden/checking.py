@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from thale.contract import Card, Landmark
 from thale.errors import RegistrationError
-from thale.release.golden.answers import GoldenAnswer, GoldenAnswers
 from thale.release.golden.plates import ORGANS, GoldenPlate, golden_plates
+from thale.release.golden_answers import GoldenAnswer, GoldenAnswers
 from thale.scores import Matches, Overlap, match_points
 
 FIRM_SCORE = 0.35
