@@ -20,6 +20,7 @@ from thale.facade.model_client import IMAGE_FAULTS, ModelClient, Question
 from thale.facade.pool import Pool
 from thale.facade.settings import Settings
 from thale.facade.traffic import Choice
+from thale.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +146,12 @@ class Asking:
 
     async def _timed(self, choice: Choice, question: Question, deadline: Deadline, *, again: bool = True) -> Answer:
         answer = await self._models.ask(choice, question, deadline, again=again)
-        telemetry.MODEL_SECONDS.labels(choice.name, choice.version).observe(answer.seconds)
+        version = choice.name, choice.version
+        telemetry.MODEL_SECONDS.labels(*version).observe(answer.seconds, tracing.exemplar())
+        for stage, seconds in answer.stages.items():
+            telemetry.MODEL_STAGE_SECONDS.labels(*version, stage).observe(seconds)
+        if answer.batch_images is not None:
+            telemetry.MODEL_BATCH_IMAGES.labels(*version).observe(answer.batch_images)
         return answer
 
     async def _instead(self, canary: Choice, reason: str, question: Question, deadline: Deadline) -> Answer:

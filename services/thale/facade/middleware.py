@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thale import telemetry
 from thale.facade import status_codes
+from thale.facade.account import Account
+from thale.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,8 @@ class RequestScope:
             return
         request = Request(scope)
         request_id = _request_id(request.headers.getlist(REQUEST_ID_HEADER))
-        scope.setdefault("state", {})["request_id"] = request_id
+        account = Account()
+        scope.setdefault("state", {}).update(request_id=request_id, account=account)
         token = telemetry.REQUEST_ID.set(request_id)
         started = time.monotonic()
         status = _CLIENT_GONE
@@ -59,7 +62,7 @@ class RequestScope:
                 raise
             await status_codes.unexpected(request)(scope, receive, send_with_id)
         finally:
-            _account(scope, status, time.monotonic() - started)
+            _count(scope, account, status, time.monotonic() - started)
             telemetry.REQUEST_ID.reset(token)
 
 
@@ -68,10 +71,10 @@ def _request_id(given: list[str]) -> str:
     return given[0] if len(given) == 1 and _SANE_ID.fullmatch(given[0]) else uuid.uuid4().hex
 
 
-def _account(scope: Scope, status: int, seconds: float) -> None:
+def _count(scope: Scope, account: Account, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "unknown")
     telemetry.REQUESTS.labels(route, str(status)).inc()
-    telemetry.REQUEST_SECONDS.labels(route, telemetry.size_class(None)).observe(seconds)
+    telemetry.REQUEST_SECONDS.labels(route, account.size).observe(seconds, tracing.exemplar())
     level = logging.DEBUG if route.startswith("/health") else logging.INFO
     fields = {"method": scope["method"], "route": route, "status": status, "seconds": round(seconds, 4)}
     logger.log(level, "request answered", extra=fields)

@@ -6,9 +6,9 @@ What cannot be an answer to the question is told as the fault of the version tha
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from thale.answers import LandmarksAnswer, SegmentationAnswer, read_landmarks
 from thale.contract import Calibration, ModelRef, Point
@@ -28,6 +28,10 @@ class Answer:
     seconds: float
     width: int
     height: int
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that the worker says it took for each step, and `queue`: how long it had something else to do."""
+    batch_images: int | None = None
+    """How many images it answered at once, where it says so."""
 
     def segmentation(self) -> SegmentationAnswer:
         """Read a segmentation model's answer.

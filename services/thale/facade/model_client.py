@@ -17,11 +17,12 @@ from typing import Self
 
 import aiohttp
 
-from thale import errors, telemetry
+from thale import errors, server_timing, telemetry
 from thale.errors import ImageError, ModelFailedError, ModelUnavailableError, ParameterError, ScaleError, ThaleError
 from thale.facade.deadline import Deadline
 from thale.facade.model_answer import Answer
 from thale.facade.traffic import Choice
+from thale.server_timing import Timing, read_timing
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,20 @@ class Question:
         }
 
 
+@dataclass(frozen=True)
+class _Reply:
+    """What came back on one question, after how long, and what the worker says of its own time."""
+
+    data: bytes
+    seconds: float
+    timing: Timing
+
+    def stages(self) -> Mapping[str, float]:
+        """Return the worker's steps and the rest, queue and way; nothing where it tells nothing."""
+        steps = self.timing.seconds
+        return {"queue": max(self.seconds - sum(steps.values()), 0.0), **steps} if steps else {}
+
+
 class ModelClient:
     """Asks model versions, and how their workers are."""
 
@@ -90,22 +105,23 @@ class ModelClient:
         labels = {"model": choice.name, "version": choice.version}
         started = time.monotonic()
         try:
-            data = await self._predict(choice, question, deadline)
+            reply = await self._predict(choice, question, deadline)
         except ModelUnavailableError as error:
             if not again:
                 raise
             logger.warning("model asked once more", extra={**labels, "error": str(error)})
             telemetry.MODEL_RETRIES.labels(**labels).inc()
             await asyncio.sleep(min(_RETRY_PAUSE_S, deadline.remaining()))
-            data = await self._predict(choice, question, deadline)
+            reply = await self._predict(choice, question, deadline)
         seconds = time.monotonic() - started
-        logger.info("model answered", extra={**labels, "seconds": round(seconds, 4), "bytes": len(data)})
-        return Answer(choice, data, seconds, question.width, question.height)
+        logger.info("model answered", extra={**labels, "seconds": round(seconds, 4), "bytes": len(reply.data)})
+        return Answer(choice, reply.data, seconds, question.width, question.height, reply.stages(), reply.timing.images)
 
-    async def _predict(self, choice: Choice, question: Question, deadline: Deadline) -> bytes:
+    async def _predict(self, choice: Choice, question: Question, deadline: Deadline) -> _Reply:
         server = choice.url or self._model_url
         url = f"{server}/predictions/{choice.name}/{choice.version}"
         timeout = aiohttp.ClientTimeout(total=deadline.remaining(), sock_connect=_CONNECT_TIMEOUT_S)
+        began = time.monotonic()
         try:
             async with self._session.post(
                 url,
@@ -123,7 +139,7 @@ class ModelClient:
             raise ModelUnavailableError(f"the connection to the model server failed ({error}): try again") from error
         if response.status != HTTPStatus.OK:
             raise _refusal(choice, response.status, body)
-        return body
+        return _Reply(body, time.monotonic() - began, read_timing(response.headers.get(server_timing.HEADER, "")))
 
     async def ready_workers(self, name: str, version: str, url: str = "") -> int | None:
         """Return how many workers of a version are ready, None where the model server does not know it or is away.

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from starlette.responses import JSONResponse
 
-from thale import __version__
+from thale import __version__, telemetry
 from thale.contract import Release
 from thale.errors import ParameterError, UnknownVersionError
 from thale.facade import tensors, traffic
@@ -128,7 +128,8 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     pipeline = _pipeline(request)
     model, _ = _released(request, name, version)
     async with pipeline.admit():
-        asked, images = await _read(request, pipeline.settings)
+        with telemetry.STAGE_SECONDS.labels("body").time():
+            asked, images = await _read(request, pipeline.settings)
         wish = _wish(request, asked.parameters, pipeline.settings)
         choice = traffic.choose(
             pipeline.record(),
@@ -198,6 +199,7 @@ def _wish(request: Request, parameters: InferParameters, settings: Settings) -> 
     longest_s = settings.request_deadline_s
     return Wish(
         request_id=request.state.request_id,
+        account=request.state.account,
         deadline=Deadline.after(min(parameters.timeout_s or longest_s, longest_s)),
         mm_per_px=parameters.mm_per_px,
         plate_width_mm=parameters.plate_width_mm,

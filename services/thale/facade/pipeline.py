@@ -17,6 +17,7 @@ from thale import __version__, telemetry
 from thale.contract import ImageFacts, ReleaseRecord, Task
 from thale.errors import BusyError, ThaleError
 from thale.facade import jobs, observing, traffic
+from thale.facade.account import Account
 from thale.facade.asking import Asking, together
 from thale.facade.body import Upload
 from thale.facade.breakers import Breakers
@@ -40,6 +41,7 @@ class Wish:
 
     request_id: str
     deadline: Deadline
+    account: Account = field(default_factory=Account)
     media_type: str = jobs.JSON
     mm_per_px: float | None = None
     plate_width_mm: float | None = None
@@ -89,6 +91,8 @@ class Pipeline:
         self._breakers = Breakers(self.settings)
         self._asking = Asking(self.models, self.pool, self._breakers, self.settings)
         self._places = asyncio.Semaphore(self.settings.max_in_flight)
+        telemetry.PLACES.labels("working").set(self.settings.max_in_flight)
+        telemetry.PLACES.labels("waiting").set(self.settings.max_waiting)
         self.mirror = Mirror(self.models, self.settings, self._calm)
 
     async def phenotype(self, image: Upload, wish: Wish) -> Served:
@@ -110,7 +114,8 @@ class Pipeline:
             started=started,
         )
         async with self._place(wish.deadline):
-            answers = await together(self._asking.ask(choice, question, wish.deadline) for choice in choices)
+            with telemetry.STAGE_SECONDS.labels("models").time():
+                answers = await together(self._asking.ask(choice, question, wish.deadline) for choice in choices)
             with telemetry.STAGE_SECONDS.labels("measuring").time():
                 rendered, answers = await self._asking.read(
                     jobs.measure, answers, [question] * len(answers), wish.deadline, work
@@ -149,7 +154,8 @@ class Pipeline:
             try:
                 question = _question(image, await self._facts(image, wish), wish)
                 async with self._place(wish.deadline):
-                    return question, await self._asking.ask(choice, question, wish.deadline)
+                    with telemetry.STAGE_SECONDS.labels("models").time():
+                        return question, await self._asking.ask(choice, question, wish.deadline)
             except ThaleError as error:
                 if len(images) == 1:
                     raise
@@ -162,7 +168,8 @@ class Pipeline:
                 self._asking.instead(answer, question, wish.deadline)
                 for answer, question in zip(answers, questions, strict=True)
             )
-        result, _ = await self._asking.read(render, answers, questions, wish.deadline, *rest)
+        with telemetry.STAGE_SECONDS.labels("measuring").time():
+            result, _ = await self._asking.read(render, answers, questions, wish.deadline, *rest)
         return result
 
     def choose(self, task: Task, wish: Wish) -> Choice:
@@ -212,8 +219,9 @@ class Pipeline:
     async def _place(self, deadline: Deadline) -> AsyncIterator[None]:
         """Wait for one of the places at work, no longer than the deadline allows."""
         try:
-            async with asyncio.timeout(deadline.remaining()):
-                await self._places.acquire()
+            with telemetry.WAITING.track_inprogress(), telemetry.STAGE_SECONDS.labels("waiting").time():
+                async with asyncio.timeout(deadline.remaining()):
+                    await self._places.acquire()
         except TimeoutError as error:
             raise deadline.exceeded() from error
         self._at_work += 1
@@ -229,7 +237,9 @@ class Pipeline:
 
     async def _facts(self, image: Upload, wish: Wish) -> ImageFacts:
         """Read the header; no pixel is decoded here. In a thread, because 64 MB take a while to hash."""
-        return await asyncio.to_thread(read_header, image.data, wish.name or image.name, wish.page)
+        facts = await asyncio.to_thread(read_header, image.data, wish.name or image.name, wish.page)
+        wish.account.holds(facts)
+        return facts
 
 
 def _question(image: Upload, facts: ImageFacts, wish: Wish) -> Question:

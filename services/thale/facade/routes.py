@@ -10,7 +10,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
-from thale import __version__
+from thale import __version__, telemetry
 from thale.answers import LandmarksAnswer, SegmentationSummary
 from thale.contract import ModelInfo, Phenotype, Problem
 from thale.errors import ParameterError
@@ -188,7 +188,8 @@ async def _answer(
     _refuse_repeated(request)
     pipeline = _pipeline(request)
     async with pipeline.admit():
-        image = await read_image(request, pipeline.settings)
+        with telemetry.STAGE_SECONDS.labels("body").time():
+            image = await read_image(request, pipeline.settings)
         wish = _wish(request, query, media_type, pipeline.settings.request_deadline_s)
         served = await while_connected(request, work(image, wish))
     answer = served.rendered
@@ -200,6 +201,7 @@ def _wish(request: Request, query: ImageQuery, media_type: str, longest_s: float
     measured = query if isinstance(query, PhenotypeQuery) else PhenotypeQuery()
     return Wish(
         request_id=request.state.request_id,
+        account=request.state.account,
         deadline=Deadline.after(min(query.timeout_s or longest_s, longest_s)),
         media_type=media_type,
         mm_per_px=query.mm_per_px,
