@@ -9,6 +9,7 @@ from thale.answers import LandmarksAnswer, SegmentationAnswer
 from thale.contract import Flag, ImageFacts, Phenotype, Provenance, Timings
 from thale.plants import PlateReading, find_plants
 from thale.shoots import flag_shoots
+from thale.steps import step
 from thale.traits import measure, measure_plate
 
 _LARGEST_SHOOT_SHARE = 0.3
@@ -35,18 +36,21 @@ def phenotype(
         expected: How many plants were sown, if known.
     """
     calibration = segmentation.meta.calibration
-    reading = find_plants(segmentation, landmarks.landmarks, expected)
-    plants = tuple(
-        plant.model_copy(update={"traits": measure(plant, calibration.scale, calibration.plate)})
-        for plant in flag_shoots(flag_disagreement(reading.plants, segmentation), segmentation)
-    )
+    with step("plants"):
+        reading = find_plants(segmentation, landmarks.landmarks, expected)
+        found = flag_shoots(flag_disagreement(reading.plants, segmentation), segmentation)
+    with step("traits"):
+        plants = tuple(
+            plant.model_copy(update={"traits": measure(plant, calibration.scale, calibration.plate)}) for plant in found
+        )
+        traits = measure_plate(plants, calibration.scale, reading.unassigned_px)
     answered = (*calibration.flags, *(flag for flag in landmarks.flags if flag not in calibration.flags))
     return Phenotype(
         image=image,
         scale=calibration.scale,
         plate=calibration.plate,
         plants=plants,
-        traits=measure_plate(plants, calibration.scale, reading.unassigned_px),
+        traits=traits,
         flags=(*answered, *reading.flags, *implausible(segmentation, reading)),
         provenance=provenance,
         timings=timings,

@@ -19,6 +19,7 @@ from thale.facade.pipeline import Pipeline
 from thale.facade.pool import Pool
 from thale.facade.records import RecordFile, Records
 from thale.facade.settings import Settings
+from thale.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,  # their pages load scripts from the network, which a bench machine need not have
         redoc_url=None,
+        # Its own spans would tell the whole query, an image's name included: see RequestScope for ours.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.include_router(routes.router)
@@ -47,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     async with AsyncExitStack() as stack:
+        stack.callback(tracing.send("thale-facade", settings.otel))
         metrics, _ = start_http_server(settings.metrics_port, settings.metrics_host)
         stack.callback(metrics.server_close)
         stack.callback(metrics.shutdown)

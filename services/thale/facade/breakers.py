@@ -9,6 +9,7 @@ from thale.contract import ReleaseRecord
 from thale.facade.breaker import Breaker, Limits
 from thale.facade.settings import Settings
 from thale.facade.traffic import Choice, Role
+from thale.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,9 @@ class Breakers:
         if breaker.is_open != was_open:
             labels = {"model": choice.name, "version": choice.version}
             telemetry.MODEL_BREAKER_OPEN.labels(**labels).set(breaker.is_open)
-            logger.warning("breaker opened" if breaker.is_open else "breaker closed", extra=labels)
+            what = "breaker opened" if breaker.is_open else "breaker closed"
+            logger.warning(what, extra=labels)
+            tracing.event(what, {"thale.model": choice.name, "thale.version": choice.version})
 
     def follow(self, record: ReleaseRecord) -> None:
         """Forget versions that no longer have the role that they had."""

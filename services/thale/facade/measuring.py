@@ -19,6 +19,7 @@ from thale.facade.model_answer import Answer
 from thale.facade.signals import observe
 from thale.images import decode
 from thale.phenotyping import phenotype
+from thale.steps import step
 
 _CLASS_COLOURS_RGB = ((0, 0, 0), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (240, 228, 66))
 """Okabe and Ito's palette, told apart by colour-blind readers as well; background is black."""
@@ -36,8 +37,10 @@ def measure(answers: Sequence[Answer], work: Measurement) -> Rendered:
     """
     began = time.monotonic()
     segmented, marked = answers
-    landmarks = marked.landmarks()
-    found = find(segmented.segmentation(), landmarks, work)
+    with step("read"):
+        landmarks = marked.landmarks()
+        segmentation = segmented.segmentation()
+    found = find(segmentation, landmarks, work)
     now = time.monotonic()
     timings = Timings(
         segment_s=segmented.seconds,
@@ -46,7 +49,8 @@ def measure(answers: Sequence[Answer], work: Measurement) -> Rendered:
         total_s=now - work.started,
     )
     found = found.model_copy(update={"timings": timings})
-    body = _FORMATS[work.media_type](found, work)
+    with step("export"):
+        body = _FORMATS[work.media_type](found, work)
     return Rendered(body, work.media_type, observe(found, landmarks.landmarks, marked.choice.classes))
 
 

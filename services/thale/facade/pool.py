@@ -2,7 +2,8 @@
 
 A task that is late is stopped inside its process by an alarm, so that one hopeless image cannot keep a process from
 everybody else. An error of ours crosses back as its class, its words and its attributes, because exceptions with
-arguments of their own do not survive pickling.
+arguments of their own do not survive pickling. The steps of a task cross back as well, and become spans here: the
+processes need no exporter of their own, and lose no span when they are killed.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from typing import Any, TypeVar
 from thale import telemetry
 from thale.errors import ModelUnavailableError, ThaleError
 from thale.facade.deadline import Deadline
+from thale.steps import Notes, taking_notes
+from thale.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -83,12 +86,13 @@ class Pool:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(deadline.remaining()):
-                outcome = await loop.run_in_executor(executor, _run_here, deadline, task, arguments)
+                outcome, notes = await loop.run_in_executor(executor, _run_here, deadline, task, arguments)
         except BrokenProcessPool:
             self._replace(executor)
             raise
         except TimeoutError as error:
             raise deadline.exceeded() from error
+        tracing.tell(notes, "thale.")
         if isinstance(outcome, _Failure):
             raise outcome.error()
         return outcome
@@ -126,7 +130,14 @@ def _follow(lifeline: Connection) -> None:
     os._exit(0)
 
 
-def _run_here(deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]) -> "_Result | _Failure":
+def _run_here(
+    deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]
+) -> "tuple[_Result | _Failure, Notes]":
+    with taking_notes() as notes:
+        return _outcome(deadline, task, arguments), notes
+
+
+def _outcome(deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]) -> "_Result | _Failure":
     def ring(_signal: int, _frame: object) -> None:
         raise deadline.exceeded()
 

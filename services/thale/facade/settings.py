@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter, model_validato
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from thale.inference_service import URL_TEMPLATE
+from thale.otel import Otel
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 
@@ -81,6 +82,8 @@ class Settings(BaseSettings):
     replay_pairs: int = Field(20, gt=0)
     """Pairs kept of each version."""
     measuring_processes: int = Field(2, gt=0)
+    otel: Otel = Field(default_factory=Otel)
+    """Where traces go: from the standard OTEL_* variables."""
 
     @model_validator(mode="after")
     def _releases_are_somewhere(self) -> Self:

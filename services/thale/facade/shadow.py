@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext
+
 from thale import telemetry
 from thale.errors import DeadlineExceededError, ThaleError
 from thale.facade import jobs, observing
@@ -25,6 +27,7 @@ from thale.facade.pool import Pool
 from thale.facade.replay import Replay
 from thale.facade.settings import Settings
 from thale.facade.traffic import Choice
+from thale.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ class Copy:
     """The other model's answer."""
     work: Measurement
     seen: Observation
+    origin: SpanContext = INVALID_SPAN_CONTEXT
+    """The span of the request that was copied."""
 
     @property
     def size(self) -> int:
@@ -103,6 +108,11 @@ class Mirror:
         """Ask and compare. Returns the outcome."""
         if not self._calm():
             return "dropped"
+        about = {"thale.model": copy.shadow.name, "thale.version": copy.shadow.version, "thale.why": copy.shadow.role}
+        with tracing.span("thale.shadow", about, links=tracing.links(copy.origin)):
+            return await self._ask(copy, pool)
+
+    async def _ask(self, copy: Copy, pool: Pool) -> str:
         try:
             deadline = Deadline.after(self._settings.shadow_deadline_s)
             answer = await self._models.ask(copy.shadow, copy.question, deadline, again=False)
