@@ -3,11 +3,8 @@
 The processes that only measure or ask tell nothing: whatever they do is counted by the facade that waits for it.
 """
 
-import platform
-
 from prometheus_client import REGISTRY
 
-from thale import __version__
 from thale.telemetry.declaring import Table
 from thale.telemetry.labels import (
     CODE,
@@ -207,8 +204,3 @@ PRICE_PER_HOUR = METRICS.gauge(
     CURRENCY,
 )
 BUILD_INFO = METRICS.gauge("thale_build_info", "always 1", "What runs here.", PACKAGE, PYTHON, COMMIT)
-
-
-def tell_build(commit: str) -> None:
-    """Tell what runs here."""
-    BUILD_INFO.labels(__version__, platform.python_version(), commit).set(1)

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -56,6 +57,7 @@ _W3C = TraceContextTextMapPropagator()
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 _UNKNOWN_METHOD = "_OTHER"
 _PATH_LENGTH = 200
+_PORTS = {"http": 80, "https": 443}
 _CLIENTS_FAULTS = (ImageError, ScaleError, ParameterError, RequestError)
 """Said of a span, and no error of ours: else whoever sends bad images fills the store of traces that are kept."""
 
@@ -147,11 +149,6 @@ def refused(problem: str) -> None:
     trace.get_current_span().set_attribute("error.type", problem)
 
 
-def note(attributes: Attributes) -> None:
-    """Say more of the current span."""
-    trace.get_current_span().set_attributes(attributes)
-
-
 def event(name: str, attributes: Attributes) -> None:
     """Say that something happened during the current span."""
     trace.get_current_span().add_event(name, attributes)
@@ -162,6 +159,21 @@ def headers() -> dict[str, str]:
     carried: dict[str, str] = {}
     _W3C.inject(carried)
     return carried
+
+
+def asking_span(url: str, about: Attributes, asked_before: int) -> AbstractContextManager[Span]:
+    """Ask a worker in a span of its own; a question that is asked again gets another one."""
+    where = urlsplit(url)
+    attributes = {
+        **about,
+        "http.request.method": "POST",
+        "url.full": url,
+        "server.address": where.hostname or "",
+        "server.port": where.port or _PORTS[where.scheme],
+    }
+    if asked_before:
+        attributes["http.request.resend_count"] = asked_before
+    return span("thale.model", attributes, kind=SpanKind.CLIENT)
 
 
 def question_span(received: Mapping[str, str], images: int) -> AbstractContextManager[Span]:
