@@ -34,6 +34,7 @@ FREE = {
     "azurerm_management_lock",
     "azurerm_machine_learning_workspace",
     "azurerm_monitor_action_group",
+    "azurerm_monitor_alert_prometheus_rule_group",
     "azurerm_monitor_data_collection_endpoint",
     "azurerm_monitor_data_collection_rule",
     "azurerm_monitor_data_collection_rule_association",

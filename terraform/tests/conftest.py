@@ -48,6 +48,8 @@ def workspace(terraform: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of this folder, ready to plan, that keeps its state to itself."""
     copy = tmp_path_factory.mktemp("terraform") / "terraform"
     shutil.copytree(TERRAFORM, copy, ignore=shutil.ignore_patterns(".terraform*", "tests/__pycache__"))
+    rules = Path("observability", "rules")
+    shutil.copytree(TERRAFORM.parent / rules, copy.parent / rules)
     (copy / "azure" / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     for folder in ("azure", "bootstrap"):
         done = terraform("init", "-input=false", "-no-color", folder=copy / folder)

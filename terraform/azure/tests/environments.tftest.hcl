@@ -146,6 +146,20 @@ run "production" {
     error_message = "The API server can be reached from the internet."
   }
 
+  # Every alert reaches somebody, by its severity and no other way.
+  assert {
+    condition     = alltrue([for rule in flatten([for group in azurerm_monitor_alert_prometheus_rule_group.this : group.rule]) : length(rule.action) == 1 && rule.severity == local.severities[rule.labels["severity"]] && rule.labels["environment"] == "prod" if rule.alert != null])
+    error_message = "An alert is told to nobody, or does not say how grave it is and where."
+  }
+  assert {
+    condition     = alltrue([for group in azurerm_monitor_alert_prometheus_rule_group.this : length(group.rule) <= 20])
+    error_message = "Azure takes 20 rules a group."
+  }
+  assert {
+    condition     = length([for rule in azurerm_monitor_alert_prometheus_rule_group.this["thale-slo-alerts"].rule : rule if rule.alert == "ThaleRequestsFailing" && rule.for == "PT2M"]) == 1
+    error_message = "The page for failing requests is not the one of observability/rules."
+  }
+
   # Nothing optional is made unasked.
   assert {
     condition     = length(azurerm_cdn_frontdoor_profile.this) == 0 && length(azurerm_machine_learning_workspace.this) == 0 && keys(module.region) == ["primary"]

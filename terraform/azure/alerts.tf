@@ -1,0 +1,49 @@
+# The rules of observability/rules in the managed Prometheus, which has no PrometheusRule: the same files, read here.
+# It has no inhibition either: while users are hurt, the tickets of the causes arrive as well.
+
+locals {
+  rule_files  = "${path.module}/../../observability/rules"
+  rule_groups = merge([for file in fileset(local.rule_files, "*.yaml") : { for group in yamldecode(file("${local.rule_files}/${file}")).groups : group.name => group.rules }]...)
+
+  # What Azure calls error and informational.
+  severities = { page = 1, ticket = 3 }
+}
+
+resource "azurerm_monitor_alert_prometheus_rule_group" "this" {
+  for_each            = local.rule_groups
+  name                = "prg-${local.name}-${each.key}"
+  resource_group_name = azurerm_resource_group.this.name
+  location            = var.location
+  interval            = "PT1M" # its shortest
+  rule_group_enabled  = true
+  scopes              = [azurerm_monitor_workspace.this.id]
+  tags                = local.tags
+
+  dynamic "rule" {
+    for_each = each.value
+    content {
+      record      = lookup(rule.value, "record", null)
+      alert       = lookup(rule.value, "alert", null)
+      expression  = rule.value.expr
+      for         = can(rule.value.for) ? "PT${upper(rule.value.for)}" : null
+      severity    = can(rule.value.alert) ? local.severities[rule.value.labels.severity] : null
+      labels      = can(rule.value.alert) ? merge(rule.value.labels, { environment = var.environment }) : lookup(rule.value, "labels", null)
+      annotations = lookup(rule.value, "annotations", null)
+
+      dynamic "action" {
+        for_each = can(rule.value.alert) ? [rule.value.labels.severity] : []
+        content {
+          action_group_id = azurerm_monitor_action_group.this[action.value].id
+        }
+      }
+
+      dynamic "alert_resolution" {
+        for_each = can(rule.value.alert) ? [true] : []
+        content {
+          auto_resolved   = true
+          time_to_resolve = "PT10M"
+        }
+      }
+    }
+  }
+}
