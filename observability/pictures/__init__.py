@@ -1,0 +1,1 @@
+"""Pictures of dashboards without a Grafana: `answers` asks Prometheus, `page` lays out the grid, `plots` draws panels."""

@@ -1,0 +1,115 @@
+"""What a dashboard's queries are answered by a Prometheus, as Grafana would ask it."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TIMEOUT_S = 60
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+
+Json = Mapping[str, Any]
+
+
+class QueryError(Exception):
+    """Prometheus does not take a query; the message holds both."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """From when to when, and how far apart points lie; seconds since 1970, and seconds."""
+
+    start: float
+    end: float
+    step: float
+
+    @property
+    def rate_interval_s(self) -> int:
+        """What Grafana makes of $__rate_interval: long enough for two scrapes."""
+        return max(15, math.ceil(4 * self.step))
+
+
+@dataclass(frozen=True)
+class Series:
+    """An answer to a query: its name in the legend, its labels, its points; an instant's is one point."""
+
+    legend: str
+    labels: Mapping[str, str]
+    times_T: NDArray[np.float64]
+    values_T: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query of a panel, as it stands in the dashboard's JSON."""
+
+    expr: str
+    legend: str
+    instant: bool
+    ref_id: str
+
+
+def panels(board: Json) -> Iterator[Json]:
+    """Yield the panels of a dashboard that ask something."""
+    yield from (panel for panel in board["panels"] if panel["type"] != "row" and panel.get("targets"))
+
+
+def questions(panel: Json) -> list[Question]:
+    """Return a panel's queries."""
+    return [
+        Question(target["expr"], target.get("legendFormat", ""), target.get("instant", False), target["refId"])
+        for target in panel["targets"]
+    ]
+
+
+def expanded(expr: str, period: Period) -> str:
+    """Return a query with its variables filled in, `All` chosen for each.
+
+    Raises:
+        QueryError: If it names a variable that no dashboard has.
+    """
+    values = {"environment": ".*", "model": ".*", "version": ".*", "__rate_interval": f"{period.rate_interval_s}s"}
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in values:
+            raise QueryError(f"there is no variable {name}: {expr}")
+        return values[name]
+
+    return _VARIABLE.sub(value, expr)
+
+
+def ask(url: str, question: Question, period: Period) -> list[Series]:
+    """Ask a Prometheus.
+
+    Raises:
+        QueryError: If it does not take the query.
+    """
+    query = expanded(question.expr, period)
+    if question.instant:
+        path, when = "query", {"time": f"{period.end}"}
+    else:
+        path, when = "query_range", {"start": f"{period.start}", "end": f"{period.end}", "step": f"{period.step}"}
+    address = f"{url}/api/v1/{path}?{urlencode({'query': query, **when})}"
+    try:
+        with urlopen(address, timeout=_TIMEOUT_S) as answer:  # noqa: S310 (the caller says which Prometheus)
+            found = json.load(answer)["data"]["result"]
+    except HTTPError as error:
+        raise QueryError(f"{query}\n{error.read().decode(errors='replace')}") from error
+    return [_series(question, one) for one in found]
+
+
+def _series(question: Question, found: Json) -> Series:
+    labels = found["metric"]
+    points = np.array([found["value"]] if "value" in found else found["values"], dtype=np.float64)
+    legend = _LABEL.sub(lambda match: labels.get(match[1], ""), question.legend) if question.legend else str(labels)
+    return Series(legend, labels, points[:, 0], points[:, 1])

@@ -1,0 +1,126 @@
+"""The real stack under load, watched by a real Prometheus: what dashboards and rules must find something in.
+
+TorchServe, a facade process and the release watcher are those of the rollouts' tests, whose models paint instead of
+thinking. People send plates of three classes of size, some send nonsense, and a rollout is going on. What only a
+cluster tells comes from `foreign_exporter`.
+"""
+
+import io
+import itertools
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from unittest import mock
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import foreign_exporter
+import tiny_plates
+from PIL import Image
+from running_prometheus import Prometheus, Target, running_prometheus
+from stage import Stage, Users, draw_plates, running_stage
+
+from thale.release import telling
+from thale.release.slo import read_slo
+
+PRICE = {"THALE_PRICE_PER_HOUR": "0.38", "THALE_CURRENCY": "EUR"}
+_AT_ONCE = 2  # a slow machine is asked less, not more than it can do: crowded facades drop shadows
+_LARGE_SCALES = (14, 30)  # of 96 px plates: 1.8 and 8.3 megapixels
+_NONSENSE = (b"GIF89a, or so it says", b"", b"\x89PNG\r\n\x1a\n and no more")
+
+
+@dataclass(frozen=True)
+class RealStack:
+    """All of it, while it runs."""
+
+    stage: Stage
+    prometheus: Prometheus
+
+    def roll_back_a_bad_version(self) -> None:
+        """Try a version in front of users and in the shadow; let it turn bad, and wait until it is gone."""
+        self.stage.be("good")
+        self.stage.start_trial(steps=(50.0, 100.0))
+        self._wait_for('thale_shadow_dice_count{version="1.1.0"} > 0')
+        self.stage.be("throws")
+        self._wait_for('thale_release_changes_total{what="roll back"} > 0')
+
+    def try_a_good_version(self, *steps: float) -> None:
+        """Try it again, now that it is good."""
+        self.stage.be("good")
+        self.stage.start_trial(steps=steps)
+        self._wait_for('thale_release_step_seconds{version="1.1.0"} > 0')
+
+    def _wait_for(self, expr: str, within_s: float = 120.0) -> None:
+        until = time.monotonic() + within_s
+        while not self.prometheus.query(expr):
+            assert time.monotonic() < until, f"it never was: {expr}"
+            time.sleep(0.2)
+
+
+@contextmanager
+def running_stack(home: Path, rate_hz: float = 4.0) -> Iterator[RealStack]:
+    """Run everything, with people asking all the time, until the context ends."""
+    home.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(os.environ, PRICE))
+        stage = stack.enter_context(running_stage(home))
+        stack.enter_context(stage.watched(read_slo()))
+        watcher_port = stack.enter_context(telling.served("127.0.0.1", 0, lambda: True))
+        cluster_port = stack.enter_context(foreign_exporter.exported())
+        targets = [
+            Target("thale-facade", stage.metrics_url.removeprefix("http://").removesuffix("/metrics")),
+            Target("thale-watcher", f"127.0.0.1:{watcher_port}"),
+            Target("thale-models", f"127.0.0.1:{stage.torchserve.metrics_port}"),
+            Target("cluster", f"127.0.0.1:{cluster_port}"),
+        ]
+        prometheus = stack.enter_context(running_prometheus(home / "prometheus", targets))
+        stack.enter_context(Users(stage.url, rate_hz, at_once=_AT_ONCE).asking())
+        stack.enter_context(_others_asking(stage.url))
+        yield RealStack(stage, prometheus)
+
+
+@contextmanager
+def _others_asking(url: str) -> Iterator[None]:
+    """Send large plates, nonsense, and questions for single models, one of each at a time."""
+    ending = threading.Event()
+    plate = draw_plates()[0]
+    large = [(_enlarged(plate, times), f"mm_per_px={tiny_plates.MM_PER_PX / times}") for times in _LARGE_SCALES]
+    errands = [
+        itertools.cycle([(f"{url}/v1/phenotype?{scale}", body) for body, scale in large]),
+        itertools.cycle([(f"{url}/v1/phenotype", body) for body in _NONSENSE] + [(f"{url}/v1/nothing", None)]),
+        itertools.cycle([(f"{url}/v1/segment", plate), (f"{url}/v1/models", None), (f"{url}/v1/phenotype", plate)]),
+    ]
+    with ThreadPoolExecutor(len(errands)) as pool:
+        waits_s = (2.5, 1.5, 1.0)
+        running = [pool.submit(_ask_on, errand, ending, wait_s) for errand, wait_s in zip(errands, waits_s, strict=True)]
+        try:
+            yield
+        finally:
+            ending.set()
+    for one in running:
+        one.result()
+
+
+def _ask_on(errands: Iterator[tuple[str, bytes | None]], ending: threading.Event, wait_s: float) -> None:
+    for url, body in errands:
+        if ending.wait(wait_s):
+            return
+        try:
+            with urlopen(Request(url, data=body), timeout=60) as answer:
+                answer.read()
+        except (HTTPError, URLError, HTTPException, TimeoutError):
+            continue  # what thale says to nonsense is counted, and that is all that matters here
+
+
+def _enlarged(plate: bytes, times: int) -> bytes:
+    with Image.open(io.BytesIO(plate)) as image:
+        large = image.resize((image.width * times, image.height * times))
+    written = io.BytesIO()
+    large.save(written, "JPEG", quality=90)
+    return written.getvalue()
