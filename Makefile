@@ -126,6 +126,34 @@ weights: install ## Train the default models again from nothing but a seed (abou
 	$(BIN)/thale-models archive runs/plate-seg --out runs
 	$(BIN)/thale-models archive runs/plate-landmarks --out runs
 
+# Where these go: ENV=laptop|dev|staging|prod. docs/deploy.md says what each step does, and how to go on after one failed.
+DEPLOY = $(BIN)/python -m deploy
+TO = --env $(or $(ENV),$(error say where: make $@ ENV=laptop|dev|staging|prod))
+
+.PHONY: deploy
+deploy: install ## From this checkout to a serving cluster (ENV=laptop|dev|staging|prod); FRESH=1 looks at every step anew
+	$(DEPLOY) up $(TO) $(if $(FRESH),--fresh)
+
+.PHONY: plan
+plan: install ## Show what `make deploy` would do (ENV=…)
+	$(DEPLOY) plan $(TO)
+
+.PHONY: diff
+diff: install ## Show what `make deploy` would change in the cluster (ENV=…)
+	$(DEPLOY) diff $(TO)
+
+.PHONY: status
+status: install ## Show what is deployed and whether it is ready (ENV=…)
+	$(DEPLOY) status $(TO)
+
+.PHONY: rollback
+rollback: install ## Put back the deploy before, images and manifests; models by `thale release rollback` (ENV=…)
+	$(DEPLOY) rollback $(TO)
+
+.PHONY: destroy
+destroy: install ## Take an environment down, after its name was typed (ENV=…)
+	$(DEPLOY) destroy $(TO) $(if $(CONFIRM),--confirm '$(CONFIRM)')
+
 .PHONY: clean
 clean: ## Remove what the other targets made, but no results, data or runs
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache

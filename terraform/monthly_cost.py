@@ -289,10 +289,18 @@ def _table(title: str, rows: list[Row], prices: dict[str, Any]) -> Table:
     return table
 
 
+def _told(costs: dict[str, list[Row]], prices: dict[str, Any]) -> dict[str, Any]:
+    """Return the totals by plan, with the currency and the hours of a month."""
+    totals = {name: total(rows) for name, rows in costs.items()}
+    told = {name: {"at_rest": summed.at_rest, "at_most": summed.at_most} for name, summed in totals.items()}
+    return {"currency": prices["currency"], "hours": prices["usage"]["hours"], "plans": told}
+
+
 def main() -> int:
     """Print the costs of plans, or bring the prices up to date. Returns the exit status."""
     parser = argparse.ArgumentParser(description="What an environment costs a month, read from its plan.")
     parser.add_argument("plans", nargs="*", type=Path, help="Outputs of `terraform show -json`.")
+    parser.add_argument("--json", action="store_true", help="Print the totals for machines.")
     parser.add_argument("--refresh", action="store_true", help="Fetch the prices of virtual machines anew.")
     options = parser.parse_args()
     try:
@@ -300,9 +308,12 @@ def main() -> int:
             today = datetime.now(UTC).date().isoformat()
             PRICES.write_text(refreshed(PRICES.read_text(), PRICE_LIST, today))
         prices = tomllib.loads(PRICES.read_text())
-        for path in options.plans:
-            rows = monthly_costs(json.loads(path.read_text()), prices)
-            Console().print(_table(path.stem, rows, prices))
+        costs = {path.stem: monthly_costs(json.loads(path.read_text()), prices) for path in options.plans}
+        if options.json:
+            sys.stdout.write(json.dumps(_told(costs, prices)) + "\n")
+        else:
+            for name, rows in costs.items():
+                Console().print(_table(name, rows, prices))
     except (OSError, ValueError, UnpricedError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -74,6 +74,19 @@ def test_the_readme_tells_what_the_plans_cost(cost: ModuleType, plans: Mapping[s
         assert f"| {name} | {summed.at_rest:,.0f} | {summed.at_most:,.0f} |" in readme
 
 
+def test_machines_are_told_the_totals(
+    cost: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = {"name": "general", "vm_size": "Standard_D4ds_v5", "min_count": 2, "max_count": 5}
+    plan = plan_of({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool})
+    (tmp_path / "dev.json").write_text(json.dumps(plan))
+    monkeypatch.setattr(sys, "argv", ["monthly_cost.py", "--json", str(tmp_path / "dev.json")])
+    assert cost.main() == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["plans"]["dev"]["at_rest"] / told["hours"] == pytest.approx(2 * 0.272)
+    assert told["currency"] == "USD"
+
+
 @pytest.fixture
 def price_list() -> Iterator[str]:
     """A price list that speaks Azure's protocol, with prices that nobody could mistake for real ones."""

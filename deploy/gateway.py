@@ -1,0 +1,141 @@
+"""Asks the facade as a client would: through the gateway's own address, by its name, trusting its authority.
+
+The address is internal. From within the network it is asked directly; else kubectl forwards a port of this machine to
+it; and into a private cluster curl is carried by `az aks command invoke`.
+"""
+
+import base64
+import re
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import urllib3
+
+from deploy.cluster import Cluster
+from deploy.errors import NotReadyError, SmokeError
+from deploy.invoke import carry
+from deploy.job import NAMESPACE, Job
+from deploy.settings import Access
+
+_ENVOYS = "envoy-gateway-system"
+_PORT = 443
+_TIMEOUT_S = 120
+_ASK = "/v1/phenotype"
+_REFUSED = re.compile(r"HTTP-STATUS:(\d+)\s*$")
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Where the gateway is, by which name, and whose certificates to trust."""
+
+    address: str
+    host: str
+    authority: bytes
+
+
+def find(job: Job, cluster: Cluster) -> Gateway:
+    """Return the environment's gateway.
+
+    Raises:
+        NotReadyError: If it has no address or no certificate yet.
+    """
+    gateway = cluster.get("gateways.gateway.networking.k8s.io", "thale", "--namespace", NAMESPACE) or {}
+    addresses = (gateway.get("status") or {}).get("addresses") or ()
+    secret = cluster.get("secret", "gateway-tls", "--namespace", NAMESPACE) or {}
+    authority = base64.b64decode((secret.get("data") or {}).get("ca.crt", ""))
+    if not addresses or not authority:
+        raise NotReadyError(f"the gateway has no {'certificate' if addresses else 'address'} yet")
+    return Gateway(addresses[0]["value"], job.settings.host_name, authority)
+
+
+def ask(job: Job, cluster: Cluster, gateway: Gateway, image: bytes) -> bytes:
+    """Return the facade's JSON answer about an image.
+
+    Raises:
+        SmokeError: If it cannot be reached, or refuses.
+    """
+    if job.environment.on_azure and job.settings.access is Access.INVOKE:
+        return _by_curl(job, gateway, image)
+    if _answers(gateway.address):
+        return _by_tls(gateway, gateway.address, _PORT, image)
+    with _forwarded(cluster) as port:
+        return _by_tls(gateway, "127.0.0.1", port, image)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with socket.create_connection((address, _PORT), timeout=3):
+            return True
+    except OSError:
+        return False
+
+
+def _by_tls(gateway: Gateway, address: str, port: int, image: bytes) -> bytes:
+    with tempfile.NamedTemporaryFile(suffix=".crt") as authority:
+        authority.write(gateway.authority)
+        authority.flush()
+        pool = urllib3.HTTPSConnectionPool(
+            address,
+            port,
+            ca_certs=authority.name,
+            server_hostname=gateway.host,
+            assert_hostname=gateway.host,
+            timeout=_TIMEOUT_S,
+            retries=urllib3.Retry(total=3, status_forcelist=(503,), allowed_methods=None, backoff_factor=2),
+        )
+        headers = {"Host": gateway.host, "Accept": "application/json", "Content-Type": "application/octet-stream"}
+        try:
+            answer = pool.request("POST", _ASK, body=image, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise SmokeError(f"https://{gateway.host} at {address}:{port} does not answer: {error}") from error
+        finally:
+            pool.close()
+    if answer.status != 200:
+        raise SmokeError(f"https://{gateway.host} answered {answer.status}: {answer.data[:500]!r}")
+    return answer.data
+
+
+@contextmanager
+def _forwarded(cluster: Cluster) -> Iterator[int]:
+    """Give a port of this machine that leads to the gateway for as long as the context lasts."""
+    selector = (
+        f"gateway.envoyproxy.io/owning-gateway-namespace={NAMESPACE},gateway.envoyproxy.io/owning-gateway-name=thale"
+    )
+    found = (cluster.get("services", "--namespace", _ENVOYS, "--selector", selector) or {}).get("items", ())
+    if not found:
+        raise SmokeError(f"the gateway has no Service in {_ENVOYS}: is Envoy Gateway installed (`deploy platform`)?")
+    name = found[0]["metadata"]["name"]
+    command = [*cluster.command, "port-forward", "--namespace", _ENVOYS, f"service/{name}", f":{_PORT}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as forward:  # noqa: S603
+        try:
+            first = forward.stdout.readline() if forward.stdout else ""
+            match = re.search(r"127\.0\.0\.1:(\d+)", first)
+            if match is None:
+                raise SmokeError(f"kubectl forwards no port to the gateway: {first.strip()}")
+            yield int(match.group(1))
+        finally:
+            forward.terminate()
+
+
+def _by_curl(job: Job, gateway: Gateway, image: bytes) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="thale-smoke-") as room:
+        plate, authority = Path(room) / "plate.jpg", Path(room) / "authority.crt"
+        plate.write_bytes(image)
+        authority.write_bytes(gateway.authority)
+        command = [
+            *("curl", "--silent", "--show-error", "--max-time", str(_TIMEOUT_S), "--cacert", authority.name),
+            *("--resolve", f"{gateway.host}:{_PORT}:{gateway.address}", "--header", "Accept: application/json"),
+            *("--header", "Content-Type: application/octet-stream", "--data-binary", f"@{plate.name}"),
+            *("--write-out", "HTTP-STATUS:%{http_code}", f"https://{gateway.host}{_ASK}"),
+        ]
+        carried = carry(job, command, [plate, authority])
+    said = carried.logs or ""
+    match = _REFUSED.search(said)
+    if carried.exitCode != 0 or match is None or match.group(1) != "200":
+        raise SmokeError(f"https://{gateway.host}, asked from within the cluster: {said[-500:].strip()}")
+    return said[: match.start()].encode()

@@ -1,0 +1,155 @@
+"""Registers the repository's default models in the environment's store: by a Job in the cluster.
+
+The store answers inside the network alone (on a laptop it is a volume), and registering tries a model on the golden
+plates in a real model server: both are at hand in a pod with the model server's image. The Job is named after the
+weights, so it runs once; where they are registered already, it says so and ends.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from deploy import cluster as clusters
+from deploy import terraform
+from deploy.cluster import Cluster
+from deploy.errors import DeployError, NotReadyError
+from deploy.images import images
+from deploy.job import NAMESPACE, Job
+from deploy.state import digest_of, digest_of_files
+
+WEIGHTS = "model-server/weights"
+TRAINING = "thale-training"
+"""Where the identity lives that may write models (terraform/azure/identities.tf)."""
+
+_LOOK_S = 5.0
+_SCRIPT = """\
+set -eu
+weights=$(python -c 'from thale.laptop.installed import find_installed; print(find_installed().weights)')
+for model in "$weights"/*/*; do thale-models archive "$model" --out /tmp/archives; done
+for archive in /tmp/archives/*.mar; do thale release --store "$0" --as deploy register "$archive"; done
+"""
+
+Manifest = Mapping[str, Any]
+
+
+def inputs(job: Job) -> Mapping[str, object]:
+    """Return which models go where."""
+    where = terraform.facts(job)["blob_endpoint"] if job.environment.on_azure else clusters.connect(job).command[-1]
+    return {"weights": digest_of_files(job.root, job.tracked(WEIGHTS)), "where": where}
+
+
+def run(job: Job) -> None:
+    """Have the Job run, and wait until it has ended.
+
+    Raises:
+        DeployError: If a model is not registered: with the end of what the Job said.
+    """
+    cluster = clusters.connect(job)
+    cluster.check()
+    name = f"register-models-{digest_of(dict(inputs(job)))[:10]}"
+    manifests = _on_azure(job, name) if job.environment.on_azure else _on_laptop(job, name)
+    namespace: str = manifests[-1]["metadata"]["namespace"]
+    found = cluster.get("job", name, "--namespace", namespace)
+    if found is not None and _ended(found) == "Failed":
+        cluster.kubectl("delete", "job", name, "--namespace", namespace)
+    path = job.folder / "models.json"
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
+    cluster.apply(path)
+    _wait(job, cluster, name, namespace)
+    job.say(cluster.kubectl("logs", f"job/{name}", "--namespace", namespace, "--tail=2").strip() or "registered")
+
+
+def _wait(job: Job, cluster: Cluster, name: str, namespace: str) -> None:
+    polling = Retrying(
+        retry=retry_if_result(lambda ended: ended is None),
+        stop=stop_after_delay(job.settings.wait_s),
+        wait=wait_fixed(_LOOK_S),
+    )
+    try:
+        with job.console.status("models answer the golden plates"):
+            ended = polling(lambda: _ended(cluster.get("job", name, "--namespace", namespace)))
+    except RetryError as error:
+        raise NotReadyError(
+            f"the Job {name} has not ended after {job.settings.wait_s:.0f} s; {_see(name, namespace)}"
+        ) from error
+    if ended == "Failed":
+        log = cluster.kubectl("logs", f"job/{name}", "--namespace", namespace, "--tail=20", fine=(0, 1))
+        raise DeployError(f"the default models were not registered; {_see(name, namespace)}\n{log}")
+
+
+def _see(name: str, namespace: str) -> str:
+    return f"see: kubectl describe job/{name} --namespace {namespace}"
+
+
+def _ended(found: Manifest | None) -> str | None:
+    """Return `Complete` or `Failed`, None for a Job that runs."""
+    conditions = ((found or {}).get("status") or {}).get("conditions") or ()
+    return next(
+        (each["type"] for each in conditions if each["type"] in ("Complete", "Failed") and each["status"] == "True"),
+        None,
+    )
+
+
+def _on_azure(job: Job, name: str) -> list[Manifest]:
+    facts = terraform.facts(job)
+    restricted = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+    identity = {"azure.workload.identity/client-id": facts["client_ids"]["trainer"]}
+    place = {"name": "trainer", "namespace": TRAINING}
+    store = f"{facts['blob_endpoint'].rstrip('/')}/models"
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TRAINING, "labels": restricted}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {**place, "annotations": identity}},
+        _registering(job, {"name": name, "namespace": TRAINING}, store, "trainer", {}),
+    ]
+
+
+def _on_laptop(job: Job, name: str) -> list[Manifest]:
+    volume = {"name": "store", "persistentVolumeClaim": {"claimName": "store"}}
+    return [_registering(job, {"name": name, "namespace": NAMESPACE}, "/store/models", "default", volume)]
+
+
+def _registering(job: Job, place: Manifest, store: str, account: str, volume: Manifest) -> Manifest:
+    """Return the Job. The first of two looks at a broken store does not count against the second: it is tried again."""
+    (image,) = (image for image in images(job) if image.name == "thale-model-server")
+    volumes = [{"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}}, *([volume] if volume else [])]
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}, *([{"name": "store", "mountPath": "/store"}] if volume else [])]  # noqa: S108
+    container = {
+        "name": "register",
+        "image": image.reference,
+        "command": ["sh", "-c", _SCRIPT, store],
+        "env": [{"name": "HOME", "value": "/tmp"}, {"name": "TMPDIR", "value": "/tmp"}],  # noqa: S108
+        "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": mounts,
+    }
+    pod = {
+        "serviceAccountName": account,
+        "automountServiceAccountToken": False,
+        "restartPolicy": "Never",
+        "securityContext": {
+            "runAsNonRoot": True,
+            **{key: 10001 for key in ("runAsUser", "runAsGroup", "fsGroup")},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": volumes,
+    }
+    labels = {"app.kubernetes.io/name": "thale", "app.kubernetes.io/component": "register-models"}
+    identity = {} if volume else {"azure.workload.identity/use": "true"}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {**place, "labels": labels},
+        "spec": {
+            "backoffLimit": 2,
+            "activeDeadlineSeconds": 1800,
+            "ttlSecondsAfterFinished": 7 * 24 * 3600,
+            "template": {"metadata": {"labels": {**labels, **identity}}, "spec": pod},
+        },
+    }

@@ -1,0 +1,114 @@
+"""Builds the overlay, and applies it by fields where it differs from what the cluster has."""
+
+from pathlib import Path
+
+import yaml
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
+from deploy import cluster as clusters
+from deploy.cluster import Cluster
+from deploy.errors import CommandError, DeployError, ReleaseChangedError
+from deploy.images import images
+from deploy.job import Job
+from deploy.programs import run as run_program
+from deploy.records import keep, manifests_of, records
+from deploy.release_file import live_releases, write_release_file
+
+RENDERED = "rendered.yaml"
+_ATTEMPTS = 3
+_RELEASES_MANAGER = 'conflict with "thale-release'
+
+
+def run(job: Job) -> None:
+    """Apply what differs, and write down the deploy.
+
+    Raises:
+        CommandError: If kubectl fails.
+        DeployError: If somebody else holds a field with another value: nothing is taken from anybody.
+    """
+    cluster = clusters.connect(job)
+    cluster.check()
+    changed_meanwhile = retry_if_exception_type(ReleaseChangedError)
+    for attempt in Retrying(retry=changed_meanwhile, stop=stop_after_attempt(_ATTEMPTS), reraise=True):
+        with attempt:
+            _apply_once(job, cluster)
+
+
+def render(job: Job, cluster: Cluster) -> Path:
+    """Write release.yaml as of now, build the overlay, and return the file with all manifests.
+
+    Raises:
+        CommandError: If kustomize refuses it.
+    """
+    write_release_file(job, images(job), live_releases(cluster) if _has_kserve(cluster) else ())
+    path = job.folder / RENDERED
+    path.write_text(run_program(["kubectl", "kustomize", str(job.overlay)]).stdout)
+    return path
+
+
+def difference(cluster: Cluster, rendered: Path) -> str:
+    """Return what applying would change, as `kubectl diff` prints it; of a cluster that has nothing, a sentence."""
+    if clusters.missing_namespace(cluster):
+        objects = [each for each in yaml.safe_load_all(rendered.read_text()) if each]
+        return f"the cluster has nothing of it yet: {len(objects)} objects are new"
+    return cluster.diff(rendered)
+
+
+def apply(cluster: Cluster, rendered: Path) -> str:
+    """Apply manifests.
+
+    Raises:
+        ReleaseChangedError: If a release is no longer the one that the manifests were made with.
+        DeployError: If somebody else holds a field with another value.
+        CommandError: If kubectl fails otherwise.
+    """
+    try:
+        return cluster.apply(rendered)
+    except CommandError as error:
+        if _RELEASES_MANAGER in error.said:
+            raise ReleaseChangedError(
+                f"a release was changed while it was being deployed, by `thale release`: {error}"
+            ) from error
+        if "conflict with" in error.said:
+            raise DeployError(
+                f"{error}\nSomebody else holds these fields with another value. Take their change into the manifests, "
+                "or have them take it back; --force-conflicts would undo it unasked."
+            ) from error
+        raise
+
+
+def _apply_once(job: Job, cluster: Cluster) -> None:
+    rendered = render(job, cluster)
+    changes = difference(cluster, rendered)
+    if not changes:
+        job.say("nothing differs")
+        return
+    known = [] if clusters.missing_namespace(cluster) else records(cluster)
+    job.say(f"applied: {_counted(apply(cluster, rendered))}")
+    record = keep(job, cluster, images(job), rendered.read_text())
+    job.say(record.told())
+    if known:
+        _tell_what_stays(job, cluster, known[-1].content, rendered)
+
+
+def _counted(said: str) -> str:
+    """Return how many objects kubectl has done what with."""
+    return f"{sum(line.endswith(' serverside-applied') for line in said.splitlines())} objects"
+
+
+def _tell_what_stays(job: Job, cluster: Cluster, before: int, rendered: Path) -> None:
+    """Name the objects of the deploy before that this one no longer has: an apply never deletes."""
+    named = {
+        (each["kind"], each["metadata"]["name"])
+        for each in yaml.safe_load_all(rendered.read_text())
+        if each is not None
+    }
+    for kind, name in sorted(
+        {(each["kind"], each["metadata"]["name"]) for each in manifests_of(cluster, before)} - named
+    ):
+        job.say(f"no longer in the overlay, and still in the cluster: {kind.lower()}/{name}")
+
+
+def _has_kserve(cluster: Cluster) -> bool:
+    """Whether the cluster knows InferenceServices: before the platform is installed it has no releases either."""
+    return cluster.get("customresourcedefinition", "inferenceservices.serving.kserve.io") is not None

@@ -1,0 +1,83 @@
+"""The programs that a deploy runs: which versions will do, and where they come from."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from deploy.errors import CommandError, Missing
+from deploy.programs import run
+from deploy.settings import Environment, Settings
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program, how it says its version, and the oldest that will do."""
+
+    name: str
+    ask: Sequence[str]
+    least: Version
+    source: str
+    wanted: Callable[[Settings], bool]
+
+    def missing(self) -> Missing | None:
+        """Return what is wrong with it, if anything is."""
+        least = ".".join(str(part) for part in self.least)
+        try:
+            said = run([self.name, *self.ask])
+        except CommandError as error:
+            return Missing(f"{self.name} {least} or newer does not run ({str(error).splitlines()[-1]})", self.source)
+        version = read_version(said.stdout + said.stderr)
+        if version is None or version < self.least:
+            found = ".".join(str(part) for part in version) if version else "an unknown version"
+            return Missing(f"{self.name} {least} or newer: this one is {found}", self.source)
+        return None
+
+
+def read_version(text: str) -> Version | None:
+    """Return the first version of three numbers in a program's words."""
+    match = re.search(r"\bv?(\d+)\.(\d+)\.(\d+)", text)
+    return tuple(int(part) for part in match.groups()) if match else None
+
+
+def _on_azure(settings: Settings) -> bool:
+    return settings.environment.on_azure
+
+
+def _on_laptop(settings: Settings) -> bool:
+    return settings.environment is Environment.LAPTOP
+
+
+def _into_kind(settings: Settings) -> bool:
+    return _on_laptop(settings) and settings.registry is None
+
+
+TOOLS = (
+    Tool("terraform", ["version"], (1, 11, 0), "https://developer.hashicorp.com/terraform/install", _on_azure),
+    Tool("az", ["version", "--output", "json"], (2, 70, 0), "https://aka.ms/install-azure-cli", _on_azure),
+    Tool(
+        "kubectl",
+        ["version", "--client"],
+        (1, 32, 0),
+        "az aks install-cli, or https://kubernetes.io/docs/tasks/tools",
+        lambda _: True,
+    ),
+    Tool("kubelogin", ["--version"], (0, 1, 0), "az aks install-cli brings it with kubectl", _on_azure),
+    Tool("helm", ["version"], (3, 16, 0), "https://helm.sh/docs/intro/install", lambda _: True),
+    Tool("docker", ["--version"], (20, 10, 0), "https://docs.docker.com/engine/install", _on_laptop),
+    Tool(
+        "kind",
+        ["version"],
+        (0, 27, 0),
+        "https://kind.sigs.k8s.io, or say with `registry = …` from where the cluster pulls its images",
+        _into_kind,
+    ),
+    Tool("git", ["--version"], (2, 20, 0), "https://git-scm.com/downloads", lambda _: True),
+)
+
+
+def missing_tools(settings: Settings) -> list[Missing]:
+    """Return the programs that this environment's deploy needs and that are not there, or too old."""
+    found = (tool.missing() for tool in TOOLS if tool.wanted(settings))
+    return [missing for missing in found if missing is not None]
