@@ -134,6 +134,7 @@ class Asking:
         """Ask a version that nobody stands behind."""
         if not self._breakers.admits(choice):
             telemetry.MODEL_REQUESTS.labels(choice.name, choice.version, "unavailable").inc()
+            tracing.event("breaker is open", choice.told())
             raise ModelUnavailableError(
                 f"{choice.name} {choice.version} has not answered the last questions: try again in a few seconds"
             )
@@ -157,7 +158,9 @@ class Asking:
     async def _instead(self, canary: Choice, reason: str, question: Question, deadline: Deadline) -> Answer:
         """Ask the stable version, and count that it answered in the canary's place."""
         assert canary.fallback is not None  # noqa: S101 (what makes it a canary)
-        answer = await self._ask(canary.fallback, question, deadline)
+        about = {"thale.why": "fallback", "thale.reason": reason, "thale.instead_of": canary.version}
+        with tracing.span("thale.fallback", canary.fallback.told() | about):
+            answer = await self._ask(canary.fallback, question, deadline)
         telemetry.MODEL_FALLBACKS.labels(canary.name, canary.version, reason).inc()
         fields = {"model": canary.name, "version": canary.version, "reason": reason}
         logger.warning("stable version answered for a canary", extra=fields)

@@ -44,7 +44,7 @@ class Breakers:
             telemetry.MODEL_BREAKER_OPEN.labels(**labels).set(breaker.is_open)
             what = "breaker opened" if breaker.is_open else "breaker closed"
             logger.warning(what, extra=labels)
-            tracing.event(what, {"thale.model": choice.name, "thale.version": choice.version})
+            tracing.event(what, choice.told())
 
     def follow(self, record: ReleaseRecord) -> None:
         """Forget versions that no longer have the role that they had."""

@@ -7,7 +7,9 @@ import logging
 import re
 import time
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 
+from opentelemetry.trace import INVALID_SPAN, Span
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +22,8 @@ from thale.telemetry import tracing
 logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-Id"
+_PROBED = ("/health/", "/v2/health/")
+"""Asked every few seconds by whoever watches the pods: no traces of that."""
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 _CLIENT_GONE = 499
 """What nginx calls a request whose client hung up; never sent, only counted."""
@@ -38,9 +42,15 @@ class RequestScope:
             return
         request = Request(scope)
         request_id = _request_id(request.headers.getlist(REQUEST_ID_HEADER))
-        account = Account()
-        scope.setdefault("state", {}).update(request_id=request_id, account=account)
+        scope.setdefault("state", {}).update(request_id=request_id, account=Account())
         token = telemetry.REQUEST_ID.set(request_id)
+        try:
+            with _span(request, request_id) as span:
+                await self._serve(request, receive, send, span)
+        finally:
+            telemetry.REQUEST_ID.reset(token)
+
+    async def _serve(self, request: Request, receive: Receive, send: Send, span: Span) -> None:
         started = time.monotonic()
         status = _CLIENT_GONE
 
@@ -48,11 +58,11 @@ class RequestScope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request.state.request_id
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(request.scope, receive, send_with_id)
         except ClientDisconnect:
             logger.info("client hung up")
         # The isolation boundary between requests: whatever went wrong stays in this one, and its insides in the log.
@@ -60,10 +70,9 @@ class RequestScope:
             logger.exception("request failed unexpectedly")
             if status != _CLIENT_GONE:
                 raise
-            await status_codes.unexpected(request)(scope, receive, send_with_id)
+            await status_codes.unexpected(request)(request.scope, receive, send_with_id)
         finally:
-            _count(scope, account, status, time.monotonic() - started)
-            telemetry.REQUEST_ID.reset(token)
+            _account(request, span, status, time.monotonic() - started)
 
 
 def _request_id(given: list[str]) -> str:
@@ -71,10 +80,20 @@ def _request_id(given: list[str]) -> str:
     return given[0] if len(given) == 1 and _SANE_ID.fullmatch(given[0]) else uuid.uuid4().hex
 
 
-def _count(scope: Scope, account: Account, status: int, seconds: float) -> None:
-    route = getattr(scope.get("route"), "path", "unknown")
+def _span(request: Request, request_id: str) -> AbstractContextManager[Span]:
+    method, path = request.method, request.scope["path"]
+    if path.startswith(_PROBED):
+        return nullcontext(INVALID_SPAN)
+    return tracing.request_span(method, request.scope["scheme"], path, request.headers, request_id)
+
+
+def _account(request: Request, span: Span, status: int, seconds: float) -> None:
+    route = getattr(request.scope.get("route"), "path", "unknown")
+    if route != "unknown":
+        tracing.routed(span, request.method, route)
+    tracing.answered(span, status)
     telemetry.REQUESTS.labels(route, str(status)).inc()
-    telemetry.REQUEST_SECONDS.labels(route, account.size).observe(seconds, tracing.exemplar())
+    telemetry.REQUEST_SECONDS.labels(route, request.state.account.size).observe(seconds, tracing.exemplar())
     level = logging.DEBUG if route.startswith("/health") else logging.INFO
-    fields = {"method": scope["method"], "route": route, "status": status, "seconds": round(seconds, 4)}
+    fields = {"method": request.method, "route": route, "status": status, "seconds": round(seconds, 4)}
     logger.log(level, "request answered", extra=fields)

@@ -23,6 +23,7 @@ from thale.facade.deadline import Deadline
 from thale.facade.model_answer import Answer
 from thale.facade.traffic import Choice
 from thale.server_timing import Timing, read_timing
+from thale.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -105,40 +106,43 @@ class ModelClient:
         labels = {"model": choice.name, "version": choice.version}
         started = time.monotonic()
         try:
-            reply = await self._predict(choice, question, deadline)
+            reply = await self._predict(choice, question, deadline, 0)
         except ModelUnavailableError as error:
             if not again:
                 raise
             logger.warning("model asked once more", extra={**labels, "error": str(error)})
             telemetry.MODEL_RETRIES.labels(**labels).inc()
             await asyncio.sleep(min(_RETRY_PAUSE_S, deadline.remaining()))
-            reply = await self._predict(choice, question, deadline)
+            reply = await self._predict(choice, question, deadline, 1)
         seconds = time.monotonic() - started
         logger.info("model answered", extra={**labels, "seconds": round(seconds, 4), "bytes": len(reply.data)})
         return Answer(choice, reply.data, seconds, question.width, question.height, reply.stages(), reply.timing.images)
 
-    async def _predict(self, choice: Choice, question: Question, deadline: Deadline) -> _Reply:
+    async def _predict(self, choice: Choice, question: Question, deadline: Deadline, asked_before: int) -> _Reply:
         server = choice.url or self._model_url
         url = f"{server}/predictions/{choice.name}/{choice.version}"
         timeout = aiohttp.ClientTimeout(total=deadline.remaining(), sock_connect=_CONNECT_TIMEOUT_S)
         began = time.monotonic()
-        try:
-            async with self._session.post(
-                url,
-                data=io.BytesIO(question.image),
-                headers=question.headers(),
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
-                body = await response.read()
-        except aiohttp.ConnectionTimeoutError as error:
-            raise ModelUnavailableError(f"the model server does not answer at {server}") from error
-        except TimeoutError as error:
-            raise deadline.exceeded() from error
-        except aiohttp.ClientError as error:
-            raise ModelUnavailableError(f"the connection to the model server failed ({error}): try again") from error
-        if response.status != HTTPStatus.OK:
-            raise _refusal(choice, response.status, body)
+        with tracing.asking_span(url, choice.told(), asked_before) as span:
+            try:
+                async with self._session.post(
+                    url,
+                    data=io.BytesIO(question.image),
+                    headers=question.headers() | tracing.headers(),
+                    timeout=timeout,
+                    allow_redirects=False,
+                ) as response:
+                    body = await response.read()
+            except aiohttp.ConnectionTimeoutError as error:
+                raise ModelUnavailableError(f"the model server does not answer at {server}") from error
+            except TimeoutError as error:
+                raise deadline.exceeded() from error
+            except aiohttp.ClientError as error:
+                message = f"the connection to the model server failed ({error}): try again"
+                raise ModelUnavailableError(message) from error
+            span.set_attribute("http.response.status_code", response.status)
+            if response.status != HTTPStatus.OK:
+                raise _refusal(choice, response.status, body)
         return _Reply(body, time.monotonic() - began, read_timing(response.headers.get(server_timing.HEADER, "")))
 
     async def ready_workers(self, name: str, version: str, url: str = "") -> int | None:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from starlette.responses import JSONResponse
 
-from thale import __version__, telemetry
+from thale import __version__
 from thale.contract import Release
 from thale.errors import ParameterError, UnknownVersionError
 from thale.facade import tensors, traffic
@@ -23,6 +23,7 @@ from thale.facade.health import Health
 from thale.facade.pipeline import Pipeline, Wish
 from thale.facade.routes import while_connected
 from thale.facade.settings import Settings
+from thale.facade.stages import stage
 from thale.facade.tensors import IMAGE, Head
 from thale.facade.traffic import Pin
 
@@ -128,7 +129,7 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     pipeline = _pipeline(request)
     model, _ = _released(request, name, version)
     async with pipeline.admit():
-        with telemetry.STAGE_SECONDS.labels("body").time():
+        with stage("body"):
             asked, images = await _read(request, pipeline.settings)
         wish = _wish(request, asked.parameters, pipeline.settings)
         choice = traffic.choose(

@@ -29,8 +29,10 @@ from thale.facade.pool import Pool
 from thale.facade.records import Records
 from thale.facade.settings import Settings
 from thale.facade.shadow import Copy, Mirror
+from thale.facade.stages import stage
 from thale.facade.traffic import Choice, Pin
 from thale.images import read_header
+from thale.telemetry import tracing
 
 _Result = TypeVar("_Result")
 
@@ -114,9 +116,9 @@ class Pipeline:
             started=started,
         )
         async with self._place(wish.deadline):
-            with telemetry.STAGE_SECONDS.labels("models").time():
+            with stage("models"):
                 answers = await together(self._asking.ask(choice, question, wish.deadline) for choice in choices)
-            with telemetry.STAGE_SECONDS.labels("measuring").time():
+            with stage("measuring"):
                 rendered, answers = await self._asking.read(
                     jobs.measure, answers, [question] * len(answers), wish.deadline, work
                 )
@@ -126,7 +128,7 @@ class Pipeline:
         observing.count(rendered.seen, segmented.choice, marked.choice)
         pairs = ((segmented, marked), (marked, segmented))
         copies = [
-            Copy(shadow, question, stable, companion, replace(work, image=b""), rendered.seen)
+            Copy(shadow, question, stable, companion, replace(work, image=b""), rendered.seen, tracing.origin())
             for stable, companion in pairs
             if (shadow := stable.choice.shadow) is not None
         ]
@@ -154,7 +156,7 @@ class Pipeline:
             try:
                 question = _question(image, await self._facts(image, wish), wish)
                 async with self._place(wish.deadline):
-                    with telemetry.STAGE_SECONDS.labels("models").time():
+                    with stage("models"):
                         return question, await self._asking.ask(choice, question, wish.deadline)
             except ThaleError as error:
                 if len(images) == 1:
@@ -168,21 +170,24 @@ class Pipeline:
                 self._asking.instead(answer, question, wish.deadline)
                 for answer, question in zip(answers, questions, strict=True)
             )
-        with telemetry.STAGE_SECONDS.labels("measuring").time():
+        with stage("measuring"):
             result, _ = await self._asking.read(render, answers, questions, wish.deadline, *rest)
         return result
 
     def choose(self, task: Task, wish: Wish) -> Choice:
         """Return the model version that answers a task for this request."""
         defaults = {"segmentation": self.settings.segmentation_model, "landmarks": self.settings.landmarks_model}
-        return traffic.choose(
-            self.record(),
-            task,
-            defaults[task],
-            experiment=wish.experiment,
-            request_id=wish.request_id,
-            pins=wish.pins,
-        )
+        with tracing.span("thale.choose", {"thale.task": task}) as span:
+            choice = traffic.choose(
+                self.record(),
+                task,
+                defaults[task],
+                experiment=wish.experiment,
+                request_id=wish.request_id,
+                pins=wish.pins,
+            )
+            span.set_attributes(choice.told())
+        return choice
 
     def _choose_alone(self, task: Task, wish: Wish) -> Choice:
         """Return who answers where only one task is asked for, so that a model for another one is a mistake."""
@@ -219,7 +224,7 @@ class Pipeline:
     async def _place(self, deadline: Deadline) -> AsyncIterator[None]:
         """Wait for one of the places at work, no longer than the deadline allows."""
         try:
-            with telemetry.WAITING.track_inprogress(), telemetry.STAGE_SECONDS.labels("waiting").time():
+            with telemetry.WAITING.track_inprogress(), stage("waiting"):
                 async with asyncio.timeout(deadline.remaining()):
                     await self._places.acquire()
         except TimeoutError as error:
@@ -237,7 +242,10 @@ class Pipeline:
 
     async def _facts(self, image: Upload, wish: Wish) -> ImageFacts:
         """Read the header; no pixel is decoded here. In a thread, because 64 MB take a while to hash."""
-        facts = await asyncio.to_thread(read_header, image.data, wish.name or image.name, wish.page)
+        with tracing.span("thale.header", {"thale.image.bytes": len(image.data)}) as span:
+            facts = await asyncio.to_thread(read_header, image.data, wish.name or image.name, wish.page)
+            span.set_attribute("thale.image.format", facts.format)
+            span.set_attribute("thale.image.megapixels", facts.width * facts.height / 1e6)
         wish.account.holds(facts)
         return facts
 

@@ -10,7 +10,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
-from thale import __version__, telemetry
+from thale import __version__
 from thale.answers import LandmarksAnswer, SegmentationSummary
 from thale.contract import ModelInfo, Phenotype, Problem
 from thale.errors import ParameterError
@@ -19,6 +19,7 @@ from thale.facade.body import Upload, clean_name, read_image
 from thale.facade.deadline import Deadline
 from thale.facade.health import Health
 from thale.facade.pipeline import Pipeline, Served, Wish
+from thale.facade.stages import stage
 from thale.facade.traffic import Pin
 
 _Result = TypeVar("_Result")
@@ -188,7 +189,7 @@ async def _answer(
     _refuse_repeated(request)
     pipeline = _pipeline(request)
     async with pipeline.admit():
-        with telemetry.STAGE_SECONDS.labels("body").time():
+        with stage("body"):
             image = await read_image(request, pipeline.settings)
         wish = _wish(request, query, media_type, pipeline.settings.request_deadline_s)
         served = await while_connected(request, work(image, wish))

@@ -108,8 +108,7 @@ class Mirror:
         """Ask and compare. Returns the outcome."""
         if not self._calm():
             return "dropped"
-        about = {"thale.model": copy.shadow.name, "thale.version": copy.shadow.version, "thale.why": copy.shadow.role}
-        with tracing.span("thale.shadow", about, links=tracing.links(copy.origin)):
+        with tracing.span("thale.shadow", copy.shadow.told(), links=tracing.links(copy.origin)):
             return await self._ask(copy, pool)
 
     async def _ask(self, copy: Copy, pool: Pool) -> str:

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from thale import errors, telemetry
 from thale.contract import Problem
 from thale.errors import ThaleError
+from thale.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ STATUS_CODES: dict[type[ThaleError], Row] = {
     errors.ActuatorError: _NOT_OF_A_REQUEST,
     errors.ServerUnreachableError: _NOT_OF_A_REQUEST,
     errors.UnexpectedAnswerError: _NOT_OF_A_REQUEST,
+    errors.SecretError: _NOT_OF_A_REQUEST,
     errors.LaptopError: _NOT_OF_A_REQUEST,
     ThaleError: _NOT_OF_A_REQUEST,
 }
@@ -97,6 +99,7 @@ def respond(request: Request, problem: Problem, headers: dict[str, str] | None =
     """Return the answer that tells a problem: problem+json, or {"error": …} where the caller speaks the v2 protocol."""
     code = problem.type.rsplit("/", 1)[-1]
     telemetry.REFUSED.labels(code).inc()
+    tracing.refused(code)
     logger.info("request refused", extra={"code": code, "status": problem.status, "detail": problem.detail})
     headers = dict(headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:

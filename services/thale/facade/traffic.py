@@ -58,6 +58,10 @@ class Choice:
     shadow: "Choice | None" = None
     """Who is asked the same for comparison, once the user has the answer."""
 
+    def told(self) -> dict[str, str]:
+        """Return what traces say of it."""
+        return {"thale.model": self.name, "thale.version": self.version, "thale.why": self.role}
+
     @classmethod
     def of(
         cls,
