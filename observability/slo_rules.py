@@ -148,8 +148,8 @@ def _alert(promise: Promise, burn: Burn) -> Rule:
         "annotations": {
             "summary": f"{{{{ $value | humanizePercentage }}}} of {promise.whose} {promise.verb} within {burn.long}",
             "description": (
-                f"The budget of {promise.budget:.2%} is being spent at least {burn.factor:g} times too fast, "
-                f"over {burn.long} and over the last {burn.short}."
+                f"At this pace, seen over {burn.long} and over the last {burn.short}, the {_number(100 * promise.budget)} % of "
+                f"requests that may be bad in 30 days last for {30 / burn.factor:.2g} days at most."
             ),
             "runbook_url": f"observability/runbooks.md#{name.lower()}",
         },
