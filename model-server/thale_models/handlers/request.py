@@ -24,7 +24,7 @@ from thale.images import decode
 from thale.server_timing import HEADER as SERVER_TIMING
 from thale.server_timing import Timing
 from thale.steps import step, taking_notes
-from thale.telemetry import tracing
+from thale.telemetry import logs, tracing
 from thale_models.engine import Engine, load_engine
 from thale_models.handlers.settings import WorkerSettings
 
@@ -69,6 +69,7 @@ def load_model(context: Context, task: Task) -> tuple[Card, Engine]:
     """
     folder = Path(context.system_properties["model_dir"])
     settings = WorkerSettings()
+    logs.configure_ours()
     try:
         card = read_card((folder / CARD).read_bytes())
     except FileNotFoundError as error:
@@ -80,7 +81,7 @@ def load_model(context: Context, task: Task) -> tuple[Card, Engine]:
     about = {"thale.model": card.name, "thale.version": card.version}
     atexit.register(tracing.send("thale-models", settings.otel, about))
     engine = load_engine(card, folder / WEIGHTS, settings.engine, threads=settings.threads, cache=settings.cache)
-    logger.info("model loaded: %s %s on %s", card.name, card.version, engine.name)
+    logger.info("model loaded", extra={"model": card.name, "version": card.version, "engine": engine.name})
     return card, engine
 
 

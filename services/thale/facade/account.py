@@ -1,6 +1,6 @@
 """What a request turns out to be while it is served: filled in by whoever learns of it, counted when it is answered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from thale import telemetry
 from thale.contract import ImageFacts
@@ -12,6 +12,8 @@ class Account:
 
     megapixels: float | None = None
     """Of all its images together; None until a header was read."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """The models that its answer was made by, and in which version."""
 
     def holds(self, image: ImageFacts) -> None:
         """Note an image whose header could be read."""

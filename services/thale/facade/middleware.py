@@ -88,12 +88,19 @@ def _span(request: Request, request_id: str) -> AbstractContextManager[Span]:
 
 
 def _account(request: Request, span: Span, status: int, seconds: float) -> None:
+    account: Account = request.state.account
     route = getattr(request.scope.get("route"), "path", "unknown")
     if route != "unknown":
         tracing.routed(span, request.method, route)
     tracing.answered(span, status)
     telemetry.REQUESTS.labels(route, str(status)).inc()
-    telemetry.REQUEST_SECONDS.labels(route, request.state.account.size).observe(seconds, tracing.exemplar())
+    telemetry.REQUEST_SECONDS.labels(route, account.size).observe(seconds, tracing.exemplar())
     level = logging.DEBUG if route.startswith("/health") else logging.INFO
-    fields = {"method": request.method, "route": route, "status": status, "seconds": round(seconds, 4)}
+    fields = {
+        "method": request.method,
+        "route": route,
+        "status": status,
+        "seconds": round(seconds, 4),
+        "versions": account.versions,
+    }
     logger.log(level, "request answered", extra=fields)

@@ -186,7 +186,7 @@ def _refusal(choice: Choice, status: int, body: bytes) -> ThaleError:
     if status == HTTPStatus.NOT_FOUND:
         return ModelUnavailableError(f"{who} is released, and the model server does not have it (yet)")
     fields = {"model": choice.name, "version": choice.version, "status": status}
-    logger.error("model failed", extra={**fields, "body": body[:500].decode(errors="replace")})
+    logger.error("model failed", extra={**fields, "error": str(message)})
     return ModelFailedError(f"{who} failed on this image (status {status}); the server's log says more")
 
 

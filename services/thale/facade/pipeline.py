@@ -122,6 +122,7 @@ class Pipeline:
                 rendered, answers = await self._asking.read(
                     jobs.measure, answers, [question] * len(answers), wish.deadline, work
                 )
+        wish.account.versions = {answer.choice.name: answer.choice.version for answer in answers}
         segmented, marked = answers
         if rendered.seen is None:
             return Served(rendered)
@@ -171,7 +172,8 @@ class Pipeline:
                 for answer, question in zip(answers, questions, strict=True)
             )
         with stage("measuring"):
-            result, _ = await self._asking.read(render, answers, questions, wish.deadline, *rest)
+            result, answers = await self._asking.read(render, answers, questions, wish.deadline, *rest)
+        wish.account.versions = {answer.choice.name: answer.choice.version for answer in answers}
         return result
 
     def choose(self, task: Task, wish: Wish) -> Choice:

@@ -100,7 +100,7 @@ def respond(request: Request, problem: Problem, headers: dict[str, str] | None =
     code = problem.type.rsplit("/", 1)[-1]
     telemetry.REFUSED.labels(code).inc()
     tracing.refused(code)
-    logger.info("request refused", extra={"code": code, "status": problem.status, "detail": problem.detail})
+    logger.info("request refused", extra={"code": code, "status": problem.status})
     headers = dict(headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("Retry-After", str(RETRY_AFTER_S))

@@ -172,7 +172,7 @@ class Watcher:
         since = self._today().timestamp()
         rollouts = page.rollouts if page is not None else {}
         self._watched = {model: _Watched(Ledger(since), note) for model, note in rollouts.items()}
-        logger.info("watching", extra={"goes_on_with": sorted(rollouts), "from": page.who if page else None})
+        logger.info("watching", extra={"goes_on_with": sorted(rollouts)})
 
     def _look(self, reading: Reading) -> None:
         self._board.facades_away(len(reading.missing))

@@ -1,19 +1,75 @@
-"""Logs as one JSON object a line."""
+"""Logs as one JSON object a line, of fields that stand on a list.
+
+A line says when, how bad, which module, a constant message, which request (`request_id`, `trace_id`, `span_id`), and
+fields of `FIELDS`. A field that is not on the list is dropped: so no image, no file name of a user's and no client's
+address gets into a log because somebody found it handy. What a user wrote is answered to that user, never logged.
+"""
 
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import TextIO
+
+from opentelemetry import trace
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the current task works on; every log line carries it."""
 
-_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+FIELDS: Mapping[str, str] = {
+    "bytes": "length of a model's answer",
+    "code": "stable name of a problem",
+    "config_map": "name of the Kubernetes object that holds the watcher's notes",
+    "engine": "what runs a net",
+    "error": "why something of ours failed: another process, a file of ours, the network",
+    "folder": "where thale keeps files of its own",
+    "goes_on_with": "models whose rollouts a watcher takes over",
+    "host": "address that is listened on",
+    "lease": "name of the Kubernetes object by which watchers agree on a leader",
+    "lost": "spans that did not reach the collector",
+    "method": "HTTP method",
+    "model": "name of a model",
+    "models": "what is released",
+    "path": "where thale keeps a file of its own",
+    "port": "port that is listened on",
+    "reason": "why the stable version answered for a canary",
+    "reasons": "what the judge has against a step",
+    "route": "template of the route",
+    "seconds": "how long it took",
+    "status": "HTTP status",
+    "step": "of a training run",
+    "step_s": "since a rollout's present step began",
+    "subject": "what is waited for",
+    "version": "version of a model",
+    "versions": "models that answered, and in which version",
+}
+"""What a log line may say besides what every line says. Held against the code by a test, in both directions."""
+
+AUDITED: Mapping[str, str] = {
+    "at": "when a release was changed",
+    "digest": "of a registered archive",
+    "new": "whether the store did not have it",
+    "stable": "the version that answers from then on",
+    "uri": "where it is stored",
+    "weight_percent": "the canary's share from then on",
+    "what": "what was done",
+    "who": "who did it: an operator or a watcher, who answers for it",
+    "why": "in the operator's words, or the judge's",
+}
+"""What the audit log says besides: who changed what is served. Nobody who only sends images comes into it."""
+
+AUDIT = "thale.audit"
+_FIGURES = ("dice_", "landmark_f1")  # how well a registered archive did, by organ
+_LENGTH = 1000
+_OURS = ("thale", "thale_models")
+_SERVERS = ("uvicorn",)
+"""The level is for these and ours. At `debug`, other packages' would tell bodies and tokens: they only warn."""
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, the constant message, the request's id, and the extra fields."""
+    """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
@@ -25,14 +81,47 @@ class JsonFormatter(logging.Formatter):
         }
         if (request_id := REQUEST_ID.get()) is not None:
             line["request_id"] = request_id
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS}
+        if (context := trace.get_current_span().get_span_context()).is_valid:
+            line["trace_id"] = trace.format_trace_id(context.trace_id)
+            line["span_id"] = trace.format_span_id(context.span_id)
+        line |= {name: _short(value) for name, value in vars(record).items() if _listed(name, record.name)}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps(line, default=_in_words, ensure_ascii=False)
 
 
 def configure(level: str = "info") -> None:
     """Send all logs of this process to standard error as JSON lines. Called once, by whoever starts the process."""
-    handler = logging.StreamHandler(sys.stderr)
+    logging.basicConfig(level=logging.WARNING, handlers=[_handler(sys.stderr)], force=True)
+    for name in (*_OURS, *_SERVERS):
+        logging.getLogger(name).setLevel(level.upper())
+
+
+def configure_ours() -> None:
+    """Send thale's logs to standard output as JSON lines, and leave all others as they are.
+
+    For a worker: TorchServe takes what its own code says there at its word.
+    """
+    handler = _handler(sys.stdout)
+    for name in _OURS:
+        ours = logging.getLogger(name)
+        ours.handlers, ours.propagate = [handler], False
+
+
+def _handler(stream: TextIO) -> logging.Handler:
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    return handler
+
+
+def _listed(name: str, logger: str) -> bool:
+    return name in FIELDS or (logger == AUDIT and (name in AUDITED or name.startswith(_FIGURES)))
+
+
+def _short(value: object) -> object:
+    return f"{value[:_LENGTH]}…" if isinstance(value, str) and len(value) > _LENGTH else value
+
+
+def _in_words(value: object) -> str:
+    """Tell what JSON cannot: never bytes, which may be somebody's picture."""
+    return f"{len(value)} bytes" if isinstance(value, bytes | bytearray | memoryview) else str(value)[:_LENGTH]

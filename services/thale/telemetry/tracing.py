@@ -22,6 +22,7 @@ from thale import __version__
 from thale.errors import ImageError, ParameterError, RequestError, ScaleError
 from thale.otel import Otel
 from thale.steps import Notes
+from thale.telemetry.logs import REQUEST_ID
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ _W3C = TraceContextTextMapPropagator()
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 _UNKNOWN_METHOD = "_OTHER"
 _PATH_LENGTH = 200
+_REQUEST_ID = "x-request-id"
 _PORTS = {"http": 80, "https": 443}
 _CLIENTS_FAULTS = (ImageError, ScaleError, ParameterError, RequestError)
 """Said of a span, and no error of ours: else whoever sends bad images fills the store of traces that are kept."""
@@ -155,8 +157,9 @@ def event(name: str, attributes: Attributes) -> None:
 
 
 def headers() -> dict[str, str]:
-    """Return the headers by which another process goes on with the current trace; none where there is no trace."""
-    carried: dict[str, str] = {}
+    """Return the headers by which another process goes on with the current trace, and knows the request by its id."""
+    request_id = REQUEST_ID.get()
+    carried = {} if request_id is None else {_REQUEST_ID: request_id}
     _W3C.inject(carried)
     return carried
 
@@ -176,15 +179,21 @@ def asking_span(url: str, about: Attributes, asked_before: int) -> AbstractConte
     return span("thale.model", attributes, kind=SpanKind.CLIENT)
 
 
-def question_span(received: Mapping[str, str], images: int) -> AbstractContextManager[Span]:
-    """Answer a question in a span that goes on with the asker's trace.
+@contextmanager
+def question_span(received: Mapping[str, str], images: int) -> Iterator[Span]:
+    """Answer a question in a span that goes on with the asker's trace; logs name the asker's request.
 
     Args:
         received: The question's headers, names in lower case.
         images: How many questions TorchServe put into one batch.
     """
+    token = REQUEST_ID.set(received.get(_REQUEST_ID))
     attributes = {"thale.batch.images": images}
-    return span("thale.worker", attributes, kind=SpanKind.SERVER, parent=_W3C.extract(received))
+    try:
+        with span("thale.worker", attributes, kind=SpanKind.SERVER, parent=_W3C.extract(received)) as current:
+            yield current
+    finally:
+        REQUEST_ID.reset(token)
 
 
 def origin() -> SpanContext:

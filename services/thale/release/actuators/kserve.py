@@ -136,7 +136,7 @@ class KServeActuator(Unloads):
             for version in new:
                 self._wait_until_ready(model, version)
                 self.warm_up(after.versions[version].url, model, version, self.patience.warm_up_s)
-                logger.info("version loaded", extra={"model": model, "model_version": version})
+                logger.info("version loaded", extra={"model": model, "version": version})
             return self._write(before, after, {}, leaving)
         except ReleaseError:
             self._take_down(model, new)

@@ -135,7 +135,7 @@ class LocalActuator(Unloads):
             raise ActuatorError(f"{model} {version} cannot be loaded: {error}") from error
         self.server.load(model, version, archive, self.patience.load_s)
         self.warm_up(self.server.model_url, model, version, self.patience.warm_up_s)
-        logger.info("version loaded", extra={"model": model, "model_version": version})
+        logger.info("version loaded", extra={"model": model, "version": version})
 
     def _take_down(self, released: ReleasedVersion) -> None:
         model, version = released.card.name, released.card.version
@@ -182,7 +182,7 @@ class LocalActuator(Unloads):
             self.server.unload(model, version, self.patience.unload_s)
             if _is_placed(loaded[version].archive, model, version):
                 (self.serving / loaded[version].archive).unlink(missing_ok=True)
-            logger.info("version unloaded", extra={"model": model, "model_version": version})
+            logger.info("version unloaded", extra={"model": model, "version": version})
 
     def _followed(self, model: str) -> Release:
         """Return the release once the record is so old that every facade follows it: what it lacks, nobody asks."""
