@@ -34,6 +34,7 @@ ThaleError
 │   ├── VersionTakenError         the version is in the store with other bytes
 │   ├── StoreError                the model store does not take or give
 │   └── ActuatorError             a version that cannot be brought to serve
+├── SecretError                   a secret, or the place where secrets are, that cannot be read
 ├── ServerError                   a server that does not answer as thale does
 │   ├── ServerUnreachableError    nobody answers
 │   └── UnexpectedAnswerError     somebody answers, but not as the contract says
@@ -244,6 +245,10 @@ class StoreError(ReleaseError):
 
 class ActuatorError(ReleaseError):
     """A version cannot be brought to serve, or not be taken off."""
+
+
+class SecretError(ThaleError):
+    """A secret, or the place where secrets are kept, cannot be read. The message never holds a value."""
 
 
 class ServerError(ThaleError):

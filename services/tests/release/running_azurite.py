@@ -1,7 +1,5 @@
 """A real Azurite, Azure's own blob service for development, on HTTPS and asked with tokens as in the cloud."""
 
-import datetime
-import ipaddress
 import socket
 import subprocess
 import time
@@ -14,9 +12,7 @@ import jwt
 import pytest
 from azure.core.credentials import AccessToken
 from azure.storage.blob import ContainerClient
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from self_signed import certificate_of_loopback
 
 AZURITE = Path(__file__).parents[3] / ".tools" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
 START_TIMEOUT_S = 120
@@ -57,7 +53,7 @@ def running_azurite(folder: Path) -> Iterator[Azurite]:
     """Run Azurite until the context ends."""
     if not AZURITE.exists():
         pytest.skip("Azurite is not there: `make azurite` installs it (needs npm)")
-    key, certificate = _certificate(folder)
+    key, certificate = certificate_of_loopback(folder)
     port = _free_port()
     command = [
         *(str(AZURITE), "--blobHost", "127.0.0.1", "--blobPort", str(port)),
@@ -72,27 +68,6 @@ def running_azurite(folder: Path) -> Iterator[Azurite]:
         finally:
             server.terminate()
             server.wait(START_TIMEOUT_S)
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(address, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    key_path, certificate_path = folder / "key.pem", folder / "certificate.pem"
-    pem = serialization.Encoding.PEM
-    plain = serialization.NoEncryption()
-    key_path.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    certificate_path.write_bytes(signed.public_bytes(pem))
-    return key_path, certificate_path
 
 
 def _free_port() -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from thale.laptop.home import Home
     from thale.release.stores import ModelStore
     from thale.release.watch import Place
+    from thale.secrets import Secrets
 
 
 class Target(StrEnum):
@@ -99,6 +100,14 @@ class Where:
         if self.chosen() is Target.KSERVE:
             raise ParameterError("say with --store where the cluster's versions are registered")
         return FolderStore(self.laptop_home.registered)
+
+    def secrets(self) -> "Secrets | None":
+        """Return this machine's secrets, None where there are none, or where the releases are a cluster's."""
+        from thale.secrets import FileSecrets
+
+        if self.chosen() is Target.KSERVE or not self.laptop_home.secrets.exists():
+            return None
+        return FileSecrets(self.laptop_home.secrets)
 
     def who(self) -> str:
         """Return the name that signs changes: the one that was given, a pod's service account, or the user's."""

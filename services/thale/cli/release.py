@@ -215,10 +215,11 @@ def watch(
     from thale import telemetry
     from thale.release.slo import read_slo
     from thale.release.unattended import Port, watch_unattended
+    from thale.secrets.expiry import expiries_told
 
     where: Where = context.obj
     limits = read_slo(slo)
-    with where.place() as place:
+    with where.place() as place, expiries_told(where.secrets()):
         telemetry.configure()
         watch_unattended(place, limits, f"{where.who()}'s watcher", Port("127.0.0.1", metrics_port), until_idle=once)
 

@@ -82,6 +82,11 @@ class Home:
         return self.folder / "traffic.json"
 
     @property
+    def secrets(self) -> Path:
+        """The file of secrets, a `secrets.FileSecrets`, where there is one."""
+        return self.folder / "secrets.toml"
+
+    @property
     def _run_file(self) -> Path:
         return self.folder / "running.json"
 

@@ -13,6 +13,8 @@ from thale.release.signer import signer
 from thale.release.slo import read_slo
 from thale.release.unattended import Port, watch_unattended
 from thale.release.watch import Pace
+from thale.secrets import open_secrets
+from thale.secrets.expiry import Rhythm, expiries_told
 
 
 def main() -> int:
@@ -27,7 +29,11 @@ def main() -> int:
     telemetry.configure(settings.log_level)
     pace = Pace(settings.poll_s, settings.notes_s, settings.stuck_s)
     try:
-        with releases_in(settings.namespace, None, settings.facades, None) as place:
+        secrets = open_secrets(settings.key_vault, settings.secrets_file)
+        with (
+            expiries_told(secrets, Rhythm(settings.secrets_s)),
+            releases_in(settings.namespace, None, settings.facades, None) as place,
+        ):
             port = Port(settings.metrics_host, settings.metrics_port)
             watch_unattended(place, read_slo(settings.slo_path), signer(settings.user), port, pace=pace)
     except ThaleError as error:

@@ -21,6 +21,13 @@ class Settings(BaseSettings):
     slo_path: Path | None = None
     """The judge's limits. Default: thale's own."""
 
+    key_vault: str | None = None
+    """Name or address of the Key Vault whose secrets' expiry is told. Default: none is."""
+    secrets_file: Path | None = None
+    """A file of secrets in the vault's place."""
+    secrets_s: float = Field(3600.0, gt=0)
+    """How often the secrets' expiry is read."""
+
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(9091, ge=0, le=65535)
     """0 takes any free port; the log says which."""
