@@ -1,6 +1,6 @@
-"""Write kubernetes/base/rules.yaml: all of rules/*.yaml as one PrometheusRule, which a cluster's Prometheus operator reads.
+"""Write kubernetes/base/rules.yaml: all of rules/*.yaml as one PrometheusRule, for a cluster's Prometheus operator.
 
-    python observability/prometheus_rule.py
+    python -m observability.prometheus_rule
 
 Azure's managed Prometheus has no such object; there terraform/azure/alerts.tf reads the same files.
 """

@@ -1,11 +1,11 @@
 """Write rules/slo.yaml: the promises of loadtests/slo.toml as recording rules and burn-rate alerts.
 
-    python observability/slo_rules.py
+    python -m observability.slo_rules
 
-Each promise has a budget: the share of requests that may be bad. How many times too fast it is being spent is looked at
-over two windows at once: the long one says that it matters, the short one that it still goes on. The factors and windows are
-those of "The Site Reliability Workbook" (Google, 2018), chapter 5. A handful of bad requests at night is no incident, so
-every alert also asks for a least number of them.
+Each promise has a budget: the share of requests that may be bad. How many times too fast it is being spent is looked
+at over two windows at once: the long one says that it matters, the short one that it still goes on. The factors and
+windows are those of "The Site Reliability Workbook" (Google, 2018), chapter 5. A handful of bad requests at night is no
+incident, so every alert also asks for a least number of them.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from thale.telemetry.labels import size_class
 OUT = Path(__file__).parent / "rules" / "slo.yaml"
 
 IMAGE_ROUTES = "/v1/(phenotype|segment|landmarks)|/v2/models/.*/infer"
-"""Routes that measure images: what is promised is promised for them. Health checks and documents are no requests of users."""
+"""Routes that measure images: promises are made for them. Health checks and documents are no requests of users."""
 LEAST_BAD = 10
 _HOURS = {"5m": 1 / 12, "30m": 0.5, "1h": 1, "2h": 2, "6h": 6, "1d": 24, "3d": 72}
 
@@ -123,7 +123,7 @@ def records(promise: Promise) -> list[Rule]:
 
 
 def _ratio(bad: str, requests: str, window: str) -> str:
-    """Return the share of bad requests in a window: of their rates every few seconds, so it costs little at any length."""
+    """Return the share of bad requests in a window, from their recorded rates: cheap at any length."""
     return f"sum_over_time({bad}[{window}]) / (sum_over_time({requests}[{window}]) > 0)"
 
 
@@ -148,8 +148,9 @@ def _alert(promise: Promise, burn: Burn) -> Rule:
         "annotations": {
             "summary": f"{{{{ $value | humanizePercentage }}}} of {promise.whose} {promise.verb} within {burn.long}",
             "description": (
-                f"At this pace, seen over {burn.long} and over the last {burn.short}, the {_number(100 * promise.budget)} % of "
-                f"requests that may be bad in 30 days last for {30 / burn.factor:.2g} days at most."
+                f"At this pace, seen over {burn.long} and over the last {burn.short}, the "
+                f"{_number(100 * promise.budget)} % of requests that may be bad in 30 days last for "
+                f"{30 / burn.factor:.2g} days at most."
             ),
             "runbook_url": f"observability/runbooks.md#{name.lower()}",
         },

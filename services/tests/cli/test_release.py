@@ -88,7 +88,9 @@ def laptop(tmp_path: Path) -> Iterator[Laptop]:
     home = Home(tmp_path)
     with paper_facade() as facade:
         nobody = "http://127.0.0.1:9"
-        addresses = Addresses(url=nobody, metrics_url=facade.url, model_url=nobody, management_url=nobody)
+        addresses = Addresses(
+            url=nobody, metrics_url=facade.url, model_url=nobody, management_url=nobody, model_metrics_url=nobody
+        )
         with home.announce(Running.here(addresses, __version__, lasting=True)):
             laptop = Laptop(home, facade)
             laptop.put(plan.canary(release(STABLE), version(CANARY), sign("anna", "better on dark plates")))

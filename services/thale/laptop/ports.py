@@ -15,7 +15,7 @@ _TRIED_AFTER_THE_WISH = 20
 
 
 class Addresses(BaseModel):
-    """Where the platform listens, always on this machine. Releases are changed through the last three."""
+    """Where the platform listens, always on this machine. Releases are changed through the middle three."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -27,6 +27,8 @@ class Addresses(BaseModel):
     """TorchServe's inference API."""
     management_url: str
     """TorchServe's management API."""
+    model_metrics_url: str
+    """TorchServe's own metrics: ends in /metrics."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Ports:
             metrics_url=f"http://{HOST}:{self.metrics}/metrics",
             model_url=f"http://{HOST}:{self.inference}",
             management_url=f"http://{HOST}:{self.management}",
+            model_metrics_url=f"http://{HOST}:{self.torchserve_metrics}/metrics",
         )
 
 

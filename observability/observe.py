@@ -1,0 +1,246 @@
+"""`make observe`: Prometheus and Alertmanager on this machine, with thale's rules, watching the thale that runs here.
+
+Debian's programs or the user's own, on loopback, with their data in a folder that goes when they go. The thale may
+stop and start meanwhile: its new addresses are followed, and while it is gone its last ones are looked at, so that the
+alerts about a thale that is gone can be seen to fire.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+
+from thale.errors import LaptopError
+from thale.files import write_atomically
+from thale.laptop.home import Home, Running
+from thale.laptop.ports import HOST
+from thale.laptop.service import Patience, Service
+
+ROOM = Path(__file__).parent
+_LOOK_EVERY_S = 1.0
+_WATCHER_PORT = 9091
+"""Where `thale release watch` tells its metrics, unless it was told otherwise."""
+_PATIENCE = Patience(restarts=2)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Where the programs lie. The node exporter is for the disk alone, and may be missing."""
+
+    prometheus: str
+    alertmanager: str
+    node_exporter: str | None
+
+    @classmethod
+    def find(cls) -> "Programs":
+        """Find them on the path; Debian calls Alertmanager prometheus-alertmanager.
+
+        Raises:
+            LaptopError: If one is missing; the message says how to get it.
+        """
+        prometheus = shutil.which("prometheus")
+        alertmanager = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+        if prometheus is None or alertmanager is None:
+            missing = " and ".join(
+                name for name, found in (("prometheus", prometheus), ("alertmanager", alertmanager)) if found is None
+            )
+            raise LaptopError(
+                f"not on the path: {missing}. On Debian: apt-get install --no-install-recommends prometheus "
+                "prometheus-alertmanager; elsewhere: https://prometheus.io/download"
+            )
+        return cls(prometheus, alertmanager, shutil.which("prometheus-node-exporter") or shutil.which("node_exporter"))
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the three listen, on loopback."""
+
+    prometheus: int
+    alertmanager: int
+    node_exporter: int
+
+
+class Targets:
+    """The files that tell Prometheus whom to look at, one for each job; Prometheus sees when they change."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._written: dict[str, list[str]] = {}
+
+    def write(self, job: str, addresses: Sequence[str]) -> None:
+        """Say where a job's targets are, if that is news."""
+        if self._written.get(job) == list(addresses):
+            return
+        groups = [{"targets": list(addresses), "labels": {"environment": "laptop"}}]
+        write_atomically(self._folder / f"{job}.json", json.dumps(groups).encode())
+        self._written[job] = list(addresses)
+
+    def follow(self, running: Running | None, watcher_port: int) -> None:
+        """Say where the thale that runs listens now. One that is gone is still looked for where it was."""
+        if running is not None:
+            self.write("thale-facade", [urlsplit(running.metrics_url).netloc])
+            self.write("thale-models", [urlsplit(running.model_metrics_url).netloc])
+        self.write("thale-watcher", [f"{HOST}:{watcher_port}"] if _listens(watcher_port) else [])
+
+
+@dataclass(frozen=True)
+class Observers:
+    """What runs. Made by `observing`."""
+
+    ports: Ports
+    services: tuple[Service, ...]
+    targets: Targets
+
+    @property
+    def prometheus_url(self) -> str:
+        """Where Prometheus shows itself."""
+        return f"http://{HOST}:{self.ports.prometheus}"
+
+    @property
+    def alertmanager_url(self) -> str:
+        """Where Alertmanager shows itself."""
+        return f"http://{HOST}:{self.ports.alertmanager}"
+
+    def watch(self, home: Home, watcher_port: int, closing: threading.Event) -> None:
+        """Keep everything running and follow the thale, until told to close.
+
+        Raises:
+            LaptopError: If one of the programs keeps dying; with the last lines of its log.
+        """
+        while not closing.wait(_LOOK_EVERY_S):
+            for service in self.services:
+                service.keep_running()
+            self.targets.follow(home.running(), watcher_port)
+
+
+@contextmanager
+def observing(home: Home, say: Say, watcher_port: int = _WATCHER_PORT) -> Iterator[Observers]:
+    """Start the programs and end them with the context; nothing of them is left.
+
+    Args:
+        home: The home of the thale that is to be watched.
+        say: Takes one line about a program that died and comes back.
+        watcher_port: Where a release watcher may listen.
+
+    Raises:
+        LaptopError: If a program is missing or cannot be started, or no thale runs on that home.
+    """
+    programs = Programs.find()
+    running = home.running()
+    if running is None:
+        raise LaptopError(f"no thale runs on {home.folder}: start one with `make run`, then try again")
+    ports = _choose_ports()
+    with tempfile.TemporaryDirectory(prefix="thale-observe-") as room:
+        folder = Path(room)
+        targets = Targets(_furnish(folder))
+        targets.write("alertmanager", [f"{HOST}:{ports.alertmanager}"])
+        targets.write("node", [f"{HOST}:{ports.node_exporter}"] if programs.node_exporter else [])
+        targets.follow(running, watcher_port)
+        services = tuple(_services(programs, ports, folder, say))
+        try:
+            for service in services:
+                service.start()
+            yield Observers(ports, services, targets)
+        finally:
+            for service in services:
+                service.ask_to_stop()
+            for service in services:
+                service.stop()
+
+
+def _furnish(folder: Path) -> Path:
+    """Lay out the folder as the configurations expect it, and return that of the targets."""
+    (folder / "rules").symlink_to(ROOM / "rules")
+    shutil.copytree(ROOM / "prometheus", folder / "prometheus")
+    shutil.copytree(ROOM / "alertmanager", folder / "alertmanager")
+    targets = folder / "prometheus" / "targets"
+    targets.mkdir()
+    return targets
+
+
+def _services(programs: Programs, ports: Ports, folder: Path, say: Say) -> Iterator[Service]:
+    commands: dict[str, Sequence[str]] = {
+        "Alertmanager": (
+            programs.alertmanager,
+            f"--config.file={folder / 'alertmanager' / 'alertmanager.yaml'}",
+            f"--storage.path={folder / 'alertmanager-data'}",
+            f"--web.listen-address={HOST}:{ports.alertmanager}",
+            "--cluster.listen-address=",
+            "--log.level=warn",
+        ),
+        "Prometheus": (
+            programs.prometheus,
+            f"--config.file={folder / 'prometheus' / 'laptop.yaml'}",
+            f"--storage.tsdb.path={folder / 'prometheus-data'}",
+            f"--web.listen-address={HOST}:{ports.prometheus}",
+            "--enable-feature=exemplar-storage",
+            "--log.level=warn",
+        ),
+    }
+    if programs.node_exporter is not None:
+        commands["the node exporter"] = (programs.node_exporter, f"--web.listen-address={HOST}:{ports.node_exporter}")
+    for name, command in commands.items():
+        log = folder / f"{name.split()[-1].lower()}.log"
+        yield Service(name, partial(tuple, command), dict(os.environ), folder, log, say, _PATIENCE)
+
+
+def _choose_ports() -> Ports:
+    """Take the usual ports where they are free, and any others where not."""
+    with socket.socket() as first, socket.socket() as second, socket.socket() as third:
+        return Ports(_bind(first, 9090), _bind(second, 9093), _bind(third, 9100))
+
+
+def _bind(candidate: socket.socket, wish: int) -> int:
+    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        candidate.bind((HOST, wish))
+    except OSError:
+        candidate.bind((HOST, 0))
+    return int(candidate.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as door:
+        door.settimeout(0.5)
+        return door.connect_ex((HOST, port)) == 0
+
+
+def main(
+    home: Annotated[Path | None, typer.Option(help="Folder of the thale to watch. Default: the user's.")] = None,
+    watcher_port: Annotated[int, typer.Option(help="Where `thale release watch` tells its metrics.")] = _WATCHER_PORT,
+) -> None:
+    """Watch the thale that runs on this machine, until Ctrl-C."""
+    console, complaints = Console(), Console(stderr=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    place = Home.at(home)
+    try:
+        with observing(place, complaints.print, watcher_port) as observers:
+            console.print(f"alerts and queries  {observers.prometheus_url}/alerts")
+            console.print(f"who would be told   {observers.alertmanager_url}")
+            console.print("watching until Ctrl-C")
+            observers.watch(place, watcher_port, threading.Event())
+    except LaptopError as error:
+        complaints.print(str(error), style="red", markup=False, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+if __name__ == "__main__":
+    typer.run(main)
