@@ -89,6 +89,15 @@ first-release: install ## Write the release that a new cluster begins with, from
 dashboards: install ## Write the Grafana dashboards anew, from observability/dashboards
 	$(BIN)/python -m observability.dashboards
 
+.PHONY: rules
+rules: install ## Write the promises' rules from loadtests/slo.toml, and the rules' manifest for clusters
+	$(BIN)/python -m observability.slo_rules
+	$(BIN)/python -m observability.prometheus_rule
+
+.PHONY: observe
+observe: install ## Watch the thale that runs here, with Prometheus, Alertmanager and its rules, until Ctrl-C
+	@exec $(BIN)/python -m observability.observe
+
 .PHONY: format
 format: install ## Write the code in the house style
 	$(BIN)/ruff check --fix
