@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from prometheus_client import start_http_server
 from starlette.exceptions import HTTPException
 
-from thale import __version__
+from thale import __version__, telemetry
 from thale.errors import ThaleError
 from thale.facade import oip, routes, status_codes
+from thale.facade.figures_page import FiguresPage
 from thale.facade.health import Health
 from thale.facade.middleware import RequestScope
 from thale.facade.model_client import ModelClient
@@ -19,7 +19,9 @@ from thale.facade.pipeline import Pipeline
 from thale.facade.pool import Pool
 from thale.facade.records import RecordFile, Records
 from thale.facade.settings import Settings
-from thale.telemetry import tracing
+from thale.facade.vitals import Vitals
+from thale.telemetry import port, tracing
+from thale.telemetry.build import Build, tell_build
 
 logger = logging.getLogger(__name__)
 
@@ -51,19 +53,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     async with AsyncExitStack() as stack:
         stack.callback(tracing.send("thale-facade", settings.otel))
-        metrics, _ = start_http_server(settings.metrics_port, settings.metrics_host)
-        stack.callback(metrics.server_close)
-        stack.callback(metrics.shutdown)
-        logger.info("metrics served", extra={"host": settings.metrics_host, "port": metrics.server_port})
         pool = Pool(settings.measuring_processes)
         stack.callback(pool.close)
         models = await stack.enter_async_context(ModelClient.connect(settings.model_url, settings.management_url))
         records = stack.enter_context(_releases(settings))
         app.state.pipeline = pipeline = Pipeline(settings, models, pool, records)
         await stack.enter_async_context(pipeline.mirror.running())
-        app.state.health = Health(models, records)
+        app.state.health = health = Health(models, records)
+        await stack.enter_async_context(_told(settings, Vitals(health, records)))
         await pool.warm_up()
         yield
+
+
+@asynccontextmanager
+async def _told(settings: Settings, vitals: Vitals) -> AsyncIterator[None]:
+    """Serve the metrics and the page of figures for as long as the context lasts."""
+    tell_build(telemetry.BUILD_INFO, Build())
+    if settings.price_per_hour is not None:
+        telemetry.PRICE_PER_HOUR.labels(settings.currency).set(settings.price_per_hour)
+    page = FiguresPage(vitals, settings)
+    with port.served(settings.metrics_host, settings.metrics_port, telemetry.METRICS.registry, {"/": page.render}):
+        async with vitals.watched():
+            yield
 
 
 @contextmanager

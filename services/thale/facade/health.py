@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
+from thale import telemetry
 from thale.contract import Card, ModelInfo, ModelVersion, Release, ReleaseRecord
 from thale.errors import ModelUnavailableError
 from thale.facade.model_client import ModelClient
@@ -41,6 +42,7 @@ class Health:
         self._last = Readiness()
         self._fresh_until = 0.0
         self._looking = asyncio.Lock()
+        self._told: set[tuple[str, str]] = set()
 
     async def readiness(self) -> Readiness:
         """Return the state of all workers, a second old at most."""
@@ -63,6 +65,9 @@ class Health:
         }
         counts = await asyncio.gather(*(self._models.ready_workers(*version, url) for version, url in urls.items()))
         workers = dict(zip(urls, counts, strict=True))
+        for gone in self._told - urls.keys():
+            telemetry.MODEL_WORKERS.remove_by_labels(dict(zip(("model", "version"), gone, strict=True)))
+        self._told = {*urls}
         missing = [
             f"{name} {model.stable} has no worker that is ready"
             for name, model in record.models.items()

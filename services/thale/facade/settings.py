@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     replay_pairs: int = Field(20, gt=0)
     """Pairs kept of each version."""
     measuring_processes: int = Field(2, gt=0)
+    price_per_hour: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """What this facade and its share of the model servers cost an hour, where somebody knows: told as a metric."""
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
+    """Of the price, by its ISO 4217 code."""
     otel: Otel = Field(default_factory=Otel)
     """Where traces go: from the standard OTEL_* variables."""
 

@@ -52,7 +52,8 @@ def served(host: str, port: int, registry: CollectorRegistry, pages: Mapping[str
     Raises:
         OSError: If the port is taken.
     """
-    disable_created_metrics()  # a second series beside each counter, which nobody reads
+    # A second series beside each counter, which nobody reads.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     metrics = make_wsgi_app(registry)
 
     def answer(environment: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
