@@ -1,0 +1,31 @@
+"""`python -m thale_models.default_models FOLDER`: the default models as a store and a record, for containers to share.
+
+The folder gets `model-store/`, which the model server serves, and `traffic.json`, the record that the facade reads.
+Both are brought up to the weights of this very thale, as `thale up` does it on a laptop.
+"""
+
+import sys
+from pathlib import Path
+
+from thale.errors import LaptopError
+from thale.laptop.home import Home
+from thale.laptop.installed import find_installed
+from thale.laptop.model_store import prepare
+
+
+def main(folder: Path) -> int:
+    """Fill the folder. Returns the exit status."""
+    home = Home.at(folder)
+    try:
+        with home.hold():
+            record = prepare(home, find_installed().weights)
+    except LaptopError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    for name, model in record.models.items():
+        sys.stdout.write(f"{home.model_store}: {name} {model.stable}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
