@@ -152,7 +152,7 @@ def _work(backend: Backend) -> list[Drawn]:
         lines(
             "Memory of facades",
             Query(f"process_resident_memory_bytes{{{_FACADE}}}", "{{instance}}"),
-            unit="bytes",
+            unit="decbytes",
             shows="Resident memory of each facade's own process.",
             good="Flat after the first hour, whatever comes in.",
             width=8,
@@ -222,7 +222,8 @@ def _cluster() -> list[Drawn]:
             shows="How often containers were started anew.",
             good="None.",
             limits=Limits(look=1, bad=3),
-            height=5,
+            top=3,
+            height=4,
             width=12,
         ),
         bars(
@@ -232,7 +233,8 @@ def _cluster() -> list[Drawn]:
             shows="Pods that should be there and are not.",
             good="None, but for minutes during a deploy.",
             limits=Limits(bad=1),
-            height=5,
+            top=3,
+            height=4,
             width=12,
         ),
     ]

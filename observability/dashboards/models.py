@@ -71,7 +71,7 @@ def _side_by_side(slo: Slo) -> Drawn:
         shows="What each version did with the plates of the last hour. Landmark models have a score for confidence.",
         good="Versions of one model resemble each other in every column; a difference is what the judge weighs.",
         width=24,
-        height=7,
+        height=6,
     )
 
 

@@ -162,6 +162,7 @@ def _answering() -> list[Drawn]:
             "how often it fails. A version below 100 % is on trial.",
             good="One version a model with 100 %, or two while a rollout is on; a worker each; none failing.",
             width=16,
+            height=7,
         ),
         lines(
             "Room that is taken",
@@ -174,5 +175,6 @@ def _answering() -> list[Drawn]:
             good="Below 60 %: autoscaling adds facades before it is full.",
             limits=Limits(look=0.6, bad=0.8),
             top=1,
+            height=7,
         ),
     ]

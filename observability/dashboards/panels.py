@@ -42,6 +42,10 @@ class Limits:
     bad: float | None = None
     downwards: bool = False
 
+    def first(self) -> float:
+        """Return the value that comes first where a figure gets worse."""
+        return next((value for value in (self.look, self.bad) if value is not None), 0.0)
+
     def thresholds(self) -> Builder[models.ThresholdsConfig]:
         """Return Grafana's thresholds: a colour from a value on, the first one from minus infinity on."""
         marks = [(self.look, YELLOW), (self.bad, RED)]
@@ -122,7 +126,7 @@ def lines(
     exemplars: bool = False,
     **frame: Unpack[Frame],
 ) -> Drawn:
-    """Return a panel of lines over time, from zero up; limits are drawn as dashed lines."""
+    """Return a panel of lines over time, from zero up; limits are dashed, and the first of them is always in sight."""
     panel = (
         timeseries.Panel()
         .targets(_asked(queries, exemplars=exemplars))
@@ -147,6 +151,7 @@ def lines(
     if top is not None:
         panel.max(top)
     if "limits" in frame:
+        panel.axis_soft_max(1.25 * frame["limits"].first())
         panel.thresholds_style(looks.GraphThresholdsStyleConfig().mode(words.GraphThresholdsStyleMode.DASHED))
     return _framed(panel, title, frame, 8, 8)
 

@@ -8,7 +8,8 @@ from observability.dashboards.panels import Drawn, Limits, Query, density, lines
 
 from thale.release.slo import Slo
 
-_SECONDS = f'sum by (le) (rate(thale_facade_request_seconds_bucket{{{ENVIRONMENT},size!="none"}}[$__rate_interval]))'
+_IMAGES = f'{ENVIRONMENT},size!="none"'
+_SECONDS = f"sum by (le) (rate(thale_facade_request_seconds_bucket{{{_IMAGES}}}[$__rate_interval]))"
 
 
 def build(slo: Slo, backend: Backend) -> Dashboard:
@@ -85,7 +86,7 @@ def _red(slo: Slo, backend: Backend) -> list[Drawn]:
         density(
             "Distribution of durations",
             Query(
-                f"sum by (le) (increase(thale_facade_request_seconds_bucket{{{ENVIRONMENT}}}[$__rate_interval]))",
+                f"sum by (le) (increase(thale_facade_request_seconds_bucket{{{_IMAGES}}}[$__rate_interval]))",
                 "{{le}}",
             ),
             unit="s",
@@ -132,8 +133,8 @@ def _models(backend: Backend) -> list[Drawn]:
         lines(
             "Mean time in a model server, by stage",
             Query(
-                f"avg by (model, stage) (model_version_stage:thale_model_stage_seconds:mean_5m{{{VERSION}}})",
-                "{{model}} {{stage}}",
+                f"avg by (stage) (model_version_stage:thale_model_stage_seconds:mean_5m{{{VERSION}}})",
+                "{{stage}}",
             ),
             unit="s",
             shows="queue: in front of a worker; decode, transform, inference, encode: its work, as it tells it itself.",

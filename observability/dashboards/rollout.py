@@ -88,7 +88,7 @@ def _decisions() -> list[Drawn]:
             shows="What share of a model's requests each version answers. Marks show what the watcher changed.",
             good="A staircase: 5, 25, 50, 100, or straight down to nothing.",
             top=100,
-            width=12,
+            width=10,
         ),
         lines(
             "Verdicts",
@@ -107,12 +107,12 @@ def _decisions() -> list[Drawn]:
             "Changes in the last day",
             Query(
                 f"sum by (model, version, what) (increase(thale_release_changes_total{{{VERSION}}}[1d]))",
-                f"{_NAME} {{{{what}}}}",
+                f"{{{{what}}}}: {_NAME}",
             ),
             unit="suffix: times",
             shows="Steps, promotions and rollbacks that the watcher made by itself.",
             good="Steps and promotions. A rollback is no disaster: nobody was hurt, and the reason stands in the log.",
-            width=5,
+            width=7,
         ),
     ]
 

@@ -1,1 +1,1 @@
-"""Pictures of dashboards without a Grafana: `answers` asks Prometheus, `page` lays out the grid, `plots` draws panels."""
+"""Dashboards without a Grafana: `answers` asks Prometheus, `page` lays out the grid, `plots` draws the panels."""

@@ -47,6 +47,10 @@ class Series:
     times_T: NDArray[np.float64]
     values_T: NDArray[np.float64]
 
+    def has_figures(self) -> bool:
+        """Whether any of it is a number."""
+        return bool(np.isfinite(self.values_T).any())
+
 
 @dataclass(frozen=True)
 class Question:

@@ -105,5 +105,6 @@ def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -
             with urlopen(url, timeout=5):
                 return
         except OSError:
-            assert process.poll() is None and time.monotonic() < until, log.read_text(errors="replace")[-3000:]
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"Prometheus did not start:\n{log.read_text(errors='replace')[-3000:]}") from None
             time.sleep(0.05)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from urllib.request import urlopen
 
 import aiohttp
@@ -127,13 +128,13 @@ class Stage:
     def release(self) -> Release:
         return self.actuator.read(MODEL).release
 
-    def start_trial(self, *, steps: tuple[float, ...], shadow: bool = True) -> Held:
-        """Put the canary on trial, again if need be."""
-        found = self.actuator.find(MODEL, CANARY)
+    def start_trial(self, *, steps: tuple[float, ...], shadow: bool = True, model: str = MODEL) -> Held:
+        """Put a model's canary on trial, again if need be."""
+        found = self.actuator.find(model, CANARY)
         signature = sign("a test", "to see what becomes of it")
         return change(
             self.actuator,
-            MODEL,
+            model,
             lambda now: plan.canary(now, found, signature, steps=steps, shadow=shadow, again=True),
         )
 
@@ -179,8 +180,8 @@ def draw_plates() -> list[bytes]:
 
 
 @contextmanager
-def running_stage(home: Path) -> Iterator[Stage]:
-    """Run the platform until the context ends."""
+def running_stage(home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Stage]:
+    """Run the platform until the context ends; the facade has these settings beside its own."""
     with ExitStack() as stack:
         shelf = _fill(home)
         loaded = [shelf.archives[MODEL, STABLE], shelf.archives["plate-landmarks", STABLE]]
@@ -196,18 +197,19 @@ def running_stage(home: Path) -> Iterator[Stage]:
         addresses = [f"http://127.0.0.1:{port}" for port in (torchserve.inference_port, torchserve.management_port)]
         actuator = LocalActuator(record, shelf, home / "store", Management.at(*addresses))
         stack.callback(actuator.close)
-        url, metrics_url = stack.enter_context(_running_facade(home, record, *addresses))
+        url, metrics_url = stack.enter_context(_running_facade(home, record, addresses, settings))
         yield Stage(home, url, torchserve, actuator, metrics_url)
 
 
 def _fill(home: Path) -> Shelf:
-    """Pack two versions of the segmentation, and one of the landmarks."""
+    """Pack two versions of the segmentation, and two of the landmarks."""
     (home / "store").mkdir()
     kept = {}
     tasks: list[tuple[str, str, Task, str]] = [
         (MODEL, STABLE, "segmentation", painting_segmenter.__file__),
         (MODEL, CANARY, "segmentation", painting_segmenter.__file__),
         ("plate-landmarks", STABLE, "landmarks", painting_landmarker.__file__),
+        ("plate-landmarks", CANARY, "landmarks", painting_landmarker.__file__),
     ]
     for seed, (name, version, task, handler) in enumerate(tasks):
         model = tiny_model(home / "weights" / f"{name}-{version}", task, seed, name=name, version=version)
@@ -230,8 +232,11 @@ def _pack(folder: Path, card: Card, weights: Path, handler: str) -> tuple[Path, 
 
 
 @contextmanager
-def _running_facade(home: Path, record: Path, model_url: str, management_url: str) -> Iterator[tuple[str, str]]:
+def _running_facade(
+    home: Path, record: Path, addresses: list[str], more: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
     port, metrics_port = free_ports(2)
+    model_url, management_url = addresses
     settings = {
         "THALE_RECORD_PATH": str(record),
         "THALE_PORT": str(port),
@@ -239,6 +244,7 @@ def _running_facade(home: Path, record: Path, model_url: str, management_url: st
         "THALE_MODEL_URL": model_url,
         "THALE_MANAGEMENT_URL": management_url,
         "THALE_CANARY_PATIENCE_S": "1",
+        **more,
     }
     with (home / "facade.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=os.environ | settings, stderr=log)

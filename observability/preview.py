@@ -1,0 +1,62 @@
+"""Draw the dashboards from what a Prometheus answers, for those without a Grafana and for the documentation.
+
+python observability/preview.py --prometheus http://127.0.0.1:9095 --minutes 30 --out docs/dashboards
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[1])]
+
+from observability.pictures.answers import Period, ask, panels, questions  # noqa: E402 (found by the line above)
+from observability.pictures.page import Page  # noqa: E402
+from observability.pictures.plots import draw  # noqa: E402
+
+GENERATED = Path(__file__).parent / "dashboards" / "generated"
+_POINTS = 240
+_LEAST_STEP_S = 1.0
+
+
+def render(board: Mapping[str, Any], url: str, period: Period, path: Path) -> None:
+    """Draw one dashboard.
+
+    Raises:
+        QueryError: If Prometheus does not take one of its queries.
+    """
+    page = Page(board)
+    minutes = (period.end - period.start) / 60
+    chosen = {name: "All" for name in ("Environment", "Model", "Version")}
+    page.header(board["title"], chosen, [link["title"] for link in board["links"]], f"Last {minutes:g} minutes")
+    for panel in board["panels"]:
+        if panel["type"] == "row":
+            page.heading(panel["title"], page.place(panel["gridPos"]))
+    for panel in panels(board):
+        answers = {question.ref_id: ask(url, question, period) for question in questions(panel)}
+        draw(page, panel, answers, period)
+    page.save(path)
+
+
+def main() -> int:
+    """Draw all of them. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="where Prometheus listens")
+    parser.add_argument("--minutes", type=float, default=30, help="how far back")
+    parser.add_argument("--out", type=Path, default=Path("docs/dashboards"), help="folder for the pictures")
+    parser.add_argument("names", nargs="*", help="only these dashboards, such as overview")
+    given = parser.parse_args()
+    end = time.time()
+    period = Period(end - 60 * given.minutes, end, max(_LEAST_STEP_S, 60 * given.minutes / _POINTS))
+    given.out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(GENERATED.glob("*.json")):
+        if not given.names or path.stem in given.names:
+            render(json.loads(path.read_bytes()), given.prometheus, period, given.out / f"{path.stem}.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
