@@ -5,6 +5,7 @@ from prometheus_client import REGISTRY
 
 from thale import telemetry
 from thale.release.slo import read_slo
+from thale.telemetry import metrics, watcher
 from thale.telemetry.declaring import Metric, Table
 
 TABLES = (telemetry.METRICS, telemetry.WATCHER_METRICS)
@@ -12,7 +13,8 @@ EVERY = [metric for table in TABLES for metric in table]
 
 
 def test_every_metric_stands_in_a_table_once() -> None:
-    declared = [value for name, value in vars(telemetry).items() if name.isupper() and hasattr(value, "describe")]
+    names = {**vars(metrics), **vars(watcher)}
+    declared = [value for name, value in names.items() if name.isupper() and hasattr(value, "describe")]
     assert [metric.collector for metric in EVERY] == [value for value in declared if value is not telemetry.WATCHER]
 
 
