@@ -50,13 +50,15 @@ class FiguresPage:
         return Page(body.encode(), "text/html; charset=utf-8", headers=_headers())
 
     def _title(self) -> str:
-        return "thale: ready" if self._vitals.readiness.ready else "thale: NOT READY"
+        return "thale: ready" if self._ready() else "thale: NOT READY"
+
+    def _ready(self) -> bool:
+        return self._vitals.record is not None and self._vitals.readiness.ready
 
     def _state(self) -> str:
-        readiness = self._vitals.readiness
-        if readiness.ready and self._vitals.record is not None:
+        if self._ready():
             return '<p class="good">&#10003; ready</p>'
-        missing = "; ".join(readiness.missing) or "nobody has looked yet"
+        missing = "; ".join(self._vitals.readiness.missing) or "nobody has looked yet"
         return f'<p class="bad">&#10007; not ready: {escape(missing)}</p>'
 
     def _tiles(self, figures: Figures) -> Iterator[str]:
