@@ -135,6 +135,25 @@ weights: install ## Train the default models again from nothing but a seed (abou
 	$(BIN)/thale-models archive runs/plate-seg --out runs
 	$(BIN)/thale-models archive runs/plate-landmarks --out runs
 
+# With podman or docker. What a place needs (a certificate authority, a network) comes in BUILD_FLAGS and RUN_FLAGS.
+ENGINE ?= $(if $(shell command -v podman),podman,docker)
+TAG ?= dev
+BUILD_FLAGS ?=
+RUN_FLAGS ?=
+NAMED = --build-arg VERSION='$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' services/thale/__init__.py)' \
+  --build-arg REVISION='$(shell git rev-parse HEAD)'
+
+# podman keeps health checks in docker's format alone; docker does not read the variable.
+.PHONY: images
+images: ## Build both images (TAG=dev DEVICE=cpu|cu130 ENGINE=podman|docker BUILD_FLAGS=…)
+	BUILDAH_FORMAT=docker $(ENGINE) build $(BUILD_FLAGS) $(NAMED) --tag thale-services:$(TAG) --file services/Dockerfile .
+	BUILDAH_FORMAT=docker $(ENGINE) build $(if $(DEVICE),--build-arg DEVICE=$(DEVICE)) $(BUILD_FLAGS) $(NAMED) \
+	  --tag thale-model-server:$(TAG) --file model-server/Dockerfile .
+
+.PHONY: images-check
+images-check: install ## Run both images hardened, have a drawn plate measured, print their sizes (TAG=dev RUN_FLAGS=…)
+	$(BIN)/python -m images --engine $(ENGINE) --tag $(TAG) --run-flags='$(RUN_FLAGS)'
+
 # Where these go: ENV=laptop|dev|staging|prod. docs/deploy.md says what each step does, and how to go on after one failed.
 DEPLOY = $(BIN)/python -m deploy
 TO = --env $(or $(ENV),$(error say where: make $@ ENV=laptop|dev|staging|prod))
