@@ -150,6 +150,12 @@ class SlowRequestError(RequestError):
 class BusyError(RequestError):
     """So many requests wait already that one more would wait in vain."""
 
+    retry_after_s: int | None = None
+
+    def __init__(self, present: int, retry_after_s: int) -> None:
+        super().__init__(f"{present} requests are in progress: try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
 
 class ModelError(ThaleError):
     """A model cannot answer."""

@@ -128,7 +128,7 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     """Ask a model about one image or a batch."""
     pipeline = _pipeline(request)
     model, _ = _released(request, name, version)
-    async with pipeline.admit():
+    async with pipeline.places.admit():
         with stage("body"):
             asked, images = await _read(request, pipeline.settings)
         wish = _wish(request, asked.parameters, pipeline.settings)

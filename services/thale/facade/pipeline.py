@@ -7,15 +7,14 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from thale import __version__, telemetry
+from thale import __version__
 from thale.contract import ImageFacts, ReleaseRecord, Task
-from thale.errors import BusyError, ThaleError
+from thale.errors import ThaleError
 from thale.facade import jobs, observing, traffic
 from thale.facade.account import Account
 from thale.facade.asking import Asking, together
@@ -25,6 +24,7 @@ from thale.facade.deadline import Deadline
 from thale.facade.jobs import Measurement, Rendered
 from thale.facade.model_answer import Answer
 from thale.facade.model_client import ModelClient, Question
+from thale.facade.places import Places
 from thale.facade.pool import Pool
 from thale.facade.records import Records
 from thale.facade.settings import Settings
@@ -82,20 +82,16 @@ class Pipeline:
     pool: Pool
     records: Records
     mirror: Mirror = field(init=False)
+    places: Places = field(init=False)
     _breakers: Breakers = field(init=False)
     _asking: Asking = field(init=False)
     _followed: ReleaseRecord | None = field(default=None, init=False)
-    _places: asyncio.Semaphore = field(init=False)
-    _at_work: int = field(default=0, init=False)
-    _present: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self._breakers = Breakers(self.settings)
         self._asking = Asking(self.models, self.pool, self._breakers, self.settings)
-        self._places = asyncio.Semaphore(self.settings.max_in_flight)
-        telemetry.PLACES.labels("working").set(self.settings.max_in_flight)
-        telemetry.PLACES.labels("waiting").set(self.settings.max_waiting)
-        self.mirror = Mirror(self.models, self.settings, self._calm)
+        self.places = Places(self.settings)
+        self.mirror = Mirror(self.models, self.settings, self.places.calm)
 
     async def phenotype(self, image: Upload, wish: Wish) -> Served:
         """Measure the plants of an image. Raises a ThaleError for everything that can be wrong."""
@@ -115,7 +111,7 @@ class Pipeline:
             page=wish.page,
             started=started,
         )
-        async with self._place(wish.deadline):
+        async with self.places.at_work(wish.deadline):
             with stage("models"):
                 answers = await together(self._asking.ask(choice, question, wish.deadline) for choice in choices)
             with stage("measuring"):
@@ -156,7 +152,7 @@ class Pipeline:
         async def ask(index: int, image: Upload) -> tuple[Question, Answer]:
             try:
                 question = _question(image, await self._facts(image, wish), wish)
-                async with self._place(wish.deadline):
+                async with self.places.at_work(wish.deadline):
                     with stage("models"):
                         return question, await self._asking.ask(choice, question, wish.deadline)
             except ThaleError as error:
@@ -204,43 +200,6 @@ class Pipeline:
             self._breakers.follow(record)
             self._followed = record
         return record
-
-    @asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
-        """Let a request in, body and all, for as long as the context lasts.
-
-        Raises:
-            BusyError: If so many are in that it would wait in vain.
-        """
-        if self._present >= self.settings.max_in_flight + self.settings.max_waiting:
-            raise BusyError(f"{self._present} requests are in progress: try again in a few seconds")
-        self._present += 1
-        telemetry.IN_FLIGHT.set(self._present)
-        try:
-            yield
-        finally:
-            self._present -= 1
-            telemetry.IN_FLIGHT.set(self._present)
-
-    @asynccontextmanager
-    async def _place(self, deadline: Deadline) -> AsyncIterator[None]:
-        """Wait for one of the places at work, no longer than the deadline allows."""
-        try:
-            with telemetry.WAITING.track_inprogress(), stage("waiting"):
-                async with asyncio.timeout(deadline.remaining()):
-                    await self._places.acquire()
-        except TimeoutError as error:
-            raise deadline.exceeded() from error
-        self._at_work += 1
-        try:
-            yield
-        finally:
-            self._at_work -= 1
-            self._places.release()
-
-    def _calm(self) -> bool:
-        """Whether users leave half of the places to others."""
-        return 2 * self._at_work <= self.settings.max_in_flight
 
     async def _facts(self, image: Upload, wish: Wish) -> ImageFacts:
         """Read the header; no pixel is decoded here. In a thread, because 64 MB take a while to hash."""

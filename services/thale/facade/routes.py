@@ -188,7 +188,7 @@ async def _answer(
     media_type = negotiation.choose(", ".join(request.headers.getlist("accept")), media_types)
     _refuse_repeated(request)
     pipeline = _pipeline(request)
-    async with pipeline.admit():
+    async with pipeline.places.admit():
         with stage("body"):
             image = await read_image(request, pipeline.settings)
         wish = _wish(request, query, media_type, pipeline.settings.request_deadline_s)

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     """Images that are measured at once."""
     max_waiting: int = Field(32, ge=0)
     """Requests beyond those that may wait; one more is refused at once."""
+    max_wait_s: float = Field(20.0, gt=0)
+    """A request that would wait longer for its place, by the pace of the last ones, is refused at once as well. Well
+    below the deadline, or those that were let in would be given up after all."""
     canary_patience_s: float = Field(10.0, gt=0)
     """The longest that a canary is waited for, and never more than half of the time left: then the stable version is
     asked instead. A version that is silent for so long counts as late for its breaker."""

@@ -113,7 +113,8 @@ def respond(request: Request, problem: Problem, headers: dict[str, str] | None =
 async def thale_error(request: Request, error: Exception) -> Response:
     """Answer an error of ours."""
     assert isinstance(error, ThaleError)  # noqa: S101 (registered for this class alone)
-    return respond(request, problem_of(error))
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.BusyError) else None
+    return respond(request, problem_of(error), headers)
 
 
 async def http_error(request: Request, error: Exception) -> Response:
