@@ -8,6 +8,7 @@ windows are those of "The Site Reliability Workbook" (Google, 2018), chapter 5. 
 incident, so every alert also asks for a least number of them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ OUT = Path(__file__).parent / "rules" / "slo.yaml"
 IMAGE_ROUTES = "/v1/(phenotype|segment|landmarks)|/v2/models/.*/infer"
 """Routes that measure images: promises are made for them. Health checks and documents are no requests of users."""
 LEAST_BAD = 10
-_HOURS = {"5m": 1 / 12, "30m": 0.5, "1h": 1, "2h": 2, "6h": 6, "1d": 24, "3d": 72}
+"""An alert asks for so many bad requests. They are counted, not reckoned from a rate: a Prometheus that has just begun
+knows five minutes, and four bad requests in those are not fifty in an hour."""
+WINDOWS = ("30m", "1h", "2h", "6h", "1d", "3d")
 
 Rule = dict[str, Any]
 
@@ -55,7 +58,8 @@ class Promise:
     budget: float
     requests: str
     """Requests a second, by level."""
-    bad: str
+    bad: Callable[[str, str], str]
+    """Bad ones, by a function of counters and the window that it looks at."""
     alerts: dict[str, str]
     """The alert's name by severity."""
     verb: str
@@ -69,14 +73,16 @@ class Promise:
 def availability(slo: Slo) -> Promise:
     """Return the promise that requests are answered. Images at fault (4xx) do not count, on either side."""
     labels = f'route=~"{IMAGE_ROUTES}"'
-    requests = "environment:thale_slo_availability:requests_rate5m"
-    failed = f'sum by (environment) (rate(thale_facade_requests_total{{{labels},status=~"5.."}}[5m]))'
+
+    def failed(function: str, window: str) -> str:
+        return f'sum by (environment) ({function}(thale_facade_requests_total{{{labels},status=~"5.."}}[{window}]))'
+
     return Promise(
         level="environment",
         name="availability",
         budget=1 - slo.availability,
         requests=f'sum by (environment) (rate(thale_facade_requests_total{{{labels},status!~"4.."}}[5m]))',
-        bad=f"{failed} or 0 * {requests}",
+        bad=failed,
         alerts={"page": "ThaleRequestsFailing", "ticket": "ThaleErrorBudgetBurning"},
         verb="failed",
         whose="requests in {{ $labels.environment }}",
@@ -87,14 +93,20 @@ def latency(slo: Slo) -> Promise:
     """Return the promise that answers come in time, by class of image size: 99 of 100 within the class's limit."""
     limits = {size_class(limit.up_to_megapixels): limit for limit in slo.latency}
     sizes = f'route=~"{IMAGE_ROUTES}",size=~"{"|".join(limits)}"'
-    in_time = " or ".join(_in_time(size, limit) for size, limit in limits.items())
-    requests = "environment_size:thale_slo_latency:requests_rate5m"
+
+    def answered(function: str, window: str) -> str:
+        return f"sum by (environment, size) ({function}(thale_facade_request_seconds_count{{{sizes}}}[{window}]))"
+
+    def late(function: str, window: str) -> str:
+        in_time = " or ".join(f"{function}({_in_time(size, limit)}[{window}])" for size, limit in limits.items())
+        return f"clamp_min({answered(function, window)} - sum by (environment, size) ({in_time}), 0)"
+
     return Promise(
         level="environment_size",
         name="latency",
         budget=0.01,
-        requests=f"sum by (environment, size) (rate(thale_facade_request_seconds_count{{{sizes}}}[5m]))",
-        bad=f"clamp_min({requests} - sum by (environment, size) ({in_time}), 0)",
+        requests=answered("rate", "5m"),
+        bad=late,
         alerts={"page": "ThaleAnswersSlow", "ticket": "ThaleLatencyBudgetBurning"},
         verb="took longer than promised",
         whose="answers to images of class {{ $labels.size }} in {{ $labels.environment }}",
@@ -103,7 +115,7 @@ def latency(slo: Slo) -> Promise:
 
 def _in_time(size: str, limit: Latency) -> str:
     labels = f'route=~"{IMAGE_ROUTES}",size="{size}",le="{limit.p99_s}"'
-    return f"rate(thale_facade_request_seconds_bucket{{{labels}}}[5m])"
+    return f"thale_facade_request_seconds_bucket{{{labels}}}"
 
 
 def records(promise: Promise) -> list[Rule]:
@@ -111,12 +123,15 @@ def records(promise: Promise) -> list[Rule]:
     requests, bad = promise.series("requests_rate5m"), promise.series("bad_rate5m")
     rules: list[Rule] = [
         {"record": requests, "expr": promise.requests},
-        {"record": bad, "expr": promise.bad},
+        {"record": bad, "expr": f"{promise.bad('rate', '5m')} or 0 * {requests}"},
         {"record": promise.series("error_ratio_rate5m"), "expr": f"{bad} / ({requests} > 0)"},
     ]
-    for window in [window for window in _HOURS if window != "5m"]:
+    for window in WINDOWS:
         record = promise.series(f"error_ratio_rate{window}")
         rules.append({"record": record, "expr": _ratio(bad, requests, window)})
+    for burn in BURNS:
+        record = promise.series(f"bad_increase{burn.long}")
+        rules.append({"record": record, "expr": promise.bad("increase", burn.long)})
     left = f"1 - {_ratio(bad, requests, '30d')} / {_number(promise.budget)}"
     rules.append({"record": promise.series("error_budget_remaining_30d"), "expr": left})
     return rules
@@ -135,13 +150,12 @@ def alerts(promise: Promise) -> list[Rule]:
 def _alert(promise: Promise, burn: Burn) -> Rule:
     name = promise.alerts[burn.severity]
     limit = _number(burn.factor * promise.budget)
-    seconds = round(_HOURS[burn.long] * 3600)
     return {
         "alert": name,
         "expr": (
             f"{promise.series(f'error_ratio_rate{burn.long}')} > {limit}"
             f" and {promise.series(f'error_ratio_rate{burn.short}')} > {limit}"
-            f" and {seconds} * avg_over_time({promise.series('bad_rate5m')}[{burn.long}]) >= {LEAST_BAD}"
+            f" and {promise.series(f'bad_increase{burn.long}')} >= {LEAST_BAD}"
         ),
         "for": burn.wait,
         "labels": {"severity": burn.severity, "slo": promise.name, "window": burn.long},
