@@ -52,7 +52,68 @@ Its latencies are running sums without quantiles, and the length of its queue is
 with stage="queue" tells how long questions wait, by version and with quantiles.
 """
 
+_POD = ("namespace", "pod", "container")
+_AUTOSCALER = ("namespace", "horizontalpodautoscaler")
+_GPU = ("Hostname", "gpu")
+_CLUSTER = (
+    Foreign("kube_node_info", (), "kube-state-metrics", "1 for each node."),
+    Foreign("kube_node_status_allocatable", ("resource",), "kube-state-metrics", "What pods may use of a node."),
+    Foreign("kube_pod_container_resource_requests", ("resource",), "kube-state-metrics", "What pods have asked for."),
+    Foreign("kube_pod_container_status_restarts_total", _POD, "kube-state-metrics", "Times a container began anew."),
+    Foreign(
+        "kube_deployment_status_replicas_available",
+        ("namespace", "deployment"),
+        "kube-state-metrics",
+        "Pods of a deployment that are available.",
+    ),
+    Foreign(
+        "kube_deployment_status_replicas_unavailable",
+        ("namespace", "deployment"),
+        "kube-state-metrics",
+        "Pods of a deployment that should be there and are not.",
+    ),
+    Foreign(
+        "kube_horizontalpodautoscaler_status_current_replicas",
+        _AUTOSCALER,
+        "kube-state-metrics",
+        "Replicas that an autoscaler sees.",
+    ),
+    Foreign(
+        "kube_horizontalpodautoscaler_spec_max_replicas",
+        _AUTOSCALER,
+        "kube-state-metrics",
+        "Most replicas that an autoscaler may start.",
+    ),
+    Foreign(
+        "container_cpu_usage_seconds_total",
+        ("namespace", "container"),
+        "cAdvisor",
+        "Processor time of a container; the empty name is the whole pod.",
+    ),
+    Foreign(
+        "kubelet_volume_stats_available_bytes", ("namespace", "persistentvolumeclaim"), "kubelet", "Free on a volume."
+    ),
+    Foreign("kubelet_volume_stats_capacity_bytes", ("persistentvolumeclaim",), "kubelet", "Size of a volume."),
+    Foreign(
+        "node_filesystem_avail_bytes", ("fstype", "mountpoint"), "node-exporter", "Free on a file system, for anybody."
+    ),
+    Foreign("node_filesystem_size_bytes", ("mountpoint",), "node-exporter", "Size of a file system."),
+    Foreign(
+        "certmanager_certificate_expiration_timestamp_seconds",
+        ("namespace", "name"),
+        "cert-manager",
+        "When a certificate ends, seconds since 1970.",
+    ),
+    Foreign("DCGM_FI_DEV_GPU_UTIL", _GPU, "DCGM exporter", "Percent of the time in which a GPU did anything."),
+    Foreign("DCGM_FI_DEV_FB_USED", _GPU, "DCGM exporter", "MiB of a GPU's memory that are taken."),
+    Foreign("DCGM_FI_DEV_FB_FREE", _GPU, "DCGM exporter", "MiB of a GPU's memory that are free."),
+    Foreign("DCGM_FI_DEV_POWER_USAGE", _GPU, "DCGM exporter", "Watts that a GPU draws."),
+    Foreign("DCGM_FI_DEV_GPU_TEMP", _GPU, "DCGM exporter", "Degrees Celsius of a GPU."),
+)
+"""What only a cluster tells. None ran here: names and labels are those of the exporters' documents."""
+
 FOREIGN: tuple[Foreign, ...] = (
+    Foreign("ALERTS", ("alertstate", "severity"), "Prometheus", "1 for each alert that is pending or firing."),
     Foreign("up", (), "Prometheus", "1 where the last scrape of a target succeeded."),
     Foreign("process_start_time_seconds", (), "facade, watcher", "When the process started, seconds since 1970."),
     Foreign("process_cpu_seconds_total", (), "facade", "Processor time of the facade's own process."),
@@ -60,4 +121,5 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign("process_open_fds", (), "facade", "Open files and connections of the facade."),
     Foreign("process_max_fds", (), "facade", "Most files and connections that the facade may open."),
     *_TORCHSERVE,
+    *_CLUSTER,
 )
