@@ -140,7 +140,7 @@ def test_every_series_is_declared_with_its_type_its_words_and_its_labels(process
             assert sample.labels.keys() - {"le"} == names, sample.name
 
 
-@pytest.mark.parametrize("metric", telemetry.METRICS, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", [*telemetry.METRICS], ids=lambda metric: metric.name)
 def test_no_label_has_more_values_than_its_bound_whatever_is_asked(metric: declaring.Metric, process: Process) -> None:
     family = process.families()[metric.name]
     values: defaultdict[str, set[str]] = defaultdict(set)

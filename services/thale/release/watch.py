@@ -24,6 +24,7 @@ from thale.release.actuators import Actuator
 from thale.release.board import Board, Standing
 from thale.release.changes import change, sign
 from thale.release.decision import Move, decide, planned, step_began
+from thale.release.drifting import Drifts
 from thale.release.facades import Ledger, Reading
 from thale.release.judge import judge
 from thale.release.leases import Lease, candidate
@@ -130,6 +131,7 @@ class Watcher:
         self._place, self._slo, self._who, self._pace = place, slo, who, pace or Pace()
         self._clock, self._today = clock, today
         self._board = Board()
+        self._drifts = Drifts(slo.judge.series_plates)
         self._watched: dict[str, _Watched] = {}
         self._leads = False
         self._idle = False
@@ -146,7 +148,7 @@ class Watcher:
                 ending.wait(max(_LEAST_PAUSE_S, self._pace.poll_s - (self._clock() - begun)))
             if self._leads and self._place.lease.held():
                 self._save({})
-        self._board.clear()
+        self._clear()
 
     def alive(self, within_s: float) -> bool:
         """Whether the last look was so recently."""
@@ -159,7 +161,7 @@ class Watcher:
             self._take_over()
         elif not leads:
             self._watched.clear()
-            self._board.clear()
+            self._clear()
         self._leads = leads
         if leads:
             self._look(runner.run(self._place.counters.read()))
@@ -186,6 +188,7 @@ class Watcher:
         for model in self._watched.keys() - {*models}:
             del self._watched[model]
             self._board.remove(model)
+            self._drifts.remove(model)
         moved = False
         for model in models:
             try:
@@ -204,6 +207,7 @@ class Watcher:
         release = self._place.actuator.read(model).release
         watched = self._watched.setdefault(model, _Watched(Ledger(self._today().timestamp())))
         watched.ledger, increment = watched.ledger.advance(reading)
+        self._drifts.heard(release, increment)
         watched.note = self._judged(release, watched.note, increment)
         if watched.note is None:
             watched.stuck = False
@@ -252,6 +256,11 @@ class Watcher:
         page = Page(who=self._who, at=self._today().isoformat(timespec="seconds"), rollouts=rollouts, away=away)
         self._place.notes.write(page.model_dump_json())
         self._saved_at = self._clock()
+
+    def _clear(self) -> None:
+        """Tell nothing of the models: another watcher does."""
+        self._board.clear()
+        self._drifts.clear()
 
     def _trouble(self, subject: str, words: str) -> None:
         """Log what is waited for, once for as long as it is the same; empty words end it."""
