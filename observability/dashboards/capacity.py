@@ -1,16 +1,15 @@
-"""Is there room: places, workers, queues, pods, nodes, GPUs, disks."""
+"""Is there room: places, queues, workers, processes; what the cluster says stands in `cluster`."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
+from observability.dashboards import cluster
 from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
 from observability.dashboards.explore import Backend
 from observability.dashboards.panels import Drawn, Limits, Query, bars, figure, lines
 
 from thale.release.slo import Slo
 
-_THALE = f'{ENVIRONMENT},namespace="thale"'
 _FACADE = f'{ENVIRONMENT},job="thale-facade"'
 _NAME = "{{model}} {{version}}"
-_GPU = "{{Hostname}} GPU {{gpu}}"
 
 
 def build(slo: Slo, backend: Backend) -> Dashboard:
@@ -18,9 +17,11 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
     rows = [
         Row("At a glance", _glance()),
         Row("Places, queues and workers", _work(backend)),
-        Row("Pods and nodes", _cluster()),
-        Row("GPUs", _gpus()),
-        Row("Disks", _disks()),
+        Row("Workers and facades as processes", _processes()),
+        Row("TorchServe, by its own account", _torchserve()),
+        Row("Pods and nodes", cluster.pods_and_nodes()),
+        Row("GPUs", cluster.gpus()),
+        Row("Disks", cluster.disks()),
     ]
     purpose = "How full everything is: places, queues, workers, pods, nodes, GPUs, disks."
     return board("thale-capacity", "GPU and capacity", purpose, rows, backend)
@@ -124,6 +125,11 @@ def _work(backend: Backend) -> list[Drawn]:
             good="One on processors; on GPUs more, the fuller it is.",
             width=6,
         ),
+    ]
+
+
+def _processes() -> list[Drawn]:
+    return [
         lines(
             "Time of workers taken",
             Query(
@@ -135,7 +141,7 @@ def _work(backend: Backend) -> list[Drawn]:
             shows="Seconds of work a second and worker: how busy workers are.",
             good="Below 70 %: from there on queues grow faster than the load.",
             limits=Limits(look=0.7, bad=0.9),
-            width=8,
+            width=6,
         ),
         lines(
             "Processor time of facades",
@@ -147,7 +153,7 @@ def _work(backend: Backend) -> list[Drawn]:
             shows="Cores that each facade's own process uses; measuring processes are not in it.",
             good="Below 0.7: one process has one core for its event loop.",
             limits=Limits(look=0.7, bad=0.95),
-            width=8,
+            width=6,
         ),
         lines(
             "Memory of facades",
@@ -155,156 +161,85 @@ def _work(backend: Backend) -> list[Drawn]:
             unit="decbytes",
             shows="Resident memory of each facade's own process.",
             good="Flat after the first hour, whatever comes in.",
-            width=8,
+            width=4,
+        ),
+        lines(
+            "Open files of facades",
+            Query(f"process_open_fds{{{_FACADE}}} / process_max_fds{{{_FACADE}}}", "{{instance}}"),
+            unit="percentunit",
+            shows="Files and connections that are open, over those that may be.",
+            good="Below half. What only grows is a leak, and ends in refused connections.",
+            limits=Limits(look=0.5, bad=0.8),
+            width=4,
+        ),
+        lines(
+            "Age of processes",
+            Query(f"time() - process_start_time_seconds{{{ENVIRONMENT}}}", "{{job}} {{instance}}"),
+            unit="s",
+            shows="How long facades and watchers have been running.",
+            good="Only grows, but for deploys. A saw-tooth is a process that dies.",
+            width=4,
         ),
     ]
 
 
-def _cluster() -> list[Drawn]:
-    by_autoscaler = "max by (horizontalpodautoscaler)"
+def _torchserve() -> list[Drawn]:
+    chosen = f'{ENVIRONMENT},model_name=~"$model",model_version=~"$version"'
+    name = "{{model_name}} {{model_version}}"
+    seconds = f"rate(ts_inference_latency_microseconds{{{chosen}}}[$__rate_interval]) / 1e6"
+    answers = (("2XX", "answered"), ("4XX", "the question is at fault"), ("5XX", "failed"))
     return [
         lines(
-            "Replicas",
-            Query(f"sum by (deployment) (kube_deployment_status_replicas_available{{{_THALE}}})", "{{deployment}}"),
-            unit="suffix: pods",
-            shows="Pods that are available, by deployment.",
-            good="Moves with the load; never zero.",
-            width=6,
-        ),
-        lines(
-            "Autoscaling",
+            "Questions",
             Query(
-                f"{by_autoscaler} (kube_horizontalpodautoscaler_status_current_replicas{{{_THALE}}}) / "
-                f"{by_autoscaler} (kube_horizontalpodautoscaler_spec_max_replicas{{{_THALE}}})",
-                "{{horizontalpodautoscaler}}",
+                f"sum by (model_name, model_version) (rate(ts_inference_requests_total{{{chosen}}}[$__rate_interval]))",
+                name,
             ),
-            unit="percentunit",
-            shows="Replicas over the most that the autoscaler may start.",
-            good="Below 100 %: at the limit more load finds no more pods.",
-            limits=Limits(look=0.8, bad=1),
-            top=1.1,
-            width=6,
-        ),
-        lines(
-            "Processor time of pods",
-            Query(
-                f'sum by (container) (rate(container_cpu_usage_seconds_total{{{_THALE},container!=""}}'
-                "[$__rate_interval]))",
-                "{{container}}",
-            ),
-            unit="suffix: cores",
-            shows="Cores used, by container.",
-            good="Follows the requests. A flat top is a limit, and queues behind it.",
+            unit="reqps",
+            shows="Questions that workers were given, by TorchServe's own count: copies for the shadow and pinned "
+            "versions are in it.",
+            good="As many as facades ask and copy.",
             stacked=True,
             width=6,
         ),
         lines(
-            "Processors asked for, of those that nodes have",
+            "Mean time of an answer",
             Query(
-                f'sum(kube_pod_container_resource_requests{{{ENVIRONMENT},resource="cpu"}}) / '
-                f'sum(kube_node_status_allocatable{{{ENVIRONMENT},resource="cpu"}})',
-                "asked for",
+                f"sum by (model_name, model_version) ({seconds}) / sum by (model_name, model_version) "
+                f"(rate(ts_inference_requests_total{{{chosen}}}[$__rate_interval]))",
+                name,
             ),
-            unit="percentunit",
-            shows="Requests of all pods over what nodes can give. The cluster's autoscaler adds nodes by it.",
-            good="60 to 90 %: less is paid for nothing, more leaves no room for a rollout.",
-            limits=Limits(look=0.9),
-            top=1,
+            unit="s",
+            shows="From question to answer as TorchServe sees it, queue included.",
+            good="Little less than what facades see; the difference is the network between them.",
             width=6,
+        ),
+        lines(
+            "Answers by kind",
+            *(Query(f"sum(rate(Requests{kind}{{{ENVIRONMENT}}}[$__rate_interval]))", words) for kind, words in answers),
+            unit="reqps",
+            shows="Answers of all of TorchServe's interfaces, those about health included.",
+            good="None failed.",
+            width=4,
+        ),
+        lines(
+            "The last question",
+            Query(f"max(QueueTime{{{ENVIRONMENT}}})", "in the queue"),
+            Query(f"max(WorkerThreadTime{{{ENVIRONMENT}}})", "on the way"),
+            Query(
+                f'max by (ModelName) (PredictionTime{{{ENVIRONMENT},ModelName=~"$model"}})', "worked on, {{ModelName}}"
+            ),
+            unit="ms",
+            shows="Where the time of the newest question went, as TorchServe tells it: one question, no mean.",
+            good="Little on the way: that is the passing of bytes between Java and Python.",
+            width=4,
         ),
         bars(
-            "Restarts in the last hour",
-            Query(
-                f"sum by (container) (increase(kube_pod_container_status_restarts_total{{{_THALE}}}[1h]))",
-                "{{container}}",
-            ),
-            unit="suffix: restarts",
-            shows="How often containers were started anew.",
-            good="None.",
-            limits=Limits(look=1, bad=3),
-            top=3,
-            height=4,
-            width=12,
-        ),
-        bars(
-            "Pods missing",
-            Query(f"max by (deployment) (kube_deployment_status_replicas_unavailable{{{_THALE}}})", "{{deployment}}"),
-            unit="suffix: pods",
-            shows="Pods that should be there and are not.",
-            good="None, but for minutes during a deploy.",
-            limits=Limits(bad=1),
-            top=3,
-            height=4,
-            width=12,
-        ),
-    ]
-
-
-def _gpus() -> list[Drawn]:
-    return [
-        lines(
-            "GPU use",
-            Query(f"avg by (Hostname, gpu) (DCGM_FI_DEV_GPU_UTIL{{{ENVIRONMENT}}}) / 100", _GPU),
-            unit="percentunit",
-            shows="Share of time in which the GPU did anything.",
-            good="High while there is work. Below 5 % for two hours makes a ticket.",
-            top=1,
-            width=6,
-        ),
-        lines(
-            "GPU memory",
-            Query(
-                f"sum by (Hostname, gpu) (DCGM_FI_DEV_FB_USED{{{ENVIRONMENT}}}) / sum by (Hostname, gpu) "
-                f"(DCGM_FI_DEV_FB_USED{{{ENVIRONMENT}}} + DCGM_FI_DEV_FB_FREE{{{ENVIRONMENT}}})",
-                _GPU,
-            ),
-            unit="percentunit",
-            shows="Memory of the GPU that is taken.",
-            good="Flat and below 90 %.",
-            limits=Limits(look=0.9, bad=0.97),
-            top=1,
-            width=6,
-        ),
-        lines(
-            "GPU power",
-            Query(f"sum by (Hostname, gpu) (DCGM_FI_DEV_POWER_USAGE{{{ENVIRONMENT}}})", _GPU),
-            unit="watt",
-            shows="Power that each GPU draws: a better sign of work than its use.",
-            good="Near the card's limit under load.",
-            width=6,
-        ),
-        lines(
-            "GPU temperature",
-            Query(f"max by (Hostname, gpu) (DCGM_FI_DEV_GPU_TEMP{{{ENVIRONMENT}}})", _GPU),
-            unit="celsius",
-            shows="Temperature of the chip.",
-            good="Below 80 °C: above it slows itself down.",
-            limits=Limits(look=80, bad=88),
-            width=6,
-        ),
-    ]
-
-
-def _disks() -> list[Drawn]:
-    return [
-        lines(
-            "Free space of nodes and laptops",
-            Query(f"instance_mountpoint:node_filesystem:free_ratio{{{ENVIRONMENT}}}", "{{instance}} {{mountpoint}}"),
-            unit="percentunit",
-            shows="Share of each file system that is free.",
-            good="Above 40 %; below 10 % there is a ticket.",
-            limits=Limits(look=0.4, bad=0.1, downwards=True),
-            top=1,
-            width=12,
-        ),
-        lines(
-            "Free space of volumes",
-            Query(f"volume:kubelet_volume_stats:free_ratio{{{ENVIRONMENT}}}", "{{persistentvolumeclaim}}"),
-            unit="percentunit",
-            shows="Share of each volume that is free.",
-            good="Above 10 %.",
-            limits=Limits(look=0.25, bad=0.1, downwards=True),
-            top=1,
-            width=12,
+            "Last start of workers",
+            Query(f"max by (WorkerName) (WorkerLoadTime{{{ENVIRONMENT}}})", "{{WorkerName}}"),
+            unit="ms",
+            shows="How long each worker took to load its model.",
+            good="Seconds; names with a new number mean that a worker was started anew.",
+            width=4,
         ),
     ]

@@ -93,7 +93,7 @@ def _course() -> list[Drawn]:
 
 
 def _work() -> list[Drawn]:
-    questions = f"sum by (model) (rate(thale_model_requests_total{{{VERSION}}}[$__rate_interval]))"
+    questions = f"sum by (model) (model_version:thale_model_requests:rate5m{{{VERSION}}})"
     of_all = f"/ on (model) group_left () {questions}"
     return [
         lines(
@@ -115,11 +115,11 @@ def _work() -> list[Drawn]:
         lines(
             "Work that no user asked for",
             Query(
-                f"sum by (model, version) (rate(thale_shadow_requests_total{{{VERSION}}}[$__rate_interval])) {of_all}",
+                f"sum by (model, version) (rate(thale_shadow_requests_total{{{VERSION}}}[5m])) {of_all}",
                 "copies for {{model}} {{version}}",
             ),
             Query(
-                f"sum by (model, version) (rate(thale_model_fallbacks_total{{{VERSION}}}[$__rate_interval])) {of_all}",
+                f"sum by (model, version) (model_version:thale_model_fallbacks:rate5m{{{VERSION}}}) {of_all}",
                 "done twice for {{model}} {{version}}",
             ),
             unit="percentunit",

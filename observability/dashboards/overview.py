@@ -161,7 +161,17 @@ def _answering() -> list[Drawn]:
             shows="Every version that serves: its share of the requests, its ready workers, how fast it answers and "
             "how often it fails. A version below 100 % is on trial.",
             good="One version a model with 100 %, or two while a rollout is on; a worker each; none failing.",
-            width=16,
+            width=11,
+            height=7,
+        ),
+        figures(
+            "What runs",
+            ["job", "version", "commit"],
+            Column("Processes", f"count by (job, version, commit) (thale_build_info{{{ENVIRONMENT}}})", "suffix: up"),
+            unit="short",
+            shows="Facades and watchers by the version and commit that they were built from.",
+            good="One version of each, but for minutes during a deploy.",
+            width=7,
             height=7,
         ),
         lines(
@@ -175,6 +185,7 @@ def _answering() -> list[Drawn]:
             good="Below 60 %: autoscaling adds facades before it is full.",
             limits=Limits(look=0.6, bad=0.8),
             top=1,
+            width=6,
             height=7,
         ),
     ]

@@ -67,6 +67,17 @@ def _red(slo: Slo, backend: Backend) -> list[Drawn]:
             unit="s",
             shows="Time from request to answer of requests with an image, all sizes together.",
             good="Smooth, with p99 less than five times p50. Jumps of p99 alone are queues or single large images.",
+            width=6,
+            exemplars=True,
+            links=backend.slower_traces(),
+        ),
+        lines(
+            "p99 by route",
+            Query(f"max by (route) (route:thale_facade_request_seconds:p99_5m{{{ENVIRONMENT}}})", "{{route}}"),
+            unit="s",
+            shows="The slowest hundredth by route template, mean of five minutes.",
+            good="Routes without an image within milliseconds: they need no model.",
+            width=6,
             exemplars=True,
             links=backend.slower_traces(),
         ),
@@ -80,6 +91,7 @@ def _red(slo: Slo, backend: Backend) -> list[Drawn]:
             shows="The latency that the promise is about, by the class of size that it is given for.",
             good=f"Below the promise: {promises.promised(slo)}.",
             limits=promises.seconds(slo),
+            width=6,
             exemplars=True,
             links=backend.slower_traces(),
         ),
@@ -92,6 +104,7 @@ def _red(slo: Slo, backend: Backend) -> list[Drawn]:
             unit="s",
             shows="How many requests took how long. Points are exemplars: each leads to the trace of one request.",
             good="One or two bands that stay where they are; a band that climbs is a queue.",
+            width=6,
         ),
     ]
 
@@ -195,11 +208,13 @@ def _models(backend: Backend) -> list[Drawn]:
 def _input() -> list[Drawn]:
     return [
         lines(
-            "Bytes received",
-            Query(f"environment:thale_facade_body_bytes:rate5m{{{ENVIRONMENT}}}", "{{environment}}"),
-            unit="Bps",
-            shows="Bytes of images, as they come in.",
-            good="Follows the requests; more bytes at the same rate are larger images.",
+            "Requests by size of the image",
+            Query(f"sum by (size) (route_size:thale_facade_requests:rate5m{{{ENVIRONMENT}}})", "{{size}}"),
+            unit="reqps",
+            shows="Requests a second by class of image size; none: no image, or its header was never read.",
+            good="The classes that promises are given for. `larger` has none.",
+            stacked=True,
+            width=6,
         ),
         density(
             "Size of images",
@@ -210,15 +225,22 @@ def _input() -> list[Drawn]:
             unit="suffix: MP",
             shows="How many images had how many megapixels.",
             good="The cameras that you know. A new band is a new camera, and another class of latency.",
+            width=6,
         ),
         lines(
-            "Images in a batch",
-            Query(
-                f"model_version:thale_model_batch_images:mean_5m{{{VERSION}}}",
-                "{{model}} {{version}}",
-            ),
-            unit="suffix: images",
-            shows="Mean number of images that a worker answered at once.",
-            good="One on processors; on GPUs it should grow with the load.",
+            "Pixels received",
+            Query(f"environment:thale_facade_image_megapixels:rate5m{{{ENVIRONMENT}}}", "{{environment}}"),
+            unit="suffix: MP/s",
+            shows="Megapixels a second: what the models' work follows, rather than the number of requests.",
+            good="The day's usual course.",
+            width=6,
+        ),
+        lines(
+            "Bytes received",
+            Query(f"environment:thale_facade_body_bytes:rate5m{{{ENVIRONMENT}}}", "{{environment}}"),
+            unit="Bps",
+            shows="Bytes of images, as they come in.",
+            good="Follows the pixels; more bytes for a pixel are other formats: TIFF instead of JPEG.",
+            width=6,
         ),
     ]
