@@ -5,7 +5,7 @@ import math
 _BYTES = (" B", " kB", " MB", " GB", " TB")
 _SHORT = ("", " K", " Mil", " Bil")
 _SECONDS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
-_PLAIN = {"reqps": " req/s", "watt": " W", "celsius": " °C", "percent": "%"}
+_PLAIN = {"reqps": " req/s", "watt": " W", "celsius": " °C", "percent": "%", "ms": " ms"}
 
 
 def written(value: float, unit: str, decimals: int | None = None) -> str:
