@@ -33,6 +33,7 @@ _SETTINGS = {
     "THALE_PRICE_PER_HOUR": "0.38",
     "THALE_CURRENCY": "EUR",
     "THALE_CANARY_PATIENCE_S": "30",  # a crowded machine is no fault of the canary's
+    "THALE_SHADOW_DUTY": "0.9",
 }
 _STEPS = [step / 20 for step in range(21)]
 _REFERENCES = {
@@ -56,22 +57,23 @@ class RealStack:
     stage: Stage
     prometheus: Prometheus
 
-    def roll_back_a_bad_version(self) -> None:
-        """Try a version in front of users and in the shadow; let it turn bad, and wait until it is gone."""
-        self.try_versions("plate-seg", 50.0, 100.0)
+    def live_through_rollouts(self) -> None:
+        """Try new landmarks, then a segmentation that turns bad and is taken back; try it once more when it is good.
+
+        Landmarks come first: where two shadows wait for copies, those of the segmentation fill the queue.
+        """
+        self._try("plate-landmarks", 50.0, 100.0)
+        self._wait_for('thale_shadow_landmark_px_count{version="1.1.0"} > 0')
+        self._try("plate-seg", 50.0, 100.0)
         self._wait_for('thale_shadow_dice_count{version="1.1.0"} > 0')
         self.stage.be("throws")
         self._wait_for('thale_release_changes_total{what="roll back"} > 0')
         self.stage.be("good")
+        self._try("plate-seg", 5.0, 25.0, 50.0, 100.0)
 
-    def try_versions(self, model: str, *steps: float) -> None:
-        """Put a model's new version on trial, once more if need be."""
+    def _try(self, model: str, *steps: float) -> None:
         self.stage.start_trial(steps=steps, model=model)
         self._wait_for(f'thale_release_step_seconds{{model="{model}",version="1.1.0"}} >= 0')
-
-    def wait_until_all_is_told(self) -> None:
-        """Wait for what comes last: copies of landmarks compared, and counters that have grown once."""
-        self._wait_for('thale_shadow_landmark_px_count{version="1.1.0"} > 0')
 
     def _wait_for(self, expr: str, within_s: float = 120.0) -> None:
         until = time.monotonic() + within_s

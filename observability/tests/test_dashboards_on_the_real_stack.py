@@ -36,10 +36,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStack]:
     with running_stack(tmp_path_factory.mktemp("stack")) as stack:
-        stack.roll_back_a_bad_version()
-        stack.try_versions("plate-seg", 5.0, 100.0)
-        stack.try_versions("plate-landmarks", 50.0, 100.0)
-        stack.wait_until_all_is_told()
+        stack.live_through_rollouts()
         yield stack
 
 
