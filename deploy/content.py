@@ -42,9 +42,14 @@ def tag_of(job: Job, image: Image) -> str:
 
 @contextmanager
 def context_of(job: Job, image: Image) -> Iterator[Path]:
-    """Give a folder with exactly the files whose digest is the tag; nothing else of the working tree is sent away."""
+    """Give a folder with exactly the files whose digest is the tag; nothing else of the working tree is sent away.
+
+    Without .dockerignore: it has done its work, and `az acr task run` would hold even the Dockerfile back by it.
+    """
     with tempfile.TemporaryDirectory(prefix="thale-image-") as room:
         for path in _files(job, image):
+            if path.name == _IGNORED:
+                continue
             copy = Path(room) / path.relative_to(job.root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)

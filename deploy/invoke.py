@@ -53,7 +53,8 @@ def invoke(job: Job, command: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="thale-invoke-") as room:
         words, files = _packed(job, arguments, Path(room))
         carried = carry(job, [program, *words], files)
-    sys.stdout.write(carried.logs or "")
+    failed = carried.exitCode != 0 and what != "diff"  # whose status 1 tells of a difference
+    (sys.stderr if failed else sys.stdout).write(carried.logs or "")
     return carried.exitCode
 
 

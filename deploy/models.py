@@ -23,7 +23,6 @@ WEIGHTS = "model-server/weights"
 TRAINING = "thale-training"
 """Where the identity lives that may write models (terraform/azure/identities.tf)."""
 
-_LOOK_S = 5.0
 _SCRIPT = """\
 set -eu
 weights=$(python -c 'from thale.laptop.installed import find_installed; print(find_installed().weights)')
@@ -65,7 +64,7 @@ def _wait(job: Job, cluster: Cluster, name: str, namespace: str) -> None:
     polling = Retrying(
         retry=retry_if_result(lambda ended: ended is None),
         stop=stop_after_delay(job.settings.wait_s),
-        wait=wait_fixed(_LOOK_S),
+        wait=wait_fixed(job.settings.look_s),
     )
     try:
         with job.console.status("models answer the golden plates"):
@@ -106,6 +105,7 @@ def _on_azure(job: Job, name: str) -> list[Manifest]:
 
 
 def _on_laptop(job: Job, name: str) -> list[Manifest]:
+    """Put the Job beside the volume that kubernetes/platform makes in the account's place."""
     volume = {"name": "store", "persistentVolumeClaim": {"claimName": "store"}}
     return [_registering(job, {"name": name, "namespace": NAMESPACE}, "/store/models", "default", volume)]
 

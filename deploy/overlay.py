@@ -1,5 +1,8 @@
 """Builds the overlay, and applies it by fields where it differs from what the cluster has."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -16,7 +19,9 @@ from deploy.release_file import live_releases, write_release_file
 
 RENDERED = "rendered.yaml"
 _ATTEMPTS = 3
-_RELEASES_MANAGER = 'conflict with "thale-release'
+RELEASES_MANAGER = "thale-release"
+"""Who owns the fields of a release (thale.release.actuators.kserve, whose import takes the Kubernetes client along)."""
+_CONFLICT = re.compile(r'conflicts? with "([^"]+)"')
 
 
 def run(job: Job) -> None:
@@ -47,11 +52,16 @@ def render(job: Job, cluster: Cluster) -> Path:
 
 
 def difference(cluster: Cluster, rendered: Path) -> str:
-    """Return what applying would change, as `kubectl diff` prints it; of a cluster that has nothing, a sentence."""
+    """Return what applying would change, as `kubectl diff` prints it; of a cluster that has nothing, a sentence.
+
+    Raises:
+        DeployError: As `apply` does.
+    """
     if clusters.missing_namespace(cluster):
         objects = [each for each in yaml.safe_load_all(rendered.read_text()) if each]
         return f"the cluster has nothing of it yet: {len(objects)} objects are new"
-    return cluster.diff(rendered)
+    with _naming_conflicts():
+        return cluster.diff(rendered)
 
 
 def apply(cluster: Cluster, rendered: Path) -> str:
@@ -62,17 +72,24 @@ def apply(cluster: Cluster, rendered: Path) -> str:
         DeployError: If somebody else holds a field with another value.
         CommandError: If kubectl fails otherwise.
     """
-    try:
+    with _naming_conflicts():
         return cluster.apply(rendered)
+
+
+@contextmanager
+def _naming_conflicts() -> Iterator[None]:
+    try:
+        yield
     except CommandError as error:
-        if _RELEASES_MANAGER in error.said:
+        managers = set(_CONFLICT.findall(error.said))
+        if managers == {RELEASES_MANAGER}:
             raise ReleaseChangedError(
-                f"a release was changed while it was being deployed, by `thale release`: {error}"
+                f"`thale release` changed a release while it was being deployed: {error}"
             ) from error
-        if "conflict with" in error.said:
+        if managers:
             raise DeployError(
-                f"{error}\nSomebody else holds these fields with another value. Take their change into the manifests, "
-                "or have them take it back; --force-conflicts would undo it unasked."
+                f"{error}\n{', '.join(sorted(managers))} holds these fields with another value. Take the change into "
+                "the manifests, or have it taken back; --force-conflicts would undo it unasked."
             ) from error
         raise
 

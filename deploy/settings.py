@@ -57,7 +57,7 @@ class AlertEmails(BaseModel):
 class Settings(BaseSettings):
     """An environment's settings. What an environment on Azure cannot do without is asked for by preflight."""
 
-    model_config = SettingsConfigDict(env_prefix="THALE_DEPLOY_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="THALE_DEPLOY_", env_ignore_empty=True, frozen=True, extra="forbid")
 
     environment: Environment
     host: str | None = Field(default=None, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     public DNS will ever have; on a laptop thale.localhost."""
     wait_s: float = Field(default=1800, gt=0)
     """How long pods may take: a node may have to start, and a model to load."""
+    look_s: float = Field(default=5, gt=0)
+    """Between two looks at them."""
 
     subscription_id: str | None = Field(default=None, pattern=_UUID)
     admin_group_ids: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deploy.errors import CommandError, Missing
 from deploy.programs import run
-from deploy.settings import Environment, Settings
+from deploy.settings import Access, Environment, Settings
 
 Version = tuple[int, ...]
 
@@ -45,6 +45,10 @@ def _on_azure(settings: Settings) -> bool:
     return settings.environment.on_azure
 
 
+def _directly(settings: Settings) -> bool:
+    return _on_azure(settings) and settings.access is Access.DIRECT
+
+
 def _on_laptop(settings: Settings) -> bool:
     return settings.environment is Environment.LAPTOP
 
@@ -63,7 +67,7 @@ TOOLS = (
         "az aks install-cli, or https://kubernetes.io/docs/tasks/tools",
         lambda _: True,
     ),
-    Tool("kubelogin", ["--version"], (0, 1, 0), "az aks install-cli brings it with kubectl", _on_azure),
+    Tool("kubelogin", ["--version"], (0, 1, 0), "az aks install-cli brings it with kubectl", _directly),
     Tool("helm", ["version"], (3, 16, 0), "https://helm.sh/docs/intro/install", lambda _: True),
     Tool("docker", ["--version"], (20, 10, 0), "https://docs.docker.com/engine/install", _on_laptop),
     Tool(

@@ -11,7 +11,6 @@ from deploy.errors import NotReadyError
 from deploy.job import NAMESPACE, Job
 
 KINDS = "deployments.apps,inferenceservices.serving.kserve.io,gateways.gateway.networking.k8s.io"
-_LOOK_S = 5.0
 _READY = {"InferenceService": "Ready", "Gateway": "Programmed"}
 """The condition by which a kind says so."""
 
@@ -26,7 +25,7 @@ def run(job: Job) -> None:
     """
     cluster = clusters.connect(job)
     polling = Retrying(
-        retry=retry_if_result(bool), stop=stop_after_delay(job.settings.wait_s), wait=wait_fixed(_LOOK_S)
+        retry=retry_if_result(bool), stop=stop_after_delay(job.settings.wait_s), wait=wait_fixed(job.settings.look_s)
     )
     try:
         with job.console.status("waiting for pods"):

@@ -1,0 +1,32 @@
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from deploy_stage import REPOSITORY, Stage, built_stage
+
+OFFLINE = REPOSITORY.parent / "shared" / "terraform-offline" / "setup"
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """Everything that a deploy meets, with the stand-ins first on PATH."""
+    for program in ("kubectl", "git", "openssl"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not there: the deploy's tests run the real one")
+    with built_stage(tmp_path) as built:
+        monkeypatch.setenv("PATH", f"{built.programs}:{os.environ['PATH']}")
+        yield built
+
+
+@pytest.fixture
+def real_terraform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let terraform find its providers: in the registry, or in an offline mirror that plays Azure."""
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not installed: https://developer.hashicorp.com/terraform/install")
+    if not OFFLINE.exists():
+        pytest.skip("the shared folder with the provider that plays Azure is not there")
+    mirror = subprocess.run([OFFLINE], capture_output=True, text=True, check=True)
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", mirror.stdout.strip())

@@ -1,0 +1,49 @@
+"""A laptop's cluster, from an empty one to a second deploy that has nothing to do; and back again."""
+
+import yaml
+from deploy_stage import Stage
+from kube_objects import Key
+
+from deploy.settings import Environment
+
+
+def test_a_laptops_cluster_is_deployed_to_and_the_second_time_nothing_is_done(stage: Stage) -> None:
+    job = stage.job(Environment.LAPTOP)
+    said = stage.run_all(job)
+    assert "everything is ready" in said
+    assert "https://thale.localhost at 127.0.0.1 (internal)" in said
+    assert stage.gateway.asked == ["thale.localhost"]
+    built = [call[3] for call in stage.calls("docker", "build")]
+    assert [reference.partition(":")[0] for reference in built] == ["thale-services", "thale-model-server"]
+    assert [call[3] for call in stage.calls("kind", "load", "docker-image")] == built
+
+    objects = stage.api.objects
+    facade = objects.get(Key("deployments", "thale", "facade"))["spec"]["template"]["spec"]["containers"][0]
+    assert (facade["image"], facade["imagePullPolicy"]) == (built[0], "IfNotPresent")
+    policy = objects.get(Key("networkpolicies", "thale", "to-api-server"))
+    assert policy["spec"]["egress"][0]["to"][0]["ipBlock"]["cidr"] == "172.18.0.2/32"
+    (registering,) = objects.list("jobs", "thale")
+    pod = registering["spec"]["template"]["spec"]
+    assert pod["volumes"][1]["persistentVolumeClaim"] == {"claimName": "store"}
+    assert pod["containers"][0]["image"] == built[1]
+
+    version = objects.version
+    stage.forget_calls()
+    said = stage.run_all(job)
+    assert objects.version == version
+    assert not stage.calls("docker")[1:]  # its version was asked for
+    assert not stage.calls("helm", "status")
+    assert "nothing differs" in said
+    assert said.count("unchanged since") == 3
+
+
+def test_a_registry_that_was_named_is_pushed_to(stage: Stage) -> None:
+    stage.run_all(stage.job(Environment.LAPTOP, registry="localhost:5001"))
+    pushed = [call[2] for call in stage.calls("docker", "push")]
+    assert [reference.rpartition(":")[0] for reference in pushed] == [
+        "localhost:5001/thale/services",
+        "localhost:5001/thale/model-server",
+    ]
+    assert not stage.calls("kind")
+    documents = list(yaml.safe_load_all((stage.root / "kubernetes/overlays/laptop/release.yaml").read_text()))
+    assert [document["imageTag"]["digest"] for document in documents] == [f"sha256:{'7' * 64}"] * 2

@@ -1,0 +1,119 @@
+"""Everything that is missing is named at once, each with the way to get it."""
+
+from pathlib import Path
+
+import pytest
+from deploy_stage import REPOSITORY, Stage
+
+from deploy import preflight
+from deploy.errors import MissingError
+from deploy.settings import Access, Environment, Settings
+from deploy.subscription import PROVIDERS
+from deploy.tools import read_version
+
+
+def missing(stage: Stage, environment: Environment, **settings: object) -> dict[str, str]:
+    with pytest.raises(MissingError) as caught:
+        preflight.run(stage.job(environment, **settings))
+    return {each.what: each.how for each in caught.value.missing}
+
+
+def test_missing_and_old_programs_and_settings_are_named_together(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (stage.programs / "helm").unlink()
+    old = stage.programs / "az"
+    old.write_text('#!/bin/sh\necho \'{"azure-cli": "2.30.0"}\'\n')
+    monkeypatch.setenv("PATH", f"{stage.programs}:/bin:/usr/bin")
+    named = missing(stage, Environment.DEV, subscription_id=None, alert_emails=None)
+    assert "az 2.70.0 or newer: this one is 2.30.0" in named
+    assert any(what.startswith("helm 3.16.0 or newer does not run") for what in named)
+    assert "THALE_DEPLOY_SUBSCRIPTION_ID" in named["subscription_id is not set"]
+    assert "alert_emails is not set" in named
+    assert all(named.values())
+
+
+def test_whatever_the_subscription_lacks_is_named_at_once(stage: Stage) -> None:
+    machines = [
+        {
+            "name": "Standard_D4ds_v5",
+            "family": "standardDDSv5Family",
+            "capabilities": [{"name": "vCPUs", "value": "4"}],
+        },
+        {
+            "name": "Standard_D2ds_v5",
+            "family": "standardDDSv5Family",
+            "capabilities": [{"name": "vCPUs", "value": "2"}],
+        },
+        {
+            "name": "Standard_NC4as_T4_v3",
+            "family": "Standard NCASv3_T4 Family",
+            "capabilities": [{"name": "vCPUs", "value": "4"}],
+            "restrictions": [{"reasonCode": "NotAvailableForSubscription"}],
+        },
+    ]
+    usages = [{"name": {"value": "standardDDSv5Family"}, "currentValue": 8, "limit": 20}]
+    stage.play(sizes=machines, usages=usages, encryption="NotRegistered", providers=["Microsoft.Compute"])
+    named = missing(stage, Environment.DEV)
+    (providers,) = [how for what, how in named.items() if what.startswith("resource providers")]
+    assert providers.startswith("for p in Microsoft.ContainerService ")
+    assert "the feature EncryptionAtHost" in named
+    assert "machines of the size Standard_NC4as_T4_v3 in westeurope for this subscription" in named
+    # dev's pools at their largest: 2 x 2 + 3 x 4 cores, of which 12 are free; a T4 on demand, and one on spot
+    assert "quota of 16 cores of standardDDSv5Family in westeurope: there are 20 with 8 in use" in named
+    assert "quota of 4 cores of Standard NCASv3_T4 Family in westeurope: there are none" in named
+    assert "quota of 4 cores of lowPriorityCores in westeurope: there are none" in named
+
+
+def test_another_subscription_than_the_settings_name_is_refused(stage: Stage) -> None:
+    stage.play(subscription="00000000-0000-0000-0000-00000000000f")
+    (what,) = missing(stage, Environment.DEV)
+    assert "`az` is at plants (00000000-0000-0000-0000-00000000000f)" in what
+
+
+def test_a_cluster_of_another_environment_is_no_laptops(stage: Stage) -> None:
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": {"thale/environment": "prod"}}}
+    stage.api.objects.apply(stage.key("namespaces", "thale"), body, "thale-deploy", force=False)
+    (what,) = missing(stage, Environment.LAPTOP)
+    assert "this cluster is the environment prod" in what
+
+
+def test_the_providers_are_those_that_terraforms_readme_lists() -> None:
+    listed = (REPOSITORY / "terraform" / "README.md").read_text().partition("for p in ")[2].partition(";")[0]
+    assert listed.split() == list(PROVIDERS)
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("Terraform v1.11.4\non linux_amd64", (1, 11, 4)),
+        ("kubelogin version\ngit hash: v0.2.10/abc", (0, 2, 10)),
+        ("Client Version: v1.32.4-dispatcher", (1, 32, 4)),
+        ("nothing", None),
+    ],
+)
+def test_versions_are_read_out_of_words(said: str, version: tuple[int, ...] | None) -> None:
+    assert read_version(said) == version
+
+
+def test_variables_win_over_the_environments_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "deploy" / "environments"
+    folder.mkdir(parents=True)
+    (folder / "dev.toml").write_text(
+        (REPOSITORY / "deploy/environments/example.toml").read_text() + 'host = "a.example"\n'
+    )
+    monkeypatch.setenv("THALE_DEPLOY_HOST", "plates.example")
+    monkeypatch.setenv("THALE_DEPLOY_ADMIN_GROUP_IDS", "")
+    monkeypatch.setenv("THALE_DEPLOY_ACCESS", "direct")
+    read = Settings.read(Environment.DEV, tmp_path)
+    assert (read.host_name, read.access, read.unsaid()) == ("plates.example", Access.DIRECT, ())
+    assert read.alert_emails is not None
+    assert read.alert_emails.ticket == ("team@example.org",)
+
+
+def test_the_states_account_has_the_name_that_bootstrap_gives_it() -> None:
+    settings = Settings(environment=Environment.DEV, subscription_id="00000000-0000-0000-0000-000000000001")
+    assert settings.state_account_name == "stthalestate50a5ed"[: len("stthalestate")] + settings.state_account_name[-6:]
+    state = (REPOSITORY / "terraform" / "bootstrap" / "state.tf").read_text()
+    assert 'digest = substr(sha256("${var.subscription_id}/thale-state"), 0, 6)' in state
+    assert 'name                              = "stthalestate${local.digest}"' in state
