@@ -116,6 +116,42 @@ def models(server: ServerOption = None, home: HomeOption = None) -> None:
         Console().print(models_table(client.models()))
 
 
+@app.command()
+def capacity(
+    rps: Annotated[float, typer.Option(min=0.01, help="Requests a second in the busiest hour.")],
+    mix: Annotated[
+        str, typer.Option(help="Share of each class of image size; they sum up to 1.")
+    ] = "1mp=0.2,4mp=0.5,16mp=0.3",
+    environment: Annotated[str, typer.Option(help="dev, staging or prod: whose sizes and limits.")] = "prod",
+    headroom: Annotated[float, typer.Option(min=0, max=0.95, help="Part of all capacity that stays free.")] = 0.3,
+    efficiency: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Part of a predictor's cores busy while it works.")
+    ] = 0.8,
+    gpu_times: Annotated[
+        float | None, typer.Option(help="Predictors on GPU nodes, so many times faster than a core (measure it first).")
+    ] = None,
+    day: Annotated[bool, typer.Option(help="Play a day of traffic with the autoscalers.")] = True,
+    limits: Annotated[
+        str, typer.Option(help="In the day: 'planned' raises maxima to the plan's, 'configured' leaves them.")
+    ] = "planned",
+    picture: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw the day as PNG.")] = None,
+    node_start_s: Annotated[float, typer.Option(min=0, help="From a node's order to ready.")] = 180.0,
+    gpu_node_start_s: Annotated[float, typer.Option(min=0, help="Likewise, with a GPU.")] = 540.0,
+    pod_start_s: Annotated[float, typer.Option(min=0, help="From a predictor's place on a node to ready.")] = 40.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the day's chance.")] = 1,
+    measured: Annotated[Path | None, typer.Option(help="A measurement by loadtests/knee.py. Default: thale's.")] = None,
+    prices: Annotated[Path | None, typer.Option(help="Prices as in terraform/prices.toml. Default: those.")] = None,
+) -> None:
+    """Say how many replicas and nodes a load takes, at what cost, and play a day of it."""
+    from thale.capacity.plan import Demand
+    from thale.capacity.scaling import Delays
+    from thale.cli.capacity import Question, answer, read_mix
+
+    demand = Demand(rps, read_mix(mix), headroom, efficiency, gpu_times)
+    delays = Delays(predictor_s=pod_start_s, node_s=node_start_s, gpu_node_s=gpu_node_start_s)
+    answer(Question(demand, environment, measured, prices, day, limits, delays, seed, picture), Console())
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"thale {__version__}")
