@@ -81,6 +81,10 @@ azurite: ## Install Azurite for the model store's tests
 terraform-reference: install ## Write terraform/REFERENCE.md from the variables and outputs
 	$(BIN)/python terraform/reference.py
 
+.PHONY: metrics-reference
+metrics-reference: install ## Write docs/metrics.md from the tables of metrics
+	$(BIN)/python -m thale.telemetry.reference > docs/metrics.md
+
 .PHONY: first-release
 first-release: install ## Write the release that a new cluster begins with, from the weights in this repository
 	$(BIN)/python kubernetes/first_release.py
@@ -97,6 +101,10 @@ rules: install ## Write the promises' rules from loadtests/slo.toml, and the rul
 .PHONY: observe
 observe: install ## Watch the thale that runs here, with Prometheus, Alertmanager and its rules, until Ctrl-C
 	@exec $(BIN)/python -m observability.observe
+
+.PHONY: dashboard-pictures
+dashboard-pictures: install ## Draw docs/dashboards from the real stack, after MINUTES of load; needs Debian's prometheus
+	$(BIN)/python observability/draw_docs.py --minutes $(or $(MINUTES),15)
 
 .PHONY: format
 format: install ## Write the code in the house style

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """Return a metric. Workers log and trace, and must not wait for the import of what counts."""
+        """Return a metric, and find it at once from then on. Workers log and trace, and wait for no import of these."""
         for module in ("metrics", "watcher", "labels") if name.isupper() or name == "size_class" else ():
             if hasattr(told := import_module(f"thale.telemetry.{module}"), name):
-                return getattr(told, name)
+                globals()[name] = getattr(told, name)
+                return globals()[name]
         raise AttributeError(name)
 
 
