@@ -100,7 +100,9 @@ def test_the_page_names_versions_with_their_part_and_their_workers() -> None:
 
 def test_what_a_thousand_plates_cost_is_told_where_there_is_a_price() -> None:
     figures = Figures(window_s=60.0, plates_per_h=2000.0)
-    assert "0.1 EUR" in page_of(None, Readiness(), figures, price_per_hour=0.2, currency="EUR").text
+    assert "0.1 EUR for 1,000 plates" in " ".join(
+        page_of(None, Readiness(), figures, price_per_hour=0.2, currency="EUR").text.split()
+    )
     assert "1,000 plates" not in page_of(None, Readiness(), figures).text
 
 

@@ -42,7 +42,7 @@ class FiguresPage:
                 f"<header><h1>thale</h1>{self._state()}</header><main>",
                 f'<section class="tiles">{"".join(self._tiles(figures))}</section>',
                 f"<h2>How long answers take</h2>{_latencies(figures)}",
-                f"<h2>Models</h2>{self._models(figures)}",
+                f"<h2>Models, their ready workers, and the plates they measured</h2>{self._models(figures)}",
                 f"</main><footer>thale {__version__}; figures of the last {_minutes(figures.window_s)}, this facade "
                 'alone; all of them: <a href="/metrics">/metrics</a></footer></body></html>',
             ]
@@ -75,7 +75,7 @@ class FiguresPage:
         yield _tile(_number(figures.plates_per_h), "plates an hour")
         if settings.price_per_hour is not None:
             price = figures.price_per_1000(settings.price_per_hour)
-            yield _tile(f"{_number(price)} {settings.currency}", "for 1,000 plates at this rate")
+            yield _tile(_number(price), f"{settings.currency} for 1,000 plates at this rate")
 
     def _models(self, figures: Figures) -> str:
         record = self._vitals.record
@@ -84,7 +84,7 @@ class FiguresPage:
         rows = [
             row for name, model in sorted(record.models.items()) for row in self._versions(name, model, figures.plates)
         ]
-        return _table(["model", "version", "", "share", "ready workers", "plates measured"], rows, text_columns=3)
+        return _table(["model", "version", "", "share", "workers", "plates"], rows, text_columns=3)
 
     def _versions(self, name: str, model: Release, plates: Mapping[tuple[str, str], float]) -> Iterator[list[str]]:
         for version in sorted(model.versions, key=lambda version: (version != model.stable, version)):
@@ -119,7 +119,7 @@ def _latencies(figures: Figures) -> str:
         [_MEGAPIXELS[latency.size], f"{latency.requests:,}", _seconds(latency.p50_s), _seconds(latency.p99_s)]
         for latency in figures.latencies
     ]
-    return _table(["images", "requests", "half within (p50)", "99 of 100 within (p99)"], rows, text_columns=1)
+    return _table(["images", "requests", "half within", "99 of 100 within"], rows, text_columns=1)
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], text_columns: int) -> str:
@@ -140,7 +140,7 @@ def _tile(figure: str, words: str, *, bad: bool = False, more: str = "") -> str:
 
 
 def _number(value: float) -> str:
-    return _UNKNOWN if math.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return _UNKNOWN if math.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def _percent(share: float) -> str:
