@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +41,33 @@ def render(board: Mapping[str, Any], url: str, period: Period, path: Path) -> No
     page.save(path)
 
 
+def draw_all(url: str, period: Period, folder: Path, names: Collection[str] = ()) -> None:
+    """Draw these dashboards, or all of them, into a folder.
+
+    Raises:
+        QueryError: If Prometheus does not take one of their queries.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(GENERATED.glob("*.json")):
+        if path.stem in names or (not names and path.stem != "runbooks"):  # which is prose
+            render(json.loads(path.read_bytes()), url, period, folder / f"{path.stem}.png")
+
+
+def last_minutes(minutes: float) -> Period:
+    """Return the period that ends now."""
+    end = time.time()
+    return Period(end - 60 * minutes, end, max(_LEAST_STEP_S, 60 * minutes / _POINTS))
+
+
 def main() -> int:
-    """Draw all of them. Returns the exit status."""
+    """Draw what was asked for. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="where Prometheus listens")
     parser.add_argument("--minutes", type=float, default=30, help="how far back")
     parser.add_argument("--out", type=Path, default=Path("docs/dashboards"), help="folder for the pictures")
     parser.add_argument("names", nargs="*", help="only these dashboards, such as overview")
     given = parser.parse_args()
-    end = time.time()
-    period = Period(end - 60 * given.minutes, end, max(_LEAST_STEP_S, 60 * given.minutes / _POINTS))
-    given.out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(GENERATED.glob("*.json")):
-        if not given.names or path.stem in given.names:
-            render(json.loads(path.read_bytes()), given.prometheus, period, given.out / f"{path.stem}.png")
+    draw_all(given.prometheus, last_minutes(given.minutes), given.out, given.names)
     return 0
 
 

@@ -2,12 +2,21 @@
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from observability.dashboards import capacity, cost, models, overview, request_path, rollout, slo
+from observability.dashboards import capacity, cost, models, overview, request_path, rollout, runbooks, slo
 from observability.dashboards.explore import AZURE, GRAFANA, Backend
 
 from thale.release.slo import Slo, read_slo
 
-_BUILDERS = (overview.build, request_path.build, models.build, rollout.build, capacity.build, cost.build, slo.build)
+_BUILDERS = (
+    overview.build,
+    request_path.build,
+    models.build,
+    rollout.build,
+    capacity.build,
+    cost.build,
+    slo.build,
+    runbooks.build,
+)
 
 
 def dashboards(promised: Slo, backend: Backend) -> list[Dashboard]:

@@ -14,8 +14,8 @@ from observability.dashboards.explore import Backend
 from observability.dashboards.panels import PROMETHEUS, Drawn
 
 TAG = "thale"
-RUNBOOKS = "https://github.com/thale-platform/thale/blob/main/observability/runbooks.md"
-"""Where the runbooks are read. A copy of the repository elsewhere sets the variable `runbooks`."""
+RUNBOOKS = "thale-runbooks"
+"""The uid of the dashboard that holds the runbooks, to which all others lead."""
 
 ENVIRONMENT = 'environment=~"$environment"'
 MODEL = f'{ENVIRONMENT},model=~"$model"'
@@ -67,7 +67,6 @@ def _variables(backend: Backend) -> list[Builder[models.VariableModel]]:
         _choice("environment", "label_values(thale_build_info, environment)"),
         _choice("model", f"label_values(thale_model_requests_total{{{ENVIRONMENT}}}, model)"),
         _choice("version", f"label_values(thale_model_requests_total{{{MODEL}}}, version)"),
-        sdk.TextBoxVariable("runbooks").default_value(RUNBOOKS).hide(models.VariableHide.HIDE_VARIABLE),
     ]
 
 
@@ -94,7 +93,7 @@ def _links(backend: Backend) -> list[Builder[models.DashboardLink]]:
         .as_dropdown(True)
         .include_vars(True)
         .keep_time(True),
-        _outwards("Runbooks", "${runbooks}", "What an alert means, and what to do", "doc"),
+        _outwards("Runbooks", f"/d/{RUNBOOKS}", "What an alert means, and what to do", "doc"),
         _outwards("Traces", backend.traces_url(), "Requests, step by step", "bolt"),
         _outwards("Logs", backend.logs_url(), "What thale says, from warnings on", "info"),
     ]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Required, Self, TypedDict, TypeVar, Unpack
 
-from grafana_foundation_sdk.builders import bargauge, heatmap, prometheus, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import bargauge, heatmap, prometheus, stat, statetimeline, table, text, timeseries
 from grafana_foundation_sdk.builders import common as looks
 from grafana_foundation_sdk.builders.dashboard import FieldColor, ThresholdsConfig
 from grafana_foundation_sdk.cog.builder import Builder
@@ -17,6 +17,7 @@ from grafana_foundation_sdk.models import common as words
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from grafana_foundation_sdk.models.text import TextMode
 
 Drawn = Builder[models.Panel]
 Links = Sequence[Builder[models.DashboardLink]]
@@ -266,6 +267,11 @@ def figures(title: str, keys: Sequence[str], *columns: Column, **frame: Unpack[F
     for column in columns:
         panel.override_by_name(column.heading, _shown(column))
     return _framed(panel, title, frame, 12, 8)
+
+
+def prose(title: str, markdown: str, *, height: int) -> Drawn:
+    """Return a panel of text, half as wide as the dashboard."""
+    return text.Panel().title(title).mode(TextMode.MARKDOWN).content(markdown).span(12).height(height)
 
 
 def _shown(column: Column) -> list[models.DynamicConfigValue]:

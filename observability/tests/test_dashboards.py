@@ -15,14 +15,14 @@ from thale.release.slo import read_slo
 
 BOARDS = {path.relative_to(GENERATED).as_posix(): json.loads(path.read_bytes()) for path in GENERATED.rglob("*.json")}
 FOR_GRAFANA = {name: board for name, board in BOARDS.items() if "/" not in name}
-UIDS = {"overview", "request-path", "models", "rollout", "capacity", "cost", "slo"}
+UIDS = {"overview", "request-path", "models", "rollout", "capacity", "cost", "slo", "runbooks"}
 CHOICES = {"environment", "model", "version"}
 
 Panel = dict[str, Any]
 
 
 def panels(board: dict[str, Any]) -> Iterator[Panel]:
-    return (panel for panel in board["panels"] if panel["type"] != "row")
+    return (panel for panel in board["panels"] if panel["type"] not in ("row", "text"))
 
 
 def test_what_is_generated_is_fresh() -> None:
@@ -79,7 +79,7 @@ def test_a_dashboard_uses_the_variables_that_it_offers_and_no_others(name: str) 
     assert offered > CHOICES
     queries = " ".join(target["expr"] for panel in panels(board) for target in panel["targets"])
     used = set(re.findall(r"\$(\w+)", queries)) - {"__rate_interval"}
-    assert used == CHOICES
+    assert used == ({"environment"} if name.endswith("runbooks.json") else CHOICES)
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -132,3 +132,14 @@ def test_limits_colour_upwards_and_downwards() -> None:
 
 def test_generated_files_are_small_enough_for_a_config_map() -> None:
     assert sum(len(Path(GENERATED / name).read_bytes()) for name in FOR_GRAFANA) < 1_000_000
+
+
+def test_every_runbook_is_a_panel_and_links_between_them_lead_to_panels() -> None:
+    text = (Path(GENERATED).parents[1] / "runbooks.md").read_text()
+    pages = {panel["title"]: panel for panel in BOARDS["runbooks.json"]["panels"] if panel["type"] == "text"}
+    assert set(re.findall(r"^## (\w+)$", text, re.MULTILINE)) <= pages.keys()
+    numbers = {panel["id"]: title for title, panel in pages.items()}
+    link = re.compile(r"\[(\w+)\]\(/d/thale-runbooks\?viewPanel=panel-(\d+)\)")
+    for panel in pages.values():
+        assert all(numbers[int(number)] == words for words, number in link.findall(panel["options"]["content"]))
+        assert "](#" not in panel["options"]["content"]
