@@ -99,7 +99,9 @@ RECORDED = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule
 TOLD: dict[str, frozenset[str]] = {
     **{foreign.name: frozenset(foreign.labels) | TARGET for foreign in FOREIGN},
     **{
-        name: frozenset(label.name for label in metric.labels) | TARGET | ({"le"} if name.endswith("_bucket") else set())
+        name: frozenset(label.name for label in metric.labels)
+        | TARGET
+        | ({"le"} if name.endswith("_bucket") else set())
         for table in (METRICS, WATCHER_METRICS)
         for metric in table
         for name in metric.series_names
@@ -144,7 +146,9 @@ def test_everything_that_is_told_is_read_or_has_a_reason_not_to_be() -> None:
     judged = named_by_the_judge()
     unread = set()
     for metric in (*METRICS, *WATCHER_METRICS):
-        by_the_judge = any(metric.name == name or (name.endswith("_") and metric.name.startswith(name)) for name in judged)
+        by_the_judge = any(
+            metric.name == name or (name.endswith("_") and metric.name.startswith(name)) for name in judged
+        )
         if not by_the_judge and not read & set(metric.series_names):
             unread.add(metric.name)
     assert unread == READ_BY_NOBODY.keys()
