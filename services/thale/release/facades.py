@@ -25,10 +25,9 @@ from thale.release.signals import Binned, Increment, VersionSignals
 Series = tuple[str, tuple[tuple[str, str], ...]]
 """A sample's name and its labels, sorted."""
 
-_ABOUT_ANSWERS = frozenset(
-    {"thale_model_requests", "thale_model_fallbacks", "thale_model_breaker_open", "thale_model_seconds"}
-)
-_ABOUT_PLATES = ("thale_output_", "thale_shadow_")
+_PREFIXES = ("thale_model_", "thale_output_", "thale_shadow_")
+_NOT_JUDGED = ("thale_model_stage_", "thale_model_batch_")
+"""What answers are made up of; nobody is judged by it."""
 _STARTED = "process_start_time_seconds"
 _BREAKER = "thale_model_breaker_open"
 _SECONDS = "thale_model_seconds"
@@ -153,7 +152,7 @@ def parse(text: str) -> Scrape:
     for family in text_string_to_metric_families(text):
         if family.name == _STARTED:
             started = family.samples[0].value
-        if family.name in _ABOUT_ANSWERS or family.name.startswith(_ABOUT_PLATES):
+        if family.name.startswith(_PREFIXES) and not family.name.startswith(_NOT_JUDGED):
             for sample in family.samples:
                 if not sample.name.endswith("_created"):
                     values[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
