@@ -36,7 +36,7 @@ run: install ## Start the platform, phenotype a plate (IMAGE=path), keep serving
 	@exec $(BIN)/thale up --analyze '$(IMAGE)' --out '$(OUT)'
 
 .PHONY: test
-test: install lint types layers wheel checkov azurite ## Everything that CI checks
+test: install lint types layers wheel checkov azurite prometheus ## Everything that CI checks
 	$(BIN)/pytest
 
 .PHONY: lint
@@ -76,6 +76,13 @@ azurite: ## Install Azurite for the model store's tests
 	@test -x $(AZURITE) || ! command -v npm >/dev/null && exit 0; \
 	  npm install --prefix $(TOOLS)/azurite --no-audit --no-fund --loglevel error azurite@3.35.0
 	@test -x $(AZURITE) || echo 'npm is not there: the tests of the model store in Azure Blob will be skipped'
+
+# The rules' own tools. Debian would start what it installs as services, so it is asked for, not installed.
+.PHONY: prometheus
+prometheus: ## Say what the rules' tests miss: promtool, amtool, Prometheus, Alertmanager
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null && command -v amtool >/dev/null || \
+	  echo "Prometheus is not there: the rules' tests will be skipped (apt-get install --no-install-recommends prometheus \
+	  prometheus-alertmanager)"
 
 .PHONY: terraform-reference
 terraform-reference: install ## Write terraform/REFERENCE.md from the variables and outputs
