@@ -50,7 +50,7 @@ class FacadeProcess:
 
 @contextmanager
 def facade_process(log: Path, **variables: str) -> Iterator[FacadeProcess]:
-    """Start it with these environment variables, ready to answer, for as long as the context lasts."""
+    """Start it with these environment variables, for as long as the context lasts."""
     port, metrics_port = free_ports(2)
     environment = {**os.environ, "THALE_PORT": str(port), "THALE_METRICS_PORT": str(metrics_port), **variables}
     with log.open("wb") as file:
@@ -58,7 +58,7 @@ def facade_process(log: Path, **variables: str) -> Iterator[FacadeProcess]:
     running = FacadeProcess(port, log, process)
     try:
         until = time.monotonic() + START_TIMEOUT_S
-        while not _ready(running):
+        while not _answers(running):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < until, log.read_text()
             time.sleep(0.1)
@@ -68,8 +68,8 @@ def facade_process(log: Path, **variables: str) -> Iterator[FacadeProcess]:
         process.wait()
 
 
-def _ready(running: FacadeProcess) -> bool:
+def _answers(running: FacadeProcess) -> bool:
     try:
-        return running.ask("GET", "/health/ready").status == 200
+        return running.ask("GET", "/health/live").status == 200
     except OSError:
         return False
