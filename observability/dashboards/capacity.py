@@ -174,7 +174,7 @@ def _processes() -> list[Drawn]:
         ),
         lines(
             "Age of processes",
-            Query(f"time() - process_start_time_seconds{{{ENVIRONMENT}}}", "{{job}} {{instance}}"),
+            Query(f"time() - process_start_time_seconds{{{ENVIRONMENT}}}", "{{job}}"),
             unit="s",
             shows="How long facades and watchers have been running.",
             good="Only grows, but for deploys. A saw-tooth is a process that dies.",

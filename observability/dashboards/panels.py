@@ -175,7 +175,9 @@ def figure(
     return _framed(panel, title, frame, 4, 4)
 
 
-def bars(title: str, query: Query, *, top: float | None = None, **frame: Unpack[Frame]) -> Drawn:
+def bars(
+    title: str, query: Query, *, top: float | None = None, decimals: int | None = None, **frame: Unpack[Frame]
+) -> Drawn:
     """Return a panel of horizontal bars, the newest value of each series."""
     panel = (
         bargauge.Panel()
@@ -188,6 +190,8 @@ def bars(title: str, query: Query, *, top: float | None = None, **frame: Unpack[
     )
     if top is not None:
         panel.max(top)
+    if decimals is not None:
+        panel.decimals(decimals)
     return _framed(panel, title, frame, 8, 8)
 
 

@@ -110,6 +110,7 @@ def _decisions() -> list[Drawn]:
                 f"{{{{what}}}}: {_NAME}",
             ),
             unit="suffix: times",
+            decimals=0,
             shows="Steps, promotions and rollbacks that the watcher made by itself.",
             good="Steps and promotions. A rollback is no disaster: nobody was hurt, and the reason stands in the log.",
             width=7,

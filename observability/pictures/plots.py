@@ -1,6 +1,7 @@
 """A function for each kind of panel: what Grafana would draw of the same answers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def _lines(page: Page, panel: Json, room: Box, answers: Answers, period: Period)
     below = _legend(page, room, series, defaults["unit"])
     axes = _time_axes(page, room.inside(50, 4, 4, below + 22), period)
     times_T = _times(period)
-    values_ST = np.array([_aligned(one, times_T, period) for one in series])
+    values_ST = np.array([_spanned(_aligned(one, times_T, period), period, defaults) for one in series])
     stacked = "stacking" in defaults["custom"]
     if stacked:
         values_ST = np.nancumsum(values_ST, axis=0)
@@ -68,6 +69,17 @@ def _aligned(one: Series, times_T: Any, period: Period) -> Any:
     within = (places >= 0) & (places < len(times_T))
     values_T[places[within]] = one.values_T[within]
     return np.where(np.isfinite(values_T), values_T, np.nan)
+
+
+def _spanned(values_T: Any, period: Period, defaults: Json) -> Any:
+    """Return the values with gaps bridged that are short enough for the panel."""
+    known = np.flatnonzero(np.isfinite(values_T))
+    most = defaults["custom"]["spanNulls"] / 1000 / period.step
+    spanned_T = values_T.copy()
+    for before, after in pairwise(known):
+        if 1 < after - before <= most:
+            spanned_T[before : after + 1] = np.linspace(values_T[before], values_T[after], after - before + 1)
+    return spanned_T
 
 
 def _time_axes(page: Page, box: Box, period: Period) -> Axes:
@@ -256,8 +268,9 @@ def _states(page: Page, panel: Json, room: Box, answers: Answers, period: Period
 def _table(page: Page, panel: Json, room: Box, answers: Answers, period: Period) -> None:
     """Draw a row for each set of labels, a column for each query."""
     arranged = panel["transformations"][1]["options"]
-    headings = {key.removeprefix("Value #"): name for key, name in arranged["renameByName"].items()}
-    keys = [name for name in arranged["indexByName"] if not name.startswith("Value #")]
+    headings = {key.removeprefix("Value #"): name for key, name in sorted(arranged["renameByName"].items())}
+    order = sorted(arranged["indexByName"], key=arranged["indexByName"].__getitem__)
+    keys = [name for name in order if not name.startswith("Value #")]
     looks = {
         one["matcher"]["options"]: {p["id"]: p["value"] for p in one["properties"]}
         for one in panel["fieldConfig"]["overrides"]
