@@ -69,6 +69,19 @@ def test_an_overlay_is_choices_and_two_files_of_data(name: str) -> None:
     assert kustomization.keys() == {"apiVersion", "kind", "resources", "components", "transformers"}
 
 
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_targets_carry_the_job_and_environment_by_which_rules_know_them(name: str) -> None:
+    facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
+    jobs = {}
+    for kind, endpoints in (("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")):
+        for monitor, manifest in of_kind(overlay(name), kind).items():
+            (endpoint,) = manifest["spec"][endpoints]
+            labels = {rule["targetLabel"]: rule["replacement"] for rule in endpoint["relabelings"]}
+            assert labels["environment"] == facts["environment"]
+            jobs[monitor] = labels["job"]
+    assert jobs == {"facade": "thale-facade", "release-watcher": "thale-watcher", "predictors": "thale-models"}
+
+
 @pytest.mark.parametrize("name", ON_AZURE)
 def test_every_fact_is_used(name: str) -> None:
     facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
