@@ -60,7 +60,7 @@ def test_only_pods_with_an_identity_reach_beyond_the_cluster(name: str) -> None:
         for who in labels
         if "ipBlock" in peer and port == 443 and peer["ipBlock"]["cidr"] == "0.0.0.0/0" and selects(own, labels[who])
     }
-    assert outside == (set() if name == "laptop" else {"plate-seg", "plate-landmarks"})
+    assert outside == (set() if name == "laptop" else {"plate-seg", "plate-landmarks", "release-watcher"})
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
