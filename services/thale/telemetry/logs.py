@@ -80,7 +80,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         if (request_id := REQUEST_ID.get()) is not None:
-            line["request_id"] = request_id
+            line["request_id"] = _short(request_id)
         if (context := trace.get_current_span().get_span_context()).is_valid:
             line["trace_id"] = trace.format_trace_id(context.trace_id)
             line["span_id"] = trace.format_span_id(context.span_id)

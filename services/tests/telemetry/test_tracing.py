@@ -1,0 +1,87 @@
+"""What spans may say, what leads to them, and what passes from process to process."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+
+from thale.steps import step, taking_notes
+from thale.telemetry import REQUEST_ID, tracing
+
+REPO_ROOT = Path(__file__).resolve().parents[3]
+NAME = re.compile(r"(http|url|server|error|thale)(\.[a-z_]+)+")
+TRACE, PARENT = "c" * 32, "d" * 16
+TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
+
+
+def test_a_count_leads_to_a_trace_that_is_sent_and_to_no_other() -> None:
+    assert tracing.exemplar() is None
+    with TracerProvider(shutdown_on_exit=False).get_tracer("test").start_as_current_span("sent") as span:
+        assert tracing.exemplar() == {"trace_id": trace.format_trace_id(span.get_span_context().trace_id)}
+    with TracerProvider(ALWAYS_OFF, shutdown_on_exit=False).get_tracer("test").start_as_current_span("not sent"):
+        assert tracing.exemplar() is None
+    foreign = SpanContext(int(TRACE, 16), int(PARENT, 16), is_remote=True, trace_flags=TraceFlags(1))
+    with trace.use_span(NonRecordingSpan(foreign)):
+        assert tracing.exemplar() is None
+
+
+def test_a_caller_s_trace_is_handed_on_even_where_nobody_sends_spans() -> None:
+    received = {"traceparent": TRACEPARENT, "tracestate": "lab=1", "x-request-id": "case-17"}
+    with tracing.question_span(received, images=1), tracing.span("thale.choose"):
+        assert tracing.headers() == received
+    assert tracing.headers() == {}
+    assert REQUEST_ID.get() is None
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    [
+        "",
+        "garbage",
+        "00-" + "0" * 32 + f"-{PARENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"ff-{TRACE}-{PARENT}-01",
+        "x" * 9999,
+    ],
+)
+def test_what_is_no_traceparent_begins_no_trace(traceparent: str) -> None:
+    with tracing.request_span("GET", "http", "/", {"traceparent": traceparent, "tracestate": "=,;" * 999}, "id"):
+        assert tracing.headers() == {}
+
+
+def test_where_nobody_sends_spans_steps_are_forgotten_and_errors_pass_through() -> None:
+    with taking_notes() as notes, step("plants"):
+        pass
+    tracing.tell(notes)
+    with pytest.raises(ValueError, match="broken"), tracing.span("thale.measure"):
+        raise ValueError("broken")
+
+
+def test_every_attribute_in_the_source_is_on_the_list_and_every_listed_one_is_used() -> None:
+    sources = [*(REPO_ROOT / "services/thale").rglob("*.py"), *(REPO_ROOT / "model-server/thale_models").rglob("*.py")]
+    used = {name for path in sources for name in attributes(ast.parse(path.read_text()))}
+    assert used == set(tracing.ATTRIBUTES)
+
+
+def attributes(tree: ast.Module) -> Iterator[str]:
+    """Yield the attributes that a module gives to spans: in dicts, and one at a time."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "ATTRIBUTES":
+            assert isinstance(node.value, ast.Dict)
+            node.value.keys.clear()
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "set_attribute":
+            yield constant(node.args[0])
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            yield from filter(NAME.fullmatch, [constant(node.targets[0].slice)])
+        if isinstance(node, ast.Dict):
+            yield from (constant(key) for key in node.keys if NAME.fullmatch(constant(key)))
+
+
+def constant(node: ast.expr | None) -> str:
+    return str(node.value) if isinstance(node, ast.Constant) else ""
