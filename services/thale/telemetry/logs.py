@@ -2,7 +2,8 @@
 
 A line says when, how bad, which module, a constant message, which request (`request_id`, `trace_id`, `span_id`), and
 fields of `FIELDS`. A field that is not on the list is dropped: so no image, no file name of a user's and no client's
-address gets into a log because somebody found it handy. What a user wrote is answered to that user, never logged.
+address gets into a log because somebody found it handy. What a user wrote is answered to that user, never logged; only
+the traceback of an exception that nobody expected is logged as it is.
 """
 
 import json
