@@ -1,5 +1,6 @@
 """One trace from the request to the answer: a real facade, a real TorchServe, a collector that takes what they send."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -175,9 +176,10 @@ def test_spans_and_logs_say_what_is_on_the_list_and_nothing_that_a_user_wrote(st
     reply = stack.phenotype(f"?plate_width_mm=120&name={SECRET}.jpg&experiment={SECRET}")
     assert reply.status == 200
     refused = stack.phenotype(f"?model={SECRET}")
-    assert refused.status == 404
+    lost = stack.facade.ask("GET", f"/{SECRET}/{SECRET}.jpg")
+    assert (refused.status, lost.status) == (404, 404)
     trace = stack.trace_of(reply, whole)
-    stack.trace_of(refused)
+    assert (stack.trace_of(refused).root.name, stack.trace_of(lost).root.name) == ("POST /v1/phenotype", "GET")
     told = {name: value for span in stack.collector.spans() for name, value in span.attributes.items()}
     assert set(told) <= set(ATTRIBUTES)
     assert SECRET not in repr(stack.collector.spans())
@@ -247,6 +249,18 @@ def test_a_canary_that_does_not_answer_shows_who_did_and_why_until_its_breaker_o
     assert [event.name for span in opening.spans for event in span.events] == ["breaker opened"]
     assert refused.named("thale.fallback")[0].attributes["thale.reason"] == "open"
     assert not first.root.is_error
+
+
+def test_each_image_of_a_batch_is_seen(stack: Stack) -> None:
+    image = base64.b64encode(PLATE).decode()
+    inputs = [{"name": "image", "shape": [2], "datatype": "BYTES", "data": [image, image]}]
+    body = json.dumps({"inputs": inputs}).encode()
+    reply = stack.facade.ask("POST", "/v2/models/plate-seg/versions/1.0.0/infer", body)
+    assert reply.status == 200
+    trace = stack.trace_of(reply, whole)
+    assert trace.root.name == "POST /v2/models/{name}/versions/{version}/infer"
+    assert [choice.attributes["thale.why"] for choice in trace.named("thale.choose")] == ["pinned"]
+    assert len(trace.named("thale.header")) == len(trace.named("thale.worker")) == 2
 
 
 def test_a_shadow_s_trace_is_linked_to_the_request_s_and_no_part_of_it(stack: Stack) -> None:

@@ -64,6 +64,7 @@ class RequestScope:
         try:
             await self._app(request.scope, receive, send_with_id)
         except ClientDisconnect:
+            tracing.refused("client-hung-up")
             logger.info("client hung up")
         # The isolation boundary between requests: whatever went wrong stays in this one, and its insides in the log.
         except Exception:
@@ -81,17 +82,16 @@ def _request_id(given: list[str]) -> str:
 
 
 def _span(request: Request, request_id: str) -> AbstractContextManager[Span]:
-    method, path = request.method, request.scope["path"]
-    if path.startswith(_PROBED):
+    if request.scope["path"].startswith(_PROBED):
         return nullcontext(INVALID_SPAN)
-    return tracing.request_span(method, request.scope["scheme"], path, request.headers, request_id)
+    return tracing.request_span(request.method, request.scope["scheme"], request.headers, request_id)
 
 
 def _account(request: Request, span: Span, status: int, seconds: float) -> None:
     account: Account = request.state.account
     route = getattr(request.scope.get("route"), "path", "unknown")
     if route != "unknown":
-        tracing.routed(span, request.method, route)
+        tracing.routed(span, request.method, route, request.scope["path"])
     tracing.answered(span, status)
     telemetry.REQUESTS.labels(route, str(status)).inc()
     telemetry.REQUEST_SECONDS.labels(route, account.size).observe(seconds, tracing.exemplar())

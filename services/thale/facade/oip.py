@@ -6,7 +6,7 @@ Parameters of the request: mm_per_px, plate_width_mm, page, experiment, timeout_
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
@@ -131,15 +131,8 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     async with pipeline.places.admit():
         with stage("body"):
             asked, images = await _read(request, pipeline.settings)
-        wish = _wish(request, asked.parameters, pipeline.settings)
-        choice = traffic.choose(
-            pipeline.record(),
-            model.task,
-            name,
-            experiment=wish.experiment,
-            request_id=wish.request_id,
-            pins=[Pin(name, version)] if version else [],
-        )
+        wish = _wish(request, asked.parameters, pipeline.settings, [Pin(name, version)] if version else [])
+        choice = pipeline.choose(model.task, wish, name)
         head = Head(asked.id or wish.request_id, _outputs(asked, tensors.OUTPUTS[model.task]))
         uploads = [Upload(image) for image in images]
         body, json_length = await while_connected(request, pipeline.infer(choice, uploads, wish, tensors.render, head))
@@ -196,7 +189,7 @@ def _outputs(asked: InferRequest, known: list[dict[str, Any]]) -> Mapping[str, b
     return {output.name: bool(output.parameters.get("binary_data", default)) for output in asked.outputs}
 
 
-def _wish(request: Request, parameters: InferParameters, settings: Settings) -> Wish:
+def _wish(request: Request, parameters: InferParameters, settings: Settings, pins: Sequence[Pin]) -> Wish:
     longest_s = settings.request_deadline_s
     return Wish(
         request_id=request.state.request_id,
@@ -206,6 +199,7 @@ def _wish(request: Request, parameters: InferParameters, settings: Settings) -> 
         plate_width_mm=parameters.plate_width_mm,
         page=parameters.page,
         experiment=parameters.experiment,
+        pins=pins,
     )
 
 

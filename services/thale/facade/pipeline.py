@@ -172,14 +172,14 @@ class Pipeline:
         wish.account.versions = {answer.choice.name: answer.choice.version for answer in answers}
         return result
 
-    def choose(self, task: Task, wish: Wish) -> Choice:
-        """Return the model version that answers a task for this request."""
+    def choose(self, task: Task, wish: Wish, model: str | None = None) -> Choice:
+        """Return the version that answers a task for this request: of that model, or of the usual one."""
         defaults = {"segmentation": self.settings.segmentation_model, "landmarks": self.settings.landmarks_model}
         with tracing.span("thale.choose", {"thale.task": task}) as span:
             choice = traffic.choose(
                 self.record(),
                 task,
-                defaults[task],
+                model or defaults[task],
                 experiment=wish.experiment,
                 request_id=wish.request_id,
                 pins=wish.pins,

@@ -34,7 +34,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "http.response.status_code": "HTTP status of the answer; 499 where the client hung up",
     "http.route": "template of the route",
     "url.full": "address of a worker that was asked",
-    "url.path": "path that was asked for, cut to 200 characters, never with its query",
+    "url.path": "path that was asked for, where there is such a route; never with its query",
     "url.scheme": "http or https",
     "server.address": "host of the model server",
     "server.port": "its port",
@@ -120,23 +120,23 @@ def span(
 
 
 def request_span(
-    method: str, scheme: str, path: str, received: Mapping[str, str], request_id: str
+    method: str, scheme: str, received: Mapping[str, str], request_id: str
 ) -> AbstractContextManager[Span]:
     """Serve a request in a span that goes on with the caller's trace, where its headers name one."""
     known = _known(method)
     attributes = {
         "http.request.method": known,
         "url.scheme": scheme,
-        "url.path": path[:_PATH_LENGTH],
         "thale.request_id": request_id,
     }
     return span(_server_name(known), attributes, kind=SpanKind.SERVER, parent=_W3C.extract(received))
 
 
-def routed(served: Span, method: str, route: str) -> None:
-    """Say which route a request found."""
+def routed(served: Span, method: str, route: str, path: str) -> None:
+    """Say which route a request found. A path that finds none may be anything, and is not told."""
     served.update_name(f"{_server_name(_known(method))} {route}")
     served.set_attribute("http.route", route)
+    served.set_attribute("url.path", path[:_PATH_LENGTH])
 
 
 def answered(served: Span, status: int) -> None:
