@@ -1,6 +1,7 @@
 """What rules, dashboards, runbooks, the autoscaler and the judge read is what is told, and what is told is read."""
 
 import ast
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -110,6 +111,7 @@ TOLD: dict[str, frozenset[str]] = {
 """Every series that somebody tells, with the labels that it can have."""
 
 
+@functools.cache
 def labels_of(metric: str) -> frozenset[str]:
     """Return the labels of a series that is told or recorded."""
     if metric in RECORDED:

@@ -56,7 +56,7 @@ def test_the_rules_do_what_their_tests_say(file: Path) -> None:
 
 
 def test_every_rule_has_a_test_that_fires_it_and_one_that_does_not() -> None:
-    cases = tested_cases()
+    cases = cases_in_tests()
     for path in FILES:
         for rule in rules_of(path):
             if "record" in rule:
@@ -67,7 +67,7 @@ def test_every_rule_has_a_test_that_fires_it_and_one_that_does_not() -> None:
                 assert False in cases[rule["alert"]], f"{rule['alert']} is silent in no test"
 
 
-def tested_cases() -> dict[str, set[bool]]:
+def cases_in_tests() -> dict[str, set[bool]]:
     """Return by rule whether a test expects something of it, and whether one expects nothing."""
     cases: dict[str, set[bool]] = defaultdict(set)
     tests = [test for file in TESTS for test in yaml.safe_load(file.read_text())["tests"]]

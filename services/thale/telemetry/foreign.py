@@ -113,7 +113,9 @@ _CLUSTER = (
 """What only a cluster tells. None ran here: names and labels are those of the exporters' documents."""
 
 FOREIGN: tuple[Foreign, ...] = (
-    Foreign("ALERTS", ("alertstate", "severity"), "Prometheus", "1 for each alert that is pending or firing."),
+    Foreign(
+        "ALERTS", ("alertname", "alertstate", "severity"), "Prometheus", "1 for each alert that is pending or firing."
+    ),
     Foreign("up", (), "Prometheus", "1 where the last scrape of a target succeeded."),
     Foreign("process_start_time_seconds", (), "facade, watcher", "When the process started, seconds since 1970."),
     Foreign("process_cpu_seconds_total", (), "facade", "Processor time of the facade's own process."),
