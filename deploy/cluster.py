@@ -114,7 +114,7 @@ def place(job: Job) -> Place:
     Raises:
         NotYetError: If Terraform has not made it.
     """
-    region = terraform.facts(job)["regions"][job.settings.region]
+    region = terraform.region(job)
     return Place(region["resource_group"], region["cluster"])
 
 
@@ -154,7 +154,7 @@ def _by_invoke(job: Job) -> Cluster:
     place(job)
     folder = job.folder / "bin"
     folder.mkdir(exist_ok=True)
-    carried = [sys.executable, "-m", "deploy", "invoke", "--env", str(job.environment), "--"]
+    carried = [sys.executable, "-P", "-m", "deploy", "invoke", "--env", str(job.environment), "--"]
     for program in ("kubectl", "helm"):
         script = folder / program
         words = " ".join(shlex.quote(word) for word in ["env", f"PYTHONPATH={job.root}", *carried, program])

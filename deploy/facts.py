@@ -41,7 +41,7 @@ def run(job: Job) -> None:
 def azures_facts(job: Job) -> Mapping[str, str]:
     """Return the facts of an environment on Azure."""
     told = terraform.facts(job)
-    region = told["regions"][job.settings.region]
+    region = terraform.region(job)
     identities = {name.replace("-", "_"): client_id for name, client_id in told["client_ids"].items()}
     return {
         "environment": told["environment"],

@@ -14,7 +14,7 @@ from deploy.errors import CommandError, DeployError, ReleaseChangedError
 from deploy.images import images
 from deploy.job import Job
 from deploy.programs import run as run_program
-from deploy.records import keep, manifests_of, records
+from deploy.records import digest_without_releases, keep, manifests_of, records
 from deploy.release_file import live_releases, write_release_file
 
 RENDERED = "rendered.yaml"
@@ -95,15 +95,16 @@ def _naming_conflicts() -> Iterator[None]:
 
 
 def _apply_once(job: Job, cluster: Cluster) -> None:
+    """Apply what differs, if anything does; and write it down, also where a run before was interrupted in between."""
     rendered = render(job, cluster)
-    changes = difference(cluster, rendered)
-    if not changes:
+    text = rendered.read_text()
+    known = [] if clusters.missing_namespace(cluster) else records(cluster)
+    if difference(cluster, rendered):
+        job.say(f"applied: {_counted(apply(cluster, rendered))}")
+    elif known and known[-1].manifests == digest_without_releases(text):
         job.say("nothing differs")
         return
-    known = [] if clusters.missing_namespace(cluster) else records(cluster)
-    job.say(f"applied: {_counted(apply(cluster, rendered))}")
-    record = keep(job, cluster, images(job), rendered.read_text())
-    job.say(record.told())
+    job.say(keep(job, cluster, images(job), text).told())
     if known:
         _tell_what_stays(job, cluster, known[-1].content, rendered)
 

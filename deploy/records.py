@@ -20,6 +20,7 @@ from deploy.errors import CommandError, DeployError
 from deploy.images import Named
 from deploy.job import NAMESPACE, Job
 from deploy.programs import run
+from deploy.state import digest_of
 
 _KEPT = 10
 _SELECTOR = "thale/deploy=true"
@@ -35,6 +36,8 @@ class Record(BaseModel):
     who: str
     commit: str
     images: tuple[Named, ...]
+    manifests: str
+    """Digest of what was applied, releases left out."""
     restores: int | None = None
     """The deploy that this one, a rollback, has put back."""
 
@@ -80,6 +83,11 @@ def before(known: Sequence[Record]) -> Record:
     return earlier[-1]
 
 
+def digest_without_releases(manifests: str) -> str:
+    """Return the digest of manifests but those that `thale release` changes between two deploys."""
+    return digest_of([each for each in yaml.safe_load_all(manifests) if each and each["kind"] != "InferenceService"])
+
+
 def keep(job: Job, cluster: Cluster, images: Sequence[Named], manifests: str, restores: int | None = None) -> Record:
     """Write down a deploy, and forget those that are too old.
 
@@ -94,6 +102,7 @@ def keep(job: Job, cluster: Cluster, images: Sequence[Named], manifests: str, re
         who=f"{getpass.getuser()}@{socket.gethostname()}",
         commit=_commit(job),
         images=tuple(images),
+        manifests=digest_without_releases(manifests),
         restores=restores,
     )
     packed = base64.b64encode(gzip.compress(manifests.encode(), mtime=0)).decode()

@@ -81,14 +81,17 @@ def facts(job: Job) -> Mapping[str, Any]:
     return told
 
 
-def values(job: Job) -> Mapping[str, Any]:
-    """Return the values of all variables, as the last plan has them.
+def region(job: Job) -> Mapping[str, Any]:
+    """Return what Terraform knows of the region that is deployed to.
 
     Raises:
-        NotYetError: If there is none.
+        DeployError: If the environment has no such region.
+        NotYetError: If it has not been applied here.
     """
-    told = json.loads(job.made(PLAN, "terraform").read_text())["variables"]
-    return {name: each.get("value") for name, each in told.items()}
+    regions: Mapping[str, Mapping[str, Any]] = facts(job)["regions"]
+    if job.settings.region not in regions:
+        raise DeployError(f"{job.environment} has no region {job.settings.region}: it has {', '.join(sorted(regions))}")
+    return regions[job.settings.region]
 
 
 def _initialise(job: Job) -> None:

@@ -102,7 +102,8 @@ def carry(play, arguments):
             (Path(pod) / Path(file).name).write_bytes(Path(file).read_bytes())
         kubeconfig = Path(pod) / "in-cluster.kubeconfig"
         kubeconfig.write_text(play["kubeconfig"])
-        environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        path = os.pathsep.join(folder for folder in os.get_exec_path() if ".deploy" not in folder)
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PATH": path}
         done = subprocess.run(["sh", "-c", command], cwd=pod, env=environment, capture_output=True, text=True)
     say({"exitCode": done.returncode, "logs": done.stdout + done.stderr, "provisioningState": "Succeeded"})
 

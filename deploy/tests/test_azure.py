@@ -1,17 +1,27 @@
 """An environment on Azure: Terraform for real against a provider that plays Azure, kubectl against an API of ours."""
 
 import json
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
-from deploy_stage import SUBSCRIPTION, Stage
+from deploy_stage import REPOSITORY, Stage
 from kube_objects import Key
 
-from deploy.errors import DeployError
+from deploy.cluster import connect
+from deploy.destroy import destroy
+from deploy.errors import DeployError, RefusedError
+from deploy.invoke import invoke
+from deploy.job import Job
+from deploy.records import records
 from deploy.settings import Access, Environment
 from deploy.state import State
-from deploy.steps import STEPS
+from deploy.steps import STEPS, step_named
+
+OUTPUTS = Path(__file__).parent / "data" / "outputs.json"
+"""What `terraform output -json` prints of dev, its provider's inventions given names."""
 
 FAULTS = {
     "preflight": "az account show",
@@ -20,7 +30,7 @@ FAULTS = {
     "images": "az acr task run",
     "platform": "helm status",
     "models": "kubectl apply",
-    "overlay": "kubectl diff",
+    "overlay": "kubectl create",
     "wait": "kubectl get deployments.apps",
     "smoke": "kubectl get gateways",
     "summary": None,
@@ -46,12 +56,14 @@ def test_a_deploy_that_fails_at_every_step_goes_on_where_it_failed(stage: Stage)
         assert State.read(job.state_file).steps.keys() == set(before)
         for earlier in {"terraform", "images", "platform", "models"} & set(before):
             assert f"{earlier} " in said, "it is told"
-    # Each was done once, however often the deploy was started again.
+    stage.forget_calls()
     said = stage.run_all(job)
     assert said.count("unchanged since") == 4
+    assert [record.number for record in records(connect(job))] == [1]
     assert not stage.calls("terraform")[1:]  # its version was asked for
     _check_what_was_deployed(stage)
     _check_the_second_time(stage, job)
+    _check_the_end(stage, job)
 
 
 def _check_what_was_deployed(stage: Stage) -> None:
@@ -75,12 +87,12 @@ def _check_what_was_deployed(stage: Stage) -> None:
         assert told in said
 
 
-def _check_the_second_time(stage: Stage, job: object) -> None:
+def _check_the_second_time(stage: Stage, job: Job) -> None:
     """Look again with nothing remembered, as on another machine: still nothing is made twice."""
     version = stage.api.objects.version
     stage.forget_calls()
-    job.state_file.unlink()  # type: ignore[attr-defined]
-    said = stage.run_all(job)  # type: ignore[arg-type]
+    job.state_file.unlink()
+    said = stage.run_all(job)
     assert stage.api.objects.version == version
     assert stage.calls("terraform", f"-chdir={stage.root / 'terraform' / 'azure'}", "plan")
     assert not stage.calls("terraform", f"-chdir={stage.root / 'terraform' / 'azure'}", "apply")
@@ -88,37 +100,41 @@ def _check_the_second_time(stage: Stage, job: object) -> None:
     assert "nothing differs" in said
 
 
-@pytest.mark.usefixtures("real_terraform")
+def _check_the_end(stage: Stage, job: Job) -> None:
+    """Take it down again; not without its name."""
+    with pytest.raises(RefusedError, match="that is not its name: nothing was destroyed of dev"):
+        destroy(job, lambda question: "prod")
+    assert job.state_file.exists()
+    destroy(job, lambda question: "dev")
+    left = ["terraform", f"-chdir={stage.root / 'terraform/azure'}", "state", "list"]
+    assert not subprocess.run(left, capture_output=True, text=True).stdout
+    assert not (stage.root / ".deploy" / "dev").exists()
+
+
 def test_a_private_cluster_is_reached_by_commands_that_are_carried_into_it(stage: Stage) -> None:
     job = stage.job(Environment.DEV)
-    variables = {
-        "THALE_DEPLOY_SUBSCRIPTION_ID": SUBSCRIPTION,
-        "THALE_DEPLOY_ADMIN_GROUP_IDS": json.dumps(job.settings.admin_group_ids),
-        "THALE_DEPLOY_ALERT_EMAILS": '{"page": ["pager@example.org"], "ticket": ["team@example.org"]}',
-    }
-    done = stage.command("up", "--env", "dev", **variables)
-    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.copyfile(OUTPUTS, job.folder / "outputs.json")
+    for name in ("facts", "images", "platform", "overlay", "smoke"):
+        step_named(name).run(job)
     carried = [call[call.index("--command") + 1] for call in stage.calls("az", "aks", "command", "invoke")]
     assert any(command.startswith("kubectl apply --server-side") for command in carried)
-    assert any(command.startswith("helm status apply --environment dev") for command in carried)
-    assert any(
-        command.startswith("curl ") and "https://thale.dev.internal/v1/phenotype" in command for command in carried
-    )
+    assert "helm status apply --environment dev" in carried
+    assert any(" https://thale.dev.internal/v1/phenotype" in command for command in carried if command[:5] == "curl ")
     assert not stage.calls("az", "aks", "get-credentials")
     assert stage.gateway.asked == ["thale.dev.internal"]
+    assert stage.api.objects.get(Key("deployments", "thale", "facade"))
+    with pytest.raises(DeployError, match="be in its network for it"):
+        invoke(job, ["kubectl", "port-forward", "service/facade", "80"])
 
-    refused = stage.command(
-        "invoke", "--env", "dev", "--", "kubectl", "port-forward", "service/facade", "80", **variables
-    )
-    assert (refused.returncode, "be in its network" in refused.stderr) == (1, True)
 
-    wrong = stage.command("destroy", "--env", "dev", "--confirm", "prod", **variables)
-    assert (wrong.returncode, "that is not its name" in wrong.stderr) == (1, True), wrong.stdout + wrong.stderr
-    assert (stage.root / ".deploy" / "dev").exists()
-    gone = stage.command("destroy", "--env", "dev", "--confirm", "dev", **variables)
-    assert gone.returncode == 0, gone.stdout + gone.stderr
-    state = subprocess.run(
-        ["terraform", f"-chdir={stage.root / 'terraform/azure'}", "state", "list"], capture_output=True, text=True
-    )
-    assert state.stdout.strip() in ("", "No state")
-    assert not (stage.root / ".deploy" / "dev").exists()
+def test_the_outputs_of_the_tests_are_those_that_terraform_has() -> None:
+    told = json.loads(OUTPUTS.read_text())["facts"]["value"]
+    source = (REPOSITORY / "terraform" / "azure" / "outputs.tf").read_text()
+    assert all(f"{name} " in source for name in told)
+
+
+def test_a_region_that_is_not_there_is_named(stage: Stage) -> None:
+    job = stage.job(Environment.DEV, region="secondary")
+    shutil.copyfile(OUTPUTS, job.folder / "outputs.json")
+    with pytest.raises(DeployError, match="dev has no region secondary: it has primary"):
+        step_named("facts").run(job)

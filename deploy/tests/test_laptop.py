@@ -4,7 +4,10 @@ import yaml
 from deploy_stage import Stage
 from kube_objects import Key
 
+from deploy.images import images
+from deploy.release_file import write_release_file
 from deploy.settings import Environment
+from deploy.steps import step_named
 
 
 def test_a_laptops_cluster_is_deployed_to_and_the_second_time_nothing_is_done(stage: Stage) -> None:
@@ -38,7 +41,8 @@ def test_a_laptops_cluster_is_deployed_to_and_the_second_time_nothing_is_done(st
 
 
 def test_a_registry_that_was_named_is_pushed_to(stage: Stage) -> None:
-    stage.run_all(stage.job(Environment.LAPTOP, registry="localhost:5001"))
+    step_named("images").run(job := stage.job(Environment.LAPTOP, registry="localhost:5001"))
+    write_release_file(job, images(job), ())
     pushed = [call[2] for call in stage.calls("docker", "push")]
     assert [reference.rpartition(":")[0] for reference in pushed] == [
         "localhost:5001/thale/services",
