@@ -113,6 +113,22 @@ observe: install ## Watch the thale that runs here, with Prometheus, Alertmanage
 dashboard-pictures: install ## Draw docs/dashboards from the real stack, after MINUTES of load; needs Debian's prometheus
 	$(BIN)/python observability/draw_docs.py --minutes $(or $(MINUTES),15)
 
+.PHONY: load
+load: install ## Put load on the thale that runs here, or on one of its own, and judge slo.toml (USERS=8 MINUTES=5)
+	$(BIN)/python -m loadtests.run --users $(or $(USERS),8) --minutes $(or $(MINUTES),5)
+
+.PHONY: load-smoke
+load-smoke: install ## A minute of one researcher and one hostile client, judged by slo.toml
+	$(BIN)/python -m loadtests.run --users 2 --minutes 1 --scenario desk --scenario hostile
+
+.PHONY: knee
+knee: install ## Measure what this machine holds, in seven quiet minutes: loadtests/measured.json, docs/capacity.md
+	$(BIN)/python -m loadtests.knee
+
+.PHONY: fleets
+fleets: install ## Write what each environment may run, for thale capacity
+	$(BIN)/python kubernetes/fleets.py
+
 .PHONY: format
 format: install ## Write the code in the house style
 	$(BIN)/ruff check --fix

@@ -4,6 +4,7 @@ Seeded and deterministic. A load of more requests than a computer plays in secon
 of the load on the same part of the fleet. A slice of a fleet waits longer than the whole: that is the safe side.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -151,14 +152,15 @@ class _Simulation:
         predictors = [self._segmentation, self._landmarks]
         on_general = [self._facade] if made.gpu else [self._facade, *predictors]
 
-        def asked_general(pods: Sequence[tuple[Workload, int]]) -> int:
-            return nodes_for(pods, fleet.standing, made.general)
+        @functools.cache
+        def nodes(counts: Sequence[int]) -> int:
+            workloads = [pods.workload for pods in on_general]
+            return nodes_for(list(zip(workloads, counts, strict=True)), fleet.standing, made.general)
 
-        def asked_gpu(pods: Sequence[tuple[Workload, int]]) -> int:
-            return sum(count for _, count in pods)
-
-        general = Nodes(fleet.general_pool, delays.node_s, fleet.node_idle_s, on_general, asked_general)
-        gpu = Nodes(fleet.gpu_pool, delays.gpu_node_s, fleet.node_idle_s, predictors if made.gpu else [], asked_gpu)
+        general = Nodes(
+            fleet.general_pool, delays.node_s, fleet.node_idle_s, on_general, lambda counts: nodes(tuple(counts))
+        )
+        gpu = Nodes(fleet.gpu_pool, delays.gpu_node_s, fleet.node_idle_s, predictors if made.gpu else [], sum)
         return general, gpu
 
     def _decide(self, now_s: float) -> None:

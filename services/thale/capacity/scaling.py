@@ -81,14 +81,14 @@ class Nodes:
     starts_s: float
     idle_s: float
     pods: Sequence[Pods]
-    asked: Callable[[Sequence[tuple[Workload, int]]], int]
-    """How many nodes so many pods ask for."""
+    asked: Callable[[Sequence[int]], int]
+    """How many nodes so many of the pods ask for."""
     ready: int = field(init=False)
     starting: list[float] = field(default_factory=list)
     _needed: deque[tuple[float, int]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self.ready = max(self.pool.least, self.asked([(pods.workload, pods.placed) for pods in self.pods]))
+        self.ready = max(self.pool.least, self.asked([pods.placed for pods in self.pods]))
 
     @property
     def paid(self) -> int:
@@ -103,7 +103,7 @@ class Nodes:
         for pods in self.pods:
             while pods.unplaced and self._has_room_for(pods):
                 pods.place(now_s)
-        needed = self.asked([(pods.workload, pods.count) for pods in self.pods])
+        needed = self.asked([pods.count for pods in self.pods])
         needed = min(max(needed, self.pool.least), self.pool.most)
         self.starting += [now_s + self.starts_s] * max(0, needed - self.paid)
         self._needed.append((now_s, needed))
@@ -112,4 +112,4 @@ class Nodes:
         self.ready = min(self.ready, max(wanted for _, wanted in self._needed))
 
     def _has_room_for(self, new: Pods) -> bool:
-        return self.asked([(pods.workload, pods.placed + (pods is new)) for pods in self.pods]) <= self.ready
+        return self.asked([pods.placed + (pods is new) for pods in self.pods]) <= self.ready

@@ -1,0 +1,50 @@
+"""Load is really applied: locust, a running platform with tiny models, and the limits judged at the end."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from running_thale import running_platform, write_weights
+
+from loadtests import plates, samples
+
+ROOT = Path(__file__).parents[2]
+USERS = 4
+
+
+def test_a_broken_limit_is_named_and_ends_the_test_with_status_1(tmp_path: Path) -> None:
+    plates.pictures()
+    limits = tmp_path / "slo.toml"
+    told = (ROOT / "loadtests" / "slo.toml").read_text()
+    limits.write_text(told.replace("p99_s = 1.0", "p99_s = 0.0001").replace("p99_s = 20.0", "p99_s = 2000.0"))
+    with running_platform(tmp_path / "home", write_weights(tmp_path / "weights")) as platform:
+        words = [
+            "--host",
+            platform.url,
+            "--users",
+            USERS,
+            "--minutes",
+            0.25,
+            "--slo",
+            limits,
+            "--out",
+            tmp_path / "out",
+        ]
+        command = [sys.executable, "-m", "loadtests.run", *map(str, words)]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    page = (tmp_path / "out" / "report.md").read_text()
+    rows = {row.split(" | ")[0].removeprefix("| "): row for row in page.splitlines() if row.startswith("| p99")}
+    assert "BROKEN" in rows["p99 of 1mp <= 0.0001 s"]
+    assert "BROKEN" not in rows["p99 of 16mp <= 2000 s"]
+    assert all((tmp_path / "out" / name).stat().st_size > 10_000 for name in ("latency.png", "throughput.png"))
+    sent = samples.read(tmp_path / "out" / "samples.csv")
+    assert {sample.scenario for sample in sent} == {"Researcher", "NightBatch", "AfterLunch", "Hostile"}
+    assert any(sample.answered for sample in sent)
+
+
+def test_nobody_to_talk_to_is_no_test_and_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "loadtests.run", "--scenario", "nobody", "--out", str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 2
+    assert "scenarios" in ended.stderr

@@ -1,0 +1,140 @@
+"""The queues do what queueing theory says where it has closed forms, and what must hold everywhere else."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from thale.capacity.fleet import Places
+from thale.capacity.queues import LATE, REFUSED, RequestPath
+
+PATIENT = Places(working=10_000, waiting=1_000_000, wait_s=1e12, deadline_s=1e12, measuring=10_000)
+
+Floats = NDArray[np.float64]
+
+
+def played(
+    arrives: Floats,
+    segmentation: Floats,
+    landmarks: Floats | None = None,
+    measuring: Floats | None = None,
+    *,
+    places: Places = PATIENT,
+    facades: int = 1,
+    servers: tuple[int, int] = (10_000, 10_000),
+) -> RequestPath:
+    nothing = np.zeros(len(arrives))
+    path = RequestPath(
+        arrives,
+        segmentation,
+        nothing if landmarks is None else landmarks,
+        nothing if measuring is None else measuring,
+        places,
+    )
+    path.scale(facades, *servers)
+    path.run(1e15)
+    return path
+
+
+def erlang_c(servers: int, offered: float) -> float:
+    """Probability of waiting in M/M/c (Erlang 1917)."""
+    terms = [offered**k / math.factorial(k) for k in range(servers)]
+    last = offered**servers / math.factorial(servers) * servers / (servers - offered)
+    return last / (sum(terms) + last)
+
+
+@pytest.mark.parametrize(("servers", "load"), [(1, 0.5), (4, 0.7), (8, 0.85)])
+def test_mean_time_is_that_of_m_m_c(servers: int, load: float) -> None:
+    rng = np.random.default_rng(7)
+    count, service_s = 50_000, 2.0
+    rate = load * servers / service_s
+    arrives = np.cumsum(rng.exponential(1 / rate, count))
+    path = played(arrives, rng.exponential(service_s, count), servers=(servers, 1))
+    waits = erlang_c(servers, load * servers) / (servers / service_s - rate)
+    assert path.seconds[count // 10 :].mean() == pytest.approx(waits + service_s, rel=0.05)
+
+
+def test_nobody_waits_in_d_d_1_below_its_capacity_and_everybody_longer_above_it() -> None:
+    arrives = np.arange(100.0)
+    below = played(arrives, np.full(100, 0.9), servers=(1, 1)).seconds
+    above = played(arrives, np.full(100, 1.5), servers=(1, 1)).seconds
+    assert below == pytest.approx(0.9)
+    assert above == pytest.approx(1.5 + 0.5 * np.arange(100))
+
+
+def test_in_m_m_c_c_as_many_are_refused_as_erlang_b_says() -> None:
+    rng = np.random.default_rng(11)
+    count, servers, offered = 50_000, 4, 3.0
+    arrives = np.cumsum(rng.exponential(1 / offered, count))
+    loss = Places(working=servers, waiting=0, wait_s=1e12, deadline_s=1e12, measuring=servers)
+    path = played(arrives, rng.exponential(1.0, count), places=loss)
+    terms = [offered**k / math.factorial(k) for k in range(servers + 1)]
+    assert np.mean(path.seconds == REFUSED) == pytest.approx(terms[-1] / sum(terms), rel=0.05)
+
+
+def test_both_models_work_at_once_and_measuring_follows_the_slower_one() -> None:
+    path = played(np.array([5.0]), np.array([2.0]), np.array([3.0]), np.array([0.5]))
+    assert path.seconds.tolist() == [3.5]
+
+
+def test_who_waits_until_the_deadline_is_told_so_and_costs_no_work() -> None:
+    places = Places(working=1, waiting=9, wait_s=1e12, deadline_s=10.0, measuring=1)
+    path = played(np.zeros(4) + np.arange(4) / 1000, np.full(4, 6.0), places=places)
+    assert path.seconds[0] == pytest.approx(6.0)
+    assert path.seconds[1:].tolist() == [LATE] * 3
+    assert path.segmentation.area == pytest.approx(12.0)  # the second was begun before its time was up
+
+
+def test_who_would_wait_too_long_at_the_present_pace_is_refused() -> None:
+    places = Places(working=1, waiting=100, wait_s=10.0, deadline_s=1e9, measuring=1)
+    arrives = np.concatenate([[0.0], 10 + np.arange(20) / 1000])
+    path = played(arrives, np.full(21, 4.0), places=places)
+    assert (path.seconds[1:] >= 0).sum() == 3  # one at work, and two that wait 4 s and 8 s
+    assert (path.seconds == REFUSED).sum() == 17
+
+
+def test_a_replica_that_goes_finishes_what_it_is_at() -> None:
+    path = RequestPath(np.array([0.0, 0.0]), np.full(2, 10.0), np.zeros(2), np.zeros(2), PATIENT)
+    path.scale(1, 2, 2)
+    path.run(1.0)
+    path.scale(1, 1, 1)
+    path.run(1e6)
+    assert path.seconds.tolist() == [10.0, 10.0]
+
+
+times = st.lists(st.floats(0, 50), min_size=1, max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(times, st.integers(1, 3), st.integers(1, 3), st.floats(0.1, 20), st.floats(1, 60))
+def test_every_request_ends_in_one_way_and_no_time_is_below_its_work(
+    arrives: list[float], facades: int, servers: int, service_s: float, deadline_s: float
+) -> None:
+    places = Places(working=2, waiting=3, wait_s=20.0, deadline_s=deadline_s, measuring=1)
+    count = len(arrives)
+    path = played(
+        np.sort(np.array(arrives)),
+        np.full(count, service_s),
+        np.full(count, service_s / 2),
+        np.full(count, 0.1),
+        places=places,
+        facades=facades,
+        servers=(servers, servers),
+    )
+    assert not np.isnan(path.seconds).any()
+    answered = path.seconds[path.seconds >= 0]
+    assert (answered >= service_s + 0.1 - 1e-9).all()
+    assert (answered <= deadline_s).all()
+    assert path.in_flight == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(times, st.floats(0.1, 10))
+def test_more_replicas_never_answer_fewer(arrives: list[float], service_s: float) -> None:
+    ordered = np.sort(np.array(arrives))
+    work = np.full(len(arrives), service_s)
+    means = [played(ordered, work, servers=(servers, 1)).seconds.mean() for servers in (1, 2, 4)]
+    assert means == sorted(means, reverse=True)
