@@ -111,7 +111,7 @@ def _outwards(title: str, url: str, tooltip: str, icon: str) -> sdk.DashboardLin
 
 
 def _marks() -> list[Builder[models.AnnotationQuery]]:
-    changes = f"increase(thale_release_changes_total{{{VERSION}}}[1m]) > 0"
+    changes = f"changes(model_version:thale_release_weight:percent{{{VERSION}}}[1m]) > 0"
     return [
         sdk.AnnotationQuery().name("Rollouts").datasource(PROMETHEUS).enable(True).icon_color("purple").expr(changes),
     ]

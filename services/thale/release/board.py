@@ -5,6 +5,7 @@ from datetime import datetime
 
 from thale import telemetry
 from thale.contract import Release, Verdict
+from thale.telemetry.labels import MOVE
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Board:
         if release.canary is not None:
             telemetry.RELEASE_STEP_SECONDS.labels(model, release.canary).set(standing.step_s)
             telemetry.RELEASE_STUCK.labels(model, release.canary).set(standing.stuck)
+            for what in MOVE.values:  # told from 0 on: a counter that begins at 1 shows no rise
+                telemetry.RELEASE_CHANGES.labels(model, release.canary, what)
         if before is not None:
             _take_down(model, before, standing)
         self._shown[model] = standing
