@@ -45,7 +45,7 @@ _REFERENCES = {
     },
     "plate-landmarks": {"score": tuple(0.8 + 0.2 * step for step in _STEPS)},
 }
-_AT_ONCE = 2  # a slow machine is asked less, not more than it can do: crowded facades drop shadows
+_AT_ONCE = 1  # a slow machine is asked less, not more than it can do: crowded facades drop copies
 _LARGE_SCALES = (14, 30)  # of 96 px plates: 1.8 and 8.3 megapixels
 _NONSENSE = (b"GIF89a, or so it says", b"", b"\x89PNG\r\n\x1a\n and no more")
 
@@ -83,7 +83,7 @@ class RealStack:
 
 
 @contextmanager
-def running_stack(home: Path, rate_hz: float = 4.0) -> Iterator[RealStack]:
+def running_stack(home: Path, rate_hz: float = 3.0) -> Iterator[RealStack]:
     """Run everything, with people asking all the time, until the context ends."""
     home.mkdir(exist_ok=True)
     with ExitStack() as stack:
@@ -128,7 +128,7 @@ def _others_asking(url: str) -> Iterator[None]:
         itertools.cycle([(f"{url}/v1/segment", plate), (f"{url}/v1/models", None), (f"{url}/v1/phenotype", plate)]),
     ]
     with ThreadPoolExecutor(len(errands)) as pool:
-        waits_s = (2.5, 1.5, 1.0)
+        waits_s = (5.0, 3.0, 2.0)
         running = [
             pool.submit(_ask_on, errand, ending, wait_s) for errand, wait_s in zip(errands, waits_s, strict=True)
         ]
