@@ -2,9 +2,9 @@
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from observability.dashboards import capacity, cost, models, overview, request_path, rollout, runbooks, slo
 from observability.dashboards.explore import AZURE, GRAFANA, Backend
-
 from thale.release.slo import Slo, read_slo
 
 _BUILDERS = (

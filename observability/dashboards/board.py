@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from grafana_foundation_sdk.builders import dashboard as sdk
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as models
+
 from observability.dashboards.explore import Backend
 from observability.dashboards.panels import PROMETHEUS, Drawn
 

@@ -1,11 +1,11 @@
 """Is there room: places, queues, workers, processes; what the cluster says stands in `cluster`."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from observability.dashboards import cluster
 from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
 from observability.dashboards.explore import Backend
 from observability.dashboards.panels import Drawn, Limits, Query, bars, figure, lines
-
 from thale.release.slo import Slo
 
 _FACADE = f'{ENVIRONMENT},job="thale-facade"'

@@ -1,10 +1,10 @@
 """What thale costs, for how much work, and which of it is work that nobody asked for."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
 from observability.dashboards.explore import Backend
 from observability.dashboards.panels import Drawn, Limits, Query, figure, lines
-
 from thale.release.slo import Slo
 
 _HOURS_A_MONTH = 730

@@ -5,10 +5,10 @@ a new version is from the old one on the same plate, and how far plates are from
 """
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from observability.dashboards.board import VERSION, Row, board
 from observability.dashboards.explore import Backend
 from observability.dashboards.panels import Column, Drawn, Limits, Query, density, figures, lines
-
 from thale.release.slo import Slo
 
 _NAME = "{{model}} {{version}}"

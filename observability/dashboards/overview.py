@@ -1,11 +1,11 @@
 """Is it well, what is it doing, and what does it cost: for anybody, without a glossary."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from observability.dashboards import promises
 from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
 from observability.dashboards.explore import Backend
 from observability.dashboards.panels import Column, Drawn, Limits, Query, figure, figures, lines
-
 from thale.release.slo import Slo
 
 

@@ -2,7 +2,6 @@
 
 from observability.dashboards.panels import Limits
 from observability.slo_rules import BURNS
-
 from thale.release.slo import Slo
 from thale.telemetry.labels import size_class
 

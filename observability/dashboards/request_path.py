@@ -1,11 +1,11 @@
 """From the first byte of an image to the last of its answer: rate, errors, duration, and where the time goes."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from observability.dashboards import promises
 from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
 from observability.dashboards.explore import Backend
 from observability.dashboards.panels import Drawn, Limits, Query, density, lines
-
 from thale.release.slo import Slo
 
 _IMAGES = f'{ENVIRONMENT},size!="none"'

@@ -1,11 +1,11 @@
 """A version on trial: who gets it, what the judge says, how long it has been so, and what goes wrong meanwhile."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from observability.dashboards import promises
 from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
 from observability.dashboards.explore import Backend
 from observability.dashboards.panels import GREEN, RED, Drawn, Limits, Query, bars, figure, lines, states
-
 from thale.release.slo import Slo
 from thale.release.watch import Pace
 

@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from observability.dashboards.board import ENVIRONMENT, RUNBOOKS, Row, board
 from observability.dashboards.explore import Backend
 from observability.dashboards.panels import Column, Drawn, Limits, figures, prose
-
 from thale.release.slo import Slo
 
 SOURCE = Path(__file__).parents[1] / "runbooks.md"

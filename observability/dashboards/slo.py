@@ -1,12 +1,12 @@
 """What is promised, how much of it is left, and how fast it goes: read before a rollout, and after every incident."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from observability.dashboards import promises
 from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
 from observability.dashboards.explore import Backend
 from observability.dashboards.panels import Column, Drawn, Limits, Query, bars, figure, figures, lines
 from observability.slo_rules import BURNS
-
 from thale.release.slo import Slo
 
 _AVAILABILITY = "environment:thale_slo_availability"

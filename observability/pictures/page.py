@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from observability.pictures import theme
 from PIL import Image
+
+from observability.pictures import theme
 
 WIDTH = 1600
 _MARGIN, _HEADER, _DPI = 16, 74, 100

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -10,15 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_hex
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
 from observability.pictures import theme
 from observability.pictures.answers import Json, Period, Series
 from observability.pictures.page import Box, Page
 from observability.pictures.units import written
 
+Floats = NDArray[np.float64]
 Answers = Mapping[str, Sequence[Series]]
 """Series by the query's letter."""
 
-_LINE, _LETTER = 17, 5.9
+_LINE, _LETTER, _DAY_S = 17, 5.9, 86400.0
 _LEGEND_SHARE = 0.42
 _HEAT = ListedColormap([to_hex(colormaps["Oranges_r"](share)) for share in np.linspace(0.0, 0.85, 64)])
 
@@ -37,8 +39,8 @@ def _lines(page: Page, panel: Json, room: Box, answers: Answers, period: Period)
     series = [one for many in answers.values() for one in many]
     below = _legend(page, room, series, defaults["unit"])
     axes = _time_axes(page, room.inside(50, 4, 4, below + 22), period)
-    times_T = _times(period)
-    values_ST = np.array([_spanned(_aligned(one, times_T, period), period, defaults) for one in series])
+    times_T, gap_ms = _times(period), defaults["custom"]["spanNulls"]
+    values_ST = np.array([bridged(_aligned(one, times_T, period), period, gap_ms) for one in series])
     stacked = "stacking" in defaults["custom"]
     if stacked:
         values_ST = np.nancumsum(values_ST, axis=0)
@@ -53,16 +55,16 @@ def _lines(page: Page, panel: Json, room: Box, answers: Answers, period: Period)
     _thresholds(axes, defaults)
 
 
-def _days(seconds: Any) -> Any:
+def _days(seconds: float | Floats) -> Floats:
     """Return times as matplotlib counts them: days since 1970."""
-    return np.asarray(seconds) / 86400
+    return np.asarray(seconds, np.float64) / _DAY_S
 
 
-def _times(period: Period) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _times(period: Period) -> Floats:
     return np.arange(period.start, period.end + period.step / 2, period.step)
 
 
-def _aligned(one: Series, times_T: Any, period: Period) -> Any:
+def _aligned(one: Series, times_T: Floats, period: Period) -> Floats:
     """Return a series' values at the period's steps, NaN where it has none."""
     values_T = np.full(len(times_T), np.nan)
     places = np.rint((one.times_T - period.start) / period.step).astype(int)
@@ -71,20 +73,18 @@ def _aligned(one: Series, times_T: Any, period: Period) -> Any:
     return np.where(np.isfinite(values_T), values_T, np.nan)
 
 
-def _spanned(values_T: Any, period: Period, defaults: Json) -> Any:
-    """Return the values with gaps bridged that are short enough for the panel."""
-    known = np.flatnonzero(np.isfinite(values_T))
-    most = defaults["custom"]["spanNulls"] / 1000 / period.step
-    spanned_T = values_T.copy()
-    for before, after in pairwise(known):
-        if 1 < after - before <= most:
-            spanned_T[before : after + 1] = np.linspace(values_T[before], values_T[after], after - before + 1)
-    return spanned_T
+def bridged(values_T: Floats, period: Period, gap_ms: float) -> Floats:
+    """Return the values with straight lines over gaps that are no longer than that."""
+    bridged_T = values_T.copy()
+    for before, after in pairwise(np.flatnonzero(np.isfinite(values_T))):
+        if 1 < after - before <= gap_ms / 1000 / period.step:
+            bridged_T[before : after + 1] = np.linspace(values_T[before], values_T[after], after - before + 1)
+    return bridged_T
 
 
 def _time_axes(page: Page, box: Box, period: Period) -> Axes:
     axes = page.axes(box)
-    axes.set_xlim(_days(period.start), _days(period.end))
+    axes.set_xlim(period.start / _DAY_S, period.end / _DAY_S)
     locator = AutoDateLocator(minticks=3, maxticks=max(3, int(box.width / 90)))
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False, zero_formats=[""] + ["%H:%M"] * 5))
@@ -93,8 +93,8 @@ def _time_axes(page: Page, box: Box, period: Period) -> Axes:
     return axes
 
 
-def _value_scale(axes: Axes, values: Any, defaults: Json) -> None:
-    finite = values[np.isfinite(values)]
+def _value_scale(axes: Axes, values_ST: Floats, defaults: Json) -> None:
+    finite = values_ST[np.isfinite(values_ST)]
     highest = float(finite.max()) if finite.size else 0.0
     highest = max(highest, defaults["custom"].get("axisSoftMax", 0.0))
     top = defaults.get("max", highest * 1.08 if highest > 0 else 1.0)

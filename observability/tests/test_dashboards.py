@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from observability.dashboards.__main__ import GENERATED
 from observability.dashboards.all import files
 from observability.dashboards.panels import Limits
-
 from thale.release.slo import read_slo
 
 BOARDS = {path.relative_to(GENERATED).as_posix(): json.loads(path.read_bytes()) for path in GENERATED.rglob("*.json")}

@@ -11,13 +11,13 @@ import foreign_exporter
 import promql_parser
 import pytest
 import running_prometheus
-from observability.dashboards.__main__ import GENERATED
-from observability.pictures.answers import Period, Question, ask, expanded, panels, questions
-from observability.preview import render
 from PIL import Image
 from real_stack import RealStack, running_stack
 from running_prometheus import Prometheus
 
+from observability.dashboards.__main__ import GENERATED
+from observability.pictures.answers import Period, Question, ask, expanded, panels, questions
+from observability.preview import render
 from thale.telemetry.foreign import FOREIGN
 
 BOARDS = {path.stem: json.loads(path.read_bytes()) for path in sorted(GENERATED.glob("*.json"))}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from observability.dashboards.__main__ import GENERATED
 
 ROOM = GENERATED.parents[1]

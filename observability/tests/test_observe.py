@@ -17,9 +17,9 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
-from observability.observe import Observers, Programs, observing
 from prometheus_client import CollectorRegistry, start_http_server
 
+from observability.observe import Observers, Programs, observing
 from thale import __version__
 from thale.errors import LaptopError
 from thale.laptop.home import Home, Running

@@ -12,8 +12,8 @@ from typing import Any
 import promql
 import pytest
 import yaml
-from observability import prometheus_rule, slo_rules
 
+from observability import prometheus_rule, slo_rules
 from thale.facade import oip, routes
 from thale.release.slo import read_slo
 
