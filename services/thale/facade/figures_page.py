@@ -7,7 +7,7 @@ escaped, and the browser is told to run and to fetch nothing, so that not even a
 import base64
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -20,6 +20,7 @@ from thale.facade.vitals import LOOK_S, Vitals
 from thale.telemetry.port import Page
 
 _UNKNOWN = "&ndash;"
+_TO_THE_MINUTE = len("2026-11-21T12:00")
 _MEGAPIXELS = {name: f"up to {most:g} MP" for name, most in telemetry.MEGAPIXELS_OF_SIZE.items()} | {
     "larger": "larger images"
 }
@@ -84,7 +85,7 @@ class FiguresPage:
         rows = [
             row for name, model in sorted(record.models.items()) for row in self._versions(name, model, figures.plates)
         ]
-        return _table(["model", "version", "", "share", "workers", "plates"], rows, text_columns=3)
+        return _table(["model", "version", "share", "workers", "plates", "part"], rows, words={0, 1, 5})
 
     def _versions(self, name: str, model: Release, plates: Mapping[tuple[str, str], float]) -> Iterator[list[str]]:
         for version in sorted(model.versions, key=lambda version: (version != model.stable, version)):
@@ -95,10 +96,10 @@ class FiguresPage:
             yield [
                 escape(name),
                 escape(version),
-                role,
                 f"{share:g} %",
                 told if workers or not used else f'<span class="bad">{told}</span>',
                 f"{plates.get((name, version), 0):,.0f}",
+                role,
             ]
 
 
@@ -110,7 +111,7 @@ def _role(model: Release, version: str) -> tuple[float, str]:
     if version != model.canary:
         return 0.0, shadow or "held"
     since = next((change.at for change in reversed(model.history) if change.version == version), "")
-    words = f"on trial, last change {escape(since)}" if since else "on trial"
+    words = f"on trial, last changed {escape(since[:_TO_THE_MINUTE].replace('T', ' '))}" if since else "on trial"
     return model.weight_percent, f"{words}; {shadow}" if shadow else words
 
 
@@ -119,13 +120,13 @@ def _latencies(figures: Figures) -> str:
         [_MEGAPIXELS[latency.size], f"{latency.requests:,}", _seconds(latency.p50_s), _seconds(latency.p99_s)]
         for latency in figures.latencies
     ]
-    return _table(["images", "requests", "half within", "99 of 100 within"], rows, text_columns=1)
+    return _table(["images", "requests", "50 % within", "99 % within"], rows, words={0})
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], text_columns: int) -> str:
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], words: Set[int]) -> str:
     def line(tag: str, cells: Iterable[str]) -> str:
         made = (
-            f'<{tag} class="text">{cell}</{tag}>' if index < text_columns else f"<{tag}>{cell}</{tag}>"
+            f'<{tag} class="text">{cell}</{tag}>' if index in words else f"<{tag}>{cell}</{tag}>"
             for index, cell in enumerate(cells)
         )
         return f"<tr>{''.join(made)}</tr>"

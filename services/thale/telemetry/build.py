@@ -3,7 +3,6 @@
 import platform
 
 from prometheus_client import Gauge
-from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from thale import __version__
@@ -12,9 +11,9 @@ from thale import __version__
 class Build(BaseSettings):
     """What an image says of itself."""
 
-    model_config = SettingsConfigDict(env_prefix="THALE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="THALE_", env_ignore_empty=True, frozen=True, extra="ignore")
 
-    commit: str = Field("unknown", pattern=r"^[0-9A-Za-z._-]{1,64}$")
+    commit: str = "unknown"
     """The commit that it was built from."""
 
 

@@ -18,7 +18,9 @@ traffic.
 The facade answers at `/metrics` of its metrics port (9090), and at `/` with a page of the few figures that matter. Who
 asks for OpenMetrics, as Prometheus does with `--enable-feature=exemplar-storage`, gets the trace ids of examples beside
 the buckets of histograms. The watcher of rollouts answers at its own port (9091), TorchServe at 8082 or where
-`TS_METRICS_ADDRESS` says."""
+`TS_METRICS_ADDRESS` says.
+
+![The page of figures: requests a second, latency by image size, versions with their shares and workers](figures-page.png)"""
 
 
 def reference() -> str:
