@@ -4,9 +4,26 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from thale.capacity.measured import PARTS, Measured
+from thale.capacity.measured import PARTS, Measured, Part
 
 PICTURE = "capacity-knee.png"
+_COLOURS: dict[Part, str] = {
+    "segmentation": "#8a5fb0",
+    "landmarks": "#d08a2e",
+    "facade": "#2a7f62",
+    "torchserve": "#9a9a9a",
+}
+_PLANNING = """\
+## From here to a cluster
+
+`thale capacity --rps 20 --mix 1mp=0.2,4mp=0.5,16mp=0.3 --environment prod --picture day.png` says how many
+replicas and nodes a load takes, at what cost, and plays a day of it: the autoscalers as the manifests set them, pods
+and nodes that take time to start, places and deadlines of the facade. What it assumes stands in its first lines: the
+processor seconds above hold on the cluster's cores, 80 % of a predictor's cores are busy while it works
+(`--efficiency`), load is spread evenly, 30 % stay free (`--headroom`). Starts of pods and nodes are guesses to be
+replaced by what you see (`--pod-start-s`, `--node-start-s`, `--gpu-node-start-s`). No engine of thale's uses a GPU yet,
+so nothing is measured on one: `--gpu-times` takes the figure of who has measured.
+"""
 
 
 def write(folder: Path, measured: Measured) -> None:
@@ -17,9 +34,9 @@ def write(folder: Path, measured: Measured) -> None:
 
 
 def knee_figure(measured: Measured) -> Figure:
-    """Draw throughput and time in the system over the number of clients, the knee marked."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    throughput, latency = figure.subplots(1, 2)
+    """Draw throughput and time in the system over the number of clients, the knee marked, and what a picture costs."""
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    throughput, latency, cost = figure.subplots(1, 3)
     clients, knee = [step.clients for step in measured.steps], measured.knee()
     throughput.plot(clients, [step.rps for step in measured.steps], "o-", color="#2a7f62")
     throughput.axvline(knee.clients, color="#c0392b", linestyle="--", linewidth=1)
@@ -30,12 +47,21 @@ def knee_figure(measured: Measured) -> Figure:
     latency.axvline(knee.clients, color="#c0392b", linestyle="--", linewidth=1)
     latency.set(xlabel="clients without a pause", ylabel="seconds", ylim=(0, None), title="From request to answer")
     latency.legend(frameon=False)
+    for panel in (throughput, latency):
+        panel.set_xticks(clients)
+    reached = [0.0] * len(measured.classes)
+    for part, colour in _COLOURS.items():
+        seconds = [seen.processor_s.get(part, 0.0) for seen in measured.classes.values()]
+        cost.bar(list(measured.classes), seconds, bottom=reached, color=colour, width=0.6, label=part)
+        reached = [below + more for below, more in zip(reached, seconds, strict=True)]
+    cost.set(ylabel="processor seconds", title="A picture", ylim=(0, 1.45 * max(reached)))
+    cost.legend(frameon=False, ncols=2, loc="upper left")
     return figure
 
 
 def page(measured: Measured) -> str:
     """Return the page in Markdown."""
-    return "\n".join([*_head(measured), *_classes(measured), *_steps(measured), *_beyond(measured)])
+    return "\n".join([*_head(measured), *_classes(measured), *_steps(measured), *_beyond(measured), _PLANNING])
 
 
 def _head(measured: Measured) -> list[str]:

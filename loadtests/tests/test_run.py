@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from running_thale import running_platform, write_weights
 
 from loadtests import plates, samples
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 USERS = 4
 
 
+@pytest.mark.timeout(900)  # models and pictures are made first, on whatever machine
 def test_a_broken_limit_is_named_and_ends_the_test_with_status_1(tmp_path: Path) -> None:
     plates.pictures()
     limits = tmp_path / "slo.toml"
@@ -43,7 +45,7 @@ def test_a_broken_limit_is_named_and_ends_the_test_with_status_1(tmp_path: Path)
     assert any(sample.answered for sample in sent)
 
 
-def test_nobody_to_talk_to_is_no_test_and_says_so(tmp_path: Path) -> None:
+def test_a_scenario_that_is_not_there_is_asked_wrongly(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "loadtests.run", "--scenario", "nobody", "--out", str(tmp_path)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 2
