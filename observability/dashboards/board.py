@@ -82,7 +82,7 @@ def _choice(name: str, query: str) -> sdk.QueryVariable:
         .multi(True)
         .include_all(True)
         .all_value(".*")
-        .current(models.VariableOption(selected=True, text="All", value="$__all"))
+        .current(models.VariableOption(selected=True, text=["All"], value=["$__all"]))
     )
 
 

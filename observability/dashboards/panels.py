@@ -249,12 +249,11 @@ class Column:
 def figures(title: str, keys: Sequence[str], *columns: Column, **frame: Unpack[Frame]) -> Drawn:
     """Return a table, a row for each set of the labels in `keys`, a column for each query by those labels."""
     targets: list[Builder[Dataquery]] = []
+    headings: dict[str, str] = {}
     for letter, column in zip(string.ascii_uppercase, columns, strict=False):
         target = prometheus.Dataquery().expr(column.expr).legend_format(column.heading).ref_id(letter)
         targets.append(target.instant().format(PromQueryFormat.TABLE))
-    headings = {
-        f"Value #{letter}": column.heading for letter, column in zip(string.ascii_uppercase, columns, strict=False)
-    }
+        headings[f"Value #{letter}" if len(columns) > 1 else "Value"] = column.heading  # as Grafana calls them
     order = {name: place for place, name in enumerate([*keys, *headings])}
     arranged = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": headings}
     panel = (

@@ -268,9 +268,10 @@ def _states(page: Page, panel: Json, room: Box, answers: Answers, period: Period
 def _table(page: Page, panel: Json, room: Box, answers: Answers, period: Period) -> None:
     """Draw a row for each set of labels, a column for each query."""
     arranged = panel["transformations"][1]["options"]
-    headings = {key.removeprefix("Value #"): name for key, name in sorted(arranged["renameByName"].items())}
+    named = [name for _, name in sorted(arranged["renameByName"].items())]
+    headings = dict(zip(answers, named, strict=True))
     order = sorted(arranged["indexByName"], key=arranged["indexByName"].__getitem__)
-    keys = [name for name in order if not name.startswith("Value #")]
+    keys = [name for name in order if name not in arranged["renameByName"]]
     looks = {
         one["matcher"]["options"]: {p["id"]: p["value"] for p in one["properties"]}
         for one in panel["fieldConfig"]["overrides"]
