@@ -115,7 +115,7 @@ def _work() -> list[Drawn]:
         lines(
             "Work that no user asked for",
             Query(
-                f"sum by (model, version) (rate(thale_shadow_requests_total{{{VERSION}}}[5m])) {of_all}",
+                f'sum by (model, version) (rate(thale_shadow_requests_total{{{VERSION},outcome!="dropped"}}[5m])) {of_all}',
                 "copies for {{model}} {{version}}",
             ),
             Query(

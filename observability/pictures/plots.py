@@ -196,7 +196,7 @@ def _bars(page: Page, panel: Json, room: Box, answers: Answers, period: Period) 
     defaults, series = panel["fieldConfig"]["defaults"], answers["A"]
     values = [float(one.values_T[-1]) for one in series]
     top = defaults.get("max", max([*values, 1e-9]))
-    names, figures = 0.38 * room.width, 76.0
+    names, figures = 0.45 * room.width, 76.0
     line = min(26.0, room.height / max(len(series), 1))
     for place, (one, value) in enumerate(zip(series, values, strict=True)):
         y = room.y + (place + 0.5) * line

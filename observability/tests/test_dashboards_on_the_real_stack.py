@@ -57,11 +57,11 @@ def test_a_query_is_answered(question: Question, stack: RealStack, period: Perio
 @pytest.mark.parametrize("question", ASKED)
 def test_every_series_that_a_query_names_is_there(question: Question, stack: RealStack, period: Period) -> None:
     for selector in selectors(expanded(question.expr, period)):
-        assert is_there(stack.prometheus, selector), selector
+        assert was_told(stack.prometheus, selector), selector
 
 
 @lru_cache
-def is_there(prometheus: Prometheus, selector: str) -> bool:
+def was_told(prometheus: Prometheus, selector: str) -> bool:
     return bool(prometheus.query(f"last_over_time({selector}[10m])"))
 
 
