@@ -115,7 +115,8 @@ def _work() -> list[Drawn]:
         lines(
             "Work that no user asked for",
             Query(
-                f'sum by (model, version) (rate(thale_shadow_requests_total{{{VERSION},outcome!="dropped"}}[5m])) {of_all}',
+                f'sum by (model, version) (rate(thale_shadow_requests_total{{{VERSION},outcome!="dropped"}}[5m])) '
+                f"{of_all}",
                 "copies for {{model}} {{version}}",
             ),
             Query(
