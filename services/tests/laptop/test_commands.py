@@ -1,10 +1,14 @@
 """How the services are started: what stands for Python when TorchServe starts a worker."""
 
+import os
 import subprocess
 from pathlib import Path
 
-from thale.laptop.commands import worker_program
+import pytest
+
+from thale.laptop.commands import facade_environment, worker_program
 from thale.laptop.home import Home
+from thale.laptop.ports import choose_ports
 
 
 def test_the_worker_program_runs_a_worker_wherever_the_home_is(tmp_path: Path) -> None:
@@ -17,3 +21,15 @@ def test_the_worker_program_runs_a_worker_wherever_the_home_is(tmp_path: Path) -
         command = [worker_program(home), script, "a b", "--sock-type"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stdout == "['a b', '--sock-type'] False __main__\n"
+
+
+def test_as_many_images_are_at_work_as_there_are_cores_unless_somebody_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("THALE_MAX_IN_FLIGHT", raising=False)
+    at_work = [
+        facade_environment(Home(tmp_path), choose_ports(0), workers)["THALE_MAX_IN_FLIGHT"] for workers in (1, 64)
+    ]
+    assert at_work == [str(max(2, len(os.sched_getaffinity(0)))), "64"]
+    monkeypatch.setenv("THALE_MAX_IN_FLIGHT", "7")
+    assert facade_environment(Home(tmp_path), choose_ports(0), 1)["THALE_MAX_IN_FLIGHT"] == "7"

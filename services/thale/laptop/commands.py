@@ -67,9 +67,16 @@ def facade_command() -> list[str]:
     return [sys.executable, "-m", "thale.facade"]
 
 
-def facade_environment(home: Home, ports: Ports) -> dict[str, str]:
-    """Return the facade's environment: its settings by name."""
+def facade_environment(home: Home, ports: Ports, workers: int) -> dict[str, str]:
+    """Return the facade's environment: its settings by name.
+
+    Unless somebody says otherwise, as many images are at work as there are cores, and two at least: one is measured
+    while the models look at the next. More would wait in TorchServe, which finishes every question, also those whose
+    askers have long gone.
+    """
+    at_work = max(2, workers, len(os.sched_getaffinity(0)))
     return {
+        "THALE_MAX_IN_FLIGHT": str(at_work),
         **os.environ,
         "THALE_HOST": HOST,
         "THALE_PORT": str(ports.facade),

@@ -137,7 +137,7 @@ def serve(
         facade = Service(
             name="the facade",
             command=facade_command,
-            environment=facade_environment(home, ports),
+            environment=facade_environment(home, ports, workers),
             folder=home.folder,
             log=home.logs / "facade.log",
             say=say,
