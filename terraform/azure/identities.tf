@@ -23,7 +23,10 @@ locals {
     release-watcher = {
       namespace       = "thale"
       service_account = "release-watcher"
-      roles           = { models = { role = "Storage Blob Data Reader", scope = local.containers["models"] } }
+      roles = {
+        models  = { role = "Storage Blob Data Reader", scope = local.containers["models"] }
+        secrets = { role = "Key Vault Reader", scope = azurerm_key_vault.this.id } # when they expire, never what they are
+      }
     }
     trainer = {
       namespace       = "thale-training"

@@ -11,6 +11,7 @@ locals {
     "Azure Kubernetes Service RBAC Cluster Admin" = "b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b"
     "Container Registry Tasks Contributor"        = "fb382eab-e894-4461-af04-94435c366c3f"
     "Grafana Admin"                               = "22926164-76b3-42b3-bc55-97df8dab3e41"
+    "Key Vault Reader"                            = "21090545-7ca7-4776-b22c-e363652d74d2"
     "Key Vault Secrets Officer"                   = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
     "Key Vault Secrets User"                      = "4633458b-17de-408a-b874-0445c86b69e6"
     "Log Analytics Reader"                        = "73c42c96-874c-492b-b04d-ab87d138a893"

@@ -113,6 +113,10 @@ run "production" {
 
   # Roles are the least that work.
   assert {
+    condition     = tomap({ for name, grant in azurerm_role_assignment.workload : name => grant.role_definition_name if startswith(grant.role_definition_name, "Key Vault") }) == tomap({ "facade/secrets" = "Key Vault Secrets User", "release-watcher/secrets" = "Key Vault Reader" })
+    error_message = "Somebody else than the facade can read secrets, or the watcher cannot tell when they expire."
+  }
+  assert {
     condition     = local.workloads["model-server"].roles["models"].role == "Storage Blob Data Reader" && length(local.workloads["model-server"].roles) == 1
     error_message = "The model server can do more than read models."
   }
