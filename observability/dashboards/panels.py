@@ -160,14 +160,14 @@ def lines(
 def figure(
     title: str, query: Query, *, decimals: int | None = None, named: bool = False, **frame: Unpack[Frame]
 ) -> Drawn:
-    """Return a panel of one large figure, its colour by the limits, its course behind it; several if there are."""
+    """Return a panel of one large figure, its colour by the limits, its course behind it. Several have names."""
     panel = (
         stat.Panel()
         .targets(_asked([query]))
         .reduce_options(looks.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
         .color_mode(words.BigValueColorMode.VALUE)
         .graph_mode(words.BigValueGraphMode.AREA)
-        .text_mode(words.BigValueTextMode.VALUE_AND_NAME if named else words.BigValueTextMode.VALUE)
+        .text_mode(words.BigValueTextMode.VALUE_AND_NAME if named else words.BigValueTextMode.AUTO)
         .color_scheme(FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
     )
     if decimals is not None:

@@ -163,7 +163,7 @@ def _steps(defaults: Json) -> list[tuple[float | None, str]]:
 def _figure(page: Page, panel: Json, room: Box, answers: Answers, period: Period) -> None:
     """Draw one large figure for each series, side by side, with its course below."""
     defaults, series = panel["fieldConfig"]["defaults"], answers["A"]
-    named = panel["options"]["textMode"] == "value_and_name"
+    named = len(series) > 1 or panel["options"]["textMode"] == "value_and_name"
     width = room.width / len(series)
     for place, one in enumerate(series):
         box = Box(room.x + place * width, room.y, width, room.height)
