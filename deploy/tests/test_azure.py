@@ -39,6 +39,7 @@ FAULTS = {
 
 
 @pytest.mark.usefixtures("real_terraform")
+@pytest.mark.timeout(1200)
 def test_a_deploy_that_fails_at_every_step_goes_on_where_it_failed(stage: Stage) -> None:
     assert list(FAULTS) == [step.name for step in STEPS]
     job = stage.job(Environment.DEV, access=Access.DIRECT)

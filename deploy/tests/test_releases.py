@@ -1,11 +1,14 @@
 """Deploys and releases: neither takes the other's back."""
 
+import json
+
 import pytest
 from deploy_stage import REPOSITORY, Stage
 from kube_objects import Key
 
 from deploy import cluster as clusters
 from deploy import overlay
+from deploy.destroy import destroy
 from deploy.errors import DeployError, RefusedError
 from deploy.job import Job
 from deploy.records import records
@@ -89,33 +92,35 @@ def test_a_rollback_puts_images_and_manifests_back_and_leaves_the_models(
 
 
 def test_what_somebody_else_holds_is_named_and_not_taken(stage: Stage) -> None:
-    job = deployed(stage)
-    place = Key("deployments", "thale", "facade")
-    theirs = {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"revisionHistoryLimit": 1}}
-    stage.api.objects.apply(place, {**theirs, "metadata": {}}, "somebody", force=True)
+    job = stage.job(Environment.LAPTOP)
+    stage.api.objects.apply(stage.key("namespaces", "thale"), {"metadata": {}}, "thale-platform", force=False)
+    place = Key("configmaps", "thale", "limits")
+    limits = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits", "namespace": "thale"}}
+    stage.api.objects.apply(place, {**limits, "data": {"plates": "1"}}, "somebody", force=False)
+    (job.folder / "limits.yaml").write_text(json.dumps({**limits, "data": {"plates": "2"}}))
     with pytest.raises(DeployError, match=r"somebody holds these fields") as caught:
-        step_named("overlay").run(job)
-    assert ".spec.revisionHistoryLimit" in str(caught.value)
-    assert stage.api.objects.get(place)["spec"]["revisionHistoryLimit"] == 1
+        overlay.apply(clusters.connect(job), job.folder / "limits.yaml")
+    assert ".data.plates" in str(caught.value)
+    assert stage.api.objects.get(place)["data"] == {"plates": "1"}
 
 
 def test_what_an_environment_protects_is_not_destroyed(stage: Stage) -> None:
-    from deploy.destroy import destroy
-
     with pytest.raises(RefusedError, match=r"deletion_lock = false in terraform/environments/prod.tfvars"):
         destroy(stage.job(Environment.PROD), lambda question: "prod")
     assert not stage.calls("terraform")
 
 
 def test_a_laptops_namespace_goes_after_its_name_was_typed(stage: Stage) -> None:
-    from deploy.destroy import destroy
-
-    job = deployed(stage)
+    job = stage.job(Environment.LAPTOP)
+    namespace = stage.key("namespaces", "thale")
+    stage.api.objects.apply(
+        namespace, {"apiVersion": "v1", "kind": "Namespace", "metadata": {}}, "thale-platform", force=False
+    )
     with pytest.raises(RefusedError, match="that is not its name"):
         destroy(job, lambda question: "yes")
-    assert stage.api.objects.get(Key("namespaces", "", "thale"))
+    assert stage.api.objects.get(namespace)
     destroy(job, lambda question: "laptop")
-    assert not stage.api.objects.list("deployments", "thale")
+    assert not stage.api.objects.list("namespaces", "")
 
 
 def test_the_release_engine_is_known_by_its_name() -> None:
