@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from thale.capacity.day import Day, Window, play
+from thale.capacity.day import WINDOW_S, Day, Window, play
 from thale.capacity.fleet import Fleet, read_fleets
 from thale.capacity.measured import Measured, read_measured
 from thale.capacity.nodes import Prices, read_prices
@@ -140,28 +141,17 @@ def _tell_limits(made: Plan, environment: str, console: Console) -> None:
 
 
 def _day_table(day: Day, made: Plan) -> Table:
-    table = Table(title="A day (of every two hours the worst quarter)")
-    columns = [
-        "From",
-        "Requests/s",
-        "Refused",
-        "Late",
-        "p50, s",
-        "p99, s",
-        "Facades",
-        "Segmentation",
-        "Landmarks",
-        "Nodes",
-    ]
+    table = Table(title="A day (of every two hours the worst quarter)", box=box.SIMPLE, padding=0)
+    columns = ["from", "req/s", "refused", "late", "p50 s", "p99 s", "facades", "segm.", "landm.", "nodes"]
     for column in [*columns, *(["GPU nodes"] if made.gpu else [])]:
-        table.add_column(column, justify="right")
+        table.add_column(f" {column}", justify="right")
     for first in range(0, len(day.windows), _SHOWN_EVERY):
         window = max(day.windows[first : first + _SHOWN_EVERY], key=_badness)
         cells = [
             f"{window.at_s // 3600:02.0f}:{window.at_s % 3600 / 60:02.0f}",
-            f"{window.sent / 900:.2f}",
-            f"{window.refused / max(1, window.sent):.2%}",
-            f"{window.late / max(1, window.sent):.2%}",
+            f"{window.sent / WINDOW_S:.2f}",
+            f"{window.refused / max(1, window.sent):.1%}",
+            f"{window.late / max(1, window.sent):.1%}",
             f"{window.p50_s:.1f}",
             f"{window.p99_s:.1f}",
             *(f"{count:.1f}" for count in (window.facades, window.segmentation, window.landmarks, window.nodes)),
