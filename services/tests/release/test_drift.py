@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,30 @@ def test_psi_and_ks_of_two_small_tables_are_what_a_pencil_says() -> None:
     assert found.psi == pytest.approx(2 * 0.3 * math.log(2.5) - 2 * 0.002, abs=0.005)
     assert found.ks == pytest.approx(0.3)
     assert found.p_value < 1e-20
+
+
+def test_a_certain_psi_is_rarely_large_by_chance_and_large_for_what_is_different() -> None:
+    rng = np.random.default_rng(3)
+    edges = tuple(np.linspace(0, 1, 11)[1:-1])
+
+    def binned(values: np.ndarray) -> Binned:
+        counts = np.bincount(np.searchsorted(edges, values), minlength=10)
+        return Binned(edges, tuple(int(count) for count in counts))
+
+    def found(low: float) -> list[float]:
+        """What 100 looks at 20 series of 10 equal plates give, against 40 plates."""
+        return [
+            against_quantiles(
+                binned(np.repeat(rng.uniform(low, 1, 20), 10)),
+                tuple(np.quantile(rng.uniform(size=40), np.linspace(0, 1, 21))),
+                40,
+                together=10,
+            ).certain_psi
+            for _ in range(100)
+        ]
+
+    assert sum(psi > 0.25 for psi in found(0.0)) <= 10
+    assert sum(psi > 0.25 for psi in found(0.5)) >= 90
 
 
 def test_the_same_distribution_does_not_drift() -> None:

@@ -81,7 +81,7 @@ class Drifts:
         if recent.plates < LEAST_PLATES:
             return
         for signal, found in drifts(card, recent, self._together):
-            telemetry.DRIFT_PSI.labels(model, version, signal).set(found.psi)
+            telemetry.DRIFT_PSI.labels(model, version, signal).set(found.certain_psi)
             telemetry.DRIFT_KS.labels(model, version, signal).set(found.ks)
 
     def _take_down(self, model: str, version: str) -> None:

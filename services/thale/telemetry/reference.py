@@ -20,7 +20,7 @@ asks for OpenMetrics, as Prometheus does with `--enable-feature=exemplar-storage
 the buckets of histograms. The watcher of rollouts answers at its own port (9091), TorchServe at 8082 or where
 `TS_METRICS_ADDRESS` says.
 
-![The page of figures: requests a second, latency by image size, versions with their shares and workers](figures-page.png)"""
+![The page of figures: requests a second, latency by image size, versions and their shares](figures-page.png)"""
 
 
 def reference() -> str:

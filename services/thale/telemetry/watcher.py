@@ -39,7 +39,8 @@ RELEASE_STUCK = WATCHER_METRICS.gauge(
 DRIFT_PSI = WATCHER_METRICS.gauge(
     "thale_drift_psi",
     "PSI",
-    "Population stability index of what a version says of recent plates, against its card's reference.",
+    "Population stability index of what a version says of recent plates, against its card's reference; less what "
+    "chance gives in 99 of 100 cases. From 20 plates on.",
     MODEL,
     VERSION,
     SIGNAL,
@@ -47,7 +48,8 @@ DRIFT_PSI = WATCHER_METRICS.gauge(
 DRIFT_KS = WATCHER_METRICS.gauge(
     "thale_drift_ks",
     "0 to 1",
-    "Largest distance of the distribution functions of what a version says and of its card's reference.",
+    "Largest distance of the distribution functions of what a version says and of its card's reference; chance gives "
+    "some of it.",
     MODEL,
     VERSION,
     SIGNAL,
