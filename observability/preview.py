@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
-from observability.pictures.answers import Period, ask, panels, questions  # noqa: E402 (found by the line above)
+from observability.pictures.answers import Period, ask, ask_exemplars, panels, questions  # noqa: E402 (found by the line above)
 from observability.pictures.page import Page  # noqa: E402
 from observability.pictures.plots import draw  # noqa: E402
 
@@ -36,8 +36,10 @@ def render(board: Mapping[str, Any], url: str, period: Period, path: Path) -> No
         if panel["type"] == "row":
             page.heading(panel["title"], page.place(panel["gridPos"]))
     for panel in panels(board):
-        answers = {question.ref_id: ask(url, question, period) for question in questions(panel)}
-        draw(page, panel, answers, period)
+        asked = questions(panel)
+        answers = {question.ref_id: ask(url, question, period) for question in asked}
+        exemplars = [one for question in asked if question.exemplars for one in ask_exemplars(url, question, period)]
+        draw(page, panel, answers, exemplars, period)
     page.save(path)
 
 

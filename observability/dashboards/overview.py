@@ -124,7 +124,6 @@ def _asked(slo: Slo, backend: Backend) -> list[Drawn]:
             shows="How long people wait from sending an image to the answer.",
             good=f"99 of 100 within the promise: {promises.promised(slo)}.",
             limits=promises.seconds(slo),
-            exemplars=True,
             links=backend.slower_traces(),
         ),
     ]

@@ -127,7 +127,10 @@ def lines(
     exemplars: bool = False,
     **frame: Unpack[Frame],
 ) -> Drawn:
-    """Return a panel of lines over time, from zero up; limits are dashed, and the first of them is always in sight."""
+    """Return a panel of lines over time, from zero up; limits are dashed, and the first of them is always in sight.
+
+    Exemplars are kept by histograms' own buckets; records of them have none.
+    """
     panel = (
         timeseries.Panel()
         .targets(_asked(queries, exemplars=exemplars))
@@ -195,12 +198,12 @@ def bars(
     return _framed(panel, title, frame, 8, 8)
 
 
-def density(title: str, query: Query, **frame: Unpack[Frame]) -> Drawn:
+def density(title: str, query: Query, *, exemplars: bool = False, **frame: Unpack[Frame]) -> Drawn:
     """Return a heatmap of a histogram's buckets: `sum by (le) (increase(…_bucket))`, legend `{{le}}`."""
     target = prometheus.Dataquery().expr(query.expr).legend_format(query.legend).ref_id("A").range()
     panel = (
         heatmap.Panel()
-        .targets([target.format(PromQueryFormat.HEATMAP).exemplar(True)])
+        .targets([target.format(PromQueryFormat.HEATMAP).exemplar(exemplars)])
         .calculate(False)
         .color(
             heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").fill("dark-orange").steps(64)

@@ -78,13 +78,13 @@ def _red(slo: Slo, backend: Backend) -> list[Drawn]:
             shows="The slowest hundredth by route template, mean of five minutes.",
             good="Routes without an image within milliseconds: they need no model.",
             width=6,
-            exemplars=True,
             links=backend.slower_traces(),
         ),
         lines(
             "p99 by size of the image",
             Query(
-                f"max by (size) (size:thale_facade_request_seconds:p99_5m{{{ENVIRONMENT}}})",
+                "histogram_quantile(0.99, sum by (le, size) "
+                f"(rate(thale_facade_request_seconds_bucket{{{_IMAGES}}}[$__rate_interval])))",
                 "{{size}}",
             ),
             unit="s",
@@ -104,6 +104,7 @@ def _red(slo: Slo, backend: Backend) -> list[Drawn]:
             unit="s",
             shows="How many requests took how long. Points are exemplars: each leads to the trace of one request.",
             good="One or two bands that stay where they are; a band that climbs is a queue.",
+            exemplars=True,
             width=6,
         ),
     ]
@@ -135,7 +136,6 @@ def _stages(backend: Backend) -> list[Drawn]:
             shows="The slowest hundredth of each stage.",
             good="Waiting near zero; body follows the network of the slowest sender.",
             width=12,
-            exemplars=True,
             links=backend.slower_traces(),
         ),
     ]
@@ -169,7 +169,11 @@ def _models(backend: Backend) -> list[Drawn]:
         ),
         lines(
             "Answer of a model, p99",
-            Query(f"model_version:thale_model_seconds:p99_5m{{{VERSION}}}", "{{model}} {{version}}"),
+            Query(
+                "histogram_quantile(0.99, sum by (le, model, version) "
+                f"(rate(thale_model_seconds_bucket{{{VERSION}}}[$__rate_interval])))",
+                "{{model}} {{version}}",
+            ),
             unit="s",
             shows="From question to answer of a model version, queue included.",
             good="Versions of a model lie together; a canary above its stable version is held by the judge.",

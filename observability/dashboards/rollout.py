@@ -162,7 +162,6 @@ def _troubles(slo: Slo, backend: Backend) -> list[Drawn]:
             good="Canary and stable together.",
             limits=promises.seconds(slo),
             width=6,
-            exemplars=True,
             links=backend.slower_traces(),
         ),
     ]

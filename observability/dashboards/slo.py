@@ -122,7 +122,6 @@ def _latency(slo: Slo, backend: Backend) -> list[Drawn]:
             shows="Within this time 99 of 100 answers come.",
             good=f"As promised: {promises.promised(slo)}.",
             limits=promises.seconds(slo),
-            exemplars=True,
             links=backend.slower_traces(),
         ),
         lines(

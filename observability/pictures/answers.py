@@ -53,6 +53,15 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Exemplar:
+    """One request among those that a histogram counted."""
+
+    time: float
+    value: float
+    trace_id: str
+
+
+@dataclass(frozen=True)
 class Question:
     """A query of a panel, as it stands in the dashboard's JSON."""
 
@@ -60,6 +69,7 @@ class Question:
     legend: str
     instant: bool
     ref_id: str
+    exemplars: bool = False
 
 
 def panels(board: Json) -> Iterator[Json]:
@@ -70,7 +80,13 @@ def panels(board: Json) -> Iterator[Json]:
 def questions(panel: Json) -> list[Question]:
     """Return a panel's queries."""
     return [
-        Question(target["expr"], target.get("legendFormat", ""), target.get("instant", False), target["refId"])
+        Question(
+            target["expr"],
+            target.get("legendFormat", ""),
+            target.get("instant", False),
+            target["refId"],
+            target.get("exemplar", False),
+        )
         for target in panel["targets"]
     ]
 
@@ -103,13 +119,30 @@ def ask(url: str, question: Question, period: Period) -> list[Series]:
         path, when = "query", {"time": f"{period.end}"}
     else:
         path, when = "query_range", {"start": f"{period.start}", "end": f"{period.end}", "step": f"{period.step}"}
-    address = f"{url}/api/v1/{path}?{urlencode({'query': query, **when})}"
-    try:
-        with urlopen(address, timeout=_TIMEOUT_S) as answer:  # noqa: S310 (the caller says which Prometheus)
-            found = json.load(answer)["data"]["result"]
-    except HTTPError as error:
-        raise QueryError(f"{query}\n{error.read().decode(errors='replace')}") from error
+    found = _asked(url, path, {"query": query, **when})["result"]
     return [_series(question, one) for one in found]
+
+
+def ask_exemplars(url: str, question: Question, period: Period) -> list[Exemplar]:
+    """Ask a Prometheus for the exemplars of the histograms in a query.
+
+    Raises:
+        QueryError: If it does not take the query.
+    """
+    query = {"query": expanded(question.expr, period), "start": f"{period.start}", "end": f"{period.end}"}
+    return [
+        Exemplar(float(one["timestamp"]), float(one["value"]), one["labels"].get("trace_id", ""))
+        for series in _asked(url, "query_exemplars", query)
+        for one in series["exemplars"]
+    ]
+
+
+def _asked(url: str, path: str, parameters: Mapping[str, str]) -> Any:
+    try:
+        with urlopen(f"{url}/api/v1/{path}?{urlencode(parameters)}", timeout=_TIMEOUT_S) as answer:  # noqa: S310
+            return json.load(answer)["data"]
+    except HTTPError as error:
+        raise QueryError(f"{parameters['query']}\n{error.read().decode(errors='replace')}") from error
 
 
 def _series(question: Question, found: Json) -> Series:

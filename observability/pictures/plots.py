@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from observability.pictures import theme
-from observability.pictures.answers import Json, Period, Series
+from observability.pictures.answers import Exemplar, Json, Period, Series
 from observability.pictures.page import Box, Page
 from observability.pictures.units import written
 
@@ -21,20 +21,25 @@ Answers = Mapping[str, Sequence[Series]]
 """Series by the query's letter."""
 
 _LINE, _LETTER, _DAY_S = 17, 5.9, 86400.0
+_MOST_EXEMPLARS = 150
 _LEGEND_SHARE = 0.42
 _HEAT = ListedColormap([to_hex(colormaps["Oranges_r"](share)) for share in np.linspace(0.0, 0.85, 64)])
 
 
-def draw(page: Page, panel: Json, answers: Answers, period: Period) -> None:
-    """Draw a panel with what Prometheus answered."""
+def draw(page: Page, panel: Json, answers: Answers, exemplars: Sequence[Exemplar], period: Period) -> None:
+    """Draw a panel with what Prometheus answered; exemplars are drawn over lines."""
     room = page.frame(panel["title"], page.place(panel["gridPos"]))
     if not any(len(series) for series in answers.values()):
         page.write("No data", room.x + room.width / 2, room.y + room.height / 2, colour=theme.FAINT, align="center")
         return
-    _PLOTS[panel["type"]](page, panel, room, answers, period)
+    axes = _PLOTS[panel["type"]](page, panel, room, answers, period)
+    if axes is not None:
+        shown = [one for one in exemplars if one.value <= axes.get_ylim()[1]][:_MOST_EXEMPLARS]
+        days, values = [one.time / _DAY_S for one in shown], [one.value for one in shown]
+        axes.plot(days, values, "D", markersize=2.6, color=theme.EXEMPLAR, alpha=0.8, markeredgewidth=0)
 
 
-def _lines(page: Page, panel: Json, room: Box, answers: Answers, period: Period) -> None:
+def _lines(page: Page, panel: Json, room: Box, answers: Answers, period: Period) -> Axes:
     defaults = panel["fieldConfig"]["defaults"]
     series = [one for many in answers.values() for one in many]
     below = _legend(page, room, series, defaults["unit"])
@@ -53,6 +58,7 @@ def _lines(page: Page, panel: Json, room: Box, answers: Answers, period: Period)
         )
     _value_scale(axes, values_ST, defaults)
     _thresholds(axes, defaults)
+    return axes
 
 
 def _days(seconds: float | Floats) -> Floats:
@@ -303,7 +309,7 @@ def _table(page: Page, panel: Json, room: Box, answers: Answers, period: Period)
             page.write(written(value, looks[name]["unit"]), room.x + place * width + 6, y, colour=colour)
 
 
-_PLOTS: Mapping[str, Callable[[Page, Json, Box, Answers, Period], None]] = {
+_PLOTS: Mapping[str, Callable[[Page, Json, Box, Answers, Period], Axes | None]] = {
     "timeseries": _lines,
     "stat": _figure,
     "bargauge": _bars,

@@ -6,7 +6,7 @@ from matplotlib.font_manager import get_font_names
 
 CANVAS, PANEL, BORDER, GRID = "#111217", "#181b1f", "#26292f", "#2c3036"
 TEXT, FAINT, LINK = "#d5d5e0", "#9a9aa6", "#6e9fff"
-MARK = "#b877d9"
+EXEMPLAR = "#6ed0e0"
 PALETTE = (
     "#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#705da0",
     "#37872d", "#fade2a", "#447ebc", "#c15c17", "#e02f44", "#1f60c4", "#8f3bb8", "#96d98d",

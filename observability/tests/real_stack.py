@@ -34,6 +34,8 @@ _SETTINGS = {
     "THALE_CURRENCY": "EUR",
     "THALE_CANARY_PATIENCE_S": "30",  # a crowded machine is no fault of the canary's
     "THALE_SHADOW_DUTY": "0.9",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",  # nobody listens; sampled requests are exemplars all the same
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
 }
 _STEPS = [step / 20 for step in range(21)]
 _REFERENCES = {

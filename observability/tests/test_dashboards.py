@@ -93,9 +93,11 @@ def test_links_lead_to_the_other_dashboards_to_runbooks_to_traces_and_to_logs(na
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_lines_with_exemplars_lead_to_traces_as_slow(name: str) -> None:
+def test_exemplars_are_those_of_buckets_and_lines_lead_to_traces_as_slow(name: str) -> None:
     for panel in panels(BOARDS[name]):
-        if panel["type"] == "timeseries" and any(target.get("exemplar") for target in panel["targets"]):
+        told = [target for target in panel["targets"] if target.get("exemplar")]
+        assert all("_bucket{" in target["expr"] for target in told), panel["title"]
+        if panel["type"] == "timeseries" and told:
             links = [link["title"] for link in panel["fieldConfig"]["defaults"]["links"]]
             assert "Traces as slow as this" in links, panel["title"]
 

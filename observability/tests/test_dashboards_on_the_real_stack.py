@@ -16,7 +16,7 @@ from real_stack import RealStack, running_stack
 from running_prometheus import Prometheus
 
 from observability.dashboards.__main__ import GENERATED
-from observability.pictures.answers import Period, Question, ask, expanded, panels, questions
+from observability.pictures.answers import Period, Question, ask, ask_exemplars, expanded, panels, questions
 from observability.preview import render
 from thale.telemetry.foreign import FOREIGN
 
@@ -75,6 +75,13 @@ def selectors(query: str) -> list[str]:
 
     promql_parser.walk(promql_parser.parse(query), note)
     return found
+
+
+@pytest.mark.parametrize("question", [one for one in ASKED if one.values[0].exemplars])
+def test_exemplars_lead_from_a_latency_to_traces(question: Question, stack: RealStack, period: Period) -> None:
+    found = ask_exemplars(stack.prometheus.url, question, period)
+    assert found
+    assert all(len(one.trace_id) == 32 for one in found)
 
 
 @pytest.mark.parametrize("name", BOARDS)
