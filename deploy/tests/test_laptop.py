@@ -1,12 +1,18 @@
 """A laptop's cluster, from an empty one to a second deploy that has nothing to do; and back again."""
 
+import pytest
 import yaml
 from deploy_stage import Stage
 from kube_objects import Key
 
+from deploy import wait
+from deploy.errors import NotReadyError
 from deploy.images import images
+from deploy.job import Job
+from deploy.plan import tell_diff, tell_plan
 from deploy.release_file import write_release_file
 from deploy.settings import Environment
+from deploy.status import tell
 from deploy.steps import step_named
 
 
@@ -38,6 +44,23 @@ def test_a_laptops_cluster_is_deployed_to_and_the_second_time_nothing_is_done(st
     assert not stage.calls("helm", "status")
     assert "nothing differs" in said
     assert said.count("unchanged since") == 3
+    _check_what_is_told(stage, job)
+    assert objects.version == version
+
+
+def _check_what_is_told(stage: Stage, job: Job) -> None:
+    """Ask for plan, diff and status: they say how it is, also when a pod is no longer ready."""
+    stage.said.truncate(0)
+    tell_plan(job)
+    tell_diff(job)
+    stage.api.unready.add("facade")
+    tell(job)
+    said = stage.said.getvalue()
+    for line in ("images: unchanged", "models: unchanged", "nothing differs", "deploy 1: ", "0 of 1 pods are ready"):
+        assert line in said
+    stage.api.failing.add("plate-seg")
+    with pytest.raises(NotReadyError, match="InferenceService plate-seg: loading"):
+        wait.run(job)
 
 
 def test_a_registry_that_was_named_is_pushed_to(stage: Stage) -> None:
