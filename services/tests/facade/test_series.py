@@ -166,6 +166,15 @@ def test_models_and_versions_are_the_released_ones_and_routes_the_templates(proc
     assert sum(len(family.samples) for family in process.families().values()) < 1500
 
 
+def test_failures_are_told_before_there_are_any_so_that_the_first_ones_are_seen_to_come(process: Process) -> None:
+    told = {
+        sample.labels["status"]: sample.value
+        for sample in process.families()["thale_facade_requests"].samples
+        if sample.name.endswith("_total") and sample.labels["route"] == "/v2/models/{name}/versions/{version}/infer"
+    }
+    assert told == {"500": 0, "502": 0, "503": 0, "504": 0}
+
+
 def test_latency_is_told_by_the_class_of_the_image_and_none_without_one(process: Process) -> None:
     counts = {
         (sample.labels["route"], sample.labels["size"]): sample.value

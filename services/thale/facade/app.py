@@ -3,9 +3,11 @@
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from thale import __version__, telemetry
@@ -69,12 +71,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _told(settings: Settings, vitals: Vitals) -> AsyncIterator[None]:
     """Serve the metrics and the page of figures for as long as the context lasts."""
     tell_build(telemetry.BUILD_INFO, Build())
+    _begin_counting()
     if settings.price_per_hour is not None:
         telemetry.PRICE_PER_HOUR.labels(settings.currency).set(settings.price_per_hour)
     page = FiguresPage(vitals, settings)
     with port.served(settings.metrics_host, settings.metrics_port, telemetry.METRICS.registry, {"/": page.render}):
         async with vitals.watched():
             yield
+
+
+def _begin_counting() -> None:
+    """Tell each failure that a question can meet as 0: a counter that first appears with 30 has not grown by 30."""
+    failures = {
+        row.status for row in status_codes.STATUS_CODES.values() if row.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    }
+    for route in (*routes.router.routes, *oip.router.routes):
+        if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
+            for status in failures:
+                telemetry.REQUESTS.labels(route.path, str(status.value))
 
 
 @contextmanager
