@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 import pytest
 from releases import ANNA, release, version
 
+from thale import telemetry
 from thale.release import plan
 from thale.release.board import Board, Standing
 from thale.release.telling import served
+from thale.telemetry.labels import VERSION
 
 
 def asked(port: int, path: str) -> tuple[int, str]:
@@ -61,3 +63,15 @@ def test_gauges_go_with_their_version() -> None:
         assert weights() == {'thale_release_weight_percent{model="plate-seg",version="1.1.0"} 100.0'}
         board.clear()
         assert weights() == set()
+
+
+def test_changes_are_told_from_nothing_on_and_a_hundred_releases_leave_no_hundred_series() -> None:
+    board = Board()
+    for patch in range(1, 40):
+        trial = plan.canary(release(), version(f"1.0.{patch}"), ANNA)
+        board.show("plate-seg", Standing(trial))
+    board.clear()
+    [changes] = [family for family in telemetry.WATCHER.collect() if family.name == "thale_release_changes"]
+    told = {sample.labels["version"]: sample.value for sample in changes.samples if sample.name.endswith("_total")}
+    assert told["1.0.39"] == 0
+    assert len(told) <= VERSION.most

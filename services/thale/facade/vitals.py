@@ -18,6 +18,7 @@ from thale.facade.figures import Figures, Moment
 from thale.facade.health import Health, Readiness
 from thale.facade.records import Records
 from thale.telemetry.forgetting import Remembered
+from thale.telemetry.labels import OUTCOME
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +57,17 @@ class Vitals:
         except ModelUnavailableError:
             self.record = None
         else:
-            self._remembered.follow({name: model.versions for name, model in self.record.models.items()})
+            self._follow(self.record)
         self.readiness = await self._health.readiness()
         self._moments.append(Moment.now(time.monotonic()))
+
+    def _follow(self, record: ReleaseRecord) -> None:
+        """Tell about the versions that are held, from 0 on: a counter that begins at 30 shows no rise."""
+        self._remembered.follow({name: model.versions for name, model in record.models.items()})
+        for name, model in record.models.items():
+            for version in model.versions:
+                for outcome in OUTCOME.values:
+                    telemetry.MODEL_REQUESTS.labels(name, version, outcome)
 
     async def _keep_looking(self) -> None:
         while True:

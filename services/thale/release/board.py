@@ -5,6 +5,7 @@ from datetime import datetime
 
 from thale import telemetry
 from thale.contract import Release, Verdict
+from thale.telemetry.forgetting import Remembered
 from thale.telemetry.labels import MOVE
 
 
@@ -31,6 +32,7 @@ class Board:
 
     def __init__(self) -> None:
         self._shown: dict[str, Standing] = {}
+        self._remembered = Remembered(telemetry.WATCHER_METRICS)
 
     def polled(self, *, leads: bool, at: datetime) -> None:
         """Tell that everything was looked at, and who leads."""
@@ -53,6 +55,7 @@ class Board:
         """Put a model's gauges to what is so now."""
         before = self._shown.get(model)
         release = standing.release
+        self._remembered.follow({model: release.versions})
         for version, share in standing.shares().items():
             telemetry.RELEASE_WEIGHT.labels(model, version).set(share)
         if release.canary is not None:
