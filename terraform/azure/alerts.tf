@@ -1,9 +1,11 @@
 # The rules of observability/rules in the managed Prometheus, which has no PrometheusRule: the same files, read here.
 # It has no inhibition either: while users are hurt, the tickets of the causes arrive as well.
+# checkov cannot parse an argument named `for`, and skips this file; it has no check of rule groups.
 
 locals {
-  rule_files  = "${path.module}/../../observability/rules"
-  rule_groups = merge([for file in fileset(local.rule_files, "*.yaml") : { for group in yamldecode(file("${local.rule_files}/${file}")).groups : group.name => group.rules }]...)
+  rules_folder = "${path.module}/../../observability/rules"
+  rule_files   = [for name in fileset(local.rules_folder, "*.yaml") : yamldecode(file("${local.rules_folder}/${name}"))]
+  rule_groups  = { for group in flatten(local.rule_files[*].groups) : group.name => group.rules }
 
   # What Azure calls error and informational.
   severities = { page = 1, ticket = 3 }
