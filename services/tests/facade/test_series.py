@@ -19,10 +19,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 from running_torchserve import TorchServe, free_ports
 
-from thale import telemetry
+from thale import errors, telemetry
+from thale.facade.app import create_app
 from thale.facade.settings import Settings
+from thale.facade.status_codes import STATUS_CODES
 from thale.release.facades import parse
 from thale.telemetry import declaring
+from thale.telemetry.labels import CODE, ROUTE, STATUS
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
 NOBODY = "http://127.0.0.1:9"
@@ -173,6 +176,17 @@ def test_failures_are_told_before_there_are_any_so_that_the_first_ones_are_seen_
         if sample.name.endswith("_total") and sample.labels["route"] == "/v2/models/{name}/versions/{version}/infer"
     }
     assert told == {"500": 0, "502": 0, "503": 0, "504": 0}
+
+
+def test_the_contract_has_no_more_routes_statuses_and_problems_than_the_bounds_say(settings: Settings) -> None:
+    routes = {getattr(route, "path", "") for route in create_app(settings).routes} | {"unknown"}
+    statuses = {row.status for row in STATUS_CODES.values()} | {200, 304, 307, 405, 499}
+    kinds = [errors.ThaleError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert len(routes) <= ROUTE.most
+    assert len(statuses) <= STATUS.most
+    assert len({*kinds}) + len({"about:blank"}) <= CODE.most
 
 
 def test_latency_is_told_by_the_class_of_the_image_and_none_without_one(process: Process) -> None:
