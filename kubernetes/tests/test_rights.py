@@ -1,5 +1,8 @@
+import re
+
 import pytest
-from manifests import OVERLAYS, of_kind, overlay
+import yaml
+from manifests import KUBERNETES, OVERLAYS, of_kind, overlay
 
 
 def rights(name: str, role: str) -> set[tuple[str, str, str]]:
@@ -45,3 +48,24 @@ def test_each_role_is_bound_to_the_account_of_its_name_alone(name: str) -> None:
         assert binding["roleRef"]["name"] == who
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": who, "namespace": "thale"}]
         assert of_kind(overlay(name), "Deployment")[who]["spec"]["template"]["spec"]["serviceAccountName"] == who
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_only_who_has_an_identity_on_azure_carries_its_label(name: str) -> None:
+    """And the watcher, which has one to ask the vault, is told which vault."""
+    facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
+    labelled = {
+        who
+        for who, deployment in of_kind(overlay(name), "Deployment").items()
+        if "azure.workload.identity/use" in deployment["spec"]["template"]["metadata"]["labels"]
+    }
+    assert labelled == (set() if name == "laptop" else {"release-watcher"})
+    (container,) = of_kind(overlay(name), "Deployment")["release-watcher"]["spec"]["template"]["spec"]["containers"]
+    told = [entry["value"] for entry in container["env"] if entry["name"] == "THALE_KEY_VAULT"]
+    assert told == ([] if name == "laptop" else [facts["key_vault"]])
+
+
+def test_the_watcher_s_identity_shows_it_no_secret() -> None:
+    identities = (KUBERNETES.parent / "terraform" / "azure" / "identities.tf").read_text()
+    (watcher,) = re.findall(r"release-watcher = \{\n(.*?)\n    \}\n", identities, re.DOTALL)
+    assert [*re.findall(r'role = "([^"]*)"', watcher)] == ["Storage Blob Data Reader", "Key Vault Reader"]

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from thale.cli.places import Target, Where
 from thale.errors import SecretError
+from thale.laptop.home import Home
 from thale.secrets import FileSecrets
 
 GOOD = """
@@ -107,3 +109,17 @@ def test_an_empty_file_has_no_secrets(tmp_path: Path) -> None:
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(SecretError, match="more than"):
         kept(tmp_path, "#" * (2**20 + 1)).expiries()
+
+
+def test_a_laptop_s_secrets_lie_in_its_home_and_a_cluster_s_do_not(tmp_path: Path) -> None:
+    def secrets_of(target: Target) -> FileSecrets | None:
+        found = Where(target, tmp_path, None, None, None, None, None).secrets()
+        assert found is None or isinstance(found, FileSecrets)
+        return found
+
+    assert secrets_of(Target.LAPTOP) is None, "nobody has to have secrets"
+    kept(Home.at(tmp_path).secrets.parent, GOOD)
+    laptops = secrets_of(Target.LAPTOP)
+    assert laptops is not None
+    assert laptops.value("api-key").get_secret_value() == "hush"
+    assert secrets_of(Target.KSERVE) is None

@@ -17,7 +17,7 @@ import yaml
 from kube_api import running_kube_api
 from running_key_vault import Cloud, Kept, running_key_vault
 
-PATIENCE_S = 120
+PATIENCE_S = 240
 EXPIRES = 1_801_353_600
 
 
