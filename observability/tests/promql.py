@@ -107,9 +107,11 @@ def _answer(node: Any, labels_of: LabelsOf) -> Labels:
         case ast.ParenExpr() | ast.UnaryExpr() | ast.SubqueryExpr():
             return _answer(node.expr, labels_of)
         case ast.AggregateExpr():
-            if node.modifier is not None and node.modifier.type == ast.AggModifierType.By:
-                return frozenset(node.modifier.labels)
-            return _answer(node.expr, labels_of) - frozenset(node.modifier.labels if node.modifier else ())
+            if node.modifier is None:
+                return NONE
+            named = frozenset(node.modifier.labels)
+            by = node.modifier.type == ast.AggModifierType.By
+            return named if by else _answer(node.expr, labels_of) - named
         case ast.Call():
             return _answer_of_call(node, labels_of)
         case ast.BinaryExpr():
