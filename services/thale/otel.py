@@ -25,8 +25,8 @@ class Otel(BaseSettings):
     traces_exporter: str = "otlp"
     service_name: str = ""
     """Stands in for thale's own names of its services."""
-    bsp_schedule_delay: float = 500.0
-    """Milliseconds between two batches of spans. The standard's 5000 would lose more where a process is killed."""
+    bsp_schedule_delay: str = ""
+    """Milliseconds between two batches of spans, where they are not to be thale's own."""
 
     @property
     def sends_traces(self) -> bool:

@@ -25,16 +25,19 @@ _CHATTY = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal")
 """Say of every batch, and every retry, that it did not arrive."""
 
 
-def start(service: str, delay_ms: float, about: Mapping[str, str]) -> Callable[[], None]:
+def start(service: str, delay_ms: float | None, about: Mapping[str, str]) -> Callable[[], None]:
     """Send the spans of this process from now on.
 
     Args:
         service: What the process is called.
-        delay_ms: Milliseconds between two batches.
+        delay_ms: Milliseconds between two batches; None leaves them to the standard variable.
         about: What is true of all of its spans.
 
     Returns:
         What sends the spans that wait, and leaves them behind where that takes long.
+
+    Raises:
+        ValueError: If a standard variable makes no sense.
     """
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.CRITICAL)

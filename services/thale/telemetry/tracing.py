@@ -59,6 +59,8 @@ _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "P
 _UNKNOWN_METHOD = "_OTHER"
 _PATH_LENGTH = 200
 _REQUEST_ID = "x-request-id"
+_DELAY_MS = 500.0
+"""Between two batches of spans: the standard's 5000 would lose more where a process is killed."""
 _PORTS = {"http": 80, "https": 443}
 _CLIENTS_FAULTS = (ImageError, ScaleError, ParameterError, RequestError)
 """Said of a span, and no error of ours: else whoever sends bad images fills the store of traces that are kept."""
@@ -82,7 +84,12 @@ def send(service: str, otel: Otel, about: Mapping[str, str] | None = None) -> Ca
         return _nothing
     from thale.telemetry import exporting  # the SDK: a start without a collector must not wait for its import
 
-    return exporting.start(otel.service_name or service, otel.bsp_schedule_delay, about or {})
+    delay_ms = None if otel.bsp_schedule_delay else _DELAY_MS
+    try:
+        return exporting.start(otel.service_name or service, delay_ms, about or {})
+    except ValueError as error:
+        logger.error("no spans are sent: a variable of OpenTelemetry's makes no sense", extra={"error": str(error)})
+        return _nothing
 
 
 def exemplar() -> dict[str, str] | None:
