@@ -1,11 +1,17 @@
 """The tables of metrics: everything in them once, named, explained and bounded."""
 
+from typing import get_args
+
 import pytest
 from prometheus_client import REGISTRY
 
 from thale import telemetry
+from thale.contract import Verdict
+from thale.facade import asking, stages
+from thale.release.decision import Move
 from thale.release.slo import read_slo
-from thale.telemetry import metrics, watcher
+from thale.server_timing import STEPS
+from thale.telemetry import labels, metrics, watcher
 from thale.telemetry.declaring import Metric, Table
 
 TABLES = (telemetry.METRICS, telemetry.WATCHER_METRICS)
@@ -49,3 +55,17 @@ def test_the_classes_of_image_size_are_those_that_limits_are_promised_for() -> N
 def test_an_image_belongs_to_the_smallest_class_that_holds_it() -> None:
     sizes = {megapixels: telemetry.size_class(megapixels) for megapixels in (0.01, 1.0, 1.01, 16.0, 17.0, None)}
     assert list(sizes.values()) == ["1mp", "1mp", "4mp", "16mp", "larger", "none"]
+
+
+def test_values_that_labels_list_are_those_that_the_code_knows() -> None:
+    listed = {
+        labels.OUTCOME: get_args(asking.Outcome),
+        labels.STAGE: get_args(stages.Stage),
+        labels.MODEL_STAGE: ("queue", *STEPS),
+        labels.VERDICT: get_args(Verdict.model_fields["decision"].annotation),
+        labels.MOVE: [move for move in get_args(Move) if move != "wait"],
+    }
+    for label, known in listed.items():
+        assert {*label.values} == {*known}, label.name
+    assert {*labels.COPY_OUTCOME.values} == {*labels.OUTCOME.values, "dropped"} - {"refused"}
+    assert {*labels.REASON.values} == {"failed", "unavailable", "late", "nonsense", "open"}
