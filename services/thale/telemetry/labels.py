@@ -39,6 +39,7 @@ REASON = Label.among(
     "why the stable version answered in a canary's place; open: the canary's breaker is",
     ("failed", "unavailable", "late", "nonsense", "open"),
 )
+CLASS = Label("organ", "class that a segmentation model tells apart, by the name in its card", 16)
 ORGAN = Label.among("organ", "kind of organ", get_args(OrganKind))
 LANDMARK = Label.among("kind", "kind of landmark", get_args(LandmarkKind))
 SOURCE = Label.among("source", "where a plate's scale came from", get_args(ScaleSource))

@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY
 
 from thale.telemetry.declaring import Table
 from thale.telemetry.labels import (
+    CLASS,
     CODE,
     COMMIT,
     COPY_OUTCOME,
@@ -167,7 +168,7 @@ SHADOW_DICE = METRICS.histogram(
     "Dice coefficient of an organ's pixels, shadow against stable, on one plate.",
     MODEL,
     VERSION,
-    ORGAN,
+    CLASS,
     buckets=DICE,
 )
 SHADOW_LANDMARK_PX = METRICS.histogram(
