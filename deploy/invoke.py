@@ -2,8 +2,8 @@
 
     python -m deploy invoke --env dev -- kubectl get pods --namespace thale
 
-Files that the command names travel with it; `-k FOLDER` is built here and travels as one file. The pod says standard
-output and standard error in one, and no more than 512 kB of it.
+Files that the command names travel with it; `-k FOLDER` is built here and travels as one file. What the pod says comes
+back as one text of no more than 512 kB.
 """
 
 import os
@@ -23,8 +23,10 @@ from deploy.job import Job
 from deploy.programs import run
 from deploy.subscription import az
 
-_LOCAL = {("kubectl", "kustomize"), ("kubectl", "version"), ("kubectl", "config"), ("helm", "version")}
+_LOCAL = {("kubectl", "kustomize"), ("kubectl", "config"), ("helm", "version")}
 """What a program does without a cluster."""
+_QUIETLY = 'said=$(mktemp); {command} 2>"$said" || {{ status=$?; cat "$said"; exit $status; }}'
+"""Warnings would stand amid the JSON that was asked for: standard error is told only where the command fails."""
 _IMPOSSIBLE = {"port-forward", "attach", "proxy", "edit"}
 
 
@@ -43,7 +45,7 @@ def invoke(job: Job, command: Sequence[str]) -> int:
     """
     program, *arguments = command
     what = next((word for word in arguments if not word.startswith("-")), "")
-    if (program, what) in _LOCAL:
+    if (program, what) in _LOCAL or "--client" in arguments:
         local = run([_real(job, program), *arguments], stdin=None, fine=range(256))
         sys.stdout.write(local.stdout)
         sys.stderr.write(local.stderr)
@@ -69,7 +71,7 @@ def carry(job: Job, command: Sequence[str], files: Sequence[Path] = ()) -> Carri
     told = az(
         job.settings,
         *("aks", "command", "invoke", "--resource-group", where.resource_group, "--name", where.cluster),
-        *("--command", shlex.join(command), *attached),
+        *("--command", _QUIETLY.format(command=shlex.join(command)), *attached),
     )
     return Carried.model_validate(told)
 

@@ -95,8 +95,7 @@ def carry(play, arguments):
     """Run a command as a pod in the cluster would: with the files that were sent, and nothing else of this machine."""
     files = options(arguments, "--file")
     command = option(arguments, "--command")
-    if command.startswith("curl "):
-        command += f" --connect-to ::127.0.0.1:{play['gateway']}"
+    command = command.replace("; curl ", f"; curl --connect-to ::127.0.0.1:{play['gateway']} ")
     with tempfile.TemporaryDirectory() as pod:
         for file in files:
             (Path(pod) / Path(file).name).write_bytes(Path(file).read_bytes())
