@@ -9,12 +9,14 @@ from deploy.programs import show
 from deploy.state import digest_of_files
 
 _PLACE = "kubernetes/platform"
+_COLLECTOR = "observability/otel"
+"""What the collector of traces is told."""
 
 
 def inputs(job: Job) -> Mapping[str, object]:
     """Return what the add-ons are made from, and where they go."""
     return {
-        "files": digest_of_files(job.root, job.tracked(_PLACE)),
+        "files": digest_of_files(job.root, job.tracked(_PLACE, _COLLECTOR)),
         "facts": digest_of_files(job.root, [job.overlay / "facts.yaml"]),
         "cluster": list(cluster.connect(job).command),
     }
