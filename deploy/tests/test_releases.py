@@ -9,7 +9,7 @@ from kube_objects import Key
 from deploy import cluster as clusters
 from deploy import overlay
 from deploy.destroy import destroy
-from deploy.errors import DeployError, RefusedError
+from deploy.errors import DeployError, RefusedError, ReleaseChangedError
 from deploy.job import Job
 from deploy.records import records
 from deploy.release_file import with_releases
@@ -91,14 +91,23 @@ def test_a_rollback_puts_images_and_manifests_back_and_leaves_the_models(
         roll_back(job)
 
 
-def test_what_somebody_else_holds_is_named_and_not_taken(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("manager", "error", "told"),
+    [
+        ("somebody", DeployError, "somebody holds these fields"),
+        (overlay.RELEASES_MANAGER, ReleaseChangedError, "`thale release` changed a release"),
+    ],
+)
+def test_what_somebody_else_holds_is_named_and_not_taken(
+    stage: Stage, manager: str, error: type[DeployError], told: str
+) -> None:
     job = stage.job(Environment.LAPTOP)
     stage.api.objects.apply(stage.key("namespaces", "thale"), {"metadata": {}}, "thale-platform", force=False)
     place = Key("configmaps", "thale", "limits")
     limits = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits", "namespace": "thale"}}
-    stage.api.objects.apply(place, {**limits, "data": {"plates": "1"}}, "somebody", force=False)
+    stage.api.objects.apply(place, {**limits, "data": {"plates": "1"}}, manager, force=False)
     (job.folder / "limits.yaml").write_text(json.dumps({**limits, "data": {"plates": "2"}}))
-    with pytest.raises(DeployError, match=r"somebody holds these fields") as caught:
+    with pytest.raises(error, match=told) as caught:
         overlay.apply(clusters.connect(job), job.folder / "limits.yaml")
     assert ".data.plates" in str(caught.value)
     assert stage.api.objects.get(place)["data"] == {"plates": "1"}
