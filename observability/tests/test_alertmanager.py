@@ -5,8 +5,11 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -14,6 +17,7 @@ import pytest
 import yaml
 
 CONFIGURATION = Path(__file__).parents[1] / "alertmanager" / "alertmanager.yaml"
+SECRETS = "/etc/alertmanager/secrets/thale/"
 START_LIMIT_S = 60.0
 
 Alert = Mapping[str, str]
@@ -52,21 +56,20 @@ def test_secrets_come_from_files_and_stand_nowhere() -> None:
         for kind, entries in receiver.items():
             if kind.endswith("_configs"):
                 for entry in entries:
-                    assert any(key.endswith("_file") and entry[key].startswith("secrets/") for key in entry), receiver
+                    assert any(key.endswith("_file") and entry[key].startswith(SECRETS) for key in entry), receiver
     assert not re.search(r"https?://", text)
 
 
-@pytest.fixture(scope="module")
-def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a real Alertmanager and return its address."""
+@contextmanager
+def running(configuration: Path, folder: Path) -> Iterator[str]:
+    """Run a real Alertmanager; give its address."""
     program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
     if program is None:
         pytest.skip("Alertmanager is not there: apt-get install --no-install-recommends prometheus-alertmanager")
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         port = door.getsockname()[1]
-    folder = tmp_path_factory.mktemp("alertmanager")
-    command = [program, f"--config.file={CONFIGURATION}", f"--storage.path={folder / 'data'}"]
+    command = [program, f"--config.file={configuration}", f"--storage.path={folder / 'data'}"]
     command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -86,62 +89,98 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(30)
 
 
-def told(url: str, alerts: list[Alert]) -> dict[str, str]:
-    """Send alerts; return what Alertmanager does with those of their environment: active or suppressed, by name."""
-    body = json.dumps([{"labels": alert, "annotations": {}} for alert in alerts]).encode()
+def hasty(folder: Path) -> Path:
+    """Return the configuration in a hurry, with its secrets in a folder of the test's."""
+    text = CONFIGURATION.read_text().replace(SECRETS, f"{folder}/")
+    configuration = folder / "alertmanager.yaml"
+    configuration.write_text(re.sub(r"group_wait: \w+", "group_wait: 1s", text))
+    return configuration
+
+
+@pytest.fixture(scope="module")
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("alertmanager")
+    with running(hasty(folder), folder) as url:
+        yield url
+
+
+def send(url: str, *alerts: Alert, **annotations: str) -> None:
+    body = json.dumps([{"labels": alert, "annotations": annotations} for alert in alerts]).encode()
     urlopen(Request(f"{url}/api/v2/alerts", body, {"Content-Type": "application/json"}), timeout=30).close()
-    environment = alerts[0]["environment"]
+
+
+def wait_for(url: str, environment: str, states: Mapping[str, str]) -> None:
+    """Wait until Alertmanager holds an environment's alerts, by name, for active or suppressed as expected."""
     until = time.monotonic() + START_LIMIT_S
-    while True:  # an alert is `unprocessed` until it was routed, group by group
+    while True:
         with urlopen(f"{url}/api/v2/alerts?filter=environment%3D%22{environment}%22", timeout=30) as answer:
-            states = {found["labels"]["alertname"]: found["status"]["state"] for found in json.load(answer)}
-        if len(states) == len(alerts) and "unprocessed" not in states.values():
-            return states
-        assert time.monotonic() < until, states
+            found = {alert["labels"]["alertname"]: alert["status"]["state"] for alert in json.load(answer)}
+        if found == states:
+            return
+        assert time.monotonic() < until, found
         time.sleep(0.1)
 
 
 def test_while_users_are_hurt_causes_are_held_back_and_nothing_else_is(alertmanager: str) -> None:
-    states = told(
+    send(
         alertmanager,
-        [
-            {"alertname": "ThaleRequestsFailing", "environment": "prod", "severity": "page", "slo": "availability"},
-            {
-                "alertname": "ThaleErrorBudgetBurning",
-                "environment": "prod",
-                "severity": "ticket",
-                "slo": "availability",
-            },
-            {"alertname": "ThaleBreakerOpen", "environment": "prod", "severity": "ticket", "cause": "serving"},
-            {"alertname": "ThaleCertificateExpiring", "environment": "prod", "severity": "ticket"},
-        ],
+        {"alertname": "ThaleRequestsFailing", "environment": "prod", "severity": "page", "slo": "availability"},
+        {"alertname": "ThaleErrorBudgetBurning", "environment": "prod", "severity": "ticket", "slo": "availability"},
+        {"alertname": "ThaleBreakerOpen", "environment": "prod", "severity": "ticket", "cause": "serving"},
+        {"alertname": "ThaleCertificateExpiring", "environment": "prod", "severity": "ticket"},
     )
-    assert states == {
+    expected = {
         "ThaleRequestsFailing": "active",
         "ThaleErrorBudgetBurning": "suppressed",
         "ThaleBreakerOpen": "suppressed",
         "ThaleCertificateExpiring": "active",
     }
+    wait_for(alertmanager, "prod", expected)
 
 
 def test_trouble_in_one_environment_hides_nothing_in_another(alertmanager: str) -> None:
-    told(alertmanager, [{"alertname": "ThaleNoFacade", "environment": "staging", "severity": "page"}])
-    causes = [{"alertname": "ThaleBreakerOpen", "environment": "dev", "severity": "ticket", "cause": "serving"}]
-    assert told(alertmanager, causes) == {"ThaleBreakerOpen": "active"}
+    cause = {"alertname": "ThaleBreakerOpen", "severity": "ticket", "cause": "serving"}
+    page = {"alertname": "ThaleNoFacade", "environment": "staging", "severity": "page"}
+    send(alertmanager, page, {**cause, "environment": "staging"}, {**cause, "environment": "dev"})
+    wait_for(alertmanager, "staging", {"ThaleNoFacade": "active", "ThaleBreakerOpen": "suppressed"})
+    wait_for(alertmanager, "dev", {"ThaleBreakerOpen": "active"})
 
 
 def test_where_no_facade_is_heard_slowness_is_the_same_news(alertmanager: str) -> None:
-    states = told(
-        alertmanager,
-        [
-            {"alertname": "ThaleNoFacade", "environment": "test", "severity": "page"},
-            {
-                "alertname": "ThaleAnswersSlow",
-                "environment": "test",
-                "severity": "page",
-                "slo": "latency",
-                "size": "1mp",
-            },
-        ],
-    )
-    assert states == {"ThaleNoFacade": "active", "ThaleAnswersSlow": "suppressed"}
+    slow = {"alertname": "ThaleAnswersSlow", "severity": "page", "slo": "latency", "size": "1mp"}
+    silent = {"alertname": "ThaleNoFacade", "severity": "page"}
+    send(alertmanager, {**slow, "environment": "test"}, {**silent, "environment": "test"})
+    wait_for(alertmanager, "test", {"ThaleNoFacade": "active", "ThaleAnswersSlow": "suppressed"})
+
+
+class Chat(BaseHTTPRequestHandler):
+    """The other end of a webhook: keeps what it is told."""
+
+    said: list[str]
+
+    def do_POST(self) -> None:
+        self.said.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the standard library)
+        pass
+
+
+def test_a_ticket_is_told_at_the_address_in_its_file_with_what_is_wrong_and_where_to_read_on(tmp_path: Path) -> None:
+    Chat.said = []
+    with HTTPServer(("127.0.0.1", 0), Chat) as chat:
+        threading.Thread(target=chat.serve_forever, daemon=True).start()
+        (tmp_path / "slack-webhook-url").write_text(f"http://127.0.0.1:{chat.server_port}/hook")
+        with running(hasty(tmp_path), tmp_path) as url:
+            alert = {"alertname": "ThaleGpuIdle", "environment": "prod", "severity": "ticket"}
+            send(url, alert, summary="GPU 0 was idle", runbook_url="observability/runbooks.md#thalegpuidle")
+            until = time.monotonic() + START_LIMIT_S
+            while not Chat.said:
+                assert time.monotonic() < until, (tmp_path / "log.txt").read_text()
+                time.sleep(0.1)
+        chat.shutdown()
+    message = Chat.said[0]
+    for words in ("prod: ThaleGpuIdle", "GPU 0 was idle", "runbooks.md#thalegpuidle"):
+        assert words in message
