@@ -21,7 +21,8 @@ from rich.console import Console
 
 from loadtests import judging, plates, report, samples
 from loadtests.users import SCENARIOS, shared_out
-from thale.errors import ThaleError
+from thale.client import Client
+from thale.errors import ServerUnreachableError, ThaleError
 from thale.laptop.home import Home
 from thale.laptop.instance import serve
 from thale.release.slo import read_slo
@@ -80,7 +81,12 @@ def _server(host: str | None, home: Path | None, weights: Path | None, console: 
     """Give the address of a server: the one that is named, the one that runs here, or one for this test alone."""
     running = None if host else Home.at(home).running()
     if host or running:
-        yield (host or running.url).rstrip("/")  # type: ignore[union-attr]  # one of the two is there
+        url = (host or running.url).rstrip("/")  # type: ignore[union-attr]  # one of the two is there
+        if not Client(url).ready():
+            raise ServerUnreachableError(
+                f"nobody is ready to measure at {url}: start `thale up`, or say another --host"
+            )
+        yield url
         return
     with tempfile.TemporaryDirectory() as folder:
         place = Home.at(Path(folder) / "home")

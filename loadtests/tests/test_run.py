@@ -45,6 +45,14 @@ def test_a_broken_limit_is_named_and_ends_the_test_with_status_1(tmp_path: Path)
     assert any(sample.answered for sample in sent)
 
 
+def test_a_server_that_is_not_there_is_no_broken_promise(tmp_path: Path) -> None:
+    plates.pictures()
+    command = [sys.executable, "-m", "loadtests.run", "--host", "http://127.0.0.1:9", "--out", str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 2
+    assert "nobody is ready" in ended.stdout
+
+
 def test_a_scenario_that_is_not_there_is_asked_wrongly(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "loadtests.run", "--scenario", "nobody", "--out", str(tmp_path)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
