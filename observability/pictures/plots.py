@@ -248,7 +248,7 @@ def _bucket(one: Series, unit: str) -> str:
 def _states(page: Page, panel: Json, room: Box, answers: Answers, period: Period) -> None:
     """Draw a band for each series, in the colour and with the word of its state."""
     words = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
-    names = 0.3 * room.width
+    names = 0.4 * room.width
     axes = _time_axes(page, room.inside(names, 4, 4, 44), period)
     times_T, series = _times(period), answers["A"]
     axes.set(ylim=(len(series), 0), yticks=[])
