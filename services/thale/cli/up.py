@@ -68,6 +68,7 @@ def _introduce(instance: Instance, home: Home, console: Console) -> None:
     console.print(f"[bold green]thale is ready[/] at [bold]{instance.url}[/]")
     console.print(f"  how to call it  {instance.url}/docs")
     console.print(f"  models          {escape(models)}", highlight=False)
+    console.print(f"  figures         http://127.0.0.1:{instance.ports.metrics}/")
     console.print(f"  metrics         http://127.0.0.1:{instance.ports.metrics}/metrics")
     console.print(f"  logs            {escape(str(home.logs))}", highlight=False, soft_wrap=True)
 
