@@ -71,10 +71,12 @@ def throughput_figure(samples: Sequence[Sample]) -> Figure:
     edges = _edges(ends)
     width_s = edges[1] - edges[0]
     outcomes = np.array([_outcome(sample) for sample in samples])
-    counts = [np.histogram(ends[outcomes == name], edges)[0] / width_s for name in _OUTCOMES]
-    panel.stackplot(
-        (edges[:-1] + edges[1:]) / 2, counts, labels=list(_OUTCOMES), colors=list(_OUTCOMES.values()), step="mid"
-    )
+    reached = np.zeros(WINDOWS)
+    for name, colour in _OUTCOMES.items():
+        rates = np.histogram(ends[outcomes == name], edges)[0] / width_s
+        panel.bar(edges[:-1], rates, width_s, bottom=reached, align="edge", color=colour, label=name)
+        reached += rates
+    panel.set_ylim(0, 1.25 * max(0.1, reached.max()))  # room for the legend
     panel.set_xlabel("seconds since the first request")
     panel.set_ylabel("requests a second")
     panel.set_title("What was answered")
