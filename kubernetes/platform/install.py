@@ -34,7 +34,7 @@ def plan(table: Table, environment: str, programs: Programs, only: str | None, s
     """Say what `apply` would do, and by which commands. Without a cluster: what it does to an empty one."""
     unready = missing_tools(table, programs) or wrong_with_cluster(table, environment, programs)
     for addon in table.of(environment, only):
-        would = Standing("missing", "install") if unready else standing(addon, programs)
+        would = Standing("missing", "install") if unready else standing(addon, programs, named=only is not None)
         say(_row(addon, would.words))
         if not would.done:
             for command, _ in _commands(addon, environment, programs, would):
@@ -52,7 +52,7 @@ def apply(table: Table, environment: str, programs: Programs, only: str | None, 
     """
     for addon in _checked(table, environment, programs, only):
         begun = time.monotonic()
-        found = standing(addon, programs)
+        found = standing(addon, programs, named=only is not None)
         left_alone = found.done and only is None
         say(_row(addon, found.words))
         for command, stdin in (_afterwards if left_alone else _commands)(addon, environment, programs, found):

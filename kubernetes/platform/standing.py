@@ -32,16 +32,21 @@ def mark(addon: Addon) -> str:
     return f"{FIELD_MANAGER} {addon.version} {addon.digest()}"
 
 
-def standing(addon: Addon, programs: Programs) -> Standing:
+def standing(addon: Addon, programs: Programs, *, named: bool = False) -> Standing:
     """Return how an add-on stands.
+
+    Args:
+        addon: The add-on.
+        programs: Whom to ask.
+        named: Somebody asked for this one, and says so that nobody else is at it.
 
     Raises:
         PlatformError: If the cluster does not answer, or somebody is just installing it.
     """
-    return _of_chart(addon, programs) if addon.chart else _of_manifest(addon, programs)
+    return _of_chart(addon, programs, named) if addon.chart else _of_manifest(addon, programs)
 
 
-def _of_chart(addon: Addon, programs: Programs) -> Standing:
+def _of_chart(addon: Addon, programs: Programs, named: bool) -> Standing:
     command = programs.helm("status", addon.name, "--namespace", addon.namespace, "--output", "json")
     said = programs.ask(command)
     if said.status != 0:
@@ -51,7 +56,13 @@ def _of_chart(addon: Addon, programs: Programs) -> Standing:
     told = json.loads(said.out)["info"]
     status, description = str(told["status"]), str(told.get("description", ""))
     if status.startswith("pending-"):
-        return _of_a_pending_one(addon, status, datetime.fromisoformat(told["last_deployed"]))
+        since = datetime.fromisoformat(told["last_deployed"]).astimezone(UTC)
+        if datetime.now(UTC) - since < _GIVEN_UP_AFTER and not named:
+            raise PlatformError(
+                f"{addon.name} is being installed since {since:%H:%M:%S} UTC ({status}): wait until that has ended; "
+                f"if nobody is at it any more, say so with --only {addon.name}"
+            )
+        return Standing("interrupted", f"clear away an interrupted installation ({status}), install")
     if status == "deployed" and description == mark(addon):
         return Standing("as wanted", "as wanted")
     if status != "deployed":
@@ -59,16 +70,6 @@ def _of_chart(addon: Addon, programs: Programs) -> Standing:
     name, _, before = description.partition(" ")
     was = before.partition(" ")[0] if name == FIELD_MANAGER else "what somebody else installed"
     return Standing("differs", "tell it new values" if was == addon.version else f"upgrade from {was}")
-
-
-def _of_a_pending_one(addon: Addon, status: str, since: datetime) -> Standing:
-    """Return how a release stands whose installation has not ended: interrupted, unless it may still be going on."""
-    if datetime.now(UTC) - since < _GIVEN_UP_AFTER:
-        raise PlatformError(
-            f"{addon.name} is being installed since {since:%H:%M:%S} ({status}): wait until that has ended, or "
-            f"until {since + _GIVEN_UP_AFTER:%H:%M:%S}, when it counts as interrupted"
-        )
-    return Standing("interrupted", f"clear away an interrupted installation ({status}), install")
 
 
 def _of_manifest(addon: Addon, programs: Programs) -> Standing:

@@ -157,7 +157,10 @@ def test_an_installation_that_goes_on_just_now_is_not_disturbed(stage: Stage) ->
     done = stage.run("apply", "--environment", "laptop")
     assert done.returncode == 1
     assert "cert-manager is being installed since" in done.stderr
+    assert "say so with --only cert-manager" in done.stderr
     assert not stage.calls("helm", "uninstall")
+    stage.apply("laptop", "--only", "cert-manager")
+    assert [call.words[1] for call in stage.calls("helm", "uninstall")] == ["cert-manager"]
 
 
 def test_a_new_version_and_new_values_are_told_apart(stage: Stage) -> None:
