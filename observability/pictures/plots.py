@@ -34,7 +34,8 @@ def draw(page: Page, panel: Json, answers: Answers, exemplars: Sequence[Exemplar
         return
     axes = _PLOTS[panel["type"]](page, panel, room, answers, period)
     if axes is not None:
-        shown = [one for one in exemplars if one.value <= axes.get_ylim()[1]][:_MOST_EXEMPLARS]
+        within = [one for one in exemplars if one.value <= axes.get_ylim()[1]]
+        shown = within[:: max(1, len(within) // _MOST_EXEMPLARS)]
         days, values = [one.time / _DAY_S for one in shown], [one.value for one in shown]
         axes.plot(days, values, "D", markersize=2.6, color=theme.EXEMPLAR, alpha=0.8, markeredgewidth=0)
 
