@@ -16,6 +16,7 @@ import yaml
 from observability import prometheus_rule, slo_rules
 from thale.facade import oip, routes
 from thale.release.slo import read_slo
+from thale.telemetry.metrics import SECONDS
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "observability" / "rules"
@@ -89,6 +90,10 @@ def _name(alert: str, labels: dict[str, str]) -> str:
 
 def test_the_promises_rules_are_those_of_slo_toml() -> None:
     assert slo_rules.OUT.read_text() == slo_rules.document(read_slo()), "run `make rules`"
+
+
+def test_every_promised_latency_is_the_edge_of_a_bucket() -> None:
+    assert {limit.p99_s for limit in read_slo().latency} <= set(SECONDS)
 
 
 def test_clusters_get_these_very_rules() -> None:
