@@ -40,7 +40,8 @@ class FacadeProcess:
             connection.close()
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """Return the lines of its log that it has written to their end."""
+        return [json.loads(line) for line in self.log.read_text().split("\n")[:-1]]
 
     def stop(self, patience_s: float) -> None:
         """End it as Kubernetes does, within that time."""
