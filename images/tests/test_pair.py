@@ -1,5 +1,6 @@
 """The images themselves, built and run. Minutes of processor time, so only for who asks for it."""
 
+import json
 import os
 import shlex
 import shutil
@@ -70,10 +71,10 @@ def test_the_model_servers_first_process_is_java_and_its_workers_are_thales(pair
     assert inside(pair, pair.model_server, workers).count("thale_models.worker") == 2
 
 
-def test_every_log_line_is_json_or_javas_own_warning(pair: Pair) -> None:
+def test_torchserve_and_its_workers_log_json(pair: Pair) -> None:
     lines = pair.engine.ask("logs", pair.model_server).splitlines()
-    assert sum(line.startswith('{"time":') for line in lines) > 10
-    assert all(line.startswith(('{"time":', "WARNING: ")) for line in lines), lines
+    told = [json.loads(line) for line in lines if line.startswith("{")]
+    assert {"org.pytorch.serve.ModelServer", "thale_models.handlers.request"} <= {line["logger"] for line in told}
 
 
 def test_what_is_inside_can_be_read_out(engine: Engine) -> None:
@@ -85,6 +86,19 @@ def test_what_is_inside_can_be_read_out(engine: Engine) -> None:
         assert ("torch" in packages) is (name == MODEL_SERVER)
         assert not {"pip", "pytest", "mypy", "uv"} & packages
         assert "libc6" in {component["name"] for component in debian["components"]}
+
+
+def test_everything_inside_is_of_the_version_that_the_constraints_say(engine: Engine) -> None:
+    def named(name: str) -> str:
+        return name.lower().replace("_", "-").replace(".", "-")
+
+    lines = (line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    pinned = {named(name): version for name, version in lines}
+    for image in (SERVICES, MODEL_SERVER):
+        components = engine.inventory(f"{image}:{TAG}", "python")["components"]
+        installed = {named(told["name"]): told["version"].partition("+")[0] for told in components}
+        del installed["thale"]
+        assert installed == {name: pinned.get(name) for name in installed}
 
 
 def test_both_end_by_themselves_soon_after_they_are_asked_to(pair: Pair) -> None:
