@@ -138,3 +138,12 @@ def test_more_replicas_never_answer_fewer(arrives: list[float], service_s: float
     work = np.full(len(arrives), service_s)
     means = [played(ordered, work, servers=(servers, 1)).seconds.mean() for servers in (1, 2, 4)]
     assert means == sorted(means, reverse=True)
+
+
+@pytest.mark.parametrize(("wait_s", "answered", "late"), [(1e9, 41, 316), (20.0, 298, 0)])
+def test_a_limit_on_waiting_time_keeps_an_overloaded_facade_answering(wait_s: float, answered: int, late: int) -> None:
+    """Ten minutes of 1.5 requests a second on a machine that can answer one in 2.1 s, 285 in all (ARCHITECTURE.md)."""
+    places = Places(working=4, waiting=32, wait_s=wait_s, deadline_s=60.0, measuring=2)
+    arrives = np.arange(900) / 1.5
+    path = played(arrives, np.full(900, 2.1), np.full(900, 1.0), np.full(900, 0.1), places=places, servers=(1, 1))
+    assert ((path.seconds >= 0).sum(), (path.seconds == LATE).sum()) == (answered, late)
