@@ -65,9 +65,9 @@ class RealStack:
         Landmarks come first: where two shadows wait for copies, those of the segmentation fill the queue.
         """
         self._try("plate-landmarks", 50.0, 100.0)
-        self._wait_for('thale_shadow_landmark_px_count{version="1.1.0"} > 0')
+        self._wait_for('rate(thale_shadow_landmark_px_count{version="1.1.0"}[5m]) > 0')
         self._try("plate-seg", 50.0, 100.0)
-        self._wait_for('thale_shadow_dice_count{version="1.1.0"} > 0')
+        self._wait_for('rate(thale_shadow_dice_count{version="1.1.0"}[5m]) > 0')
         self.stage.be("throws")
         self._wait_for('thale_release_changes_total{what="roll back"} > 0')
         self.stage.be("good")
