@@ -140,5 +140,6 @@ def running_pair(engine: Engine, tag: str) -> Iterator[Pair]:
         pair.wait_until_ready()
         yield pair
     finally:
-        engine.ask("rm", "--force", "--volumes", facade, model_server)
+        for name in (facade, model_server):  # in this order: the facade lives in the other's network
+            engine.ask("rm", "--force", "--volumes", name)
         engine.ask("volume", "rm", "--force", models)
