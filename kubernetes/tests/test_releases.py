@@ -1,22 +1,17 @@
 """The manifests fit the code that they run: releases can be read, settings exist, names are those asked for."""
 
 import importlib.util
-import json
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from manifests import KUBERNETES, ON_AZURE, OVERLAYS, Manifest, of_kind, overlay
+from manifests import KUBERNETES, ON_AZURE, OVERLAYS, of_kind, overlay
 
 from thale.facade.settings import Settings as FacadeSettings
 from thale.inference_service import is_release, predictor_name, read_release
 from thale.release.namespace import FACADES
 from thale.release.settings import Settings as WatcherSettings
+from thale_models import ready
 
 MODELS = ("plate-seg", "plate-landmarks")
 
@@ -98,54 +93,12 @@ def test_the_watcher_finds_every_facade_by_the_name_that_it_asks() -> None:
     assert [port["port"] for port in service["ports"]] == [9090]
 
 
-class Management(BaseHTTPRequestHandler):
-    """TorchServe's management API, as far as the probe asks it."""
-
-    def do_GET(self) -> None:
-        models = {"/models": {"models": [{"modelName": "plate-seg", "modelUrl": "plate-seg-1.0.0.mar"}]}}
-        described = [
-            {"modelName": "plate-seg", "workers": [{"id": "9000", "status": getattr(self.server, "worker_status", "")}]}
-        ]
-        told = {**models, "/models/plate-seg": described}.get(self.path)
-        self.send_response(404 if told is None else 200)
-        self.end_headers()
-        self.wfile.write(json.dumps(told).encode())
-
-    def log_message(self, *words: object) -> None:
-        pass
-
-
-@pytest.fixture
-def management() -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Management) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def probe(runtime: Manifest, port: int) -> subprocess.CompletedProcess[str]:
-    python, option, program = runtime["spec"]["containers"][0]["readinessProbe"]["exec"]["command"]
-    assert (python, option) == ("python", "-c")
-    command = [sys.executable, option, program.replace("127.0.0.1:8081", f"127.0.0.1:{port}")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
-@pytest.mark.parametrize(("status", "ready"), [("READY", True), ("UNLOADING", False)])
-def test_a_predictor_is_ready_when_its_worker_is(management: ThreadingHTTPServer, status: str, ready: bool) -> None:
-    management.worker_status = status  # type: ignore[attr-defined]
-    runtime = of_kind(overlay("laptop"), "ServingRuntime")["thale-torchserve"]
-    asked = probe(runtime, management.server_port)
-    assert (asked.returncode == 0) is ready, asked.stderr
-
-
-def test_a_predictor_without_a_server_is_not_ready() -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Management) as closed:
-        port = closed.server_port
-    assert probe(of_kind(overlay("laptop"), "ServingRuntime")["thale-torchserve"], port).returncode != 0
+def test_a_predictor_is_ready_when_its_worker_is() -> None:
+    [container] = of_kind(overlay("laptop"), "ServingRuntime")["thale-torchserve"]["spec"]["containers"]
+    for probe in ("startupProbe", "readinessProbe"):
+        assert container[probe]["exec"]["command"] == ["python", "-m", ready.__name__]
 
 
 def test_management_is_where_the_probe_asks() -> None:
     settings = Path(KUBERNETES.parent / "model-server" / "config.properties").read_text()
-    assert "management_address=http://127.0.0.1:8081\n" in settings
+    assert f"management_address={ready.MANAGEMENT}\n" in settings

@@ -66,7 +66,7 @@ def serve_until_interrupted(wish: Wish, console: Console, complaints: Console) -
 def _introduce(instance: Instance, home: Home, console: Console) -> None:
     models = ", ".join(f"{name} {model.stable}" for name, model in sorted(instance.record.models.items()))
     console.print(f"[bold green]thale is ready[/] at [bold]{instance.url}[/]")
-    console.print(f"  how to call it  {instance.url}/docs")
+    console.print(f"  how to call it  {instance.url}/openapi.json")
     console.print(f"  models          {escape(models)}", highlight=False)
     console.print(f"  figures         http://127.0.0.1:{instance.ports.metrics}/")
     console.print(f"  metrics         http://127.0.0.1:{instance.ports.metrics}/metrics")
