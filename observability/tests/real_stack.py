@@ -22,7 +22,7 @@ import foreign_exporter
 import tiny_plates
 from PIL import Image
 from running_prometheus import Prometheus, Target, running_prometheus
-from stage import Stage, Users, draw_plates, running_stage
+from stage import Stage, Users, draw_plates, eventually, running_stage
 
 from thale.contract import ReleaseRecord
 from thale.files import write_atomically
@@ -69,7 +69,7 @@ class RealStack:
         self._try("plate-seg", 50.0, 100.0)
         self._wait_for('rate(thale_shadow_dice_count{version="1.1.0"}[5m]) > 0')
         self.stage.be("throws")
-        self._wait_for('thale_release_changes_total{what="roll back"} > 0')
+        eventually(lambda: self.stage.release().canary is None)
         self.stage.be("good")
         self._try("plate-seg", 5.0, 25.0, 50.0, 100.0)
 

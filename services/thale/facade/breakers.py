@@ -13,6 +13,9 @@ from thale.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
+_Key = tuple[str, str | None, Role]
+"""Model, version and the role that the version has."""
+
 
 class Breakers:
     """A breaker for each stable version and each canary. Pinned versions have none: who pins wants to know."""
@@ -23,7 +26,8 @@ class Breakers:
             role: Limits(settings.breaker_failures, settings.breaker_window, rest_s) for role, rest_s in rests.items()
         }
         self._clock = clock
-        self._breakers: dict[tuple[str, str, Role], Breaker] = {}
+        self._breakers: dict[_Key, Breaker] = {}
+        self._current: set[_Key] = set()
 
     def admits(self, choice: Choice) -> bool:
         """Whether the version may be asked now."""
@@ -39,7 +43,7 @@ class Breakers:
             breaker.failed()
         else:
             breaker.succeeded()
-        if breaker.is_open != was_open:
+        if breaker.is_open != was_open and (choice.name, choice.version, choice.role) in self._current:
             labels = {"model": choice.name, "version": choice.version}
             telemetry.MODEL_BREAKER_OPEN.labels(**labels).set(breaker.is_open)
             what = "breaker opened" if breaker.is_open else "breaker closed"
@@ -47,11 +51,15 @@ class Breakers:
             tracing.event(what, choice.told())
 
     def follow(self, record: ReleaseRecord) -> None:
-        """Forget versions that no longer have the role that they had."""
-        current: set[tuple[str, str | None, Role]] = set()
+        """Forget versions that have not kept their role.
+
+        A version that gets its role, or gets it back, begins anew: requests that were on their way when it was taken
+        back may have noted its failures since.
+        """
+        before, self._current = self._current, set()
         for name, release in record.models.items():
-            current |= {(name, release.stable, "stable"), (name, release.canary, "canary")}
-        for name, version, role in [key for key in self._breakers if key not in current]:
+            self._current |= {(name, release.stable, "stable"), (name, release.canary, "canary")}
+        for name, version, role in self._breakers.keys() - (before & self._current):
             del self._breakers[name, version, role]
             telemetry.MODEL_BREAKER_OPEN.labels(name, version).set(0)
 
