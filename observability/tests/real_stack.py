@@ -101,6 +101,7 @@ def running_stack(home: Path, rate_hz: float = 3.0) -> Iterator[RealStack]:
             Target("cluster", f"127.0.0.1:{cluster_port}"),
         ]
         prometheus = stack.enter_context(running_prometheus(home / "prometheus", targets))
+        stage.torchserve.manage("GET", "/models/nothing")  # TorchServe counts answers of a kind from the first one on
         stack.enter_context(Users(stage.url, rate_hz, at_once=_AT_ONCE).asking())
         stack.enter_context(_others_asking(stage.url))
         yield RealStack(stage, prometheus)
