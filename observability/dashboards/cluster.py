@@ -9,6 +9,10 @@ _GPU = "{{Hostname}} GPU {{gpu}}"
 
 def pods_and_nodes() -> list[Drawn]:
     """Return what deployments have of what they want, and nodes of what is asked for."""
+    return [*_at_work(), *_in_want()]
+
+
+def _at_work() -> list[Drawn]:
     by_autoscaler = "max by (horizontalpodautoscaler)"
     return [
         lines(
@@ -46,6 +50,11 @@ def pods_and_nodes() -> list[Drawn]:
             stacked=True,
             width=6,
         ),
+    ]
+
+
+def _in_want() -> list[Drawn]:
+    return [
         lines(
             "Processors asked for, of those that nodes have",
             Query(

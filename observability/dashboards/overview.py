@@ -12,7 +12,7 @@ from thale.release.slo import Slo
 def build(slo: Slo, backend: Backend) -> Dashboard:
     """Return the dashboard."""
     rows = [
-        Row("Is it well?", _well(slo, backend)),
+        Row("Is it well?", [*_promises(slo, backend), *_today()]),
         Row("What people ask for, and how long they wait", _asked(slo, backend)),
         Row("Who answers", _answering()),
     ]
@@ -20,7 +20,7 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
     return board("thale-overview", "Overview", purpose, rows, backend)
 
 
-def _well(slo: Slo, backend: Backend) -> list[Drawn]:
+def _promises(slo: Slo, backend: Backend) -> list[Drawn]:
     return [
         figure(
             "Requests that succeed",
@@ -57,6 +57,11 @@ def _well(slo: Slo, backend: Backend) -> list[Drawn]:
             limits=Limits(look=0.25, bad=0, downwards=True),
             decimals=0,
         ),
+    ]
+
+
+def _today() -> list[Drawn]:
+    return [
         figure(
             "Alerts that wake somebody",
             Query(f'count(ALERTS{{{ENVIRONMENT},alertstate="firing",severity="page"}}) or vector(0)', "pages"),

@@ -15,16 +15,19 @@ _SECONDS = f"sum by (le) (rate(thale_facade_request_seconds_bucket{{{_IMAGES}}}[
 def build(slo: Slo, backend: Backend) -> Dashboard:
     """Return the dashboard."""
     rows = [
-        Row("Requests: rate, errors, duration", _red(slo, backend)),
+        Row(
+            "Requests: rate, errors, duration",
+            [*_rate_and_errors(backend), *_durations(slo, backend), *_distribution()],
+        ),
         Row("Inside the facade: where a request's time goes", _stages(backend)),
-        Row("Inside the model servers: waiting apart from working", _models(backend)),
+        Row("Inside the model servers: waiting apart from working", [*_times(backend), *_questions(backend)]),
         Row("What comes in", _input()),
     ]
     purpose = "How requests fare and where their time goes: facade, queues, models, measuring."
     return board("thale-request-path", "Request path", purpose, rows, backend, period="now-3h")
 
 
-def _red(slo: Slo, backend: Backend) -> list[Drawn]:
+def _rate_and_errors(backend: Backend) -> list[Drawn]:
     return [
         lines(
             "Requests by route",
@@ -55,6 +58,11 @@ def _red(slo: Slo, backend: Backend) -> list[Drawn]:
             good="Little, and nothing new after a deploy or a rollout.",
             links=backend.to_logs(),
         ),
+    ]
+
+
+def _durations(slo: Slo, backend: Backend) -> list[Drawn]:
+    return [
         lines(
             "Duration",
             *(
@@ -95,6 +103,11 @@ def _red(slo: Slo, backend: Backend) -> list[Drawn]:
             exemplars=True,
             links=backend.slower_traces(),
         ),
+    ]
+
+
+def _distribution() -> list[Drawn]:
+    return [
         density(
             "Distribution of durations",
             Query(
@@ -141,7 +154,7 @@ def _stages(backend: Backend) -> list[Drawn]:
     ]
 
 
-def _models(backend: Backend) -> list[Drawn]:
+def _times(backend: Backend) -> list[Drawn]:
     return [
         lines(
             "Mean time in a model server, by stage",
@@ -180,6 +193,11 @@ def _models(backend: Backend) -> list[Drawn]:
             exemplars=True,
             links=backend.slower_traces(),
         ),
+    ]
+
+
+def _questions(backend: Backend) -> list[Drawn]:
+    return [
         lines(
             "Questions by outcome",
             Query(
