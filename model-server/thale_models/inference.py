@@ -27,7 +27,9 @@ MAX_PIXELS = 25_000_000
 """Most pixels of a picture at training scale; three organs and ridges of so many are the largest answer
 (config.properties)."""
 
-LANDMARK_THRESHOLD = 0.3
+LANDMARK_THRESHOLD = 0.2
+"""Least score of a landmark that is answered. What it takes to be believed is for those to say who see the roots: a
+faint peak where a root ends is a tip (`thale.plants.gaps`)."""
 LANDMARK_DISTANCE_MM = 0.5
 LANDMARK_LIMIT = 500
 """Most landmarks of one kind in an answer: a crowded plate has some hundred tips."""

@@ -74,6 +74,19 @@ _SMOKE = Recipe(
 )
 """Small and quick, for tests."""
 
+_COARSE_LANDMARKS = Recipe(
+    name="plate-landmarks-coarse",
+    task="landmarks",
+    classes=("root_base", "primary_tip", "lateral_tip"),
+    mm_per_px=0.125,
+    net_options={"base": 16, "depth": 5, "limit": 128},
+    tile_px=512,
+    overlap_px=128,
+    crop_px=384,
+    steps=2600,
+)
+"""What `plate-landmarks` starts from: far apart tips are learned sooner where they are fewer pixels apart."""
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -89,17 +102,8 @@ RECIPES = {
             steps=2400,
             class_weights=(1.0, 2.0, 1.0, 10.0),
         ),
-        Recipe(
-            name="plate-landmarks",
-            task="landmarks",
-            classes=("root_base", "primary_tip", "lateral_tip"),
-            mm_per_px=0.125,
-            net_options={"base": 16, "depth": 5, "limit": 128},
-            tile_px=512,
-            overlap_px=128,
-            crop_px=384,
-            steps=2600,
-        ),
+        _COARSE_LANDMARKS,
+        replace(_COARSE_LANDMARKS, name="plate-landmarks", mm_per_px=0.1, sigma_mm=0.3, steps=3600),
         _SMOKE,
         replace(
             _SMOKE,

@@ -10,12 +10,14 @@ from thale.scores import Matches, Overlap
 from thale_models.blending import Band
 from thale_models.crops import Batch, View, choose_centre, find_anchors, stack
 from thale_models.dataset import Dataset
-from thale_models.inference import LANDMARK_DISTANCE_MM, LANDMARK_LIMIT, LANDMARK_THRESHOLD
+from thale_models.inference import LANDMARK_DISTANCE_MM, LANDMARK_LIMIT
 from thale_models.losses import IGNORED
 from thale_models.peaks import PeakFinder
 from thale_models.recipes import Recipe
 
 MATCH_RADIUS_MM = 1.0
+_SURE_SCORE = 0.3
+"""Landmarks are judged here as if each stood alone: fainter ones need a root to be believed."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def _landmarks(outputs: list[Tensor], targets: list[Tensor], recipe: Recipe) -> 
     matches = {kind: Matches() for kind in recipe.classes}
     distance_px = max(1, round(LANDMARK_DISTANCE_MM / recipe.mm_per_px))
     for logits_CHW, truth_CHW in zip(torch.cat(outputs), torch.cat(targets), strict=True):
-        finder = PeakFinder(len(recipe.classes), distance_px, LANDMARK_THRESHOLD, LANDMARK_LIMIT)
+        finder = PeakFinder(len(recipe.classes), distance_px, _SURE_SCORE, LANDMARK_LIMIT)
         found = finder.collect([Band(0, logits_CHW.sigmoid().numpy())])
         for plane, kind in enumerate(recipe.classes):
             points_N2 = np.array([(peak.x, peak.y) for peak in found if peak.plane == plane], float).reshape(-1, 2)

@@ -101,6 +101,46 @@ def test_a_spur_is_pruned_unless_a_landmark_stands_at_its_tip() -> None:
     assert (len(without.roots), len(with_landmark.roots)) == (1, 2)
 
 
+@pytest.mark.parametrize(("score", "believed"), [(0.1, False), (0.25, True)])
+def test_a_faint_landmark_is_believed_where_a_root_ends(score: float, believed: bool) -> None:
+    plate = DrawnPlate()
+    plate.plant(300, 80, 400)
+    plate.root((300, 200), (340, 200))
+    plate.mark("lateral_tip", 340, 200, score)
+    reading = find_plants(plate.answer(), plate.landmarks)
+    assert len(reading.plants[0].roots) == 1 + believed
+
+
+def test_a_faint_landmark_on_a_root_that_goes_on_makes_no_root() -> None:
+    plate = DrawnPlate()
+    plate.plant(300, 80, 400)
+    plate.mark("lateral_tip", 301, 200, 0.25)
+    (plant,) = find_plants(plate.answer(), plate.landmarks).plants
+    assert len(plant.roots) == 1
+
+
+def test_a_short_end_without_a_landmark_is_no_root_but_flagged_and_its_length_kept() -> None:
+    plate = DrawnPlate()
+    plate.plant(300, 80, 400)
+    short = plate.root((300, 200), (345, 200))
+    reading = find_plants(plate.answer(), plate.landmarks)
+    assert len(reading.plants[0].roots) == 1
+    assert codes(reading) == {"unmarked_root"}
+    assert reading.unassigned_px == pytest.approx(short, rel=0.05)
+
+
+@pytest.mark.parametrize(("score", "count"), [(0.3, 1), (0.6, 2)])
+def test_of_a_lateral_that_lies_on_another_root_to_its_tip_the_end_is_told(score: float, count: int) -> None:
+    plate = DrawnPlate()
+    length = plate.plant(300, 80, 400)
+    plate.mark("lateral_tip", 300, 300, score)
+    (plant,) = find_plants(plate.answer(), plate.landmarks).plants
+    assert len(plant.roots) == count
+    assert plant.roots[0].length_px == pytest.approx(length, rel=0.02)
+    assert plant.roots[-1].points[-1] == pytest.approx((300, 300 if count == 2 else 480), abs=3)
+    assert all(root.length_px < 16 for root in plant.roots[1:])
+
+
 def test_a_landmark_without_a_root_under_it_makes_no_root() -> None:
     plate = DrawnPlate()
     plate.plant(300, 80, 400)
@@ -176,6 +216,17 @@ def test_a_broken_root_is_linked_across_a_gap_of_up_to_two_millimetres(gap_px: i
     assert [root.order for root in reading.plants[0].roots] == [1]
     assert reading.plants[0].roots[0].length_px == pytest.approx(length, rel=0.01)
     assert reading.unassigned_px == 0
+
+
+def test_what_may_be_a_shoot_or_a_bright_root_founds_a_plant_only_with_a_base() -> None:
+    plate = DrawnPlate()
+    plate.plant(150, 80, 300)
+    plate.plant(450, 80, 300)
+    plate.planes[1] *= 0.8
+    plate.landmarks[:] = [mark for mark in plate.landmarks if mark.x == 150]
+    reading = find_plants(plate.answer(), plate.landmarks)
+    assert len(reading.plants) == 1
+    assert codes(reading) == {"stray_shoot", "unassigned_root"}
 
 
 def test_a_piece_of_root_too_far_from_any_plant_is_flagged_and_its_length_kept() -> None:

@@ -36,13 +36,14 @@ from thale.plants.polyline import Points
 from thale.plants.tracing import Turns, grow_tree
 
 _LONG_UNASSIGNED_MM = 3.0
+_LONG_UNMARKED_MM = 2.0
 _OWN_PIXELS_MM = 0.6
 _OWN_LANDMARK_MM = 1.0
 
 
 @dataclass(frozen=True)
 class PlateReading:
-    """The plants of one plate, left to right, without traits; `unassigned_px` is root length that no plant got."""
+    """The plants of one plate, left to right, without traits; `unassigned_px` is root length told as no root's."""
 
     plants: tuple[Plant, ...]
     flags: tuple[Flag, ...]
@@ -180,25 +181,38 @@ def _plant(
 
 
 def _unassigned(graph: RootGraph, traced: Sequence[TracedRoot]) -> tuple[list[Flag], float]:
-    """Return flags and total length (source px) of long root-like pieces that hang on no plant."""
+    """Return flags and total length (source px) of what looks like root and was told as none.
+
+    Those are long pieces that hang on no plant, and long segments that do but lead to no tip.
+    """
     pieces = graph.components()
     told = {number for root in traced for number, _ in root.steps}
     reached = {pieces[graph.segments[number].start] for number in told}
     lengths: dict[int, float] = {}
     place: dict[int, Points] = {}
-    for segment in graph.segments.values():
-        piece = pieces[segment.start]
-        if piece not in reached and not segment.bridge:
+    flags: list[Flag] = []
+    total = 0.0
+
+    def leave(code: str, length: float, place_xy: Points, why: str) -> None:
+        nonlocal total
+        length_px = length / graph.maps.frame.factor
+        total += length_px
+        x, y = graph.maps.frame.to_source(place_xy[None])[0]
+        message = f"{length_px:.0f} px of root at {x:.0f},{y:.0f} {why}"
+        flags.append(Flag(code=code, message=message, at=Point(x=x, y=y)))
+
+    for number, segment in graph.segments.items():
+        piece, middle_xy = pieces[segment.start], segment.points[len(segment.points) // 2]
+        if segment.bridge or number in told:
+            continue
+        if piece not in reached:
             lengths[piece] = lengths.get(piece, 0.0) + segment.length
-            place.setdefault(piece, segment.points[len(segment.points) // 2])
-    flags, total = [], 0.0
+            place.setdefault(piece, middle_xy)
+        elif segment.length >= graph.maps.px(_LONG_UNMARKED_MM):
+            leave("unmarked_root", segment.length, middle_xy, "lead to no tip: no root was made of them")
     for piece, length in lengths.items():
         if length >= graph.maps.px(_LONG_UNASSIGNED_MM):
-            length_px = length / graph.maps.frame.factor
-            total += length_px
-            x, y = graph.maps.frame.to_source(place[piece][None])[0]
-            message = f"{length_px:.0f} px of root at {x:.0f},{y:.0f} hang on no plant"
-            flags.append(Flag(code="unassigned_root", message=message, at=Point(x=x, y=y)))
+            leave("unassigned_root", length, place[piece], "hang on no plant")
     return flags, total
 
 

@@ -2,7 +2,8 @@
 
 The longest path of a plant that ends at its primary tip is its primary root. Every other tip's path is a lateral from
 where it leaves what is already told. What no tip explains (a lateral that ends against another root has no end in
-the skeleton) is led on to a tip or lateral that it goes with, or, if it is long, told as a lateral of its own.
+the skeleton) is led on to a tip or lateral that it goes with, or, if it is long, told as a lateral of its own. Of a
+lateral that lies on another root to its tip only the end is told: that it is there is known, how it runs is not.
 """
 
 import heapq
@@ -30,7 +31,9 @@ from thale.plants.tracing import (
     path_to,
 )
 
-_LEAST_LATERAL_MM = 2.0
+_LEAST_UNMARKED_LATERAL_MM = 4.0
+_LEAST_UNENDED_LATERAL_MM = 8.0
+"""Without a tip landmark and without an end it is mostly a piece of a root that ends elsewhere."""
 _LEAST_MARKED_LATERAL_MM = 0.2
 _LEAST_LEFTOVER_MM = 0.7
 _LEVEL_WITH_BASE_MM = 0.3
@@ -38,6 +41,9 @@ _SHARED_COST_PER_MM = 0.15
 _CARRY_ON_COST = 1.0
 _LONGEST_CROSSING_MM = 2.5
 _LEAST_SEEN_SHARE = 0.4
+_LEAST_HIDDEN_SCORE = 0.4
+"""Least score of a tip on a root that goes on; at 0.3 as many would be wrong as right."""
+_HIDDEN_END_MM = 0.3
 
 
 @dataclass
@@ -132,6 +138,7 @@ def tell_roots(
             del claims[primary]
     _tell_laterals(architecture, claims)
     _tell_leftovers(architecture)
+    _tell_hidden(architecture, claims)
     return _settled(architecture.roots)
 
 
@@ -170,7 +177,7 @@ def _tell_laterals(architecture: Architecture, claims: dict[int, Claim]) -> None
             if new > 0:
                 heapq.heappush(queue, (-new, node))
             continue
-        least = _LEAST_MARKED_LATERAL_MM if node in architecture.tips else _LEAST_LATERAL_MM
+        least = _LEAST_MARKED_LATERAL_MM if node in architecture.tips else _LEAST_UNMARKED_LATERAL_MM
         seen = new >= max(maps.px(least), _LEAST_SEEN_SHARE * _length(architecture.graph, steps))
         if seen and not _is_hypocotyl(architecture, claims[node]):
             found = claims[node]
@@ -249,7 +256,8 @@ def _tell_leftover(architecture: Architecture, number: int) -> bool:
         return True
     found = Claim(plant, path_to(architecture.trees, plant, step), doubt_xy)
     part = _new_part(architecture, found)
-    if architecture.untold_length(part.steps) < graph.maps.px(_LEAST_LATERAL_MM) or _is_hypocotyl(architecture, found):
+    short = architecture.untold_length(part.steps) < graph.maps.px(_LEAST_UNENDED_LATERAL_MM)
+    if short or _is_hypocotyl(architecture, found):
         return False
     order = 1 if part.parent is None else architecture.roots[part.parent].order + 1
     architecture.tell(TracedRoot(part.plant, part.steps, part.parent, order, found.doubt_xy))
@@ -311,6 +319,23 @@ def _ways_on(architecture: Architecture, step: Step, begun: dict[Step, int]) -> 
                 total += graph.segments[following[0]].length / graph.maps.px_per_mm * _SHARED_COST_PER_MM
             if following[0] != last[0] and following not in seen and total <= _CARRY_ON_COST:
                 heapq.heappush(queue, (total, following, (*shared, following)))
+
+
+def _tell_hidden(architecture: Architecture, claims: dict[int, Claim]) -> None:
+    """Tell laterals that lie on other roots all the way to their marked tip: of such a one only its end is seen."""
+    graph = architecture.graph
+    ended = {end_of(graph, root.steps[-1]) for root in architecture.roots}
+    for node in sorted(set(architecture.tips) & set(claims) - ended):
+        steps = claims[node].steps
+        parent = architecture.told.get(steps[-1][0])
+        if parent is None or architecture.tips[node].score < _LEAST_HIDDEN_SCORE:
+            continue
+        points = graph.leaving(steps[-1][0], node)
+        arc = np.cumsum(np.hypot(*np.diff(points, axis=0).T))
+        last = points[: 2 + int(np.searchsorted(arc, graph.maps.px(_HIDDEN_END_MM)))][::-1]
+        end = graph.add_segment(graph.add_node(last[0]), node, last, cost=0.0)
+        owner = architecture.roots[parent]
+        architecture.tell(TracedRoot(owner.plant, [(end, True)], parent, owner.order + 1))
 
 
 def _descends(architecture: Architecture, root: int, ancestor: int) -> bool:

@@ -35,6 +35,9 @@ _LEAST_HIDDEN_ROOT_MM = 8.0
 _LEAST_FRAGMENT_MM2 = 0.05
 _LEAST_SHOOT_MM2 = 0.5
 _SMALL_SHOOT_SHARE = 0.4
+_LEAST_LONE_SHOOT_PROBABILITY = 0.9
+"""Mean over a shoot without a base landmark. Thick bright roots and bubbles that pass for shoots have 0.6 to 0.88, the
+shoots of drawn plates 0.93 and more."""
 _SEED_MM2 = (0.04, 1.5)
 _SEED_COAT_MM = 3.0
 
@@ -264,6 +267,10 @@ def _found_on_shoot(
     typical = float(np.median([len(f.shoot_rc) for f in others if f.landmark is not None] or [0]))
     if len(cluster_rc) <= _SMALL_SHOOT_SHARE * typical:
         message = "a shoot-like object much smaller than the shoots of the plate: it founds no plant"
+        flags.append(_flag("stray_shoot", message, place_xy, maps))
+        return
+    if float(maps.shoot_HW[tuple(cluster_rc.T)].mean()) < _LEAST_LONE_SHOOT_PROBABILITY * 255:
+        message = "a shoot-like object that may as well be something else, and has no root base: it founds no plant"
         flags.append(_flag("stray_shoot", message, place_xy, maps))
         return
     if base_xy is not None and distance <= maps.px(_ROOT_BELOW_SHOOT_MM):

@@ -19,7 +19,9 @@ from thale.plants.polyline import Points
 
 _SPUR_MM = 1.0
 _TIP_MM = 0.8
-_LEAST_TIP_SCORE = 0.3
+_LEAST_TIP_SCORE = 0.2
+_LEAST_BRANCH_SCORE = 0.3
+"""Least score of a tip where no root is seen to end: beside a root, or where it meets another."""
 _MOST_TIPS = 1000
 _SHORTEST_STUB_MM = 0.25
 _LONGEST_STUB_MM = 1.5
@@ -42,7 +44,8 @@ Tips = dict[int, Landmark]
 def mark_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
     """Return which node each tip landmark marks: an end, a stub beside a root, or a cut where a lateral meets another.
 
-    Landmarks and ends are paired one to one, the nearest first. A landmark without a root under it marks nothing.
+    Landmarks and ends are paired one to one, the nearest first. Where no root ends, a landmark has to be surer of
+    itself. A landmark without a root under it marks nothing.
     """
     marks = [m for m in landmarks if m.kind in ("primary_tip", "lateral_tip") and m.score >= _LEAST_TIP_SCORE]
     marks = sorted(marks, key=lambda mark: -mark.score)[:_MOST_TIPS]
@@ -56,7 +59,8 @@ def mark_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
     inside: list[tuple[int, tuple[int, int], bool]] = []
     for number, mark in enumerate(marks):
         gap, point = index.nearest(places[number])
-        if number in paired or mark.kind == "primary_tip" or point < 0:
+        believed = mark.kind == "lateral_tip" and mark.score >= _LEAST_BRANCH_SCORE
+        if number in paired or not believed or point < 0:
             continue
         stub = _is_stub(graph, index.points[point], places[number])
         if stub or gap <= reach:

@@ -234,8 +234,9 @@ _PLATE_TRAITS = (
         lambda plants, _: float(sum(root.length_px for plant in plants for root in plant.roots)),
     ),
     PlateTrait(
-        "plate_unassigned_root_length", "Root length that hangs on no plant", "length", "TO:0000227",
-        "Root-like pieces of 3 mm and more that no plant's base reaches; each is flagged with its place.",
+        "plate_unassigned_root_length", "Root length that is no plant's", "length", "TO:0000227",
+        "Root-like pieces of 3 mm and more that no plant's base reaches, and of 2 mm and more that hang on a plant but "
+        "lead to no tip; each is flagged with its place.",
         lambda _, unassigned: unassigned,
     ),
     PlateTrait(
@@ -298,7 +299,7 @@ def _doubts(plant: Plant, basis: Basis) -> list[Flag]:
 
 
 def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 0.0) -> tuple[TraitValue, ...]:
-    """Return all traits of a plate; `unassigned_px` is root length (source px) that no plant got.
+    """Return all traits of a plate; `unassigned_px` is root length (source px) that is told as no plant's.
 
     Totals are conserved: a root counts whoever owns it. They are uncertain where a plant's roots were not seen, or
     where a second method does not bear out how they were traced.
