@@ -183,12 +183,21 @@ def _match_plants(found: Phenotype, truth: Truth, mm_per_px: float) -> tuple[tup
 
 
 def _place(plant: Plant) -> tuple[float, float]:
-    """Return where a plant's root begins; of a plant without a root, the middle of its shoot's outline."""
-    for root in plant.roots:
-        if root.order == 1:
-            return root.points[0]
-    outline = np.concatenate([np.reshape(polygon, (-1, 2)) for organ in plant.organs for polygon in organ.polygons])
-    x, y = outline.mean(0)
+    """Return where a plant's root begins, or where its shoot is nearest to that if the beginning is hidden.
+
+    Of a plant without a root it is the middle of its outline.
+    """
+    begin_xy = next((root.points[0] for root in plant.roots if root.order == 1), None)
+    hidden = any(flag.code == "base_hidden" for flag in plant.flags)
+    if begin_xy is not None and not hidden:
+        return begin_xy
+    kinds = {"shoot"} if hidden else {organ.kind for organ in plant.organs}
+    polygons = [polygon for organ in plant.organs if organ.kind in kinds for polygon in organ.polygons]
+    outline_N2 = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in polygons])
+    if begin_xy is None:
+        x, y = outline_N2.mean(0)
+    else:
+        x, y = outline_N2[np.hypot(*(outline_N2 - begin_xy).T).argmin()]
     return float(x), float(y)
 
 

@@ -229,6 +229,40 @@ def test_what_may_be_a_shoot_or_a_bright_root_founds_a_plant_only_with_a_base() 
     assert codes(reading) == {"stray_shoot", "unassigned_root"}
 
 
+def test_a_shoot_on_a_hypocotyl_too_faint_to_see_belongs_to_the_base_below_it() -> None:
+    plate = DrawnPlate()
+    plate.plant(150, 160, 300)
+    plate.planes[1] = 0
+    plate.shoot(150, 80)
+    (plant,) = find_plants(plate.answer(), plate.landmarks).plants
+    assert {organ.kind for organ in plant.organs} == {"root", "shoot"}
+    assert not plant.flags
+
+
+def test_a_hidden_base_is_not_where_a_lateral_is_known_to_end() -> None:
+    plate = DrawnPlate()
+    plate.shoot(300, 72)
+    plate.root((300, 150), (300, 480))
+    plate.root((300, 150), (360, 110))
+    plate.mark("lateral_tip", 360, 110)
+    plate.mark("primary_tip", 300, 480)
+    (plant,) = find_plants(plate.answer(), plate.landmarks).plants
+    assert [flag.code for flag in plant.flags] == ["base_hidden"]
+    assert plant.roots[0].points[0] == pytest.approx((300, 150), abs=8)
+    assert plant.roots[1].points[-1] == pytest.approx((360, 110), abs=3)
+
+
+def test_a_hidden_base_is_not_the_base_of_the_neighbour() -> None:
+    plate = DrawnPlate()
+    plate.plant(300, 80, 400)
+    plate.shoot(200, 60)
+    plate.root((300, 200), (232, 120), (180, 300))
+    plate.mark("lateral_tip", 180, 300)
+    bases = sorted(plant.roots[0].points[0] for plant in find_plants(plate.answer(), plate.landmarks).plants)
+    assert bases[-1] == pytest.approx((300, 80), abs=3)
+    assert all(np.hypot(x - 300, y - 80) > 32 for x, y in bases[:-1])
+
+
 def test_a_piece_of_root_too_far_from_any_plant_is_flagged_and_its_length_kept() -> None:
     plate = DrawnPlate()
     plate.plant(150, 80, 300)

@@ -68,7 +68,7 @@ def find_plants(
     mask_HW = with_faint_roots(mask_HW, maps, landmarks)
     graph = build(maps, mask_HW)
     prune_spurs(graph, tips := mark_tips(graph, landmarks))
-    founders, flags = find_founders(maps, graph, landmarks)
+    founders, flags = find_founders(maps, graph, landmarks, tips)
     ends = graph.ends()
     bases = attach_bases(graph, founders, tips)
     link_gaps(graph, tips)

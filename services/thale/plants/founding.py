@@ -5,7 +5,7 @@ seed or a base.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -25,6 +25,7 @@ _LEAST_LONE_BASE_SCORE = 0.5
 _SAME_BASE_MM = 2.0
 _SAME_SHOOT_BASE_MM = 4.0
 _BASE_BELOW_SHOOT_MM = 4.0
+_UNSEEN_HYPOCOTYL_MM = 8.0
 _LEAF_GAP_MM = 1.0
 _MOST_PIECES = 300
 _ROOT_BELOW_SHOOT_MM = 3.0
@@ -61,8 +62,17 @@ class Founder:
         return cast(Points, pixels_rc.mean(axis=0)[::-1])
 
 
-def find_founders(maps: Maps, graph: RootGraph, landmarks: Sequence[Landmark]) -> tuple[list[Founder], list[Flag]]:
-    """Return the founders of all plants, left to right, and what was seen and left out."""
+def find_founders(
+    maps: Maps, graph: RootGraph, landmarks: Sequence[Landmark], tips: Collection[int] = ()
+) -> tuple[list[Founder], list[Flag]]:
+    """Return the founders of all plants, left to right, and what was seen and left out.
+
+    Args:
+        maps: The probabilities of the organs.
+        graph: The root network.
+        landmarks: Root bases and tips, source pixels.
+        tips: Nodes of the network that are known to be tips: no plant begins there.
+    """
     flags: list[Flag] = []
     shoots = _components(maps.shoot_HW, np.maximum(maps.root_HW, maps.seed_HW), maps.px2(_LEAST_FRAGMENT_MM2))
     bases = _distinct_bases(landmarks, maps)
@@ -70,10 +80,11 @@ def find_founders(maps: Maps, graph: RootGraph, landmarks: Sequence[Landmark]) -
     loose = _give_shoots(founders, shoots, maps)
     founders = _without_second_bases(founders, maps, flags)
     clusters = _join_fragments(founders, loose, maps)
-    roots = _RootPlaces(graph)
+    clusters = _join_far_shoots(founders, clusters, maps)
+    roots = _RootPlaces(graph, tips)
     founders = [founder for founder in founders if _is_rooted(founder, founders, roots, maps, flags)]
     for founder in founders:
-        _look_below(founder, roots, maps)
+        _look_below(founder, founders, roots, maps)
     for cluster_rc in clusters:
         _found_on_shoot(cluster_rc, founders, roots, maps, flags)
     _found_on_seeds(founders, roots, maps)
@@ -170,6 +181,30 @@ def _join_fragments(founders: list[Founder], loose: list[NDArray[np.int64]], map
     return [np.vstack(pieces) for pieces in clusters.values()]
 
 
+def _join_far_shoots(founders: list[Founder], clusters: list[NDArray[np.int64]], maps: Maps) -> list[NDArray[np.int64]]:
+    """Give bases without a shoot the nearest sure one above: a hypocotyl may be too faint to see. Return the rest."""
+    bare = [founder for founder in founders if not len(founder.shoot_rc)]
+    sure = [index for index, cluster_rc in enumerate(clusters) if _is_sure(cluster_rc, maps)]
+    pairs = []
+    for index in sure:
+        tree, middle_y = cKDTree(clusters[index][:, ::-1]), clusters[index][:, 0].mean()
+        for number, founder in enumerate(bare):
+            gap = float(tree.query(founder.place_xy)[0])
+            if gap <= maps.px(_UNSEEN_HYPOCOTYL_MM) and middle_y < founder.place_xy[1]:
+                pairs.append((gap, index, number))
+    taken: dict[int, int] = {}
+    for _, index, number in sorted(pairs):
+        if index not in taken and number not in taken.values():
+            taken[index] = number
+            bare[number].shoot_rc = clusters[index]
+    return [cluster_rc for index, cluster_rc in enumerate(clusters) if index not in taken]
+
+
+def _is_sure(cluster_rc: NDArray[np.int64], maps: Maps) -> bool:
+    """Whether a cluster can hardly be anything but a shoot."""
+    return float(maps.shoot_HW[tuple(cluster_rc.T)].mean()) >= _LEAST_LONE_SHOOT_PROBABILITY * 255
+
+
 def _gap(some_rc: NDArray[np.int64], others_rc: NDArray[np.int64]) -> float:
     return float(cKDTree(some_rc).query(others_rc)[0].min())
 
@@ -177,7 +212,7 @@ def _gap(some_rc: NDArray[np.int64], others_rc: NDArray[np.int64]) -> float:
 class _RootPlaces:
     """Looks up where roots lie: which is nearest, whether it ends there, and how long the whole network is."""
 
-    def __init__(self, graph: RootGraph) -> None:
+    def __init__(self, graph: RootGraph, tips: Collection[int]) -> None:
         self.pieces = graph.components()
         segments = list(graph.segments.values())
         self.points = np.vstack([np.zeros((0, 2)), *(s.points for s in segments)])
@@ -188,14 +223,12 @@ class _RootPlaces:
         ends = graph.ends()
         self.end_tree = cKDTree([graph.nodes[node] for node in ends]) if ends else None
         self.length: dict[int, float] = {}
-        self.tops: dict[int, Points] = {}
         for segment in segments:
             piece = int(self.pieces[segment.start])
             self.length[piece] = self.length.get(piece, 0.0) + segment.length
-        for node in ends:
-            piece = int(self.pieces[node])
-            if piece not in self.tops or graph.nodes[node][1] < self.tops[piece][1]:
-                self.tops[piece] = cast(Points, np.asarray(graph.nodes[node], float))
+        unmarked = [node for node in ends if node not in tips]
+        self.ends_N2 = np.array([graph.nodes[node] for node in unmarked], float).reshape(-1, 2)
+        self.piece_of_end = self.pieces[unmarked]
 
     def nearest(self, places_xy: Points) -> tuple[Points | None, float, int]:
         """Return the root point nearest to any of the places, its distance, and the piece that it belongs to."""
@@ -206,19 +239,31 @@ class _RootPlaces:
         index = int(indices[best])
         return self.points[index], float(distances[best]), int(self.piece_of_point[index])
 
-    def below(self, shoot_rc: NDArray[np.int64], maps: Maps) -> Points | None:
-        """Return the upper end of the long root that hangs nearest below a shoot; None where none is near."""
-        tree = cKDTree(shoot_rc[:, ::-1])
-        found: tuple[float, Points | None] = (maps.px(_HIDDEN_BASE_MM), None)
-        for piece, top_xy in self.tops.items():
-            gap = float(tree.query(top_xy)[0])
-            if (
-                gap < found[0]
-                and top_xy[1] > shoot_rc[:, 0].mean()
-                and self.length[piece] >= maps.px(_LEAST_HIDDEN_ROOT_MM)
-            ):
-                found = gap, top_xy
-        return found[1]
+    def below(self, shoot_rc: NDArray[np.int64], taken: Sequence[Points], maps: Maps) -> Points | None:
+        """Return where a long root comes out from under a shoot: its nearest end below, or else its nearest place.
+
+        Roots grow down, so what lies aside is as good as farther away. None where no root is near that can be this
+        plant's: it does not begin at a base that is taken, and in its middle only where nobody's base stands on it.
+        """
+        if self.tree is None:
+            return None
+        shoot = cKDTree(shoot_rc[:, ::-1])
+        pieces_taken = [self.nearest(base_xy[None])[2] for base_xy in taken]
+        begins_free = np.ones(len(self.ends_N2), bool)
+        for base_xy in taken:
+            begins_free &= np.hypot(*(self.ends_N2 - base_xy).T) > maps.px(_SAME_BASE_MM)
+        for places_N2, pieces_N, free_N in (
+            (self.ends_N2, self.piece_of_end, begins_free),
+            (self.points, self.piece_of_point, ~np.isin(self.piece_of_point, pieces_taken)),
+        ):
+            long_N = np.array([self.length[piece] for piece in pieces_N.tolist()]) >= maps.px(_LEAST_HIDDEN_ROOT_MM)
+            fit_N2 = places_N2[free_N & long_N & (places_N2[:, 1] > shoot_rc[:, 0].mean())]
+            gaps_N = shoot.query(fit_N2)[0]
+            aside_N = np.abs(fit_N2[:, 0] - shoot_rc[:, 1].mean())
+            near_N = gaps_N < maps.px(_HIDDEN_BASE_MM)
+            if near_N.any():
+                return cast(Points, fit_N2[np.where(near_N, gaps_N + aside_N, np.inf).argmin()])
+        return None
 
     def is_end(self, place_xy: Points, within: float) -> bool:
         """Whether a root ends within some px of a place."""
@@ -242,11 +287,15 @@ def _is_rooted(founder: Founder, founders: list[Founder], roots: _RootPlaces, ma
     return False
 
 
-def _look_below(founder: Founder, roots: _RootPlaces, maps: Maps) -> None:
+def _bases(founders: list[Founder]) -> list[Points]:
+    return [founder.base_xy for founder in founders if founder.base_xy is not None]
+
+
+def _look_below(founder: Founder, founders: list[Founder], roots: _RootPlaces, maps: Maps) -> None:
     """Let a plant whose base is out of every root's reach begin at the root that comes out from under its leaves."""
     if not len(founder.shoot_rc) or roots.nearest(founder.place_xy[None])[1] <= maps.px(_ROOT_BELOW_SHOOT_MM):
         return
-    top_xy = roots.below(founder.shoot_rc, maps)
+    top_xy = roots.below(founder.shoot_rc, _bases(founders), maps)
     if top_xy is not None:
         founder.base_xy = top_xy
         founder.flags.append(_hidden(top_xy, maps))
@@ -269,7 +318,7 @@ def _found_on_shoot(
         message = "a shoot-like object much smaller than the shoots of the plate: it founds no plant"
         flags.append(_flag("stray_shoot", message, place_xy, maps))
         return
-    if float(maps.shoot_HW[tuple(cluster_rc.T)].mean()) < _LEAST_LONE_SHOOT_PROBABILITY * 255:
+    if not _is_sure(cluster_rc, maps):
         message = "a shoot-like object that may as well be something else, and has no root base: it founds no plant"
         flags.append(_flag("stray_shoot", message, place_xy, maps))
         return
@@ -284,7 +333,7 @@ def _found_on_shoot(
             message = "a shoot-like object lies on a root of another plant: it founds no plant"
             flags.append(_flag("stray_shoot", message, place_xy, maps))
             return
-    top_xy = roots.below(cluster_rc, maps)
+    top_xy = roots.below(cluster_rc, _bases(founders), maps)
     if top_xy is not None and _is_shoot(cluster_rc, maps):
         founders.append(Founder(top_xy, shoot_rc=cluster_rc, flags=[_hidden(top_xy, maps)]))
     elif any(founder.landmark is not None for founder in founders):
