@@ -152,17 +152,19 @@ WORDS := --seed $(SEED) --licence 'Apache-2.0 (trained on synthetic plates alone
   --limits 'Trained on drawn Arabidopsis seedlings on square plates at 14 to 23 px/mm. Roots that run together are told \
 apart poorly; other species, rosettes and soil were never seen.'
 
-# Legs: each goes on from the one before, with the learning rate up again.
+# Legs: each goes on from the one before, with the learning rate up again; landmarks at last at a finer scale.
 .PHONY: weights
-weights: install ## Train the default models again from nothing but a seed (about four hours on two cores)
+weights: install ## Train the default models again from nothing but a seed (about five hours on two cores)
 	$(BIN)/thale-models synthesize --out data/plates $(DRAWN) --jobs 2
 	$(BIN)/thale-models train --recipe plate-seg --data data/plates --out runs/plate-seg --steps 2400 $(WORDS)
 	$(BIN)/thale-models train --recipe plate-seg --data data/plates --out runs/plate-seg --steps 3200 $(WORDS)
 	$(BIN)/thale-models train --recipe plate-seg --data data/plates --out runs/plate-seg --steps 7000 $(WORDS)
-	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 2600 $(WORDS)
-	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 3400 $(WORDS)
-	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 7000 $(WORDS)
-	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 11000 $(WORDS)
+	$(BIN)/thale-models train --recipe plate-landmarks-coarse --data data/plates --out runs/plate-landmarks-coarse --steps 2600 $(WORDS)
+	$(BIN)/thale-models train --recipe plate-landmarks-coarse --data data/plates --out runs/plate-landmarks-coarse --steps 3400 $(WORDS)
+	$(BIN)/thale-models train --recipe plate-landmarks-coarse --data data/plates --out runs/plate-landmarks-coarse --steps 7000 $(WORDS)
+	$(BIN)/thale-models train --recipe plate-landmarks-coarse --data data/plates --out runs/plate-landmarks-coarse --steps 11000 $(WORDS)
+	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 3600 \
+	  --init runs/plate-landmarks-coarse/weights.safetensors $(WORDS)
 	$(MAKE) evaluate SEGMENTATION=runs/plate-seg LANDMARKS=runs/plate-landmarks NOTE=--note-in-cards
 	$(BIN)/thale-models archive runs/plate-seg --out runs
 	$(BIN)/thale-models archive runs/plate-landmarks --out runs

@@ -31,7 +31,7 @@ from thale.plants.tracing import (
     path_to,
 )
 
-_LEAST_UNMARKED_LATERAL_MM = 4.0
+_LEAST_UNMARKED_LATERAL_MM = 6.0
 _LEAST_UNENDED_LATERAL_MM = 8.0
 """Without a tip landmark and without an end it is mostly a piece of a root that ends elsewhere."""
 _LEAST_MARKED_LATERAL_MM = 0.2
