@@ -49,7 +49,7 @@ def synthesize(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Option(help="plate-seg, plate-landmarks or smoke.")],
+    recipe: Annotated[str, typer.Option(help="plate-seg, plate-landmarks, plate-landmarks-coarse or smoke.")],
     data: Annotated[Path, typer.Option(help="Folder with manifest.csv and the labelled images.")],
     out: Annotated[Path, typer.Option(help="Folder of the run. A run that is already there goes on.")],
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all. Default: the recipe's.")] = None,

@@ -139,6 +139,7 @@ def test_of_a_lateral_that_lies_on_another_root_to_its_tip_the_end_is_told(score
     assert plant.roots[0].length_px == pytest.approx(length, rel=0.02)
     assert plant.roots[-1].points[-1] == pytest.approx((300, 300 if count == 2 else 480), abs=3)
     assert all(root.length_px < 16 for root in plant.roots[1:])
+    assert {flag.code for flag in plant.flags} == ({"lateral_hidden"} if count == 2 else set())
 
 
 def test_a_landmark_without_a_root_under_it_makes_no_root() -> None:

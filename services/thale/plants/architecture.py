@@ -48,7 +48,10 @@ _HIDDEN_END_MM = 0.3
 
 @dataclass
 class TracedRoot:
-    """One root as steps through the graph, from its parent (an index in the list of roots) to its tip."""
+    """One root as steps through the graph, from its parent (an index in the list of roots) to its tip.
+
+    Of a `hidden` one only the end is told.
+    """
 
     plant: int
     steps: list[Step]
@@ -56,6 +59,7 @@ class TracedRoot:
     order: int = 1
     doubt_xy: tuple[float, float] | None = None
     by_lane: bool = False
+    hidden: bool = False
 
 
 class NewPart(NamedTuple):
@@ -335,7 +339,7 @@ def _tell_hidden(architecture: Architecture, claims: dict[int, Claim]) -> None:
         last = points[: 2 + int(np.searchsorted(arc, graph.maps.px(_HIDDEN_END_MM)))][::-1]
         end = graph.add_segment(graph.add_node(last[0]), node, last, cost=0.0)
         owner = architecture.roots[parent]
-        architecture.tell(TracedRoot(owner.plant, [(end, True)], parent, owner.order + 1))
+        architecture.tell(TracedRoot(owner.plant, [(end, True)], parent, owner.order + 1, hidden=True))
 
 
 def _descends(architecture: Architecture, root: int, ancestor: int) -> bool:

@@ -79,8 +79,16 @@ def to_root(line: Points, root: TracedRoot, identity: str, parent_identity: str 
         points=tuple((float(x), float(y)) for x, y in source),
         length_px=polyline.length(source),
         confidence=float(polyline.sample(maps.root_HW, line).mean()) / 255,
-        flags=_crossing_flags(root, maps),
+        flags=(*_crossing_flags(root, maps), *_hidden_flags(root, source)),
     )
+
+
+def _hidden_flags(root: TracedRoot, source_N2: Points) -> tuple[Flag, ...]:
+    if not root.hidden:
+        return ()
+    x, y = (float(value) for value in source_N2[-1])
+    message = f"a lateral ends at {x:.0f},{y:.0f} and lies on another root: its length is not known"
+    return (Flag(code="lateral_hidden", message=message, at=Point(x=x, y=y)),)
 
 
 def _crossing_flags(root: TracedRoot, maps: Maps) -> tuple[Flag, ...]:
