@@ -84,7 +84,7 @@ def test_the_landmark_says_which_branch_is_the_primary() -> None:
 def test_a_root_that_the_landmark_model_missed_is_found_by_its_end() -> None:
     plate = DrawnPlate()
     length = plate.plant(300, 80, 400)
-    lateral = plate.root((300, 160), (230, 230))
+    lateral = plate.root((300, 160), (210, 250))
     plate.landmarks.clear()
     reading = find_plants(plate.answer(), [])
     assert total_px(reading.plants[0]) == pytest.approx(length + lateral, rel=0.02)

@@ -228,7 +228,8 @@ class _RootPlaces:
             self.length[piece] = self.length.get(piece, 0.0) + segment.length
         unmarked = [node for node in ends if node not in tips]
         self.ends_N2 = np.array([graph.nodes[node] for node in unmarked], float).reshape(-1, 2)
-        self.piece_of_end = self.pieces[unmarked]
+        lengths = np.array([self.length.get(piece, 0.0) for piece in range(max(self.pieces, default=-1) + 1)])
+        self.length_of_end, self.length_of_point = lengths[self.pieces[unmarked]], lengths[self.piece_of_point]
 
     def nearest(self, places_xy: Points) -> tuple[Points | None, float, int]:
         """Return the root point nearest to any of the places, its distance, and the piece that it belongs to."""
@@ -248,15 +249,14 @@ class _RootPlaces:
         if self.tree is None:
             return None
         shoot = cKDTree(shoot_rc[:, ::-1])
-        pieces_taken = [self.nearest(base_xy[None])[2] for base_xy in taken]
-        begins_free = np.ones(len(self.ends_N2), bool)
-        for base_xy in taken:
-            begins_free &= np.hypot(*(self.ends_N2 - base_xy).T) > maps.px(_SAME_BASE_MM)
-        for places_N2, pieces_N, free_N in (
-            (self.ends_N2, self.piece_of_end, begins_free),
-            (self.points, self.piece_of_point, ~np.isin(self.piece_of_point, pieces_taken)),
+        taken_N2 = np.reshape(taken, (-1, 2))
+        pieces_taken = self.piece_of_point[self.tree.query(taken_N2)[1]]
+        begins_free = cKDTree(taken_N2).query(self.ends_N2)[0] > maps.px(_SAME_BASE_MM)
+        for places_N2, lengths_N, free_N in (
+            (self.ends_N2, self.length_of_end, begins_free),
+            (self.points, self.length_of_point, ~np.isin(self.piece_of_point, pieces_taken)),
         ):
-            long_N = np.array([self.length[piece] for piece in pieces_N.tolist()]) >= maps.px(_LEAST_HIDDEN_ROOT_MM)
+            long_N = lengths_N >= maps.px(_LEAST_HIDDEN_ROOT_MM)
             fit_N2 = places_N2[free_N & long_N & (places_N2[:, 1] > shoot_rc[:, 0].mean())]
             gaps_N = shoot.query(fit_N2)[0]
             aside_N = np.abs(fit_N2[:, 0] - shoot_rc[:, 1].mean())
