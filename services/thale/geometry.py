@@ -61,23 +61,22 @@ class Frame(BaseModel):
 def tiles(height: int, width: int, tile: int, overlap: int) -> Iterator[Window]:
     """Yield windows of at most `tile` x `tile` pixels that cover height x width, each overlapping its neighbours.
 
-    Windows are spread evenly, so that the last one is no sliver: every window of one call has the same size.
+    As few as can be, all of the same size, and no larger than the overlap asks for: what lies in two is reckoned twice.
 
     Raises:
         ValueError: If the overlap leaves no progress.
     """
     if not 0 <= overlap < tile:
         raise ValueError(f"overlap {overlap} must be at least 0 and less than tile {tile}")
-    for top in _starts(height, tile, overlap):
-        for left in _starts(width, tile, overlap):
-            yield slice(top, min(top + tile, height)), slice(left, min(left + tile, width))
+    for rows in _spans(height, tile, overlap):
+        for columns in _spans(width, tile, overlap):
+            yield rows, columns
 
 
-def _starts(length: int, tile: int, overlap: int) -> list[int]:
-    if length <= tile:
-        return [0]
-    count = math.ceil((length - overlap) / (tile - overlap))
-    return [round(start) for start in np.linspace(0, length - tile, count)]
+def _spans(length: int, tile: int, overlap: int) -> list[slice]:
+    count = max(1, math.ceil((length - overlap) / (tile - overlap)))
+    side = math.ceil((length + (count - 1) * overlap) / count)
+    return [slice(round(start), round(start) + side) for start in np.linspace(0, length - side, count)]
 
 
 def tile_weights(height: int, width: int, overlap: int) -> NDArray[np.float32]:
