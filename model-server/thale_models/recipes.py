@@ -85,7 +85,7 @@ _COARSE_LANDMARKS = Recipe(
     crop_px=384,
     steps=2600,
 )
-"""What `plate-landmarks` starts from: far apart tips are learned sooner where they are fewer pixels apart."""
+"""What `plate-landmarks` goes on from: the same net at a coarser scale."""
 
 RECIPES = {
     recipe.name: recipe

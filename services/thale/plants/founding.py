@@ -63,7 +63,7 @@ class Founder:
 
 
 def find_founders(
-    maps: Maps, graph: RootGraph, landmarks: Sequence[Landmark], tips: Collection[int] = ()
+    maps: Maps, graph: RootGraph, landmarks: Sequence[Landmark], tips: Collection[int]
 ) -> tuple[list[Founder], list[Flag]]:
     """Return the founders of all plants, left to right, and what was seen and left out.
 
