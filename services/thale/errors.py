@@ -41,8 +41,7 @@ ThaleError
 └── LaptopError                   the local platform cannot start
 """
 
-import re
-from typing import Self
+from typing import ClassVar, Self
 
 
 class ThaleError(Exception):
@@ -51,12 +50,10 @@ class ThaleError(Exception):
     `request_id` is set where the error came out of a server: its logs know the request by it.
     """
 
-    request_id: str | None = None
+    code: ClassVar[str] = "thale"
+    """Stable identifier on the wire: in `/problems/{code}`, in metrics and in a model worker's error body."""
 
-    @classmethod
-    def code(cls) -> str:
-        """Return the error's stable name: `empty-image` for EmptyImageError."""
-        return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__.removesuffix("Error")).lower()
+    request_id: str | None = None
 
     @classmethod
     def saying(cls, message: str) -> Self:
@@ -71,7 +68,7 @@ def error_class(code: str) -> type[ThaleError] | None:
     waiting = [ThaleError]
     while waiting:
         candidate = waiting.pop()
-        if candidate.code() == code:
+        if candidate.code == code:
             return candidate
         waiting += candidate.__subclasses__()
     return None
@@ -80,9 +77,13 @@ def error_class(code: str) -> type[ThaleError] | None:
 class ImageError(ThaleError):
     """What was sent cannot be measured."""
 
+    code = "image"
+
 
 class EmptyImageError(ImageError):
     """The body holds no bytes."""
+
+    code = "empty-image"
 
     def __init__(self) -> None:
         super().__init__("the body is empty: send the bytes of a JPEG, PNG or TIFF image")
@@ -91,13 +92,19 @@ class EmptyImageError(ImageError):
 class UnsupportedImageError(ImageError):
     """The bytes are no image of a supported kind."""
 
+    code = "unsupported-image"
+
 
 class DamagedImageError(ImageError):
     """The image begins well and cannot be read to its end."""
 
+    code = "damaged-image"
+
 
 class ImageTooSmallError(ImageError):
     """The image has fewer pixels than a seedling needs."""
+
+    code = "image-too-small"
 
     def __init__(self, width: int, height: int, least: int) -> None:
         super().__init__(f"the image is {width} x {height} px: at least {least} x {least} px are needed to see a root")
@@ -107,9 +114,13 @@ class ImageTooSmallError(ImageError):
 class ImageTooLargeError(ImageError):
     """The image has more bytes or pixels than the limits allow."""
 
+    code = "image-too-large"
+
 
 class MultiPageImageError(ImageError):
     """A TIFF of several pages was sent without saying which one is meant."""
+
+    code = "multi-page-image"
 
     def __init__(self, pages: int) -> None:
         super().__init__(
@@ -122,21 +133,31 @@ class MultiPageImageError(ImageError):
 class ScaleError(ThaleError):
     """A scale was given that no plate photograph can have."""
 
+    code = "scale"
+
 
 class ParameterError(ThaleError):
     """A parameter that is not understood."""
+
+    code = "parameter"
 
 
 class RequestError(ThaleError):
     """A request cannot be taken."""
 
+    code = "request"
+
 
 class MediaTypeError(RequestError):
     """The body is of a kind that holds no image."""
 
+    code = "media-type"
+
 
 class NotAcceptableError(RequestError):
     """There is no answer in any format that the client takes."""
+
+    code = "not-acceptable"
 
     def __init__(self, offered: list[str]) -> None:
         super().__init__(f"ask for one of these in the Accept header: {', '.join(offered)}")
@@ -146,9 +167,13 @@ class NotAcceptableError(RequestError):
 class SlowRequestError(RequestError):
     """The body stalls, or takes longer to arrive than any upload may."""
 
+    code = "slow-request"
+
 
 class BusyError(RequestError):
     """So many requests wait already that one more would wait in vain."""
+
+    code = "busy"
 
     retry_after_s: int | None = None
 
@@ -160,9 +185,13 @@ class BusyError(RequestError):
 class ModelError(ThaleError):
     """A model cannot answer."""
 
+    code = "model"
+
 
 class UnknownModelError(ModelError):
     """No model of that name is served."""
+
+    code = "unknown-model"
 
     def __init__(self, name: str, known: list[str]) -> None:
         super().__init__(f"no model is called {name!r}: the models here are {', '.join(sorted(known)) or 'none'}")
@@ -171,6 +200,8 @@ class UnknownModelError(ModelError):
 
 class UnknownVersionError(ModelError):
     """The model is served, but not in that version."""
+
+    code = "unknown-version"
 
     def __init__(self, name: str, version: str, known: list[str]) -> None:
         super().__init__(
@@ -182,17 +213,25 @@ class UnknownVersionError(ModelError):
 class ModelTaskError(ModelError):
     """The model answers another question than the one asked."""
 
+    code = "model-task"
+
 
 class ModelUnavailableError(ModelError):
     """No worker of the model answers just now."""
+
+    code = "model-unavailable"
 
 
 class ModelFailedError(ModelError):
     """The model's worker failed, or answered what its card does not promise."""
 
+    code = "model-failed"
+
 
 class ModelNonsenseError(ModelFailedError):
     """A model version answered what cannot be an answer to the question; `name` and `version` say which one."""
+
+    code = "model-nonsense"
 
     def __init__(self, name: str, version: str, fault: str) -> None:
         super().__init__(f"{name} {version} answered nonsense: {fault}")
@@ -202,17 +241,25 @@ class ModelNonsenseError(ModelFailedError):
 class DeadlineExceededError(ModelError):
     """The deadline passed before the answer was there."""
 
+    code = "deadline-exceeded"
+
 
 class ArchiveError(ThaleError):
     """A model archive or a model card that cannot be used."""
+
+    code = "archive"
 
 
 class AnnotationError(ThaleError):
     """An annotation file that cannot be read."""
 
+    code = "annotation"
+
 
 class DatasetError(ThaleError):
     """A folder of training data has something wrong in it. `problems` names all of it, one line each."""
+
+    code = "dataset"
 
     def __init__(self, folder: str, problems: list[str]) -> None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
@@ -224,50 +271,76 @@ class DatasetError(ThaleError):
 class TrainingError(ThaleError):
     """A training run cannot start or go on."""
 
+    code = "training"
+
 
 class ReleaseError(ThaleError):
     """A rollout cannot go on."""
+
+    code = "release"
 
 
 class PlanError(ReleaseError):
     """A change makes no sense as the release stands now."""
 
+    code = "plan"
+
 
 class ConflictError(ReleaseError):
     """Somebody else changed the release in between: read it again."""
+
+    code = "conflict"
 
 
 class RegistrationError(ReleaseError):
     """An archive must not be released."""
 
+    code = "registration"
+
 
 class VersionTakenError(ReleaseError):
     """The store holds the version with other bytes. Versions are never rewritten."""
+
+    code = "version-taken"
 
 
 class StoreError(ReleaseError):
     """The model store does not take or give an archive."""
 
+    code = "store"
+
 
 class ActuatorError(ReleaseError):
     """A version cannot be brought to serve, or not be taken off."""
+
+    code = "actuator"
 
 
 class SecretError(ThaleError):
     """A secret, or the place where secrets are kept, cannot be read. The message never holds a value."""
 
+    code = "secret"
+
 
 class ServerError(ThaleError):
     """A server does not answer as thale does."""
+
+    code = "server"
 
 
 class ServerUnreachableError(ServerError):
     """Nobody answers at the server's address."""
 
+    code = "server-unreachable"
+
 
 class UnexpectedAnswerError(ServerError):
     """Somebody answers at the server's address, but not as the contract says."""
 
+    code = "unexpected-answer"
+
 
 class LaptopError(ThaleError):
     """The local platform cannot start or stay up."""
+
+    code = "laptop"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from thale.calibration import calibrate
 from thale.cards import CARD, WEIGHTS, read_card
 from thale.contract import Calibration, Card, Task
-from thale.errors import ArchiveError, EmptyImageError, ParameterError, ThaleError, UnsupportedImageError
+from thale.errors import ArchiveError, EmptyImageError, ModelFailedError, ParameterError, ThaleError, UnsupportedImageError
 from thale.images import decode
 from thale.server_timing import HEADER as SERVER_TIMING
 from thale.server_timing import Timing
@@ -129,20 +129,20 @@ def _answer(
             calibration = calibrate(image_HW3, _number(headers, MM_PER_PX), _number(headers, PLATE_WIDTH_MM))
         body, media_type = measure(image_HW3, calibration)
     except ThaleError as error:
-        return _failure(context, index, HTTPStatus.UNPROCESSABLE_ENTITY, type(error).__name__, str(error))
+        return _failure(context, index, HTTPStatus.UNPROCESSABLE_ENTITY, error.code, str(error))
     # The boundary between the items of a batch: a bug that one image wakes must not fail its neighbours.
     except Exception:
         logger.exception("an image broke the model's worker")
         message = "the model failed on this image; the server's log says where"
-        return _failure(context, index, HTTPStatus.INTERNAL_SERVER_ERROR, "ModelFailedError", message)
+        return _failure(context, index, HTTPStatus.INTERNAL_SERVER_ERROR, ModelFailedError.code, message)
     context.set_response_content_type(index, media_type)
     return body
 
 
-def _failure(context: Context, index: int, status: HTTPStatus, error: str, message: str) -> bytes:
+def _failure(context: Context, index: int, status: HTTPStatus, code: str, message: str) -> bytes:
     context.set_response_status(code=status.value, phrase=status.phrase, idx=index)
     context.set_response_content_type(index, "application/json")
-    return json.dumps({"error": error, "message": message}).encode()
+    return json.dumps({"code": code, "message": message}).encode()
 
 
 def _body(item: Mapping[str, object]) -> bytes:

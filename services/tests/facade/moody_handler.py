@@ -24,7 +24,7 @@ class MoodyHandler(segment.SegmentHandler):
             raise RuntimeError("in no mood")
         if mood in ("fails", "refuses"):
             context.set_response_status(code={"fails": 500, "refuses": 422}[mood], phrase="no", idx=0)
-            return [b'{"error": "DamagedImageError", "message": "I do not like it"}']
+            return [b'{"code": "damaged-image", "message": "I do not like it"}']
         if mood == "garbage":
             return [b"PK garbage"]
         answers = super().handle(data, context)

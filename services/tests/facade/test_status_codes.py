@@ -18,6 +18,6 @@ def test_every_error_has_a_row() -> None:
 
 
 def test_every_error_has_a_name_of_its_own_and_an_explanation() -> None:
-    codes = [leaf.code() for leaf in leaves()]
+    codes = [leaf.code for leaf in leaves()]
     assert len(set(codes)) == len(codes)
     assert all(explain(code) for code in codes)

@@ -201,8 +201,8 @@ def _told(body: bytes) -> Mapping[str, object]:
 
 
 def _image_fault(told: Mapping[str, object]) -> ThaleError | None:
-    """Return the error that a worker names as {"error": class name, "message": …}, None where it names none."""
-    kind = getattr(errors, str(told.get("error")), None)
-    if not (isinstance(kind, type) and issubclass(kind, IMAGE_FAULTS)):
+    """Return the error of a worker's {"code": error code, "message": …}, None if the code names no image fault."""
+    kind = errors.error_class(str(told.get("code")))
+    if kind is None or not issubclass(kind, IMAGE_FAULTS):
         return None
     return kind.saying(str(told.get("message", "")))

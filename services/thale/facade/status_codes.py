@@ -83,7 +83,7 @@ def row_of(kind: type[ThaleError]) -> Row:
 def problem_of(error: ThaleError) -> Problem:
     """Return the problem document of an error, without the request's part of it."""
     row = row_of(type(error))
-    return Problem(type=f"/problems/{error.code()}", title=row.title, status=row.status, detail=str(error))
+    return Problem(type=f"/problems/{error.code}", title=row.title, status=row.status, detail=str(error))
 
 
 def explain(code: str) -> Problem | None:

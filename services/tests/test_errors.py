@@ -1,0 +1,67 @@
+from collections.abc import Iterator
+
+from thale import errors
+from thale.errors import ThaleError, error_class
+
+# The codes are part of the wire format: problem types, metric labels and worker error bodies.
+CODES: dict[type[ThaleError], str] = {
+    errors.ThaleError: "thale",
+    errors.ImageError: "image",
+    errors.EmptyImageError: "empty-image",
+    errors.UnsupportedImageError: "unsupported-image",
+    errors.DamagedImageError: "damaged-image",
+    errors.ImageTooSmallError: "image-too-small",
+    errors.ImageTooLargeError: "image-too-large",
+    errors.MultiPageImageError: "multi-page-image",
+    errors.ScaleError: "scale",
+    errors.ParameterError: "parameter",
+    errors.RequestError: "request",
+    errors.MediaTypeError: "media-type",
+    errors.NotAcceptableError: "not-acceptable",
+    errors.SlowRequestError: "slow-request",
+    errors.BusyError: "busy",
+    errors.ModelError: "model",
+    errors.UnknownModelError: "unknown-model",
+    errors.UnknownVersionError: "unknown-version",
+    errors.ModelTaskError: "model-task",
+    errors.ModelUnavailableError: "model-unavailable",
+    errors.ModelFailedError: "model-failed",
+    errors.ModelNonsenseError: "model-nonsense",
+    errors.DeadlineExceededError: "deadline-exceeded",
+    errors.ArchiveError: "archive",
+    errors.AnnotationError: "annotation",
+    errors.DatasetError: "dataset",
+    errors.TrainingError: "training",
+    errors.ReleaseError: "release",
+    errors.PlanError: "plan",
+    errors.ConflictError: "conflict",
+    errors.RegistrationError: "registration",
+    errors.VersionTakenError: "version-taken",
+    errors.StoreError: "store",
+    errors.ActuatorError: "actuator",
+    errors.SecretError: "secret",
+    errors.ServerError: "server",
+    errors.ServerUnreachableError: "server-unreachable",
+    errors.UnexpectedAnswerError: "unexpected-answer",
+    errors.LaptopError: "laptop",
+}
+
+
+def subclasses(kind: type[ThaleError]) -> Iterator[type[ThaleError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield from subclasses(child)
+
+
+def test_error_codes_are_pinned() -> None:
+    assert {kind: kind.code for kind in subclasses(ThaleError)} == CODES
+
+
+def test_every_error_declares_its_own_code() -> None:
+    assert [kind.__name__ for kind in subclasses(ThaleError) if "code" not in vars(kind)] == []
+
+
+def test_error_class_finds_the_class_of_every_code() -> None:
+    assert {error_class(code) for code in CODES.values()} == set(CODES)
+    assert error_class("no-such-code") is None
