@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT / "services/tests/release"), str(ROOT / "model-server/t
 from painting_segmenter import first_bad_file  # noqa: E402 (a helper of the tests, found by the line above)
 from stage import CANARY, MODEL, Stage, Users, eventually, running_stage  # noqa: E402
 
-from thale.release.slo import read_slo  # noqa: E402
+from thale.slo import read_slo  # noqa: E402
 
 RATE_HZ = 20.0
 RUNS = 3

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deploy.context import ROOT, Job
 from deploy.errors import DeployError
-from deploy.job import ROOT, Job
 from deploy.settings import Environment, Settings
 from deploy.steps import STEPS, Step, run_all, run_one
 

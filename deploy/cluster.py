@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy import terraform
+from deploy.commands import run
+from deploy.context import NAMESPACE, Job
 from deploy.errors import UnexpectedOutputError, WrongPlaceError
-from deploy.job import NAMESPACE, Job
-from deploy.programs import run
 from deploy.settings import Access
 
 FIELD_MANAGER = "thale-deploy"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from deploy import cluster as clusters
 from deploy import terraform
+from deploy.context import NAMESPACE, Job
 from deploy.errors import RefusedError
-from deploy.job import NAMESPACE, Job
 from deploy.subscription import tfvars
 
 Ask = Callable[[str], str]

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from deploy import cluster, terraform
-from deploy.job import NAMESPACE, Job
+from deploy.context import NAMESPACE, Job
 from thale.files import write_atomically
 
 _HEAD = "# Written by `make deploy`, from what Terraform and the cluster say. Not applied, read by components.\n"

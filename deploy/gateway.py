@@ -17,9 +17,9 @@ from pathlib import Path
 import urllib3
 
 from deploy.cluster import Cluster
+from deploy.context import NAMESPACE, Job
 from deploy.errors import NotReadyError, SmokeError
 from deploy.invoke import carry
-from deploy.job import NAMESPACE, Job
 from deploy.settings import Access
 
 _ENVOYS = "envoy-gateway-system"

@@ -12,11 +12,11 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from deploy import cluster, terraform
-from deploy.content import IMAGES, Image, context_of, tag_of
+from deploy.commands import run as run_program
+from deploy.commands import show
+from deploy.context import Job
 from deploy.errors import CommandError, DeployError, UnexpectedOutputError
-from deploy.job import Job
-from deploy.programs import run as run_program
-from deploy.programs import show
+from deploy.image_context import IMAGES, Image, context_of, tag_of
 from deploy.subscription import az
 
 MADE = "images.json"

@@ -18,9 +18,9 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from deploy import cluster
+from deploy.commands import run
+from deploy.context import Job
 from deploy.errors import DeployError
-from deploy.job import Job
-from deploy.programs import run
 from deploy.subscription import az
 
 _LOCAL = {("kubectl", "kustomize"), ("kubectl", "config"), ("helm", "version")}

@@ -14,9 +14,9 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from deploy import cluster as clusters
 from deploy import terraform
 from deploy.cluster import Cluster
+from deploy.context import NAMESPACE, Job
 from deploy.errors import DeployError, NotReadyError
 from deploy.images import images
-from deploy.job import NAMESPACE, Job
 from deploy.state import digest_of, digest_of_files
 
 WEIGHTS = "model-server/weights"
@@ -25,7 +25,7 @@ TRAINING = "thale-training"
 
 _SCRIPT = """\
 set -eu
-weights=$(python -c 'from thale.laptop.installed import find_installed; print(find_installed().weights)')
+weights=$(python -c 'from thale.local.runtime import find_installed; print(find_installed().weights)')
 for model in "$weights"/*/*; do thale-models archive "$model" --out /tmp/archives; done
 for archive in /tmp/archives/*.mar; do thale release --store "$0" --as deploy register "$archive"; done
 """

@@ -10,17 +10,17 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from deploy import cluster as clusters
 from deploy.cluster import Cluster
+from deploy.commands import run as run_program
+from deploy.context import Job
 from deploy.errors import CommandError, DeployError, ReleaseChangedError
+from deploy.history import digest_without_releases, keep, manifests_of, records
 from deploy.images import images
-from deploy.job import Job
-from deploy.programs import run as run_program
-from deploy.records import digest_without_releases, keep, manifests_of, records
 from deploy.release_file import live_releases, write_release_file
 
 RENDERED = "rendered.yaml"
 _ATTEMPTS = 3
 RELEASES_MANAGER = "thale-release"
-"""Who owns the fields of a release (thale.release.actuators.kserve, whose import takes the Kubernetes client along)."""
+"""Who owns the fields of a release (thale.release.targets.kserve, whose import takes the Kubernetes client along)."""
 _CONFLICT = re.compile(r'conflicts? with "([^"]+)"')
 
 

@@ -2,8 +2,8 @@
 
 from deploy import cluster as clusters
 from deploy import overlay, platform, terraform
+from deploy.context import Job
 from deploy.errors import NotYetError
-from deploy.job import Job
 from deploy.state import State
 from deploy.steps import STEPS, Step
 

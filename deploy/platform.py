@@ -4,8 +4,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from deploy import cluster
-from deploy.job import Job
-from deploy.programs import show
+from deploy.commands import show
+from deploy.context import Job
 from deploy.state import digest_of_files
 
 _PLACE = "kubernetes/platform"

@@ -1,8 +1,8 @@
 """Looks whether everything is there that a deploy needs, and says all of what is missing at once."""
 
 from deploy import cluster
+from deploy.context import Job
 from deploy.errors import CommandError, DeployError, Missing, MissingError
-from deploy.job import Job
 from deploy.settings import FOLDER
 from deploy.state import State
 from deploy.steps import step_named

@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from deploy.cluster import Cluster
+from deploy.context import NAMESPACE, Job
 from deploy.images import Named
-from deploy.job import NAMESPACE, Job
 from thale.files import write_atomically
-from thale.inference_service import is_release
+from thale.kserve.inference_service import is_release
 
 Manifest = Mapping[str, Any]
 

@@ -7,9 +7,9 @@ well, and is named; Terraform and the platform's add-ons are not touched.
 import yaml
 
 from deploy import cluster as clusters
-from deploy import overlay, smoke, wait
-from deploy.job import Job
-from deploy.records import before, keep, manifests_of, records
+from deploy import overlay, readiness, smoke
+from deploy.context import Job
+from deploy.history import before, keep, manifests_of, records
 from deploy.release_file import live_releases, with_releases
 
 
@@ -32,7 +32,7 @@ def roll_back(job: Job) -> None:
         path.write_text(text)
         overlay.apply(cluster, path)
         keep(job, cluster, target.images, text, restores=target.number)
-        wait.run(job)
+        readiness.run(job)
         smoke.run(job)
     job.say("Models are as they were: their way back is `thale release rollback`.")
     job.say(f"The next `make deploy ENV={job.environment}` applies the working tree again: put it right first.")

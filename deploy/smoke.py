@@ -12,9 +12,9 @@ from rich.table import Table
 
 from deploy import cluster as clusters
 from deploy import gateway
+from deploy.context import Job
 from deploy.errors import SmokeError
-from deploy.job import Job
-from thale.contract import Phenotype
+from thale.schemas import Phenotype
 from thale_models.synthesis import SyntheticPlate, TruePlant, draw_plate
 
 MADE = "smoke.json"

@@ -4,11 +4,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from deploy import cluster as clusters
-from deploy.job import Job
-from deploy.records import records
+from deploy.context import Job
+from deploy.history import records
+from deploy.readiness import unready
 from deploy.state import State
 from deploy.steps import STEPS
-from deploy.wait import unready
 
 
 def tell(job: Job) -> None:

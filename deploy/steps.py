@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from rich.markup import escape
 
+from deploy.context import Job
 from deploy.errors import DeployError
-from deploy.job import Job
 from deploy.settings import Environment
 from deploy.state import State, digest_of
 

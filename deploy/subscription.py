@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import hcl2
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from deploy.commands import answer
+from deploy.context import Job
 from deploy.errors import CommandError, Missing, UnexpectedOutputError
-from deploy.job import Job
-from deploy.programs import answer
 from deploy.settings import Settings
 
 PROVIDERS = (

@@ -9,11 +9,11 @@ from rich.table import Table
 
 from deploy import cluster as clusters
 from deploy import terraform
+from deploy.commands import answer
+from deploy.context import Job
 from deploy.errors import CommandError
+from deploy.history import records
 from deploy.images import images
-from deploy.job import Job
-from deploy.programs import answer
-from deploy.records import records
 from deploy.smoke import MADE
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deploy.commands import answer, show
+from deploy.commands import run as run_program
+from deploy.context import Job
 from deploy.errors import DeployError
-from deploy.job import Job
-from deploy.programs import answer, show
-from deploy.programs import run as run_program
 from deploy.state import digest_of_files
 
 OUTPUTS, PLAN = "outputs.json", "plan.json"

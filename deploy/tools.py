@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from deploy.commands import run
 from deploy.errors import CommandError, Missing
-from deploy.programs import run
 from deploy.settings import Access, Environment, Settings
 
 Version = tuple[int, ...]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from loadtests.plates import Picture
+from loadtests.image_set import Picture
 
 AT_ONCE_S = 1.0
 """What the facade alone refuses."""

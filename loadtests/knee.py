@@ -2,7 +2,7 @@
 
     python -m loadtests.knee
 
-Starts a platform of its own. Writes loadtests/measured.json, which `thale capacity` reckons with, and docs/capacity.md
+Starts a platform of its own. Writes services/thale/capacity/benchmark.json, which `thale capacity` reckons with, and docs/capacity.md
 with its picture. --quick is a rehearsal of two minutes that writes to --out alone.
 
 1. Each class of image size alone: processor seconds a picture, by part.
@@ -26,13 +26,13 @@ import psutil
 import typer
 from rich.console import Console
 
-from loadtests import capacity_page, plates
-from loadtests.drive import Driver, in_turn
-from loadtests.processor import Parts, Spent
-from thale import __version__
-from thale.capacity.measured import Machine, Measured, OfClass, Overload, Step
-from thale.laptop.home import Home
-from thale.laptop.instance import Instance, serve
+from loadtests import benchmark_page, image_set
+from loadtests.cpu_usage import Parts, Spent
+from loadtests.load_generator import Driver, in_turn
+from thale._version import __version__
+from thale.capacity.benchmark import Machine, Measured, OfClass, Overload, Step
+from thale.local.data_dir import Home
+from thale.local.platform import Instance, serve
 
 ROOT = Path(__file__).parents[1]
 MIX = {"1mp": 0.2, "4mp": 0.5, "16mp": 0.3}
@@ -67,7 +67,7 @@ def main(
     if quick and out == ROOT:
         raise typer.BadParameter("a rehearsal must not replace the measurement: say where it goes with --out")
     console = Console()
-    pictures = plates.pictures()
+    pictures = image_set.pictures()
     with (
         tempfile.TemporaryDirectory() as folder,
         serve(Home.at(Path(folder) / "home"), console.print, weights=weights, lasting=False) as instance,
@@ -76,7 +76,7 @@ def main(
         measured = asyncio.run(Bench(instance, pictures, QUICK if quick else WHOLE, console).measure())
     (out / "loadtests").mkdir(parents=True, exist_ok=True)
     (out / "loadtests" / "measured.json").write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    capacity_page.write(out / "docs", measured)
+    benchmark_page.write(out / "docs", measured)
     console.print(f"written: {out / 'loadtests' / 'measured.json'}, {out / 'docs' / 'capacity.md'}")
 
 
@@ -84,7 +84,7 @@ class Bench:
     """One measurement of a running platform."""
 
     def __init__(
-        self, instance: Instance, pictures: dict[str, list[plates.Picture]], programme: Programme, console: Console
+        self, instance: Instance, pictures: dict[str, list[image_set.Picture]], programme: Programme, console: Console
     ) -> None:
         self._url = instance.url
         self._parts = Parts(psutil.Process().pid, instance.ports.addresses())

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from loadtests.judging import Finding
 from loadtests.samples import HOSTILE, Sample
-from thale.release.slo import Slo
-from thale.telemetry import size_class
+from loadtests.slo_check import Finding
+from thale.slo import Slo
+from thale.telemetry.labels import size_class
 
 WINDOWS = 12
 """Windows of time that a test is cut into."""

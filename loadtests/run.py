@@ -19,13 +19,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from loadtests import judging, plates, report, samples
-from loadtests.users import SCENARIOS, shared_out
+from loadtests import image_set, report, samples, slo_check
+from loadtests.personas import SCENARIOS, shared_out
 from thale.client import Client
 from thale.errors import ServerUnreachableError, ThaleError
-from thale.laptop.home import Home
-from thale.laptop.instance import serve
-from thale.release.slo import read_slo
+from thale.local.data_dir import Home
+from thale.local.platform import serve
+from thale.slo import read_slo
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 ROOT = Path(__file__).parents[1]
@@ -42,7 +42,7 @@ def main(
     ] = None,
     home: Annotated[Path | None, typer.Option(envvar="THALE_HOME", help="Folder of this machine's platform.")] = None,
     weights: Annotated[Path | None, typer.Option(envvar="THALE_WEIGHTS", help="Models of a platform to start.")] = None,
-    slo: Annotated[Path | None, typer.Option(help="The limits. Default: loadtests/slo.toml.")] = None,
+    slo: Annotated[Path | None, typer.Option(help="The limits. Default: services/thale/slo.toml.")] = None,
     out: Annotated[Path, typer.Option(file_okay=False, help="Where the report goes.")] = Path("results/load"),
 ) -> None:
     """Apply load, write a report with pictures, and judge the limits."""
@@ -54,7 +54,7 @@ def main(
         raise typer.BadParameter(f"{len(scenarios)} scenarios need as many users at least, not {users}")
     limits = read_slo(slo)
     with console.status("drawing the pictures (once)"):
-        plates.pictures()
+        image_set.pictures()
     out.mkdir(parents=True, exist_ok=True)
     written = out / "samples.csv"
     try:
@@ -68,10 +68,10 @@ def main(
         console.print(f"locust ended with status {sent}: nothing is judged")
         raise typer.Exit(2)
     taken = samples.read(written)
-    findings = judging.judge(taken, limits)
+    findings = slo_check.judge(taken, limits)
     told = report.Told(users, minutes, scenarios, datetime.now(UTC).isoformat(timespec="minutes"))
     page = report.write(out, taken, findings, limits, told)
-    console.print(judging.table(findings))
+    console.print(slo_check.table(findings))
     console.print(f"report: {page}")
     raise typer.Exit(1 if any(finding.broken for finding in findings) else 0)
 

@@ -14,7 +14,7 @@ import gevent
 from locust import FastHttpUser, between, constant, task
 
 from loadtests import hostile
-from loadtests.plates import Picture, pictures
+from loadtests.image_set import Picture, pictures
 from loadtests.samples import HOSTILE, NO_ANSWER, Sample
 
 _DEFAULT_RETRY_S = 2.0

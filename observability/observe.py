@@ -26,9 +26,9 @@ from rich.console import Console
 
 from thale.errors import LaptopError
 from thale.files import write_atomically
-from thale.laptop.home import Home, Running
-from thale.laptop.ports import HOST
-from thale.laptop.service import Patience, Service
+from thale.local.data_dir import Home, Running
+from thale.local.ports import HOST
+from thale.local.supervised_service import Patience, Service
 
 ROOM = Path(__file__).parent
 _LOOK_EVERY_S = 1.0

@@ -21,7 +21,7 @@ from kube_objects import Key
 from rich.console import Console
 
 from deploy import steps
-from deploy.job import Job
+from deploy.context import Job
 from deploy.settings import AlertEmails, Environment, Settings
 from deploy.subscription import PROVIDERS
 
@@ -30,7 +30,7 @@ ANSWER = Path(__file__).parent / "data" / "answer.json"
 """What the default models 1.0.0 answered about the smoke test's plate; without polygons."""
 PROGRAMS = ("az", "terraform", "kubectl", "helm", "kubelogin", "kind", "docker")
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
-_CHECKED_OUT = (".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "loadtests/slo.toml")
+_CHECKED_OUT = (".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "services/thale/slo.toml")
 _INSTALL = """\
 import subprocess, sys
 subprocess.run(["helm", "status", *sys.argv[1:]], check=True)
@@ -39,7 +39,7 @@ apply = ["kubectl", "apply", "--server-side", "--field-manager", "thale-platform
 if "laptop" in sys.argv:
     subprocess.run(apply, input=place, text=True, check=True)
 """
-"""Stands for kubernetes/platform/install.py, whose own tests are elsewhere: by kubectl and helm on PATH."""
+"""Stands for deploy/addons/install.py, whose own tests are elsewhere: by kubectl and helm on PATH."""
 
 
 class _Facade(BaseHTTPRequestHandler):

@@ -11,11 +11,11 @@ from deploy_stage import REPOSITORY, Stage
 from kube_objects import Key
 
 from deploy.cluster import connect
+from deploy.context import Job
 from deploy.destroy import destroy
 from deploy.errors import DeployError, RefusedError
+from deploy.history import records
 from deploy.invoke import invoke
-from deploy.job import Job
-from deploy.records import records
 from deploy.settings import Access, Environment
 from deploy.state import State
 from deploy.steps import STEPS, step_named

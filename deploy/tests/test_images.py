@@ -3,9 +3,9 @@
 import pytest
 from deploy_stage import REPOSITORY, Stage
 
-from deploy.content import IMAGES, tag_of
+from deploy.context import Job
 from deploy.errors import DeployError
-from deploy.job import Job
+from deploy.image_context import IMAGES, tag_of
 from deploy.models import run as register
 from deploy.settings import Environment
 from deploy.steps import step_named

@@ -5,10 +5,10 @@ import yaml
 from deploy_stage import Stage
 from kube_objects import Key
 
-from deploy import wait
+from deploy import readiness
+from deploy.context import Job
 from deploy.errors import NotReadyError
 from deploy.images import images
-from deploy.job import Job
 from deploy.plan import tell_diff, tell_plan
 from deploy.release_file import write_release_file
 from deploy.settings import Environment
@@ -60,7 +60,7 @@ def _check_what_is_told(stage: Stage, job: Job) -> None:
         assert line in said
     stage.api.failing.add("plate-seg")
     with pytest.raises(NotReadyError, match="InferenceService plate-seg: loading"):
-        wait.run(job)
+        readiness.run(job)
 
 
 def test_a_registry_that_was_named_is_pushed_to(stage: Stage) -> None:

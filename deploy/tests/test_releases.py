@@ -8,10 +8,10 @@ from kube_objects import Key
 
 from deploy import cluster as clusters
 from deploy import overlay
+from deploy.context import Job
 from deploy.destroy import destroy
 from deploy.errors import DeployError, RefusedError, ReleaseChangedError
-from deploy.job import Job
-from deploy.records import records
+from deploy.history import records
 from deploy.release_file import with_releases
 from deploy.rollback import roll_back
 from deploy.settings import Environment
@@ -133,7 +133,7 @@ def test_a_laptops_namespace_goes_after_its_name_was_typed(stage: Stage) -> None
 
 
 def test_the_release_engine_is_known_by_its_name() -> None:
-    source = (REPOSITORY / "services/thale/release/actuators/kserve.py").read_text()
+    source = (REPOSITORY / "services/thale/release/targets/kserve.py").read_text()
     assert f'FIELD_MANAGER = "{overlay.RELEASES_MANAGER}"' in source
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tools.container_check.stack import MODEL_SERVER, SERVICES, USER, Engine, Pair, running_pair
 
 from deploy.smoke import compare, draw_smoke_plate
-from images.pair import MODEL_SERVER, SERVICES, USER, Engine, Pair, running_pair
 from thale.client import Client
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 import yaml
-from addons import ENVIRONMENTS, FOLDER, Addon, read_table
 from manifests import CHECK, KUBERNETES, OVERLAYS, Manifest, build, of_kind, overlay
+
+from deploy.addons.table import ENVIRONMENTS, FOLDER, Addon, read_table
 
 TABLE = read_table()
 OF_KUBERNETES = {"v1", "apps", "networking.k8s.io", "policy", "rbac.authorization.k8s.io"}

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from manifests import KUBERNETES
 
-from thale.capacity.fleet import FLEETS, dump_fleets, read_fleets
+from thale.capacity.environment_limits import FLEETS, dump_fleets, read_fleets
 
 
 def test_the_fleets_are_those_of_the_overlays_and_of_terraform() -> None:

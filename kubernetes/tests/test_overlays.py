@@ -7,7 +7,7 @@ import pytest
 import yaml
 from manifests import CHECK, KUBERNETES, ON_AZURE, OVERLAYS, Manifest, build, of_kind, overlay
 
-from thale.inference_service import read_release
+from thale.kserve.inference_service import read_release
 
 AZURES_MONITORS = "azmonitoring.coreos.com/v1"
 """Azure's collector has the operator's monitors under a group of its own."""

@@ -8,10 +8,10 @@ import pytest
 from manifests import KUBERNETES, ON_AZURE, OVERLAYS, of_kind, overlay
 
 from thale.facade.settings import Settings as FacadeSettings
-from thale.inference_service import is_release, predictor_name, read_release
-from thale.release.namespace import FACADES
-from thale.release.settings import Settings as WatcherSettings
-from thale_models import ready
+from thale.kserve.inference_service import is_release, predictor_name, read_release
+from thale.release.controller.cluster import FACADES
+from thale.release.controller.settings import Settings as WatcherSettings
+from thale_models import readiness
 
 MODELS = ("plate-seg", "plate-landmarks")
 
@@ -96,9 +96,9 @@ def test_the_watcher_finds_every_facade_by_the_name_that_it_asks() -> None:
 def test_a_predictor_is_ready_when_its_worker_is() -> None:
     [container] = of_kind(overlay("laptop"), "ServingRuntime")["thale-torchserve"]["spec"]["containers"]
     for probe in ("startupProbe", "readinessProbe"):
-        assert container[probe]["exec"]["command"] == ["python", "-m", ready.__name__]
+        assert container[probe]["exec"]["command"] == ["python", "-m", readiness.__name__]
 
 
 def test_management_is_where_the_probe_asks() -> None:
     settings = Path(KUBERNETES.parent / "model-server" / "config.properties").read_text()
-    assert f"management_address={ready.MANAGEMENT}\n" in settings
+    assert f"management_address={readiness.MANAGEMENT}\n" in settings

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.judging import Finding, judge
 from loadtests.samples import HOSTILE, NO_ANSWER, Sample, read, write
-from thale.release.slo import read_slo
+from loadtests.slo_check import Finding, judge
+from thale.slo import read_slo
 
 SLO = read_slo()
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from measurements import measured
 
-from loadtests import capacity_page
-from loadtests.drive import in_turn
+from loadtests import benchmark_page
+from loadtests.image_set import Picture
 from loadtests.knee import QUICK, WHOLE, Programme
-from loadtests.plates import Picture
-from loadtests.users import SCENARIOS, shared_out
+from loadtests.load_generator import in_turn
+from loadtests.personas import SCENARIOS, shared_out
 
 MIX = {"1mp": 0.2, "4mp": 0.5, "16mp": 0.3}
 
@@ -33,13 +33,13 @@ def test_the_whole_programme_takes_less_than_seven_minutes() -> None:
 
 
 def test_the_page_says_when_where_and_how_it_was_measured(tmp_path: Path) -> None:
-    capacity_page.write(tmp_path, measured())
+    benchmark_page.write(tmp_path, measured())
     page = (tmp_path / "capacity.md").read_text()
     assert "2026-01-01" in page
     assert "slide rule" in page
     assert "The knee is at 2 clients: 0.56 answers/s" in page
     assert "80 of them with Retry-After" in page
-    assert (tmp_path / capacity_page.PICTURE).stat().st_size > 10_000
+    assert (tmp_path / benchmark_page.PICTURE).stat().st_size > 10_000
 
 
 def test_every_scenario_has_a_user_and_the_rest_are_shared_by_weight() -> None:

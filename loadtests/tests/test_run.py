@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from running_thale import running_platform, write_weights
 
-from loadtests import plates, samples
+from loadtests import image_set, samples
 
 ROOT = Path(__file__).parents[2]
 USERS = 4
@@ -15,7 +15,7 @@ USERS = 4
 
 @pytest.mark.timeout(900)  # models and pictures are made first, on whatever machine
 def test_a_broken_limit_is_named_and_ends_the_test_with_status_1(tmp_path: Path) -> None:
-    plates.pictures()
+    image_set.pictures()
     limits = tmp_path / "slo.toml"
     told = (ROOT / "loadtests" / "slo.toml").read_text()
     limits.write_text(told.replace("p99_s = 5.0", "p99_s = 0.0001", 1).replace("p99_s = 20.0", "p99_s = 2000.0"))
@@ -46,7 +46,7 @@ def test_a_broken_limit_is_named_and_ends_the_test_with_status_1(tmp_path: Path)
 
 
 def test_a_server_that_is_not_there_is_no_broken_promise(tmp_path: Path) -> None:
-    plates.pictures()
+    image_set.pictures()
     command = [sys.executable, "-m", "loadtests.run", "--host", "http://127.0.0.1:9", "--out", str(tmp_path)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 2

@@ -6,10 +6,10 @@ import pytest
 from default_models import default_model
 from tiny_models import tiny_model
 
-from thale.cards import CARD, read_card
-from thale.contract import Task
 from thale.errors import DatasetError, ParameterError
-from thale.release.questions import expected_agreement
+from thale.models.model_card import CARD, read_card
+from thale.release.judge.checks import expected_agreement
+from thale.schemas import Task
 from thale_models.evaluation import note_agreement
 from thale_models.synthesis import write_dataset
 

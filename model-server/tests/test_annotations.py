@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from tiny_plates import coco_landmarks
 
 from thale.errors import AnnotationError
-from thale_models.annotations import Mark, read_marks, read_mask
+from thale_models.labels import Mark, read_marks, read_mask
 
 CLASSES = ("background", "root", "shoot", "seed")
 KINDS = ("root_base", "primary_tip", "lateral_tip")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from tiny_models import TinyModel, tiny_model
 
-from thale.cards import CARD, WEIGHTS, read_card
 from thale.errors import ArchiveError
-from thale.release.archive_checks import MANIFEST, read_archive
-from thale.release.golden import GoldenAnswers, check
+from thale.models.model_card import CARD, WEIGHTS, read_card
+from thale.release.registry.archive_validation import MANIFEST, read_archive
+from thale.release.registry.golden import GoldenAnswers, check
 from thale_models.archive import read_golden_answers, write_archive
 from thale_models.golden import note_golden_answers
 
@@ -89,5 +89,5 @@ def test_a_card_that_could_not_be_served_is_not_packed(
 
 
 def test_archives_are_read_and_written_without_torch() -> None:
-    script = "import sys, thale_models.archive, thale.release.archive_checks; sys.exit('torch' in sys.modules)"
+    script = "import sys, thale_models.archive, thale.release.registry.archive_validation; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

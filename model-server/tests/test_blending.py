@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from tiny_models import TinyModel
 
-from thale.contract import Card
-from thale_models.blending import blended_bands
+from thale.schemas import Card
 from thale_models.engine import Engine
+from thale_models.tiled_inference import blended_bands
 from thale_models.transforms import Background, normalise
 
 

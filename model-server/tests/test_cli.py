@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_models import tiny_model
 
-from thale.release.archive_checks import read_archive
+from thale.release.registry.archive_validation import read_archive
 from thale_models import cli
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from tiny_plates import MM_PER_PX, draw_folder
 
-from thale.geometry import Frame
-from thale_models import augment, blending, crops, inference, transforms
-from thale_models.annotations import Mark
-from thale_models.crops import TrainingBatches, View, crop_mask, draw_heatmaps, find_anchors
+from thale.imaging.geometry import Frame
+from thale_models import augment, crop_sampler, inference, tiled_inference, transforms
+from thale_models.crop_sampler import TrainingBatches, View, crop_mask, draw_heatmaps, find_anchors
 from thale_models.dataset import Dataset, Picture, read_dataset
+from thale_models.labels import Mark
 from thale_models.losses import IGNORED
 from thale_models.recipes import RECIPES, Recipe
 
@@ -32,9 +32,9 @@ def dataset_for(folder: Path, recipe: Recipe) -> Dataset:
 
 def test_training_and_serving_call_the_same_transforms() -> None:
     for name in ("frame_for", "resample"):
-        assert getattr(crops, name) is getattr(inference, name) is getattr(transforms, name)
+        assert getattr(crop_sampler, name) is getattr(inference, name) is getattr(transforms, name)
     for name in ("Background", "normalise"):
-        assert getattr(crops, name) is getattr(blending, name) is getattr(transforms, name)
+        assert getattr(crop_sampler, name) is getattr(tiled_inference, name) is getattr(transforms, name)
 
 
 def test_a_crop_without_augmentation_is_what_a_tile_of_serving_shows(folder: Path) -> None:
@@ -111,9 +111,9 @@ def test_landmarks_stay_on_their_pixels_through_jitter_cut_and_flip() -> None:
     for visit in range(10):
         rng = np.random.default_rng(visit)
         picture = Picture(image_HW3, marks=tuple(marks))
-        part = crops.cut(picture, crops.choose_box(picture, find_anchors(picture, recipe.classes), 150.0, rng))
+        part = crop_sampler.cut(picture, crop_sampler.choose_box(picture, find_anchors(picture, recipe.classes), 150.0, rng))
         view = View(part, recipe.mm_per_px * rng.uniform(0.8, 1.25), recipe)
-        seen, target = view.crop(crops.choose_centre(view, find_anchors(part, recipe.classes), rng))
+        seen, target = view.crop(crop_sampler.choose_centre(view, find_anchors(part, recipe.classes), rng))
         bright = seen[0] > 0.5 * seen[0].max()
         rows, columns = np.nonzero(target[0] == 1.0)
         assert len(rows)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from thale.contract import ReleaseRecord
+from thale.schemas import ReleaseRecord
 from thale_models.default_models import main
 
 

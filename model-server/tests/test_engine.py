@@ -119,7 +119,7 @@ def sha256(content: bytes) -> str:
 
 def test_a_model_is_loaded_without_telling_anybody(segmenter: TinyModel, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from thale.contract import Card\n"
+        "import sys; from pathlib import Path; from thale.schemas import Card\n"
         "from thale_models.engine import load_engine\n"
         "load_engine(Card.model_validate_json(sys.stdin.read()), Path(sys.argv[1]))"
     )
@@ -137,7 +137,7 @@ def test_a_model_is_loaded_without_telling_anybody(segmenter: TinyModel, tmp_pat
 
 def test_a_cached_graph_is_loaded_without_torch(segmenter: TinyModel, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from thale.contract import Card\n"
+        "import sys; from pathlib import Path; from thale.schemas import Card\n"
         "from thale_models.engine import load_engine\n"
         "load_engine(Card.model_validate_json(sys.stdin.read()), Path(sys.argv[1]), cache=Path(sys.argv[2]))\n"
         "print('torch' in sys.modules)"

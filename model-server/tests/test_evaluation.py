@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from tiny_models import tiny_model
 
-from thale.cards import CARD, read_card
-from thale.contract import Task
 from thale.errors import ArchiveError, DatasetError, ParameterError
+from thale.models.model_card import CARD, read_card
+from thale.schemas import Task
 from thale_models.dataset import read_dataset
 from thale_models.evaluation import evaluate, note_in_cards
+from thale_models.evaluation.ground_truth import read_truth, skeleton_length_px
 from thale_models.evaluation.run import LABELS
-from thale_models.evaluation.truth import read_truth, skeleton_length_px
 from thale_models.synthesis import write_dataset
 
 

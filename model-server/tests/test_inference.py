@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from tiny_models import TinyModel
 
-from thale.calibration import working_box
-from thale.contract import Calibration, Plate, Point, Scale
 from thale.errors import ImageTooLargeError, ScaleError
+from thale.imaging.calibration import working_box
+from thale.schemas import Calibration, Plate, Point, Scale
 from thale_models.engine import Engine
 from thale_models.inference import LANDMARK_LIMIT, find_landmarks, segment
 
@@ -159,7 +159,7 @@ import math, sys
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
-from thale.contract import Calibration, Card, Scale
+from thale.schemas import Calibration, Card, Scale
 from thale_models.inference import {function}
 
 @dataclass

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from thale_models.blending import Band
-from thale_models.peaks import Peak, PeakFinder
+from thale_models.heatmap_peaks import Peak, PeakFinder
+from thale_models.tiled_inference import Band
 
 
 def heat(height: int, width: int, *tips: tuple[float, float, float], sigma: float = 2.0) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from thale_models import ready
+from thale_models import readiness
 
 
 class Management(BaseHTTPRequestHandler):
@@ -50,10 +50,10 @@ def test_a_model_is_ready_when_a_worker_of_it_is(
     management: ThreadingHTTPServer, statuses: tuple[str, ...], missing: str | None
 ) -> None:
     management.statuses = statuses  # type: ignore[attr-defined]
-    assert ready.waits_for(f"http://127.0.0.1:{management.server_port}") == missing
+    assert readiness.waits_for(f"http://127.0.0.1:{management.server_port}") == missing
 
 
 def test_nobody_there_is_not_ready() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Management) as closed:
         port = closed.server_port
-    assert "does not answer" in (ready.waits_for(f"http://127.0.0.1:{port}") or "")
+    assert "does not answer" in (readiness.waits_for(f"http://127.0.0.1:{port}") or "")

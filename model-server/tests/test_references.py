@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from default_models import default_model
 
-from thale.cards import CARD, read_card
+from thale.models.model_card import CARD, read_card
 from thale_models.evaluation import evaluate, note_in_cards
-from thale_models.evaluation.references import references
+from thale_models.evaluation.reference_distributions import references
 from thale_models.synthesis import write_dataset
 
 

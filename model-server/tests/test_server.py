@@ -13,9 +13,9 @@ import pytest
 from running_torchserve import MODEL_SERVER, START_TIMEOUT_S, free_ports
 
 from thale.errors import LaptopError
-from thale.laptop.installed import find_installed
-from thale_models import ready
-from thale_models.server import WORKER, command
+from thale.local.runtime import find_installed
+from thale_models import readiness
+from thale_models.entrypoint import WORKER, command
 
 LOGGING = MODEL_SERVER / "log4j2.xml"
 SETTINGS = MODEL_SERVER / "config.properties"
@@ -62,7 +62,7 @@ def started(home: Path, ports: list[int]) -> Iterator["subprocess.Popen[bytes]"]
     (home / "store").mkdir()
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "thale_models.server", *words(home / "store")],
+            [sys.executable, "-m", "thale_models.entrypoint", *words(home / "store")],
             env={**os.environ, **addresses, **grpc},
             cwd=home,
             stdout=log,
@@ -70,7 +70,7 @@ def started(home: Path, ports: list[int]) -> Iterator["subprocess.Popen[bytes]"]
         )
     try:
         until = time.monotonic() + START_TIMEOUT_S
-        while "does not answer" in (ready.waits_for(addresses["TS_MANAGEMENT_ADDRESS"]) or ""):
+        while "does not answer" in (readiness.waits_for(addresses["TS_MANAGEMENT_ADDRESS"]) or ""):
             assert server.poll() is None, (home / "log").read_text()
             assert time.monotonic() < until, (home / "log").read_text()
             time.sleep(0.2)
@@ -84,7 +84,7 @@ def test_the_process_is_torchserve_itself_logs_json_and_ends_at_a_sigterm(tmp_pa
     ports = free_ports(5)
     with started(tmp_path, ports) as server:
         assert b"org.pytorch.serve.ModelServer" in Path(f"/proc/{server.pid}/cmdline").read_bytes()
-        assert ready.waits_for(f"http://127.0.0.1:{ports[1]}") == "TorchServe serves no model"
+        assert readiness.waits_for(f"http://127.0.0.1:{ports[1]}") == "TorchServe serves no model"
         server.send_signal(signal.SIGTERM)
         server.wait(60)
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]

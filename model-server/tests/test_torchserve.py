@@ -19,10 +19,10 @@ from PIL import Image
 from running_torchserve import TorchServe
 from tiny_models import TinyModel, tiny_model
 
-from thale.answers import SegmentationAnswer, read_landmarks
-from thale.calibration import calibrate
-from thale.cards import WEIGHTS
-from thale.server_timing import HEADER, STEPS, read_timing
+from thale.imaging.calibration import calibrate
+from thale.models.model_card import WEIGHTS
+from thale.models.predictions import SegmentationAnswer, read_landmarks
+from thale.telemetry.server_timing import HEADER, STEPS, read_timing
 from thale_models.archive import write_archive
 from thale_models.engine import Engine
 from thale_models.inference import segment

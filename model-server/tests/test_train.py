@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import load_file
 from tiny_plates import draw_folder, write_manifest
 
-from thale.contract import Card
 from thale.errors import ParameterError, TrainingError
+from thale.schemas import Card
 from thale_models import cli
 from thale_models.nets import build
 from thale_models.recipes import RECIPES, Recipe, recipe_named
-from thale_models.report import Description
+from thale_models.run_artifacts import Description
 from thale_models.train import Options, train
 
 SMOKE = RECIPES["smoke"]

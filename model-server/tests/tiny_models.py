@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from thale.contract import Card, Normalisation, Task
+from thale.schemas import Card, Normalisation, Task
 from thale_models import nets
 
 CLASSES: dict[Task, tuple[str, ...]] = {

@@ -4,7 +4,7 @@ An archive holds `weights.safetensors`, `card.json`, the model's own answers abo
 that TorchServe reads. The code that serves it is installed in the image: the manifest names the handler by its dotted
 path, which torch-model-archiver's command line does not take and its library does. Archives of that command load as
 well, with a handler file of two lines (model-server/README.md). What reads and checks them is
-`thale.release.archive_checks`.
+`thale.release.registry.archive_validation`.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ from model_archiver.manifest_components.manifest import Manifest
 from model_archiver.manifest_components.model import Model
 from pydantic import ValidationError
 
-from thale.cards import CARD, WEIGHTS, check_card
-from thale.contract import Card
 from thale.errors import ArchiveError
 from thale.files import write_atomically
-from thale.release.archive_checks import HANDLERS, MANIFEST
-from thale.release.golden.plates import golden_plates
-from thale.release.golden_answers import MEMBER as GOLDEN
-from thale.release.golden_answers import GoldenAnswers
+from thale.models.model_card import CARD, WEIGHTS, check_card
+from thale.release.registry.archive_validation import HANDLERS, MANIFEST
+from thale.release.registry.golden.plates import golden_plates
+from thale.release.registry.golden.records import MEMBER as GOLDEN
+from thale.release.registry.golden.records import GoldenAnswers
+from thale.schemas import Card
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

@@ -65,9 +65,9 @@ def train(
 ) -> None:
     """Train a recipe on a folder of labelled images; the best weights so far lie in the run's folder all the time."""
     _restart_with_malloc_settings()
-    from thale.cards import WEIGHTS
+    from thale.models.model_card import WEIGHTS
     from thale_models.recipes import recipe_named
-    from thale_models.report import Description
+    from thale_models.run_artifacts import Description
     from thale_models.train import Options
     from thale_models.train import train as run
 
@@ -86,7 +86,7 @@ def archive(
     ] = True,
 ) -> None:
     """Pack trained weights, their card and the model's golden answers into the archive that TorchServe serves."""
-    from thale.cards import CARD, WEIGHTS, read_card
+    from thale.models.model_card import CARD, WEIGHTS, read_card
     from thale_models.archive import read_golden_answers, write_archive
 
     missing = [name for name in (WEIGHTS, CARD) if not (run / name).is_file()]

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thale.contract import Task
 from thale.errors import AnnotationError, DatasetError, ImageError
 from thale.files import write_atomically
-from thale.images import decode
-from thale_models.annotations import Mark, read_marks, read_mask
+from thale.imaging.image_io import decode
+from thale.schemas import Task
+from thale_models.labels import Mark, read_marks, read_mask
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from thale.errors import LaptopError
-from thale.laptop.home import Home
-from thale.laptop.installed import find_installed
-from thale.laptop.model_store import prepare
+from thale.local.data_dir import Home
+from thale.local.runtime import find_installed
+from thale.local.serving_store import prepare
 
 
 def main(folder: Path) -> int:

@@ -18,8 +18,8 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from thale.contract import Card
 from thale.errors import ArchiveError
+from thale.schemas import Card
 
 logger = logging.getLogger(__name__)
 

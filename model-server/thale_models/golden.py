@@ -1,17 +1,17 @@
-"""Golden plates drawn, and a model's own answers about them. What they are for: `thale.release.golden`."""
+"""Golden plates drawn, and a model's own answers about them. What they are for: `thale.release.registry.golden`."""
 
 from pathlib import Path
 
 from PIL import Image
 
-from thale.calibration import calibrate
-from thale.cards import WEIGHTS
-from thale.contract import Card
 from thale.files import write_atomically
-from thale.images import decode
-from thale.release.golden import GoldenAnswer, GoldenAnswers, GoldenPlate, golden_plates, summarise
-from thale.release.golden.plates import TRUTH, TRUTHS, DrawnTruth
-from thale.release.golden_answers import MEMBER as GOLDEN
+from thale.imaging.calibration import calibrate
+from thale.imaging.image_io import decode
+from thale.models.model_card import WEIGHTS
+from thale.release.registry.golden import GoldenAnswer, GoldenAnswers, GoldenPlate, golden_plates, summarise
+from thale.release.registry.golden.plates import TRUTH, TRUTHS, DrawnTruth
+from thale.release.registry.golden.records import MEMBER as GOLDEN
+from thale.schemas import Card
 from thale_models.engine import Engine, load_engine
 from thale_models.inference import find_landmarks, segment
 from thale_models.synthesis import Overrides, draw_crop

@@ -11,16 +11,16 @@ from typing import cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.answers import LandmarksAnswer, SegmentationAnswer, SegmentationMeta
-from thale.calibration import interior_mask, working_box
-from thale.contract import Calibration, Card, Flag, Landmark, LandmarkKind, ModelRef
 from thale.errors import ImageTooLargeError, ScaleError
-from thale.geometry import Frame
-from thale.ridges import ridge_plane
-from thale.steps import step
-from thale_models.blending import blended_bands
+from thale.imaging.calibration import interior_mask, working_box
+from thale.imaging.geometry import Frame
+from thale.imaging.ridge_filter import ridge_plane
+from thale.models.predictions import LandmarksAnswer, SegmentationAnswer, SegmentationMeta
+from thale.schemas import Calibration, Card, Flag, Landmark, LandmarkKind, ModelRef
+from thale.telemetry.step_timing import step
 from thale_models.engine import Engine
-from thale_models.peaks import PeakFinder
+from thale_models.heatmap_peaks import PeakFinder
+from thale_models.tiled_inference import blended_bands
 from thale_models.transforms import frame_for, resample
 
 MAX_PIXELS = 25_000_000
@@ -29,7 +29,7 @@ MAX_PIXELS = 25_000_000
 
 LANDMARK_THRESHOLD = 0.2
 """Least score of a landmark that is answered. What it takes to be believed is for those to say who see the roots: a
-faint peak where a root ends is a tip (`thale.plants.gaps`)."""
+faint peak where a root ends is a tip (`thale.phenotyping.plants.graph_repair`)."""
 LANDMARK_DISTANCE_MM = 0.5
 LANDMARK_LIMIT = 500
 """Most landmarks of one kind in an answer: a crowded plate has some hundred tips."""

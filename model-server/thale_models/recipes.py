@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from thale.contract import Normalisation, Task
 from thale.errors import ParameterError
+from thale.schemas import Normalisation, Task
 
 PLATE_NORMALISATION = Normalisation(background_mm=4.0, contrast=32.0, clip=6.0)
 

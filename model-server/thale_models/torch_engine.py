@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from thale.contract import Card
 from thale.errors import ArchiveError
+from thale.schemas import Card
 from thale_models import nets
 
 

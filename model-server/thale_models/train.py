@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from thale.cards import WEIGHTS
 from thale.errors import ParameterError, TrainingError
 from thale.files import write_atomically
-from thale_models import report
-from thale_models.crops import Batch, TrainingBatches
+from thale.models.model_card import WEIGHTS
+from thale_models import run_artifacts
+from thale_models.crop_sampler import Batch, TrainingBatches
 from thale_models.dataset import Dataset, read_dataset
 from thale_models.losses import heatmap_loss, segmentation_loss
 from thale_models.nets import build
@@ -53,7 +53,7 @@ class Options:
     """Weights to start from, of the same net."""
 
 
-def train(recipe: Recipe, data: Path, out: Path, options: Options, description: report.Description) -> float:
+def train(recipe: Recipe, data: Path, out: Path, options: Options, description: run_artifacts.Description) -> float:
     """Train a recipe on a folder of labelled images, or go on where a killed run stopped.
 
     Returns:
@@ -69,8 +69,8 @@ def train(recipe: Recipe, data: Path, out: Path, options: Options, description: 
     out.mkdir(parents=True, exist_ok=True)
     dataset = read_dataset(data, recipe.task, recipe.classes, needed=("train", "val"), receipt=out / CHECKED)
     run = Run(recipe, dataset, options, device)
-    run.resume(report.read_checkpoint(out))
-    report.trim_log(out, run.step)
+    run.resume(run_artifacts.read_checkpoint(out))
+    run_artifacts.trim_log(out, run.step)
     validation = fixed_crops(dataset, recipe)
     batches = load_batches(TrainingBatches(dataset, recipe, options.seed), run.step, options)
     shown_every_s = 1.0 if sys.stderr.isatty() else 30.0
@@ -84,13 +84,13 @@ def train(recipe: Recipe, data: Path, out: Path, options: Options, description: 
         if due:
             verdict = validate(run.average, validation, recipe, device)
             row = {"step": run.step, "loss": sum(losses) / len(losses), "learning_rate": run.learning_rate}
-            report.append_log(out, {**row, "score": verdict.score, **verdict.metrics})
+            run_artifacts.append_log(out, {**row, "score": verdict.score, **verdict.metrics})
             losses = []
             if verdict.score > run.best:
                 run.best = verdict.score
                 save_best(out, run, description, verdict)
         if due or time.monotonic() - saved > _CHECKPOINT_EVERY_S:
-            report.write_checkpoint(out, run.state())
+            run_artifacts.write_checkpoint(out, run.state())
             saved = time.monotonic()
     return run.best
 
@@ -205,12 +205,12 @@ def load_batches(batches: TrainingBatches, start: int, options: Options) -> Data
     )
 
 
-def save_best(out: Path, run: Run, description: report.Description, verdict: Verdict) -> None:
+def save_best(out: Path, run: Run, description: run_artifacts.Description, verdict: Verdict) -> None:
     """Write the averaged weights and their card, ready to be archived while training goes on."""
-    weights = report.weights_bytes(run.average)
+    weights = run_artifacts.weights_bytes(run.average)
     write_atomically(out / WEIGHTS, weights)
     parameters = sum(parameter.numel() for parameter in run.net.parameters())
-    report.write_card(
+    run_artifacts.write_card(
         out, description, run.recipe, run.dataset, run.options.seed, weights, parameters, verdict, run.step
     )
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from thale.contract import Normalisation
-from thale.geometry import Frame, Window
+from thale.imaging.geometry import Frame, Window
+from thale.schemas import Normalisation
 
 _BACKGROUND_SAMPLES_PER_SIGMA = 4
 _BAND_ROWS = 256

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thale.scores import Matches, Overlap
-from thale_models.blending import Band
-from thale_models.crops import Batch, View, choose_centre, find_anchors, stack
+from thale.monitoring.scoring import Matches, Overlap
+from thale_models.crop_sampler import Batch, View, choose_centre, find_anchors, stack
 from thale_models.dataset import Dataset
+from thale_models.heatmap_peaks import PeakFinder
 from thale_models.inference import LANDMARK_DISTANCE_MM, LANDMARK_LIMIT
 from thale_models.losses import IGNORED
-from thale_models.peaks import PeakFinder
 from thale_models.recipes import Recipe
+from thale_models.tiled_inference import Band
 
 MATCH_RADIUS_MM = 1.0
 _SURE_SCORE = 0.3

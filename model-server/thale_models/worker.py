@@ -1,7 +1,7 @@
 """TorchServe's worker program without torch: 1.5 s less processor time at the start of each worker.
 
 TorchServe starts its workers as `PYTHON …/model_service_worker.py …`, and a program that calls
-`python -m thale_models.worker` may stand in for PYTHON (`thale.laptop.commands` writes one). TorchServe's codec imports
+`python -m thale_models.worker` may stand in for PYTHON (`thale.local.commands` writes one). TorchServe's codec imports
 torch to recognise answers that are tensors; a thale handler answers bytes. Here the codec gets torch only when it asks
 for something of it. All other code, a user's own handler included, imports torch as ever.
 """

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from observability.dashboards.all import files
+from observability.dashboards.registry import files
 
 GENERATED = Path(__file__).parent / "generated"
 

@@ -3,10 +3,10 @@
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from observability.dashboards import cluster
-from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
-from observability.dashboards.explore import Backend
+from observability.dashboards.dashboard import ENVIRONMENT, VERSION, Row, board
+from observability.dashboards.links import Backend
 from observability.dashboards.panels import Drawn, Limits, Query, bars, figure, lines
-from thale.release.slo import Slo
+from thale.slo import Slo
 
 _FACADE = f'{ENVIRONMENT},job="thale-facade"'
 _NAME = "{{model}} {{version}}"

@@ -1,6 +1,6 @@
 """Panels of what a cluster tells by others: kube-state-metrics, cAdvisor, the kubelet, DCGM, node exporters."""
 
-from observability.dashboards.board import ENVIRONMENT
+from observability.dashboards.dashboard import ENVIRONMENT
 from observability.dashboards.panels import Drawn, Limits, Query, bars, lines
 
 _THALE = f'{ENVIRONMENT},namespace="thale"'

@@ -2,10 +2,10 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
-from observability.dashboards.explore import Backend
+from observability.dashboards.dashboard import ENVIRONMENT, VERSION, Row, board
+from observability.dashboards.links import Backend
 from observability.dashboards.panels import Drawn, Limits, Query, figure, lines
-from thale.release.slo import Slo
+from thale.slo import Slo
 
 _HOURS_A_MONTH = 730
 _PER_HOUR = f"sum by (currency) (environment:thale_cost:per_hour{{{ENVIRONMENT}}})"

@@ -6,10 +6,10 @@ a new version is from the old one on the same plate, and how far plates are from
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from observability.dashboards.board import VERSION, Row, board
-from observability.dashboards.explore import Backend
+from observability.dashboards.dashboard import VERSION, Row, board
+from observability.dashboards.links import Backend
 from observability.dashboards.panels import Column, Drawn, Limits, Query, density, figures, lines
-from thale.release.slo import Slo
+from thale.slo import Slo
 
 _NAME = "{{model}} {{version}}"
 _BY_VERSION = "max by (model, version)"

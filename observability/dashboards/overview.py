@@ -2,11 +2,11 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from observability.dashboards import promises
-from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
-from observability.dashboards.explore import Backend
+from observability.dashboards import slo_thresholds
+from observability.dashboards.dashboard import ENVIRONMENT, VERSION, Row, board
+from observability.dashboards.links import Backend
 from observability.dashboards.panels import Column, Drawn, Limits, Query, figure, figures, lines
-from thale.release.slo import Slo
+from thale.slo import Slo
 
 
 def build(slo: Slo, backend: Backend) -> Dashboard:
@@ -28,7 +28,7 @@ def _promises(slo: Slo, backend: Backend) -> list[Drawn]:
             unit="percentunit",
             shows="Share of the last hour's images that thale did not fail. Unreadable images do not count.",
             good=f"{slo.availability:.1%} or more.",
-            limits=promises.availability(slo),
+            limits=slo_thresholds.availability(slo),
             decimals=2,
             links=backend.to_logs(),
         ),
@@ -37,9 +37,9 @@ def _promises(slo: Slo, backend: Backend) -> list[Drawn]:
             Query(f"1 - max(environment_size:thale_slo_latency:error_ratio_rate1h{{{ENVIRONMENT}}})", "in time"),
             unit="percentunit",
             shows=f"Share of the last hour's answers that came within the promise for their image's size "
-            f"({promises.promised(slo)}); the worst class of size counts.",
+            f"({slo_thresholds.promised(slo)}); the worst class of size counts.",
             good="99 % or more.",
-            limits=promises.in_time(),
+            limits=slo_thresholds.in_time(),
             decimals=1,
             links=backend.to_logs(),
         ),
@@ -112,7 +112,7 @@ def _asked(slo: Slo, backend: Backend) -> list[Drawn]:
             unit="percentunit",
             shows="Share of requests that thale failed, mean of five minutes.",
             good=f"At most {1 - slo.availability:.1%} (lower line); at the upper line somebody is woken.",
-            limits=promises.failing(slo),
+            limits=slo_thresholds.failing(slo),
             links=backend.to_logs(),
         ),
         lines(
@@ -127,8 +127,8 @@ def _asked(slo: Slo, backend: Backend) -> list[Drawn]:
             ),
             unit="s",
             shows="How long people wait from sending an image to the answer.",
-            good=f"99 of 100 within the promise: {promises.promised(slo)}.",
-            limits=promises.seconds(slo),
+            good=f"99 of 100 within the promise: {slo_thresholds.promised(slo)}.",
+            limits=slo_thresholds.seconds(slo),
             links=backend.slower_traces(),
         ),
     ]

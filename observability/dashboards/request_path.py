@@ -2,11 +2,11 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from observability.dashboards import promises
-from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
-from observability.dashboards.explore import Backend
+from observability.dashboards import slo_thresholds
+from observability.dashboards.dashboard import ENVIRONMENT, VERSION, Row, board
+from observability.dashboards.links import Backend
 from observability.dashboards.panels import Drawn, Limits, Query, density, lines
-from thale.release.slo import Slo
+from thale.slo import Slo
 
 _IMAGES = f'{ENVIRONMENT},size!="none"'
 _SECONDS = f"sum by (le) (rate(thale_facade_request_seconds_bucket{{{_IMAGES}}}[$__rate_interval]))"
@@ -97,8 +97,8 @@ def _durations(slo: Slo, backend: Backend) -> list[Drawn]:
             ),
             unit="s",
             shows="The latency that the promise is about, by the class of size that it is given for.",
-            good=f"Below the promise: {promises.promised(slo)}.",
-            limits=promises.seconds(slo),
+            good=f"Below the promise: {slo_thresholds.promised(slo)}.",
+            limits=slo_thresholds.seconds(slo),
             width=6,
             exemplars=True,
             links=backend.slower_traces(),

@@ -2,12 +2,12 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from observability.dashboards import promises
-from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
-from observability.dashboards.explore import Backend
+from observability.dashboards import slo_thresholds
+from observability.dashboards.dashboard import ENVIRONMENT, VERSION, Row, board
+from observability.dashboards.links import Backend
 from observability.dashboards.panels import GREEN, RED, Drawn, Limits, Query, bars, figure, lines, states
-from thale.release.slo import Slo
-from thale.release.watch import Pace
+from thale.release.controller.controller import Pace
+from thale.slo import Slo
 
 _NAME = "{{model}} {{version}}"
 
@@ -160,7 +160,7 @@ def _troubles(slo: Slo, backend: Backend) -> list[Drawn]:
             unit="s",
             shows="From question to answer, the slowest hundredth.",
             good="Canary and stable together.",
-            limits=promises.seconds(slo),
+            limits=slo_thresholds.seconds(slo),
             width=6,
             links=backend.slower_traces(),
         ),

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from observability.dashboards.board import ENVIRONMENT, RUNBOOKS, Row, board
-from observability.dashboards.explore import Backend
+from observability.dashboards.dashboard import ENVIRONMENT, RUNBOOKS, Row, board
+from observability.dashboards.links import Backend
 from observability.dashboards.panels import Column, Drawn, Limits, figures, prose
-from thale.release.slo import Slo
+from thale.slo import Slo
 
 SOURCE = Path(__file__).parents[1] / "runbooks.md"
 _LETTERS_A_LINE, _LINE_PX, _FRAME_PX, _GRID_PX = 105, 22, 60, 38

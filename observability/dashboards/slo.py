@@ -1,13 +1,13 @@
 """What is promised, how much of it is left, and how fast it goes: read before a rollout, and after every incident."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
+from tools.generate.slo_rules import BURNS
 
-from observability.dashboards import promises
-from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
-from observability.dashboards.explore import Backend
+from observability.dashboards import slo_thresholds
+from observability.dashboards.dashboard import ENVIRONMENT, VERSION, Row, board
+from observability.dashboards.links import Backend
 from observability.dashboards.panels import Column, Drawn, Limits, Query, bars, figure, figures, lines
-from observability.slo_rules import BURNS
-from thale.release.slo import Slo
+from thale.slo import Slo
 
 _AVAILABILITY = "environment:thale_slo_availability"
 _LATENCY = "environment_size:thale_slo_latency"
@@ -24,7 +24,7 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
         Row("Latency: how fast the budget goes, by size of the image", _latency(slo, backend)),
         Row("Where to look next", _causes(slo, backend)),
     ]
-    purpose = "The promises of loadtests/slo.toml, what is left of their error budgets, and how fast it goes."
+    purpose = "The promises of services/thale/slo.toml, what is left of their error budgets, and how fast it goes."
     return board("thale-slo", "SLO and error budget", purpose, rows, backend, period="now-24h")
 
 
@@ -57,7 +57,7 @@ def _left(slo: Slo) -> list[Drawn]:
             unit="percentunit",
             shows="Share of requests of the last three days that thale did not fail.",
             good=f"{slo.availability:.1%} and more.",
-            limits=promises.availability(slo),
+            limits=slo_thresholds.availability(slo),
             decimals=3,
             width=6,
         ),
@@ -66,8 +66,8 @@ def _left(slo: Slo) -> list[Drawn]:
             Query(f"1 - max({_LATENCY}:error_ratio_rate3d{{{ENVIRONMENT}}})", "3 days"),
             unit="percentunit",
             shows="Share of answers of the last three days that came in time; the worst class of size counts.",
-            good=f"{promises.IN_TIME:.0%} and more.",
-            limits=promises.in_time(),
+            good=f"{slo_thresholds.IN_TIME:.0%} and more.",
+            limits=slo_thresholds.in_time(),
             decimals=2,
             width=6,
         ),
@@ -75,7 +75,7 @@ def _left(slo: Slo) -> list[Drawn]:
 
 
 def _availability(slo: Slo, backend: Backend) -> list[Drawn]:
-    budget = promises.rounded(1 - slo.availability)
+    budget = slo_thresholds.rounded(1 - slo.availability)
     return [
         lines(
             "Burn rate",
@@ -86,7 +86,7 @@ def _availability(slo: Slo, backend: Backend) -> list[Drawn]:
             unit="suffix: x",
             shows=f"How many times faster than it may the budget goes, over several windows. {_ALERTS}.",
             good="Below 1 over the long windows; peaks over 5 minutes are what the budget is for.",
-            limits=promises.burn(),
+            limits=slo_thresholds.burn(),
             width=12,
             links=backend.to_logs(),
         ),
@@ -104,7 +104,7 @@ def _availability(slo: Slo, backend: Backend) -> list[Drawn]:
 
 
 def _latency(slo: Slo, backend: Backend) -> list[Drawn]:
-    budget = promises.rounded(1 - promises.IN_TIME)
+    budget = slo_thresholds.rounded(1 - slo_thresholds.IN_TIME)
     return [
         lines(
             "Burn rate over an hour, by size",
@@ -112,7 +112,7 @@ def _latency(slo: Slo, backend: Backend) -> list[Drawn]:
             unit="suffix: x",
             shows=f"How many times faster than it may the budget of late answers goes. {_ALERTS}.",
             good="Below 1.",
-            limits=promises.burn(),
+            limits=slo_thresholds.burn(),
             links=backend.to_logs(),
         ),
         lines(
@@ -120,8 +120,8 @@ def _latency(slo: Slo, backend: Backend) -> list[Drawn]:
             Query(f"max by (size) (size:thale_facade_request_seconds:p99_5m{{{ENVIRONMENT}}})", "{{size}}"),
             unit="s",
             shows="Within this time 99 of 100 answers come.",
-            good=f"As promised: {promises.promised(slo)}.",
-            limits=promises.seconds(slo),
+            good=f"As promised: {slo_thresholds.promised(slo)}.",
+            limits=slo_thresholds.seconds(slo),
             links=backend.slower_traces(),
         ),
         lines(
@@ -147,7 +147,7 @@ def _causes(slo: Slo, backend: Backend) -> list[Drawn]:
                 "Failing",
                 f"max by (model, version) (model_version:thale_model_requests:error_ratio_rate5m{{{VERSION}}})",
                 "percentunit",
-                promises.failing(slo),
+                slo_thresholds.failing(slo),
             ),
             Column("p50", f"max by (model, version) (model_version:thale_model_seconds:p50_5m{{{VERSION}}})", "s"),
             Column("p99", f"max by (model, version) (model_version:thale_model_seconds:p99_5m{{{VERSION}}})", "s"),

@@ -24,10 +24,10 @@ from PIL import Image
 from running_prometheus import Prometheus, Target, running_prometheus
 from stage import Stage, Users, draw_plates, eventually, running_stage
 
-from thale.contract import ReleaseRecord
 from thale.files import write_atomically
-from thale.release import telling
-from thale.release.slo import read_slo
+from thale.release.controller import metrics_server
+from thale.schemas import ReleaseRecord
+from thale.slo import read_slo
 
 _SETTINGS = {
     "THALE_PRICE_PER_HOUR": "0.38",
@@ -92,7 +92,7 @@ def running_stack(home: Path, rate_hz: float = 3.0) -> Iterator[RealStack]:
         stage = stack.enter_context(running_stage(home, _SETTINGS))
         _refer_to_the_past(home / "record.json")
         stack.enter_context(stage.watched(read_slo()))
-        watcher_port = stack.enter_context(telling.served("127.0.0.1", 0, lambda: True))
+        watcher_port = stack.enter_context(metrics_server.served("127.0.0.1", 0, lambda: True))
         cluster_port = stack.enter_context(foreign_exporter.exported())
         targets = [
             Target("thale-facade", stage.metrics_url.removeprefix("http://").removesuffix("/metrics")),

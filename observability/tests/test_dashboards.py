@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from observability.dashboards.__main__ import GENERATED
-from observability.dashboards.all import files
 from observability.dashboards.panels import Limits
-from thale.release.slo import read_slo
+from observability.dashboards.registry import files
+from thale.slo import read_slo
 
 BOARDS = {path.relative_to(GENERATED).as_posix(): json.loads(path.read_bytes()) for path in GENERATED.rglob("*.json")}
 FOR_GRAFANA = {name: board for name, board in BOARDS.items() if "/" not in name}

@@ -14,11 +14,11 @@ import running_prometheus
 from PIL import Image
 from real_stack import RealStack, running_stack
 from running_prometheus import Prometheus
+from tools.render_dashboards.preview import render
+from tools.render_dashboards.queries import Period, Question, ask, ask_exemplars, expanded, panels, questions
 
 from observability.dashboards.__main__ import GENERATED
-from observability.pictures.answers import Period, Question, ask, ask_exemplars, expanded, panels, questions
-from observability.preview import render
-from thale.telemetry.foreign import FOREIGN
+from thale.telemetry.external_metrics import FOREIGN
 
 BOARDS = {path.stem: json.loads(path.read_bytes()) for path in sorted(GENERATED.glob("*.json"))}
 ASKED = [

@@ -20,10 +20,10 @@ import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
 from observability.observe import Observers, Programs, observing
-from thale import __version__
+from thale._version import __version__
 from thale.errors import LaptopError
-from thale.laptop.home import Home, Running
-from thale.laptop.ports import Addresses
+from thale.local.data_dir import Home, Running
+from thale.local.ports import Addresses
 from thale.telemetry.metrics import METRICS
 
 WITHIN_S = 120.0

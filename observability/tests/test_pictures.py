@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-
-from observability.pictures import theme
-from observability.pictures.answers import Period, QueryError, Series, expanded
-from observability.pictures.plots import bridged
-from observability.pictures.units import written
+from tools.render_dashboards import theme
+from tools.render_dashboards.plots import bridged
+from tools.render_dashboards.queries import Period, QueryError, Series, expanded
+from tools.render_dashboards.units import written
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import promql
 import pytest
 import yaml
 
-from thale.telemetry import FOREIGN
+from thale.telemetry.controller_metrics import WATCHER_METRICS
+from thale.telemetry.external_metrics import FOREIGN
 from thale.telemetry.metrics import METRICS
-from thale.telemetry.watcher import WATCHER_METRICS
 
 REPOSITORY = Path(__file__).parents[2]
 ROOM = REPOSITORY / "observability"

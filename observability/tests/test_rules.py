@@ -12,10 +12,10 @@ from typing import Any
 import promql
 import pytest
 import yaml
+from tools.generate import prometheus_rule, slo_rules
 
-from observability import prometheus_rule, slo_rules
-from thale.facade import oip, routes
-from thale.release.slo import read_slo
+from thale.facade.api import v1, v2
+from thale.slo import read_slo
 from thale.telemetry.metrics import SECONDS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -108,10 +108,10 @@ def test_the_alert_about_drift_has_the_judges_limits() -> None:
 
 
 def test_the_promises_hold_for_every_route_that_measures_images_and_for_no_other() -> None:
-    paths = {route.path for router in (routes.router, oip.router) for route in router.routes}
+    paths = {route.path for router in (v1.router, v2.router) for route in router.routes}
     measuring = {path for path in paths if re.fullmatch(slo_rules.IMAGE_ROUTES, path)}
     posting = {
-        route.path for router in (routes.router, oip.router) for route in router.routes if "POST" in route.methods
+        route.path for router in (v1.router, v2.router) for route in router.routes if "POST" in route.methods
     }
     assert measuring == posting
 

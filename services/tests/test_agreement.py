@@ -8,10 +8,10 @@ import pytest
 from drawn_plates import UNKNOWN, DrawnPlate, Place
 from numpy.typing import NDArray
 
-from thale.agreement import Agreement, compare, digital_length_px, flag_disagreement
-from thale.answers import SegmentationAnswer
-from thale.contract import Plant, Root
-from thale.ridges import ridge_plane
+from thale.imaging.ridge_filter import ridge_plane
+from thale.models.predictions import SegmentationAnswer
+from thale.phenotyping.quality.ridge_agreement import Agreement, compare, digital_length_px, flag_disagreement
+from thale.schemas import Plant, Root
 
 MM = 16.0
 PRIMARY: tuple[Place, ...] = ((300, 80), (320, 240), (290, 480))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from drawn_plates import DrawnPlate
 
-from thale.answers import SegmentationAnswer
 from thale.errors import ModelFailedError
+from thale.models.predictions import SegmentationAnswer
 
 
 def test_an_answer_survives_the_wire_with_its_ridges() -> None:

@@ -6,10 +6,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from thale.calibration import calibrate, interior_mask, plate_interior, plate_side_px, working_box
-from thale.contract import Calibration, Plate, Point, Scale
 from thale.errors import ScaleError
-from thale.geometry import Frame
+from thale.imaging.calibration import calibrate, interior_mask, plate_interior, plate_side_px, working_box
+from thale.imaging.geometry import Frame
+from thale.schemas import Calibration, Plate, Point, Scale
 from thale_models.synthesis import draw_plate
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

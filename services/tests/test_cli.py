@@ -14,8 +14,8 @@ from pictures import jpeg, seedlings
 from PIL import Image
 from running_thale import PATIENCE_S, Platform, all_gone, descendants, running_platform, thale, wait_for, workers
 
-from thale import __version__
-from thale.contract import Phenotype
+from thale._version import __version__
+from thale.schemas import Phenotype
 
 
 def save_plate(path: Path, shift: int = 0) -> Path:

@@ -15,7 +15,7 @@ from running_thale import Platform
 
 import thale
 from thale import errors
-from thale.contract import Problem
+from thale.schemas import Problem
 
 
 def picture(width: int = 160, height: int = 120) -> bytes:

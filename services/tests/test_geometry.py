@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thale.geometry import tiles
+from thale.imaging.geometry import tiles
 
 
 @given(st.integers(1, 5000), st.integers(2, 600), st.data())

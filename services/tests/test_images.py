@@ -23,7 +23,7 @@ from thale.errors import (
     ParameterError,
     UnsupportedImageError,
 )
-from thale.images import decode, read_header, sniff
+from thale.imaging.image_io import decode, read_header, sniff
 
 ORIENTATION = 0x0112
 

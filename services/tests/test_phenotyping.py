@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from drawn_plates import MODEL, UNKNOWN, DrawnPlate, segmentation
 
-from thale.answers import LandmarksAnswer, SegmentationAnswer
-from thale.contract import Calibration, Flag, ImageFacts, Phenotype, Provenance, Timings
-from thale.phenotyping import phenotype
+from thale.models.predictions import LandmarksAnswer, SegmentationAnswer
+from thale.phenotyping.pipeline import phenotype
+from thale.schemas import Calibration, Flag, ImageFacts, Phenotype, Provenance, Timings
 
 FACTS = ImageFacts(width=640, height=640, format="PNG", mode="RGB", bits=8, size_bytes=1, sha256="0")
 PROVENANCE = Provenance(models=(MODEL,), config_digest="0", package_version="0.1.0", created="2026-01-01T00:00:00Z")

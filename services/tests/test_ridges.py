@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.draw import disk, line
 
-from thale.ridges import FLOOR, ridge_plane
+from thale.imaging.ridge_filter import FLOOR, ridge_plane
 
 
 def picture(height: int = 200, width: int = 160, level: float = 150) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 import pytest
 
-from thale.server_timing import Timing, read_timing
+from thale.telemetry.server_timing import Timing, read_timing
 
 
 def test_what_a_worker_tells_is_read_as_it_was_meant() -> None:

@@ -2,9 +2,9 @@
 
 from drawn_plates import KNOWN, DrawnPlate
 
-from thale.contract import Calibration, Plate, Point
-from thale.plants import find_plants
-from thale.shoots import flag_shoots
+from thale.phenotyping.plants.reconstruct import find_plants
+from thale.phenotyping.quality.shoot_flags import flag_shoots
+from thale.schemas import Calibration, Plate, Point
 
 
 def codes(plate: DrawnPlate, calibration: Calibration | None = None) -> list[list[str]]:

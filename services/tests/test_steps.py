@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from thale.steps import step, taking_notes
+from thale.telemetry.step_timing import step, taking_notes
 
 
 def test_steps_are_noted_in_the_order_in_which_they_began_with_the_step_around_them() -> None:

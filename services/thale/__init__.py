@@ -8,15 +8,16 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from thale._version import __version__
+
 if TYPE_CHECKING:
     from thale.client import Client
-    from thale.contract import Phenotype
     from thale.errors import ThaleError
+    from thale.schemas import Phenotype
 
-__version__ = "0.1.0"
 __all__ = ["Client", "Phenotype", "ThaleError", "__version__"]
 
-_HOMES = {"Client": "thale.client", "Phenotype": "thale.contract", "ThaleError": "thale.errors"}
+_HOMES = {"Client": "thale.client", "Phenotype": "thale.schemas", "ThaleError": "thale.errors"}
 
 
 def __getattr__(name: str) -> object:

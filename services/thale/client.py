@@ -15,11 +15,11 @@ from urllib.parse import urlencode
 import urllib3
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from thale.contract import ModelInfo, Phenotype, Problem
 from thale.errors import ServerUnreachableError, ThaleError, UnexpectedAnswerError, error_class
+from thale.schemas import ModelInfo, Phenotype, Problem
 
 if TYPE_CHECKING:
-    from thale.answers import LandmarksAnswer, SegmentationAnswer
+    from thale.models.predictions import LandmarksAnswer, SegmentationAnswer
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 Image = bytes | str | os.PathLike[str]
@@ -108,14 +108,14 @@ class Client:
 
     def segment(self, image: Image, **parameters: Unpack[Parameters]) -> "SegmentationAnswer":
         """Return the organs' probability maps of an image. Raises as `phenotype` does."""
-        from thale.answers import SegmentationAnswer  # NumPy is for who wants pixels
+        from thale.models.predictions import SegmentationAnswer  # NumPy is for who wants pixels
 
         data = self._post("/v1/segment", image, parameters, "application/x-npz")
         return SegmentationAnswer.from_bytes(data)
 
     def landmarks(self, image: Image, **parameters: Unpack[Parameters]) -> "LandmarksAnswer":
         """Return the landmarks of an image. Raises as `phenotype` does."""
-        from thale.answers import LandmarksAnswer
+        from thale.models.predictions import LandmarksAnswer
 
         return _read(LandmarksAnswer, self._post("/v1/landmarks", image, parameters, "application/json"))
 

@@ -1,4 +1,4 @@
-"""Every error that thale raises on purpose. None of them knows HTTP: see facade/status_codes.py.
+"""Every error that thale raises on purpose. None of them knows HTTP: see facade/api/problems.py.
 
 ThaleError
 ├── ImageError                    what was sent cannot be measured

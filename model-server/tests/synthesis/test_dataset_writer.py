@@ -10,7 +10,7 @@ from PIL import Image
 
 from thale.exports import rsml
 from thale_models.synthesis import draw_plate, write_dataset
-from thale_models.synthesis.truth import HYPOCOTYL_LENGTH, LEAF_COUNT, keypoints, true_roots
+from thale_models.synthesis.ground_truth import HYPOCOTYL_LENGTH, LEAF_COUNT, keypoints, true_roots
 
 SMALL = {"width": 500, "height": 480}
 

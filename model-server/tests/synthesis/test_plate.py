@@ -7,7 +7,7 @@ import pytest
 
 from thale_models.synthesis import SyntheticPlate, draw_crop, draw_plate
 from thale_models.synthesis.organs import ROOT, SEED, SHOOT, uncovered
-from thale_models.synthesis.plan import sample_spec
+from thale_models.synthesis.plate_spec import sample_spec
 
 SMALL = {"width": 1250, "height": 1200}
 

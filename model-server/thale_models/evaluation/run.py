@@ -8,17 +8,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from thale.cards import CARD, WEIGHTS, read_card
-from thale.contract import Card, Task
 from thale.errors import ArchiveError, DatasetError, ParameterError
 from thale.files import write_atomically
+from thale.models.model_card import CARD, WEIGHTS, read_card
+from thale.schemas import Card, Task
 from thale_models.dataset import Dataset, Sample, read_dataset
 from thale_models.engine import EngineName, load_engine
-from thale_models.evaluation import pictures
-from thale_models.evaluation.plate import Model, PlateScore, measure, score
-from thale_models.evaluation.references import Said, references, said
+from thale_models.evaluation import report
+from thale_models.evaluation.ground_truth import read_truth, roots_files
+from thale_models.evaluation.plate_scores import Model, PlateScore, measure, score
+from thale_models.evaluation.reference_distributions import Said, references, said
 from thale_models.evaluation.summary import by_complexity, summarise
-from thale_models.evaluation.truth import read_truth, roots_files
 
 REFERENCES = "references.json"
 
@@ -70,13 +70,13 @@ def evaluate(
         measured = measure(image, path.name, models.get("segmentation"), models.get("landmarks"))
         answers.append(said(measured, _classes(models, "landmarks")))
         scores.append(score(path.stem, measured, truth, time.perf_counter() - begun))
-        (out / "pictures" / f"{path.stem}.png").write_bytes(pictures.draw(image, measured))
+        (out / "pictures" / f"{path.stem}.png").write_bytes(report.draw(image, measured))
     figures = summarise(scores)
     document = {"title": title, "figures": figures, "by_complexity": by_complexity(scores)}
-    (out / "metrics.json").write_text(json.dumps(pictures.without_nan(document), indent=2) + "\n", encoding="utf-8")
+    (out / "metrics.json").write_text(json.dumps(report.without_nan(document), indent=2) + "\n", encoding="utf-8")
     (out / REFERENCES).write_text(json.dumps(references(answers), indent=2) + "\n", encoding="utf-8")
     cards = [model.card for model in models.values()]
-    (out / "report.md").write_text(pictures.report(title, scores, cards), encoding="utf-8")
+    (out / "report.md").write_text(report.report(title, scores, cards), encoding="utf-8")
     return figures
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from thale.scores import Matches, Overlap
-from thale_models.evaluation.plate import PlantScore, PlateScore
+from thale.monitoring.scoring import Matches, Overlap
+from thale_models.evaluation.plate_scores import PlantScore, PlateScore
 
 COMPLEXITY = {"no laterals": (0, 0), "1 to 5 laterals": (1, 5), "6 to 12": (6, 12), "more than 12": (13, 10**6)}
 

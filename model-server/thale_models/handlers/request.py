@@ -16,15 +16,22 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.calibration import calibrate
-from thale.cards import CARD, WEIGHTS, read_card
-from thale.contract import Calibration, Card, Task
-from thale.errors import ArchiveError, EmptyImageError, ModelFailedError, ParameterError, ThaleError, UnsupportedImageError
-from thale.images import decode
-from thale.server_timing import HEADER as SERVER_TIMING
-from thale.server_timing import Timing
-from thale.steps import step, taking_notes
+from thale.errors import (
+    ArchiveError,
+    EmptyImageError,
+    ModelFailedError,
+    ParameterError,
+    ThaleError,
+    UnsupportedImageError,
+)
+from thale.imaging.calibration import calibrate
+from thale.imaging.image_io import decode
+from thale.models.model_card import CARD, WEIGHTS, read_card
+from thale.schemas import Calibration, Card, Task
 from thale.telemetry import logs, tracing
+from thale.telemetry.server_timing import HEADER as SERVER_TIMING
+from thale.telemetry.server_timing import Timing
+from thale.telemetry.step_timing import step, taking_notes
 from thale_models.engine import Engine, load_engine
 from thale_models.handlers.settings import WorkerSettings
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.answers import SEGMENTATION_MEDIA_TYPE
-from thale.contract import Calibration
-from thale.steps import step
+from thale.models.predictions import SEGMENTATION_MEDIA_TYPE
+from thale.schemas import Calibration
+from thale.telemetry.step_timing import step
 from thale_models.handlers import request
 from thale_models.inference import segment
 

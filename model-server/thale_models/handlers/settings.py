@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from thale.otel import Otel
+from thale.telemetry.otel_settings import Otel
 from thale_models.engine import EngineName
 
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from thale_models.synthesis.canvas import Canvas, Colour, Points
-from thale_models.synthesis.dish import PLATE_MM, Pose, corner_arc, tone
+from thale_models.synthesis.drawing import Canvas, Colour, Points
+from thale_models.synthesis.plate_background import PLATE_MM, Pose, corner_arc, tone
 
 
 def corner_marks(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:

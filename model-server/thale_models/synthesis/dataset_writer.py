@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from thale.files import write_atomically
-from thale_models.synthesis import truth
-from thale_models.synthesis.plan import Overrides
+from thale_models.synthesis import ground_truth
 from thale_models.synthesis.plate import SyntheticPlate, draw_crop, draw_plate
+from thale_models.synthesis.plate_spec import Overrides
 
 COLUMNS = ("image", "plant", "split", "mask", "landmarks", "mm_per_px", "roots")
 Split = Literal["train", "val", "test"]
@@ -105,8 +105,8 @@ def _write_plate(task: _Task) -> Row:
     }
     write_atomically(out / row["image"], plate.encoded)
     write_atomically(out / row["mask"], _mask_png(plate))
-    write_atomically(out / row["landmarks"], truth.keypoints(plate, Path(row["image"]).name))
-    write_atomically(out / row["roots"], truth.true_roots(plate, Path(row["image"]).name))
+    write_atomically(out / row["landmarks"], ground_truth.keypoints(plate, Path(row["image"]).name))
+    write_atomically(out / row["roots"], ground_truth.true_roots(plate, Path(row["image"]).name))
     return row
 
 

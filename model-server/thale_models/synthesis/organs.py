@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from thale_models.synthesis.canvas import Canvas, Colour, Footprint, Points
-from thale_models.synthesis.plan import PlateSpec
+from thale_models.synthesis.drawing import Canvas, Colour, Footprint, Points
+from thale_models.synthesis.plate_spec import PlateSpec
 from thale_models.synthesis.seedling import GrownRoot, Leaf, Seed, Seedling
 
 ROOT, SHOOT, SEED = 1, 2, 3

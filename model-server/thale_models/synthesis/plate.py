@@ -6,12 +6,12 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.contract import Landmark, LandmarkKind
-from thale_models.synthesis import camera, clutter, dish
-from thale_models.synthesis.canvas import Canvas
-from thale_models.synthesis.dish import PLATE_MM
+from thale.schemas import Landmark, LandmarkKind
+from thale_models.synthesis import camera, clutter, plate_background
+from thale_models.synthesis.drawing import Canvas
 from thale_models.synthesis.organs import Brush
-from thale_models.synthesis.plan import Overrides, PlateSpec, sample_spec
+from thale_models.synthesis.plate_background import PLATE_MM
+from thale_models.synthesis.plate_spec import Overrides, PlateSpec, sample_spec
 from thale_models.synthesis.seedling import Bed, Seed, Seedling, grow, seed_at
 
 
@@ -146,10 +146,10 @@ def _draw(
 def _draw_dish(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec) -> None:
     dark, pose = spec.style == "dark", spec.pose
     if dark:
-        dish.light_dark(rng, canvas, pose, spec.width, spec.height)
+        plate_background.light_dark(rng, canvas, pose, spec.width, spec.height)
     else:
-        dish.light_backlit(rng, canvas, spec.width, spec.height)
-    dish.rims(rng, canvas, pose, dark)
+        plate_background.light_backlit(rng, canvas, spec.width, spec.height)
+    plate_background.rims(rng, canvas, pose, dark)
     if spec.label != "none":
         clutter.label(rng, canvas, pose, spec.label == "right", dark)
     if rng.random() < (0.1 if dark else 0.55):

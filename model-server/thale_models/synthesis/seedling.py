@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from thale_models.synthesis.canvas import Points
+from thale_models.synthesis.drawing import Points
 
 _STEP_MM = 0.2
 _DOWN = np.pi / 2

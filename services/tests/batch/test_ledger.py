@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from thale.batch.ledger import LEDGER_NAME, Entry, Ledger
+from thale.batch.result_index import LEDGER_NAME, Entry, Ledger
 from thale.batch.sources import Source
 from thale.errors import ParameterError
 

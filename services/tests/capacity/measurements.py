@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from thale.capacity.measured import Machine, Measured, OfClass, Overload, Part, Step
+from thale.capacity.benchmark import Machine, Measured, OfClass, Overload, Part, Step
 
 WORK: dict[Part, float] = {"segmentation": 2.0, "landmarks": 1.0, "facade": 0.5, "torchserve": 0.0}
 

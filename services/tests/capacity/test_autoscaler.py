@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thale.capacity.autoscaler import SYNC_S, Autoscaler
-from thale.capacity.fleet import Direction, Rule, Scaler, read_fleets
+from thale.capacity.environment_limits import Direction, Rule, Scaler, read_fleets
 
 FACADE = read_fleets()["prod"].facade.scaler
 PREDICTOR = read_fleets()["prod"].segmentation.scaler

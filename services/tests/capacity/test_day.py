@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from measurements import WORK, measured
 
-from thale.capacity.day import Day, play
-from thale.capacity.fleet import read_fleets
-from thale.capacity.measured import OfClass
+from thale.capacity.arrivals import DAY_S, SHAPE, draw_arrivals, part_of_peak
+from thale.capacity.benchmark import OfClass
+from thale.capacity.cluster_scaling import Delays
+from thale.capacity.day_simulation import Day, play
+from thale.capacity.environment_limits import read_fleets
 from thale.capacity.nodes import read_prices
 from thale.capacity.plan import Demand, plan
-from thale.capacity.scaling import Delays
-from thale.capacity.traffic import DAY_S, SHAPE, draw_arrivals, part_of_peak
 from thale.errors import ParameterError
 
 PROD = read_fleets()["prod"]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from measurements import measured
 
-from thale.capacity.fleet import Standing, read_fleets
+from thale.capacity.environment_limits import Standing, read_fleets
 from thale.capacity.nodes import node_of, nodes_for, read_prices
 from thale.capacity.plan import Demand, Plan, plan
 from thale.errors import ParameterError

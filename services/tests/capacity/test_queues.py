@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from thale.capacity.fleet import Places
-from thale.capacity.queues import LATE, REFUSED, RequestPath
+from thale.capacity.environment_limits import Places
+from thale.capacity.queueing import LATE, REFUSED, RequestPath
 
 PATIENT = Places(working=10_000, waiting=1_000_000, wait_s=1e12, deadline_s=1e12, measuring=10_000)
 

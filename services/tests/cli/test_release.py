@@ -16,14 +16,14 @@ from paper_facade import MODEL, PaperFacade, paper_facade
 from releases import ANNA, release, version
 from tiny_models import tiny_model
 
-from thale import __version__
+from thale._version import __version__
 from thale.cli import main
-from thale.contract import Release, ReleaseRecord
-from thale.laptop.home import Home, Running
-from thale.laptop.ports import Addresses
-from thale.release import plan
-from thale.release.changes import sign
-from thale.release.stores import FolderStore
+from thale.local.data_dir import Home, Running
+from thale.local.ports import Addresses
+from thale.release.lifecycle import transitions
+from thale.release.registry.stores import FolderStore
+from thale.release.targets.update import sign
+from thale.schemas import Release, ReleaseRecord
 from thale_models.archive import write_archive
 
 PATIENCE_S = 240
@@ -93,7 +93,7 @@ def laptop(tmp_path: Path) -> Iterator[Laptop]:
         )
         with home.announce(Running.here(addresses, __version__, lasting=True)):
             laptop = Laptop(home, facade)
-            laptop.put(plan.canary(release(STABLE), version(CANARY), sign("anna", "better on dark plates")))
+            laptop.put(transitions.canary(release(STABLE), version(CANARY), sign("anna", "better on dark plates")))
             yield laptop
 
 
@@ -117,7 +117,7 @@ def test_a_change_is_signed_told_and_logged(laptop: Laptop, run: Run) -> None:
 
 def test_a_rollout_can_be_aborted_and_taken_back_by_hand(laptop: Laptop, run: Run) -> None:
     for words, what in ((("abort",), "abort"), (("rollback", MODEL), "roll back")):
-        laptop.put(plan.canary(release(STABLE), version(CANARY), ANNA))
+        laptop.put(transitions.canary(release(STABLE), version(CANARY), ANNA))
         assert run(*words, "--why", "enough").status == 0
         assert (laptop.release.stable, laptop.release.canary, laptop.release.history[-1].what) == (STABLE, None, what)
 
@@ -155,7 +155,7 @@ def test_what_is_asked_wrongly_ends_with_status_2_and_changes_nothing(
 
 def test_where_nothing_is_on_trial_or_several_are_the_model_must_be_named(laptop: Laptop, run: Run) -> None:
     other = Release(task="segmentation", stable=STABLE, versions={STABLE: version(STABLE, "plate-tips")})
-    laptop.put(laptop.release, plan.canary(other, version(CANARY, "plate-tips"), ANNA))
+    laptop.put(laptop.release, transitions.canary(other, version(CANARY, "plate-tips"), ANNA))
     assert "plate-seg and plate-tips have versions on trial" in run("step", "--why", "so").stderr
     laptop.put(release(STABLE), other)
     assert "none has a version on trial" in run("abort", "--why", "so").stderr
@@ -169,7 +169,7 @@ def test_without_a_platform_it_is_said_how_to_get_one(run: Run) -> None:
 
 
 def test_the_history_tells_who_did_what_and_why(laptop: Laptop, run: Run) -> None:
-    laptop.put(plan.step(laptop.release, sign("ben", "fine so far")))
+    laptop.put(transitions.step(laptop.release, sign("ben", "fine so far")))
     told = run("history", MODEL).stdout
     assert told.index("fine so far") < told.index("better on dark plates")
     laptop.put(release(STABLE))
@@ -194,7 +194,7 @@ def test_status_can_be_watched_on_a_terminal_until_ctrl_c(laptop: Laptop) -> Non
         shown = b""
         while b"1 of 4" not in shown:
             shown += os.read(terminal, 4096)
-        laptop.put(plan.step(laptop.release, ANNA))
+        laptop.put(transitions.step(laptop.release, ANNA))
         while b"2 of 4" not in shown:
             shown += os.read(terminal, 4096)
         watching.send_signal(signal.SIGINT)

@@ -8,7 +8,7 @@ from made_phenotypes import CROSSING, NO_SCALE, facts, phenotype, seedling
 from rich.console import Console
 
 from thale.cli.tables import traits_table
-from thale.contract import Phenotype
+from thale.schemas import Phenotype
 
 
 def printed(phenotype: Phenotype, width: int = 80) -> str:

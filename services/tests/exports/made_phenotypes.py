@@ -5,7 +5,8 @@ import math
 
 from hypothesis import strategies as st
 
-from thale.contract import (
+from thale.phenotyping.traits.measure import measure, measure_plate
+from thale.schemas import (
     Flag,
     ImageFacts,
     Landmark,
@@ -20,7 +21,6 @@ from thale.contract import (
     Scale,
     Timings,
 )
-from thale.traits import measure, measure_plate
 
 GIVEN_SCALE = Scale(mm_per_px=0.1, source="given")
 NO_SCALE = Scale(mm_per_px=math.nan, source="none")

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from made_phenotypes import facts, phenotype, phenotypes, seedling
 from pycocotools.coco import COCO
 
-from thale.contract import Organ, Phenotype
 from thale.exports import coco
+from thale.schemas import Organ, Phenotype
 
 
 def data_set(found: Iterable[Phenotype], **options: Any) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def test_an_organ_without_a_usable_outline_has_an_empty_mask(tmp_path: Path, out
 
 
 def test_training_reads_what_was_exported(tmp_path: Path) -> None:
-    annotations = pytest.importorskip("thale_models.annotations", reason="thale is installed without its models")
+    annotations = pytest.importorskip("thale_models.labels", reason="thale is installed without its models")
     found = phenotype(seedling())
     organs, landmarks = tmp_path / "organs.json", tmp_path / "landmarks.json"
     organs.write_bytes(coco.write([found], content="organs"))

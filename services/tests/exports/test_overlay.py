@@ -9,11 +9,11 @@ from made_phenotypes import CROSSING, NO_PLACE, NO_SCALE, facts, phenotype, seed
 from numpy.typing import NDArray
 from PIL import Image
 
-from thale.contract import Flag, Landmark, Phenotype, Point
 from thale.errors import ParameterError
 from thale.exports import overlay
 from thale.exports.overlay.canvas import PALETTE, color_of, ink_on
 from thale.exports.overlay.footer import round_length
+from thale.schemas import Flag, Landmark, Phenotype, Point
 
 GREY = 128
 

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from lxml import etree
 from made_phenotypes import CROSSING, GIVEN_SCALE, NO_PLACE, NO_SCALE, facts, phenotype, phenotypes, seedling
 
-from thale.contract import Phenotype, Root
 from thale.exports import rsml
+from thale.schemas import Phenotype, Root
 
 ACCESSION = "{http://www.plantontology.org/xml-dtd/po.dtd}accession"
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from made_phenotypes import CROSSING, NO_PLACE, NO_SCALE, facts, phenotype, phenotypes, seedling
 
-from thale.contract import Phenotype
 from thale.exports import table
 from thale.exports.names import image_name, trait_column
-from thale.traits import TRAITS
+from thale.phenotyping.traits.table import TRAITS
+from thale.schemas import Phenotype
 
 
 def rows(text: str) -> list[dict[str, str]]:

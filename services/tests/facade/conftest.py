@@ -8,9 +8,9 @@ from running_facade import Facade, running_facade
 from running_torchserve import TorchServe, running_torchserve
 from tiny_models import tiny_model
 
-from thale.contract import Release, ReleasedVersion, ReleaseRecord, Task
 from thale.facade.settings import Settings
-from thale.release.archive_checks import read_archive
+from thale.release.registry.archive_validation import read_archive
+from thale.schemas import Release, ReleasedVersion, ReleaseRecord, Task
 from thale_models.archive import write_archive
 
 MODELS: dict[str, Task] = {"plate-seg": "segmentation", "plate-landmarks": "landmarks"}

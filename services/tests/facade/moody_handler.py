@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from thale.answers import SegmentationAnswer
+from thale.models.predictions import SegmentationAnswer
 from thale_models.handlers import request, segment
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from thale.errors import ImageTooSmallError
-from thale.facade.model_answer import Answer
+from thale.facade.upstream.model_response import Answer
 
 
 def refuse() -> None:

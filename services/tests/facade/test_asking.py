@@ -8,16 +8,16 @@ import pytest
 import tasks
 from prometheus_client import REGISTRY
 
-from thale.contract import ReleaseRecord
 from thale.errors import ImageError, ModelFailedError, ModelNonsenseError, ModelUnavailableError, ScaleError
-from thale.facade.asking import Asking, outcome_of
-from thale.facade.breakers import Breakers
 from thale.facade.deadline import Deadline
-from thale.facade.model_answer import Answer
-from thale.facade.model_client import ModelClient, Question
-from thale.facade.pool import Pool
+from thale.facade.inference.fallback import Asking, outcome_of
+from thale.facade.postprocess.worker_pool import Pool
 from thale.facade.settings import Settings
-from thale.facade.traffic import Choice
+from thale.facade.upstream.breaker_registry import Breakers
+from thale.facade.upstream.model_client import ModelClient, Question
+from thale.facade.upstream.model_response import Answer
+from thale.facade.upstream.routing import Choice
+from thale.schemas import ReleaseRecord
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from running_facade import Facade
 
-from thale.contract import Phenotype
+from thale.schemas import Phenotype
 
 SCALE = "mm_per_px=0.25"
 

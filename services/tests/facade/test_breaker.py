@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from thale.facade.breaker import Breaker, Limits
+from thale.facade.upstream.circuit_breaker import Breaker, Limits
 
 LIMITS = Limits(failures=3, window=5, rest_s=2.0)
 

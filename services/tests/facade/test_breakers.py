@@ -4,10 +4,10 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY
 
-from thale.contract import Release, ReleaseRecord
-from thale.facade.breakers import Breakers
 from thale.facade.settings import Settings
-from thale.facade.traffic import Choice
+from thale.facade.upstream.breaker_registry import Breakers
+from thale.facade.upstream.routing import Choice
+from thale.schemas import Release, ReleaseRecord
 
 STABLE, CANARY = "1.0.0", "1.1.0"
 SETTINGS = Settings(record_path=Path("record.json"))

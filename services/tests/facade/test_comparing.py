@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from thale.answers import SegmentationAnswer, SegmentationMeta
-from thale.contract import Calibration, Landmark, ModelRef, Scale
-from thale.facade.comparing import dice, match, relative_differences
-from thale.facade.observing import Difference, Observation
-from thale.geometry import Frame
+from thale.imaging.geometry import Frame
+from thale.models.predictions import SegmentationAnswer, SegmentationMeta
+from thale.monitoring.comparison import Difference, dice, match, relative_differences
+from thale.monitoring.plate_statistics import Observation
+from thale.schemas import Calibration, Landmark, ModelRef, Scale
 
 SCALE = Scale(mm_per_px=0.5, source="given")
 MODEL = ModelRef(name="plate-seg", version="1.0.0", digest="sha256:w")

@@ -10,12 +10,12 @@ from html.parser import HTMLParser
 import pytest
 from releases import ANNA, release, version
 
-from thale.contract import ReleaseRecord
-from thale.facade.figures import Figures, Moment, quantile
-from thale.facade.figures_page import FiguresPage
 from thale.facade.health import Readiness
 from thale.facade.settings import Settings
-from thale.release import plan
+from thale.facade.status.status_page import FiguresPage
+from thale.facade.status.window_stats import Figures, Moment, quantile
+from thale.release.lifecycle import transitions
+from thale.schemas import ReleaseRecord
 
 SECONDS = {size: {0.1: 0.0, 1.0: 0.0, math.inf: 0.0} for size in ("1mp", "4mp", "16mp", "larger")}
 NOTHING = Moment(0.0, {}, SECONDS, {}, 0.0, 0.0)
@@ -90,7 +90,7 @@ def test_without_requests_nothing_is_made_up() -> None:
 
 
 def test_the_page_names_versions_with_their_part_and_their_workers() -> None:
-    trial = plan.canary(release(), version("1.1.0"), ANNA)
+    trial = transitions.canary(release(), version("1.1.0"), ANNA)
     readiness = Readiness({("plate-seg", "1.0.0"): 2, ("plate-seg", "1.1.0"): 0})
     plates = {("plate-seg", "1.0.0"): 12_345.0}
     text = page_of(ReleaseRecord(models={"plate-seg": trial}), readiness, Figures(plates=plates)).text
@@ -126,13 +126,13 @@ def test_the_browser_may_run_and_fetch_nothing_but_the_page_s_own_style() -> Non
 
 
 def test_a_moment_counts_users_requests_alone() -> None:
-    from thale import telemetry
+    from thale.telemetry import metrics
 
     before = Moment.now(0.0)
     for route in ("/health/ready", "/v2/health/live", "/v1/phenotype"):
-        telemetry.REQUESTS.labels(route, "503").inc()
-    telemetry.REQUEST_SECONDS.labels("/v1/phenotype", "16mp").observe(3.0)
-    telemetry.REQUEST_SECONDS.labels("/health/ready", "none").observe(3.0)
+        metrics.REQUESTS.labels(route, "503").inc()
+    metrics.REQUEST_SECONDS.labels("/v1/phenotype", "16mp").observe(3.0)
+    metrics.REQUEST_SECONDS.labels("/health/ready", "none").observe(3.0)
     figures = Figures.between(before, Moment.now(1.0))
     assert (figures.requests_per_s, figures.failed) == (1.0, 1.0)
     assert [latency.requests for latency in figures.latencies] == [0, 0, 1, 0]

@@ -6,8 +6,8 @@ from prometheus_client import REGISTRY
 from running_facade import Facade, running_facade
 from running_torchserve import TorchServe
 
-from thale.contract import ReleaseRecord
 from thale.facade.settings import Settings
+from thale.schemas import ReleaseRecord
 
 
 def test_a_live_process_is_ready_when_every_model_has_a_worker(facade: Facade) -> None:

@@ -16,13 +16,13 @@ from releases import ANNA, release, version
 from running_thale import wait_for
 from running_torchserve import TorchServe, free_ports
 
-from thale import cluster, inference_service
 from thale.client import Client
-from thale.contract import Release, ReleaseRecord
 from thale.errors import ModelUnavailableError
-from thale.facade.inference_services import InferenceServices
 from thale.facade.settings import Settings
-from thale.release import plan
+from thale.kserve import client, inference_service
+from thale.kserve.informer import InferenceServices
+from thale.release.lifecycle import transitions
+from thale.schemas import Release, ReleaseRecord
 
 KEY = Key(inference_service.PLURAL, "plants", "plate-seg")
 MANAGER = ("thale-release", "Apply")
@@ -37,7 +37,7 @@ def api() -> Iterator[KubeApi]:
 @pytest.fixture
 def services(api: KubeApi) -> Iterator[InferenceServices]:
     template = inference_service.URL_TEMPLATE
-    with InferenceServices.following(cluster.patient(api.client().configuration), "plants", template) as following:
+    with InferenceServices.following(client.patient(api.client().configuration), "plants", template) as following:
         yield following
 
 
@@ -62,14 +62,14 @@ def test_a_change_is_known_as_soon_as_the_api_tells_it(api: KubeApi, services: I
     api.objects.create(Key(KEY.plural, "plants", "other"), {"metadata": {"name": "other"}, "spec": {}}, MANAGER)
     api.objects.create(KEY, resource(release()), MANAGER)
     wait_for("the first release", knows(services, lambda known: known.stable == "1.0.0"))
-    on_trial = plan.canary(release(), version("1.1.0"), ANNA)
+    on_trial = transitions.canary(release(), version("1.1.0"), ANNA)
     api.objects.apply(KEY, resource(on_trial), "thale-release", force=True)
     wait_for("the canary", knows(services, lambda known: known.canary == "1.1.0"))
     record = services.current()
     assert set(record.models) == {"plate-seg"}
     assert record.models["plate-seg"].versions["1.1.0"].url == "http://plate-seg-v1-1-0-predictor.plants.svc"
     api.objects.replace(KEY, {"status": {"conditions": []}}, ("kserve", "Update"), status=True)
-    api.objects.apply(KEY, resource(plan.step(on_trial, ANNA)), "thale-release", force=True)
+    api.objects.apply(KEY, resource(transitions.step(on_trial, ANNA)), "thale-release", force=True)
     wait_for("the step", knows(services, lambda known: known.weight_percent == 25))
     api.objects.delete(KEY)
     wait_for("the end", lambda: services.current().models == {})
@@ -96,7 +96,7 @@ def test_what_was_known_holds_while_the_api_is_away_and_what_was_missed_is_caugh
     api.objects.create(KEY, resource(release()), MANAGER)
     wait_for("the first release", knows(services, lambda known: True))
     api.hang_up()
-    on_trial = plan.canary(release(), version("1.1.0"), ANNA)
+    on_trial = transitions.canary(release(), version("1.1.0"), ANNA)
     api.objects.apply(KEY, resource(on_trial), "thale-release", force=True)
     api.objects.forget_history()
     assert services.current().models["plate-seg"].canary is None
@@ -111,7 +111,7 @@ def test_an_object_that_cannot_be_understood_changes_nothing(api: KubeApi, servi
     api.objects.merge(KEY, broken, ("kubectl", "Update"))
     wait_for("the fault", lambda: services._faults)
     assert services.current().models["plate-seg"].stable == "1.0.0"
-    api.objects.apply(KEY, resource(plan.canary(release(), version("1.1.0"), ANNA)), "thale-release", force=True)
+    api.objects.apply(KEY, resource(transitions.canary(release(), version("1.1.0"), ANNA)), "thale-release", force=True)
     wait_for("the canary", knows(services, lambda known: known.canary == "1.1.0"))
 
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thale.answers import LandmarksAnswer, SegmentationAnswer, SegmentationMeta
-from thale.contract import Calibration, Landmark, ModelRef, Scale
 from thale.errors import ModelNonsenseError
-from thale.facade.model_answer import Answer
-from thale.facade.traffic import Choice
-from thale.geometry import Frame
+from thale.facade.upstream.model_response import Answer
+from thale.facade.upstream.routing import Choice
+from thale.imaging.geometry import Frame
+from thale.models.predictions import LandmarksAnswer, SegmentationAnswer, SegmentationMeta
+from thale.schemas import Calibration, Landmark, ModelRef, Scale
 
 CALIBRATION = Calibration(scale=Scale(mm_per_px=0.1, source="given"))
 ASKED = Choice(

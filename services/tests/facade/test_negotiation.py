@@ -1,7 +1,7 @@
 import pytest
 
 from thale.errors import NotAcceptableError
-from thale.facade.negotiation import choose
+from thale.facade.api.content_negotiation import choose
 
 OFFERED = ("application/json", "image/png", "application/rsml+xml", "text/csv")
 

@@ -15,7 +15,7 @@ from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.infer_type import RequestedOutput
 from running_facade import Facade, Reply
 
-from thale.answers import SegmentationMeta
+from thale.models.predictions import SegmentationMeta
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from running_facade import Facade
 
-from thale.answers import LandmarksAnswer, SegmentationAnswer, SegmentationSummary
-from thale.contract import Phenotype
+from thale.models.predictions import LandmarksAnswer, SegmentationAnswer, SegmentationSummary
+from thale.schemas import Phenotype
 
 
 def test_a_photograph_becomes_a_phenotype(facade: Facade) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from thale.errors import BusyError
-from thale.facade import places
+from thale.facade import admission
+from thale.facade.admission import Places
 from thale.facade.deadline import Deadline
-from thale.facade.places import Places
 from thale.facade.settings import Settings
 
 
@@ -26,7 +26,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(places, "time", made)
+    monkeypatch.setattr(admission, "time", made)
     return made
 
 

@@ -8,7 +8,7 @@ from tasks import die, refuse
 
 from thale.errors import DeadlineExceededError, ImageTooSmallError, ModelUnavailableError
 from thale.facade.deadline import Deadline
-from thale.facade.pool import Pool
+from thale.facade.postprocess.worker_pool import Pool
 
 
 def run(work: Any) -> Any:

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-from thale.contract import ImageFacts
-from thale.facade.jobs import JSON, Comparison, Measurement
-from thale.facade.model_answer import Answer
-from thale.facade.observing import Difference, Observation
-from thale.facade.replay import Replay
-from thale.facade.traffic import Choice
+from thale.facade.inference.shadow_samples import Replay
+from thale.facade.postprocess.types import JSON, Comparison, Measurement
+from thale.facade.upstream.model_response import Answer
+from thale.facade.upstream.routing import Choice
+from thale.monitoring.comparison import Difference
+from thale.monitoring.plate_statistics import Observation
+from thale.schemas import ImageFacts
 
 
 def choice(version: str) -> Choice:

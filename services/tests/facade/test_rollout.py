@@ -20,9 +20,9 @@ from running_facade import Facade, Reply, running_facade
 from running_torchserve import TorchServe
 from tiny_models import tiny_model
 
-from thale.contract import Card, Phenotype, ReleasedVersion, ReleaseRecord
 from thale.facade.settings import Settings
 from thale.files import write_atomically
+from thale.schemas import Card, Phenotype, ReleasedVersion, ReleaseRecord
 from thale_models.archive import write_archive
 
 PLATE = pictures.png()

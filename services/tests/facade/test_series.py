@@ -19,12 +19,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 from running_torchserve import TorchServe, free_ports
 
-from thale import errors, telemetry
+from thale import errors
+from thale.facade.api.problems import STATUS_CODES
 from thale.facade.app import create_app
 from thale.facade.settings import Settings
-from thale.facade.status_codes import STATUS_CODES
-from thale.release.facades import parse
-from thale.telemetry import declaring
+from thale.release.controller.metrics_scraper import parse
+from thale.telemetry import external_metrics, metric_table, metrics
 from thale.telemetry.labels import CODE, ROUTE, STATUS
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
@@ -131,7 +131,7 @@ def be_attacked(process: Process) -> None:
 
 
 def test_every_series_is_declared_with_its_type_its_words_and_its_labels(process: Process) -> None:
-    declared = {metric.name: metric for metric in telemetry.METRICS}
+    declared = {metric.name: metric for metric in metrics.METRICS}
     told = {name: family for name, family in process.families().items() if name.startswith("thale_")}
     assert told.keys() == declared.keys()
     for name, family in told.items():
@@ -143,8 +143,8 @@ def test_every_series_is_declared_with_its_type_its_words_and_its_labels(process
             assert sample.labels.keys() - {"le"} == names, sample.name
 
 
-@pytest.mark.parametrize("metric", [*telemetry.METRICS], ids=lambda metric: metric.name)
-def test_no_label_has_more_values_than_its_bound_whatever_is_asked(metric: declaring.Metric, process: Process) -> None:
+@pytest.mark.parametrize("metric", [*metrics.METRICS], ids=lambda metric: metric.name)
+def test_no_label_has_more_values_than_its_bound_whatever_is_asked(metric: metric_table.Metric, process: Process) -> None:
     family = process.families()[metric.name]
     values: defaultdict[str, set[str]] = defaultdict(set)
     for sample in family.samples:
@@ -273,5 +273,5 @@ def test_torchserve_makes_no_series_of_models_that_it_does_not_have(process: Pro
     assert ".9.9" not in after
     told = names_of([line for line in after.splitlines() if line and not line.startswith("#")])
     assert told >= names_of([line for line in before.splitlines() if line and not line.startswith("#")])
-    declared = {foreign.name for foreign in telemetry.FOREIGN if foreign.exporter == "TorchServe"}
+    declared = {foreign.name for foreign in external_metrics.FOREIGN if foreign.exporter == "TorchServe"}
     assert told <= declared

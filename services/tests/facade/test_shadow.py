@@ -7,13 +7,13 @@ import pytest
 from made_phenotypes import facts
 from prometheus_client import REGISTRY
 
-from thale.facade.jobs import JSON, Measurement
-from thale.facade.model_answer import Answer
-from thale.facade.model_client import ModelClient, Question
-from thale.facade.observing import Observation
+from thale.facade.inference.shadow import Copy, Mirror
+from thale.facade.postprocess.types import JSON, Measurement
 from thale.facade.settings import Settings
-from thale.facade.shadow import Copy, Mirror
-from thale.facade.traffic import Choice
+from thale.facade.upstream.model_client import ModelClient, Question
+from thale.facade.upstream.model_response import Answer
+from thale.facade.upstream.routing import Choice
+from thale.monitoring.plate_statistics import Observation
 
 SHADOW = Choice("queue-seg", "1.1.0", "segmentation", "sha256:a", "sha256:w", ("background", "root"), role="shadow")
 NOWHERE = "http://127.0.0.1:9"

@@ -6,11 +6,11 @@ import pytest
 from made_phenotypes import NO_SCALE, phenotype, seedling
 from prometheus_client import REGISTRY
 
-from thale.contract import Landmark
-from thale.facade import observing
-from thale.facade.observing import Difference
-from thale.facade.signals import observe
-from thale.facade.traffic import Choice
+from thale.facade.inference import output_metrics
+from thale.facade.upstream.routing import Choice
+from thale.monitoring.comparison import Difference
+from thale.monitoring.plate_statistics import observe
+from thale.schemas import Landmark
 
 KINDS = ("root_base", "primary_tip", "lateral_tip")
 MARKS = [mark for number in (1, 2) for mark in seedling(number).landmarks]
@@ -45,7 +45,7 @@ def test_an_empty_plate_is_counted_for_both_models_and_its_plants_for_the_segmen
     masks, marks = (
         Choice(f"empty-{task}", "1.0.0", task, "sha256:a", "sha256:w", KINDS) for task in ("segmentation", "landmarks")
     )
-    observing.count(observe(phenotype(), [], KINDS), masks, marks)
+    output_metrics.count(observe(phenotype(), [], KINDS), masks, marks)
 
     def counted(name: str, choice: Choice, **labels: str) -> float | None:
         return REGISTRY.get_sample_value(name, {"model": choice.name, "version": choice.version, **labels})
@@ -66,7 +66,7 @@ def test_a_landmark_of_a_kind_that_is_not_looked_for_is_no_column() -> None:
 def test_a_difference_is_counted_for_the_shadow() -> None:
     shadow = Choice("shadow-seg", "1.1.0", "segmentation", "sha256:a", "sha256:w", KINDS, role="shadow")
     difference = Difference({"root": 0.955}, {"root_base": [0.4, 5.0]}, 0.8, {"plate_shoot_area": 0.04})
-    observing.count_difference(difference, shadow)
+    output_metrics.count_difference(difference, shadow)
 
     def counted(name: str, **labels: str) -> float | None:
         return REGISTRY.get_sample_value(name, {"model": shadow.name, "version": shadow.version, **labels})

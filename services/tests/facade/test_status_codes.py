@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 from thale import errors
 from thale.errors import ThaleError
-from thale.facade.status_codes import STATUS_CODES, explain
+from thale.facade.api.problems import STATUS_CODES, explain
 
 
 def leaves(kind: type[ThaleError] = ThaleError) -> Iterator[type[ThaleError]]:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from thale.contract import Card, Normalisation, Release, ReleasedVersion, ReleaseRecord, Task
 from thale.errors import ModelTaskError, ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError
-from thale.facade import records
-from thale.facade.records import RecordFile
-from thale.facade.traffic import Choice, Pin, choose, pinned_choice, share, split
+from thale.facade.upstream import release_source
+from thale.facade.upstream.release_source import RecordFile
+from thale.facade.upstream.routing import Choice, Pin, choose, pinned_choice, share, split
+from thale.schemas import Card, Normalisation, Release, ReleasedVersion, ReleaseRecord, Task
 
 
 def released(name: str, task: Task, *versions: str) -> Release:
@@ -153,7 +153,7 @@ def test_a_choice_knows_where_its_model_server_listens() -> None:
 
 
 def test_a_changed_record_is_followed_and_a_broken_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(release_source, "_LOOK_AGAIN_S", 0.0)
     path = tmp_path / "traffic.json"
     file = RecordFile(path)
     with pytest.raises(ModelUnavailableError):

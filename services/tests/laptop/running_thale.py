@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 from tiny_models import tiny_model
 
-from thale.contract import Task
-from thale.laptop.home import Home
+from thale.local.data_dir import Home
+from thale.schemas import Task
 
 MODELS: dict[str, Task] = {"plate-seg": "segmentation", "plate-landmarks": "landmarks"}
 PATIENCE_S = 240

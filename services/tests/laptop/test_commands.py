@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from thale.laptop.commands import facade_environment, worker_program
-from thale.laptop.home import Home
-from thale.laptop.ports import choose_ports
+from thale.local.commands import facade_environment, worker_program
+from thale.local.data_dir import Home
+from thale.local.ports import choose_ports
 
 
 def test_the_worker_program_runs_a_worker_wherever_the_home_is(tmp_path: Path) -> None:

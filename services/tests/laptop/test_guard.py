@@ -11,7 +11,7 @@ import psutil
 import pytest
 from running_thale import all_gone
 
-from thale.laptop import guard
+from thale.local import process_guard
 
 LONG = "import time; time.sleep(600)"
 # Starts a child of its own, says who both are and where its temporary folder is, and waits.
@@ -25,14 +25,14 @@ STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FA
 # Asks a guard for a family and then waits, as `thale up` does.
 ASKER = f"""
 import subprocess, sys, time
-guarded = subprocess.Popen([sys.executable, "-I", "-S", {guard.__file__!r}, sys.executable, "-S", "-c", {FAMILY!r}],
+guarded = subprocess.Popen([sys.executable, "-I", "-S", {process_guard.__file__!r}, sys.executable, "-S", "-c", {FAMILY!r}],
                            stdin=subprocess.PIPE, start_new_session=True)
 time.sleep(600)
 """
 
 
 def guarded(program: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-I", "-S", guard.__file__, sys.executable, "-S", "-c", program]
+    command = [sys.executable, "-I", "-S", process_guard.__file__, sys.executable, "-S", "-c", program]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
 
 
@@ -104,7 +104,7 @@ def test_the_exit_status_is_the_commands() -> None:
 
 def test_the_folder_stands_in_the_command_where_it_is_asked_for() -> None:
     program = "import os, sys; print(sys.argv[1] == 'x=' + os.environ['TMPDIR'])"
-    command = [sys.executable, "-I", "-S", guard.__file__, sys.executable, "-S", "-c", program, f"x={guard.ROOM}"]
+    command = [sys.executable, "-I", "-S", process_guard.__file__, sys.executable, "-S", "-c", program, f"x={process_guard.ROOM}"]
     done = subprocess.run(command, stdin=_open_pipe(), capture_output=True, check=True)
     assert done.stdout == b"True\n"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from thale.errors import LaptopError
-from thale.laptop.home import Home, Running
-from thale.laptop.ports import Ports
+from thale.local.data_dir import Home, Running
+from thale.local.ports import Ports
 
 ADDRESSES = Ports(1234, 2, 3, 4, 5, 6, 7).addresses()
 
@@ -29,7 +29,7 @@ def test_a_second_platform_on_the_same_home_is_refused_with_the_address_of_the_f
 
 def test_a_holder_that_is_killed_lets_go(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from thale.laptop.home import Home\n"
+        "import sys, time; from pathlib import Path; from thale.local.data_dir import Home\n"
         "with Home(Path(sys.argv[1])).hold():\n    print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE) as holder:

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from tiny_models import tiny_model
 
-from thale.contract import Release, ReleaseRecord
 from thale.errors import LaptopError
-from thale.laptop.home import Home
-from thale.laptop.model_store import fill, prepare, register, released_archives, update_record
-from thale.release import plan
-from thale.release.archive_checks import read_archive
-from thale.release.changes import sign
-from thale.release.stores import FolderStore
+from thale.local.data_dir import Home
+from thale.local.serving_store import fill, prepare, register, released_archives, update_record
+from thale.release.lifecycle import transitions
+from thale.release.registry.archive_validation import read_archive
+from thale.release.registry.stores import FolderStore
+from thale.release.targets.update import sign
+from thale.schemas import Release, ReleaseRecord
 from thale_models.archive import write_archive
 
 
@@ -96,7 +96,7 @@ def test_a_new_model_answers_with_its_highest_version_and_a_stable_one_stays_sta
 def begin_rollout(home: Home, version: str) -> Release:
     """Write into the record what a canary on trial leaves there."""
     before = ReleaseRecord.model_validate_json(home.record.read_bytes()).models["plate-seg"]
-    after = plan.canary(before, FolderStore(home.registered).find("plate-seg", version), sign("anna", "better"))
+    after = transitions.canary(before, FolderStore(home.registered).find("plate-seg", version), sign("anna", "better"))
     home.record.write_text(ReleaseRecord(models={"plate-seg": after}).model_dump_json())
     return after
 

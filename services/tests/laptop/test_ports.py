@@ -7,8 +7,8 @@ from dataclasses import astuple
 import pytest
 
 from thale.errors import LaptopError
-from thale.laptop import ports
-from thale.laptop.ports import HOST, choose_ports
+from thale.local import ports
+from thale.local.ports import HOST, choose_ports
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from running_thale import Platform, running_platform
 from tiny_models import tiny_model
 
 from thale.client import Client
-from thale.laptop.home import Home
-from thale.release.stores import FolderStore
+from thale.local.data_dir import Home
+from thale.release.registry.stores import FolderStore
 from thale_models.archive import write_archive
 
 MODEL = "plate-seg"

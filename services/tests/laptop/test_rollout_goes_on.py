@@ -5,14 +5,14 @@ from pathlib import Path
 from running_thale import Platform, running_platform, wait_for, workers
 from tiny_models import tiny_model
 
-from thale.contract import ReleaseRecord
 from thale.errors import ActuatorError
-from thale.laptop.home import Home
-from thale.laptop.model_store import prepare
-from thale.release import plan
-from thale.release.actuators.torchserve import TorchServe
-from thale.release.changes import sign
-from thale.release.stores import FolderStore
+from thale.local.data_dir import Home
+from thale.local.serving_store import prepare
+from thale.release.lifecycle import transitions
+from thale.release.registry.stores import FolderStore
+from thale.release.targets.torchserve_client import TorchServe
+from thale.release.targets.update import sign
+from thale.schemas import ReleaseRecord
 from thale_models.archive import write_archive
 
 MODEL = "plate-seg"
@@ -35,7 +35,7 @@ def begin_rollout(home: Home, weights: Path, folder: Path) -> None:
         store.put(write_archive(model.weights, card, folder / "mine"))
     with home.hold():
         record = prepare(home, weights)
-    canary = plan.canary(record.models[MODEL], store.find(MODEL, "1.1.0"), sign("anna", "better on dark plates"))
+    canary = transitions.canary(record.models[MODEL], store.find(MODEL, "1.1.0"), sign("anna", "better on dark plates"))
     after = ReleaseRecord(models={**record.models, MODEL: canary})
     home.record.write_text(after.model_dump_json())
 

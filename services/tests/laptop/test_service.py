@@ -8,7 +8,7 @@ import pytest
 from running_thale import wait_for
 
 from thale.errors import LaptopError
-from thale.laptop.service import Patience, Service
+from thale.local.supervised_service import Patience, Service
 
 
 def service(folder: Path, program: str, said: list[str], patience: Patience) -> Service:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.draw import disk, ellipse
 
-from thale.answers import SegmentationAnswer, SegmentationMeta
-from thale.contract import Calibration, Landmark, LandmarkKind, ModelRef, Scale
-from thale.geometry import Frame
+from thale.imaging.geometry import Frame
+from thale.models.predictions import SegmentationAnswer, SegmentationMeta
+from thale.schemas import Calibration, Landmark, LandmarkKind, ModelRef, Scale
 
 MM_PER_PX = 0.0625
 ROOT_RADIUS_PX = 2.5

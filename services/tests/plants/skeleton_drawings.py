@@ -17,13 +17,13 @@ from textwrap import dedent
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.contract import Landmark, LandmarkKind
-from thale.geometry import Frame
-from thale.plants import polyline
-from thale.plants.graph import RootGraph
-from thale.plants.maps import Maps
-from thale.plants.polyline import Points
-from thale.plants.tracing import Step, end_of
+from thale.imaging.geometry import Frame
+from thale.phenotyping.plants import polyline
+from thale.phenotyping.plants.path_search import Step, end_of
+from thale.phenotyping.plants.polyline import Points
+from thale.phenotyping.plants.probability_maps import Maps
+from thale.phenotyping.plants.skeleton_graph import RootGraph
+from thale.schemas import Landmark, LandmarkKind
 
 CHARACTER_PX = 10
 BRIDGE_COST = 1.0

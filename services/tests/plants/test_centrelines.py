@@ -3,12 +3,12 @@ import pytest
 from numpy.typing import NDArray
 from skeleton_drawings import Network, network, picture_maps
 
-from thale.contract import Root
-from thale.geometry import Frame
-from thale.plants.architecture import TracedRoot
-from thale.plants.centrelines import begin_at_base, to_root, trace_lines
-from thale.plants.gaps import Tips
-from thale.plants.polyline import Points, end_at, nearest, resample, sample
+from thale.imaging.geometry import Frame
+from thale.phenotyping.plants.centrelines import begin_at_base, to_root, trace_lines
+from thale.phenotyping.plants.graph_repair import Tips
+from thale.phenotyping.plants.polyline import Points, end_at, nearest, resample, sample
+from thale.phenotyping.plants.root_architecture import TracedRoot
+from thale.schemas import Root
 
 DOWN = "\n".join("A.........B..")
 """A root from A to B, from y = 5 px to y = 105 px at x = 5 px, and 2 mm of agar below it."""

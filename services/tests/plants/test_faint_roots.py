@@ -3,8 +3,8 @@ import pytest
 from numpy.typing import NDArray
 from skeleton_drawings import picture_maps, picture_mask
 
-from thale.contract import Landmark, LandmarkKind
-from thale.plants.faint import with_faint_roots
+from thale.phenotyping.plants.faint_roots import with_faint_roots
+from thale.schemas import Landmark, LandmarkKind
 
 # At 2 px/mm a network needs 8 px (2 square millimetres), and 5 mm of empty agar are 10 px.
 PX_PER_MM = 2.0

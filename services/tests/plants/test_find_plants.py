@@ -7,8 +7,8 @@ import pytest
 from drawn_plates import MM_PER_PX, UNKNOWN, DrawnPlate, arc, segmentation
 from PIL import Image
 
-from thale.contract import Landmark, Plant, Scale
-from thale.plants import PlateReading, find_plants
+from thale.phenotyping.plants.reconstruct import PlateReading, find_plants
+from thale.schemas import Landmark, Plant, Scale
 
 REAL = Path(__file__).parents[4] / "shared/data/arabidopsis-plates"
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from skeleton_drawings import Network, network
 
-from thale.contract import LandmarkKind
-from thale.plants.founding import Founder
-from thale.plants.gaps import Tips, attach_bases, link_gaps, mark_tips, prune_spurs
-from thale.plants.polyline import Points
+from thale.phenotyping.plants.graph_repair import Tips, attach_bases, link_gaps, mark_tips, prune_spurs
+from thale.phenotyping.plants.plant_detection import Founder
+from thale.phenotyping.plants.polyline import Points
+from thale.schemas import LandmarkKind
 
 
 def letters_of(drawn: Network, tips: Tips) -> dict[str, str]:

@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from skeleton_drawings import characters, picture_maps
 
-from thale.contract import Organ, OrganKind, Scale
-from thale.geometry import Frame
-from thale.plants.organs import ORGAN_TERMS, organ
+from thale.imaging.geometry import Frame
+from thale.phenotyping.plants.organs import ORGAN_TERMS, organ
+from thale.schemas import Organ, OrganKind, Scale
 
 KNOWN = Scale(mm_per_px=0.1, source="given")
 SQUARE = """

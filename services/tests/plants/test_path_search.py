@@ -1,7 +1,7 @@
 import pytest
 from skeleton_drawings import Network, network
 
-from thale.plants.tracing import (
+from thale.phenotyping.plants.path_search import (
     FREE_TURN_DEG,
     TURN_COST,
     Claim,

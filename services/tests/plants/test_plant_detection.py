@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from skeleton_drawings import Network, network
 
-from thale.contract import Flag, Landmark
-from thale.plants.founding import Founder, find_founders
-from thale.plants.polyline import Points
+from thale.phenotyping.plants.plant_detection import Founder, find_founders
+from thale.phenotyping.plants.polyline import Points
+from thale.schemas import Flag, Landmark
 
 
 def detect(drawn: Network, *landmarks: Landmark, tips: str = "") -> tuple[list[Founder], list[Flag]]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.measure import approximate_polygon
 
-from thale.plants import polyline
+from thale.phenotyping.plants import polyline
 
 
 def staircase(x: float, y: float) -> polyline.Points:

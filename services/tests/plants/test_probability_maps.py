@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from skeleton_drawings import picture_maps, same_frame
 
-from thale.answers import SegmentationAnswer, SegmentationMeta
-from thale.contract import Calibration, ModelRef, Scale
-from thale.geometry import Frame
-from thale.plants.maps import NOMINAL_MM_PER_PX, Maps, root_mask
+from thale.imaging.geometry import Frame
+from thale.models.predictions import SegmentationAnswer, SegmentationMeta
+from thale.phenotyping.plants.probability_maps import NOMINAL_MM_PER_PX, Maps, root_mask
+from thale.schemas import Calibration, ModelRef, Scale
 
 MODEL = ModelRef(name="plate-seg", version="1.0.0", digest="sha256:0")
 

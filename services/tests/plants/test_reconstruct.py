@@ -3,9 +3,9 @@ import pytest
 from drawn_plates import MODEL
 from skeleton_drawings import characters, same_frame
 
-from thale.answers import SegmentationAnswer, SegmentationMeta
-from thale.contract import Calibration, Landmark, LandmarkKind, Root, Scale
-from thale.plants import PlateReading, find_plants
+from thale.models.predictions import SegmentationAnswer, SegmentationMeta
+from thale.phenotyping.plants.reconstruct import PlateReading, find_plants
+from thale.schemas import Calibration, Landmark, LandmarkKind, Root, Scale
 
 MM_PX = 8
 """Each character of a plate is half a millimetre: 4 px, at 8 px/mm."""

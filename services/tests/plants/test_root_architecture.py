@@ -3,9 +3,9 @@ from collections.abc import Sequence
 import pytest
 from skeleton_drawings import Network, network
 
-from thale.contract import Landmark
-from thale.plants.architecture import Architecture, TracedRoot, tell_roots
-from thale.plants.tracing import PathTree, Turns, grow_tree
+from thale.phenotyping.plants.path_search import PathTree, Turns, grow_tree
+from thale.phenotyping.plants.root_architecture import Architecture, TracedRoot, tell_roots
+from thale.schemas import Landmark
 
 
 def roots_of(

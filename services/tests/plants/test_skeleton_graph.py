@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skeleton_drawings import Network, network, picture_maps, picture_mask
 
-from thale.plants.graph import PointIndex, RootGraph, Segment, build, path_cost
+from thale.phenotyping.plants.skeleton_graph import PointIndex, RootGraph, Segment, build, path_cost
 
 LINE = """
     .........

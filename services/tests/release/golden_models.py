@@ -5,16 +5,16 @@ from collections.abc import Callable
 import numpy as np
 from releases import version
 
-from thale.answers import (
+from thale.imaging.geometry import Frame
+from thale.models.predictions import (
     LANDMARKS_MEDIA_TYPE,
     SEGMENTATION_MEDIA_TYPE,
     LandmarksAnswer,
     SegmentationAnswer,
     SegmentationMeta,
 )
-from thale.contract import Calibration, Card, Landmark, ModelRef, Scale
-from thale.geometry import Frame
-from thale.release.golden import GoldenPlate
+from thale.release.registry.golden import GoldenPlate
+from thale.schemas import Calibration, Card, Landmark, ModelRef, Scale
 
 SEGMENTER: Card = version("1.0.0").card
 LANDMARKER = SEGMENTER.model_copy(

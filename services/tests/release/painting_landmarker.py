@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects, label
 
-from thale.answers import LANDMARKS_MEDIA_TYPE
-from thale.contract import Calibration, Landmark
+from thale.models.predictions import LANDMARKS_MEDIA_TYPE
+from thale.schemas import Calibration, Landmark
 from thale_models.handlers import landmarks, request
 from thale_models.inference import find_landmarks
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.answers import SEGMENTATION_MEDIA_TYPE
-from thale.contract import Calibration
+from thale.models.predictions import SEGMENTATION_MEDIA_TYPE
+from thale.schemas import Calibration
 from thale_models.handlers import request, segment
 from thale_models.inference import segment as segmented
 from thale_models.transforms import resample

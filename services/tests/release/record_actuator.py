@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from thale.contract import Release, ReleasedVersion, ReleaseRecord
 from thale.errors import ActuatorError, ConflictError, UnknownModelError
 from thale.files import write_atomically
-from thale.release.actuators import Held, revision_of
+from thale.release.targets import Held, revision_of
+from thale.schemas import Release, ReleasedVersion, ReleaseRecord
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import hashlib
 
-from thale.contract import Card, Normalisation, Release, ReleasedVersion
-from thale.release.plan import Signature
+from thale.release.lifecycle.transitions import Signature
+from thale.schemas import Card, Normalisation, Release, ReleasedVersion
 
 ANNA = Signature(who="anna", why="better on dark plates", at="2026-11-21T12:00:00+00:00")
 

@@ -28,18 +28,18 @@ import tiny_plates
 from running_torchserve import TorchServe, free_ports, running_torchserve
 from tiny_models import tiny_model
 
-from thale.contract import Card, Release, ReleasedVersion, ReleaseRecord, Task
 from thale.errors import UnknownVersionError
-from thale.release import plan
-from thale.release.actuators import Held
-from thale.release.actuators.local import LocalActuator
-from thale.release.actuators.torchserve import TorchServe as Management
-from thale.release.changes import change, sign
-from thale.release.facades import Facades
-from thale.release.leases import FileLease
-from thale.release.notes import FileNotes
-from thale.release.slo import Slo
-from thale.release.watch import Pace, Place, Watcher
+from thale.release.controller.checkpoint import FileNotes
+from thale.release.controller.controller import Pace, Place, Watcher
+from thale.release.controller.leader_election import FileLease
+from thale.release.controller.metrics_scraper import Facades
+from thale.release.lifecycle import transitions
+from thale.release.targets import Held
+from thale.release.targets.local import LocalActuator
+from thale.release.targets.torchserve_client import TorchServe as Management
+from thale.release.targets.update import change, sign
+from thale.schemas import Card, Release, ReleasedVersion, ReleaseRecord, Task
+from thale.slo import Slo
 
 MODEL = "plate-seg"
 STABLE, CANARY = "1.0.0", "1.1.0"
@@ -135,13 +135,13 @@ class Stage:
         return change(
             self.actuator,
             model,
-            lambda now: plan.canary(now, found, signature, steps=steps, shadow=shadow, again=True),
+            lambda now: transitions.canary(now, found, signature, steps=steps, shadow=shadow, again=True),
         )
 
     def roll_back_to(self, version: ReleasedVersion) -> Held:
         """Return to the version before the stable one."""
         signature = sign("a test", "for the next test")
-        return change(self.actuator, MODEL, lambda now: plan.roll_back(now, signature, version))
+        return change(self.actuator, MODEL, lambda now: transitions.roll_back(now, signature, version))
 
     def be(self, mood: str, version: str = CANARY) -> None:
         """Set a version's mood."""

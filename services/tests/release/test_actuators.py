@@ -21,15 +21,16 @@ from running_torchserve import TorchServe as RunningTorchServe
 from running_torchserve import running_torchserve
 from tiny_versions import MODEL, Shelf
 
-from thale import cluster, inference_service
-from thale.contract import Release, ReleasedVersion, ReleaseRecord
 from thale.errors import ActuatorError, ConflictError, ReleaseError, UnknownModelError, UnknownVersionError
 from thale.files import write_atomically
-from thale.release import golden, plan
-from thale.release.actuators import Actuator, WarmUp, kserve, local
-from thale.release.actuators.kserve import KServeActuator
-from thale.release.actuators.local import LocalActuator
-from thale.release.actuators.torchserve import TorchServe
+from thale.kserve import client, inference_service
+from thale.release.lifecycle import transitions
+from thale.release.registry import golden
+from thale.release.targets import Actuator, WarmUp, kserve, local
+from thale.release.targets.kserve import KServeActuator
+from thale.release.targets.local import LocalActuator
+from thale.release.targets.torchserve_client import TorchServe
+from thale.schemas import Release, ReleasedVersion, ReleaseRecord
 
 NAMESPACE = "plants"
 
@@ -82,7 +83,7 @@ class Cluster:
     def actuator(self, warm_up: WarmUp | None = None) -> KServeActuator:
         patience = kserve.Patience(load_s=5, look_s=0.02, drain_s=0.2)
         return KServeActuator(
-            cluster.patient(self.api.client().configuration),
+            client.patient(self.api.client().configuration),
             NAMESPACE,
             self.shelf,
             warm_up or (lambda *_: None),
@@ -177,7 +178,7 @@ def change(actuator: Actuator, planned: Callable[[Release], Release]) -> Release
 
 
 def with_canary(version: ReleasedVersion) -> Callable[[Release], Release]:
-    return lambda release: plan.canary(release, version, ANNA)
+    return lambda release: transitions.canary(release, version, ANNA)
 
 
 def test_a_canary_is_loaded_and_warm_before_anything_names_it_and_goes_after_nothing_does(place: Place) -> None:
@@ -194,10 +195,10 @@ def test_a_canary_is_loaded_and_warm_before_anything_names_it_and_goes_after_not
         assert place.actuator().read(MODEL).release == after
         assert place.loaded() == {"1.0.0", "1.1.0"}
 
-        after = change(actuator, lambda release: plan.step(release, ANNA))
+        after = change(actuator, lambda release: transitions.step(release, ANNA))
         assert (after.weight_percent, len(seen)) == (25, 1)
 
-        after = change(actuator, lambda release: plan.roll_back(release, ANNA))
+        after = change(actuator, lambda release: transitions.roll_back(release, ANNA))
         assert (after.canary, after.weight_percent, set(after.versions)) == (None, 0, {"1.0.0"})
         assert place.actuator().read(MODEL).release == after
     assert place.loaded() == {"1.0.0"}
@@ -206,12 +207,12 @@ def test_a_canary_is_loaded_and_warm_before_anything_names_it_and_goes_after_not
 def test_a_promoted_version_stays_alone_and_the_one_before_can_come_back(place: Place) -> None:
     with place.actuator() as actuator:
         change(actuator, with_canary(actuator.find(MODEL, "1.1.0")))
-        after = change(actuator, lambda release: plan.promote(release, ANNA))
+        after = change(actuator, lambda release: transitions.promote(release, ANNA))
         assert (after.stable, after.canary) == ("1.1.0", None)
     assert place.loaded() == {"1.1.0"}
     with place.actuator() as actuator:
         before = actuator.find(MODEL, "1.0.0")
-        after = change(actuator, lambda release: plan.roll_back(release, ANNA, before))
+        after = change(actuator, lambda release: transitions.roll_back(release, ANNA, before))
         assert (after.stable, set(after.versions)) == ("1.0.0", {"1.0.0"})
     assert place.loaded() == {"1.0.0"}
     assert [line.what for line in after.history] == ["canary", "promote", "roll back"]
@@ -244,7 +245,7 @@ def test_of_two_who_read_the_same_release_one_changes_it(place: Place) -> None:
         before = second.read(MODEL)
         after = change(first, with_canary(first.find(MODEL, "1.1.0")))
         with pytest.raises(ConflictError, match="read it again"):
-            second.apply(before, plan.canary(before.release, second.find(MODEL, "1.2.0"), ANNA))
+            second.apply(before, transitions.canary(before.release, second.find(MODEL, "1.2.0"), ANNA))
         assert second.read(MODEL).release == after
     assert place.loaded() == {"1.0.0", "1.1.0"}
 
@@ -306,7 +307,7 @@ def test_what_a_version_on_a_laptop_was_asked_before_it_went_is_answered(
             path = f"/predictions/{MODEL}/1.1.0"
             asked = [askers.submit(torchserve.post, path, large_plate(), headers) for _ in range(2)]
             wait_for("the first to reach a worker", lambda: waiting(torchserve, "1.1.0") or asked[0].done())
-            change(actuator, lambda release: plan.roll_back(release, ANNA))
+            change(actuator, lambda release: transitions.roll_back(release, ANNA))
             actuator.close()
             assert [future.result()[0].status for future in asked] == [200, 200]
         assert place.loaded() == {"1.0.0"}
@@ -327,11 +328,11 @@ def waiting(torchserve: RunningTorchServe, version: str) -> int:
 
 def test_a_rollback_on_a_laptop_does_not_need_torchserve(shelf: Shelf, tmp_path: Path) -> None:
     record = tmp_path / "traffic.json"
-    on_trial = plan.canary(first_release(shelf), shelf.find(MODEL, "1.1.0"), ANNA)
+    on_trial = transitions.canary(first_release(shelf), shelf.find(MODEL, "1.1.0"), ANNA)
     record.write_text(ReleaseRecord(models={MODEL: on_trial}).model_dump_json())
     server = TorchServe.at("http://127.0.0.1:9", "http://127.0.0.1:9")
     with LocalActuator(record, shelf, tmp_path, server, patience=local.Patience(follow_s=0)) as actuator:
-        change(actuator, lambda release: plan.roll_back(release, ANNA))
+        change(actuator, lambda release: transitions.roll_back(release, ANNA))
     assert ReleaseRecord.model_validate_json(record.read_bytes()).models[MODEL].canary is None
     record.write_text("{")
     with pytest.raises(ActuatorError, match=r"traffic\.json cannot be read"):
@@ -355,7 +356,7 @@ def test_a_canary_in_a_cluster_is_made_after_the_stable_version(somewhere: Clust
         assert canary["minReplicas"] == 1
         assert "maxReplicas" not in canary
         assert spec["predictor"]["maxReplicas"] == 6
-        change(actuator, lambda release: plan.promote(release, ANNA))
+        change(actuator, lambda release: transitions.promote(release, ANNA))
         assert entries(somewhere.api, NAMESPACE, MODEL) == {"v1-0-0": 0}
     body = somewhere.api.objects.get(Key(inference_service.PLURAL, NAMESPACE, MODEL))
     assert "canary" not in body["spec"]

@@ -15,9 +15,9 @@ import pytest
 from hostile_archives import DIRECTORY_ENTRY, HEADER, announcing, packed, poked, unpacked, with_hidden_member
 from tiny_models import TinyModel, tiny_model
 
-from thale.cards import CARD, WEIGHTS
 from thale.errors import ArchiveError
-from thale.release.archive_checks import MANIFEST, read_archive
+from thale.models.model_card import CARD, WEIGHTS
+from thale.release.registry.archive_validation import MANIFEST, read_archive
 from thale_models.archive import write_archive
 
 Entries = dict[str, bytes]

@@ -1,19 +1,20 @@
 import pytest
 from releases import ANNA, release, version
 
-from thale.contract import Release, Verdict
 from thale.errors import PlanError
-from thale.release import plan
-from thale.release.decision import Move, decide, planned, rollout_began, step_began
-from thale.release.plan import Signature
+from thale.release.controller.decision import Move, decide, planned
+from thale.release.lifecycle import transitions
+from thale.release.lifecycle.history import rollout_began, step_began
+from thale.release.lifecycle.transitions import Signature
+from thale.schemas import Release, Verdict
 
 WATCHER = Signature(who="watcher", why="17 of 200 failed", at="2026-11-21T12:30:00+00:00")
 
 
 def on_trial(weight: float = 5) -> Release:
-    trial = plan.canary(release(), version("1.1.0"), ANNA)
+    trial = transitions.canary(release(), version("1.1.0"), ANNA)
     while trial.weight_percent < weight:
-        trial = plan.step(trial, ANNA)
+        trial = transitions.step(trial, ANNA)
     return trial
 
 
@@ -25,7 +26,7 @@ def verdict(decision: str, weight: float = 5) -> Verdict:
 
 def later(release: Release) -> Release:
     """Return the same rollout after a step by hand."""
-    return plan.step(release, Signature(who="ben", why="by hand", at="2026-11-21T12:20:00+00:00"))
+    return transitions.step(release, Signature(who="ben", why="by hand", at="2026-11-21T12:20:00+00:00"))
 
 
 @pytest.mark.parametrize(
@@ -84,10 +85,10 @@ def test_a_step_by_hand_does_not_save_a_bad_canary() -> None:
 
 @pytest.mark.parametrize("move", ["step", "promote", "roll back"])
 def test_a_rollout_that_began_anew_is_another_one(move: Move) -> None:
-    again = plan.canary(
-        plan.abort(on_trial(), ANNA), version("1.1.0"), Signature("ben", "again", "2026-11-21T12:25:00+00:00")
+    again = transitions.canary(
+        transitions.abort(on_trial(), ANNA), version("1.1.0"), Signature("ben", "again", "2026-11-21T12:25:00+00:00")
     )
-    for other in (again, plan.abort(on_trial(), ANNA), plan.promote(on_trial(), ANNA)):
+    for other in (again, transitions.abort(on_trial(), ANNA), transitions.promote(on_trial(), ANNA)):
         with pytest.raises(PlanError, match="judged anew"):
             planned(move, on_trial(), WATCHER, lambda: True)(other)
 
@@ -95,7 +96,7 @@ def test_a_rollout_that_began_anew_is_another_one(move: Move) -> None:
 def test_a_card_with_unknown_numbers_is_no_change() -> None:
     unknown = version("1.1.0")
     unknown = unknown.model_copy(update={"card": unknown.card.model_copy(update={"metrics": {"dice": float("nan")}})})
-    judged = plan.canary(release(), unknown, ANNA)
+    judged = transitions.canary(release(), unknown, ANNA)
     now = Release.model_validate_json(judged.model_dump_json())
     assert planned("step", judged, WATCHER, lambda: True)(now).weight_percent == 25
 

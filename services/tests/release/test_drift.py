@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thale.release.drift import against_quantiles, compare, share_at_most
-from thale.release.signals import Binned
+from thale.monitoring.drift import against_quantiles, compare, share_at_most
+from thale.monitoring.histogram import Binned
 
 FALLING = Binned((1.0, 2.0), (500, 300, 200))
 RISING = Binned((1.0, 2.0), (200, 300, 500))

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from releases import release
 
-from thale import telemetry
-from thale.contract import Release
-from thale.release.drifting import LEAST_PLATES, Drifts, drifts
-from thale.release.signals import Binned, VersionSignals
+from thale.monitoring.histogram import Binned
+from thale.release.controller.drift_monitor import LEAST_PLATES, Drifts, drifts
+from thale.release.judge.version_metrics import VersionSignals
+from thale.schemas import Release
+from thale.telemetry import controller_metrics
 
 QUANTILES = tuple(np.linspace(0.0, 20.0, 21))  # plates with 0 … 20 plants, all equally often
 EDGES = tuple(float(edge) for edge in range(20))
@@ -42,7 +43,7 @@ def seen(values: np.ndarray, name: str = "plants") -> VersionSignals:
 def told() -> dict[str, float]:
     return {
         f"{sample.name} {sample.labels.get('signal', '')}".strip(): sample.value
-        for family in telemetry.WATCHER.collect()
+        for family in controller_metrics.WATCHER.collect()
         if family.name in SERIES
         for sample in family.samples
     }

@@ -8,11 +8,12 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from releases import release, version
 
-from thale.release import plan
-from thale.release.facades import Facades, Ledger, Reading, Scrape
-from thale.release.signals import Binned, window_of
+from thale.monitoring.histogram import Binned
+from thale.release.controller.metrics_scraper import Facades, Ledger, Reading, Scrape
+from thale.release.judge.version_metrics import window_of
+from thale.release.lifecycle import transitions
 
-ANNA = plan.Signature("anna", "a try", "2026-11-21T12:00:00+00:00")
+ANNA = transitions.Signature("anna", "a try", "2026-11-21T12:00:00+00:00")
 BEFORE, AFTER = 1000.0, 2000.0
 
 
@@ -74,7 +75,7 @@ def test_everything_that_a_facade_tells_of_a_version_is_read() -> None:
     facade.seconds.labels("plate-seg", "1.0.0").observe(0.5)
     with facade.served() as url:
         _, increment = Ledger(since=BEFORE).advance(read(url))
-    on_trial = plan.canary(release(), version("1.1.0"), ANNA)
+    on_trial = transitions.canary(release(), version("1.1.0"), ANNA)
     window = window_of(increment, on_trial)
     assert (window.canary.requests, window.canary.fallbacks) == ({"ok": 3}, {"late": 2})
     assert (window.canary.plates, window.canary.empty, window.canary.breakers_open) == (3, 0, 1)

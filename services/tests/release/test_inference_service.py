@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from releases import ANNA, release, version
 
-from thale import inference_service
-from thale.contract import Change, Release
 from thale.errors import ActuatorError
-from thale.inference_service import read_release, write_release
-from thale.release import plan
-from thale.release.actuators import revision_of
+from thale.kserve import inference_service
+from thale.kserve.inference_service import read_release, write_release
+from thale.release.lifecycle import transitions
+from thale.release.targets import revision_of
+from thale.schemas import Change, Release
 
 REPO_ROOT = Path(__file__).parents[3]
 SCHEMAS = REPO_ROOT.parent / "shared" / "crds" / "check.py"
@@ -103,10 +103,10 @@ def test_kserve_takes_what_is_written(made: Release) -> None:
 def test_the_manifests_pass_the_schemas_of_the_cluster() -> None:
     if not SCHEMAS.exists():
         pytest.skip("the shared folder with the cluster's schemas is not there")
-    on_trial = plan.canary(release(), version("1.1.0"), ANNA)
+    on_trial = transitions.canary(release(), version("1.1.0"), ANNA)
     made = [
         write_release(now, deployed(), uris(on_trial), also)
-        for now, also in ((release(), ()), (on_trial, ()), (plan.promote(on_trial, ANNA), ("1.0.0",)))
+        for now, also in ((release(), ()), (on_trial, ()), (transitions.promote(on_trial, ANNA), ("1.0.0",)))
     ]
     stream = yaml.safe_dump_all(through_the_api(made))
     checked = subprocess.run([sys.executable, str(SCHEMAS)], input=stream, capture_output=True, text=True)
@@ -117,7 +117,7 @@ def test_the_manifests_pass_the_schemas_of_the_cluster() -> None:
 
 def test_kserves_own_models_know_every_field() -> None:
     kserve = pytest.importorskip("kserve", reason="kserve belongs to the extra dev")
-    on_trial = plan.canary(release(), version("1.1.0"), ANNA)
+    on_trial = transitions.canary(release(), version("1.1.0"), ANNA)
     spec = write_release(on_trial, deployed(), uris(on_trial))["spec"]
     (entry,) = spec["canary"]
     for model, part in (
@@ -131,13 +131,13 @@ def test_kserves_own_models_know_every_field() -> None:
 
 @pytest.mark.parametrize(("percent", "replicas"), [(0.5, 1), (5, 1), (25, 3), (50, 5), (100, 10)])
 def test_a_canary_runs_its_share_of_the_replicas(percent: float, replicas: int) -> None:
-    on_trial = plan.canary(release(), version("1.1.0"), ANNA).model_copy(update={"weight_percent": percent})
+    on_trial = transitions.canary(release(), version("1.1.0"), ANNA).model_copy(update={"weight_percent": percent})
     (entry,) = write_release(on_trial, deployed(min_replicas=10), uris(on_trial))["spec"]["canary"]
     assert entry["predictor"]["minReplicas"] == replicas
 
 
 def test_what_is_done_by_kubectl_holds() -> None:
-    on_trial = plan.step(plan.canary(release(), version("1.1.0"), ANNA), ANNA)
+    on_trial = transitions.step(transitions.canary(release(), version("1.1.0"), ANNA), ANNA)
     written = through_the_api(write_release(on_trial, deployed(), uris(on_trial)))
     written["spec"]["canary"][0]["trafficPercent"] = 10
     assert read_release(written).weight_percent == 10
@@ -153,7 +153,7 @@ def test_a_version_that_is_being_loaded_is_not_released_yet() -> None:
 
 
 def test_an_exact_weight_is_kept_beside_kserves_whole_percent() -> None:
-    on_trial = plan.canary(release(), version("1.1.0"), ANNA, steps=(0.5, 100))
+    on_trial = transitions.canary(release(), version("1.1.0"), ANNA, steps=(0.5, 100))
     written = write_release(on_trial, deployed(), uris(on_trial))
     assert written["spec"]["canary"][0]["trafficPercent"] == 0
     assert read_release(written).weight_percent == 0.5

@@ -3,15 +3,16 @@ from dataclasses import replace
 import pytest
 from releases import ANNA, release, version
 
-from thale.contract import Release, ReleasedVersion, Verdict
 from thale.errors import PlanError
-from thale.release import plan
-from thale.release.judge import judge
-from thale.release.questions import canary_answers, expected_agreement, stable_answers
-from thale.release.sequential import Tally
-from thale.release.signals import Binned, VersionSignals, Window
-from thale.release.slo import read_slo
-from thale.release.trial import Trial
+from thale.monitoring.histogram import Binned
+from thale.release.judge.analysis_state import Trial
+from thale.release.judge.checks import canary_answers, expected_agreement, stable_answers
+from thale.release.judge.judge import judge
+from thale.release.judge.sequential_tests import Tally
+from thale.release.judge.version_metrics import VersionSignals, Window
+from thale.release.lifecycle import transitions
+from thale.schemas import Release, ReleasedVersion, Verdict
+from thale.slo import read_slo
 
 SLO = read_slo()
 DICE = (0.5, 0.8, 0.85, 0.9, 0.95, 1.0)
@@ -25,7 +26,7 @@ def candidate(references: dict[str, tuple[float, ...]], **metrics: float) -> Rel
 
 
 def on_trial(references: dict[str, tuple[float, ...]] | None = None) -> Release:
-    return plan.canary(release(), candidate(references or {}, agreement_plates=40, plates_plates=40), ANNA)
+    return transitions.canary(release(), candidate(references or {}, agreement_plates=40, plates_plates=40), ANNA)
 
 
 def good(answers: int = 1, stable: int = 19) -> Window:
@@ -51,7 +52,7 @@ def test_no_traffic_is_inconclusive_not_good() -> None:
 
 
 def test_enough_good_answers_lead_to_the_next_step_and_say_what_was_not_looked_at() -> None:
-    unshadowed = plan.canary(release(), candidate({}), ANNA, shadow=False)
+    unshadowed = transitions.canary(release(), candidate({}), ANNA, shadow=False)
     verdict = after([good(2, 18)] * 300, unshadowed)
     assert verdict.decision == "promote"
     assert "600 answers in this step" in verdict.reasons[0]
@@ -155,7 +156,7 @@ def test_a_canary_that_says_something_else_is_held_for_a_person() -> None:
     def saying(counts: tuple[int, int, int]) -> VersionSignals:
         return VersionSignals(requests={"ok": 10}, plates=10, histograms={"plants": Binned((3.0, 6.0), counts)})
 
-    unshadowed = plan.canary(release(), candidate({}), ANNA, shadow=False)
+    unshadowed = transitions.canary(release(), candidate({}), ANNA, shadow=False)
     same, other = Window(saying((2, 6, 2)), saying((2, 6, 2))), Window(saying((0, 2, 8)), saying((2, 6, 2)))
     assert after([same] * 100, unshadowed).decision == "promote"
     verdict = after([other] * 100, unshadowed)
@@ -178,7 +179,7 @@ def test_a_new_step_counts_its_answers_anew_and_keeps_the_evidence() -> None:
     trial = Trial.begin(now)
     for _ in range(50):
         trial = trial.heard(now, good(), SLO)
-    stepped = plan.step(now, ANNA)
+    stepped = transitions.step(now, ANNA)
     after_step = trial.heard(stepped, good(3), SLO)
     assert after_step.step.canary.requests == {"ok": 3}
     assert after_step.evidence["failing"].canary == Tally(0, 53)
@@ -187,7 +188,7 @@ def test_a_new_step_counts_its_answers_anew_and_keeps_the_evidence() -> None:
 def test_another_canary_begins_a_trial_anew() -> None:
     now = on_trial()
     trial = Trial.begin(now).heard(now, good(5), SLO)
-    again = plan.canary(plan.abort(now, ANNA), candidate({}), replace(ANNA, at="2026-11-22T12:00:00+00:00"))
+    again = transitions.canary(transitions.abort(now, ANNA), candidate({}), replace(ANNA, at="2026-11-22T12:00:00+00:00"))
     fresh = trial.heard(again, good(1), SLO)
     assert fresh.step.canary.requests == {"ok": 1}
     assert fresh.began == "2026-11-22T12:00:00+00:00"
@@ -197,4 +198,4 @@ def test_there_must_be_a_canary_and_its_own_trial() -> None:
     with pytest.raises(PlanError, match="no canary to judge"):
         Trial.begin(release())
     with pytest.raises(PlanError, match="not on trial now"):
-        judge(plan.canary(release(), version("1.2.0"), ANNA), Trial.begin(on_trial()), SLO)
+        judge(transitions.canary(release(), version("1.2.0"), ANNA), Trial.begin(on_trial()), SLO)

@@ -10,7 +10,7 @@ from kube_api import KubeApi, running_kube_api
 from kube_objects import Key
 from kubernetes import client
 
-from thale.release.kubernetes_lease import KubernetesLease, Terms, new_identity
+from thale.kserve.lease import KubernetesLease, Terms, new_identity
 
 TERMS = Terms(duration_s=15, renew_deadline_s=10, retry_s=2)
 

@@ -11,10 +11,9 @@ from record_actuator import RecordActuator
 from releases import release, version
 from running_thale import wait_for
 
-from thale.release import plan
-from thale.release.changes import sign
-from thale.release.notes import FileNotes
-from thale.release.watch import read_page
+from thale.release.controller.checkpoint import FileNotes, read_page
+from thale.release.lifecycle import transitions
+from thale.release.targets.update import sign
 
 STABLE, CANARY = "1.0.0", "1.1.0"
 
@@ -34,7 +33,7 @@ def test_a_leader_that_is_killed_in_the_middle_of_a_step_is_followed_by_another(
     tmp_path: Path, facade: PaperFacade
 ) -> None:
     actuator, notes = RecordActuator(tmp_path / "record.json"), FileNotes(tmp_path / "notes.json")
-    actuator.put(plan.canary(release(STABLE), version(CANARY), sign("anna", "better"), steps=(5, 100)))
+    actuator.put(transitions.canary(release(STABLE), version(CANARY), sign("anna", "better"), steps=(5, 100)))
 
     def heard() -> int:
         page = read_page(notes)

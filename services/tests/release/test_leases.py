@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from thale.release.leases import FileLease, candidate
+from thale.release.controller.leader_election import FileLease, candidate
 
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from thale.release.leases import FileLease
+from thale.release.controller.leader_election import FileLease
 lease = FileLease(Path(sys.argv[1]))
 assert lease.keep()
 print("held", flush=True)

@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 from kube_api import KubeApi, running_kube_api
 
-from thale.release.kubernetes_notes import ConfigMapNotes
-from thale.release.notes import FileNotes, Notes
-from thale.release.watch import read_page
+from thale.kserve.checkpoint import ConfigMapNotes
+from thale.release.controller.checkpoint import FileNotes, Notes, read_page
 
 
 @pytest.fixture

@@ -3,102 +3,102 @@ from hypothesis import given
 from hypothesis import strategies as st
 from releases import ANNA, release, version
 
-from thale.contract import Release
 from thale.errors import PlanError
-from thale.release import plan
+from thale.release.lifecycle import transitions
+from thale.schemas import Release
 
 
 def on_trial() -> Release:
-    return plan.canary(release(), version("1.1.0"), ANNA)
+    return transitions.canary(release(), version("1.1.0"), ANNA)
 
 
 def test_a_canary_begins_at_the_first_step_and_is_mirrored() -> None:
     after = on_trial()
     assert (after.stable, after.canary, after.weight_percent, after.shadow) == ("1.0.0", "1.1.0", 5, "1.1.0")
     assert set(after.versions) == {"1.0.0", "1.1.0"}
-    assert plan.canary(release(), version("1.1.0"), ANNA, shadow=False).shadow is None
+    assert transitions.canary(release(), version("1.1.0"), ANNA, shadow=False).shadow is None
 
 
 def test_steps_lead_to_everything_and_no_further() -> None:
     after, shares = on_trial(), []
     for _ in range(3):
-        after = plan.step(after, ANNA)
+        after = transitions.step(after, ANNA)
         shares.append(after.weight_percent)
     assert shares == [25, 50, 100]
     with pytest.raises(PlanError, match="promote it"):
-        plan.step(after, ANNA)
+        transitions.step(after, ANNA)
 
 
 def test_a_promoted_canary_is_stable_and_the_version_before_is_held_no_longer() -> None:
-    after = plan.promote(plan.step(on_trial(), ANNA), ANNA)
+    after = transitions.promote(transitions.step(on_trial(), ANNA), ANNA)
     assert (after.stable, after.canary, after.weight_percent, after.shadow) == ("1.1.0", None, 0, None)
     assert set(after.versions) == {"1.1.0"}
-    assert plan.version_before(after) == "1.0.0"
+    assert transitions.version_before(after) == "1.0.0"
 
 
 def test_a_promoted_version_can_be_taken_back() -> None:
-    promoted = plan.promote(on_trial(), ANNA)
-    after = plan.roll_back(promoted, ANNA, version("1.0.0"))
+    promoted = transitions.promote(on_trial(), ANNA)
+    after = transitions.roll_back(promoted, ANNA, version("1.0.0"))
     assert (after.stable, set(after.versions)) == ("1.0.0", {"1.0.0"})
-    assert plan.version_before(after) is None
+    assert transitions.version_before(after) is None
     with pytest.raises(PlanError, match="no version before"):
-        plan.roll_back(promoted, ANNA)
+        transitions.roll_back(promoted, ANNA)
     with pytest.raises(PlanError, match="stable version already"):
-        plan.roll_back(promoted, ANNA, version("1.1.0"))
+        transitions.roll_back(promoted, ANNA, version("1.1.0"))
 
 
 def test_a_version_that_was_rolled_back_is_tried_again_only_when_that_is_meant() -> None:
-    after = plan.roll_back(on_trial(), ANNA)
+    after = transitions.roll_back(on_trial(), ANNA)
     assert (after.canary, after.shadow, after.weight_percent, set(after.versions)) == (None, None, 0, {"1.0.0"})
     with pytest.raises(PlanError, match="tried again"):
-        plan.canary(after, version("1.1.0"), ANNA)
-    assert plan.canary(after, version("1.1.0"), ANNA, again=True).canary == "1.1.0"
+        transitions.canary(after, version("1.1.0"), ANNA)
+    assert transitions.canary(after, version("1.1.0"), ANNA, again=True).canary == "1.1.0"
 
 
 def test_an_aborted_version_may_be_tried_again() -> None:
-    after = plan.abort(on_trial(), ANNA)
+    after = transitions.abort(on_trial(), ANNA)
     assert after.canary is None
-    assert plan.canary(after, version("1.1.0"), ANNA).canary == "1.1.0"
+    assert transitions.canary(after, version("1.1.0"), ANNA).canary == "1.1.0"
 
 
 def test_a_shadow_comes_and_goes_without_answering() -> None:
-    shadowed = plan.mirror(release(), version("1.1.0"), ANNA)
+    shadowed = transitions.mirror(release(), version("1.1.0"), ANNA)
     assert (shadowed.shadow, shadowed.weight_percent) == ("1.1.0", 0)
-    tried = plan.canary(shadowed, version("1.2.0"), ANNA, shadow=False)
+    tried = transitions.canary(shadowed, version("1.2.0"), ANNA, shadow=False)
     assert set(tried.versions) == {"1.0.0", "1.2.0"}
-    assert plan.mirror(shadowed, None, ANNA) == shadowed.model_copy(
+    assert transitions.mirror(shadowed, None, ANNA) == shadowed.model_copy(
         update={
             "shadow": None,
             "versions": release().versions,
-            "history": plan.mirror(shadowed, None, ANNA).history,
+            "history": transitions.mirror(shadowed, None, ANNA).history,
         }
     )
 
 
 def test_what_makes_no_sense_is_refused_with_what_to_do() -> None:
     with pytest.raises(PlanError, match="on trial already"):
-        plan.canary(on_trial(), version("1.2.0"), ANNA)
+        transitions.canary(on_trial(), version("1.2.0"), ANNA)
     with pytest.raises(PlanError, match="stable version already"):
-        plan.canary(release(), version("1.0.0"), ANNA)
-    for change in (plan.step, plan.promote, plan.abort):
+        transitions.canary(release(), version("1.0.0"), ANNA)
+    for change in (transitions.step, transitions.promote, transitions.abort):
         with pytest.raises(PlanError, match="no canary"):
             change(release(), ANNA)
     with pytest.raises(PlanError, match="no canary to roll back"):
-        plan.roll_back(release(), ANNA)
+        transitions.roll_back(release(), ANNA)
     with pytest.raises(PlanError, match="on trial"):
-        plan.mirror(on_trial(), version("1.2.0"), ANNA)
+        transitions.mirror(on_trial(), version("1.2.0"), ANNA)
     with pytest.raises(PlanError, match="no shadow"):
-        plan.mirror(release(), None, ANNA)
+        transitions.mirror(release(), None, ANNA)
 
 
 @pytest.mark.parametrize("steps", [(), (5, 5, 100), (50, 25, 100), (0, 100), (5, 50), (5, 120)])
 def test_steps_that_lead_nowhere_are_refused(steps: tuple[float, ...]) -> None:
     with pytest.raises(PlanError, match=r"steps|less than or equal to 100"):
-        plan.canary(release(), version("1.1.0"), ANNA, steps=steps)
+        transitions.canary(release(), version("1.1.0"), ANNA, steps=steps)
 
 
 def test_every_change_leaves_a_line_that_says_who_and_why() -> None:
-    after = plan.roll_back(plan.step(on_trial(), ANNA), ANNA)
+    after = transitions.roll_back(transitions.step(on_trial(), ANNA), ANNA)
     assert [(line.what, line.version, line.weight_percent) for line in after.history] == [
         ("canary", "1.1.0", 5),
         ("step", "1.1.0", 25),
@@ -116,13 +116,13 @@ def test_whatever_is_asked_in_whatever_order_the_release_stays_whole(words: list
         number += word in ("canary", "shadow")
         fresh = version(f"1.1.{number}")
         changes = {
-            "canary": lambda now=now, fresh=fresh: plan.canary(now, fresh, ANNA),
-            "step": lambda now=now: plan.step(now, ANNA),
-            "promote": lambda now=now: plan.promote(now, ANNA),
-            "roll back": lambda now=now: plan.roll_back(now, ANNA, version("1.0.0")),
-            "abort": lambda now=now: plan.abort(now, ANNA),
-            "shadow": lambda now=now, fresh=fresh: plan.mirror(now, fresh, ANNA),
-            "no shadow": lambda now=now: plan.mirror(now, None, ANNA),
+            "canary": lambda now=now, fresh=fresh: transitions.canary(now, fresh, ANNA),
+            "step": lambda now=now: transitions.step(now, ANNA),
+            "promote": lambda now=now: transitions.promote(now, ANNA),
+            "roll back": lambda now=now: transitions.roll_back(now, ANNA, version("1.0.0")),
+            "abort": lambda now=now: transitions.abort(now, ANNA),
+            "shadow": lambda now=now, fresh=fresh: transitions.mirror(now, fresh, ANNA),
+            "no shadow": lambda now=now: transitions.mirror(now, None, ANNA),
         }
         try:
             now = changes[word]()
@@ -130,4 +130,4 @@ def test_whatever_is_asked_in_whatever_order_the_release_stays_whole(words: list
             continue
         assert Release.model_validate_json(now.model_dump_json()) == now
         assert {now.stable, now.canary, now.shadow} - {None} == set(now.versions)
-        assert len(now.history) <= plan.HISTORY_LIMIT
+        assert len(now.history) <= transitions.HISTORY_LIMIT

@@ -14,14 +14,14 @@ from golden_server import Said, golden_server
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_model
 
-from thale.cards import CARD, WEIGHTS, read_card
-from thale.contract import Card
 from thale.errors import ArchiveError, RegistrationError, UnknownModelError, VersionTakenError
-from thale.laptop.model_server import model_server
-from thale.release.archive_checks import CheckedArchive
-from thale.release.golden import golden_plates
-from thale.release.register import StartModelServer, register
-from thale.release.stores import FolderStore
+from thale.local.ephemeral_torchserve import model_server
+from thale.models.model_card import CARD, WEIGHTS, read_card
+from thale.release.registry.archive_validation import CheckedArchive
+from thale.release.registry.golden import golden_plates
+from thale.release.registry.register import StartModelServer, register
+from thale.release.registry.stores import FolderStore
+from thale.schemas import Card
 from thale_models.archive import read_golden_answers, write_archive
 
 DEFAULT = Path(__file__).parents[3] / "model-server" / "weights" / "plate-seg" / "1.0.0"

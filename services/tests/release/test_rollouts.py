@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from stage import CANARY, STABLE, Stage, Users, eventually, running_stage
 
-from thale.contract import Change
-from thale.release.slo import Slo, read_slo
+from thale.schemas import Change
+from thale.slo import Slo, read_slo
 
 RATE_HZ = 20.0
 STEPS = (50.0, 100.0)

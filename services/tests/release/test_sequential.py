@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thale.release.sequential import NOTHING, Evidence, MeanTest, RateTest, Tally, nearest_null
+from thale.release.judge.sequential_tests import NOTHING, Evidence, MeanTest, RateTest, Tally, nearest_null
 
 ONE_IN_TWENTY = math.log(20)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from releases import release, version
 
-from thale.contract import ReleasedVersion
 from thale.errors import ParameterError
-from thale.release.rehearsed_traffic import RecordedRequest, Traffic, as_traffic, draw_traffic, read_traffic
-from thale.release.simulate import Faults, Rehearsal, simulate
-from thale.release.slo import read_slo
+from thale.release.simulation.simulate import Faults, Rehearsal, simulate
+from thale.release.simulation.traffic import RecordedRequest, Traffic, as_traffic, draw_traffic, read_traffic
+from thale.schemas import ReleasedVersion
+from thale.slo import read_slo
 
 SLO = read_slo()
 NO_FAULTS = Faults()

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from thale.errors import ParameterError
-from thale.release.slo import read_slo
+from thale.slo import read_slo
 
 REPO_ROOT = Path(__file__).parents[3]
 LIMITS = REPO_ROOT / "loadtests" / "slo.toml"

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from releases import ANNA, release, version
 
-from thale import telemetry
-from thale.release import plan
-from thale.release.board import Board, Standing
-from thale.release.telling import served
+from thale.release.controller.daemon import served
+from thale.release.controller.gauges import Board, Standing
+from thale.release.lifecycle import transitions
+from thale.telemetry import controller_metrics
 from thale.telemetry.labels import VERSION
 
 
@@ -45,7 +45,7 @@ def test_a_port_that_is_taken_is_told() -> None:
 
 def test_gauges_go_with_their_version() -> None:
     board = Board()
-    trial = plan.canary(release(), version("1.1.0"), ANNA)
+    trial = transitions.canary(release(), version("1.1.0"), ANNA)
     with served("127.0.0.1", 0, lambda: True) as port:
 
         def weights() -> set[str]:
@@ -59,7 +59,7 @@ def test_gauges_go_with_their_version() -> None:
             'thale_release_step_seconds{model="plate-seg",version="1.1.0"} 3.0',
             'thale_release_stuck{model="plate-seg",version="1.1.0"} 0.0',
         }
-        board.show("plate-seg", Standing(plan.promote(trial, ANNA)))
+        board.show("plate-seg", Standing(transitions.promote(trial, ANNA)))
         assert weights() == {'thale_release_weight_percent{model="plate-seg",version="1.1.0"} 100.0'}
         board.clear()
         assert weights() == set()
@@ -68,10 +68,10 @@ def test_gauges_go_with_their_version() -> None:
 def test_changes_are_told_from_nothing_on_and_a_hundred_releases_leave_no_hundred_series() -> None:
     board = Board()
     for patch in range(1, 40):
-        trial = plan.canary(release(), version(f"1.0.{patch}"), ANNA)
+        trial = transitions.canary(release(), version(f"1.0.{patch}"), ANNA)
         board.show("plate-seg", Standing(trial))
     board.clear()
-    [changes] = [family for family in telemetry.WATCHER.collect() if family.name == "thale_release_changes"]
+    [changes] = [family for family in controller_metrics.WATCHER.collect() if family.name == "thale_release_changes"]
     told = {sample.labels["version"]: sample.value for sample in changes.samples if sample.name.endswith("_total")}
     assert told["1.0.39"] == 0
     assert len(told) <= VERSION.most

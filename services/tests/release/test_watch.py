@@ -16,16 +16,16 @@ from record_actuator import RecordActuator
 from releases import ANNA, release, version
 from running_thale import wait_for
 
-from thale.contract import Release
-from thale.release import plan
-from thale.release.changes import change, sign
-from thale.release.facades import Facades
-from thale.release.leases import FileLease
-from thale.release.notes import FileNotes
-from thale.release.slo import read_slo
-from thale.release.status import Heard, status_of
-from thale.release.watch import Pace, Place, Watcher, read_page
-from thale.telemetry import WATCHER
+from thale.release.controller.checkpoint import FileNotes, read_page
+from thale.release.controller.controller import Pace, Place, Watcher
+from thale.release.controller.leader_election import FileLease
+from thale.release.controller.metrics_scraper import Facades
+from thale.release.controller.status import Heard, status_of
+from thale.release.lifecycle import transitions
+from thale.release.targets.update import change, sign
+from thale.schemas import Release
+from thale.slo import read_slo
+from thale.telemetry.controller_metrics import WATCHER
 
 SLO = read_slo()
 STABLE, CANARY = "1.0.0", "1.1.0"
@@ -43,7 +43,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.actuator = RecordActuator(self.folder / "record.json")
         self.lease = FileLease(self.folder / "lease")
-        self.actuator.put(plan.canary(release(STABLE), version(CANARY), sign("anna", "better")))
+        self.actuator.put(transitions.canary(release(STABLE), version(CANARY), sign("anna", "better")))
         assert self.lease.keep()
         self.start_watcher()
 
@@ -147,7 +147,7 @@ def test_evidence_against_a_canary_outlives_restarts(scene: Scene, facade: Paper
 
     needed = looks(restarting=False)
     assert needed > 1
-    scene.by_hand(lambda now: plan.canary(now, version(CANARY), sign("anna", "again"), again=True))
+    scene.by_hand(lambda now: transitions.canary(now, version(CANARY), sign("anna", "again"), again=True))
     scene.look()
     assert looks(restarting=True) == needed
 
@@ -162,8 +162,8 @@ def test_lost_notes_begin_the_evidence_anew_and_skip_nothing(scene: Scene, facad
     elif lost == "halved":
         notes.write_bytes(notes.read_bytes()[:500])
     else:
-        scene.by_hand(lambda now: plan.abort(now, sign("anna", "wait")))
-        scene.by_hand(lambda now: plan.canary(now, version(CANARY), sign("anna", "now")))
+        scene.by_hand(lambda now: transitions.abort(now, sign("anna", "wait")))
+        scene.by_hand(lambda now: transitions.canary(now, version(CANARY), sign("anna", "now")))
     scene.start_watcher()
     answers(facade, 100, 1000)
     assert scene.look().weight_percent == 5
@@ -227,14 +227,14 @@ def test_releases_that_cannot_be_read_are_waited_for_and_nothing_of_them_is_lost
 def test_a_rollout_that_a_person_ended_is_over(scene: Scene, facade: PaperFacade) -> None:
     answers(facade, 190, 1900)
     scene.look()
-    scene.by_hand(lambda now: plan.abort(now, ANNA))
+    scene.by_hand(lambda now: transitions.abort(now, ANNA))
     answers(facade)
     after = scene.look()
     assert (after.canary, after.history[-1].what) == (None, "abort")
 
 
 def test_a_canary_that_a_person_promoted_is_left_alone(scene: Scene, facade: PaperFacade) -> None:
-    scene.by_hand(lambda now: plan.promote(now, ANNA))
+    scene.by_hand(lambda now: transitions.promote(now, ANNA))
     facade.fail(CANARY, STABLE, 50)
     after = scene.look()
     assert (after.stable, after.canary, after.history[-1].who) == (CANARY, None, "anna")
@@ -243,7 +243,7 @@ def test_a_canary_that_a_person_promoted_is_left_alone(scene: Scene, facade: Pap
 def test_a_step_by_hand_begins_the_window_of_its_step(scene: Scene, facade: PaperFacade) -> None:
     answers(facade, 400, 4000)
     scene.look()
-    scene.by_hand(lambda now: plan.step(now, ANNA))
+    scene.by_hand(lambda now: transitions.step(now, ANNA))
     scene.look()
     answers(facade, 10, 40)
     assert scene.look().weight_percent == 25
@@ -307,7 +307,7 @@ def test_the_metrics_tell_weights_verdicts_and_changes(scene: Scene, facade: Pap
 
 def test_two_models_are_watched_and_one_that_goes_is_forgotten(scene: Scene, facade: PaperFacade) -> None:
     card = version(CANARY, "plate-tips")
-    other = plan.canary(
+    other = transitions.canary(
         Release(task="segmentation", stable=STABLE, versions={STABLE: version(STABLE, "plate-tips")}), card, ANNA
     )
     scene.actuator.put(other)
@@ -316,7 +316,7 @@ def test_two_models_are_watched_and_one_that_goes_is_forgotten(scene: Scene, fac
     assert scene.actuator.read("plate-tips").release.weight_percent == 5
     assert b'model="plate-tips"' in generate_latest(WATCHER)
     scene.actuator.path.unlink()
-    scene.actuator.put(scene_release := plan.canary(release(STABLE), version(CANARY), ANNA))
+    scene.actuator.put(scene_release := transitions.canary(release(STABLE), version(CANARY), ANNA))
     assert scene.look() == scene_release
     assert b'weight_percent{model="plate-tips"' not in generate_latest(WATCHER)
 
@@ -356,5 +356,5 @@ def test_it_looks_no_more_often_than_it_should(scene: Scene, facade: PaperFacade
 
 def test_it_can_end_when_no_version_is_on_trial(scene: Scene) -> None:
     scene.lease.let_go()
-    scene.by_hand(lambda now: plan.abort(now, ANNA))
+    scene.by_hand(lambda now: transitions.abort(now, ANNA))
     scene.watcher.run(threading.Event(), until_idle=True)

@@ -17,10 +17,10 @@ from paper_facade import MODEL, PaperFacade, paper_facade
 from releases import ANNA, release, version
 from running_thale import PATIENCE_S, wait_for
 
-from thale import inference_service
-from thale.contract import Release
-from thale.release import plan
-from thale.release.signer import service_account, signer
+from thale.kserve import inference_service
+from thale.release.lifecycle import transitions
+from thale.release.lifecycle.identity import service_account, signer
+from thale.schemas import Release
 
 STABLE, CANARY = "1.0.0", "1.1.0"
 NAMESPACE = "plants"
@@ -30,7 +30,7 @@ OBJECT = Key(inference_service.PLURAL, NAMESPACE, MODEL)
 @pytest.fixture
 def api() -> Iterator[KubeApi]:
     """A cluster whose model has a canary at 5 %."""
-    on_trial = plan.canary(release(STABLE), version(CANARY), ANNA)
+    on_trial = transitions.canary(release(STABLE), version(CANARY), ANNA)
     predictor = {
         "name": "v1-0-0",
         "minReplicas": 2,

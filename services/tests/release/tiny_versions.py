@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tiny_models import tiny_model
 
-from thale.contract import ReleasedVersion
 from thale.errors import UnknownVersionError
+from thale.schemas import ReleasedVersion
 from thale_models.archive import WEIGHTS, write_archive
 
 MODEL = "tiny-seg"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from record_actuator import RecordActuator
 
-from thale.release.facades import Facades
-from thale.release.leases import FileLease
-from thale.release.notes import FileNotes
-from thale.release.slo import read_slo
-from thale.release.watch import Pace, Place, Watcher
+from thale.release.controller.checkpoint import FileNotes
+from thale.release.controller.controller import Pace, Place, Watcher
+from thale.release.controller.leader_election import FileLease
+from thale.release.controller.metrics_scraper import Facades
+from thale.slo import read_slo
 
 if __name__ == "__main__":
     folder, url, who = Path(sys.argv[1]), sys.argv[2], sys.argv[3]

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from thale.errors import SecretError
 from thale.secrets.expiry import Rhythm, expiries_told
-from thale.telemetry import WATCHER
+from thale.telemetry.controller_metrics import WATCHER
 
 SOON = datetime(2027, 1, 31, tzinfo=UTC)
 PATIENCE_S = 60

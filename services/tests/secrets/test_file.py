@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from thale.cli.places import Target, Where
+from thale.cli.target_options import Target, Where
 from thale.errors import SecretError
-from thale.laptop.home import Home
+from thale.local.data_dir import Home
 from thale.secrets import FileSecrets
 
 GOOD = """

@@ -11,15 +11,15 @@ from facade_process import FacadeProcess, facade_process
 from otlp_receiver import Collector, running_collector
 from running_torchserve import free_ports
 
-from thale.contract import ReleaseRecord
-from thale.otel import Otel
+from thale.schemas import ReleaseRecord
+from thale.telemetry.otel_settings import Otel
 
 AT_ONCE_S = 25.0
 """Less than OpenTelemetry's SDK waits for a collector by itself (30 s), and more than a facade takes to end."""
 SPANS = """
 import logging
 from thale import telemetry
-from thale.otel import Otel
+from thale.telemetry.otel_settings import Otel
 from thale.telemetry import tracing
 
 telemetry.configure()
@@ -77,7 +77,7 @@ def test_a_collector_that_hangs_or_fails_keeps_nobody_waiting_and_is_told_of_onc
         assert all(running.ask("GET", "/v1/models").status == 200 for _ in range(50))
         assert not taking.ending.is_set()
         running.stop(AT_ONCE_S)
-        said = [line["message"] for line in running.lines() if line["logger"] == "thale.telemetry.exporting"]
+        said = [line["message"] for line in running.lines() if line["logger"] == "thale.telemetry.otlp"]
         assert said == ["spans are lost: the collector does not take them", "spans arrive again"]
         assert not any(line["logger"].startswith("opentelemetry") for line in running.lines())
 
@@ -148,8 +148,8 @@ def test_without_a_collector_nobody_imports_the_sdk_and_workers_not_even_what_co
 import sys
 import thale_models.handlers.segment
 print("prometheus_client" in sys.modules)
-import thale.facade.app, thale.facade.comparing
-from thale.otel import Otel
+import thale.facade.app, thale.facade.postprocess.shadow_comparison
+from thale.telemetry.otel_settings import Otel
 from thale.telemetry import tracing
 tracing.send("test", Otel())()
 print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))])

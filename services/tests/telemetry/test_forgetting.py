@@ -3,9 +3,9 @@
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from thale.telemetry.declaring import Table
-from thale.telemetry.forgetting import Remembered
 from thale.telemetry.labels import MODEL, OUTCOME, VERSION
+from thale.telemetry.metric_table import Table
+from thale.telemetry.series_expiry import Remembered
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from pathlib import Path
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from thale import telemetry
-from thale.contract import Change
+from thale.schemas import Change
 from thale.telemetry import logs
 
 REPO_ROOT = Path(__file__).resolve().parents[3]
@@ -25,9 +24,9 @@ AUDITING = {
 
 def test_a_log_line_is_one_json_object_with_its_fields_and_request() -> None:
     record = logging.makeLogRecord({"name": "thale", "levelname": "INFO", "msg": "two\nlines", "seconds": 84})
-    token = telemetry.REQUEST_ID.set("abc")
-    line = telemetry.JsonFormatter().format(record)
-    telemetry.REQUEST_ID.reset(token)
+    token = logs.REQUEST_ID.set("abc")
+    line = logs.JsonFormatter().format(record)
+    logs.REQUEST_ID.reset(token)
     assert "\n" not in line
     told = json.loads(line)
     assert (told["message"], told["seconds"], told["request_id"]) == ("two\nlines", 84, "abc")
@@ -38,7 +37,7 @@ def test_a_log_line_tells_the_exception() -> None:
         raise ValueError("broken")
     except ValueError:
         record = logging.makeLogRecord({"exc_info": sys.exc_info()})
-    assert "ValueError: broken" in json.loads(telemetry.JsonFormatter().format(record))["exception"]
+    assert "ValueError: broken" in json.loads(logs.JsonFormatter().format(record))["exception"]
 
 
 def test_a_log_line_leads_to_its_trace() -> None:
@@ -70,7 +69,7 @@ def test_the_level_is_for_ours_and_others_say_warnings_alone() -> None:
     before = [(logging.getLogger(name), logging.getLogger(name).level) for name in named]
     handlers = list(logging.getLogger().handlers)
     try:
-        telemetry.configure("debug")
+        logs.configure("debug")
         assert logging.getLogger("thale.facade").isEnabledFor(logging.DEBUG)
         assert not logging.getLogger("kubernetes.client.rest").isEnabledFor(logging.INFO)
     finally:
@@ -98,7 +97,7 @@ def test_no_message_is_put_together_at_run_time() -> None:
 
 def line(logger: str = "thale", **fields: object) -> dict[str, object]:
     record = logging.makeLogRecord({"name": logger, "levelname": "INFO", "msg": "said", "created": 0.0, **fields})
-    told: dict[str, object] = json.loads(telemetry.JsonFormatter().format(record))
+    told: dict[str, object] = json.loads(logs.JsonFormatter().format(record))
     return told
 
 

@@ -5,27 +5,27 @@ from typing import get_args
 import pytest
 from prometheus_client import REGISTRY
 
-from thale import telemetry
-from thale.contract import Verdict
-from thale.facade import asking, stages
-from thale.release.decision import Move
-from thale.release.slo import read_slo
-from thale.server_timing import STEPS
-from thale.telemetry import labels, metrics, watcher
-from thale.telemetry.declaring import Metric, Table
+from thale.facade import stage_timing
+from thale.facade.inference import fallback
+from thale.release.controller.decision import Move
+from thale.schemas import Verdict
+from thale.slo import read_slo
+from thale.telemetry import controller_metrics, labels, metrics
+from thale.telemetry.metric_table import Metric, Table
+from thale.telemetry.server_timing import STEPS
 
-TABLES = (telemetry.METRICS, telemetry.WATCHER_METRICS)
+TABLES = (metrics.METRICS, controller_metrics.WATCHER_METRICS)
 EVERY = [metric for table in TABLES for metric in table]
 
 
 def test_every_metric_stands_in_a_table_once() -> None:
-    names = {**vars(metrics), **vars(watcher)}
+    names = {**vars(metrics), **vars(controller_metrics)}
     declared = [value for name, value in names.items() if name.isupper() and hasattr(value, "describe")]
-    assert [metric.collector for metric in EVERY] == [value for value in declared if value is not telemetry.WATCHER]
+    assert [metric.collector for metric in EVERY] == [value for value in declared if value is not controller_metrics.WATCHER]
 
 
 @pytest.mark.parametrize(
-    ("table", "registry"), [(telemetry.METRICS, REGISTRY), (telemetry.WATCHER_METRICS, telemetry.WATCHER)]
+    ("table", "registry"), [(metrics.METRICS, REGISTRY), (controller_metrics.WATCHER_METRICS, controller_metrics.WATCHER)]
 )
 def test_every_metric_is_told_by_the_process_that_it_is_declared_for(table: Table, registry: object) -> None:
     assert table.registry is registry
@@ -48,19 +48,19 @@ def test_every_metric_is_named_explained_and_bounded(metric: Metric) -> None:
 
 def test_the_classes_of_image_size_are_those_that_limits_are_promised_for() -> None:
     promised = {limit.up_to_megapixels: limit.p99_s for limit in read_slo().latency}
-    assert list(promised) == list(telemetry.MEGAPIXELS_OF_SIZE.values())
-    assert set(promised.values()) <= set(telemetry.SECONDS)
+    assert list(promised) == list(labels.MEGAPIXELS_OF_SIZE.values())
+    assert set(promised.values()) <= set(metrics.SECONDS)
 
 
 def test_an_image_belongs_to_the_smallest_class_that_holds_it() -> None:
-    sizes = {megapixels: telemetry.size_class(megapixels) for megapixels in (0.01, 1.0, 1.01, 16.0, 17.0, None)}
+    sizes = {megapixels: labels.size_class(megapixels) for megapixels in (0.01, 1.0, 1.01, 16.0, 17.0, None)}
     assert list(sizes.values()) == ["1mp", "1mp", "4mp", "16mp", "larger", "none"]
 
 
 def test_values_that_labels_list_are_those_that_the_code_knows() -> None:
     listed = {
-        labels.OUTCOME: get_args(asking.Outcome),
-        labels.STAGE: get_args(stages.Stage),
+        labels.OUTCOME: get_args(fallback.Outcome),
+        labels.STAGE: get_args(stage_timing.Stage),
         labels.MODEL_STAGE: ("queue", *STEPS),
         labels.VERDICT: get_args(Verdict.model_fields["decision"].annotation),
         labels.MOVE: [move for move in get_args(Move) if move != "wait"],

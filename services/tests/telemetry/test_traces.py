@@ -13,9 +13,9 @@ from otlp_receiver import Collector, Span, running_collector
 from running_torchserve import TorchServe, running_torchserve
 from tiny_models import tiny_model
 
-from thale.contract import Release, ReleasedVersion, ReleaseRecord, Task
 from thale.files import write_atomically
-from thale.release.archive_checks import read_archive
+from thale.release.registry.archive_validation import read_archive
+from thale.schemas import Release, ReleasedVersion, ReleaseRecord, Task
 from thale.telemetry.tracing import ATTRIBUTES
 from thale_models.archive import write_archive
 

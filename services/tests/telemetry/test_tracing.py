@@ -11,8 +11,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from thale.steps import step, taking_notes
-from thale.telemetry import REQUEST_ID, tracing
+from thale.telemetry import tracing
+from thale.telemetry.logs import REQUEST_ID
+from thale.telemetry.step_timing import step, taking_notes
 
 REPO_ROOT = Path(__file__).resolve().parents[3]
 NAME = re.compile(r"(http|url|server|error|thale)(\.[a-z_]+)+")

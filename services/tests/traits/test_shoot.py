@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from thale.contract import Flag, Landmark, Organ, Plant, Root, Scale, TraitValue
-from thale.traits import measure
-from thale.traits.shoot import hypocotyl_length, leaf_count
+from thale.phenotyping.traits.measure import measure
+from thale.phenotyping.traits.shoot import hypocotyl_length, leaf_count
+from thale.schemas import Flag, Landmark, Organ, Plant, Root, Scale, TraitValue
 
 TENTH = Scale(mm_per_px=0.1, source="given")
 BASE = (200.0, 300.0)

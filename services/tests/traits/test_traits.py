@@ -3,8 +3,9 @@ from itertools import pairwise
 
 import pytest
 
-from thale.contract import Flag, Organ, Plant, Plate, Point, Root, Scale, TraitValue
-from thale.traits import TRAITS, measure, measure_plate
+from thale.phenotyping.traits.measure import measure, measure_plate
+from thale.phenotyping.traits.table import TRAITS
+from thale.schemas import Flag, Organ, Plant, Plate, Point, Root, Scale, TraitValue
 
 TENTH = Scale(mm_per_px=0.1, source="given")
 UNKNOWN = Scale(mm_per_px=math.nan, source="none")

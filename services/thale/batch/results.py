@@ -10,11 +10,11 @@ from typing import IO
 
 from pydantic import ValidationError
 
-from thale.contract import Phenotype
 from thale.errors import ParameterError
 from thale.exports import coco, overlay, rsml, table
 from thale.files import write_atomically
-from thale.images import decode
+from thale.imaging.image_io import decode
+from thale.schemas import Phenotype
 
 LONG_TABLE = "traits.csv"
 WIDE_TABLE = "traits_wide.csv"

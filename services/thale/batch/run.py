@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from thale import __version__
-from thale.batch.ledger import Entry, Ledger, Model
+from thale._version import __version__
+from thale.batch.result_index import Entry, Ledger, Model
 from thale.batch.results import is_complete, remove_result, write_result
 from thale.batch.sources import Source
 from thale.client import Client, Parameters
-from thale.contract import ModelInfo, Phenotype
 from thale.errors import (
     DamagedImageError,
     ModelError,
@@ -24,6 +23,7 @@ from thale.errors import (
     UnknownModelError,
     UnknownVersionError,
 )
+from thale.schemas import ModelInfo, Phenotype
 
 _CONCURRENCY = 2
 _TROUBLES_IN_A_ROW = 5

@@ -7,7 +7,7 @@ behaviour); KEDA makes one of these out of a ScaledObject, and hands it the quer
 import math
 from collections.abc import Iterable
 
-from thale.capacity.fleet import Rule, Scaler
+from thale.capacity.environment_limits import Rule, Scaler
 
 SYNC_S = 15.0
 """How often it looks (--horizontal-pod-autoscaler-sync-period)."""

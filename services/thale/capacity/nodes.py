@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thale.capacity.fleet import Standing, Workload
+from thale.capacity.environment_limits import Standing, Workload
 from thale.capacity.packaged import packaged
 from thale.errors import ParameterError
 

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from thale.capacity.fleet import Fleet, Pool, Workload
-from thale.capacity.measured import Measured, Part
+from thale.capacity.benchmark import Measured, Part
+from thale.capacity.environment_limits import Fleet, Pool, Workload
 from thale.capacity.nodes import Node, Prices, node_of, nodes_for
 from thale.errors import ParameterError
 

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from thale.batch.ledger import Ledger
+from thale.batch.result_index import Ledger
 from thale.batch.results import COCO, LONG_TABLE, WIDE_TABLE, read_result, write_failures, write_tables
 from thale.batch.run import Run
 from thale.batch.sources import Sources, find_sources
-from thale.cli.servers import any_server
+from thale.cli.server_connection import any_server
 from thale.cli.tables import traits_table
 from thale.client import Parameters
 from thale.errors import ParameterError

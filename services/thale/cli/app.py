@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from thale import __version__
+from thale._version import __version__
 from thale.cli.release import release
 from thale.errors import ModelTaskError, ParameterError, PlanError, ThaleError, UnknownModelError, UnknownVersionError
 
@@ -109,7 +109,7 @@ def analyze(
 @app.command()
 def models(server: ServerOption = None, home: HomeOption = None) -> None:
     """List the models of the running server: versions, state, share of the traffic, quality."""
-    from thale.cli.servers import running_server
+    from thale.cli.server_connection import running_server
     from thale.cli.tables import models_table
 
     with running_server(server, home) as client:
@@ -140,11 +140,11 @@ def capacity(
     pod_start_s: Annotated[float, typer.Option(min=0, help="From a predictor's place on a node to ready.")] = 40.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the day's chance.")] = 1,
     measured: Annotated[Path | None, typer.Option(help="A measurement by loadtests/knee.py. Default: thale's.")] = None,
-    prices: Annotated[Path | None, typer.Option(help="Prices as in terraform/prices.toml. Default: those.")] = None,
+    prices: Annotated[Path | None, typer.Option(help="Prices as in services/thale/capacity/prices.toml. Default: those.")] = None,
 ) -> None:
     """Say how many replicas and nodes a load takes, at what cost, and play a day of it."""
+    from thale.capacity.cluster_scaling import Delays
     from thale.capacity.plan import Demand
-    from thale.capacity.scaling import Delays
     from thale.cli.capacity import Question, answer, read_mix
 
     demand = Demand(rps, read_mix(mix), headroom, efficiency, gpu_times)

@@ -9,16 +9,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from thale.capacity.day import WINDOW_S, Day, Window, play
-from thale.capacity.fleet import Fleet, read_fleets
-from thale.capacity.measured import Measured, read_measured
+from thale.capacity.benchmark import Measured, read_measured
+from thale.capacity.cluster_scaling import Delays
+from thale.capacity.day_simulation import WINDOW_S, Day, Window, play
+from thale.capacity.environment_limits import Fleet, read_fleets
 from thale.capacity.nodes import Prices, read_prices
-from thale.capacity.pictures import draw_day
 from thale.capacity.plan import Demand, Plan, plan
-from thale.capacity.scaling import Delays
+from thale.capacity.plots import draw_day
 from thale.errors import ParameterError
-from thale.release.slo import Slo, read_slo
-from thale.telemetry import size_class
+from thale.slo import Slo, read_slo
+from thale.telemetry.labels import size_class
 
 _SHOWN_EVERY = 8
 """Quarters of an hour between two rows; the worst one of them is shown."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from thale.cli.places import Target, Where
+from thale.cli.target_options import Target, Where
 
 if TYPE_CHECKING:
-    from thale.contract import Release
-    from thale.release.actuators import Actuator
-    from thale.release.plan import Signature
+    from thale.release.lifecycle.transitions import Signature
+    from thale.release.targets import Actuator
+    from thale.schemas import Release
 
 release = typer.Typer(
     no_args_is_help=True,
@@ -69,7 +69,7 @@ def register(
     archive: Annotated[Path, typer.Argument(metavar="MODEL.mar", exists=True, dir_okay=False, help="A model archive.")],
 ) -> None:
     """Check a model archive, try it on the golden plates, and keep it for ever under its version."""
-    from thale.cli.registered import register_archive
+    from thale.cli.registry_commands import register_archive
 
     register_archive(context.obj, archive, Console())
 
@@ -80,7 +80,7 @@ def list_registered(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Default: all of them.")] = None,
 ) -> None:
     """List the registered versions, and what each is used for."""
-    from thale.cli.registered import print_registered
+    from thale.cli.registry_commands import print_registered
 
     print_registered(context.obj, model, Console())
 
@@ -100,14 +100,14 @@ def canary(
     again: Annotated[bool, typer.Option("--again", help="Although it was rolled back before.")] = False,
 ) -> None:
     """Put a version on trial: it answers the first step's share of the requests."""
-    from thale.cli.rollouts import make, said
-    from thale.release import plan
+    from thale.cli.rollout_commands import make, said
+    from thale.release.lifecycle import transitions
 
     shares = tuple(float(share) for share in steps.split(",")) if steps is not None else None
 
     def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
         found = actuator.find(model, version)
-        return plan.canary(now, found, signature, steps=shares, shadow=shadow, again=again)
+        return transitions.canary(now, found, signature, steps=shares, shadow=shadow, again=again)
 
     make(context.obj, model, said(why), planned, Console())
 
@@ -115,21 +115,21 @@ def canary(
 @release.command()
 def step(context: typer.Context, model: AnyModel = None, why: WhyUnlessJudged = None) -> None:
     """Give the canary the next larger share."""
-    from thale.cli.rollouts import judged, make, said
-    from thale.release import plan
+    from thale.cli.rollout_commands import judged, make, said
+    from thale.release.lifecycle import transitions
 
     reason = judged if why is None else said(why)
-    make(context.obj, model, reason, lambda now, actuator, signature: plan.step(now, signature), Console())
+    make(context.obj, model, reason, lambda now, actuator, signature: transitions.step(now, signature), Console())
 
 
 @release.command()
 def promote(context: typer.Context, model: AnyModel = None, why: WhyUnlessJudged = None) -> None:
     """Make the canary the stable version, at whatever step it is."""
-    from thale.cli.rollouts import judged_to_the_end, make, said
-    from thale.release import plan
+    from thale.cli.rollout_commands import judged_to_the_end, make, said
+    from thale.release.lifecycle import transitions
 
     reason = judged_to_the_end if why is None else said(why)
-    make(context.obj, model, reason, lambda now, actuator, signature: plan.promote(now, signature), Console())
+    make(context.obj, model, reason, lambda now, actuator, signature: transitions.promote(now, signature), Console())
 
 
 @release.command()
@@ -140,7 +140,7 @@ def rollback(
     to: Annotated[str | None, typer.Option(metavar="VERSION", help="Default: the stable version before.")] = None,
 ) -> None:
     """Take the canary back; without one, return to the version before."""
-    from thale.cli.rollouts import make, roll_back, said
+    from thale.cli.rollout_commands import make, roll_back, said
 
     def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
         return roll_back(now, actuator, signature, to)
@@ -151,10 +151,10 @@ def rollback(
 @release.command()
 def abort(context: typer.Context, why: Why, model: AnyModel = None) -> None:
     """Call a rollout off without a word against the version."""
-    from thale.cli.rollouts import make, said
-    from thale.release import plan
+    from thale.cli.rollout_commands import make, said
+    from thale.release.lifecycle import transitions
 
-    make(context.obj, model, said(why), lambda now, actuator, signature: plan.abort(now, signature), Console())
+    make(context.obj, model, said(why), lambda now, actuator, signature: transitions.abort(now, signature), Console())
 
 
 @release.command()
@@ -166,14 +166,14 @@ def shadow(
     off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
 ) -> None:
     """Let a version see copies of the requests without answering any."""
-    from thale.cli.rollouts import make, said
-    from thale.release import plan
+    from thale.cli.rollout_commands import make, said
+    from thale.release.lifecycle import transitions
 
     if (version is None) != off:
         raise typer.BadParameter("name a version, or end the shadow with --off")
 
     def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
-        return plan.mirror(now, None if version is None else actuator.find(model, version), signature)
+        return transitions.mirror(now, None if version is None else actuator.find(model, version), signature)
 
     make(context.obj, model, said(why), planned, Console())
 
@@ -181,7 +181,7 @@ def shadow(
 @release.command()
 def history(context: typer.Context, model: Model) -> None:
     """List a release's changes: what was done, by whom, when and why."""
-    from thale.cli.rollouts import print_history
+    from thale.cli.rollout_commands import print_history
 
     print_history(context.obj, model, Console())
 
@@ -194,7 +194,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Tell how far every rollout is, and what the judge says of it."""
-    from thale.cli.rollouts import print_status, show_status
+    from thale.cli.rollout_commands import print_status, show_status
 
     if watch and as_json:
         raise typer.BadParameter("--json is one answer: leave --watch away")
@@ -212,15 +212,15 @@ def watch(
     slo: Slo = None,
 ) -> None:
     """Judge every canary and move it on or take it back, unattended, until Ctrl-C."""
-    from thale import telemetry
-    from thale.release.slo import read_slo
-    from thale.release.unattended import Port, watch_unattended
+    from thale.release.controller.daemon import Port, watch_unattended
     from thale.secrets.expiry import expiries_told
+    from thale.slo import read_slo
+    from thale.telemetry import logs
 
     where: Where = context.obj
     limits = read_slo(slo)
     with where.place() as place, expiries_told(where.secrets()):
-        telemetry.configure()
+        logs.configure()
         watch_unattended(place, limits, f"{where.who()}'s watcher", Port("127.0.0.1", metrics_port), until_idle=once)
 
 
@@ -245,8 +245,8 @@ def simulate(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Rehearse a rollout with the real judge, before anybody is exposed to it."""
-    from thale.cli.rehearsal import Play, read_faults, rehearse
-    from thale.release.slo import read_slo
+    from thale.cli.simulate_command import Play, read_faults, rehearse
+    from thale.slo import read_slo
 
     play = Play(model, version, read_faults(fault or []), traffic, requests_per_s, hours * 3600, seed)
     rehearse(context.obj, play, read_slo(slo), Console(), as_json=as_json)

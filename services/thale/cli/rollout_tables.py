@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from thale.contract import Change
-from thale.release.status import Heard, ModelStatus, Status
+from thale.release.controller.status import Heard, ModelStatus, Status
+from thale.schemas import Change
 
 _UNWATCHED_AFTER_S = 30.0
 _COLOURS = {"promote": "green", "hold": "yellow", "roll back": "red", "inconclusive": "yellow"}

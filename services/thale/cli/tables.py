@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from thale.contract import Flag, ModelInfo, Phenotype, Plant, TraitValue
+from thale.schemas import Flag, ModelInfo, Phenotype, Plant, TraitValue
 
 _NAME_WIDTH, _FIXED_WIDTH, _NUMBER_WIDTH = 26, 35, 9  # five plants fit into 80 characters
 _REMARKS = 12

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from thale.errors import LaptopError, ParameterError
-from thale.laptop import java_training
-from thale.laptop.errand import errand
-from thale.laptop.home import Home
-from thale.laptop.instance import Instance, serve
+from thale.local import aot_cache_build
+from thale.local.background_process import errand
+from thale.local.data_dir import Home
+from thale.local.platform import Instance, serve
 
 SAMPLE = "sample"
 _SAMPLE_SEED = 6
@@ -53,11 +53,11 @@ def serve_until_interrupted(wish: Wish, console: Console, complaints: Console) -
                 _introduce(instance, home, console)
             if wish.image is not None:
                 # Imported only now: what measures and draws takes longer to import than the services to start.
-                from thale.cli.first_plate import measure_and_show
+                from thale.cli.sample_run import measure_and_show
 
                 measure_and_show(instance.url, sample or Path(wish.image), wish.out, console)
             console.print("\nserving until Ctrl-C")
-            with java_training.in_background(home):
+            with aot_cache_build.in_background(home):
                 instance.wait()
     except KeyboardInterrupt:
         console.print("stopped")

@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from thale.contract import ImageFacts, Landmark, LandmarkKind, Organ, OrganKind, Phenotype
 from thale.exports.names import image_name
+from thale.schemas import ImageFacts, Landmark, LandmarkKind, Organ, OrganKind, Phenotype
 
 Content = Literal["organs", "landmarks", "all"]
 Outline = Literal["polygon", "rle"]

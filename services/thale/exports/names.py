@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from thale.contract import ImageFacts, Phenotype
+from thale.schemas import ImageFacts, Phenotype
 
 _UNITS = {"": "", "1": "", "count": "", "ratio": "", "%": "percent", "°": "deg", "mm²": "mm2", "mm^2": "mm2"}
 _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "TIFF": "tif"}

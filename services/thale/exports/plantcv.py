@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from thale.contract import Phenotype, Plant, TraitValue
 from thale.exports.names import image_name, model_names
-from thale.traits import TRAITS
+from thale.phenotyping.traits.table import TRAITS
+from thale.schemas import Phenotype, Plant, TraitValue
 
 
 def write(*phenotypes: Phenotype) -> bytes:

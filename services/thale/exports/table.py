@@ -15,9 +15,9 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 
-from thale.contract import Flag, Level, Phenotype, Plant, TraitValue
 from thale.exports.names import image_name, model_names, printable, trait_column
-from thale.traits import TRAITS
+from thale.phenotyping.traits.table import TRAITS
+from thale.schemas import Flag, Level, Phenotype, Plant, TraitValue
 
 LONG_COLUMNS = (
     "image",

@@ -10,20 +10,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from thale import __version__, telemetry
+from thale._version import __version__
 from thale.errors import ThaleError
-from thale.facade import oip, routes, status_codes
-from thale.facade.figures_page import FiguresPage
+from thale.facade.api import health_routes, problems, v1, v2
+from thale.facade.api.middleware import RequestScope
 from thale.facade.health import Health
-from thale.facade.middleware import RequestScope
-from thale.facade.model_client import ModelClient
 from thale.facade.pipeline import Pipeline
-from thale.facade.pool import Pool
-from thale.facade.records import RecordFile, Records
+from thale.facade.postprocess.worker_pool import Pool
 from thale.facade.settings import Settings
-from thale.facade.vitals import Vitals
-from thale.telemetry import port, tracing
-from thale.telemetry.build import Build, tell_build
+from thale.facade.status.self_monitor import Vitals
+from thale.facade.status.status_page import FiguresPage
+from thale.facade.upstream.model_client import ModelClient
+from thale.facade.upstream.release_source import RecordFile, Records
+from thale.telemetry import metrics, metrics_server, tracing
+from thale.telemetry.build_info import Build, tell_build
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +41,12 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
-    app.include_router(routes.router)
-    app.include_router(oip.router)
-    app.add_exception_handler(ThaleError, status_codes.thale_error)
-    app.add_exception_handler(HTTPException, status_codes.http_error)
-    app.add_exception_handler(RequestValidationError, status_codes.validation_error)
+    app.include_router(v1.router)
+    app.include_router(health_routes.router)
+    app.include_router(v2.router)
+    app.add_exception_handler(ThaleError, problems.thale_error)
+    app.add_exception_handler(HTTPException, problems.http_error)
+    app.add_exception_handler(RequestValidationError, problems.validation_error)
     app.add_middleware(RequestScope)
     return app
 
@@ -70,12 +71,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _told(settings: Settings, vitals: Vitals) -> AsyncIterator[None]:
     """Serve the metrics and the page of figures for as long as the context lasts."""
-    tell_build(telemetry.BUILD_INFO, Build())
+    tell_build(metrics.BUILD_INFO, Build())
     _begin_counting()
     if settings.price_per_hour is not None:
-        telemetry.PRICE_PER_HOUR.labels(settings.currency).set(settings.price_per_hour)
+        metrics.PRICE_PER_HOUR.labels(settings.currency).set(settings.price_per_hour)
     page = FiguresPage(vitals, settings)
-    with port.served(settings.metrics_host, settings.metrics_port, telemetry.METRICS.registry, {"/": page.render}):
+    with metrics_server.served(settings.metrics_host, settings.metrics_port, metrics.METRICS.registry, {"/": page.render}):
         async with vitals.watched():
             yield
 
@@ -83,12 +84,12 @@ async def _told(settings: Settings, vitals: Vitals) -> AsyncIterator[None]:
 def _begin_counting() -> None:
     """Tell each failure that a question can meet as 0: a counter that first appears with 30 has not grown by 30."""
     failures = {
-        row.status for row in status_codes.STATUS_CODES.values() if row.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        row.status for row in problems.STATUS_CODES.values() if row.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     }
-    for route in (*routes.router.routes, *oip.router.routes):
+    for route in (*v1.router.routes, *v2.router.routes):
         if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
             for status in failures:
-                telemetry.REQUESTS.labels(route.path, str(status.value))
+                metrics.REQUESTS.labels(route.path, str(status.value))
 
 
 @contextmanager
@@ -97,8 +98,8 @@ def _releases(settings: Settings) -> Iterator[Records]:
     if settings.record_path is not None:
         yield RecordFile(settings.record_path)
         return
-    from thale.cluster import connect  # the Kubernetes client is for clusters alone: the extra `kubernetes`
-    from thale.facade.inference_services import InferenceServices
+    from thale.kserve.client import connect  # the Kubernetes client is for clusters alone: the extra `kubernetes`
+    from thale.kserve.informer import InferenceServices
 
     with InferenceServices.following(connect(), str(settings.namespace), settings.predictor_url) as releases:
         yield releases

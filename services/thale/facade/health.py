@@ -4,11 +4,11 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from thale import telemetry
-from thale.contract import Card, ModelInfo, ModelVersion, Release, ReleaseRecord
 from thale.errors import ModelUnavailableError
-from thale.facade.model_client import ModelClient
-from thale.facade.records import Records
+from thale.facade.upstream.model_client import ModelClient
+from thale.facade.upstream.release_source import Records
+from thale.schemas import Card, ModelInfo, ModelVersion, Release, ReleaseRecord
+from thale.telemetry import metrics
 
 _FRESH_S = 1.0
 _FRESH_WHILE_NOT_READY_S = 0.2
@@ -66,7 +66,7 @@ class Health:
         counts = await asyncio.gather(*(self._models.ready_workers(*version, url) for version, url in urls.items()))
         workers = dict(zip(urls, counts, strict=True))
         for gone in self._told - urls.keys():
-            telemetry.MODEL_WORKERS.remove_by_labels(dict(zip(("model", "version"), gone, strict=True)))
+            metrics.MODEL_WORKERS.remove_by_labels(dict(zip(("model", "version"), gone, strict=True)))
         self._told = {*urls}
         missing = [
             f"{name} {model.stable} has no worker that is ready"

@@ -4,65 +4,37 @@ Protocols differ in how an image comes in and how an answer goes out; what happe
 """
 
 import asyncio
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from thale import __version__
-from thale.contract import ImageFacts, ReleaseRecord, Task
+from thale._version import __version__
 from thale.errors import ThaleError
-from thale.facade import jobs, observing, traffic
-from thale.facade.account import Account
-from thale.facade.asking import Asking, together
-from thale.facade.body import Upload
-from thale.facade.breakers import Breakers
-from thale.facade.deadline import Deadline
-from thale.facade.jobs import Measurement, Rendered
-from thale.facade.model_answer import Answer
-from thale.facade.model_client import ModelClient, Question
-from thale.facade.places import Places
-from thale.facade.pool import Pool
-from thale.facade.records import Records
+from thale.facade.admission import Places
+from thale.facade.inference import output_metrics
+from thale.facade.inference.fallback import Asking, together
+from thale.facade.inference.shadow import Copy, Mirror
+from thale.facade.postprocess import tasks
+from thale.facade.postprocess.types import PNG, Measurement, Rendered
+from thale.facade.postprocess.worker_pool import Pool
+from thale.facade.request_options import Upload, Wish
 from thale.facade.settings import Settings
-from thale.facade.shadow import Copy, Mirror
-from thale.facade.stages import stage
-from thale.facade.traffic import Choice, Pin
-from thale.images import read_header
+from thale.facade.stage_timing import stage
+from thale.facade.upstream import routing
+from thale.facade.upstream.breaker_registry import Breakers
+from thale.facade.upstream.model_client import ModelClient, Question
+from thale.facade.upstream.model_response import Answer
+from thale.facade.upstream.release_source import Records
+from thale.facade.upstream.routing import Choice
+from thale.imaging.image_io import read_header
+from thale.schemas import ImageFacts, ReleaseRecord, Task
 from thale.telemetry import tracing
 
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What a request asks for, whichever protocol it came by."""
-
-    request_id: str
-    deadline: Deadline
-    account: Account = field(default_factory=Account)
-    media_type: str = jobs.JSON
-    mm_per_px: float | None = None
-    plate_width_mm: float | None = None
-    page: int | None = None
-    expected_plants: int | None = None
-    name: str | None = None
-    experiment: str | None = None
-    pins: Sequence[Pin] = ()
-    wide: bool = True
-
-    def config_digest(self) -> str:
-        """Return the digest of everything beside image and models that the numbers depend on."""
-        config = {
-            "mm_per_px": self.mm_per_px,
-            "plate_width_mm": self.plate_width_mm,
-            "page": self.page,
-            "expected_plants": self.expected_plants,
-        }
-        return f"sha256:{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -107,7 +79,7 @@ class Pipeline:
             expected_plants=wish.expected_plants,
             media_type=wish.media_type,
             wide=wish.wide,
-            image=image.data if wish.media_type == jobs.PNG else b"",
+            image=image.data if wish.media_type == PNG else b"",
             page=wish.page,
             started=started,
         )
@@ -116,13 +88,13 @@ class Pipeline:
                 answers = await together(self._asking.ask(choice, question, wish.deadline) for choice in choices)
             with stage("measuring"):
                 rendered, answers = await self._asking.read(
-                    jobs.measure, answers, [question] * len(answers), wish.deadline, work
+                    tasks.measure, answers, [question] * len(answers), wish.deadline, work
                 )
         wish.account.versions = {answer.choice.name: answer.choice.version for answer in answers}
         segmented, marked = answers
         if rendered.seen is None:
             return Served(rendered)
-        observing.count(rendered.seen, segmented.choice, marked.choice)
+        output_metrics.count(rendered.seen, segmented.choice, marked.choice)
         pairs = ((segmented, marked), (marked, segmented))
         copies = [
             Copy(shadow, question, stable, companion, replace(work, image=b""), rendered.seen, tracing.origin())
@@ -134,12 +106,12 @@ class Pipeline:
     async def segment(self, image: Upload, wish: Wish) -> Served:
         """Return the organs of an image: as the model's probability maps, or in numbers, or as a picture."""
         choice = self._choose_alone("segmentation", wish)
-        return Served(await self.infer(choice, [image], wish, jobs.render_segmentation, wish.media_type))
+        return Served(await self.infer(choice, [image], wish, tasks.render_segmentation, wish.media_type))
 
     async def landmarks(self, image: Upload, wish: Wish) -> Served:
         """Return the landmarks of an image."""
         choice = self._choose_alone("landmarks", wish)
-        return Served(await self.infer(choice, [image], wish, jobs.render_landmarks))
+        return Served(await self.infer(choice, [image], wish, tasks.render_landmarks))
 
     async def infer(
         self, choice: Choice, images: Sequence[Upload], wish: Wish, render: Callable[..., _Result], *rest: object
@@ -176,7 +148,7 @@ class Pipeline:
         """Return the version that answers a task for this request: of that model, or of the usual one."""
         defaults = {"segmentation": self.settings.segmentation_model, "landmarks": self.settings.landmarks_model}
         with tracing.span("thale.choose", {"thale.task": task}) as span:
-            choice = traffic.choose(
+            choice = routing.choose(
                 self.record(),
                 task,
                 model or defaults[task],
@@ -190,7 +162,7 @@ class Pipeline:
     def _choose_alone(self, task: Task, wish: Wish) -> Choice:
         """Return who answers where only one task is asked for, so that a model for another one is a mistake."""
         for pin in wish.pins:
-            traffic.pinned_choice(self.record(), pin, task)
+            routing.pinned_choice(self.record(), pin, task)
         return self.choose(task, wish)
 
     def record(self) -> ReleaseRecord:

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from thale.inference_service import URL_TEMPLATE
-from thale.otel import Otel
+from thale.kserve.inference_service import URL_TEMPLATE
+from thale.telemetry.otel_settings import Otel
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 

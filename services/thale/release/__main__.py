@@ -5,16 +5,16 @@ import sys
 
 from pydantic import ValidationError
 
-from thale import telemetry
 from thale.errors import ThaleError
-from thale.release.namespace import releases_in
-from thale.release.settings import Settings
-from thale.release.signer import signer
-from thale.release.slo import read_slo
-from thale.release.unattended import Port, watch_unattended
-from thale.release.watch import Pace
+from thale.release.controller.cluster import releases_in
+from thale.release.controller.controller import Pace
+from thale.release.controller.daemon import Port, watch_unattended
+from thale.release.controller.settings import Settings
+from thale.release.lifecycle.identity import signer
 from thale.secrets import open_secrets
 from thale.secrets.expiry import Rhythm, expiries_told
+from thale.slo import read_slo
+from thale.telemetry import logs
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
             name = "_".join(str(part) for part in fault["loc"]).upper()
             sys.stderr.write(f"THALE_{name}: {fault['msg']}\n")
         return 2
-    telemetry.configure(settings.log_level)
+    logs.configure(settings.log_level)
     pace = Pace(settings.poll_s, settings.notes_s, settings.stuck_s)
     try:
         secrets = open_secrets(settings.key_vault, settings.secrets_file)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from thale.errors import SecretError
 from thale.secrets import Secrets
-from thale.telemetry import SECRET_EXPIRY
+from thale.telemetry.controller_metrics import SECRET_EXPIRY
 from thale.telemetry.labels import SECRET
 
 logger = logging.getLogger(__name__)

@@ -2,8 +2,8 @@
 
 from typing import get_args
 
-from thale.contract import LandmarkKind, OrganKind, ScaleSource
-from thale.telemetry.declaring import Label
+from thale.schemas import LandmarkKind, OrganKind, ScaleSource
+from thale.telemetry.metric_table import Label
 
 MEGAPIXELS_OF_SIZE = {"1mp": 1.0, "4mp": 4.0, "16mp": 16.0}
 """Classes of image size, each up to so many megapixels; the same as in `slo.toml`, whose limits hold for them."""

@@ -5,7 +5,6 @@ The processes that only measure or ask tell nothing: whatever they do is counted
 
 from prometheus_client import REGISTRY
 
-from thale.telemetry.declaring import Table
 from thale.telemetry.labels import (
     CLASS,
     CODE,
@@ -29,6 +28,7 @@ from thale.telemetry.labels import (
     TRAIT,
     VERSION,
 )
+from thale.telemetry.metric_table import Table
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60)
 """Holds the limits of `slo.toml`, so that a share within a limit is read off the counts, not guessed between them."""

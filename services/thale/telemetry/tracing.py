@@ -18,11 +18,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from thale import __version__
+from thale._version import __version__
 from thale.errors import ImageError, ParameterError, RequestError, ScaleError
-from thale.otel import Otel
-from thale.steps import Notes
 from thale.telemetry.logs import REQUEST_ID
+from thale.telemetry.otel_settings import Otel
+from thale.telemetry.step_timing import Notes
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +82,11 @@ def send(service: str, otel: Otel, about: Mapping[str, str] | None = None) -> Ca
     if not otel.speaks_http:
         logger.warning("no spans are sent: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
         return _nothing
-    from thale.telemetry import exporting  # the SDK: a start without a collector must not wait for its import
+    from thale.telemetry import otlp  # the SDK: a start without a collector must not wait for its import
 
     delay_ms = None if otel.bsp_schedule_delay else _DELAY_MS
     try:
-        return exporting.start(otel.service_name or service, delay_ms, about or {})
+        return otlp.start(otel.service_name or service, delay_ms, about or {})
     except ValueError as error:
         logger.error("no spans are sent: a variable of OpenTelemetry's makes no sense", extra={"error": str(error)})
         return _nothing

@@ -9,7 +9,7 @@ from golden_models import LANDMARKER, landmarks, said, segmentation
 from golden_server import Said, golden_server
 
 from thale.errors import ActuatorError, DeadlineExceededError, ModelFailedError, ModelUnavailableError
-from thale.release.golden import ask, golden_plates, warm_up
+from thale.release.registry.golden import ask, golden_plates, warm_up
 
 
 def truth(number: int) -> Said:

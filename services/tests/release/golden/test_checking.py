@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from golden_models import LANDMARKER, SEGMENTER, landmarks, segmentation
 
-from thale.contract import Card, Landmark
 from thale.errors import RegistrationError
-from thale.release.golden import Demands, GoldenAnswer, GoldenAnswers, check, golden_plates, summarise
+from thale.release.registry.golden import Demands, GoldenAnswer, GoldenAnswers, check, golden_plates, summarise
+from thale.schemas import Card, Landmark
 
 Change = Callable[[np.ndarray], np.ndarray]
 NOTHING = Demands(least_dice={}, least_f1=0)

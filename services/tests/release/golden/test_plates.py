@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from thale.calibration import calibrate
-from thale.images import decode
-from thale.release.golden import golden_plates
-from thale.release.golden.plates import TRUTH, TRUTHS
+from thale.imaging.calibration import calibrate
+from thale.imaging.image_io import decode
+from thale.release.registry.golden import golden_plates
+from thale.release.registry.golden.plates import TRUTH, TRUTHS
 from thale_models.golden import draw_golden_plates
 
 
@@ -26,7 +26,7 @@ def test_the_plates_show_every_organ_and_landmark_in_both_styles() -> None:
 
 
 def test_the_plates_are_part_of_the_package_and_small() -> None:
-    spec = importlib.util.find_spec("thale.release.golden")
+    spec = importlib.util.find_spec("thale.release.registry.golden")
     assert spec is not None
     assert spec.origin is not None
     files = list((Path(spec.origin).parent / "plates").iterdir())

@@ -11,10 +11,10 @@ from running_azurite import Azurite, Token, running_azurite
 from tiny_models import tiny_model
 
 from thale.errors import ArchiveError, StoreError, UnknownModelError, UnknownVersionError, VersionTakenError
-from thale.release.archive_checks import read_archive
-from thale.release.stores import FolderStore, ModelStore, Stored, open_store
-from thale.release.stores.blob import BlobStore
-from thale.release.stores.model_store import CLAIM, archive_name
+from thale.release.registry.archive_validation import read_archive
+from thale.release.registry.stores import FolderStore, ModelStore, Stored, open_store
+from thale.release.registry.stores.blob import BlobStore
+from thale.release.registry.stores.model_store import CLAIM, archive_name
 from thale_models.archive import write_archive
 
 Archive = Callable[..., Path]

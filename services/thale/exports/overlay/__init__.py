@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from thale.contract import Phenotype
 from thale.errors import ParameterError
+from thale.exports.overlay.annotations import draw_findings
 from thale.exports.overlay.canvas import Canvas
-from thale.exports.overlay.findings import draw_findings
 from thale.exports.overlay.footer import with_footer
+from thale.schemas import Phenotype
 
 __all__ = ["draw"]
 
@@ -29,7 +29,7 @@ def draw(image_HW3: NDArray[np.uint8], phenotype: Phenotype, long_side: int | No
     """Return a PNG of the photograph with plants, roots, landmarks, the plate, the scale and the flags.
 
     Args:
-        image_HW3: The photograph as `thale.images.decode` gives it, or a smaller copy of it.
+        image_HW3: The photograph as `thale.imaging.image_io.decode` gives it, or a smaller copy of it.
         phenotype: What was found in it.
         long_side: The photograph is reduced to at most this many pixels along its longer side; None keeps its size.
 

@@ -4,10 +4,10 @@ import math
 
 from PIL import Image
 
-from thale.contract import Flag, Phenotype, Scale
 from thale.exports.names import image_name, model_names
+from thale.exports.overlay.annotations import all_flags, flag_mark, mark
 from thale.exports.overlay.canvas import RGB, WHITE, Canvas, font
-from thale.exports.overlay.findings import all_flags, flag_mark, mark
+from thale.schemas import Flag, Phenotype, Scale
 
 _BAND: RGB = (32, 35, 38)
 _GREY: RGB = (178, 184, 190)

@@ -12,7 +12,6 @@ resolution 1.
     again = rsml.save(document)         # with functions, annotations and elements that thale does not know
 """
 
-from thale.contract import Phenotype
 from thale.exports.rsml.document import (
     Annotation,
     Function,
@@ -29,6 +28,7 @@ from thale.exports.rsml.document import (
 from thale.exports.rsml.phenotypes import document_of
 from thale.exports.rsml.reader import MAX_ORDER, read
 from thale.exports.rsml.writer import save
+from thale.schemas import Phenotype
 
 __all__ = [
     "MAX_ORDER",

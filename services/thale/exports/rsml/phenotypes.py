@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from thale.contract import Flag, Phenotype, Plant, Root, Scale, TraitValue
 from thale.exports.names import image_name, trait_column
 from thale.exports.rsml.document import (
     XY,
@@ -17,6 +16,7 @@ from thale.exports.rsml.document import (
     RsmlPlant,
     RsmlRoot,
 )
+from thale.schemas import Flag, Phenotype, Plant, Root, Scale, TraitValue
 
 PRIMARY_ROOT = "PO:0020127"
 LATERAL_ROOT = "PO:0020121"

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 
 from lxml import etree
 
-from thale.contract import Flag
 from thale.errors import AnnotationError
 from thale.exports.rsml import topology
 from thale.exports.rsml.dates import iso_date
@@ -32,6 +31,7 @@ from thale.exports.rsml.document import (
 )
 from thale.exports.rsml.spline import catmull_rom
 from thale.exports.rsml.xml import children, first, local_name, parse, source_of, text_of
+from thale.schemas import Flag
 
 _UNIT_NAMES = {
     "px": "pixel",

@@ -1,0 +1,212 @@
+"""The Open Inference Protocol v2 over REST, so that any KServe or Triton client works.
+
+https://github.com/kserve/open-inference-protocol, with the binary tensor extension. A model takes one input, `image`:
+the bytes of N image files, as base64 in JSON or as they are in binary form. What comes out stands in `tensors`.
+Parameters of the request: mm_per_px, plate_width_mm, page, experiment, timeout_s, and binary_data_output.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from starlette.responses import JSONResponse
+
+from thale._version import __version__
+from thale.errors import ParameterError, UnknownVersionError
+from thale.facade.api import v2_tensors
+from thale.facade.api.dependencies import HealthDependency, PipelineDependency, request_deadline, while_connected
+from thale.facade.api.upload import pieces
+from thale.facade.api.v2_tensors import IMAGE, Head
+from thale.facade.pipeline import Pipeline
+from thale.facade.request_options import Upload, Wish
+from thale.facade.settings import Settings
+from thale.facade.stage_timing import stage
+from thale.facade.upstream import routing
+from thale.facade.upstream.routing import Pin
+from thale.schemas import Release
+
+router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
+
+JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
+_EXTENSIONS = ["binary_tensor_data"]
+_FRAMING_BYTES = 2**20
+"""What a request may hold besides its images."""
+
+
+class InferParameters(BaseModel):
+    """Parameters of an inference request. One that is not listed is refused: a typo must not cost the scale."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mm_per_px: float | None = Field(None, gt=0, allow_inf_nan=False)
+    plate_width_mm: float | None = Field(None, gt=0, allow_inf_nan=False)
+    page: int | None = Field(None, ge=0)
+    experiment: str | None = Field(None, max_length=200)
+    timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False)
+    binary_data_output: StrictBool = False
+
+
+class InferInput(BaseModel):
+    """An input tensor. Its values are in `data`, or follow the JSON where `binary_data_size` says how many bytes."""
+
+    name: str
+    shape: list[Annotated[int, Field(ge=0)]]
+    datatype: str
+    parameters: dict[str, Any] = {}
+    data: list[Any] | None = None
+
+
+class InferOutput(BaseModel):
+    """An output that is asked for."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class InferRequest(BaseModel):
+    """An inference request. Unknown fields are let pass: KServe's own client repeats the model's name."""
+
+    id: str | None = Field(None, max_length=256)
+    parameters: InferParameters = InferParameters()
+    inputs: list[InferInput]
+    outputs: list[InferOutput] = []
+
+
+@router.get("")
+async def server() -> dict[str, Any]:
+    """Describe the server."""
+    return {"name": "thale", "version": __version__, "extensions": _EXTENSIONS}
+
+
+@router.get("/health/live")
+async def live() -> dict[str, bool]:
+    """Say that the process is alive."""
+    return {"live": True}
+
+
+@router.get("/health/ready")
+async def ready(model_health: HealthDependency) -> JSONResponse:
+    """Say whether every model has a worker for the version that answers."""
+    is_ready = (await model_health.readiness()).ready
+    return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
+
+
+@router.get("/models")
+async def models(pipeline: PipelineDependency) -> dict[str, list[str]]:
+    """List the models, as KServe does beyond the protocol."""
+    return {"models": sorted(pipeline.record().models)}
+
+
+@router.get("/models/{name}/versions/{version}")
+@router.get("/models/{name}")
+async def metadata(pipeline: PipelineDependency, name: str, version: str | None = None) -> dict[str, Any]:
+    """Describe a model's inputs and outputs."""
+    model, _ = _released(pipeline, name, version)
+    return {
+        "name": name,
+        "versions": sorted(model.versions),
+        "platform": f"thale_{model.task}",
+        "inputs": v2_tensors.INPUTS,
+        "outputs": v2_tensors.OUTPUTS[model.task],
+    }
+
+
+@router.get("/models/{name}/versions/{version}/ready")
+@router.get("/models/{name}/ready")
+async def model_ready(
+    pipeline: PipelineDependency, model_health: HealthDependency, name: str, version: str | None = None
+) -> JSONResponse:
+    """Say whether a model's version, the stable one where none is named, has a worker."""
+    _, meant = _released(pipeline, name, version)
+    is_ready = (await model_health.readiness()).version_ready(name, meant)
+    return JSONResponse({"name": name, "ready": is_ready}, 200 if is_ready else 503)
+
+
+@router.post("/models/{name}/versions/{version}/infer", response_class=Response)
+@router.post("/models/{name}/infer", response_class=Response)
+async def infer(request: Request, pipeline: PipelineDependency, name: str, version: str | None = None) -> Response:
+    """Ask a model about one image or a batch."""
+    model, _ = _released(pipeline, name, version)
+    async with pipeline.places.admit():
+        with stage("body"):
+            asked, images = await _read(request, pipeline.settings)
+        wish = _wish(request, asked.parameters, pipeline.settings, [Pin(name, version)] if version else [])
+        choice = pipeline.choose(model.task, wish, name)
+        head = Head(asked.id or wish.request_id, _outputs(asked, v2_tensors.OUTPUTS[model.task]))
+        uploads = [Upload(image) for image in images]
+        body, json_length = await while_connected(request, pipeline.infer(choice, uploads, wish, v2_tensors.render, head))
+    if json_length == len(body):
+        return Response(body, media_type="application/json")
+    headers = {JSON_LENGTH_HEADER: str(json_length)}
+    return Response(body, media_type="application/octet-stream", headers=headers)
+
+
+async def _read(request: Request, settings: Settings) -> tuple[InferRequest, list[bytes]]:
+    """Read a request and its images."""
+    limit = settings.max_body_bytes * 4 // 3 + _FRAMING_BYTES
+    body = b"".join([piece async for piece in pieces(request, settings, limit)])
+    return await asyncio.to_thread(_parse, body, request.headers.get(JSON_LENGTH_HEADER), settings)
+
+
+def _parse(body: bytes, json_length: str | None, settings: Settings) -> tuple[InferRequest, list[bytes]]:
+    end = len(body) if json_length is None else int(json_length) if json_length.isdigit() else -1
+    if not 0 <= end <= len(body):
+        raise ParameterError(f"{JSON_LENGTH_HEADER} is {json_length!r}, and the body has {len(body)} bytes")
+    try:
+        asked = InferRequest.model_validate_json(body[:end])
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ParameterError(f"the inference request is not understood: {faults}") from error
+    if len(asked.inputs) != 1 or asked.inputs[0].name != IMAGE or asked.inputs[0].datatype != "BYTES":
+        raise ParameterError(f"send exactly one input, {IMAGE!r}, with datatype BYTES")
+    images = _images(asked.inputs[0], body[end:])
+    if not 1 <= len(images) <= settings.max_batch:
+        raise ParameterError(f"there are {len(images)} images in the request: send 1 to {settings.max_batch}")
+    return asked, images
+
+
+def _images(given: InferInput, binary: bytes) -> list[bytes]:
+    size = given.parameters.get("binary_data_size")
+    if size is None:
+        if given.data is None or binary:
+            raise ParameterError(f"the input {IMAGE!r} needs either `data` or `binary_data_size`, and no bytes beside")
+        return v2_tensors.images_from_json(given.data, given.shape)
+    if given.data is not None or type(size) is not int or size != len(binary):
+        raise ParameterError(f"binary_data_size is {size!r}, and {len(binary)} bytes follow the JSON")
+    return v2_tensors.images_from_binary(binary, given.shape)
+
+
+def _outputs(asked: InferRequest, known: list[dict[str, Any]]) -> Mapping[str, bool]:
+    """Return the outputs to send, all where none is named, True for the binary form."""
+    names = [output["name"] for output in known]
+    default = asked.parameters.binary_data_output
+    if not asked.outputs:
+        return dict.fromkeys(names, default)
+    for output in asked.outputs:
+        if output.name not in names:
+            raise ParameterError(f"no output is called {output.name!r}: there are {', '.join(names)}")
+    return {output.name: bool(output.parameters.get("binary_data", default)) for output in asked.outputs}
+
+
+def _wish(request: Request, parameters: InferParameters, settings: Settings, pins: Sequence[Pin]) -> Wish:
+    return Wish(
+        request_id=request.state.request_id,
+        account=request.state.account,
+        deadline=request_deadline(settings, parameters.timeout_s),
+        mm_per_px=parameters.mm_per_px,
+        plate_width_mm=parameters.plate_width_mm,
+        page=parameters.page,
+        experiment=parameters.experiment,
+        pins=pins,
+    )
+
+
+def _released(pipeline: Pipeline, name: str, version: str | None) -> tuple[Release, str]:
+    """Return a model, and the version of it that is meant."""
+    model = routing.find(pipeline.record(), name)
+    meant = version or model.stable
+    if meant not in model.versions:
+        raise UnknownVersionError(name, meant, sorted(model.versions))
+    return model, meant

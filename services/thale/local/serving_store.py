@@ -1,0 +1,223 @@
+"""The folder of archives that TorchServe serves, made from folders of weights when those change, and its record.
+
+A release that people have changed is theirs: a start brings it back as it was, canary, weight, shadow and all, out of
+the registered versions if need be, and newer default weights wait until somebody releases them. TorchServe loads what
+the record holds, no more.
+"""
+
+import hashlib
+import logging
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from thale._version import __version__
+from thale.errors import ActuatorError, ArchiveError, LaptopError, StoreError, VersionTakenError
+from thale.files import write_atomically
+from thale.local.background_process import errand
+from thale.local.data_dir import Home
+from thale.schemas import Card, Release, ReleasedVersion, ReleaseRecord
+
+logger = logging.getLogger(__name__)
+
+_ORIGINS = "origins.json"
+_DIGESTS = TypeAdapter(dict[str, str])
+
+
+@dataclass(frozen=True)
+class _Archive:
+    """An archive of the store."""
+
+    path: Path
+    released: ReleasedVersion
+
+
+def prepare(home: Home, weights: Path) -> ReleaseRecord:
+    """Bring a home's store up to the weights and its record up to the store; return the record.
+
+    Raises:
+        LaptopError: If there are no weights, or they cannot be archived, or an archive or the record cannot be read.
+    """
+    fill(home.model_store, weights)
+    _restore(home)
+    return update_record(home.record, home.model_store)
+
+
+def register(home: Home) -> None:
+    """Register what the store holds, so that it can be released; a version that is registered already stays as it is.
+
+    Raises:
+        LaptopError: If the folder of registered versions cannot be written.
+    """
+    from thale.release.registry.stores import FolderStore  # its checks need NumPy, for which no start should wait
+
+    store = FolderStore(home.registered)
+    for path in sorted(home.model_store.glob("*.mar")):
+        try:
+            store.put(path)
+        except (VersionTakenError, ArchiveError) as error:
+            logger.info("archive not registered", extra={"path": str(path), "error": str(error)})
+        except StoreError as error:
+            raise LaptopError(str(error)) from error
+
+
+def _restore(home: Home) -> None:
+    """Copy from the registered versions what the releases that people have changed hold and the store does not."""
+    models = _read_record(home.record).models.values()
+    held = [released for model in models if model.history for released in model.versions.values()]
+    there = {archive.released.digest for archive in _read_archives(home.model_store)} if held else set()
+    missing = [released for released in held if released.digest not in there]
+    if not missing:
+        return
+    from thale.release.registry.stores import FolderStore
+    from thale.release.targets.local import place
+
+    store = FolderStore(home.registered)
+    for released in missing:
+        try:
+            place(store.archive(released), released, home.model_store)
+        except (StoreError, ActuatorError) as error:
+            logger.warning("version lost", extra={"version": released.card.version, "error": str(error)})
+
+
+def fill(store: Path, weights: Path) -> None:
+    """Archive every `weights/MODEL/VERSION` whose archive is not in the store yet, or was made from other files.
+
+    Archives that an earlier call made and that are wanted no longer go; those that came another way stay.
+
+    Raises:
+        LaptopError: If there are no weights, or they cannot be archived.
+    """
+    folders = {
+        f"{card.parent.parent.name}-{card.parent.name}.mar": card.parent for card in weights.glob("*/*/card.json")
+    }
+    before = _read_origins(store)
+    for name in before.keys() - folders.keys():
+        (store / name).unlink(missing_ok=True)
+    after = {name: _digest(folder) for name, folder in folders.items()}
+    for name, folder in folders.items():
+        if before.get(name) != after[name] or not (store / name).exists():
+            _archive(folder, store)
+    if before != after:
+        write_atomically(store / _ORIGINS, _DIGESTS.dump_json(after, indent=2))
+    if not any(store.glob("*.mar")):
+        raise LaptopError(f"there are no models: {weights} holds no MODEL/VERSION/card.json")
+
+
+def _read_origins(store: Path) -> Mapping[str, str]:
+    try:
+        return _DIGESTS.validate_json((store / _ORIGINS).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return {}
+
+
+def _digest(folder: Path) -> str:
+    """Return a digest of what an archive is made from: the card, the weights, and the program that packs them."""
+    digest = hashlib.sha256(__version__.encode())
+    for name in ("card.json", "weights.safetensors"):
+        try:
+            digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+        except FileNotFoundError as error:
+            raise LaptopError(f"{folder} holds no {name}: a model is its card.json and its weights") from error
+    return digest.hexdigest()
+
+
+def _archive(folder: Path, store: Path) -> None:
+    command = (sys.executable, "-m", "thale_models.cli", "archive", str(folder), "--no-ask", "--out", str(store))
+    with errand(*command) as packing:
+        complaint = packing.complaint()
+    if complaint is not None:
+        raise LaptopError(f"the model in {folder} cannot be archived: {complaint}")
+
+
+def update_record(record: Path, store: Path) -> ReleaseRecord:
+    """Bring the record of what answers whom up to what the store holds, write it, and return it.
+
+    A release stays as it is as long as the store has its stable version; a canary or shadow whose archive is gone goes.
+    A model that is new, or whose stable version is gone, gets the highest of the store.
+
+    Raises:
+        LaptopError: If an archive or the record cannot be read.
+    """
+    models: dict[str, dict[str, ReleasedVersion]] = {}
+    before = _read_record(record)
+    for archive in _read_archives(store):
+        card = archive.released.card
+        versions = models.setdefault(card.name, {})
+        if card.version not in versions or _is_released(before, archive.released):
+            versions[card.version] = archive.released
+    after = ReleaseRecord(
+        models={name: _updated(versions, before.models.get(name)) for name, versions in models.items()}
+    )
+    if after != before:
+        write_atomically(record, after.model_dump_json(indent=2).encode())
+    return after
+
+
+def released_archives(record: Path, store: Path) -> list[str]:
+    """Return the file names of the archives that hold the record's versions, in a constant order.
+
+    Raises:
+        LaptopError: If an archive or the record cannot be read.
+    """
+    now = _read_record(record)
+    # By version, should one archive lie there under two names.
+    archives = {
+        (archive.released.card.name, archive.released.card.version): archive.path.name
+        for archive in _read_archives(store)
+        if _is_released(now, archive.released)
+    }
+    return sorted(archives.values())
+
+
+def _is_released(record: ReleaseRecord, version: ReleasedVersion) -> bool:
+    model = record.models.get(version.card.name)
+    held = model.versions.get(version.card.version) if model is not None else None
+    return held is not None and held.digest == version.digest
+
+
+def _read_archives(store: Path) -> list[_Archive]:
+    return [_Archive(path, _read_archive(path)) for path in sorted(store.glob("*.mar"))]
+
+
+def _read_archive(path: Path) -> ReleasedVersion:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            card = Card.model_validate_json(archive.read("card.json"))
+    except (zipfile.BadZipFile, KeyError, ValidationError) as error:
+        raise LaptopError(f"{path} is no archive of a thale model ({error}): remove it from the store") from error
+    return ReleasedVersion(digest=f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}", card=card)
+
+
+def _read_record(record: Path) -> ReleaseRecord:
+    try:
+        return ReleaseRecord.model_validate_json(record.read_bytes())
+    except FileNotFoundError:
+        return ReleaseRecord(models={})
+    except ValidationError as error:
+        raise LaptopError(
+            f"{record} cannot be read ({error}): repair it, or delete it to serve the defaults"
+        ) from error
+
+
+def _updated(versions: Mapping[str, ReleasedVersion], before: Release | None) -> Release:
+    """Return the release with what the store has of it."""
+    if before is None or before.stable not in versions:
+        newest = max(versions, key=lambda version: tuple(int(part) for part in version.split(".")))
+        history = before.history if before is not None else ()
+        return Release(
+            task=versions[newest].card.task, stable=newest, versions={newest: versions[newest]}, history=history
+        )
+    canary = before.canary if before.canary in versions else None
+    return before.model_copy(
+        update={
+            "versions": {name: versions[name] for name in before.versions if name in versions},
+            "canary": canary,
+            "weight_percent": before.weight_percent if canary else 0.0,
+            "shadow": before.shadow if before.shadow in versions else None,
+        }
+    )

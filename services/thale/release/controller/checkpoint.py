@@ -1,0 +1,82 @@
+"""What a watcher notes down for the one after it: an evidence that took an hour to gather outlives a restart.
+
+Notes are a help, never a need: what cannot be read or written is logged, and the present step begins anew. They are
+also what `thale release status` shows, because the facades' counters cannot be reached from everywhere.
+"""
+
+import logging
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from thale.files import write_atomically
+from thale.release.judge.analysis_state import Trial
+from thale.schemas import Record, Verdict
+
+logger = logging.getLogger(__name__)
+
+
+class Notes(Protocol):
+    """A place for one piece of text, written by the leader alone."""
+
+    def read(self) -> str | None:
+        """Return what was written last, None where there is nothing or it cannot be read. Never raises."""
+        ...
+
+    def write(self, text: str) -> None:
+        """Put the text in the place of the one before. Never raises."""
+        ...
+
+
+class FileNotes:
+    """Notes in a file of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> str | None:
+        """Return the file's text."""
+        try:
+            return self._path.read_text()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            logger.warning("notes cannot be read", extra={"path": str(self._path), "error": str(error)})
+            return None
+
+    def write(self, text: str) -> None:
+        """Write the file, all of it or nothing."""
+        try:
+            write_atomically(self._path, text.encode())
+        except OSError as error:
+            logger.warning("notes cannot be written", extra={"path": str(self._path), "error": str(error)})
+
+
+class Note(Record):
+    """What is known of one rollout."""
+
+    trial: Trial
+    verdict: Verdict
+
+
+class Page(Record):
+    """All that a leader notes down."""
+
+    who: str
+    at: str
+    rollouts: dict[str, Note]
+    away: dict[str, str]
+    """Facades that could not be asked, and why."""
+
+
+def read_page(notes: Notes) -> Page | None:
+    """Return what was noted down last, None where there is nothing that can be read."""
+    text = notes.read()
+    if text is None:
+        return None
+    try:
+        return Page.model_validate_json(text)
+    except ValidationError as error:
+        logger.warning("notes make no sense", extra={"error": str(error)})
+        return None

@@ -1,0 +1,113 @@
+"""The golden plates put to a model server, over the same API that the facades use."""
+
+import json
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+import urllib3
+
+from thale.errors import ActuatorError, DeadlineExceededError, ModelFailedError, ModelUnavailableError
+from thale.models.predictions import LANDMARKS_MEDIA_TYPE, SEGMENTATION_MEDIA_TYPE, SegmentationAnswer, read_landmarks
+from thale.release.registry.golden.plates import GoldenPlate, golden_plates
+from thale.release.registry.golden.records import GoldenAnswer
+from thale.release.registry.golden.summary import summarise
+
+ASK_LIMIT_S = 120.0
+"""For all plates together: they take about 2 s on an idle machine."""
+
+_CONNECT_TIMEOUT_S = 3.0
+_ASK_AGAIN_S = 0.2
+_AWAY = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE})
+"""TorchServe says 404 of a version that it does not have (yet), 503 where no worker is ready, 507 where one died."""
+_WORKER_DIED = "Worker died."
+"""What it says as well where the worker died, with 500 as often as with 507."""
+
+
+def ask(url: str, name: str, version: str, timeout_s: float = ASK_LIMIT_S) -> list[GoldenAnswer]:
+    """Have a model version answer every golden plate.
+
+    Args:
+        url: The model server's inference address, without a path.
+        name: The model.
+        version: Its version.
+        timeout_s: Limit for all of it.
+
+    Raises:
+        ModelUnavailableError: If no worker of the version is there to answer.
+        ModelFailedError: If it fails, or answers what cannot be.
+        DeadlineExceededError: If the limit passes.
+    """
+    until = time.monotonic() + timeout_s
+    path = f"{url.rstrip('/')}/predictions/{name}/{version}"
+    with urllib3.PoolManager(maxsize=1, retries=False) as pool:
+        return [_ask_one(pool, path, plate, until) for plate in golden_plates()]
+
+
+def warm_up(
+    url: str, name: str, version: str, timeout_s: float, gone_on: Callable[[], None] = lambda: None
+) -> list[GoldenAnswer]:
+    """Wait until a version that is being loaded has answered every golden plate, and return its answers.
+
+    Args:
+        url: The model server's inference address, without a path.
+        name: The model.
+        version: Its version.
+        timeout_s: How long to wait for the worker and its answers together.
+        gone_on: Called between two attempts; what it raises ends the wait.
+
+    Raises:
+        ActuatorError: If it does not answer within that time, or answers what cannot be.
+    """
+    until = time.monotonic() + timeout_s
+    who = f"{name} {version}"
+    while True:
+        try:
+            return ask(url, name, version, until - time.monotonic())
+        except ModelUnavailableError as error:
+            if time.monotonic() + _ASK_AGAIN_S >= until:
+                raise ActuatorError(f"{who} did not come up within {timeout_s:g} s: {error}") from error
+        except DeadlineExceededError as error:
+            raise ActuatorError(f"{who} did not answer the golden plates within {timeout_s:g} s") from error
+        except ModelFailedError as error:
+            raise ActuatorError(f"{who} cannot answer the golden plates: {error}") from error
+        gone_on()
+        time.sleep(_ASK_AGAIN_S)
+
+
+def _ask_one(pool: urllib3.PoolManager, path: str, plate: GoldenPlate, until: float) -> GoldenAnswer:
+    headers = {"Content-Type": "application/octet-stream", "x-thale-mm-per-px": repr(plate.mm_per_px)}
+    remaining = until - time.monotonic()
+    if remaining <= 0:
+        raise DeadlineExceededError(f"{plate.name} was not answered in time")
+    timeout = urllib3.Timeout(total=remaining, connect=min(_CONNECT_TIMEOUT_S, remaining))
+    try:
+        response = pool.request("POST", path, body=plate.image, headers=headers, timeout=timeout, redirect=False)
+    except urllib3.exceptions.ConnectTimeoutError as error:
+        raise ModelUnavailableError(f"the model server does not answer at {path}") from error
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise DeadlineExceededError(f"{plate.name} was not answered in time") from error
+    except urllib3.exceptions.HTTPError as error:
+        raise ModelUnavailableError(f"the model server does not answer at {path}: {error}") from error
+    if response.status != HTTPStatus.OK:
+        raise _refusal(plate, response.status, response.data)
+    return _read(plate, response.headers.get("content-type", ""), response.data)
+
+
+def _read(plate: GoldenPlate, media_type: str, data: bytes) -> GoldenAnswer:
+    if media_type == SEGMENTATION_MEDIA_TYPE:
+        return summarise(plate, SegmentationAnswer.from_bytes(data))
+    if media_type == LANDMARKS_MEDIA_TYPE:
+        return summarise(plate, read_landmarks(data))
+    raise ModelFailedError(f"the answer is {media_type or 'of no stated kind'}: neither segmentation nor landmarks")
+
+
+def _refusal(plate: GoldenPlate, status: int, body: bytes) -> ModelUnavailableError | ModelFailedError:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        told = None
+    message = str(told.get("message", "")) if isinstance(told, dict) else ""
+    if status in _AWAY or message == _WORKER_DIED:
+        return ModelUnavailableError(f"no worker is ready (status {status}{', ' if message else ''}{message})")
+    return ModelFailedError(f"{plate.name} was answered with status {status}: {message or 'no reason given'}")

@@ -1,0 +1,254 @@
+"""Releases in a cluster: InferenceServices, changed by server-side apply.
+
+A new version gets an entry of its own in spec.canary, at 0 percent, before the release names it; its predictor gets
+ready and answers the golden plates; then one apply makes the release so. What it holds no longer stays as an entry at
+0 percent until every request is answered, and is dropped in the background. Every apply names the object's version
+that it was made from. Whoever is killed in between leaves at most an unused entry, which the next change drops.
+"""
+
+import logging
+import time
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from kubernetes import client
+from urllib3.exceptions import HTTPError
+
+from thale.errors import ActuatorError, ConflictError, ReleaseError, UnknownModelError
+from thale.kserve import inference_service
+from thale.release.registry import golden
+from thale.release.targets import Held, WarmUp, revision_of
+from thale.release.targets.background_unload import Unloads
+from thale.schemas import Release, ReleasedVersion
+
+logger = logging.getLogger(__name__)
+
+FIELD_MANAGER = "thale-release"
+_ATTEMPTS = 10
+_API_TIMEOUT_S = 10.0
+
+
+class Store(Protocol):
+    """Where the archives of registered versions are."""
+
+    def find(self, model: str, version: str) -> ReleasedVersion:
+        """Return a registered version, or raise UnknownVersionError."""
+        ...
+
+    def uri(self, model: str, version: str) -> str:
+        """Return where KServe's storage initializer finds a version's archive: its `storageUri`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long things may take, in seconds."""
+
+    load_s: float = 1200.0
+    """A predictor, from being asked for to being ready: a node may have to start first."""
+    look_s: float = 1.0
+    """Between two looks at it."""
+    warm_up_s: float = 120.0
+    drain_s: float = 65.0
+    """A facade follows within a second, and gives no answer later than a minute after its question."""
+
+
+@dataclass
+class KServeActuator(Unloads):
+    """Changes the releases of a namespace. Leaving the context waits until what has gone from them is unloaded."""
+
+    api: client.ApiClient
+    namespace: str
+    store: Store
+    warm_up: WarmUp = golden.warm_up
+    patience: Patience = Patience()
+    url_template: str = inference_service.URL_TEMPLATE
+    _left: dict[tuple[str, str], float] = field(default_factory=dict)
+    """When a model's version was last released, in seconds of the monotonic clock."""
+
+    def models(self) -> Sequence[str]:
+        """Return the names of the models that are released."""
+        try:
+            told: Any = client.CustomObjectsApi(self.api).list_namespaced_custom_object(
+                *self._place, _request_timeout=_API_TIMEOUT_S
+            )
+        except (client.ApiException, HTTPError) as error:
+            raise _failed("the InferenceServices cannot be listed", error) from error
+        return sorted(item["metadata"]["name"] for item in told["items"] if inference_service.is_release(item))
+
+    def read(self, model: str) -> Held:
+        """Return a model's release.
+
+        Raises:
+            UnknownModelError: If there is no such InferenceService.
+            ActuatorError: If it is none of ours, or the API does not answer.
+        """
+        return self._held(self._get(model))
+
+    def find(self, model: str, version: str) -> ReleasedVersion:
+        """Return a registered version, whether it is held or not.
+
+        Raises:
+            UnknownVersionError: If the store has no such version.
+        """
+        return self.store.find(model, version)
+
+    def apply(self, before: Held, after: Release) -> Held:
+        """Make `after` so: load what is new beside the rest, make the release so, and drop later what has gone.
+
+        Raises:
+            ConflictError: If the release is no longer the one that was read. Nothing has changed.
+            ActuatorError: If a version does not come up. The traffic goes on as before.
+        """
+        after = self._with_urls(after)
+        known = inference_service.storage_uris(self._get(after.name))
+        new = [version for version in after.versions if version not in before.release.versions]
+        leaving = known.keys() - after.versions.keys()
+        if new:
+            uris = {version: self.store.uri(after.name, version) for version in new}
+            now = self._bring_up_and_write(before, after, uris, leaving)
+        else:
+            now = self._write(before, after, {}, leaving)
+        if leaving:
+            self._drop_later(after.name, leaving)
+        return now
+
+    def drop(self, model: str, versions: Collection[str]) -> None:
+        """Take the entries of these versions away, but for those that the release holds (again).
+
+        Raises:
+            ConflictError: If others change the object all the time.
+            ActuatorError: If the API does not do it.
+        """
+        live = self._get(model)
+        unused = inference_service.storage_uris(live).keys() - self._held(live).release.versions.keys()
+        if unused & set(versions):
+            now = self._held(live)
+            self._write(now, now.release, {}, unused - set(versions))
+
+    def _bring_up_and_write(self, before: Held, after: Release, uris: Mapping[str, str], leaving: Set[str]) -> Held:
+        """Give the new versions predictors, and name them once they answer; where that fails, take them away again."""
+        model, new = after.name, uris.keys()
+        self._write(before, before.release, uris, leaving | new)
+        try:
+            for version in new:
+                self._wait_until_ready(model, version)
+                self.warm_up(after.versions[version].url, model, version, self.patience.warm_up_s)
+                logger.info("version loaded", extra={"model": model, "version": version})
+            return self._write(before, after, {}, leaving)
+        except ReleaseError:
+            self._take_down(model, new)
+            raise
+
+    def _wait_until_ready(self, model: str, version: str) -> None:
+        until = time.monotonic() + self.patience.load_s
+        while True:
+            live = self._get(model)
+            if version not in inference_service.storage_uris(live):
+                raise ConflictError(f"{model} was changed by somebody else while {version} was being loaded")
+            if inference_service.is_ready(live, version):
+                return
+            if time.monotonic() > until:
+                raise ActuatorError(f"the predictor of {model} {version} is not ready after {self.patience.load_s:g} s")
+            time.sleep(self.patience.look_s)
+
+    def _take_down(self, model: str, versions: Collection[str]) -> None:
+        try:
+            self.drop(model, versions)
+        except ReleaseError as error:  # the next change drops them
+            logger.warning("versions stay loaded", extra={"model": model, "error": str(error)})
+
+    def _write(self, before: Held, after: Release, uris: Mapping[str, str], also: Collection[str]) -> Held:
+        """Apply a release, as long as it is the one that was read.
+
+        The object itself changes all the time, by KServe's status: then it is read and applied again.
+        """
+        objects = client.CustomObjectsApi(self.api)
+        sought = None
+        for _ in range(_ATTEMPTS):
+            live = self._get(after.name)
+            now = self._held(live)
+            if now.revision != before.revision:
+                if now.revision == sought:
+                    return now  # the apply before did it, and its answer was lost
+                break
+            known = inference_service.storage_uris(live).keys() | uris.keys()
+            if not after.versions.keys() <= known:
+                break  # somebody took away what was loaded for this very change
+            wanted = inference_service.write_release(after, live, uris, known & set(also))
+            sought = self._held(wanted).revision
+            version = live["metadata"]["resourceVersion"]
+            body = {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": version}}
+            try:
+                done: Any = objects.patch_namespaced_custom_object(
+                    *self._place,
+                    after.name,
+                    body,
+                    field_manager=FIELD_MANAGER,
+                    force=True,
+                    _content_type="application/apply-patch+yaml",
+                    _request_timeout=_API_TIMEOUT_S,
+                )
+            except client.ApiException as error:
+                if error.status != HTTPStatus.CONFLICT:
+                    raise _failed(f"{after.name} cannot be changed", error) from error
+            except HTTPError as error:
+                raise _failed(f"{after.name} cannot be changed", error) from error
+            else:
+                return self._held(done)
+        raise ConflictError(f"{after.name} was changed by somebody else in between: read it again")
+
+    def _drop_later(self, model: str, versions: Collection[str]) -> None:
+        self._left |= dict.fromkeys(((model, version) for version in versions), time.monotonic())
+
+        def drop() -> None:
+            time.sleep(self.patience.drain_s)
+            latest = time.monotonic() - self.patience.drain_s  # one may have been released again, and left again
+            self._take_down(model, [version for version in versions if self._left[model, version] <= latest])
+
+        self._later(model, drop)
+
+    def _get(self, model: str) -> inference_service.Resource:
+        try:
+            found: Any = client.CustomObjectsApi(self.api).get_namespaced_custom_object(
+                *self._place, model, _request_timeout=_API_TIMEOUT_S
+            )
+        except client.ApiException as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise UnknownModelError(model, list(self.models())) from error
+            raise _failed(f"{model} cannot be read", error) from error
+        except HTTPError as error:
+            raise _failed(f"{model} cannot be read", error) from error
+        return dict(found)
+
+    def _held(self, live: inference_service.Resource) -> Held:
+        release = inference_service.read_release(live, self.url_template)
+        return Held(release, revision_of(release))
+
+    def _with_urls(self, release: Release) -> Release:
+        """Return the release with the address of each version's predictor, as it will be read."""
+        versions = {
+            version: released.model_copy(
+                update={
+                    "url": inference_service.predictor_url(release.name, version, self.namespace, self.url_template)
+                }
+            )
+            for version, released in release.versions.items()
+        }
+        return release.model_copy(update={"versions": versions})
+
+    @property
+    def _place(self) -> tuple[str, str, str, str]:
+        return (
+            inference_service.GROUP,
+            inference_service.API_VERSION,
+            self.namespace,
+            inference_service.PLURAL,
+        )
+
+
+def _failed(what: str, error: client.ApiException | HTTPError) -> ActuatorError:
+    why = f"{error.status} {error.reason}" if isinstance(error, client.ApiException) else str(error)
+    return ActuatorError(f"{what}: the Kubernetes API says {why}")
