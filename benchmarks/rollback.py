@@ -18,9 +18,8 @@ from urllib.request import urlopen
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "services/tests/release"), str(ROOT / "model-server/tests")]
 
-from painting_segmenter import first_bad_file  # noqa: E402 (a helper of the tests, found by the line above)
-from stage import CANARY, MODEL, Stage, Users, eventually, running_stage  # noqa: E402
-
+from tests.support.rollout_environment import CANARY, MODEL, Stage, Users, eventually, running_stage  # noqa: E402
+from tests.support.stub_segmenter import first_bad_file  # noqa: E402 (a helper of the tests, found by the line above)
 from thale.slo import read_slo  # noqa: E402
 
 RATE_HZ = 20.0

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deploy_stage import REPOSITORY, Stage, built_stage
+
+from tests.support.deploy_environment import REPOSITORY, Stage, built_stage
 
 OFFLINE = REPOSITORY.parent / "shared" / "terraform-offline" / "setup"
 

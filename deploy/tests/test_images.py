@@ -1,7 +1,6 @@
 """An image is named by what goes into it, and built only where nobody has built that yet."""
 
 import pytest
-from deploy_stage import REPOSITORY, Stage
 
 from deploy.context import Job
 from deploy.errors import DeployError
@@ -9,6 +8,7 @@ from deploy.image_context import IMAGES, tag_of
 from deploy.models import run as register
 from deploy.settings import Environment
 from deploy.steps import step_named
+from tests.support.deploy_environment import REPOSITORY, Stage
 
 SERVICES, MODEL_SERVER = IMAGES
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from deploy_stage import REPOSITORY, Stage
 
 from deploy import preflight
 from deploy.errors import MissingError
 from deploy.settings import Access, Environment, Settings
 from deploy.subscription import PROVIDERS
 from deploy.tools import read_version
+from tests.support.deploy_environment import REPOSITORY, Stage
 
 
 def missing(stage: Stage, environment: Environment, **settings: object) -> dict[str, str]:

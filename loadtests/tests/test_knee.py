@@ -4,13 +4,12 @@ import itertools
 from collections import Counter
 from pathlib import Path
 
-from measurements import measured
-
 from loadtests import benchmark_page
 from loadtests.image_set import Picture
 from loadtests.knee import QUICK, WHOLE, Programme
 from loadtests.load_generator import in_turn
 from loadtests.personas import SCENARIOS, shared_out
+from tests.support.sample_benchmark import measured
 
 MIX = {"1mp": 0.2, "4mp": 0.5, "16mp": 0.3}
 

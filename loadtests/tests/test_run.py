@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from running_thale import running_platform, write_weights
 
 from loadtests import image_set, samples
+from tests.support.local_platform import running_platform, write_weights
 
 ROOT = Path(__file__).parents[2]
 USERS = 4

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from running_torchserve import TorchServe, running_torchserve
-from tiny_models import TinyModel, tiny_model
 
+from tests.support.tiny_models import TinyModel, tiny_model
+from tests.support.torchserve_process import TorchServe, running_torchserve
 from thale_models.archive import write_archive
 from thale_models.engine import Engine, load_engine
 

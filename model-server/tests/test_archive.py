@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tiny_models import TinyModel, tiny_model
 
+from tests.support.tiny_models import TinyModel, tiny_model
 from thale.errors import ArchiveError
 from thale.models.model_card import CARD, WEIGHTS, read_card
 from thale.release.registry.archive_validation import MANIFEST, read_archive

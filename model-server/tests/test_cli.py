@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_models import tiny_model
 
+from tests.support.tiny_models import tiny_model
 from thale.release.registry.archive_validation import read_archive
 from thale_models import cli
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_plates import SIZE, draw_folder, write_manifest
 
+from tests.support.tiny_plates import SIZE, draw_folder, write_manifest
 from thale.errors import DatasetError
 from thale_models.dataset import Dataset, read_dataset
 

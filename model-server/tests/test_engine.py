@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import save_file
-from tiny_models import TinyModel, tiny_model
 from torch import zeros
 
+from tests.support.tiny_models import TinyModel, tiny_model
 from thale.errors import ArchiveError
 from thale_models.engine import Engine, EngineName, load_engine
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny_models import TinyModel
 
+from tests.support.tiny_models import TinyModel
 from thale.errors import ImageTooLargeError, ScaleError
 from thale.imaging.calibration import working_box
 from thale.schemas import Calibration, Plate, Point, Scale

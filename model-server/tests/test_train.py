@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_plates import draw_folder, write_manifest
 
+from tests.support.tiny_plates import draw_folder, write_manifest
 from thale.errors import ParameterError, TrainingError
 from thale.schemas import Card
 from thale_models import cli

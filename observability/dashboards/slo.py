@@ -1,13 +1,13 @@
 """What is promised, how much of it is left, and how fast it goes: read before a rollout, and after every incident."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from tools.generate.slo_rules import BURNS
 
 from observability.dashboards import slo_thresholds
 from observability.dashboards.dashboard import ENVIRONMENT, VERSION, Row, board
 from observability.dashboards.links import Backend
 from observability.dashboards.panels import Column, Drawn, Limits, Query, bars, figure, figures, lines
 from thale.slo import Slo
+from tools.generate.slo_rules import BURNS
 
 _AVAILABILITY = "environment:thale_slo_availability"
 _LATENCY = "environment_size:thale_slo_latency"

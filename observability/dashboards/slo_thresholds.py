@@ -1,10 +1,9 @@
 """Limits of panels from `services/thale/slo.toml`: what is promised there is what is green here."""
 
-from tools.generate.slo_rules import BURNS
-
 from observability.dashboards.panels import Limits
 from thale.slo import Slo
 from thale.telemetry.labels import size_class
+from tools.generate.slo_rules import BURNS
 
 PAGES = min(burn.factor for burn in BURNS if burn.severity == "page")
 """The error budget goes so many times faster than it may, and somebody is woken."""

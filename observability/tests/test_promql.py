@@ -1,7 +1,8 @@
 """The reader of queries finds what it is there to find."""
 
-import promql
 import pytest
+
+from tests.support import promql
 
 TOLD = {"asked_total": frozenset({"job", "model", "status"}), "seconds_bucket": frozenset({"job", "route", "le"})}
 

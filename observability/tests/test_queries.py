@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import promql
 import pytest
 import yaml
 
+from tests.support import promql
 from thale.telemetry.controller_metrics import WATCHER_METRICS
 from thale.telemetry.external_metrics import FOREIGN
 from thale.telemetry.metrics import METRICS

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import promql
 import pytest
 import yaml
-from tools.generate import prometheus_rule, slo_rules
 
+from tests.support import promql
 from thale.facade.api import v1, v2
 from thale.slo import read_slo
 from thale.telemetry.metrics import SECONDS
+from tools.generate import prometheus_rule, slo_rules
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "observability" / "rules"

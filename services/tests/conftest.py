@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_thale import Platform, running_platform, write_weights
+
+from tests.support.local_platform import Platform, running_platform, write_weights
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from running_thale import Platform
 
 import thale
+from tests.support.local_platform import Platform
 from thale import errors
 from thale.schemas import Problem
 

@@ -23,7 +23,7 @@ class Latency(Record):
 
 
 class ByQuestion(Record):
-    """A number for each question that the judge asks; `thale.release.questions` says what they mean."""
+    """A number for each question that the judge asks; `thale.release.judge.checks` says what they mean."""
 
     failing: Share
     shadow_failing: Share

@@ -13,8 +13,7 @@ ROOT = Path(__file__).parents[1]
 HELPERS = ("observability/tests", "services/tests/release", "model-server/tests")
 sys.path[:0] = [str(ROOT), *(str(ROOT / folder) for folder in HELPERS)]
 
-from real_stack import running_stack  # noqa: E402 (a helper of the tests, found by the line above)
-
+from tests.support.full_stack import running_stack  # noqa: E402 (a helper of the tests, found by the line above)
 from tools.render_dashboards.preview import draw_all, last_minutes  # noqa: E402
 
 

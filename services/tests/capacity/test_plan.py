@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measurements import measured
 
+from tests.support.sample_benchmark import measured
 from thale.capacity.environment_limits import Standing, read_fleets
 from thale.capacity.nodes import node_of, nodes_for, read_prices
 from thale.capacity.plan import Demand, Plan, plan

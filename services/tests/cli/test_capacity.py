@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from measurements import measured
 from typer.testing import CliRunner
 
+from tests.support.sample_benchmark import measured
 from thale.cli.app import app
 from thale.cli.capacity import read_mix
 from thale.errors import ParameterError

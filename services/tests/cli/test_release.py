@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from paper_facade import MODEL, PaperFacade, paper_facade
-from releases import ANNA, release, version
-from tiny_models import tiny_model
 
+from tests.support.fake_facade import MODEL, PaperFacade, paper_facade
+from tests.support.sample_releases import ANNA, release, version
+from tests.support.tiny_models import tiny_model
 from thale._version import __version__
 from thale.cli import main
 from thale.local.data_dir import Home, Running

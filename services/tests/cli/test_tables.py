@@ -4,9 +4,9 @@ import io
 import math
 
 import pytest
-from made_phenotypes import CROSSING, NO_SCALE, facts, phenotype, seedling
 from rich.console import Console
 
+from tests.support.sample_phenotypes import CROSSING, NO_SCALE, facts, phenotype, seedling
 from thale.cli.tables import traits_table
 from thale.schemas import Phenotype
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from made_phenotypes import facts, phenotype, phenotypes, seedling
 from pycocotools.coco import COCO
 
+from tests.support.sample_phenotypes import facts, phenotype, phenotypes, seedling
 from thale.exports import coco
 from thale.schemas import Organ, Phenotype
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_phenotypes import NO_SCALE, facts, phenotype, seedling
 
+from tests.support.sample_phenotypes import NO_SCALE, facts, phenotype, seedling
 from thale.exports import plantcv
 
 REAL_FILE = Path(__file__).parents[4] / "shared" / "data" / "plantcv" / "plantcv_results.json"

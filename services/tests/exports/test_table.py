@@ -7,8 +7,8 @@ import math
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
-from made_phenotypes import CROSSING, NO_PLACE, NO_SCALE, facts, phenotype, phenotypes, seedling
 
+from tests.support.sample_phenotypes import CROSSING, NO_PLACE, NO_SCALE, facts, phenotype, phenotypes, seedling
 from thale.exports import table
 from thale.exports.names import image_name, trait_column
 from thale.phenotyping.traits.table import TRAITS

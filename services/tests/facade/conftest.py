@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_facade import Facade, running_facade
-from running_torchserve import TorchServe, running_torchserve
-from tiny_models import tiny_model
 
+from tests.support.running_facade import Facade, running_facade
+from tests.support.tiny_models import tiny_model
+from tests.support.torchserve_process import TorchServe, running_torchserve
 from thale.facade.settings import Settings
 from thale.release.registry.archive_validation import read_archive
 from thale.schemas import Release, ReleasedVersion, ReleaseRecord, Task

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from prometheus_client import REGISTRY
-from running_facade import Facade, running_facade
-from running_torchserve import TorchServe
 
+from tests.support.running_facade import Facade, running_facade
+from tests.support.torchserve_process import TorchServe
 from thale.facade.settings import Settings
 from thale.schemas import ReleaseRecord
 
@@ -39,14 +39,14 @@ def test_a_model_that_the_server_lacks_is_named(settings: Settings, tmp_path: Pa
 
 
 def test_without_a_model_server_nothing_is_ready_and_everything_says_so(settings: Settings) -> None:
-    import pictures
+    from tests.support import sample_images
 
     away = {"model_url": "http://127.0.0.1:9", "management_url": "http://127.0.0.1:9"}
     with running_facade(settings.model_copy(update=away)) as facade:
         assert facade.get("/health/live").status == 200
         assert facade.get("/health/ready").status == 503
         assert facade.get("/v1/models").json[0]["versions"][0]["state"] == "unavailable"
-        reply = facade.phenotype(pictures.png())
+        reply = facade.phenotype(sample_images.png())
         assert (reply.status, reply.problem) == (503, "model-unavailable")
 
 

@@ -10,8 +10,8 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
-from running_torchserve import free_ports
 
+from tests.support.torchserve_process import free_ports
 from thale.facade.settings import Settings
 
 

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from running_key_vault import TENANT, Cloud, Kept, running_key_vault
 
+from tests.support.fake_key_vault import TENANT, Cloud, Kept, running_key_vault
 from thale.errors import SecretError
 from thale.secrets import FileSecrets, Secrets, open_secrets
 

@@ -1,6 +1,6 @@
 """Who makes a release so: on a laptop a record file and TorchServe, in a cluster the InferenceService.
 
-Both keep the same promises, and the same tests hold them to these (`services/tests/release/test_actuators.py`).
+Both keep the same promises, and the same tests hold them to these (`services/tests/release/targets/test_targets.py`).
 """
 
 import hashlib

@@ -1,0 +1,160 @@
+"""The facade follows the cluster's releases: at once when they change, and with what it knew when the API is away."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.fake_kubernetes_api import KubeApi, running_kube_api
+from tests.support.fake_kubernetes_objects import Key
+from tests.support.local_platform import wait_for
+from tests.support.sample_images import png
+from tests.support.sample_releases import ANNA, release, version
+from tests.support.torchserve_process import TorchServe, free_ports
+from thale.client import Client
+from thale.errors import ModelUnavailableError
+from thale.facade.settings import Settings
+from thale.kserve import client, inference_service
+from thale.kserve.informer import InferenceServices
+from thale.release.lifecycle import transitions
+from thale.schemas import Release, ReleaseRecord
+
+KEY = Key(inference_service.PLURAL, "plants", "plate-seg")
+MANAGER = ("thale-release", "Apply")
+
+
+@pytest.fixture
+def api() -> Iterator[KubeApi]:
+    with running_kube_api() as running:
+        yield running
+
+
+@pytest.fixture
+def services(api: KubeApi) -> Iterator[InferenceServices]:
+    template = inference_service.URL_TEMPLATE
+    with InferenceServices.following(client.patient(api.client().configuration), "plants", template) as following:
+        yield following
+
+
+def resource(released: Release) -> Any:
+    model = {"name": "kserve-container", "modelFormat": {"name": "thale"}}
+    live = {"metadata": {"name": KEY.name, "namespace": KEY.namespace}, "spec": {"predictor": {"model": model}}}
+    return inference_service.write_release(released, live, dict.fromkeys(released.versions, "https://models"))
+
+
+def knows(services: InferenceServices, expected: Callable[[Release], bool]) -> Callable[[], bool]:
+    def look() -> bool:
+        try:
+            models = services.current().models
+        except ModelUnavailableError:
+            return False
+        return "plate-seg" in models and expected(models["plate-seg"])
+
+    return look
+
+
+def test_a_change_is_known_as_soon_as_the_api_tells_it(api: KubeApi, services: InferenceServices) -> None:
+    api.objects.create(Key(KEY.plural, "plants", "other"), {"metadata": {"name": "other"}, "spec": {}}, MANAGER)
+    api.objects.create(KEY, resource(release()), MANAGER)
+    wait_for("the first release", knows(services, lambda known: known.stable == "1.0.0"))
+    on_trial = transitions.canary(release(), version("1.1.0"), ANNA)
+    api.objects.apply(KEY, resource(on_trial), "thale-release", force=True)
+    wait_for("the canary", knows(services, lambda known: known.canary == "1.1.0"))
+    record = services.current()
+    assert set(record.models) == {"plate-seg"}
+    assert record.models["plate-seg"].versions["1.1.0"].url == "http://plate-seg-v1-1-0-predictor.plants.svc"
+    api.objects.replace(KEY, {"status": {"conditions": []}}, ("kserve", "Update"), status=True)
+    api.objects.apply(KEY, resource(transitions.step(on_trial, ANNA)), "thale-release", force=True)
+    wait_for("the step", knows(services, lambda known: known.weight_percent == 25))
+    api.objects.delete(KEY)
+    wait_for("the end", lambda: services.current().models == {})
+
+
+def test_a_status_alone_leaves_the_record_as_it_is(api: KubeApi, services: InferenceServices) -> None:
+    api.objects.create(KEY, resource(release()), MANAGER)
+    wait_for("the first release", knows(services, lambda known: True))
+    record = services.current()
+    api.objects.replace(KEY, {"status": {"conditions": []}}, ("kserve", "Update"), status=True)
+    other = Key(KEY.plural, "plants", "plate-landmarks")
+    told = resource(release())
+    told["metadata"]["name"] = other.name
+    api.objects.create(other, told, MANAGER)
+    wait_for("the fault of the other", lambda: services._faults)
+    assert services.current() is record
+
+
+def test_what_was_known_holds_while_the_api_is_away_and_what_was_missed_is_caught_up(
+    api: KubeApi, services: InferenceServices
+) -> None:
+    with pytest.raises(ModelUnavailableError, match="Kubernetes API"):
+        InferenceServices(api.client(), "plants", inference_service.URL_TEMPLATE).current()
+    api.objects.create(KEY, resource(release()), MANAGER)
+    wait_for("the first release", knows(services, lambda known: True))
+    api.hang_up()
+    on_trial = transitions.canary(release(), version("1.1.0"), ANNA)
+    api.objects.apply(KEY, resource(on_trial), "thale-release", force=True)
+    api.objects.forget_history()
+    assert services.current().models["plate-seg"].canary is None
+    api.away.clear()
+    wait_for("the canary", knows(services, lambda known: known.canary == "1.1.0"))
+
+
+def test_an_object_that_cannot_be_understood_changes_nothing(api: KubeApi, services: InferenceServices) -> None:
+    api.objects.create(KEY, resource(release()), MANAGER)
+    wait_for("the first release", knows(services, lambda known: True))
+    broken = {"metadata": {"annotations": {"release.thale/versions": "{"}}}
+    api.objects.merge(KEY, broken, ("kubectl", "Update"))
+    wait_for("the fault", lambda: services._faults)
+    assert services.current().models["plate-seg"].stable == "1.0.0"
+    api.objects.apply(KEY, resource(transitions.canary(release(), version("1.1.0"), ANNA)), "thale-release", force=True)
+    wait_for("the canary", knows(services, lambda known: known.canary == "1.1.0"))
+
+
+def test_a_facade_of_a_cluster_answers_by_its_releases(
+    api: KubeApi, settings: Settings, torchserve: TorchServe, tmp_path: Path
+) -> None:
+    assert settings.record_path is not None
+    released = ReleaseRecord.model_validate_json(settings.record_path.read_bytes())
+    for name, model in released.models.items():
+        told = resource(model)
+        told["metadata"]["name"] = name
+        api.objects.create(Key(KEY.plural, KEY.namespace, name), told, MANAGER)
+    port, metrics_port = free_ports(2)
+    variables = {
+        "KUBECONFIG": str(write_kubeconfig(tmp_path, api.url)),
+        "THALE_NAMESPACE": KEY.namespace,
+        "THALE_PREDICTOR_URL": f"http://127.0.0.1:{torchserve.inference_port}",
+        "THALE_MANAGEMENT_URL": "http://127.0.0.1:9",  # within the pods
+        "THALE_PORT": str(port),
+        "THALE_METRICS_PORT": str(metrics_port),
+    }
+    command = [sys.executable, "-m", "thale.facade"]
+    with subprocess.Popen(command, env={**os.environ, **variables}, stderr=subprocess.DEVNULL) as process:
+        try:
+            with Client(f"http://127.0.0.1:{port}") as client:
+                wait_for("the facade", client.ready)
+                plate = client.phenotype(png(), mm_per_px=0.25)
+        finally:
+            process.terminate()
+    digests = {model.name: model.versions["1.0.0"].digest for model in released.models.values()}
+    assert {model.name: model.digest for model in plate.provenance.models} == digests
+
+
+def write_kubeconfig(folder: Path, url: str) -> Path:
+    """Write what `kubectl` would read, for a cluster that asks nobody who they are."""
+    told = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": {"server": url}}],
+        "users": [{"name": "anna", "user": {}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "anna"}}],
+        "current-context": "test",
+    }
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(told))
+    return path

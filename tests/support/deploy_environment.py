@@ -1,0 +1,222 @@
+"""A checkout of its own, stand-ins on PATH, a cluster and a gateway: everything that a deploy meets."""
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from deploy import steps
+from deploy.context import Job
+from deploy.settings import AlertEmails, Environment, Settings
+from deploy.subscription import PROVIDERS
+from tests.support.fake_cluster import ClusterApi, running_cluster_api
+from tests.support.fake_kubernetes_objects import Key
+
+REPOSITORY = Path(__file__).parents[2]
+ANSWER = Path(__file__).parent / "data" / "answer.json"
+"""What the default models 1.0.0 answered about the smoke test's plate; without polygons."""
+PROGRAMS = ("az", "terraform", "kubectl", "helm", "kubelogin", "kind", "docker")
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+_CHECKED_OUT = (".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "services/thale/slo.toml")
+_INSTALL = """\
+import subprocess, sys
+subprocess.run(["helm", "status", *sys.argv[1:]], check=True)
+place = '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "thale"}}'
+apply = ["kubectl", "apply", "--server-side", "--field-manager", "thale-platform", "--filename", "-"]
+if "laptop" in sys.argv:
+    subprocess.run(apply, input=place, text=True, check=True)
+"""
+"""Stands for deploy/addons/install.py, whose own tests are elsewhere: by kubectl and helm on PATH."""
+
+
+class _Facade(BaseHTTPRequestHandler):
+    """What a plate is answered with."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append(self.headers["Host"])  # type: ignore[attr-defined]
+        data = self.server.answer  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
+
+
+@dataclass
+class Stage:
+    """Everything, and what happened to it."""
+
+    root: Path
+    programs: Path
+    api: ClusterApi
+    gateway: Any
+    said: StringIO = field(default_factory=StringIO)
+
+    def play(self, **changes: object) -> None:
+        """Change how things stand."""
+        path = self.programs / "play.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    def calls(self, *begin: str) -> list[list[str]]:
+        """Return the calls since the last look that begin like this."""
+        path = self.programs / "calls.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [line for line in lines if tuple(line[: len(begin)]) == begin]
+
+    def forget_calls(self) -> None:
+        (self.programs / "calls.jsonl").unlink(missing_ok=True)
+
+    @staticmethod
+    def key(plural: str, name: str) -> Key:
+        """Return where an object lies that belongs to no namespace."""
+        return Key(plural, "", name)
+
+    def job(self, environment: Environment, **settings: Any) -> Job:
+        """Return a deploy whose words are in `said`."""
+        azures = {
+            "subscription_id": SUBSCRIPTION,
+            "admin_group_ids": (SUBSCRIPTION[:-1] + "2",),
+            "alert_emails": AlertEmails(page=("pager@example.org",), ticket=("team@example.org",)),
+        }
+        given = {"wait_s": 2.0, "look_s": 0.1} | (azures if environment.on_azure else {}) | settings
+        return Job(Settings(environment=environment, **given), Console(file=self.said, width=150), self.root)
+
+    def run_all(self, job: Job) -> str:
+        """Deploy, and return what was said."""
+        self.said.truncate(0)
+        self.said.seek(0)
+        steps.run_all(job)
+        return self.said.getvalue()
+
+    def command(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        """Run the command line in the checkout."""
+        environment = {**os.environ, "PYTHONPATH": str(self.root), "COLUMNS": "150", **variables}
+        command = [sys.executable, "-m", "deploy", *arguments]
+        return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=200)
+
+
+@contextmanager
+def built_stage(room: Path) -> Iterator[Stage]:
+    """Build everything; PATH is the caller's to set."""
+    root, programs = room / "checkout", room / "programs"
+    _check_out(root)
+    with ExitStack() as stack:
+        authority, gateway = stack.enter_context(_running_gateway(room))
+        api = stack.enter_context(running_cluster_api(authority))
+        overlay = subprocess.run(
+            ["kubectl", "kustomize", str(root / "kubernetes/overlays/aks-dev")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        api.know(list(yaml.safe_load_all(overlay.stdout)))
+        api.know([{"apiVersion": "monitoring.coreos.com/v1", "kind": kind} for kind in _MONITORS])
+        definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {}}
+        place = "inferenceservices.serving.kserve.io"
+        api.objects.apply(Stage.key("customresourcedefinitions", place), definition, "kserve", force=False)
+        _put_programs(programs, api, gateway.server_port)
+        yield Stage(root, programs, api, gateway)
+
+
+_MONITORS = ("PodMonitor", "PrometheusRule", "ServiceMonitor")
+
+
+def _check_out(root: Path) -> None:
+    """Copy what a deploy reads, as a repository of its own."""
+    ignore = shutil.ignore_patterns("__pycache__", "tests", ".terraform*", "*.tfstate*", "data", "platform")
+    for folder in ("deploy", "terraform", "kubernetes", "services", "model-server"):
+        shutil.copytree(REPOSITORY / folder, root / folder, ignore=ignore)
+    for name in _CHECKED_OUT:
+        (root / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(REPOSITORY / name, root / name)
+    (root / "kubernetes" / "platform").mkdir()
+    (root / "kubernetes" / "platform" / "install.py").write_text(_INSTALL)
+    (root / "terraform" / "azure" / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+    (root / ".gitignore").write_text("__pycache__/\n.deploy/\n*.tfstate*\n.terraform*\n")
+    for command in (["init", "--quiet"], ["add", "."]):
+        subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
+
+
+def _put_programs(programs: Path, api: ClusterApi, gateway: int) -> None:
+    programs.mkdir()
+    script = f"#!{sys.executable} -IS\n" + (Path(__file__).parent / "players.py").read_text()
+    for name in PROGRAMS:
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    (programs / "kubeconfig").write_text(api.kubeconfig())
+    (programs / "built.json").write_text("[]")
+    sizes = {"Standard_D2ds_v5": 2, "Standard_D4ds_v5": 4, "Standard_D8ds_v5": 8, "Standard_NC4as_T4_v3": 4}
+    families = {"Standard_NC4as_T4_v3": "Standard NCASv3_T4 Family"}
+    play = {
+        "faults": [],
+        "subscription": SUBSCRIPTION,
+        "providers": [f"Microsoft.{name}" for name in PROVIDERS],
+        "encryption": "Registered",
+        "sizes": [
+            {
+                "name": name,
+                "family": families.get(name, "standardDDSv5Family"),
+                "capabilities": [{"name": "vCPUs", "value": str(cores)}],
+                "restrictions": [],
+            }
+            for name, cores in sizes.items()
+        ],
+        "usages": [
+            {"name": {"value": name, "localizedValue": name}, "currentValue": "0", "limit": "100"}
+            for name in ("standardDDSv5Family", "Standard NCASv3_T4 Family", "lowPriorityCores")
+        ],
+        "names": {
+            "offline-azurerm_container_registry-login_server": "crthaledev.azurecr.io",
+            "offline-azurerm_storage_account-primary_blob_endpoint": "https://stthaledev.blob.core.windows.net/",
+            "offline-azurerm_monitor_workspace-query_endpoint": "https://thale-dev.prometheus.monitor.azure.com",
+        },
+        "kubeconfig": api.kubeconfig(),
+        "gateway": gateway,
+    }
+    (programs / "play.json").write_text(json.dumps(play))
+
+
+@contextmanager
+def _running_gateway(room: Path) -> Iterator[tuple[bytes, Any]]:
+    """Give the authority of a TLS server that answers plates, and the server."""
+    names = "subjectAltName=DNS:thale.dev.internal,DNS:thale.localhost"
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    files = ["-keyout", str(room / "key.pem"), "-out", str(room / "crt.pem"), "-subj", "/CN=thale", "-addext", names]
+    subprocess.run([*made, *files], check=True, capture_output=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Facade) as server:
+        server.answer, server.asked = ANSWER.read_bytes(), []  # type: ignore[attr-defined]
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(room / "crt.pem", room / "key.pem")
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield (room / "crt.pem").read_bytes(), server
+        server.shutdown()
+        thread.join()

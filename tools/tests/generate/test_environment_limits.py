@@ -1,0 +1,25 @@
+"""What `thale capacity` reckons with is what the overlays and Terraform say."""
+
+import importlib.util
+import shutil
+
+import pytest
+
+from tests.support.manifests import KUBERNETES
+from thale.capacity.environment_limits import FLEETS, dump_fleets, read_fleets
+
+
+def test_the_fleets_are_those_of_the_overlays_and_of_terraform() -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not there: it builds the overlays")
+    spec = importlib.util.spec_from_file_location("fleets", KUBERNETES / "fleets.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert dump_fleets(module.fleets()).decode() == FLEETS.read_text(), "run `make fleets`"
+
+
+def test_every_environment_of_terraform_has_a_fleet() -> None:
+    environments = {path.stem for path in (KUBERNETES.parent / "terraform" / "environments").glob("*.tfvars")}
+    assert set(read_fleets()) == environments
