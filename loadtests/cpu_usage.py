@@ -8,58 +8,58 @@ from dataclasses import dataclass
 
 import psutil
 
-from thale.capacity.benchmark import PARTS, Part
+from thale.capacity.benchmark import COMPONENTS, Component
 from thale.local.ports import Addresses
 
-_MODELS: Mapping[str, Part] = {"plate-seg": "segmentation", "plate-landmarks": "landmarks"}
+_COMPONENT_BY_MODEL: Mapping[str, Component] = {"plate-seg": "segmentation", "plate-landmarks": "landmarks"}
 
 
 @dataclass(frozen=True)
-class Spent:
+class CpuUsage:
     """Processor seconds, user and system, since the processes began; and when that was read."""
 
-    parts: dict[Part, float]
-    everybody: float
+    by_component: dict[Component, float]
+    machine_s: float
     """Of the whole machine."""
-    at_s: float
+    measured_at_s: float
 
-    def since(self, before: "Spent") -> "Spent":
+    def since(self, before: "CpuUsage") -> "CpuUsage":
         """Return what was spent in between."""
-        parts = {part: self.parts[part] - before.parts[part] for part in PARTS}
-        return Spent(parts, self.everybody - before.everybody, self.at_s - before.at_s)
+        by_component = {component: self.by_component[component] - before.by_component[component] for component in COMPONENTS}
+        return CpuUsage(by_component, self.machine_s - before.machine_s, self.measured_at_s - before.measured_at_s)
 
 
-class Parts:
+class ProcessTree:
     """The processes below one process, told apart once. Nothing else may start or end while this looks."""
 
     def __init__(self, pid: int, addresses: Addresses) -> None:
-        workers = {pid: part for name, part in _MODELS.items() for pid in _workers(addresses.management_url, name)}
-        self._processes: list[tuple[psutil.Process, Part]] = []
+        workers = {pid: component for name, component in _COMPONENT_BY_MODEL.items() for pid in _worker_pids(addresses.management_url, name)}
+        self._processes: list[tuple[psutil.Process, Component]] = []
         for process in psutil.Process(pid).children(recursive=True):
-            part = workers.get(process.pid) or ("torchserve" if process.name() == "java" else "facade")
-            self._processes.append((process, part))
+            component = workers.get(process.pid) or ("torchserve" if process.name() == "java" else "facade")
+            self._processes.append((process, component))
 
-    def spent(self) -> Spent:
+    def cpu_usage(self) -> CpuUsage:
         """Return the processor seconds until now."""
-        parts = dict.fromkeys(PARTS, 0.0)
-        for process, part in self._alive():
+        by_component = dict.fromkeys(COMPONENTS, 0.0)
+        for process, component in self._running_processes():
             times = process.cpu_times()
-            parts[part] += times.user + times.system
+            by_component[component] += times.user + times.system
         times = psutil.cpu_times()
-        everybody = sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
-        return Spent(parts, everybody, time.monotonic())
+        machine_s = sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
+        return CpuUsage(by_component, machine_s, time.monotonic())
 
-    def memory_mib(self) -> dict[Part, float]:
+    def memory_mib(self) -> dict[Component, float]:
         """Return the memory that each part holds, shared pages counted once among all who share them (PSS)."""
-        held = dict.fromkeys(PARTS, 0.0)
-        for process, part in self._alive():
-            held[part] += process.memory_full_info().pss / 2**20
-        return held
+        by_component = dict.fromkeys(COMPONENTS, 0.0)
+        for process, component in self._running_processes():
+            by_component[component] += process.memory_full_info().pss / 2**20
+        return by_component
 
-    def _alive(self) -> Iterator[tuple[psutil.Process, Part]]:
-        return ((process, part) for process, part in self._processes if process.is_running())
+    def _running_processes(self) -> Iterator[tuple[psutil.Process, Component]]:
+        return ((process, component) for process, component in self._processes if process.is_running())
 
 
-def _workers(management_url: str, model: str) -> list[int]:
-    with urllib.request.urlopen(f"{management_url}/models/{model}", timeout=10) as answer:  # noqa: S310 (loopback)
-        return [worker["pid"] for version in json.load(answer) for worker in version["workers"]]
+def _worker_pids(management_url: str, model: str) -> list[int]:
+    with urllib.request.urlopen(f"{management_url}/models/{model}", timeout=10) as response:  # noqa: S310 (loopback)
+        return [worker["pid"] for version in json.load(response) for worker in version["workers"]]

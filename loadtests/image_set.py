@@ -15,13 +15,13 @@ from pydantic import TypeAdapter
 from thale.files import write_atomically
 
 FOLDER = Path(__file__).parents[1] / "data" / "loadtests"
-A_CLASS = 2
+IMAGES_PER_CLASS = 2
 """Pictures of each class."""
 _SEED = 930_100
 
 
 @dataclass(frozen=True)
-class Picture:
+class PlateImage:
     """A picture as it is sent: its file, its class of image size, and what is known of its scale."""
 
     file: Path
@@ -35,62 +35,62 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ImageSpec:
     """How the pictures of a class are drawn: a whole plate of a camera, or a square that is cut out of one."""
 
     width: int
     height: int
-    cut_out: bool = False
+    is_crop: bool = False
 
 
-CLASSES: Mapping[str, Drawing] = {
-    "1mp": Drawing(1000, 1000, cut_out=True),
-    "4mp": Drawing(2000, 2000),
-    "16mp": Drawing(4288, 2848),
+CLASSES: Mapping[str, ImageSpec] = {
+    "1mp": ImageSpec(1000, 1000, is_crop=True),
+    "4mp": ImageSpec(2000, 2000),
+    "16mp": ImageSpec(4288, 2848),
 }
-_LISTED = TypeAdapter(list[Picture])
+_IMAGE_LIST = TypeAdapter(list[PlateImage])
 
 
-def pictures(folder: Path = FOLDER, classes: Sequence[str] = tuple(CLASSES)) -> dict[str, list[Picture]]:
+def load_images(folder: Path = FOLDER, classes: Sequence[str] = tuple(CLASSES)) -> dict[str, list[PlateImage]]:
     """Return the pictures of each class, drawn at the first call (about 15 s) and read from then on.
 
     Args:
         folder: Where they are kept.
         classes: Names out of `CLASSES`.
     """
-    return {size: _listed(folder, size) or _drawn(folder, size) for size in classes}
+    return {size: _cached_images(folder, size) or _draw_images(folder, size) for size in classes}
 
 
-def _listed(folder: Path, size: str) -> list[Picture]:
+def _cached_images(folder: Path, size: str) -> list[PlateImage]:
     """Return the pictures of a class that are there; none where they were drawn after another plan."""
     listing = folder / f"{size}.json"
     if not listing.exists():
         return []
-    told = json.loads(listing.read_text(encoding="utf-8"))
-    found = _LISTED.validate_python(told["pictures"])
-    return found if told["plan"] == _plan(size) and all(picture.file.exists() for picture in found) else []
+    cached = json.loads(listing.read_text(encoding="utf-8"))
+    images = _IMAGE_LIST.validate_python(cached["pictures"])
+    return images if cached["plan"] == _cache_key(size) and all(image.file.exists() for image in images) else []
 
 
-def _drawn(folder: Path, size: str) -> list[Picture]:
+def _draw_images(folder: Path, size: str) -> list[PlateImage]:
     # Only who draws needs the generator: CI's load, which finds the pictures in its cache, starts without it.
     from thale_models.synthesis.plate import draw_crop, draw_plate
 
     folder.mkdir(parents=True, exist_ok=True)
-    drawing, made = CLASSES[size], []
-    for number in range(A_CLASS):
+    spec, images = CLASSES[size], []
+    for number in range(IMAGES_PER_CLASS):
         seed = _SEED + number
-        if drawing.cut_out:
-            plate = draw_crop(seed, drawing.width, plants=5, jpeg_quality=90)
+        if spec.is_crop:
+            plate = draw_crop(seed, spec.width, plants=5, jpeg_quality=90)
         else:
-            plate = draw_plate(seed, width=drawing.width, height=drawing.height, plants=5, jpeg_quality=90)
-        picture = Picture(folder / f"{size}-{number}.jpg", size, plate.mm_per_px if drawing.cut_out else None)
-        write_atomically(picture.file, plate.encoded)
-        made.append(picture)
-    listing = {"plan": _plan(size), "pictures": _LISTED.dump_python(made, mode="json")}
+            plate = draw_plate(seed, width=spec.width, height=spec.height, plants=5, jpeg_quality=90)
+        image = PlateImage(folder / f"{size}-{number}.jpg", size, plate.mm_per_px if spec.is_crop else None)
+        write_atomically(image.file, plate.encoded)
+        images.append(image)
+    listing = {"plan": _cache_key(size), "pictures": _IMAGE_LIST.dump_python(images, mode="json")}
     write_atomically(folder / f"{size}.json", json.dumps(listing, indent=2).encode())
-    return made
+    return images
 
 
-def _plan(size: str) -> dict[str, object]:
-    drawing = CLASSES[size]
-    return {**asdict(drawing), "seed": _SEED, "pictures": A_CLASS}
+def _cache_key(size: str) -> dict[str, object]:
+    spec = CLASSES[size]
+    return {**asdict(spec), "seed": _SEED, "pictures": IMAGES_PER_CLASS}

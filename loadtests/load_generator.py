@@ -13,46 +13,46 @@ from itertools import count
 
 import aiohttp
 
-from loadtests.image_set import Picture
-from loadtests.samples import NO_ANSWER
+from loadtests.image_set import PlateImage
+from loadtests.samples import NO_RESPONSE
 
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
-_PATIENCE_S = 120.0
+_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
-class Exchange:
+class RequestResult:
     """A picture that was sent, and what came back."""
 
     size: str
-    began_s: float
+    started_s: float
     """On the monotonic clock."""
-    seconds: float
+    duration_s: float
     status: int
     retry_after: str | None
 
     @property
     def ended_s(self) -> float:
         """When the answer was there."""
-        return self.began_s + self.seconds
+        return self.started_s + self.duration_s
 
 
-def in_turn(pictures: Mapping[str, list[Picture]], mix: Mapping[str, float]) -> Iterator[Picture]:
+def interleave_by_mix(pictures: Mapping[str, list[PlateImage]], mix: Mapping[str, float]) -> Iterator[PlateImage]:
     """Yield pictures of all classes without end: every stretch of them has nearly the shares of the mix.
 
     The order is that of multiples of the golden ratio (Kronecker's low-discrepancy sequence), so that short steps of
     load do not differ by luck.
     """
     for number in count():
-        place, reached = (number * _GOLDEN_RATIO) % 1.0 * sum(mix.values()), 0.0
+        position, cumulative = (number * _GOLDEN_RATIO) % 1.0 * sum(mix.values()), 0.0
         for size, share in mix.items():
-            reached += share
-            if place < reached:
+            cumulative += share
+            if position < cumulative:
                 yield pictures[size][number % len(pictures[size])]
                 break
 
 
-class Driver:
+class LoadGenerator:
     """Sends pictures to one server."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
@@ -61,16 +61,16 @@ class Driver:
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, url: str) -> AsyncIterator["Driver"]:
+    async def connect(cls, url: str) -> AsyncIterator["LoadGenerator"]:
         """Give a driver with as many connections as it takes."""
-        timeout = aiohttp.ClientTimeout(total=_PATIENCE_S)
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
             yield cls(session, url)
 
-    async def send(self, picture: Picture) -> Exchange:
+    async def send(self, picture: PlateImage) -> RequestResult:
         """Send one picture and wait for its answer."""
-        began = time.monotonic()
-        status, retry_after = NO_ANSWER, None
+        started_s = time.monotonic()
+        status, retry_after = NO_RESPONSE, None
         try:
             data = picture.file.read_bytes()
             async with self._session.post(f"{self._url}/v1/phenotype{picture.query}", data=data) as response:
@@ -78,38 +78,38 @@ class Driver:
                 status, retry_after = response.status, response.headers.get("Retry-After")
         except (aiohttp.ClientError, TimeoutError):
             pass  # told by the status
-        return Exchange(picture.size, began, time.monotonic() - began, status, retry_after)
+        return RequestResult(picture.size, started_s, time.monotonic() - started_s, status, retry_after)
 
-    async def closed(self, clients: int, seconds: float, pictures: Iterator[Picture]) -> list[Exchange]:
+    async def run_closed_loop(self, clients: int, seconds: float, pictures: Iterator[PlateImage]) -> list[RequestResult]:
         """Let clients send one picture after the other; return all, also those that end after the time."""
-        until = time.monotonic() + seconds
+        deadline_s = time.monotonic() + seconds
 
-        async def client() -> list[Exchange]:
-            done = []
-            while time.monotonic() < until:
-                done.append(await self.send(next(pictures)))
-            return done
+        async def client() -> list[RequestResult]:
+            results = []
+            while time.monotonic() < deadline_s:
+                results.append(await self.send(next(pictures)))
+            return results
 
-        return [exchange for done in await asyncio.gather(*(client() for _ in range(clients))) for exchange in done]
+        return [result for results in await asyncio.gather(*(client() for _ in range(clients))) for result in results]
 
-    async def scheduled(self, rps: float, seconds: float, pictures: Iterator[Picture]) -> list[Exchange]:
+    async def run_open_loop(self, rps: float, seconds: float, pictures: Iterator[PlateImage]) -> list[RequestResult]:
         """Send so many a second, evenly; hang up on what is not answered when time is up."""
-        began, tasks = time.monotonic(), []
+        started_s, tasks = time.monotonic(), []
         for number in range(round(rps * seconds)):
-            await asyncio.sleep(max(0.0, began + number / rps - time.monotonic()))
+            await asyncio.sleep(max(0.0, started_s + number / rps - time.monotonic()))
             tasks.append(asyncio.ensure_future(self.send(next(pictures))))
         done, pending = await asyncio.wait(tasks, timeout=1 / rps)
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
-        return sorted((task.result() for task in done), key=lambda exchange: exchange.began_s)
+        return sorted((task.result() for task in done), key=lambda result: result.started_s)
 
-    async def until_quick(self, picture: Picture, quick_s: float, limit_s: float) -> float | None:
+    async def time_to_recover(self, picture: PlateImage, threshold_s: float, timeout_s: float) -> float | None:
         """Send one picture after the other until one is answered quickly; return when, None if never."""
-        began = time.monotonic()
-        while (passed_s := time.monotonic() - began) < limit_s:
-            exchange = await self.send(picture)
-            if exchange.status == 200 and exchange.seconds <= quick_s:
-                return passed_s
+        started_s = time.monotonic()
+        while (elapsed_s := time.monotonic() - started_s) < timeout_s:
+            result = await self.send(picture)
+            if result.status == 200 and result.duration_s <= threshold_s:
+                return elapsed_s
             await asyncio.sleep(0.1)
         return None

@@ -15,114 +15,114 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from deploy.addons.commands import FIELD_MANAGER, Programs
-from deploy.addons.preflight import demand, missing_tools, wrong_with_cluster
-from deploy.addons.status import HELM_TIMEOUT, Standing, mark, source_words, standing
-from deploy.addons.table import ENVIRONMENTS, FOLDER, Addon, PlatformError, Table, read_table
+from deploy.addons.commands import FIELD_MANAGER, ClusterTools
+from deploy.addons.preflight import require, missing_tools, cluster_problems
+from deploy.addons.status import HELM_TIMEOUT, AddonStatus, release_description, source_arguments, addon_status
+from deploy.addons.table import ENVIRONMENTS, FOLDER, Addon, AddonError, AddonTable, read_table
 
-LEFT_ALONE = "admissions.enforcer/disabled=true"
+ENFORCER_EXEMPT_LABEL = "admissions.enforcer/disabled=true"
 _WEBHOOKS = "mutatingwebhookconfigurations,validatingwebhookconfigurations"
 _HELM_WAIT = f"{int(HELM_TIMEOUT.total_seconds() // 60)}m"
 _WIDTHS = (22, 10, 22)
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 Command = tuple[Sequence[str], str]
 """A command and its standard input."""
 
 
-def plan(table: Table, environment: str, programs: Programs, only: str | None, say: Say) -> int:
+def plan(table: AddonTable, environment: str, tools: ClusterTools, only: str | None, log: Log) -> int:
     """Say what `apply` would do, and by which commands. Without a cluster: what it does to an empty one."""
-    unready = missing_tools(table, programs) or wrong_with_cluster(table, environment, programs)
-    for addon in table.of(environment, only):
-        would = Standing("missing", "install") if unready else standing(addon, programs, named=only is not None)
-        say(_row(addon, would.words))
-        if not would.done:
-            for command, _ in _commands(addon, environment, programs, would):
-                say(f"    {shlex.join(command)}")
-    for fault in unready:
-        say(f"before that: {fault}")
+    problems = missing_tools(table, tools) or cluster_problems(table, environment, tools)
+    for addon in table.for_environment(environment, only):
+        state = AddonStatus("missing", "install") if problems else addon_status(addon, tools, is_explicit=only is not None)
+        log(_row(addon, state.description))
+        if not state.is_current:
+            for command, _ in _install_commands(addon, environment, tools, state):
+                log(f"    {shlex.join(command)}")
+    for problem in problems:
+        log(f"before that: {problem}")
     return 0
 
 
-def apply(table: Table, environment: str, programs: Programs, only: str | None, say: Say) -> int:
+def apply(table: AddonTable, environment: str, tools: ClusterTools, only: str | None, log: Log) -> int:
     """Install what is missing, and bring up to date what is not.
 
     Raises:
         PlatformError: If something has to be put right; what was installed before stays.
     """
-    for addon in _checked(table, environment, programs, only):
-        begun = time.monotonic()
-        found = standing(addon, programs, named=only is not None)
-        left_alone = found.done and only is None
-        say(_row(addon, found.words))
-        for command, stdin in (_afterwards if left_alone else _commands)(addon, environment, programs, found):
-            programs.change(command, stdin)
-        if not left_alone:
-            say(f"    done ({time.monotonic() - begun:.0f} s)")
+    for addon in _check_and_select(table, environment, tools, only):
+        started_s = time.monotonic()
+        current = addon_status(addon, tools, is_explicit=only is not None)
+        is_skipped = current.is_current and only is None
+        log(_row(addon, current.description))
+        for command, stdin in (_post_install_commands if is_skipped else _install_commands)(addon, environment, tools, current):
+            tools.execute(command, stdin)
+        if not is_skipped:
+            log(f"    done ({time.monotonic() - started_s:.0f} s)")
     return 0
 
 
-def status(table: Table, environment: str, programs: Programs, only: str | None, say: Say) -> int:
+def status(table: AddonTable, environment: str, tools: ClusterTools, only: str | None, log: Log) -> int:
     """Say how every add-on stands. Returns 1 where one is not as wanted.
 
     Raises:
         PlatformError: If a tool or the cluster is not there.
     """
-    chosen = _checked(table, environment, programs, only)
-    found = [(addon, standing(addon, programs)) for addon in chosen]
-    for addon, stands in found:
-        say(_row(addon, stands.state if stands.done else f"{stands.state}: {stands.words}"))
-    return 0 if all(stands.done for _, stands in found) else 1
+    addons = _check_and_select(table, environment, tools, only)
+    statuses = [(addon, addon_status(addon, tools)) for addon in addons]
+    for addon, addon_state in statuses:
+        log(_row(addon, addon_state.state if addon_state.is_current else f"{addon_state.state}: {addon_state.description}"))
+    return 0 if all(addon_state.is_current for _, addon_state in statuses) else 1
 
 
-def _checked(table: Table, environment: str, programs: Programs, only: str | None) -> Sequence[Addon]:
+def _check_and_select(table: AddonTable, environment: str, tools: ClusterTools, only: str | None) -> Sequence[Addon]:
     """Return the add-ons, once everything that they need is there: nothing is begun that cannot be ended.
 
     Raises:
         PlatformError: If something has to be put right.
     """
-    chosen = table.of(environment, only)
-    for addon in chosen:
+    addons = table.for_environment(environment, only)
+    for addon in addons:
         addon.digest()
-    demand(missing_tools(table, programs) or wrong_with_cluster(table, environment, programs))
-    return chosen
+    require(missing_tools(table, tools) or cluster_problems(table, environment, tools))
+    return addons
 
 
-def _commands(addon: Addon, environment: str, programs: Programs, found: Standing) -> list[Command]:
+def _install_commands(addon: Addon, environment: str, tools: ClusterTools, current: AddonStatus) -> list[Command]:
     """Return the commands, each with its standard input, that bring an add-on to what is wanted."""
-    done = _afterwards(addon, environment, programs, found)
+    post_install = _post_install_commands(addon, environment, tools, current)
     if addon.chart:
-        return [*_cleared(addon, programs, found), (_upgrade(addon, programs), _values(addon)), *done]
+        return [*_cleanup_commands(addon, tools, current), (_upgrade_command(addon, tools), _inline_values(addon)), *post_install]
     server_side = ("apply", "--server-side", "--field-manager", FIELD_MANAGER)
-    place: list[Command] = []
+    namespace_commands: list[Command] = []
     if addon.namespace:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": addon.namespace}}
-        place.append((programs.kubectl(*server_side, "--filename", "-"), json.dumps(namespace)))
-    return [*place, (programs.kubectl(*server_side, *source_words(addon)), ""), *done]
+        namespace_commands.append((tools.kubectl(*server_side, "--filename", "-"), json.dumps(namespace)))
+    return [*namespace_commands, (tools.kubectl(*server_side, *source_arguments(addon)), ""), *post_install]
 
 
-def _cleared(addon: Addon, programs: Programs, found: Standing) -> list[Command]:
+def _cleanup_commands(addon: Addon, tools: ClusterTools, current: AddonStatus) -> list[Command]:
     """Return what makes helm take an interrupted release again: it refuses one that is pending."""
-    if found.state != "interrupted":
+    if current.state != "interrupted":
         return []
-    place = (addon.name, "--namespace", addon.namespace, "--wait")
-    first = "pending-install" in found.words
-    return [(programs.helm("uninstall" if first else "rollback", *place, "--timeout", _HELM_WAIT), "")]
+    release_options = (addon.name, "--namespace", addon.namespace, "--wait")
+    is_first_install = "pending-install" in current.description
+    return [(tools.helm("uninstall" if is_first_install else "rollback", *release_options, "--timeout", _HELM_WAIT), "")]
 
 
-def _upgrade(addon: Addon, programs: Programs) -> Sequence[str]:
+def _upgrade_command(addon: Addon, tools: ClusterTools) -> Sequence[str]:
     chart = (addon.chart, *(("--repo", addon.repository) if addon.repository else ()))
     files = [str(FOLDER / name) for name in addon.values] + (["-"] if addon.values_from else [])
-    return programs.helm(
+    return tools.helm(
         *("upgrade", "--install", addon.name, *chart, "--version", addon.version),
         *("--namespace", addon.namespace, "--create-namespace"),
-        *(word for file in files for word in ("--values", file)),
+        *(argument for file in files for argument in ("--values", file)),
         *(("--skip-crds",) if addon.skip_crds else ()),
-        *("--wait", "--timeout", _HELM_WAIT, "--history-max", "5", "--description", mark(addon)),
+        *("--wait", "--timeout", _HELM_WAIT, "--history-max", "5", "--description", release_description(addon)),
     )
 
 
-def _values(addon: Addon) -> str:
+def _inline_values(addon: Addon) -> str:
     """Return the values that lie elsewhere: as text, for a file of YAML is a value of YAML once it is indented."""
     lines = []
     for name, path in addon.values_from.items():
@@ -131,47 +131,47 @@ def _values(addon: Addon) -> str:
     return "\n".join(lines)
 
 
-def _afterwards(addon: Addon, environment: str, programs: Programs, _: Standing) -> list[Command]:
+def _post_install_commands(addon: Addon, environment: str, tools: ClusterTools, _: AddonStatus) -> list[Command]:
     """Return what is said and waited for each time: it costs nothing where it holds already."""
     commands: list[Command] = []
     if addon.webhooks and environment != "laptop":
-        label = programs.kubectl("label", _WEBHOOKS, "--selector", addon.webhooks, LEFT_ALONE, "--overwrite")
+        label = tools.kubectl("label", _WEBHOOKS, "--selector", addon.webhooks, ENFORCER_EXEMPT_LABEL, "--overwrite")
         commands.append((label, ""))
     for wait in addon.waits:
         condition, *objects = wait.split()
-        commands.append((programs.kubectl("wait", "--for", condition, "--timeout", "5m", *objects), ""))
+        commands.append((tools.kubectl("wait", "--for", condition, "--timeout", "5m", *objects), ""))
     return commands
 
 
-def _row(addon: Addon, words: str) -> str:
+def _row(addon: Addon, text: str) -> str:
     cells = (addon.name, addon.version or "here", addon.namespace or "(cluster)")
-    return "  ".join([*(f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)), words])
+    return "  ".join([*(f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)), text])
 
 
-WHAT: Mapping[str, Callable[[Table, str, Programs, str | None, Say], int]] = {
+ACTIONS: Mapping[str, Callable[[AddonTable, str, ClusterTools, str | None, Log], int]] = {
     "plan": plan,
     "apply": apply,
     "status": status,
 }
 
 
-def main(words: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Do what the command line says. Returns the exit status."""
     parser = argparse.ArgumentParser(
         prog=f"python {Path(__file__).name}", description="Install a cluster's add-ons: addons.toml, in its order."
     )
-    parser.add_argument("what", choices=list(WHAT))
+    parser.add_argument("what", choices=list(ACTIONS))
     parser.add_argument("--environment", required=True, choices=ENVIRONMENTS)
     parser.add_argument("--context", help="of the kubeconfig; default: its current one")
     parser.add_argument("--only", metavar="NAME", help="one add-on, also where it is as wanted")
-    told = parser.parse_args(words)
+    options = parser.parse_args(arguments)
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         print(line, flush=True)  # noqa: T201 (this is what it is for)
 
     try:
-        return WHAT[told.what](read_table(), told.environment, Programs(told.context), told.only, say)
-    except PlatformError as error:
+        return ACTIONS[options.what](read_table(), options.environment, ClusterTools(options.context), options.only, log)
+    except AddonError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:

@@ -5,78 +5,78 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 
-from deploy.addons.commands import Programs
-from deploy.addons.table import PlatformError, Table, Tool
+from deploy.addons.commands import ClusterTools
+from deploy.addons.table import AddonError, AddonTable, Tool
 
-_VERSION = {
+_VERSION_ARGUMENTS = {
     "kubectl": ("version", "--client", "--output", "json"),
     "helm": ("version", "--template", "{{.Version}}"),
 }
-_NUMBERS = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
+_VERSION_PATTERN = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
-def missing_tools(table: Table, programs: Programs) -> list[str]:
+def missing_tools(table: AddonTable, tools: ClusterTools) -> list[str]:
     """Return what is wrong with the programs on the PATH, each with how to get it."""
-    found = (_fault(name, tool, programs) for name, tool in table.tools.items())
-    return [fault for fault in found if fault]
+    problems = (_tool_problem(name, tool, tools) for name, tool in table.tools.items())
+    return [problem for problem in problems if problem]
 
 
-def _fault(name: str, tool: Tool, programs: Programs) -> str:
+def _tool_problem(name: str, tool: Tool, tools: ClusterTools) -> str:
     if shutil.which(name) is None:
-        return f"{name} is not on the PATH: get {tool.least} or newer from {tool.get}"
-    said = programs.ask([name, *_VERSION[name]])
-    match = _NUMBERS.search(said.out)
-    if said.status != 0 or match is None:
-        return f"{name} does not tell its version: get {tool.least} or newer from {tool.get}"
-    if _older(match[0], tool.least):
-        return f"{name} is {match[0]}: get {tool.least} or newer from {tool.get}"
+        return f"{name} is not on the PATH: get {tool.min_version} or newer from {tool.source}"
+    result = tools.query([name, *_VERSION_ARGUMENTS[name]])
+    match = _VERSION_PATTERN.search(result.stdout)
+    if result.status != 0 or match is None:
+        return f"{name} does not tell its version: get {tool.min_version} or newer from {tool.source}"
+    if _is_older(match[0], tool.min_version):
+        return f"{name} is {match[0]}: get {tool.min_version} or newer from {tool.source}"
     return ""
 
 
-def _older(version: str, least: str) -> bool:
-    return _numbers(version) < _numbers(least)
+def _is_older(version: str, minimum: str) -> bool:
+    return _parse_version(version) < _parse_version(minimum)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    match = _NUMBERS.match(version)
-    return tuple(int(part or 0) for part in match.groups()) if match else ()
+def _parse_version(version: str) -> tuple[int, ...]:
+    match = _VERSION_PATTERN.match(version)
+    return tuple(int(number or 0) for number in match.groups()) if match else ()
 
 
-def wrong_with_cluster(table: Table, environment: str, programs: Programs) -> list[str]:
+def cluster_problems(table: AddonTable, environment: str, tools: ClusterTools) -> list[str]:
     """Return why this cluster cannot be this environment's."""
-    said = programs.ask(programs.kubectl("version", "--output", "json"))
-    server = _server(said.out)
+    result = tools.query(tools.kubectl("version", "--output", "json"))
+    server = _server_version(result.stdout)
     if server is None:
-        return [f"no cluster answers ({said.err.strip() or 'kubectl names none'}): log in, or name it by --context"]
-    faults = []
-    if _older(server, table.kubernetes):
-        faults.append(f"the cluster runs Kubernetes {server}: {table.kubernetes} is the least")
-    is_of = _environment_of(programs.get("namespace", "thale"))
-    if is_of not in (None, environment):
-        faults.append(f"the cluster is {is_of}'s (namespace thale), not {environment}'s: choose another --context")
-    for brought in table.brought:
-        if environment in brought.environments and programs.get(brought.object) is None:
-            faults.append(f"{brought.object} is not there: {brought.by} brings it")
-    return faults
+        return [f"no cluster answers ({result.stderr.strip() or 'kubectl names none'}): log in, or name it by --context"]
+    problems = []
+    if _is_older(server, table.kubernetes):
+        problems.append(f"the cluster runs Kubernetes {server}: {table.kubernetes} is the least")
+    cluster_environment = _environment_label(tools.get("namespace", "thale"))
+    if cluster_environment not in (None, environment):
+        problems.append(f"the cluster is {cluster_environment}'s (namespace thale), not {environment}'s: choose another --context")
+    for managed in table.managed:
+        if environment in managed.environments and tools.get(managed.object) is None:
+            problems.append(f"{managed.object} is not there: {managed.provider} brings it")
+    return problems
 
 
-def _server(answer: str) -> str | None:
+def _server_version(output: str) -> str | None:
     try:
-        version = json.loads(answer)["serverVersion"]["gitVersion"]
+        version = json.loads(output)["serverVersion"]["gitVersion"]
     except (ValueError, KeyError, TypeError):
         return None
     return str(version)
 
 
-def _environment_of(namespace: Mapping[str, Mapping[str, Mapping[str, str]]] | None) -> str | None:
+def _environment_label(namespace: Mapping[str, Mapping[str, Mapping[str, str]]] | None) -> str | None:
     return ((namespace or {}).get("metadata", {}).get("labels") or {}).get("thale/environment")
 
 
-def demand(faults: Sequence[str]) -> None:
+def require(problems: Sequence[str]) -> None:
     """Raise what is wrong.
 
     Raises:
         PlatformError: If anything is.
     """
-    if faults:
-        raise PlatformError("this has to be put right first:\n  - " + "\n  - ".join(faults))
+    if problems:
+        raise AddonError("this has to be put right first:\n  - " + "\n  - ".join(problems))

@@ -5,34 +5,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from deploy.addons.commands import FIELD_MANAGER, Programs
-from deploy.addons.table import Addon, PlatformError
+from deploy.addons.commands import FIELD_MANAGER, ClusterTools
+from deploy.addons.table import Addon, AddonError
 
 State = Literal["as wanted", "missing", "differs", "interrupted"]
 
 HELM_TIMEOUT = timedelta(minutes=10)
-_GIVEN_UP_AFTER = HELM_TIMEOUT + timedelta(minutes=5)
+_STALE_AFTER = HELM_TIMEOUT + timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
-class Standing:
+class AddonStatus:
     """Whether there is something to do, and in which words."""
 
     state: State
-    words: str
+    description: str
 
     @property
-    def done(self) -> bool:
+    def is_current(self) -> bool:
         """Whether it is as wanted."""
         return self.state == "as wanted"
 
 
-def mark(addon: Addon) -> str:
+def release_description(addon: Addon) -> str:
     """Return how a chart's release is described that is as wanted."""
     return f"{FIELD_MANAGER} {addon.version} {addon.digest()}"
 
 
-def standing(addon: Addon, programs: Programs, *, named: bool = False) -> Standing:
+def addon_status(addon: Addon, tools: ClusterTools, *, is_explicit: bool = False) -> AddonStatus:
     """Return how an add-on stands.
 
     Args:
@@ -43,48 +43,48 @@ def standing(addon: Addon, programs: Programs, *, named: bool = False) -> Standi
     Raises:
         PlatformError: If the cluster does not answer, or somebody is just installing it.
     """
-    return _of_chart(addon, programs, named) if addon.chart else _of_manifest(addon, programs)
+    return _chart_status(addon, tools, is_explicit) if addon.chart else _manifest_status(addon, tools)
 
 
-def _of_chart(addon: Addon, programs: Programs, named: bool) -> Standing:
-    command = programs.helm("status", addon.name, "--namespace", addon.namespace, "--output", "json")
-    said = programs.ask(command)
-    if said.status != 0:
-        if "not found" in said.err:
-            return Standing("missing", "install")
-        raise PlatformError(f"helm cannot say how {addon.name} stands: {said.err.strip()}")
-    told = json.loads(said.out)["info"]
-    status, description = str(told["status"]), str(told.get("description", ""))
+def _chart_status(addon: Addon, tools: ClusterTools, is_explicit: bool) -> AddonStatus:
+    command = tools.helm("status", addon.name, "--namespace", addon.namespace, "--output", "json")
+    result = tools.query(command)
+    if result.status != 0:
+        if "not found" in result.stderr:
+            return AddonStatus("missing", "install")
+        raise AddonError(f"helm cannot say how {addon.name} stands: {result.stderr.strip()}")
+    info = json.loads(result.stdout)["info"]
+    status, description = str(info["status"]), str(info.get("description", ""))
     if status.startswith("pending-"):
-        since = datetime.fromisoformat(told["last_deployed"]).astimezone(UTC)
-        if datetime.now(UTC) - since < _GIVEN_UP_AFTER and not named:
-            raise PlatformError(
+        since = datetime.fromisoformat(info["last_deployed"]).astimezone(UTC)
+        if datetime.now(UTC) - since < _STALE_AFTER and not is_explicit:
+            raise AddonError(
                 f"{addon.name} is being installed since {since:%H:%M:%S} UTC ({status}): wait until that has ended; "
                 f"if nobody is at it any more, say so with --only {addon.name}"
             )
-        return Standing("interrupted", f"clear away an interrupted installation ({status}), install")
-    if status == "deployed" and description == mark(addon):
-        return Standing("as wanted", "as wanted")
+        return AddonStatus("interrupted", f"clear away an interrupted installation ({status}), install")
+    if status == "deployed" and description == release_description(addon):
+        return AddonStatus("as wanted", "as wanted")
     if status != "deployed":
-        return Standing("differs", f"install again: its last installation is {status}")
-    name, _, before = description.partition(" ")
-    was = before.partition(" ")[0] if name == FIELD_MANAGER else "what somebody else installed"
-    return Standing("differs", "tell it new values" if was == addon.version else f"upgrade from {was}")
+        return AddonStatus("differs", f"install again: its last installation is {status}")
+    name, _, previous_description = description.partition(" ")
+    previous = previous_description.partition(" ")[0] if name == FIELD_MANAGER else "what somebody else installed"
+    return AddonStatus("differs", "tell it new values" if previous == addon.version else f"upgrade from {previous}")
 
 
-def _of_manifest(addon: Addon, programs: Programs) -> Standing:
-    said = programs.ask(
-        programs.kubectl("diff", "--server-side", "--field-manager", FIELD_MANAGER, *source_words(addon))
+def _manifest_status(addon: Addon, tools: ClusterTools) -> AddonStatus:
+    result = tools.query(
+        tools.kubectl("diff", "--server-side", "--field-manager", FIELD_MANAGER, *source_arguments(addon))
     )
-    if said.status == 0:
-        return Standing("as wanted", "as wanted")
-    if said.status == 1:
-        return Standing("differs", "apply what differs")
-    if "not found" in said.err or "no matches for kind" in said.err:
-        return Standing("missing", "apply")
-    raise PlatformError(f"kubectl cannot say how {addon.name} stands: {said.err.strip()}")
+    if result.status == 0:
+        return AddonStatus("as wanted", "as wanted")
+    if result.status == 1:
+        return AddonStatus("differs", "apply what differs")
+    if "not found" in result.stderr or "no matches for kind" in result.stderr:
+        return AddonStatus("missing", "apply")
+    raise AddonError(f"kubectl cannot say how {addon.name} stands: {result.stderr.strip()}")
 
 
-def source_words(addon: Addon) -> tuple[str, str]:
+def source_arguments(addon: Addon) -> tuple[str, str]:
     """Return how kubectl is told where a manifest is."""
     return ("--kustomize", str(addon.folder)) if addon.folder else ("--filename", addon.source)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
-TABLE = FOLDER / "addons.toml"
+TABLE_FILE = FOLDER / "addons.toml"
 ENVIRONMENTS = ("laptop", "dev", "staging", "prod")
 
-_EXACT = re.compile(r"v?\d+\.\d+\.\d+")
+_EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+")
 
 
-class PlatformError(Exception):
+class AddonError(Exception):
     """Something that a person has to put right. The message says what."""
 
 
@@ -24,16 +24,16 @@ class PlatformError(Exception):
 class Tool:
     """A program that has to be on the PATH."""
 
-    least: str
-    get: str
+    min_version: str
+    source: str
 
 
 @dataclass(frozen=True)
-class Brought:
+class ManagedAddon:
     """What a cluster of these environments has without us."""
 
     object: str
-    by: str
+    provider: str
     environments: tuple[str, ...]
 
 
@@ -42,7 +42,7 @@ class Addon:
     """One add-on: a chart, or a manifest."""
 
     name: str
-    why: str
+    purpose: str
     environments: tuple[str, ...]
     version: str = ""
     chart: str = ""
@@ -83,75 +83,75 @@ class Addon:
         Raises:
             PlatformError: If a file is not there.
         """
-        told = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode())
+        hasher = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode())
         for path in self.paths():
             try:
-                told.update(path.read_bytes())
+                hasher.update(path.read_bytes())
             except OSError as error:
-                raise PlatformError(f"{self.name}: {path} cannot be read ({error.strerror})") from error
-        return told.hexdigest()[:12]
+                raise AddonError(f"{self.name}: {path} cannot be read ({error.strerror})") from error
+        return hasher.hexdigest()[:12]
 
 
 @dataclass(frozen=True)
-class Table:
+class AddonTable:
     """All of addons.toml."""
 
     tools: Mapping[str, Tool]
     kubernetes: str
     """The least version of the cluster's API server."""
     addons: tuple[Addon, ...]
-    brought: tuple[Brought, ...]
+    managed: tuple[ManagedAddon, ...]
 
-    def of(self, environment: str, only: str | None = None) -> list[Addon]:
+    def for_environment(self, environment: str, only: str | None = None) -> list[Addon]:
         """Return an environment's add-ons in their order, or the one that was named.
 
         Raises:
             PlatformError: If that environment has none of that name.
         """
-        all_of_it = [addon for addon in self.addons if environment in addon.environments]
+        available = [addon for addon in self.addons if environment in addon.environments]
         if only is None:
-            return all_of_it
-        chosen = [addon for addon in all_of_it if addon.name == only]
+            return available
+        chosen = [addon for addon in available if addon.name == only]
         if not chosen:
-            names = ", ".join(addon.name for addon in all_of_it)
-            raise PlatformError(f"{environment} has no add-on {only!r}: it has {names}")
+            names = ", ".join(addon.name for addon in available)
+            raise AddonError(f"{environment} has no add-on {only!r}: it has {names}")
         return chosen
 
 
-def read_table(path: Path = TABLE) -> Table:
+def read_table(path: Path = TABLE_FILE) -> AddonTable:
     """Return the table.
 
     Raises:
         PlatformError: If it has faults; all of them are named.
     """
     try:
-        said = tomllib.loads(path.read_text())
-        table = Table(
-            {name: Tool(**tool) for name, tool in said["tools"].items()},
-            said["cluster"]["kubernetes"],
-            tuple(_addon(entry) for entry in said["addon"]),
-            tuple(Brought(**{**entry, "environments": tuple(entry["environments"])}) for entry in said["brought"]),
+        data = tomllib.loads(path.read_text())
+        table = AddonTable(
+            {name: Tool(**tool) for name, tool in data["tools"].items()},
+            data["cluster"]["kubernetes"],
+            tuple(_parse_addon(entry) for entry in data["addon"]),
+            tuple(ManagedAddon(**{**entry, "environments": tuple(entry["environments"])}) for entry in data["brought"]),
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise PlatformError(f"{path.name} is no table of add-ons: {error}") from error
-    faults = [fault for addon in table.addons for fault in _faults(addon)]
+        raise AddonError(f"{path.name} is no table of add-ons: {error}") from error
+    faults = [fault for addon in table.addons for fault in _rule_violations(addon)]
     names = [addon.name for addon in table.addons]
     faults += [f"{name} stands there twice" for name in {name for name in names if names.count(name) > 1}]
     if faults:
-        raise PlatformError(f"{path.name}: {'; '.join(faults)}")
+        raise AddonError(f"{path.name}: {'; '.join(faults)}")
     return table
 
 
-def _addon(entry: Mapping[str, Any]) -> Addon:
-    lists = {each.name for each in fields(Addon) if str(each.type).startswith("tuple")}
-    told: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in entry.items()}
-    return Addon(**told)
+def _parse_addon(entry: Mapping[str, Any]) -> Addon:
+    tuple_fields = {each.name for each in fields(Addon) if str(each.type).startswith("tuple")}
+    values: dict[str, Any] = {name: tuple(value) if name in tuple_fields else value for name, value in entry.items()}
+    return Addon(**values)
 
 
-def _faults(addon: Addon) -> list[str]:
+def _rule_violations(addon: Addon) -> list[str]:
     rules = {
         "is either a chart or a manifest": bool(addon.chart) != bool(addon.manifest),
-        "has an exact version": bool(addon.folder) or _EXACT.fullmatch(addon.version) is not None,
+        "has an exact version": bool(addon.folder) or _EXACT_VERSION.fullmatch(addon.version) is not None,
         "is told that version": "://" not in addon.manifest or "{version}" in addon.manifest,
         "has a chart with a namespace": not addon.chart or bool(addon.namespace),
         "has a chart of a registry or of a repository": not addon.chart
@@ -159,4 +159,4 @@ def _faults(addon: Addon) -> list[str]:
         "comes encrypted": not addon.source.startswith("http://"),
         "is for environments that there are": bool(addon.environments) and {*addon.environments} <= {*ENVIRONMENTS},
     }
-    return [f"{addon.name} breaks the rule that an add-on {rule}" for rule, kept in rules.items() if not kept]
+    return [f"{addon.name} breaks the rule that an add-on {rule}" for rule, holds in rules.items() if not holds]

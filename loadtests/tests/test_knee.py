@@ -5,34 +5,34 @@ from collections import Counter
 from pathlib import Path
 
 from loadtests import benchmark_page
-from loadtests.image_set import Picture
-from loadtests.knee import QUICK, WHOLE, Programme
-from loadtests.load_generator import in_turn
-from loadtests.personas import SCENARIOS, shared_out
-from tests.support.sample_benchmark import measured
+from loadtests.image_set import PlateImage
+from loadtests.knee import QUICK_PLAN, FULL_PLAN, BenchmarkPlan
+from loadtests.load_generator import interleave_by_mix
+from loadtests.personas import SCENARIOS, allocate_users
+from tests.support.sample_benchmark import sample_benchmark
 
 MIX = {"1mp": 0.2, "4mp": 0.5, "16mp": 0.3}
 
 
-def lasts_s(programme: Programme) -> float:
+def plan_duration_s(plan: BenchmarkPlan) -> float:
     """Steps and overload; pictures alone and the start come to it."""
-    return len(programme.clients) * programme.step_s + programme.overload_s + programme.recovery_limit_s
+    return len(plan.client_counts) * plan.step_duration_s + plan.overload_duration_s + plan.recovery_timeout_s
 
 
 def test_every_stretch_of_pictures_has_nearly_the_shares_of_the_mix() -> None:
-    drawn = {size: [Picture(Path(f"{size}.jpg"), size, None)] for size in MIX}
-    sizes = [picture.size for picture in itertools.islice(in_turn(drawn, MIX), 200)]
+    images = {size: [PlateImage(Path(f"{size}.jpg"), size, None)] for size in MIX}
+    sizes = [picture.size for picture in itertools.islice(interleave_by_mix(images, MIX), 200)]
     for first in range(0, 180, 20):
         counted = Counter(sizes[first : first + 20])
         assert all(abs(counted[size] - 20 * share) <= 2 for size, share in MIX.items()), counted
 
 
 def test_the_whole_programme_takes_less_than_seven_minutes() -> None:
-    assert lasts_s(QUICK) < lasts_s(WHOLE) < 7 * 60
+    assert plan_duration_s(QUICK_PLAN) < plan_duration_s(FULL_PLAN) < 7 * 60
 
 
 def test_the_page_says_when_where_and_how_it_was_measured(tmp_path: Path) -> None:
-    benchmark_page.write(tmp_path, measured())
+    benchmark_page.write_page(tmp_path, sample_benchmark())
     page = (tmp_path / "capacity.md").read_text()
     assert "2026-01-01" in page
     assert "slide rule" in page
@@ -42,5 +42,5 @@ def test_the_page_says_when_where_and_how_it_was_measured(tmp_path: Path) -> Non
 
 
 def test_every_scenario_has_a_user_and_the_rest_are_shared_by_weight() -> None:
-    assert shared_out(4, list(SCENARIOS)) == {"Researcher": 1, "NightBatch": 1, "AfterLunch": 1, "Hostile": 1}
-    assert shared_out(18, list(SCENARIOS)) == {"Researcher": 8, "NightBatch": 2, "AfterLunch": 6, "Hostile": 2}
+    assert allocate_users(4, list(SCENARIOS)) == {"Researcher": 1, "NightBatch": 1, "AfterLunch": 1, "Hostile": 1}
+    assert allocate_users(18, list(SCENARIOS)) == {"Researcher": 8, "NightBatch": 2, "AfterLunch": 6, "Hostile": 2}

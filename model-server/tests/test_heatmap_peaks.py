@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from thale_models.heatmap_peaks import Peak, PeakFinder
-from thale_models.tiled_inference import Band
+from thale_models.tiled_inference import OutputBand
 
 
 def heat(height: int, width: int, *tips: tuple[float, float, float], sigma: float = 2.0) -> NDArray[np.float32]:
@@ -20,7 +20,7 @@ def heat(height: int, width: int, *tips: tuple[float, float, float], sigma: floa
 def find(heat_CHW: NDArray[np.float32], cuts: tuple[int, ...] = (), **options: float) -> list[Peak]:
     finder = PeakFinder(**{"planes": len(heat_CHW), "radius": 4, "threshold": 0.3, "limit": 100, **options})
     edges = [0, *cuts, heat_CHW.shape[1]]
-    return finder.collect(Band(top, heat_CHW[:, top:end]) for top, end in pairwise(edges))
+    return finder.collect(OutputBand(top, heat_CHW[:, top:end]) for top, end in pairwise(edges))
 
 
 def test_a_gaussian_is_found_between_pixels_to_a_hundredth() -> None:
@@ -65,9 +65,9 @@ def test_planes_are_searched_apart() -> None:
 def test_a_crowd_is_cut_to_the_surest_and_counted() -> None:
     noise = np.random.default_rng(5).random((1, 200, 200)).astype(np.float32)
     finder = PeakFinder(planes=1, radius=1, threshold=0.3, limit=20)
-    peaks = finder.collect([Band(0, noise[:, :90]), Band(90, noise[:, 90:])])
+    peaks = finder.collect([OutputBand(0, noise[:, :90]), OutputBand(90, noise[:, 90:])])
     assert len(peaks) == 20
-    assert finder.found[0] > 1000
+    assert finder.peak_counts[0] > 1000
     assert peaks[0].score == noise.max()
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from tests.support.tiny_plates import coco_landmarks
+from tests.support.tiny_plates import coco_keypoints
 from thale.errors import AnnotationError
-from thale_models.labels import Mark, read_marks, read_mask
+from thale_models.labels import Keypoint, read_keypoints, read_mask
 
 CLASSES = ("background", "root", "shoot", "seed")
 KINDS = ("root_base", "primary_tip", "lateral_tip")
@@ -82,10 +82,10 @@ def test_a_coco_file_of_many_images_is_read_by_file_name(tmp_path: Path) -> None
     ],
 )
 def test_a_coco_region_that_cannot_be_drawn_says_which(
-    tmp_path: Path, segmentation: Any, category: str, complaint: str
+    tmp_path: Path, segmentation: Any, category: str, message: str
 ) -> None:
     path = write_coco(tmp_path / "labels.json", segmentation, category)
-    with pytest.raises(AnnotationError, match=complaint):
+    with pytest.raises(AnnotationError, match=message):
         read_mask(path, "a.png", CLASSES, 40, 50)
 
 
@@ -98,35 +98,35 @@ def test_a_file_that_is_no_coco_says_so(tmp_path: Path, text: str) -> None:
     with pytest.raises(AnnotationError):
         read_mask(path, "a.png", CLASSES, 40, 50)
     with pytest.raises(AnnotationError):
-        read_marks(path, "a.png", KINDS)
+        read_keypoints(path, "a.png", KINDS)
 
 
 def test_landmarks_are_read_from_one_annotation_each_or_from_one_annotation_a_plant(tmp_path: Path) -> None:
     path = tmp_path / "marks.json"
-    coco = coco_landmarks("a.png", [("root_base", 3, 4), ("primary_tip", 5, 60)])
+    coco = coco_keypoints("a.png", [("root_base", 3, 4), ("primary_tip", 5, 60)])
     path.write_text(json.dumps(coco))
-    expected = (Mark("root_base", 3, 4), Mark("primary_tip", 5, 60))
-    assert read_marks(path, "a.png", KINDS) == expected
+    expected = (Keypoint("root_base", 3, 4), Keypoint("primary_tip", 5, 60))
+    assert read_keypoints(path, "a.png", KINDS) == expected
     coco["categories"] = [{"id": 1, "name": "plant", "keypoints": ["root_base", "primary_tip", "lateral_tip"]}]
     coco["annotations"] = [{"id": 1, "image_id": 1, "category_id": 1, "keypoints": [3, 4, 2, 5, 60, 1, 0, 0, 0]}]
     path.write_text(json.dumps(coco))
-    assert read_marks(path, "a.png", KINDS) == expected
+    assert read_keypoints(path, "a.png", KINDS) == expected
 
 
 def test_a_landmark_of_an_unknown_kind_or_half_a_keypoint_is_named(tmp_path: Path) -> None:
     path = tmp_path / "marks.json"
-    coco: dict[str, Any] = coco_landmarks("a.png", [("root_base", 3, 4)])
+    coco: dict[str, Any] = coco_keypoints("a.png", [("root_base", 3, 4)])
     path.write_text(json.dumps(coco))
     with pytest.raises(AnnotationError, match="a landmark 'root_base'"):
-        read_marks(path, "a.png", ("leaf_tip",))
+        read_keypoints(path, "a.png", ("leaf_tip",))
     coco["annotations"][0]["keypoints"] = [3, 4]
     path.write_text(json.dumps(coco))
     with pytest.raises(AnnotationError, match="annotation 1"):
-        read_marks(path, "a.png", KINDS)
+        read_keypoints(path, "a.png", KINDS)
     coco["annotations"][0]["keypoints"] = [3, None, 2]
     path.write_text(json.dumps(coco))
     with pytest.raises(AnnotationError):
-        read_marks(path, "a.png", KINDS)
+        read_keypoints(path, "a.png", KINDS)
 
 
 def test_rsml_gives_the_base_of_each_primary_and_the_tip_of_every_root(tmp_path: Path) -> None:
@@ -140,20 +140,20 @@ def test_rsml_gives_the_base_of_each_primary_and_the_tip_of_every_root(tmp_path:
         "<rsml><metadata><version>1</version><unit>pixel</unit><resolution>1</resolution></metadata><scene>"
         f'<plant id="1"><root id="1">{polyline((5, 1), (5, 40))}{lateral}</root></plant></scene></rsml>'
     )
-    assert read_marks(path, "a.png", KINDS) == (
-        Mark("root_base", 5, 1),
-        Mark("primary_tip", 5, 40),
-        Mark("lateral_tip", 15, 20),
+    assert read_keypoints(path, "a.png", KINDS) == (
+        Keypoint("root_base", 5, 1),
+        Keypoint("primary_tip", 5, 40),
+        Keypoint("lateral_tip", 15, 20),
     )
     path.write_text("<html/>")
     with pytest.raises(AnnotationError):
-        read_marks(path, "a.png", KINDS)
+        read_keypoints(path, "a.png", KINDS)
 
 
 def test_an_annotation_of_no_category_is_named(tmp_path: Path) -> None:
     path = tmp_path / "marks.json"
-    coco: dict[str, Any] = coco_landmarks("a.png", [("root_base", 3, 4)])
+    coco: dict[str, Any] = coco_keypoints("a.png", [("root_base", 3, 4)])
     coco["categories"] = []
     path.write_text(json.dumps(coco))
     with pytest.raises(AnnotationError, match="annotation 1 has category 1"):
-        read_marks(path, "a.png", KINDS)
+        read_keypoints(path, "a.png", KINDS)

@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.tiny_models import TinyModel
-from thale.schemas import Card
+from thale.schemas import ModelCard
 from thale_models.engine import Engine
-from thale_models.tiled_inference import blended_bands
+from thale_models.tiled_inference import predict_in_bands
 from thale_models.transforms import Background, normalise
 
 
@@ -27,7 +27,7 @@ class PixelEngine:
         return np.concatenate([1 - red, red], axis=1)
 
 
-def two_classes(card: Card) -> Card:
+def two_classes(card: ModelCard) -> ModelCard:
     return card.model_copy(update={"classes": ("background", "root")})
 
 
@@ -35,8 +35,8 @@ def picture(height: int, width: int) -> NDArray[np.uint8]:
     return np.random.default_rng(2).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def blend(pixels_HW3: NDArray[np.uint8], card: Card, engine: object, first_plane: int = 0) -> NDArray[np.float32]:
-    bands = list(blended_bands(pixels_HW3, card, engine, first_plane))
+def predict(pixels_HW3: NDArray[np.uint8], card: ModelCard, engine: object, first_plane: int = 0) -> NDArray[np.float32]:
+    bands = list(predict_in_bands(pixels_HW3, card, engine, first_plane))
     assert [band.top for band in bands] == [0, *(band.rows.stop for band in bands[:-1])]
     return np.concatenate([band.planes_CHW for band in bands], axis=1)
 
@@ -46,9 +46,9 @@ def blend(pixels_HW3: NDArray[np.uint8], card: Card, engine: object, first_plane
 )
 def test_every_pixel_is_answered_as_in_the_whole_picture(height: int, width: int, segmenter: TinyModel) -> None:
     card, pixels = two_classes(segmenter.card), picture(height, width)
-    background = Background.of(pixels, card.normalisation.background_mm / card.mm_per_px)
+    background = Background.measure(pixels, card.normalisation.background_mm / card.mm_per_px)
     whole = normalise(pixels, background.window((slice(0, height), slice(0, width))), card.normalisation)
-    blended = blend(pixels, card, PixelEngine())
+    blended = predict(pixels, card, PixelEngine())
     assert blended.shape == (2, height, width)
     np.testing.assert_allclose(blended[1], 1 / (1 + np.exp(-whole[0])), atol=1e-5)
     np.testing.assert_allclose(blended.sum(axis=0), 1, atol=1e-5)
@@ -56,12 +56,12 @@ def test_every_pixel_is_answered_as_in_the_whole_picture(height: int, width: int
 
 def test_planes_that_nobody_asks_for_are_left_out(segmenter: TinyModel) -> None:
     card, engine, pixels = two_classes(segmenter.card), PixelEngine(), picture(100, 90)
-    np.testing.assert_array_equal(blend(pixels, card, engine, first_plane=1), blend(pixels, card, engine)[1:])
+    np.testing.assert_array_equal(predict(pixels, card, engine, first_plane=1), predict(pixels, card, engine)[1:])
 
 
 def test_a_picture_that_fits_a_tile_is_seen_once(segmenter: TinyModel) -> None:
     engine = PixelEngine()
-    blend(picture(64, 50), two_classes(segmenter.card), engine)
+    predict(picture(64, 50), two_classes(segmenter.card), engine)
     assert engine.calls == 1
 
 
@@ -69,17 +69,17 @@ def test_moving_the_tiles_moves_no_probability_by_much(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
     cards = [segmenter.card.model_copy(update={"tile_px": tile, "overlap_px": 32}) for tile in (96, 108, 128, 400)]
-    answers = [blend(plate_HW3, card, segment_engine) for card in cards]
-    for answer in answers[:-1]:
-        assert np.abs(answer - answers[-1]).max() < 0.02
-        assert np.abs(answer - answers[-1]).mean() < 0.001
+    predictions = [predict(plate_HW3, card, segment_engine) for card in cards]
+    for prediction in predictions[:-1]:
+        assert np.abs(prediction - predictions[-1]).max() < 0.02
+        assert np.abs(prediction - predictions[-1]).mean() < 0.001
 
 
 def test_no_step_shows_where_tiles_meet(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
     whole, tiled = (
-        blend(plate_HW3, segmenter.card.model_copy(update={"tile_px": tile}), segment_engine) for tile in (400, 64)
+        predict(plate_HW3, segmenter.card.model_copy(update={"tile_px": tile}), segment_engine) for tile in (400, 64)
     )
     error = tiled - whole
     steps = np.abs(np.diff(error, axis=2)).max(axis=(0, 1))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
-from thale_models.tiled_inference import Band
+from thale_models.tiled_inference import OutputBand
 
-_TINY = 1e-12
+_MIN_PROBABILITY = 1e-12
 
 
 class Peak(NamedTuple):
@@ -35,68 +35,68 @@ class PeakFinder:
 
     def __init__(self, planes: int, radius: int, threshold: float, limit: int) -> None:
         self.radius, self.threshold, self.limit = radius, threshold, limit
-        self.found = [0] * planes
-        self._kept: list[list[Peak]] = [[] for _ in range(planes)]
-        self._rest: Band | None = None
-        self._done = 0
+        self.peak_counts = [0] * planes
+        self._best_peaks: list[list[Peak]] = [[] for _ in range(planes)]
+        self._pending_band: OutputBand | None = None
+        self._next_row = 0
 
-    def collect(self, bands: Iterable[Band]) -> list[Peak]:
+    def collect(self, bands: Iterable[OutputBand]) -> list[Peak]:
         """Return the maxima of all bands: by plane, the highest first."""
         for band in bands:
-            self._take(band)
-        if self._rest is not None:
-            self._search(self._rest, self._rest.rows.stop)
-        return [peak for plane in self._kept for peak in self._apart(plane)]
+            self._add_band(band)
+        if self._pending_band is not None:
+            self._search_rows(self._pending_band, self._pending_band.rows.stop)
+        return [peak for plane in self._best_peaks for peak in self._suppress_neighbours(plane)]
 
-    def _take(self, band: Band) -> None:
-        if self._rest is not None:
-            band = Band(self._rest.top, np.concatenate([self._rest.planes_CHW, band.planes_CHW], axis=1))
-        settled = max(self._done, band.rows.stop - self.radius)
-        self._search(band, settled)
-        self._done = settled
-        top = max(band.top, settled - self.radius)
-        self._rest = Band(top, band.planes_CHW[:, top - band.top :].copy())
+    def _add_band(self, band: OutputBand) -> None:
+        if self._pending_band is not None:
+            band = OutputBand(self._pending_band.top, np.concatenate([self._pending_band.planes_CHW, band.planes_CHW], axis=1))
+        final_row = max(self._next_row, band.rows.stop - self.radius)
+        self._search_rows(band, final_row)
+        self._next_row = final_row
+        top = max(band.top, final_row - self.radius)
+        self._pending_band = OutputBand(top, band.planes_CHW[:, top - band.top :].copy())
 
-    def _search(self, band: Band, until: int) -> None:
+    def _search_rows(self, band: OutputBand, end_row: int) -> None:
         """Keep the maxima of rows `_done` to `until`, which have all their neighbours in the band."""
         for plane, heat_HW in enumerate(band.planes_CHW):
             highest_HW = maximum_filter(heat_HW, size=2 * self.radius + 1, mode="constant")
             is_peak_HW = (heat_HW >= self.threshold) & (heat_HW == highest_HW)
-            rows, columns = np.nonzero(is_peak_HW[self._done - band.top : until - band.top])
-            rows += self._done - band.top
-            self.found[plane] += len(rows)
+            rows, columns = np.nonzero(is_peak_HW[self._next_row - band.top : end_row - band.top])
+            rows += self._next_row - band.top
+            self.peak_counts[plane] += len(rows)
             best = np.argsort(-heat_HW[rows, columns], kind="stable")[: self.limit]
-            here = [_between_pixels(plane, heat_HW, int(rows[i]), int(columns[i]), band.top) for i in best]
-            self._kept[plane] = sorted(self._kept[plane] + here, key=lambda peak: -peak.score)[: self.limit]
+            new_peaks = [_refine_peak(plane, heat_HW, int(rows[i]), int(columns[i]), band.top) for i in best]
+            self._best_peaks[plane] = sorted(self._best_peaks[plane] + new_peaks, key=lambda peak: -peak.score)[: self.limit]
 
-    def _apart(self, peaks: list[Peak]) -> list[Peak]:
+    def _suppress_neighbours(self, peaks: list[Peak]) -> list[Peak]:
         """Drop maxima within the radius of a higher one: two pixels of one plateau are one landmark."""
         if not peaks:
             return []
         neighbours = cKDTree([(peak.x, peak.y) for peak in peaks]).query_ball_point(
             [(peak.x, peak.y) for peak in peaks], self.radius
         )
-        kept: set[int] = set()
+        selected: set[int] = set()
         for index, near in enumerate(neighbours):
-            if kept.isdisjoint(near):
-                kept.add(index)
-        return [peaks[index] for index in sorted(kept)]
+            if selected.isdisjoint(near):
+                selected.add(index)
+        return [peaks[index] for index in sorted(selected)]
 
 
-def _between_pixels(plane: int, heat_HW: NDArray[np.float32], row: int, column: int, top: int) -> Peak:
+def _refine_peak(plane: int, heat_HW: NDArray[np.float32], row: int, column: int, top: int) -> Peak:
     """Place a maximum between pixels by the parabola through its logarithm, exact for a Gaussian."""
     return Peak(
         plane,
-        column + _vertex(heat_HW[row, max(0, column - 1) : column + 2]),
-        top + row + _vertex(heat_HW[max(0, row - 1) : row + 2, column]),
+        column + _parabola_vertex(heat_HW[row, max(0, column - 1) : column + 2]),
+        top + row + _parabola_vertex(heat_HW[max(0, row - 1) : row + 2, column]),
         min(1.0, float(heat_HW[row, column])),
     )
 
 
-def _vertex(samples: NDArray[np.float32]) -> float:
+def _parabola_vertex(samples: NDArray[np.float32]) -> float:
     """Return how far the parabola's top lies from the middle of three samples; 0 at the picture's edge."""
     if len(samples) < 3:
         return 0.0
-    before, here, after = (float(value) for value in np.log(np.maximum(samples, _TINY)))
-    bend = before - 2 * here + after
+    before, middle, after = (float(value) for value in np.log(np.maximum(samples, _MIN_PROBABILITY)))
+    bend = before - 2 * middle + after
     return cast(float, np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0

@@ -19,7 +19,7 @@ from thale.exports import rsml
 
 
 @dataclass(frozen=True)
-class Mark:
+class Keypoint:
     """One labelled landmark in source pixels."""
 
     kind: str
@@ -53,19 +53,19 @@ class _Coco(BaseModel):
     categories: tuple[_Category, ...]
     annotations: tuple[_Annotation, ...]
 
-    def of_image(self, name: str) -> list[tuple[_Category, _Annotation]]:
+    def annotations_of_image(self, name: str) -> list[tuple[_Category, _Annotation]]:
         """Return the annotations of the image with a file name, each with its category."""
         images = [image for image in self.images if len(self.images) == 1 or Path(image.file_name).name == name]
         if len(images) != 1:
             raise AnnotationError(f"describes {len(images)} images with the file name {name!r}; it must be one")
         categories = {category.id: category for category in self.categories}
-        mine = [annotation for annotation in self.annotations if annotation.image_id == images[0].id]
-        for annotation in mine:
+        image_annotations = [annotation for annotation in self.annotations if annotation.image_id == images[0].id]
+        for annotation in image_annotations:
             if annotation.category_id not in categories:
                 raise AnnotationError(
                     f"annotation {annotation.id} has category {annotation.category_id}, not in the file"
                 )
-        return [(categories[annotation.category_id], annotation) for annotation in mine]
+        return [(categories[annotation.category_id], annotation) for annotation in image_annotations]
 
 
 def read_mask(path: Path, image_name: str, classes: tuple[str, ...], height: int, width: int) -> NDArray[np.uint8]:
@@ -82,18 +82,18 @@ def read_mask(path: Path, image_name: str, classes: tuple[str, ...], height: int
         AnnotationError: If the file cannot be read, has another size, or names a class that is not there.
     """
     if path.suffix.lower() == ".json":
-        return _coco_mask(_read_coco(path), image_name, classes, height, width)
-    mask = _index_mask(path)
+        return _mask_from_coco(_read_coco(path), image_name, classes, height, width)
+    mask = _read_index_mask(path)
     if mask.shape != (height, width):
         raise AnnotationError(f"is {mask.shape[1]} x {mask.shape[0]} px, its image is {width} x {height} px")
     unknown = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[len(classes) :]) + len(classes)
     if len(unknown):
-        listed = ", ".join(map(str, unknown))
-        raise AnnotationError(f"holds class {listed}; the classes are 0 to {len(classes) - 1} ({', '.join(classes)})")
+        unknown_list = ", ".join(map(str, unknown))
+        raise AnnotationError(f"holds class {unknown_list}; the classes are 0 to {len(classes) - 1} ({', '.join(classes)})")
     return mask
 
 
-def _index_mask(path: Path) -> NDArray[np.uint8]:
+def _read_index_mask(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             if image.mode not in ("L", "P", "1"):
@@ -103,7 +103,7 @@ def _index_mask(path: Path) -> NDArray[np.uint8]:
         raise AnnotationError(f"cannot be read as an image: {error}") from error
 
 
-def read_marks(path: Path, image_name: str, kinds: tuple[str, ...]) -> tuple[Mark, ...]:
+def read_keypoints(path: Path, image_name: str, kinds: tuple[str, ...]) -> tuple[Keypoint, ...]:
     """Return an image's landmarks of the given kinds.
 
     Args:
@@ -116,9 +116,9 @@ def read_marks(path: Path, image_name: str, kinds: tuple[str, ...]) -> tuple[Mar
         AnnotationError: If the file cannot be read or holds a kind that is not known.
     """
     if path.suffix.lower() == ".rsml":
-        return tuple(_rsml_marks(path))
-    marks = []
-    for category, annotation in _read_coco(path).of_image(image_name):
+        return tuple(_keypoints_from_rsml(path))
+    keypoints = []
+    for category, annotation in _read_coco(path).annotations_of_image(image_name):
         names, values = category.keypoints or (category.name,), annotation.keypoints
         if len(values) != 3 * len(names):
             raise AnnotationError(
@@ -128,25 +128,25 @@ def read_marks(path: Path, image_name: str, kinds: tuple[str, ...]) -> tuple[Mar
             if name not in kinds:
                 raise AnnotationError(f"holds a landmark {name!r}; the kinds are {', '.join(kinds)}")
             if visibility > 0:
-                marks.append(Mark(name, x, y))
-    return tuple(marks)
+                keypoints.append(Keypoint(name, x, y))
+    return tuple(keypoints)
 
 
-def _rsml_marks(path: Path) -> Iterator[Mark]:
+def _keypoints_from_rsml(path: Path) -> Iterator[Keypoint]:
     """Yield where primary roots begin, and where they and their laterals of any order end."""
     try:
         plants = rsml.read(path.read_bytes()).plants
     except OSError as error:
         raise AnnotationError(f"cannot be read: {error}") from error
     for primary in (root for plant in plants for root in plant.roots if root.points):
-        yield Mark("root_base", *primary.points[0])
-        yield Mark("primary_tip", *primary.points[-1])
+        yield Keypoint("root_base", *primary.points[0])
+        yield Keypoint("primary_tip", *primary.points[-1])
         laterals = list(primary.roots)
         while laterals:
             lateral = laterals.pop()
             laterals += lateral.roots
             if lateral.points:
-                yield Mark("lateral_tip", *lateral.points[-1])
+                yield Keypoint("lateral_tip", *lateral.points[-1])
 
 
 def _read_coco(path: Path) -> _Coco:
@@ -156,34 +156,34 @@ def _read_coco(path: Path) -> _Coco:
         raise AnnotationError(f"cannot be read: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise AnnotationError(f"is no COCO file: {place + ': ' if place else ''}{first['msg']}") from error
+        location = ".".join(map(str, first["loc"]))
+        raise AnnotationError(f"is no COCO file: {location + ': ' if location else ''}{first['msg']}") from error
 
 
-def _coco_mask(coco: _Coco, image_name: str, classes: tuple[str, ...], height: int, width: int) -> NDArray[np.uint8]:
+def _mask_from_coco(coco: _Coco, image_name: str, classes: tuple[str, ...], height: int, width: int) -> NDArray[np.uint8]:
     mask = np.zeros((height, width), np.uint8)
-    for category, annotation in coco.of_image(image_name):
+    for category, annotation in coco.annotations_of_image(image_name):
         if category.name not in classes:
             raise AnnotationError(f"holds a category {category.name!r}; the classes are {', '.join(classes)}")
-        mask[_region(annotation, height, width)] = classes.index(category.name)
+        mask[_draw_annotation(annotation, height, width)] = classes.index(category.name)
     return mask
 
 
-def _region(annotation: _Annotation, height: int, width: int) -> NDArray[np.bool_]:
+def _draw_annotation(annotation: _Annotation, height: int, width: int) -> NDArray[np.bool_]:
     """Return the pixels of one annotation: a list of polygons, or RLE as a list of runs or compressed."""
     shape = annotation.segmentation
     try:
         if isinstance(shape, list):
-            return _polygons(shape, height, width)
+            return _draw_polygons(shape, height, width)
         if not isinstance(shape, dict) or list(shape.get("size", ())) != [height, width]:
             raise ValueError(f"neither polygons nor RLE of {height} x {width} (height, width)")
         counts = shape.get("counts")
-        return _runs(_uncompressed(counts) if isinstance(counts, str) else counts, height, width)
+        return _decode_runs(_decompress_rle(counts) if isinstance(counts, str) else counts, height, width)
     except (TypeError, ValueError, OverflowError) as error:
         raise AnnotationError(f"annotation {annotation.id} has a region that cannot be drawn: {error}") from error
 
 
-def _polygons(polygons: list[list[float]], height: int, width: int) -> NDArray[np.bool_]:
+def _draw_polygons(polygons: list[list[float]], height: int, width: int) -> NDArray[np.bool_]:
     """Draw polygons as pycocotools does. It trusts its input, so what would crash it is refused here."""
     extent = np.array([width, height])
     for polygon in polygons:
@@ -194,11 +194,11 @@ def _polygons(polygons: list[list[float]], height: int, width: int) -> NDArray[n
             raise ValueError("a polygon lies far outside the image")
     if not polygons:
         raise ValueError("there is no polygon")
-    drawn = coco_mask.merge(coco_mask.frPyObjects([list(map(float, polygon)) for polygon in polygons], height, width))
-    return cast(NDArray[np.bool_], coco_mask.decode(drawn).astype(bool))
+    rle = coco_mask.merge(coco_mask.frPyObjects([list(map(float, polygon)) for polygon in polygons], height, width))
+    return cast(NDArray[np.bool_], coco_mask.decode(rle).astype(bool))
 
 
-def _runs(counts: Any, height: int, width: int) -> NDArray[np.bool_]:
+def _decode_runs(counts: Any, height: int, width: int) -> NDArray[np.bool_]:
     """Return the pixels of runs that are by turns outside and inside, column by column."""
     runs = np.asarray(counts)
     if runs.ndim != 1 or runs.dtype.kind != "i" or (runs < 0).any() or int(runs.sum()) != height * width:
@@ -207,7 +207,7 @@ def _runs(counts: Any, height: int, width: int) -> NDArray[np.bool_]:
     return cast(NDArray[np.bool_], inside.reshape(width, height).T)
 
 
-def _uncompressed(text: str) -> list[int]:
+def _decompress_rle(text: str) -> list[int]:
     """Return the runs of COCO's compressed RLE.
 
     A run is written in groups of five bits, the lowest first, with 32 for "more follows", offset by "0"; from the

@@ -8,15 +8,15 @@ import sys
 import urllib.request
 from typing import Any
 
-MANAGEMENT = "http://127.0.0.1:8081"
-_PATIENCE_S = 4.0
+MANAGEMENT_URL = "http://127.0.0.1:8081"
+_TIMEOUT_S = 4.0
 
 
-def waits_for(management: str) -> str | None:
+def unready_reason(management_url: str) -> str | None:
     """Return what is still missing, None where nothing is."""
     try:
-        names = [model["modelName"] for model in _ask(f"{management}/models")["models"]]
-        workers = {name: _ask(f"{management}/models/{name}/all") for name in names}
+        names = [model["modelName"] for model in _get_json(f"{management_url}/models")["models"]]
+        workers = {name: _get_json(f"{management_url}/models/{name}/all") for name in names}
     except OSError as error:
         return f"TorchServe does not answer: {error}"
     if not names:
@@ -27,10 +27,10 @@ def waits_for(management: str) -> str | None:
     return None
 
 
-def _ask(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=_PATIENCE_S) as answer:  # noqa: S310 (an address of this machine)
-        return json.load(answer)
+def _get_json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 (an address of this machine)
+        return json.load(response)
 
 
 if __name__ == "__main__":
-    sys.exit(waits_for(MANAGEMENT))
+    sys.exit(unready_reason(MANAGEMENT_URL))

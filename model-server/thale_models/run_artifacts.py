@@ -19,17 +19,17 @@ from torch import nn
 from thale.errors import TrainingError
 from thale.files import write_atomically
 from thale.models.model_card import CARD
-from thale.schemas import Card
+from thale.schemas import ModelCard
 from thale_models.dataset import Dataset
 from thale_models.recipes import Recipe
-from thale_models.validation import Verdict
+from thale_models.validation import ValidationResult
 
-CHECKPOINT = "checkpoint.pt"
-LOG = "log.csv"
+CHECKPOINT_FILE = "checkpoint.pt"
+LOG_FILE = "log.csv"
 
 
 @dataclass(frozen=True)
-class Description:
+class CardFields:
     """What the card says that no training run can know."""
 
     name: str = ""
@@ -43,19 +43,19 @@ class Description:
 
 def write_card(
     out: Path,
-    description: Description,
+    fields: CardFields,
     recipe: Recipe,
     dataset: Dataset,
     seed: int,
     weights: bytes,
     parameters: int,
-    verdict: Verdict,
+    result: ValidationResult,
     step: int,
-) -> Card:
+) -> ModelCard:
     """Write card.json for the weights."""
-    card = Card(
-        name=description.name or recipe.name,
-        version=description.version,
+    card = ModelCard(
+        name=fields.name or recipe.name,
+        version=fields.version,
         task=recipe.task,
         classes=recipe.classes,
         mm_per_px=recipe.mm_per_px,
@@ -64,14 +64,14 @@ def write_card(
         net_options=recipe.net_options,
         tile_px=recipe.tile_px,
         overlap_px=recipe.overlap_px,
-        data=description.data or f"manifest sha256:{dataset.digest}",
-        licence=description.licence,
+        data=fields.data or f"manifest sha256:{dataset.digest}",
+        licence=fields.licence,
         recipe=recipe.name,
         seed=seed,
         parameters=parameters,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
-        metrics={"step": float(step), **verdict.metrics},
-        limits=description.limits,
+        metrics={"step": float(step), **result.metrics},
+        limits=fields.limits,
     )
     write_atomically(out / CARD, (card.model_dump_json(indent=2) + "\n").encode())
     return card
@@ -86,7 +86,7 @@ def write_checkpoint(out: Path, state: dict[str, Any]) -> None:
     """Write the state from which a run goes on."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_atomically(out / CHECKPOINT, buffer.getvalue())
+    write_atomically(out / CHECKPOINT_FILE, buffer.getvalue())
 
 
 def read_checkpoint(out: Path) -> dict[str, Any] | None:
@@ -95,7 +95,7 @@ def read_checkpoint(out: Path) -> dict[str, Any] | None:
     Raises:
         TrainingError: If the checkpoint cannot be read.
     """
-    path = out / CHECKPOINT
+    path = out / CHECKPOINT_FILE
     if not path.exists():
         return None
     try:
@@ -110,20 +110,20 @@ def read_checkpoint(out: Path) -> dict[str, Any] | None:
 
 def append_log(out: Path, row: dict[str, float]) -> None:
     """Append a row to log.csv, with a header if it is the first."""
-    path = out / LOG
-    fresh = not path.exists()
+    path = out / LOG_FILE
+    is_new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(row))
-        if fresh:
+        if is_new:
             writer.writeheader()
         writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
 
 
-def trim_log(out: Path, step: int) -> None:
+def truncate_log(out: Path, step: int) -> None:
     """Drop the rows of log.csv beyond a step: a resumed run writes them again."""
-    path = out / LOG
+    path = out / LOG_FILE
     if not path.exists():
         return
     header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [row for row in rows if int(row.split(",", 1)[0]) <= step]
-    write_atomically(path, "".join([header, *kept]).encode())
+    remaining_rows = [row for row in rows if int(row.split(",", 1)[0]) <= step]
+    write_atomically(path, "".join([header, *remaining_rows]).encode())

@@ -12,10 +12,10 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as models
 
 from observability.dashboards.links import Backend
-from observability.dashboards.panels import PROMETHEUS, Drawn
+from observability.dashboards.panels import PROMETHEUS, PanelBuilder
 
 TAG = "thale"
-RUNBOOKS = "thale-runbooks"
+RUNBOOKS_UID = "thale-runbooks"
 """The uid of the dashboard that holds the runbooks, to which all others lead."""
 
 ENVIRONMENT = 'environment=~"$environment"'
@@ -25,53 +25,53 @@ VERSION = f'{MODEL},version=~"$version"'
 
 
 @dataclass(frozen=True)
-class Row:
+class PanelRow:
     """A heading and the panels under it; they flow from left to right."""
 
     heading: str
-    panels: Sequence[Drawn]
+    panels: Sequence[PanelBuilder]
 
 
-def board(
-    uid: str, title: str, purpose: str, rows: Sequence[Row], backend: Backend, *, period: str = "now-6h"
+def build_dashboard(
+    uid: str, title: str, description: str, rows: Sequence[PanelRow], backend: Backend, *, period: str = "now-6h"
 ) -> models.Dashboard:
     """Return a dashboard under a uid that never changes: links and bookmarks hold on to it."""
     builder = (
         sdk.Dashboard(f"thale / {title}")
         .uid(uid)
-        .description(purpose)
+        .description(description)
         .tags([TAG])
         .timezone("browser")
         .time(period, "now")
         .refresh("30s")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .readonly()
-        .variables(_variables(backend))
-        .links(_links(backend))
-        .annotations(_marks())
+        .variables(_template_variables(backend))
+        .links(_dashboard_links(backend))
+        .annotations(_annotations())
     )
     for row in rows:
         builder.with_row(sdk.Row(row.heading))
         for panel in row.panels:
             builder.with_panel(panel)
-    made = builder.build()
-    for number, placed in enumerate(made.panels or [], 1):
-        placed.id_val = number
-    return made
+    dashboard = builder.build()
+    for number, built_panel in enumerate(dashboard.panels or [], 1):
+        built_panel.id_val = number
+    return dashboard
 
 
-def _variables(backend: Backend) -> list[Builder[models.VariableModel]]:
+def _template_variables(backend: Backend) -> list[Builder[models.VariableModel]]:
     return [
         sdk.DatasourceVariable("prometheus").label("Metrics").type("prometheus"),
         sdk.DatasourceVariable("traces").label("Traces").type(backend.traces),
         sdk.DatasourceVariable("logs").label("Logs").type(backend.logs),
-        _choice("environment", "label_values(thale_build_info, environment)"),
-        _choice("model", f"label_values(thale_model_requests_total{{{ENVIRONMENT}}}, model)"),
-        _choice("version", f"label_values(thale_model_requests_total{{{MODEL}}}, version)"),
+        _template_variable("environment", "label_values(thale_build_info, environment)"),
+        _template_variable("model", f"label_values(thale_model_requests_total{{{ENVIRONMENT}}}, model)"),
+        _template_variable("version", f"label_values(thale_model_requests_total{{{MODEL}}}, version)"),
     ]
 
 
-def _choice(name: str, query: str) -> sdk.QueryVariable:
+def _template_variable(name: str, query: str) -> sdk.QueryVariable:
     return (
         sdk.QueryVariable(name)
         .label(name.capitalize())
@@ -86,7 +86,7 @@ def _choice(name: str, query: str) -> sdk.QueryVariable:
     )
 
 
-def _links(backend: Backend) -> list[Builder[models.DashboardLink]]:
+def _dashboard_links(backend: Backend) -> list[Builder[models.DashboardLink]]:
     return [
         sdk.DashboardLink("thale")
         .type(models.DashboardLinkType.DASHBOARDS)
@@ -94,13 +94,13 @@ def _links(backend: Backend) -> list[Builder[models.DashboardLink]]:
         .as_dropdown(True)
         .include_vars(True)
         .keep_time(True),
-        _outwards("Runbooks", f"/d/{RUNBOOKS}", "What an alert means, and what to do", "doc"),
-        _outwards("Traces", backend.traces_url(), "Requests, step by step", "bolt"),
-        _outwards("Logs", backend.logs_url(), "What thale says, from warnings on", "info"),
+        _external_link("Runbooks", f"/d/{RUNBOOKS_UID}", "What an alert means, and what to do", "doc"),
+        _external_link("Traces", backend.traces_url(), "Requests, step by step", "bolt"),
+        _external_link("Logs", backend.logs_url(), "What thale says, from warnings on", "info"),
     ]
 
 
-def _outwards(title: str, url: str, tooltip: str, icon: str) -> sdk.DashboardLink:
+def _external_link(title: str, url: str, tooltip: str, icon: str) -> sdk.DashboardLink:
     return (
         sdk.DashboardLink(title)
         .type(models.DashboardLinkType.LINK)
@@ -111,7 +111,7 @@ def _outwards(title: str, url: str, tooltip: str, icon: str) -> sdk.DashboardLin
     )
 
 
-def _marks() -> list[Builder[models.AnnotationQuery]]:
+def _annotations() -> list[Builder[models.AnnotationQuery]]:
     changes = f"changes(model_version:thale_release_weight:percent{{{VERSION}}}[1m]) > 0"
     return [
         sdk.AnnotationQuery().name("Rollouts").datasource(PROMETHEUS).enable(True).icon_color("purple").expr(changes),

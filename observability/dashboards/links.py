@@ -11,7 +11,7 @@ from urllib.parse import quote
 from grafana_foundation_sdk.builders.dashboard import DashboardLink
 
 _AZURE = "grafana-azure-monitor-datasource"
-_SECONDS = "${__value.raw}"
+_PANEL_VALUE = "${__value.raw}"
 
 
 @dataclass(frozen=True)
@@ -27,28 +27,28 @@ class Backend:
 
     def traces_url(self) -> str:
         """Return the way to the facade's traces."""
-        return _explore("traces", self.traces, self.all_requests)
+        return _explore_url("traces", self.traces, self.all_requests)
 
     def logs_url(self) -> str:
         """Return the way to what thale logs, from warnings on."""
-        return _explore("logs", self.logs, self.warnings)
+        return _explore_url("logs", self.logs, self.warnings)
 
-    def slower_traces(self) -> list[DashboardLink]:
+    def slow_trace_links(self) -> list[DashboardLink]:
         """Return links of a figure in seconds: requests that took so long, and the logs of that time."""
-        slower = _explore("traces", self.traces, self.slow_requests)
-        return [DashboardLink("Traces as slow as this").url(slower).target_blank(True), *self.to_logs()]
+        url = _explore_url("traces", self.traces, self.slow_requests)
+        return [DashboardLink("Traces as slow as this").url(url).target_blank(True), *self.log_links()]
 
-    def to_logs(self) -> list[DashboardLink]:
+    def log_links(self) -> list[DashboardLink]:
         """Return the link of any figure to the logs of its time."""
         return [DashboardLink("Logs of this time").url(self.logs_url()).target_blank(True)]
 
 
-def _tempo(condition: str) -> dict[str, object]:
+def _tempo_query(condition: str) -> dict[str, object]:
     query = f'{{resource.service.name="thale-facade" && kind=server{condition}}}'
     return {"queryType": "traceql", "query": query, "limit": 20}
 
 
-def _kusto(query: str) -> dict[str, object]:
+def _kusto_query(query: str) -> dict[str, object]:
     return {
         "queryType": "Azure Log Analytics",
         "azureLogAnalytics": {"query": query, "resultFormat": "table", "dashboardTime": True},
@@ -59,8 +59,8 @@ GRAFANA = Backend(
     name="grafana",
     traces="tempo",
     logs="loki",
-    slow_requests=_tempo(f" && duration>{_SECONDS}s"),
-    all_requests=_tempo(""),
+    slow_requests=_tempo_query(f" && duration>{_PANEL_VALUE}s"),
+    all_requests=_tempo_query(""),
     warnings={"expr": '{namespace="thale"} | json | level=~"warning|error|critical"'},
 )
 
@@ -68,18 +68,18 @@ AZURE = Backend(
     name="azure",
     traces=_AZURE,
     logs=_AZURE,
-    slow_requests=_kusto(f'AppRequests | where AppRoleName == "thale-facade" and DurationMs > 1000.0 * {_SECONDS}'),
-    all_requests=_kusto('AppRequests | where AppRoleName == "thale-facade"'),
-    warnings=_kusto(
+    slow_requests=_kusto_query(f'AppRequests | where AppRoleName == "thale-facade" and DurationMs > 1000.0 * {_PANEL_VALUE}'),
+    all_requests=_kusto_query('AppRequests | where AppRoleName == "thale-facade"'),
+    warnings=_kusto_query(
         'ContainerLogV2 | where PodNamespace == "thale" | extend line = parse_json(tostring(LogMessage)) '
         '| where line.level in ("warning", "error", "critical")'
     ),
 )
 
 
-def _explore(variable: str, kind: str, question: Mapping[str, object]) -> str:
+def _explore_url(variable: str, kind: str, source_query: Mapping[str, object]) -> str:
     source = f"${{{variable}}}"
-    query = {"refId": "A", "datasource": {"type": kind, "uid": source}, **question}
+    query = {"refId": "A", "datasource": {"type": kind, "uid": source}, **source_query}
     pane = {"datasource": source, "queries": [query], "range": {"from": "${__from}", "to": "${__to}"}}
     panes = quote(json.dumps({"a": pane}, separators=(",", ":")), safe="${}_")
     return f"/explore?schemaVersion=1&orgId=1&panes={panes}"

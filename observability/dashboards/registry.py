@@ -19,16 +19,16 @@ _BUILDERS = (
 )
 
 
-def dashboards(promised: Slo, backend: Backend) -> list[Dashboard]:
+def build_dashboards(objectives: Slo, backend: Backend) -> list[Dashboard]:
     """Return the dashboards in the order in which they are read."""
-    return [build(promised, backend) for build in _BUILDERS]
+    return [build(objectives, backend) for build in _BUILDERS]
 
 
-def files() -> dict[str, str]:
+def render_files() -> dict[str, str]:
     """Return the files of `generated/`: those for Tempo and Loki, and under `azure/` those for Azure Monitor."""
-    promised, made = read_slo(), {}
+    objectives, rendered = read_slo(), {}
     encoder = JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False)
     for backend, folder in ((GRAFANA, ""), (AZURE, "azure/")):
-        for board in dashboards(promised, backend):
-            made[f"{folder}{str(board.uid).removeprefix('thale-')}.json"] = encoder.encode(board) + "\n"
-    return made
+        for dashboard in build_dashboards(objectives, backend):
+            rendered[f"{folder}{str(dashboard.uid).removeprefix('thale-')}.json"] = encoder.encode(dashboard) + "\n"
+    return rendered

@@ -38,10 +38,10 @@ def test_a_pipeline_uses_what_is_declared_and_limits_memory_before_all_else(conf
 def test_traces_are_judged_when_they_have_ended_by_what_spans_really_say(config: dict[str, Any]) -> None:
     wait_s = float(config["processors"]["tail_sampling"]["decision_wait"].removesuffix("s"))
     assert wait_s > Settings.model_fields["request_deadline_s"].default
-    kept = policies(config)
-    assert set(kept) == {"status_code", "latency", "string_attribute", "probabilistic"}
-    assert kept["string_attribute"]["key"] in ATTRIBUTES
-    assert set(kept["string_attribute"]["values"]) <= set(re.findall(r"\w+", ATTRIBUTES["thale.why"]))
+    sampling_policies = policies(config)
+    assert set(sampling_policies) == {"status_code", "latency", "string_attribute", "probabilistic"}
+    assert sampling_policies["string_attribute"]["key"] in ATTRIBUTES
+    assert set(sampling_policies["string_attribute"]["values"]) <= set(re.findall(r"\w+", ATTRIBUTES["thale.why"]))
 
 
 def test_what_is_slow_is_what_the_promises_call_slow(config: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support import promql
 
-TOLD = {"asked_total": frozenset({"job", "model", "status"}), "seconds_bucket": frozenset({"job", "route", "le"})}
+METRIC_LABELS = {"asked_total": frozenset({"job", "model", "status"}), "seconds_bucket": frozenset({"job", "route", "le"})}
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ TOLD = {"asked_total": frozenset({"job", "model", "status"}), "seconds_bucket": 
     ],
 )
 def test_every_label_that_an_expression_counts_on_is_seen(expr: str, read: set[str]) -> None:
-    assert {label for one in promql.reads(expr) for label in one.labels} == read
+    assert {label for one in promql.find_selectors(expr) for label in one.labels} == read
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_every_label_that_an_expression_counts_on_is_seen(expr: str, read: set[s
 )
 def test_a_label_that_was_aggregated_away_is_not_to_be_had(expr: str) -> None:
     with pytest.raises(AssertionError, match=r"aggregated away|has no labels"):
-        list(promql.reads(expr))
+        list(promql.find_selectors(expr))
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_a_label_that_was_aggregated_away_is_not_to_be_had(expr: str) -> None:
     ],
 )
 def test_the_answers_labels_are_known_beforehand(expr: str, labels: set[str]) -> None:
-    assert promql.labels_of_answer(expr, TOLD.__getitem__) == labels
+    assert promql.result_labels(expr, METRIC_LABELS.__getitem__) == labels

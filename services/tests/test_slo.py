@@ -12,7 +12,7 @@ LIMITS = REPO_ROOT / "loadtests" / "slo.toml"
 def test_thale_comes_with_limits() -> None:
     slo = read_slo()
     assert slo == read_slo(LIMITS)
-    assert slo.judge.false_alarms <= 0.01
+    assert slo.judge.false_rollback_rate <= 0.01
     assert [limit.up_to_megapixels for limit in slo.latency] == sorted(limit.up_to_megapixels for limit in slo.latency)
 
 

@@ -56,7 +56,7 @@ class ThaleError(Exception):
     request_id: str | None = None
 
     @classmethod
-    def saying(cls, message: str) -> Self:
+    def from_message(cls, message: str) -> Self:
         """Return an error that another process raised: its words are known, its arguments are not."""
         error = cls.__new__(cls)
         error.args = (message,)
@@ -65,12 +65,12 @@ class ThaleError(Exception):
 
 def error_class(code: str) -> type[ThaleError] | None:
     """Return the error class of that stable name, None where there is none."""
-    waiting = [ThaleError]
-    while waiting:
-        candidate = waiting.pop()
+    pending = [ThaleError]
+    while pending:
+        candidate = pending.pop()
         if candidate.code == code:
             return candidate
-        waiting += candidate.__subclasses__()
+        pending += candidate.__subclasses__()
     return None
 
 
@@ -106,9 +106,9 @@ class ImageTooSmallError(ImageError):
 
     code = "image-too-small"
 
-    def __init__(self, width: int, height: int, least: int) -> None:
-        super().__init__(f"the image is {width} x {height} px: at least {least} x {least} px are needed to see a root")
-        self.width, self.height, self.least = width, height, least
+    def __init__(self, width: int, height: int, min_side_px: int) -> None:
+        super().__init__(f"the image is {width} x {height} px: at least {min_side_px} x {min_side_px} px are needed to see a root")
+        self.width, self.height, self.min_side_px = width, height, min_side_px
 
 
 class ImageTooLargeError(ImageError):
@@ -148,7 +148,7 @@ class RequestError(ThaleError):
     code = "request"
 
 
-class MediaTypeError(RequestError):
+class UnsupportedContentTypeError(RequestError):
     """The body is of a kind that holds no image."""
 
     code = "media-type"
@@ -164,21 +164,21 @@ class NotAcceptableError(RequestError):
         self.offered = offered
 
 
-class SlowRequestError(RequestError):
+class UploadTimeoutError(RequestError):
     """The body stalls, or takes longer to arrive than any upload may."""
 
     code = "slow-request"
 
 
-class BusyError(RequestError):
+class OverloadedError(RequestError):
     """So many requests wait already that one more would wait in vain."""
 
     code = "busy"
 
     retry_after_s: int | None = None
 
-    def __init__(self, present: int, retry_after_s: int) -> None:
-        super().__init__(f"{present} requests are in progress: try again in {retry_after_s} s")
+    def __init__(self, in_progress: int, retry_after_s: int) -> None:
+        super().__init__(f"{in_progress} requests are in progress: try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
 
 
@@ -210,7 +210,7 @@ class UnknownVersionError(ModelError):
         self.name, self.version, self.known = name, version, known
 
 
-class ModelTaskError(ModelError):
+class WrongTaskError(ModelError):
     """The model answers another question than the one asked."""
 
     code = "model-task"
@@ -228,13 +228,13 @@ class ModelFailedError(ModelError):
     code = "model-failed"
 
 
-class ModelNonsenseError(ModelFailedError):
+class InvalidModelResponseError(ModelFailedError):
     """A model version answered what cannot be an answer to the question; `name` and `version` say which one."""
 
     code = "model-nonsense"
 
-    def __init__(self, name: str, version: str, fault: str) -> None:
-        super().__init__(f"{name} {version} answered nonsense: {fault}")
+    def __init__(self, name: str, version: str, reason: str) -> None:
+        super().__init__(f"{name} {version} answered nonsense: {reason}")
         self.name, self.version = name, version
 
 
@@ -280,7 +280,7 @@ class ReleaseError(ThaleError):
     code = "release"
 
 
-class PlanError(ReleaseError):
+class InvalidTransitionError(ReleaseError):
     """A change makes no sense as the release stands now."""
 
     code = "plan"
@@ -298,7 +298,7 @@ class RegistrationError(ReleaseError):
     code = "registration"
 
 
-class VersionTakenError(ReleaseError):
+class VersionExistsError(ReleaseError):
     """The store holds the version with other bytes. Versions are never rewritten."""
 
     code = "version-taken"
@@ -310,7 +310,7 @@ class StoreError(ReleaseError):
     code = "store"
 
 
-class ActuatorError(ReleaseError):
+class TargetError(ReleaseError):
     """A version cannot be brought to serve, or not be taken off."""
 
     code = "actuator"
@@ -334,13 +334,13 @@ class ServerUnreachableError(ServerError):
     code = "server-unreachable"
 
 
-class UnexpectedAnswerError(ServerError):
+class UnexpectedResponseError(ServerError):
     """Somebody answers at the server's address, but not as the contract says."""
 
     code = "unexpected-answer"
 
 
-class LaptopError(ThaleError):
+class LocalPlatformError(ThaleError):
     """The local platform cannot start or stay up."""
 
     code = "laptop"

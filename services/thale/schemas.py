@@ -10,30 +10,30 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+NullableFloat = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 """A float whose NaN is written as null and read back as NaN."""
 
 Task = Literal["segmentation", "landmarks"]
 ScaleSource = Literal["given", "plate_edge", "none"]
 OrganKind = Literal["root", "shoot", "seed"]
 LandmarkKind = Literal["root_base", "primary_tip", "lateral_tip", "leaf_tip"]
-Level = Literal["plant", "plate"]
+TraitLevel = Literal["plant", "plate"]
 
 
-class Record(BaseModel):
+class FrozenModel(BaseModel):
     """Immutable, strict about unknown fields, NaN as null in JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null", protected_namespaces=())
 
 
-class Point(Record):
+class Point(FrozenModel):
     """A place in the source image, in pixels."""
 
     x: float
     y: float
 
 
-class Flag(Record):
+class Flag(FrozenModel):
     """Something the reader must know about a number: a stable code, a sentence, and the place if it has one."""
 
     code: str
@@ -41,7 +41,7 @@ class Flag(Record):
     at: Point | None = None
 
 
-class ImageFacts(Record):
+class ImageMetadata(FrozenModel):
     """What the image's header says, before any pixel is decoded. Width and height are after EXIF orientation."""
 
     width: int
@@ -56,20 +56,20 @@ class ImageFacts(Record):
     name: str | None = None
 
 
-class Scale(Record):
+class Scale(FrozenModel):
     """Millimetres per source pixel, and where that came from. NaN with source 'none'."""
 
-    mm_per_px: Number
+    mm_per_px: NullableFloat
     source: ScaleSource
     plate_width_mm: float | None = None
 
     @property
-    def known(self) -> bool:
+    def is_known(self) -> bool:
         """Whether lengths can be given in millimetres."""
         return self.source != "none"
 
 
-class Plate(Record):
+class Plate(FrozenModel):
     """The plate found in the image: its four outer corners (top left, top right, bottom right, bottom left)."""
 
     corners: tuple[Point, Point, Point, Point]
@@ -77,7 +77,7 @@ class Plate(Record):
     confidence: float = Field(ge=0, le=1)
 
 
-class Calibration(Record):
+class Calibration(FrozenModel):
     """The scale of an image, the plate it was read from, and what to know about both."""
 
     scale: Scale
@@ -85,7 +85,7 @@ class Calibration(Record):
     flags: tuple[Flag, ...] = ()
 
 
-class ModelRef(Record):
+class ModelRef(FrozenModel):
     """Which model answered: enough to find the very bytes again."""
 
     name: str
@@ -96,7 +96,7 @@ class ModelRef(Record):
     engine: str = ""
 
 
-class Landmark(Record):
+class Landmark(FrozenModel):
     """One landmark with the model's score, 0 to 1."""
 
     kind: LandmarkKind
@@ -105,18 +105,18 @@ class Landmark(Record):
     score: float = Field(ge=0, le=1)
 
 
-class Organ(Record):
+class Organ(FrozenModel):
     """One organ of one plant. Polygons are COCO's: flat x, y lists in source pixels."""
 
     kind: OrganKind
     ontology_id: str
     area_px: float
-    area_mm2: Number
+    area_mm2: NullableFloat
     confidence: float = Field(ge=0, le=1)
     polygons: tuple[tuple[float, ...], ...] = ()
 
 
-class Root(Record):
+class Root(FrozenModel):
     """One root as a polyline from its origin to its tip. Order 1 is the primary root, 2 a lateral of it, and so on."""
 
     id: str
@@ -128,18 +128,18 @@ class Root(Record):
     flags: tuple[Flag, ...] = ()
 
 
-class TraitValue(Record):
+class TraitValue(FrozenModel):
     """One measured trait. `ontology_id` is the nearest term; what exactly was measured stands in the TRAITS table."""
 
     trait: str
-    value: Number
+    value: NullableFloat
     unit: str
     ontology_id: str | None
     quality: Literal["ok", "uncertain", "unknown"] = "ok"
     flags: tuple[Flag, ...] = ()
 
 
-class Plant(Record):
+class Plant(FrozenModel):
     """One plant, numbered from 1 by its place from left to right."""
 
     id: int = Field(ge=1)
@@ -150,7 +150,7 @@ class Plant(Record):
     flags: tuple[Flag, ...] = ()
 
 
-class Provenance(Record):
+class Provenance(FrozenModel):
     """What made these numbers, so that they can be made again."""
 
     models: tuple[ModelRef, ...]
@@ -159,7 +159,7 @@ class Provenance(Record):
     created: str
 
 
-class Timings(Record):
+class Timings(FrozenModel):
     """Seconds spent, as the facade saw them."""
 
     segment_s: float
@@ -168,10 +168,10 @@ class Timings(Record):
     total_s: float
 
 
-class Phenotype(Record):
+class Phenotype(FrozenModel):
     """The answer of /v1/phenotype."""
 
-    image: ImageFacts
+    image: ImageMetadata
     scale: Scale
     plate: Plate | None
     plants: tuple[Plant, ...]
@@ -181,7 +181,7 @@ class Phenotype(Record):
     timings: Timings
 
 
-class Normalisation(Record):
+class Normalisation(FrozenModel):
     """How pixels become the net's input: (grey level - local background) / contrast, clipped.
 
     The local background is a Gaussian mean with a standard deviation of `background_mm` millimetres.
@@ -192,7 +192,7 @@ class Normalisation(Record):
     clip: float = Field(gt=0)
 
 
-class Card(Record):
+class ModelCard(FrozenModel):
     """The model card: what a model answers, how it was made, and how good it is. A model is data; this describes it."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
@@ -213,24 +213,24 @@ class Card(Record):
     seed: int
     parameters: int
     weights_sha256: str
-    metrics: dict[str, Number] = {}
+    metrics: dict[str, NullableFloat] = {}
     references: dict[str, tuple[float, ...]] = {}
     """Reference distributions of what the model says on its validation data: quantiles 0, 5, … 100 % by signal."""
     limits: str = ""
     """What the model is not good at, in words."""
 
 
-class ReleasedVersion(Record):
+class VersionManifest(FrozenModel):
     """One version of a model that a model server holds."""
 
     digest: str
     """Of the archive: a version's identity."""
-    card: Card
+    card: ModelCard
     url: str = ""
     """Where the model server that holds it listens; empty where one server holds all versions."""
 
 
-class Change(Record):
+class ReleaseEvent(FrozenModel):
     """One line of a release's history: what was done, by whom, when and why, and what was so from then on."""
 
     at: str
@@ -243,7 +243,7 @@ class Change(Record):
     weight_percent: float
 
 
-class Release(Record):
+class Release(FrozenModel):
     """The release of one model: the version that answers, the one on trial, and how they came to be so.
 
     The canary answers `weight_percent` of the requests. The shadow sees copies of requests, and nobody its answers.
@@ -251,14 +251,14 @@ class Release(Record):
 
     task: Task
     stable: str
-    versions: dict[str, ReleasedVersion]
+    versions: dict[str, VersionManifest]
     """The versions that are held: these three, and others that can be pinned."""
     canary: str | None = None
     weight_percent: float = Field(0.0, ge=0, le=100)
     shadow: str | None = None
     steps: tuple[float, ...] = (5.0, 25.0, 50.0, 100.0)
     """The canary's shares on its way to being stable, in percent."""
-    history: tuple[Change, ...] = ()
+    history: tuple[ReleaseEvent, ...] = ()
     """The last changes, the oldest first."""
 
     @property
@@ -267,7 +267,7 @@ class Release(Record):
         return self.versions[self.stable].card.name
 
     @model_validator(mode="after")
-    def _what_is_used_is_held(self) -> "Release":
+    def _check_roles_loaded(self) -> "Release":
         for role, version in (("stable", self.stable), ("canary", self.canary), ("shadow", self.shadow)):
             if version is not None and version not in self.versions:
                 raise ValueError(f"the {role} version {version} is none of {', '.join(self.versions) or 'none'}")
@@ -280,13 +280,13 @@ class Release(Record):
         return self
 
 
-class ReleaseRecord(Record):
+class ReleaseState(FrozenModel):
     """Which models are served and which version answers: the file (or resource) that every facade follows."""
 
     models: dict[str, Release]
 
     @model_validator(mode="after")
-    def _cards_agree_with_their_keys(self) -> "ReleaseRecord":
+    def _check_cards_match_keys(self) -> "ReleaseState":
         for name, model in self.models.items():
             for version, released in model.versions.items():
                 card = released.card
@@ -297,7 +297,7 @@ class ReleaseRecord(Record):
         return self
 
 
-class ModelVersion(Record):
+class ModelVersion(FrozenModel):
     """One served version of a model, as /v1/models tells it."""
 
     version: str
@@ -307,10 +307,10 @@ class ModelVersion(Record):
     """Whether the version is on trial."""
     traffic_percent: float
     digest: str
-    card: Card
+    card: ModelCard
 
 
-class ModelInfo(Record):
+class ModelInfo(FrozenModel):
     """One model with its versions."""
 
     name: str
@@ -318,20 +318,20 @@ class ModelInfo(Record):
     versions: tuple[ModelVersion, ...]
 
 
-class Finding(Record):
+class CheckResult(FrozenModel):
     """One question that the judge asks of a canary, and what has been found since the rollout began."""
 
-    question: str
+    check: str
     """A stable name: failing, slow, empty …"""
-    words: str
+    summary: str
     """The same for a person, with the numbers."""
-    harm: Number
+    regression_evidence: NullableFloat
     """Evidence that the canary is worse: 1 and more rolls it back, 0 and less is none."""
-    comfort: Number
+    noninferiority_evidence: NullableFloat
     """Evidence that it is not worse by more than the margin: 1 and more is enough; NaN where none is asked for."""
 
 
-class Verdict(Record):
+class Verdict(FrozenModel):
     """What should become of a canary now. `promote` means the next step, and after the last one the stable place."""
 
     model: str
@@ -341,7 +341,7 @@ class Verdict(Record):
     decision: Literal["promote", "hold", "roll back", "inconclusive"]
     reasons: tuple[str, ...]
     """In words, with the numbers, the weightiest first."""
-    findings: tuple[Finding, ...] = ()
+    check_results: tuple[CheckResult, ...] = ()
 
 
 class Problem(BaseModel):

@@ -13,7 +13,7 @@ from tests.support.manifests import CHECK, KUBERNETES, OVERLAYS, Manifest, build
 
 TABLE = read_table()
 OF_KUBERNETES = {"v1", "apps", "networking.k8s.io", "policy", "rbac.authorization.k8s.io"}
-BROUGHT_BY = {
+PROVIDERS_BY_GROUP = {
     "gateway.networking.k8s.io": ("gateway-api",),
     "gateway.envoyproxy.io": ("envoy-gateway-crds",),
     "cert-manager.io": ("cert-manager",),
@@ -28,29 +28,29 @@ BROUGHT_BY = {
 GPU_POOL = KUBERNETES.parent / "terraform" / "modules" / "gpu-pool" / "main.tf"
 
 
-def environment_of(name: str) -> str:
+def environment_name(name: str) -> str:
     return name.removeprefix("aks-")
 
 
-def brought(environment: str) -> set[str]:
-    there = {addon.name for addon in TABLE.of(environment)}
-    return there | {each.object for each in TABLE.brought if environment in each.environments}
+def provided_names(environment: str) -> set[str]:
+    installed = {addon.name for addon in TABLE.for_environment(environment)}
+    return installed | {each.object for each in TABLE.managed if environment in each.environments}
 
 
-def named(name: str) -> Addon:
+def get_addon(name: str) -> Addon:
     (found,) = (addon for addon in TABLE.addons if addon.name == name)
     return found
 
 
 def values(name: str) -> Manifest:
     merged: Manifest = {}
-    for file in named(name).values:
+    for file in get_addon(name).values:
         merged.update(yaml.safe_load((FOLDER / file).read_text()))
     return merged
 
 
 def test_there_is_an_environment_for_each_overlay() -> None:
-    assert {environment_of(name) for name in OVERLAYS} == {*ENVIRONMENTS}
+    assert {environment_name(name) for name in OVERLAYS} == {*ENVIRONMENTS}
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -61,13 +61,13 @@ def test_somebody_brings_every_kind_that_an_overlay_has(name: str) -> None:
         for service in of_kind(overlay(name), "InferenceService").values()
     )
     for group in groups | ({"metrics.k8s.io"} if scaled_by_processor_time else set()):
-        assert brought(environment_of(name)) & {*BROUGHT_BY[group]}, f"nobody brings {group} to {name}"
+        assert provided_names(environment_name(name)) & {*PROVIDERS_BY_GROUP[group]}, f"nobody brings {group} to {name}"
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_operator_that_makes_something_of_them_is_there(name: str) -> None:
-    assert {"cert-manager", "envoy-gateway", "gateway-class", "kserve", "otel-collector"} <= brought(
-        environment_of(name)
+    assert {"cert-manager", "envoy-gateway", "gateway-class", "kserve", "otel-collector"} <= provided_names(
+        environment_name(name)
     )
 
 
@@ -91,8 +91,8 @@ def namespaces_in(value: object) -> set[str]:
 
 def test_what_aks_brings_is_not_installed_there_a_second_time() -> None:
     for environment in ENVIRONMENTS:
-        for group, alternatives in BROUGHT_BY.items():
-            assert len(brought(environment) & {*alternatives}) <= 1, (environment, group)
+        for group, alternatives in PROVIDERS_BY_GROUP.items():
+            assert len(provided_names(environment) & {*alternatives}) <= 1, (environment, group)
 
 
 def test_files_of_values_are_yaml_and_each_is_somebody_s() -> None:
@@ -124,7 +124,7 @@ def test_manifests_of_ours_build_and_the_cluster_would_know_every_field(addon: A
 
 
 def test_the_gateway_s_class_is_there_and_gives_no_address_outside() -> None:
-    folder = named("gateway-class").folder
+    folder = get_addon("gateway-class").folder
     assert folder is not None
     manifests = build(folder)
     for name in OVERLAYS:
@@ -142,13 +142,13 @@ def test_kserve_works_without_knative_and_opens_no_second_way_in() -> None:
         "createGateway": False,
         "kserveGateway": "kserve/kserve-ingress-gateway",
     }
-    assert named("kserve").version == named("kserve-crd").version == "v0.21.0"
+    assert get_addon("kserve").version == get_addon("kserve-crd").version == "v0.21.0"
 
 
 def test_envoy_gateway_and_its_kinds_are_of_one_version() -> None:
-    assert named("envoy-gateway").version == f"v{named('envoy-gateway-crds').version}" == "v1.8.1"
-    assert named("gateway-api").version == "1.5.1"
-    assert named("envoy-gateway").skip_crds
+    assert get_addon("envoy-gateway").version == f"v{get_addon('envoy-gateway-crds').version}" == "v1.8.1"
+    assert get_addon("gateway-api").version == "1.5.1"
+    assert get_addon("envoy-gateway").skip_crds
 
 
 def test_crds_come_before_who_needs_them() -> None:
@@ -167,7 +167,7 @@ def test_crds_come_before_who_needs_them() -> None:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_traces_go_where_the_collector_listens(name: str) -> None:
-    collector = named("otel-collector")
+    collector = get_addon("otel-collector")
     address = f"http://{values('otel-collector')['fullnameOverride']}.{collector.namespace}.svc:4318"
     manifests = overlay(name)
     (facade,) = of_kind(manifests, "Deployment")["facade"]["spec"]["template"]["spec"]["containers"]
@@ -183,7 +183,7 @@ def test_traces_go_where_the_collector_listens(name: str) -> None:
 
 
 def test_the_laptop_s_store_is_the_volume_that_models_come_from() -> None:
-    folder = named("store").folder
+    folder = get_addon("store").folder
     assert folder is not None
     (volume,) = of_kind(build(folder), "PersistentVolumeClaim").values()
     for service in of_kind(overlay("laptop"), "InferenceService").values():
@@ -191,12 +191,12 @@ def test_the_laptop_s_store_is_the_volume_that_models_come_from() -> None:
         assert claim is not None
         assert (claim[1], service["metadata"]["namespace"]) == ("store", "thale")
     assert (volume["metadata"]["name"], volume["metadata"]["namespace"]) == ("store", "thale")
-    assert "store" not in brought("dev") | brought("staging") | brought("prod")
+    assert "store" not in provided_names("dev") | provided_names("staging") | provided_names("prod")
 
 
 def test_the_laptop_s_prometheus_is_where_keda_asks_for_it() -> None:
     (trigger,) = of_kind(overlay("laptop"), "ScaledObject")["facade"]["spec"]["triggers"]
-    namespace = named("kube-prometheus-stack").namespace
+    namespace = get_addon("kube-prometheus-stack").namespace
     assert trigger["metadata"]["serverAddress"] == f"http://prometheus-operated.{namespace}.svc:9090"
     chosen = values("kube-prometheus-stack")["prometheus"]["prometheusSpec"]
     for kind in ("serviceMonitor", "podMonitor", "rule"):
@@ -206,16 +206,16 @@ def test_the_laptop_s_prometheus_is_where_keda_asks_for_it() -> None:
 
 @pytest.mark.parametrize("name", ["nvidia-device-plugin", "dcgm-exporter"])
 def test_gpu_add_ons_go_to_the_nodes_of_the_gpu_pools(name: str) -> None:
-    said = values(name)
-    assert said["nodeSelector"] == {"nvidia.com/gpu": "present"}
+    output = values(name)
+    assert output["nodeSelector"] == {"nvidia.com/gpu": "present"}
     pool = GPU_POOL.read_text()
     assert '"nvidia.com/gpu" = "present"' in pool
     taints = re.findall(r'_taint\s*=\s*"([^=]+)=([^:]+):(\w+)"', pool)
     assert len(taints) == 2
-    assert tolerated(said["tolerations"]) == {(key, effect) for key, _, effect in taints}
+    assert tolerated_taints(output["tolerations"]) == {(key, effect) for key, _, effect in taints}
 
 
-def tolerated(tolerations: Sequence[Manifest]) -> set[tuple[str, str]]:
+def tolerated_taints(tolerations: Sequence[Manifest]) -> set[tuple[str, str]]:
     assert all(each["operator"] == "Exists" for each in tolerations)
     return {(each["key"], each["effect"]) for each in tolerations}
 

@@ -7,18 +7,18 @@ import pytest
 import yaml
 
 from tests.support.manifests import CHECK, KUBERNETES, ON_AZURE, OVERLAYS, Manifest, build, of_kind, overlay
-from thale.kserve.inference_service import read_release
+from thale.kserve.inference_service import release_from_resource
 
-AZURES_MONITORS = "azmonitoring.coreos.com/v1"
+AZURE_MONITORS = "azmonitoring.coreos.com/v1"
 """Azure's collector has the operator's monitors under a group of its own."""
-TO_BE_FILLED = ("192.0.2.", ".invalid", ":unset")
+PLACEHOLDERS = ("192.0.2.", ".invalid", ":unset")
 
 
-def texts(value: object) -> list[str]:
+def list_texts(value: object) -> list[str]:
     if isinstance(value, dict):
-        return [text for entry in value.values() for text in texts(entry)]
+        return [text for entry in value.values() for text in list_texts(entry)]
     if isinstance(value, list):
-        return [text for entry in value for text in texts(entry)]
+        return [text for entry in value for text in list_texts(entry)]
     return [str(value)]
 
 
@@ -27,7 +27,7 @@ def test_the_cluster_would_know_every_field(name: str) -> None:
     if not CHECK.exists():
         pytest.skip("the shared folder with the cluster's schemas is not there")
     manifests = [
-        {**found, "apiVersion": found["apiVersion"].replace(AZURES_MONITORS, "monitoring.coreos.com/v1")}
+        {**found, "apiVersion": found["apiVersion"].replace(AZURE_MONITORS, "monitoring.coreos.com/v1")}
         for found in overlay(name)
     ]
     stream = yaml.safe_dump_all(manifests)
@@ -55,8 +55,8 @@ def test_everything_is_in_the_namespace_and_nothing_is_left_to_be_filled_in(name
             assert found["metadata"]["namespace"] == "thale"
         if name == "laptop" and found["metadata"]["name"] == "identity-to-azure":
             continue  # it is about pods with an identity on Azure: there are none
-        for text in texts(found):
-            assert not any(mark in text for mark in TO_BE_FILLED), (
+        for text in list_texts(found):
+            assert not any(mark in text for mark in PLACEHOLDERS), (
                 f"{found['kind']} {found['metadata']['name']}: {text}"
             )
 
@@ -87,9 +87,9 @@ def test_targets_carry_the_job_and_environment_by_which_rules_know_them(name: st
 def test_every_fact_is_used(name: str) -> None:
     facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
     blobs = facts.pop("blob_endpoint").removeprefix("https://").rstrip("/")
-    said = texts(list(overlay(name)))
+    output = list_texts(list(overlay(name)))
     for fact, value in {**facts, "blobs": blobs}.items():
-        assert any(value in text for text in said), f"nothing holds {fact}"
+        assert any(value in text for text in output), f"nothing holds {fact}"
 
 
 @pytest.mark.parametrize("name", ON_AZURE)
@@ -104,10 +104,10 @@ def test_identities_are_those_that_terraform_makes(name: str) -> None:
         )
 
 
-def overlay_with(room: Path, name: str, release: str, components: str = "") -> list[Manifest]:
+def build_overlay_with(temp_dir: Path, name: str, release: str, components: str = "") -> list[Manifest]:
     """Return what an overlay would apply with more in its release.yaml and its components."""
-    shutil.copytree(KUBERNETES, room / "kubernetes", ignore=shutil.ignore_patterns("tests", "__pycache__"))
-    folder = room / "kubernetes" / "overlays" / name
+    shutil.copytree(KUBERNETES, temp_dir / "kubernetes", ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    folder = temp_dir / "kubernetes" / "overlays" / name
     with (folder / "release.yaml").open("a") as file:
         file.write(release)
     kustomization = folder / "kustomization.yaml"
@@ -131,12 +131,12 @@ def test_a_release_that_the_cluster_has_rolled_out_meanwhile_is_data_as_well(tmp
         "target": {"kind": "InferenceService", "name": "plate-seg"},
         "patch": yaml.safe_dump(patch),
     }
-    manifests = overlay_with(tmp_path, "aks-prod", "---\n" + yaml.safe_dump(transformer))
-    assert read_release(of_kind(manifests, "InferenceService")["plate-seg"]).stable == "1.1.0"
+    manifests = build_overlay_with(tmp_path, "aks-prod", "---\n" + yaml.safe_dump(transformer))
+    assert release_from_resource(of_kind(manifests, "InferenceService")["plate-seg"]).stable == "1.1.0"
 
 
 def test_predictors_can_be_put_on_gpu_nodes(tmp_path: Path) -> None:
-    manifests = overlay_with(tmp_path, "aks-staging", "", "  - ../../components/gpu\n")
+    manifests = build_overlay_with(tmp_path, "aks-staging", "", "  - ../../components/gpu\n")
     for service in of_kind(manifests, "InferenceService").values():
         predictor = service["spec"]["predictor"]
         assert predictor["nodeSelector"] == {"thale/purpose": "inference"}

@@ -14,9 +14,9 @@ HOST = ("hostNetwork", "hostPID", "hostIPC")
 VOLUMES = {"emptyDir", "configMap", "csi", "projected", "downwardAPI"}
 
 
-def faults(pod: Manifest, container: Manifest) -> list[str]:
+def rule_violations(pod: Manifest, container: Manifest) -> list[str]:
     """Return the rules that a container and its pod break."""
-    said: dict[str, Any] = {**pod.get("securityContext", {}), **container.get("securityContext", {})}
+    security_context: dict[str, Any] = {**pod.get("securityContext", {}), **container.get("securityContext", {})}
     resources, ports = container.get("resources", {}), container.get("ports", ())
     volumes = {kind for volume in pod.get("volumes", ()) for kind in volume.keys() - {"name"}}
     rules = {
@@ -26,16 +26,16 @@ def faults(pod: Manifest, container: Manifest) -> list[str]:
         "it is asked whether it lives": "livenessProbe" in container,
         "it is asked whether it is ready": "readinessProbe" in container,
         "it is given time to start": "startupProbe" in container,
-        "it is no root": said.get("runAsNonRoot") is True and said.get("runAsUser", 0) >= 10000,
-        "its root file system is read-only": said.get("readOnlyRootFilesystem") is True,
-        "it gains no privileges": said.get("allowPrivilegeEscalation") is False and not said.get("privileged"),
-        "it has no capabilities": said.get("capabilities") == {"drop": ["ALL"]},
-        "its system calls are filtered": said.get("seccompProfile") == {"type": "RuntimeDefault"},
+        "it is no root": security_context.get("runAsNonRoot") is True and security_context.get("runAsUser", 0) >= 10000,
+        "its root file system is read-only": security_context.get("readOnlyRootFilesystem") is True,
+        "it gains no privileges": security_context.get("allowPrivilegeEscalation") is False and not security_context.get("privileged"),
+        "it has no capabilities": security_context.get("capabilities") == {"drop": ["ALL"]},
+        "its system calls are filtered": security_context.get("seccompProfile") == {"type": "RuntimeDefault"},
         "it stays off the node": not any(pod.get(field) for field in HOST) and volumes <= VOLUMES,
         "it takes no port of the node": not any("hostPort" in port for port in ports),
         "no secret stands in its environment": not _secrets(container),
     }
-    return [rule for rule, kept in rules.items() if not kept]
+    return [rule for rule, holds in rules.items() if not holds]
 
 
 def _secrets(container: Manifest) -> list[str]:
@@ -48,7 +48,7 @@ def _secrets(container: Manifest) -> list[str]:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_container_keeps_the_rules(name: str) -> None:
-    broken = {who: found for who, pod, container in containers(overlay(name)) if (found := faults(pod, container))}
+    broken = {who: found for who, pod, container in containers(overlay(name)) if (found := rule_violations(pod, container))}
     assert not broken
     assert len(list(containers(overlay(name)))) == 4
 
@@ -60,12 +60,12 @@ def test_the_rules_find_what_breaks_them() -> None:
         "ports": [{"containerPort": 80, "hostPort": 80}],
         "env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "x", "key": "x"}}}],
     }
-    assert len(faults({"hostNetwork": True}, careless)) == 14
+    assert len(rule_violations({"hostNetwork": True}, careless)) == 14
     for image in ("thale", "host:5000/thale", "thale:latest", "thale:main", "thale:unset", "thale@sha256:12"):
-        assert "the image is pinned" in faults({}, {"image": image}), image
+        assert "the image is pinned" in rule_violations({}, {"image": image}), image
     for image in ("thale:1.2.0", "host:5000/thale:v1.2.0-rc.1", f"host/thale@sha256:{'0' * 64}"):
-        assert "the image is pinned" not in faults({}, {"image": image}), image
-    assert "it stays off the node" in faults({"volumes": [{"name": "x", "hostPath": {"path": "/"}}]}, {})
+        assert "the image is pinned" not in rule_violations({}, {"image": image}), image
+    assert "it stays off the node" in rule_violations({"volumes": [{"name": "x", "hostPath": {"path": "/"}}]}, {})
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

@@ -8,15 +8,15 @@ import pytest
 
 from tests.support.manifests import KUBERNETES, ON_AZURE, OVERLAYS, of_kind, overlay
 from thale.facade.settings import Settings as FacadeSettings
-from thale.kserve.inference_service import is_release, predictor_name, read_release
-from thale.release.controller.cluster import FACADES
+from thale.kserve.inference_service import is_release, predictor_name, release_from_resource
+from thale.release.controller.cluster import FACADE_METRICS_URL
 from thale.release.controller.settings import Settings as WatcherSettings
 from thale_models import readiness
 
 MODELS = ("plate-seg", "plate-landmarks")
 
 
-def first_release() -> ModuleType:
+def load_first_release() -> ModuleType:
     spec = importlib.util.spec_from_file_location("first_release", KUBERNETES / "first_release.py")
     assert spec is not None
     assert spec.loader is not None
@@ -26,7 +26,7 @@ def first_release() -> ModuleType:
 
 
 def test_a_cluster_begins_with_the_weights_of_this_repository() -> None:
-    module = first_release()
+    module = load_first_release()
     assert module.FIRST_RELEASE.read_text() == module.first_release(), "run `make first-release`"
 
 
@@ -35,7 +35,7 @@ def test_a_cluster_begins_with_the_weights_of_this_repository() -> None:
 def test_what_is_deployed_is_a_release(name: str, model: str) -> None:
     service = of_kind(overlay(name), "InferenceService")[model]
     assert is_release(service)
-    release = read_release(service)
+    release = release_from_resource(service)
     assert (release.name, release.canary, release.weight_percent) == (model, None, 0)
     assert service["spec"]["predictor"]["name"] == predictor_name(release.stable)
     assert (
@@ -49,7 +49,7 @@ def test_what_is_deployed_is_a_release(name: str, model: str) -> None:
 @pytest.mark.parametrize("name", ON_AZURE)
 def test_models_come_from_the_storage_account(name: str) -> None:
     for model, service in of_kind(overlay(name), "InferenceService").items():
-        release = read_release(service)
+        release = release_from_resource(service)
         digest = release.versions[release.stable].digest.removeprefix("sha256:")[:12]
         account = f"https://stexample{name.removeprefix('aks-')}.blob.core.windows.net"
         uri = service["spec"]["predictor"]["model"]["storageUri"]
@@ -58,7 +58,7 @@ def test_models_come_from_the_storage_account(name: str) -> None:
         assert service["spec"]["predictor"]["labels"]["azure.workload.identity/use"] == "true"
 
 
-def settings_in(name: str, deployment: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+def set_environment(name: str, deployment: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Set a Deployment's environment; return the names of its settings of ours."""
     (container,) = of_kind(overlay(name), "Deployment")[deployment]["spec"]["template"]["spec"]["containers"]
     for entry in container["env"]:
@@ -68,10 +68,10 @@ def settings_in(name: str, deployment: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_the_facade_and_its_watcher_understand_their_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert settings_in(name, "facade", monkeypatch) <= FacadeSettings.model_fields.keys()
+    assert set_environment(name, "facade", monkeypatch) <= FacadeSettings.model_fields.keys()
     facade = FacadeSettings()
     assert (facade.namespace, facade.host, facade.port, facade.metrics_port) == ("thale", "0.0.0.0", 8080, 9090)
-    assert settings_in(name, "release-watcher", monkeypatch) <= WatcherSettings.model_fields.keys()
+    assert set_environment(name, "release-watcher", monkeypatch) <= WatcherSettings.model_fields.keys()
     watcher = WatcherSettings()
     assert (watcher.namespace, watcher.metrics_host, watcher.metrics_port) == ("thale", "0.0.0.0", 9091)
 
@@ -81,15 +81,15 @@ def test_the_edge_allows_what_the_facade_does_and_little_more() -> None:
     backend = of_kind(overlay("aks-prod"), "BackendTrafficPolicy")["facade"]["spec"]
     client = of_kind(overlay("aks-prod"), "ClientTrafficPolicy")["thale"]["spec"]
     assert backend["requestBuffer"]["limit"] == f"{facade.max_body_bytes // 2**20}Mi"
-    assert facade.request_deadline_s < float(backend["timeout"]["http"]["requestTimeout"][:-1]) <= 90
-    assert facade.upload_deadline_s < float(client["timeout"]["http"]["requestReceivedTimeout"][:-1]) <= 180
+    assert facade.request_timeout_s < float(backend["timeout"]["http"]["requestTimeout"][:-1]) <= 90
+    assert facade.upload_timeout_s < float(client["timeout"]["http"]["requestReceivedTimeout"][:-1]) <= 180
 
 
 def test_the_watcher_finds_every_facade_by_the_name_that_it_asks() -> None:
     service = of_kind(overlay("laptop"), "Service")["thale-facade-metrics"]["spec"]
     assert service["clusterIP"] == "None"
     assert service["publishNotReadyAddresses"] is True
-    assert FACADES.format(namespace="thale") == "http://thale-facade-metrics.thale.svc:9090/metrics"
+    assert FACADE_METRICS_URL.format(namespace="thale") == "http://thale-facade-metrics.thale.svc:9090/metrics"
     assert [port["port"] for port in service["ports"]] == [9090]
 
 
@@ -101,4 +101,4 @@ def test_a_predictor_is_ready_when_its_worker_is() -> None:
 
 def test_management_is_where_the_probe_asks() -> None:
     settings = Path(KUBERNETES.parent / "model-server" / "config.properties").read_text()
-    assert f"management_address={readiness.MANAGEMENT}\n" in settings
+    assert f"management_address={readiness.MANAGEMENT_URL}\n" in settings

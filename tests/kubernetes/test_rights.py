@@ -6,7 +6,7 @@ import yaml
 from tests.support.manifests import KUBERNETES, OVERLAYS, of_kind, overlay
 
 
-def rights(name: str, role: str) -> set[tuple[str, str, str]]:
+def list_permissions(name: str, role: str) -> set[tuple[str, str, str]]:
     """Return (verb, resource, its name or nothing) of a Role."""
     return {
         (verb, resource, named)
@@ -19,13 +19,13 @@ def rights(name: str, role: str) -> set[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_the_facade_may_look_at_releases_and_at_nothing_else(name: str) -> None:
-    assert rights(name, "facade") == {(verb, "inferenceservices", "") for verb in ("get", "list", "watch")}
+    assert list_permissions(name, "facade") == {(verb, "inferenceservices", "") for verb in ("get", "list", "watch")}
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_the_watcher_may_do_what_it_does_and_nothing_else(name: str) -> None:
     watch = "thale-release-watch"
-    assert rights(name, "release-watcher") == {
+    assert list_permissions(name, "release-watcher") == {
         *((verb, "inferenceservices", "") for verb in ("get", "list", "patch")),
         *(("create", kind, "") for kind in ("leases", "configmaps")),
         *((verb, "leases", watch) for verb in ("get", "update")),

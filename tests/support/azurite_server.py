@@ -13,13 +13,13 @@ import pytest
 from azure.core.credentials import AccessToken
 from azure.storage.blob import ContainerClient
 
-from tests.support.self_signed_certificate import certificate_of_loopback
+from tests.support.self_signed_certificate import write_loopback_certificate
 
 AZURITE = Path(__file__).parents[3] / ".tools" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
 START_TIMEOUT_S = 120
 
 
-class Token:
+class FakeCredential:
     """Who asks: a credential whose tokens have all that Azurite looks at (issuer, audience, times), and no more."""
 
     def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
@@ -44,17 +44,17 @@ class Azurite:
     def container(self, name: str) -> str:
         """Make a container and return its URL."""
         url = f"{self.url}/{name}"
-        with ContainerClient.from_container_url(url, Token(), connection_verify=str(self.certificate)) as client:
+        with ContainerClient.from_container_url(url, FakeCredential(), connection_verify=str(self.certificate)) as client:
             client.create_container()
         return url
 
 
 @contextmanager
-def running_azurite(folder: Path) -> Iterator[Azurite]:
+def run_azurite(folder: Path) -> Iterator[Azurite]:
     """Run Azurite until the context ends."""
     if not AZURITE.exists():
         pytest.skip("Azurite is not there: `make azurite` installs it (needs npm)")
-    key, certificate = certificate_of_loopback(folder)
+    key, certificate = write_loopback_certificate(folder)
     port = _free_port()
     command = [
         *(str(AZURITE), "--blobHost", "127.0.0.1", "--blobPort", str(port)),
@@ -64,7 +64,7 @@ def running_azurite(folder: Path) -> Iterator[Azurite]:
     log = folder / "azurite.log"
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder) as server:
         try:
-            _wait_until_it_listens(port, server, log)
+            _wait_until_listening(port, server, log)
             yield Azurite(f"https://127.0.0.1:{port}/devstoreaccount1", certificate)
         finally:
             server.terminate()
@@ -76,7 +76,7 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _wait_until_it_listens(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_listening(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         try:

@@ -4,19 +4,19 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.support.state_file_target import RecordActuator
-from thale.release.controller.checkpoint import FileNotes
-from thale.release.controller.controller import Pace, Place, Watcher
+from tests.support.state_file_target import StateFileTarget
+from thale.release.controller.checkpoint import FileCheckpointStore
+from thale.release.controller.controller import Intervals, ReleaseEnvironment, RolloutController
 from thale.release.controller.leader_election import FileLease
-from thale.release.controller.metrics_scraper import Facades
+from thale.release.controller.metrics_scraper import MetricsScraper
 from thale.slo import read_slo
 
 if __name__ == "__main__":
     folder, url, who = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    place = Place(
-        RecordActuator(folder / "record.json"),
-        Facades([url]),
+    environment = ReleaseEnvironment(
+        StateFileTarget(folder / "record.json"),
+        MetricsScraper([url]),
         FileLease(folder / "lease"),
-        FileNotes(folder / "notes.json"),
+        FileCheckpointStore(folder / "notes.json"),
     )
-    Watcher(place, read_slo(), who, Pace(poll_s=0.1, save_s=0.1)).run(threading.Event())
+    RolloutController(environment, read_slo(), who, Intervals(poll_s=0.1, checkpoint_s=0.1)).run(threading.Event())

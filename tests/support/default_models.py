@@ -6,7 +6,7 @@ from pathlib import Path
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
-def default_model(name: str, folder: Path) -> Path:
+def copy_default_model(name: str, folder: Path) -> Path:
     """Return a copy of a default model, whose card may be written."""
     newest = max((WEIGHTS / name).iterdir(), key=lambda path: tuple(map(int, path.name.split("."))))
     return Path(shutil.copytree(newest, folder / name))

@@ -19,19 +19,19 @@ import yaml
 from rich.console import Console
 
 from deploy import steps
-from deploy.context import Job
+from deploy.context import DeployContext
 from deploy.settings import AlertEmails, Environment, Settings
 from deploy.subscription import PROVIDERS
-from tests.support.fake_cluster import ClusterApi, running_cluster_api
+from tests.support.fake_cluster import FakeCluster, run_fake_cluster
 from tests.support.fake_kubernetes_objects import Key
 
 REPOSITORY = Path(__file__).parents[2]
-ANSWER = Path(__file__).parent / "data" / "answer.json"
+RESPONSE_FILE = Path(__file__).parent / "data" / "answer.json"
 """What the default models 1.0.0 answered about the smoke test's plate; without polygons."""
 PROGRAMS = ("az", "terraform", "kubectl", "helm", "kubelogin", "kind", "docker")
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
-_CHECKED_OUT = (".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "services/thale/slo.toml")
-_INSTALL = """\
+_CHECKOUT_FILES = (".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "services/thale/slo.toml")
+_FAKE_INSTALLER = """\
 import subprocess, sys
 subprocess.run(["helm", "status", *sys.argv[1:]], check=True)
 place = '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "thale"}}'
@@ -59,50 +59,50 @@ class _Facade(BaseHTTPRequestHandler):
 
 
 @dataclass
-class Stage:
+class DeployEnvironment:
     """Everything, and what happened to it."""
 
     root: Path
-    programs: Path
-    api: ClusterApi
+    bin_dir: Path
+    api: FakeCluster
     gateway: Any
-    said: StringIO = field(default_factory=StringIO)
+    output: StringIO = field(default_factory=StringIO)
 
-    def play(self, **changes: object) -> None:
+    def configure(self, **changes: object) -> None:
         """Change how things stand."""
-        path = self.programs / "play.json"
+        path = self.bin_dir / "play.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
     def calls(self, *begin: str) -> list[list[str]]:
         """Return the calls since the last look that begin like this."""
-        path = self.programs / "calls.jsonl"
+        path = self.bin_dir / "calls.jsonl"
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         return [line for line in lines if tuple(line[: len(begin)]) == begin]
 
-    def forget_calls(self) -> None:
-        (self.programs / "calls.jsonl").unlink(missing_ok=True)
+    def clear_calls(self) -> None:
+        (self.bin_dir / "calls.jsonl").unlink(missing_ok=True)
 
     @staticmethod
     def key(plural: str, name: str) -> Key:
         """Return where an object lies that belongs to no namespace."""
         return Key(plural, "", name)
 
-    def job(self, environment: Environment, **settings: Any) -> Job:
+    def context(self, environment: Environment, **settings: Any) -> DeployContext:
         """Return a deploy whose words are in `said`."""
-        azures = {
+        azure_settings = {
             "subscription_id": SUBSCRIPTION,
             "admin_group_ids": (SUBSCRIPTION[:-1] + "2",),
             "alert_emails": AlertEmails(page=("pager@example.org",), ticket=("team@example.org",)),
         }
-        given = {"wait_s": 2.0, "look_s": 0.1} | (azures if environment.on_azure else {}) | settings
-        return Job(Settings(environment=environment, **given), Console(file=self.said, width=150), self.root)
+        values = {"wait_s": 2.0, "look_s": 0.1} | (azure_settings if environment.on_azure else {}) | settings
+        return DeployContext(Settings(environment=environment, **values), Console(file=self.output, width=150), self.root)
 
-    def run_all(self, job: Job) -> str:
+    def run_steps(self, context: DeployContext) -> str:
         """Deploy, and return what was said."""
-        self.said.truncate(0)
-        self.said.seek(0)
-        steps.run_all(job)
-        return self.said.getvalue()
+        self.output.truncate(0)
+        self.output.seek(0)
+        steps.run_steps(context)
+        return self.output.getvalue()
 
     def command(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         """Run the command line in the checkout."""
@@ -112,58 +112,58 @@ class Stage:
 
 
 @contextmanager
-def built_stage(room: Path) -> Iterator[Stage]:
+def build_deploy_environment(folder: Path) -> Iterator[DeployEnvironment]:
     """Build everything; PATH is the caller's to set."""
-    root, programs = room / "checkout", room / "programs"
-    _check_out(root)
+    root, bin_dir = folder / "checkout", folder / "programs"
+    _create_checkout(root)
     with ExitStack() as stack:
-        authority, gateway = stack.enter_context(_running_gateway(room))
-        api = stack.enter_context(running_cluster_api(authority))
+        ca_certificate, gateway = stack.enter_context(_run_gateway(folder))
+        api = stack.enter_context(run_fake_cluster(ca_certificate))
         overlay = subprocess.run(
             ["kubectl", "kustomize", str(root / "kubernetes/overlays/aks-dev")],
             capture_output=True,
             text=True,
             check=True,
         )
-        api.know(list(yaml.safe_load_all(overlay.stdout)))
-        api.know([{"apiVersion": "monitoring.coreos.com/v1", "kind": kind} for kind in _MONITORS])
+        api.add_kinds(list(yaml.safe_load_all(overlay.stdout)))
+        api.add_kinds([{"apiVersion": "monitoring.coreos.com/v1", "kind": kind} for kind in _MONITORS])
         definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {}}
-        place = "inferenceservices.serving.kserve.io"
-        api.objects.apply(Stage.key("customresourcedefinitions", place), definition, "kserve", force=False)
-        _put_programs(programs, api, gateway.server_port)
-        yield Stage(root, programs, api, gateway)
+        name = "inferenceservices.serving.kserve.io"
+        api.objects.apply(DeployEnvironment.key("customresourcedefinitions", name), definition, "kserve", force=False)
+        _write_fake_commands(bin_dir, api, gateway.server_port)
+        yield DeployEnvironment(root, bin_dir, api, gateway)
 
 
 _MONITORS = ("PodMonitor", "PrometheusRule", "ServiceMonitor")
 
 
-def _check_out(root: Path) -> None:
+def _create_checkout(root: Path) -> None:
     """Copy what a deploy reads, as a repository of its own."""
     ignore = shutil.ignore_patterns("__pycache__", "tests", ".terraform*", "*.tfstate*", "data", "platform")
     for folder in ("deploy", "terraform", "kubernetes", "services", "model-server"):
         shutil.copytree(REPOSITORY / folder, root / folder, ignore=ignore)
-    for name in _CHECKED_OUT:
+    for name in _CHECKOUT_FILES:
         (root / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(REPOSITORY / name, root / name)
     (root / "kubernetes" / "platform").mkdir()
-    (root / "kubernetes" / "platform" / "install.py").write_text(_INSTALL)
+    (root / "kubernetes" / "platform" / "install.py").write_text(_FAKE_INSTALLER)
     (root / "terraform" / "azure" / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     (root / ".gitignore").write_text("__pycache__/\n.deploy/\n*.tfstate*\n.terraform*\n")
     for command in (["init", "--quiet"], ["add", "."]):
         subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
 
 
-def _put_programs(programs: Path, api: ClusterApi, gateway: int) -> None:
-    programs.mkdir()
+def _write_fake_commands(bin_dir: Path, api: FakeCluster, gateway: int) -> None:
+    bin_dir.mkdir()
     script = f"#!{sys.executable} -IS\n" + (Path(__file__).parent / "players.py").read_text()
     for name in PROGRAMS:
-        (programs / name).write_text(script)
-        (programs / name).chmod(0o755)
-    (programs / "kubeconfig").write_text(api.kubeconfig())
-    (programs / "built.json").write_text("[]")
+        (bin_dir / name).write_text(script)
+        (bin_dir / name).chmod(0o755)
+    (bin_dir / "kubeconfig").write_text(api.kubeconfig())
+    (bin_dir / "built.json").write_text("[]")
     sizes = {"Standard_D2ds_v5": 2, "Standard_D4ds_v5": 4, "Standard_D8ds_v5": 8, "Standard_NC4as_T4_v3": 4}
     families = {"Standard_NC4as_T4_v3": "Standard NCASv3_T4 Family"}
-    play = {
+    config = {
         "faults": [],
         "subscription": SUBSCRIPTION,
         "providers": [f"Microsoft.{name}" for name in PROVIDERS],
@@ -189,14 +189,14 @@ def _put_programs(programs: Path, api: ClusterApi, gateway: int) -> None:
         "kubeconfig": api.kubeconfig(),
         "gateway": gateway,
     }
-    (programs / "play.json").write_text(json.dumps(play))
+    (bin_dir / "play.json").write_text(json.dumps(config))
 
 
 @contextmanager
-def _running_gateway(room: Path) -> Iterator[tuple[bytes, Any]]:
+def _run_gateway(folder: Path) -> Iterator[tuple[bytes, Any]]:
     """Give the authority of a TLS server that answers plates, and the server."""
     names = "subjectAltName=DNS:thale.dev.internal,DNS:thale.localhost"
-    made = [
+    openssl_command = [
         "openssl",
         "req",
         "-x509",
@@ -208,15 +208,15 @@ def _running_gateway(room: Path) -> Iterator[tuple[bytes, Any]]:
         "-days",
         "2",
     ]
-    files = ["-keyout", str(room / "key.pem"), "-out", str(room / "crt.pem"), "-subj", "/CN=thale", "-addext", names]
-    subprocess.run([*made, *files], check=True, capture_output=True)
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "crt.pem"), "-subj", "/CN=thale", "-addext", names]
+    subprocess.run([*openssl_command, *files], check=True, capture_output=True)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Facade) as server:
-        server.answer, server.asked = ANSWER.read_bytes(), []  # type: ignore[attr-defined]
+        server.answer, server.asked = RESPONSE_FILE.read_bytes(), []  # type: ignore[attr-defined]
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(room / "crt.pem", room / "key.pem")
+        tls.load_cert_chain(folder / "crt.pem", folder / "key.pem")
         server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield (room / "crt.pem").read_bytes(), server
+        yield (folder / "crt.pem").read_bytes(), server
         server.shutdown()
         thread.join()

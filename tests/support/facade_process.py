@@ -30,7 +30,7 @@ class FacadeProcess:
     log: Path
     process: "subprocess.Popen[bytes]"
 
-    def ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Reply:
+    def request(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Reply:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request(method, path, body, {"Content-Type": "application/octet-stream", **(headers or {})})
@@ -39,14 +39,14 @@ class FacadeProcess:
         finally:
             connection.close()
 
-    def lines(self) -> list[dict[str, Any]]:
+    def log_lines(self) -> list[dict[str, Any]]:
         """Return the lines of its log that it has written to their end."""
         return [json.loads(line) for line in self.log.read_text().split("\n")[:-1]]
 
-    def stop(self, patience_s: float) -> None:
+    def stop(self, timeout_s: float) -> None:
         """End it as Kubernetes does, within that time."""
         self.process.terminate()
-        self.process.wait(patience_s)
+        self.process.wait(timeout_s)
 
 
 @contextmanager
@@ -58,10 +58,10 @@ def facade_process(log: Path, **variables: str) -> Iterator[FacadeProcess]:
         process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=environment, stderr=file)
     running = FacadeProcess(port, log, process)
     try:
-        until = time.monotonic() + START_TIMEOUT_S
-        while not _answers(running):
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not _is_live(running):
             assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         yield running
     finally:
@@ -69,8 +69,8 @@ def facade_process(log: Path, **variables: str) -> Iterator[FacadeProcess]:
         process.wait()
 
 
-def _answers(running: FacadeProcess) -> bool:
+def _is_live(running: FacadeProcess) -> bool:
     try:
-        return running.ask("GET", "/health/live").status == 200
+        return running.request("GET", "/health/live").status == 200
     except OSError:
         return False

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from tests.support.fake_kubernetes_objects import Json, Key, Objects, RefusedError
+from tests.support.fake_kubernetes_objects import Json, Key, ObjectStore, ApiError
 
 CLUSTER_WIDE = {"Namespace", "CustomResourceDefinition"}
 KINDS = {
@@ -32,7 +32,7 @@ KINDS = {
 """What exists from the start; applying a kind that is not here adds it, as if its definition had been installed."""
 
 
-def plural_of(kind: str) -> str:
+def pluralize(kind: str) -> str:
     name = kind.lower()
     if name.endswith("y") and not name.endswith("ay"):
         return f"{name[:-1]}ies"
@@ -40,20 +40,20 @@ def plural_of(kind: str) -> str:
 
 
 @dataclass
-class ClusterApi:
+class FakeCluster:
     """A running server."""
 
     port: int
-    authority: bytes = b""
+    ca_certificate: bytes = b""
     """What the gateway's Secret holds as its authority."""
-    objects: Objects = field(default_factory=Objects)
+    objects: ObjectStore = field(default_factory=ObjectStore)
     kinds: dict[str, set[str]] = field(default_factory=lambda: {group: set(kinds) for group, kinds in KINDS.items()})
     unready: set[str] = field(default_factory=set)
     """Names of objects that do not get ready."""
     failing: set[str] = field(default_factory=set)
     """Names of objects that are given up, and of Jobs that fail."""
 
-    def know(self, manifests: list[Json]) -> None:
+    def add_kinds(self, manifests: list[Json]) -> None:
         """Install the kinds of these objects."""
         for manifest in manifests:
             self.kinds.setdefault(manifest["apiVersion"], set()).add(manifest["kind"])
@@ -71,16 +71,16 @@ class ClusterApi:
             }
         )
 
-    def seen(self, body: Json) -> Json:
+    def with_status(self, body: Json) -> Json:
         """Return an object as its readers see it: with what its controller would have written."""
         name = body["metadata"]["name"]
         ready, failed = str(name not in self.unready | self.failing), name in self.failing
         status: Json
         match body["kind"]:
             case "Deployment":
-                wanted = body["spec"].get("replicas", 1)
-                status = {"observedGeneration": 99, "replicas": wanted, "updatedReplicas": wanted}
-                status["availableReplicas"] = 0 if name in self.unready else wanted
+                replicas = body["spec"].get("replicas", 1)
+                status = {"observedGeneration": 99, "replicas": replicas, "updatedReplicas": replicas}
+                status["availableReplicas"] = 0 if name in self.unready else replicas
                 reason = "ProgressDeadlineExceeded" if failed else "NewReplicaSetAvailable"
                 status["conditions"] = [{"type": "Progressing", "status": "True", "reason": reason}]
             case "InferenceService":
@@ -92,21 +92,21 @@ class ClusterApi:
                     "addresses": [{"type": "IPAddress", "value": "127.0.0.1"}],
                 }
             case "Job":
-                ended = "Failed" if failed else "Complete"
-                status = {"conditions": [{"type": ended, "status": "True"}]}
+                condition = "Failed" if failed else "Complete"
+                status = {"conditions": [{"type": condition, "status": "True"}]}
             case _:
                 return body
         return {**body, "status": status}
 
 
 @contextmanager
-def running_cluster_api(authority: bytes = b"") -> Iterator[ClusterApi]:
+def run_fake_cluster(ca_certificate: bytes = b"") -> Iterator[FakeCluster]:
     """Run a server on a free port for as long as the context lasts."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
-    api = ClusterApi(server.server_port, authority)
+    api = FakeCluster(server.server_port, ca_certificate)
     _Handler.apis[server.server_port] = api
-    secret = {"apiVersion": "v1", "kind": "Secret", "data": {"ca.crt": base64.b64encode(authority).decode()}}
+    secret = {"apiVersion": "v1", "kind": "Secret", "data": {"ca.crt": base64.b64encode(ca_certificate).decode()}}
     api.objects.create(Key("secrets", "thale", "gateway-tls"), {**secret, "metadata": {}}, ("cert-manager", "Update"))
     slices = {
         "apiVersion": "discovery.k8s.io/v1",
@@ -114,15 +114,15 @@ def running_cluster_api(authority: bytes = b"") -> Iterator[ClusterApi]:
         "endpoints": [{"addresses": ["172.18.0.2"]}],
     }
     labels = {"kubernetes.io/service-name": "kubernetes"}
-    place = Key("endpointslices", "default", "kubernetes")
-    api.objects.create(place, {**slices, "metadata": {"labels": labels}}, ("kube", "Update"))
+    key = Key("endpointslices", "default", "kubernetes")
+    api.objects.create(key, {**slices, "metadata": {"labels": labels}}, ("kube", "Update"))
     envoy = {"apiVersion": "v1", "kind": "Service", "spec": {}}
     labels = {
         "gateway.envoyproxy.io/owning-gateway-namespace": "thale",
         "gateway.envoyproxy.io/owning-gateway-name": "thale",
     }
-    place = Key("services", "envoy-gateway-system", "envoy-thale")
-    api.objects.create(place, {**envoy, "metadata": {"labels": labels}}, ("envoy", "Update"))
+    key = Key("services", "envoy-gateway-system", "envoy-thale")
+    api.objects.create(key, {**envoy, "metadata": {"labels": labels}}, ("envoy", "Update"))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -137,24 +137,24 @@ def running_cluster_api(authority: bytes = b"") -> Iterator[ClusterApi]:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    apis: ClassVar[dict[int, ClusterApi]] = {}
+    apis: ClassVar[dict[int, FakeCluster]] = {}
 
     @property
-    def api(self) -> ClusterApi:
+    def api(self) -> FakeCluster:
         return self.apis[self.server.server_address[1]]  # type: ignore[index]
 
-    def _answer(self) -> None:
+    def _handle(self) -> None:
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(url.query).items()}
         try:
-            self._send(201 if self.command == "POST" else 200, self._done(url.path, query, sent))
-        except RefusedError as refused:
+            self._send(201 if self.command == "POST" else 200, self._route(url.path, query, sent))
+        except ApiError as refused:
             self._send(refused.code, refused.status)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _answer
+    do_GET = do_POST = do_PATCH = do_DELETE = _handle
 
-    def _done(self, path: str, query: dict[str, str], sent: bytes) -> Json:
+    def _route(self, path: str, query: dict[str, str], sent: bytes) -> Json:
         match path.strip("/").split("/"):
             case ["version"]:
                 return {"major": "1", "minor": "35", "gitVersion": "v1.35.0"}
@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._object(version, rest, query, sent)
             case ["apis", group, version, *rest]:
                 return self._object(f"{group}/{version}", rest, query, sent)
-        raise RefusedError(404, "NotFound", f"the server could not find {path}")
+        raise ApiError(404, "NotFound", f"the server could not find {path}")
 
     def _groups(self) -> list[Json]:
         names = sorted(api_version.split("/") for api_version in self.api.kinds if "/" in api_version)
@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _resources(self, api_version: str) -> Json:
         verbs = ["get", "list", "create", "patch", "delete"]
         resources = [
-            {"name": plural_of(kind), "singularName": kind.lower(), "kind": kind, "verbs": verbs}
+            {"name": pluralize(kind), "singularName": kind.lower(), "kind": kind, "verbs": verbs}
             | {"namespaced": kind not in CLUSTER_WIDE}
             for kind in sorted(self.api.kinds.get(api_version, ()))
         ]
@@ -198,11 +198,11 @@ class _Handler(BaseHTTPRequestHandler):
                 pass
             case [plural, *name]:
                 namespace = ""
-        kinds = {plural_of(kind): kind for kind in self.api.kinds.get(api_version, ())}
+        kinds = {pluralize(kind): kind for kind in self.api.kinds.get(api_version, ())}
         if plural not in kinds:
-            raise RefusedError(404, "NotFound", f"the server could not find {plural}")
+            raise ApiError(404, "NotFound", f"the server could not find {plural}")
         dry = query.get("dryRun") == "All"
-        objects = _copy(self.api.objects) if dry else self.api.objects
+        objects = _clone_objects(self.api.objects) if dry else self.api.objects
         manager = query.get("fieldManager", "kubectl")
         if not name and self.command == "GET":
             return self._list(objects, api_version, kinds[plural], (plural, namespace), query)
@@ -210,22 +210,22 @@ class _Handler(BaseHTTPRequestHandler):
         key = Key(plural, namespace, name[0] if name else body["metadata"]["name"])
         match self.command:
             case "GET":
-                return self.api.seen(objects.get(key))
+                return self.api.with_status(objects.get(key))
             case "POST":
                 return objects.create(key, body, (manager, "Update"))
             case "DELETE":
-                gone = objects.delete(key)
+                deleted = objects.delete(key)
                 if plural == "namespaces":
-                    self._empty(key.name)
-                return gone
-        return self._applied(objects, key, body, manager, force=query.get("force") == "true")
+                    self._delete_namespaced(key.name)
+                return deleted
+        return self._apply(objects, key, body, manager, force=query.get("force") == "true")
 
-    def _applied(self, objects: Objects, key: Key, body: Json, manager: str, *, force: bool) -> Json:
+    def _apply(self, objects: ObjectStore, key: Key, body: Json, manager: str, *, force: bool) -> Json:
         if key.namespace:
             objects.get(Key("namespaces", "", key.namespace))
         try:
-            return self.api.seen(objects.apply(key, body, manager, force=force))
-        except RefusedError as refused:
+            return self.api.with_status(objects.apply(key, body, manager, force=force))
+        except ApiError as refused:
             causes = refused.status["details"]["causes"]
             if refused.code != 409 or not causes:
                 raise
@@ -234,17 +234,17 @@ class _Handler(BaseHTTPRequestHandler):
                 for cause in causes
             ]
             message = f"Apply failed with {len(causes)} conflict{'s' * (len(causes) > 1)}: {'; '.join(lines)}"
-            raise RefusedError(409, "Conflict", message, causes) from refused
+            raise ApiError(409, "Conflict", message, causes) from refused
 
     def _list(
-        self, objects: Objects, api_version: str, kind: str, place: tuple[str, str], query: dict[str, str]
+        self, objects: ObjectStore, api_version: str, kind: str, scope: tuple[str, str], query: dict[str, str]
     ) -> Json:
         selector = dict(pair.split("=", 1) for pair in query.get("labelSelector", "").split(",") if pair)
-        found = [self.api.seen(body) for body in objects.list(*place)]
+        found = [self.api.with_status(body) for body in objects.list(*scope)]
         items = [body for body in found if selector.items() <= body["metadata"].get("labels", {}).items()]
         return {"apiVersion": api_version, "kind": f"{kind}List", "metadata": {"resourceVersion": "1"}, "items": items}
 
-    def _empty(self, namespace: str) -> None:
+    def _delete_namespaced(self, namespace: str) -> None:
         for key in [key for key in self.api.objects._bodies if key.namespace == namespace]:
             self.api.objects.delete(key)
 
@@ -260,9 +260,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _copy(objects: Objects) -> Objects:
+def _clone_objects(objects: ObjectStore) -> ObjectStore:
     """Return objects that can be changed without changing these."""
     with objects.changed:
-        return Objects(
+        return ObjectStore(
             version=objects.version, _bodies=copy.deepcopy(objects._bodies), _fields=copy.deepcopy(objects._fields)
         )

@@ -5,27 +5,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.support.fake_kubernetes_api import KubeApi
-from tests.support.fake_kubernetes_objects import Json, Key, RefusedError
+from tests.support.fake_kubernetes_api import FakeKubernetesApi
+from tests.support.fake_kubernetes_objects import Json, Key, ApiError
 
 PLURAL = "inferenceservices"
 _MANAGER = ("kserve-controller-manager", "Update")
 
 
 @dataclass
-class KServeController:
+class FakeKServeController:
     """Writes the status of every InferenceService: predictors are ready, but for those that fail or take for ever."""
 
-    api: KubeApi
+    api: FakeKubernetesApi
     namespace: str
     failing: set[str] = field(default_factory=set)
     """Names of predictors that are given up."""
     never_ready: set[str] = field(default_factory=set)
-    ended: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         objects = self.api.objects
-        while not self.ended.is_set():
+        while not self.stop.is_set():
             with objects.changed:
                 for body in objects.list(PLURAL, self.namespace):
                     key = Key(PLURAL, self.namespace, body["metadata"]["name"])
@@ -53,21 +53,21 @@ class KServeController:
 
 
 @contextmanager
-def running_controller(api: KubeApi, namespace: str) -> Iterator[KServeController]:
-    controller = KServeController(api, namespace)
+def run_controller(api: FakeKubernetesApi, namespace: str) -> Iterator[FakeKServeController]:
+    controller = FakeKServeController(api, namespace)
     thread = threading.Thread(target=controller.run, daemon=True)
     thread.start()
     try:
         yield controller
     finally:
-        controller.ended.set()
+        controller.stop.set()
         thread.join()
 
 
-def entries(api: KubeApi, namespace: str, name: str) -> dict[str, int]:
+def canary_percents(api: FakeKubernetesApi, namespace: str, name: str) -> dict[str, int]:
     """Return the percentage of each predictor in spec.canary; empty where there is no such object."""
     try:
         spec = api.objects.get(Key(PLURAL, namespace, name))["spec"]
-    except RefusedError:
+    except ApiError:
         return {}
     return {entry["predictor"]["name"]: entry["trafficPercent"] for entry in spec.get("canary", ())}

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 from kubernetes import client
 
-from tests.support.fake_kubernetes_objects import Json, Key, Manager, Objects, RefusedError
+from tests.support.fake_kubernetes_objects import Json, Key, Manager, ObjectStore, ApiError
 
 KINDS = {
     ("serving.kserve.io/v1beta1", "inferenceservices"): "InferenceService",
@@ -31,15 +31,15 @@ _WITH_STATUS = "inferenceservices"
 
 
 @dataclass
-class KubeApi:
+class FakeKubernetesApi:
     """A running server. `faults` are statuses that the next requests are answered with, oldest first; 0 hangs up."""
 
     port: int
-    objects: Objects = field(default_factory=Objects)
+    objects: ObjectStore = field(default_factory=ObjectStore)
     faults: deque[int] = field(default_factory=deque)
     requests: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of everything that was asked, in order."""
-    away: threading.Event = field(default_factory=threading.Event)
+    unreachable: threading.Event = field(default_factory=threading.Event)
     """While set, every request is hung up on, watches included."""
 
     @property
@@ -52,26 +52,26 @@ class KubeApi:
         configuration.host = self.url
         return client.ApiClient(configuration)
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Be away from now on; `away.clear()` comes back."""
-        self.away.set()
+        self.unreachable.set()
         with self.objects.changed:
             self.objects.changed.notify_all()
 
 
 @contextmanager
-def running_kube_api() -> Iterator[KubeApi]:
+def run_fake_kubernetes_api() -> Iterator[FakeKubernetesApi]:
     """Run a server on a free port for as long as the context lasts."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
-    api = KubeApi(server.server_address[1])
+    api = FakeKubernetesApi(server.server_address[1])
     _Handler.apis[api.port] = api
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield api
     finally:
-        api.hang_up()
+        api.disconnect()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -90,15 +90,15 @@ class _Target:
 
     @classmethod
     def parse(cls, path: str) -> "_Target":
-        group_version, _, place = path.removeprefix("/apis/").removeprefix("/api/").partition("/namespaces/")
-        match place.split("/"):
+        group_version, _, rest_of_path = path.removeprefix("/apis/").removeprefix("/api/").partition("/namespaces/")
+        match rest_of_path.split("/"):
             case [namespace, plural, *rest]:
                 name, subresource, *_ = *rest, "", ""
                 target = cls(group_version, plural, namespace, name, subresource == "status")
                 known = (target.api_version, plural) in KINDS and subresource in ("", "status")
                 if known and (plural == _WITH_STATUS or not subresource):
                     return target
-        raise RefusedError(404, "NotFound", "the server could not find the requested resource")
+        raise ApiError(404, "NotFound", "the server could not find the requested resource")
 
     @property
     def kind(self) -> str:
@@ -112,17 +112,17 @@ class _Target:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    apis: ClassVar[dict[int, KubeApi]] = {}
+    apis: ClassVar[dict[int, FakeKubernetesApi]] = {}
 
     @property
-    def api(self) -> KubeApi:
+    def api(self) -> FakeKubernetesApi:
         return self.apis[self.server.server_address[1]]  # type: ignore[index]
 
-    def _answer(self) -> None:
-        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def _handle(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
         self.api.requests.append((self.command, url.path))
-        if self.api.away.is_set():
+        if self.api.unreachable.is_set():
             self.close_connection = True
             return
         try:
@@ -133,21 +133,21 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command == "GET" and not target.name and query.get("watch") in ("true", "True", "1"):
                 self._watch(target, query)
                 return
-            self._send(201 if self.command == "POST" else 200, self._done(target, query, sent))
-        except RefusedError as refused:
+            self._send(201 if self.command == "POST" else 200, self._execute(target, query, body))
+        except ApiError as refused:
             self._send(refused.code, refused.status)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
     def _fail(self, status: int) -> None:
         if not status:
             self.close_connection = True
             return
-        raise RefusedError(status, "InternalError", "a fault that the test asked for")
+        raise ApiError(status, "InternalError", "a fault that the test asked for")
 
-    def _done(self, target: _Target, query: dict[str, str], sent: bytes) -> Json:
+    def _execute(self, target: _Target, query: dict[str, str], raw_body: bytes) -> Json:
         objects = self.api.objects
         manager = (query.get("fieldManager") or self.headers.get("User-Agent", "unknown").split("/")[0], "Update")
         match self.command:
@@ -164,12 +164,12 @@ class _Handler(BaseHTTPRequestHandler):
             case "DELETE":
                 return objects.delete(target.key)
             case "POST":
-                body = _checked(target, json.loads(sent))
+                body = _with_type(target, json.loads(raw_body))
                 key = Key(target.plural, target.namespace, body["metadata"]["name"])
                 return objects.create(key, body, manager)
             case "PUT":
-                return objects.replace(target.key, _checked(target, json.loads(sent)), manager, status=target.status)
-        return self._patched(target, query, sent, manager)
+                return objects.replace(target.key, _with_type(target, json.loads(raw_body)), manager, status=target.status)
+        return self._patched(target, query, raw_body, manager)
 
     def _patched(self, target: _Target, query: dict[str, str], sent: bytes, manager: Manager) -> Json:
         objects, kind = self.api.objects, self.headers.get_content_type()
@@ -178,11 +178,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return objects.merge(target.key, json.loads(sent), manager, status=target.status)
             case "application/apply-patch+yaml":
                 if "fieldManager" not in query:
-                    raise RefusedError(400, "BadRequest", "fieldManager: Required value: is required for apply patch")
+                    raise ApiError(400, "BadRequest", "fieldManager: Required value: is required for apply patch")
                 force = query.get("force") in ("true", "True")
-                config = _checked(target, yaml.safe_load(sent))
+                config = _with_type(target, yaml.safe_load(sent))
                 return objects.apply(target.key, config, query["fieldManager"], force=force)
-        raise RefusedError(415, "UnsupportedMediaType", f"patches of the kind {kind} are not supported")
+        raise ApiError(415, "UnsupportedMediaType", f"patches of the kind {kind} are not supported")
 
     def _watch(self, target: _Target, query: dict[str, str]) -> None:
         """Stream the changes after a version, one a chunk; a version of 0 or none begins with what is there."""
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self._stream(target, query)
-        if not self.api.away.is_set():
+        if not self.api.unreachable.is_set():
             self.wfile.write(b"0\r\n\r\n")
 
     def _stream(self, target: _Target, query: dict[str, str]) -> None:
@@ -202,12 +202,12 @@ class _Handler(BaseHTTPRequestHandler):
             if position == 0:
                 position = objects.version
                 for body in objects.list(target.plural, target.namespace):
-                    self._line("ADDED", body)
+                    self._send_event("ADDED", body)
             elif position < objects.oldest:
-                gone = RefusedError(410, "Expired", f"too old resource version: {position} ({objects.oldest})")
-                self._line("ERROR", gone.status)
+                gone = ApiError(410, "Expired", f"too old resource version: {position} ({objects.oldest})")
+                self._send_event("ERROR", gone.status)
                 return
-        while not self.api.away.is_set():
+        while not self.api.unreachable.is_set():
             with objects.changed:
                 fresh = [event for event in objects.events if event.version > position]
                 if not fresh and not objects.changed.wait(float(query.get("timeoutSeconds", 300))):
@@ -217,9 +217,9 @@ class _Handler(BaseHTTPRequestHandler):
             for event in fresh:
                 position = event.version
                 if (event.key.plural, event.key.namespace) == (target.plural, target.namespace):
-                    self._line(event.kind, event.body)
+                    self._send_event(event.kind, event.body)
 
-    def _line(self, kind: str, body: Json) -> None:
+    def _send_event(self, kind: str, body: Json) -> None:
         data = json.dumps({"type": kind, "object": body}).encode() + b"\n"
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
@@ -235,12 +235,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: tests read `requests`."""
 
 
-def _checked(target: _Target, body: Any) -> Json:
+def _with_type(target: _Target, body: Any) -> Json:
     """Return the object with its kind, which typed clients leave to the path."""
     expected = {"apiVersion": target.api_version, "kind": target.kind}
-    if not isinstance(body, dict) or any(body.get(name, told) != told for name, told in expected.items()):
-        raise RefusedError(400, "BadRequest", f"the object is no {expected}")
+    if not isinstance(body, dict) or any(body.get(name, value) != value for name, value in expected.items()):
+        raise ApiError(400, "BadRequest", f"the object is no {expected}")
     name = body.get("metadata", {}).get("name")
     if not name or (target.name and name != target.name):
-        raise RefusedError(400, "BadRequest", f"the object is named {name!r}, the path says {target.name!r}")
+        raise ApiError(400, "BadRequest", f"the object is named {name!r}, the path says {target.name!r}")
     return {**expected, **body}

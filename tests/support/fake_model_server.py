@@ -6,31 +6,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-Said = tuple[int, str, bytes]
+Response = tuple[int, str, bytes]
 """Status, media type, body."""
 
 
 @dataclass
-class GoldenServer:
+class FakeModelServer:
     """What it says, to how many questions so far; and the paths that were asked."""
 
-    say: Callable[[int], Said]
-    asked: list[str] = field(default_factory=list)
+    respond: Callable[[int], Response]
+    paths: list[str] = field(default_factory=list)
     url: str = ""
 
 
 @contextmanager
-def golden_server(say: Callable[[int], Said]) -> Iterator[GoldenServer]:
+def run_fake_model_server(respond: Callable[[int], Response]) -> Iterator[FakeModelServer]:
     """Answer question n with `say(n)` until the context ends."""
-    server = GoldenServer(say)
+    server = FakeModelServer(respond)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            server.asked.append(self.path)
-            status, media_type, body = server.say(len(server.asked) - 1)
+            server.paths.append(self.path)
+            status, media_type, body = server.respond(len(server.paths) - 1)
             self.send_response(status)
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(body)))

@@ -9,31 +9,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from thale.models.predictions import SegmentationAnswer
+from thale.models.predictions import SegmentationPrediction
 from thale_models.handlers import request, segment
 
 
-class MoodyHandler(segment.SegmentHandler):
+class FaultInjectionHandler(segment.SegmentHandler):
     """Segments images, or does not."""
 
     def handle(self, data: Sequence[Mapping[str, object]], context: request.Context) -> list[bytes]:
         """Answer a batch of one."""
-        while (mood := mood_file(Path(os.environ["TMPDIR"]).parent).read_text()) == "waits":
+        while (mode := mode_file(Path(os.environ["TMPDIR"]).parent).read_text()) == "waits":
             time.sleep(0.02)
-        if mood == "throws":
+        if mode == "throws":
             raise RuntimeError("in no mood")
-        if mood in ("fails", "refuses"):
-            context.set_response_status(code={"fails": 500, "refuses": 422}[mood], phrase="no", idx=0)
+        if mode in ("fails", "refuses"):
+            context.set_response_status(code={"fails": 500, "refuses": 422}[mode], phrase="no", idx=0)
             return [b'{"code": "damaged-image", "message": "I do not like it"}']
-        if mood == "garbage":
+        if mode == "garbage":
             return [b"PK garbage"]
-        answers = super().handle(data, context)
-        if mood == "strange":
-            answer = SegmentationAnswer.from_bytes(answers[0])
+        responses = super().handle(data, context)
+        if mode == "strange":
+            prediction = SegmentationPrediction.from_bytes(responses[0])
             classes = ("background", "root", "root", "root")
-            return [replace(answer, meta=answer.meta.model_copy(update={"classes": classes})).to_bytes()]
-        return answers
+            return [replace(prediction, meta=prediction.meta.model_copy(update={"classes": classes})).to_bytes()]
+        return responses
 
 
-def mood_file(home: Path) -> Path:
+def mode_file(home: Path) -> Path:
     return home / "mood"

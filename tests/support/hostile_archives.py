@@ -8,28 +8,28 @@ DIRECTORY_ENTRY = b"PK\1\2"
 HEADER = b"PK\3\4"
 
 
-def unpacked(path: Path) -> dict[str, bytes]:
+def unpack(path: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def packed(path: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+def pack(path: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, content in entries.items():
             archive.writestr(name, content)
     return path
 
 
-def poked(path: Path, marker: bytes, offset: int, value: bytes) -> Path:
+def overwrite_bytes(path: Path, marker: bytes, offset: int, value: bytes) -> Path:
     """Overwrite bytes of the first record that begins with the marker."""
     data = bytearray(path.read_bytes())
-    place = data.index(marker) + offset
-    data[place : place + len(value)] = value
+    start = data.index(marker) + offset
+    data[start : start + len(value)] = value
     path.write_bytes(data)
     return path
 
 
-def announcing(path: Path, name: str, size: int) -> Path:
+def with_declared_size(path: Path, name: str, size: int) -> Path:
     """Let headers and directory announce another size of a member than its data have."""
     data = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
@@ -43,12 +43,12 @@ def announcing(path: Path, name: str, size: int) -> Path:
     return path
 
 
-def with_hidden_member(path: Path, name: str, content: bytes, place: int) -> Path:
+def with_hidden_member(path: Path, name: str, content: bytes, index: int) -> Path:
     """Pack a member that the directory does not list: zipfile passes over it, Java unpacks it."""
-    entries = [*unpacked(path).items()]
-    entries.insert(place, (name, content))
+    entries = [*unpack(path).items()]
+    entries.insert(index, (name, content))
     with zipfile.ZipFile(path, "w") as archive:
         for each in entries:
             archive.writestr(*each)
-        del archive.filelist[place]
+        del archive.filelist[index]
     return path

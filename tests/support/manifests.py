@@ -22,9 +22,9 @@ def build(folder: Path) -> list[Manifest]:
     """Return what a folder with a kustomization.yaml applies. Skips the test where there is no kubectl."""
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not there: it builds the overlays")
-    built = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=120)
-    assert built.returncode == 0, built.stderr
-    return list(yaml.safe_load_all(built.stdout))
+    result = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return list(yaml.safe_load_all(result.stdout))
 
 
 @functools.cache
@@ -70,11 +70,11 @@ def pod_labels(manifests: Sequence[Manifest]) -> dict[str, dict[str, str]]:
 
 def selects(selector: Manifest, labels: dict[str, str]) -> bool:
     """Whether a label selector selects a pod with these labels."""
-    for wanted in selector.get("matchExpressions", ()):
-        there = labels.get(wanted["key"])
-        if (wanted["operator"], there is None) == ("Exists", True):
+    for expression in selector.get("matchExpressions", ()):
+        value = labels.get(expression["key"])
+        if (expression["operator"], value is None) == ("Exists", True):
             return False
-        if wanted["operator"] == "In" and there not in wanted["values"]:
+        if expression["operator"] == "In" and value not in expression["values"]:
             return False
-        assert wanted["operator"] in ("Exists", "In"), wanted
+        assert expression["operator"] in ("Exists", "In"), expression
     return selector.get("matchLabels", {}).items() <= labels.items()

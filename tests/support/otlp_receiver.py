@@ -20,10 +20,10 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
-Mood = Literal["takes", "fails", "hangs"]
+Mode = Literal["takes", "fails", "hangs"]
 Value = str | int | float | bool
 
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -58,37 +58,37 @@ class Collector:
     """What came in so far."""
 
     def __init__(self) -> None:
-        self.mood: Mood = "takes"
-        self.asked = 0
-        self.ending = threading.Event()
-        self._came = threading.Condition()
+        self.mode: Mode = "takes"
+        self.request_count = 0
+        self.stopping = threading.Event()
+        self._received = threading.Condition()
         self._spans: list[Span] = []
 
-    def take(self, request: ExportTraceServiceRequest) -> None:
+    def accept(self, request: ExportTraceServiceRequest) -> None:
         spans = [
             _span(span, _values(sent.resource))
             for sent in request.resource_spans
             for scope in sent.scope_spans
             for span in scope.spans
         ]
-        with self._came:
+        with self._received:
             self._spans += spans
-            self._came.notify_all()
+            self._received.notify_all()
 
     def spans(self) -> list[Span]:
-        with self._came:
+        with self._received:
             return list(self._spans)
 
-    def wait_for(self, enough: Callable[[list[Span]], bool]) -> list[Span]:
+    def wait_for(self, is_enough: Callable[[list[Span]], bool]) -> list[Span]:
         """Return all spans as soon as they are enough."""
-        with self._came:
-            assert self._came.wait_for(lambda: enough(self._spans), PATIENCE_S), [span.name for span in self._spans]
+        with self._received:
+            assert self._received.wait_for(lambda: is_enough(self._spans), TIMEOUT_S), [span.name for span in self._spans]
             return list(self._spans)
 
-    def wait_until_asked(self, times: int = 1) -> None:
-        until = time.monotonic() + PATIENCE_S
-        while self.asked < times:
-            assert time.monotonic() < until, "nothing was sent"
+    def wait_for_requests(self, min_requests: int = 1) -> None:
+        deadline = time.monotonic() + TIMEOUT_S
+        while self.request_count < min_requests:
+            assert time.monotonic() < deadline, "nothing was sent"
             time.sleep(0.01)
 
 
@@ -101,15 +101,15 @@ def running_collector() -> Iterator[tuple[str, Collector]]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             assert (self.path, self.headers["Content-Type"]) == ("/v1/traces", "application/x-protobuf")
-            collector.asked += 1
-            if collector.mood == "hangs":
-                collector.ending.wait()
+            collector.request_count += 1
+            if collector.mode == "hangs":
+                collector.stopping.wait()
                 return
-            if collector.mood == "fails":
+            if collector.mode == "fails":
                 self._reply(500, b"")
                 return
             body = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
-            collector.take(ExportTraceServiceRequest.FromString(body))
+            collector.accept(ExportTraceServiceRequest.FromString(body))
             self._reply(200, ExportTraceServiceResponse().SerializeToString())
 
         def _reply(self, status: int, body: bytes) -> None:
@@ -129,7 +129,7 @@ def running_collector() -> Iterator[tuple[str, Collector]]:
     try:
         yield f"http://127.0.0.1:{server.server_port}", collector
     finally:
-        collector.ending.set()
+        collector.stopping.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -152,8 +152,8 @@ def _span(span: WireSpan, resource: Mapping[str, Value]) -> Span:
     )
 
 
-def _values(told: WireSpan | WireSpan.Event | Resource) -> dict[str, Value]:
-    return {pair.key: _value(pair) for pair in told.attributes}
+def _values(source: WireSpan | WireSpan.Event | Resource) -> dict[str, Value]:
+    return {pair.key: _value(pair) for pair in source.attributes}
 
 
 def _value(pair: KeyValue) -> Value:

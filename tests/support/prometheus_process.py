@@ -16,13 +16,13 @@ import yaml
 
 from tests.support.torchserve_process import free_ports
 
-RULES = Path(__file__).parents[1] / "rules"
-MISSING = "prometheus is not there: apt-get install -y --no-install-recommends prometheus"
-_START_LIMIT_S = 60.0
+RULES_DIR = Path(__file__).parents[1] / "rules"
+INSTALL_HINT = "prometheus is not there: apt-get install -y --no-install-recommends prometheus"
+_START_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
-class Target:
+class ScrapeTarget:
     """Where something is scraped, and under which labels."""
 
     job: str
@@ -31,32 +31,32 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Prometheus:
+class PrometheusProcess:
     """A running Prometheus."""
 
     url: str
 
-    def ask(self, path: str, **parameters: str) -> Any:
+    def get_api(self, path: str, **parameters: str) -> Any:
         """Return the data of an answer of the HTTP API, which must be a success."""
-        with urlopen(f"{self.url}/api/v1/{path}?{urlencode(parameters)}", timeout=30) as answer:
-            said = json.load(answer)
-        assert said["status"] == "success", said
-        return said["data"]
+        with urlopen(f"{self.url}/api/v1/{path}?{urlencode(parameters)}", timeout=30) as response:
+            payload = json.load(response)
+        assert payload["status"] == "success", payload
+        return payload["data"]
 
     def query(self, expr: str) -> list[Any]:
         """Return the series that an instant query finds."""
-        found = self.ask("query", query=expr)["result"]
-        assert isinstance(found, list)
-        return found
+        series = self.get_api("query", query=expr)["result"]
+        assert isinstance(series, list)
+        return series
 
 
-def is_there() -> bool:
+def is_installed() -> bool:
     """Whether this machine has one."""
     return shutil.which("prometheus") is not None
 
 
 @contextmanager
-def running_prometheus(home: Path, targets: list[Target]) -> Iterator[Prometheus]:
+def run_prometheus(home: Path, targets: list[ScrapeTarget]) -> Iterator[PrometheusProcess]:
     """Scrape the targets, under the repository's rules, for as long as the context lasts."""
     home.mkdir()
     (home / "prometheus.yml").write_text(yaml.safe_dump(_configuration(targets)))
@@ -73,39 +73,39 @@ def running_prometheus(home: Path, targets: list[Target]) -> Iterator[Prometheus
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
         _wait_until_ready(f"http://127.0.0.1:{port}/-/ready", process, home / "log.txt")
-        yield Prometheus(f"http://127.0.0.1:{port}")
+        yield PrometheusProcess(f"http://127.0.0.1:{port}")
     finally:
         process.terminate()
         process.wait(60)
 
 
-def _configuration(targets: list[Target]) -> Mapping[str, object]:
-    jobs: dict[str, list[Target]] = {}
+def _configuration(targets: list[ScrapeTarget]) -> Mapping[str, object]:
+    jobs: dict[str, list[ScrapeTarget]] = {}
     for target in targets:
         jobs.setdefault(target.job, []).append(target)
     return {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(path) for path in sorted(RULES.glob("*.yaml"))],
+        "rule_files": [str(path) for path in sorted(RULES_DIR.glob("*.yaml"))],
         "scrape_configs": [
             {
                 "job_name": job,
                 "honor_labels": job == "cluster",
                 "static_configs": [
-                    {"targets": [target.address], "labels": {"environment": target.environment}} for target in them
+                    {"targets": [target.address], "labels": {"environment": target.environment}} for target in job_targets
                 ],
             }
-            for job, them in jobs.items()
+            for job, job_targets in jobs.items()
         ],
     }
 
 
 def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    until = time.monotonic() + _START_LIMIT_S
+    deadline = time.monotonic() + _START_TIMEOUT_S
     while True:
         try:
             with urlopen(url, timeout=5):
                 return
         except OSError:
-            if process.poll() is not None or time.monotonic() > until:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"Prometheus did not start:\n{log.read_text(errors='replace')[-3000:]}") from None
             time.sleep(0.05)

@@ -46,22 +46,22 @@ class Facade:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Reply:
+    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Reply:
         """Send a request. Header names are written with underscores."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             response = connection.getresponse()
-            fields = {name.lower(): value for name, value in response.getheaders()}
-            return Reply(response.status, fields, response.read())
+            response_headers = {name.lower(): value for name, value in response.getheaders()}
+            return Reply(response.status, response_headers, response.read())
         finally:
             connection.close()
 
     def get(self, path: str, **headers: str) -> Reply:
-        return self.ask("GET", path, **headers)
+        return self.request("GET", path, **headers)
 
     def post(self, path: str, body: bytes, query: str = "", **headers: str) -> Reply:
-        return self.ask("POST", f"{path}?{quote(query, safe='=&@%')}" if query else path, body, **headers)
+        return self.request("POST", f"{path}?{quote(query, safe='=&@%')}" if query else path, body, **headers)
 
     def phenotype(self, image: bytes, query: str = "", **headers: str) -> Reply:
         return self.post("/v1/phenotype", image, query, **headers)

@@ -16,22 +16,22 @@ def seedlings(height: int = 200, width: int = 240) -> NDArray[np.uint8]:
     rows, columns = np.mgrid[:height, :width]
     light = 150 + 30 * np.sin(rows / 90) + 20 * columns / width
     roots = 40 * (np.abs((columns + 6 * np.sin(rows / 20)) % 70 - 35) < 2)
-    picture = (light - roots)[..., None] + rng.normal(0, 2, (height, width, 3))
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    image = (light - roots)[..., None] + rng.normal(0, 2, (height, width, 3))
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def jpeg() -> bytes:
-    return encoded(Image.fromarray(seedlings()), "JPEG", quality=90)
+    return encode(Image.fromarray(seedlings()), "JPEG", quality=90)
 
 
 def png() -> bytes:
-    return encoded(Image.fromarray(seedlings()), "PNG")
+    return encode(Image.fromarray(seedlings()), "PNG")
 
 
 def tiff(array: NDArray[np.generic], **options: object) -> bytes:

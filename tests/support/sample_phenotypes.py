@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from thale.phenotyping.traits.measure import measure, measure_plate
 from thale.schemas import (
     Flag,
-    ImageFacts,
+    ImageMetadata,
     Landmark,
     ModelRef,
     Organ,
@@ -27,12 +27,12 @@ NO_SCALE = Scale(mm_per_px=math.nan, source="none")
 PLATE = Plate(
     corners=(Point(x=10, y=10), Point(x=390, y=10), Point(x=390, y=290), Point(x=10, y=290)), tilt_deg=0, confidence=0.9
 )
-NO_PLACE = Flag(code="not_focused", message="the photograph is out of focus")
-CROSSING = Flag(code="crossing", message="two roots cross at 110,160", at=Point(x=110, y=160))
+UNLOCATED_FLAG = Flag(code="not_focused", message="the photograph is out of focus")
+CROSSING_FLAG = Flag(code="crossing", message="two roots cross at 110,160", at=Point(x=110, y=160))
 
 
-def facts(name: str | None = "plate.png", sha256: str = "ab" * 32, width: int = 400, height: int = 300) -> ImageFacts:
-    return ImageFacts(
+def image_metadata(name: str | None = "plate.png", sha256: str = "ab" * 32, width: int = 400, height: int = 300) -> ImageMetadata:
+    return ImageMetadata(
         width=width, height=height, format="PNG", mode="RGB", bits=8, size_bytes=1000, sha256=sha256, name=name
     )
 
@@ -63,29 +63,29 @@ def seedling(number: int = 1, x: float = 100.0, flags: tuple[Flag, ...] = ()) ->
         confidence=0.95,
         polygons=((x - 10, 20.0, x + 10, 20.0, x + 10, 40.0, x - 10, 40.0),),
     )
-    marks = (
+    landmarks = (
         Landmark(kind="root_base", x=x, y=50.0, score=0.99),
         Landmark(kind="primary_tip", x=x, y=250.0, score=0.98),
         Landmark(kind="lateral_tip", x=x + 30.0, y=190.0, score=0.9),
     )
-    return Plant(id=number, organs=(shoot,), landmarks=marks, roots=(primary, lateral), flags=flags)
+    return Plant(id=number, organs=(shoot,), landmarks=landmarks, roots=(primary, lateral), flags=flags)
 
 
 def phenotype(
     *plants: Plant,
-    image: ImageFacts | None = None,
+    image: ImageMetadata | None = None,
     scale: Scale = GIVEN_SCALE,
     plate: Plate | None = PLATE,
     flags: tuple[Flag, ...] = (),
 ) -> Phenotype:
     """The plants, measured by thale's own functions."""
-    measured = tuple(plant.model_copy(update={"traits": measure(plant, scale, plate)}) for plant in plants)
+    measured_plants = tuple(plant.model_copy(update={"traits": measure(plant, scale, plate)}) for plant in plants)
     return Phenotype(
-        image=image or facts(),
+        image=image or image_metadata(),
         scale=scale,
         plate=plate,
-        plants=measured,
-        traits=measure_plate(measured, scale),
+        plants=measured_plants,
+        traits=measure_plate(measured_plants, scale),
         flags=flags,
         provenance=Provenance(
             models=(
@@ -106,9 +106,9 @@ NAMES = st.none() | st.text(min_size=1, max_size=30)
 
 @st.composite
 def _flags(draw: st.DrawFn) -> tuple[Flag, ...]:
-    places = st.none() | st.builds(Point, x=COORDINATES, y=COORDINATES)
+    points = st.none() | st.builds(Point, x=COORDINATES, y=COORDINATES)
     codes = st.sampled_from(["crossing", "base_inferred", "gap"])
-    return tuple(draw(st.lists(st.builds(Flag, code=codes, message=st.text(max_size=20), at=places), max_size=2)))
+    return tuple(draw(st.lists(st.builds(Flag, code=codes, message=st.text(max_size=20), at=points), max_size=2)))
 
 
 @st.composite
@@ -137,5 +137,5 @@ def phenotypes(draw: st.DrawFn) -> Phenotype:
     """Any phenotype: no plant or some, with and without a scale, with any name that a file can have and more."""
     found = [draw(plants(number)) for number in range(1, draw(st.integers(0, 3)) + 1)]
     scale = draw(st.sampled_from([GIVEN_SCALE, NO_SCALE, Scale(mm_per_px=0.0631, source="plate_edge")]))
-    image = facts(name=draw(NAMES), sha256=draw(st.sampled_from(["ab" * 32, "cd" * 32])))
+    image = image_metadata(name=draw(NAMES), sha256=draw(st.sampled_from(["ab" * 32, "cd" * 32])))
     return phenotype(*found, image=image, scale=scale, plate=draw(st.sampled_from([PLATE, None])), flags=draw(_flags()))

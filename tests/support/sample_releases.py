@@ -2,15 +2,15 @@
 
 import hashlib
 
-from thale.release.lifecycle.transitions import Signature
-from thale.schemas import Card, Normalisation, Release, ReleasedVersion
+from thale.release.lifecycle.transitions import Author
+from thale.schemas import ModelCard, Normalisation, Release, VersionManifest
 
-ANNA = Signature(who="anna", why="better on dark plates", at="2026-11-21T12:00:00+00:00")
+ANNA = Author(who="anna", why="better on dark plates", at="2026-11-21T12:00:00+00:00")
 
 
-def version(name: str, model: str = "plate-seg") -> ReleasedVersion:
+def make_version(name: str, model: str = "plate-seg") -> VersionManifest:
     digest = hashlib.sha256(f"{model} {name}".encode()).hexdigest()
-    card = Card(
+    card = ModelCard(
         name=model,
         version=name,
         task="segmentation",
@@ -27,8 +27,8 @@ def version(name: str, model: str = "plate-seg") -> ReleasedVersion:
         parameters=0,
         weights_sha256=digest,
     )
-    return ReleasedVersion(digest=f"sha256:{digest}", card=card)
+    return VersionManifest(digest=f"sha256:{digest}", card=card)
 
 
-def release(stable: str = "1.0.0") -> Release:
-    return Release(task="segmentation", stable=stable, versions={stable: version(stable)})
+def make_release(stable: str = "1.0.0") -> Release:
+    return Release(task="segmentation", stable=stable, versions={stable: make_version(stable)})

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from thale.imaging.geometry import Frame
 from thale.phenotyping.plants import polyline
-from thale.phenotyping.plants.path_search import Step, end_of
+from thale.phenotyping.plants.path_search import DirectedEdge, edge_target
 from thale.phenotyping.plants.polyline import Points
-from thale.phenotyping.plants.probability_maps import Maps
+from thale.phenotyping.plants.probability_maps import ProbabilityMaps
 from thale.phenotyping.plants.skeleton_graph import RootGraph
 from thale.schemas import Landmark, LandmarkKind
 
@@ -46,14 +46,14 @@ def picture_mask(drawing: str) -> NDArray[np.bool_]:
     return np.asarray(characters(drawing) == "#")
 
 
-def picture_maps(drawing: str, px_per_mm: float = 4.0, frame: Frame | None = None) -> Maps:
+def picture_maps(drawing: str, px_per_mm: float = 4.0, frame: Frame | None = None) -> ProbabilityMaps:
     """Return the probability maps of a picture."""
     letters_HW = characters(drawing)
     root_HW = np.where(letters_HW == "#", 255, 0)
     for tenths in range(1, 10):
         root_HW[letters_HW == str(tenths)] = round(25.5 * tenths)
     shoot_HW, seed_HW = (np.where(letters_HW == letter, 255, 0).astype(np.uint8) for letter in "@o")
-    return Maps(root_HW.astype(np.uint8), shoot_HW, seed_HW, frame or same_frame(*letters_HW.shape), px_per_mm)
+    return ProbabilityMaps(root_HW.astype(np.uint8), shoot_HW, seed_HW, frame or same_frame(*letters_HW.shape), px_per_mm)
 
 
 @dataclass
@@ -61,44 +61,44 @@ class Network:
     """A drawn root network with the letters of its nodes."""
 
     graph: RootGraph
-    maps: Maps
+    maps: ProbabilityMaps
     nodes: dict[str, int]
 
-    def place(self, letter: str) -> Points:
+    def position(self, letter: str) -> Points:
         """Return the coordinates (x, y) of a node, px."""
         return self.graph.nodes[self.nodes[letter]]
 
-    def steps(self, path: str) -> list[Step]:
+    def edges(self, path: str) -> list[DirectedEdge]:
         """Return the steps along nodes: "ABC" is from A to B, then from B to C."""
-        steps: list[Step] = []
+        edges: list[DirectedEdge] = []
         for start, end in pairwise(path):
             ends = self.nodes[start], self.nodes[end]
-            (step,) = [
+            (edge,) = [
                 (number, (segment.start, segment.end) == ends)
                 for number, segment in self.graph.segments.items()
                 if ends in ((segment.start, segment.end), (segment.end, segment.start))
             ]
-            steps.append(step)
-        return steps
+            edges.append(edge)
+        return edges
 
-    def step(self, path: str) -> Step:
+    def edge(self, path: str) -> DirectedEdge:
         """Return the single step between two nodes."""
-        (step,) = self.steps(path)
-        return step
+        (edge,) = self.edges(path)
+        return edge
 
-    def path(self, steps: list[Step]) -> str:
+    def path(self, edges: list[DirectedEdge]) -> str:
         """Return the nodes along steps: the inverse of `steps`; "?" for a node that the drawing does not name."""
         letters = {node: letter for letter, node in self.nodes.items()}
-        number, forward = steps[0]
-        nodes = [end_of(self.graph, (number, not forward)), *(end_of(self.graph, step) for step in steps)]
+        number, forward = edges[0]
+        nodes = [edge_target(self.graph, (number, not forward)), *(edge_target(self.graph, edge) for edge in edges)]
         return "".join(letters.get(node, "?") for node in nodes)
 
-    def mark(
+    def landmark_at(
         self, letter: str, kind: LandmarkKind, score: float = 0.9, dx_mm: float = 0.0, dy_mm: float = 0.0
     ) -> Landmark:
         """Return a landmark at a node, or beside it."""
-        x, y = self.place(letter)
-        return Landmark(kind=kind, x=float(x) + self.maps.px(dx_mm), y=float(y) + self.maps.px(dy_mm), score=score)
+        x, y = self.position(letter)
+        return Landmark(kind=kind, x=float(x) + self.maps.mm_to_px(dx_mm), y=float(y) + self.maps.mm_to_px(dy_mm), score=score)
 
     def has_segment(self, path: str) -> bool:
         """Return whether a segment joins two nodes."""
@@ -107,7 +107,7 @@ class Network:
 
     def bridges(self) -> list[str]:
         """Return the bridged gaps as pairs of nodes."""
-        return sorted(self.path([(n, True)]) for n, segment in self.graph.segments.items() if segment.bridge)
+        return sorted(self.path([(n, True)]) for n, segment in self.graph.segments.items() if segment.is_bridge)
 
 
 def network(drawing: str, *segments: str, mm: float = 1.0) -> Network:
@@ -121,19 +121,19 @@ def network(drawing: str, *segments: str, mm: float = 1.0) -> Network:
         return np.where(squares_HW == ord(letter), value, 0).astype(np.uint8)
 
     shoot_HW = squares("@", 255) + squares("%", 204)
-    maps = Maps(squares("#", 255), shoot_HW, squares("o", 255), same_frame(*shoot_HW.shape), CHARACTER_PX / mm)
+    maps = ProbabilityMaps(squares("#", 255), shoot_HW, squares("o", 255), same_frame(*shoot_HW.shape), CHARACTER_PX / mm)
     graph = RootGraph(maps)
-    places: dict[str, Points] = {
+    positions: dict[str, Points] = {
         str(letters_HW[row, col]): np.array([col + 0.5, row + 0.5]) * CHARACTER_PX
         for row, col in np.argwhere(np.char.isalpha(letters_HW) & (letters_HW != "o")).tolist()
     }
-    nodes = {letter: graph.add_node(places[letter]) for letter in sorted(places) if letter.isupper()}
+    nodes = {letter: graph.add_node(positions[letter]) for letter in sorted(positions) if letter.isupper()}
     for names in segments:
-        line = polyline.resample(np.array([places[letter] for letter in names if letter != "~"]))
+        line = polyline.resample(np.array([positions[letter] for letter in names if letter != "~"]))
         if "~" not in names:
             cols, rows = np.round(line).astype(int).T
             maps.root_HW[rows, cols] = 255
     for names in segments:
-        line = polyline.resample(np.array([places[letter] for letter in names if letter != "~"]))
+        line = polyline.resample(np.array([positions[letter] for letter in names if letter != "~"]))
         graph.add_segment(nodes[names[0]], nodes[names[-1]], line, BRIDGE_COST if "~" in names else None)
     return Network(graph, maps, nodes)

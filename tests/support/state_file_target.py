@@ -6,31 +6,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from thale.errors import ActuatorError, ConflictError, UnknownModelError
+from thale.errors import TargetError, ConflictError, UnknownModelError
 from thale.files import write_atomically
-from thale.release.targets import Held, revision_of
-from thale.schemas import Release, ReleasedVersion, ReleaseRecord
+from thale.release.targets import VersionedRelease, compute_revision
+from thale.schemas import Release, VersionManifest, ReleaseState
 
 
 @dataclass(frozen=True)
-class RecordActuator:
+class StateFileTarget:
     """Several processes may change the file. It cannot be read while `PATH.away` exists."""
 
     path: Path
 
     def models(self) -> Sequence[str]:
-        return sorted(self._record().models)
+        return sorted(self._read_state().models)
 
-    def read(self, model: str) -> Held:
-        record = self._record()
-        if model not in record.models:
-            raise UnknownModelError(model, sorted(record.models))
-        return Held(record.models[model], revision_of(record.models[model]))
+    def read(self, model: str) -> VersionedRelease:
+        state = self._read_state()
+        if model not in state.models:
+            raise UnknownModelError(model, sorted(state.models))
+        return VersionedRelease(state.models[model], compute_revision(state.models[model]))
 
-    def find(self, model: str, version: str) -> ReleasedVersion:
+    def find(self, model: str, version: str) -> VersionManifest:
         raise NotImplementedError
 
-    def apply(self, before: Held, after: Release) -> Held:
+    def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
         lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -39,19 +39,19 @@ class RecordActuator:
             self.put(after)
         finally:
             os.close(lock)
-        return Held(after, revision_of(after))
+        return VersionedRelease(after, compute_revision(after))
 
     def put(self, *releases: Release) -> None:
         """Write releases, whatever was there before."""
-        models = self._record().models if self.path.exists() else {}
-        record = ReleaseRecord(models={**models, **{release.name: release for release in releases}})
-        write_atomically(self.path, record.model_dump_json().encode())
+        models = self._read_state().models if self.path.exists() else {}
+        state = ReleaseState(models={**models, **{release.name: release for release in releases}})
+        write_atomically(self.path, state.model_dump_json().encode())
 
     @property
-    def away(self) -> Path:
+    def unreadable_marker(self) -> Path:
         return self.path.with_suffix(".away")
 
-    def _record(self) -> ReleaseRecord:
-        if self.away.exists():
-            raise ActuatorError("the record is away")
-        return ReleaseRecord.model_validate_json(self.path.read_bytes())
+    def _read_state(self) -> ReleaseState:
+        if self.unreadable_marker.exists():
+            raise TargetError("the record is away")
+        return ReleaseState.model_validate_json(self.path.read_bytes())

@@ -10,16 +10,16 @@ from thale_models.handlers import landmarks, request
 from thale_models.inference import find_landmarks
 
 
-class PaintingLandmarker(landmarks.LandmarksHandler):
+class StubLandmarker(landmarks.LandmarksHandler):
     """Finds the ends of bright strokes."""
 
-    def _measure(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.Answer:
-        answer = find_landmarks(image_HW3, self.card, self.engine, calibration)
+    def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
+        prediction = find_landmarks(image_HW3, self.card, self.engine, calibration)
         strokes, _ = label(image_HW3.min(axis=2) > 150, np.ones((3, 3)))
         marks = []
         for number, (rows, _) in enumerate(find_objects(strokes), 1):
             for kind, row in (("root_base", rows.start), ("primary_tip", rows.stop - 1)):
                 column = float(np.flatnonzero(strokes[row] == number).mean())
                 marks.append(Landmark.model_validate({"kind": kind, "x": column, "y": row, "score": 0.9}))
-        painted = answer.model_copy(update={"landmarks": tuple(marks)})
-        return painted.model_dump_json().encode(), LANDMARKS_MEDIA_TYPE
+        stub = prediction.model_copy(update={"landmarks": tuple(marks)})
+        return stub.model_dump_json().encode(), LANDMARKS_MEDIA_TYPE

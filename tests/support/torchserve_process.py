@@ -21,7 +21,7 @@ START_TIMEOUT_S = 240
 
 
 @dataclass(frozen=True)
-class TorchServe:
+class TorchServeProcess:
     """A running TorchServe, its model store open for more archives."""
 
     store: Path
@@ -32,24 +32,24 @@ class TorchServe:
 
     def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[HTTPResponse, bytes]:
         """Send bytes to the inference API."""
-        sent = {"Content-Type": "application/octet-stream", **(headers or {})}
-        return _ask(self.inference_port, "POST", path, body, sent)
+        merged_headers = {"Content-Type": "application/octet-stream", **(headers or {})}
+        return _send_request(self.inference_port, "POST", path, body, merged_headers)
 
-    def manage(self, method: str, path: str) -> tuple[HTTPResponse, bytes]:
+    def call_management(self, method: str, path: str) -> tuple[HTTPResponse, bytes]:
         """Ask the management API."""
-        return _ask(self.management_port, method, path)
+        return _send_request(self.management_port, method, path)
 
     def worker_states(self, name: str, version: str) -> list[str]:
         """Return what management says of a model's workers."""
-        response, body = self.manage("GET", f"/models/{name}/{version}")
+        response, body = self.call_management("GET", f"/models/{name}/{version}")
         return [worker["status"] for worker in json.loads(body)[0]["workers"]] if response.status == 200 else []
 
     def metrics(self) -> str:
         """Return the Prometheus metrics."""
-        return _ask(self.metrics_port, "GET", "/metrics")[1].decode()
+        return _send_request(self.metrics_port, "GET", "/metrics")[1].decode()
 
 
-def _ask(
+def _send_request(
     port: int, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[HTTPResponse, bytes]:
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
@@ -62,7 +62,7 @@ def _ask(
 
 
 @contextmanager
-def running_torchserve(home: Path, archives: Sequence[str]) -> Iterator[TorchServe]:
+def run_torchserve(home: Path, archives: Sequence[str]) -> Iterator[TorchServeProcess]:
     """Start TorchServe on archives of `home / "store"`; yield it once their workers are ready."""
     (home / "tmp").mkdir()
     ports = free_ports(5)
@@ -76,7 +76,7 @@ def running_torchserve(home: Path, archives: Sequence[str]) -> Iterator[TorchSer
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    running = TorchServe(home / "store", server.pid, *ports[:3])
+    running = TorchServeProcess(home / "store", server.pid, *ports[:3])
     try:
         _wait_until_ready(running, archives, server, log_path)
         yield running
@@ -128,20 +128,20 @@ def _environment(home: Path, ports: list[int]) -> dict[str, str]:
 def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens on just now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [free.getsockname()[1] for free in sockets]
-    for free in sockets:
-        free.close()
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
     return ports
 
 
-def _wait_until_ready(running: TorchServe, archives: Sequence[str], server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(running: TorchServeProcess, archives: Sequence[str], server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    waiting = {archive.removesuffix(".mar").rpartition("-")[::2] for archive in archives}
-    while waiting:
+    pending = {archive.removesuffix(".mar").rpartition("-")[::2] for archive in archives}
+    while pending:
         if server.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"TorchServe did not start:\n{log.read_text(errors='replace')[-4000:]}")
         time.sleep(0.1)
         try:
-            waiting = {model for model in waiting if running.worker_states(*model) != ["READY"]}
+            pending = {model for model in pending if running.worker_states(*model) != ["READY"]}
         except OSError:
             continue

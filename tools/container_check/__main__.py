@@ -9,9 +9,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from deploy.smoke import Check, compare, draw_smoke_plate
+from deploy.smoke import TraitCheck, compare_traits, draw_smoke_plate
 from thale.client import Client
-from tools.container_check.stack import MODEL_SERVER, SERVICES, ContainerError, Engine, running_pair
+from tools.container_check.stack import MODEL_SERVER, SERVICES, ContainerError, Engine, run_stack
 
 
 def main() -> int:
@@ -20,39 +20,39 @@ def main() -> int:
     parser.add_argument("--engine", default="podman", help="podman or docker")
     parser.add_argument("--tag", default="dev", help="the images' tag")
     parser.add_argument("--run-flags", default="", help="flags for the engine's run, as a shell would read them")
-    said = parser.parse_args()
-    engine, console = Engine(said.engine, shlex.split(said.run_flags)), Console()
+    options = parser.parse_args()
+    engine, console = Engine(options.engine, shlex.split(options.run_flags)), Console()
     try:
-        checks, seconds = _measure(engine, said.tag)
-        console.print(_traits(checks), f"answered in {seconds:.1f} s", _weights(engine, said.tag))
+        checks, seconds = _check_sample_plate(engine, options.tag)
+        console.print(_checks_table(checks), f"answered in {seconds:.1f} s", _sizes_table(engine, options.tag))
     except ContainerError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    return 0 if all(check.holds for check in checks) else 1
+    return 0 if all(check.is_within_tolerance for check in checks) else 1
 
 
-def _measure(engine: Engine, tag: str) -> tuple[list[Check], float]:
+def _check_sample_plate(engine: Engine, tag: str) -> tuple[list[TraitCheck], float]:
     plate = draw_smoke_plate()
-    with running_pair(engine, tag) as pair, Client(pair.url) as client:
+    with run_stack(engine, tag) as stack, Client(stack.url) as client:
         began = time.monotonic()
         phenotype = client.phenotype(plate.encoded)
-        return list(compare(phenotype, plate)), time.monotonic() - began
+        return list(compare_traits(phenotype, plate)), time.monotonic() - began
 
 
-def _traits(checks: list[Check]) -> Table:
+def _checks_table(checks: list[TraitCheck]) -> Table:
     table = Table("trait", "measured", "true", "", box=SIMPLE_HEAD)
     for check in checks:
-        told = f"{check.measured:.4g}", f"{check.true:.4g}", "as drawn" if check.holds else "[red]off[/]"
-        table.add_row(check.what, *told)
+        cells = f"{check.measured:.4g}", f"{check.expected:.4g}", "as drawn" if check.is_within_tolerance else "[red]off[/]"
+        table.add_row(check.name, *cells)
     return table
 
 
-def _weights(engine: Engine, tag: str) -> Table:
+def _sizes_table(engine: Engine, tag: str) -> Table:
     table = Table("image", "MB", "Python packages", "Debian packages", box=SIMPLE_HEAD)
     for name in (SERVICES, MODEL_SERVER):
         image = f"{name}:{tag}"
-        inventories = (engine.inventory(image, of)["components"] for of in ("python", "debian"))
-        table.add_row(image, f"{engine.size_mb(image):.0f}", *(str(len(components)) for components in inventories))
+        sboms = (engine.sbom(image, ecosystem)["components"] for ecosystem in ("python", "debian"))
+        table.add_row(image, f"{engine.size_mb(image):.0f}", *(str(len(components)) for components in sboms))
     return table
 
 

@@ -16,17 +16,17 @@ import hcl2
 import yaml
 
 from thale.capacity.environment_limits import (
-    FLEETS,
-    Direction,
-    Fleet,
+    ENVIRONMENT_LIMITS_FILE,
+    ScalingRules,
+    EnvironmentLimits,
     Gateway,
-    Places,
-    Pool,
-    Rule,
-    Scaler,
-    Standing,
+    AdmissionLimits,
+    NodePool,
+    ScalingPolicy,
+    HpaSpec,
+    BaselineUsage,
     Workload,
-    dump_fleets,
+    dump_environment_limits,
 )
 from thale.facade.settings import Settings
 
@@ -36,151 +36,151 @@ ENVIRONMENTS = {"dev": "aks-dev", "staging": "aks-staging", "prod": "aks-prod"}
 Manifest = Mapping[str, Any]
 
 # What Kubernetes does where an HPA says no behaviour, as KServe's do not (API autoscaling/v2, its defaults).
-_UP = Direction(
+_DEFAULT_SCALE_UP = ScalingRules(
     stabilization_s=0,
-    rules=(Rule(type="Percent", value=100, period_s=15), Rule(type="Pods", value=4, period_s=15)),
+    policies=(ScalingPolicy(type="Percent", value=100, period_s=15), ScalingPolicy(type="Pods", value=4, period_s=15)),
 )
-_DOWN = Direction(stabilization_s=300, rules=(Rule(type="Percent", value=100, period_s=15),))
+_DEFAULT_SCALE_DOWN = ScalingRules(stabilization_s=300, policies=(ScalingPolicy(type="Percent", value=100, period_s=15),))
 
 
-def fleets() -> dict[str, Fleet]:
+def environment_limits() -> dict[str, EnvironmentLimits]:
     """Return the fleet of every environment."""
-    return {environment: _fleet(environment, overlay) for environment, overlay in ENVIRONMENTS.items()}
+    return {environment: _limits_of_environment(environment, overlay) for environment, overlay in ENVIRONMENTS.items()}
 
 
-def _fleet(environment: str, overlay: str) -> Fleet:
-    found = _built(overlay)
+def _limits_of_environment(environment: str, overlay: str) -> EnvironmentLimits:
+    objects = _build_overlay(overlay)
     variables = hcl2.loads((ROOT / f"terraform/environments/{environment}.tfvars").read_text(encoding="utf-8"))
-    proxy = found["EnvoyProxy", "thale"]["spec"]["provider"]["kubernetes"]["envoyDeployment"]
-    limit = found["BackendTrafficPolicy", "facade"]["spec"]["rateLimit"]["local"]["rules"][0]["limit"]
+    proxy = objects["EnvoyProxy", "thale"]["spec"]["provider"]["kubernetes"]["envoyDeployment"]
+    limit = objects["BackendTrafficPolicy", "facade"]["spec"]["rateLimit"]["local"]["rules"][0]["limit"]
     per_s = limit["requests"] / {"Second": 1, "Minute": 60, "Hour": 3600}[limit["unit"]]
-    (scrape,) = found["ServiceMonitor", "facade"]["spec"]["endpoints"]
+    (scrape,) = objects["ServiceMonitor", "facade"]["spec"]["endpoints"]
     gpu = variables["gpu_pools"]["inference"]
-    return Fleet(
-        facade=_facade(found),
-        segmentation=_predictor(found, "plate-seg"),
-        landmarks=_predictor(found, "plate-landmarks"),
-        places=_places(found),
+    return EnvironmentLimits(
+        facade=_facade_workload(objects),
+        segmentation=_predictor_workload(objects, "plate-seg"),
+        landmarks=_predictor_workload(objects, "plate-landmarks"),
+        admission=_admission_limits(objects),
         gateway=Gateway(replicas=proxy["replicas"], requests_per_s=per_s),
-        standing=_standing(found, proxy),
-        general_pool=_pool(variables["general_pool"]),
-        gpu_pool=_pool({**gpu, "min_nodes": 0}),
-        scrape_s=_seconds(scrape["interval"]),
-        node_idle_s=_idle_s(),
+        baseline=_baseline_usage(objects, proxy),
+        general_pool=_node_pool(variables["general_pool"]),
+        gpu_pool=_node_pool({**gpu, "min_nodes": 0}),
+        scrape_interval_s=_parse_seconds(scrape["interval"]),
+        node_idle_timeout_s=_node_idle_timeout_s(),
     )
 
 
-def _built(overlay: str) -> dict[tuple[str, str], Manifest]:
+def _build_overlay(overlay: str) -> dict[tuple[str, str], Manifest]:
     folder = str(ROOT / "kubernetes/overlays" / overlay)
-    built = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=True)  # noqa: S603, S607
-    return {(found["kind"], found["metadata"]["name"]): found for found in yaml.safe_load_all(built.stdout)}
+    result = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=True)  # noqa: S603, S607
+    return {(found["kind"], found["metadata"]["name"]): found for found in yaml.safe_load_all(result.stdout)}
 
 
-def _facade(found: Mapping[tuple[str, str], Manifest]) -> Workload:
-    scaled = found["ScaledObject", "facade"]["spec"]
-    behaviour = scaled["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
-    (trigger,) = scaled["triggers"]
-    scaler = Scaler(
+def _facade_workload(objects: Mapping[tuple[str, str], Manifest]) -> Workload:
+    scaled_object = objects["ScaledObject", "facade"]["spec"]
+    behaviour = scaled_object["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    (trigger,) = scaled_object["triggers"]
+    hpa = HpaSpec(
         metric="in_flight",
         target=float(trigger["metadata"]["threshold"]),
-        least=scaled["minReplicaCount"],
-        most=scaled["maxReplicaCount"],
-        up=_direction(behaviour["scaleUp"]),
-        down=_direction(behaviour["scaleDown"]),
+        min_replicas=scaled_object["minReplicaCount"],
+        max_replicas=scaled_object["maxReplicaCount"],
+        scale_up=_scaling_rules(behaviour["scaleUp"]),
+        scale_down=_scaling_rules(behaviour["scaleDown"]),
     )
-    return _workload(_container(found)["resources"], scaler)
+    return _workload(_facade_container(objects)["resources"], hpa)
 
 
-def _predictor(found: Mapping[tuple[str, str], Manifest], model: str) -> Workload:
-    predictor = found["InferenceService", model]["spec"]["predictor"]
+def _predictor_workload(objects: Mapping[tuple[str, str], Manifest], model: str) -> Workload:
+    predictor = objects["InferenceService", model]["spec"]["predictor"]
     if (predictor["scaleMetric"], predictor["scaleMetricType"]) != ("cpu", "Utilization"):
         raise SystemExit(f"{model} is scaled by {predictor['scaleMetric']}, which thale.capacity does not know")
-    scaler = Scaler(
+    hpa = HpaSpec(
         metric="processor",
         target=predictor["scaleTarget"] / 100,
-        least=predictor["minReplicas"],
-        most=predictor["maxReplicas"],
-        up=_UP,
-        down=_DOWN,
+        min_replicas=predictor["minReplicas"],
+        max_replicas=predictor["maxReplicas"],
+        scale_up=_DEFAULT_SCALE_UP,
+        scale_down=_DEFAULT_SCALE_DOWN,
     )
-    return _workload(predictor["model"]["resources"], scaler)
+    return _workload(predictor["model"]["resources"], hpa)
 
 
-def _workload(resources: Manifest, scaler: Scaler) -> Workload:
+def _workload(resources: Manifest, hpa: HpaSpec) -> Workload:
     requests, limits = resources["requests"], resources["limits"]
     return Workload(
-        cpu_request=_cores(requests["cpu"]),
-        cpu_limit=_cores(limits["cpu"]),
-        memory_request_mib=_mib(requests["memory"]),
-        scaler=scaler,
+        cpu_request=_parse_cores(requests["cpu"]),
+        cpu_limit=_parse_cores(limits["cpu"]),
+        memory_request_mib=_parse_mib(requests["memory"]),
+        hpa=hpa,
     )
 
 
-def _direction(told: Manifest) -> Direction:
-    rules = [Rule(type=rule["type"], value=rule["value"], period_s=rule["periodSeconds"]) for rule in told["policies"]]
-    return Direction(stabilization_s=told["stabilizationWindowSeconds"], rules=tuple(rules))
+def _scaling_rules(behavior: Manifest) -> ScalingRules:
+    policies = [ScalingPolicy(type=policy["type"], value=policy["value"], period_s=policy["periodSeconds"]) for policy in behavior["policies"]]
+    return ScalingRules(stabilization_s=behavior["stabilizationWindowSeconds"], policies=tuple(policies))
 
 
-def _places(found: Mapping[tuple[str, str], Manifest]) -> Places:
+def _admission_limits(objects: Mapping[tuple[str, str], Manifest]) -> AdmissionLimits:
     """Return the facade's own defaults, unless the manifest sets others."""
-    told = {variable["name"]: variable.get("value") for variable in _container(found)["env"]}
+    environment = {variable["name"]: variable.get("value") for variable in _facade_container(objects)["env"]}
 
     def setting(name: str) -> Any:
-        given = told.get(f"THALE_{name.upper()}")
-        return Settings.model_fields[name].default if given is None else given
+        value = environment.get(f"THALE_{name.upper()}")
+        return Settings.model_fields[name].default if value is None else value
 
-    return Places(
-        working=setting("max_in_flight"),
-        waiting=setting("max_waiting"),
-        wait_s=setting("max_wait_s"),
-        deadline_s=setting("request_deadline_s"),
-        measuring=setting("measuring_processes"),
+    return AdmissionLimits(
+        max_in_flight=setting("max_in_flight"),
+        max_queue_length=setting("max_waiting"),
+        max_queue_wait_s=setting("max_wait_s"),
+        request_timeout_s=setting("request_deadline_s"),
+        postprocess_workers=setting("measuring_processes"),
     )
 
 
-def _standing(found: Mapping[tuple[str, str], Manifest], proxy: Manifest) -> Standing:
-    watcher = found["Deployment", "release-watcher"]["spec"]
+def _baseline_usage(objects: Mapping[tuple[str, str], Manifest], proxy: Manifest) -> BaselineUsage:
+    watcher = objects["Deployment", "release-watcher"]["spec"]
     (container,) = watcher["template"]["spec"]["containers"]
-    several = [
+    requests_by_pod = [
         (proxy["replicas"], proxy["container"]["resources"]["requests"]),
         (watcher["replicas"], container["resources"]["requests"]),
     ]
-    return Standing(
-        cpu=round(sum(count * _cores(requests["cpu"]) for count, requests in several), 3),
-        memory_mib=sum(count * _mib(requests["memory"]) for count, requests in several),
+    return BaselineUsage(
+        cpu=round(sum(count * _parse_cores(requests["cpu"]) for count, requests in requests_by_pod), 3),
+        memory_mib=sum(count * _parse_mib(requests["memory"]) for count, requests in requests_by_pod),
     )
 
 
-def _container(found: Mapping[tuple[str, str], Manifest]) -> Manifest:
-    containers: Sequence[Manifest] = found["Deployment", "facade"]["spec"]["template"]["spec"]["containers"]
+def _facade_container(objects: Mapping[tuple[str, str], Manifest]) -> Manifest:
+    containers: Sequence[Manifest] = objects["Deployment", "facade"]["spec"]["template"]["spec"]["containers"]
     return next(container for container in containers if container["name"] == "facade")
 
 
-def _pool(told: Manifest) -> Pool:
-    return Pool(vm_size=str(told["vm_size"]).strip('"'), least=told["min_nodes"], most=told["max_nodes"])
+def _node_pool(variables: Manifest) -> NodePool:
+    return NodePool(vm_size=str(variables["vm_size"]).strip('"'), min_nodes=variables["min_nodes"], max_nodes=variables["max_nodes"])
 
 
-def _idle_s() -> float:
+def _node_idle_timeout_s() -> float:
     cluster = (ROOT / "terraform/modules/region/cluster.tf").read_text(encoding="utf-8")
-    (told,) = re.findall(r'scale_down_unneeded\s*=\s*"(\w+)"', cluster)
-    return _seconds(told)
+    (duration,) = re.findall(r'scale_down_unneeded\s*=\s*"(\w+)"', cluster)
+    return _parse_seconds(duration)
 
 
-def _seconds(told: str) -> float:
-    return float(told[:-1]) * {"s": 1, "m": 60, "h": 3600}[told[-1]]
+def _parse_seconds(text: str) -> float:
+    return float(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]]
 
 
-def _cores(told: str) -> float:
-    return float(told[:-1]) / 1000 if str(told).endswith("m") else float(told)
+def _parse_cores(text: str) -> float:
+    return float(text[:-1]) / 1000 if str(text).endswith("m") else float(text)
 
 
-def _mib(told: str) -> float:
-    return float(told[:-2]) * {"Mi": 1, "Gi": 1024}[told[-2:]]
+def _parse_mib(text: str) -> float:
+    return float(text[:-2]) * {"Mi": 1, "Gi": 1024}[text[-2:]]
 
 
 def main() -> int:
     """Write the file. Returns the exit status."""
-    FLEETS.write_bytes(dump_fleets(fleets()))
+    ENVIRONMENT_LIMITS_FILE.write_bytes(dump_environment_limits(environment_limits()))
     return 0
 
 

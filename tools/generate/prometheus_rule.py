@@ -10,26 +10,26 @@ from typing import Any
 
 import yaml
 
-RULES = Path(__file__).parent / "rules"
-OUT = Path(__file__).parents[1] / "kubernetes" / "base" / "rules.yaml"
+RULES_DIR = Path(__file__).parent / "rules"
+OUTPUT_PATH = Path(__file__).parents[1] / "kubernetes" / "base" / "rules.yaml"
 
 
-def groups() -> list[dict[str, Any]]:
+def load_rule_groups() -> list[dict[str, Any]]:
     """Return the groups of every file, in the files' order."""
-    return [group for path in sorted(RULES.glob("*.yaml")) for group in yaml.safe_load(path.read_text())["groups"]]
+    return [group for path in sorted(RULES_DIR.glob("*.yaml")) for group in yaml.safe_load(path.read_text())["groups"]]
 
 
-def document() -> str:
+def render_manifest() -> str:
     """Return the manifest."""
     manifest = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {"name": "thale", "namespace": "thale"},
-        "spec": {"groups": groups()},
+        "spec": {"groups": load_rule_groups()},
     }
-    head = "# Written by tools/generate/prometheus_rule.py from observability/rules; `make rules` writes it anew.\n"
-    return head + yaml.safe_dump(manifest, sort_keys=False, width=120, allow_unicode=True)
+    header = "# Written by tools/generate/prometheus_rule.py from observability/rules; `make rules` writes it anew.\n"
+    return header + yaml.safe_dump(manifest, sort_keys=False, width=120, allow_unicode=True)
 
 
 if __name__ == "__main__":
-    OUT.write_text(document(), encoding="utf-8")
+    OUTPUT_PATH.write_text(render_manifest(), encoding="utf-8")

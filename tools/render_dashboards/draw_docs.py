@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 HELPERS = ("observability/tests", "services/tests/release", "model-server/tests")
 sys.path[:0] = [str(ROOT), *(str(ROOT / folder) for folder in HELPERS)]
 
-from tests.support.full_stack import running_stack  # noqa: E402 (a helper of the tests, found by the line above)
-from tools.render_dashboards.preview import draw_all, last_minutes  # noqa: E402
+from tests.support.full_stack import run_full_stack  # noqa: E402 (a helper of the tests, found by the line above)
+from tools.render_dashboards.preview import render_all, recent_period  # noqa: E402
 
 
 def main() -> int:
@@ -22,11 +22,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=15, help="how long people ask before the pictures are drawn")
     minutes = parser.parse_args().minutes
-    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
-        began = time.monotonic()
-        stack.live_through_rollouts()
-        time.sleep(max(0.0, 60 * minutes - (time.monotonic() - began)))
-        draw_all(stack.prometheus.url, last_minutes(minutes), ROOT / "docs" / "dashboards")
+    with tempfile.TemporaryDirectory() as folder, run_full_stack(Path(folder)) as stack:
+        started_s = time.monotonic()
+        stack.run_rollouts()
+        time.sleep(max(0.0, 60 * minutes - (time.monotonic() - started_s)))
+        render_all(stack.prometheus.url, recent_period(minutes), ROOT / "docs" / "dashboards")
     return 0
 
 

@@ -28,82 +28,82 @@ class Box:
     width: float
     height: float
 
-    def inside(self, left: float, top: float, right: float, bottom: float) -> "Box":
+    def inset(self, left: float, top: float, right: float, bottom: float) -> "Box":
         """Return what is left after these margins."""
         return Box(self.x + left, self.y + top, self.width - left - right, self.height - top - bottom)
 
 
-class Page:
+class DashboardPage:
     """The sheet of one dashboard."""
 
-    def __init__(self, board: Mapping[str, Any]) -> None:
-        places = [panel["gridPos"] for panel in board["panels"]]
-        self.height = self._top(max(place["y"] + place["h"] for place in places)) + _MARGIN
-        self._font = theme.font()
+    def __init__(self, dashboard: Mapping[str, Any]) -> None:
+        positions = [panel["gridPos"] for panel in dashboard["panels"]]
+        self.height = self._row_top_px(max(position["y"] + position["h"] for position in positions)) + _MARGIN
+        self._font = theme.find_font()
         self._figure = Figure(figsize=(WIDTH / _DPI, self.height / _DPI), dpi=_DPI, facecolor=theme.CANVAS)
         self._canvas = FigureCanvasAgg(self._figure)
         self._sheet = self._figure.add_axes((0, 0, 1, 1))
         self._sheet.set(xlim=(0, WIDTH), ylim=(self.height, 0))
         self._sheet.axis("off")
 
-    def header(self, title: str, chosen: Mapping[str, str], links: list[str], period: str) -> None:
+    def draw_header(self, title: str, variables: Mapping[str, str], links: list[str], period: str) -> None:
         """Write the bar above the grid."""
-        self.write(title, _MARGIN, 22, size=12.5, weight="bold")
-        self.write(period, WIDTH - _MARGIN, 22, colour=theme.FAINT, align="right")
+        self.draw_text(title, _MARGIN, 22, size=12.5, weight="bold")
+        self.draw_text(period, WIDTH - _MARGIN, 22, colour=theme.FAINT, align="right")
         x: float = _MARGIN
-        for name, value in chosen.items():
-            x = self._label(name, value, x) + 10
+        for name, value in variables.items():
+            x = self._draw_variable(name, value, x) + 10
         x = WIDTH - _MARGIN
         for link in reversed(links):
-            x = self.write(link, x, 54, colour=theme.LINK, align="right") - 18
+            x = self.draw_text(link, x, 54, colour=theme.LINK, align="right") - 18
 
-    def _label(self, name: str, value: str, x: float) -> float:
-        end = self.write(name, x + 8, 54, colour=theme.LINK, size=8)
-        end = self.write(value, end + 10, 54, size=8)
-        self.rectangle(Box(x, 42, end + 8 - x, 24), face=theme.PANEL, edge=theme.BORDER)
+    def _draw_variable(self, name: str, value: str, x: float) -> float:
+        end = self.draw_text(name, x + 8, 54, colour=theme.LINK, size=8)
+        end = self.draw_text(value, end + 10, 54, size=8)
+        self.draw_rectangle(Box(x, 42, end + 8 - x, 24), face=theme.PANEL, edge=theme.BORDER)
         return end + 8
 
-    def place(self, grid: Mapping[str, int]) -> Box:
+    def panel_box(self, grid: Mapping[str, int]) -> Box:
         """Return where a panel of the grid lies."""
         column = (WIDTH - 2 * _MARGIN + theme.GAP) / _COLUMNS
         return Box(
             _MARGIN + grid["x"] * column,
-            self._top(grid["y"]),
+            self._row_top_px(grid["y"]),
             grid["w"] * column - theme.GAP,
             grid["h"] * (theme.CELL + theme.GAP) - theme.GAP,
         )
 
     @staticmethod
-    def _top(row: int) -> int:
+    def _row_top_px(row: int) -> int:
         return _HEADER + row * (theme.CELL + theme.GAP)
 
-    def heading(self, title: str, box: Box) -> None:
+    def draw_row_heading(self, title: str, box: Box) -> None:
         """Write the heading of a row."""
         y = box.y + box.height / 2 + 2
         self._sheet.plot([box.x + 3, box.x + 7, box.x + 11], [y - 3, y + 1, y - 3], color=theme.TEXT, linewidth=1.2)
-        self.write(title, box.x + 20, y, size=10.5, weight="bold")
+        self.draw_text(title, box.x + 20, y, size=10.5, weight="bold")
 
-    def frame(self, title: str, box: Box) -> Box:
+    def draw_panel_frame(self, title: str, box: Box) -> Box:
         """Draw a panel's frame and title; return the room in it."""
-        self.rectangle(box, face=theme.PANEL, edge=theme.BORDER)
-        end = self.write(title, box.x + theme.PADDING, box.y + 16, size=9, weight="bold")
-        self.write("i", end + 10, box.y + 16, size=7, colour=theme.FAINT, weight="bold")
+        self.draw_rectangle(box, face=theme.PANEL, edge=theme.BORDER)
+        end = self.draw_text(title, box.x + theme.PADDING, box.y + 16, size=9, weight="bold")
+        self.draw_text("i", end + 10, box.y + 16, size=7, colour=theme.FAINT, weight="bold")
         self._sheet.plot(
             end + 11.5, box.y + 16, "o", markersize=7.5, fillstyle="none", color=theme.FAINT, markeredgewidth=0.7
         )
-        return box.inside(theme.PADDING, 32, theme.PADDING, 8)
+        return box.inset(theme.PADDING, 32, theme.PADDING, 8)
 
-    def axes(self, box: Box) -> Axes:
+    def add_axes(self, box: Box) -> Axes:
         """Return axes that fill a box."""
         height = max(box.height, 1.0)
-        place = (box.x / WIDTH, 1 - (box.y + height) / self.height, box.width / WIDTH, height / self.height)
-        made = self._figure.add_axes(place, facecolor="none")
-        made.tick_params(colors=theme.FAINT, labelsize=7.5, length=0, pad=4, labelfontfamily=self._font)
-        for spine in made.spines.values():
+        position = (box.x / WIDTH, 1 - (box.y + height) / self.height, box.width / WIDTH, height / self.height)
+        axes = self._figure.add_axes(position, facecolor="none")
+        axes.tick_params(colors=theme.FAINT, labelsize=7.5, length=0, pad=4, labelfontfamily=self._font)
+        for spine in axes.spines.values():
             spine.set_visible(False)
-        return made
+        return axes
 
-    def rectangle(self, box: Box, *, face: str, edge: str = "none", radius: float = 3) -> None:
+    def draw_rectangle(self, box: Box, *, face: str, edge: str = "none", radius: float = 3) -> None:
         """Draw a rectangle with round corners, behind all writing."""
         shape = FancyBboxPatch(
             (box.x, box.y),
@@ -117,7 +117,7 @@ class Page:
         )
         self._sheet.add_patch(shape)
 
-    def write(
+    def draw_text(
         self,
         text: str,
         x: float,
@@ -127,30 +127,30 @@ class Page:
         colour: str = theme.TEXT,
         align: str = "left",
         weight: str = "normal",
-        room: float | None = None,
+        max_width: float | None = None,
     ) -> float:
         """Write a line, vertically centred, cut where there is no room; return its end, or its start from the right."""
-        written = self._sheet.text(
+        text_artist = self._sheet.text(
             x, y, text, fontsize=size, color=colour, ha=align, va="center", weight=weight, parse_math=False,
             family=self._font,
         )  # fmt: skip
-        width = self._width(written)
-        while room is not None and width > room and len(text) > 1:
-            text = text[: max(1, int(len(text) * room / width) - 1)]
-            written.set_text(text + "…")
-            if (width := self._width(written)) <= room:
+        width = self._text_width(text_artist)
+        while max_width is not None and width > max_width and len(text) > 1:
+            text = text[: max(1, int(len(text) * max_width / width) - 1)]
+            text_artist.set_text(text + "…")
+            if (width := self._text_width(text_artist)) <= max_width:
                 break
         return x - width if align == "right" else x + width
 
-    def _width(self, written: Any) -> float:
-        return float(written.get_window_extent(self._canvas.get_renderer()).width)
+    def _text_width(self, text_artist: Any) -> float:
+        return float(text_artist.get_window_extent(self._canvas.get_renderer()).width)
 
-    def dot(self, x: float, y: float, colour: str) -> None:
+    def draw_legend_marker(self, x: float, y: float, colour: str) -> None:
         """Draw the short line that a legend's entry begins with."""
         self._sheet.plot([x, x + 10], [y, y], color=colour, linewidth=2.6, solid_capstyle="round")
 
     def save(self, path: Path) -> None:
         """Write the sheet as a PNG of few colours, which is a third as large."""
         self._canvas.draw()
-        drawn = Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB")
-        drawn.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        image = Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB")
+        image.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -13,37 +13,37 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
-from tools.render_dashboards.layout import Page  # noqa: E402
-from tools.render_dashboards.plots import draw  # noqa: E402
-from tools.render_dashboards.queries import Period, ask, ask_exemplars, panels, questions  # noqa: E402 (found by the line above)
+from tools.render_dashboards.layout import DashboardPage  # noqa: E402
+from tools.render_dashboards.plots import draw_panel  # noqa: E402
+from tools.render_dashboards.queries import Period, run_query, run_exemplar_query, query_panels, panel_queries  # noqa: E402 (found by the line above)
 
 GENERATED = Path(__file__).parent / "dashboards" / "generated"
-_POINTS = 240
-_LEAST_STEP_S = 1.0
+_MAX_POINTS = 240
+_MIN_STEP_S = 1.0
 
 
-def render(board: Mapping[str, Any], url: str, period: Period, path: Path) -> None:
+def render_dashboard(dashboard: Mapping[str, Any], url: str, period: Period, path: Path) -> None:
     """Draw one dashboard.
 
     Raises:
         QueryError: If Prometheus does not take one of its queries.
     """
-    page = Page(board)
+    page = DashboardPage(dashboard)
     minutes = (period.end - period.start) / 60
-    chosen = {name: "All" for name in ("Environment", "Model", "Version")}
-    page.header(board["title"], chosen, [link["title"] for link in board["links"]], f"Last {minutes:g} minutes")
-    for panel in board["panels"]:
+    variables = {name: "All" for name in ("Environment", "Model", "Version")}
+    page.draw_header(dashboard["title"], variables, [link["title"] for link in dashboard["links"]], f"Last {minutes:g} minutes")
+    for panel in dashboard["panels"]:
         if panel["type"] == "row":
-            page.heading(panel["title"], page.place(panel["gridPos"]))
-    for panel in panels(board):
-        asked = questions(panel)
-        answers = {question.ref_id: ask(url, question, period) for question in asked}
-        exemplars = [one for question in asked if question.exemplars for one in ask_exemplars(url, question, period)]
-        draw(page, panel, answers, exemplars, period)
+            page.draw_row_heading(panel["title"], page.panel_box(panel["gridPos"]))
+    for panel in query_panels(dashboard):
+        queries = panel_queries(panel)
+        results = {query.ref_id: run_query(url, query, period) for query in queries}
+        exemplars = [exemplar for query in queries if query.exemplars for exemplar in run_exemplar_query(url, query, period)]
+        draw_panel(page, panel, results, exemplars, period)
     page.save(path)
 
 
-def draw_all(url: str, period: Period, folder: Path, names: Collection[str] = ()) -> None:
+def render_all(url: str, period: Period, folder: Path, names: Collection[str] = ()) -> None:
     """Draw these dashboards, or all of them, into a folder.
 
     Raises:
@@ -52,13 +52,13 @@ def draw_all(url: str, period: Period, folder: Path, names: Collection[str] = ()
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(GENERATED.glob("*.json")):
         if path.stem in names or (not names and path.stem != "runbooks"):  # which is prose
-            render(json.loads(path.read_bytes()), url, period, folder / f"{path.stem}.png")
+            render_dashboard(json.loads(path.read_bytes()), url, period, folder / f"{path.stem}.png")
 
 
-def last_minutes(minutes: float) -> Period:
+def recent_period(minutes: float) -> Period:
     """Return the period that ends now."""
     end = time.time()
-    return Period(end - 60 * minutes, end, max(_LEAST_STEP_S, 60 * minutes / _POINTS))
+    return Period(end - 60 * minutes, end, max(_MIN_STEP_S, 60 * minutes / _MAX_POINTS))
 
 
 def main() -> int:
@@ -68,8 +68,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30, help="how far back")
     parser.add_argument("--out", type=Path, default=Path("docs/dashboards"), help="folder for the pictures")
     parser.add_argument("names", nargs="*", help="only these dashboards, such as overview")
-    given = parser.parse_args()
-    draw_all(given.prometheus, last_minutes(given.minutes), given.out, given.names)
+    options = parser.parse_args()
+    render_all(options.prometheus, recent_period(options.minutes), options.out, options.names)
     return 0
 
 

@@ -47,7 +47,7 @@ class Series:
     times_T: NDArray[np.float64]
     values_T: NDArray[np.float64]
 
-    def has_figures(self) -> bool:
+    def has_values(self) -> bool:
         """Whether any of it is a number."""
         return bool(np.isfinite(self.values_T).any())
 
@@ -62,7 +62,7 @@ class Exemplar:
 
 
 @dataclass(frozen=True)
-class Question:
+class PanelQuery:
     """A query of a panel, as it stands in the dashboard's JSON."""
 
     expr: str
@@ -72,15 +72,15 @@ class Question:
     exemplars: bool = False
 
 
-def panels(board: Json) -> Iterator[Json]:
+def query_panels(dashboard: Json) -> Iterator[Json]:
     """Yield the panels of a dashboard that ask something."""
-    yield from (panel for panel in board["panels"] if panel["type"] != "row" and panel.get("targets"))
+    yield from (panel for panel in dashboard["panels"] if panel["type"] != "row" and panel.get("targets"))
 
 
-def questions(panel: Json) -> list[Question]:
+def panel_queries(panel: Json) -> list[PanelQuery]:
     """Return a panel's queries."""
     return [
-        Question(
+        PanelQuery(
             target["expr"],
             target.get("legendFormat", ""),
             target.get("instant", False),
@@ -91,7 +91,7 @@ def questions(panel: Json) -> list[Question]:
     ]
 
 
-def expanded(expr: str, period: Period) -> str:
+def interpolate(expr: str, period: Period) -> str:
     """Return a query with its variables filled in, `All` chosen for each.
 
     Raises:
@@ -99,54 +99,54 @@ def expanded(expr: str, period: Period) -> str:
     """
     values = {"environment": ".*", "model": ".*", "version": ".*", "__rate_interval": f"{period.rate_interval_s}s"}
 
-    def value(match: re.Match[str]) -> str:
+    def substitute(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name not in values:
             raise QueryError(f"there is no variable {name}: {expr}")
         return values[name]
 
-    return _VARIABLE.sub(value, expr)
+    return _VARIABLE.sub(substitute, expr)
 
 
-def ask(url: str, question: Question, period: Period) -> list[Series]:
+def run_query(url: str, panel_query: PanelQuery, period: Period) -> list[Series]:
     """Ask a Prometheus.
 
     Raises:
         QueryError: If it does not take the query.
     """
-    query = expanded(question.expr, period)
-    if question.instant:
-        path, when = "query", {"time": f"{period.end}"}
+    query = interpolate(panel_query.expr, period)
+    if panel_query.instant:
+        path, time_range = "query", {"time": f"{period.end}"}
     else:
-        path, when = "query_range", {"start": f"{period.start}", "end": f"{period.end}", "step": f"{period.step}"}
-    found = _asked(url, path, {"query": query, **when})["result"]
-    return [_series(question, one) for one in found]
+        path, time_range = "query_range", {"start": f"{period.start}", "end": f"{period.end}", "step": f"{period.step}"}
+    results = _fetch_data(url, path, {"query": query, **time_range})["result"]
+    return [_parse_series(panel_query, item) for item in results]
 
 
-def ask_exemplars(url: str, question: Question, period: Period) -> list[Exemplar]:
+def run_exemplar_query(url: str, panel_query: PanelQuery, period: Period) -> list[Exemplar]:
     """Ask a Prometheus for the exemplars of the histograms in a query.
 
     Raises:
         QueryError: If it does not take the query.
     """
-    query = {"query": expanded(question.expr, period), "start": f"{period.start}", "end": f"{period.end}"}
+    query = {"query": interpolate(panel_query.expr, period), "start": f"{period.start}", "end": f"{period.end}"}
     return [
-        Exemplar(float(one["timestamp"]), float(one["value"]), one["labels"].get("trace_id", ""))
-        for series in _asked(url, "query_exemplars", query)
-        for one in series["exemplars"]
+        Exemplar(float(item["timestamp"]), float(item["value"]), item["labels"].get("trace_id", ""))
+        for series in _fetch_data(url, "query_exemplars", query)
+        for item in series["exemplars"]
     ]
 
 
-def _asked(url: str, path: str, parameters: Mapping[str, str]) -> Any:
+def _fetch_data(url: str, path: str, parameters: Mapping[str, str]) -> Any:
     try:
-        with urlopen(f"{url}/api/v1/{path}?{urlencode(parameters)}", timeout=_TIMEOUT_S) as answer:  # noqa: S310
-            return json.load(answer)["data"]
+        with urlopen(f"{url}/api/v1/{path}?{urlencode(parameters)}", timeout=_TIMEOUT_S) as response:  # noqa: S310
+            return json.load(response)["data"]
     except HTTPError as error:
         raise QueryError(f"{parameters['query']}\n{error.read().decode(errors='replace')}") from error
 
 
-def _series(question: Question, found: Json) -> Series:
-    labels = found["metric"]
-    points = np.array([found["value"]] if "value" in found else found["values"], dtype=np.float64)
-    legend = _LABEL.sub(lambda match: labels.get(match[1], ""), question.legend) if question.legend else str(labels)
+def _parse_series(panel_query: PanelQuery, result: Json) -> Series:
+    labels = result["metric"]
+    points = np.array([result["value"]] if "value" in result else result["values"], dtype=np.float64)
+    legend = _LABEL.sub(lambda match: labels.get(match[1], ""), panel_query.legend) if panel_query.legend else str(labels)
     return Series(legend, labels, points[:, 0], points[:, 1])

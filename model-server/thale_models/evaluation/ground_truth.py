@@ -18,7 +18,7 @@ ROOTS_COLUMN = "roots"
 
 
 @dataclass(frozen=True)
-class TruePlant:
+class GroundTruthPlant:
     """One plant: where its root begins, and lengths in source pixels. Hypocotyl and leaves are NaN where not told."""
 
     base_xy: tuple[float, float]
@@ -26,16 +26,16 @@ class TruePlant:
     total_px: float
     laterals: int
     hypocotyl_px: float = math.nan
-    leaves: float = math.nan
+    leaf_count: float = math.nan
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """What is known of one plate, in source pixels. A part that is not known is None."""
 
     mask_HW: NDArray[np.uint8] | None
-    marks: dict[str, NDArray[np.float64]] | None
-    plants: tuple[TruePlant, ...] | None
+    landmarks: dict[str, NDArray[np.float64]] | None
+    plants: tuple[GroundTruthPlant, ...] | None
     mm_per_px: float
 
     @property
@@ -48,36 +48,36 @@ class Truth:
         return skeleton_length_px(self.mask_HW == 1)
 
 
-def roots_files(folder: Path) -> dict[Path, Path]:
+def find_rsml_files(folder: Path) -> dict[Path, Path]:
     """Return the RSML file of each image of a folder whose manifest has the optional column `roots`."""
     with (folder / "manifest.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.DictReader(file) if row.get(ROOTS_COLUMN)]
     return {folder / row["image"]: folder / row[ROOTS_COLUMN] for row in rows}
 
 
-def read_truth(masks: Dataset, mask: Sample | None, marks: Dataset, mark: Sample | None, roots: Path | None) -> Truth:
+def read_ground_truth(mask_dataset: Dataset, mask_sample: Sample | None, landmark_dataset: Dataset, landmark_sample: Sample | None, rsml_path: Path | None) -> GroundTruth:
     """Read the truth of one plate.
 
     Raises:
         AnnotationError: If one of its files cannot be read.
     """
-    known = [sample for sample in (mask, mark) if sample is not None]
+    samples = [sample for sample in (mask_sample, landmark_sample) if sample is not None]
     by_kind: dict[str, NDArray[np.float64]] | None = None
-    if mark is not None:
-        found = marks.read(mark).marks
+    if landmark_sample is not None:
+        keypoints = landmark_dataset.read(landmark_sample).keypoints
         by_kind = {
-            kind: np.array([(m.x, m.y) for m in found if m.kind == kind], float).reshape(-1, 2)
-            for kind in marks.classes
+            kind: np.array([(keypoint.x, keypoint.y) for keypoint in keypoints if keypoint.kind == kind], float).reshape(-1, 2)
+            for kind in landmark_dataset.classes
         }
-    return Truth(
-        mask_HW=masks.read(mask).mask_HW if mask is not None else None,
-        marks=by_kind,
-        plants=_plants(roots.read_bytes()) if roots is not None else None,
-        mm_per_px=known[0].mm_per_px if known else math.nan,
+    return GroundTruth(
+        mask_HW=mask_dataset.read(mask_sample).mask_HW if mask_sample is not None else None,
+        landmarks=by_kind,
+        plants=_plants_from_rsml(rsml_path.read_bytes()) if rsml_path is not None else None,
+        mm_per_px=samples[0].mm_per_px if samples else math.nan,
     )
 
 
-def _plants(data: bytes) -> tuple[TruePlant, ...]:
+def _plants_from_rsml(data: bytes) -> tuple[GroundTruthPlant, ...]:
     plants = []
     for plant in rsml.read(data).plants:
         roots = list(plant.walk())
@@ -85,18 +85,18 @@ def _plants(data: bytes) -> tuple[TruePlant, ...]:
         if primaries:
             primary = max(primaries, key=lambda root: root.length_px)
             total = sum(root.length_px for _, root in roots)
-            hypocotyl_px, leaves = (_property(plant, name) for name in (HYPOCOTYL_LENGTH, LEAF_COUNT))
+            hypocotyl_px, leaves = (_numeric_property(plant, name) for name in (HYPOCOTYL_LENGTH, LEAF_COUNT))
             laterals = len(roots) - len(primaries)
-            plants.append(TruePlant(primary.points[0], primary.length_px, total, laterals, hypocotyl_px, leaves))
+            plants.append(GroundTruthPlant(primary.points[0], primary.length_px, total, laterals, hypocotyl_px, leaves))
     return tuple(plants)
 
 
-def _property(plant: rsml.RsmlPlant, name: str) -> float:
+def _numeric_property(plant: rsml.RsmlPlant, name: str) -> float:
     """Return a plant's property as a number; NaN where it has none, or one that is no number."""
-    for each in plant.properties:
-        if each.name == name:
+    for prop in plant.properties:
+        if prop.name == name:
             try:
-                return float(each.value)
+                return float(prop.value)
             except ValueError:
                 return math.nan
     return math.nan

@@ -9,36 +9,36 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from thale.monitoring.plate_statistics import observe
+from thale.monitoring.plate_statistics import plate_statistics
 from thale.schemas import Task
-from thale_models.evaluation.plate_scores import Measured
+from thale_models.evaluation.plate_scores import EvaluatedPlate
 
 QUANTILES = np.linspace(0.0, 1.0, 21)
 
-Said = dict[Task, dict[str, float]]
+PlateSignals = dict[Task, dict[str, float]]
 """One plate's signals, by the task of the model that they are about."""
 
 
-def said(measured: Measured, kinds: Iterable[str]) -> Said:
+def plate_signals(evaluated: EvaluatedPlate, kinds: Iterable[str]) -> PlateSignals:
     """Return the signals of one plate; none without both models, because plants need both.
 
     Args:
         measured: What the models say of the plate.
         kinds: The landmarks that the landmark model looks for.
     """
-    if measured.phenotype is None or measured.points is None:
+    if evaluated.phenotype is None or evaluated.points is None:
         return {}
-    seen = observe(measured.phenotype, measured.points.landmarks, kinds)
-    segmentation = {"plants": float(seen.plants)}
-    segmentation |= {f"{organ}_area_mm2": area for organ, area in seen.area_mm2.items()}
-    segmentation |= {f"{organ}_confidence": confidence for organ, confidence in seen.confidence.items()}
-    landmarks = {f"landmarks_{kind}": float(found) for kind, found in seen.landmarks.items()}
-    if seen.score is not None:
-        landmarks["score"] = seen.score
+    statistics = plate_statistics(evaluated.phenotype, evaluated.points.landmarks, kinds)
+    segmentation = {"plants": float(statistics.plants)}
+    segmentation |= {f"{organ}_area_mm2": area for organ, area in statistics.area_mm2.items()}
+    segmentation |= {f"{organ}_confidence": confidence for organ, confidence in statistics.confidence.items()}
+    landmarks = {f"landmarks_{kind}": float(count) for kind, count in statistics.landmarks.items()}
+    if statistics.mean_landmark_score is not None:
+        landmarks["score"] = statistics.mean_landmark_score
     return {"segmentation": segmentation, "landmarks": landmarks}
 
 
-def references(plates: Iterable[Said]) -> dict[Task, dict[str, tuple[float, ...]]]:
+def reference_distributions(plates: Iterable[PlateSignals]) -> dict[Task, dict[str, tuple[float, ...]]]:
     """Return the quantiles 0, 5, … 100 % of every signal, by task."""
     values: dict[Task, defaultdict[str, list[float]]] = {}
     for plate in plates:
@@ -46,6 +46,6 @@ def references(plates: Iterable[Said]) -> dict[Task, dict[str, tuple[float, ...]
             for name, value in signals.items():
                 values.setdefault(task, defaultdict(list))[name].append(value)
     return {
-        task: {name: tuple(np.quantile(known, QUANTILES).tolist()) for name, known in signals.items()}
+        task: {name: tuple(np.quantile(signal_values, QUANTILES).tolist()) for name, signal_values in signals.items()}
         for task, signals in values.items()
     }

@@ -16,22 +16,22 @@ from thale.files import write_atomically
 from thale.imaging.calibration import calibrate
 from thale.imaging.image_io import decode
 from thale.models.model_card import CARD
-from thale.monitoring.comparison import dice, match
-from thale.schemas import Card
+from thale.monitoring.comparison import dice, match_landmarks
+from thale.schemas import ModelCard
 from thale_models.dataset import read_dataset
 from thale_models.engine import EngineName
-from thale_models.evaluation.plate_scores import Model
+from thale_models.evaluation.plate_scores import LoadedModel
 from thale_models.evaluation.reference_distributions import QUANTILES
 from thale_models.evaluation.run import load_models
 from thale_models.inference import find_landmarks, segment
 
 _PREFIX = "agreement_"
-_PLATES = "agreement_plates"
+_PLATES_METRIC = "agreement_plates"
 
-Values = dict[str, Sequence[float]]
+ValuesBySignal = dict[str, Sequence[float]]
 
 
-def note_agreement(folder: Path, stable: Path, data: Path, split: str, engine: EngineName = "openvino") -> Card:
+def write_agreement_references(folder: Path, stable: Path, data: Path, split: str, engine: EngineName = "openvino") -> ModelCard:
     """Let a new version and the stable one answer the same plates, and write how they agree into the new one's card.
 
     Args:
@@ -49,26 +49,26 @@ def note_agreement(folder: Path, stable: Path, data: Path, split: str, engine: E
         DatasetError: If anything is wrong with the data, or there is no plate.
         ParameterError: If the two answer different questions.
     """
-    (ours,), (theirs,) = (load_models([path], engine).values() for path in (folder, stable))
-    if ours.card.task != theirs.card.task:
-        raise ParameterError(f"{folder} answers {ours.card.task} and {stable} {theirs.card.task}: they cannot agree")
-    images = [sample.image for sample in read_dataset(data, ours.card.task, ours.card.classes, needed=()).split(split)]
+    (candidate_model,), (stable_model,) = (load_models([path], engine).values() for path in (folder, stable))
+    if candidate_model.card.task != stable_model.card.task:
+        raise ParameterError(f"{folder} answers {candidate_model.card.task} and {stable} {stable_model.card.task}: they cannot agree")
+    images = [sample.image for sample in read_dataset(data, candidate_model.card.task, candidate_model.card.classes, required_splits=()).split(split)]
     if not images:
         raise DatasetError(str(data), [f"split {split!r} has no image"])
     values: defaultdict[str, list[float]] = defaultdict(list)
     for path in tqdm(images, "agreement", unit="plate"):
-        for name, found in _compare(path.read_bytes(), theirs, ours).items():
-            values[f"{_PREFIX}{name}"] += found
-    known = {name: tuple(np.quantile(found, QUANTILES).tolist()) for name, found in values.items() if found}
-    card = ours.card
-    kept = {name: quantiles for name, quantiles in card.references.items() if not name.startswith(_PREFIX)}
-    metrics = {**card.metrics, _PLATES: float(len(images))}
-    noted = Card.model_validate({**dict(card), "references": kept | known, "metrics": metrics})
-    write_atomically(folder / CARD, (noted.model_dump_json(indent=2) + "\n").encode())
-    return noted
+        for name, signal_values in _compare_on_plate(path.read_bytes(), stable_model, candidate_model).items():
+            values[f"{_PREFIX}{name}"] += signal_values
+    references = {name: tuple(np.quantile(signal_values, QUANTILES).tolist()) for name, signal_values in values.items() if signal_values}
+    card = candidate_model.card
+    other_references = {name: quantiles for name, quantiles in card.references.items() if not name.startswith(_PREFIX)}
+    metrics = {**card.metrics, _PLATES_METRIC: float(len(images))}
+    updated_card = ModelCard.model_validate({**dict(card), "references": other_references | references, "metrics": metrics})
+    write_atomically(folder / CARD, (updated_card.model_dump_json(indent=2) + "\n").encode())
+    return updated_card
 
 
-def _compare(image: bytes, stable: Model, shadow: Model) -> Values:
+def _compare_on_plate(image: bytes, stable: LoadedModel, shadow: LoadedModel) -> ValuesBySignal:
     """Return how two versions agree on one plate, by signal."""
     pixels_HW3 = decode(image)
     calibration = calibrate(pixels_HW3)
@@ -76,6 +76,6 @@ def _compare(image: bytes, stable: Model, shadow: Model) -> Values:
         maps = [segment(pixels_HW3, model.card, model.engine, calibration) for model in (stable, shadow)]
         return {f"dice_{organ}": [value] for organ, value in dice(*maps).items()}
     points = [find_landmarks(pixels_HW3, model.card, model.engine, calibration) for model in (stable, shadow)]
-    distances_px, f1 = match(points[0].landmarks, points[1].landmarks, calibration.scale)
-    found: Values = {f"landmark_px_{kind}": distances for kind, distances in distances_px.items()}
-    return found if f1 is None else {**found, "landmark_f1": [f1]}
+    distances_px, f1 = match_landmarks(points[0].landmarks, points[1].landmarks, calibration.scale)
+    values_by_signal: ValuesBySignal = {f"landmark_px_{kind}": distances for kind, distances in distances_px.items()}
+    return values_by_signal if f1 is None else {**values_by_signal, "landmark_f1": [f1]}

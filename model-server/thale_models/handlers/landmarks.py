@@ -24,9 +24,9 @@ class LandmarksHandler:
 
     def handle(self, data: Sequence[Mapping[str, object]], context: request.Context) -> list[bytes]:
         """Answer a batch."""
-        return request.answer_each(data, context, self._measure)
+        return request.handle_batch(data, context, self._predict)
 
-    def _measure(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.Answer:
-        answer = find_landmarks(image_HW3, self.card, self.engine, calibration)
+    def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
+        prediction = find_landmarks(image_HW3, self.card, self.engine, calibration)
         with step("encode"):
-            return answer.model_dump_json().encode(), LANDMARKS_MEDIA_TYPE
+            return prediction.model_dump_json().encode(), LANDMARKS_MEDIA_TYPE

@@ -23,7 +23,7 @@ _BLUR_REACH = 2.5
 
 
 @dataclass(frozen=True)
-class Footprint:
+class StrokeMask:
     """The pixels of one mark: flat index, distance from the centre line and half the mark's width there, in px."""
 
     flat: NDArray[np.intp]
@@ -43,9 +43,9 @@ class Footprint:
 
         return cdf(radius - self.distance) + cdf(radius + self.distance) - 1.0
 
-    def inside(self, least_radius_px: float = 0.0) -> NDArray[np.intp]:
+    def covered_pixels(self, min_radius_px: float = 0.0) -> NDArray[np.intp]:
         """Return the flat indices of the pixels whose centre lies in the mark, at least `least_radius_px` wide."""
-        return self.flat[self.distance <= np.maximum(self.radius, least_radius_px)]
+        return self.flat[self.distance <= np.maximum(self.radius, min_radius_px)]
 
 
 class Canvas:
@@ -64,17 +64,17 @@ class Canvas:
         height, width = self.mask_HW.shape
         return height, width
 
-    def stroke(self, points_N2: Points, radius_px: float | NDArray[np.floating]) -> Footprint:
+    def rasterise_polyline(self, points_N2: Points, radius_px: float | NDArray[np.floating]) -> StrokeMask:
         """Return the footprint of a polyline whose radius may change from point to point."""
         radii = np.broadcast_to(np.asarray(radius_px, np.float32), len(points_N2))
-        return self._footprint(points_N2[:-1], points_N2[1:], radii[:-1], radii[1:])
+        return self._rasterise_segments(points_N2[:-1], points_N2[1:], radii[:-1], radii[1:])
 
-    def spots(self, points_N2: Points, radius_px: float | NDArray[np.floating]) -> Footprint:
+    def rasterise_discs(self, points_N2: Points, radius_px: float | NDArray[np.floating]) -> StrokeMask:
         """Return the footprint of round dots."""
         radii = np.broadcast_to(np.asarray(radius_px, np.float32), len(points_N2))
-        return self._footprint(points_N2, points_N2, radii, radii)
+        return self._rasterise_segments(points_N2, points_N2, radii, radii)
 
-    def ellipse(self, centre: Points, semi_axes: tuple[float, float], angle: float, bend: float = 0.0) -> Footprint:
+    def rasterise_ellipse(self, centre: Points, semi_axes: tuple[float, float], angle: float, bend: float = 0.0) -> StrokeMask:
         """Return the footprint of an ellipse in px; `bend` curves its long axis, as a leaf seen from the side."""
         long, short = max(semi_axes[0], 0.5), max(semi_axes[1], 0.5)
         centre = np.asarray(centre) - self.origin
@@ -89,25 +89,25 @@ class Canvas:
         distance = np.hypot(along / long, across / short).astype(np.float32) * short
         near = distance < short + _BLUR_REACH * self.blur_px + 1
         flat = (y.astype(np.intp) * width + x.astype(np.intp))[near]
-        return Footprint(flat, distance[near], np.full(flat.shape, short, np.float32))
+        return StrokeMask(flat, distance[near], np.full(flat.shape, short, np.float32))
 
-    def shade(self, mark: Footprint, factor: Colour, coverage: NDArray[np.float32] | None = None) -> None:
+    def shade(self, stroke: StrokeMask, factor: Colour, coverage: NDArray[np.float32] | None = None) -> None:
         """Multiply the light under a mark by a factor (of all pixels, or of each), as what is translucent does."""
-        share = mark.coverage(self.blur_px) if coverage is None else coverage
+        alpha_N = stroke.coverage(self.blur_px) if coverage is None else coverage
         pixels = self.picture_HW3.reshape(-1, 3)
-        pixels[mark.flat] *= 1.0 + share[:, None] * (np.asarray(factor, np.float32) - 1.0)
+        pixels[stroke.flat] *= 1.0 + alpha_N[:, None] * (np.asarray(factor, np.float32) - 1.0)
 
-    def paint(self, mark: Footprint, colour: Colour, opacity: float | NDArray[np.float32] = 1.0) -> None:
+    def paint(self, stroke: StrokeMask, colour: Colour, opacity: float | NDArray[np.float32] = 1.0) -> None:
         """Cover what lies under a mark with a colour (one for all pixels, or one for each)."""
-        share = (mark.coverage(self.blur_px) * opacity)[:, None]
+        alpha_N1 = (stroke.coverage(self.blur_px) * opacity)[:, None]
         pixels = self.picture_HW3.reshape(-1, 3)
-        pixels[mark.flat] = pixels[mark.flat] * (1.0 - share) + np.asarray(colour, np.float32) * share
+        pixels[stroke.flat] = pixels[stroke.flat] * (1.0 - alpha_N1) + np.asarray(colour, np.float32) * alpha_N1
 
-    def label(self, mark: Footprint, class_index: int, least_radius_px: float = 0.0) -> None:
+    def set_class(self, stroke: StrokeMask, class_index: int, min_radius_px: float = 0.0) -> None:
         """Write a class into the mask where the mark is."""
-        self.mask_HW.reshape(-1)[mark.inside(least_radius_px)] = class_index
+        self.mask_HW.reshape(-1)[stroke.covered_pixels(min_radius_px)] = class_index
 
-    def shade_picture(self, factor: Image.Image, centre: Points) -> None:
+    def shade_window(self, factor: Image.Image, centre: Points) -> None:
         """Multiply a window around `centre` by a picture of factors (mode F), cut where it leaves the canvas."""
         values = np.asarray(factor, np.float32)
         left, top = (np.asarray(centre) - self.origin - np.array(factor.size) / 2).round().astype(int)
@@ -116,9 +116,9 @@ class Canvas:
         x0, x1 = np.clip([left, left + values.shape[1]], 0, width)
         self.picture_HW3[y0:y1, x0:x1] *= values[y0 - top : y1 - top, x0 - left : x1 - left, None]
 
-    def _footprint(
+    def _rasterise_segments(
         self, start_N2: Points, end_N2: Points, start_radius: NDArray[np.floating], end_radius: NDArray[np.floating]
-    ) -> Footprint:
+    ) -> StrokeMask:
         start, end = start_N2 - self.origin, end_N2 - self.origin
         height, width = self.shape
         reach = np.maximum(start_radius, end_radius) + _BLUR_REACH * self.blur_px + 1
@@ -127,17 +127,17 @@ class Canvas:
         start, end, low, high = start[visible], end[visible], low[visible], high[visible]
         radii = np.stack([start_radius[visible], end_radius[visible]], 1).astype(np.float32)
         if not len(start):
-            return Footprint(np.empty(0, np.intp), np.empty(0, np.float32), np.empty(0, np.float32))
+            return StrokeMask(np.empty(0, np.intp), np.empty(0, np.float32), np.empty(0, np.float32))
         side = int(np.ceil((high - low).max())) + 1
         batch = max(1, _BATCH_PIXELS // side**2)
-        parts = [
+        batches = [
             self._near_segments(
                 start[i : i + batch], end[i : i + batch], radii[i : i + batch], low[i : i + batch], side
             )
             for i in range(0, len(start), batch)
         ]
-        flat, distance, radius = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return self._nearest_only(flat, distance, radius)
+        flat, distance, radius = (np.concatenate(column) for column in zip(*batches, strict=True))
+        return self._keep_nearest(flat, distance, radius)
 
     def _near_segments(
         self, start: Points, end: Points, radii: NDArray[np.float32], low: Points, side: int
@@ -159,18 +159,18 @@ class Canvas:
         near &= (column >= 0) & (column < width) & (row >= 0) & (row < height)
         return (row * width + column)[near], distance[near], radius[near]
 
-    def _nearest_only(
+    def _keep_nearest(
         self, flat: NDArray[np.intp], distance: NDArray[np.float32], radius: NDArray[np.float32]
-    ) -> Footprint:
+    ) -> StrokeMask:
         depth = distance - radius
         np.minimum.at(self._nearest, flat, depth)
         winners = np.flatnonzero(depth == self._nearest[flat])
         self._nearest[flat] = np.inf
         unique, first = np.unique(flat[winners], return_index=True)
-        return Footprint(unique, distance[winners[first]], radius[winners[first]])
+        return StrokeMask(unique, distance[winners[first]], radius[winners[first]])
 
 
-def low_frequency(rng: np.random.Generator, height: int, width: int, cells: int) -> NDArray[np.float32]:
+def low_frequency_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> NDArray[np.float32]:
     """Return a smooth random field, float32 HW of standard deviation about 1, `cells` bumps along the longer side."""
     longer = max(height, width)
     rows, cols = max(2, round(cells * height / longer)), max(2, round(cells * width / longer))

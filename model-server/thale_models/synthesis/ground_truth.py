@@ -12,7 +12,7 @@ HYPOCOTYL_LENGTH, LEAF_COUNT = "hypocotyl_length", "leaf_count"
 _PRIMARY_ROOT, _LATERAL_ROOT = "PO:0020127", "PO:0020121"
 
 
-def true_roots(plate: SyntheticPlate, image_name: str) -> bytes:
+def roots_to_rsml(plate: SyntheticPlate, image_name: str) -> bytes:
     """Return the true roots as RSML in pixels of the image: nested by order, each with its diameter in px.
 
     Each plant has the length of its hypocotyl and the number of its leaves as properties.
@@ -29,12 +29,12 @@ def true_roots(plate: SyntheticPlate, image_name: str) -> bytes:
                 rsml.PropertyDefinition(LEAF_COUNT, "integer"),
             ),
         ),
-        plants=tuple(_plant(plant) for plant in plate.plants),
+        plants=tuple(_rsml_plant(plant) for plant in plate.plants),
     )
     return rsml.save(document)
 
 
-def keypoints(plate: SyntheticPlate, image_name: str) -> bytes:
+def landmarks_to_coco(plate: SyntheticPlate, image_name: str) -> bytes:
     """Return the landmarks as COCO: one annotation with one keypoint for each, its category the landmark's kind.
 
     COCO's usual annotation (all keypoints of one plant) cannot hold a number of lateral tips that varies.
@@ -47,24 +47,24 @@ def keypoints(plate: SyntheticPlate, image_name: str) -> bytes:
         {
             "id": i,
             "image_id": 1,
-            "category_id": LANDMARK_KINDS.index(mark.kind) + 1,
-            "keypoints": [round(mark.x, 3), round(mark.y, 3), 2],
+            "category_id": LANDMARK_KINDS.index(landmark.kind) + 1,
+            "keypoints": [round(landmark.x, 3), round(landmark.y, 3), 2],
             "num_keypoints": 1,
-            "bbox": [round(mark.x, 3), round(mark.y, 3), 0, 0],
+            "bbox": [round(landmark.x, 3), round(landmark.y, 3), 0, 0],
             "area": 0,
             "iscrowd": 0,
         }
-        for i, mark in enumerate(plate.landmarks, start=1)
+        for i, landmark in enumerate(plate.landmarks, start=1)
     ]
     image = {"id": 1, "file_name": image_name, "width": width, "height": height}
     return json.dumps({"images": [image], "categories": categories, "annotations": annotations}).encode()
 
 
-def _plant(plant: TruePlant) -> rsml.RsmlPlant:
+def _rsml_plant(plant: TruePlant) -> rsml.RsmlPlant:
     return rsml.RsmlPlant(
         id=str(plant.id),
         label=f"plant {plant.id}",
-        roots=_below(plant, None),
+        roots=_child_roots(plant, None),
         properties=(
             rsml.Property(HYPOCOTYL_LENGTH, f"{plant.hypocotyl_px:.3f}"),
             rsml.Property(LEAF_COUNT, str(plant.leaves)),
@@ -72,16 +72,16 @@ def _plant(plant: TruePlant) -> rsml.RsmlPlant:
     )
 
 
-def _below(plant: TruePlant, parent: str | None) -> tuple[rsml.RsmlRoot, ...]:
-    return tuple(_nested(plant, root) for root in plant.roots if root.parent == parent)
+def _child_roots(plant: TruePlant, parent: str | None) -> tuple[rsml.RsmlRoot, ...]:
+    return tuple(_rsml_root(plant, root) for root in plant.roots if root.parent == parent)
 
 
-def _nested(plant: TruePlant, root: TrueRoot) -> rsml.RsmlRoot:
+def _rsml_root(plant: TruePlant, root: TrueRoot) -> rsml.RsmlRoot:
     return rsml.RsmlRoot(
         id=root.id,
         label="primary" if root.order == 1 else "lateral",
         accession=_PRIMARY_ROOT if root.order == 1 else _LATERAL_ROOT,
         points=tuple((round(x, 3), round(y, 3)) for x, y in root.points),
         functions=(rsml.Function("diameter", "uniform", (rsml.Sample(round(root.width_px, 3)),)),),
-        roots=_below(plant, root.id),
+        roots=_child_roots(plant, root.id),
     )

@@ -9,82 +9,82 @@ from typing import Any
 import pytest
 
 from observability.dashboards.__main__ import GENERATED
-from observability.dashboards.panels import Limits
-from observability.dashboards.registry import files
+from observability.dashboards.panels import Thresholds
+from observability.dashboards.registry import render_files
 from thale.slo import read_slo
 
-BOARDS = {path.relative_to(GENERATED).as_posix(): json.loads(path.read_bytes()) for path in GENERATED.rglob("*.json")}
-FOR_GRAFANA = {name: board for name, board in BOARDS.items() if "/" not in name}
+DASHBOARDS = {path.relative_to(GENERATED).as_posix(): json.loads(path.read_bytes()) for path in GENERATED.rglob("*.json")}
+GRAFANA_DASHBOARDS = {name: dashboard for name, dashboard in DASHBOARDS.items() if "/" not in name}
 UIDS = {"overview", "request-path", "models", "rollout", "capacity", "cost", "slo", "runbooks"}
-CHOICES = {"environment", "model", "version"}
+VARIABLES = {"environment", "model", "version"}
 
 Panel = dict[str, Any]
 
 
-def panels(board: dict[str, Any]) -> Iterator[Panel]:
-    return (panel for panel in board["panels"] if panel["type"] not in ("row", "text"))
+def panels(dashboard: dict[str, Any]) -> Iterator[Panel]:
+    return (panel for panel in dashboard["panels"] if panel["type"] not in ("row", "text"))
 
 
 def test_what_is_generated_is_fresh() -> None:
-    there = {path.relative_to(GENERATED).as_posix(): path.read_text() for path in GENERATED.rglob("*.json")}
-    assert there == files(), "run `make dashboards`"
+    existing = {path.relative_to(GENERATED).as_posix(): path.read_text() for path in GENERATED.rglob("*.json")}
+    assert existing == render_files(), "run `make dashboards`"
 
 
 def test_uids_never_change() -> None:
-    assert {board["uid"] for board in FOR_GRAFANA.values()} == {f"thale-{name}" for name in UIDS}
-    assert all(name == f"{board['uid'].removeprefix('thale-')}.json" for name, board in FOR_GRAFANA.items())
+    assert {dashboard["uid"] for dashboard in GRAFANA_DASHBOARDS.values()} == {f"thale-{name}" for name in UIDS}
+    assert all(name == f"{dashboard['uid'].removeprefix('thale-')}.json" for name, dashboard in GRAFANA_DASHBOARDS.items())
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_a_panel_has_a_unit_and_says_what_good_looks_like(name: str) -> None:
-    for panel in panels(BOARDS[name]):
+    for panel in panels(DASHBOARDS[name]):
         assert panel["fieldConfig"]["defaults"]["unit"] not in ("", "none"), panel["title"]
         shows, good = panel["description"].split("\n\n**Good:** ")
         assert min(len(shows), len(good)) > 2, panel["title"]
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_a_table_has_a_unit_for_each_of_its_columns(name: str) -> None:
-    for panel in panels(BOARDS[name]):
+    for panel in panels(DASHBOARDS[name]):
         if panel["type"] == "table":
-            looks = [override["properties"] for override in panel["fieldConfig"]["overrides"]]
-            units = [one["value"] for properties in looks for one in properties if one["id"] == "unit"]
+            override_properties = [override["properties"] for override in panel["fieldConfig"]["overrides"]]
+            units = [one["value"] for properties in override_properties for one in properties if one["id"] == "unit"]
             assert len(units) == len(panel["targets"]), panel["title"]
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_thresholds_rise(name: str) -> None:
-    for panel in panels(BOARDS[name]):
+    for panel in panels(DASHBOARDS[name]):
         first, *others = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
         assert first is None, panel["title"]
         assert others == sorted(set(others)), panel["title"]
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_rows_are_full_and_panels_do_not_overlap(name: str) -> None:
     cells = [
         (x, y)
-        for panel in BOARDS[name]["panels"]
+        for panel in DASHBOARDS[name]["panels"]
         for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
         for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
     ]
     assert len(cells) == len(set(cells)) == 24 * (1 + max(y for _, y in cells))
-    assert len({panel["id"] for panel in BOARDS[name]["panels"]}) == len(BOARDS[name]["panels"])
+    assert len({panel["id"] for panel in DASHBOARDS[name]["panels"]}) == len(DASHBOARDS[name]["panels"])
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_a_dashboard_uses_the_variables_that_it_offers_and_no_others(name: str) -> None:
-    board = BOARDS[name]
-    offered = {variable["name"] for variable in board["templating"]["list"]}
-    assert offered > CHOICES
-    queries = " ".join(target["expr"] for panel in panels(board) for target in panel["targets"])
+    dashboard = DASHBOARDS[name]
+    offered_variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+    assert offered_variables > VARIABLES
+    queries = " ".join(target["expr"] for panel in panels(dashboard) for target in panel["targets"])
     used = set(re.findall(r"\$(\w+)", queries)) - {"__rate_interval"}
-    assert used == ({"environment"} if name.endswith("runbooks.json") else CHOICES)
+    assert used == ({"environment"} if name.endswith("runbooks.json") else VARIABLES)
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_links_lead_to_the_other_dashboards_to_runbooks_to_traces_and_to_logs(name: str) -> None:
-    links = {link["title"]: link for link in BOARDS[name]["links"]}
+    links = {link["title"]: link for link in DASHBOARDS[name]["links"]}
     assert list(links) == ["thale", "Runbooks", "Traces", "Logs"]
     assert links["thale"]["includeVars"]
     assert links["thale"]["keepTime"]
@@ -92,21 +92,21 @@ def test_links_lead_to_the_other_dashboards_to_runbooks_to_traces_and_to_logs(na
     assert "${logs}" in links["Logs"]["url"]
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_exemplars_are_those_of_buckets_and_lines_lead_to_traces_as_slow(name: str) -> None:
-    for panel in panels(BOARDS[name]):
-        told = [target for target in panel["targets"] if target.get("exemplar")]
-        assert all("_bucket{" in target["expr"] for target in told), panel["title"]
-        if panel["type"] == "timeseries" and told:
+    for panel in panels(DASHBOARDS[name]):
+        exemplar_targets = [target for target in panel["targets"] if target.get("exemplar")]
+        assert all("_bucket{" in target["expr"] for target in exemplar_targets), panel["title"]
+        if panel["type"] == "timeseries" and exemplar_targets:
             links = [link["title"] for link in panel["fieldConfig"]["defaults"]["links"]]
             assert "Traces as slow as this" in links, panel["title"]
 
 
 def test_azures_dashboards_differ_in_where_traces_and_logs_are_alone() -> None:
-    for name, board in FOR_GRAFANA.items():
-        azure = BOARDS[f"azure/{name}"]
+    for name, dashboard in GRAFANA_DASHBOARDS.items():
+        azure = DASHBOARDS[f"azure/{name}"]
         assert [(panel["title"], panel.get("targets")) for panel in azure["panels"]] == [
-            (panel["title"], panel.get("targets")) for panel in board["panels"]
+            (panel["title"], panel.get("targets")) for panel in dashboard["panels"]
         ]
         kinds = {one["name"]: one["query"] for one in azure["templating"]["list"] if one["type"] == "datasource"}
         assert kinds["traces"] == kinds["logs"] == "grafana-azure-monitor-datasource"
@@ -114,34 +114,34 @@ def test_azures_dashboards_differ_in_where_traces_and_logs_are_alone() -> None:
 
 def test_limits_are_those_of_the_promises() -> None:
     slo = read_slo()
-    [succeed] = [panel for panel in panels(BOARDS["overview.json"]) if panel["title"] == "Requests that succeed"]
+    [succeed] = [panel for panel in panels(DASHBOARDS["overview.json"]) if panel["title"] == "Requests that succeed"]
     steps = succeed["fieldConfig"]["defaults"]["thresholds"]["steps"]
     assert [step["color"] for step in steps] == ["red", "yellow", "green"]
     assert steps[2]["value"] == slo.availability
-    [drift] = [panel for panel in panels(BOARDS["models.json"]) if panel["title"] == "Population stability index"]
+    [drift] = [panel for panel in panels(DASHBOARDS["models.json"]) if panel["title"] == "Population stability index"]
     assert drift["fieldConfig"]["defaults"]["thresholds"]["steps"][-1]["value"] == slo.judge.drift.psi
 
 
 def test_limits_colour_upwards_and_downwards() -> None:
-    def steps(limits: Limits) -> list[tuple[float | None, str]]:
-        return [(step.value, step.color) for step in limits.thresholds().build().steps]
+    def steps(limits: Thresholds) -> list[tuple[float | None, str]]:
+        return [(step.value, step.color) for step in limits.to_grafana().build().steps]
 
-    assert steps(Limits(1, 5)) == [(None, "green"), (1, "yellow"), (5, "red")]
-    assert steps(Limits(0.99, 0.9, downwards=True)) == [(None, "red"), (0.9, "yellow"), (0.99, "green")]
-    assert steps(Limits(bad=1)) == [(None, "green"), (1, "red")]
-    assert steps(Limits()) == [(None, "blue")]
+    assert steps(Thresholds(1, 5)) == [(None, "green"), (1, "yellow"), (5, "red")]
+    assert steps(Thresholds(0.99, 0.9, lower_is_worse=True)) == [(None, "red"), (0.9, "yellow"), (0.99, "green")]
+    assert steps(Thresholds(critical=1)) == [(None, "green"), (1, "red")]
+    assert steps(Thresholds()) == [(None, "blue")]
 
 
 def test_generated_files_are_small_enough_for_a_config_map() -> None:
-    assert sum(len(Path(GENERATED / name).read_bytes()) for name in FOR_GRAFANA) < 1_000_000
+    assert sum(len(Path(GENERATED / name).read_bytes()) for name in GRAFANA_DASHBOARDS) < 1_000_000
 
 
 def test_every_runbook_is_a_panel_and_links_between_them_lead_to_panels() -> None:
     text = (Path(GENERATED).parents[1] / "runbooks.md").read_text()
-    pages = {panel["title"]: panel for panel in BOARDS["runbooks.json"]["panels"] if panel["type"] == "text"}
+    pages = {panel["title"]: panel for panel in DASHBOARDS["runbooks.json"]["panels"] if panel["type"] == "text"}
     assert set(re.findall(r"^## (\w+)$", text, re.MULTILINE)) <= pages.keys()
     numbers = {panel["id"]: title for title, panel in pages.items()}
     link = re.compile(r"\[(\w+)\]\(/d/thale-runbooks\?viewPanel=panel-(\d+)\)")
     for panel in pages.values():
-        assert all(numbers[int(number)] == words for words, number in link.findall(panel["options"]["content"]))
+        assert all(numbers[int(number)] == link_text for link_text, number in link.findall(panel["options"]["content"]))
         assert "](#" not in panel["options"]["content"]

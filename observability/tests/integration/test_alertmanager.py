@@ -18,7 +18,7 @@ import yaml
 
 CONFIGURATION = Path(__file__).parents[1] / "alertmanager" / "alertmanager.yaml"
 SECRETS = "/etc/alertmanager/secrets/thale/"
-START_LIMIT_S = 60.0
+START_TIMEOUT_S = 60.0
 
 Alert = Mapping[str, str]
 
@@ -61,19 +61,19 @@ def test_secrets_come_from_files_and_stand_nowhere() -> None:
 
 
 @contextmanager
-def running(configuration: Path, folder: Path) -> Iterator[str]:
+def running_alertmanager(configuration: Path, folder: Path) -> Iterator[str]:
     """Run a real Alertmanager; give its address."""
     program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
     if program is None:
         pytest.skip("Alertmanager is not there: apt-get install --no-install-recommends prometheus-alertmanager")
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port = door.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
     command = [program, f"--config.file={configuration}", f"--storage.path={folder / 'data'}"]
     command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
-    until = time.monotonic() + START_LIMIT_S
+    deadline = time.monotonic() + START_TIMEOUT_S
     try:
         while True:
             try:
@@ -81,7 +81,7 @@ def running(configuration: Path, folder: Path) -> Iterator[str]:
                 break
             except OSError:
                 assert process.poll() is None, (folder / "log.txt").read_text()
-                assert time.monotonic() < until, "it does not get ready"
+                assert time.monotonic() < deadline, "it does not get ready"
                 time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -89,7 +89,7 @@ def running(configuration: Path, folder: Path) -> Iterator[str]:
         process.wait(30)
 
 
-def hasty(folder: Path) -> Path:
+def write_fast_configuration(folder: Path) -> Path:
     """Return the configuration in a hurry, with its secrets in a folder of the test's."""
     text = CONFIGURATION.read_text().replace(SECRETS, f"{folder}/")
     configuration = folder / "alertmanager.yaml"
@@ -100,29 +100,29 @@ def hasty(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("alertmanager")
-    with running(hasty(folder), folder) as url:
+    with running_alertmanager(write_fast_configuration(folder), folder) as url:
         yield url
 
 
-def send(url: str, *alerts: Alert, **annotations: str) -> None:
+def send_alerts(url: str, *alerts: Alert, **annotations: str) -> None:
     body = json.dumps([{"labels": alert, "annotations": annotations} for alert in alerts]).encode()
     urlopen(Request(f"{url}/api/v2/alerts", body, {"Content-Type": "application/json"}), timeout=30).close()
 
 
-def wait_for(url: str, environment: str, states: Mapping[str, str]) -> None:
+def wait_for_alerts(url: str, environment: str, states: Mapping[str, str]) -> None:
     """Wait until Alertmanager holds an environment's alerts, by name, for active or suppressed as expected."""
-    until = time.monotonic() + START_LIMIT_S
+    deadline = time.monotonic() + START_TIMEOUT_S
     while True:
-        with urlopen(f"{url}/api/v2/alerts?filter=environment%3D%22{environment}%22", timeout=30) as answer:
-            found = {alert["labels"]["alertname"]: alert["status"]["state"] for alert in json.load(answer)}
-        if found == states:
+        with urlopen(f"{url}/api/v2/alerts?filter=environment%3D%22{environment}%22", timeout=30) as response:
+            states_by_alert = {alert["labels"]["alertname"]: alert["status"]["state"] for alert in json.load(response)}
+        if states_by_alert == states:
             return
-        assert time.monotonic() < until, found
+        assert time.monotonic() < deadline, states_by_alert
         time.sleep(0.1)
 
 
 def test_while_users_are_hurt_causes_are_held_back_and_nothing_else_is(alertmanager: str) -> None:
-    send(
+    send_alerts(
         alertmanager,
         {"alertname": "ThaleRequestsFailing", "environment": "prod", "severity": "page", "slo": "availability"},
         {"alertname": "ThaleErrorBudgetBurning", "environment": "prod", "severity": "ticket", "slo": "availability"},
@@ -135,31 +135,31 @@ def test_while_users_are_hurt_causes_are_held_back_and_nothing_else_is(alertmana
         "ThaleBreakerOpen": "suppressed",
         "ThaleCertificateExpiring": "active",
     }
-    wait_for(alertmanager, "prod", expected)
+    wait_for_alerts(alertmanager, "prod", expected)
 
 
 def test_trouble_in_one_environment_hides_nothing_in_another(alertmanager: str) -> None:
     cause = {"alertname": "ThaleBreakerOpen", "severity": "ticket", "cause": "serving"}
     page = {"alertname": "ThaleNoFacade", "environment": "staging", "severity": "page"}
-    send(alertmanager, page, {**cause, "environment": "staging"}, {**cause, "environment": "dev"})
-    wait_for(alertmanager, "staging", {"ThaleNoFacade": "active", "ThaleBreakerOpen": "suppressed"})
-    wait_for(alertmanager, "dev", {"ThaleBreakerOpen": "active"})
+    send_alerts(alertmanager, page, {**cause, "environment": "staging"}, {**cause, "environment": "dev"})
+    wait_for_alerts(alertmanager, "staging", {"ThaleNoFacade": "active", "ThaleBreakerOpen": "suppressed"})
+    wait_for_alerts(alertmanager, "dev", {"ThaleBreakerOpen": "active"})
 
 
 def test_where_no_facade_is_heard_slowness_is_the_same_news(alertmanager: str) -> None:
     slow = {"alertname": "ThaleAnswersSlow", "severity": "page", "slo": "latency", "size": "1mp"}
     silent = {"alertname": "ThaleNoFacade", "severity": "page"}
-    send(alertmanager, {**slow, "environment": "test"}, {**silent, "environment": "test"})
-    wait_for(alertmanager, "test", {"ThaleNoFacade": "active", "ThaleAnswersSlow": "suppressed"})
+    send_alerts(alertmanager, {**slow, "environment": "test"}, {**silent, "environment": "test"})
+    wait_for_alerts(alertmanager, "test", {"ThaleNoFacade": "active", "ThaleAnswersSlow": "suppressed"})
 
 
-class Chat(BaseHTTPRequestHandler):
+class WebhookReceiver(BaseHTTPRequestHandler):
     """The other end of a webhook: keeps what it is told."""
 
-    said: list[str]
+    bodies: list[str]
 
     def do_POST(self) -> None:
-        self.said.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"ok")
@@ -169,18 +169,18 @@ class Chat(BaseHTTPRequestHandler):
 
 
 def test_a_ticket_is_told_at_the_address_in_its_file_with_what_is_wrong_and_where_to_read_on(tmp_path: Path) -> None:
-    Chat.said = []
-    with HTTPServer(("127.0.0.1", 0), Chat) as chat:
+    WebhookReceiver.bodies = []
+    with HTTPServer(("127.0.0.1", 0), WebhookReceiver) as chat:
         threading.Thread(target=chat.serve_forever, daemon=True).start()
         (tmp_path / "slack-webhook-url").write_text(f"http://127.0.0.1:{chat.server_port}/hook")
-        with running(hasty(tmp_path), tmp_path) as url:
+        with running_alertmanager(write_fast_configuration(tmp_path), tmp_path) as url:
             alert = {"alertname": "ThaleGpuIdle", "environment": "prod", "severity": "ticket"}
-            send(url, alert, summary="GPU 0 was idle", runbook_url="observability/runbooks.md#thalegpuidle")
-            until = time.monotonic() + START_LIMIT_S
-            while not Chat.said:
-                assert time.monotonic() < until, (tmp_path / "log.txt").read_text()
+            send_alerts(url, alert, summary="GPU 0 was idle", runbook_url="observability/runbooks.md#thalegpuidle")
+            deadline = time.monotonic() + START_TIMEOUT_S
+            while not WebhookReceiver.bodies:
+                assert time.monotonic() < deadline, (tmp_path / "log.txt").read_text()
                 time.sleep(0.1)
         chat.shutdown()
-    message = Chat.said[0]
-    for words in ("prod: ThaleGpuIdle", "GPU 0 was idle", "runbooks.md#thalegpuidle"):
-        assert words in message
+    message = WebhookReceiver.bodies[0]
+    for text in ("prod: ThaleGpuIdle", "GPU 0 was idle", "runbooks.md#thalegpuidle"):
+        assert text in message

@@ -19,19 +19,19 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
-from observability.observe import Observers, Programs, observing
+from observability.observe import MonitoringStack, Executables, run_monitoring_stack
 from thale._version import __version__
-from thale.errors import LaptopError
-from thale.local.data_dir import Home, Running
+from thale.errors import LocalPlatformError
+from thale.local.data_dir import DataDir, RunningPlatform
 from thale.local.ports import Addresses
 from thale.telemetry.metrics import METRICS
 
-WITHIN_S = 120.0
-NOBODY = "http://127.0.0.1:9"
+TIMEOUT_S = 120.0
+CLOSED_URL = "http://127.0.0.1:9"
 
 
 @contextmanager
-def metrics(registry: CollectorRegistry) -> Iterator[str]:
+def serve_registry(registry: CollectorRegistry) -> Iterator[str]:
     """Tell a registry's metrics on a free port."""
     server, thread = start_http_server(0, "127.0.0.1", registry)
     try:
@@ -43,95 +43,95 @@ def metrics(registry: CollectorRegistry) -> Iterator[str]:
 
 
 @contextmanager
-def thale_on(home: Home) -> Iterator[None]:
+def fake_platform(data_dir: DataDir) -> Iterator[None]:
     """Tell what a facade and a TorchServe tell, and say in the home where."""
     with ExitStack() as stack:
         addresses = Addresses(
-            url=NOBODY,
-            metrics_url=stack.enter_context(metrics(METRICS.registry)),
-            model_url=NOBODY,
-            management_url=NOBODY,
-            model_metrics_url=stack.enter_context(metrics(CollectorRegistry())),
+            url=CLOSED_URL,
+            metrics_url=stack.enter_context(serve_registry(METRICS.registry)),
+            model_url=CLOSED_URL,
+            management_url=CLOSED_URL,
+            model_metrics_url=stack.enter_context(serve_registry(CollectorRegistry())),
         )
-        stack.enter_context(home.announce(Running.here(addresses, __version__, lasting=True)))
+        stack.enter_context(data_dir.publish(RunningPlatform.current_process(addresses, __version__, persistent=True)))
         yield
 
 
 @contextmanager
-def watching(home: Home) -> Iterator[Observers]:
-    closing = threading.Event()
-    with observing(home, lambda _: None, watcher_port=9) as observers:
-        following = threading.Thread(target=observers.watch, args=(home, 9, closing))
-        following.start()
+def running_monitoring_stack(data_dir: DataDir) -> Iterator[MonitoringStack]:
+    stop_event = threading.Event()
+    with run_monitoring_stack(data_dir, lambda _: None, watcher_port=9) as stack:
+        supervisor = threading.Thread(target=stack.supervise, args=(data_dir, 9, stop_event))
+        supervisor.start()
         try:
-            yield observers
+            yield stack
         finally:
-            closing.set()
-            following.join()
+            stop_event.set()
+            supervisor.join()
 
 
-def ask(url: str, **parameters: str) -> Any:
-    with urlopen(f"{url}?{urlencode(parameters)}", timeout=10) as answer:
-        return json.load(answer)
+def get_json(url: str, **parameters: str) -> Any:
+    with urlopen(f"{url}?{urlencode(parameters)}", timeout=10) as response:
+        return json.load(response)
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    until = time.monotonic() + WITHIN_S
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
     while True:
         try:
-            if what():
+            if condition():
                 return
         except (OSError, HTTPException):
             pass  # it has not begun to listen
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.2)
 
 
-def up(observers: Observers) -> dict[str, str]:
+def target_health(stack: MonitoringStack) -> dict[str, str]:
     """Return the health of each job's one target."""
-    active = ask(f"{observers.prometheus_url}/api/v1/targets")["data"]["activeTargets"]
+    active = get_json(f"{stack.prometheus_url}/api/v1/targets")["data"]["activeTargets"]
     return {target["labels"]["job"]: target["health"] for target in active if target["labels"]["job"] != "node"}
 
 
-def firing(observers: Observers, name: str) -> bool:
+def is_firing(stack: MonitoringStack, name: str) -> bool:
     return bool(
-        ask(f"{observers.prometheus_url}/api/v1/query", query=f'ALERTS{{alertname="{name}"}}')["data"]["result"]
+        get_json(f"{stack.prometheus_url}/api/v1/query", query=f'ALERTS{{alertname="{name}"}}')["data"]["result"]
     )
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path) -> DataDir:
     if shutil.which("prometheus") is None or shutil.which("amtool") is None:
         pytest.skip("apt-get install --no-install-recommends prometheus prometheus-alertmanager (`make prometheus`)")
-    return Home(tmp_path)
+    return DataDir(tmp_path)
 
 
-def test_a_thale_is_watched_missed_when_it_is_gone_and_found_where_it_comes_back(home: Home) -> None:
+def test_a_thale_is_watched_missed_when_it_is_gone_and_found_where_it_comes_back(home: DataDir) -> None:
     with ExitStack() as first:
-        first.enter_context(thale_on(home))
-        with watching(home) as observers:
-            wait_for(lambda: up(observers) == {"thale-facade": "up", "thale-models": "up"})
-            groups = ask(f"{observers.prometheus_url}/api/v1/rules")["data"]["groups"]
+        first.enter_context(fake_platform(home))
+        with running_monitoring_stack(home) as observers:
+            wait_until(lambda: target_health(observers) == {"thale-facade": "up", "thale-models": "up"})
+            groups = get_json(f"{observers.prometheus_url}/api/v1/rules")["data"]["groups"]
             rules = [rule for group in groups for rule in group["rules"]]
             assert len(rules) > 80
-            wait_for(
-                lambda: bool(ask(f"{observers.prometheus_url}/api/v1/alertmanagers")["data"]["activeAlertmanagers"])
+            wait_until(
+                lambda: bool(get_json(f"{observers.prometheus_url}/api/v1/alertmanagers")["data"]["activeAlertmanagers"])
             )
-            assert ask(f"{observers.alertmanager_url}/api/v2/status")["cluster"]["status"] == "disabled"
+            assert get_json(f"{observers.alertmanager_url}/api/v2/status")["cluster"]["status"] == "disabled"
             first.close()
-            wait_for(lambda: up(observers) == {"thale-facade": "down", "thale-models": "down"})
-            wait_for(lambda: firing(observers, "ThaleNoFacade"))
-            with thale_on(home):
-                wait_for(lambda: up(observers) == {"thale-facade": "up", "thale-models": "up"})
-                rules = ask(f"{observers.prometheus_url}/api/v1/rules")["data"]["groups"]
+            wait_until(lambda: target_health(observers) == {"thale-facade": "down", "thale-models": "down"})
+            wait_until(lambda: is_firing(observers, "ThaleNoFacade"))
+            with fake_platform(home):
+                wait_until(lambda: target_health(observers) == {"thale-facade": "up", "thale-models": "up"})
+                rules = get_json(f"{observers.prometheus_url}/api/v1/rules")["data"]["groups"]
                 assert {rule["health"] for group in rules for rule in group["rules"]} <= {"ok", "unknown"}
 
 
-def test_ending_it_leaves_nothing(home: Home, tmp_path: Path) -> None:
+def test_ending_it_leaves_nothing(home: DataDir, tmp_path: Path) -> None:
     rooms = tmp_path / "rooms"
     rooms.mkdir()
-    with thale_on(home):
-        command = [sys.executable, "-m", "observability.observe", "--home", str(home.folder), "--watcher-port", "9"]
+    with fake_platform(home):
+        command = [sys.executable, "-m", "observability.observe", "--home", str(home.path), "--watcher-port", "9"]
         environment = {**os.environ, "TMPDIR": str(rooms), "COLUMNS": "200"}
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[2]
@@ -139,7 +139,7 @@ def test_ending_it_leaves_nothing(home: Home, tmp_path: Path) -> None:
             assert process.stdout is not None
             first = process.stdout.readline()
             address = first.split()[-1].removesuffix("/alerts")
-            wait_for(lambda: urlopen(f"{address}/-/ready", timeout=5).status == 200)
+            wait_until(lambda: urlopen(f"{address}/-/ready", timeout=5).status == 200)
             process.send_signal(signal.SIGTERM)
             assert process.stdout.read().splitlines()[-1] == "stopped"
         assert process.returncode == 0
@@ -148,14 +148,14 @@ def test_ending_it_leaves_nothing(home: Home, tmp_path: Path) -> None:
     assert list(rooms.iterdir()) == []
 
 
-def test_without_a_thale_it_says_how_to_start_one(home: Home) -> None:
-    with pytest.raises(LaptopError, match=r"no thale runs on .*`make run`"), observing(home, print):
+def test_without_a_thale_it_says_how_to_start_one(home: DataDir) -> None:
+    with pytest.raises(LocalPlatformError, match=r"no thale runs on .*`make run`"), run_monitoring_stack(home, print):
         pass
 
 
 def test_without_the_programs_it_says_in_a_line_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(LaptopError, match="prometheus and alertmanager") as told:
-        Programs.find()
-    assert "apt-get install" in str(told.value)
-    assert "\n" not in str(told.value)
+    with pytest.raises(LocalPlatformError, match="prometheus and alertmanager") as caught:
+        Executables.find()
+    assert "apt-get install" in str(caught.value)
+    assert "\n" not in str(caught.value)

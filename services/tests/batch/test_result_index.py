@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from thale.batch.result_index import LEDGER_NAME, Entry, Ledger
+from thale.batch.result_index import INDEX_FILENAME, ResultEntry, ResultIndex
 from thale.batch.sources import Source
 from thale.errors import ParameterError
 
-ENTRY = Entry("abc", "{}", frozenset({("plate-seg", "1.0.0", "sha256:1")}))
+ENTRY = ResultEntry("abc", "{}", frozenset({("plate-seg", "1.0.0", "sha256:1")}))
 
 
 def source(path: Path, label: str | None = None) -> Source:
@@ -21,52 +21,52 @@ def test_equal_names_from_different_folders_get_names_of_their_own_and_keep_them
     sources = [source(tmp_path / folder / name) for folder, name in (("a", "p.png"), ("b", "p.png"), ("a", "P.jpg"))]
     sources.append(source(tmp_path / "c" / "b" / "p.tif"))
     names = ["p", "b_p", "a_P", "b_p-2"]
-    with Ledger.open(tmp_path / "out") as ledger:
-        assert [ledger.name(each, "") for each in sources] == names
-    with Ledger.open(tmp_path / "out") as ledger:
-        assert [ledger.name(each, "") for each in reversed(sources)] == names[::-1]
+    with ResultIndex.open(tmp_path / "out") as ledger:
+        assert [ledger.assign_name(each, "") for each in sources] == names
+    with ResultIndex.open(tmp_path / "out") as ledger:
+        assert [ledger.assign_name(each, "") for each in reversed(sources)] == names[::-1]
 
 
 def test_names_of_the_tables_are_not_given_to_images(tmp_path: Path) -> None:
-    with Ledger.open(tmp_path / "out") as ledger:
-        assert ledger.name(source(tmp_path / "in" / "COCO.png"), "") == "in_COCO"
+    with ResultIndex.open(tmp_path / "out") as ledger:
+        assert ledger.assign_name(source(tmp_path / "in" / "COCO.png"), "") == "in_COCO"
 
 
 def test_a_file_that_was_moved_keeps_its_name_and_another_one_in_its_place_does_not_get_it(tmp_path: Path) -> None:
-    with Ledger.open(tmp_path / "out") as ledger:
+    with ResultIndex.open(tmp_path / "out") as ledger:
         old = source(tmp_path / "card1" / "p.png")
-        assert ledger.name(old, "abc") == "p"
-        ledger.finish("p", ENTRY)
+        assert ledger.assign_name(old, "abc") == "p"
+        ledger.mark_finished("p", ENTRY)
         old.path.unlink()
-        assert ledger.name(source(tmp_path / "card2" / "p.png"), "another") == "card2_p"
-        assert ledger.name(source(tmp_path / "archive" / "p.png"), "abc") == "p"
+        assert ledger.assign_name(source(tmp_path / "card2" / "p.png"), "another") == "card2_p"
+        assert ledger.assign_name(source(tmp_path / "archive" / "p.png"), "abc") == "p"
 
 
 def test_only_what_is_finished_counts(tmp_path: Path) -> None:
-    with Ledger.open(tmp_path / "out") as ledger:
-        name = ledger.name(source(tmp_path / "p.png"), "abc")
-        assert ledger.entry(name) is None
-        assert ledger.finished() == []
-        ledger.finish(name, ENTRY)
-    with Ledger.open(tmp_path / "out") as ledger:
-        assert ledger.entry(name) == ENTRY
-        assert ledger.finished() == [name]
-        ledger.forget(name)
-        assert ledger.entry(name) is None
+    with ResultIndex.open(tmp_path / "out") as ledger:
+        name = ledger.assign_name(source(tmp_path / "p.png"), "abc")
+        assert ledger.get_entry(name) is None
+        assert ledger.finished_names() == []
+        ledger.mark_finished(name, ENTRY)
+    with ResultIndex.open(tmp_path / "out") as ledger:
+        assert ledger.get_entry(name) == ENTRY
+        assert ledger.finished_names() == [name]
+        ledger.remove(name)
+        assert ledger.get_entry(name) is None
 
 
 def test_two_runs_into_one_folder_are_refused(tmp_path: Path) -> None:
-    with Ledger.open(tmp_path), pytest.raises(ParameterError, match="another `thale analyze`"), Ledger.open(tmp_path):
+    with ResultIndex.open(tmp_path), pytest.raises(ParameterError, match="another `thale analyze`"), ResultIndex.open(tmp_path):
         pass
 
 
 def test_a_damaged_ledger_is_named(tmp_path: Path) -> None:
-    (tmp_path / LEDGER_NAME).write_bytes(b"no database" * 100)
-    with pytest.raises(ParameterError, match=r"damaged.*delete it"), Ledger.open(tmp_path):
+    (tmp_path / INDEX_FILENAME).write_bytes(b"no database" * 100)
+    with pytest.raises(ParameterError, match=r"damaged.*delete it"), ResultIndex.open(tmp_path):
         pass
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ParameterError, match="cannot be written"), Ledger.open(tmp_path / "file" / "out"):
+    with pytest.raises(ParameterError, match="cannot be written"), ResultIndex.open(tmp_path / "file" / "out"):
         pass

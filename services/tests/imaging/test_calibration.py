@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from thale.errors import ScaleError
-from thale.imaging.calibration import calibrate, interior_mask, plate_interior, plate_side_px, working_box
+from thale.imaging.calibration import calibrate, interior_mask, plate_interior, plate_side_px, region_of_interest
 from thale.imaging.geometry import Frame
 from thale.schemas import Calibration, Plate, Point, Scale
 from thale_models.synthesis import draw_plate
@@ -33,7 +33,7 @@ def codes(calibration: Calibration) -> list[str]:
     return [flag.code for flag in calibration.flags]
 
 
-def on_line(start: Point, end: Point, *, x: float | None = None, y: float | None = None) -> float:
+def point_on_line(start: Point, end: Point, *, x: float | None = None, y: float | None = None) -> float:
     """Return where a side of the plate passes the column x or the row y."""
     if x is not None:
         return start.y + (end.y - start.y) * (x - start.x) / (end.x - start.x)
@@ -57,10 +57,10 @@ def test_the_outer_edge_of_a_photographed_plate_is_where_the_eye_sees_it(name: s
     assert calibration.scale.mm_per_px == pytest.approx(120 / side, rel=0.01)
     assert codes(calibration) == []
     top_left, top_right, bottom_right, bottom_left = plate.corners
-    assert on_line(top_left, bottom_left, y=1400) == pytest.approx(left, abs=25)
-    assert on_line(top_right, bottom_right, y=2000) == pytest.approx(right, abs=25)
-    assert on_line(top_left, top_right, x=1300) == pytest.approx(top, abs=25)
-    assert on_line(bottom_left, bottom_right, x=1300) == pytest.approx(bottom, abs=25)
+    assert point_on_line(top_left, bottom_left, y=1400) == pytest.approx(left, abs=25)
+    assert point_on_line(top_right, bottom_right, y=2000) == pytest.approx(right, abs=25)
+    assert point_on_line(top_left, top_right, x=1300) == pytest.approx(top, abs=25)
+    assert point_on_line(bottom_left, bottom_right, x=1300) == pytest.approx(bottom, abs=25)
 
 
 def test_drawn_plates_of_both_cameras_are_found_to_two_percent() -> None:
@@ -178,9 +178,9 @@ def test_an_impossible_plate_is_refused(plate_width_mm: float) -> None:
 
 def test_the_working_box_holds_the_plate_and_stays_in_the_picture() -> None:
     scale = Scale(mm_per_px=0.1, source="plate_edge", plate_width_mm=120)
-    assert working_box(Calibration(scale=scale, plate=square()), 1400, 1500) == (100, 50, 1301, 1251)
-    assert working_box(Calibration(scale=scale, plate=square(left=-20.5)), 1200, 1000) == (0, 50, 1000, 1200)
-    assert working_box(Calibration(scale=scale), 1400, 1500) == (0, 0, 1500, 1400)
+    assert region_of_interest(Calibration(scale=scale, plate=square()), 1400, 1500) == (100, 50, 1301, 1251)
+    assert region_of_interest(Calibration(scale=scale, plate=square(left=-20.5)), 1200, 1000) == (0, 50, 1000, 1200)
+    assert region_of_interest(Calibration(scale=scale), 1400, 1500) == (0, 0, 1500, 1400)
 
 
 def test_the_interior_of_a_plate_leaves_its_rim_out() -> None:
@@ -192,7 +192,7 @@ def test_the_interior_of_a_plate_leaves_its_rim_out() -> None:
 def test_nothing_grows_on_the_rim_or_outside_the_round_corners() -> None:
     plate = square(side=1200, left=0, top=0)  # 0.1 mm a pixel
     calibration = Calibration(scale=Scale(mm_per_px=0.1, source="plate_edge", plate_width_mm=120), plate=plate)
-    frame = Frame.around((0, 0, 1201, 1201), 0.5)
+    frame = Frame.from_box((0, 0, 1201, 1201), 0.5)
     inside_HW = interior_mask(calibration, frame)
     assert inside_HW.shape == (frame.height, frame.width)
     assert inside_HW[300, 300]
@@ -203,4 +203,4 @@ def test_nothing_grows_on_the_rim_or_outside_the_round_corners() -> None:
 
 def test_without_a_plate_something_can_grow_everywhere() -> None:
     calibration = Calibration(scale=Scale(mm_per_px=0.1, source="given"))
-    assert interior_mask(calibration, Frame.around((0, 0, 40, 30), 1.0)).all()
+    assert interior_mask(calibration, Frame.from_box((0, 0, 40, 30), 1.0)).all()

@@ -34,7 +34,7 @@ def scene(height: int = 48, width: int = 64) -> NDArray[np.uint8]:
     return np.stack([40 + 180 * x, 40 + 180 * y, 220 - 90 * (x + y)], axis=-1).astype(np.uint8)
 
 
-def saved(pixels: NDArray[np.generic], kind: str, **options: object) -> bytes:
+def encode_image(pixels: NDArray[np.generic], kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()
@@ -60,10 +60,10 @@ def png_16(samples_HWC: NDArray[np.uint16], colour: int) -> bytes:
     return png(samples_HWC.shape[1], samples_HWC.shape[0], 16, colour, rows)
 
 
-def with_orientation(kind: str, orientation: int) -> bytes:
+def encode_with_orientation(kind: str, orientation: int) -> bytes:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    return saved(scene(), kind, exif=exif, **({"quality": 98, "subsampling": 0} if kind == "JPEG" else {}))
+    return encode_image(scene(), kind, exif=exif, **({"quality": 98, "subsampling": 0} if kind == "JPEG" else {}))
 
 
 UPRIGHT = {
@@ -81,20 +81,20 @@ UPRIGHT = {
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_every_exif_orientation_is_applied_and_the_header_says_the_upright_size(kind: str, orientation: int) -> None:
-    data = with_orientation(kind, orientation)
+    data = encode_with_orientation(kind, orientation)
     expected = UPRIGHT[orientation](scene())
-    pixels, facts = decode(data), read_header(data)
+    pixels, metadata = decode(data), read_header(data)
     assert np.abs(pixels.astype(int) - expected).max() <= 6
-    assert (facts.height, facts.width) == expected.shape[:2]
-    assert facts.exif_orientation == orientation
+    assert (metadata.height, metadata.width) == expected.shape[:2]
+    assert metadata.exif_orientation == orientation
 
 
 def test_a_header_tells_what_the_file_is_and_which_bytes_it_was() -> None:
-    data = saved(scene(), "PNG")
-    facts = read_header(data, name="plate 1.png")
-    assert (facts.format, facts.mode, facts.bits, facts.pages) == ("PNG", "RGB", 8, 1)
-    assert (facts.size_bytes, facts.name) == (len(data), "plate 1.png")
-    assert facts.sha256 == hashlib.sha256(data).hexdigest()
+    data = encode_image(scene(), "PNG")
+    metadata = read_header(data, name="plate 1.png")
+    assert (metadata.format, metadata.mode, metadata.bits, metadata.pages) == ("PNG", "RGB", 8, 1)
+    assert (metadata.size_bytes, metadata.name) == (len(data), "plate 1.png")
+    assert metadata.sha256 == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
@@ -110,8 +110,8 @@ def test_every_plain_mode_comes_out_as_rgb(kind: str, mode: str) -> None:
 
 def test_alpha_is_dropped_and_the_stored_colours_stay() -> None:
     hidden = np.dstack([scene(), np.zeros((48, 64), np.uint8)])
-    np.testing.assert_array_equal(decode(saved(hidden, "PNG")), scene())
-    np.testing.assert_array_equal(decode(saved(hidden, "TIFF")), scene())
+    np.testing.assert_array_equal(decode(encode_image(hidden, "PNG")), scene())
+    np.testing.assert_array_equal(decode(encode_image(hidden, "TIFF")), scene())
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
@@ -145,7 +145,7 @@ def test_sixteen_bits_are_shifted_by_the_bits_that_are_used(used_bits: int, shif
         tiff(deep[..., 0], photometric="minisblack"),
         tiff(deep[..., 0], photometric="minisblack", compression="zlib", byteorder=">"),
         tiff(deep[..., :2].copy(), photometric="minisblack", planarconfig="contig", extrasamples=["unassalpha"]),
-        saved(deep[..., 0], "TIFF", compression="tiff_lzw"),
+        encode_image(deep[..., 0], "TIFF", compression="tiff_lzw"),
     ):
         np.testing.assert_array_equal(decode(data), grey)
 
@@ -187,7 +187,7 @@ def test_a_tiff_of_several_pages_wants_a_page() -> None:
     with pytest.raises(ParameterError, match="has 3 pages"):
         decode(data, page=3)
     with pytest.raises(ParameterError, match="has 1 page,"):
-        decode(saved(scene(), "PNG"), page=1)
+        decode(encode_image(scene(), "PNG"), page=1)
 
 
 def test_thumbnails_are_no_pages() -> None:
@@ -251,14 +251,14 @@ def test_a_huge_claim_costs_nothing(kind: str) -> None:
 
 def test_a_small_picture_is_refused() -> None:
     with pytest.raises(ImageTooSmallError, match="1 x 1 px"):
-        read_header(saved(scene()[:1, :1], "PNG"))
+        read_header(encode_image(scene()[:1, :1], "PNG"))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 def test_a_file_that_was_cut_off_is_damaged(kind: str, share: float) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    data = saved(noise, kind)
+    data = encode_image(noise, kind)
     with pytest.raises(DamagedImageError):
         decode(data[: int(len(data) * share)])
 
@@ -274,7 +274,7 @@ def test_files_that_keep_a_decoder_busy_are_refused() -> None:
 
 
 def test_many_threads_decode_the_same() -> None:
-    files = [with_orientation(kind, 6) for kind in ("JPEG", "PNG", "TIFF")] * 8
+    files = [encode_with_orientation(kind, 6) for kind in ("JPEG", "PNG", "TIFF")] * 8
     alone = [decode(data) for data in files]
     with ThreadPoolExecutor(8) as pool:
         for one, other in zip(alone, pool.map(decode, files), strict=True):
@@ -282,11 +282,11 @@ def test_many_threads_decode_the_same() -> None:
 
 
 SEEDS = [
-    saved(scene(), "JPEG"),
-    saved(scene(), "JPEG", progressive=True),
-    saved(scene(), "PNG"),
+    encode_image(scene(), "JPEG"),
+    encode_image(scene(), "JPEG", progressive=True),
+    encode_image(scene(), "PNG"),
     png_16(scene().astype(np.uint16) << 8, colour=2),
-    saved(scene(), "TIFF", compression="tiff_lzw"),
+    encode_image(scene(), "TIFF", compression="tiff_lzw"),
     tiff(scene(), photometric="rgb"),
     tiff(scene().astype(np.uint16) << 8, photometric="rgb", compression="zlib", byteorder=">"),
     tiff(scene().astype(np.uint16) << 4, photometric="rgb", tile=(32, 32), bigtiff=True),
@@ -305,8 +305,8 @@ def test_nothing_but_image_errors_comes_out_of_a_damaged_file(
     data: bytes, edits: list[tuple[float, int]], early: bool, keep: float
 ) -> None:
     mutated = bytearray(data)
-    for place, value in edits:
-        mutated[int(place * (min(300, len(mutated)) if early else len(mutated)))] = value
+    for position, value in edits:
+        mutated[int(position * (min(300, len(mutated)) if early else len(mutated)))] = value
     del mutated[int(len(mutated) * keep) :]
     try:
         pixels = decode(bytes(mutated), page=None)

@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from tests.support.local_platform import (
-    PATIENCE_S,
-    Platform,
-    all_gone,
-    descendants,
-    running_platform,
-    thale,
+    TIMEOUT_S,
+    PlatformProcess,
+    wait_until_all_exited,
+    list_descendants,
+    run_platform,
+    start_thale,
     wait_for,
-    workers,
+    list_workers,
 )
 from tests.support.sample_images import jpeg, seedlings
 from thale._version import __version__
@@ -52,7 +52,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_folder_with_good_and_bad_images_becomes_results_and_a_list_of_reasons(
-    platform: Platform, photos: Path, tmp_path: Path
+    platform: PlatformProcess, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     done = platform.run("analyze", photos, "--recursive", "--out", out, "--mm-per-px", "0.25", "--coco")
@@ -66,8 +66,8 @@ def test_a_folder_with_good_and_bad_images_becomes_results_and_a_list_of_reasons
         assert {row["image"] for row in rows(out / table)} == {"one.png", "copy.png", "day2/one.png"}
     assert {image["file_name"] for image in json.loads((out / "coco.json").read_text())["images"]} >= {"one.png"}
     assert [Path(row["file"]).name for row in rows(out / "failed.csv")] == ["cut.jpg", "empty.png"]
-    for told in ("3 measured", "2 failed", "1 other files passed over", "cut.jpg: ", "empty.png: ", "a copy of"):
-        assert told in done.stdout
+    for expected_text in ("3 measured", "2 failed", "1 other files passed over", "cut.jpg: ", "empty.png: ", "a copy of"):
+        assert expected_text in done.stdout
 
     (photos / "cut.jpg").unlink()
     (photos / "empty.png").unlink()
@@ -83,22 +83,22 @@ def test_a_folder_with_good_and_bad_images_becomes_results_and_a_list_of_reasons
     assert "2 measured, 0 kept from before" in other.stdout
 
 
-def test_one_image_is_shown_as_a_table_with_units(platform: Platform, tmp_path: Path) -> None:
+def test_one_image_is_shown_as_a_table_with_units(platform: PlatformProcess, tmp_path: Path) -> None:
     plate = save_plate(tmp_path / "plate.png")
     done = platform.run("analyze", plate, "--out", tmp_path / "out", "--mm-per-px", "0.25")
     assert done.returncode == 0, done.stdout
-    for told in ("plate.png", "240 x 200 px", "0.2500 mm/px (given)", "plate-seg 1.0.0", "whole plate", "unit"):
-        assert told in done.stdout
+    for expected_text in ("plate.png", "240 x 200 px", "0.2500 mm/px (given)", "plate-seg 1.0.0", "whole plate", "unit"):
+        assert expected_text in done.stdout
 
 
-def test_the_models_are_listed(platform: Platform) -> None:
+def test_the_models_are_listed(platform: PlatformProcess) -> None:
     done = platform.run("models")
     assert done.returncode == 0
-    for told in ("plate-seg", "plate-landmarks", "1.0.0", "ready", "100 %"):
-        assert told in done.stdout
+    for expected_text in ("plate-seg", "plate-landmarks", "1.0.0", "ready", "100 %"):
+        assert expected_text in done.stdout
 
 
-def test_a_second_platform_on_the_same_home_is_refused(platform: Platform) -> None:
+def test_a_second_platform_on_the_same_home_is_refused(platform: PlatformProcess) -> None:
     done = platform.run("up")
     assert done.returncode == 1
     assert "thale already runs on" in done.stdout
@@ -115,37 +115,37 @@ def test_a_second_platform_on_the_same_home_is_refused(platform: Platform) -> No
     ],
 )
 def test_what_is_asked_wrongly_ends_with_status_2(
-    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+    platform: PlatformProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected_text: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if "plate.png" in words:
+    if "plate.png" in arguments:
         save_plate(tmp_path / "plate.png")
-    done = platform.run(*(str(tmp_path / "out") if word == "OUT" else word for word in words))
-    assert (done.returncode, told in done.stdout) == (2, True), done.stdout
+    done = platform.run(*(str(tmp_path / "out") if argument == "OUT" else argument for argument in arguments))
+    assert (done.returncode, expected_text in done.stdout) == (2, True), done.stdout
 
 
 def test_a_server_that_goes_away_ends_the_run_and_not_every_image(weights: Path, tmp_path: Path, photos: Path) -> None:
     home = tmp_path / "home"
-    command = thale(
+    command = start_thale(
         "analyze", photos / "one.png", "--out", tmp_path, "--server", "http://127.0.0.1:9", home=home, weights=weights
     )
-    out, _ = command.communicate(timeout=PATIENCE_S)
+    out, _ = command.communicate(timeout=TIMEOUT_S)
     assert command.returncode == 1
     assert "no answer from http://127.0.0.1:9" in out
 
 
 def test_without_a_server_the_models_command_says_how_to_start_one(weights: Path, tmp_path: Path) -> None:
-    out, _ = thale("models", home=tmp_path, weights=weights).communicate(timeout=PATIENCE_S)
+    out, _ = start_thale("models", home=tmp_path, weights=weights).communicate(timeout=TIMEOUT_S)
     assert "start one with `thale up`" in out
 
 
 @pytest.fixture
-def stocked_home(platform: Platform, tmp_path: Path) -> Path:
+def stocked_home(platform: PlatformProcess, tmp_path: Path) -> Path:
     """A home whose models are archived already."""
     home = tmp_path / "home"
-    for part in ("model-store", "openvino", "java"):
-        if (platform.home / part).is_dir():  # Java's cache may not be made yet
-            shutil.copytree(platform.home / part, home / part, ignore=shutil.ignore_patterns(".*"))
+    for folder in ("model-store", "openvino", "java"):
+        if (platform.home / folder).is_dir():  # Java's cache may not be made yet
+            shutil.copytree(platform.home / folder, home / folder, ignore=shutil.ignore_patterns(".*"))
     return home
 
 
@@ -153,16 +153,16 @@ def test_a_run_that_was_killed_leaves_no_process_and_goes_on_where_it_stopped(
     stocked_home: Path, weights: Path, tmp_path: Path
 ) -> None:
     plates = [save_plate(tmp_path / "photos" / f"{number}.png", number) for number in range(6)]
-    words = ("analyze", tmp_path / "photos", "--out", tmp_path / "out", "--mm-per-px", "0.25")
-    killed = thale(*words, home=stocked_home, weights=weights)
+    arguments = ("analyze", tmp_path / "photos", "--out", tmp_path / "out", "--mm-per-px", "0.25")
+    killed = start_thale(*arguments, home=stocked_home, weights=weights)
     wait_for("a result", lambda: any((tmp_path / "out").glob("*.json")) or killed.poll() is not None)
-    family = descendants(killed.pid)
-    assert len(workers(killed.pid)) == 2
+    family = list_descendants(killed.pid)
+    assert len(list_workers(killed.pid)) == 2
     killed.kill()
     killed.wait()
-    assert all_gone(family)
+    assert wait_until_all_exited(family)
 
-    out, _ = (again := thale(*words, home=stocked_home, weights=weights)).communicate(timeout=PATIENCE_S)
+    out, _ = (again := start_thale(*arguments, home=stocked_home, weights=weights)).communicate(timeout=TIMEOUT_S)
     assert again.returncode == 0, out
     measured = {row["image"] for row in rows(tmp_path / "out" / "traits.csv")}
     assert measured == {plate.name for plate in plates}
@@ -170,25 +170,25 @@ def test_a_run_that_was_killed_leaves_no_process_and_goes_on_where_it_stopped(
 
 
 def test_ctrl_c_ends_a_run_cleanly_and_the_same_command_does_the_rest(
-    platform: Platform, stocked_home: Path, weights: Path, tmp_path: Path
+    platform: PlatformProcess, stocked_home: Path, weights: Path, tmp_path: Path
 ) -> None:
     plates = [save_plate(tmp_path / "photos" / f"{number}.png", number) for number in range(12)]
     results = tmp_path / "out"
-    words = ("analyze", tmp_path / "photos", "--out", results, "--mm-per-px", "0.25")
-    stopped = thale(*words, home=stocked_home, weights=weights)
+    arguments = ("analyze", tmp_path / "photos", "--out", results, "--mm-per-px", "0.25")
+    stopped = start_thale(*arguments, home=stocked_home, weights=weights)
     wait_for("a result", lambda: any(results.glob("*.json")) or stopped.poll() is not None)
-    family = descendants(stopped.pid)
+    family = list_descendants(stopped.pid)
     stopped.send_signal(signal.SIGINT)
-    told, _ = stopped.communicate(timeout=PATIENCE_S)
-    assert stopped.returncode == 130, told
-    assert "the same command goes on from here" in told
-    assert "left to do" in told
-    assert all_gone(family)
+    output, _ = stopped.communicate(timeout=TIMEOUT_S)
+    assert stopped.returncode == 130, output
+    assert "the same command goes on from here" in output
+    assert "left to do" in output
+    assert wait_until_all_exited(family)
     done = {path.name: path.stat().st_mtime_ns for path in results.glob("*.json")}
     assert 1 <= len(done) < len(plates)
     assert {row["image"] for row in rows(results / "traits.csv")} == {Path(name).stem + ".png" for name in done}
 
-    again = platform.run(*words)
+    again = platform.run(*arguments)
     assert again.returncode == 0, again.stdout
     assert f"{len(plates) - len(done)} measured, {len(done)} kept from before" in again.stdout
     assert {name: (results / name).stat().st_mtime_ns for name in done} == done
@@ -196,21 +196,21 @@ def test_ctrl_c_ends_a_run_cleanly_and_the_same_command_does_the_rest(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_whatever_ends_thale_up_no_process_is_left(stocked_home: Path, weights: Path, number: signal.Signals) -> None:
-    up = thale("up", home=stocked_home, weights=weights)
-    wait_for("the workers", lambda: len(workers(up.pid)) == 2)
-    family = descendants(up.pid)
+    up = start_thale("up", home=stocked_home, weights=weights)
+    wait_for("the workers", lambda: len(list_workers(up.pid)) == 2)
+    family = list_descendants(up.pid)
     up.send_signal(number)
-    up.wait(PATIENCE_S)
-    assert all_gone(family)
+    up.wait(TIMEOUT_S)
+    assert wait_until_all_exited(family)
     assert up.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 0)
 
 
 def test_a_killed_torchserve_comes_back_and_the_user_is_told(stocked_home: Path, weights: Path, tmp_path: Path) -> None:
     plate = save_plate(tmp_path / "plate.png")
-    with running_platform(stocked_home, weights) as running:
-        java = [process for process in descendants(running.process.pid) if process.name() == "java"]
+    with run_platform(stocked_home, weights) as running:
+        java = [process for process in list_descendants(running.process.pid) if process.name() == "java"]
         java[0].kill()
-        wait_for("a new TorchServe", lambda: _java(running) not in (None, java[0].pid))
+        wait_for("a new TorchServe", lambda: _java_pid(running) not in (None, java[0].pid))
         done = running.run("analyze", plate, "--out", tmp_path / "out", "--mm-per-px", "0.25")
         assert done.returncode == 0, done.stdout
 
@@ -221,23 +221,23 @@ def test_a_service_that_dies_under_a_run_costs_no_image(
 ) -> None:
     plates = [save_plate(tmp_path / "photos" / f"{number}.png", number) for number in range(8)]
     results = tmp_path / "out"
-    words = ("analyze", tmp_path / "photos", "--out", results, "--mm-per-px", "0.25")
-    with running_platform(stocked_home, weights) as running:
-        run = thale(*words, home=stocked_home, weights=weights)
+    arguments = ("analyze", tmp_path / "photos", "--out", results, "--mm-per-px", "0.25")
+    with run_platform(stocked_home, weights) as running:
+        run = start_thale(*arguments, home=stocked_home, weights=weights)
         wait_for("a result", lambda: any(results.glob("*.json")) or run.poll() is not None)
-        victims = [process for process in descendants(running.process.pid) if _is(service, process)]
+        victims = [process for process in list_descendants(running.process.pid) if _is_service(service, process)]
         victims[0].kill()
-        told, _ = run.communicate(timeout=PATIENCE_S)
+        output, _ = run.communicate(timeout=TIMEOUT_S)
         if run.returncode != 0:  # it was away for longer than the client's patience
-            assert run.returncode == 1, told
-            assert "left to do" in told
-            again = running.run(*words)
+            assert run.returncode == 1, output
+            assert "left to do" in output
+            again = running.run(*arguments)
             assert again.returncode == 0, again.stdout
     assert {row["image"] for row in rows(results / "traits.csv")} == {plate.name for plate in plates}
     assert not (results / "failed.csv").exists()
 
 
-def _is(service: str, process: psutil.Process) -> bool:
+def _is_service(service: str, process: psutil.Process) -> bool:
     if service == "java":
         return process.name() == "java"
     return process.cmdline()[1:3] == ["-m", "thale.facade"]
@@ -246,26 +246,26 @@ def _is(service: str, process: psutil.Process) -> bool:
 def test_up_with_an_image_shows_its_traits_writes_its_results_and_serves_on(
     stocked_home: Path, weights: Path, tmp_path: Path
 ) -> None:
-    up = thale("up", "--analyze", "sample", "--out", tmp_path / "out", home=stocked_home, weights=weights)
+    up = start_thale("up", "--analyze", "sample", "--out", tmp_path / "out", home=stocked_home, weights=weights)
     assert up.stdout is not None
-    told = ""
+    output = ""
     for line in up.stdout:
-        told += line
+        output += line
         if "serving until Ctrl-C" in line:
             break
-    assert "thale is ready" in told, told
-    assert "whole plate" in told, told
-    family = descendants(up.pid)
+    assert "thale is ready" in output, output
+    assert "whole plate" in output, output
+    family = list_descendants(up.pid)
     results = {path.name.partition(".")[2] for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
     assert results == {"json", "overlay.png", "rsml", "csv"}
     up.send_signal(signal.SIGINT)
-    up.communicate(timeout=PATIENCE_S)
+    up.communicate(timeout=TIMEOUT_S)
     assert up.returncode == 0
-    assert all_gone(family)
+    assert wait_until_all_exited(family)
 
 
-def _java(running: Platform) -> int | None:
-    for process in descendants(running.process.pid):
+def _java_pid(running: PlatformProcess) -> int | None:
+    for process in list_descendants(running.process.pid):
         try:
             if process.name() == "java":
                 return process.pid

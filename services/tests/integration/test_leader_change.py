@@ -7,37 +7,37 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_facade import MODEL, PaperFacade, paper_facade
+from tests.support.fake_facade import MODEL, FakeFacade, run_fake_facade
 from tests.support.local_platform import wait_for
-from tests.support.sample_releases import release, version
-from tests.support.state_file_target import RecordActuator
-from thale.release.controller.checkpoint import FileNotes, read_page
+from tests.support.sample_releases import make_release, make_version
+from tests.support.state_file_target import StateFileTarget
+from thale.release.controller.checkpoint import FileCheckpointStore, load_checkpoint
 from thale.release.lifecycle import transitions
-from thale.release.targets.update import sign
+from thale.release.targets.update import author_now
 
 STABLE, CANARY = "1.0.0", "1.1.0"
 
 
 @pytest.fixture
-def facade() -> Iterator[PaperFacade]:
-    with paper_facade() as running:
+def facade() -> Iterator[FakeFacade]:
+    with run_fake_facade() as running:
         yield running
 
 
-def answers(facade: PaperFacade, canary: int, stable: int) -> None:
-    facade.answer(CANARY, canary)
-    facade.answer(STABLE, stable)
+def count_responses(facade: FakeFacade, canary: int, stable: int) -> None:
+    facade.count_responses(CANARY, canary)
+    facade.count_responses(STABLE, stable)
 
 
 def test_a_leader_that_is_killed_in_the_middle_of_a_step_is_followed_by_another(
-    tmp_path: Path, facade: PaperFacade
+    tmp_path: Path, facade: FakeFacade
 ) -> None:
-    actuator, notes = RecordActuator(tmp_path / "record.json"), FileNotes(tmp_path / "notes.json")
-    actuator.put(transitions.canary(release(STABLE), version(CANARY), sign("anna", "better"), steps=(5, 100)))
+    actuator, notes = StateFileTarget(tmp_path / "record.json"), FileCheckpointStore(tmp_path / "notes.json")
+    actuator.put(transitions.start_canary(make_release(STABLE), make_version(CANARY), author_now("anna", "better"), steps=(5, 100)))
 
-    def heard() -> int:
-        page = read_page(notes)
-        return page.rollouts[MODEL].trial.step.canary.requests.get("ok", 0) if page and page.rollouts else -1
+    def canary_requests() -> int:
+        page = load_checkpoint(notes)
+        return page.rollouts[MODEL].analysis.step_window.canary.requests.get("ok", 0) if page and page.rollouts else -1
 
     def watcher(who: str) -> "subprocess.Popen[bytes]":
         program = Path(__file__).with_name("watching_process.py")
@@ -45,16 +45,16 @@ def test_a_leader_that_is_killed_in_the_middle_of_a_step_is_followed_by_another(
 
     first = watcher("first")
     try:
-        wait_for("the first notes", lambda: heard() == 0)
+        wait_for("the first notes", lambda: canary_requests() == 0)
         second = watcher("second")
         try:
-            answers(facade, 150, 1500)
-            wait_for("what the first has heard", lambda: heard() == 150)
+            count_responses(facade, 150, 1500)
+            wait_for("what the first has heard", lambda: canary_requests() == 150)
             first.kill()
-            wait_for("the second's notes", lambda: (page := read_page(notes)) is not None and page.who == "second")
-            answers(facade, 600, 6000)
+            wait_for("the second's notes", lambda: (page := load_checkpoint(notes)) is not None and page.leader == "second")
+            count_responses(facade, 600, 6000)
             wait_for("the step", lambda: actuator.read(MODEL).release.weight_percent == 100)
-            answers(facade, 600, 6000)
+            count_responses(facade, 600, 6000)
             wait_for("the end", lambda: actuator.read(MODEL).release.canary is None)
         finally:
             second.kill()

@@ -11,20 +11,20 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.sample_releases import ANNA, release, version
-from thale.errors import ActuatorError
+from tests.support.sample_releases import ANNA, make_release, make_version
+from thale.errors import TargetError
 from thale.kserve import inference_service
-from thale.kserve.inference_service import read_release, write_release
+from thale.kserve.inference_service import release_from_resource, resource_from_release
 from thale.release.lifecycle import transitions
-from thale.release.targets import revision_of
-from thale.schemas import Change, Release
+from thale.release.targets import compute_revision
+from thale.schemas import ReleaseEvent, Release
 
 REPO_ROOT = Path(__file__).parents[3]
 SCHEMAS = REPO_ROOT.parent / "shared" / "crds" / "check.py"
 
 VERSIONS = st.tuples(*[st.integers(0, 30)] * 3).map(lambda parts: ".".join(map(str, parts)))
-LINES = st.builds(
-    Change,
+EVENTS = st.builds(
+    ReleaseEvent,
     at=st.just(ANNA.at),
     who=st.text(max_size=20),
     what=st.sampled_from(["canary", "step", "promote", "roll back", "abort", "shadow"]),
@@ -36,23 +36,23 @@ LINES = st.builds(
 
 
 @st.composite
-def releases(draw: st.DrawFn) -> Release:
+def release_states(draw: st.DrawFn) -> Release:
     names = draw(st.lists(VERSIONS, min_size=1, max_size=4, unique=True))
     stable, *others = names
     canary = draw(st.sampled_from([None, *others]))
     return Release(
         task="segmentation",
         stable=stable,
-        versions={name: version(name) for name in draw(st.permutations(names))},
+        versions={name: make_version(name) for name in draw(st.permutations(names))},
         canary=canary,
         weight_percent=draw(st.floats(0, 100)) if canary else 0.0,
         shadow=draw(st.sampled_from([None, *others])),
         steps=tuple(sorted({*draw(st.lists(st.floats(0.01, 99.9), max_size=5)), 100.0})),
-        history=tuple(draw(st.lists(LINES, max_size=6))),
+        history=tuple(draw(st.lists(EVENTS, max_size=6))),
     )
 
 
-def deployed(min_replicas: int = 2) -> dict[str, Any]:
+def deployed_resource(min_replicas: int = 2) -> dict[str, Any]:
     predictor = {
         "name": "v9-9-9",
         "minReplicas": min_replicas,
@@ -63,8 +63,8 @@ def deployed(min_replicas: int = 2) -> dict[str, Any]:
     return {"metadata": {"name": "plate-seg", "namespace": "plants"}, "spec": {"predictor": predictor}}
 
 
-def uris(made: Release) -> dict[str, str]:
-    return {name: f"https://account.blob.core.windows.net/models/plate-seg/{name}" for name in made.versions}
+def archive_uris(release: Release) -> dict[str, str]:
+    return {name: f"https://account.blob.core.windows.net/models/plate-seg/{name}" for name in release.versions}
 
 
 def with_urls(made: Release) -> Release:
@@ -75,22 +75,22 @@ def with_urls(made: Release) -> Release:
     return made.model_copy(update={"versions": versions})
 
 
-def through_the_api(resource: inference_service.Resource) -> Any:
+def json_round_trip(resource: inference_service.Resource) -> Any:
     return json.loads(json.dumps(resource))
 
 
-@given(releases())
+@given(release_states())
 def test_a_release_comes_back_as_it_was(made: Release) -> None:
-    written = write_release(made, deployed(), uris(made))
-    assert read_release(through_the_api(written)) == with_urls(made)
-    again = write_release(read_release(written), written, {})
-    assert revision_of(read_release(again)) == revision_of(with_urls(made))
-    assert inference_service.storage_uris(again) == uris(made)
+    written = resource_from_release(made, deployed_resource(), archive_uris(made))
+    assert release_from_resource(json_round_trip(written)) == with_urls(made)
+    again = resource_from_release(release_from_resource(written), written, {})
+    assert compute_revision(release_from_resource(again)) == compute_revision(with_urls(made))
+    assert inference_service.storage_uris(again) == archive_uris(made)
 
 
-@given(releases())
+@given(release_states())
 def test_kserve_takes_what_is_written(made: Release) -> None:
-    spec = write_release(made, deployed(), uris(made))["spec"]
+    spec = resource_from_release(made, deployed_resource(), archive_uris(made))["spec"]
     entries = spec.get("canary", [])
     assert sum(entry["trafficPercent"] for entry in entries) <= 100
     for entry in entries:
@@ -103,12 +103,12 @@ def test_kserve_takes_what_is_written(made: Release) -> None:
 def test_the_manifests_pass_the_schemas_of_the_cluster() -> None:
     if not SCHEMAS.exists():
         pytest.skip("the shared folder with the cluster's schemas is not there")
-    on_trial = transitions.canary(release(), version("1.1.0"), ANNA)
+    on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
     made = [
-        write_release(now, deployed(), uris(on_trial), also)
-        for now, also in ((release(), ()), (on_trial, ()), (transitions.promote(on_trial, ANNA), ("1.0.0",)))
+        resource_from_release(now, deployed_resource(), archive_uris(on_trial), also)
+        for now, also in ((make_release(), ()), (on_trial, ()), (transitions.promote(on_trial, ANNA), ("1.0.0",)))
     ]
-    stream = yaml.safe_dump_all(through_the_api(made))
+    stream = yaml.safe_dump_all(json_round_trip(made))
     checked = subprocess.run([sys.executable, str(SCHEMAS)], input=stream, capture_output=True, text=True)
     if "ModuleNotFoundError" in checked.stderr:
         pytest.skip(f"the schemas' checker needs another package: {checked.stderr.splitlines()[-1]}")
@@ -117,8 +117,8 @@ def test_the_manifests_pass_the_schemas_of_the_cluster() -> None:
 
 def test_kserves_own_models_know_every_field() -> None:
     kserve = pytest.importorskip("kserve", reason="kserve belongs to the extra dev")
-    on_trial = transitions.canary(release(), version("1.1.0"), ANNA)
-    spec = write_release(on_trial, deployed(), uris(on_trial))["spec"]
+    on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
+    spec = resource_from_release(on_trial, deployed_resource(), archive_uris(on_trial))["spec"]
     (entry,) = spec["canary"]
     for model, part in (
         (kserve.V1beta1InferenceServiceSpec, spec),
@@ -131,55 +131,55 @@ def test_kserves_own_models_know_every_field() -> None:
 
 @pytest.mark.parametrize(("percent", "replicas"), [(0.5, 1), (5, 1), (25, 3), (50, 5), (100, 10)])
 def test_a_canary_runs_its_share_of_the_replicas(percent: float, replicas: int) -> None:
-    on_trial = transitions.canary(release(), version("1.1.0"), ANNA).model_copy(update={"weight_percent": percent})
-    (entry,) = write_release(on_trial, deployed(min_replicas=10), uris(on_trial))["spec"]["canary"]
+    on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA).model_copy(update={"weight_percent": percent})
+    (entry,) = resource_from_release(on_trial, deployed_resource(min_replicas=10), archive_uris(on_trial))["spec"]["canary"]
     assert entry["predictor"]["minReplicas"] == replicas
 
 
 def test_what_is_done_by_kubectl_holds() -> None:
-    on_trial = transitions.step(transitions.canary(release(), version("1.1.0"), ANNA), ANNA)
-    written = through_the_api(write_release(on_trial, deployed(), uris(on_trial)))
+    on_trial = transitions.step(transitions.start_canary(make_release(), make_version("1.1.0"), ANNA), ANNA)
+    written = json_round_trip(resource_from_release(on_trial, deployed_resource(), archive_uris(on_trial)))
     written["spec"]["canary"][0]["trafficPercent"] = 10
-    assert read_release(written).weight_percent == 10
+    assert release_from_resource(written).weight_percent == 10
     del written["spec"]["canary"]
-    after = read_release(written)
+    after = release_from_resource(written)
     assert (after.canary, after.shadow, after.weight_percent, set(after.versions)) == (None, None, 0, {"1.0.0"})
 
 
 def test_a_version_that_is_being_loaded_is_not_released_yet() -> None:
-    written = write_release(release(), deployed(), {**uris(release()), "1.1.0": "https://x"}, also=["1.1.0"])
+    written = resource_from_release(make_release(), deployed_resource(), {**archive_uris(make_release()), "1.1.0": "https://x"}, extra_versions=["1.1.0"])
     assert written["spec"]["canary"][0]["trafficPercent"] == 0
-    assert read_release(written) == with_urls(release())
+    assert release_from_resource(written) == with_urls(make_release())
 
 
 def test_an_exact_weight_is_kept_beside_kserves_whole_percent() -> None:
-    on_trial = transitions.canary(release(), version("1.1.0"), ANNA, steps=(0.5, 100))
-    written = write_release(on_trial, deployed(), uris(on_trial))
+    on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA, steps=(0.5, 100))
+    written = resource_from_release(on_trial, deployed_resource(), archive_uris(on_trial))
     assert written["spec"]["canary"][0]["trafficPercent"] == 0
-    assert read_release(written).weight_percent == 0.5
+    assert release_from_resource(written).weight_percent == 0.5
 
 
 def test_a_history_that_does_not_fit_loses_its_beginning_and_a_rollback_never_fails_on_it() -> None:
     lines = [
-        Change(at=ANNA.at, who="anna", what="step", why="x" * 9000, version="1.0.0", stable="1.0.0", weight_percent=n)
+        ReleaseEvent(at=ANNA.at, who="anna", what="step", why="x" * 9000, version="1.0.0", stable="1.0.0", weight_percent=n)
         for n in range(50)
     ]
-    long = release().model_copy(update={"history": tuple(lines)})
-    after = read_release(write_release(long, deployed(), uris(long)))
+    long = make_release().model_copy(update={"history": tuple(lines)})
+    after = release_from_resource(resource_from_release(long, deployed_resource(), archive_uris(long)))
     assert 10 < len(after.history) < 50
     assert after.history == tuple(lines[-len(after.history) :])
 
 
 def test_what_is_no_release_is_named() -> None:
-    with pytest.raises(ActuatorError, match="InferenceService plate-seg is no release"):
-        read_release(deployed())
-    written = through_the_api(write_release(release(), deployed(), uris(release())))
+    with pytest.raises(TargetError, match="InferenceService plate-seg is no release"):
+        release_from_resource(deployed_resource())
+    written = json_round_trip(resource_from_release(make_release(), deployed_resource(), archive_uris(make_release())))
     written["spec"]["predictor"]["name"] = "v8-8-8"
-    with pytest.raises(ActuatorError, match=r"stable version 8\.8\.8 is none of"):
-        read_release(written)
+    with pytest.raises(TargetError, match=r"stable version 8\.8\.8 is none of"):
+        release_from_resource(written)
     written["metadata"]["annotations"]["release.thale/versions"] = "{"
-    with pytest.raises(ActuatorError, match="can be understood"):
-        read_release(written)
-    assert not inference_service.is_release(deployed())
-    with pytest.raises(ActuatorError, match=r"no spec\.predictor\.model"):
-        write_release(release(), {**deployed(), "spec": {"predictor": {"name": "v1-0-0"}}}, {})
+    with pytest.raises(TargetError, match="can be understood"):
+        release_from_resource(written)
+    assert not inference_service.is_release(deployed_resource())
+    with pytest.raises(TargetError, match=r"no spec\.predictor\.model"):
+        resource_from_release(make_release(), {**deployed_resource(), "spec": {"predictor": {"name": "v1-0-0"}}}, {})

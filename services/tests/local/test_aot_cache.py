@@ -8,66 +8,66 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.local_platform import all_gone, wait_for
+from tests.support.local_platform import wait_until_all_exited, wait_for
 from thale.local import aot_cache, aot_cache_build
-from thale.local.data_dir import Home
-from thale.local.runtime import Installed, find_installed
+from thale.local.data_dir import DataDir
+from thale.local.runtime import ModelRuntime, find_runtime
 
 
 @pytest.fixture(scope="module")
-def installed() -> Installed:
-    return find_installed()
+def runtime() -> ModelRuntime:
+    return find_runtime()
 
 
 @pytest.fixture(scope="module")
-def trained(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("home"))
-    aot_cache_build.train(installed, home)
-    return home
+def cached_data_dir(runtime: ModelRuntime, tmp_path_factory: pytest.TempPathFactory) -> DataDir:
+    data_dir = DataDir(tmp_path_factory.mktemp("home"))
+    aot_cache_build.record_aot_cache(runtime, data_dir)
+    return data_dir
 
 
-def test_java_takes_the_cache_that_was_made(installed: Installed, trained: Home) -> None:
-    options = aot_cache.options(installed, trained)
+def test_java_takes_the_cache_that_was_made(runtime: ModelRuntime, cached_data_dir: DataDir) -> None:
+    options = aot_cache.options(runtime, cached_data_dir)
     assert options
-    insisting = [*installed.java_command("/tmp", *options, "-XX:AOTMode=on"), "--no-such-option"]
+    insisting = [*runtime.java_command("/tmp", *options, "-XX:AOTMode=on"), "--no-such-option"]
     done = subprocess.run(insisting, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("usage:"), done  # it began, and would not have without the cache
 
 
-def test_a_damaged_cache_is_not_used(installed: Installed, trained: Home, tmp_path: Path) -> None:
-    shutil.copytree(trained.folder / "java", tmp_path / "java")
+def test_a_damaged_cache_is_not_used(runtime: ModelRuntime, cached_data_dir: DataDir, tmp_path: Path) -> None:
+    shutil.copytree(cached_data_dir.path / "java", tmp_path / "java")
     cache = next((tmp_path / "java").glob("*.aot"))
     whole = cache.read_bytes()
-    assert aot_cache.options(installed, Home(tmp_path))
+    assert aot_cache.options(runtime, DataDir(tmp_path))
     for damaged in (whole[:-1], whole[:99] + bytes([whole[99] ^ 1]) + whole[100:], b""):
         cache.write_bytes(damaged)
-        assert aot_cache.options(installed, Home(tmp_path)) == []
+        assert aot_cache.options(runtime, DataDir(tmp_path)) == []
 
 
 def test_a_cache_of_other_settings_or_another_torchserve_is_not_used(
-    installed: Installed, trained: Home, tmp_path: Path
+    runtime: ModelRuntime, cached_data_dir: DataDir, tmp_path: Path
 ) -> None:
     (tmp_path / "config.properties").write_text("vmargs=-Xmx2g\n")
-    shutil.copytree(installed.frontend, tmp_path / "frontend")
+    shutil.copytree(runtime.frontend, tmp_path / "frontend")
     for change in ({"settings": tmp_path / "config.properties"}, {"frontend": tmp_path / "frontend"}):
-        assert aot_cache.options(dataclasses.replace(installed, **change), trained) == []
+        assert aot_cache.options(dataclasses.replace(runtime, **change), cached_data_dir) == []
 
 
 def test_a_training_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
-    home = Home(tmp_path)
+    data_dir = DataDir(tmp_path)
     before = set(psutil.Process().children(recursive=True))
 
-    def begun() -> list[psutil.Process]:
+    def started_processes() -> list[psutil.Process]:
         return [child for child in psutil.Process().children(recursive=True) if child not in before]
 
-    with aot_cache_build.in_background(home, patience_s=0):
-        wait_for("Java", lambda: any(child.name() == "java" for child in begun()))
-        family = begun()
-    assert all_gone(family)
+    with aot_cache_build.record_aot_cache_in_background(data_dir, patience_s=0):
+        wait_for("Java", lambda: any(child.name() == "java" for child in started_processes()))
+        processes = started_processes()
+    assert wait_until_all_exited(processes)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_is_not_made_again(trained: Home) -> None:
+def test_what_is_there_is_not_made_again(cached_data_dir: DataDir) -> None:
     before = psutil.Process().children(recursive=True)
-    with aot_cache_build.in_background(trained):
+    with aot_cache_build.record_aot_cache_in_background(cached_data_dir):
         assert psutil.Process().children(recursive=True) == before

@@ -6,13 +6,13 @@ from dataclasses import astuple
 
 import pytest
 
-from thale.errors import LaptopError
+from thale.errors import LocalPlatformError
 from thale.local import ports
 from thale.local.ports import HOST, choose_ports
 
 
 @pytest.fixture
-def taken() -> Iterator[int]:
+def taken_port() -> Iterator[int]:
     with socket.create_server((HOST, 0)) as server:
         yield server.getsockname()[1]
 
@@ -22,11 +22,11 @@ def test_no_two_services_get_the_same_port() -> None:
     assert len(set(chosen)) == len(chosen) == 7
 
 
-def test_a_wished_port_that_is_taken_is_refused(taken: int) -> None:
-    with pytest.raises(LaptopError, match=f"port {taken} is taken"):
-        choose_ports(taken)
+def test_a_wished_port_that_is_taken_is_refused(taken_port: int) -> None:
+    with pytest.raises(LocalPlatformError, match=f"port {taken_port} is taken"):
+        choose_ports(taken_port)
 
 
-def test_without_a_wish_the_next_free_port_is_taken(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "DEFAULT_PORT", taken)
-    assert taken < choose_ports().facade < taken + 20
+def test_without_a_wish_the_next_free_port_is_taken(taken_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "DEFAULT_PORT", taken_port)
+    assert taken_port < choose_ports().facade < taken_port + 20

@@ -7,27 +7,27 @@ from prometheus_client import REGISTRY
 
 from thale.facade import stage_timing
 from thale.facade.inference import fallback
-from thale.release.controller.decision import Move
+from thale.release.controller.decision import Action
 from thale.schemas import Verdict
 from thale.slo import read_slo
 from thale.telemetry import controller_metrics, labels, metrics
-from thale.telemetry.metric_table import Metric, Table
+from thale.telemetry.metric_table import Metric, MetricTable
 from thale.telemetry.server_timing import STEPS
 
 TABLES = (metrics.METRICS, controller_metrics.WATCHER_METRICS)
-EVERY = [metric for table in TABLES for metric in table]
+ALL_METRICS = [metric for table in TABLES for metric in table]
 
 
 def test_every_metric_stands_in_a_table_once() -> None:
     names = {**vars(metrics), **vars(controller_metrics)}
     declared = [value for name, value in names.items() if name.isupper() and hasattr(value, "describe")]
-    assert [metric.collector for metric in EVERY] == [value for value in declared if value is not controller_metrics.WATCHER]
+    assert [metric.collector for metric in ALL_METRICS] == [value for value in declared if value is not controller_metrics.WATCHER]
 
 
 @pytest.mark.parametrize(
     ("table", "registry"), [(metrics.METRICS, REGISTRY), (controller_metrics.WATCHER_METRICS, controller_metrics.WATCHER)]
 )
-def test_every_metric_is_told_by_the_process_that_it_is_declared_for(table: Table, registry: object) -> None:
+def test_every_metric_is_told_by_the_process_that_it_is_declared_for(table: MetricTable, registry: object) -> None:
     assert table.registry is registry
     names = [metric.name for metric in table]
     assert len(names) == len(set(names))
@@ -36,20 +36,20 @@ def test_every_metric_is_told_by_the_process_that_it_is_declared_for(table: Tabl
         assert (described.name, described.type) == (metric.name, metric.kind)
 
 
-@pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", ALL_METRICS, ids=lambda metric: metric.name)
 def test_every_metric_is_named_explained_and_bounded(metric: Metric) -> None:
     assert metric.name.startswith("thale_")
-    assert metric.words.endswith(".")
+    assert metric.help.endswith(".")
     assert metric.unit
-    assert all(label.words and label.most for label in metric.labels)
-    assert metric.most_children <= 1024
+    assert all(label.help and label.max_values for label in metric.labels)
+    assert metric.max_series <= 1024
     assert list(metric.buckets) == sorted(set(metric.buckets))
 
 
 def test_the_classes_of_image_size_are_those_that_limits_are_promised_for() -> None:
-    promised = {limit.up_to_megapixels: limit.p99_s for limit in read_slo().latency}
-    assert list(promised) == list(labels.MEGAPIXELS_OF_SIZE.values())
-    assert set(promised.values()) <= set(metrics.SECONDS)
+    limits = {limit.up_to_megapixels: limit.p99_s for limit in read_slo().latency}
+    assert list(limits) == list(labels.MAX_MEGAPIXELS_BY_SIZE.values())
+    assert set(limits.values()) <= set(metrics.SECONDS)
 
 
 def test_an_image_belongs_to_the_smallest_class_that_holds_it() -> None:
@@ -63,9 +63,9 @@ def test_values_that_labels_list_are_those_that_the_code_knows() -> None:
         labels.STAGE: get_args(stage_timing.Stage),
         labels.MODEL_STAGE: ("queue", *STEPS),
         labels.VERDICT: get_args(Verdict.model_fields["decision"].annotation),
-        labels.MOVE: [move for move in get_args(Move) if move != "wait"],
+        labels.ACTION: [move for move in get_args(Action) if move != "wait"],
     }
     for label, known in listed.items():
         assert {*label.values} == {*known}, label.name
-    assert {*labels.COPY_OUTCOME.values} == {*labels.OUTCOME.values, "dropped"} - {"refused"}
+    assert {*labels.SHADOW_OUTCOME.values} == {*labels.OUTCOME.values, "dropped"} - {"refused"}
     assert {*labels.REASON.values} == {"failed", "unavailable", "late", "nonsense", "open"}

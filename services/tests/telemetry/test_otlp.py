@@ -11,10 +11,10 @@ import pytest
 from tests.support.facade_process import FacadeProcess, facade_process
 from tests.support.otlp_receiver import Collector, running_collector
 from tests.support.torchserve_process import free_ports
-from thale.schemas import ReleaseRecord
-from thale.telemetry.otel_settings import Otel
+from thale.schemas import ReleaseState
+from thale.telemetry.otel_settings import OtelSettings
 
-AT_ONCE_S = 25.0
+MAX_STOP_S = 25.0
 """Less than OpenTelemetry's SDK waits for a collector by itself (30 s), and more than a facade takes to end."""
 SPANS = """
 import logging
@@ -47,11 +47,11 @@ def spans_sent(number: int, **variables: str) -> list[str]:
 
 def facade(folder: Path, endpoint: str) -> AbstractContextManager[FacadeProcess]:
     """A facade without a model: it answers, and has spans to send."""
-    record = folder / "record.json"
-    record.write_text(ReleaseRecord(models={}).model_dump_json())
+    state_path = folder / "record.json"
+    state_path.write_text(ReleaseState(models={}).model_dump_json())
     return facade_process(
         folder / "log",
-        THALE_RECORD_PATH=str(record),
+        THALE_RECORD_PATH=str(state_path),
         THALE_MEASURING_PROCESSES="1",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
         OTEL_EXPORTER_OTLP_TIMEOUT="600",
@@ -61,25 +61,25 @@ def facade(folder: Path, endpoint: str) -> AbstractContextManager[FacadeProcess]
 def test_a_collector_that_hangs_or_fails_keeps_nobody_waiting_and_is_told_of_once(
     collector: tuple[str, Collector], tmp_path: Path
 ) -> None:
-    url, taking = collector
+    url, collector_state = collector
     with facade(tmp_path, url) as running:
-        taking.mood = "fails"
-        for asked in range(1, 4):
-            assert running.ask("GET", "/v1/models").status == 200
-            taking.wait_until_asked(asked)
-        taking.mood = "takes"
-        running.ask("GET", "/v1/models")
-        taking.wait_for(lambda spans: bool(spans))
-        taking.mood = "hangs"
-        asked = taking.asked
-        running.ask("GET", "/v1/models")
-        taking.wait_until_asked(asked + 1)
-        assert all(running.ask("GET", "/v1/models").status == 200 for _ in range(50))
-        assert not taking.ending.is_set()
-        running.stop(AT_ONCE_S)
-        said = [line["message"] for line in running.lines() if line["logger"] == "thale.telemetry.otlp"]
-        assert said == ["spans are lost: the collector does not take them", "spans arrive again"]
-        assert not any(line["logger"].startswith("opentelemetry") for line in running.lines())
+        collector_state.mode = "fails"
+        for request_count in range(1, 4):
+            assert running.request("GET", "/v1/models").status == 200
+            collector_state.wait_for_requests(request_count)
+        collector_state.mode = "takes"
+        running.request("GET", "/v1/models")
+        collector_state.wait_for(lambda spans: bool(spans))
+        collector_state.mode = "hangs"
+        request_count = collector_state.request_count
+        running.request("GET", "/v1/models")
+        collector_state.wait_for_requests(request_count + 1)
+        assert all(running.request("GET", "/v1/models").status == 200 for _ in range(50))
+        assert not collector_state.stopping.is_set()
+        running.stop(MAX_STOP_S)
+        messages = [line["message"] for line in running.log_lines() if line["logger"] == "thale.telemetry.otlp"]
+        assert messages == ["spans are lost: the collector does not take them", "spans arrive again"]
+        assert not any(line["logger"].startswith("opentelemetry") for line in running.log_lines())
 
 
 def test_a_collector_that_is_away_keeps_nobody_waiting() -> None:
@@ -89,16 +89,16 @@ def test_a_collector_that_is_away_keeps_nobody_waiting() -> None:
 
 
 def test_the_queue_of_a_collector_that_hangs_is_bounded(collector: tuple[str, Collector]) -> None:
-    url, taking = collector
-    taking.mood = "hangs"
+    url, collector_state = collector
+    collector_state.mode = "hangs"
     spans_sent(5000, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_EXPORTER_OTLP_TIMEOUT="600")
 
 
 def test_the_last_spans_arrive_when_a_process_ends(collector: tuple[str, Collector]) -> None:
-    url, taking = collector
+    url, collector_state = collector
     spans_sent(3, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_BSP_SCHEDULE_DELAY="3600000")
-    assert [span.name for span in taking.spans()] == ["thale.choose"] * 3
-    assert taking.spans()[0].resource["thale.model"] == "plate-seg"
+    assert [span.name for span in collector_state.spans()] == ["thale.choose"] * 3
+    assert collector_state.spans()[0].resource["thale.model"] == "plate-seg"
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_the_last_spans_arrive_when_a_process_ends(collector: tuple[str, Collect
 def test_a_share_can_be_set_and_what_makes_no_sense_is_told_and_costs_nothing_but_spans(
     collector: tuple[str, Collector], variables: dict[str, str]
 ) -> None:
-    url, taking = collector
+    url, collector_state = collector
     log = spans_sent(40, OTEL_EXPORTER_OTLP_ENDPOINT=url, **variables)
-    assert taking.asked == 0
+    assert collector_state.request_count == 0
     assert ("no spans are sent" in "".join(log)) == ("OTEL_TRACES_SAMPLER" not in variables)
 
 
@@ -134,13 +134,13 @@ def test_the_standard_variables_say_whether_traces_are_sent(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(f"OTEL_{name}", value)
-    assert Otel().sends_traces is sends
+    assert OtelSettings().traces_enabled is sends
 
 
 def test_an_address_for_traces_alone_and_a_name_of_the_service_are_taken(collector: tuple[str, Collector]) -> None:
-    url, taking = collector
+    url, collector_state = collector
     spans_sent(1, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{url}/v1/traces", OTEL_SERVICE_NAME="greenhouse")
-    assert [span.service for span in taking.spans()] == ["greenhouse"]
+    assert [span.service for span in collector_state.spans()] == ["greenhouse"]
 
 
 def test_without_a_collector_nobody_imports_the_sdk_and_workers_not_even_what_counts() -> None:

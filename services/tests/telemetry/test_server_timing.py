@@ -4,12 +4,12 @@ from thale.telemetry.server_timing import Timing, read_timing
 
 
 def test_what_a_worker_tells_is_read_as_it_was_meant() -> None:
-    told = Timing({"decode": 0.0123, "transform": 0.0, "inference": 12.5, "encode": 0.001}, images=4)
+    timing = Timing({"decode": 0.0123, "transform": 0.0, "inference": 12.5, "encode": 0.001}, batch_size=4)
     assert (
-        told.header()
+        timing.to_header()
         == 'decode;dur=12.300, transform;dur=0.000, inference;dur=12500.000, encode;dur=1.000, batch;desc="4"'
     )
-    assert read_timing(told.header()) == told
+    assert read_timing(timing.to_header()) == timing
     assert read_timing("") == Timing()
 
 

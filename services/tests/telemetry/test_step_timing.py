@@ -4,11 +4,11 @@ import pickle
 
 import pytest
 
-from thale.telemetry.step_timing import step, taking_notes
+from thale.telemetry.step_timing import step, record_steps
 
 
 def test_steps_are_noted_in_the_order_in_which_they_began_with_the_step_around_them() -> None:
-    with taking_notes() as notes:
+    with record_steps() as notes:
         with step("read"):
             pass
         with step("measure"), step("length"):
@@ -22,7 +22,7 @@ def test_steps_are_noted_in_the_order_in_which_they_began_with_the_step_around_t
 
 
 def test_what_the_outermost_steps_took_is_added_up_by_name() -> None:
-    with taking_notes() as notes:
+    with record_steps() as notes:
         for _ in range(2):
             with step("read"):
                 pass
@@ -34,7 +34,7 @@ def test_what_the_outermost_steps_took_is_added_up_by_name() -> None:
 
 
 def test_a_step_that_fails_tells_by_what_and_the_next_one_is_no_part_of_it() -> None:
-    with taking_notes() as notes:
+    with record_steps() as notes:
         with pytest.raises(ValueError, match="broken"), step("read"):
             raise ValueError("broken")
         with step("again"):
@@ -48,12 +48,12 @@ def test_a_step_that_fails_tells_by_what_and_the_next_one_is_no_part_of_it() -> 
 def test_without_notes_nothing_is_kept_and_errors_pass_through() -> None:
     with pytest.raises(KeyError), step("read"):
         raise KeyError
-    with taking_notes() as notes:
+    with record_steps() as notes:
         pass
     assert notes.steps == []
 
 
 def test_notes_cross_processes() -> None:
-    with taking_notes() as notes, step("read"):
+    with record_steps() as notes, step("read"):
         pass
     assert pickle.loads(pickle.dumps(notes)).steps == notes.steps

@@ -10,9 +10,9 @@ from pathlib import Path
 from thale.batch.sources import Source
 from thale.errors import ParameterError
 
-LEDGER_NAME = ".thale.sqlite"
-_RESERVED = frozenset({"traits", "traits_wide", "coco"})
-Model = tuple[str, str, str]
+INDEX_FILENAME = ".thale.sqlite"
+_RESERVED_NAMES = frozenset({"traits", "traits_wide", "coco"})
+ModelIdentity = tuple[str, str, str]
 """Name, version and digest of a model version, as the server lists it."""
 
 _SCHEMA = """
@@ -27,15 +27,15 @@ CREATE TABLE IF NOT EXISTS results (
 
 
 @dataclass(frozen=True)
-class Entry:
+class ResultEntry:
     """How one result came to be. Two equal entries are the same measurement."""
 
     sha256: str
     parameters: str
-    models: frozenset[Model]
+    models: frozenset[ModelIdentity]
 
 
-class Ledger:
+class ResultIndex:
     """The names that sources have, and their finished measurements.
 
     A result counts from the moment `finish` returns: its files must lie there by then.
@@ -46,7 +46,7 @@ class Ledger:
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path) -> Iterator["Ledger"]:
+    def open(cls, folder: Path) -> Iterator["ResultIndex"]:
         """Open the ledger of a folder of results and keep other writers out of it.
 
         Raises:
@@ -54,7 +54,7 @@ class Ledger:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(folder / LEDGER_NAME, isolation_level=None, timeout=0.5)
+            database = sqlite3.connect(folder / INDEX_FILENAME, isolation_level=None, timeout=0.5)
         except (OSError, sqlite3.OperationalError) as error:
             raise ParameterError(f"results cannot be written to {folder}: {error}") from error
         try:
@@ -68,68 +68,68 @@ class Ledger:
                 f"results cannot be written to {folder} ({error}): is another `thale analyze` at work there?"
             ) from error
         except sqlite3.DatabaseError as error:
-            raise ParameterError(f"{folder / LEDGER_NAME} is damaged ({error}): delete it to start anew") from error
+            raise ParameterError(f"{folder / INDEX_FILENAME} is damaged ({error}): delete it to start anew") from error
         finally:
             database.close()
 
-    def name(self, source: Source, sha256: str) -> str:
+    def assign_name(self, source: Source, sha256: str) -> str:
         """Return the name of a source's results, below the folder: the same name every time.
 
         The wish is the file's own name. Where another source has it, the name of its folder goes in front, and a
         number behind if that does not help either. A file that was moved keeps its name.
         """
         path = str(source.path.resolve())
-        known = self._database.execute("SELECT name FROM results WHERE source = ?", (path,)).fetchone()
-        if known is not None:
-            return str(known[0])
-        for name in _wishes(source):
-            if name.casefold() not in _RESERVED and self._claim(name, path, sha256):
+        row = self._database.execute("SELECT name FROM results WHERE source = ?", (path,)).fetchone()
+        if row is not None:
+            return str(row[0])
+        for name in _candidate_names(source):
+            if name.casefold() not in _RESERVED_NAMES and self._reserve_name(name, path, sha256):
                 return name
         raise AssertionError("the wishes never end")
 
-    def _claim(self, name: str, path: str, sha256: str) -> bool:
+    def _reserve_name(self, name: str, path: str, sha256: str) -> bool:
         row = self._database.execute("SELECT source, sha256 FROM results WHERE name = ?", (name,)).fetchone()
         if row is None:
             self._database.execute("INSERT INTO results (name, source) VALUES (?, ?)", (name, path))
             return True
-        moved = row[1] == sha256 and not Path(row[0]).exists()
-        if moved:
+        is_moved = row[1] == sha256 and not Path(row[0]).exists()
+        if is_moved:
             self._database.execute("UPDATE results SET source = ? WHERE name = ?", (path, name))
-        return moved
+        return is_moved
 
-    def entry(self, name: str) -> Entry | None:
+    def get_entry(self, name: str) -> ResultEntry | None:
         """Return how the result of that name was made; None where it is not finished."""
         row = self._database.execute(
             "SELECT sha256, parameters, models FROM results WHERE name = ?", (name,)
         ).fetchone()
         if row is None or row[0] is None:
             return None
-        return Entry(row[0], row[1], frozenset((name, version, digest) for name, version, digest in json.loads(row[2])))
+        return ResultEntry(row[0], row[1], frozenset((name, version, digest) for name, version, digest in json.loads(row[2])))
 
-    def finish(self, name: str, entry: Entry) -> None:
+    def mark_finished(self, name: str, entry: ResultEntry) -> None:
         """Record that the result of that name is complete."""
         self._database.execute(
             "UPDATE results SET sha256 = ?, parameters = ?, models = ? WHERE name = ?",
             (entry.sha256, entry.parameters, json.dumps(sorted(entry.models)), name),
         )
 
-    def forget(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Record that the result of that name counts no longer."""
         self._database.execute("UPDATE results SET sha256 = NULL WHERE name = ?", (name,))
 
-    def finished(self) -> list[str]:
+    def finished_names(self) -> list[str]:
         """Return the names of all finished results, sorted."""
         rows = self._database.execute("SELECT name FROM results WHERE sha256 IS NOT NULL ORDER BY name")
         return [str(row[0]) for row in rows]
 
 
-def _wishes(source: Source) -> Iterator[str]:
-    wish = source.label.with_suffix("")
-    yield wish.as_posix()
-    above = source.path.resolve().parent.name
-    longer = wish.with_name(f"{above}_{wish.name}").as_posix() if above else wish.as_posix()
-    yield longer
+def _candidate_names(source: Source) -> Iterator[str]:
+    preferred = source.label.with_suffix("")
+    yield preferred.as_posix()
+    parent_name = source.path.resolve().parent.name
+    qualified = preferred.with_name(f"{parent_name}_{preferred.name}").as_posix() if parent_name else preferred.as_posix()
+    yield qualified
     number = 2
     while True:
-        yield f"{longer}-{number}"
+        yield f"{qualified}-{number}"
         number += 1

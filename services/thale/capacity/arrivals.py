@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DAY_S = 86_400.0
-SHAPE: Sequence[tuple[float, float]] = (
+LOAD_PROFILE: Sequence[tuple[float, float]] = (
     (0.0, 0.45),  # the night's batch
     (5.0, 0.45),
     (5.25, 0.05),
@@ -34,18 +34,18 @@ class Arrivals:
 
     at_s: NDArray[np.float64]
     """Seconds since midnight; below zero for those before the day, which only fill the system."""
-    size: NDArray[np.intp]
+    size_class: NDArray[np.intp]
     """Index of the class of image size."""
 
 
-def part_of_peak(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def relative_load(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the load at times of the day as parts of its greatest."""
-    hours, parts = np.array(SHAPE).T
-    return np.asarray(np.interp(at_s % DAY_S / 3600, hours, parts))
+    hours, loads = np.array(LOAD_PROFILE).T
+    return np.asarray(np.interp(at_s % DAY_S / 3600, hours, loads))
 
 
-def draw_arrivals(
-    rng: np.random.Generator, peak_rps: float, mix: Mapping[str, float], begins_s: float = 0.0
+def sample_arrivals(
+    rng: np.random.Generator, peak_rps: float, mix: Mapping[str, float], start_s: float = 0.0
 ) -> Arrivals:
     """Draw a day's requests: a Poisson process whose rate follows `SHAPE`, by inversion of its integral.
 
@@ -55,8 +55,8 @@ def draw_arrivals(
         mix: Share of each class of image size.
         begins_s: When to begin, 0 at midnight or below it.
     """
-    grid = np.arange(begins_s, DAY_S + 1, 10.0)
-    rate = peak_rps * part_of_peak(grid)
+    grid = np.arange(start_s, DAY_S + 1, 10.0)
+    rate = peak_rps * relative_load(grid)
     expected = np.concatenate([[0.0], np.cumsum((rate[1:] + rate[:-1]) / 2 * np.diff(grid))])
     count = rng.poisson(expected[-1])
     at_s = np.interp(np.sort(rng.uniform(0, expected[-1], count)), expected, grid)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from thale.capacity.autoscaler import Autoscaler
-from thale.capacity.environment_limits import Pool, Workload
+from thale.capacity.environment_limits import NodePool, Workload
 
 
 @dataclass(frozen=True)
@@ -31,42 +31,42 @@ class Pods:
     """The pods of one workload: ready, starting, or without a node yet."""
 
     workload: Workload
-    starts_s: float
-    scaler: Autoscaler = field(init=False)
+    start_delay_s: float
+    autoscaler: Autoscaler = field(init=False)
     ready: int = field(init=False)
     starting: list[float] = field(default_factory=list)
-    unplaced: int = 0
+    unscheduled: int = 0
 
     def __post_init__(self) -> None:
-        self.scaler = Autoscaler(self.workload.scaler)
-        self.ready = self.workload.scaler.least
+        self.autoscaler = Autoscaler(self.workload.hpa)
+        self.ready = self.workload.hpa.min_replicas
 
     @property
-    def placed(self) -> int:
+    def scheduled(self) -> int:
         """How many have a node."""
         return self.ready + len(self.starting)
 
     @property
     def count(self) -> int:
         """How many there are, ready or not: what an autoscaler calls replicas."""
-        return self.placed + self.unplaced
+        return self.scheduled + self.unscheduled
 
-    def become(self, count: int) -> None:
+    def scale_to(self, count: int) -> None:
         """Add pods without a node, or take the youngest away."""
-        self.unplaced += count - self.count
-        while self.unplaced < 0:
-            self.unplaced += 1
+        self.unscheduled += count - self.count
+        while self.unscheduled < 0:
+            self.unscheduled += 1
             if self.starting:
                 self.starting.pop()
             else:
                 self.ready -= 1
 
-    def place(self, now_s: float) -> None:
+    def schedule(self, now_s: float) -> None:
         """Give one pod a node, on which it starts."""
-        self.unplaced -= 1
-        self.starting.append(now_s + self.starts_s)
+        self.unscheduled -= 1
+        self.starting.append(now_s + self.start_delay_s)
 
-    def go_on(self, now_s: float) -> None:
+    def advance(self, now_s: float) -> None:
         """Call ready what has had its time."""
         due = [at_s for at_s in self.starting if at_s <= now_s]
         self.starting = self.starting[len(due) :]
@@ -77,39 +77,39 @@ class Pods:
 class Nodes:
     """A pool of nodes with the cluster's autoscaler: as many as the pods ask for, fewer once that is long ago."""
 
-    pool: Pool
-    starts_s: float
-    idle_s: float
+    pool: NodePool
+    start_delay_s: float
+    idle_timeout_s: float
     pods: Sequence[Pods]
-    asked: Callable[[Sequence[int]], int]
+    required_nodes: Callable[[Sequence[int]], int]
     """How many nodes so many of the pods ask for."""
     ready: int = field(init=False)
     starting: list[float] = field(default_factory=list)
-    _needed: deque[tuple[float, int]] = field(default_factory=deque)
+    _required: deque[tuple[float, int]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self.ready = max(self.pool.least, self.asked([pods.placed for pods in self.pods]))
+        self.ready = max(self.pool.min_nodes, self.required_nodes([pods.scheduled for pods in self.pods]))
 
     @property
-    def paid(self) -> int:
+    def billed(self) -> int:
         """How many cost money: those that are starting as well."""
         return self.ready + len(self.starting)
 
-    def go_on(self, now_s: float) -> None:
+    def advance(self, now_s: float) -> None:
         """Bring up what is due, place pods while there is room, order what lacks, let go of what is idle."""
         due = [at_s for at_s in self.starting if at_s <= now_s]
         self.starting = self.starting[len(due) :]
         self.ready += len(due)
         for pods in self.pods:
-            while pods.unplaced and self._has_room_for(pods):
-                pods.place(now_s)
-        needed = self.asked([pods.count for pods in self.pods])
-        needed = min(max(needed, self.pool.least), self.pool.most)
-        self.starting += [now_s + self.starts_s] * max(0, needed - self.paid)
-        self._needed.append((now_s, needed))
-        while self._needed[0][0] <= now_s - self.idle_s:
-            self._needed.popleft()
-        self.ready = min(self.ready, max(wanted for _, wanted in self._needed))
+            while pods.unscheduled and self._fits(pods):
+                pods.schedule(now_s)
+        required = self.required_nodes([pods.count for pods in self.pods])
+        required = min(max(required, self.pool.min_nodes), self.pool.max_nodes)
+        self.starting += [now_s + self.start_delay_s] * max(0, required - self.billed)
+        self._required.append((now_s, required))
+        while self._required[0][0] <= now_s - self.idle_timeout_s:
+            self._required.popleft()
+        self.ready = min(self.ready, max(count for _, count in self._required))
 
-    def _has_room_for(self, new: Pods) -> bool:
-        return self.asked([pods.placed + (pods is new) for pods in self.pods]) <= self.ready
+    def _fits(self, candidate: Pods) -> bool:
+        return self.required_nodes([pods.scheduled + (pods is candidate) for pods in self.pods]) <= self.ready

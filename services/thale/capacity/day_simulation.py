@@ -12,30 +12,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.capacity.arrivals import DAY_S, Arrivals, draw_arrivals, part_of_peak
-from thale.capacity.autoscaler import SYNC_S
-from thale.capacity.benchmark import Measured
+from thale.capacity.arrivals import DAY_S, Arrivals, sample_arrivals, relative_load
+from thale.capacity.autoscaler import SYNC_PERIOD_S
+from thale.capacity.benchmark import Benchmark
 from thale.capacity.cluster_scaling import Delays, Nodes, Pods
-from thale.capacity.environment_limits import Fleet, Pool, Standing, Workload
-from thale.capacity.nodes import nodes_for
-from thale.capacity.plan import Plan, service_seconds, work_of
-from thale.capacity.queueing import LATE, REFUSED, RequestPath
+from thale.capacity.environment_limits import EnvironmentLimits, NodePool, BaselineUsage, Workload
+from thale.capacity.nodes import required_nodes
+from thale.capacity.plan import Plan, service_seconds, cpu_seconds_per_workload
+from thale.capacity.queueing import TIMED_OUT, REJECTED, RequestPath
 from thale.errors import ParameterError
 
-WARM_UP_S = 1800.0
+WARMUP_S = 1800.0
 WINDOW_S = 900.0
 TICK_S = 5.0
-_MOST_REQUESTS = 400_000
+_MAX_REQUESTS = 400_000
 
 
 @dataclass(frozen=True)
-class Window:
+class DayWindow:
     """A quarter of an hour."""
 
     at_s: float
     sent: int
-    refused: int
-    late: int
+    rejected: int
+    timed_out: int
     p50_s: float
     p99_s: float
     facades: float
@@ -46,27 +46,27 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Day:
+class DaySimulation:
     """What a day brought; counts and replicas of the whole fleet, whatever part of it was played."""
 
-    windows: Sequence[Window]
+    windows: Sequence[DayWindow]
     sent: int
-    refused_share: float
-    late_share: float
+    rejected_fraction: float
+    timed_out_fraction: float
     p99_s: Mapping[str, float]
     """By class of image size, of what was answered."""
     cost: float
-    slice: int
+    slices: int
     """One in so many requests was played."""
 
     @property
-    def cost_1000(self) -> float:
+    def cost_per_1000(self) -> float:
         """Price of 1,000 answers."""
-        answered = self.sent * (1 - self.refused_share - self.late_share)
-        return self.cost / answered * 1000 if answered else math.nan
+        completed = self.sent * (1 - self.rejected_fraction - self.timed_out_fraction)
+        return self.cost / completed * 1000 if completed else math.nan
 
 
-def play(made: Plan, measured: Measured, fleet: Fleet, delays: Delays, seed: int, limits: str = "planned") -> Day:
+def simulate_day(plan: Plan, benchmark: Benchmark, environment_limits: EnvironmentLimits, delays: Delays, seed: int, limits: str = "planned") -> DaySimulation:
     """Play a day whose busiest hour has the plan's load.
 
     Args:
@@ -83,196 +83,196 @@ def play(made: Plan, measured: Measured, fleet: Fleet, delays: Delays, seed: int
     """
     if limits not in ("planned", "configured"):
         raise ParameterError(f"limits are planned or configured, not {limits!r}")
-    mean = float(part_of_peak(np.arange(0, DAY_S, 60.0)).mean())
-    slices = max(1, math.ceil(made.demand.rps * mean * DAY_S / _MOST_REQUESTS))
-    fleet = _part(_raised(fleet, made) if limits == "planned" else fleet, slices)
+    mean_relative_load = float(relative_load(np.arange(0, DAY_S, 60.0)).mean())
+    slices = max(1, math.ceil(plan.demand.rps * mean_relative_load * DAY_S / _MAX_REQUESTS))
+    environment_limits = _scale_down(_raise_limits(environment_limits, plan) if limits == "planned" else environment_limits, slices)
     rng = np.random.default_rng(seed)
-    arrivals = draw_arrivals(rng, made.demand.rps / slices, made.demand.mix, -WARM_UP_S)
-    simulation = _Simulation(made, measured, fleet, delays, arrivals)
+    arrivals = sample_arrivals(rng, plan.demand.rps / slices, plan.demand.mix, -WARMUP_S)
+    simulation = _DaySimulator(plan, benchmark, environment_limits, delays, arrivals)
     simulation.run()
-    return simulation.day(slices)
+    return simulation.result(slices)
 
 
-class _Simulation:
+class _DaySimulator:
     """One day of one fleet."""
 
-    def __init__(self, made: Plan, measured: Measured, fleet: Fleet, delays: Delays, arrivals: Arrivals) -> None:
-        self._made, self._fleet, self._arrivals = made, fleet, arrivals
-        self._facade = Pods(fleet.facade, delays.facade_s)
-        self._segmentation = Pods(fleet.segmentation, delays.predictor_s)
-        self._landmarks = Pods(fleet.landmarks, delays.predictor_s)
+    def __init__(self, plan: Plan, benchmark: Benchmark, limits: EnvironmentLimits, delays: Delays, arrivals: Arrivals) -> None:
+        self._plan, self._limits, self._arrivals = plan, limits, arrivals
+        self._facade = Pods(limits.facade, delays.facade_s)
+        self._segmentation = Pods(limits.segmentation, delays.predictor_s)
+        self._landmarks = Pods(limits.landmarks, delays.predictor_s)
         self._pods = (self._facade, self._segmentation, self._landmarks)
         self._general, self._gpu = self._pools(delays)
-        self._path = _path(made, measured, fleet, arrivals)
-        self._seen: list[tuple[float, float, float]] = []
+        self._path = _build_request_path(plan, benchmark, limits, arrivals)
+        self._samples: list[tuple[float, float, float]] = []
         """At every tick: images in flight, and server seconds of both predictors until then."""
         self._counts: list[tuple[float, ...]] = []
         """At every tick of the day: replicas and nodes."""
 
     def run(self) -> None:
         """Play from the warm-up's begin to midnight."""
-        for tick in range(round((DAY_S + WARM_UP_S) / TICK_S)):
-            now_s = tick * TICK_S - WARM_UP_S
+        for tick in range(round((DAY_S + WARMUP_S) / TICK_S)):
+            now_s = tick * TICK_S - WARMUP_S
             self._path.run(now_s)
-            self._seen.append((self._path.in_flight, self._path.segmentation.area, self._path.landmarks.area))
-            if tick % round(SYNC_S / TICK_S) == 0:
-                self._decide(now_s)
-            for moving in (*self._pods, self._general, self._gpu):
-                moving.go_on(now_s)
+            self._samples.append((self._path.in_flight, self._path.segmentation.busy_server_s, self._path.landmarks.busy_server_s))
+            if tick % round(SYNC_PERIOD_S / TICK_S) == 0:
+                self._autoscale(now_s)
+            for scalable in (*self._pods, self._general, self._gpu):
+                scalable.advance(now_s)
             self._path.scale(self._facade.ready, self._segmentation.ready, self._landmarks.ready)
-            self._path.slowness = self._slowness()
+            self._path.slowdown = self._slowdown()
             if now_s >= 0:
-                self._counts.append((*(pods.ready for pods in self._pods), self._general.paid, self._gpu.paid))
-        self._path.run(DAY_S + self._fleet.places.deadline_s)
+                self._counts.append((*(pods.ready for pods in self._pods), self._general.billed, self._gpu.billed))
+        self._path.run(DAY_S + self._limits.admission.request_timeout_s)
 
-    def day(self, slices: int) -> Day:
+    def result(self, slices: int) -> DaySimulation:
         """Return what the day brought, scaled up to the whole fleet."""
         at_s, seconds = self._arrivals.at_s, self._path.seconds
         of_day = (at_s >= 0) & (at_s < DAY_S)
-        at_s, seconds, size = at_s[of_day], seconds[of_day], self._arrivals.size[of_day]
+        at_s, seconds, size = at_s[of_day], seconds[of_day], self._arrivals.size_class[of_day]
         counts_TC = np.array(self._counts)
-        windows = [_window(k, at_s, seconds, counts_TC, slices) for k in range(round(DAY_S / WINDOW_S))]
-        answered = seconds >= 0
-        names = list(self._made.demand.mix)
-        gpu_price = self._made.gpu.price_hour if self._made.gpu else 0.0
-        paid = counts_TC[:, 3] * self._made.general.price_hour + counts_TC[:, 4] * gpu_price
-        return Day(
+        windows = [_summarize_window(k, at_s, seconds, counts_TC, slices) for k in range(round(DAY_S / WINDOW_S))]
+        completed = seconds >= 0
+        names = list(self._plan.demand.mix)
+        gpu_price = self._plan.gpu.price_per_hour if self._plan.gpu else 0.0
+        cost_per_hour = counts_TC[:, 3] * self._plan.general.price_per_hour + counts_TC[:, 4] * gpu_price
+        return DaySimulation(
             windows=windows,
             sent=len(seconds) * slices,
-            refused_share=float(np.mean(seconds == REFUSED)) if len(seconds) else 0.0,
-            late_share=float(np.mean(seconds == LATE)) if len(seconds) else 0.0,
-            p99_s={name: _quantile(seconds[answered & (size == k)], 0.99) for k, name in enumerate(names)},
-            cost=float(paid.sum() * TICK_S / 3600 * slices),
-            slice=slices,
+            rejected_fraction=float(np.mean(seconds == REJECTED)) if len(seconds) else 0.0,
+            timed_out_fraction=float(np.mean(seconds == TIMED_OUT)) if len(seconds) else 0.0,
+            p99_s={name: _quantile(seconds[completed & (size == k)], 0.99) for k, name in enumerate(names)},
+            cost=float(cost_per_hour.sum() * TICK_S / 3600 * slices),
+            slices=slices,
         )
 
     def _pools(self, delays: Delays) -> tuple[Nodes, Nodes]:
         """Return the general pool and the GPU pool; without GPUs nobody asks for the second."""
-        made, fleet = self._made, self._fleet
+        plan, limits = self._plan, self._limits
         predictors = [self._segmentation, self._landmarks]
-        on_general = [self._facade] if made.gpu else [self._facade, *predictors]
+        on_general = [self._facade] if plan.gpu else [self._facade, *predictors]
 
         @functools.cache
-        def nodes(counts: Sequence[int]) -> int:
+        def count_nodes(counts: Sequence[int]) -> int:
             workloads = [pods.workload for pods in on_general]
-            return nodes_for(list(zip(workloads, counts, strict=True)), fleet.standing, made.general)
+            return required_nodes(list(zip(workloads, counts, strict=True)), limits.baseline, plan.general)
 
         general = Nodes(
-            fleet.general_pool, delays.node_s, fleet.node_idle_s, on_general, lambda counts: nodes(tuple(counts))
+            limits.general_pool, delays.node_s, limits.node_idle_timeout_s, on_general, lambda counts: count_nodes(tuple(counts))
         )
-        gpu = Nodes(fleet.gpu_pool, delays.gpu_node_s, fleet.node_idle_s, predictors if made.gpu else [], sum)
+        gpu = Nodes(limits.gpu_pool, delays.gpu_node_s, limits.node_idle_timeout_s, predictors if plan.gpu else [], sum)
         return general, gpu
 
-    def _decide(self, now_s: float) -> None:
+    def _autoscale(self, now_s: float) -> None:
         """Let every autoscaler look at what was scraped last."""
-        age, period = round(self._fleet.scrape_s / TICK_S), round(SYNC_S / TICK_S)
-        now, before = (
-            self._seen[max(0, len(self._seen) - 1 - age)],
-            self._seen[max(0, len(self._seen) - 1 - age - period)],
+        scrape_lag_ticks, sync_ticks = round(self._limits.scrape_interval_s / TICK_S), round(SYNC_PERIOD_S / TICK_S)
+        latest, before = (
+            self._samples[max(0, len(self._samples) - 1 - scrape_lag_ticks)],
+            self._samples[max(0, len(self._samples) - 1 - scrape_lag_ticks - sync_ticks)],
         )
-        used = [(now[part] - before[part]) / SYNC_S for part in (1, 2)]
+        busy_servers = [(latest[column] - before[column]) / SYNC_PERIOD_S for column in (1, 2)]
         for pods, total in (
-            (self._facade, now[0]),
-            (self._segmentation, used[0] * self._cores_used(self._segmentation)),
-            (self._landmarks, used[1] * self._cores_used(self._landmarks)),
+            (self._facade, latest[0]),
+            (self._segmentation, busy_servers[0] * self._cores_used(self._segmentation)),
+            (self._landmarks, busy_servers[1] * self._cores_used(self._landmarks)),
         ):
-            pods.become(pods.scaler.decide(now_s, pods.count, total))
+            pods.scale_to(pods.autoscaler.decide(now_s, pods.count, total))
 
     def _cores_used(self, pods: Pods) -> float:
         """Return the processor that a busy replica uses, in units of its request."""
-        demand, workload = self._made.demand, pods.workload
-        cores = 1.0 if demand.gpu_times else max(1.0, workload.cpu_limit * demand.efficiency)
-        return cores / workload.cpu_request / self._path.slowness
+        demand, workload = self._plan.demand, pods.workload
+        cores = 1.0 if demand.gpu_speedup else max(1.0, workload.cpu_limit * demand.efficiency)
+        return cores / workload.cpu_request / self._path.slowdown
 
-    def _slowness(self) -> float:
+    def _slowdown(self) -> float:
         """Return by how much the busy pods together want more cores than the nodes have."""
-        if self._made.gpu:
+        if self._plan.gpu:
             return 1.0
-        wanted = sum(
+        demanded_cores = sum(
             station.busy * pods.workload.cpu_limit
             for pods, station in (
                 (self._segmentation, self._path.segmentation),
                 (self._landmarks, self._path.landmarks),
             )
         )
-        return max(1.0, wanted / (self._general.ready * self._made.general.cpu))
+        return max(1.0, demanded_cores / (self._general.ready * self._plan.general.cpu))
 
 
-def _path(made: Plan, measured: Measured, fleet: Fleet, arrivals: Arrivals) -> RequestPath:
+def _build_request_path(plan: Plan, benchmark: Benchmark, limits: EnvironmentLimits, arrivals: Arrivals) -> RequestPath:
     """Return the queues with every request's time at each station, by its class."""
-    demand = made.demand
-    works = [work_of({size: 1.0}, measured) for size in demand.mix]
+    demand = plan.demand
+    cpu_seconds_by_class = [cpu_seconds_per_workload({size: 1.0}, benchmark) for size in demand.mix]
 
-    def seconds(part: str, workload: Workload) -> NDArray[np.float64]:
-        return np.array([service_seconds(work[part], workload, demand) for work in works])[arrivals.size]
+    def service_times(workload_name: str, workload: Workload) -> NDArray[np.float64]:
+        return np.array([service_seconds(cpu_seconds[workload_name], workload, demand) for cpu_seconds in cpu_seconds_by_class])[arrivals.size_class]
 
     return RequestPath(
         arrivals.at_s,
-        seconds("segmentation", fleet.segmentation),
-        seconds("landmarks", fleet.landmarks),
-        np.array([work["facade"] for work in works])[arrivals.size],
-        fleet.places,
+        service_times("segmentation", limits.segmentation),
+        service_times("landmarks", limits.landmarks),
+        np.array([cpu_seconds["facade"] for cpu_seconds in cpu_seconds_by_class])[arrivals.size_class],
+        limits.admission,
     )
 
 
-def _raised(fleet: Fleet, made: Plan) -> Fleet:
+def _raise_limits(limits: EnvironmentLimits, plan: Plan) -> EnvironmentLimits:
     """Return the fleet with room for what the plan takes."""
 
-    def grown(name: str) -> Workload:
-        workload: Workload = getattr(fleet, name)
-        most = max(workload.scaler.most, made.parts[name].count)
-        return workload.model_copy(update={"scaler": workload.scaler.model_copy(update={"most": most})})
+    def raise_workload(name: str) -> Workload:
+        workload: Workload = getattr(limits, name)
+        max_replicas = max(workload.hpa.max_replicas, plan.replicas[name].count)
+        return workload.model_copy(update={"scaler": workload.hpa.model_copy(update={"most": max_replicas})})
 
-    def wider(pool: Pool, nodes: int) -> Pool:
-        return pool.model_copy(update={"most": max(pool.most, nodes)})
+    def raise_pool(pool: NodePool, nodes: int) -> NodePool:
+        return pool.model_copy(update={"most": max(pool.max_nodes, nodes)})
 
-    return fleet.model_copy(
-        update={name: grown(name) for name in made.parts}
+    return limits.model_copy(
+        update={name: raise_workload(name) for name in plan.replicas}
         | {
-            "general_pool": wider(fleet.general_pool, made.general_nodes),
-            "gpu_pool": wider(fleet.gpu_pool, made.gpu_nodes),
+            "general_pool": raise_pool(limits.general_pool, plan.general_nodes),
+            "gpu_pool": raise_pool(limits.gpu_pool, plan.gpu_nodes),
         }
     )
 
 
-def _part(fleet: Fleet, slices: int) -> Fleet:
+def _scale_down(limits: EnvironmentLimits, slices: int) -> EnvironmentLimits:
     """Return one in so many of everything, at least one of what there must be."""
 
-    def shrunk(workload: Workload) -> Workload:
-        least = math.ceil(workload.scaler.least / slices)
-        scaler = workload.scaler.model_copy(
-            update={"least": least, "most": max(least, round(workload.scaler.most / slices))}
+    def scale_workload(workload: Workload) -> Workload:
+        min_replicas = math.ceil(workload.hpa.min_replicas / slices)
+        hpa = workload.hpa.model_copy(
+            update={"least": min_replicas, "most": max(min_replicas, round(workload.hpa.max_replicas / slices))}
         )
-        return workload.model_copy(update={"scaler": scaler})
+        return workload.model_copy(update={"scaler": hpa})
 
-    def fewer(pool: Pool) -> Pool:
+    def scale_pool(pool: NodePool) -> NodePool:
         return pool.model_copy(
-            update={"least": math.ceil(pool.least / slices), "most": max(1, math.ceil(pool.most / slices))}
+            update={"least": math.ceil(pool.min_nodes / slices), "most": max(1, math.ceil(pool.max_nodes / slices))}
         )
 
-    standing = Standing(cpu=fleet.standing.cpu / slices, memory_mib=fleet.standing.memory_mib / slices)
-    return fleet.model_copy(
-        update={name: shrunk(getattr(fleet, name)) for name in ("facade", "segmentation", "landmarks")}
-        | {"general_pool": fewer(fleet.general_pool), "gpu_pool": fewer(fleet.gpu_pool), "standing": standing}
+    baseline = BaselineUsage(cpu=limits.baseline.cpu / slices, memory_mib=limits.baseline.memory_mib / slices)
+    return limits.model_copy(
+        update={name: scale_workload(getattr(limits, name)) for name in ("facade", "segmentation", "landmarks")}
+        | {"general_pool": scale_pool(limits.general_pool), "gpu_pool": scale_pool(limits.gpu_pool), "standing": baseline}
     )
 
 
-def _window(
+def _summarize_window(
     number: int, at_s: NDArray[np.float64], seconds: NDArray[np.float64], counts_TC: NDArray[np.float64], slices: int
-) -> Window:
+) -> DayWindow:
     first, last = np.searchsorted(at_s, [number * WINDOW_S, (number + 1) * WINDOW_S])
-    here = seconds[first:last]
+    in_window = seconds[first:last]
     ticks = round(WINDOW_S / TICK_S)
     facades, segmentation, landmarks, nodes, gpu_nodes = (
         counts_TC[number * ticks : (number + 1) * ticks].mean(0) * slices
     )
-    return Window(
+    return DayWindow(
         at_s=number * WINDOW_S,
-        sent=len(here) * slices,
-        refused=int((here == REFUSED).sum()) * slices,
-        late=int((here == LATE).sum()) * slices,
-        p50_s=_quantile(here[here >= 0], 0.5),
-        p99_s=_quantile(here[here >= 0], 0.99),
+        sent=len(in_window) * slices,
+        rejected=int((in_window == REJECTED).sum()) * slices,
+        timed_out=int((in_window == TIMED_OUT).sum()) * slices,
+        p50_s=_quantile(in_window[in_window >= 0], 0.5),
+        p99_s=_quantile(in_window[in_window >= 0], 0.99),
         facades=float(facades),
         segmentation=float(segmentation),
         landmarks=float(landmarks),
@@ -281,5 +281,5 @@ def _window(
     )
 
 
-def _quantile(seconds: NDArray[np.float64], share: float) -> float:
-    return float(np.quantile(seconds, share)) if len(seconds) else math.nan
+def _quantile(seconds: NDArray[np.float64], q: float) -> float:
+    return float(np.quantile(seconds, q)) if len(seconds) else math.nan

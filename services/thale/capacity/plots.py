@@ -3,12 +3,12 @@
 import math
 from pathlib import Path
 
-from thale.capacity.day_simulation import WINDOW_S, Day
+from thale.capacity.day_simulation import WINDOW_S, DaySimulation
 from thale.capacity.plan import Plan
 from thale.errors import ParameterError
 
 
-def draw_day(path: Path, day: Day, made: Plan, title: str) -> None:
+def plot_day(path: Path, day: DaySimulation, plan: Plan, title: str) -> None:
     """Write the picture of a day as PNG.
 
     Raises:
@@ -24,14 +24,14 @@ def draw_day(path: Path, day: Day, made: Plan, title: str) -> None:
     figure = Figure(figsize=(9, 8), layout="constrained", dpi=110)
     load, latency, pods, nodes = figure.subplots(4, 1, sharex=True)
     load.fill_between(hours, [window.sent / WINDOW_S for window in day.windows], color="#9db8d6", label="requests/s")
-    refused = [(window.refused + window.late) / WINDOW_S for window in day.windows]
+    refused = [(window.rejected + window.timed_out) / WINDOW_S for window in day.windows]
     load.fill_between(hours, refused, color="#c0392b", label="of them refused or too late")
     latency.plot(hours, [window.p99_s for window in day.windows], color="#3d6fb6", label="p99, seconds")
     latency.plot(hours, [window.p50_s for window in day.windows], color="#8fb0da", label="p50, seconds")
     for name, colour in (("facades", "#2a7f62"), ("segmentation", "#8a5fb0"), ("landmarks", "#d08a2e")):
         pods.step(hours, [getattr(window, name) for window in day.windows], where="post", color=colour, label=name)
     nodes.step(hours, [window.nodes for window in day.windows], where="post", color="#555555", label="general nodes")
-    if made.gpu:
+    if plan.gpu:
         nodes.step(
             hours, [window.gpu_nodes for window in day.windows], where="post", color="#c0392b", label="GPU nodes"
         )

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from thale.cli.target_options import Target, Where
+from thale.cli.target_options import Target, TargetOptions
 
 if TYPE_CHECKING:
-    from thale.release.lifecycle.transitions import Signature
-    from thale.release.targets import Actuator
+    from thale.release.lifecycle.transitions import Author
+    from thale.release.targets import ReleaseTarget
     from thale.schemas import Release
 
 release = typer.Typer(
@@ -23,7 +23,7 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name, a
 AnyModel = Annotated[str | None, typer.Argument(metavar="MODEL", help="Default: the one that is on trial.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A registered version, as 1.1.0.")]
 Why = Annotated[str, typer.Option("--why", help="The reason; it stands in the history.")]
-WhyUnlessJudged = Annotated[
+OptionalWhy = Annotated[
     str | None, typer.Option("--why", help="The reason; not needed where the judge has said that it may go on.")
 ]
 
@@ -48,18 +48,18 @@ def _releases(
     ] = None,
     user: Annotated[str | None, typer.Option("--as", envvar="THALE_USER", help="Who signs. Default: you.")] = None,
 ) -> None:
-    context.obj = Where(target, home, namespace, kube_context, facades, store, user)
+    context.obj = TargetOptions(target, home, namespace, kube_context, facades, store, user)
 
 
 Slo = Annotated[Path | None, typer.Option("--slo", dir_okay=False, help="The judge's limits. Default: thale's own.")]
 
 
-def _shares(text: str | None) -> str | None:
-    for share in (text or "1").split(","):
+def _validate_weights(text: str | None) -> str | None:
+    for weight in (text or "1").split(","):
         try:
-            float(share)
+            float(weight)
         except ValueError:
-            raise typer.BadParameter(f"{share!r} is no number: write percentages, as 5,25,50,100") from None
+            raise typer.BadParameter(f"{weight!r} is no number: write percentages, as 5,25,50,100") from None
     return text
 
 
@@ -92,7 +92,7 @@ def canary(
     version: Version,
     why: Why,
     steps: Annotated[
-        str | None, typer.Option(callback=_shares, help="Its shares on the way, in percent. Default: 5,25,50,100.")
+        str | None, typer.Option(callback=_validate_weights, help="Its shares on the way, in percent. Default: 5,25,50,100.")
     ] = None,
     shadow: Annotated[
         bool, typer.Option("--shadow/--no-shadow", help="Let it see copies of other requests too.")
@@ -100,36 +100,36 @@ def canary(
     again: Annotated[bool, typer.Option("--again", help="Although it was rolled back before.")] = False,
 ) -> None:
     """Put a version on trial: it answers the first step's share of the requests."""
-    from thale.cli.rollout_commands import make, said
+    from thale.cli.rollout_commands import apply_transition, reason_from_option
     from thale.release.lifecycle import transitions
 
-    shares = tuple(float(share) for share in steps.split(",")) if steps is not None else None
+    weights = tuple(float(weight) for weight in steps.split(",")) if steps is not None else None
 
-    def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
-        found = actuator.find(model, version)
-        return transitions.canary(now, found, signature, steps=shares, shadow=shadow, again=again)
+    def transition(current: "Release", target: "ReleaseTarget", author: "Author") -> "Release":
+        manifest = target.find(model, version)
+        return transitions.start_canary(current, manifest, author, steps=weights, shadow=shadow, allow_rolled_back=again)
 
-    make(context.obj, model, said(why), planned, Console())
+    apply_transition(context.obj, model, reason_from_option(why), transition, Console())
 
 
 @release.command()
-def step(context: typer.Context, model: AnyModel = None, why: WhyUnlessJudged = None) -> None:
+def step(context: typer.Context, model: AnyModel = None, why: OptionalWhy = None) -> None:
     """Give the canary the next larger share."""
-    from thale.cli.rollout_commands import judged, make, said
+    from thale.cli.rollout_commands import reason_from_judge, apply_transition, reason_from_option
     from thale.release.lifecycle import transitions
 
-    reason = judged if why is None else said(why)
-    make(context.obj, model, reason, lambda now, actuator, signature: transitions.step(now, signature), Console())
+    reason = reason_from_judge if why is None else reason_from_option(why)
+    apply_transition(context.obj, model, reason, lambda current, target, author: transitions.step(current, author), Console())
 
 
 @release.command()
-def promote(context: typer.Context, model: AnyModel = None, why: WhyUnlessJudged = None) -> None:
+def promote(context: typer.Context, model: AnyModel = None, why: OptionalWhy = None) -> None:
     """Make the canary the stable version, at whatever step it is."""
-    from thale.cli.rollout_commands import judged_to_the_end, make, said
+    from thale.cli.rollout_commands import reason_for_promotion, apply_transition, reason_from_option
     from thale.release.lifecycle import transitions
 
-    reason = judged_to_the_end if why is None else said(why)
-    make(context.obj, model, reason, lambda now, actuator, signature: transitions.promote(now, signature), Console())
+    reason = reason_for_promotion if why is None else reason_from_option(why)
+    apply_transition(context.obj, model, reason, lambda current, target, author: transitions.promote(current, author), Console())
 
 
 @release.command()
@@ -140,21 +140,21 @@ def rollback(
     to: Annotated[str | None, typer.Option(metavar="VERSION", help="Default: the stable version before.")] = None,
 ) -> None:
     """Take the canary back; without one, return to the version before."""
-    from thale.cli.rollout_commands import make, roll_back, said
+    from thale.cli.rollout_commands import apply_transition, roll_back, reason_from_option
 
-    def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
-        return roll_back(now, actuator, signature, to)
+    def transition(current: "Release", target: "ReleaseTarget", author: "Author") -> "Release":
+        return roll_back(current, target, author, to)
 
-    make(context.obj, model, said(why), planned, Console())
+    apply_transition(context.obj, model, reason_from_option(why), transition, Console())
 
 
 @release.command()
 def abort(context: typer.Context, why: Why, model: AnyModel = None) -> None:
     """Call a rollout off without a word against the version."""
-    from thale.cli.rollout_commands import make, said
+    from thale.cli.rollout_commands import apply_transition, reason_from_option
     from thale.release.lifecycle import transitions
 
-    make(context.obj, model, said(why), lambda now, actuator, signature: transitions.abort(now, signature), Console())
+    apply_transition(context.obj, model, reason_from_option(why), lambda current, target, author: transitions.abort(current, author), Console())
 
 
 @release.command()
@@ -166,16 +166,16 @@ def shadow(
     off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
 ) -> None:
     """Let a version see copies of the requests without answering any."""
-    from thale.cli.rollout_commands import make, said
+    from thale.cli.rollout_commands import apply_transition, reason_from_option
     from thale.release.lifecycle import transitions
 
     if (version is None) != off:
         raise typer.BadParameter("name a version, or end the shadow with --off")
 
-    def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
-        return transitions.mirror(now, None if version is None else actuator.find(model, version), signature)
+    def transition(current: "Release", target: "ReleaseTarget", author: "Author") -> "Release":
+        return transitions.set_shadow(current, None if version is None else target.find(model, version), author)
 
-    make(context.obj, model, said(why), planned, Console())
+    apply_transition(context.obj, model, reason_from_option(why), transition, Console())
 
 
 @release.command()
@@ -212,16 +212,16 @@ def watch(
     slo: Slo = None,
 ) -> None:
     """Judge every canary and move it on or take it back, unattended, until Ctrl-C."""
-    from thale.release.controller.daemon import Port, watch_unattended
-    from thale.secrets.expiry import expiries_told
+    from thale.release.controller.daemon import ListenAddress, run_daemon
+    from thale.secrets.expiry import export_expiry_metrics
     from thale.slo import read_slo
     from thale.telemetry import logs
 
-    where: Where = context.obj
-    limits = read_slo(slo)
-    with where.place() as place, expiries_told(where.secrets()):
+    target_options: TargetOptions = context.obj
+    slo_config = read_slo(slo)
+    with target_options.environment() as environment, export_expiry_metrics(target_options.secrets()):
         logs.configure()
-        watch_unattended(place, limits, f"{where.who()}'s watcher", Port("127.0.0.1", metrics_port), until_idle=once)
+        run_daemon(environment, slo_config, f"{target_options.author()}'s watcher", ListenAddress("127.0.0.1", metrics_port), until_idle=once)
 
 
 @release.command()
@@ -245,8 +245,8 @@ def simulate(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Rehearse a rollout with the real judge, before anybody is exposed to it."""
-    from thale.cli.simulate_command import Play, read_faults, rehearse
+    from thale.cli.simulate_command import SimulateOptions, read_faults, run_simulation
     from thale.slo import read_slo
 
-    play = Play(model, version, read_faults(fault or []), traffic, requests_per_s, hours * 3600, seed)
-    rehearse(context.obj, play, read_slo(slo), Console(), as_json=as_json)
+    options = SimulateOptions(model, version, read_faults(fault or []), traffic, requests_per_s, hours * 3600, seed)
+    run_simulation(context.obj, options, read_slo(slo), Console(), as_json=as_json)

@@ -8,25 +8,25 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
-from thale.cli.rollout_tables import change_line, history_table, status_table
-from thale.cli.target_options import Where
-from thale.errors import ParameterError, PlanError, ReleaseError
-from thale.release.controller.checkpoint import Page, read_page
-from thale.release.controller.controller import Place
-from thale.release.controller.status import ModelStatus, Status, status_of
+from thale.cli.rollout_tables import event_line, history_table, status_table
+from thale.cli.target_options import TargetOptions
+from thale.errors import ParameterError, InvalidTransitionError, ReleaseError
+from thale.release.controller.checkpoint import Checkpoint, load_checkpoint
+from thale.release.controller.controller import ReleaseEnvironment
+from thale.release.controller.status import ModelStatus, Status, rollout_status
 from thale.release.lifecycle import transitions
-from thale.release.lifecycle.transitions import Signature
-from thale.release.targets import Actuator
-from thale.release.targets.update import change, sign
+from thale.release.lifecycle.transitions import Author
+from thale.release.targets import ReleaseTarget
+from thale.release.targets.update import update_release, author_now
 from thale.schemas import Release
 
-_LOOK_AGAIN_S = 0.5
+_POLL_INTERVAL_S = 0.5
 
-Planned = Callable[[Release, Actuator, Signature], Release]
+Transition = Callable[[Release, ReleaseTarget, Author], Release]
 
 
-def make(
-    where: Where, model: str | None, why: Callable[[ModelStatus], str], planned: Planned, console: Console
+def apply_transition(
+    target_options: TargetOptions, model: str | None, why: Callable[[ModelStatus], str], transition: Transition, console: Console
 ) -> None:
     """Make a change of one model, and print its audit line.
 
@@ -41,19 +41,19 @@ def make(
         ParameterError: If no model was named and it is not plain which one is meant.
         ReleaseError: If the change makes no sense or cannot be made.
     """
-    with where.place() as place:
-        name = model or _the_one_on_trial(place)
-        page = read_page(place.notes)
+    with target_options.environment() as environment:
+        name = model or _active_rollout(environment)
+        checkpoint = load_checkpoint(environment.checkpoint_store)
 
-        def signed(now: Release) -> Release:
-            reason = why(_status_of(now, page))
-            return planned(now, place.actuator, sign(where.who(), reason))
+        def apply_with_author(current: Release) -> Release:
+            reason = why(_model_status(current, checkpoint))
+            return transition(current, environment.target, author_now(target_options.author(), reason))
 
-        after = change(place.actuator, name, signed).release
-        console.print(escape(change_line(name, after.history[-1])), highlight=False, soft_wrap=True)
+        after = update_release(environment.target, name, apply_with_author).release
+        console.print(escape(event_line(name, after.history[-1])), highlight=False, soft_wrap=True)
 
 
-def said(why: str) -> Callable[[ModelStatus], str]:
+def reason_from_option(why: str) -> Callable[[ModelStatus], str]:
     """Return the reason that somebody has given.
 
     Raises:
@@ -64,7 +64,7 @@ def said(why: str) -> Callable[[ModelStatus], str]:
     return lambda status: why.strip()
 
 
-def judged(status: ModelStatus) -> str:
+def reason_from_judge(status: ModelStatus) -> str:
     """Return the judge's word for going on.
 
     Raises:
@@ -72,24 +72,24 @@ def judged(status: ModelStatus) -> str:
     """
     verdict = status.verdict
     if verdict is None or verdict.decision != "promote":
-        found = "has not judged it yet" if verdict is None else f"says {verdict.decision}"
-        raise ParameterError(f"say with --why why {status.model} goes on: the judge {found}")
+        judgement = "has not judged it yet" if verdict is None else f"says {verdict.decision}"
+        raise ParameterError(f"say with --why why {status.model} goes on: the judge {judgement}")
     return f"judged good: {'; '.join(verdict.reasons)}"
 
 
-def judged_to_the_end(status: ModelStatus) -> str:
+def reason_for_promotion(status: ModelStatus) -> str:
     """Return the judge's word for making the canary stable.
 
     Raises:
         ParameterError: If it has not passed its last step.
     """
     if status.canary is not None and status.weight_percent < status.steps[-1]:
-        share = f"{status.weight_percent:g} % of the requests"
-        raise ParameterError(f"say with --why why {status.model} {status.canary} is promoted after {share} alone")
-    return judged(status)
+        weight_text = f"{status.weight_percent:g} % of the requests"
+        raise ParameterError(f"say with --why why {status.model} {status.canary} is promoted after {weight_text} alone")
+    return reason_from_judge(status)
 
 
-def roll_back(release: Release, actuator: Actuator, signature: Signature, to: str | None) -> Release:
+def roll_back(release: Release, target: ReleaseTarget, author: Author, to: str | None) -> Release:
     """Return the release without its canary, or else with the version before as the stable one.
 
     Raises:
@@ -98,71 +98,71 @@ def roll_back(release: Release, actuator: Actuator, signature: Signature, to: st
     """
     if release.canary is not None:
         if to not in (None, release.stable):
-            raise PlanError(
+            raise InvalidTransitionError(
                 f"{release.name} {release.canary} is on trial: roll it back or abort before returning to {to}"
             )
-        return transitions.roll_back(release, signature)
-    name = to or transitions.version_before(release)
+        return transitions.roll_back(release, author)
+    name = to or transitions.previous_stable(release)
     if name is None:
-        raise PlanError(f"the history of {release.name} has no version before {release.stable}: name one with --to")
-    return transitions.roll_back(release, signature, actuator.find(release.name, name))
+        raise InvalidTransitionError(f"the history of {release.name} has no version before {release.stable}: name one with --to")
+    return transitions.roll_back(release, author, target.find(release.name, name))
 
 
-def print_history(where: Where, model: str, console: Console) -> None:
+def print_history(target_options: TargetOptions, model: str, console: Console) -> None:
     """Print a release's changes, the newest first."""
-    with where.place() as place:
-        release = place.actuator.read(model).release
+    with target_options.environment() as environment:
+        release = environment.target.read(model).release
     if release.history:
         console.print(history_table(release.history))
     else:
         console.print(f"{model} {release.stable} has been stable since the start", highlight=False)
 
 
-def print_status(where: Where, model: str | None, console: Console, *, as_json: bool) -> None:
+def print_status(target_options: TargetOptions, model: str | None, console: Console, *, as_json: bool) -> None:
     """Print how far all rollouts are, or one model's."""
-    with where.place() as place:
-        status = read_status(place, model)
+    with target_options.environment() as environment:
+        status = read_status(environment, model)
     if as_json:
         console.file.write(status.model_dump_json(indent=2) + "\n")
     else:
         console.print(status_table(status, datetime.now(UTC)))
 
 
-def show_status(where: Where, model: str | None, console: Console) -> None:
+def show_status(target_options: TargetOptions, model: str | None, console: Console) -> None:
     """Show how far all rollouts are until Ctrl-C."""
-    with where.place() as place, Live(console=console, auto_refresh=False) as live:
+    with target_options.environment() as environment, Live(console=console, auto_refresh=False) as live:
         try:
             while True:
                 try:
-                    shown = status_table(read_status(place, model), datetime.now(UTC))
+                    content = status_table(read_status(environment, model), datetime.now(UTC))
                 except ReleaseError as error:
-                    shown = f"[yellow]![/] {escape(str(error))}"
-                live.update(shown, refresh=True)
-                time.sleep(_LOOK_AGAIN_S)
+                    content = f"[yellow]![/] {escape(str(error))}"
+                live.update(content, refresh=True)
+                time.sleep(_POLL_INTERVAL_S)
         except KeyboardInterrupt:
             return
 
 
-def read_status(place: Place, model: str | None) -> Status:
+def read_status(environment: ReleaseEnvironment, model: str | None) -> Status:
     """Return how far all rollouts are, or one model's.
 
     Raises:
         UnknownModelError: If no such model is released.
         ActuatorError: If the releases cannot be read.
     """
-    names = place.actuator.models() if model is None else [model]
-    releases = {name: place.actuator.read(name).release for name in names}
-    return status_of(releases, read_page(place.notes))
+    names = environment.target.models() if model is None else [model]
+    releases = {name: environment.target.read(name).release for name in names}
+    return rollout_status(releases, load_checkpoint(environment.checkpoint_store))
 
 
-def _status_of(release: Release, page: Page | None) -> ModelStatus:
-    return status_of({release.name: release}, page).models[0]
+def _model_status(release: Release, checkpoint: Checkpoint | None) -> ModelStatus:
+    return rollout_status({release.name: release}, checkpoint).models[0]
 
 
-def _the_one_on_trial(place: Place) -> str:
-    names = place.actuator.models()
-    on_trial = [name for name in names if place.actuator.read(name).release.canary is not None]
-    if len(on_trial) != 1:
-        found = "none has a version on trial" if not on_trial else f"{' and '.join(on_trial)} have versions on trial"
+def _active_rollout(environment: ReleaseEnvironment) -> str:
+    names = environment.target.models()
+    active = [name for name in names if environment.target.read(name).release.canary is not None]
+    if len(active) != 1:
+        found = "none has a version on trial" if not active else f"{' and '.join(active)} have versions on trial"
         raise ParameterError(f"name the model, one of {', '.join(names)}: {found}")
-    return on_trial[0]
+    return active[0]

@@ -7,23 +7,23 @@ from pathlib import Path
 
 from thale.client import Client
 from thale.errors import ServerError, ServerUnreachableError
-from thale.local.data_dir import Home, Running
-from thale.local.platform import Say, serve
+from thale.local.data_dir import DataDir, RunningPlatform
+from thale.local.platform import Notify, serve
 
-_RETRIES = 8  # about 45 s: a service that died on this machine is back by then
-_START_LIMIT_S = 180.0
+_MAX_RETRIES = 8  # about 45 s: a service that died on this machine is back by then
+_START_TIMEOUT_S = 180.0
 _ANY_FREE_PORT = 0
 
 
 @contextmanager
-def running_server(url: str | None, home: Path | None) -> Iterator[Client]:
+def connect_running(url: str | None, home: Path | None) -> Iterator[Client]:
     """Give a client of the server that was named, or of the one that runs on this machine.
 
     Raises:
         ServerUnreachableError: If none runs.
     """
     if url is None:
-        running = Home.at(home).running()
+        running = DataDir.resolve(home).find_running_platform()
         if running is None:
             raise ServerUnreachableError("no server runs here: start one with `thale up`, or name one with --server")
         url = running.url
@@ -32,7 +32,7 @@ def running_server(url: str | None, home: Path | None) -> Iterator[Client]:
 
 
 @contextmanager
-def any_server(url: str | None, home: Path | None, weights: Path | None, say: Say) -> Iterator[Client]:
+def connect_or_start(url: str | None, home: Path | None, weights: Path | None, notify: Notify) -> Iterator[Client]:
     """Give a client of a server that is ready: named, running already, or started for as long as the context lasts.
 
     Raises:
@@ -40,31 +40,31 @@ def any_server(url: str | None, home: Path | None, weights: Path | None, say: Sa
         ServerError: Whatever the body of the context meets.
     """
     if url is not None:
-        with Client(url) as first, Client(url, retries=_RETRIES) as client:
-            first.models()  # an address that is wrong is told at once, not after all the patience
+        with Client(url) as probe, Client(url, retries=_MAX_RETRIES) as client:
+            probe.models()  # an address that is wrong is told at once, not after all the patience
             yield client
         return
-    place = Home.at(home)
-    running = place.running()
-    if running is not None and running.lasting:
-        say(f"using the server at {running.url}")
-        with Client(running.url, retries=_RETRIES) as client:
+    data_dir = DataDir.resolve(home)
+    running = data_dir.find_running_platform()
+    if running is not None and running.persistent:
+        notify(f"using the server at {running.url}")
+        with Client(running.url, retries=_MAX_RETRIES) as client:
             _wait_until_ready(client, running)
             yield client
         return
-    with serve(place, say, port=_ANY_FREE_PORT, weights=weights, lasting=False) as instance:
-        instance.wait_until_ready()
-        with Client(instance.url, retries=_RETRIES) as client:
+    with serve(data_dir, notify, port=_ANY_FREE_PORT, weights=weights, persistent=False) as platform:
+        platform.wait_until_ready()
+        with Client(platform.url, retries=_MAX_RETRIES) as client:
             try:
                 yield client
             except ServerError:
-                instance.check()  # why it does not answer, if that is known
+                platform.raise_if_failed()  # why it does not answer, if that is known
                 raise
 
 
-def _wait_until_ready(client: Client, running: Running) -> None:
-    until = time.monotonic() + _START_LIMIT_S
-    while not client.ready():
-        if not running.alive() or time.monotonic() > until:
+def _wait_until_ready(client: Client, running: RunningPlatform) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while not client.is_ready():
+        if not running.is_alive() or time.monotonic() > deadline:
             raise ServerUnreachableError(f"the server at {running.url} does not get ready: look into its logs")
         time.sleep(0.1)

@@ -9,29 +9,29 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
-from thale.cli.rollout_tables import duration
-from thale.cli.target_options import Where
-from thale.errors import ParameterError, PlanError
+from thale.cli.rollout_tables import format_duration
+from thale.cli.target_options import TargetOptions
+from thale.errors import ParameterError, InvalidTransitionError
 from thale.release.lifecycle import transitions
-from thale.release.simulation.simulate import Faults, Rehearsal, simulate
-from thale.release.simulation.traffic import Traffic, draw_traffic, read_traffic
-from thale.release.targets.update import sign
-from thale.schemas import Release, ReleasedVersion
+from thale.release.simulation.simulate import Faults, SimulationResult, simulate
+from thale.release.simulation.traffic import Traffic, sample_traffic, read_traffic
+from thale.release.targets.update import author_now
+from thale.schemas import Release, VersionManifest
 from thale.slo import Slo
 
-_FAULTS = {
+_FAULT_FIELDS = {
     "errors": "error_rate",
     "latency": "latency_factor",
     "dice": "dice_drop",
     "deaths": "death_every_s",
     "after": "begins_s",
 }
-_WITHOUT_A_NUMBER = {"background": "all_background"}
+_FAULT_FLAGS = {"background": "all_background"}
 _COLOURS = {"promoted": "green", "rolled back": "red", "undecided": "yellow"}
 
 
 @dataclass(frozen=True)
-class Play:
+class SimulateOptions:
     """What is rehearsed."""
 
     model: str
@@ -45,61 +45,61 @@ class Play:
     seed: int
 
 
-def read_faults(words: Sequence[str]) -> Faults:
+def read_faults(specs: Sequence[str]) -> Faults:
     """Read what is wrong with the canary, as errors=0.05, latency=3, dice=0.05, background, deaths=30, after=60.
 
     Raises:
         ParameterError: If a word is none of these.
     """
-    told: dict[str, float | bool] = {}
-    for word in words:
-        name, is_given, number = word.partition("=")
+    values: dict[str, float | bool] = {}
+    for spec in specs:
+        name, is_given, number = spec.partition("=")
         try:
             if is_given:
-                told[_FAULTS[name]] = _quantity(number)
+                values[_FAULT_FIELDS[name]] = _parse_non_negative(number)
             else:
-                told[_WITHOUT_A_NUMBER[name]] = True
+                values[_FAULT_FLAGS[name]] = True
         except (KeyError, ValueError):
-            known = [*(f"{name}=NUMBER" for name in _FAULTS), *_WITHOUT_A_NUMBER]
-            raise ParameterError(f"the fault {word!r} is not known: say one of {', '.join(known)}") from None
-    return Faults.model_validate(told)
+            known = [*(f"{name}=NUMBER" for name in _FAULT_FIELDS), *_FAULT_FLAGS]
+            raise ParameterError(f"the fault {spec!r} is not known: say one of {', '.join(known)}") from None
+    return Faults.model_validate(values)
 
 
-def _quantity(text: str) -> float:
+def _parse_non_negative(text: str) -> float:
     number = float(text)
     if not 0 <= number < math.inf:
         raise ValueError(text)
     return number
 
 
-def rehearse(where: Where, play: Play, slo: Slo, console: Console, *, as_json: bool) -> None:
+def run_simulation(target_options: TargetOptions, options: SimulateOptions, slo: Slo, console: Console, *, as_json: bool) -> None:
     """Rehearse a rollout of a released model and print how it ended.
 
     Raises:
         ThaleError: If the model or version is not known, or the traffic cannot be read.
     """
-    with where.place() as place:
-        release = place.actuator.read(play.model).release
-        canary = place.actuator.find(play.model, play.version) if play.version else _twin(release)
+    with target_options.environment() as environment:
+        release = environment.target.read(options.model).release
+        canary = environment.target.find(options.model, options.version) if options.version else _next_patch_of_stable(release)
     if release.canary is not None:
-        release = transitions.abort(release, sign(where.who(), "rehearsal"))
+        release = transitions.abort(release, author_now(target_options.author(), "rehearsal"))
     if canary.card.version == release.stable:
-        raise PlanError(f"{play.model} {release.stable} is the stable version: leave it away to rehearse its twin")
-    rng = np.random.default_rng(play.seed)
-    rehearsal = simulate(release, canary, _traffic(play, rng), play.faults, slo, rng)
+        raise InvalidTransitionError(f"{options.model} {release.stable} is the stable version: leave it away to rehearse its twin")
+    rng = np.random.default_rng(options.seed)
+    result = simulate(release, canary, _load_traffic(options, rng), options.faults, slo, rng)
     if as_json:
-        console.file.write(rehearsal.model_dump_json(indent=2) + "\n")
+        console.file.write(result.model_dump_json(indent=2) + "\n")
     else:
-        _tell(rehearsal, canary, console)
+        _print_result(result, canary, console)
 
 
-def _traffic(play: Play, rng: np.random.Generator) -> Traffic:
-    if play.traffic is not None:
-        return read_traffic(play.traffic)
-    return draw_traffic(rng, play.requests_per_s, play.duration_s)
+def _load_traffic(options: SimulateOptions, rng: np.random.Generator) -> Traffic:
+    if options.traffic is not None:
+        return read_traffic(options.traffic)
+    return sample_traffic(rng, options.requests_per_s, options.duration_s)
 
 
-def _twin(release: Release) -> ReleasedVersion:
+def _next_patch_of_stable(release: Release) -> VersionManifest:
     """Return the stable version under the next patch's name."""
     stable = release.versions[release.stable]
     *first, patch = release.stable.split(".")
@@ -107,16 +107,16 @@ def _twin(release: Release) -> ReleasedVersion:
     return stable.model_copy(update={"card": card})
 
 
-def _tell(rehearsal: Rehearsal, canary: ReleasedVersion, console: Console) -> None:
+def _print_result(result: SimulationResult, canary: VersionManifest, console: Console) -> None:
     name = f"{canary.card.name} {canary.card.version}"
-    colour = _COLOURS[rehearsal.outcome]
-    console.print(f"[bold {colour}]{rehearsal.outcome}[/] after {duration(rehearsal.seconds)}: {name}", highlight=False)
-    shares = (f"{stage.weight_percent:g} % after {duration(stage.at_s)}" for stage in rehearsal.stages)
-    console.print(f"  shares: {', '.join(shares)}", highlight=False)
+    colour = _COLOURS[result.outcome]
+    console.print(f"[bold {colour}]{result.outcome}[/] after {format_duration(result.duration_s)}: {name}", highlight=False)
+    weights = (f"{change.weight_percent:g} % after {format_duration(change.at_s)}" for change in result.weight_changes)
+    console.print(f"  shares: {', '.join(weights)}", highlight=False)
     console.print(
-        f"  users got {rehearsal.canary_answers} of its answers, {rehearsal.bad_answers} of them bad, and "
-        f"{rehearsal.fallbacks} from the stable version in its place",
+        f"  users got {result.canary_responses} of its answers, {result.bad_responses} of them bad, and "
+        f"{result.fallbacks} from the stable version in its place",
         highlight=False,
     )
-    for reason in rehearsal.reasons:
+    for reason in result.reasons:
         console.print(f"  {escape(reason)}", highlight=False)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thale.errors import ParameterError, ServerUnreachableError
-from thale.release.lifecycle.identity import service_account, signer
+from thale.release.lifecycle.identity import service_account_name, current_user
 
 if TYPE_CHECKING:
-    from thale.local.data_dir import Home
-    from thale.release.controller.controller import Place
+    from thale.local.data_dir import DataDir
+    from thale.release.controller.controller import ReleaseEnvironment
     from thale.release.registry.stores import ModelStore
     from thale.secrets import Secrets
 
@@ -26,7 +26,7 @@ class Target(StrEnum):
 
 
 @dataclass(frozen=True)
-class Where:
+class TargetOptions:
     """What the command line says about it; None where it says nothing."""
 
     target: Target | None
@@ -38,53 +38,53 @@ class Where:
     user: str | None
 
     @property
-    def laptop_home(self) -> "Home":
+    def data_dir(self) -> "DataDir":
         """The home on this machine."""
-        from thale.local.data_dir import Home
+        from thale.local.data_dir import DataDir
 
-        return Home.at(self.home)
+        return DataDir.resolve(self.home)
 
-    def chosen(self) -> Target:
+    def resolve_target(self) -> Target:
         """Return the target that was named, or that what was said belongs to, or where this runs.
 
         Raises:
             ParameterError: If options for both were given.
         """
-        for_a_cluster = self.namespace is not None or self.context is not None
-        if self.target is Target.LAPTOP and for_a_cluster:
+        names_cluster = self.namespace is not None or self.context is not None
+        if self.target is Target.LAPTOP and names_cluster:
             raise ParameterError("--namespace and --context belong to a cluster, and --target says laptop: drop one")
         if self.target is not None:
             return self.target
-        if for_a_cluster:
+        if names_cluster:
             return Target.KSERVE
-        return Target.KSERVE if self.laptop_home.running() is None and service_account() is not None else Target.LAPTOP
+        return Target.KSERVE if self.data_dir.find_running_platform() is None and service_account_name() is not None else Target.LAPTOP
 
     @contextmanager
-    def place(self) -> "Iterator[Place]":
+    def environment(self) -> "Iterator[ReleaseEnvironment]":
         """Give the releases for as long as the context lasts.
 
         Raises:
             ServerUnreachableError: If no platform runs on this machine.
             ParameterError: If the extra `kubernetes` is not installed, and a cluster is meant.
         """
-        if self.chosen() is Target.KSERVE:
+        if self.resolve_target() is Target.KSERVE:
             if importlib.util.find_spec("kubernetes") is None:
                 raise ParameterError("releases in a cluster need one more package: pip install 'thale[kubernetes]'")
-            from thale.release.controller.cluster import releases_in
+            from thale.release.controller.cluster import cluster_environment
 
             store = self.store() if self.model_store is not None else None
-            with releases_in(self.namespace, self.context, self.facades, store) as place:
-                yield place
+            with cluster_environment(self.namespace, self.context, self.facades, store) as environment:
+                yield environment
             return
-        from thale.local.releases import releases_of
+        from thale.local.releases import local_environment
 
-        if self.laptop_home.running() is None:
+        if self.data_dir.find_running_platform() is None:
             raise ServerUnreachableError(
-                f"no thale runs on {self.laptop_home.folder}: start it with `thale up`, choose another --home, "
+                f"no thale runs on {self.data_dir.path}: start it with `thale up`, choose another --home, "
                 "or name a cluster by --namespace"
             )
-        with releases_of(self.laptop_home) as place:
-            yield place
+        with local_environment(self.data_dir) as environment:
+            yield environment
 
     def store(self) -> "ModelStore":
         """Return where versions are registered.
@@ -97,18 +97,18 @@ class Where:
 
         if self.model_store is not None:
             return open_store(self.model_store)
-        if self.chosen() is Target.KSERVE:
+        if self.resolve_target() is Target.KSERVE:
             raise ParameterError("say with --store where the cluster's versions are registered")
-        return FolderStore(self.laptop_home.registered)
+        return FolderStore(self.data_dir.registry)
 
     def secrets(self) -> "Secrets | None":
         """Return this machine's secrets, None where there are none, or where the releases are a cluster's."""
         from thale.secrets import FileSecrets
 
-        if self.chosen() is Target.KSERVE or not self.laptop_home.secrets.exists():
+        if self.resolve_target() is Target.KSERVE or not self.data_dir.secrets.exists():
             return None
-        return FileSecrets(self.laptop_home.secrets)
+        return FileSecrets(self.data_dir.secrets)
 
-    def who(self) -> str:
+    def author(self) -> str:
         """Return the name that signs changes: the one that was given, a pod's service account, or the user's."""
-        return signer(self.user)
+        return current_user(self.user)

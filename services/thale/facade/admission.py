@@ -12,31 +12,31 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from thale.errors import BusyError
+from thale.errors import OverloadedError
 from thale.facade.deadline import Deadline
 from thale.facade.settings import Settings
 from thale.facade.stage_timing import stage
 from thale.telemetry import metrics
 
-_LEAST_RETRY_S = 2
-_NEWEST = 0.2
+_MIN_RETRY_AFTER_S = 2
+_SMOOTHING_WEIGHT = 0.2
 """Weight of the newest image in the smoothed time of work."""
 
 
-class Places:
+class AdmissionController:
     """The places at work, and those to wait."""
 
     def __init__(self, settings: Settings) -> None:
-        self._working = settings.max_in_flight
-        self._all = settings.max_in_flight + settings.max_waiting
-        self._longest_wait_s = settings.max_wait_s
-        self._free = asyncio.Semaphore(settings.max_in_flight)
-        self._present = 0
-        self._at_work = 0
-        self._work_s = 0.0
+        self._max_in_flight = settings.max_in_flight
+        self._max_admitted = settings.max_in_flight + settings.max_queue_length
+        self._max_queue_wait_s = settings.max_queue_wait_s
+        self._free_slots = asyncio.Semaphore(settings.max_in_flight)
+        self._admitted = 0
+        self._running = 0
+        self._service_time_s = 0.0
         """Smoothed time that an image holds its place at work; 0 before the first."""
-        metrics.PLACES.labels("working").set(settings.max_in_flight)
-        metrics.PLACES.labels("waiting").set(settings.max_waiting)
+        metrics.ADMISSION_LIMITS.labels("working").set(settings.max_in_flight)
+        metrics.ADMISSION_LIMITS.labels("waiting").set(settings.max_queue_length)
 
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
@@ -45,19 +45,19 @@ class Places:
         Raises:
             BusyError: If so many are in that it would wait in vain.
         """
-        wait_s = self.expected_wait_s()
-        if self._present >= self._all or wait_s > self._longest_wait_s:
-            raise BusyError(self._present, max(_LEAST_RETRY_S, math.ceil(wait_s / 2)))
-        self._present += 1
-        metrics.IN_FLIGHT.set(self._present)
+        expected_wait_s = self.expected_wait_s()
+        if self._admitted >= self._max_admitted or expected_wait_s > self._max_queue_wait_s:
+            raise OverloadedError(self._admitted, max(_MIN_RETRY_AFTER_S, math.ceil(expected_wait_s / 2)))
+        self._admitted += 1
+        metrics.IN_FLIGHT.set(self._admitted)
         try:
             yield
         finally:
-            self._present -= 1
-            metrics.IN_FLIGHT.set(self._present)
+            self._admitted -= 1
+            metrics.IN_FLIGHT.set(self._admitted)
 
     @asynccontextmanager
-    async def at_work(self, deadline: Deadline) -> AsyncIterator[None]:
+    async def slot(self, deadline: Deadline) -> AsyncIterator[None]:
         """Wait for one of the places at work, no longer than the deadline allows, and hold it.
 
         Raises:
@@ -66,26 +66,26 @@ class Places:
         try:
             with metrics.WAITING.track_inprogress(), stage("waiting"):
                 async with asyncio.timeout(deadline.remaining()):
-                    await self._free.acquire()
+                    await self._free_slots.acquire()
         except TimeoutError as error:
-            raise deadline.exceeded() from error
-        self._at_work += 1
-        began = time.monotonic()
+            raise deadline.error() from error
+        self._running += 1
+        started = time.monotonic()
         try:
             yield
         finally:
-            self._note(time.monotonic() - began)
-            self._at_work -= 1
-            self._free.release()
+            self._update_service_time(time.monotonic() - started)
+            self._running -= 1
+            self._free_slots.release()
 
     def expected_wait_s(self) -> float:
         """Return how long a request that came now would wait: those before it, at the pace of the last ones."""
-        before = max(0, self._present + 1 - self._working)
-        return before * self._work_s / self._working
+        queued_ahead = max(0, self._admitted + 1 - self._max_in_flight)
+        return queued_ahead * self._service_time_s / self._max_in_flight
 
-    def calm(self) -> bool:
+    def has_spare_capacity(self) -> bool:
         """Whether users leave half of the places to others."""
-        return 2 * self._at_work <= self._working
+        return 2 * self._running <= self._max_in_flight
 
-    def _note(self, spent_s: float) -> None:
-        self._work_s += (spent_s - self._work_s) * (_NEWEST if self._work_s else 1.0)
+    def _update_service_time(self, service_time_s: float) -> None:
+        self._service_time_s += (service_time_s - self._service_time_s) * (_SMOOTHING_WEIGHT if self._service_time_s else 1.0)

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 from thale.facade.deadline import Deadline
 from thale.facade.postprocess.types import JSON
-from thale.facade.request_stats import Account
-from thale.facade.upstream.routing import Pin
+from thale.facade.request_stats import RequestStats
+from thale.facade.upstream.routing import VersionPin
 
 if TYPE_CHECKING:
     pass
 
 
 @dataclass(frozen=True)
-class Wish:
+class RequestOptions:
     """What a request asks for, whichever protocol it came by."""
 
     request_id: str
     deadline: Deadline
-    account: Account = field(default_factory=Account)
+    stats: RequestStats = field(default_factory=RequestStats)
     media_type: str = JSON
     mm_per_px: float | None = None
     plate_width_mm: float | None = None
@@ -29,7 +29,7 @@ class Wish:
     expected_plants: int | None = None
     name: str | None = None
     experiment: str | None = None
-    pins: Sequence[Pin] = ()
+    pins: Sequence[VersionPin] = ()
     wide: bool = True
 
     def config_digest(self) -> str:

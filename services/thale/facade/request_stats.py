@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from thale.schemas import ImageFacts
+from thale.schemas import ImageMetadata
 from thale.telemetry import labels, metrics
 
 
 @dataclass
-class Account:
+class RequestStats:
     """One request's."""
 
     megapixels: float | None = None
@@ -15,13 +15,13 @@ class Account:
     versions: dict[str, str] = field(default_factory=dict)
     """The models that its answer was made by, and in which version."""
 
-    def holds(self, image: ImageFacts) -> None:
+    def add_image(self, metadata: ImageMetadata) -> None:
         """Note an image whose header could be read."""
-        megapixels = image.width * image.height / 1e6
+        megapixels = metadata.width * metadata.height / 1e6
         metrics.IMAGE_MEGAPIXELS.observe(megapixels)
         self.megapixels = megapixels + (self.megapixels or 0.0)
 
     @property
-    def size(self) -> str:
+    def size_class(self) -> str:
         """The class of image size that the request is counted in."""
         return labels.size_class(self.megapixels)

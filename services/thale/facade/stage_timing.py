@@ -8,7 +8,7 @@ from thale.telemetry import metrics, tracing
 
 Stage = Literal["body", "waiting", "models", "measuring"]
 
-_SPANS: dict[Stage, str] = {
+_SPAN_NAMES: dict[Stage, str] = {
     "body": "thale.body",
     "waiting": "thale.wait",
     "models": "thale.ask",
@@ -19,5 +19,5 @@ _SPANS: dict[Stage, str] = {
 @contextmanager
 def stage(name: Stage) -> Iterator[None]:
     """Call what is done in the context a stage of the request, whether it succeeds or not."""
-    with tracing.span(_SPANS[name]), metrics.STAGE_SECONDS.labels(name).time():
+    with tracing.span(_SPAN_NAMES[name]), metrics.STAGE_SECONDS.labels(name).time():
         yield

@@ -16,8 +16,8 @@ from thale.imaging.plate_detection import find_plate
 from thale.schemas import Calibration, Flag, Plate, Point, Scale
 
 PLATE_WIDTH_MM = 120.0
-LEAST_MM_PER_PX, MOST_MM_PER_PX = 0.002, 1.0
-LEAST_PLATE_MM, MOST_PLATE_MM = 20.0, 500.0
+MIN_MM_PER_PX, MAX_MM_PER_PX = 0.002, 1.0
+MIN_PLATE_MM, MAX_PLATE_MM = 20.0, 500.0
 WEAK_CONFIDENCE = 0.65
 """A plate found with less than this is flagged: part of its edge is hidden or too faint to be sure of."""
 
@@ -46,7 +46,7 @@ def calibrate(
     Raises:
         ScaleError: If a given number cannot be true of a plate photograph.
     """
-    _check(mm_per_px, plate_width_mm)
+    _validate_scale(mm_per_px, plate_width_mm)
     plate = find_plate(image_HW3)
     width_mm = PLATE_WIDTH_MM if plate_width_mm is None else plate_width_mm
     edge_mm_per_px = width_mm / plate_side_px(plate) if plate else math.nan
@@ -60,20 +60,20 @@ def calibrate(
     return Calibration(scale=scale, plate=plate, flags=tuple(flags))
 
 
-def _check(mm_per_px: float | None, plate_width_mm: float | None) -> None:
-    if mm_per_px is not None and not LEAST_MM_PER_PX <= mm_per_px <= MOST_MM_PER_PX:
+def _validate_scale(mm_per_px: float | None, plate_width_mm: float | None) -> None:
+    if mm_per_px is not None and not MIN_MM_PER_PX <= mm_per_px <= MAX_MM_PER_PX:
         hint = ""
-        if 1 < mm_per_px <= 1 / LEAST_MM_PER_PX:
+        if 1 < mm_per_px <= 1 / MIN_MM_PER_PX:
             hint = f"; if that is pixels per mm, send {1 / mm_per_px:.4g}"
         raise ScaleError(
-            f"mm_per_px={mm_per_px:g} is not possible: a plate photograph has {LEAST_MM_PER_PX:g} to "
-            f"{MOST_MM_PER_PX:g} mm a pixel, typically 0.04 to 0.07{hint}"
+            f"mm_per_px={mm_per_px:g} is not possible: a plate photograph has {MIN_MM_PER_PX:g} to "
+            f"{MAX_MM_PER_PX:g} mm a pixel, typically 0.04 to 0.07{hint}"
         )
-    if plate_width_mm is not None and not LEAST_PLATE_MM <= plate_width_mm <= MOST_PLATE_MM:
-        hint = f"; if that is centimetres, send {plate_width_mm * 10:g}" if 2 <= plate_width_mm < LEAST_PLATE_MM else ""
+    if plate_width_mm is not None and not MIN_PLATE_MM <= plate_width_mm <= MAX_PLATE_MM:
+        hint = f"; if that is centimetres, send {plate_width_mm * 10:g}" if 2 <= plate_width_mm < MIN_PLATE_MM else ""
         raise ScaleError(
-            f"plate_width_mm={plate_width_mm:g} is not possible: square plates are {LEAST_PLATE_MM:g} to "
-            f"{MOST_PLATE_MM:g} mm wide on the outside, typically 120{hint}"
+            f"plate_width_mm={plate_width_mm:g} is not possible: square plates are {MIN_PLATE_MM:g} to "
+            f"{MAX_PLATE_MM:g} mm wide on the outside, typically 120{hint}"
         )
 
 
@@ -95,14 +95,14 @@ def _plate_flags(plate: Plate | None) -> list[Flag]:
     return flags
 
 
-def _scale_flags(given: float | None, from_edge: float, plate: Plate | None) -> list[Flag]:
-    if given is None and plate is None:
+def _scale_flags(given_mm_per_px: float | None, edge_mm_per_px: float, plate: Plate | None) -> list[Flag]:
+    if given_mm_per_px is None and plate is None:
         message = "no scale: send mm_per_px, or photograph the whole plate; lengths are in pixels only"
         return [Flag(code="scale_unknown", message=message)]
-    if given is not None and plate and abs(given / from_edge - 1) > CONFLICT_SHARE:
+    if given_mm_per_px is not None and plate and abs(given_mm_per_px / edge_mm_per_px - 1) > CONFLICT_SHARE:
         message = (
-            f"the given {given:.4g} mm a pixel and the plate's edge ({from_edge:.4g}) disagree by "
-            f"{abs(given / from_edge - 1):.0%}: the given one is used"
+            f"the given {given_mm_per_px:.4g} mm a pixel and the plate's edge ({edge_mm_per_px:.4g}) disagree by "
+            f"{abs(given_mm_per_px / edge_mm_per_px - 1):.0%}: the given one is used"
         )
         return [Flag(code="scale_conflict", message=message)]
     return []
@@ -114,7 +114,7 @@ def plate_side_px(plate: Plate) -> float:
     return float(np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1).mean())
 
 
-def working_box(calibration: Calibration, height: int, width: int) -> tuple[int, int, int, int]:
+def region_of_interest(calibration: Calibration, height: int, width: int) -> tuple[int, int, int, int]:
     """Return the box x0, y0, x1, y1 (the last two exclusive) that a model should look at.
 
     It is the bounding box of the plate's outer edge, so that roots at the rim are whole, clipped to the picture; the
@@ -142,8 +142,8 @@ def plate_interior(
     share = margin_mm / plate_width_mm
     along = np.roll(corners, -1, axis=0) - corners
     back = np.roll(corners, 1, axis=0) - corners
-    moved = corners + share * (along + back)
-    return tuple(Point(x=float(x), y=float(y)) for x, y in moved)  # type: ignore[return-value]
+    inner_corners = corners + share * (along + back)
+    return tuple(Point(x=float(x), y=float(y)) for x, y in inner_corners)  # type: ignore[return-value]
 
 
 def interior_mask(calibration: Calibration, frame: Frame) -> NDArray[np.bool_]:
@@ -157,13 +157,13 @@ def interior_mask(calibration: Calibration, frame: Frame) -> NDArray[np.bool_]:
     width_mm = calibration.scale.plate_width_mm or PLATE_WIDTH_MM
     inner = plate_interior(plate, RIM_MM + CORNER_RADIUS_MM, width_mm)
     corners = [(float(x), float(y)) for x, y in frame.from_source(np.array([(corner.x, corner.y) for corner in inner]))]
-    radius = CORNER_RADIUS_MM / width_mm * plate_side_px(plate) * frame.factor
+    radius_px = CORNER_RADIUS_MM / width_mm * plate_side_px(plate) * frame.factor
     picture = Image.new("1", (frame.width, frame.height))
-    pencil = ImageDraw.Draw(picture)
-    pencil.polygon(corners, fill=1)
-    pencil.line([*corners, corners[0]], fill=1, width=round(2 * radius))
+    draw = ImageDraw.Draw(picture)
+    draw.polygon(corners, fill=1)
+    draw.line([*corners, corners[0]], fill=1, width=round(2 * radius_px))
     for corner in corners:
-        pencil.circle(corner, radius, fill=1)
+        draw.circle(corner, radius_px, fill=1)
     return np.asarray(picture)
 
 

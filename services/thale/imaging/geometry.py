@@ -28,7 +28,7 @@ class Frame(BaseModel):
     height: int = Field(gt=0)
 
     @classmethod
-    def around(cls, box_xyxy: tuple[int, int, int, int], factor: float) -> "Frame":
+    def from_box(cls, box_xyxy: tuple[int, int, int, int], factor: float) -> "Frame":
         """Return the frame that shows a box of the source image at `factor` frame pixels a source pixel."""
         x0, y0, x1, y1 = box_xyxy
         return cls(
@@ -54,11 +54,11 @@ class Frame(BaseModel):
     def from_source(self, points_N2: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return source points (x, y) in frame pixels."""
         scale = np.array([self.width / self.source_width, self.height / self.source_height])
-        inside = np.asarray(points_N2, np.float64) - np.array([self.x0, self.y0]) + 0.5
-        return cast(NDArray[np.float64], inside * scale - 0.5)
+        relative = np.asarray(points_N2, np.float64) - np.array([self.x0, self.y0]) + 0.5
+        return cast(NDArray[np.float64], relative * scale - 0.5)
 
 
-def tiles(height: int, width: int, tile: int, overlap: int) -> Iterator[Window]:
+def tiles(height: int, width: int, tile_px: int, overlap_px: int) -> Iterator[Window]:
     """Yield windows of at most `tile` x `tile` pixels that cover height x width, each overlapping its neighbours.
 
     As few as can be, all of the same size, and no larger than the overlap asks for: what lies in two is reckoned twice.
@@ -66,24 +66,24 @@ def tiles(height: int, width: int, tile: int, overlap: int) -> Iterator[Window]:
     Raises:
         ValueError: If the overlap leaves no progress.
     """
-    if not 0 <= overlap < tile:
-        raise ValueError(f"overlap {overlap} must be at least 0 and less than tile {tile}")
-    for rows in _spans(height, tile, overlap):
-        for columns in _spans(width, tile, overlap):
+    if not 0 <= overlap_px < tile_px:
+        raise ValueError(f"overlap {overlap_px} must be at least 0 and less than tile {tile_px}")
+    for rows in _spans(height, tile_px, overlap_px):
+        for columns in _spans(width, tile_px, overlap_px):
             yield rows, columns
 
 
-def _spans(length: int, tile: int, overlap: int) -> list[slice]:
-    count = max(1, math.ceil((length - overlap) / (tile - overlap)))
-    side = math.ceil((length + (count - 1) * overlap) / count)
+def _spans(length: int, tile_px: int, overlap_px: int) -> list[slice]:
+    count = max(1, math.ceil((length - overlap_px) / (tile_px - overlap_px)))
+    side = math.ceil((length + (count - 1) * overlap_px) / count)
     return [slice(round(start), round(start) + side) for start in np.linspace(0, length - side, count)]
 
 
-def tile_weights(height: int, width: int, overlap: int) -> NDArray[np.float32]:
+def tile_weights(height: int, width: int, overlap_px: int) -> NDArray[np.float32]:
     """Return each pixel of a tile its weight, falling to the edges, so that overlapping tiles blend without a seam."""
 
     def ramp(length: int) -> NDArray[np.float32]:
         distance = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)).astype(np.float32)
-        return np.minimum(distance / max(1, overlap), 1.0)
+        return np.minimum(distance / max(1, overlap_px), 1.0)
 
     return np.outer(ramp(height), ramp(width)).astype(np.float32)

@@ -14,11 +14,11 @@ from thale.errors import DamagedImageError, UnsupportedImageError
 
 ImageFormat = Literal["JPEG", "PNG", "TIFF"]
 
-MOST_SEGMENTS = 10_000
-MOST_CHUNKS = 200_000
-MOST_PAGES = 10_000
-MOST_SAMPLES = 8
-MOST_STRAY_BYTES = 1 << 16
+MAX_SEGMENTS = 10_000
+MAX_CHUNKS = 200_000
+MAX_PAGES = 10_000
+MAX_SAMPLES = 8
+MAX_STRAY_BYTES = 1 << 16
 """Bytes between two JPEG markers. Cameras leave a few; millions are there to keep a decoder busy."""
 
 _ORIENTATION = 274
@@ -81,11 +81,11 @@ def read_jpeg(data: bytes) -> Header:
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield marker, start and end of each segment's payload, up to the first scan."""
     position = 2
-    for _ in range(MOST_SEGMENTS):
-        found = _MARKER.search(data, position, position + MOST_STRAY_BYTES)
-        if found is None or found[1] in (b"\xd9", b"\xda"):
+    for _ in range(MAX_SEGMENTS):
+        match = _MARKER.search(data, position, position + MAX_STRAY_BYTES)
+        if match is None or match[1] in (b"\xd9", b"\xda"):
             return
-        marker, position = found[1][0], found.end()
+        marker, position = match[1][0], match.end()
         if marker in _WITHOUT_LENGTH:
             continue
         if position + 2 > len(data):
@@ -95,7 +95,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             raise DamagedImageError("a segment of the JPEG leads outside of the file: send the whole file")
         yield marker, position + 2, position + length
         position += length
-    raise DamagedImageError(f"the JPEG has more than {MOST_SEGMENTS} segments before its pixels: save it again")
+    raise DamagedImageError(f"the JPEG has more than {MAX_SEGMENTS} segments before its pixels: save it again")
 
 
 def read_png(data: bytes) -> Header:
@@ -119,21 +119,21 @@ def read_png(data: bytes) -> Header:
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, start and end of each chunk that lies whole in the file."""
     position = 8
-    for _ in range(MOST_CHUNKS):
+    for _ in range(MAX_CHUNKS):
         start = position + 8
         end = start + int.from_bytes(data[position : position + 4], "big")
         if end + 4 > len(data):
             return
         yield data[position + 4 : start], start, end
         position = end + 4
-    raise DamagedImageError(f"the PNG is cut into more than {MOST_CHUNKS} chunks: save it again")
+    raise DamagedImageError(f"the PNG is cut into more than {MAX_CHUNKS} chunks: save it again")
 
 
 def _exif_orientation(exif: bytes) -> int:
     """Return the orientation, 1 where there is none or the EXIF block cannot be read: pixels matter more."""
     try:
         directory = _Tiff(exif)
-        tags, _ = directory.page(directory.first)
+        tags, _ = directory.page(directory.first_offset)
         value = tags.get(_ORIENTATION, 1)
     except (DamagedImageError, UnsupportedImageError):
         return 1
@@ -154,7 +154,7 @@ def read_tiff(data: bytes, page: int | None) -> Header:
     if any(50706 in tags for tags in directories):
         raise UnsupportedImageError("this is a DNG raw file: export it as JPEG, PNG or TIFF")
     # Bit 0 of NewSubfileType marks a reduced copy, bit 2 a mask: neither is a page that somebody measured.
-    pages = tuple(place for place, tags in enumerate(directories) if not tags.get(254, 0) & 0b101)
+    pages = tuple(index for index, tags in enumerate(directories) if not tags.get(254, 0) & 0b101)
     if not pages:
         raise UnsupportedImageError("this TIFF holds thumbnails or masks only: export the picture as JPEG, PNG or TIFF")
     tags = directories[pages[page if page is not None and 0 <= page < len(pages) else 0]]
@@ -187,10 +187,10 @@ def _tiff_mode(tags: dict[int, int]) -> str:
         raise UnsupportedImageError(f"this TIFF's colour space (code {tags[262]}) is not read: save it as grey or RGB")
     if bits > 8 and mode not in ("L", "RGB"):
         raise UnsupportedImageError(f"this TIFF is {mode} with {bits} bits: save it as 16-bit RGB or with 8 bits")
-    plain = {"L": 1, "P": 1, "RGB": 3, "YCbCr": 3, "CMYK": 4}[mode]
-    if not plain <= samples <= MOST_SAMPLES:
+    color_samples = {"L": 1, "P": 1, "RGB": 3, "YCbCr": 3, "CMYK": 4}[mode]
+    if not color_samples <= samples <= MAX_SAMPLES:
         raise DamagedImageError(f"the TIFF says {mode} with {samples} samples a pixel: save it again")
-    return mode if samples == plain else mode + "A"
+    return mode if samples == color_samples else mode + "A"
 
 
 class _Tiff:
@@ -200,18 +200,18 @@ class _Tiff:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
-        magic = self._number(2, 2)
+        self.byte_order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+        magic = self._read_integer(2, 2)
         if data[:2] not in (b"II", b"MM") or magic not in (42, 43):
             raise DamagedImageError("the TIFF's header is damaged: send the whole file")
-        self.big = magic == 43
-        self.first = self._number(8, 8) if self.big else self._number(4, 4)
+        self.is_bigtiff = magic == 43
+        self.first_offset = self._read_integer(8, 8) if self.is_bigtiff else self._read_integer(4, 4)
 
     def pages(self) -> Iterator[dict[int, int]]:
         """Yield the tags of each directory."""
-        offset, seen = self.first, set[int]()
+        offset, seen = self.first_offset, set[int]()
         while offset:
-            if offset in seen or len(seen) >= MOST_PAGES:
+            if offset in seen or len(seen) >= MAX_PAGES:
                 raise DamagedImageError("the TIFF's pages run in a circle or without end: save it again")
             seen.add(offset)
             tags, offset = self.page(offset)
@@ -219,22 +219,22 @@ class _Tiff:
 
     def page(self, offset: int) -> tuple[dict[int, int], int]:
         """Return the tags of the directory at an offset, and the offset of the next one (0 after the last)."""
-        count_size, entry_size, offset_size = (8, 20, 8) if self.big else (2, 12, 4)
-        count = self._number(offset, count_size)
+        count_size, entry_size, offset_size = (8, 20, 8) if self.is_bigtiff else (2, 12, 4)
+        count = self._read_integer(offset, count_size)
         if count > 4096:
             raise DamagedImageError(f"a page of the TIFF claims {count} tags: it is damaged, save it again")
         tags: dict[int, int] = {}
         for entry in range(count):
             start = offset + count_size + entry * entry_size
-            size = self._SIZES.get(self._number(start + 2, 2), 0)
-            values = self._number(start + 4, offset_size)
-            place = start + 4 + offset_size
+            size = self._SIZES.get(self._read_integer(start + 2, 2), 0)
+            values = self._read_integer(start + 4, offset_size)
+            value_offset = start + 4 + offset_size
             if size and values:
-                inline = size * values <= offset_size
-                tags[self._number(start, 2)] = self._number(place if inline else self._number(place, offset_size), size)
-        return tags, self._number(offset + count_size + count * entry_size, offset_size)
+                is_inline = size * values <= offset_size
+                tags[self._read_integer(start, 2)] = self._read_integer(value_offset if is_inline else self._read_integer(value_offset, offset_size), size)
+        return tags, self._read_integer(offset + count_size + count * entry_size, offset_size)
 
-    def _number(self, offset: int, size: int) -> int:
+    def _read_integer(self, offset: int, size: int) -> int:
         if offset + size > len(self.data):
             raise DamagedImageError("the TIFF points outside of the file: it was cut off, send the whole file")
-        return int.from_bytes(self.data[offset : offset + size], self.order)
+        return int.from_bytes(self.data[offset : offset + size], self.byte_order)

@@ -11,43 +11,43 @@ logger = logging.getLogger(__name__)
 
 _KEY = "notes.json"
 _MANAGER = "thale-release-watch"
-_PATIENCE_S = 5.0
+_REQUEST_TIMEOUT_S = 5.0
 
 
-class ConfigMapNotes:
+class ConfigMapCheckpointStore:
     """Notes under one key of a ConfigMap. The lease says who may write: no version is compared here."""
 
     def __init__(self, api: ApiClient, namespace: str, name: str) -> None:
-        self._maps = CoreV1Api(api)
+        self._config_maps = CoreV1Api(api)
         self._namespace, self._name = namespace, name
 
     def read(self) -> str | None:
         """Return the text under the key."""
         try:
-            found = self._maps.read_namespaced_config_map(self._name, self._namespace, _request_timeout=_PATIENCE_S)
+            config_map = self._config_maps.read_namespaced_config_map(self._name, self._namespace, _request_timeout=_REQUEST_TIMEOUT_S)
         except (ApiException, HTTPError) as error:
-            if not _is_missing(error):
+            if not _is_not_found(error):
                 logger.warning("notes cannot be read", extra={"config_map": self._name, "error": str(error)})
             return None
-        return (found.data or {}).get(_KEY)
+        return (config_map.data or {}).get(_KEY)
 
     def write(self, text: str) -> None:
         """Put the text under the key; the first time, make the ConfigMap."""
         metadata = V1ObjectMeta(name=self._name)
         body = V1ConfigMap(api_version="v1", kind="ConfigMap", metadata=metadata, data={_KEY: text})
         try:
-            self._maps.patch_namespaced_config_map(
+            self._config_maps.patch_namespaced_config_map(
                 self._name,
                 self._namespace,
                 body,
                 field_manager=_MANAGER,
                 force=True,
                 _content_type="application/apply-patch+yaml",
-                _request_timeout=_PATIENCE_S,
+                _request_timeout=_REQUEST_TIMEOUT_S,
             )
         except (ApiException, HTTPError) as error:
             logger.warning("notes cannot be written", extra={"config_map": self._name, "error": str(error)})
 
 
-def _is_missing(error: Exception) -> bool:
+def _is_not_found(error: Exception) -> bool:
     return isinstance(error, ApiException) and error.status == HTTPStatus.NOT_FOUND

@@ -5,15 +5,15 @@ from pathlib import Path
 import urllib3
 from kubernetes import client, config
 
-from thale.errors import ActuatorError
+from thale.errors import TargetError
 
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 """Every pod has this file that may talk to its cluster."""
 
-_TRANSIENT = (429, 500, 502, 503, 504)
+_TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
 
 
-def connect(context: str | None = None) -> client.ApiClient:
+def load_api_client(context: str | None = None) -> client.ApiClient:
     """Return a client of the cluster.
 
     Args:
@@ -24,16 +24,16 @@ def connect(context: str | None = None) -> client.ApiClient:
     """
     configuration = client.Configuration()
     try:
-        if context is None and SERVICE_ACCOUNT.exists():
+        if context is None and SERVICE_ACCOUNT_TOKEN.exists():
             config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         else:
             config.load_kube_config(client_configuration=configuration, context=context)  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
-        raise ActuatorError(f"no cluster is known here ({error}): log in, as with az aks get-credentials") from error
-    return patient(configuration)
+        raise TargetError(f"no cluster is known here ({error}): log in, as with az aks get-credentials") from error
+    return with_retries(configuration)
 
 
-def patient(configuration: client.Configuration) -> client.ApiClient:
+def with_retries(configuration: client.Configuration) -> client.ApiClient:
     """Return a client that asks again where the API is away, busy or failing for a moment: about 3 s in all.
 
     Every write of ours names the version that it changes, or is a lease's, which does: asking twice does no harm.
@@ -41,7 +41,7 @@ def patient(configuration: client.Configuration) -> client.ApiClient:
     configuration.retries = urllib3.Retry(
         total=5,
         backoff_factor=0.1,
-        status_forcelist=_TRANSIENT,
+        status_forcelist=_TRANSIENT_STATUSES,
         allowed_methods=None,
         raise_on_status=False,
         retry_after_max=2,

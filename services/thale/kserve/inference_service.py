@@ -17,8 +17,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from thale.errors import ActuatorError
-from thale.schemas import Card, Change, Record, Release, ReleasedVersion
+from thale.errors import TargetError
+from thale.schemas import ModelCard, ReleaseEvent, FrozenModel, Release, VersionManifest
 
 GROUP, API_VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 URL_TEMPLATE = "http://{service}.{namespace}.svc"
@@ -30,7 +30,7 @@ _PREFIX = "release.thale/"
 _ANNOTATIONS_LIMIT_BYTES = 240 * 1024
 """Kubernetes refuses 256 KiB for all annotations of an object; others have some too."""
 _SERVICE_NAME_LIMIT = 63
-_AUTOSCALING = (
+_AUTOSCALING_FIELDS = (
     "autoScaling",
     "canaryTrafficPercent",
     "maxReplicas",
@@ -42,16 +42,16 @@ _AUTOSCALING = (
 """Fields of a predictor that an entry of spec.canary must not have, or has its own way."""
 
 
-class _Noted(Record):
+class _Annotations(FrozenModel):
     """What the annotations say of a version."""
 
     digest: str
-    card: Card
+    card: ModelCard
 
 
-_NOTED = TypeAdapter(dict[str, _Noted])
+_VERSION_ANNOTATIONS = TypeAdapter(dict[str, _Annotations])
 _STEPS = TypeAdapter(tuple[float, ...])
-_HISTORY = TypeAdapter(tuple[Change, ...])
+_HISTORY = TypeAdapter(tuple[ReleaseEvent, ...])
 
 
 def is_release(resource: Resource) -> bool:
@@ -59,7 +59,7 @@ def is_release(resource: Resource) -> bool:
     return f"{_PREFIX}versions" in (resource["metadata"].get("annotations") or {})
 
 
-def read_release(resource: Resource, url_template: str = URL_TEMPLATE) -> Release:
+def release_from_resource(resource: Resource, url_template: str = URL_TEMPLATE) -> Release:
     """Return the release that an InferenceService is.
 
     Args:
@@ -70,42 +70,42 @@ def read_release(resource: Resource, url_template: str = URL_TEMPLATE) -> Releas
         ActuatorError: If it is none, or contradicts itself.
     """
     metadata, spec = resource["metadata"], resource["spec"]
-    notes = metadata.get("annotations") or {}
-    who = f"the InferenceService {metadata['name']}"
+    annotations = metadata.get("annotations") or {}
+    label = f"the InferenceService {metadata['name']}"
     try:
-        noted = _NOTED.validate_json(notes[f"{_PREFIX}versions"])
-        stable = version_of(spec["predictor"].get("name", ""))
-        shares = {version_of(entry["predictor"]["name"]): entry["trafficPercent"] for entry in spec.get("canary") or ()}
-        canary = _if_there(notes.get(f"{_PREFIX}canary"), shares)
+        version_annotations = _VERSION_ANNOTATIONS.validate_json(annotations[f"{_PREFIX}versions"])
+        stable = version_from_predictor_name(spec["predictor"].get("name", ""))
+        traffic_percents = {version_from_predictor_name(entry["predictor"]["name"]): entry["trafficPercent"] for entry in spec.get("canary") or ()}
+        canary = _if_present(annotations.get(f"{_PREFIX}canary"), traffic_percents)
         namespace = metadata["namespace"]
         release = Release(
-            task=notes[f"{_PREFIX}task"],
+            task=annotations[f"{_PREFIX}task"],
             stable=str(stable),
             versions={
-                version: ReleasedVersion(
-                    digest=note.digest,
-                    card=note.card,
+                version: VersionManifest(
+                    digest=annotation.digest,
+                    card=annotation.card,
                     url=predictor_url(metadata["name"], version, namespace, url_template),
                 )
-                for version, note in noted.items()
-                if version == stable or version in shares
+                for version, annotation in version_annotations.items()
+                if version == stable or version in traffic_percents
             },
             canary=canary,
-            weight_percent=_weight(notes.get(f"{_PREFIX}weight"), shares[canary]) if canary else 0.0,
-            shadow=_if_there(notes.get(f"{_PREFIX}shadow"), shares),
-            steps=_STEPS.validate_json(notes[f"{_PREFIX}steps"]),
-            history=_HISTORY.validate_json(notes[f"{_PREFIX}history"]),
+            weight_percent=_exact_weight_percent(annotations.get(f"{_PREFIX}weight"), traffic_percents[canary]) if canary else 0.0,
+            shadow=_if_present(annotations.get(f"{_PREFIX}shadow"), traffic_percents),
+            steps=_STEPS.validate_json(annotations[f"{_PREFIX}steps"]),
+            history=_HISTORY.validate_json(annotations[f"{_PREFIX}history"]),
         )
     except KeyError as error:
-        raise ActuatorError(f"{who} is no release: it has no {error.args[0]}") from error
+        raise TargetError(f"{label} is no release: it has no {error.args[0]}") from error
     except ValidationError as error:
-        raise ActuatorError(f"{who} is no release that can be understood: {error}") from error
+        raise TargetError(f"{label} is no release that can be understood: {error}") from error
     if release.name != metadata["name"]:
-        raise ActuatorError(f"{who} holds the cards of {release.name}: the two must have one name")
+        raise TargetError(f"{label} holds the cards of {release.name}: the two must have one name")
     return release
 
 
-def write_release(release: Release, live: Resource, uris: Mapping[str, str], also: Iterable[str] = ()) -> Resource:
+def resource_from_release(release: Release, live: Resource, uris: Mapping[str, str], extra_versions: Iterable[str] = ()) -> Resource:
     """Return what to apply so that an InferenceService becomes this release.
 
     An entry's replicas are its share of the stable version's `minReplicas`, and one at least. KServe takes as many from
@@ -124,14 +124,14 @@ def write_release(release: Release, live: Resource, uris: Mapping[str, str], als
     name = live["metadata"]["name"]
     template = live["spec"]["predictor"]
     if not template.get("model"):
-        raise ActuatorError(f"the InferenceService {name} has no spec.predictor.model to make a canary after")
+        raise TargetError(f"the InferenceService {name} has no spec.predictor.model to make a canary after")
     uris = {**storage_uris(live), **uris}
-    shares = {release.canary: round(release.weight_percent)}
+    traffic_percents = {release.canary: round(release.weight_percent)}
     entries = [
-        _entry(_predictor(name, version, template, uris), shares.get(version, 0), template.get("minReplicas", 1))
-        for version in sorted({*release.versions, *also} - {release.stable})
+        _canary_entry(_predictor_spec(name, version, template, uris), traffic_percents.get(version, 0), template.get("minReplicas", 1))
+        for version in sorted({*release.versions, *extra_versions} - {release.stable})
     ]
-    model = _predictor(name, release.stable, template, uris)["model"]
+    model = _predictor_spec(name, release.stable, template, uris)["model"]
     stable = {
         "name": predictor_name(release.stable),
         "model": {field: model[field] for field in ("name", "modelFormat", "storageUri")},
@@ -139,7 +139,7 @@ def write_release(release: Release, live: Resource, uris: Mapping[str, str], als
     return {
         "apiVersion": f"{GROUP}/{API_VERSION}",
         "kind": "InferenceService",
-        "metadata": {"name": name, "namespace": live["metadata"]["namespace"], "annotations": _annotations(release)},
+        "metadata": {"name": name, "namespace": live["metadata"]["namespace"], "annotations": _build_annotations(release)},
         "spec": {"predictor": stable} | ({"canary": entries} if entries else {}),
     }
 
@@ -150,7 +150,7 @@ def storage_uris(resource: Resource) -> Mapping[str, str]:
         resource["spec"]["predictor"],
         *(entry["predictor"] for entry in resource["spec"].get("canary") or ()),
     ]
-    versions = ((version_of(predictor.get("name", "")), predictor) for predictor in predictors)
+    versions = ((version_from_predictor_name(predictor.get("name", "")), predictor) for predictor in predictors)
     return {version: predictor["model"].get("storageUri", "") for version, predictor in versions if version is not None}
 
 
@@ -159,7 +159,7 @@ def predictor_name(version: str) -> str:
     return f"v{version.replace('.', '-')}"
 
 
-def version_of(predictor: str) -> str | None:
+def version_from_predictor_name(predictor: str) -> str | None:
     """Return the version that a predictor's name says, None where it says none."""
     match = re.fullmatch(r"v(\d+)-(\d+)-(\d+)", predictor)
     return ".".join(match.groups()) if match else None
@@ -180,57 +180,57 @@ def is_ready(resource: Resource, version: str) -> bool:
         ActuatorError: If KServe has given it up.
     """
     status = resource.get("status") or {}
-    for told in status.get("canaryStatuses") or ():
-        if told["name"] == predictor_name(version):
-            model = told.get("modelStatus") or {}
+    for canary_status in status.get("canaryStatuses") or ():
+        if canary_status["name"] == predictor_name(version):
+            model = canary_status.get("modelStatus") or {}
             if model.get("transitionStatus") in ("BlockedByFailedLoad", "InvalidSpec"):
                 why = (model.get("lastFailureInfo") or {}).get("message") or model["transitionStatus"]
-                raise ActuatorError(f"{resource['metadata']['name']} {version} cannot be loaded: {why}")
-            return bool(told["ready"])
+                raise TargetError(f"{resource['metadata']['name']} {version} cannot be loaded: {why}")
+            return bool(canary_status["ready"])
     return False
 
 
-def _if_there(version: str | None, entries: Mapping[str | None, int]) -> str | None:
-    return version if version in entries else None
+def _if_present(version: str | None, versions: Mapping[str | None, int]) -> str | None:
+    return version if version in versions else None
 
 
-def _weight(noted: str | None, share: int) -> float:
+def _exact_weight_percent(annotation: str | None, traffic_percent: int) -> float:
     """Return the exact weight, as long as KServe's whole percentage agrees: who changed that one meant it."""
-    weight = float(noted) if noted is not None else float(share)
-    return weight if round(weight) == share else float(share)
+    weight = float(annotation) if annotation is not None else float(traffic_percent)
+    return weight if round(weight) == traffic_percent else float(traffic_percent)
 
 
-def _predictor(service: str, version: str, template: Resource, uris: Mapping[str, str]) -> dict[str, Any]:
+def _predictor_spec(service: str, version: str, template: Resource, uris: Mapping[str, str]) -> dict[str, Any]:
     name = predictor_name(version)
     if len(f"{service}-{name}-predictor") > _SERVICE_NAME_LIMIT:
-        raise ActuatorError(f"{service}-{name}-predictor is too long for the name of a Service: rename the model")
+        raise TargetError(f"{service}-{name}-predictor is too long for the name of a Service: rename the model")
     model = {"name": "kserve-container", **template["model"], "storageUri": uris[version]}
-    kept = {field: value for field, value in template.items() if field not in _AUTOSCALING}
-    return {**kept, "name": name, "model": model}
+    inherited = {field: value for field, value in template.items() if field not in _AUTOSCALING_FIELDS}
+    return {**inherited, "name": name, "model": model}
 
 
-def _entry(predictor: Resource, percent: int, stable_replicas: int) -> dict[str, Any]:
+def _canary_entry(predictor: Resource, percent: int, stable_replicas: int) -> dict[str, Any]:
     replicas = max(1, math.ceil(stable_replicas * percent / 100))
     return {"trafficPercent": percent, "predictor": {**predictor, "minReplicas": replicas}}
 
 
-def _annotations(release: Release) -> dict[str, str]:
+def _build_annotations(release: Release) -> dict[str, str]:
     """Return the annotations; a history that would not fit loses its beginning, which the audit log keeps."""
-    noted = {
-        version: _Noted(digest=released.digest, card=released.card) for version, released in release.versions.items()
+    version_annotations = {
+        version: _Annotations(digest=manifest.digest, card=manifest.card) for version, manifest in release.versions.items()
     }
-    said = {
+    annotations = {
         "task": release.task,
-        "versions": _NOTED.dump_json(noted).decode(),
+        "versions": _VERSION_ANNOTATIONS.dump_json(version_annotations).decode(),
         "steps": _STEPS.dump_json(release.steps).decode(),
     }
     if release.canary is not None:
-        said |= {"canary": release.canary, "weight": json.dumps(release.weight_percent)}
+        annotations |= {"canary": release.canary, "weight": json.dumps(release.weight_percent)}
     if release.shadow is not None:
-        said["shadow"] = release.shadow
-    room = _ANNOTATIONS_LIMIT_BYTES - sum(len(f"{_PREFIX}{name}{text}".encode()) for name, text in said.items())
-    lines = list(release.history)
-    while len(history := _HISTORY.dump_json(tuple(lines))) > room and lines:
-        lines.pop(0)
-    said["history"] = history.decode()
-    return {f"{_PREFIX}{name}": text for name, text in said.items()}
+        annotations["shadow"] = release.shadow
+    remaining_bytes = _ANNOTATIONS_LIMIT_BYTES - sum(len(f"{_PREFIX}{name}{text}".encode()) for name, text in annotations.items())
+    events = list(release.history)
+    while len(history := _HISTORY.dump_json(tuple(events))) > remaining_bytes and events:
+        events.pop(0)
+    annotations["history"] = history.decode()
+    return {f"{_PREFIX}{name}": text for name, text in annotations.items()}

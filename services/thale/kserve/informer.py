@@ -14,25 +14,25 @@ from typing import Any, Self
 from kubernetes import client, watch
 from urllib3.exceptions import HTTPError
 
-from thale.errors import ActuatorError, ModelUnavailableError
+from thale.errors import TargetError, ModelUnavailableError
 from thale.kserve import inference_service
-from thale.schemas import Release, ReleaseRecord
+from thale.schemas import Release, ReleaseState
 
 logger = logging.getLogger(__name__)
 
-_WATCH_S = 20
-_CONNECT_S = 3.0
-_LIST_S = 10.0
-_FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 5.0
+_RESYNC_PERIOD_S = 20
+_CONNECT_TIMEOUT_S = 3.0
+_LIST_TIMEOUT_S = 10.0
+_MIN_BACKOFF_S = 0.2
+_MAX_BACKOFF_S = 5.0
 
 
-class InferenceServices:
+class InferenceServiceInformer:
     """The releases of a namespace. Made by `following`."""
 
     def __init__(self, api: client.ApiClient, namespace: str, url_template: str) -> None:
         self._objects = client.CustomObjectsApi(api)
-        self._place = (
+        self._collection = (
             inference_service.GROUP,
             inference_service.API_VERSION,
             namespace,
@@ -40,99 +40,99 @@ class InferenceServices:
         )
         self._url_template = url_template
         self._releases: Mapping[str, Release] | None = None
-        self._record: ReleaseRecord | None = None
-        self._faults: dict[str, str] = {}
+        self._release_state: ReleaseState | None = None
+        self._parse_errors: dict[str, str] = {}
         self._watch = watch.Watch()  # type: ignore[no-untyped-call]
-        self._closing = threading.Event()
+        self._stopping = threading.Event()
 
     @classmethod
     @contextmanager
-    def following(cls, api: client.ApiClient, namespace: str, url_template: str) -> Iterator[Self]:
+    def running(cls, api: client.ApiClient, namespace: str, url_template: str) -> Iterator[Self]:
         """Follow the namespace's releases for as long as the context lasts."""
-        services = cls(api, namespace, url_template)
-        thread = threading.Thread(target=services._follow, name="inference services", daemon=True)
+        informer = cls(api, namespace, url_template)
+        thread = threading.Thread(target=informer._run, name="inference services", daemon=True)
         thread.start()
         try:
-            yield services
+            yield informer
         finally:
-            services._closing.set()
-            services._watch.stop()  # type: ignore[no-untyped-call]
-            thread.join(_LIST_S)
+            informer._stopping.set()
+            informer._watch.stop()  # type: ignore[no-untyped-call]
+            thread.join(_LIST_TIMEOUT_S)
 
-    def current(self) -> ReleaseRecord:
+    def current(self) -> ReleaseState:
         """Return what is released now: the same object for as long as nothing changes.
 
         Raises:
             ModelUnavailableError: If the API has not answered yet.
         """
-        if self._record is None:
+        if self._release_state is None:
             raise ModelUnavailableError("no release is known yet: the Kubernetes API has not answered")
-        return self._record
+        return self._release_state
 
-    def _follow(self) -> None:
-        pause_s = _FIRST_PAUSE_S
-        while not self._closing.is_set():
+    def _run(self) -> None:
+        backoff_s = _MIN_BACKOFF_S
+        while not self._stopping.is_set():
             try:
-                version = self._list()
-                pause_s = _FIRST_PAUSE_S
-                self._follow_from(version)
+                resource_version = self._list()
+                backoff_s = _MIN_BACKOFF_S
+                self._watch_from(resource_version)
             except (client.ApiException, HTTPError, OSError) as error:
-                if self._closing.is_set():
+                if self._stopping.is_set():
                     return
-                logger.warning("InferenceServices cannot be watched", extra={"error": _in_short(error)})
-                self._closing.wait(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 (spreads the facades' questions)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                logger.warning("InferenceServices cannot be watched", extra={"error": _summarize_error(error)})
+                self._stopping.wait(backoff_s * random.uniform(0.5, 1.5))  # noqa: S311 (spreads the facades' questions)
+                backoff_s = min(2 * backoff_s, _MAX_BACKOFF_S)
 
     def _list(self) -> str:
         """Read all of them; return the version from which to watch."""
-        told: Any = self._objects.list_namespaced_custom_object(*self._place, _request_timeout=(_CONNECT_S, _LIST_S))
-        known = self._releases or {}
-        found = {item["metadata"]["name"]: item for item in told["items"] if inference_service.is_release(item)}
-        read = {name: self._read(item) or known.get(name) for name, item in found.items()}
-        self._publish({name: release for name, release in read.items() if release is not None})
-        return str(told["metadata"]["resourceVersion"])
+        response: Any = self._objects.list_namespaced_custom_object(*self._collection, _request_timeout=(_CONNECT_TIMEOUT_S, _LIST_TIMEOUT_S))
+        previous = self._releases or {}
+        resources = {item["metadata"]["name"]: item for item in response["items"] if inference_service.is_release(item)}
+        parsed_releases = {name: self._parse_release(item) or previous.get(name) for name, item in resources.items()}
+        self._publish({name: release for name, release in parsed_releases.items() if release is not None})
+        return str(response["metadata"]["resourceVersion"])
 
-    def _follow_from(self, version: str) -> None:
+    def _watch_from(self, resource_version: str) -> None:
         """Take in the changes after a version, until it is time to list again."""
-        changes = self._watch.stream(  # type: ignore[no-untyped-call]
+        events = self._watch.stream(  # type: ignore[no-untyped-call]
             self._objects.list_namespaced_custom_object,
-            *self._place,
-            resource_version=version,
-            timeout_seconds=_WATCH_S,
-            _request_timeout=(_CONNECT_S, _WATCH_S + _LIST_S),
+            *self._collection,
+            resource_version=resource_version,
+            timeout_seconds=_RESYNC_PERIOD_S,
+            _request_timeout=(_CONNECT_TIMEOUT_S, _RESYNC_PERIOD_S + _LIST_TIMEOUT_S),
         )
-        for change in changes:
-            if self._closing.is_set():
+        for event in events:
+            if self._stopping.is_set():
                 return
-            self._take_in(change["type"], change["object"])
+            self._apply_event(event["type"], event["object"])
 
-    def _take_in(self, kind: str, resource: inference_service.Resource) -> None:
+    def _apply_event(self, event_type: str, resource: inference_service.Resource) -> None:
         name = resource["metadata"]["name"]
         releases = dict(self._releases or {})
-        if kind == "DELETED" or not inference_service.is_release(resource):
+        if event_type == "DELETED" or not inference_service.is_release(resource):
             releases.pop(name, None)
-        elif (release := self._read(resource)) is not None:
+        elif (release := self._parse_release(resource)) is not None:
             releases[name] = release
         self._publish(releases)
 
-    def _read(self, resource: inference_service.Resource) -> Release | None:
+    def _parse_release(self, resource: inference_service.Resource) -> Release | None:
         """Return the release, None where it cannot be understood: that is logged once, and what was known holds."""
         name = resource["metadata"]["name"]
         try:
-            release = inference_service.read_release(resource, self._url_template)
-        except ActuatorError as error:
-            if self._faults.get(name) != str(error):
+            release = inference_service.release_from_resource(resource, self._url_template)
+        except TargetError as error:
+            if self._parse_errors.get(name) != str(error):
                 logger.error("InferenceService cannot be read", extra={"model": name, "error": str(error)})
-            self._faults[name] = str(error)
+            self._parse_errors[name] = str(error)
             return None
-        self._faults.pop(name, None)
+        self._parse_errors.pop(name, None)
         return release
 
     def _publish(self, releases: Mapping[str, Release]) -> None:
         if releases == self._releases:
             return
         self._releases = releases
-        self._record = ReleaseRecord(models=dict(releases))
+        self._release_state = ReleaseState(models=dict(releases))
         models = {
             name: {"stable": release.stable, "canary": release.canary, "percent": release.weight_percent}
             for name, release in releases.items()
@@ -140,5 +140,5 @@ class InferenceServices:
         logger.info("releases read", extra={"models": models})
 
 
-def _in_short(error: Exception) -> str:
+def _summarize_error(error: Exception) -> str:
     return f"{error.status} {error.reason}" if isinstance(error, client.ApiException) else str(error)

@@ -29,7 +29,7 @@ def new_identity() -> str:
 
 
 @dataclass(frozen=True)
-class Terms:
+class LeaseTiming:
     """How long a lease lasts, in seconds; client-go's defaults."""
 
     duration_s: int = 15
@@ -40,16 +40,16 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _ObservedLease:
     """A lease as it was read, and when it was first seen so, by our clock."""
 
     holder: str
-    renewed: datetime | None
+    renewed_at: datetime | None
     duration_s: float
-    at: float
+    observed_at: float
 
-    def free(self, now: float) -> bool:
-        return not self.holder or now >= self.at + self.duration_s
+    def is_free(self, now: float) -> bool:
+        return not self.holder or now >= self.observed_at + self.duration_s
 
 
 class KubernetesLease:
@@ -62,36 +62,36 @@ class KubernetesLease:
         name: str,
         identity: str,
         *,
-        terms: Terms | None = None,
+        timing: LeaseTiming | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._leases = CoordinationV1Api(api)
         self._namespace, self._name, self._identity = namespace, name, identity
-        self._terms = terms or Terms()
+        self._timing = timing or LeaseTiming()
         self._clock = clock
-        self._seen: _Seen | None = None
-        self._held_until = -1.0
-        self.retry_s = self._terms.retry_s
+        self._observed: _ObservedLease | None = None
+        self._leader_until = -1.0
+        self.retry_s = self._timing.retry_s
 
-    def keep(self) -> bool:
+    def acquire_or_renew(self) -> bool:
         """Take or renew the lease. Where the API does not answer, what is held stays held until its deadline."""
-        begun = self._clock()
+        started_at = self._clock()
         try:
-            if self._take_or_renew(begun):
-                self._held_until = begun + self._terms.renew_deadline_s
+            if self._try_acquire_or_renew(started_at):
+                self._leader_until = started_at + self._timing.renew_deadline_s
             else:
-                self._held_until = -1.0
+                self._leader_until = -1.0
         except (ApiException, HTTPError) as error:
-            logger.warning("lease not renewed", extra={"lease": self._name, "error": _in_short(error)})
-        return self.held()
+            logger.warning("lease not renewed", extra={"lease": self._name, "error": _describe_error(error)})
+        return self.is_leader()
 
-    def held(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether the last renewal is recent enough."""
-        return self._clock() < self._held_until
+        return self._clock() < self._leader_until
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Write that nobody holds the lease, if it is ours."""
-        self._held_until = -1.0
+        self._leader_until = -1.0
         try:
             lease, spec = self._read() or (None, V1LeaseSpec())
             if lease is not None and spec.holder_identity == self._identity:
@@ -100,9 +100,9 @@ class KubernetesLease:
                 spec.renew_time = _now()
                 self._replace(lease)
         except (ApiException, HTTPError) as error:
-            logger.warning("lease not given back", extra={"lease": self._name, "error": _in_short(error)})
+            logger.warning("lease not given back", extra={"lease": self._name, "error": _describe_error(error)})
 
-    def _take_or_renew(self, now: float) -> bool:
+    def _try_acquire_or_renew(self, now: float) -> bool:
         """Return whether the lease is ours now; False where it is another's, or another was faster."""
         found = self._read()
         try:
@@ -112,8 +112,8 @@ class KubernetesLease:
             lease, spec = found
             if spec.holder_identity == self._identity:
                 spec.renew_time = _now()
-            elif self._look_at(spec, now).free(now):
-                self._take(spec)
+            elif self._observe(spec, now).is_free(now):
+                self._acquire(spec)
             else:
                 return False
             self._replace(lease)
@@ -123,22 +123,22 @@ class KubernetesLease:
             return False
         return True
 
-    def _look_at(self, spec: V1LeaseSpec, now: float) -> _Seen:
+    def _observe(self, spec: V1LeaseSpec, now: float) -> _ObservedLease:
         """Return since when another's lease has looked as it does."""
         holder, duration_s = spec.holder_identity or "", float(spec.lease_duration_seconds or 0)
-        if self._seen is None or (self._seen.holder, self._seen.renewed) != (holder, spec.renew_time):
-            self._seen = _Seen(holder, spec.renew_time, duration_s, now)
-        return self._seen
+        if self._observed is None or (self._observed.holder, self._observed.renewed_at) != (holder, spec.renew_time):
+            self._observed = _ObservedLease(holder, spec.renew_time, duration_s, now)
+        return self._observed
 
-    def _take(self, spec: V1LeaseSpec) -> None:
+    def _acquire(self, spec: V1LeaseSpec) -> None:
         spec.holder_identity = self._identity
-        spec.lease_duration_seconds = self._terms.duration_s
+        spec.lease_duration_seconds = self._timing.duration_s
         spec.acquire_time = spec.renew_time = _now()
         spec.lease_transitions = (spec.lease_transitions or 0) + 1
 
     def _read(self) -> tuple[V1Lease, V1LeaseSpec] | None:
         try:
-            lease = self._leases.read_namespaced_lease(self._name, self._namespace, _request_timeout=self._patience_s)
+            lease = self._leases.read_namespaced_lease(self._name, self._namespace, _request_timeout=self._request_timeout_s)
         except ApiException as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
@@ -149,21 +149,21 @@ class KubernetesLease:
     def _create(self) -> None:
         spec = V1LeaseSpec(
             holder_identity=self._identity,
-            lease_duration_seconds=self._terms.duration_s,
+            lease_duration_seconds=self._timing.duration_s,
             acquire_time=_now(),
             renew_time=_now(),
             lease_transitions=0,
         )
         lease = V1Lease(metadata=V1ObjectMeta(name=self._name), spec=spec)
-        self._leases.create_namespaced_lease(self._namespace, lease, _request_timeout=self._patience_s)
+        self._leases.create_namespaced_lease(self._namespace, lease, _request_timeout=self._request_timeout_s)
 
     def _replace(self, lease: V1Lease) -> None:
         """Write the lease; it carries the resource version that was read, so a newer one is a conflict."""
-        self._leases.replace_namespaced_lease(self._name, self._namespace, lease, _request_timeout=self._patience_s)
+        self._leases.replace_namespaced_lease(self._name, self._namespace, lease, _request_timeout=self._request_timeout_s)
 
     @property
-    def _patience_s(self) -> float:
-        return self._terms.renew_deadline_s / 2
+    def _request_timeout_s(self) -> float:
+        return self._timing.renew_deadline_s / 2
 
 
 def _now() -> datetime:
@@ -175,5 +175,5 @@ def _now() -> datetime:
     return now.replace(microsecond=max(1, now.microsecond))
 
 
-def _in_short(error: ApiException | HTTPError) -> str:
+def _describe_error(error: ApiException | HTTPError) -> str:
     return f"{error.status} {error.reason}" if isinstance(error, ApiException) else str(error)

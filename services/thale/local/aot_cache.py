@@ -9,38 +9,38 @@ import hashlib
 from pathlib import Path
 
 from thale.files import write_atomically
-from thale.local.data_dir import Home
-from thale.local.runtime import Installed
+from thale.local.data_dir import DataDir
+from thale.local.runtime import ModelRuntime
 
 
-def options(installed: Installed, home: Home) -> list[str]:
+def options(runtime: ModelRuntime, data_dir: DataDir) -> list[str]:
     """Return the options that let Java use the cache; none where there is no cache that is whole and fits."""
-    cache = _cache_file(installed, home)
+    cache = _cache_file(runtime, data_dir)
     try:
-        whole = _digest(cache) == _digest_file(cache).read_text()
+        is_intact = _digest(cache) == _digest_file(cache).read_text()
     except FileNotFoundError:
         return []
-    return [f"-XX:AOTCache={cache}", "-Xlog:aot*=error"] if whole else []
+    return [f"-XX:AOTCache={cache}", "-Xlog:aot*=error"] if is_intact else []
 
 
-def keep(fresh: Path, installed: Installed, home: Home) -> None:
+def store_aot_cache(new_cache: Path, runtime: ModelRuntime, data_dir: DataDir) -> None:
     """Take a cache that Java has just written in place of all older ones."""
-    cache = _cache_file(installed, home)
+    cache = _cache_file(runtime, data_dir)
     cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for old in cache.parent.iterdir():
         old.unlink()
-    write_atomically(_digest_file(cache), _digest(fresh).encode())
-    write_atomically(cache, fresh.read_bytes())
+    write_atomically(_digest_file(cache), _digest(new_cache).encode())
+    write_atomically(cache, new_cache.read_bytes())
 
 
-def _cache_file(installed: Installed, home: Home) -> Path:
+def _cache_file(runtime: ModelRuntime, data_dir: DataDir) -> Path:
     """Return where the cache of this Java, this TorchServe and these settings lies."""
-    made_from = [installed.java_release.read_text(), *installed.java_options()]
-    for jar in sorted(installed.frontend.glob("*.jar")):
+    key_parts = [runtime.java_release.read_text(), *runtime.java_options()]
+    for jar in sorted(runtime.frontend.glob("*.jar")):
         status = jar.stat()
-        made_from.append(f"{jar} {status.st_size} {status.st_mtime_ns}")
-    key = hashlib.sha256("\n".join(made_from).encode()).hexdigest()
-    return home.folder / "java" / f"{key[:16]}.aot"
+        key_parts.append(f"{jar} {status.st_size} {status.st_mtime_ns}")
+    key = hashlib.sha256("\n".join(key_parts).encode()).hexdigest()
+    return data_dir.path / "java" / f"{key[:16]}.aot"
 
 
 def _digest_file(cache: Path) -> Path:

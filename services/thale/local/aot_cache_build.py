@@ -19,72 +19,72 @@ from pathlib import Path
 import urllib3
 
 from thale.local import aot_cache
-from thale.local.background_process import errand
+from thale.local.background_process import run_in_background
 from thale.local.commands import torchserve_environment
-from thale.local.data_dir import Home
+from thale.local.data_dir import DataDir
 from thale.local.ports import HOST, choose_ports
-from thale.local.runtime import Installed, find_installed
+from thale.local.runtime import ModelRuntime, find_runtime
 
-_START_LIMIT_S = 120.0
-_ASK_EVERY_S = 0.2
+_START_TIMEOUT_S = 120.0
+_POLL_INTERVAL_S = 0.2
 _NICENESS = 10
-_PATIENCE_S = 20.0
+_DELAY_S = 20.0
 _ANY_FREE_PORT = 0
 
 
 @contextmanager
-def in_background(home: Home, patience_s: float = _PATIENCE_S) -> Iterator[None]:
+def record_aot_cache_in_background(data_dir: DataDir, delay_s: float = _DELAY_S) -> Iterator[None]:
     """Make the cache where there is none, after some seconds. What is not ready when the context ends is given up."""
-    if aot_cache.options(find_installed(), home):
+    if aot_cache.options(find_runtime(), data_dir):
         yield
         return
-    with errand(sys.executable, "-m", "thale.local.aot_cache_build", str(home.folder), str(patience_s)):
+    with run_in_background(sys.executable, "-m", "thale.local.aot_cache_build", str(data_dir.path), str(delay_s)):
         yield
 
 
-def train(installed: Installed, home: Home) -> None:
+def record_aot_cache(runtime: ModelRuntime, data_dir: DataDir) -> None:
     """Make the cache of a home."""
     ports = choose_ports(_ANY_FREE_PORT)
-    with tempfile.TemporaryDirectory() as scratch:
-        fresh = Path(scratch) / "fresh.aot"
+    with tempfile.TemporaryDirectory() as temp_dir:
+        new_cache = Path(temp_dir) / "fresh.aot"
         with subprocess.Popen(  # noqa: S603 (the command is ours)
-            [*installed.java_command(scratch, f"-XX:AOTCacheOutput={fresh}"), "-s", scratch],
-            cwd=scratch,
+            [*runtime.java_command(temp_dir, f"-XX:AOTCacheOutput={new_cache}"), "-s", temp_dir],
+            cwd=temp_dir,
             env={
-                **torchserve_environment(home, ports, workers=1),
-                **dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION"), scratch),
+                **torchserve_environment(data_dir, ports, workers=1),
+                **dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION"), temp_dir),
             },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as java:
             try:
-                _wait_for_an_answer(f"http://{HOST}:{ports.management}/models", java)
+                _wait_for_response(f"http://{HOST}:{ports.management}/models", java)
                 java.terminate()
                 java.wait()
             finally:
                 java.kill()
-        if fresh.exists():
-            aot_cache.keep(fresh, installed, home)
+        if new_cache.exists():
+            aot_cache.store_aot_cache(new_cache, runtime, data_dir)
 
 
-def _wait_for_an_answer(url: str, java: "subprocess.Popen[bytes]") -> None:
-    until = time.monotonic() + _START_LIMIT_S
-    with urllib3.PoolManager(retries=False, timeout=_START_LIMIT_S) as pool:
-        while time.monotonic() < until and java.poll() is None:
+def _wait_for_response(url: str, java: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    with urllib3.PoolManager(retries=False, timeout=_START_TIMEOUT_S) as pool:
+        while time.monotonic() < deadline and java.poll() is None:
             try:
                 pool.request("GET", url)
             except urllib3.exceptions.HTTPError:
-                time.sleep(_ASK_EVERY_S)
+                time.sleep(_POLL_INTERVAL_S)
             else:
                 return
 
 
-def main(folder: Path, patience_s: float) -> None:
+def main(data_path: Path, delay_s: float) -> None:
     """Make the cache of the home in this folder, after some seconds. A signal ends it at once."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.nice(_NICENESS)
-    time.sleep(patience_s)
-    train(find_installed(), Home.at(folder))
+    time.sleep(delay_s)
+    record_aot_cache(find_runtime(), DataDir.resolve(data_path))
 
 
 if __name__ == "__main__":

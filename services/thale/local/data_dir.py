@@ -11,95 +11,95 @@ import psutil
 from platformdirs import user_data_path
 from pydantic import ValidationError
 
-from thale.errors import LaptopError
+from thale.errors import LocalPlatformError
 from thale.files import write_atomically
 from thale.local.ports import Addresses
 
 
-class Running(Addresses):
+class RunningPlatform(Addresses):
     """The platform that runs on a home. A process is its id and its start: ids are used again."""
 
     pid: int
-    started: float
+    started_at: float
     version: str
-    lasting: bool
+    persistent: bool
     """False where the platform ends with somebody's `thale analyze`."""
 
     @classmethod
-    def here(cls, addresses: Addresses, version: str, lasting: bool) -> "Running":
+    def current_process(cls, addresses: Addresses, version: str, persistent: bool) -> "RunningPlatform":
         """Return this very process."""
         process = psutil.Process()
         return cls(
             **addresses.model_dump(),
             pid=process.pid,
-            started=process.create_time(),
+            started_at=process.create_time(),
             version=version,
-            lasting=lasting,
+            persistent=persistent,
         )
 
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether that process still runs."""
         try:
-            return psutil.Process(self.pid).create_time() == self.started
+            return psutil.Process(self.pid).create_time() == self.started_at
         except psutil.NoSuchProcess:
             return False
 
 
 @dataclass(frozen=True)
-class Home:
+class DataDir:
     """The folder and its parts."""
 
-    folder: Path
+    path: Path
 
     @classmethod
-    def at(cls, folder: Path | None) -> "Home":
+    def resolve(cls, folder: Path | None) -> "DataDir":
         """Return the home in a folder, or else in the user's data folder (XDG on Linux)."""
         return cls(user_data_path("thale", appauthor=False) if folder is None else folder.expanduser().resolve())
 
     @property
     def model_store(self) -> Path:
         """The folder of model archives that TorchServe serves."""
-        return self.folder / "model-store"
+        return self.path / "model-store"
 
     @property
-    def registered(self) -> Path:
+    def registry(self) -> Path:
         """The folder of registered versions, a `release.stores.FolderStore`: served or not, they stay."""
-        return self.folder / "registered"
+        return self.path / "registered"
 
     @property
     def logs(self) -> Path:
         """The folder of logs."""
-        return self.folder / "logs"
+        return self.path / "logs"
 
     @property
     def torchserve(self) -> Path:
         """TorchServe's working folder."""
-        return self.folder / "torchserve"
+        return self.path / "torchserve"
 
     @property
-    def record(self) -> Path:
+    def release_state(self) -> Path:
         """The traffic record: which version of which model answers whom."""
-        return self.folder / "traffic.json"
+        return self.path / "traffic.json"
 
     @property
     def secrets(self) -> Path:
         """The file of secrets, a `secrets.FileSecrets`, where there is one."""
-        return self.folder / "secrets.toml"
+        return self.path / "secrets.toml"
 
     @property
     def _run_file(self) -> Path:
-        return self.folder / "running.json"
+        return self.path / "running.json"
 
-    def running(self) -> Running | None:
+    def find_running_platform(self) -> RunningPlatform | None:
         """Return the platform that runs on this home and is ready, if there is one."""
         try:
-            found = Running.model_validate_json(self._run_file.read_bytes())
+            platform = RunningPlatform.model_validate_json(self._run_file.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
-        return found if found.alive() else None
+        return platform if platform.is_alive() else None
 
     @contextmanager
-    def announce(self, running: Running) -> Iterator[None]:
+    def publish(self, running: RunningPlatform) -> Iterator[None]:
         """Tell others about this platform for as long as the context lasts."""
         write_atomically(self._run_file, running.model_dump_json(indent=2).encode())
         try:
@@ -108,35 +108,35 @@ class Home:
             self._run_file.unlink(missing_ok=True)
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Make the folders and keep every other platform off this home. A killed holder lets go by dying.
 
         Raises:
             LaptopError: If a platform runs here already, or the folder cannot be written.
         """
         try:
-            for folder in (self.folder, self.model_store, self.logs, self.torchserve):
+            for folder in (self.path, self.model_store, self.logs, self.torchserve):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            lock_fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise LaptopError(
-                f"the folder {self.folder} cannot be written ({error.strerror}): choose another with --home"
+            raise LocalPlatformError(
+                f"the folder {self.path} cannot be written ({error.strerror}): choose another with --home"
             ) from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            os.close(lock)
-            raise LaptopError(self._taken()) from error
+            os.close(lock_fd)
+            raise LocalPlatformError(self._in_use_message()) from error
         try:
             yield
         finally:
-            os.close(lock)
+            os.close(lock_fd)
 
-    def _taken(self) -> str:
-        running = self.running()
+    def _in_use_message(self) -> str:
+        running = self.find_running_platform()
         if running is None:
-            return f"another thale is just starting on {self.folder}: wait for it, or choose another --home"
+            return f"another thale is just starting on {self.path}: wait for it, or choose another --home"
         return (
-            f"thale already runs on {self.folder} (process {running.pid}, {running.url}): "
+            f"thale already runs on {self.path} (process {running.pid}, {running.url}): "
             "use that one, stop it, or choose another --home"
         )

@@ -7,24 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from thale.errors import ActuatorError, LaptopError, RegistrationError
+from thale.errors import TargetError, LocalPlatformError, RegistrationError
 from thale.local.commands import torchserve_command, torchserve_environment
-from thale.local.data_dir import Home
+from thale.local.data_dir import DataDir
 from thale.local.ports import HOST, Ports, choose_ports
-from thale.local.runtime import find_installed
+from thale.local.runtime import find_runtime
 from thale.local.supervised_service import Service, tail
-from thale.release.registry.archive_validation import CheckedArchive
-from thale.release.targets.torchserve_client import TorchServe
+from thale.release.registry.archive_validation import ValidatedArchive
+from thale.release.targets.torchserve_client import TorchServeClient
 
-START_LIMIT_S = 240.0
+START_TIMEOUT_S = 240.0
 """From nothing to a ready worker: 5 s on an idle machine, minutes on an overloaded one."""
 
-_LOOK_AGAIN_S = 0.1
+_POLL_INTERVAL_S = 0.1
 _WORKERS_LOG = "model_log.log"  # what the workers say: TorchServe names it so
 
 
 @contextmanager
-def model_server(archive: CheckedArchive) -> Iterator[str]:
+def run_ephemeral_torchserve(archive: ValidatedArchive) -> Iterator[str]:
     """Serve one archive in a temporary folder, on free ports of this machine, for as long as the context lasts.
 
     The real thing: the same TorchServe, settings and handlers as on the laptop and in the cluster. Nothing of it
@@ -37,50 +37,50 @@ def model_server(archive: CheckedArchive) -> Iterator[str]:
         RegistrationError: If the model's worker does not start; with the last lines of its log.
         LaptopError: If the model server itself cannot start here.
     """
-    installed = find_installed()
-    with tempfile.TemporaryDirectory(prefix="thale-register-", ignore_cleanup_errors=True) as room:
-        home = Home(Path(room))
-        with home.hold():
+    runtime = find_runtime()
+    with tempfile.TemporaryDirectory(prefix="thale-register-", ignore_cleanup_errors=True) as temp_dir:
+        data_dir = DataDir(Path(temp_dir))
+        with data_dir.lock():
             name = f"{archive.card.name}-{archive.card.version}.mar"
-            shutil.copyfile(archive.path, home.model_store / name)
+            shutil.copyfile(archive.path, data_dir.model_store / name)
             ports = choose_ports(0)
             service = Service(
                 name="TorchServe",
-                command=lambda: torchserve_command(installed, home, []),
-                environment=torchserve_environment(home, ports, workers=1),
-                folder=home.torchserve,
-                log=home.logs / "torchserve.log",
-                say=lambda line: None,
+                command=lambda: torchserve_command(runtime, data_dir, []),
+                environment=torchserve_environment(data_dir, ports, workers=1),
+                folder=data_dir.torchserve,
+                log=data_dir.logs / "torchserve.log",
+                notify=lambda line: None,
             )
             service.start()
             try:
-                _load(archive, name, service, ports, home.logs / _WORKERS_LOG)
+                _load_model(archive, name, service, ports, data_dir.logs / _WORKERS_LOG)
                 yield f"http://{HOST}:{ports.inference}"
             finally:
                 service.stop()
 
 
-def _load(archive: CheckedArchive, name: str, service: Service, ports: Ports, workers_log: Path) -> None:
+def _load_model(archive: ValidatedArchive, name: str, service: Service, ports: Ports, workers_log: Path) -> None:
     """Have the model loaded as soon as TorchServe is there to be told: so it tells at once when a worker fails."""
     card = archive.card
-    server = TorchServe.at(f"http://{HOST}:{ports.inference}", f"http://{HOST}:{ports.management}")
-    until = time.monotonic() + START_LIMIT_S
-    while not _is_up(server, card.name):
-        if not service.running or time.monotonic() > until:
-            raise LaptopError(f"TorchServe does not start. {tail(service.log)}")
-        time.sleep(_LOOK_AGAIN_S)
+    server = TorchServeClient.from_urls(f"http://{HOST}:{ports.inference}", f"http://{HOST}:{ports.management}")
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not _is_reachable(server, card.name):
+        if not service.is_running or time.monotonic() > deadline:
+            raise LocalPlatformError(f"TorchServe does not start. {tail(service.log)}")
+        time.sleep(_POLL_INTERVAL_S)
     try:
-        server.load(card.name, card.version, name, START_LIMIT_S)
-    except ActuatorError as error:
+        server.load(card.name, card.version, name, START_TIMEOUT_S)
+    except TargetError as error:
         raise RegistrationError(
             f"the worker of {card.name} {card.version} does not start, so it cannot be released ({error}).\n"
             f"{tail(workers_log)}"
         ) from error
 
 
-def _is_up(server: TorchServe, model: str) -> bool:
+def _is_reachable(server: TorchServeClient, model: str) -> bool:
     try:
         server.versions(model)
-    except ActuatorError:
+    except TargetError:
         return False
     return True

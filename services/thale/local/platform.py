@@ -12,41 +12,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thale._version import __version__
-from thale.errors import LaptopError
+from thale.errors import LocalPlatformError
 from thale.local import serving_store
 from thale.local.commands import facade_command, facade_environment, torchserve_command, torchserve_environment
-from thale.local.data_dir import Home, Running
+from thale.local.data_dir import DataDir, RunningPlatform
 from thale.local.ports import DEFAULT_PORT, Ports, choose_ports
-from thale.local.runtime import find_installed
+from thale.local.runtime import find_runtime
 from thale.local.supervised_service import Service, tail
-from thale.schemas import ReleaseRecord
+from thale.schemas import ReleaseState
 
-_WATCH_EVERY_S = 0.1
-_ASK_EVERY_S = 0.1  # each question makes the facade ask TorchServe: asking more often slows the start
-_START_LIMIT_S = 180.0
+_SUPERVISION_INTERVAL_S = 0.1
+_READY_POLL_INTERVAL_S = 0.1  # each question makes the facade ask TorchServe: asking more often slows the start
+_START_TIMEOUT_S = 180.0
 _WORKERS_LOG = "model_log.log"  # what the workers say: TorchServe names it so
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass
-class Instance:
+class Platform:
     """A running platform. Made by `serve`."""
 
     ports: Ports
-    record: ReleaseRecord
+    release_state: ReleaseState
     services: tuple[Service, ...]
     logs: tuple[Path, ...]
     """Where to look when the models do not get ready."""
-    failure: LaptopError | None = None
-    ended: threading.Event = field(default_factory=threading.Event)
+    failure: LocalPlatformError | None = None
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
         """The facade's address."""
         return self.ports.addresses().url
 
-    def wait_until_ready(self, limit_s: float = _START_LIMIT_S) -> None:
+    def wait_until_ready(self, timeout_s: float = _START_TIMEOUT_S) -> None:
         """Return when every model answers.
 
         Raises:
@@ -54,25 +54,25 @@ class Instance:
         """
         from thale.client import Client  # not needed to start, and starting must not wait for its import
 
-        until = time.monotonic() + limit_s
+        deadline = time.monotonic() + timeout_s
         with Client(self.url) as client:
-            while not client.ready():
-                if self.ended.wait(_ASK_EVERY_S):
-                    self.check()
-                if time.monotonic() > until:
+            while not client.is_ready():
+                if self.stopped.wait(_READY_POLL_INTERVAL_S):
+                    self.raise_if_failed()
+                if time.monotonic() > deadline:
                     tails = "\n".join(tail(log) for log in self.logs)
-                    raise LaptopError(f"the models were not ready after {limit_s:g} s.\n{tails}")
+                    raise LocalPlatformError(f"the models were not ready after {timeout_s:g} s.\n{tails}")
 
-    def wait(self, limit_s: float | None = None) -> None:
+    def wait(self, timeout_s: float | None = None) -> None:
         """Wait until the platform fails, or for so long.
 
         Raises:
             LaptopError: If a service was given up.
         """
-        self.ended.wait(limit_s)
-        self.check()
+        self.stopped.wait(timeout_s)
+        self.raise_if_failed()
 
-    def check(self) -> None:
+    def raise_if_failed(self) -> None:
         """Do nothing as long as all is well.
 
         Raises:
@@ -81,27 +81,27 @@ class Instance:
         if self.failure is not None:
             raise self.failure
 
-    def _watch(self, closing: threading.Event) -> None:
-        while not closing.wait(_WATCH_EVERY_S):
+    def _supervise(self, stopping: threading.Event) -> None:
+        while not stopping.wait(_SUPERVISION_INTERVAL_S):
             try:
                 for service in self.services:
-                    service.keep_running()
-            except LaptopError as error:
+                    service.restart_if_dead()
+            except LocalPlatformError as error:
                 self.failure = error
-                self.ended.set()
+                self.stopped.set()
                 return
 
 
 @contextmanager
 def serve(
-    home: Home,
-    say: Say,
+    data_dir: DataDir,
+    notify: Notify,
     *,
     port: int | None = None,
     workers: int = 1,
     weights: Path | None = None,
-    lasting: bool = True,
-) -> Iterator[Instance]:
+    persistent: bool = True,
+) -> Iterator[Platform]:
     """Start the platform on a home and stop it when the context ends; nothing of it survives this process.
 
     Both services start at once; `Instance.wait_until_ready` says when they answer. `say` is told what the user should
@@ -118,52 +118,52 @@ def serve(
     Raises:
         LaptopError: If it cannot start: a missing extra, a taken port, a home in use, no models.
     """
-    installed = find_installed()
-    with home.hold():
+    runtime = find_runtime()
+    with data_dir.lock():
         ports = choose_ports(port)
-        if port is None and lasting and ports.facade != DEFAULT_PORT:
-            say(f"port {DEFAULT_PORT} is taken by another program: thale listens on {ports.facade} instead")
-        record = serving_store.prepare(home, weights or installed.weights)
+        if port is None and persistent and ports.facade != DEFAULT_PORT:
+            notify(f"port {DEFAULT_PORT} is taken by another program: thale listens on {ports.facade} instead")
+        release_state = serving_store.prepare_store(data_dir, weights or runtime.weights)
         torchserve = Service(
             name="TorchServe",
             command=lambda: torchserve_command(
-                installed, home, serving_store.released_archives(home.record, home.model_store)
+                runtime, data_dir, serving_store.released_archives(data_dir.release_state, data_dir.model_store)
             ),
-            environment=torchserve_environment(home, ports, workers),
-            folder=home.torchserve,
-            log=home.logs / "torchserve.log",
-            say=say,
+            environment=torchserve_environment(data_dir, ports, workers),
+            folder=data_dir.torchserve,
+            log=data_dir.logs / "torchserve.log",
+            notify=notify,
         )
         facade = Service(
             name="the facade",
             command=facade_command,
-            environment=facade_environment(home, ports, workers),
-            folder=home.folder,
-            log=home.logs / "facade.log",
-            say=say,
+            environment=facade_environment(data_dir, ports, workers),
+            folder=data_dir.path,
+            log=data_dir.logs / "facade.log",
+            notify=notify,
         )
-        logs = (facade.log, home.logs / _WORKERS_LOG)
-        instance = Instance(ports, record, (torchserve, facade), logs)
-        running = Running.here(ports.addresses(), __version__, lasting)
-        with home.announce(running), _running(instance):
-            serving_store.register(home)  # while the models start: nobody waits for it
-            yield instance
+        logs = (facade.log, data_dir.logs / _WORKERS_LOG)
+        platform = Platform(ports, release_state, (torchserve, facade), logs)
+        running = RunningPlatform.current_process(ports.addresses(), __version__, persistent)
+        with data_dir.publish(running), _run_services(platform):
+            serving_store.register_archives(data_dir)  # while the models start: nobody waits for it
+            yield platform
 
 
 @contextmanager
-def _running(instance: Instance) -> Iterator[None]:
-    closing = threading.Event()
-    watcher = threading.Thread(target=instance._watch, args=(closing,), name="watcher", daemon=True)
+def _run_services(platform: Platform) -> Iterator[None]:
+    stopping = threading.Event()
+    supervisor = threading.Thread(target=platform._supervise, args=(stopping,), name="watcher", daemon=True)
     try:
-        for service in instance.services:
+        for service in platform.services:
             service.start()
-        watcher.start()
+        supervisor.start()
         yield
     finally:
-        closing.set()
-        if watcher.ident is not None:
-            watcher.join()
-        for service in instance.services:
-            service.ask_to_stop()
-        for service in instance.services:
+        stopping.set()
+        if supervisor.ident is not None:
+            supervisor.join()
+        for service in platform.services:
+            service.request_stop()
+        for service in platform.services:
             service.stop()

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from thale.errors import LaptopError
+from thale.errors import LocalPlatformError
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
-_TRIED_AFTER_THE_WISH = 20
+_MAX_PORTS_TRIED = 20
 
 
 class Addresses(BaseModel):
@@ -54,30 +54,30 @@ class Ports:
         )
 
 
-def choose_ports(wish: int | None = None) -> Ports:
+def choose_ports(requested: int | None = None) -> Ports:
     """Choose free ports: the facade gets the wish, or the first free one from 8080 on where nothing was wished.
 
     Raises:
         LaptopError: If the wished port is taken, or none of the usual ones is free.
     """
-    with ExitStack() as held:
-        facade = _take(held, _facade_candidates(wish))
-        others = [_take(held, iter([0])) for _ in range(6)]
+    with ExitStack() as reserved:
+        facade = _reserve_port(reserved, _facade_candidates(requested))
+        others = [_reserve_port(reserved, iter([0])) for _ in range(6)]
     if facade is None:
-        if wish is not None:
-            raise LaptopError(f"port {wish} is taken by another program: choose one with --port, or stop that program")
-        last = DEFAULT_PORT + _TRIED_AFTER_THE_WISH - 1
-        raise LaptopError(f"the ports {DEFAULT_PORT} to {last} are all taken: choose a free one with --port")
+        if requested is not None:
+            raise LocalPlatformError(f"port {requested} is taken by another program: choose one with --port, or stop that program")
+        last = DEFAULT_PORT + _MAX_PORTS_TRIED - 1
+        raise LocalPlatformError(f"the ports {DEFAULT_PORT} to {last} are all taken: choose a free one with --port")
     return Ports(facade, *(port for port in others if port is not None))
 
 
-def _facade_candidates(wish: int | None) -> Iterator[int]:
-    if wish is not None:
-        return iter([wish])
-    return iter(range(DEFAULT_PORT, DEFAULT_PORT + _TRIED_AFTER_THE_WISH))
+def _facade_candidates(requested: int | None) -> Iterator[int]:
+    if requested is not None:
+        return iter([requested])
+    return iter(range(DEFAULT_PORT, DEFAULT_PORT + _MAX_PORTS_TRIED))
 
 
-def _take(held: ExitStack, candidates: Iterator[int]) -> int | None:
+def _reserve_port(reserved: ExitStack, candidates: Iterator[int]) -> int | None:
     """Bind the first free candidate and hold it until `held` closes, so that no two choices are the same port."""
     for port in candidates:
         candidate = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -88,6 +88,6 @@ def _take(held: ExitStack, candidates: Iterator[int]) -> int | None:
         except OSError:
             candidate.close()
             continue
-        held.enter_context(candidate)
+        reserved.enter_context(candidate)
         return int(candidate.getsockname()[1])
     return None

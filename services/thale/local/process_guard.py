@@ -20,8 +20,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-GRACE_S = 4.0
-ROOM = "{TMPDIR}"
+GRACE_PERIOD_S = 4.0
+TMPDIR_PLACEHOLDER = "{TMPDIR}"
 """Stands in a command for the temporary folder: Java does not read the environment for it."""
 
 _PR_SET_PDEATHSIG = 1
@@ -29,42 +29,42 @@ _PR_SET_PDEATHSIG = 1
 
 def main(command: Sequence[str]) -> int:
     """Run the command until it ends or standard input does; return its exit status."""
-    changes, wake = os.pipe()
-    os.set_blocking(wake, False)
-    os.set_blocking(changes, False)
+    wakeup_read, wakeup_write = os.pipe()
+    os.set_blocking(wakeup_write, False)
+    os.set_blocking(wakeup_read, False)
     for name in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, lambda number, frame: None)
-    signal.set_wakeup_fd(wake)
-    with tempfile.TemporaryDirectory(prefix="thale-", ignore_cleanup_errors=True) as room:
+    signal.set_wakeup_fd(wakeup_write)
+    with tempfile.TemporaryDirectory(prefix="thale-", ignore_cleanup_errors=True) as temp_dir:
         child = subprocess.Popen(  # noqa: S603 (the command is ours)
-            [word.replace(ROOM, room) for word in command],
+            [argument.replace(TMPDIR_PLACEHOLDER, temp_dir) for argument in command],
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "TMPDIR": room, "TEMP": room},
+            env={**os.environ, "TMPDIR": temp_dir, "TEMP": temp_dir},
             process_group=0,
-            preexec_fn=_die_with_the_guard,
+            preexec_fn=_kill_on_guard_death,
         )
         try:
-            _wait(child, changes)
+            _wait(child, wakeup_read)
         finally:
-            _end_group(child)
+            _terminate_group(child)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
-def _wait(child: "subprocess.Popen[bytes]", changes: int) -> None:
+def _wait(child: "subprocess.Popen[bytes]", wakeup_read: int) -> None:
     """Return when the command has ended, the asker is gone, or the guard is told to stop."""
     while child.poll() is None:
-        ready, _, _ = select.select([sys.stdin, changes], [], [])
+        ready, _, _ = select.select([sys.stdin, wakeup_read], [], [])
         if sys.stdin in ready:
             return
-        if set(os.read(changes, 64)) - {signal.SIGCHLD}:
+        if set(os.read(wakeup_read, 64)) - {signal.SIGCHLD}:
             return
 
 
-def _end_group(child: "subprocess.Popen[bytes]") -> None:
+def _terminate_group(child: "subprocess.Popen[bytes]") -> None:
     """Ask the whole group to stop, then kill what is left of it: a dead leader can leave workers behind."""
     _signal_group(child.pid, signal.SIGTERM)
     try:
-        child.wait(GRACE_S)
+        child.wait(GRACE_PERIOD_S)
     except subprocess.TimeoutExpired:
         pass
     finally:
@@ -81,7 +81,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         return
 
 
-def _die_with_the_guard() -> None:
+def _kill_on_guard_death() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

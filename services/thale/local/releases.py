@@ -5,109 +5,109 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from thale.errors import ActuatorError
-from thale.local.data_dir import Home, Running
-from thale.release.controller.checkpoint import FileNotes
-from thale.release.controller.controller import Place
+from thale.errors import TargetError
+from thale.local.data_dir import DataDir, RunningPlatform
+from thale.release.controller.checkpoint import FileCheckpointStore
+from thale.release.controller.controller import ReleaseEnvironment
 from thale.release.controller.leader_election import FileLease
-from thale.release.controller.metrics_scraper import Facades, Reading
+from thale.release.controller.metrics_scraper import MetricsScraper, ScrapeResult
 from thale.release.registry.stores import FolderStore
-from thale.release.targets import Held
-from thale.release.targets.local import LocalActuator
-from thale.release.targets.torchserve_client import TorchServe
-from thale.schemas import Release, ReleasedVersion
+from thale.release.targets import VersionedRelease
+from thale.release.targets.local import LocalTarget
+from thale.release.targets.torchserve_client import TorchServeClient
+from thale.schemas import Release, VersionManifest
 from thale.telemetry.logs import JsonFormatter
 
-AUDIT = logging.getLogger("thale.audit")
+AUDIT_LOGGER = logging.getLogger("thale.audit")
 
 
 @dataclass
-class HomeActuator:
+class LocalPlatformTarget:
     """The actuator of whatever platform runs on a home just now; an ActuatorError where none does."""
 
-    home: Home
-    _made: dict[str, LocalActuator] = field(default_factory=dict)
+    data_dir: DataDir
+    _targets: dict[str, LocalTarget] = field(default_factory=dict)
     """By TorchServe's address."""
 
     def models(self) -> Sequence[str]:
         """Return the names of the models that are released."""
-        return self._now().models()
+        return self._current_target().models()
 
-    def read(self, model: str) -> Held:
+    def read(self, model: str) -> VersionedRelease:
         """Return a model's release."""
-        return self._now().read(model)
+        return self._current_target().read(model)
 
-    def find(self, model: str, version: str) -> ReleasedVersion:
+    def find(self, model: str, version: str) -> VersionManifest:
         """Return a registered version, whether it is held or not."""
-        return self._now().find(model, version)
+        return self._current_target().find(model, version)
 
-    def apply(self, before: Held, after: Release) -> Held:
+    def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
         """Make `after` so, and return it as it is held then."""
-        return self._now().apply(before, after)
+        return self._current_target().apply(before, after)
 
     def close(self) -> None:
         """Wait until what nobody needs is unloaded."""
-        for actuator in self._made.values():
-            actuator.close()
+        for target in self._targets.values():
+            target.close()
 
-    def _now(self) -> LocalActuator:
-        running = running_on(self.home)
-        if running.management_url not in self._made:
-            server = TorchServe.at(running.model_url, running.management_url)
-            store = FolderStore(self.home.registered)
-            self._made[running.management_url] = LocalActuator(self.home.record, store, self.home.model_store, server)
-        return self._made[running.management_url]
+    def _current_target(self) -> LocalTarget:
+        running = running_platform(self.data_dir)
+        if running.management_url not in self._targets:
+            server = TorchServeClient.from_urls(running.model_url, running.management_url)
+            store = FolderStore(self.data_dir.registry)
+            self._targets[running.management_url] = LocalTarget(self.data_dir.release_state, store, self.data_dir.model_store, server)
+        return self._targets[running.management_url]
 
 
 @dataclass(frozen=True)
-class HomeFacades:
+class LocalMetricsSource:
     """The facade of whatever platform runs on a home just now."""
 
-    home: Home
+    data_dir: DataDir
 
-    async def read(self) -> Reading:
+    async def read(self) -> ScrapeResult:
         """Ask the facade for its counters. Raises nothing."""
         try:
-            url = running_on(self.home).metrics_url
-        except ActuatorError as error:
-            return Reading({}, {str(self.home.folder): str(error)})
-        return await Facades([url]).read()
+            url = running_platform(self.data_dir).metrics_url
+        except TargetError as error:
+            return ScrapeResult({}, {str(self.data_dir.path): str(error)})
+        return await MetricsScraper([url]).read()
 
 
-def running_on(home: Home) -> Running:
+def running_platform(data_dir: DataDir) -> RunningPlatform:
     """Return the platform that runs on a home.
 
     Raises:
         ActuatorError: If none does.
     """
-    running = home.running()
+    running = data_dir.find_running_platform()
     if running is None:
-        raise ActuatorError(f"no thale runs on {home.folder}: start it with `thale up`")
+        raise TargetError(f"no thale runs on {data_dir.path}: start it with `thale up`")
     return running
 
 
 @contextmanager
-def releases_of(home: Home) -> Iterator[Place]:
+def local_environment(data_dir: DataDir) -> Iterator[ReleaseEnvironment]:
     """Give a home's releases. Changes go into its audit log; what they unload is waited for at the end."""
-    actuator = HomeActuator(home)
-    lease, notes = FileLease(home.folder / "watch.lock"), FileNotes(home.folder / "watch.json")
-    with audited(home):
+    target = LocalPlatformTarget(data_dir)
+    lease, checkpoint_store = FileLease(data_dir.path / "watch.lock"), FileCheckpointStore(data_dir.path / "watch.json")
+    with audit_log(data_dir):
         try:
-            yield Place(actuator, HomeFacades(home), lease, notes)
+            yield ReleaseEnvironment(target, LocalMetricsSource(data_dir), lease, checkpoint_store)
         finally:
-            actuator.close()
+            target.close()
 
 
 @contextmanager
-def audited(home: Home) -> Iterator[None]:
+def audit_log(data_dir: DataDir) -> Iterator[None]:
     """Append every change that this process makes to the home's audit log, one JSON object a line."""
-    home.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    keeper = logging.FileHandler(home.logs / "audit.jsonl", encoding="utf-8", delay=True)
-    keeper.setFormatter(JsonFormatter())
-    AUDIT.addHandler(keeper)
-    AUDIT.setLevel(logging.INFO)
+    data_dir.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handler = logging.FileHandler(data_dir.logs / "audit.jsonl", encoding="utf-8", delay=True)
+    handler.setFormatter(JsonFormatter())
+    AUDIT_LOGGER.addHandler(handler)
+    AUDIT_LOGGER.setLevel(logging.INFO)
     try:
         yield
     finally:
-        AUDIT.removeHandler(keeper)
-        keeper.close()
+        AUDIT_LOGGER.removeHandler(handler)
+        handler.close()

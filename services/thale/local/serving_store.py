@@ -16,15 +16,15 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from thale._version import __version__
-from thale.errors import ActuatorError, ArchiveError, LaptopError, StoreError, VersionTakenError
+from thale.errors import TargetError, ArchiveError, LocalPlatformError, StoreError, VersionExistsError
 from thale.files import write_atomically
-from thale.local.background_process import errand
-from thale.local.data_dir import Home
-from thale.schemas import Card, Release, ReleasedVersion, ReleaseRecord
+from thale.local.background_process import run_in_background
+from thale.local.data_dir import DataDir
+from thale.schemas import ModelCard, Release, VersionManifest, ReleaseState
 
 logger = logging.getLogger(__name__)
 
-_ORIGINS = "origins.json"
+_SOURCE_DIGESTS_FILE = "origins.json"
 _DIGESTS = TypeAdapter(dict[str, str])
 
 
@@ -33,21 +33,21 @@ class _Archive:
     """An archive of the store."""
 
     path: Path
-    released: ReleasedVersion
+    manifest: VersionManifest
 
 
-def prepare(home: Home, weights: Path) -> ReleaseRecord:
+def prepare_store(data_dir: DataDir, weights: Path) -> ReleaseState:
     """Bring a home's store up to the weights and its record up to the store; return the record.
 
     Raises:
         LaptopError: If there are no weights, or they cannot be archived, or an archive or the record cannot be read.
     """
-    fill(home.model_store, weights)
-    _restore(home)
-    return update_record(home.record, home.model_store)
+    sync_archives(data_dir.model_store, weights)
+    _restore_archives(data_dir)
+    return update_release_state(data_dir.release_state, data_dir.model_store)
 
 
-def register(home: Home) -> None:
+def register_archives(data_dir: DataDir) -> None:
     """Register what the store holds, so that it can be released; a version that is registered already stays as it is.
 
     Raises:
@@ -55,36 +55,36 @@ def register(home: Home) -> None:
     """
     from thale.release.registry.stores import FolderStore  # its checks need NumPy, for which no start should wait
 
-    store = FolderStore(home.registered)
-    for path in sorted(home.model_store.glob("*.mar")):
+    store = FolderStore(data_dir.registry)
+    for path in sorted(data_dir.model_store.glob("*.mar")):
         try:
             store.put(path)
-        except (VersionTakenError, ArchiveError) as error:
+        except (VersionExistsError, ArchiveError) as error:
             logger.info("archive not registered", extra={"path": str(path), "error": str(error)})
         except StoreError as error:
-            raise LaptopError(str(error)) from error
+            raise LocalPlatformError(str(error)) from error
 
 
-def _restore(home: Home) -> None:
+def _restore_archives(data_dir: DataDir) -> None:
     """Copy from the registered versions what the releases that people have changed hold and the store does not."""
-    models = _read_record(home.record).models.values()
-    held = [released for model in models if model.history for released in model.versions.values()]
-    there = {archive.released.digest for archive in _read_archives(home.model_store)} if held else set()
-    missing = [released for released in held if released.digest not in there]
+    models = _read_release_state(data_dir.release_state).models.values()
+    required = [manifest for model in models if model.history for manifest in model.versions.values()]
+    stored_digests = {archive.manifest.digest for archive in _read_archives(data_dir.model_store)} if required else set()
+    missing = [manifest for manifest in required if manifest.digest not in stored_digests]
     if not missing:
         return
     from thale.release.registry.stores import FolderStore
-    from thale.release.targets.local import place
+    from thale.release.targets.local import copy_to_serving_dir
 
-    store = FolderStore(home.registered)
-    for released in missing:
+    store = FolderStore(data_dir.registry)
+    for manifest in missing:
         try:
-            place(store.archive(released), released, home.model_store)
-        except (StoreError, ActuatorError) as error:
-            logger.warning("version lost", extra={"version": released.card.version, "error": str(error)})
+            copy_to_serving_dir(store.archive(manifest), manifest, data_dir.model_store)
+        except (StoreError, TargetError) as error:
+            logger.warning("version lost", extra={"version": manifest.card.version, "error": str(error)})
 
 
-def fill(store: Path, weights: Path) -> None:
+def sync_archives(store: Path, weights: Path) -> None:
     """Archive every `weights/MODEL/VERSION` whose archive is not in the store yet, or was made from other files.
 
     Archives that an earlier call made and that are wanted no longer go; those that came another way stay.
@@ -95,46 +95,46 @@ def fill(store: Path, weights: Path) -> None:
     folders = {
         f"{card.parent.parent.name}-{card.parent.name}.mar": card.parent for card in weights.glob("*/*/card.json")
     }
-    before = _read_origins(store)
+    before = _read_source_digests(store)
     for name in before.keys() - folders.keys():
         (store / name).unlink(missing_ok=True)
-    after = {name: _digest(folder) for name, folder in folders.items()}
+    after = {name: _source_digest(folder) for name, folder in folders.items()}
     for name, folder in folders.items():
         if before.get(name) != after[name] or not (store / name).exists():
-            _archive(folder, store)
+            _build_archive(folder, store)
     if before != after:
-        write_atomically(store / _ORIGINS, _DIGESTS.dump_json(after, indent=2))
+        write_atomically(store / _SOURCE_DIGESTS_FILE, _DIGESTS.dump_json(after, indent=2))
     if not any(store.glob("*.mar")):
-        raise LaptopError(f"there are no models: {weights} holds no MODEL/VERSION/card.json")
+        raise LocalPlatformError(f"there are no models: {weights} holds no MODEL/VERSION/card.json")
 
 
-def _read_origins(store: Path) -> Mapping[str, str]:
+def _read_source_digests(store: Path) -> Mapping[str, str]:
     try:
-        return _DIGESTS.validate_json((store / _ORIGINS).read_bytes())
+        return _DIGESTS.validate_json((store / _SOURCE_DIGESTS_FILE).read_bytes())
     except (FileNotFoundError, ValidationError):
         return {}
 
 
-def _digest(folder: Path) -> str:
+def _source_digest(folder: Path) -> str:
     """Return a digest of what an archive is made from: the card, the weights, and the program that packs them."""
     digest = hashlib.sha256(__version__.encode())
     for name in ("card.json", "weights.safetensors"):
         try:
             digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
         except FileNotFoundError as error:
-            raise LaptopError(f"{folder} holds no {name}: a model is its card.json and its weights") from error
+            raise LocalPlatformError(f"{folder} holds no {name}: a model is its card.json and its weights") from error
     return digest.hexdigest()
 
 
-def _archive(folder: Path, store: Path) -> None:
+def _build_archive(folder: Path, store: Path) -> None:
     command = (sys.executable, "-m", "thale_models.cli", "archive", str(folder), "--no-ask", "--out", str(store))
-    with errand(*command) as packing:
-        complaint = packing.complaint()
-    if complaint is not None:
-        raise LaptopError(f"the model in {folder} cannot be archived: {complaint}")
+    with run_in_background(*command) as process:
+        error = process.error_output()
+    if error is not None:
+        raise LocalPlatformError(f"the model in {folder} cannot be archived: {error}")
 
 
-def update_record(record: Path, store: Path) -> ReleaseRecord:
+def update_release_state(state_file: Path, store: Path) -> ReleaseState:
     """Bring the record of what answers whom up to what the store holds, write it, and return it.
 
     A release stays as it is as long as the store has its stable version; a canary or shadow whose archive is gone goes.
@@ -143,71 +143,71 @@ def update_record(record: Path, store: Path) -> ReleaseRecord:
     Raises:
         LaptopError: If an archive or the record cannot be read.
     """
-    models: dict[str, dict[str, ReleasedVersion]] = {}
-    before = _read_record(record)
+    models: dict[str, dict[str, VersionManifest]] = {}
+    before = _read_release_state(state_file)
     for archive in _read_archives(store):
-        card = archive.released.card
+        card = archive.manifest.card
         versions = models.setdefault(card.name, {})
-        if card.version not in versions or _is_released(before, archive.released):
-            versions[card.version] = archive.released
-    after = ReleaseRecord(
-        models={name: _updated(versions, before.models.get(name)) for name, versions in models.items()}
+        if card.version not in versions or _is_released(before, archive.manifest):
+            versions[card.version] = archive.manifest
+    after = ReleaseState(
+        models={name: _updated_release(versions, before.models.get(name)) for name, versions in models.items()}
     )
     if after != before:
-        write_atomically(record, after.model_dump_json(indent=2).encode())
+        write_atomically(state_file, after.model_dump_json(indent=2).encode())
     return after
 
 
-def released_archives(record: Path, store: Path) -> list[str]:
+def released_archives(state_file: Path, store: Path) -> list[str]:
     """Return the file names of the archives that hold the record's versions, in a constant order.
 
     Raises:
         LaptopError: If an archive or the record cannot be read.
     """
-    now = _read_record(record)
+    state = _read_release_state(state_file)
     # By version, should one archive lie there under two names.
     archives = {
-        (archive.released.card.name, archive.released.card.version): archive.path.name
+        (archive.manifest.card.name, archive.manifest.card.version): archive.path.name
         for archive in _read_archives(store)
-        if _is_released(now, archive.released)
+        if _is_released(state, archive.manifest)
     }
     return sorted(archives.values())
 
 
-def _is_released(record: ReleaseRecord, version: ReleasedVersion) -> bool:
-    model = record.models.get(version.card.name)
-    held = model.versions.get(version.card.version) if model is not None else None
-    return held is not None and held.digest == version.digest
+def _is_released(state: ReleaseState, version: VersionManifest) -> bool:
+    model = state.models.get(version.card.name)
+    loaded = model.versions.get(version.card.version) if model is not None else None
+    return loaded is not None and loaded.digest == version.digest
 
 
 def _read_archives(store: Path) -> list[_Archive]:
     return [_Archive(path, _read_archive(path)) for path in sorted(store.glob("*.mar"))]
 
 
-def _read_archive(path: Path) -> ReleasedVersion:
+def _read_archive(path: Path) -> VersionManifest:
     try:
         with zipfile.ZipFile(path) as archive:
-            card = Card.model_validate_json(archive.read("card.json"))
+            card = ModelCard.model_validate_json(archive.read("card.json"))
     except (zipfile.BadZipFile, KeyError, ValidationError) as error:
-        raise LaptopError(f"{path} is no archive of a thale model ({error}): remove it from the store") from error
-    return ReleasedVersion(digest=f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}", card=card)
+        raise LocalPlatformError(f"{path} is no archive of a thale model ({error}): remove it from the store") from error
+    return VersionManifest(digest=f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}", card=card)
 
 
-def _read_record(record: Path) -> ReleaseRecord:
+def _read_release_state(state_file: Path) -> ReleaseState:
     try:
-        return ReleaseRecord.model_validate_json(record.read_bytes())
+        return ReleaseState.model_validate_json(state_file.read_bytes())
     except FileNotFoundError:
-        return ReleaseRecord(models={})
+        return ReleaseState(models={})
     except ValidationError as error:
-        raise LaptopError(
-            f"{record} cannot be read ({error}): repair it, or delete it to serve the defaults"
+        raise LocalPlatformError(
+            f"{state_file} cannot be read ({error}): repair it, or delete it to serve the defaults"
         ) from error
 
 
-def _updated(versions: Mapping[str, ReleasedVersion], before: Release | None) -> Release:
+def _updated_release(versions: Mapping[str, VersionManifest], before: Release | None) -> Release:
     """Return the release with what the store has of it."""
     if before is None or before.stable not in versions:
-        newest = max(versions, key=lambda version: tuple(int(part) for part in version.split(".")))
+        newest = max(versions, key=lambda version: tuple(int(number) for number in version.split(".")))
         history = before.history if before is not None else ()
         return Release(
             task=versions[newest].card.task, stable=newest, versions={newest: versions[newest]}, history=history

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thale.errors import LaptopError
+from thale.errors import LocalPlatformError
 from thale.local import process_guard
-from thale.local.background_process import guarded
+from thale.local.background_process import with_guard
 
 _LOG_LIMIT_BYTES = 10_000_000
 _TAIL_LINES = 20
@@ -17,19 +17,19 @@ _TAIL_BYTES = 8192
 
 
 @dataclass(frozen=True)
-class Patience:
+class RestartPolicy:
     """How often a service may die: `restarts` times within `window_s`, each wait twice as long as the one before."""
 
-    restarts: int = 5
+    max_restarts: int = 5
     window_s: float = 120.0
-    first_wait_s: float = 0.5
+    initial_delay_s: float = 0.5
 
-    def wait_after(self, deaths: Sequence[float]) -> float | None:
+    def delay_after(self, exit_times_s: Sequence[float]) -> float | None:
         """Return the seconds to wait after the last of these deaths (times in seconds), None to give up."""
-        recent = [death for death in deaths if deaths[-1] - death < self.window_s]
-        if len(recent) > self.restarts:
+        recent = [exit_s for exit_s in exit_times_s if exit_times_s[-1] - exit_s < self.window_s]
+        if len(recent) > self.max_restarts:
             return None
-        return float(self.first_wait_s * 2 ** (len(recent) - 1))
+        return float(self.initial_delay_s * 2 ** (len(recent) - 1))
 
 
 @dataclass
@@ -44,14 +44,14 @@ class Service:
     environment: Mapping[str, str]
     folder: Path
     log: Path
-    say: Callable[[str], None]
-    patience: Patience = Patience()
+    notify: Callable[[str], None]
+    restart_policy: RestartPolicy = RestartPolicy()
     _process: "subprocess.Popen[bytes] | None" = None
-    _deaths: deque[float] = field(default_factory=lambda: deque(maxlen=100))
-    _start_at: float = 0.0
+    _exit_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    _next_start_s: float = 0.0
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether the command runs, as far as is known."""
         return self._process is not None and self._process.poll() is None
 
@@ -66,7 +66,7 @@ class Service:
         try:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(  # noqa: S603 (the command is ours)
-                    guarded(self.command()),
+                    with_guard(self.command()),
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -75,49 +75,49 @@ class Service:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise LaptopError(f"{self.name} cannot be started: {error}") from error
+            raise LocalPlatformError(f"{self.name} cannot be started: {error}") from error
 
-    def keep_running(self) -> None:
+    def restart_if_dead(self) -> None:
         """Start the command again if it has died and its wait is over. Called every so often.
 
         Raises:
             LaptopError: If it died too often; the message ends with the last lines of its log.
         """
         if self._process is None:
-            if time.monotonic() >= self._start_at:
+            if time.monotonic() >= self._next_start_s:
                 self.start()
             return
         status = self._process.poll()
         if status is None:
             return
-        self._forget()
-        self._deaths.append(time.monotonic())
-        wait_s = self.patience.wait_after(self._deaths)
-        ending = f"{self.name} ended with status {status}"
-        if wait_s is None:
-            raise LaptopError(f"{ending}, {len(self._deaths)} times: giving up. {tail(self.log)}")
-        self._start_at = time.monotonic() + wait_s
-        self.say(f"{ending}: starting it again in {wait_s:g} s (its log is {self.log})")
+        self._clear_process()
+        self._exit_times_s.append(time.monotonic())
+        delay_s = self.restart_policy.delay_after(self._exit_times_s)
+        message = f"{self.name} ended with status {status}"
+        if delay_s is None:
+            raise LocalPlatformError(f"{message}, {len(self._exit_times_s)} times: giving up. {tail(self.log)}")
+        self._next_start_s = time.monotonic() + delay_s
+        self.notify(f"{message}: starting it again in {delay_s:g} s (its log is {self.log})")
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Tell the guard to end the command; returns at once."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 
     def stop(self) -> None:
         """End the command and everything that it started."""
-        self.ask_to_stop()
+        self.request_stop()
         if self._process is None:
             return
         try:
-            self._process.wait(process_guard.GRACE_S + 2)
+            self._process.wait(process_guard.GRACE_PERIOD_S + 2)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._forget()
+        self._clear_process()
 
-    def _forget(self) -> None:
-        self.ask_to_stop()
+    def _clear_process(self) -> None:
+        self.request_stop()
         self._process = None
 
 

@@ -5,27 +5,27 @@ from typing import get_args
 from pydantic import ValidationError
 
 from thale.errors import ArchiveError
-from thale.schemas import Card, LandmarkKind
+from thale.schemas import ModelCard, LandmarkKind
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 
 
-def read_card(data: bytes) -> Card:
+def parse_model_card(data: bytes) -> ModelCard:
     """Read a model card and check that the model could be served.
 
     Raises:
         ArchiveError: If it cannot.
     """
     try:
-        card = Card.model_validate_json(data)
+        card = ModelCard.model_validate_json(data)
     except ValidationError as error:
         raise ArchiveError(f"the model card cannot be read: {error}") from error
-    check_card(card)
+    validate_model_card(card)
     return card
 
 
-def check_card(card: Card) -> None:
+def validate_model_card(card: ModelCard) -> None:
     """Check what the types of a card leave open.
 
     Raises:
@@ -33,8 +33,8 @@ def check_card(card: Card) -> None:
     """
     if card.task == "segmentation" and (card.classes[:1] != ("background",) or len(card.classes) < 2):
         raise ArchiveError(f"the classes of {card.name} are {card.classes}: background comes first, then the organs")
-    strangers = set(card.classes) - set(get_args(LandmarkKind))
-    if card.task == "landmarks" and (strangers or not card.classes):
+    unknown_classes = set(card.classes) - set(get_args(LandmarkKind))
+    if card.task == "landmarks" and (unknown_classes or not card.classes):
         raise ArchiveError(
             f"the classes of {card.name} are {card.classes}: landmarks are any of {', '.join(get_args(LandmarkKind))}"
         )

@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 
 from thale.errors import ModelFailedError
 from thale.imaging.geometry import Frame
-from thale.schemas import Calibration, Flag, Landmark, ModelRef, Number, Record
+from thale.schemas import Calibration, Flag, Landmark, ModelRef, NullableFloat, FrozenModel
 
 SEGMENTATION_MEDIA_TYPE = "application/x-npz"
 LANDMARKS_MEDIA_TYPE = "application/json"
 
-_MOST_BYTES = 2**28
+_MAX_ARRAY_BYTES = 2**28
 """Of one array: more than any picture within the limits gives, and less than would hurt a process that reads it."""
-_UNREADABLE = (
+_DECODE_ERRORS = (
     *(ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error),
     *(NotImplementedError, RuntimeError, MemoryError),  # a zip's compression, a zip's encryption, an array's shape
 )
 
 
-class SegmentationMeta(Record):
+class SegmentationMeta(FrozenModel):
     """Everything of a segmentation answer but its pixels."""
 
     model: ModelRef
@@ -44,10 +44,10 @@ class SegmentationSummary(SegmentationMeta):
     """A segmentation in numbers: the area of each class, each pixel counted for its likeliest class."""
 
     area_px: dict[str, float]
-    area_mm2: dict[str, Number]
+    area_mm2: dict[str, NullableFloat]
 
 
-class LandmarksAnswer(Record):
+class LandmarkPrediction(FrozenModel):
     """The landmarks of one image, in source pixels."""
 
     model: ModelRef
@@ -58,7 +58,7 @@ class LandmarksAnswer(Record):
 
 
 @dataclass(frozen=True)
-class SegmentationAnswer:
+class SegmentationPrediction:
     """Probability maps of one image.
 
     `probabilities_CHW` is uint8, one plane for each class but the background (`meta.classes[1:]`), in pixels of
@@ -70,7 +70,7 @@ class SegmentationAnswer:
     probabilities_CHW: NDArray[np.uint8]
     ridge_HW: NDArray[np.int8] | None = None
 
-    def plane(self, name: str) -> NDArray[np.uint8]:
+    def class_probability(self, name: str) -> NDArray[np.uint8]:
         """Return one class's probabilities; all zero where the model does not know the class."""
         foreground = self.meta.classes[1:]
         if name not in foreground:
@@ -79,21 +79,21 @@ class SegmentationAnswer:
 
     def to_bytes(self) -> bytes:
         """Return the answer as a compressed `.npz`."""
-        parts: dict[str, NDArray[np.generic]] = {
+        arrays: dict[str, NDArray[np.generic]] = {
             "probabilities": self.probabilities_CHW,
             "meta": np.frombuffer(self.meta.model_dump_json().encode(), np.uint8),
         }
         if self.ridge_HW is not None:
-            parts["ridge"] = self.ridge_HW
+            arrays["ridge"] = self.ridge_HW
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, array in parts.items():
+            for name, array in arrays.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
         return buffer.getvalue()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "SegmentationAnswer":
+    def from_bytes(cls, data: bytes) -> "SegmentationPrediction":
         """Read an answer.
 
         Raises:
@@ -101,10 +101,10 @@ class SegmentationAnswer:
         """
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                meta = SegmentationMeta.model_validate_json(_array(archive, "meta").tobytes())
-                probabilities = _array(archive, "probabilities")
-                ridge = _array(archive, "ridge") if "ridge.npy" in archive.namelist() else None
-        except _UNREADABLE as error:
+                meta = SegmentationMeta.model_validate_json(_read_array(archive, "meta").tobytes())
+                probabilities = _read_array(archive, "probabilities")
+                ridge = _read_array(archive, "ridge") if "ridge.npy" in archive.namelist() else None
+        except _DECODE_ERRORS as error:
             raise ModelFailedError(f"the model's answer is no segmentation: {error!r}") from error
         expected = (len(meta.classes) - 1, meta.frame.height, meta.frame.width)
         if probabilities.dtype != np.uint8 or probabilities.shape != expected:
@@ -116,21 +116,21 @@ class SegmentationAnswer:
         return cls(meta, probabilities, ridge)
 
 
-def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     entry = archive.getinfo(f"{name}.npy")
-    if entry.file_size > _MOST_BYTES:
-        raise ValueError(f"{name} has {entry.file_size} bytes, more than {_MOST_BYTES}")
+    if entry.file_size > _MAX_ARRAY_BYTES:
+        raise ValueError(f"{name} has {entry.file_size} bytes, more than {_MAX_ARRAY_BYTES}")
     with archive.open(entry) as member:
         return np.lib.format.read_array(member, allow_pickle=False)
 
 
-def read_landmarks(data: bytes) -> LandmarksAnswer:
+def parse_landmarks(data: bytes) -> LandmarkPrediction:
     """Read a landmarks answer.
 
     Raises:
         ModelFailedError: If the bytes are no landmarks answer.
     """
     try:
-        return LandmarksAnswer.model_validate(json.loads(data))
+        return LandmarkPrediction.model_validate(json.loads(data))
     except (ValueError, RecursionError) as error:
         raise ModelFailedError(f"the model's answer holds no landmarks: {error}") from error

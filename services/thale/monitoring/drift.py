@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri, kolmogorov
 
-from thale.monitoring.histogram import Binned
+from thale.monitoring.histogram import Histogram
 
-_HALF_A_VALUE = 0.5
-_RARE = 0.01
+_PSEUDOCOUNT = 0.5
+_PSI_TAIL_PROBABILITY = 0.01
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Drift:
     psi: float
     ks: float
     p_value: float
-    certain_psi: float
+    psi_lower_bound: float
     """Less what chance gives in 99 of 100 cases: what a figure needs that is looked at every day."""
 
 
-def compare(ours: Binned, theirs: Binned, together: float = 1.0) -> Drift:
+def compare_histograms(ours: Histogram, theirs: Histogram, cluster_size: float = 1.0) -> Drift:
     """Compare two histograms of the same bins.
 
     Args:
@@ -48,10 +48,10 @@ def compare(ours: Binned, theirs: Binned, together: float = 1.0) -> Drift:
         raise ValueError("histograms of different bins cannot be compared")
     if not ours.total or not theirs.total:
         raise ValueError("a histogram without values cannot be compared")
-    return _compare(np.array(ours.counts_B, float), np.array(theirs.counts_B, float), together)
+    return _compare_counts(np.array(ours.counts_B, float), np.array(theirs.counts_B, float), cluster_size)
 
 
-def against_quantiles(ours: Binned, quantiles_Q: Sequence[float], values: int, together: float = 1.0) -> Drift:
+def compare_to_reference(ours: Histogram, quantiles_Q: Sequence[float], reference_count: int, cluster_size: float = 1.0) -> Drift:
     """Compare a histogram with a distribution of which quantiles at equal steps from 0 to 100 % are known.
 
     Args:
@@ -65,17 +65,17 @@ def against_quantiles(ours: Binned, quantiles_Q: Sequence[float], values: int, t
     """
     if not ours.total:
         raise ValueError("a histogram without values cannot be compared")
-    expected_B = shares(tuple(quantiles_Q), ours.edges) * values * together
-    return _compare(np.array(ours.counts_B, float), expected_B, together)
+    expected_B = bin_probabilities(tuple(quantiles_Q), ours.edges) * reference_count * cluster_size
+    return _compare_counts(np.array(ours.counts_B, float), expected_B, cluster_size)
 
 
 @lru_cache(maxsize=256)
-def shares(quantiles_Q: tuple[float, ...], edges: tuple[float, ...]) -> NDArray[np.float64]:
+def bin_probabilities(quantiles_Q: tuple[float, ...], edges: tuple[float, ...]) -> NDArray[np.float64]:
     """Return the share of values in each bin, from quantiles at equal steps from 0 to 100 %."""
-    return np.diff([0.0, *(share_at_most(quantiles_Q, edge) for edge in edges), 1.0])
+    return np.diff([0.0, *(cumulative_probability(quantiles_Q, edge) for edge in edges), 1.0])
 
 
-def share_at_most(quantiles_Q: Sequence[float], bound: float) -> float:
+def cumulative_probability(quantiles_Q: Sequence[float], bound: float) -> float:
     """Return the share of values up to a bound: linear between quantiles; of equal ones, the highest level."""
     levels_Q = np.linspace(0.0, 1.0, len(quantiles_Q))
     if bound < quantiles_Q[0]:
@@ -87,19 +87,19 @@ def share_at_most(quantiles_Q: Sequence[float], bound: float) -> float:
     return float(levels_Q[above - 1] + (bound - low) / (high - low) * (levels_Q[above] - levels_Q[above - 1]))
 
 
-def _compare(ours_B: NDArray[np.float64], theirs_B: NDArray[np.float64], together: float) -> Drift:
+def _compare_counts(ours_B: NDArray[np.float64], theirs_B: NDArray[np.float64], cluster_size: float) -> Drift:
     n, m = ours_B.sum(), theirs_B.sum()
     used = (ours_B + theirs_B) > 0
-    p_B = (ours_B + _HALF_A_VALUE)[used] / (n + _HALF_A_VALUE * used.sum())
-    q_B = (theirs_B + _HALF_A_VALUE)[used] / (m + _HALF_A_VALUE * used.sum())
-    independent = n / together, m / together
-    bins_apart, chance = used.sum() - 1, 1 / independent[0] + 1 / independent[1]
-    distance = float(np.abs(np.cumsum(ours_B) / n - np.cumsum(theirs_B) / m).max())
-    size = independent[0] * independent[1] / sum(independent)
+    p_B = (ours_B + _PSEUDOCOUNT)[used] / (n + _PSEUDOCOUNT * used.sum())
+    q_B = (theirs_B + _PSEUDOCOUNT)[used] / (m + _PSEUDOCOUNT * used.sum())
+    effective_sizes = n / cluster_size, m / cluster_size
+    degrees_of_freedom, chi2_scale = used.sum() - 1, 1 / effective_sizes[0] + 1 / effective_sizes[1]
+    ks = float(np.abs(np.cumsum(ours_B) / n - np.cumsum(theirs_B) / m).max())
+    effective_size = effective_sizes[0] * effective_sizes[1] / sum(effective_sizes)
     psi = float(((p_B - q_B) * np.log(p_B / q_B)).sum())
     return Drift(
-        psi=max(psi - float(bins_apart * chance), 0.0),
-        ks=distance,
-        p_value=float(kolmogorov(np.sqrt(size) * distance)),
-        certain_psi=max(psi - float(chdtri(max(bins_apart, 1), _RARE) * chance), 0.0),
+        psi=max(psi - float(degrees_of_freedom * chi2_scale), 0.0),
+        ks=ks,
+        p_value=float(kolmogorov(np.sqrt(effective_size) * ks)),
+        psi_lower_bound=max(psi - float(chdtri(max(degrees_of_freedom, 1), _PSI_TAIL_PROBABILITY) * chi2_scale), 0.0),
     )

@@ -5,7 +5,7 @@ from typing import Self
 
 
 @dataclass(frozen=True)
-class Binned:
+class Histogram:
     """A histogram: how many values lie in each of B bins. An edge belongs to the bin below it; the ends are open."""
 
     edges: tuple[float, ...]
@@ -17,11 +17,11 @@ class Binned:
         """How many values there are."""
         return sum(self.counts_B)
 
-    def at_most(self, edge: float) -> int:
+    def cumulative_count(self, edge: float) -> int:
         """Return how many values are at most `edge`, which must be one of the edges."""
         return sum(self.counts_B[: self.edges.index(edge) + 1])
 
-    def then(self, later: Self) -> Self:
+    def merge(self, later: Self) -> Self:
         """Return this stretch and the one after it as one; other bins (a facade was upgraded) begin anew."""
         if self.edges != later.edges:
             return later

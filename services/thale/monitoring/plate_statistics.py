@@ -17,7 +17,7 @@ _PLATE_TRAITS = ("plate_total_root_length", "plate_shoot_area")
 
 
 @dataclass(frozen=True)
-class Observation:
+class PlateStatistics:
     """One plate in a few numbers."""
 
     plants: int
@@ -28,15 +28,15 @@ class Observation:
     """Mean of each organ that was found."""
     landmarks: Mapping[str, int]
     """How many of each kind that the model looks for."""
-    score: float | None
+    mean_landmark_score: float | None
     """Mean of all landmarks, None where there are none."""
-    unknown: bool
+    has_missing_trait: bool
     """Whether a main trait of a germinated plant is unknown in spite of a known scale."""
     traits: Mapping[str, float] = field(default_factory=dict)
     """Main traits of the plate, in the unit that the scale allows."""
 
 
-def observe(found: Phenotype, landmarks: Sequence[Landmark], kinds: Iterable[str]) -> Observation:
+def plate_statistics(phenotype: Phenotype, landmarks: Sequence[Landmark], kinds: Iterable[str]) -> PlateStatistics:
     """Return what is counted of a plate.
 
     Args:
@@ -44,7 +44,7 @@ def observe(found: Phenotype, landmarks: Sequence[Landmark], kinds: Iterable[str
         landmarks: All that the landmark model marked, whether a plant owns it or not.
         kinds: The kinds that it looks for.
     """
-    organs = [organ for plant in found.plants for organ in plant.organs]
+    organs = [organ for plant in phenotype.plants for organ in plant.organs]
     areas: dict[str, float] = {
         kind: sum(organ.area_mm2 for organ in organs if organ.kind == kind) for kind in get_args(OrganKind)
     }
@@ -52,32 +52,32 @@ def observe(found: Phenotype, landmarks: Sequence[Landmark], kinds: Iterable[str
         kind: fmean(organ.confidence for organ in organs if organ.kind == kind)
         for kind in {organ.kind for organ in organs}
     }
-    return Observation(
-        plants=len(found.plants),
-        scale_source=found.scale.source,
-        area_mm2=areas if found.scale.known else {},
+    return PlateStatistics(
+        plants=len(phenotype.plants),
+        scale_source=phenotype.scale.source,
+        area_mm2=areas if phenotype.scale.is_known else {},
         confidence=confidences,
-        landmarks={kind: sum(mark.kind == kind for mark in landmarks) for kind in kinds},
-        score=fmean(mark.score for mark in landmarks) if landmarks else None,
-        unknown=found.scale.known and any(_unknown(plant) for plant in found.plants),
-        traits=_traits(found),
+        landmarks={kind: sum(landmark.kind == kind for landmark in landmarks) for kind in kinds},
+        mean_landmark_score=fmean(landmark.score for landmark in landmarks) if landmarks else None,
+        has_missing_trait=phenotype.scale.is_known and any(_has_missing_trait(plant) for plant in phenotype.plants),
+        traits=_main_traits(phenotype),
     )
 
 
-def _unknown(plant: Plant) -> bool:
+def _has_missing_trait(plant: Plant) -> bool:
     """Whether a main trait of a germinated plant is NaN."""
     if any(flag.code == "ungerminated" for flag in plant.flags):
         return False
     return any(math.isnan(trait.value) for trait in plant.traits if trait.trait in _PLANT_TRAITS)
 
 
-def _traits(found: Phenotype) -> dict[str, float]:
+def _main_traits(phenotype: Phenotype) -> dict[str, float]:
     """Return a plate's main traits: the mean primary root of its plants, and its totals; NaN where unknown."""
-    primaries = [
+    primary_lengths = [
         trait.value
-        for plant in found.plants
+        for plant in phenotype.plants
         for trait in plant.traits
         if trait.trait == "primary_root_length" and not math.isnan(trait.value)
     ]
-    plate = {trait.trait: trait.value for trait in found.traits if trait.trait in _PLATE_TRAITS}
-    return {"mean_primary_root_length": fmean(primaries) if primaries else math.nan, **plate}
+    plate_traits = {trait.trait: trait.value for trait in phenotype.traits if trait.trait in _PLATE_TRAITS}
+    return {"mean_primary_root_length": fmean(primary_lengths) if primary_lengths else math.nan, **plate_traits}

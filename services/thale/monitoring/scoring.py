@@ -8,20 +8,20 @@ from PIL import Image
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from thale.models.predictions import SegmentationAnswer
+from thale.models.predictions import SegmentationPrediction
 
 
 @dataclass
-class Overlap:
+class DiceCounter:
     """Dice of one class, pooled over pictures: 2 |A and B| / (|A| + |B|). NaN where neither has a pixel."""
 
-    both: int = 0
+    intersection: int = 0
     predicted: int = 0
     true: int = 0
 
     def add(self, predicted_HW: NDArray[np.bool_], true_HW: NDArray[np.bool_]) -> None:
         """Count one picture."""
-        self.both += int(np.count_nonzero(predicted_HW & true_HW))
+        self.intersection += int(np.count_nonzero(predicted_HW & true_HW))
         self.predicted += int(np.count_nonzero(predicted_HW))
         self.true += int(np.count_nonzero(true_HW))
 
@@ -29,36 +29,36 @@ class Overlap:
     def dice(self) -> float:
         """The Dice coefficient of everything counted so far."""
         total = self.predicted + self.true
-        return 2 * self.both / total if total else float("nan")
+        return 2 * self.intersection / total if total else float("nan")
 
 
-def overlaps(answer: SegmentationAnswer, mask_HW: NDArray[np.uint8]) -> dict[str, Overlap]:
+def count_overlaps(prediction: SegmentationPrediction, mask_HW: NDArray[np.uint8]) -> dict[str, DiceCounter]:
     """Count each organ's overlap with the truth, on the source image's own pixels, each for its likeliest class.
 
     Args:
         answer: What a model says of an image.
         mask_HW: The image's true classes, 1 for the first organ of `answer.meta.classes[1:]`.
     """
-    frame = answer.meta.frame
+    frame = prediction.meta.frame
     size = frame.source_width, frame.source_height
     planes = [
         np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR)).astype(np.int16)
-        for plane in answer.probabilities_CHW
+        for plane in prediction.probabilities_CHW
     ]
     background = 255 - np.sum(planes, axis=0)
-    answer_HW = np.zeros(mask_HW.shape, np.uint8)
-    answer_HW[frame.y0 : frame.y0 + frame.source_height, frame.x0 : frame.x0 + frame.source_width] = np.argmax(
+    predicted_HW = np.zeros(mask_HW.shape, np.uint8)
+    predicted_HW[frame.y0 : frame.y0 + frame.source_height, frame.x0 : frame.x0 + frame.source_width] = np.argmax(
         np.stack([background, *planes]), axis=0
     )
-    counted = {}
-    for index, name in enumerate(answer.meta.classes[1:], start=1):
-        counted[name] = Overlap()
-        counted[name].add(answer_HW == index, mask_HW == index)
-    return counted
+    counters = {}
+    for index, name in enumerate(prediction.meta.classes[1:], start=1):
+        counters[name] = DiceCounter()
+        counters[name].add(predicted_HW == index, mask_HW == index)
+    return counters
 
 
 @dataclass
-class Matches:
+class PointMatchCounter:
     """Precision and recall of points, pooled over pictures, and the distances of the matched ones in millimetres."""
 
     matched: int = 0
@@ -109,10 +109,10 @@ def match_points(
     if not len(predicted_N2) or not len(true_M2):
         return []
     distances = cdist(np.asarray(predicted_N2, float).reshape(-1, 2), np.asarray(true_M2, float).reshape(-1, 2))
-    too_far = distances > radius
-    beyond = 1e6 * (radius + 1.0)
-    rows, columns = linear_sum_assignment(np.where(too_far, beyond, distances))
-    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if not too_far[row, column]]
+    is_too_far = distances > radius
+    out_of_range_cost = 1e6 * (radius + 1.0)
+    rows, columns = linear_sum_assignment(np.where(is_too_far, out_of_range_cost, distances))
+    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if not is_too_far[row, column]]
 
 
 def relative_error(measured: float, true: float) -> float:

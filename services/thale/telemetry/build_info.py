@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from thale._version import __version__
 
 
-class Build(BaseSettings):
+class BuildInfo(BaseSettings):
     """What an image says of itself."""
 
     model_config = SettingsConfigDict(env_prefix="THALE_", env_ignore_empty=True, frozen=True, extra="ignore")
@@ -17,6 +17,6 @@ class Build(BaseSettings):
     """The commit that it was built from."""
 
 
-def tell_build(gauge: Gauge, build: Build) -> None:
+def set_build_info(gauge: Gauge, build: BuildInfo) -> None:
     """Tell what runs here on a process's gauge `thale_build_info`."""
     gauge.labels(__version__, platform.python_version(), build.commit).set(1)

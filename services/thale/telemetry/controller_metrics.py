@@ -2,11 +2,11 @@
 
 from prometheus_client import CollectorRegistry
 
-from thale.telemetry.labels import COMMIT, MODEL, MOVE, PACKAGE, PYTHON, SECRET, SIGNAL, VERDICT, VERSION
-from thale.telemetry.metric_table import Table
+from thale.telemetry.labels import COMMIT, MODEL, ACTION, PACKAGE, PYTHON, SECRET, SIGNAL, VERDICT, VERSION
+from thale.telemetry.metric_table import MetricTable
 
 WATCHER = CollectorRegistry()
-WATCHER_METRICS = Table(WATCHER)
+WATCHER_METRICS = MetricTable(WATCHER)
 
 RELEASE_LEADER = WATCHER_METRICS.gauge(
     "thale_release_leader", "1 or 0", "1 while this watcher may act, 0 while another does."
@@ -14,7 +14,7 @@ RELEASE_LEADER = WATCHER_METRICS.gauge(
 RELEASE_LAST_POLL = WATCHER_METRICS.gauge(
     "thale_release_last_poll_timestamp_seconds", "seconds", "When the watcher last looked at everything."
 )
-RELEASE_FACADES_AWAY = WATCHER_METRICS.gauge(
+RELEASE_FACADES_UNREACHABLE = WATCHER_METRICS.gauge(
     "thale_release_facades_away", "facades", "Facades whose counters cannot be read."
 )
 RELEASE_WEIGHT = WATCHER_METRICS.gauge(
@@ -24,7 +24,7 @@ RELEASE_VERDICTS = WATCHER_METRICS.counter(
     "thale_release_verdicts", "verdicts", "Looks at a canary.", MODEL, VERSION, VERDICT
 )
 RELEASE_CHANGES = WATCHER_METRICS.counter(
-    "thale_release_changes", "changes", "Changes that the watcher made.", MODEL, VERSION, MOVE
+    "thale_release_changes", "changes", "Changes that the watcher made.", MODEL, VERSION, ACTION
 )
 RELEASE_STEP_SECONDS = WATCHER_METRICS.gauge(
     "thale_release_step_seconds", "seconds", "Since the canary's present step began.", MODEL, VERSION

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ExternalMetric:
     """A metric that another program exports."""
 
     name: str
@@ -12,37 +12,37 @@ class Foreign:
     labels: tuple[str, ...]
     """Those that are read."""
     exporter: str
-    words: str
+    help: str
 
 
 _TORCHSERVE = (
-    Foreign(
+    ExternalMetric(
         "ts_inference_requests_total",
         ("model_name", "model_version"),
         "TorchServe",
         "Questions that a worker was given, whatever came of them.",
     ),
-    Foreign(
+    ExternalMetric(
         "ts_queue_latency_microseconds",
         ("model_name", "model_version"),
         "TorchServe",
         "Time that questions waited for a worker, summed up: a counter without `_total`.",
     ),
-    Foreign(
+    ExternalMetric(
         "ts_inference_latency_microseconds",
         ("model_name", "model_version"),
         "TorchServe",
         "Time from question to answer, queue included, summed up: a counter without `_total`.",
     ),
-    Foreign("Requests2XX", (), "TorchServe", "Answers of all its interfaces, probes and management included."),
-    Foreign("Requests4XX", (), "TorchServe", "Answers that blame the question, 422 for bad images among them."),
-    Foreign("Requests5XX", (), "TorchServe", "Answers that blame the server or the worker."),
-    Foreign("QueueTime", (), "TorchServe", "Milliseconds that the last question waited for a worker, of any model."),
-    Foreign("WorkerThreadTime", (), "TorchServe", "Milliseconds of the last question beside the worker's own work."),
-    Foreign(
+    ExternalMetric("Requests2XX", (), "TorchServe", "Answers of all its interfaces, probes and management included."),
+    ExternalMetric("Requests4XX", (), "TorchServe", "Answers that blame the question, 422 for bad images among them."),
+    ExternalMetric("Requests5XX", (), "TorchServe", "Answers that blame the server or the worker."),
+    ExternalMetric("QueueTime", (), "TorchServe", "Milliseconds that the last question waited for a worker, of any model."),
+    ExternalMetric("WorkerThreadTime", (), "TorchServe", "Milliseconds of the last question beside the worker's own work."),
+    ExternalMetric(
         "WorkerLoadTime", ("WorkerName",), "TorchServe", "Milliseconds of a worker's last start: new with each start."
     ),
-    Foreign(
+    ExternalMetric(
         "PredictionTime", ("ModelName",), "TorchServe", "Milliseconds of the last batch; of all versions of a model."
     ),
 )
@@ -56,72 +56,72 @@ _POD = ("namespace", "pod", "container")
 _AUTOSCALER = ("namespace", "horizontalpodautoscaler")
 _GPU = ("Hostname", "gpu")
 _CLUSTER = (
-    Foreign("kube_node_info", (), "kube-state-metrics", "1 for each node."),
-    Foreign("kube_node_status_allocatable", ("resource",), "kube-state-metrics", "What pods may use of a node."),
-    Foreign("kube_pod_container_resource_requests", ("resource",), "kube-state-metrics", "What pods have asked for."),
-    Foreign("kube_pod_container_status_restarts_total", _POD, "kube-state-metrics", "Times a container began anew."),
-    Foreign(
+    ExternalMetric("kube_node_info", (), "kube-state-metrics", "1 for each node."),
+    ExternalMetric("kube_node_status_allocatable", ("resource",), "kube-state-metrics", "What pods may use of a node."),
+    ExternalMetric("kube_pod_container_resource_requests", ("resource",), "kube-state-metrics", "What pods have asked for."),
+    ExternalMetric("kube_pod_container_status_restarts_total", _POD, "kube-state-metrics", "Times a container began anew."),
+    ExternalMetric(
         "kube_deployment_status_replicas_available",
         ("namespace", "deployment"),
         "kube-state-metrics",
         "Pods of a deployment that are available.",
     ),
-    Foreign(
+    ExternalMetric(
         "kube_deployment_status_replicas_unavailable",
         ("namespace", "deployment"),
         "kube-state-metrics",
         "Pods of a deployment that should be there and are not.",
     ),
-    Foreign(
+    ExternalMetric(
         "kube_horizontalpodautoscaler_status_current_replicas",
         _AUTOSCALER,
         "kube-state-metrics",
         "Replicas that an autoscaler sees.",
     ),
-    Foreign(
+    ExternalMetric(
         "kube_horizontalpodautoscaler_spec_max_replicas",
         _AUTOSCALER,
         "kube-state-metrics",
         "Most replicas that an autoscaler may start.",
     ),
-    Foreign(
+    ExternalMetric(
         "container_cpu_usage_seconds_total",
         ("namespace", "container"),
         "cAdvisor",
         "Processor time of a container; the empty name is the whole pod.",
     ),
-    Foreign(
+    ExternalMetric(
         "kubelet_volume_stats_available_bytes", ("namespace", "persistentvolumeclaim"), "kubelet", "Free on a volume."
     ),
-    Foreign("kubelet_volume_stats_capacity_bytes", ("persistentvolumeclaim",), "kubelet", "Size of a volume."),
-    Foreign(
+    ExternalMetric("kubelet_volume_stats_capacity_bytes", ("persistentvolumeclaim",), "kubelet", "Size of a volume."),
+    ExternalMetric(
         "node_filesystem_avail_bytes", ("fstype", "mountpoint"), "node-exporter", "Free on a file system, for anybody."
     ),
-    Foreign("node_filesystem_size_bytes", ("mountpoint",), "node-exporter", "Size of a file system."),
-    Foreign(
+    ExternalMetric("node_filesystem_size_bytes", ("mountpoint",), "node-exporter", "Size of a file system."),
+    ExternalMetric(
         "certmanager_certificate_expiration_timestamp_seconds",
         ("namespace", "name"),
         "cert-manager",
         "When a certificate ends, seconds since 1970.",
     ),
-    Foreign("DCGM_FI_DEV_GPU_UTIL", _GPU, "DCGM exporter", "Percent of the time in which a GPU did anything."),
-    Foreign("DCGM_FI_DEV_FB_USED", _GPU, "DCGM exporter", "MiB of a GPU's memory that are taken."),
-    Foreign("DCGM_FI_DEV_FB_FREE", _GPU, "DCGM exporter", "MiB of a GPU's memory that are free."),
-    Foreign("DCGM_FI_DEV_POWER_USAGE", _GPU, "DCGM exporter", "Watts that a GPU draws."),
-    Foreign("DCGM_FI_DEV_GPU_TEMP", _GPU, "DCGM exporter", "Degrees Celsius of a GPU."),
+    ExternalMetric("DCGM_FI_DEV_GPU_UTIL", _GPU, "DCGM exporter", "Percent of the time in which a GPU did anything."),
+    ExternalMetric("DCGM_FI_DEV_FB_USED", _GPU, "DCGM exporter", "MiB of a GPU's memory that are taken."),
+    ExternalMetric("DCGM_FI_DEV_FB_FREE", _GPU, "DCGM exporter", "MiB of a GPU's memory that are free."),
+    ExternalMetric("DCGM_FI_DEV_POWER_USAGE", _GPU, "DCGM exporter", "Watts that a GPU draws."),
+    ExternalMetric("DCGM_FI_DEV_GPU_TEMP", _GPU, "DCGM exporter", "Degrees Celsius of a GPU."),
 )
 """What only a cluster tells. None ran here: names and labels are those of the exporters' documents."""
 
-FOREIGN: tuple[Foreign, ...] = (
-    Foreign(
+EXTERNAL_METRICS: tuple[ExternalMetric, ...] = (
+    ExternalMetric(
         "ALERTS", ("alertname", "alertstate", "severity"), "Prometheus", "1 for each alert that is pending or firing."
     ),
-    Foreign("up", (), "Prometheus", "1 where the last scrape of a target succeeded."),
-    Foreign("process_start_time_seconds", (), "facade, watcher", "When the process started, seconds since 1970."),
-    Foreign("process_cpu_seconds_total", (), "facade", "Processor time of the facade's own process."),
-    Foreign("process_resident_memory_bytes", (), "facade", "Memory of the facade's own process."),
-    Foreign("process_open_fds", (), "facade", "Open files and connections of the facade."),
-    Foreign("process_max_fds", (), "facade", "Most files and connections that the facade may open."),
+    ExternalMetric("up", (), "Prometheus", "1 where the last scrape of a target succeeded."),
+    ExternalMetric("process_start_time_seconds", (), "facade, watcher", "When the process started, seconds since 1970."),
+    ExternalMetric("process_cpu_seconds_total", (), "facade", "Processor time of the facade's own process."),
+    ExternalMetric("process_resident_memory_bytes", (), "facade", "Memory of the facade's own process."),
+    ExternalMetric("process_open_fds", (), "facade", "Open files and connections of the facade."),
+    ExternalMetric("process_max_fds", (), "facade", "Most files and connections that the facade may open."),
     *_TORCHSERVE,
     *_CLUSTER,
 )

@@ -19,15 +19,15 @@ class Label:
     """A label: its name, what its values are, and the most of them that one process tells at a time."""
 
     name: str
-    words: str
-    most: int
+    help: str
+    max_values: int
     values: tuple[str, ...] = ()
     """All that there are, where they are known beforehand."""
 
     @classmethod
-    def among(cls, name: str, words: str, values: Sequence[str]) -> "Label":
+    def one_of(cls, name: str, help_text: str, values: Sequence[str]) -> "Label":
         """Return a label whose values are known."""
-        return cls(name, words, len(values), tuple(values))
+        return cls(name, help_text, len(values), tuple(values))
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Metric:
     name: str
     """Of the family: a counter's series end in `_total` on the wire, a histogram's in `_bucket`, `_sum`, `_count`."""
     unit: str
-    words: str
+    help: str
     labels: tuple[Label, ...]
     buckets: tuple[float, ...] = ()
 
@@ -50,12 +50,12 @@ class Metric:
         return tuple(self.name + ending for ending in endings[self.kind])
 
     @property
-    def most_children(self) -> int:
+    def max_series(self) -> int:
         """The most combinations of label values that one process tells at a time."""
-        return math.prod(label.most for label in self.labels)
+        return math.prod(label.max_values for label in self.labels)
 
 
-class Table:
+class MetricTable:
     """The metrics of one kind of process, in the order in which they are declared."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -65,24 +65,24 @@ class Table:
     def __iter__(self) -> Iterator[Metric]:
         return iter(self._metrics)
 
-    def counter(self, name: str, unit: str, words: str, *labels: Label) -> Counter:
+    def counter(self, name: str, unit: str, help_text: str, *labels: Label) -> Counter:
         """Declare what only grows."""
-        counter = Counter(name, words, _names(labels), unit=_suffix(name, unit), registry=self.registry)
-        self._metrics.append(Metric(counter, "counter", name, unit, words, labels))
+        counter = Counter(name, help_text, _names(labels), unit=_suffix(name, unit), registry=self.registry)
+        self._metrics.append(Metric(counter, "counter", name, unit, help_text, labels))
         return counter
 
-    def gauge(self, name: str, unit: str, words: str, *labels: Label) -> Gauge:
+    def gauge(self, name: str, unit: str, help_text: str, *labels: Label) -> Gauge:
         """Declare what goes up and down."""
-        gauge = Gauge(name, words, _names(labels), unit=_suffix(name, unit), registry=self.registry)
-        self._metrics.append(Metric(gauge, "gauge", name, unit, words, labels))
+        gauge = Gauge(name, help_text, _names(labels), unit=_suffix(name, unit), registry=self.registry)
+        self._metrics.append(Metric(gauge, "gauge", name, unit, help_text, labels))
         return gauge
 
-    def histogram(self, name: str, unit: str, words: str, *labels: Label, buckets: Sequence[float]) -> Histogram:
+    def histogram(self, name: str, unit: str, help_text: str, *labels: Label, buckets: Sequence[float]) -> Histogram:
         """Declare what is measured again and again."""
         histogram = Histogram(
-            name, words, _names(labels), unit=_suffix(name, unit), registry=self.registry, buckets=buckets
+            name, help_text, _names(labels), unit=_suffix(name, unit), registry=self.registry, buckets=buckets
         )
-        self._metrics.append(Metric(histogram, "histogram", name, unit, words, labels, tuple(buckets)))
+        self._metrics.append(Metric(histogram, "histogram", name, unit, help_text, labels, tuple(buckets)))
         return histogram
 
 

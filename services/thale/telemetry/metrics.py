@@ -6,10 +6,10 @@ The processes that only measure or ask tell nothing: whatever they do is counted
 from prometheus_client import REGISTRY
 
 from thale.telemetry.labels import (
-    CLASS,
+    ORGAN_CLASS,
     CODE,
     COMMIT,
-    COPY_OUTCOME,
+    SHADOW_OUTCOME,
     CURRENCY,
     LANDMARK,
     MODEL,
@@ -17,7 +17,7 @@ from thale.telemetry.labels import (
     ORGAN,
     OUTCOME,
     PACKAGE,
-    PLACE,
+    LIMIT_KIND,
     PYTHON,
     REASON,
     ROUTE,
@@ -28,7 +28,7 @@ from thale.telemetry.labels import (
     TRAIT,
     VERSION,
 )
-from thale.telemetry.metric_table import Table
+from thale.telemetry.metric_table import MetricTable
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60)
 """Holds the limits of `slo.toml`, so that a share within a limit is read off the counts, not guessed between them."""
@@ -43,7 +43,7 @@ DICE = (0.5, 0.6, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, *(step / 100 for step in r
 _DISTANCES_PX = (0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _DIFFERENCES = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2)
 
-METRICS = Table(REGISTRY)
+METRICS = MetricTable(REGISTRY)
 
 REQUESTS = METRICS.counter("thale_facade_requests", "requests", "Requests answered.", ROUTE, STATUS)
 REQUEST_SECONDS = METRICS.histogram(
@@ -51,8 +51,8 @@ REQUEST_SECONDS = METRICS.histogram(
 )
 IN_FLIGHT = METRICS.gauge("thale_facade_in_flight", "requests", "Requests that were let in, at work or waiting.")
 WAITING = METRICS.gauge("thale_facade_waiting", "images", "Images that wait for a place at work.")
-PLACES = METRICS.gauge("thale_facade_places", "places", "How many may be in at once, by what for.", PLACE)
-REFUSED = METRICS.counter("thale_facade_refused", "requests", "Requests refused or failed on purpose.", CODE)
+ADMISSION_LIMITS = METRICS.gauge("thale_facade_places", "places", "How many may be in at once, by what for.", LIMIT_KIND)
+PROBLEMS = METRICS.counter("thale_facade_refused", "requests", "Requests refused or failed on purpose.", CODE)
 BODY_BYTES = METRICS.counter("thale_facade_body_bytes", "bytes", "Bytes of request bodies read.")
 IMAGE_MEGAPIXELS = METRICS.histogram(
     "thale_facade_image_megapixels", "megapixels", "Size of images, as their headers say.", buckets=_MEGAPIXELS
@@ -102,7 +102,7 @@ MODEL_BREAKER_OPEN = METRICS.gauge(
     MODEL,
     VERSION,
 )
-MEASURING_RESTARTS = METRICS.counter(
+WORKER_POOL_RESTARTS = METRICS.counter(
     "thale_measuring_restarts", "restarts", "Times the measuring processes were started anew."
 )
 
@@ -160,7 +160,7 @@ OUTPUT_SCALE_SOURCE = METRICS.counter(
 )
 
 SHADOW_REQUESTS = METRICS.counter(
-    "thale_shadow_requests", "copies", "Copies of requests for a shadow version.", MODEL, VERSION, COPY_OUTCOME
+    "thale_shadow_requests", "copies", "Copies of requests for a shadow version.", MODEL, VERSION, SHADOW_OUTCOME
 )
 SHADOW_DICE = METRICS.histogram(
     "thale_shadow_dice",
@@ -168,7 +168,7 @@ SHADOW_DICE = METRICS.histogram(
     "Dice coefficient of an organ's pixels, shadow against stable, on one plate.",
     MODEL,
     VERSION,
-    CLASS,
+    ORGAN_CLASS,
     buckets=DICE,
 )
 SHADOW_LANDMARK_PX = METRICS.histogram(
@@ -198,7 +198,7 @@ SHADOW_TRAIT_DIFFERENCE = METRICS.histogram(
     buckets=_DIFFERENCES,
 )
 
-PRICE_PER_HOUR = METRICS.gauge(
+COST_PER_HOUR = METRICS.gauge(
     "thale_price_per_hour",
     "currency units an hour",
     "What this facade and its share of the model servers cost an hour, where somebody said so.",

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterator
 
 from thale.telemetry import controller_metrics, metrics
-from thale.telemetry.external_metrics import FOREIGN, Foreign
-from thale.telemetry.metric_table import Label, Metric, Table
+from thale.telemetry.external_metrics import EXTERNAL_METRICS, ExternalMetric
+from thale.telemetry.metric_table import Label, Metric, MetricTable
 
 _HEAD = """\
 # Metrics
@@ -23,57 +23,57 @@ the buckets of histograms. The watcher of rollouts answers at its own port (9091
 ![The page of figures: requests a second, latency by image size, versions and their shares](figures-page.png)"""
 
 
-def reference() -> str:
+def render_reference() -> str:
     """Return the reference."""
-    ours = [*_ours("The facade", metrics.METRICS), *_ours("The watcher", controller_metrics.WATCHER_METRICS)]
-    return "\n".join([_HEAD, *ours, *_labels(), *_foreign(), ""])
+    thale_sections = [*_table_section("The facade", metrics.METRICS), *_table_section("The watcher", controller_metrics.WATCHER_METRICS)]
+    return "\n".join([_HEAD, *thale_sections, *_labels_section(), *_external_section(), ""])
 
 
-def _ours(title: str, table: Table) -> Iterator[str]:
+def _table_section(title: str, table: MetricTable) -> Iterator[str]:
     yield from ("", f"## {title}", "", "| Metric | Type | Unit | Labels | What it is |", "|---|---|---|---|---|")
     for metric in table:
-        yield f"| `{metric.name}` | {metric.kind} | {metric.unit} | {_names(metric)} | {_cell(metric.words)} |"
+        yield f"| `{metric.name}` | {metric.kind} | {metric.unit} | {_label_names(metric)} | {_escape_cell(metric.help)} |"
     yield from ("", "Edges of the histograms' buckets:", "")
     for metric in table:
         if metric.buckets:
             yield f"- `{metric.name}`: {', '.join(f'{edge:g}' for edge in metric.buckets)}"
 
 
-def _labels() -> Iterator[str]:
+def _labels_section() -> Iterator[str]:
     tables = (metrics.METRICS, controller_metrics.WATCHER_METRICS)
-    labels = {(label.name, label.words): label for table in tables for metric in table for label in metric.labels}
+    labels = {(label.name, label.help): label for table in tables for metric in table for label in metric.labels}
     yield from ("", "## Labels", "", "| Label | Most values | What it is | Values |", "|---|---|---|---|")
-    for label in sorted(labels.values(), key=lambda label: (label.name, label.words)):
-        yield f"| `{label.name}` | {label.most} | {_cell(label.words)} | {_values(label)} |"
+    for label in sorted(labels.values(), key=lambda label: (label.name, label.help)):
+        yield f"| `{label.name}` | {label.max_values} | {_escape_cell(label.help)} | {_label_values(label)} |"
 
 
-def _foreign() -> Iterator[str]:
+def _external_section() -> Iterator[str]:
     yield from ("", "## Metrics of others", "", "Read by rules and dashboards, or told by what thale starts.", "")
     yield from ("| Metric | Labels that are read | Told by | What it is |", "|---|---|---|---|")
-    for metric in sorted(FOREIGN, key=_by_exporter):
+    for metric in sorted(EXTERNAL_METRICS, key=_by_exporter):
         labels = ", ".join(f"`{label}`" for label in metric.labels)
-        yield f"| `{metric.name}` | {labels} | {metric.exporter} | {_cell(metric.words)} |"
+        yield f"| `{metric.name}` | {labels} | {metric.exporter} | {_escape_cell(metric.help)} |"
 
 
-def _by_exporter(metric: Foreign) -> tuple[str, str]:
+def _by_exporter(metric: ExternalMetric) -> tuple[str, str]:
     return metric.exporter.lower(), metric.name.lower()
 
 
-def _names(metric: Metric) -> str:
-    return ", ".join(f"`{label.name}` ({label.most})" for label in metric.labels)
+def _label_names(metric: Metric) -> str:
+    return ", ".join(f"`{label.name}` ({label.max_values})" for label in metric.labels)
 
 
-def _values(label: Label) -> str:
+def _label_values(label: Label) -> str:
     return ", ".join(f"`{value}`" for value in label.values)
 
 
-def _cell(words: str) -> str:
-    return words.replace("|", "\\|")
+def _escape_cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def main() -> int:
     """Write the reference to standard output. Returns the exit status."""
-    sys.stdout.write(reference())
+    sys.stdout.write(render_reference())
     return 0
 
 

@@ -34,13 +34,13 @@ class Page:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def saying(cls, status: HTTPStatus) -> "Page":
+    def from_status(cls, status: HTTPStatus) -> "Page":
         """Return a page that says its status and no more."""
         return cls(f"{status.value} {status.phrase}\n".encode(), status=status)
 
 
 @contextmanager
-def served(host: str, port: int, registry: CollectorRegistry, pages: Mapping[str, Callable[[], Page]]) -> Iterator[int]:
+def serve(host: str, port: int, registry: CollectorRegistry, pages: Mapping[str, Callable[[], Page]]) -> Iterator[int]:
     """Serve /metrics and the pages until the context ends; give the port, which matters where 0 was asked for.
 
     Args:
@@ -56,18 +56,18 @@ def served(host: str, port: int, registry: CollectorRegistry, pages: Mapping[str
     disable_created_metrics()  # type: ignore[no-untyped-call]
     metrics = make_wsgi_app(registry)
 
-    def answer(environment: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+    def handle(environment: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environment["PATH_INFO"]
         if path == "/metrics":
-            scraped: Iterable[bytes] = metrics(environment, start)
-            return scraped
+            exposition: Iterable[bytes] = metrics(environment, start_response)
+            return exposition
         if path not in pages:
-            return _sent(Page.saying(HTTPStatus.NOT_FOUND), start)
+            return _send_page(Page.from_status(HTTPStatus.NOT_FOUND), start_response)
         if environment["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return _sent(Page.saying(HTTPStatus.METHOD_NOT_ALLOWED), start)
-        return _sent(pages[path](), start)
+            return _send_page(Page.from_status(HTTPStatus.METHOD_NOT_ALLOWED), start_response)
+        return _send_page(pages[path](), start_response)
 
-    with make_server(host, port, answer, ThreadingWSGIServer, _SilentHandler) as server:
+    with make_server(host, port, handle, ThreadingWSGIServer, _SilentHandler) as server:
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         logger.info("metrics served", extra={"host": host, "port": server.server_port})
         try:
@@ -76,9 +76,9 @@ def served(host: str, port: int, registry: CollectorRegistry, pages: Mapping[str
             server.shutdown()
 
 
-def _sent(page: Page, start: "StartResponse") -> Iterable[bytes]:
+def _send_page(page: Page, start_response: "StartResponse") -> Iterable[bytes]:
     headers = {"Content-Type": page.content_type, "X-Content-Type-Options": "nosniff", **page.headers}
-    start(f"{page.status.value} {page.status.phrase}", list(headers.items()))
+    start_response(f"{page.status.value} {page.status.phrase}", list(headers.items()))
     return [page.body]
 
 

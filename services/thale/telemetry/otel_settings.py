@@ -7,10 +7,10 @@ themselves: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environme
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _TRUE = "true"
-_PROTOCOL = "http/protobuf"
+_SUPPORTED_PROTOCOL = "http/protobuf"
 
 
-class Otel(BaseSettings):
+class OtelSettings(BaseSettings):
     """Built once, where a process starts. A variable that is empty counts as not set, as the specification says."""
 
     model_config = SettingsConfigDict(env_prefix="OTEL_", env_ignore_empty=True, frozen=True, extra="ignore")
@@ -19,7 +19,7 @@ class Otel(BaseSettings):
     """Base address of the collector, as http://collector:4318."""
     exporter_otlp_traces_endpoint: str = ""
     """The whole address for traces, where it is not the base address and /v1/traces."""
-    exporter_otlp_protocol: str = _PROTOCOL
+    exporter_otlp_protocol: str = _SUPPORTED_PROTOCOL
     exporter_otlp_traces_protocol: str = ""
     sdk_disabled: str = ""
     traces_exporter: str = "otlp"
@@ -29,7 +29,7 @@ class Otel(BaseSettings):
     """Milliseconds between two batches of spans, where they are not to be thale's own."""
 
     @property
-    def sends_traces(self) -> bool:
+    def traces_enabled(self) -> bool:
         """Whether there is a collector, and nothing says that it gets no traces."""
         return (
             bool(self.exporter_otlp_traces_endpoint or self.exporter_otlp_endpoint)
@@ -38,6 +38,6 @@ class Otel(BaseSettings):
         )
 
     @property
-    def speaks_http(self) -> bool:
+    def uses_http(self) -> bool:
         """Whether spans are to travel as protobuf over HTTP, the one way that thale knows."""
-        return (self.exporter_otlp_traces_protocol or self.exporter_otlp_protocol) == _PROTOCOL
+        return (self.exporter_otlp_traces_protocol or self.exporter_otlp_protocol) == _SUPPORTED_PROTOCOL

@@ -20,12 +20,12 @@ from thale._version import __version__
 
 logger = logging.getLogger(__name__)
 
-_FAREWELL_S = 2.0
-_CHATTY = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal")
+_SHUTDOWN_TIMEOUT_S = 2.0
+_NOISY_LOGGERS = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal")
 """Say of every batch, and every retry, that it did not arrive."""
 
 
-def start(service: str, delay_ms: float | None, about: Mapping[str, str]) -> Callable[[], None]:
+def start_exporter(service: str, delay_ms: float | None, resource_attributes: Mapping[str, str]) -> Callable[[], None]:
     """Send the spans of this process from now on.
 
     Args:
@@ -39,38 +39,38 @@ def start(service: str, delay_ms: float | None, about: Mapping[str, str]) -> Cal
     Raises:
         ValueError: If a standard variable makes no sense.
     """
-    for chatty in _CHATTY:
-        logging.getLogger(chatty).setLevel(logging.CRITICAL)
-    known = {SERVICE_NAME: service, SERVICE_NAMESPACE: "thale", SERVICE_VERSION: __version__}
-    provider = TracerProvider(resource=Resource.create({**known, **about}), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(_Telling(OTLPSpanExporter()), schedule_delay_millis=delay_ms))
+    for logger_name in _NOISY_LOGGERS:
+        logging.getLogger(logger_name).setLevel(logging.CRITICAL)
+    service_attributes = {SERVICE_NAME: service, SERVICE_NAMESPACE: "thale", SERVICE_VERSION: __version__}
+    provider = TracerProvider(resource=Resource.create({**service_attributes, **resource_attributes}), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(_LoggingExporter(OTLPSpanExporter()), schedule_delay_millis=delay_ms))
     trace.set_tracer_provider(provider)
 
     def stop() -> None:
-        farewell = threading.Thread(target=provider.shutdown, daemon=True)
-        farewell.start()
-        farewell.join(_FAREWELL_S)
+        shutdown = threading.Thread(target=provider.shutdown, daemon=True)
+        shutdown.start()
+        shutdown.join(_SHUTDOWN_TIMEOUT_S)
 
     return stop
 
 
-class _Telling(SpanExporter):
+class _LoggingExporter(SpanExporter):
     """An exporter that says once that spans are lost, and once that they arrive again."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
-        self._lost = 0
+        self._lost_spans = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
         if result is SpanExportResult.SUCCESS:
-            if self._lost:
-                logger.info("spans arrive again", extra={"lost": self._lost})
-            self._lost = 0
+            if self._lost_spans:
+                logger.info("spans arrive again", extra={"lost": self._lost_spans})
+            self._lost_spans = 0
             return result
-        if not self._lost:
+        if not self._lost_spans:
             logger.warning("spans are lost: the collector does not take them")
-        self._lost += len(spans)
+        self._lost_spans += len(spans)
         return result
 
     def shutdown(self) -> None:

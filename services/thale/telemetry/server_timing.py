@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 HEADER = "Server-Timing"
 STEPS = ("decode", "transform", "inference", "encode")
 _BATCH = "batch"
-_LONGEST = 1024
+_MAX_HEADER_LENGTH = 1024
 _METRIC = re.compile(r'\s*([a-z]+)\s*;\s*(?:dur=([0-9.eE+-]{1,24})|desc="?([0-9]{1,6})"?)\s*')
 
 
@@ -22,31 +22,31 @@ class Timing:
     """What a worker says it did for one image, in seconds by step, and of how many images its batch was."""
 
     seconds: Mapping[str, float] = field(default_factory=dict)
-    images: int | None = None
+    batch_size: int | None = None
 
-    def header(self) -> str:
+    def to_header(self) -> str:
         """Return the header's value."""
-        told = [f"{step};dur={1000 * seconds:.3f}" for step, seconds in self.seconds.items() if step in STEPS]
-        return ", ".join(told if self.images is None else [*told, f'{_BATCH};desc="{self.images}"'])
+        entries = [f"{step};dur={1000 * seconds:.3f}" for step, seconds in self.seconds.items() if step in STEPS]
+        return ", ".join(entries if self.batch_size is None else [*entries, f'{_BATCH};desc="{self.batch_size}"'])
 
 
 def read_timing(header: str) -> Timing:
     """Read the header. What is not understood is left out: a worker's clock must not cost anybody an answer."""
     seconds: dict[str, float] = {}
-    images = None
-    for told in header.split(",") if len(header) <= _LONGEST else ():
-        match = _METRIC.fullmatch(told)
+    batch_size = None
+    for entry in header.split(",") if len(header) <= _MAX_HEADER_LENGTH else ():
+        match = _METRIC.fullmatch(entry)
         if match is None:
             continue
         name, duration_ms, description = match.groups()
-        if name in STEPS and duration_ms is not None and (known := _seconds(duration_ms)) is not None:
-            seconds[name] = known
+        if name in STEPS and duration_ms is not None and (duration_s := _parse_seconds(duration_ms)) is not None:
+            seconds[name] = duration_s
         elif name == _BATCH and description is not None:
-            images = int(description) or None
-    return Timing(seconds, images)
+            batch_size = int(description) or None
+    return Timing(seconds, batch_size)
 
 
-def _seconds(duration_ms: str) -> float | None:
+def _parse_seconds(duration_ms: str) -> float | None:
     try:
         seconds = float(duration_ms) / 1000
     except ValueError:

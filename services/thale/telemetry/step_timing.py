@@ -33,7 +33,7 @@ class Step:
 
 
 @dataclass
-class Notes:
+class StepTimings:
     """The steps of one piece of work, in the order in which they began. Crosses processes by pickling."""
 
     steps: list[Step] = field(default_factory=list)
@@ -43,50 +43,50 @@ class Notes:
 
     def seconds(self) -> dict[str, float]:
         """Return what the outermost steps took, by name; steps of one name are added up."""
-        taken: dict[str, float] = {}
-        for one in self.steps:
-            if one.parent is None and one.end_ns is not None:
-                taken[one.name] = taken.get(one.name, 0.0) + (one.end_ns - one.start_ns) / 1e9
-        return taken
+        seconds_by_name: dict[str, float] = {}
+        for recorded in self.steps:
+            if recorded.parent is None and recorded.end_ns is not None:
+                seconds_by_name[recorded.name] = seconds_by_name.get(recorded.name, 0.0) + (recorded.end_ns - recorded.start_ns) / 1e9
+        return seconds_by_name
 
     @contextmanager
-    def _noted(self, name: str) -> Iterator[None]:
-        noted = Step(name, self._now_ns(), self._open[-1] if self._open else None)
+    def _record_step(self, name: str) -> Iterator[None]:
+        recorded = Step(name, self._now_ns(), self._open[-1] if self._open else None)
         self._open.append(len(self.steps))
-        self.steps.append(noted)
+        self.steps.append(recorded)
         try:
             yield
         except BaseException as error:
-            noted.error = type(error).__name__
+            recorded.error = type(error).__name__
             raise
         finally:
             self._open.pop()
-            noted.end_ns = self._now_ns()
+            recorded.end_ns = self._now_ns()
 
     def _now_ns(self) -> int:
         return self._epoch_ns + time.perf_counter_ns()
 
 
-_NOTES: ContextVar[Notes | None] = ContextVar("notes", default=None)
+_CURRENT_TIMINGS: ContextVar[StepTimings | None] = ContextVar("notes", default=None)
 
 
 @contextmanager
-def taking_notes() -> Iterator[Notes]:
+def record_steps() -> Iterator[StepTimings]:
     """Note the steps of what this thread or task does in the context. Notes within notes keep theirs to themselves."""
-    notes = Notes()
-    token = _NOTES.set(notes)
+    timings = StepTimings()
+    token = _CURRENT_TIMINGS.set(timings)
     try:
-        yield notes
+        yield timings
     finally:
-        _NOTES.reset(token)
+        _CURRENT_TIMINGS.reset(token)
 
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
     """Call what is done in the context a step, whether it succeeds or not."""
-    notes = _NOTES.get()
-    if notes is None:
+    timings = _CURRENT_TIMINGS.get()
+    if timings is None:
         yield
         return
-    with notes._noted(name):
+    with timings._record_step(name):
         yield

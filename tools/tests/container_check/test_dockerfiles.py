@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = (ROOT / "services" / "Dockerfile", ROOT / "model-server" / "Dockerfile")
-LINES_THAT_GO_ON = re.compile(r"\\\n")
+LINE_CONTINUATION = re.compile(r"\\\n")
 
 each = pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
 
@@ -19,17 +19,17 @@ each = pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.
 def instructions(dockerfile: Path) -> list[tuple[str, str]]:
     """Return a Dockerfile's instructions with their arguments, comments left out and long lines joined."""
     lines = (line for line in dockerfile.read_text().splitlines(keepends=True) if not line.startswith("#"))
-    joined = LINES_THAT_GO_ON.sub(" ", "".join(lines))
+    joined = LINE_CONTINUATION.sub(" ", "".join(lines))
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in joined.splitlines() if line)]
 
 
 def last_stage(dockerfile: Path) -> list[tuple[str, str]]:
     """Return the instructions of the stage that becomes the image."""
-    told = instructions(dockerfile)
-    return told[max(number for number, (word, _) in enumerate(told) if word == "FROM") :]
+    stages = instructions(dockerfile)
+    return stages[max(number for number, (word, _) in enumerate(stages) if word == "FROM") :]
 
 
-def packages_named(dockerfile: Path) -> list[str]:
+def list_named_packages(dockerfile: Path) -> list[str]:
     """Return what is installed by name: words after `pip install` that are neither options nor theirs, nor files."""
     commands = (rest for word, rest in instructions(dockerfile) if word == "RUN")
     installs = (part for command in commands for part in command.split("&&") if "pip install" in part)
@@ -55,7 +55,7 @@ def test_the_base_is_named_by_a_tag_to_which_a_digest_can_be_added(dockerfile: P
 
 @each
 def test_every_package_is_pinned_here_or_by_the_constraints(dockerfile: Path) -> None:
-    named = packages_named(dockerfile)
+    named = list_named_packages(dockerfile)
     assert {name.partition("==")[0] for name in named} >= {"uv", "cyclonedx-bom"}
     assert all("==" in name for name in named), named
     installs = [rest for word, rest in instructions(dockerfile) if word == "RUN" and "uv pip install" in rest]
@@ -66,7 +66,7 @@ def test_every_package_is_pinned_here_or_by_the_constraints(dockerfile: Path) ->
 @each
 def test_tools_are_those_of_the_constraints(dockerfile: Path) -> None:
     constraints = set((ROOT / "constraints.txt").read_text().split())
-    assert {name for name in packages_named(dockerfile) if not name.startswith("uv==")} <= constraints
+    assert {name for name in list_named_packages(dockerfile) if not name.startswith("uv==")} <= constraints
 
 
 def test_torch_is_in_the_model_server_alone_and_goes_first() -> None:
@@ -107,14 +107,14 @@ def test_commands_are_lists_so_signals_reach_the_program(dockerfile: Path) -> No
 
 @each
 def test_what_is_copied_from_the_tree_is_let_in_by_the_dockerignore(dockerfile: Path) -> None:
-    allowed = allowed_places()
+    allowed = list_allowed_paths()
     sources = (rest.split()[:-1] for word, rest in instructions(dockerfile) if word == "COPY" and "--from" not in rest)
     for source in (name for names in sources for name in names if name != "."):
         assert source in allowed, source
         assert (ROOT / source).exists()
 
 
-def allowed_places() -> set[str]:
+def list_allowed_paths() -> set[str]:
     """Return what the .dockerignore lets into the context."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0] == "*"
@@ -125,8 +125,8 @@ def test_the_context_is_what_the_wheel_is_made_of() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     wanted = {*wheel["packages"], *wheel["force-include"], project["project"]["readme"], "LICENSE", "pyproject.toml"}
-    assert wanted <= allowed_places()
-    assert all((ROOT / place).exists() for place in allowed_places())
+    assert wanted <= list_allowed_paths()
+    assert all((ROOT / place).exists() for place in list_allowed_paths())
 
 
 @each

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.support.manifests import KUBERNETES
-from thale.capacity.environment_limits import FLEETS, dump_fleets, read_fleets
+from thale.capacity.environment_limits import ENVIRONMENT_LIMITS_FILE, dump_environment_limits, read_environment_limits
 
 
 def test_the_fleets_are_those_of_the_overlays_and_of_terraform() -> None:
@@ -17,9 +17,9 @@ def test_the_fleets_are_those_of_the_overlays_and_of_terraform() -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert dump_fleets(module.fleets()).decode() == FLEETS.read_text(), "run `make fleets`"
+    assert dump_environment_limits(module.fleets()).decode() == ENVIRONMENT_LIMITS_FILE.read_text(), "run `make fleets`"
 
 
 def test_every_environment_of_terraform_has_a_fleet() -> None:
     environments = {path.stem for path in (KUBERNETES.parent / "terraform" / "environments").glob("*.tfvars")}
-    assert set(read_fleets()) == environments
+    assert set(read_environment_limits()) == environments

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.support.sample_phenotypes import CROSSING, NO_PLACE, NO_SCALE, facts, phenotype, seedling
+from tests.support.sample_phenotypes import CROSSING_FLAG, UNLOCATED_FLAG, NO_SCALE, image_metadata, phenotype, seedling
 from thale.errors import ParameterError
 from thale.exports import overlay
-from thale.exports.overlay.canvas import PALETTE, color_of, ink_on
-from thale.exports.overlay.footer import round_length
+from thale.exports.overlay.canvas import PALETTE, color_of, contrasting_text_color
+from thale.exports.overlay.footer import nice_scale_length
 from thale.schemas import Flag, Landmark, Phenotype, Point
 
 GREY = 128
@@ -22,26 +22,26 @@ def photo(width: int = 400, height: int = 300) -> NDArray[np.uint8]:
     return np.full((height, width, 3), GREY, np.uint8)
 
 
-def drawn(found: Phenotype, long_side: int | None = None) -> NDArray[np.uint8]:
+def draw_overlay(found: Phenotype, long_side: int | None = None) -> NDArray[np.uint8]:
     """The overlay's pixels over a grey photograph of the phenotype's size."""
     png = overlay.draw(photo(found.image.width, found.image.height), found, long_side)
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
-def plate_of(width: int, *, scale_x: float = 1.0, flags: tuple[Flag, ...] = ()) -> Phenotype:
-    return phenotype(seedling(x=100 * scale_x, flags=flags), image=facts(width=width, height=width), plate=None)
+def phenotype_of_width(width: int, *, scale_x: float = 1.0, flags: tuple[Flag, ...] = ()) -> Phenotype:
+    return phenotype(seedling(x=100 * scale_x, flags=flags), image=image_metadata(width=width, height=width), plate=None)
 
 
 def test_the_photograph_is_as_large_as_asked_for_and_the_words_stand_below_it() -> None:
-    found = plate_of(1200)
+    found = phenotype_of_width(1200)
     for long_side, width in ((None, 1200), (1000, 1000), (700, 700), (5000, 1200)):
-        pixels = drawn(found, long_side)
+        pixels = draw_overlay(found, long_side)
         assert pixels.shape[1] == width
         assert pixels.shape[0] > width
 
 
 def test_a_root_stays_to_be_seen_between_its_lines() -> None:
-    pixels = drawn(plate_of(1000))
+    pixels = draw_overlay(phenotype_of_width(1000))
     row = pixels[200, 90:111].astype(int)
     changed = np.abs(row - GREY).sum(axis=1) > 40
     assert not changed[10], "the middle of the root is the photograph's own"
@@ -55,50 +55,50 @@ def test_a_primary_root_is_drawn_thicker_than_a_lateral() -> None:
         update={"id": "x", "order": 2, "parent": "1", "points": ((300.0, 50.0), (300.0, 250.0))}
     )
     plant = seedling().model_copy(update={"roots": (primary, lateral), "landmarks": (), "organs": ()})
-    pixels = drawn(phenotype(plant, image=facts(width=1000, height=1000), plate=None)).astype(int)
+    pixels = draw_overlay(phenotype(plant, image=image_metadata(width=1000, height=1000), plate=None)).astype(int)
     changed = np.abs(pixels[200, :, :] - GREY).sum(axis=1)
     assert changed[80:120].sum() > changed[280:320].sum() > 0
 
 
 def test_a_picture_far_from_any_finding_is_untouched() -> None:
-    assert (drawn(plate_of(1000))[700:990, 400:990] == GREY).all()
+    assert (draw_overlay(phenotype_of_width(1000))[700:990, 400:990] == GREY).all()
 
 
 def test_neighbouring_plants_have_colours_that_differ_and_words_that_are_read_on_them() -> None:
     for number in range(1, 30):
         assert color_of(number) != color_of(number + 1)
     for color in PALETTE:
-        assert abs(sum(color) - sum(ink_on(color))) > 150
+        assert abs(sum(color) - sum(contrasting_text_color(color))) > 150
 
 
 def test_the_footer_differs_with_and_without_a_scale_and_grows_with_flags() -> None:
     plain = phenotype(seedling(), plate=None)
-    assert drawn(plain).shape == drawn(phenotype(seedling(), plate=None, scale=NO_SCALE)).shape
-    assert (drawn(plain) != drawn(phenotype(seedling(), plate=None, scale=NO_SCALE))).any()
-    flagged = phenotype(seedling(), plate=None, flags=(NO_PLACE,))
-    assert drawn(flagged).shape[0] > drawn(plain).shape[0]
+    assert draw_overlay(plain).shape == draw_overlay(phenotype(seedling(), plate=None, scale=NO_SCALE)).shape
+    assert (draw_overlay(plain) != draw_overlay(phenotype(seedling(), plate=None, scale=NO_SCALE))).any()
+    flagged = phenotype(seedling(), plate=None, flags=(UNLOCATED_FLAG,))
+    assert draw_overlay(flagged).shape[0] > draw_overlay(plain).shape[0]
     many = phenotype(seedling(), plate=None, flags=tuple(Flag(code="x", message=f"no. {n}") for n in range(500)))
-    assert drawn(many).shape[0] < 2 * drawn(plain).shape[0]
+    assert draw_overlay(many).shape[0] < 2 * draw_overlay(plain).shape[0]
 
 
 def test_a_crossing_is_marked_at_its_place() -> None:
-    before, after = drawn(plate_of(1000)), drawn(plate_of(1000, flags=(CROSSING,)))
+    before, after = draw_overlay(phenotype_of_width(1000)), draw_overlay(phenotype_of_width(1000, flags=(CROSSING_FLAG,)))
     assert (before[130:190, 80:140] != after[130:190, 80:140]).any()
 
 
 @pytest.mark.parametrize(("about", "expected"), [(17.0, 10.0), (9.99, 5.0), (20.0, 20.0), (0.034, 0.02), (1e-5, 1e-5)])
 def test_scale_bars_have_round_lengths(about: float, expected: float) -> None:
-    assert round_length(about) == pytest.approx(expected)
+    assert nice_scale_length(about) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3), (64, 64)])
 def test_pictures_of_any_shape_are_drawn(size: tuple[int, int]) -> None:
-    found = phenotype(seedling(flags=(CROSSING, NO_PLACE)), image=facts(width=size[0], height=size[1]))
-    assert drawn(found, long_side=500).size > 0
+    found = phenotype(seedling(flags=(CROSSING_FLAG, UNLOCATED_FLAG)), image=image_metadata(width=size[0], height=size[1]))
+    assert draw_overlay(found, long_side=500).size > 0
 
 
 def test_a_smaller_copy_of_the_photograph_will_do() -> None:
-    found = plate_of(1000)
+    found = phenotype_of_width(1000)
     png = overlay.draw(photo(500, 500), found)
     assert Image.open(io.BytesIO(png)).width == 640, "a narrow picture is centred above the words"
 
@@ -124,10 +124,10 @@ def test_places_that_are_far_away_or_no_numbers_are_left_out() -> None:
             "flags": (Flag(code="crossing", message="", at=Point(x=1e18, y=math.inf)),),
         }
     )
-    found = phenotype(image=facts()).model_copy(update={"plants": (odd,)})
-    assert drawn(found).shape[1] == 640
+    found = phenotype(image=image_metadata()).model_copy(update={"plants": (odd,)})
+    assert draw_overlay(found).shape[1] == 640
 
 
 def test_names_of_any_script_and_length_are_drawn() -> None:
     for name in ("拟南芥 é \x00\n.png", "x" * 5000, "👩‍🌾.png"):
-        assert drawn(phenotype(seedling(), image=facts(name), flags=(NO_PLACE,))).size > 0
+        assert draw_overlay(phenotype(seedling(), image=image_metadata(name), flags=(UNLOCATED_FLAG,))).size > 0

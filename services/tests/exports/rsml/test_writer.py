@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from lxml import etree
 
 from tests.support.sample_phenotypes import (
-    CROSSING,
+    CROSSING_FLAG,
     GIVEN_SCALE,
-    NO_PLACE,
+    UNLOCATED_FLAG,
     NO_SCALE,
-    facts,
+    image_metadata,
     phenotype,
     phenotypes,
     seedling,
@@ -77,9 +77,9 @@ def test_a_trait_that_is_not_known_has_no_property() -> None:
 
 
 def test_flags_with_a_place_are_annotations_and_all_flags_are_named() -> None:
-    plant = xml_of(phenotype(seedling(flags=(CROSSING, NO_PLACE)))).find("scene/plant")
+    plant = xml_of(phenotype(seedling(flags=(CROSSING_FLAG, UNLOCATED_FLAG)))).find("scene/plant")
     annotation = plant.find("root/annotations/annotation")
-    assert (annotation.get("name"), annotation.findtext("value")) == ("crossing", CROSSING.message)
+    assert (annotation.get("name"), annotation.findtext("value")) == ("crossing", CROSSING_FLAG.message)
     assert plant.findtext("root/properties/flags") == "crossing not_focused"
 
 
@@ -95,7 +95,7 @@ def test_no_root_is_lost_whose_parent_is_missing_or_itself() -> None:
         return Root(id=own_id, order=2, parent=parent, points=points, length_px=1.4, confidence=1)
 
     roots = (root("a", "nobody"), root("b", "b"), root("c", "d"), root("d", "c"), root("e", "d"))
-    document = rsml.document_of(phenotype(seedling().model_copy(update={"roots": roots})))
+    document = rsml.from_phenotype(phenotype(seedling().model_copy(update={"roots": roots})))
     assert [(order, each.id) for _, order, each in document.walk()] == [
         (1, "a"), (1, "b"), (1, "c"), (1, "d"), (2, "e"),
     ]  # fmt: skip
@@ -103,12 +103,12 @@ def test_no_root_is_lost_whose_parent_is_missing_or_itself() -> None:
 
 def test_ids_that_plants_share_are_made_unique() -> None:
     twins = [seedling(), seedling().model_copy(update={"id": 2})]
-    ids = [root.id for _, _, root in rsml.document_of(phenotype(*twins)).walk()]
+    ids = [root.id for _, _, root in rsml.from_phenotype(phenotype(*twins)).walk()]
     assert ids == ["1.1", "1.2", "2.1", "2.2"]
 
 
 def test_characters_that_xml_cannot_hold_do_not_break_the_file() -> None:
-    found = phenotype(seedling(), image=facts(name="a\x00<b>&\ud800\uffff.png"))
+    found = phenotype(seedling(), image=image_metadata(name="a\x00<b>&\ud800\uffff.png"))
     image = rsml.read(rsml.write(found)).metadata.image
     assert image is not None
     assert image.name == "a�<b>&��.png"
@@ -128,6 +128,6 @@ def test_any_phenotype_is_read_back_with_the_same_lines_nesting_and_ids(found: P
         for point, other in zip(root.points, again.points, strict=True):
             assert point == pytest.approx(other, abs=6e-4)
     assert not read
-    if found.scale.known:
+    if found.scale.is_known:
         assert document.mm_per_px == pytest.approx(found.scale.mm_per_px)
     assert rsml.read(rsml.save(document)) == document

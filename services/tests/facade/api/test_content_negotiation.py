@@ -1,7 +1,7 @@
 import pytest
 
 from thale.errors import NotAcceptableError
-from thale.facade.api.content_negotiation import choose
+from thale.facade.api.content_negotiation import best_media_type
 
 OFFERED = ("application/json", "image/png", "application/rsml+xml", "text/csv")
 
@@ -23,10 +23,10 @@ OFFERED = ("application/json", "image/png", "application/rsml+xml", "text/csv")
     ],
 )
 def test_the_best_liked_format_wins(accept: str | None, chosen: str) -> None:
-    assert choose(accept, OFFERED) == chosen
+    assert best_media_type(accept, OFFERED) == chosen
 
 
 @pytest.mark.parametrize("accept", ["video/mp4", "*/*;q=0", "image/png;q=0", "text/csv;q=often", "text/csv;q=nan"])
 def test_where_nothing_is_liked_the_offers_are_named(accept: str) -> None:
     with pytest.raises(NotAcceptableError, match="rsml"):
-        choose(accept, OFFERED)
+        best_media_type(accept, OFFERED)

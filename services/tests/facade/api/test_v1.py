@@ -9,42 +9,42 @@ from PIL import Image
 
 from tests.support import sample_images
 from tests.support.running_facade import Facade
-from thale.models.predictions import LandmarksAnswer, SegmentationAnswer, SegmentationSummary
+from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, SegmentationSummary
 from thale.schemas import Phenotype
 
 
 def test_a_photograph_becomes_a_phenotype(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.jpeg(), "mm_per_px=0.25&name=plate 7.jpg&expected_plants=3")
     assert reply.status == 200, reply.body
-    found = Phenotype.model_validate_json(reply.body)
-    assert (found.image.width, found.image.height, found.image.name) == (240, 200, "plate 7.jpg")
-    assert (found.scale.mm_per_px, found.scale.source) == (0.25, "given")
-    assert [model.name for model in found.provenance.models] == ["plate-seg", "plate-landmarks"]
-    assert found.provenance.config_digest.startswith("sha256:")
-    assert 0 < found.timings.segment_s <= found.timings.total_s
+    phenotype = Phenotype.model_validate_json(reply.body)
+    assert (phenotype.image.width, phenotype.image.height, phenotype.image.name) == (240, 200, "plate 7.jpg")
+    assert (phenotype.scale.mm_per_px, phenotype.scale.source) == (0.25, "given")
+    assert [model.name for model in phenotype.provenance.models] == ["plate-seg", "plate-landmarks"]
+    assert phenotype.provenance.config_digest.startswith("sha256:")
+    assert 0 < phenotype.timings.segment_s <= phenotype.timings.total_s
 
 
 def test_every_answer_names_the_archives_that_are_listed(facade: Facade) -> None:
     image = sample_images.png()
     listed = {model["name"]: model["versions"][0]["digest"] for model in facade.get("/v1/models").json}
-    found = Phenotype.model_validate_json(facade.phenotype(image).body)
-    assert {model.name: model.digest for model in found.provenance.models} == listed
-    for answered in (
-        SegmentationAnswer.from_bytes(facade.post("/v1/segment", image, Accept="application/x-npz").body).meta.model,
+    phenotype = Phenotype.model_validate_json(facade.phenotype(image).body)
+    assert {model.name: model.digest for model in phenotype.provenance.models} == listed
+    for model_ref in (
+        SegmentationPrediction.from_bytes(facade.post("/v1/segment", image, Accept="application/x-npz").body).meta.model,
         SegmentationSummary.model_validate_json(facade.post("/v1/segment", image).body).model,
-        LandmarksAnswer.model_validate_json(facade.post("/v1/landmarks", image).body).model,
+        LandmarkPrediction.model_validate_json(facade.post("/v1/landmarks", image).body).model,
     ):
-        assert answered.digest == listed[answered.name]
+        assert model_ref.digest == listed[model_ref.name]
 
 
 def test_without_plate_edge_and_scale_the_answer_is_in_pixels_and_says_so(facade: Facade) -> None:
-    found = Phenotype.model_validate_json(facade.phenotype(sample_images.png()).body)
-    assert (found.scale.source, found.plate) == ("none", None)
-    assert any("scale" in flag.code for flag in found.flags), found.flags
+    phenotype = Phenotype.model_validate_json(facade.phenotype(sample_images.png()).body)
+    assert (phenotype.scale.source, phenotype.plate) == ("none", None)
+    assert any("scale" in flag.code for flag in phenotype.flags), phenotype.flags
 
 
 def test_an_empty_picture_has_no_plants_and_is_no_error(facade: Facade) -> None:
-    blank = sample_images.encoded(Image.new("RGB", (120, 100), (180, 190, 170)), "PNG")
+    blank = sample_images.encode(Image.new("RGB", (120, 100), (180, 190, 170)), "PNG")
     reply = facade.phenotype(blank, "mm_per_px=0.25")
     assert reply.status == 200, reply.body
     assert Phenotype.model_validate_json(reply.body).image.width == 120
@@ -129,16 +129,16 @@ def test_segment_answers_in_numbers_maps_or_a_picture(facade: Facade) -> None:
     summary = SegmentationSummary.model_validate_json(facade.post("/v1/segment", image, "mm_per_px=0.5").body)
     assert sum(summary.area_px.values()) == pytest.approx(240 * 200, rel=0.02)
     assert summary.area_mm2["background"] == pytest.approx(summary.area_px["background"] * 0.25)
-    maps = SegmentationAnswer.from_bytes(facade.post("/v1/segment", image, Accept="application/x-npz").body)
+    maps = SegmentationPrediction.from_bytes(facade.post("/v1/segment", image, Accept="application/x-npz").body)
     assert maps.meta.classes == summary.classes
     picture = Image.open(io.BytesIO(facade.post("/v1/segment", image, Accept="image/png").body))
     assert picture.size == (maps.meta.frame.width, maps.meta.frame.height)
 
 
 def test_landmarks_answers_in_pixels_of_the_image(facade: Facade) -> None:
-    answer = LandmarksAnswer.model_validate_json(facade.post("/v1/landmarks", sample_images.png()).body)
-    assert answer.model.name == "plate-landmarks"
-    assert all(-1 <= landmark.x <= 240 and -1 <= landmark.y <= 200 for landmark in answer.landmarks)
+    prediction = LandmarkPrediction.model_validate_json(facade.post("/v1/landmarks", sample_images.png()).body)
+    assert prediction.model.name == "plate-landmarks"
+    assert all(-1 <= landmark.x <= 240 and -1 <= landmark.y <= 200 for landmark in prediction.landmarks)
 
 
 def _form(disposition: bytes, image: bytes) -> tuple[bytes, str]:

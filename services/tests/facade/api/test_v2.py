@@ -20,7 +20,7 @@ from thale.models.predictions import SegmentationMeta
 T = TypeVar("T")
 
 
-def ask_kserve(facade: Facade, call: str, *arguments: Any, **options: Any) -> Any:
+def call_kserve(facade: Facade, call: str, *arguments: Any, **options: Any) -> Any:
     async def run() -> Any:
         async with kserve.InferenceRESTClient(kserve.RESTConfig(protocol="v2")) as client:
             return await getattr(client, call)(facade.url, *arguments, **options)
@@ -38,7 +38,7 @@ def image_input(images: list[bytes], binary: bool) -> InferInput:
 
 def infer(facade: Facade, model: str, images: list[bytes], binary: bool, **options: Any) -> InferResponse:
     request = InferRequest(model_name=model, infer_inputs=[image_input(images, binary)], request_id="42", **options)
-    return ask_kserve(facade, "infer", request, model_name=model)
+    return call_kserve(facade, "infer", request, model_name=model)
 
 
 def outputs(response: InferResponse) -> dict[str, Any]:
@@ -46,9 +46,9 @@ def outputs(response: InferResponse) -> dict[str, Any]:
 
 
 def test_kserves_client_finds_server_and_models_ready(facade: Facade) -> None:
-    assert ask_kserve(facade, "is_server_live") is True
-    assert ask_kserve(facade, "is_server_ready") is True
-    assert ask_kserve(facade, "is_model_ready", "plate-seg") is True
+    assert call_kserve(facade, "is_server_live") is True
+    assert call_kserve(facade, "is_server_ready") is True
+    assert call_kserve(facade, "is_model_ready", "plate-seg") is True
 
 
 @pytest.mark.parametrize("binary_in", [False, True])
@@ -57,12 +57,12 @@ def test_kserves_client_segments_an_image(facade: Facade, binary_in: bool, binar
     parameters = {"mm_per_px": 0.25, "binary_data_output": binary_out}
     response = infer(facade, "plate-seg", [sample_images.png()], binary_in, parameters=parameters)
     assert response.id == "42"
-    found = outputs(response)
-    meta = SegmentationMeta.model_validate_json(str(found["meta"][0]))
+    tensors = outputs(response)
+    meta = SegmentationMeta.model_validate_json(str(tensors["meta"][0]))
     assert meta.calibration.scale.mm_per_px == 0.25
     assert meta.model.digest == facade.get("/v1/models/plate-seg").json["versions"][0]["digest"]
-    assert found["probabilities"].shape == (1, 3, meta.frame.height, meta.frame.width)
-    assert found["probabilities"].dtype == np.uint8
+    assert tensors["probabilities"].shape == (1, 3, meta.frame.height, meta.frame.width)
+    assert tensors["probabilities"].dtype == np.uint8
 
 
 @pytest.mark.parametrize("binary", [False, True])
@@ -70,19 +70,19 @@ def test_kserves_client_finds_landmarks_in_a_batch(facade: Facade, binary: bool)
     response = infer(
         facade, "plate-landmarks", [sample_images.png(), sample_images.jpeg()], binary, parameters={"binary_data_output": binary}
     )
-    found = outputs(response)
-    count = len(found["kinds"])
-    assert found["points"].shape == (count, 2)
-    assert found["scores"].shape == found["image"].shape == (count,)
-    assert set(found["image"]) <= {0, 1}
-    assert len(found["meta"]) == 2
+    tensors = outputs(response)
+    count = len(tensors["kinds"])
+    assert tensors["points"].shape == (count, 2)
+    assert tensors["scores"].shape == tensors["image"].shape == (count,)
+    assert set(tensors["image"]) <= {0, 1}
+    assert len(tensors["meta"]) == 2
 
 
 def test_images_of_a_batch_may_differ_in_size(facade: Facade) -> None:
-    small = sample_images.encoded(sample_images.Image.fromarray(sample_images.seedlings(60, 300)), "PNG")
-    found = outputs(infer(facade, "plate-seg", [sample_images.png(), small], True, parameters={"mm_per_px": 0.25}))
-    assert found["probabilities"].shape == (2, 3, 200, 300)
-    assert not found["probabilities"][1, :, 60:].any()
+    small = sample_images.encode(sample_images.Image.fromarray(sample_images.seedlings(60, 300)), "PNG")
+    tensors = outputs(infer(facade, "plate-seg", [sample_images.png(), small], True, parameters={"mm_per_px": 0.25}))
+    assert tensors["probabilities"].shape == (2, 3, 200, 300)
+    assert not tensors["probabilities"][1, :, 60:].any()
 
 
 def test_outputs_are_chosen_one_by_one(facade: Facade) -> None:
@@ -104,10 +104,10 @@ def test_a_version_may_be_named(facade: Facade) -> None:
 def test_the_server_and_its_models_describe_themselves(facade: Facade) -> None:
     assert facade.get("/v2").json["extensions"] == ["binary_tensor_data"]
     for path in ("/v2/models/plate-seg", "/v2/models/plate-seg/versions/1.0.0"):
-        told = facade.get(path).json
-        assert told["versions"] == ["1.0.0"]
-        assert told["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
-        assert [output["name"] for output in told["outputs"]] == ["probabilities", "meta"]
+        metadata = facade.get(path).json
+        assert metadata["versions"] == ["1.0.0"]
+        assert metadata["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
+        assert [output["name"] for output in metadata["outputs"]] == ["probabilities", "meta"]
     assert facade.get("/v2/models/plate-seg/versions/1.0.0/ready").json == {"name": "plate-seg", "ready": True}
 
 
@@ -125,7 +125,7 @@ def request(**fields: Any) -> dict[str, Any]:
 
 def post(facade: Facade, body: object, path: str = "/v2/models/plate-seg/infer", **headers: str) -> Reply:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return facade.ask("POST", path, data, Content_Type="application/json", **headers)
+    return facade.request("POST", path, data, Content_Type="application/json", **headers)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from thale.schemas import Phenotype
 SCALE = "mm_per_px=0.25"
 
 
-def measured(facade: Facade, image: bytes, query: str = SCALE) -> Phenotype:
+def measure_image(facade: Facade, image: bytes, query: str = SCALE) -> Phenotype:
     reply = facade.phenotype(image, query)
     assert reply.status == 200, reply.body
     return Phenotype.model_validate_json(reply.body)
@@ -35,7 +35,7 @@ def test_a_truncated_jpeg(facade: Facade) -> None:
 
 
 def test_one_pixel(facade: Facade) -> None:
-    reply = facade.phenotype(sample_images.encoded(Image.new("RGB", (1, 1)), "PNG"))
+    reply = facade.phenotype(sample_images.encode(Image.new("RGB", (1, 1)), "PNG"))
     assert (reply.status, reply.problem) == (422, "image-too-small")
 
 
@@ -45,38 +45,38 @@ def test_a_header_of_ten_thousand_million_pixels(facade: Facade) -> None:
 
 
 def test_cmyk(facade: Facade) -> None:
-    assert measured(facade, sample_images.encoded(Image.new("CMYK", (120, 100), (9, 8, 7, 6)), "JPEG")).image.mode == "CMYK"
+    assert measure_image(facade, sample_images.encode(Image.new("CMYK", (120, 100), (9, 8, 7, 6)), "JPEG")).image.mode == "CMYK"
 
 
 def test_sixteen_bits(facade: Facade) -> None:
     samples = sample_images.seedlings().astype(np.uint16) * 257
-    assert measured(facade, sample_images.tiff(samples, photometric="rgb")).image.bits == 16
+    assert measure_image(facade, sample_images.tiff(samples, photometric="rgb")).image.bits == 16
 
 
 def test_a_tiff_of_several_pages_needs_a_choice(facade: Facade) -> None:
     pages = sample_images.tiff(np.stack([sample_images.seedlings()[..., 0]] * 3), photometric="minisblack")
     reply = facade.phenotype(pages)
     assert (reply.status, reply.problem) == (422, "multi-page-image")
-    assert measured(facade, pages, f"{SCALE}&page=2").image.pages == 3
+    assert measure_image(facade, pages, f"{SCALE}&page=2").image.pages == 3
     assert facade.phenotype(pages, "page=3").problem == "parameter"
     assert facade.phenotype(pages, "page=-1").problem == "parameter"
 
 
 def test_alpha_is_dropped(facade: Facade) -> None:
     picture = Image.fromarray(sample_images.seedlings()).convert("RGBA")
-    assert measured(facade, sample_images.encoded(picture, "PNG")).image.mode == "RGBA"
+    assert measure_image(facade, sample_images.encode(picture, "PNG")).image.mode == "RGBA"
 
 
 def test_exif_rotation_is_applied(facade: Facade) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    image = sample_images.encoded(Image.fromarray(sample_images.seedlings()), "JPEG", exif=exif)
-    facts = measured(facade, image).image
+    image = sample_images.encode(Image.fromarray(sample_images.seedlings()), "JPEG", exif=exif)
+    facts = measure_image(facade, image).image
     assert (facts.width, facts.height, facts.exif_orientation) == (200, 240, 6)
 
 
 def test_a_gif(facade: Facade) -> None:
-    reply = facade.phenotype(sample_images.encoded(Image.new("L", (100, 100)), "GIF"))
+    reply = facade.phenotype(sample_images.encode(Image.new("L", (100, 100)), "GIF"))
     assert (reply.status, reply.problem) == (415, "unsupported-image")
     assert "GIF" in reply.json["detail"]
 
@@ -99,7 +99,7 @@ def test_thirty_megabytes_that_are_an_image(facade: Facade) -> None:
     samples = np.random.default_rng(0).integers(0, 255, (3200, 3200, 3), np.uint8)
     image = sample_images.tiff(samples, photometric="rgb")
     assert len(image) > 30_000_000
-    assert measured(facade, image, "mm_per_px=0.02").image.size_bytes == len(image)
+    assert measure_image(facade, image, "mm_per_px=0.02").image.size_bytes == len(image)
 
 
 def test_more_bytes_than_the_limit(facade: Facade) -> None:
@@ -142,7 +142,7 @@ def test_a_model_for_another_task(facade: Facade) -> None:
 
 
 def test_a_model_for_each_task_may_be_named(facade: Facade) -> None:
-    measured(facade, sample_images.png(), f"{SCALE}&model=plate-landmarks&model=plate-seg@1.0.0")
+    measure_image(facade, sample_images.png(), f"{SCALE}&model=plate-landmarks&model=plate-seg@1.0.0")
 
 
 @pytest.mark.parametrize(

@@ -10,120 +10,120 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.fake_kubernetes_api import KubeApi, running_kube_api
+from tests.support.fake_kubernetes_api import FakeKubernetesApi, run_fake_kubernetes_api
 from tests.support.fake_kubernetes_objects import Key
 from tests.support.local_platform import wait_for
 from tests.support.sample_images import png
-from tests.support.sample_releases import ANNA, release, version
-from tests.support.torchserve_process import TorchServe, free_ports
+from tests.support.sample_releases import ANNA, make_release, make_version
+from tests.support.torchserve_process import TorchServeProcess, free_ports
 from thale.client import Client
 from thale.errors import ModelUnavailableError
 from thale.facade.settings import Settings
 from thale.kserve import client, inference_service
-from thale.kserve.informer import InferenceServices
+from thale.kserve.informer import InferenceServiceInformer
 from thale.release.lifecycle import transitions
-from thale.schemas import Release, ReleaseRecord
+from thale.schemas import Release, ReleaseState
 
 KEY = Key(inference_service.PLURAL, "plants", "plate-seg")
 MANAGER = ("thale-release", "Apply")
 
 
 @pytest.fixture
-def api() -> Iterator[KubeApi]:
-    with running_kube_api() as running:
+def api() -> Iterator[FakeKubernetesApi]:
+    with run_fake_kubernetes_api() as running:
         yield running
 
 
 @pytest.fixture
-def services(api: KubeApi) -> Iterator[InferenceServices]:
+def informer(api: FakeKubernetesApi) -> Iterator[InferenceServiceInformer]:
     template = inference_service.URL_TEMPLATE
-    with InferenceServices.following(client.patient(api.client().configuration), "plants", template) as following:
+    with InferenceServiceInformer.running(client.with_retries(api.client().configuration), "plants", template) as following:
         yield following
 
 
-def resource(released: Release) -> Any:
+def resource(model_release: Release) -> Any:
     model = {"name": "kserve-container", "modelFormat": {"name": "thale"}}
     live = {"metadata": {"name": KEY.name, "namespace": KEY.namespace}, "spec": {"predictor": {"model": model}}}
-    return inference_service.write_release(released, live, dict.fromkeys(released.versions, "https://models"))
+    return inference_service.resource_from_release(model_release, live, dict.fromkeys(model_release.versions, "https://models"))
 
 
-def knows(services: InferenceServices, expected: Callable[[Release], bool]) -> Callable[[], bool]:
-    def look() -> bool:
+def has_release(informer: InferenceServiceInformer, matches: Callable[[Release], bool]) -> Callable[[], bool]:
+    def check() -> bool:
         try:
-            models = services.current().models
+            models = informer.current().models
         except ModelUnavailableError:
             return False
-        return "plate-seg" in models and expected(models["plate-seg"])
+        return "plate-seg" in models and matches(models["plate-seg"])
 
-    return look
+    return check
 
 
-def test_a_change_is_known_as_soon_as_the_api_tells_it(api: KubeApi, services: InferenceServices) -> None:
+def test_a_change_is_known_as_soon_as_the_api_tells_it(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
     api.objects.create(Key(KEY.plural, "plants", "other"), {"metadata": {"name": "other"}, "spec": {}}, MANAGER)
-    api.objects.create(KEY, resource(release()), MANAGER)
-    wait_for("the first release", knows(services, lambda known: known.stable == "1.0.0"))
-    on_trial = transitions.canary(release(), version("1.1.0"), ANNA)
-    api.objects.apply(KEY, resource(on_trial), "thale-release", force=True)
-    wait_for("the canary", knows(services, lambda known: known.canary == "1.1.0"))
-    record = services.current()
-    assert set(record.models) == {"plate-seg"}
-    assert record.models["plate-seg"].versions["1.1.0"].url == "http://plate-seg-v1-1-0-predictor.plants.svc"
+    api.objects.create(KEY, resource(make_release()), MANAGER)
+    wait_for("the first release", has_release(informer, lambda known: known.stable == "1.0.0"))
+    canary_release = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
+    api.objects.apply(KEY, resource(canary_release), "thale-release", force=True)
+    wait_for("the canary", has_release(informer, lambda known: known.canary == "1.1.0"))
+    release_state = informer.current()
+    assert set(release_state.models) == {"plate-seg"}
+    assert release_state.models["plate-seg"].versions["1.1.0"].url == "http://plate-seg-v1-1-0-predictor.plants.svc"
     api.objects.replace(KEY, {"status": {"conditions": []}}, ("kserve", "Update"), status=True)
-    api.objects.apply(KEY, resource(transitions.step(on_trial, ANNA)), "thale-release", force=True)
-    wait_for("the step", knows(services, lambda known: known.weight_percent == 25))
+    api.objects.apply(KEY, resource(transitions.step(canary_release, ANNA)), "thale-release", force=True)
+    wait_for("the step", has_release(informer, lambda known: known.weight_percent == 25))
     api.objects.delete(KEY)
-    wait_for("the end", lambda: services.current().models == {})
+    wait_for("the end", lambda: informer.current().models == {})
 
 
-def test_a_status_alone_leaves_the_record_as_it_is(api: KubeApi, services: InferenceServices) -> None:
-    api.objects.create(KEY, resource(release()), MANAGER)
-    wait_for("the first release", knows(services, lambda known: True))
-    record = services.current()
+def test_a_status_alone_leaves_the_record_as_it_is(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
+    api.objects.create(KEY, resource(make_release()), MANAGER)
+    wait_for("the first release", has_release(informer, lambda known: True))
+    release_state = informer.current()
     api.objects.replace(KEY, {"status": {"conditions": []}}, ("kserve", "Update"), status=True)
     other = Key(KEY.plural, "plants", "plate-landmarks")
-    told = resource(release())
-    told["metadata"]["name"] = other.name
-    api.objects.create(other, told, MANAGER)
-    wait_for("the fault of the other", lambda: services._faults)
-    assert services.current() is record
+    other_resource = resource(make_release())
+    other_resource["metadata"]["name"] = other.name
+    api.objects.create(other, other_resource, MANAGER)
+    wait_for("the fault of the other", lambda: informer._parse_errors)
+    assert informer.current() is release_state
 
 
 def test_what_was_known_holds_while_the_api_is_away_and_what_was_missed_is_caught_up(
-    api: KubeApi, services: InferenceServices
+    api: FakeKubernetesApi, informer: InferenceServiceInformer
 ) -> None:
     with pytest.raises(ModelUnavailableError, match="Kubernetes API"):
-        InferenceServices(api.client(), "plants", inference_service.URL_TEMPLATE).current()
-    api.objects.create(KEY, resource(release()), MANAGER)
-    wait_for("the first release", knows(services, lambda known: True))
-    api.hang_up()
-    on_trial = transitions.canary(release(), version("1.1.0"), ANNA)
-    api.objects.apply(KEY, resource(on_trial), "thale-release", force=True)
+        InferenceServiceInformer(api.client(), "plants", inference_service.URL_TEMPLATE).current()
+    api.objects.create(KEY, resource(make_release()), MANAGER)
+    wait_for("the first release", has_release(informer, lambda known: True))
+    api.disconnect()
+    canary_release = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
+    api.objects.apply(KEY, resource(canary_release), "thale-release", force=True)
     api.objects.forget_history()
-    assert services.current().models["plate-seg"].canary is None
-    api.away.clear()
-    wait_for("the canary", knows(services, lambda known: known.canary == "1.1.0"))
+    assert informer.current().models["plate-seg"].canary is None
+    api.unreachable.clear()
+    wait_for("the canary", has_release(informer, lambda known: known.canary == "1.1.0"))
 
 
-def test_an_object_that_cannot_be_understood_changes_nothing(api: KubeApi, services: InferenceServices) -> None:
-    api.objects.create(KEY, resource(release()), MANAGER)
-    wait_for("the first release", knows(services, lambda known: True))
+def test_an_object_that_cannot_be_understood_changes_nothing(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
+    api.objects.create(KEY, resource(make_release()), MANAGER)
+    wait_for("the first release", has_release(informer, lambda known: True))
     broken = {"metadata": {"annotations": {"release.thale/versions": "{"}}}
     api.objects.merge(KEY, broken, ("kubectl", "Update"))
-    wait_for("the fault", lambda: services._faults)
-    assert services.current().models["plate-seg"].stable == "1.0.0"
-    api.objects.apply(KEY, resource(transitions.canary(release(), version("1.1.0"), ANNA)), "thale-release", force=True)
-    wait_for("the canary", knows(services, lambda known: known.canary == "1.1.0"))
+    wait_for("the fault", lambda: informer._parse_errors)
+    assert informer.current().models["plate-seg"].stable == "1.0.0"
+    api.objects.apply(KEY, resource(transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)), "thale-release", force=True)
+    wait_for("the canary", has_release(informer, lambda known: known.canary == "1.1.0"))
 
 
 def test_a_facade_of_a_cluster_answers_by_its_releases(
-    api: KubeApi, settings: Settings, torchserve: TorchServe, tmp_path: Path
+    api: FakeKubernetesApi, settings: Settings, torchserve: TorchServeProcess, tmp_path: Path
 ) -> None:
-    assert settings.record_path is not None
-    released = ReleaseRecord.model_validate_json(settings.record_path.read_bytes())
-    for name, model in released.models.items():
-        told = resource(model)
-        told["metadata"]["name"] = name
-        api.objects.create(Key(KEY.plural, KEY.namespace, name), told, MANAGER)
+    assert settings.release_state_path is not None
+    release_state = ReleaseState.model_validate_json(settings.release_state_path.read_bytes())
+    for name, model in release_state.models.items():
+        model_resource = resource(model)
+        model_resource["metadata"]["name"] = name
+        api.objects.create(Key(KEY.plural, KEY.namespace, name), model_resource, MANAGER)
     port, metrics_port = free_ports(2)
     variables = {
         "KUBECONFIG": str(write_kubeconfig(tmp_path, api.url)),
@@ -137,17 +137,17 @@ def test_a_facade_of_a_cluster_answers_by_its_releases(
     with subprocess.Popen(command, env={**os.environ, **variables}, stderr=subprocess.DEVNULL) as process:
         try:
             with Client(f"http://127.0.0.1:{port}") as client:
-                wait_for("the facade", client.ready)
+                wait_for("the facade", client.is_ready)
                 plate = client.phenotype(png(), mm_per_px=0.25)
         finally:
             process.terminate()
-    digests = {model.name: model.versions["1.0.0"].digest for model in released.models.values()}
+    digests = {model.name: model.versions["1.0.0"].digest for model in release_state.models.values()}
     assert {model.name: model.digest for model in plate.provenance.models} == digests
 
 
 def write_kubeconfig(folder: Path, url: str) -> Path:
     """Write what `kubectl` would read, for a cluster that asks nobody who they are."""
-    told = {
+    kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "test", "cluster": {"server": url}}],
@@ -156,5 +156,5 @@ def write_kubeconfig(folder: Path, url: str) -> Path:
         "current-context": "test",
     }
     path = folder / "kubeconfig"
-    path.write_text(yaml.safe_dump(told))
+    path.write_text(yaml.safe_dump(kubeconfig))
     return path

@@ -4,9 +4,9 @@ from numpy.typing import NDArray
 
 from tests.support.skeleton_drawings import Network, network, picture_maps
 from thale.imaging.geometry import Frame
-from thale.phenotyping.plants.centrelines import begin_at_base, to_root, trace_lines
+from thale.phenotyping.plants.centrelines import start_at_base, to_root, smooth_centrelines
 from thale.phenotyping.plants.graph_repair import Tips
-from thale.phenotyping.plants.polyline import Points, direction, end_at, nearest, resample, sample
+from thale.phenotyping.plants.polyline import Points, direction, snap_end, nearest, resample, sample
 from thale.phenotyping.plants.root_architecture import TracedRoot
 from thale.schemas import Root
 
@@ -22,7 +22,7 @@ def thick_mask(drawn: Network, bottom_px: int) -> NDArray[np.bool_]:
 
 
 def line_of(drawn: Network, path: str, tips: Tips, mask_HW: NDArray[np.bool_]) -> Points:
-    (line,) = trace_lines(drawn.graph, [TracedRoot(0, drawn.steps(path))], tips, mask_HW)
+    (line,) = smooth_centrelines(drawn.graph, [TracedRoot(0, drawn.edges(path))], tips, mask_HW)
     return line
 
 
@@ -38,7 +38,7 @@ def test_line_ends_where_the_root_ends_within_half_a_mm(root_ends_px: int, line_
 @pytest.mark.parametrize(("above_mm", "line_ends_px"), [(0.4, 101), (0.0, 105)])
 def test_line_ends_at_its_marked_tip(above_mm: float, line_ends_px: int) -> None:
     drawn = network(DOWN, "AB")
-    tips: Tips = {drawn.nodes["B"]: drawn.mark("B", "primary_tip", dy_mm=-above_mm)}
+    tips: Tips = {drawn.nodes["B"]: drawn.landmark_at("B", "primary_tip", dy_mm=-above_mm)}
     line = line_of(drawn, "AB", tips, thick_mask(drawn, 130))
     assert line[-1].tolist() == pytest.approx([5, line_ends_px], abs=0.5)
 
@@ -66,15 +66,15 @@ def y_shape() -> Network:
 
 def test_lateral_line_begins_on_its_parent() -> None:
     drawn = y_shape()
-    primary = TracedRoot(0, drawn.steps("AXB"))
-    lateral = TracedRoot(0, drawn.steps("XC"), parent=0, order=2)
+    primary = TracedRoot(0, drawn.edges("AXB"))
+    lateral = TracedRoot(0, drawn.edges("XC"), parent=0, order=2)
     graph = drawn.graph
-    graph.segments[drawn.step("XC")[0]].points += np.array([9.0, 0.0])  # the lateral's skeleton begins 0.9 mm aside
+    graph.segments[drawn.edge("XC")[0]].points += np.array([9.0, 0.0])  # the lateral's skeleton begins 0.9 mm aside
     mask_HW = thick_mask(drawn, 65)
-    lines = trace_lines(graph, [primary, lateral], {}, mask_HW)
+    lines = smooth_centrelines(graph, [primary, lateral], {}, mask_HW)
     assert lines[1][0].tolist() == pytest.approx([5, 25], abs=1)
-    graph.segments[drawn.step("XC")[0]].points += np.array([9.0, 0.0])  # 1.8 mm: farther than a parent's half width
-    assert trace_lines(graph, [primary, lateral], {}, mask_HW)[1][0].tolist() == pytest.approx([23, 25], abs=1)
+    graph.segments[drawn.edge("XC")[0]].points += np.array([9.0, 0.0])  # 1.8 mm: farther than a parent's half width
+    assert smooth_centrelines(graph, [primary, lateral], {}, mask_HW)[1][0].tolist() == pytest.approx([23, 25], abs=1)
 
 
 VERTICAL = np.array([[5.0, float(y)] for y in range(20, 60)])
@@ -92,18 +92,18 @@ VERTICAL = np.array([[5.0, float(y)] for y in range(20, 60)])
 def test_primary_line_begins_at_a_base_within_1_mm(base_y: float, line_begins_y: int) -> None:
     drawn = network(".\n" * 6)
     mask_HW = np.ones((60, 10), bool)
-    line = begin_at_base(VERTICAL, np.array([5.0, base_y]), mask_HW, drawn.maps)
+    line = start_at_base(VERTICAL, np.array([5.0, base_y]), mask_HW, drawn.maps)
     assert line[0].tolist() == pytest.approx([5, line_begins_y])
     assert line[-1].tolist() == pytest.approx([5, 59])
 
 
-def drawn_root(root: TracedRoot, frame: Frame | None = None) -> Root:
+def root_from_drawing(root: TracedRoot, frame: Frame | None = None) -> Root:
     maps = picture_maps("\n".join(["#####66666", ".........."]), frame=frame)
     return to_root(np.array([[float(x), 0.0] for x in range(10)]), root, "2.1", "2", maps)
 
 
 def test_root_carries_its_identity_and_mean_probability() -> None:
-    root = drawn_root(TracedRoot(1, [], parent=0, order=2))
+    root = root_from_drawing(TracedRoot(1, [], parent=0, order=2))
     assert (root.id, root.parent, root.order, root.flags) == ("2.1", "2", 2, ())
     assert root.confidence == pytest.approx(0.8, abs=0.01)  # five pixels at 100 %, five at 60 %
     assert root.points == ((0.0, 0.0), (9.0, 0.0))
@@ -112,7 +112,7 @@ def test_root_carries_its_identity_and_mean_probability() -> None:
 
 def test_root_points_are_in_source_pixels() -> None:
     half = Frame(x0=100, y0=50, source_width=20, source_height=4, width=10, height=2)
-    root = drawn_root(TracedRoot(0, []), half)
+    root = root_from_drawing(TracedRoot(0, []), half)
     assert root.points == ((100.5, 50.5), (118.5, 50.5))
     assert root.length_px == 18
 
@@ -120,14 +120,14 @@ def test_root_points_are_in_source_pixels() -> None:
 @pytest.mark.parametrize(("by_lane", "code"), [(False, "crossing"), (True, "crossing_by_lane")])
 def test_root_in_doubt_is_flagged_with_its_crossing(by_lane: bool, code: str) -> None:
     half = Frame(x0=100, y0=50, source_width=20, source_height=4, width=10, height=2)
-    (flag,) = drawn_root(TracedRoot(0, [], doubt_xy=(4.0, 1.0), by_lane=by_lane), half).flags
+    (flag,) = root_from_drawing(TracedRoot(0, [], ambiguous_at_xy=(4.0, 1.0), resolved_by_lane=by_lane), half).flags
     assert flag.code == code
     assert flag.at is not None
     assert (flag.at.x, flag.at.y) == (108.5, 52.5)
 
 
 def test_hidden_root_is_flagged_at_its_tip() -> None:
-    (flag,) = drawn_root(TracedRoot(0, [], hidden=True)).flags
+    (flag,) = root_from_drawing(TracedRoot(0, [], hidden=True)).flags
     assert flag.code == "lateral_hidden"
     assert flag.at is not None
     assert (flag.at.x, flag.at.y) == (9, 0)
@@ -135,9 +135,9 @@ def test_hidden_root_is_flagged_at_its_tip() -> None:
 
 def test_end_at_cuts_the_line_beside_a_place() -> None:
     line = np.array([[0.0, 0.0], [40.0, 0.0]])
-    assert end_at(line, np.array([37.0, 3.0]), within=4)[-1].tolist() == pytest.approx([37, 0], abs=0.3)
-    assert end_at(line, np.array([37.0, 5.0]), within=4)[-1].tolist() == [40, 0]
-    assert end_at(line, np.array([3.0, 0.0]), within=4)[-1].tolist() == [40, 0]  # its other end
+    assert snap_end(line, np.array([37.0, 3.0]), max_distance=4)[-1].tolist() == pytest.approx([37, 0], abs=0.3)
+    assert snap_end(line, np.array([37.0, 5.0]), max_distance=4)[-1].tolist() == [40, 0]
+    assert snap_end(line, np.array([3.0, 0.0]), max_distance=4)[-1].tolist() == [40, 0]  # its other end
 
 
 def test_nearest_returns_index_and_distance() -> None:

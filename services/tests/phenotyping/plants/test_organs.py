@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 
 from tests.support.skeleton_drawings import characters, picture_maps
 from thale.imaging.geometry import Frame
-from thale.phenotyping.plants.organs import ORGAN_TERMS, organ
+from thale.phenotyping.plants.organs import ORGAN_TERMS, build_organ
 from thale.schemas import Organ, OrganKind, Scale
 
-KNOWN = Scale(mm_per_px=0.1, source="given")
+KNOWN_SCALE = Scale(mm_per_px=0.1, source="given")
 SQUARE = """
     ........
     ..@@@@..
@@ -23,8 +23,8 @@ def pixels_of(drawing: str, letter: str) -> NDArray[np.int64]:
     return np.argwhere(characters(drawing) == letter)
 
 
-def shoot_of(drawing: str, scale: Scale = KNOWN, frame: Frame | None = None) -> Organ:
-    return organ("shoot", pixels_of(drawing, "@"), picture_maps(drawing, frame=frame), scale)
+def shoot_of(drawing: str, scale: Scale = KNOWN_SCALE, frame: Frame | None = None) -> Organ:
+    return build_organ("shoot", pixels_of(drawing, "@"), picture_maps(drawing, frame=frame), scale)
 
 
 def outline_area(polygon: tuple[float, ...]) -> float:
@@ -59,7 +59,7 @@ def test_organ_area_in_mm_is_nan_when_scale_is_unknown() -> None:
 )
 def test_organ_confidence_is_its_own_mean_probability(kind: OrganKind, letter: str, confidence: float) -> None:
     drawing = "..##..\n..66..\n..@@..\n..oo.."
-    found = organ(kind, pixels_of(drawing, letter), picture_maps(drawing), KNOWN)
+    found = build_organ(kind, pixels_of(drawing, letter), picture_maps(drawing), KNOWN_SCALE)
     assert found.confidence == pytest.approx(confidence, abs=0.01)
     assert (found.kind, found.ontology_id) == (kind, ORGAN_TERMS[kind])
 

@@ -4,34 +4,34 @@ from tests.support.skeleton_drawings import Network, network
 from thale.phenotyping.plants.path_search import (
     FREE_TURN_DEG,
     TURN_COST,
-    Claim,
-    PathTree,
-    Turns,
-    arrivals,
-    claim,
-    end_of,
-    grow_tree,
-    match_primaries,
-    onward,
+    TipAssignment,
+    ShortestPathTree,
+    TurnCosts,
+    plants_reaching,
+    assign_tip,
+    edge_target,
+    shortest_path_tree,
+    match_primary_tips,
+    outgoing_edges,
 )
 
 
-def trees_of(drawn: Network, *bases: str) -> list[PathTree | None]:
+def trees_of(drawn: Network, *bases: str) -> list[ShortestPathTree | None]:
     """Return the cheapest paths from each base; "-" stands for a plant without a root."""
-    turns = Turns(drawn.graph)
-    return [None if base == "-" else grow_tree(drawn.graph, turns, drawn.nodes[base]) for base in bases]
+    turn_costs = TurnCosts(drawn.graph)
+    return [None if base == "-" else shortest_path_tree(drawn.graph, turn_costs, drawn.nodes[base]) for base in bases]
 
 
-def claim_of(drawn: Network, tip: str, *bases: str, lane: int | None = None) -> Claim:
+def assignment_of(drawn: Network, tip: str, *bases: str, lane: int | None = None) -> TipAssignment:
     trees = trees_of(drawn, *bases)
-    return claim(drawn.graph, trees, arrivals(drawn.graph, trees, drawn.nodes[tip]), lane)
+    return assign_tip(drawn.graph, trees, plants_reaching(drawn.graph, trees, drawn.nodes[tip]), lane)
 
 
-def primaries_of(drawn: Network, tips: str, *bases: str) -> dict[str, Claim]:
+def primaries_of(drawn: Network, tips: str, *bases: str) -> dict[str, TipAssignment]:
     nodes = [drawn.nodes[tip] for tip in tips]
-    found = match_primaries(drawn.graph, trees_of(drawn, *bases), nodes, lambda node: None)
+    tip_assignments = match_primary_tips(drawn.graph, trees_of(drawn, *bases), nodes, lambda node: None)
     letters = {node: letter for letter, node in drawn.nodes.items()}
-    return {letters[node]: found[node] for node in found}
+    return {letters[node]: tip_assignments[node] for node in tip_assignments}
 
 
 CROSSING = """
@@ -82,14 +82,14 @@ def t_junction() -> Network:
 
 def test_turn_costs_nothing_straight_through_a_fork() -> None:
     drawn = t_junction()
-    assert Turns(drawn.graph).cost(drawn.step("AX"), drawn.step("XB")) == 0
+    assert TurnCosts(drawn.graph).cost(drawn.edge("AX"), drawn.edge("XB")) == 0
 
 
 def test_turn_costs_angle_beyond_the_free_one() -> None:
     drawn = t_junction()
     right_angle = TURN_COST * (90 - FREE_TURN_DEG) / 90
-    assert Turns(drawn.graph).cost(drawn.step("AX"), drawn.step("XC")) == pytest.approx(right_angle)
-    assert Turns(drawn.graph).cost(drawn.step("BX"), drawn.step("XC")) == pytest.approx(right_angle)
+    assert TurnCosts(drawn.graph).cost(drawn.edge("AX"), drawn.edge("XC")) == pytest.approx(right_angle)
+    assert TurnCosts(drawn.graph).cost(drawn.edge("BX"), drawn.edge("XC")) == pytest.approx(right_angle)
 
 
 def test_turn_costs_nothing_where_two_segments_meet_alone() -> None:
@@ -101,29 +101,29 @@ def test_turn_costs_nothing_where_two_segments_meet_alone() -> None:
         """,
         *("AX", "XB"),
     )
-    assert Turns(drawn.graph).cost(drawn.step("AX"), drawn.step("XB")) == 0
+    assert TurnCosts(drawn.graph).cost(drawn.edge("AX"), drawn.edge("XB")) == 0
 
 
 def test_onward_yields_the_steps_away_from_a_node() -> None:
     drawn = t_junction()
-    assert {drawn.path([step]) for step in onward(drawn.graph, drawn.nodes["X"])} == {"XA", "XB", "XC"}
+    assert {drawn.path([step]) for step in outgoing_edges(drawn.graph, drawn.nodes["X"])} == {"XA", "XB", "XC"}
 
 
 def test_end_of_follows_the_walking_direction() -> None:
     drawn = t_junction()
-    number, forward = drawn.step("AX")
+    number, forward = drawn.edge("AX")
     assert forward
-    assert end_of(drawn.graph, (number, True)) == drawn.nodes["X"]
-    assert end_of(drawn.graph, (number, False)) == drawn.nodes["A"]
+    assert edge_target(drawn.graph, (number, True)) == drawn.nodes["X"]
+    assert edge_target(drawn.graph, (number, False)) == drawn.nodes["A"]
 
 
 def test_grow_tree_adds_root_and_turns() -> None:
     drawn = t_junction()
     (tree,) = trees_of(drawn, "A")
     assert tree is not None
-    assert tree.cost[drawn.step("XB")] == pytest.approx(0.10)  # 10 mm of certain root
-    assert tree.cost[drawn.step("XC")] == pytest.approx(0.08 + TURN_COST * 70 / 90)
-    assert drawn.path(tree.path_to(drawn.step("XC"))) == "AXC"
+    assert tree.cost[drawn.edge("XB")] == pytest.approx(0.10)  # 10 mm of certain root
+    assert tree.cost[drawn.edge("XC")] == pytest.approx(0.08 + TURN_COST * 70 / 90)
+    assert drawn.path(tree.path_to(drawn.edge("XC"))) == "AXC"
 
 
 def test_grow_tree_takes_seen_root_around_a_gap() -> None:
@@ -136,16 +136,16 @@ def test_grow_tree_takes_seen_root_around_a_gap() -> None:
     )
     (tree,) = trees_of(drawn, "A")
     assert tree is not None
-    (around,) = [n for n, s in drawn.graph.segments.items() if n != drawn.step("AB")[0] and not s.bridge]
+    (around,) = [n for n, s in drawn.graph.segments.items() if n != drawn.edge("AB")[0] and not s.is_bridge]
     assert tree.cost[around, True] < 1.0  # the price of the bridge
-    assert tree.before[around, True] == drawn.step("AB")
+    assert tree.previous[around, True] == drawn.edge("AB")
 
 
 def test_grow_tree_never_turns_back_on_its_segment() -> None:
     drawn = network("A....B....C", "AB", "BC")
     (tree,) = trees_of(drawn, "A")
     assert tree is not None
-    assert set(tree.cost) == {drawn.step("AB"), drawn.step("BC")}
+    assert set(tree.cost) == {drawn.edge("AB"), drawn.edge("BC")}
 
 
 def test_grow_tree_leaves_a_separate_neighbour_out() -> None:
@@ -157,12 +157,12 @@ def test_grow_tree_leaves_a_separate_neighbour_out() -> None:
         """,
         *("AB", "CD"),
     )
-    assert arrivals(drawn.graph, trees_of(drawn, "A"), drawn.nodes["D"]) == []
+    assert plants_reaching(drawn.graph, trees_of(drawn, "A"), drawn.nodes["D"]) == []
 
 
 def test_arrivals_put_the_plant_that_goes_straight_first() -> None:
     drawn = crossing()
-    found = arrivals(drawn.graph, trees_of(drawn, "-", "A", "B"), drawn.nodes["D"])
+    found = plants_reaching(drawn.graph, trees_of(drawn, "-", "A", "B"), drawn.nodes["D"])
     assert [(plant, drawn.path([step])) for _, plant, step in found] == [(1, "XD"), (2, "XD")]
     straight, turned = (price for price, _, _ in found)
     assert turned - straight == pytest.approx(TURN_COST * 70 / 90)
@@ -170,43 +170,43 @@ def test_arrivals_put_the_plant_that_goes_straight_first() -> None:
 
 def test_claim_goes_straight_on_at_a_crossing() -> None:
     drawn = crossing()
-    found = claim_of(drawn, "D", "A", "B")
-    assert (found.plant, drawn.path(found.steps), found.doubt_xy) == (0, "AXD", None)
-    assert claim_of(drawn, "C", "A", "B").plant == 1
+    found = assignment_of(drawn, "D", "A", "B")
+    assert (found.plant, drawn.path(found.edges), found.ambiguous_at_xy) == (0, "AXD", None)
+    assert assignment_of(drawn, "C", "A", "B").plant == 1
 
 
 def test_claim_is_in_doubt_where_two_roots_run_as_one() -> None:
     drawn = merging()
-    found = claim_of(drawn, "C", "A", "B")
-    assert found.doubt_xy == pytest.approx(tuple(drawn.place("X")))
-    assert not found.by_lane
+    found = assignment_of(drawn, "C", "A", "B")
+    assert found.ambiguous_at_xy == pytest.approx(tuple(drawn.position("X")))
+    assert not found.resolved_by_lane
 
 
 @pytest.mark.parametrize(("lane", "plant", "by_lane"), [(0, 0, True), (1, 1, True), (2, 0, False)])
 def test_claim_gives_a_doubtful_tip_to_its_lane(lane: int, plant: int, by_lane: bool) -> None:
     drawn = merging()
-    found = claim_of(drawn, "C", "A", "B", lane=lane)
-    assert (found.plant, found.by_lane) == (plant, by_lane)
-    assert drawn.path(found.steps) == ("AXYC", "BXYC")[plant]
+    found = assignment_of(drawn, "C", "A", "B", lane=lane)
+    assert (found.plant, found.resolved_by_lane) == (plant, by_lane)
+    assert drawn.path(found.edges) == ("AXYC", "BXYC")[plant]
 
 
 def test_claim_ignores_the_lane_when_not_in_doubt() -> None:
-    found = claim_of(crossing(), "D", "A", "B", lane=1)
-    assert (found.plant, found.by_lane, found.doubt_xy) == (0, False, None)
+    found = assignment_of(crossing(), "D", "A", "B", lane=1)
+    assert (found.plant, found.resolved_by_lane, found.ambiguous_at_xy) == (0, False, None)
 
 
 def test_primaries_keep_their_own_tips_at_a_crossing() -> None:
     drawn = crossing()
     found = primaries_of(drawn, "CD", "A", "B")
-    assert {tip: drawn.path(c.steps) for tip, c in found.items()} == {"C": "BXC", "D": "AXD"}
-    assert [c.doubt_xy for c in found.values()] == [None, None]
+    assert {tip: drawn.path(c.edges) for tip, c in found.items()} == {"C": "BXC", "D": "AXD"}
+    assert [c.ambiguous_at_xy for c in found.values()] == [None, None]
 
 
 def test_primaries_are_in_doubt_when_tips_can_be_swapped() -> None:
     drawn = merging()
     found = primaries_of(drawn, "CD", "A", "B")
     assert sorted(c.plant for c in found.values()) == [0, 1]
-    assert [c.doubt_xy for c in found.values()] == [pytest.approx(tuple(drawn.place("X")))] * 2
+    assert [c.ambiguous_at_xy for c in found.values()] == [pytest.approx(tuple(drawn.position("X")))] * 2
 
 
 def test_primaries_are_sure_when_only_one_tip_is_shared() -> None:
@@ -225,7 +225,7 @@ def test_primaries_are_sure_when_only_one_tip_is_shared() -> None:
         *("AX", "BX", "XC", "BD"),
     )
     found = primaries_of(drawn, "CD", "A", "B")
-    assert {tip: (c.plant, c.doubt_xy) for tip, c in found.items()} == {"C": (0, None), "D": (1, None)}
+    assert {tip: (c.plant, c.ambiguous_at_xy) for tip, c in found.items()} == {"C": (0, None), "D": (1, None)}
 
 
 def test_primaries_share_tips_so_that_each_plant_has_one() -> None:
@@ -239,7 +239,7 @@ def test_primaries_share_tips_so_that_each_plant_has_one() -> None:
         *("BX", "XC", "AY", "YD", "YX"),
     )
     found = primaries_of(drawn, "CD", "A", "B")
-    assert {tip: drawn.path(c.steps) for tip, c in found.items()} == {"C": "BXC", "D": "AYD"}
+    assert {tip: drawn.path(c.edges) for tip, c in found.items()} == {"C": "BXC", "D": "AYD"}
 
 
 def test_primaries_leave_a_plant_without_root_out() -> None:

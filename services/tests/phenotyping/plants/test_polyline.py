@@ -35,14 +35,14 @@ def test_a_single_place_has_no_length_and_no_direction() -> None:
 def test_a_line_is_carried_on_to_the_edge_of_the_mask_and_no_further() -> None:
     mask = np.zeros((20, 100), bool)
     mask[8:13, :50] = True
-    extended = polyline.extend_to_edge(np.array([[10.0, 10.0], [45.0, 10.0]]), mask, most=20)
+    extended = polyline.extend_to_edge(np.array([[10.0, 10.0], [45.0, 10.0]]), mask, max_px=20)
     assert extended[-1] == pytest.approx([49, 10], abs=0.5)
-    assert polyline.extend_to_edge(np.array([[10.0, 10.0], [45.0, 10.0]]), mask, most=2)[-1] == pytest.approx([47, 10])
+    assert polyline.extend_to_edge(np.array([[10.0, 10.0], [45.0, 10.0]]), mask, max_px=2)[-1] == pytest.approx([47, 10])
 
 
 def test_thinning_out_moves_no_line_by_a_tenth_of_a_pixel() -> None:
     curve = np.array([[r * 100, 50 * math.sin(r)] for r in np.linspace(0, 6, 600)])
-    thinned = polyline.thin_out(curve)
+    thinned = polyline.subsample(curve)
     assert len(thinned) < 200
     assert polyline.length(thinned) == pytest.approx(polyline.length(curve), rel=1e-3)
 

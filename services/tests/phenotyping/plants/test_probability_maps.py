@@ -5,17 +5,17 @@ import pytest
 
 from tests.support.skeleton_drawings import picture_maps, same_frame
 from thale.imaging.geometry import Frame
-from thale.models.predictions import SegmentationAnswer, SegmentationMeta
-from thale.phenotyping.plants.probability_maps import NOMINAL_MM_PER_PX, Maps, root_mask
+from thale.models.predictions import SegmentationPrediction, SegmentationMeta
+from thale.phenotyping.plants.probability_maps import NOMINAL_MM_PER_PX, ProbabilityMaps, root_mask
 from thale.schemas import Calibration, ModelRef, Scale
 
 MODEL = ModelRef(name="plate-seg", version="1.0.0", digest="sha256:0")
 
 
-def prediction(frame: Frame, scale: Scale, classes: tuple[str, ...]) -> SegmentationAnswer:
+def prediction(frame: Frame, scale: Scale, classes: tuple[str, ...]) -> SegmentationPrediction:
     meta = SegmentationMeta(model=MODEL, classes=classes, frame=frame, calibration=Calibration(scale=scale))
     levels = np.arange(1, len(classes), dtype=np.uint8)[:, None, None]
-    return SegmentationAnswer(meta, np.broadcast_to(levels, (len(classes) - 1, frame.height, frame.width)))
+    return SegmentationPrediction(meta, np.broadcast_to(levels, (len(classes) - 1, frame.height, frame.width)))
 
 
 def mask_rows(drawing: str, px_per_mm: float = 4.0) -> list[str]:
@@ -25,21 +25,21 @@ def mask_rows(drawing: str, px_per_mm: float = 4.0) -> list[str]:
 
 def test_maps_scale_follows_the_frame_and_the_calibration() -> None:
     half = Frame(x0=0, y0=0, source_width=40, source_height=20, width=20, height=10)
-    maps = Maps.of(prediction(half, Scale(mm_per_px=0.05, source="given"), ("background", "root", "shoot", "seed")))
+    maps = ProbabilityMaps.from_prediction(prediction(half, Scale(mm_per_px=0.05, source="given"), ("background", "root", "shoot", "seed")))
     assert maps.px_per_mm == pytest.approx(10)  # 20 source pixels a millimetre, half as many frame pixels
-    assert maps.px(2.5) == pytest.approx(25)
-    assert maps.px2(2.5) == pytest.approx(250)
+    assert maps.mm_to_px(2.5) == pytest.approx(25)
+    assert maps.mm2_to_px2(2.5) == pytest.approx(250)
 
 
 def test_maps_scale_is_nominal_when_unknown() -> None:
     unknown = Scale(mm_per_px=math.nan, source="none")
-    maps = Maps.of(prediction(same_frame(4, 6), unknown, ("background", "root", "shoot", "seed")))
+    maps = ProbabilityMaps.from_prediction(prediction(same_frame(4, 6), unknown, ("background", "root", "shoot", "seed")))
     assert maps.px_per_mm == pytest.approx(1 / NOMINAL_MM_PER_PX) == 16
 
 
 def test_maps_read_classes_by_name() -> None:
     scale = Scale(mm_per_px=0.1, source="given")
-    maps = Maps.of(prediction(same_frame(4, 6), scale, ("background", "seed", "root")))
+    maps = ProbabilityMaps.from_prediction(prediction(same_frame(4, 6), scale, ("background", "seed", "root")))
     assert (maps.seed_HW.max(), maps.root_HW.max(), maps.shoot_HW.max()) == (1, 2, 0)
     assert maps.shoot_HW.shape == (4, 6)
 
@@ -113,7 +113,7 @@ def test_root_mask_flags_clutter_beyond_its_pixel_budget() -> None:
     root_HW[:600] = 255  # 1.5 million pixels: the whole budget
     root_HW[800:803, 100:103] = 255
     empty_HW = np.zeros_like(root_HW)
-    mask_HW, flags = root_mask(Maps(root_HW, empty_HW, empty_HW, maps.frame, maps.px_per_mm))
+    mask_HW, flags = root_mask(ProbabilityMaps(root_HW, empty_HW, empty_HW, maps.frame, maps.px_per_mm))
     assert [flag.code for flag in flags] == ["clutter"]
     assert flags[0].message.startswith("1 ")
     assert (int(mask_HW.sum()), bool(mask_HW[801, 101])) == (1_500_000, False)

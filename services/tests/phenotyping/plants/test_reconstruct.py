@@ -3,19 +3,19 @@ import pytest
 
 from tests.support.sample_plates import MODEL
 from tests.support.skeleton_drawings import characters, same_frame
-from thale.models.predictions import SegmentationAnswer, SegmentationMeta
-from thale.phenotyping.plants.reconstruct import PlateReading, find_plants
+from thale.models.predictions import SegmentationPrediction, SegmentationMeta
+from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruct_plants
 from thale.schemas import Calibration, Landmark, LandmarkKind, Root, Scale
 
 MM_PX = 8
 """Each character of a plate is half a millimetre: 4 px, at 8 px/mm."""
 
 
-def mark(kind: LandmarkKind, column: int, row: int) -> Landmark:
+def landmark(kind: LandmarkKind, column: int, row: int) -> Landmark:
     return Landmark(kind=kind, x=column * 4 + 1.5, y=row * 4 + 1.5, score=0.9)
 
 
-def reading_of(drawing: str, *landmarks: Landmark, expected: int | None = None) -> PlateReading:
+def reconstruct(drawing: str, *landmarks: Landmark, expected: int | None = None) -> PlateReconstruction:
     squares_HW = np.kron(characters(drawing).view(np.uint32).reshape(characters(drawing).shape), np.ones((4, 4), int))
     planes_3HW = np.stack([np.where(squares_HW == ord(letter), 255, 0).astype(np.uint8) for letter in "#@o"])
     meta = SegmentationMeta(
@@ -24,7 +24,7 @@ def reading_of(drawing: str, *landmarks: Landmark, expected: int | None = None) 
         frame=same_frame(*squares_HW.shape),
         calibration=Calibration(scale=Scale(mm_per_px=1 / MM_PX, source="given")),
     )
-    return find_plants(SegmentationAnswer(meta, planes_3HW), landmarks, expected)
+    return reconstruct_plants(SegmentationPrediction(meta, planes_3HW), landmarks, expected)
 
 
 LATERALS_ON_BOTH_SIDES = """
@@ -49,14 +49,14 @@ LATERALS_ON_BOTH_SIDES = """
 
 
 def test_roots_are_numbered_down_the_primary() -> None:
-    reading = reading_of(
+    reconstruction = reconstruct(
         LATERALS_ON_BOTH_SIDES,
-        mark("root_base", 11, 1),
-        mark("primary_tip", 11, 15),
-        mark("lateral_tip", 21, 10),
-        mark("lateral_tip", 3, 6),
+        landmark("root_base", 11, 1),
+        landmark("primary_tip", 11, 15),
+        landmark("lateral_tip", 21, 10),
+        landmark("lateral_tip", 3, 6),
     )
-    (plant,) = reading.plants
+    (plant,) = reconstruction.plants
     roots: tuple[Root, ...] = plant.roots
     assert [(root.id, root.parent, root.order) for root in roots] == [("1", None, 1), ("1.1", "1", 2), ("1.2", "1", 2)]
     assert [root.points[-1][0] < 44 for root in roots[1:]] == [True, False]  # the left lateral is the upper one
@@ -64,16 +64,16 @@ def test_roots_are_numbered_down_the_primary() -> None:
     # 14 characters down from the base (7 mm), 8 to the left (4 mm) and 10 to the right (5 mm).
     assert [root.length_px / MM_PX for root in roots] == pytest.approx([7, 4, 5], abs=0.3)
     assert len(plant.landmarks) == 4
-    assert (reading.flags, reading.unassigned_px) == ((), 0)
+    assert (reconstruction.flags, reconstruction.unassigned_px) == ((), 0)
 
 
 def test_lateral_without_landmark_is_flagged_with_its_length() -> None:
-    reading = reading_of(
-        LATERALS_ON_BOTH_SIDES, mark("root_base", 11, 2), mark("primary_tip", 11, 15), mark("lateral_tip", 21, 10)
+    reconstruction = reconstruct(
+        LATERALS_ON_BOTH_SIDES, landmark("root_base", 11, 2), landmark("primary_tip", 11, 15), landmark("lateral_tip", 21, 10)
     )
-    assert [root.id for root in reading.plants[0].roots] == ["1", "1.1"]
-    assert [flag.code for flag in reading.flags] == ["unmarked_root"]
-    assert reading.unassigned_px / MM_PX == pytest.approx(4, abs=0.5)  # a skeleton ends before its root does
+    assert [root.id for root in reconstruction.plants[0].roots] == ["1", "1.1"]
+    assert [flag.code for flag in reconstruction.flags] == ["unmarked_root"]
+    assert reconstruction.unassigned_px / MM_PX == pytest.approx(4, abs=0.5)  # a skeleton ends before its root does
 
 
 APART = """
@@ -100,9 +100,9 @@ APART = """
 """
 
 
-def apart(expected: int | None = None) -> PlateReading:
-    marks = [mark("root_base", 4, 2), mark("primary_tip", 4, 11), mark("root_base", 17, 2), mark("primary_tip", 17, 9)]
-    return reading_of(APART, *marks, expected=expected)
+def apart(expected: int | None = None) -> PlateReconstruction:
+    landmarks = [landmark("root_base", 4, 2), landmark("primary_tip", 4, 11), landmark("root_base", 17, 2), landmark("primary_tip", 17, 9)]
+    return reconstruct(APART, *landmarks, expected=expected)
 
 
 def test_root_pixels_are_those_of_each_plant() -> None:
@@ -113,12 +113,12 @@ def test_root_pixels_are_those_of_each_plant() -> None:
 
 
 def test_root_that_hangs_on_no_plant_is_flagged() -> None:
-    reading = apart()
-    assert [flag.code for flag in reading.flags] == ["unassigned_root"]
-    at = reading.flags[0].at
+    reconstruction = apart()
+    assert [flag.code for flag in reconstruction.flags] == ["unassigned_root"]
+    at = reconstruction.flags[0].at
     assert at is not None
     assert at.x / 4 == pytest.approx(10.4, abs=0.3)
-    assert reading.unassigned_px / MM_PX == pytest.approx(3.75, abs=0.4)
+    assert reconstruction.unassigned_px / MM_PX == pytest.approx(3.75, abs=0.4)
 
 
 @pytest.mark.parametrize(("expected", "flagged"), [(2, False), (3, True), (None, False)])

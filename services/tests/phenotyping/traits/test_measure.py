@@ -7,9 +7,9 @@ from thale.phenotyping.traits.measure import measure, measure_plate
 from thale.phenotyping.traits.table import TRAITS
 from thale.schemas import Flag, Organ, Plant, Plate, Point, Root, Scale, TraitValue
 
-TENTH = Scale(mm_per_px=0.1, source="given")
-UNKNOWN = Scale(mm_per_px=math.nan, source="none")
-CROSSING = Flag(code="crossing", message="crossing at 3,4", at=Point(x=3, y=4))
+TENTH_MM_SCALE = Scale(mm_per_px=0.1, source="given")
+UNKNOWN_SCALE = Scale(mm_per_px=math.nan, source="none")
+CROSSING_FLAG = Flag(code="crossing", message="crossing at 3,4", at=Point(x=3, y=4))
 
 
 def root(name: str, *points: tuple[float, float], parent: str | None = None, flags: tuple[Flag, ...] = ()) -> Root:
@@ -34,7 +34,7 @@ def seedling(*roots: Root, flags: tuple[Flag, ...] = ()) -> Plant:
     )
 
 
-def measured(plant: Plant, scale: Scale = TENTH, plate: Plate | None = None) -> dict[str, TraitValue]:
+def measure_traits(plant: Plant, scale: Scale = TENTH_MM_SCALE, plate: Plate | None = None) -> dict[str, TraitValue]:
     return {value.trait: value for value in measure(plant, scale, plate)}
 
 
@@ -62,32 +62,32 @@ def measured(plant: Plant, scale: Scale = TENTH, plate: Plate | None = None) -> 
     ],
 )
 def test_a_drawn_seedling_has_the_traits_that_a_ruler_gives(trait: str, value: float, unit: str) -> None:
-    row = measured(seedling())[trait]
+    row = measure_traits(seedling())[trait]
     assert (row.value, row.unit, row.quality) == (pytest.approx(value), unit, "ok")
 
 
 def test_the_angle_is_positive_to_the_right_and_a_detour_makes_a_root_tortuous() -> None:
-    row = measured(seedling(root("1", (0, 0), (30, 0), (30, 40))))
+    row = measure_traits(seedling(root("1", (0, 0), (30, 0), (30, 40))))
     assert row["primary_root_angle"].value == pytest.approx(math.degrees(math.atan2(30, 40)))
     assert row["primary_root_tortuosity"].value == pytest.approx(70 / 50)
 
 
 def test_without_a_scale_everything_is_in_pixels_and_says_so() -> None:
-    rows = measured(seedling(), UNKNOWN)
+    rows = measure_traits(seedling(), UNKNOWN_SCALE)
     assert (rows["primary_root_length"].value, rows["primary_root_length"].unit) == (300, "px")
     assert rows["shoot_area"].unit == "px2"
     assert [flag.code for flag in rows["primary_root_length"].flags] == ["no_scale"]
-    assert not any("mm" in row.unit for row in [*rows.values(), *measure_plate([seedling()], UNKNOWN)])
+    assert not any("mm" in row.unit for row in [*rows.values(), *measure_plate([seedling()], UNKNOWN_SCALE)])
 
 
 def test_a_root_without_laterals_has_none_and_a_plant_without_roots_has_unknown() -> None:
-    bare = measured(seedling(root("1", (0, 0), (0, 100))))
+    bare = measure_traits(seedling(root("1", (0, 0), (0, 100))))
     assert (bare["lateral_root_count"].value, bare["lateral_root_length"].value) == (0, 0)
     assert bare["branched_zone_length"].value == 0
     assert math.isnan(bare["mean_lateral_root_length"].value)
     flag = Flag(code="no_root", message="no root is seen")
     rootless = Plant(id=1, organs=(organ("shoot", 800),), landmarks=(), roots=(), flags=(flag,))
-    rows = measured(rootless)
+    rows = measure_traits(rootless)
     for trait in ("primary_root_length", "total_root_length", "lateral_root_count", "convex_hull_area"):
         assert math.isnan(rows[trait].value)
         assert (rows[trait].quality, rows[trait].flags) == ("unknown", (flag,))
@@ -96,20 +96,20 @@ def test_a_root_without_laterals_has_none_and_a_plant_without_roots_has_unknown(
 
 def test_what_rests_on_a_doubtful_root_is_unknown_and_the_plate_keeps_its_length() -> None:
     sure = root("1", (100, 50), (100, 350))
-    doubtful = root("1.1", (100, 150), (130, 190), parent="1", flags=(CROSSING,))
-    plant = seedling(sure, doubtful, flags=(CROSSING,))
-    rows = measured(plant)
+    doubtful = root("1.1", (100, 150), (130, 190), parent="1", flags=(CROSSING_FLAG,))
+    plant = seedling(sure, doubtful, flags=(CROSSING_FLAG,))
+    rows = measure_traits(plant)
     assert math.isnan(rows["total_root_length"].value)
-    assert rows["total_root_length"].flags == (CROSSING,)
+    assert rows["total_root_length"].flags == (CROSSING_FLAG,)
     assert (rows["primary_root_length"].value, rows["primary_root_length"].quality) == (pytest.approx(30), "ok")
-    plate = {value.trait: value for value in measure_plate([plant], TENTH, unassigned_px=20)}
+    plate = {value.trait: value for value in measure_plate([plant], TENTH_MM_SCALE, unassigned_px=20)}
     assert plate["plate_total_root_length"].value == pytest.approx(35)
     assert plate["plate_unassigned_root_length"].value == pytest.approx(2)
 
 
 def test_a_settled_crossing_is_measured_and_uncertain() -> None:
     flag = Flag(code="crossing_by_lane", message="crossing at 3,4")
-    rows = measured(seedling(root("1", (0, 0), (0, 100), flags=(flag,))))
+    rows = measure_traits(seedling(root("1", (0, 0), (0, 100), flags=(flag,))))
     assert (rows["primary_root_length"].value, rows["primary_root_length"].quality) == (pytest.approx(10), "uncertain")
 
 
@@ -117,12 +117,12 @@ def test_what_a_second_method_does_not_bear_out_is_given_and_uncertain() -> None
     flag = Flag(code="methods_disagree", message="two methods disagree")
     sure = root("1", (100, 50), (100, 350))
     plant = seedling(sure, root("1.1", (100, 150), (130, 190), parent="1"), flags=(flag,))
-    rows = measured(plant)
+    rows = measure_traits(plant)
     for name in ("primary_root_length", "total_root_length", "lateral_root_length", "lateral_root_count"):
         assert (rows[name].quality, rows[name].flags) == ("uncertain", (flag,))
         assert rows[name].value > 0
     assert rows["shoot_area"].quality != "uncertain"
-    plate = {value.trait: value for value in measure_plate([plant], TENTH)}
+    plate = {value.trait: value for value in measure_plate([plant], TENTH_MM_SCALE)}
     assert plate["plate_total_root_length"].quality == "uncertain"
     assert plate["plant_count"].quality == "ok"
 
@@ -134,26 +134,26 @@ def test_tip_coordinates_are_those_of_the_plate_even_if_it_is_tilted() -> None:
                for a, b in ((0, 0), (1200, 0), (1200, 1200), (0, 1200))]  # fmt: skip
     plate = Plate(corners=(corners[0], corners[1], corners[2], corners[3]), tilt_deg=5, confidence=1)
     tip = (40 + 200 * right[0] + 700 * down[0], 30 + 200 * right[1] + 700 * down[1])
-    rows = measured(seedling(root("1", (100, 50), tip)), plate=plate)
+    rows = measure_traits(seedling(root("1", (100, 50), tip)), plate=plate)
     assert (rows["primary_tip_x"].value, rows["primary_tip_y"].value) == pytest.approx((20, 70))
-    without = measured(seedling())
+    without = measure_traits(seedling())
     assert (math.isnan(without["primary_tip_x"].value), without["primary_tip_x"].quality) == (True, "unknown")
 
 
 def test_a_straight_root_has_a_hull_without_area() -> None:
-    assert measured(seedling(root("1", (0, 0), (0, 50), (0, 100))))["convex_hull_area"].value == 0
+    assert measure_traits(seedling(root("1", (0, 0), (0, 50), (0, 100))))["convex_hull_area"].value == 0
 
 
 def test_every_trait_says_how_it_is_measured_and_has_one_unit_a_scale() -> None:
-    assert [value.trait for value in measure(seedling(), TENTH)] == [
+    assert [value.trait for value in measure(seedling(), TENTH_MM_SCALE)] == [
         t.name for t in TRAITS.values() if t.level == "plant"
     ]
-    assert [v.trait for v in measure_plate([], TENTH)] == [t.name for t in TRAITS.values() if t.level == "plate"]
+    assert [v.trait for v in measure_plate([], TENTH_MM_SCALE)] == [t.name for t in TRAITS.values() if t.level == "plate"]
     for trait in TRAITS.values():
         assert trait.method.endswith((".", ")."))
         assert trait.ontology_id is None or trait.ontology_id.startswith(("TO:", "PO:"))
 
 
 def test_an_empty_plate_has_zero_plants_and_zero_length() -> None:
-    rows = {value.trait: value.value for value in measure_plate([], TENTH)}
+    rows = {value.trait: value.value for value in measure_plate([], TENTH_MM_SCALE)}
     assert (rows["plant_count"], rows["plate_total_root_length"]) == (0, 0)

@@ -9,7 +9,7 @@ from thale.phenotyping.traits.measure import measure
 from thale.phenotyping.traits.shoot import hypocotyl_length, leaf_count
 from thale.schemas import Flag, Landmark, Organ, Plant, Root, Scale, TraitValue
 
-TENTH = Scale(mm_per_px=0.1, source="given")
+TENTH_MM_SCALE = Scale(mm_per_px=0.1, source="given")
 BASE = (200.0, 300.0)
 STEM_WIDTH = 8.0
 
@@ -54,8 +54,8 @@ def seedling(length: float = 60, angles_deg: tuple[float, ...] = (-160, -20)) ->
     return plant(bar(BASE, top), *leaves(top, angles_deg))
 
 
-def rows(of: Plant, scale: Scale = TENTH) -> dict[str, TraitValue]:
-    return {value.trait: value for value in measure(of, scale) if value.trait in ("hypocotyl_length", "leaf_count")}
+def rows(plant_: Plant, scale: Scale = TENTH_MM_SCALE) -> dict[str, TraitValue]:
+    return {value.trait: value for value in measure(plant_, scale) if value.trait in ("hypocotyl_length", "leaf_count")}
 
 
 @pytest.mark.parametrize("length", [30, 60, 120])

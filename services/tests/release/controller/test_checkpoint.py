@@ -3,26 +3,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_kubernetes_api import KubeApi, running_kube_api
-from thale.kserve.checkpoint import ConfigMapNotes
-from thale.release.controller.checkpoint import FileNotes, Notes, read_page
+from tests.support.fake_kubernetes_api import FakeKubernetesApi, run_fake_kubernetes_api
+from thale.kserve.checkpoint import ConfigMapCheckpointStore
+from thale.release.controller.checkpoint import FileCheckpointStore, CheckpointStore, load_checkpoint
 
 
 @pytest.fixture
-def api() -> Iterator[KubeApi]:
-    with running_kube_api() as running:
+def api() -> Iterator[FakeKubernetesApi]:
+    with run_fake_kubernetes_api() as running:
         yield running
 
 
 @pytest.fixture(params=["file", "config map"])
-def two_notes(request: pytest.FixtureRequest, tmp_path: Path, api: KubeApi) -> tuple[Notes, Notes]:
+def two_notes(request: pytest.FixtureRequest, tmp_path: Path, api: FakeKubernetesApi) -> tuple[CheckpointStore, CheckpointStore]:
     """The same notes as two processes have them."""
     if request.param == "file":
-        return FileNotes(tmp_path / "notes.json"), FileNotes(tmp_path / "notes.json")
-    return ConfigMapNotes(api.client(), "plants", "watch"), ConfigMapNotes(api.client(), "plants", "watch")
+        return FileCheckpointStore(tmp_path / "notes.json"), FileCheckpointStore(tmp_path / "notes.json")
+    return ConfigMapCheckpointStore(api.client(), "plants", "watch"), ConfigMapCheckpointStore(api.client(), "plants", "watch")
 
 
-def test_what_one_notes_down_the_next_one_reads(two_notes: tuple[Notes, Notes]) -> None:
+def test_what_one_notes_down_the_next_one_reads(two_notes: tuple[CheckpointStore, CheckpointStore]) -> None:
     first, second = two_notes
     assert second.read() is None
     for text in ("grün", "", "x" * 200_000):
@@ -30,9 +30,9 @@ def test_what_one_notes_down_the_next_one_reads(two_notes: tuple[Notes, Notes]) 
         assert second.read() == text
 
 
-def test_notes_that_cannot_be_kept_cost_nobody_anything(tmp_path: Path, api: KubeApi) -> None:
-    api.away.set()
-    for notes in (FileNotes(tmp_path / "gone" / "notes"), FileNotes(tmp_path), ConfigMapNotes(api.client(), "p", "w")):
+def test_notes_that_cannot_be_kept_cost_nobody_anything(tmp_path: Path, api: FakeKubernetesApi) -> None:
+    api.unreachable.set()
+    for notes in (FileCheckpointStore(tmp_path / "gone" / "notes"), FileCheckpointStore(tmp_path), ConfigMapCheckpointStore(api.client(), "p", "w")):
         notes.write("text")
         assert notes.read() is None
 
@@ -41,4 +41,4 @@ def test_notes_that_cannot_be_kept_cost_nobody_anything(tmp_path: Path, api: Kub
 def test_notes_that_make_no_sense_are_no_notes(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "notes"
     path.write_bytes(text)
-    assert read_page(FileNotes(path)) is None
+    assert load_checkpoint(FileCheckpointStore(path)) is None

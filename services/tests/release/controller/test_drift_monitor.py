@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.support.sample_releases import release
-from thale.monitoring.histogram import Binned
-from thale.release.controller.drift_monitor import LEAST_PLATES, Drifts, drifts
-from thale.release.judge.version_metrics import VersionSignals
+from tests.support.sample_releases import make_release
+from thale.monitoring.histogram import Histogram
+from thale.release.controller.drift_monitor import MIN_PLATES, DriftMonitor, drift_by_signal
+from thale.release.judge.version_metrics import VersionMetrics
 from thale.schemas import Release
 from thale.telemetry import controller_metrics
 
@@ -19,28 +19,28 @@ SERIES = ("thale_drift_psi", "thale_drift_ks", "thale_drift_plates")
 
 
 @pytest.fixture
-def watched() -> Iterator[Drifts]:
-    board = Drifts(together=10)
-    yield board
-    board.clear()
+def watched() -> Iterator[DriftMonitor]:
+    drift_monitor = DriftMonitor(cluster_size=10)
+    yield drift_monitor
+    drift_monitor.clear()
 
 
-def measured(references: dict[str, tuple[float, ...]] | None = None, plates: float = 40.0) -> Release:
+def release_with_references(references: dict[str, tuple[float, ...]] | None = None, plates: float = 40.0) -> Release:
     """Return a release whose stable version was measured so."""
-    plain = release()
+    plain = make_release()
     stable = plain.versions["1.0.0"]
     references = references if references is not None else {"plants": QUANTILES, "agreement_dice_root": QUANTILES}
     card = stable.card.model_copy(update={"references": references, "metrics": {"plates_plates": plates}})
     return plain.model_copy(update={"versions": {"1.0.0": stable.model_copy(update={"card": card})}})
 
 
-def seen(values: np.ndarray, name: str = "plants") -> VersionSignals:
+def metrics_of(values: np.ndarray, name: str = "plants") -> VersionMetrics:
     counts = np.bincount(np.searchsorted(EDGES, values), minlength=len(EDGES) + 1)
-    binned = Binned(EDGES, tuple(int(count) for count in counts))
-    return VersionSignals(plates=len(values), histograms={name: binned, "seconds": binned})
+    histogram = Histogram(EDGES, tuple(int(count) for count in counts))
+    return VersionMetrics(plates=len(values), histograms={name: histogram, "seconds": histogram})
 
 
-def told() -> dict[str, float]:
+def exposed_metrics() -> dict[str, float]:
     return {
         f"{sample.name} {sample.labels.get('signal', '')}".strip(): sample.value
         for family in controller_metrics.WATCHER.collect()
@@ -49,39 +49,39 @@ def told() -> dict[str, float]:
     }
 
 
-def usual(plates: int, seed: int = 0) -> np.ndarray:
+def uniform_values(plates: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(0, 20, plates)
 
 
-def test_plates_like_those_that_the_card_was_measured_on_do_not_drift_and_others_do(watched: Drifts) -> None:
-    model = measured()
-    watched.heard(model, {(model.name, "1.0.0"): seen(usual(400))})
-    before = told()
+def test_plates_like_those_that_the_card_was_measured_on_do_not_drift_and_others_do(watched: DriftMonitor) -> None:
+    model = release_with_references()
+    watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(400))})
+    before = exposed_metrics()
     assert before.keys() == {"thale_drift_psi plants", "thale_drift_ks plants", "thale_drift_plates"}
     assert (before["thale_drift_psi plants"] < 0.1, before["thale_drift_ks plants"] < 0.1) == (True, True)
     assert before["thale_drift_plates"] == 400
-    watched.heard(model, {(model.name, "1.0.0"): seen(np.minimum(usual(600, seed=1), 4))})
-    assert told()["thale_drift_psi plants"] > 0.25
-    assert told()["thale_drift_ks plants"] > 0.3
+    watched.update(model, {(model.name, "1.0.0"): metrics_of(np.minimum(uniform_values(600, seed=1), 4))})
+    assert exposed_metrics()["thale_drift_psi plants"] > 0.25
+    assert exposed_metrics()["thale_drift_ks plants"] > 0.3
 
 
-def test_what_was_long_ago_is_forgotten(watched: Drifts) -> None:
-    model = measured()
+def test_what_was_long_ago_is_forgotten(watched: DriftMonitor) -> None:
+    model = release_with_references()
     for _ in range(10):
-        watched.heard(model, {(model.name, "1.0.0"): seen(np.zeros(100))})
-    assert told()["thale_drift_psi plants"] > 0.25
+        watched.update(model, {(model.name, "1.0.0"): metrics_of(np.zeros(100))})
+    assert exposed_metrics()["thale_drift_psi plants"] > 0.25
     for step in range(10):
-        watched.heard(model, {(model.name, "1.0.0"): seen(usual(100, seed=step))})
-    assert told()["thale_drift_plates"] == 1000
-    assert told()["thale_drift_psi plants"] < 0.1
+        watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100, seed=step))})
+    assert exposed_metrics()["thale_drift_plates"] == 1000
+    assert exposed_metrics()["thale_drift_psi plants"] < 0.1
 
 
-def test_too_few_plates_are_told_and_nothing_is_made_of_them(watched: Drifts) -> None:
-    model = measured()
-    watched.heard(model, {(model.name, "1.0.0"): seen(usual(LEAST_PLATES - 1))})
-    assert told() == {"thale_drift_plates": LEAST_PLATES - 1}
-    watched.heard(model, {(model.name, "1.0.0"): seen(usual(1))})
-    assert "thale_drift_psi plants" in told()
+def test_too_few_plates_are_told_and_nothing_is_made_of_them(watched: DriftMonitor) -> None:
+    model = release_with_references()
+    watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(MIN_PLATES - 1))})
+    assert exposed_metrics() == {"thale_drift_plates": MIN_PLATES - 1}
+    watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(1))})
+    assert "thale_drift_psi plants" in exposed_metrics()
 
 
 @pytest.mark.parametrize(
@@ -100,27 +100,27 @@ def test_too_few_plates_are_told_and_nothing_is_made_of_them(watched: Drifts) ->
 def test_a_card_that_says_nothing_that_can_be_compared_makes_no_figure(
     references: dict[str, tuple[float, ...]], plates: float
 ) -> None:
-    card = measured(references, plates).versions["1.0.0"].card
-    assert list(drifts(card, seen(usual(400)), together=10)) == []
+    card = release_with_references(references, plates).versions["1.0.0"].card
+    assert list(drift_by_signal(card, metrics_of(uniform_values(400)), cluster_size=10)) == []
 
 
 def test_whatever_the_reference_figures_are_numbers() -> None:
     for quantiles in ((0.0, 0.0), (5.0, 5.0, 5.0), (-1e9, 1e9), (100.0, 200.0)):
-        for values in (np.zeros(20), np.full(50, 5.0), np.full(20, 1e6), usual(400)):
-            card = measured({"plants": quantiles}).versions["1.0.0"].card
-            [(_, found)] = drifts(card, seen(values), together=10)
+        for values in (np.zeros(20), np.full(50, 5.0), np.full(20, 1e6), uniform_values(400)):
+            card = release_with_references({"plants": quantiles}).versions["1.0.0"].card
+            [(_, found)] = drift_by_signal(card, metrics_of(values), cluster_size=10)
             assert math.isfinite(found.psi)
             assert found.psi >= 0
             assert 0 <= found.ks <= 1
 
 
-def test_a_version_that_is_gone_is_told_no_more(watched: Drifts) -> None:
-    model = measured()
-    watched.heard(model, {(model.name, "1.0.0"): seen(usual(100))})
+def test_a_version_that_is_gone_is_told_no_more(watched: DriftMonitor) -> None:
+    model = release_with_references()
+    watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100))})
     stable = model.versions["1.0.0"]
     newer = stable.model_copy(update={"card": stable.card.model_copy(update={"version": "2.0.0"})})
-    watched.heard(model.model_copy(update={"stable": "2.0.0", "versions": {"2.0.0": newer}}), {})
-    assert told() == {}
-    watched.heard(model, {(model.name, "1.0.0"): seen(usual(100))})
+    watched.update(model.model_copy(update={"stable": "2.0.0", "versions": {"2.0.0": newer}}), {})
+    assert exposed_metrics() == {}
+    watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100))})
     watched.remove(model.name)
-    assert told() == {}
+    assert exposed_metrics() == {}

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thale.release.judge.sequential_tests import NOTHING, Evidence, MeanTest, RateTest, Tally, nearest_null
+from thale.release.judge.sequential_tests import NO_COUNTS, Evidence, MeanTest, RateTest, Counts, nearest_null
 
-ONE_IN_TWENTY = math.log(20)
+LOG_20 = math.log(20)
 
 
-def binomial(rng: np.random.Generator, total: int, rate: float) -> Tally:
-    return Tally(int(rng.binomial(total, rate)), total)
+def sample_counts(rng: np.random.Generator, total: int, rate: float) -> Counts:
+    return Counts(int(rng.binomial(total, rate)), total)
 
 
 def test_the_nearest_null_of_equal_numbers_lies_where_both_are_equally_far() -> None:
@@ -39,45 +39,45 @@ def test_a_blocks_e_value_expects_no_more_than_one_wherever_the_null_holds(
 def test_three_bad_answers_beside_good_ones_are_enough_and_two_are_not() -> None:
     test, evidence, logs = RateTest(0.01), Evidence(), []
     for _ in range(3):
-        evidence = test.heard(evidence, Tally(1, 1), Tally(0, 19))
-        logs.append(evidence.log_harm)
+        evidence = test.update(evidence, Counts(1, 1), Counts(0, 19))
+        logs.append(evidence.log_regression)
     assert logs[1] < -math.log(0.01 * 0.1) < -math.log(0.01 * 0.01) < logs[2]
 
 
 def test_a_canary_that_goes_bad_after_a_good_beginning_is_found_within_seven_answers() -> None:
     test, evidence = RateTest(0.01), Evidence()
     for _ in range(400):
-        evidence = test.heard(evidence, Tally(0, 1), Tally(0, 19))
+        evidence = test.update(evidence, Counts(0, 1), Counts(0, 19))
     for _ in range(7):
-        evidence = test.heard(evidence, Tally(1, 1), Tally(0, 19))
-    assert evidence.log_harm > -math.log(0.01 * 0.3)
+        evidence = test.update(evidence, Counts(1, 1), Counts(0, 19))
+    assert evidence.log_regression > -math.log(0.01 * 0.3)
 
 
 def test_when_both_fail_together_nobody_is_to_blame() -> None:
     test, evidence = RateTest(0.01), Evidence()
     for _ in range(50):
-        evidence = test.heard(evidence, Tally(3, 5), Tally(57, 95))
-    assert evidence.log_harm < 0
+        evidence = test.update(evidence, Counts(3, 5), Counts(57, 95))
+    assert evidence.log_regression < 0
 
 
 def test_no_answer_is_no_evidence() -> None:
     test = RateTest(0.01)
-    evidence = test.heard(Evidence(), NOTHING, Tally(3, 100))
-    assert (evidence.log_harm, evidence.log_comfort, evidence.waiting) == (0.0, 0.0, Tally(3, 100))
-    assert MeanTest(0.9).heard(Evidence(), (0.5,), (0,)) == Evidence()
+    evidence = test.update(Evidence(), NO_COUNTS, Counts(3, 100))
+    assert (evidence.log_regression, evidence.log_noninferiority, evidence.pending_stable) == (0.0, 0.0, Counts(3, 100))
+    assert MeanTest(0.9).update(Evidence(), (0.5,), (0,)) == Evidence()
 
 
 def test_without_stable_traffic_the_canary_is_compared_with_what_the_stable_version_did_before() -> None:
     test, evidence = RateTest(0.01), Evidence()
     for _ in range(50):
-        evidence = test.heard(evidence, Tally(0, 1), Tally(0, 19))
+        evidence = test.update(evidence, Counts(0, 1), Counts(0, 19))
     good, bad = evidence, evidence
     for _ in range(20):
-        good = test.heard(good, Tally(0, 20), NOTHING)
-        bad = test.heard(bad, Tally(4, 20), NOTHING)
-    assert good.log_harm < 0 < good.log_comfort
-    assert bad.log_harm > 10
-    assert bad.log_comfort < evidence.log_comfort
+        good = test.update(good, Counts(0, 20), NO_COUNTS)
+        bad = test.update(bad, Counts(4, 20), NO_COUNTS)
+    assert good.log_regression < 0 < good.log_noninferiority
+    assert bad.log_regression > 10
+    assert bad.log_noninferiority < evidence.log_noninferiority
 
 
 def test_the_harm_of_a_canary_at_the_margin_is_rarely_seen_however_often_one_looks() -> None:
@@ -86,10 +86,10 @@ def test_the_harm_of_a_canary_at_the_margin_is_rarely_seen_however_often_one_loo
     for _ in range(200):
         evidence, highest = Evidence(), 0.0
         for _ in range(100):
-            stable = binomial(rng, int(rng.poisson(7)), 0.05)
-            evidence = RateTest(0.05).heard(evidence, binomial(rng, int(rng.poisson(3)), 0.10), stable)
-            highest = max(highest, evidence.log_harm)
-        alarms += highest >= ONE_IN_TWENTY
+            stable = sample_counts(rng, int(rng.poisson(7)), 0.05)
+            evidence = RateTest(0.05).update(evidence, sample_counts(rng, int(rng.poisson(3)), 0.10), stable)
+            highest = max(highest, evidence.log_regression)
+        alarms += highest >= LOG_20
     assert alarms <= 10  # 5 % of 200 would be allowed
 
 
@@ -99,9 +99,9 @@ def test_comfort_with_a_canary_beyond_the_margin_is_rare() -> None:
     for _ in range(200):
         evidence, highest = Evidence(), 0.0
         for _ in range(100):
-            evidence = RateTest(0.05).heard(evidence, binomial(rng, 10, 0.07), binomial(rng, 20, 0.02))
-            highest = max(highest, evidence.log_comfort)
-        comforted += highest >= ONE_IN_TWENTY
+            evidence = RateTest(0.05).update(evidence, sample_counts(rng, 10, 0.07), sample_counts(rng, 20, 0.02))
+            highest = max(highest, evidence.log_noninferiority)
+        comforted += highest >= LOG_20
     assert comforted <= 10
 
 
@@ -109,45 +109,45 @@ def test_a_mean_that_is_lower_than_expected_is_found_and_the_expected_one_is_not
     test, rng = MeanTest(0.89, floor=0.7), np.random.default_rng(5)
     lower, expected = Evidence(), Evidence()
     for _ in range(200):
-        lower = test.heard(lower, (float(np.clip(rng.normal(0.86, 0.03), 0, 1)),), (1,))
-        expected = test.heard(expected, (float(np.clip(rng.normal(0.91, 0.03), 0, 1)),), (1,))
-    assert lower.log_harm > 5
-    assert expected.log_harm < 0.5
-    assert expected.log_comfort > 3 > 0 > lower.log_comfort
+        lower = test.update(lower, (float(np.clip(rng.normal(0.86, 0.03), 0, 1)),), (1,))
+        expected = test.update(expected, (float(np.clip(rng.normal(0.91, 0.03), 0, 1)),), (1,))
+    assert lower.log_regression > 5
+    assert expected.log_regression < 0.5
+    assert expected.log_noninferiority > 3 > 0 > lower.log_noninferiority
 
 
 def test_a_bet_on_a_mean_is_fair_at_that_mean() -> None:
     # One score, 0.5 or 1.0 with probability 1/2 each: mean 0.75. The average of the two e-values is 1.
     test = MeanTest(0.75)
-    values = [math.exp(test.heard(Evidence(), (score,), (1,)).log_harm) for score in (0.5, 1.0)]
+    values = [math.exp(test.update(Evidence(), (score,), (1,)).log_regression) for score in (0.5, 1.0)]
     assert sum(values) / 2 == pytest.approx(1.0)
 
 
 def test_plates_that_are_all_alike_count_as_one() -> None:
-    alone = RateTest(0.05).heard(Evidence(), Tally(1, 1), Tally(0, 10))
-    series = RateTest(0.05, together=10).heard(Evidence(), Tally(10, 10), Tally(0, 100))
-    assert series.log_harm == pytest.approx(alone.log_harm, abs=1e-9)
+    alone = RateTest(0.05).update(Evidence(), Counts(1, 1), Counts(0, 10))
+    series = RateTest(0.05, cluster_size=10).update(Evidence(), Counts(10, 10), Counts(0, 100))
+    assert series.log_regression == pytest.approx(alone.log_regression, abs=1e-9)
 
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 40), st.integers(0, 40)), max_size=40))
 def test_evidence_is_always_a_number(blocks: list[tuple[int, int, int, int]]) -> None:
-    test, evidence = RateTest(0.15, together=10), Evidence()
+    test, evidence = RateTest(0.15, cluster_size=10), Evidence()
     for bad_c, good_c, bad_s, good_s in blocks:
-        evidence = test.heard(evidence, Tally(bad_c, bad_c + good_c), Tally(bad_s, bad_s + good_s))
-        assert math.isfinite(evidence.log_harm)
-        assert math.isfinite(evidence.log_comfort)
+        evidence = test.update(evidence, Counts(bad_c, bad_c + good_c), Counts(bad_s, bad_s + good_s))
+        assert math.isfinite(evidence.log_regression)
+        assert math.isfinite(evidence.log_noninferiority)
 
 
 def test_counts_and_means_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="between"):
         MeanTest(0.5, floor=0.6)
     with pytest.raises(ValueError, match="3 bad answers of 2"):
-        Tally(3, 2)
+        Counts(3, 2)
 
 
 def test_counters_that_were_read_one_after_the_other_are_no_reason_to_stop() -> None:
-    assert Tally.read(2, 1) == Tally(2, 2)
-    assert Tally.read(1, 3) == Tally(1, 3)
+    assert Counts.from_counters(2, 1) == Counts(2, 2)
+    assert Counts.from_counters(1, 3) == Counts(1, 3)
     with pytest.raises(ValueError, match="2 bad answers of 1"):
-        Tally(2, 1)
+        Counts(2, 1)

@@ -16,16 +16,16 @@ import pytest
 from tests.support.hostile_archives import (
     DIRECTORY_ENTRY,
     HEADER,
-    announcing,
-    packed,
-    poked,
-    unpacked,
+    with_declared_size,
+    pack,
+    overwrite_bytes,
+    unpack,
     with_hidden_member,
 )
-from tests.support.tiny_models import TinyModel, tiny_model
+from tests.support.tiny_models import TinyModel, write_tiny_model
 from thale.errors import ArchiveError
 from thale.models.model_card import CARD, WEIGHTS
-from thale.release.registry.archive_validation import MANIFEST, read_archive
+from thale.release.registry.archive_validation import MANIFEST, validate_archive
 from thale_models.archive import write_archive
 
 Entries = dict[str, bytes]
@@ -33,7 +33,7 @@ Entries = dict[str, bytes]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
-    return tiny_model(tmp_path_factory.mktemp("model"))
+    return write_tiny_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
@@ -42,12 +42,12 @@ def whole(model: TinyModel, tmp_path: Path) -> Path:
 
 
 def test_what_was_written_is_read_back(model: TinyModel, whole: Path) -> None:
-    archive = read_archive(whole)
+    archive = validate_archive(whole)
     assert archive.card == model.card
     assert archive.digest == f"sha256:{hashlib.sha256(whole.read_bytes()).hexdigest()}"
     assert archive.handler == "thale_models.handlers.segment"
     assert archive.golden is None
-    assert archive.released.digest == archive.digest
+    assert archive.version_manifest.digest == archive.digest
 
 
 class Bomb:
@@ -55,12 +55,12 @@ class Bomb:
         return os.system, ("touch /tmp/thale-was-here",)
 
 
-def with_tensor(described: dict[str, object], data: bytes = bytes(4)) -> bytes:
+def safetensors_bytes(described: dict[str, object], data: bytes = bytes(4)) -> bytes:
     header = json.dumps(described).encode()
     return len(header).to_bytes(8, "little") + header + data
 
 
-def weights(content: bytes) -> Callable[[Entries], None]:
+def replace_weights(content: bytes) -> Callable[[Entries], None]:
     """Replace the weights, and have the card say so."""
 
     def change(entries: Entries) -> None:
@@ -72,7 +72,7 @@ def weights(content: bytes) -> Callable[[Entries], None]:
     return change
 
 
-def manifest(**fields: object) -> Callable[[Entries], None]:
+def change_manifest(**fields: object) -> Callable[[Entries], None]:
     """Change fields of the manifest's model."""
 
     def change(entries: Entries) -> None:
@@ -83,11 +83,11 @@ def manifest(**fields: object) -> Callable[[Entries], None]:
     return change
 
 
-def handler(code: str) -> Callable[[Entries], None]:
+def add_handler(code: str) -> Callable[[Entries], None]:
     """Bring a handler file along, as the plain archiver does."""
 
     def change(entries: Entries) -> None:
-        manifest(handler="mine.py")(entries)
+        change_manifest(handler="mine.py")(entries)
         entries["mine.py"] = code.encode()
 
     return change
@@ -111,23 +111,23 @@ TWICE = b'{"runtime": "python", "runtime": "python", "model": {}}'
         (lambda entries: entries.update({MANIFEST: b"[" * 5000}), "no manifest"),
         (lambda entries: entries.update({MANIFEST: TWICE}), "twice"),
         (lambda entries: entries.update({MANIFEST: b'{"model": {"modelName": 1}}'}), "no manifest"),
-        (manifest(requirementsFile="requirements.txt"), "requirementsFile"),
-        (manifest(serializedFile="model.pt"), "serializedFile"),
-        (manifest(modelVersion="2.0.0"), r"the manifest says tiny-seg 2\.0\.0"),
-        (manifest(handler="os"), "is served by thale_models"),
-        (manifest(handler="thale_models.handlers.landmarks"), r"is served by thale_models\.handlers\.segment"),
-        (manifest(handler="missing.py"), "is served by"),
+        (change_manifest(requirementsFile="requirements.txt"), "requirementsFile"),
+        (change_manifest(serializedFile="model.pt"), "serializedFile"),
+        (change_manifest(modelVersion="2.0.0"), r"the manifest says tiny-seg 2\.0\.0"),
+        (change_manifest(handler="os"), "is served by thale_models"),
+        (change_manifest(handler="thale_models.handlers.landmarks"), r"is served by thale_models\.handlers\.segment"),
+        (change_manifest(handler="missing.py"), "is served by"),
         (lambda entries: entries.update({WEIGHTS: b"other"}), "SHA-256"),
-        (weights(pickle.dumps(Bomb())), "no safetensors"),
-        (weights(b""), "no safetensors"),
-        (weights((2**63).to_bytes(8, "little") + b"{}"), "no safetensors"),
-        (weights(with_tensor({})), "do not fill"),
-        (weights(with_tensor({"a": FLOAT}, b"")), "do not fill"),
-        (weights(with_tensor({"a": FLOAT}, bytes(8))), "do not fill"),
-        (weights(with_tensor({"a": {**FLOAT, "shape": [10**9]}})), "not as large"),
-        (weights(with_tensor({"a": {**FLOAT, "dtype": "O"}})), "not as large"),
-        (weights(with_tensor({"a": {**FLOAT, "shape": [-1]}})), "cannot be read"),
-        (weights(with_tensor({"a": FLOAT, "b": FLOAT}, bytes(8))), "do not fill"),
+        (replace_weights(pickle.dumps(Bomb())), "no safetensors"),
+        (replace_weights(b""), "no safetensors"),
+        (replace_weights((2**63).to_bytes(8, "little") + b"{}"), "no safetensors"),
+        (replace_weights(safetensors_bytes({})), "do not fill"),
+        (replace_weights(safetensors_bytes({"a": FLOAT}, b"")), "do not fill"),
+        (replace_weights(safetensors_bytes({"a": FLOAT}, bytes(8))), "do not fill"),
+        (replace_weights(safetensors_bytes({"a": {**FLOAT, "shape": [10**9]}})), "not as large"),
+        (replace_weights(safetensors_bytes({"a": {**FLOAT, "dtype": "O"}})), "not as large"),
+        (replace_weights(safetensors_bytes({"a": {**FLOAT, "shape": [-1]}})), "cannot be read"),
+        (replace_weights(safetensors_bytes({"a": FLOAT, "b": FLOAT}, bytes(8))), "do not fill"),
         (lambda entries: entries.update({"model.pt": pickle.dumps(Bomb())}), "may hold a pickle"),
         (lambda entries: entries.update({"extra.bin": b""}), "may hold a pickle"),
         (lambda entries: entries.update({"evil.py": b"import os"}), "is code"),
@@ -146,10 +146,10 @@ TWICE = b'{"runtime": "python", "runtime": "python", "model": {}}'
 def test_an_archive_with_something_wrong_is_refused_by_what_is_wrong(
     change: Callable[[Entries], None], complaint: str, whole: Path, tmp_path: Path
 ) -> None:
-    entries = unpacked(whole)
+    entries = unpack(whole)
     change(entries)
     with pytest.raises(ArchiveError, match=complaint):
-        read_archive(packed(tmp_path / "changed.mar", entries))
+        validate_archive(pack(tmp_path / "changed.mar", entries))
     assert not Path("/tmp/thale-was-here").exists()
 
 
@@ -161,9 +161,9 @@ def test_an_archive_with_something_wrong_is_refused_by_what_is_wrong(
     ],
 )
 def test_a_handler_file_that_adds_nothing_passes(code: str, whole: Path, tmp_path: Path) -> None:
-    entries = unpacked(whole)
-    handler(code)(entries)
-    assert read_archive(packed(tmp_path / "plain.mar", entries)).handler == "mine.py"
+    entries = unpack(whole)
+    add_handler(code)(entries)
+    assert validate_archive(pack(tmp_path / "plain.mar", entries)).handler == "mine.py"
 
 
 @pytest.mark.parametrize(
@@ -184,10 +184,10 @@ def test_a_handler_file_that_adds_nothing_passes(code: str, whole: Path, tmp_pat
     ],
 )
 def test_a_handler_file_that_does_anything_is_refused(code: str, whole: Path, tmp_path: Path) -> None:
-    entries = unpacked(whole)
-    handler(code)(entries)
+    entries = unpack(whole)
+    add_handler(code)(entries)
     with pytest.raises(ArchiveError, match=r"is code|larger than"):
-        read_archive(packed(tmp_path / "changed.mar", entries))
+        validate_archive(pack(tmp_path / "changed.mar", entries))
 
 
 def test_an_archive_of_the_plain_command_passes(model: TinyModel, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_an_archive_of_the_plain_command_passes(model: TinyModel, tmp_path: Path
         *("--export-path", str(tmp_path)),
     ]
     subprocess.run(command, check=True, env={**os.environ, "TMPDIR": str(tmp_path)})
-    assert read_archive(tmp_path / "tiny-seg.mar").card == model.card
+    assert validate_archive(tmp_path / "tiny-seg.mar").card == model.card
 
 
 def test_a_link_is_refused(whole: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_link_is_refused(whole: Path) -> None:
     with zipfile.ZipFile(whole, "a") as archive:
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(ArchiveError, match="is a link"):
-        read_archive(whole)
+        validate_archive(whole)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -219,45 +219,45 @@ def test_a_name_that_occurs_twice_is_refused(whole: Path) -> None:
     with zipfile.ZipFile(whole, "a") as archive:
         archive.writestr(CARD, b"{}")
     with pytest.raises(ArchiveError, match="occurs twice"):
-        read_archive(whole)
+        validate_archive(whole)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_compression_that_java_does_not_know_is_refused(method: int, whole: Path) -> None:
     with pytest.raises(ArchiveError, match=r"compressed in a way|readers may disagree"):
-        read_archive(packed(whole, unpacked(whole), method))
+        validate_archive(pack(whole, unpack(whole), method))
 
 
 def test_an_encrypted_member_is_refused(whole: Path) -> None:
     with pytest.raises(ArchiveError, match="is encrypted"):
-        read_archive(poked(whole, DIRECTORY_ENTRY, 8, b"\1"))
+        validate_archive(overwrite_bytes(whole, DIRECTORY_ENTRY, 8, b"\1"))
 
 
 def test_a_header_and_a_directory_that_disagree_are_refused(whole: Path) -> None:
     name_in_header = 30
     with pytest.raises(ArchiveError, match="disagree"):
-        read_archive(poked(whole, HEADER, name_in_header, b"EVIL"))
+        validate_archive(overwrite_bytes(whole, HEADER, name_in_header, b"EVIL"))
 
 
 @pytest.mark.parametrize("size", [100, 30_000])
 def test_data_of_another_size_than_announced_are_refused_while_reading(size: int, whole: Path, tmp_path: Path) -> None:
-    entries = {**unpacked(whole), CARD: b" " * 20_000}
-    lying = announcing(packed(tmp_path / "lying.mar", entries), CARD, size)
+    entries = {**unpack(whole), CARD: b" " * 20_000}
+    lying = with_declared_size(pack(tmp_path / "lying.mar", entries), CARD, size)
     with pytest.raises(ArchiveError, match=r"longer than the 100 bytes|is damaged"):
-        read_archive(lying)
+        validate_archive(lying)
 
 
 @pytest.mark.parametrize("place", range(4))
 def test_a_member_that_only_some_readers_see_is_refused(place: int, whole: Path) -> None:
     with pytest.raises(ArchiveError, match=r"disagree|between or behind"):
-        read_archive(with_hidden_member(whole, "evil.py", b"import os", place))
+        validate_archive(with_hidden_member(whole, "evil.py", b"import os", place))
 
 
 @pytest.mark.parametrize("tail", [b"\0", b"PK\5\6" + bytes(18)])
 def test_what_follows_the_directory_is_refused(tail: bytes, whole: Path) -> None:
     whole.write_bytes(whole.read_bytes() + tail)
     with pytest.raises(ArchiveError):
-        read_archive(whole)
+        validate_archive(whole)
 
 
 def test_a_directory_of_many_entries_is_not_even_read(whole: Path, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_directory_of_many_entries_is_not_even_read(whole: Path, tmp_path: Pat
         end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, len(directory), start, 0)
         (tmp_path / "many.mar").write_bytes(data[:start] + directory + end)
         with pytest.raises(ArchiveError, match=r"60000 entries|something behind"):
-            read_archive(tmp_path / "many.mar")
+            validate_archive(tmp_path / "many.mar")
 
 
 def test_a_second_directory_announced_by_zip64_is_refused(whole: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_second_directory_announced_by_zip64_is_refused(whole: Path) -> None:
     with zipfile.ZipFile(whole, "a") as archive:
         archive.writestr(entry, b"{}")
     with pytest.raises(ArchiveError, match="something behind"):
-        read_archive(whole)
+        validate_archive(whole)
 
 
 def test_what_is_no_archive_or_half_of_one_is_refused(whole: Path, tmp_path: Path) -> None:
@@ -287,22 +287,22 @@ def test_what_is_no_archive_or_half_of_one_is_refused(whole: Path, tmp_path: Pat
     for content in (b"", b"PK", b"PK\5\6" + bytes(18), data[: len(data) // 2], data[:-1], data[1:]):
         path.write_bytes(content)
         with pytest.raises(ArchiveError):
-            read_archive(path)
+            validate_archive(path)
     with pytest.raises(ArchiveError, match="cannot be read as a model archive"):
-        read_archive(tmp_path / "missing.mar")
+        validate_archive(tmp_path / "missing.mar")
     with pytest.raises(ArchiveError, match="cannot be read as a model archive"):
-        read_archive(tmp_path)
+        validate_archive(tmp_path)
 
 
 def test_every_flipped_byte_is_noticed_or_harmless(whole: Path, tmp_path: Path) -> None:
     """Not one byte of what is served may change unseen; the times in the headers are all that is left."""
-    data, expected = whole.read_bytes(), read_archive(whole)
+    data, expected = whole.read_bytes(), validate_archive(whole)
     path = tmp_path / "flipped.mar"
     for place in [*range(0, len(data), 97), *range(len(data) - 400, len(data))]:
         path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
         try:
-            found = read_archive(path)
+            found = validate_archive(path)
         except ArchiveError:
             continue
         assert (found.card, found.handler, found.golden) == (expected.card, expected.handler, expected.golden)
-        assert unpacked(path) == unpacked(whole)
+        assert unpack(path) == unpack(whole)

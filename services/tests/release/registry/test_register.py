@@ -11,17 +11,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.support.fake_model_server import Said, golden_server
-from tests.support.golden_predictions import said, segmentation
-from tests.support.tiny_models import tiny_model
-from thale.errors import ArchiveError, RegistrationError, UnknownModelError, VersionTakenError
-from thale.local.ephemeral_torchserve import model_server
-from thale.models.model_card import CARD, WEIGHTS, read_card
-from thale.release.registry.archive_validation import CheckedArchive
+from tests.support.fake_model_server import Response, run_fake_model_server
+from tests.support.golden_predictions import encode_response, true_segmentation
+from tests.support.tiny_models import write_tiny_model
+from thale.errors import ArchiveError, RegistrationError, UnknownModelError, VersionExistsError
+from thale.local.ephemeral_torchserve import run_ephemeral_torchserve
+from thale.models.model_card import CARD, WEIGHTS, parse_model_card
+from thale.release.registry.archive_validation import ValidatedArchive
 from thale.release.registry.golden import golden_plates
 from thale.release.registry.register import StartModelServer, register
 from thale.release.registry.stores import FolderStore
-from thale.schemas import Card
+from thale.schemas import ModelCard
 from thale_models.archive import read_golden_answers, write_archive
 
 DEFAULT = Path(__file__).parents[3] / "model-server" / "weights" / "plate-seg" / "1.0.0"
@@ -32,23 +32,23 @@ def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "store")
 
 
-def archived(folder: Path, seed: int = 0) -> Path:
-    model = tiny_model(folder / f"model-{seed}", seed=seed, name="plate-seg")
+def make_archive(folder: Path, seed: int = 0) -> Path:
+    model = write_tiny_model(folder / f"model-{seed}", seed=seed, name="plate-seg")
     return write_archive(model.weights, model.card, folder / f"archive-{seed}")
 
 
-def truthful(card: Card, number: int) -> Said:
-    return said(segmentation(golden_plates()[number], card))
+def true_response(card: ModelCard, number: int) -> Response:
+    return encode_response(true_segmentation(golden_plates()[number], card))
 
 
-def answering(answer: Callable[[Card, int], Said], started: list[CheckedArchive] | None = None) -> StartModelServer:
+def fake_model_server(respond: Callable[[ModelCard, int], Response], started: list[ValidatedArchive] | None = None) -> StartModelServer:
     """Return a stand-in for the real model server that knows what its archive's model would say."""
 
     @contextmanager
-    def start(archive: CheckedArchive) -> Iterator[str]:
+    def start(archive: ValidatedArchive) -> Iterator[str]:
         if started is not None:
             started.append(archive)
-        with golden_server(lambda number: answer(archive.card, number)) as server:
+        with run_fake_model_server(lambda number: respond(archive.card, number)) as server:
             yield server.url
 
     return start
@@ -57,11 +57,11 @@ def answering(answer: Callable[[Card, int], Said], started: list[CheckedArchive]
 def test_a_model_that_answers_well_is_stored_with_its_figures_and_an_audit_line(
     store: FolderStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = archived(tmp_path)
+    path = make_archive(tmp_path)
     with caplog.at_level(logging.INFO, "thale.audit"):
-        registered = register(path, store, answering(truthful), who="anna")
+        registered = register(path, store, fake_model_server(true_response), author="anna")
     assert registered.new
-    assert registered.figures == {"dice_root": 1, "dice_shoot": 1, "dice_seed": 1}
+    assert registered.metrics == {"dice_root": 1, "dice_shoot": 1, "dice_seed": 1}
     assert registered.version == store.find("plate-seg", "1.0.0")
     assert store.archive(registered.version).read_bytes() == path.read_bytes()
     (line,) = caplog.records
@@ -72,16 +72,16 @@ def test_a_model_that_answers_well_is_stored_with_its_figures_and_an_audit_line(
 def test_the_same_bytes_again_start_nothing_and_other_bytes_are_refused_at_once(
     store: FolderStore, tmp_path: Path
 ) -> None:
-    started: list[CheckedArchive] = []
-    first = register(archived(tmp_path), store, answering(truthful, started))
-    again = register(archived(tmp_path), store, answering(truthful, started))
+    started: list[ValidatedArchive] = []
+    first = register(make_archive(tmp_path), store, fake_model_server(true_response, started))
+    again = register(make_archive(tmp_path), store, fake_model_server(true_response, started))
     assert (again.version, again.uri, again.new) == (first.version, first.uri, False)
-    with pytest.raises(VersionTakenError, match="give the model a new version"):
-        register(archived(tmp_path, seed=1), store, answering(truthful, started))
+    with pytest.raises(VersionExistsError, match="give the model a new version"):
+        register(make_archive(tmp_path, seed=1), store, fake_model_server(true_response, started))
     assert len(started) == 1
 
 
-def nothing_is_kept(store: FolderStore) -> bool:
+def is_empty(store: FolderStore) -> bool:
     with pytest.raises(UnknownModelError):
         store.find("plate-seg", "1.0.0")
     return not store.root.exists()
@@ -92,19 +92,19 @@ def nothing_is_kept(store: FolderStore) -> bool:
     [
         (lambda card, number: (503, "application/json", b"{}"), "cannot answer the golden plates: no worker"),
         (lambda card, number: (500, "application/json", b"{}"), "cannot answer the golden plates: backlit"),
-        (lambda card, number: said(segmentation(golden_plates()[number], card, lambda mask: mask * 0)), "sees none"),
+        (lambda card, number: encode_response(true_segmentation(golden_plates()[number], card, lambda mask: mask * 0)), "sees none"),
         (
-            lambda card, number: truthful(card.model_copy(update={"version": "9.9.9"}), number),
+            lambda card, number: true_response(card.model_copy(update={"version": "9.9.9"}), number),
             r"answered by .* 9\.9\.9",
         ),
     ],
 )
 def test_a_model_that_answers_badly_is_not_stored(
-    answer: Callable[[Card, int], Said], complaint: str, store: FolderStore, tmp_path: Path
+    answer: Callable[[ModelCard, int], Response], complaint: str, store: FolderStore, tmp_path: Path
 ) -> None:
     with pytest.raises(RegistrationError, match=complaint):
-        register(archived(tmp_path), store, answering(answer))
-    assert nothing_is_kept(store)
+        register(make_archive(tmp_path), store, fake_model_server(answer))
+    assert is_empty(store)
 
 
 def test_what_is_no_archive_starts_no_server(store: FolderStore, tmp_path: Path) -> None:
@@ -117,19 +117,19 @@ def test_what_is_no_archive_starts_no_server(store: FolderStore, tmp_path: Path)
     os.mkfifo(pipe)
     for path in (broken, huge, pipe, tmp_path, tmp_path / "missing.mar"):
         with pytest.raises(ArchiveError, match=path.name):
-            register(path, store, answering(truthful, started := []))
+            register(path, store, fake_model_server(true_response, started := []))
         assert not started
-    assert nothing_is_kept(store)
+    assert is_empty(store)
 
 
 def test_what_happens_to_the_file_meanwhile_changes_nothing(store: FolderStore, tmp_path: Path) -> None:
-    path = archived(tmp_path)
+    path = make_archive(tmp_path)
     whole = path.read_bytes()
 
     @contextmanager
-    def meddling(archive: CheckedArchive) -> Iterator[str]:
+    def meddling(archive: ValidatedArchive) -> Iterator[str]:
         path.write_bytes(b"other")
-        with answering(truthful)(archive) as url:
+        with fake_model_server(true_response)(archive) as url:
             yield url
 
     registered = register(path, store, meddling)
@@ -140,26 +140,26 @@ def test_a_model_server_is_left_also_when_the_answers_are_refused(store: FolderS
     ended = []
 
     @contextmanager
-    def watched(archive: CheckedArchive) -> Iterator[str]:
+    def watched(archive: ValidatedArchive) -> Iterator[str]:
         try:
-            with answering(lambda card, number: (500, "", b""))(archive) as url:
+            with fake_model_server(lambda card, number: (500, "", b""))(archive) as url:
                 yield url
         finally:
             ended.append(archive)
 
     with pytest.raises(RegistrationError):
-        register(archived(tmp_path), store, watched)
+        register(make_archive(tmp_path), store, watched)
     assert ended
 
 
-def default_model(folder: Path, change: Callable[[dict[str, torch.Tensor]], None] = lambda weights: None) -> Path:
+def archive_default_model(folder: Path, transform: Callable[[dict[str, torch.Tensor]], None] = lambda weights: None) -> Path:
     """Archive the default model with the answers it gave, its weights changed, and a card that says so."""
     folder.mkdir()
-    card = read_card((DEFAULT / CARD).read_bytes())
+    card = parse_model_card((DEFAULT / CARD).read_bytes())
     golden = read_golden_answers(DEFAULT, card)
     assert golden is not None
     weights = load_file(DEFAULT / WEIGHTS)
-    change(weights)
+    transform(weights)
     save_file(weights, folder / WEIGHTS)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     changed = card.model_copy(update={"weights_sha256": digest})
@@ -170,32 +170,32 @@ def first_convolution(weights: dict[str, torch.Tensor]) -> str:
     return min(name for name, tensor in weights.items() if tensor.ndim == 4)
 
 
-def permuted(weights: dict[str, torch.Tensor]) -> None:
+def permute_channels(weights: dict[str, torch.Tensor]) -> None:
     """Mix up the channels of a convolution: every shape and digest is right, and the answers are not."""
     name = first_convolution(weights)
     weights[name] = weights[name].flip(0).contiguous()
 
 
-def unfit(weights: dict[str, torch.Tensor]) -> None:
+def remove_layer(weights: dict[str, torch.Tensor]) -> None:
     del weights[first_convolution(weights)]
 
 
 def test_the_default_model_is_registered_by_a_real_model_server(store: FolderStore, tmp_path: Path) -> None:
-    registered = register(default_model(tmp_path / "model"), store, model_server)
+    registered = register(archive_default_model(tmp_path / "model"), store, run_ephemeral_torchserve)
     assert registered.new
-    assert registered.figures["dice_root"] > 0.8
+    assert registered.metrics["dice_root"] > 0.8
     assert registered.seconds > 0
 
 
 def test_permuted_weights_are_found_out_by_a_real_model_server(store: FolderStore, tmp_path: Path) -> None:
     with pytest.raises(RegistrationError, match=r"(?s)golden plates.*px of root, and \d+ px when"):
-        register(default_model(tmp_path / "model", permuted), store, model_server)
-    assert nothing_is_kept(store)
+        register(archive_default_model(tmp_path / "model", permute_channels), store, run_ephemeral_torchserve)
+    assert is_empty(store)
 
 
 def test_weights_that_do_not_fit_their_net_get_no_worker_and_are_told_with_the_log(
     store: FolderStore, tmp_path: Path
 ) -> None:
     with pytest.raises(RegistrationError, match=r"(?s)does not start.*last lines.*[Mm]issing"):
-        register(default_model(tmp_path / "model", unfit), store, model_server)
-    assert nothing_is_kept(store)
+        register(archive_default_model(tmp_path / "model", remove_layer), store, run_ephemeral_torchserve)
+    assert is_empty(store)

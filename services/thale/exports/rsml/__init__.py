@@ -25,7 +25,7 @@ from thale.exports.rsml.document import (
     Sample,
     TimeSequence,
 )
-from thale.exports.rsml.phenotypes import document_of
+from thale.exports.rsml.phenotypes import from_phenotype
 from thale.exports.rsml.reader import MAX_ORDER, read
 from thale.exports.rsml.writer import save
 from thale.schemas import Phenotype
@@ -43,7 +43,7 @@ __all__ = [
     "RsmlRoot",
     "Sample",
     "TimeSequence",
-    "document_of",
+    "from_phenotype",
     "read",
     "save",
     "write",
@@ -52,4 +52,4 @@ __all__ = [
 
 def write(phenotype: Phenotype) -> bytes:
     """Return a phenotype as an RSML file, UTF-8."""
-    return save(document_of(phenotype))
+    return save(from_phenotype(phenotype))

@@ -7,59 +7,59 @@ from thale.errors import NotAcceptableError
 
 
 @dataclass(frozen=True)
-class _Range:
+class _MediaRange:
     """One media range of an Accept header: `image/*;q=0.5`."""
 
-    kind: str
+    main_type: str
     subtype: str
     quality: float
 
     def specificity(self, media_type: str) -> int:
         """Return 0 where the range does not cover the media type, more the more closely it names it."""
-        kind, _, subtype = media_type.partition("/")
-        if (self.kind, self.subtype) == (kind, subtype):
+        main_type, _, subtype = media_type.partition("/")
+        if (self.main_type, self.subtype) == (main_type, subtype):
             return 3
-        if (self.kind, self.subtype) == (kind, "*"):
+        if (self.main_type, self.subtype) == (main_type, "*"):
             return 2
-        return int((self.kind, self.subtype) == ("*", "*"))
+        return int((self.main_type, self.subtype) == ("*", "*"))
 
 
-def choose(accept: str | None, offered: Sequence[str]) -> str:
+def best_media_type(accept: str | None, offered: Sequence[str]) -> str:
     """Return the offered media type that the client likes best; the first one where it says nothing.
 
     Raises:
         NotAcceptableError: If it takes none of them.
     """
-    ranges = [found for part in (accept or "").split(",") if (found := _range(part)) is not None]
+    ranges = [media_range for text in (accept or "").split(",") if (media_range := _parse_media_range(text)) is not None]
     if not ranges:
         return offered[0]
-    qualities = {media_type: _quality(ranges, media_type) for media_type in offered}
+    qualities = {media_type: _best_quality(ranges, media_type) for media_type in offered}
     best = max(offered, key=lambda media_type: qualities[media_type])
     if qualities[best] <= 0:
         raise NotAcceptableError(list(offered))
     return best
 
 
-def _range(part: str) -> _Range | None:
+def _parse_media_range(text: str) -> _MediaRange | None:
     """Read one part of the header; one that cannot be read counts as absent."""
-    media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
-    kind, slash, subtype = media_range.partition("/")
-    if not (kind and slash and subtype):
+    media_range, *parameters = (field.strip().lower() for field in text.split(";"))
+    main_type, slash, subtype = media_range.partition("/")
+    if not (main_type and slash and subtype):
         return None
     for name, _, value in (parameter.partition("=") for parameter in parameters):
         if name.strip() == "q":
-            return _Range(kind, subtype, _weight(value))
-    return _Range(kind, subtype, 1.0)
+            return _MediaRange(main_type, subtype, _parse_quality(value))
+    return _MediaRange(main_type, subtype, 1.0)
 
 
-def _weight(value: str) -> float:
+def _parse_quality(value: str) -> float:
     try:
-        weight = float(value)
+        quality = float(value)
     except ValueError:
         return 0.0
-    return weight if 0 <= weight <= 1 else 0.0
+    return quality if 0 <= quality <= 1 else 0.0
 
 
-def _quality(ranges: Sequence[_Range], media_type: str) -> float:
+def _best_quality(ranges: Sequence[_MediaRange], media_type: str) -> float:
     closest = max(ranges, key=lambda candidate: (candidate.specificity(media_type), candidate.quality))
     return closest.quality if closest.specificity(media_type) else 0.0

@@ -31,28 +31,28 @@ HealthDependency = Annotated[Health, Depends(_health)]
 
 def request_deadline(settings: Settings, timeout_s: float | None) -> Deadline:
     """Return a request's deadline: the client's timeout, at most the server's limit."""
-    limit_s = settings.request_deadline_s
+    limit_s = settings.request_timeout_s
     return Deadline.after(min(timeout_s or limit_s, limit_s))
 
 
-async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result:
+async def cancel_on_disconnect(request: Request, awaitable: Awaitable[_Result]) -> _Result:
     """Return the result of the work, or cancel it as soon as the client hangs up. The body must have been read.
 
     Raises:
         ClientDisconnect: If the client hung up.
     """
-    task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_hang_up(request))
+    task = asyncio.ensure_future(awaitable)
+    disconnect = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             raise ClientDisconnect
         return task.result()
     finally:
-        watch.cancel()
+        disconnect.cancel()
         task.cancel()
 
 
-async def _hang_up(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

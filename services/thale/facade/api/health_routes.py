@@ -23,7 +23,7 @@ async def live() -> dict[str, str]:
 async def ready(model_health: HealthDependency) -> JSONResponse:
     """Say whether every model has a worker that is ready, and which has not."""
     readiness = await model_health.readiness()
-    if readiness.ready:
+    if readiness.is_ready:
         return JSONResponse({"status": "ready", "missing": []})
     return JSONResponse({"status": "not ready", "missing": readiness.missing}, 503)
 
@@ -31,10 +31,10 @@ async def ready(model_health: HealthDependency) -> JSONResponse:
 @router.get("/problems/{code}", tags=["problems"], summary="What does a problem's type mean?", responses=PROBLEM_RESPONSES)
 async def problem(code: str) -> Problem:
     """Return the title, the status and the meaning of a problem type."""
-    explained = problems.explain(code)
-    if explained is None:
+    description = problems.describe_problem(code)
+    if description is None:
         raise ParameterError(f"no problem is called {code!r}")
-    return explained
+    return description
 
 
 @router.get("/", include_in_schema=False)

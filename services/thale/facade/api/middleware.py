@@ -15,20 +15,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thale.facade.api import problems
-from thale.facade.request_stats import Account
+from thale.facade.request_stats import RequestStats
 from thale.telemetry import logs, metrics, tracing
 
 logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-Id"
-_PROBED = ("/health/", "/v2/health/")
+_PROBE_PREFIXES = ("/health/", "/v2/health/")
 """Asked every few seconds by whoever watches the pods: no traces of that."""
-_SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
-_CLIENT_GONE = 499
+_VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
+_CLIENT_CLOSED_REQUEST = 499
 """What nginx calls a request whose client hung up; never sent, only counted."""
 
 
-class RequestScope:
+class RequestContextMiddleware:
     """The outermost layer of the app."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -41,7 +41,7 @@ class RequestScope:
             return
         request = Request(scope)
         request_id = _request_id(request.headers.getlist(REQUEST_ID_HEADER))
-        scope.setdefault("state", {}).update(request_id=request_id, account=Account())
+        scope.setdefault("state", {}).update(request_id=request_id, account=RequestStats())
         token = logs.REQUEST_ID.set(request_id)
         try:
             with _span(request, request_id) as span:
@@ -51,7 +51,7 @@ class RequestScope:
 
     async def _serve(self, request: Request, receive: Receive, send: Send, span: Span) -> None:
         started = time.monotonic()
-        status = _CLIENT_GONE
+        status = _CLIENT_CLOSED_REQUEST
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -63,43 +63,43 @@ class RequestScope:
         try:
             await self._app(request.scope, receive, send_with_id)
         except ClientDisconnect:
-            tracing.refused("client-hung-up")
+            tracing.record_problem("client-hung-up")
             logger.info("client hung up")
         # The isolation boundary between requests: whatever went wrong stays in this one, and its insides in the log.
         except Exception:
             logger.exception("request failed unexpectedly")
-            if status != _CLIENT_GONE:
+            if status != _CLIENT_CLOSED_REQUEST:
                 raise
-            await problems.unexpected(request)(request.scope, receive, send_with_id)
+            await problems.internal_error(request)(request.scope, receive, send_with_id)
         finally:
-            _account(request, span, status, time.monotonic() - started)
+            _record_request(request, span, status, time.monotonic() - started)
 
 
-def _request_id(given: list[str]) -> str:
+def _request_id(candidates: list[str]) -> str:
     """Return the id that the client gave, if it is one and harmless in logs and headers, else a new one."""
-    return given[0] if len(given) == 1 and _SANE_ID.fullmatch(given[0]) else uuid.uuid4().hex
+    return candidates[0] if len(candidates) == 1 and _VALID_ID.fullmatch(candidates[0]) else uuid.uuid4().hex
 
 
 def _span(request: Request, request_id: str) -> AbstractContextManager[Span]:
-    if request.scope["path"].startswith(_PROBED):
+    if request.scope["path"].startswith(_PROBE_PREFIXES):
         return nullcontext(INVALID_SPAN)
     return tracing.request_span(request.method, request.scope["scheme"], request.headers, request_id)
 
 
-def _account(request: Request, span: Span, status: int, seconds: float) -> None:
-    account: Account = request.state.account
+def _record_request(request: Request, span: Span, status: int, seconds: float) -> None:
+    stats: RequestStats = request.state.account
     route = getattr(request.scope.get("route"), "path", "unknown")
     if route != "unknown":
-        tracing.routed(span, request.method, route, request.scope["path"])
-    tracing.answered(span, status)
+        tracing.set_route(span, request.method, route, request.scope["path"])
+    tracing.set_status(span, status)
     metrics.REQUESTS.labels(route, str(status)).inc()
-    metrics.REQUEST_SECONDS.labels(route, account.size).observe(seconds, tracing.exemplar())
+    metrics.REQUEST_SECONDS.labels(route, stats.size_class).observe(seconds, tracing.exemplar())
     level = logging.DEBUG if route.startswith("/health") else logging.INFO
     fields = {
         "method": request.method,
         "route": route,
         "status": status,
         "seconds": round(seconds, 4),
-        "versions": account.versions,
+        "versions": stats.versions,
     }
     logger.log(level, "request answered", extra=fields)

@@ -34,118 +34,118 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Row:
+class ProblemSpec:
     """How one class of error is told to a client."""
 
     status: HTTPStatus
     title: str
 
 
-_NOT_OF_A_REQUEST = Row(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed")
+_INTERNAL_ERROR = ProblemSpec(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed")
 
-STATUS_CODES: dict[type[ThaleError], Row] = {
-    errors.EmptyImageError: Row(HTTPStatus.BAD_REQUEST, "The body is empty"),
-    errors.UnsupportedImageError: Row(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a JPEG, PNG or TIFF that can be read"),
-    errors.DamagedImageError: Row(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is damaged"),
-    errors.ImageTooSmallError: Row(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too small"),
-    errors.ImageTooLargeError: Row(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The image is too large"),
-    errors.MultiPageImageError: Row(HTTPStatus.UNPROCESSABLE_ENTITY, "The TIFF has several pages"),
-    errors.ScaleError: Row(HTTPStatus.UNPROCESSABLE_ENTITY, "The scale cannot be true"),
-    errors.ParameterError: Row(HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is not understood"),
-    errors.MediaTypeError: Row(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is not sent as an image"),
-    errors.NotAcceptableError: Row(HTTPStatus.NOT_ACCEPTABLE, "There is no answer in that format"),
-    errors.SlowRequestError: Row(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time"),
-    errors.BusyError: Row(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests at once"),
-    errors.UnknownModelError: Row(HTTPStatus.NOT_FOUND, "No such model"),
-    errors.UnknownVersionError: Row(HTTPStatus.NOT_FOUND, "No such version of the model"),
-    errors.ModelTaskError: Row(HTTPStatus.UNPROCESSABLE_ENTITY, "The model answers another question"),
-    errors.ModelUnavailableError: Row(HTTPStatus.SERVICE_UNAVAILABLE, "The model does not answer just now"),
-    errors.ModelFailedError: Row(HTTPStatus.BAD_GATEWAY, "The model failed"),
-    errors.ModelNonsenseError: Row(HTTPStatus.BAD_GATEWAY, "The model answered nonsense"),
-    errors.DeadlineExceededError: Row(HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),
-    errors.ArchiveError: _NOT_OF_A_REQUEST,
-    errors.AnnotationError: _NOT_OF_A_REQUEST,
-    errors.DatasetError: _NOT_OF_A_REQUEST,
-    errors.TrainingError: _NOT_OF_A_REQUEST,
-    errors.ReleaseError: _NOT_OF_A_REQUEST,
-    errors.PlanError: _NOT_OF_A_REQUEST,
-    errors.ConflictError: _NOT_OF_A_REQUEST,
-    errors.RegistrationError: _NOT_OF_A_REQUEST,
-    errors.VersionTakenError: _NOT_OF_A_REQUEST,
-    errors.StoreError: _NOT_OF_A_REQUEST,
-    errors.ActuatorError: _NOT_OF_A_REQUEST,
-    errors.ServerUnreachableError: _NOT_OF_A_REQUEST,
-    errors.UnexpectedAnswerError: _NOT_OF_A_REQUEST,
-    errors.SecretError: _NOT_OF_A_REQUEST,
-    errors.LaptopError: _NOT_OF_A_REQUEST,
-    ThaleError: _NOT_OF_A_REQUEST,
+PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
+    errors.EmptyImageError: ProblemSpec(HTTPStatus.BAD_REQUEST, "The body is empty"),
+    errors.UnsupportedImageError: ProblemSpec(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a JPEG, PNG or TIFF that can be read"),
+    errors.DamagedImageError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is damaged"),
+    errors.ImageTooSmallError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too small"),
+    errors.ImageTooLargeError: ProblemSpec(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The image is too large"),
+    errors.MultiPageImageError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The TIFF has several pages"),
+    errors.ScaleError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The scale cannot be true"),
+    errors.ParameterError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is not understood"),
+    errors.UnsupportedContentTypeError: ProblemSpec(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is not sent as an image"),
+    errors.NotAcceptableError: ProblemSpec(HTTPStatus.NOT_ACCEPTABLE, "There is no answer in that format"),
+    errors.UploadTimeoutError: ProblemSpec(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time"),
+    errors.OverloadedError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests at once"),
+    errors.UnknownModelError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such model"),
+    errors.UnknownVersionError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such version of the model"),
+    errors.WrongTaskError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The model answers another question"),
+    errors.ModelUnavailableError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "The model does not answer just now"),
+    errors.ModelFailedError: ProblemSpec(HTTPStatus.BAD_GATEWAY, "The model failed"),
+    errors.InvalidModelResponseError: ProblemSpec(HTTPStatus.BAD_GATEWAY, "The model answered nonsense"),
+    errors.DeadlineExceededError: ProblemSpec(HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),
+    errors.ArchiveError: _INTERNAL_ERROR,
+    errors.AnnotationError: _INTERNAL_ERROR,
+    errors.DatasetError: _INTERNAL_ERROR,
+    errors.TrainingError: _INTERNAL_ERROR,
+    errors.ReleaseError: _INTERNAL_ERROR,
+    errors.InvalidTransitionError: _INTERNAL_ERROR,
+    errors.ConflictError: _INTERNAL_ERROR,
+    errors.RegistrationError: _INTERNAL_ERROR,
+    errors.VersionExistsError: _INTERNAL_ERROR,
+    errors.StoreError: _INTERNAL_ERROR,
+    errors.TargetError: _INTERNAL_ERROR,
+    errors.ServerUnreachableError: _INTERNAL_ERROR,
+    errors.UnexpectedResponseError: _INTERNAL_ERROR,
+    errors.SecretError: _INTERNAL_ERROR,
+    errors.LocalPlatformError: _INTERNAL_ERROR,
+    ThaleError: _INTERNAL_ERROR,
 }
 
 
-def row_of(kind: type[ThaleError]) -> Row:
+def spec_for(error_class: type[ThaleError]) -> ProblemSpec:
     """Return the row of an error's class, or of its nearest base that has one."""
-    return next(STATUS_CODES[base] for base in kind.__mro__ if base in STATUS_CODES)
+    return next(PROBLEM_SPECS[base] for base in error_class.__mro__ if base in PROBLEM_SPECS)
 
 
-def problem_of(error: ThaleError) -> Problem:
+def to_problem(error: ThaleError) -> Problem:
     """Return the problem document of an error, without the request's part of it."""
-    row = row_of(type(error))
-    return Problem(type=f"/problems/{error.code}", title=row.title, status=row.status, detail=str(error))
+    spec = spec_for(type(error))
+    return Problem(type=f"/problems/{error.code}", title=spec.title, status=spec.status, detail=str(error))
 
 
-def explain(code: str) -> Problem | None:
+def describe_problem(code: str) -> Problem | None:
     """Return what the problem of that name means, None where there is none."""
-    kind = errors.error_class(code)
-    if kind is None:
+    error_class = errors.error_class(code)
+    if error_class is None:
         return None
-    row = row_of(kind)
-    return Problem(type=f"/problems/{code}", title=row.title, status=row.status, detail=(kind.__doc__ or "").strip())
+    spec = spec_for(error_class)
+    return Problem(type=f"/problems/{code}", title=spec.title, status=spec.status, detail=(error_class.__doc__ or "").strip())
 
 
-def respond(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
+def problem_response(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
     """Return the answer that tells a problem: problem+json, or {"error": …} where the caller speaks the v2 protocol."""
     code = problem.type.rsplit("/", 1)[-1]
-    metrics.REFUSED.labels(code).inc()
-    tracing.refused(code)
+    metrics.PROBLEMS.labels(code).inc()
+    tracing.record_problem(code)
     logger.info("request refused", extra={"code": code, "status": problem.status})
     headers = dict(headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("Retry-After", str(RETRY_AFTER_S))
     if request.url.path == "/v2" or request.url.path.startswith("/v2/"):
         return JSONResponse({"error": problem.detail}, problem.status, headers)
-    told = problem.model_copy(update={"instance": request.url.path, "request_id": logs.REQUEST_ID.get()})
-    return JSONResponse(told.model_dump(), problem.status, headers, PROBLEM_MEDIA_TYPE)
+    document = problem.model_copy(update={"instance": request.url.path, "request_id": logs.REQUEST_ID.get()})
+    return JSONResponse(document.model_dump(), problem.status, headers, PROBLEM_MEDIA_TYPE)
 
 
-async def thale_error(request: Request, error: Exception) -> Response:
+async def handle_thale_error(request: Request, error: Exception) -> Response:
     """Answer an error of ours."""
     assert isinstance(error, ThaleError)  # noqa: S101 (registered for this class alone)
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.BusyError) else None
-    return respond(request, problem_of(error), headers)
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.OverloadedError) else None
+    return problem_response(request, to_problem(error), headers)
 
 
-async def http_error(request: Request, error: Exception) -> Response:
+async def handle_http_error(request: Request, error: Exception) -> Response:
     """Answer what the framework refuses: an unknown path, a method that the path does not have."""
     assert isinstance(error, HTTPException)  # noqa: S101
     status = HTTPStatus(error.status_code)
     detail = f"{status.description or status.phrase}: {request.method} {request.url.path}"
     problem = Problem(type="about:blank", title=status.phrase, status=status, detail=detail)
-    return respond(request, problem, dict(error.headers or {}))
+    return problem_response(request, problem, dict(error.headers or {}))
 
 
-async def validation_error(request: Request, error: Exception) -> Response:
+async def handle_validation_error(request: Request, error: Exception) -> Response:
     """Answer parameters that do not have the form that the contract says."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    return respond(request, problem_of(errors.ParameterError("; ".join(_sentences(error.errors())))))
+    return problem_response(request, to_problem(errors.ParameterError("; ".join(_format_validation_errors(error.errors())))))
 
 
-def unexpected(request: Request) -> Response:
+def internal_error(request: Request) -> Response:
     """Answer a fault of ours without telling its insides."""
     detail = "the server failed; its log tells why under this request's id"
-    return respond(request, Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail))
+    return problem_response(request, Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail))
 
 
-def _sentences(faults: Any) -> Iterator[str]:
-    for fault in faults:
-        where = ".".join(str(part) for part in fault["loc"] if part not in ("query", "path", "header", "body"))
-        yield f"{where}: {fault['msg'].lower()}" if where else fault["msg"].lower()
+def _format_validation_errors(details: Any) -> Iterator[str]:
+    for detail in details:
+        location = ".".join(str(part) for part in detail["loc"] if part not in ("query", "path", "header", "body"))
+        yield f"{location}: {detail['msg'].lower()}" if location else detail["msg"].lower()

@@ -13,7 +13,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from thale.errors import EmptyImageError, ImageTooLargeError, MediaTypeError, ParameterError, SlowRequestError
+from thale.errors import EmptyImageError, ImageTooLargeError, UnsupportedContentTypeError, ParameterError, UploadTimeoutError
 from thale.facade.deadline import Deadline
 from thale.facade.request_options import Upload
 from thale.facade.settings import Settings
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _FIELD = "image"
-_FRAMING_BYTES = 64 * 2**10
+_MAX_FRAMING_BYTES = 64 * 2**10
 """What a multipart body may hold besides the image."""
-_NAME_LENGTH = 255
-_ANY_BYTES = frozenset({"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"})
+_MAX_NAME_LENGTH = 255
+_GENERIC_MEDIA_TYPES = frozenset({"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"})
 """curl --data-binary says application/x-www-form-urlencoded unless told otherwise."""
 
 
 
 
-async def read_image(request: Request, settings: Settings) -> Upload:
+async def read_upload(request: Request, settings: Settings) -> Upload:
     """Read the image of a request. Bytes that begin no image are refused with the first piece, not with the last.
 
     Raises:
@@ -49,55 +49,55 @@ async def read_image(request: Request, settings: Settings) -> Upload:
         return await _read_multipart(request, settings, options.get(b"boundary", b""))
     _check_media_type(media_type.decode("latin-1"))
     data = _ImageBytes(settings.max_body_bytes)
-    async for piece in pieces(request, settings, settings.max_body_bytes):
-        data.add(piece)
+    async for chunk in stream_body(request, settings, settings.max_body_bytes):
+        data.add(chunk)
     return Upload(data.finish())
 
 
-async def pieces(request: Request, settings: Settings, limit: int) -> AsyncIterator[bytes]:
+async def stream_body(request: Request, settings: Settings, max_bytes: int) -> AsyncIterator[bytes]:
     """Yield the body piece by piece.
 
     Raises:
         ImageTooLargeError: If the body has more bytes than the limit, or says so beforehand.
         SlowRequestError: If it stalls, or takes too long altogether.
     """
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
-        raise _too_large(limit)
-    upload = Deadline.after(settings.upload_deadline_s)
+    content_length = request.headers.get("content-length", "")
+    if content_length.isdigit() and int(content_length) > max_bytes:
+        raise _too_large_error(max_bytes)
+    upload_deadline = Deadline.after(settings.upload_timeout_s)
     stream = aiter(request.stream())
     received = 0
     while True:
-        patience_s = min(settings.upload_stall_s, upload.at - time.monotonic())
+        timeout_s = min(settings.upload_idle_timeout_s, upload_deadline.at - time.monotonic())
         try:
-            async with asyncio.timeout(patience_s):
-                piece = await anext(stream)
+            async with asyncio.timeout(timeout_s):
+                chunk = await anext(stream)
         except TimeoutError:
-            raise SlowRequestError(f"the body stalled after {received} bytes: send it again, faster") from None
+            raise UploadTimeoutError(f"the body stalled after {received} bytes: send it again, faster") from None
         except StopAsyncIteration:
             return
-        received += len(piece)
-        metrics.BODY_BYTES.inc(len(piece))
-        if received > limit:
-            raise _too_large(limit)
-        yield piece
+        received += len(chunk)
+        metrics.BODY_BYTES.inc(len(chunk))
+        if received > max_bytes:
+            raise _too_large_error(max_bytes)
+        yield chunk
 
 
-def clean_name(name: str) -> str | None:
+def sanitize_filename(name: str) -> str | None:
     """Return a file name that can be shown and written anywhere: no folders, no control characters, not endless."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    shown = "".join(character for character in last if character.isprintable()).strip()
-    return shown[:_NAME_LENGTH] or None
+    basename = name.replace("\\", "/").rsplit("/", 1)[-1]
+    printable = "".join(character for character in basename if character.isprintable()).strip()
+    return printable[:_MAX_NAME_LENGTH] or None
 
 
-def _too_large(limit: int) -> ImageTooLargeError:
-    return ImageTooLargeError(f"the body has more than {limit} bytes, the limit of this server: send a smaller image")
+def _too_large_error(max_bytes: int) -> ImageTooLargeError:
+    return ImageTooLargeError(f"the body has more than {max_bytes} bytes, the limit of this server: send a smaller image")
 
 
 def _check_media_type(media_type: str) -> None:
-    if not media_type or media_type.startswith("image/") or media_type in _ANY_BYTES:
+    if not media_type or media_type.startswith("image/") or media_type in _GENERIC_MEDIA_TYPES:
         return
-    raise MediaTypeError(
+    raise UnsupportedContentTypeError(
         f"{media_type} holds no image: send the bytes of a JPEG, PNG or TIFF as image/jpeg, image/png, image/tiff or "
         f"application/octet-stream, or as the field `{_FIELD}` of multipart/form-data"
     )
@@ -106,52 +106,52 @@ def _check_media_type(media_type: str) -> None:
 class _ImageBytes:
     """The bytes of an image as they come in, looked at as soon as there are enough to tell what they are."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self._data = bytearray()
-        self._limit = limit
-        self._known = False
+        self._max_bytes = max_bytes
+        self._is_format_checked = False
 
-    def add(self, piece: bytes) -> None:
-        self._data += piece
-        if len(self._data) > self._limit:
-            raise _too_large(self._limit)
-        if not self._known and len(self._data) >= SNIFF_BYTES:
-            self._look()
+    def add(self, chunk: bytes) -> None:
+        self._data += chunk
+        if len(self._data) > self._max_bytes:
+            raise _too_large_error(self._max_bytes)
+        if not self._is_format_checked and len(self._data) >= SNIFF_BYTES:
+            self._check_format()
 
     def finish(self) -> bytes:
         if not self._data:
             raise EmptyImageError
-        if not self._known:
-            self._look()
+        if not self._is_format_checked:
+            self._check_format()
         return bytes(self._data)
 
-    def _look(self) -> None:
+    def _check_format(self) -> None:
         sniff(bytes(self._data[:SNIFF_BYTES]))
-        self._known = True
+        self._is_format_checked = True
 
 
 async def _read_multipart(request: Request, settings: Settings, boundary: bytes) -> Upload:
-    form = _Form(settings.max_body_bytes)
+    form = _MultipartForm(settings.max_body_bytes)
     try:
         parser = MultipartParser(boundary, form.callbacks())
-        async for piece in pieces(request, settings, settings.max_body_bytes + _FRAMING_BYTES):
-            parser.write(piece)
+        async for chunk in stream_body(request, settings, settings.max_body_bytes + _MAX_FRAMING_BYTES):
+            parser.write(chunk)
         parser.finalize()
     except FormParserError as error:
         raise ParameterError(f"the multipart body is malformed: {error}") from error
     return form.finish()
 
 
-class _Form:
+class _MultipartForm:
     """Listens to a multipart parser and keeps the one field `image`; other fields are refused by name."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._image: _ImageBytes | None = None
         self._file_name: str | None = None
         self._header, self._value = bytearray(), bytearray()
         self._disposition = b""
-        self._ended = False
+        self._is_complete = False
 
     def callbacks(self) -> "MultipartCallbacks":
         return {
@@ -165,7 +165,7 @@ class _Form:
         }
 
     def finish(self) -> Upload:
-        if not self._ended:
+        if not self._is_complete:
             raise ParameterError("the multipart body ends before its last boundary: it was cut off on the way")
         if self._image is None:
             raise ParameterError(f"the multipart body has no field `{_FIELD}`: put the image there")
@@ -189,12 +189,12 @@ class _Form:
             )
         if self._image is not None:
             raise ParameterError(f"there are several fields `{_FIELD}`: send one image a request")
-        self._image = _ImageBytes(self._limit)
-        self._file_name = clean_name(options.get(b"filename", b"").decode(errors="replace"))
+        self._image = _ImageBytes(self._max_bytes)
+        self._file_name = sanitize_filename(options.get(b"filename", b"").decode(errors="replace"))
 
     def _add(self, data: bytes, start: int, end: int) -> None:
         assert self._image is not None  # noqa: S101 (the parser tells of data only after headers)
         self._image.add(data[start:end])
 
     def _end(self) -> None:
-        self._ended = True
+        self._is_complete = True

@@ -16,22 +16,22 @@ from starlette.responses import JSONResponse
 from thale._version import __version__
 from thale.errors import ParameterError, UnknownVersionError
 from thale.facade.api import v2_tensors
-from thale.facade.api.dependencies import HealthDependency, PipelineDependency, request_deadline, while_connected
-from thale.facade.api.upload import pieces
-from thale.facade.api.v2_tensors import IMAGE, Head
+from thale.facade.api.dependencies import HealthDependency, PipelineDependency, request_deadline, cancel_on_disconnect
+from thale.facade.api.upload import stream_body
+from thale.facade.api.v2_tensors import IMAGE, ResponseHeader
 from thale.facade.pipeline import Pipeline
-from thale.facade.request_options import Upload, Wish
+from thale.facade.request_options import Upload, RequestOptions
 from thale.facade.settings import Settings
 from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
-from thale.facade.upstream.routing import Pin
+from thale.facade.upstream.routing import VersionPin
 from thale.schemas import Release
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
 
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 _EXTENSIONS = ["binary_tensor_data"]
-_FRAMING_BYTES = 2**20
+_MAX_FRAMING_BYTES = 2**20
 """What a request may hold besides its images."""
 
 
@@ -89,21 +89,21 @@ async def live() -> dict[str, bool]:
 @router.get("/health/ready")
 async def ready(model_health: HealthDependency) -> JSONResponse:
     """Say whether every model has a worker for the version that answers."""
-    is_ready = (await model_health.readiness()).ready
+    is_ready = (await model_health.readiness()).is_ready
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
 @router.get("/models")
 async def models(pipeline: PipelineDependency) -> dict[str, list[str]]:
     """List the models, as KServe does beyond the protocol."""
-    return {"models": sorted(pipeline.record().models)}
+    return {"models": sorted(pipeline.release_state().models)}
 
 
 @router.get("/models/{name}/versions/{version}")
 @router.get("/models/{name}")
 async def metadata(pipeline: PipelineDependency, name: str, version: str | None = None) -> dict[str, Any]:
     """Describe a model's inputs and outputs."""
-    model, _ = _released(pipeline, name, version)
+    model, _ = _resolve_version(pipeline, name, version)
     return {
         "name": name,
         "versions": sorted(model.versions),
@@ -119,8 +119,8 @@ async def model_ready(
     pipeline: PipelineDependency, model_health: HealthDependency, name: str, version: str | None = None
 ) -> JSONResponse:
     """Say whether a model's version, the stable one where none is named, has a worker."""
-    _, meant = _released(pipeline, name, version)
-    is_ready = (await model_health.readiness()).version_ready(name, meant)
+    _, resolved_version = _resolve_version(pipeline, name, version)
+    is_ready = (await model_health.readiness()).is_version_ready(name, resolved_version)
     return JSONResponse({"name": name, "ready": is_ready}, 200 if is_ready else 503)
 
 
@@ -128,72 +128,72 @@ async def model_ready(
 @router.post("/models/{name}/infer", response_class=Response)
 async def infer(request: Request, pipeline: PipelineDependency, name: str, version: str | None = None) -> Response:
     """Ask a model about one image or a batch."""
-    model, _ = _released(pipeline, name, version)
-    async with pipeline.places.admit():
+    model, _ = _resolve_version(pipeline, name, version)
+    async with pipeline.admission.admit():
         with stage("body"):
-            asked, images = await _read(request, pipeline.settings)
-        wish = _wish(request, asked.parameters, pipeline.settings, [Pin(name, version)] if version else [])
-        choice = pipeline.choose(model.task, wish, name)
-        head = Head(asked.id or wish.request_id, _outputs(asked, v2_tensors.OUTPUTS[model.task]))
+            infer_request, images = await _read_request(request, pipeline.settings)
+        options = _build_options(request, infer_request.parameters, pipeline.settings, [VersionPin(name, version)] if version else [])
+        route = pipeline.select_route(model.task, options, name)
+        response_header = ResponseHeader(infer_request.id or options.request_id, _select_outputs(infer_request, v2_tensors.OUTPUTS[model.task]))
         uploads = [Upload(image) for image in images]
-        body, json_length = await while_connected(request, pipeline.infer(choice, uploads, wish, v2_tensors.render, head))
+        body, json_length = await cancel_on_disconnect(request, pipeline.infer(route, uploads, options, v2_tensors.render, response_header))
     if json_length == len(body):
         return Response(body, media_type="application/json")
     headers = {JSON_LENGTH_HEADER: str(json_length)}
     return Response(body, media_type="application/octet-stream", headers=headers)
 
 
-async def _read(request: Request, settings: Settings) -> tuple[InferRequest, list[bytes]]:
+async def _read_request(request: Request, settings: Settings) -> tuple[InferRequest, list[bytes]]:
     """Read a request and its images."""
-    limit = settings.max_body_bytes * 4 // 3 + _FRAMING_BYTES
-    body = b"".join([piece async for piece in pieces(request, settings, limit)])
-    return await asyncio.to_thread(_parse, body, request.headers.get(JSON_LENGTH_HEADER), settings)
+    max_bytes = settings.max_body_bytes * 4 // 3 + _MAX_FRAMING_BYTES
+    body = b"".join([chunk async for chunk in stream_body(request, settings, max_bytes)])
+    return await asyncio.to_thread(_parse_request, body, request.headers.get(JSON_LENGTH_HEADER), settings)
 
 
-def _parse(body: bytes, json_length: str | None, settings: Settings) -> tuple[InferRequest, list[bytes]]:
-    end = len(body) if json_length is None else int(json_length) if json_length.isdigit() else -1
-    if not 0 <= end <= len(body):
+def _parse_request(body: bytes, json_length: str | None, settings: Settings) -> tuple[InferRequest, list[bytes]]:
+    json_end = len(body) if json_length is None else int(json_length) if json_length.isdigit() else -1
+    if not 0 <= json_end <= len(body):
         raise ParameterError(f"{JSON_LENGTH_HEADER} is {json_length!r}, and the body has {len(body)} bytes")
     try:
-        asked = InferRequest.model_validate_json(body[:end])
+        infer_request = InferRequest.model_validate_json(body[:json_end])
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise ParameterError(f"the inference request is not understood: {faults}") from error
-    if len(asked.inputs) != 1 or asked.inputs[0].name != IMAGE or asked.inputs[0].datatype != "BYTES":
+        details = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors())
+        raise ParameterError(f"the inference request is not understood: {details}") from error
+    if len(infer_request.inputs) != 1 or infer_request.inputs[0].name != IMAGE or infer_request.inputs[0].datatype != "BYTES":
         raise ParameterError(f"send exactly one input, {IMAGE!r}, with datatype BYTES")
-    images = _images(asked.inputs[0], body[end:])
+    images = _parse_images(infer_request.inputs[0], body[json_end:])
     if not 1 <= len(images) <= settings.max_batch:
         raise ParameterError(f"there are {len(images)} images in the request: send 1 to {settings.max_batch}")
-    return asked, images
+    return infer_request, images
 
 
-def _images(given: InferInput, binary: bytes) -> list[bytes]:
-    size = given.parameters.get("binary_data_size")
+def _parse_images(tensor: InferInput, binary: bytes) -> list[bytes]:
+    size = tensor.parameters.get("binary_data_size")
     if size is None:
-        if given.data is None or binary:
+        if tensor.data is None or binary:
             raise ParameterError(f"the input {IMAGE!r} needs either `data` or `binary_data_size`, and no bytes beside")
-        return v2_tensors.images_from_json(given.data, given.shape)
-    if given.data is not None or type(size) is not int or size != len(binary):
+        return v2_tensors.images_from_json(tensor.data, tensor.shape)
+    if tensor.data is not None or type(size) is not int or size != len(binary):
         raise ParameterError(f"binary_data_size is {size!r}, and {len(binary)} bytes follow the JSON")
-    return v2_tensors.images_from_binary(binary, given.shape)
+    return v2_tensors.images_from_binary(binary, tensor.shape)
 
 
-def _outputs(asked: InferRequest, known: list[dict[str, Any]]) -> Mapping[str, bool]:
+def _select_outputs(infer_request: InferRequest, available: list[dict[str, Any]]) -> Mapping[str, bool]:
     """Return the outputs to send, all where none is named, True for the binary form."""
-    names = [output["name"] for output in known]
-    default = asked.parameters.binary_data_output
-    if not asked.outputs:
+    names = [output["name"] for output in available]
+    default = infer_request.parameters.binary_data_output
+    if not infer_request.outputs:
         return dict.fromkeys(names, default)
-    for output in asked.outputs:
+    for output in infer_request.outputs:
         if output.name not in names:
             raise ParameterError(f"no output is called {output.name!r}: there are {', '.join(names)}")
-    return {output.name: bool(output.parameters.get("binary_data", default)) for output in asked.outputs}
+    return {output.name: bool(output.parameters.get("binary_data", default)) for output in infer_request.outputs}
 
 
-def _wish(request: Request, parameters: InferParameters, settings: Settings, pins: Sequence[Pin]) -> Wish:
-    return Wish(
+def _build_options(request: Request, parameters: InferParameters, settings: Settings, pins: Sequence[VersionPin]) -> RequestOptions:
+    return RequestOptions(
         request_id=request.state.request_id,
-        account=request.state.account,
+        stats=request.state.account,
         deadline=request_deadline(settings, parameters.timeout_s),
         mm_per_px=parameters.mm_per_px,
         plate_width_mm=parameters.plate_width_mm,
@@ -203,10 +203,10 @@ def _wish(request: Request, parameters: InferParameters, settings: Settings, pin
     )
 
 
-def _released(pipeline: Pipeline, name: str, version: str | None) -> tuple[Release, str]:
+def _resolve_version(pipeline: Pipeline, name: str, version: str | None) -> tuple[Release, str]:
     """Return a model, and the version of it that is meant."""
-    model = routing.find(pipeline.record(), name)
-    meant = version or model.stable
-    if meant not in model.versions:
-        raise UnknownVersionError(name, meant, sorted(model.versions))
-    return model, meant
+    model = routing.get_release(pipeline.release_state(), name)
+    resolved_version = version or model.stable
+    if resolved_version not in model.versions:
+        raise UnknownVersionError(name, resolved_version, sorted(model.versions))
+    return model, resolved_version

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thale.errors import ParameterError
-from thale.facade.upstream.model_response import Answer
+from thale.facade.upstream.model_response import ModelResponse
 from thale.schemas import Task
 
 IMAGE = "image"
@@ -50,20 +50,20 @@ class Tensor:
     values: NDArray[np.generic] | Sequence[str]
 
     @classmethod
-    def numbers(cls, datatype: str, array: NDArray[np.generic]) -> "Tensor":
+    def from_array(cls, datatype: str, array: NDArray[np.generic]) -> "Tensor":
         """Return an array as a tensor."""
         return cls(datatype, array.shape, array)
 
     @classmethod
-    def texts(cls, texts: Sequence[str]) -> "Tensor":
+    def from_strings(cls, strings: Sequence[str]) -> "Tensor":
         """Return texts as a tensor of BYTES."""
-        return cls("BYTES", (len(texts),), texts)
+        return cls("BYTES", (len(strings),), strings)
 
-    def listed(self) -> list[Any]:
+    def to_json(self) -> list[Any]:
         """Return the values in row-major order, for JSON."""
         return self.values.ravel().tolist() if isinstance(self.values, np.ndarray) else list(self.values)
 
-    def packed(self) -> bytes:
+    def to_binary(self) -> bytes:
         """Return the values in row-major order, little-endian; texts with their length before them."""
         if isinstance(self.values, np.ndarray):
             return self.values.astype(self.values.dtype.newbyteorder("<"), copy=False).tobytes()
@@ -72,7 +72,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Head:
+class ResponseHeader:
     """What an inference answer says beside its tensors, and which of them go out, in binary form or in JSON."""
 
     id: str
@@ -80,52 +80,52 @@ class Head:
     """Name of each output to send, True for the binary form."""
 
 
-def render(answers: Sequence[Answer], head: Head) -> tuple[bytes, int]:
+def render(responses: Sequence[ModelResponse], header: ResponseHeader) -> tuple[bytes, int]:
     """Return the answer's body and the length of the JSON at its beginning. All answers are one version's.
 
     Raises:
         ModelNonsenseError: If a model's answer cannot be one.
     """
-    model = answers[0].choice
-    tensors = _segmentation(answers) if model.task == "segmentation" else _landmarks(answers)
-    told, binaries = [], []
-    for name, binary in head.outputs.items():
+    model = responses[0].route
+    tensors = _segmentation_tensors(responses) if model.task == "segmentation" else _landmark_tensors(responses)
+    outputs, binaries = [], []
+    for name, binary in header.outputs.items():
         tensor = tensors[name]
         output: dict[str, Any] = {"name": name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
         if binary:
-            binaries.append(tensor.packed())
+            binaries.append(tensor.to_binary())
             output["parameters"] = {"binary_data_size": len(binaries[-1])}
         else:
-            output["data"] = tensor.listed()
-        told.append(output)
-    response = {"id": head.id, "model_name": model.name, "model_version": model.version, "outputs": told}
+            output["data"] = tensor.to_json()
+        outputs.append(output)
+    response = {"id": header.id, "model_name": model.name, "model_version": model.version, "outputs": outputs}
     text = json.dumps(response, separators=(",", ":"), allow_nan=False).encode()
     return b"".join([text, *binaries]), len(text)
 
 
-def _segmentation(answers: Sequence[Answer]) -> dict[str, Tensor]:
-    read = [answer.segmentation() for answer in answers]
-    shapes = np.array([answer.probabilities_CHW.shape for answer in read])
-    padded_NCHW = np.zeros((len(read), *shapes.max(axis=0)), np.uint8)
-    for image, answer in zip(padded_NCHW, read, strict=True):
-        classes, height, width = answer.probabilities_CHW.shape
-        image[:classes, :height, :width] = answer.probabilities_CHW
+def _segmentation_tensors(responses: Sequence[ModelResponse]) -> dict[str, Tensor]:
+    predictions = [prediction.parse_segmentation() for prediction in responses]
+    shapes = np.array([prediction.probabilities_CHW.shape for prediction in predictions])
+    padded_NCHW = np.zeros((len(predictions), *shapes.max(axis=0)), np.uint8)
+    for image, prediction in zip(padded_NCHW, predictions, strict=True):
+        classes, height, width = prediction.probabilities_CHW.shape
+        image[:classes, :height, :width] = prediction.probabilities_CHW
     return {
-        "probabilities": Tensor.numbers("UINT8", padded_NCHW),
-        "meta": Tensor.texts([answer.meta.model_dump_json() for answer in read]),
+        "probabilities": Tensor.from_array("UINT8", padded_NCHW),
+        "meta": Tensor.from_strings([prediction.meta.model_dump_json() for prediction in predictions]),
     }
 
 
-def _landmarks(answers: Sequence[Answer]) -> dict[str, Tensor]:
-    read = [answer.landmarks() for answer in answers]
-    found = [(index, landmark) for index, answer in enumerate(read) for landmark in answer.landmarks]
-    points_N2 = np.array([(landmark.x, landmark.y) for _, landmark in found], np.float32).reshape(-1, 2)
+def _landmark_tensors(responses: Sequence[ModelResponse]) -> dict[str, Tensor]:
+    predictions = [prediction.parse_landmarks() for prediction in responses]
+    indexed_landmarks = [(index, landmark) for index, prediction in enumerate(predictions) for landmark in prediction.landmarks]
+    points_N2 = np.array([(landmark.x, landmark.y) for _, landmark in indexed_landmarks], np.float32).reshape(-1, 2)
     return {
-        "image": Tensor.numbers("INT32", np.array([index for index, _ in found], np.int32)),
-        "kinds": Tensor.texts([landmark.kind for _, landmark in found]),
-        "points": Tensor.numbers("FP32", points_N2),
-        "scores": Tensor.numbers("FP32", np.array([landmark.score for _, landmark in found], np.float32)),
-        "meta": Tensor.texts([answer.model_dump_json(exclude={"landmarks"}) for answer in read]),
+        "image": Tensor.from_array("INT32", np.array([index for index, _ in indexed_landmarks], np.int32)),
+        "kinds": Tensor.from_strings([landmark.kind for _, landmark in indexed_landmarks]),
+        "points": Tensor.from_array("FP32", points_N2),
+        "scores": Tensor.from_array("FP32", np.array([landmark.score for _, landmark in indexed_landmarks], np.float32)),
+        "meta": Tensor.from_strings([prediction.model_dump_json(exclude={"landmarks"}) for prediction in predictions]),
     }
 
 

@@ -11,14 +11,14 @@ import math
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
-from thale.errors import DeadlineExceededError, ModelNonsenseError, ModelUnavailableError, ThaleError
+from thale.errors import DeadlineExceededError, InvalidModelResponseError, ModelUnavailableError, ThaleError
 from thale.facade.deadline import Deadline
-from thale.facade.postprocess.worker_pool import Pool
+from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.settings import Settings
-from thale.facade.upstream.breaker_registry import Breakers
-from thale.facade.upstream.model_client import IMAGE_FAULTS, ModelClient, Question
-from thale.facade.upstream.model_response import Answer
-from thale.facade.upstream.routing import Choice
+from thale.facade.upstream.breaker_registry import BreakerRegistry
+from thale.facade.upstream.model_client import IMAGE_ERRORS, ModelClient, PredictRequest
+from thale.facade.upstream.model_response import ModelResponse
+from thale.facade.upstream.routing import Route
 from thale.telemetry import metrics, tracing
 
 logger = logging.getLogger(__name__)
@@ -27,33 +27,33 @@ _Result = TypeVar("_Result")
 
 Outcome = Literal["ok", "refused", "failed", "unavailable", "late", "nonsense"]
 
-_SILENCE: frozenset[Outcome] = frozenset({"unavailable", "late"})
+_UNREACHABLE_OUTCOMES: frozenset[Outcome] = frozenset({"unavailable", "late"})
 """What opens a stable version's breaker: nobody is there. A canary's is opened by every failure."""
-_FAILURES = _SILENCE | {"failed", "nonsense"}
+_FAILURE_OUTCOMES = _UNREACHABLE_OUTCOMES | {"failed", "nonsense"}
 
 
-def outcome_of(error: ThaleError) -> Outcome:
+def classify_error(error: ThaleError) -> Outcome:
     """Return how a question went that ended with this error."""
     match error:
-        case ModelNonsenseError():
+        case InvalidModelResponseError():
             return "nonsense"
         case ModelUnavailableError():
             return "unavailable"
         case DeadlineExceededError():
             return "late"
-    return "refused" if isinstance(error, IMAGE_FAULTS) else "failed"
+    return "refused" if isinstance(error, IMAGE_ERRORS) else "failed"
 
 
-class Asking:
+class FallbackClient:
     """Asks models for users."""
 
-    def __init__(self, models: ModelClient, pool: Pool, breakers: Breakers, settings: Settings) -> None:
+    def __init__(self, models: ModelClient, pool: WorkerPool, breakers: BreakerRegistry, settings: Settings) -> None:
         self._models = models
         self._pool = pool
         self._breakers = breakers
-        self._patience_s = settings.canary_patience_s
+        self._canary_timeout_s = settings.canary_timeout_s
 
-    async def ask(self, choice: Choice, question: Question, deadline: Deadline) -> Answer:
+    async def predict(self, route: Route, request: PredictRequest, deadline: Deadline) -> ModelResponse:
         """Return the chosen version's answer, not yet read, or the stable version's where a canary gives none.
 
         Raises:
@@ -62,28 +62,28 @@ class Asking:
             ModelFailedError: If its worker failed.
             DeadlineExceededError: If the answer comes too late.
         """
-        if choice.fallback is None:
-            return await self._ask(choice, question, deadline)
-        if not self._breakers.admits(choice):
-            return await self._instead(choice, "open", question, deadline)
-        patience = deadline.share(self._patience_s)
+        if route.fallback is None:
+            return await self._predict_without_fallback(route, request, deadline)
+        if not self._breakers.allows(route):
+            return await self._fall_back(route, "open", request, deadline)
+        canary_deadline = deadline.half(self._canary_timeout_s)
         try:
-            return await self._timed(choice, question, patience, again=False)
+            return await self._predict_and_record(route, request, canary_deadline, retry=False)
         except ThaleError as error:
-            outcome = outcome_of(error)
+            outcome = classify_error(error)
         if outcome == "refused":
-            return await self._second_opinion(choice, question, deadline)
-        self._count(choice, outcome, patience.allowed_s)
-        return await self._instead(choice, outcome, question, deadline)
+            return await self._verify_rejection(route, request, deadline)
+        self._record_outcome(route, outcome, canary_deadline.allowed_s)
+        return await self._fall_back(route, outcome, request, deadline)
 
-    async def read(
+    async def postprocess(
         self,
         task: Callable[..., _Result],
-        answers: list[Answer],
-        questions: Sequence[Question],
+        responses: list[ModelResponse],
+        requests: Sequence[PredictRequest],
         deadline: Deadline,
-        *rest: object,
-    ) -> tuple[_Result, list[Answer]]:
+        *arguments: object,
+    ) -> tuple[_Result, list[ModelResponse]]:
         """Run a task on answers in a measuring process. Where a canary's is of no use, ask the stable version instead.
 
         Args:
@@ -99,118 +99,118 @@ class Asking:
         Raises:
             ThaleError: What the task raises for reasons that no canary has to do with, or what asking again raises.
         """
-        on_trial = [answer for answer in answers if answer.choice.fallback]
-        patience = deadline.share() if on_trial else deadline
+        canaries = [response for response in responses if response.route.fallback]
+        canary_deadline = deadline.half() if canaries else deadline
         try:
-            result = await self._pool.run(patience, task, answers, *rest)
+            result = await self._pool.run(canary_deadline, task, responses, *arguments)
         # The boundary between a version on trial and the users: whatever its answer breaks must not reach them.
         except Exception as error:
-            guilty = _guilty(error, on_trial)
-            if not guilty:
-                self._settle(answers, error)
+            suspects = _suspects(error, canaries)
+            if not suspects:
+                self._record_outcomes(responses, error)
                 raise
             logger.warning("answer of a canary is of no use", extra={"error": repr(error)})
             outcome: Outcome = "late" if isinstance(error, DeadlineExceededError) else "nonsense"
         else:
-            self._settle(answers)
-            return result, answers
-        for answer in guilty:
-            self._count(answer.choice, outcome, patience.allowed_s)
-        answers = await together(
-            self._instead(answer.choice, outcome, question, deadline) if answer in guilty else _same(answer)
-            for answer, question in zip(answers, questions, strict=True)
+            self._record_outcomes(responses)
+            return result, responses
+        for response in suspects:
+            self._record_outcome(response.route, outcome, canary_deadline.allowed_s)
+        responses = await gather_or_cancel(
+            self._fall_back(response.route, outcome, request, deadline) if response in suspects else _return_unchanged(response)
+            for response, request in zip(responses, requests, strict=True)
         )
-        return await self.read(task, answers, questions, deadline, *rest)
+        return await self.postprocess(task, responses, requests, deadline, *arguments)
 
-    async def instead(self, answer: Answer, question: Question, deadline: Deadline) -> Answer:
+    async def use_stable(self, response: ModelResponse, request: PredictRequest, deadline: Deadline) -> ModelResponse:
         """Return the stable version's answer in place of a good one of a canary, an answer of others as it is."""
-        if answer.choice.fallback is None:
-            return answer
-        self._count(answer.choice, "ok")
-        return await self._ask(answer.choice.fallback, question, deadline)
+        if response.route.fallback is None:
+            return response
+        self._record_outcome(response.route, "ok")
+        return await self._predict_without_fallback(response.route.fallback, request, deadline)
 
-    async def _ask(self, choice: Choice, question: Question, deadline: Deadline) -> Answer:
+    async def _predict_without_fallback(self, route: Route, request: PredictRequest, deadline: Deadline) -> ModelResponse:
         """Ask a version that nobody stands behind."""
-        if not self._breakers.admits(choice):
-            metrics.MODEL_REQUESTS.labels(choice.name, choice.version, "unavailable").inc()
-            tracing.event("breaker is open", choice.told())
+        if not self._breakers.allows(route):
+            metrics.MODEL_REQUESTS.labels(route.name, route.version, "unavailable").inc()
+            tracing.add_event("breaker is open", route.span_attributes())
             raise ModelUnavailableError(
-                f"{choice.name} {choice.version} has not answered the last questions: try again in a few seconds"
+                f"{route.name} {route.version} has not answered the last questions: try again in a few seconds"
             )
-        granted_s = deadline.remaining()
+        allowed_s = deadline.remaining()
         try:
-            return await self._timed(choice, question, deadline)
+            return await self._predict_and_record(route, request, deadline)
         except ThaleError as error:
-            self._count(choice, outcome_of(error), granted_s)
+            self._record_outcome(route, classify_error(error), allowed_s)
             raise
 
-    async def _timed(self, choice: Choice, question: Question, deadline: Deadline, *, again: bool = True) -> Answer:
-        answer = await self._models.ask(choice, question, deadline, again=again)
-        version = choice.name, choice.version
-        metrics.MODEL_SECONDS.labels(*version).observe(answer.seconds, tracing.exemplar())
-        for stage, seconds in answer.stages.items():
+    async def _predict_and_record(self, route: Route, request: PredictRequest, deadline: Deadline, *, retry: bool = True) -> ModelResponse:
+        response = await self._models.predict(route, request, deadline, retry=retry)
+        version = route.name, route.version
+        metrics.MODEL_SECONDS.labels(*version).observe(response.seconds, tracing.exemplar())
+        for stage, seconds in response.stages.items():
             metrics.MODEL_STAGE_SECONDS.labels(*version, stage).observe(seconds)
-        if answer.batch_images is not None:
-            metrics.MODEL_BATCH_IMAGES.labels(*version).observe(answer.batch_images)
-        return answer
+        if response.batch_images is not None:
+            metrics.MODEL_BATCH_IMAGES.labels(*version).observe(response.batch_images)
+        return response
 
-    async def _instead(self, canary: Choice, reason: str, question: Question, deadline: Deadline) -> Answer:
+    async def _fall_back(self, canary: Route, reason: str, request: PredictRequest, deadline: Deadline) -> ModelResponse:
         """Ask the stable version, and count that it answered in the canary's place."""
         assert canary.fallback is not None  # noqa: S101 (what makes it a canary)
-        about = {"thale.why": "fallback", "thale.reason": reason, "thale.instead_of": canary.version}
-        with tracing.span("thale.fallback", canary.fallback.told() | about):
-            answer = await self._ask(canary.fallback, question, deadline)
+        attributes = {"thale.why": "fallback", "thale.reason": reason, "thale.instead_of": canary.version}
+        with tracing.span("thale.fallback", canary.fallback.span_attributes() | attributes):
+            response = await self._predict_without_fallback(canary.fallback, request, deadline)
         metrics.MODEL_FALLBACKS.labels(canary.name, canary.version, reason).inc()
         fields = {"model": canary.name, "version": canary.version, "reason": reason}
         logger.warning("stable version answered for a canary", extra=fields)
-        return answer
+        return response
 
-    async def _second_opinion(self, canary: Choice, question: Question, deadline: Deadline) -> Answer:
+    async def _verify_rejection(self, canary: Route, request: PredictRequest, deadline: Deadline) -> ModelResponse:
         """Ask the stable version about an image that the canary finds at fault: one of the two is wrong."""
         try:
-            answer = await self._instead(canary, "nonsense", question, deadline)
+            response = await self._fall_back(canary, "nonsense", request, deadline)
         except ThaleError:
-            self._count(canary, "refused")
+            self._record_outcome(canary, "refused")
             raise
-        self._count(canary, "nonsense")
-        return answer
+        self._record_outcome(canary, "nonsense")
+        return response
 
-    def _settle(self, answers: Iterable[Answer], error: Exception | None = None) -> None:
+    def _record_outcomes(self, responses: Iterable[ModelResponse], error: Exception | None = None) -> None:
         """Count answers that have been read: good but for those that the error blames."""
-        for answer in answers:
-            self._count(answer.choice, "nonsense" if _blames(error, answer) else "ok")
+        for response in responses:
+            self._record_outcome(response.route, "nonsense" if _names_version(error, response) else "ok")
 
-    def _count(self, choice: Choice, outcome: Outcome, granted_s: float = math.inf) -> None:
+    def _record_outcome(self, route: Route, outcome: Outcome, allowed_s: float = math.inf) -> None:
         """Count a question's outcome, and tell the version's breaker.
 
         A version that was late by a client's impatience alone is not held to be away.
         """
-        metrics.MODEL_REQUESTS.labels(choice.name, choice.version, outcome).inc()
-        if outcome == "late" and granted_s < self._patience_s:
+        metrics.MODEL_REQUESTS.labels(route.name, route.version, outcome).inc()
+        if outcome == "late" and allowed_s < self._canary_timeout_s:
             return
-        failures = _SILENCE if choice.fallback is None else _FAILURES
-        self._breakers.note(choice, failed=outcome in failures)
+        failure_outcomes = _UNREACHABLE_OUTCOMES if route.fallback is None else _FAILURE_OUTCOMES
+        self._breakers.record(route, is_failure=outcome in failure_outcomes)
 
 
-def _guilty(error: Exception, on_trial: Sequence[Answer]) -> list[Answer]:
+def _suspects(error: Exception, canaries: Sequence[ModelResponse]) -> list[ModelResponse]:
     """Return the answers on trial that the error may be due to: the one it names, else all unless it names another."""
-    if isinstance(error, ModelNonsenseError):
-        return [answer for answer in on_trial if _blames(error, answer)]
-    return [] if isinstance(error, IMAGE_FAULTS) else list(on_trial)
+    if isinstance(error, InvalidModelResponseError):
+        return [response for response in canaries if _names_version(error, response)]
+    return [] if isinstance(error, IMAGE_ERRORS) else list(canaries)
 
 
-def _blames(error: Exception | None, answer: Answer) -> bool:
-    told = (answer.choice.name, answer.choice.version)
-    return isinstance(error, ModelNonsenseError) and (error.name, error.version) == told
+def _names_version(error: Exception | None, response: ModelResponse) -> bool:
+    served_version = (response.route.name, response.route.version)
+    return isinstance(error, InvalidModelResponseError) and (error.name, error.version) == served_version
 
 
-async def _same(answer: Answer) -> Answer:
-    return answer
+async def _return_unchanged(response: ModelResponse) -> ModelResponse:
+    return response
 
 
-async def together(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
+async def gather_or_cancel(coroutines: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
     """Return all results; when one fails, or nobody waits any more, the others are cancelled."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in work]
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         return await asyncio.gather(*tasks)
     finally:

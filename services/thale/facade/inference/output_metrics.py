@@ -5,32 +5,32 @@ phenotype; what depends on one of them is told of that one alone.
 """
 
 
-from thale.facade.upstream.routing import Choice
-from thale.monitoring.comparison import Difference
-from thale.monitoring.plate_statistics import Observation
+from thale.facade.upstream.routing import Route
+from thale.monitoring.comparison import ShadowDifference
+from thale.monitoring.plate_statistics import PlateStatistics
 from thale.telemetry import metrics
 
 
-def count(seen: Observation, segmentation: Choice, landmarks: Choice) -> None:
+def record_output(statistics: PlateStatistics, segmentation: Route, landmarks: Route) -> None:
     """Count a user's plate for the versions that answered."""
-    masks, marks = ({"model": choice.name, "version": choice.version} for choice in (segmentation, landmarks))
-    for labels in (masks, marks):
+    segmentation_labels, landmark_labels = ({"model": route.name, "version": route.version} for route in (segmentation, landmarks))
+    for labels in (segmentation_labels, landmark_labels):
         metrics.OUTPUT_PLATES.labels(**labels).inc()
-        metrics.OUTPUT_EMPTY.labels(**labels).inc(not seen.plants)
-        metrics.OUTPUT_NAN.labels(**labels).inc(seen.unknown)
-    metrics.OUTPUT_PLANTS.labels(**masks).observe(seen.plants)
-    metrics.OUTPUT_SCALE_SOURCE.labels(**masks, source=seen.scale_source).inc()
-    for organ, area_mm2 in seen.area_mm2.items():
-        metrics.OUTPUT_AREA.labels(**masks, organ=organ).observe(area_mm2)
-    for organ, confidence in seen.confidence.items():
-        metrics.OUTPUT_CONFIDENCE.labels(**masks, organ=organ).observe(confidence)
-    for kind, found in seen.landmarks.items():
-        metrics.OUTPUT_LANDMARKS.labels(**marks, kind=kind).observe(found)
-    if seen.score is not None:
-        metrics.OUTPUT_SCORE.labels(**marks).observe(seen.score)
+        metrics.OUTPUT_EMPTY.labels(**labels).inc(not statistics.plants)
+        metrics.OUTPUT_NAN.labels(**labels).inc(statistics.has_missing_trait)
+    metrics.OUTPUT_PLANTS.labels(**segmentation_labels).observe(statistics.plants)
+    metrics.OUTPUT_SCALE_SOURCE.labels(**segmentation_labels, source=statistics.scale_source).inc()
+    for organ, area_mm2 in statistics.area_mm2.items():
+        metrics.OUTPUT_AREA.labels(**segmentation_labels, organ=organ).observe(area_mm2)
+    for organ, confidence in statistics.confidence.items():
+        metrics.OUTPUT_CONFIDENCE.labels(**segmentation_labels, organ=organ).observe(confidence)
+    for kind, landmark_count in statistics.landmarks.items():
+        metrics.OUTPUT_LANDMARKS.labels(**landmark_labels, kind=kind).observe(landmark_count)
+    if statistics.mean_landmark_score is not None:
+        metrics.OUTPUT_SCORE.labels(**landmark_labels).observe(statistics.mean_landmark_score)
 
 
-def count_difference(difference: Difference, shadow: Choice) -> None:
+def record_shadow_difference(difference: ShadowDifference, shadow: Route) -> None:
     """Count how far a shadow was from the stable version."""
     labels = {"model": shadow.name, "version": shadow.version}
     for organ, dice in difference.dice.items():

@@ -6,36 +6,36 @@ server starts a second sooner without SciPy and scikit-image.
 
 from collections.abc import Sequence
 
-from thale.facade.postprocess.types import Comparison, Measurement, Rendered
-from thale.facade.upstream.model_response import Answer
-from thale.monitoring.comparison import Difference
+from thale.facade.postprocess.types import ShadowPair, PhenotypeTask, RenderedResponse
+from thale.facade.upstream.model_response import ModelResponse
+from thale.monitoring.comparison import ShadowDifference
 
 
-def measure(answers: Sequence[Answer], work: Measurement) -> Rendered:
+def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) -> RenderedResponse:
     """Run `measuring.measure`."""
     from thale.facade.postprocess import worker
 
-    return worker.measure(answers, work)
+    return worker.render_phenotype(responses, task)
 
 
 
 
-def compare(pair: Comparison) -> Difference:
+def compare_shadow(pair: ShadowPair) -> ShadowDifference:
     """Run `comparing.compare`."""
     from thale.facade.postprocess import shadow_comparison
 
-    return shadow_comparison.compare(pair)
+    return shadow_comparison.compare_shadow(pair)
 
 
-def render_segmentation(answers: Sequence[Answer], media_type: str) -> Rendered:
+def render_segmentation(responses: Sequence[ModelResponse], media_type: str) -> RenderedResponse:
     """Run `measuring.render_segmentation`."""
     from thale.facade.postprocess import worker
 
-    return worker.render_segmentation(answers, media_type)
+    return worker.render_segmentation(responses, media_type)
 
 
-def render_landmarks(answers: Sequence[Answer]) -> Rendered:
+def render_landmarks(responses: Sequence[ModelResponse]) -> RenderedResponse:
     """Run `measuring.render_landmarks`."""
     from thale.facade.postprocess import worker
 
-    return worker.render_landmarks(answers)
+    return worker.render_landmarks(responses)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from thale.facade.upstream.model_response import Answer
-from thale.monitoring.plate_statistics import Observation
-from thale.schemas import ImageFacts
+from thale.facade.upstream.model_response import ModelResponse
+from thale.monitoring.plate_statistics import PlateStatistics
+from thale.schemas import ImageMetadata
 
 JSON, PNG, RSML, CSV, NPZ = "application/json", "image/png", "application/rsml+xml", "text/csv", "application/x-npz"
 
@@ -16,10 +16,10 @@ SEGMENT_TYPES = (JSON, NPZ, PNG)
 
 
 @dataclass(frozen=True)
-class Measurement:
+class PhenotypeTask:
     """Everything that a phenotype is made of beside the models' answers."""
 
-    facts: ImageFacts
+    metadata: ImageMetadata
     config_digest: str
     package_version: str
     created: str
@@ -34,23 +34,23 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Rendered:
+class RenderedResponse:
     """An answer as it goes to the client, and what the operators count."""
 
     body: bytes
     media_type: str
-    seen: Observation | None = None
+    statistics: PlateStatistics | None = None
     """Of a phenotype; None where no plants were measured."""
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ShadowPair:
     """What the stable version and its shadow said of one image, and what the user's phenotype was made of."""
 
-    stable: Answer
-    shadow: Answer
-    companion: Answer
+    stable: ModelResponse
+    shadow: ModelResponse
+    other_task: ModelResponse
     """The other model's answer, the same for both."""
-    work: Measurement
-    seen: Observation
+    task: PhenotypeTask
+    statistics: PlateStatistics
     """Of the user's phenotype."""

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from thale.errors import ModelUnavailableError, ThaleError
 from thale.facade.deadline import Deadline
 from thale.telemetry import metrics, tracing
-from thale.telemetry.step_timing import Notes, taking_notes
+from thale.telemetry.step_timing import StepTimings, record_steps
 
 logger = logging.getLogger(__name__)
 
@@ -33,18 +33,18 @@ _PRELOAD = "thale.facade.postprocess.worker"
 
 @dataclass(frozen=True)
 class _Failure:
-    kind: type[ThaleError]
+    error_class: type[ThaleError]
     message: str
-    told: dict[str, Any]
+    attributes: dict[str, Any]
     """The error's own attributes."""
 
-    def error(self) -> ThaleError:
-        error = self.kind.saying(self.message)
-        vars(error).update(self.told)
+    def to_error(self) -> ThaleError:
+        error = self.error_class.from_message(self.message)
+        vars(error).update(self.attributes)
         return error
 
 
-class Pool:
+class WorkerPool:
     """A few processes that measure."""
 
     def __init__(self, processes: int, niceness: int = 0) -> None:
@@ -52,8 +52,8 @@ class Pool:
         self._niceness = niceness
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([_PRELOAD])
-        self._far_end, self._lifeline = self._context.Pipe(duplex=False)
-        self._executor = self._start()
+        self._child_pipe, self._parent_pipe = self._context.Pipe(duplex=False)
+        self._executor = self._start_executor()
 
     async def warm_up(self) -> None:
         """Start every process, so that the first request finds them ready."""
@@ -85,63 +85,63 @@ class Pool:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(deadline.remaining()):
-                outcome, notes = await loop.run_in_executor(executor, _run_here, deadline, task, arguments)
+                outcome, timings = await loop.run_in_executor(executor, _run_task, deadline, task, arguments)
         except BrokenProcessPool:
             self._replace(executor)
             raise
         except TimeoutError as error:
-            raise deadline.exceeded() from error
-        tracing.tell(notes, "thale.")
+            raise deadline.error() from error
+        tracing.spans_from_steps(timings, "thale.")
         if isinstance(outcome, _Failure):
-            raise outcome.error()
+            raise outcome.to_error()
         return outcome
 
     def close(self) -> None:
         """End the processes, whatever they are doing; tasks that wait are dropped."""
         self._executor.shutdown(wait=False, cancel_futures=True)
-        self._lifeline.close()
+        self._parent_pipe.close()
 
-    def _start(self) -> ProcessPoolExecutor:
+    def _start_executor(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
             self._processes,
             mp_context=self._context,
             initializer=_prepare_process,
-            initargs=(self._far_end, self._niceness),
+            initargs=(self._child_pipe, self._niceness),
         )
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
         """Start anew, unless another request that saw the same death has done so already."""
         if self._executor is broken:
-            metrics.MEASURING_RESTARTS.inc()
+            metrics.WORKER_POOL_RESTARTS.inc()
             broken.shutdown(wait=False, cancel_futures=True)
-            self._executor = self._start()
+            self._executor = self._start_executor()
 
 
-def _prepare_process(lifeline: Connection, niceness: int) -> None:
+def _prepare_process(parent_pipe: Connection, niceness: int) -> None:
     """Leave Ctrl-C to the server, and end with the pool: when it is closed, or when the server is killed."""
     os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(parent_pipe,), daemon=True).start()
 
 
-def _follow(lifeline: Connection) -> None:
-    lifeline.poll(None)  # nothing is ever sent: it returns when the other end is closed
+def _exit_with_parent(parent_pipe: Connection) -> None:
+    parent_pipe.poll(None)  # nothing is ever sent: it returns when the other end is closed
     os._exit(0)
 
 
-def _run_here(
+def _run_task(
     deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]
-) -> "tuple[_Result | _Failure, Notes]":
-    with taking_notes() as notes:
-        return _outcome(deadline, task, arguments), notes
+) -> "tuple[_Result | _Failure, StepTimings]":
+    with record_steps() as timings:
+        return _run_until_deadline(deadline, task, arguments), timings
 
 
-def _outcome(deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]) -> "_Result | _Failure":
-    def ring(_signal: int, _frame: object) -> None:
-        raise deadline.exceeded()
+def _run_until_deadline(deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]) -> "_Result | _Failure":
+    def raise_deadline_error(_signal: int, _frame: object) -> None:
+        raise deadline.error()
 
     try:
-        signal.signal(signal.SIGALRM, ring)
+        signal.signal(signal.SIGALRM, raise_deadline_error)
         signal.setitimer(signal.ITIMER_REAL, deadline.remaining())
         try:
             return task(*arguments)

@@ -13,67 +13,67 @@ from contextlib import asynccontextmanager
 
 from thale.errors import ModelUnavailableError
 from thale.facade.health import Health, Readiness
-from thale.facade.status.window_stats import Figures, Moment
-from thale.facade.upstream.release_source import Records
-from thale.schemas import ReleaseRecord
+from thale.facade.status.window_stats import WindowStats, CounterSnapshot
+from thale.facade.upstream.release_source import ReleaseSource
+from thale.schemas import ReleaseState
 from thale.telemetry import metrics
 from thale.telemetry.labels import OUTCOME
-from thale.telemetry.series_expiry import Remembered
+from thale.telemetry.series_expiry import SeriesExpirer
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 5.0
+POLL_INTERVAL_S = 5.0
 _WINDOW_S = 300.0
 
 
-class Vitals:
+class SelfMonitor:
     """The last minutes' counts, and what was released and ready when last looked. Read from any thread."""
 
-    def __init__(self, health: Health, records: Records) -> None:
-        self._health, self._records = health, records
-        self._remembered = Remembered(metrics.METRICS)
-        self._moments = deque([Moment.now(time.monotonic())], maxlen=round(_WINDOW_S / LOOK_S))
-        self.record: ReleaseRecord | None = None
+    def __init__(self, health: Health, release_source: ReleaseSource) -> None:
+        self._health, self._release_source = health, release_source
+        self._series_expirer = SeriesExpirer(metrics.METRICS)
+        self._snapshots = deque([CounterSnapshot.take(time.monotonic())], maxlen=round(_WINDOW_S / POLL_INTERVAL_S))
+        self.release_state: ReleaseState | None = None
         self.readiness = Readiness()
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Look every few seconds for as long as the context lasts."""
-        looking = asyncio.create_task(self._keep_looking())
+        polling = asyncio.create_task(self._poll_forever())
         try:
             yield
         finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
 
-    def figures(self) -> Figures:
+    def window_stats(self) -> WindowStats:
         """Return the figures of the last minutes, until now."""
-        return Figures.between(self._moments[0], Moment.now(time.monotonic()))
+        return WindowStats.between(self._snapshots[0], CounterSnapshot.take(time.monotonic()))
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Look once."""
         try:
-            self.record = self._records.current()
+            self.release_state = self._release_source.current()
         except ModelUnavailableError:
-            self.record = None
+            self.release_state = None
         else:
-            self._follow(self.record)
+            self._sync_series(self.release_state)
         self.readiness = await self._health.readiness()
-        self._moments.append(Moment.now(time.monotonic()))
+        self._snapshots.append(CounterSnapshot.take(time.monotonic()))
 
-    def _follow(self, record: ReleaseRecord) -> None:
+    def _sync_series(self, release_state: ReleaseState) -> None:
         """Tell about the versions that are held, from 0 on: a counter that begins at 30 shows no rise."""
-        self._remembered.follow({name: model.versions for name, model in record.models.items()})
-        for name, model in record.models.items():
+        self._series_expirer.update({name: model.versions for name, model in release_state.models.items()})
+        for name, model in release_state.models.items():
             for version in model.versions:
                 for outcome in OUTCOME.values:
                     metrics.MODEL_REQUESTS.labels(name, version, outcome)
 
-    async def _keep_looking(self) -> None:
+    async def _poll_forever(self) -> None:
         while True:
             try:
-                await self.look()
+                await self.refresh()
             # The boundary between looks: what goes wrong in one must not leave the gauges as they are for ever.
             except Exception:
                 logger.exception("a look at the own state failed unexpectedly")
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_INTERVAL_S)

@@ -14,91 +14,91 @@ from importlib.resources import files
 
 from thale._version import __version__
 from thale.facade.settings import Settings
-from thale.facade.status.self_monitor import LOOK_S, Vitals
-from thale.facade.status.window_stats import Figures
+from thale.facade.status.self_monitor import POLL_INTERVAL_S, SelfMonitor
+from thale.facade.status.window_stats import WindowStats
 from thale.schemas import Release
 from thale.telemetry import labels
 from thale.telemetry.metrics_server import Page
 
 _UNKNOWN = "&ndash;"
-_TO_THE_MINUTE = len("2026-11-21T12:00")
-_MEGAPIXELS = {name: f"up to {most:g} MP" for name, most in labels.MEGAPIXELS_OF_SIZE.items()} | {
+_MINUTE_LENGTH = len("2026-11-21T12:00")
+_SIZE_LABELS = {name: f"up to {max_megapixels:g} MP" for name, max_megapixels in labels.MAX_MEGAPIXELS_BY_SIZE.items()} | {
     "larger": "larger images"
 }
 
 
-class FiguresPage:
+class StatusPage:
     """Draws the page from what the facade knows of itself."""
 
-    def __init__(self, vitals: Vitals, settings: Settings) -> None:
-        self._vitals, self._settings = vitals, settings
+    def __init__(self, monitor: SelfMonitor, settings: Settings) -> None:
+        self._monitor, self._settings = monitor, settings
 
     def render(self) -> Page:
         """Return the page as it is now."""
-        figures = self._vitals.figures()
+        stats = self._monitor.window_stats()
         body = "".join(
             [
                 f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{self._title()}</title>',
                 '<meta name="viewport" content="width=device-width, initial-scale=1">',
-                f'<meta http-equiv="refresh" content="{LOOK_S:g}"><style>{_style()}</style></head><body>',
-                f"<header><h1>thale</h1>{self._state()}</header><main>",
-                f'<section class="tiles">{"".join(self._tiles(figures))}</section>',
-                f"<h2>How long answers take</h2>{_latencies(figures)}",
-                f"<h2>Models, their ready workers, and the plates they measured</h2>{self._models(figures)}",
-                f"</main><footer>thale {__version__}; figures of the last {_minutes(figures.window_s)}, this facade "
+                f'<meta http-equiv="refresh" content="{POLL_INTERVAL_S:g}"><style>{_style()}</style></head><body>',
+                f"<header><h1>thale</h1>{self._readiness_banner()}</header><main>",
+                f'<section class="tiles">{"".join(self._tiles(stats))}</section>',
+                f"<h2>How long answers take</h2>{_latencies(stats)}",
+                f"<h2>Models, their ready workers, and the plates they measured</h2>{self._models(stats)}",
+                f"</main><footer>thale {__version__}; figures of the last {_minutes(stats.window_s)}, this facade "
                 'alone; all of them: <a href="/metrics">/metrics</a></footer></body></html>',
             ]
         )
         return Page(body.encode(), "text/html; charset=utf-8", headers=_headers())
 
     def _title(self) -> str:
-        return "thale: ready" if self._ready() else "thale: NOT READY"
+        return "thale: ready" if self._is_ready() else "thale: NOT READY"
 
-    def _ready(self) -> bool:
-        return self._vitals.record is not None and self._vitals.readiness.ready
+    def _is_ready(self) -> bool:
+        return self._monitor.release_state is not None and self._monitor.readiness.is_ready
 
-    def _state(self) -> str:
-        if self._ready():
+    def _readiness_banner(self) -> str:
+        if self._is_ready():
             return '<p class="good">&#10003; ready</p>'
-        missing = "; ".join(self._vitals.readiness.missing) or "nobody has looked yet"
+        missing = "; ".join(self._monitor.readiness.missing) or "nobody has looked yet"
         return f'<p class="bad">&#10007; not ready: {escape(missing)}</p>'
 
-    def _tiles(self, figures: Figures) -> Iterator[str]:
+    def _tiles(self, stats: WindowStats) -> Iterator[str]:
         settings = self._settings
-        most = settings.max_in_flight + settings.max_waiting
-        yield _tile(_number(figures.requests_per_s), "requests a second")
-        yield _tile(_percent(figures.failed), "failed (5xx)", bad=figures.failed > 0)
-        yield _tile(_percent(figures.refused), "refused (4xx)")
+        max_requests = settings.max_in_flight + settings.max_queue_length
+        yield _tile(_number(stats.requests_per_s), "requests a second")
+        yield _tile(_percent(stats.error_ratio), "failed (5xx)", is_bad=stats.error_ratio > 0)
+        yield _tile(_percent(stats.client_error_ratio), "refused (4xx)")
         yield _tile(
-            f"{figures.in_flight:g} of {most}",
-            f"places taken, {figures.waiting:g} wait",
-            more=f'<meter min="0" max="{most}" high="{0.8 * most:g}" value="{figures.in_flight:g}"></meter>',
+            f"{stats.in_flight:g} of {max_requests}",
+            f"places taken, {stats.queued:g} wait",
+            extra_html=f'<meter min="0" max="{max_requests}" high="{0.8 * max_requests:g}" value="{stats.in_flight:g}"></meter>',
         )
-        yield _tile(_number(figures.plates_per_h), "plates an hour")
-        if settings.price_per_hour is not None:
-            price = figures.price_per_1000(settings.price_per_hour)
-            yield _tile(_number(price), f"{settings.currency} for 1,000 plates at this rate")
+        yield _tile(_number(stats.plates_per_h), "plates an hour")
+        if settings.cost_per_hour is not None:
+            cost = stats.cost_per_1000_plates(settings.cost_per_hour)
+            yield _tile(_number(cost), f"{settings.currency} for 1,000 plates at this rate")
 
-    def _models(self, figures: Figures) -> str:
-        record = self._vitals.record
-        if record is None or not record.models:
+    def _models(self, stats: WindowStats) -> str:
+        release_state = self._monitor.release_state
+        if release_state is None or not release_state.models:
             return '<p class="bad">no model is released</p>'
         rows = [
-            row for name, model in sorted(record.models.items()) for row in self._versions(name, model, figures.plates)
+            row for name, model in sorted(release_state.models.items()) for row in self._versions(name, model, stats.plates)
         ]
-        return _table(["model", "version", "share", "workers", "plates", "part"], rows, words={0, 1, 5})
+        return _table(["model", "version", "share", "workers", "plates", "part"], rows, text_columns={0, 1, 5})
 
     def _versions(self, name: str, model: Release, plates: Mapping[tuple[str, str], float]) -> Iterator[list[str]]:
         for version in sorted(model.versions, key=lambda version: (version != model.stable, version)):
-            workers = self._vitals.readiness.workers.get((name, version))
-            share, role = _role(model, version)
-            told = _UNKNOWN if workers is None else str(workers)
-            used = version in (model.stable, model.canary)
+            workers = self._monitor.readiness.workers.get((name, version))
+            traffic_percent, role = _role(model, version)
+            workers_text = _UNKNOWN if workers is None else str(workers)
+            serves_traffic = version in (model.stable, model.canary)
             yield [
                 escape(name),
                 escape(version),
-                f"{share:g} %",
-                told if workers or not used else f'<span class="bad">{told}</span>',
+                f"{traffic_percent:g} %",
+                workers_text if workers or not serves_traffic else f'<span class="bad">{workers_text}</span>',
                 f"{plates.get((name, version), 0):,.0f}",
                 role,
             ]
@@ -112,41 +112,41 @@ def _role(model: Release, version: str) -> tuple[float, str]:
     if version != model.canary:
         return 0.0, shadow or "held"
     since = next((change.at for change in reversed(model.history) if change.version == version), "")
-    words = f"on trial, last changed {escape(since[:_TO_THE_MINUTE].replace('T', ' '))}" if since else "on trial"
-    return model.weight_percent, f"{words}; {shadow}" if shadow else words
+    label = f"on trial, last changed {escape(since[:_MINUTE_LENGTH].replace('T', ' '))}" if since else "on trial"
+    return model.weight_percent, f"{label}; {shadow}" if shadow else label
 
 
-def _latencies(figures: Figures) -> str:
+def _latencies(stats: WindowStats) -> str:
     rows = [
-        [_MEGAPIXELS[latency.size], f"{latency.requests:,}", _seconds(latency.p50_s), _seconds(latency.p99_s)]
-        for latency in figures.latencies
+        [_SIZE_LABELS[latency.size], f"{latency.requests:,}", _seconds(latency.p50_s), _seconds(latency.p99_s)]
+        for latency in stats.latencies
     ]
-    return _table(["images", "requests", "50 % within", "99 % within"], rows, words={0})
+    return _table(["images", "requests", "50 % within", "99 % within"], rows, text_columns={0})
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], words: Set[int]) -> str:
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], text_columns: Set[int]) -> str:
     def line(tag: str, cells: Iterable[str]) -> str:
-        made = (
-            f'<{tag} class="text">{cell}</{tag}>' if index in words else f"<{tag}>{cell}</{tag}>"
+        cell_tags = (
+            f'<{tag} class="text">{cell}</{tag}>' if index in text_columns else f"<{tag}>{cell}</{tag}>"
             for index, cell in enumerate(cells)
         )
-        return f"<tr>{''.join(made)}</tr>"
+        return f"<tr>{''.join(cell_tags)}</tr>"
 
     body = "".join(line("td", row) for row in rows)
     return f'<div class="wide"><table><thead>{line("th", heads)}</thead><tbody>{body}</tbody></table></div>'
 
 
-def _tile(figure: str, words: str, *, bad: bool = False, more: str = "") -> str:
-    shown = f'<b class="bad">{figure}</b>' if bad else f"<b>{figure}</b>"
-    return f'<div class="tile">{shown}<span>{words}</span>{more}</div>'
+def _tile(value: str, label: str, *, is_bad: bool = False, extra_html: str = "") -> str:
+    value_html = f'<b class="bad">{value}</b>' if is_bad else f"<b>{value}</b>"
+    return f'<div class="tile">{value_html}<span>{label}</span>{extra_html}</div>'
 
 
 def _number(value: float) -> str:
     return _UNKNOWN if math.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
-def _percent(share: float) -> str:
-    return _UNKNOWN if math.isnan(share) else f"{100 * share:.3g} %"
+def _percent(ratio: float) -> str:
+    return _UNKNOWN if math.isnan(ratio) else f"{100 * ratio:.3g} %"
 
 
 def _seconds(value: float) -> str:

@@ -5,65 +5,65 @@ import time
 from collections.abc import Callable
 
 from thale.facade.settings import Settings
-from thale.facade.upstream.circuit_breaker import Breaker, Limits
-from thale.facade.upstream.routing import Choice, Role
-from thale.schemas import ReleaseRecord
+from thale.facade.upstream.circuit_breaker import CircuitBreaker, BreakerConfig
+from thale.facade.upstream.routing import Route, Role
+from thale.schemas import ReleaseState
 from thale.telemetry import metrics, tracing
 
 logger = logging.getLogger(__name__)
 
-_Key = tuple[str, str | None, Role]
+_BreakerKey = tuple[str, str | None, Role]
 """Model, version and the role that the version has."""
 
 
-class Breakers:
+class BreakerRegistry:
     """A breaker for each stable version and each canary. Pinned versions have none: who pins wants to know."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        rests: dict[Role, float] = {"stable": settings.stable_rest_s, "canary": settings.canary_rest_s}
-        self._limits = {
-            role: Limits(settings.breaker_failures, settings.breaker_window, rest_s) for role, rest_s in rests.items()
+        open_s_by_role: dict[Role, float] = {"stable": settings.stable_breaker_open_s, "canary": settings.canary_breaker_open_s}
+        self._configs = {
+            role: BreakerConfig(settings.breaker_failures, settings.breaker_window, open_s) for role, open_s in open_s_by_role.items()
         }
         self._clock = clock
-        self._breakers: dict[_Key, Breaker] = {}
-        self._current: set[_Key] = set()
+        self._breakers: dict[_BreakerKey, CircuitBreaker] = {}
+        self._active_keys: set[_BreakerKey] = set()
 
-    def admits(self, choice: Choice) -> bool:
+    def allows(self, route: Route) -> bool:
         """Whether the version may be asked now."""
-        return choice.role not in self._limits or self._of(choice).admits()
+        return route.role not in self._configs or self._get_breaker(route).allows()
 
-    def note(self, choice: Choice, *, failed: bool) -> None:
+    def record(self, route: Route, *, is_failure: bool) -> None:
         """Note how the version did."""
-        if choice.role not in self._limits:
+        if route.role not in self._configs:
             return
-        breaker = self._of(choice)
+        breaker = self._get_breaker(route)
         was_open = breaker.is_open
-        if failed:
-            breaker.failed()
+        if is_failure:
+            breaker.record_failure()
         else:
-            breaker.succeeded()
-        if breaker.is_open != was_open and (choice.name, choice.version, choice.role) in self._current:
-            labels = {"model": choice.name, "version": choice.version}
+            breaker.record_success()
+        if breaker.is_open != was_open and (route.name, route.version, route.role) in self._active_keys:
+            labels = {"model": route.name, "version": route.version}
             metrics.MODEL_BREAKER_OPEN.labels(**labels).set(breaker.is_open)
-            what = "breaker opened" if breaker.is_open else "breaker closed"
-            logger.warning(what, extra=labels)
-            tracing.event(what, choice.told())
+            event_name = "breaker opened" if breaker.is_open else "breaker closed"
+            logger.warning(event_name, extra=labels)
+            tracing.add_event(event_name, route.span_attributes())
 
-    def follow(self, record: ReleaseRecord) -> None:
+    def sync(self, release_state: ReleaseState) -> None:
         """Forget versions that have not kept their role.
 
         A version that gets its role, or gets it back, begins anew: requests that were on their way when it was taken
         back may have noted its failures since.
         """
-        before, self._current = self._current, set()
-        for name, release in record.models.items():
-            self._current |= {(name, release.stable, "stable"), (name, release.canary, "canary")}
-        for name, version, role in self._breakers.keys() - (before & self._current):
+        previous_keys, self._active_keys = self._active_keys, set()
+        for name, release in release_state.models.items():
+            self._active_keys |= {(name, release.stable, "stable"), (name, release.canary, "canary")}
+        for name, version, role in self._breakers.keys() - (previous_keys & self._active_keys):
             del self._breakers[name, version, role]
             metrics.MODEL_BREAKER_OPEN.labels(name, version).set(0)
 
-    def _of(self, choice: Choice) -> Breaker:
-        key = (choice.name, choice.version, choice.role)
+    def _get_breaker(self, route: Route) -> CircuitBreaker:
+        key = (route.name, route.version, route.role)
         if key not in self._breakers:
-            self._breakers[key] = Breaker(self._limits[choice.role], self._clock)
+            self._breakers[key] = CircuitBreaker(self._configs[route.role], self._clock)
         return self._breakers[key]

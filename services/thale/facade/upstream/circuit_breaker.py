@@ -13,51 +13,51 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Limits:
+class BreakerConfig:
     """When a breaker opens, and for how long."""
 
     failures: int
     """Failures among the last `window` outcomes that open it."""
     window: int
-    rest_s: float
+    open_s: float
     """The time in which nothing is asked, and after which a probe that nobody heard of again is given up."""
 
 
-class Breaker:
+class CircuitBreaker:
     """The breaker of one version."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
-        self._limits = limits
+    def __init__(self, config: BreakerConfig, clock: Callable[[], float]) -> None:
+        self._config = config
         self._clock = clock
-        self._failed: deque[bool] = deque(maxlen=limits.window)
+        self._recent_failures: deque[bool] = deque(maxlen=config.window)
         self._open = False
-        self._probe_at = 0.0
+        self._next_probe_at = 0.0
 
     @property
     def is_open(self) -> bool:
         """Whether it stops questions: all of them, or all but single probes."""
         return self._open
 
-    def admits(self) -> bool:
+    def allows(self) -> bool:
         """Whether the version may be asked now. A True in the open state is the one probe of this rest."""
         if not self._open:
             return True
         now = self._clock()
-        if now < self._probe_at:
+        if now < self._next_probe_at:
             return False
-        self._probe_at = now + self._limits.rest_s
+        self._next_probe_at = now + self._config.open_s
         return True
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """Note an answer. It closes an open breaker: whoever answered is there."""
         if self._open:
             self._open = False
-            self._failed.clear()
-        self._failed.append(False)
+            self._recent_failures.clear()
+        self._recent_failures.append(False)
 
-    def failed(self) -> None:
+    def record_failure(self) -> None:
         """Note a failure."""
-        self._failed.append(True)
-        if self._open or sum(self._failed) >= self._limits.failures:
+        self._recent_failures.append(True)
+        if self._open or sum(self._recent_failures) >= self._config.failures:
             self._open = True
-            self._probe_at = self._clock() + self._limits.rest_s
+            self._next_probe_at = self._clock() + self._config.open_s

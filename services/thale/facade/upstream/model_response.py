@@ -10,20 +10,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from thale.errors import ModelFailedError, ModelNonsenseError
-from thale.facade.upstream.routing import Choice
-from thale.models.predictions import LandmarksAnswer, SegmentationAnswer, read_landmarks
+from thale.errors import ModelFailedError, InvalidModelResponseError
+from thale.facade.upstream.routing import Route
+from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, parse_landmarks
 from thale.schemas import Calibration, ModelRef, Point
 
-_RIM_PX = 2.0
+_EDGE_TOLERANCE_PX = 2.0
 """A landmark's peak is interpolated: at the image's edge it may come to lie this far outside."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelResponse:
     """An answer as it came from a worker, who was asked, how long it took, and the size of the image in question."""
 
-    choice: Choice
+    route: Route
     data: bytes
     seconds: float
     width: int
@@ -33,69 +33,69 @@ class Answer:
     batch_images: int | None = None
     """How many images it answered at once, where it says so."""
 
-    def segmentation(self) -> SegmentationAnswer:
+    def parse_segmentation(self) -> SegmentationPrediction:
         """Read a segmentation model's answer.
 
         Raises:
             ModelNonsenseError: If it is no segmentation of this image, or another model's.
         """
-        with self._blamed():
-            answer = SegmentationAnswer.from_bytes(self.data)
-            meta = answer.meta
-            model = self._as_released(meta.model)
-            if meta.classes != self.choice.classes:
-                raise ModelFailedError(f"its classes are {meta.classes}, its card says {self.choice.classes}")
+        with self._as_invalid_response():
+            prediction = SegmentationPrediction.from_bytes(self.data)
+            meta = prediction.meta
+            model = self._check_identity(meta.model)
+            if meta.classes != self.route.classes:
+                raise ModelFailedError(f"its classes are {meta.classes}, its card says {self.route.classes}")
             frame = meta.frame
             right, bottom = frame.x0 + frame.source_width, frame.y0 + frame.source_height
             if min(frame.x0, frame.y0) < 0 or right > self.width or bottom > self.height:
                 raise ModelFailedError(f"its frame {frame} reaches beyond the image's {self.width} x {self.height} px")
             _check_calibration(meta.calibration)
-        return replace(answer, meta=meta.model_copy(update={"model": model}))
+        return replace(prediction, meta=meta.model_copy(update={"model": model}))
 
-    def landmarks(self) -> LandmarksAnswer:
+    def parse_landmarks(self) -> LandmarkPrediction:
         """Read a landmark model's answer.
 
         Raises:
             ModelNonsenseError: If it holds no landmarks of this image, or is another model's.
         """
-        with self._blamed():
-            answer = read_landmarks(self.data)
-            model = self._as_released(answer.model)
-            for landmark in answer.landmarks:
-                if landmark.kind not in self.choice.classes:
-                    raise ModelFailedError(f"it marks a {landmark.kind}, its card says {self.choice.classes}")
-                if not self._holds(landmark.x, landmark.y):
+        with self._as_invalid_response():
+            prediction = parse_landmarks(self.data)
+            model = self._check_identity(prediction.model)
+            for landmark in prediction.landmarks:
+                if landmark.kind not in self.route.classes:
+                    raise ModelFailedError(f"it marks a {landmark.kind}, its card says {self.route.classes}")
+                if not self._contains(landmark.x, landmark.y):
                     raise ModelFailedError(
                         f"its {landmark.kind} at ({landmark.x}, {landmark.y}) lies outside the image's "
                         f"{self.width} x {self.height} px"
                     )
-            _check_calibration(answer.calibration)
-        return answer.model_copy(update={"model": model})
+            _check_calibration(prediction.calibration)
+        return prediction.model_copy(update={"model": model})
 
     @contextmanager
-    def _blamed(self) -> Iterator[None]:
+    def _as_invalid_response(self) -> Iterator[None]:
         try:
             yield
         except ModelFailedError as error:
-            raise ModelNonsenseError(self.choice.name, self.choice.version, str(error)) from error
+            raise InvalidModelResponseError(self.route.name, self.route.version, str(error)) from error
 
-    def _holds(self, x: float, y: float) -> bool:
+    def _contains(self, x: float, y: float) -> bool:
         """Whether the image holds a point; no NaN is held."""
-        return -_RIM_PX <= x <= self.width - 1 + _RIM_PX and -_RIM_PX <= y <= self.height - 1 + _RIM_PX
+        return -_EDGE_TOLERANCE_PX <= x <= self.width - 1 + _EDGE_TOLERANCE_PX and -_EDGE_TOLERANCE_PX <= y <= self.height - 1 + _EDGE_TOLERANCE_PX
 
-    def _as_released(self, told: ModelRef) -> ModelRef:
-        asked = self.choice
-        if (told.name, told.version, told.digest) != (asked.name, asked.version, asked.weights_digest):
+    def _check_identity(self, model: ModelRef) -> ModelRef:
+        route = self.route
+        if (model.name, model.version, model.digest) != (route.name, route.version, route.weights_digest):
             raise ModelFailedError(
-                f"{asked.name} {asked.version} was asked, and {told.name} {told.version} with the weights "
-                f"{told.digest} answered: the model server's store and the release record disagree"
+                f"{route.name} {route.version} was asked, and {model.name} {model.version} with the weights "
+                f"{model.digest} answered: the model server's store and the release record disagree"
             )
-        return told.model_copy(update={"digest": asked.digest})
+        return model.model_copy(update={"digest": route.digest})
 
 
 def _check_calibration(calibration: Calibration) -> None:
     scale = calibration.scale
-    if scale.known and not (math.isfinite(scale.mm_per_px) and scale.mm_per_px > 0):
+    if scale.is_known and not (math.isfinite(scale.mm_per_px) and scale.mm_per_px > 0):
         raise ModelFailedError(f"its scale is {scale.mm_per_px} mm per pixel")
     corners: tuple[Point, ...] = calibration.plate.corners if calibration.plate else ()
     if not all(math.isfinite(corner.x) and math.isfinite(corner.y) for corner in corners):

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from thale.errors import ModelTaskError, ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError
-from thale.schemas import Release, ReleasedVersion, ReleaseRecord, Task
+from thale.errors import WrongTaskError, ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError
+from thale.schemas import Release, VersionManifest, ReleaseState, Task
 
 Role = Literal["stable", "canary", "pinned", "shadow"]
 """Why a version is asked: by default, on trial, by the request's wish, or for comparison alone."""
@@ -19,7 +19,7 @@ _HASH_BITS = 53  # what a float holds exactly, so that a share is always less th
 
 
 @dataclass(frozen=True)
-class Pin:
+class VersionPin:
     """A model that a request asks for by name, and perhaps by version."""
 
     name: str
@@ -32,14 +32,14 @@ class Pin:
         Raises:
             ParameterError: If it is neither.
         """
-        name, at, version = text.partition("@")
-        if not name or (at and not version) or "@" in version:
+        name, separator, version = text.partition("@")
+        if not name or (separator and not version) or "@" in version:
             raise ParameterError(f"model={text!r} is not understood: write name or name@version, as plate-seg@1.0.0")
         return cls(name, version or None)
 
 
 @dataclass(frozen=True)
-class Choice:
+class Route:
     """The model version that answers one question of one request, and what of it the facade has to know."""
 
     name: str
@@ -53,49 +53,49 @@ class Choice:
     url: str = ""
     """Where its model server listens; empty where the facade's settings say so."""
     role: Role = "stable"
-    fallback: "Choice | None" = None
+    fallback: "Route | None" = None
     """Who is asked where this version does not answer: the stable one, behind a canary that nobody pinned."""
-    shadow: "Choice | None" = None
+    shadow: "Route | None" = None
     """Who is asked the same for comparison, once the user has the answer."""
 
-    def told(self) -> dict[str, str]:
+    def span_attributes(self) -> dict[str, str]:
         """Return what traces say of it."""
         return {"thale.model": self.name, "thale.version": self.version, "thale.why": self.role}
 
     @classmethod
-    def of(
+    def from_manifest(
         cls,
-        released: ReleasedVersion,
+        manifest: VersionManifest,
         role: Role = "stable",
         *,
-        fallback: "Choice | None" = None,
-        shadow: "Choice | None" = None,
+        fallback: "Route | None" = None,
+        shadow: "Route | None" = None,
     ) -> Self:
         """Return a released version as the choice."""
-        card = released.card
+        card = manifest.card
         return cls(
             name=card.name,
             version=card.version,
             task=card.task,
-            digest=released.digest,
+            digest=manifest.digest,
             weights_digest=f"sha256:{card.weights_sha256}",
             classes=card.classes,
-            url=released.url,
+            url=manifest.url,
             role=role,
             fallback=fallback,
             shadow=shadow,
         )
 
 
-def choose(
-    record: ReleaseRecord,
+def select_route(
+    release_state: ReleaseState,
     task: Task,
-    default: str,
+    default_model: str,
     *,
     experiment: str | None,
     request_id: str,
-    pins: Sequence[Pin] = (),
-) -> Choice:
+    pins: Sequence[VersionPin] = (),
+) -> Route:
     """Return who answers: the version that the request pins, else the canary for its share of requests, else stable.
 
     Args:
@@ -112,28 +112,28 @@ def choose(
         ParameterError: If two pins name models of this task.
         ModelUnavailableError: If the default model is not released.
     """
-    pinned = [pin for pin in pins if find(record, pin.name).task == task]
+    pinned = [pin for pin in pins if get_release(release_state, pin.name).task == task]
     if len(pinned) > 1:
         raise ParameterError(f"two models for {task} are asked for, {pinned[0].name} and {pinned[1].name}: name one")
     if pinned and pinned[0].version is not None:
-        return pinned_choice(record, pinned[0], task)
-    name = pinned[0].name if pinned else default
-    if name not in record.models:
+        return pinned_route(release_state, pinned[0], task)
+    name = pinned[0].name if pinned else default_model
+    if name not in release_state.models:
         raise ModelUnavailableError(f"no model for {task} is released yet: {name!r} is awaited")
-    return split(record.models[name], experiment or request_id)
+    return split_traffic(release_state.models[name], experiment or request_id)
 
 
-def split(release: Release, key: str) -> Choice:
+def split_traffic(release: Release, key: str) -> Route:
     """Return the canary, with the stable version behind it, for the canary's share of all keys; else stable."""
-    stable = Choice.of(release.versions[release.stable])
-    if release.canary is not None and share(release.name, release.canary, key) < release.weight_percent / 100:
-        return Choice.of(release.versions[release.canary], "canary", fallback=stable)
+    stable = Route.from_manifest(release.versions[release.stable])
+    if release.canary is not None and hash_fraction(release.name, release.canary, key) < release.weight_percent / 100:
+        return Route.from_manifest(release.versions[release.canary], "canary", fallback=stable)
     if release.shadow is None:
         return stable
-    return replace(stable, shadow=Choice.of(release.versions[release.shadow], "shadow"))
+    return replace(stable, shadow=Route.from_manifest(release.versions[release.shadow], "shadow"))
 
 
-def share(model: str, canary: str, key: str) -> float:
+def hash_fraction(model: str, canary: str, key: str) -> float:
     """Return where a key stands in the line of all keys, in [0, 1): the canary serves those below its weight.
 
     The canary's version is part of it, so that it is not always the same experiments that try new versions first.
@@ -142,7 +142,7 @@ def share(model: str, canary: str, key: str) -> float:
     return (int.from_bytes(digest[:8]) >> 64 - _HASH_BITS) / (1 << _HASH_BITS)
 
 
-def pinned_choice(record: ReleaseRecord, pin: Pin, task: Task) -> Choice:
+def pinned_route(release_state: ReleaseState, pin: VersionPin, task: Task) -> Route:
     """Return the version that a pin means, the stable one where it names none.
 
     Raises:
@@ -150,22 +150,22 @@ def pinned_choice(record: ReleaseRecord, pin: Pin, task: Task) -> Choice:
         UnknownVersionError: If it has no such version.
         ModelTaskError: If the model answers another question.
     """
-    model = find(record, pin.name)
+    model = get_release(release_state, pin.name)
     if model.task != task:
-        raise ModelTaskError(f"{pin.name} is a model for {model.task}, and {task} is asked for")
+        raise WrongTaskError(f"{pin.name} is a model for {model.task}, and {task} is asked for")
     version = pin.version or model.stable
     if version not in model.versions:
         raise UnknownVersionError(pin.name, version, sorted(model.versions))
-    return Choice.of(model.versions[version], "pinned")
+    return Route.from_manifest(model.versions[version], "pinned")
 
 
-def find(record: ReleaseRecord, name: str) -> Release:
+def get_release(release_state: ReleaseState, name: str) -> Release:
     """Return a released model.
 
     Raises:
         UnknownModelError: If there is none of that name.
     """
     try:
-        return record.models[name]
+        return release_state.models[name]
     except KeyError:
-        raise UnknownModelError(name, sorted(record.models)) from None
+        raise UnknownModelError(name, sorted(release_state.models)) from None

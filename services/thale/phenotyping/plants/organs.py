@@ -5,17 +5,17 @@ from numpy.typing import NDArray
 from skimage.measure import find_contours
 
 from thale.phenotyping.plants import polyline
-from thale.phenotyping.plants.probability_maps import Maps
+from thale.phenotyping.plants.probability_maps import ProbabilityMaps
 from thale.schemas import Organ, OrganKind, Scale
 
 ORGAN_TERMS: dict[OrganKind, str] = {"root": "PO:0025025", "shoot": "PO:0009006", "seed": "PO:0009010"}
 """Plant Ontology terms: root system (all roots of the plant together, not one root), shoot system, seed."""
 
 _OUTLINE_TOLERANCE_PX = 0.7
-_LEAST_OUTLINE_POINTS = 3
+_MIN_OUTLINE_POINTS = 3
 
 
-def organ(kind: OrganKind, pixels_rc: NDArray[np.int64], maps: Maps, scale: Scale) -> Organ:
+def build_organ(kind: OrganKind, pixels_rc: NDArray[np.int64], maps: ProbabilityMaps, scale: Scale) -> Organ:
     """Return an organ from its pixels (N2, row and column in the frame; at least one).
 
     The confidence is the mean probability of its pixels. Holes are counted out of the area and not outlined.
@@ -32,7 +32,7 @@ def organ(kind: OrganKind, pixels_rc: NDArray[np.int64], maps: Maps, scale: Scal
     )
 
 
-def _outlines(pixels_rc: NDArray[np.int64], maps: Maps) -> tuple[tuple[float, ...], ...]:
+def _outlines(pixels_rc: NDArray[np.int64], maps: ProbabilityMaps) -> tuple[tuple[float, ...], ...]:
     corner = pixels_rc.min(axis=0) - 1
     mask_HW = np.zeros(pixels_rc.max(axis=0) - corner + 2, bool)
     mask_HW[tuple((pixels_rc - corner).T)] = True
@@ -41,7 +41,7 @@ def _outlines(pixels_rc: NDArray[np.int64], maps: Maps) -> tuple[tuple[float, ..
         if _signed_area(contour_rc) <= 0:
             continue
         simple_rc = polyline.simplify(contour_rc, _OUTLINE_TOLERANCE_PX)[:-1]
-        if len(simple_rc) >= _LEAST_OUTLINE_POINTS:
+        if len(simple_rc) >= _MIN_OUTLINE_POINTS:
             source_xy = maps.frame.to_source((simple_rc + corner)[:, ::-1])
             outlines.append(tuple(np.round(source_xy, 2).ravel().tolist()))
     return tuple(outlines)

@@ -22,59 +22,59 @@ FREE_TURN_DEG = 20.0
 AMBIGUOUS_MARGIN = 0.3
 """Two plants are as likely if their paths differ by less: about what a crossing flatter than 35 degrees costs."""
 
-_UNREACHED = 1e6
-_FARTHEST_PRIMARY = 3.0
+_UNREACHABLE_COST = 1e6
+_MAX_PRIMARY_EXCESS_COST = 3.0
 _SKIP_MM, _REACH_MM = 0.3, 1.3
 
-Step = tuple[int, bool]
+DirectedEdge = tuple[int, bool]
 """A segment, and whether it is walked from its start to its end."""
 
 
 @dataclass(frozen=True)
-class PathTree:
+class ShortestPathTree:
     """The cheapest way from one base to every end of every segment: its cost and the step before."""
 
     base: int
-    cost: dict[Step, float]
-    before: dict[Step, Step | None]
+    cost: dict[DirectedEdge, float]
+    previous: dict[DirectedEdge, DirectedEdge | None]
 
-    def path_to(self, step: Step) -> list[Step]:
+    def path_to(self, edge: DirectedEdge) -> list[DirectedEdge]:
         """Return the steps from the base up to and with `step`."""
-        steps = [step]
-        while (earlier := self.before[steps[-1]]) is not None:
-            steps.append(earlier)
-        return steps[::-1]
+        edges = [edge]
+        while (earlier := self.previous[edges[-1]]) is not None:
+            edges.append(earlier)
+        return edges[::-1]
 
 
-class Turns:
+class TurnCosts:
     """The price of going from one segment on to another, from the directions in which both leave their node."""
 
     def __init__(self, graph: RootGraph) -> None:
-        skip, reach = graph.maps.px(_SKIP_MM), graph.maps.px(_REACH_MM)
-        self._leaving: dict[Step, Points] = {}
-        self._degree: dict[Step, int] = {}
+        skip, reach = graph.maps.mm_to_px(_SKIP_MM), graph.maps.mm_to_px(_REACH_MM)
+        self._start_direction: dict[DirectedEdge, Points] = {}
+        self._degree: dict[DirectedEdge, int] = {}
         for number, segment in graph.segments.items():
-            self._leaving[number, True] = polyline.direction(segment.points, skip, reach)
-            self._leaving[number, False] = polyline.direction(segment.points[::-1], skip, reach)
+            self._start_direction[number, True] = polyline.direction(segment.points, skip, reach)
+            self._start_direction[number, False] = polyline.direction(segment.points[::-1], skip, reach)
             self._degree[number, True] = graph.degree(segment.start)
             self._degree[number, False] = graph.degree(segment.end)
 
-    def cost(self, arriving: Step, leaving: Step) -> float:
+    def cost(self, incoming: DirectedEdge, outgoing: DirectedEdge) -> float:
         """Return what a turn costs: nothing up to `FREE_TURN_DEG`, `TURN_COST` for each right angle beyond it.
 
         Where two segments meet alone there is no choice, and a bend is no turn.
         """
-        if self._degree[leaving] == 2:
+        if self._degree[outgoing] == 2:
             return 0.0
-        back = self._leaving[arriving[0], not arriving[1]]
-        on = self._leaving[leaving]
-        angle = math.degrees(math.acos(min(1.0, max(-1.0, -float(back @ on)))))
+        incoming_direction = self._start_direction[incoming[0], not incoming[1]]
+        outgoing_direction = self._start_direction[outgoing]
+        angle = math.degrees(math.acos(min(1.0, max(-1.0, -float(incoming_direction @ outgoing_direction)))))
         return TURN_COST * max(0.0, angle - FREE_TURN_DEG) / 90
 
 
-def onward(graph: RootGraph, node: int) -> Iterator[Step]:
+def outgoing_edges(graph: RootGraph, node: int) -> Iterator[DirectedEdge]:
     """Yield the steps that leave a node."""
-    for number in graph.at_node[node]:
+    for number in graph.segments_at_node[node]:
         segment = graph.segments[number]
         if segment.start == node:
             yield number, True
@@ -82,113 +82,113 @@ def onward(graph: RootGraph, node: int) -> Iterator[Step]:
             yield number, False
 
 
-def end_of(graph: RootGraph, step: Step) -> int:
+def edge_target(graph: RootGraph, edge: DirectedEdge) -> int:
     """Return the node where a step arrives."""
-    segment = graph.segments[step[0]]
-    return segment.end if step[1] else segment.start
+    segment = graph.segments[edge[0]]
+    return segment.end if edge[1] else segment.start
 
 
-def grow_tree(graph: RootGraph, turns: Turns, base: int) -> PathTree:
+def shortest_path_tree(graph: RootGraph, turn_costs: TurnCosts, base: int) -> ShortestPathTree:
     """Return the cheapest paths from a base (Dijkstra over directed segments, for a turn needs two of them)."""
-    cost: dict[Step, float] = {}
-    before: dict[Step, Step | None] = {}
-    queue: list[tuple[float, Step, Step | None]] = [
-        (graph.segments[step[0]].cost, step, None) for step in onward(graph, base)
+    cost: dict[DirectedEdge, float] = {}
+    previous: dict[DirectedEdge, DirectedEdge | None] = {}
+    queue: list[tuple[float, DirectedEdge, DirectedEdge | None]] = [
+        (graph.segments[edge[0]].cost, edge, None) for edge in outgoing_edges(graph, base)
     ]
     heapq.heapify(queue)
     while queue:
-        price, step, earlier = heapq.heappop(queue)
-        if step in cost:
+        path_cost, edge, earlier = heapq.heappop(queue)
+        if edge in cost:
             continue
-        cost[step], before[step] = price, earlier
-        for following in onward(graph, end_of(graph, step)):
-            if following not in cost and following[0] != step[0]:
-                total = price + turns.cost(step, following) + graph.segments[following[0]].cost
-                heapq.heappush(queue, (total, following, step))
-    return PathTree(base, cost, before)
+        cost[edge], previous[edge] = path_cost, earlier
+        for next_edge in outgoing_edges(graph, edge_target(graph, edge)):
+            if next_edge not in cost and next_edge[0] != edge[0]:
+                total = path_cost + turn_costs.cost(edge, next_edge) + graph.segments[next_edge[0]].cost
+                heapq.heappush(queue, (total, next_edge, edge))
+    return ShortestPathTree(base, cost, previous)
 
 
 @dataclass(frozen=True)
-class Claim:
+class TipAssignment:
     """Which plant a node belongs to, by which path, and the place of doubt if another plant is nearly as likely.
 
     `by_lane` says that the doubt was settled by the lane in which the node lies.
     """
 
     plant: int
-    steps: list[Step]
-    doubt_xy: tuple[float, float] | None = None
-    by_lane: bool = False
+    edges: list[DirectedEdge]
+    ambiguous_at_xy: tuple[float, float] | None = None
+    resolved_by_lane: bool = False
 
 
-def arrivals(graph: RootGraph, trees: list[PathTree | None], node: int) -> list[tuple[float, int, Step]]:
+def plants_reaching(graph: RootGraph, trees: list[ShortestPathTree | None], node: int) -> list[tuple[float, int, DirectedEdge]]:
     """Return for each plant that reaches a node the cost of its path and the last step, the cheapest plant first."""
-    steps = [(number, not forward) for number, forward in onward(graph, node)]
-    found = []
+    edges = [(number, not forward) for number, forward in outgoing_edges(graph, node)]
+    reaching = []
     for plant, tree in enumerate(trees):
-        reached = [(tree.cost[step], plant, step) for step in steps if step in tree.cost] if tree is not None else []
-        found += [min(reached)] if reached else []
-    return sorted(found)
+        reached = [(tree.cost[edge], plant, edge) for edge in edges if edge in tree.cost] if tree is not None else []
+        reaching += [min(reached)] if reached else []
+    return sorted(reaching)
 
 
-def claim(
-    graph: RootGraph, trees: list[PathTree | None], found: list[tuple[float, int, Step]], lane: int | None = None
-) -> Claim:
+def assign_tip(
+    graph: RootGraph, trees: list[ShortestPathTree | None], reaching: list[tuple[float, int, DirectedEdge]], lane: int | None = None
+) -> TipAssignment:
     """Return the claim of the first of the arrivals, or among equals that of the plant whose lane it is."""
-    paths = {plant: path_to(trees, plant, step) for _, plant, step in found[:2]}
-    cheapest, plant, _ = found[0]
-    equals = [other for price, other, _ in found[1:2] if price - cheapest < AMBIGUOUS_MARGIN]
-    if not equals:
-        return Claim(plant, paths[plant])
-    doubt_xy = _parting(graph, paths[plant], paths[equals[0]])
-    if lane in (plant, equals[0]):
-        return Claim(lane, paths[lane], doubt_xy, by_lane=True)
-    return Claim(plant, paths[plant], doubt_xy)
+    paths = {plant: path_to(trees, plant, edge) for _, plant, edge in reaching[:2]}
+    cheapest, plant, _ = reaching[0]
+    rivals = [other for cost, other, _ in reaching[1:2] if cost - cheapest < AMBIGUOUS_MARGIN]
+    if not rivals:
+        return TipAssignment(plant, paths[plant])
+    ambiguous_at_xy = _divergence_point(graph, paths[plant], paths[rivals[0]])
+    if lane in (plant, rivals[0]):
+        return TipAssignment(lane, paths[lane], ambiguous_at_xy, resolved_by_lane=True)
+    return TipAssignment(plant, paths[plant], ambiguous_at_xy)
 
 
-def path_to(trees: list[PathTree | None], plant: int, step: Step) -> list[Step]:
+def path_to(trees: list[ShortestPathTree | None], plant: int, edge: DirectedEdge) -> list[DirectedEdge]:
     """Return the steps from a plant's base up to and with `step`."""
     tree = trees[plant]
-    return tree.path_to(step) if tree is not None else []
+    return tree.path_to(edge) if tree is not None else []
 
 
-def match_primaries(
-    graph: RootGraph, trees: list[PathTree | None], nodes: Sequence[int], lanes: Callable[[int], int | None]
-) -> dict[int, Claim]:
+def match_primary_tips(
+    graph: RootGraph, trees: list[ShortestPathTree | None], nodes: Sequence[int], lane_of_node: Callable[[int], int | None]
+) -> dict[int, TipAssignment]:
     """Return which plant's primary root ends at which of the nodes, one each, so that all paths together cost least.
 
     A pair is in doubt if two plants could change tips at little cost.
     """
-    reached = {node: {plant: (price, step) for price, plant, step in arrivals(graph, trees, node)} for node in nodes}
+    reached = {node: {plant: (cost_to_node, edge) for cost_to_node, plant, edge in plants_reaching(graph, trees, node)} for node in nodes}
     nodes = [node for node in nodes if reached[node]]
     if not nodes:
         return {}
-    cost = np.full((len(trees), len(nodes)), _UNREACHED)
+    cost = np.full((len(trees), len(nodes)), _UNREACHABLE_COST)
     for column, node in enumerate(nodes):
-        for plant, (price, _) in reached[node].items():
-            cost[plant, column] = price
+        for plant, (cost_to_node, _) in reached[node].items():
+            cost[plant, column] = cost_to_node
     # One more for every pair changes no choice, and a sparse array has no zeros.
     plants, columns = min_weight_full_bipartite_matching(csr_array(cost + 1.0))
-    far = cost[plants, columns] - cost[:, columns].min(axis=0) > _FARTHEST_PRIMARY
-    chosen = {int(p): int(c) for p, c, skip in zip(plants, columns, far, strict=True) if not skip}
-    claims = {}
+    is_too_far = cost[plants, columns] - cost[:, columns].min(axis=0) > _MAX_PRIMARY_EXCESS_COST
+    chosen = {int(p): int(c) for p, c, skip in zip(plants, columns, is_too_far, strict=True) if not skip}
+    tip_assignments = {}
     for plant, column in chosen.items():
-        order = [(cost[plant, column], plant, reached[nodes[column]][plant][1])]
+        ranking = [(cost[plant, column], plant, reached[nodes[column]][plant][1])]
         for rival, other in chosen.items():
-            change = cost[rival, column] + cost[plant, other] - cost[rival, other] - cost[plant, column]
-            if rival != plant and cost[rival, column] < _UNREACHED:
-                order.append((cost[plant, column] + change, rival, reached[nodes[column]][rival][1]))
-        order[1:] = sorted(order[1:])
-        claims[nodes[column]] = claim(graph, trees, order, lanes(nodes[column]))
-    return claims
+            swap_cost = cost[rival, column] + cost[plant, other] - cost[rival, other] - cost[plant, column]
+            if rival != plant and cost[rival, column] < _UNREACHABLE_COST:
+                ranking.append((cost[plant, column] + swap_cost, rival, reached[nodes[column]][rival][1]))
+        ranking[1:] = sorted(ranking[1:])
+        tip_assignments[nodes[column]] = assign_tip(graph, trees, ranking, lane_of_node(nodes[column]))
+    return tip_assignments
 
 
-def _parting(graph: RootGraph, steps: list[Step], rival_steps: list[Step]) -> tuple[float, float]:
+def _divergence_point(graph: RootGraph, edges: list[DirectedEdge], rival_edges: list[DirectedEdge]) -> tuple[float, float]:
     """Return where two paths to the same place come together, seen from their bases."""
-    meeting = end_of(graph, steps[-1])
-    for own, other in zip(reversed(steps), reversed(rival_steps), strict=False):
+    meeting = edge_target(graph, edges[-1])
+    for own, other in zip(reversed(edges), reversed(rival_edges), strict=False):
         if own != other:
             break
-        meeting = end_of(graph, (own[0], not own[1]))
+        meeting = edge_target(graph, (own[0], not own[1]))
     x, y = np.asarray(graph.nodes[meeting])
     return float(x), float(y)

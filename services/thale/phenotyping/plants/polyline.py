@@ -37,18 +37,18 @@ def smooth(points_N2: Points, sigma: float = SMOOTHING_PX) -> Points:
 
     Beyond each end the line is continued by point reflection, so that the ends are neither pulled in nor bent.
     """
-    even = resample(points_N2)
-    if len(even) < 3:
-        return even
-    reach = min(len(even) - 1, int(4 * sigma) + 1)
-    before = 2 * even[0] - even[reach:0:-1]
-    after = 2 * even[-1] - even[-2 : -reach - 2 : -1]
-    padded = np.concatenate([before, even, after])
-    filtered = gaussian_filter1d(padded, min(sigma, len(even) / 4), axis=0, mode="nearest")
-    return cast(Points, filtered[reach : reach + len(even)])
+    resampled = resample(points_N2)
+    if len(resampled) < 3:
+        return resampled
+    reach = min(len(resampled) - 1, int(4 * sigma) + 1)
+    before = 2 * resampled[0] - resampled[reach:0:-1]
+    after = 2 * resampled[-1] - resampled[-2 : -reach - 2 : -1]
+    padded = np.concatenate([before, resampled, after])
+    filtered = gaussian_filter1d(padded, min(sigma, len(resampled) / 4), axis=0, mode="nearest")
+    return cast(Points, filtered[reach : reach + len(resampled)])
 
 
-def thin_out(points_N2: Points) -> Points:
+def subsample(points_N2: Points) -> Points:
     """Return the polyline with as few points as show it to a small fraction of a pixel."""
     return simplify(points_N2, _OUTPUT_TOLERANCE_PX)
 
@@ -59,8 +59,8 @@ def simplify(points_N2: Points, tolerance: float) -> Points:
     Ramer 1972, Computer Graphics and Image Processing 1(3), 244-256; Douglas and Peucker 1973, Cartographica 10(2),
     112-122. As skimage's `approximate_polygon`, which takes a second of processor time to import.
     """
-    stays = np.zeros(len(points_N2), bool)
-    stays[:1] = stays[-1:] = True
+    is_retained = np.zeros(len(points_N2), bool)
+    is_retained[:1] = is_retained[-1:] = True
     spans = [(0, len(points_N2) - 1)]
     while spans:
         first, last = spans.pop()
@@ -73,9 +73,9 @@ def simplify(points_N2: Points, tolerance: float) -> Points:
         farthest = int(np.argmax(distances))
         if distances[farthest] > tolerance:
             middle = first + 1 + farthest
-            stays[middle] = True
+            is_retained[middle] = True
             spans += [(first, middle), (middle, last)]
-    return points_N2[stays]
+    return points_N2[is_retained]
 
 
 def direction(points_N2: Points, skip: float, reach: float) -> Points:
@@ -91,9 +91,9 @@ def direction(points_N2: Points, skip: float, reach: float) -> Points:
     return vector / norm if norm > 0 else np.zeros(2)
 
 
-def nearest(points_N2: Points, place_xy: Points) -> tuple[int, float]:
+def nearest(points_N2: Points, point_xy: Points) -> tuple[int, float]:
     """Return the index of the polyline's point nearest to a place, and its distance."""
-    distances = np.hypot(*(points_N2 - place_xy).T)
+    distances = np.hypot(*(points_N2 - point_xy).T)
     index = int(np.argmin(distances))
     return index, float(distances[index])
 
@@ -106,24 +106,24 @@ def sample(picture_HW: NDArray[np.uint8], points_N2: Points) -> NDArray[np.uint8
     return pixels
 
 
-def extend_to_edge(points_N2: Points, mask_HW: NDArray[np.bool_], most: float) -> Points:
+def extend_to_edge(points_N2: Points, mask_HW: NDArray[np.bool_], max_px: float) -> Points:
     """Return the polyline carried straight on from its last point to the edge of the mask, by `most` px at the most.
 
     A skeleton ends about half a root's width before the root does.
     """
-    onward = -direction(points_N2[::-1], 1.0, 8.0)
-    places = points_N2[-1] + np.arange(0.5, most + 0.5, 0.5)[:, None] * onward
-    cols, rows = np.round(places).astype(int).T
+    heading = -direction(points_N2[::-1], 1.0, 8.0)
+    points = points_N2[-1] + np.arange(0.5, max_px + 0.5, 0.5)[:, None] * heading
+    cols, rows = np.round(points).astype(int).T
     height, width = mask_HW.shape
     inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
     inside[inside] = mask_HW[rows[inside], cols[inside]]
     steps = len(inside) if inside.all() else int(np.argmin(inside))
-    return np.vstack([points_N2, places[steps - 1]]) if steps else points_N2
+    return np.vstack([points_N2, points[steps - 1]]) if steps else points_N2
 
 
-def end_at(points_N2: Points, place_xy: Points, within: float) -> Points:
+def snap_end(points_N2: Points, point_xy: Points, max_distance: float) -> Points:
     """Return the polyline cut where it comes nearest to a place, if that is within some px of its last part."""
-    even = resample(points_N2, 0.5)
-    first = max(0, len(even) - int(4 * within) - 1)
-    index, distance = nearest(even[first:], place_xy)
-    return even[: first + index + 1] if distance <= within and first + index > 0 else points_N2
+    resampled = resample(points_N2, 0.5)
+    first = max(0, len(resampled) - int(4 * max_distance) - 1)
+    index, distance = nearest(resampled[first:], point_xy)
+    return resampled[: first + index + 1] if distance <= max_distance and first + index > 0 else points_N2

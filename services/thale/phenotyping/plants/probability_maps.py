@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
 from thale.imaging.geometry import Frame
-from thale.models.predictions import SegmentationAnswer
+from thale.models.predictions import SegmentationPrediction
 from thale.schemas import Flag
 
 NOMINAL_MM_PER_PX = 0.0625
@@ -21,14 +21,14 @@ NOMINAL_MM_PER_PX = 0.0625
 ROOT_LOW, ROOT_HIGH = 0.35, 0.55
 """A root pixel is likelier than `ROOT_LOW` and hangs together with one likelier than `ROOT_HIGH`."""
 
-_LARGEST_ROOT_SHARE = 0.25
-_SMALLEST_ROOT_MM2 = 0.15
-_LARGEST_HOLE_MM2 = 0.12
-_MOST_ROOT_PIXELS = 1_500_000
+_MAX_ROOT_SHARE = 0.25
+_MIN_ROOT_MM2 = 0.15
+_MAX_HOLE_MM2 = 0.12
+_MAX_ROOT_PIXELS = 1_500_000
 
 
 @dataclass(frozen=True)
-class Maps:
+class ProbabilityMaps:
     """Probabilities (uint8 HW, 255 is certain) of root, shoot and seed in pixels of `frame`."""
 
     root_HW: NDArray[np.uint8]
@@ -38,23 +38,23 @@ class Maps:
     px_per_mm: float
 
     @classmethod
-    def of(cls, segmentation: SegmentationAnswer) -> "Maps":
+    def from_prediction(cls, segmentation: SegmentationPrediction) -> "ProbabilityMaps":
         """Return the maps of a segmentation, at the nominal scale where its own is unknown."""
         frame, scale = segmentation.meta.frame, segmentation.meta.calibration.scale
-        px_per_mm = frame.factor / scale.mm_per_px if scale.known else 1 / NOMINAL_MM_PER_PX
-        root, shoot, seed = (segmentation.plane(name) for name in ("root", "shoot", "seed"))
+        px_per_mm = frame.factor / scale.mm_per_px if scale.is_known else 1 / NOMINAL_MM_PER_PX
+        root, shoot, seed = (segmentation.class_probability(name) for name in ("root", "shoot", "seed"))
         return cls(root, shoot, seed, frame, float(px_per_mm))
 
-    def px(self, mm: float) -> float:
+    def mm_to_px(self, mm: float) -> float:
         """Return a length of `mm` millimetres in frame pixels."""
         return mm * self.px_per_mm
 
-    def px2(self, mm2: float) -> float:
+    def mm2_to_px2(self, mm2: float) -> float:
         """Return an area of `mm2` square millimetres in frame pixels."""
         return mm2 * self.px_per_mm**2
 
 
-def root_mask(maps: Maps) -> tuple[NDArray[np.bool_], tuple[Flag, ...]]:
+def root_mask(maps: ProbabilityMaps) -> tuple[NDArray[np.bool_], tuple[Flag, ...]]:
     """Return where roots are (bool HW): connected, without specks and pinholes, and what to know about it.
 
     A map that calls a quarter of the picture root has not understood the picture: its mask is empty and flagged.
@@ -62,37 +62,37 @@ def root_mask(maps: Maps) -> tuple[NDArray[np.bool_], tuple[Flag, ...]]:
     likely_HW = apply_hysteresis_threshold(maps.root_HW, ROOT_LOW * 255, ROOT_HIGH * 255)
     likely_HW &= (maps.root_HW >= maps.shoot_HW) & (maps.root_HW >= maps.seed_HW)
     share = float(likely_HW.mean())
-    if share > _LARGEST_ROOT_SHARE:
+    if share > _MAX_ROOT_SHARE:
         message = f"{share:.0%} of the picture looks like root: no root system was traced"
         return np.zeros_like(likely_HW), (Flag(code="root_everywhere", message=message),)
-    kept_HW, dropped = _largest_components(likely_HW, maps.px2(_SMALLEST_ROOT_MM2))
-    kept_HW |= _small_components(~kept_HW, maps.px2(_LARGEST_HOLE_MM2))
-    if not dropped:
-        return kept_HW, ()
-    message = f"{dropped} small root-like objects were left out: the picture holds too many to trace them all"
-    return kept_HW, (Flag(code="clutter", message=message),)
+    mask_HW, dropped_count = _select_largest_components(likely_HW, maps.mm2_to_px2(_MIN_ROOT_MM2))
+    mask_HW |= _select_small_components(~mask_HW, maps.mm2_to_px2(_MAX_HOLE_MM2))
+    if not dropped_count:
+        return mask_HW, ()
+    message = f"{dropped_count} small root-like objects were left out: the picture holds too many to trace them all"
+    return mask_HW, (Flag(code="clutter", message=message),)
 
 
-def _largest_components(mask_HW: NDArray[np.bool_], least_px: float) -> tuple[NDArray[np.bool_], int]:
+def _select_largest_components(mask_HW: NDArray[np.bool_], min_px: float) -> tuple[NDArray[np.bool_], int]:
     """Keep components of at least `least_px` pixels, the largest first, up to `_MOST_ROOT_PIXELS` in all."""
-    labels_HW, sizes = _label(mask_HW, 8)
-    keep = sizes >= least_px
-    keep[0] = False
-    largest_first = np.argsort(sizes * keep)[::-1]
-    within = np.cumsum((sizes * keep)[largest_first]) <= _MOST_ROOT_PIXELS
-    dropped = keep[largest_first] & ~within
-    keep[largest_first[dropped]] = False
-    return keep[labels_HW], int(dropped.sum())
+    labels_HW, sizes = _label_components(mask_HW, 8)
+    is_kept = sizes >= min_px
+    is_kept[0] = False
+    largest_first = np.argsort(sizes * is_kept)[::-1]
+    is_within_limit = np.cumsum((sizes * is_kept)[largest_first]) <= _MAX_ROOT_PIXELS
+    is_dropped = is_kept[largest_first] & ~is_within_limit
+    is_kept[largest_first[is_dropped]] = False
+    return is_kept[labels_HW], int(is_dropped.sum())
 
 
-def _small_components(mask_HW: NDArray[np.bool_], most_px: float) -> NDArray[np.bool_]:
-    labels_HW, sizes = _label(mask_HW, 4)
-    small = sizes <= most_px
-    small[0] = False
-    return small[labels_HW]
+def _select_small_components(mask_HW: NDArray[np.bool_], max_px: float) -> NDArray[np.bool_]:
+    labels_HW, sizes = _label_components(mask_HW, 4)
+    is_small = sizes <= max_px
+    is_small[0] = False
+    return is_small[labels_HW]
 
 
-def _label(mask_HW: NDArray[np.bool_], connectivity: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _label_components(mask_HW: NDArray[np.bool_], connectivity: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     structure = np.ones((3, 3), int) if connectivity == 8 else None
     labels_HW, _ = ndimage.label(mask_HW, structure)
     return labels_HW, np.bincount(labels_HW.ravel())

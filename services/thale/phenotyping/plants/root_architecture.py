@@ -17,31 +17,31 @@ import numpy as np
 from thale.phenotyping.plants.graph_repair import Tips
 from thale.phenotyping.plants.path_search import (
     AMBIGUOUS_MARGIN,
-    Claim,
-    PathTree,
-    Step,
-    Turns,
-    arrivals,
-    claim,
-    end_of,
-    match_primaries,
-    onward,
+    TipAssignment,
+    ShortestPathTree,
+    DirectedEdge,
+    TurnCosts,
+    plants_reaching,
+    assign_tip,
+    edge_target,
+    match_primary_tips,
+    outgoing_edges,
     path_to,
 )
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.skeleton_graph import RootGraph
 
-_LEAST_UNMARKED_LATERAL_MM = 6.0
-_LEAST_UNENDED_LATERAL_MM = 8.0
+_MIN_UNMARKED_LATERAL_MM = 6.0
+_MIN_UNENDED_LATERAL_MM = 8.0
 """Without a tip landmark and without an end it is mostly a piece of a root that ends elsewhere."""
-_LEAST_MARKED_LATERAL_MM = 0.2
-_LEAST_LEFTOVER_MM = 0.7
-_LEVEL_WITH_BASE_MM = 0.3
+_MIN_MARKED_LATERAL_MM = 0.2
+_MIN_LEFTOVER_MM = 0.7
+_BASE_LEVEL_TOLERANCE_MM = 0.3
 _SHARED_COST_PER_MM = 0.15
-_CARRY_ON_COST = 1.0
-_LONGEST_CROSSING_MM = 2.5
-_LEAST_SEEN_SHARE = 0.4
-_LEAST_HIDDEN_SCORE = 0.4
+_MAX_EXTENSION_COST = 1.0
+_MAX_CROSSING_MM = 2.5
+_MIN_NEW_SHARE = 0.4
+_MIN_HIDDEN_SCORE = 0.4
 """Least score of a tip on a root that goes on; at 0.3 as many would be wrong as right."""
 _HIDDEN_END_MM = 0.3
 
@@ -54,59 +54,59 @@ class TracedRoot:
     """
 
     plant: int
-    steps: list[Step]
+    edges: list[DirectedEdge]
     parent: int | None = None
     order: int = 1
-    doubt_xy: tuple[float, float] | None = None
-    by_lane: bool = False
+    ambiguous_at_xy: tuple[float, float] | None = None
+    resolved_by_lane: bool = False
     hidden: bool = False
 
 
-class NewPart(NamedTuple):
+class RootExtension(NamedTuple):
     """What a path adds to the roots told so far: steps of a plant, and the root from which they leave."""
 
     plant: int
-    steps: list[Step]
+    edges: list[DirectedEdge]
     parent: int | None
 
 
 @dataclass
-class Architecture:
+class RootAssignment:
     """The roots of all plants, and which root told each segment first and, for each plant, at each node."""
 
     graph: RootGraph
-    turns: Turns
-    trees: list[PathTree | None]
+    turn_costs: TurnCosts
+    trees: list[ShortestPathTree | None]
     tips: Tips
     roots: list[TracedRoot] = field(default_factory=list)
-    told: dict[int, int] = field(default_factory=dict)
-    at_node: dict[tuple[int, int], int] = field(default_factory=dict)
+    owner_of_segment: dict[int, int] = field(default_factory=dict)
+    owner_at_node: dict[tuple[int, int], int] = field(default_factory=dict)
 
-    def tell(self, root: TracedRoot) -> None:
+    def add_root(self, root: TracedRoot) -> None:
         """Add a root; it takes the segments and nodes that none has told before it."""
         index = len(self.roots)
         self.roots.append(root)
-        for step in root.steps:
-            self.told.setdefault(step[0], index)
-            for node in (end_of(self.graph, (step[0], not step[1])), end_of(self.graph, step)):
-                self.at_node.setdefault((root.plant, node), index)
+        for edge in root.edges:
+            self.owner_of_segment.setdefault(edge[0], index)
+            for node in (edge_target(self.graph, (edge[0], not edge[1])), edge_target(self.graph, edge)):
+                self.owner_at_node.setdefault((root.plant, node), index)
 
     @property
-    def first_steps(self) -> dict[int, Step]:
+    def primary_edges(self) -> dict[int, DirectedEdge]:
         """Return the step with which each plant's primary root leaves its base."""
-        return {root.plant: root.steps[0] for root in self.roots if root.parent is None}
+        return {root.plant: root.edges[0] for root in self.roots if root.parent is None}
 
-    def untold_length(self, steps: list[Step]) -> float:
+    def unassigned_length(self, edges: list[DirectedEdge]) -> float:
         """Return the length of root (no gaps) among the steps that no root has told, frame px."""
-        segments = [self.graph.segments[number] for number, _ in steps if number not in self.told]
-        return sum(segment.length for segment in segments if not segment.bridge)
+        segments = [self.graph.segments[number] for number, _ in edges if number not in self.owner_of_segment]
+        return sum(segment.length for segment in segments if not segment.is_bridge)
 
 
-def tell_roots(
+def assign_roots(
     graph: RootGraph,
-    turns: Turns,
-    trees: list[PathTree | None],
-    ends: Sequence[int],
+    turn_costs: TurnCosts,
+    trees: list[ShortestPathTree | None],
+    end_nodes: Sequence[int],
     tips: Tips,
     lanes: Sequence[float],
 ) -> list[TracedRoot]:
@@ -120,246 +120,246 @@ def tell_roots(
         tips: The landmark at a node.
         lanes: Where one plant's lane ends and the next begins (x, frame px); empty if lanes are not known.
     """
-    architecture = Architecture(graph, turns, trees, tips)
+    assignment = RootAssignment(graph, turn_costs, trees, tips)
     bases = {tree.base for tree in trees if tree is not None}
-    nodes = (set(ends) | set(tips)) - bases
+    nodes = (set(end_nodes) | set(tips)) - bases
 
-    def lane(node: int) -> int | None:
+    def lane_of_node(node: int) -> int | None:
         return int(np.searchsorted(lanes, graph.nodes[node][0])) if len(lanes) else None
 
-    marked = [node for node in nodes if node in tips and tips[node].kind == "primary_tip"]
-    claims = match_primaries(graph, trees, marked, lane)
-    for node in nodes - set(claims):
-        found = arrivals(graph, trees, node)
-        if found:
-            claims[node] = claim(graph, trees, found, lane(node))
+    primary_tips = [node for node in nodes if node in tips and tips[node].kind == "primary_tip"]
+    tip_assignments = match_primary_tips(graph, trees, primary_tips, lane_of_node)
+    for node in nodes - set(tip_assignments):
+        reaching = plants_reaching(graph, trees, node)
+        if reaching:
+            tip_assignments[node] = assign_tip(graph, trees, reaching, lane_of_node(node))
     for plant, tree in enumerate(trees):
-        own = {node: c for node, c in claims.items() if c.plant == plant}
-        if tree is not None and own:
-            primary = _likeliest_primary(graph, graph.nodes[tree.base], own, tips)
-            chosen = own[primary]
-            architecture.tell(TracedRoot(plant, chosen.steps, None, 1, chosen.doubt_xy, chosen.by_lane))
-            del claims[primary]
-    _tell_laterals(architecture, claims)
-    _tell_leftovers(architecture)
-    _tell_hidden(architecture, claims)
-    return _settled(architecture.roots)
+        own_tips = {node: tip_assignment for node, tip_assignment in tip_assignments.items() if tip_assignment.plant == plant}
+        if tree is not None and own_tips:
+            primary = _select_primary_tip(graph, graph.nodes[tree.base], own_tips, tips)
+            primary_assignment = own_tips[primary]
+            assignment.add_root(TracedRoot(plant, primary_assignment.edges, None, 1, primary_assignment.ambiguous_at_xy, primary_assignment.resolved_by_lane))
+            del tip_assignments[primary]
+    _assign_laterals(assignment, tip_assignments)
+    _assign_leftover_segments(assignment)
+    _assign_hidden_laterals(assignment, tip_assignments)
+    return _resolve_parents(assignment.roots)
 
 
-def _length(graph: RootGraph, steps: list[Step]) -> float:
-    return sum(graph.segments[number].length for number, _ in steps)
+def _path_length(graph: RootGraph, edges: list[DirectedEdge]) -> float:
+    return sum(graph.segments[number].length for number, _ in edges)
 
 
-def _likeliest_primary(graph: RootGraph, base_xy: Points, own: dict[int, Claim], tips: Tips) -> int:
+def _select_primary_tip(graph: RootGraph, base_xy: Points, own_tips: dict[int, TipAssignment], tips: Tips) -> int:
     """Return the tip that looks most like the primary's: by its landmark, its path's length and its depth."""
-    lengths = {node: _length(graph, found.steps) for node, found in own.items()}
-    depths = {node: float(graph.nodes[node][1] - base_xy[1]) for node in own}
-    longest, deepest = max(lengths.values()), max(1.0, *depths.values())
+    lengths = {node: _path_length(graph, tip_assignment.edges) for node, tip_assignment in own_tips.items()}
+    depths = {node: float(graph.nodes[node][1] - base_xy[1]) for node in own_tips}
+    max_length, max_depth = max(lengths.values()), max(1.0, *depths.values())
 
-    def likeness(node: int) -> float:
-        mark = tips.get(node)
-        score = mark.score if mark is not None and mark.kind == "primary_tip" else 0.0
-        return score + lengths[node] / max(longest, 1.0) + 0.5 * depths[node] / deepest
+    def primary_score(node: int) -> float:
+        landmark = tips.get(node)
+        score = landmark.score if landmark is not None and landmark.kind == "primary_tip" else 0.0
+        return score + lengths[node] / max(max_length, 1.0) + 0.5 * depths[node] / max_depth
 
-    return max(own, key=likeness)
+    return max(own_tips, key=primary_score)
 
 
-def _tell_laterals(architecture: Architecture, claims: dict[int, Claim]) -> None:
+def _assign_laterals(assignment: RootAssignment, tip_assignments: dict[int, TipAssignment]) -> None:
     """Tell the paths of the remaining tips, the one with most new root first.
 
     What is new in a path only shrinks as others are told, so a path that is still ahead of the next one's former
     length is ahead of all.
     """
-    maps = architecture.graph.maps
-    queue = [(-architecture.untold_length(_new_part(architecture, c).steps), node) for node, c in claims.items()]
+    maps = assignment.graph.maps
+    queue = [(-assignment.unassigned_length(_find_extension(assignment, tip_assignment).edges), node) for node, tip_assignment in tip_assignments.items()]
     heapq.heapify(queue)
     while queue:
         _, node = heapq.heappop(queue)
-        plant, steps, parent = _new_part(architecture, claims[node])
-        new = architecture.untold_length(steps)
-        if queue and -queue[0][0] > new:
-            if new > 0:
-                heapq.heappush(queue, (-new, node))
+        plant, edges, parent = _find_extension(assignment, tip_assignments[node])
+        new_length = assignment.unassigned_length(edges)
+        if queue and -queue[0][0] > new_length:
+            if new_length > 0:
+                heapq.heappush(queue, (-new_length, node))
             continue
-        least = _LEAST_MARKED_LATERAL_MM if node in architecture.tips else _LEAST_UNMARKED_LATERAL_MM
-        seen = new >= max(maps.px(least), _LEAST_SEEN_SHARE * _length(architecture.graph, steps))
-        if seen and not _is_hypocotyl(architecture, claims[node]):
-            found = claims[node]
-            order = 1 if parent is None else architecture.roots[parent].order + 1
-            doubt_xy = found.doubt_xy if plant == found.plant else None
-            architecture.tell(TracedRoot(plant, steps, parent, order, doubt_xy, found.by_lane))
+        min_length_mm = _MIN_MARKED_LATERAL_MM if node in assignment.tips else _MIN_UNMARKED_LATERAL_MM
+        is_long_enough = new_length >= max(maps.mm_to_px(min_length_mm), _MIN_NEW_SHARE * _path_length(assignment.graph, edges))
+        if is_long_enough and not _is_hypocotyl(assignment, tip_assignments[node]):
+            tip_assignment = tip_assignments[node]
+            order = 1 if parent is None else assignment.roots[parent].order + 1
+            ambiguous_at_xy = tip_assignment.ambiguous_at_xy if plant == tip_assignment.plant else None
+            assignment.add_root(TracedRoot(plant, edges, parent, order, ambiguous_at_xy, tip_assignment.resolved_by_lane))
 
 
-def _new_part(architecture: Architecture, found: Claim) -> NewPart:
+def _find_extension(assignment: RootAssignment, tip_assignment: TipAssignment) -> RootExtension:
     """Return what of a path is new: the steps after it leaves the told roots for the last time.
 
     A short stretch of told root in between is a crossing and stays; on a long one the path has come upon another
     root, and what follows is a lateral of that one, whoever owns it.
     """
-    graph, plant = architecture.graph, found.plant
-    told = [architecture.told.get(number) for number, _ in found.steps]
-    own = [index is not None and architecture.roots[index].plant == plant for index in told]
-    begin = own.index(False) if False in own else len(own)
-    end = len(told)
-    while end > begin and told[end - 1] is not None:
+    graph, plant = assignment.graph, tip_assignment.plant
+    owners = [assignment.owner_of_segment.get(number) for number, _ in tip_assignment.edges]
+    is_own = [index is not None and assignment.roots[index].plant == plant for index in owners]
+    begin = is_own.index(False) if False in is_own else len(is_own)
+    end = len(owners)
+    while end > begin and owners[end - 1] is not None:
         end -= 1
-    shared = 0.0
+    shared_length = 0.0
     for position in range(begin, end):
-        index = told[position]
-        shared = 0.0 if index is None else shared + graph.segments[found.steps[position][0]].length
-        if index is not None and shared > graph.maps.px(_LONGEST_CROSSING_MM):
-            begin, plant = position + 1, architecture.roots[index].plant
+        index = owners[position]
+        shared_length = 0.0 if index is None else shared_length + graph.segments[tip_assignment.edges[position][0]].length
+        if index is not None and shared_length > graph.maps.mm_to_px(_MAX_CROSSING_MM):
+            begin, plant = position + 1, assignment.roots[index].plant
     if begin >= end:
-        return NewPart(plant, [], None)
-    node = end_of(graph, (found.steps[begin][0], not found.steps[begin][1]))
-    return NewPart(plant, found.steps[begin:end], architecture.at_node.get((plant, node)))
+        return RootExtension(plant, [], None)
+    node = edge_target(graph, (tip_assignment.edges[begin][0], not tip_assignment.edges[begin][1]))
+    return RootExtension(plant, tip_assignment.edges[begin:end], assignment.owner_at_node.get((plant, node)))
 
 
-def _is_hypocotyl(architecture: Architecture, found: Claim) -> bool:
+def _is_hypocotyl(assignment: RootAssignment, tip_assignment: TipAssignment) -> bool:
     """Whether a path leads from the base up to the shoot: a piece of hypocotyl that the mask calls root."""
-    graph, tree = architecture.graph, architecture.trees[found.plant]
-    tip = end_of(graph, found.steps[-1])
-    if tree is None or tip in architecture.tips or found.steps[0] == architecture.first_steps.get(found.plant):
+    graph, tree = assignment.graph, assignment.trees[tip_assignment.plant]
+    tip = edge_target(graph, tip_assignment.edges[-1])
+    if tree is None or tip in assignment.tips or tip_assignment.edges[0] == assignment.primary_edges.get(tip_assignment.plant):
         return False
-    return bool(graph.nodes[tip][1] <= graph.nodes[tree.base][1] + graph.maps.px(_LEVEL_WITH_BASE_MM))
+    return bool(graph.nodes[tip][1] <= graph.nodes[tree.base][1] + graph.maps.mm_to_px(_BASE_LEVEL_TOLERANCE_MM))
 
 
-def _tell_leftovers(architecture: Architecture) -> None:
+def _assign_leftover_segments(assignment: RootAssignment) -> None:
     """Tell what no tip explains: segments of a millimetre and more that hang on told roots."""
-    graph = architecture.graph
+    graph = assignment.graph
     changed = True
     while changed:
         changed = False
-        untold = [n for n, s in graph.segments.items() if n not in architecture.told and not s.bridge]
-        for number in sorted(untold, key=lambda n: -graph.segments[n].length):
-            long = graph.segments[number].length >= graph.maps.px(_LEAST_LEFTOVER_MM)
-            if long and number not in architecture.told:
-                changed |= _tell_leftover(architecture, number)
+        unassigned = [n for n, s in graph.segments.items() if n not in assignment.owner_of_segment and not s.is_bridge]
+        for number in sorted(unassigned, key=lambda n: -graph.segments[n].length):
+            is_long_enough = graph.segments[number].length >= graph.maps.mm_to_px(_MIN_LEFTOVER_MM)
+            if is_long_enough and number not in assignment.owner_of_segment:
+                changed |= _assign_leftover_segment(assignment, number)
 
 
-def _tell_leftover(architecture: Architecture, number: int) -> bool:
+def _assign_leftover_segment(assignment: RootAssignment, number: int) -> bool:
     """Tell one segment as the missing part of a root, or else, if it is long, as a lateral of its own.
 
     A lateral is walked the cheaper way. It is in doubt if another plant could own it as well.
     """
-    graph = architecture.graph
-    arrivals = sorted(
-        (tree.cost[step], plant, step)
-        for plant, tree in enumerate(architecture.trees)
+    graph = assignment.graph
+    reaching = sorted(
+        (tree.cost[edge], plant, edge)
+        for plant, tree in enumerate(assignment.trees)
         if tree is not None
-        for step in ((number, True), (number, False))
-        if step in tree.cost
+        for edge in ((number, True), (number, False))
+        if edge in tree.cost
     )
-    if not arrivals:
+    if not reaching:
         return False
-    cheapest, plant, step = arrivals[0]
-    rivals = [price for price, other, _ in arrivals if other != plant and price - cheapest < AMBIGUOUS_MARGIN]
-    x, y = graph.nodes[end_of(graph, step)]
-    doubt_xy = (float(x), float(y)) if rivals else None
-    if any(_carry_on(architecture, owner, way, doubt_xy) for _, owner, way in arrivals):
+    cheapest, plant, edge = reaching[0]
+    rivals = [cost for cost, other, _ in reaching if other != plant and cost - cheapest < AMBIGUOUS_MARGIN]
+    x, y = graph.nodes[edge_target(graph, edge)]
+    ambiguous_at_xy = (float(x), float(y)) if rivals else None
+    if any(_extend_to_tip(assignment, owner, plant_edge, ambiguous_at_xy) for _, owner, plant_edge in reaching):
         return True
-    found = Claim(plant, path_to(architecture.trees, plant, step), doubt_xy)
-    part = _new_part(architecture, found)
-    short = architecture.untold_length(part.steps) < graph.maps.px(_LEAST_UNENDED_LATERAL_MM)
-    if short or _is_hypocotyl(architecture, found):
+    tip_assignment = TipAssignment(plant, path_to(assignment.trees, plant, edge), ambiguous_at_xy)
+    extension = _find_extension(assignment, tip_assignment)
+    is_short = assignment.unassigned_length(extension.edges) < graph.maps.mm_to_px(_MIN_UNENDED_LATERAL_MM)
+    if is_short or _is_hypocotyl(assignment, tip_assignment):
         return False
-    order = 1 if part.parent is None else architecture.roots[part.parent].order + 1
-    architecture.tell(TracedRoot(part.plant, part.steps, part.parent, order, found.doubt_xy))
+    order = 1 if extension.parent is None else assignment.roots[extension.parent].order + 1
+    assignment.add_root(TracedRoot(extension.plant, extension.edges, extension.parent, order, tip_assignment.ambiguous_at_xy))
     return True
 
 
-def _carry_on(architecture: Architecture, plant: int, step: Step, doubt_xy: tuple[float, float] | None) -> bool:
+def _extend_to_tip(assignment: RootAssignment, plant: int, edge: DirectedEdge, ambiguous_at_xy: tuple[float, float] | None) -> bool:
     """Lead a segment on, along what is told already, to a tip that no root has or to where a lateral begins.
 
     Such a lateral was told from the root that it crosses or runs along there, because its way to the base is shorter
     along that. The doubt about who owns the segment becomes the lateral's.
     """
-    part = _new_part(architecture, Claim(plant, path_to(architecture.trees, plant, step)))
-    if part.plant != plant or not part.steps or part.steps[-1] != step:
+    extension = _find_extension(assignment, TipAssignment(plant, path_to(assignment.trees, plant, edge)))
+    if extension.plant != plant or not extension.edges or extension.edges[-1] != edge:
         return False
-    ended = {end_of(architecture.graph, root.steps[-1]) for root in architecture.roots}
-    begun = {
-        root.steps[0]: index
-        for index, root in enumerate(architecture.roots)
+    end_nodes = {edge_target(assignment.graph, root.edges[-1]) for root in assignment.roots}
+    lateral_by_first_edge = {
+        root.edges[0]: index
+        for index, root in enumerate(assignment.roots)
         if root.parent is not None and root.plant == plant
     }
-    for shared in _ways_on(architecture, step, begun):
-        if shared and shared[-1] in begun:
-            index = begun[shared[-1]]
-            if part.parent is None or _descends(architecture, part.parent, index):
+    for onward_path in _onward_paths(assignment, edge, lateral_by_first_edge):
+        if onward_path and onward_path[-1] in lateral_by_first_edge:
+            index = lateral_by_first_edge[onward_path[-1]]
+            if extension.parent is None or _is_descendant(assignment, extension.parent, index):
                 continue
-            root = architecture.roots[index]
-            root.steps = [*part.steps, *shared[:-1], *root.steps]
-            root.parent = part.parent
-            root.doubt_xy = root.doubt_xy or doubt_xy
-            for number, _ in part.steps:
-                architecture.told.setdefault(number, index)
+            root = assignment.roots[index]
+            root.edges = [*extension.edges, *onward_path[:-1], *root.edges]
+            root.parent = extension.parent
+            root.ambiguous_at_xy = root.ambiguous_at_xy or ambiguous_at_xy
+            for number, _ in extension.edges:
+                assignment.owner_of_segment.setdefault(number, index)
             return True
-        node = end_of(architecture.graph, shared[-1] if shared else step)
-        if node in architecture.tips and node not in ended:
-            order = 1 if part.parent is None else architecture.roots[part.parent].order + 1
-            architecture.tell(TracedRoot(plant, [*part.steps, *shared], part.parent, order, doubt_xy))
+        node = edge_target(assignment.graph, onward_path[-1] if onward_path else edge)
+        if node in assignment.tips and node not in end_nodes:
+            order = 1 if extension.parent is None else assignment.roots[extension.parent].order + 1
+            assignment.add_root(TracedRoot(plant, [*extension.edges, *onward_path], extension.parent, order, ambiguous_at_xy))
             return True
     return False
 
 
-def _ways_on(architecture: Architecture, step: Step, begun: dict[Step, int]) -> Iterator[tuple[Step, ...]]:
+def _onward_paths(assignment: RootAssignment, edge: DirectedEdge, lateral_by_first_edge: dict[DirectedEdge, int]) -> Iterator[tuple[DirectedEdge, ...]]:
     """Yield ways on from a step, the cheapest first: turns cost, and so does what is shared with other roots.
 
     Steps with which a root has begun cost no length, for they would become the root's own.
     """
-    graph, turns = architecture.graph, architecture.turns
-    queue: list[tuple[float, Step, tuple[Step, ...]]] = [(0.0, step, ())]
-    seen: set[Step] = set()
+    graph, turn_costs = assignment.graph, assignment.turn_costs
+    queue: list[tuple[float, DirectedEdge, tuple[DirectedEdge, ...]]] = [(0.0, edge, ())]
+    visited: set[DirectedEdge] = set()
     while queue:
-        price, last, shared = heapq.heappop(queue)
-        if last in seen:
+        path_cost, last, path = heapq.heappop(queue)
+        if last in visited:
             continue
-        seen.add(last)
-        yield shared
-        for following in onward(graph, end_of(graph, last)):
-            total = price + turns.cost(last, following)
-            if following not in begun:
-                total += graph.segments[following[0]].length / graph.maps.px_per_mm * _SHARED_COST_PER_MM
-            if following[0] != last[0] and following not in seen and total <= _CARRY_ON_COST:
-                heapq.heappush(queue, (total, following, (*shared, following)))
+        visited.add(last)
+        yield path
+        for next_edge in outgoing_edges(graph, edge_target(graph, last)):
+            total = path_cost + turn_costs.cost(last, next_edge)
+            if next_edge not in lateral_by_first_edge:
+                total += graph.segments[next_edge[0]].length / graph.maps.px_per_mm * _SHARED_COST_PER_MM
+            if next_edge[0] != last[0] and next_edge not in visited and total <= _MAX_EXTENSION_COST:
+                heapq.heappush(queue, (total, next_edge, (*path, next_edge)))
 
 
-def _tell_hidden(architecture: Architecture, claims: dict[int, Claim]) -> None:
+def _assign_hidden_laterals(assignment: RootAssignment, tip_assignments: dict[int, TipAssignment]) -> None:
     """Tell laterals that lie on other roots all the way to their marked tip: of such a one only its end is seen."""
-    graph = architecture.graph
-    ended = {end_of(graph, root.steps[-1]) for root in architecture.roots}
-    for node in sorted(set(architecture.tips) & set(claims) - ended):
-        steps = claims[node].steps
-        parent = architecture.told.get(steps[-1][0])
-        if parent is None or architecture.tips[node].score < _LEAST_HIDDEN_SCORE:
+    graph = assignment.graph
+    end_nodes = {edge_target(graph, root.edges[-1]) for root in assignment.roots}
+    for node in sorted(set(assignment.tips) & set(tip_assignments) - end_nodes):
+        edges = tip_assignments[node].edges
+        parent = assignment.owner_of_segment.get(edges[-1][0])
+        if parent is None or assignment.tips[node].score < _MIN_HIDDEN_SCORE:
             continue
-        points = graph.leaving(steps[-1][0], node)
+        points = graph.points_from_node(edges[-1][0], node)
         arc = np.cumsum(np.hypot(*np.diff(points, axis=0).T))
-        last = points[: 2 + int(np.searchsorted(arc, graph.maps.px(_HIDDEN_END_MM)))][::-1]
+        last = points[: 2 + int(np.searchsorted(arc, graph.maps.mm_to_px(_HIDDEN_END_MM)))][::-1]
         end = graph.add_segment(graph.add_node(last[0]), node, last, cost=0.0)
-        owner = architecture.roots[parent]
-        architecture.tell(TracedRoot(owner.plant, [(end, True)], parent, owner.order + 1, hidden=True))
+        owner = assignment.roots[parent]
+        assignment.add_root(TracedRoot(owner.plant, [(end, True)], parent, owner.order + 1, hidden=True))
 
 
-def _descends(architecture: Architecture, root: int, ancestor: int) -> bool:
+def _is_descendant(assignment: RootAssignment, root: int, ancestor: int) -> bool:
     """Whether a root is another one or hangs on it."""
-    up: int | None = root
-    while up is not None and up != ancestor:
-        up = architecture.roots[up].parent
-    return up == ancestor
+    current: int | None = root
+    while current is not None and current != ancestor:
+        current = assignment.roots[current].parent
+    return current == ancestor
 
 
-def _settled(roots: list[TracedRoot]) -> list[TracedRoot]:
+def _resolve_parents(roots: list[TracedRoot]) -> list[TracedRoot]:
     """Return the roots with parents before children, and orders that follow from their parents."""
     children: dict[int | None, list[int]] = defaultdict(list)
     for index, root in enumerate(roots):
         children[root.parent].append(index)
-    settled: list[TracedRoot] = []
-    waiting: deque[tuple[int, int | None]] = deque((index, None) for index in children[None])
-    while waiting:
-        index, parent = waiting.popleft()
-        order = 1 if parent is None else settled[parent].order + 1
-        settled.append(replace(roots[index], parent=parent, order=order))
-        waiting.extend((child, len(settled) - 1) for child in children[index])
-    return settled
+    resolved: list[TracedRoot] = []
+    queue: deque[tuple[int, int | None]] = deque((index, None) for index in children[None])
+    while queue:
+        index, parent = queue.popleft()
+        order = 1 if parent is None else resolved[parent].order + 1
+        resolved.append(replace(roots[index], parent=parent, order=order))
+        queue.extend((child, len(resolved) - 1) for child in children[index])
+    return resolved

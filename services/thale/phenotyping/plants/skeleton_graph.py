@@ -18,15 +18,15 @@ from skimage.morphology import skeletonize
 
 from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.polyline import Points
-from thale.phenotyping.plants.probability_maps import Maps
+from thale.phenotyping.plants.probability_maps import ProbabilityMaps
 
 COST_PER_MM_CERTAIN = 0.01
 COST_PER_MM_UNLIKELY = 0.5
 
-_CONTRACT_MM = 0.5
-_CROSSING_MM = 2.5
-_LEAST_OPENING_COS = 0.5
-_NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
+_MAX_CONTRACTION_MM = 0.5
+_MAX_CROSSING_MM = 2.5
+_MIN_OPENING_COS = 0.5
+_NEIGHBOUR_OFFSETS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Segment:
     end: int
     points: Points
     cost: float
-    bridge: bool = False
+    is_bridge: bool = False
     length: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -51,66 +51,66 @@ class Segment:
 class RootGraph:
     """Nodes (x, y in frame px) and the segments between them. Removed segments leave a hole in the numbering."""
 
-    maps: Maps
+    maps: ProbabilityMaps
     nodes: list[Points] = field(default_factory=list)
     segments: dict[int, Segment] = field(default_factory=dict)
-    at_node: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    segments_at_node: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     _next: int = 0
 
-    def add_node(self, place_xy: Points) -> int:
+    def add_node(self, point_xy: Points) -> int:
         """Add a node and return its number."""
-        self.nodes.append(np.asarray(place_xy, np.float64))
+        self.nodes.append(np.asarray(point_xy, np.float64))
         return len(self.nodes) - 1
 
     def add_segment(self, start: int, end: int, points: Points, cost: float | None = None) -> int:
         """Add a segment, at the cost that the root probability under it gives unless told, and return its number."""
-        bridge = cost is not None
-        price = path_cost(self.maps, points) if cost is None else cost
+        is_bridge = cost is not None
+        segment_cost = path_cost(self.maps, points) if cost is None else cost
         number, self._next = self._next, self._next + 1
-        self.segments[number] = Segment(start, end, points, price, bridge)
-        self.at_node[start].add(number)
-        self.at_node[end].add(number)
+        self.segments[number] = Segment(start, end, points, segment_cost, is_bridge)
+        self.segments_at_node[start].add(number)
+        self.segments_at_node[end].add(number)
         return number
 
-    def remove(self, number: int) -> None:
+    def remove_segment(self, number: int) -> None:
         """Take a segment out."""
         segment = self.segments.pop(number)
-        self.at_node[segment.start].discard(number)
-        self.at_node[segment.end].discard(number)
+        self.segments_at_node[segment.start].discard(number)
+        self.segments_at_node[segment.end].discard(number)
 
-    def split(self, number: int, indices: Sequence[int]) -> list[int]:
+    def split_segment(self, number: int, indices: Sequence[int]) -> list[int]:
         """Cut a segment at several of its points and return the node at each; at an end, that end's node."""
         segment = self.segments[number]
         last = len(segment.points) - 1
         nodes = {0: segment.start, last: segment.end}
         cuts = sorted({index for index in indices if 0 < index < last})
         if cuts:
-            self.remove(number)
+            self.remove_segment(number)
             nodes.update({index: self.add_node(segment.points[index]) for index in cuts})
             for begin, end in pairwise([0, *cuts, last]):
                 self.add_segment(nodes[begin], nodes[end], segment.points[begin : end + 1])
         return [nodes[min(max(index, 0), last)] for index in indices]
 
-    def split_all(self, places: Sequence[tuple[int, int]]) -> list[int]:
+    def split_all(self, locations: Sequence[tuple[int, int]]) -> list[int]:
         """Cut segments at places (segment, index of its point) and return the node at each."""
         by_segment: dict[int, list[int]] = defaultdict(list)
-        for number, index in places:
+        for number, index in locations:
             by_segment[number].append(index)
         node_at = {
             (number, index): node
             for number, indices in by_segment.items()
-            for index, node in zip(indices, self.split(number, indices), strict=True)
+            for index, node in zip(indices, self.split_segment(number, indices), strict=True)
         }
-        return [node_at[place] for place in places]
+        return [node_at[location] for location in locations]
 
-    def leaving(self, number: int, node: int) -> Points:
+    def points_from_node(self, number: int, node: int) -> Points:
         """Return a segment's points from one of its nodes on."""
         segment = self.segments[number]
         return segment.points if segment.start == node else segment.points[::-1]
 
     def degree(self, node: int) -> int:
         """Return how many segment ends meet at a node."""
-        return sum(1 + (self.segments[n].start == self.segments[n].end) for n in self.at_node[node])
+        return sum(1 + (self.segments[n].start == self.segments[n].end) for n in self.segments_at_node[node])
 
     def ends(self) -> list[int]:
         """Return the nodes where the network ends."""
@@ -129,46 +129,46 @@ class PointIndex:
     """Finds the segments near a place. It knows the graph as it was when the index was made."""
 
     def __init__(self, graph: RootGraph) -> None:
-        numbers = [number for number, segment in graph.segments.items() if not segment.bridge]
+        numbers = [number for number, segment in graph.segments.items() if not segment.is_bridge]
         lines = [graph.segments[number].points for number in numbers]
-        pieces = graph.components()
+        components = graph.components()
         self.points = np.vstack([np.zeros((0, 2)), *lines])
         counts = [len(line) for line in lines]
-        self.owner = np.repeat(np.array(numbers, int), counts)
-        self.index = np.concatenate([np.zeros(0, int), *(np.arange(count) for count in counts)])
-        self.piece = np.repeat(np.array([pieces[graph.segments[n].start] for n in numbers], int), counts)
+        self.segment_of_point = np.repeat(np.array(numbers, int), counts)
+        self.index_in_segment = np.concatenate([np.zeros(0, int), *(np.arange(count) for count in counts)])
+        self.component = np.repeat(np.array([components[graph.segments[n].start] for n in numbers], int), counts)
         self._tree = cKDTree(self.points) if len(self.points) else None
 
-    def nearest(self, place_xy: Points) -> tuple[float, int]:
+    def nearest(self, point_xy: Points) -> tuple[float, int]:
         """Return the distance and the number of the point nearest to a place; infinitely far if there is none."""
         if self._tree is None:
             return np.inf, -1
-        distance, point = self._tree.query(place_xy)
+        distance, point = self._tree.query(point_xy)
         return float(distance), int(point)
 
-    def within(self, place_xy: Points, reach: float) -> NDArray[np.int64]:
+    def points_within(self, point_xy: Points, max_distance: float) -> NDArray[np.int64]:
         """Return the numbers of the points within reach of a place."""
         if self._tree is None:
             return np.zeros(0, np.int64)
-        return np.array(self._tree.query_ball_point(place_xy, reach), np.int64)
+        return np.array(self._tree.query_ball_point(point_xy, max_distance), np.int64)
 
-    def place(self, point: int) -> tuple[int, int]:
+    def locate(self, point: int) -> tuple[int, int]:
         """Return the segment of a point and its index there."""
-        return int(self.owner[point]), int(self.index[point])
+        return int(self.segment_of_point[point]), int(self.index_in_segment[point])
 
 
-def path_cost(maps: Maps, points_N2: Points) -> float:
+def path_cost(maps: ProbabilityMaps, points_N2: Points) -> float:
     """Return the cost of following points through the root probability: its integral over the length in mm."""
-    return mean_unlikelihood_cost(maps.root_HW, points_N2) * polyline.length(points_N2) / maps.px_per_mm
+    return mean_path_cost(maps.root_HW, points_N2) * polyline.length(points_N2) / maps.px_per_mm
 
 
-def mean_unlikelihood_cost(probability_HW: NDArray[np.uint8], points_N2: Points) -> float:
+def mean_path_cost(probability_HW: NDArray[np.uint8], points_N2: Points) -> float:
     """Return the mean cost per mm of the pixels under a polyline."""
-    likely = polyline.sample(probability_HW, points_N2) / 255.0
-    return float(np.mean(COST_PER_MM_CERTAIN + (1 - likely) * (COST_PER_MM_UNLIKELY - COST_PER_MM_CERTAIN)))
+    probability = polyline.sample(probability_HW, points_N2) / 255.0
+    return float(np.mean(COST_PER_MM_CERTAIN + (1 - probability) * (COST_PER_MM_UNLIKELY - COST_PER_MM_CERTAIN)))
 
 
-def build(maps: Maps, mask_HW: NDArray[np.bool_]) -> RootGraph:
+def build_skeleton_graph(maps: ProbabilityMaps, mask_HW: NDArray[np.bool_]) -> RootGraph:
     """Return the graph of a mask's skeleton, with junctions that lie within half a millimetre made one."""
     graph = RootGraph(maps)
     rows, cols = np.nonzero(mask_HW)
@@ -180,7 +180,7 @@ def build(maps: Maps, mask_HW: NDArray[np.bool_]) -> RootGraph:
     pixels = np.argwhere(skeleton_HW)
     points = pixels[:, ::-1].astype(np.float64) + np.array([left - 1, top - 1])
     _add_chains(graph, points, _neighbours(skeleton_HW, pixels))
-    _contract_short(graph, maps.px(_CONTRACT_MM), maps.px(_CROSSING_MM), maps.px(1.3))
+    _contract_short_segments(graph, maps.mm_to_px(_MAX_CONTRACTION_MM), maps.mm_to_px(_MAX_CROSSING_MM), maps.mm_to_px(1.3))
     return graph
 
 
@@ -189,14 +189,14 @@ def _neighbours(skeleton_HW: NDArray[np.bool_], pixels_N2: NDArray[np.int64]) ->
     number_HW = np.full(skeleton_HW.shape, -1, np.int32)
     number_HW[tuple(pixels_N2.T)] = np.arange(len(pixels_N2))
     lists: list[list[int]] = [[] for _ in pixels_N2]
-    for down, right in _NEIGHBOURS:
+    for down, right in _NEIGHBOUR_OFFSETS:
         other = number_HW[pixels_N2[:, 0] + down, pixels_N2[:, 1] + right]
-        joined = other >= 0
+        is_joined = other >= 0
         if down and right:
             corner = skeleton_HW[pixels_N2[:, 0] + down, pixels_N2[:, 1]]
             corner |= skeleton_HW[pixels_N2[:, 0], pixels_N2[:, 1] + right]
-            joined &= ~corner
-        for here, there in zip(np.flatnonzero(joined).tolist(), other[joined].tolist(), strict=True):
+            is_joined &= ~corner
+        for here, there in zip(np.flatnonzero(is_joined).tolist(), other[is_joined].tolist(), strict=True):
             lists[here].append(there)
             lists[there].append(here)
     return lists
@@ -212,24 +212,24 @@ def _add_chains(graph: RootGraph, points_N2: Points, neighbours: list[list[int]]
         return node_of[pixel]
 
     visited: set[int] = set()
-    special = [pixel for pixel, near in enumerate(neighbours) if len(near) != 2]
+    end_pixels = [pixel for pixel, near in enumerate(neighbours) if len(near) != 2]
     inner = [pixel for pixel, near in enumerate(neighbours) if len(near) == 2]
-    for first in [*special, *inner]:
+    for first in [*end_pixels, *inner]:
         if first in visited:
             continue
-        for onward in neighbours[first]:
-            if onward in visited or (len(neighbours[onward]) != 2 and onward < first):
+        for second in neighbours[first]:
+            if second in visited or (len(neighbours[second]) != 2 and second < first):
                 continue
-            chain = _walk(first, onward, neighbours, visited)
+            chain = _walk_chain(first, second, neighbours, visited)
             line = points_N2[chain]
-            softened = polyline.smooth(line) if len(line) > 2 else line
-            graph.add_segment(node(chain[0]), node(chain[-1]), softened)
+            smoothed = polyline.smooth(line) if len(line) > 2 else line
+            graph.add_segment(node(chain[0]), node(chain[-1]), smoothed)
         if len(neighbours[first]) == 2:
             visited.add(first)
 
 
-def _walk(first: int, onward: int, neighbours: list[list[int]], visited: set[int]) -> list[int]:
-    chain = [first, onward]
+def _walk_chain(first: int, second: int, neighbours: list[list[int]], visited: set[int]) -> list[int]:
+    chain = [first, second]
     while len(neighbours[chain[-1]]) == 2 and chain[-1] != first:
         visited.add(chain[-1])
         before, after = neighbours[chain[-1]]
@@ -237,7 +237,7 @@ def _walk(first: int, onward: int, neighbours: list[list[int]], visited: set[int
     return chain
 
 
-def _contract_short(graph: RootGraph, most_px: float, crossing_px: float, reach_px: float) -> None:
+def _contract_short_segments(graph: RootGraph, max_px: float, crossing_px: float, reach_px: float) -> None:
     """Make junctions one that a short segment joins: where roots cross, a skeleton has two forks for one crossing.
 
     A longer segment is contracted only where its forks open away from each other, as those of two crossing roots do.
@@ -248,31 +248,31 @@ def _contract_short(graph: RootGraph, most_px: float, crossing_px: float, reach_
             return
         if segment.start == segment.end or min(graph.degree(segment.start), graph.degree(segment.end)) < 3:
             continue
-        if segment.length <= most_px or _is_crossing(graph, number, reach_px):
-            _contract(graph, number)
+        if segment.length <= max_px or _is_crossing(graph, number, reach_px):
+            _contract_segment(graph, number)
 
 
 def _is_crossing(graph: RootGraph, number: int, reach_px: float) -> bool:
     segment = graph.segments[number]
     axis = polyline.direction(segment.points, 0.0, segment.length)
     for node, outward in ((segment.start, -axis), (segment.end, axis)):
-        arms = [graph.leaving(other, node) for other in graph.at_node[node] if other != number]
+        arms = [graph.points_from_node(other, node) for other in graph.segments_at_node[node] if other != number]
         opening = [float(polyline.direction(arm, 1.0, reach_px) @ outward) for arm in arms]
-        if len(arms) != 2 or min(opening) < _LEAST_OPENING_COS:
+        if len(arms) != 2 or min(opening) < _MIN_OPENING_COS:
             return False
     return True
 
 
-def _contract(graph: RootGraph, number: int) -> None:
+def _contract_segment(graph: RootGraph, number: int) -> None:
     segment = graph.segments[number]
-    kept, merged = segment.start, segment.end
-    graph.nodes[kept] = (graph.nodes[kept] + graph.nodes[merged]) / 2
-    graph.remove(number)
-    for other in list(graph.at_node[merged]):
-        moved = graph.segments[other]
-        if moved.start == merged:
-            moved.start = kept
-        if moved.end == merged:
-            moved.end = kept
-        graph.at_node[kept].add(other)
-    graph.at_node[merged].clear()
+    retained_node, merged_node = segment.start, segment.end
+    graph.nodes[retained_node] = (graph.nodes[retained_node] + graph.nodes[merged_node]) / 2
+    graph.remove_segment(number)
+    for other in list(graph.segments_at_node[merged_node]):
+        adjacent = graph.segments[other]
+        if adjacent.start == merged_node:
+            adjacent.start = retained_node
+        if adjacent.end == merged_node:
+            adjacent.end = retained_node
+        graph.segments_at_node[retained_node].add(other)
+    graph.segments_at_node[merged_node].clear()

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from thale.phenotyping.traits.length import primary
+from thale.phenotyping.traits.length import primary_root
 from thale.phenotyping.traits.shape import tip_from_base
 from thale.schemas import Plant
 
@@ -19,6 +19,6 @@ def primary_root_angle(plant: Plant) -> float:
 
 def primary_root_tortuosity(plant: Plant) -> float:
     """Return the primary root's length over the distance from its base to its tip: 1 for a straight root."""
-    root = primary(plant)
+    root = primary_root(plant)
     distance = float(np.hypot(*tip_from_base(plant)))
     return root.length_px / distance if root is not None and distance > 0 else math.nan

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.phenotyping.traits.length import primary
+from thale.phenotyping.traits.length import primary_root
 from thale.schemas import Plant, Plate
 
 
@@ -32,7 +32,7 @@ def _extent(plant: Plant, axis: int) -> float:
 
 def tip_from_base(plant: Plant) -> NDArray[np.float64]:
     """Return the primary tip's place (right, down) seen from the root base, NaN where no root is seen."""
-    root = primary(plant)
+    root = primary_root(plant)
     if root is None:
         return np.full(2, math.nan)
     return np.subtract(root.points[-1], root.points[0])
@@ -43,7 +43,7 @@ def tip_from_plate_corner(plant: Plant, plate: Plate | None) -> NDArray[np.float
 
     The origin is the plate's top left corner, so a tilted plate gives the same numbers as a straight one.
     """
-    root = primary(plant)
+    root = primary_root(plant)
     if root is None or plate is None:
         return np.full(2, math.nan)
     corner, right = (np.array([point.x, point.y]) for point in plate.corners[:2])

@@ -19,26 +19,26 @@ from skimage.graph import MCP_Geometric
 from skimage.morphology import h_maxima
 
 from thale.phenotyping.traits.area import organ_area
-from thale.phenotyping.traits.length import primary, total_root_length
+from thale.phenotyping.traits.length import primary_root, total_root_length
 from thale.schemas import Plant
 
-_LARGEST_SIDE_PX = 256
-_MOST_PIECES = 20
-_NARROW = 1.3
+_MAX_SIDE_PX = 256
+_MAX_COMPONENTS = 20
+_NARROW_WIDTH_RATIO = 1.3
 """The front counts as narrow up to this many times its usual width along the hypocotyl."""
 
-_WIDENING = 2.0
-_WIDEST = 5.0
+_MIN_WIDENING_RATIO = 2.0
+_MAX_WIDTH_RATIO = 5.0
 """A hypocotyl is at most this many times as wide as the plant's roots: what is wider is a leaf in front of it."""
 
-_LEAST_LOBE_SHARE = 0.04
-_LEAST_LEAF_SHARE = 0.3
+_MIN_LOBE_SHARE = 0.04
+_MIN_LEAF_SHARE = 0.3
 """A leaf's end stands out from its surroundings by the first share of the longest way, and lies beyond the second."""
 
-_RING = 1.5
+_RING_WIDTH = 1.5
 """Steps from pixel to pixel are at most this long, so a ring of this width is closed."""
 
-_EIGHT = np.ones((3, 3), int)
+_EIGHT_CONNECTED = np.ones((3, 3), int)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class _Front:
     distance_HW: NDArray[np.float64]
     widths: NDArray[np.float64]
     gap: float
-    px: float
+    pixel_size: float
 
 
 def hypocotyl_length(plant: Plant) -> float:
@@ -61,29 +61,29 @@ def hypocotyl_length(plant: Plant) -> float:
 
     Unknown where the outline shows no narrow part that begins at the root base and is longer than wide: leaves hide it.
     """
-    front = _front(plant)
+    front = _propagate_front(plant)
     if front is None:
         return math.nan
-    narrow_to, width = _narrow_part(front.widths)
-    if not (front.gap <= width / 2 and width * front.px <= _WIDEST * _mean_root_width(plant)):
+    narrow_end, width = _find_narrow_section(front.widths)
+    if not (front.gap <= width / 2 and width * front.pixel_size <= _MAX_WIDTH_RATIO * _mean_root_width(plant)):
         return math.nan
-    end = _where_it_parts(front.distance_HW, int(narrow_to))
-    return (front.gap + end) * front.px if end > width else math.nan
+    end = _find_branching_step(front.distance_HW, int(narrow_end))
+    return (front.gap + end) * front.pixel_size if end > width else math.nan
 
 
 def leaf_count(plant: Plant) -> float:
     """Return the number of leaf tips: as a landmark model sees them, else the ends of the shoot's outline."""
     if has_leaf_tips(plant):
-        return float(sum(mark.kind == "leaf_tip" for mark in plant.landmarks))
-    front = _front(plant)
+        return float(sum(landmark.kind == "leaf_tip" for landmark in plant.landmarks))
+    front = _propagate_front(plant)
     if front is None:
         return math.nan
-    end, _ = _narrow_part(front.widths)
-    furthest = float(front.distance_HW.max())
-    nearest = max(_LEAST_LEAF_SHARE * furthest, 0.0 if math.isnan(end) else end)
-    lobes_HW, count = ndimage.label(h_maxima(front.distance_HW, _LEAST_LOBE_SHARE * furthest), _EIGHT)
-    reached = ndimage.maximum(front.distance_HW, lobes_HW, range(1, count + 1))
-    return float(np.count_nonzero(np.asarray(reached) > nearest))
+    end, _ = _find_narrow_section(front.widths)
+    max_distance = float(front.distance_HW.max())
+    min_distance = max(_MIN_LEAF_SHARE * max_distance, 0.0 if math.isnan(end) else end)
+    lobes_HW, count = ndimage.label(h_maxima(front.distance_HW, _MIN_LOBE_SHARE * max_distance), _EIGHT_CONNECTED)
+    lobe_distances = ndimage.maximum(front.distance_HW, lobes_HW, range(1, count + 1))
+    return float(np.count_nonzero(np.asarray(lobe_distances) > min_distance))
 
 
 def _mean_root_width(plant: Plant) -> float:
@@ -94,53 +94,53 @@ def _mean_root_width(plant: Plant) -> float:
 
 def has_leaf_tips(plant: Plant) -> bool:
     """Whether a landmark model saw leaf tips of this plant."""
-    return any(mark.kind == "leaf_tip" for mark in plant.landmarks)
+    return any(landmark.kind == "leaf_tip" for landmark in plant.landmarks)
 
 
-def _front(plant: Plant) -> _Front | None:
+def _propagate_front(plant: Plant) -> _Front | None:
     """Return the front's way; None for a plant without a visible shoot or root, and for a shoot of one pixel."""
-    root = primary(plant)
-    drawn = _drawn(plant)
-    if root is None or drawn is None:
+    root = primary_root(plant)
+    raster = _rasterise_shoot(plant)
+    if root is None or raster is None:
         return None
-    mask_HW, corner_xy, px = drawn
-    base_xy = (np.array(root.points[0]) - corner_xy) / px
-    places_rc = np.argwhere(mask_HW)
-    gap, nearest = cKDTree(places_rc[:, ::-1]).query(base_xy)
-    start_rc = tuple(places_rc[nearest].tolist())
-    whole_HW = _in_one_piece(mask_HW, start_rc)
-    costs_HW, _ = MCP_Geometric(np.where(whole_HW, 1.0, -1.0)).find_costs([start_rc])
-    reached_HW = np.isfinite(costs_HW) & whole_HW
+    mask_HW, corner_xy, pixel_size = raster
+    base_xy = (np.array(root.points[0]) - corner_xy) / pixel_size
+    pixels_rc = np.argwhere(mask_HW)
+    gap, nearest = cKDTree(pixels_rc[:, ::-1]).query(base_xy)
+    start_rc = tuple(pixels_rc[nearest].tolist())
+    joined_HW = _join_components(mask_HW, start_rc)
+    costs_HW, _ = MCP_Geometric(np.where(joined_HW, 1.0, -1.0)).find_costs([start_rc])
+    reached_HW = np.isfinite(costs_HW) & joined_HW
     if np.count_nonzero(reached_HW) < 2:
         return None
     widths = np.bincount(costs_HW[reached_HW].astype(int))
     smooth = ndimage.uniform_filter1d(widths.astype(float), 3, mode="nearest")
-    return _Front(np.where(reached_HW, costs_HW, 0.0), smooth, float(gap), px)
+    return _Front(np.where(reached_HW, costs_HW, 0.0), smooth, float(gap), pixel_size)
 
 
-def _drawn(plant: Plant) -> tuple[NDArray[np.bool_], NDArray[np.float64], float] | None:
+def _rasterise_shoot(plant: Plant) -> tuple[NDArray[np.bool_], NDArray[np.float64], float] | None:
     """Return the shoot drawn from its outlines, its first pixel in the source, and source pixels a drawn pixel."""
     outlines = [np.reshape(outline, (-1, 2)) for organ in plant.organs if organ.kind == "shoot"
                 for outline in organ.polygons]  # fmt: skip
     if not outlines:
         return None
-    places = np.vstack(outlines)
-    extent = np.ptp(places, axis=0)
-    px = max(1.0, float(extent.max()) / _LARGEST_SIDE_PX)
-    corner_xy = places.min(axis=0) - px
-    width, height = (np.ceil(extent / px) + 3).astype(int).tolist()
+    points = np.vstack(outlines)
+    extent = np.ptp(points, axis=0)
+    pixel_size = max(1.0, float(extent.max()) / _MAX_SIDE_PX)
+    corner_xy = points.min(axis=0) - pixel_size
+    width, height = (np.ceil(extent / pixel_size) + 3).astype(int).tolist()
     picture = Image.new("1", (width, height))
-    pencil = ImageDraw.Draw(picture)
+    draw = ImageDraw.Draw(picture)
     for outline in outlines:
-        pencil.polygon([(x, y) for x, y in (outline - corner_xy) / px], fill=1, outline=1)
-    return np.array(picture), corner_xy, px
+        draw.polygon([(x, y) for x, y in (outline - corner_xy) / pixel_size], fill=1, outline=1)
+    return np.array(picture), corner_xy, pixel_size
 
 
-def _in_one_piece(mask_HW: NDArray[np.bool_], start_rc: tuple[int, int]) -> NDArray[np.bool_]:
+def _join_components(mask_HW: NDArray[np.bool_], start_rc: tuple[int, int]) -> NDArray[np.bool_]:
     """Return the shoot with its pieces joined to the one at the start, the nearest first: thin petioles break."""
     joined_HW = mask_HW.copy()
-    for _ in range(_MOST_PIECES):
-        labels_HW, count = ndimage.label(joined_HW, _EIGHT)
+    for _ in range(_MAX_COMPONENTS):
+        labels_HW, count = ndimage.label(joined_HW, _EIGHT_CONNECTED)
         if count < 2:
             break
         reached_HW = labels_HW == labels_HW[start_rc]
@@ -151,38 +151,38 @@ def _in_one_piece(mask_HW: NDArray[np.bool_], start_rc: tuple[int, int]) -> NDAr
     return joined_HW
 
 
-def _narrow_part(widths: NDArray[np.float64]) -> tuple[float, float]:
+def _find_narrow_section(widths: NDArray[np.float64]) -> tuple[float, float]:
     """Return where the narrow part of a front ends and how wide it is, in steps and pixels; NaN where there is none.
 
     The largest rise of the width parts the hypocotyl from the leaves. It is looked for from where the front, which
     starts at a point, has first grown to the width of what it runs through.
     """
     falls = np.flatnonzero(np.diff(widths) <= 0)
-    grown = int(falls[0]) if len(falls) else len(widths) - 1
-    rise = widths[grown:] - np.minimum.accumulate(widths[grown:])
-    top = grown + int(np.argmax(rise))
-    least = widths[grown : top + 1].min()
-    if widths[top] < _WIDENING * least:
+    start = int(falls[0]) if len(falls) else len(widths) - 1
+    rise = widths[start:] - np.minimum.accumulate(widths[start:])
+    top = start + int(np.argmax(rise))
+    min_width = widths[start : top + 1].min()
+    if widths[top] < _MIN_WIDENING_RATIO * min_width:
         return math.nan, math.nan
-    middle = (least + widths[top]) / 2
-    half = int(np.flatnonzero(widths[:top] < middle)[-1])
-    along = widths[grown : half + 1]
-    usual = float(np.median(along[along < middle]))
-    return float(np.flatnonzero(widths[: half + 1] <= _NARROW * usual)[-1]), usual
+    mid_width = (min_width + widths[top]) / 2
+    half = int(np.flatnonzero(widths[:top] < mid_width)[-1])
+    along = widths[start : half + 1]
+    typical_width = float(np.median(along[along < mid_width]))
+    return float(np.flatnonzero(widths[: half + 1] <= _NARROW_WIDTH_RATIO * typical_width)[-1]), typical_width
 
 
-def _where_it_parts(distance_HW: NDArray[np.float64], end: int) -> int:
+def _find_branching_step(distance_HW: NDArray[np.float64], end: int) -> int:
     """Return the last step up to `end` at which the front that gets there was in one piece.
 
     Petioles together may be no wider than the hypocotyl that they spring from: then the front parts before it widens.
     """
-    at_end_HW = (distance_HW >= end) & (distance_HW < end + _RING)
-    together, apart = 0, end + 1
-    while apart - together > 1:
-        step = (together + apart) // 2
-        labels_HW, _ = ndimage.label((distance_HW >= step) & (distance_HW < end + _RING), _EIGHT)
+    at_end_HW = (distance_HW >= end) & (distance_HW < end + _RING_WIDTH)
+    joined_step, split_step = 0, end + 1
+    while split_step - joined_step > 1:
+        step = (joined_step + split_step) // 2
+        labels_HW, _ = ndimage.label((distance_HW >= step) & (distance_HW < end + _RING_WIDTH), _EIGHT_CONNECTED)
         if len(np.unique(labels_HW[at_end_HW])) == 1:
-            together = step
+            joined_step = step
         else:
-            apart = step
-    return together
+            split_step = step
+    return joined_step

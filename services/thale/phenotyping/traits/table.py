@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thale.phenotyping.traits import angle, area, length, shape, shoot
-from thale.schemas import Level, Plant, Plate, Scale
+from thale.schemas import TraitLevel, Plant, Plate, Scale
 
 Dimension = Literal["length", "area", "per_length", "angle", "number"]
 
@@ -25,7 +25,7 @@ UNITS: dict[Dimension, tuple[str, str, int]] = {
 
 def _unit(dimension: Dimension, scale: Scale) -> str:
     in_mm, in_px, _ = UNITS[dimension]
-    return in_mm if scale.known else in_px
+    return in_mm if scale.is_known else in_px
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Trait:
     method: str
     basis: Basis
     function: Callable[[Plant, Plate | None], float]
-    level: Level = "plant"
+    level: TraitLevel = "plant"
 
     def unit(self, scale: Scale) -> str:
         """Return the unit in which the trait is given at a scale."""
@@ -59,14 +59,14 @@ class PlateTrait:
     ontology_id: str | None
     method: str
     function: Callable[[Sequence[Plant], float], float]
-    level: Level = "plate"
+    level: TraitLevel = "plate"
 
     def unit(self, scale: Scale) -> str:
         """Return the unit in which the trait is given at a scale."""
         return _unit(self.dimension, scale)
 
 
-def _of_plant(function: Callable[[Plant], float]) -> Callable[[Plant, Plate | None], float]:
+def _ignore_plate(function: Callable[[Plant], float]) -> Callable[[Plant, Plate | None], float]:
     return lambda plant, _plate: function(plant)
 
 
@@ -82,73 +82,73 @@ PLANT_TRAITS = (
     Trait(
         "primary_root_length", "Primary root length", "length", "TO:0000227",
         f"{_CENTRE_LINE}, from the root base to the primary tip. Nearest term: root length.",
-        "primary", _of_plant(length.primary_root_length),
+        "primary", _ignore_plate(length.primary_root_length),
     ),
     Trait(
         "total_root_length", "Total root length", "length", "TO:0000227",
         f"{_CENTRE_LINE}; primary root and laterals of every order.",
-        "roots", _of_plant(length.total_root_length),
+        "roots", _ignore_plate(length.total_root_length),
     ),
     Trait(
         "lateral_root_count", "Lateral root count", "number", "TO:0001013",
         "Laterals of every order, from 1 mm on (shorter ones where the landmark model sees their tip).",
-        "roots", _of_plant(length.lateral_root_count),
+        "roots", _ignore_plate(length.lateral_root_count),
     ),
     Trait(
         "lateral_root_length", "Lateral root length, sum", "length", "TO:0001012",
         f"{_CENTRE_LINE}; laterals of every order, from their parent's centre line to their tip.",
-        "laterals", _of_plant(length.lateral_root_length),
+        "laterals", _ignore_plate(length.lateral_root_length),
     ),
     Trait(
         "mean_lateral_root_length", "Lateral root length, mean", "length", "TO:0001012",
         "Sum of lateral lengths over their count; unknown without laterals.",
-        "laterals", _of_plant(length.mean_lateral_root_length),
+        "laterals", _ignore_plate(length.mean_lateral_root_length),
     ),
     Trait(
         "lateral_density", "Lateral density of the primary root", "per_length", "TO:0000257",
         f"First-order laterals over primary root length ({_DUBROVSKY}). Nearest term: root branching.",
-        "roots", _of_plant(length.lateral_density),
+        "roots", _ignore_plate(length.lateral_density),
     ),
     Trait(
         "lateral_density_branched_zone", "Lateral density of the branched zone", "per_length", "TO:0000257",
         f"First-order laterals over branched-zone length ({_DUBROVSKY}). Nearest term: root branching.",
-        "roots", _of_plant(length.lateral_density_of_branched_zone),
+        "roots", _ignore_plate(length.lateral_density_of_branched_zone),
     ),
     Trait(
         "branched_zone_length", "Branched-zone length", "length", "TO:0000257",
         f"Along the primary root, from its first to its last lateral ({_DUBROVSKY}). Nearest term: root branching.",
-        "roots", _of_plant(length.branched_zone_length),
+        "roots", _ignore_plate(length.branched_zone_length),
     ),
     Trait(
         "primary_root_angle", "Primary root angle to gravity", "angle", "TO:0002693",
         "Angle of the line from base to tip to the image's vertical, positive to the right (Grabov et al. 2005, "
         "Ann. Bot. 95:707). Nearest term: gravity response.",
-        "primary", _of_plant(angle.primary_root_angle),
+        "primary", _ignore_plate(angle.primary_root_angle),
     ),
     Trait(
         "primary_root_tortuosity", "Primary root tortuosity", "number", None,
         "Primary root length over the distance from base to tip: the inverse of straightness (Grabov et al. 2005).",
-        "primary", _of_plant(angle.primary_root_tortuosity),
+        "primary", _ignore_plate(angle.primary_root_tortuosity),
     ),
     Trait(
         "root_system_width", "Root-system width", "length", "TO:0001057",
         "Horizontal extent of all centre lines (Galkovskyi et al. 2012, BMC Plant Biol. 12:116).",
-        "roots", _of_plant(shape.root_system_width),
+        "roots", _ignore_plate(shape.root_system_width),
     ),
     Trait(
         "root_system_depth", "Root-system depth", "length", "TO:0001058",
         "Vertical extent of all centre lines (Galkovskyi et al. 2012).",
-        "roots", _of_plant(shape.root_system_depth),
+        "roots", _ignore_plate(shape.root_system_depth),
     ),
     Trait(
         "root_width_depth_ratio", "Root-system width over depth", "number", "TO:0001059",
         "Width over depth (Galkovskyi et al. 2012).",
-        "roots", _of_plant(shape.width_depth_ratio),
+        "roots", _ignore_plate(shape.width_depth_ratio),
     ),
     Trait(
         "convex_hull_area", "Convex-hull area of the root system", "area", None,
         "Area of the convex hull of all centre lines (Galkovskyi et al. 2012).",
-        "roots", _of_plant(area.convex_hull_area),
+        "roots", _ignore_plate(area.convex_hull_area),
     ),
     Trait(
         "primary_tip_x", "Primary tip, from the plate's left", "length", None,
@@ -174,28 +174,28 @@ PLANT_TRAITS = (
         "hypocotyl_length", "Hypocotyl length", "length", "TO:0006065",
         "Geodesic way through the shoot's outline from the root base to where a front that runs up parts or widens "
         "(ours; level sets as in Verroust and Lazarus 2000). Unknown where leaves hide it.",
-        "hypocotyl", _of_plant(shoot.hypocotyl_length),
+        "hypocotyl", _ignore_plate(shoot.hypocotyl_length),
     ),
     Trait(
         "shoot_area", "Shoot area, projected", "area", "TO:0000540",
         "Pixels of the shoot as the camera sees it. Nearest term: leaf area.",
-        "shoot", _of_plant(area.shoot_area),
+        "shoot", _ignore_plate(area.shoot_area),
     ),
     Trait(
         "leaf_count", "Leaf count", "number", "TO:0000241",
         "Leaf tips seen by a landmark model that looks for them, else the outline's ends, cotyledons among them: "
         "maxima of the geodesic distance from the root base that stand out (ours). Leaves over each other count once.",
-        "leaves", _of_plant(shoot.leaf_count),
+        "leaves", _ignore_plate(shoot.leaf_count),
     ),
     Trait(
         "root_shoot_area_ratio", "Root to shoot ratio, of projected areas", "number", None,
         "Projected area of the root system over projected area of the shoot; no ratio of masses.",
-        "roots_and_shoot", _of_plant(area.root_shoot_area_ratio),
+        "roots_and_shoot", _ignore_plate(area.root_shoot_area_ratio),
     ),
 )  # fmt: skip
 
 
-def _has_code(plant: Plant, code: str) -> bool:
+def _has_flag(plant: Plant, code: str) -> bool:
     return any(flag.code == code for flag in plant.flags)
 
 
@@ -206,7 +206,7 @@ PLATE_TRAITS = (
     ),
     PlateTrait(
         "ungerminated_count", "Ungerminated seeds", "number", None, "Seeds without root and shoot.",
-        lambda plants, _: float(sum(_has_code(plant, "ungerminated") for plant in plants)),
+        lambda plants, _: float(sum(_has_flag(plant, "ungerminated") for plant in plants)),
     ),
     PlateTrait(
         "plate_total_root_length", "Total root length of the plate", "length", "TO:0000227",

@@ -11,13 +11,13 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from thale.files import write_atomically
-from thale.release.judge.analysis_state import Trial
-from thale.schemas import Record, Verdict
+from thale.release.judge.analysis_state import AnalysisState
+from thale.schemas import FrozenModel, Verdict
 
 logger = logging.getLogger(__name__)
 
 
-class Notes(Protocol):
+class CheckpointStore(Protocol):
     """A place for one piece of text, written by the leader alone."""
 
     def read(self) -> str | None:
@@ -29,7 +29,7 @@ class Notes(Protocol):
         ...
 
 
-class FileNotes:
+class FileCheckpointStore:
     """Notes in a file of this machine."""
 
     def __init__(self, path: Path) -> None:
@@ -53,30 +53,30 @@ class FileNotes:
             logger.warning("notes cannot be written", extra={"path": str(self._path), "error": str(error)})
 
 
-class Note(Record):
+class RolloutCheckpoint(FrozenModel):
     """What is known of one rollout."""
 
-    trial: Trial
+    analysis: AnalysisState
     verdict: Verdict
 
 
-class Page(Record):
+class Checkpoint(FrozenModel):
     """All that a leader notes down."""
 
-    who: str
-    at: str
-    rollouts: dict[str, Note]
-    away: dict[str, str]
+    leader: str
+    saved_at: str
+    rollouts: dict[str, RolloutCheckpoint]
+    unreachable_facades: dict[str, str]
     """Facades that could not be asked, and why."""
 
 
-def read_page(notes: Notes) -> Page | None:
+def load_checkpoint(store: CheckpointStore) -> Checkpoint | None:
     """Return what was noted down last, None where there is nothing that can be read."""
-    text = notes.read()
+    text = store.read()
     if text is None:
         return None
     try:
-        return Page.model_validate_json(text)
+        return Checkpoint.model_validate_json(text)
     except ValidationError as error:
         logger.warning("notes make no sense", extra={"error": str(error)})
         return None

@@ -6,26 +6,26 @@ from contextlib import contextmanager
 from kubernetes import config
 
 from thale.errors import ParameterError
-from thale.kserve.checkpoint import ConfigMapNotes
-from thale.kserve.client import connect
+from thale.kserve.checkpoint import ConfigMapCheckpointStore
+from thale.kserve.client import load_api_client
 from thale.kserve.lease import KubernetesLease, new_identity
-from thale.release.controller.controller import Place
-from thale.release.controller.metrics_scraper import Facades
-from thale.release.lifecycle.identity import SERVICE_ACCOUNT
-from thale.release.targets.kserve import KServeActuator, Store
-from thale.schemas import ReleasedVersion
+from thale.release.controller.controller import ReleaseEnvironment
+from thale.release.controller.metrics_scraper import MetricsScraper
+from thale.release.lifecycle.identity import SERVICE_ACCOUNT_DIR
+from thale.release.targets.kserve import KServeTarget, VersionStore
+from thale.schemas import VersionManifest
 
-FACADES = "http://thale-facade-metrics.{namespace}.svc:9090/metrics"
+FACADE_METRICS_URL = "http://thale-facade-metrics.{namespace}.svc:9090/metrics"
 """The headless service of all facades, whose name every one of their addresses answers to."""
 
 _DEFAULT_NAMESPACE = "default"
-_NAME = "thale-release-watch"
+_OBJECT_NAME = "thale-release-watch"
 
 
 @contextmanager
-def releases_in(
-    namespace: str | None, context: str | None, facades: str | None, store: Store | None
-) -> Iterator[Place]:
+def cluster_environment(
+    namespace: str | None, context: str | None, facades: str | None, store: VersionStore | None
+) -> Iterator[ReleaseEnvironment]:
     """Give a namespace's releases. What changes unload is waited for at the end.
 
     Args:
@@ -37,27 +37,27 @@ def releases_in(
     Raises:
         ActuatorError: If no cluster is known here.
     """
-    api = connect(context)
-    namespace = namespace or _own_namespace(context)
-    counters = Facades([facades or FACADES.format(namespace=namespace)])
-    lease = KubernetesLease(api, namespace, _NAME, new_identity())
-    with api, KServeActuator(api, namespace, store or _NoStore()) as actuator:
-        yield Place(actuator, counters, lease, ConfigMapNotes(api, namespace, _NAME))
+    api = load_api_client(context)
+    namespace = namespace or _current_namespace(context)
+    metrics_source = MetricsScraper([facades or FACADE_METRICS_URL.format(namespace=namespace)])
+    lease = KubernetesLease(api, namespace, _OBJECT_NAME, new_identity())
+    with api, KServeTarget(api, namespace, store or _NoStore()) as actuator:
+        yield ReleaseEnvironment(actuator, metrics_source, lease, ConfigMapCheckpointStore(api, namespace, _OBJECT_NAME))
 
 
-def _own_namespace(context: str | None) -> str:
+def _current_namespace(context: str | None) -> str:
     """Return the pod's namespace, or the one that a context of the kubeconfig names."""
-    if context is None and (SERVICE_ACCOUNT / "namespace").exists():
-        return (SERVICE_ACCOUNT / "namespace").read_text().strip()
+    if context is None and (SERVICE_ACCOUNT_DIR / "namespace").exists():
+        return (SERVICE_ACCOUNT_DIR / "namespace").read_text().strip()
     contexts, current = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
-    chosen = next((found for found in contexts if found["name"] == context), current)
-    return str(chosen["context"].get("namespace", _DEFAULT_NAMESPACE))
+    selected = next((found for found in contexts if found["name"] == context), current)
+    return str(selected["context"].get("namespace", _DEFAULT_NAMESPACE))
 
 
 class _NoStore:
     """Stands where no store was named."""
 
-    def find(self, model: str, version: str) -> ReleasedVersion:
+    def find(self, model: str, version: str) -> VersionManifest:
         """Ask for a store."""
         raise ParameterError(f"say with --store where {model} {version} is registered")
 

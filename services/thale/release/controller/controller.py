@@ -17,51 +17,51 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from thale.errors import ThaleError
-from thale.release.controller.checkpoint import Note, Notes, Page, read_page
-from thale.release.controller.decision import Move, decide, planned
-from thale.release.controller.drift_monitor import Drifts
-from thale.release.controller.gauges import Board, Standing
-from thale.release.controller.leader_election import Lease, candidate
-from thale.release.controller.metrics_scraper import Ledger, Reading
-from thale.release.judge.analysis_state import Trial
+from thale.release.controller.checkpoint import RolloutCheckpoint, CheckpointStore, Checkpoint, load_checkpoint
+from thale.release.controller.decision import Action, decide, guarded_transition
+from thale.release.controller.drift_monitor import DriftMonitor
+from thale.release.controller.gauges import RolloutGauges, RolloutProgress
+from thale.release.controller.leader_election import Lease, run_leader_election
+from thale.release.controller.metrics_scraper import CounterTracker, ScrapeResult
+from thale.release.judge.analysis_state import AnalysisState
 from thale.release.judge.judge import judge
-from thale.release.judge.version_metrics import Increment, window_of
-from thale.release.lifecycle.history import step_began
-from thale.release.targets import Actuator
-from thale.release.targets.update import change, sign
+from thale.release.judge.version_metrics import CounterIncrease, comparison_window
+from thale.release.lifecycle.history import step_started_at
+from thale.release.targets import ReleaseTarget
+from thale.release.targets.update import update_release, author_now
 from thale.schemas import Release, Verdict
 from thale.slo import Slo
 
 logger = logging.getLogger(__name__)
 
-_REASONS_SIGNED = 3
-_LEAST_PAUSE_S = 0.05
+_MAX_REASONS = 3
+_MIN_PAUSE_S = 0.05
 
 
-class Counters(Protocol):
+class MetricsSource(Protocol):
     """Where the facades' counters come from: `signals.Facades`, or what finds the facades anew each time."""
 
-    async def read(self) -> Reading:
+    async def read(self) -> ScrapeResult:
         """Ask every facade. Raises nothing."""
         ...
 
 
 @dataclass(frozen=True)
-class Place:
+class ReleaseEnvironment:
     """Where a watcher works: on a laptop, in a cluster."""
 
-    actuator: Actuator
-    counters: Counters
+    target: ReleaseTarget
+    metrics_source: MetricsSource
     lease: Lease
-    notes: Notes
+    checkpoint_store: CheckpointStore
 
 
 @dataclass(frozen=True)
-class Pace:
+class Intervals:
     """How often a watcher does what, in seconds."""
 
     poll_s: float = 0.5
-    save_s: float = 2.0
+    checkpoint_s: float = 2.0
     """Notes are written so often at most, and whenever something was changed."""
     stuck_s: float = 3600.0
     """A step that is undecided for longer is reported, and left to people."""
@@ -74,15 +74,15 @@ class Pace:
 
 
 @dataclass
-class _Watched:
+class _ModelState:
     """A model between two looks. Its own ledger, because nothing is lost of a model whose release cannot be read."""
 
-    ledger: Ledger
-    note: Note | None = None
+    counters: CounterTracker
+    checkpoint: RolloutCheckpoint | None = None
     stuck: bool = False
 
 
-class Watcher:
+class RolloutController:
     """Watches all models of a place.
 
     Args:
@@ -96,154 +96,154 @@ class Watcher:
 
     def __init__(
         self,
-        place: Place,
+        environment: ReleaseEnvironment,
         slo: Slo,
-        who: str,
-        pace: Pace | None = None,
+        author: str,
+        intervals: Intervals | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
-        today: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._place, self._slo, self._who, self._pace = place, slo, who, pace or Pace()
-        self._clock, self._today = clock, today
-        self._board = Board()
-        self._drifts = Drifts(slo.judge.series_plates)
-        self._watched: dict[str, _Watched] = {}
-        self._leads = False
-        self._idle = False
-        self._polled_at = clock()
-        self._saved_at: float | None = None
-        self._troubles: dict[str, str] = {}
+        self._environment, self._slo, self._author, self._intervals = environment, slo, author, intervals or Intervals()
+        self._clock, self._now = clock, now
+        self._gauges = RolloutGauges()
+        self._drift_monitor = DriftMonitor(slo.judge.plate_cluster_size)
+        self._models: dict[str, _ModelState] = {}
+        self._is_leader = False
+        self._is_idle = False
+        self._last_poll_at = clock()
+        self._last_checkpoint_at: float | None = None
+        self._problems: dict[str, str] = {}
 
-    def run(self, ending: threading.Event, *, until_idle: bool = False) -> None:
+    def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
         """Stand for leader and watch until `ending` is set, or until no rollout is left where that is wanted."""
-        with asyncio.Runner() as runner, candidate(self._place.lease):
-            while not ending.is_set() and not (until_idle and self._idle):
-                begun = self._clock()
+        with asyncio.Runner() as runner, run_leader_election(self._environment.lease):
+            while not stop.is_set() and not (until_idle and self._is_idle):
+                started_at = self._clock()
                 self.poll(runner)
-                ending.wait(max(_LEAST_PAUSE_S, self._pace.poll_s - (self._clock() - begun)))
-            if self._leads and self._place.lease.held():
-                self._save({})
-        self._clear()
+                stop.wait(max(_MIN_PAUSE_S, self._intervals.poll_s - (self._clock() - started_at)))
+            if self._is_leader and self._environment.lease.is_leader():
+                self._save_checkpoint({})
+        self._clear_gauges()
 
-    def alive(self, within_s: float) -> bool:
+    def is_alive(self, within_s: float) -> bool:
         """Whether the last look was so recently."""
-        return self._clock() - self._polled_at < within_s
+        return self._clock() - self._last_poll_at < within_s
 
     def poll(self, runner: asyncio.Runner) -> None:
         """Look once at everything, and act on it where this is the leader."""
-        leads = self._place.lease.held()
-        if leads and not self._leads:
-            self._take_over()
-        elif not leads:
-            self._watched.clear()
-            self._clear()
-        self._leads = leads
-        if leads:
-            self._look(runner.run(self._place.counters.read()))
-        self._polled_at = self._clock()
-        self._board.polled(leads=leads, at=self._today())
+        is_leader = self._environment.lease.is_leader()
+        if is_leader and not self._is_leader:
+            self._resume()
+        elif not is_leader:
+            self._models.clear()
+            self._clear_gauges()
+        self._is_leader = is_leader
+        if is_leader:
+            self._poll_models(runner.run(self._environment.metrics_source.read()))
+        self._last_poll_at = self._clock()
+        self._gauges.record_poll(is_leader=is_leader, at=self._now())
 
-    def _take_over(self) -> None:
+    def _resume(self) -> None:
         """Go on with what the leader before has noted down."""
-        page = read_page(self._place.notes)
-        since = self._today().timestamp()
-        rollouts = page.rollouts if page is not None else {}
-        self._watched = {model: _Watched(Ledger(since), note) for model, note in rollouts.items()}
+        checkpoint = load_checkpoint(self._environment.checkpoint_store)
+        resumed_at = self._now().timestamp()
+        rollouts = checkpoint.rollouts if checkpoint is not None else {}
+        self._models = {model: _ModelState(CounterTracker(resumed_at), rollout) for model, rollout in rollouts.items()}
         logger.info("watching", extra={"goes_on_with": sorted(rollouts)})
 
-    def _look(self, reading: Reading) -> None:
-        self._board.facades_away(len(reading.missing))
-        self._trouble("facades", "; ".join(f"{url}: {why}" for url, why in sorted(reading.missing.items())))
+    def _poll_models(self, result: ScrapeResult) -> None:
+        self._gauges.record_unreachable_facades(len(result.unreachable))
+        self._report_problem("facades", "; ".join(f"{url}: {why}" for url, why in sorted(result.unreachable.items())))
         try:
-            models = self._place.actuator.models()
+            models = self._environment.target.models()
         except ThaleError as error:
-            self._trouble("releases", str(error))
+            self._report_problem("releases", str(error))
             return
-        self._trouble("releases", "")
-        for model in self._watched.keys() - {*models}:
-            del self._watched[model]
-            self._board.remove(model)
-            self._drifts.remove(model)
-        moved = False
+        self._report_problem("releases", "")
+        for model in self._models.keys() - {*models}:
+            del self._models[model]
+            self._gauges.remove(model)
+            self._drift_monitor.remove(model)
+        changed = False
         for model in models:
             try:
-                moved |= self._look_at(model, reading)
+                changed |= self._poll_model(model, result)
             except ThaleError as error:
-                self._trouble(model, str(error))
+                self._report_problem(model, str(error))
             else:
-                self._trouble(model, "")
-        on_trial = any(watched.note is not None for watched in self._watched.values())
-        self._idle = not on_trial and self._troubles.keys().isdisjoint(models)
-        if moved or self._saved_at is None or self._clock() >= self._saved_at + self._pace.save_s:
-            self._save(dict(reading.missing))
+                self._report_problem(model, "")
+        has_canary = any(state.checkpoint is not None for state in self._models.values())
+        self._is_idle = not has_canary and self._problems.keys().isdisjoint(models)
+        if changed or self._last_checkpoint_at is None or self._clock() >= self._last_checkpoint_at + self._intervals.checkpoint_s:
+            self._save_checkpoint(dict(result.unreachable))
 
-    def _look_at(self, model: str, reading: Reading) -> bool:
+    def _poll_model(self, model: str, result: ScrapeResult) -> bool:
         """Judge a model's canary, if it has one, and act on the verdict. Returns whether anything was changed."""
-        release = self._place.actuator.read(model).release
-        watched = self._watched.setdefault(model, _Watched(Ledger(self._today().timestamp())))
-        watched.ledger, increment = watched.ledger.advance(reading)
-        self._drifts.heard(release, increment)
-        watched.note = self._judged(release, watched.note, increment)
-        if watched.note is None:
-            watched.stuck = False
-            self._board.show(model, Standing(release))
+        release = self._environment.target.read(model).release
+        state = self._models.setdefault(model, _ModelState(CounterTracker(self._now().timestamp())))
+        state.counters, increase = state.counters.update(result)
+        self._drift_monitor.update(release, increase)
+        state.checkpoint = self._analyse(release, state.checkpoint, increase)
+        if state.checkpoint is None:
+            state.stuck = False
+            self._gauges.update(model, RolloutProgress(release))
             return False
-        verdict = watched.note.verdict
-        self._board.judged(verdict)
-        self._show(release, verdict, watched)
-        everything_heard = bool(reading.scrapes) and not reading.missing
-        return self._make(decide(release, verdict, everything_heard=everything_heard), release, verdict)
+        verdict = state.checkpoint.verdict
+        self._gauges.record_verdict(verdict)
+        self._update_gauges(release, verdict, state)
+        all_facades_scraped = bool(result.scrapes) and not result.unreachable
+        return self._apply_action(decide(release, verdict, all_facades_scraped=all_facades_scraped), release, verdict)
 
-    def _judged(self, release: Release, before: Note | None, increment: Increment) -> Note | None:
+    def _analyse(self, release: Release, previous: RolloutCheckpoint | None, increase: CounterIncrease) -> RolloutCheckpoint | None:
         """Return the note of a rollout with what was heard since the note before; None without a canary."""
         if release.canary is None:
             return None
-        trial = before.trial if before is not None else Trial.begin(release)
-        trial = trial.heard(release, window_of(increment, release), self._slo)
-        return Note(trial=trial, verdict=judge(release, trial, self._slo))
+        analysis = previous.analysis if previous is not None else AnalysisState.start(release)
+        analysis = analysis.update(release, comparison_window(increase, release), self._slo)
+        return RolloutCheckpoint(analysis=analysis, verdict=judge(release, analysis, self._slo))
 
-    def _show(self, release: Release, verdict: Verdict, watched: _Watched) -> None:
+    def _update_gauges(self, release: Release, verdict: Verdict, state: _ModelState) -> None:
         """Tell how far a rollout is, and once if it is stuck."""
-        began = step_began(release)
-        age_s = max(0.0, (self._today() - began).total_seconds()) if began is not None else 0.0
-        stuck = age_s > self._pace.stuck_s and verdict.decision in ("inconclusive", "hold")
-        if stuck and not watched.stuck:
-            fields = {"model": verdict.model, "version": verdict.canary, "step_s": age_s, "reasons": verdict.reasons}
+        started_at = step_started_at(release)
+        step_age_s = max(0.0, (self._now() - started_at).total_seconds()) if started_at is not None else 0.0
+        stuck = step_age_s > self._intervals.stuck_s and verdict.decision in ("inconclusive", "hold")
+        if stuck and not state.stuck:
+            fields = {"model": verdict.model, "version": verdict.canary, "step_s": step_age_s, "reasons": verdict.reasons}
             logger.warning("rollout is stuck", extra=fields)
-        watched.stuck = stuck
-        self._board.show(verdict.model, Standing(release, age_s, stuck))
+        state.stuck = stuck
+        self._gauges.update(verdict.model, RolloutProgress(release, step_age_s, stuck))
 
-    def _make(self, move: Move, judged: Release, verdict: Verdict) -> bool:
+    def _apply_action(self, action: Action, judged_release: Release, verdict: Verdict) -> bool:
         """Make a move. Returns whether anything was changed.
 
         Raises:
             ReleaseError: If the release was changed meanwhile, or cannot be changed now.
         """
-        if move == "wait":
+        if action == "wait":
             return False
-        signature = sign(self._who, "; ".join(verdict.reasons[:_REASONS_SIGNED]))
-        change(self._place.actuator, verdict.model, planned(move, judged, signature, self._place.lease.held))
-        self._board.moved(verdict, move)
+        author = author_now(self._author, "; ".join(verdict.reasons[:_MAX_REASONS]))
+        update_release(self._environment.target, verdict.model, guarded_transition(action, judged_release, author, self._environment.lease.is_leader))
+        self._gauges.record_action(verdict, action)
         return True
 
-    def _save(self, away: dict[str, str]) -> None:
-        rollouts = {model: watched.note for model, watched in self._watched.items() if watched.note is not None}
-        page = Page(who=self._who, at=self._today().isoformat(timespec="seconds"), rollouts=rollouts, away=away)
-        self._place.notes.write(page.model_dump_json())
-        self._saved_at = self._clock()
+    def _save_checkpoint(self, unreachable_facades: dict[str, str]) -> None:
+        rollouts = {model: state.checkpoint for model, state in self._models.items() if state.checkpoint is not None}
+        checkpoint = Checkpoint(leader=self._author, saved_at=self._now().isoformat(timespec="seconds"), rollouts=rollouts, unreachable_facades=unreachable_facades)
+        self._environment.checkpoint_store.write(checkpoint.model_dump_json())
+        self._last_checkpoint_at = self._clock()
 
-    def _clear(self) -> None:
+    def _clear_gauges(self) -> None:
         """Tell nothing of the models: another watcher does."""
-        self._board.clear()
-        self._drifts.clear()
+        self._gauges.clear()
+        self._drift_monitor.clear()
 
-    def _trouble(self, subject: str, words: str) -> None:
+    def _report_problem(self, subject: str, message: str) -> None:
         """Log what is waited for, once for as long as it is the same; empty words end it."""
-        before = self._troubles.get(subject, "")
-        if words and words != before:
-            self._troubles[subject] = words
-            logger.warning("waiting", extra={"subject": subject, "error": words})
-        elif before and not words:
-            del self._troubles[subject]
+        previous = self._problems.get(subject, "")
+        if message and message != previous:
+            self._problems[subject] = message
+            logger.warning("waiting", extra={"subject": subject, "error": message})
+        elif previous and not message:
+            del self._problems[subject]
             logger.info("going on", extra={"subject": subject})

@@ -7,22 +7,22 @@ is still the one that was judged.
 from collections.abc import Callable
 from typing import Literal
 
-from thale.errors import PlanError
+from thale.errors import InvalidTransitionError
 from thale.release.lifecycle import transitions
-from thale.release.lifecycle.history import rollout_began
-from thale.release.lifecycle.transitions import Signature
+from thale.release.lifecycle.history import rollout_started_at
+from thale.release.lifecycle.transitions import Author
 from thale.schemas import Release, Verdict
 
-Move = Literal["wait", "step", "promote", "roll back"]
+Action = Literal["wait", "step", "promote", "roll back"]
 
-_CHANGES: dict[Move, Callable[[Release, Signature], Release]] = {
+_TRANSITIONS: dict[Action, Callable[[Release, Author], Release]] = {
     "step": transitions.step,
     "promote": transitions.promote,
     "roll back": transitions.roll_back,
 }
 
 
-def decide(release: Release, verdict: Verdict, *, everything_heard: bool) -> Move:
+def decide(release: Release, verdict: Verdict, *, all_facades_scraped: bool) -> Action:
     """Return what to do about a verdict on a release's canary.
 
     Args:
@@ -32,13 +32,13 @@ def decide(release: Release, verdict: Verdict, *, everything_heard: bool) -> Mov
     """
     if verdict.decision == "roll back":
         return "roll back"
-    if verdict.decision == "promote" and everything_heard:
+    if verdict.decision == "promote" and all_facades_scraped:
         return "step" if release.weight_percent < release.steps[-1] else "promote"
     return "wait"
 
 
-def planned(
-    move: Move, judged: Release, signature: Signature, leads: Callable[[], bool]
+def guarded_transition(
+    action: Action, judged_release: Release, author: Author, is_leader: Callable[[], bool]
 ) -> Callable[[Release], Release]:
     """Return a move as a change of the release as it will be when the change is made.
 
@@ -46,15 +46,15 @@ def planned(
     judged. A bad canary is taken back all the same as long as it is the same rollout: a step by hand does not save it.
     """
 
-    def change_of(now: Release) -> Release:
-        if not leads():
-            raise PlanError(f"{now.name} is left alone: another watcher may lead by now")
-        same_rollout = (now.canary, rollout_began(now)) == (judged.canary, rollout_began(judged))
-        if not same_rollout or (move != "roll back" and now.history != judged.history):
-            raise PlanError(f"{now.name} was changed since it was judged: it will be judged anew")
-        return _CHANGES[move](now, signature)
+    def apply_transition(current: Release) -> Release:
+        if not is_leader():
+            raise InvalidTransitionError(f"{current.name} is left alone: another watcher may lead by now")
+        same_rollout = (current.canary, rollout_started_at(current)) == (judged_release.canary, rollout_started_at(judged_release))
+        if not same_rollout or (action != "roll back" and current.history != judged_release.history):
+            raise InvalidTransitionError(f"{current.name} was changed since it was judged: it will be judged anew")
+        return _TRANSITIONS[action](current, author)
 
-    return change_of
+    return apply_transition
 
 
 

@@ -11,102 +11,102 @@ from itertools import pairwise
 
 from thale.monitoring import drift
 from thale.monitoring.drift import Drift
-from thale.release.judge.checks import said
-from thale.release.judge.version_metrics import Increment, VersionSignals
-from thale.schemas import Card, Release
+from thale.release.judge.checks import output_references
+from thale.release.judge.version_metrics import CounterIncrease, VersionMetrics
+from thale.schemas import ModelCard, Release
 from thale.telemetry import controller_metrics
 
-LEAST_PLATES = 20
+MIN_PLATES = 20
 """Fewer say nothing of a distribution."""
-_BLOCK, _BLOCKS = 100, 10
-_MEASURED_PLATES = "plates_plates"
+_BLOCK_PLATES, _MAX_BLOCKS = 100, 10
+_REFERENCE_PLATES_METRIC = "plates_plates"
 
 
-class Recent:
+class RollingWindow:
     """The last 900 to 1,000 plates of one version, in blocks of which the oldest goes."""
 
     def __init__(self) -> None:
-        self._blocks = [VersionSignals()]
+        self._blocks = [VersionMetrics()]
 
-    def heard(self, signals: VersionSignals) -> None:
+    def add(self, metrics: VersionMetrics) -> None:
         """Add what was heard since the last time."""
-        if self._blocks[-1].plates >= _BLOCK:
-            self._blocks = [*self._blocks[1 - _BLOCKS :], VersionSignals()]
-        self._blocks[-1] = self._blocks[-1].then(signals)
+        if self._blocks[-1].plates >= _BLOCK_PLATES:
+            self._blocks = [*self._blocks[1 - _MAX_BLOCKS :], VersionMetrics()]
+        self._blocks[-1] = self._blocks[-1].merge(metrics)
 
-    def together(self) -> VersionSignals:
+    def total(self) -> VersionMetrics:
         """Return all of them as one."""
-        whole = self._blocks[0]
+        merged = self._blocks[0]
         for block in self._blocks[1:]:
-            whole = whole.then(block)
-        return whole
+            merged = merged.merge(block)
+        return merged
 
 
-class Drifts:
+class DriftMonitor:
     """The drift of all versions that are heard of, on the watcher's gauges.
 
     Args:
         together: So many plates count as one, because those of a series resemble each other.
     """
 
-    def __init__(self, together: float) -> None:
-        self._together = together
-        self._recent: dict[tuple[str, str], Recent] = {}
+    def __init__(self, cluster_size: float) -> None:
+        self._cluster_size = cluster_size
+        self._windows: dict[tuple[str, str], RollingWindow] = {}
 
-    def heard(self, release: Release, increment: Increment) -> None:
+    def update(self, release: Release, increase: CounterIncrease) -> None:
         """Take in what was heard of a model's versions, and tell how far they have drifted."""
         model = release.name
         for version, released in release.versions.items():
-            signals = increment.get((model, version))
-            if signals is None or not signals.plates:
+            metrics = increase.get((model, version))
+            if metrics is None or not metrics.plates:
                 continue
-            recent = self._recent.setdefault((model, version), Recent())
-            recent.heard(signals)
-            self._show(model, version, released.card, recent.together())
-        for gone in [key for key in self._recent if key[0] == model and key[1] not in release.versions]:
-            self._take_down(*gone)
+            window = self._windows.setdefault((model, version), RollingWindow())
+            window.add(metrics)
+            self._set_gauges(model, version, released.card, window.total())
+        for stale in [key for key in self._windows if key[0] == model and key[1] not in release.versions]:
+            self._remove_series(*stale)
 
     def remove(self, model: str) -> None:
         """Forget a model."""
-        for key in [key for key in self._recent if key[0] == model]:
-            self._take_down(*key)
+        for key in [key for key in self._windows if key[0] == model]:
+            self._remove_series(*key)
 
     def clear(self) -> None:
         """Forget everything: another watcher's figures hold now."""
-        for key in [*self._recent]:
-            self._take_down(*key)
+        for key in [*self._windows]:
+            self._remove_series(*key)
 
-    def _show(self, model: str, version: str, card: Card, recent: VersionSignals) -> None:
-        controller_metrics.DRIFT_PLATES.labels(model, version).set(recent.plates)
-        if recent.plates < LEAST_PLATES:
+    def _set_gauges(self, model: str, version: str, card: ModelCard, metrics: VersionMetrics) -> None:
+        controller_metrics.DRIFT_PLATES.labels(model, version).set(metrics.plates)
+        if metrics.plates < MIN_PLATES:
             return
-        for signal, found in drifts(card, recent, self._together):
-            controller_metrics.DRIFT_PSI.labels(model, version, signal).set(found.certain_psi)
-            controller_metrics.DRIFT_KS.labels(model, version, signal).set(found.ks)
+        for signal, result in drift_by_signal(card, metrics, self._cluster_size):
+            controller_metrics.DRIFT_PSI.labels(model, version, signal).set(result.psi_lower_bound)
+            controller_metrics.DRIFT_KS.labels(model, version, signal).set(result.ks)
 
-    def _take_down(self, model: str, version: str) -> None:
-        del self._recent[model, version]
+    def _remove_series(self, model: str, version: str) -> None:
+        del self._windows[model, version]
         for gauge in (controller_metrics.DRIFT_PLATES, controller_metrics.DRIFT_PSI, controller_metrics.DRIFT_KS):
             gauge.remove_by_labels({"model": model, "version": version})
 
 
-def drifts(card: Card, recent: VersionSignals, together: float) -> Iterator[tuple[str, Drift]]:
+def drift_by_signal(card: ModelCard, metrics: VersionMetrics, cluster_size: float) -> Iterator[tuple[str, Drift]]:
     """Yield how far each signal is from the card's reference, for those that both know.
 
     A card that does not say on how many plates it was measured says nothing that could be compared, and neither does a
     reference whose quantiles are no numbers or do not grow.
     """
-    measured = card.metrics.get(_MEASURED_PLATES, math.nan)
-    if not (math.isfinite(measured) and measured >= 1):
+    reference_plates = card.metrics.get(_REFERENCE_PLATES_METRIC, math.nan)
+    if not (math.isfinite(reference_plates) and reference_plates >= 1):
         return
-    for signal in said(card):
-        quantiles, heard = card.references[signal], recent.histograms.get(signal)
-        if heard is None or not heard.total or not _are_quantiles(quantiles):
+    for signal in output_references(card):
+        quantiles, histogram = card.references[signal], metrics.histograms.get(signal)
+        if histogram is None or not histogram.total or not _is_valid_reference(quantiles):
             continue
-        yield signal, drift.against_quantiles(heard, quantiles, round(measured), together)
+        yield signal, drift.compare_to_reference(histogram, quantiles, round(reference_plates), cluster_size)
 
 
-def _are_quantiles(values: tuple[float, ...]) -> bool:
+def _is_valid_reference(values: tuple[float, ...]) -> bool:
     return (
         len(values) > 1
         and all(math.isfinite(value) for value in values)

@@ -23,40 +23,40 @@ class Lease(Protocol):
     retry_s: float
     """How long to wait between two calls of `keep`."""
 
-    def keep(self) -> bool:
+    def acquire_or_renew(self) -> bool:
         """Take the lease if it is free, renew it if it is ours, and return whether it is held now. Never raises."""
         ...
 
-    def held(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this process may act at this moment."""
         ...
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Give the lease up, so that the next leader need not wait for it to run out. Never raises."""
         ...
 
 
 @contextmanager
-def candidate(lease: Lease) -> Iterator[None]:
+def run_leader_election(lease: Lease) -> Iterator[None]:
     """Stand for leader, and stay it as long as possible, until the context ends."""
-    ending = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(lease, ending), name="lease", daemon=True)
-    keeper.start()
+    stop = threading.Event()
+    thread = threading.Thread(target=_renew_until_stopped, args=(lease, stop), name="lease", daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        ending.set()
-        keeper.join()
-        lease.let_go()
+        stop.set()
+        thread.join()
+        lease.release()
 
 
-def _keep(lease: Lease, ending: threading.Event) -> None:
-    was_held = False
-    while not ending.is_set():
-        if (is_held := lease.keep()) != was_held:
-            logger.info("became the leader" if is_held else "the leader no more")
-            was_held = is_held
-        ending.wait(lease.retry_s)
+def _renew_until_stopped(lease: Lease, stop: threading.Event) -> None:
+    was_leader = False
+    while not stop.is_set():
+        if (is_leader := lease.acquire_or_renew()) != was_leader:
+            logger.info("became the leader" if is_leader else "the leader no more")
+            was_leader = is_leader
+        stop.wait(lease.retry_s)
 
 
 class FileLease:
@@ -67,30 +67,30 @@ class FileLease:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
-        self._fault = ""
+        self._last_error = ""
 
-    def keep(self) -> bool:
+    def acquire_or_renew(self) -> bool:
         """Lock the file unless it is locked already."""
-        if self.held():
+        if self.is_leader():
             return True
-        self.let_go()
+        self.release()
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            if str(error) != self._fault:
+            if str(error) != self._last_error:
                 logger.warning("lease cannot be asked for", extra={"error": str(error)})
-            self._fault = str(error)
+            self._last_error = str(error)
             return False
-        self._fault = ""
+        self._last_error = ""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(file)
             return False
         self._file = file
-        return self.held()
+        return self.is_leader()
 
-    def held(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether the file is locked by us and still the one that others would lock."""
         file = self._file
         if file is None:
@@ -100,7 +100,7 @@ class FileLease:
         except OSError:
             return False
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Unlock the file. It stays: who removed it could remove another's."""
         file, self._file = self._file, None
         if file is not None:

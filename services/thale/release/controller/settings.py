@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     poll_s: float = Field(0.5, gt=0)
-    notes_s: float = Field(5.0, gt=0)
+    checkpoint_interval_s: float = Field(5.0, gt=0)
     """How often the notes are written at most: each time is a write to the Kubernetes API."""
     stuck_s: float = Field(3600.0, gt=0)
     """A step that is undecided for longer is reported."""

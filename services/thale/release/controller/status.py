@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from thale.release.controller.checkpoint import Note, Page
-from thale.release.judge.version_metrics import VersionSignals
-from thale.release.lifecycle.history import rollout_began, step_began
-from thale.schemas import Change, Record, Release, Verdict
+from thale.release.controller.checkpoint import RolloutCheckpoint, Checkpoint
+from thale.release.judge.version_metrics import VersionMetrics
+from thale.release.lifecycle.history import rollout_started_at, step_started_at
+from thale.schemas import ReleaseEvent, FrozenModel, Release, Verdict
 
-_GOOD = ("ok", "refused")
+_NON_ERROR_OUTCOMES = ("ok", "refused")
 
 
-class Heard(Record):
+class VersionCounts(FrozenModel):
     """What a version did since the present step began."""
 
     requests: int
@@ -19,14 +19,14 @@ class Heard(Record):
     """Answers that the stable version gave in its place."""
 
     @classmethod
-    def of(cls, signals: VersionSignals) -> "Heard":
+    def from_metrics(cls, metrics: VersionMetrics) -> "VersionCounts":
         """Return the counts of all outcomes as three numbers; an image that is at fault is no error of the version."""
-        requests = sum(signals.requests.values())
-        errors = requests - sum(signals.requests.get(outcome, 0) for outcome in _GOOD)
-        return cls(requests=requests, errors=errors, fallbacks=sum(signals.fallbacks.values()))
+        requests = sum(metrics.requests.values())
+        errors = requests - sum(metrics.requests.get(outcome, 0) for outcome in _NON_ERROR_OUTCOMES)
+        return cls(requests=requests, errors=errors, fallbacks=sum(metrics.fallbacks.values()))
 
 
-class ModelStatus(Record):
+class ModelStatus(FrozenModel):
     """One model's release, and how its canary does."""
 
     model: str
@@ -35,37 +35,37 @@ class ModelStatus(Record):
     weight_percent: float
     shadow: str | None
     steps: tuple[float, ...]
-    held: tuple[str, ...]
-    last: Change | None
-    since: str | None
+    loaded_versions: tuple[str, ...]
+    last_event: ReleaseEvent | None
+    step_started_at: str | None
     """When the present step began."""
-    stable_heard: Heard | None = None
-    canary_heard: Heard | None = None
+    stable_counts: VersionCounts | None = None
+    canary_counts: VersionCounts | None = None
     verdict: Verdict | None = None
 
 
-class Status(Record):
+class Status(FrozenModel):
     """All models. Who watches, and when it last noted anything down; nobody has ever watched where these are None."""
 
     models: tuple[ModelStatus, ...]
-    watched_by: str | None
-    watched_at: str | None
-    facades_away: dict[str, str]
+    leader: str | None
+    last_checkpoint_at: str | None
+    unreachable_facades: dict[str, str]
 
 
-def status_of(releases: Mapping[str, Release], page: Page | None) -> Status:
+def rollout_status(releases: Mapping[str, Release], checkpoint: Checkpoint | None) -> Status:
     """Return the status of releases; what was noted down of a rollout that is over does not count."""
-    rollouts = page.rollouts if page is not None else {}
+    rollouts = checkpoint.rollouts if checkpoint is not None else {}
     return Status(
         models=tuple(_model_status(release, rollouts.get(model)) for model, release in sorted(releases.items())),
-        watched_by=page.who if page is not None else None,
-        watched_at=page.at if page is not None else None,
-        facades_away=page.away if page is not None else {},
+        leader=checkpoint.leader if checkpoint is not None else None,
+        last_checkpoint_at=checkpoint.saved_at if checkpoint is not None else None,
+        unreachable_facades=checkpoint.unreachable_facades if checkpoint is not None else {},
     )
 
 
-def _model_status(release: Release, note: Note | None) -> ModelStatus:
-    began = step_began(release)
+def _model_status(release: Release, rollout: RolloutCheckpoint | None) -> ModelStatus:
+    started_at = step_started_at(release)
     status = ModelStatus(
         model=release.name,
         stable=release.stable,
@@ -73,18 +73,18 @@ def _model_status(release: Release, note: Note | None) -> ModelStatus:
         weight_percent=release.weight_percent,
         shadow=release.shadow,
         steps=release.steps,
-        held=tuple(release.versions),
-        last=release.history[-1] if release.history else None,
-        since=began.isoformat() if began is not None else None,
+        loaded_versions=tuple(release.versions),
+        last_event=release.history[-1] if release.history else None,
+        step_started_at=started_at.isoformat() if started_at is not None else None,
     )
-    if note is None or not _is_about(note, release):
+    if rollout is None or not _is_current(rollout, release):
         return status
-    step = note.trial.step
-    heard = {"stable_heard": Heard.of(step.stable), "canary_heard": Heard.of(step.canary)}
-    return status.model_copy(update={**heard, "verdict": note.verdict})
+    window = rollout.analysis.step_window
+    counts = {"stable_heard": VersionCounts.from_metrics(window.stable), "canary_heard": VersionCounts.from_metrics(window.canary)}
+    return status.model_copy(update={**counts, "verdict": rollout.verdict})
 
 
-def _is_about(note: Note, release: Release) -> bool:
-    trial = note.trial
-    noted = (trial.canary, trial.began, trial.weight_percent)
-    return noted == (release.canary, rollout_began(release), release.weight_percent)
+def _is_current(rollout: RolloutCheckpoint, release: Release) -> bool:
+    analysis = rollout.analysis
+    analysed_step = (analysis.canary, analysis.rollout_started_at, analysis.weight_percent)
+    return analysed_step == (release.canary, rollout_started_at(release), release.weight_percent)

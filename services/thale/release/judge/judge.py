@@ -12,198 +12,198 @@ How sure that is stands in docs/judging.md, with measured rates of false alarms 
 import math
 from collections.abc import Iterator, Sequence
 
-from thale.errors import PlanError
+from thale.errors import InvalidTransitionError
 from thale.monitoring import drift
-from thale.release.judge.analysis_state import Trial
+from thale.release.judge.analysis_state import AnalysisState
 from thale.release.judge.checks import (
-    AGREEMENT,
-    QUESTIONS,
-    Part,
-    Question,
-    canary_answers,
+    AGREEMENT_PREFIX,
+    CHECKS,
+    Comparison,
+    Check,
+    canary_outcomes,
     expected_agreement,
-    said,
-    stable_answers,
+    output_references,
+    stable_outcomes,
 )
-from thale.release.judge.sequential_tests import Evidence, MeanTest, Tally
-from thale.schemas import Finding, Release, Verdict
+from thale.release.judge.sequential_tests import Evidence, MeanTest, Counts
+from thale.schemas import CheckResult, Release, Verdict
 from thale.slo import Slo
 
-_EVERYTHING = 100.0
-_MEASURED_PLATES = "plates_plates"
-_OFTEN_ENOUGH = 0.5
+_FULL_WEIGHT_PERCENT = 100.0
+_REFERENCE_PLATES_METRIC = "plates_plates"
+_MIN_COUNT_RATIO = 0.5
 """Of the agreements, those are asked for comfort that were measured at least so often as the commonest one."""
 
 
-def judge(release: Release, trial: Trial, slo: Slo) -> Verdict:
+def judge(release: Release, analysis: AnalysisState, slo: Slo) -> Verdict:
     """Return the verdict on a release's canary, from what its trial has heard so far.
 
     Raises:
         PlanError: If there is no canary, or the trial is of another one.
     """
-    if (trial.canary, trial.stable) != (release.canary, release.stable):
-        raise PlanError(f"this trial is of {trial.model} {trial.canary}, which is not on trial now")
-    findings = [_finding(question, trial, release, slo) for question in QUESTIONS]
-    harmed = sorted((finding for finding in findings if finding.harm >= 1), key=lambda finding: -finding.harm)
-    if harmed:
-        reasons = [finding.words for finding in harmed]
-        if trial.step.canary.breakers_open:
-            reasons.append(f"{_facades(trial.step.canary.breakers_open)} stopped asking it")
+    if (analysis.canary, analysis.stable) != (release.canary, release.stable):
+        raise InvalidTransitionError(f"this trial is of {analysis.model} {analysis.canary}, which is not on trial now")
+    results = [_check_result(question, analysis, release, slo) for question in CHECKS]
+    regressions = sorted((finding for finding in results if finding.regression_evidence >= 1), key=lambda finding: -finding.regression_evidence)
+    if regressions:
+        reasons = [finding.summary for finding in regressions]
+        if analysis.step_window.canary.breakers_open:
+            reasons.append(f"{_format_facades(analysis.step_window.canary.breakers_open)} stopped asking it")
         decision = "roll back"
-    elif reasons := list(_too_little(release, trial, slo)):
+    elif reasons := list(_insufficient_data(release, analysis, slo)):
         decision = "inconclusive"
-    elif reasons := [*_suspicions(findings, slo), *_not_comfortable(findings), *_drifted(release, trial, slo)]:
+    elif reasons := [*_suspicious(results, slo), *_noninferiority_pending(results), *_drift_reasons(release, analysis, slo)]:
         decision = "hold"
     else:
-        decision, reasons = "promote", list(_good_news(release, trial, findings))
+        decision, reasons = "promote", list(_promotion_reasons(release, analysis, results))
     return Verdict(
-        model=trial.model,
-        canary=trial.canary,
-        stable=trial.stable,
+        model=analysis.model,
+        canary=analysis.canary,
+        stable=analysis.stable,
         weight_percent=release.weight_percent,
         decision=decision,
         reasons=tuple(reasons),
-        findings=tuple(findings),
+        check_results=tuple(results),
     )
 
 
-def _finding(question: Question, trial: Trial, release: Release, slo: Slo) -> Finding:
+def _check_result(check: Check, analysis: AnalysisState, release: Release, slo: Slo) -> CheckResult:
     """Return what a question has found: the weighted mean of its parts' e-values, as a part of what is needed."""
     policy = slo.judge
-    needed = -math.log(policy.false_alarms * getattr(policy.shares, question.name))
-    parts = [(part, found) for part, found in trial.parts(question, release, slo) if found.blocks]
-    unheard = max(1.0 - math.fsum(part.weight for part, _ in parts), 0.0)
-    harms = [found.log_harm for _, found in parts]
-    terms = [math.log(part.weight) + harm for (part, _), harm in zip(parts, harms, strict=True)]
-    harm = _log_sum([*terms, math.log(unheard)] if unheard > 1e-9 else terms)
-    words = f"{question.name.replace('_', ' ')}: nothing heard"
-    if parts:
-        words = _words(question, *parts[max(range(len(parts)), key=harms.__getitem__)])
-    return Finding(
-        question=question.name,
-        words=words,
-        harm=max(harm / needed, 0.0) if parts else 0.0,
-        comfort=_comfort(question, [found for _, found in parts]) / -math.log(policy.missed),
+    log_threshold = -math.log(policy.false_rollback_rate * getattr(policy.shares, check.name))
+    comparisons = [(comparison, evidence) for comparison, evidence in analysis.comparisons(check, release, slo) if evidence.blocks]
+    unobserved_weight = max(1.0 - math.fsum(comparison.weight for comparison, _ in comparisons), 0.0)
+    log_regressions = [evidence.log_regression for _, evidence in comparisons]
+    weighted_logs = [math.log(comparison.weight) + log_regression for (comparison, _), log_regression in zip(comparisons, log_regressions, strict=True)]
+    log_regression = _log_sum_exp([*weighted_logs, math.log(unobserved_weight)] if unobserved_weight > 1e-9 else weighted_logs)
+    summary = f"{check.name.replace('_', ' ')}: nothing heard"
+    if comparisons:
+        summary = _summarize(check, *comparisons[max(range(len(comparisons)), key=log_regressions.__getitem__)])
+    return CheckResult(
+        check=check.name,
+        summary=summary,
+        regression_evidence=max(log_regression / log_threshold, 0.0) if comparisons else 0.0,
+        noninferiority_evidence=_noninferiority_evidence(check, [evidence for _, evidence in comparisons]) / -math.log(policy.false_promotion_rate),
     )
 
 
-def _words(question: Question, part: Part, found: Evidence) -> str:
+def _summarize(check: Check, comparison: Comparison, evidence: Evidence) -> str:
     """Return what a part has found, with its numbers."""
-    if isinstance(part.test, MeanTest):
-        mean = found.score / max(found.canary.total, 1)
+    if isinstance(comparison.test, MeanTest):
+        mean = evidence.score_sum / max(evidence.canary.total, 1)
         return (
-            f"{found.canary.total} {question.words}: {part.name} {mean:.3f} on average, "
-            f"at least {part.test.least:.3f} is expected"
+            f"{evidence.canary.total} {check.description}: {comparison.name} {mean:.3f} on average, "
+            f"at least {comparison.test.min_mean:.3f} is expected"
         )
-    named = f" ({part.name})" if part.name else ""
-    return f"{_share(found.canary)} {question.words}{named}; stable: {_share(found.stable)}"
+    label = f" ({comparison.name})" if comparison.name else ""
+    return f"{_format_rate(evidence.canary)} {check.description}{label}; stable: {_format_rate(evidence.stable)}"
 
 
-def _comfort(question: Question, found: Sequence[Evidence]) -> float:
+def _noninferiority_evidence(check: Check, evidences: Sequence[Evidence]) -> float:
     """Return the logarithm of the evidence that the canary is not worse; NaN where it is not asked for."""
-    if question.name in ("failing", "shadow_failing"):
-        return max((evidence.log_comfort for evidence in found), default=math.nan)
-    if question.name == "disagreeing" and found:
-        most = max(evidence.canary.total for evidence in found)
-        return min(evidence.log_comfort for evidence in found if evidence.canary.total >= _OFTEN_ENOUGH * most)
+    if check.name in ("failing", "shadow_failing"):
+        return max((evidence.log_noninferiority for evidence in evidences), default=math.nan)
+    if check.name == "disagreeing" and evidences:
+        max_count = max(evidence.canary.total for evidence in evidences)
+        return min(evidence.log_noninferiority for evidence in evidences if evidence.canary.total >= _MIN_COUNT_RATIO * max_count)
     return math.nan
 
 
-def _too_little(release: Release, trial: Trial, slo: Slo) -> Iterator[str]:
+def _insufficient_data(release: Release, analysis: AnalysisState, slo: Slo) -> Iterator[str]:
     """Say what has not been heard yet."""
-    least = slo.judge.least_answers
-    answers = canary_answers(trial.step.canary).total
-    if answers < least:
-        yield f"only {answers} of {least} answers of the canary in this step"
-    if release.weight_percent < _EVERYTHING:
-        beside = stable_answers(trial.step).total
-        if not beside:
+    min_requests = slo.judge.min_requests
+    requests = canary_outcomes(analysis.step_window.canary).total
+    if requests < min_requests:
+        yield f"only {requests} of {min_requests} answers of the canary in this step"
+    if release.weight_percent < _FULL_WEIGHT_PERCENT:
+        stable_requests = stable_outcomes(analysis.step_window).total
+        if not stable_requests:
             yield "the stable version has answered nothing in this step: there is nothing to compare with"
-        cards = (release.versions[trial.canary].card, release.versions[trial.stable].card)
-        if release.shadow == trial.canary and expected_agreement(*cards) and not _compared(trial):
+        cards = (release.versions[analysis.canary].card, release.versions[analysis.stable].card)
+        if release.shadow == analysis.canary and expected_agreement(*cards) and not _count_comparisons(analysis):
             yield "no plate has been compared with the stable version's yet, though the canary is its shadow"
 
 
-def _suspicions(findings: Sequence[Finding], slo: Slo) -> Iterator[str]:
+def _suspicious(results: Sequence[CheckResult], slo: Slo) -> Iterator[str]:
     """Say what looks like harm, if not enough to roll back."""
-    for finding in findings:
-        if finding.harm >= slo.judge.suspicion:
-            yield f"suspicious ({_percent(finding.harm)} of what rolls back): {finding.words}"
+    for result in results:
+        if result.regression_evidence >= slo.judge.hold_threshold:
+            yield f"suspicious ({_format_percent(result.regression_evidence)} of what rolls back): {result.summary}"
 
 
-def _not_comfortable(findings: Sequence[Finding]) -> Iterator[str]:
+def _noninferiority_pending(results: Sequence[CheckResult]) -> Iterator[str]:
     """Say what is not shown yet: that the canary fails no more often, and that it agrees."""
-    by_name = {finding.question: finding for finding in findings}
-    answers = [by_name[name] for name in ("failing", "shadow_failing")]
-    surest = max(answers, key=lambda finding: finding.comfort if math.isfinite(finding.comfort) else -math.inf)
-    if not surest.comfort >= 1:
-        yield f"not sure yet that it fails no more often ({_percent(surest.comfort)} of the evidence): {surest.words}"
-    agreement = by_name["disagreeing"]
-    if agreement.comfort < 1:
-        shown = _percent(agreement.comfort)
-        yield f"not sure yet that it agrees as expected ({shown} of the evidence): {agreement.words}"
+    result_by_check = {finding.check: finding for finding in results}
+    failure_results = [result_by_check[name] for name in ("failing", "shadow_failing")]
+    strongest = max(failure_results, key=lambda finding: finding.noninferiority_evidence if math.isfinite(finding.noninferiority_evidence) else -math.inf)
+    if not strongest.noninferiority_evidence >= 1:
+        yield f"not sure yet that it fails no more often ({_format_percent(strongest.noninferiority_evidence)} of the evidence): {strongest.summary}"
+    agreement = result_by_check["disagreeing"]
+    if agreement.noninferiority_evidence < 1:
+        percent = _format_percent(agreement.noninferiority_evidence)
+        yield f"not sure yet that it agrees as expected ({percent} of the evidence): {agreement.summary}"
 
 
-def _drifted(release: Release, trial: Trial, slo: Slo) -> Iterator[str]:
+def _drift_reasons(release: Release, analysis: AnalysisState, slo: Slo) -> Iterator[str]:
     """Say where the canary says something else than the stable version in the same step, and than its own card."""
     policy = slo.judge
-    card = release.versions[trial.canary].card
-    measured = round(card.metrics.get(_MEASURED_PLATES, 0))
-    for name, ours in trial.step.canary.histograms.items():
-        theirs = trial.step.stable.histograms.get(name)
-        if name == "seconds" or name.startswith(AGREEMENT) or theirs is None:
+    card = release.versions[analysis.canary].card
+    reference_plates = round(card.metrics.get(_REFERENCE_PLATES_METRIC, 0))
+    for name, canary_histogram in analysis.step_window.canary.histograms.items():
+        stable_histogram = analysis.step_window.stable.histograms.get(name)
+        if name == "seconds" or name.startswith(AGREEMENT_PREFIX) or stable_histogram is None:
             continue
-        if min(ours.total, theirs.total) < policy.least_plates or ours.edges != theirs.edges:
+        if min(canary_histogram.total, stable_histogram.total) < policy.min_plates or canary_histogram.edges != stable_histogram.edges:
             continue
-        beside = drift.compare(ours, theirs, policy.series_plates)
-        expected = card.references.get(name) if name in said(card) and measured else None
-        if expected is not None and not _beyond(
-            drift.against_quantiles(ours, expected, measured, policy.series_plates), slo
+        drift_from_stable = drift.compare_histograms(canary_histogram, stable_histogram, policy.plate_cluster_size)
+        reference = card.references.get(name) if name in output_references(card) and reference_plates else None
+        if reference is not None and not _exceeds_limits(
+            drift.compare_to_reference(canary_histogram, reference, reference_plates, policy.plate_cluster_size), slo
         ):
             continue
-        if _beyond(beside, slo):
+        if _exceeds_limits(drift_from_stable, slo):
             yield (
-                f"its {name} are others than the stable version's of the same time (PSI {beside.psi:.2f}, KS "
-                f"{beside.ks:.2f}, p {beside.p_value:.1g}){'' if expected is None else ' and than its card says'}: "
+                f"its {name} are others than the stable version's of the same time (PSI {drift_from_stable.psi:.2f}, KS "
+                f"{drift_from_stable.ks:.2f}, p {drift_from_stable.p_value:.1g}){'' if reference is None else ' and than its card says'}: "
                 "look at plates of both, then promote or roll back by hand"
             )
 
 
-def _beyond(found: drift.Drift, slo: Slo) -> bool:
+def _exceeds_limits(result: drift.Drift, slo: Slo) -> bool:
     limits = slo.judge.drift
-    return found.psi > limits.psi and found.p_value < limits.significance
+    return result.psi > limits.psi and result.p_value < limits.significance
 
 
-def _good_news(release: Release, trial: Trial, findings: Sequence[Finding]) -> Iterator[str]:
-    answers = canary_answers(trial.step.canary).total
-    yield f"{answers} answers in this step without evidence of harm, and shown to be no worse by more than the margins"
-    compared = _compared(trial)
-    if compared:
-        yield f"{compared} comparisons with the stable version's answers on the same plates"
+def _promotion_reasons(release: Release, analysis: AnalysisState, results: Sequence[CheckResult]) -> Iterator[str]:
+    requests = canary_outcomes(analysis.step_window.canary).total
+    yield f"{requests} answers in this step without evidence of harm, and shown to be no worse by more than the margins"
+    comparison_count = _count_comparisons(analysis)
+    if comparison_count:
+        yield f"{comparison_count} comparisons with the stable version's answers on the same plates"
     elif release.shadow is None:
         yield "not compared with the stable version plate by plate: it is no shadow"
-    yield from (finding.words for finding in findings if finding.harm > 0)
+    yield from (result.summary for result in results if result.regression_evidence > 0)
 
 
-def _compared(trial: Trial) -> int:
-    counts = [found.canary.total for name, found in trial.evidence.items() if name.startswith("disagreeing ")]
+def _count_comparisons(analysis: AnalysisState) -> int:
+    counts = [evidence.canary.total for name, evidence in analysis.evidence.items() if name.startswith("disagreeing ")]
     return max(counts, default=0)
 
 
-def _share(tally: Tally) -> str:
-    if not tally.total:
+def _format_rate(counts: Counts) -> str:
+    if not counts.total:
         return "none"
-    return f"{tally.bad} of {tally.total} ({100 * tally.bad / tally.total:.3g} %)"
+    return f"{counts.bad} of {counts.total} ({100 * counts.bad / counts.total:.3g} %)"
 
 
-def _percent(part: float) -> str:
-    return f"{100 * max(part, 0.0):.0f} %" if math.isfinite(part) else "0 %"
+def _format_percent(fraction: float) -> str:
+    return f"{100 * max(fraction, 0.0):.0f} %" if math.isfinite(fraction) else "0 %"
 
 
-def _facades(count: int) -> str:
+def _format_facades(count: int) -> str:
     return "1 facade has" if count == 1 else f"{count} facades have"
 
 
-def _log_sum(logs: Sequence[float]) -> float:
+def _log_sum_exp(logs: Sequence[float]) -> float:
     highest = max(logs)
     return highest + math.log(math.fsum(math.exp(log - highest) for log in logs))

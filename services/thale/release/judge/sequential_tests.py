@@ -34,18 +34,18 @@ LIFTS = (0.97, 0.7, 0.4, 0.2, 0.1, 0.05, 0.02)
 """The alternatives: how much of the way from the margin to "always bad" the canary has gone."""
 
 _LIFT_WEIGHTS = (0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
-_FROM_THE_START = 0.5
-_LATER_BLOCKS = 300.0
-_PRIOR_ANSWERS = 20.0
+_PRIOR_MASS_AT_START = 0.5
+_PRIOR_SCALE_BLOCKS = 300.0
+_PRIOR_COUNT = 20.0
 _PRIOR_RATE = 0.005
 _TOLERANCE = 1e-13
-_REMEMBERED = 1 << 16
-_ALMOST_ALWAYS, _ALMOST_NEVER = 0.999, 1e-9
-_COMFORT_BET = 0.6
+_CACHE_SIZE = 1 << 16
+_MAX_RATE, _MIN_RATE = 0.999, 1e-9
+_NONINFERIORITY_BET = 0.6
 
 
 @dataclass(frozen=True)
-class Tally:
+class Counts:
     """How many answers were bad, of how many."""
 
     bad: int = 0
@@ -56,39 +56,39 @@ class Tally:
             raise ValueError(f"{self.bad} bad answers of {self.total}")
 
     @classmethod
-    def read(cls, bad: int, total: int) -> Self:
+    def from_counters(cls, bad: int, total: int) -> Self:
         """Return the tally of two counters that a scrape read one after the other: `bad` may be ahead by a few."""
         return cls(bad, max(bad, total))
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.bad + other.bad, self.total + other.total)
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.bad + other.bad, self.total + other.total)
 
 
-NOTHING = Tally()
+NO_COUNTS = Counts()
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What a test has seen so far: small, exact, and enough to go on after a restart."""
 
-    canary: Tally = NOTHING
-    stable: Tally = NOTHING
-    waiting: Tally = NOTHING
+    canary: Counts = NO_COUNTS
+    stable: Counts = NO_COUNTS
+    pending_stable: Counts = NO_COUNTS
     """Stable answers since the canary's last block; they join its next one."""
     blocks: int = 0
-    log_harms: tuple[float | None, ...] = (None,) * len(LIFTS)
+    log_regressions: tuple[float | None, ...] = (None,) * len(LIFTS)
     """By alternative, the logarithm of what the beginnings so far have become. None: nothing yet."""
-    log_comfort: float = 0.0
-    score: float = 0.0
+    log_noninferiority: float = 0.0
+    score_sum: float = 0.0
     """Sum of the canary's scores, where a mean is tested."""
 
     @property
-    def log_harm(self) -> float:
+    def log_regression(self) -> float:
         """Logarithm of the e-value that the canary is worse by more than the margin."""
-        started = [-math.inf if log is None else log for log in self.log_harms]
+        started = [-math.inf if log is None else log for log in self.log_regressions]
         highest = max(*started, 0.0)
         mixture = sum(weight * math.exp(log - highest) for weight, log in zip(_LIFT_WEIGHTS, started, strict=True))
-        return highest + math.log(mixture + _unstarted(self.blocks) * math.exp(-highest))
+        return highest + math.log(mixture + _unstarted_weight(self.blocks) * math.exp(-highest))
 
 
 @dataclass(frozen=True)
@@ -101,41 +101,41 @@ class RateTest:
     """
 
     margin: float
-    together: float = 1.0
+    cluster_size: float = 1.0
 
-    def heard(self, evidence: Evidence, canary: Tally, stable: Tally) -> Evidence:
+    def update(self, evidence: Evidence, canary: Counts, stable: Counts) -> Evidence:
         """Return the evidence after the answers of another stretch of time.
 
         A block ends when the canary has answered; stable answers wait for it. Where the stable version has not
         answered at all since the canary's last block (it has no traffic any more), the canary is compared with what
         the stable version did before, taken from the bad side: (bad + 1) / (total + 2).
         """
-        waiting = evidence.waiting + stable
+        pending_stable = evidence.pending_stable + stable
         if not canary.total:
-            return replace(evidence, waiting=waiting)
-        beside = self._against_stable if waiting.total else self._against_its_past
-        harms, comfort = beside(evidence, canary, waiting)
-        logs, log_comfort = _advanced(evidence, harms, comfort, self.together)
-        seen = evidence.canary + canary, evidence.stable + waiting
-        return Evidence(*seen, NOTHING, evidence.blocks + 1, logs, log_comfort)
+            return replace(evidence, pending_stable=pending_stable)
+        e_values = self._e_values_against_stable if pending_stable.total else self._e_values_against_history
+        log_regressions, log_noninferiority_step = e_values(evidence, canary, pending_stable)
+        updated_log_regressions, log_noninferiority = _advance_evidence(evidence, log_regressions, log_noninferiority_step, self.cluster_size)
+        totals = evidence.canary + canary, evidence.stable + pending_stable
+        return Evidence(*totals, NO_COUNTS, evidence.blocks + 1, updated_log_regressions, log_noninferiority)
 
-    def _against_stable(self, evidence: Evidence, canary: Tally, stable: Tally) -> tuple[Sequence[float], float]:
+    def _e_values_against_stable(self, evidence: Evidence, canary: Counts, stable: Counts) -> tuple[Sequence[float], float]:
         """Return the logarithms of a block's e-values: of harm by alternative, and of comfort."""
-        usual = _rounded(_learned(evidence.stable, _PRIOR_RATE))
-        both = _rounded(_learned(evidence.canary + evidence.stable, _PRIOR_RATE))
+        stable_rate = _round_rate(_estimate_rate(evidence.stable, _PRIOR_RATE))
+        pooled_rate = _round_rate(_estimate_rate(evidence.canary + evidence.stable, _PRIOR_RATE))
         return (
-            _log_harms(usual, canary.bad, canary.total, stable.bad, stable.total, self.margin),
-            _log_comfort(both, canary.bad, canary.total, stable.bad, stable.total, self.margin),
+            _log_regressions(stable_rate, canary.bad, canary.total, stable.bad, stable.total, self.margin),
+            _log_noninferiority(pooled_rate, canary.bad, canary.total, stable.bad, stable.total, self.margin),
         )
 
-    def _against_its_past(self, evidence: Evidence, canary: Tally, _: Tally) -> tuple[Sequence[float], float]:
-        limit = min((evidence.stable.bad + 1) / (evidence.stable.total + 2) + self.margin, _ALMOST_ALWAYS)
-        usual = _learned(evidence.stable, 0.0)
-        floor = min(usual + self.margin, _ALMOST_ALWAYS)
-        hoped = max(min(_learned(evidence.canary, usual), floor), _ALMOST_NEVER)
+    def _e_values_against_history(self, evidence: Evidence, canary: Counts, _: Counts) -> tuple[Sequence[float], float]:
+        limit = min((evidence.stable.bad + 1) / (evidence.stable.total + 2) + self.margin, _MAX_RATE)
+        stable_rate = _estimate_rate(evidence.stable, 0.0)
+        floor = min(stable_rate + self.margin, _MAX_RATE)
+        canary_rate = max(min(_estimate_rate(evidence.canary, stable_rate), floor), _MIN_RATE)
         good = canary.total - canary.bad
-        harms = [_log_ratio(_lifted(limit, lift), limit, canary.bad, good) for lift in LIFTS]
-        return harms, _log_ratio(hoped, floor, canary.bad, good)
+        log_regressions = [_log_likelihood_ratio(_alternative_rate(limit, lift), limit, canary.bad, good) for lift in LIFTS]
+        return log_regressions, _log_likelihood_ratio(canary_rate, floor, canary.bad, good)
 
 
 @dataclass(frozen=True)
@@ -153,58 +153,58 @@ class MeanTest:
         floor: Scores are cut off there.
     """
 
-    least: float
-    together: float = 1.0
+    min_mean: float
+    cluster_size: float = 1.0
     floor: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.floor < self.least < 1:
-            raise ValueError(f"the least mean {self.least:g} must lie between {self.floor:g} and 1")
+        if not self.floor < self.min_mean < 1:
+            raise ValueError(f"the least mean {self.min_mean:g} must lie between {self.floor:g} and 1")
 
-    def heard(self, evidence: Evidence, scores: Sequence[float], counts: Sequence[int]) -> Evidence:
+    def update(self, evidence: Evidence, scores: Sequence[float], counts: Sequence[int]) -> Evidence:
         """Return the evidence after more scores, each so often as counted."""
         total = sum(counts)
         if not total:
             return evidence
-        seen = [(max(score, self.floor), count) for score, count in zip(scores, counts, strict=True) if count]
-        harms = [self._log_growth(seen, lift / (1 - self.least)) for lift in LIFTS]
-        comfort = self._log_growth(seen, -_COMFORT_BET / (self.least - self.floor))
-        logs, log_comfort = _advanced(evidence, harms, comfort, self.together)
-        score = evidence.score + math.fsum(score * count for score, count in seen)
-        scored = evidence.canary + Tally(0, total)
-        return Evidence(scored, NOTHING, NOTHING, evidence.blocks + 1, logs, log_comfort, score)
+        score_counts = [(max(score_sum, self.floor), count) for score_sum, count in zip(scores, counts, strict=True) if count]
+        log_regressions = [self._log_growth(score_counts, lift / (1 - self.min_mean)) for lift in LIFTS]
+        log_noninferiority_step = self._log_growth(score_counts, -_NONINFERIORITY_BET / (self.min_mean - self.floor))
+        updated_log_regressions, log_noninferiority = _advance_evidence(evidence, log_regressions, log_noninferiority_step, self.cluster_size)
+        score_sum = evidence.score_sum + math.fsum(score_sum * count for score_sum, count in score_counts)
+        totals = evidence.canary + Counts(0, total)
+        return Evidence(totals, NO_COUNTS, NO_COUNTS, evidence.blocks + 1, updated_log_regressions, log_noninferiority, score_sum)
 
-    def _log_growth(self, seen: Sequence[tuple[float, int]], bet: float) -> float:
-        return math.fsum(count * math.log1p(bet * (self.least - score)) for score, count in seen)
+    def _log_growth(self, score_counts: Sequence[tuple[float, int]], bet: float) -> float:
+        return math.fsum(count * math.log1p(bet * (self.min_mean - score)) for score, count in score_counts)
 
 
-def _advanced(
-    evidence: Evidence, harms: Sequence[float], comfort: float, together: float
+def _advance_evidence(
+    evidence: Evidence, log_regressions: Sequence[float], log_noninferiority: float, cluster_size: float
 ) -> tuple[tuple[float, ...], float]:
     """Return the logarithms of harm and comfort after a block's e-values."""
-    start = math.log(_unstarted(evidence.blocks) - _unstarted(evidence.blocks + 1))
-    logs = tuple(
-        (start if log is None else _log_add(log, start)) + harm / together
-        for log, harm in zip(evidence.log_harms, harms, strict=True)
+    start = math.log(_unstarted_weight(evidence.blocks) - _unstarted_weight(evidence.blocks + 1))
+    updated = tuple(
+        (start if log is None else _log_add(log, start)) + harm / cluster_size
+        for log, harm in zip(evidence.log_regressions, log_regressions, strict=True)
     )
-    return logs, evidence.log_comfort + comfort / together
+    return updated, evidence.log_noninferiority + log_noninferiority / cluster_size
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _log_harms(usual: float, bad_c: int, nc: int, bad_s: int, ns: int, margin: float) -> tuple[float, ...]:
+@lru_cache(maxsize=_CACHE_SIZE)
+def _log_regressions(stable_rate: float, bad_c: int, nc: int, bad_s: int, ns: int, margin: float) -> tuple[float, ...]:
     """Return the logarithms of a block's e-values against H0: canary <= stable + margin, by alternative."""
     return tuple(
-        _log_e(_lifted(usual + margin, lift), usual, (bad_c, nc - bad_c), (bad_s, ns - bad_s), margin) for lift in LIFTS
+        _log_e_value(_alternative_rate(stable_rate + margin, lift), stable_rate, (bad_c, nc - bad_c), (bad_s, ns - bad_s), margin) for lift in LIFTS
     )
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _log_comfort(both: float, bad_c: int, nc: int, bad_s: int, ns: int, margin: float) -> float:
+@lru_cache(maxsize=_CACHE_SIZE)
+def _log_noninferiority(pooled_rate: float, bad_c: int, nc: int, bad_s: int, ns: int, margin: float) -> float:
     """Return the logarithm of a block's e-value against H0: stable <= canary - margin, by the chance of no difference.
 
     The two change places: the stable version is now the one that is suspected, of being as bad as the canary.
     """
-    return _log_e(both, both, (bad_s, ns - bad_s), (bad_c, nc - bad_c), -margin)
+    return _log_e_value(pooled_rate, pooled_rate, (bad_s, ns - bad_s), (bad_c, nc - bad_c), -margin)
 
 
 def nearest_null(c: float, s: float, nc: int, ns: int, margin: float) -> float:
@@ -226,39 +226,39 @@ def nearest_null(c: float, s: float, nc: int, ns: int, margin: float) -> float:
     return s0
 
 
-def _log_e(c: float, s: float, canary: tuple[int, int], stable: tuple[int, int], margin: float) -> float:
+def _log_e_value(c: float, s: float, canary: tuple[int, int], stable: tuple[int, int], margin: float) -> float:
     """Return the logarithm of a block's e-value against H0: c <= s + margin. Answers are (bad, good)."""
     if c <= s + margin:
         return 0.0
     s0 = nearest_null(c, s, sum(canary), sum(stable), margin)
-    return _log_ratio(c, s0 + margin, *canary) + _log_ratio(s, s0, *stable)
+    return _log_likelihood_ratio(c, s0 + margin, *canary) + _log_likelihood_ratio(s, s0, *stable)
 
 
-def _log_ratio(rate: float, null: float, bad: int, good: int) -> float:
+def _log_likelihood_ratio(rate: float, null: float, bad: int, good: int) -> float:
     """Return the logarithm of the likelihood of a rate over that of another."""
     of_bad = bad * math.log(rate / null) if bad else 0.0
     of_good = good * math.log((1 - rate) / (1 - null)) if good else 0.0
     return of_bad + of_good
 
 
-def _lifted(limit: float, lift: float) -> float:
-    limit = min(limit, _ALMOST_ALWAYS)
+def _alternative_rate(limit: float, lift: float) -> float:
+    limit = min(limit, _MAX_RATE)
     return limit + lift * (1 - limit)
 
 
-def _learned(seen: Tally, prior: float) -> float:
+def _estimate_rate(counts: Counts, prior: float) -> float:
     """Return a rate learned from what was seen before: any guess is valid that does not look at the block itself."""
-    return (seen.bad + prior * _PRIOR_ANSWERS) / (seen.total + _PRIOR_ANSWERS)
+    return (counts.bad + prior * _PRIOR_COUNT) / (counts.total + _PRIOR_COUNT)
 
 
-def _rounded(rate: float) -> float:
+def _round_rate(rate: float) -> float:
     """Return a guess on a coarse scale, so that few nearest null hypotheses are to be found, in 1e-3 … 0.9."""
     return min(max(math.exp(round(6 * math.log(rate)) / 6), 1e-3), 0.9)
 
 
-def _unstarted(blocks: int) -> float:
+def _unstarted_weight(blocks: int) -> float:
     """Return the weight of the canary going bad after that many blocks: 1, then half, then ever less, never 0."""
-    return 1.0 if not blocks else _FROM_THE_START * _LATER_BLOCKS / (_LATER_BLOCKS + blocks - 1)
+    return 1.0 if not blocks else _PRIOR_MASS_AT_START * _PRIOR_SCALE_BLOCKS / (_PRIOR_SCALE_BLOCKS + blocks - 1)
 
 
 def _log_add(a: float, b: float) -> float:

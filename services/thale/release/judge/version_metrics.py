@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from thale.monitoring.histogram import Binned
+from thale.monitoring.histogram import Histogram
 from thale.schemas import Release
 
-Increment = Mapping[tuple[str, str], "VersionSignals"]
+CounterIncrease = Mapping[tuple[str, str], "VersionMetrics"]
 """What has been heard of each (model, version) between two readings."""
 
 
 
 
 @dataclass(frozen=True)
-class VersionSignals:
+class VersionMetrics:
     """What one model version did and said in a stretch of time.
 
     Histograms go by the names that stand in a card's references: `plants`, `root_area_mm2`, `root_confidence`,
@@ -36,19 +36,19 @@ class VersionSignals:
     """Plates with a trait that is not known although the scale is."""
     breakers_open: int = 0
     """Facades that have stopped asking it, at the end of the stretch."""
-    histograms: Mapping[str, Binned] = field(default_factory=dict)
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)
 
-    def then(self, later: Self) -> Self:
+    def merge(self, later: Self) -> Self:
         """Return this stretch and the one after it as one."""
         histograms = dict(self.histograms)
-        for name, binned in later.histograms.items():
+        for name, histogram in later.histograms.items():
             known = histograms.get(name)
-            histograms[name] = known.then(binned) if known is not None else binned
+            histograms[name] = known.merge(histogram) if known is not None else histogram
         return type(self)(
-            requests=_sum(self.requests, later.requests),
-            fallbacks=_sum(self.fallbacks, later.fallbacks),
-            shadow_requests=_sum(self.shadow_requests, later.shadow_requests),
-            scale_sources=_sum(self.scale_sources, later.scale_sources),
+            requests=_add_counts(self.requests, later.requests),
+            fallbacks=_add_counts(self.fallbacks, later.fallbacks),
+            shadow_requests=_add_counts(self.shadow_requests, later.shadow_requests),
+            scale_sources=_add_counts(self.scale_sources, later.scale_sources),
             plates=self.plates + later.plates,
             empty=self.empty + later.empty,
             nan=self.nan + later.nan,
@@ -58,25 +58,25 @@ class VersionSignals:
 
 
 @dataclass(frozen=True)
-class Window:
+class ComparisonWindow:
     """The canary and the stable version in the same stretch of time."""
 
-    canary: VersionSignals = VersionSignals()
-    stable: VersionSignals = VersionSignals()
+    canary: VersionMetrics = VersionMetrics()
+    stable: VersionMetrics = VersionMetrics()
 
-    def then(self, later: Self) -> Self:
+    def merge(self, later: Self) -> Self:
         """Return this stretch and the one after it as one."""
-        return type(self)(self.canary.then(later.canary), self.stable.then(later.stable))
+        return type(self)(self.canary.merge(later.canary), self.stable.merge(later.stable))
 
 
-def window_of(increment: Increment, release: Release) -> Window:
+def comparison_window(increase: CounterIncrease, release: Release) -> ComparisonWindow:
     """Return what has been heard of a release's canary and its stable version."""
-    nothing = VersionSignals()
-    return Window(
-        canary=increment.get((release.name, release.canary or ""), nothing),
-        stable=increment.get((release.name, release.stable), nothing),
+    empty = VersionMetrics()
+    return ComparisonWindow(
+        canary=increase.get((release.name, release.canary or ""), empty),
+        stable=increase.get((release.name, release.stable), empty),
     )
 
 
-def _sum(earlier: Mapping[str, int], later: Mapping[str, int]) -> dict[str, int]:
+def _add_counts(earlier: Mapping[str, int], later: Mapping[str, int]) -> dict[str, int]:
     return dict(Counter(earlier) + Counter(later))

@@ -12,17 +12,17 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from thale.errors import PlanError
-from thale.schemas import Change, Release, ReleasedVersion
+from thale.errors import InvalidTransitionError
+from thale.schemas import ReleaseEvent, Release, VersionManifest
 
 HISTORY_LIMIT = 50
 """Changes that a release keeps; the audit log keeps all."""
 
-_What = Literal["canary", "step", "promote", "roll back", "abort", "shadow"]
+_EventKind = Literal["canary", "step", "promote", "roll back", "abort", "shadow"]
 
 
 @dataclass(frozen=True)
-class Signature:
+class Author:
     """Who makes a change, why, and when (UTC, ISO 8601)."""
 
     who: str
@@ -30,14 +30,14 @@ class Signature:
     at: str
 
 
-def canary(
+def start_canary(
     release: Release,
-    version: ReleasedVersion,
-    signature: Signature,
+    version: VersionManifest,
+    author: Author,
     *,
     steps: Sequence[float] | None = None,
     shadow: bool = True,
-    again: bool = False,
+    allow_rolled_back: bool = False,
 ) -> Release:
     """Put a version on trial at the first step.
 
@@ -54,42 +54,42 @@ def canary(
     """
     name = version.card.version
     if release.canary is not None:
-        raise PlanError(f"{release.name} {release.canary} is on trial already: promote it, roll it back or abort first")
+        raise InvalidTransitionError(f"{release.name} {release.canary} is on trial already: promote it, roll it back or abort first")
     if name == release.stable:
-        raise PlanError(f"{release.name} {name} is the stable version already")
-    if not again and was_rolled_back(release, name):
-        raise PlanError(f"{release.name} {name} was rolled back before: say that it is meant to be tried again")
-    held = {**_without(release, release.shadow), name: version}
-    shares = release.steps if steps is None else tuple(steps)
-    changes = {"versions": held, "canary": name, "shadow": name if shadow else None, "steps": shares}
-    return _changed(release, "canary", name, signature, weight_percent=next(iter(shares), 0.0), **changes)
+        raise InvalidTransitionError(f"{release.name} {name} is the stable version already")
+    if not allow_rolled_back and was_rolled_back(release, name):
+        raise InvalidTransitionError(f"{release.name} {name} was rolled back before: say that it is meant to be tried again")
+    versions = {**_drop_versions(release, release.shadow), name: version}
+    new_steps = release.steps if steps is None else tuple(steps)
+    changes = {"versions": versions, "canary": name, "shadow": name if shadow else None, "steps": new_steps}
+    return _apply_changes(release, "canary", name, author, weight_percent=next(iter(new_steps), 0.0), **changes)
 
 
-def step(release: Release, signature: Signature) -> Release:
+def step(release: Release, author: Author) -> Release:
     """Give the canary the next larger share.
 
     Raises:
         PlanError: If there is no canary, or it answers everything already.
     """
-    name = _canary_of(release)
-    larger = [share for share in release.steps if share > release.weight_percent]
-    if not larger:
-        raise PlanError(f"{release.name} {name} answers {release.weight_percent:g} % already: promote it")
-    return _changed(release, "step", name, signature, weight_percent=larger[0])
+    name = _require_canary(release)
+    larger_weights = [share for share in release.steps if share > release.weight_percent]
+    if not larger_weights:
+        raise InvalidTransitionError(f"{release.name} {name} answers {release.weight_percent:g} % already: promote it")
+    return _apply_changes(release, "step", name, author, weight_percent=larger_weights[0])
 
 
-def promote(release: Release, signature: Signature) -> Release:
+def promote(release: Release, author: Author) -> Release:
     """Make the canary the stable version, at whatever step it is; the version before is held no longer.
 
     Raises:
         PlanError: If there is no canary.
     """
-    name = _canary_of(release)
-    changes = {"stable": name, "versions": _without(release, release.stable), "canary": None, "shadow": None}
-    return _changed(release, "promote", name, signature, weight_percent=0.0, **changes)
+    name = _require_canary(release)
+    changes = {"stable": name, "versions": _drop_versions(release, release.stable), "canary": None, "shadow": None}
+    return _apply_changes(release, "promote", name, author, weight_percent=0.0, **changes)
 
 
-def roll_back(release: Release, signature: Signature, before: ReleasedVersion | None = None) -> Release:
+def roll_back(release: Release, author: Author, return_to: VersionManifest | None = None) -> Release:
     """Take a bad version away from the users: the canary, or else the stable version in favour of the one before.
 
     Args:
@@ -101,90 +101,90 @@ def roll_back(release: Release, signature: Signature, before: ReleasedVersion | 
         PlanError: If there is neither a canary nor a version to return to.
     """
     if release.canary is not None:
-        return _without_canary(release, "roll back", signature)
-    if before is None:
-        raise PlanError(f"{release.name} has no canary to roll back and no version before {release.stable} is given")
-    if before.card.version == release.stable:
-        raise PlanError(f"{release.name} {release.stable} is the stable version already: name another to return to")
-    bad, name = release.stable, before.card.version
-    held = {**_without(release, bad, release.shadow), name: before}
-    changes = {"stable": name, "versions": held, "shadow": None}
-    return _changed(release, "roll back", bad, signature, weight_percent=0.0, **changes)
+        return _end_rollout(release, "roll back", author)
+    if return_to is None:
+        raise InvalidTransitionError(f"{release.name} has no canary to roll back and no version before {release.stable} is given")
+    if return_to.card.version == release.stable:
+        raise InvalidTransitionError(f"{release.name} {release.stable} is the stable version already: name another to return to")
+    bad_version, name = release.stable, return_to.card.version
+    versions = {**_drop_versions(release, bad_version, release.shadow), name: return_to}
+    changes = {"stable": name, "versions": versions, "shadow": None}
+    return _apply_changes(release, "roll back", bad_version, author, weight_percent=0.0, **changes)
 
 
-def abort(release: Release, signature: Signature) -> Release:
+def abort(release: Release, author: Author) -> Release:
     """Call a rollout off without a word against the version: it may be tried again.
 
     Raises:
         PlanError: If there is no canary.
     """
-    _canary_of(release)
-    return _without_canary(release, "abort", signature)
+    _require_canary(release)
+    return _end_rollout(release, "abort", author)
 
 
-def mirror(release: Release, version: ReleasedVersion | None, signature: Signature) -> Release:
+def set_shadow(release: Release, version: VersionManifest | None, author: Author) -> Release:
     """Let a version see copies of the requests without answering any; None ends it.
 
     Raises:
         PlanError: If the version is the stable one, or a canary is on trial, or there is no shadow to end.
     """
     if release.canary is not None:
-        raise PlanError(f"{release.name} {release.canary} is on trial: its shadow goes with it")
+        raise InvalidTransitionError(f"{release.name} {release.canary} is on trial: its shadow goes with it")
     if version is None:
         if release.shadow is None:
-            raise PlanError(f"{release.name} has no shadow to end")
-        held = _without(release, release.shadow)
-        return _changed(release, "shadow", release.shadow, signature, versions=held, shadow=None)
+            raise InvalidTransitionError(f"{release.name} has no shadow to end")
+        versions = _drop_versions(release, release.shadow)
+        return _apply_changes(release, "shadow", release.shadow, author, versions=versions, shadow=None)
     name = version.card.version
-    held = {**_without(release, release.shadow), name: version}
-    return _changed(release, "shadow", name, signature, versions=held, shadow=name)
+    versions = {**_drop_versions(release, release.shadow), name: version}
+    return _apply_changes(release, "shadow", name, author, versions=versions, shadow=name)
 
 
 def was_rolled_back(release: Release, version: str) -> bool:
     """Whether the last word of the history on a version is that it was taken back."""
-    words = [change.what for change in release.history if change.version == version]
-    return bool(words) and words[-1] == "roll back"
+    event_kinds = [change.what for change in release.history if change.version == version]
+    return bool(event_kinds) and event_kinds[-1] == "roll back"
 
 
-def version_before(release: Release) -> str | None:
+def previous_stable(release: Release) -> str | None:
     """Return the stable version before this one, as far as the history reaches and if it was not taken back itself."""
     stables = [change.stable for change in release.history]
     earlier = [name for name in stables if name != release.stable and not was_rolled_back(release, name)]
     return earlier[-1] if earlier else None
 
 
-def _canary_of(release: Release) -> str:
+def _require_canary(release: Release) -> str:
     if release.canary is None:
-        raise PlanError(f"{release.name} has no canary: start one first")
+        raise InvalidTransitionError(f"{release.name} has no canary: start one first")
     return release.canary
 
 
-def _without_canary(release: Release, what: _What, signature: Signature) -> Release:
-    name = _canary_of(release)
+def _end_rollout(release: Release, what: _EventKind, author: Author) -> Release:
+    name = _require_canary(release)
     shadow = release.shadow if release.shadow != name else None
-    changes = {"versions": _without(release, name), "canary": None, "shadow": shadow}
-    return _changed(release, what, name, signature, weight_percent=0.0, **changes)
+    changes = {"versions": _drop_versions(release, name), "canary": None, "shadow": shadow}
+    return _apply_changes(release, what, name, author, weight_percent=0.0, **changes)
 
 
-def _without(release: Release, *names: str | None) -> dict[str, ReleasedVersion]:
+def _drop_versions(release: Release, *names: str | None) -> dict[str, VersionManifest]:
     return {name: version for name, version in release.versions.items() if name not in names}
 
 
-def _changed(release: Release, what: _What, version: str, signature: Signature, **changes: object) -> Release:
+def _apply_changes(release: Release, what: _EventKind, version: str, author: Author, **changes: object) -> Release:
     """Return the changed release with a line of history, checked as if it had been read from a file."""
-    after = {**dict(release), **changes}
-    line = Change(
-        at=signature.at,
-        who=signature.who,
+    fields = {**dict(release), **changes}
+    event = ReleaseEvent(
+        at=author.at,
+        who=author.who,
         what=what,
-        why=signature.why,
+        why=author.why,
         version=version,
-        stable=str(after["stable"]),
-        weight_percent=float(after["weight_percent"]),
+        stable=str(fields["stable"]),
+        weight_percent=float(fields["weight_percent"]),
     )
-    after["history"] = (*release.history, line)[-HISTORY_LIMIT:]
+    fields["history"] = (*release.history, event)[-HISTORY_LIMIT:]
     try:
-        return Release.model_validate(after)
+        return Release.model_validate(fields)
     except ValidationError as error:
         faults = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors())
-        raise PlanError(f"{release.name} cannot become this: {faults}") from error
+        raise InvalidTransitionError(f"{release.name} cannot become this: {faults}") from error

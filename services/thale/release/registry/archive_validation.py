@@ -16,12 +16,12 @@ from typing import Any, BinaryIO, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from thale.errors import ArchiveError
-from thale.models.model_card import CARD, WEIGHTS, read_card
-from thale.release.registry.golden.records import MEMBER as GOLDEN
+from thale.models.model_card import CARD, WEIGHTS, parse_model_card
+from thale.release.registry.golden.records import GOLDEN_MEMBER as GOLDEN
 from thale.release.registry.golden.records import GoldenAnswers
 from thale.release.registry.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, check_header
 from thale.release.registry.strict_zip import MAX_BYTES, Member, read_members
-from thale.schemas import Card, ReleasedVersion, Task
+from thale.schemas import ModelCard, VersionManifest, Task
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 HANDLERS: dict[Task, str] = {
@@ -29,27 +29,27 @@ HANDLERS: dict[Task, str] = {
     "landmarks": "thale_models.handlers.landmarks",
 }
 
-_CLASSES: dict[Task, str] = {"segmentation": "SegmentHandler", "landmarks": "LandmarksHandler"}
+_HANDLER_CLASSES: dict[Task, str] = {"segmentation": "SegmentHandler", "landmarks": "LandmarksHandler"}
 _MAX_TEXT_BYTES = 2**20
 _MAX_CODE_BYTES = 4096
-_PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy", ".npz")
+_PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy", ".npz")
 
 
 @dataclass(frozen=True)
-class CheckedArchive:
+class ValidatedArchive:
     """What an archive holds. `digest` is `sha256:` and that of the archive's bytes; the weights' stands in the card."""
 
     path: Path
-    card: Card
+    card: ModelCard
     digest: str
     handler: str
     golden: GoldenAnswers | None
     """The model's own answers about the golden plates, where it brings them along."""
 
     @property
-    def released(self) -> ReleasedVersion:
+    def version_manifest(self) -> VersionManifest:
         """The archive as a version that can be released."""
-        return ReleasedVersion(digest=self.digest, card=self.card)
+        return VersionManifest(digest=self.digest, card=self.card)
 
 
 class _Model(BaseModel):
@@ -70,7 +70,7 @@ class _Manifest(BaseModel):
     model: _Model
 
 
-def read_archive(path: Path) -> CheckedArchive:
+def validate_archive(path: Path) -> ValidatedArchive:
     """Read an archive and check all of it, without unpacking it anywhere.
 
     Raises:
@@ -78,14 +78,14 @@ def read_archive(path: Path) -> CheckedArchive:
     """
     try:
         with path.open("rb") as file:
-            return _read(path, file)
+            return _validate(path, file)
     except OSError as error:
         raise ArchiveError(f"{path} cannot be read as a model archive: {error}") from error
     except ArchiveError as error:
         raise ArchiveError(f"{path.name}: {error}") from error
 
 
-def _read(path: Path, file: BufferedReader) -> CheckedArchive:
+def _validate(path: Path, file: BufferedReader) -> ValidatedArchive:
     if (size := path.stat().st_size) > MAX_BYTES:
         raise ArchiveError(f"{size} bytes; at most {MAX_BYTES} are allowed")
     members = read_members(file)
@@ -93,29 +93,29 @@ def _read(path: Path, file: BufferedReader) -> CheckedArchive:
         if name not in members:
             raise ArchiveError(f"this is no archive of a thale model: there is no {name} in it")
     model = _read_manifest(members[MANIFEST].content(file, _MAX_TEXT_BYTES))
-    card = read_card(members[CARD].content(file, _MAX_TEXT_BYTES))
+    card = parse_model_card(members[CARD].content(file, _MAX_TEXT_BYTES))
     if (model.modelName, model.modelVersion) != (card.name, card.version):
         raise ArchiveError(
             f"the manifest says {model.modelName} {model.modelVersion}, the card {card.name} {card.version}: "
             "pack it again"
         )
     _check_handler(file, members, model.handler, card.task)
-    _check_strangers(members, {MANIFEST, CARD, WEIGHTS, GOLDEN, model.handler})
+    _reject_unknown_members(members, {MANIFEST, CARD, WEIGHTS, GOLDEN, model.handler})
     _check_weights(file, members[WEIGHTS], card)
     golden = _read_golden(members[GOLDEN].content(file, _MAX_TEXT_BYTES), card) if GOLDEN in members else None
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return CheckedArchive(path, card, f"sha256:{digest}", model.handler, golden)
+    return ValidatedArchive(path, card, f"sha256:{digest}", model.handler, golden)
 
 
 def _read_manifest(data: bytes) -> _Model:
     try:
-        return _Manifest.model_validate(json.loads(data.decode(), object_pairs_hook=_each_once)).model
+        return _Manifest.model_validate(json.loads(data.decode(), object_pairs_hook=_reject_duplicate_keys)).model
     except (ValueError, RecursionError) as error:
         raise ArchiveError(f"{MANIFEST} is no manifest of a thale model ({error}): pack it again") from error
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object's fields; two readers may take different ones of two fields of the same name."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
@@ -123,7 +123,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _read_golden(data: bytes, card: Card) -> GoldenAnswers:
+def _read_golden(data: bytes, card: ModelCard) -> GoldenAnswers:
     try:
         golden = GoldenAnswers.model_validate_json(data)
     except ValidationError as error:
@@ -138,11 +138,11 @@ def _check_handler(file: BinaryIO, members: Mapping[str, Member], handler: str, 
     if handler == HANDLERS[task]:
         return
     if handler.endswith(".py") and "/" not in handler and handler in members:
-        if _is_subclass_without_a_body(members[handler].content(file, _MAX_CODE_BYTES), task):
+        if _is_bare_subclass(members[handler].content(file, _MAX_CODE_BYTES), task):
             return
         raise ArchiveError(
             f"{handler!r} is code, which an archive must not bring along: pack the model with `thale-models archive`, "
-            f"or let the file hold nothing but a subclass of {_CLASSES[task]} without a body"
+            f"or let the file hold nothing but a subclass of {_HANDLER_CLASSES[task]} without a body"
         )
     raise ArchiveError(
         f"the manifest names the handler {handler!r}, a model for {task} is served by {HANDLERS[task]}: "
@@ -150,36 +150,36 @@ def _check_handler(file: BinaryIO, members: Mapping[str, Member], handler: str, 
     )
 
 
-def _is_subclass_without_a_body(code: bytes, task: Task) -> bool:
+def _is_bare_subclass(code: bytes, task: Task) -> bool:
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    match [statement for statement in tree.body if not _says_nothing(statement)]:
+    match [statement for statement in tree.body if not _is_noop(statement)]:
         case [ast.ImportFrom() as imported, ast.ClassDef(name=name, body=body) as defined]:
-            if not all(map(_says_nothing, body)):
+            if not all(map(_is_noop, body)):
                 return False
             defined.body = [ast.Pass()]
         case _:
             return False
     package, _, module = HANDLERS[task].rpartition(".")
-    said = ast.unparse(imported), ast.unparse(defined)
-    return said in (
-        (f"from {package} import {module}", f"class {name}({module}.{_CLASSES[task]}):\n    pass"),
-        (f"from {package}.{module} import {_CLASSES[task]}", f"class {name}({_CLASSES[task]}):\n    pass"),
+    source = ast.unparse(imported), ast.unparse(defined)
+    return source in (
+        (f"from {package} import {module}", f"class {name}({module}.{_HANDLER_CLASSES[task]}):\n    pass"),
+        (f"from {package}.{module} import {_HANDLER_CLASSES[task]}", f"class {name}({_HANDLER_CLASSES[task]}):\n    pass"),
     )
 
 
-def _says_nothing(statement: ast.stmt) -> bool:
+def _is_noop(statement: ast.stmt) -> bool:
     """Whether a statement is `pass`, `...` or a docstring."""
     return isinstance(statement, ast.Pass) or (
         isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     )
 
 
-def _check_strangers(members: Mapping[str, Member], known: set[str]) -> None:
+def _reject_unknown_members(members: Mapping[str, Member], known: set[str]) -> None:
     for name in members.keys() - known:
-        if name.lower().endswith(_PICKLES):
+        if name.lower().endswith(_PICKLE_SUFFIXES):
             raise ArchiveError(
                 f"{name!r} may hold a pickle, which runs any program when it is loaded: leave it out, "
                 f"weights come as {WEIGHTS}"
@@ -189,7 +189,7 @@ def _check_strangers(members: Mapping[str, Member], known: set[str]) -> None:
         raise ArchiveError(f"{name!r} is no part of a thale model: leave it out")
 
 
-def _check_weights(file: BinaryIO, weights: Member, card: Card) -> None:
+def _check_weights(file: BinaryIO, weights: Member, card: ModelCard) -> None:
     digest, start = hashlib.sha256(), bytearray()
     for chunk in weights.chunks(file):
         digest.update(chunk)

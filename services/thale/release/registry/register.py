@@ -11,26 +11,26 @@ from pathlib import Path
 
 from thale.errors import ArchiveError, ModelError, RegistrationError
 from thale.release.registry import golden
-from thale.release.registry.archive_validation import CheckedArchive, read_archive
+from thale.release.registry.archive_validation import ValidatedArchive, validate_archive
 from thale.release.registry.stores.model_store import ModelStore
 from thale.release.registry.strict_zip import MAX_BYTES
-from thale.schemas import ReleasedVersion
+from thale.schemas import VersionManifest
 
 audit = logging.getLogger("thale.audit")
 
-StartModelServer = Callable[[CheckedArchive], AbstractContextManager[str]]
+StartModelServer = Callable[[ValidatedArchive], AbstractContextManager[str]]
 """Serves one archive for as long as the context lasts, and gives its inference address."""
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegistrationResult:
     """A version that is in the store."""
 
-    version: ReleasedVersion
+    version: VersionManifest
     uri: str
     new: bool
     """False where the same bytes were registered already: nothing was done then."""
-    figures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     """How well the golden plates were answered: `dice_root`, `landmark_f1`, …; empty where nothing was done."""
     seconds: float = 0.0
 
@@ -40,9 +40,9 @@ def register(
     store: ModelStore,
     start_model_server: StartModelServer,
     *,
-    who: str = "",
-    demands: golden.Demands | None = None,
-) -> Registered:
+    author: str = "",
+    criteria: golden.AcceptanceCriteria | None = None,
+) -> RegistrationResult:
     """Check an archive, have a real model server answer the golden plates with it, and store it immutably.
 
     A copy is checked, tried and stored, so that what happens to the file meanwhile changes nothing.
@@ -60,22 +60,22 @@ def register(
         VersionTakenError: If the store holds the version with other bytes.
         StoreError: If the store does not take it.
     """
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="thale-register-") as room:
-        archive = read_archive(_copy(path, Path(room)))
-        released, card = archive.released, archive.card
-        if (held := store.held(released)) is not None:
-            return Registered(held.version, held.uri, new=False)
-        figures = _try_out(archive, start_model_server, demands)
-        stored = store.put(archive.path)
-    seconds = time.monotonic() - began
-    line = {"model": card.name, "version": card.version, "digest": released.digest, "uri": stored.uri, "who": who}
-    audit.info("version registered", extra={**line, "new": stored.new, **figures})
-    return Registered(stored.version, stored.uri, stored.new, figures, seconds)
+    started_at = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="thale-register-") as temp_dir:
+        archive = validate_archive(_copy_archive(path, Path(temp_dir)))
+        manifest, card = archive.version_manifest, archive.card
+        if (existing := store.get(manifest)) is not None:
+            return RegistrationResult(existing.version, existing.uri, new=False)
+        metrics = _run_acceptance(archive, start_model_server, criteria)
+        result = store.put(archive.path)
+    seconds = time.monotonic() - started_at
+    fields = {"model": card.name, "version": card.version, "digest": manifest.digest, "uri": result.uri, "who": author}
+    audit.info("version registered", extra={**fields, "new": result.new, **metrics})
+    return RegistrationResult(result.version, result.uri, result.new, metrics, seconds)
 
 
-def _copy(path: Path, room: Path) -> Path:
-    copy = room / path.name
+def _copy_archive(path: Path, temp_dir: Path) -> Path:
+    copy = temp_dir / path.name
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
             raise ArchiveError(f"{path.name}: {size} bytes; at most {MAX_BYTES} are allowed")
@@ -85,13 +85,13 @@ def _copy(path: Path, room: Path) -> Path:
     return copy
 
 
-def _try_out(
-    archive: CheckedArchive, start_model_server: StartModelServer, demands: golden.Demands | None
+def _run_acceptance(
+    archive: ValidatedArchive, start_model_server: StartModelServer, criteria: golden.AcceptanceCriteria | None
 ) -> dict[str, float]:
     card = archive.card
     with start_model_server(archive) as url:
         try:
-            answers = golden.ask(url, card.name, card.version)
+            answers = golden.predict_golden_plates(url, card.name, card.version)
         except ModelError as error:
             raise RegistrationError(f"{card.name} {card.version} cannot answer the golden plates: {error}") from error
-    return golden.check(card, answers, archive.golden, demands)
+    return golden.check_acceptance(card, answers, archive.golden, criteria)

@@ -46,16 +46,16 @@ def check_header(start: bytes, size: int) -> None:
     if len(start) < LENGTH_BYTES or not 2 <= length <= min(MAX_HEADER_BYTES, size - LENGTH_BYTES):
         raise ArchiveError("the weights are no safetensors file: save them with safetensors.torch.save_file")
     try:
-        described = json.loads(start[LENGTH_BYTES : LENGTH_BYTES + length].decode())
-        if isinstance(described, dict):
-            described.pop("__metadata__", None)
-        tensors = _TENSORS.validate_python(described)
+        header = json.loads(start[LENGTH_BYTES : LENGTH_BYTES + length].decode())
+        if isinstance(header, dict):
+            header.pop("__metadata__", None)
+        tensors = _TENSORS.validate_python(header)
     except (ValueError, ValidationError, RecursionError) as error:
         raise ArchiveError(f"the header of the weights cannot be read: {error}") from error
-    _check_places(tensors, size - LENGTH_BYTES - length)
+    _check_offsets(tensors, size - LENGTH_BYTES - length)
 
 
-def _check_places(tensors: dict[str, _Tensor], size: int) -> None:
+def _check_offsets(tensors: dict[str, _Tensor], size: int) -> None:
     for name, tensor in tensors.items():
         begin, end = tensor.data_offsets
         if tensor.dtype not in _BYTES or end - begin != math.prod(tensor.shape) * _BYTES[tensor.dtype]:

@@ -33,7 +33,7 @@ _HARMLESS_FLAGS = 0x0806
 _ENCRYPTED, _STREAMED = 0x0001, 0x0008
 _LINK, _KIND = 0o120000, 0o170000
 _CHUNK_BYTES = 2**16
-_TO_DO = "pack it again with `thale-models archive`"
+_REMEDY = "pack it again with `thale-models archive`"
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Member:
 
     name: str
     size: int
-    packed_size: int
-    deflated: bool
+    compressed_size: int
+    is_deflated: bool
     crc: int
     start: int
 
@@ -54,31 +54,31 @@ class Member:
             ArchiveError: As soon as it is longer than announced, or at its end if it is not what was packed.
         """
         file.seek(self.start)
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS) if self.deflated else None
-        left, given, crc = self.packed_size, 0, 0
-        while left and (packed := file.read(min(_CHUNK_BYTES, left))):
-            left -= len(packed)
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS) if self.is_deflated else None
+        remaining, produced, crc = self.compressed_size, 0, 0
+        while remaining and (packed := file.read(min(_CHUNK_BYTES, remaining))):
+            remaining -= len(packed)
             try:
-                chunk = inflater.decompress(packed, self.size - given + 1) if inflater else packed
+                chunk = inflater.decompress(packed, self.size - produced + 1) if inflater else packed
             except zlib.error as error:
-                raise ArchiveError(f"{self.name!r} is damaged ({error}): {_TO_DO}") from error
-            given += len(chunk)
-            if given > self.size:
-                raise ArchiveError(f"{self.name!r} is longer than the {self.size} bytes that it announces: {_TO_DO}")
+                raise ArchiveError(f"{self.name!r} is damaged ({error}): {_REMEDY}") from error
+            produced += len(chunk)
+            if produced > self.size:
+                raise ArchiveError(f"{self.name!r} is longer than the {self.size} bytes that it announces: {_REMEDY}")
             crc = zlib.crc32(chunk, crc)
             yield chunk
-        ended = inflater is None or (inflater.eof and not inflater.unused_data)
-        if left or given != self.size or crc != self.crc or not ended:
-            raise ArchiveError(f"{self.name!r} is damaged: {_TO_DO}")
+        is_complete = inflater is None or (inflater.eof and not inflater.unused_data)
+        if remaining or produced != self.size or crc != self.crc or not is_complete:
+            raise ArchiveError(f"{self.name!r} is damaged: {_REMEDY}")
 
-    def content(self, file: BinaryIO, limit: int) -> bytes:
+    def content(self, file: BinaryIO, max_bytes: int) -> bytes:
         """Return the whole content of a small member.
 
         Raises:
             ArchiveError: If it is larger than `limit` bytes, or damaged.
         """
-        if self.size > limit:
-            raise ArchiveError(f"{self.name!r} is larger than {limit} bytes")
+        if self.size > max_bytes:
+            raise ArchiveError(f"{self.name!r} is larger than {max_bytes} bytes")
         return b"".join(self.chunks(file))
 
 
@@ -94,18 +94,18 @@ def read_members(file: BinaryIO) -> dict[str, Member]:
         with zipfile.ZipFile(file) as archive:
             entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
-        raise ArchiveError(f"this is no model archive, or a damaged one ({error}): {_TO_DO}") from error
+        raise ArchiveError(f"this is no model archive, or a damaged one ({error}): {_REMEDY}") from error
     _check_sizes(entries)
     members: dict[str, Member] = {}
-    place = 0
+    offset = 0
     for entry in entries:
         _check_entry(entry)
         if entry.filename in members:
-            raise ArchiveError(f"{entry.filename!r} occurs twice: {_TO_DO}")
-        member = members[entry.filename] = _read_header(file, entry, place)
-        place = member.start + member.packed_size
-    if (len(entries), place) != (count, start):
-        raise ArchiveError(f"there is something between or behind the archive's members: {_TO_DO}")
+            raise ArchiveError(f"{entry.filename!r} occurs twice: {_REMEDY}")
+        member = members[entry.filename] = _read_header(file, entry, offset)
+        offset = member.start + member.compressed_size
+    if (len(entries), offset) != (count, start):
+        raise ArchiveError(f"there is something between or behind the archive's members: {_REMEDY}")
     return members
 
 
@@ -118,13 +118,13 @@ def _read_end(file: BinaryIO) -> tuple[int, int]:
     file.seek(max(0, length - _END.size - _END64.size))
     before, raw = (tail := file.read())[: -_END.size], tail[-_END.size :]
     if len(raw) == _END.size and not before.startswith(b"PK\6\7"):
-        signature, _, _, here, total, size, start, comment = _END.unpack(raw)
+        signature, _, _, disk_total, total, size, start, comment = _END.unpack(raw)
         if total > MAX_MEMBERS:
             raise ArchiveError(f"{total} entries; at most {MAX_MEMBERS} are allowed")
-        one_place = start + size + _END.size == length and size <= _MAX_DIRECTORY_BYTES
-        if (signature, here, comment) == (b"PK\5\6", total, 0) and one_place:
+        is_contiguous = start + size + _END.size == length and size <= _MAX_DIRECTORY_BYTES
+        if (signature, disk_total, comment) == (b"PK\5\6", total, 0) and is_contiguous:
             return total, start
-    raise ArchiveError(f"this is no model archive, or one with something behind it: {_TO_DO}")
+    raise ArchiveError(f"this is no model archive, or one with something behind it: {_REMEDY}")
 
 
 def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
@@ -140,28 +140,28 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
     if name.startswith("/") or ".." in name.split("/") or "\\" in name or ":" in name:
         raise ArchiveError(f"{name!r} would be unpacked outside its folder")
     if not (name.isascii() and name.isprintable()):
-        raise ArchiveError(f"{name!r} is no name that every system takes: {_TO_DO}")
+        raise ArchiveError(f"{name!r} is no name that every system takes: {_REMEDY}")
     if (entry.external_attr >> 16) & _KIND == _LINK:
         raise ArchiveError(f"{name!r} is a link: pack the file that it points to")
     if entry.flag_bits & _ENCRYPTED:
-        raise ArchiveError(f"{name!r} is encrypted: {_TO_DO}")
+        raise ArchiveError(f"{name!r} is encrypted: {_REMEDY}")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ArchiveError(f"{name!r} is compressed in a way that not every reader knows: {_TO_DO}")
+        raise ArchiveError(f"{name!r} is compressed in a way that not every reader knows: {_REMEDY}")
     if entry.flag_bits & ~_HARMLESS_FLAGS or entry.extra or entry.comment:
         streamed = "it was packed as a stream" if entry.flag_bits & _STREAMED else "it has extra fields"
-        raise ArchiveError(f"readers may disagree about {name!r}, {streamed}: {_TO_DO}")
+        raise ArchiveError(f"readers may disagree about {name!r}, {streamed}: {_REMEDY}")
 
 
-def _read_header(file: BinaryIO, entry: zipfile.ZipInfo, place: int) -> Member:
+def _read_header(file: BinaryIO, entry: zipfile.ZipInfo, offset: int) -> Member:
     """Read the header before a member's data, which must stand at `place` and say what the directory says."""
     deflated = entry.compress_type == zipfile.ZIP_DEFLATED
-    said = (entry.flag_bits, entry.compress_type, entry.CRC, entry.compress_size, entry.file_size)
-    file.seek(place)
+    expected = (entry.flag_bits, entry.compress_type, entry.CRC, entry.compress_size, entry.file_size)
+    file.seek(offset)
     raw = file.read(_HEADER.size)
     name = entry.orig_filename.encode()
-    if len(raw) == _HEADER.size and entry.header_offset == place:
+    if len(raw) == _HEADER.size and entry.header_offset == offset:
         signature, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _HEADER.unpack(raw)
-        same = signature == b"PK\3\4" and (flags, method, crc, packed, size) == said
-        if same and name_length == len(name) and not extra_length and file.read(len(name)) == name:
-            return Member(entry.filename, size, packed, deflated, crc, place + _HEADER.size + len(name))
-    raise ArchiveError(f"the header of {entry.filename!r} and the archive's directory disagree: {_TO_DO}")
+        is_consistent = signature == b"PK\3\4" and (flags, method, crc, packed, size) == expected
+        if is_consistent and name_length == len(name) and not extra_length and file.read(len(name)) == name:
+            return Member(entry.filename, size, packed, deflated, crc, offset + _HEADER.size + len(name))
+    raise ArchiveError(f"the header of {entry.filename!r} and the archive's directory disagree: {_REMEDY}")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from thale.schemas import Release, ReleasedVersion
+from thale.schemas import Release, VersionManifest
 
 WarmUp = Callable[[str, str, str, float], object]
 """Waits until a model server (its address) has answered the golden plates with a model's version, so many seconds at
@@ -16,26 +16,26 @@ most, and raises an ActuatorError if it does not: `thale.release.registry.golden
 
 
 @dataclass(frozen=True)
-class Held:
+class VersionedRelease:
     """A release as it is held, and the revision by which a later change knows that nobody came in between."""
 
     release: Release
     revision: str
 
 
-def revision_of(release: Release) -> str:
+def compute_revision(release: Release) -> str:
     """Return the revision of a release that is held as it is: the digest of what it says."""
     return hashlib.sha256(release.model_dump_json().encode()).hexdigest()
 
 
-class Actuator(Protocol):
+class ReleaseTarget(Protocol):
     """Reads releases and changes them."""
 
     def models(self) -> Sequence[str]:
         """Return the names of the models that are released."""
         ...
 
-    def read(self, model: str) -> Held:
+    def read(self, model: str) -> VersionedRelease:
         """Return a model's release.
 
         Raises:
@@ -44,7 +44,7 @@ class Actuator(Protocol):
         """
         ...
 
-    def find(self, model: str, version: str) -> ReleasedVersion:
+    def find(self, model: str, version: str) -> VersionManifest:
         """Return a registered version, whether it is held or not.
 
         Raises:
@@ -52,7 +52,7 @@ class Actuator(Protocol):
         """
         ...
 
-    def apply(self, before: Held, after: Release) -> Held:
+    def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
         """Make `after` so, and return it as it is held then.
 
         Versions that are new in `after` are loaded and have answered the golden plates before any request can reach

@@ -8,7 +8,7 @@ from typing import Self
 
 
 @dataclass
-class Unloads:
+class BackgroundUnloader:
     """Base of the actuators. Work that is killed with the process is done by the next change."""
 
     _threads: list[threading.Thread] = field(default_factory=list, init=False, repr=False, kw_only=True)
@@ -26,7 +26,7 @@ class Unloads:
         while self._threads:
             self._threads.pop().join()
 
-    def _later(self, model: str, work: Callable[[], None]) -> None:
+    def _run_in_background(self, model: str, work: Callable[[], None]) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         thread = threading.Thread(target=work, name=f"unload {model}", daemon=True)
         self._threads.append(thread)

@@ -16,24 +16,24 @@ from typing import Any, Protocol
 from kubernetes import client
 from urllib3.exceptions import HTTPError
 
-from thale.errors import ActuatorError, ConflictError, ReleaseError, UnknownModelError
+from thale.errors import TargetError, ConflictError, ReleaseError, UnknownModelError
 from thale.kserve import inference_service
 from thale.release.registry import golden
-from thale.release.targets import Held, WarmUp, revision_of
-from thale.release.targets.background_unload import Unloads
-from thale.schemas import Release, ReleasedVersion
+from thale.release.targets import VersionedRelease, WarmUp, compute_revision
+from thale.release.targets.background_unload import BackgroundUnloader
+from thale.schemas import Release, VersionManifest
 
 logger = logging.getLogger(__name__)
 
 FIELD_MANAGER = "thale-release"
-_ATTEMPTS = 10
+_MAX_ATTEMPTS = 10
 _API_TIMEOUT_S = 10.0
 
 
-class Store(Protocol):
+class VersionStore(Protocol):
     """Where the archives of registered versions are."""
 
-    def find(self, model: str, version: str) -> ReleasedVersion:
+    def find(self, model: str, version: str) -> VersionManifest:
         """Return a registered version, or raise UnknownVersionError."""
         ...
 
@@ -43,12 +43,12 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True)
-class Patience:
+class TargetTimeouts:
     """How long things may take, in seconds."""
 
     load_s: float = 1200.0
     """A predictor, from being asked for to being ready: a node may have to start first."""
-    look_s: float = 1.0
+    poll_s: float = 1.0
     """Between two looks at it."""
     warm_up_s: float = 120.0
     drain_s: float = 65.0
@@ -56,38 +56,38 @@ class Patience:
 
 
 @dataclass
-class KServeActuator(Unloads):
+class KServeTarget(BackgroundUnloader):
     """Changes the releases of a namespace. Leaving the context waits until what has gone from them is unloaded."""
 
     api: client.ApiClient
     namespace: str
-    store: Store
+    store: VersionStore
     warm_up: WarmUp = golden.warm_up
-    patience: Patience = Patience()
+    timeouts: TargetTimeouts = TargetTimeouts()
     url_template: str = inference_service.URL_TEMPLATE
-    _left: dict[tuple[str, str], float] = field(default_factory=dict)
+    _removed_at: dict[tuple[str, str], float] = field(default_factory=dict)
     """When a model's version was last released, in seconds of the monotonic clock."""
 
     def models(self) -> Sequence[str]:
         """Return the names of the models that are released."""
         try:
-            told: Any = client.CustomObjectsApi(self.api).list_namespaced_custom_object(
-                *self._place, _request_timeout=_API_TIMEOUT_S
+            response: Any = client.CustomObjectsApi(self.api).list_namespaced_custom_object(
+                *self._resource_type, _request_timeout=_API_TIMEOUT_S
             )
         except (client.ApiException, HTTPError) as error:
-            raise _failed("the InferenceServices cannot be listed", error) from error
-        return sorted(item["metadata"]["name"] for item in told["items"] if inference_service.is_release(item))
+            raise _to_error("the InferenceServices cannot be listed", error) from error
+        return sorted(item["metadata"]["name"] for item in response["items"] if inference_service.is_release(item))
 
-    def read(self, model: str) -> Held:
+    def read(self, model: str) -> VersionedRelease:
         """Return a model's release.
 
         Raises:
             UnknownModelError: If there is no such InferenceService.
             ActuatorError: If it is none of ours, or the API does not answer.
         """
-        return self._held(self._get(model))
+        return self._to_versioned_release(self._get(model))
 
-    def find(self, model: str, version: str) -> ReleasedVersion:
+    def find(self, model: str, version: str) -> VersionManifest:
         """Return a registered version, whether it is held or not.
 
         Raises:
@@ -95,7 +95,7 @@ class KServeActuator(Unloads):
         """
         return self.store.find(model, version)
 
-    def apply(self, before: Held, after: Release) -> Held:
+    def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
         """Make `after` so: load what is new beside the rest, make the release so, and drop later what has gone.
 
         Raises:
@@ -105,15 +105,15 @@ class KServeActuator(Unloads):
         after = self._with_urls(after)
         known = inference_service.storage_uris(self._get(after.name))
         new = [version for version in after.versions if version not in before.release.versions]
-        leaving = known.keys() - after.versions.keys()
+        obsolete = known.keys() - after.versions.keys()
         if new:
             uris = {version: self.store.uri(after.name, version) for version in new}
-            now = self._bring_up_and_write(before, after, uris, leaving)
+            result = self._load_and_apply(before, after, uris, obsolete)
         else:
-            now = self._write(before, after, {}, leaving)
-        if leaving:
-            self._drop_later(after.name, leaving)
-        return now
+            result = self._apply_release(before, after, {}, obsolete)
+        if obsolete:
+            self._schedule_drop(after.name, obsolete)
+        return result
 
     def drop(self, model: str, versions: Collection[str]) -> None:
         """Take the entries of these versions away, but for those that the release holds (again).
@@ -123,67 +123,67 @@ class KServeActuator(Unloads):
             ActuatorError: If the API does not do it.
         """
         live = self._get(model)
-        unused = inference_service.storage_uris(live).keys() - self._held(live).release.versions.keys()
+        unused = inference_service.storage_uris(live).keys() - self._to_versioned_release(live).release.versions.keys()
         if unused & set(versions):
-            now = self._held(live)
-            self._write(now, now.release, {}, unused - set(versions))
+            now = self._to_versioned_release(live)
+            self._apply_release(now, now.release, {}, unused - set(versions))
 
-    def _bring_up_and_write(self, before: Held, after: Release, uris: Mapping[str, str], leaving: Set[str]) -> Held:
+    def _load_and_apply(self, before: VersionedRelease, after: Release, uris: Mapping[str, str], obsolete: Set[str]) -> VersionedRelease:
         """Give the new versions predictors, and name them once they answer; where that fails, take them away again."""
         model, new = after.name, uris.keys()
-        self._write(before, before.release, uris, leaving | new)
+        self._apply_release(before, before.release, uris, obsolete | new)
         try:
             for version in new:
                 self._wait_until_ready(model, version)
-                self.warm_up(after.versions[version].url, model, version, self.patience.warm_up_s)
+                self.warm_up(after.versions[version].url, model, version, self.timeouts.warm_up_s)
                 logger.info("version loaded", extra={"model": model, "version": version})
-            return self._write(before, after, {}, leaving)
+            return self._apply_release(before, after, {}, obsolete)
         except ReleaseError:
-            self._take_down(model, new)
+            self._try_drop(model, new)
             raise
 
     def _wait_until_ready(self, model: str, version: str) -> None:
-        until = time.monotonic() + self.patience.load_s
+        deadline = time.monotonic() + self.timeouts.load_s
         while True:
             live = self._get(model)
             if version not in inference_service.storage_uris(live):
                 raise ConflictError(f"{model} was changed by somebody else while {version} was being loaded")
             if inference_service.is_ready(live, version):
                 return
-            if time.monotonic() > until:
-                raise ActuatorError(f"the predictor of {model} {version} is not ready after {self.patience.load_s:g} s")
-            time.sleep(self.patience.look_s)
+            if time.monotonic() > deadline:
+                raise TargetError(f"the predictor of {model} {version} is not ready after {self.timeouts.load_s:g} s")
+            time.sleep(self.timeouts.poll_s)
 
-    def _take_down(self, model: str, versions: Collection[str]) -> None:
+    def _try_drop(self, model: str, versions: Collection[str]) -> None:
         try:
             self.drop(model, versions)
         except ReleaseError as error:  # the next change drops them
             logger.warning("versions stay loaded", extra={"model": model, "error": str(error)})
 
-    def _write(self, before: Held, after: Release, uris: Mapping[str, str], also: Collection[str]) -> Held:
+    def _apply_release(self, before: VersionedRelease, after: Release, uris: Mapping[str, str], extra_versions: Collection[str]) -> VersionedRelease:
         """Apply a release, as long as it is the one that was read.
 
         The object itself changes all the time, by KServe's status: then it is read and applied again.
         """
         objects = client.CustomObjectsApi(self.api)
-        sought = None
-        for _ in range(_ATTEMPTS):
+        desired_revision = None
+        for _ in range(_MAX_ATTEMPTS):
             live = self._get(after.name)
-            now = self._held(live)
+            now = self._to_versioned_release(live)
             if now.revision != before.revision:
-                if now.revision == sought:
+                if now.revision == desired_revision:
                     return now  # the apply before did it, and its answer was lost
                 break
             known = inference_service.storage_uris(live).keys() | uris.keys()
             if not after.versions.keys() <= known:
                 break  # somebody took away what was loaded for this very change
-            wanted = inference_service.write_release(after, live, uris, known & set(also))
-            sought = self._held(wanted).revision
+            desired = inference_service.resource_from_release(after, live, uris, known & set(extra_versions))
+            desired_revision = self._to_versioned_release(desired).revision
             version = live["metadata"]["resourceVersion"]
-            body = {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": version}}
+            body = {**desired, "metadata": {**desired["metadata"], "resourceVersion": version}}
             try:
-                done: Any = objects.patch_namespaced_custom_object(
-                    *self._place,
+                response: Any = objects.patch_namespaced_custom_object(
+                    *self._resource_type,
                     after.name,
                     body,
                     field_manager=FIELD_MANAGER,
@@ -193,54 +193,54 @@ class KServeActuator(Unloads):
                 )
             except client.ApiException as error:
                 if error.status != HTTPStatus.CONFLICT:
-                    raise _failed(f"{after.name} cannot be changed", error) from error
+                    raise _to_error(f"{after.name} cannot be changed", error) from error
             except HTTPError as error:
-                raise _failed(f"{after.name} cannot be changed", error) from error
+                raise _to_error(f"{after.name} cannot be changed", error) from error
             else:
-                return self._held(done)
+                return self._to_versioned_release(response)
         raise ConflictError(f"{after.name} was changed by somebody else in between: read it again")
 
-    def _drop_later(self, model: str, versions: Collection[str]) -> None:
-        self._left |= dict.fromkeys(((model, version) for version in versions), time.monotonic())
+    def _schedule_drop(self, model: str, versions: Collection[str]) -> None:
+        self._removed_at |= dict.fromkeys(((model, version) for version in versions), time.monotonic())
 
         def drop() -> None:
-            time.sleep(self.patience.drain_s)
-            latest = time.monotonic() - self.patience.drain_s  # one may have been released again, and left again
-            self._take_down(model, [version for version in versions if self._left[model, version] <= latest])
+            time.sleep(self.timeouts.drain_s)
+            latest = time.monotonic() - self.timeouts.drain_s  # one may have been released again, and left again
+            self._try_drop(model, [version for version in versions if self._removed_at[model, version] <= latest])
 
-        self._later(model, drop)
+        self._run_in_background(model, drop)
 
     def _get(self, model: str) -> inference_service.Resource:
         try:
-            found: Any = client.CustomObjectsApi(self.api).get_namespaced_custom_object(
-                *self._place, model, _request_timeout=_API_TIMEOUT_S
+            response: Any = client.CustomObjectsApi(self.api).get_namespaced_custom_object(
+                *self._resource_type, model, _request_timeout=_API_TIMEOUT_S
             )
         except client.ApiException as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 raise UnknownModelError(model, list(self.models())) from error
-            raise _failed(f"{model} cannot be read", error) from error
+            raise _to_error(f"{model} cannot be read", error) from error
         except HTTPError as error:
-            raise _failed(f"{model} cannot be read", error) from error
-        return dict(found)
+            raise _to_error(f"{model} cannot be read", error) from error
+        return dict(response)
 
-    def _held(self, live: inference_service.Resource) -> Held:
-        release = inference_service.read_release(live, self.url_template)
-        return Held(release, revision_of(release))
+    def _to_versioned_release(self, live: inference_service.Resource) -> VersionedRelease:
+        release = inference_service.release_from_resource(live, self.url_template)
+        return VersionedRelease(release, compute_revision(release))
 
     def _with_urls(self, release: Release) -> Release:
         """Return the release with the address of each version's predictor, as it will be read."""
         versions = {
-            version: released.model_copy(
+            version: manifest.model_copy(
                 update={
                     "url": inference_service.predictor_url(release.name, version, self.namespace, self.url_template)
                 }
             )
-            for version, released in release.versions.items()
+            for version, manifest in release.versions.items()
         }
         return release.model_copy(update={"versions": versions})
 
     @property
-    def _place(self) -> tuple[str, str, str, str]:
+    def _resource_type(self) -> tuple[str, str, str, str]:
         return (
             inference_service.GROUP,
             inference_service.API_VERSION,
@@ -249,6 +249,6 @@ class KServeActuator(Unloads):
         )
 
 
-def _failed(what: str, error: client.ApiException | HTTPError) -> ActuatorError:
+def _to_error(failure: str, error: client.ApiException | HTTPError) -> TargetError:
     why = f"{error.status} {error.reason}" if isinstance(error, client.ApiException) else str(error)
-    return ActuatorError(f"{what}: the Kubernetes API says {why}")
+    return TargetError(f"{failure}: the Kubernetes API says {why}")

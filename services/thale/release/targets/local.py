@@ -19,40 +19,40 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from thale.errors import ActuatorError, ConflictError, ReleaseError, StoreError, UnknownModelError
+from thale.errors import TargetError, ConflictError, ReleaseError, StoreError, UnknownModelError
 from thale.files import write_atomically
 from thale.release.registry import golden
-from thale.release.targets import Held, WarmUp, revision_of
-from thale.release.targets.background_unload import Unloads
-from thale.release.targets.torchserve_client import TorchServe
-from thale.schemas import Release, ReleasedVersion, ReleaseRecord
+from thale.release.targets import VersionedRelease, WarmUp, compute_revision
+from thale.release.targets.background_unload import BackgroundUnloader
+from thale.release.targets.torchserve_client import TorchServeClient
+from thale.schemas import Release, VersionManifest, ReleaseState
 
 logger = logging.getLogger(__name__)
 
-_DIGITS = 12
+_DIGEST_LENGTH = 12
 """Of an archive's digest in its file's name."""
 
 
-class Store(Protocol):
+class VersionStore(Protocol):
     """Where the archives of registered versions are."""
 
-    def find(self, model: str, version: str) -> ReleasedVersion:
+    def find(self, model: str, version: str) -> VersionManifest:
         """Return a registered version, or raise UnknownVersionError."""
         ...
 
-    def archive(self, released: ReleasedVersion) -> Path:
+    def archive(self, manifest: VersionManifest) -> Path:
         """Return the archive's file, or raise a StoreError."""
         ...
 
 
 @dataclass(frozen=True)
-class Patience:
+class TargetTimeouts:
     """How long things may take, in seconds."""
 
     load_s: float = 240.0
     """A version's workers, from being asked for to being ready: TorchServe gives them 180 s."""
     warm_up_s: float = 120.0
-    follow_s: float = 2.0
+    propagation_s: float = 2.0
     """A facade follows the record within a second; then nobody asks a version that has gone from it."""
     drain_s: float = 60.0
     """What was asked before is answered by then: a facade waits no longer."""
@@ -60,7 +60,7 @@ class Patience:
 
 
 @dataclass
-class LocalActuator(Unloads):
+class LocalTarget(BackgroundUnloader):
     """Changes the releases of the platform that runs on this machine.
 
     Several processes may change releases at once: the record is rewritten under a lock and only as it was read, and
@@ -69,27 +69,27 @@ class LocalActuator(Unloads):
     `serving` is the folder that TorchServe loads archives from. Leaving the context waits for the unloading.
     """
 
-    record: Path
-    store: Store
-    serving: Path
-    server: TorchServe
+    state_path: Path
+    store: VersionStore
+    serving_dir: Path
+    server: TorchServeClient
     warm_up: WarmUp = golden.warm_up
-    patience: Patience = Patience()
+    timeouts: TargetTimeouts = TargetTimeouts()
 
     def models(self) -> Sequence[str]:
         """Return the names of the models that are released."""
-        return sorted(self._read_record().models)
+        return sorted(self._read_state().models)
 
-    def read(self, model: str) -> Held:
+    def read(self, model: str) -> VersionedRelease:
         """Return a model's release.
 
         Raises:
             UnknownModelError: If no such model is released.
             ActuatorError: If the record cannot be read.
         """
-        return _held(self._read_record(), model)
+        return _get_release(self._read_state(), model)
 
-    def find(self, model: str, version: str) -> ReleasedVersion:
+    def find(self, model: str, version: str) -> VersionManifest:
         """Return a registered version, whether it is held or not.
 
         Raises:
@@ -97,7 +97,7 @@ class LocalActuator(Unloads):
         """
         return self.store.find(model, version)
 
-    def apply(self, before: Held, after: Release) -> Held:
+    def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
         """Make `after` so: load what is new, write the record, and unload in the background what has gone.
 
         Raises:
@@ -105,65 +105,65 @@ class LocalActuator(Unloads):
             ActuatorError: If a version does not come up. The traffic goes on as before.
         """
         model = after.name
-        _check(self.read(model), before)
-        new = [released for version, released in after.versions.items() if version not in before.release.versions]
+        _check_unchanged(self.read(model), before)
+        new = [manifest for version, manifest in after.versions.items() if version not in before.release.versions]
         if new:
-            with self._loading(model):
-                _check(self.read(model), before)  # somebody else may have been loading until now
-                now = self._bring_up_and_write(before, after, new)
+            with self._loading_lock(model):
+                _check_unchanged(self.read(model), before)  # somebody else may have been loading until now
+                result = self._load_and_write(before, after, new)
         else:
-            now = self._write(before, after)
-        self._later(model, lambda: self._unload_in_time(model))
-        return now
+            result = self._write_release(before, after)
+        self._run_in_background(model, lambda: self._unload_after_propagation(model))
+        return result
 
-    def _bring_up_and_write(self, before: Held, after: Release, new: Sequence[ReleasedVersion]) -> Held:
+    def _load_and_write(self, before: VersionedRelease, after: Release, new: Sequence[VersionManifest]) -> VersionedRelease:
         """Load the new versions and write the record; where that fails, unload them again."""
         try:
-            for released in new:
-                self._bring_up(released)
-            return self._write(before, after)
+            for manifest in new:
+                self._load_version(manifest)
+            return self._write_release(before, after)
         except ReleaseError:
-            for released in new:
-                self._take_down(released)
+            for manifest in new:
+                self._try_unload(manifest)
             raise
 
-    def _bring_up(self, released: ReleasedVersion) -> None:
-        model, version = released.card.name, released.card.version
+    def _load_version(self, manifest: VersionManifest) -> None:
+        model, version = manifest.card.name, manifest.card.version
         try:
-            archive = place(self.store.archive(released), released, self.serving)
+            archive = copy_to_serving_dir(self.store.archive(manifest), manifest, self.serving_dir)
         except StoreError as error:
-            raise ActuatorError(f"{model} {version} cannot be loaded: {error}") from error
-        self.server.load(model, version, archive, self.patience.load_s)
-        self.warm_up(self.server.model_url, model, version, self.patience.warm_up_s)
+            raise TargetError(f"{model} {version} cannot be loaded: {error}") from error
+        self.server.load(model, version, archive, self.timeouts.load_s)
+        self.warm_up(self.server.model_url, model, version, self.timeouts.warm_up_s)
         logger.info("version loaded", extra={"model": model, "version": version})
 
-    def _take_down(self, released: ReleasedVersion) -> None:
-        model, version = released.card.name, released.card.version
+    def _try_unload(self, manifest: VersionManifest) -> None:
+        model, version = manifest.card.name, manifest.card.version
         try:
-            self.server.unload(model, version, self.patience.unload_s)
-        except ActuatorError as error:  # the next change unloads it
+            self.server.unload(model, version, self.timeouts.unload_s)
+        except TargetError as error:  # the next change unloads it
             logger.warning("version stays loaded", extra={"model": model, "error": str(error)})
 
-    def _write(self, before: Held, after: Release) -> Held:
+    def _write_release(self, before: VersionedRelease, after: Release) -> VersionedRelease:
         """Write the release into the record, as long as it is the one that was read."""
-        with _locked(self.record.with_name(f".{self.record.name}.lock")):
-            record = self._read_record()
-            _check(_held(record, after.name), before)
+        with _file_lock(self.state_path.with_name(f".{self.state_path.name}.lock")):
+            state = self._read_state()
+            _check_unchanged(_get_release(state, after.name), before)
             if after.stable != before.release.stable:
                 self.server.set_default(after.name, after.stable)
-            models = {**record.models, after.name: after}
+            models = {**state.models, after.name: after}
             try:
-                write_atomically(self.record, ReleaseRecord(models=models).model_dump_json(indent=2).encode())
+                write_atomically(self.state_path, ReleaseState(models=models).model_dump_json(indent=2).encode())
             except OSError as error:
-                raise ActuatorError(f"{self.record} cannot be written: {error.strerror}") from error
-        return Held(after, revision_of(after))
+                raise TargetError(f"{self.state_path} cannot be written: {error.strerror}") from error
+        return VersionedRelease(after, compute_revision(after))
 
-    def _unload_in_time(self, model: str) -> None:
-        time.sleep(self.patience.follow_s)  # without the lock: the next version may be loaded meanwhile
+    def _unload_after_propagation(self, model: str) -> None:
+        time.sleep(self.timeouts.propagation_s)  # without the lock: the next version may be loaded meanwhile
         try:
-            with self._loading(model):
+            with self._loading_lock(model):
                 self.unload_unused(model)
-        except ActuatorError as error:
+        except TargetError as error:
             logger.warning("versions stay loaded", extra={"model": model, "error": str(error)})
 
     def unload_unused(self, model: str) -> None:
@@ -172,79 +172,79 @@ class LocalActuator(Unloads):
         Raises:
             ActuatorError: If TorchServe does not do it.
         """
-        release = self._followed(model)
+        release = self._wait_for_propagation(model)
         loaded = self.server.versions(model)
         unused = loaded.keys() - release.versions.keys()
         if unused and release.stable in loaded:
             self.server.set_default(model, release.stable)  # TorchServe keeps its default, whoever is killed in between
         for version in unused:
-            self.server.drain(model, loaded[version], self.patience.drain_s)
-            self.server.unload(model, version, self.patience.unload_s)
-            if _is_placed(loaded[version].archive, model, version):
-                (self.serving / loaded[version].archive).unlink(missing_ok=True)
+            self.server.drain(model, loaded[version], self.timeouts.drain_s)
+            self.server.unload(model, version, self.timeouts.unload_s)
+            if _is_serving_copy(loaded[version].archive, model, version):
+                (self.serving_dir / loaded[version].archive).unlink(missing_ok=True)
             logger.info("version unloaded", extra={"model": model, "version": version})
 
-    def _followed(self, model: str) -> Release:
+    def _wait_for_propagation(self, model: str) -> Release:
         """Return the release once the record is so old that every facade follows it: what it lacks, nobody asks."""
         while True:
-            written = self._written_at()
+            written_at = self._last_write_time()
             release = self.read(model).release
-            to_go = min(written + self.patience.follow_s - time.time(), self.patience.follow_s)
-            if to_go <= 0 and self._written_at() == written:
+            remaining_s = min(written_at + self.timeouts.propagation_s - time.time(), self.timeouts.propagation_s)
+            if remaining_s <= 0 and self._last_write_time() == written_at:
                 return release
-            time.sleep(max(to_go, 0.0))
+            time.sleep(max(remaining_s, 0.0))
 
-    def _written_at(self) -> float:
+    def _last_write_time(self) -> float:
         try:
-            return self.record.stat().st_mtime
+            return self.state_path.stat().st_mtime
         except OSError as error:
-            raise ActuatorError(f"the release record {self.record} cannot be read: {error}") from error
+            raise TargetError(f"the release record {self.state_path} cannot be read: {error}") from error
 
-    def _read_record(self) -> ReleaseRecord:
+    def _read_state(self) -> ReleaseState:
         try:
-            return ReleaseRecord.model_validate_json(self.record.read_bytes())
+            return ReleaseState.model_validate_json(self.state_path.read_bytes())
         except (OSError, ValidationError) as error:
-            raise ActuatorError(f"the release record {self.record} cannot be read: {error}") from error
+            raise TargetError(f"the release record {self.state_path} cannot be read: {error}") from error
 
     @contextmanager
-    def _loading(self, model: str) -> Iterator[None]:
-        with _locked(self.record.with_name(f".{self.record.name}.{model}.lock")):
+    def _loading_lock(self, model: str) -> Iterator[None]:
+        with _file_lock(self.state_path.with_name(f".{self.state_path.name}.{model}.lock")):
             yield
 
 
-def place(archive: Path, released: ReleasedVersion, serving: Path) -> str:
+def copy_to_serving_dir(archive: Path, manifest: VersionManifest, serving_dir: Path) -> str:
     """Copy an archive to where TorchServe may load it, under a name that its digest makes its own; return that name.
 
     Raises:
         ActuatorError: If it cannot be copied.
     """
-    name = f"{released.card.name}-{released.card.version}-{released.digest.removeprefix('sha256:')[:_DIGITS]}.mar"
-    partial = serving / f".{name}.part"
+    name = f"{manifest.card.name}-{manifest.card.version}-{manifest.digest.removeprefix('sha256:')[:_DIGEST_LENGTH]}.mar"
+    partial = serving_dir / f".{name}.part"
     try:
         shutil.copyfile(archive, partial)
-        partial.replace(serving / name)
+        partial.replace(serving_dir / name)
     except OSError as error:
-        raise ActuatorError(f"{archive} cannot be copied to {serving}: {error.strerror}") from error
+        raise TargetError(f"{archive} cannot be copied to {serving_dir}: {error.strerror}") from error
     return name
 
 
-def _is_placed(name: str, model: str, version: str) -> bool:
-    return re.fullmatch(rf"{re.escape(model)}-{re.escape(version)}-[0-9a-f]{{{_DIGITS}}}\.mar", name) is not None
+def _is_serving_copy(name: str, model: str, version: str) -> bool:
+    return re.fullmatch(rf"{re.escape(model)}-{re.escape(version)}-[0-9a-f]{{{_DIGEST_LENGTH}}}\.mar", name) is not None
 
 
-def _held(record: ReleaseRecord, model: str) -> Held:
-    if model not in record.models:
-        raise UnknownModelError(model, list(record.models))
-    return Held(record.models[model], revision_of(record.models[model]))
+def _get_release(state: ReleaseState, model: str) -> VersionedRelease:
+    if model not in state.models:
+        raise UnknownModelError(model, list(state.models))
+    return VersionedRelease(state.models[model], compute_revision(state.models[model]))
 
 
-def _check(now: Held, before: Held) -> None:
-    if now.revision != before.revision:
-        raise ConflictError(f"{before.release.name} was changed by somebody else in between: read it again")
+def _check_unchanged(current: VersionedRelease, expected: VersionedRelease) -> None:
+    if current.revision != expected.revision:
+        raise ConflictError(f"{expected.release.name} was changed by somebody else in between: read it again")
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _file_lock(path: Path) -> Iterator[None]:
     """Wait for the lock on a file and hold it. Whoever is killed lets go by dying."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from thale.errors import ConflictError
-from thale.release.lifecycle.transitions import Signature
-from thale.release.targets import Actuator, Held
+from thale.release.lifecycle.transitions import Author
+from thale.release.targets import ReleaseTarget, VersionedRelease
 from thale.schemas import Release
 
 logger = logging.getLogger(__name__)
 audit = logging.getLogger("thale.audit")
 
-_ATTEMPTS = 5
+_MAX_ATTEMPTS = 5
 
 
-def change(actuator: Actuator, model: str, planned: Callable[[Release], Release]) -> Held:
+def update_release(target: ReleaseTarget, model: str, transition: Callable[[Release], Release]) -> VersionedRelease:
     """Plan a change on the release as it is now and make it so; plan it anew where somebody else was faster.
 
     Raises:
@@ -24,22 +24,22 @@ def change(actuator: Actuator, model: str, planned: Callable[[Release], Release]
         ActuatorError: If a version cannot be brought to serve.
         UnknownModelError: If no such model is released.
     """
-    for _ in range(_ATTEMPTS - 1):
+    for _ in range(_MAX_ATTEMPTS - 1):
         try:
-            return _change_once(actuator, model, planned)
+            return _try_update(target, model, transition)
         except ConflictError as error:
             logger.info("release changed by another, planned anew", extra={"model": model, "error": str(error)})
-    return _change_once(actuator, model, planned)
+    return _try_update(target, model, transition)
 
 
-def _change_once(actuator: Actuator, model: str, planned: Callable[[Release], Release]) -> Held:
-    before = actuator.read(model)
-    after = actuator.apply(before, planned(before.release))
-    line = after.release.history[-1].model_dump()
-    audit.info("release changed", extra={"model": model, **line})
+def _try_update(target: ReleaseTarget, model: str, transition: Callable[[Release], Release]) -> VersionedRelease:
+    before = target.read(model)
+    after = target.apply(before, transition(before.release))
+    event = after.release.history[-1].model_dump()
+    audit.info("release changed", extra={"model": model, **event})
     return after
 
 
-def sign(who: str, why: str) -> Signature:
+def author_now(who: str, why: str) -> Author:
     """Return a signature of this moment."""
-    return Signature(who=who, why=why, at=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    return Author(who=who, why=why, at=datetime.now(UTC).isoformat(timespec="milliseconds"))

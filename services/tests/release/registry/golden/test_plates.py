@@ -8,7 +8,7 @@ import numpy as np
 from thale.imaging.calibration import calibrate
 from thale.imaging.image_io import decode
 from thale.release.registry.golden import golden_plates
-from thale.release.registry.golden.plates import TRUTH, TRUTHS
+from thale.release.registry.golden.plates import TRUTH_FILE, TRUTHS
 from thale_models.golden import draw_golden_plates
 
 
@@ -37,5 +37,5 @@ def test_one_command_draws_plates_with_their_truth(tmp_path: Path) -> None:
     drawn = draw_golden_plates(tmp_path)
     again = draw_golden_plates(tmp_path / "again")
     assert [path.read_bytes() for path in drawn] == [path.read_bytes() for path in again]
-    truths = TRUTHS.validate_json((tmp_path / TRUTH).read_bytes())
+    truths = TRUTHS.validate_json((tmp_path / TRUTH_FILE).read_bytes())
     assert [truth.name for truth in truths] == [plate.name for plate in golden_plates()] == [p.stem for p in drawn]

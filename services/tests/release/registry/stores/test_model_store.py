@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import ContainerClient
 
-from tests.support.azurite_server import Azurite, Token, running_azurite
-from tests.support.tiny_models import tiny_model
-from thale.errors import ArchiveError, StoreError, UnknownModelError, UnknownVersionError, VersionTakenError
-from thale.release.registry.archive_validation import read_archive
-from thale.release.registry.stores import FolderStore, ModelStore, Stored, open_store
+from tests.support.azurite_server import Azurite, FakeCredential, run_azurite
+from tests.support.tiny_models import write_tiny_model
+from thale.errors import ArchiveError, StoreError, UnknownModelError, UnknownVersionError, VersionExistsError
+from thale.release.registry.archive_validation import validate_archive
+from thale.release.registry.stores import FolderStore, ModelStore, StoreResult, open_store
 from thale.release.registry.stores.blob import BlobStore
-from thale.release.registry.stores.model_store import CLAIM, archive_name
+from thale.release.registry.stores.model_store import MANIFEST_FILE, archive_key
 from thale_models.archive import write_archive
 
 Archive = Callable[..., Path]
@@ -22,7 +22,7 @@ Archive = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    with running_azurite(tmp_path_factory.mktemp("azurite")) as running:
+    with run_azurite(tmp_path_factory.mktemp("azurite")) as running:
         yield running
 
 
@@ -33,7 +33,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Model
         return lambda: FolderStore(tmp_path / "store")
     azurite: Azurite = request.getfixturevalue("azurite")
     url = azurite.container(f"test-{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]}")
-    return lambda: BlobStore.at(url, Token(), certificates=azurite.certificate)
+    return lambda: BlobStore.from_url(url, FakeCredential(), certificates=azurite.certificate)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def store(opened: Callable[[], ModelStore]) -> ModelStore:
 def archive(tmp_path: Path) -> Archive:
     def make(version: str = "1.0.0", seed: int = 0, name: str = "tiny-seg") -> Path:
         folder = tmp_path / f"{name}-{version}-{seed}"
-        model = tiny_model(folder, "segmentation", seed, name=name, version=version)
+        model = write_tiny_model(folder, "segmentation", seed, name=name, version=version)
         return write_archive(model.weights, model.card, folder)
 
     return make
@@ -55,7 +55,7 @@ def test_what_was_put_is_found_and_fetched(store: ModelStore, archive: Archive, 
     path = archive()
     stored = store.put(path)
     assert stored.new
-    assert stored.version == read_archive(path).released
+    assert stored.version == validate_archive(path).version_manifest
     assert store.find("tiny-seg", "1.0.0") == stored.version
     fetched = store.fetch("tiny-seg", "1.0.0", tmp_path / "here")
     assert fetched.name == "tiny-seg-1.0.0.mar"
@@ -81,7 +81,7 @@ def test_the_same_bytes_again_change_nothing_and_say_so(opened: Callable[[], Mod
 
 def test_the_same_version_with_other_bytes_is_refused(store: ModelStore, archive: Archive) -> None:
     first = store.put(archive()).version
-    with pytest.raises(VersionTakenError, match="give the model a new version"):
+    with pytest.raises(VersionExistsError, match="give the model a new version"):
         store.put(archive(seed=1))
     assert store.find("tiny-seg", "1.0.0") == first
 
@@ -114,7 +114,7 @@ def test_a_versions_folder_holds_the_layout_that_a_model_server_expects(store: M
     digest = stored.version.digest.removeprefix("sha256:")
     assert store.uri("tiny-seg", "1.0.0") == stored.uri
     assert stored.uri.endswith(f"/tiny-seg/1.0.0/{digest[:12]}")
-    assert archive_name(stored.version) == f"tiny-seg/1.0.0/{digest[:12]}/model-store/tiny-seg-1.0.0.mar"
+    assert archive_key(stored.version) == f"tiny-seg/1.0.0/{digest[:12]}/model-store/tiny-seg-1.0.0.mar"
 
 
 def test_what_is_no_archive_is_not_kept(store: ModelStore, tmp_path: Path) -> None:
@@ -129,15 +129,15 @@ def test_of_registers_that_race_one_wins_and_the_others_are_told(
 ) -> None:
     paths = [archive(seed=seed) for seed in range(3)] * 2
 
-    def put(path: Path) -> Stored | VersionTakenError:
+    def put(path: Path) -> StoreResult | VersionExistsError:
         try:
             return opened().put(path)
-        except VersionTakenError as error:
+        except VersionExistsError as error:
             return error
 
     with ThreadPoolExecutor(len(paths)) as pool:
         results = list(pool.map(put, paths))
-    stored = [result for result in results if isinstance(result, Stored)]
+    stored = [result for result in results if isinstance(result, StoreResult)]
     assert len(results) - len(stored) == 4
     winner = opened().find("tiny-seg", "1.0.0")
     assert all(result.version == winner for result in stored)
@@ -154,7 +154,7 @@ def test_an_interrupted_register_counts_for_nothing_and_can_be_taken_up(
     with pytest.raises(UnknownModelError):
         opened().find("tiny-seg", "1.0.0")
     assert opened().put(archive(seed=1)).new
-    with pytest.raises(VersionTakenError):
+    with pytest.raises(VersionExistsError):
         opened().put(archive())
 
 
@@ -163,7 +163,7 @@ def test_an_archive_is_read_only_in_a_folder_and_missed_when_it_is_gone(tmp_path
     released = store.put(archive()).version
     path = store.archive(released)
     assert path.stat().st_mode & 0o777 == 0o444
-    assert (tmp_path / "store" / "tiny-seg" / "1.0.0" / CLAIM).stat().st_mode & 0o777 == 0o444
+    assert (tmp_path / "store" / "tiny-seg" / "1.0.0" / MANIFEST_FILE).stat().st_mode & 0o777 == 0o444
     assert not list((tmp_path / "store").rglob(".*"))
     path.unlink()
     with pytest.raises(StoreError, match="register tiny-seg"):
@@ -180,7 +180,7 @@ def test_damage_in_the_store_is_noticed(tmp_path: Path, archive: Archive) -> Non
     with pytest.raises(StoreError, match=r"sha256:.* was registered"):
         store.fetch("tiny-seg", "1.0.0", tmp_path / "here")
     assert not list((tmp_path / "here").iterdir())
-    claim = tmp_path / "store" / "tiny-seg" / "1.0.0" / CLAIM
+    claim = tmp_path / "store" / "tiny-seg" / "1.0.0" / MANIFEST_FILE
     claim.unlink()
     with pytest.raises(StoreError, match="other bytes than its name says"):
         store.put(archive())
@@ -197,9 +197,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, archive: Archi
 
 def test_the_service_keeps_digest_and_checksum_with_an_archive(azurite: Azurite, archive: Archive) -> None:
     url = azurite.container("facts")
-    stored = BlobStore.at(url, Token(), certificates=azurite.certificate).put(path := archive())
-    with ContainerClient.from_container_url(url, Token(), connection_verify=str(azurite.certificate)) as container:
-        kept = container.get_blob_client(archive_name(stored.version)).get_blob_properties()
+    stored = BlobStore.from_url(url, FakeCredential(), certificates=azurite.certificate).put(path := archive())
+    with ContainerClient.from_container_url(url, FakeCredential(), connection_verify=str(azurite.certificate)) as container:
+        kept = container.get_blob_client(archive_key(stored.version)).get_blob_properties()
     assert kept.metadata["sha256"] == stored.version.digest.removeprefix("sha256:")
     assert bytes(kept.content_settings.content_md5) == hashlib.md5(path.read_bytes()).digest()
     assert kept.size == path.stat().st_size
@@ -208,25 +208,25 @@ def test_the_service_keeps_digest_and_checksum_with_an_archive(azurite: Azurite,
 def test_other_bytes_under_a_digests_name_are_noticed(azurite: Azurite, archive: Archive) -> None:
     url = azurite.container("squatted")
     path = archive()
-    with ContainerClient.from_container_url(url, Token(), connection_verify=str(azurite.certificate)) as container:
-        container.upload_blob(archive_name(read_archive(path).released), b"other")
-    store = BlobStore.at(url, Token(), certificates=azurite.certificate)
+    with ContainerClient.from_container_url(url, FakeCredential(), connection_verify=str(azurite.certificate)) as container:
+        container.upload_blob(archive_key(validate_archive(path).version_manifest), b"other")
+    store = BlobStore.from_url(url, FakeCredential(), certificates=azurite.certificate)
     with pytest.raises(StoreError, match="other bytes than its name says"):
         store.put(path)
     assert store.versions() == []
 
 
 def test_who_may_not_and_what_is_not_there_are_told_with_what_to_do(azurite: Azurite, archive: Archive) -> None:
-    missing = BlobStore.at(f"{azurite.url}/missing", Token(), certificates=azurite.certificate)
+    missing = BlobStore.from_url(f"{azurite.url}/missing", FakeCredential(), certificates=azurite.certificate)
     with pytest.raises(StoreError, match=r"missing is not there.*check the address"):
         missing.put(archive())
 
-    class Expired(Token):
+    class Expired(FakeCredential):
         def get_token(self, *scopes: str, **options: object) -> object:  # type: ignore[override]
             token = super().get_token(*scopes, **options)
             return token._replace(token="e30.e30.e30")
 
-    stranger = BlobStore.at(azurite.container("closed"), Expired(), certificates=azurite.certificate)  # type: ignore[arg-type]
+    stranger = BlobStore.from_url(azurite.container("closed"), Expired(), certificates=azurite.certificate)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match=r"refuses this identity|nobody is signed in"):
         stranger.put(archive())
 

@@ -4,19 +4,19 @@
 with the model's archive, and `warm_up` waits for a version that is just being loaded until it has answered them all.
 """
 
-from thale.release.registry.golden.acceptance import Demands, check
-from thale.release.registry.golden.client import ask, warm_up
+from thale.release.registry.golden.acceptance import AcceptanceCriteria, check_acceptance
+from thale.release.registry.golden.client import predict_golden_plates, warm_up
 from thale.release.registry.golden.plates import GoldenPlate, golden_plates
 from thale.release.registry.golden.records import GoldenAnswer, GoldenAnswers
 from thale.release.registry.golden.summary import summarise
 
 __all__ = [
-    "Demands",
+    "AcceptanceCriteria",
     "GoldenAnswer",
     "GoldenAnswers",
     "GoldenPlate",
-    "ask",
-    "check",
+    "predict_golden_plates",
+    "check_acceptance",
     "golden_plates",
     "summarise",
     "warm_up",

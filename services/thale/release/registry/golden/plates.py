@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import TypeAdapter
 
-from thale.schemas import Landmark, Record
+from thale.schemas import Landmark, FrozenModel
 
 ORGANS = ("root", "shoot", "seed")
 """The classes 1, 2 and 3 of the masks."""
-TRUTH = "truth.json"
+TRUTH_FILE = "truth.json"
 
 _FOLDER = Path(__file__).parent / "plates"
 
 
-class DrawnTruth(Record):
+class GroundTruth(FrozenModel):
     """What is known of a golden plate beside its mask: a line of truth.json."""
 
     name: str
@@ -27,7 +27,7 @@ class DrawnTruth(Record):
     landmarks: tuple[Landmark, ...]
 
 
-TRUTHS = TypeAdapter(tuple[DrawnTruth, ...])
+TRUTHS = TypeAdapter(tuple[GroundTruth, ...])
 
 
 @dataclass(frozen=True)
@@ -57,5 +57,5 @@ def golden_plates() -> tuple[GoldenPlate, ...]:
             mask_HW=np.asarray(Image.open(_FOLDER / f"{truth.name}-mask.png"), np.uint8),
             landmarks=truth.landmarks,
         )
-        for truth in TRUTHS.validate_json((_FOLDER / TRUTH).read_bytes())
+        for truth in TRUTHS.validate_json((_FOLDER / TRUTH_FILE).read_bytes())
     )

@@ -1,12 +1,12 @@
 """A model's own answers about the golden plates, as an archive holds them. Needs no NumPy: no start waits for it."""
 
-from thale.schemas import Landmark, ModelRef, Record
+from thale.schemas import Landmark, ModelRef, FrozenModel
 
-MEMBER = "golden.json"
+GOLDEN_MEMBER = "golden.json"
 """The model's own answers in an archive."""
 
 
-class GoldenAnswer(Record):
+class GoldenAnswer(FrozenModel):
     """A model's answer about one golden plate. Areas are pixels of the plate, each counted for its likeliest class."""
 
     plate: str
@@ -20,7 +20,7 @@ class GoldenAnswer(Record):
     landmarks: tuple[Landmark, ...] = ()
 
 
-class GoldenAnswers(Record):
+class GoldenAnswers(FrozenModel):
     """A model's own answers, made when it was archived: `golden.json`."""
 
     weights_sha256: str

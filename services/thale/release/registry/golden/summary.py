@@ -6,20 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thale.errors import ModelFailedError
-from thale.models.predictions import LandmarksAnswer, SegmentationAnswer
-from thale.monitoring.scoring import Overlap, overlaps
+from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
+from thale.monitoring.scoring import DiceCounter, count_overlaps
 from thale.release.registry.golden.plates import ORGANS, GoldenPlate
 from thale.release.registry.golden.records import GoldenAnswer
 from thale.schemas import Landmark
 
 
-def summarise(plate: GoldenPlate, answer: SegmentationAnswer | LandmarksAnswer) -> GoldenAnswer:
+def summarise(plate: GoldenPlate, answer: SegmentationPrediction | LandmarkPrediction) -> GoldenAnswer:
     """Return an answer in numbers.
 
     Raises:
         ModelFailedError: If it is about another picture or says what cannot be.
     """
-    if isinstance(answer, LandmarksAnswer):
+    if isinstance(answer, LandmarkPrediction):
         _check_landmarks(plate, answer.landmarks)
         # Hundredths of pixels: more would be noise in a file that is made to be compared.
         marks = tuple(
@@ -27,35 +27,35 @@ def summarise(plate: GoldenPlate, answer: SegmentationAnswer | LandmarksAnswer) 
             for mark in answer.landmarks
         )
         return GoldenAnswer(plate=plate.name, plate_sha256=plate.digest, model=answer.model, landmarks=marks)
-    counted = _overlaps(plate, answer)
+    overlap_by_class = _count_overlaps(plate, answer)
     return GoldenAnswer(
         plate=plate.name,
         plate_sha256=plate.digest,
         model=answer.meta.model,
         classes=answer.meta.classes,
-        area_px={organ: overlap.predicted for organ, overlap in counted.items()},
+        area_px={organ: overlap.predicted for organ, overlap in overlap_by_class.items()},
         dice={
             organ: round(overlap.dice, 4)
-            for organ, overlap in counted.items()
+            for organ, overlap in overlap_by_class.items()
             if organ in ORGANS and overlap.predicted + overlap.true
         },
     )
 
 
-def _overlaps(plate: GoldenPlate, answer: SegmentationAnswer) -> dict[str, Overlap]:
+def _count_overlaps(plate: GoldenPlate, answer: SegmentationPrediction) -> dict[str, DiceCounter]:
     """Count the overlaps of each class; a class that the truth does not know overlaps with nothing."""
     height, width = plate.mask_HW.shape
     frame = answer.meta.frame
     inside = min(frame.x0, frame.y0) >= 0
     if not inside or frame.x0 + frame.source_width > width or frame.y0 + frame.source_height > height:
         raise ModelFailedError(f"the answer shows a part of {plate.name} that lies outside it: {frame!r}")
-    most = int(answer.probabilities_CHW.sum(axis=0, dtype=np.uint16).max(initial=0))
-    if most > 255 + len(answer.probabilities_CHW):  # each plane is rounded by itself
-        raise ModelFailedError(f"the answer's probabilities on {plate.name} add up to {most / 255:.2f}")
-    return overlaps(answer, _in_classes(plate, answer.meta.classes[1:]))
+    max_sum = int(answer.probabilities_CHW.sum(axis=0, dtype=np.uint16).max(initial=0))
+    if max_sum > 255 + len(answer.probabilities_CHW):  # each plane is rounded by itself
+        raise ModelFailedError(f"the answer's probabilities on {plate.name} add up to {max_sum / 255:.2f}")
+    return count_overlaps(answer, _relabel_mask(plate, answer.meta.classes[1:]))
 
 
-def _in_classes(plate: GoldenPlate, organs: tuple[str, ...]) -> NDArray[np.uint8]:
+def _relabel_mask(plate: GoldenPlate, organs: tuple[str, ...]) -> NDArray[np.uint8]:
     """Return the plate's mask with the model's own numbers for its classes."""
     mask_HW = np.zeros_like(plate.mask_HW)
     for number, organ in enumerate(organs, start=1):

@@ -5,27 +5,27 @@ from pathlib import Path
 
 from thale.errors import StoreError
 from thale.release.registry.stores.folder import FolderStore
-from thale.release.registry.stores.model_store import ModelStore, Stored
+from thale.release.registry.stores.model_store import ModelStore, StoreResult
 
-_AZURE = ("azure", "azure.identity", "azure.storage", "azure.storage.blob")
+_AZURE_PACKAGES = ("azure", "azure.identity", "azure.storage", "azure.storage.blob")
 
-__all__ = ["FolderStore", "ModelStore", "Stored", "open_store"]
+__all__ = ["FolderStore", "ModelStore", "StoreResult", "open_store"]
 
 
-def open_store(where: str) -> ModelStore:
+def open_store(location: str) -> ModelStore:
     """Return the store at a place: `https://ACCOUNT.blob.core.windows.net/CONTAINER`, or a folder's path.
 
     Raises:
         StoreError: If the place is neither, or the extra `azure` is not installed.
     """
-    if where.startswith("https://"):
-        if any(importlib.util.find_spec(name) is None for name in _AZURE):
-            raise StoreError(f"{where} is Azure Blob, which needs more packages: pip install 'thale[azure]'")
+    if location.startswith("https://"):
+        if any(importlib.util.find_spec(name) is None for name in _AZURE_PACKAGES):
+            raise StoreError(f"{location} is Azure Blob, which needs more packages: pip install 'thale[azure]'")
         from thale.release.registry.stores.blob import BlobStore  # of the extra `azure`
 
-        return BlobStore.at(where)
-    if "://" in where:
+        return BlobStore.from_url(location)
+    if "://" in location:
         raise StoreError(
-            f"{where} is no model store: give a folder, or https://ACCOUNT.blob.core.windows.net/CONTAINER"
+            f"{location} is no model store: give a folder, or https://ACCOUNT.blob.core.windows.net/CONTAINER"
         )
-    return FolderStore(Path(where).expanduser().resolve())
+    return FolderStore(Path(location).expanduser().resolve())

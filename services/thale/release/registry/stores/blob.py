@@ -24,12 +24,12 @@ from azure.identity import DefaultAzureCredential
 from azure.storage.blob import ContainerClient, ContentSettings, ExponentialRetry, StorageErrorCode
 
 from thale.errors import StoreError
-from thale.release.registry.archive_validation import CheckedArchive
-from thale.release.registry.stores.model_store import CLAIM, ModelStore
+from thale.release.registry.archive_validation import ValidatedArchive
+from thale.release.registry.stores.model_store import MANIFEST_FILE, ModelStore
 
-_ROLE = "Storage Blob Data Contributor (Reader, where it only serves)"
-_MOST_CLAIM_BYTES = 2**20
-_DIGEST = "sha256"
+_REQUIRED_ROLES = "Storage Blob Data Contributor (Reader, where it only serves)"
+_MAX_MANIFEST_BYTES = 2**20
+_DIGEST_METADATA_KEY = "sha256"
 _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 5, 60
 
 
@@ -40,7 +40,7 @@ class BlobStore(ModelStore):
         self._container = container
 
     @classmethod
-    def at(cls, url: str, credential: TokenCredential | None = None, *, certificates: Path | None = None) -> Self:
+    def from_url(cls, url: str, credential: TokenCredential | None = None, *, certificates: Path | None = None) -> Self:
         """Return the store in the container of that URL.
 
         Args:
@@ -59,27 +59,27 @@ class BlobStore(ModelStore):
             )
         )
 
-    def _read(self, name: str) -> bytes | None:
-        with self._explained():
+    def _read(self, key: str) -> bytes | None:
+        with self._translate_errors():
             try:
-                return self._container.download_blob(name, offset=0, length=_MOST_CLAIM_BYTES).readall()
+                return self._container.download_blob(key, offset=0, length=_MAX_MANIFEST_BYTES).readall()
             except ResourceNotFoundError as error:
                 if getattr(error, "error_code", None) == StorageErrorCode.CONTAINER_NOT_FOUND:
                     raise
                 return None
 
-    def _write_new(self, name: str, data: bytes) -> bool:
-        with self._explained():
+    def _write_new(self, key: str, data: bytes) -> bool:
+        with self._translate_errors():
             try:
-                self._container.upload_blob(name, data, content_settings=_settings("application/json", data))
+                self._container.upload_blob(key, data, content_settings=_settings("application/json", data))
             except (ResourceExistsError, ResourceModifiedError):
                 return False
         return True
 
-    def _place(self, archive: CheckedArchive, name: str) -> None:
+    def _put_archive(self, archive: ValidatedArchive, key: str) -> None:
         digest = archive.digest.removeprefix("sha256:")
-        blob = self._container.get_blob_client(name)
-        with self._explained(), archive.path.open("rb") as file:
+        blob = self._container.get_blob_client(key)
+        with self._translate_errors(), archive.path.open("rb") as file:
             md5 = hashlib.file_digest(file, _md5).digest()
             size = file.tell()
             file.seek(0)
@@ -88,30 +88,30 @@ class BlobStore(ModelStore):
                 blob.upload_blob(
                     file,
                     length=size,
-                    metadata={_DIGEST: digest, "model": archive.card.name, "version": archive.card.version},
+                    metadata={_DIGEST_METADATA_KEY: digest, "model": archive.card.name, "version": archive.card.version},
                     content_settings=ContentSettings("application/zip", content_md5=bytearray(md5)),
                     validate_content=True,  # every piece with its MD5, beside what TLS checks
                 )
-            kept = blob.get_blob_properties()
-        found = (kept.size, kept.metadata.get(_DIGEST), bytes(kept.content_settings.content_md5 or b""))
+            properties = blob.get_blob_properties()
+        found = (properties.size, properties.metadata.get(_DIGEST_METADATA_KEY), bytes(properties.content_settings.content_md5 or b""))
         if found != (size, digest, md5):
             raise StoreError(f"{blob.url} has other bytes than its name says: delete that blob and register again")
 
-    def _claims(self) -> Iterator[str]:
-        with self._explained():
-            for name in self._container.list_blob_names():
-                if name.endswith(f"/{CLAIM}"):
-                    yield name
+    def _manifest_keys(self) -> Iterator[str]:
+        with self._translate_errors():
+            for key in self._container.list_blob_names():
+                if key.endswith(f"/{MANIFEST_FILE}"):
+                    yield key
 
-    def _chunks(self, name: str) -> Iterator[bytes]:
-        with self._explained():
-            yield from self._container.download_blob(name).chunks()
+    def _read_chunks(self, key: str) -> Iterator[bytes]:
+        with self._translate_errors():
+            yield from self._container.download_blob(key).chunks()
 
-    def _uri_of(self, name: str) -> str:
-        return f"{self._container.url}/{name}"
+    def _object_uri(self, key: str) -> str:
+        return f"{self._container.url}/{key}"
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Raise what the service or the way there makes impossible as a StoreError that says what to do."""
         url = self._container.url
         try:
@@ -124,7 +124,7 @@ class BlobStore(ModelStore):
             raise StoreError(f"{url} is not there, or not all of it: check the address") from error
         except HttpResponseError as error:
             if error.status_code == HTTPStatus.FORBIDDEN:
-                message = f"{url} refuses this identity: give it the role {_ROLE} on the container"
+                message = f"{url} refuses this identity: give it the role {_REQUIRED_ROLES} on the container"
             else:
                 message = f"{url} answered {error.status_code} ({error.message}): try again"
             raise StoreError(message) from error

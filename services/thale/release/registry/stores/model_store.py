@@ -17,20 +17,20 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from thale.errors import StoreError, UnknownModelError, UnknownVersionError, VersionTakenError
-from thale.release.registry.archive_validation import CheckedArchive, read_archive
-from thale.schemas import ReleasedVersion
+from thale.errors import StoreError, UnknownModelError, UnknownVersionError, VersionExistsError
+from thale.release.registry.archive_validation import ValidatedArchive, validate_archive
+from thale.schemas import VersionManifest
 
-CLAIM = "release.json"
+MANIFEST_FILE = "release.json"
 _DIGEST_LENGTH = 12
-_SAFE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoreResult:
     """A version as the store holds it."""
 
-    version: ReleasedVersion
+    version: VersionManifest
     uri: str
     new: bool
     """False where the same bytes were there already."""
@@ -39,7 +39,7 @@ class Stored:
 class ModelStore(ABC):
     """The promises, made of a few operations that each kind of store has its own way for."""
 
-    def put(self, path: Path) -> Stored:
+    def put(self, path: Path) -> StoreResult:
         """Keep an archive under its model's name, version and digest.
 
         Raises:
@@ -47,38 +47,38 @@ class ModelStore(ABC):
             VersionTakenError: If the store holds the version with other bytes.
             StoreError: If the store does not take it.
         """
-        archive = read_archive(path)
-        released = archive.released
-        held = self.held(released)
-        if held is None:
-            claim = claim_name(released.card.name, released.card.version)
-            self._place(archive, archive_name(released))
-            if self._write_new(claim, released.model_dump_json(indent=2).encode()):
-                return Stored(released, self._uri_of(folder_name(released)), new=True)
-            held = self.held(released)
-        if held is None:
-            raise StoreError(f"{claim} was there and is gone: somebody deletes from the model store")
-        return held
+        archive = validate_archive(path)
+        manifest = archive.version_manifest
+        existing = self.get(manifest)
+        if existing is None:
+            key = manifest_key(manifest.card.name, manifest.card.version)
+            self._put_archive(archive, archive_key(manifest))
+            if self._write_new(key, manifest.model_dump_json(indent=2).encode()):
+                return StoreResult(manifest, self._object_uri(version_folder(manifest)), new=True)
+            existing = self.get(manifest)
+        if existing is None:
+            raise StoreError(f"{key} was there and is gone: somebody deletes from the model store")
+        return existing
 
-    def held(self, released: ReleasedVersion) -> Stored | None:
+    def get(self, manifest: VersionManifest) -> StoreResult | None:
         """Return what the store holds of a version if it is the same bytes, None where it holds nothing.
 
         Raises:
             VersionTakenError: If it holds the version with other bytes.
             StoreError: If the store does not answer.
         """
-        claim = claim_name(released.card.name, released.card.version)
-        if (data := self._read(claim)) is None:
+        key = manifest_key(manifest.card.name, manifest.card.version)
+        if (data := self._read(key)) is None:
             return None
-        held = _parse(claim, data)
-        if held.digest != released.digest:
-            raise VersionTakenError(
-                f"{held.card.name} {held.card.version} is registered with other bytes ({held.digest}): a version is "
+        existing = _parse_manifest(key, data)
+        if existing.digest != manifest.digest:
+            raise VersionExistsError(
+                f"{existing.card.name} {existing.card.version} is registered with other bytes ({existing.digest}): a version is "
                 "never rewritten, so give the model a new version and archive it again"
             )
-        return Stored(held, self._uri_of(folder_name(held)), new=False)
+        return StoreResult(existing, self._object_uri(version_folder(existing)), new=False)
 
-    def find(self, model: str, version: str) -> ReleasedVersion:
+    def find(self, model: str, version: str) -> VersionManifest:
         """Return a registered version.
 
         Raises:
@@ -86,24 +86,24 @@ class ModelStore(ABC):
             UnknownVersionError: If this version is not.
             StoreError: If the store does not answer.
         """
-        if _SAFE.fullmatch(model) and _SAFE.fullmatch(version):
-            claim = claim_name(model, version)
-            if (held := self._read(claim)) is not None:
-                return _parse(claim, held)
+        if _SAFE_NAME.fullmatch(model) and _SAFE_NAME.fullmatch(version):
+            key = manifest_key(model, version)
+            if (data := self._read(key)) is not None:
+                return _parse_manifest(key, data)
         known = self.versions()
         if model not in {other.card.name for other in known}:
             raise UnknownModelError(model, sorted({other.card.name for other in known}))
         raise UnknownVersionError(model, version, [o.card.version for o in known if o.card.name == model])
 
-    def versions(self, model: str | None = None) -> Sequence[ReleasedVersion]:
+    def versions(self, model: str | None = None) -> Sequence[VersionManifest]:
         """Return what is registered, of one model or of all, by name and rising version.
 
         Raises:
             StoreError: If the store does not answer.
         """
-        found = [_parse(name, data) for name in self._claims() if (data := self._read(name)) is not None]
-        chosen = [released for released in found if model in (None, released.card.name)]
-        return sorted(chosen, key=lambda released: (released.card.name, _numbers(released.card.version)))
+        manifests = [_parse_manifest(key, data) for key in self._manifest_keys() if (data := self._read(key)) is not None]
+        selected = [manifest for manifest in manifests if model in (None, manifest.card.name)]
+        return sorted(selected, key=lambda manifest: (manifest.card.name, _version_numbers(manifest.card.version)))
 
     def fetch(self, model: str, version: str, to: Path) -> Path:
         """Copy a version's archive into a folder and return its path; one that is there already stays.
@@ -113,20 +113,20 @@ class ModelStore(ABC):
             UnknownVersionError: If this version is not.
             StoreError: If the store does not give it, or gives other bytes than were registered.
         """
-        released = self.find(model, version)
-        name = archive_name(released)
-        target = to / name.rpartition("/")[2]
-        if target.exists() and digest_of(target) == released.digest:
+        manifest = self.find(model, version)
+        key = archive_key(manifest)
+        target = to / key.rpartition("/")[2]
+        if target.exists() and file_digest(target) == manifest.digest:
             return target
         partial = target.with_name(f".{target.name}.part")
         try:
             to.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
-                for chunk in self._chunks(name):
+                for chunk in self._read_chunks(key):
                     file.write(chunk)
-            if (found := digest_of(partial)) != released.digest:
+            if (digest := file_digest(partial)) != manifest.digest:
                 partial.unlink()
-                raise StoreError(f"{self._uri_of(name)} has the digest {found}, {released.digest} was registered")
+                raise StoreError(f"{self._object_uri(key)} has the digest {digest}, {manifest.digest} was registered")
             partial.replace(target)
         except OSError as error:
             raise StoreError(f"{target} cannot be written: {error.strerror}") from error
@@ -139,61 +139,61 @@ class ModelStore(ABC):
             UnknownModelError: If no version of the model is registered.
             UnknownVersionError: If this version is not.
         """
-        return self._uri_of(folder_name(self.find(model, version)))
+        return self._object_uri(version_folder(self.find(model, version)))
 
     @abstractmethod
-    def _read(self, name: str) -> bytes | None:
+    def _read(self, key: str) -> bytes | None:
         """Return a small object, None where there is none."""
 
     @abstractmethod
-    def _write_new(self, name: str, data: bytes) -> bool:
+    def _write_new(self, key: str, data: bytes) -> bool:
         """Write a small object as a whole; return False, and change nothing, where there is one already."""
 
     @abstractmethod
-    def _place(self, archive: CheckedArchive, name: str) -> None:
+    def _put_archive(self, archive: ValidatedArchive, key: str) -> None:
         """Keep an archive as a whole; one that is there already with the same bytes stays."""
 
     @abstractmethod
-    def _claims(self) -> Iterator[str]:
+    def _manifest_keys(self) -> Iterator[str]:
         """Give the names of all claims."""
 
     @abstractmethod
-    def _chunks(self, name: str) -> Iterator[bytes]:
+    def _read_chunks(self, key: str) -> Iterator[bytes]:
         """Give an archive's bytes piece by piece."""
 
     @abstractmethod
-    def _uri_of(self, name: str) -> str:
+    def _object_uri(self, key: str) -> str:
         """Return the address of an object or folder."""
 
 
-def claim_name(model: str, version: str) -> str:
+def manifest_key(model: str, version: str) -> str:
     """Return the name of a version's claim."""
-    return f"{model}/{version}/{CLAIM}"
+    return f"{model}/{version}/{MANIFEST_FILE}"
 
 
-def folder_name(released: ReleasedVersion) -> str:
+def version_folder(manifest: VersionManifest) -> str:
     """Return the name of a version's folder."""
-    digest = released.digest.removeprefix("sha256:")[:_DIGEST_LENGTH]
-    return f"{released.card.name}/{released.card.version}/{digest}"
+    digest = manifest.digest.removeprefix("sha256:")[:_DIGEST_LENGTH]
+    return f"{manifest.card.name}/{manifest.card.version}/{digest}"
 
 
-def archive_name(released: ReleasedVersion) -> str:
+def archive_key(manifest: VersionManifest) -> str:
     """Return the name of a version's archive."""
-    return f"{folder_name(released)}/model-store/{released.card.name}-{released.card.version}.mar"
+    return f"{version_folder(manifest)}/model-store/{manifest.card.name}-{manifest.card.version}.mar"
 
 
-def digest_of(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """Return a file's SHA-256, as `sha256:…`."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def _parse(name: str, data: bytes) -> ReleasedVersion:
+def _parse_manifest(key: str, data: bytes) -> VersionManifest:
     try:
-        return ReleasedVersion.model_validate_json(data)
+        return VersionManifest.model_validate_json(data)
     except ValidationError as error:
-        raise StoreError(f"{name} in the model store cannot be read: {error}") from error
+        raise StoreError(f"{key} in the model store cannot be read: {error}") from error
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
