@@ -106,7 +106,9 @@ def simulate_rollout(scenario: Scenario, poll_s: float, seed: Sequence[int]) -> 
     stable, canary = _make_version("1.0.0", {}), _make_version("1.1.0", _sample_references(rng))
     release = Release(task="segmentation", stable="1.0.0", versions={"1.0.0": stable})
     limits = read_slo()
-    return simulate(release, canary, traffic, scenario.faults, limits, rng, poll_s=poll_s, shadow_fraction=scenario.shadow_fraction)
+    return simulate(
+        release, canary, traffic, scenario.faults, limits, rng, poll_s=poll_s, shadow_fraction=scenario.shadow_fraction
+    )
 
 
 def format_row(scenario: Scenario, results: Sequence[SimulationResult]) -> str:
@@ -116,7 +118,7 @@ def format_row(scenario: Scenario, results: Sequence[SimulationResult]) -> str:
     interval = binomtest(len(rollbacks), len(results)).proportion_ci(method="exact")
     rate = f"{100 * len(rollbacks) / len(results):.2f} % ({100 * interval.low:.2f} to {100 * interval.high:.2f})"
     cells = [scenario.name, str(len(results)), rate, str(promoted)]
-    for name in ("seconds", "canary_answers", "bad_answers", "fallbacks"):
+    for name in ("duration_s", "canary_responses", "bad_responses", "fallbacks"):
         values = [getattr(result, name) for result in rollbacks]
         cells.append(f"{np.median(values):g} ({np.quantile(values, 0.95):g})" if values else "")
     return f"| {' | '.join(cells)} |"

@@ -43,7 +43,9 @@ def write_plate(photograph: Path, out: Path) -> dict[str, str]:
     labels = json.loads(photograph.with_name(f"{name}_pseudolandmarks.json").read_bytes())
     shutil.copy(photograph, out / photograph.name)
     shutil.copy(photograph.with_name(f"{name}_pseudomask.png"), out / f"{name}_mask.png")
-    (out / f"{name}_landmarks.json").write_text(json.dumps(to_coco_keypoints(labels, photograph.name)), encoding="utf-8")
+    (out / f"{name}_landmarks.json").write_text(
+        json.dumps(to_coco_keypoints(labels, photograph.name)), encoding="utf-8"
+    )
     width_px = PLATE_WIDTH_PX.get(name)
     return {
         "image": photograph.name,

@@ -16,9 +16,16 @@ from pathlib import Path
 from urllib.request import urlopen
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "services/tests/release"), str(ROOT / "model-server/tests")]
+sys.path.insert(0, str(ROOT))
 
-from tests.support.rollout_environment import CANARY, MODEL, RolloutEnvironment, SimulatedUsers, wait_until, run_rollout_environment  # noqa: E402
+from tests.support.rollout_environment import (  # noqa: E402
+    CANARY,
+    MODEL,
+    RolloutEnvironment,
+    SimulatedUsers,
+    run_rollout_environment,
+    wait_until,
+)
 from tests.support.stub_segmenter import first_bad_file  # noqa: E402 (a helper of the tests, found by the line above)
 from thale.slo import read_slo  # noqa: E402
 

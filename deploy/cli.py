@@ -13,7 +13,7 @@ from rich.markup import escape
 from deploy.context import ROOT, DeployContext
 from deploy.errors import DeployError
 from deploy.settings import Environment, Settings
-from deploy.steps import STEPS, Step, run_steps, run_step
+from deploy.steps import STEPS, Step, run_step, run_steps
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -62,7 +62,9 @@ class Cluster:
         try:
             return json.loads(output)
         except ValueError as error:
-            raise UnexpectedOutputError(f"kubectl get {' '.join(arguments)} printed no JSON: {output[:200]!r}") from error
+            raise UnexpectedOutputError(
+                f"kubectl get {' '.join(arguments)} printed no JSON: {output[:200]!r}"
+            ) from error
 
     def diff(self, manifests: Path) -> str:
         """Return what applying would change; empty for nothing.
@@ -91,7 +93,9 @@ class Cluster:
         namespace = self.get("namespace", NAMESPACE) or {}
         label = namespace.get("metadata", {}).get("labels", {}).get("thale/environment", self.context.environment)
         if label != self.context.environment:
-            raise WrongClusterError(f"this cluster is the environment {label}, and {self.context.environment} was asked for")
+            raise WrongClusterError(
+                f"this cluster is the environment {label}, and {self.context.environment} was asked for"
+            )
 
 
 def connect(context: DeployContext) -> Cluster:
@@ -137,7 +141,16 @@ def _fetch_aks_kubeconfig(context: DeployContext) -> Path:
         return path
     partial = path.with_suffix(".part")
     fetch = ["az", "aks", "get-credentials", "--resource-group", aks.resource_group, "--name", aks.name]
-    run([*fetch, "--subscription", str(context.settings.subscription_id), "--file", str(partial), "--overwrite-existing"])
+    run(
+        [
+            *fetch,
+            "--subscription",
+            str(context.settings.subscription_id),
+            "--file",
+            str(partial),
+            "--overwrite-existing",
+        ]
+    )
     run(["kubelogin", "convert-kubeconfig", "--login", "azurecli", "--kubeconfig", str(partial)])
     return partial.rename(path)
 
@@ -157,7 +170,9 @@ def _cluster_by_invoke(context: DeployContext) -> Cluster:
     invoke_command = [sys.executable, "-P", "-m", "deploy", "invoke", "--env", str(context.environment), "--"]
     for program in ("kubectl", "helm"):
         script = folder / program
-        command_line = " ".join(shlex.quote(argument) for argument in ["env", f"PYTHONPATH={context.root}", *invoke_command, program])
+        command_line = " ".join(
+            shlex.quote(argument) for argument in ["env", f"PYTHONPATH={context.root}", *invoke_command, program]
+        )
         script.write_text(f'#!/bin/sh\nexec {command_line} "$@"\n')
         script.chmod(0o700)
     return Cluster(context, [str(folder / "kubectl")], {"PATH": os.pathsep.join([str(folder), *os.get_exec_path()])})

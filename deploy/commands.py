@@ -38,7 +38,9 @@ def run(
     return _run(command, stdin, variables, folder, ok_statuses, capture_output=True)
 
 
-def run_streaming(command: Sequence[str], *, variables: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
+def run_streaming(
+    command: Sequence[str], *, variables: Mapping[str, str] | None = None, folder: Path | None = None
+) -> None:
     """Run a program that takes its time and talks to people: what it says goes to the terminal.
 
     Raises:

@@ -26,10 +26,14 @@ def destroy(context: DeployContext, prompt: Prompt) -> None:
         if context.environment.on_azure:
             _check_not_protected(context)
             terraform.plan(context, "-destroy")
-            warning = f"Everything above is destroyed: {context.environment}'s cluster, models, photographs and results."
+            warning = (
+                f"Everything above is destroyed: {context.environment}'s cluster, models, photographs and results."
+            )
         else:
             clusters.connect(context).check_environment()
-            warning = f"The namespace {NAMESPACE} is deleted, with the models in its volume. Add-ons and the cluster stay."
+            warning = (
+                f"The namespace {NAMESPACE} is deleted, with the models in its volume. Add-ons and the cluster stay."
+            )
         context.log(warning)
         if prompt(f"Type the environment's name to go on ({context.environment})") != context.environment:
             raise ForbiddenError(f"that is not its name: nothing was destroyed of {context.environment}")

@@ -108,7 +108,9 @@ def _port_forward(cluster: Cluster) -> Iterator[int]:
     )
     found = (cluster.get("services", "--namespace", _ENVOY_NAMESPACE, "--selector", selector) or {}).get("items", ())
     if not found:
-        raise SmokeError(f"the gateway has no Service in {_ENVOY_NAMESPACE}: is Envoy Gateway installed (`deploy platform`)?")
+        raise SmokeError(
+            f"the gateway has no Service in {_ENVOY_NAMESPACE}: is Envoy Gateway installed (`deploy platform`)?"
+        )
     name = found[0]["metadata"]["name"]
     command = [*cluster.command, "port-forward", "--namespace", _ENVOY_NAMESPACE, f"service/{name}", f":{_PORT}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as forward:  # noqa: S603

@@ -77,7 +77,11 @@ def previous(history: Sequence[DeployRecord]) -> DeployRecord:
     Raises:
         DeployError: If there is none.
     """
-    earlier = [each for each in history if each.restores is None and each.number < history[-1].content_number] if history else []
+    earlier = (
+        [each for each in history if each.restores is None and each.number < history[-1].content_number]
+        if history
+        else []
+    )
     if not earlier:
         raise DeployError("there is no deploy before this one to go back to")
     return earlier[-1]
@@ -88,7 +92,13 @@ def digest_without_releases(manifests: str) -> str:
     return digest([each for each in yaml.safe_load_all(manifests) if each and each["kind"] != "InferenceService"])
 
 
-def save(context: DeployContext, cluster: Cluster, images: Sequence[ImageReference], manifests: str, restores: int | None = None) -> DeployRecord:
+def save(
+    context: DeployContext,
+    cluster: Cluster,
+    images: Sequence[ImageReference],
+    manifests: str,
+    restores: int | None = None,
+) -> DeployRecord:
     """Write down a deploy, and forget those that are too old.
 
     Raises:

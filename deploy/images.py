@@ -63,7 +63,7 @@ def cache_inputs(context: DeployContext) -> Mapping[str, object]:
         destination = terraform.facts(context)["registry"]
     else:
         destination = context.settings.registry or _kind_cluster(context)
-    return {"tags": {image.name: image_tag(context, image) for image in IMAGES}, "where": destination}
+    return {"tags": {image.name: image_tag(context, image) for image in IMAGES}, "destination": destination}
 
 
 def run(context: DeployContext) -> None:
@@ -105,7 +105,14 @@ def _ensure_in_registry(context: DeployContext, image: Image, tag: str) -> Image
 
 def _find_pushed(context: DeployContext, registry: str, image: Image, tag: str) -> _Pushed | None:
     """Return what the latest run of the task has pushed under this tag, None where none has."""
-    filters = ("--registry", _registry_name(registry), "--image", f"{image.repository}:{tag}", "--run-status", "Succeeded")
+    filters = (
+        "--registry",
+        _registry_name(registry),
+        "--image",
+        f"{image.repository}:{tag}",
+        "--run-status",
+        "Succeeded",
+    )
     runs = TypeAdapter(list[_TaskRun]).validate_python(az(context.settings, "acr", "task", "list-runs", *filters))
     for run in sorted(runs, key=lambda run: run.createTime, reverse=True):
         for pushed in run.outputImages or ():
@@ -120,11 +127,23 @@ def _build_in_registry(context: DeployContext, registry: str, image: Image, tag:
     task_options = ("--registry", _registry_name(registry), "--name", "build")
     with build_context(context, image) as context_dir, context.console.status(f"building {image.name}"):
         try:
-            result = az(context.settings, "acr", "task", "run", *task_options, "--context", str(context_dir), *values, "--no-logs")
+            result = az(
+                context.settings,
+                "acr",
+                "task",
+                "run",
+                *task_options,
+                "--context",
+                str(context_dir),
+                *values,
+                "--no-logs",
+            )
         except CommandError as error:
             raise _error_with_log(context, task_options, error) from error
     if (task_run := _TaskRun.model_validate(result)).status != "Succeeded":
-        raise _error_with_log(context, task_options, DeployError(f"the run {task_run.runId} ended as {task_run.status}"))
+        raise _error_with_log(
+            context, task_options, DeployError(f"the run {task_run.runId} ended as {task_run.status}")
+        )
 
 
 def _error_with_log(context: DeployContext, task_options: Sequence[str], error: DeployError) -> DeployError:
@@ -148,7 +167,9 @@ def _ensure_locally(context: DeployContext, image: Image, tag: str) -> ImageRefe
     reference = f"{repository}:{tag}"
     if run_program(["docker", "image", "inspect", reference], ok_statuses=(0, 1)).returncode != 0:
         with build_context(context, image) as context_dir:
-            run_streaming(["docker", "build", "--tag", reference, "--file", str(context_dir / image.dockerfile), str(context_dir)])
+            run_streaming(
+                ["docker", "build", "--tag", reference, "--file", str(context_dir / image.dockerfile), str(context_dir)]
+            )
     if registry is None:
         run_streaming(["kind", "load", "docker-image", reference, "--name", _kind_cluster(context)])
         return ImageReference(name=image.name, repository=repository, tag=tag)

@@ -25,7 +25,9 @@ from deploy.subscription import az
 
 _LOCAL_COMMANDS = {("kubectl", "kustomize"), ("kubectl", "config"), ("helm", "version")}
 """What a program does without a cluster."""
-_STDERR_ON_FAILURE = 'said=$(mktemp); {command} 2>"$said" || {{ status=$?; cat "$said"; exit $status; }}'
+_STDERR_ON_FAILURE = (
+    'stderr_file=$(mktemp); {command} 2>"$stderr_file" || {{ status=$?; cat "$stderr_file"; exit $status; }}'
+)
 """Warnings would stand amid the JSON that was asked for: standard error is told only where the command fails."""
 _INTERACTIVE_COMMANDS = {"port-forward", "attach", "proxy", "edit"}
 
@@ -51,7 +53,9 @@ def invoke(context: DeployContext, command: Sequence[str]) -> int:
         sys.stderr.write(local.stderr)
         return local.returncode
     if subcommand in _INTERACTIVE_COMMANDS:
-        raise DeployError(f"`{program} {subcommand}` cannot be carried into a private cluster: be in its network for it")
+        raise DeployError(
+            f"`{program} {subcommand}` cannot be carried into a private cluster: be in its network for it"
+        )
     with tempfile.TemporaryDirectory(prefix="thale-invoke-") as temp_dir:
         packed, files = _pack_files(context, arguments, Path(temp_dir))
         result = run_in_cluster(context, [program, *packed], files)

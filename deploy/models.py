@@ -35,8 +35,12 @@ Manifest = Mapping[str, Any]
 
 def cache_inputs(context: DeployContext) -> Mapping[str, object]:
     """Return which models go where."""
-    destination = terraform.facts(context)["blob_endpoint"] if context.environment.on_azure else clusters.connect(context).command[-1]
-    return {"weights": digest_files(context.root, context.tracked_files(WEIGHTS)), "where": destination}
+    destination = (
+        terraform.facts(context)["blob_endpoint"]
+        if context.environment.on_azure
+        else clusters.connect(context).command[-1]
+    )
+    return {"weights": digest_files(context.root, context.tracked_files(WEIGHTS)), "destination": destination}
 
 
 def run(context: DeployContext) -> None:
@@ -110,7 +114,9 @@ def _local_manifests(context: DeployContext, name: str) -> list[Manifest]:
     return [_registration_job(context, {"name": name, "namespace": NAMESPACE}, "/store/models", "default", volume)]
 
 
-def _registration_job(context: DeployContext, metadata: Manifest, store: str, account: str, volume: Manifest) -> Manifest:
+def _registration_job(
+    context: DeployContext, metadata: Manifest, store: str, account: str, volume: Manifest
+) -> Manifest:
     """Return the Job. The first of two looks at a broken store does not count against the second: it is tried again."""
     (image,) = (image for image in load_image_references(context) if image.name == "thale-model-server")
     volumes = [{"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}}, *([volume] if volume else [])]

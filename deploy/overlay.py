@@ -13,7 +13,7 @@ from deploy.cluster import Cluster
 from deploy.commands import run as run_program
 from deploy.context import DeployContext
 from deploy.errors import CommandError, DeployError, ReleaseChangedError
-from deploy.history import digest_without_releases, save, load_manifests, load_history
+from deploy.history import digest_without_releases, load_history, load_manifests, save
 from deploy.images import load_image_references
 from deploy.release_file import read_live_releases, write_release_file
 
@@ -45,7 +45,9 @@ def render(context: DeployContext, cluster: Cluster) -> Path:
     Raises:
         CommandError: If kustomize refuses it.
     """
-    write_release_file(context, load_image_references(context), read_live_releases(cluster) if _has_kserve(cluster) else ())
+    write_release_file(
+        context, load_image_references(context), read_live_releases(cluster) if _has_kserve(cluster) else ()
+    )
     path = context.folder / RENDERED
     path.write_text(run_program(["kubectl", "kustomize", str(context.overlay)]).stdout)
     return path
@@ -122,7 +124,8 @@ def _log_orphaned_objects(context: DeployContext, cluster: Cluster, previous_num
         if each is not None
     }
     for kind, name in sorted(
-        {(each["kind"], each["metadata"]["name"]) for each in load_manifests(cluster, previous_number)} - current_objects
+        {(each["kind"], each["metadata"]["name"]) for each in load_manifests(cluster, previous_number)}
+        - current_objects
     ):
         context.log(f"no longer in the overlay, and still in the cluster: {kind.lower()}/{name}")
 

@@ -8,7 +8,7 @@ from deploy.commands import run_streaming
 from deploy.context import DeployContext
 from deploy.state import digest_files
 
-_ADDONS_DIR = "kubernetes/platform"
+_ADDONS_DIRS = ("deploy/addons", "kubernetes/platform")
 _COLLECTOR_DIR = "observability/otel"
 """What the collector of traces is told."""
 
@@ -16,7 +16,7 @@ _COLLECTOR_DIR = "observability/otel"
 def cache_inputs(context: DeployContext) -> Mapping[str, object]:
     """Return what the add-ons are made from, and where they go."""
     return {
-        "files": digest_files(context.root, context.tracked_files(_ADDONS_DIR, _COLLECTOR_DIR)),
+        "files": digest_files(context.root, context.tracked_files(*_ADDONS_DIRS, _COLLECTOR_DIR)),
         "facts": digest_files(context.root, [context.overlay / "facts.yaml"]),
         "cluster": list(cluster.connect(context).command),
     }
@@ -37,8 +37,10 @@ def run_installer(context: DeployContext, action: str, *options: str) -> None:
     Raises:
         CommandError: If it fails.
     """
-    run_streaming(_command(context, action, *options), variables=cluster.connect(context).variables, folder=context.root)
+    run_streaming(
+        _command(context, action, *options), variables=cluster.connect(context).variables, folder=context.root
+    )
 
 
 def _command(context: DeployContext, action: str, *options: str) -> Sequence[str]:
-    return [sys.executable, f"{_ADDONS_DIR}/install.py", action, "--environment", str(context.environment), *options]
+    return [sys.executable, "-m", "deploy.addons.install", action, "--environment", str(context.environment), *options]

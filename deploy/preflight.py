@@ -31,7 +31,9 @@ def run(context: DeployContext) -> None:
 def _missing_settings(context: DeployContext) -> list[MissingPrerequisite]:
     file = SETTINGS_DIR / f"{context.environment}.toml"
     return [
-        MissingPrerequisite(f"{name} is not set", f"{file} (after {SETTINGS_DIR / 'example.toml'}), or THALE_DEPLOY_{name.upper()}")
+        MissingPrerequisite(
+            f"{name} is not set", f"{file} (after {SETTINGS_DIR / 'example.toml'}), or THALE_DEPLOY_{name.upper()}"
+        )
         for name in context.settings.missing_fields()
     ]
 
@@ -41,12 +43,16 @@ def _missing_on_azure(context: DeployContext) -> list[MissingPrerequisite]:
     if (login := missing_login(context.settings)) is not None:
         return [login]
     state = State.read(context.state_file)
-    if not context.settings.missing_fields() and state.is_current("terraform", get_step("terraform").inputs_digest(context)):
+    if not context.settings.missing_fields() and state.is_current(
+        "terraform", get_step("terraform").inputs_digest(context)
+    ):
         return []
     try:
         return missing_from_subscription(context, environment_exists="terraform" in state.steps)
     except CommandError as error:
-        return [MissingPrerequisite("the right to look at the subscription's providers, features and quotas", str(error))]
+        return [
+            MissingPrerequisite("the right to look at the subscription's providers, features and quotas", str(error))
+        ]
 
 
 def _missing_locally(context: DeployContext) -> list[MissingPrerequisite]:

@@ -25,7 +25,9 @@ def run(context: DeployContext) -> None:
     """
     cluster = clusters.connect(context)
     polling = Retrying(
-        retry=retry_if_result(bool), stop=stop_after_delay(context.settings.wait_s), wait=wait_fixed(context.settings.poll_interval_s)
+        retry=retry_if_result(bool),
+        stop=stop_after_delay(context.settings.wait_s),
+        wait=wait_fixed(context.settings.poll_interval_s),
     )
     try:
         with context.console.status("waiting for pods"):

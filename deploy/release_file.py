@@ -62,7 +62,9 @@ def _release_patch(live: Manifest) -> Manifest:
             "name": live["metadata"]["name"],
             "namespace": NAMESPACE,
             "annotations": {
-                name: annotations[name] for name in (f"release.thale/{suffix}" for suffix in _ANNOTATIONS) if name in annotations
+                name: annotations[name]
+                for name in (f"release.thale/{suffix}" for suffix in _ANNOTATIONS)
+                if name in annotations
             },
         },
         "spec": {

@@ -9,8 +9,8 @@ import yaml
 from deploy import cluster as clusters
 from deploy import overlay, readiness, smoke
 from deploy.context import DeployContext
-from deploy.history import previous, save, load_manifests, load_history
-from deploy.release_file import read_live_releases, merge_releases
+from deploy.history import load_history, load_manifests, previous, save
+from deploy.release_file import merge_releases, read_live_releases
 
 
 def roll_back(context: DeployContext) -> None:

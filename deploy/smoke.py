@@ -107,6 +107,10 @@ def _table(checks: Sequence[TraitCheck]) -> Table:
     for check in checks:
         allowed = f"±{check.tolerance:.0%}" if check.tolerance else "equal"
         table.add_row(
-            check.name, f"{check.measured:.4g}", f"{check.expected:.4g}", allowed, "" if check.is_within_tolerance else "[red]no[/]"
+            check.name,
+            f"{check.measured:.4g}",
+            f"{check.expected:.4g}",
+            allowed,
+            "" if check.is_within_tolerance else "[red]no[/]",
         )
     return table

@@ -42,7 +42,7 @@ class Step:
         """Return the digest of what it is made from; empty where it looks each time."""
         if not self.cached:
             return ""
-        return digest(importlib.import_module(f"deploy.{self.name}").inputs(context))
+        return digest(importlib.import_module(f"deploy.{self.name}").cache_inputs(context))
 
 
 STEPS: Sequence[Step] = (
@@ -53,7 +53,7 @@ STEPS: Sequence[Step] = (
     Step("platform", "add-ons of the cluster", cached=True),
     Step("models", "default models in the store", cached=True),
     Step("overlay", "manifests, applied"),
-    Step("wait", "everything is ready"),
+    Step("readiness", "everything is ready"),
     Step("smoke", "a drawn plate is measured through the gateway"),
     Step("summary", "what runs where, and what it costs"),
 )
@@ -107,7 +107,9 @@ def _run_unless_current(context: DeployContext, step: Step, state: State, positi
     inputs_digest = step.inputs_digest(context)
     title = f"[bold]{position} {step.name}[/] {escape(step.title)}"
     if state.is_current(step.name, inputs_digest):
-        context.console.print(f"{title}: unchanged since {state.steps[step.name].at:%Y-%m-%d %H:%M} UTC", highlight=False)
+        context.console.print(
+            f"{title}: unchanged since {state.steps[step.name].at:%Y-%m-%d %H:%M} UTC", highlight=False
+        )
         return state
     context.console.print(title, highlight=False)
     began = time.monotonic()

@@ -169,8 +169,12 @@ def _missing_encryption(settings: Settings) -> list[MissingPrerequisite]:
     return [MissingPrerequisite("the feature EncryptionAtHost", how)]
 
 
-def _missing_machines(settings: Settings, required: RequiredQuota, *, environment_exists: bool) -> list[MissingPrerequisite]:
-    listed = az(settings, "vm", "list-skus", "--location", required.location, "--resource-type", "virtualMachines", "--all")
+def _missing_machines(
+    settings: Settings, required: RequiredQuota, *, environment_exists: bool
+) -> list[MissingPrerequisite]:
+    listed = az(
+        settings, "vm", "list-skus", "--location", required.location, "--resource-type", "virtualMachines", "--all"
+    )
     offered = (each for each in listed if each.get("name") in required.sizes)
     sizes = {size.name: size for size in TypeAdapter(list[_Size]).validate_python(list(offered))}
     how = f"another size or region in the tfvars: az vm list-skus --location {required.location} --output table"

@@ -52,7 +52,9 @@ def describe_cost(context: DeployContext) -> str:
     """Return what the environment costs an hour by the last plan; where there is no price, why."""
     path = context.artifact(terraform.PLAN, "terraform")
     try:
-        costs: Any = run_json([sys.executable, str(context.root / "terraform" / "monthly_cost.py"), "--json", str(path)])
+        costs: Any = run_json(
+            [sys.executable, str(context.root / "terraform" / "monthly_cost.py"), "--json", str(path)]
+        )
     except CommandError as error:
         return str(error).splitlines()[-1]
     at_rest, at_most = (costs["plans"][path.stem][which] / costs["hours"] for which in ("at_rest", "at_most"))

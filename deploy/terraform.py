@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.commands import run_json, run_streaming
 from deploy.commands import run as run_program
+from deploy.commands import run_json, run_streaming
 from deploy.context import DeployContext
 from deploy.errors import DeployError
 from deploy.state import digest_files
@@ -35,7 +35,11 @@ def run(context: DeployContext) -> None:
     """
     has_changes = plan(context)
     _write_json(
-        context, PLAN, run_json(_terraform(context, "show", "-json", str(context.folder / _SAVED_PLAN)), variables=_variables(context))
+        context,
+        PLAN,
+        run_json(
+            _terraform(context, "show", "-json", str(context.folder / _SAVED_PLAN)), variables=_variables(context)
+        ),
     )
     if has_changes:
         apply_plan(context)
@@ -55,7 +59,9 @@ def plan(context: DeployContext, *options: str) -> bool:
     _init_backend(context)
     arguments = ["plan", "-input=false", "-detailed-exitcode", f"-out={context.folder / _SAVED_PLAN}", *options]
     files = [f"-var-file={path}" for path in (_tfvars(context), context.folder / "organisation.tfvars.json")]
-    result = run_program(_terraform(context, *arguments, *files), variables=_variables(context), ok_statuses=(0, _CHANGES_STATUS))
+    result = run_program(
+        _terraform(context, *arguments, *files), variables=_variables(context), ok_statuses=(0, _CHANGES_STATUS)
+    )
     has_changes = result.returncode == _CHANGES_STATUS
     output = result.stdout if has_changes else result.stdout.strip().splitlines()[-1]
     context.console.print(output, markup=False, highlight=False, soft_wrap=True)
@@ -68,7 +74,9 @@ def apply_plan(context: DeployContext) -> None:
     Raises:
         CommandError: If terraform fails.
     """
-    run_streaming(_terraform(context, "apply", "-input=false", str(context.folder / _SAVED_PLAN)), variables=_variables(context))
+    run_streaming(
+        _terraform(context, "apply", "-input=false", str(context.folder / _SAVED_PLAN)), variables=_variables(context)
+    )
 
 
 def facts(context: DeployContext) -> Mapping[str, Any]:
@@ -90,7 +98,9 @@ def region(context: DeployContext) -> Mapping[str, Any]:
     """
     regions: Mapping[str, Mapping[str, Any]] = facts(context)["regions"]
     if context.settings.region not in regions:
-        raise DeployError(f"{context.environment} has no region {context.settings.region}: it has {', '.join(sorted(regions))}")
+        raise DeployError(
+            f"{context.environment} has no region {context.settings.region}: it has {', '.join(sorted(regions))}"
+        )
     return regions[context.settings.region]
 
 

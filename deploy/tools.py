@@ -27,7 +27,9 @@ class Tool:
         try:
             result = run([self.name, *self.version_arguments])
         except CommandError as error:
-            return MissingPrerequisite(f"{self.name} {minimum} or newer does not run ({str(error).splitlines()[-1]})", self.source)
+            return MissingPrerequisite(
+                f"{self.name} {minimum} or newer does not run ({str(error).splitlines()[-1]})", self.source
+            )
         version = parse_version(result.stdout + result.stderr)
         if version is None or version < self.min_version:
             found = ".".join(str(number) for number in version) if version else "an unknown version"

@@ -16,13 +16,13 @@ _COLOURS: dict[Component, str] = {
 _PLANNING_SECTION = """\
 ## From here to a cluster
 
-`thale capacity --rps 20 --mix 1mp=0.2,4mp=0.5,16mp=0.3 --environment prod --picture day.png` says how many
+`thale capacity --rps 20 --mix 1mp=0.2,4mp=0.5,16mp=0.3 --environment prod --plot day.png` says how many
 replicas and nodes a load takes, at what cost, and plays a day of it: the autoscalers as the manifests set them, pods
 and nodes that take time to start, places and deadlines of the facade. What it assumes stands in its first lines: the
 processor seconds above hold on the cluster's cores, 80 % of a predictor's cores are busy while it works
 (`--efficiency`), load is spread evenly, 30 % stay free (`--headroom`). Starts of pods and nodes are guesses to be
 replaced by what you see (`--pod-start-s`, `--node-start-s`, `--gpu-node-start-s`). No engine of thale's uses a GPU yet,
-so nothing is measured on one: `--gpu-times` takes the figure of who has measured.
+so nothing is measured on one: `--gpu-speedup` takes the figure of who has measured.
 """
 
 
@@ -61,7 +61,15 @@ def plot_knee(benchmark: Benchmark) -> Figure:
 
 def render_page(benchmark: Benchmark) -> str:
     """Return the page in Markdown."""
-    return "\n".join([*_summary_section(benchmark), *_size_class_section(benchmark), *_load_step_section(benchmark), *_overload_section(benchmark), _PLANNING_SECTION])
+    return "\n".join(
+        [
+            *_summary_section(benchmark),
+            *_size_class_section(benchmark),
+            *_load_step_section(benchmark),
+            *_overload_section(benchmark),
+            _PLANNING_SECTION,
+        ]
+    )
 
 
 def _summary_section(benchmark: Benchmark) -> list[str]:
@@ -94,7 +102,9 @@ def _size_class_section(benchmark: Benchmark) -> list[str]:
         + " |"
         for size, result in benchmark.classes.items()
     ]
-    memory = ", ".join(f"{component} {memory_mib:.0f} MiB" for component, memory_mib in benchmark.peak_memory_mib.items())
+    memory = ", ".join(
+        f"{component} {memory_mib:.0f} MiB" for component, memory_mib in benchmark.peak_memory_mib.items()
+    )
     return [
         "## What a picture costs",
         "",

@@ -25,7 +25,9 @@ class CpuUsage:
 
     def since(self, before: "CpuUsage") -> "CpuUsage":
         """Return what was spent in between."""
-        by_component = {component: self.by_component[component] - before.by_component[component] for component in COMPONENTS}
+        by_component = {
+            component: self.by_component[component] - before.by_component[component] for component in COMPONENTS
+        }
         return CpuUsage(by_component, self.machine_s - before.machine_s, self.measured_at_s - before.measured_at_s)
 
 
@@ -33,7 +35,11 @@ class ProcessTree:
     """The processes below one process, told apart once. Nothing else may start or end while this looks."""
 
     def __init__(self, pid: int, addresses: Addresses) -> None:
-        workers = {pid: component for name, component in _COMPONENT_BY_MODEL.items() for pid in _worker_pids(addresses.management_url, name)}
+        workers = {
+            pid: component
+            for name, component in _COMPONENT_BY_MODEL.items()
+            for pid in _worker_pids(addresses.management_url, name)
+        }
         self._processes: list[tuple[psutil.Process, Component]] = []
         for process in psutil.Process(pid).children(recursive=True):
             component = workers.get(process.pid) or ("torchserve" if process.name() == "java" else "facade")

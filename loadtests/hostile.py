@@ -19,7 +19,7 @@ IMMEDIATE_TIMEOUT_S = 1.0
 DECODE_TIMEOUT_S = 20.0
 """What a worker must look at first may wait behind others' images, as long as the largest class of them may."""
 STALLED_UPLOAD_TIMEOUT_S = 15.0 + 2.0
-"""A stalled body: the facade's patience (THALE_UPLOAD_STALL_S) and some."""
+"""A stalled body: the facade's patience (THALE_UPLOAD_IDLE_TIMEOUT_S) and some."""
 _TIMEOUT_S = 90.0
 _IMAGE = {"Content-Type": "image/jpeg"}
 
@@ -63,7 +63,14 @@ def hostile_requests(picture: PlateImage) -> Sequence[HostileRequest]:
         _bodyless_request("random path", "GET", "/wp-login.php", {404}),
         _bodyless_request("climbing path", "GET", "/../../etc/passwd", {404}),
         _bodyless_request("wrong method", "DELETE", "/v1/phenotype", {405}),
-        HostileRequest("huge header", _send_huge_header, frozenset({400, 431}), IMMEDIATE_TIMEOUT_S, may_be_overloaded=False, may_close_connection=True),
+        HostileRequest(
+            "huge header",
+            _send_huge_header,
+            frozenset({400, 431}),
+            IMMEDIATE_TIMEOUT_S,
+            may_be_overloaded=False,
+            may_close_connection=True,
+        ),
         HostileRequest("announced 1 TB", _send_oversized_length, frozenset({413}), IMMEDIATE_TIMEOUT_S),
         HostileRequest("slow body", _stall_upload, frozenset({408}), STALLED_UPLOAD_TIMEOUT_S),
     ]
@@ -92,7 +99,11 @@ def unexpected_outcome(request: HostileRequest, outcome: Outcome) -> str | None:
         return None if outcome.retry_after else f"{description} without Retry-After"
     if outcome.status not in request.statuses:
         return f"{description}, not {' or '.join(map(str, sorted(request.statuses)))}"
-    return f"{description}, not within {request.max_duration_s:g} s" if outcome.duration_s > request.max_duration_s else None
+    return (
+        f"{description}, not within {request.max_duration_s:g} s"
+        if outcome.duration_s > request.max_duration_s
+        else None
+    )
 
 
 def _post_request(

@@ -27,10 +27,10 @@ import typer
 from rich.console import Console
 
 from loadtests import benchmark_page, image_set
-from loadtests.cpu_usage import ProcessTree, CpuUsage
+from loadtests.cpu_usage import CpuUsage, ProcessTree
 from loadtests.load_generator import LoadGenerator, interleave_by_mix
 from thale._version import __version__
-from thale.capacity.benchmark import Machine, Benchmark, SizeClassBenchmark, Overload, LoadStep
+from thale.capacity.benchmark import Benchmark, LoadStep, Machine, Overload, SizeClassBenchmark
 from thale.local.data_dir import DataDir
 from thale.local.platform import Platform, serve
 
@@ -70,21 +70,29 @@ def main(
     pictures = image_set.load_images()
     with (
         tempfile.TemporaryDirectory() as folder,
-        serve(DataDir.resolve(Path(folder) / "home"), console.print, weights=weights, persistent=False) as local_platform,
+        serve(
+            DataDir.resolve(Path(folder) / "home"), console.print, weights=weights, persistent=False
+        ) as local_platform,
     ):
         local_platform.wait_until_ready()
-        benchmark = asyncio.run(CapacityBenchmark(local_platform, pictures, QUICK_PLAN if quick else FULL_PLAN, console).run())
-    (out / "loadtests").mkdir(parents=True, exist_ok=True)
-    (out / "loadtests" / "measured.json").write_text(benchmark.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        benchmark = asyncio.run(
+            CapacityBenchmark(local_platform, pictures, QUICK_PLAN if quick else FULL_PLAN, console).run()
+        )
+    (out / "services" / "thale" / "capacity").mkdir(parents=True, exist_ok=True)
+    (out / "loadtests" / "benchmark.json").write_text(benchmark.model_dump_json(indent=2) + "\n", encoding="utf-8")
     benchmark_page.write_page(out / "docs", benchmark)
-    console.print(f"written: {out / 'loadtests' / 'measured.json'}, {out / 'docs' / 'capacity.md'}")
+    console.print(f"written: {out / 'loadtests' / 'benchmark.json'}, {out / 'docs' / 'capacity.md'}")
 
 
 class CapacityBenchmark:
     """One measurement of a running platform."""
 
     def __init__(
-        self, local_platform: Platform, pictures: dict[str, list[image_set.PlateImage]], plan: BenchmarkPlan, console: Console
+        self,
+        local_platform: Platform,
+        pictures: dict[str, list[image_set.PlateImage]],
+        plan: BenchmarkPlan,
+        console: Console,
     ) -> None:
         self._url = local_platform.url
         self._process_tree = ProcessTree(psutil.Process().pid, local_platform.ports.addresses())
@@ -96,11 +104,15 @@ class CapacityBenchmark:
         """Go through the whole programme."""
         before = self._process_tree.cpu_usage()
         async with LoadGenerator.connect(self._url) as generator:
-            await generator.run_closed_loop(2, 1.0, interleave_by_mix(self._pictures, MIX))  # warm: graphs compiled, pages touched
+            await generator.run_closed_loop(
+                2, 1.0, interleave_by_mix(self._pictures, MIX)
+            )  # warm: graphs compiled, pages touched
             classes = {size: await self._measure_size_class(generator, size) for size in MIX}
             steps = [await self._measure_load_step(generator, clients) for clients in self._plan.client_counts]
             best = max(steps, key=lambda step: step.rps)
-            overload = await self._measure_overload(generator, self._plan.overload_factor * best.rps, classes["1mp"].latency_p50_s)
+            overload = await self._measure_overload(
+                generator, self._plan.overload_factor * best.rps, classes["1mp"].latency_p50_s
+            )
         return Benchmark(
             measured_at=datetime.now(UTC).replace(microsecond=0),
             machine=_describe_machine(self._process_tree.cpu_usage().since(before)),
@@ -110,7 +122,9 @@ class CapacityBenchmark:
             classes=classes,
             steps=tuple(steps),
             overload=overload,
-            peak_memory_mib={component: round(memory_mib) for component, memory_mib in self._process_tree.memory_mib().items()},
+            peak_memory_mib={
+                component: round(memory_mib) for component, memory_mib in self._process_tree.memory_mib().items()
+            },
         )
 
     async def _measure_size_class(self, generator: LoadGenerator, size: str) -> SizeClassBenchmark:
@@ -122,13 +136,21 @@ class CapacityBenchmark:
                 raise SystemExit(f"a picture of {size} was answered {result.status}: nothing can be measured")
             durations_s.append(result.duration_s)
         usage = self._process_tree.cpu_usage().since(before)
-        cpu_seconds = {component: round(used_s / len(durations_s), 4) for component, used_s in usage.by_component.items()}
-        self._console.print(f"{size}: {np.median(durations_s):.2f} s, {sum(cpu_seconds.values()):.2f} processor seconds {cpu_seconds}")
-        return SizeClassBenchmark(plates=len(durations_s), latency_p50_s=round(float(np.median(durations_s)), 4), cpu_seconds=cpu_seconds)
+        cpu_seconds = {
+            component: round(used_s / len(durations_s), 4) for component, used_s in usage.by_component.items()
+        }
+        self._console.print(
+            f"{size}: {np.median(durations_s):.2f} s, {sum(cpu_seconds.values()):.2f} processor seconds {cpu_seconds}"
+        )
+        return SizeClassBenchmark(
+            plates=len(durations_s), latency_p50_s=round(float(np.median(durations_s)), 4), cpu_seconds=cpu_seconds
+        )
 
     async def _measure_load_step(self, generator: LoadGenerator, clients: int) -> LoadStep:
         """Keep so many requests in the system for a while."""
-        results = await generator.run_closed_loop(clients, self._plan.step_duration_s, interleave_by_mix(self._pictures, MIX))
+        results = await generator.run_closed_loop(
+            clients, self._plan.step_duration_s, interleave_by_mix(self._pictures, MIX)
+        )
         succeeded = [result for result in results if result.status == 200]
         durations_s = [result.duration_s for result in succeeded]
         elapsed_s = max(result.ended_s for result in results) - min(result.started_s for result in results)
@@ -149,7 +171,9 @@ class CapacityBenchmark:
         """Ask for more than there is, then hang up and see how soon all is as before."""
         duration_s = self._plan.overload_duration_s
         results = await generator.run_open_loop(rps, duration_s, interleave_by_mix(self._pictures, MIX))
-        recovery_s = await generator.time_to_recover(self._pictures["1mp"][0], 2 * idle_s, self._plan.recovery_timeout_s)
+        recovery_s = await generator.time_to_recover(
+            self._pictures["1mp"][0], 2 * idle_s, self._plan.recovery_timeout_s
+        )
         rejected = [result for result in results if result.status in _OVERLOAD_STATUSES]
         accepted = [result.duration_s for result in results if result.status == 200]
         timed_out = sum(result.status == 504 for result in results)
@@ -179,7 +203,9 @@ def _describe_machine(usage: CpuUsage) -> Machine:
         cpu_model=_cpu_model(),
         cores=cores,
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
-        background_cpu_fraction=round(min(1.0, max(0.0, (usage.machine_s - own_cpu_seconds) / (usage.measured_at_s * cores))), 3),
+        background_cpu_fraction=round(
+            min(1.0, max(0.0, (usage.machine_s - own_cpu_seconds) / (usage.measured_at_s * cores))), 3
+        ),
     )
 
 

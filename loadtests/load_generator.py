@@ -80,7 +80,9 @@ class LoadGenerator:
             pass  # told by the status
         return RequestResult(picture.size, started_s, time.monotonic() - started_s, status, retry_after)
 
-    async def run_closed_loop(self, clients: int, seconds: float, pictures: Iterator[PlateImage]) -> list[RequestResult]:
+    async def run_closed_loop(
+        self, clients: int, seconds: float, pictures: Iterator[PlateImage]
+    ) -> list[RequestResult]:
         """Let clients send one picture after the other; return all, also those that end after the time."""
         deadline_s = time.monotonic() + seconds
 

@@ -9,7 +9,7 @@ from typing import Any
 from locust import events
 
 from loadtests import samples
-from loadtests.scenarios import SAMPLES, BurstUser, HostileUser, BatchUser, Researcher
+from loadtests.scenarios import SAMPLES, BatchUser, BurstUser, HostileUser, Researcher
 
 __all__ = ["BurstUser", "HostileUser", "BatchUser", "Researcher"]
 

@@ -13,10 +13,10 @@ class Persona:
 
 
 SCENARIOS: Mapping[str, Persona] = {
-    "desk": Persona("Researcher", 4),
-    "night": Persona("NightBatch", 1),
-    "lunch": Persona("AfterLunch", 3),
-    "hostile": Persona("Hostile", 1),
+    "interactive": Persona("Researcher", 4),
+    "batch": Persona("BatchUser", 1),
+    "burst": Persona("BurstUser", 3),
+    "hostile": Persona("HostileUser", 1),
 }
 
 

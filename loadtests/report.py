@@ -37,7 +37,9 @@ class RunInfo:
     started_at: str
 
 
-def write_report(folder: Path, samples: Sequence[RequestSample], results: Sequence[SloResult], slo: Slo, run_info: RunInfo) -> Path:
+def write_report(
+    folder: Path, samples: Sequence[RequestSample], results: Sequence[SloResult], slo: Slo, run_info: RunInfo
+) -> Path:
     """Write report.md, latency.png and throughput.png into a folder; return the page."""
     plot_latency(samples, slo).savefig(folder / "latency.png")
     plot_throughput(samples).savefig(folder / "throughput.png")
@@ -94,7 +96,10 @@ def _plot_percentiles(panel: Axes, answered_samples: Sequence[RequestSample], co
     edges = _window_edges(at_s)
     window = np.clip(np.searchsorted(edges, at_s, side="right") - 1, 0, len(edges) - 2)
     for quantile, style in ((0.5, "-"), (0.99, ":")):
-        steps = [np.quantile(durations_s[window == k], quantile) if (window == k).any() else np.nan for k in range(WINDOW_COUNT)]
+        steps = [
+            np.quantile(durations_s[window == k], quantile) if (window == k).any() else np.nan
+            for k in range(WINDOW_COUNT)
+        ]
         panel.stairs(
             steps, edges, color=colour, linestyle=style, linewidth=1.6, baseline=None, label=f"p{100 * quantile:g}"
         )

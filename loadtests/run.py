@@ -1,6 +1,6 @@
 """Put load on thale and judge the promises of slo.toml: `make load USERS=10 MINUTES=5`, `make load-smoke`.
 
-    python -m loadtests.run --users 10 --minutes 5 --scenario desk --scenario lunch --scenario hostile
+    python -m loadtests.run --users 10 --minutes 5 --scenario interactive --scenario burst --scenario hostile
 
 Uses the server at --host; without one the platform that runs on this machine, and without that starts one for the test.
 Exit status: 0 all limits kept, 1 a limit broken, 2 asked wrongly or nothing could be sent.
@@ -97,7 +97,9 @@ def _server(host: str | None, home: Path | None, weights: Path | None, console: 
 
 def _run_locust(url: str, users: int, minutes: float, scenarios: list[str], samples_path: Path) -> int:
     """Run locust until all answers are there. Returns its exit status."""
-    counts = [{"user_class_name": name, "fixed_count": count} for name, count in allocate_users(users, scenarios).items()]
+    counts = [
+        {"user_class_name": name, "fixed_count": count} for name, count in allocate_users(users, scenarios).items()
+    ]
     options = {
         "--locustfile": LOCUSTFILE,
         "--host": url,

@@ -56,8 +56,8 @@ def read_samples(path: Path) -> Sequence[RequestSample]:
                 name=row["name"],
                 size=row["size"],
                 status=int(row["status"]),
-                duration_s=float(row["seconds"]),
-                error=row["fault"],
+                duration_s=float(row["duration_s"]),
+                error=row["error"],
             )
             for row in csv.DictReader(file)
         ]

@@ -62,7 +62,9 @@ class RegularUser(FastHttpUser):
             retry_after = (response.headers or {}).get("Retry-After")
             response.success()  # what failed is judged by the limits, not by locust
         error = f"{status} without Retry-After" if status in (429, 503) and not retry_after else ""
-        sample = RequestSample(started_at, self.scenario(), accept, picture.size, status, time.time() - started_at, error)
+        sample = RequestSample(
+            started_at, self.scenario(), accept, picture.size, status, time.time() - started_at, error
+        )
         SAMPLES.append(sample)
         is_overloaded = status in (429, 503)
         return sample, (float(retry_after or _DEFAULT_RETRY_AFTER_S) if is_overloaded else None)
@@ -156,7 +158,7 @@ class HostileUser(FastHttpUser):
         except (OSError, http.client.HTTPException) as error:
             status, problem = NO_RESPONSE, "" if request.may_close_connection else repr(error)
         duration_s = time.time() - started_at
-        SAMPLES.append(RequestSample(started_at, "Hostile", request.name, HOSTILE, status, duration_s, problem))
+        SAMPLES.append(RequestSample(started_at, "HostileUser", request.name, HOSTILE, status, duration_s, problem))
         self.environment.events.request.fire(
             request_type="HOSTILE",
             name=request.name,

@@ -49,14 +49,18 @@ class SloResult:
         if self.requests == 0:
             return "not tested"
         if self.is_violated:
-            return "BROKEN"
+            return "VIOLATED"
         return "kept" if self.misses <= self.allowed_ratio * self.requests else "kept (misses within chance)"
 
 
 def check_slos(samples: Sequence[RequestSample], slo: Slo) -> list[SloResult]:
     """Return a finding for each limit: availability, latency by class of image size, refusals of hostile requests."""
     regular_samples = [sample for sample in samples if sample.size != HOSTILE]
-    return [_check_availability(regular_samples, slo), *_check_latencies(regular_samples, slo), _check_hostile_requests(samples)]
+    return [
+        _check_availability(regular_samples, slo),
+        *_check_latencies(regular_samples, slo),
+        _check_hostile_requests(samples),
+    ]
 
 
 def _check_availability(samples: Sequence[RequestSample], slo: Slo) -> SloResult:

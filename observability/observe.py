@@ -52,7 +52,7 @@ class Executables:
         """Find them on the path; Debian calls Alertmanager prometheus-alertmanager.
 
         Raises:
-            LaptopError: If one is missing; the message says how to get it.
+            LocalPlatformError: If one is missing; the message says how to get it.
         """
         prometheus = shutil.which("prometheus")
         alertmanager = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
@@ -121,7 +121,7 @@ class MonitoringStack:
         """Keep everything running and follow the thale, until told to close.
 
         Raises:
-            LaptopError: If one of the programs keeps dying; with the last lines of its log.
+            LocalPlatformError: If one of the programs keeps dying; with the last lines of its log.
         """
         while not stop_event.wait(_POLL_INTERVAL_S):
             for service in self.services:
@@ -130,16 +130,18 @@ class MonitoringStack:
 
 
 @contextmanager
-def run_monitoring_stack(data_dir: DataDir, notify: Notify, watcher_port: int = _WATCHER_PORT) -> Iterator[MonitoringStack]:
+def run_monitoring_stack(
+    data_dir: DataDir, notify: Notify, watcher_port: int = _WATCHER_PORT
+) -> Iterator[MonitoringStack]:
     """Start the programs and end them with the context; nothing of them is left.
 
     Args:
-        home: The home of the thale that is to be watched.
-        say: Takes one line about a program that died and comes back.
+        data_dir: The home of the thale that is to be watched.
+        notify: Takes one line about a program that died and comes back.
         watcher_port: Where a release watcher may listen.
 
     Raises:
-        LaptopError: If a program is missing or cannot be started, or no thale runs on that home.
+        LocalPlatformError: If a program is missing or cannot be started, or no thale runs on that home.
     """
     executables = Executables.find()
     running = data_dir.find_running_platform()
@@ -194,7 +196,10 @@ def _build_services(executables: Executables, ports: Ports, folder: Path, notify
         ),
     }
     if executables.node_exporter is not None:
-        commands["the node exporter"] = (executables.node_exporter, f"--web.listen-address={HOST}:{ports.node_exporter}")
+        commands["the node exporter"] = (
+            executables.node_exporter,
+            f"--web.listen-address={HOST}:{ports.node_exporter}",
+        )
     for name, command in commands.items():
         log = folder / f"{name.split()[-1].lower()}.log"
         yield Service(name, partial(tuple, command), dict(os.environ), folder, log, notify, _RESTART_POLICY)

@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-PRICES = Path(__file__).with_name("prices.toml")
+PRICES = Path(__file__).parents[1] / "services" / "thale" / "capacity" / "prices.toml"
 PRICE_LIST = "https://prices.azure.com/api/retail/prices"
 
 FREE_RESOURCES = {
@@ -119,7 +119,9 @@ def _defender(resources: list[dict[str, Any]], prices: dict[str, Any]) -> list[C
     if not any(cluster["microsoft_defender"] for cluster in clusters):
         return []
     pools = [cluster["default_node_pool"][0] for cluster in clusters]
-    pools += [resource["values"] for resource in resources if resource["type"] == "azurerm_kubernetes_cluster_node_pool"]
+    pools += [
+        resource["values"] for resource in resources if resource["type"] == "azurerm_kubernetes_cluster_node_pool"
+    ]
     at_rest = at_most = 0.0
     for pool in pools:
         price = prices["other"]["defender_core"] * prices["vm_cores"][pool["vm_size"]]
@@ -135,7 +137,9 @@ def _pool(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
 def _node_cost(name: str, pool: dict[str, Any], prices: dict[str, Any]) -> CostLine:
     min_count, max_count, size = pool["min_count"], pool["max_count"], pool["vm_size"]
     price = prices["vm_hour"][size] * prices["usage"]["hours"]
-    return CostLine(f"{name} nodes, {min_count} to {max_count} x {_short_size(size)}", price * min_count, price * max_count)
+    return CostLine(
+        f"{name} nodes, {min_count} to {max_count} x {_short_size(size)}", price * min_count, price * max_count
+    )
 
 
 def _gpu_node_cost(pool: dict[str, Any], prices: dict[str, Any]) -> CostLine:
@@ -144,7 +148,9 @@ def _gpu_node_cost(pool: dict[str, Any], prices: dict[str, Any]) -> CostLine:
     price = prices["vm_hour_spot" if spot else "vm_hour"][pool["vm_size"]]
     hours = _gpu_hours(pool, prices)
     kind = "spot" if spot else "on demand"
-    description = f"{pool['name']} GPU, {kind}, {hours:g} h of 1 to {pool['max_count']} x {_short_size(pool['vm_size'])}"
+    description = (
+        f"{pool['name']} GPU, {kind}, {hours:g} h of 1 to {pool['max_count']} x {_short_size(pool['vm_size'])}"
+    )
     return CostLine(description, price * hours, price * usage["hours"] * pool["max_count"])
 
 
@@ -171,11 +177,17 @@ def _logs(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
     """Taking logs in costs once; keeping them costs from the 32nd day on."""
     other, daily, days = prices["other"], prices["usage"]["log_gb_a_day"], prices["usage"]["hours"] / 24
     retained_gb = daily * max(0, values["retention_in_days"] - 31)
-    return [_monthly_line(f"Logs, {daily} GB a day", other["log_gb"] * daily * days + other["log_gb_kept_month"] * retained_gb)]
+    return [
+        _monthly_line(
+            f"Logs, {daily} GB a day", other["log_gb"] * daily * days + other["log_gb_kept_month"] * retained_gb
+        )
+    ]
 
 
 def _metrics(_values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
-    return [_monthly_line("Prometheus samples", prices["other"]["metric_million"] * prices["usage"]["metric_samples"] / 1e6)]
+    return [
+        _monthly_line("Prometheus samples", prices["other"]["metric_million"] * prices["usage"]["metric_samples"] / 1e6)
+    ]
 
 
 def _grafana(_values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
@@ -186,7 +198,10 @@ def _grafana(_values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
 
 def _nat(_values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
     transferred_cost = prices["other"]["nat_gb"] * prices["usage"]["nat_gb"]
-    return [_hourly_line("NAT gateway", prices["other"]["nat_gateway_hour"], prices), _monthly_line("NAT gateway", transferred_cost)]
+    return [
+        _hourly_line("NAT gateway", prices["other"]["nat_gateway_hour"], prices),
+        _monthly_line("NAT gateway", transferred_cost),
+    ]
 
 
 COST_FUNCTIONS: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[CostLine]]] = {
@@ -199,11 +214,15 @@ COST_FUNCTIONS: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[CostLi
     "azurerm_monitor_workspace": _metrics,
     "azurerm_dashboard_grafana": _grafana,
     "azurerm_nat_gateway": _nat,
-    "azurerm_public_ip": lambda _, prices: [_hourly_line("Public addresses", prices["other"]["public_ip_hour"], prices)],
+    "azurerm_public_ip": lambda _, prices: [
+        _hourly_line("Public addresses", prices["other"]["public_ip_hour"], prices)
+    ],
     "azurerm_private_endpoint": lambda _, prices: [
         _hourly_line("Private endpoints", prices["other"]["private_endpoint_hour"], prices)
     ],
-    "azurerm_private_dns_zone": lambda _, prices: [_monthly_line("Private DNS zones", prices["other"]["private_dns_zone"])],
+    "azurerm_private_dns_zone": lambda _, prices: [
+        _monthly_line("Private DNS zones", prices["other"]["private_dns_zone"])
+    ],
     "azurerm_cdn_frontdoor_profile": lambda _, prices: [
         _monthly_line("Front Door, Premium", prices["other"]["front_door_premium"])
     ],

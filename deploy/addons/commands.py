@@ -63,7 +63,9 @@ class ClusterTools:
         result = self.query(self.kubectl("get", *arguments, "--ignore-not-found", "--output", "json"))
         if result.status != 0 and "doesn't have a resource type" not in result.stderr:
             raise AddonError(f"the cluster does not answer: {result.stderr.strip()}")
-        found: Mapping[str, Any] | None = json.loads(result.stdout) if result.stdout.strip() and result.status == 0 else None
+        found: Mapping[str, Any] | None = (
+            json.loads(result.stdout) if result.stdout.strip() and result.status == 0 else None
+        )
         return found
 
 

@@ -1,6 +1,6 @@
 """Installs what a cluster needs before an overlay can be applied: `addons.toml`, in its order.
 
-    python deploy/addons/install.py plan|apply|status --environment ENV [--context C] [--only NAME]
+    python -m deploy.addons.install plan|apply|status --environment ENV [--context C] [--only NAME]
 
 `plan` says what would be done, `apply` does it and goes on where it was interrupted, `status` ends with 1 where
 anything is not as wanted. What is as wanted is left alone; `--only NAME` installs one add-on in any case.
@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deploy.addons.commands import FIELD_MANAGER, ClusterTools
-from deploy.addons.preflight import require, missing_tools, cluster_problems
-from deploy.addons.status import HELM_TIMEOUT, AddonStatus, release_description, source_arguments, addon_status
+from deploy.addons.preflight import cluster_problems, missing_tools, require
+from deploy.addons.status import HELM_TIMEOUT, AddonStatus, addon_status, release_description, source_arguments
 from deploy.addons.table import ENVIRONMENTS, FOLDER, Addon, AddonError, AddonTable, read_table
 
 ENFORCER_EXEMPT_LABEL = "admissions.enforcer/disabled=true"
@@ -34,7 +34,9 @@ def plan(table: AddonTable, environment: str, tools: ClusterTools, only: str | N
     """Say what `apply` would do, and by which commands. Without a cluster: what it does to an empty one."""
     problems = missing_tools(table, tools) or cluster_problems(table, environment, tools)
     for addon in table.for_environment(environment, only):
-        state = AddonStatus("missing", "install") if problems else addon_status(addon, tools, is_explicit=only is not None)
+        state = (
+            AddonStatus("missing", "install") if problems else addon_status(addon, tools, is_explicit=only is not None)
+        )
         log(_row(addon, state.description))
         if not state.is_current:
             for command, _ in _install_commands(addon, environment, tools, state):
@@ -55,7 +57,9 @@ def apply(table: AddonTable, environment: str, tools: ClusterTools, only: str | 
         current = addon_status(addon, tools, is_explicit=only is not None)
         is_skipped = current.is_current and only is None
         log(_row(addon, current.description))
-        for command, stdin in (_post_install_commands if is_skipped else _install_commands)(addon, environment, tools, current):
+        for command, stdin in (_post_install_commands if is_skipped else _install_commands)(
+            addon, environment, tools, current
+        ):
             tools.execute(command, stdin)
         if not is_skipped:
             log(f"    done ({time.monotonic() - started_s:.0f} s)")
@@ -71,7 +75,12 @@ def status(table: AddonTable, environment: str, tools: ClusterTools, only: str |
     addons = _check_and_select(table, environment, tools, only)
     statuses = [(addon, addon_status(addon, tools)) for addon in addons]
     for addon, addon_state in statuses:
-        log(_row(addon, addon_state.state if addon_state.is_current else f"{addon_state.state}: {addon_state.description}"))
+        log(
+            _row(
+                addon,
+                addon_state.state if addon_state.is_current else f"{addon_state.state}: {addon_state.description}",
+            )
+        )
     return 0 if all(addon_state.is_current for _, addon_state in statuses) else 1
 
 
@@ -92,7 +101,11 @@ def _install_commands(addon: Addon, environment: str, tools: ClusterTools, curre
     """Return the commands, each with its standard input, that bring an add-on to what is wanted."""
     post_install = _post_install_commands(addon, environment, tools, current)
     if addon.chart:
-        return [*_cleanup_commands(addon, tools, current), (_upgrade_command(addon, tools), _inline_values(addon)), *post_install]
+        return [
+            *_cleanup_commands(addon, tools, current),
+            (_upgrade_command(addon, tools), _inline_values(addon)),
+            *post_install,
+        ]
     server_side = ("apply", "--server-side", "--field-manager", FIELD_MANAGER)
     namespace_commands: list[Command] = []
     if addon.namespace:
@@ -107,7 +120,9 @@ def _cleanup_commands(addon: Addon, tools: ClusterTools, current: AddonStatus) -
         return []
     release_options = (addon.name, "--namespace", addon.namespace, "--wait")
     is_first_install = "pending-install" in current.description
-    return [(tools.helm("uninstall" if is_first_install else "rollback", *release_options, "--timeout", _HELM_WAIT), "")]
+    return [
+        (tools.helm("uninstall" if is_first_install else "rollback", *release_options, "--timeout", _HELM_WAIT), "")
+    ]
 
 
 def _upgrade_command(addon: Addon, tools: ClusterTools) -> Sequence[str]:
@@ -160,7 +175,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog=f"python {Path(__file__).name}", description="Install a cluster's add-ons: addons.toml, in its order."
     )
-    parser.add_argument("what", choices=list(ACTIONS))
+    parser.add_argument("action", choices=list(ACTIONS))
     parser.add_argument("--environment", required=True, choices=ENVIRONMENTS)
     parser.add_argument("--context", help="of the kubeconfig; default: its current one")
     parser.add_argument("--only", metavar="NAME", help="one add-on, also where it is as wanted")
@@ -170,7 +185,9 @@ def main(arguments: Sequence[str]) -> int:
         print(line, flush=True)  # noqa: T201 (this is what it is for)
 
     try:
-        return ACTIONS[options.what](read_table(), options.environment, ClusterTools(options.context), options.only, log)
+        return ACTIONS[options.action](
+            read_table(), options.environment, ClusterTools(options.context), options.only, log
+        )
     except AddonError as error:
         sys.stderr.write(f"{error}\n")
         return 1

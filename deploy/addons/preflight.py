@@ -47,13 +47,17 @@ def cluster_problems(table: AddonTable, environment: str, tools: ClusterTools) -
     result = tools.query(tools.kubectl("version", "--output", "json"))
     server = _server_version(result.stdout)
     if server is None:
-        return [f"no cluster answers ({result.stderr.strip() or 'kubectl names none'}): log in, or name it by --context"]
+        return [
+            f"no cluster answers ({result.stderr.strip() or 'kubectl names none'}): log in, or name it by --context"
+        ]
     problems = []
     if _is_older(server, table.kubernetes):
         problems.append(f"the cluster runs Kubernetes {server}: {table.kubernetes} is the least")
     cluster_environment = _environment_label(tools.get("namespace", "thale"))
     if cluster_environment not in (None, environment):
-        problems.append(f"the cluster is {cluster_environment}'s (namespace thale), not {environment}'s: choose another --context")
+        problems.append(
+            f"the cluster is {cluster_environment}'s (namespace thale), not {environment}'s: choose another --context"
+        )
     for managed in table.managed:
         if environment in managed.environments and tools.get(managed.object) is None:
             problems.append(f"{managed.object} is not there: {managed.provider} brings it")

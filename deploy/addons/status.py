@@ -8,7 +8,7 @@ from typing import Literal
 from deploy.addons.commands import FIELD_MANAGER, ClusterTools
 from deploy.addons.table import Addon, AddonError
 
-State = Literal["as wanted", "missing", "differs", "interrupted"]
+State = Literal["up to date", "missing", "differs", "interrupted"]
 
 HELM_TIMEOUT = timedelta(minutes=10)
 _STALE_AFTER = HELM_TIMEOUT + timedelta(minutes=5)
@@ -24,7 +24,7 @@ class AddonStatus:
     @property
     def is_current(self) -> bool:
         """Whether it is as wanted."""
-        return self.state == "as wanted"
+        return self.state == "up to date"
 
 
 def release_description(addon: Addon) -> str:
@@ -64,7 +64,7 @@ def _chart_status(addon: Addon, tools: ClusterTools, is_explicit: bool) -> Addon
             )
         return AddonStatus("interrupted", f"clear away an interrupted installation ({status}), install")
     if status == "deployed" and description == release_description(addon):
-        return AddonStatus("as wanted", "as wanted")
+        return AddonStatus("up to date", "up to date")
     if status != "deployed":
         return AddonStatus("differs", f"install again: its last installation is {status}")
     name, _, previous_description = description.partition(" ")
@@ -77,7 +77,7 @@ def _manifest_status(addon: Addon, tools: ClusterTools) -> AddonStatus:
         tools.kubectl("diff", "--server-side", "--field-manager", FIELD_MANAGER, *source_arguments(addon))
     )
     if result.status == 0:
-        return AddonStatus("as wanted", "as wanted")
+        return AddonStatus("up to date", "up to date")
     if result.status == 1:
         return AddonStatus("differs", "apply what differs")
     if "not found" in result.stderr or "no matches for kind" in result.stderr:

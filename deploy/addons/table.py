@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[2] / "kubernetes" / "platform"
 TABLE_FILE = FOLDER / "addons.toml"
 ENVIRONMENTS = ("laptop", "dev", "staging", "prod")
 
@@ -130,7 +130,7 @@ def read_table(path: Path = TABLE_FILE) -> AddonTable:
             {name: Tool(**tool) for name, tool in data["tools"].items()},
             data["cluster"]["kubernetes"],
             tuple(_parse_addon(entry) for entry in data["addon"]),
-            tuple(ManagedAddon(**{**entry, "environments": tuple(entry["environments"])}) for entry in data["brought"]),
+            tuple(ManagedAddon(**{**entry, "environments": tuple(entry["environments"])}) for entry in data["managed"]),
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise AddonError(f"{path.name} is no table of add-ons: {error}") from error

@@ -84,7 +84,7 @@ def test_the_providers_are_those_that_terraforms_readme_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "version"),
+    ("output", "version"),
     [
         ("Terraform v1.11.4\non linux_amd64", (1, 11, 4)),
         ("kubelogin version\ngit hash: v0.2.10/abc", (0, 2, 10)),

@@ -5,7 +5,9 @@ from loadtests.hostile import HostileRequest, Outcome, _bodyless_request, _post_
 REQUEST = _post_request("text", b"x", {415})
 
 
-def outcome_of(status: int, duration_s: float = 0.1, retry_after: str | None = None, request: HostileRequest = REQUEST) -> str | None:
+def outcome_of(
+    status: int, duration_s: float = 0.1, retry_after: str | None = None, request: HostileRequest = REQUEST
+) -> str | None:
     return unexpected_outcome(request, Outcome(status, retry_after, duration_s, 10))
 
 

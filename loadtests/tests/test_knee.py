@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loadtests import benchmark_page
 from loadtests.image_set import PlateImage
-from loadtests.knee import QUICK_PLAN, FULL_PLAN, BenchmarkPlan
+from loadtests.knee import FULL_PLAN, QUICK_PLAN, BenchmarkPlan
 from loadtests.load_generator import interleave_by_mix
 from loadtests.personas import SCENARIOS, allocate_users
 from tests.support.sample_benchmark import sample_benchmark
@@ -42,5 +42,5 @@ def test_the_page_says_when_where_and_how_it_was_measured(tmp_path: Path) -> Non
 
 
 def test_every_scenario_has_a_user_and_the_rest_are_shared_by_weight() -> None:
-    assert allocate_users(4, list(SCENARIOS)) == {"Researcher": 1, "NightBatch": 1, "AfterLunch": 1, "Hostile": 1}
-    assert allocate_users(18, list(SCENARIOS)) == {"Researcher": 8, "NightBatch": 2, "AfterLunch": 6, "Hostile": 2}
+    assert allocate_users(4, list(SCENARIOS)) == {"Researcher": 1, "BatchUser": 1, "BurstUser": 1, "HostileUser": 1}
+    assert allocate_users(18, list(SCENARIOS)) == {"Researcher": 8, "BatchUser": 2, "BurstUser": 6, "HostileUser": 2}

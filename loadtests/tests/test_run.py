@@ -17,7 +17,7 @@ USERS = 4
 def test_a_broken_limit_is_named_and_ends_the_test_with_status_1(tmp_path: Path) -> None:
     image_set.load_images()
     limits = tmp_path / "slo.toml"
-    toml_text = (ROOT / "loadtests" / "slo.toml").read_text()
+    toml_text = (ROOT / "services" / "thale" / "slo.toml").read_text()
     limits.write_text(toml_text.replace("p99_s = 5.0", "p99_s = 0.0001", 1).replace("p99_s = 20.0", "p99_s = 2000.0"))
     with run_platform(tmp_path / "home", write_weights(tmp_path / "weights")) as platform:
         arguments = [
@@ -37,11 +37,11 @@ def test_a_broken_limit_is_named_and_ends_the_test_with_status_1(tmp_path: Path)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     page = (tmp_path / "out" / "report.md").read_text()
     rows = {row.split(" | ")[0].removeprefix("| "): row for row in page.splitlines() if row.startswith("| p99")}
-    assert "BROKEN" in rows["p99 of 1mp <= 0.0001 s"]
-    assert "BROKEN" not in rows["p99 of 16mp <= 2000 s"]
+    assert "VIOLATED" in rows["p99 of 1mp <= 0.0001 s"]
+    assert "VIOLATED" not in rows["p99 of 16mp <= 2000 s"]
     assert all((tmp_path / "out" / name).stat().st_size > 10_000 for name in ("latency.png", "throughput.png"))
     recorded = samples.read_samples(tmp_path / "out" / "samples.csv")
-    assert {sample.scenario for sample in recorded} == {"Researcher", "NightBatch", "AfterLunch", "Hostile"}
+    assert {sample.scenario for sample in recorded} == {"Researcher", "BatchUser", "BurstUser", "HostileUser"}
     assert any(sample.is_success for sample in recorded)
 
 

@@ -70,7 +70,7 @@ def test_the_default_models_come_with_their_golden_answers(folder: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("task", "fields", "complaint"),
+    ("task", "fields", "message"),
     [
         ("segmentation", {"classes": ("root", "background", "shoot", "seed")}, "background comes first"),
         ("segmentation", {"classes": ("background", "root", "root", "seed")}, "once"),
@@ -89,5 +89,7 @@ def test_a_card_that_could_not_be_served_is_not_packed(
 
 
 def test_archives_are_read_and_written_without_torch() -> None:
-    script = "import sys, thale_models.archive, thale.release.registry.archive_validation; sys.exit('torch' in sys.modules)"
+    script = (
+        "import sys, thale_models.archive, thale.release.registry.archive_validation; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

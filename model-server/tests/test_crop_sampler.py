@@ -10,7 +10,7 @@ import torch
 from tests.support.tiny_plates import MM_PER_PX, write_plate_folder
 from thale.imaging.geometry import Frame
 from thale_models import augment, crop_sampler, inference, tiled_inference, transforms
-from thale_models.crop_sampler import TrainingBatches, PictureView, crop_mask, draw_heatmaps, foreground_points
+from thale_models.crop_sampler import PictureView, TrainingBatches, crop_mask, draw_heatmaps, foreground_points
 from thale_models.dataset import Dataset, Picture, read_dataset
 from thale_models.labels import Keypoint
 from thale_models.losses import IGNORE_INDEX
@@ -31,7 +31,7 @@ def load_dataset(folder: Path, recipe: Recipe) -> Dataset:
 
 
 def test_training_and_serving_call_the_same_transforms() -> None:
-    for name in ("frame_for", "resample"):
+    for name in ("training_frame", "resample"):
         assert getattr(crop_sampler, name) is getattr(inference, name) is getattr(transforms, name)
     for name in ("Background", "normalise"):
         assert getattr(crop_sampler, name) is getattr(tiled_inference, name) is getattr(transforms, name)
@@ -77,7 +77,11 @@ def test_a_mask_lies_where_the_picture_lies_at_any_scale(factor: float) -> None:
 
 def test_a_heatmap_is_one_at_the_pixel_nearest_to_its_landmark_and_falls_off_as_a_gaussian() -> None:
     frame = Frame.from_box((0, 0, 200, 100), 0.5)
-    keypoints = (Keypoint("root_base", 100.0, 40.0), Keypoint("root_base", 103.0, 40.0), Keypoint("primary_tip", 5.0, 5.0))
+    keypoints = (
+        Keypoint("root_base", 100.0, 40.0),
+        Keypoint("root_base", 103.0, 40.0),
+        Keypoint("primary_tip", 5.0, 5.0),
+    )
     heatmaps = draw_heatmaps(keypoints, frame, (30, 10, 70, 40), ("root_base", "primary_tip"), sigma_px=2.0)
     assert heatmaps.shape == (2, 30, 40)
     assert np.argwhere(heatmaps[0] == 1).tolist() == [[10, 20], [10, 21]]
@@ -100,7 +104,10 @@ def test_batches_depend_on_the_seed_and_the_step_alone(folder: Path) -> None:
 
 def test_landmarks_stay_on_their_pixels_through_jitter_cut_and_flip() -> None:
     recipe = replace(
-        RECIPES["smoke-landmarks"], classes=("primary_tip",), crops_anywhere=0.0, normalisation=SMOKE.normalisation
+        RECIPES["smoke-landmarks"],
+        classes=("primary_tip",),
+        uniform_crop_fraction=0.0,
+        normalisation=SMOKE.normalisation,
     )
     rng = np.random.default_rng(0)
     image_HW3 = np.full((300, 300, 3), 90, np.uint8)
@@ -111,7 +118,9 @@ def test_landmarks_stay_on_their_pixels_through_jitter_cut_and_flip() -> None:
     for visit in range(10):
         rng = np.random.default_rng(visit)
         picture = Picture(image_HW3, keypoints=tuple(keypoints))
-        region = crop_sampler.extract_crop(picture, crop_sampler.sample_box(picture, foreground_points(picture, recipe.classes), 150.0, rng))
+        region = crop_sampler.extract_crop(
+            picture, crop_sampler.sample_box(picture, foreground_points(picture, recipe.classes), 150.0, rng)
+        )
         view = PictureView(region, recipe.mm_per_px * rng.uniform(0.8, 1.25), recipe)
         input_3HW, target = view.crop(crop_sampler.sample_centre(view, foreground_points(region, recipe.classes), rng))
         bright = input_3HW[0] > 0.5 * input_3HW[0].max()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.tiny_plates import SIZE_PX, write_plate_folder, write_manifest
+from tests.support.tiny_plates import SIZE_PX, write_manifest, write_plate_folder
 from thale.errors import DatasetError
 from thale_models.dataset import Dataset, read_dataset
 
@@ -39,7 +39,9 @@ def test_a_good_folder_is_read_with_its_labels(tmp_path: Path) -> None:
     assert picture.image_HW3.shape == (SIZE_PX, SIZE_PX, 3)
     assert picture.mask_HW is not None
     assert set(np.unique(picture.mask_HW)) == {0, 1, 2, 3}
-    assert [keypoint.kind for keypoint in read_landmarks(tmp_path).read(first_landmark_sample(tmp_path)).keypoints] == list(KINDS) * 2
+    assert [
+        keypoint.kind for keypoint in read_landmarks(tmp_path).read(first_landmark_sample(tmp_path)).keypoints
+    ] == list(KINDS) * 2
 
 
 def first_landmark_sample(folder: Path):  # type: ignore[no-untyped-def]
@@ -86,7 +88,7 @@ def link_image_outside(folder: Path, _: Rows) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "complaint"),
+    ("break_dataset", "message"),
     [
         (set_field("image", "gone.png"), "line 2: image 'gone.png' does not exist"),
         (set_field("image", ""), "line 2: image is empty"),
@@ -109,7 +111,9 @@ def link_image_outside(folder: Path, _: Rows) -> None:
         (duplicate_row, "plate0.png: has 2 rows"),
     ],
 )
-def test_one_thing_wrong_is_named_once(tmp_path: Path, break_dataset: Callable[[Path, Rows], None], message: str) -> None:
+def test_one_thing_wrong_is_named_once(
+    tmp_path: Path, break_dataset: Callable[[Path, Rows], None], message: str
+) -> None:
     folder = tmp_path / "data"
     rows = write_plate_folder(folder)
     break_dataset(folder, rows)

@@ -10,7 +10,7 @@ def test_a_folder_gets_archives_and_the_record_of_what_answers_and_a_second_time
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(tmp_path) == 0
-    release_state = ReleaseState.model_validate_json((tmp_path / "traffic.json").read_bytes())
+    release_state = ReleaseState.model_validate_json((tmp_path / "release-state.json").read_bytes())
     assert release_state.models.keys() == {"plate-seg", "plate-landmarks"}
     assert "plate-seg 1.0.0" in capsys.readouterr().out
     modified_at_ns = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}

@@ -57,7 +57,7 @@ def test_weights_that_are_not_those_of_the_card_are_refused(name: EngineName, tm
 
 
 @pytest.mark.parametrize(
-    ("fields", "complaint"),
+    ("fields", "message"),
     [
         ({"classes": ("background", "root")}, "do not fit its net"),
         ({"net": "transformer"}, "the nets are block-unet"),
@@ -121,7 +121,7 @@ def test_a_model_is_loaded_without_telling_anybody(segmenter: TinyModel, tmp_pat
     program = (
         "import sys; from pathlib import Path; from thale.schemas import Card\n"
         "from thale_models.engine import load_engine\n"
-        "load_engine(Card.model_validate_json(sys.stdin.read()), Path(sys.argv[1]))"
+        "load_engine(ModelCard.model_validate_json(sys.stdin.read()), Path(sys.argv[1]))"
     )
     home = tmp_path / "home"
     home.mkdir()
@@ -139,7 +139,7 @@ def test_a_cached_graph_is_loaded_without_torch(segmenter: TinyModel, tmp_path: 
     program = (
         "import sys; from pathlib import Path; from thale.schemas import Card\n"
         "from thale_models.engine import load_engine\n"
-        "load_engine(Card.model_validate_json(sys.stdin.read()), Path(sys.argv[1]), cache=Path(sys.argv[2]))\n"
+        "load_engine(ModelCard.model_validate_json(sys.stdin.read()), Path(sys.argv[1]), cache=Path(sys.argv[2]))\n"
         "print('torch' in sys.modules)"
     )
     command = [sys.executable, "-c", program, str(segmenter.weights), str(tmp_path / "graphs")]

@@ -39,7 +39,10 @@ def test_javas_own_options_come_from_the_settings_that_are_named(tmp_path: Path)
     settings = tmp_path / "other.properties"
     settings.write_text("vmargs=-Xmx300m -XX:+UseSerialGC\n")
     elsewhere = replace(find_runtime(), settings=tmp_path / "not read")
-    assert build_java_command(elsewhere, runtime_arguments(tmp_path, f"--ts-config={settings}"))[1:3] == ["-Xmx300m", "-XX:+UseSerialGC"]
+    assert build_java_command(elsewhere, runtime_arguments(tmp_path, f"--ts-config={settings}"))[1:3] == [
+        "-Xmx300m",
+        "-XX:+UseSerialGC",
+    ]
 
 
 @pytest.mark.parametrize("option", ["--model-store", "--ts-config", "--log-config"])

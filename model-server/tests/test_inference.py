@@ -174,7 +174,7 @@ def resident(field):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
 
-card = Card.model_validate_json(sys.stdin.read())
+card = ModelCard.model_validate_json(sys.stdin.read())
 unknown = Calibration(scale=Scale(mm_per_px=math.nan, source="none"))
 for height, width in ((300, 1000), (1000, 1000), (4000, 1000)):
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)

@@ -57,7 +57,7 @@ def test_a_coco_file_of_many_images_is_read_by_file_name(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("segmentation", "category", "complaint"),
+    ("segmentation", "category", "message"),
     [
         (SQUARE, "petal", "category 'petal'"),
         ({"size": [4, 5], "counts": [20]}, "root", "neither polygons nor RLE of 40 x 50"),

@@ -35,7 +35,9 @@ def picture(height: int, width: int) -> NDArray[np.uint8]:
     return np.random.default_rng(2).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def predict(pixels_HW3: NDArray[np.uint8], card: ModelCard, engine: object, first_plane: int = 0) -> NDArray[np.float32]:
+def predict(
+    pixels_HW3: NDArray[np.uint8], card: ModelCard, engine: object, first_plane: int = 0
+) -> NDArray[np.float32]:
     bands = list(predict_in_bands(pixels_HW3, card, engine, first_plane))
     assert [band.top for band in bands] == [0, *(band.rows.stop for band in bands[:-1])]
     return np.concatenate([band.planes_CHW for band in bands], axis=1)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.support.tiny_plates import write_plate_folder, write_manifest
+from tests.support.tiny_plates import write_manifest, write_plate_folder
 from thale.errors import ParameterError, TrainingError
 from thale.schemas import ModelCard
 from thale_models import cli
@@ -42,11 +42,11 @@ def train_briefly(
     folder: Path, out: Path, steps: int = 8, seed: int = SEED, recipe: Recipe = SMOKE, **overrides: Path | str
 ) -> float:
     options = TrainingOptions(steps, seed, workers=0, device="cpu")
-    return train(replace(recipe, validate_every=4), folder, out, replace(options, **overrides), CardFields())
+    return train(replace(recipe, validation_interval_steps=4), folder, out, replace(options, **overrides), CardFields())
 
 
 @pytest.mark.parametrize(
-    ("name", "metric", "least"), [("smoke", "dice_root", 0.6), ("smoke-landmarks", "f1_root_base", 0.6)]
+    ("name", "metric", "min_score"), [("smoke", "dice_root", 0.6), ("smoke-landmarks", "f1_root_base", 0.6)]
 )
 def test_a_smoke_run_learns_and_leaves_weights_with_a_card_that_describes_them(
     folder: Path, tmp_path: Path, name: str, metric: str, min_score: float
@@ -60,7 +60,7 @@ def test_a_smoke_run_learns_and_leaves_weights_with_a_card_that_describes_them(
     assert card.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert (card.name, card.version, card.task, card.classes) == ("my-model", "2.1.0", recipe.task, recipe.classes)
     assert (card.data, card.licence, card.limits, card.seed) == ("drawn", "CC0-1.0", "toys", SEED)
-    assert card.references == {}  # they come from whole plates: evaluate --note-in-cards
+    assert card.references == {}  # they come from whole plates: evaluate --write-to-cards
     net = build_net(card.net, len(card.classes), card.net_options)
     net.load_state_dict(load_file(weights))
     assert sum(parameter.numel() for parameter in net.parameters()) == card.parameters
@@ -94,8 +94,8 @@ def test_a_run_killed_in_the_middle_goes_on_to_where_an_unbroken_one_arrives(fol
         train(SMOKE, folder, out, TrainingOptions(SMOKE.steps, SEED, "cpu", workers=0), CardFields())
     states = [torch.load(out / "checkpoint.pt") for out in (killed, unbroken)]
     assert states[0]["step"] == states[1]["step"] == SMOKE.steps
-    for name, value in states[1]["average"].items():
-        torch.testing.assert_close(states[0]["average"][name], value, rtol=1e-3, atol=1e-4)
+    for name, value in states[1]["ema"].items():
+        torch.testing.assert_close(states[0]["ema"][name], value, rtol=1e-3, atol=1e-4)
     assert len((killed / "log.csv").read_text().splitlines()) == len((unbroken / "log.csv").read_text().splitlines())
 
 

@@ -77,7 +77,9 @@ def read_golden_answers(run: Path, card: ModelCard) -> GoldenAnswers | None:
     except (FileNotFoundError, ValidationError):
         return None
     plate_digests = {answer.plate_sha256 for answer in golden.answers}
-    is_current = golden.weights_sha256 == card.weights_sha256 and plate_digests == {plate.digest for plate in golden_plates()}
+    is_current = golden.weights_sha256 == card.weights_sha256 and plate_digests == {
+        plate.digest for plate in golden_plates()
+    }
     return golden if is_current else None
 
 

@@ -118,7 +118,9 @@ def evaluate(
     split: Annotated[Literal["train", "val", "test"], typer.Option(help="Which part of the folder.")] = "test",
     title: Annotated[str, typer.Option(help="Title of the report.")] = "Evaluation",
     engine: Annotated[Literal["openvino", "torch"], typer.Option(help="What runs the models.")] = "openvino",
-    write_to_cards: Annotated[bool, typer.Option("--note-in-cards", help="Write the figures into the models' cards.")] = False,
+    write_to_cards: Annotated[
+        bool, typer.Option("--write-to-cards", help="Write the figures into the models' cards.")
+    ] = False,
 ) -> None:
     """Measure labelled images as a user would, and say how far the answers are from the truth."""
     from thale_models.evaluation import evaluate as run

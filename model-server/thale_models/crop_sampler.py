@@ -22,7 +22,7 @@ from thale_models.dataset import Dataset, Picture, Sample
 from thale_models.labels import Keypoint
 from thale_models.losses import IGNORE_INDEX
 from thale_models.recipes import Recipe
-from thale_models.transforms import Background, training_frame, normalise, resample
+from thale_models.transforms import Background, normalise, resample, training_frame
 
 _MAX_POINTS_PER_CLASS = 512
 _CACHE_BYTES = 1_000_000_000
@@ -77,7 +77,9 @@ class PictureView:
         if self.picture.mask_HW is not None:
             return crop_mask(self.picture.mask_HW, self.frame, (left, top, right, bottom), len(self.recipe.classes))
         sigma_px = self.recipe.sigma_mm / self.recipe.mm_per_px
-        return draw_heatmaps(self.picture.keypoints, self.frame, (left, top, right, bottom), self.recipe.classes, sigma_px)
+        return draw_heatmaps(
+            self.picture.keypoints, self.frame, (left, top, right, bottom), self.recipe.classes, sigma_px
+        )
 
 
 def crop_mask(
@@ -148,7 +150,10 @@ class TrainingBatches(torch.utils.data.Dataset[Batch]):
         side_px = _REGION_SIDE_CROPS * self.recipe.crop_px * self.recipe.mm_per_px / mm_per_px
         region = extract_crop(picture, sample_box(picture, points_by_class, side_px, rng))
         jittered = replace(region, image_HW3=augment.jitter_lighting(region.image_HW3, rng))
-        view, points_by_class = PictureView(jittered, mm_per_px, self.recipe), foreground_points(region, self.recipe.classes)
+        view, points_by_class = (
+            PictureView(jittered, mm_per_px, self.recipe),
+            foreground_points(region, self.recipe.classes),
+        )
         return [self._sample_augmented_crop(view, points_by_class, rng) for _ in range(self.recipe.crops_per_picture)]
 
     def _sample_augmented_crop(
@@ -190,7 +195,9 @@ def extract_crop(picture: Picture, box_xyxy: tuple[int, int, int, int]) -> Pictu
     return Picture(picture.image_HW3[y0:y1, x0:x1], mask_HW, keypoints)
 
 
-def sample_centre(view: PictureView, points_by_class: list[NDArray[np.float64]], rng: np.random.Generator) -> tuple[float, float]:
+def sample_centre(
+    view: PictureView, points_by_class: list[NDArray[np.float64]], rng: np.random.Generator
+) -> tuple[float, float]:
     """Return a crop's centre in the frame: near an anchor of a class drawn at random, or anywhere without anchors."""
     if not points_by_class:
         return float(rng.uniform(0, view.frame.width)), float(rng.uniform(0, view.frame.height))
@@ -207,7 +214,9 @@ def _sample_point(points_by_class: list[NDArray[np.float64]], rng: np.random.Gen
 def foreground_points(picture: Picture, classes: tuple[str, ...]) -> list[NDArray[np.float64]]:
     """Return points of each class that is in the picture: up to 512 labelled pixels, or all its landmarks."""
     if picture.mask_HW is None:
-        groups = [[(keypoint.x, keypoint.y) for keypoint in picture.keypoints if keypoint.kind == kind] for kind in classes]
+        groups = [
+            [(keypoint.x, keypoint.y) for keypoint in picture.keypoints if keypoint.kind == kind] for kind in classes
+        ]
         return [np.array(group) for group in groups if group]
     flat, width = picture.mask_HW.ravel(), picture.mask_HW.shape[1]
     labelled = np.flatnonzero(flat)

@@ -85,7 +85,9 @@ class Dataset:
         height, width = image_HW3.shape[:2]
         for keypoint in keypoints:
             if not (-0.5 <= keypoint.x <= width - 0.5 and -0.5 <= keypoint.y <= height - 0.5):
-                raise AnnotationError(f"holds a landmark at ({keypoint.x:g}, {keypoint.y:g}), outside {width} x {height} px")
+                raise AnnotationError(
+                    f"holds a landmark at ({keypoint.x:g}, {keypoint.y:g}), outside {width} x {height} px"
+                )
         return Picture(image_HW3, keypoints=tuple(keypoint for keypoint in keypoints if keypoint.kind in self.classes))
 
 
@@ -98,8 +100,8 @@ def read_dataset(
         folder: The folder that holds manifest.csv.
         task: Which labels are needed.
         classes: The names of the classes, background first, or the kinds of landmark.
-        needed: The splits that must not be empty.
-        receipt: A file that remembers that all was well, so that a resumed run need not decode everything again.
+        required_splits: The splits that must not be empty.
+        stamp: A file that remembers that all was well, so that a resumed run need not decode everything again.
 
     Raises:
         DatasetError: If anything is wrong; it names all of it.
@@ -157,7 +159,11 @@ def _parse_row(folder: Path, line: int, row: dict[str, str], task: Task, problem
         row_problems.append(f"{location}: plant is empty; it names the plant or plate that the image shows")
     mm_per_px = _parse_mm_per_px(row.get("mm_per_px", ""), location, row_problems)
     column = _LABEL_COLUMN[task]
-    labels = _resolve_path(folder, row[column], f"{location}: {column}", row_problems) if row.get(column, "").strip() else None
+    labels = (
+        _resolve_path(folder, row[column], f"{location}: {column}", row_problems)
+        if row.get(column, "").strip()
+        else None
+    )
     problems += row_problems
     if row_problems or image is None or labels is None:
         return None
@@ -187,7 +193,9 @@ def _parse_mm_per_px(text: str, location: str, problems: list[str]) -> float:
     except ValueError:
         value = math.nan
     if not min_value <= value <= max_value:
-        problems.append(f"{location}: mm_per_px is {text!r}; it must be a number from {min_value} to {max_value}, or empty")
+        problems.append(
+            f"{location}: mm_per_px is {text!r}; it must be a number from {min_value} to {max_value}, or empty"
+        )
     return value
 
 
@@ -201,9 +209,13 @@ def _find_split_problems(samples: list[Sample], required_splits: Iterable[str], 
     for plant, splits in splits_by_plant.items():
         if len(splits) > 1:
             problems.append(f"plant {plant!r} is in {' and '.join(sorted(splits))}; all its images belong in one split")
-    problems += [f"{image.name}: has {count} rows in the manifest" for image, count in rows_by_image.items() if count > 1]
+    problems += [
+        f"{image.name}: has {count} rows in the manifest" for image, count in rows_by_image.items() if count > 1
+    ]
     present_splits = {sample.split for sample in samples}
-    problems += [f"split {name!r} has no image with a {column} file" for name in required_splits if name not in present_splits]
+    problems += [
+        f"split {name!r} has no image with a {column} file" for name in required_splits if name not in present_splits
+    ]
     return problems
 
 

@@ -1,6 +1,6 @@
 """`python -m thale_models.default_models FOLDER`: the default models as a store and a record, for containers to share.
 
-The folder gets `model-store/`, which the model server serves, and `traffic.json`, the record that the facade reads.
+The folder gets `model-store/`, which the model server serves, and `release-state.json`, the record that the facade reads.
 Both are brought up to the weights of this very thale, as `thale up` does it on a laptop.
 """
 

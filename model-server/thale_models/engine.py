@@ -108,7 +108,7 @@ def _load_or_convert_graph(card: ModelCard, weights: Path, cache: Path) -> openv
         try:
             return openvino.Core().read_model(folder / "graph.xml")
         except RuntimeError:
-            logger.warning("cached graph cannot be read, converting again", extra={"folder": str(folder)})
+            logger.warning("cached graph unreadable", extra={"folder": str(folder)})
             shutil.rmtree(folder, ignore_errors=True)
     graph = _convert(card, weights)
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -119,14 +119,16 @@ def _load_or_convert_graph(card: ModelCard, weights: Path, cache: Path) -> openv
         try:
             staging_dir.rename(folder)
         except OSError:
-            logger.info("another worker cached the graph first", extra={"folder": str(folder)})
+            logger.info("cached graph already present", extra={"folder": str(folder)})
     return graph
 
 
 def _cache_key(card: ModelCard) -> str:
     """Return a name that changes with anything that changes the graph: weights, net, code of the net, OpenVINO."""
     source_path = Path(__file__)
-    code = b"".join(source_path.with_name(name).read_bytes() for name in ("nets.py", "torch_engine.py", source_path.name))
+    code = b"".join(
+        source_path.with_name(name).read_bytes() for name in ("nets.py", "torch_engine.py", source_path.name)
+    )
     components = (
         card.weights_sha256,
         card.task,

@@ -30,7 +30,7 @@ def build_java_command(runtime: ModelRuntime, arguments: Sequence[str]) -> list[
     """Return Java's command for these arguments.
 
     Raises:
-        LaptopError: If a file or folder that they name is not there; the message says which argument names it.
+        LocalPlatformError: If a file or folder that they name is not there; the message says which argument names it.
         SystemExit: If they cannot be understood, or ask for help.
     """
     options = _build_parser().parse_args(arguments)
@@ -43,7 +43,9 @@ def build_java_command(runtime: ModelRuntime, arguments: Sequence[str]) -> list[
             raise LocalPlatformError(f"--{option}: {path} is not there; mount it, or name another place")
     configured_runtime = replace(runtime, settings=options.ts_config)
     return [
-        *configured_runtime.java_command(_TEMP_DIR, f"-Dlog4j2.configurationFile={options.log_config.resolve().as_uri()}"),
+        *configured_runtime.java_command(
+            _TEMP_DIR, f"-Dlog4j2.configurationFile={options.log_config.resolve().as_uri()}"
+        ),
         *("--python", WORKER_PROGRAM),
         *("-s", str(options.model_store)),
         *("-m", *options.models),
@@ -55,10 +57,14 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--start", action="store_true", help="accepted, for it is what this does")
     parser.add_argument("--foreground", action="store_true", help="accepted, for it is what this does")
     parser.add_argument("--ncs", "--no-config-snapshots", action="store_true", help="accepted: none are ever written")
-    parser.add_argument("--model-store", type=Path, default=_DEFAULT_MODEL_STORE, help="folder of archives (default: %(default)s)")
+    parser.add_argument(
+        "--model-store", type=Path, default=_DEFAULT_MODEL_STORE, help="folder of archives (default: %(default)s)"
+    )
     parser.add_argument("--models", nargs="+", default=["all"], help="archives to load (default: all of the store)")
     parser.add_argument("--ts-config", type=Path, default=_DEFAULT_CONFIG, help="settings (default: %(default)s)")
-    parser.add_argument("--log-config", type=Path, default=_DEFAULT_LOG_CONFIG, help="log4j2's settings (default: %(default)s)")
+    parser.add_argument(
+        "--log-config", type=Path, default=_DEFAULT_LOG_CONFIG, help="log4j2's settings (default: %(default)s)"
+    )
     return parser
 
 

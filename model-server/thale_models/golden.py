@@ -40,7 +40,8 @@ def draw_golden_plates(out: Path) -> list[Path]:
         write_atomically(images[-1], plate.encoded)
         Image.fromarray(plate.mask_HW).save(out / f"{name}-mask.png", optimize=True)
         landmarks = tuple(
-            landmark.model_copy(update={"x": round(landmark.x, 2), "y": round(landmark.y, 2)}) for landmark in plate.landmarks
+            landmark.model_copy(update={"x": round(landmark.x, 2), "y": round(landmark.y, 2)})
+            for landmark in plate.landmarks
         )
         ground_truths.append(GroundTruth(name=name, mm_per_px=plate.mm_per_px, landmarks=landmarks))
     write_atomically(out / TRUTH_FILE, TRUTHS.dump_json(tuple(ground_truths), indent=1))

@@ -50,7 +50,9 @@ class PeakFinder:
 
     def _add_band(self, band: OutputBand) -> None:
         if self._pending_band is not None:
-            band = OutputBand(self._pending_band.top, np.concatenate([self._pending_band.planes_CHW, band.planes_CHW], axis=1))
+            band = OutputBand(
+                self._pending_band.top, np.concatenate([self._pending_band.planes_CHW, band.planes_CHW], axis=1)
+            )
         final_row = max(self._next_row, band.rows.stop - self.radius)
         self._search_rows(band, final_row)
         self._next_row = final_row
@@ -67,7 +69,9 @@ class PeakFinder:
             self.peak_counts[plane] += len(rows)
             best = np.argsort(-heat_HW[rows, columns], kind="stable")[: self.limit]
             new_peaks = [_refine_peak(plane, heat_HW, int(rows[i]), int(columns[i]), band.top) for i in best]
-            self._best_peaks[plane] = sorted(self._best_peaks[plane] + new_peaks, key=lambda peak: -peak.score)[: self.limit]
+            self._best_peaks[plane] = sorted(self._best_peaks[plane] + new_peaks, key=lambda peak: -peak.score)[
+                : self.limit
+            ]
 
     def _suppress_neighbours(self, peaks: list[Peak]) -> list[Peak]:
         """Drop maxima within the radius of a higher one: two pixels of one plateau are one landmark."""

@@ -15,13 +15,13 @@ from thale.errors import ImageTooLargeError, ScaleError
 from thale.imaging.calibration import interior_mask, region_of_interest
 from thale.imaging.geometry import Frame
 from thale.imaging.ridge_filter import ridge_response
-from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, SegmentationMeta
-from thale.schemas import Calibration, ModelCard, Flag, Landmark, LandmarkKind, ModelRef
+from thale.models.predictions import LandmarkPrediction, SegmentationMeta, SegmentationPrediction
+from thale.schemas import Calibration, Flag, Landmark, LandmarkKind, ModelCard, ModelRef
 from thale.telemetry.step_timing import step
 from thale_models.engine import Engine
 from thale_models.heatmap_peaks import PeakFinder
 from thale_models.tiled_inference import predict_in_bands
-from thale_models.transforms import training_frame, resample
+from thale_models.transforms import resample, training_frame
 
 MAX_PIXELS = 25_000_000
 """Most pixels of a picture at training scale; three organs and ridges of so many are the largest answer
@@ -35,7 +35,9 @@ MAX_LANDMARKS_PER_KIND = 500
 """Most landmarks of one kind in an answer: a crowded plate has some hundred tips."""
 
 
-def segment(image_HW3: NDArray[np.uint8], card: ModelCard, engine: Engine, calibration: Calibration) -> SegmentationPrediction:
+def segment(
+    image_HW3: NDArray[np.uint8], card: ModelCard, engine: Engine, calibration: Calibration
+) -> SegmentationPrediction:
     """Return each organ's probability for each pixel of the plate, at the model's training scale, and its ridges.
 
     Nothing grows on a plate's rim, whose straight lines look like roots: there every probability is 0, and no ridge.

@@ -89,7 +89,9 @@ def read_mask(path: Path, image_name: str, classes: tuple[str, ...], height: int
     unknown = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[len(classes) :]) + len(classes)
     if len(unknown):
         unknown_list = ", ".join(map(str, unknown))
-        raise AnnotationError(f"holds class {unknown_list}; the classes are 0 to {len(classes) - 1} ({', '.join(classes)})")
+        raise AnnotationError(
+            f"holds class {unknown_list}; the classes are 0 to {len(classes) - 1} ({', '.join(classes)})"
+        )
     return mask
 
 
@@ -160,7 +162,9 @@ def _read_coco(path: Path) -> _Coco:
         raise AnnotationError(f"is no COCO file: {location + ': ' if location else ''}{first['msg']}") from error
 
 
-def _mask_from_coco(coco: _Coco, image_name: str, classes: tuple[str, ...], height: int, width: int) -> NDArray[np.uint8]:
+def _mask_from_coco(
+    coco: _Coco, image_name: str, classes: tuple[str, ...], height: int, width: int
+) -> NDArray[np.uint8]:
     mask = np.zeros((height, width), np.uint8)
     for category, annotation in coco.annotations_of_image(image_name):
         if category.name not in classes:

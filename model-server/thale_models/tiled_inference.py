@@ -35,7 +35,9 @@ class OutputBand:
         return slice(self.top, self.top + self.planes_CHW.shape[1])
 
 
-def predict_in_bands(pixels_HW3: NDArray[np.uint8], card: ModelCard, engine: Engine, first_plane: int = 0) -> Iterator[OutputBand]:
+def predict_in_bands(
+    pixels_HW3: NDArray[np.uint8], card: ModelCard, engine: Engine, first_plane: int = 0
+) -> Iterator[OutputBand]:
     """Yield the blended probabilities of a picture at training scale, from top to bottom.
 
     Args:
@@ -46,7 +48,9 @@ def predict_in_bands(pixels_HW3: NDArray[np.uint8], card: ModelCard, engine: Eng
     """
     height, width = pixels_HW3.shape[:2]
     background = Background.measure(pixels_HW3, card.normalisation.background_mm / card.mm_per_px)
-    rows_of_tiles = [list(group) for _, group in groupby(_tile_windows(height, width, card, engine.stride), lambda w: w[0])]
+    rows_of_tiles = [
+        list(group) for _, group in groupby(_tile_windows(height, width, card, engine.stride), lambda w: w[0])
+    ]
     tops = [row[0][0].start for row in rows_of_tiles]
     tile_height = rows_of_tiles[0][0][0].stop
     padded_width = rows_of_tiles[0][-1][1].stop
@@ -85,5 +89,7 @@ def _normalised_tile(
     height, width = pixels_HW3.shape[:2]
     inside = (slice(window[0].start, min(window[0].stop, height)), slice(window[1].start, min(window[1].stop, width)))
     tile_3HW = normalise(pixels_HW3[inside], background.window(inside), card.normalisation)
-    edge_padding = [(0, full_slice.stop - clipped_slice.stop) for full_slice, clipped_slice in zip(window, inside, strict=True)]
+    edge_padding = [
+        (0, full_slice.stop - clipped_slice.stop) for full_slice, clipped_slice in zip(window, inside, strict=True)
+    ]
     return np.pad(tile_3HW, [(0, 0), *edge_padding], mode="edge")

@@ -29,7 +29,7 @@ from thale_models.dataset import Dataset, read_dataset
 from thale_models.losses import heatmap_loss, segmentation_loss
 from thale_models.nets import build_net
 from thale_models.recipes import Recipe
-from thale_models.validation import ValidationResult, validation_crops, validate
+from thale_models.validation import ValidationResult, validate, validation_crops
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,9 @@ class TrainingOptions:
     """Weights to start from, of the same net."""
 
 
-def train(recipe: Recipe, data: Path, out: Path, options: TrainingOptions, card_fields: run_artifacts.CardFields) -> float:
+def train(
+    recipe: Recipe, data: Path, out: Path, options: TrainingOptions, card_fields: run_artifacts.CardFields
+) -> float:
     """Train a recipe on a folder of labelled images, or go on where a killed run stopped.
 
     Returns:
@@ -67,14 +69,18 @@ def train(recipe: Recipe, data: Path, out: Path, options: TrainingOptions, card_
     """
     device = select_device(options.device)
     out.mkdir(parents=True, exist_ok=True)
-    dataset = read_dataset(data, recipe.task, recipe.classes, required_splits=("train", "val"), stamp=out / DATASET_STAMP)
+    dataset = read_dataset(
+        data, recipe.task, recipe.classes, required_splits=("train", "val"), stamp=out / DATASET_STAMP
+    )
     trainer = Trainer(recipe, dataset, options, device)
     trainer.resume(run_artifacts.read_checkpoint(out))
     run_artifacts.truncate_log(out, trainer.step)
     val_batches = validation_crops(dataset, recipe)
     batches = load_batches(TrainingBatches(dataset, recipe, options.seed), trainer.step, options)
     progress_interval_s = 1.0 if sys.stderr.isatty() else 30.0
-    progress = tqdm(batches, "training", total=options.steps, initial=trainer.step, unit="step", mininterval=progress_interval_s)
+    progress = tqdm(
+        batches, "training", total=options.steps, initial=trainer.step, unit="step", mininterval=progress_interval_s
+    )
     saved_at_s, losses = time.monotonic(), []
     for batch in progress:
         losses.append(trainer.train_step(batch))
@@ -102,7 +108,10 @@ class Trainer:
         torch.manual_seed(options.seed)
         net = build_net(recipe.net, recipe.output_channels, recipe.net_options)
         if recipe.task == "landmarks":
-            nn.init.constant_(cast(Tensor, net.leave.bias), math.log(_INITIAL_LANDMARK_PROBABILITY / (1 - _INITIAL_LANDMARK_PROBABILITY)))
+            nn.init.constant_(
+                cast(Tensor, net.leave.bias),
+                math.log(_INITIAL_LANDMARK_PROBABILITY / (1 - _INITIAL_LANDMARK_PROBABILITY)),
+            )
         if options.init is not None:
             load_weights(net, options.init)
         self.recipe, self.dataset, self.options, self.device = recipe, dataset, options, device
@@ -153,7 +162,7 @@ class Trainer:
             "step": self.step,
             "best": self.best_score,
             "net": self.net.state_dict(),
-            "average": self.ema.state_dict(),
+            "ema": self.ema.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "torch_rng": torch.get_rng_state(),
         }
@@ -173,7 +182,7 @@ class Trainer:
                 )
         self.step, self.best_score = state["step"], state["best"]
         self.net.load_state_dict(state["net"])
-        self.ema.load_state_dict(state["average"])
+        self.ema.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["torch_rng"])
         logger.info("resumed", extra={"step": self.step})
@@ -205,13 +214,23 @@ def load_batches(batches: TrainingBatches, start_step: int, options: TrainingOpt
     )
 
 
-def save_best_weights(out: Path, trainer: Trainer, card_fields: run_artifacts.CardFields, result: ValidationResult) -> None:
+def save_best_weights(
+    out: Path, trainer: Trainer, card_fields: run_artifacts.CardFields, result: ValidationResult
+) -> None:
     """Write the averaged weights and their card, ready to be archived while training goes on."""
     weights = run_artifacts.weights_bytes(trainer.ema)
     write_atomically(out / WEIGHTS, weights)
     parameters = sum(parameter.numel() for parameter in trainer.net.parameters())
     run_artifacts.write_card(
-        out, card_fields, trainer.recipe, trainer.dataset, trainer.options.seed, weights, parameters, result, trainer.step
+        out,
+        card_fields,
+        trainer.recipe,
+        trainer.dataset,
+        trainer.options.seed,
+        weights,
+        parameters,
+        result,
+        trainer.step,
     )
 
 

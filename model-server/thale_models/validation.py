@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thale.monitoring.scoring import PointMatchCounter, DiceCounter
-from thale_models.crop_sampler import Batch, PictureView, sample_centre, foreground_points, collate
+from thale.monitoring.scoring import DiceCounter, PointMatchCounter
+from thale_models.crop_sampler import Batch, PictureView, collate, foreground_points, sample_centre
 from thale_models.dataset import Dataset
 from thale_models.heatmap_peaks import PeakFinder
-from thale_models.inference import MIN_LANDMARK_DISTANCE_MM, MAX_LANDMARKS_PER_KIND
+from thale_models.inference import MAX_LANDMARKS_PER_KIND, MIN_LANDMARK_DISTANCE_MM
 from thale_models.losses import IGNORE_INDEX
 from thale_models.recipes import Recipe
 from thale_models.tiled_inference import OutputBand

@@ -5,7 +5,14 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from observability.dashboards import cluster
 from observability.dashboards.dashboard import ENVIRONMENT, VERSION, PanelRow, build_dashboard
 from observability.dashboards.links import Backend
-from observability.dashboards.panels import PanelBuilder, Thresholds, Query, bar_gauge_panel, stat_panel, time_series_panel
+from observability.dashboards.panels import (
+    PanelBuilder,
+    Query,
+    Thresholds,
+    bar_gauge_panel,
+    stat_panel,
+    time_series_panel,
+)
 from thale.slo import Slo
 
 _FACADE = f'{ENVIRONMENT},job="thale-facade"'
@@ -93,7 +100,7 @@ def _queue_panels(backend: Backend) -> list[PanelBuilder]:
                 f"sum(thale_facade_in_flight{{{ENVIRONMENT}}}) - sum(thale_facade_waiting{{{ENVIRONMENT}}})", "at work"
             ),
             Query(f"sum(thale_facade_waiting{{{ENVIRONMENT}}})", "waiting"),
-            Query(f"sum(thale_facade_places{{{ENVIRONMENT}}})", "places"),
+            Query(f"sum(thale_facade_concurrency_limit{{{ENVIRONMENT}}})", "places"),
             unit="suffix: images",
             description="Images at work and waiting, and how many there may be.",
             healthy="Well below the places; waiting is short and rare.",
@@ -133,7 +140,7 @@ def _process_panels() -> list[PanelBuilder]:
         time_series_panel(
             "Time of workers taken",
             Query(
-                f'sum by (model, version) (rate(thale_model_stage_seconds_sum{{{VERSION},stage!="queue"}}'
+                f'sum by (model, version) (rate(thale_model_stage_duration_seconds_sum{{{VERSION},stage!="queue"}}'
                 f"[$__rate_interval])) / sum by (model, version) (thale_model_ready_workers{{{VERSION}}})",
                 _NAME,
             ),
@@ -216,7 +223,10 @@ def _torchserve_panels() -> list[PanelBuilder]:
         ),
         time_series_panel(
             "Answers by kind",
-            *(Query(f"sum(rate(Requests{kind}{{{ENVIRONMENT}}}[$__rate_interval]))", description) for kind, description in status_classes),
+            *(
+                Query(f"sum(rate(Requests{kind}{{{ENVIRONMENT}}}[$__rate_interval]))", description)
+                for kind, description in status_classes
+            ),
             unit="reqps",
             description="Answers of all of TorchServe's interfaces, those about health included.",
             healthy="None failed.",

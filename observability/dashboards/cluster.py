@@ -1,7 +1,7 @@
 """Panels of what a cluster tells by others: kube-state-metrics, cAdvisor, the kubelet, DCGM, node exporters."""
 
 from observability.dashboards.dashboard import ENVIRONMENT
-from observability.dashboards.panels import PanelBuilder, Thresholds, Query, bar_gauge_panel, time_series_panel
+from observability.dashboards.panels import PanelBuilder, Query, Thresholds, bar_gauge_panel, time_series_panel
 
 _THALE = f'{ENVIRONMENT},namespace="thale"'
 _GPU = "{{Hostname}} GPU {{gpu}}"

@@ -4,19 +4,23 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from observability.dashboards.dashboard import ENVIRONMENT, VERSION, PanelRow, build_dashboard
 from observability.dashboards.links import Backend
-from observability.dashboards.panels import PanelBuilder, Thresholds, Query, stat_panel, time_series_panel
+from observability.dashboards.panels import PanelBuilder, Query, Thresholds, stat_panel, time_series_panel
 from thale.slo import Slo
 
 _HOURS_PER_MONTH = 730
 _COST_PER_HOUR = f"sum by (currency) (environment:thale_cost:per_hour{{{ENVIRONMENT}}})"
-_WORKER_BUSY_RATE = f'rate(thale_model_stage_seconds_sum{{{VERSION},stage!="queue"}}[$__rate_interval])'
+_WORKER_BUSY_RATE = f'rate(thale_model_stage_duration_seconds_sum{{{VERSION},stage!="queue"}}[$__rate_interval])'
 _PLATE_RATE = f'rate(thale_facade_requests_total{{{ENVIRONMENT},route="/v1/phenotype",status="200"}}[$__rate_interval])'
 
 
 def build(slo: Slo, backend: Backend) -> Dashboard:
     """Return the dashboard."""
-    rows = [PanelRow("Now", _current_cost_panels()), PanelRow("Over time", _cost_history_panels()), PanelRow("What the work is", _workload_panels())]
-    description = "What thale costs, by the setting THALE_PRICE_PER_HOUR of each facade, and for how much work."
+    rows = [
+        PanelRow("Now", _current_cost_panels()),
+        PanelRow("Over time", _cost_history_panels()),
+        PanelRow("What the work is", _workload_panels()),
+    ]
+    description = "What thale costs, by the setting THALE_COST_PER_HOUR of each facade, and for how much work."
     return build_dashboard("thale-cost", "Cost", description, rows, backend, period="now-24h")
 
 

@@ -112,7 +112,7 @@ def _external_link(title: str, url: str, tooltip: str, icon: str) -> sdk.Dashboa
 
 
 def _annotations() -> list[Builder[models.AnnotationQuery]]:
-    changes = f"changes(model_version:thale_release_weight:percent{{{VERSION}}}[1m]) > 0"
+    changes = f"changes(model_version:thale_release_weight:ratio{{{VERSION}}}[1m]) > 0"
     return [
         sdk.AnnotationQuery().name("Rollouts").datasource(PROMETHEUS).enable(True).icon_color("purple").expr(changes),
     ]

@@ -68,7 +68,9 @@ AZURE = Backend(
     name="azure",
     traces=_AZURE,
     logs=_AZURE,
-    slow_requests=_kusto_query(f'AppRequests | where AppRoleName == "thale-facade" and DurationMs > 1000.0 * {_PANEL_VALUE}'),
+    slow_requests=_kusto_query(
+        f'AppRequests | where AppRoleName == "thale-facade" and DurationMs > 1000.0 * {_PANEL_VALUE}'
+    ),
     all_requests=_kusto_query('AppRequests | where AppRoleName == "thale-facade"'),
     warnings=_kusto_query(
         'ContainerLogV2 | where PodNamespace == "thale" | extend line = parse_json(tostring(LogMessage)) '

@@ -8,7 +8,15 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from observability.dashboards.dashboard import VERSION, PanelRow, build_dashboard
 from observability.dashboards.links import Backend
-from observability.dashboards.panels import Column, PanelBuilder, Thresholds, Query, heatmap_panel, table_panel, time_series_panel
+from observability.dashboards.panels import (
+    Column,
+    PanelBuilder,
+    Query,
+    Thresholds,
+    heatmap_panel,
+    table_panel,
+    time_series_panel,
+)
 from thale.slo import Slo
 
 _NAME = "{{model}} {{version}}"
@@ -38,7 +46,7 @@ def _version_table(slo: Slo) -> PanelBuilder:
             f"sum by (model, version) (model_version:thale_output_plates:rate1h{{{VERSION}}}) * 3600",
             "suffix: / h",
         ),
-        Column("p99", f"{_BY_VERSION} (model_version:thale_model_seconds:p99_5m{{{VERSION}}})", "s"),
+        Column("p99", f"{_BY_VERSION} (model_version:thale_model_request_duration_seconds:p99_5m{{{VERSION}}})", "s"),
         Column(
             "Failing",
             f"{_BY_VERSION} (model_version:thale_model_requests:error_ratio_rate5m{{{VERSION}}})",

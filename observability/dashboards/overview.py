@@ -5,7 +5,15 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from observability.dashboards import slo_thresholds
 from observability.dashboards.dashboard import ENVIRONMENT, VERSION, PanelRow, build_dashboard
 from observability.dashboards.links import Backend
-from observability.dashboards.panels import Column, PanelBuilder, Thresholds, Query, stat_panel, table_panel, time_series_panel
+from observability.dashboards.panels import (
+    Column,
+    PanelBuilder,
+    Query,
+    Thresholds,
+    stat_panel,
+    table_panel,
+    time_series_panel,
+)
 from thale.slo import Slo
 
 
@@ -118,11 +126,11 @@ def _request_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
         time_series_panel(
             "Time to an answer, by size of the image",
             Query(
-                f"max by (size) (size:thale_facade_request_seconds:p99_5m{{{ENVIRONMENT}}})",
+                f"max by (size) (size:thale_facade_request_duration_seconds:p99_5m{{{ENVIRONMENT}}})",
                 "99 of 100 within, {{size}}",
             ),
             Query(
-                f'max(route:thale_facade_request_seconds:p50_5m{{{ENVIRONMENT},route="/v1/phenotype"}})',
+                f'max(route:thale_facade_request_duration_seconds:p50_5m{{{ENVIRONMENT},route="/v1/phenotype"}})',
                 "half within, all sizes",
             ),
             unit="s",
@@ -141,7 +149,7 @@ def _version_panels() -> list[PanelBuilder]:
             ["model", "version"],
             Column(
                 "Requests",
-                f"max by (model, version) (model_version:thale_release_weight:percent{{{VERSION}}})",
+                f"max by (model, version) (model_version:thale_release_weight:ratio{{{VERSION}}})",
                 "percent",
             ),
             Column(
@@ -152,7 +160,7 @@ def _version_panels() -> list[PanelBuilder]:
             ),
             Column(
                 "99 of 100 within",
-                f"max by (model, version) (model_version:thale_model_seconds:p99_5m{{{VERSION}}})",
+                f"max by (model, version) (model_version:thale_model_request_duration_seconds:p99_5m{{{VERSION}}})",
                 "s",
             ),
             Column(

@@ -111,7 +111,9 @@ def _with_options(panel: SdkPanel, title: str, options: PanelOptions, width: int
     return configured.data_links(list(links)) if links else configured
 
 
-def _query_targets(queries: Sequence[Query], *, instant: bool = False, exemplars: bool = False) -> list[Builder[Dataquery]]:
+def _query_targets(
+    queries: Sequence[Query], *, instant: bool = False, exemplars: bool = False
+) -> list[Builder[Dataquery]]:
     targets: list[Builder[Dataquery]] = []
     for letter, query in zip(string.ascii_uppercase, queries, strict=False):
         target = prometheus.Dataquery().expr(query.expr).legend_format(query.legend).ref_id(letter)
@@ -148,7 +150,11 @@ def time_series_panel(
             .placement(common_models.LegendPlacement.BOTTOM)
             .calcs(["lastNotNull", "max"])
         )
-        .tooltip(common_builders.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI).sort(common_models.SortOrder.DESCENDING))
+        .tooltip(
+            common_builders.VizTooltipOptions()
+            .mode(common_models.TooltipDisplayMode.MULTI)
+            .sort(common_models.SortOrder.DESCENDING)
+        )
     )
     if stacked:
         panel.stacking(common_builders.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A"))
@@ -156,7 +162,9 @@ def time_series_panel(
         panel.max(max_value)
     if "thresholds" in options:
         panel.axis_soft_max(1.25 * options["thresholds"].first_threshold())
-        panel.thresholds_style(common_builders.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.DASHED))
+        panel.thresholds_style(
+            common_builders.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.DASHED)
+        )
     return _with_options(panel, title, options, 8, 8)
 
 
@@ -179,7 +187,12 @@ def stat_panel(
 
 
 def bar_gauge_panel(
-    title: str, query: Query, *, max_value: float | None = None, decimals: int | None = None, **options: Unpack[PanelOptions]
+    title: str,
+    query: Query,
+    *,
+    max_value: float | None = None,
+    decimals: int | None = None,
+    **options: Unpack[PanelOptions],
 ) -> PanelBuilder:
     """Return a panel of horizontal bars, the newest value of each series."""
     panel = (
@@ -198,7 +211,9 @@ def bar_gauge_panel(
     return _with_options(panel, title, options, 8, 8)
 
 
-def heatmap_panel(title: str, query: Query, *, exemplars: bool = False, **options: Unpack[PanelOptions]) -> PanelBuilder:
+def heatmap_panel(
+    title: str, query: Query, *, exemplars: bool = False, **options: Unpack[PanelOptions]
+) -> PanelBuilder:
     """Return a heatmap of a histogram's buckets: `sum by (le) (increase(…_bucket))`, legend `{{le}}`."""
     target = prometheus.Dataquery().expr(query.expr).legend_format(query.legend).ref_id("A").range()
     panel = (
@@ -215,7 +230,9 @@ def heatmap_panel(title: str, query: Query, *, exemplars: bool = False, **option
     return _with_options(panel, title, options, 8, 8)
 
 
-def state_timeline_panel(title: str, query: Query, state_labels: Mapping[int, tuple[str, str]], **options: Unpack[PanelOptions]) -> PanelBuilder:
+def state_timeline_panel(
+    title: str, query: Query, state_labels: Mapping[int, tuple[str, str]], **options: Unpack[PanelOptions]
+) -> PanelBuilder:
     """Return a timeline of states, a row a series; `names` gives a value's word and colour."""
     value_mappings = {
         str(value): models.ValueMappingResult(text=label, color=colour, index=index)
@@ -249,7 +266,9 @@ class Column:
     thresholds: Thresholds = NO_THRESHOLDS
 
 
-def table_panel(title: str, label_names: Sequence[str], *columns: Column, **options: Unpack[PanelOptions]) -> PanelBuilder:
+def table_panel(
+    title: str, label_names: Sequence[str], *columns: Column, **options: Unpack[PanelOptions]
+) -> PanelBuilder:
     """Return a table, a row for each set of the labels in `keys`, a column for each query by those labels."""
     targets: list[Builder[Dataquery]] = []
     headings: dict[str, str] = {}

@@ -5,11 +5,11 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from observability.dashboards import slo_thresholds
 from observability.dashboards.dashboard import ENVIRONMENT, VERSION, PanelRow, build_dashboard
 from observability.dashboards.links import Backend
-from observability.dashboards.panels import PanelBuilder, Thresholds, Query, heatmap_panel, time_series_panel
+from observability.dashboards.panels import PanelBuilder, Query, Thresholds, heatmap_panel, time_series_panel
 from thale.slo import Slo
 
 _IMAGES = f'{ENVIRONMENT},size!="none"'
-_SECONDS = f"sum by (le) (rate(thale_facade_request_seconds_bucket{{{_IMAGES}}}[$__rate_interval]))"
+_SECONDS = f"sum by (le) (rate(thale_facade_request_duration_seconds_bucket{{{_IMAGES}}}[$__rate_interval]))"
 
 
 def build(slo: Slo, backend: Backend) -> Dashboard:
@@ -20,7 +20,10 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
             [*_traffic_panels(backend), *_duration_panels(slo, backend), *_distribution_panels()],
         ),
         PanelRow("Inside the facade: where a request's time goes", _stage_panels(backend)),
-        PanelRow("Inside the model servers: waiting apart from working", [*_model_stage_panels(backend), *_model_request_panels(backend)]),
+        PanelRow(
+            "Inside the model servers: waiting apart from working",
+            [*_model_stage_panels(backend), *_model_request_panels(backend)],
+        ),
         PanelRow("What comes in", _input_panels()),
     ]
     description = "How requests fare and where their time goes: facade, queues, models, measuring."
@@ -50,7 +53,7 @@ def _traffic_panels(backend: Backend) -> list[PanelBuilder]:
         time_series_panel(
             "Refused, by reason",
             Query(
-                f"sum by (code) (code:thale_facade_refused:rate5m{{{ENVIRONMENT}}})",
+                f"sum by (code) (code:thale_facade_problems:rate5m{{{ENVIRONMENT}}})",
                 "{{code}}",
             ),
             unit="reqps",
@@ -81,7 +84,7 @@ def _duration_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
         ),
         time_series_panel(
             "p99 by route",
-            Query(f"max by (route) (route:thale_facade_request_seconds:p99_5m{{{ENVIRONMENT}}})", "{{route}}"),
+            Query(f"max by (route) (route:thale_facade_request_duration_seconds:p99_5m{{{ENVIRONMENT}}})", "{{route}}"),
             unit="s",
             description="The slowest hundredth by route template, mean of five minutes.",
             healthy="Routes without an image within milliseconds: they need no model.",
@@ -92,7 +95,7 @@ def _duration_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
             "p99 by size of the image",
             Query(
                 "histogram_quantile(0.99, sum by (le, size) "
-                f"(rate(thale_facade_request_seconds_bucket{{{_IMAGES}}}[$__rate_interval])))",
+                f"(rate(thale_facade_request_duration_seconds_bucket{{{_IMAGES}}}[$__rate_interval])))",
                 "{{size}}",
             ),
             unit="s",
@@ -111,7 +114,7 @@ def _distribution_panels() -> list[PanelBuilder]:
         heatmap_panel(
             "Distribution of durations",
             Query(
-                f"sum by (le) (increase(thale_facade_request_seconds_bucket{{{_IMAGES}}}[$__rate_interval]))",
+                f"sum by (le) (increase(thale_facade_request_duration_seconds_bucket{{{_IMAGES}}}[$__rate_interval]))",
                 "{{le}}",
             ),
             unit="s",
@@ -128,7 +131,7 @@ def _stage_panels(backend: Backend) -> list[PanelBuilder]:
         time_series_panel(
             "Mean time by stage",
             Query(
-                f"avg by (stage) (stage:thale_facade_stage_seconds:mean_5m{{{ENVIRONMENT}}})",
+                f"avg by (stage) (stage:thale_facade_stage_duration_seconds:mean_5m{{{ENVIRONMENT}}})",
                 "{{stage}}",
             ),
             unit="s",
@@ -142,7 +145,7 @@ def _stage_panels(backend: Backend) -> list[PanelBuilder]:
         time_series_panel(
             "p99 by stage",
             Query(
-                f"max by (stage) (stage:thale_facade_stage_seconds:p99_5m{{{ENVIRONMENT}}})",
+                f"max by (stage) (stage:thale_facade_stage_duration_seconds:p99_5m{{{ENVIRONMENT}}})",
                 "{{stage}}",
             ),
             unit="s",
@@ -159,7 +162,7 @@ def _model_stage_panels(backend: Backend) -> list[PanelBuilder]:
         time_series_panel(
             "Mean time in a model server, by stage",
             Query(
-                f"avg by (stage) (model_version_stage:thale_model_stage_seconds:mean_5m{{{VERSION}}})",
+                f"avg by (stage) (model_version_stage:thale_model_stage_duration_seconds:mean_5m{{{VERSION}}})",
                 "{{stage}}",
             ),
             unit="s",
@@ -171,7 +174,7 @@ def _model_stage_panels(backend: Backend) -> list[PanelBuilder]:
         time_series_panel(
             "Queue in front of workers, p99",
             Query(
-                f'model_version_stage:thale_model_stage_seconds:p99_5m{{{VERSION},stage="queue"}}',
+                f'model_version_stage:thale_model_stage_duration_seconds:p99_5m{{{VERSION},stage="queue"}}',
                 "{{model}} {{version}}",
             ),
             unit="s",
@@ -184,7 +187,7 @@ def _model_stage_panels(backend: Backend) -> list[PanelBuilder]:
             "Answer of a model, p99",
             Query(
                 "histogram_quantile(0.99, sum by (le, model, version) "
-                f"(rate(thale_model_seconds_bucket{{{VERSION}}}[$__rate_interval])))",
+                f"(rate(thale_model_request_duration_seconds_bucket{{{VERSION}}}[$__rate_interval])))",
                 "{{model}} {{version}}",
             ),
             unit="s",
@@ -205,7 +208,7 @@ def _model_request_panels(backend: Backend) -> list[PanelBuilder]:
                 "{{outcome}}",
             ),
             unit="reqps",
-            description="Questions asked of models for users. refused: the image is at fault; late, unavailable, failed and "
+            description="Questions asked of models for users. rejected: the image is at fault; timeout, unavailable, error and "
             "nonsense are the model's.",
             healthy="ok and refused alone.",
             stacked=True,

@@ -5,7 +5,17 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from observability.dashboards import slo_thresholds
 from observability.dashboards.dashboard import ENVIRONMENT, VERSION, PanelRow, build_dashboard
 from observability.dashboards.links import Backend
-from observability.dashboards.panels import GREEN, RED, PanelBuilder, Thresholds, Query, bar_gauge_panel, stat_panel, time_series_panel, state_timeline_panel
+from observability.dashboards.panels import (
+    GREEN,
+    RED,
+    PanelBuilder,
+    Query,
+    Thresholds,
+    bar_gauge_panel,
+    stat_panel,
+    state_timeline_panel,
+    time_series_panel,
+)
 from thale.release.controller.controller import Intervals
 from thale.slo import Slo
 
@@ -49,7 +59,7 @@ def _controller_panels() -> list[PanelBuilder]:
         ),
         stat_panel(
             "Facades that do not answer it",
-            Query(f"max(thale_release_facades_away{{{ENVIRONMENT}}})", "away"),
+            Query(f"max(thale_release_facades_unreachable{{{ENVIRONMENT}}})", "away"),
             unit="suffix: away",
             description="Facades whose counters cannot be read. While one is away, no step is taken.",
             healthy="None.",
@@ -83,7 +93,7 @@ def _decision_panels() -> list[PanelBuilder]:
     return [
         time_series_panel(
             "Share of the requests",
-            Query(f"max by (model, version) (model_version:thale_release_weight:percent{{{VERSION}}})", _NAME),
+            Query(f"max by (model, version) (model_version:thale_release_weight:ratio{{{VERSION}}})", _NAME),
             unit="percent",
             description="What share of a model's requests each version answers. Marks show what the watcher changed.",
             healthy="A staircase: 5, 25, 50, 100, or straight down to nothing.",
@@ -156,7 +166,10 @@ def _failure_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
         ),
         time_series_panel(
             "Answer of a version, p99",
-            Query(f"max by (model, version) (model_version:thale_model_seconds:p99_5m{{{VERSION}}})", _NAME),
+            Query(
+                f"max by (model, version) (model_version:thale_model_request_duration_seconds:p99_5m{{{VERSION}}})",
+                _NAME,
+            ),
             unit="s",
             description="From question to answer, the slowest hundredth.",
             healthy="Canary and stable together.",

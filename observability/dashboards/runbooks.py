@@ -41,9 +41,13 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
     how_to_read = text_panel("How to read them", preface.partition("\n")[2].strip(), height=8)
     rows = [
         PanelRow("Now", [firing, how_to_read]),
-        PanelRow("What it means, what users notice, what to look at, what to do", _runbook_panels(runbooks, panel_numbers)),
+        PanelRow(
+            "What it means, what users notice, what to look at, what to do", _runbook_panels(runbooks, panel_numbers)
+        ),
     ]
-    description = "What each alert means, what users notice, what to look at, what to do, and how to know that it worked."
+    description = (
+        "What each alert means, what users notice, what to look at, what to do, and how to know that it worked."
+    )
     return build_dashboard(RUNBOOKS_UID, "Runbooks", description, rows, backend)
 
 
@@ -53,7 +57,9 @@ def _runbook_panels(runbooks: list[tuple[str, str]], panel_numbers: dict[str, in
     panels = []
     for index, (name, text) in enumerate(runbooks):
         pair_start = index - index % 2
-        panels.append(text_panel(name, _resolve_links(text, panel_numbers), height=max(heights[pair_start : pair_start + 2])))
+        panels.append(
+            text_panel(name, _resolve_links(text, panel_numbers), height=max(heights[pair_start : pair_start + 2]))
+        )
     if len(panels) % 2:
         panels.append(text_panel("", "", height=heights[-1]))
     return panels

@@ -5,7 +5,16 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from observability.dashboards import slo_thresholds
 from observability.dashboards.dashboard import ENVIRONMENT, VERSION, PanelRow, build_dashboard
 from observability.dashboards.links import Backend
-from observability.dashboards.panels import Column, PanelBuilder, Thresholds, Query, bar_gauge_panel, stat_panel, table_panel, time_series_panel
+from observability.dashboards.panels import (
+    Column,
+    PanelBuilder,
+    Query,
+    Thresholds,
+    bar_gauge_panel,
+    stat_panel,
+    table_panel,
+    time_series_panel,
+)
 from thale.slo import Slo
 from tools.generate.slo_rules import BURN_RATE_WINDOWS
 
@@ -13,7 +22,10 @@ _AVAILABILITY = "environment:thale_slo_availability"
 _LATENCY = "environment_size:thale_slo_latency"
 _BUDGET_THRESHOLDS = Thresholds(warning=0.25, critical=0, lower_is_worse=True)
 _LONG_WINDOWS = [burn.long_window for burn in BURN_RATE_WINDOWS]
-_ALERTS = ", ".join(f"{burn.factor:g}x over {burn.long_window} and {burn.short_window} makes a {burn.severity}" for burn in BURN_RATE_WINDOWS)
+_ALERTS = ", ".join(
+    f"{burn.factor:g}x over {burn.long_window} and {burn.short_window} makes a {burn.severity}"
+    for burn in BURN_RATE_WINDOWS
+)
 
 
 def build(slo: Slo, backend: Backend) -> Dashboard:
@@ -117,7 +129,7 @@ def _latency_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
         ),
         time_series_panel(
             "p99 by size of the image",
-            Query(f"max by (size) (size:thale_facade_request_seconds:p99_5m{{{ENVIRONMENT}}})", "{{size}}"),
+            Query(f"max by (size) (size:thale_facade_request_duration_seconds:p99_5m{{{ENVIRONMENT}}})", "{{size}}"),
             unit="s",
             description="Within this time 99 of 100 answers come.",
             healthy=f"As promised: {slo_thresholds.describe_latency_slo(slo)}.",
@@ -141,7 +153,7 @@ def _cause_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
             "Versions behind it",
             ["model", "version"],
             Column(
-                "Share", f"max by (model, version) (model_version:thale_release_weight:percent{{{VERSION}}})", "percent"
+                "Share", f"max by (model, version) (model_version:thale_release_weight:ratio{{{VERSION}}})", "percent"
             ),
             Column(
                 "Failing",
@@ -149,8 +161,16 @@ def _cause_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
                 "percentunit",
                 slo_thresholds.error_ratio_thresholds(slo),
             ),
-            Column("p50", f"max by (model, version) (model_version:thale_model_seconds:p50_5m{{{VERSION}}})", "s"),
-            Column("p99", f"max by (model, version) (model_version:thale_model_seconds:p99_5m{{{VERSION}}})", "s"),
+            Column(
+                "p50",
+                f"max by (model, version) (model_version:thale_model_request_duration_seconds:p50_5m{{{VERSION}}})",
+                "s",
+            ),
+            Column(
+                "p99",
+                f"max by (model, version) (model_version:thale_model_request_duration_seconds:p99_5m{{{VERSION}}})",
+                "s",
+            ),
             unit="short",
             description="Model versions with their share, failures and latency: does a promise break because of one of them?",
             healthy="All alike. If one stands out, see the dashboard Rollout.",
@@ -159,7 +179,7 @@ def _cause_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
         ),
         time_series_panel(
             "Failures by reason",
-            Query(f"sum by (code) (code:thale_facade_refused:rate5m{{{ENVIRONMENT}}})", "{{code}}"),
+            Query(f"sum by (code) (code:thale_facade_problems:rate5m{{{ENVIRONMENT}}})", "{{code}}"),
             unit="reqps",
             description="Errors by their stable name. Those about images are not thale's and do not count.",
             healthy="Errors about images alone.",

@@ -5,7 +5,9 @@ from thale.slo import Slo
 from thale.telemetry.labels import size_class
 from tools.generate.slo_rules import BURN_RATE_WINDOWS
 
-PAGE_BURN_RATE = min(burn_rate_thresholds.factor for burn_rate_thresholds in BURN_RATE_WINDOWS if burn_rate_thresholds.severity == "page")
+PAGE_BURN_RATE = min(
+    burn_rate_thresholds.factor for burn_rate_thresholds in BURN_RATE_WINDOWS if burn_rate_thresholds.severity == "page"
+)
 """The error budget goes so many times faster than it may, and somebody is woken."""
 LATENCY_SLO_RATIO = 0.99
 """Of all answers, within the limit of their image's size."""
@@ -23,7 +25,9 @@ def latency_slo_thresholds() -> Thresholds:
 
 def error_ratio_thresholds(slo: Slo) -> Thresholds:
     """Return the limits of a share of requests that fail."""
-    return Thresholds(warning=round_ratio(1 - slo.availability), critical=round_ratio(PAGE_BURN_RATE * (1 - slo.availability)))
+    return Thresholds(
+        warning=round_ratio(1 - slo.availability), critical=round_ratio(PAGE_BURN_RATE * (1 - slo.availability))
+    )
 
 
 def burn_rate_thresholds() -> Thresholds:
@@ -42,7 +46,9 @@ def describe_latency_slo(slo: Slo) -> str:
 
 
 def _ratio_thresholds(objective: float) -> Thresholds:
-    return Thresholds(warning=objective, critical=round_ratio(1 - PAGE_BURN_RATE * (1 - objective)), lower_is_worse=True)
+    return Thresholds(
+        warning=objective, critical=round_ratio(1 - PAGE_BURN_RATE * (1 - objective)), lower_is_worse=True
+    )
 
 
 def round_ratio(ratio: float) -> float:

@@ -4,7 +4,10 @@ import pytest
 
 from tests.support import promql
 
-METRIC_LABELS = {"asked_total": frozenset({"job", "model", "status"}), "seconds_bucket": frozenset({"job", "route", "le"})}
+METRIC_LABELS = {
+    "asked_total": frozenset({"job", "model", "status"}),
+    "seconds_bucket": frozenset({"job", "route", "le"}),
+}
 
 
 @pytest.mark.parametrize(

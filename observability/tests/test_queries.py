@@ -193,4 +193,6 @@ def test_what_an_alert_says_of_its_labels_is_there() -> None:
         if "alert" in rule:
             available_labels = promql.result_labels(rule["expr"], labels_of_metric) | rule["labels"].keys()
             used_labels = set(re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"])))
-            assert used_labels <= available_labels | {"environment"}, f"{rule['alert']}: {sorted(used_labels - available_labels)}"
+            assert used_labels <= available_labels | {"environment"}, (
+                f"{rule['alert']}: {sorted(used_labels - available_labels)}"
+            )

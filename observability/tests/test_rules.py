@@ -101,18 +101,16 @@ def test_clusters_get_these_very_rules() -> None:
 
 
 def test_the_alert_about_drift_has_the_judges_limits() -> None:
-    policy = tomllib.loads((REPOSITORY / "loadtests" / "slo.toml").read_text())["judge"]
+    policy = tomllib.loads((REPOSITORY / "services" / "thale" / "release" / "judge" / "policy.toml").read_text())
     (drift,) = [rule["expr"] for rule in load_alerts() if rule["alert"] == "ThaleModelDrifting"]
     limit, plates = re.findall(r"(?:>|>=) (\d[\d.]*)", drift)
-    assert (float(limit), int(plates)) == (policy["drift"]["psi"], policy["least_plates"])
+    assert (float(limit), int(plates)) == (policy["drift"]["psi"], policy["min_plates"])
 
 
 def test_the_promises_hold_for_every_route_that_measures_images_and_for_no_other() -> None:
     paths = {route.path for router in (v1.router, v2.router) for route in router.routes}
     measuring = {path for path in paths if re.fullmatch(slo_rules.IMAGE_ROUTES, path)}
-    posting = {
-        route.path for router in (v1.router, v2.router) for route in router.routes if "POST" in route.methods
-    }
+    posting = {route.path for router in (v1.router, v2.router) for route in router.routes if "POST" in route.methods}
     assert measuring == posting
 
 
@@ -123,8 +121,8 @@ def test_pages_are_symptoms_and_tickets_may_be_causes() -> None:
         assert labels["severity"] == "ticket" or "cause" not in labels, f"{rule['alert']} wakes somebody for a cause"
         assert labels.get("cause", "serving") == "serving", rule["alert"]
     assert {rule["alert"] for rule in load_alerts() if rule["labels"]["severity"] == "page"} == {
-        "ThaleRequestsFailing",
-        "ThaleAnswersSlow",
+        "ThaleHighErrorRate",
+        "ThaleHighLatency",
         "ThaleNoFacade",
     }
 

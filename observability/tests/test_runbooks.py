@@ -67,7 +67,9 @@ def test_targets_of_make_exist() -> None:
 def test_objects_that_kubectl_is_asked_for_are_in_the_base() -> None:
     files = sorted((REPOSITORY / "kubernetes" / "base").glob("*.yaml"))
     manifests = [manifest for path in files for manifest in yaml.safe_load_all(path.read_text())]
-    objects = {(resource["kind"].lower(), resource["metadata"]["name"]) for resource in manifests if "metadata" in resource}
+    objects = {
+        (resource["kind"].lower(), resource["metadata"]["name"]) for resource in manifests if "metadata" in resource
+    }
     named = {("lease", "thale-release-watch"), ("secret", "gateway-tls"), ("pvc", "store")}  # made by others
     for kind, name in re.findall(
         r"kubectl -n thale \w+ (\w+)[ /]([a-z][a-z-]+)(?=[ `;])", " ".join(f"`{c}`" for c in CODE)
@@ -77,7 +79,9 @@ def test_objects_that_kubectl_is_asked_for_are_in_the_base() -> None:
 
 def test_files_that_runbooks_name_are_there() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    paths = [code for code in CODE if re.fullmatch(r"(kubernetes|terraform|loadtests|observability)/[\w./-]+", code)]
+    paths = [
+        code for code in CODE if re.fullmatch(r"(kubernetes|terraform|loadtests|observability|services)/[\w./-]+", code)
+    ]
     assert paths
     for path in paths:
         assert any(file.startswith(path) for file in listed.splitlines()), path

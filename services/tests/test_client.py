@@ -122,7 +122,7 @@ class ScriptedHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def scripted() -> Iterator[tuple[type[ScriptedHandler], str]]:
-    handler = type("Script", (ScriptedHandler,), {"answers": [], "bodies": []})
+    handler = type("Script", (ScriptedHandler,), {"responses": [], "bodies": []})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield handler, f"http://127.0.0.1:{server.server_port}"
@@ -134,7 +134,9 @@ def problem_json(kind: str, status: int) -> bytes:
     return document.model_dump_json().encode()
 
 
-def test_a_busy_server_is_asked_again_with_the_whole_file(scripted: tuple[type[ScriptedHandler], str], plate: Path) -> None:
+def test_a_busy_server_is_asked_again_with_the_whole_file(
+    scripted: tuple[type[ScriptedHandler], str], plate: Path
+) -> None:
     handler, url = scripted
     handler.responses += [(503, {"Retry-After": "0"}, b""), (429, {}, b""), (200, {}, b"table")]
     with thale.Client(url) as client:
@@ -142,7 +144,9 @@ def test_a_busy_server_is_asked_again_with_the_whole_file(scripted: tuple[type[S
     assert handler.bodies == [plate.read_bytes()] * 3
 
 
-def test_a_server_that_stays_busy_is_told_in_its_own_words(scripted: tuple[type[ScriptedHandler], str], plate: Path) -> None:
+def test_a_server_that_stays_busy_is_told_in_its_own_words(
+    scripted: tuple[type[ScriptedHandler], str], plate: Path
+) -> None:
     handler, url = scripted
     handler.responses += [(503, {"Retry-After": "0"}, problem_json("model-unavailable", 503))] * 2
     with (

@@ -5,8 +5,8 @@ import pytest
 from thale.errors import ParameterError
 from thale.slo import read_slo
 
-REPO_ROOT = Path(__file__).parents[3]
-LIMITS = REPO_ROOT / "loadtests" / "slo.toml"
+REPO_ROOT = Path(__file__).parents[2]
+LIMITS = REPO_ROOT / "services" / "thale" / "slo.toml"
 
 
 def test_thale_comes_with_limits() -> None:
@@ -20,9 +20,9 @@ def test_thale_comes_with_limits() -> None:
     ("old", "new", "says"),
     [
         ("availability = 0.999", "availability = 99.9", "availability: Input should be less than 1"),
-        ("failing = 0.3", "failing = 0.9", "the shares sum up to"),
+        ("failures = 0.3", "failures = 0.9", "the shares sum up to"),
         ("[judge.drift]", "[judge.drift]\nks = 1", "judge.drift.ks: Extra inputs"),
-        ("least_answers = 200", "", "judge.least_answers: Field required"),
+        ("min_requests = 200", "", "judge.min_requests: Field required"),
         ("[judge.drift]", "[judge.drift", "cannot be read"),
     ],
 )

@@ -11,34 +11,34 @@ ThaleError
 ├── ScaleError                    a scale that cannot be true
 ├── ParameterError                a parameter that is not understood
 ├── RequestError                  a request that cannot be taken
-│   ├── MediaTypeError            a body of a kind that holds no image
+│   ├── UnsupportedContentTypeError            a body of a kind that holds no image
 │   ├── NotAcceptableError        no answer in a format that the client takes
-│   ├── SlowRequestError          the body does not arrive
-│   └── BusyError                 too many requests at once
+│   ├── UploadTimeoutError          the body does not arrive
+│   └── OverloadedError                 too many requests at once
 ├── ModelError
 │   ├── UnknownModelError         no such model
 │   ├── UnknownVersionError       the model exists, the version does not
-│   ├── ModelTaskError            the model exists, but answers another question
+│   ├── WrongTaskError            the model exists, but answers another question
 │   ├── ModelUnavailableError     no worker answers
 │   ├── ModelFailedError          a worker answered with a failure
-│   │   └── ModelNonsenseError    a worker answered what cannot be an answer
+│   │   └── InvalidModelResponseError    a worker answered what cannot be an answer
 │   └── DeadlineExceededError     the answer would come too late
 ├── ArchiveError                  a model archive or card that cannot be used
 ├── AnnotationError               an annotation file that cannot be read
 ├── DatasetError                  a folder of training data with something wrong in it
 ├── TrainingError                 a training run that cannot start or go on
 ├── ReleaseError                  a rollout that cannot go on
-│   ├── PlanError                 a change that makes no sense now
+│   ├── InvalidTransitionError                 a change that makes no sense now
 │   ├── ConflictError             somebody else changed the release in between
 │   ├── RegistrationError         an archive that must not be released
-│   ├── VersionTakenError         the version is in the store with other bytes
+│   ├── VersionExistsError         the version is in the store with other bytes
 │   ├── StoreError                the model store does not take or give
-│   └── ActuatorError             a version that cannot be brought to serve
+│   └── TargetError             a version that cannot be brought to serve
 ├── SecretError                   a secret, or the place where secrets are, that cannot be read
 ├── ServerError                   a server that does not answer as thale does
 │   ├── ServerUnreachableError    nobody answers
-│   └── UnexpectedAnswerError     somebody answers, but not as the contract says
-└── LaptopError                   the local platform cannot start
+│   └── UnexpectedResponseError     somebody answers, but not as the contract says
+└── LocalPlatformError                   the local platform cannot start
 """
 
 from typing import ClassVar, Self
@@ -107,7 +107,9 @@ class ImageTooSmallError(ImageError):
     code = "image-too-small"
 
     def __init__(self, width: int, height: int, min_side_px: int) -> None:
-        super().__init__(f"the image is {width} x {height} px: at least {min_side_px} x {min_side_px} px are needed to see a root")
+        super().__init__(
+            f"the image is {width} x {height} px: at least {min_side_px} x {min_side_px} px are needed to see a root"
+        )
         self.width, self.height, self.min_side_px = width, height, min_side_px
 
 
@@ -151,7 +153,7 @@ class RequestError(ThaleError):
 class UnsupportedContentTypeError(RequestError):
     """The body is of a kind that holds no image."""
 
-    code = "media-type"
+    code = "unsupported-content-type"
 
 
 class NotAcceptableError(RequestError):
@@ -167,13 +169,13 @@ class NotAcceptableError(RequestError):
 class UploadTimeoutError(RequestError):
     """The body stalls, or takes longer to arrive than any upload may."""
 
-    code = "slow-request"
+    code = "upload-timeout"
 
 
 class OverloadedError(RequestError):
     """So many requests wait already that one more would wait in vain."""
 
-    code = "busy"
+    code = "overloaded"
 
     retry_after_s: int | None = None
 
@@ -213,7 +215,7 @@ class UnknownVersionError(ModelError):
 class WrongTaskError(ModelError):
     """The model answers another question than the one asked."""
 
-    code = "model-task"
+    code = "wrong-task"
 
 
 class ModelUnavailableError(ModelError):
@@ -231,7 +233,7 @@ class ModelFailedError(ModelError):
 class InvalidModelResponseError(ModelFailedError):
     """A model version answered what cannot be an answer to the question; `name` and `version` say which one."""
 
-    code = "model-nonsense"
+    code = "invalid-model-response"
 
     def __init__(self, name: str, version: str, reason: str) -> None:
         super().__init__(f"{name} {version} answered nonsense: {reason}")
@@ -283,7 +285,7 @@ class ReleaseError(ThaleError):
 class InvalidTransitionError(ReleaseError):
     """A change makes no sense as the release stands now."""
 
-    code = "plan"
+    code = "invalid-transition"
 
 
 class ConflictError(ReleaseError):
@@ -301,7 +303,7 @@ class RegistrationError(ReleaseError):
 class VersionExistsError(ReleaseError):
     """The store holds the version with other bytes. Versions are never rewritten."""
 
-    code = "version-taken"
+    code = "version-exists"
 
 
 class StoreError(ReleaseError):
@@ -313,7 +315,7 @@ class StoreError(ReleaseError):
 class TargetError(ReleaseError):
     """A version cannot be brought to serve, or not be taken off."""
 
-    code = "actuator"
+    code = "target"
 
 
 class SecretError(ThaleError):
@@ -337,10 +339,10 @@ class ServerUnreachableError(ServerError):
 class UnexpectedResponseError(ServerError):
     """Somebody answers at the server's address, but not as the contract says."""
 
-    code = "unexpected-answer"
+    code = "unexpected-response"
 
 
 class LocalPlatformError(ThaleError):
     """The local platform cannot start or stay up."""
 
-    code = "laptop"
+    code = "local-platform"

@@ -322,7 +322,7 @@ class CheckResult(FrozenModel):
     """One question that the judge asks of a canary, and what has been found since the rollout began."""
 
     check: str
-    """A stable name: failing, slow, empty …"""
+    """A stable name: failures, latency_slo, no_plants …"""
     summary: str
     """The same for a person, with the numbers."""
     regression_evidence: NullableFloat

@@ -36,7 +36,9 @@ def make_plan(*resource_blocks: Mapping[str, Any]) -> dict[str, Any]:
 
 def test_a_pool_costs_its_nodes_hours(cost: ModuleType) -> None:
     pool = {"name": "general", "vm_size": "Standard_D4ds_v5", "min_count": 2, "max_count": 5}
-    [row] = cost.monthly_costs(make_plan({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool}), prices(cost))
+    [row] = cost.monthly_costs(
+        make_plan({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool}), prices(cost)
+    )
     assert (row.at_rest, row.at_most) == (pytest.approx(2 * 0.272 * 730), pytest.approx(5 * 0.272 * 730))
 
 
@@ -56,7 +58,7 @@ def test_defender_is_paid_for_the_cores_of_every_pool(cost: ModuleType) -> None:
         {"type": "azurerm_kubernetes_cluster", "values": cluster},
         {"type": "azurerm_kubernetes_cluster_node_pool", "values": general},
     )
-    [row] = [row for row in cost.monthly_costs(plan, prices(cost)) if row.what.startswith("Defender")]
+    [row] = [row for row in cost.monthly_costs(plan, prices(cost)) if row.description.startswith("Defender")]
     assert (row.at_rest, row.at_most) == (pytest.approx(6.87 * (12 + 8)), pytest.approx(6.87 * (24 + 16)))
 
 
@@ -116,7 +118,7 @@ def price_list() -> Iterator[str]:
 
 
 def test_refreshed_prices_are_the_price_lists(cost: ModuleType, price_list: str) -> None:
-    text = cost.refreshed(cost.PRICES.read_text(), price_list, "2027-01-02")
+    text = cost.refresh_prices(cost.PRICES.read_text(), price_list, "2027-01-02")
     after, before = tomllib.loads(text), prices(cost)
     assert set(after["vm_hour"].values()) == {1.5}
     assert set(after["vm_hour_spot"].values()) == {0.5}

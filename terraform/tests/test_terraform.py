@@ -73,7 +73,11 @@ def test_production_differs_where_it_must(plans: Mapping[str, Any]) -> None:
 
 def test_every_gpu_pool_scales_to_zero(plans: Mapping[str, Any]) -> None:
     for plan in plans.values():
-        pools = [pool for pool in planned_values(plan, "azurerm_kubernetes_cluster_node_pool") if "_N" in str(pool["vm_size"])]
+        pools = [
+            pool
+            for pool in planned_values(plan, "azurerm_kubernetes_cluster_node_pool")
+            if "_N" in str(pool["vm_size"])
+        ]
         assert {pool["min_count"] for pool in pools} == {0}
         assert {pool["priority"] for pool in pools} == {"Regular", "Spot"}
 

@@ -28,7 +28,8 @@ def rule_violations(pod: Manifest, container: Manifest) -> list[str]:
         "it is given time to start": "startupProbe" in container,
         "it is no root": security_context.get("runAsNonRoot") is True and security_context.get("runAsUser", 0) >= 10000,
         "its root file system is read-only": security_context.get("readOnlyRootFilesystem") is True,
-        "it gains no privileges": security_context.get("allowPrivilegeEscalation") is False and not security_context.get("privileged"),
+        "it gains no privileges": security_context.get("allowPrivilegeEscalation") is False
+        and not security_context.get("privileged"),
         "it has no capabilities": security_context.get("capabilities") == {"drop": ["ALL"]},
         "its system calls are filtered": security_context.get("seccompProfile") == {"type": "RuntimeDefault"},
         "it stays off the node": not any(pod.get(field) for field in HOST) and volumes <= VOLUMES,
@@ -48,7 +49,9 @@ def _secrets(container: Manifest) -> list[str]:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_container_keeps_the_rules(name: str) -> None:
-    broken = {who: found for who, pod, container in containers(overlay(name)) if (found := rule_violations(pod, container))}
+    broken = {
+        who: found for who, pod, container in containers(overlay(name)) if (found := rule_violations(pod, container))
+    }
     assert not broken
     assert len(list(containers(overlay(name)))) == 4
 

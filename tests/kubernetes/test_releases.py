@@ -1,8 +1,6 @@
 """The manifests fit the code that they run: releases can be read, settings exist, names are those asked for."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -12,22 +10,13 @@ from thale.kserve.inference_service import is_release, predictor_name, release_f
 from thale.release.controller.cluster import FACADE_METRICS_URL
 from thale.release.controller.settings import Settings as WatcherSettings
 from thale_models import readiness
+from tools.generate import first_release
 
 MODELS = ("plate-seg", "plate-landmarks")
 
 
-def load_first_release() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("first_release", KUBERNETES / "first_release.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_a_cluster_begins_with_the_weights_of_this_repository() -> None:
-    module = load_first_release()
-    assert module.FIRST_RELEASE.read_text() == module.first_release(), "run `make first-release`"
+    assert first_release.FIRST_RELEASE.read_text() == first_release.first_release(), "run `make generate`"
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

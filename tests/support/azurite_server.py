@@ -15,7 +15,7 @@ from azure.storage.blob import ContainerClient
 
 from tests.support.self_signed_certificate import write_loopback_certificate
 
-AZURITE = Path(__file__).parents[3] / ".tools" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
+AZURITE = Path(__file__).parents[2] / ".tools" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
 START_TIMEOUT_S = 120
 
 
@@ -44,7 +44,9 @@ class Azurite:
     def container(self, name: str) -> str:
         """Make a container and return its URL."""
         url = f"{self.url}/{name}"
-        with ContainerClient.from_container_url(url, FakeCredential(), connection_verify=str(self.certificate)) as client:
+        with ContainerClient.from_container_url(
+            url, FakeCredential(), connection_verify=str(self.certificate)
+        ) as client:
             client.create_container()
         return url
 

@@ -1,4 +1,4 @@
-"""A watcher as a process of its own: `python watching_process.py FOLDER URL WHO`, with a record file in the folder."""
+"""A watcher as a process of its own: `python -m tests.support.controller_process FOLDER URL AUTHOR`, with a record file in the folder."""
 
 import sys
 import threading
@@ -14,9 +14,9 @@ from thale.slo import read_slo
 if __name__ == "__main__":
     folder, url, who = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     environment = ReleaseEnvironment(
-        StateFileTarget(folder / "record.json"),
+        StateFileTarget(folder / "release-state.json"),
         MetricsScraper([url]),
         FileLease(folder / "lease"),
-        FileCheckpointStore(folder / "notes.json"),
+        FileCheckpointStore(folder / "checkpoint.json"),
     )
     RolloutController(environment, read_slo(), who, Intervals(poll_s=0.1, checkpoint_s=0.1)).run(threading.Event())

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
+WEIGHTS = Path(__file__).parents[2] / "model-server" / "weights"
 
 
 def copy_default_model(name: str, folder: Path) -> Path:

@@ -26,11 +26,11 @@ from tests.support.fake_cluster import FakeCluster, run_fake_cluster
 from tests.support.fake_kubernetes_objects import Key
 
 REPOSITORY = Path(__file__).parents[2]
-RESPONSE_FILE = Path(__file__).parent / "data" / "answer.json"
+RESPONSE_FILE = REPOSITORY / "deploy" / "tests" / "data" / "response.json"
 """What the default models 1.0.0 answered about the smoke test's plate; without polygons."""
 PROGRAMS = ("az", "terraform", "kubectl", "helm", "kubelogin", "kind", "docker")
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
-_CHECKOUT_FILES = (".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "services/thale/slo.toml")
+_CHECKOUT_FILES = (".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE")
 _FAKE_INSTALLER = """\
 import subprocess, sys
 subprocess.run(["helm", "status", *sys.argv[1:]], check=True)
@@ -70,7 +70,7 @@ class DeployEnvironment:
 
     def configure(self, **changes: object) -> None:
         """Change how things stand."""
-        path = self.bin_dir / "play.json"
+        path = self.bin_dir / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
     def calls(self, *begin: str) -> list[list[str]]:
@@ -94,8 +94,10 @@ class DeployEnvironment:
             "admin_group_ids": (SUBSCRIPTION[:-1] + "2",),
             "alert_emails": AlertEmails(page=("pager@example.org",), ticket=("team@example.org",)),
         }
-        values = {"wait_s": 2.0, "look_s": 0.1} | (azure_settings if environment.on_azure else {}) | settings
-        return DeployContext(Settings(environment=environment, **values), Console(file=self.output, width=150), self.root)
+        values = {"wait_s": 2.0, "poll_interval_s": 0.1} | (azure_settings if environment.on_azure else {}) | settings
+        return DeployContext(
+            Settings(environment=environment, **values), Console(file=self.output, width=150), self.root
+        )
 
     def run_steps(self, context: DeployContext) -> str:
         """Deploy, and return what was said."""
@@ -139,14 +141,14 @@ _MONITORS = ("PodMonitor", "PrometheusRule", "ServiceMonitor")
 
 def _create_checkout(root: Path) -> None:
     """Copy what a deploy reads, as a repository of its own."""
-    ignore = shutil.ignore_patterns("__pycache__", "tests", ".terraform*", "*.tfstate*", "data", "platform")
+    ignore = shutil.ignore_patterns("__pycache__", "tests", ".terraform*", "*.tfstate*", "data", "addons")
     for folder in ("deploy", "terraform", "kubernetes", "services", "model-server"):
         shutil.copytree(REPOSITORY / folder, root / folder, ignore=ignore)
     for name in _CHECKOUT_FILES:
         (root / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(REPOSITORY / name, root / name)
-    (root / "kubernetes" / "platform").mkdir()
-    (root / "kubernetes" / "platform" / "install.py").write_text(_FAKE_INSTALLER)
+    (root / "deploy" / "addons").mkdir()
+    (root / "deploy" / "addons" / "install.py").write_text(_FAKE_INSTALLER)
     (root / "terraform" / "azure" / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     (root / ".gitignore").write_text("__pycache__/\n.deploy/\n*.tfstate*\n.terraform*\n")
     for command in (["init", "--quiet"], ["add", "."]):
@@ -155,7 +157,7 @@ def _create_checkout(root: Path) -> None:
 
 def _write_fake_commands(bin_dir: Path, api: FakeCluster, gateway: int) -> None:
     bin_dir.mkdir()
-    script = f"#!{sys.executable} -IS\n" + (Path(__file__).parent / "players.py").read_text()
+    script = f"#!{sys.executable} -IS\n" + (Path(__file__).parent / "fake_commands.py").read_text()
     for name in PROGRAMS:
         (bin_dir / name).write_text(script)
         (bin_dir / name).chmod(0o755)
@@ -189,7 +191,7 @@ def _write_fake_commands(bin_dir: Path, api: FakeCluster, gateway: int) -> None:
         "kubeconfig": api.kubeconfig(),
         "gateway": gateway,
     }
-    (bin_dir / "play.json").write_text(json.dumps(config))
+    (bin_dir / "config.json").write_text(json.dumps(config))
 
 
 @contextmanager
@@ -208,7 +210,16 @@ def _run_gateway(folder: Path) -> Iterator[tuple[bytes, Any]]:
         "-days",
         "2",
     ]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "crt.pem"), "-subj", "/CN=thale", "-addext", names]
+    files = [
+        "-keyout",
+        str(folder / "key.pem"),
+        "-out",
+        str(folder / "crt.pem"),
+        "-subj",
+        "/CN=thale",
+        "-addext",
+        names,
+    ]
     subprocess.run([*openssl_command, *files], check=True, capture_output=True)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Facade) as server:
         server.answer, server.asked = RESPONSE_FILE.read_bytes(), []  # type: ignore[attr-defined]

@@ -30,7 +30,9 @@ class FacadeProcess:
     log: Path
     process: "subprocess.Popen[bytes]"
 
-    def request(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Reply:
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request(method, path, body, {"Content-Type": "application/octet-stream", **(headers or {})})

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from tests.support.fake_kubernetes_objects import Json, Key, ObjectStore, ApiError
+from tests.support.fake_kubernetes_objects import ApiError, Json, Key, ObjectStore
 
 CLUSTER_WIDE = {"Namespace", "CustomResourceDefinition"}
 KINDS = {

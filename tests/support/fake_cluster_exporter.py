@@ -68,7 +68,11 @@ def _autoscaler_metrics(swing: float) -> Iterator[Metric]:
     labels = ["namespace", "horizontalpodautoscaler"]
     current = GaugeMetricFamily("kube_horizontalpodautoscaler_status_current_replicas", "", labels=labels)
     max_replicas_family = GaugeMetricFamily("kube_horizontalpodautoscaler_spec_max_replicas", "", labels=labels)
-    for name, min_replicas, max_replicas in (("facade", 2, 10), ("plate-seg-predictor", 1, 8), ("plate-landmarks-predictor", 1, 8)):
+    for name, min_replicas, max_replicas in (
+        ("facade", 2, 10),
+        ("plate-seg-predictor", 1, 8),
+        ("plate-landmarks-predictor", 1, 8),
+    ):
         replicas = round(min_replicas + (max_replicas - min_replicas) * 0.6 * swing)
         available.add_metric([NAMESPACE, name], replicas)
         missing.add_metric([NAMESPACE, name], 0)

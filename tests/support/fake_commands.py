@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(sys.argv[0]).parent
 NAME = Path(sys.argv[0]).name
-CONFIG = HERE / "play.json"
+CONFIG = HERE / "config.json"
 CALLS = HERE / "calls.jsonl"
 BUILT = HERE / "built.json"
 
@@ -52,7 +52,9 @@ def az(config, arguments):
         "vm list-usage": config["usages"],
     }
     handlers = {
-        "acr task list-runs": lambda: print_json([r for r in read_built() if image_of(r) == option(arguments, "--image")]),
+        "acr task list-runs": lambda: print_json(
+            [r for r in read_built() if image_of(r) == option(arguments, "--image")]
+        ),
         "acr task run": lambda: build(arguments),
         "acr task logs": lambda: print_line("Step 1/9 : FROM python\nno space left on device"),
         "aks get-credentials": lambda: Path(option(arguments, "--file")).write_text(config["kubeconfig"]),

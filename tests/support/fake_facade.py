@@ -29,14 +29,16 @@ class FakeFacade:
             self._add("thale_model_requests_total", count, version, outcome="ok")
             self._add("thale_output_plates_total", count, version)
             for edge in (*_SECONDS, "+Inf"):
-                self._add("thale_model_seconds_bucket", count if edge != 0.05 else 0, version, le=str(edge))
-            self._add("thale_model_seconds_count", count, version)
+                self._add(
+                    "thale_model_request_duration_seconds_bucket", count if edge != 0.05 else 0, version, le=str(edge)
+                )
+            self._add("thale_model_request_duration_seconds_count", count, version)
 
     def count_fallbacks(self, canary: str, stable: str, count: int) -> None:
         """Count requests that the canary failed and the stable version answered in its place."""
         with self._lock:
-            self._add("thale_model_requests_total", count, canary, outcome="failed")
-            self._add("thale_model_fallbacks_total", count, canary, reason="failed")
+            self._add("thale_model_requests_total", count, canary, outcome="error")
+            self._add("thale_model_fallbacks_total", count, canary, reason="error")
         self.count_responses(stable, count)
 
     def restart(self) -> None:

@@ -113,19 +113,25 @@ class _RequestHandler(BaseHTTPRequestHandler):
         expected = ("client_credentials", _ASSERTION, CLIENT, f"{self._vault.resource}/.default")
         actual = tuple(form_fields.get(name) for name in ("grant_type", "client_assertion_type", "client_id", "scope"))
         if (self.path, actual, pod.get("sub")) != (f"/{TENANT}/oauth2/v2.0/token", expected, SUBJECT):
-            self._send_json(401, {"error": "invalid_client", "error_description": "AADSTS700213: no matching federation"})
+            self._send_json(
+                401, {"error": "invalid_client", "error_description": "AADSTS700213: no matching federation"}
+            )
             return
         now = int(time.time())
         claims = {"aud": self._vault.resource, "iat": now, "exp": now + 3600, "oid": CLIENT, "tid": TENANT}
         token = jwt.encode(claims, self._vault.entra_key)
-        self._send_json(200, {"token_type": "Bearer", "expires_in": 3600, "ext_expires_in": 3600, "access_token": token})
+        self._send_json(
+            200, {"token_type": "Bearer", "expires_in": 3600, "ext_expires_in": 3600, "access_token": token}
+        )
 
     def do_GET(self) -> None:
         """Answer as the vault does."""
         url = urlsplit(self.path)
         self._vault.requested_paths.append(url.path)
         if self._vault.status is not None:
-            self._send_json(self._vault.status, {"error": {"code": "Ill", "message": "try again"}}, {"Retry-After": "0"})
+            self._send_json(
+                self._vault.status, {"error": {"code": "Ill", "message": "try again"}}, {"Retry-After": "0"}
+            )
         elif not self._is_authenticated():
             challenge = f'Bearer authorization="{self._vault.url}/{TENANT}", resource="{self._vault.resource}"'
             unauthorized = {"error": {"code": "Unauthorized", "message": "AKV10000: no bearer token"}}
@@ -150,14 +156,18 @@ class _RequestHandler(BaseHTTPRequestHandler):
         names = sorted(self._vault.stored)
         page: dict[str, Any] = {"value": [self._secret_properties(name) for name in names[first : first + _PAGE_SIZE]]}
         more = first + _PAGE_SIZE < len(names)
-        page["nextLink"] = f"{self._vault.url}/secrets?api-version=7.5&$skiptoken={first + _PAGE_SIZE}" if more else None
+        page["nextLink"] = (
+            f"{self._vault.url}/secrets?api-version=7.5&$skiptoken={first + _PAGE_SIZE}" if more else None
+        )
         self._send_json(200, page)
 
     def _send_secret(self, name: str) -> None:
         if self._vault.role != "Key Vault Secrets User":
             self._send_forbidden("getSecret")
         elif name not in self._vault.stored:
-            self._send_json(404, {"error": {"code": "SecretNotFound", "message": f"{name} was not found in this vault."}})
+            self._send_json(
+                404, {"error": {"code": "SecretNotFound", "message": f"{name} was not found in this vault."}}
+            )
         else:
             self._send_json(200, {**self._secret_properties(name), "value": self._vault.stored[name].value})
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.support.fake_kubernetes_api import FakeKubernetesApi
-from tests.support.fake_kubernetes_objects import Json, Key, ApiError
+from tests.support.fake_kubernetes_objects import ApiError, Json, Key
 
 PLURAL = "inferenceservices"
 _MANAGER = ("kserve-controller-manager", "Update")

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 from kubernetes import client
 
-from tests.support.fake_kubernetes_objects import Json, Key, Manager, ObjectStore, ApiError
+from tests.support.fake_kubernetes_objects import ApiError, Json, Key, Manager, ObjectStore
 
 KINDS = {
     ("serving.kserve.io/v1beta1", "inferenceservices"): "InferenceService",
@@ -168,7 +168,9 @@ class _Handler(BaseHTTPRequestHandler):
                 key = Key(target.plural, target.namespace, body["metadata"]["name"])
                 return objects.create(key, body, manager)
             case "PUT":
-                return objects.replace(target.key, _with_type(target, json.loads(raw_body)), manager, status=target.status)
+                return objects.replace(
+                    target.key, _with_type(target, json.loads(raw_body)), manager, status=target.status
+                )
         return self._patched(target, query, raw_body, manager)
 
     def _patched(self, target: _Target, query: dict[str, str], sent: bytes, manager: Manager) -> Json:

@@ -36,4 +36,4 @@ class FaultInjectionHandler(segment.SegmentHandler):
 
 
 def mode_file(home: Path) -> Path:
-    return home / "mood"
+    return home / "mode"

@@ -22,17 +22,23 @@ from PIL import Image
 
 from tests.support import fake_cluster_exporter, tiny_plates
 from tests.support.prometheus_process import PrometheusProcess, ScrapeTarget, run_prometheus
-from tests.support.rollout_environment import RolloutEnvironment, SimulatedUsers, sample_plates, wait_until, run_rollout_environment
+from tests.support.rollout_environment import (
+    RolloutEnvironment,
+    SimulatedUsers,
+    run_rollout_environment,
+    sample_plates,
+    wait_until,
+)
 from thale.files import write_atomically
 from thale.release.controller.daemon import serve_metrics
 from thale.schemas import ReleaseState
 from thale.slo import read_slo
 
 _SETTINGS = {
-    "THALE_PRICE_PER_HOUR": "0.38",
+    "THALE_COST_PER_HOUR": "0.38",
     "THALE_CURRENCY": "EUR",
-    "THALE_CANARY_PATIENCE_S": "30",  # a crowded machine is no fault of the canary's
-    "THALE_SHADOW_DUTY": "0.9",
+    "THALE_CANARY_TIMEOUT_S": "30",  # a crowded machine is no fault of the canary's
+    "THALE_SHADOW_DUTY_CYCLE": "0.9",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",  # nobody listens; sampled requests are exemplars all the same
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
 }
@@ -89,7 +95,7 @@ def run_full_stack(home: Path, rate_hz: float = 3.0) -> Iterator[FullStack]:
     home.mkdir(exist_ok=True)
     with ExitStack() as stack:
         environment = stack.enter_context(run_rollout_environment(home, _SETTINGS))
-        _add_reference_distributions(home / "record.json")
+        _add_reference_distributions(home / "release-state.json")
         stack.enter_context(environment.run_controller(read_slo()))
         watcher_port = stack.enter_context(serve_metrics("127.0.0.1", 0, lambda: True))
         cluster_port = stack.enter_context(fake_cluster_exporter.serve_cluster_metrics())
@@ -100,7 +106,9 @@ def run_full_stack(home: Path, rate_hz: float = 3.0) -> Iterator[FullStack]:
             ScrapeTarget("cluster", f"127.0.0.1:{cluster_port}"),
         ]
         prometheus = stack.enter_context(run_prometheus(home / "prometheus", targets))
-        environment.torchserve.call_management("GET", "/models/nothing")  # TorchServe counts answers of a kind from the first one on
+        environment.torchserve.call_management(
+            "GET", "/models/nothing"
+        )  # TorchServe counts answers of a kind from the first one on
         stack.enter_context(SimulatedUsers(environment.url, rate_hz, max_in_flight=_CONCURRENCY).run())
         stack.enter_context(_mixed_clients(environment.url))
         yield FullStack(environment, prometheus)
@@ -132,7 +140,8 @@ def _mixed_clients(url: str) -> Iterator[None]:
     with ThreadPoolExecutor(len(request_cycles)) as pool:
         waits_s = (5.0, 3.0, 2.0)
         running = [
-            pool.submit(_send_until_stopped, request_cycle, stop_event, wait_s) for request_cycle, wait_s in zip(request_cycles, waits_s, strict=True)
+            pool.submit(_send_until_stopped, request_cycle, stop_event, wait_s)
+            for request_cycle, wait_s in zip(request_cycles, waits_s, strict=True)
         ]
         try:
             yield
@@ -142,7 +151,9 @@ def _mixed_clients(url: str) -> Iterator[None]:
         future.result()
 
 
-def _send_until_stopped(requests: Iterator[tuple[str, bytes | None]], stop_event: threading.Event, wait_s: float) -> None:
+def _send_until_stopped(
+    requests: Iterator[tuple[str, bytes | None]], stop_event: threading.Event, wait_s: float
+) -> None:
     for url, body in requests:
         if stop_event.wait(wait_s):
             return

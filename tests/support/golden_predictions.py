@@ -10,11 +10,11 @@ from thale.models.predictions import (
     LANDMARKS_MEDIA_TYPE,
     SEGMENTATION_MEDIA_TYPE,
     LandmarkPrediction,
-    SegmentationPrediction,
     SegmentationMeta,
+    SegmentationPrediction,
 )
 from thale.release.registry.golden import GoldenPlate
-from thale.schemas import Calibration, ModelCard, Landmark, ModelRef, Scale
+from thale.schemas import Calibration, Landmark, ModelCard, ModelRef, Scale
 
 SEGMENTER: ModelCard = make_version("1.0.0").card
 LANDMARKER = SEGMENTER.model_copy(

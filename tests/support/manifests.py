@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-KUBERNETES = Path(__file__).parents[1]
+KUBERNETES = Path(__file__).parents[2] / "kubernetes"
 CHECK = KUBERNETES.parents[1] / "shared" / "crds" / "check.py"
 OVERLAYS = ("laptop", "aks-dev", "aks-staging", "aks-prod")
 ON_AZURE = tuple(overlay for overlay in OVERLAYS if overlay.startswith("aks-"))

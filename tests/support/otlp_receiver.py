@@ -82,7 +82,9 @@ class Collector:
     def wait_for(self, is_enough: Callable[[list[Span]], bool]) -> list[Span]:
         """Return all spans as soon as they are enough."""
         with self._received:
-            assert self._received.wait_for(lambda: is_enough(self._spans), TIMEOUT_S), [span.name for span in self._spans]
+            assert self._received.wait_for(lambda: is_enough(self._spans), TIMEOUT_S), [
+                span.name for span in self._spans
+            ]
             return list(self._spans)
 
     def wait_for_requests(self, min_requests: int = 1) -> None:

@@ -91,7 +91,8 @@ def _configuration(targets: list[ScrapeTarget]) -> Mapping[str, object]:
                 "job_name": job,
                 "honor_labels": job == "cluster",
                 "static_configs": [
-                    {"targets": [target.address], "labels": {"environment": target.environment}} for target in job_targets
+                    {"targets": [target.address], "labels": {"environment": target.environment}}
+                    for target in job_targets
                 ],
             }
             for job, job_targets in jobs.items()

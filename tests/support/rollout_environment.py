@@ -35,8 +35,8 @@ from thale.release.lifecycle import transitions
 from thale.release.targets import VersionedRelease
 from thale.release.targets.local import LocalTarget
 from thale.release.targets.torchserve_client import TorchServeClient as Management
-from thale.release.targets.update import update_release, author_now
-from thale.schemas import ModelCard, Release, VersionManifest, ReleaseState, Task
+from thale.release.targets.update import author_now, update_release
+from thale.schemas import ModelCard, Release, ReleaseState, Task, VersionManifest
 from thale.slo import Slo
 
 MODEL = "plate-seg"
@@ -133,7 +133,9 @@ class RolloutEnvironment:
         return update_release(
             self.target,
             model,
-            lambda now: transitions.start_canary(now, manifest, author, steps=steps, shadow=shadow, allow_rolled_back=True),
+            lambda now: transitions.start_canary(
+                now, manifest, author, steps=steps, shadow=shadow, allow_rolled_back=True
+            ),
         )
 
     def roll_back_to(self, version: VersionManifest) -> VersionedRelease:
@@ -158,9 +160,15 @@ class RolloutEnvironment:
     @contextmanager
     def run_controller(self, slo: Slo, poll_s: float = 0.25) -> Iterator[None]:
         """Let a watcher do its work for as long as the context lasts."""
-        lease, checkpoint_store = FileLease(self.folder / "watch.lock"), FileCheckpointStore(self.folder / "watch.json")
+        lease, checkpoint_store = (
+            FileLease(self.folder / "controller.lock"),
+            FileCheckpointStore(self.folder / "controller-checkpoint.json"),
+        )
         environment = ReleaseEnvironment(self.target, MetricsScraper([self.metrics_url]), lease, checkpoint_store)
-        controller, stop = RolloutController(environment, slo, "the watcher", Intervals(poll_s=poll_s)), threading.Event()
+        controller, stop = (
+            RolloutController(environment, slo, "the watcher", Intervals(poll_s=poll_s)),
+            threading.Event(),
+        )
         thread = threading.Thread(target=controller.run, args=(stop,), name="watcher")
         thread.start()
         try:
@@ -178,7 +186,9 @@ def sample_plates() -> list[bytes]:
 
 
 @contextmanager
-def run_rollout_environment(folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[RolloutEnvironment]:
+def run_rollout_environment(
+    folder: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[RolloutEnvironment]:
     """Run the platform until the context ends; the facade has these settings beside its own."""
     with ExitStack() as stack:
         version_store = _pack_versions(folder)
@@ -186,7 +196,7 @@ def run_rollout_environment(folder: Path, settings: Mapping[str, str] = MappingP
         for path, _ in version_store.archives.values():
             (folder / "store" / path.name).hardlink_to(path)
         torchserve = stack.enter_context(run_torchserve(folder, [path.name for path, _ in loaded]))
-        state_path = folder / "record.json"
+        state_path = folder / "release-state.json"
         models = {
             version.card.name: Release(task=version.card.task, stable=STABLE, versions={STABLE: version})
             for _, version in loaded
@@ -236,12 +246,12 @@ def _run_facade(
     port, metrics_port = free_ports(2)
     model_url, management_url = addresses
     settings = {
-        "THALE_RECORD_PATH": str(state_path),
+        "THALE_RELEASE_STATE_PATH": str(state_path),
         "THALE_PORT": str(port),
         "THALE_METRICS_PORT": str(metrics_port),
         "THALE_MODEL_URL": model_url,
         "THALE_MANAGEMENT_URL": management_url,
-        "THALE_CANARY_PATIENCE_S": "1",
+        "THALE_CANARY_TIMEOUT_S": "1",
         **extra_settings,
     }
     with (folder / "facade.log").open("wb") as log:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from thale.capacity.benchmark import Machine, Benchmark, SizeClassBenchmark, Overload, Component, LoadStep
+from thale.capacity.benchmark import Benchmark, Component, LoadStep, Machine, Overload, SizeClassBenchmark
 
 CPU_SECONDS: dict[Component, float] = {"segmentation": 2.0, "landmarks": 1.0, "facade": 0.5, "torchserve": 0.0}
 

@@ -31,7 +31,9 @@ UNLOCATED_FLAG = Flag(code="not_focused", message="the photograph is out of focu
 CROSSING_FLAG = Flag(code="crossing", message="two roots cross at 110,160", at=Point(x=110, y=160))
 
 
-def image_metadata(name: str | None = "plate.png", sha256: str = "ab" * 32, width: int = 400, height: int = 300) -> ImageMetadata:
+def image_metadata(
+    name: str | None = "plate.png", sha256: str = "ab" * 32, width: int = 400, height: int = 300
+) -> ImageMetadata:
     return ImageMetadata(
         width=width, height=height, format="PNG", mode="RGB", bits=8, size_bytes=1000, sha256=sha256, name=name
     )

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.draw import disk, ellipse
 
 from thale.imaging.geometry import Frame
-from thale.models.predictions import SegmentationPrediction, SegmentationMeta
+from thale.models.predictions import SegmentationMeta, SegmentationPrediction
 from thale.schemas import Calibration, Landmark, LandmarkKind, ModelRef, Scale
 
 MM_PER_PX = 0.0625

@@ -53,7 +53,9 @@ def picture_maps(drawing: str, px_per_mm: float = 4.0, frame: Frame | None = Non
     for tenths in range(1, 10):
         root_HW[letters_HW == str(tenths)] = round(25.5 * tenths)
     shoot_HW, seed_HW = (np.where(letters_HW == letter, 255, 0).astype(np.uint8) for letter in "@o")
-    return ProbabilityMaps(root_HW.astype(np.uint8), shoot_HW, seed_HW, frame or same_frame(*letters_HW.shape), px_per_mm)
+    return ProbabilityMaps(
+        root_HW.astype(np.uint8), shoot_HW, seed_HW, frame or same_frame(*letters_HW.shape), px_per_mm
+    )
 
 
 @dataclass
@@ -98,7 +100,9 @@ class Network:
     ) -> Landmark:
         """Return a landmark at a node, or beside it."""
         x, y = self.position(letter)
-        return Landmark(kind=kind, x=float(x) + self.maps.mm_to_px(dx_mm), y=float(y) + self.maps.mm_to_px(dy_mm), score=score)
+        return Landmark(
+            kind=kind, x=float(x) + self.maps.mm_to_px(dx_mm), y=float(y) + self.maps.mm_to_px(dy_mm), score=score
+        )
 
     def has_segment(self, path: str) -> bool:
         """Return whether a segment joins two nodes."""
@@ -121,7 +125,9 @@ def network(drawing: str, *segments: str, mm: float = 1.0) -> Network:
         return np.where(squares_HW == ord(letter), value, 0).astype(np.uint8)
 
     shoot_HW = squares("@", 255) + squares("%", 204)
-    maps = ProbabilityMaps(squares("#", 255), shoot_HW, squares("o", 255), same_frame(*shoot_HW.shape), CHARACTER_PX / mm)
+    maps = ProbabilityMaps(
+        squares("#", 255), shoot_HW, squares("o", 255), same_frame(*shoot_HW.shape), CHARACTER_PX / mm
+    )
     graph = RootGraph(maps)
     positions: dict[str, Points] = {
         str(letters_HW[row, col]): np.array([col + 0.5, row + 0.5]) * CHARACTER_PX

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from thale.errors import TargetError, ConflictError, UnknownModelError
+from thale.errors import ConflictError, TargetError, UnknownModelError
 from thale.files import write_atomically
 from thale.release.targets import VersionedRelease, compute_revision
-from thale.schemas import Release, VersionManifest, ReleaseState
+from thale.schemas import Release, ReleaseState, VersionManifest
 
 
 @dataclass(frozen=True)

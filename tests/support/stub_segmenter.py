@@ -27,7 +27,7 @@ class StubSegmenter(segment.SegmentHandler):
         fault = read_fault(self.card.version)
         if fault == "throws":
             first_bad_file(Path(os.environ["TMPDIR"]).parent).touch()
-            raise RuntimeError("in no mood")
+            raise RuntimeError("injected fault")
         if fault == "is slow":
             time.sleep(DELAY_S)
         prediction = segmented(image_HW3, self.card, self.engine, calibration)
@@ -44,7 +44,7 @@ def read_fault(version: str) -> str:
 
 
 def fault_file(home: Path, version: str) -> Path:
-    return home / f"mood-{version}"
+    return home / f"fault-{version}"
 
 
 def first_bad_file(home: Path) -> Path:

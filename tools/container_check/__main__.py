@@ -16,7 +16,7 @@ from tools.container_check.stack import MODEL_SERVER, SERVICES, ContainerError, 
 
 def main() -> int:
     """Try the images. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m images", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.container_check", description=__doc__)
     parser.add_argument("--engine", default="podman", help="podman or docker")
     parser.add_argument("--tag", default="dev", help="the images' tag")
     parser.add_argument("--run-flags", default="", help="flags for the engine's run, as a shell would read them")
@@ -42,7 +42,11 @@ def _check_sample_plate(engine: Engine, tag: str) -> tuple[list[TraitCheck], flo
 def _checks_table(checks: list[TraitCheck]) -> Table:
     table = Table("trait", "measured", "true", "", box=SIMPLE_HEAD)
     for check in checks:
-        cells = f"{check.measured:.4g}", f"{check.expected:.4g}", "as drawn" if check.is_within_tolerance else "[red]off[/]"
+        cells = (
+            f"{check.measured:.4g}",
+            f"{check.expected:.4g}",
+            "as drawn" if check.is_within_tolerance else "[red]off[/]",
+        )
         table.add_row(check.name, *cells)
     return table
 

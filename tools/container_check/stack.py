@@ -26,7 +26,7 @@ _FACADE_SETTINGS = {
     "THALE_PORT": str(_PORT),
     "THALE_MODEL_URL": "http://127.0.0.1:8080",
     "THALE_MANAGEMENT_URL": "http://127.0.0.1:8081",
-    "THALE_RECORD_PATH": "/models/traffic.json",
+    "THALE_RELEASE_STATE_PATH": "/models/release-state.json",
 }
 _START_TIMEOUT_S = 600.0
 _STOP_TIMEOUT_S = 60
@@ -65,7 +65,9 @@ class Engine:
 
     def sbom(self, image: str, ecosystem: str) -> Any:
         """Return the image's software bill of materials of `python` packages, or of `debian`'s."""
-        return json.loads(self.run_container(image, f"/usr/share/sbom/{ecosystem}.cdx.json", flags=("--rm", "--entrypoint=cat")))
+        return json.loads(
+            self.run_container(image, f"/usr/share/sbom/{ecosystem}.cdx.json", flags=("--rm", "--entrypoint=cat"))
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class ContainerStack:
                 self.engine.run_command("exec", self.facade, "python", "-c", probe)
             except ContainerError as error:
                 running = all(
-                    self.engine.run_command("container", "inspect", "--format", "{{.State.Running}}", name).strip() == "true"
+                    self.engine.run_command("container", "inspect", "--format", "{{.State.Running}}", name).strip()
+                    == "true"
                     for name in (self.model_server, self.facade)
                 )
                 if not running or time.monotonic() > deadline:

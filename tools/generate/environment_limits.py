@@ -17,20 +17,20 @@ import yaml
 
 from thale.capacity.environment_limits import (
     ENVIRONMENT_LIMITS_FILE,
-    ScalingRules,
+    AdmissionLimits,
+    BaselineUsage,
     EnvironmentLimits,
     Gateway,
-    AdmissionLimits,
+    HpaSpec,
     NodePool,
     ScalingPolicy,
-    HpaSpec,
-    BaselineUsage,
+    ScalingRules,
     Workload,
     dump_environment_limits,
 )
 from thale.facade.settings import Settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = {"dev": "aks-dev", "staging": "aks-staging", "prod": "aks-prod"}
 
 Manifest = Mapping[str, Any]
@@ -40,7 +40,9 @@ _DEFAULT_SCALE_UP = ScalingRules(
     stabilization_s=0,
     policies=(ScalingPolicy(type="Percent", value=100, period_s=15), ScalingPolicy(type="Pods", value=4, period_s=15)),
 )
-_DEFAULT_SCALE_DOWN = ScalingRules(stabilization_s=300, policies=(ScalingPolicy(type="Percent", value=100, period_s=15),))
+_DEFAULT_SCALE_DOWN = ScalingRules(
+    stabilization_s=300, policies=(ScalingPolicy(type="Percent", value=100, period_s=15),)
+)
 
 
 def environment_limits() -> dict[str, EnvironmentLimits]:
@@ -96,7 +98,7 @@ def _predictor_workload(objects: Mapping[tuple[str, str], Manifest], model: str)
     if (predictor["scaleMetric"], predictor["scaleMetricType"]) != ("cpu", "Utilization"):
         raise SystemExit(f"{model} is scaled by {predictor['scaleMetric']}, which thale.capacity does not know")
     hpa = HpaSpec(
-        metric="processor",
+        metric="cpu",
         target=predictor["scaleTarget"] / 100,
         min_replicas=predictor["minReplicas"],
         max_replicas=predictor["maxReplicas"],
@@ -117,7 +119,10 @@ def _workload(resources: Manifest, hpa: HpaSpec) -> Workload:
 
 
 def _scaling_rules(behavior: Manifest) -> ScalingRules:
-    policies = [ScalingPolicy(type=policy["type"], value=policy["value"], period_s=policy["periodSeconds"]) for policy in behavior["policies"]]
+    policies = [
+        ScalingPolicy(type=policy["type"], value=policy["value"], period_s=policy["periodSeconds"])
+        for policy in behavior["policies"]
+    ]
     return ScalingRules(stabilization_s=behavior["stabilizationWindowSeconds"], policies=tuple(policies))
 
 
@@ -131,10 +136,10 @@ def _admission_limits(objects: Mapping[tuple[str, str], Manifest]) -> AdmissionL
 
     return AdmissionLimits(
         max_in_flight=setting("max_in_flight"),
-        max_queue_length=setting("max_waiting"),
-        max_queue_wait_s=setting("max_wait_s"),
-        request_timeout_s=setting("request_deadline_s"),
-        postprocess_workers=setting("measuring_processes"),
+        max_queue_length=setting("max_queue_length"),
+        max_queue_wait_s=setting("max_queue_wait_s"),
+        request_timeout_s=setting("request_timeout_s"),
+        postprocess_workers=setting("postprocess_workers"),
     )
 
 
@@ -157,7 +162,9 @@ def _facade_container(objects: Mapping[tuple[str, str], Manifest]) -> Manifest:
 
 
 def _node_pool(variables: Manifest) -> NodePool:
-    return NodePool(vm_size=str(variables["vm_size"]).strip('"'), min_nodes=variables["min_nodes"], max_nodes=variables["max_nodes"])
+    return NodePool(
+        vm_size=str(variables["vm_size"]).strip('"'), min_nodes=variables["min_nodes"], max_nodes=variables["max_nodes"]
+    )
 
 
 def _node_idle_timeout_s() -> float:

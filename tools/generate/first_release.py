@@ -18,7 +18,7 @@ from thale.release.registry.stores.model_store import file_digest, version_folde
 from thale.schemas import Release, VersionManifest
 from thale_models.archive import read_golden_answers, write_archive
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[2] / "kubernetes"
 FIRST_RELEASE = FOLDER / "base" / "first-release.yaml"
 _WEIGHTS = FOLDER.parent / "model-server" / "weights"
 _STORE_URI = "pvc://store/models"
@@ -47,7 +47,11 @@ def _release_patch(weights: Path) -> Mapping[str, Any]:
     manifest = (FOLDER / "base" / f"{card.name}.yaml").read_text()
     live = next(found for found in yaml.safe_load_all(manifest) if found["kind"] == "InferenceService")
     release = Release(task=card.task, stable=card.version, versions={card.version: released})
-    return dict(inference_service.resource_from_release(release, live, {card.version: f"{_STORE_URI}/{version_folder(released)}"}))
+    return dict(
+        inference_service.resource_from_release(
+            release, live, {card.version: f"{_STORE_URI}/{version_folder(released)}"}
+        )
+    )
 
 
 def _version_manifest(weights: Path) -> VersionManifest:

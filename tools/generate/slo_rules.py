@@ -83,7 +83,7 @@ def availability_objective(slo: Slo) -> Objective:
         budget=1 - slo.availability,
         requests=f'sum by (environment) (rate(thale_facade_requests_total{{{labels},status!~"4.."}}[5m]))',
         bad_requests=failed_requests,
-        alerts={"page": "ThaleRequestsFailing", "ticket": "ThaleErrorBudgetBurning"},
+        alerts={"page": "ThaleHighErrorRate", "ticket": "ThaleErrorBudgetBurning"},
         verb="failed",
         subject="requests in {{ $labels.environment }}",
     )
@@ -95,7 +95,9 @@ def latency_objective(slo: Slo) -> Objective:
     sizes = f'route=~"{IMAGE_ROUTES}",size=~"{"|".join(limits)}"'
 
     def total_responses(function: str, window: str) -> str:
-        return f"sum by (environment, size) ({function}(thale_facade_request_seconds_count{{{sizes}}}[{window}]))"
+        return (
+            f"sum by (environment, size) ({function}(thale_facade_request_duration_seconds_count{{{sizes}}}[{window}]))"
+        )
 
     def late_responses(function: str, window: str) -> str:
         in_time = " or ".join(f"{function}({_in_time_series(size, limit)}[{window}])" for size, limit in limits.items())
@@ -107,7 +109,7 @@ def latency_objective(slo: Slo) -> Objective:
         budget=0.01,
         requests=total_responses("rate", "5m"),
         bad_requests=late_responses,
-        alerts={"page": "ThaleAnswersSlow", "ticket": "ThaleLatencyBudgetBurning"},
+        alerts={"page": "ThaleHighLatency", "ticket": "ThaleLatencyBudgetBurning"},
         verb="took longer than promised",
         subject="answers to images of class {{ $labels.size }} in {{ $labels.environment }}",
     )
@@ -115,7 +117,7 @@ def latency_objective(slo: Slo) -> Objective:
 
 def _in_time_series(size: str, limit: LatencyObjective) -> str:
     labels = f'route=~"{IMAGE_ROUTES}",size="{size}",le="{limit.p99_s}"'
-    return f"thale_facade_request_seconds_bucket{{{labels}}}"
+    return f"thale_facade_request_duration_seconds_bucket{{{labels}}}"
 
 
 def recording_rules(objective: Objective) -> list[Rule]:

@@ -9,12 +9,11 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-HELPERS = ("observability/tests", "services/tests/release", "model-server/tests")
-sys.path[:0] = [str(ROOT), *(str(ROOT / folder) for folder in HELPERS)]
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
 
 from tests.support.full_stack import run_full_stack  # noqa: E402 (a helper of the tests, found by the line above)
-from tools.render_dashboards.preview import render_all, recent_period  # noqa: E402
+from tools.render_dashboards.preview import recent_period, render_all  # noqa: E402
 
 
 def main() -> int:

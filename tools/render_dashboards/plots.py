@@ -26,7 +26,9 @@ _MAX_LEGEND_FRACTION = 0.42
 _HEAT = ListedColormap([to_hex(colormaps["Oranges_r"](share)) for share in np.linspace(0.0, 0.85, 64)])
 
 
-def draw_panel(page: DashboardPage, panel: Json, results: QueryResults, exemplars: Sequence[Exemplar], period: Period) -> None:
+def draw_panel(
+    page: DashboardPage, panel: Json, results: QueryResults, exemplars: Sequence[Exemplar], period: Period
+) -> None:
     """Draw a panel with what Prometheus answered; exemplars are drawn over lines."""
     area = page.draw_panel_frame(panel["title"], page.panel_box(panel["gridPos"]))
     if not any(len(series) for series in results.values()):
@@ -36,7 +38,10 @@ def draw_panel(page: DashboardPage, panel: Json, results: QueryResults, exemplar
     if axes is not None:
         visible = [exemplar for exemplar in exemplars if exemplar.value <= axes.get_ylim()[1]]
         sampled = visible[:: max(1, len(visible) // _MAX_EXEMPLARS)]
-        days, values = [exemplar.time / _SECONDS_PER_DAY for exemplar in sampled], [exemplar.value for exemplar in sampled]
+        days, values = (
+            [exemplar.time / _SECONDS_PER_DAY for exemplar in sampled],
+            [exemplar.value for exemplar in sampled],
+        )
         axes.plot(days, values, "D", markersize=2.6, color=theme.EXEMPLAR, alpha=0.8, markeredgewidth=0)
 
 
@@ -55,7 +60,12 @@ def _draw_time_series(page: DashboardPage, panel: Json, area: Box, results: Quer
         axes.plot(_to_days(times_T), values_T, color=colour, linewidth=1.5, solid_joinstyle="round")
         floor_T = values_ST[index - 1] if stacked and index else np.zeros_like(values_T)
         axes.fill_between(
-            _to_days(times_T), floor_T, values_T, color=colour, alpha=defaults["custom"]["fillOpacity"] / 100, linewidth=0
+            _to_days(times_T),
+            floor_T,
+            values_T,
+            color=colour,
+            alpha=defaults["custom"]["fillOpacity"] / 100,
+            linewidth=0,
         )
     _set_value_axis(axes, values_ST, defaults)
     _draw_thresholds(axes, defaults)
@@ -121,7 +131,9 @@ def _draw_thresholds(axes: Axes, defaults: Json) -> None:
     low, high = axes.get_ylim()
     for step in defaults["thresholds"]["steps"]:
         if step["value"] is not None and low < step["value"] <= high:
-            axes.axhline(step["value"], color=_threshold_line_colour(step, defaults), linewidth=1.1, linestyle=(0, (5, 4)))
+            axes.axhline(
+                step["value"], color=_threshold_line_colour(step, defaults), linewidth=1.1, linestyle=(0, (5, 4))
+            )
 
 
 def _threshold_line_colour(step: Json, defaults: Json) -> str:
@@ -150,7 +162,9 @@ def _draw_legend(page: DashboardPage, area: Box, series: Sequence[Series], unit:
         page.draw_text(last, right - column, y, size=7.8, align="right")
         page.draw_text(highest, right, y, size=7.8, align="right")
     if len(series) > visible_count:
-        page.draw_text(f"and {len(series) - visible_count} more", area.x + 16, y + _LINE_HEIGHT_PX, size=7.5, colour=theme.FAINT)
+        page.draw_text(
+            f"and {len(series) - visible_count} more", area.x + 16, y + _LINE_HEIGHT_PX, size=7.5, colour=theme.FAINT
+        )
     return height
 
 
@@ -257,7 +271,12 @@ def _draw_state_timeline(page: DashboardPage, panel: Json, area: Box, results: Q
     for index, item in enumerate(series):
         height = (area.height - 48) / len(series)
         page.draw_text(
-            item.legend, area.x + label_width - 8, area.y + 4 + (index + 0.5) * height, size=8, align="right", max_width=label_width - 8
+            item.legend,
+            area.x + label_width - 8,
+            area.y + 4 + (index + 0.5) * height,
+            size=8,
+            align="right",
+            max_width=label_width - 8,
         )
         values_T = _align_to_period(item, times_T, period)
         for value, state in state_mappings.items():
@@ -283,7 +302,9 @@ def _draw_table(page: DashboardPage, panel: Json, area: Box, results: QueryResul
         item["matcher"]["options"]: {p["id"]: p["value"] for p in item["properties"]}
         for item in panel["fieldConfig"]["overrides"]
     }
-    rows = sorted({tuple(item.labels.get(key, "") for key in keys) for series_list in results.values() for item in series_list})
+    rows = sorted(
+        {tuple(item.labels.get(key, "") for key in keys) for series_list in results.values() for item in series_list}
+    )
     cells = {
         (letter, tuple(item.labels.get(key, "") for key in keys)): float(item.values_T[-1])
         for letter, series_list in results.items()
@@ -293,7 +314,13 @@ def _draw_table(page: DashboardPage, panel: Json, area: Box, results: QueryResul
     width, line = area.width / len(columns), 34.0
     for index, name in enumerate(columns):
         page.draw_text(
-            name, area.x + index * width + 6, area.y + 10, colour=theme.LINK, size=8.3, weight="bold", max_width=width - 8
+            name,
+            area.x + index * width + 6,
+            area.y + 10,
+            colour=theme.LINK,
+            size=8.3,
+            weight="bold",
+            max_width=width - 8,
         )
     for number, row in enumerate(rows):
         y = area.y + 22 + (number + 0.5) * line
@@ -307,7 +334,9 @@ def _draw_table(page: DashboardPage, panel: Json, area: Box, results: QueryResul
             colour = theme.TEXT
             if "thresholds" in column_properties[name] and np.isfinite(value):
                 colour = theme.threshold_colour(value, _threshold_steps(column_properties[name]))
-            page.draw_text(format_value(value, column_properties[name]["unit"]), area.x + index * width + 6, y, colour=colour)
+            page.draw_text(
+                format_value(value, column_properties[name]["unit"]), area.x + index * width + 6, y, colour=colour
+            )
 
 
 _PLOTS: Mapping[str, Callable[[DashboardPage, Json, Box, QueryResults, Period], Axes | None]] = {

@@ -11,13 +11,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[1])]
+sys.path[:0] = [str(Path(__file__).parents[2])]
 
 from tools.render_dashboards.layout import DashboardPage  # noqa: E402
 from tools.render_dashboards.plots import draw_panel  # noqa: E402
-from tools.render_dashboards.queries import Period, run_query, run_exemplar_query, query_panels, panel_queries  # noqa: E402 (found by the line above)
+from tools.render_dashboards.queries import Period, panel_queries, query_panels, run_exemplar_query, run_query  # noqa: E402 (found by the line above)
 
-GENERATED = Path(__file__).parent / "dashboards" / "generated"
+GENERATED = Path(__file__).parents[2] / "observability" / "dashboards" / "generated"
 _MAX_POINTS = 240
 _MIN_STEP_S = 1.0
 
@@ -31,14 +31,18 @@ def render_dashboard(dashboard: Mapping[str, Any], url: str, period: Period, pat
     page = DashboardPage(dashboard)
     minutes = (period.end - period.start) / 60
     variables = {name: "All" for name in ("Environment", "Model", "Version")}
-    page.draw_header(dashboard["title"], variables, [link["title"] for link in dashboard["links"]], f"Last {minutes:g} minutes")
+    page.draw_header(
+        dashboard["title"], variables, [link["title"] for link in dashboard["links"]], f"Last {minutes:g} minutes"
+    )
     for panel in dashboard["panels"]:
         if panel["type"] == "row":
             page.draw_row_heading(panel["title"], page.panel_box(panel["gridPos"]))
     for panel in query_panels(dashboard):
         queries = panel_queries(panel)
         results = {query.ref_id: run_query(url, query, period) for query in queries}
-        exemplars = [exemplar for query in queries if query.exemplars for exemplar in run_exemplar_query(url, query, period)]
+        exemplars = [
+            exemplar for query in queries if query.exemplars for exemplar in run_exemplar_query(url, query, period)
+        ]
         draw_panel(page, panel, results, exemplars, period)
     page.save(path)
 

@@ -148,5 +148,7 @@ def _fetch_data(url: str, path: str, parameters: Mapping[str, str]) -> Any:
 def _parse_series(panel_query: PanelQuery, result: Json) -> Series:
     labels = result["metric"]
     points = np.array([result["value"]] if "value" in result else result["values"], dtype=np.float64)
-    legend = _LABEL.sub(lambda match: labels.get(match[1], ""), panel_query.legend) if panel_query.legend else str(labels)
+    legend = (
+        _LABEL.sub(lambda match: labels.get(match[1], ""), panel_query.legend) if panel_query.legend else str(labels)
+    )
     return Series(legend, labels, points[:, 0], points[:, 1])

@@ -2,9 +2,9 @@
 # Stands for kubectl and helm, as it is called: notes the call and answers as the program does, with what the installer builds
 # on: exit statuses, JSON, and the words that tell errors apart. A shell, because it is started hundreds of times.
 #
-# The folder $STAND_INS: versions/{kubectl,helm,server}, objects/KIND/NAME and releases/NAME (JSON), applied and fails (lines),
+# The folder $FAKE_TOOLS_DIR: versions/{kubectl,helm,server}, objects/KIND/NAME and releases/NAME (JSON), applied and fails (lines),
 # empty (a cluster that knows no kinds), and calls: program, standard input and words, each ended by \037, a call by \036.
-room=$STAND_INS
+room=$FAKE_TOOLS_DIR
 program=${0##*/}
 input=
 for word; do

@@ -14,7 +14,7 @@ import yaml
 from tests.support.manifests import KUBERNETES
 
 PLATFORM = KUBERNETES / "platform"
-FAKE_TOOLS = Path(__file__).with_name("stand_in.sh")
+FAKE_TOOLS = Path(__file__).with_name("fake_tools.sh")
 MANAGED_OBJECTS = (
     "crd/scaledobjects.keda.sh",
     "crd/secretproviderclasses.secrets-store.csi.x-k8s.io",
@@ -38,7 +38,7 @@ class Call:
 
 @dataclass
 class InstallerEnvironment:
-    """A cluster that is played (stand_in.sh)."""
+    """A cluster that is played (fake_tools.sh)."""
 
     folder: Path
 
@@ -67,7 +67,7 @@ class InstallerEnvironment:
         (self.folder / "calls").unlink(missing_ok=True)
 
     def run(self, *arguments: str, platform: Path = PLATFORM) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "PATH": str(self.folder / "bin"), "STAND_INS": str(self.folder)}
+        environment = {**os.environ, "PATH": str(self.folder / "bin"), "FAKE_TOOLS_DIR": str(self.folder)}
         command = [sys.executable, "-S", str(platform / "install.py"), *arguments]  # of the standard library alone
         return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=TIMEOUT_S)
 

@@ -31,7 +31,7 @@ FAULTS = {
     "platform": "helm status",
     "models": "kubectl apply",
     "overlay": "kubectl create",
-    "wait": "kubectl get deployments.apps",
+    "readiness": "kubectl get deployments.apps",
     "smoke": "kubectl get gateways",
     "summary": None,
 }

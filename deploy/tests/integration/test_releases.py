@@ -92,7 +92,7 @@ def test_a_rollback_puts_images_and_manifests_back_and_leaves_the_models(
 
 
 @pytest.mark.parametrize(
-    ("manager", "error", "told"),
+    ("manager", "error", "expected"),
     [
         ("somebody", DeployError, "somebody holds these fields"),
         (overlay.RELEASE_FIELD_MANAGER, ReleaseChangedError, "`thale release` changed a release"),

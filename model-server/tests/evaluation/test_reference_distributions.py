@@ -23,7 +23,9 @@ def test_cards_get_what_both_models_said_of_whole_plates_and_keep_their_agreemen
     folders = [copy_default_model(name, tmp_path) for name in ("plate-seg", "plate-landmarks")]
     quantiles_before = (0.9,) * 21
     card = parse_model_card((folders[0] / CARD).read_bytes())
-    before = card.model_copy(update={"references": {"root_fraction": quantiles_before, "agreement_dice_root": quantiles_before}})
+    before = card.model_copy(
+        update={"references": {"root_fraction": quantiles_before, "agreement_dice_root": quantiles_before}}
+    )
     (folders[0] / CARD).write_text(before.model_dump_json())
     metrics = evaluate(folders, tmp_path / "plates", "test", tmp_path / "out", "Tiny")
     write_metrics_to_cards(folders, metrics, tmp_path / "out")

@@ -36,7 +36,7 @@ def test_a_model_that_knows_nothing_gets_a_report_with_every_plate(plates: Path,
     assert metrics["plates"] == 2
     assert 0 <= metrics["dice_root"] < 0.5
     document = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert document["figures"]["tip_f1_1mm"] is None  # NaN is null: nobody looked for tips
+    assert document["metrics"]["tip_f1_1mm"] is None  # NaN is null: nobody looked for tips
     report = (tmp_path / "out" / "report.md").read_text()
     for name in ("plate-000000", "plate-000001"):
         assert f"![{name}](pictures/{name}.png)" in report
@@ -76,7 +76,9 @@ def test_an_empty_split_is_named(plates: Path, tmp_path: Path) -> None:
 
 
 def test_the_truth_of_a_drawn_plate_knows_shoots_and_that_of_a_traced_one_does_not(plates: Path) -> None:
-    mask_dataset, landmark_dataset = (read_dataset(plates, task, DEFAULT_CLASSES[task], required_splits=()) for task in DEFAULT_CLASSES)
+    mask_dataset, landmark_dataset = (
+        read_dataset(plates, task, DEFAULT_CLASSES[task], required_splits=()) for task in DEFAULT_CLASSES
+    )
     rsml_path = plates / "truth" / "plate-000000.rsml"
     drawn_plants = read_ground_truth(mask_dataset, None, landmark_dataset, None, rsml_path).plants
     assert drawn_plants is not None

@@ -44,7 +44,11 @@ def png(plate_HW3: NDArray[np.uint8]) -> bytes:
 
 
 def test_an_image_comes_back_as_the_maps_that_inference_gives(
-    torchserve: TorchServeProcess, segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8], png: bytes
+    torchserve: TorchServeProcess,
+    segmenter: TinyModel,
+    segment_engine: Engine,
+    plate_HW3: NDArray[np.uint8],
+    png: bytes,
 ) -> None:
     response, body = torchserve.post(SEGMENT, png, SCALE)
     assert (response.status, response.headers["content-type"]) == (200, "application/x-npz")
@@ -145,7 +149,9 @@ def test_an_archive_of_the_plain_command_is_served(torchserve: TorchServeProcess
         *("--export-path", str(torchserve.store)),
     ]
     subprocess.run(command, check=True, env={**os.environ, "TMPDIR": str(tmp_path)})
-    assert torchserve.call_management("POST", "/models?url=plain.mar&initial_workers=1&synchronous=true")[0].status == 200
+    assert (
+        torchserve.call_management("POST", "/models?url=plain.mar&initial_workers=1&synchronous=true")[0].status == 200
+    )
     assert torchserve.post("/predictions/plain/1.0.0", png, SCALE)[0].status == 200
 
 
@@ -163,7 +169,9 @@ def test_a_model_whose_weights_are_not_its_cards_gets_no_worker(torchserve: Torc
     assert torchserve.worker_states("damaged", "1.0.0") != ["READY"]
 
 
-def test_models_are_taken_from_the_store_alone(torchserve: TorchServeProcess, segmenter: TinyModel, tmp_path: Path) -> None:
+def test_models_are_taken_from_the_store_alone(
+    torchserve: TorchServeProcess, segmenter: TinyModel, tmp_path: Path
+) -> None:
     elsewhere = write_archive(segmenter.weights, segmenter.card.model_copy(update={"name": "foreign"}), tmp_path)
     for url in (f"file://{elsewhere}", str(elsewhere), "../foreign-1.0.0.mar", "http://127.0.0.1:1/foreign.mar"):
         response, _ = torchserve.call_management("POST", f"/models?url={quote(url, safe='')}")

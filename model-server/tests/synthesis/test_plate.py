@@ -42,7 +42,9 @@ def test_every_polyline_lies_on_root_pixels_or_under_an_organ(plates: list[Synth
 
 
 def test_most_of_the_root_is_seen(plates: list[SyntheticPlate]) -> None:
-    classes_on_roots = [classes_at(plate, np.array(root.points)) for plate in plates for p in plate.plants for root in p.roots]
+    classes_on_roots = [
+        classes_at(plate, np.array(root.points)) for plate in plates for p in plate.plants for root in p.roots
+    ]
     assert (np.concatenate(classes_on_roots) == ROOT).mean() > 0.85
 
 

@@ -55,7 +55,13 @@ def find_rsml_files(folder: Path) -> dict[Path, Path]:
     return {folder / row["image"]: folder / row[ROOTS_COLUMN] for row in rows}
 
 
-def read_ground_truth(mask_dataset: Dataset, mask_sample: Sample | None, landmark_dataset: Dataset, landmark_sample: Sample | None, rsml_path: Path | None) -> GroundTruth:
+def read_ground_truth(
+    mask_dataset: Dataset,
+    mask_sample: Sample | None,
+    landmark_dataset: Dataset,
+    landmark_sample: Sample | None,
+    rsml_path: Path | None,
+) -> GroundTruth:
     """Read the truth of one plate.
 
     Raises:
@@ -66,7 +72,9 @@ def read_ground_truth(mask_dataset: Dataset, mask_sample: Sample | None, landmar
     if landmark_sample is not None:
         keypoints = landmark_dataset.read(landmark_sample).keypoints
         by_kind = {
-            kind: np.array([(keypoint.x, keypoint.y) for keypoint in keypoints if keypoint.kind == kind], float).reshape(-1, 2)
+            kind: np.array(
+                [(keypoint.x, keypoint.y) for keypoint in keypoints if keypoint.kind == kind], float
+            ).reshape(-1, 2)
             for kind in landmark_dataset.classes
         }
     return GroundTruth(

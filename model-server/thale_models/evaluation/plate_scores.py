@@ -12,11 +12,11 @@ from thale._version import __version__
 from thale.imaging.calibration import calibrate
 from thale.imaging.image_io import decode, read_header
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
-from thale.monitoring.scoring import PointMatchCounter, DiceCounter, match_points, count_overlaps, relative_error
+from thale.monitoring.scoring import DiceCounter, PointMatchCounter, count_overlaps, match_points, relative_error
 from thale.phenotyping.pipeline import build_phenotype
 from thale.schemas import ModelCard, Phenotype, Plant, Provenance, Scale, Timings
 from thale_models.engine import Engine
-from thale_models.evaluation.ground_truth import GroundTruthPlant, GroundTruth
+from thale_models.evaluation.ground_truth import GroundTruth, GroundTruthPlant
 from thale_models.inference import find_landmarks, segment
 
 TIP_MATCH_RADIUS_MM = 1.0
@@ -80,7 +80,9 @@ class EvaluatedPlate:
         return prediction.calibration.scale
 
 
-def evaluate_plate(image: bytes, name: str, segmentation: LoadedModel | None, landmarks: LoadedModel | None) -> EvaluatedPlate:
+def evaluate_plate(
+    image: bytes, name: str, segmentation: LoadedModel | None, landmarks: LoadedModel | None
+) -> EvaluatedPlate:
     """Return what the models say of a plate, and with both of them its phenotype.
 
     The digests in its provenance are those of the weights: the models are folders, not archives.
@@ -104,7 +106,10 @@ def evaluate_plate(image: bytes, name: str, segmentation: LoadedModel | None, la
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     timings = Timings(
-        segment_s=segmented_s - started_s, landmarks_s=ended_s - segmented_s, plants_s=math.nan, total_s=ended_s - started_s
+        segment_s=segmented_s - started_s,
+        landmarks_s=ended_s - segmented_s,
+        plants_s=math.nan,
+        total_s=ended_s - started_s,
     )
     return EvaluatedPlate(maps, points, build_phenotype(read_header(image, name), maps, points, provenance, timings))
 
@@ -131,7 +136,9 @@ def score_plate(name: str, evaluated: EvaluatedPlate, ground_truth: GroundTruth,
         total_length_mm = traits["plate_total_root_length"] if scale.is_known else math.nan
     return PlateScore(
         name=name,
-        overlaps=count_overlaps(evaluated.maps, ground_truth.mask_HW) if evaluated.maps and ground_truth.mask_HW is not None else {},
+        overlaps=count_overlaps(evaluated.maps, ground_truth.mask_HW)
+        if evaluated.maps and ground_truth.mask_HW is not None
+        else {},
         landmarks=_match_landmarks(evaluated.points, ground_truth, mm_per_px) if evaluated.points is not None else {},
         tips=tips,
         bases=bases,
@@ -143,7 +150,9 @@ def score_plate(name: str, evaluated: EvaluatedPlate, ground_truth: GroundTruth,
     )
 
 
-def _match_landmarks(points: LandmarkPrediction, ground_truth: GroundTruth, mm_per_px: float) -> dict[str, PointMatchCounter]:
+def _match_landmarks(
+    points: LandmarkPrediction, ground_truth: GroundTruth, mm_per_px: float
+) -> dict[str, PointMatchCounter]:
     """Return the matches of each kind of landmark, as the model alone answers them."""
     matches: dict[str, PointMatchCounter] = {}
     for kind, true_M2 in (ground_truth.landmarks or {}).items():
@@ -164,7 +173,9 @@ def _root_endpoints(predicted: Phenotype, end: int) -> NDArray[np.float64]:
     return np.array([root.points[end] for root in roots], float).reshape(-1, 2)
 
 
-def _match_plants(predicted: Phenotype, ground_truth: GroundTruth, mm_per_px: float) -> tuple[tuple[PlantScore, ...], int]:
+def _match_plants(
+    predicted: Phenotype, ground_truth: GroundTruth, mm_per_px: float
+) -> tuple[tuple[PlantScore, ...], int]:
     """Pair the plants by where their roots begin; return a score for each true plant, and how many others there are."""
     germinated = [plant for plant in predicted.plants if _has_germinated(plant)]
     if ground_truth.plants is not None:
@@ -174,11 +185,16 @@ def _match_plants(predicted: Phenotype, ground_truth: GroundTruth, mm_per_px: fl
     else:
         return (), 0
     positions = np.array([_plant_position(plant) for plant in germinated], float).reshape(-1, 2)
-    pairs = {true_index: predicted_index for predicted_index, true_index in match_points(positions, true_positions, PLANT_MATCH_RADIUS_MM / mm_per_px)}
+    pairs = {
+        true_index: predicted_index
+        for predicted_index, true_index in match_points(positions, true_positions, PLANT_MATCH_RADIUS_MM / mm_per_px)
+    }
     scores = []
     for index in range(len(true_positions)):
         plant = germinated[pairs[index]] if index in pairs else None
-        scores.append(_score_plant(plant, ground_truth.plants[index] if ground_truth.plants else None, predicted, mm_per_px))
+        scores.append(
+            _score_plant(plant, ground_truth.plants[index] if ground_truth.plants else None, predicted, mm_per_px)
+        )
     return tuple(scores), len(germinated) - len(pairs)
 
 
@@ -201,7 +217,9 @@ def _plant_position(plant: Plant) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _score_plant(plant: Plant | None, true: GroundTruthPlant | None, predicted: Phenotype, mm_per_px: float) -> PlantScore:
+def _score_plant(
+    plant: Plant | None, true: GroundTruthPlant | None, predicted: Phenotype, mm_per_px: float
+) -> PlantScore:
     if plant is None or true is None:
         return PlantScore(true.laterals if true else 0, plant is not None, math.nan, math.nan, math.nan, math.nan)
     traits = {trait.trait: trait.value for trait in plant.traits}

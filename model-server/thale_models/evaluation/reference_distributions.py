@@ -23,7 +23,7 @@ def plate_signals(evaluated: EvaluatedPlate, kinds: Iterable[str]) -> PlateSigna
     """Return the signals of one plate; none without both models, because plants need both.
 
     Args:
-        measured: What the models say of the plate.
+        evaluated: What the models say of the plate.
         kinds: The landmarks that the landmark model looks for.
     """
     if evaluated.phenotype is None or evaluated.points is None:

@@ -29,7 +29,7 @@ def render_report(title: str, scores: Sequence[PlateScore], cards: Sequence[Mode
             "",
             f"{len(scores)} images, measured by {models}, the scale taken from the plate's edge.",
             "",
-            *_markdown_table(["figure", "value"], [list(row) for row in metrics_table(summarise(scores))]),
+            *_markdown_table(["metric", "value"], [list(row) for row in metrics_table(summarise(scores))]),
             "",
             "## By number of laterals",
             "",

@@ -15,9 +15,9 @@ from thale.schemas import ModelCard, Task
 from thale_models.dataset import Dataset, Sample, read_dataset
 from thale_models.engine import EngineName, load_engine
 from thale_models.evaluation import report
-from thale_models.evaluation.ground_truth import read_ground_truth, find_rsml_files
+from thale_models.evaluation.ground_truth import find_rsml_files, read_ground_truth
 from thale_models.evaluation.plate_scores import LoadedModel, PlateScore, evaluate_plate, score_plate
-from thale_models.evaluation.reference_distributions import PlateSignals, reference_distributions, plate_signals
+from thale_models.evaluation.reference_distributions import PlateSignals, plate_signals, reference_distributions
 from thale_models.evaluation.summary import metrics_by_complexity, summarise
 
 REFERENCES_FILE = "references.json"
@@ -54,7 +54,9 @@ def evaluate(
         ParameterError: If two models have the same task.
     """
     models = load_models(folders, engine)
-    mask_dataset, landmark_dataset = (read_dataset(data, task, _class_names(models, task), required_splits=()) for task in DEFAULT_CLASSES)
+    mask_dataset, landmark_dataset = (
+        read_dataset(data, task, _class_names(models, task), required_splits=()) for task in DEFAULT_CLASSES
+    )
     mask_samples, landmark_samples = _samples_by_image(mask_dataset, split), _samples_by_image(landmark_dataset, split)
     images = sorted(mask_samples.keys() | landmark_samples.keys())
     if not images:
@@ -64,7 +66,9 @@ def evaluate(
     scores: list[PlateScore] = []
     signals: list[PlateSignals] = []
     for path in tqdm(images, title, unit="plate"):
-        ground_truth = read_ground_truth(mask_dataset, mask_samples.get(path), landmark_dataset, landmark_samples.get(path), rsml_files.get(path))
+        ground_truth = read_ground_truth(
+            mask_dataset, mask_samples.get(path), landmark_dataset, landmark_samples.get(path), rsml_files.get(path)
+        )
         image = path.read_bytes()
         started_s = time.perf_counter()
         evaluated = evaluate_plate(image, path.name, models.get("segmentation"), models.get("landmarks"))
@@ -85,18 +89,26 @@ def write_metrics_to_cards(folders: Sequence[Path], metrics: dict[str, float], e
 
     Args:
         folders: One folder a model.
-        figures: They become metrics named `plates_…`.
+        metrics: They become metrics named `plates_…`.
         evaluation: The folder that `evaluate` wrote; its references replace the card's, but for those of agreement
             with another version, which registering measures. None, or an evaluation of one model alone, leaves them.
     """
     plate_metrics = {f"plates_{name}": value for name, value in metrics.items() if math.isfinite(value)}
-    new_references = json.loads((evaluation / REFERENCES_FILE).read_text(encoding="utf-8")) if evaluation is not None else {}
+    new_references = (
+        json.loads((evaluation / REFERENCES_FILE).read_text(encoding="utf-8")) if evaluation is not None else {}
+    )
     for folder in folders:
         card = parse_model_card((folder / CARD).read_bytes())
         other_metrics = {name: value for name, value in card.metrics.items() if not name.startswith("plates_")}
-        agreement_references = {name: values for name, values in card.references.items() if name.startswith("agreement_")}
-        references_to_write = {**agreement_references, **new_references[card.task]} if card.task in new_references else card.references
-        updated_card = ModelCard.model_validate({**dict(card), "metrics": other_metrics | plate_metrics, "references": references_to_write})
+        agreement_references = {
+            name: values for name, values in card.references.items() if name.startswith("agreement_")
+        }
+        references_to_write = (
+            {**agreement_references, **new_references[card.task]} if card.task in new_references else card.references
+        )
+        updated_card = ModelCard.model_validate(
+            {**dict(card), "metrics": other_metrics | plate_metrics, "references": references_to_write}
+        )
         write_atomically(folder / CARD, (updated_card.model_dump_json(indent=2) + "\n").encode())
 
 

@@ -31,7 +31,9 @@ _PLATES_METRIC = "agreement_plates"
 ValuesBySignal = dict[str, Sequence[float]]
 
 
-def write_agreement_references(folder: Path, stable: Path, data: Path, split: str, engine: EngineName = "openvino") -> ModelCard:
+def write_agreement_references(
+    folder: Path, stable: Path, data: Path, split: str, engine: EngineName = "openvino"
+) -> ModelCard:
     """Let a new version and the stable one answer the same plates, and write how they agree into the new one's card.
 
     Args:
@@ -51,19 +53,32 @@ def write_agreement_references(folder: Path, stable: Path, data: Path, split: st
     """
     (candidate_model,), (stable_model,) = (load_models([path], engine).values() for path in (folder, stable))
     if candidate_model.card.task != stable_model.card.task:
-        raise ParameterError(f"{folder} answers {candidate_model.card.task} and {stable} {stable_model.card.task}: they cannot agree")
-    images = [sample.image for sample in read_dataset(data, candidate_model.card.task, candidate_model.card.classes, required_splits=()).split(split)]
+        raise ParameterError(
+            f"{folder} answers {candidate_model.card.task} and {stable} {stable_model.card.task}: they cannot agree"
+        )
+    images = [
+        sample.image
+        for sample in read_dataset(
+            data, candidate_model.card.task, candidate_model.card.classes, required_splits=()
+        ).split(split)
+    ]
     if not images:
         raise DatasetError(str(data), [f"split {split!r} has no image"])
     values: defaultdict[str, list[float]] = defaultdict(list)
     for path in tqdm(images, "agreement", unit="plate"):
         for name, signal_values in _compare_on_plate(path.read_bytes(), stable_model, candidate_model).items():
             values[f"{_PREFIX}{name}"] += signal_values
-    references = {name: tuple(np.quantile(signal_values, QUANTILES).tolist()) for name, signal_values in values.items() if signal_values}
+    references = {
+        name: tuple(np.quantile(signal_values, QUANTILES).tolist())
+        for name, signal_values in values.items()
+        if signal_values
+    }
     card = candidate_model.card
     other_references = {name: quantiles for name, quantiles in card.references.items() if not name.startswith(_PREFIX)}
     metrics = {**card.metrics, _PLATES_METRIC: float(len(images))}
-    updated_card = ModelCard.model_validate({**dict(card), "references": other_references | references, "metrics": metrics})
+    updated_card = ModelCard.model_validate(
+        {**dict(card), "references": other_references | references, "metrics": metrics}
+    )
     write_atomically(folder / CARD, (updated_card.model_dump_json(indent=2) + "\n").encode())
     return updated_card
 

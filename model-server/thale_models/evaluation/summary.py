@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from thale.monitoring.scoring import PointMatchCounter, DiceCounter
+from thale.monitoring.scoring import DiceCounter, PointMatchCounter
 from thale_models.evaluation.plate_scores import PlantScore, PlateScore
 
 COMPLEXITY = {"no laterals": (0, 0), "1 to 5 laterals": (1, 5), "6 to 12": (6, 12), "more than 12": (13, 10**6)}
@@ -21,7 +21,10 @@ def summarise(scores: Sequence[PlateScore]) -> dict[str, float]:
     metrics = {"plates": float(len(scores)), "plants": float(len(plants))}
     metrics |= {f"dice_{name}": overlap.dice for name, overlap in pool_overlaps(scores).items()}
     for kind, matches in pool_landmark_matches(scores).items():
-        metrics |= {f"landmark_f1_{kind}": matches.f1, f"landmark_median_mm_{kind}": median_of_known(matches.distances_mm)}
+        metrics |= {
+            f"landmark_f1_{kind}": matches.f1,
+            f"landmark_median_mm_{kind}": median_of_known(matches.distances_mm),
+        }
     metrics |= {
         "tip_precision_1mm": tips.precision,
         "tip_recall_1mm": tips.recall,
@@ -36,7 +39,9 @@ def summarise(scores: Sequence[PlateScore]) -> dict[str, float]:
         "total_length_unknown": float(sum(math.isnan(plant.total_error) for plant in plants if plant.found)),
         "hypocotyl_length_median_error": median_of_known(plant.hypocotyl_error for plant in plants),
         "hypocotyl_length_unknown": float(sum(math.isnan(plant.hypocotyl_error) for plant in plants if plant.found)),
-        "leaf_count_exact_share": fraction_true(plant.leaf_count_error == 0 for plant in plants if math.isfinite(plant.leaf_count_error)),
+        "leaf_count_exact_share": fraction_true(
+            plant.leaf_count_error == 0 for plant in plants if math.isfinite(plant.leaf_count_error)
+        ),
         "leaf_count_within_one_share": fraction_true(
             plant.leaf_count_error <= 1 for plant in plants if math.isfinite(plant.leaf_count_error)
         ),

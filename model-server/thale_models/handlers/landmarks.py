@@ -16,7 +16,7 @@ from thale_models.inference import find_landmarks
 
 
 class LandmarksHandler:
-    """Answers each image of a batch with a `LandmarksAnswer`."""
+    """Answers each image of a batch with a `LandmarkPrediction`."""
 
     def initialize(self, context: request.Context) -> None:
         """Load the model. Called once, when the worker starts."""

@@ -31,7 +31,7 @@ from thale.schemas import Calibration, ModelCard, Task
 from thale.telemetry import logs, tracing
 from thale.telemetry.server_timing import HEADER as SERVER_TIMING
 from thale.telemetry.server_timing import Timing
-from thale.telemetry.step_timing import step, record_steps
+from thale.telemetry.step_timing import record_steps, step
 from thale_models.engine import Engine, load_engine
 from thale_models.handlers.settings import WorkerSettings
 
@@ -102,7 +102,7 @@ def handle_batch(
     Args:
         data: TorchServe's batch.
         context: TorchServe's context of this batch.
-        measure: Called with a decoded image and its calibration.
+        predict: Called with a decoded image and its calibration.
     """
     bodies = []
     for index, item in enumerate(data):
@@ -133,13 +133,17 @@ def _handle_item(
         with step("decode"):
             image_HW3 = decode(_image_bytes(item), page=_parse_page_header(headers))
         with step("transform"), step("calibrate"):
-            calibration = calibrate(image_HW3, _parse_float_header(headers, MM_PER_PX_HEADER), _parse_float_header(headers, PLATE_WIDTH_MM_HEADER))
+            calibration = calibrate(
+                image_HW3,
+                _parse_float_header(headers, MM_PER_PX_HEADER),
+                _parse_float_header(headers, PLATE_WIDTH_MM_HEADER),
+            )
         body, media_type = predict(image_HW3, calibration)
     except ThaleError as error:
         return _set_error_response(context, index, HTTPStatus.UNPROCESSABLE_ENTITY, error.code, str(error))
     # The boundary between the items of a batch: a bug that one image wakes must not fail its neighbours.
     except Exception:
-        logger.exception("an image broke the model's worker")
+        logger.exception("inference failed unexpectedly")
         message = "the model failed on this image; the server's log says where"
         return _set_error_response(context, index, HTTPStatus.INTERNAL_SERVER_ERROR, ModelFailedError.code, message)
     context.set_response_content_type(index, media_type)

@@ -16,7 +16,7 @@ from thale_models.inference import segment
 
 
 class SegmentHandler:
-    """Answers each image of a batch with a `SegmentationAnswer`."""
+    """Answers each image of a batch with a `SegmentationPrediction`."""
 
     def initialize(self, context: request.Context) -> None:
         """Load the model. Called once, when the worker starts."""

@@ -9,7 +9,9 @@ from PIL import Image
 _BAND_ROWS = 256
 
 
-def apply_sensor(rng: np.random.Generator, picture_HW3: NDArray[np.float32], noise: float, grey: bool) -> NDArray[np.uint8]:
+def apply_sensor(
+    rng: np.random.Generator, picture_HW3: NDArray[np.float32], noise: float, grey: bool
+) -> NDArray[np.uint8]:
     """Return the picture in 8 bits with `noise` grey levels of sensor noise, in bands so that no copy of it is made."""
     height, width, _ = picture_HW3.shape
     exposed = np.empty((height, width, 3), np.uint8)

@@ -94,7 +94,9 @@ def draw_condensation(rng: np.random.Generator, canvas: Canvas, pose: Pose, brig
 def _draw_ink_spot(rng: np.random.Generator, canvas: Canvas, pose: Pose, ink: Colour) -> None:
     position = rng.uniform(-4, PLATE_SIDE_MM + 4), rng.choice([rng.uniform(-4, 5), rng.uniform(115, 124)])
     blots = pose.to_px(np.array(position) + rng.normal(0, 0.2, (6, 2)))
-    canvas.paint(canvas.rasterise_discs(blots, rng.uniform(0.1, 0.5, 6) * pose.px_per_mm), ink * 2.5, rng.uniform(0.5, 0.9))
+    canvas.paint(
+        canvas.rasterise_discs(blots, rng.uniform(0.1, 0.5, 6) * pose.px_per_mm), ink * 2.5, rng.uniform(0.5, 0.9)
+    )
 
 
 def _render_label(rng: np.random.Generator, long: int, across: int, px: float) -> Image.Image:

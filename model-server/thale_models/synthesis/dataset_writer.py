@@ -59,7 +59,9 @@ def write_dataset(
         raise ValueError(f"plates ({plates}) and jobs ({jobs}) must be at least 1")
     for folder in ("images", "masks", "landmarks", "truth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    _check_or_write_options(out, {"seed": seed, "crop_px": crop_px, "overrides": repr(sorted((overrides or {}).items()))})
+    _check_or_write_options(
+        out, {"seed": seed, "crop_px": crop_px, "overrides": repr(sorted((overrides or {}).items()))}
+    )
     rows = _read_manifest(out)
     _write_manifest(out, rows)
     tasks = [
@@ -118,7 +120,7 @@ def _encode_mask(plate: SyntheticPlate) -> bytes:
 
 def _check_or_write_options(out: Path, options: dict[str, object]) -> None:
     """Note in the folder what its plates are drawn from, or refuse to mix them with others."""
-    path = out / "drawn.json"
+    path = out / "synthesis.json"
     if path.exists() and (existing := json.loads(path.read_text(encoding="utf-8"))) != options:
         raise ValueError(f"{out} holds plates drawn with {existing}, not {options}: choose another folder")
     write_atomically(path, json.dumps(options).encode())

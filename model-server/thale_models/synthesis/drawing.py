@@ -74,7 +74,9 @@ class Canvas:
         radii = np.broadcast_to(np.asarray(radius_px, np.float32), len(points_N2))
         return self._rasterise_segments(points_N2, points_N2, radii, radii)
 
-    def rasterise_ellipse(self, centre: Points, semi_axes: tuple[float, float], angle: float, bend: float = 0.0) -> StrokeMask:
+    def rasterise_ellipse(
+        self, centre: Points, semi_axes: tuple[float, float], angle: float, bend: float = 0.0
+    ) -> StrokeMask:
         """Return the footprint of an ellipse in px; `bend` curves its long axis, as a leaf seen from the side."""
         long, short = max(semi_axes[0], 0.5), max(semi_axes[1], 0.5)
         centre = np.asarray(centre) - self.origin

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from thale_models.synthesis.drawing import Canvas, Colour, StrokeMask, Points
+from thale_models.synthesis.drawing import Canvas, Colour, Points, StrokeMask
 from thale_models.synthesis.plate_spec import PlateSpec
 from thale_models.synthesis.seedling import GrownRoot, Leaf, Seed, Seedling
 
@@ -46,7 +46,9 @@ class OrganRenderer:
         blur = self.canvas.blur_px
         # A root is a translucent cylinder: against the light its middle is clearer than its edges.
         coverage = stroke.coverage(blur) - self.clear_core * stroke.coverage(blur, 0.45)
-        strength = max(contrast * (1 - root.paleness), _MIN_CONTRAST[self.spec.style]) * self._strength_variation(stroke, points)
+        strength = max(contrast * (1 - root.paleness), _MIN_CONTRAST[self.spec.style]) * self._strength_variation(
+            stroke, points
+        )
         sign = 1 if self.dark else -1
         self.canvas.shade(stroke, 1 + sign * strength[:, None] * self.root_tint, self._reduce_overlap(stroke, coverage))
         self.canvas.set_class(stroke, ROOT, MIN_ROOT_RADIUS_PX)
@@ -67,7 +69,8 @@ class OrganRenderer:
         self.canvas.shade(stem, np.asarray(tone * np.ones(3), np.float32), self._reduce_overlap(stem, coverage))
         self.canvas.set_class(stem, SHOOT, MIN_ROOT_RADIUS_PX)
         blades = [
-            self._draw_leaf(leaf, young=number >= 2 and rng.random() < 0.5) for number, leaf in enumerate(seedling.leaves)
+            self._draw_leaf(leaf, young=number >= 2 and rng.random() < 0.5)
+            for number, leaf in enumerate(seedling.leaves)
         ]
         return count_visible(blades)
 
@@ -104,7 +107,9 @@ class OrganRenderer:
         rng, px = self.rng, self.pose.px_per_mm
         light = self.leaf_light * rng.uniform(0.85, 1.2)
         pale = np.clip(light * (1.0 if self.dark else np.array([2.0, 1.5, 1.7])), 0, 235 if self.dark else 1.05)
-        petiole = self.canvas.rasterise_polyline(self.pose.to_px(leaf.petiole_mm), max(1.2, rng.uniform(0.08, 0.16) * px))
+        petiole = self.canvas.rasterise_polyline(
+            self.pose.to_px(leaf.petiole_mm), max(1.2, rng.uniform(0.08, 0.16) * px)
+        )
         self._fill_shoot(petiole, pale[None, :])
         size = 0.55 if young else 1.0
         semi_axes = (leaf.semi_axes_mm[0] * px * size, leaf.semi_axes_mm[1] * px * size)

@@ -106,9 +106,14 @@ def _sow(rng: np.random.Generator, spec: PlateSpec) -> _SownPlate:
     start = growing_area.left + 4 + rng.uniform(0.2, 0.8) * (available_mm - spacing * max(0, spec.plants - 1))
     columns = start + spacing * np.arange(spec.plants) + rng.normal(0, 0.06, spec.plants) * spacing
     columns = np.sort(np.clip(columns, growing_area.left + 2, growing_area.right - 2))
-    seedlings = tuple(grow_seedling(rng, (float(x), row_y_mm + rng.normal(0, 1.3)), spec.habit, growing_area) for x in columns)
+    seedlings = tuple(
+        grow_seedling(rng, (float(x), row_y_mm + rng.normal(0, 1.3)), spec.habit, growing_area) for x in columns
+    )
     loose_seed_count = rng.poisson(0.8)
-    seeds = tuple(sample_seed(rng, rng.uniform(growing_area.left, growing_area.right), row_y_mm + rng.normal(0, 4)) for _ in range(loose_seed_count))
+    seeds = tuple(
+        sample_seed(rng, rng.uniform(growing_area.left, growing_area.right), row_y_mm + rng.normal(0, 4))
+        for _ in range(loose_seed_count)
+    )
     return _SownPlate(seedlings, seeds)
 
 
@@ -122,14 +127,21 @@ def _sample_crop_centre_mm(rng: np.random.Generator, sown_plate: _SownPlate) -> 
 
 
 def _render_plate(
-    seed: int, rng: np.random.Generator, spec: PlateSpec, sown_plate: _SownPlate, origin: tuple[int, int], shape: tuple[int, int]
+    seed: int,
+    rng: np.random.Generator,
+    spec: PlateSpec,
+    sown_plate: _SownPlate,
+    origin: tuple[int, int],
+    shape: tuple[int, int],
 ) -> SyntheticPlate:
     canvas = Canvas(*shape, spec.blur_px, origin)
     _draw_background(rng, canvas, spec)
     plants = _draw_plants(rng, canvas, spec, sown_plate)
     grey = spec.style == "dark"
     clutter.draw_dust(rng, canvas, spec.pose, grey)
-    encoded = camera.encode_image(camera.apply_sensor(rng, canvas.picture_HW3, spec.noise, grey), grey, spec.jpeg_quality)
+    encoded = camera.encode_image(
+        camera.apply_sensor(rng, canvas.picture_HW3, spec.noise, grey), grey, spec.jpeg_quality
+    )
     return SyntheticPlate(
         seed=seed,
         spec=spec,
@@ -160,12 +172,17 @@ def _draw_background(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec) 
         clutter.draw_condensation(rng, canvas, pose, dark)
 
 
-def _draw_plants(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec, sown_plate: _SownPlate) -> tuple[TruePlant, ...]:
+def _draw_plants(
+    rng: np.random.Generator, canvas: Canvas, spec: PlateSpec, sown_plate: _SownPlate
+) -> tuple[TruePlant, ...]:
     """Draw all roots, then all shoots over them, then seeds, as they lie on each other on a real plate."""
     renderer = OrganRenderer(rng, canvas, spec)
     contrasts = spec.contrast * rng.uniform(0.8, 1.2, len(sown_plate.seedlings))
     seedlings_and_contrasts = list(zip(sown_plate.seedlings, contrasts, strict=True))
-    roots = [_draw_roots(renderer, number, seedling, contrast) for number, (seedling, contrast) in enumerate(seedlings_and_contrasts, 1)]
+    roots = [
+        _draw_roots(renderer, number, seedling, contrast)
+        for number, (seedling, contrast) in enumerate(seedlings_and_contrasts, 1)
+    ]
     leaves = [renderer.draw_shoot(seedling, contrast) for seedling, contrast in seedlings_and_contrasts]
     for seed in [*sown_plate.seeds, *(s.seed_coat for s in sown_plate.seedlings if s.seed_coat)]:
         renderer.draw_seed(seed)

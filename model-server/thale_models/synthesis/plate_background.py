@@ -61,7 +61,9 @@ def draw_backlit_background(rng: np.random.Generator, canvas: Canvas, width: int
 def draw_dark_background(rng: np.random.Generator, canvas: Canvas, pose: Pose, width: int, height: int) -> None:
     """Fill the canvas with a black surround and a dimly lit plate of agar, in grey, as in a width x height picture."""
     agar = rng.uniform(28, 85)
-    field = _upsample_field(canvas, agar * (1 + rng.uniform(0.03, 0.15) * low_frequency_noise(rng, 24, 24, 3)), width, height)
+    field = _upsample_field(
+        canvas, agar * (1 + rng.uniform(0.03, 0.15) * low_frequency_noise(rng, 24, 24, 3)), width, height
+    )
     inside = Image.new("L", (canvas.shape[1], canvas.shape[0]))
     outline = [tuple(point) for point in pose.to_px(_rounded_square_mm(pose.corner_mm, 0.0)) - canvas.origin]
     ImageDraw.Draw(inside).polygon(outline, fill=1)
@@ -72,7 +74,9 @@ def draw_dark_background(rng: np.random.Generator, canvas: Canvas, pose: Pose, w
 def draw_rims(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
     """Draw the outer edge of the plate exactly on its square, and the parallel lines of lid and base inside it."""
     edge_mm = 0.12
-    edge = canvas.rasterise_polyline(pose.to_px(_rounded_square_mm(pose.corner_mm, edge_mm / 2)), edge_mm / 2 * pose.px_per_mm)
+    edge = canvas.rasterise_polyline(
+        pose.to_px(_rounded_square_mm(pose.corner_mm, edge_mm / 2)), edge_mm / 2 * pose.px_per_mm
+    )
     canvas.shade(edge, sample_tone(rng, rng.uniform(0.06, 0.3), bright, allow_opposite=False))
     base = _sample_base_pose(rng, pose)
     for inset in np.sort(rng.uniform(0.4, 5.5, rng.integers(3, 9))):
@@ -80,7 +84,9 @@ def draw_rims(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool
         width = rng.uniform(0.25, 1.3) if broad else rng.uniform(0.06, 0.2)
         strength = rng.uniform(0.01, 0.1) if broad else rng.uniform(0.02, 0.25)
         ring_pose = pose if inset < 2.0 else base
-        stroke = canvas.rasterise_polyline(ring_pose.to_px(_rounded_square_mm(pose.corner_mm, inset)), width / 2 * pose.px_per_mm)
+        stroke = canvas.rasterise_polyline(
+            ring_pose.to_px(_rounded_square_mm(pose.corner_mm, inset)), width / 2 * pose.px_per_mm
+        )
         canvas.shade(stroke, sample_tone(rng, strength, bright, allow_opposite=True))
     _draw_rim_water(rng, canvas, base, bright)
     for _ in range(rng.integers(0, 4)):
@@ -114,7 +120,9 @@ def _upsample_field(canvas: Canvas, field_hw: NDArray[np.float32], width: int, h
         np.linspace(a, b, 48) * (size - 1)
         for a, b, size in zip(extent[[1, 0]], extent[[3, 2]], field_hw.shape, strict=True)
     )
-    visible_field = map_coordinates(field_hw, np.meshgrid(y, x, indexing="ij"), order=1, mode="nearest").astype(np.float32)
+    visible_field = map_coordinates(field_hw, np.meshgrid(y, x, indexing="ij"), order=1, mode="nearest").astype(
+        np.float32
+    )
     return np.asarray(Image.fromarray(visible_field).resize((cols, rows), Image.Resampling.BICUBIC), np.float32)
 
 
@@ -141,7 +149,10 @@ def _draw_rim_water(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright
             continue
         stretch = stretch + np.cumsum(rng.normal(0, 0.01, (length, 2)), 0)
         radius = np.abs(rng.uniform(0.03, 0.15) + 0.05 * np.cumsum(rng.normal(0, 0.3, length)) / np.sqrt(length)) * px
-        canvas.shade(canvas.rasterise_polyline(pose.to_px(stretch), radius), sample_tone(rng, rng.uniform(0.1, 0.85), bright, True))
+        canvas.shade(
+            canvas.rasterise_polyline(pose.to_px(stretch), radius),
+            sample_tone(rng, rng.uniform(0.1, 0.85), bright, True),
+        )
 
 
 def sample_tone(rng: np.random.Generator, strength: float, bright: bool, allow_opposite: bool) -> Colour:

@@ -46,7 +46,9 @@ class PlateSpec:
         if self.style not in ("backlit", "dark") or self.label not in ("none", "left", "right"):
             raise ValueError(f"no such style or label: {self.style!r}, {self.label!r}")
         if min(self.width, self.height) < _MIN_SIZE_PX:
-            raise ValueError(f"a plate needs at least {_MIN_SIZE_PX} x {_MIN_SIZE_PX} px, not {self.width} x {self.height}")
+            raise ValueError(
+                f"a plate needs at least {_MIN_SIZE_PX} x {_MIN_SIZE_PX} px, not {self.width} x {self.height}"
+            )
         if self.plants < 0 or not self.px_per_mm > 0:
             raise ValueError(f"plants ({self.plants}) must be 0 or more and px_per_mm ({self.px_per_mm}) above 0")
 

@@ -149,7 +149,9 @@ def grow_seedling(rng: np.random.Generator, base_mm: tuple[float, float], habit:
             roots += _grow_laterals(rng, root, index, habit, area, int(rng.integers(1, 4)))
     hypocotyl = _grow_hypocotyl(rng, base_mm, habit)
     leaves = _grow_leaves(rng, hypocotyl[-1], habit)
-    return Seedling(tuple(roots), hypocotyl, width * rng.uniform(1.2, 1.9), leaves, _sample_seed_coat(rng, path, hypocotyl))
+    return Seedling(
+        tuple(roots), hypocotyl, width * rng.uniform(1.2, 1.9), leaves, _sample_seed_coat(rng, path, hypocotyl)
+    )
 
 
 def sample_seed(rng: np.random.Generator, x_mm: float, y_mm: float) -> Seed:

@@ -13,7 +13,9 @@ from observability.dashboards.panels import Thresholds
 from observability.dashboards.registry import render_files
 from thale.slo import read_slo
 
-DASHBOARDS = {path.relative_to(GENERATED).as_posix(): json.loads(path.read_bytes()) for path in GENERATED.rglob("*.json")}
+DASHBOARDS = {
+    path.relative_to(GENERATED).as_posix(): json.loads(path.read_bytes()) for path in GENERATED.rglob("*.json")
+}
 GRAFANA_DASHBOARDS = {name: dashboard for name, dashboard in DASHBOARDS.items() if "/" not in name}
 UIDS = {"overview", "request-path", "models", "rollout", "capacity", "cost", "slo", "runbooks"}
 VARIABLES = {"environment", "model", "version"}
@@ -32,7 +34,9 @@ def test_what_is_generated_is_fresh() -> None:
 
 def test_uids_never_change() -> None:
     assert {dashboard["uid"] for dashboard in GRAFANA_DASHBOARDS.values()} == {f"thale-{name}" for name in UIDS}
-    assert all(name == f"{dashboard['uid'].removeprefix('thale-')}.json" for name, dashboard in GRAFANA_DASHBOARDS.items())
+    assert all(
+        name == f"{dashboard['uid'].removeprefix('thale-')}.json" for name, dashboard in GRAFANA_DASHBOARDS.items()
+    )
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)

@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
-CONFIGURATION = Path(__file__).parents[1] / "alertmanager" / "alertmanager.yaml"
+CONFIGURATION = Path(__file__).parents[2] / "alertmanager" / "alertmanager.yaml"
 SECRETS = "/etc/alertmanager/secrets/thale/"
 START_TIMEOUT_S = 60.0
 
@@ -124,13 +124,13 @@ def wait_for_alerts(url: str, environment: str, states: Mapping[str, str]) -> No
 def test_while_users_are_hurt_causes_are_held_back_and_nothing_else_is(alertmanager: str) -> None:
     send_alerts(
         alertmanager,
-        {"alertname": "ThaleRequestsFailing", "environment": "prod", "severity": "page", "slo": "availability"},
+        {"alertname": "ThaleHighErrorRate", "environment": "prod", "severity": "page", "slo": "availability"},
         {"alertname": "ThaleErrorBudgetBurning", "environment": "prod", "severity": "ticket", "slo": "availability"},
         {"alertname": "ThaleBreakerOpen", "environment": "prod", "severity": "ticket", "cause": "serving"},
         {"alertname": "ThaleCertificateExpiring", "environment": "prod", "severity": "ticket"},
     )
     expected = {
-        "ThaleRequestsFailing": "active",
+        "ThaleHighErrorRate": "active",
         "ThaleErrorBudgetBurning": "suppressed",
         "ThaleBreakerOpen": "suppressed",
         "ThaleCertificateExpiring": "active",
@@ -147,10 +147,10 @@ def test_trouble_in_one_environment_hides_nothing_in_another(alertmanager: str) 
 
 
 def test_where_no_facade_is_heard_slowness_is_the_same_news(alertmanager: str) -> None:
-    slow = {"alertname": "ThaleAnswersSlow", "severity": "page", "slo": "latency", "size": "1mp"}
+    slow = {"alertname": "ThaleHighLatency", "severity": "page", "slo": "latency", "size": "1mp"}
     silent = {"alertname": "ThaleNoFacade", "severity": "page"}
     send_alerts(alertmanager, {**slow, "environment": "test"}, {**silent, "environment": "test"})
-    wait_for_alerts(alertmanager, "test", {"ThaleNoFacade": "active", "ThaleAnswersSlow": "suppressed"})
+    wait_for_alerts(alertmanager, "test", {"ThaleNoFacade": "active", "ThaleHighLatency": "suppressed"})
 
 
 class WebhookReceiver(BaseHTTPRequestHandler):

@@ -17,7 +17,15 @@ from tests.support.full_stack import FullStack, run_full_stack
 from tests.support.prometheus_process import PrometheusProcess
 from thale.telemetry.external_metrics import EXTERNAL_METRICS
 from tools.render_dashboards.preview import render_dashboard
-from tools.render_dashboards.queries import Period, PanelQuery, run_query, run_exemplar_query, interpolate, query_panels, panel_queries
+from tools.render_dashboards.queries import (
+    PanelQuery,
+    Period,
+    interpolate,
+    panel_queries,
+    query_panels,
+    run_exemplar_query,
+    run_query,
+)
 
 DASHBOARDS = {path.stem: json.loads(path.read_bytes()) for path in sorted(GENERATED.glob("*.json"))}
 QUERIES = [
@@ -47,13 +55,13 @@ def period(stack: FullStack) -> Period:
     return Period(now - 300, now, 5.0)
 
 
-@pytest.mark.parametrize("question", QUERIES)
+@pytest.mark.parametrize("query", QUERIES)
 def test_a_query_is_answered(query: PanelQuery, stack: FullStack, period: Period) -> None:
     series_list = run_query(stack.prometheus.url, query, period)
     assert any(one.has_values() for one in series_list), interpolate(query.expr, period)
 
 
-@pytest.mark.parametrize("question", QUERIES)
+@pytest.mark.parametrize("query", QUERIES)
 def test_every_series_that_a_query_names_is_there(query: PanelQuery, stack: FullStack, period: Period) -> None:
     for selector in selectors(interpolate(query.expr, period)):
         assert has_series(stack.prometheus, selector), selector
@@ -76,7 +84,7 @@ def selectors(query: str) -> list[str]:
     return found_selectors
 
 
-@pytest.mark.parametrize("question", [one for one in QUERIES if one.values[0].exemplars])
+@pytest.mark.parametrize("query", [one for one in QUERIES if one.values[0].exemplars])
 def test_exemplars_lead_from_a_latency_to_traces(query: PanelQuery, stack: FullStack, period: Period) -> None:
     exemplars = run_exemplar_query(stack.prometheus.url, query, period)
     assert exemplars

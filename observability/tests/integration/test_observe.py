@@ -19,7 +19,7 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
-from observability.observe import MonitoringStack, Executables, run_monitoring_stack
+from observability.observe import Executables, MonitoringStack, run_monitoring_stack
 from thale._version import __version__
 from thale.errors import LocalPlatformError
 from thale.local.data_dir import DataDir, RunningPlatform
@@ -115,7 +115,9 @@ def test_a_thale_is_watched_missed_when_it_is_gone_and_found_where_it_comes_back
             rules = [rule for group in groups for rule in group["rules"]]
             assert len(rules) > 80
             wait_until(
-                lambda: bool(get_json(f"{observers.prometheus_url}/api/v1/alertmanagers")["data"]["activeAlertmanagers"])
+                lambda: bool(
+                    get_json(f"{observers.prometheus_url}/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+                )
             )
             assert get_json(f"{observers.alertmanager_url}/api/v2/status")["cluster"]["status"] == "disabled"
             first.close()
@@ -134,7 +136,7 @@ def test_ending_it_leaves_nothing(home: DataDir, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "observability.observe", "--home", str(home.path), "--watcher-port", "9"]
         environment = {**os.environ, "TMPDIR": str(rooms), "COLUMNS": "200"}
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[2]
+            command, stdout=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[3]
         ) as process:
             assert process.stdout is not None
             first = process.stdout.readline()

@@ -56,7 +56,11 @@ def test_only_what_is_finished_counts(tmp_path: Path) -> None:
 
 
 def test_two_runs_into_one_folder_are_refused(tmp_path: Path) -> None:
-    with ResultIndex.open(tmp_path), pytest.raises(ParameterError, match="another `thale analyze`"), ResultIndex.open(tmp_path):
+    with (
+        ResultIndex.open(tmp_path),
+        pytest.raises(ParameterError, match="another `thale analyze`"),
+        ResultIndex.open(tmp_path),
+    ):
         pass
 
 

@@ -18,7 +18,9 @@ def photos(tmp_path: Path) -> Path:
 
 
 def labels(*arguments: object, recursive: bool = False) -> list[str]:
-    return [source.label.as_posix() for source in find_sources([str(argument) for argument in arguments], recursive).images]
+    return [
+        source.label.as_posix() for source in find_sources([str(argument) for argument in arguments], recursive).images
+    ]
 
 
 def test_a_folder_gives_its_images_sorted_and_counts_the_rest(photos: Path) -> None:

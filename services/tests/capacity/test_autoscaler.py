@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thale.capacity.autoscaler import SYNC_PERIOD_S, Autoscaler
-from thale.capacity.environment_limits import ScalingRules, ScalingPolicy, HpaSpec, read_environment_limits
+from thale.capacity.environment_limits import HpaSpec, ScalingPolicy, ScalingRules, read_environment_limits
 
 FACADE = read_environment_limits()["prod"].facade.hpa
 PREDICTOR = read_environment_limits()["prod"].segmentation.hpa
@@ -12,7 +12,9 @@ PREDICTOR = read_environment_limits()["prod"].segmentation.hpa
 
 def hpa_spec(**changes: object) -> HpaSpec:
     unlimited = ScalingRules(stabilization_s=0, policies=(ScalingPolicy(type="Pods", value=1000, period_s=15),))
-    plain = HpaSpec(metric="in_flight", target=3, min_replicas=1, max_replicas=100, scale_up=unlimited, scale_down=unlimited)
+    plain = HpaSpec(
+        metric="in_flight", target=3, min_replicas=1, max_replicas=100, scale_up=unlimited, scale_down=unlimited
+    )
     return plain.model_copy(update=changes)
 
 
@@ -26,8 +28,8 @@ def test_a_tenth_off_the_target_is_left_alone() -> None:
 
 
 def test_least_and_most_hold() -> None:
-    assert Autoscaler(hpa_spec(most=5)).decide(0, 2, 1000) == 5
-    assert Autoscaler(hpa_spec(least=2)).decide(0, 5, 0) == 2
+    assert Autoscaler(hpa_spec(max_replicas=5)).decide(0, 2, 1000) == 5
+    assert Autoscaler(hpa_spec(min_replicas=2)).decide(0, 5, 0) == 2
 
 
 def test_the_facade_doubles_every_half_minute() -> None:
@@ -49,7 +51,7 @@ def test_the_facade_goes_down_one_a_minute_once_five_minutes_have_wished_it() ->
 
 
 def test_predictors_double_or_grow_by_four_whatever_is_more_every_fifteen_seconds() -> None:
-    wide = PREDICTOR.model_copy(update={"most": 100})
+    wide = PREDICTOR.model_copy(update={"max_replicas": 100})
     autoscaler, replicas, seen = Autoscaler(wide), 3, []
     for tick in range(4):
         replicas = autoscaler.decide(tick * SYNC_PERIOD_S, replicas, 1000)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support.sample_benchmark import CPU_SECONDS, sample_benchmark
-from thale.capacity.arrivals import DAY_S, LOAD_PROFILE, sample_arrivals, relative_load
+from thale.capacity.arrivals import DAY_S, LOAD_PROFILE, relative_load, sample_arrivals
 from thale.capacity.benchmark import SizeClassBenchmark
 from thale.capacity.cluster_scaling import Delays
 from thale.capacity.day_simulation import DaySimulation, simulate_day
@@ -19,7 +19,11 @@ from thale.errors import ParameterError
 PROD = read_environment_limits()["prod"]
 MIX = {"4mp": 1.0}
 HEAVY = sample_benchmark(
-    classes={"4mp": SizeClassBenchmark(plates=1, latency_p50_s=9, cpu_seconds={part: 4 * spent for part, spent in CPU_SECONDS.items()})}
+    classes={
+        "4mp": SizeClassBenchmark(
+            plates=1, latency_p50_s=9, cpu_seconds={part: 4 * spent for part, spent in CPU_SECONDS.items()}
+        )
+    }
 )
 """Plates that cost 14 processor seconds: a day of few requests fills a large fleet."""
 USUAL = Delays()

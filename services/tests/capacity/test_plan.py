@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.support.sample_benchmark import sample_benchmark
 from thale.capacity.environment_limits import BaselineUsage, read_environment_limits
-from thale.capacity.nodes import get_node, required_nodes, read_prices
+from thale.capacity.nodes import get_node, read_prices, required_nodes
 from thale.capacity.plan import Demand, Plan, plan
 from thale.errors import ParameterError
 
@@ -62,7 +62,7 @@ def test_money_is_nodes_times_their_price() -> None:
 
 
 def test_predictors_on_gpus_take_a_node_each() -> None:
-    found = make_plan(10, gpu_times=20.0)
+    found = make_plan(10, gpu_speedup=20.0)
     assert found.gpu_nodes == found.replicas["segmentation"].count + found.replicas["landmarks"].count
     assert found.replicas["segmentation"].service_time_s == pytest.approx(0.1)
 
@@ -94,7 +94,7 @@ def test_nodes_have_room_for_what_is_put_on_them() -> None:
         {"mix": {"4mp": 1.5, "1mp": -0.5}},
         {"headroom": 1.0},
         {"efficiency": 0.0},
-        {"gpu_times": 0.0},
+        {"gpu_speedup": 0.0},
     ],
 )
 def test_what_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:

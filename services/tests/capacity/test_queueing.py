@@ -9,9 +9,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from thale.capacity.environment_limits import AdmissionLimits
-from thale.capacity.queueing import TIMED_OUT, REJECTED, RequestPath
+from thale.capacity.queueing import REJECTED, TIMED_OUT, RequestPath
 
-UNLIMITED = AdmissionLimits(max_in_flight=10_000, max_queue_length=1_000_000, max_queue_wait_s=1e12, request_timeout_s=1e12, postprocess_workers=10_000)
+UNLIMITED = AdmissionLimits(
+    max_in_flight=10_000,
+    max_queue_length=1_000_000,
+    max_queue_wait_s=1e12,
+    request_timeout_s=1e12,
+    postprocess_workers=10_000,
+)
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +75,13 @@ def test_in_m_m_c_c_as_many_are_refused_as_erlang_b_says() -> None:
     rng = np.random.default_rng(11)
     count, servers, offered = 50_000, 4, 3.0
     arrivals = np.cumsum(rng.exponential(1 / offered, count))
-    loss = AdmissionLimits(max_in_flight=servers, max_queue_length=0, max_queue_wait_s=1e12, request_timeout_s=1e12, postprocess_workers=servers)
+    loss = AdmissionLimits(
+        max_in_flight=servers,
+        max_queue_length=0,
+        max_queue_wait_s=1e12,
+        request_timeout_s=1e12,
+        postprocess_workers=servers,
+    )
     path = run_path(arrivals, rng.exponential(1.0, count), limits=loss)
     terms = [offered**k / math.factorial(k) for k in range(servers + 1)]
     assert np.mean(path.seconds == REJECTED) == pytest.approx(terms[-1] / sum(terms), rel=0.05)
@@ -81,7 +93,9 @@ def test_both_models_work_at_once_and_measuring_follows_the_slower_one() -> None
 
 
 def test_who_waits_until_the_deadline_is_told_so_and_costs_no_work() -> None:
-    limits = AdmissionLimits(max_in_flight=1, max_queue_length=9, max_queue_wait_s=1e12, request_timeout_s=10.0, postprocess_workers=1)
+    limits = AdmissionLimits(
+        max_in_flight=1, max_queue_length=9, max_queue_wait_s=1e12, request_timeout_s=10.0, postprocess_workers=1
+    )
     path = run_path(np.zeros(4) + np.arange(4) / 1000, np.full(4, 6.0), limits=limits)
     assert path.seconds[0] == pytest.approx(6.0)
     assert path.seconds[1:].tolist() == [TIMED_OUT] * 3
@@ -89,7 +103,9 @@ def test_who_waits_until_the_deadline_is_told_so_and_costs_no_work() -> None:
 
 
 def test_who_would_wait_too_long_at_the_present_pace_is_refused() -> None:
-    limits = AdmissionLimits(max_in_flight=1, max_queue_length=100, max_queue_wait_s=10.0, request_timeout_s=1e9, postprocess_workers=1)
+    limits = AdmissionLimits(
+        max_in_flight=1, max_queue_length=100, max_queue_wait_s=10.0, request_timeout_s=1e9, postprocess_workers=1
+    )
     arrivals = np.concatenate([[0.0], 10 + np.arange(20) / 1000])
     path = run_path(arrivals, np.full(21, 4.0), limits=limits)
     assert (path.seconds[1:] >= 0).sum() == 3  # one at work, and two that wait 4 s and 8 s
@@ -113,7 +129,9 @@ times = st.lists(st.floats(0, 50), min_size=1, max_size=60)
 def test_every_request_ends_in_one_way_and_no_time_is_below_its_work(
     arrivals: list[float], facades: int, servers: int, service_s: float, deadline_s: float
 ) -> None:
-    limits = AdmissionLimits(max_in_flight=2, max_queue_length=3, max_queue_wait_s=20.0, request_timeout_s=deadline_s, postprocess_workers=1)
+    limits = AdmissionLimits(
+        max_in_flight=2, max_queue_length=3, max_queue_wait_s=20.0, request_timeout_s=deadline_s, postprocess_workers=1
+    )
     count = len(arrivals)
     path = run_path(
         np.sort(np.array(arrivals)),
@@ -143,7 +161,9 @@ def test_more_replicas_never_answer_fewer(arrivals: list[float], service_s: floa
 @pytest.mark.parametrize(("wait_s", "answered", "late"), [(1e9, 41, 316), (20.0, 298, 0)])
 def test_a_limit_on_waiting_time_keeps_an_overloaded_facade_answering(wait_s: float, answered: int, late: int) -> None:
     """Ten minutes of 1.5 requests a second on a machine that can answer one in 2.1 s, 285 in all (ARCHITECTURE.md)."""
-    limits = AdmissionLimits(max_in_flight=4, max_queue_length=32, max_queue_wait_s=wait_s, request_timeout_s=60.0, postprocess_workers=2)
+    limits = AdmissionLimits(
+        max_in_flight=4, max_queue_length=32, max_queue_wait_s=wait_s, request_timeout_s=60.0, postprocess_workers=2
+    )
     arrivals = np.arange(900) / 1.5
     path = run_path(arrivals, np.full(900, 2.1), np.full(900, 1.0), np.full(900, 0.1), limits=limits, servers=(1, 1))
     assert ((path.seconds >= 0).sum(), (path.seconds == TIMED_OUT).sum()) == (answered, late)

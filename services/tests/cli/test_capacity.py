@@ -15,13 +15,13 @@ WIDE = {"COLUMNS": "200"}
 
 @pytest.fixture
 def benchmark_file(tmp_path: Path) -> Path:
-    path = tmp_path / "measured.json"
+    path = tmp_path / "benchmark.json"
     path.write_text(sample_benchmark().model_dump_json())
     return path
 
 
 def run_capacity(benchmark_file: Path, *arguments: str, rps: str = "2") -> str:
-    command = ["capacity", "--rps", rps, "--mix", "4mp=1", "--measured", str(benchmark_file), *arguments]
+    command = ["capacity", "--rps", rps, "--mix", "4mp=1", "--benchmark", str(benchmark_file), *arguments]
     result = CliRunner().invoke(app, command, env=WIDE, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
@@ -44,23 +44,23 @@ def test_what_an_environment_does_not_allow_is_said_with_its_limit(benchmark_fil
 
 def test_figures_of_a_busy_machine_are_not_passed_off_as_good_ones(tmp_path: Path) -> None:
     path = tmp_path / "busy.json"
-    busy = sample_benchmark().machine.model_copy(update={"others_share": 0.6})
+    busy = sample_benchmark().machine.model_copy(update={"background_cpu_fraction": 0.6})
     path.write_text(sample_benchmark(machine=busy).model_dump_json())
     assert "not quiet" in run_capacity(path, "--no-day")
 
 
 def test_a_day_is_told_in_rows_and_drawn(benchmark_file: Path, tmp_path: Path) -> None:
     picture = tmp_path / "day.png"
-    text = run_capacity(benchmark_file, "--picture", str(picture), rps="0.05")
+    text = run_capacity(benchmark_file, "--plot", str(picture), rps="0.05")
     assert "p99 of 4mp" in text
     assert "0.00% refused" in text
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_file_that_is_no_measurement_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "measured.json"
+    path = tmp_path / "benchmark.json"
     path.write_text("{}")
-    with pytest.raises(ParameterError, match=r"measured\.json is no measurement"):
+    with pytest.raises(ParameterError, match=r"benchmark\.json is no measurement"):
         run_capacity(path, "--no-day")
 
 

@@ -89,11 +89,19 @@ def laptop(tmp_path: Path) -> Iterator[LocalRelease]:
     with run_fake_facade() as facade:
         unused_url = "http://127.0.0.1:9"
         addresses = Addresses(
-            url=unused_url, metrics_url=facade.url, model_url=unused_url, management_url=unused_url, model_metrics_url=unused_url
+            url=unused_url,
+            metrics_url=facade.url,
+            model_url=unused_url,
+            management_url=unused_url,
+            model_metrics_url=unused_url,
         )
         with data_dir.publish(RunningPlatform.current_process(addresses, __version__, persistent=True)):
             laptop = LocalRelease(data_dir, facade)
-            laptop.write_releases(transitions.start_canary(make_release(STABLE), make_version(CANARY), author_now("anna", "better on dark plates")))
+            laptop.write_releases(
+                transitions.start_canary(
+                    make_release(STABLE), make_version(CANARY), author_now("anna", "better on dark plates")
+                )
+            )
             yield laptop
 
 
@@ -123,7 +131,7 @@ def test_a_rollout_can_be_aborted_and_taken_back_by_hand(laptop: LocalRelease, r
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "expected"),
     [
         (("step",), "the judge has not judged it yet"),
         (("promote",), "after 5 % of the requests alone"),
@@ -182,7 +190,7 @@ def test_status_tells_the_rollout_to_people_and_machines(laptop: LocalRelease, r
         assert expected in people
     [machine] = json.loads(run("status", MODEL, "--json").stdout)["models"]
     assert (machine["stable"], machine["canary"], machine["weight_percent"]) == (STABLE, CANARY, 5)
-    assert (machine["verdict"], machine["held"]) == (None, [STABLE, CANARY])
+    assert (machine["verdict"], machine["loaded_versions"]) == (None, [STABLE, CANARY])
 
 
 def test_status_can_be_watched_on_a_terminal_until_ctrl_c(laptop: LocalRelease) -> None:
@@ -209,7 +217,7 @@ def test_status_can_be_watched_on_a_terminal_until_ctrl_c(laptop: LocalRelease) 
 def test_a_watcher_judges_tells_and_ends_with_its_lease_when_asked_to(laptop: LocalRelease, run: Run) -> None:
     watcher = laptop.start("watch", "--metrics-port", "0")
     assert watcher.stderr is not None
-    port = next(json.loads(line)["port"] for line in watcher.stderr if "metrics served" in line)
+    port = next(json.loads(line)["port"] for line in watcher.stderr if "metrics server started" in line)
 
     def fetch(path: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=TIMEOUT_S) as answer:
@@ -273,7 +281,7 @@ def test_a_rollout_can_be_rehearsed(laptop: LocalRelease, run: Run) -> None:
     before = laptop.data_dir.release_state.read_bytes()
     arguments = ("simulate", MODEL, "--fault", "errors=0.2", "--hours", "0.2", "--json")
     bad = json.loads(run(*arguments).stdout)
-    assert (bad["outcome"], bad["stages"][0]["weight_percent"]) == ("rolled back", 5)
+    assert (bad["outcome"], bad["weight_changes"][0]["weight_percent"]) == ("rolled back", 5)
     again = json.loads(run(*arguments).stdout)
     assert again == bad
     people = run("simulate", MODEL, "--hours", "0.01").stdout

@@ -52,7 +52,9 @@ def test_numbers_are_short_and_the_unknown_is_a_dash(value: float, shown: str) -
     plate = phenotype(seedling())
     trait = plate.traits[0].model_copy(update={"value": value})
     line = next(
-        line for line in render_table(plate.model_copy(update={"traits": (trait,)})).splitlines() if "plant count" in line
+        line
+        for line in render_table(plate.model_copy(update={"traits": (trait,)})).splitlines()
+        if "plant count" in line
     )
     assert line.split()[-1] == shown
 

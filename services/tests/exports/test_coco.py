@@ -89,7 +89,7 @@ def test_training_reads_what_was_exported(tmp_path: Path) -> None:
     landmarks.write_bytes(coco.write([found], content="landmarks"))
     mask = annotations.read_mask(organs, "plate.png", ("background", "root", "shoot", "seed"), 300, 400)
     assert np.count_nonzero(mask == 2) == pytest.approx(400, rel=0.06)
-    marks = annotations.read_marks(landmarks, "plate.png", ("root_base", "primary_tip", "lateral_tip"))
+    marks = annotations.read_keypoints(landmarks, "plate.png", ("root_base", "primary_tip", "lateral_tip"))
     assert [(mark.kind, mark.x, mark.y) for mark in marks] == [
         ("root_base", 100.0, 50.0), ("primary_tip", 100.0, 250.0), ("lateral_tip", 130.0, 190.0),
     ]  # fmt: skip

@@ -8,7 +8,15 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.support.sample_phenotypes import CROSSING_FLAG, UNLOCATED_FLAG, NO_SCALE, image_metadata, phenotype, phenotypes, seedling
+from tests.support.sample_phenotypes import (
+    CROSSING_FLAG,
+    NO_SCALE,
+    UNLOCATED_FLAG,
+    image_metadata,
+    phenotype,
+    phenotypes,
+    seedling,
+)
 from thale.exports import table
 from thale.exports.names import image_name, trait_column
 from thale.phenotyping.traits.table import TRAITS
@@ -67,7 +75,9 @@ def test_a_plant_at_a_crossing_has_no_length_and_the_flag() -> None:
 
 
 def test_an_image_without_plants_has_one_row_without_a_plant() -> None:
-    read = rows(table.wide_csv([phenotype(flags=(UNLOCATED_FLAG,)), phenotype(seedling(), image=image_metadata("b.png"))]))
+    read = rows(
+        table.wide_csv([phenotype(flags=(UNLOCATED_FLAG,)), phenotype(seedling(), image=image_metadata("b.png"))])
+    )
     assert [(row["image"], row["plant"], row["flags"]) for row in read] == [
         ("plate.png", "", "not_focused"),
         ("b.png", "1", "hypocotyl_hidden"),

@@ -10,7 +10,7 @@ from tests.support.tiny_models import write_tiny_model
 from tests.support.torchserve_process import TorchServeProcess, run_torchserve
 from thale.facade.settings import Settings
 from thale.release.registry.archive_validation import validate_archive
-from thale.schemas import Release, VersionManifest, ReleaseState, Task
+from thale.schemas import Release, ReleaseState, Task, VersionManifest
 from thale_models.archive import write_archive
 
 MODELS: dict[str, Task] = {"plate-seg": "segmentation", "plate-landmarks": "landmarks"}
@@ -38,7 +38,7 @@ def torchserve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TorchServeP
 
 @pytest.fixture(scope="session")
 def settings(torchserve: TorchServeProcess, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    state_path = tmp_path_factory.mktemp("record") / "traffic.json"
+    state_path = tmp_path_factory.mktemp("record") / "release-state.json"
     write_release_state(state_path, torchserve.store)
     return Settings(
         release_state_path=state_path,

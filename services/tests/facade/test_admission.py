@@ -31,7 +31,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def make_admission(**limits: float) -> AdmissionController:
-    return AdmissionController(Settings(release_state_path=Path("record.json"), **{"max_in_flight": 4, "max_waiting": 32, **limits}))
+    return AdmissionController(
+        Settings(
+            release_state_path=Path("release-state.json"), **{"max_in_flight": 4, "max_queue_length": 32, **limits}
+        )
+    )
 
 
 async def hold_slot(admission: AdmissionController, clock: Clock, seconds: float) -> None:
@@ -72,7 +76,7 @@ def test_before_the_first_image_only_the_number_counts(clock: Clock) -> None:
 
 def test_who_would_wait_too_long_at_the_present_pace_is_refused(clock: Clock) -> None:
     async def scenario() -> None:
-        admission = make_admission(max_wait_s=20)
+        admission = make_admission(max_queue_wait_s=20)
         await hold_slot(admission, clock, 8.0)  # four places, 8 s each: one gets free every 2 s
         await admit_requests(admission, 13)
         assert admission.expected_wait_s() == pytest.approx(20.0)
@@ -86,7 +90,7 @@ def test_who_would_wait_too_long_at_the_present_pace_is_refused(clock: Clock) ->
 
 def test_quick_images_may_fill_all_places(clock: Clock) -> None:
     async def scenario() -> None:
-        admission = make_admission(max_wait_s=20)
+        admission = make_admission(max_queue_wait_s=20)
         await hold_slot(admission, clock, 0.5)
         await admit_requests(admission, 36)
         with pytest.raises(OverloadedError) as rejection:
@@ -98,7 +102,7 @@ def test_quick_images_may_fill_all_places(clock: Clock) -> None:
 
 def test_nobody_waits_where_a_place_is_free_however_slow_the_last_image_was(clock: Clock) -> None:
     async def scenario() -> None:
-        admission = make_admission(max_wait_s=20)
+        admission = make_admission(max_queue_wait_s=20)
         await hold_slot(admission, clock, 10_000.0)
         await admit_requests(admission, 3)
         assert admission.expected_wait_s() == 0
@@ -109,7 +113,7 @@ def test_nobody_waits_where_a_place_is_free_however_slow_the_last_image_was(cloc
 
 def test_the_pace_follows_what_images_take_now(clock: Clock) -> None:
     async def scenario() -> None:
-        admission = make_admission(max_wait_s=20)
+        admission = make_admission(max_queue_wait_s=20)
         await hold_slot(admission, clock, 60.0)
         for _ in range(30):
             await hold_slot(admission, clock, 1.0)

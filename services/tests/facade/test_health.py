@@ -27,9 +27,9 @@ def test_models_tell_their_cards_state_and_traffic(facade: Facade) -> None:
 def test_a_model_that_the_server_lacks_is_named(settings: Settings, tmp_path: Path) -> None:
     release_state = ReleaseState.model_validate_json(settings.release_state_path.read_bytes())
     renamed_state = release_state.model_dump_json().replace('"1.0.0"', '"1.0.1"')
-    state_path = tmp_path / "traffic.json"
+    state_path = tmp_path / "release-state.json"
     state_path.write_text(renamed_state)
-    with running_facade(settings.model_copy(update={"record_path": state_path})) as facade:
+    with running_facade(settings.model_copy(update={"release_state_path": state_path})) as facade:
         reply = facade.get("/health/ready")
         assert reply.status == 503
         assert "plate-seg 1.0.1 has no worker that is ready" in reply.json["missing"]
@@ -53,8 +53,8 @@ def test_without_a_model_server_nothing_is_ready_and_everything_says_so(settings
 def test_without_a_record_nothing_is_released_until_there_is_one(
     settings: Settings, torchserve: TorchServeProcess, tmp_path: Path
 ) -> None:
-    state_path = tmp_path / "traffic.json"
-    with running_facade(settings.model_copy(update={"record_path": state_path})) as facade:
+    state_path = tmp_path / "release-state.json"
+    with running_facade(settings.model_copy(update={"release_state_path": state_path})) as facade:
         assert facade.get("/v1/models").problem == "model-unavailable"
         assert facade.get("/health/ready").status == 503
         state_path.write_bytes(settings.release_state_path.read_bytes())

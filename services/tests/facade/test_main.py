@@ -21,7 +21,9 @@ def environment(**settings: str) -> dict[str, str]:
 
 def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(settings: Settings, tmp_path: Path) -> None:
     port, metrics_port = free_ports(2)
-    variables = environment(port=str(port), metrics_port=str(metrics_port), record_path=str(settings.release_state_path))
+    variables = environment(
+        port=str(port), metrics_port=str(metrics_port), release_state_path=str(settings.release_state_path)
+    )
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=variables, stderr=log)
     try:
@@ -44,7 +46,9 @@ def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(setti
 
 def test_its_processes_end_with_it_even_when_it_is_killed(settings: Settings) -> None:
     port, metrics_port = free_ports(2)
-    variables = environment(port=str(port), metrics_port=str(metrics_port), record_path=str(settings.release_state_path))
+    variables = environment(
+        port=str(port), metrics_port=str(metrics_port), release_state_path=str(settings.release_state_path)
+    )
     process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=variables, stderr=subprocess.DEVNULL)
     wait_for(f"http://127.0.0.1:{port}/health/live")
     children = psutil.Process(process.pid).children(recursive=True)
@@ -57,9 +61,9 @@ def test_its_processes_end_with_it_even_when_it_is_killed(settings: Settings) ->
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"port": "99999", "record_path": "x"}, "THALE_PORT"),
-        ({}, "THALE_RECORD_PATH or THALE_NAMESPACE"),
-        ({"record_path": "x", "namespace": "plants"}, "THALE_RECORD_PATH or THALE_NAMESPACE"),
+        ({"port": "99999", "release_state_path": "x"}, "THALE_PORT"),
+        ({}, "THALE_RELEASE_STATE_PATH or THALE_NAMESPACE"),
+        ({"release_state_path": "x", "namespace": "plants"}, "THALE_RELEASE_STATE_PATH or THALE_NAMESPACE"),
     ],
 )
 def test_a_setting_that_is_missing_or_wrong_is_named(settings: dict[str, str], named: str) -> None:

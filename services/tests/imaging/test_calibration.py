@@ -12,7 +12,7 @@ from thale.imaging.geometry import Frame
 from thale.schemas import Calibration, Plate, Point, Scale
 from thale_models.synthesis import draw_plate
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the photographs are not here: {DATA}")
 
 OUTERMOST_EDGES = {

@@ -15,12 +15,12 @@ from PIL import Image
 from tests.support.local_platform import (
     TIMEOUT_S,
     PlatformProcess,
-    wait_until_all_exited,
     list_descendants,
+    list_workers,
     run_platform,
     start_thale,
     wait_for,
-    list_workers,
+    wait_until_all_exited,
 )
 from tests.support.sample_images import jpeg, seedlings
 from thale._version import __version__
@@ -66,7 +66,14 @@ def test_a_folder_with_good_and_bad_images_becomes_results_and_a_list_of_reasons
         assert {row["image"] for row in rows(out / table)} == {"one.png", "copy.png", "day2/one.png"}
     assert {image["file_name"] for image in json.loads((out / "coco.json").read_text())["images"]} >= {"one.png"}
     assert [Path(row["file"]).name for row in rows(out / "failed.csv")] == ["cut.jpg", "empty.png"]
-    for expected_text in ("3 measured", "2 failed", "1 other files passed over", "cut.jpg: ", "empty.png: ", "a copy of"):
+    for expected_text in (
+        "3 measured",
+        "2 failed",
+        "1 other files passed over",
+        "cut.jpg: ",
+        "empty.png: ",
+        "a copy of",
+    ):
         assert expected_text in done.stdout
 
     (photos / "cut.jpg").unlink()
@@ -75,19 +82,26 @@ def test_a_folder_with_good_and_bad_images_becomes_results_and_a_list_of_reasons
     before = (out / "copy.json").read_bytes()
     again = platform.run("analyze", photos, "--recursive", "--out", out, "--mm-per-px", "0.25")
     assert again.returncode == 0, again.stdout
-    assert "1 measured, 2 kept from before" in again.stdout
+    assert "1 measured, 2 skipped (already measured)" in again.stdout
     assert (out / "copy.json").read_bytes() == before
     assert not (out / "failed.csv").exists()
 
     other = platform.run("analyze", photos / "one.png", photos / "copy.png", "--out", out, "--mm-per-px", "0.2")
-    assert "2 measured, 0 kept from before" in other.stdout
+    assert "2 measured, 0 skipped (already measured)" in other.stdout
 
 
 def test_one_image_is_shown_as_a_table_with_units(platform: PlatformProcess, tmp_path: Path) -> None:
     plate = save_plate(tmp_path / "plate.png")
     done = platform.run("analyze", plate, "--out", tmp_path / "out", "--mm-per-px", "0.25")
     assert done.returncode == 0, done.stdout
-    for expected_text in ("plate.png", "240 x 200 px", "0.2500 mm/px (given)", "plate-seg 1.0.0", "whole plate", "unit"):
+    for expected_text in (
+        "plate.png",
+        "240 x 200 px",
+        "0.2500 mm/px (given)",
+        "plate-seg 1.0.0",
+        "whole plate",
+        "unit",
+    ):
         assert expected_text in done.stdout
 
 
@@ -105,7 +119,7 @@ def test_a_second_platform_on_the_same_home_is_refused(platform: PlatformProcess
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "expected_text"),
     [
         (["analyze", "gone.png", "--out", "OUT"], "no file or folder 'gone.png'"),
         (["analyze", ".", "--out", "OUT"], "there are no images"),
@@ -190,7 +204,7 @@ def test_ctrl_c_ends_a_run_cleanly_and_the_same_command_does_the_rest(
 
     again = platform.run(*arguments)
     assert again.returncode == 0, again.stdout
-    assert f"{len(plates) - len(done)} measured, {len(done)} kept from before" in again.stdout
+    assert f"{len(plates) - len(done)} measured, {len(done)} skipped (already measured)" in again.stdout
     assert {name: (results / name).stat().st_mtime_ns for name in done} == done
 
 

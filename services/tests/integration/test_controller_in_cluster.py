@@ -19,7 +19,7 @@ from tests.support.local_platform import TIMEOUT_S, wait_for
 from tests.support.sample_releases import ANNA, make_release, make_version
 from thale.kserve import inference_service
 from thale.release.lifecycle import transitions
-from thale.release.lifecycle.identity import service_account_name, current_user
+from thale.release.lifecycle.identity import current_user, service_account_name
 from thale.schemas import Release
 
 STABLE, CANARY = "1.0.0", "1.1.0"
@@ -65,7 +65,7 @@ def environment(api: FakeKubernetesApi, facade: FakeFacade, tmp_path: Path) -> d
     path = tmp_path / "kubeconfig"
     path.write_text(yaml.safe_dump(kubeconfig))
     variables = {"KUBECONFIG": str(path), "THALE_FACADES": facade.url, "THALE_METRICS_PORT": "0", "THALE_USER": "robot"}
-    return {**os.environ, **variables, "THALE_NOTES_S": "0.1", "THALE_HOME": str(tmp_path)}
+    return {**os.environ, **variables, "THALE_CHECKPOINT_INTERVAL_S": "0.1", "THALE_HOME": str(tmp_path)}
 
 
 def current_release(api: FakeKubernetesApi) -> Release:
@@ -94,7 +94,7 @@ def test_the_watcher_in_a_pod_steps_tells_and_lets_go(
         def heard() -> int:
             done = subprocess.run(people, capture_output=True, text=True, env=environment, timeout=TIMEOUT_S)
             [model] = json.loads(done.stdout)["models"]
-            return int(model["canary_heard"]["requests"]) if model["canary_heard"] else 0
+            return int(model["canary_counts"]["requests"]) if model["canary_counts"] else 0
 
         wait_for("the notes of it", lambda: heard() == 7)
     finally:

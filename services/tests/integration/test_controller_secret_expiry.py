@@ -60,7 +60,7 @@ def read_port(log: Path, process: "subprocess.Popen[bytes]") -> int:
     deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         for line in log.read_text().splitlines(keepends=True):
-            if line.endswith("\n") and json.loads(line)["message"] == "metrics served":
+            if line.endswith("\n") and json.loads(line)["message"] == "metrics server started":
                 return int(json.loads(line)["port"])
         time.sleep(0.05)
     raise AssertionError(log.read_text())

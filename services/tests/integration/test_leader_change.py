@@ -32,16 +32,25 @@ def count_responses(facade: FakeFacade, canary: int, stable: int) -> None:
 def test_a_leader_that_is_killed_in_the_middle_of_a_step_is_followed_by_another(
     tmp_path: Path, facade: FakeFacade
 ) -> None:
-    actuator, notes = StateFileTarget(tmp_path / "record.json"), FileCheckpointStore(tmp_path / "notes.json")
-    actuator.put(transitions.start_canary(make_release(STABLE), make_version(CANARY), author_now("anna", "better"), steps=(5, 100)))
+    actuator, notes = (
+        StateFileTarget(tmp_path / "release-state.json"),
+        FileCheckpointStore(tmp_path / "checkpoint.json"),
+    )
+    actuator.put(
+        transitions.start_canary(
+            make_release(STABLE), make_version(CANARY), author_now("anna", "better"), steps=(5, 100)
+        )
+    )
 
     def canary_requests() -> int:
         page = load_checkpoint(notes)
         return page.rollouts[MODEL].analysis.step_window.canary.requests.get("ok", 0) if page and page.rollouts else -1
 
     def watcher(who: str) -> "subprocess.Popen[bytes]":
-        program = Path(__file__).with_name("watching_process.py")
-        return subprocess.Popen([sys.executable, str(program), str(tmp_path), facade.url, who])
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.support.controller_process", str(tmp_path), facade.url, who],
+            cwd=Path(__file__).parents[3],
+        )
 
     first = watcher("first")
     try:
@@ -51,7 +60,9 @@ def test_a_leader_that_is_killed_in_the_middle_of_a_step_is_followed_by_another(
             count_responses(facade, 150, 1500)
             wait_for("what the first has heard", lambda: canary_requests() == 150)
             first.kill()
-            wait_for("the second's notes", lambda: (page := load_checkpoint(notes)) is not None and page.leader == "second")
+            wait_for(
+                "the second's notes", lambda: (page := load_checkpoint(notes)) is not None and page.leader == "second"
+            )
             count_responses(facade, 600, 6000)
             wait_for("the step", lambda: actuator.read(MODEL).release.weight_percent == 100)
             count_responses(facade, 600, 6000)

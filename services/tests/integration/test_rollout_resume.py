@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.support.local_platform import PlatformProcess, run_platform, wait_for, list_workers
+from tests.support.local_platform import PlatformProcess, list_workers, run_platform, wait_for
 from tests.support.tiny_models import write_tiny_model
 from thale.errors import TargetError
 from thale.local.data_dir import DataDir
@@ -34,7 +34,9 @@ def start_rollout(data_dir: DataDir, weights: Path, folder: Path) -> None:
         store.put(write_archive(model.weights, card, folder / "mine"))
     with data_dir.lock():
         record = prepare_store(data_dir, weights)
-    canary = transitions.start_canary(record.models[MODEL], store.find(MODEL, "1.1.0"), author_now("anna", "better on dark plates"))
+    canary = transitions.start_canary(
+        record.models[MODEL], store.find(MODEL, "1.1.0"), author_now("anna", "better on dark plates")
+    )
     after = ReleaseState(models={**record.models, MODEL: canary})
     data_dir.release_state.write_text(after.model_dump_json())
 
@@ -45,7 +47,9 @@ def test_a_canary_comes_back_with_the_platform_and_with_torchserve(tmp_path: Pat
     left = data_dir.release_state.read_bytes()
     with run_platform(data_dir.path, weights) as platform:
         wait_for("both versions", lambda: ready_versions(platform) == {"1.0.0", "1.1.0"})
-        assert ReleaseState.model_validate_json(data_dir.release_state.read_bytes()) == ReleaseState.model_validate_json(left)
+        assert ReleaseState.model_validate_json(
+            data_dir.release_state.read_bytes()
+        ) == ReleaseState.model_validate_json(left)
         assert FolderStore(data_dir.registry).find(MODEL, "1.0.0").card.version == "1.0.0"
         assert len(list_workers(platform.process.pid)) == 3
 

@@ -56,10 +56,14 @@ def test_a_lease_is_taken_by_one_of_two_who_read_the_same(api: FakeKubernetesApi
 
 def test_apply_respects_the_fields_of_others_and_takes_its_own_away(api: FakeKubernetesApi) -> None:
     objects = client.CustomObjectsApi(api.client())
-    objects.create_namespaced_custom_object(*RESOURCE, inference_service("v1", tracing={"x": 1}), field_manager="kubectl")
+    objects.create_namespaced_custom_object(
+        *RESOURCE, inference_service("v1", tracing={"x": 1}), field_manager="kubectl"
+    )
     with pytest.raises(client.ApiException, match=r"spec\.predictor\.name"):
         apply_resource(api, inference_service("v2"), "release")
-    assert apply_resource(api, inference_service("v2", canary=[{"trafficPercent": 5}]), "release", force=True)["spec"] == {
+    assert apply_resource(api, inference_service("v2", canary=[{"trafficPercent": 5}]), "release", force=True)[
+        "spec"
+    ] == {
         "predictor": {"name": "v2"},
         "tracing": {"x": 1},
         "canary": [{"trafficPercent": 5}],

@@ -17,7 +17,7 @@ from thale.kserve import inference_service
 from thale.kserve.inference_service import release_from_resource, resource_from_release
 from thale.release.lifecycle import transitions
 from thale.release.targets import compute_revision
-from thale.schemas import ReleaseEvent, Release
+from thale.schemas import Release, ReleaseEvent
 
 REPO_ROOT = Path(__file__).parents[3]
 SCHEMAS = REPO_ROOT.parent / "shared" / "crds" / "check.py"
@@ -131,8 +131,12 @@ def test_kserves_own_models_know_every_field() -> None:
 
 @pytest.mark.parametrize(("percent", "replicas"), [(0.5, 1), (5, 1), (25, 3), (50, 5), (100, 10)])
 def test_a_canary_runs_its_share_of_the_replicas(percent: float, replicas: int) -> None:
-    on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA).model_copy(update={"weight_percent": percent})
-    (entry,) = resource_from_release(on_trial, deployed_resource(min_replicas=10), archive_uris(on_trial))["spec"]["canary"]
+    on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA).model_copy(
+        update={"weight_percent": percent}
+    )
+    (entry,) = resource_from_release(on_trial, deployed_resource(min_replicas=10), archive_uris(on_trial))["spec"][
+        "canary"
+    ]
     assert entry["predictor"]["minReplicas"] == replicas
 
 
@@ -147,7 +151,12 @@ def test_what_is_done_by_kubectl_holds() -> None:
 
 
 def test_a_version_that_is_being_loaded_is_not_released_yet() -> None:
-    written = resource_from_release(make_release(), deployed_resource(), {**archive_uris(make_release()), "1.1.0": "https://x"}, extra_versions=["1.1.0"])
+    written = resource_from_release(
+        make_release(),
+        deployed_resource(),
+        {**archive_uris(make_release()), "1.1.0": "https://x"},
+        extra_versions=["1.1.0"],
+    )
     assert written["spec"]["canary"][0]["trafficPercent"] == 0
     assert release_from_resource(written) == with_urls(make_release())
 
@@ -161,7 +170,9 @@ def test_an_exact_weight_is_kept_beside_kserves_whole_percent() -> None:
 
 def test_a_history_that_does_not_fit_loses_its_beginning_and_a_rollback_never_fails_on_it() -> None:
     lines = [
-        ReleaseEvent(at=ANNA.at, who="anna", what="step", why="x" * 9000, version="1.0.0", stable="1.0.0", weight_percent=n)
+        ReleaseEvent(
+            at=ANNA.at, who="anna", what="step", why="x" * 9000, version="1.0.0", stable="1.0.0", weight_percent=n
+        )
         for n in range(50)
     ]
     long = make_release().model_copy(update={"history": tuple(lines)})

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.local_platform import wait_until_all_exited, wait_for
+from tests.support.local_platform import wait_for, wait_until_all_exited
 from thale.local import aot_cache, aot_cache_build
 from thale.local.data_dir import DataDir
 from thale.local.runtime import ModelRuntime, find_runtime

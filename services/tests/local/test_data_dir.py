@@ -30,7 +30,7 @@ def test_a_second_platform_on_the_same_home_is_refused_with_the_address_of_the_f
 def test_a_holder_that_is_killed_lets_go(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from thale.local.data_dir import Home\n"
-        "with Home(Path(sys.argv[1])).hold():\n    print('held', flush=True); time.sleep(600)"
+        "with DataDir(Path(sys.argv[1])).lock():\n    print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
@@ -42,7 +42,7 @@ def test_a_holder_that_is_killed_lets_go(tmp_path: Path) -> None:
 
 def test_a_run_file_of_a_dead_process_counts_for_nothing(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path)
-    dead = RunningPlatform.current_process(ADDRESSES, "0.1.0", persistent=True).model_copy(update={"started": 1.0})
+    dead = RunningPlatform.current_process(ADDRESSES, "0.1.0", persistent=True).model_copy(update={"started_at": 1.0})
     (tmp_path / "running.json").write_text(dead.model_dump_json())
     assert data_dir.find_running_platform() is None
     (tmp_path / "running.json").write_text("half a fi")
@@ -51,7 +51,10 @@ def test_a_run_file_of_a_dead_process_counts_for_nothing(tmp_path: Path) -> None
 
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(LocalPlatformError, match=r"cannot be written.*--home"), DataDir(tmp_path / "file" / "home").lock():
+    with (
+        pytest.raises(LocalPlatformError, match=r"cannot be written.*--home"),
+        DataDir(tmp_path / "file" / "home").lock(),
+    ):
         pass
 
 

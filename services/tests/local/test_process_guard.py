@@ -104,7 +104,17 @@ def test_the_exit_status_is_the_commands() -> None:
 
 def test_the_folder_stands_in_the_command_where_it_is_asked_for() -> None:
     program = "import os, sys; print(sys.argv[1] == 'x=' + os.environ['TMPDIR'])"
-    command = [sys.executable, "-I", "-S", process_guard.__file__, sys.executable, "-S", "-c", program, f"x={process_guard.TMPDIR_PLACEHOLDER}"]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        process_guard.__file__,
+        sys.executable,
+        "-S",
+        "-c",
+        program,
+        f"x={process_guard.TMPDIR_PLACEHOLDER}",
+    ]
     done = subprocess.run(command, stdin=_open_pipe(), capture_output=True, check=True)
     assert done.stdout == b"True\n"
 

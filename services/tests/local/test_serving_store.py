@@ -8,7 +8,13 @@ import pytest
 from tests.support.tiny_models import write_tiny_model
 from thale.errors import LocalPlatformError
 from thale.local.data_dir import DataDir
-from thale.local.serving_store import sync_archives, prepare_store, register_archives, released_archives, update_release_state
+from thale.local.serving_store import (
+    prepare_store,
+    register_archives,
+    released_archives,
+    sync_archives,
+    update_release_state,
+)
 from thale.release.lifecycle import transitions
 from thale.release.registry.archive_validation import validate_archive
 from thale.release.registry.stores import FolderStore
@@ -79,7 +85,7 @@ def add_archive(store: Path, folder: Path, version: str) -> None:
 def test_a_new_model_answers_with_its_highest_version_and_a_stable_one_stays_stable(
     tmp_path: Path, store: Path
 ) -> None:
-    record = tmp_path / "traffic.json"
+    record = tmp_path / "release-state.json"
     for version in ("1.9.0", "1.10.0"):
         add_archive(store, tmp_path, version)
     assert update_release_state(record, store).models["plate-seg"].stable == "1.10.0"
@@ -96,7 +102,9 @@ def test_a_new_model_answers_with_its_highest_version_and_a_stable_one_stays_sta
 def start_rollout(data_dir: DataDir, version: str) -> Release:
     """Write into the record what a canary on trial leaves there."""
     before = ReleaseState.model_validate_json(data_dir.release_state.read_bytes()).models["plate-seg"]
-    after = transitions.start_canary(before, FolderStore(data_dir.registry).find("plate-seg", version), author_now("anna", "better"))
+    after = transitions.start_canary(
+        before, FolderStore(data_dir.registry).find("plate-seg", version), author_now("anna", "better")
+    )
     data_dir.release_state.write_text(ReleaseState(models={"plate-seg": after}).model_dump_json())
     return after
 
@@ -113,7 +121,11 @@ def test_a_rollout_goes_on_after_a_stop_whatever_the_default_weights_are_by_then
         add_model(tmp_path / "newer", "3.0.0")
         assert prepare_store(data_dir, tmp_path / "newer").models["plate-seg"] == on_trial
         register_archives(data_dir)
-    assert {version.card.version for version in FolderStore(data_dir.registry).versions()} == {"1.0.0", "1.1.0", "3.0.0"}
+    assert {version.card.version for version in FolderStore(data_dir.registry).versions()} == {
+        "1.0.0",
+        "1.1.0",
+        "3.0.0",
+    }
     loaded = [data_dir.model_store / name for name in released_archives(data_dir.release_state, data_dir.model_store)]
     assert [validate_archive(path).version_manifest for path in loaded] == list(on_trial.versions.values())
 
@@ -131,10 +143,10 @@ def test_a_canary_whose_archive_is_lost_goes_and_the_rest_stays(tmp_path: Path, 
 
 
 def test_a_broken_record_or_archive_is_named(tmp_path: Path, store: Path) -> None:
-    record = tmp_path / "traffic.json"
+    record = tmp_path / "release-state.json"
     add_archive(store, tmp_path, "1.0.0")
     record.write_text("{")
-    with pytest.raises(LocalPlatformError, match=r"traffic\.json cannot be read"):
+    with pytest.raises(LocalPlatformError, match=r"release-state\.json cannot be read"):
         update_release_state(record, store)
     record.unlink()
     (store / "x.mar").write_bytes(b"no zip")

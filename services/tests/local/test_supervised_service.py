@@ -30,7 +30,9 @@ def test_a_service_that_dies_is_started_again_and_said_so(tmp_path: Path) -> Non
     supervised.start()
     try:
         wait_for("the first death", lambda: supervised.restart_if_dead() or notices)
-        assert notices == [f"the service ended with status 0: starting it again in 0.01 s (its log is {supervised.log})"]
+        assert notices == [
+            f"the service ended with status 0: starting it again in 0.01 s (its log is {supervised.log})"
+        ]
         wait_for("the second start", lambda: supervised.restart_if_dead() or supervised.is_running)
     finally:
         supervised.stop()
@@ -38,7 +40,9 @@ def test_a_service_that_dies_is_started_again_and_said_so(tmp_path: Path) -> Non
 
 
 def test_a_service_that_keeps_dying_is_given_up_with_the_end_of_its_log(tmp_path: Path) -> None:
-    supervised = make_service(tmp_path, "raise SystemExit('no such model')", [], RestartPolicy(max_restarts=2, initial_delay_s=0.01))
+    supervised = make_service(
+        tmp_path, "raise SystemExit('no such model')", [], RestartPolicy(max_restarts=2, initial_delay_s=0.01)
+    )
     supervised.start()
 
     def watch() -> None:

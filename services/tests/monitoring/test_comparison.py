@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from thale.imaging.geometry import Frame
-from thale.models.predictions import SegmentationPrediction, SegmentationMeta
+from thale.models.predictions import SegmentationMeta, SegmentationPrediction
 from thale.monitoring.comparison import ShadowDifference, dice, match_landmarks, relative_differences
 from thale.monitoring.plate_statistics import PlateStatistics
 from thale.schemas import Calibration, Landmark, ModelRef, Scale
@@ -43,12 +43,18 @@ def test_dice_is_twice_the_common_pixels_over_all_and_skips_what_nobody_sees() -
 
 
 def test_dice_compares_the_same_places_of_frames_of_different_scale() -> None:
-    assert dice(make_segmentation(mask_of_columns(1, 2)), make_segmentation(mask_of_columns(1, 2), factor=3)) == {"root": 1.0}
-    assert dice(make_segmentation(mask_of_columns(1, 2), factor=2), make_segmentation(mask_of_columns(1, 2))) == {"root": 1.0}
+    assert dice(make_segmentation(mask_of_columns(1, 2)), make_segmentation(mask_of_columns(1, 2), factor=3)) == {
+        "root": 1.0
+    }
+    assert dice(make_segmentation(mask_of_columns(1, 2), factor=2), make_segmentation(mask_of_columns(1, 2))) == {
+        "root": 1.0
+    }
 
 
 def test_landmarks_match_so_that_distances_are_least_together_and_within_two_millimetres() -> None:
-    distances_px, f1 = match_landmarks(make_landmarks((0, 0), (10, 0), (50, 50)), make_landmarks((9, 0), (0, 3), (90, 90)), SCALE)
+    distances_px, f1 = match_landmarks(
+        make_landmarks((0, 0), (10, 0), (50, 50)), make_landmarks((9, 0), (0, 3), (90, 90)), SCALE
+    )
     assert sorted(distances_px["primary_tip"]) == [1, 3]
     assert f1 == pytest.approx(2 * 2 / 6)
 

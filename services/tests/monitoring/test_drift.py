@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thale.monitoring.drift import compare_to_reference, compare_histograms, cumulative_probability
+from thale.monitoring.drift import compare_histograms, compare_to_reference, cumulative_probability
 from thale.monitoring.histogram import Histogram
 
 FALLING = Histogram((1.0, 2.0), (500, 300, 200))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from thale.monitoring.scoring import PointMatchCounter, DiceCounter, match_points, relative_error
+from thale.monitoring.scoring import DiceCounter, PointMatchCounter, match_points, relative_error
 
 
 def test_dice_is_twice_the_shared_over_the_sum() -> None:

@@ -14,7 +14,9 @@ PROVENANCE = Provenance(models=(MODEL,), config_digest="0", package_version="0.1
 TIMINGS = Timings(segment_s=0, landmarks_s=0, plants_s=0, total_s=0)
 
 
-def assemble(prediction: SegmentationPrediction, plate: SyntheticPlate | None = None, expected: int | None = None) -> Phenotype:
+def assemble(
+    prediction: SegmentationPrediction, plate: SyntheticPlate | None = None, expected: int | None = None
+) -> Phenotype:
     tips_and_bases = tuple(plate.landmarks) if plate is not None else ()
     landmarks = LandmarkPrediction(
         model=MODEL, landmarks=tips_and_bases, calibration=Calibration(scale=prediction.meta.calibration.scale)

@@ -74,7 +74,7 @@ def test_what_was_said_last_holds_while_the_vault_is_away(caplog: pytest.LogCapt
         source.response, before = unavailable, source.call_count
         wait_until(lambda: source.call_count >= before + 5)
         assert exported_expiries() == {series_name("api-key"): SOON.timestamp()}
-    assert [record.message for record in caplog.records] == ["secrets cannot be read"], "said once, not every time"
+    assert [record.message for record in caplog.records] == ["secrets unavailable"], "said once, not every time"
 
 
 def test_a_vault_that_is_back_is_believed_again() -> None:
@@ -95,12 +95,14 @@ def test_a_vault_that_says_nothing_makes_nobody_wait() -> None:
     with export_expiry_metrics(FakeSecrets(silent)):
         assert exported_expiries() == {}
     released.set()
-    wait_until(lambda: not any(thread.name == "secrets' expiry" for thread in threading.enumerate()))
+    wait_until(lambda: not any(thread.name == "secret-expiry-exporter" for thread in threading.enumerate()))
     assert exported_expiries() == {}, "whoever has ended tells nothing"
 
 
 def test_of_very_many_secrets_those_that_expire_first_are_told() -> None:
-    with export_expiry_metrics(FakeSecrets(lambda: {f"s-{day:03}": SOON + timedelta(days=day) for day in reversed(range(500))})):
+    with export_expiry_metrics(
+        FakeSecrets(lambda: {f"s-{day:03}": SOON + timedelta(days=day) for day in reversed(range(500))})
+    ):
         wait_until(lambda: len(exported_expiries()) == 16)
         assert min(exported_expiries()) == series_name("s-000")
         assert max(exported_expiries()) == series_name("s-015")
@@ -108,5 +110,5 @@ def test_of_very_many_secrets_those_that_expire_first_are_told() -> None:
 
 def test_without_a_source_nothing_is_told() -> None:
     with export_expiry_metrics(None):
-        assert not any(thread.name == "secrets' expiry" for thread in threading.enumerate())
+        assert not any(thread.name == "secret-expiry-exporter" for thread in threading.enumerate())
         assert exported_expiries() == {}

@@ -16,8 +16,8 @@ from thale.telemetry import logs
 REPO_ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ("services/thale", "model-server/thale_models")
 AUDIT_CALLS = {
-    ("changes.py", "line"): frozenset(ReleaseEvent.model_fields),
-    ("register.py", "figures"): frozenset({"dice_root"}),
+    ("update.py", "line"): frozenset(ReleaseEvent.model_fields),
+    ("register.py", "metrics"): frozenset({"dice_root"}),
 }
 """What calls spread that no reader of the source alone can know: a release's change, and how well an archive did."""
 
@@ -54,14 +54,17 @@ def test_a_field_that_is_not_on_the_list_is_dropped() -> None:
 
 
 def test_only_the_audit_log_says_who() -> None:
-    assert format_line(logs.AUDIT, who="anna", dice_root=0.8) == format_line(logs.AUDIT) | {"who": "anna", "dice_root": 0.8}
+    assert format_line(logs.AUDIT, who="anna", dice_root=0.8) == format_line(logs.AUDIT) | {
+        "who": "anna",
+        "dice_root": 0.8,
+    }
 
 
 def test_no_picture_and_no_endless_text_gets_in_by_a_listed_field() -> None:
-    parsed_line = format_line(error=b"\x89PNG and so on", reason="x" * 5000, subject=Path("x" * 5000))
+    parsed_line = format_line(error=b"\x89PNG and so on", reason="x" * 5000, dependency=Path("x" * 5000))
     assert parsed_line["error"] == "14 bytes"
     assert len(str(parsed_line["reason"])) < 1100
-    assert len(str(parsed_line["subject"])) < 1100
+    assert len(str(parsed_line["dependency"])) < 1100
 
 
 def test_the_level_is_for_ours_and_others_say_warnings_alone() -> None:

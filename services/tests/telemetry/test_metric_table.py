@@ -21,11 +21,14 @@ ALL_METRICS = [metric for table in TABLES for metric in table]
 def test_every_metric_stands_in_a_table_once() -> None:
     names = {**vars(metrics), **vars(controller_metrics)}
     declared = [value for name, value in names.items() if name.isupper() and hasattr(value, "describe")]
-    assert [metric.collector for metric in ALL_METRICS] == [value for value in declared if value is not controller_metrics.WATCHER]
+    assert [metric.collector for metric in ALL_METRICS] == [
+        value for value in declared if value is not controller_metrics.WATCHER
+    ]
 
 
 @pytest.mark.parametrize(
-    ("table", "registry"), [(metrics.METRICS, REGISTRY), (controller_metrics.WATCHER_METRICS, controller_metrics.WATCHER)]
+    ("table", "registry"),
+    [(metrics.METRICS, REGISTRY), (controller_metrics.WATCHER_METRICS, controller_metrics.WATCHER)],
 )
 def test_every_metric_is_told_by_the_process_that_it_is_declared_for(table: MetricTable, registry: object) -> None:
     assert table.registry is registry
@@ -67,5 +70,5 @@ def test_values_that_labels_list_are_those_that_the_code_knows() -> None:
     }
     for label, known in listed.items():
         assert {*label.values} == {*known}, label.name
-    assert {*labels.SHADOW_OUTCOME.values} == {*labels.OUTCOME.values, "dropped"} - {"refused"}
-    assert {*labels.REASON.values} == {"failed", "unavailable", "late", "nonsense", "open"}
+    assert {*labels.SHADOW_OUTCOME.values} == {*labels.OUTCOME.values, "dropped"} - {"rejected"}
+    assert {*labels.REASON.values} == {"error", "unavailable", "timeout", "invalid_response", "open"}

@@ -23,9 +23,9 @@ from thale.telemetry.otel_settings import Otel
 from thale.telemetry import tracing
 
 telemetry.configure()
-stop = tracing.send("test", Otel(), {"thale.model": "plate-seg"})
+stop = tracing.configure_tracing("test", OtelSettings(), {"thale.model": "plate-seg"})
 for number in range(NUMBER):
-    with tracing.span("thale.choose"):
+    with tracing.span("thale.route"):
         pass
 stop()
 """
@@ -47,12 +47,12 @@ def spans_sent(number: int, **variables: str) -> list[str]:
 
 def facade(folder: Path, endpoint: str) -> AbstractContextManager[FacadeProcess]:
     """A facade without a model: it answers, and has spans to send."""
-    state_path = folder / "record.json"
+    state_path = folder / "release-state.json"
     state_path.write_text(ReleaseState(models={}).model_dump_json())
     return facade_process(
         folder / "log",
-        THALE_RECORD_PATH=str(state_path),
-        THALE_MEASURING_PROCESSES="1",
+        THALE_RELEASE_STATE_PATH=str(state_path),
+        THALE_POSTPROCESS_WORKERS="1",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
         OTEL_EXPORTER_OTLP_TIMEOUT="600",
     )
@@ -78,7 +78,7 @@ def test_a_collector_that_hangs_or_fails_keeps_nobody_waiting_and_is_told_of_onc
         assert not collector_state.stopping.is_set()
         running.stop(MAX_STOP_S)
         messages = [line["message"] for line in running.log_lines() if line["logger"] == "thale.telemetry.otlp"]
-        assert messages == ["spans are lost: the collector does not take them", "spans arrive again"]
+        assert messages == ["spans dropped: collector unreachable", "span export recovered"]
         assert not any(line["logger"].startswith("opentelemetry") for line in running.log_lines())
 
 
@@ -97,7 +97,7 @@ def test_the_queue_of_a_collector_that_hangs_is_bounded(collector: tuple[str, Co
 def test_the_last_spans_arrive_when_a_process_ends(collector: tuple[str, Collector]) -> None:
     url, collector_state = collector
     spans_sent(3, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_BSP_SCHEDULE_DELAY="3600000")
-    assert [span.name for span in collector_state.spans()] == ["thale.choose"] * 3
+    assert [span.name for span in collector_state.spans()] == ["thale.route"] * 3
     assert collector_state.spans()[0].resource["thale.model"] == "plate-seg"
 
 
@@ -151,7 +151,7 @@ print("prometheus_client" in sys.modules)
 import thale.facade.app, thale.facade.postprocess.shadow_comparison
 from thale.telemetry.otel_settings import Otel
 from thale.telemetry import tracing
-tracing.send("test", Otel())()
+tracing.configure_tracing("test", OtelSettings())()
 print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))])
 """
     done = subprocess.run([sys.executable, "-c", program], env={}, stdout=subprocess.PIPE, text=True, check=True)

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from thale.telemetry.step_timing import step, record_steps
+from thale.telemetry.step_timing import record_steps, step
 
 
 def test_steps_are_noted_in_the_order_in_which_they_began_with_the_step_around_them() -> None:

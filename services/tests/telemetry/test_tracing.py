@@ -13,7 +13,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from thale.telemetry import tracing
 from thale.telemetry.logs import REQUEST_ID
-from thale.telemetry.step_timing import step, record_steps
+from thale.telemetry.step_timing import record_steps, step
 
 REPO_ROOT = Path(__file__).resolve().parents[3]
 NAME = re.compile(r"(http|url|server|error|thale)(\.[a-z_]+)+")
@@ -34,7 +34,7 @@ def test_a_count_leads_to_a_trace_that_is_sent_and_to_no_other() -> None:
 
 def test_a_caller_s_trace_is_handed_on_even_where_nobody_sends_spans() -> None:
     request_headers = {"traceparent": TRACEPARENT, "tracestate": "lab=1", "x-request-id": "case-17"}
-    with tracing.server_span(request_headers, images=1), tracing.span("thale.choose"):
+    with tracing.server_span(request_headers, images=1), tracing.span("thale.route"):
         assert tracing.outgoing_headers() == request_headers
     assert tracing.outgoing_headers() == {}
     assert REQUEST_ID.get() is None
@@ -60,7 +60,7 @@ def test_where_nobody_sends_spans_steps_are_forgotten_and_errors_pass_through() 
     with record_steps() as timings, step("plants"):
         pass
     tracing.spans_from_steps(timings)
-    with pytest.raises(ValueError, match="broken"), tracing.span("thale.measure"):
+    with pytest.raises(ValueError, match="broken"), tracing.span("thale.postprocess"):
         raise ValueError("broken")
 
 

@@ -104,7 +104,9 @@ class ResultIndex:
         ).fetchone()
         if row is None or row[0] is None:
             return None
-        return ResultEntry(row[0], row[1], frozenset((name, version, digest) for name, version, digest in json.loads(row[2])))
+        return ResultEntry(
+            row[0], row[1], frozenset((name, version, digest) for name, version, digest in json.loads(row[2]))
+        )
 
     def mark_finished(self, name: str, entry: ResultEntry) -> None:
         """Record that the result of that name is complete."""
@@ -127,7 +129,9 @@ def _candidate_names(source: Source) -> Iterator[str]:
     preferred = source.label.with_suffix("")
     yield preferred.as_posix()
     parent_name = source.path.resolve().parent.name
-    qualified = preferred.with_name(f"{parent_name}_{preferred.name}").as_posix() if parent_name else preferred.as_posix()
+    qualified = (
+        preferred.with_name(f"{parent_name}_{preferred.name}").as_posix() if parent_name else preferred.as_posix()
+    )
     yield qualified
     number = 2
     while True:

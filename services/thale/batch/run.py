@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Literal
 
 from thale._version import __version__
-from thale.batch.result_index import ResultEntry, ResultIndex, ModelIdentity
+from thale.batch.result_index import ModelIdentity, ResultEntry, ResultIndex
 from thale.batch.results import is_complete, remove_result, write_result
 from thale.batch.sources import Source
 from thale.client import Client, Parameters
 from thale.errors import (
     DamagedImageError,
     ModelError,
-    WrongTaskError,
     ParameterError,
     ServerError,
     ThaleError,
     UnknownModelError,
     UnknownVersionError,
+    WrongTaskError,
 )
 from thale.schemas import ModelInfo, Phenotype
 
@@ -37,7 +37,7 @@ class Outcome:
     """What became of one image. `kept` is a result of an earlier run that still holds."""
 
     source: Source
-    kind: Literal["measured", "kept", "failed"]
+    kind: Literal["measured", "skipped", "failed"]
     name: str = ""
     sha256: str = ""
     reason: str = ""
@@ -49,7 +49,7 @@ class BatchSummary:
 
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def by_kind(self, kind: Literal["measured", "kept", "failed"]) -> list[Outcome]:
+    def by_kind(self, kind: Literal["measured", "skipped", "failed"]) -> list[Outcome]:
         """Return the outcomes of a kind."""
         return [outcome for outcome in self.outcomes if outcome.kind == kind]
 
@@ -60,7 +60,11 @@ class BatchSummary:
     def duplicates(self) -> list[tuple[Outcome, Outcome]]:
         """Return the images that are byte for byte copies of another, with that other."""
         original_by_digest: dict[str, Outcome] = {}
-        pairs = [(outcome, original_by_digest.setdefault(outcome.sha256, outcome)) for outcome in self.outcomes if outcome.sha256]
+        pairs = [
+            (outcome, original_by_digest.setdefault(outcome.sha256, outcome))
+            for outcome in self.outcomes
+            if outcome.sha256
+        ]
         return [(copy, original) for copy, original in pairs if copy is not original]
 
 
@@ -74,7 +78,9 @@ class _Job:
 class BatchRun:
     """One run over a folder of results."""
 
-    def __init__(self, client: Client, index: ResultIndex, folder: Path, parameters: Parameters, on_outcome: OutcomeCallback) -> None:
+    def __init__(
+        self, client: Client, index: ResultIndex, folder: Path, parameters: Parameters, on_outcome: OutcomeCallback
+    ) -> None:
         self._client = client
         self._index = index
         self._folder = folder
@@ -119,7 +125,7 @@ class BatchRun:
             return None
         job = _Job(source, self._index.assign_name(source, sha256), sha256)
         if self._is_current(job):
-            self._record_outcome(Outcome(source, "kept", job.name, sha256))
+            self._record_outcome(Outcome(source, "skipped", job.name, sha256))
             return None
         self._index.remove(job.name)
         return job
@@ -170,7 +176,9 @@ class BatchRun:
             if not self._client.is_ready():
                 raise error
             if self._consecutive_failures >= _MAX_CONSECUTIVE_FAILURES:
-                raise ServerError(f"{self._consecutive_failures} images in a row failed on the server, the last with: {error}")
+                raise ServerError(
+                    f"{self._consecutive_failures} images in a row failed on the server, the last with: {error}"
+                )
         remove_result(self._folder, job.name)
         request = f" (request {error.request_id})" if error.request_id else ""
         self._record_outcome(Outcome(job.source, "failed", job.name, job.sha256, f"{error}{request}"))

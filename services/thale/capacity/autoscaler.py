@@ -7,7 +7,7 @@ behaviour); KEDA makes one of these out of a ScaledObject, and hands it the quer
 import math
 from collections.abc import Iterable
 
-from thale.capacity.environment_limits import ScalingPolicy, HpaSpec
+from thale.capacity.environment_limits import HpaSpec, ScalingPolicy
 
 SYNC_PERIOD_S = 15.0
 """How often it looks (--horizontal-pod-autoscaler-sync-period)."""
@@ -47,7 +47,11 @@ class Autoscaler:
         """Go up no further than the least wish of one window, and down no further than the greatest of the other."""
         self._recommendations.append((now_s, recommendation))
         max_window_s = max(self._spec.scale_up.stabilization_s, self._spec.scale_down.stabilization_s)
-        self._recommendations = [(at_s, recommended) for at_s, recommended in self._recommendations if at_s > now_s - max_window_s or at_s == now_s]
+        self._recommendations = [
+            (at_s, recommended)
+            for at_s, recommended in self._recommendations
+            if at_s > now_s - max_window_s or at_s == now_s
+        ]
         up = min(self._recommendations_since(now_s - self._spec.scale_up.stabilization_s), default=recommendation)
         down = max(self._recommendations_since(now_s - self._spec.scale_down.stabilization_s), default=recommendation)
         return min(max(replicas, min(up, recommendation)), max(down, recommendation))
@@ -65,12 +69,20 @@ class Autoscaler:
         return replicas
 
     def _max_after(self, policy: ScalingPolicy, now_s: float, replicas: int) -> int:
-        initial_replicas = replicas - sum(change for change in self._changes_since(now_s - policy.period_s) if change > 0)
-        return math.ceil(initial_replicas + (policy.value if policy.type == "Pods" else initial_replicas * policy.value / 100))
+        initial_replicas = replicas - sum(
+            change for change in self._changes_since(now_s - policy.period_s) if change > 0
+        )
+        return math.ceil(
+            initial_replicas + (policy.value if policy.type == "Pods" else initial_replicas * policy.value / 100)
+        )
 
     def _min_after(self, policy: ScalingPolicy, now_s: float, replicas: int) -> int:
-        initial_replicas = replicas - sum(change for change in self._changes_since(now_s - policy.period_s) if change < 0)
-        return math.floor(initial_replicas - (policy.value if policy.type == "Pods" else initial_replicas * policy.value / 100))
+        initial_replicas = replicas - sum(
+            change for change in self._changes_since(now_s - policy.period_s) if change < 0
+        )
+        return math.floor(
+            initial_replicas - (policy.value if policy.type == "Pods" else initial_replicas * policy.value / 100)
+        )
 
     def _changes_since(self, since_s: float) -> Iterable[int]:
         return (change for at_s, change in self._scale_events if at_s > since_s)

@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from thale.capacity.packaged import packaged
 from thale.errors import ParameterError
 from thale.schemas import FrozenModel
+
+_DEFAULT_PATH = Path(__file__).with_name("benchmark.json")
 
 Component = Literal["segmentation", "landmarks", "facade", "torchserve"]
 """Who spends processor time: the models' workers, the facade with its measuring processes, TorchServe's frontend."""
@@ -114,7 +115,7 @@ def read_benchmark(path: Path | None = None) -> Benchmark:
     Raises:
         ParameterError: If the file cannot be read or is none.
     """
-    path = path or packaged("measured.json", "loadtests")
+    path = path or _DEFAULT_PATH
     try:
         return Benchmark.model_validate_json(path.read_bytes())
     except OSError as error:

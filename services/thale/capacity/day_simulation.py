@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.capacity.arrivals import DAY_S, Arrivals, sample_arrivals, relative_load
+from thale.capacity.arrivals import DAY_S, Arrivals, relative_load, sample_arrivals
 from thale.capacity.autoscaler import SYNC_PERIOD_S
 from thale.capacity.benchmark import Benchmark
 from thale.capacity.cluster_scaling import Delays, Nodes, Pods
-from thale.capacity.environment_limits import EnvironmentLimits, NodePool, BaselineUsage, Workload
+from thale.capacity.environment_limits import BaselineUsage, EnvironmentLimits, NodePool, Workload
 from thale.capacity.nodes import required_nodes
-from thale.capacity.plan import Plan, service_seconds, cpu_seconds_per_workload
-from thale.capacity.queueing import TIMED_OUT, REJECTED, RequestPath
+from thale.capacity.plan import Plan, cpu_seconds_per_workload, service_seconds
+from thale.capacity.queueing import REJECTED, TIMED_OUT, RequestPath
 from thale.errors import ParameterError
 
 WARMUP_S = 1800.0
@@ -66,7 +66,14 @@ class DaySimulation:
         return self.cost / completed * 1000 if completed else math.nan
 
 
-def simulate_day(plan: Plan, benchmark: Benchmark, environment_limits: EnvironmentLimits, delays: Delays, seed: int, limits: str = "planned") -> DaySimulation:
+def simulate_day(
+    plan: Plan,
+    benchmark: Benchmark,
+    environment_limits: EnvironmentLimits,
+    delays: Delays,
+    seed: int,
+    limits: str = "planned",
+) -> DaySimulation:
     """Play a day whose busiest hour has the plan's load.
 
     Args:
@@ -85,7 +92,9 @@ def simulate_day(plan: Plan, benchmark: Benchmark, environment_limits: Environme
         raise ParameterError(f"limits are planned or configured, not {limits!r}")
     mean_relative_load = float(relative_load(np.arange(0, DAY_S, 60.0)).mean())
     slices = max(1, math.ceil(plan.demand.rps * mean_relative_load * DAY_S / _MAX_REQUESTS))
-    environment_limits = _scale_down(_raise_limits(environment_limits, plan) if limits == "planned" else environment_limits, slices)
+    environment_limits = _scale_down(
+        _raise_limits(environment_limits, plan) if limits == "planned" else environment_limits, slices
+    )
     rng = np.random.default_rng(seed)
     arrivals = sample_arrivals(rng, plan.demand.rps / slices, plan.demand.mix, -WARMUP_S)
     simulation = _DaySimulator(plan, benchmark, environment_limits, delays, arrivals)
@@ -96,7 +105,9 @@ def simulate_day(plan: Plan, benchmark: Benchmark, environment_limits: Environme
 class _DaySimulator:
     """One day of one fleet."""
 
-    def __init__(self, plan: Plan, benchmark: Benchmark, limits: EnvironmentLimits, delays: Delays, arrivals: Arrivals) -> None:
+    def __init__(
+        self, plan: Plan, benchmark: Benchmark, limits: EnvironmentLimits, delays: Delays, arrivals: Arrivals
+    ) -> None:
         self._plan, self._limits, self._arrivals = plan, limits, arrivals
         self._facade = Pods(limits.facade, delays.facade_s)
         self._segmentation = Pods(limits.segmentation, delays.predictor_s)
@@ -114,7 +125,9 @@ class _DaySimulator:
         for tick in range(round((DAY_S + WARMUP_S) / TICK_S)):
             now_s = tick * TICK_S - WARMUP_S
             self._path.run(now_s)
-            self._samples.append((self._path.in_flight, self._path.segmentation.busy_server_s, self._path.landmarks.busy_server_s))
+            self._samples.append(
+                (self._path.in_flight, self._path.segmentation.busy_server_s, self._path.landmarks.busy_server_s)
+            )
             if tick % round(SYNC_PERIOD_S / TICK_S) == 0:
                 self._autoscale(now_s)
             for scalable in (*self._pods, self._general, self._gpu):
@@ -158,7 +171,11 @@ class _DaySimulator:
             return required_nodes(list(zip(workloads, counts, strict=True)), limits.baseline, plan.general)
 
         general = Nodes(
-            limits.general_pool, delays.node_s, limits.node_idle_timeout_s, on_general, lambda counts: count_nodes(tuple(counts))
+            limits.general_pool,
+            delays.node_s,
+            limits.node_idle_timeout_s,
+            on_general,
+            lambda counts: count_nodes(tuple(counts)),
         )
         gpu = Nodes(limits.gpu_pool, delays.gpu_node_s, limits.node_idle_timeout_s, predictors if plan.gpu else [], sum)
         return general, gpu
@@ -204,7 +221,9 @@ def _build_request_path(plan: Plan, benchmark: Benchmark, limits: EnvironmentLim
     cpu_seconds_by_class = [cpu_seconds_per_workload({size: 1.0}, benchmark) for size in demand.mix]
 
     def service_times(workload_name: str, workload: Workload) -> NDArray[np.float64]:
-        return np.array([service_seconds(cpu_seconds[workload_name], workload, demand) for cpu_seconds in cpu_seconds_by_class])[arrivals.size_class]
+        return np.array(
+            [service_seconds(cpu_seconds[workload_name], workload, demand) for cpu_seconds in cpu_seconds_by_class]
+        )[arrivals.size_class]
 
     return RequestPath(
         arrivals.at_s,
@@ -221,10 +240,10 @@ def _raise_limits(limits: EnvironmentLimits, plan: Plan) -> EnvironmentLimits:
     def raise_workload(name: str) -> Workload:
         workload: Workload = getattr(limits, name)
         max_replicas = max(workload.hpa.max_replicas, plan.replicas[name].count)
-        return workload.model_copy(update={"scaler": workload.hpa.model_copy(update={"most": max_replicas})})
+        return workload.model_copy(update={"hpa": workload.hpa.model_copy(update={"max_replicas": max_replicas})})
 
     def raise_pool(pool: NodePool, nodes: int) -> NodePool:
-        return pool.model_copy(update={"most": max(pool.max_nodes, nodes)})
+        return pool.model_copy(update={"max_nodes": max(pool.max_nodes, nodes)})
 
     return limits.model_copy(
         update={name: raise_workload(name) for name in plan.replicas}
@@ -241,19 +260,29 @@ def _scale_down(limits: EnvironmentLimits, slices: int) -> EnvironmentLimits:
     def scale_workload(workload: Workload) -> Workload:
         min_replicas = math.ceil(workload.hpa.min_replicas / slices)
         hpa = workload.hpa.model_copy(
-            update={"least": min_replicas, "most": max(min_replicas, round(workload.hpa.max_replicas / slices))}
+            update={
+                "min_replicas": min_replicas,
+                "max_replicas": max(min_replicas, round(workload.hpa.max_replicas / slices)),
+            }
         )
-        return workload.model_copy(update={"scaler": hpa})
+        return workload.model_copy(update={"hpa": hpa})
 
     def scale_pool(pool: NodePool) -> NodePool:
         return pool.model_copy(
-            update={"least": math.ceil(pool.min_nodes / slices), "most": max(1, math.ceil(pool.max_nodes / slices))}
+            update={
+                "min_nodes": math.ceil(pool.min_nodes / slices),
+                "max_nodes": max(1, math.ceil(pool.max_nodes / slices)),
+            }
         )
 
     baseline = BaselineUsage(cpu=limits.baseline.cpu / slices, memory_mib=limits.baseline.memory_mib / slices)
     return limits.model_copy(
         update={name: scale_workload(getattr(limits, name)) for name in ("facade", "segmentation", "landmarks")}
-        | {"general_pool": scale_pool(limits.general_pool), "gpu_pool": scale_pool(limits.gpu_pool), "standing": baseline}
+        | {
+            "general_pool": scale_pool(limits.general_pool),
+            "gpu_pool": scale_pool(limits.gpu_pool),
+            "baseline": baseline,
+        }
     )
 
 

@@ -1,4 +1,4 @@
-"""What each environment may run: fleets.json, which tools/generate/environment_limits.py writes from the manifests and Terraform.
+"""What each environment may run: environment_limits.json, which tools/generate/environment_limits.py writes from the manifests and Terraform.
 
 A test writes it anew and compares, so that what is planned and simulated here is what a cluster does.
 """
@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from thale.errors import ParameterError
 from thale.schemas import FrozenModel
 
-ENVIRONMENT_LIMITS_FILE = Path(__file__).with_name("fleets.json")
+ENVIRONMENT_LIMITS_FILE = Path(__file__).with_name("environment_limits.json")
 
 
 class ScalingPolicy(FrozenModel):
@@ -33,7 +33,7 @@ class ScalingRules(FrozenModel):
 class HpaSpec(FrozenModel):
     """A HorizontalPodAutoscaler, as manifests and Kubernetes' defaults make it."""
 
-    metric: Literal["in_flight", "processor"]
+    metric: Literal["in_flight", "cpu"]
     target: float = Field(gt=0)
     """Images in flight a replica, or the share of the requested processor that replicas use."""
     min_replicas: int = Field(ge=0)

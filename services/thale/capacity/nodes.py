@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from thale.capacity.environment_limits import BaselineUsage, Workload
-from thale.capacity.packaged import packaged
 from thale.errors import ParameterError
+
+_DEFAULT_PRICES_PATH = Path(__file__).with_name("prices.toml")
 
 _GIB_A_CORE = {"Standard_D": 4.0, "Standard_NC4as_T4": 7.0, "Standard_NC24ads_A100": 9.1667}
 """Memory of a size for each core (Azure's tables of sizes: D*ds_v5, NCasT4_v3, NC_A100_v4)."""
@@ -48,7 +49,7 @@ def read_prices(path: Path | None = None) -> Prices:
     Raises:
         ParameterError: If the file cannot be read or lacks something.
     """
-    path = path or packaged("prices.toml", "terraform")
+    path = path or _DEFAULT_PRICES_PATH
     try:
         data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return Prices(
@@ -102,8 +103,12 @@ def required_nodes(pods: Sequence[tuple[Workload, int]], baseline: BaselineUsage
             free[1] -= placed * workload.memory_request_mib
             unplaced -= placed
         while unplaced > 0:
-            placed = min(unplaced, int(node.cpu / workload.cpu_request), int(node.memory_mib / workload.memory_request_mib))
-            free_by_node.append([node.cpu - placed * workload.cpu_request, node.memory_mib - placed * workload.memory_request_mib])
+            placed = min(
+                unplaced, int(node.cpu / workload.cpu_request), int(node.memory_mib / workload.memory_request_mib)
+            )
+            free_by_node.append(
+                [node.cpu - placed * workload.cpu_request, node.memory_mib - placed * workload.memory_request_mib]
+            )
             unplaced -= placed
             count += 1
     return count

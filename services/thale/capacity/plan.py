@@ -36,7 +36,7 @@ class Demand:
         if not (0 < self.rps < math.inf and 0 <= self.headroom < 1 and 0 < self.efficiency <= 1):
             raise ParameterError("rps must be positive, headroom from 0 to below 1, efficiency above 0 and at most 1")
         if self.gpu_speedup is not None and not self.gpu_speedup > 0:
-            raise ParameterError("a GPU is some times faster than a core: gpu_times must be positive")
+            raise ParameterError("a GPU is some times faster than a core: gpu_speedup must be positive")
         if any(share < 0 for share in self.mix.values()) or not math.isclose(sum(self.mix.values()), 1, abs_tol=1e-6):
             raise ParameterError(f"the shares of the mix must sum up to 1, not to {sum(self.mix.values()):g}")
 

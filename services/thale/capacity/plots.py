@@ -17,9 +17,7 @@ def plot_day(path: Path, day: DaySimulation, plan: Plan, title: str) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ParameterError(
-            "pictures take matplotlib: pip install 'thale[loadtest]', or leave --picture away"
-        ) from error
+        raise ParameterError("pictures take matplotlib: pip install 'thale[loadtest]', or leave --plot away") from error
     hours = [window.at_s / 3600 for window in day.windows]
     figure = Figure(figsize=(9, 8), layout="constrained", dpi=110)
     load, latency, pods, nodes = figure.subplots(4, 1, sharex=True)

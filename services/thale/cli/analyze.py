@@ -58,7 +58,10 @@ def analyze_images(options: AnalyzeOptions, console: Console, stderr_console: Co
 
     with ResultIndex.open(options.out) as ledger:
         try:
-            with connect_or_start(options.server, options.home, options.weights, notify) as client, _progress_bar(console) as progress:
+            with (
+                connect_or_start(options.server, options.home, options.weights, notify) as client,
+                _progress_bar(console) as progress,
+            ):
                 task = progress.add_task("measuring", total=len(sources.images))
                 run = BatchRun(client, ledger, options.out, options.parameters, lambda outcome: progress.advance(task))
                 try:
@@ -73,15 +76,25 @@ def analyze_images(options: AnalyzeOptions, console: Console, stderr_console: Co
     return EXIT_SOME_FAILED if run.summary.by_kind("failed") else EXIT_OK
 
 
-def _write_summary(options: AnalyzeOptions, sources: Sources, run: BatchRun, ledger: ResultIndex, console: Console, stderr_console: Console) -> None:
+def _write_summary(
+    options: AnalyzeOptions,
+    sources: Sources,
+    run: BatchRun,
+    ledger: ResultIndex,
+    console: Console,
+    stderr_console: Console,
+) -> None:
     """Write the tables over all results of the folder, and tell how the images fared."""
     write_tables(options.out, ledger.finished_names(), options.coco)
     failures = [(str(outcome.source.path), outcome.reason) for outcome in run.summary.by_kind("failed")]
     write_failures(options.out / FAILURES_FILE, failures)
-    succeeded = run.summary.by_kind("measured") + run.summary.by_kind("kept")
+    succeeded = run.summary.by_kind("measured") + run.summary.by_kind("skipped")
     if len(sources.images) == 1 and succeeded:
         console.print(traits_table(read_result(options.out, succeeded[0].name), console.width))
-    counts = [f"{len(run.summary.by_kind('measured'))} measured", f"{len(run.summary.by_kind('kept'))} kept from before"]
+    counts = [
+        f"{len(run.summary.by_kind('measured'))} measured",
+        f"{len(run.summary.by_kind('kept'))} skipped (already measured)",
+    ]
     counts += [f"[red]{len(failures)} failed[/]"] if failures else []
     missing = len(sources.images) - len(run.summary.outcomes)
     counts += [f"{missing} left to do"] if missing else []

@@ -15,7 +15,14 @@ from rich.markup import escape
 
 from thale._version import __version__
 from thale.cli.release import release
-from thale.errors import WrongTaskError, ParameterError, InvalidTransitionError, ThaleError, UnknownModelError, UnknownVersionError
+from thale.errors import (
+    InvalidTransitionError,
+    ParameterError,
+    ThaleError,
+    UnknownModelError,
+    UnknownVersionError,
+    WrongTaskError,
+)
 
 if TYPE_CHECKING:
     from thale.client import Parameters
@@ -74,7 +81,9 @@ def analyze(
     paths: Annotated[list[str], typer.Argument(help="Images, folders, or quoted patterns such as 'day*/*.png'.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the results; a run there is continued.")],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders with all that is below them.")] = False,
-    mm_per_px: Annotated[float | None, typer.Option(callback=_positive_length, help="Scale of the images, if known.")] = None,
+    mm_per_px: Annotated[
+        float | None, typer.Option(callback=_positive_length, help="Scale of the images, if known.")
+    ] = None,
     plate_width_mm: Annotated[
         float | None, typer.Option(callback=_positive_length, help="Outer width of the plate. Default: 120.")
     ] = None,
@@ -139,8 +148,12 @@ def capacity(
     gpu_node_start_s: Annotated[float, typer.Option(min=0, help="Likewise, with a GPU.")] = 540.0,
     pod_start_s: Annotated[float, typer.Option(min=0, help="From a predictor's place on a node to ready.")] = 40.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the day's chance.")] = 1,
-    benchmark: Annotated[Path | None, typer.Option(help="A measurement by loadtests/knee.py. Default: thale's.")] = None,
-    prices: Annotated[Path | None, typer.Option(help="Prices as in services/thale/capacity/prices.toml. Default: those.")] = None,
+    benchmark: Annotated[
+        Path | None, typer.Option(help="A measurement by loadtests/knee.py. Default: thale's.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="Prices as in services/thale/capacity/prices.toml. Default: those.")
+    ] = None,
 ) -> None:
     """Say how many replicas and nodes a load takes, at what cost, and play a day of it."""
     from thale.capacity.cluster_scaling import Delays

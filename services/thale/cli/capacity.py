@@ -82,9 +82,7 @@ def print_plan(options: CapacityOptions, console: Console) -> None:
     console.print(_day_table(day, capacity_plan))
     _print_day(day, capacity_plan, prices, read_slo(), options, console)
     if options.plot is not None:
-        title = (
-            f"{options.environment}: {capacity_plan.demand.rps:g} requests/s in the busiest hour, limits as {options.limits}"
-        )
+        title = f"{options.environment}: {capacity_plan.demand.rps:g} requests/s in the busiest hour, limits as {options.limits}"
         plot_day(options.plot, day, capacity_plan, title)
         console.print(f"picture: {escape(str(options.plot))}", soft_wrap=True)
 
@@ -120,7 +118,9 @@ def _plan_table(capacity_plan: Plan, limits: EnvironmentLimits, prices: Prices, 
         table.add_row(f"{name} replicas", f"{found.busy_cores:.1f}", str(found.required), str(found.count), allowed)
     table.add_section()
     pools = [("general", capacity_plan.general, capacity_plan.general_nodes, limits.general_pool)]
-    pools += [("inference (GPU)", capacity_plan.gpu, capacity_plan.gpu_nodes, limits.gpu_pool)] if capacity_plan.gpu else []
+    pools += (
+        [("inference (GPU)", capacity_plan.gpu, capacity_plan.gpu_nodes, limits.gpu_pool)] if capacity_plan.gpu else []
+    )
     for name, node, count, pool in pools:
         label = f"{name} nodes, {node.vm_size.removeprefix('Standard_')}"
         table.add_row(label, "", "", str(count), f"{pool.min_nodes} to {pool.max_nodes}")
@@ -164,8 +164,12 @@ def _severity(window: DayWindow) -> tuple[float, float]:
     return (window.rejected + window.timed_out) / max(1, window.sent), window.p99_s
 
 
-def _print_day(day: DaySimulation, capacity_plan: Plan, prices: Prices, slo: Slo, options: CapacityOptions, console: Console) -> None:
-    latency_slos_s: Mapping[str, float] = {size_class(latency.up_to_megapixels): latency.p99_s for latency in slo.latency}
+def _print_day(
+    day: DaySimulation, capacity_plan: Plan, prices: Prices, slo: Slo, options: CapacityOptions, console: Console
+) -> None:
+    latency_slos_s: Mapping[str, float] = {
+        size_class(latency.up_to_megapixels): latency.p99_s for latency in slo.latency
+    }
     console.print(
         f"{day.sent:,} requests, {day.rejected_fraction:.2%} refused, {day.timed_out_fraction:.2%} too late; "
         f"{day.cost:,.2f} {prices.currency} the day, {day.cost_per_1000:.2f} for 1,000 answers"
@@ -174,13 +178,13 @@ def _print_day(day: DaySimulation, capacity_plan: Plan, prices: Prices, slo: Slo
     )
     for size, p99_s in day.p99_s.items():
         slo_s = latency_slos_s.get(size)
-        verdict = (
-            "" if slo_s is None else f", promised {slo_s:g} s: {'kept' if p99_s <= slo_s else '[red]broken[/]'}"
-        )
+        verdict = "" if slo_s is None else f", promised {slo_s:g} s: {'kept' if p99_s <= slo_s else '[red]broken[/]'}"
         console.print(f"  p99 of {size}: {p99_s:.1f} s{verdict}", highlight=False)
     delays = options.delays
     console.print(
         f"  new pods are ready after {delays.facade_s:g} s (facade) and {delays.predictor_s:g} s (predictor), nodes "
-        f"after {delays.node_s:g} s" + (f", GPU nodes after {delays.gpu_node_s:g} s" if capacity_plan.gpu else "") + ": assumed",
+        f"after {delays.node_s:g} s"
+        + (f", GPU nodes after {delays.gpu_node_s:g} s" if capacity_plan.gpu else "")
+        + ": assumed",
         highlight=False,
     )

@@ -72,7 +72,9 @@ def registry_table(registered: Sequence[VersionManifest], releases: Mapping[str,
         release = releases.get(manifest.card.name)
         version = manifest.card.version
         digest = manifest.digest.removeprefix("sha256:")[:_DIGEST_LENGTH]
-        table.add_row(manifest.card.name, version, digest, ", ".join(_roles(version, release)), _last_event(version, release))
+        table.add_row(
+            manifest.card.name, version, digest, ", ".join(_roles(version, release)), _last_event(version, release)
+        )
     return table
 
 

@@ -92,7 +92,8 @@ def canary(
     version: Version,
     why: Why,
     steps: Annotated[
-        str | None, typer.Option(callback=_validate_weights, help="Its shares on the way, in percent. Default: 5,25,50,100.")
+        str | None,
+        typer.Option(callback=_validate_weights, help="Its shares on the way, in percent. Default: 5,25,50,100."),
     ] = None,
     shadow: Annotated[
         bool, typer.Option("--shadow/--no-shadow", help="Let it see copies of other requests too.")
@@ -107,7 +108,9 @@ def canary(
 
     def transition(current: "Release", target: "ReleaseTarget", author: "Author") -> "Release":
         manifest = target.find(model, version)
-        return transitions.start_canary(current, manifest, author, steps=weights, shadow=shadow, allow_rolled_back=again)
+        return transitions.start_canary(
+            current, manifest, author, steps=weights, shadow=shadow, allow_rolled_back=again
+        )
 
     apply_transition(context.obj, model, reason_from_option(why), transition, Console())
 
@@ -115,21 +118,25 @@ def canary(
 @release.command()
 def step(context: typer.Context, model: AnyModel = None, why: OptionalWhy = None) -> None:
     """Give the canary the next larger share."""
-    from thale.cli.rollout_commands import reason_from_judge, apply_transition, reason_from_option
+    from thale.cli.rollout_commands import apply_transition, reason_from_judge, reason_from_option
     from thale.release.lifecycle import transitions
 
     reason = reason_from_judge if why is None else reason_from_option(why)
-    apply_transition(context.obj, model, reason, lambda current, target, author: transitions.step(current, author), Console())
+    apply_transition(
+        context.obj, model, reason, lambda current, target, author: transitions.step(current, author), Console()
+    )
 
 
 @release.command()
 def promote(context: typer.Context, model: AnyModel = None, why: OptionalWhy = None) -> None:
     """Make the canary the stable version, at whatever step it is."""
-    from thale.cli.rollout_commands import reason_for_promotion, apply_transition, reason_from_option
+    from thale.cli.rollout_commands import apply_transition, reason_for_promotion, reason_from_option
     from thale.release.lifecycle import transitions
 
     reason = reason_for_promotion if why is None else reason_from_option(why)
-    apply_transition(context.obj, model, reason, lambda current, target, author: transitions.promote(current, author), Console())
+    apply_transition(
+        context.obj, model, reason, lambda current, target, author: transitions.promote(current, author), Console()
+    )
 
 
 @release.command()
@@ -140,7 +147,7 @@ def rollback(
     to: Annotated[str | None, typer.Option(metavar="VERSION", help="Default: the stable version before.")] = None,
 ) -> None:
     """Take the canary back; without one, return to the version before."""
-    from thale.cli.rollout_commands import apply_transition, roll_back, reason_from_option
+    from thale.cli.rollout_commands import apply_transition, reason_from_option, roll_back
 
     def transition(current: "Release", target: "ReleaseTarget", author: "Author") -> "Release":
         return roll_back(current, target, author, to)
@@ -154,7 +161,13 @@ def abort(context: typer.Context, why: Why, model: AnyModel = None) -> None:
     from thale.cli.rollout_commands import apply_transition, reason_from_option
     from thale.release.lifecycle import transitions
 
-    apply_transition(context.obj, model, reason_from_option(why), lambda current, target, author: transitions.abort(current, author), Console())
+    apply_transition(
+        context.obj,
+        model,
+        reason_from_option(why),
+        lambda current, target, author: transitions.abort(current, author),
+        Console(),
+    )
 
 
 @release.command()
@@ -221,7 +234,13 @@ def watch(
     slo_config = read_slo(slo)
     with target_options.environment() as environment, export_expiry_metrics(target_options.secrets()):
         logs.configure()
-        run_daemon(environment, slo_config, f"{target_options.author()}'s watcher", ListenAddress("127.0.0.1", metrics_port), until_idle=once)
+        run_daemon(
+            environment,
+            slo_config,
+            f"{target_options.author()}'s watcher",
+            ListenAddress("127.0.0.1", metrics_port),
+            until_idle=once,
+        )
 
 
 @release.command()

@@ -10,14 +10,14 @@ from rich.markup import escape
 
 from thale.cli.rollout_tables import event_line, history_table, status_table
 from thale.cli.target_options import TargetOptions
-from thale.errors import ParameterError, InvalidTransitionError, ReleaseError
+from thale.errors import InvalidTransitionError, ParameterError, ReleaseError
 from thale.release.controller.checkpoint import Checkpoint, load_checkpoint
 from thale.release.controller.controller import ReleaseEnvironment
 from thale.release.controller.status import ModelStatus, Status, rollout_status
 from thale.release.lifecycle import transitions
 from thale.release.lifecycle.transitions import Author
 from thale.release.targets import ReleaseTarget
-from thale.release.targets.update import update_release, author_now
+from thale.release.targets.update import author_now, update_release
 from thale.schemas import Release
 
 _POLL_INTERVAL_S = 0.5
@@ -26,7 +26,11 @@ Transition = Callable[[Release, ReleaseTarget, Author], Release]
 
 
 def apply_transition(
-    target_options: TargetOptions, model: str | None, why: Callable[[ModelStatus], str], transition: Transition, console: Console
+    target_options: TargetOptions,
+    model: str | None,
+    why: Callable[[ModelStatus], str],
+    transition: Transition,
+    console: Console,
 ) -> None:
     """Make a change of one model, and print its audit line.
 
@@ -93,7 +97,7 @@ def roll_back(release: Release, target: ReleaseTarget, author: Author, to: str |
     """Return the release without its canary, or else with the version before as the stable one.
 
     Raises:
-        PlanError: If there is nothing to return to.
+        InvalidTransitionError: If there is nothing to return to.
         UnknownVersionError: If that version is not registered.
     """
     if release.canary is not None:
@@ -104,7 +108,9 @@ def roll_back(release: Release, target: ReleaseTarget, author: Author, to: str |
         return transitions.roll_back(release, author)
     name = to or transitions.previous_stable(release)
     if name is None:
-        raise InvalidTransitionError(f"the history of {release.name} has no version before {release.stable}: name one with --to")
+        raise InvalidTransitionError(
+            f"the history of {release.name} has no version before {release.stable}: name one with --to"
+        )
     return transitions.roll_back(release, author, target.find(release.name, name))
 
 
@@ -148,7 +154,7 @@ def read_status(environment: ReleaseEnvironment, model: str | None) -> Status:
 
     Raises:
         UnknownModelError: If no such model is released.
-        ActuatorError: If the releases cannot be read.
+        TargetError: If the releases cannot be read.
     """
     names = environment.target.models() if model is None else [model]
     releases = {name: environment.target.read(name).release for name in names}

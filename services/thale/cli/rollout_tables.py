@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from thale.release.controller.status import VersionCounts, ModelStatus, Status
+from thale.release.controller.status import ModelStatus, Status, VersionCounts
 from thale.schemas import ReleaseEvent
 
 _STALE_AFTER_S = 30.0
@@ -89,10 +89,14 @@ def _controller_lines(status: Status, now: datetime) -> list[str]:
         return warning if any(model.canary for model in status.models) else []
     age_s = (now - datetime.fromisoformat(status.last_checkpoint_at)).total_seconds()
     if age_s > _STALE_AFTER_S:
-        lines = [f"[yellow]![/] not watched for {format_duration(age_s)}: `thale release watch` goes on where it was left"]
+        lines = [
+            f"[yellow]![/] not watched for {format_duration(age_s)}: `thale release watch` goes on where it was left"
+        ]
     else:
         lines = [f"[dim]watched by {escape(status.leader)}, {format_duration(age_s)} ago[/]"]
-    unreachable = (f"[yellow]![/] {escape(url)}: {escape(why)}" for url, why in sorted(status.unreachable_facades.items()))
+    unreachable = (
+        f"[yellow]![/] {escape(url)}: {escape(why)}" for url, why in sorted(status.unreachable_facades.items())
+    )
     return [*lines, *unreachable]
 
 
@@ -120,7 +124,9 @@ def event_line(model: str, change: ReleaseEvent) -> str:
     """Return a change as one line: the same that stands in the audit log."""
     weight = f", {change.weight_percent:g} %" if change.what in ("canary", "step") else ""
     stable = f" ({change.stable} is stable)" if change.stable != change.version else ""
-    return f"{format_time(change.at)} {model}: {change.what} {change.version}{weight}{stable}; {change.who}: {change.why}"
+    return (
+        f"{format_time(change.at)} {model}: {change.what} {change.version}{weight}{stable}; {change.who}: {change.why}"
+    )
 
 
 def format_time(text: str) -> str:

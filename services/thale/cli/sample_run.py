@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from thale.batch.result_index import ResultIndex
 from thale.batch.results import LONG_TABLE, WIDE_TABLE, read_result, write_tables
-from thale.batch.run import Outcome, BatchRun
+from thale.batch.run import BatchRun, Outcome
 from thale.batch.sources import find_sources
 from thale.cli.tables import traits_table
 from thale.client import Client

@@ -36,7 +36,7 @@ def connect_or_start(url: str | None, home: Path | None, weights: Path | None, n
     """Give a client of a server that is ready: named, running already, or started for as long as the context lasts.
 
     Raises:
-        LaptopError: If none runs and none can be started, or the started one failed.
+        LocalPlatformError: If none runs and none can be started, or the started one failed.
         ServerError: Whatever the body of the context meets.
     """
     if url is not None:

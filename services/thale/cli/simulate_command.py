@@ -11,10 +11,10 @@ from rich.markup import escape
 
 from thale.cli.rollout_tables import format_duration
 from thale.cli.target_options import TargetOptions
-from thale.errors import ParameterError, InvalidTransitionError
+from thale.errors import InvalidTransitionError, ParameterError
 from thale.release.lifecycle import transitions
 from thale.release.simulation.simulate import Faults, SimulationResult, simulate
-from thale.release.simulation.traffic import Traffic, sample_traffic, read_traffic
+from thale.release.simulation.traffic import Traffic, read_traffic, sample_traffic
 from thale.release.targets.update import author_now
 from thale.schemas import Release, VersionManifest
 from thale.slo import Slo
@@ -72,7 +72,9 @@ def _parse_non_negative(text: str) -> float:
     return number
 
 
-def run_simulation(target_options: TargetOptions, options: SimulateOptions, slo: Slo, console: Console, *, as_json: bool) -> None:
+def run_simulation(
+    target_options: TargetOptions, options: SimulateOptions, slo: Slo, console: Console, *, as_json: bool
+) -> None:
     """Rehearse a rollout of a released model and print how it ended.
 
     Raises:
@@ -80,11 +82,17 @@ def run_simulation(target_options: TargetOptions, options: SimulateOptions, slo:
     """
     with target_options.environment() as environment:
         release = environment.target.read(options.model).release
-        canary = environment.target.find(options.model, options.version) if options.version else _next_patch_of_stable(release)
+        canary = (
+            environment.target.find(options.model, options.version)
+            if options.version
+            else _next_patch_of_stable(release)
+        )
     if release.canary is not None:
-        release = transitions.abort(release, author_now(target_options.author(), "rehearsal"))
+        release = transitions.abort(release, author_now(target_options.author(), "simulation"))
     if canary.card.version == release.stable:
-        raise InvalidTransitionError(f"{options.model} {release.stable} is the stable version: leave it away to rehearse its twin")
+        raise InvalidTransitionError(
+            f"{options.model} {release.stable} is the stable version: leave it away to rehearse its twin"
+        )
     rng = np.random.default_rng(options.seed)
     result = simulate(release, canary, _load_traffic(options, rng), options.faults, slo, rng)
     if as_json:
@@ -110,7 +118,9 @@ def _next_patch_of_stable(release: Release) -> VersionManifest:
 def _print_result(result: SimulationResult, canary: VersionManifest, console: Console) -> None:
     name = f"{canary.card.name} {canary.card.version}"
     colour = _COLOURS[result.outcome]
-    console.print(f"[bold {colour}]{result.outcome}[/] after {format_duration(result.duration_s)}: {name}", highlight=False)
+    console.print(
+        f"[bold {colour}]{result.outcome}[/] after {format_duration(result.duration_s)}: {name}", highlight=False
+    )
     weights = (f"{change.weight_percent:g} % after {format_duration(change.at_s)}" for change in result.weight_changes)
     console.print(f"  shares: {', '.join(weights)}", highlight=False)
     console.print(

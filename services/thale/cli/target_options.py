@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thale.errors import ParameterError, ServerUnreachableError
-from thale.release.lifecycle.identity import service_account_name, current_user
+from thale.release.lifecycle.identity import current_user, service_account_name
 
 if TYPE_CHECKING:
     from thale.local.data_dir import DataDir
@@ -57,7 +57,11 @@ class TargetOptions:
             return self.target
         if names_cluster:
             return Target.KSERVE
-        return Target.KSERVE if self.data_dir.find_running_platform() is None and service_account_name() is not None else Target.LAPTOP
+        return (
+            Target.KSERVE
+            if self.data_dir.find_running_platform() is None and service_account_name() is not None
+            else Target.LAPTOP
+        )
 
     @contextmanager
     def environment(self) -> "Iterator[ReleaseEnvironment]":

@@ -35,7 +35,7 @@ def serve_until_interrupted(options: UpOptions, console: Console, stderr_console
     """Start, tell where everything is, and serve. Ctrl-C is the way to end it, and no error.
 
     Raises:
-        LaptopError: If the platform cannot start, or a service was given up.
+        LocalPlatformError: If the platform cannot start, or a service was given up.
         ThaleError: If the image was asked for and cannot be measured.
     """
     data_dir = DataDir.resolve(options.home)
@@ -78,7 +78,7 @@ def _sample_image(data_dir: DataDir, is_requested: bool) -> Iterator[Path | None
     """Draw the sample plate once, in a process of its own while the models start; give the folder where it will be.
 
     Raises:
-        LaptopError: If it cannot be drawn.
+        LocalPlatformError: If it cannot be drawn.
     """
     folder = data_dir.path / "sample"
     if not is_requested:
@@ -86,7 +86,17 @@ def _sample_image(data_dir: DataDir, is_requested: bool) -> Iterator[Path | None
     elif any(folder.glob("images/plate-*.[jp][pn]g")):
         yield folder / "images"
     else:
-        arguments = ("synthesize", "--out", str(folder), "--plates", "1", "--seed", str(_SAMPLE_SEED), "--split", "test")
+        arguments = (
+            "synthesize",
+            "--out",
+            str(folder),
+            "--plates",
+            "1",
+            "--seed",
+            str(_SAMPLE_SEED),
+            "--split",
+            "test",
+        )
         with run_in_background(sys.executable, "-m", "thale_models.cli", *arguments) as process:
             yield folder / "images"
             error = process.error_output()

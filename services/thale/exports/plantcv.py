@@ -40,7 +40,10 @@ def _metadata(phenotype: Phenotype) -> dict[str, dict[str, Any]]:
         ("models", "models and versions", model_names(phenotype)),
         ("software", "software", f"thale {phenotype.provenance.package_version}"),
         ("measured", "date and time of measuring", phenotype.provenance.created),
-        *((trait.trait, f"{_trait_label(trait.trait)} ({trait.unit})", _finite_or_none(trait.value)) for trait in phenotype.traits),
+        *(
+            (trait.trait, f"{_trait_label(trait.trait)} ({trait.unit})", _finite_or_none(trait.value))
+            for trait in phenotype.traits
+        ),
     )
     return {name: {"label": label, "datatype": _datatype(value), "value": value} for name, label, value in entries}
 

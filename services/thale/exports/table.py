@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 
 from thale.exports.names import image_name, model_names, replace_unprintable, trait_column
 from thale.phenotyping.traits.table import TRAITS
-from thale.schemas import Flag, TraitLevel, Phenotype, Plant, TraitValue
+from thale.schemas import Flag, Phenotype, Plant, TraitLevel, TraitValue
 
 LONG_COLUMNS = (
     "image",

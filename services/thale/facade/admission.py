@@ -35,15 +35,15 @@ class AdmissionController:
         self._running = 0
         self._service_time_s = 0.0
         """Smoothed time that an image holds its place at work; 0 before the first."""
-        metrics.ADMISSION_LIMITS.labels("working").set(settings.max_in_flight)
-        metrics.ADMISSION_LIMITS.labels("waiting").set(settings.max_queue_length)
+        metrics.ADMISSION_LIMITS.labels("running").set(settings.max_in_flight)
+        metrics.ADMISSION_LIMITS.labels("queued").set(settings.max_queue_length)
 
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
         """Let a request in, body and all, for as long as the context lasts.
 
         Raises:
-            BusyError: If so many are in that it would wait in vain.
+            OverloadedError: If so many are in that it would wait in vain.
         """
         expected_wait_s = self.expected_wait_s()
         if self._admitted >= self._max_admitted or expected_wait_s > self._max_queue_wait_s:
@@ -88,4 +88,6 @@ class AdmissionController:
         return 2 * self._running <= self._max_in_flight
 
     def _update_service_time(self, service_time_s: float) -> None:
-        self._service_time_s += (service_time_s - self._service_time_s) * (_SMOOTHING_WEIGHT if self._service_time_s else 1.0)
+        self._service_time_s += (service_time_s - self._service_time_s) * (
+            _SMOOTHING_WEIGHT if self._service_time_s else 1.0
+        )

@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,  # their pages load scripts from the network, which a bench machine need not have
         redoc_url=None,
-        # Its own spans would tell the whole query, an image's name included: see RequestScope for ours.
+        # Its own spans would tell the whole query, an image's name included: see RequestContextMiddleware for ours.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
@@ -76,7 +76,9 @@ async def _serve_metrics(settings: Settings, monitor: SelfMonitor) -> AsyncItera
     if settings.cost_per_hour is not None:
         metrics.COST_PER_HOUR.labels(settings.currency).set(settings.cost_per_hour)
     page = StatusPage(monitor, settings)
-    with metrics_server.serve(settings.metrics_host, settings.metrics_port, metrics.METRICS.registry, {"/": page.render}):
+    with metrics_server.serve(
+        settings.metrics_host, settings.metrics_port, metrics.METRICS.registry, {"/": page.render}
+    ):
         async with monitor.running():
             yield
 
@@ -98,8 +100,12 @@ def _release_source(settings: Settings) -> Iterator[ReleaseSource]:
     if settings.release_state_path is not None:
         yield FileReleaseSource(settings.release_state_path)
         return
-    from thale.kserve.client import load_api_client  # the Kubernetes client is for clusters alone: the extra `kubernetes`
+    from thale.kserve.client import (
+        load_api_client,  # the Kubernetes client is for clusters alone: the extra `kubernetes`
+    )
     from thale.kserve.informer import InferenceServiceInformer
 
-    with InferenceServiceInformer.running(load_api_client(), str(settings.namespace), settings.predictor_url) as releases:
+    with InferenceServiceInformer.running(
+        load_api_client(), str(settings.namespace), settings.predictor_url
+    ) as releases:
         yield releases

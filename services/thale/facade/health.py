@@ -63,7 +63,9 @@ class Health:
             for name, model in release_state.models.items()
             for version, released in model.versions.items()
         }
-        counts = await asyncio.gather(*(self._models.count_ready_workers(*version, url) for version, url in urls.items()))
+        counts = await asyncio.gather(
+            *(self._models.count_ready_workers(*version, url) for version, url in urls.items())
+        )
         workers = dict(zip(urls, counts, strict=True))
         for removed_key in self._reported - urls.keys():
             metrics.MODEL_WORKERS.remove_by_labels(dict(zip(("model", "version"), removed_key, strict=True)))

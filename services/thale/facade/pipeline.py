@@ -15,11 +15,11 @@ from thale.errors import ThaleError
 from thale.facade.admission import AdmissionController
 from thale.facade.inference import output_metrics
 from thale.facade.inference.fallback import FallbackClient, gather_or_cancel
-from thale.facade.inference.shadow import ShadowRequest, ShadowMirror
+from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
 from thale.facade.postprocess import tasks
 from thale.facade.postprocess.types import PNG, PhenotypeTask, RenderedResponse
 from thale.facade.postprocess.worker_pool import WorkerPool
-from thale.facade.request_options import Upload, RequestOptions
+from thale.facade.request_options import RequestOptions, Upload
 from thale.facade.settings import Settings
 from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
@@ -33,8 +33,6 @@ from thale.schemas import ImageMetadata, ReleaseState, Task
 from thale.telemetry import tracing
 
 _Result = TypeVar("_Result")
-
-
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,10 @@ class Pipeline:
         )
         async with self.admission.slot(options.deadline):
             with stage("models"):
-                responses = await gather_or_cancel(self._fallback_client.predict(route, request, options.deadline) for route in routes)
-            with stage("measuring"):
+                responses = await gather_or_cancel(
+                    self._fallback_client.predict(route, request, options.deadline) for route in routes
+                )
+            with stage("postprocess"):
                 rendered, responses = await self._fallback_client.postprocess(
                     tasks.render_phenotype, responses, [request] * len(responses), options.deadline, phenotype_task
                 )
@@ -97,7 +97,15 @@ class Pipeline:
         output_metrics.record_output(rendered.statistics, segmentation_response.route, landmarks_response.route)
         pairs = ((segmentation_response, landmarks_response), (landmarks_response, segmentation_response))
         shadow_requests = [
-            ShadowRequest(shadow, request, stable, other_task, replace(phenotype_task, image=b""), rendered.statistics, tracing.current_span_context())
+            ShadowRequest(
+                shadow,
+                request,
+                stable,
+                other_task,
+                replace(phenotype_task, image=b""),
+                rendered.statistics,
+                tracing.current_span_context(),
+            )
             for stable, other_task in pairs
             if (shadow := stable.route.shadow) is not None
         ]
@@ -114,7 +122,12 @@ class Pipeline:
         return PipelineResult(await self.infer(route, [image], options, tasks.render_landmarks))
 
     async def infer(
-        self, route: Route, images: Sequence[Upload], options: RequestOptions, render: Callable[..., _Result], *arguments: object
+        self,
+        route: Route,
+        images: Sequence[Upload],
+        options: RequestOptions,
+        render: Callable[..., _Result],
+        *arguments: object,
     ) -> _Result:
         """Ask one model about images, and return what a measuring process makes of the answers: all of one version.
 
@@ -139,15 +152,17 @@ class Pipeline:
                 self._fallback_client.use_stable(response, request, options.deadline)
                 for response, request in zip(responses, requests, strict=True)
             )
-        with stage("measuring"):
-            result, responses = await self._fallback_client.postprocess(render, responses, requests, options.deadline, *arguments)
+        with stage("postprocess"):
+            result, responses = await self._fallback_client.postprocess(
+                render, responses, requests, options.deadline, *arguments
+            )
         options.stats.versions = {response.route.name: response.route.version for response in responses}
         return result
 
     def select_route(self, task: Task, options: RequestOptions, model: str | None = None) -> Route:
         """Return the version that answers a task for this request: of that model, or of the usual one."""
         defaults = {"segmentation": self.settings.segmentation_model, "landmarks": self.settings.landmarks_model}
-        with tracing.span("thale.choose", {"thale.task": task}) as span:
+        with tracing.span("thale.route", {"thale.task": task}) as span:
             route = routing.select_route(
                 self.release_state(),
                 task,
@@ -184,4 +199,6 @@ class Pipeline:
 
 
 def _build_predict_request(image: Upload, metadata: ImageMetadata, options: RequestOptions) -> PredictRequest:
-    return PredictRequest(image.data, metadata.width, metadata.height, options.mm_per_px, options.plate_width_mm, options.page)
+    return PredictRequest(
+        image.data, metadata.width, metadata.height, options.mm_per_px, options.plate_width_mm, options.page
+    )

@@ -95,5 +95,5 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_release_source(self) -> Self:
         if (self.release_state_path is None) == (self.namespace is None):
-            raise ValueError("say where the releases are: THALE_RECORD_PATH or THALE_NAMESPACE, one of them")
+            raise ValueError("say where the releases are: THALE_RELEASE_STATE_PATH or THALE_NAMESPACE, one of them")
         return self

@@ -6,13 +6,13 @@ from typing import Literal
 
 from thale.telemetry import metrics, tracing
 
-Stage = Literal["body", "waiting", "models", "measuring"]
+Stage = Literal["body", "waiting", "models", "postprocess"]
 
 _SPAN_NAMES: dict[Stage, str] = {
     "body": "thale.body",
     "waiting": "thale.wait",
-    "models": "thale.ask",
-    "measuring": "thale.measure",
+    "models": "thale.predict",
+    "postprocess": "thale.postprocess",
 }
 
 

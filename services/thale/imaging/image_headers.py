@@ -231,7 +231,9 @@ class _Tiff:
             value_offset = start + 4 + offset_size
             if size and values:
                 is_inline = size * values <= offset_size
-                tags[self._read_integer(start, 2)] = self._read_integer(value_offset if is_inline else self._read_integer(value_offset, offset_size), size)
+                tags[self._read_integer(start, 2)] = self._read_integer(
+                    value_offset if is_inline else self._read_integer(value_offset, offset_size), size
+                )
         return tags, self._read_integer(offset + count_size + count * entry_size, offset_size)
 
     def _read_integer(self, offset: int, size: int) -> int:

@@ -50,9 +50,7 @@ MAX_SCANS = 100
 SNIFF_BYTES = 16
 """How much of a file `sniff` wants to see."""
 
-_FORM_BODY = (
-    "a multipart form sent as if it were the image: send it with its Content-Type, or the image's bytes alone"
-)
+_FORM_BODY = "a multipart form sent as if it were the image: send it with its Content-Type, or the image's bytes alone"
 _BASE64 = "an image written as base64 text: send the bytes themselves"
 _UNSUPPORTED_SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "a GIF"),
@@ -240,7 +238,9 @@ def _decode_png_16(data: bytes, header: Header) -> NDArray[np.uint8]:
 
 def _decode_tiff_16(data: bytes, header: Header, directory_index: int) -> NDArray[np.uint8]:
     samples = (
-        _read_uncompressed_samples(data, header, directory_index) if header.compression == 1 else _read_compressed_samples(data, header, directory_index)
+        _read_uncompressed_samples(data, header, directory_index)
+        if header.compression == 1
+        else _read_compressed_samples(data, header, directory_index)
     )
     scaled = _scale_to_8_bits(samples)
     return 255 - scaled if header.white_is_zero else scaled

@@ -146,7 +146,9 @@ def _find_lines(edges_BX: NDArray[np.float32], tilt_deg: float) -> _Lines:
     positions = np.flatnonzero(is_peak)
     positions = np.sort(positions[np.argsort(-total[positions], kind="stable")[:_MAX_LINES]])
     is_edge_NPB = is_edge_TPBX[best[positions], :, :, positions]
-    counts = np.concatenate([np.zeros((len(positions), 2, 1), np.int32), is_edge_NPB.cumsum(axis=2, dtype=np.int32)], axis=2)
+    counts = np.concatenate(
+        [np.zeros((len(positions), 2, 1), np.int32), is_edge_NPB.cumsum(axis=2, dtype=np.int32)], axis=2
+    )
     return _Lines(positions.astype(np.float64), np.tan(np.radians(tilts[best[positions]])), counts)
 
 
@@ -154,7 +156,9 @@ def _find_largest_square(
     columns: _Lines, rows: _Lines, shape: tuple[int, ...], step: int
 ) -> tuple[tuple[int, int, int, int], float] | None:
     """Return the left, top, right and bottom line of the best square, and how sure it is."""
-    pairs = [_line_pairs(lines.positions, max(MIN_SIDE_SHARE * min(shape), MIN_SIDE_PX / step)) for lines in (columns, rows)]
+    pairs = [
+        _line_pairs(lines.positions, max(MIN_SIDE_SHARE * min(shape), MIN_SIDE_PX / step)) for lines in (columns, rows)
+    ]
     width, height = (
         lines.positions[p[:, 1]] - lines.positions[p[:, 0]] for lines, p in zip((columns, rows), pairs, strict=True)
     )
@@ -167,7 +171,9 @@ def _find_largest_square(
     side = np.sqrt(width[across] * height[down])
     inset = CORNER_SHARE * side
 
-    def support_shares(lines: _Lines, line: Indices, others: _Lines, ends: tuple[Indices, Indices], middle: float) -> Floats:
+    def support_shares(
+        lines: _Lines, line: Indices, others: _Lines, ends: tuple[Indices, Indices], middle: float
+    ) -> Floats:
         """Return support along the straight part, and along the line's extensions beyond both corners."""
         reach = lines.positions[line] - middle
         start, end = (others.positions[other] + others.slopes[other] * reach for other in ends)

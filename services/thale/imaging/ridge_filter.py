@@ -61,7 +61,9 @@ def _multiscale_ridges(grey_HW: NDArray[np.float32]) -> NDArray[np.float32]:
         coarse_response = Image.fromarray(_hessian_eigenvalue(np.asarray(coarse)))
         # Sizes that no power of two divides: the last row and column of `reduce` stand for fewer pixels.
         full_size = tuple(side * 2**octave for side in coarse_response.size)
-        upsampled_HW = np.asarray(coarse_response.resize(full_size, Image.Resampling.BILINEAR))[: len(grey_HW), : grey_HW.shape[1]]
+        upsampled_HW = np.asarray(coarse_response.resize(full_size, Image.Resampling.BILINEAR))[
+            : len(grey_HW), : grey_HW.shape[1]
+        ]
         np.copyto(strongest_HW, upsampled_HW, where=np.abs(upsampled_HW) > np.abs(strongest_HW))
     return strongest_HW
 

@@ -9,7 +9,7 @@ from urllib3.exceptions import HTTPError
 
 logger = logging.getLogger(__name__)
 
-_KEY = "notes.json"
+_KEY = "checkpoint.json"
 _MANAGER = "thale-release-watch"
 _REQUEST_TIMEOUT_S = 5.0
 
@@ -24,10 +24,12 @@ class ConfigMapCheckpointStore:
     def read(self) -> str | None:
         """Return the text under the key."""
         try:
-            config_map = self._config_maps.read_namespaced_config_map(self._name, self._namespace, _request_timeout=_REQUEST_TIMEOUT_S)
+            config_map = self._config_maps.read_namespaced_config_map(
+                self._name, self._namespace, _request_timeout=_REQUEST_TIMEOUT_S
+            )
         except (ApiException, HTTPError) as error:
             if not _is_not_found(error):
-                logger.warning("notes cannot be read", extra={"config_map": self._name, "error": str(error)})
+                logger.warning("checkpoint read failed", extra={"config_map": self._name, "error": str(error)})
             return None
         return (config_map.data or {}).get(_KEY)
 
@@ -46,7 +48,7 @@ class ConfigMapCheckpointStore:
                 _request_timeout=_REQUEST_TIMEOUT_S,
             )
         except (ApiException, HTTPError) as error:
-            logger.warning("notes cannot be written", extra={"config_map": self._name, "error": str(error)})
+            logger.warning("checkpoint write failed", extra={"config_map": self._name, "error": str(error)})
 
 
 def _is_not_found(error: Exception) -> bool:

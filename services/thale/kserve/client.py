@@ -20,7 +20,7 @@ def load_api_client(context: str | None = None) -> client.ApiClient:
         context: The kubeconfig's; None takes the pod's service account, or else the current one.
 
     Raises:
-        ActuatorError: If there is neither a service account nor a kubeconfig.
+        TargetError: If there is neither a service account nor a kubeconfig.
     """
     configuration = client.Configuration()
     try:

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from thale.errors import TargetError
-from thale.schemas import ModelCard, ReleaseEvent, FrozenModel, Release, VersionManifest
+from thale.schemas import FrozenModel, ModelCard, Release, ReleaseEvent, VersionManifest
 
 GROUP, API_VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 URL_TEMPLATE = "http://{service}.{namespace}.svc"
@@ -67,7 +67,7 @@ def release_from_resource(resource: Resource, url_template: str = URL_TEMPLATE) 
         url_template: Where its predictors listen; `{service}` and `{namespace}` are filled in.
 
     Raises:
-        ActuatorError: If it is none, or contradicts itself.
+        TargetError: If it is none, or contradicts itself.
     """
     metadata, spec = resource["metadata"], resource["spec"]
     annotations = metadata.get("annotations") or {}
@@ -75,7 +75,10 @@ def release_from_resource(resource: Resource, url_template: str = URL_TEMPLATE) 
     try:
         version_annotations = _VERSION_ANNOTATIONS.validate_json(annotations[f"{_PREFIX}versions"])
         stable = version_from_predictor_name(spec["predictor"].get("name", ""))
-        traffic_percents = {version_from_predictor_name(entry["predictor"]["name"]): entry["trafficPercent"] for entry in spec.get("canary") or ()}
+        traffic_percents = {
+            version_from_predictor_name(entry["predictor"]["name"]): entry["trafficPercent"]
+            for entry in spec.get("canary") or ()
+        }
         canary = _if_present(annotations.get(f"{_PREFIX}canary"), traffic_percents)
         namespace = metadata["namespace"]
         release = Release(
@@ -91,7 +94,9 @@ def release_from_resource(resource: Resource, url_template: str = URL_TEMPLATE) 
                 if version == stable or version in traffic_percents
             },
             canary=canary,
-            weight_percent=_exact_weight_percent(annotations.get(f"{_PREFIX}weight"), traffic_percents[canary]) if canary else 0.0,
+            weight_percent=_exact_weight_percent(annotations.get(f"{_PREFIX}weight"), traffic_percents[canary])
+            if canary
+            else 0.0,
             shadow=_if_present(annotations.get(f"{_PREFIX}shadow"), traffic_percents),
             steps=_STEPS.validate_json(annotations[f"{_PREFIX}steps"]),
             history=_HISTORY.validate_json(annotations[f"{_PREFIX}history"]),
@@ -105,7 +110,9 @@ def release_from_resource(resource: Resource, url_template: str = URL_TEMPLATE) 
     return release
 
 
-def resource_from_release(release: Release, live: Resource, uris: Mapping[str, str], extra_versions: Iterable[str] = ()) -> Resource:
+def resource_from_release(
+    release: Release, live: Resource, uris: Mapping[str, str], extra_versions: Iterable[str] = ()
+) -> Resource:
     """Return what to apply so that an InferenceService becomes this release.
 
     An entry's replicas are its share of the stable version's `minReplicas`, and one at least. KServe takes as many from
@@ -119,7 +126,7 @@ def resource_from_release(release: Release, live: Resource, uris: Mapping[str, s
         also: Versions that get an entry without being released: they are being loaded, or on their way out.
 
     Raises:
-        ActuatorError: If the object is too unlike a release to become one.
+        TargetError: If the object is too unlike a release to become one.
     """
     name = live["metadata"]["name"]
     template = live["spec"]["predictor"]
@@ -128,7 +135,11 @@ def resource_from_release(release: Release, live: Resource, uris: Mapping[str, s
     uris = {**storage_uris(live), **uris}
     traffic_percents = {release.canary: round(release.weight_percent)}
     entries = [
-        _canary_entry(_predictor_spec(name, version, template, uris), traffic_percents.get(version, 0), template.get("minReplicas", 1))
+        _canary_entry(
+            _predictor_spec(name, version, template, uris),
+            traffic_percents.get(version, 0),
+            template.get("minReplicas", 1),
+        )
         for version in sorted({*release.versions, *extra_versions} - {release.stable})
     ]
     model = _predictor_spec(name, release.stable, template, uris)["model"]
@@ -139,7 +150,11 @@ def resource_from_release(release: Release, live: Resource, uris: Mapping[str, s
     return {
         "apiVersion": f"{GROUP}/{API_VERSION}",
         "kind": "InferenceService",
-        "metadata": {"name": name, "namespace": live["metadata"]["namespace"], "annotations": _build_annotations(release)},
+        "metadata": {
+            "name": name,
+            "namespace": live["metadata"]["namespace"],
+            "annotations": _build_annotations(release),
+        },
         "spec": {"predictor": stable} | ({"canary": entries} if entries else {}),
     }
 
@@ -177,7 +192,7 @@ def is_ready(resource: Resource, version: str) -> bool:
     (https://github.com/kserve/kserve/issues/6081). Who must be sure asks the predictor.
 
     Raises:
-        ActuatorError: If KServe has given it up.
+        TargetError: If KServe has given it up.
     """
     status = resource.get("status") or {}
     for canary_status in status.get("canaryStatuses") or ():
@@ -217,7 +232,8 @@ def _canary_entry(predictor: Resource, percent: int, stable_replicas: int) -> di
 def _build_annotations(release: Release) -> dict[str, str]:
     """Return the annotations; a history that would not fit loses its beginning, which the audit log keeps."""
     version_annotations = {
-        version: _Annotations(digest=manifest.digest, card=manifest.card) for version, manifest in release.versions.items()
+        version: _Annotations(digest=manifest.digest, card=manifest.card)
+        for version, manifest in release.versions.items()
     }
     annotations = {
         "task": release.task,
@@ -228,7 +244,9 @@ def _build_annotations(release: Release) -> dict[str, str]:
         annotations |= {"canary": release.canary, "weight": json.dumps(release.weight_percent)}
     if release.shadow is not None:
         annotations["shadow"] = release.shadow
-    remaining_bytes = _ANNOTATIONS_LIMIT_BYTES - sum(len(f"{_PREFIX}{name}{text}".encode()) for name, text in annotations.items())
+    remaining_bytes = _ANNOTATIONS_LIMIT_BYTES - sum(
+        len(f"{_PREFIX}{name}{text}".encode()) for name, text in annotations.items()
+    )
     events = list(release.history)
     while len(history := _HISTORY.dump_json(tuple(events))) > remaining_bytes and events:
         events.pop(0)

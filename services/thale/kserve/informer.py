@@ -1,4 +1,4 @@
-"""The release record as a namespace's InferenceServices, watched: what a `RecordFile` is on a laptop.
+"""The release record as a namespace's InferenceServices, watched: what a `FileReleaseSource` is on a laptop.
 
 A thread lists and then watches, as controllers do: a change is known as soon as the API tells it. The list is read
 anew every twenty seconds, so nothing that a watch lost stays lost. Where the API is away, what was known last holds.
@@ -14,7 +14,7 @@ from typing import Any, Self
 from kubernetes import client, watch
 from urllib3.exceptions import HTTPError
 
-from thale.errors import TargetError, ModelUnavailableError
+from thale.errors import ModelUnavailableError, TargetError
 from thale.kserve import inference_service
 from thale.schemas import Release, ReleaseState
 
@@ -28,7 +28,7 @@ _MAX_BACKOFF_S = 5.0
 
 
 class InferenceServiceInformer:
-    """The releases of a namespace. Made by `following`."""
+    """The releases of a namespace. Created by `running`."""
 
     def __init__(self, api: client.ApiClient, namespace: str, url_template: str) -> None:
         self._objects = client.CustomObjectsApi(api)
@@ -79,13 +79,15 @@ class InferenceServiceInformer:
             except (client.ApiException, HTTPError, OSError) as error:
                 if self._stopping.is_set():
                     return
-                logger.warning("InferenceServices cannot be watched", extra={"error": _summarize_error(error)})
+                logger.warning("InferenceService watch failed", extra={"error": _summarize_error(error)})
                 self._stopping.wait(backoff_s * random.uniform(0.5, 1.5))  # noqa: S311 (spreads the facades' questions)
                 backoff_s = min(2 * backoff_s, _MAX_BACKOFF_S)
 
     def _list(self) -> str:
         """Read all of them; return the version from which to watch."""
-        response: Any = self._objects.list_namespaced_custom_object(*self._collection, _request_timeout=(_CONNECT_TIMEOUT_S, _LIST_TIMEOUT_S))
+        response: Any = self._objects.list_namespaced_custom_object(
+            *self._collection, _request_timeout=(_CONNECT_TIMEOUT_S, _LIST_TIMEOUT_S)
+        )
         previous = self._releases or {}
         resources = {item["metadata"]["name"]: item for item in response["items"] if inference_service.is_release(item)}
         parsed_releases = {name: self._parse_release(item) or previous.get(name) for name, item in resources.items()}
@@ -122,7 +124,7 @@ class InferenceServiceInformer:
             release = inference_service.release_from_resource(resource, self._url_template)
         except TargetError as error:
             if self._parse_errors.get(name) != str(error):
-                logger.error("InferenceService cannot be read", extra={"model": name, "error": str(error)})
+                logger.error("InferenceService invalid", extra={"model": name, "error": str(error)})
             self._parse_errors[name] = str(error)
             return None
         self._parse_errors.pop(name, None)
@@ -137,7 +139,7 @@ class InferenceServiceInformer:
             name: {"stable": release.stable, "canary": release.canary, "percent": release.weight_percent}
             for name, release in releases.items()
         }
-        logger.info("releases read", extra={"models": models})
+        logger.info("release state loaded", extra={"models": models})
 
 
 def _summarize_error(error: Exception) -> str:

@@ -82,7 +82,7 @@ class KubernetesLease:
             else:
                 self._leader_until = -1.0
         except (ApiException, HTTPError) as error:
-            logger.warning("lease not renewed", extra={"lease": self._name, "error": _describe_error(error)})
+            logger.warning("lease renewal failed", extra={"lease": self._name, "error": _describe_error(error)})
         return self.is_leader()
 
     def is_leader(self) -> bool:
@@ -100,7 +100,7 @@ class KubernetesLease:
                 spec.renew_time = _now()
                 self._replace(lease)
         except (ApiException, HTTPError) as error:
-            logger.warning("lease not given back", extra={"lease": self._name, "error": _describe_error(error)})
+            logger.warning("lease release failed", extra={"lease": self._name, "error": _describe_error(error)})
 
     def _try_acquire_or_renew(self, now: float) -> bool:
         """Return whether the lease is ours now; False where it is another's, or another was faster."""
@@ -138,7 +138,9 @@ class KubernetesLease:
 
     def _read(self) -> tuple[V1Lease, V1LeaseSpec] | None:
         try:
-            lease = self._leases.read_namespaced_lease(self._name, self._namespace, _request_timeout=self._request_timeout_s)
+            lease = self._leases.read_namespaced_lease(
+                self._name, self._namespace, _request_timeout=self._request_timeout_s
+            )
         except ApiException as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
@@ -159,7 +161,9 @@ class KubernetesLease:
 
     def _replace(self, lease: V1Lease) -> None:
         """Write the lease; it carries the resource version that was read, so a newer one is a conflict."""
-        self._leases.replace_namespaced_lease(self._name, self._namespace, lease, _request_timeout=self._request_timeout_s)
+        self._leases.replace_namespaced_lease(
+            self._name, self._namespace, lease, _request_timeout=self._request_timeout_s
+        )
 
     @property
     def _request_timeout_s(self) -> float:

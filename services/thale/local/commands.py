@@ -84,5 +84,5 @@ def facade_environment(data_dir: DataDir, ports: Ports, workers: int) -> dict[st
         "THALE_METRICS_PORT": str(ports.metrics),
         "THALE_MODEL_URL": f"http://{HOST}:{ports.inference}",
         "THALE_MANAGEMENT_URL": f"http://{HOST}:{ports.management}",
-        "THALE_RECORD_PATH": str(data_dir.release_state),
+        "THALE_RELEASE_STATE_PATH": str(data_dir.release_state),
     }

@@ -64,7 +64,7 @@ class DataDir:
     @property
     def registry(self) -> Path:
         """The folder of registered versions, a `release.stores.FolderStore`: served or not, they stay."""
-        return self.path / "registered"
+        return self.path / "registry"
 
     @property
     def logs(self) -> Path:
@@ -79,7 +79,7 @@ class DataDir:
     @property
     def release_state(self) -> Path:
         """The traffic record: which version of which model answers whom."""
-        return self.path / "traffic.json"
+        return self.path / "release-state.json"
 
     @property
     def secrets(self) -> Path:
@@ -112,7 +112,7 @@ class DataDir:
         """Make the folders and keep every other platform off this home. A killed holder lets go by dying.
 
         Raises:
-            LaptopError: If a platform runs here already, or the folder cannot be written.
+            LocalPlatformError: If a platform runs here already, or the folder cannot be written.
         """
         try:
             for folder in (self.path, self.model_store, self.logs, self.torchserve):

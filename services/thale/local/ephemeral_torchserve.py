@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from thale.errors import TargetError, LocalPlatformError, RegistrationError
+from thale.errors import LocalPlatformError, RegistrationError, TargetError
 from thale.local.commands import torchserve_command, torchserve_environment
 from thale.local.data_dir import DataDir
 from thale.local.ports import HOST, Ports, choose_ports
@@ -35,7 +35,7 @@ def run_ephemeral_torchserve(archive: ValidatedArchive) -> Iterator[str]:
 
     Raises:
         RegistrationError: If the model's worker does not start; with the last lines of its log.
-        LaptopError: If the model server itself cannot start here.
+        LocalPlatformError: If the model server itself cannot start here.
     """
     runtime = find_runtime()
     with tempfile.TemporaryDirectory(prefix="thale-register-", ignore_cleanup_errors=True) as temp_dir:

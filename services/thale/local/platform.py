@@ -50,7 +50,7 @@ class Platform:
         """Return when every model answers.
 
         Raises:
-            LaptopError: If a service was given up, or the limit has passed; with the last lines of the logs.
+            LocalPlatformError: If a service was given up, or the limit has passed; with the last lines of the logs.
         """
         from thale.client import Client  # not needed to start, and starting must not wait for its import
 
@@ -67,7 +67,7 @@ class Platform:
         """Wait until the platform fails, or for so long.
 
         Raises:
-            LaptopError: If a service was given up.
+            LocalPlatformError: If a service was given up.
         """
         self.stopped.wait(timeout_s)
         self.raise_if_failed()
@@ -76,7 +76,7 @@ class Platform:
         """Do nothing as long as all is well.
 
         Raises:
-            LaptopError: If a service was given up.
+            LocalPlatformError: If a service was given up.
         """
         if self.failure is not None:
             raise self.failure
@@ -116,7 +116,7 @@ def serve(
         lasting: False where this platform ends with somebody's errand.
 
     Raises:
-        LaptopError: If it cannot start: a missing extra, a taken port, a home in use, no models.
+        LocalPlatformError: If it cannot start: a missing extra, a taken port, a home in use, no models.
     """
     runtime = find_runtime()
     with data_dir.lock():
@@ -153,7 +153,7 @@ def serve(
 @contextmanager
 def _run_services(platform: Platform) -> Iterator[None]:
     stopping = threading.Event()
-    supervisor = threading.Thread(target=platform._supervise, args=(stopping,), name="watcher", daemon=True)
+    supervisor = threading.Thread(target=platform._supervise, args=(stopping,), name="supervisor", daemon=True)
     try:
         for service in platform.services:
             service.start()

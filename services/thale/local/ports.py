@@ -58,14 +58,16 @@ def choose_ports(requested: int | None = None) -> Ports:
     """Choose free ports: the facade gets the wish, or the first free one from 8080 on where nothing was wished.
 
     Raises:
-        LaptopError: If the wished port is taken, or none of the usual ones is free.
+        LocalPlatformError: If the wished port is taken, or none of the usual ones is free.
     """
     with ExitStack() as reserved:
         facade = _reserve_port(reserved, _facade_candidates(requested))
         others = [_reserve_port(reserved, iter([0])) for _ in range(6)]
     if facade is None:
         if requested is not None:
-            raise LocalPlatformError(f"port {requested} is taken by another program: choose one with --port, or stop that program")
+            raise LocalPlatformError(
+                f"port {requested} is taken by another program: choose one with --port, or stop that program"
+            )
         last = DEFAULT_PORT + _MAX_PORTS_TRIED - 1
         raise LocalPlatformError(f"the ports {DEFAULT_PORT} to {last} are all taken: choose a free one with --port")
     return Ports(facade, *(port for port in others if port is not None))

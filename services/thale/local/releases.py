@@ -55,7 +55,9 @@ class LocalPlatformTarget:
         if running.management_url not in self._targets:
             server = TorchServeClient.from_urls(running.model_url, running.management_url)
             store = FolderStore(self.data_dir.registry)
-            self._targets[running.management_url] = LocalTarget(self.data_dir.release_state, store, self.data_dir.model_store, server)
+            self._targets[running.management_url] = LocalTarget(
+                self.data_dir.release_state, store, self.data_dir.model_store, server
+            )
         return self._targets[running.management_url]
 
 
@@ -78,7 +80,7 @@ def running_platform(data_dir: DataDir) -> RunningPlatform:
     """Return the platform that runs on a home.
 
     Raises:
-        ActuatorError: If none does.
+        TargetError: If none does.
     """
     running = data_dir.find_running_platform()
     if running is None:
@@ -90,7 +92,10 @@ def running_platform(data_dir: DataDir) -> RunningPlatform:
 def local_environment(data_dir: DataDir) -> Iterator[ReleaseEnvironment]:
     """Give a home's releases. Changes go into its audit log; what they unload is waited for at the end."""
     target = LocalPlatformTarget(data_dir)
-    lease, checkpoint_store = FileLease(data_dir.path / "watch.lock"), FileCheckpointStore(data_dir.path / "watch.json")
+    lease, checkpoint_store = (
+        FileLease(data_dir.path / "controller.lock"),
+        FileCheckpointStore(data_dir.path / "controller-checkpoint.json"),
+    )
     with audit_log(data_dir):
         try:
             yield ReleaseEnvironment(target, LocalMetricsSource(data_dir), lease, checkpoint_store)

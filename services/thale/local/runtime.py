@@ -56,7 +56,7 @@ def find_runtime() -> ModelRuntime:
     """Find the parts, without importing any of them.
 
     Raises:
-        LaptopError: If the extra is missing, in part or as a whole; the message says how to install it.
+        LocalPlatformError: If the extra is missing, in part or as a whole; the message says how to install it.
     """
     missing = [name for name in _REQUIRED_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:

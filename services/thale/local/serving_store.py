@@ -16,15 +16,15 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from thale._version import __version__
-from thale.errors import TargetError, ArchiveError, LocalPlatformError, StoreError, VersionExistsError
+from thale.errors import ArchiveError, LocalPlatformError, StoreError, TargetError, VersionExistsError
 from thale.files import write_atomically
 from thale.local.background_process import run_in_background
 from thale.local.data_dir import DataDir
-from thale.schemas import ModelCard, Release, VersionManifest, ReleaseState
+from thale.schemas import ModelCard, Release, ReleaseState, VersionManifest
 
 logger = logging.getLogger(__name__)
 
-_SOURCE_DIGESTS_FILE = "origins.json"
+_SOURCE_DIGESTS_FILE = "source-digests.json"
 _DIGESTS = TypeAdapter(dict[str, str])
 
 
@@ -40,7 +40,7 @@ def prepare_store(data_dir: DataDir, weights: Path) -> ReleaseState:
     """Bring a home's store up to the weights and its record up to the store; return the record.
 
     Raises:
-        LaptopError: If there are no weights, or they cannot be archived, or an archive or the record cannot be read.
+        LocalPlatformError: If there are no weights, or they cannot be archived, or an archive or the record cannot be read.
     """
     sync_archives(data_dir.model_store, weights)
     _restore_archives(data_dir)
@@ -51,7 +51,7 @@ def register_archives(data_dir: DataDir) -> None:
     """Register what the store holds, so that it can be released; a version that is registered already stays as it is.
 
     Raises:
-        LaptopError: If the folder of registered versions cannot be written.
+        LocalPlatformError: If the folder of registered versions cannot be written.
     """
     from thale.release.registry.stores import FolderStore  # its checks need NumPy, for which no start should wait
 
@@ -69,7 +69,9 @@ def _restore_archives(data_dir: DataDir) -> None:
     """Copy from the registered versions what the releases that people have changed hold and the store does not."""
     models = _read_release_state(data_dir.release_state).models.values()
     required = [manifest for model in models if model.history for manifest in model.versions.values()]
-    stored_digests = {archive.manifest.digest for archive in _read_archives(data_dir.model_store)} if required else set()
+    stored_digests = (
+        {archive.manifest.digest for archive in _read_archives(data_dir.model_store)} if required else set()
+    )
     missing = [manifest for manifest in required if manifest.digest not in stored_digests]
     if not missing:
         return
@@ -81,7 +83,9 @@ def _restore_archives(data_dir: DataDir) -> None:
         try:
             copy_to_serving_dir(store.archive(manifest), manifest, data_dir.model_store)
         except (StoreError, TargetError) as error:
-            logger.warning("version lost", extra={"version": manifest.card.version, "error": str(error)})
+            logger.warning(
+                "version could not be restored", extra={"version": manifest.card.version, "error": str(error)}
+            )
 
 
 def sync_archives(store: Path, weights: Path) -> None:
@@ -90,7 +94,7 @@ def sync_archives(store: Path, weights: Path) -> None:
     Archives that an earlier call made and that are wanted no longer go; those that came another way stay.
 
     Raises:
-        LaptopError: If there are no weights, or they cannot be archived.
+        LocalPlatformError: If there are no weights, or they cannot be archived.
     """
     folders = {
         f"{card.parent.parent.name}-{card.parent.name}.mar": card.parent for card in weights.glob("*/*/card.json")
@@ -127,7 +131,16 @@ def _source_digest(folder: Path) -> str:
 
 
 def _build_archive(folder: Path, store: Path) -> None:
-    command = (sys.executable, "-m", "thale_models.cli", "archive", str(folder), "--no-ask", "--out", str(store))
+    command = (
+        sys.executable,
+        "-m",
+        "thale_models.cli",
+        "archive",
+        str(folder),
+        "--no-compute-golden",
+        "--out",
+        str(store),
+    )
     with run_in_background(*command) as process:
         error = process.error_output()
     if error is not None:
@@ -141,7 +154,7 @@ def update_release_state(state_file: Path, store: Path) -> ReleaseState:
     A model that is new, or whose stable version is gone, gets the highest of the store.
 
     Raises:
-        LaptopError: If an archive or the record cannot be read.
+        LocalPlatformError: If an archive or the record cannot be read.
     """
     models: dict[str, dict[str, VersionManifest]] = {}
     before = _read_release_state(state_file)
@@ -162,7 +175,7 @@ def released_archives(state_file: Path, store: Path) -> list[str]:
     """Return the file names of the archives that hold the record's versions, in a constant order.
 
     Raises:
-        LaptopError: If an archive or the record cannot be read.
+        LocalPlatformError: If an archive or the record cannot be read.
     """
     state = _read_release_state(state_file)
     # By version, should one archive lie there under two names.
@@ -189,7 +202,9 @@ def _read_archive(path: Path) -> VersionManifest:
         with zipfile.ZipFile(path) as archive:
             card = ModelCard.model_validate_json(archive.read("card.json"))
     except (zipfile.BadZipFile, KeyError, ValidationError) as error:
-        raise LocalPlatformError(f"{path} is no archive of a thale model ({error}): remove it from the store") from error
+        raise LocalPlatformError(
+            f"{path} is no archive of a thale model ({error}): remove it from the store"
+        ) from error
     return VersionManifest(digest=f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}", card=card)
 
 

@@ -59,7 +59,7 @@ class Service:
         """Start the command under a guard, in its folder, with its output appended to its log.
 
         Raises:
-            LaptopError: If it cannot even be started, or nobody can say how.
+            LocalPlatformError: If it cannot even be started, or nobody can say how.
         """
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".old.log"))
@@ -81,7 +81,7 @@ class Service:
         """Start the command again if it has died and its wait is over. Called every so often.
 
         Raises:
-            LaptopError: If it died too often; the message ends with the last lines of its log.
+            LocalPlatformError: If it died too often; the message ends with the last lines of its log.
         """
         if self._process is None:
             if time.monotonic() >= self._next_start_s:

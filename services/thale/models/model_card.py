@@ -5,7 +5,7 @@ from typing import get_args
 from pydantic import ValidationError
 
 from thale.errors import ArchiveError
-from thale.schemas import ModelCard, LandmarkKind
+from thale.schemas import LandmarkKind, ModelCard
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from thale.errors import ModelFailedError
 from thale.imaging.geometry import Frame
-from thale.schemas import Calibration, Flag, Landmark, ModelRef, NullableFloat, FrozenModel
+from thale.schemas import Calibration, Flag, FrozenModel, Landmark, ModelRef, NullableFloat
 
 SEGMENTATION_MEDIA_TYPE = "application/x-npz"
 LANDMARKS_MEDIA_TYPE = "application/json"

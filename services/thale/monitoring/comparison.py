@@ -32,7 +32,9 @@ class ShadowDifference:
     def agreement_score(self) -> float:
         """The worst of all figures: 1 is the same answer, 0 or less nothing in common."""
         f1_scores = [] if self.landmark_f1 is None else [self.landmark_f1]
-        return min([*self.dice.values(), *f1_scores, *(1 - difference for difference in self.traits.values())], default=1.0)
+        return min(
+            [*self.dice.values(), *f1_scores, *(1 - difference for difference in self.traits.values())], default=1.0
+        )
 
 
 _PROBABILITY_THRESHOLD = 127  # of 255: more likely than not
@@ -78,17 +80,22 @@ def match_landmarks(
     max_distance_px = _MAX_MATCH_DISTANCE_MM / scale.mm_per_px if scale.is_known else _MAX_MATCH_DISTANCE_PX
     kinds: list[LandmarkKind] = sorted({landmark.kind for landmark in (*stable, *shadow)})
     distances_px: dict[str, list[float]] = {
-        kind: _matched_distances(_landmark_points(stable, kind), _landmark_points(shadow, kind), max_distance_px) for kind in kinds
+        kind: _matched_distances(_landmark_points(stable, kind), _landmark_points(shadow, kind), max_distance_px)
+        for kind in kinds
     }
     total = len(stable) + len(shadow)
     return distances_px, 2 * sum(map(len, distances_px.values())) / total if total else None
 
 
 def _landmark_points(landmarks: Sequence[Landmark], kind: str) -> NDArray[np.float64]:
-    return np.array([(landmark.x, landmark.y) for landmark in landmarks if landmark.kind == kind], np.float64).reshape(-1, 2)
+    return np.array([(landmark.x, landmark.y) for landmark in landmarks if landmark.kind == kind], np.float64).reshape(
+        -1, 2
+    )
 
 
-def _matched_distances(stable_N2: NDArray[np.float64], shadow_M2: NDArray[np.float64], max_distance_px: float) -> list[float]:
+def _matched_distances(
+    stable_N2: NDArray[np.float64], shadow_M2: NDArray[np.float64], max_distance_px: float
+) -> list[float]:
     distances_NM = cdist(stable_N2, shadow_M2)
     # A pair out of reach costs the same however far it is, so that it never draws two good pairs apart.
     pairs = linear_sum_assignment(np.minimum(distances_NM, max_distance_px))

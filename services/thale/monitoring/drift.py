@@ -51,7 +51,9 @@ def compare_histograms(ours: Histogram, theirs: Histogram, cluster_size: float =
     return _compare_counts(np.array(ours.counts_B, float), np.array(theirs.counts_B, float), cluster_size)
 
 
-def compare_to_reference(ours: Histogram, quantiles_Q: Sequence[float], reference_count: int, cluster_size: float = 1.0) -> Drift:
+def compare_to_reference(
+    ours: Histogram, quantiles_Q: Sequence[float], reference_count: int, cluster_size: float = 1.0
+) -> Drift:
     """Compare a histogram with a distribution of which quantiles at equal steps from 0 to 100 % are known.
 
     Args:

@@ -40,7 +40,7 @@ def plate_statistics(phenotype: Phenotype, landmarks: Sequence[Landmark], kinds:
     """Return what is counted of a plate.
 
     Args:
-        found: What was measured.
+        phenotype: The measured plate.
         landmarks: All that the landmark model marked, whether a plant owns it or not.
         kinds: The kinds that it looks for.
     """

@@ -41,7 +41,8 @@ def build_phenotype(
         flagged_plants = flag_shoots(flag_disagreement(reconstruction.plants, segmentation), segmentation)
     with step("traits"):
         plants = tuple(
-            plant.model_copy(update={"traits": measure(plant, calibration.scale, calibration.plate)}) for plant in flagged_plants
+            plant.model_copy(update={"traits": measure(plant, calibration.scale, calibration.plate)})
+            for plant in flagged_plants
         )
         traits = measure_plate(plants, calibration.scale, reconstruction.unassigned_px)
     model_flags = (*calibration.flags, *(flag for flag in landmarks.flags if flag not in calibration.flags))

@@ -35,9 +35,15 @@ def main() -> int:
             cluster_environment(settings.namespace, None, settings.facades, None) as environment,
         ):
             listen_address = ListenAddress(settings.metrics_host, settings.metrics_port)
-            run_daemon(environment, read_slo(settings.slo_path), current_user(settings.user), listen_address, intervals=intervals)
+            run_daemon(
+                environment,
+                read_slo(settings.slo_path),
+                current_user(settings.user),
+                listen_address,
+                intervals=intervals,
+            )
     except ThaleError as error:
-        logging.getLogger(__name__).error("watching ended", extra={"error": str(error)})
+        logging.getLogger(__name__).error("controller failed", extra={"error": str(error)})
         return 1
     return 0
 

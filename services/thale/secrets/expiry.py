@@ -37,7 +37,10 @@ def export_expiry_metrics(secrets: Secrets | None, intervals: PollIntervals | No
         return
     stop_event = threading.Event()
     thread = threading.Thread(
-        target=_export_until_stopped, args=(secrets, intervals or PollIntervals(), stop_event), name="secrets' expiry", daemon=True
+        target=_export_until_stopped,
+        args=(secrets, intervals or PollIntervals(), stop_event),
+        name="secret-expiry-exporter",
+        daemon=True,
     )
     thread.start()
     try:
@@ -55,7 +58,7 @@ def _export_until_stopped(secrets: Secrets, intervals: PollIntervals, stop_event
             next_to_expire = _next_to_expire(secrets.expiries())
         except SecretError as error:
             if str(error) != last_error:
-                logger.warning("secrets cannot be read", extra={"error": str(error)})
+                logger.warning("secrets unavailable", extra={"error": str(error)})
             last_error = str(error)
             stop_event.wait(intervals.retry_s)
             continue

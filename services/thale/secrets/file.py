@@ -79,7 +79,9 @@ class FileSecrets:
             if not stat.S_ISREG(file_stat.st_mode):
                 raise SecretError(f"{self._path} is no file")
             if file_stat.st_uid != os.geteuid():
-                raise SecretError(f"{self._path} belongs to somebody else (user {file_stat.st_uid}): it must be yours alone")
+                raise SecretError(
+                    f"{self._path} belongs to somebody else (user {file_stat.st_uid}): it must be yours alone"
+                )
             if file_stat.st_mode & _GROUP_AND_OTHERS:
                 mode = stat.S_IMODE(file_stat.st_mode)
                 raise SecretError(f"others can get at {self._path} (mode {mode:04o}): chmod 600 {self._path}")

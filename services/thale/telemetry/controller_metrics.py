@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from thale.telemetry.labels import COMMIT, MODEL, ACTION, PACKAGE, PYTHON, SECRET, SIGNAL, VERDICT, VERSION
+from thale.telemetry.labels import ACTION, COMMIT, MODEL, PACKAGE, PYTHON, SECRET, SIGNAL, VERDICT, VERSION
 from thale.telemetry.metric_table import MetricTable
 
 WATCHER = CollectorRegistry()
@@ -15,10 +15,10 @@ RELEASE_LAST_POLL = WATCHER_METRICS.gauge(
     "thale_release_last_poll_timestamp_seconds", "seconds", "When the watcher last looked at everything."
 )
 RELEASE_FACADES_UNREACHABLE = WATCHER_METRICS.gauge(
-    "thale_release_facades_away", "facades", "Facades whose counters cannot be read."
+    "thale_release_facades_unreachable", "facades", "Facades whose counters cannot be read."
 )
 RELEASE_WEIGHT = WATCHER_METRICS.gauge(
-    "thale_release_weight_percent", "percent", "Share of the requests that a version answers.", MODEL, VERSION
+    "thale_release_weight_ratio", "ratio", "Share of the requests that a version answers.", MODEL, VERSION
 )
 RELEASE_VERDICTS = WATCHER_METRICS.counter(
     "thale_release_verdicts", "verdicts", "Looks at a canary.", MODEL, VERSION, VERDICT

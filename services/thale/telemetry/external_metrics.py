@@ -37,8 +37,12 @@ _TORCHSERVE = (
     ExternalMetric("Requests2XX", (), "TorchServe", "Answers of all its interfaces, probes and management included."),
     ExternalMetric("Requests4XX", (), "TorchServe", "Answers that blame the question, 422 for bad images among them."),
     ExternalMetric("Requests5XX", (), "TorchServe", "Answers that blame the server or the worker."),
-    ExternalMetric("QueueTime", (), "TorchServe", "Milliseconds that the last question waited for a worker, of any model."),
-    ExternalMetric("WorkerThreadTime", (), "TorchServe", "Milliseconds of the last question beside the worker's own work."),
+    ExternalMetric(
+        "QueueTime", (), "TorchServe", "Milliseconds that the last question waited for a worker, of any model."
+    ),
+    ExternalMetric(
+        "WorkerThreadTime", (), "TorchServe", "Milliseconds of the last question beside the worker's own work."
+    ),
     ExternalMetric(
         "WorkerLoadTime", ("WorkerName",), "TorchServe", "Milliseconds of a worker's last start: new with each start."
     ),
@@ -48,7 +52,7 @@ _TORCHSERVE = (
 )
 """What TorchServe 0.12 was seen to tell with `metrics_mode=prometheus` and `disable_system_metrics=true`.
 
-Its latencies are running sums without quantiles, and the length of its queue is not told: `thale_model_stage_seconds`
+Its latencies are running sums without quantiles, and the length of its queue is not told: `thale_model_stage_duration_seconds`
 with stage="queue" tells how long questions wait, by version and with quantiles.
 """
 
@@ -58,8 +62,12 @@ _GPU = ("Hostname", "gpu")
 _CLUSTER = (
     ExternalMetric("kube_node_info", (), "kube-state-metrics", "1 for each node."),
     ExternalMetric("kube_node_status_allocatable", ("resource",), "kube-state-metrics", "What pods may use of a node."),
-    ExternalMetric("kube_pod_container_resource_requests", ("resource",), "kube-state-metrics", "What pods have asked for."),
-    ExternalMetric("kube_pod_container_status_restarts_total", _POD, "kube-state-metrics", "Times a container began anew."),
+    ExternalMetric(
+        "kube_pod_container_resource_requests", ("resource",), "kube-state-metrics", "What pods have asked for."
+    ),
+    ExternalMetric(
+        "kube_pod_container_status_restarts_total", _POD, "kube-state-metrics", "Times a container began anew."
+    ),
     ExternalMetric(
         "kube_deployment_status_replicas_available",
         ("namespace", "deployment"),
@@ -117,7 +125,9 @@ EXTERNAL_METRICS: tuple[ExternalMetric, ...] = (
         "ALERTS", ("alertname", "alertstate", "severity"), "Prometheus", "1 for each alert that is pending or firing."
     ),
     ExternalMetric("up", (), "Prometheus", "1 where the last scrape of a target succeeded."),
-    ExternalMetric("process_start_time_seconds", (), "facade, watcher", "When the process started, seconds since 1970."),
+    ExternalMetric(
+        "process_start_time_seconds", (), "facade, watcher", "When the process started, seconds since 1970."
+    ),
     ExternalMetric("process_cpu_seconds_total", (), "facade", "Processor time of the facade's own process."),
     ExternalMetric("process_resident_memory_bytes", (), "facade", "Memory of the facade's own process."),
     ExternalMetric("process_open_fds", (), "facade", "Open files and connections of the facade."),

@@ -10,15 +10,15 @@ MAX_MEGAPIXELS_BY_SIZE = {"1mp": 1.0, "4mp": 4.0, "16mp": 16.0}
 _LARGER, _NO_IMAGE = "larger", "none"
 
 ROUTE = Label("route", "template of the route; `unknown` where no route was found", 40)
-STATUS = Label("status", "HTTP status; 499 where the client hung up", 24)
+STATUS = Label("status", "HTTP status; 499 where the client disconnected", 24)
 SIZE = Label.one_of(
     "size",
     "class of the image by megapixels; `none` where there was no image, or its header was never read",
     (*MAX_MEGAPIXELS_BY_SIZE, _LARGER, _NO_IMAGE),
 )
 CODE = Label("code", "stable name of the error, as under /problems/", 48)
-LIMIT_KIND = Label.one_of("kind", "places at work, and places to wait", ("working", "waiting"))
-STAGE = Label.one_of("stage", "part of a request", ("body", "waiting", "models", "measuring"))
+LIMIT_KIND = Label.one_of("kind", "places at work, and places to wait", ("running", "queued"))
+STAGE = Label.one_of("stage", "part of a request", ("body", "waiting", "models", "postprocess"))
 MODEL_STAGE = Label.one_of(
     "stage",
     "part of an answer: queue is the time that the facade waited and the worker did not work",
@@ -29,15 +29,15 @@ VERSION = Label("version", "released version of the model", 8)
 OUTCOME = Label.one_of(
     "outcome",
     "how a question went; refused: the image is at fault",
-    ("ok", "refused", "failed", "unavailable", "late", "nonsense"),
+    ("ok", "rejected", "error", "unavailable", "timeout", "invalid_response"),
 )
 SHADOW_OUTCOME = Label.one_of(
-    "outcome", "how a copy of a question went", ("ok", "failed", "unavailable", "late", "nonsense", "dropped")
+    "outcome", "how a copy of a question went", ("ok", "error", "unavailable", "timeout", "invalid_response", "dropped")
 )
 REASON = Label.one_of(
     "reason",
     "why the stable version answered in a canary's place; open: the canary's breaker is",
-    ("failed", "unavailable", "late", "nonsense", "open"),
+    ("error", "unavailable", "timeout", "invalid_response", "open"),
 )
 ORGAN_CLASS = Label("organ", "class that a segmentation model tells apart, by the name in its card", 16)
 ORGAN = Label.one_of("organ", "kind of organ", get_args(OrganKind))
@@ -60,4 +60,6 @@ def size_class(megapixels: float | None) -> str:
     """Return the class of an image's size, `none` where it is not known."""
     if megapixels is None:
         return _NO_IMAGE
-    return next((name for name, max_megapixels in MAX_MEGAPIXELS_BY_SIZE.items() if megapixels <= max_megapixels), _LARGER)
+    return next(
+        (name for name, max_megapixels in MAX_MEGAPIXELS_BY_SIZE.items() if megapixels <= max_megapixels), _LARGER
+    )

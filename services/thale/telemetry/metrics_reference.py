@@ -25,7 +25,10 @@ the buckets of histograms. The watcher of rollouts answers at its own port (9091
 
 def render_reference() -> str:
     """Return the reference."""
-    thale_sections = [*_table_section("The facade", metrics.METRICS), *_table_section("The watcher", controller_metrics.WATCHER_METRICS)]
+    thale_sections = [
+        *_table_section("The facade", metrics.METRICS),
+        *_table_section("The watcher", controller_metrics.WATCHER_METRICS),
+    ]
     return "\n".join([_HEAD, *thale_sections, *_labels_section(), *_external_section(), ""])
 
 

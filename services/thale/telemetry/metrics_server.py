@@ -69,7 +69,7 @@ def serve(host: str, port: int, registry: CollectorRegistry, pages: Mapping[str,
 
     with make_server(host, port, handle, ThreadingWSGIServer, _SilentHandler) as server:
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-        logger.info("metrics served", extra={"host": host, "port": server.server_port})
+        logger.info("metrics server started", extra={"host": host, "port": server.server_port})
         try:
             yield server.server_port
         finally:

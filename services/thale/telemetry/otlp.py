@@ -1,9 +1,9 @@
 """Sending spans to a collector: OpenTelemetry's SDK and its OTLP exporter.
 
-Imported by processes alone that have a collector (`tracing.send`): it costs 0.11 s of processor time and a thread.
+Imported by processes alone that have a collector (`tracing.configure_tracing`): it costs 0.11 s of processor time and a thread.
 Spans wait in a queue of bounded length and leave it from that thread, so no request ever waits for a collector. One
 that is away, hangs or fails costs the spans that do not fit into the queue, two lines in the log, and at the end of the
-process no more than `_FAREWELL_S`.
+process no more than `_SHUTDOWN_TIMEOUT_S`.
 """
 
 import logging
@@ -31,7 +31,7 @@ def start_exporter(service: str, delay_ms: float | None, resource_attributes: Ma
     Args:
         service: What the process is called.
         delay_ms: Milliseconds between two batches; None leaves them to the standard variable.
-        about: What is true of all of its spans.
+        resource_attributes: Attributes of every span.
 
     Returns:
         What sends the spans that wait, and leaves them behind where that takes long.
@@ -42,8 +42,12 @@ def start_exporter(service: str, delay_ms: float | None, resource_attributes: Ma
     for logger_name in _NOISY_LOGGERS:
         logging.getLogger(logger_name).setLevel(logging.CRITICAL)
     service_attributes = {SERVICE_NAME: service, SERVICE_NAMESPACE: "thale", SERVICE_VERSION: __version__}
-    provider = TracerProvider(resource=Resource.create({**service_attributes, **resource_attributes}), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(_LoggingExporter(OTLPSpanExporter()), schedule_delay_millis=delay_ms))
+    provider = TracerProvider(
+        resource=Resource.create({**service_attributes, **resource_attributes}), shutdown_on_exit=False
+    )
+    provider.add_span_processor(
+        BatchSpanProcessor(_LoggingExporter(OTLPSpanExporter()), schedule_delay_millis=delay_ms)
+    )
     trace.set_tracer_provider(provider)
 
     def stop() -> None:
@@ -65,11 +69,11 @@ class _LoggingExporter(SpanExporter):
         result = self._exporter.export(spans)
         if result is SpanExportResult.SUCCESS:
             if self._lost_spans:
-                logger.info("spans arrive again", extra={"lost": self._lost_spans})
+                logger.info("span export recovered", extra={"lost": self._lost_spans})
             self._lost_spans = 0
             return result
         if not self._lost_spans:
-            logger.warning("spans are lost: the collector does not take them")
+            logger.warning("spans dropped: collector unreachable")
         self._lost_spans += len(spans)
         return result
 

@@ -46,7 +46,9 @@ class StepTimings:
         seconds_by_name: dict[str, float] = {}
         for recorded in self.steps:
             if recorded.parent is None and recorded.end_ns is not None:
-                seconds_by_name[recorded.name] = seconds_by_name.get(recorded.name, 0.0) + (recorded.end_ns - recorded.start_ns) / 1e9
+                seconds_by_name[recorded.name] = (
+                    seconds_by_name.get(recorded.name, 0.0) + (recorded.end_ns - recorded.start_ns) / 1e9
+                )
         return seconds_by_name
 
     @contextmanager
@@ -67,7 +69,7 @@ class StepTimings:
         return self._epoch_ns + time.perf_counter_ns()
 
 
-_CURRENT_TIMINGS: ContextVar[StepTimings | None] = ContextVar("notes", default=None)
+_CURRENT_TIMINGS: ContextVar[StepTimings | None] = ContextVar("step_timings", default=None)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ Attributes = Mapping[str, str | int | float | bool]
 ATTRIBUTES: Mapping[str, str] = {
     "http.request.method": "HTTP method; _OTHER for one that no standard knows",
     "http.request.resend_count": "how often the same question was asked of a worker before",
-    "http.response.status_code": "HTTP status of the answer; 499 where the client hung up",
+    "http.response.status_code": "HTTP status of the answer; 499 where the client disconnected",
     "http.route": "template of the route",
     "url.full": "address of a worker that was asked",
     "url.path": "path that was asked for, where there is such a route; never with its query",
@@ -46,9 +46,9 @@ ATTRIBUTES: Mapping[str, str] = {
     "thale.task": "segmentation or landmarks",
     "thale.model": "name of a model",
     "thale.version": "its version",
-    "thale.why": "why this version: stable, canary, pinned, shadow, or fallback (in a canary's place)",
+    "thale.role": "why this version: stable, canary, pinned, shadow, or fallback (in a canary's place)",
     "thale.reason": "what a canary did that made the stable version answer",
-    "thale.instead_of": "the canary's version",
+    "thale.fallback_for": "the canary's version",
     "thale.batch.images": "images in the batch that the worker got",
 }
 """Every attribute of a span or of one of its events, and what it says. Held against the code by a test."""
@@ -66,13 +66,15 @@ _CLIENT_ERRORS = (ImageError, ScaleError, ParameterError, RequestError)
 """Said of a span, and no error of ours: else whoever sends bad images fills the store of traces that are kept."""
 
 
-def configure_tracing(service: str, otel: OtelSettings, resource_attributes: Mapping[str, str] | None = None) -> Callable[[], None]:
+def configure_tracing(
+    service: str, otel: OtelSettings, resource_attributes: Mapping[str, str] | None = None
+) -> Callable[[], None]:
     """Send this process's spans from now on, where there is a collector to send them to.
 
     Args:
         service: What the process is called in traces, where OTEL_SERVICE_NAME does not say otherwise.
         otel: The standard variables.
-        about: What is true of all of its spans.
+        resource_attributes: Attributes of every span.
 
     Returns:
         What is to be called at the end, so that the last spans arrive. It takes no longer than two seconds.
@@ -191,7 +193,7 @@ def server_span(request_headers: Mapping[str, str], images: int) -> Iterator[Spa
     """Answer a question in a span that goes on with the asker's trace; logs name the asker's request.
 
     Args:
-        received: The question's headers, names in lower case.
+        request_headers: Headers of the request, names in lower case.
         images: How many questions TorchServe put into one batch.
     """
     token = REQUEST_ID.set(request_headers.get(_REQUEST_ID))

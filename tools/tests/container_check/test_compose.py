@@ -11,7 +11,7 @@ import yaml
 
 from thale.facade.settings import Settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "compose.yaml"
 OURS = {"facade": "services/Dockerfile", "model-server": "model-server/Dockerfile", "models": "model-server/Dockerfile"}
 THEIRS = ("grafana", "prometheus")

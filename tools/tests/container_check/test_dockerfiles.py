@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCKERFILES = (ROOT / "services" / "Dockerfile", ROOT / "model-server" / "Dockerfile")
 LINE_CONTINUATION = re.compile(r"\\\n")
 

@@ -12,9 +12,9 @@ import pytest
 
 from deploy.smoke import compare_traits, draw_smoke_plate
 from thale.client import Client
-from tools.container_check.stack import MODEL_SERVER, SERVICES, USER, Engine, ContainerStack, run_stack
+from tools.container_check.stack import MODEL_SERVER, SERVICES, USER, ContainerStack, Engine, run_stack
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OPT_IN_VARIABLE = "THALE_TEST_IMAGES"
 TAG = os.environ.get("TAG", "dev")
 
@@ -47,7 +47,9 @@ def run_python(stack: ContainerStack, container: str, code: str) -> str:
 def test_a_drawn_plate_is_measured_as_it_was_drawn(stack: ContainerStack) -> None:
     plate = draw_smoke_plate()
     with Client(stack.url) as client:
-        wrong = [check for check in compare_traits(client.phenotype(plate.encoded), plate) if not check.is_within_tolerance]
+        wrong = [
+            check for check in compare_traits(client.phenotype(plate.encoded), plate) if not check.is_within_tolerance
+        ]
     assert not wrong
 
 

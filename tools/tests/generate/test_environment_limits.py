@@ -1,23 +1,20 @@
 """What `thale capacity` reckons with is what the overlays and Terraform say."""
 
-import importlib.util
 import shutil
 
 import pytest
 
 from tests.support.manifests import KUBERNETES
 from thale.capacity.environment_limits import ENVIRONMENT_LIMITS_FILE, dump_environment_limits, read_environment_limits
+from tools.generate.environment_limits import environment_limits
 
 
 def test_the_fleets_are_those_of_the_overlays_and_of_terraform() -> None:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not there: it builds the overlays")
-    spec = importlib.util.spec_from_file_location("fleets", KUBERNETES / "fleets.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert dump_environment_limits(module.fleets()).decode() == ENVIRONMENT_LIMITS_FILE.read_text(), "run `make fleets`"
+    assert dump_environment_limits(environment_limits()).decode() == ENVIRONMENT_LIMITS_FILE.read_text(), (
+        "run `make generate`"
+    )
 
 
 def test_every_environment_of_terraform_has_a_fleet() -> None:

@@ -10,7 +10,7 @@ from tools.render_dashboards.units import format_value
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "words"),
+    ("value", "unit", "text"),
     [
         (0.9987, "percentunit", "99.9%"),
         (0.0, "percentunit", "0%"),
@@ -37,7 +37,7 @@ def test_decimals_are_kept_where_they_are_asked_for() -> None:
 
 
 def test_a_unit_without_words_says_where_they_belong() -> None:
-    with pytest.raises(ValueError, match=r"pictures/units\.py"):
+    with pytest.raises(ValueError, match=r"render_dashboards/units\.py"):
         format_value(1.0, "furlongs")
 
 

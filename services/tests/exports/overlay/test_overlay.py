@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.support.sample_phenotypes import CROSSING_FLAG, UNLOCATED_FLAG, NO_SCALE, image_metadata, phenotype, seedling
+from tests.support.sample_phenotypes import CROSSING_FLAG, NO_SCALE, UNLOCATED_FLAG, image_metadata, phenotype, seedling
 from thale.errors import ParameterError
 from thale.exports import overlay
 from thale.exports.overlay.canvas import PALETTE, color_of, contrasting_text_color
@@ -29,7 +29,9 @@ def draw_overlay(found: Phenotype, long_side: int | None = None) -> NDArray[np.u
 
 
 def phenotype_of_width(width: int, *, scale_x: float = 1.0, flags: tuple[Flag, ...] = ()) -> Phenotype:
-    return phenotype(seedling(x=100 * scale_x, flags=flags), image=image_metadata(width=width, height=width), plate=None)
+    return phenotype(
+        seedling(x=100 * scale_x, flags=flags), image=image_metadata(width=width, height=width), plate=None
+    )
 
 
 def test_the_photograph_is_as_large_as_asked_for_and_the_words_stand_below_it() -> None:
@@ -82,7 +84,10 @@ def test_the_footer_differs_with_and_without_a_scale_and_grows_with_flags() -> N
 
 
 def test_a_crossing_is_marked_at_its_place() -> None:
-    before, after = draw_overlay(phenotype_of_width(1000)), draw_overlay(phenotype_of_width(1000, flags=(CROSSING_FLAG,)))
+    before, after = (
+        draw_overlay(phenotype_of_width(1000)),
+        draw_overlay(phenotype_of_width(1000, flags=(CROSSING_FLAG,))),
+    )
     assert (before[130:190, 80:140] != after[130:190, 80:140]).any()
 
 
@@ -93,7 +98,9 @@ def test_scale_bars_have_round_lengths(about: float, expected: float) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3), (64, 64)])
 def test_pictures_of_any_shape_are_drawn(size: tuple[int, int]) -> None:
-    found = phenotype(seedling(flags=(CROSSING_FLAG, UNLOCATED_FLAG)), image=image_metadata(width=size[0], height=size[1]))
+    found = phenotype(
+        seedling(flags=(CROSSING_FLAG, UNLOCATED_FLAG)), image=image_metadata(width=size[0], height=size[1])
+    )
     assert draw_overlay(found, long_side=500).size > 0
 
 

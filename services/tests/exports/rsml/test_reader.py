@@ -10,7 +10,7 @@ from thale.exports import rsml
 from thale.exports.rsml.dates import iso_date
 from thale.exports.rsml.spline import catmull_rom
 
-REAL_FILES = Path(__file__).parents[4] / "shared" / "data" / "roots-barley-paper"
+REAL_FILES = Path(__file__).parents[5] / "shared" / "data" / "roots-barley-paper"
 
 HEAD = "<metadata><version>1</version><unit>{unit}</unit><resolution>{resolution}</resolution></metadata>"
 LINE = '<geometry><polyline><point x="{x}" y="0"/><point x="{x}" y="100"/></polyline></geometry>'

@@ -10,8 +10,8 @@ from lxml import etree
 from tests.support.sample_phenotypes import (
     CROSSING_FLAG,
     GIVEN_SCALE,
-    UNLOCATED_FLAG,
     NO_SCALE,
+    UNLOCATED_FLAG,
     image_metadata,
     phenotype,
     phenotypes,

@@ -30,7 +30,9 @@ def test_every_answer_names_the_archives_that_are_listed(facade: Facade) -> None
     phenotype = Phenotype.model_validate_json(facade.phenotype(image).body)
     assert {model.name: model.digest for model in phenotype.provenance.models} == listed
     for model_ref in (
-        SegmentationPrediction.from_bytes(facade.post("/v1/segment", image, Accept="application/x-npz").body).meta.model,
+        SegmentationPrediction.from_bytes(
+            facade.post("/v1/segment", image, Accept="application/x-npz").body
+        ).meta.model,
         SegmentationSummary.model_validate_json(facade.post("/v1/segment", image).body).model,
         LandmarkPrediction.model_validate_json(facade.post("/v1/landmarks", image).body).model,
     ):

@@ -68,7 +68,11 @@ def test_kserves_client_segments_an_image(facade: Facade, binary_in: bool, binar
 @pytest.mark.parametrize("binary", [False, True])
 def test_kserves_client_finds_landmarks_in_a_batch(facade: Facade, binary: bool) -> None:
     response = infer(
-        facade, "plate-landmarks", [sample_images.png(), sample_images.jpeg()], binary, parameters={"binary_data_output": binary}
+        facade,
+        "plate-landmarks",
+        [sample_images.png(), sample_images.jpeg()],
+        binary,
+        parameters={"binary_data_output": binary},
     )
     tensors = outputs(response)
     count = len(tensors["kinds"])
@@ -119,7 +123,12 @@ def test_an_unknown_model_is_told_in_the_protocols_words(facade: Facade, path: s
 
 
 def request(**fields: Any) -> dict[str, Any]:
-    image = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [base64.b64encode(sample_images.png()).decode()]}
+    image = {
+        "name": "image",
+        "shape": [1],
+        "datatype": "BYTES",
+        "data": [base64.b64encode(sample_images.png()).decode()],
+    }
     return {"inputs": [image | fields.pop("image", {})], **fields}
 
 

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.support import pool_tasks, sample_images
-from thale.errors import ImageError, ModelFailedError, InvalidModelResponseError, ModelUnavailableError, ScaleError
+from thale.errors import ImageError, InvalidModelResponseError, ModelFailedError, ModelUnavailableError, ScaleError
 from thale.facade.deadline import Deadline
 from thale.facade.inference.fallback import FallbackClient, classify_error
 from thale.facade.postprocess.worker_pool import WorkerPool
@@ -20,7 +20,8 @@ from thale.schemas import ReleaseState
 
 
 @pytest.mark.parametrize(
-    ("how", "deadline_s", "outcome"), [("raises", 60, "nonsense"), ("hangs", 8, "late"), ("dies", 60, "nonsense")]
+    ("failure_mode", "deadline_s", "outcome"),
+    [("raises", 60, "invalid_response"), ("hangs", 8, "timeout"), ("dies", 60, "invalid_response")],
 )
 def test_an_answer_that_breaks_the_measuring_is_replaced(
     settings: Settings, failure_mode: str, deadline_s: float, outcome: str
@@ -38,7 +39,9 @@ def test_an_answer_that_breaks_the_measuring_is_replaced(
                 fallback_client = FallbackClient(models, pool, BreakerRegistry(settings), settings)
                 responses = [ModelResponse(canary, b"", 0.1, 240, 200)]
                 deadline = Deadline.after(deadline_s)
-                return await fallback_client.postprocess(pool_tasks.fail_on_canary, responses, [request], deadline, failure_mode)
+                return await fallback_client.postprocess(
+                    pool_tasks.fail_on_canary, responses, [request], deadline, failure_mode
+                )
         finally:
             pool.close()
 
@@ -50,8 +53,8 @@ def test_an_answer_that_breaks_the_measuring_is_replaced(
 
 
 def test_every_error_has_its_outcome() -> None:
-    assert classify_error(InvalidModelResponseError("a", "1.0.0", "no")) == "nonsense"
-    assert classify_error(ModelFailedError("no")) == "failed"
+    assert classify_error(InvalidModelResponseError("a", "1.0.0", "no")) == "invalid_response"
+    assert classify_error(ModelFailedError("no")) == "error"
     assert classify_error(ModelUnavailableError("no")) == "unavailable"
-    assert classify_error(Deadline.after(1).error()) == "late"
-    assert {classify_error(ImageError("no")), classify_error(ScaleError("no"))} == {"refused"}
+    assert classify_error(Deadline.after(1).error()) == "timeout"
+    assert {classify_error(ImageError("no")), classify_error(ScaleError("no"))} == {"rejected"}

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.support.sample_phenotypes import image_metadata
-from thale.facade.inference.shadow import ShadowRequest, ShadowMirror
+from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
 from thale.facade.postprocess.types import JSON, PhenotypeTask
 from thale.facade.settings import Settings
 from thale.facade.upstream.model_client import ModelClient, PredictRequest
@@ -22,7 +22,14 @@ UNREACHABLE_URL = "http://127.0.0.1:9"
 def make_shadow_request(image: bytes) -> ShadowRequest:
     response = ModelResponse(SHADOW, b"", 0.1, 5, 4)
     task = PhenotypeTask(image_metadata(), "sha256:c", "1.0", "2026-11-21", None, JSON, True, b"", None, 0.0)
-    return ShadowRequest(SHADOW, PredictRequest(image, 5, 4), response, response, task, PlateStatistics(1, "given", {}, {}, {}, None, False))
+    return ShadowRequest(
+        SHADOW,
+        PredictRequest(image, 5, 4),
+        response,
+        response,
+        task,
+        PlateStatistics(1, "given", {}, {}, {}, None, False),
+    )
 
 
 def metric_value(outcome: str) -> float:
@@ -31,7 +38,7 @@ def metric_value(outcome: str) -> float:
 
 
 @pytest.mark.parametrize(
-    ("limits", "calm", "dropped"),
+    ("limits", "has_spare_capacity", "dropped"),
     [
         ({"shadow_queue": 3}, True, 2),
         ({"shadow_queue_bytes": 250}, True, 3),
@@ -45,7 +52,9 @@ def test_copies_beyond_the_queue_or_under_load_are_dropped(
     async def enqueue_five() -> None:
         settings = Settings(release_state_path=tmp_path, **limits)
         async with ModelClient.connect(UNREACHABLE_URL, UNREACHABLE_URL) as models:
-            await ShadowMirror(models, settings, lambda: has_spare_capacity).enqueue([make_shadow_request(bytes(100))] * 5)
+            await ShadowMirror(models, settings, lambda: has_spare_capacity).enqueue(
+                [make_shadow_request(bytes(100))] * 5
+            )
 
     before = metric_value("dropped")
     asyncio.run(enqueue_five())

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from thale.facade.inference.shadow_samples import ShadowSampleStore
-from thale.facade.postprocess.types import JSON, ShadowPair, PhenotypeTask
+from thale.facade.postprocess.types import JSON, PhenotypeTask, ShadowPair
 from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.routing import Route
 from thale.monitoring.comparison import ShadowDifference
@@ -21,9 +21,13 @@ def save_sample(store: ShadowSampleStore, image: str, dice: float) -> None:
         width=5, height=4, format="PNG", mode="RGB", bits=8, size_bytes=9, sha256=f"{image:0>64}", name=None
     )
     task = PhenotypeTask(metadata, "sha256:c", "1.0", "2026-11-21", None, JSON, True, b"", None, 0.0)
-    stable, shadow, companion = (ModelResponse(make_route(version), b"map", 0.1, 5, 4) for version in ("1.0.0", "1.1.0", "2.0.0"))
+    stable, shadow, companion = (
+        ModelResponse(make_route(version), b"map", 0.1, 5, 4) for version in ("1.0.0", "1.1.0", "2.0.0")
+    )
     statistics = PlateStatistics(1, "given", {}, {}, {}, None, False)
-    store.save(image.encode(), ShadowPair(stable, shadow, companion, task, statistics), ShadowDifference(dice={"root": dice}))
+    store.save(
+        image.encode(), ShadowPair(stable, shadow, companion, task, statistics), ShadowDifference(dice={"root": dice})
+    )
 
 
 def saved_images(folder: Path) -> list[str]:
@@ -40,7 +44,7 @@ def test_only_the_worst_pairs_stay_the_worst_first(tmp_path: Path) -> None:
 def test_a_pair_says_who_answered_and_how_far_apart_they_are(tmp_path: Path) -> None:
     save_sample(ShadowSampleStore(tmp_path, max_samples_per_version=1), "a", 0.25)
     [folder] = (tmp_path / "plate-seg" / "1.1.0").iterdir()
-    description = json.loads((folder / "pair.json").read_text())
+    description = json.loads((folder / "sample.json").read_text())
     assert (description["stable"]["version"], description["shadow"]["version"]) == ("1.0.0", "1.1.0")
     assert (description["agreement"], description["difference"]["dice"]) == (0.25, {"root": 0.25})
     assert (folder / "shadow").read_bytes() == b"map"

@@ -45,7 +45,10 @@ def test_a_header_of_ten_thousand_million_pixels(facade: Facade) -> None:
 
 
 def test_cmyk(facade: Facade) -> None:
-    assert measure_image(facade, sample_images.encode(Image.new("CMYK", (120, 100), (9, 8, 7, 6)), "JPEG")).image.mode == "CMYK"
+    assert (
+        measure_image(facade, sample_images.encode(Image.new("CMYK", (120, 100), (9, 8, 7, 6)), "JPEG")).image.mode
+        == "CMYK"
+    )
 
 
 def test_sixteen_bits(facade: Facade) -> None:
@@ -84,7 +87,7 @@ def test_a_gif(facade: Facade) -> None:
 @pytest.mark.parametrize("content_type", ["text/plain", "application/json", "video/mp4", "nonsense"])
 def test_a_content_type_that_holds_no_image(facade: Facade, content_type: str) -> None:
     reply = facade.phenotype(sample_images.png(), Content_Type=content_type)
-    assert (reply.status, reply.problem) == (415, "media-type")
+    assert (reply.status, reply.problem) == (415, "unsupported-content-type")
     assert "application/octet-stream" in reply.json["detail"]
 
 
@@ -138,7 +141,7 @@ def test_a_model_that_is_not_well_named(facade: Facade, model: str) -> None:
 
 def test_a_model_for_another_task(facade: Facade) -> None:
     reply = facade.post("/v1/segment", sample_images.png(), "model=plate-landmarks")
-    assert (reply.status, reply.problem) == (422, "model-task")
+    assert (reply.status, reply.problem) == (422, "wrong-task")
 
 
 def test_a_model_for_each_task_may_be_named(facade: Facade) -> None:

@@ -37,14 +37,18 @@ def api() -> Iterator[FakeKubernetesApi]:
 @pytest.fixture
 def informer(api: FakeKubernetesApi) -> Iterator[InferenceServiceInformer]:
     template = inference_service.URL_TEMPLATE
-    with InferenceServiceInformer.running(client.with_retries(api.client().configuration), "plants", template) as following:
+    with InferenceServiceInformer.running(
+        client.with_retries(api.client().configuration), "plants", template
+    ) as following:
         yield following
 
 
 def resource(model_release: Release) -> Any:
     model = {"name": "kserve-container", "modelFormat": {"name": "thale"}}
     live = {"metadata": {"name": KEY.name, "namespace": KEY.namespace}, "spec": {"predictor": {"model": model}}}
-    return inference_service.resource_from_release(model_release, live, dict.fromkeys(model_release.versions, "https://models"))
+    return inference_service.resource_from_release(
+        model_release, live, dict.fromkeys(model_release.versions, "https://models")
+    )
 
 
 def has_release(informer: InferenceServiceInformer, matches: Callable[[Release], bool]) -> Callable[[], bool]:
@@ -58,7 +62,9 @@ def has_release(informer: InferenceServiceInformer, matches: Callable[[Release],
     return check
 
 
-def test_a_change_is_known_as_soon_as_the_api_tells_it(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
+def test_a_change_is_known_as_soon_as_the_api_tells_it(
+    api: FakeKubernetesApi, informer: InferenceServiceInformer
+) -> None:
     api.objects.create(Key(KEY.plural, "plants", "other"), {"metadata": {"name": "other"}, "spec": {}}, MANAGER)
     api.objects.create(KEY, resource(make_release()), MANAGER)
     wait_for("the first release", has_release(informer, lambda known: known.stable == "1.0.0"))
@@ -104,14 +110,21 @@ def test_what_was_known_holds_while_the_api_is_away_and_what_was_missed_is_caugh
     wait_for("the canary", has_release(informer, lambda known: known.canary == "1.1.0"))
 
 
-def test_an_object_that_cannot_be_understood_changes_nothing(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
+def test_an_object_that_cannot_be_understood_changes_nothing(
+    api: FakeKubernetesApi, informer: InferenceServiceInformer
+) -> None:
     api.objects.create(KEY, resource(make_release()), MANAGER)
     wait_for("the first release", has_release(informer, lambda known: True))
     broken = {"metadata": {"annotations": {"release.thale/versions": "{"}}}
     api.objects.merge(KEY, broken, ("kubectl", "Update"))
     wait_for("the fault", lambda: informer._parse_errors)
     assert informer.current().models["plate-seg"].stable == "1.0.0"
-    api.objects.apply(KEY, resource(transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)), "thale-release", force=True)
+    api.objects.apply(
+        KEY,
+        resource(transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)),
+        "thale-release",
+        force=True,
+    )
     wait_for("the canary", has_release(informer, lambda known: known.canary == "1.1.0"))
 
 

@@ -40,9 +40,14 @@ class FacadeProcess:
 
     def request(self, path: str, body: bytes | None = None, method: str | None = None, **headers: str) -> int:
         url = f"http://127.0.0.1:{self.port}{path}"
-        request_headers = {"Content-Type": "application/octet-stream", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        request_headers = {
+            "Content-Type": "application/octet-stream",
+            **{k.replace("_", "-"): v for k, v in headers.items()},
+        }
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, body, request_headers, method=method), timeout=120) as response:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, body, request_headers, method=method), timeout=120
+            ) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -61,13 +66,13 @@ class FacadeProcess:
 def process(settings: Settings, torchserve: TorchServeProcess) -> Iterator[FacadeProcess]:
     running = FacadeProcess(*free_ports(2))
     variables = {
-        "THALE_RECORD_PATH": str(settings.release_state_path),
+        "THALE_RELEASE_STATE_PATH": str(settings.release_state_path),
         "THALE_PORT": str(running.port),
         "THALE_METRICS_PORT": str(running.metrics_port),
         "THALE_MODEL_URL": settings.model_url,
         "THALE_MANAGEMENT_URL": settings.management_url,
-        "THALE_MEASURING_PROCESSES": "1",
-        "THALE_PRICE_PER_HOUR": "0.19",
+        "THALE_POSTPROCESS_WORKERS": "1",
+        "THALE_COST_PER_HOUR": "0.19",
         "THALE_CURRENCY": "EUR",
         "THALE_COMMIT": "8333959",
         "OTEL_EXPORTER_OTLP_ENDPOINT": UNREACHABLE_URL,
@@ -144,7 +149,9 @@ def test_every_series_is_declared_with_its_type_its_words_and_its_labels(process
 
 
 @pytest.mark.parametrize("metric", [*metrics.METRICS], ids=lambda metric: metric.name)
-def test_no_label_has_more_values_than_its_bound_whatever_is_asked(metric: metric_table.Metric, process: FacadeProcess) -> None:
+def test_no_label_has_more_values_than_its_bound_whatever_is_asked(
+    metric: metric_table.Metric, process: FacadeProcess
+) -> None:
     family = process.families()[metric.name]
     values: defaultdict[str, set[str]] = defaultdict(set)
     for sample in family.samples:
@@ -192,7 +199,7 @@ def test_the_contract_has_no_more_routes_statuses_and_problems_than_the_bounds_s
 def test_latency_is_told_by_the_class_of_the_image_and_none_without_one(process: FacadeProcess) -> None:
     counts = {
         (sample.labels["route"], sample.labels["size"]): sample.value
-        for sample in process.families()["thale_facade_request_seconds"].samples
+        for sample in process.families()["thale_facade_request_duration_seconds"].samples
         if sample.name.endswith("_count")
     }
     assert counts["/v1/segment", "1mp"] == 1
@@ -210,17 +217,17 @@ def test_the_parts_of_an_answer_are_apart_and_make_up_the_whole(process: FacadeP
             if sample.name.endswith("_sum") and labels.items() <= sample.labels.items()
         }
 
-    stage_sums = sums("thale_model_stage_seconds", model="plate-seg")
+    stage_sums = sums("thale_model_stage_duration_seconds", model="plate-seg")
     assert stage_sums.keys() == {"queue", "decode", "transform", "inference", "encode"}
-    [total_s] = sums("thale_model_seconds", model="plate-seg").values()
+    [total_s] = sums("thale_model_request_duration_seconds", model="plate-seg").values()
     assert sum(stage_sums.values()) == pytest.approx(total_s, rel=0.05)
-    assert all(seconds > 0 for seconds in sums("thale_facade_stage_seconds").values())
+    assert all(seconds > 0 for seconds in sums("thale_facade_stage_duration_seconds").values())
 
 
 def test_what_was_built_and_what_it_costs_is_told(process: FacadeProcess) -> None:
     text = process.fetch_page()[1]
     assert 'thale_build_info{commit="8333959",' in text
-    assert 'thale_price_per_hour{currency="EUR"} 0.19' in text
+    assert 'thale_cost_per_hour{currency="EUR"} 0.19' in text
     assert "_created" not in text
 
 
@@ -228,27 +235,36 @@ def test_examples_of_slow_answers_are_told_to_who_asks_in_openmetrics(process: F
     media_type, text = process.fetch_page(accept=OPENMETRICS)
     assert media_type.startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name: family for family in read_openmetrics(text)}
-    for name in ("thale_facade_request_seconds", "thale_model_seconds"):
+    for name in ("thale_facade_request_duration_seconds", "thale_model_request_duration_seconds"):
         examples = [sample.exemplar for sample in families[name].samples if sample.exemplar is not None]
         assert examples
         assert all(re.fullmatch(r"[0-9a-f]{32}", example.labels["trace_id"]) for example in examples)
     units = {name: family.unit for name, family in families.items()}
-    assert (units["thale_facade_request_seconds"], units["thale_facade_image_megapixels"]) == ("seconds", "megapixels")
+    assert (units["thale_facade_request_duration_seconds"], units["thale_facade_image_megapixels"]) == (
+        "seconds",
+        "megapixels",
+    )
 
 
 def test_the_judge_reads_what_it_judges_by_and_nothing_else(process: FacadeProcess) -> None:
     plain = parse_metrics(process.fetch_page()[1])
     assert plain.started_at > 0
     names = {name for name, _ in plain.values}
-    assert {"thale_model_requests_total", "thale_model_seconds_bucket", "thale_output_plates_total"} <= names
-    assert names.isdisjoint({"thale_model_stage_seconds_bucket", "thale_model_batch_images_bucket"})
+    assert {
+        "thale_model_requests_total",
+        "thale_model_request_duration_seconds_bucket",
+        "thale_output_plates_total",
+    } <= names
+    assert names.isdisjoint({"thale_model_stage_duration_seconds_bucket", "thale_model_batch_images_bucket"})
 
 
 @pytest.mark.parametrize(
     ("path", "method", "status"),
     [("/", "POST", 405), ("/metrics/x", "GET", 404), ("/../etc/passwd", "GET", 404), ("/", "HEAD", 200)],
 )
-def test_the_port_knows_two_pages_and_takes_nothing(process: FacadeProcess, path: str, method: str, status: int) -> None:
+def test_the_port_knows_two_pages_and_takes_nothing(
+    process: FacadeProcess, path: str, method: str, status: int
+) -> None:
     assert FacadeProcess(process.metrics_port, 0).request(path, b"" if method == "POST" else None, method) == status
 
 
@@ -263,7 +279,9 @@ def metric_names(samples: Sequence[str]) -> set[str]:
     return {sample.partition("{")[0] for sample in samples}
 
 
-def test_torchserve_makes_no_series_of_models_that_it_does_not_have(process: FacadeProcess, torchserve: TorchServeProcess) -> None:
+def test_torchserve_makes_no_series_of_models_that_it_does_not_have(
+    process: FacadeProcess, torchserve: TorchServeProcess
+) -> None:
     before = torchserve.metrics()
     for number in range(20):
         torchserve.post(f"/predictions/stranger-{number}/{number}.0.0", b"x")
@@ -273,5 +291,9 @@ def test_torchserve_makes_no_series_of_models_that_it_does_not_have(process: Fac
     assert ".9.9" not in after
     exposed_names = metric_names([line for line in after.splitlines() if line and not line.startswith("#")])
     assert exposed_names >= metric_names([line for line in before.splitlines() if line and not line.startswith("#")])
-    declared = {external_metric.name for external_metric in external_metrics.EXTERNAL_METRICS if external_metric.exporter == "TorchServe"}
+    declared = {
+        external_metric.name
+        for external_metric in external_metrics.EXTERNAL_METRICS
+        if external_metric.exporter == "TorchServe"
+    }
     assert exposed_names <= declared

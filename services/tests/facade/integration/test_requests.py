@@ -83,7 +83,7 @@ def test_thirty_megabytes_of_garbage_are_refused_at_the_first_bytes(facade: Faca
 
 
 def test_a_body_that_stalls_is_given_up(settings: Settings) -> None:
-    impatient = settings.model_copy(update={"upload_stall_s": 0.1})
+    impatient = settings.model_copy(update={"upload_idle_timeout_s": 0.1})
     with (
         running_facade(impatient) as facade,
         raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 1000") as connection,
@@ -93,7 +93,7 @@ def test_a_body_that_stalls_is_given_up(settings: Settings) -> None:
 
 
 def test_a_body_that_trickles_is_given_up(settings: Settings) -> None:
-    impatient = settings.model_copy(update={"upload_deadline_s": 0.3})
+    impatient = settings.model_copy(update={"upload_timeout_s": 0.3})
     with (
         running_facade(impatient) as facade,
         raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 100000") as connection,
@@ -125,7 +125,9 @@ def test_a_client_that_hangs_up_while_it_waits_frees_its_place(facade: Facade, t
     image = sample_images.png()
     before = metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499")
     with stopped_workers(torchserve):
-        with raw_connection(facade, f"POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: {len(image)}") as connection:
+        with raw_connection(
+            facade, f"POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: {len(image)}"
+        ) as connection:
             connection.sendall(image)
             wait_until(lambda: metric_value("thale_facade_in_flight") == 1)
         wait_until(lambda: metric_value("thale_facade_in_flight") == 0)
@@ -140,7 +142,7 @@ def test_an_answer_that_would_come_too_late_is_a_504(facade: Facade, torchserve:
 
 
 def test_one_request_too_many_is_told_to_come_back(settings: Settings, torchserve: TorchServeProcess) -> None:
-    limited_settings = settings.model_copy(update={"max_in_flight": 1, "max_waiting": 0})
+    limited_settings = settings.model_copy(update={"max_in_flight": 1, "max_queue_length": 0})
     image = sample_images.png()
     with (
         running_facade(limited_settings) as facade,
@@ -150,7 +152,7 @@ def test_one_request_too_many_is_told_to_come_back(settings: Settings, torchserv
         connection.sendall(image)
         wait_until(lambda: metric_value("thale_facade_in_flight") == 1)
         reply = facade.phenotype(image)
-        assert (reply.status, reply.problem) == (503, "busy")
+        assert (reply.status, reply.problem) == (503, "overloaded")
         assert int(reply.headers["retry-after"]) > 0
 
 

@@ -21,7 +21,7 @@ from tests.support.tiny_models import write_tiny_model
 from tests.support.torchserve_process import TorchServeProcess
 from thale.facade.settings import Settings
 from thale.files import write_atomically
-from thale.schemas import ModelCard, Phenotype, VersionManifest, ReleaseState
+from thale.schemas import ModelCard, Phenotype, ReleaseState, VersionManifest
 from thale_models.archive import write_archive
 
 PLATE = sample_images.png()
@@ -49,7 +49,7 @@ class RolloutStack:
         release_state = ReleaseState(models={**self.base_state.models, "plate-seg": changed})
         write_atomically(self.settings.release_state_path, release_state.model_dump_json().encode())
         pipeline = self.facade.app.state.pipeline
-        wait_until(lambda: self.facade.get("/v2/models").status == 200 and pipeline.record() == release_state)
+        wait_until(lambda: self.facade.get("/v2/models").status == 200 and pipeline.release_state() == release_state)
 
     def canary(self, version: str, percent: float = 100.0, **fields: object) -> None:
         self.release(canary=version, weight_percent=percent, **fields)
@@ -100,7 +100,14 @@ def versions(torchserve: TorchServeProcess, tmp_path_factory: pytest.TempPathFac
                 "-c",
                 "from model_archiver.model_packaging import generate_model_archive as main; main()",
             ),
-            *("--model-name", f"plate-seg-{FAULTY}", "--version", FAULTY, "--handler", fault_injection_handler.__file__),
+            *(
+                "--model-name",
+                f"plate-seg-{FAULTY}",
+                "--version",
+                FAULTY,
+                "--handler",
+                fault_injection_handler.__file__,
+            ),
             *("--extra-files", f"{card},{faulty.weights}", "--export-path", str(torchserve.store)),
         ],
         check=True,
@@ -126,12 +133,12 @@ def shared_rollout(
 ) -> Iterator[RolloutStack]:
     folder = tmp_path_factory.mktemp("trial")
     changed = {
-        "record_path": folder / "record.json",
-        "replay_path": folder / "replay",
-        "replay_pairs": 2,
-        "canary_rest_s": 6.0,
-        "canary_patience_s": 30.0,
-        "shadow_duty": 1.0,
+        "release_state_path": folder / "release-state.json",
+        "shadow_samples_path": folder / "shadow-samples",
+        "shadow_samples_per_version": 2,
+        "canary_breaker_open_s": 6.0,
+        "canary_timeout_s": 30.0,
+        "shadow_duty_cycle": 1.0,
     }
     rollout_settings = settings.model_copy(update=changed)
     rollout_settings.release_state_path.write_bytes(settings.release_state_path.read_bytes())
@@ -158,8 +165,14 @@ def test_a_change_of_the_record_is_followed_and_told(rollout: RolloutStack) -> N
     rollout.canary(GOOD)
     assert rollout.serving_version() == GOOD
     rollout.canary(GOOD, percent=25)
-    listed_versions = {version["version"]: version for version in rollout.facade.get("/v1/models/plate-seg").json["versions"]}
-    assert {name: version["traffic_percent"] for name, version in listed_versions.items()} == {"1.0.0": 75, GOOD: 25, FAULTY: 0}
+    listed_versions = {
+        version["version"]: version for version in rollout.facade.get("/v1/models/plate-seg").json["versions"]
+    }
+    assert {name: version["traffic_percent"] for name, version in listed_versions.items()} == {
+        "1.0.0": 75,
+        GOOD: 25,
+        FAULTY: 0,
+    }
     assert [name for name, version in listed_versions.items() if version["canary"]] == [GOOD]
     rollout.release()
     assert rollout.serving_version() == "1.0.0"
@@ -172,16 +185,18 @@ def test_an_experiment_stays_with_its_version(rollout: RolloutStack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mood", "outcome"),
+    ("mode", "outcome"),
     [
-        ("fails", "failed"),
-        ("throws", "failed"),
-        ("garbage", "nonsense"),
-        ("strange", "nonsense"),
-        ("refuses", "nonsense"),
+        ("fails", "error"),
+        ("throws", "error"),
+        ("garbage", "invalid_response"),
+        ("strange", "invalid_response"),
+        ("refuses", "invalid_response"),
     ],
 )
-def test_what_a_canary_fails_to_answer_the_stable_version_answers(rollout: RolloutStack, mode: str, outcome: str) -> None:
+def test_what_a_canary_fails_to_answer_the_stable_version_answers(
+    rollout: RolloutStack, mode: str, outcome: str
+) -> None:
     rollout.canary(FAULTY)
     rollout.set_mode(mode)
     requests = metric_value("thale_model_requests_total", FAULTY, outcome=outcome)
@@ -198,9 +213,9 @@ def test_what_a_canary_fails_to_answer_the_stable_version_answers(rollout: Rollo
 def test_a_canary_that_is_too_slow_leaves_the_stable_version_time_to_answer(rollout: RolloutStack) -> None:
     rollout.canary(FAULTY)
     rollout.set_mode("waits")
-    late = metric_value("thale_model_fallbacks_total", FAULTY, reason="late")
+    late = metric_value("thale_model_fallbacks_total", FAULTY, reason="timeout")
     assert rollout.serving_version("timeout_s=12") == "1.0.0"
-    assert metric_value("thale_model_fallbacks_total", FAULTY, reason="late") == late + 1
+    assert metric_value("thale_model_fallbacks_total", FAULTY, reason="timeout") == late + 1
 
 
 def test_a_canary_that_is_not_there_is_made_up_for(rollout: RolloutStack) -> None:
@@ -213,10 +228,10 @@ def test_a_canary_that_is_not_there_is_made_up_for(rollout: RolloutStack) -> Non
 
 def test_a_bad_image_is_refused_when_the_stable_version_finds_it_bad_too(rollout: RolloutStack) -> None:
     rollout.canary(GOOD)
-    refused = metric_value("thale_model_requests_total", GOOD, outcome="refused")
+    refused = metric_value("thale_model_requests_total", GOOD, outcome="rejected")
     reply = rollout.facade.post("/v1/segment", sample_images.jpeg()[:-2000])
     assert (reply.status, reply.problem) == (422, "damaged-image")
-    assert metric_value("thale_model_requests_total", GOOD, outcome="refused") == refused + 1
+    assert metric_value("thale_model_requests_total", GOOD, outcome="rejected") == refused + 1
 
 
 def test_who_pins_a_version_hears_its_own_voice(rollout: RolloutStack) -> None:
@@ -224,7 +239,7 @@ def test_who_pins_a_version_hears_its_own_voice(rollout: RolloutStack) -> None:
     rollout.set_mode("fails")
     assert rollout.facade.phenotype(PLATE, f"model=plate-seg@{FAULTY}").problem == "model-failed"
     rollout.set_mode("garbage")
-    assert rollout.facade.phenotype(PLATE, f"model=plate-seg@{FAULTY}").problem == "model-nonsense"
+    assert rollout.facade.phenotype(PLATE, f"model=plate-seg@{FAULTY}").problem == "invalid-model-response"
     assert rollout.serving_version("model=plate-seg@1.0.0") == "1.0.0"
     assert rollout.serving_version("model=plate-seg") == GOOD
 
@@ -256,14 +271,18 @@ def test_a_batch_is_answered_by_one_version(rollout: RolloutStack) -> None:
 def test_a_canary_that_only_fails_is_left_alone_until_it_has_healed(rollout: RolloutStack) -> None:
     rollout.canary(FAULTY)
     rollout.set_mode("fails")
-    requests = metric_value("thale_model_requests_total", FAULTY, outcome="failed")
+    requests = metric_value("thale_model_requests_total", FAULTY, outcome="error")
     fallbacks = metric_value("thale_model_fallbacks_total", FAULTY, reason="open")
     while metric_value("thale_model_breaker_open", FAULTY) == 0:
         assert rollout.segmenting_version() == "1.0.0"
-    assert metric_value("thale_model_requests_total", FAULTY, outcome="failed") == requests + rollout.settings.breaker_failures
+    assert (
+        metric_value("thale_model_requests_total", FAULTY, outcome="error")
+        == requests + rollout.settings.breaker_failures
+    )
     wait_until(
         lambda: (
-            rollout.segmenting_version() == "1.0.0" and metric_value("thale_model_fallbacks_total", FAULTY, reason="open") > fallbacks
+            rollout.segmenting_version() == "1.0.0"
+            and metric_value("thale_model_fallbacks_total", FAULTY, reason="open") > fallbacks
         )
     )
     rollout.set_mode("good")
@@ -292,10 +311,12 @@ def test_a_shadow_is_asked_when_the_user_has_the_answer_and_compared(rollout: Ro
     assert metric_value("thale_model_requests_total", FAULTY, outcome="ok") == requests
     [pair] = (rollout.settings.shadow_samples_path / "plate-seg" / FAULTY).iterdir()
     assert (pair / "image").read_bytes() == PLATE
-    assert json.loads((pair / "pair.json").read_text())["shadow"]["version"] == FAULTY
+    assert json.loads((pair / "sample.json").read_text())["shadow"]["version"] == FAULTY
 
 
-@pytest.mark.parametrize(("mood", "outcome"), [("fails", "failed"), ("garbage", "nonsense"), ("refuses", "nonsense")])
+@pytest.mark.parametrize(
+    ("mode", "outcome"), [("fails", "error"), ("garbage", "invalid_response"), ("refuses", "invalid_response")]
+)
 def test_a_bad_shadow_is_counted_and_nobody_else_hears_of_it(rollout: RolloutStack, mode: str, outcome: str) -> None:
     rollout.release(shadow=FAULTY)
     rollout.set_mode(mode)
@@ -318,7 +339,8 @@ def test_copies_are_dropped_while_users_fill_more_than_half_of_the_places(rollou
     before = metric_value("thale_shadow_requests_total", FAULTY, outcome="dropped")
     wait_until(
         lambda: (
-            rollout.serving_version() == "1.0.0" and metric_value("thale_shadow_requests_total", FAULTY, outcome="dropped") > before
+            rollout.serving_version() == "1.0.0"
+            and metric_value("thale_shadow_requests_total", FAULTY, outcome="dropped") > before
         )
     )
     rollout.set_mode("good")
@@ -327,9 +349,11 @@ def test_copies_are_dropped_while_users_fill_more_than_half_of_the_places(rollou
     assert [reply.status for reply in replies] == [200, 200, 200]
 
 
-def test_a_stable_version_that_is_away_is_told_at_once_and_asked_again_soon(rollout: RolloutStack, tmp_path: Path) -> None:
-    state_path = tmp_path / "record.json"
-    unreachable = {"model_url": "http://127.0.0.1:9", "record_path": state_path, "stable_rest_s": 0.5}
+def test_a_stable_version_that_is_away_is_told_at_once_and_asked_again_soon(
+    rollout: RolloutStack, tmp_path: Path
+) -> None:
+    state_path = tmp_path / "release-state.json"
+    unreachable = {"model_url": "http://127.0.0.1:9", "release_state_path": state_path, "stable_breaker_open_s": 0.5}
     state_path.write_text(rollout.base_state.model_dump_json())
     with running_facade(rollout.settings.model_copy(update=unreachable)) as facade:
         while metric_value("thale_model_breaker_open", "1.0.0") == 0:

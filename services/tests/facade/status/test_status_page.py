@@ -13,7 +13,7 @@ from tests.support.sample_releases import ANNA, make_release, make_version
 from thale.facade.health import Readiness
 from thale.facade.settings import Settings
 from thale.facade.status.status_page import StatusPage
-from thale.facade.status.window_stats import WindowStats, CounterSnapshot, quantile
+from thale.facade.status.window_stats import CounterSnapshot, WindowStats, quantile
 from thale.release.lifecycle import transitions
 from thale.schemas import ReleaseState
 
@@ -46,7 +46,9 @@ class Elements(HTMLParser):
         self.text += f"{data} "
 
 
-def render_page(release_state: ReleaseState | None, readiness: Readiness, stats: WindowStats, **settings: object) -> Elements:
+def render_page(
+    release_state: ReleaseState | None, readiness: Readiness, stats: WindowStats, **settings: object
+) -> Elements:
     monitor = FakeMonitor(release_state, readiness, stats)
     page = StatusPage(monitor, Settings(release_state_path="none", **settings)).render()  # type: ignore[arg-type]
     elements = Elements()
@@ -67,7 +69,7 @@ def test_quantiles_are_read_within_bins_as_prometheus_reads_them() -> None:
 def test_figures_are_what_happened_between_two_moments() -> None:
     plates = {("plate-seg", "1.0.0"): 90.0, ("plate-seg", "1.1.0"): 10.0, ("plate-landmarks", "1.0.0"): 100.0}
     seconds = {**SECONDS, "4mp": {0.1: 0.0, 1.0: 100.0, math.inf: 100.0}}
-    first = replace(EMPTY_SNAPSHOT, at=100.0, requests={"2xx": 5.0})
+    first = replace(EMPTY_SNAPSHOT, at_s=100.0, requests={"2xx": 5.0})
     last = CounterSnapshot(160.0, {"2xx": 95.0, "4xx": 8.0, "5xx": 2.0}, seconds, plates, 3.0, 1.0)
     stats = WindowStats.between(first, last)
     assert stats.requests_per_s == pytest.approx(100 / 60)
@@ -80,7 +82,7 @@ def test_figures_are_what_happened_between_two_moments() -> None:
 
 
 def test_without_requests_nothing_is_made_up() -> None:
-    for last in (EMPTY_SNAPSHOT, replace(EMPTY_SNAPSHOT, at=60.0)):
+    for last in (EMPTY_SNAPSHOT, replace(EMPTY_SNAPSHOT, at_s=60.0)):
         stats = WindowStats.between(EMPTY_SNAPSHOT, last)
         assert math.isnan(stats.error_ratio)
         assert math.isnan(stats.cost_per_1000_plates(1.0))
@@ -101,7 +103,7 @@ def test_the_page_names_versions_with_their_part_and_their_workers() -> None:
 def test_what_a_thousand_plates_cost_is_told_where_there_is_a_price() -> None:
     stats = WindowStats(window_s=60.0, plates_per_h=2000.0)
     assert "0.1 EUR for 1,000 plates" in " ".join(
-        render_page(None, Readiness(), stats, price_per_hour=0.2, currency="EUR").text.split()
+        render_page(None, Readiness(), stats, cost_per_hour=0.2, currency="EUR").text.split()
     )
     assert "1,000 plates" not in render_page(None, Readiness(), stats).text
 

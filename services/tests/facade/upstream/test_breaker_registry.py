@@ -10,7 +10,7 @@ from thale.facade.upstream.routing import Route
 from thale.schemas import Release, ReleaseState
 
 STABLE, CANARY = "1.0.0", "1.1.0"
-SETTINGS = Settings(release_state_path=Path("record.json"))
+SETTINGS = Settings(release_state_path=Path("release-state.json"))
 ROUTE = Route("plate-seg", CANARY, "segmentation", "sha256:a", "sha256:w", ("background", "root"), role="canary")
 
 

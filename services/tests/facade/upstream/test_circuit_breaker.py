@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from thale.facade.upstream.circuit_breaker import CircuitBreaker, BreakerConfig
+from thale.facade.upstream.circuit_breaker import BreakerConfig, CircuitBreaker
 
 CONFIG = BreakerConfig(failures=3, window=5, open_s=2.0)
 

@@ -10,7 +10,7 @@ from thale.errors import InvalidModelResponseError
 from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.routing import Route
 from thale.imaging.geometry import Frame
-from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, SegmentationMeta
+from thale.models.predictions import LandmarkPrediction, SegmentationMeta, SegmentationPrediction
 from thale.schemas import Calibration, Landmark, ModelRef, Scale
 
 CALIBRATION = Calibration(scale=Scale(mm_per_px=0.1, source="given"))
@@ -85,7 +85,11 @@ def test_landmarks_of_unknown_kind_or_outside_of_the_image_are_nonsense(kind: st
     stray = Landmark.model_validate({"kind": kind, "x": x, "y": 1, "score": 0.5})
     with pytest.raises(InvalidModelResponseError):
         landmarks_response(REPORTED_MODEL, stray).parse_landmarks()
-    assert landmarks_response(REPORTED_MODEL, stray.model_copy(update={"kind": "root_base", "x": 4.4})).parse_landmarks().landmarks
+    assert (
+        landmarks_response(REPORTED_MODEL, stray.model_copy(update={"kind": "root_base", "x": 4.4}))
+        .parse_landmarks()
+        .landmarks
+    )
 
 
 def test_a_landmark_at_nan_is_nonsense() -> None:

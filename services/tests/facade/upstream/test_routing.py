@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from thale.errors import WrongTaskError, ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError
+from thale.errors import ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError, WrongTaskError
 from thale.facade.upstream import release_source
 from thale.facade.upstream.release_source import FileReleaseSource
-from thale.facade.upstream.routing import Route, VersionPin, select_route, pinned_route, hash_fraction, split_traffic
-from thale.schemas import ModelCard, Normalisation, Release, VersionManifest, ReleaseState, Task
+from thale.facade.upstream.routing import Route, VersionPin, hash_fraction, pinned_route, select_route, split_traffic
+from thale.schemas import ModelCard, Normalisation, Release, ReleaseState, Task, VersionManifest
 
 
 def make_release(name: str, task: Task, *versions: str) -> Release:
@@ -99,7 +99,9 @@ def test_all_plates_of_an_experiment_go_to_one_version() -> None:
     release_state = ReleaseState(models={"plate-seg": canary_release(50)})
 
     def version(experiment: str, request_id: str) -> str:
-        return select_route(release_state, "segmentation", "plate-seg", experiment=experiment, request_id=request_id).version
+        return select_route(
+            release_state, "segmentation", "plate-seg", experiment=experiment, request_id=request_id
+        ).version
 
     versions = {experiment: {version(experiment, f"{plate}") for plate in range(50)} for experiment in "abcdefgh"}
     assert all(len(answered) == 1 for answered in versions.values())
@@ -153,8 +155,8 @@ def test_a_choice_knows_where_its_model_server_listens() -> None:
 
 
 def test_a_changed_record_is_followed_and_a_broken_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release_source, "_LOOK_AGAIN_S", 0.0)
-    path = tmp_path / "traffic.json"
+    monkeypatch.setattr(release_source, "_POLL_INTERVAL_S", 0.0)
+    path = tmp_path / "release-state.json"
     source = FileReleaseSource(path)
     with pytest.raises(ModelUnavailableError):
         source.current()

@@ -4,9 +4,9 @@ from numpy.typing import NDArray
 
 from tests.support.skeleton_drawings import Network, network, picture_maps
 from thale.imaging.geometry import Frame
-from thale.phenotyping.plants.centrelines import start_at_base, to_root, smooth_centrelines
+from thale.phenotyping.plants.centrelines import smooth_centrelines, start_at_base, to_root
 from thale.phenotyping.plants.graph_repair import Tips
-from thale.phenotyping.plants.polyline import Points, direction, snap_end, nearest, resample, sample
+from thale.phenotyping.plants.polyline import Points, direction, nearest, resample, sample, snap_end
 from thale.phenotyping.plants.root_architecture import TracedRoot
 from thale.schemas import Root
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.support.skeleton_drawings import Network, network
-from thale.phenotyping.plants.graph_repair import Tips, attach_bases, bridge_gaps, attach_tips, prune_spurs
+from thale.phenotyping.plants.graph_repair import Tips, attach_bases, attach_tips, bridge_gaps, prune_spurs
 from thale.phenotyping.plants.plant_detection import PlantCandidate
 from thale.phenotyping.plants.polyline import Points
 from thale.schemas import LandmarkKind

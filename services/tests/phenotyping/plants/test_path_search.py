@@ -4,15 +4,15 @@ from tests.support.skeleton_drawings import Network, network
 from thale.phenotyping.plants.path_search import (
     FREE_TURN_DEG,
     TURN_COST,
-    TipAssignment,
     ShortestPathTree,
+    TipAssignment,
     TurnCosts,
-    plants_reaching,
     assign_tip,
     edge_target,
-    shortest_path_tree,
     match_primary_tips,
     outgoing_edges,
+    plants_reaching,
+    shortest_path_tree,
 )
 
 

@@ -10,11 +10,13 @@ from tests.support.sample_plates import MM_PER_PX, UNKNOWN_SCALE, SyntheticPlate
 from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruct_plants
 from thale.schemas import Landmark, Plant, Scale
 
-REAL_PLATES = Path(__file__).parents[4] / "shared/data/arabidopsis-plates"
+REAL_PLATES = Path(__file__).parents[5] / "shared/data/arabidopsis-plates"
 
 
 def codes(reconstruction: PlateReconstruction) -> set[str]:
-    return {flag.code for flag in reconstruction.flags} | {f.code for plant in reconstruction.plants for f in plant.flags}
+    return {flag.code for flag in reconstruction.flags} | {
+        f.code for plant in reconstruction.plants for f in plant.flags
+    }
 
 
 def total_px(plant: Plant) -> float:
@@ -259,7 +261,9 @@ def test_a_hidden_base_is_not_the_base_of_the_neighbour() -> None:
     plate.draw_shoot(200, 60)
     plate.draw_root((300, 200), (232, 120), (180, 300))
     plate.add_landmark("lateral_tip", 180, 300)
-    bases = sorted(plant.roots[0].points[0] for plant in reconstruct_plants(plate.to_prediction(), plate.landmarks).plants)
+    bases = sorted(
+        plant.roots[0].points[0] for plant in reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    )
     assert bases[-1] == pytest.approx((300, 80), abs=3)
     assert all(np.hypot(x - 300, y - 80) > 32 for x, y in bases[:-1])
 

@@ -37,7 +37,9 @@ def test_a_line_is_carried_on_to_the_edge_of_the_mask_and_no_further() -> None:
     mask[8:13, :50] = True
     extended = polyline.extend_to_edge(np.array([[10.0, 10.0], [45.0, 10.0]]), mask, max_px=20)
     assert extended[-1] == pytest.approx([49, 10], abs=0.5)
-    assert polyline.extend_to_edge(np.array([[10.0, 10.0], [45.0, 10.0]]), mask, max_px=2)[-1] == pytest.approx([47, 10])
+    assert polyline.extend_to_edge(np.array([[10.0, 10.0], [45.0, 10.0]]), mask, max_px=2)[-1] == pytest.approx(
+        [47, 10]
+    )
 
 
 def test_thinning_out_moves_no_line_by_a_tenth_of_a_pixel() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.skeleton_drawings import picture_maps, same_frame
 from thale.imaging.geometry import Frame
-from thale.models.predictions import SegmentationPrediction, SegmentationMeta
+from thale.models.predictions import SegmentationMeta, SegmentationPrediction
 from thale.phenotyping.plants.probability_maps import NOMINAL_MM_PER_PX, ProbabilityMaps, root_mask
 from thale.schemas import Calibration, ModelRef, Scale
 
@@ -25,7 +25,9 @@ def mask_rows(drawing: str, px_per_mm: float = 4.0) -> list[str]:
 
 def test_maps_scale_follows_the_frame_and_the_calibration() -> None:
     half = Frame(x0=0, y0=0, source_width=40, source_height=20, width=20, height=10)
-    maps = ProbabilityMaps.from_prediction(prediction(half, Scale(mm_per_px=0.05, source="given"), ("background", "root", "shoot", "seed")))
+    maps = ProbabilityMaps.from_prediction(
+        prediction(half, Scale(mm_per_px=0.05, source="given"), ("background", "root", "shoot", "seed"))
+    )
     assert maps.px_per_mm == pytest.approx(10)  # 20 source pixels a millimetre, half as many frame pixels
     assert maps.mm_to_px(2.5) == pytest.approx(25)
     assert maps.mm2_to_px2(2.5) == pytest.approx(250)
@@ -33,7 +35,9 @@ def test_maps_scale_follows_the_frame_and_the_calibration() -> None:
 
 def test_maps_scale_is_nominal_when_unknown() -> None:
     unknown = Scale(mm_per_px=math.nan, source="none")
-    maps = ProbabilityMaps.from_prediction(prediction(same_frame(4, 6), unknown, ("background", "root", "shoot", "seed")))
+    maps = ProbabilityMaps.from_prediction(
+        prediction(same_frame(4, 6), unknown, ("background", "root", "shoot", "seed"))
+    )
     assert maps.px_per_mm == pytest.approx(1 / NOMINAL_MM_PER_PX) == 16
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from tests.support.sample_plates import MODEL
 from tests.support.skeleton_drawings import characters, same_frame
-from thale.models.predictions import SegmentationPrediction, SegmentationMeta
+from thale.models.predictions import SegmentationMeta, SegmentationPrediction
 from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruct_plants
 from thale.schemas import Calibration, Landmark, LandmarkKind, Root, Scale
 
@@ -69,7 +69,10 @@ def test_roots_are_numbered_down_the_primary() -> None:
 
 def test_lateral_without_landmark_is_flagged_with_its_length() -> None:
     reconstruction = reconstruct(
-        LATERALS_ON_BOTH_SIDES, landmark("root_base", 11, 2), landmark("primary_tip", 11, 15), landmark("lateral_tip", 21, 10)
+        LATERALS_ON_BOTH_SIDES,
+        landmark("root_base", 11, 2),
+        landmark("primary_tip", 11, 15),
+        landmark("lateral_tip", 21, 10),
     )
     assert [root.id for root in reconstruction.plants[0].roots] == ["1", "1.1"]
     assert [flag.code for flag in reconstruction.flags] == ["unmarked_root"]
@@ -101,7 +104,12 @@ APART = """
 
 
 def apart(expected: int | None = None) -> PlateReconstruction:
-    landmarks = [landmark("root_base", 4, 2), landmark("primary_tip", 4, 11), landmark("root_base", 17, 2), landmark("primary_tip", 17, 9)]
+    landmarks = [
+        landmark("root_base", 4, 2),
+        landmark("primary_tip", 4, 11),
+        landmark("root_base", 17, 2),
+        landmark("primary_tip", 17, 9),
+    ]
     return reconstruct(APART, *landmarks, expected=expected)
 
 

@@ -306,7 +306,9 @@ def test_lateral_shares_up_to_2_5_mm_with_a_neighbour(drawing: str, lateral: str
 
 def test_roots_stand_after_their_parents() -> None:
     drawn = y_shape()
-    roots = roots_of(drawn, "A", {"C": drawn.landmark_at("C", "primary_tip"), "B": drawn.landmark_at("B", "lateral_tip")})
+    roots = roots_of(
+        drawn, "A", {"C": drawn.landmark_at("C", "primary_tip"), "B": drawn.landmark_at("B", "lateral_tip")}
+    )
     assert all(root.parent is None or root.parent < index for index, root in enumerate(roots))
     assert [root.order for root in roots] == [1, 2]
 

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.sample_plates import UNKNOWN_SCALE, SyntheticPlate, XY
+from tests.support.sample_plates import UNKNOWN_SCALE, XY, SyntheticPlate
 from thale.imaging.ridge_filter import ridge_response
 from thale.models.predictions import SegmentationPrediction
-from thale.phenotyping.quality.ridge_agreement import RidgeAgreement, ridge_agreement, digital_length_px, flag_disagreement
+from thale.phenotyping.quality.ridge_agreement import (
+    RidgeAgreement,
+    digital_length_px,
+    flag_disagreement,
+    ridge_agreement,
+)
 from thale.schemas import Plant, Root
 
 MM = 16.0
@@ -57,7 +62,9 @@ def answer() -> SegmentationPrediction:
 
 @pytest.mark.parametrize(("light", "contrast"), [(150, -20), (40, 60)])
 def test_a_right_tracing_is_borne_out_in_both_polarities(light: float, contrast: float) -> None:
-    agreement = ridge_agreement([traced_plant(PRIMARY, *LATERALS)], predict_with_ridges(plate_with_plant(), light, contrast))[1]
+    agreement = ridge_agreement(
+        [traced_plant(PRIMARY, *LATERALS)], predict_with_ridges(plate_with_plant(), light, contrast)
+    )[1]
     assert agreement.supported_share > 0.97
     assert agreement.length_ratio == pytest.approx(1, abs=0.08)
 
@@ -124,7 +131,10 @@ def test_each_plant_has_the_lines_about_itself() -> None:
     plate = SyntheticPlate()
     plate.draw_root((200, 80), (200, 500))
     plate.draw_root((240, 80), (240, 500))
-    first, second = traced_plant(((200, 80), (200, 500))), traced_plant(((240, 80), (240, 500))).model_copy(update={"id": 2})
+    first, second = (
+        traced_plant(((200, 80), (200, 500))),
+        traced_plant(((240, 80), (240, 500))).model_copy(update={"id": 2}),
+    )
     found = ridge_agreement([first, second], predict_with_ridges(plate))
     assert all(agreement.is_sufficient for agreement in found.values())
     assert set(found) == {1, 2}

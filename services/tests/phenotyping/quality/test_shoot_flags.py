@@ -41,7 +41,8 @@ def test_a_shoot_cut_off_by_the_picture_or_by_the_rim_is_flagged() -> None:
     assert codes(free) == [[]]
     corners = (Point(x=0, y=0), Point(x=640, y=0), Point(x=640, y=640), Point(x=0, y=640))
     rim = Calibration(
-        scale=KNOWN_SCALE.model_copy(update={"plate_width_mm": 120}), plate=Plate(corners=corners, tilt_deg=0, confidence=1)
+        scale=KNOWN_SCALE.model_copy(update={"plate_width_mm": 120}),
+        plate=Plate(corners=corners, tilt_deg=0, confidence=1),
     )
     assert codes(free, rim) == [["shoot_at_rim"]]  # 5 mm of the plate's 120 are 27 px here
 

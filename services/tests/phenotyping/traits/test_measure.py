@@ -148,7 +148,9 @@ def test_every_trait_says_how_it_is_measured_and_has_one_unit_a_scale() -> None:
     assert [value.trait for value in measure(seedling(), TENTH_MM_SCALE)] == [
         t.name for t in TRAITS.values() if t.level == "plant"
     ]
-    assert [v.trait for v in measure_plate([], TENTH_MM_SCALE)] == [t.name for t in TRAITS.values() if t.level == "plate"]
+    assert [v.trait for v in measure_plate([], TENTH_MM_SCALE)] == [
+        t.name for t in TRAITS.values() if t.level == "plate"
+    ]
     for trait in TRAITS.values():
         assert trait.method.endswith((".", ")."))
         assert trait.ontology_id is None or trait.ontology_id.startswith(("TO:", "PO:"))

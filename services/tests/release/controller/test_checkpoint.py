@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.fake_kubernetes_api import FakeKubernetesApi, run_fake_kubernetes_api
 from thale.kserve.checkpoint import ConfigMapCheckpointStore
-from thale.release.controller.checkpoint import FileCheckpointStore, CheckpointStore, load_checkpoint
+from thale.release.controller.checkpoint import CheckpointStore, FileCheckpointStore, load_checkpoint
 
 
 @pytest.fixture
@@ -15,15 +15,19 @@ def api() -> Iterator[FakeKubernetesApi]:
 
 
 @pytest.fixture(params=["file", "config map"])
-def two_notes(request: pytest.FixtureRequest, tmp_path: Path, api: FakeKubernetesApi) -> tuple[CheckpointStore, CheckpointStore]:
+def two_stores(
+    request: pytest.FixtureRequest, tmp_path: Path, api: FakeKubernetesApi
+) -> tuple[CheckpointStore, CheckpointStore]:
     """The same notes as two processes have them."""
     if request.param == "file":
-        return FileCheckpointStore(tmp_path / "notes.json"), FileCheckpointStore(tmp_path / "notes.json")
-    return ConfigMapCheckpointStore(api.client(), "plants", "watch"), ConfigMapCheckpointStore(api.client(), "plants", "watch")
+        return FileCheckpointStore(tmp_path / "checkpoint.json"), FileCheckpointStore(tmp_path / "checkpoint.json")
+    return ConfigMapCheckpointStore(api.client(), "plants", "watch"), ConfigMapCheckpointStore(
+        api.client(), "plants", "watch"
+    )
 
 
-def test_what_one_notes_down_the_next_one_reads(two_notes: tuple[CheckpointStore, CheckpointStore]) -> None:
-    first, second = two_notes
+def test_what_one_notes_down_the_next_one_reads(two_stores: tuple[CheckpointStore, CheckpointStore]) -> None:
+    first, second = two_stores
     assert second.read() is None
     for text in ("grün", "", "x" * 200_000):
         first.write(text)
@@ -32,12 +36,18 @@ def test_what_one_notes_down_the_next_one_reads(two_notes: tuple[CheckpointStore
 
 def test_notes_that_cannot_be_kept_cost_nobody_anything(tmp_path: Path, api: FakeKubernetesApi) -> None:
     api.unreachable.set()
-    for notes in (FileCheckpointStore(tmp_path / "gone" / "notes"), FileCheckpointStore(tmp_path), ConfigMapCheckpointStore(api.client(), "p", "w")):
+    for notes in (
+        FileCheckpointStore(tmp_path / "gone" / "notes"),
+        FileCheckpointStore(tmp_path),
+        ConfigMapCheckpointStore(api.client(), "p", "w"),
+    ):
         notes.write("text")
         assert notes.read() is None
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xfe", b'{"who": "me", "at": "now", "rollouts": {"seg": 1}}'])
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b"\xff\xfe", b'{"leader": "me", "saved_at": "now", "rollouts": {"seg": 1}}']
+)
 def test_notes_that_make_no_sense_are_no_notes(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "notes"
     path.write_bytes(text)

@@ -30,7 +30,7 @@ def step_by_hand(release: Release) -> Release:
 
 
 @pytest.mark.parametrize(
-    ("decision", "weight", "everything_heard", "move"),
+    ("decision", "weight", "all_facades_scraped", "action"),
     [
         ("promote", 5, True, "step"),
         ("promote", 50, True, "step"),
@@ -44,9 +44,9 @@ def step_by_hand(release: Release) -> Release:
     ],
 )
 def test_going_forward_takes_the_word_of_every_facade_and_going_back_does_not(
-    decision: str, weight: float, everything_heard: bool, move: Action
+    decision: str, weight: float, all_facades_scraped: bool, action: Action
 ) -> None:
-    assert decide(canary_release(weight), verdict(decision, weight), all_facades_scraped=everything_heard) == move
+    assert decide(canary_release(weight), verdict(decision, weight), all_facades_scraped=all_facades_scraped) == action
 
 
 def test_a_step_that_is_not_among_the_release_s_leads_to_the_next_one() -> None:
@@ -55,7 +55,7 @@ def test_a_step_that_is_not_among_the_release_s_leads_to_the_next_one() -> None:
     assert guarded_transition("step", by_hand, WATCHER, lambda: True)(by_hand).weight_percent == 50
 
 
-@pytest.mark.parametrize(("move", "weight", "stable"), [("step", 25, "1.0.0"), ("roll back", 0, "1.0.0")])
+@pytest.mark.parametrize(("action", "weight", "stable"), [("step", 25, "1.0.0"), ("roll back", 0, "1.0.0")])
 def test_a_move_is_made_in_the_watcher_s_name(move: Action, weight: float, stable: str) -> None:
     after = guarded_transition(move, canary_release(), WATCHER, lambda: True)(canary_release())
     assert (after.weight_percent, after.stable) == (weight, stable)
@@ -67,26 +67,31 @@ def test_the_last_step_makes_the_canary_stable() -> None:
     assert (after.stable, after.canary) == ("1.1.0", None)
 
 
-@pytest.mark.parametrize("move", ["step", "promote", "roll back"])
+@pytest.mark.parametrize("action", ["step", "promote", "roll back"])
 def test_who_leads_no_more_changes_nothing(move: Action) -> None:
     with pytest.raises(InvalidTransitionError, match="another watcher"):
         guarded_transition(move, canary_release(), WATCHER, lambda: False)(canary_release())
 
 
-@pytest.mark.parametrize("move", ["step", "promote"])
+@pytest.mark.parametrize("action", ["step", "promote"])
 def test_a_release_that_somebody_changed_is_not_moved_forward(move: Action) -> None:
     with pytest.raises(InvalidTransitionError, match="judged anew"):
         guarded_transition(move, canary_release(), WATCHER, lambda: True)(step_by_hand(canary_release()))
 
 
 def test_a_step_by_hand_does_not_save_a_bad_canary() -> None:
-    assert guarded_transition("roll back", canary_release(), WATCHER, lambda: True)(step_by_hand(canary_release())).canary is None
+    assert (
+        guarded_transition("roll back", canary_release(), WATCHER, lambda: True)(step_by_hand(canary_release())).canary
+        is None
+    )
 
 
-@pytest.mark.parametrize("move", ["step", "promote", "roll back"])
+@pytest.mark.parametrize("action", ["step", "promote", "roll back"])
 def test_a_rollout_that_began_anew_is_another_one(move: Action) -> None:
     again = transitions.start_canary(
-        transitions.abort(canary_release(), ANNA), make_version("1.1.0"), Author("ben", "again", "2026-11-21T12:25:00+00:00")
+        transitions.abort(canary_release(), ANNA),
+        make_version("1.1.0"),
+        Author("ben", "again", "2026-11-21T12:25:00+00:00"),
     )
     for other in (again, transitions.abort(canary_release(), ANNA), transitions.promote(canary_release(), ANNA)):
         with pytest.raises(InvalidTransitionError, match="judged anew"):

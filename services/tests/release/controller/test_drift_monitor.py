@@ -19,7 +19,7 @@ SERIES = ("thale_drift_psi", "thale_drift_ks", "thale_drift_plates")
 
 
 @pytest.fixture
-def watched() -> Iterator[DriftMonitor]:
+def drift_monitor() -> Iterator[DriftMonitor]:
     drift_monitor = DriftMonitor(cluster_size=10)
     yield drift_monitor
     drift_monitor.clear()
@@ -53,34 +53,36 @@ def uniform_values(plates: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(0, 20, plates)
 
 
-def test_plates_like_those_that_the_card_was_measured_on_do_not_drift_and_others_do(watched: DriftMonitor) -> None:
+def test_plates_like_those_that_the_card_was_measured_on_do_not_drift_and_others_do(
+    drift_monitor: DriftMonitor,
+) -> None:
     model = release_with_references()
-    watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(400))})
+    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(400))})
     before = exposed_metrics()
     assert before.keys() == {"thale_drift_psi plants", "thale_drift_ks plants", "thale_drift_plates"}
     assert (before["thale_drift_psi plants"] < 0.1, before["thale_drift_ks plants"] < 0.1) == (True, True)
     assert before["thale_drift_plates"] == 400
-    watched.update(model, {(model.name, "1.0.0"): metrics_of(np.minimum(uniform_values(600, seed=1), 4))})
+    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(np.minimum(uniform_values(600, seed=1), 4))})
     assert exposed_metrics()["thale_drift_psi plants"] > 0.25
     assert exposed_metrics()["thale_drift_ks plants"] > 0.3
 
 
-def test_what_was_long_ago_is_forgotten(watched: DriftMonitor) -> None:
+def test_what_was_long_ago_is_forgotten(drift_monitor: DriftMonitor) -> None:
     model = release_with_references()
     for _ in range(10):
-        watched.update(model, {(model.name, "1.0.0"): metrics_of(np.zeros(100))})
+        drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(np.zeros(100))})
     assert exposed_metrics()["thale_drift_psi plants"] > 0.25
     for step in range(10):
-        watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100, seed=step))})
+        drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100, seed=step))})
     assert exposed_metrics()["thale_drift_plates"] == 1000
     assert exposed_metrics()["thale_drift_psi plants"] < 0.1
 
 
-def test_too_few_plates_are_told_and_nothing_is_made_of_them(watched: DriftMonitor) -> None:
+def test_too_few_plates_are_told_and_nothing_is_made_of_them(drift_monitor: DriftMonitor) -> None:
     model = release_with_references()
-    watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(MIN_PLATES - 1))})
+    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(MIN_PLATES - 1))})
     assert exposed_metrics() == {"thale_drift_plates": MIN_PLATES - 1}
-    watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(1))})
+    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(1))})
     assert "thale_drift_psi plants" in exposed_metrics()
 
 
@@ -114,13 +116,13 @@ def test_whatever_the_reference_figures_are_numbers() -> None:
             assert 0 <= found.ks <= 1
 
 
-def test_a_version_that_is_gone_is_told_no_more(watched: DriftMonitor) -> None:
+def test_a_version_that_is_gone_is_told_no_more(drift_monitor: DriftMonitor) -> None:
     model = release_with_references()
-    watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100))})
+    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100))})
     stable = model.versions["1.0.0"]
     newer = stable.model_copy(update={"card": stable.card.model_copy(update={"version": "2.0.0"})})
-    watched.update(model.model_copy(update={"stable": "2.0.0", "versions": {"2.0.0": newer}}), {})
+    drift_monitor.update(model.model_copy(update={"stable": "2.0.0", "versions": {"2.0.0": newer}}), {})
     assert exposed_metrics() == {}
-    watched.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100))})
-    watched.remove(model.name)
+    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100))})
+    drift_monitor.remove(model.name)
     assert exposed_metrics() == {}

@@ -54,13 +54,13 @@ def test_gauges_go_with_their_version() -> None:
 
         board.update("plate-seg", RolloutProgress(trial, step_age_s=3))
         assert weights() == {
-            'thale_release_weight_percent{model="plate-seg",version="1.0.0"} 95.0',
-            'thale_release_weight_percent{model="plate-seg",version="1.1.0"} 5.0',
+            'thale_release_weight_ratio{model="plate-seg",version="1.0.0"} 0.95',
+            'thale_release_weight_ratio{model="plate-seg",version="1.1.0"} 0.05',
             'thale_release_step_seconds{model="plate-seg",version="1.1.0"} 3.0',
             'thale_release_stuck{model="plate-seg",version="1.1.0"} 0.0',
         }
         board.update("plate-seg", RolloutProgress(transitions.promote(trial, ANNA)))
-        assert weights() == {'thale_release_weight_percent{model="plate-seg",version="1.1.0"} 100.0'}
+        assert weights() == {'thale_release_weight_ratio{model="plate-seg",version="1.1.0"} 1.0'}
         board.clear()
         assert weights() == set()
 

@@ -12,7 +12,7 @@ import sys, time
 from pathlib import Path
 from thale.release.controller.leader_election import FileLease
 lease = FileLease(Path(sys.argv[1]))
-assert lease.keep()
+assert lease.acquire_or_renew()
 print("held", flush=True)
 time.sleep(600)
 """

@@ -10,7 +10,7 @@ from prometheus_client import Histogram as PrometheusHistogram
 
 from tests.support.sample_releases import make_release, make_version
 from thale.monitoring.histogram import Histogram
-from thale.release.controller.metrics_scraper import MetricsScraper, CounterTracker, ScrapeResult, Scrape
+from thale.release.controller.metrics_scraper import CounterTracker, MetricsScraper, Scrape, ScrapeResult
 from thale.release.judge.version_metrics import comparison_window
 from thale.release.lifecycle import transitions
 
@@ -30,8 +30,12 @@ class InstrumentedFacade:
         self.area = PrometheusHistogram(
             "thale_output_area_mm2", "x", [*labels, "organ"], buckets=(10, 100), registry=self.registry
         )
-        self.dice = PrometheusHistogram("thale_shadow_dice", "x", [*labels, "organ"], buckets=(0.5, 1), registry=self.registry)
-        self.seconds = PrometheusHistogram("thale_model_seconds", "x", labels, buckets=(0.1, 1), registry=self.registry)
+        self.dice = PrometheusHistogram(
+            "thale_shadow_dice", "x", [*labels, "organ"], buckets=(0.5, 1), registry=self.registry
+        )
+        self.seconds = PrometheusHistogram(
+            "thale_model_request_duration_seconds", "x", labels, buckets=(0.1, 1), registry=self.registry
+        )
         self.breaker = Gauge("thale_model_breaker_open", "x", labels, registry=self.registry)
         Gauge("process_start_time_seconds", "x", registry=self.registry).set(started_at)
 
@@ -67,7 +71,7 @@ def ok_requests(increase: object) -> int:
 def test_everything_that_a_facade_tells_of_a_version_is_read() -> None:
     facade = InstrumentedFacade(AFTER)
     facade.count_requests(3)
-    facade.fallbacks.labels("plate-seg", "1.1.0", "late").inc(2)
+    facade.fallbacks.labels("plate-seg", "1.1.0", "timeout").inc(2)
     facade.plates.labels("plate-seg", "1.1.0").inc(3)
     facade.breaker.labels("plate-seg", "1.1.0").set(1)
     for area in (10, 11, 5000):
@@ -78,7 +82,7 @@ def test_everything_that_a_facade_tells_of_a_version_is_read() -> None:
         _, increment = CounterTracker(tracking_since=BEFORE).update(scrape(url))
     on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
     window = comparison_window(increment, on_trial)
-    assert (window.canary.requests, window.canary.fallbacks) == ({"ok": 3}, {"late": 2})
+    assert (window.canary.requests, window.canary.fallbacks) == ({"ok": 3}, {"timeout": 2})
     assert (window.canary.plates, window.canary.empty, window.canary.breakers_open) == (3, 0, 1)
     assert window.canary.histograms == {
         "root_area_mm2": Histogram((10.0, 100.0), (1, 1, 1)),
@@ -151,7 +155,7 @@ def test_a_facade_that_is_away_is_named_and_counted_on_when_it_comes_back() -> N
 def test_bins_that_differ_between_facades_are_left_out_rather_than_mixed() -> None:
     def scrape(edges: tuple[str, ...], counts: tuple[float, ...]) -> Scrape:
         labels = (("model", "plate-seg"), ("version", "1.1.0"))
-        name = "thale_model_seconds_bucket"
+        name = "thale_model_request_duration_seconds_bucket"
         rows = zip(edges, counts, strict=True)
         return Scrape(AFTER, {(name, tuple(sorted((*labels, ("le", edge))))): count for edge, count in rows})
 

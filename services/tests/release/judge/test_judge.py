@@ -9,9 +9,9 @@ from thale.release.judge.analysis_state import AnalysisState
 from thale.release.judge.checks import canary_outcomes, expected_agreement, stable_outcomes
 from thale.release.judge.judge import judge
 from thale.release.judge.sequential_tests import Counts
-from thale.release.judge.version_metrics import VersionMetrics, ComparisonWindow
+from thale.release.judge.version_metrics import ComparisonWindow, VersionMetrics
 from thale.release.lifecycle import transitions
-from thale.schemas import Release, VersionManifest, Verdict
+from thale.schemas import Release, Verdict, VersionManifest
 from thale.slo import read_slo
 
 SLO = read_slo()
@@ -22,11 +22,15 @@ QUARTILES = (0.86, 0.89, 0.91, 0.93, 0.97)
 
 def make_candidate(references: dict[str, tuple[float, ...]], **metrics: float) -> VersionManifest:
     manifest = make_version("1.1.0")
-    return manifest.model_copy(update={"card": manifest.card.model_copy(update={"references": references, "metrics": metrics})})
+    return manifest.model_copy(
+        update={"card": manifest.card.model_copy(update={"references": references, "metrics": metrics})}
+    )
 
 
 def canary_release(references: dict[str, tuple[float, ...]] | None = None) -> Release:
-    return transitions.start_canary(make_release(), make_candidate(references or {}, agreement_plates=40, plates_plates=40), ANNA)
+    return transitions.start_canary(
+        make_release(), make_candidate(references or {}, agreement_plates=40, plates_plates=40), ANNA
+    )
 
 
 def good_window(answers: int = 1, stable: int = 19) -> ComparisonWindow:
@@ -60,7 +64,9 @@ def test_enough_good_answers_lead_to_the_next_step_and_say_what_was_not_looked_a
 
 
 def test_a_canary_that_throws_is_taken_back_after_two_or_three_answers_with_the_numbers() -> None:
-    bad = ComparisonWindow(VersionMetrics(requests={"failed": 1}, fallbacks={"failed": 1}), VersionMetrics(requests={"ok": 20}))
+    bad = ComparisonWindow(
+        VersionMetrics(requests={"error": 1}, fallbacks={"error": 1}), VersionMetrics(requests={"ok": 20})
+    )
     assert verdict_after([bad]).decision == "inconclusive"
     verdict = verdict_after([bad, bad, bad])
     assert verdict.decision == "roll back"
@@ -69,7 +75,9 @@ def test_a_canary_that_throws_is_taken_back_after_two_or_three_answers_with_the_
 
 
 def test_an_open_breaker_is_evidence_and_is_named() -> None:
-    turned_away = ComparisonWindow(VersionMetrics(fallbacks={"open": 8}, breakers_open=2), VersionMetrics(requests={"ok": 28}))
+    turned_away = ComparisonWindow(
+        VersionMetrics(fallbacks={"open": 8}, breakers_open=2), VersionMetrics(requests={"ok": 28})
+    )
     assert canary_outcomes(turned_away.canary) == Counts(1, 1)
     verdict = verdict_after([turned_away] * 4)
     assert verdict.decision == "roll back"
@@ -77,12 +85,16 @@ def test_an_open_breaker_is_evidence_and_is_named() -> None:
 
 
 def test_what_neither_version_can_answer_is_the_images_fault() -> None:
-    broken_image = ComparisonWindow(VersionMetrics(requests={"failed": 1}), VersionMetrics(requests={"ok": 18, "failed": 1}))
+    broken_image = ComparisonWindow(
+        VersionMetrics(requests={"error": 1}), VersionMetrics(requests={"ok": 18, "error": 1})
+    )
     assert verdict_after([broken_image] * 50).decision != "roll back"
 
 
 def test_answers_that_the_stable_version_gives_in_the_canarys_place_are_not_its_own() -> None:
-    window = ComparisonWindow(VersionMetrics(fallbacks={"late": 3}), VersionMetrics(requests={"ok": 10, "refused": 1, "late": 2}))
+    window = ComparisonWindow(
+        VersionMetrics(fallbacks={"timeout": 3}), VersionMetrics(requests={"ok": 10, "rejected": 1, "timeout": 2})
+    )
     assert stable_outcomes(window) == Counts(2, 10)
 
 
@@ -96,7 +108,9 @@ def test_all_background_is_seen_without_a_shadow() -> None:
 
 
 def test_late_failures_hold_a_step_before_they_roll_it_back() -> None:
-    bad = ComparisonWindow(VersionMetrics(requests={"failed": 1}, fallbacks={"failed": 1}), VersionMetrics(requests={"ok": 20}))
+    bad = ComparisonWindow(
+        VersionMetrics(requests={"error": 1}, fallbacks={"error": 1}), VersionMetrics(requests={"ok": 20})
+    )
     decisions = [verdict_after([good_window()] * 250 + [bad] * failures).decision for failures in range(5)]
     assert decisions == ["promote", "promote", "promote", "hold", "roll back"]
     assert "suspicious (5" in verdict_after([good_window()] * 250 + [bad] * 3).reasons[0]
@@ -125,7 +139,9 @@ def test_slower_answers_are_judged_by_those_of_the_stable_version_before() -> No
 
 def window_with_agreement(counts: tuple[int, ...]) -> ComparisonWindow:
     plain = good_window()
-    return ComparisonWindow(replace(plain.canary, histograms={"agreement_dice_root": Histogram(DICE, counts)}), plain.stable)
+    return ComparisonWindow(
+        replace(plain.canary, histograms={"agreement_dice_root": Histogram(DICE, counts)}), plain.stable
+    )
 
 
 def test_masks_that_agree_less_than_the_card_expects_are_taken_back() -> None:
@@ -157,7 +173,10 @@ def test_a_canary_that_says_something_else_is_held_for_a_person() -> None:
         return VersionMetrics(requests={"ok": 10}, plates=10, histograms={"plants": Histogram((3.0, 6.0), counts)})
 
     unshadowed = transitions.start_canary(make_release(), make_candidate({}), ANNA, shadow=False)
-    same, other = ComparisonWindow(saying((2, 6, 2)), saying((2, 6, 2))), ComparisonWindow(saying((0, 2, 8)), saying((2, 6, 2)))
+    same, other = (
+        ComparisonWindow(saying((2, 6, 2)), saying((2, 6, 2))),
+        ComparisonWindow(saying((0, 2, 8)), saying((2, 6, 2))),
+    )
     assert verdict_after([same] * 100, unshadowed).decision == "promote"
     verdict = verdict_after([other] * 100, unshadowed)
     assert verdict.decision == "hold"
@@ -165,7 +184,10 @@ def test_a_canary_that_says_something_else_is_held_for_a_person() -> None:
 
 
 def test_a_trial_goes_on_after_a_restart_as_if_nothing_had_happened() -> None:
-    now, windows = canary_release({"agreement_dice_root": QUARTILES}), [good_window(), window_with_agreement((0, 0, 0, 5, 4, 1, 0))] * 20
+    now, windows = (
+        canary_release({"agreement_dice_root": QUARTILES}),
+        [good_window(), window_with_agreement((0, 0, 0, 5, 4, 1, 0))] * 20,
+    )
     straight = interrupted = AnalysisState.start(now)
     for window in windows:
         straight = straight.update(now, window, SLO)
@@ -182,13 +204,15 @@ def test_a_new_step_counts_its_answers_anew_and_keeps_the_evidence() -> None:
     stepped = transitions.step(now, ANNA)
     after_step = trial.update(stepped, good_window(3), SLO)
     assert after_step.step_window.canary.requests == {"ok": 3}
-    assert after_step.evidence["failing"].canary == Counts(0, 53)
+    assert after_step.evidence["failures"].canary == Counts(0, 53)
 
 
 def test_another_canary_begins_a_trial_anew() -> None:
     now = canary_release()
     trial = AnalysisState.start(now).update(now, good_window(5), SLO)
-    again = transitions.start_canary(transitions.abort(now, ANNA), make_candidate({}), replace(ANNA, at="2026-11-22T12:00:00+00:00"))
+    again = transitions.start_canary(
+        transitions.abort(now, ANNA), make_candidate({}), replace(ANNA, at="2026-11-22T12:00:00+00:00")
+    )
     fresh = trial.update(again, good_window(1), SLO)
     assert fresh.step_window.canary.requests == {"ok": 1}
     assert fresh.rollout_started_at == "2026-11-22T12:00:00+00:00"
@@ -198,4 +222,8 @@ def test_there_must_be_a_canary_and_its_own_trial() -> None:
     with pytest.raises(InvalidTransitionError, match="no canary to judge"):
         AnalysisState.start(make_release())
     with pytest.raises(InvalidTransitionError, match="not on trial now"):
-        judge(transitions.start_canary(make_release(), make_version("1.2.0"), ANNA), AnalysisState.start(canary_release()), SLO)
+        judge(
+            transitions.start_canary(make_release(), make_version("1.2.0"), ANNA),
+            AnalysisState.start(canary_release()),
+            SLO,
+        )

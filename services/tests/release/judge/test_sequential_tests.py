@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thale.release.judge.sequential_tests import NO_COUNTS, Evidence, MeanTest, RateTest, Counts, nearest_null
+from thale.release.judge.sequential_tests import NO_COUNTS, Counts, Evidence, MeanTest, RateTest, nearest_null
 
 LOG_20 = math.log(20)
 

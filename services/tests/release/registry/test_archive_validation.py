@@ -16,10 +16,10 @@ import pytest
 from tests.support.hostile_archives import (
     DIRECTORY_ENTRY,
     HEADER,
-    with_declared_size,
-    pack,
     overwrite_bytes,
+    pack,
     unpack,
+    with_declared_size,
     with_hidden_member,
 )
 from tests.support.tiny_models import TinyModel, write_tiny_model

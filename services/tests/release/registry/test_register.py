@@ -24,7 +24,7 @@ from thale.release.registry.stores import FolderStore
 from thale.schemas import ModelCard
 from thale_models.archive import read_golden_answers, write_archive
 
-DEFAULT = Path(__file__).parents[3] / "model-server" / "weights" / "plate-seg" / "1.0.0"
+DEFAULT = Path(__file__).parents[4] / "model-server" / "weights" / "plate-seg" / "1.0.0"
 
 
 @pytest.fixture
@@ -41,7 +41,9 @@ def true_response(card: ModelCard, number: int) -> Response:
     return encode_response(true_segmentation(golden_plates()[number], card))
 
 
-def fake_model_server(respond: Callable[[ModelCard, int], Response], started: list[ValidatedArchive] | None = None) -> StartModelServer:
+def fake_model_server(
+    respond: Callable[[ModelCard, int], Response], started: list[ValidatedArchive] | None = None
+) -> StartModelServer:
     """Return a stand-in for the real model server that knows what its archive's model would say."""
 
     @contextmanager
@@ -92,7 +94,12 @@ def is_empty(store: FolderStore) -> bool:
     [
         (lambda card, number: (503, "application/json", b"{}"), "cannot answer the golden plates: no worker"),
         (lambda card, number: (500, "application/json", b"{}"), "cannot answer the golden plates: backlit"),
-        (lambda card, number: encode_response(true_segmentation(golden_plates()[number], card, lambda mask: mask * 0)), "sees none"),
+        (
+            lambda card, number: encode_response(
+                true_segmentation(golden_plates()[number], card, lambda mask: mask * 0)
+            ),
+            "sees none",
+        ),
         (
             lambda card, number: true_response(card.model_copy(update={"version": "9.9.9"}), number),
             r"answered by .* 9\.9\.9",
@@ -152,7 +159,9 @@ def test_a_model_server_is_left_also_when_the_answers_are_refused(store: FolderS
     assert ended
 
 
-def archive_default_model(folder: Path, transform: Callable[[dict[str, torch.Tensor]], None] = lambda weights: None) -> Path:
+def archive_default_model(
+    folder: Path, transform: Callable[[dict[str, torch.Tensor]], None] = lambda weights: None
+) -> Path:
     """Archive the default model with the answers it gave, its weights changed, and a card that says so."""
     folder.mkdir()
     card = parse_model_card((DEFAULT / CARD).read_bytes())

@@ -6,7 +6,7 @@ import pytest
 from tests.support.sample_releases import make_release, make_version
 from thale.errors import ParameterError
 from thale.release.simulation.simulate import Faults, SimulationResult, simulate
-from thale.release.simulation.traffic import RecordedRequest, Traffic, to_traffic, sample_traffic, read_traffic
+from thale.release.simulation.traffic import RecordedRequest, Traffic, read_traffic, sample_traffic, to_traffic
 from thale.schemas import VersionManifest
 from thale.slo import read_slo
 
@@ -21,13 +21,19 @@ def make_canary(rng: np.random.Generator) -> VersionManifest:
     references = {name: tuple(np.nanquantile(values[:40], np.linspace(0, 1, 21))) for name, values in signals.items()}
     manifest = make_version("1.1.0")
     metrics = {"plates_plates": 40.0, "agreement_plates": 40.0}
-    return manifest.model_copy(update={"card": manifest.card.model_copy(update={"references": references, "metrics": metrics})})
+    return manifest.model_copy(
+        update={"card": manifest.card.model_copy(update={"references": references, "metrics": metrics})}
+    )
 
 
-def simulate_rollout(faults: Faults, seed: int = 0, shadow_fraction: float = 1.0, poll_s: float = 1.0) -> SimulationResult:
+def simulate_rollout(
+    faults: Faults, seed: int = 0, shadow_fraction: float = 1.0, poll_s: float = 1.0
+) -> SimulationResult:
     rng = np.random.default_rng(seed)
     traffic = sample_traffic(rng, 20.0, 900.0)
-    return simulate(make_release(), make_canary(rng), traffic, faults, SLO, rng, poll_s=poll_s, shadow_fraction=shadow_fraction)
+    return simulate(
+        make_release(), make_canary(rng), traffic, faults, SLO, rng, poll_s=poll_s, shadow_fraction=shadow_fraction
+    )
 
 
 def test_a_good_canary_is_promoted_step_by_step() -> None:

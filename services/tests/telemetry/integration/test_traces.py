@@ -15,7 +15,7 @@ from tests.support.tiny_models import write_tiny_model
 from tests.support.torchserve_process import TorchServeProcess, run_torchserve
 from thale.files import write_atomically
 from thale.release.registry.archive_validation import validate_archive
-from thale.schemas import Release, VersionManifest, ReleaseState, Task
+from thale.schemas import Release, ReleaseState, Task, VersionManifest
 from thale.telemetry.tracing import ATTRIBUTES
 from thale_models.archive import write_archive
 
@@ -53,7 +53,7 @@ class Stack:
             self.facade.request("GET", "/v1/models")
 
     def count_state_reloads(self) -> int:
-        return sum(line["message"] == "release record read" for line in self.facade.log_lines())
+        return sum(line["message"] == "release state loaded" for line in self.facade.log_lines())
 
     def wait_for_trace(self, reply: Reply, condition: Callable[["Trace"], bool] = lambda trace: True) -> "Trace":
         """Return the trace of a request, once the request's own span is there and what else is waited for."""
@@ -96,7 +96,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for seed, ((name, version), task) in enumerate(MODELS.items()):
         model = write_tiny_model(tmp_path_factory.mktemp(name), task, seed, name=name, version=version)
         archives.append(write_archive(model.weights, model.card, home / "store").name)
-    state_path = home / "record.json"
+    state_path = home / "release-state.json"
     base_state = make_release_state(home / "store")
     state_path.write_text(base_state.model_dump_json())
     with running_collector() as (url, collector), patch.context() as environment:
@@ -104,7 +104,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         environment.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
         with (
             run_torchserve(home, archives) as torchserve,
-            facade_process(home / "facade.log", **settings(state_path, torchserve), THALE_SHADOW_DUTY="1") as facade,
+            facade_process(
+                home / "facade.log", **settings(state_path, torchserve), THALE_SHADOW_DUTY_CYCLE="1"
+            ) as facade,
         ):
             yield Stack(facade, torchserve, collector, state_path, base_state)
 
@@ -125,10 +127,10 @@ def make_release_state(store: Path) -> ReleaseState:
 
 def settings(state_path: Path, torchserve: TorchServeProcess) -> dict[str, str]:
     return {
-        "THALE_RECORD_PATH": str(state_path),
+        "THALE_RELEASE_STATE_PATH": str(state_path),
         "THALE_MODEL_URL": f"http://127.0.0.1:{torchserve.inference_port}",
         "THALE_MANAGEMENT_URL": f"http://127.0.0.1:{torchserve.management_port}",
-        "THALE_MEASURING_PROCESSES": "1",
+        "THALE_POSTPROCESS_WORKERS": "1",
     }
 
 
@@ -148,19 +150,19 @@ def test_a_request_is_one_trace_through_all_processes(stack: Stack) -> None:
             "POST /v1/phenotype",
             "POST /v1/phenotype > thale.body",
             "POST /v1/phenotype > thale.header",
-            *["POST /v1/phenotype > thale.choose"] * 2,
+            *["POST /v1/phenotype > thale.route"] * 2,
             "POST /v1/phenotype > thale.wait",
-            "POST /v1/phenotype > thale.ask",
-            *["POST /v1/phenotype > thale.ask > thale.model"] * 2,
-            "POST /v1/phenotype > thale.measure",
-            "POST /v1/phenotype > thale.measure > thale.read",
-            "POST /v1/phenotype > thale.measure > thale.plants",
-            "POST /v1/phenotype > thale.measure > thale.traits",
-            "POST /v1/phenotype > thale.measure > thale.export",
+            "POST /v1/phenotype > thale.predict",
+            *["POST /v1/phenotype > thale.predict > thale.model"] * 2,
+            "POST /v1/phenotype > thale.postprocess",
+            "POST /v1/phenotype > thale.postprocess > thale.read",
+            "POST /v1/phenotype > thale.postprocess > thale.plants",
+            "POST /v1/phenotype > thale.postprocess > thale.traits",
+            "POST /v1/phenotype > thale.postprocess > thale.export",
         ]
     )
     for model_span in trace.spans_named("thale.model"):
-        assert (model_span.kind, model_span.attributes["thale.why"]) == ("client", "stable")
+        assert (model_span.kind, model_span.attributes["thale.role"]) == ("client", "stable")
         [worker] = trace.spans_named("thale.worker", model_span)
         assert (worker.kind, worker.service) == ("server", "thale-models")
         assert worker.resource["thale.model"] == model_span.attributes["thale.model"]
@@ -179,7 +181,10 @@ def test_spans_and_logs_say_what_is_on_the_list_and_nothing_that_a_user_wrote(st
     unknown_path = stack.facade.request("GET", f"/{SECRET}/{SECRET}.jpg")
     assert (rejection.status, unknown_path.status) == (404, 404)
     trace = stack.wait_for_trace(reply, is_complete)
-    assert (stack.wait_for_trace(rejection).root.name, stack.wait_for_trace(unknown_path).root.name) == ("POST /v1/phenotype", "GET")
+    assert (stack.wait_for_trace(rejection).root.name, stack.wait_for_trace(unknown_path).root.name) == (
+        "POST /v1/phenotype",
+        "GET",
+    )
     attributes = {name: value for span in stack.collector.spans() for name, value in span.attributes.items()}
     assert set(attributes) <= set(ATTRIBUTES)
     assert SECRET not in repr(stack.collector.spans())
@@ -201,7 +206,7 @@ def test_from_a_request_s_id_its_log_leads_to_its_trace_and_says_which_versions_
     trace = stack.wait_for_trace(reply)
     lines = [line for line in stack.facade.log_lines() if line.get("request_id") == "case-17"]
     assert {line["trace_id"] for line in lines} == {trace.root.trace_id}
-    [answered] = [line for line in lines if line["message"] == "request answered"]
+    [answered] = [line for line in lines if line["message"] == "request served"]
     assert answered["span_id"] == trace.root.span_id
     assert answered["versions"] == {"plate-seg": "1.0.0", "plate-landmarks": "1.0.0"}
 
@@ -231,7 +236,7 @@ def test_a_question_that_is_asked_again_is_seen_twice(stack: Stack) -> None:
     assert (trace.root.attributes["error.type"], trace.root.is_error) == ("model-unavailable", True)
     model_spans = [span for span in trace.spans_named("thale.model") if span.attributes["thale.model"] == "plate-seg"]
     assert [span.attributes.get("http.request.resend_count", 0) for span in model_spans] == [0, 1]
-    assert all(span.is_error and span.attributes["thale.why"] == "pinned" for span in model_spans)
+    assert all(span.is_error and span.attributes["thale.role"] == "pinned" for span in model_spans)
 
 
 def test_a_canary_that_does_not_answer_shows_who_did_and_why_until_its_breaker_opens(stack: Stack) -> None:
@@ -241,12 +246,14 @@ def test_a_canary_that_does_not_answer_shows_who_did_and_why_until_its_breaker_o
     assert {reply.status for reply in replies} == {200}
     first, opening, rejection = (stack.wait_for_trace(replies[index], is_complete) for index in (0, 4, 5))
     [fallback] = first.spans_named("thale.fallback")
-    expected = {"thale.why": "fallback", "thale.reason": "unavailable", "thale.instead_of": UNLOADED_VERSION}
+    expected = {"thale.role": "fallback", "thale.reason": "unavailable", "thale.fallback_for": UNLOADED_VERSION}
     assert expected.items() <= fallback.attributes.items()
-    canary, stable = (span for span in first.spans_named("thale.model") if span.attributes["thale.model"] == "plate-seg")
-    assert (canary.attributes["thale.why"], canary.is_error) == ("canary", True)
+    canary, stable = (
+        span for span in first.spans_named("thale.model") if span.attributes["thale.model"] == "plate-seg"
+    )
+    assert (canary.attributes["thale.role"], canary.is_error) == ("canary", True)
     assert (stable.attributes["thale.version"], first.parent(stable)) == ("1.0.0", fallback)
-    assert [event.name for span in opening.spans for event in span.events] == ["breaker opened"]
+    assert [event.name for span in opening.spans for event in span.events] == ["circuit breaker opened"]
     assert rejection.spans_named("thale.fallback")[0].attributes["thale.reason"] == "open"
     assert not first.root.is_error
 
@@ -259,7 +266,7 @@ def test_each_image_of_a_batch_is_seen(stack: Stack) -> None:
     assert reply.status == 200
     trace = stack.wait_for_trace(reply, is_complete)
     assert trace.root.name == "POST /v2/models/{name}/versions/{version}/infer"
-    assert [span.attributes["thale.why"] for span in trace.spans_named("thale.choose")] == ["pinned"]
+    assert [span.attributes["thale.role"] for span in trace.spans_named("thale.route")] == ["pinned"]
     assert len(trace.spans_named("thale.header")) == len(trace.spans_named("thale.worker")) == 2
 
 
@@ -279,7 +286,9 @@ def test_a_shadow_s_trace_is_linked_to_the_request_s_and_no_part_of_it(stack: St
     shadow_trace = Trace(trace.root, shadow_spans(spans))
     [root] = [span for span in shadow_trace.spans if not span.parent_id]
     assert (root.name, root.attributes["thale.version"]) == ("thale.shadow", "1.1.0")
-    assert shadow_trace.path(shadow_trace.spans_named("encode")[0]) == "thale.shadow > thale.model > thale.worker > encode"
+    assert (
+        shadow_trace.path(shadow_trace.spans_named("encode")[0]) == "thale.shadow > thale.model > thale.worker > encode"
+    )
 
 
 def test_who_watches_the_pods_leaves_no_traces(stack: Stack) -> None:

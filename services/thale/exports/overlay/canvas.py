@@ -107,7 +107,13 @@ class Canvas:
 
     def text(self, at: XY, text: str, size: float, color: RGB, anchor: str = "lm") -> None:
         """Write at a place given in finished pixels; `anchor` is Pillow's (lm: the left middle of the text)."""
-        self._draw.text((at[0] * _SUPERSAMPLING, at[1] * _SUPERSAMPLING), text, (*color, 255), font(size * _SUPERSAMPLING), anchor=anchor)
+        self._draw.text(
+            (at[0] * _SUPERSAMPLING, at[1] * _SUPERSAMPLING),
+            text,
+            (*color, 255),
+            font(size * _SUPERSAMPLING),
+            anchor=anchor,
+        )
 
     def label(self, at: XY, text: str, size: float, fill: RGB) -> None:
         """Write in a filled box whose middle is `at`, in finished pixels; it is moved inside the picture."""
@@ -118,8 +124,12 @@ class Canvas:
         x = _clamp_inside(at[0] * _SUPERSAMPLING, half_width, self._layer.width)
         y = _clamp_inside(at[1] * _SUPERSAMPLING, half_height, self._layer.height)
         box = (x - half_width, y - half_height, x + half_width, y + half_height)
-        self._draw.rounded_rectangle(box, half_height * 0.6, (*fill, 235), outline=(*contrasting_text_color(fill), 235), width=_SUPERSAMPLING)
-        self._draw.text((x, y - (top + bottom) / 2), text, (*contrasting_text_color(fill), 255), label_font, anchor="mm")
+        self._draw.rounded_rectangle(
+            box, half_height * 0.6, (*fill, 235), outline=(*contrasting_text_color(fill), 235), width=_SUPERSAMPLING
+        )
+        self._draw.text(
+            (x, y - (top + bottom) / 2), text, (*contrasting_text_color(fill), 255), label_font, anchor="mm"
+        )
 
 
 def _bounding_box(center: XY, radius: float) -> tuple[float, float, float, float]:

@@ -25,7 +25,11 @@ def nest_laterals(roots: tuple[RsmlRoot, ...]) -> tuple[RsmlRoot, ...]:
         nearest = min(primary_roots, key=lambda primary: _distance(lateral.points[0], primary.points))
         laterals_by_primary.setdefault(nearest.id, []).append(lateral)
     moved_ids = {lateral.id for lateral in laterals}
-    return tuple(replace(root, roots=(*root.roots, *laterals_by_primary.get(root.id, ()))) for root in roots if root.id not in moved_ids)
+    return tuple(
+        replace(root, roots=(*root.roots, *laterals_by_primary.get(root.id, ())))
+        for root in roots
+        if root.id not in moved_ids
+    )
 
 
 def _is_lateral(root: RsmlRoot) -> bool:

@@ -30,7 +30,9 @@ def best_media_type(accept: str | None, offered: Sequence[str]) -> str:
     Raises:
         NotAcceptableError: If it takes none of them.
     """
-    ranges = [media_range for text in (accept or "").split(",") if (media_range := _parse_media_range(text)) is not None]
+    ranges = [
+        media_range for text in (accept or "").split(",") if (media_range := _parse_media_range(text)) is not None
+    ]
     if not ranges:
         return offered[0]
     qualities = {media_type: _best_quality(ranges, media_type) for media_type in offered}

@@ -39,7 +39,7 @@ async def cancel_on_disconnect(request: Request, awaitable: Awaitable[_Result]) 
     """Return the result of the work, or cancel it as soon as the client hangs up. The body must have been read.
 
     Raises:
-        ClientDisconnect: If the client hung up.
+        ClientDisconnect: If the client disconnected.
     """
     task = asyncio.ensure_future(awaitable)
     disconnect = asyncio.ensure_future(_wait_for_disconnect(request))

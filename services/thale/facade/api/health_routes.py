@@ -28,7 +28,9 @@ async def ready(model_health: HealthDependency) -> JSONResponse:
     return JSONResponse({"status": "not ready", "missing": readiness.missing}, 503)
 
 
-@router.get("/problems/{code}", tags=["problems"], summary="What does a problem's type mean?", responses=PROBLEM_RESPONSES)
+@router.get(
+    "/problems/{code}", tags=["problems"], summary="What does a problem's type mean?", responses=PROBLEM_RESPONSES
+)
 async def problem(code: str) -> Problem:
     """Return the title, the status and the meaning of a problem type."""
     description = problems.describe_problem(code)

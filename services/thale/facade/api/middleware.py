@@ -25,7 +25,7 @@ _PROBE_PREFIXES = ("/health/", "/v2/health/")
 """Asked every few seconds by whoever watches the pods: no traces of that."""
 _VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 _CLIENT_CLOSED_REQUEST = 499
-"""What nginx calls a request whose client hung up; never sent, only counted."""
+"""What nginx calls a request whose client disconnected; never sent, only counted."""
 
 
 class RequestContextMiddleware:
@@ -41,7 +41,7 @@ class RequestContextMiddleware:
             return
         request = Request(scope)
         request_id = _request_id(request.headers.getlist(REQUEST_ID_HEADER))
-        scope.setdefault("state", {}).update(request_id=request_id, account=RequestStats())
+        scope.setdefault("state", {}).update(request_id=request_id, stats=RequestStats())
         token = logs.REQUEST_ID.set(request_id)
         try:
             with _span(request, request_id) as span:
@@ -63,8 +63,8 @@ class RequestContextMiddleware:
         try:
             await self._app(request.scope, receive, send_with_id)
         except ClientDisconnect:
-            tracing.record_problem("client-hung-up")
-            logger.info("client hung up")
+            tracing.record_problem("client-disconnected")
+            logger.info("client disconnected")
         # The isolation boundary between requests: whatever went wrong stays in this one, and its insides in the log.
         except Exception:
             logger.exception("request failed unexpectedly")
@@ -87,7 +87,7 @@ def _span(request: Request, request_id: str) -> AbstractContextManager[Span]:
 
 
 def _record_request(request: Request, span: Span, status: int, seconds: float) -> None:
-    stats: RequestStats = request.state.account
+    stats: RequestStats = request.state.stats
     route = getattr(request.scope.get("route"), "path", "unknown")
     if route != "unknown":
         tracing.set_route(span, request.method, route, request.scope["path"])
@@ -102,4 +102,4 @@ def _record_request(request: Request, span: Span, status: int, seconds: float) -
         "seconds": round(seconds, 4),
         "versions": stats.versions,
     }
-    logger.log(level, "request answered", extra=fields)
+    logger.log(level, "request served", extra=fields)

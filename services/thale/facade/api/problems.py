@@ -32,7 +32,6 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-
 @dataclass(frozen=True)
 class ProblemSpec:
     """How one class of error is told to a client."""
@@ -45,14 +44,18 @@ _INTERNAL_ERROR = ProblemSpec(HTTPStatus.INTERNAL_SERVER_ERROR, "The server fail
 
 PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.EmptyImageError: ProblemSpec(HTTPStatus.BAD_REQUEST, "The body is empty"),
-    errors.UnsupportedImageError: ProblemSpec(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a JPEG, PNG or TIFF that can be read"),
+    errors.UnsupportedImageError: ProblemSpec(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a JPEG, PNG or TIFF that can be read"
+    ),
     errors.DamagedImageError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is damaged"),
     errors.ImageTooSmallError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too small"),
     errors.ImageTooLargeError: ProblemSpec(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The image is too large"),
     errors.MultiPageImageError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The TIFF has several pages"),
     errors.ScaleError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The scale cannot be true"),
     errors.ParameterError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is not understood"),
-    errors.UnsupportedContentTypeError: ProblemSpec(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is not sent as an image"),
+    errors.UnsupportedContentTypeError: ProblemSpec(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is not sent as an image"
+    ),
     errors.NotAcceptableError: ProblemSpec(HTTPStatus.NOT_ACCEPTABLE, "There is no answer in that format"),
     errors.UploadTimeoutError: ProblemSpec(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time"),
     errors.OverloadedError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests at once"),
@@ -99,7 +102,9 @@ def describe_problem(code: str) -> Problem | None:
     if error_class is None:
         return None
     spec = spec_for(error_class)
-    return Problem(type=f"/problems/{code}", title=spec.title, status=spec.status, detail=(error_class.__doc__ or "").strip())
+    return Problem(
+        type=f"/problems/{code}", title=spec.title, status=spec.status, detail=(error_class.__doc__ or "").strip()
+    )
 
 
 def problem_response(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
@@ -107,7 +112,7 @@ def problem_response(request: Request, problem: Problem, headers: dict[str, str]
     code = problem.type.rsplit("/", 1)[-1]
     metrics.PROBLEMS.labels(code).inc()
     tracing.record_problem(code)
-    logger.info("request refused", extra={"code": code, "status": problem.status})
+    logger.info("request rejected", extra={"code": code, "status": problem.status})
     headers = dict(headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("Retry-After", str(RETRY_AFTER_S))
@@ -136,13 +141,17 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
 async def handle_validation_error(request: Request, error: Exception) -> Response:
     """Answer parameters that do not have the form that the contract says."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    return problem_response(request, to_problem(errors.ParameterError("; ".join(_format_validation_errors(error.errors())))))
+    return problem_response(
+        request, to_problem(errors.ParameterError("; ".join(_format_validation_errors(error.errors()))))
+    )
 
 
 def internal_error(request: Request) -> Response:
     """Answer a fault of ours without telling its insides."""
     detail = "the server failed; its log tells why under this request's id"
-    return problem_response(request, Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail))
+    return problem_response(
+        request, Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail)
+    )
 
 
 def _format_validation_errors(details: Any) -> Iterator[str]:

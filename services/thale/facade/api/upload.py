@@ -13,7 +13,13 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from thale.errors import EmptyImageError, ImageTooLargeError, UnsupportedContentTypeError, ParameterError, UploadTimeoutError
+from thale.errors import (
+    EmptyImageError,
+    ImageTooLargeError,
+    ParameterError,
+    UnsupportedContentTypeError,
+    UploadTimeoutError,
+)
 from thale.facade.deadline import Deadline
 from thale.facade.request_options import Upload
 from thale.facade.settings import Settings
@@ -27,10 +33,10 @@ _FIELD = "image"
 _MAX_FRAMING_BYTES = 64 * 2**10
 """What a multipart body may hold besides the image."""
 _MAX_NAME_LENGTH = 255
-_GENERIC_MEDIA_TYPES = frozenset({"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"})
+_GENERIC_MEDIA_TYPES = frozenset(
+    {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"}
+)
 """curl --data-binary says application/x-www-form-urlencoded unless told otherwise."""
-
-
 
 
 async def read_upload(request: Request, settings: Settings) -> Upload:
@@ -40,9 +46,9 @@ async def read_upload(request: Request, settings: Settings) -> Upload:
         EmptyImageError: If there are no bytes.
         UnsupportedImageError: If they begin no JPEG, PNG or TIFF.
         ImageTooLargeError: If there are more than the limit; the rest is not read.
-        MediaTypeError: If the content type can hold no image.
+        UnsupportedContentTypeError: If the content type can hold no image.
         ParameterError: If a multipart body is malformed, or does not hold exactly one field `image`.
-        SlowRequestError: If the body stalls.
+        UploadTimeoutError: If the body stalls.
     """
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type == b"multipart/form-data":
@@ -59,7 +65,7 @@ async def stream_body(request: Request, settings: Settings, max_bytes: int) -> A
 
     Raises:
         ImageTooLargeError: If the body has more bytes than the limit, or says so beforehand.
-        SlowRequestError: If it stalls, or takes too long altogether.
+        UploadTimeoutError: If it stalls, or takes too long altogether.
     """
     content_length = request.headers.get("content-length", "")
     if content_length.isdigit() and int(content_length) > max_bytes:
@@ -91,7 +97,9 @@ def sanitize_filename(name: str) -> str | None:
 
 
 def _too_large_error(max_bytes: int) -> ImageTooLargeError:
-    return ImageTooLargeError(f"the body has more than {max_bytes} bytes, the limit of this server: send a smaller image")
+    return ImageTooLargeError(
+        f"the body has more than {max_bytes} bytes, the limit of this server: send a smaller image"
+    )
 
 
 def _check_media_type(media_type: str) -> None:

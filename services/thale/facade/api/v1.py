@@ -10,12 +10,12 @@ from starlette.background import BackgroundTask
 from thale.errors import ParameterError
 from thale.facade import health
 from thale.facade.api import content_negotiation
-from thale.facade.api.dependencies import HealthDependency, PipelineDependency, request_deadline, cancel_on_disconnect
+from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
 from thale.facade.api.problems import PROBLEM_RESPONSES
-from thale.facade.api.upload import sanitize_filename, read_upload
+from thale.facade.api.upload import read_upload, sanitize_filename
 from thale.facade.pipeline import Pipeline, PipelineResult
 from thale.facade.postprocess.types import JSON, PHENOTYPE_TYPES, SEGMENT_TYPES
-from thale.facade.request_options import Upload, RequestOptions
+from thale.facade.request_options import RequestOptions, Upload
 from thale.facade.settings import Settings
 from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
@@ -33,8 +33,12 @@ class ImageQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    mm_per_px: PositiveFinite | None = Field(None, description="Millimetres a pixel, where known. Wins over everything else.")
-    plate_width_mm: PositiveFinite | None = Field(None, description="Outer width of the plate; 120 where nothing is said.")
+    mm_per_px: PositiveFinite | None = Field(
+        None, description="Millimetres a pixel, where known. Wins over everything else."
+    )
+    plate_width_mm: PositiveFinite | None = Field(
+        None, description="Outer width of the plate; 120 where nothing is said."
+    )
     experiment: str | None = Field(
         None, max_length=200, description="All images of one experiment are measured by one version of a model."
     )
@@ -42,7 +46,9 @@ class ImageQuery(BaseModel):
         [], max_length=4, description="A model to use, as `plate-seg` or `plate-seg@1.0.0`; once for each task."
     )
     page: int | None = Field(None, ge=0, lt=10_000, description="Which page of a TIFF with several, from 0.")
-    timeout_s: PositiveFinite | None = Field(None, description="Give up after so many seconds; the server's limit still holds.")
+    timeout_s: PositiveFinite | None = Field(
+        None, description="Give up after so many seconds; the server's limit still holds."
+    )
     name: str | None = Field(None, max_length=255, description="Name of the image, carried into the answer.")
 
 
@@ -69,9 +75,14 @@ _IMAGE_BODY: dict[str, Any] = {
         },
     }
 }
+
+
 def _responses(model: type[BaseModel], media_types: Sequence[str]) -> dict[int | str, dict[str, Any]]:
     others = {kind: {"schema": {"type": "string"}} for kind in media_types if kind != JSON}
-    return {200: {"model": model, "content": others, "description": "In the format that Accept asks for."}, **PROBLEM_RESPONSES}
+    return {
+        200: {"model": model, "content": others, "description": "In the format that Accept asks for."},
+        **PROBLEM_RESPONSES,
+    }
 
 
 @router.post(
@@ -100,9 +111,7 @@ async def phenotype(
     openapi_extra=_IMAGE_BODY,
     response_class=Response,
 )
-async def segment(
-    request: Request, query: Annotated[ImageQuery, Query()], pipeline: PipelineDependency
-) -> Response:
+async def segment(request: Request, query: Annotated[ImageQuery, Query()], pipeline: PipelineDependency) -> Response:
     """Ask the segmentation model alone: areas as JSON, probability maps as .npz, or the class map as PNG."""
     return await _handle_upload(request, pipeline, query, SEGMENT_TYPES, pipeline.segment)
 
@@ -115,9 +124,7 @@ async def segment(
     openapi_extra=_IMAGE_BODY,
     response_class=Response,
 )
-async def landmarks(
-    request: Request, query: Annotated[ImageQuery, Query()], pipeline: PipelineDependency
-) -> Response:
+async def landmarks(request: Request, query: Annotated[ImageQuery, Query()], pipeline: PipelineDependency) -> Response:
     """Ask the landmark model alone: root bases and tips, in pixels of the image, with scores."""
     return await _handle_upload(request, pipeline, query, (JSON,), pipeline.landmarks)
 
@@ -134,18 +141,6 @@ async def model(name: str, pipeline: PipelineDependency, model_health: HealthDep
     """Return one model with its versions, cards and traffic."""
     readiness = await model_health.readiness()
     return health.model_info(name, routing.get_release(pipeline.release_state(), name), readiness)
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 async def _handle_upload(
@@ -165,14 +160,19 @@ async def _handle_upload(
         result = await cancel_on_disconnect(request, operation(image, options))
     rendered_response = result.response
     shadow_task = BackgroundTask(pipeline.mirror.enqueue, result.shadow_requests) if result.shadow_requests else None
-    return Response(rendered_response.body, media_type=rendered_response.media_type, headers={"Vary": "Accept"}, background=shadow_task)
+    return Response(
+        rendered_response.body,
+        media_type=rendered_response.media_type,
+        headers={"Vary": "Accept"},
+        background=shadow_task,
+    )
 
 
 def _build_options(request: Request, query: ImageQuery, media_type: str, settings: Settings) -> RequestOptions:
     phenotype_query = query if isinstance(query, PhenotypeQuery) else PhenotypeQuery()
     return RequestOptions(
         request_id=request.state.request_id,
-        stats=request.state.account,
+        stats=request.state.stats,
         deadline=request_deadline(settings, query.timeout_s),
         media_type=media_type,
         mm_per_px=query.mm_per_px,
@@ -191,7 +191,3 @@ def _reject_repeated_parameters(request: Request) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ParameterError(f"{', '.join(repeated)}: given more than once, and only one value can be meant")
-
-
-
-

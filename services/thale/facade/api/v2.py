@@ -1,7 +1,7 @@
 """The Open Inference Protocol v2 over REST, so that any KServe or Triton client works.
 
 https://github.com/kserve/open-inference-protocol, with the binary tensor extension. A model takes one input, `image`:
-the bytes of N image files, as base64 in JSON or as they are in binary form. What comes out stands in `tensors`.
+the bytes of N image files, as base64 in JSON or as they are in binary form. What comes out is in `v2_tensors`.
 Parameters of the request: mm_per_px, plate_width_mm, page, experiment, timeout_s, and binary_data_output.
 """
 
@@ -16,11 +16,11 @@ from starlette.responses import JSONResponse
 from thale._version import __version__
 from thale.errors import ParameterError, UnknownVersionError
 from thale.facade.api import v2_tensors
-from thale.facade.api.dependencies import HealthDependency, PipelineDependency, request_deadline, cancel_on_disconnect
+from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
 from thale.facade.api.upload import stream_body
 from thale.facade.api.v2_tensors import IMAGE, ResponseHeader
 from thale.facade.pipeline import Pipeline
-from thale.facade.request_options import Upload, RequestOptions
+from thale.facade.request_options import RequestOptions, Upload
 from thale.facade.settings import Settings
 from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
@@ -132,11 +132,17 @@ async def infer(request: Request, pipeline: PipelineDependency, name: str, versi
     async with pipeline.admission.admit():
         with stage("body"):
             infer_request, images = await _read_request(request, pipeline.settings)
-        options = _build_options(request, infer_request.parameters, pipeline.settings, [VersionPin(name, version)] if version else [])
+        options = _build_options(
+            request, infer_request.parameters, pipeline.settings, [VersionPin(name, version)] if version else []
+        )
         route = pipeline.select_route(model.task, options, name)
-        response_header = ResponseHeader(infer_request.id or options.request_id, _select_outputs(infer_request, v2_tensors.OUTPUTS[model.task]))
+        response_header = ResponseHeader(
+            infer_request.id or options.request_id, _select_outputs(infer_request, v2_tensors.OUTPUTS[model.task])
+        )
         uploads = [Upload(image) for image in images]
-        body, json_length = await cancel_on_disconnect(request, pipeline.infer(route, uploads, options, v2_tensors.render, response_header))
+        body, json_length = await cancel_on_disconnect(
+            request, pipeline.infer(route, uploads, options, v2_tensors.render, response_header)
+        )
     if json_length == len(body):
         return Response(body, media_type="application/json")
     headers = {JSON_LENGTH_HEADER: str(json_length)}
@@ -159,7 +165,11 @@ def _parse_request(body: bytes, json_length: str | None, settings: Settings) -> 
     except ValidationError as error:
         details = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors())
         raise ParameterError(f"the inference request is not understood: {details}") from error
-    if len(infer_request.inputs) != 1 or infer_request.inputs[0].name != IMAGE or infer_request.inputs[0].datatype != "BYTES":
+    if (
+        len(infer_request.inputs) != 1
+        or infer_request.inputs[0].name != IMAGE
+        or infer_request.inputs[0].datatype != "BYTES"
+    ):
         raise ParameterError(f"send exactly one input, {IMAGE!r}, with datatype BYTES")
     images = _parse_images(infer_request.inputs[0], body[json_end:])
     if not 1 <= len(images) <= settings.max_batch:
@@ -190,10 +200,12 @@ def _select_outputs(infer_request: InferRequest, available: list[dict[str, Any]]
     return {output.name: bool(output.parameters.get("binary_data", default)) for output in infer_request.outputs}
 
 
-def _build_options(request: Request, parameters: InferParameters, settings: Settings, pins: Sequence[VersionPin]) -> RequestOptions:
+def _build_options(
+    request: Request, parameters: InferParameters, settings: Settings, pins: Sequence[VersionPin]
+) -> RequestOptions:
     return RequestOptions(
         request_id=request.state.request_id,
-        stats=request.state.account,
+        stats=request.state.stats,
         deadline=request_deadline(settings, parameters.timeout_s),
         mm_per_px=parameters.mm_per_px,
         plate_width_mm=parameters.plate_width_mm,

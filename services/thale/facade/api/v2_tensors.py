@@ -84,7 +84,7 @@ def render(responses: Sequence[ModelResponse], header: ResponseHeader) -> tuple[
     """Return the answer's body and the length of the JSON at its beginning. All answers are one version's.
 
     Raises:
-        ModelNonsenseError: If a model's answer cannot be one.
+        InvalidModelResponseError: If a model's answer cannot be one.
     """
     model = responses[0].route
     tensors = _segmentation_tensors(responses) if model.task == "segmentation" else _landmark_tensors(responses)
@@ -118,13 +118,17 @@ def _segmentation_tensors(responses: Sequence[ModelResponse]) -> dict[str, Tenso
 
 def _landmark_tensors(responses: Sequence[ModelResponse]) -> dict[str, Tensor]:
     predictions = [prediction.parse_landmarks() for prediction in responses]
-    indexed_landmarks = [(index, landmark) for index, prediction in enumerate(predictions) for landmark in prediction.landmarks]
+    indexed_landmarks = [
+        (index, landmark) for index, prediction in enumerate(predictions) for landmark in prediction.landmarks
+    ]
     points_N2 = np.array([(landmark.x, landmark.y) for _, landmark in indexed_landmarks], np.float32).reshape(-1, 2)
     return {
         "image": Tensor.from_array("INT32", np.array([index for index, _ in indexed_landmarks], np.int32)),
         "kinds": Tensor.from_strings([landmark.kind for _, landmark in indexed_landmarks]),
         "points": Tensor.from_array("FP32", points_N2),
-        "scores": Tensor.from_array("FP32", np.array([landmark.score for _, landmark in indexed_landmarks], np.float32)),
+        "scores": Tensor.from_array(
+            "FP32", np.array([landmark.score for _, landmark in indexed_landmarks], np.float32)
+        ),
         "meta": Tensor.from_strings([prediction.model_dump_json(exclude={"landmarks"}) for prediction in predictions]),
     }
 

@@ -25,23 +25,23 @@ logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
-Outcome = Literal["ok", "refused", "failed", "unavailable", "late", "nonsense"]
+Outcome = Literal["ok", "rejected", "error", "unavailable", "timeout", "invalid_response"]
 
-_UNREACHABLE_OUTCOMES: frozenset[Outcome] = frozenset({"unavailable", "late"})
+_UNREACHABLE_OUTCOMES: frozenset[Outcome] = frozenset({"unavailable", "timeout"})
 """What opens a stable version's breaker: nobody is there. A canary's is opened by every failure."""
-_FAILURE_OUTCOMES = _UNREACHABLE_OUTCOMES | {"failed", "nonsense"}
+_FAILURE_OUTCOMES = _UNREACHABLE_OUTCOMES | {"error", "invalid_response"}
 
 
 def classify_error(error: ThaleError) -> Outcome:
     """Return how a question went that ended with this error."""
     match error:
         case InvalidModelResponseError():
-            return "nonsense"
+            return "invalid_response"
         case ModelUnavailableError():
             return "unavailable"
         case DeadlineExceededError():
-            return "late"
-    return "refused" if isinstance(error, IMAGE_ERRORS) else "failed"
+            return "timeout"
+    return "rejected" if isinstance(error, IMAGE_ERRORS) else "error"
 
 
 class FallbackClient:
@@ -58,7 +58,7 @@ class FallbackClient:
 
         Raises:
             ImageError, ScaleError, ParameterError: What a stable or pinned version says of the image.
-            ModelUnavailableError: If it is not there, or its breaker is open.
+            ModelUnavailableError: If it is not there, or its circuit breaker is open.
             ModelFailedError: If its worker failed.
             DeadlineExceededError: If the answer comes too late.
         """
@@ -71,7 +71,7 @@ class FallbackClient:
             return await self._predict_and_record(route, request, canary_deadline, retry=False)
         except ThaleError as error:
             outcome = classify_error(error)
-        if outcome == "refused":
+        if outcome == "rejected":
             return await self._verify_rejection(route, request, deadline)
         self._record_outcome(route, outcome, canary_deadline.allowed_s)
         return await self._fall_back(route, outcome, request, deadline)
@@ -87,11 +87,11 @@ class FallbackClient:
         """Run a task on answers in a measuring process. Where a canary's is of no use, ask the stable version instead.
 
         Args:
-            task: Called with the answers and the rest.
-            answers: What models said.
-            questions: What each was asked.
+            task: Called with the responses and `arguments`.
+            responses: Model responses.
+            requests: The request behind each response.
             deadline: Of the whole request.
-            rest: Further arguments of the task.
+            arguments: Further arguments of the task.
 
         Returns:
             The result, and the answers that it was made of.
@@ -109,15 +109,17 @@ class FallbackClient:
             if not suspects:
                 self._record_outcomes(responses, error)
                 raise
-            logger.warning("answer of a canary is of no use", extra={"error": repr(error)})
-            outcome: Outcome = "late" if isinstance(error, DeadlineExceededError) else "nonsense"
+            logger.warning("canary response unusable", extra={"error": repr(error)})
+            outcome: Outcome = "timeout" if isinstance(error, DeadlineExceededError) else "invalid_response"
         else:
             self._record_outcomes(responses)
             return result, responses
         for response in suspects:
             self._record_outcome(response.route, outcome, canary_deadline.allowed_s)
         responses = await gather_or_cancel(
-            self._fall_back(response.route, outcome, request, deadline) if response in suspects else _return_unchanged(response)
+            self._fall_back(response.route, outcome, request, deadline)
+            if response in suspects
+            else _return_unchanged(response)
             for response, request in zip(responses, requests, strict=True)
         )
         return await self.postprocess(task, responses, requests, deadline, *arguments)
@@ -129,11 +131,13 @@ class FallbackClient:
         self._record_outcome(response.route, "ok")
         return await self._predict_without_fallback(response.route.fallback, request, deadline)
 
-    async def _predict_without_fallback(self, route: Route, request: PredictRequest, deadline: Deadline) -> ModelResponse:
+    async def _predict_without_fallback(
+        self, route: Route, request: PredictRequest, deadline: Deadline
+    ) -> ModelResponse:
         """Ask a version that nobody stands behind."""
         if not self._breakers.allows(route):
             metrics.MODEL_REQUESTS.labels(route.name, route.version, "unavailable").inc()
-            tracing.add_event("breaker is open", route.span_attributes())
+            tracing.add_event("circuit breaker is open", route.span_attributes())
             raise ModelUnavailableError(
                 f"{route.name} {route.version} has not answered the last questions: try again in a few seconds"
             )
@@ -144,7 +148,9 @@ class FallbackClient:
             self._record_outcome(route, classify_error(error), allowed_s)
             raise
 
-    async def _predict_and_record(self, route: Route, request: PredictRequest, deadline: Deadline, *, retry: bool = True) -> ModelResponse:
+    async def _predict_and_record(
+        self, route: Route, request: PredictRequest, deadline: Deadline, *, retry: bool = True
+    ) -> ModelResponse:
         response = await self._models.predict(route, request, deadline, retry=retry)
         version = route.name, route.version
         metrics.MODEL_SECONDS.labels(*version).observe(response.seconds, tracing.exemplar())
@@ -154,31 +160,33 @@ class FallbackClient:
             metrics.MODEL_BATCH_IMAGES.labels(*version).observe(response.batch_images)
         return response
 
-    async def _fall_back(self, canary: Route, reason: str, request: PredictRequest, deadline: Deadline) -> ModelResponse:
+    async def _fall_back(
+        self, canary: Route, reason: str, request: PredictRequest, deadline: Deadline
+    ) -> ModelResponse:
         """Ask the stable version, and count that it answered in the canary's place."""
         assert canary.fallback is not None  # noqa: S101 (what makes it a canary)
-        attributes = {"thale.why": "fallback", "thale.reason": reason, "thale.instead_of": canary.version}
+        attributes = {"thale.role": "fallback", "thale.reason": reason, "thale.fallback_for": canary.version}
         with tracing.span("thale.fallback", canary.fallback.span_attributes() | attributes):
             response = await self._predict_without_fallback(canary.fallback, request, deadline)
         metrics.MODEL_FALLBACKS.labels(canary.name, canary.version, reason).inc()
         fields = {"model": canary.name, "version": canary.version, "reason": reason}
-        logger.warning("stable version answered for a canary", extra=fields)
+        logger.warning("stable version served a failed canary request", extra=fields)
         return response
 
     async def _verify_rejection(self, canary: Route, request: PredictRequest, deadline: Deadline) -> ModelResponse:
         """Ask the stable version about an image that the canary finds at fault: one of the two is wrong."""
         try:
-            response = await self._fall_back(canary, "nonsense", request, deadline)
+            response = await self._fall_back(canary, "invalid_response", request, deadline)
         except ThaleError:
-            self._record_outcome(canary, "refused")
+            self._record_outcome(canary, "rejected")
             raise
-        self._record_outcome(canary, "nonsense")
+        self._record_outcome(canary, "invalid_response")
         return response
 
     def _record_outcomes(self, responses: Iterable[ModelResponse], error: Exception | None = None) -> None:
         """Count answers that have been read: good but for those that the error blames."""
         for response in responses:
-            self._record_outcome(response.route, "nonsense" if _names_version(error, response) else "ok")
+            self._record_outcome(response.route, "invalid_response" if _names_version(error, response) else "ok")
 
     def _record_outcome(self, route: Route, outcome: Outcome, allowed_s: float = math.inf) -> None:
         """Count a question's outcome, and tell the version's breaker.
@@ -186,7 +194,7 @@ class FallbackClient:
         A version that was late by a client's impatience alone is not held to be away.
         """
         metrics.MODEL_REQUESTS.labels(route.name, route.version, outcome).inc()
-        if outcome == "late" and allowed_s < self._canary_timeout_s:
+        if outcome == "timeout" and allowed_s < self._canary_timeout_s:
             return
         failure_outcomes = _UNREACHABLE_OUTCOMES if route.fallback is None else _FAILURE_OUTCOMES
         self._breakers.record(route, is_failure=outcome in failure_outcomes)

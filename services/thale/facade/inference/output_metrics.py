@@ -4,7 +4,6 @@ Measuring processes make the observations, the server counts them. Both models a
 phenotype; what depends on one of them is told of that one alone.
 """
 
-
 from thale.facade.upstream.routing import Route
 from thale.monitoring.comparison import ShadowDifference
 from thale.monitoring.plate_statistics import PlateStatistics
@@ -13,7 +12,9 @@ from thale.telemetry import metrics
 
 def record_output(statistics: PlateStatistics, segmentation: Route, landmarks: Route) -> None:
     """Count a user's plate for the versions that answered."""
-    segmentation_labels, landmark_labels = ({"model": route.name, "version": route.version} for route in (segmentation, landmarks))
+    segmentation_labels, landmark_labels = (
+        {"model": route.name, "version": route.version} for route in (segmentation, landmarks)
+    )
     for labels in (segmentation_labels, landmark_labels):
         metrics.OUTPUT_PLATES.labels(**labels).inc()
         metrics.OUTPUT_EMPTY.labels(**labels).inc(not statistics.plants)

@@ -20,7 +20,7 @@ from thale.facade.inference import output_metrics
 from thale.facade.inference.fallback import classify_error
 from thale.facade.inference.shadow_samples import ShadowSampleStore
 from thale.facade.postprocess import tasks
-from thale.facade.postprocess.types import ShadowPair, PhenotypeTask
+from thale.facade.postprocess.types import PhenotypeTask, ShadowPair
 from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.settings import Settings
 from thale.facade.upstream.model_client import ModelClient, PredictRequest
@@ -58,13 +58,17 @@ class ShadowMirror:
     """Asks shadows, a few at a time, and compares."""
 
     def __init__(self, models: ModelClient, settings: Settings, has_spare_capacity: Callable[[], bool]) -> None:
-        """`calm` says whether users leave room for copies."""
+        """`has_spare_capacity` returns whether users leave room for copies."""
         self._models = models
         self._settings = settings
         self._has_spare_capacity = has_spare_capacity
         self._queue: asyncio.Queue[ShadowRequest] = asyncio.Queue(settings.shadow_queue)
         self._buffered_bytes = 0
-        self._sample_store = ShadowSampleStore(settings.shadow_samples_path, settings.shadow_samples_per_version) if settings.shadow_samples_path else None
+        self._sample_store = (
+            ShadowSampleStore(settings.shadow_samples_path, settings.shadow_samples_per_version)
+            if settings.shadow_samples_path
+            else None
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -82,7 +86,10 @@ class ShadowMirror:
     async def enqueue(self, shadow_requests: Iterable[ShadowRequest]) -> None:
         """Take copies in, or drop them. Never waits."""
         for shadow_request in shadow_requests:
-            fits_queue = self._buffered_bytes + shadow_request.size_bytes <= self._settings.shadow_queue_bytes and not self._queue.full()
+            fits_queue = (
+                self._buffered_bytes + shadow_request.size_bytes <= self._settings.shadow_queue_bytes
+                and not self._queue.full()
+            )
             if fits_queue and self._has_spare_capacity():
                 self._buffered_bytes += shadow_request.size_bytes
                 self._queue.put_nowait(shadow_request)
@@ -98,8 +105,8 @@ class ShadowMirror:
                 _record_outcome(shadow_request.shadow, await self._process(shadow_request, pool))
             # The boundary between copies: whatever one of them breaks, the next is asked, and no user hears of it.
             except Exception:
-                logger.exception("a copy for a shadow failed unexpectedly")
-                _record_outcome(shadow_request.shadow, "nonsense")
+                logger.exception("shadow request failed unexpectedly")
+                _record_outcome(shadow_request.shadow, "invalid_response")
             finally:
                 self._buffered_bytes -= shadow_request.size_bytes
             await asyncio.sleep((time.monotonic() - started) * idle_per_busy)
@@ -108,20 +115,32 @@ class ShadowMirror:
         """Ask and compare. Returns the outcome."""
         if not self._has_spare_capacity():
             return "dropped"
-        with tracing.span("thale.shadow", shadow_request.shadow.span_attributes(), links=tracing.links(shadow_request.parent_span)):
+        with tracing.span(
+            "thale.shadow", shadow_request.shadow.span_attributes(), links=tracing.links(shadow_request.parent_span)
+        ):
             return await self._predict_and_compare(shadow_request, pool)
 
     async def _predict_and_compare(self, shadow_request: ShadowRequest, pool: WorkerPool) -> str:
         try:
             deadline = Deadline.after(self._settings.shadow_timeout_s)
             response = await self._models.predict(shadow_request.shadow, shadow_request.request, deadline, retry=False)
-            pair = ShadowPair(shadow_request.stable, response, shadow_request.other_task, shadow_request.task, shadow_request.statistics)
+            pair = ShadowPair(
+                shadow_request.stable,
+                response,
+                shadow_request.other_task,
+                shadow_request.task,
+                shadow_request.statistics,
+            )
             return await self._compare(shadow_request, pair, pool)
         except ThaleError as error:
             outcome = classify_error(error)
-            fields = {"model": shadow_request.shadow.name, "version": shadow_request.shadow.version, "error": str(error)}
-            logger.info("shadow gave no answer to compare", extra=fields)
-            return "nonsense" if outcome == "refused" else outcome  # the stable version could read the image
+            fields = {
+                "model": shadow_request.shadow.name,
+                "version": shadow_request.shadow.version,
+                "error": str(error),
+            }
+            logger.info("shadow request failed", extra=fields)
+            return "invalid_response" if outcome == "rejected" else outcome  # the stable version could read the image
 
     async def _compare(self, shadow_request: ShadowRequest, pair: ShadowPair, pool: WorkerPool) -> str:
         try:
@@ -133,7 +152,7 @@ class ShadowMirror:
             try:
                 await asyncio.to_thread(self._sample_store.save, shadow_request.request.image, pair, difference)
             except OSError as error:
-                logger.error("pair for replay cannot be kept", extra={"error": str(error)})
+                logger.error("shadow sample not saved", extra={"error": str(error)})
         return "ok"
 
 

@@ -1,6 +1,6 @@
 """The pairs of answers that agree least, kept in a folder, so that people can look and `simulate` can ask again.
 
-    {folder}/{model}/{version}/{agreement}-{digest}/  image  stable  shadow  pair.json
+    {folder}/{model}/{version}/{agreement}-{digest}/  image  stable  shadow  sample.json
 
 A name begins with the agreement, so the worst pair comes first in any listing. There are only so many of a version.
 """
@@ -33,7 +33,9 @@ class ShadowSampleStore:
         digest = pair.task.metadata.sha256.removeprefix("sha256:")[:12]
         name = f"{max(difference.agreement_score, 0):.4f}-{digest}"
         existing_names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-        if name in existing_names or (len(existing_names) >= self.max_samples_per_version and name >= existing_names[-1]):
+        if name in existing_names or (
+            len(existing_names) >= self.max_samples_per_version and name >= existing_names[-1]
+        ):
             return
         partial = folder / f".{name}"
         shutil.rmtree(partial, ignore_errors=True)
@@ -41,7 +43,7 @@ class ShadowSampleStore:
         (partial / "image").write_bytes(image)
         (partial / "stable").write_bytes(pair.stable.data)
         (partial / "shadow").write_bytes(pair.shadow.data)
-        (partial / "pair.json").write_text(json.dumps(_describe_sample(pair, difference), indent=2), encoding="utf-8")
+        (partial / "sample.json").write_text(json.dumps(_describe_sample(pair, difference), indent=2), encoding="utf-8")
         partial.rename(folder / name)
         for excess_name in sorted([*existing_names, name])[self.max_samples_per_version :]:
             shutil.rmtree(folder / excess_name)

@@ -12,7 +12,7 @@ def compare_shadow(pair: ShadowPair) -> ShadowDifference:
     """Return how far the shadow is from the stable version: in pixels, in landmarks, and in what users get, traits.
 
     Raises:
-        ModelNonsenseError: If an answer cannot be one.
+        InvalidModelResponseError: If an answer cannot be one.
     """
     if pair.shadow.route.task == "segmentation":
         segmentation, landmarks = pair.shadow.parse_segmentation(), pair.other_task.parse_landmarks()
@@ -24,21 +24,7 @@ def compare_shadow(pair: ShadowPair) -> ShadowDifference:
         scale, stable_landmarks = segmentation.meta.calibration.scale, pair.stable.parse_landmarks()
         distances_px, f1 = match_landmarks(stable_landmarks.landmarks, landmarks.landmarks, scale)
         difference = ShadowDifference(landmark_px=distances_px, landmark_f1=f1)
-    statistics = plate_statistics(build_untimed_phenotype(segmentation, landmarks, pair.task), landmarks.landmarks, kinds)
+    statistics = plate_statistics(
+        build_untimed_phenotype(segmentation, landmarks, pair.task), landmarks.landmarks, kinds
+    )
     return replace(difference, traits=relative_differences(pair.statistics, statistics))
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-

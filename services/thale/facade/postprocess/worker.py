@@ -1,6 +1,6 @@
-"""The processor-bound end of a request, run in the processes of `pool`: models' answers in, the client's format out.
+"""The processor-bound end of a request, run in the processes of `worker_pool`: models' answers in, the client's format out.
 
-Nothing here knows HTTP or waits. Imported by these processes alone, by way of `jobs`.
+Nothing here knows HTTP or waits. Imported by these processes alone, by way of `tasks`.
 """
 
 import io
@@ -29,11 +29,11 @@ def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) ->
     """Find the plants, measure them, and write the answer in the format asked for.
 
     Args:
-        answers: The segmentation model's and the landmark model's.
-        work: What else is known.
+        responses: Of the segmentation model and of the landmark model.
+        task: Other inputs of the phenotype.
 
     Raises:
-        ModelNonsenseError: If a model's answer cannot be one.
+        InvalidModelResponseError: If a model's answer cannot be one.
     """
     started = time.monotonic()
     segmentation_response, landmarks_response = responses
@@ -51,10 +51,14 @@ def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) ->
     phenotype = phenotype.model_copy(update={"timings": timings})
     with step("export"):
         body = _FORMATS[task.media_type](phenotype, task)
-    return RenderedResponse(body, task.media_type, plate_statistics(phenotype, landmarks.landmarks, landmarks_response.route.classes))
+    return RenderedResponse(
+        body, task.media_type, plate_statistics(phenotype, landmarks.landmarks, landmarks_response.route.classes)
+    )
 
 
-def build_untimed_phenotype(segmentation: SegmentationPrediction, landmarks: LandmarkPrediction, task: PhenotypeTask) -> Phenotype:
+def build_untimed_phenotype(
+    segmentation: SegmentationPrediction, landmarks: LandmarkPrediction, task: PhenotypeTask
+) -> Phenotype:
     """Return what is on the plate; the timings are left at nothing."""
     provenance = Provenance(
         models=(segmentation.meta.model, landmarks.model),
@@ -63,7 +67,9 @@ def build_untimed_phenotype(segmentation: SegmentationPrediction, landmarks: Lan
         created=task.created,
     )
     untimed = Timings(segment_s=0.0, landmarks_s=0.0, plants_s=0.0, total_s=0.0)
-    return build_phenotype(task.metadata, segmentation, landmarks, provenance, untimed, expected_plants=task.expected_plants)
+    return build_phenotype(
+        task.metadata, segmentation, landmarks, provenance, untimed, expected_plants=task.expected_plants
+    )
 
 
 def _to_json(phenotype: Phenotype, _task: PhenotypeTask) -> bytes:
@@ -82,7 +88,12 @@ def _to_csv(phenotype: Phenotype, task: PhenotypeTask) -> bytes:
     return (table.wide_csv([phenotype]) if task.wide else table.long_csv([phenotype])).encode()
 
 
-_FORMATS: dict[str, Callable[[Phenotype, PhenotypeTask], bytes]] = {JSON: _to_json, PNG: _to_overlay_png, RSML: _to_rsml, CSV: _to_csv}
+_FORMATS: dict[str, Callable[[Phenotype, PhenotypeTask], bytes]] = {
+    JSON: _to_json,
+    PNG: _to_overlay_png,
+    RSML: _to_rsml,
+    CSV: _to_csv,
+}
 
 
 def render_segmentation(responses: Sequence[ModelResponse], media_type: str) -> RenderedResponse:
@@ -91,7 +102,7 @@ def render_segmentation(responses: Sequence[ModelResponse], media_type: str) -> 
     The PNG has one palette index a class, in the model's frame.
 
     Raises:
-        ModelNonsenseError: If the model's answer cannot be one.
+        InvalidModelResponseError: If the model's answer cannot be one.
     """
     [response] = responses
     segmentation = response.parse_segmentation()
@@ -127,7 +138,7 @@ def render_landmarks(responses: Sequence[ModelResponse]) -> RenderedResponse:
     """Return a landmarks answer as JSON.
 
     Raises:
-        ModelNonsenseError: If the model's answer cannot be one.
+        InvalidModelResponseError: If the model's answer cannot be one.
     """
     [response] = responses
     return RenderedResponse(response.parse_landmarks().model_dump_json().encode(), JSON)

@@ -71,11 +71,11 @@ class WorkerPool:
         try:
             return await self._run(deadline, task, arguments)
         except BrokenProcessPool:
-            logger.warning("a measuring process died; its task is tried once more")
+            logger.warning("post-processing worker died; task retried")
         try:
             return await self._run(deadline, task, arguments)
         except BrokenProcessPool as error:
-            logger.error("a measuring process died twice under one task")
+            logger.error("post-processing worker died twice on one task")
             raise ModelUnavailableError(
                 "the measuring process died on this image twice: try again, and with a smaller image if it persists"
             ) from error
@@ -136,7 +136,9 @@ def _run_task(
         return _run_until_deadline(deadline, task, arguments), timings
 
 
-def _run_until_deadline(deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]) -> "_Result | _Failure":
+def _run_until_deadline(
+    deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]
+) -> "_Result | _Failure":
     def raise_deadline_error(_signal: int, _frame: object) -> None:
         raise deadline.error()
 

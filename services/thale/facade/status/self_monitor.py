@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 from thale.errors import ModelUnavailableError
 from thale.facade.health import Health, Readiness
-from thale.facade.status.window_stats import WindowStats, CounterSnapshot
+from thale.facade.status.window_stats import CounterSnapshot, WindowStats
 from thale.facade.upstream.release_source import ReleaseSource
 from thale.schemas import ReleaseState
 from thale.telemetry import metrics
@@ -75,5 +75,5 @@ class SelfMonitor:
                 await self.refresh()
             # The boundary between looks: what goes wrong in one must not leave the gauges as they are for ever.
             except Exception:
-                logger.exception("a look at the own state failed unexpectedly")
+                logger.exception("self-monitoring failed")
             await asyncio.sleep(POLL_INTERVAL_S)

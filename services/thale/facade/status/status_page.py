@@ -22,9 +22,9 @@ from thale.telemetry.metrics_server import Page
 
 _UNKNOWN = "&ndash;"
 _MINUTE_LENGTH = len("2026-11-21T12:00")
-_SIZE_LABELS = {name: f"up to {max_megapixels:g} MP" for name, max_megapixels in labels.MAX_MEGAPIXELS_BY_SIZE.items()} | {
-    "larger": "larger images"
-}
+_SIZE_LABELS = {
+    name: f"up to {max_megapixels:g} MP" for name, max_megapixels in labels.MAX_MEGAPIXELS_BY_SIZE.items()
+} | {"larger": "larger images"}
 
 
 class StatusPage:
@@ -84,7 +84,9 @@ class StatusPage:
         if release_state is None or not release_state.models:
             return '<p class="bad">no model is released</p>'
         rows = [
-            row for name, model in sorted(release_state.models.items()) for row in self._versions(name, model, stats.plates)
+            row
+            for name, model in sorted(release_state.models.items())
+            for row in self._versions(name, model, stats.plates)
         ]
         return _table(["model", "version", "share", "workers", "plates", "part"], rows, text_columns={0, 1, 5})
 
@@ -159,7 +161,7 @@ def _minutes(window_s: float) -> str:
 
 @cache
 def _style() -> str:
-    return files("thale.facade").joinpath("figures.css").read_text(encoding="utf-8")
+    return files("thale.facade.status").joinpath("status_page.css").read_text(encoding="utf-8")
 
 
 @cache

@@ -117,7 +117,12 @@ def quantile(cumulative_counts: Mapping[float, float], level: float) -> float:
     target_count, previous_count, lower_edge = level * total, 0.0, 0.0
     for edge in edges:
         if cumulative_counts[edge] >= target_count and cumulative_counts[edge] > previous_count:
-            return lower_edge if math.isinf(edge) else lower_edge + (edge - lower_edge) * (target_count - previous_count) / (cumulative_counts[edge] - previous_count)
+            return (
+                lower_edge
+                if math.isinf(edge)
+                else lower_edge
+                + (edge - lower_edge) * (target_count - previous_count) / (cumulative_counts[edge] - previous_count)
+            )
         previous_count, lower_edge = cumulative_counts[edge], edge if math.isfinite(edge) else lower_edge
     return lower_edge
 

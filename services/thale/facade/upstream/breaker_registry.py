@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 from thale.facade.settings import Settings
-from thale.facade.upstream.circuit_breaker import CircuitBreaker, BreakerConfig
-from thale.facade.upstream.routing import Route, Role
+from thale.facade.upstream.circuit_breaker import BreakerConfig, CircuitBreaker
+from thale.facade.upstream.routing import Role, Route
 from thale.schemas import ReleaseState
 from thale.telemetry import metrics, tracing
 
@@ -20,9 +20,13 @@ class BreakerRegistry:
     """A breaker for each stable version and each canary. Pinned versions have none: who pins wants to know."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        open_s_by_role: dict[Role, float] = {"stable": settings.stable_breaker_open_s, "canary": settings.canary_breaker_open_s}
+        open_s_by_role: dict[Role, float] = {
+            "stable": settings.stable_breaker_open_s,
+            "canary": settings.canary_breaker_open_s,
+        }
         self._configs = {
-            role: BreakerConfig(settings.breaker_failures, settings.breaker_window, open_s) for role, open_s in open_s_by_role.items()
+            role: BreakerConfig(settings.breaker_failures, settings.breaker_window, open_s)
+            for role, open_s in open_s_by_role.items()
         }
         self._clock = clock
         self._breakers: dict[_BreakerKey, CircuitBreaker] = {}
@@ -45,7 +49,7 @@ class BreakerRegistry:
         if breaker.is_open != was_open and (route.name, route.version, route.role) in self._active_keys:
             labels = {"model": route.name, "version": route.version}
             metrics.MODEL_BREAKER_OPEN.labels(**labels).set(breaker.is_open)
-            event_name = "breaker opened" if breaker.is_open else "breaker closed"
+            event_name = "circuit breaker opened" if breaker.is_open else "circuit breaker closed"
             logger.warning(event_name, extra=labels)
             tracing.add_event(event_name, route.span_attributes())
 

@@ -94,8 +94,10 @@ class ModelClient:
         async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
             yield cls(session, model_url, management_url)
 
-    async def predict(self, route: Route, request: PredictRequest, deadline: Deadline, *, retry: bool = True) -> ModelResponse:
-        """Return a model version's answer. A version that is gone is asked `again`: a question changes nothing.
+    async def predict(
+        self, route: Route, request: PredictRequest, deadline: Deadline, *, retry: bool = True
+    ) -> ModelResponse:
+        """Return a model version's answer. A version that is gone is tried again (`retry`): a question changes nothing.
 
         Raises:
             ImageError, ScaleError, ParameterError: What the worker says of the image.
@@ -111,13 +113,15 @@ class ModelClient:
         except ModelUnavailableError as error:
             if not retry:
                 raise
-            logger.warning("model asked once more", extra={**labels, "error": str(error)})
+            logger.warning("model request retried", extra={**labels, "error": str(error)})
             retries.inc()
             await asyncio.sleep(min(_RETRY_PAUSE_S, deadline.remaining()))
             raw = await self._send(route, request, deadline, 1)
         seconds = time.monotonic() - started
-        logger.info("model answered", extra={**labels, "seconds": round(seconds, 4), "bytes": len(raw.data)})
-        return ModelResponse(route, raw.data, seconds, request.width, request.height, raw.stage_seconds(), raw.timing.batch_size)
+        logger.info("model responded", extra={**labels, "seconds": round(seconds, 4), "bytes": len(raw.data)})
+        return ModelResponse(
+            route, raw.data, seconds, request.width, request.height, raw.stage_seconds(), raw.timing.batch_size
+        )
 
     async def _send(self, route: Route, request: PredictRequest, deadline: Deadline, resend_count: int) -> _RawResponse:
         server = route.url or self._model_url
@@ -144,7 +148,9 @@ class ModelClient:
             span.set_attribute("http.response.status_code", response.status)
             if response.status != HTTPStatus.OK:
                 raise _to_error(route, response.status, body)
-        return _RawResponse(body, time.monotonic() - started, read_timing(response.headers.get(server_timing.HEADER, "")))
+        return _RawResponse(
+            body, time.monotonic() - started, read_timing(response.headers.get(server_timing.HEADER, ""))
+        )
 
     async def count_ready_workers(self, name: str, version: str, url: str = "") -> int | None:
         """Return how many workers of a version are ready, None where the model server does not know it or is away.

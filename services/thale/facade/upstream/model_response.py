@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from thale.errors import ModelFailedError, InvalidModelResponseError
+from thale.errors import InvalidModelResponseError, ModelFailedError
 from thale.facade.upstream.routing import Route
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, parse_landmarks
 from thale.schemas import Calibration, ModelRef, Point
@@ -37,7 +37,7 @@ class ModelResponse:
         """Read a segmentation model's answer.
 
         Raises:
-            ModelNonsenseError: If it is no segmentation of this image, or another model's.
+            InvalidModelResponseError: If it is no segmentation of this image, or another model's.
         """
         with self._as_invalid_response():
             prediction = SegmentationPrediction.from_bytes(self.data)
@@ -56,7 +56,7 @@ class ModelResponse:
         """Read a landmark model's answer.
 
         Raises:
-            ModelNonsenseError: If it holds no landmarks of this image, or is another model's.
+            InvalidModelResponseError: If it holds no landmarks of this image, or is another model's.
         """
         with self._as_invalid_response():
             prediction = parse_landmarks(self.data)
@@ -81,7 +81,10 @@ class ModelResponse:
 
     def _contains(self, x: float, y: float) -> bool:
         """Whether the image holds a point; no NaN is held."""
-        return -_EDGE_TOLERANCE_PX <= x <= self.width - 1 + _EDGE_TOLERANCE_PX and -_EDGE_TOLERANCE_PX <= y <= self.height - 1 + _EDGE_TOLERANCE_PX
+        return (
+            -_EDGE_TOLERANCE_PX <= x <= self.width - 1 + _EDGE_TOLERANCE_PX
+            and -_EDGE_TOLERANCE_PX <= y <= self.height - 1 + _EDGE_TOLERANCE_PX
+        )
 
     def _check_identity(self, model: ModelRef) -> ModelRef:
         route = self.route

@@ -63,7 +63,7 @@ class FileReleaseSource:
             self._release_state = ReleaseState.model_validate_json(self._path.read_bytes())
         except (OSError, ValidationError) as error:
             if str(error) != self._last_error:
-                logger.error("release record cannot be read", extra={"path": str(self._path), "error": str(error)})
+                logger.error("release state unreadable", extra={"path": str(self._path), "error": str(error)})
             self._last_error = str(error)
         else:
             self._last_error = ""
@@ -71,4 +71,4 @@ class FileReleaseSource:
                 name: {"stable": model.stable, "canary": model.canary, "percent": model.weight_percent}
                 for name, model in self._release_state.models.items()
             }
-            logger.info("release record read", extra={"models": models})
+            logger.info("release state loaded", extra={"models": models})

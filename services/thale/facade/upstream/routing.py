@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from thale.errors import WrongTaskError, ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError
-from thale.schemas import Release, VersionManifest, ReleaseState, Task
+from thale.errors import ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError, WrongTaskError
+from thale.schemas import Release, ReleaseState, Task, VersionManifest
 
 Role = Literal["stable", "canary", "pinned", "shadow"]
 """Why a version is asked: by default, on trial, by the request's wish, or for comparison alone."""
@@ -60,7 +60,7 @@ class Route:
 
     def span_attributes(self) -> dict[str, str]:
         """Return what traces say of it."""
-        return {"thale.model": self.name, "thale.version": self.version, "thale.why": self.role}
+        return {"thale.model": self.name, "thale.version": self.version, "thale.role": self.role}
 
     @classmethod
     def from_manifest(
@@ -99,9 +99,9 @@ def select_route(
     """Return who answers: the version that the request pins, else the canary for its share of requests, else stable.
 
     Args:
-        record: What is released.
+        release_state: The released models.
         task: The question.
-        default: The model that answers it where no pin names another.
+        default_model: Model for the task if no pin names another.
         experiment: What the split sticks to: a time series is measured by one version.
         request_id: What the split sticks to where there is no experiment.
         pins: The models that the request names, for any task. One that names no version leaves it to the split.
@@ -148,7 +148,7 @@ def pinned_route(release_state: ReleaseState, pin: VersionPin, task: Task) -> Ro
     Raises:
         UnknownModelError: If no such model is released.
         UnknownVersionError: If it has no such version.
-        ModelTaskError: If the model answers another question.
+        WrongTaskError: If the model answers another question.
     """
     model = get_release(release_state, pin.name)
     if model.task != task:

@@ -20,7 +20,9 @@ _PARENT_REACH_MM = 1.5
 _OUTPUT_DECIMALS = 2
 
 
-def smooth_centrelines(graph: RootGraph, roots: Sequence[TracedRoot], tips: Tips, mask_HW: NDArray[np.bool_]) -> list[Points]:
+def smooth_centrelines(
+    graph: RootGraph, roots: Sequence[TracedRoot], tips: Tips, mask_HW: NDArray[np.bool_]
+) -> list[Points]:
     """Return the smooth line of each root, frame px. Parents stand before their children in `roots`.
 
     A line ends where the mask does, or at the landmark that marks its tip.

@@ -25,7 +25,9 @@ _MIN_BASE_SCORE = 0.5
 _MAX_ENDS = 300
 
 
-def add_faint_roots(mask_HW: NDArray[np.bool_], maps: ProbabilityMaps, landmarks: Sequence[Landmark]) -> NDArray[np.bool_]:
+def add_faint_roots(
+    mask_HW: NDArray[np.bool_], maps: ProbabilityMaps, landmarks: Sequence[Landmark]
+) -> NDArray[np.bool_]:
     """Return the mask (bool HW) with a path, a pixel wide, from every tip and sure base that no larger root leads to.
 
     A path costs as many millimetres as of empty agar; ends that cost more than `_FARTHEST_COST_MM` stay alone.
@@ -39,7 +41,9 @@ def add_faint_roots(mask_HW: NDArray[np.bool_], maps: ProbabilityMaps, landmarks
     is_network[0] = False
     reached_HW = is_network[labels_HW]
     extended_HW = mask_HW.copy()
-    ends_rc = np.round(maps.frame.from_source(np.array([[landmark.x, landmark.y] for landmark in ends]))[:, ::-1]).astype(int)
+    ends_rc = np.round(
+        maps.frame.from_source(np.array([[landmark.x, landmark.y] for landmark in ends]))[:, ::-1]
+    ).astype(int)
     for row, col in ends_rc.tolist():
         path_rc = _cheapest_path(row, col, reached_HW, maps)
         reached_HW[tuple(path_rc.T)] = True

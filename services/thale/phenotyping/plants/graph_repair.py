@@ -47,7 +47,11 @@ def attach_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
     Landmarks and ends are paired one to one, the nearest first. Where no root ends, a landmark has to be surer of
     itself. A landmark without a root under it marks nothing.
     """
-    tip_landmarks = [landmark for landmark in landmarks if landmark.kind in ("primary_tip", "lateral_tip") and landmark.score >= _MIN_TIP_SCORE]
+    tip_landmarks = [
+        landmark
+        for landmark in landmarks
+        if landmark.kind in ("primary_tip", "lateral_tip") and landmark.score >= _MIN_TIP_SCORE
+    ]
     tip_landmarks = sorted(tip_landmarks, key=lambda landmark: -landmark.score)[:_MAX_TIPS]
     if not tip_landmarks:
         return {}
@@ -172,7 +176,9 @@ def attach_bases(graph: RootGraph, candidates: Sequence[PlantCandidate], tips: T
 
     Other roots that begin near the base without touching (a leaf hides the joint) are linked to it.
     """
-    return [None if candidate.base_xy is None else _attach_base(graph, candidate.base_xy, tips) for candidate in candidates]
+    return [
+        None if candidate.base_xy is None else _attach_base(graph, candidate.base_xy, tips) for candidate in candidates
+    ]
 
 
 def _attach_base(graph: RootGraph, base_xy: Points, tips: Tips) -> int | None:

@@ -121,7 +121,9 @@ class TipAssignment:
     resolved_by_lane: bool = False
 
 
-def plants_reaching(graph: RootGraph, trees: list[ShortestPathTree | None], node: int) -> list[tuple[float, int, DirectedEdge]]:
+def plants_reaching(
+    graph: RootGraph, trees: list[ShortestPathTree | None], node: int
+) -> list[tuple[float, int, DirectedEdge]]:
     """Return for each plant that reaches a node the cost of its path and the last step, the cheapest plant first."""
     edges = [(number, not forward) for number, forward in outgoing_edges(graph, node)]
     reaching = []
@@ -132,7 +134,10 @@ def plants_reaching(graph: RootGraph, trees: list[ShortestPathTree | None], node
 
 
 def assign_tip(
-    graph: RootGraph, trees: list[ShortestPathTree | None], reaching: list[tuple[float, int, DirectedEdge]], lane: int | None = None
+    graph: RootGraph,
+    trees: list[ShortestPathTree | None],
+    reaching: list[tuple[float, int, DirectedEdge]],
+    lane: int | None = None,
 ) -> TipAssignment:
     """Return the claim of the first of the arrivals, or among equals that of the plant whose lane it is."""
     paths = {plant: path_to(trees, plant, edge) for _, plant, edge in reaching[:2]}
@@ -153,13 +158,19 @@ def path_to(trees: list[ShortestPathTree | None], plant: int, edge: DirectedEdge
 
 
 def match_primary_tips(
-    graph: RootGraph, trees: list[ShortestPathTree | None], nodes: Sequence[int], lane_of_node: Callable[[int], int | None]
+    graph: RootGraph,
+    trees: list[ShortestPathTree | None],
+    nodes: Sequence[int],
+    lane_of_node: Callable[[int], int | None],
 ) -> dict[int, TipAssignment]:
     """Return which plant's primary root ends at which of the nodes, one each, so that all paths together cost least.
 
     A pair is in doubt if two plants could change tips at little cost.
     """
-    reached = {node: {plant: (cost_to_node, edge) for cost_to_node, plant, edge in plants_reaching(graph, trees, node)} for node in nodes}
+    reached = {
+        node: {plant: (cost_to_node, edge) for cost_to_node, plant, edge in plants_reaching(graph, trees, node)}
+        for node in nodes
+    }
     nodes = [node for node in nodes if reached[node]]
     if not nodes:
         return {}
@@ -183,7 +194,9 @@ def match_primary_tips(
     return tip_assignments
 
 
-def _divergence_point(graph: RootGraph, edges: list[DirectedEdge], rival_edges: list[DirectedEdge]) -> tuple[float, float]:
+def _divergence_point(
+    graph: RootGraph, edges: list[DirectedEdge], rival_edges: list[DirectedEdge]
+) -> tuple[float, float]:
     """Return where two paths to the same place come together, seen from their bases."""
     meeting = edge_target(graph, edges[-1])
     for own, other in zip(reversed(edges), reversed(rival_edges), strict=False):

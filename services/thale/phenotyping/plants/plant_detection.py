@@ -1,4 +1,4 @@
-"""Where plants are: shoots, root bases and ungerminated seeds, brought together into one `Founder` a plant.
+"""Where plants are: shoots, root bases and ungerminated seeds, brought together into one `PlantCandidate` a plant.
 
 Nothing is founded by root alone: a plate's rim, a label and a scratch all look like roots, and none has a shoot, a
 seed or a base.
@@ -72,7 +72,9 @@ def detect_plants(
         tips: Nodes of the network that are known to be tips: no plant begins there.
     """
     flags: list[Flag] = []
-    shoots = _organ_components(maps.shoot_HW, np.maximum(maps.root_HW, maps.seed_HW), maps.mm2_to_px2(_MIN_FRAGMENT_MM2))
+    shoots = _organ_components(
+        maps.shoot_HW, np.maximum(maps.root_HW, maps.seed_HW), maps.mm2_to_px2(_MIN_FRAGMENT_MM2)
+    )
     bases = _select_distinct_bases(landmarks, maps)
     candidates = [PlantCandidate(maps.frame.from_source(np.array([[b.x, b.y]]))[0], b) for b in bases]
     unassigned = _assign_shoots(candidates, shoots, maps)
@@ -110,14 +112,18 @@ def _select_distinct_bases(landmarks: Sequence[Landmark], maps: ProbabilityMaps)
     """Return base landmarks, the surest first, without those next to a surer one."""
     distinct: list[Landmark] = []
     min_distance = maps.mm_to_px(MIN_BASE_DISTANCE_MM) / maps.frame.factor
-    candidates = [landmark for landmark in landmarks if landmark.kind == "root_base" and landmark.score >= _MIN_BASE_SCORE]
+    candidates = [
+        landmark for landmark in landmarks if landmark.kind == "root_base" and landmark.score >= _MIN_BASE_SCORE
+    ]
     for landmark in sorted(candidates, key=lambda landmark: -landmark.score):
         if all(np.hypot(landmark.x - other.x, landmark.y - other.y) > min_distance for other in distinct):
             distinct.append(landmark)
     return distinct
 
 
-def _assign_shoots(candidates: list[PlantCandidate], shoots: list[NDArray[np.int64]], maps: ProbabilityMaps) -> list[NDArray[np.int64]]:
+def _assign_shoots(
+    candidates: list[PlantCandidate], shoots: list[NDArray[np.int64]], maps: ProbabilityMaps
+) -> list[NDArray[np.int64]]:
     """Give shoots to the bases below them, parting leaves that touch by the nearer base; return the others."""
     unassigned = []
     max_distance = maps.mm_to_px(_BASE_BELOW_SHOOT_MM)
@@ -133,12 +139,16 @@ def _assign_shoots(candidates: list[PlantCandidate], shoots: list[NDArray[np.int
     return unassigned
 
 
-def _merge_duplicate_bases(candidates: list[PlantCandidate], maps: ProbabilityMaps, flags: list[Flag]) -> list[PlantCandidate]:
+def _merge_duplicate_bases(
+    candidates: list[PlantCandidate], maps: ProbabilityMaps, flags: list[Flag]
+) -> list[PlantCandidate]:
     """Merge bases that stand under one shoot closer together than two seedlings can: the surer one stays."""
     merged: list[PlantCandidate] = []
     min_distance = maps.mm_to_px(_MIN_SHARED_SHOOT_BASE_DISTANCE_MM)
     for candidate in candidates:
-        duplicates = [other for other in merged if np.hypot(*(other.position_xy - candidate.position_xy)) <= min_distance]
+        duplicates = [
+            other for other in merged if np.hypot(*(other.position_xy - candidate.position_xy)) <= min_distance
+        ]
         if not duplicates or not (len(candidate.shoot_rc) or len(duplicates[0].shoot_rc)):
             merged.append(candidate)
             continue
@@ -148,7 +158,9 @@ def _merge_duplicate_bases(candidates: list[PlantCandidate], maps: ProbabilityMa
     return merged
 
 
-def _join_fragments(candidates: list[PlantCandidate], fragments: list[NDArray[np.int64]], maps: ProbabilityMaps) -> list[NDArray[np.int64]]:
+def _join_fragments(
+    candidates: list[PlantCandidate], fragments: list[NDArray[np.int64]], maps: ProbabilityMaps
+) -> list[NDArray[np.int64]]:
     """Join pieces of shoot that small gaps part, to founders or to one another; return what no founder got.
 
     Pieces are joined by a coarse grid, which costs the same for two leaves and for a picture full of specks.
@@ -179,7 +191,9 @@ def _join_fragments(candidates: list[PlantCandidate], fragments: list[NDArray[np
     return [np.vstack(members) for members in clusters.values()]
 
 
-def _assign_distant_shoots(candidates: list[PlantCandidate], clusters: list[NDArray[np.int64]], maps: ProbabilityMaps) -> list[NDArray[np.int64]]:
+def _assign_distant_shoots(
+    candidates: list[PlantCandidate], clusters: list[NDArray[np.int64]], maps: ProbabilityMaps
+) -> list[NDArray[np.int64]]:
     """Give bases without a shoot the nearest sure one above: a hypocotyl may be too faint to see. Return the rest."""
     without_shoot = [candidate for candidate in candidates if not len(candidate.shoot_rc)]
     certain = [index for index, cluster_rc in enumerate(clusters) if _is_certain_shoot(cluster_rc, maps)]
@@ -207,15 +221,23 @@ def _min_distance(some_rc: NDArray[np.int64], others_rc: NDArray[np.int64]) -> f
     return float(cKDTree(some_rc).query(others_rc)[0].min())
 
 
-
-
-def _has_root(candidate: PlantCandidate, candidates: list[PlantCandidate], endpoints: RootEndpoints, maps: ProbabilityMaps, flags: list[Flag]) -> bool:
+def _has_root(
+    candidate: PlantCandidate,
+    candidates: list[PlantCandidate],
+    endpoints: RootEndpoints,
+    maps: ProbabilityMaps,
+    flags: list[Flag],
+) -> bool:
     """Whether a base landmark may found a plant: it has a shoot, or stands where a root of its own begins."""
     if len(candidate.shoot_rc):
         return True
     _, distance, component = endpoints.nearest(candidate.position_xy[None])
-    is_shared = any(endpoints.nearest(other.position_xy[None])[2] == component for other in candidates if other is not candidate)
-    is_root_start = distance <= maps.mm_to_px(_BASE_TO_ROOT_MM) and endpoints.length_by_component.get(component, 0) >= maps.mm_to_px(_MIN_LONE_ROOT_MM)
+    is_shared = any(
+        endpoints.nearest(other.position_xy[None])[2] == component for other in candidates if other is not candidate
+    )
+    is_root_start = distance <= maps.mm_to_px(_BASE_TO_ROOT_MM) and endpoints.length_by_component.get(
+        component, 0
+    ) >= maps.mm_to_px(_MIN_LONE_ROOT_MM)
     if is_shared:
         is_root_start = is_root_start and endpoints.is_end(candidate.position_xy, maps.mm_to_px(_BASE_TO_ROOT_MM))
     if is_root_start and candidate.landmark is not None and candidate.landmark.score >= _MIN_LONE_BASE_SCORE:
@@ -230,9 +252,13 @@ def _base_positions(candidates: list[PlantCandidate]) -> list[Points]:
     return [candidate.base_xy for candidate in candidates if candidate.base_xy is not None]
 
 
-def _find_hidden_base(candidate: PlantCandidate, candidates: list[PlantCandidate], endpoints: RootEndpoints, maps: ProbabilityMaps) -> None:
+def _find_hidden_base(
+    candidate: PlantCandidate, candidates: list[PlantCandidate], endpoints: RootEndpoints, maps: ProbabilityMaps
+) -> None:
     """Let a plant whose base is out of every root's reach begin at the root that comes out from under its leaves."""
-    if not len(candidate.shoot_rc) or endpoints.nearest(candidate.position_xy[None])[1] <= maps.mm_to_px(_ROOT_BELOW_SHOOT_MM):
+    if not len(candidate.shoot_rc) or endpoints.nearest(candidate.position_xy[None])[1] <= maps.mm_to_px(
+        _ROOT_BELOW_SHOOT_MM
+    ):
         return
     top_xy = endpoints.find_root_below(candidate.shoot_rc, _base_positions(candidates), maps)
     if top_xy is not None:
@@ -246,7 +272,11 @@ def _hidden_base_flag(top_xy: Points, maps: ProbabilityMaps) -> Flag:
 
 
 def _candidate_from_shoot(
-    cluster_rc: NDArray[np.int64], candidates: list[PlantCandidate], endpoints: RootEndpoints, maps: ProbabilityMaps, flags: list[Flag]
+    cluster_rc: NDArray[np.int64],
+    candidates: list[PlantCandidate],
+    endpoints: RootEndpoints,
+    maps: ProbabilityMaps,
+    flags: list[Flag],
 ) -> None:
     """Found a plant on a shoot without a base landmark, or say why not."""
     base_xy, distance, component = endpoints.nearest(cluster_rc[:, ::-1].astype(float))
@@ -264,7 +294,9 @@ def _candidate_from_shoot(
     if base_xy is not None and distance <= maps.mm_to_px(_ROOT_BELOW_SHOOT_MM):
         owners = [f for f in others if endpoints.nearest(cast(Points, f.base_xy)[None])[2] == component]
         is_root_start = endpoints.is_end(base_xy, maps.mm_to_px(_BASE_TO_ROOT_MM))
-        if endpoints.length_by_component[component] >= maps.mm_to_px(_MIN_LONE_ROOT_MM) and (is_root_start or not owners):
+        if endpoints.length_by_component[component] >= maps.mm_to_px(_MIN_LONE_ROOT_MM) and (
+            is_root_start or not owners
+        ):
             flag = _flag("base_inferred", "the root base was inferred from where root and shoot meet", base_xy, maps)
             candidates.append(PlantCandidate(base_xy, shoot_rc=cluster_rc, flags=[flag]))
             return

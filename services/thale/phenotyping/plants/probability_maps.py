@@ -1,7 +1,7 @@
 """The probability maps of one plate with their scale, and the mask in which roots are traced.
 
 Lengths in this package are frame pixels inside and source pixels outside; thresholds are written in millimetres and
-turned into pixels by `Maps.px`, in one place.
+turned into pixels by `ProbabilityMaps.mm_to_px`, in one place.
 """
 
 from dataclasses import dataclass

@@ -23,9 +23,9 @@ from scipy.spatial import cKDTree
 
 from thale.models.predictions import SegmentationPrediction
 from thale.phenotyping.plants import polyline
-from thale.phenotyping.plants.centrelines import start_at_base, to_root, smooth_centrelines
+from thale.phenotyping.plants.centrelines import smooth_centrelines, start_at_base, to_root
 from thale.phenotyping.plants.faint_roots import add_faint_roots
-from thale.phenotyping.plants.graph_repair import Tips, attach_bases, bridge_gaps, attach_tips, prune_spurs
+from thale.phenotyping.plants.graph_repair import Tips, attach_bases, attach_tips, bridge_gaps, prune_spurs
 from thale.phenotyping.plants.organs import build_organ
 from thale.phenotyping.plants.path_search import TurnCosts, shortest_path_tree
 from thale.phenotyping.plants.plant_detection import PlantCandidate, detect_plants
@@ -97,7 +97,11 @@ def _lane_boundaries(candidates: Sequence[PlantCandidate], expected_plants: int 
 
 
 def _centrelines(
-    graph: RootGraph, traced_roots: Sequence[TracedRoot], tips: Tips, candidates: Sequence[PlantCandidate], mask_HW: NDArray[np.bool_]
+    graph: RootGraph,
+    traced_roots: Sequence[TracedRoot],
+    tips: Tips,
+    candidates: Sequence[PlantCandidate],
+    mask_HW: NDArray[np.bool_],
 ) -> list[Points]:
     lines = smooth_centrelines(graph, traced_roots, tips, mask_HW)
     for index, root in enumerate(traced_roots):
@@ -107,7 +111,9 @@ def _centrelines(
     return lines
 
 
-def _build_roots(plant: int, traced_roots: Sequence[TracedRoot], lines: Sequence[Points], maps: ProbabilityMaps) -> tuple[Root, ...]:
+def _build_roots(
+    plant: int, traced_roots: Sequence[TracedRoot], lines: Sequence[Points], maps: ProbabilityMaps
+) -> tuple[Root, ...]:
     """Return a plant's roots, named by descent: 2 is plant 2's primary, 2.1 its uppermost lateral, and so on."""
     plant_roots = [index for index, root in enumerate(traced_roots) if root.plant == plant]
     root_ids: dict[int, str] = {}
@@ -141,13 +147,17 @@ def _pixels_by_plant(
         return {}
     owner = np.repeat([root.plant for root in traced_roots], [len(line) for line in lines])
     pixels_rc = np.argwhere(mask_HW)
-    distance, index = cKDTree(np.vstack(lines)).query(pixels_rc[:, ::-1], distance_upper_bound=maps.mm_to_px(_MAX_PIXEL_DISTANCE_MM))
+    distance, index = cKDTree(np.vstack(lines)).query(
+        pixels_rc[:, ::-1], distance_upper_bound=maps.mm_to_px(_MAX_PIXEL_DISTANCE_MM)
+    )
     is_near = np.isfinite(distance)
     plants = owner[index[is_near]]
     return {int(plant): pixels_rc[is_near][plants == plant] for plant in np.unique(plants)}
 
 
-def _build_organs(candidate: PlantCandidate, root_rc: NDArray[np.int64] | None, maps: ProbabilityMaps, scale: Scale) -> tuple[Organ, ...]:
+def _build_organs(
+    candidate: PlantCandidate, root_rc: NDArray[np.int64] | None, maps: ProbabilityMaps, scale: Scale
+) -> tuple[Organ, ...]:
     pixels: dict[OrganKind, NDArray[np.int64] | None] = {
         "root": root_rc,
         "shoot": candidate.shoot_rc,

@@ -17,16 +17,16 @@ import numpy as np
 from thale.phenotyping.plants.graph_repair import Tips
 from thale.phenotyping.plants.path_search import (
     AMBIGUOUS_MARGIN,
-    TipAssignment,
-    ShortestPathTree,
     DirectedEdge,
+    ShortestPathTree,
+    TipAssignment,
     TurnCosts,
-    plants_reaching,
     assign_tip,
     edge_target,
     match_primary_tips,
     outgoing_edges,
     path_to,
+    plants_reaching,
 )
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.skeleton_graph import RootGraph
@@ -134,11 +134,22 @@ def assign_roots(
         if reaching:
             tip_assignments[node] = assign_tip(graph, trees, reaching, lane_of_node(node))
     for plant, tree in enumerate(trees):
-        own_tips = {node: tip_assignment for node, tip_assignment in tip_assignments.items() if tip_assignment.plant == plant}
+        own_tips = {
+            node: tip_assignment for node, tip_assignment in tip_assignments.items() if tip_assignment.plant == plant
+        }
         if tree is not None and own_tips:
             primary = _select_primary_tip(graph, graph.nodes[tree.base], own_tips, tips)
             primary_assignment = own_tips[primary]
-            assignment.add_root(TracedRoot(plant, primary_assignment.edges, None, 1, primary_assignment.ambiguous_at_xy, primary_assignment.resolved_by_lane))
+            assignment.add_root(
+                TracedRoot(
+                    plant,
+                    primary_assignment.edges,
+                    None,
+                    1,
+                    primary_assignment.ambiguous_at_xy,
+                    primary_assignment.resolved_by_lane,
+                )
+            )
             del tip_assignments[primary]
     _assign_laterals(assignment, tip_assignments)
     _assign_leftover_segments(assignment)
@@ -171,7 +182,10 @@ def _assign_laterals(assignment: RootAssignment, tip_assignments: dict[int, TipA
     length is ahead of all.
     """
     maps = assignment.graph.maps
-    queue = [(-assignment.unassigned_length(_find_extension(assignment, tip_assignment).edges), node) for node, tip_assignment in tip_assignments.items()]
+    queue = [
+        (-assignment.unassigned_length(_find_extension(assignment, tip_assignment).edges), node)
+        for node, tip_assignment in tip_assignments.items()
+    ]
     heapq.heapify(queue)
     while queue:
         _, node = heapq.heappop(queue)
@@ -182,12 +196,16 @@ def _assign_laterals(assignment: RootAssignment, tip_assignments: dict[int, TipA
                 heapq.heappush(queue, (-new_length, node))
             continue
         min_length_mm = _MIN_MARKED_LATERAL_MM if node in assignment.tips else _MIN_UNMARKED_LATERAL_MM
-        is_long_enough = new_length >= max(maps.mm_to_px(min_length_mm), _MIN_NEW_SHARE * _path_length(assignment.graph, edges))
+        is_long_enough = new_length >= max(
+            maps.mm_to_px(min_length_mm), _MIN_NEW_SHARE * _path_length(assignment.graph, edges)
+        )
         if is_long_enough and not _is_hypocotyl(assignment, tip_assignments[node]):
             tip_assignment = tip_assignments[node]
             order = 1 if parent is None else assignment.roots[parent].order + 1
             ambiguous_at_xy = tip_assignment.ambiguous_at_xy if plant == tip_assignment.plant else None
-            assignment.add_root(TracedRoot(plant, edges, parent, order, ambiguous_at_xy, tip_assignment.resolved_by_lane))
+            assignment.add_root(
+                TracedRoot(plant, edges, parent, order, ambiguous_at_xy, tip_assignment.resolved_by_lane)
+            )
 
 
 def _find_extension(assignment: RootAssignment, tip_assignment: TipAssignment) -> RootExtension:
@@ -206,7 +224,9 @@ def _find_extension(assignment: RootAssignment, tip_assignment: TipAssignment) -
     shared_length = 0.0
     for position in range(begin, end):
         index = owners[position]
-        shared_length = 0.0 if index is None else shared_length + graph.segments[tip_assignment.edges[position][0]].length
+        shared_length = (
+            0.0 if index is None else shared_length + graph.segments[tip_assignment.edges[position][0]].length
+        )
         if index is not None and shared_length > graph.maps.mm_to_px(_MAX_CROSSING_MM):
             begin, plant = position + 1, assignment.roots[index].plant
     if begin >= end:
@@ -219,7 +239,11 @@ def _is_hypocotyl(assignment: RootAssignment, tip_assignment: TipAssignment) -> 
     """Whether a path leads from the base up to the shoot: a piece of hypocotyl that the mask calls root."""
     graph, tree = assignment.graph, assignment.trees[tip_assignment.plant]
     tip = edge_target(graph, tip_assignment.edges[-1])
-    if tree is None or tip in assignment.tips or tip_assignment.edges[0] == assignment.primary_edges.get(tip_assignment.plant):
+    if (
+        tree is None
+        or tip in assignment.tips
+        or tip_assignment.edges[0] == assignment.primary_edges.get(tip_assignment.plant)
+    ):
         return False
     return bool(graph.nodes[tip][1] <= graph.nodes[tree.base][1] + graph.maps.mm_to_px(_BASE_LEVEL_TOLERANCE_MM))
 
@@ -264,11 +288,15 @@ def _assign_leftover_segment(assignment: RootAssignment, number: int) -> bool:
     if is_short or _is_hypocotyl(assignment, tip_assignment):
         return False
     order = 1 if extension.parent is None else assignment.roots[extension.parent].order + 1
-    assignment.add_root(TracedRoot(extension.plant, extension.edges, extension.parent, order, tip_assignment.ambiguous_at_xy))
+    assignment.add_root(
+        TracedRoot(extension.plant, extension.edges, extension.parent, order, tip_assignment.ambiguous_at_xy)
+    )
     return True
 
 
-def _extend_to_tip(assignment: RootAssignment, plant: int, edge: DirectedEdge, ambiguous_at_xy: tuple[float, float] | None) -> bool:
+def _extend_to_tip(
+    assignment: RootAssignment, plant: int, edge: DirectedEdge, ambiguous_at_xy: tuple[float, float] | None
+) -> bool:
     """Lead a segment on, along what is told already, to a tip that no root has or to where a lateral begins.
 
     Such a lateral was told from the root that it crosses or runs along there, because its way to the base is shorter
@@ -298,12 +326,16 @@ def _extend_to_tip(assignment: RootAssignment, plant: int, edge: DirectedEdge, a
         node = edge_target(assignment.graph, onward_path[-1] if onward_path else edge)
         if node in assignment.tips and node not in end_nodes:
             order = 1 if extension.parent is None else assignment.roots[extension.parent].order + 1
-            assignment.add_root(TracedRoot(plant, [*extension.edges, *onward_path], extension.parent, order, ambiguous_at_xy))
+            assignment.add_root(
+                TracedRoot(plant, [*extension.edges, *onward_path], extension.parent, order, ambiguous_at_xy)
+            )
             return True
     return False
 
 
-def _onward_paths(assignment: RootAssignment, edge: DirectedEdge, lateral_by_first_edge: dict[DirectedEdge, int]) -> Iterator[tuple[DirectedEdge, ...]]:
+def _onward_paths(
+    assignment: RootAssignment, edge: DirectedEdge, lateral_by_first_edge: dict[DirectedEdge, int]
+) -> Iterator[tuple[DirectedEdge, ...]]:
     """Yield ways on from a step, the cheapest first: turns cost, and so does what is shared with other roots.
 
     Steps with which a root has begun cost no length, for they would become the root's own.

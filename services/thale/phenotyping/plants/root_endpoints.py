@@ -35,7 +35,9 @@ class RootEndpoints:
             self.length_by_component[component] = self.length_by_component.get(component, 0.0) + segment.length
         unmarked = [node for node in ends if node not in tips]
         self.ends_N2 = np.array([graph.nodes[node] for node in unmarked], float).reshape(-1, 2)
-        lengths = np.array([self.length_by_component.get(component, 0.0) for component in range(max(self.components, default=-1) + 1)])
+        lengths = np.array(
+            [self.length_by_component.get(component, 0.0) for component in range(max(self.components, default=-1) + 1)]
+        )
         self.length_of_end, self.length_of_point = lengths[self.components[unmarked]], lengths[self.component_of_point]
 
     def nearest(self, points_N2: Points) -> tuple[Points | None, float, int]:
@@ -47,7 +49,9 @@ class RootEndpoints:
         index = int(indices[best])
         return self.points[index], float(distances[best]), int(self.component_of_point[index])
 
-    def find_root_below(self, shoot_rc: NDArray[np.int64], occupied_bases: Sequence[Points], maps: ProbabilityMaps) -> Points | None:
+    def find_root_below(
+        self, shoot_rc: NDArray[np.int64], occupied_bases: Sequence[Points], maps: ProbabilityMaps
+    ) -> Points | None:
         """Return where a long root comes out from under a shoot: its nearest end below, or else its nearest place.
 
         Roots grow down, so what lies aside is as good as farther away. None where no root is near that can be this

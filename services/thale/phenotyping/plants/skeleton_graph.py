@@ -180,7 +180,9 @@ def build_skeleton_graph(maps: ProbabilityMaps, mask_HW: NDArray[np.bool_]) -> R
     pixels = np.argwhere(skeleton_HW)
     points = pixels[:, ::-1].astype(np.float64) + np.array([left - 1, top - 1])
     _add_chains(graph, points, _neighbours(skeleton_HW, pixels))
-    _contract_short_segments(graph, maps.mm_to_px(_MAX_CONTRACTION_MM), maps.mm_to_px(_MAX_CROSSING_MM), maps.mm_to_px(1.3))
+    _contract_short_segments(
+        graph, maps.mm_to_px(_MAX_CONTRACTION_MM), maps.mm_to_px(_MAX_CROSSING_MM), maps.mm_to_px(1.3)
+    )
     return graph
 
 

@@ -92,7 +92,9 @@ def ridge_agreement(plants: Sequence[Plant], segmentation: SegmentationPredictio
     for plant_id, points in root_points.items():
         window_points = points - corner_xy
         exposed_points[plant_id] = window_points[~_sample_mask(covered_HW, window_points)]
-    checkable_points = {plant_id: points for plant_id, points in exposed_points.items() if len(points) >= maps.mm_to_px(_MIN_TRACED_MM)}
+    checkable_points = {
+        plant_id: points for plant_id, points in exposed_points.items() if len(points) >= maps.mm_to_px(_MIN_TRACED_MM)
+    }
     if not checkable_points:
         return {}
     strength_HW = _ridge_strength(segmentation.ridge_HW[window], np.vstack(list(checkable_points.values())))
@@ -101,7 +103,9 @@ def ridge_agreement(plants: Sequence[Plant], segmentation: SegmentationPredictio
     lines_HW = _ridge_lines(strength_HW, covered_HW, maps.mm_to_px(_MIN_LINE_MM))
     lengths = _line_length_by_plant(lines_HW, exposed_points, maps)
     return {
-        plant_id: RidgeAgreement(_supported_share(points, lines_HW, maps.mm_to_px(_MAX_MATCH_DISTANCE_MM)), lengths[plant_id] / len(points))
+        plant_id: RidgeAgreement(
+            _supported_share(points, lines_HW, maps.mm_to_px(_MAX_MATCH_DISTANCE_MM)), lengths[plant_id] / len(points)
+        )
         for plant_id, points in checkable_points.items()
     }
 
@@ -137,7 +141,9 @@ def _ridge_strength(ridge_HW: NDArray[np.int8], root_points_N2: Points) -> NDArr
     return np.maximum(ridge_HW if on_roots.sum() > 0 else -ridge_HW, 0)
 
 
-def _ridge_lines(strength_HW: NDArray[np.int8], covered_HW: NDArray[np.bool_], min_length_px: float) -> NDArray[np.bool_]:
+def _ridge_lines(
+    strength_HW: NDArray[np.int8], covered_HW: NDArray[np.bool_], min_length_px: float
+) -> NDArray[np.bool_]:
     """Return the ridges thinned to lines of at least `least_px` pixels."""
     ridges_HW = apply_hysteresis_threshold(strength_HW, RIDGE_LOW - 0.5, RIDGE_HIGH - 0.5) & ~covered_HW
     labels_HW, _ = ndimage.label(lines_HW := skeletonize(ridges_HW), np.ones((3, 3), int))
@@ -152,7 +158,9 @@ def _supported_share(root_points_N2: Points, lines_HW: NDArray[np.bool_], max_di
     return float((cKDTree(line_pixels_rc[:, ::-1]).query(root_points_N2)[0] <= max_distance_px).mean())
 
 
-def _line_length_by_plant(lines_HW: NDArray[np.bool_], root_points: dict[int, Points], maps: ProbabilityMaps) -> dict[int, float]:
+def _line_length_by_plant(
+    lines_HW: NDArray[np.bool_], root_points: dict[int, Points], maps: ProbabilityMaps
+) -> dict[int, float]:
     """Return the length (px) of the lines about each plant.
 
     About a plant are a line's pixels within 3 mm of a traced root; between two plants, the nearer has it.

@@ -29,23 +29,10 @@ _UNCERTAINTY_FLAGS: dict[Basis, set[str]] = {
 _FLAGS_FORCING_NAN = {"crossing", *_OUTLINE_FLAGS}
 """Under these flags a number would be a guess."""
 
-_HYPOCOTYL_HIDDEN_FLAG = Flag(code="hypocotyl_hidden", message="the shoot's outline does not show where the hypocotyl ends")
+_HYPOCOTYL_HIDDEN_FLAG = Flag(
+    code="hypocotyl_hidden", message="the shoot's outline does not show where the hypocotyl ends"
+)
 _ABSENCE_FLAGS = ("no_root", "ungerminated", "no_shoot")
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 _NO_SCALE_FLAG = Flag(code="no_scale", message="the scale is unknown: lengths are in pixels of the source image")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thale.phenotyping.traits import angle, area, length, shape, shoot
-from thale.schemas import TraitLevel, Plant, Plate, Scale
+from thale.schemas import Plant, Plate, Scale, TraitLevel
 
 Dimension = Literal["length", "area", "per_length", "angle", "number"]
 

@@ -42,7 +42,7 @@ class FileCheckpointStore:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            logger.warning("notes cannot be read", extra={"path": str(self._path), "error": str(error)})
+            logger.warning("checkpoint read failed", extra={"path": str(self._path), "error": str(error)})
             return None
 
     def write(self, text: str) -> None:
@@ -50,7 +50,7 @@ class FileCheckpointStore:
         try:
             write_atomically(self._path, text.encode())
         except OSError as error:
-            logger.warning("notes cannot be written", extra={"path": str(self._path), "error": str(error)})
+            logger.warning("checkpoint write failed", extra={"path": str(self._path), "error": str(error)})
 
 
 class RolloutCheckpoint(FrozenModel):
@@ -78,5 +78,5 @@ def load_checkpoint(store: CheckpointStore) -> Checkpoint | None:
     try:
         return Checkpoint.model_validate_json(text)
     except ValidationError as error:
-        logger.warning("notes make no sense", extra={"error": str(error)})
+        logger.warning("checkpoint invalid", extra={"error": str(error)})
         return None

@@ -35,14 +35,16 @@ def cluster_environment(
         store: Where versions are registered; None suits who only moves those that are held already.
 
     Raises:
-        ActuatorError: If no cluster is known here.
+        TargetError: If no cluster is known here.
     """
     api = load_api_client(context)
     namespace = namespace or _current_namespace(context)
     metrics_source = MetricsScraper([facades or FACADE_METRICS_URL.format(namespace=namespace)])
     lease = KubernetesLease(api, namespace, _OBJECT_NAME, new_identity())
     with api, KServeTarget(api, namespace, store or _NoStore()) as actuator:
-        yield ReleaseEnvironment(actuator, metrics_source, lease, ConfigMapCheckpointStore(api, namespace, _OBJECT_NAME))
+        yield ReleaseEnvironment(
+            actuator, metrics_source, lease, ConfigMapCheckpointStore(api, namespace, _OBJECT_NAME)
+        )
 
 
 def _current_namespace(context: str | None) -> str:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from thale.errors import ThaleError
-from thale.release.controller.checkpoint import RolloutCheckpoint, CheckpointStore, Checkpoint, load_checkpoint
+from thale.release.controller.checkpoint import Checkpoint, CheckpointStore, RolloutCheckpoint, load_checkpoint
 from thale.release.controller.decision import Action, decide, guarded_transition
 from thale.release.controller.drift_monitor import DriftMonitor
 from thale.release.controller.gauges import RolloutGauges, RolloutProgress
@@ -28,7 +28,7 @@ from thale.release.judge.judge import judge
 from thale.release.judge.version_metrics import CounterIncrease, comparison_window
 from thale.release.lifecycle.history import step_started_at
 from thale.release.targets import ReleaseTarget
-from thale.release.targets.update import update_release, author_now
+from thale.release.targets.update import author_now, update_release
 from thale.schemas import Release, Verdict
 from thale.slo import Slo
 
@@ -65,12 +65,6 @@ class Intervals:
     """Notes are written so often at most, and whenever something was changed."""
     stuck_s: float = 3600.0
     """A step that is undecided for longer is reported, and left to people."""
-
-
-
-
-
-
 
 
 @dataclass
@@ -150,7 +144,7 @@ class RolloutController:
         resumed_at = self._now().timestamp()
         rollouts = checkpoint.rollouts if checkpoint is not None else {}
         self._models = {model: _ModelState(CounterTracker(resumed_at), rollout) for model, rollout in rollouts.items()}
-        logger.info("watching", extra={"goes_on_with": sorted(rollouts)})
+        logger.info("controller started", extra={"resumed_rollouts": sorted(rollouts)})
 
     def _poll_models(self, result: ScrapeResult) -> None:
         self._gauges.record_unreachable_facades(len(result.unreachable))
@@ -175,7 +169,11 @@ class RolloutController:
                 self._report_problem(model, "")
         has_canary = any(state.checkpoint is not None for state in self._models.values())
         self._is_idle = not has_canary and self._problems.keys().isdisjoint(models)
-        if changed or self._last_checkpoint_at is None or self._clock() >= self._last_checkpoint_at + self._intervals.checkpoint_s:
+        if (
+            changed
+            or self._last_checkpoint_at is None
+            or self._clock() >= self._last_checkpoint_at + self._intervals.checkpoint_s
+        ):
             self._save_checkpoint(dict(result.unreachable))
 
     def _poll_model(self, model: str, result: ScrapeResult) -> bool:
@@ -195,7 +193,9 @@ class RolloutController:
         all_facades_scraped = bool(result.scrapes) and not result.unreachable
         return self._apply_action(decide(release, verdict, all_facades_scraped=all_facades_scraped), release, verdict)
 
-    def _analyse(self, release: Release, previous: RolloutCheckpoint | None, increase: CounterIncrease) -> RolloutCheckpoint | None:
+    def _analyse(
+        self, release: Release, previous: RolloutCheckpoint | None, increase: CounterIncrease
+    ) -> RolloutCheckpoint | None:
         """Return the note of a rollout with what was heard since the note before; None without a canary."""
         if release.canary is None:
             return None
@@ -209,7 +209,12 @@ class RolloutController:
         step_age_s = max(0.0, (self._now() - started_at).total_seconds()) if started_at is not None else 0.0
         stuck = step_age_s > self._intervals.stuck_s and verdict.decision in ("inconclusive", "hold")
         if stuck and not state.stuck:
-            fields = {"model": verdict.model, "version": verdict.canary, "step_s": step_age_s, "reasons": verdict.reasons}
+            fields = {
+                "model": verdict.model,
+                "version": verdict.canary,
+                "step_s": step_age_s,
+                "reasons": verdict.reasons,
+            }
             logger.warning("rollout is stuck", extra=fields)
         state.stuck = stuck
         self._gauges.update(verdict.model, RolloutProgress(release, step_age_s, stuck))
@@ -223,13 +228,22 @@ class RolloutController:
         if action == "wait":
             return False
         author = author_now(self._author, "; ".join(verdict.reasons[:_MAX_REASONS]))
-        update_release(self._environment.target, verdict.model, guarded_transition(action, judged_release, author, self._environment.lease.is_leader))
+        update_release(
+            self._environment.target,
+            verdict.model,
+            guarded_transition(action, judged_release, author, self._environment.lease.is_leader),
+        )
         self._gauges.record_action(verdict, action)
         return True
 
     def _save_checkpoint(self, unreachable_facades: dict[str, str]) -> None:
         rollouts = {model: state.checkpoint for model, state in self._models.items() if state.checkpoint is not None}
-        checkpoint = Checkpoint(leader=self._author, saved_at=self._now().isoformat(timespec="seconds"), rollouts=rollouts, unreachable_facades=unreachable_facades)
+        checkpoint = Checkpoint(
+            leader=self._author,
+            saved_at=self._now().isoformat(timespec="seconds"),
+            rollouts=rollouts,
+            unreachable_facades=unreachable_facades,
+        )
         self._environment.checkpoint_store.write(checkpoint.model_dump_json())
         self._last_checkpoint_at = self._clock()
 
@@ -243,7 +257,7 @@ class RolloutController:
         previous = self._problems.get(subject, "")
         if message and message != previous:
             self._problems[subject] = message
-            logger.warning("waiting", extra={"subject": subject, "error": message})
+            logger.warning("dependency unavailable", extra={"dependency": subject, "error": message})
         elif previous and not message:
             del self._problems[subject]
-            logger.info("going on", extra={"subject": subject})
+            logger.info("dependency recovered", extra={"dependency": subject})

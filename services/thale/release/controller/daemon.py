@@ -29,7 +29,13 @@ class ListenAddress:
 
 
 def run_daemon(
-    environment: ReleaseEnvironment, slo: Slo, author: str, listen_address: ListenAddress, *, intervals: Intervals | None = None, until_idle: bool = False
+    environment: ReleaseEnvironment,
+    slo: Slo,
+    author: str,
+    listen_address: ListenAddress,
+    *,
+    intervals: Intervals | None = None,
+    until_idle: bool = False,
 ) -> None:
     """Watch until SIGTERM or SIGINT, or until no rollout is left where that is wanted. A second signal does not wait.
 
@@ -40,9 +46,15 @@ def run_daemon(
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_on_signals())
         try:
-            stack.enter_context(serve_metrics(listen_address.host, listen_address.port, lambda: controller.is_alive(_LIVENESS_TIMEOUT_S)))
+            stack.enter_context(
+                serve_metrics(
+                    listen_address.host, listen_address.port, lambda: controller.is_alive(_LIVENESS_TIMEOUT_S)
+                )
+            )
         except OSError as error:
-            raise ParameterError(f"nobody can listen on {listen_address.host}:{listen_address.port}: {error.strerror}") from error
+            raise ParameterError(
+                f"nobody can listen on {listen_address.host}:{listen_address.port}: {error.strerror}"
+            ) from error
         controller.run(stop, until_idle=until_idle)
 
 

@@ -49,15 +49,12 @@ def guarded_transition(
     def apply_transition(current: Release) -> Release:
         if not is_leader():
             raise InvalidTransitionError(f"{current.name} is left alone: another watcher may lead by now")
-        same_rollout = (current.canary, rollout_started_at(current)) == (judged_release.canary, rollout_started_at(judged_release))
+        same_rollout = (current.canary, rollout_started_at(current)) == (
+            judged_release.canary,
+            rollout_started_at(judged_release),
+        )
         if not same_rollout or (action != "roll back" and current.history != judged_release.history):
             raise InvalidTransitionError(f"{current.name} was changed since it was judged: it will be judged anew")
         return _TRANSITIONS[action](current, author)
 
     return apply_transition
-
-
-
-
-
-

@@ -19,11 +19,11 @@ class RolloutProgress:
     stuck: bool = False
 
     def traffic_weights(self) -> dict[str, float]:
-        """Return what percentage of the requests each version answers."""
+        """Return each version's share of the requests, 0 to 1."""
         release = self.release
-        weights = {release.stable: 100.0 - release.weight_percent}
+        weights = {release.stable: (100.0 - release.weight_percent) / 100}
         if release.canary is not None:
-            weights[release.canary] = release.weight_percent
+            weights[release.canary] = release.weight_percent / 100
         return weights
 
 

@@ -54,7 +54,7 @@ def _renew_until_stopped(lease: Lease, stop: threading.Event) -> None:
     was_leader = False
     while not stop.is_set():
         if (is_leader := lease.acquire_or_renew()) != was_leader:
-            logger.info("became the leader" if is_leader else "the leader no more")
+            logger.info("became leader" if is_leader else "lost leadership")
             was_leader = is_leader
         stop.wait(lease.retry_s)
 
@@ -78,7 +78,7 @@ class FileLease:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             if str(error) != self._last_error:
-                logger.warning("lease cannot be asked for", extra={"error": str(error)})
+                logger.warning("lease acquisition failed", extra={"error": str(error)})
             self._last_error = str(error)
             return False
         self._last_error = ""

@@ -31,7 +31,7 @@ _IGNORED_PREFIXES = ("thale_model_stage_", "thale_model_batch_")
 """What answers are made up of; nobody is judged by it."""
 _START_TIME_METRIC = "process_start_time_seconds"
 _BREAKER_METRIC = "thale_model_breaker_open"
-_LATENCY_METRIC = "thale_model_seconds"
+_LATENCY_METRIC = "thale_model_request_duration_seconds"
 _MAX_RESPONSE_BYTES = 16 * 2**20
 
 
@@ -62,7 +62,9 @@ class Scrape:
     def _has_restarted(self, previous: "Scrape") -> bool:
         if self.started_at != previous.started_at and not math.isnan(self.started_at):
             return True
-        return any(value < previous.values.get(series, 0.0) for series, value in self.values.items() if _is_counter(series))
+        return any(
+            value < previous.values.get(series, 0.0) for series, value in self.values.items() if _is_counter(series)
+        )
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,9 @@ def _version_metrics(series: Mapping[Series, float]) -> VersionMetrics:
         empty=counts["thale_output_empty"].get("", 0),
         nan=counts["thale_output_nan"].get("", 0),
         breakers_open=counts[_BREAKER_METRIC].get("", 0),
-        histograms={name: histogram for name, histogram in histograms.items() if histogram is not None and histogram.total},
+        histograms={
+            name: histogram for name, histogram in histograms.items() if histogram is not None and histogram.total
+        },
     )
 
 
@@ -227,7 +231,10 @@ def _nonzero_counts(counts: Mapping[str, int]) -> dict[str, int]:
 def _to_histogram(cumulative_counts: Mapping[float, float]) -> Histogram | None:
     """Return the histogram of counts up to each edge; None where facades of different bins were added up."""
     edges = sorted(cumulative_counts)
-    counts = [round(cumulative_counts[edge] - below) for edge, below in zip(edges, _counts_below(cumulative_counts, edges), strict=True)]
+    counts = [
+        round(cumulative_counts[edge] - below)
+        for edge, below in zip(edges, _counts_below(cumulative_counts, edges), strict=True)
+    ]
     if edges[-1] != math.inf or min(counts) < 0:
         return None
     return Histogram(tuple(edges[:-1]), tuple(counts))

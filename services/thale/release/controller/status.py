@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from thale.release.controller.checkpoint import RolloutCheckpoint, Checkpoint
+from thale.release.controller.checkpoint import Checkpoint, RolloutCheckpoint
 from thale.release.judge.version_metrics import VersionMetrics
 from thale.release.lifecycle.history import rollout_started_at, step_started_at
-from thale.schemas import ReleaseEvent, FrozenModel, Release, Verdict
+from thale.schemas import FrozenModel, Release, ReleaseEvent, Verdict
 
-_NON_ERROR_OUTCOMES = ("ok", "refused")
+_NON_ERROR_OUTCOMES = ("ok", "rejected")
 
 
 class VersionCounts(FrozenModel):
@@ -80,7 +80,10 @@ def _model_status(release: Release, rollout: RolloutCheckpoint | None) -> ModelS
     if rollout is None or not _is_current(rollout, release):
         return status
     window = rollout.analysis.step_window
-    counts = {"stable_heard": VersionCounts.from_metrics(window.stable), "canary_heard": VersionCounts.from_metrics(window.canary)}
+    counts = {
+        "stable_counts": VersionCounts.from_metrics(window.stable),
+        "canary_counts": VersionCounts.from_metrics(window.canary),
+    }
     return status.model_copy(update={**counts, "verdict": rollout.verdict})
 
 

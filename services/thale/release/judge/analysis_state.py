@@ -5,7 +5,7 @@ from typing import Self
 
 from thale.errors import InvalidTransitionError
 from thale.monitoring.histogram import Histogram
-from thale.release.judge.checks import CHECKS, CheckInput, Comparison, Check
+from thale.release.judge.checks import CHECKS, Check, CheckInput, Comparison
 from thale.release.judge.sequential_tests import Evidence
 from thale.release.judge.version_metrics import ComparisonWindow
 from thale.release.lifecycle.history import rollout_started_at
@@ -34,7 +34,7 @@ class AnalysisState(FrozenModel):
         """Return the trial of a release's canary, of which nothing has been heard yet.
 
         Raises:
-            PlanError: If there is no canary.
+            InvalidTransitionError: If there is no canary.
         """
         if release.canary is None:
             raise InvalidTransitionError(f"{release.name} has no canary to judge")
@@ -53,9 +53,13 @@ class AnalysisState(FrozenModel):
         another canary or another stable version begins a trial anew.
 
         Raises:
-            PlanError: If there is no canary.
+            InvalidTransitionError: If there is no canary.
         """
-        if (release.canary, release.stable, rollout_started_at(release)) != (self.canary, self.stable, self.rollout_started_at):
+        if (release.canary, release.stable, rollout_started_at(release)) != (
+            self.canary,
+            self.stable,
+            self.rollout_started_at,
+        ):
             return self.start(release).update(release, window, slo)
         step_window = self.step_window if release.weight_percent == self.weight_percent else ComparisonWindow()
         evidence = dict(self.evidence)
@@ -69,7 +73,7 @@ class AnalysisState(FrozenModel):
         changes = {
             "weight_percent": release.weight_percent,
             "step": step_window.merge(window),
-            "stable_seconds": latency_s or previous,
+            "stable_latency_s": latency_s or previous,
             "evidence": evidence,
         }
         return self.model_copy(update=changes)

@@ -9,7 +9,7 @@ unknown         plates with a trait that is not known although the scale is
 disagreeing     how far the canary is from the stable version on the same plates, beside what its card expects
 unusual         plates that lie outside the middle 90 % of the canary's card, beside the stable version's
 
-All compare the canary with the stable version in the same stretch of time, `disagreeing` even on the very same plates.
+All compare the canary with the stable version in the same stretch of time, `shadow_disagreement` even on the very same plates.
 Cards say what to expect, never the verdict alone.
 """
 
@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from thale.monitoring import drift
 from thale.monitoring.histogram import Histogram
-from thale.release.judge.sequential_tests import NO_COUNTS, Evidence, MeanTest, RateTest, Counts
-from thale.release.judge.version_metrics import VersionMetrics, ComparisonWindow
+from thale.release.judge.sequential_tests import NO_COUNTS, Counts, Evidence, MeanTest, RateTest
+from thale.release.judge.version_metrics import ComparisonWindow, VersionMetrics
 from thale.schemas import ModelCard
 from thale.slo import Slo
 
@@ -40,8 +40,8 @@ _LANDMARK_PREFIX, _LANDMARKS_PER_PLATE = "agreement_landmark_px_", 10.0
 _CENTRAL_FRACTION = 0.9
 _LATENCY_QUANTILE = 0.95
 _MIN_QUANTILE_COUNT = 100
-_FAILURE_OUTCOMES = ("failed", "unavailable", "late", "nonsense")
-_SHADOW_FAILURE_OUTCOMES = ("failed", "unavailable", "nonsense")
+_FAILURE_OUTCOMES = ("error", "unavailable", "timeout", "invalid_response")
+_SHADOW_FAILURE_OUTCOMES = ("error", "unavailable", "invalid_response")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def canary_outcomes(canary: VersionMetrics) -> Counts:
     """
     fallbacks = sum(count for reason, count in canary.fallbacks.items() if reason != "open")
     fallbacks += min(canary.fallbacks.get("open", 0), 1)
-    return Counts(fallbacks, fallbacks + canary.requests.get("ok", 0) + canary.requests.get("refused", 0))
+    return Counts(fallbacks, fallbacks + canary.requests.get("ok", 0) + canary.requests.get("rejected", 0))
 
 
 def stable_outcomes(window: ComparisonWindow) -> Counts:
@@ -105,7 +105,7 @@ def stable_outcomes(window: ComparisonWindow) -> Counts:
     requests = window.stable.requests
     bad = sum(requests.get(outcome, 0) for outcome in _FAILURE_OUTCOMES)
     fallbacks = sum(window.canary.fallbacks.values())
-    good = requests.get("ok", 0) + requests.get("refused", 0) - fallbacks
+    good = requests.get("ok", 0) + requests.get("rejected", 0) - fallbacks
     return Counts(bad, bad + max(good, 0))
 
 
@@ -137,7 +137,14 @@ def _compare_latency(check_input: CheckInput) -> Iterator[Comparison]:
     policy, stable_latency_s = check_input.slo.judge, check_input.stable_latency_s
     if stable_latency_s is None or stable_latency_s.total < _MIN_QUANTILE_COUNT:
         return
-    threshold_s = next((edge for edge in stable_latency_s.edges if stable_latency_s.cumulative_count(edge) >= _LATENCY_QUANTILE * stable_latency_s.total), math.inf)
+    threshold_s = next(
+        (
+            edge
+            for edge in stable_latency_s.edges
+            if stable_latency_s.cumulative_count(edge) >= _LATENCY_QUANTILE * stable_latency_s.total
+        ),
+        math.inf,
+    )
     test = RateTest(policy.margins.latency_regression, policy.plate_cluster_size)
     yield Comparison("", 1.0, test, *_count_slower(check_input.window, max(threshold_s, policy.latency_floor_s)))
 
@@ -145,13 +152,21 @@ def _compare_latency(check_input: CheckInput) -> Iterator[Comparison]:
 def _compare_plates_without_plants(check_input: CheckInput) -> Iterator[Comparison]:
     canary, stable, policy = check_input.window.canary, check_input.window.stable, check_input.slo.judge
     test = RateTest(policy.margins.no_plants, policy.empty_plate_cluster_size)
-    yield Comparison("", 1.0, test, Counts.from_counters(canary.empty, canary.plates), Counts.from_counters(stable.empty, stable.plates))
+    yield Comparison(
+        "",
+        1.0,
+        test,
+        Counts.from_counters(canary.empty, canary.plates),
+        Counts.from_counters(stable.empty, stable.plates),
+    )
 
 
 def _compare_missing_traits(check_input: CheckInput) -> Iterator[Comparison]:
     canary, stable, policy = check_input.window.canary, check_input.window.stable, check_input.slo.judge
     test = RateTest(policy.margins.missing_traits, policy.plate_cluster_size)
-    yield Comparison("", 1.0, test, Counts.from_counters(canary.nan, canary.plates), Counts.from_counters(stable.nan, stable.plates))
+    yield Comparison(
+        "", 1.0, test, Counts.from_counters(canary.nan, canary.plates), Counts.from_counters(stable.nan, stable.plates)
+    )
 
 
 def _compare_shadow_agreement(check_input: CheckInput) -> Iterator[Comparison]:
@@ -180,14 +195,20 @@ def _compare_with_references(check_input: CheckInput) -> Iterator[Comparison]:
 
 
 CHECKS = (
-    Check("failing", "of the canary's answers had to be given by the stable version", _compare_failures),
-    Check("shadow_failing", "of the canary's answers as a shadow failed", _compare_shadow_failures),
-    Check("too_slow", "of the canary's answers took longer than promised", _compare_with_latency_slo),
-    Check("slower", "of the canary's answers were slower than 95 % of the stable version's", _compare_latency),
-    Check("empty", "of the canary's plates came out without a plant", _compare_plates_without_plants),
-    Check("unknown", "of the canary's plates of known scale lack a trait", _compare_missing_traits),
-    Check("disagreeing", "comparisons with the stable version's answers on the same plates", _compare_shadow_agreement),
-    Check("unusual", "of the canary's plates lie outside the middle 90 % of its card", _compare_with_references),
+    Check("failures", "of the canary's answers had to be given by the stable version", _compare_failures),
+    Check("shadow_failures", "of the canary's answers as a shadow failed", _compare_shadow_failures),
+    Check("latency_slo", "of the canary's answers took longer than promised", _compare_with_latency_slo),
+    Check(
+        "latency_regression", "of the canary's answers were slower than 95 % of the stable version's", _compare_latency
+    ),
+    Check("no_plants", "of the canary's plates came out without a plant", _compare_plates_without_plants),
+    Check("missing_traits", "of the canary's plates of known scale lack a trait", _compare_missing_traits),
+    Check(
+        "shadow_disagreement",
+        "comparisons with the stable version's answers on the same plates",
+        _compare_shadow_agreement,
+    ),
+    Check("output_drift", "of the canary's plates lie outside the middle 90 % of its card", _compare_with_references),
 )
 
 
@@ -224,7 +245,9 @@ def expected_agreement(canary: ModelCard, stable: ModelCard) -> Mapping[str, Exp
     their own Dices against the truth. That finds a canary that has gone mad, not one that has become a little worse.
     """
     plates = max(canary.metrics.get(AGREEMENT_PLATES_METRIC, _DEFAULT_AGREEMENT_PLATES), 1.0)
-    expectations = {name: Expectation(values, plates) for name, values in canary.references.items() if _is_agreement(name)}
+    expectations = {
+        name: Expectation(values, plates) for name, values in canary.references.items() if _is_agreement(name)
+    }
     if expectations or canary.task != "segmentation":
         return expectations
     independent = {}
@@ -240,7 +263,9 @@ def _is_agreement(name: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _score_distribution(signal: str, quantiles: tuple[float, ...], edges: tuple[float, ...]) -> tuple[float, float, float]:
+def _score_distribution(
+    signal: str, quantiles: tuple[float, ...], edges: tuple[float, ...]
+) -> tuple[float, float, float]:
     """Return mean and standard deviation of the scores that quantiles stand for, and the floor they are cut off at."""
     scores_B, shares_B = np.array(_bin_scores(signal, edges)), drift.bin_probabilities(quantiles, edges)
     mean, deviation = _mean_and_deviation(scores_B, shares_B)
@@ -268,7 +293,9 @@ def _bin_scores(signal: str, edges: tuple[float, ...]) -> tuple[float, ...]:
 
 def _count_slower(window: ComparisonWindow, seconds: float) -> tuple[Counts, Counts]:
     """Return the canary's and the stable version's answers, bad ones being slower than the next edge of the bins."""
-    canary, stable = (_count_above(version.histograms.get("seconds"), seconds) for version in (window.canary, window.stable))
+    canary, stable = (
+        _count_above(version.histograms.get("seconds"), seconds) for version in (window.canary, window.stable)
+    )
     return canary, stable
 
 

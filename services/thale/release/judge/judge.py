@@ -18,14 +18,14 @@ from thale.release.judge.analysis_state import AnalysisState
 from thale.release.judge.checks import (
     AGREEMENT_PREFIX,
     CHECKS,
-    Comparison,
     Check,
+    Comparison,
     canary_outcomes,
     expected_agreement,
     output_references,
     stable_outcomes,
 )
-from thale.release.judge.sequential_tests import Evidence, MeanTest, Counts
+from thale.release.judge.sequential_tests import Counts, Evidence, MeanTest
 from thale.schemas import CheckResult, Release, Verdict
 from thale.slo import Slo
 
@@ -39,12 +39,15 @@ def judge(release: Release, analysis: AnalysisState, slo: Slo) -> Verdict:
     """Return the verdict on a release's canary, from what its trial has heard so far.
 
     Raises:
-        PlanError: If there is no canary, or the trial is of another one.
+        InvalidTransitionError: If there is no canary, or the trial is of another one.
     """
     if (analysis.canary, analysis.stable) != (release.canary, release.stable):
         raise InvalidTransitionError(f"this trial is of {analysis.model} {analysis.canary}, which is not on trial now")
     results = [_check_result(question, analysis, release, slo) for question in CHECKS]
-    regressions = sorted((finding for finding in results if finding.regression_evidence >= 1), key=lambda finding: -finding.regression_evidence)
+    regressions = sorted(
+        (finding for finding in results if finding.regression_evidence >= 1),
+        key=lambda finding: -finding.regression_evidence,
+    )
     if regressions:
         reasons = [finding.summary for finding in regressions]
         if analysis.step_window.canary.breakers_open:
@@ -52,7 +55,11 @@ def judge(release: Release, analysis: AnalysisState, slo: Slo) -> Verdict:
         decision = "roll back"
     elif reasons := list(_insufficient_data(release, analysis, slo)):
         decision = "inconclusive"
-    elif reasons := [*_suspicious(results, slo), *_noninferiority_pending(results), *_drift_reasons(release, analysis, slo)]:
+    elif reasons := [
+        *_suspicious(results, slo),
+        *_noninferiority_pending(results),
+        *_drift_reasons(release, analysis, slo),
+    ]:
         decision = "hold"
     else:
         decision, reasons = "promote", list(_promotion_reasons(release, analysis, results))
@@ -71,11 +78,18 @@ def _check_result(check: Check, analysis: AnalysisState, release: Release, slo: 
     """Return what a question has found: the weighted mean of its parts' e-values, as a part of what is needed."""
     policy = slo.judge
     log_threshold = -math.log(policy.false_rollback_rate * getattr(policy.shares, check.name))
-    comparisons = [(comparison, evidence) for comparison, evidence in analysis.comparisons(check, release, slo) if evidence.blocks]
+    comparisons = [
+        (comparison, evidence) for comparison, evidence in analysis.comparisons(check, release, slo) if evidence.blocks
+    ]
     unobserved_weight = max(1.0 - math.fsum(comparison.weight for comparison, _ in comparisons), 0.0)
     log_regressions = [evidence.log_regression for _, evidence in comparisons]
-    weighted_logs = [math.log(comparison.weight) + log_regression for (comparison, _), log_regression in zip(comparisons, log_regressions, strict=True)]
-    log_regression = _log_sum_exp([*weighted_logs, math.log(unobserved_weight)] if unobserved_weight > 1e-9 else weighted_logs)
+    weighted_logs = [
+        math.log(comparison.weight) + log_regression
+        for (comparison, _), log_regression in zip(comparisons, log_regressions, strict=True)
+    ]
+    log_regression = _log_sum_exp(
+        [*weighted_logs, math.log(unobserved_weight)] if unobserved_weight > 1e-9 else weighted_logs
+    )
     summary = f"{check.name.replace('_', ' ')}: nothing heard"
     if comparisons:
         summary = _summarize(check, *comparisons[max(range(len(comparisons)), key=log_regressions.__getitem__)])
@@ -83,7 +97,8 @@ def _check_result(check: Check, analysis: AnalysisState, release: Release, slo: 
         check=check.name,
         summary=summary,
         regression_evidence=max(log_regression / log_threshold, 0.0) if comparisons else 0.0,
-        noninferiority_evidence=_noninferiority_evidence(check, [evidence for _, evidence in comparisons]) / -math.log(policy.false_promotion_rate),
+        noninferiority_evidence=_noninferiority_evidence(check, [evidence for _, evidence in comparisons])
+        / -math.log(policy.false_promotion_rate),
     )
 
 
@@ -101,11 +116,15 @@ def _summarize(check: Check, comparison: Comparison, evidence: Evidence) -> str:
 
 def _noninferiority_evidence(check: Check, evidences: Sequence[Evidence]) -> float:
     """Return the logarithm of the evidence that the canary is not worse; NaN where it is not asked for."""
-    if check.name in ("failing", "shadow_failing"):
+    if check.name in ("failures", "shadow_failures"):
         return max((evidence.log_noninferiority for evidence in evidences), default=math.nan)
-    if check.name == "disagreeing" and evidences:
+    if check.name == "shadow_disagreement" and evidences:
         max_count = max(evidence.canary.total for evidence in evidences)
-        return min(evidence.log_noninferiority for evidence in evidences if evidence.canary.total >= _MIN_COUNT_RATIO * max_count)
+        return min(
+            evidence.log_noninferiority
+            for evidence in evidences
+            if evidence.canary.total >= _MIN_COUNT_RATIO * max_count
+        )
     return math.nan
 
 
@@ -134,11 +153,16 @@ def _suspicious(results: Sequence[CheckResult], slo: Slo) -> Iterator[str]:
 def _noninferiority_pending(results: Sequence[CheckResult]) -> Iterator[str]:
     """Say what is not shown yet: that the canary fails no more often, and that it agrees."""
     result_by_check = {finding.check: finding for finding in results}
-    failure_results = [result_by_check[name] for name in ("failing", "shadow_failing")]
-    strongest = max(failure_results, key=lambda finding: finding.noninferiority_evidence if math.isfinite(finding.noninferiority_evidence) else -math.inf)
+    failure_results = [result_by_check[name] for name in ("failures", "shadow_failures")]
+    strongest = max(
+        failure_results,
+        key=lambda finding: (
+            finding.noninferiority_evidence if math.isfinite(finding.noninferiority_evidence) else -math.inf
+        ),
+    )
     if not strongest.noninferiority_evidence >= 1:
         yield f"not sure yet that it fails no more often ({_format_percent(strongest.noninferiority_evidence)} of the evidence): {strongest.summary}"
-    agreement = result_by_check["disagreeing"]
+    agreement = result_by_check["shadow_disagreement"]
     if agreement.noninferiority_evidence < 1:
         percent = _format_percent(agreement.noninferiority_evidence)
         yield f"not sure yet that it agrees as expected ({percent} of the evidence): {agreement.summary}"
@@ -153,7 +177,10 @@ def _drift_reasons(release: Release, analysis: AnalysisState, slo: Slo) -> Itera
         stable_histogram = analysis.step_window.stable.histograms.get(name)
         if name == "seconds" or name.startswith(AGREEMENT_PREFIX) or stable_histogram is None:
             continue
-        if min(canary_histogram.total, stable_histogram.total) < policy.min_plates or canary_histogram.edges != stable_histogram.edges:
+        if (
+            min(canary_histogram.total, stable_histogram.total) < policy.min_plates
+            or canary_histogram.edges != stable_histogram.edges
+        ):
             continue
         drift_from_stable = drift.compare_histograms(canary_histogram, stable_histogram, policy.plate_cluster_size)
         reference = card.references.get(name) if name in output_references(card) and reference_plates else None
@@ -186,7 +213,9 @@ def _promotion_reasons(release: Release, analysis: AnalysisState, results: Seque
 
 
 def _count_comparisons(analysis: AnalysisState) -> int:
-    counts = [evidence.canary.total for name, evidence in analysis.evidence.items() if name.startswith("disagreeing ")]
+    counts = [
+        evidence.canary.total for name, evidence in analysis.evidence.items() if name.startswith("shadow_disagreement ")
+    ]
     return max(counts, default=0)
 
 

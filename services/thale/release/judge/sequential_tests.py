@@ -115,11 +115,15 @@ class RateTest:
             return replace(evidence, pending_stable=pending_stable)
         e_values = self._e_values_against_stable if pending_stable.total else self._e_values_against_history
         log_regressions, log_noninferiority_step = e_values(evidence, canary, pending_stable)
-        updated_log_regressions, log_noninferiority = _advance_evidence(evidence, log_regressions, log_noninferiority_step, self.cluster_size)
+        updated_log_regressions, log_noninferiority = _advance_evidence(
+            evidence, log_regressions, log_noninferiority_step, self.cluster_size
+        )
         totals = evidence.canary + canary, evidence.stable + pending_stable
         return Evidence(*totals, NO_COUNTS, evidence.blocks + 1, updated_log_regressions, log_noninferiority)
 
-    def _e_values_against_stable(self, evidence: Evidence, canary: Counts, stable: Counts) -> tuple[Sequence[float], float]:
+    def _e_values_against_stable(
+        self, evidence: Evidence, canary: Counts, stable: Counts
+    ) -> tuple[Sequence[float], float]:
         """Return the logarithms of a block's e-values: of harm by alternative, and of comfort."""
         stable_rate = _round_rate(_estimate_rate(evidence.stable, _PRIOR_RATE))
         pooled_rate = _round_rate(_estimate_rate(evidence.canary + evidence.stable, _PRIOR_RATE))
@@ -134,7 +138,9 @@ class RateTest:
         floor = min(stable_rate + self.margin, _MAX_RATE)
         canary_rate = max(min(_estimate_rate(evidence.canary, stable_rate), floor), _MIN_RATE)
         good = canary.total - canary.bad
-        log_regressions = [_log_likelihood_ratio(_alternative_rate(limit, lift), limit, canary.bad, good) for lift in LIFTS]
+        log_regressions = [
+            _log_likelihood_ratio(_alternative_rate(limit, lift), limit, canary.bad, good) for lift in LIFTS
+        ]
         return log_regressions, _log_likelihood_ratio(canary_rate, floor, canary.bad, good)
 
 
@@ -166,13 +172,19 @@ class MeanTest:
         total = sum(counts)
         if not total:
             return evidence
-        score_counts = [(max(score_sum, self.floor), count) for score_sum, count in zip(scores, counts, strict=True) if count]
+        score_counts = [
+            (max(score_sum, self.floor), count) for score_sum, count in zip(scores, counts, strict=True) if count
+        ]
         log_regressions = [self._log_growth(score_counts, lift / (1 - self.min_mean)) for lift in LIFTS]
         log_noninferiority_step = self._log_growth(score_counts, -_NONINFERIORITY_BET / (self.min_mean - self.floor))
-        updated_log_regressions, log_noninferiority = _advance_evidence(evidence, log_regressions, log_noninferiority_step, self.cluster_size)
+        updated_log_regressions, log_noninferiority = _advance_evidence(
+            evidence, log_regressions, log_noninferiority_step, self.cluster_size
+        )
         score_sum = evidence.score_sum + math.fsum(score_sum * count for score_sum, count in score_counts)
         totals = evidence.canary + Counts(0, total)
-        return Evidence(totals, NO_COUNTS, NO_COUNTS, evidence.blocks + 1, updated_log_regressions, log_noninferiority, score_sum)
+        return Evidence(
+            totals, NO_COUNTS, NO_COUNTS, evidence.blocks + 1, updated_log_regressions, log_noninferiority, score_sum
+        )
 
     def _log_growth(self, score_counts: Sequence[tuple[float, int]], bet: float) -> float:
         return math.fsum(count * math.log1p(bet * (self.min_mean - score)) for score, count in score_counts)
@@ -194,7 +206,10 @@ def _advance_evidence(
 def _log_regressions(stable_rate: float, bad_c: int, nc: int, bad_s: int, ns: int, margin: float) -> tuple[float, ...]:
     """Return the logarithms of a block's e-values against H0: canary <= stable + margin, by alternative."""
     return tuple(
-        _log_e_value(_alternative_rate(stable_rate + margin, lift), stable_rate, (bad_c, nc - bad_c), (bad_s, ns - bad_s), margin) for lift in LIFTS
+        _log_e_value(
+            _alternative_rate(stable_rate + margin, lift), stable_rate, (bad_c, nc - bad_c), (bad_s, ns - bad_s), margin
+        )
+        for lift in LIFTS
     )
 
 

@@ -12,8 +12,6 @@ CounterIncrease = Mapping[tuple[str, str], "VersionMetrics"]
 """What has been heard of each (model, version) between two readings."""
 
 
-
-
 @dataclass(frozen=True)
 class VersionMetrics:
     """What one model version did and said in a stretch of time.
@@ -23,11 +21,11 @@ class VersionMetrics:
     """
 
     requests: Mapping[str, int] = field(default_factory=dict)
-    """Questions asked of it for a user, by outcome: ok, refused, failed, unavailable, late, nonsense."""
+    """Questions asked of it for a user, by outcome: ok, rejected, error, unavailable, timeout, invalid_response."""
     fallbacks: Mapping[str, int] = field(default_factory=dict)
-    """Answers that the stable version had to give instead, by reason: failed, unavailable, late, nonsense, open."""
+    """Answers that the stable version had to give instead, by reason: error, unavailable, timeout, invalid_response, open."""
     shadow_requests: Mapping[str, int] = field(default_factory=dict)
-    """Copies of requests that it saw, by outcome: ok, failed, unavailable, late, nonsense, dropped."""
+    """Copies of requests that it saw, by outcome: ok, error, unavailable, timeout, invalid_response, dropped."""
     scale_sources: Mapping[str, int] = field(default_factory=dict)
     plates: int = 0
     empty: int = 0

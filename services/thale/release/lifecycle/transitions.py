@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from thale.errors import InvalidTransitionError
-from thale.schemas import ReleaseEvent, Release, VersionManifest
+from thale.schemas import Release, ReleaseEvent, VersionManifest
 
 HISTORY_LIMIT = 50
 """Changes that a release keeps; the audit log keeps all."""
@@ -50,15 +50,19 @@ def start_canary(
         again: Whether a version that was rolled back may be tried once more.
 
     Raises:
-        PlanError: If a rollout is going on, or this version is no candidate, or the steps are none.
+        InvalidTransitionError: If a rollout is going on, or this version is no candidate, or the steps are none.
     """
     name = version.card.version
     if release.canary is not None:
-        raise InvalidTransitionError(f"{release.name} {release.canary} is on trial already: promote it, roll it back or abort first")
+        raise InvalidTransitionError(
+            f"{release.name} {release.canary} is on trial already: promote it, roll it back or abort first"
+        )
     if name == release.stable:
         raise InvalidTransitionError(f"{release.name} {name} is the stable version already")
     if not allow_rolled_back and was_rolled_back(release, name):
-        raise InvalidTransitionError(f"{release.name} {name} was rolled back before: say that it is meant to be tried again")
+        raise InvalidTransitionError(
+            f"{release.name} {name} was rolled back before: say that it is meant to be tried again"
+        )
     versions = {**_drop_versions(release, release.shadow), name: version}
     new_steps = release.steps if steps is None else tuple(steps)
     changes = {"versions": versions, "canary": name, "shadow": name if shadow else None, "steps": new_steps}
@@ -69,7 +73,7 @@ def step(release: Release, author: Author) -> Release:
     """Give the canary the next larger share.
 
     Raises:
-        PlanError: If there is no canary, or it answers everything already.
+        InvalidTransitionError: If there is no canary, or it answers everything already.
     """
     name = _require_canary(release)
     larger_weights = [share for share in release.steps if share > release.weight_percent]
@@ -82,7 +86,7 @@ def promote(release: Release, author: Author) -> Release:
     """Make the canary the stable version, at whatever step it is; the version before is held no longer.
 
     Raises:
-        PlanError: If there is no canary.
+        InvalidTransitionError: If there is no canary.
     """
     name = _require_canary(release)
     changes = {"stable": name, "versions": _drop_versions(release, release.stable), "canary": None, "shadow": None}
@@ -98,14 +102,18 @@ def roll_back(release: Release, author: Author, return_to: VersionManifest | Non
         before: The version to return to where there is no canary; `version_before` names it.
 
     Raises:
-        PlanError: If there is neither a canary nor a version to return to.
+        InvalidTransitionError: If there is neither a canary nor a version to return to.
     """
     if release.canary is not None:
         return _end_rollout(release, "roll back", author)
     if return_to is None:
-        raise InvalidTransitionError(f"{release.name} has no canary to roll back and no version before {release.stable} is given")
+        raise InvalidTransitionError(
+            f"{release.name} has no canary to roll back and no version before {release.stable} is given"
+        )
     if return_to.card.version == release.stable:
-        raise InvalidTransitionError(f"{release.name} {release.stable} is the stable version already: name another to return to")
+        raise InvalidTransitionError(
+            f"{release.name} {release.stable} is the stable version already: name another to return to"
+        )
     bad_version, name = release.stable, return_to.card.version
     versions = {**_drop_versions(release, bad_version, release.shadow), name: return_to}
     changes = {"stable": name, "versions": versions, "shadow": None}
@@ -116,7 +124,7 @@ def abort(release: Release, author: Author) -> Release:
     """Call a rollout off without a word against the version: it may be tried again.
 
     Raises:
-        PlanError: If there is no canary.
+        InvalidTransitionError: If there is no canary.
     """
     _require_canary(release)
     return _end_rollout(release, "abort", author)
@@ -126,7 +134,7 @@ def set_shadow(release: Release, version: VersionManifest | None, author: Author
     """Let a version see copies of the requests without answering any; None ends it.
 
     Raises:
-        PlanError: If the version is the stable one, or a canary is on trial, or there is no shadow to end.
+        InvalidTransitionError: If the version is the stable one, or a canary is on trial, or there is no shadow to end.
     """
     if release.canary is not None:
         raise InvalidTransitionError(f"{release.name} {release.canary} is on trial: its shadow goes with it")

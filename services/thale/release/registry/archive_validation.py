@@ -21,7 +21,7 @@ from thale.release.registry.golden.records import GOLDEN_MEMBER as GOLDEN
 from thale.release.registry.golden.records import GoldenAnswers
 from thale.release.registry.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, check_header
 from thale.release.registry.strict_zip import MAX_BYTES, Member, read_members
-from thale.schemas import ModelCard, VersionManifest, Task
+from thale.schemas import ModelCard, Task, VersionManifest
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 HANDLERS: dict[Task, str] = {
@@ -166,7 +166,10 @@ def _is_bare_subclass(code: bytes, task: Task) -> bool:
     source = ast.unparse(imported), ast.unparse(defined)
     return source in (
         (f"from {package} import {module}", f"class {name}({module}.{_HANDLER_CLASSES[task]}):\n    pass"),
-        (f"from {package}.{module} import {_HANDLER_CLASSES[task]}", f"class {name}({_HANDLER_CLASSES[task]}):\n    pass"),
+        (
+            f"from {package}.{module} import {_HANDLER_CLASSES[task]}",
+            f"class {name}({_HANDLER_CLASSES[task]}):\n    pass",
+        ),
     )
 
 

@@ -57,7 +57,7 @@ def register(
     Raises:
         ArchiveError: If it is not a sound model archive.
         RegistrationError: If its worker does not start, or does not answer the golden plates as it should.
-        VersionTakenError: If the store holds the version with other bytes.
+        VersionExistsError: If the store holds the version with other bytes.
         StoreError: If the store does not take it.
     """
     started_at = time.monotonic()

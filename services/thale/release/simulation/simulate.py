@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from thale.monitoring.histogram import Histogram
 from thale.release.judge.analysis_state import AnalysisState
 from thale.release.judge.judge import judge
-from thale.release.judge.version_metrics import VersionMetrics, ComparisonWindow
+from thale.release.judge.version_metrics import ComparisonWindow, VersionMetrics
 from thale.release.lifecycle import transitions
 from thale.release.lifecycle.transitions import Author
 from thale.release.simulation.traffic import Floats, Traffic
@@ -112,11 +112,18 @@ def simulate(
         shadowed: Share of the stable version's requests that the canary sees copies of; 0: it is no shadow.
 
     Raises:
-        PlanError: If the release cannot have this canary.
+        InvalidTransitionError: If the release cannot have this canary.
     """
-    current = transitions.start_canary(release, canary, _simulated_author(0.0, "rehearsal"), shadow=shadow_fraction > 0)
-    analysis, weight_changes = AnalysisState.start(current), [WeightChange(at_s=0.0, weight_percent=current.weight_percent)]
-    counters = _SimulatedCounters(traffic, _apply_faults(faults, traffic, rng), rng.random(len(traffic)) < shadow_fraction)
+    current = transitions.start_canary(
+        release, canary, _simulated_author(0.0, "simulation"), shadow=shadow_fraction > 0
+    )
+    analysis, weight_changes = (
+        AnalysisState.start(current),
+        [WeightChange(at_s=0.0, weight_percent=current.weight_percent)],
+    )
+    counters = _SimulatedCounters(
+        traffic, _apply_faults(faults, traffic, rng), rng.random(len(traffic)) < shadow_fraction
+    )
     responses, bad_responses, fallbacks = 0, 0, 0
     outcome: Literal["promoted", "rolled back", "undecided"] = "undecided"
     at_s, begin = 0.0, 0
@@ -125,7 +132,11 @@ def simulate(
         at_s += poll_s
         end = int(np.searchsorted(traffic.at_s_N, at_s))
         window, new_responses, new_bad_responses = counters.window_between(begin, end, current.weight_percent)
-        responses, bad_responses, fallbacks = responses + new_responses, bad_responses + new_bad_responses, fallbacks + sum(window.canary.fallbacks.values())
+        responses, bad_responses, fallbacks = (
+            responses + new_responses,
+            bad_responses + new_bad_responses,
+            fallbacks + sum(window.canary.fallbacks.values()),
+        )
         begin = end
         analysis = analysis.update(current, window, slo)
         verdict = judge(current, analysis, slo)
@@ -201,9 +212,9 @@ class _SimulatedCounters:
         responses = int(served_n.sum())
         window = ComparisonWindow(
             canary=VersionMetrics(
-                requests={"ok": responses, "failed": int(fallback_n.sum())},
-                fallbacks={"failed": int((fallback_n & good_n).sum())},
-                shadow_requests={"ok": int(compared_n.sum()), "failed": shadow_failed},
+                requests={"ok": responses, "error": int(fallback_n.sum())},
+                fallbacks={"error": int((fallback_n & good_n).sum())},
+                shadow_requests={"ok": int(compared_n.sum()), "error": shadow_failed},
                 plates=responses,
                 empty=_count_without_plants(canary.outputs, rows, served_n),
                 nan=int(traffic.missing_trait_N[rows][served_n].sum()),
@@ -213,7 +224,7 @@ class _SimulatedCounters:
                 },
             ),
             stable=VersionMetrics(
-                requests={"ok": int(good_n.sum()), "failed": int(failed_n.sum())},
+                requests={"ok": int(good_n.sum()), "error": int(failed_n.sum())},
                 plates=int(good_n.sum()),
                 empty=_count_without_plants(traffic.outputs, rows, good_n),
                 nan=int(traffic.missing_trait_N[rows][good_n].sum()),
@@ -250,4 +261,4 @@ def _histograms(bins: dict[str, NDArray[np.intp]], rows: slice, selected_n: NDAr
 
 
 def _simulated_author(at_s: float, why: str) -> Author:
-    return Author(who="rehearsal", why=why, at=f"{at_s:g} s")
+    return Author(who="simulation", why=why, at=f"{at_s:g} s")

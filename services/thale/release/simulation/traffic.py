@@ -89,17 +89,24 @@ def to_traffic(requests: Iterable[RecordedRequest]) -> Traffic:
     agreement_names = sorted({name for request in ordered for name in request.agreement})
     return Traffic(
         at_s_N=np.array([request.at_s for request in ordered]),
-        hash_fraction_N=np.array([_hash_fraction(request.experiment or f"#{number}") for number, request in enumerate(ordered)]),
+        hash_fraction_N=np.array(
+            [_hash_fraction(request.experiment or f"#{number}") for number, request in enumerate(ordered)]
+        ),
         seconds_N=np.array([request.seconds for request in ordered]),
         failed_N=np.array([request.failed for request in ordered]),
         missing_trait_N=np.array([request.has_missing_trait for request in ordered]),
         outputs={name: np.array([request.outputs.get(name, np.nan) for request in ordered]) for name in output_names},
-        agreement={name: np.array([request.agreement.get(name, np.nan) for request in ordered]) for name in agreement_names},
+        agreement={
+            name: np.array([request.agreement.get(name, np.nan) for request in ordered]) for name in agreement_names
+        },
     )
 
 
 def sample_traffic(
-    rng: np.random.Generator, requests_per_s: float, duration_s: float, intraclass_correlation: float = _INTRACLASS_CORRELATION
+    rng: np.random.Generator,
+    requests_per_s: float,
+    duration_s: float,
+    intraclass_correlation: float = _INTRACLASS_CORRELATION,
 ) -> Traffic:
     """Draw traffic of seedling plates.
 
@@ -117,7 +124,9 @@ def sample_traffic(
         between, within = rng.normal(size=series_count)[series_N], rng.normal(size=count)
         return math.sqrt(intraclass_correlation) * between + math.sqrt(1 - intraclass_correlation) * within
 
-    empty_N = (rng.random(series_count) < _EMPTY_SERIES_FRACTION)[series_N] | (rng.random(count) < _EMPTY_PLATE_FRACTION)
+    empty_N = (rng.random(series_count) < _EMPTY_SERIES_FRACTION)[series_N] | (
+        rng.random(count) < _EMPTY_PLATE_FRACTION
+    )
     plants_N = np.where(empty_N, 0, np.clip(np.round(5 + 1.5 * sample_normal()), 1, 12))
     age_N = sample_normal()
     hard_N = sample_normal()
@@ -152,14 +161,20 @@ def _sample_series(rng: np.random.Generator, count: int) -> NDArray[np.intp]:
     next_series = 0
     singles, turns = rng.random(count) < _SINGLE_PLATE_FRACTION, rng.integers(_CONCURRENT_SERIES, size=count)
     low, high = np.log(_SERIES_PLATES)
-    lengths = np.exp(rng.uniform(low, high, size=count // _SERIES_PLATES[0] + _CONCURRENT_SERIES + 1)).round().astype(int)
+    lengths = (
+        np.exp(rng.uniform(low, high, size=count // _SERIES_PLATES[0] + _CONCURRENT_SERIES + 1)).round().astype(int)
+    )
     for request in range(count):
         if singles[request]:
             series_N[request], next_series = next_series, next_series + 1
             continue
         turn = turns[request]
         if not remaining[turn]:
-            current[turn], remaining[turn], next_series = next_series, lengths[next_series % len(lengths)], next_series + 1
+            current[turn], remaining[turn], next_series = (
+                next_series,
+                lengths[next_series % len(lengths)],
+                next_series + 1,
+            )
         series_N[request] = current[turn]
         remaining[turn] -= 1
     return series_N

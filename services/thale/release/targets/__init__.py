@@ -40,7 +40,7 @@ class ReleaseTarget(Protocol):
 
         Raises:
             UnknownModelError: If no such model is released.
-            ActuatorError: If it cannot be read.
+            TargetError: If it cannot be read.
         """
         ...
 
@@ -61,6 +61,6 @@ class ReleaseTarget(Protocol):
 
         Raises:
             ConflictError: If the release is no longer the one that was read. Nothing has changed.
-            ActuatorError: If a version does not come up. The traffic goes on as before.
+            TargetError: If a version does not come up. The traffic goes on as before.
         """
         ...

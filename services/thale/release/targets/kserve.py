@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from kubernetes import client
 from urllib3.exceptions import HTTPError
 
-from thale.errors import TargetError, ConflictError, ReleaseError, UnknownModelError
+from thale.errors import ConflictError, ReleaseError, TargetError, UnknownModelError
 from thale.kserve import inference_service
 from thale.release.registry import golden
 from thale.release.targets import VersionedRelease, WarmUp, compute_revision
@@ -83,7 +83,7 @@ class KServeTarget(BackgroundUnloader):
 
         Raises:
             UnknownModelError: If there is no such InferenceService.
-            ActuatorError: If it is none of ours, or the API does not answer.
+            TargetError: If it is none of ours, or the API does not answer.
         """
         return self._to_versioned_release(self._get(model))
 
@@ -100,7 +100,7 @@ class KServeTarget(BackgroundUnloader):
 
         Raises:
             ConflictError: If the release is no longer the one that was read. Nothing has changed.
-            ActuatorError: If a version does not come up. The traffic goes on as before.
+            TargetError: If a version does not come up. The traffic goes on as before.
         """
         after = self._with_urls(after)
         known = inference_service.storage_uris(self._get(after.name))
@@ -120,7 +120,7 @@ class KServeTarget(BackgroundUnloader):
 
         Raises:
             ConflictError: If others change the object all the time.
-            ActuatorError: If the API does not do it.
+            TargetError: If the API does not do it.
         """
         live = self._get(model)
         unused = inference_service.storage_uris(live).keys() - self._to_versioned_release(live).release.versions.keys()
@@ -128,7 +128,9 @@ class KServeTarget(BackgroundUnloader):
             now = self._to_versioned_release(live)
             self._apply_release(now, now.release, {}, unused - set(versions))
 
-    def _load_and_apply(self, before: VersionedRelease, after: Release, uris: Mapping[str, str], obsolete: Set[str]) -> VersionedRelease:
+    def _load_and_apply(
+        self, before: VersionedRelease, after: Release, uris: Mapping[str, str], obsolete: Set[str]
+    ) -> VersionedRelease:
         """Give the new versions predictors, and name them once they answer; where that fails, take them away again."""
         model, new = after.name, uris.keys()
         self._apply_release(before, before.release, uris, obsolete | new)
@@ -158,9 +160,11 @@ class KServeTarget(BackgroundUnloader):
         try:
             self.drop(model, versions)
         except ReleaseError as error:  # the next change drops them
-            logger.warning("versions stay loaded", extra={"model": model, "error": str(error)})
+            logger.warning("version unload failed", extra={"model": model, "error": str(error)})
 
-    def _apply_release(self, before: VersionedRelease, after: Release, uris: Mapping[str, str], extra_versions: Collection[str]) -> VersionedRelease:
+    def _apply_release(
+        self, before: VersionedRelease, after: Release, uris: Mapping[str, str], extra_versions: Collection[str]
+    ) -> VersionedRelease:
         """Apply a release, as long as it is the one that was read.
 
         The object itself changes all the time, by KServe's status: then it is read and applied again.

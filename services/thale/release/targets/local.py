@@ -19,13 +19,13 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from thale.errors import TargetError, ConflictError, ReleaseError, StoreError, UnknownModelError
+from thale.errors import ConflictError, ReleaseError, StoreError, TargetError, UnknownModelError
 from thale.files import write_atomically
 from thale.release.registry import golden
 from thale.release.targets import VersionedRelease, WarmUp, compute_revision
 from thale.release.targets.background_unload import BackgroundUnloader
 from thale.release.targets.torchserve_client import TorchServeClient
-from thale.schemas import Release, VersionManifest, ReleaseState
+from thale.schemas import Release, ReleaseState, VersionManifest
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class LocalTarget(BackgroundUnloader):
 
         Raises:
             UnknownModelError: If no such model is released.
-            ActuatorError: If the record cannot be read.
+            TargetError: If the record cannot be read.
         """
         return _get_release(self._read_state(), model)
 
@@ -102,7 +102,7 @@ class LocalTarget(BackgroundUnloader):
 
         Raises:
             ConflictError: If the release is no longer the one that was read. Nothing has changed.
-            ActuatorError: If a version does not come up. The traffic goes on as before.
+            TargetError: If a version does not come up. The traffic goes on as before.
         """
         model = after.name
         _check_unchanged(self.read(model), before)
@@ -116,7 +116,9 @@ class LocalTarget(BackgroundUnloader):
         self._run_in_background(model, lambda: self._unload_after_propagation(model))
         return result
 
-    def _load_and_write(self, before: VersionedRelease, after: Release, new: Sequence[VersionManifest]) -> VersionedRelease:
+    def _load_and_write(
+        self, before: VersionedRelease, after: Release, new: Sequence[VersionManifest]
+    ) -> VersionedRelease:
         """Load the new versions and write the record; where that fails, unload them again."""
         try:
             for manifest in new:
@@ -142,7 +144,7 @@ class LocalTarget(BackgroundUnloader):
         try:
             self.server.unload(model, version, self.timeouts.unload_s)
         except TargetError as error:  # the next change unloads it
-            logger.warning("version stays loaded", extra={"model": model, "error": str(error)})
+            logger.warning("version unload failed", extra={"model": model, "error": str(error)})
 
     def _write_release(self, before: VersionedRelease, after: Release) -> VersionedRelease:
         """Write the release into the record, as long as it is the one that was read."""
@@ -164,13 +166,13 @@ class LocalTarget(BackgroundUnloader):
             with self._loading_lock(model):
                 self.unload_unused(model)
         except TargetError as error:
-            logger.warning("versions stay loaded", extra={"model": model, "error": str(error)})
+            logger.warning("version unload failed", extra={"model": model, "error": str(error)})
 
     def unload_unused(self, model: str) -> None:
         """Unload the versions of a model that its release does not hold, each when nobody waits for its answer.
 
         Raises:
-            ActuatorError: If TorchServe does not do it.
+            TargetError: If TorchServe does not do it.
         """
         release = self._wait_for_propagation(model)
         loaded = self.server.versions(model)
@@ -216,9 +218,11 @@ def copy_to_serving_dir(archive: Path, manifest: VersionManifest, serving_dir: P
     """Copy an archive to where TorchServe may load it, under a name that its digest makes its own; return that name.
 
     Raises:
-        ActuatorError: If it cannot be copied.
+        TargetError: If it cannot be copied.
     """
-    name = f"{manifest.card.name}-{manifest.card.version}-{manifest.digest.removeprefix('sha256:')[:_DIGEST_LENGTH]}.mar"
+    name = (
+        f"{manifest.card.name}-{manifest.card.version}-{manifest.digest.removeprefix('sha256:')[:_DIGEST_LENGTH]}.mar"
+    )
     partial = serving_dir / f".{name}.part"
     try:
         shutil.copyfile(archive, partial)

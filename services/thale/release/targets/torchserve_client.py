@@ -67,7 +67,7 @@ class TorchServeClient:
         """Return what is loaded of a model; nothing where TorchServe does not know it.
 
         Raises:
-            ActuatorError: If TorchServe does not answer, or not so that it can be understood.
+            TargetError: If TorchServe does not answer, or not so that it can be understood.
         """
         status, body = self._request_management("GET", f"/models/{model}/all")
         if status == HTTPStatus.NOT_FOUND:
@@ -89,14 +89,16 @@ class TorchServeClient:
             limit_s: The longest to wait.
 
         Raises:
-            ActuatorError: If the archive cannot be loaded, or its workers do not get ready.
+            TargetError: If the archive cannot be loaded, or its workers do not get ready.
         """
         deadline = time.monotonic() + timeout_s
         # The number of workers is not said: TorchServe takes what it was told to give every model.
         query = urlencode({"url": archive, "model_name": model, "synchronous": "true"})
         status, body = self._request_management("POST", f"/models?{query}", timeout_s)
         if status not in (HTTPStatus.OK, HTTPStatus.CONFLICT):
-            raise TargetError(f"{model} {version} cannot be loaded: {_describe_error(status, body)}; the server's log says more")
+            raise TargetError(
+                f"{model} {version} cannot be loaded: {_describe_error(status, body)}; the server's log says more"
+            )
         while True:
             loaded = self.versions(model).get(version)
             if loaded is None:
@@ -111,7 +113,7 @@ class TorchServeClient:
         """Have a version answer those who name none.
 
         Raises:
-            ActuatorError: If TorchServe does not have it.
+            TargetError: If TorchServe does not have it.
         """
         status, body = self._request_management("PUT", f"/models/{model}/{version}/set-default")
         if status != HTTPStatus.OK:
@@ -136,7 +138,7 @@ class TorchServeClient:
         """Unload a version; one that is not loaded is no fault.
 
         Raises:
-            ActuatorError: If it stays.
+            TargetError: If it stays.
         """
         status, body = self._request_management("DELETE", f"/models/{model}/{version}", timeout_s)
         if status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):

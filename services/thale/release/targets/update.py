@@ -19,16 +19,16 @@ def update_release(target: ReleaseTarget, model: str, transition: Callable[[Rele
     """Plan a change on the release as it is now and make it so; plan it anew where somebody else was faster.
 
     Raises:
-        PlanError: If the change makes no sense (any more).
+        InvalidTransitionError: If the change makes no sense (any more).
         ConflictError: If others were faster every time.
-        ActuatorError: If a version cannot be brought to serve.
+        TargetError: If a version cannot be brought to serve.
         UnknownModelError: If no such model is released.
     """
     for _ in range(_MAX_ATTEMPTS - 1):
         try:
             return _try_update(target, model, transition)
         except ConflictError as error:
-            logger.info("release changed by another, planned anew", extra={"model": model, "error": str(error)})
+            logger.info("release changed concurrently, retrying", extra={"model": model, "error": str(error)})
     return _try_update(target, model, transition)
 
 

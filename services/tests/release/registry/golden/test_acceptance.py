@@ -7,8 +7,15 @@ import pytest
 
 from tests.support.golden_predictions import LANDMARKER, SEGMENTER, true_landmarks, true_segmentation
 from thale.errors import RegistrationError
-from thale.release.registry.golden import AcceptanceCriteria, GoldenAnswer, GoldenAnswers, check_acceptance, golden_plates, summarise
-from thale.schemas import ModelCard, Landmark
+from thale.release.registry.golden import (
+    AcceptanceCriteria,
+    GoldenAnswer,
+    GoldenAnswers,
+    check_acceptance,
+    golden_plates,
+    summarise,
+)
+from thale.schemas import Landmark, ModelCard
 
 Change = Callable[[np.ndarray], np.ndarray]
 NO_CRITERIA = AcceptanceCriteria(min_dice={}, min_f1=0)
@@ -39,7 +46,11 @@ def shift_left(by: float) -> Callable[[Landmark], Landmark]:
 
 
 def test_the_truth_passes_with_full_marks() -> None:
-    assert check_acceptance(SEGMENTER, predict(), as_golden_answers(predict())) == {"dice_root": 1, "dice_shoot": 1, "dice_seed": 1}
+    assert check_acceptance(SEGMENTER, predict(), as_golden_answers(predict())) == {
+        "dice_root": 1,
+        "dice_shoot": 1,
+        "dice_seed": 1,
+    }
     assert check_acceptance(LANDMARKER, predict_landmarks(), None) == {"landmark_f1": 1}
 
 
@@ -79,7 +90,9 @@ def test_answers_that_differ_from_the_models_own_are_refused_by_what_differs() -
     with pytest.raises(
         RegistrationError, match=r"(?s)px of root, and \d+ px when the model was archived.*Dice of root"
     ):
-        check_acceptance(SEGMENTER, predict(lambda mask_HW: mask_HW * (np.arange(640) % 4 > 0)), as_golden_answers(predict()))
+        check_acceptance(
+            SEGMENTER, predict(lambda mask_HW: mask_HW * (np.arange(640) % 4 > 0)), as_golden_answers(predict())
+        )
     with pytest.raises(RegistrationError, match=r"0\.5 px elsewhere"):
         check_acceptance(LANDMARKER, predict_landmarks(shift_left(2.0)), as_golden_answers(predict_landmarks()))
     with pytest.raises(RegistrationError, match=r"F1 of the landmarks is 0\.0"):

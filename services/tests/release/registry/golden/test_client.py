@@ -7,9 +7,9 @@ import time
 import pytest
 
 from tests.support.fake_model_server import Response, run_fake_model_server
-from tests.support.golden_predictions import LANDMARKER, true_landmarks, encode_response, true_segmentation
-from thale.errors import TargetError, DeadlineExceededError, ModelFailedError, ModelUnavailableError
-from thale.release.registry.golden import predict_golden_plates, golden_plates, warm_up
+from tests.support.golden_predictions import LANDMARKER, encode_response, true_landmarks, true_segmentation
+from thale.errors import DeadlineExceededError, ModelFailedError, ModelUnavailableError, TargetError
+from thale.release.registry.golden import golden_plates, predict_golden_plates, warm_up
 
 
 def true_response(number: int) -> Response:
@@ -38,7 +38,10 @@ def test_landmarks_are_read_as_well() -> None:
 
 @pytest.mark.parametrize("status", [404, 503, 507])
 def test_a_version_that_is_not_there_is_unavailable(status: int) -> None:
-    with run_fake_model_server(lambda _: error_response(status)) as server, pytest.raises(ModelUnavailableError, match=str(status)):
+    with (
+        run_fake_model_server(lambda _: error_response(status)) as server,
+        pytest.raises(ModelUnavailableError, match=str(status)),
+    ):
         predict_golden_plates(server.url, "plate-seg", "1.0.0")
 
 
@@ -59,7 +62,10 @@ def test_what_is_no_answer_is_a_failure(answer: Response, complaint: str) -> Non
 
 
 def test_a_worker_that_died_is_unavailable_whatever_the_status() -> None:
-    with run_fake_model_server(lambda _: error_response(500, "Worker died.")) as server, pytest.raises(ModelUnavailableError):
+    with (
+        run_fake_model_server(lambda _: error_response(500, "Worker died.")) as server,
+        pytest.raises(ModelUnavailableError),
+    ):
         predict_golden_plates(server.url, "plate-seg", "1.0.0")
 
 
@@ -68,7 +74,10 @@ def test_an_answer_about_other_places_is_a_failure() -> None:
     maps = true_segmentation(golden_plates()[0])
     maps.probabilities_CHW[:] = 200
     for answer, complaint in ((far, "outside"), (maps, "add up to")):
-        with run_fake_model_server(lambda _, a=answer: encode_response(a)) as server, pytest.raises(ModelFailedError, match=complaint):
+        with (
+            run_fake_model_server(lambda _, a=answer: encode_response(a)) as server,
+            pytest.raises(ModelFailedError, match=complaint),
+        ):
             predict_golden_plates(server.url, "plate-seg", "1.0.0")
 
 
@@ -83,7 +92,9 @@ def test_a_server_that_is_not_there_or_silent_ends_the_question() -> None:
 
 def test_warming_up_waits_for_a_version_that_is_still_loading() -> None:
     looks: list[float] = []
-    with run_fake_model_server(lambda number: error_response(503) if number < 2 else true_response(number - 2)) as server:
+    with run_fake_model_server(
+        lambda number: error_response(503) if number < 2 else true_response(number - 2)
+    ) as server:
         answers = warm_up(server.url, "plate-seg", "1.0.0", 60, lambda: looks.append(time.monotonic()))
     assert len(answers) == 3
     assert len(looks) == 2
@@ -95,6 +106,9 @@ def test_warming_up_ends_with_the_reason() -> None:
             warm_up(server.url, "plate-seg", "1.0.0", 0.5)
         with pytest.raises(TargetError, match="did not"):
             warm_up(server.url, "plate-seg", "1.0.0", 0.0)
-    with run_fake_model_server(lambda _: error_response(500)) as server, pytest.raises(TargetError, match="cannot answer"):
+    with (
+        run_fake_model_server(lambda _: error_response(500)) as server,
+        pytest.raises(TargetError, match="cannot answer"),
+    ):
         warm_up(server.url, "plate-seg", "1.0.0", 60)
     assert len(server.paths) == 1

@@ -27,7 +27,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 
 
 @pytest.fixture(params=["folder", "blob"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ModelStore]:
+def open_again(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ModelStore]:
     """Return a way to open the same store again, as another process would."""
     if request.param == "folder":
         return lambda: FolderStore(tmp_path / "store")
@@ -37,8 +37,8 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Model
 
 
 @pytest.fixture
-def store(opened: Callable[[], ModelStore]) -> ModelStore:
-    return opened()
+def store(open_again: Callable[[], ModelStore]) -> ModelStore:
+    return open_again()
 
 
 @pytest.fixture
@@ -73,9 +73,9 @@ def test_a_fetch_puts_right_what_was_halved(store: ModelStore, archive: Archive,
     assert store.fetch("tiny-seg", "1.0.0", tmp_path / "here").read_bytes() == path.read_bytes()
 
 
-def test_the_same_bytes_again_change_nothing_and_say_so(opened: Callable[[], ModelStore], archive: Archive) -> None:
-    first = opened().put(archive())
-    again = opened().put(archive())
+def test_the_same_bytes_again_change_nothing_and_say_so(open_again: Callable[[], ModelStore], archive: Archive) -> None:
+    first = open_again().put(archive())
+    again = open_again().put(archive())
     assert (again.version, again.uri, again.new) == (first.version, first.uri, False)
 
 
@@ -125,13 +125,13 @@ def test_what_is_no_archive_is_not_kept(store: ModelStore, tmp_path: Path) -> No
 
 
 def test_of_registers_that_race_one_wins_and_the_others_are_told(
-    opened: Callable[[], ModelStore], archive: Archive
+    open_again: Callable[[], ModelStore], archive: Archive
 ) -> None:
     paths = [archive(seed=seed) for seed in range(3)] * 2
 
     def put(path: Path) -> StoreResult | VersionExistsError:
         try:
-            return opened().put(path)
+            return open_again().put(path)
         except VersionExistsError as error:
             return error
 
@@ -139,23 +139,23 @@ def test_of_registers_that_race_one_wins_and_the_others_are_told(
         results = list(pool.map(put, paths))
     stored = [result for result in results if isinstance(result, StoreResult)]
     assert len(results) - len(stored) == 4
-    winner = opened().find("tiny-seg", "1.0.0")
+    winner = open_again().find("tiny-seg", "1.0.0")
     assert all(result.version == winner for result in stored)
     assert [result.new for result in stored].count(True) == 1
 
 
 def test_an_interrupted_register_counts_for_nothing_and_can_be_taken_up(
-    opened: Callable[[], ModelStore], archive: Archive, monkeypatch: pytest.MonkeyPatch
+    open_again: Callable[[], ModelStore], archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupted = opened()
+    interrupted = open_again()
     monkeypatch.setattr(interrupted, "_write_new", lambda name, data: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         interrupted.put(archive())
     with pytest.raises(UnknownModelError):
-        opened().find("tiny-seg", "1.0.0")
-    assert opened().put(archive(seed=1)).new
+        open_again().find("tiny-seg", "1.0.0")
+    assert open_again().put(archive(seed=1)).new
     with pytest.raises(VersionExistsError):
-        opened().put(archive())
+        open_again().put(archive())
 
 
 def test_an_archive_is_read_only_in_a_folder_and_missed_when_it_is_gone(tmp_path: Path, archive: Archive) -> None:
@@ -198,7 +198,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, archive: Archi
 def test_the_service_keeps_digest_and_checksum_with_an_archive(azurite: Azurite, archive: Archive) -> None:
     url = azurite.container("facts")
     stored = BlobStore.from_url(url, FakeCredential(), certificates=azurite.certificate).put(path := archive())
-    with ContainerClient.from_container_url(url, FakeCredential(), connection_verify=str(azurite.certificate)) as container:
+    with ContainerClient.from_container_url(
+        url, FakeCredential(), connection_verify=str(azurite.certificate)
+    ) as container:
         kept = container.get_blob_client(archive_key(stored.version)).get_blob_properties()
     assert kept.metadata["sha256"] == stored.version.digest.removeprefix("sha256:")
     assert bytes(kept.content_settings.content_md5) == hashlib.md5(path.read_bytes()).digest()
@@ -208,7 +210,9 @@ def test_the_service_keeps_digest_and_checksum_with_an_archive(azurite: Azurite,
 def test_other_bytes_under_a_digests_name_are_noticed(azurite: Azurite, archive: Archive) -> None:
     url = azurite.container("squatted")
     path = archive()
-    with ContainerClient.from_container_url(url, FakeCredential(), connection_verify=str(azurite.certificate)) as container:
+    with ContainerClient.from_container_url(
+        url, FakeCredential(), connection_verify=str(azurite.certificate)
+    ) as container:
         container.upload_blob(archive_key(validate_archive(path).version_manifest), b"other")
     store = BlobStore.from_url(url, FakeCredential(), certificates=azurite.certificate)
     with pytest.raises(StoreError, match="other bytes than its name says"):

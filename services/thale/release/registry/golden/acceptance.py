@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thale.errors import RegistrationError
-from thale.monitoring.scoring import PointMatchCounter, DiceCounter, match_points
+from thale.monitoring.scoring import DiceCounter, PointMatchCounter, match_points
 from thale.release.registry.golden.plates import ORGANS, GoldenPlate, golden_plates
 from thale.release.registry.golden.records import GoldenAnswer, GoldenAnswers
-from thale.schemas import ModelCard, Landmark
+from thale.schemas import Landmark, ModelCard
 
 MIN_REPRODUCIBLE_SCORE = 0.35
 """Landmarks below this come and go with a processor's arithmetic: the models' threshold is 0.3."""
@@ -37,7 +37,10 @@ class AcceptanceCriteria:
 
 
 def check_acceptance(
-    card: ModelCard, answers: Sequence[GoldenAnswer], reference: GoldenAnswers | None, criteria: AcceptanceCriteria | None = None
+    card: ModelCard,
+    answers: Sequence[GoldenAnswer],
+    reference: GoldenAnswers | None,
+    criteria: AcceptanceCriteria | None = None,
 ) -> dict[str, float]:
     """Return the figures that the answers reach: `dice_root`, …, `landmark_f1`.
 
@@ -110,19 +113,28 @@ def _scores_below_minimum(card: ModelCard, pairs: _Pairs, criteria: AcceptanceCr
     return faults
 
 
-def _score_regressions(pairs: _Pairs, reference_by_plate: Mapping[str, GoldenAnswer], criteria: AcceptanceCriteria) -> list[str]:
+def _score_regressions(
+    pairs: _Pairs, reference_by_plate: Mapping[str, GoldenAnswer], criteria: AcceptanceCriteria
+) -> list[str]:
     """Return the organs that are told apart worse than when the model was archived."""
     current_pairs = [(plate, answer) for plate, answer in pairs if plate.digest in reference_by_plate]
     reference_pairs = [(plate, reference_by_plate[plate.digest]) for plate, _ in current_pairs]
     faults = []
     for organ in criteria.min_dice:
-        current_dice, reference_dice = _pool_overlap(current_pairs, organ).dice, _pool_overlap(reference_pairs, organ).dice
+        current_dice, reference_dice = (
+            _pool_overlap(current_pairs, organ).dice,
+            _pool_overlap(reference_pairs, organ).dice,
+        )
         if current_dice < reference_dice - criteria.max_dice_drop:
-            faults.append(f"Dice of {organ} is {current_dice:.3f}, and was {reference_dice:.3f} when the model was archived")
+            faults.append(
+                f"Dice of {organ} is {current_dice:.3f}, and was {reference_dice:.3f} when the model was archived"
+            )
     return faults
 
 
-def _reference_differences(plate: GoldenPlate, reference: GoldenAnswer, answer: GoldenAnswer, criteria: AcceptanceCriteria) -> list[str]:
+def _reference_differences(
+    plate: GoldenPlate, reference: GoldenAnswer, answer: GoldenAnswer, criteria: AcceptanceCriteria
+) -> list[str]:
     """Return how an answer differs from the model's own by more than a processor's arithmetic."""
     faults = []
     for organ, area in reference.area_px.items():

@@ -7,8 +7,13 @@ from http import HTTPStatus
 
 import urllib3
 
-from thale.errors import TargetError, DeadlineExceededError, ModelFailedError, ModelUnavailableError
-from thale.models.predictions import LANDMARKS_MEDIA_TYPE, SEGMENTATION_MEDIA_TYPE, SegmentationPrediction, parse_landmarks
+from thale.errors import DeadlineExceededError, ModelFailedError, ModelUnavailableError, TargetError
+from thale.models.predictions import (
+    LANDMARKS_MEDIA_TYPE,
+    SEGMENTATION_MEDIA_TYPE,
+    SegmentationPrediction,
+    parse_landmarks,
+)
 from thale.release.registry.golden.plates import GoldenPlate, golden_plates
 from thale.release.registry.golden.records import GoldenAnswer
 from thale.release.registry.golden.summary import summarise
@@ -18,13 +23,17 @@ PREDICT_TIMEOUT_S = 120.0
 
 _CONNECT_TIMEOUT_S = 3.0
 _RETRY_INTERVAL_S = 0.2
-_UNAVAILABLE_STATUSES = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE})
+_UNAVAILABLE_STATUSES = frozenset(
+    {HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE}
+)
 """TorchServe says 404 of a version that it does not have (yet), 503 where no worker is ready, 507 where one died."""
 _WORKER_DIED = "Worker died."
 """What it says as well where the worker died, with 500 as often as with 507."""
 
 
-def predict_golden_plates(url: str, name: str, version: str, timeout_s: float = PREDICT_TIMEOUT_S) -> list[GoldenAnswer]:
+def predict_golden_plates(
+    url: str, name: str, version: str, timeout_s: float = PREDICT_TIMEOUT_S
+) -> list[GoldenAnswer]:
     """Have a model version answer every golden plate.
 
     Args:
@@ -57,7 +66,7 @@ def warm_up(
         gone_on: Called between two attempts; what it raises ends the wait.
 
     Raises:
-        ActuatorError: If it does not answer within that time, or answers what cannot be.
+        TargetError: If it does not answer within that time, or answers what cannot be.
     """
     deadline = time.monotonic() + timeout_s
     label = f"{name} {version}"

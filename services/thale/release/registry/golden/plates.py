@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import TypeAdapter
 
-from thale.schemas import Landmark, FrozenModel
+from thale.schemas import FrozenModel, Landmark
 
 ORGANS = ("root", "shoot", "seed")
 """The classes 1, 2 and 3 of the masks."""

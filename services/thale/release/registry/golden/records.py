@@ -1,6 +1,6 @@
 """A model's own answers about the golden plates, as an archive holds them. Needs no NumPy: no start waits for it."""
 
-from thale.schemas import Landmark, ModelRef, FrozenModel
+from thale.schemas import FrozenModel, Landmark, ModelRef
 
 GOLDEN_MEMBER = "golden.json"
 """The model's own answers in an archive."""

@@ -88,12 +88,20 @@ class BlobStore(ModelStore):
                 blob.upload_blob(
                     file,
                     length=size,
-                    metadata={_DIGEST_METADATA_KEY: digest, "model": archive.card.name, "version": archive.card.version},
+                    metadata={
+                        _DIGEST_METADATA_KEY: digest,
+                        "model": archive.card.name,
+                        "version": archive.card.version,
+                    },
                     content_settings=ContentSettings("application/zip", content_md5=bytearray(md5)),
                     validate_content=True,  # every piece with its MD5, beside what TLS checks
                 )
             properties = blob.get_blob_properties()
-        found = (properties.size, properties.metadata.get(_DIGEST_METADATA_KEY), bytes(properties.content_settings.content_md5 or b""))
+        found = (
+            properties.size,
+            properties.metadata.get(_DIGEST_METADATA_KEY),
+            bytes(properties.content_settings.content_md5 or b""),
+        )
         if found != (size, digest, md5):
             raise StoreError(f"{blob.url} has other bytes than its name says: delete that blob and register again")
 

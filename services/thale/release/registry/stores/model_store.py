@@ -44,7 +44,7 @@ class ModelStore(ABC):
 
         Raises:
             ArchiveError: If it is no sound model archive.
-            VersionTakenError: If the store holds the version with other bytes.
+            VersionExistsError: If the store holds the version with other bytes.
             StoreError: If the store does not take it.
         """
         archive = validate_archive(path)
@@ -64,7 +64,7 @@ class ModelStore(ABC):
         """Return what the store holds of a version if it is the same bytes, None where it holds nothing.
 
         Raises:
-            VersionTakenError: If it holds the version with other bytes.
+            VersionExistsError: If it holds the version with other bytes.
             StoreError: If the store does not answer.
         """
         key = manifest_key(manifest.card.name, manifest.card.version)
@@ -101,7 +101,9 @@ class ModelStore(ABC):
         Raises:
             StoreError: If the store does not answer.
         """
-        manifests = [_parse_manifest(key, data) for key in self._manifest_keys() if (data := self._read(key)) is not None]
+        manifests = [
+            _parse_manifest(key, data) for key in self._manifest_keys() if (data := self._read(key)) is not None
+        ]
         selected = [manifest for manifest in manifests if model in (None, manifest.card.name)]
         return sorted(selected, key=lambda manifest: (manifest.card.name, _version_numbers(manifest.card.version)))
 
