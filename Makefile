@@ -90,20 +90,20 @@ terraform-reference: install ## Write terraform/REFERENCE.md from the variables 
 
 .PHONY: metrics-reference
 metrics-reference: install ## Write docs/metrics.md from the tables of metrics
-	$(BIN)/python -m thale.telemetry.reference > docs/metrics.md
+	$(BIN)/python -m thale.telemetry.metrics_reference > docs/metrics.md
 
 .PHONY: first-release
 first-release: install ## Write the release that a new cluster begins with, from the weights in this repository
-	$(BIN)/python kubernetes/first_release.py
+	$(BIN)/python tools/generate/first_release.py
 
 .PHONY: dashboards
 dashboards: install ## Write the Grafana dashboards anew, from observability/dashboards
 	$(BIN)/python -m observability.dashboards
 
 .PHONY: rules
-rules: install ## Write the promises' rules from loadtests/slo.toml, and the rules' manifest for clusters
-	$(BIN)/python -m observability.slo_rules
-	$(BIN)/python -m observability.prometheus_rule
+rules: install ## Write the promises' rules from services/thale/slo.toml, and the rules' manifest for clusters
+	$(BIN)/python -m tools.generate.slo_rules
+	$(BIN)/python -m tools.generate.prometheus_rule
 
 .PHONY: observe
 observe: install ## Watch the thale that runs here, with Prometheus, Alertmanager and its rules, until Ctrl-C
@@ -111,7 +111,7 @@ observe: install ## Watch the thale that runs here, with Prometheus, Alertmanage
 
 .PHONY: dashboard-pictures
 dashboard-pictures: install ## Draw docs/dashboards from the real stack, after MINUTES of load; needs Debian's prometheus
-	$(BIN)/python observability/draw_docs.py --minutes $(or $(MINUTES),15)
+	$(BIN)/python tools/render_dashboards/draw_docs.py --minutes $(or $(MINUTES),15)
 
 .PHONY: load
 load: install ## Put load on the thale that runs here, or on one of its own, and judge slo.toml (USERS=8 MINUTES=5)
@@ -119,15 +119,15 @@ load: install ## Put load on the thale that runs here, or on one of its own, and
 
 .PHONY: load-smoke
 load-smoke: install ## A minute of one researcher and one hostile client, judged by slo.toml
-	$(BIN)/python -m loadtests.run --users 2 --minutes 1 --scenario desk --scenario hostile
+	$(BIN)/python -m loadtests.run --users 2 --minutes 1 --scenario interactive --scenario hostile
 
 .PHONY: knee
-knee: install ## Measure what this machine holds, in seven quiet minutes: loadtests/measured.json, docs/capacity.md
+knee: install ## Measure what this machine holds, in seven quiet minutes: services/thale/capacity/benchmark.json, docs/capacity.md
 	$(BIN)/python -m loadtests.knee
 
 .PHONY: fleets
 fleets: install ## Write what each environment may run, for thale capacity
-	$(BIN)/python kubernetes/fleets.py
+	$(BIN)/python tools/generate/environment_limits.py
 
 .PHONY: format
 format: install ## Write the code in the house style
@@ -165,7 +165,7 @@ weights: install ## Train the default models again from nothing but a seed (abou
 	$(BIN)/thale-models train --recipe plate-landmarks-coarse --data data/plates --out runs/plate-landmarks-coarse --steps 11000 $(WORDS)
 	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 3600 \
 	  --init runs/plate-landmarks-coarse/weights.safetensors $(WORDS)
-	$(MAKE) evaluate SEGMENTATION=runs/plate-seg LANDMARKS=runs/plate-landmarks NOTE=--note-in-cards
+	$(MAKE) evaluate SEGMENTATION=runs/plate-seg LANDMARKS=runs/plate-landmarks NOTE=--write-to-cards
 	$(BIN)/thale-models archive runs/plate-seg --out runs
 	$(BIN)/thale-models archive runs/plate-landmarks --out runs
 
@@ -174,7 +174,7 @@ ENGINE ?= $(if $(shell command -v podman),podman,docker)
 TAG ?= dev
 BUILD_FLAGS ?=
 RUN_FLAGS ?=
-NAMED = --build-arg VERSION='$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' services/thale/__init__.py)' \
+NAMED = --build-arg VERSION='$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' services/thale/_version.py)' \
   --build-arg REVISION='$(shell git rev-parse HEAD)'
 
 # podman keeps health checks in docker's format alone; docker does not read the variable.
@@ -186,7 +186,7 @@ images: ## Build both images (TAG=dev DEVICE=cpu|cu130 ENGINE=podman|docker BUIL
 
 .PHONY: images-check
 images-check: install ## Run both images hardened, have a drawn plate measured, print their sizes (TAG=dev RUN_FLAGS=…)
-	$(BIN)/python -m images --engine $(ENGINE) --tag $(TAG) --run-flags='$(RUN_FLAGS)'
+	$(BIN)/python -m tools.container_check --engine $(ENGINE) --tag $(TAG) --run-flags='$(RUN_FLAGS)'
 
 # Where these go: ENV=laptop|dev|staging|prod. docs/deploy.md says what each step does, and how to go on after one failed.
 DEPLOY = $(BIN)/python -m deploy

@@ -43,7 +43,9 @@ def write_plate(photograph: Path, out: Path) -> dict[str, str]:
     labels = json.loads(photograph.with_name(f"{name}_pseudolandmarks.json").read_bytes())
     shutil.copy(photograph, out / photograph.name)
     shutil.copy(photograph.with_name(f"{name}_pseudomask.png"), out / f"{name}_mask.png")
-    (out / f"{name}_landmarks.json").write_text(json.dumps(keypoints(labels, photograph.name)), encoding="utf-8")
+    (out / f"{name}_landmarks.json").write_text(
+        json.dumps(to_coco_keypoints(labels, photograph.name)), encoding="utf-8"
+    )
     width_px = PLATE_WIDTH_PX.get(name)
     return {
         "image": photograph.name,
@@ -55,7 +57,7 @@ def write_plate(photograph: Path, out: Path) -> dict[str, str]:
     }
 
 
-def keypoints(labels: dict[str, list[dict[str, Any]]], image_name: str) -> dict[str, object]:
+def to_coco_keypoints(labels: dict[str, list[dict[str, Any]]], image_name: str) -> dict[str, object]:
     """Return the labels' landmarks as COCO: an annotation for each, its category the kind."""
     kinds = ("root_base", "primary_tip", "lateral_tip")
     marks = [
@@ -70,7 +72,7 @@ def keypoints(labels: dict[str, list[dict[str, Any]]], image_name: str) -> dict[
         {"id": number, "image_id": 1, "category_id": kinds.index(kind) + 1, "keypoints": [*point, 2]}
         for number, (kind, point) in enumerate(marks, start=1)
     ]
-    categories = [{"id": place + 1, "name": kind, "keypoints": [kind]} for place, kind in enumerate(kinds)]
+    categories = [{"id": index + 1, "name": kind, "keypoints": [kind]} for index, kind in enumerate(kinds)]
     return {"images": [{"id": 1, "file_name": image_name}], "categories": categories, "annotations": annotations}
 
 

@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deploy.context import ROOT, DeployContext
 from deploy.errors import DeployError
-from deploy.job import ROOT, Job
 from deploy.settings import Environment, Settings
-from deploy.steps import STEPS, Step, run_all, run_one
+from deploy.steps import STEPS, Step, run_step, run_steps
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,38 +27,38 @@ Env = Annotated[Environment, typer.Option("--env", "--environment", help="Where 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what is finished: every step looks anew.")]
 
 
-def _job(environment: Environment) -> Job:
-    return Job(Settings.read(environment, ROOT), Console())
+def _context(environment: Environment) -> DeployContext:
+    return DeployContext(Settings.read(environment, ROOT), Console())
 
 
 @app.command()
 def up(env: Env, fresh: Fresh = False) -> None:
     """Deploy: every step that is not finished, from the checkout to a measured plate."""
-    run_all(_job(env), fresh=fresh)
+    run_steps(_context(env), fresh=fresh)
 
 
 @app.command()
 def plan(env: Env) -> None:
     """Show what a deploy would do."""
-    from deploy.plan import tell_plan
+    from deploy.plan import print_plan
 
-    tell_plan(_job(env))
+    print_plan(_context(env))
 
 
 @app.command()
 def diff(env: Env) -> None:
     """Show what applying the manifests would change."""
-    from deploy.plan import tell_diff
+    from deploy.plan import print_diff
 
-    tell_diff(_job(env))
+    print_diff(_context(env))
 
 
 @app.command()
 def status(env: Env) -> None:
     """Show what is finished, what runs, and what was deployed."""
-    from deploy.status import tell
+    from deploy.status import print_status
 
-    tell(_job(env))
+    print_status(_context(env))
 
 
 @app.command()
@@ -66,7 +66,7 @@ def rollback(env: Env) -> None:
     """Put back the deploy before: images and manifests, not the models."""
     from deploy.rollback import roll_back
 
-    roll_back(_job(env))
+    roll_back(_context(env))
 
 
 @app.command()
@@ -77,24 +77,24 @@ def destroy(
     """Take the environment down, after its name was typed."""
     from deploy.destroy import destroy as take_down
 
-    def ask(question: str) -> str:
+    def prompt(question: str) -> str:
         return confirm if confirm is not None else str(typer.prompt(question))
 
-    take_down(_job(env), ask)
+    take_down(_context(env), prompt)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def invoke(env: Env, command: Annotated[list[str], typer.Argument(help="kubectl or helm, and its arguments.")]) -> None:
     """Run kubectl or helm in a private cluster, by `az aks command invoke`."""
-    from deploy.invoke import invoke as carry
+    from deploy.invoke import invoke as invoke_in_cluster
 
-    raise typer.Exit(carry(_job(env), command))
+    raise typer.Exit(invoke_in_cluster(_context(env), command))
 
 
 def _add(step: Step) -> None:
     @app.command(step.name, help=f"Step: {step.title}.")
-    def alone(env: Env) -> None:
-        run_one(_job(env), step)
+    def run_single(env: Env) -> None:
+        run_step(_context(env), step)
 
 
 for _step in STEPS:

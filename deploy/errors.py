@@ -24,13 +24,13 @@ class DeployError(Exception):
 class CommandError(DeployError):
     """A program failed."""
 
-    _TAIL = 30
+    _TAIL_LINES = 30
 
-    def __init__(self, command: Sequence[str], status: int, said: str) -> None:
-        tail = "\n".join(said.strip().splitlines()[-self._TAIL :])
+    def __init__(self, command: Sequence[str], status: int, output: str) -> None:
+        tail = "\n".join(output.strip().splitlines()[-self._TAIL_LINES :])
         super().__init__(f"`{' '.join(command)}` failed with status {status}:\n{tail}")
         self.status = status
-        self.said = said
+        self.output = output
 
 
 class SettingsError(DeployError):
@@ -38,35 +38,35 @@ class SettingsError(DeployError):
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingPrerequisite:
     """One thing that a deploy needs and does not find."""
 
-    what: str
-    how: str
+    description: str
+    remedy: str
     """How to get it: a command, where one does it."""
 
 
-class MissingError(DeployError):
+class PrerequisitesMissingError(DeployError):
     """Things that a deploy needs are not there."""
 
-    def __init__(self, missing: Sequence[Missing]) -> None:
-        lines = [f"  {number}. {each.what}\n     {each.how}" for number, each in enumerate(missing, start=1)]
+    def __init__(self, missing: Sequence[MissingPrerequisite]) -> None:
+        lines = [f"  {number}. {each.description}\n     {each.remedy}" for number, each in enumerate(missing, start=1)]
         super().__init__("\n".join([f"{len(missing)} missing:", *lines]))
         self.missing = tuple(missing)
 
 
-class NotYetError(DeployError):
+class StepOrderError(DeployError):
     """A step needs what an earlier step makes."""
 
-    def __init__(self, what: str, step: str, environment: str) -> None:
-        super().__init__(f"{what} is not there yet: run `python -m deploy {step} --env {environment}` first")
+    def __init__(self, artifact: str, step: str, environment: str) -> None:
+        super().__init__(f"{artifact} is not there yet: run `python -m deploy {step} --env {environment}` first")
 
 
 class UnexpectedOutputError(DeployError):
     """A program answered something that it never should."""
 
 
-class WrongPlaceError(DeployError):
+class WrongClusterError(DeployError):
     """The cluster is another environment's."""
 
 
@@ -82,5 +82,5 @@ class SmokeError(DeployError):
     """The cluster's answer is not the plate's."""
 
 
-class RefusedError(DeployError):
+class ForbiddenError(DeployError):
     """What must not be done."""

@@ -6,19 +6,19 @@ from typing import Any
 import yaml
 
 from deploy import cluster, terraform
-from deploy.job import NAMESPACE, Job
+from deploy.context import NAMESPACE, DeployContext
 from thale.files import write_atomically
 
-_HEAD = "# Written by `make deploy`, from what Terraform and the cluster say. Not applied, read by components.\n"
+_HEADER = "# Written by `make deploy`, from what Terraform and the cluster say. Not applied, read by components.\n"
 
 
-def run(job: Job) -> None:
+def run(context: DeployContext) -> None:
     """Write the facts, if they are others than before.
 
     Raises:
         NotYetError: If Terraform has not been applied.
     """
-    told = azures_facts(job) if job.environment.on_azure else _laptops_facts(job)
+    data = azure_facts(context) if context.environment.on_azure else _local_facts(context)
     config_map = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -27,26 +27,26 @@ def run(job: Job) -> None:
             "namespace": NAMESPACE,
             "annotations": {"config.kubernetes.io/local-config": "true"},
         },
-        "data": told,
+        "data": data,
     }
-    path = job.overlay / "facts.yaml"
+    path = context.overlay / "facts.yaml"
     before = yaml.safe_load(path.read_text())
     if before == config_map:
-        job.say("as before")
+        context.log("as before")
         return
-    write_atomically(path, (_HEAD + yaml.safe_dump(config_map, sort_keys=False)).encode())
-    job.say(f"{path.relative_to(job.root)} written, for {told['host']}")
+    write_atomically(path, (_HEADER + yaml.safe_dump(config_map, sort_keys=False)).encode())
+    context.log(f"{path.relative_to(context.root)} written, for {data['host']}")
 
 
-def azures_facts(job: Job) -> Mapping[str, str]:
+def azure_facts(context: DeployContext) -> Mapping[str, str]:
     """Return the facts of an environment on Azure."""
-    told = terraform.facts(job)
-    region = terraform.region(job)
-    identities = {name.replace("-", "_"): client_id for name, client_id in told["client_ids"].items()}
+    outputs = terraform.facts(context)
+    region = terraform.region(context)
+    identities = {name.replace("-", "_"): client_id for name, client_id in outputs["client_ids"].items()}
     return {
-        "environment": told["environment"],
-        "host": job.settings.host_name,
-        **{name: told[name] for name in ("tenant_id", "key_vault", "blob_endpoint", "prometheus_query")},
+        "environment": outputs["environment"],
+        "host": context.settings.host_name,
+        **{name: outputs[name] for name in ("tenant_id", "key_vault", "blob_endpoint", "prometheus_query")},
         **{f"client_id_{name}": identities[name] for name in ("facade", "model_server", "release_watcher", "keda")},
         "node_subnet": region["node_subnet"],
         "private_endpoints_range": region["ranges"]["private_endpoints"],
@@ -54,17 +54,17 @@ def azures_facts(job: Job) -> Mapping[str, str]:
     }
 
 
-def _laptops_facts(job: Job) -> Mapping[str, str]:
+def _local_facts(context: DeployContext) -> Mapping[str, str]:
     """Return the facts of a cluster at hand: as they are, with its own API server's address."""
-    before: Mapping[str, str] = yaml.safe_load((job.overlay / "facts.yaml").read_text())["data"]
-    slices = cluster.connect(job).get(
+    before: Mapping[str, str] = yaml.safe_load((context.overlay / "facts.yaml").read_text())["data"]
+    slices = cluster.connect(context).get(
         "endpointslices", "--namespace", "default", "--selector", "kubernetes.io/service-name=kubernetes"
     )
     addresses = _addresses(slices)
-    facts = {**before, "host": job.settings.host_name}
+    facts = {**before, "host": context.settings.host_name}
     if len(addresses) == 1:
         return {**facts, "api_server_range": f"{addresses[0]}/{128 if ':' in addresses[0] else 32}"}
-    job.say(
+    context.log(
         f"the API server is at {addresses}: api_server_range stays {before['api_server_range']}, see that it holds them"
     )
     return facts

@@ -17,16 +17,16 @@ from pathlib import Path
 import urllib3
 
 from deploy.cluster import Cluster
+from deploy.context import NAMESPACE, DeployContext
 from deploy.errors import NotReadyError, SmokeError
-from deploy.invoke import carry
-from deploy.job import NAMESPACE, Job
+from deploy.invoke import run_in_cluster
 from deploy.settings import Access
 
-_ENVOYS = "envoy-gateway-system"
+_ENVOY_NAMESPACE = "envoy-gateway-system"
 _PORT = 443
 _TIMEOUT_S = 120
-_ASK = "/v1/phenotype"
-_REFUSED = re.compile(r"HTTP-STATUS:(\d+)\s*$")
+_PHENOTYPE_PATH = "/v1/phenotype"
+_STATUS_PATTERN = re.compile(r"HTTP-STATUS:(\d+)\s*$")
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Gateway:
 
     address: str
     host: str
-    authority: bytes
+    ca_certificate: bytes
 
 
-def find(job: Job, cluster: Cluster) -> Gateway:
+def find_gateway(context: DeployContext, cluster: Cluster) -> Gateway:
     """Return the environment's gateway.
 
     Raises:
@@ -47,27 +47,27 @@ def find(job: Job, cluster: Cluster) -> Gateway:
     gateway = cluster.get("gateways.gateway.networking.k8s.io", "thale", "--namespace", NAMESPACE) or {}
     addresses = (gateway.get("status") or {}).get("addresses") or ()
     secret = cluster.get("secret", "gateway-tls", "--namespace", NAMESPACE) or {}
-    authority = base64.b64decode((secret.get("data") or {}).get("ca.crt", ""))
-    if not addresses or not authority:
+    ca_certificate = base64.b64decode((secret.get("data") or {}).get("ca.crt", ""))
+    if not addresses or not ca_certificate:
         raise NotReadyError(f"the gateway has no {'certificate' if addresses else 'address'} yet")
-    return Gateway(addresses[0]["value"], job.settings.host_name, authority)
+    return Gateway(addresses[0]["value"], context.settings.host_name, ca_certificate)
 
 
-def ask(job: Job, cluster: Cluster, gateway: Gateway, image: bytes) -> bytes:
+def send_image(context: DeployContext, cluster: Cluster, gateway: Gateway, image: bytes) -> bytes:
     """Return the facade's JSON answer about an image.
 
     Raises:
         SmokeError: If it cannot be reached, or refuses.
     """
-    if job.environment.on_azure and job.settings.access is Access.INVOKE:
-        return _by_curl(job, gateway, image)
-    if _answers(gateway.address):
-        return _by_tls(gateway, gateway.address, _PORT, image)
-    with _forwarded(cluster) as port:
-        return _by_tls(gateway, "127.0.0.1", port, image)
+    if context.environment.on_azure and context.settings.access is Access.INVOKE:
+        return _send_by_curl(context, gateway, image)
+    if _is_reachable(gateway.address):
+        return _send_by_tls(gateway, gateway.address, _PORT, image)
+    with _port_forward(cluster) as port:
+        return _send_by_tls(gateway, "127.0.0.1", port, image)
 
 
-def _answers(address: str) -> bool:
+def _is_reachable(address: str) -> bool:
     try:
         with socket.create_connection((address, _PORT), timeout=3):
             return True
@@ -75,14 +75,14 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _by_tls(gateway: Gateway, address: str, port: int, image: bytes) -> bytes:
-    with tempfile.NamedTemporaryFile(suffix=".crt") as authority:
-        authority.write(gateway.authority)
-        authority.flush()
+def _send_by_tls(gateway: Gateway, address: str, port: int, image: bytes) -> bytes:
+    with tempfile.NamedTemporaryFile(suffix=".crt") as ca_file:
+        ca_file.write(gateway.ca_certificate)
+        ca_file.flush()
         pool = urllib3.HTTPSConnectionPool(
             address,
             port,
-            ca_certs=authority.name,
+            ca_certs=ca_file.name,
             server_hostname=gateway.host,
             assert_hostname=gateway.host,
             timeout=_TIMEOUT_S,
@@ -90,27 +90,29 @@ def _by_tls(gateway: Gateway, address: str, port: int, image: bytes) -> bytes:
         )
         headers = {"Host": gateway.host, "Accept": "application/json", "Content-Type": "application/octet-stream"}
         try:
-            answer = pool.request("POST", _ASK, body=image, headers=headers)
+            response = pool.request("POST", _PHENOTYPE_PATH, body=image, headers=headers)
         except urllib3.exceptions.HTTPError as error:
             raise SmokeError(f"https://{gateway.host} at {address}:{port} does not answer: {error}") from error
         finally:
             pool.close()
-    if answer.status != 200:
-        raise SmokeError(f"https://{gateway.host} answered {answer.status}: {answer.data[:500]!r}")
-    return answer.data
+    if response.status != 200:
+        raise SmokeError(f"https://{gateway.host} answered {response.status}: {response.data[:500]!r}")
+    return response.data
 
 
 @contextmanager
-def _forwarded(cluster: Cluster) -> Iterator[int]:
+def _port_forward(cluster: Cluster) -> Iterator[int]:
     """Give a port of this machine that leads to the gateway for as long as the context lasts."""
     selector = (
         f"gateway.envoyproxy.io/owning-gateway-namespace={NAMESPACE},gateway.envoyproxy.io/owning-gateway-name=thale"
     )
-    found = (cluster.get("services", "--namespace", _ENVOYS, "--selector", selector) or {}).get("items", ())
+    found = (cluster.get("services", "--namespace", _ENVOY_NAMESPACE, "--selector", selector) or {}).get("items", ())
     if not found:
-        raise SmokeError(f"the gateway has no Service in {_ENVOYS}: is Envoy Gateway installed (`deploy platform`)?")
+        raise SmokeError(
+            f"the gateway has no Service in {_ENVOY_NAMESPACE}: is Envoy Gateway installed (`deploy platform`)?"
+        )
     name = found[0]["metadata"]["name"]
-    command = [*cluster.command, "port-forward", "--namespace", _ENVOYS, f"service/{name}", f":{_PORT}"]
+    command = [*cluster.command, "port-forward", "--namespace", _ENVOY_NAMESPACE, f"service/{name}", f":{_PORT}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as forward:  # noqa: S603
         try:
             first = forward.stdout.readline() if forward.stdout else ""
@@ -122,20 +124,20 @@ def _forwarded(cluster: Cluster) -> Iterator[int]:
             forward.terminate()
 
 
-def _by_curl(job: Job, gateway: Gateway, image: bytes) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="thale-smoke-") as room:
-        plate, authority = Path(room) / "plate.jpg", Path(room) / "authority.crt"
+def _send_by_curl(context: DeployContext, gateway: Gateway, image: bytes) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="thale-smoke-") as temp_dir:
+        plate, ca_file = Path(temp_dir) / "plate.jpg", Path(temp_dir) / "authority.crt"
         plate.write_bytes(image)
-        authority.write_bytes(gateway.authority)
+        ca_file.write_bytes(gateway.ca_certificate)
         command = [
-            *("curl", "--silent", "--show-error", "--max-time", str(_TIMEOUT_S), "--cacert", authority.name),
+            *("curl", "--silent", "--show-error", "--max-time", str(_TIMEOUT_S), "--cacert", ca_file.name),
             *("--resolve", f"{gateway.host}:{_PORT}:{gateway.address}", "--header", "Accept: application/json"),
             *("--header", "Content-Type: application/octet-stream", "--data-binary", f"@{plate.name}"),
-            *("--write-out", "HTTP-STATUS:%{http_code}", f"https://{gateway.host}{_ASK}"),
+            *("--write-out", "HTTP-STATUS:%{http_code}", f"https://{gateway.host}{_PHENOTYPE_PATH}"),
         ]
-        carried = carry(job, command, [plate, authority])
-    said = carried.logs or ""
-    match = _REFUSED.search(said)
-    if carried.exitCode != 0 or match is None or match.group(1) != "200":
-        raise SmokeError(f"https://{gateway.host}, asked from within the cluster: {said[-500:].strip()}")
-    return said[: match.start()].encode()
+        result = run_in_cluster(context, command, [plate, ca_file])
+    output = result.logs or ""
+    match = _STATUS_PATTERN.search(output)
+    if result.exitCode != 0 or match is None or match.group(1) != "200":
+        raise SmokeError(f"https://{gateway.host}, asked from within the cluster: {output[-500:].strip()}")
+    return output[: match.start()].encode()

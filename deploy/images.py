@@ -12,19 +12,19 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from deploy import cluster, terraform
-from deploy.content import IMAGES, Image, context_of, tag_of
+from deploy.commands import run as run_program
+from deploy.commands import run_streaming
+from deploy.context import DeployContext
 from deploy.errors import CommandError, DeployError, UnexpectedOutputError
-from deploy.job import Job
-from deploy.programs import run as run_program
-from deploy.programs import show
+from deploy.image_context import IMAGES, Image, build_context, image_tag
 from deploy.subscription import az
 
-MADE = "images.json"
-_KIND = "kind-"
+ARTIFACT = "images.json"
+_KIND_PREFIX = "kind-"
 """What kind calls its contexts, before the cluster's name."""
 
 
-class Named(BaseModel):
+class ImageReference(BaseModel):
     """Where an image is: by digest, or by tag where no registry has given it a digest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,125 +47,146 @@ class _Pushed(BaseModel):
     digest: str
 
 
-class _Run(BaseModel):
+class _TaskRun(BaseModel):
     runId: str
     status: str
     createTime: datetime
     outputImages: tuple[_Pushed, ...] | None = None
 
 
-_NAMED = TypeAdapter(tuple[Named, ...])
+_IMAGE_REFERENCES = TypeAdapter(tuple[ImageReference, ...])
 
 
-def inputs(job: Job) -> Mapping[str, object]:
+def cache_inputs(context: DeployContext) -> Mapping[str, object]:
     """Return what the images are made from, and where they go."""
-    if job.environment.on_azure:
-        where = terraform.facts(job)["registry"]
+    if context.environment.on_azure:
+        destination = terraform.facts(context)["registry"]
     else:
-        where = job.settings.registry or _kind_cluster(job)
-    return {"tags": {image.name: tag_of(job, image) for image in IMAGES}, "where": where}
+        destination = context.settings.registry or _kind_cluster(context)
+    return {"tags": {image.name: image_tag(context, image) for image in IMAGES}, "destination": destination}
 
 
-def run(job: Job) -> None:
+def run(context: DeployContext) -> None:
     """Have every image where the cluster finds it.
 
     Raises:
         CommandError: If one cannot be built.
     """
-    have = _in_azures_registry if job.environment.on_azure else _at_hand
-    named = [have(job, image, tag_of(job, image)) for image in IMAGES]
-    (job.folder / MADE).write_bytes(_NAMED.dump_json(tuple(named), indent=2))
+    ensure_image = _ensure_in_registry if context.environment.on_azure else _ensure_locally
+    references = [ensure_image(context, image, image_tag(context, image)) for image in IMAGES]
+    (context.folder / ARTIFACT).write_bytes(_IMAGE_REFERENCES.dump_json(tuple(references), indent=2))
 
 
-def images(job: Job) -> Sequence[Named]:
+def load_image_references(context: DeployContext) -> Sequence[ImageReference]:
     """Return where the images are.
 
     Raises:
         NotYetError: If they have not been built.
     """
     try:
-        return _NAMED.validate_json(job.made(MADE, "images").read_bytes())
+        return _IMAGE_REFERENCES.validate_json(context.artifact(ARTIFACT, "images").read_bytes())
     except ValidationError as error:
-        raise DeployError(f"{job.folder / MADE} cannot be read; delete it and build again: {error}") from error
+        raise DeployError(f"{context.folder / ARTIFACT} cannot be read; delete it and build again: {error}") from error
 
 
-def _in_azures_registry(job: Job, image: Image, tag: str) -> Named:
-    registry: str = terraform.facts(job)["registry"]
-    pushed = _pushed(job, registry, image, tag)
+def _ensure_in_registry(context: DeployContext, image: Image, tag: str) -> ImageReference:
+    registry: str = terraform.facts(context)["registry"]
+    pushed = _find_pushed(context, registry, image, tag)
     if pushed is None:
-        job.say(f"{image.name} {tag} is being built in {registry}; this takes minutes")
-        _build(job, registry, image, tag)
-        pushed = _pushed(job, registry, image, tag)
+        context.log(f"{image.name} {tag} is being built in {registry}; this takes minutes")
+        _build_in_registry(context, registry, image, tag)
+        pushed = _find_pushed(context, registry, image, tag)
     else:
-        job.say(f"{image.name} {tag} is there")
+        context.log(f"{image.name} {tag} is there")
     if pushed is None:
         raise UnexpectedOutputError(f"{registry} has built {image.repository}:{tag}, and tells no digest of it")
-    return Named(name=image.name, repository=f"{registry}/{image.repository}", tag=tag, digest=pushed.digest)
+    return ImageReference(name=image.name, repository=f"{registry}/{image.repository}", tag=tag, digest=pushed.digest)
 
 
-def _pushed(job: Job, registry: str, image: Image, tag: str) -> _Pushed | None:
+def _find_pushed(context: DeployContext, registry: str, image: Image, tag: str) -> _Pushed | None:
     """Return what the latest run of the task has pushed under this tag, None where none has."""
-    wanted = ("--registry", _name(registry), "--image", f"{image.repository}:{tag}", "--run-status", "Succeeded")
-    runs = TypeAdapter(list[_Run]).validate_python(az(job.settings, "acr", "task", "list-runs", *wanted))
-    for found in sorted(runs, key=lambda found: found.createTime, reverse=True):
-        for pushed in found.outputImages or ():
+    filters = (
+        "--registry",
+        _registry_name(registry),
+        "--image",
+        f"{image.repository}:{tag}",
+        "--run-status",
+        "Succeeded",
+    )
+    runs = TypeAdapter(list[_TaskRun]).validate_python(az(context.settings, "acr", "task", "list-runs", *filters))
+    for run in sorted(runs, key=lambda run: run.createTime, reverse=True):
+        for pushed in run.outputImages or ():
             if (pushed.repository, pushed.tag) == (image.repository, tag):
                 return pushed
     return None
 
 
-def _build(job: Job, registry: str, image: Image, tag: str) -> None:
+def _build_in_registry(context: DeployContext, registry: str, image: Image, tag: str) -> None:
     """Have the task build; its log is asked for only where it fails, since a log is no JSON."""
     values = ("--set", f"image={image.repository}:{tag}", "--set", f"dockerfile={image.dockerfile}")
-    where = ("--registry", _name(registry), "--name", "build")
-    with context_of(job, image) as context, job.console.status(f"building {image.name}"):
+    task_options = ("--registry", _registry_name(registry), "--name", "build")
+    with build_context(context, image) as context_dir, context.console.status(f"building {image.name}"):
         try:
-            told = az(job.settings, "acr", "task", "run", *where, "--context", str(context), *values, "--no-logs")
+            result = az(
+                context.settings,
+                "acr",
+                "task",
+                "run",
+                *task_options,
+                "--context",
+                str(context_dir),
+                *values,
+                "--no-logs",
+            )
         except CommandError as error:
-            raise _with_log(job, where, error) from error
-    if (ended := _Run.model_validate(told)).status != "Succeeded":
-        raise _with_log(job, where, DeployError(f"the run {ended.runId} ended as {ended.status}"))
+            raise _error_with_log(context, task_options, error) from error
+    if (task_run := _TaskRun.model_validate(result)).status != "Succeeded":
+        raise _error_with_log(
+            context, task_options, DeployError(f"the run {task_run.runId} ended as {task_run.status}")
+        )
 
 
-def _with_log(job: Job, where: Sequence[str], error: DeployError) -> DeployError:
-    subscription = ["--subscription", str(job.settings.subscription_id)]
+def _error_with_log(context: DeployContext, task_options: Sequence[str], error: DeployError) -> DeployError:
+    subscription = ["--subscription", str(context.settings.subscription_id)]
     try:
-        log = run_program(["az", "acr", "task", "logs", *where, *subscription]).stdout
+        log = run_program(["az", "acr", "task", "logs", *task_options, *subscription]).stdout
     except CommandError as unknown:
         log = str(unknown)
     tail = "\n".join(log.strip().splitlines()[-30:])
     return DeployError(f"the image was not built: {error}\n{tail}")
 
 
-def _name(registry: str) -> str:
+def _registry_name(registry: str) -> str:
     return registry.partition(".")[0]
 
 
-def _at_hand(job: Job, image: Image, tag: str) -> Named:
+def _ensure_locally(context: DeployContext, image: Image, tag: str) -> ImageReference:
     """Build with docker, and push to the registry that was named, or load into kind."""
-    registry = job.settings.registry
+    registry = context.settings.registry
     repository = f"{registry}/{image.repository}" if registry else image.name
     reference = f"{repository}:{tag}"
-    if run_program(["docker", "image", "inspect", reference], fine=(0, 1)).returncode != 0:
-        with context_of(job, image) as context:
-            show(["docker", "build", "--tag", reference, "--file", str(context / image.dockerfile), str(context)])
+    if run_program(["docker", "image", "inspect", reference], ok_statuses=(0, 1)).returncode != 0:
+        with build_context(context, image) as context_dir:
+            run_streaming(
+                ["docker", "build", "--tag", reference, "--file", str(context_dir / image.dockerfile), str(context_dir)]
+            )
     if registry is None:
-        show(["kind", "load", "docker-image", reference, "--name", _kind_cluster(job)])
-        return Named(name=image.name, repository=repository, tag=tag)
-    show(["docker", "push", reference])
-    told = json.loads(run_program(["docker", "image", "inspect", reference]).stdout)
-    digests = [each.rpartition("@")[2] for each in told[0]["RepoDigests"] if each.startswith(f"{repository}@")]
+        run_streaming(["kind", "load", "docker-image", reference, "--name", _kind_cluster(context)])
+        return ImageReference(name=image.name, repository=repository, tag=tag)
+    run_streaming(["docker", "push", reference])
+    inspected = json.loads(run_program(["docker", "image", "inspect", reference]).stdout)
+    digests = [each.rpartition("@")[2] for each in inspected[0]["RepoDigests"] if each.startswith(f"{repository}@")]
     if not digests:
         raise UnexpectedOutputError(f"docker has pushed {reference}, and tells no digest of it")
-    return Named(name=image.name, repository=repository, tag=tag, digest=digests[0])
+    return ImageReference(name=image.name, repository=repository, tag=tag, digest=digests[0])
 
 
-def _kind_cluster(job: Job) -> str:
+def _kind_cluster(context: DeployContext) -> str:
     """Return the name of the kind cluster that the job goes to."""
-    context = cluster.connect(job).kubectl("config", "current-context").strip()
-    if not context.startswith(_KIND):
+    kube_context = cluster.connect(context).kubectl("config", "current-context").strip()
+    if not kube_context.startswith(_KIND_PREFIX):
         raise DeployError(
-            f"the context {context} is no cluster of kind, into which images could be loaded: say with `registry = …` "
+            f"the context {kube_context} is no cluster of kind, into which images could be loaded: say with `registry = …` "
             "in the settings from where this cluster pulls, as localhost:5001"
         )
-    return context.removeprefix(_KIND)
+    return kube_context.removeprefix(_KIND_PREFIX)

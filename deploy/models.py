@@ -14,18 +14,18 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from deploy import cluster as clusters
 from deploy import terraform
 from deploy.cluster import Cluster
+from deploy.context import NAMESPACE, DeployContext
 from deploy.errors import DeployError, NotReadyError
-from deploy.images import images
-from deploy.job import NAMESPACE, Job
-from deploy.state import digest_of, digest_of_files
+from deploy.images import load_image_references
+from deploy.state import digest, digest_files
 
 WEIGHTS = "model-server/weights"
-TRAINING = "thale-training"
+TRAINING_NAMESPACE = "thale-training"
 """Where the identity lives that may write models (terraform/azure/identities.tf)."""
 
 _SCRIPT = """\
 set -eu
-weights=$(python -c 'from thale.laptop.installed import find_installed; print(find_installed().weights)')
+weights=$(python -c 'from thale.local.runtime import find_installed; print(find_installed().weights)')
 for model in "$weights"/*/*; do thale-models archive "$model" --out /tmp/archives; done
 for archive in /tmp/archives/*.mar; do thale release --store "$0" --as deploy register "$archive"; done
 """
@@ -33,56 +33,60 @@ for archive in /tmp/archives/*.mar; do thale release --store "$0" --as deploy re
 Manifest = Mapping[str, Any]
 
 
-def inputs(job: Job) -> Mapping[str, object]:
+def cache_inputs(context: DeployContext) -> Mapping[str, object]:
     """Return which models go where."""
-    where = terraform.facts(job)["blob_endpoint"] if job.environment.on_azure else clusters.connect(job).command[-1]
-    return {"weights": digest_of_files(job.root, job.tracked(WEIGHTS)), "where": where}
+    destination = (
+        terraform.facts(context)["blob_endpoint"]
+        if context.environment.on_azure
+        else clusters.connect(context).command[-1]
+    )
+    return {"weights": digest_files(context.root, context.tracked_files(WEIGHTS)), "destination": destination}
 
 
-def run(job: Job) -> None:
+def run(context: DeployContext) -> None:
     """Have the Job run, and wait until it has ended.
 
     Raises:
         DeployError: If a model is not registered: with the end of what the Job said.
     """
-    cluster = clusters.connect(job)
-    cluster.check()
-    name = f"register-models-{digest_of(dict(inputs(job)))[:10]}"
-    manifests = _on_azure(job, name) if job.environment.on_azure else _on_laptop(job, name)
+    cluster = clusters.connect(context)
+    cluster.check_environment()
+    name = f"register-models-{digest(dict(cache_inputs(context)))[:10]}"
+    manifests = _azure_manifests(context, name) if context.environment.on_azure else _local_manifests(context, name)
     namespace: str = manifests[-1]["metadata"]["namespace"]
     found = cluster.get("job", name, "--namespace", namespace)
-    if found is not None and _ended(found) == "Failed":
+    if found is not None and _final_condition(found) == "Failed":
         cluster.kubectl("delete", "job", name, "--namespace", namespace)
-    path = job.folder / "models.json"
+    path = context.folder / "models.json"
     path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
     cluster.apply(path)
-    _wait(job, cluster, name, namespace)
-    job.say(cluster.kubectl("logs", f"job/{name}", "--namespace", namespace, "--tail=2").strip() or "registered")
+    _wait_for_job(context, cluster, name, namespace)
+    context.log(cluster.kubectl("logs", f"job/{name}", "--namespace", namespace, "--tail=2").strip() or "registered")
 
 
-def _wait(job: Job, cluster: Cluster, name: str, namespace: str) -> None:
+def _wait_for_job(context: DeployContext, cluster: Cluster, name: str, namespace: str) -> None:
     polling = Retrying(
-        retry=retry_if_result(lambda ended: ended is None),
-        stop=stop_after_delay(job.settings.wait_s),
-        wait=wait_fixed(job.settings.look_s),
+        retry=retry_if_result(lambda condition: condition is None),
+        stop=stop_after_delay(context.settings.wait_s),
+        wait=wait_fixed(context.settings.poll_interval_s),
     )
     try:
-        with job.console.status("models answer the golden plates"):
-            ended = polling(lambda: _ended(cluster.get("job", name, "--namespace", namespace)))
+        with context.console.status("models answer the golden plates"):
+            condition = polling(lambda: _final_condition(cluster.get("job", name, "--namespace", namespace)))
     except RetryError as error:
         raise NotReadyError(
-            f"the Job {name} has not ended after {job.settings.wait_s:.0f} s; {_see(name, namespace)}"
+            f"the Job {name} has not ended after {context.settings.wait_s:.0f} s; {_describe_hint(name, namespace)}"
         ) from error
-    if ended == "Failed":
-        log = cluster.kubectl("logs", f"job/{name}", "--namespace", namespace, "--tail=20", fine=(0, 1))
-        raise DeployError(f"the default models were not registered; {_see(name, namespace)}\n{log}")
+    if condition == "Failed":
+        log = cluster.kubectl("logs", f"job/{name}", "--namespace", namespace, "--tail=20", ok_statuses=(0, 1))
+        raise DeployError(f"the default models were not registered; {_describe_hint(name, namespace)}\n{log}")
 
 
-def _see(name: str, namespace: str) -> str:
+def _describe_hint(name: str, namespace: str) -> str:
     return f"see: kubectl describe job/{name} --namespace {namespace}"
 
 
-def _ended(found: Manifest | None) -> str | None:
+def _final_condition(found: Manifest | None) -> str | None:
     """Return `Complete` or `Failed`, None for a Job that runs."""
     conditions = ((found or {}).get("status") or {}).get("conditions") or ()
     return next(
@@ -91,28 +95,30 @@ def _ended(found: Manifest | None) -> str | None:
     )
 
 
-def _on_azure(job: Job, name: str) -> list[Manifest]:
-    facts = terraform.facts(job)
+def _azure_manifests(context: DeployContext, name: str) -> list[Manifest]:
+    facts = terraform.facts(context)
     restricted = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
     identity = {"azure.workload.identity/client-id": facts["client_ids"]["trainer"]}
-    place = {"name": "trainer", "namespace": TRAINING}
+    metadata = {"name": "trainer", "namespace": TRAINING_NAMESPACE}
     store = f"{facts['blob_endpoint'].rstrip('/')}/models"
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TRAINING, "labels": restricted}},
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {**place, "annotations": identity}},
-        _registering(job, {"name": name, "namespace": TRAINING}, store, "trainer", {}),
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TRAINING_NAMESPACE, "labels": restricted}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {**metadata, "annotations": identity}},
+        _registration_job(context, {"name": name, "namespace": TRAINING_NAMESPACE}, store, "trainer", {}),
     ]
 
 
-def _on_laptop(job: Job, name: str) -> list[Manifest]:
+def _local_manifests(context: DeployContext, name: str) -> list[Manifest]:
     """Put the Job beside the volume that kubernetes/platform makes in the account's place."""
     volume = {"name": "store", "persistentVolumeClaim": {"claimName": "store"}}
-    return [_registering(job, {"name": name, "namespace": NAMESPACE}, "/store/models", "default", volume)]
+    return [_registration_job(context, {"name": name, "namespace": NAMESPACE}, "/store/models", "default", volume)]
 
 
-def _registering(job: Job, place: Manifest, store: str, account: str, volume: Manifest) -> Manifest:
+def _registration_job(
+    context: DeployContext, metadata: Manifest, store: str, account: str, volume: Manifest
+) -> Manifest:
     """Return the Job. The first of two looks at a broken store does not count against the second: it is tried again."""
-    (image,) = (image for image in images(job) if image.name == "thale-model-server")
+    (image,) = (image for image in load_image_references(context) if image.name == "thale-model-server")
     volumes = [{"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}}, *([volume] if volume else [])]
     mounts = [{"name": "tmp", "mountPath": "/tmp"}, *([{"name": "store", "mountPath": "/store"}] if volume else [])]  # noqa: S108
     container = {
@@ -145,7 +151,7 @@ def _registering(job: Job, place: Manifest, store: str, account: str, volume: Ma
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {**place, "labels": labels},
+        "metadata": {**metadata, "labels": labels},
         "spec": {
             "backoffLimit": 2,
             "activeDeadlineSeconds": 1800,

@@ -10,44 +10,46 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from deploy import cluster as clusters
 from deploy.cluster import Cluster
+from deploy.commands import run as run_program
+from deploy.context import DeployContext
 from deploy.errors import CommandError, DeployError, ReleaseChangedError
-from deploy.images import images
-from deploy.job import Job
-from deploy.programs import run as run_program
-from deploy.records import digest_without_releases, keep, manifests_of, records
-from deploy.release_file import live_releases, write_release_file
+from deploy.history import digest_without_releases, load_history, load_manifests, save
+from deploy.images import load_image_references
+from deploy.release_file import read_live_releases, write_release_file
 
 RENDERED = "rendered.yaml"
 _ATTEMPTS = 3
-RELEASES_MANAGER = "thale-release"
-"""Who owns the fields of a release (thale.release.actuators.kserve, whose import takes the Kubernetes client along)."""
+RELEASE_FIELD_MANAGER = "thale-release"
+"""Who owns the fields of a release (thale.release.targets.kserve, whose import takes the Kubernetes client along)."""
 _CONFLICT = re.compile(r'conflicts? with "([^"]+)"')
 
 
-def run(job: Job) -> None:
+def run(context: DeployContext) -> None:
     """Apply what differs, and write down the deploy.
 
     Raises:
         CommandError: If kubectl fails.
         DeployError: If somebody else holds a field with another value: nothing is taken from anybody.
     """
-    cluster = clusters.connect(job)
-    cluster.check()
-    changed_meanwhile = retry_if_exception_type(ReleaseChangedError)
-    for attempt in Retrying(retry=changed_meanwhile, stop=stop_after_attempt(_ATTEMPTS), reraise=True):
+    cluster = clusters.connect(context)
+    cluster.check_environment()
+    release_changed = retry_if_exception_type(ReleaseChangedError)
+    for attempt in Retrying(retry=release_changed, stop=stop_after_attempt(_ATTEMPTS), reraise=True):
         with attempt:
-            _apply_once(job, cluster)
+            _apply_once(context, cluster)
 
 
-def render(job: Job, cluster: Cluster) -> Path:
+def render(context: DeployContext, cluster: Cluster) -> Path:
     """Write release.yaml as of now, build the overlay, and return the file with all manifests.
 
     Raises:
         CommandError: If kustomize refuses it.
     """
-    write_release_file(job, images(job), live_releases(cluster) if _has_kserve(cluster) else ())
-    path = job.folder / RENDERED
-    path.write_text(run_program(["kubectl", "kustomize", str(job.overlay)]).stdout)
+    write_release_file(
+        context, load_image_references(context), read_live_releases(cluster) if _has_kserve(cluster) else ()
+    )
+    path = context.folder / RENDERED
+    path.write_text(run_program(["kubectl", "kustomize", str(context.overlay)]).stdout)
     return path
 
 
@@ -57,10 +59,10 @@ def difference(cluster: Cluster, rendered: Path) -> str:
     Raises:
         DeployError: As `apply` does.
     """
-    if clusters.missing_namespace(cluster):
+    if clusters.is_namespace_missing(cluster):
         objects = [each for each in yaml.safe_load_all(rendered.read_text()) if each]
         return f"the cluster has nothing of it yet: {len(objects)} objects are new"
-    with _naming_conflicts():
+    with _explain_conflicts():
         return cluster.diff(rendered)
 
 
@@ -72,17 +74,17 @@ def apply(cluster: Cluster, rendered: Path) -> str:
         DeployError: If somebody else holds a field with another value.
         CommandError: If kubectl fails otherwise.
     """
-    with _naming_conflicts():
+    with _explain_conflicts():
         return cluster.apply(rendered)
 
 
 @contextmanager
-def _naming_conflicts() -> Iterator[None]:
+def _explain_conflicts() -> Iterator[None]:
     try:
         yield
     except CommandError as error:
-        managers = set(_CONFLICT.findall(error.said))
-        if managers == {RELEASES_MANAGER}:
+        managers = set(_CONFLICT.findall(error.output))
+        if managers == {RELEASE_FIELD_MANAGER}:
             raise ReleaseChangedError(
                 f"`thale release` changed a release while it was being deployed: {error}"
             ) from error
@@ -94,37 +96,38 @@ def _naming_conflicts() -> Iterator[None]:
         raise
 
 
-def _apply_once(job: Job, cluster: Cluster) -> None:
+def _apply_once(context: DeployContext, cluster: Cluster) -> None:
     """Apply what differs, if anything does; and write it down, also where a run before was interrupted in between."""
-    rendered = render(job, cluster)
+    rendered = render(context, cluster)
     text = rendered.read_text()
-    known = [] if clusters.missing_namespace(cluster) else records(cluster)
+    history = [] if clusters.is_namespace_missing(cluster) else load_history(cluster)
     if difference(cluster, rendered):
-        job.say(f"applied: {_counted(apply(cluster, rendered))}")
-    elif known and known[-1].manifests == digest_without_releases(text):
-        job.say("nothing differs")
+        context.log(f"applied: {_count_applied(apply(cluster, rendered))}")
+    elif history and history[-1].manifests == digest_without_releases(text):
+        context.log("nothing differs")
         return
-    job.say(keep(job, cluster, images(job), text).told())
-    if known:
-        _tell_what_stays(job, cluster, known[-1].content, rendered)
+    context.log(save(context, cluster, load_image_references(context), text).describe())
+    if history:
+        _log_orphaned_objects(context, cluster, history[-1].content_number, rendered)
 
 
-def _counted(said: str) -> str:
+def _count_applied(output: str) -> str:
     """Return how many objects kubectl has done what with."""
-    return f"{sum(line.endswith(' serverside-applied') for line in said.splitlines())} objects"
+    return f"{sum(line.endswith(' serverside-applied') for line in output.splitlines())} objects"
 
 
-def _tell_what_stays(job: Job, cluster: Cluster, before: int, rendered: Path) -> None:
+def _log_orphaned_objects(context: DeployContext, cluster: Cluster, previous_number: int, rendered: Path) -> None:
     """Name the objects of the deploy before that this one no longer has: an apply never deletes."""
-    named = {
+    current_objects = {
         (each["kind"], each["metadata"]["name"])
         for each in yaml.safe_load_all(rendered.read_text())
         if each is not None
     }
     for kind, name in sorted(
-        {(each["kind"], each["metadata"]["name"]) for each in manifests_of(cluster, before)} - named
+        {(each["kind"], each["metadata"]["name"]) for each in load_manifests(cluster, previous_number)}
+        - current_objects
     ):
-        job.say(f"no longer in the overlay, and still in the cluster: {kind.lower()}/{name}")
+        context.log(f"no longer in the overlay, and still in the cluster: {kind.lower()}/{name}")
 
 
 def _has_kserve(cluster: Cluster) -> bool:

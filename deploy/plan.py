@@ -2,44 +2,44 @@
 
 from deploy import cluster as clusters
 from deploy import overlay, platform, terraform
-from deploy.errors import NotYetError
-from deploy.job import Job
+from deploy.context import DeployContext
+from deploy.errors import StepOrderError
 from deploy.state import State
 from deploy.steps import STEPS, Step
 
 
-def tell_plan(job: Job) -> None:
+def print_plan(context: DeployContext) -> None:
     """Print which steps have something to do; for the cloud and the add-ons, what.
 
     Raises:
         DeployError: If a program fails.
     """
-    with job.alone():
-        state = State.read(job.state_file)
+    with context.lock():
+        state = State.read(context.state_file)
         for step in STEPS:
-            if step.belongs_to(job.environment) and step.remembered:
-                job.say(f"{step.name}: {_word(job, step, state)}")
-        if job.environment.on_azure:
-            terraform.plan(job)
-        if terraform.OUTPUTS in {path.name for path in job.folder.iterdir()} or not job.environment.on_azure:
-            platform.install(job, "plan")
+            if step.belongs_to(context.environment) and step.cached:
+                context.log(f"{step.name}: {_step_status(context, step, state)}")
+        if context.environment.on_azure:
+            terraform.plan(context)
+        if terraform.OUTPUTS in {path.name for path in context.folder.iterdir()} or not context.environment.on_azure:
+            platform.run_installer(context, "plan")
 
 
-def tell_diff(job: Job) -> None:
+def print_diff(context: DeployContext) -> None:
     """Print what applying the overlay would change in the cluster. Writes release.yaml as a deploy would.
 
     Raises:
         DeployError: If a program fails.
     """
-    with job.alone():
-        cluster = clusters.connect(job)
-        cluster.check()
-        told = overlay.difference(cluster, overlay.render(job, cluster)) or "nothing differs"
-        job.console.print(told, markup=False, highlight=False, soft_wrap=True)
+    with context.lock():
+        cluster = clusters.connect(context)
+        cluster.check_environment()
+        text = overlay.difference(cluster, overlay.render(context, cluster)) or "nothing differs"
+        context.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _word(job: Job, step: Step, state: State) -> str:
+def _step_status(context: DeployContext, step: Step, state: State) -> str:
     try:
-        return "unchanged" if state.holds(step.name, step.inputs(job)) else "would run"
-    except NotYetError as error:
+        return "unchanged" if state.is_current(step.name, step.inputs_digest(context)) else "would run"
+    except StepOrderError as error:
         return f"would run ({error})"

@@ -1,58 +1,64 @@
 """Looks whether everything is there that a deploy needs, and says all of what is missing at once."""
 
 from deploy import cluster
-from deploy.errors import CommandError, DeployError, Missing, MissingError
-from deploy.job import Job
-from deploy.settings import FOLDER
+from deploy.context import DeployContext
+from deploy.errors import CommandError, DeployError, MissingPrerequisite, PrerequisitesMissingError
+from deploy.settings import SETTINGS_DIR
 from deploy.state import State
-from deploy.steps import step_named
+from deploy.steps import get_step
 from deploy.subscription import missing_from_subscription, missing_login
 from deploy.tools import missing_tools
 
 
-def run(job: Job) -> None:
+def run(context: DeployContext) -> None:
     """Check programs, settings, login, subscription and cluster.
 
     Raises:
         MissingError: If something is missing: all of it.
     """
-    missing = [*_missing_settings(job), *missing_tools(job.settings)]
-    broken = {each.what.split()[0] for each in missing}
-    if job.environment.on_azure:
-        if not broken & {"az", "subscription_id"}:
-            missing += _missing_on_azure(job)
-    elif "kubectl" not in broken:
-        missing += _missing_on_a_laptop(job)
+    missing = [*_missing_settings(context), *missing_tools(context.settings)]
+    missing_names = {each.description.split()[0] for each in missing}
+    if context.environment.on_azure:
+        if not missing_names & {"az", "subscription_id"}:
+            missing += _missing_on_azure(context)
+    elif "kubectl" not in missing_names:
+        missing += _missing_locally(context)
     if missing:
-        raise MissingError(missing)
-    job.say("nothing is missing")
+        raise PrerequisitesMissingError(missing)
+    context.log("nothing is missing")
 
 
-def _missing_settings(job: Job) -> list[Missing]:
-    file = FOLDER / f"{job.environment}.toml"
+def _missing_settings(context: DeployContext) -> list[MissingPrerequisite]:
+    file = SETTINGS_DIR / f"{context.environment}.toml"
     return [
-        Missing(f"{name} is not set", f"{file} (after {FOLDER / 'example.toml'}), or THALE_DEPLOY_{name.upper()}")
-        for name in job.settings.unsaid()
+        MissingPrerequisite(
+            f"{name} is not set", f"{file} (after {SETTINGS_DIR / 'example.toml'}), or THALE_DEPLOY_{name.upper()}"
+        )
+        for name in context.settings.missing_fields()
     ]
 
 
-def _missing_on_azure(job: Job) -> list[Missing]:
+def _missing_on_azure(context: DeployContext) -> list[MissingPrerequisite]:
     """Ask the subscription only for what Terraform is still to make: Azure takes half a minute to list its machines."""
-    if (login := missing_login(job.settings)) is not None:
+    if (login := missing_login(context.settings)) is not None:
         return [login]
-    state = State.read(job.state_file)
-    if not job.settings.unsaid() and state.holds("terraform", step_named("terraform").inputs(job)):
+    state = State.read(context.state_file)
+    if not context.settings.missing_fields() and state.is_current(
+        "terraform", get_step("terraform").inputs_digest(context)
+    ):
         return []
     try:
-        return missing_from_subscription(job, made_already="terraform" in state.steps)
+        return missing_from_subscription(context, environment_exists="terraform" in state.steps)
     except CommandError as error:
-        return [Missing("the right to look at the subscription's providers, features and quotas", str(error))]
+        return [
+            MissingPrerequisite("the right to look at the subscription's providers, features and quotas", str(error))
+        ]
 
 
-def _missing_on_a_laptop(job: Job) -> list[Missing]:
+def _missing_locally(context: DeployContext) -> list[MissingPrerequisite]:
     how = "kind create cluster, or choose one: kubectl config get-contexts, then `context = …` in the settings"
     try:
-        cluster.connect(job).check()
+        cluster.connect(context).check_environment()
     except DeployError as error:
-        return [Missing(f"a cluster that answers and is a laptop's: {error}", how)]
+        return [MissingPrerequisite(f"a cluster that answers and is a laptop's: {error}", how)]
     return []

@@ -10,50 +10,50 @@ from typing import Any
 import yaml
 
 from deploy.cluster import Cluster
-from deploy.images import Named
-from deploy.job import NAMESPACE, Job
+from deploy.context import NAMESPACE, DeployContext
+from deploy.images import ImageReference
 from thale.files import write_atomically
-from thale.inference_service import is_release
+from thale.kserve.inference_service import is_release
 
 Manifest = Mapping[str, Any]
 
-_HEAD = "# Which images run, and which versions the cluster has released. Written by `make deploy`.\n"
-_NOTES = ("task", "versions", "steps", "history")
+_HEADER = "# Which images run, and which versions the cluster has released. Written by `make deploy`.\n"
+_ANNOTATIONS = ("task", "versions", "steps", "history")
 """What the base says of a release. A canary and a shadow stand in no manifest: who named them may not share their
 ownership, or `thale release` could not take them off again."""
 
 
-def live_releases(cluster: Cluster) -> Sequence[Manifest]:
+def read_live_releases(cluster: Cluster) -> Sequence[Manifest]:
     """Return what an apply must say of each model that the cluster has released already."""
     found = cluster.get("inferenceservices.serving.kserve.io", "--namespace", NAMESPACE) or {"items": ()}
-    return [_as_released(live) for live in found["items"] if is_release(live)]
+    return [_release_patch(live) for live in found["items"] if is_release(live)]
 
 
-def write_release_file(job: Job, images: Sequence[Named], releases: Sequence[Manifest]) -> None:
+def write_release_file(context: DeployContext, images: Sequence[ImageReference], releases: Sequence[Manifest]) -> None:
     """Write release.yaml, if it says something else than before."""
-    documents = [_image(image) for image in images]
+    documents = [_image_transformer(image) for image in images]
     if any(image.digest is None for image in images):
-        documents += _pulling_only_what_is_not_loaded()
-    documents += [_patch(release) for release in releases]
-    text = _HEAD + yaml.safe_dump_all(documents, sort_keys=False, width=10_000)
-    path = job.overlay / "release.yaml"
+        documents += _pull_policy_patches()
+    documents += [_patch_transformer(release) for release in releases]
+    text = _HEADER + yaml.safe_dump_all(documents, sort_keys=False, width=10_000)
+    path = context.overlay / "release.yaml"
     if path.read_text() != text:
         write_atomically(path, text.encode())
 
 
-def with_releases(manifests: Sequence[Manifest], releases: Sequence[Manifest]) -> Sequence[Manifest]:
+def merge_releases(manifests: Sequence[Manifest], releases: Sequence[Manifest]) -> Sequence[Manifest]:
     """Return manifests of an earlier deploy with today's releases in them."""
     by_name = {release["metadata"]["name"]: release for release in releases}
     return [
-        _merged(manifest, by_name[manifest["metadata"]["name"]])
+        _deep_merge(manifest, by_name[manifest["metadata"]["name"]])
         if manifest["kind"] == "InferenceService" and manifest["metadata"]["name"] in by_name
         else manifest
         for manifest in manifests
     ]
 
 
-def _as_released(live: Manifest) -> Manifest:
-    notes = live["metadata"]["annotations"]
+def _release_patch(live: Manifest) -> Manifest:
+    annotations = live["metadata"]["annotations"]
     predictor = live["spec"]["predictor"]
     return {
         "apiVersion": live["apiVersion"],
@@ -62,7 +62,9 @@ def _as_released(live: Manifest) -> Manifest:
             "name": live["metadata"]["name"],
             "namespace": NAMESPACE,
             "annotations": {
-                name: notes[name] for name in (f"release.thale/{note}" for note in _NOTES) if name in notes
+                name: annotations[name]
+                for name in (f"release.thale/{suffix}" for suffix in _ANNOTATIONS)
+                if name in annotations
             },
         },
         "spec": {
@@ -71,23 +73,23 @@ def _as_released(live: Manifest) -> Manifest:
     }
 
 
-def _merged(manifest: Any, patch: Any) -> Any:
+def _deep_merge(manifest: Any, patch: Any) -> Any:
     if not isinstance(patch, Mapping) or not isinstance(manifest, Mapping):
         return patch
-    return {**manifest, **{name: _merged(manifest.get(name), inner) for name, inner in patch.items()}}
+    return {**manifest, **{name: _deep_merge(manifest.get(name), inner) for name, inner in patch.items()}}
 
 
-def _image(image: Named) -> Manifest:
-    which = {"digest": image.digest} if image.digest else {"newTag": image.tag}
+def _image_transformer(image: ImageReference) -> Manifest:
+    version_fields = {"digest": image.digest} if image.digest else {"newTag": image.tag}
     return {
         "apiVersion": "builtin",
         "kind": "ImageTagTransformer",
         "metadata": {"name": image.name.removeprefix("thale-")},
-        "imageTag": {"name": image.name, "newName": image.repository, **which},
+        "imageTag": {"name": image.name, "newName": image.repository, **version_fields},
     }
 
 
-def _patch(release: Manifest) -> Manifest:
+def _patch_transformer(release: Manifest) -> Manifest:
     name = release["metadata"]["name"]
     return {
         "apiVersion": "builtin",
@@ -98,9 +100,9 @@ def _patch(release: Manifest) -> Manifest:
     }
 
 
-def _pulling_only_what_is_not_loaded() -> Sequence[Manifest]:
+def _pull_policy_patches() -> Sequence[Manifest]:
     """Return what keeps a cluster from asking the internet for images that were loaded into its nodes."""
-    places = {"Deployment": "/spec/template/spec/containers/0", "ServingRuntime": "/spec/containers/0"}
+    container_paths = {"Deployment": "/spec/template/spec/containers/0", "ServingRuntime": "/spec/containers/0"}
     return [
         {
             "apiVersion": "builtin",
@@ -109,5 +111,5 @@ def _pulling_only_what_is_not_loaded() -> Sequence[Manifest]:
             "target": {"kind": kind},
             "patch": yaml.safe_dump([{"op": "add", "path": f"{path}/imagePullPolicy", "value": "IfNotPresent"}]),
         }
-        for kind, path in places.items()
+        for kind, path in container_paths.items()
     ]

@@ -7,32 +7,32 @@ well, and is named; Terraform and the platform's add-ons are not touched.
 import yaml
 
 from deploy import cluster as clusters
-from deploy import overlay, smoke, wait
-from deploy.job import Job
-from deploy.records import before, keep, manifests_of, records
-from deploy.release_file import live_releases, with_releases
+from deploy import overlay, readiness, smoke
+from deploy.context import DeployContext
+from deploy.history import load_history, load_manifests, previous, save
+from deploy.release_file import merge_releases, read_live_releases
 
 
-def roll_back(job: Job) -> None:
+def roll_back(context: DeployContext) -> None:
     """Apply the manifests of the deploy before, wait, and try the plate.
 
     Raises:
         DeployError: If there is none, or it does not get ready.
     """
-    with job.alone():
-        cluster = clusters.connect(job)
-        cluster.check()
-        known = records(cluster)
-        target = before(known)
-        job.say(f"now:  {known[-1].told()}")
-        job.say(f"back: {target.told()}")
-        manifests = with_releases(manifests_of(cluster, target.number), live_releases(cluster))
+    with context.lock():
+        cluster = clusters.connect(context)
+        cluster.check_environment()
+        history = load_history(cluster)
+        target = previous(history)
+        context.log(f"now:  {history[-1].describe()}")
+        context.log(f"back: {target.describe()}")
+        manifests = merge_releases(load_manifests(cluster, target.number), read_live_releases(cluster))
         text = yaml.safe_dump_all(manifests, sort_keys=False)
-        path = job.folder / "rollback.yaml"
+        path = context.folder / "rollback.yaml"
         path.write_text(text)
         overlay.apply(cluster, path)
-        keep(job, cluster, target.images, text, restores=target.number)
-        wait.run(job)
-        smoke.run(job)
-    job.say("Models are as they were: their way back is `thale release rollback`.")
-    job.say(f"The next `make deploy ENV={job.environment}` applies the working tree again: put it right first.")
+        save(context, cluster, target.images, text, restores=target.number)
+        readiness.run(context)
+        smoke.run(context)
+    context.log("Models are as they were: their way back is `thale release rollback`.")
+    context.log(f"The next `make deploy ENV={context.environment}` applies the working tree again: put it right first.")

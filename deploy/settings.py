@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from deploy.errors import SettingsError
 
-FOLDER = Path("deploy") / "environments"
+SETTINGS_DIR = Path("deploy") / "environments"
 _UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     public DNS will ever have; on a laptop thale.localhost."""
     wait_s: float = Field(default=1800, gt=0)
     """How long pods may take: a node may have to start, and a model to load."""
-    look_s: float = Field(default=5, gt=0)
+    poll_interval_s: float = Field(default=5, gt=0)
     """Between two looks at them."""
 
     subscription_id: str | None = Field(default=None, pattern=_UUID)
@@ -102,10 +102,10 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: If they cannot be understood.
         """
-        path = root / FOLDER / f"{environment}.toml"
-        of_this = type(cls.__name__, (cls,), {"model_config": SettingsConfigDict(toml_file=path)})
+        path = root / SETTINGS_DIR / f"{environment}.toml"
+        environment_settings = type(cls.__name__, (cls,), {"model_config": SettingsConfigDict(toml_file=path)})
         try:
-            settings: Self = of_this(environment=environment)
+            settings: Self = environment_settings(environment=environment)
         except (ValidationError, ValueError) as error:
             raise SettingsError(f"{path} or a THALE_DEPLOY_ variable cannot be understood: {error}") from error
         return settings
@@ -122,10 +122,10 @@ class Settings(BaseSettings):
         """Where the state is; terraform/bootstrap/state.tf makes the name in the same way."""
         return self.state_account or f"stthalestate{_digest6(f'{self.subscription_id}/thale-state')}"
 
-    def unsaid(self) -> tuple[str, ...]:
+    def missing_fields(self) -> tuple[str, ...]:
         """Return the names of settings that an environment on Azure cannot do without, and that nobody has set."""
-        needed = ("subscription_id", "admin_group_ids", "alert_emails") if self.environment.on_azure else ()
-        return tuple(name for name in needed if not getattr(self, name))
+        required = ("subscription_id", "admin_group_ids", "alert_emails") if self.environment.on_azure else ()
+        return tuple(name for name in required if not getattr(self, name))
 
 
 def _digest6(text: str) -> str:

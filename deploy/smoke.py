@@ -12,12 +12,12 @@ from rich.table import Table
 
 from deploy import cluster as clusters
 from deploy import gateway
+from deploy.context import DeployContext
 from deploy.errors import SmokeError
-from deploy.job import Job
-from thale.contract import Phenotype
+from thale.schemas import Phenotype
 from thale_models.synthesis import SyntheticPlate, TruePlant, draw_plate
 
-MADE = "smoke.json"
+ARTIFACT = "smoke.json"
 _SEED = 2028
 """A plate with five seedlings, 1800 by 1700 px, that the default models 1.0.0 measure within 4 % of the truth."""
 _SCALE_TOLERANCE = 0.02
@@ -26,44 +26,44 @@ _LENGTH_TOLERANCE = 0.10
 
 
 @dataclass(frozen=True)
-class Check:
+class TraitCheck:
     """A figure of the answer beside the truth."""
 
-    what: str
+    name: str
     measured: float
-    true: float
+    expected: float
     tolerance: float
     """Relative; 0 means equal."""
 
     @property
-    def holds(self) -> bool:
+    def is_within_tolerance(self) -> bool:
         """Whether it is near enough. What was not measured is not."""
-        return abs(self.measured - self.true) <= self.tolerance * abs(self.true)
+        return abs(self.measured - self.expected) <= self.tolerance * abs(self.expected)
 
 
-def run(job: Job) -> None:
+def run(context: DeployContext) -> None:
     """Ask for the plate's traits and compare.
 
     Raises:
         SmokeError: If there is no answer, or it is not this plate's.
     """
-    cluster = clusters.connect(job)
-    way_in = gateway.find(job, cluster)
+    cluster = clusters.connect(context)
+    endpoint = gateway.find_gateway(context, cluster)
     plate = draw_smoke_plate()
     began = time.monotonic()
-    answer = gateway.ask(job, cluster, way_in, plate.encoded)
+    response = gateway.send_image(context, cluster, endpoint, plate.encoded)
     seconds = time.monotonic() - began
     try:
-        phenotype = Phenotype.model_validate_json(answer)
+        phenotype = Phenotype.model_validate_json(response)
     except ValidationError as error:
-        raise SmokeError(f"https://{way_in.host} answers, but not as thale does: {answer[:300]!r}") from error
-    checks = compare(phenotype, plate)
-    job.console.print(_table(checks))
-    if wrong := [check.what for check in checks if not check.holds]:
+        raise SmokeError(f"https://{endpoint.host} answers, but not as thale does: {response[:300]!r}") from error
+    checks = compare_traits(phenotype, plate)
+    context.console.print(_table(checks))
+    if wrong := [check.name for check in checks if not check.is_within_tolerance]:
         raise SmokeError(f"the answer is not this plate's: {', '.join(wrong)}")
     models = {model.name: model.version for model in phenotype.provenance.models}
-    told = {"address": way_in.address, "host": way_in.host, "models": models, "seconds": round(seconds, 1)}
-    (job.folder / MADE).write_text(json.dumps({**told, "version": phenotype.provenance.package_version}))
+    summary = {"address": endpoint.address, "host": endpoint.host, "models": models, "seconds": round(seconds, 1)}
+    (context.folder / ARTIFACT).write_text(json.dumps({**summary, "version": phenotype.provenance.package_version}))
 
 
 def draw_smoke_plate() -> SyntheticPlate:
@@ -71,24 +71,24 @@ def draw_smoke_plate() -> SyntheticPlate:
     return draw_plate(_SEED, plants=5, width=1800, height=1700, style="backlit")
 
 
-def compare(phenotype: Phenotype, plate: SyntheticPlate) -> Sequence[Check]:
+def compare_traits(phenotype: Phenotype, plate: SyntheticPlate) -> Sequence[TraitCheck]:
     """Return what is compared: plants, scale, every primary root from left to right, and all roots together."""
     measured = {trait.trait: trait.value for trait in phenotype.traits}
     primaries = [
         next((trait.value for trait in plant.traits if trait.trait == "primary_root_length"), math.nan)
         for plant in phenotype.plants
     ]
-    true = [_length_mm(plant, plate.mm_per_px, {1}) for plant in plate.plants]
-    found = [*primaries, *[math.nan] * (len(true) - len(primaries))]
+    expected = [_length_mm(plant, plate.mm_per_px, {1}) for plant in plate.plants]
+    found = [*primaries, *[math.nan] * (len(expected) - len(primaries))]
     total = sum(_length_mm(plant, plate.mm_per_px) for plant in plate.plants)
     return [
-        Check("plants", len(phenotype.plants), len(plate.plants), 0),
-        Check("mm per pixel", phenotype.scale.mm_per_px, plate.mm_per_px, _SCALE_TOLERANCE),
+        TraitCheck("plants", len(phenotype.plants), len(plate.plants), 0),
+        TraitCheck("mm per pixel", phenotype.scale.mm_per_px, plate.mm_per_px, _SCALE_TOLERANCE),
         *(
-            Check(f"primary root {number}, mm", found[number - 1], length, _LENGTH_TOLERANCE)
-            for number, length in enumerate(true, start=1)
+            TraitCheck(f"primary root {number}, mm", found[number - 1], length, _LENGTH_TOLERANCE)
+            for number, length in enumerate(expected, start=1)
         ),
-        Check("all roots, mm", measured.get("plate_total_root_length", math.nan), total, _LENGTH_TOLERANCE),
+        TraitCheck("all roots, mm", measured.get("plate_total_root_length", math.nan), total, _LENGTH_TOLERANCE),
     ]
 
 
@@ -100,13 +100,17 @@ def _length_mm(plant: TruePlant, mm_per_px: float, orders: set[int] | None = Non
     )
 
 
-def _table(checks: Sequence[Check]) -> Table:
+def _table(checks: Sequence[TraitCheck]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for title in ("trait", "measured", "drawn", "allowed", ""):
         table.add_column(title, justify="left" if title in ("trait", "") else "right")
     for check in checks:
         allowed = f"±{check.tolerance:.0%}" if check.tolerance else "equal"
         table.add_row(
-            check.what, f"{check.measured:.4g}", f"{check.true:.4g}", allowed, "" if check.holds else "[red]no[/]"
+            check.name,
+            f"{check.measured:.4g}",
+            f"{check.expected:.4g}",
+            allowed,
+            "" if check.is_within_tolerance else "[red]no[/]",
         )
     return table

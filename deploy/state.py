@@ -12,12 +12,12 @@ from deploy.errors import DeployError
 from thale.files import write_atomically
 
 
-class Finished(BaseModel):
+class CompletedStep(BaseModel):
     """A step that was finished."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    inputs: str
+    inputs_digest: str
     """Digest of what it was made from; empty for a step that only looks."""
     at: datetime
 
@@ -27,7 +27,7 @@ class State(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: Mapping[str, Finished] = {}
+    steps: Mapping[str, CompletedStep] = {}
 
     @classmethod
     def read(cls, path: Path) -> "State":
@@ -45,25 +45,25 @@ class State(BaseModel):
                 f"{path} is no state of a deploy; delete it, and every step looks anew: {error}"
             ) from error
 
-    def with_finished(self, step: str, inputs: str) -> "State":
+    def with_completed(self, step: str, inputs_digest: str) -> "State":
         """Return the state with one more step finished now."""
-        return State(steps={**self.steps, step: Finished(inputs=inputs, at=datetime.now(UTC))})
+        return State(steps={**self.steps, step: CompletedStep(inputs_digest=inputs_digest, at=datetime.now(UTC))})
 
-    def holds(self, step: str, inputs: str) -> bool:
+    def is_current(self, step: str, inputs_digest: str) -> bool:
         """Whether the step was finished with these inputs."""
-        return bool(inputs) and step in self.steps and self.steps[step].inputs == inputs
+        return bool(inputs_digest) and step in self.steps and self.steps[step].inputs_digest == inputs_digest
 
     def write(self, path: Path) -> None:
         """Keep it."""
         write_atomically(path, self.model_dump_json(indent=2).encode())
 
 
-def digest_of(value: object) -> str:
+def digest(value: object) -> str:
     """Return the SHA-256 of a value that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def digest_of_files(root: Path, paths: Iterable[Path]) -> str:
+def digest_files(root: Path, paths: Iterable[Path]) -> str:
     """Return the SHA-256 of files: of their names below `root`, whether they can be executed, and their bytes."""
     digest = hashlib.sha256()
     for path in sorted(paths):

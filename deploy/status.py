@@ -4,37 +4,37 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from deploy import cluster as clusters
-from deploy.job import Job
-from deploy.records import records
+from deploy.context import DeployContext
+from deploy.history import load_history
+from deploy.readiness import unready_objects
 from deploy.state import State
 from deploy.steps import STEPS
-from deploy.wait import unready
 
 
-def tell(job: Job) -> None:
+def print_status(context: DeployContext) -> None:
     """Print it.
 
     Raises:
         DeployError: If the cluster cannot be reached.
     """
-    state = State.read(job.state_file)
+    state = State.read(context.state_file)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for title in ("step", "finished on this machine (UTC)"):
         table.add_column(title)
     for step in STEPS:
-        if step.belongs_to(job.environment):
-            finished = state.steps.get(step.name)
-            table.add_row(step.name, f"{finished.at:%Y-%m-%d %H:%M}" if finished else "not yet")
-    job.console.print(table)
-    cluster = clusters.connect(job)
-    cluster.check()
-    if clusters.missing_namespace(cluster):
-        job.say("nothing of thale is in the cluster")
+        if step.belongs_to(context.environment):
+            completed = state.steps.get(step.name)
+            table.add_row(step.name, f"{completed.at:%Y-%m-%d %H:%M}" if completed else "not yet")
+    context.console.print(table)
+    cluster = clusters.connect(context)
+    cluster.check_environment()
+    if clusters.is_namespace_missing(cluster):
+        context.log("nothing of thale is in the cluster")
         return
-    for record in records(cluster):
-        job.say(record.told())
-    states = unready(cluster)
-    for line, _ in states:
-        job.say(f"not ready: {line}")
-    if not states:
-        job.say("everything is ready")
+    for record in load_history(cluster):
+        context.log(record.describe())
+    problems = unready_objects(cluster)
+    for line, _ in problems:
+        context.log(f"not ready: {line}")
+    if not problems:
+        context.log("everything is ready")

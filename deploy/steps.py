@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from rich.markup import escape
 
+from deploy.context import DeployContext
 from deploy.errors import DeployError
-from deploy.job import Job
 from deploy.settings import Environment
-from deploy.state import State, digest_of
+from deploy.state import State, digest
 
-Inputs = Callable[[Job], Mapping[str, object]]
+Inputs = Callable[[DeployContext], Mapping[str, object]]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Step:
 
     name: str
     title: str
-    remembered: bool = False
+    cached: bool = False
     """Its module has `inputs(job)` too: with the same inputs as the last time it is not run again. The others look at
     what is there each time, and change it only where it differs."""
     on_laptop: bool = True
@@ -30,36 +30,36 @@ class Step:
         """Whether the environment has this step."""
         return environment.on_azure or self.on_laptop
 
-    def run(self, job: Job) -> None:
+    def run(self, context: DeployContext) -> None:
         """Do it.
 
         Raises:
             DeployError: If it fails.
         """
-        importlib.import_module(f"deploy.{self.name}").run(job)
+        importlib.import_module(f"deploy.{self.name}").run(context)
 
-    def inputs(self, job: Job) -> str:
+    def inputs_digest(self, context: DeployContext) -> str:
         """Return the digest of what it is made from; empty where it looks each time."""
-        if not self.remembered:
+        if not self.cached:
             return ""
-        return digest_of(importlib.import_module(f"deploy.{self.name}").inputs(job))
+        return digest(importlib.import_module(f"deploy.{self.name}").cache_inputs(context))
 
 
 STEPS: Sequence[Step] = (
     Step("preflight", "what a deploy needs"),
-    Step("terraform", "the cloud", remembered=True, on_laptop=False),
+    Step("terraform", "the cloud", cached=True, on_laptop=False),
     Step("facts", "what the overlay must know of the place"),
-    Step("images", "images, built and where the cluster finds them", remembered=True),
-    Step("platform", "add-ons of the cluster", remembered=True),
-    Step("models", "default models in the store", remembered=True),
+    Step("images", "images, built and where the cluster finds them", cached=True),
+    Step("platform", "add-ons of the cluster", cached=True),
+    Step("models", "default models in the store", cached=True),
     Step("overlay", "manifests, applied"),
-    Step("wait", "everything is ready"),
+    Step("readiness", "everything is ready"),
     Step("smoke", "a drawn plate is measured through the gateway"),
     Step("summary", "what runs where, and what it costs"),
 )
 
 
-def step_named(name: str) -> Step:
+def get_step(name: str) -> Step:
     """Return a step.
 
     Raises:
@@ -68,7 +68,7 @@ def step_named(name: str) -> Step:
     return {step.name: step for step in STEPS}[name]
 
 
-def run_all(job: Job, *, fresh: bool = False) -> None:
+def run_steps(context: DeployContext, *, fresh: bool = False) -> None:
     """Run every step of the environment that is not finished.
 
     Args:
@@ -78,48 +78,50 @@ def run_all(job: Job, *, fresh: bool = False) -> None:
     Raises:
         DeployError: If a step fails; what is finished before it stays finished.
     """
-    with job.alone():
-        state = State() if fresh else State.read(job.state_file)
-        steps = [step for step in STEPS if step.belongs_to(job.environment)]
-        done: list[str] = []
+    with context.lock():
+        state = State() if fresh else State.read(context.state_file)
+        steps = [step for step in STEPS if step.belongs_to(context.environment)]
+        completed: list[str] = []
         for number, step in enumerate(steps, start=1):
             try:
-                state = _run_unless_finished(job, step, state, f"{number}/{len(steps)}")
+                state = _run_unless_current(context, step, state, f"{number}/{len(steps)}")
             except DeployError as error:
-                _tell_where_it_stopped(job, step, done)
+                _print_failure(context, step, completed)
                 raise error
-            done.append(step.name)
+            completed.append(step.name)
 
 
-def run_one(job: Job, step: Step) -> None:
+def run_step(context: DeployContext, step: Step) -> None:
     """Run a step, finished or not, and remember that it is.
 
     Raises:
         DeployError: If it fails.
     """
-    with job.alone():
-        inputs = step.inputs(job)
-        step.run(job)
-        State.read(job.state_file).with_finished(step.name, inputs).write(job.state_file)
+    with context.lock():
+        inputs_digest = step.inputs_digest(context)
+        step.run(context)
+        State.read(context.state_file).with_completed(step.name, inputs_digest).write(context.state_file)
 
 
-def _run_unless_finished(job: Job, step: Step, state: State, place: str) -> State:
-    inputs = step.inputs(job)
-    title = f"[bold]{place} {step.name}[/] {escape(step.title)}"
-    if state.holds(step.name, inputs):
-        job.console.print(f"{title}: unchanged since {state.steps[step.name].at:%Y-%m-%d %H:%M} UTC", highlight=False)
+def _run_unless_current(context: DeployContext, step: Step, state: State, position: str) -> State:
+    inputs_digest = step.inputs_digest(context)
+    title = f"[bold]{position} {step.name}[/] {escape(step.title)}"
+    if state.is_current(step.name, inputs_digest):
+        context.console.print(
+            f"{title}: unchanged since {state.steps[step.name].at:%Y-%m-%d %H:%M} UTC", highlight=False
+        )
         return state
-    job.console.print(title, highlight=False)
+    context.console.print(title, highlight=False)
     began = time.monotonic()
-    step.run(job)
-    after = state.with_finished(step.name, inputs)
-    after.write(job.state_file)
-    job.console.print(f"  [dim]{step.name} done in {time.monotonic() - began:.0f} s[/]", highlight=False)
+    step.run(context)
+    after = state.with_completed(step.name, inputs_digest)
+    after.write(context.state_file)
+    context.console.print(f"  [dim]{step.name} done in {time.monotonic() - began:.0f} s[/]", highlight=False)
     return after
 
 
-def _tell_where_it_stopped(job: Job, step: Step, done: Sequence[str]) -> None:
-    job.console.print(
-        f"\n[bold red]{step.name} failed.[/] Done before it: {', '.join(done) or 'nothing'}.", highlight=False
+def _print_failure(context: DeployContext, step: Step, completed: Sequence[str]) -> None:
+    context.console.print(
+        f"\n[bold red]{step.name} failed.[/] Done before it: {', '.join(completed) or 'nothing'}.", highlight=False
     )
-    job.console.print(f"Go on there with: [bold]make deploy ENV={job.environment}[/]", highlight=False)
+    context.console.print(f"Go on there with: [bold]make deploy ENV={context.environment}[/]", highlight=False)

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import hcl2
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from deploy.errors import CommandError, Missing, UnexpectedOutputError
-from deploy.job import Job
-from deploy.programs import answer
+from deploy.commands import run_json
+from deploy.context import DeployContext
+from deploy.errors import CommandError, MissingPrerequisite, UnexpectedOutputError
 from deploy.settings import Settings
 
 PROVIDERS = (
@@ -44,7 +44,7 @@ class _Feature(BaseModel):
     properties: Properties
 
 
-class _Named(BaseModel):
+class _Capability(BaseModel):
     name: str
     value: str
 
@@ -63,7 +63,7 @@ class _Usage(BaseModel):
 class _Size(BaseModel):
     name: str
     family: str
-    capabilities: tuple[_Named, ...] = ()
+    capabilities: tuple[_Capability, ...] = ()
     restrictions: tuple[Any, ...] = ()
 
     @property
@@ -71,7 +71,7 @@ class _Size(BaseModel):
         return next(int(each.value) for each in self.capabilities if each.name == "vCPUs")
 
 
-class Pool(BaseModel):
+class NodePool(BaseModel):
     """A pool of nodes as a tfvars file has it."""
 
     vm_size: str
@@ -80,11 +80,11 @@ class Pool(BaseModel):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequiredQuota:
     """What an environment's tfvars ask of the subscription."""
 
     location: str
-    pools: tuple[Pool, ...]
+    pools: tuple[NodePool, ...]
     host_encryption: bool
 
     @property
@@ -93,37 +93,37 @@ class Wanted:
         return sorted({pool.vm_size for pool in self.pools})
 
 
-def tfvars(job: Job) -> Mapping[str, Any]:
+def tfvars(context: DeployContext) -> Mapping[str, Any]:
     """Return the environment's own variables of Terraform."""
-    path = job.root / "terraform" / "environments" / f"{job.environment}.tfvars"
+    path = context.root / "terraform" / "environments" / f"{context.environment}.tfvars"
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     values: Mapping[str, Any] = hcl2.loads(path.read_text(), serialization_options=options)
     return values
 
 
-def wanted(job: Job) -> Wanted:
+def required_quota(context: DeployContext) -> RequiredQuota:
     """Return what the environment's tfvars ask for."""
-    values = tfvars(job)
+    values = tfvars(context)
     pools = [values["system_pool"], values["general_pool"], *values.get("gpu_pools", {}).values()]
     regions = 2 if values.get("secondary_location") else 1
-    read = tuple(Pool.model_validate(pool) for pool in pools)
-    return Wanted(values["location"], read * regions, bool(values.get("host_encryption", True)))
+    read = tuple(NodePool.model_validate(pool) for pool in pools)
+    return RequiredQuota(values["location"], read * regions, bool(values.get("host_encryption", True)))
 
 
-def missing_login(settings: Settings) -> Missing | None:
+def missing_login(settings: Settings) -> MissingPrerequisite | None:
     """Return what keeps `az` from acting in the environment's subscription, None where it can."""
     login = f"az login && az account set --subscription {settings.subscription_id}"
     try:
-        account = _read(_Account, answer(["az", "account", "show", "--output", "json"]))
+        account = _validate(_Account, run_json(["az", "account", "show", "--output", "json"]))
     except CommandError:
-        return Missing("nobody is signed in to Azure", login)
+        return MissingPrerequisite("nobody is signed in to Azure", login)
     if account.id.lower() != str(settings.subscription_id).lower():
-        told = f"the subscription {settings.subscription_id}: `az` is at {account.name} ({account.id})"
-        return Missing(told, f"az account set --subscription {settings.subscription_id}")
+        description = f"the subscription {settings.subscription_id}: `az` is at {account.name} ({account.id})"
+        return MissingPrerequisite(description, f"az account set --subscription {settings.subscription_id}")
     return None
 
 
-def missing_from_subscription(job: Job, *, made_already: bool) -> list[Missing]:
+def missing_from_subscription(context: DeployContext, *, environment_exists: bool) -> list[MissingPrerequisite]:
     """Return everything that the subscription lacks for what Terraform is to make.
 
     Args:
@@ -133,11 +133,11 @@ def missing_from_subscription(job: Job, *, made_already: bool) -> list[Missing]:
     Raises:
         UnexpectedOutputError: If `az` answers what it never should.
     """
-    settings, ask = job.settings, wanted(job)
+    settings, required = context.settings, required_quota(context)
     return [
         *_missing_providers(settings),
-        *(_missing_encryption(settings) if ask.host_encryption else []),
-        *_missing_machines(settings, ask, made_already=made_already),
+        *(_missing_encryption(settings) if required.host_encryption else []),
+        *_missing_machines(settings, required, environment_exists=environment_exists),
     ]
 
 
@@ -147,75 +147,79 @@ def az(settings: Settings, *arguments: str) -> Any:
     Raises:
         CommandError: If it fails.
     """
-    return answer(["az", *arguments, "--subscription", str(settings.subscription_id), "--output", "json"])
+    return run_json(["az", *arguments, "--subscription", str(settings.subscription_id), "--output", "json"])
 
 
-def _missing_providers(settings: Settings) -> list[Missing]:
-    told = TypeAdapter(tuple[_Provider, ...]).validate_python(az(settings, "provider", "list"))
-    registered = {each.namespace.lower() for each in told if each.registrationState == "Registered"}
+def _missing_providers(settings: Settings) -> list[MissingPrerequisite]:
+    providers = TypeAdapter(tuple[_Provider, ...]).validate_python(az(settings, "provider", "list"))
+    registered = {each.namespace.lower() for each in providers if each.registrationState == "Registered"}
     missing = [f"Microsoft.{name}" for name in PROVIDERS if f"microsoft.{name.lower()}" not in registered]
     if not missing:
         return []
     how = f"for p in {' '.join(missing)}; do az provider register --wait --namespace $p; done"
-    return [Missing(f"resource providers that are not registered: {', '.join(missing)}", how)]
+    return [MissingPrerequisite(f"resource providers that are not registered: {', '.join(missing)}", how)]
 
 
-def _missing_encryption(settings: Settings) -> list[Missing]:
+def _missing_encryption(settings: Settings) -> list[MissingPrerequisite]:
     arguments = ("--namespace", "Microsoft.Compute", "--name", "EncryptionAtHost")
-    feature = _read(_Feature, az(settings, "feature", "show", *arguments))
+    feature = _validate(_Feature, az(settings, "feature", "show", *arguments))
     if feature.properties.state == "Registered":
         return []
     how = f"az feature register {' '.join(arguments)}, or host_encryption = false in the tfvars"
-    return [Missing("the feature EncryptionAtHost", how)]
+    return [MissingPrerequisite("the feature EncryptionAtHost", how)]
 
 
-def _missing_machines(settings: Settings, ask: Wanted, *, made_already: bool) -> list[Missing]:
-    listed = az(settings, "vm", "list-skus", "--location", ask.location, "--resource-type", "virtualMachines", "--all")
-    offered = (each for each in listed if each.get("name") in ask.sizes)
+def _missing_machines(
+    settings: Settings, required: RequiredQuota, *, environment_exists: bool
+) -> list[MissingPrerequisite]:
+    listed = az(
+        settings, "vm", "list-skus", "--location", required.location, "--resource-type", "virtualMachines", "--all"
+    )
+    offered = (each for each in listed if each.get("name") in required.sizes)
     sizes = {size.name: size for size in TypeAdapter(list[_Size]).validate_python(list(offered))}
-    how = f"another size or region in the tfvars: az vm list-skus --location {ask.location} --output table"
+    how = f"another size or region in the tfvars: az vm list-skus --location {required.location} --output table"
     missing = [
-        Missing(f"machines of the size {name} in {ask.location} for this subscription", how)
-        for name in ask.sizes
+        MissingPrerequisite(f"machines of the size {name} in {required.location} for this subscription", how)
+        for name in required.sizes
         if name not in sizes or sizes[name].restrictions
     ]
     usages = TypeAdapter(tuple[_Usage, ...]).validate_python(
-        az(settings, "vm", "list-usage", "--location", ask.location)
+        az(settings, "vm", "list-usage", "--location", required.location)
     )
     quotas = {usage.name.value.lower(): usage for usage in usages}
-    needed = _cores(ask, sizes)
+    required_cores = _required_cores(required, sizes)
     return missing + [
-        _quota(family, cores, quotas.get(family.lower()), ask.location)
-        for family, cores in sorted(needed.items())
-        if _free(quotas.get(family.lower()), made_already=made_already) < cores
+        _missing_quota(family, cores, quotas.get(family.lower()), required.location)
+        for family, cores in sorted(required_cores.items())
+        if _free_cores(quotas.get(family.lower()), environment_exists=environment_exists) < cores
     ]
 
 
-def _cores(ask: Wanted, sizes: Mapping[str, _Size]) -> Counter[str]:
+def _required_cores(required: RequiredQuota, sizes: Mapping[str, _Size]) -> Counter[str]:
     """Return the cores of all pools at their largest, by the name of the quota that they count against."""
-    needed: Counter[str] = Counter()
-    for pool in ask.pools:
+    cores: Counter[str] = Counter()
+    for pool in required.pools:
         if pool.vm_size in sizes:
             size = sizes[pool.vm_size]
-            needed[SPOT if pool.spot else size.family] += pool.max_nodes * size.cores
-    return needed
+            cores[SPOT if pool.spot else size.family] += pool.max_nodes * size.cores
+    return cores
 
 
-def _free(quota: _Usage | None, *, made_already: bool) -> int:
+def _free_cores(quota: _Usage | None, *, environment_exists: bool) -> int:
     if quota is None:
         return 0
-    return quota.limit if made_already else quota.limit - quota.currentValue
+    return quota.limit if environment_exists else quota.limit - quota.currentValue
 
 
-def _quota(family: str, cores: int, quota: _Usage | None, location: str) -> Missing:
-    has = f"{quota.limit} with {quota.currentValue} in use" if quota else "none"
+def _missing_quota(family: str, cores: int, quota: _Usage | None, location: str) -> MissingPrerequisite:
+    available = f"{quota.limit} with {quota.currentValue} in use" if quota else "none"
     name = quota.name.localizedValue if quota and quota.name.localizedValue else family
     how = f"https://portal.azure.com/#view/Microsoft_Azure_Capacity/QuotaMenuBlade: {name}, {location}; GPUs take days"
-    return Missing(f"quota of {cores} cores of {family} in {location}: there are {has}", how)
+    return MissingPrerequisite(f"quota of {cores} cores of {family} in {location}: there are {available}", how)
 
 
-def _read(kind: type[_Model], told: Any) -> _Model:
+def _validate(kind: type[_Model], value: Any) -> _Model:
     try:
-        return kind.model_validate(told)
+        return kind.model_validate(value)
     except ValidationError as error:
         raise UnexpectedOutputError(f"az answered no {kind.__name__.strip('_')}: {error}") from error

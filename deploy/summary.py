@@ -9,51 +9,53 @@ from rich.table import Table
 
 from deploy import cluster as clusters
 from deploy import terraform
+from deploy.commands import run_json
+from deploy.context import DeployContext
 from deploy.errors import CommandError
-from deploy.images import images
-from deploy.job import Job
-from deploy.programs import answer
-from deploy.records import records
-from deploy.smoke import MADE
+from deploy.history import load_history
+from deploy.images import load_image_references
+from deploy.smoke import ARTIFACT
 
 
-def run(job: Job) -> None:
+def run(context: DeployContext) -> None:
     """Print the summary.
 
     Raises:
         NotYetError: If the smoke test has not passed.
     """
-    tried = json.loads(job.made(MADE, "smoke").read_text())
+    smoke_result = json.loads(context.artifact(ARTIFACT, "smoke").read_text())
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("environment", str(job.environment))
-    table.add_row("address", f"https://{tried['host']} at {tried['address']} (internal)")
-    if job.environment.on_azure:
-        facts = terraform.facts(job)
+    table.add_row("environment", str(context.environment))
+    table.add_row("address", f"https://{smoke_result['host']} at {smoke_result['address']} (internal)")
+    if context.environment.on_azure:
+        facts = terraform.facts(context)
         if facts.get("edge_host"):
             table.add_row("edge", f"https://{facts['edge_host']}")
-        table.add_row("cluster", clusters.place(job).cluster)
+        table.add_row("cluster", clusters.locate_cluster(context).name)
         table.add_row("dashboards", facts["grafana"])
-    table.add_row("thale", tried["version"])
-    for name, version in sorted(tried["models"].items()):
+    table.add_row("thale", smoke_result["version"])
+    for name, version in sorted(smoke_result["models"].items()):
         table.add_row(name, version)
-    for image in images(job):
+    for image in load_image_references(context):
         table.add_row(image.name, image.reference)
-    table.add_row("smoke test", f"passed, {tried['seconds']} s")
-    if known := records(clusters.connect(job)):
-        table.add_row("record", known[-1].told())
-    if job.environment.on_azure:
-        table.add_row("cost", cost(job))
-    job.console.print(table)
+    table.add_row("smoke test", f"passed, {smoke_result['seconds']} s")
+    if history := load_history(clusters.connect(context)):
+        table.add_row("record", history[-1].describe())
+    if context.environment.on_azure:
+        table.add_row("cost", describe_cost(context))
+    context.console.print(table)
 
 
-def cost(job: Job) -> str:
+def describe_cost(context: DeployContext) -> str:
     """Return what the environment costs an hour by the last plan; where there is no price, why."""
-    path = job.made(terraform.PLAN, "terraform")
+    path = context.artifact(terraform.PLAN, "terraform")
     try:
-        told: Any = answer([sys.executable, str(job.root / "terraform" / "monthly_cost.py"), "--json", str(path)])
+        costs: Any = run_json(
+            [sys.executable, str(context.root / "terraform" / "monthly_cost.py"), "--json", str(path)]
+        )
     except CommandError as error:
         return str(error).splitlines()[-1]
-    at_rest, at_most = (told["plans"][path.stem][which] / told["hours"] for which in ("at_rest", "at_most"))
-    return f"{at_rest:.2f} {told['currency']} an hour at rest, {at_most:.2f} at most"
+    at_rest, at_most = (costs["plans"][path.stem][which] / costs["hours"] for which in ("at_rest", "at_most"))
+    return f"{at_rest:.2f} {costs['currency']} an hour at rest, {at_most:.2f} at most"

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from deploy.errors import CommandError, Missing
-from deploy.programs import run
+from deploy.commands import run
+from deploy.errors import CommandError, MissingPrerequisite
 from deploy.settings import Access, Environment, Settings
 
 Version = tuple[int, ...]
@@ -16,36 +16,38 @@ class Tool:
     """A program, how it says its version, and the oldest that will do."""
 
     name: str
-    ask: Sequence[str]
-    least: Version
+    version_arguments: Sequence[str]
+    min_version: Version
     source: str
-    wanted: Callable[[Settings], bool]
+    is_required: Callable[[Settings], bool]
 
-    def missing(self) -> Missing | None:
+    def missing(self) -> MissingPrerequisite | None:
         """Return what is wrong with it, if anything is."""
-        least = ".".join(str(part) for part in self.least)
+        minimum = ".".join(str(number) for number in self.min_version)
         try:
-            said = run([self.name, *self.ask])
+            result = run([self.name, *self.version_arguments])
         except CommandError as error:
-            return Missing(f"{self.name} {least} or newer does not run ({str(error).splitlines()[-1]})", self.source)
-        version = read_version(said.stdout + said.stderr)
-        if version is None or version < self.least:
-            found = ".".join(str(part) for part in version) if version else "an unknown version"
-            return Missing(f"{self.name} {least} or newer: this one is {found}", self.source)
+            return MissingPrerequisite(
+                f"{self.name} {minimum} or newer does not run ({str(error).splitlines()[-1]})", self.source
+            )
+        version = parse_version(result.stdout + result.stderr)
+        if version is None or version < self.min_version:
+            found = ".".join(str(number) for number in version) if version else "an unknown version"
+            return MissingPrerequisite(f"{self.name} {minimum} or newer: this one is {found}", self.source)
         return None
 
 
-def read_version(text: str) -> Version | None:
+def parse_version(text: str) -> Version | None:
     """Return the first version of three numbers in a program's words."""
     match = re.search(r"\bv?(\d+)\.(\d+)\.(\d+)", text)
-    return tuple(int(part) for part in match.groups()) if match else None
+    return tuple(int(number) for number in match.groups()) if match else None
 
 
 def _on_azure(settings: Settings) -> bool:
     return settings.environment.on_azure
 
 
-def _directly(settings: Settings) -> bool:
+def _uses_direct_access(settings: Settings) -> bool:
     return _on_azure(settings) and settings.access is Access.DIRECT
 
 
@@ -53,7 +55,7 @@ def _on_laptop(settings: Settings) -> bool:
     return settings.environment is Environment.LAPTOP
 
 
-def _into_kind(settings: Settings) -> bool:
+def _loads_into_kind(settings: Settings) -> bool:
     return _on_laptop(settings) and settings.registry is None
 
 
@@ -67,7 +69,7 @@ TOOLS = (
         "az aks install-cli, or https://kubernetes.io/docs/tasks/tools",
         lambda _: True,
     ),
-    Tool("kubelogin", ["--version"], (0, 1, 0), "az aks install-cli brings it with kubectl", _directly),
+    Tool("kubelogin", ["--version"], (0, 1, 0), "az aks install-cli brings it with kubectl", _uses_direct_access),
     Tool("helm", ["version"], (3, 16, 0), "https://helm.sh/docs/intro/install", lambda _: True),
     Tool("docker", ["--version"], (20, 10, 0), "https://docs.docker.com/engine/install", _on_laptop),
     Tool(
@@ -75,13 +77,13 @@ TOOLS = (
         ["version"],
         (0, 27, 0),
         "https://kind.sigs.k8s.io, or say with `registry = …` from where the cluster pulls its images",
-        _into_kind,
+        _loads_into_kind,
     ),
     Tool("git", ["--version"], (2, 20, 0), "https://git-scm.com/downloads", lambda _: True),
 )
 
 
-def missing_tools(settings: Settings) -> list[Missing]:
+def missing_tools(settings: Settings) -> list[MissingPrerequisite]:
     """Return the programs that this environment's deploy needs and that are not there, or too old."""
-    found = (tool.missing() for tool in TOOLS if tool.wanted(settings))
+    found = (tool.missing() for tool in TOOLS if tool.is_required(settings))
     return [missing for missing in found if missing is not None]

@@ -12,134 +12,145 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from loadtests.plates import Picture
+from loadtests.image_set import PlateImage
 
-AT_ONCE_S = 1.0
+IMMEDIATE_TIMEOUT_S = 1.0
 """What the facade alone refuses."""
-DECODED_S = 20.0
+DECODE_TIMEOUT_S = 20.0
 """What a worker must look at first may wait behind others' images, as long as the largest class of them may."""
-STALLED_S = 15.0 + 2.0
-"""A stalled body: the facade's patience (THALE_UPLOAD_STALL_S) and some."""
-_PATIENCE_S = 90.0
+STALLED_UPLOAD_TIMEOUT_S = 15.0 + 2.0
+"""A stalled body: the facade's patience (THALE_UPLOAD_IDLE_TIMEOUT_S) and some."""
+_TIMEOUT_S = 90.0
 _IMAGE = {"Content-Type": "image/jpeg"}
 
 
 @dataclass(frozen=True)
-class Attack:
+class HostileRequest:
     """One kind of bad request, and what is expected of the answer."""
 
     name: str
     send: Callable[[http.client.HTTPConnection], http.client.HTTPResponse]
     statuses: frozenset[int]
-    within_s: float
-    asks_for_room: bool = True
+    max_duration_s: float
+    may_be_overloaded: bool = True
     """Whether it may be told 503 because the facade is full: what needs no place may not."""
-    may_hang_up: bool = False
+    may_close_connection: bool = False
     """Whether closing the connection without a word is an answer as well."""
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Outcome:
     """What a bad request was answered."""
 
     status: int
     retry_after: str | None
-    seconds: float
-    length: int
+    duration_s: float
+    body_bytes: int
 
 
-def attacks(picture: Picture) -> Sequence[Attack]:
+def hostile_requests(picture: PlateImage) -> Sequence[HostileRequest]:
     """Return all kinds of bad requests; some are made of a good picture."""
     good = picture.file.read_bytes()
     return [
-        _posted("truncated", good[: len(good) // 2], {422}, DECODED_S),
-        _posted("text", b"dear server, " * 500, {415}),
-        _posted("huge picture", _png_header(60_000, 60_000), {413}),
-        _posted("empty", b"", {400}),
-        _posted("wrong type", b"{}", {415}, headers={"Content-Type": "application/json"}),
-        _posted("wrong answer", good, {406}, headers={**_IMAGE, "Accept": "video/mp4"}, asks_for_room=False),
-        _posted("wrong scale", good, {422}, path="/v1/phenotype?mm_per_px=-1", asks_for_room=False),
-        _posted("unknown model", good, {404}, path="/v1/phenotype?model=nobody@9.9.9"),
-        _asked("random path", "GET", "/wp-login.php", {404}),
-        _asked("climbing path", "GET", "/../../etc/passwd", {404}),
-        _asked("wrong method", "DELETE", "/v1/phenotype", {405}),
-        Attack("huge header", _huge_header, frozenset({400, 431}), AT_ONCE_S, asks_for_room=False, may_hang_up=True),
-        Attack("announced 1 TB", _announced, frozenset({413}), AT_ONCE_S),
-        Attack("slow body", _slow_body, frozenset({408}), STALLED_S),
+        _post_request("truncated", good[: len(good) // 2], {422}, DECODE_TIMEOUT_S),
+        _post_request("text", b"dear server, " * 500, {415}),
+        _post_request("huge picture", _png_header(60_000, 60_000), {413}),
+        _post_request("empty", b"", {400}),
+        _post_request("wrong type", b"{}", {415}, headers={"Content-Type": "application/json"}),
+        _post_request("wrong answer", good, {406}, headers={**_IMAGE, "Accept": "video/mp4"}, may_be_overloaded=False),
+        _post_request("wrong scale", good, {422}, path="/v1/phenotype?mm_per_px=-1", may_be_overloaded=False),
+        _post_request("unknown model", good, {404}, path="/v1/phenotype?model=nobody@9.9.9"),
+        _bodyless_request("random path", "GET", "/wp-login.php", {404}),
+        _bodyless_request("climbing path", "GET", "/../../etc/passwd", {404}),
+        _bodyless_request("wrong method", "DELETE", "/v1/phenotype", {405}),
+        HostileRequest(
+            "huge header",
+            _send_huge_header,
+            frozenset({400, 431}),
+            IMMEDIATE_TIMEOUT_S,
+            may_be_overloaded=False,
+            may_close_connection=True,
+        ),
+        HostileRequest("announced 1 TB", _send_oversized_length, frozenset({413}), IMMEDIATE_TIMEOUT_S),
+        HostileRequest("slow body", _stall_upload, frozenset({408}), STALLED_UPLOAD_TIMEOUT_S),
     ]
 
 
-def send(attack: Attack, host: str, port: int) -> Refusal:
+def send_request(request: HostileRequest, host: str, port: int) -> Outcome:
     """Send a bad request on a connection of its own, and return what came back.
 
     Raises:
         OSError, http.client.HTTPException: If nothing did.
     """
-    connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
-    began = time.monotonic()
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    started_s = time.monotonic()
     try:
-        response = attack.send(connection)
+        response = request.send(connection)
         body = response.read()
-        return Refusal(response.status, response.getheader("Retry-After"), time.monotonic() - began, len(body))
+        return Outcome(response.status, response.getheader("Retry-After"), time.monotonic() - started_s, len(body))
     finally:
         connection.close()
 
 
-def fault(attack: Attack, refusal: Refusal) -> str | None:
+def unexpected_outcome(request: HostileRequest, outcome: Outcome) -> str | None:
     """Return what is wrong with a refusal, None where it is right and came soon enough."""
-    told = f"{refusal.status} after {refusal.seconds:.2f} s"
-    if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE and attack.asks_for_room:
-        return None if refusal.retry_after else f"{told} without Retry-After"
-    if refusal.status not in attack.statuses:
-        return f"{told}, not {' or '.join(map(str, sorted(attack.statuses)))}"
-    return f"{told}, not within {attack.within_s:g} s" if refusal.seconds > attack.within_s else None
+    description = f"{outcome.status} after {outcome.duration_s:.2f} s"
+    if outcome.status == HTTPStatus.SERVICE_UNAVAILABLE and request.may_be_overloaded:
+        return None if outcome.retry_after else f"{description} without Retry-After"
+    if outcome.status not in request.statuses:
+        return f"{description}, not {' or '.join(map(str, sorted(request.statuses)))}"
+    return (
+        f"{description}, not within {request.max_duration_s:g} s"
+        if outcome.duration_s > request.max_duration_s
+        else None
+    )
 
 
-def _posted(
+def _post_request(
     name: str,
     body: bytes,
     statuses: set[int],
-    within_s: float = AT_ONCE_S,
+    max_duration_s: float = IMMEDIATE_TIMEOUT_S,
     path: str = "/v1/phenotype",
     headers: dict[str, str] = _IMAGE,
     *,
-    asks_for_room: bool = True,
-) -> Attack:
+    may_be_overloaded: bool = True,
+) -> HostileRequest:
     def post(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
         connection.request("POST", path, body, headers)
         return connection.getresponse()
 
-    return Attack(name, post, frozenset(statuses), within_s, asks_for_room)
+    return HostileRequest(name, post, frozenset(statuses), max_duration_s, may_be_overloaded)
 
 
-def _asked(name: str, method: str, path: str, statuses: set[int]) -> Attack:
-    def ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+def _bodyless_request(name: str, method: str, path: str, statuses: set[int]) -> HostileRequest:
+    def send_without_body(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
         connection.request(method, path)
         return connection.getresponse()
 
-    return Attack(name, ask, frozenset(statuses), AT_ONCE_S, asks_for_room=False)
+    return HostileRequest(name, send_without_body, frozenset(statuses), IMMEDIATE_TIMEOUT_S, may_be_overloaded=False)
 
 
-def _begin(connection: http.client.HTTPConnection, length: int, headers: dict[str, str]) -> None:
+def _send_headers(connection: http.client.HTTPConnection, length: int, headers: dict[str, str]) -> None:
     connection.putrequest("POST", "/v1/phenotype")
     for name, value in {**headers, "Content-Length": str(length)}.items():
         connection.putheader(name, value)
     connection.endheaders()
 
 
-def _huge_header(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+def _send_huge_header(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
     connection.request("GET", "/", headers={"X-Endless": "a" * 200_000})
     return connection.getresponse()
 
 
-def _announced(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
-    _begin(connection, 10**12, _IMAGE)
+def _send_oversized_length(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    _send_headers(connection, 10**12, _IMAGE)
     return connection.getresponse()
 
 
-def _slow_body(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+def _stall_upload(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
     """Send the first bytes of an image, and nothing after them."""
-    _begin(connection, 1_000_000, _IMAGE)
+    _send_headers(connection, 1_000_000, _IMAGE)
     connection.send(_png_header(1000, 1000)[:40])
     return connection.getresponse()
 

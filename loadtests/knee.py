@@ -2,7 +2,7 @@
 
     python -m loadtests.knee
 
-Starts a platform of its own. Writes loadtests/measured.json, which `thale capacity` reckons with, and docs/capacity.md
+Starts a platform of its own. Writes services/thale/capacity/benchmark.json, which `thale capacity` reckons with, and docs/capacity.md
 with its picture. --quick is a rehearsal of two minutes that writes to --out alone.
 
 1. Each class of image size alone: processor seconds a picture, by part.
@@ -26,36 +26,36 @@ import psutil
 import typer
 from rich.console import Console
 
-from loadtests import capacity_page, plates
-from loadtests.drive import Driver, in_turn
-from loadtests.processor import Parts, Spent
-from thale import __version__
-from thale.capacity.measured import Machine, Measured, OfClass, Overload, Step
-from thale.laptop.home import Home
-from thale.laptop.instance import Instance, serve
+from loadtests import benchmark_page, image_set
+from loadtests.cpu_usage import CpuUsage, ProcessTree
+from loadtests.load_generator import LoadGenerator, interleave_by_mix
+from thale._version import __version__
+from thale.capacity.benchmark import Benchmark, LoadStep, Machine, Overload, SizeClassBenchmark
+from thale.local.data_dir import DataDir
+from thale.local.platform import Platform, serve
 
 ROOT = Path(__file__).parents[1]
 MIX = {"1mp": 0.2, "4mp": 0.5, "16mp": 0.3}
-_NO_ROOM = (429, 503)
+_OVERLOAD_STATUSES = (429, 503)
 _PACKAGES = ("openvino", "torchserve", "numpy", "scikit-image")
 
 
 @dataclass(frozen=True)
-class Programme:
+class BenchmarkPlan:
     """How long everything takes."""
 
-    alone: int = 6
+    images_per_class: int = 6
     """Pictures of each class, one at a time."""
-    clients: Sequence[int] = (1, 2, 3, 4, 6, 8)
-    step_s: float = 30.0
-    overload: float = 3.0
+    client_counts: Sequence[int] = (1, 2, 3, 4, 6, 8)
+    step_duration_s: float = 30.0
+    overload_factor: float = 3.0
     """Times the knee's throughput."""
-    overload_s: float = 90.0
-    recovery_limit_s: float = 60.0
+    overload_duration_s: float = 90.0
+    recovery_timeout_s: float = 60.0
 
 
-WHOLE = Programme()
-QUICK = Programme(alone=2, clients=(1, 2, 4), step_s=12.0, overload_s=80.0)
+FULL_PLAN = BenchmarkPlan()
+QUICK_PLAN = BenchmarkPlan(images_per_class=2, client_counts=(1, 2, 4), step_duration_s=12.0, overload_duration_s=80.0)
 
 
 def main(
@@ -67,135 +67,161 @@ def main(
     if quick and out == ROOT:
         raise typer.BadParameter("a rehearsal must not replace the measurement: say where it goes with --out")
     console = Console()
-    pictures = plates.pictures()
+    pictures = image_set.load_images()
     with (
         tempfile.TemporaryDirectory() as folder,
-        serve(Home.at(Path(folder) / "home"), console.print, weights=weights, lasting=False) as instance,
+        serve(
+            DataDir.resolve(Path(folder) / "home"), console.print, weights=weights, persistent=False
+        ) as local_platform,
     ):
-        instance.wait_until_ready()
-        measured = asyncio.run(Bench(instance, pictures, QUICK if quick else WHOLE, console).measure())
-    (out / "loadtests").mkdir(parents=True, exist_ok=True)
-    (out / "loadtests" / "measured.json").write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    capacity_page.write(out / "docs", measured)
-    console.print(f"written: {out / 'loadtests' / 'measured.json'}, {out / 'docs' / 'capacity.md'}")
+        local_platform.wait_until_ready()
+        benchmark = asyncio.run(
+            CapacityBenchmark(local_platform, pictures, QUICK_PLAN if quick else FULL_PLAN, console).run()
+        )
+    (out / "services" / "thale" / "capacity").mkdir(parents=True, exist_ok=True)
+    (out / "loadtests" / "benchmark.json").write_text(benchmark.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    benchmark_page.write_page(out / "docs", benchmark)
+    console.print(f"written: {out / 'loadtests' / 'benchmark.json'}, {out / 'docs' / 'capacity.md'}")
 
 
-class Bench:
+class CapacityBenchmark:
     """One measurement of a running platform."""
 
     def __init__(
-        self, instance: Instance, pictures: dict[str, list[plates.Picture]], programme: Programme, console: Console
+        self,
+        local_platform: Platform,
+        pictures: dict[str, list[image_set.PlateImage]],
+        plan: BenchmarkPlan,
+        console: Console,
     ) -> None:
-        self._url = instance.url
-        self._parts = Parts(psutil.Process().pid, instance.ports.addresses())
+        self._url = local_platform.url
+        self._process_tree = ProcessTree(psutil.Process().pid, local_platform.ports.addresses())
         self._pictures = pictures
-        self._programme = programme
+        self._plan = plan
         self._console = console
 
-    async def measure(self) -> Measured:
+    async def run(self) -> Benchmark:
         """Go through the whole programme."""
-        before = self._parts.spent()
-        async with Driver.connected(self._url) as driver:
-            await driver.closed(2, 1.0, in_turn(self._pictures, MIX))  # warm: graphs compiled, pages touched
-            classes = {size: await self._alone(driver, size) for size in MIX}
-            steps = [await self._step(driver, clients) for clients in self._programme.clients]
+        before = self._process_tree.cpu_usage()
+        async with LoadGenerator.connect(self._url) as generator:
+            await generator.run_closed_loop(
+                2, 1.0, interleave_by_mix(self._pictures, MIX)
+            )  # warm: graphs compiled, pages touched
+            classes = {size: await self._measure_size_class(generator, size) for size in MIX}
+            steps = [await self._measure_load_step(generator, clients) for clients in self._plan.client_counts]
             best = max(steps, key=lambda step: step.rps)
-            overload = await self._overload(driver, self._programme.overload * best.rps, classes["1mp"].seconds_p50)
-        return Measured(
+            overload = await self._measure_overload(
+                generator, self._plan.overload_factor * best.rps, classes["1mp"].latency_p50_s
+            )
+        return Benchmark(
             measured_at=datetime.now(UTC).replace(microsecond=0),
-            machine=_machine(self._parts.spent().since(before)),
+            machine=_describe_machine(self._process_tree.cpu_usage().since(before)),
             versions={"thale": __version__, "python": platform.python_version()}
             | {name: version(name) for name in _PACKAGES},
             mix=MIX,
             classes=classes,
             steps=tuple(steps),
             overload=overload,
-            memory_mib={part: round(held) for part, held in self._parts.memory_mib().items()},
+            peak_memory_mib={
+                component: round(memory_mib) for component, memory_mib in self._process_tree.memory_mib().items()
+            },
         )
 
-    async def _alone(self, driver: Driver, size: str) -> OfClass:
+    async def _measure_size_class(self, generator: LoadGenerator, size: str) -> SizeClassBenchmark:
         """Send pictures of one class, one at a time."""
-        before, seconds = self._parts.spent(), []
-        for number in range(self._programme.alone):
-            exchange = await driver.send(self._pictures[size][number % len(self._pictures[size])])
-            if exchange.status != 200:
-                raise SystemExit(f"a picture of {size} was answered {exchange.status}: nothing can be measured")
-            seconds.append(exchange.seconds)
-        spent = self._parts.spent().since(before)
-        each = {part: round(used / len(seconds), 4) for part, used in spent.parts.items()}
-        self._console.print(f"{size}: {np.median(seconds):.2f} s, {sum(each.values()):.2f} processor seconds {each}")
-        return OfClass(plates=len(seconds), seconds_p50=round(float(np.median(seconds)), 4), processor_s=each)
+        before, durations_s = self._process_tree.cpu_usage(), []
+        for number in range(self._plan.images_per_class):
+            result = await generator.send(self._pictures[size][number % len(self._pictures[size])])
+            if result.status != 200:
+                raise SystemExit(f"a picture of {size} was answered {result.status}: nothing can be measured")
+            durations_s.append(result.duration_s)
+        usage = self._process_tree.cpu_usage().since(before)
+        cpu_seconds = {
+            component: round(used_s / len(durations_s), 4) for component, used_s in usage.by_component.items()
+        }
+        self._console.print(
+            f"{size}: {np.median(durations_s):.2f} s, {sum(cpu_seconds.values()):.2f} processor seconds {cpu_seconds}"
+        )
+        return SizeClassBenchmark(
+            plates=len(durations_s), latency_p50_s=round(float(np.median(durations_s)), 4), cpu_seconds=cpu_seconds
+        )
 
-    async def _step(self, driver: Driver, clients: int) -> Step:
+    async def _measure_load_step(self, generator: LoadGenerator, clients: int) -> LoadStep:
         """Keep so many requests in the system for a while."""
-        exchanges = await driver.closed(clients, self._programme.step_s, in_turn(self._pictures, MIX))
-        answered = [exchange for exchange in exchanges if exchange.status == 200]
-        seconds = [exchange.seconds for exchange in answered]
-        lasted_s = max(exchange.ended_s for exchange in exchanges) - min(exchange.began_s for exchange in exchanges)
-        step = Step(
+        results = await generator.run_closed_loop(
+            clients, self._plan.step_duration_s, interleave_by_mix(self._pictures, MIX)
+        )
+        succeeded = [result for result in results if result.status == 200]
+        durations_s = [result.duration_s for result in succeeded]
+        elapsed_s = max(result.ended_s for result in results) - min(result.started_s for result in results)
+        step = LoadStep(
             clients=clients,
-            answers=len(answered),
-            rps=round(len(answered) / lasted_s, 4),
-            mean_s=_seconds(np.mean(seconds)),
-            p50_s=_quantile(seconds, 0.5),
-            p99_s=_quantile(seconds, 0.99),
+            responses=len(succeeded),
+            rps=round(len(succeeded) / elapsed_s, 4),
+            mean_s=_round_seconds(np.mean(durations_s)),
+            p50_s=_quantile(durations_s, 0.5),
+            p99_s=_quantile(durations_s, 0.99),
         )
         self._console.print(
             f"{clients} clients: {step.rps:.2f} answers/s, p50 {step.p50_s:.1f} s, p99 {step.p99_s:.1f} s"
         )
         return step
 
-    async def _overload(self, driver: Driver, rps: float, idle_s: float) -> Overload:
+    async def _measure_overload(self, generator: LoadGenerator, rps: float, idle_s: float) -> Overload:
         """Ask for more than there is, then hang up and see how soon all is as before."""
-        lasts_s = self._programme.overload_s
-        exchanges = await driver.scheduled(rps, lasts_s, in_turn(self._pictures, MIX))
-        recovery_s = await driver.until_quick(self._pictures["1mp"][0], 2 * idle_s, self._programme.recovery_limit_s)
-        refused = [exchange for exchange in exchanges if exchange.status in _NO_ROOM]
-        accepted = [exchange.seconds for exchange in exchanges if exchange.status == 200]
-        late = sum(exchange.status == 504 for exchange in exchanges)
+        duration_s = self._plan.overload_duration_s
+        results = await generator.run_open_loop(rps, duration_s, interleave_by_mix(self._pictures, MIX))
+        recovery_s = await generator.time_to_recover(
+            self._pictures["1mp"][0], 2 * idle_s, self._plan.recovery_timeout_s
+        )
+        rejected = [result for result in results if result.status in _OVERLOAD_STATUSES]
+        accepted = [result.duration_s for result in results if result.status == 200]
+        timed_out = sum(result.status == 504 for result in results)
         overload = Overload(
             offered_rps=round(rps, 4),
-            seconds=lasts_s,
-            sent=round(rps * lasts_s),
-            answered=len(accepted),
-            refused=len(refused),
-            refused_with_retry_after=sum(exchange.retry_after is not None for exchange in refused),
-            late=late,
-            failed=len(exchanges) - len(accepted) - len(refused) - late,
-            refusal_p99_s=_quantile([exchange.seconds for exchange in refused], 0.99),
+            seconds=duration_s,
+            sent=round(rps * duration_s),
+            completed=len(accepted),
+            rejected=len(rejected),
+            rejected_with_retry_after=sum(result.retry_after is not None for result in rejected),
+            timed_out=timed_out,
+            failed=len(results) - len(accepted) - len(rejected) - timed_out,
+            rejection_p99_s=_quantile([result.duration_s for result in rejected], 0.99),
             accepted_p50_s=_quantile(accepted, 0.5),
             accepted_p99_s=_quantile(accepted, 0.99),
             accepted_max_s=_quantile(accepted, 1.0),
-            recovery_s=None if recovery_s is None else _seconds(recovery_s),
+            recovery_s=None if recovery_s is None else _round_seconds(recovery_s),
         )
         self._console.print(overload)
         return overload
 
 
-def _machine(spent: Spent) -> Machine:
+def _describe_machine(usage: CpuUsage) -> Machine:
     cores = psutil.cpu_count() or 1
-    ours = sum(spent.parts.values())
+    own_cpu_seconds = sum(usage.by_component.values())
     return Machine(
-        processor=_processor(),
+        cpu_model=_cpu_model(),
         cores=cores,
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
-        others_share=round(min(1.0, max(0.0, (spent.everybody - ours) / (spent.at_s * cores))), 3),
+        background_cpu_fraction=round(
+            min(1.0, max(0.0, (usage.machine_s - own_cpu_seconds) / (usage.measured_at_s * cores))), 3
+        ),
     )
 
 
-def _processor() -> str:
+def _cpu_model() -> str:
     """Return the processor's name; Linux tells it in /proc/cpuinfo alone."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or "unknown")
 
 
 def _quantile(seconds: Sequence[float], share: float) -> float:
-    return _seconds(np.quantile(seconds, share)) if seconds else 0.0
+    return _round_seconds(np.quantile(seconds, share)) if seconds else 0.0
 
 
-def _seconds(value: float | np.floating) -> float:
+def _round_seconds(value: float | np.floating) -> float:
     return round(float(value), 3)
 
 

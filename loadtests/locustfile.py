@@ -9,9 +9,9 @@ from typing import Any
 from locust import events
 
 from loadtests import samples
-from loadtests.scenarios import SAMPLES, AfterLunch, Hostile, NightBatch, Researcher
+from loadtests.scenarios import SAMPLES, BatchUser, BurstUser, HostileUser, Researcher
 
-__all__ = ["AfterLunch", "Hostile", "NightBatch", "Researcher"]
+__all__ = ["BurstUser", "HostileUser", "BatchUser", "Researcher"]
 
 
 def _add_options(parser: Any) -> None:
@@ -19,7 +19,7 @@ def _add_options(parser: Any) -> None:
 
 
 def _write_samples(environment: Any, **_: object) -> None:
-    samples.write(environment.parsed_options.samples, SAMPLES)
+    samples.write_samples(environment.parsed_options.samples, SAMPLES)
     environment.process_exit_code = 0 if SAMPLES else 1  # judged by who reads them
 
 

@@ -24,23 +24,23 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
-from thale.errors import LaptopError
+from thale.errors import LocalPlatformError
 from thale.files import write_atomically
-from thale.laptop.home import Home, Running
-from thale.laptop.ports import HOST
-from thale.laptop.service import Patience, Service
+from thale.local.data_dir import DataDir, RunningPlatform
+from thale.local.ports import HOST
+from thale.local.supervised_service import RestartPolicy, Service
 
-ROOM = Path(__file__).parent
-_LOOK_EVERY_S = 1.0
+CONFIG_DIR = Path(__file__).parent
+_POLL_INTERVAL_S = 1.0
 _WATCHER_PORT = 9091
 """Where `thale release watch` tells its metrics, unless it was told otherwise."""
-_PATIENCE = Patience(restarts=2)
+_RESTART_POLICY = RestartPolicy(max_restarts=2)
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Programs:
+class Executables:
     """Where the programs lie. The node exporter is for the disk alone, and may be missing."""
 
     prometheus: str
@@ -48,11 +48,11 @@ class Programs:
     node_exporter: str | None
 
     @classmethod
-    def find(cls) -> "Programs":
+    def find(cls) -> "Executables":
         """Find them on the path; Debian calls Alertmanager prometheus-alertmanager.
 
         Raises:
-            LaptopError: If one is missing; the message says how to get it.
+            LocalPlatformError: If one is missing; the message says how to get it.
         """
         prometheus = shutil.which("prometheus")
         alertmanager = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
@@ -60,7 +60,7 @@ class Programs:
             missing = " and ".join(
                 name for name, found in (("prometheus", prometheus), ("alertmanager", alertmanager)) if found is None
             )
-            raise LaptopError(
+            raise LocalPlatformError(
                 f"not on the path: {missing}. On Debian: apt-get install --no-install-recommends prometheus "
                 "prometheus-alertmanager; elsewhere: https://prometheus.io/download"
             )
@@ -76,7 +76,7 @@ class Ports:
     node_exporter: int
 
 
-class Targets:
+class ScrapeTargets:
     """The files that tell Prometheus whom to look at, one for each job; Prometheus sees when they change."""
 
     def __init__(self, folder: Path) -> None:
@@ -91,21 +91,21 @@ class Targets:
         write_atomically(self._folder / f"{job}.json", json.dumps(groups).encode())
         self._written[job] = list(addresses)
 
-    def follow(self, running: Running | None, watcher_port: int) -> None:
+    def update(self, running: RunningPlatform | None, watcher_port: int) -> None:
         """Say where the thale that runs listens now. One that is gone is still looked for where it was."""
         if running is not None:
             self.write("thale-facade", [urlsplit(running.metrics_url).netloc])
             self.write("thale-models", [urlsplit(running.model_metrics_url).netloc])
-        self.write("thale-watcher", [f"{HOST}:{watcher_port}"] if _listens(watcher_port) else [])
+        self.write("thale-watcher", [f"{HOST}:{watcher_port}"] if _is_listening(watcher_port) else [])
 
 
 @dataclass(frozen=True)
-class Observers:
+class MonitoringStack:
     """What runs. Made by `observing`."""
 
     ports: Ports
     services: tuple[Service, ...]
-    targets: Targets
+    targets: ScrapeTargets
 
     @property
     def prometheus_url(self) -> str:
@@ -117,67 +117,69 @@ class Observers:
         """Where Alertmanager shows itself."""
         return f"http://{HOST}:{self.ports.alertmanager}"
 
-    def watch(self, home: Home, watcher_port: int, closing: threading.Event) -> None:
+    def supervise(self, data_dir: DataDir, watcher_port: int, stop_event: threading.Event) -> None:
         """Keep everything running and follow the thale, until told to close.
 
         Raises:
-            LaptopError: If one of the programs keeps dying; with the last lines of its log.
+            LocalPlatformError: If one of the programs keeps dying; with the last lines of its log.
         """
-        while not closing.wait(_LOOK_EVERY_S):
+        while not stop_event.wait(_POLL_INTERVAL_S):
             for service in self.services:
-                service.keep_running()
-            self.targets.follow(home.running(), watcher_port)
+                service.restart_if_dead()
+            self.targets.update(data_dir.find_running_platform(), watcher_port)
 
 
 @contextmanager
-def observing(home: Home, say: Say, watcher_port: int = _WATCHER_PORT) -> Iterator[Observers]:
+def run_monitoring_stack(
+    data_dir: DataDir, notify: Notify, watcher_port: int = _WATCHER_PORT
+) -> Iterator[MonitoringStack]:
     """Start the programs and end them with the context; nothing of them is left.
 
     Args:
-        home: The home of the thale that is to be watched.
-        say: Takes one line about a program that died and comes back.
+        data_dir: The home of the thale that is to be watched.
+        notify: Takes one line about a program that died and comes back.
         watcher_port: Where a release watcher may listen.
 
     Raises:
-        LaptopError: If a program is missing or cannot be started, or no thale runs on that home.
+        LocalPlatformError: If a program is missing or cannot be started, or no thale runs on that home.
     """
-    programs = Programs.find()
-    running = home.running()
+    executables = Executables.find()
+    running = data_dir.find_running_platform()
     if running is None:
-        raise LaptopError(f"no thale runs on {home.folder}: start one with `make run`, then try again")
-    ports = _choose_ports()
-    with tempfile.TemporaryDirectory(prefix="thale-observe-") as room:
-        folder = Path(room)
-        targets = Targets(_furnish(folder))
+        raise LocalPlatformError(f"no thale runs on {data_dir.path}: start one with `make run`, then try again")
+    ports = _allocate_ports()
+    with tempfile.TemporaryDirectory(prefix="thale-observe-") as temp_dir:
+        folder = Path(temp_dir)
+        targets = ScrapeTargets(_prepare_config_dir(folder))
         targets.write("alertmanager", [f"{HOST}:{ports.alertmanager}"])
-        targets.write("node", [f"{HOST}:{ports.node_exporter}"] if programs.node_exporter else [])
-        targets.follow(running, watcher_port)
-        services = tuple(_services(programs, ports, folder, say))
+        targets.write("node", [f"{HOST}:{ports.node_exporter}"] if executables.node_exporter else [])
+        targets.update(running, watcher_port)
+        services = tuple(_build_services(executables, ports, folder, notify))
         try:
             for service in services:
                 service.start()
-            yield Observers(ports, services, targets)
+            yield MonitoringStack(ports, services, targets)
         finally:
             for service in services:
-                service.ask_to_stop()
+                service.request_stop()
             for service in services:
                 service.stop()
 
 
-def _furnish(folder: Path) -> Path:
+def _prepare_config_dir(folder: Path) -> Path:
     """Lay out the folder as the configurations expect it, and return that of the targets."""
-    (folder / "rules").symlink_to(ROOM / "rules")
-    shutil.copytree(ROOM / "prometheus", folder / "prometheus")
-    shutil.copytree(ROOM / "alertmanager", folder / "alertmanager")
+    (folder / "rules").symlink_to(CONFIG_DIR / "rules")
+    shutil.copytree(CONFIG_DIR / "prometheus", folder / "prometheus")
+    shutil.copytree(CONFIG_DIR / "alertmanager", folder / "alertmanager")
     targets = folder / "prometheus" / "targets"
     targets.mkdir()
     return targets
 
 
-def _services(programs: Programs, ports: Ports, folder: Path, say: Say) -> Iterator[Service]:
+def _build_services(executables: Executables, ports: Ports, folder: Path, notify: Notify) -> Iterator[Service]:
     commands: dict[str, Sequence[str]] = {
         "Alertmanager": (
-            programs.alertmanager,
+            executables.alertmanager,
             f"--config.file={folder / 'alertmanager' / 'alertmanager.yaml'}",
             f"--storage.path={folder / 'alertmanager-data'}",
             f"--web.listen-address={HOST}:{ports.alertmanager}",
@@ -185,7 +187,7 @@ def _services(programs: Programs, ports: Ports, folder: Path, say: Say) -> Itera
             "--log.level=warn",
         ),
         "Prometheus": (
-            programs.prometheus,
+            executables.prometheus,
             f"--config.file={folder / 'prometheus' / 'laptop.yaml'}",
             f"--storage.tsdb.path={folder / 'prometheus-data'}",
             f"--web.listen-address={HOST}:{ports.prometheus}",
@@ -193,32 +195,35 @@ def _services(programs: Programs, ports: Ports, folder: Path, say: Say) -> Itera
             "--log.level=warn",
         ),
     }
-    if programs.node_exporter is not None:
-        commands["the node exporter"] = (programs.node_exporter, f"--web.listen-address={HOST}:{ports.node_exporter}")
+    if executables.node_exporter is not None:
+        commands["the node exporter"] = (
+            executables.node_exporter,
+            f"--web.listen-address={HOST}:{ports.node_exporter}",
+        )
     for name, command in commands.items():
         log = folder / f"{name.split()[-1].lower()}.log"
-        yield Service(name, partial(tuple, command), dict(os.environ), folder, log, say, _PATIENCE)
+        yield Service(name, partial(tuple, command), dict(os.environ), folder, log, notify, _RESTART_POLICY)
 
 
-def _choose_ports() -> Ports:
+def _allocate_ports() -> Ports:
     """Take the usual ports where they are free, and any others where not."""
     with socket.socket() as first, socket.socket() as second, socket.socket() as third:
         return Ports(_bind(first, 9090), _bind(second, 9093), _bind(third, 9100))
 
 
-def _bind(candidate: socket.socket, wish: int) -> int:
-    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _bind(listener: socket.socket, preferred_port: int) -> int:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        candidate.bind((HOST, wish))
+        listener.bind((HOST, preferred_port))
     except OSError:
-        candidate.bind((HOST, 0))
-    return int(candidate.getsockname()[1])
+        listener.bind((HOST, 0))
+    return int(listener.getsockname()[1])
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as door:
-        door.settimeout(0.5)
-        return door.connect_ex((HOST, port)) == 0
+def _is_listening(port: int) -> bool:
+    with socket.socket() as connection:
+        connection.settimeout(0.5)
+        return connection.connect_ex((HOST, port)) == 0
 
 
 def main(
@@ -226,17 +231,17 @@ def main(
     watcher_port: Annotated[int, typer.Option(help="Where `thale release watch` tells its metrics.")] = _WATCHER_PORT,
 ) -> None:
     """Watch the thale that runs on this machine, until Ctrl-C."""
-    console, complaints = Console(), Console(stderr=True)
+    console, error_console = Console(), Console(stderr=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    place = Home.at(home)
+    data_dir = DataDir.resolve(home)
     try:
-        with observing(place, complaints.print, watcher_port) as observers:
-            console.print(f"alerts and queries  {observers.prometheus_url}/alerts")
-            console.print(f"who would be told   {observers.alertmanager_url}")
+        with run_monitoring_stack(data_dir, error_console.print, watcher_port) as stack:
+            console.print(f"alerts and queries  {stack.prometheus_url}/alerts")
+            console.print(f"who would be told   {stack.alertmanager_url}")
             console.print("watching until Ctrl-C")
-            observers.watch(place, watcher_port, threading.Event())
-    except LaptopError as error:
-        complaints.print(str(error), style="red", markup=False, highlight=False)
+            stack.supervise(data_dir, watcher_port, threading.Event())
+    except LocalPlatformError as error:
+        error_console.print(str(error), style="red", markup=False, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("stopped")

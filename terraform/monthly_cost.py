@@ -23,10 +23,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-PRICES = Path(__file__).with_name("prices.toml")
+PRICES = Path(__file__).parents[1] / "services" / "thale" / "capacity" / "prices.toml"
 PRICE_LIST = "https://prices.azure.com/api/retail/prices"
 
-FREE = {
+FREE_RESOURCES = {
     "azurerm_consumption_budget_subscription",
     "azurerm_container_registry_task",  # paid by the second of building: cents
     "azurerm_federated_identity_credential",
@@ -65,10 +65,10 @@ FREE = {
 
 
 @dataclass(frozen=True)
-class Row:
+class CostLine:
     """One kind of cost, in the price file's currency a month."""
 
-    what: str
+    description: str
     at_rest: float
     at_most: float
 
@@ -77,7 +77,7 @@ class UnpricedError(Exception):
     """A plan holds something that has no price here."""
 
 
-def monthly_costs(plan: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+def monthly_costs(plan: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
     """Return what the resources of a plan cost a month.
 
     Args:
@@ -87,19 +87,19 @@ def monthly_costs(plan: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
     Raises:
         UnpricedError: If a kind of resource or a size has no price.
     """
-    rows: list[Row] = []
+    rows: list[CostLine] = []
     resources = list(_resources(plan["planned_values"]["root_module"]))
     for resource in resources:
         kind = resource["type"]
-        if kind in FREE:
+        if kind in FREE_RESOURCES:
             continue
-        if kind not in PRICED:
+        if kind not in COST_FUNCTIONS:
             raise UnpricedError(f"{resource['address']}: {kind} is not known; price it or list it as free")
         try:
-            rows += PRICED[kind](resource["values"], prices)
+            rows += COST_FUNCTIONS[kind](resource["values"], prices)
         except KeyError as error:
             raise UnpricedError(f"{resource['address']}: {PRICES.name} has no price for {error}") from error
-    return _summed(rows + _defender(resources, prices))
+    return _merge_lines(rows + _defender(resources, prices))
 
 
 def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -108,88 +108,103 @@ def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _resources(child)
 
 
-def _cluster(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+def _cluster(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
     tier, pool = values["sku_tier"], values["default_node_pool"][0]
-    return [_hourly(f"AKS, {tier} tier", prices["cluster_hour"][tier], prices), _nodes("system", pool, prices)]
+    return [_hourly_line(f"AKS, {tier} tier", prices["cluster_hour"][tier], prices), _node_cost("system", pool, prices)]
 
 
-def _defender(resources: list[dict[str, Any]], prices: dict[str, Any]) -> list[Row]:
+def _defender(resources: list[dict[str, Any]], prices: dict[str, Any]) -> list[CostLine]:
     """Defender is a setting of the clusters and is paid by the core of every pool's nodes."""
-    clusters = [found["values"] for found in resources if found["type"] == "azurerm_kubernetes_cluster"]
+    clusters = [resource["values"] for resource in resources if resource["type"] == "azurerm_kubernetes_cluster"]
     if not any(cluster["microsoft_defender"] for cluster in clusters):
         return []
     pools = [cluster["default_node_pool"][0] for cluster in clusters]
-    pools += [found["values"] for found in resources if found["type"] == "azurerm_kubernetes_cluster_node_pool"]
+    pools += [
+        resource["values"] for resource in resources if resource["type"] == "azurerm_kubernetes_cluster_node_pool"
+    ]
     at_rest = at_most = 0.0
     for pool in pools:
         price = prices["other"]["defender_core"] * prices["vm_cores"][pool["vm_size"]]
         at_rest += price * (pool["min_count"] or _gpu_hours(pool, prices) / prices["usage"]["hours"])
         at_most += price * pool["max_count"]
-    return [Row("Defender, cores of all nodes", at_rest, at_most)]
+    return [CostLine("Defender, cores of all nodes", at_rest, at_most)]
 
 
-def _pool(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
-    return [_gpu_nodes(values, prices) if values["min_count"] == 0 else _nodes(values["name"], values, prices)]
+def _pool(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
+    return [_gpu_node_cost(values, prices) if values["min_count"] == 0 else _node_cost(values["name"], values, prices)]
 
 
-def _nodes(name: str, pool: dict[str, Any], prices: dict[str, Any]) -> Row:
-    least, most, size = pool["min_count"], pool["max_count"], pool["vm_size"]
+def _node_cost(name: str, pool: dict[str, Any], prices: dict[str, Any]) -> CostLine:
+    min_count, max_count, size = pool["min_count"], pool["max_count"], pool["vm_size"]
     price = prices["vm_hour"][size] * prices["usage"]["hours"]
-    return Row(f"{name} nodes, {least} to {most} x {_short(size)}", price * least, price * most)
+    return CostLine(
+        f"{name} nodes, {min_count} to {max_count} x {_short_size(size)}", price * min_count, price * max_count
+    )
 
 
-def _gpu_nodes(pool: dict[str, Any], prices: dict[str, Any]) -> Row:
+def _gpu_node_cost(pool: dict[str, Any], prices: dict[str, Any]) -> CostLine:
     """At rest, one node runs for the hours that `usage` assumes: a pool that nobody uses costs nothing."""
     spot, usage = pool["priority"] == "Spot", prices["usage"]
     price = prices["vm_hour_spot" if spot else "vm_hour"][pool["vm_size"]]
     hours = _gpu_hours(pool, prices)
     kind = "spot" if spot else "on demand"
-    what = f"{pool['name']} GPU, {kind}, {hours:g} h of 1 to {pool['max_count']} x {_short(pool['vm_size'])}"
-    return Row(what, price * hours, price * usage["hours"] * pool["max_count"])
+    description = (
+        f"{pool['name']} GPU, {kind}, {hours:g} h of 1 to {pool['max_count']} x {_short_size(pool['vm_size'])}"
+    )
+    return CostLine(description, price * hours, price * usage["hours"] * pool["max_count"])
 
 
 def _gpu_hours(pool: dict[str, Any], prices: dict[str, Any]) -> float:
     return float(prices["usage"]["gpu_hours"][pool["node_labels"]["thale/purpose"]])
 
 
-def _machine_learning(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+def _machine_learning(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
     price = prices["vm_hour_spot"][values["vm_size"]] * prices["usage"]["hours"]
-    return [Row("Azure ML, spot nodes", 0, price * values["scale_settings"][0]["max_node_count"])]
+    return [CostLine("Azure ML, spot nodes", 0, price * values["scale_settings"][0]["max_node_count"])]
 
 
-def _storage(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+def _storage(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
     stored, price = prices["usage"]["stored_gb"], prices["stored_gb_month"][values["account_replication_type"]]
-    return [_steady(f"Storage, {stored} GB hot", price * stored)]
+    return [_monthly_line(f"Storage, {stored} GB hot", price * stored)]
 
 
-def _registry(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
-    places = 1 + len(values["georeplications"])
-    return [_hourly("Registry, Premium", prices["other"]["registry_day"] / 24 * places, prices)]
+def _registry(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
+    replica_count = 1 + len(values["georeplications"])
+    return [_hourly_line("Registry, Premium", prices["other"]["registry_day"] / 24 * replica_count, prices)]
 
 
-def _logs(values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+def _logs(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
     """Taking logs in costs once; keeping them costs from the 32nd day on."""
     other, daily, days = prices["other"], prices["usage"]["log_gb_a_day"], prices["usage"]["hours"] / 24
-    kept_gb = daily * max(0, values["retention_in_days"] - 31)
-    return [_steady(f"Logs, {daily} GB a day", other["log_gb"] * daily * days + other["log_gb_kept_month"] * kept_gb)]
+    retained_gb = daily * max(0, values["retention_in_days"] - 31)
+    return [
+        _monthly_line(
+            f"Logs, {daily} GB a day", other["log_gb"] * daily * days + other["log_gb_kept_month"] * retained_gb
+        )
+    ]
 
 
-def _metrics(_values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
-    return [_steady("Prometheus samples", prices["other"]["metric_million"] * prices["usage"]["metric_samples"] / 1e6)]
+def _metrics(_values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
+    return [
+        _monthly_line("Prometheus samples", prices["other"]["metric_million"] * prices["usage"]["metric_samples"] / 1e6)
+    ]
 
 
-def _grafana(_values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
+def _grafana(_values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
     other, users = prices["other"], prices["usage"]["grafana_users"]
     hours = other["grafana_hour"] * prices["usage"]["hours"]
-    return [_steady(f"Grafana, {users} users", hours + other["grafana_user"] * users)]
+    return [_monthly_line(f"Grafana, {users} users", hours + other["grafana_user"] * users)]
 
 
-def _nat(_values: dict[str, Any], prices: dict[str, Any]) -> list[Row]:
-    carried = prices["other"]["nat_gb"] * prices["usage"]["nat_gb"]
-    return [_hourly("NAT gateway", prices["other"]["nat_gateway_hour"], prices), _steady("NAT gateway", carried)]
+def _nat(_values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
+    transferred_cost = prices["other"]["nat_gb"] * prices["usage"]["nat_gb"]
+    return [
+        _hourly_line("NAT gateway", prices["other"]["nat_gateway_hour"], prices),
+        _monthly_line("NAT gateway", transferred_cost),
+    ]
 
 
-PRICED: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[Row]]] = {
+COST_FUNCTIONS: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[CostLine]]] = {
     "azurerm_kubernetes_cluster": _cluster,
     "azurerm_kubernetes_cluster_node_pool": _pool,
     "azurerm_machine_learning_compute_cluster": _machine_learning,
@@ -199,43 +214,47 @@ PRICED: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[Row]]] = {
     "azurerm_monitor_workspace": _metrics,
     "azurerm_dashboard_grafana": _grafana,
     "azurerm_nat_gateway": _nat,
-    "azurerm_public_ip": lambda _, prices: [_hourly("Public addresses", prices["other"]["public_ip_hour"], prices)],
-    "azurerm_private_endpoint": lambda _, prices: [
-        _hourly("Private endpoints", prices["other"]["private_endpoint_hour"], prices)
+    "azurerm_public_ip": lambda _, prices: [
+        _hourly_line("Public addresses", prices["other"]["public_ip_hour"], prices)
     ],
-    "azurerm_private_dns_zone": lambda _, prices: [_steady("Private DNS zones", prices["other"]["private_dns_zone"])],
+    "azurerm_private_endpoint": lambda _, prices: [
+        _hourly_line("Private endpoints", prices["other"]["private_endpoint_hour"], prices)
+    ],
+    "azurerm_private_dns_zone": lambda _, prices: [
+        _monthly_line("Private DNS zones", prices["other"]["private_dns_zone"])
+    ],
     "azurerm_cdn_frontdoor_profile": lambda _, prices: [
-        _steady("Front Door, Premium", prices["other"]["front_door_premium"])
+        _monthly_line("Front Door, Premium", prices["other"]["front_door_premium"])
     ],
 }
 
 
-def _steady(what: str, cost: float) -> Row:
-    return Row(what, cost, cost)
+def _monthly_line(description: str, cost: float) -> CostLine:
+    return CostLine(description, cost, cost)
 
 
-def _hourly(what: str, price: float, prices: dict[str, Any]) -> Row:
-    return _steady(what, price * prices["usage"]["hours"])
+def _hourly_line(description: str, price: float, prices: dict[str, Any]) -> CostLine:
+    return _monthly_line(description, price * prices["usage"]["hours"])
 
 
-def _short(size: str) -> str:
+def _short_size(size: str) -> str:
     return size.removeprefix("Standard_")
 
 
-def _summed(rows: list[Row]) -> list[Row]:
-    sums: dict[str, Row] = {}
+def _merge_lines(rows: list[CostLine]) -> list[CostLine]:
+    sums: dict[str, CostLine] = {}
     for row in rows:
-        before = sums.get(row.what, Row(row.what, 0, 0))
-        sums[row.what] = Row(row.what, before.at_rest + row.at_rest, before.at_most + row.at_most)
+        before = sums.get(row.description, CostLine(row.description, 0, 0))
+        sums[row.description] = CostLine(row.description, before.at_rest + row.at_rest, before.at_most + row.at_most)
     return sorted(sums.values(), key=lambda row: -row.at_rest)
 
 
-def total(rows: list[Row]) -> Row:
+def total(rows: list[CostLine]) -> CostLine:
     """Return the sum of all rows."""
-    return Row("Total", sum(row.at_rest for row in rows), sum(row.at_most for row in rows))
+    return CostLine("Total", sum(row.at_rest for row in rows), sum(row.at_most for row in rows))
 
 
-def refreshed(text: str, price_list: str, today: str) -> str:
+def refresh_prices(text: str, price_list: str, today: str) -> str:
     """Return the price file with the hourly prices of virtual machines from Azure's price list.
 
     Args:
@@ -251,18 +270,18 @@ def refreshed(text: str, price_list: str, today: str) -> str:
         head, marker, rest = text.partition(f"[{table}]\n")
         block, blank, tail = rest.partition("\n\n")
         for size in prices[table]:
-            price = _listed(price_list, prices["region"], size, spot=table.endswith("spot"))
+            price = _fetch_price(price_list, prices["region"], size, spot=table.endswith("spot"))
             block = re.sub(rf"(?m)^({size}\s*=) .*$", rf"\1 {price:g}", block)
         text = head + marker + block + blank + tail
     text = re.sub(r"(?m)^date( *)= .*$", rf"date\1= {today}", text)
     return re.sub(r"(?m)^fetched( *)= .*$", r"fetched\1= true", text)
 
 
-def _listed(price_list: str, region: str, size: str, *, spot: bool) -> float:
-    wanted = f"armRegionName eq '{region}' and armSkuName eq '{size}' and priceType eq 'Consumption'"
-    query = urllib.parse.urlencode({"$filter": wanted})
-    with urllib.request.urlopen(f"{price_list}?{query}", timeout=30) as answer:  # noqa: S310 (https, or a test's own)
-        items = json.load(answer)["Items"]
+def _fetch_price(price_list: str, region: str, size: str, *, spot: bool) -> float:
+    filter_expression = f"armRegionName eq '{region}' and armSkuName eq '{size}' and priceType eq 'Consumption'"
+    query = urllib.parse.urlencode({"$filter": filter_expression})
+    with urllib.request.urlopen(f"{price_list}?{query}", timeout=30) as response:  # noqa: S310 (https, or a test's own)
+        items = json.load(response)["Items"]
     prices = [
         item["retailPrice"]
         for item in items
@@ -275,25 +294,25 @@ def _listed(price_list: str, region: str, size: str, *, spot: bool) -> float:
     return float(min(prices))
 
 
-def _table(title: str, rows: list[Row], prices: dict[str, Any]) -> Table:
+def _table(title: str, rows: list[CostLine], prices: dict[str, Any]) -> Table:
     origin = "fetched" if prices["fetched"] else "written down by hand"
     table = Table(title=f"{title}: {prices['currency']} a month (prices of {prices['date']}, {origin})")
     table.add_column("What")
     table.add_column("At rest", justify="right")
     table.add_column("At most", justify="right")
     for row in rows:
-        table.add_row(row.what, f"{row.at_rest:,.0f}", f"{row.at_most:,.0f}")
+        table.add_row(row.description, f"{row.at_rest:,.0f}", f"{row.at_most:,.0f}")
     table.add_section()
     summed = total(rows)
-    table.add_row(summed.what, f"{summed.at_rest:,.0f}", f"{summed.at_most:,.0f}")
+    table.add_row(summed.description, f"{summed.at_rest:,.0f}", f"{summed.at_most:,.0f}")
     return table
 
 
-def _told(costs: dict[str, list[Row]], prices: dict[str, Any]) -> dict[str, Any]:
+def _totals(costs: dict[str, list[CostLine]], prices: dict[str, Any]) -> dict[str, Any]:
     """Return the totals by plan, with the currency and the hours of a month."""
     totals = {name: total(rows) for name, rows in costs.items()}
-    told = {name: {"at_rest": summed.at_rest, "at_most": summed.at_most} for name, summed in totals.items()}
-    return {"currency": prices["currency"], "hours": prices["usage"]["hours"], "plans": told}
+    plans = {name: {"at_rest": summed.at_rest, "at_most": summed.at_most} for name, summed in totals.items()}
+    return {"currency": prices["currency"], "hours": prices["usage"]["hours"], "plans": plans}
 
 
 def main() -> int:
@@ -306,11 +325,11 @@ def main() -> int:
     try:
         if options.refresh:
             today = datetime.now(UTC).date().isoformat()
-            PRICES.write_text(refreshed(PRICES.read_text(), PRICE_LIST, today))
+            PRICES.write_text(refresh_prices(PRICES.read_text(), PRICE_LIST, today))
         prices = tomllib.loads(PRICES.read_text())
         costs = {path.stem: monthly_costs(json.loads(path.read_text()), prices) for path in options.plans}
         if options.json:
-            sys.stdout.write(json.dumps(_told(costs, prices)) + "\n")
+            sys.stdout.write(json.dumps(_totals(costs, prices)) + "\n")
         else:
             for name, rows in costs.items():
                 Console().print(_table(name, rows, prices))

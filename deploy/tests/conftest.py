@@ -5,20 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deploy_stage import REPOSITORY, Stage, built_stage
+
+from tests.support.deploy_environment import REPOSITORY, DeployEnvironment, build_deploy_environment
 
 OFFLINE = REPOSITORY.parent / "shared" / "terraform-offline" / "setup"
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeployEnvironment]:
     """Everything that a deploy meets, with the stand-ins first on PATH."""
     for program in ("kubectl", "git", "openssl"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not there: the deploy's tests run the real one")
-    with built_stage(tmp_path) as built:
-        monkeypatch.setenv("PATH", f"{built.programs}:{os.environ['PATH']}")
-        yield built
+    with build_deploy_environment(tmp_path) as environment:
+        monkeypatch.setenv("PATH", f"{environment.bin_dir}:{os.environ['PATH']}")
+        yield environment
 
 
 @pytest.fixture

@@ -3,29 +3,29 @@
 from pathlib import Path
 
 import pytest
-from deploy_stage import REPOSITORY, Stage
 
 from deploy import preflight
-from deploy.errors import MissingError
+from deploy.errors import PrerequisitesMissingError
 from deploy.settings import Access, Environment, Settings
 from deploy.subscription import PROVIDERS
-from deploy.tools import read_version
+from deploy.tools import parse_version
+from tests.support.deploy_environment import REPOSITORY, DeployEnvironment
 
 
-def missing(stage: Stage, environment: Environment, **settings: object) -> dict[str, str]:
-    with pytest.raises(MissingError) as caught:
-        preflight.run(stage.job(environment, **settings))
-    return {each.what: each.how for each in caught.value.missing}
+def missing(env: DeployEnvironment, environment: Environment, **settings: object) -> dict[str, str]:
+    with pytest.raises(PrerequisitesMissingError) as caught:
+        preflight.run(env.context(environment, **settings))
+    return {each.description: each.remedy for each in caught.value.missing}
 
 
 def test_missing_and_old_programs_and_settings_are_named_together(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    env: DeployEnvironment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (stage.programs / "helm").unlink()
-    old = stage.programs / "az"
+    (env.bin_dir / "helm").unlink()
+    old = env.bin_dir / "az"
     old.write_text('#!/bin/sh\necho \'{"azure-cli": "2.30.0"}\'\n')
-    monkeypatch.setenv("PATH", f"{stage.programs}:/bin:/usr/bin")
-    named = missing(stage, Environment.DEV, subscription_id=None, alert_emails=None)
+    monkeypatch.setenv("PATH", f"{env.bin_dir}:/bin:/usr/bin")
+    named = missing(env, Environment.DEV, subscription_id=None, alert_emails=None)
     assert "az 2.70.0 or newer: this one is 2.30.0" in named
     assert any(what.startswith("helm 3.16.0 or newer does not run") for what in named)
     assert "THALE_DEPLOY_SUBSCRIPTION_ID" in named["subscription_id is not set"]
@@ -33,7 +33,7 @@ def test_missing_and_old_programs_and_settings_are_named_together(
     assert all(named.values())
 
 
-def test_whatever_the_subscription_lacks_is_named_at_once(stage: Stage) -> None:
+def test_whatever_the_subscription_lacks_is_named_at_once(env: DeployEnvironment) -> None:
     machines = [
         {
             "name": "Standard_D4ds_v5",
@@ -53,8 +53,8 @@ def test_whatever_the_subscription_lacks_is_named_at_once(stage: Stage) -> None:
         },
     ]
     usages = [{"name": {"value": "standardDDSv5Family"}, "currentValue": 8, "limit": 20}]
-    stage.play(sizes=machines, usages=usages, encryption="NotRegistered", providers=["Microsoft.Compute"])
-    named = missing(stage, Environment.DEV)
+    env.configure(sizes=machines, usages=usages, encryption="NotRegistered", providers=["Microsoft.Compute"])
+    named = missing(env, Environment.DEV)
     (providers,) = [how for what, how in named.items() if what.startswith("resource providers")]
     assert providers.startswith("for p in Microsoft.ContainerService ")
     assert "the feature EncryptionAtHost" in named
@@ -65,16 +65,16 @@ def test_whatever_the_subscription_lacks_is_named_at_once(stage: Stage) -> None:
     assert "quota of 4 cores of lowPriorityCores in westeurope: there are none" in named
 
 
-def test_another_subscription_than_the_settings_name_is_refused(stage: Stage) -> None:
-    stage.play(subscription="00000000-0000-0000-0000-00000000000f")
-    (what,) = missing(stage, Environment.DEV)
+def test_another_subscription_than_the_settings_name_is_refused(env: DeployEnvironment) -> None:
+    env.configure(subscription="00000000-0000-0000-0000-00000000000f")
+    (what,) = missing(env, Environment.DEV)
     assert "`az` is at plants (00000000-0000-0000-0000-00000000000f)" in what
 
 
-def test_a_cluster_of_another_environment_is_no_laptops(stage: Stage) -> None:
+def test_a_cluster_of_another_environment_is_no_laptops(env: DeployEnvironment) -> None:
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": {"thale/environment": "prod"}}}
-    stage.api.objects.apply(stage.key("namespaces", "thale"), body, "thale-deploy", force=False)
-    (what,) = missing(stage, Environment.LAPTOP)
+    env.api.objects.apply(env.key("namespaces", "thale"), body, "thale-deploy", force=False)
+    (what,) = missing(env, Environment.LAPTOP)
     assert "this cluster is the environment prod" in what
 
 
@@ -84,7 +84,7 @@ def test_the_providers_are_those_that_terraforms_readme_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "version"),
+    ("output", "version"),
     [
         ("Terraform v1.11.4\non linux_amd64", (1, 11, 4)),
         ("kubelogin version\ngit hash: v0.2.10/abc", (0, 2, 10)),
@@ -92,8 +92,8 @@ def test_the_providers_are_those_that_terraforms_readme_lists() -> None:
         ("nothing", None),
     ],
 )
-def test_versions_are_read_out_of_words(said: str, version: tuple[int, ...] | None) -> None:
-    assert read_version(said) == version
+def test_versions_are_read_out_of_words(output: str, version: tuple[int, ...] | None) -> None:
+    assert parse_version(output) == version
 
 
 def test_variables_win_over_the_environments_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_variables_win_over_the_environments_file(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("THALE_DEPLOY_ADMIN_GROUP_IDS", "")
     monkeypatch.setenv("THALE_DEPLOY_ACCESS", "direct")
     read = Settings.read(Environment.DEV, tmp_path)
-    assert (read.host_name, read.access, read.unsaid()) == ("plates.example", Access.DIRECT, ())
+    assert (read.host_name, read.access, read.missing_fields()) == ("plates.example", Access.DIRECT, ())
     assert read.alert_emails is not None
     assert read.alert_emails.ticket == ("team@example.org",)
 

@@ -5,21 +5,21 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from running_torchserve import TorchServe, running_torchserve
-from tiny_models import TinyModel, tiny_model
 
+from tests.support.tiny_models import TinyModel, write_tiny_model
+from tests.support.torchserve_process import TorchServeProcess, run_torchserve
 from thale_models.archive import write_archive
 from thale_models.engine import Engine, load_engine
 
 
 @pytest.fixture(scope="session")
 def segmenter(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
-    return tiny_model(tmp_path_factory.mktemp("segmenter"), "segmentation")
+    return write_tiny_model(tmp_path_factory.mktemp("segmenter"), "segmentation")
 
 
 @pytest.fixture(scope="session")
 def landmarker(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
-    return tiny_model(tmp_path_factory.mktemp("landmarker"), "landmarks")
+    return write_tiny_model(tmp_path_factory.mktemp("landmarker"), "landmarks")
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +46,8 @@ def draw_plate() -> NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def torchserve(
     tmp_path_factory: pytest.TempPathFactory, segmenter: TinyModel, landmarker: TinyModel
-) -> Iterator[TorchServe]:
+) -> Iterator[TorchServeProcess]:
     home = tmp_path_factory.mktemp("ts")
     archives = [write_archive(model.weights, model.card, home / "store").name for model in (segmenter, landmarker)]
-    with running_torchserve(home, archives) as running:
+    with run_torchserve(home, archives) as running:
         yield running

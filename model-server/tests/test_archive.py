@@ -7,14 +7,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tiny_models import TinyModel, tiny_model
 
-from thale.cards import CARD, WEIGHTS, read_card
+from tests.support.tiny_models import TinyModel, write_tiny_model
 from thale.errors import ArchiveError
-from thale.release.archive_checks import MANIFEST, read_archive
-from thale.release.golden import GoldenAnswers, check
+from thale.models.model_card import CARD, WEIGHTS, parse_model_card
+from thale.release.registry.archive_validation import MANIFEST, validate_archive
+from thale.release.registry.golden import GoldenAnswers, check_acceptance
 from thale_models.archive import read_golden_answers, write_archive
-from thale_models.golden import note_golden_answers
+from thale_models.golden import write_golden_answers
 
 WEIGHT_FOLDERS = Path(__file__).parents[1] / "weights"
 
@@ -48,9 +48,9 @@ def test_weights_of_another_card_are_not_packed(segmenter: TinyModel, landmarker
 def test_golden_answers_are_made_once_and_packed_along(segmenter: TinyModel, tmp_path: Path) -> None:
     run = segmenter.weights.parent
     assert read_golden_answers(run, segmenter.card) is None
-    golden = note_golden_answers(run, segmenter.card)
+    golden = write_golden_answers(run, segmenter.card)
     assert read_golden_answers(run, segmenter.card) == golden
-    assert read_archive(write_archive(segmenter.weights, segmenter.card, tmp_path, golden)).golden == golden
+    assert validate_archive(write_archive(segmenter.weights, segmenter.card, tmp_path, golden)).golden == golden
     stale = golden.model_copy(update={"answers": golden.answers[1:]})
     (run / "golden.json").write_text(stale.model_dump_json())
     assert read_golden_answers(run, segmenter.card) is None
@@ -63,14 +63,14 @@ def test_golden_answers_of_other_weights_are_not_packed(segmenter: TinyModel, tm
 
 @pytest.mark.parametrize("folder", sorted(WEIGHT_FOLDERS.glob("*/*")), ids=lambda folder: folder.parent.name)
 def test_the_default_models_come_with_their_golden_answers(folder: Path) -> None:
-    card = read_card((folder / CARD).read_bytes())
+    card = parse_model_card((folder / CARD).read_bytes())
     golden = read_golden_answers(folder, card)
     assert golden is not None, f"other weights or plates: run `thale-models archive {folder}` and commit golden.json"
-    assert check(card, golden.answers, golden)
+    assert check_acceptance(card, golden.answers, golden)
 
 
 @pytest.mark.parametrize(
-    ("task", "fields", "complaint"),
+    ("task", "fields", "message"),
     [
         ("segmentation", {"classes": ("root", "background", "shoot", "seed")}, "background comes first"),
         ("segmentation", {"classes": ("background", "root", "root", "seed")}, "once"),
@@ -81,13 +81,15 @@ def test_the_default_models_come_with_their_golden_answers(folder: Path) -> None
     ],
 )
 def test_a_card_that_could_not_be_served_is_not_packed(
-    task: str, fields: dict[str, object], complaint: str, tmp_path: Path
+    task: str, fields: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    model = tiny_model(tmp_path / "model", task, **fields)
-    with pytest.raises(ArchiveError, match=complaint):
+    model = write_tiny_model(tmp_path / "model", task, **fields)
+    with pytest.raises(ArchiveError, match=message):
         write_archive(model.weights, model.card, tmp_path)
 
 
 def test_archives_are_read_and_written_without_torch() -> None:
-    script = "import sys, thale_models.archive, thale.release.archive_checks; sys.exit('torch' in sys.modules)"
+    script = (
+        "import sys, thale_models.archive, thale.release.registry.archive_validation; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

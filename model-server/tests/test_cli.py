@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_models import tiny_model
 
-from thale.release.archive_checks import read_archive
+from tests.support.tiny_models import write_tiny_model
+from thale.release.registry.archive_validation import validate_archive
 from thale_models import cli
 
 
@@ -27,11 +27,11 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int | str | 
 def test_a_run_is_packed_into_the_archive_that_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = tiny_model(tmp_path / "run")
+    model = write_tiny_model(tmp_path / "run")
     (tmp_path / "run" / "card.json").write_text(model.card.model_dump_json())
     assert run(monkeypatch, "archive", tmp_path / "run", "--out", tmp_path) == 0
     path = Path(capsys.readouterr().out.strip())
-    assert read_archive(path).card == model.card
+    assert validate_archive(path).card == model.card
 
 
 def test_a_folder_without_weights_is_named(

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_plates import SIZE, draw_folder, write_manifest
 
+from tests.support.tiny_plates import SIZE_PX, write_manifest, write_plate_folder
 from thale.errors import DatasetError
 from thale_models.dataset import Dataset, read_dataset
 
@@ -17,11 +17,11 @@ Rows = list[dict[str, str]]
 
 
 def read(folder: Path) -> Dataset:
-    return read_dataset(folder, "segmentation", CLASSES, needed=("train", "val"))
+    return read_dataset(folder, "segmentation", CLASSES, required_splits=("train", "val"))
 
 
 def read_landmarks(folder: Path) -> Dataset:
-    return read_dataset(folder, "landmarks", KINDS, needed=("train", "val"))
+    return read_dataset(folder, "landmarks", KINDS, required_splits=("train", "val"))
 
 
 def problems(folder: Path, reading: Callable[[Path], Dataset] = read) -> list[str]:
@@ -31,18 +31,20 @@ def problems(folder: Path, reading: Callable[[Path], Dataset] = read) -> list[st
 
 
 def test_a_good_folder_is_read_with_its_labels(tmp_path: Path) -> None:
-    draw_folder(tmp_path)
+    write_plate_folder(tmp_path)
     dataset = read(tmp_path)
     assert len(dataset.split("train")) == 4
     assert len(dataset.split("val")) == 2
     picture = dataset.read(dataset.samples[0])
-    assert picture.image_HW3.shape == (SIZE, SIZE, 3)
+    assert picture.image_HW3.shape == (SIZE_PX, SIZE_PX, 3)
     assert picture.mask_HW is not None
     assert set(np.unique(picture.mask_HW)) == {0, 1, 2, 3}
-    assert [mark.kind for mark in read_landmarks(tmp_path).read(dataset_first(tmp_path)).marks] == list(KINDS) * 2
+    assert [
+        keypoint.kind for keypoint in read_landmarks(tmp_path).read(first_landmark_sample(tmp_path)).keypoints
+    ] == list(KINDS) * 2
 
 
-def dataset_first(folder: Path):  # type: ignore[no-untyped-def]
+def first_landmark_sample(folder: Path):  # type: ignore[no-untyped-def]
     return read_landmarks(folder).samples[0]
 
 
@@ -55,38 +57,38 @@ def truncate_image(folder: Path, _: Rows) -> None:
     (folder / "plate0.png").write_bytes(data[: len(data) // 2])
 
 
-def small_mask(folder: Path, _: Rows) -> None:
+def shrink_mask(folder: Path, _: Rows) -> None:
     Image.new("L", (50, 40)).save(folder / "plate0_mask.png")
 
 
-def unknown_class(folder: Path, _: Rows) -> None:
-    Image.new("L", (SIZE, SIZE), 7).save(folder / "plate0_mask.png")
+def set_unknown_class(folder: Path, _: Rows) -> None:
+    Image.new("L", (SIZE_PX, SIZE_PX), 7).save(folder / "plate0_mask.png")
 
 
-def colour_mask(folder: Path, _: Rows) -> None:
-    Image.new("RGB", (SIZE, SIZE)).save(folder / "plate0_mask.png")
+def colourise_mask(folder: Path, _: Rows) -> None:
+    Image.new("RGB", (SIZE_PX, SIZE_PX)).save(folder / "plate0_mask.png")
 
 
-def plant_in_both_splits(_: Path, rows: Rows) -> None:
+def put_plant_in_both_splits(_: Path, rows: Rows) -> None:
     rows[5]["plant"] = rows[0]["plant"]
 
 
-def no_validation(_: Path, rows: Rows) -> None:
+def remove_validation_split(_: Path, rows: Rows) -> None:
     for row in rows:
         row["split"] = "train"
 
 
-def twice(_: Path, rows: Rows) -> None:
+def duplicate_row(_: Path, rows: Rows) -> None:
     rows.append(rows[0])
 
 
-def link_outside(folder: Path, _: Rows) -> None:
+def link_image_outside(folder: Path, _: Rows) -> None:
     (folder / "plate0.png").rename(folder.parent / "elsewhere.png")
     (folder / "plate0.png").symlink_to(folder.parent / "elsewhere.png")
 
 
 @pytest.mark.parametrize(
-    ("spoil", "complaint"),
+    ("break_dataset", "message"),
     [
         (set_field("image", "gone.png"), "line 2: image 'gone.png' does not exist"),
         (set_field("image", ""), "line 2: image is empty"),
@@ -99,29 +101,31 @@ def link_outside(folder: Path, _: Rows) -> None:
         (set_field("mm_per_px", "-0.05"), "line 2: mm_per_px is '-0.05'"),
         (set_field("mm_per_px", "nan"), "line 2: mm_per_px is 'nan'"),
         (set_field("mm_per_px", "600 dpi"), "line 2: mm_per_px is '600 dpi'"),
-        (link_outside, "lies outside the folder"),
+        (link_image_outside, "lies outside the folder"),
         (truncate_image, "plate0.png: the PNG begins well"),
-        (small_mask, "plate0_mask.png: is 50 x 40 px, its image is 96 x 96 px"),
-        (unknown_class, "plate0_mask.png: holds class 7"),
-        (colour_mask, "plate0_mask.png: is a RGB image"),
-        (plant_in_both_splits, "plant 'plate0' is in train and val"),
-        (no_validation, "split 'val' has no image with a mask file"),
-        (twice, "plate0.png: has 2 rows"),
+        (shrink_mask, "plate0_mask.png: is 50 x 40 px, its image is 96 x 96 px"),
+        (set_unknown_class, "plate0_mask.png: holds class 7"),
+        (colourise_mask, "plate0_mask.png: is a RGB image"),
+        (put_plant_in_both_splits, "plant 'plate0' is in train and val"),
+        (remove_validation_split, "split 'val' has no image with a mask file"),
+        (duplicate_row, "plate0.png: has 2 rows"),
     ],
 )
-def test_one_thing_wrong_is_named_once(tmp_path: Path, spoil: Callable[[Path, Rows], None], complaint: str) -> None:
+def test_one_thing_wrong_is_named_once(
+    tmp_path: Path, break_dataset: Callable[[Path, Rows], None], message: str
+) -> None:
     folder = tmp_path / "data"
-    rows = draw_folder(folder)
-    spoil(folder, rows)
+    rows = write_plate_folder(folder)
+    break_dataset(folder, rows)
     write_manifest(folder, rows)
-    found = problems(folder)
-    assert len([problem for problem in found if complaint in problem]) == 1, found
-    assert len(found) == 1
+    found_problems = problems(folder)
+    assert len([problem for problem in found_problems if message in problem]) == 1, found_problems
+    assert len(found_problems) == 1
 
 
 def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
-    rows = draw_folder(tmp_path)
-    small_mask(tmp_path, rows)
+    rows = write_plate_folder(tmp_path)
+    shrink_mask(tmp_path, rows)
     rows[1]["image"] = "gone.png"
     rows[2]["mm_per_px"] = "0"
     write_manifest(tmp_path, rows)
@@ -129,7 +133,7 @@ def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
 
 
 def test_labels_that_no_row_has_are_missing_for_each_split(tmp_path: Path) -> None:
-    rows = draw_folder(tmp_path)
+    rows = write_plate_folder(tmp_path)
     write_manifest(tmp_path, [{**row, "mask": ""} for row in rows])
     assert problems(tmp_path) == [f"split '{name}' has no image with a mask file" for name in ("train", "val")]
     assert len(read_landmarks(tmp_path).samples) == 6
@@ -144,14 +148,14 @@ def test_a_folder_without_a_manifest_or_its_columns_says_so(tmp_path: Path) -> N
 
 
 def test_a_receipt_spares_the_second_check_until_a_file_changes(tmp_path: Path) -> None:
-    rows = draw_folder(tmp_path)
+    rows = write_plate_folder(tmp_path)
     receipt = tmp_path / "receipt"
 
     def check() -> Dataset:
-        return read_dataset(tmp_path, "segmentation", CLASSES, needed=("train",), receipt=receipt)
+        return read_dataset(tmp_path, "segmentation", CLASSES, required_splits=("train",), stamp=receipt)
 
     check()
     assert check().digest == read(tmp_path).digest
-    small_mask(tmp_path, rows)
+    shrink_mask(tmp_path, rows)
     with pytest.raises(DatasetError):
         check()

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import save_file
-from tiny_models import TinyModel, tiny_model
 from torch import zeros
 
+from tests.support.tiny_models import TinyModel, write_tiny_model
 from thale.errors import ArchiveError
 from thale_models.engine import Engine, EngineName, load_engine
 
@@ -27,11 +27,11 @@ def test_both_engines_answer_the_same_probabilities(
     fast: Engine = request.getfixturevalue(f"{task}_engine")
     reference = load_engine(model.card, model.weights, "torch", threads=1)
     batch = random_batch(*size)
-    answers = [engine(batch) for engine in (fast, reference)]
-    assert answers[0].shape == (1, len(model.card.classes), *size)
-    assert answers[0].dtype == answers[1].dtype == np.float32
+    predictions = [engine(batch) for engine in (fast, reference)]
+    assert predictions[0].shape == (1, len(model.card.classes), *size)
+    assert predictions[0].dtype == predictions[1].dtype == np.float32
     assert fast.stride == reference.stride == 4
-    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+    np.testing.assert_allclose(predictions[0], predictions[1], atol=1e-5)
 
 
 def test_the_classes_of_a_segmentation_sum_to_one_and_heatmaps_do_not(
@@ -51,13 +51,13 @@ def test_an_engine_names_itself_for_provenance(segmenter: TinyModel, segment_eng
 
 @pytest.mark.parametrize("name", ["openvino", "torch"])
 def test_weights_that_are_not_those_of_the_card_are_refused(name: EngineName, tmp_path: Path) -> None:
-    model = tiny_model(tmp_path, weights_sha256="0" * 64)
+    model = write_tiny_model(tmp_path, weights_sha256="0" * 64)
     with pytest.raises(ArchiveError, match="their card says 0000"):
         load_engine(model.card, model.weights, name)
 
 
 @pytest.mark.parametrize(
-    ("fields", "complaint"),
+    ("fields", "message"),
     [
         ({"classes": ("background", "root")}, "do not fit its net"),
         ({"net": "transformer"}, "the nets are block-unet"),
@@ -65,15 +65,15 @@ def test_weights_that_are_not_those_of_the_card_are_refused(name: EngineName, tm
     ],
 )
 def test_weights_that_do_not_fit_the_net_of_the_card_are_refused(
-    fields: dict[str, object], complaint: str, tmp_path: Path
+    fields: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    model = tiny_model(tmp_path, **fields)
-    with pytest.raises(ArchiveError, match=complaint):
+    model = write_tiny_model(tmp_path, **fields)
+    with pytest.raises(ArchiveError, match=message):
         load_engine(model.card, model.weights)
 
 
 def test_a_file_that_is_no_safetensors_is_refused_even_with_the_right_digest(tmp_path: Path) -> None:
-    model = tiny_model(tmp_path)
+    model = write_tiny_model(tmp_path)
     for content in (b"", b"\xff" * 64):
         model.weights.write_bytes(content)
         with pytest.raises(ArchiveError, match=r"tiny-seg 1\.0\.0"):
@@ -81,7 +81,7 @@ def test_a_file_that_is_no_safetensors_is_refused_even_with_the_right_digest(tmp
 
 
 def test_missing_weights_of_the_net_are_refused(tmp_path: Path) -> None:
-    model = tiny_model(tmp_path)
+    model = write_tiny_model(tmp_path)
     save_file({"enter.0.weight": zeros(1)}, model.weights)
     card = model.card.model_copy(update={"weights_sha256": sha256(model.weights.read_bytes())})
     with pytest.raises(ArchiveError, match="Missing key"):
@@ -105,7 +105,7 @@ def test_a_cached_graph_answers_what_the_converted_one_does_and_is_made_again_wh
 
 def test_models_do_not_share_a_cached_graph(segmenter: TinyModel, segment_engine: Engine, tmp_path: Path) -> None:
     batch = random_batch(32, 32)
-    other = tiny_model(tmp_path, seed=1)
+    other = write_tiny_model(tmp_path, seed=1)
     for model in (segmenter, other):
         load_engine(model.card, model.weights, cache=tmp_path / "graphs")
     cached = [load_engine(model.card, model.weights, cache=tmp_path / "graphs")(batch) for model in (segmenter, other)]
@@ -119,9 +119,9 @@ def sha256(content: bytes) -> str:
 
 def test_a_model_is_loaded_without_telling_anybody(segmenter: TinyModel, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from thale.contract import Card\n"
+        "import sys; from pathlib import Path; from thale.schemas import Card\n"
         "from thale_models.engine import load_engine\n"
-        "load_engine(Card.model_validate_json(sys.stdin.read()), Path(sys.argv[1]))"
+        "load_engine(ModelCard.model_validate_json(sys.stdin.read()), Path(sys.argv[1]))"
     )
     home = tmp_path / "home"
     home.mkdir()
@@ -137,12 +137,12 @@ def test_a_model_is_loaded_without_telling_anybody(segmenter: TinyModel, tmp_pat
 
 def test_a_cached_graph_is_loaded_without_torch(segmenter: TinyModel, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from thale.contract import Card\n"
+        "import sys; from pathlib import Path; from thale.schemas import Card\n"
         "from thale_models.engine import load_engine\n"
-        "load_engine(Card.model_validate_json(sys.stdin.read()), Path(sys.argv[1]), cache=Path(sys.argv[2]))\n"
+        "load_engine(ModelCard.model_validate_json(sys.stdin.read()), Path(sys.argv[1]), cache=Path(sys.argv[2]))\n"
         "print('torch' in sys.modules)"
     )
-    words = [sys.executable, "-c", program, str(segmenter.weights), str(tmp_path / "graphs")]
+    command = [sys.executable, "-c", program, str(segmenter.weights), str(tmp_path / "graphs")]
     card = segmenter.card.model_dump_json()
-    told = [subprocess.run(words, input=card, capture_output=True, text=True, check=True).stdout for _ in range(2)]
-    assert told == ["True\n", "False\n"]
+    outputs = [subprocess.run(command, input=card, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert outputs == ["True\n", "False\n"]

@@ -8,26 +8,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny_models import TinyModel
 
-from thale.calibration import working_box
-from thale.contract import Calibration, Plate, Point, Scale
+from tests.support.tiny_models import TinyModel
 from thale.errors import ImageTooLargeError, ScaleError
+from thale.imaging.calibration import region_of_interest
+from thale.schemas import Calibration, Plate, Point, Scale
 from thale_models.engine import Engine
-from thale_models.inference import LANDMARK_LIMIT, find_landmarks, segment
+from thale_models.inference import MAX_LANDMARKS_PER_KIND, find_landmarks, segment
 
-GIVEN = Calibration(scale=Scale(mm_per_px=0.25, source="given"))
-UNKNOWN = Calibration(scale=Scale(mm_per_px=math.nan, source="none"))
+GIVEN_SCALE = Calibration(scale=Scale(mm_per_px=0.25, source="given"))
+UNKNOWN_SCALE = Calibration(scale=Scale(mm_per_px=math.nan, source="none"))
 
 
-def with_plate(x0: float, y0: float, x1: float, y1: float) -> Calibration:
+def calibration_with_plate(x0: float, y0: float, x1: float, y1: float) -> Calibration:
     corners = (Point(x=x0, y=y0), Point(x=x1, y=y0), Point(x=x1, y=y1), Point(x=x0, y=y1))
     plate = Plate(corners=corners, tilt_deg=0, confidence=1)
     return Calibration(scale=Scale(mm_per_px=0.25, source="plate_edge", plate_width_mm=120), plate=plate)
 
 
 @dataclass(frozen=True)
-class DarkSpots:
+class DarknessEngine:
     """Answers `planes` heatmaps of darkness: a dark spot is a landmark of every kind."""
 
     planes: int
@@ -39,10 +39,10 @@ class DarkSpots:
         return np.repeat(dark, self.planes, axis=1)
 
 
-def spots(height: int, width: int, *places: tuple[float, float]) -> NDArray[np.uint8]:
+def draw_spots(height: int, width: int, *positions: tuple[float, float]) -> NDArray[np.uint8]:
     rows, columns = np.mgrid[:height, :width]
     picture = np.full((height, width), 200.0)
-    for x, y in places:
+    for x, y in positions:
         picture -= 150 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 2.5**2))
     return np.repeat(picture[..., None], 3, axis=2).round().astype(np.uint8)
 
@@ -51,23 +51,23 @@ def test_a_picture_becomes_maps_at_the_models_scale(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
     calibration = Calibration(scale=Scale(mm_per_px=0.125, source="given"))
-    answer = segment(plate_HW3, segmenter.card, segment_engine, calibration)
-    assert answer.probabilities_CHW.shape == (3, 150, 170)
-    assert answer.probabilities_CHW.dtype == np.uint8
-    assert answer.meta.frame.factor == pytest.approx(0.5)
-    assert answer.meta.model.digest == f"sha256:{segmenter.card.weights_sha256}"
-    assert answer.meta.model.engine.startswith("openvino")
-    assert type(answer).from_bytes(answer.to_bytes()).meta == answer.meta.model_copy()
+    prediction = segment(plate_HW3, segmenter.card, segment_engine, calibration)
+    assert prediction.probabilities_CHW.shape == (3, 150, 170)
+    assert prediction.probabilities_CHW.dtype == np.uint8
+    assert prediction.meta.frame.factor == pytest.approx(0.5)
+    assert prediction.meta.model.digest == f"sha256:{segmenter.card.weights_sha256}"
+    assert prediction.meta.model.engine.startswith("openvino")
+    assert type(prediction).from_bytes(prediction.to_bytes()).meta == prediction.meta.model_copy()
 
 
 def test_the_ridges_of_the_same_pixels_come_with_the_maps(segmenter: TinyModel, segment_engine: Engine) -> None:
     image = np.full((300, 300, 3), 200, np.uint8)
     image[:, 148:152] = image[2:6, :] = 120
-    free = segment(image, segmenter.card, segment_engine, GIVEN)
+    free = segment(image, segmenter.card, segment_engine, GIVEN_SCALE)
     assert free.ridge_HW is not None
     assert free.ridge_HW[150, 149] < -30
     assert free.ridge_HW[4, 60] < -30
-    on_plate = segment(image, segmenter.card, segment_engine, with_plate(0, 0, 300, 300))
+    on_plate = segment(image, segmenter.card, segment_engine, calibration_with_plate(0, 0, 300, 300))
     assert on_plate.ridge_HW is not None
     assert on_plate.ridge_HW.shape == (on_plate.meta.frame.height, on_plate.meta.frame.width)
     assert on_plate.ridge_HW[150, 149] < -30
@@ -78,20 +78,20 @@ def test_the_ridges_of_the_same_pixels_come_with_the_maps(segmenter: TinyModel, 
 def test_where_the_scale_is_unknown_pixels_are_taken_as_they_are(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
-    answer = segment(plate_HW3, segmenter.card, segment_engine, UNKNOWN)
-    assert answer.probabilities_CHW.shape == (3, 300, 340)
+    prediction = segment(plate_HW3, segmenter.card, segment_engine, UNKNOWN_SCALE)
+    assert prediction.probabilities_CHW.shape == (3, 300, 340)
 
 
 def test_what_lies_outside_the_plate_changes_nothing(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
-    calibration = with_plate(40, 30, 300, 270)
-    x0, y0, x1, y1 = working_box(calibration, *plate_HW3.shape[:2])
+    calibration = calibration_with_plate(40, 30, 300, 270)
+    x0, y0, x1, y1 = region_of_interest(calibration, *plate_HW3.shape[:2])
     other = np.full_like(plate_HW3, 255)
     other[y0:y1, x0:x1] = plate_HW3[y0:y1, x0:x1]
-    answers = [segment(image, segmenter.card, segment_engine, calibration) for image in (plate_HW3, other)]
-    assert (answers[0].meta.frame.x0, answers[0].meta.frame.y0) == (x0, y0)
-    np.testing.assert_array_equal(answers[0].probabilities_CHW, answers[1].probabilities_CHW)
+    predictions = [segment(image, segmenter.card, segment_engine, calibration) for image in (plate_HW3, other)]
+    assert (predictions[0].meta.frame.x0, predictions[0].meta.frame.y0) == (x0, y0)
+    np.testing.assert_array_equal(predictions[0].probabilities_CHW, predictions[1].probabilities_CHW)
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (33, 1000), (1000, 33), (65, 67)])
@@ -99,7 +99,7 @@ def test_odd_shapes_are_answered_pixel_for_pixel(
     shape: tuple[int, int], segmenter: TinyModel, segment_engine: Engine
 ) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    assert segment(image, segmenter.card, segment_engine, GIVEN).probabilities_CHW.shape == (3, *shape)
+    assert segment(image, segmenter.card, segment_engine, GIVEN_SCALE).probabilities_CHW.shape == (3, *shape)
 
 
 def test_a_scale_that_would_blow_the_picture_up_is_refused(
@@ -115,31 +115,31 @@ def test_a_huge_picture_without_a_scale_is_refused_before_the_net_sees_it(
 ) -> None:
     image = np.broadcast_to(np.uint8(128), (6000, 6000, 3))
     with pytest.raises(ImageTooLargeError, match="give mm_per_px"):
-        segment(image, segmenter.card, segment_engine, UNKNOWN)
+        segment(image, segmenter.card, segment_engine, UNKNOWN_SCALE)
 
 
 def test_landmarks_lie_in_source_pixels_between_pixels_whatever_the_scale(landmarker: TinyModel) -> None:
     card = landmarker.card.model_copy(update={"classes": ("primary_tip",)})
-    places = [(60.3, 40.6), (150.8, 90.2)]
+    positions = [(60.3, 40.6), (150.8, 90.2)]
     for mm_per_px in (0.25, 0.2, 0.35):
         calibration = Calibration(scale=Scale(mm_per_px=mm_per_px, source="given"))
-        answer = find_landmarks(spots(160, 220, *places), card, DarkSpots(1), calibration)
-        found = sorted((mark.x, mark.y) for mark in answer.landmarks)
-        np.testing.assert_allclose(found, places, atol=0.15)
-        assert {mark.kind for mark in answer.landmarks} == {"primary_tip"}
+        prediction = find_landmarks(draw_spots(160, 220, *positions), card, DarknessEngine(1), calibration)
+        found_xy = sorted((landmark.x, landmark.y) for landmark in prediction.landmarks)
+        np.testing.assert_allclose(found_xy, positions, atol=0.15)
+        assert {landmark.kind for landmark in prediction.landmarks} == {"primary_tip"}
 
 
 def test_a_landmark_on_the_plate_keeps_its_place_in_the_picture(landmarker: TinyModel) -> None:
     card = landmarker.card.model_copy(update={"classes": ("primary_tip",)})
-    image = spots(300, 300, (150, 160), (5, 5))
-    answer = find_landmarks(image, card, DarkSpots(1), with_plate(50, 50, 250, 250))
-    assert [(round(mark.x), round(mark.y)) for mark in answer.landmarks] == [(150, 160)]
+    image = draw_spots(300, 300, (150, 160), (5, 5))
+    prediction = find_landmarks(image, card, DarknessEngine(1), calibration_with_plate(50, 50, 250, 250))
+    assert [(round(landmark.x), round(landmark.y)) for landmark in prediction.landmarks] == [(150, 160)]
 
 
 def test_landmarks_come_by_kind_and_then_by_score(landmarker: TinyModel, landmark_engine: Engine) -> None:
     image = np.random.default_rng(4).integers(0, 256, (200, 200, 3), np.uint8)
-    answer = find_landmarks(image, landmarker.card, landmark_engine, GIVEN)
-    order = [(landmarker.card.classes.index(mark.kind), -mark.score) for mark in answer.landmarks]
+    prediction = find_landmarks(image, landmarker.card, landmark_engine, GIVEN_SCALE)
+    order = [(landmarker.card.classes.index(landmark.kind), -landmark.score) for landmark in prediction.landmarks]
     assert order == sorted(order)
 
 
@@ -148,18 +148,18 @@ def test_more_landmarks_than_a_plate_can_have_are_cut_and_flagged(landmarker: Ti
     image = np.repeat(noise[..., None], 3, axis=2)
     card = landmarker.card.model_copy(update={"mm_per_px": 0.5})
     calibration = Calibration(scale=Scale(mm_per_px=0.5, source="given"))
-    answer = find_landmarks(image, card, DarkSpots(2), calibration)
-    assert len(answer.landmarks) <= 2 * LANDMARK_LIMIT
-    assert [flag.code for flag in answer.flags] == ["landmarks_left_out"] * 2
-    assert find_landmarks(np.full_like(image, 128), card, DarkSpots(2), calibration).flags == ()
+    prediction = find_landmarks(image, card, DarknessEngine(2), calibration)
+    assert len(prediction.landmarks) <= 2 * MAX_LANDMARKS_PER_KIND
+    assert [flag.code for flag in prediction.flags] == ["landmarks_left_out"] * 2
+    assert find_landmarks(np.full_like(image, 128), card, DarknessEngine(2), calibration).flags == ()
 
 
-MEASURE = """
+MEMORY_PROGRAM = """
 import math, sys
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
-from thale.contract import Calibration, Card, Scale
+from thale.schemas import Calibration, Card, Scale
 from thale_models.inference import {function}
 
 @dataclass
@@ -174,7 +174,7 @@ def resident(field):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
 
-card = Card.model_validate_json(sys.stdin.read())
+card = ModelCard.model_validate_json(sys.stdin.read())
 unknown = Calibration(scale=Scale(mm_per_px=math.nan, source="none"))
 for height, width in ((300, 1000), (1000, 1000), (4000, 1000)):
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
@@ -186,7 +186,7 @@ for height, width in ((300, 1000), (1000, 1000), (4000, 1000)):
 """
 
 
-FREED_AT_ONCE = {
+EAGER_MALLOC_ENV = {
     "MALLOC_MMAP_MAX_": "1000000",
     "MALLOC_MMAP_THRESHOLD_": "65536",
     "MALLOC_TOP_PAD_": "0",
@@ -202,14 +202,14 @@ def test_four_times_the_plate_takes_no_more_memory_than_its_larger_answer(
 ) -> None:
     model = segmenter if function == "segment" else landmarker
     card = model.card.model_copy(update={"tile_px": 128})
-    command = [sys.executable, "-c", MEASURE.format(function=function)]
+    command = [sys.executable, "-c", MEMORY_PROGRAM.format(function=function)]
     done = subprocess.run(
         command,
         input=card.model_dump_json(),
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | FREED_AT_ONCE,
+        env=os.environ | EAGER_MALLOC_ENV,
     )
     _, small, large = (int(line) for line in done.stdout.split())
     larger_answer = planes * (4_000_000 - 1_000_000)

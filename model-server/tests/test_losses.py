@@ -2,7 +2,7 @@
 
 import torch
 
-from thale_models.losses import IGNORED, heatmap_loss, segmentation_loss
+from thale_models.losses import IGNORE_INDEX, heatmap_loss, segmentation_loss
 
 WEIGHTS = torch.tensor([1.0, 2.0, 1.0])
 
@@ -29,7 +29,7 @@ def test_pixels_outside_the_picture_do_not_count_in_either_loss() -> None:
     truth = torch.zeros(1, 20, 20, dtype=torch.int64)
     truth[0, 5:9] = 1
     padded = truth.clone()
-    padded[:, :, 10:] = IGNORED
+    padded[:, :, 10:] = IGNORE_INDEX
     nonsense = logits_for(truth)
     nonsense[..., 10:] = torch.randn(1, 3, 20, 10) * 9
     assert torch.isclose(
@@ -60,5 +60,5 @@ def test_gradients_are_finite_for_extreme_logits() -> None:
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
     logits = (torch.randn(1, 3, 4, 4) * 1e4).requires_grad_()
-    segmentation_loss(logits, torch.full((1, 4, 4), IGNORED), WEIGHTS).backward()
+    segmentation_loss(logits, torch.full((1, 4, 4), IGNORE_INDEX), WEIGHTS).backward()
     assert logits.grad is not None

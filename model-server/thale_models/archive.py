@@ -4,7 +4,7 @@ An archive holds `weights.safetensors`, `card.json`, the model's own answers abo
 that TorchServe reads. The code that serves it is installed in the image: the manifest names the handler by its dotted
 path, which torch-model-archiver's command line does not take and its library does. Archives of that command load as
 well, with a handler file of two lines (model-server/README.md). What reads and checks them is
-`thale.release.archive_checks`.
+`thale.release.registry.archive_validation`.
 """
 
 import hashlib
@@ -17,19 +17,19 @@ from model_archiver.manifest_components.manifest import Manifest
 from model_archiver.manifest_components.model import Model
 from pydantic import ValidationError
 
-from thale.cards import CARD, WEIGHTS, check_card
-from thale.contract import Card
 from thale.errors import ArchiveError
 from thale.files import write_atomically
-from thale.release.archive_checks import HANDLERS, MANIFEST
-from thale.release.golden.plates import golden_plates
-from thale.release.golden_answers import MEMBER as GOLDEN
-from thale.release.golden_answers import GoldenAnswers
+from thale.models.model_card import CARD, WEIGHTS, validate_model_card
+from thale.release.registry.archive_validation import HANDLERS, MANIFEST
+from thale.release.registry.golden.plates import golden_plates
+from thale.release.registry.golden.records import GOLDEN_MEMBER as GOLDEN
+from thale.release.registry.golden.records import GoldenAnswers
+from thale.schemas import ModelCard
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_archive(weights: Path, card: Card, out_dir: Path, golden: GoldenAnswers | None = None) -> Path:
+def write_archive(weights: Path, card: ModelCard, out_dir: Path, golden: GoldenAnswers | None = None) -> Path:
     """Write `{name}-{version}.mar` and return its path. The same weights, card and answers give the same bytes.
 
     Entries are stored, not deflated: float weights hardly shrink, and the bytes must not depend on zlib's version.
@@ -38,7 +38,7 @@ def write_archive(weights: Path, card: Card, out_dir: Path, golden: GoldenAnswer
         ArchiveError: If the weights or the answers are not those of the card, or the card could not be served.
     """
     weights_bytes = weights.read_bytes()
-    check_card(card)
+    validate_model_card(card)
     digest = hashlib.sha256(weights_bytes).hexdigest()
     if digest != card.weights_sha256:
         raise ArchiveError(
@@ -46,7 +46,7 @@ def write_archive(weights: Path, card: Card, out_dir: Path, golden: GoldenAnswer
             "take weights and card from one training run"
         )
     entries = {
-        MANIFEST: _manifest(card),
+        MANIFEST: _torchserve_manifest(card),
         CARD: card.model_dump_json(indent=2).encode(),
         WEIGHTS: weights_bytes,
     }
@@ -57,7 +57,7 @@ def write_archive(weights: Path, card: Card, out_dir: Path, golden: GoldenAnswer
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, content in sorted(entries.items()):
-            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
             entry.create_system = 3
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, content)
@@ -67,7 +67,7 @@ def write_archive(weights: Path, card: Card, out_dir: Path, golden: GoldenAnswer
     return path
 
 
-def read_golden_answers(run: Path, card: Card) -> GoldenAnswers | None:
+def read_golden_answers(run: Path, card: ModelCard) -> GoldenAnswers | None:
     """Return the model's golden answers that lie in its folder.
 
     None where there are none of these very weights about today's golden plates.
@@ -76,12 +76,14 @@ def read_golden_answers(run: Path, card: Card) -> GoldenAnswers | None:
         golden = GoldenAnswers.model_validate_json((run / GOLDEN).read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
-    about = {answer.plate_sha256 for answer in golden.answers}
-    fresh = golden.weights_sha256 == card.weights_sha256 and about == {plate.digest for plate in golden_plates()}
-    return golden if fresh else None
+    plate_digests = {answer.plate_sha256 for answer in golden.answers}
+    is_current = golden.weights_sha256 == card.weights_sha256 and plate_digests == {
+        plate.digest for plate in golden_plates()
+    }
+    return golden if is_current else None
 
 
-def _manifest(card: Card) -> bytes:
+def _torchserve_manifest(card: ModelCard) -> bytes:
     model = Model(
         model_name=card.name,
         serialized_file=WEIGHTS,

@@ -11,32 +11,32 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-_GREY_SHARE = 0.3
-_INVERTED_SHARE = 0.1
-_BLURRED_SHARE = 0.3
-_NOISY_SHARE = 0.5
+_GREY_PROBABILITY = 0.3
+_INVERTED_PROBABILITY = 0.1
+_BLUR_PROBABILITY = 0.3
+_NOISE_PROBABILITY = 0.5
 
 
-def relight(picture_HW3: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def jitter_lighting(picture_HW3: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return the picture with other channel gains and gamma, at times grey, at times inverted (dark field)."""
     levels = np.linspace(0.0, 1.0, 256)
     gains = np.exp(rng.normal(0.0, 0.08, 3)) * rng.uniform(0.75, 1.15)
     curves_3L = np.clip(gains[:, None] * levels ** np.exp(rng.normal(0.0, 0.25)), 0.0, 1.0)
-    if rng.random() < _INVERTED_SHARE:
+    if rng.random() < _INVERTED_PROBABILITY:
         curves_3L = 1.0 - curves_3L
     image = Image.fromarray(picture_HW3)
-    if rng.random() < _GREY_SHARE:
+    if rng.random() < _GREY_PROBABILITY:
         image = image.convert("L").convert("RGB")
         curves_3L[:] = curves_3L.mean(0)
     return np.asarray(image.point(np.round(curves_3L * 255).astype(int).ravel().tolist()))
 
 
-def roughen(crop_3HW: NDArray[np.float32], clip: float, rng: np.random.Generator) -> NDArray[np.float32]:
+def add_blur_and_noise(crop_3HW: NDArray[np.float32], clip: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return a normalised crop with another contrast, sharpness and noise, clipped as serving clips."""
     crop = crop_3HW * np.float32(np.exp2(rng.uniform(-1.0, 1.0)))
-    if rng.random() < _BLURRED_SHARE:
+    if rng.random() < _BLUR_PROBABILITY:
         sigma = rng.uniform(0.4, 1.2)
         crop = gaussian_filter(crop, (0, sigma, sigma), truncate=3.0)
-    if rng.random() < _NOISY_SHARE:
+    if rng.random() < _NOISE_PROBABILITY:
         crop += rng.standard_normal(crop.shape, np.float32) * np.float32(rng.uniform(0.0, 0.2))
     return cast(NDArray[np.float32], np.clip(crop, -clip, clip))

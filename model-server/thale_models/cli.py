@@ -65,15 +65,15 @@ def train(
 ) -> None:
     """Train a recipe on a folder of labelled images; the best weights so far lie in the run's folder all the time."""
     _restart_with_malloc_settings()
-    from thale.cards import WEIGHTS
-    from thale_models.recipes import recipe_named
-    from thale_models.report import Description
-    from thale_models.train import Options
+    from thale.models.model_card import WEIGHTS
+    from thale_models.recipes import get_recipe
+    from thale_models.run_artifacts import CardFields
+    from thale_models.train import TrainingOptions
     from thale_models.train import train as run
 
-    chosen = recipe_named(recipe)
-    options = Options(steps or chosen.steps, seed, device, workers, init)
-    best = run(chosen, data, out, options, Description(name, model_version, data_description, licence, limits))
+    selected_recipe = get_recipe(recipe)
+    options = TrainingOptions(steps or selected_recipe.steps, seed, device, workers, init)
+    best = run(selected_recipe, data, out, options, CardFields(name, model_version, data_description, licence, limits))
     typer.echo(f"{out / WEIGHTS}: score {best:.3f}")
 
 
@@ -81,23 +81,23 @@ def train(
 def archive(
     run: Annotated[Path, typer.Argument(help="Folder with weights.safetensors and card.json.", file_okay=False)],
     out: Annotated[Path, typer.Option(help="Folder for the archive.")] = Path(),
-    ask: Annotated[
+    compute_golden: Annotated[
         bool, typer.Option(help="Have the model answer the golden plates where the folder holds no answers yet.")
     ] = True,
 ) -> None:
     """Pack trained weights, their card and the model's golden answers into the archive that TorchServe serves."""
-    from thale.cards import CARD, WEIGHTS, read_card
+    from thale.models.model_card import CARD, WEIGHTS, parse_model_card
     from thale_models.archive import read_golden_answers, write_archive
 
     missing = [name for name in (WEIGHTS, CARD) if not (run / name).is_file()]
     if missing:
         raise ArchiveError(f"{run} has no {' and no '.join(missing)}: give the folder of a training run")
-    card = read_card((run / CARD).read_bytes())
+    card = parse_model_card((run / CARD).read_bytes())
     golden = read_golden_answers(run, card)
-    if golden is None and ask:
-        from thale_models.golden import note_golden_answers
+    if golden is None and compute_golden:
+        from thale_models.golden import write_golden_answers
 
-        golden = note_golden_answers(run, card)
+        golden = write_golden_answers(run, card)
     typer.echo(write_archive(run / WEIGHTS, card, out, golden))
 
 
@@ -118,23 +118,25 @@ def evaluate(
     split: Annotated[Literal["train", "val", "test"], typer.Option(help="Which part of the folder.")] = "test",
     title: Annotated[str, typer.Option(help="Title of the report.")] = "Evaluation",
     engine: Annotated[Literal["openvino", "torch"], typer.Option(help="What runs the models.")] = "openvino",
-    note: Annotated[bool, typer.Option("--note-in-cards", help="Write the figures into the models' cards.")] = False,
+    write_to_cards: Annotated[
+        bool, typer.Option("--write-to-cards", help="Write the figures into the models' cards.")
+    ] = False,
 ) -> None:
     """Measure labelled images as a user would, and say how far the answers are from the truth."""
     from thale_models.evaluation import evaluate as run
-    from thale_models.evaluation import figures_table, note_in_cards
+    from thale_models.evaluation import metrics_table, write_metrics_to_cards
 
-    figures = run(model, data, split, out, title, engine)
-    if note:
-        note_in_cards(model, figures, out)
+    metrics = run(model, data, split, out, title, engine)
+    if write_to_cards:
+        write_metrics_to_cards(model, metrics, out)
     typer.echo(f"\n{title}")
-    for name, value in figures_table(figures):
+    for name, value in metrics_table(metrics):
         typer.echo(f"  {name:32} {value:>12}")
     typer.echo(f"\n{out / 'report.md'}")
 
 
 @app.command()
-def agree(
+def measure_agreement(
     model: Annotated[Path, typer.Option(help="Folder of the new version; its card gets what is found.")],
     stable: Annotated[Path, typer.Option(help="Folder of the version that it is to follow.")],
     data: Annotated[Path, typer.Option(help="Folder with manifest.csv. 100 plates and more make it precise.")],
@@ -142,9 +144,9 @@ def agree(
     engine: Annotated[Literal["openvino", "torch"], typer.Option(help="What runs the models.")] = "openvino",
 ) -> None:
     """Measure how a new version agrees with the stable one, for its rollout to be judged by. Then make its archive."""
-    from thale_models.evaluation import note_agreement
+    from thale_models.evaluation import write_agreement_references
 
-    card = note_agreement(model, stable, data, split, engine)
+    card = write_agreement_references(model, stable, data, split, engine)
     for name, quantiles in card.references.items():
         if name.startswith("agreement_"):
             typer.echo(f"  {name:40} median {quantiles[len(quantiles) // 2]:.3f}")

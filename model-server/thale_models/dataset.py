@@ -20,17 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from thale.contract import Task
 from thale.errors import AnnotationError, DatasetError, ImageError
 from thale.files import write_atomically
-from thale.images import decode
-from thale_models.annotations import Mark, read_marks, read_mask
+from thale.imaging.image_io import decode
+from thale.schemas import Task
+from thale_models.labels import Keypoint, read_keypoints, read_mask
 
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 LANDMARK_KINDS = ("root_base", "primary_tip", "lateral_tip", "leaf_tip")
-_MM_PER_PX = (0.001, 2.0)
+_MM_PER_PX_RANGE = (0.001, 2.0)
 _LABEL_COLUMN = {"segmentation": "mask", "landmarks": "landmarks"}
 
 
@@ -52,7 +52,7 @@ class Picture:
 
     image_HW3: NDArray[np.uint8]
     mask_HW: NDArray[np.uint8] | None = None
-    marks: tuple[Mark, ...] = ()
+    keypoints: tuple[Keypoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,18 @@ class Dataset:
         if self.task == "segmentation":
             mask_HW = read_mask(sample.labels, sample.image.name, self.classes, *image_HW3.shape[:2])
             return Picture(image_HW3, mask_HW=mask_HW)
-        marks = read_marks(sample.labels, sample.image.name, LANDMARK_KINDS)
+        keypoints = read_keypoints(sample.labels, sample.image.name, LANDMARK_KINDS)
         height, width = image_HW3.shape[:2]
-        for mark in marks:
-            if not (-0.5 <= mark.x <= width - 0.5 and -0.5 <= mark.y <= height - 0.5):
-                raise AnnotationError(f"holds a landmark at ({mark.x:g}, {mark.y:g}), outside {width} x {height} px")
-        return Picture(image_HW3, marks=tuple(mark for mark in marks if mark.kind in self.classes))
+        for keypoint in keypoints:
+            if not (-0.5 <= keypoint.x <= width - 0.5 and -0.5 <= keypoint.y <= height - 0.5):
+                raise AnnotationError(
+                    f"holds a landmark at ({keypoint.x:g}, {keypoint.y:g}), outside {width} x {height} px"
+                )
+        return Picture(image_HW3, keypoints=tuple(keypoint for keypoint in keypoints if keypoint.kind in self.classes))
 
 
 def read_dataset(
-    folder: Path, task: Task, classes: tuple[str, ...], needed: Iterable[str], receipt: Path | None = None
+    folder: Path, task: Task, classes: tuple[str, ...], required_splits: Iterable[str], stamp: Path | None = None
 ) -> Dataset:
     """Read and check a folder of training data: its manifest, and every file that the manifest names.
 
@@ -98,8 +100,8 @@ def read_dataset(
         folder: The folder that holds manifest.csv.
         task: Which labels are needed.
         classes: The names of the classes, background first, or the kinds of landmark.
-        needed: The splits that must not be empty.
-        receipt: A file that remembers that all was well, so that a resumed run need not decode everything again.
+        required_splits: The splits that must not be empty.
+        stamp: A file that remembers that all was well, so that a resumed run need not decode everything again.
 
     Raises:
         DatasetError: If anything is wrong; it names all of it.
@@ -107,21 +109,21 @@ def read_dataset(
     manifest = folder / "manifest.csv"
     rows = _read_rows(manifest)
     problems: list[str] = []
-    samples = [sample for line, row in rows if (sample := _sample(folder, line, row, task, problems))]
-    problems += _split_problems(samples, needed, _LABEL_COLUMN[task])
+    samples = [sample for line, row in rows if (sample := _parse_row(folder, line, row, task, problems))]
+    problems += _find_split_problems(samples, required_splits, _LABEL_COLUMN[task])
     dataset = Dataset(folder, task, classes, tuple(samples), hashlib.sha256(manifest.read_bytes()).hexdigest())
-    state = _state_of_files(dataset) if receipt else ""
-    if receipt and not problems and receipt.exists() and receipt.read_text(encoding="ascii") == state:
+    digest = _file_state_digest(dataset) if stamp else ""
+    if stamp and not problems and stamp.exists() and stamp.read_text(encoding="ascii") == digest:
         return dataset
-    problems += _file_problems(dataset)
+    problems += _find_file_problems(dataset)
     if problems:
         raise DatasetError(str(folder), problems)
-    if receipt:
-        write_atomically(receipt, state.encode())
+    if stamp:
+        write_atomically(stamp, digest.encode())
     return dataset
 
 
-def _state_of_files(dataset: Dataset) -> str:
+def _file_state_digest(dataset: Dataset) -> str:
     """Return a digest of what was checked: it changes when a file's size or time does."""
     digest = hashlib.sha256(f"{dataset.digest} {dataset.task} {dataset.classes}".encode())
     for sample in dataset.samples:
@@ -144,78 +146,88 @@ def _read_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
         raise DatasetError(str(manifest.parent), [f"manifest.csv: cannot be read: {error}"]) from error
 
 
-def _sample(folder: Path, line: int, row: dict[str, str], task: Task, problems: list[str]) -> Sample | None:
+def _parse_row(folder: Path, line: int, row: dict[str, str], task: Task, problems: list[str]) -> Sample | None:
     """Return a row's sample, or None where the row has no labels for the task or something is wrong with it."""
-    where = f"manifest.csv line {line}"
-    found: list[str] = []
+    location = f"manifest.csv line {line}"
+    row_problems: list[str] = []
     if "surplus" in row:
-        found.append(f"{where}: has more fields than the header")
-    image = _path_inside(folder, row["image"], f"{where}: image", found)
+        row_problems.append(f"{location}: has more fields than the header")
+    image = _resolve_path(folder, row["image"], f"{location}: image", row_problems)
     if row["split"] not in SPLITS:
-        found.append(f"{where}: split is {row['split']!r}; it must be train, val or test")
+        row_problems.append(f"{location}: split is {row['split']!r}; it must be train, val or test")
     if not row["plant"].strip():
-        found.append(f"{where}: plant is empty; it names the plant or plate that the image shows")
-    mm_per_px = _mm_per_px(row.get("mm_per_px", ""), where, found)
+        row_problems.append(f"{location}: plant is empty; it names the plant or plate that the image shows")
+    mm_per_px = _parse_mm_per_px(row.get("mm_per_px", ""), location, row_problems)
     column = _LABEL_COLUMN[task]
-    labels = _path_inside(folder, row[column], f"{where}: {column}", found) if row.get(column, "").strip() else None
-    problems += found
-    if found or image is None or labels is None:
+    labels = (
+        _resolve_path(folder, row[column], f"{location}: {column}", row_problems)
+        if row.get(column, "").strip()
+        else None
+    )
+    problems += row_problems
+    if row_problems or image is None or labels is None:
         return None
     return Sample(image, labels, row["plant"].strip(), row["split"], mm_per_px)
 
 
-def _path_inside(folder: Path, text: str, where: str, problems: list[str]) -> Path | None:
+def _resolve_path(folder: Path, text: str, location: str, problems: list[str]) -> Path | None:
     if not text.strip():
-        problems.append(f"{where} is empty")
+        problems.append(f"{location} is empty")
         return None
     path = folder / text.strip()
     if not path.resolve().is_relative_to(folder.resolve()):
-        problems.append(f"{where} {text!r} lies outside the folder; copy it in and give its path from there")
+        problems.append(f"{location} {text!r} lies outside the folder; copy it in and give its path from there")
         return None
     if not path.is_file():
-        problems.append(f"{where} {text!r} does not exist")
+        problems.append(f"{location} {text!r} does not exist")
         return None
     return path
 
 
-def _mm_per_px(text: str, where: str, problems: list[str]) -> float:
+def _parse_mm_per_px(text: str, location: str, problems: list[str]) -> float:
     if not text.strip():
         return math.nan
-    least, most = _MM_PER_PX
+    min_value, max_value = _MM_PER_PX_RANGE
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not least <= value <= most:
-        problems.append(f"{where}: mm_per_px is {text!r}; it must be a number from {least} to {most}, or empty")
+    if not min_value <= value <= max_value:
+        problems.append(
+            f"{location}: mm_per_px is {text!r}; it must be a number from {min_value} to {max_value}, or empty"
+        )
     return value
 
 
-def _split_problems(samples: list[Sample], needed: Iterable[str], column: str) -> list[str]:
+def _find_split_problems(samples: list[Sample], required_splits: Iterable[str], column: str) -> list[str]:
     problems = []
-    splits_of: dict[str, set[str]] = defaultdict(set)
-    rows_of: dict[Path, int] = defaultdict(int)
+    splits_by_plant: dict[str, set[str]] = defaultdict(set)
+    rows_by_image: dict[Path, int] = defaultdict(int)
     for sample in samples:
-        splits_of[sample.plant].add(sample.split)
-        rows_of[sample.image.resolve()] += 1
-    for plant, splits in splits_of.items():
+        splits_by_plant[sample.plant].add(sample.split)
+        rows_by_image[sample.image.resolve()] += 1
+    for plant, splits in splits_by_plant.items():
         if len(splits) > 1:
             problems.append(f"plant {plant!r} is in {' and '.join(sorted(splits))}; all its images belong in one split")
-    problems += [f"{image.name}: has {count} rows in the manifest" for image, count in rows_of.items() if count > 1]
-    present = {sample.split for sample in samples}
-    problems += [f"split {name!r} has no image with a {column} file" for name in needed if name not in present]
+    problems += [
+        f"{image.name}: has {count} rows in the manifest" for image, count in rows_by_image.items() if count > 1
+    ]
+    present_splits = {sample.split for sample in samples}
+    problems += [
+        f"split {name!r} has no image with a {column} file" for name in required_splits if name not in present_splits
+    ]
     return problems
 
 
-def _file_problems(dataset: Dataset) -> list[str]:
+def _find_file_problems(dataset: Dataset) -> list[str]:
     """Return what is wrong with the files, in the manifest's order. Every one is decoded, once."""
     with ThreadPoolExecutor(2) as pool:
-        checked = pool.map(lambda sample: _file_problem(dataset, sample), dataset.samples)
-        progress = tqdm(checked, "checking", total=len(dataset.samples), unit="image", leave=False, disable=None)
+        results = pool.map(lambda sample: _find_file_problem(dataset, sample), dataset.samples)
+        progress = tqdm(results, "checking", total=len(dataset.samples), unit="image", leave=False, disable=None)
         return [problem for problem in progress if problem]
 
 
-def _file_problem(dataset: Dataset, sample: Sample) -> str | None:
+def _find_file_problem(dataset: Dataset, sample: Sample) -> str | None:
     try:
         dataset.read(sample)
     except (ImageError, OSError) as error:

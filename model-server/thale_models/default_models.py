@@ -1,29 +1,29 @@
 """`python -m thale_models.default_models FOLDER`: the default models as a store and a record, for containers to share.
 
-The folder gets `model-store/`, which the model server serves, and `traffic.json`, the record that the facade reads.
+The folder gets `model-store/`, which the model server serves, and `release-state.json`, the record that the facade reads.
 Both are brought up to the weights of this very thale, as `thale up` does it on a laptop.
 """
 
 import sys
 from pathlib import Path
 
-from thale.errors import LaptopError
-from thale.laptop.home import Home
-from thale.laptop.installed import find_installed
-from thale.laptop.model_store import prepare
+from thale.errors import LocalPlatformError
+from thale.local.data_dir import DataDir
+from thale.local.runtime import find_runtime
+from thale.local.serving_store import prepare_store
 
 
 def main(folder: Path) -> int:
     """Fill the folder. Returns the exit status."""
-    home = Home.at(folder)
+    data_dir = DataDir.resolve(folder)
     try:
-        with home.hold():
-            record = prepare(home, find_installed().weights)
-    except LaptopError as error:
+        with data_dir.lock():
+            release_state = prepare_store(data_dir, find_runtime().weights)
+    except LocalPlatformError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    for name, model in record.models.items():
-        sys.stdout.write(f"{home.model_store}: {name} {model.stable}\n")
+    for name, model in release_state.models.items():
+        sys.stdout.write(f"{data_dir.model_store}: {name} {model.stable}\n")
     return 0
 
 

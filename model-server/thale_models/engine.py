@@ -18,8 +18,8 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from thale.contract import Card
 from thale.errors import ArchiveError
+from thale.schemas import ModelCard
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Engine(Protocol):
 
 
 def load_engine(
-    card: Card,
+    card: ModelCard,
     weights: Path,
     name: EngineName = "openvino",
     *,
@@ -75,7 +75,7 @@ def load_engine(
         from thale_models.torch_engine import TorchEngine
 
         return TorchEngine(card, weights, threads)
-    graph = _cached_graph(card, weights, cache) if cache else _convert(card, weights)
+    graph = _load_or_convert_graph(card, weights, cache) if cache else _convert(card, weights)
     return _OpenVinoEngine(_compile(graph, threads), int(graph.get_rt_info(list(_STRIDE)).value))
 
 
@@ -89,11 +89,11 @@ class _OpenVinoEngine:
         return cast(NDArray[np.float32], self.request.infer([batch_N3HW], share_inputs=True)[0])
 
 
-def _convert(card: Card, weights: Path) -> openvino.Model:
-    from thale_models.torch_engine import load_net, trace
+def _convert(card: ModelCard, weights: Path) -> openvino.Model:
+    from thale_models.torch_engine import load_net, trace_model
 
     model, stride = load_net(card, weights)
-    traced, example = trace(model, stride)
+    traced, example = trace_model(model, stride)
     graph = openvino.convert_model(traced, example_input=example)
     # Any tile size: fixed shapes gain 1 to 2 % and would make a small picture pay for a whole tile.
     graph.reshape([-1, 3, -1, -1])
@@ -101,33 +101,35 @@ def _convert(card: Card, weights: Path) -> openvino.Model:
     return graph
 
 
-def _cached_graph(card: Card, weights: Path, cache: Path) -> openvino.Model:
+def _load_or_convert_graph(card: ModelCard, weights: Path, cache: Path) -> openvino.Model:
     """Return the graph from the cache; convert it where there is none, or none that can be read."""
     folder = cache / _cache_key(card)
     if folder.is_dir():
         try:
             return openvino.Core().read_model(folder / "graph.xml")
         except RuntimeError:
-            logger.warning("cached graph cannot be read, converting again", extra={"folder": str(folder)})
+            logger.warning("cached graph unreadable", extra={"folder": str(folder)})
             shutil.rmtree(folder, ignore_errors=True)
     graph = _convert(card, weights)
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        fresh = Path(scratch) / "graph"
-        fresh.mkdir()
-        openvino.save_model(graph, fresh / "graph.xml", compress_to_fp16=False)
+    with tempfile.TemporaryDirectory(dir=cache) as temp_dir:
+        staging_dir = Path(temp_dir) / "graph"
+        staging_dir.mkdir()
+        openvino.save_model(graph, staging_dir / "graph.xml", compress_to_fp16=False)
         try:
-            fresh.rename(folder)
+            staging_dir.rename(folder)
         except OSError:
-            logger.info("another worker cached the graph first", extra={"folder": str(folder)})
+            logger.info("cached graph already present", extra={"folder": str(folder)})
     return graph
 
 
-def _cache_key(card: Card) -> str:
+def _cache_key(card: ModelCard) -> str:
     """Return a name that changes with anything that changes the graph: weights, net, code of the net, OpenVINO."""
-    here = Path(__file__)
-    code = b"".join(here.with_name(name).read_bytes() for name in ("nets.py", "torch_engine.py", here.name))
-    parts = (
+    source_path = Path(__file__)
+    code = b"".join(
+        source_path.with_name(name).read_bytes() for name in ("nets.py", "torch_engine.py", source_path.name)
+    )
+    components = (
         card.weights_sha256,
         card.task,
         str(len(card.classes)),
@@ -136,7 +138,7 @@ def _cache_key(card: Card) -> str:
         hashlib.sha256(code).hexdigest(),
         openvino.__version__,
     )
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return hashlib.sha256("\n".join(components).encode()).hexdigest()
 
 
 def _compile(graph: openvino.Model, threads: int) -> Any:

@@ -1,24 +1,24 @@
-"""Golden plates drawn, and a model's own answers about them. What they are for: `thale.release.golden`."""
+"""Golden plates drawn, and a model's own answers about them. What they are for: `thale.release.registry.golden`."""
 
 from pathlib import Path
 
 from PIL import Image
 
-from thale.calibration import calibrate
-from thale.cards import WEIGHTS
-from thale.contract import Card
 from thale.files import write_atomically
-from thale.images import decode
-from thale.release.golden import GoldenAnswer, GoldenAnswers, GoldenPlate, golden_plates, summarise
-from thale.release.golden.plates import TRUTH, TRUTHS, DrawnTruth
-from thale.release.golden_answers import MEMBER as GOLDEN
+from thale.imaging.calibration import calibrate
+from thale.imaging.image_io import decode
+from thale.models.model_card import WEIGHTS
+from thale.release.registry.golden import GoldenAnswer, GoldenAnswers, GoldenPlate, golden_plates, summarise
+from thale.release.registry.golden.plates import TRUTH_FILE, TRUTHS, GroundTruth
+from thale.release.registry.golden.records import GOLDEN_MEMBER as GOLDEN
+from thale.schemas import ModelCard
 from thale_models.engine import Engine, load_engine
 from thale_models.inference import find_landmarks, segment
 from thale_models.synthesis import Overrides, draw_crop
 
-_SIDE_PX = 640
+_CROP_SIDE_PX = 640
 _CAMERA = Overrides(width=2100, height=2100, px_per_mm=16.0, noise=1.2, jpeg_quality=82)
-_DRAWN: dict[str, tuple[int, Overrides]] = {
+_PLATE_SPECS: dict[str, tuple[int, Overrides]] = {
     "backlit-shoots": (19, Overrides(style="backlit")),
     "backlit-faint": (25, Overrides(style="backlit")),
     "dark-roots": (26, Overrides(style="dark")),
@@ -32,22 +32,23 @@ def draw_golden_plates(out: Path) -> list[Path]:
     Answers that models gave before are about other plates from then on: archive the models again.
     """
     out.mkdir(parents=True, exist_ok=True)
-    truths, images = [], []
-    for name, (seed, style) in _DRAWN.items():
+    ground_truths, images = [], []
+    for name, (seed, style) in _PLATE_SPECS.items():
         overrides: Overrides = {**_CAMERA, **style}
-        plate = draw_crop(seed, _SIDE_PX, **overrides)
+        plate = draw_crop(seed, _CROP_SIDE_PX, **overrides)
         images.append(out / f"{name}.jpg")
         write_atomically(images[-1], plate.encoded)
         Image.fromarray(plate.mask_HW).save(out / f"{name}-mask.png", optimize=True)
-        marks = tuple(
-            mark.model_copy(update={"x": round(mark.x, 2), "y": round(mark.y, 2)}) for mark in plate.landmarks
+        landmarks = tuple(
+            landmark.model_copy(update={"x": round(landmark.x, 2), "y": round(landmark.y, 2)})
+            for landmark in plate.landmarks
         )
-        truths.append(DrawnTruth(name=name, mm_per_px=plate.mm_per_px, landmarks=marks))
-    write_atomically(out / TRUTH, TRUTHS.dump_json(tuple(truths), indent=1))
+        ground_truths.append(GroundTruth(name=name, mm_per_px=plate.mm_per_px, landmarks=landmarks))
+    write_atomically(out / TRUTH_FILE, TRUTHS.dump_json(tuple(ground_truths), indent=1))
     return images
 
 
-def note_golden_answers(run: Path, card: Card) -> GoldenAnswers:
+def write_golden_answers(run: Path, card: ModelCard) -> GoldenAnswers:
     """Have a model answer the golden plates as the handlers would run it, and write `golden.json` beside its weights.
 
     Archives take the answers from there, so that the same folder gives the same archive on every processor.
@@ -56,14 +57,14 @@ def note_golden_answers(run: Path, card: Card) -> GoldenAnswers:
         ArchiveError: If the weights are not those of the card.
     """
     engine = load_engine(card, run / WEIGHTS)
-    answers = tuple(_answer(plate, card, engine) for plate in golden_plates())
-    golden = GoldenAnswers(weights_sha256=card.weights_sha256, answers=answers)
+    golden_answers = tuple(_predict_plate(plate, card, engine) for plate in golden_plates())
+    golden = GoldenAnswers(weights_sha256=card.weights_sha256, answers=golden_answers)
     write_atomically(run / GOLDEN, golden.model_dump_json(indent=1).encode())
     return golden
 
 
-def _answer(plate: GoldenPlate, card: Card, engine: Engine) -> GoldenAnswer:
+def _predict_plate(plate: GoldenPlate, card: ModelCard, engine: Engine) -> GoldenAnswer:
     image_HW3 = decode(plate.image)
     calibration = calibrate(image_HW3, plate.mm_per_px)
-    ask = segment if card.task == "segmentation" else find_landmarks
-    return summarise(plate, ask(image_HW3, card, engine, calibration))
+    predict = segment if card.task == "segmentation" else find_landmarks
+    return summarise(plate, predict(image_HW3, card, engine, calibration))

@@ -11,31 +11,33 @@ from typing import cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.answers import LandmarksAnswer, SegmentationAnswer, SegmentationMeta
-from thale.calibration import interior_mask, working_box
-from thale.contract import Calibration, Card, Flag, Landmark, LandmarkKind, ModelRef
 from thale.errors import ImageTooLargeError, ScaleError
-from thale.geometry import Frame
-from thale.ridges import ridge_plane
-from thale.steps import step
-from thale_models.blending import blended_bands
+from thale.imaging.calibration import interior_mask, region_of_interest
+from thale.imaging.geometry import Frame
+from thale.imaging.ridge_filter import ridge_response
+from thale.models.predictions import LandmarkPrediction, SegmentationMeta, SegmentationPrediction
+from thale.schemas import Calibration, Flag, Landmark, LandmarkKind, ModelCard, ModelRef
+from thale.telemetry.step_timing import step
 from thale_models.engine import Engine
-from thale_models.peaks import PeakFinder
-from thale_models.transforms import frame_for, resample
+from thale_models.heatmap_peaks import PeakFinder
+from thale_models.tiled_inference import predict_in_bands
+from thale_models.transforms import resample, training_frame
 
 MAX_PIXELS = 25_000_000
 """Most pixels of a picture at training scale; three organs and ridges of so many are the largest answer
 (config.properties)."""
 
-LANDMARK_THRESHOLD = 0.2
+MIN_LANDMARK_SCORE = 0.2
 """Least score of a landmark that is answered. What it takes to be believed is for those to say who see the roots: a
-faint peak where a root ends is a tip (`thale.plants.gaps`)."""
-LANDMARK_DISTANCE_MM = 0.5
-LANDMARK_LIMIT = 500
+faint peak where a root ends is a tip (`thale.phenotyping.plants.graph_repair`)."""
+MIN_LANDMARK_DISTANCE_MM = 0.5
+MAX_LANDMARKS_PER_KIND = 500
 """Most landmarks of one kind in an answer: a crowded plate has some hundred tips."""
 
 
-def segment(image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibration: Calibration) -> SegmentationAnswer:
+def segment(
+    image_HW3: NDArray[np.uint8], card: ModelCard, engine: Engine, calibration: Calibration
+) -> SegmentationPrediction:
     """Return each organ's probability for each pixel of the plate, at the model's training scale, and its ridges.
 
     Nothing grows on a plate's rim, whose straight lines look like roots: there every probability is 0, and no ridge.
@@ -50,18 +52,18 @@ def segment(image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibratio
         ScaleError: If the scale would blow the picture up beyond `MAX_PIXELS`.
         ImageTooLargeError: If the scale is unknown and the picture has more pixels than that.
     """
-    started = time.perf_counter()
+    started_s = time.perf_counter()
     with step("transform"), step("resample"):
-        frame, pixels_HW3 = _at_training_scale(image_HW3, card, calibration)
-    prepared = time.perf_counter()
+        frame, pixels_HW3 = _resample_to_training_scale(image_HW3, card, calibration)
+    resampled_s = time.perf_counter()
     probabilities_CHW = np.empty((len(card.classes) - 1, frame.height, frame.width), np.uint8)
     with step("inference"), step("net"):
-        for band in blended_bands(pixels_HW3, card, engine, first_plane=1):
+        for band in predict_in_bands(pixels_HW3, card, engine, first_plane=1):
             levels_CHW = np.multiply(band.planes_CHW, 255, out=band.planes_CHW)
             probabilities_CHW[:, band.rows] = np.rint(levels_CHW, out=levels_CHW)
-    answered = time.perf_counter()
+    predicted_s = time.perf_counter()
     with step("inference"), step("ridges"):
-        ridge_HW = ridge_plane(pixels_HW3)
+        ridge_HW = ridge_response(pixels_HW3)
     if calibration.plate is not None:
         inside_HW = interior_mask(calibration, frame)
         probabilities_CHW *= inside_HW
@@ -72,17 +74,17 @@ def segment(image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibratio
         frame=frame,
         calibration=calibration,
         seconds={
-            "resample": prepared - started,
-            "net": answered - prepared,
-            "ridges": time.perf_counter() - answered,
+            "resample": resampled_s - started_s,
+            "net": predicted_s - resampled_s,
+            "ridges": time.perf_counter() - predicted_s,
         },
     )
-    return SegmentationAnswer(meta, probabilities_CHW, ridge_HW)
+    return SegmentationPrediction(meta, probabilities_CHW, ridge_HW)
 
 
 def find_landmarks(
-    image_HW3: NDArray[np.uint8], card: Card, engine: Engine, calibration: Calibration
-) -> LandmarksAnswer:
+    image_HW3: NDArray[np.uint8], card: ModelCard, engine: Engine, calibration: Calibration
+) -> LandmarkPrediction:
     """Return the landmarks on the plate in source pixels: by kind in the card's order, the surest first.
 
     Args:
@@ -95,37 +97,37 @@ def find_landmarks(
         ScaleError: If the scale would blow the picture up beyond `MAX_PIXELS`.
         ImageTooLargeError: If the scale is unknown and the picture has more pixels than that.
     """
-    started = time.perf_counter()
+    started_s = time.perf_counter()
     with step("transform"), step("resample"):
-        frame, pixels_HW3 = _at_training_scale(image_HW3, card, calibration)
-    prepared = time.perf_counter()
-    radius = max(1, round(LANDMARK_DISTANCE_MM / card.mm_per_px))
-    finder = PeakFinder(len(card.classes), radius, LANDMARK_THRESHOLD, LANDMARK_LIMIT)
+        frame, pixels_HW3 = _resample_to_training_scale(image_HW3, card, calibration)
+    resampled_s = time.perf_counter()
+    radius = max(1, round(MIN_LANDMARK_DISTANCE_MM / card.mm_per_px))
+    finder = PeakFinder(len(card.classes), radius, MIN_LANDMARK_SCORE, MAX_LANDMARKS_PER_KIND)
     with step("inference"), step("net"):
-        peaks = finder.collect(blended_bands(pixels_HW3, card, engine))
-    places_N2 = frame.to_source(np.array([(peak.x, peak.y) for peak in peaks]).reshape(-1, 2))
+        peaks = finder.collect(predict_in_bands(pixels_HW3, card, engine))
+    positions_N2 = frame.to_source(np.array([(peak.x, peak.y) for peak in peaks]).reshape(-1, 2))
     inside_HW = interior_mask(calibration, frame)
     landmarks = tuple(
-        Landmark(kind=_kind(card.classes[peak.plane]), x=float(x), y=float(y), score=peak.score)
-        for peak, (x, y) in zip(peaks, places_N2, strict=True)
+        Landmark(kind=_parse_landmark_kind(card.classes[peak.plane]), x=float(x), y=float(y), score=peak.score)
+        for peak, (x, y) in zip(peaks, positions_N2, strict=True)
         if inside_HW[round(peak.y), round(peak.x)]
     )
-    return LandmarksAnswer(
+    return LandmarkPrediction(
         model=_model_ref(card, engine),
         landmarks=landmarks,
         calibration=calibration,
-        flags=_crowding(card, finder),
-        seconds={"resample": prepared - started, "net": time.perf_counter() - prepared},
+        flags=_truncation_flags(card, finder),
+        seconds={"resample": resampled_s - started_s, "net": time.perf_counter() - resampled_s},
     )
 
 
-def _at_training_scale(
-    image_HW3: NDArray[np.uint8], card: Card, calibration: Calibration
+def _resample_to_training_scale(
+    image_HW3: NDArray[np.uint8], card: ModelCard, calibration: Calibration
 ) -> tuple[Frame, NDArray[np.uint8]]:
     height, width = image_HW3.shape[:2]
-    frame = frame_for(working_box(calibration, height, width), calibration.scale.mm_per_px, card.mm_per_px)
+    frame = training_frame(region_of_interest(calibration, height, width), calibration.scale.mm_per_px, card.mm_per_px)
     if frame.width * frame.height > MAX_PIXELS:
-        if calibration.scale.known:
+        if calibration.scale.is_known:
             raise ScaleError(
                 f"at {calibration.scale.mm_per_px:g} mm per pixel, {card.name} would see {frame.width} x "
                 f"{frame.height} px, more than {MAX_PIXELS}: check mm_per_px, or cut the picture to the plate"
@@ -137,22 +139,22 @@ def _at_training_scale(
     return frame, resample(image_HW3, frame)
 
 
-def _kind(name: str) -> LandmarkKind:
+def _parse_landmark_kind(name: str) -> LandmarkKind:
     if name not in get_args(LandmarkKind):
         raise ValueError(f"{name!r} is no kind of landmark; archive.read_card lets no such card pass")
     return cast(LandmarkKind, name)
 
 
-def _crowding(card: Card, finder: PeakFinder) -> tuple[Flag, ...]:
+def _truncation_flags(card: ModelCard, finder: PeakFinder) -> tuple[Flag, ...]:
     return tuple(
         Flag(
             code="landmarks_left_out",
-            message=f"{found} places look like a {kind}; the {finder.limit} surest are given",
+            message=f"{peak_count} places look like a {kind}; the {finder.limit} surest are given",
         )
-        for kind, found in zip(card.classes, finder.found, strict=True)
-        if found > finder.limit
+        for kind, peak_count in zip(card.classes, finder.peak_counts, strict=True)
+        if peak_count > finder.limit
     )
 
 
-def _model_ref(card: Card, engine: Engine) -> ModelRef:
+def _model_ref(card: ModelCard, engine: Engine) -> ModelRef:
     return ModelRef(name=card.name, version=card.version, digest=f"sha256:{card.weights_sha256}", engine=engine.name)

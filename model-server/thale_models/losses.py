@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-IGNORED = 255
+IGNORE_INDEX = 255
 """Class index of pixels that have no label: outside the picture."""
 
 
@@ -14,15 +14,15 @@ def segmentation_loss(logits_NCHW: Tensor, classes_NHW: Tensor, class_weights: T
     (Milletari, Navab and Ahmadi, "V-Net", 3DV 2016). Dice is taken over the batch, of classes that occur in it.
     """
     log_probability_NCHW = logits_NCHW.float().log_softmax(1)
-    entropy = nn.functional.nll_loss(log_probability_NCHW, classes_NHW, class_weights, ignore_index=IGNORED)
-    labelled_NHW = classes_NHW != IGNORED
+    cross_entropy = nn.functional.nll_loss(log_probability_NCHW, classes_NHW, class_weights, ignore_index=IGNORE_INDEX)
+    labelled_NHW = classes_NHW != IGNORE_INDEX
     probability_NCHW = log_probability_NCHW.exp()
     losses = [
         _dice_loss(probability_NCHW[:, index] * labelled_NHW, classes_NHW == index)
         for index in range(1, logits_NCHW.shape[1])
     ]
     present = torch.stack([loss.isfinite() for loss in losses])
-    return entropy + torch.stack(losses).where(present, 0.0).sum() / present.sum().clamp(min=1)
+    return cross_entropy + torch.stack(losses).where(present, 0.0).sum() / present.sum().clamp(min=1)
 
 
 def _dice_loss(probability_NHW: Tensor, truth_NHW: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def heatmap_loss(logits_NCHW: Tensor, targets_NCHW: Tensor) -> Tensor:
     """
     log_probability = nn.functional.logsigmoid(logits_NCHW.float())
     log_complement = log_probability - logits_NCHW.float()
-    peak = targets_NCHW == 1.0
-    down = (1 - targets_NCHW.nan_to_num(1.0)) ** 4 * log_probability.mul(2).exp() * log_complement
-    up = log_complement[peak].mul(2).exp() * log_probability[peak]
-    return -(down.sum() + up.sum()) / peak.sum().clamp(min=1)
+    is_peak = targets_NCHW == 1.0
+    negative_loss = (1 - targets_NCHW.nan_to_num(1.0)) ** 4 * log_probability.mul(2).exp() * log_complement
+    positive_loss = log_complement[is_peak].mul(2).exp() * log_probability[is_peak]
+    return -(negative_loss.sum() + positive_loss.sum()) / is_peak.sum().clamp(min=1)

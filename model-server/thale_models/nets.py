@@ -27,11 +27,11 @@ class BlockUNet(nn.Module):
     def forward(self, picture_N3HW: Tensor) -> Tensor:
         """Return logits at the picture's own resolution."""
         features = self.enter(nn.functional.pixel_unshuffle(picture_N3HW, 2))
-        passed = []
+        skips = []
         for block in self.down:
-            passed.append(features)
+            skips.append(features)
             features = block(nn.functional.max_pool2d(features, 2))
-        for block, skip in zip(reversed(self.up), reversed(passed), strict=True):
+        for block, skip in zip(reversed(self.up), reversed(skips), strict=True):
             features = nn.functional.interpolate(features, scale_factor=2.0, mode="nearest")
             features = block(torch.cat([features, skip], dim=1))
         return nn.functional.pixel_shuffle(cast(Tensor, self.leave(features)), 2)
@@ -47,7 +47,7 @@ class _Block(nn.Sequential):
         super().__init__(*layers)
 
 
-def build(name: str, outputs: int, options: dict[str, int | float | str]) -> BlockUNet:
+def build_net(name: str, outputs: int, options: dict[str, int | float | str]) -> BlockUNet:
     """Build a net by the name that a model card gives.
 
     Raises:

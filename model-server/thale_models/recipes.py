@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from thale.contract import Normalisation, Task
 from thale.errors import ParameterError
+from thale.schemas import Normalisation, Task
 
 PLATE_NORMALISATION = Normalisation(background_mm=4.0, contrast=32.0, clip=6.0)
 
@@ -27,18 +27,18 @@ class Recipe:
     steps: int
     net: str = "block-unet"
     normalisation: Normalisation = PLATE_NORMALISATION
-    batch: int = 8
+    batch_size: int = 8
     crops_per_picture: int = 4
-    crops_anywhere: float = 0.3
+    uniform_crop_fraction: float = 0.3
     """Share of the crops that are taken anywhere in the picture: rims, labels and bare agar."""
     scale_jitter: tuple[float, float] = (0.8, 1.25)
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     warmup_steps: int = 100
-    gradient_norm: float = 1.0
-    average_decay: float = 0.998
+    max_gradient_norm: float = 1.0
+    ema_decay: float = 0.998
     """Decay of the exponential moving average of the weights, once the run is well under way."""
-    validate_every: int = 250
+    validation_interval_steps: int = 250
     validation_crops: int = 48
     class_weights: tuple[float, ...] = field(default=())
     """Segmentation: the cross entropy's weight of each class."""
@@ -46,7 +46,7 @@ class Recipe:
     """Landmarks: standard deviation of a target's Gaussian."""
 
     @property
-    def outputs(self) -> int:
+    def output_channels(self) -> int:
         """Planes that the net answers."""
         return len(self.classes)
 
@@ -63,12 +63,12 @@ _SMOKE = Recipe(
     overlap_px=16,
     crop_px=64,
     steps=80,
-    batch=4,
+    batch_size=4,
     crops_per_picture=2,
     learning_rate=1e-2,
     warmup_steps=4,
-    average_decay=0.9,
-    validate_every=20,
+    ema_decay=0.9,
+    validation_interval_steps=20,
     validation_crops=8,
     class_weights=(1.0, 2.0, 1.0, 2.0),
 )
@@ -117,7 +117,7 @@ RECIPES = {
 }
 
 
-def recipe_named(name: str) -> Recipe:
+def get_recipe(name: str) -> Recipe:
     """Return a recipe.
 
     Raises:

@@ -14,15 +14,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from thale.contract import Card
 from thale.errors import ArchiveError
+from thale.schemas import ModelCard
 from thale_models import nets
 
 
 class TorchEngine:
     """A net with its weights, run by torch. An `engine.Engine`."""
 
-    def __init__(self, card: Card, weights: Path, threads: int) -> None:
+    def __init__(self, card: ModelCard, weights: Path, threads: int) -> None:
         torch.set_num_threads(threads)
         model, self.stride = load_net(card, weights)
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
@@ -35,25 +35,25 @@ class TorchEngine:
         return cast(NDArray[np.float32], self.model(batch).contiguous().numpy())
 
 
-def load_net(card: Card, weights: Path) -> tuple[nn.Module, int]:
+def load_net(card: ModelCard, weights: Path) -> tuple[nn.Module, int]:
     """Return the net of a card with its softmax or sigmoid, and its stride in pixels.
 
     Raises:
         ArchiveError: If the net cannot be built, or the weights do not fit it.
     """
     try:
-        net = nets.build(card.net, len(card.classes), card.net_options)
+        net = nets.build_net(card.net, len(card.classes), card.net_options)
     except (ValueError, TypeError) as error:
         raise ArchiveError(f"the net of {card.name} {card.version} cannot be built: {error}") from error
     try:
         net.load_state_dict(load_file(weights))
     except (RuntimeError, SafetensorError) as error:
         raise ArchiveError(f"the weights of {card.name} {card.version} do not fit its net: {error}") from error
-    squash = nn.Softmax(dim=1) if card.task == "segmentation" else nn.Sigmoid()
-    return nn.Sequential(net, squash).eval(), net.stride
+    activation = nn.Softmax(dim=1) if card.task == "segmentation" else nn.Sigmoid()
+    return nn.Sequential(net, activation).eval(), net.stride
 
 
-def trace(model: nn.Module, stride: int) -> tuple[torch.jit.ScriptModule, torch.Tensor]:
+def trace_model(model: nn.Module, stride: int) -> tuple[torch.jit.ScriptModule, torch.Tensor]:
     """Return a model as OpenVINO converts it, and the example that it was traced with."""
     example = torch.zeros(1, 3, 2 * stride, 2 * stride)
     # Traced here and not by OpenVINO, whose check of the trace takes four times as long as all the rest.

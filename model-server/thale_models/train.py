@@ -20,28 +20,28 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from thale.cards import WEIGHTS
 from thale.errors import ParameterError, TrainingError
 from thale.files import write_atomically
-from thale_models import report
-from thale_models.crops import Batch, TrainingBatches
+from thale.models.model_card import WEIGHTS
+from thale_models import run_artifacts
+from thale_models.crop_sampler import Batch, TrainingBatches
 from thale_models.dataset import Dataset, read_dataset
 from thale_models.losses import heatmap_loss, segmentation_loss
-from thale_models.nets import build
+from thale_models.nets import build_net
 from thale_models.recipes import Recipe
-from thale_models.validation import Verdict, fixed_crops, validate
+from thale_models.validation import ValidationResult, validate, validation_crops
 
 logger = logging.getLogger(__name__)
 
-CHECKED = "checked.txt"
-_CHECKPOINT_EVERY_S = 60.0
+DATASET_STAMP = "checked.txt"
+_CHECKPOINT_INTERVAL_S = 60.0
 _PREFETCHED_BATCHES = 6
-_RARE = 0.01
+_INITIAL_LANDMARK_PROBABILITY = 0.01
 """Probability of a landmark at a pixel that a new net answers; without it the first steps drown in false peaks."""
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainingOptions:
     """What a run is told besides its recipe and its data."""
 
     steps: int
@@ -53,7 +53,9 @@ class Options:
     """Weights to start from, of the same net."""
 
 
-def train(recipe: Recipe, data: Path, out: Path, options: Options, description: report.Description) -> float:
+def train(
+    recipe: Recipe, data: Path, out: Path, options: TrainingOptions, card_fields: run_artifacts.CardFields
+) -> float:
     """Train a recipe on a folder of labelled images, or go on where a killed run stopped.
 
     Returns:
@@ -65,56 +67,63 @@ def train(recipe: Recipe, data: Path, out: Path, options: Options, description: 
         TrainingError: If `out` holds a run that this one cannot go on from, the weights to start from do not fit, the
             device is not there, or the loss is no longer a number.
     """
-    device = choose_device(options.device)
+    device = select_device(options.device)
     out.mkdir(parents=True, exist_ok=True)
-    dataset = read_dataset(data, recipe.task, recipe.classes, needed=("train", "val"), receipt=out / CHECKED)
-    run = Run(recipe, dataset, options, device)
-    run.resume(report.read_checkpoint(out))
-    report.trim_log(out, run.step)
-    validation = fixed_crops(dataset, recipe)
-    batches = load_batches(TrainingBatches(dataset, recipe, options.seed), run.step, options)
-    shown_every_s = 1.0 if sys.stderr.isatty() else 30.0
-    progress = tqdm(batches, "training", total=options.steps, initial=run.step, unit="step", mininterval=shown_every_s)
-    saved, losses = time.monotonic(), []
+    dataset = read_dataset(
+        data, recipe.task, recipe.classes, required_splits=("train", "val"), stamp=out / DATASET_STAMP
+    )
+    trainer = Trainer(recipe, dataset, options, device)
+    trainer.resume(run_artifacts.read_checkpoint(out))
+    run_artifacts.truncate_log(out, trainer.step)
+    val_batches = validation_crops(dataset, recipe)
+    batches = load_batches(TrainingBatches(dataset, recipe, options.seed), trainer.step, options)
+    progress_interval_s = 1.0 if sys.stderr.isatty() else 30.0
+    progress = tqdm(
+        batches, "training", total=options.steps, initial=trainer.step, unit="step", mininterval=progress_interval_s
+    )
+    saved_at_s, losses = time.monotonic(), []
     for batch in progress:
-        losses.append(run.train_step(batch))
-        progress.set_postfix(loss=f"{losses[-1]:.3f}", best=f"{run.best:.3f}", refresh=False)
-        done = run.step == options.steps
-        due = done or run.step % recipe.validate_every == 0
-        if due:
-            verdict = validate(run.average, validation, recipe, device)
-            row = {"step": run.step, "loss": sum(losses) / len(losses), "learning_rate": run.learning_rate}
-            report.append_log(out, {**row, "score": verdict.score, **verdict.metrics})
+        losses.append(trainer.train_step(batch))
+        progress.set_postfix(loss=f"{losses[-1]:.3f}", best=f"{trainer.best_score:.3f}", refresh=False)
+        is_done = trainer.step == options.steps
+        is_due = is_done or trainer.step % recipe.validation_interval_steps == 0
+        if is_due:
+            result = validate(trainer.ema, val_batches, recipe, device)
+            row = {"step": trainer.step, "loss": sum(losses) / len(losses), "learning_rate": trainer.learning_rate}
+            run_artifacts.append_log(out, {**row, "score": result.score, **result.metrics})
             losses = []
-            if verdict.score > run.best:
-                run.best = verdict.score
-                save_best(out, run, description, verdict)
-        if due or time.monotonic() - saved > _CHECKPOINT_EVERY_S:
-            report.write_checkpoint(out, run.state())
-            saved = time.monotonic()
-    return run.best
+            if result.score > trainer.best_score:
+                trainer.best_score = result.score
+                save_best_weights(out, trainer, card_fields, result)
+        if is_due or time.monotonic() - saved_at_s > _CHECKPOINT_INTERVAL_S:
+            run_artifacts.write_checkpoint(out, trainer.state_dict())
+            saved_at_s = time.monotonic()
+    return trainer.best_score
 
 
-class Run:
+class Trainer:
     """The net, its moving average and the optimiser, at a step."""
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, options: Options, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, dataset: Dataset, options: TrainingOptions, device: torch.device) -> None:
         torch.manual_seed(options.seed)
-        net = build(recipe.net, recipe.outputs, recipe.net_options)
+        net = build_net(recipe.net, recipe.output_channels, recipe.net_options)
         if recipe.task == "landmarks":
-            nn.init.constant_(cast(Tensor, net.leave.bias), math.log(_RARE / (1 - _RARE)))
+            nn.init.constant_(
+                cast(Tensor, net.leave.bias),
+                math.log(_INITIAL_LANDMARK_PROBABILITY / (1 - _INITIAL_LANDMARK_PROBABILITY)),
+            )
         if options.init is not None:
             load_weights(net, options.init)
         self.recipe, self.dataset, self.options, self.device = recipe, dataset, options, device
         self.net = net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.net).eval()
+        self.ema = copy.deepcopy(self.net).eval()
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
         self.class_weights = torch.tensor(recipe.class_weights, device=device)
-        self.half = supports_bf16(device)
+        self.use_bf16 = supports_bf16(device)
         self.step = 0
-        self.best = -math.inf
+        self.best_score = -math.inf
 
     @property
     def learning_rate(self) -> float:
@@ -129,7 +138,7 @@ class Run:
             group["lr"] = self.learning_rate
         pictures = batch.pictures_N3HW.to(self.device, memory_format=torch.channels_last)
         targets = batch.targets.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.use_bf16):
             logits = self.net(pictures)
         if self.recipe.task == "segmentation":
             loss = segmentation_loss(logits, targets, self.class_weights)
@@ -137,23 +146,23 @@ class Run:
             loss = heatmap_loss(logits, targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.gradient_norm)
+        nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.max_gradient_norm)
         self.optimiser.step()
         self.step += 1
-        update_average(self.average, self.net, min(self.recipe.average_decay, self.step / (self.step + 9)))
+        update_ema(self.ema, self.net, min(self.recipe.ema_decay, self.step / (self.step + 9)))
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingError(f"the loss is {value} at step {self.step}: the run went astray; try another --seed")
         return value
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return everything that going on needs; the crops need no more than the seed and the step."""
         return {
             **self._identity(),
             "step": self.step,
-            "best": self.best,
+            "best": self.best_score,
             "net": self.net.state_dict(),
-            "average": self.average.state_dict(),
+            "ema": self.ema.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "torch_rng": torch.get_rng_state(),
         }
@@ -171,9 +180,9 @@ class Run:
                 raise TrainingError(
                     f"the run there has {name} {state.get(name)!r}, this one has {value!r}: choose another --out"
                 )
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.best_score = state["step"], state["best"]
         self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
+        self.ema.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["torch_rng"])
         logger.info("resumed", extra={"step": self.step})
@@ -183,35 +192,45 @@ class Run:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
+def update_ema(ema: nn.Module, net: nn.Module, decay: float) -> None:
     """Move the averaged weights and batch statistics towards the net's."""
-    now = net.state_dict()
-    for name, value in average.state_dict().items():
+    net_state = net.state_dict()
+    for name, value in ema.state_dict().items():
         if value.is_floating_point():
-            value.lerp_(now[name], 1 - decay)
+            value.lerp_(net_state[name], 1 - decay)
         else:
-            value.copy_(now[name])
+            value.copy_(net_state[name])
 
 
-def load_batches(batches: TrainingBatches, start: int, options: Options) -> DataLoader[Batch]:
+def load_batches(batches: TrainingBatches, start_step: int, options: TrainingOptions) -> DataLoader[Batch]:
     """Return the batches from a step on, made ahead of time by a process of its own."""
     return DataLoader(
         batches,
         batch_size=None,
-        sampler=range(start, options.steps),
+        sampler=range(start_step, options.steps),
         num_workers=options.workers,
         prefetch_factor=_PREFETCHED_BATCHES if options.workers else None,
         generator=torch.Generator().manual_seed(options.seed),
     )
 
 
-def save_best(out: Path, run: Run, description: report.Description, verdict: Verdict) -> None:
+def save_best_weights(
+    out: Path, trainer: Trainer, card_fields: run_artifacts.CardFields, result: ValidationResult
+) -> None:
     """Write the averaged weights and their card, ready to be archived while training goes on."""
-    weights = report.weights_bytes(run.average)
+    weights = run_artifacts.weights_bytes(trainer.ema)
     write_atomically(out / WEIGHTS, weights)
-    parameters = sum(parameter.numel() for parameter in run.net.parameters())
-    report.write_card(
-        out, description, run.recipe, run.dataset, run.options.seed, weights, parameters, verdict, run.step
+    parameters = sum(parameter.numel() for parameter in trainer.net.parameters())
+    run_artifacts.write_card(
+        out,
+        card_fields,
+        trainer.recipe,
+        trainer.dataset,
+        trainer.options.seed,
+        weights,
+        parameters,
+        result,
+        trainer.step,
     )
 
 
@@ -227,7 +246,7 @@ def load_weights(net: nn.Module, path: Path) -> None:
         raise TrainingError(f"{path} cannot be started from: {error}") from error
 
 
-def choose_device(name: str) -> torch.device:
+def select_device(name: str) -> torch.device:
     """Return the device that a name means; auto is a GPU where there is one.
 
     Raises:

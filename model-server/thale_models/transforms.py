@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from thale.contract import Normalisation
-from thale.geometry import Frame, Window
+from thale.imaging.geometry import Frame, Window
+from thale.schemas import Normalisation
 
 _BACKGROUND_SAMPLES_PER_SIGMA = 4
 _BAND_ROWS = 256
 _BICUBIC_REACH = 2
 
 
-def frame_for(box_xyxy: tuple[int, int, int, int], source_mm_per_px: float, training_mm_per_px: float) -> Frame:
+def training_frame(box_xyxy: tuple[int, int, int, int], source_mm_per_px: float, training_mm_per_px: float) -> Frame:
     """Return the frame in which a model sees a box of the source image.
 
     Where the scale of the source is unknown (NaN), its pixels are taken as they are.
     """
     factor = source_mm_per_px / training_mm_per_px if np.isfinite(source_mm_per_px) else 1.0
-    return Frame.around(box_xyxy, factor)
+    return Frame.from_box(box_xyxy, factor)
 
 
 def resample(image_HW3: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
@@ -64,7 +64,7 @@ class Background:
     reduction: int
 
     @classmethod
-    def of(cls, pixels_HW3: NDArray[np.uint8], sigma_px: float) -> "Background":
+    def measure(cls, pixels_HW3: NDArray[np.uint8], sigma_px: float) -> "Background":
         """Measure the background of a picture with a Gaussian of `sigma_px` picture pixels."""
         reduction = max(1, int(sigma_px / _BACKGROUND_SAMPLES_PER_SIGMA))
         rows = reduction * max(1, _BAND_ROWS // reduction)
@@ -75,27 +75,27 @@ class Background:
 
     def window(self, window: Window) -> NDArray[np.float32]:
         """Return the background of a window, float32 HW3, interpolated between the low-resolution samples."""
-        rows, cols = (self._positions(part, axis) for axis, part in enumerate(window))
+        rows, cols = (self._sample_positions(axis_slice, axis) for axis, axis_slice in enumerate(window))
         top, left = int(rows[0]), int(cols[0])
         patch = self.mean_hw3[top : int(rows[-1]) + 2, left : int(cols[-1]) + 2]
-        return _bilinear(patch, rows - top, cols - left)
+        return _interpolate_bilinear(patch, rows - top, cols - left)
 
-    def _positions(self, part: slice, axis: int) -> NDArray[np.float32]:
-        centres = (np.arange(part.start, part.stop, dtype=np.float32) + 0.5) / self.reduction - 0.5
+    def _sample_positions(self, axis_slice: slice, axis: int) -> NDArray[np.float32]:
+        centres = (np.arange(axis_slice.start, axis_slice.stop, dtype=np.float32) + 0.5) / self.reduction - 0.5
         return np.clip(centres, 0, self.mean_hw3.shape[axis] - 1)
 
 
-def _bilinear(
+def _interpolate_bilinear(
     patch_hw3: NDArray[np.float32], rows: NDArray[np.float32], cols: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    def blend(samples: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
-        below = at.astype(int)
+    def interpolate(samples: NDArray[np.float32], positions: NDArray[np.float32]) -> NDArray[np.float32]:
+        below = positions.astype(int)
         above = np.minimum(below + 1, len(samples) - 1)
-        share = (at - below).astype(np.float32).reshape(-1, 1, 1)
-        return cast(NDArray[np.float32], samples[below] * (1 - share) + samples[above] * share)
+        fraction = (positions - below).astype(np.float32).reshape(-1, 1, 1)
+        return cast(NDArray[np.float32], samples[below] * (1 - fraction) + samples[above] * fraction)
 
-    columns_blended = blend(patch_hw3.transpose(1, 0, 2), cols).transpose(1, 0, 2)
-    return blend(columns_blended, rows)
+    columns_blended = interpolate(patch_hw3.transpose(1, 0, 2), cols).transpose(1, 0, 2)
+    return interpolate(columns_blended, rows)
 
 
 def normalise(

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from observability.dashboards.all import files
+from observability.dashboards.registry import render_files
 
 GENERATED = Path(__file__).parent / "generated"
 
 
 def main() -> None:
     """Write what is not as it should be, and take away what is there no more."""
-    made = files()
-    for old in GENERATED.rglob("*.json"):
-        if old.relative_to(GENERATED).as_posix() not in made:
-            old.unlink()
-    for name, text in made.items():
+    rendered = render_files()
+    for stale_path in GENERATED.rglob("*.json"):
+        if stale_path.relative_to(GENERATED).as_posix() not in rendered:
+            stale_path.unlink()
+    for name, text in rendered.items():
         path = GENERATED / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

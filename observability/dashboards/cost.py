@@ -2,130 +2,134 @@
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from observability.dashboards.board import ENVIRONMENT, VERSION, Row, board
-from observability.dashboards.explore import Backend
-from observability.dashboards.panels import Drawn, Limits, Query, figure, lines
-from thale.release.slo import Slo
+from observability.dashboards.dashboard import ENVIRONMENT, VERSION, PanelRow, build_dashboard
+from observability.dashboards.links import Backend
+from observability.dashboards.panels import PanelBuilder, Query, Thresholds, stat_panel, time_series_panel
+from thale.slo import Slo
 
-_HOURS_A_MONTH = 730
-_PER_HOUR = f"sum by (currency) (environment:thale_cost:per_hour{{{ENVIRONMENT}}})"
-_BUSY = f'rate(thale_model_stage_seconds_sum{{{VERSION},stage!="queue"}}[$__rate_interval])'
-_PLATES = f'rate(thale_facade_requests_total{{{ENVIRONMENT},route="/v1/phenotype",status="200"}}[$__rate_interval])'
+_HOURS_PER_MONTH = 730
+_COST_PER_HOUR = f"sum by (currency) (environment:thale_cost:per_hour{{{ENVIRONMENT}}})"
+_WORKER_BUSY_RATE = f'rate(thale_model_stage_duration_seconds_sum{{{VERSION},stage!="queue"}}[$__rate_interval])'
+_PLATE_RATE = f'rate(thale_facade_requests_total{{{ENVIRONMENT},route="/v1/phenotype",status="200"}}[$__rate_interval])'
 
 
 def build(slo: Slo, backend: Backend) -> Dashboard:
     """Return the dashboard."""
-    rows = [Row("Now", _now()), Row("Over time", _course()), Row("What the work is", _work())]
-    purpose = "What thale costs, by the setting THALE_PRICE_PER_HOUR of each facade, and for how much work."
-    return board("thale-cost", "Cost", purpose, rows, backend, period="now-24h")
+    rows = [
+        PanelRow("Now", _current_cost_panels()),
+        PanelRow("Over time", _cost_history_panels()),
+        PanelRow("What the work is", _workload_panels()),
+    ]
+    description = "What thale costs, by the setting THALE_COST_PER_HOUR of each facade, and for how much work."
+    return build_dashboard("thale-cost", "Cost", description, rows, backend, period="now-24h")
 
 
-def _now() -> list[Drawn]:
+def _current_cost_panels() -> list[PanelBuilder]:
     return [
-        figure(
+        stat_panel(
             "Price of an hour",
-            Query(_PER_HOUR, "{{currency}}"),
+            Query(_COST_PER_HOUR, "{{currency}}"),
             unit="suffix: / h",
-            shows="What everything that runs costs an hour, in the currency of the setting.",
-            good="What the budget says; at night less.",
+            description="What everything that runs costs an hour, in the currency of the setting.",
+            healthy="What the budget says; at night less.",
             decimals=2,
             width=6,
-            named=True,
+            show_names=True,
         ),
-        figure(
+        stat_panel(
             "A month at this price",
-            Query(f"{_PER_HOUR} * {_HOURS_A_MONTH}", "{{currency}}"),
+            Query(f"{_COST_PER_HOUR} * {_HOURS_PER_MONTH}", "{{currency}}"),
             unit="suffix: / month",
-            shows=f"The present price for {_HOURS_A_MONTH} hours.",
-            good="Below the budget that Terraform sets (`terraform/azure/budget.tf`), which warns by itself.",
+            description=f"The present price for {_HOURS_PER_MONTH} hours.",
+            healthy="Below the budget that Terraform sets (`terraform/azure/budget.tf`), which warns by itself.",
             decimals=0,
             width=6,
-            named=True,
+            show_names=True,
         ),
-        figure(
+        stat_panel(
             "1,000 plates",
             Query(f"environment:thale_cost:per_1000_plates{{{ENVIRONMENT}}}", "{{environment}} {{currency}}"),
             unit="suffix: / 1,000",
-            shows="Price of the last hour over the plates of the last hour.",
-            good="Near that of full machines (`thale capacity`); much more means idle machines.",
+            description="Price of the last hour over the plates of the last hour.",
+            healthy="Near that of full machines (`thale capacity`); much more means idle machines.",
             decimals=2,
             width=6,
-            named=True,
+            show_names=True,
         ),
-        figure(
+        stat_panel(
             "Use of what is paid for",
-            Query(f"sum({_BUSY}) / sum(thale_model_ready_workers{{{VERSION}}})", "busy"),
+            Query(f"sum({_WORKER_BUSY_RATE}) / sum(thale_model_ready_workers{{{VERSION}}})", "busy"),
             unit="percentunit",
-            shows="Share of the workers' time in which they work.",
-            good="30 to 70 % by day. Less is paid for nothing, more makes people wait.",
-            limits=Limits(look=0.3, bad=0.05, downwards=True),
+            description="Share of the workers' time in which they work.",
+            healthy="30 to 70 % by day. Less is paid for nothing, more makes people wait.",
+            thresholds=Thresholds(warning=0.3, critical=0.05, lower_is_worse=True),
             decimals=0,
             width=6,
         ),
     ]
 
 
-def _course() -> list[Drawn]:
+def _cost_history_panels() -> list[PanelBuilder]:
     return [
-        lines(
+        time_series_panel(
             "Price of an hour",
             Query(f"environment:thale_cost:per_hour{{{ENVIRONMENT}}}", "{{environment}} {{currency}}"),
             unit="suffix: / h",
-            shows="The price of what runs, by environment: it follows the autoscaler.",
-            good="A staircase that follows the load, and goes down at night.",
+            description="The price of what runs, by environment: it follows the autoscaler.",
+            healthy="A staircase that follows the load, and goes down at night.",
             stacked=True,
         ),
-        lines(
+        time_series_panel(
             "Price of 1,000 plates",
             Query(f"environment:thale_cost:per_1000_plates{{{ENVIRONMENT}}}", "{{environment}} {{currency}}"),
             unit="suffix: / 1,000",
-            shows="What the work costs: the hour's price over its plates.",
-            good="Flat by day. It rises without bound when nobody sends anything.",
+            description="What the work costs: the hour's price over its plates.",
+            healthy="Flat by day. It rises without bound when nobody sends anything.",
         ),
-        lines(
+        time_series_panel(
             "Plates measured",
-            Query(f"sum by (environment) ({_PLATES}) * 3600", "{{environment}}"),
+            Query(f"sum by (environment) ({_PLATE_RATE}) * 3600", "{{environment}}"),
             unit="suffix: / h",
-            shows="Photographs that became a table of traits.",
-            good="The other half of the price of a plate: more of them makes each cheaper.",
+            description="Photographs that became a table of traits.",
+            healthy="The other half of the price of a plate: more of them makes each cheaper.",
         ),
     ]
 
 
-def _work() -> list[Drawn]:
-    questions = f"sum by (model) (model_version:thale_model_requests:rate5m{{{VERSION}}})"
-    of_all = f"/ on (model) group_left () {questions}"
+def _workload_panels() -> list[PanelBuilder]:
+    request_rate = f"sum by (model) (model_version:thale_model_requests:rate5m{{{VERSION}}})"
+    per_request = f"/ on (model) group_left () {request_rate}"
     return [
-        lines(
+        time_series_panel(
             "Seconds of work for a plate",
-            Query(f"sum by (model) ({_BUSY}) / scalar(sum({_PLATES}))", "{{model}}"),
+            Query(f"sum by (model) ({_WORKER_BUSY_RATE}) / scalar(sum({_PLATE_RATE}))", "{{model}}"),
             unit="s",
-            shows="Time of workers for each plate that was delivered, by model.",
-            good="Flat. It rises with larger images, with a slower version, and with work that is done twice.",
+            description="Time of workers for each plate that was delivered, by model.",
+            healthy="Flat. It rises with larger images, with a slower version, and with work that is done twice.",
             stacked=True,
         ),
-        lines(
+        time_series_panel(
             "Work by version",
-            Query(f"sum by (model, version) ({_BUSY})", "{{model}} {{version}}"),
+            Query(f"sum by (model, version) ({_WORKER_BUSY_RATE})", "{{model}} {{version}}"),
             unit="suffix: workers",
-            shows="Seconds of work a second: how many workers each version keeps busy.",
-            good="Follows the shares of the rollout.",
+            description="Seconds of work a second: how many workers each version keeps busy.",
+            healthy="Follows the shares of the rollout.",
             stacked=True,
         ),
-        lines(
+        time_series_panel(
             "Work that no user asked for",
             Query(
                 f'sum by (model, version) (rate(thale_shadow_requests_total{{{VERSION},outcome!="dropped"}}[5m])) '
-                f"{of_all}",
+                f"{per_request}",
                 "copies for {{model}} {{version}}",
             ),
             Query(
-                f"sum by (model, version) (model_version:thale_model_fallbacks:rate5m{{{VERSION}}}) {of_all}",
+                f"sum by (model, version) (model_version:thale_model_fallbacks:rate5m{{{VERSION}}}) {per_request}",
                 "done twice for {{model}} {{version}}",
             ),
             unit="percentunit",
-            shows="Copies for versions in the shadow, and questions that the stable version answered too, over "
+            description="Copies for versions in the shadow, and questions that the stable version answered too, over "
             "all questions: the price of rolling out safely.",
-            good="Copies only while a rollout is on; nothing done twice.",
+            healthy="Copies only while a rollout is on; nothing done twice.",
         ),
     ]

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from typing import Protocol, Required, Self, TypedDict, TypeVar, Unpack
 
 from grafana_foundation_sdk.builders import bargauge, heatmap, prometheus, stat, statetimeline, table, text, timeseries
-from grafana_foundation_sdk.builders import common as looks
+from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders.dashboard import FieldColor, ThresholdsConfig
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.variants import Dataquery
-from grafana_foundation_sdk.models import common as words
+from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
-Drawn = Builder[models.Panel]
-Links = Sequence[Builder[models.DashboardLink]]
+PanelBuilder = Builder[models.Panel]
+DataLinks = Sequence[Builder[models.DashboardLink]]
 
 PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="${prometheus}")
 GREEN, YELLOW, RED = "green", "yellow", "red"
@@ -36,26 +36,26 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Limits:
+class Thresholds:
     """From which value on a figure is worth a look, and from which on it is bad: upwards, or downwards."""
 
-    look: float | None = None
-    bad: float | None = None
-    downwards: bool = False
+    warning: float | None = None
+    critical: float | None = None
+    lower_is_worse: bool = False
 
-    def first(self) -> float:
+    def first_threshold(self) -> float:
         """Return the value that comes first where a figure gets worse."""
-        return next((value for value in (self.look, self.bad) if value is not None), 0.0)
+        return next((value for value in (self.warning, self.critical) if value is not None), 0.0)
 
-    def thresholds(self) -> Builder[models.ThresholdsConfig]:
+    def to_grafana(self) -> Builder[models.ThresholdsConfig]:
         """Return Grafana's thresholds: a colour from a value on, the first one from minus infinity on."""
-        marks = [(self.look, YELLOW), (self.bad, RED)]
-        given = [(value, colour) for value, colour in marks if value is not None]
-        if self.downwards:
-            values, colours = [value for value, _ in reversed(given)], [colour for _, colour in reversed(given)]
+        levels = [(self.warning, YELLOW), (self.critical, RED)]
+        defined = [(value, colour) for value, colour in levels if value is not None]
+        if self.lower_is_worse:
+            values, colours = [value for value, _ in reversed(defined)], [colour for _, colour in reversed(defined)]
             steps = list(zip([None, *values], [*colours, GREEN], strict=True))
         else:
-            steps = [(None, GREEN if given else _NEUTRAL), *given]
+            steps = [(None, GREEN if defined else _NEUTRAL), *defined]
         return (
             ThresholdsConfig()
             .mode(models.ThresholdsMode.ABSOLUTE)
@@ -63,10 +63,10 @@ class Limits:
         )
 
 
-NO_LIMITS = Limits()
+NO_THRESHOLDS = Thresholds()
 
 
-class _Panel(Protocol):
+class _SdkPanel(Protocol):
     """What the SDK's panel builders have in common."""
 
     def title(self, title: str) -> Self: ...
@@ -80,38 +80,40 @@ class _Panel(Protocol):
     def data_links(self, links: list[Builder[models.DashboardLink]]) -> Self: ...
 
 
-AnyPanel = TypeVar("AnyPanel", bound=_Panel)
+SdkPanel = TypeVar("SdkPanel", bound=_SdkPanel)
 
 
-class Frame(TypedDict, total=False):
+class PanelOptions(TypedDict, total=False):
     """What every panel is given."""
 
     unit: Required[str]
     """One of Grafana's units, or `suffix:` and a word."""
-    shows: Required[str]
-    good: Required[str]
+    description: Required[str]
+    healthy: Required[str]
     """What good looks like, so that nobody has to remember it."""
     width: int
     height: int
-    limits: Limits
-    links: Links
+    thresholds: Thresholds
+    links: DataLinks
 
 
-def _framed(panel: AnyPanel, title: str, frame: Frame, width: int, height: int) -> AnyPanel:
-    framed = (
+def _with_options(panel: SdkPanel, title: str, options: PanelOptions, width: int, height: int) -> SdkPanel:
+    configured = (
         panel.title(title)
-        .description(f"{frame['shows']}\n\n**Good:** {frame['good']}")
+        .description(f"{options['description']}\n\n**Good:** {options['healthy']}")
         .datasource(PROMETHEUS)
-        .unit(frame["unit"])
-        .span(frame.get("width", width))
-        .height(frame.get("height", height))
-        .thresholds(frame.get("limits", NO_LIMITS).thresholds())
+        .unit(options["unit"])
+        .span(options.get("width", width))
+        .height(options.get("height", height))
+        .thresholds(options.get("thresholds", NO_THRESHOLDS).to_grafana())
     )
-    links = frame.get("links", ())
-    return framed.data_links(list(links)) if links else framed
+    links = options.get("links", ())
+    return configured.data_links(list(links)) if links else configured
 
 
-def _asked(queries: Sequence[Query], *, instant: bool = False, exemplars: bool = False) -> list[Builder[Dataquery]]:
+def _query_targets(
+    queries: Sequence[Query], *, instant: bool = False, exemplars: bool = False
+) -> list[Builder[Dataquery]]:
     targets: list[Builder[Dataquery]] = []
     for letter, query in zip(string.ascii_uppercase, queries, strict=False):
         target = prometheus.Dataquery().expr(query.expr).legend_format(query.legend).ref_id(letter)
@@ -119,86 +121,99 @@ def _asked(queries: Sequence[Query], *, instant: bool = False, exemplars: bool =
     return targets
 
 
-def lines(
+def time_series_panel(
     title: str,
     *queries: Query,
     stacked: bool = False,
-    top: float | None = None,
+    max_value: float | None = None,
     exemplars: bool = False,
-    **frame: Unpack[Frame],
-) -> Drawn:
+    **options: Unpack[PanelOptions],
+) -> PanelBuilder:
     """Return a panel of lines over time, from zero up; limits are dashed, and the first of them is always in sight.
 
     Exemplars are kept by histograms' own buckets; records of them have none.
     """
     panel = (
         timeseries.Panel()
-        .targets(_asked(queries, exemplars=exemplars))
+        .targets(_query_targets(queries, exemplars=exemplars))
         .line_width(1.5)
         .fill_opacity(35 if stacked else 8)
-        .gradient_mode(words.GraphGradientMode.NONE if stacked else words.GraphGradientMode.OPACITY)
-        .show_points(words.VisibilityMode.NEVER)
+        .gradient_mode(common_models.GraphGradientMode.NONE if stacked else common_models.GraphGradientMode.OPACITY)
+        .show_points(common_models.VisibilityMode.NEVER)
         .span_nulls(60_000.0)
         .min(0)
         .color_scheme(FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
         .legend(
-            looks.VizLegendOptions()
+            common_builders.VizLegendOptions()
             .show_legend(True)
-            .display_mode(words.LegendDisplayMode.TABLE)
-            .placement(words.LegendPlacement.BOTTOM)
+            .display_mode(common_models.LegendDisplayMode.TABLE)
+            .placement(common_models.LegendPlacement.BOTTOM)
             .calcs(["lastNotNull", "max"])
         )
-        .tooltip(looks.VizTooltipOptions().mode(words.TooltipDisplayMode.MULTI).sort(words.SortOrder.DESCENDING))
+        .tooltip(
+            common_builders.VizTooltipOptions()
+            .mode(common_models.TooltipDisplayMode.MULTI)
+            .sort(common_models.SortOrder.DESCENDING)
+        )
     )
     if stacked:
-        panel.stacking(looks.StackingConfig().mode(words.StackingMode.NORMAL).group("A"))
-    if top is not None:
-        panel.max(top)
-    if "limits" in frame:
-        panel.axis_soft_max(1.25 * frame["limits"].first())
-        panel.thresholds_style(looks.GraphThresholdsStyleConfig().mode(words.GraphThresholdsStyleMode.DASHED))
-    return _framed(panel, title, frame, 8, 8)
+        panel.stacking(common_builders.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A"))
+    if max_value is not None:
+        panel.max(max_value)
+    if "thresholds" in options:
+        panel.axis_soft_max(1.25 * options["thresholds"].first_threshold())
+        panel.thresholds_style(
+            common_builders.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.DASHED)
+        )
+    return _with_options(panel, title, options, 8, 8)
 
 
-def figure(
-    title: str, query: Query, *, decimals: int | None = None, named: bool = False, **frame: Unpack[Frame]
-) -> Drawn:
+def stat_panel(
+    title: str, query: Query, *, decimals: int | None = None, show_names: bool = False, **options: Unpack[PanelOptions]
+) -> PanelBuilder:
     """Return a panel of one large figure, its colour by the limits, its course behind it. Several have names."""
     panel = (
         stat.Panel()
-        .targets(_asked([query]))
-        .reduce_options(looks.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
-        .color_mode(words.BigValueColorMode.VALUE)
-        .graph_mode(words.BigValueGraphMode.AREA)
-        .text_mode(words.BigValueTextMode.VALUE_AND_NAME if named else words.BigValueTextMode.AUTO)
+        .targets(_query_targets([query]))
+        .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+        .color_mode(common_models.BigValueColorMode.VALUE)
+        .graph_mode(common_models.BigValueGraphMode.AREA)
+        .text_mode(common_models.BigValueTextMode.VALUE_AND_NAME if show_names else common_models.BigValueTextMode.AUTO)
         .color_scheme(FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
     )
     if decimals is not None:
         panel.decimals(decimals)
-    return _framed(panel, title, frame, 4, 4)
+    return _with_options(panel, title, options, 4, 4)
 
 
-def bars(
-    title: str, query: Query, *, top: float | None = None, decimals: int | None = None, **frame: Unpack[Frame]
-) -> Drawn:
+def bar_gauge_panel(
+    title: str,
+    query: Query,
+    *,
+    max_value: float | None = None,
+    decimals: int | None = None,
+    **options: Unpack[PanelOptions],
+) -> PanelBuilder:
     """Return a panel of horizontal bars, the newest value of each series."""
     panel = (
         bargauge.Panel()
-        .targets(_asked([query], instant=True))
-        .reduce_options(looks.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
-        .display_mode(words.BarGaugeDisplayMode.BASIC)
-        .orientation(words.VizOrientation.HORIZONTAL)
+        .targets(_query_targets([query], instant=True))
+        .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+        .display_mode(common_models.BarGaugeDisplayMode.BASIC)
+        .orientation(common_models.VizOrientation.HORIZONTAL)
         .color_scheme(FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
         .min(0)
     )
-    if top is not None:
-        panel.max(top)
+    if max_value is not None:
+        panel.max(max_value)
     if decimals is not None:
         panel.decimals(decimals)
-    return _framed(panel, title, frame, 8, 8)
+    return _with_options(panel, title, options, 8, 8)
 
 
-def density(title: str, query: Query, *, exemplars: bool = False, **frame: Unpack[Frame]) -> Drawn:
+def heatmap_panel(
+    title: str, query: Query, *, exemplars: bool = False, **options: Unpack[PanelOptions]
+) -> PanelBuilder:
     """Return a heatmap of a histogram's buckets: `sum by (le) (increase(…_bucket))`, legend `{{le}}`."""
     target = prometheus.Dataquery().expr(query.expr).legend_format(query.legend).ref_id("A").range()
     panel = (
@@ -208,35 +223,37 @@ def density(title: str, query: Query, *, exemplars: bool = False, **frame: Unpac
         .color(
             heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").fill("dark-orange").steps(64)
         )
-        .y_axis(heatmap.YAxisConfig().unit(frame["unit"]).axis_placement(words.AxisPlacement.LEFT))
+        .y_axis(heatmap.YAxisConfig().unit(options["unit"]).axis_placement(common_models.AxisPlacement.LEFT))
         .filter_values(heatmap.FilterValueRange().le(1e-9))
         .show_legend()
     )
-    return _framed(panel, title, frame, 8, 8)
+    return _with_options(panel, title, options, 8, 8)
 
 
-def states(title: str, query: Query, names: Mapping[int, tuple[str, str]], **frame: Unpack[Frame]) -> Drawn:
+def state_timeline_panel(
+    title: str, query: Query, state_labels: Mapping[int, tuple[str, str]], **options: Unpack[PanelOptions]
+) -> PanelBuilder:
     """Return a timeline of states, a row a series; `names` gives a value's word and colour."""
-    mapping = {
-        str(value): models.ValueMappingResult(text=word, color=colour, index=place)
-        for place, (value, (word, colour)) in enumerate(names.items())
+    value_mappings = {
+        str(value): models.ValueMappingResult(text=label, color=colour, index=index)
+        for index, (value, (label, colour)) in enumerate(state_labels.items())
     }
     panel = (
         statetimeline.Panel()
-        .targets(_asked([query]))
-        .mappings([models.ValueMap(options=mapping)])
+        .targets(_query_targets([query]))
+        .mappings([models.ValueMap(options=value_mappings)])
         .color_scheme(FieldColor().mode(models.FieldColorModeId.FIXED))
-        .show_value(words.VisibilityMode.AUTO)
+        .show_value(common_models.VisibilityMode.AUTO)
         .merge_values(True)
         .fill_opacity(70)
         .legend(
-            looks.VizLegendOptions()
+            common_builders.VizLegendOptions()
             .show_legend(True)
-            .display_mode(words.LegendDisplayMode.LIST)
-            .placement(words.LegendPlacement.BOTTOM)
+            .display_mode(common_models.LegendDisplayMode.LIST)
+            .placement(common_models.LegendPlacement.BOTTOM)
         )
     )
-    return _framed(panel, title, frame, 8, 8)
+    return _with_options(panel, title, options, 8, 8)
 
 
 @dataclass(frozen=True)
@@ -246,10 +263,12 @@ class Column:
     heading: str
     expr: str
     unit: str
-    limits: Limits = NO_LIMITS
+    thresholds: Thresholds = NO_THRESHOLDS
 
 
-def figures(title: str, keys: Sequence[str], *columns: Column, **frame: Unpack[Frame]) -> Drawn:
+def table_panel(
+    title: str, label_names: Sequence[str], *columns: Column, **options: Unpack[PanelOptions]
+) -> PanelBuilder:
     """Return a table, a row for each set of the labels in `keys`, a column for each query by those labels."""
     targets: list[Builder[Dataquery]] = []
     headings: dict[str, str] = {}
@@ -257,32 +276,32 @@ def figures(title: str, keys: Sequence[str], *columns: Column, **frame: Unpack[F
         target = prometheus.Dataquery().expr(column.expr).legend_format(column.heading).ref_id(letter)
         targets.append(target.instant().format(PromQueryFormat.TABLE))
         headings[f"Value #{letter}" if len(columns) > 1 else "Value"] = column.heading  # as Grafana calls them
-    order = {name: place for place, name in enumerate([*keys, *headings])}
-    arranged = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": headings}
+    order = {name: index for index, name in enumerate([*label_names, *headings])}
+    organize_options = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": headings}
     panel = (
         table.Panel()
         .targets(targets)
         .transformations(
             [
                 models.DataTransformerConfig(id_val="merge", options={}),
-                models.DataTransformerConfig(id_val="organize", options=arranged),
+                models.DataTransformerConfig(id_val="organize", options=organize_options),
             ]
         )
         .color_scheme(FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
     )
     for column in columns:
-        panel.override_by_name(column.heading, _shown(column))
-    return _framed(panel, title, frame, 12, 8)
+        panel.override_by_name(column.heading, _column_overrides(column))
+    return _with_options(panel, title, options, 12, 8)
 
 
-def prose(title: str, markdown: str, *, height: int) -> Drawn:
+def text_panel(title: str, markdown: str, *, height: int) -> PanelBuilder:
     """Return a panel of text, half as wide as the dashboard."""
     return text.Panel().title(title).mode(TextMode.MARKDOWN).content(markdown).span(12).height(height)
 
 
-def _shown(column: Column) -> list[models.DynamicConfigValue]:
-    shown = [models.DynamicConfigValue(id_val="unit", value=column.unit)]
-    if column.limits != NO_LIMITS:
-        shown.append(models.DynamicConfigValue(id_val="thresholds", value=column.limits.thresholds().build()))
-        shown.append(models.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}))
-    return shown
+def _column_overrides(column: Column) -> list[models.DynamicConfigValue]:
+    properties = [models.DynamicConfigValue(id_val="unit", value=column.unit)]
+    if column.thresholds != NO_THRESHOLDS:
+        properties.append(models.DynamicConfigValue(id_val="thresholds", value=column.thresholds.to_grafana().build()))
+        properties.append(models.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}))
+    return properties

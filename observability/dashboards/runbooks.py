@@ -9,14 +9,14 @@ from pathlib import Path
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from observability.dashboards.board import ENVIRONMENT, RUNBOOKS, Row, board
-from observability.dashboards.explore import Backend
-from observability.dashboards.panels import Column, Drawn, Limits, figures, prose
-from thale.release.slo import Slo
+from observability.dashboards.dashboard import ENVIRONMENT, RUNBOOKS_UID, PanelRow, build_dashboard
+from observability.dashboards.links import Backend
+from observability.dashboards.panels import Column, PanelBuilder, Thresholds, table_panel, text_panel
+from thale.slo import Slo
 
 SOURCE = Path(__file__).parents[1] / "runbooks.md"
-_LETTERS_A_LINE, _LINE_PX, _FRAME_PX, _GRID_PX = 105, 22, 60, 38
-_BEFORE = 4
+_CHARACTERS_PER_LINE, _LINE_PX, _PANEL_FRAME_PX, _GRID_PX = 105, 22, 60, 38
+_PANELS_BEFORE_RUNBOOKS = 4
 """Panels that come before those of the headings: two rows, the alerts, the preface."""
 
 
@@ -24,47 +24,53 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
     """Return the dashboard."""
     preface, *sections = re.split(r"^## +", SOURCE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     runbooks = [(name, text.strip()) for name, _, text in (section.partition("\n") for section in sections)]
-    places = {name.lower(): number for number, (name, _) in enumerate(runbooks, _BEFORE + 1)}
-    firing = figures(
+    panel_numbers = {name.lower(): number for number, (name, _) in enumerate(runbooks, _PANELS_BEFORE_RUNBOOKS + 1)}
+    firing = table_panel(
         "Alerts that fire now",
         ["alertname", "severity"],
         Column(
             "Firing",
             f'count by (alertname, severity) (ALERTS{{{ENVIRONMENT},alertstate="firing"}})',
             "suffix: times",
-            Limits(look=1),
+            Thresholds(warning=1),
         ),
         unit="short",
-        shows="Alerts that fire, and for how many things. The panel of the same name below says what to do.",
-        good="An empty table.",
+        description="Alerts that fire, and for how many things. The panel of the same name below says what to do.",
+        healthy="An empty table.",
     )
-    how_to_read = prose("How to read them", preface.partition("\n")[2].strip(), height=8)
+    how_to_read = text_panel("How to read them", preface.partition("\n")[2].strip(), height=8)
     rows = [
-        Row("Now", [firing, how_to_read]),
-        Row("What it means, what users notice, what to look at, what to do", _pairs(runbooks, places)),
+        PanelRow("Now", [firing, how_to_read]),
+        PanelRow(
+            "What it means, what users notice, what to look at, what to do", _runbook_panels(runbooks, panel_numbers)
+        ),
     ]
-    purpose = "What each alert means, what users notice, what to look at, what to do, and how to know that it worked."
-    return board(RUNBOOKS, "Runbooks", purpose, rows, backend)
+    description = (
+        "What each alert means, what users notice, what to look at, what to do, and how to know that it worked."
+    )
+    return build_dashboard(RUNBOOKS_UID, "Runbooks", description, rows, backend)
 
 
-def _pairs(runbooks: list[tuple[str, str]], places: dict[str, int]) -> list[Drawn]:
+def _runbook_panels(runbooks: list[tuple[str, str]], panel_numbers: dict[str, int]) -> list[PanelBuilder]:
     """Return a panel for each runbook; two neighbours are as high as the longer of them."""
-    heights = [_height(text) for _, text in runbooks]
+    heights = [_panel_height(text) for _, text in runbooks]
     panels = []
-    for place, (name, text) in enumerate(runbooks):
-        row = place - place % 2
-        panels.append(prose(name, _linked(text, places), height=max(heights[row : row + 2])))
+    for index, (name, text) in enumerate(runbooks):
+        pair_start = index - index % 2
+        panels.append(
+            text_panel(name, _resolve_links(text, panel_numbers), height=max(heights[pair_start : pair_start + 2]))
+        )
     if len(panels) % 2:
-        panels.append(prose("", "", height=heights[-1]))
+        panels.append(text_panel("", "", height=heights[-1]))
     return panels
 
 
-def _linked(text: str, places: dict[str, int]) -> str:
+def _resolve_links(text: str, panel_numbers: dict[str, int]) -> str:
     """Return the text with its links to headings leading to their panels."""
-    return re.sub(r"\(#([\w-]+)\)", lambda link: f"(/d/{RUNBOOKS}?viewPanel=panel-{places[link[1]]})", text)
+    return re.sub(r"\(#([\w-]+)\)", lambda link: f"(/d/{RUNBOOKS_UID}?viewPanel=panel-{panel_numbers[link[1]]})", text)
 
 
-def _height(text: str) -> int:
+def _panel_height(text: str) -> int:
     paragraphs = [len(line) for line in re.sub(r"(?<!\n)\n(?![\n`-])", " ", text).splitlines()]
-    lines = sum(max(1, math.ceil(length / _LETTERS_A_LINE)) for length in paragraphs)
-    return math.ceil((lines * _LINE_PX + _FRAME_PX) / _GRID_PX)
+    lines = sum(max(1, math.ceil(length / _CHARACTERS_PER_LINE)) for length in paragraphs)
+    return math.ceil((lines * _LINE_PX + _PANEL_FRAME_PX) / _GRID_PX)

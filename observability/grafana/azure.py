@@ -13,11 +13,11 @@ from pathlib import Path
 DASHBOARDS = Path(__file__).parents[1] / "dashboards" / "generated" / "azure"
 
 
-def put(path: Path, grafana: str) -> int:
+def upload_dashboard(path: Path, grafana: str) -> int:
     """Put one dashboard there. Returns `az`'s exit status; what it has to say goes to standard error."""
     command = ["az", "grafana", "dashboard", "update", "--name", grafana, "--overwrite", "true"]
-    done = subprocess.run([*command, "--definition", str(path), "--output", "none"], check=False)  # noqa: S603
-    return done.returncode
+    result = subprocess.run([*command, "--definition", str(path), "--output", "none"], check=False)  # noqa: S603
+    return result.returncode
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
     grafana = parser.parse_args().grafana
     for path in sorted(DASHBOARDS.glob("*.json")):
         try:
-            status = put(path, grafana)
+            status = upload_dashboard(path, grafana)
         except FileNotFoundError:
             sys.stderr.write("az is not there: get https://aka.ms/azure-cli, then run az extension add --name amg\n")
             return 2

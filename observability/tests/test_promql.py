@@ -1,9 +1,13 @@
 """The reader of queries finds what it is there to find."""
 
-import promql
 import pytest
 
-TOLD = {"asked_total": frozenset({"job", "model", "status"}), "seconds_bucket": frozenset({"job", "route", "le"})}
+from tests.support import promql
+
+METRIC_LABELS = {
+    "asked_total": frozenset({"job", "model", "status"}),
+    "seconds_bucket": frozenset({"job", "route", "le"}),
+}
 
 
 @pytest.mark.parametrize(
@@ -20,7 +24,7 @@ TOLD = {"asked_total": frozenset({"job", "model", "status"}), "seconds_bucket": 
     ],
 )
 def test_every_label_that_an_expression_counts_on_is_seen(expr: str, read: set[str]) -> None:
-    assert {label for one in promql.reads(expr) for label in one.labels} == read
+    assert {label for one in promql.find_selectors(expr) for label in one.labels} == read
 
 
 @pytest.mark.parametrize(
@@ -35,7 +39,7 @@ def test_every_label_that_an_expression_counts_on_is_seen(expr: str, read: set[s
 )
 def test_a_label_that_was_aggregated_away_is_not_to_be_had(expr: str) -> None:
     with pytest.raises(AssertionError, match=r"aggregated away|has no labels"):
-        list(promql.reads(expr))
+        list(promql.find_selectors(expr))
 
 
 @pytest.mark.parametrize(
@@ -52,4 +56,4 @@ def test_a_label_that_was_aggregated_away_is_not_to_be_had(expr: str) -> None:
     ],
 )
 def test_the_answers_labels_are_known_beforehand(expr: str, labels: set[str]) -> None:
-    assert promql.labels_of_answer(expr, TOLD.__getitem__) == labels
+    assert promql.result_labels(expr, METRIC_LABELS.__getitem__) == labels

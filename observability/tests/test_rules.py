@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import promql
 import pytest
 import yaml
 
-from observability import prometheus_rule, slo_rules
-from thale.facade import oip, routes
-from thale.release.slo import read_slo
+from tests.support import promql
+from thale.facade.api import v1, v2
+from thale.slo import read_slo
 from thale.telemetry.metrics import SECONDS
+from tools.generate import prometheus_rule, slo_rules
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "observability" / "rules"
@@ -26,44 +26,44 @@ TESTS = sorted((RULES / "tests").glob("*_test.yaml"))
 Rule = dict[str, Any]
 
 
-def promtool(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def run_promtool(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not there: apt-get install --no-install-recommends prometheus (`make prometheus`)")
     command = ["promtool", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
 
-def rules_of(path: Path) -> Iterator[Rule]:
+def load_rules(path: Path) -> Iterator[Rule]:
     for group in yaml.safe_load(path.read_text())["groups"]:
         yield from group["rules"]
 
 
-def alerts() -> list[Rule]:
-    return [rule for path in FILES for rule in rules_of(path) if "alert" in rule]
+def load_alerts() -> list[Rule]:
+    return [rule for path in FILES for rule in load_rules(path) if "alert" in rule]
 
 
 def test_prometheus_accepts_the_rules_and_the_laptops_configuration() -> None:
-    checked = promtool("check", "rules", *FILES)
+    checked = run_promtool("check", "rules", *FILES)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     configuration = REPOSITORY / "observability" / "prometheus" / "laptop.yaml"
-    checked = promtool("check", "config", "--syntax-only", configuration)
+    checked = run_promtool("check", "config", "--syntax-only", configuration)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("file", TESTS, ids=[file.stem for file in TESTS])
 def test_the_rules_do_what_their_tests_say(file: Path) -> None:
-    tested = promtool("test", "rules", file)
+    tested = run_promtool("test", "rules", file)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
 def test_every_rule_has_a_test_that_fires_it_and_one_that_does_not() -> None:
     cases = cases_in_tests()
     for path in FILES:
-        for rule in rules_of(path):
+        for rule in load_rules(path):
             if "record" in rule:
                 assert cases[rule["record"]] == {True, False}, rule["record"]
             else:
-                name = _name(rule["alert"], rule["labels"])
+                name = _rule_key(rule["alert"], rule["labels"])
                 assert True in cases[name], f"nothing fires {name}"
                 assert False in cases[rule["alert"]], f"{rule['alert']} is silent in no test"
 
@@ -72,24 +72,24 @@ def cases_in_tests() -> dict[str, set[bool]]:
     """Return by rule whether a test expects something of it, and whether one expects nothing."""
     cases: dict[str, set[bool]] = defaultdict(set)
     tests = [test for file in TESTS for test in yaml.safe_load(file.read_text())["tests"]]
-    for asked in (asked for test in tests for asked in test.get("promql_expr_test", ())):
-        for read in promql.reads(asked["expr"]):
-            cases[read.metric].add(bool(asked["exp_samples"]))
-    for asked in (asked for test in tests for asked in test.get("alert_rule_test", ())):
-        for alert in asked["exp_alerts"]:
-            cases[_name(asked["alertname"], alert["exp_labels"])].add(True)
-        if not asked["exp_alerts"]:
-            cases[asked["alertname"]].add(False)
+    for case in (case for test in tests for case in test.get("promql_expr_test", ())):
+        for read in promql.find_selectors(case["expr"]):
+            cases[read.metric].add(bool(case["exp_samples"]))
+    for case in (case for test in tests for case in test.get("alert_rule_test", ())):
+        for alert in case["exp_alerts"]:
+            cases[_rule_key(case["alertname"], alert["exp_labels"])].add(True)
+        if not case["exp_alerts"]:
+            cases[case["alertname"]].add(False)
     return cases
 
 
-def _name(alert: str, labels: dict[str, str]) -> str:
+def _rule_key(alert: str, labels: dict[str, str]) -> str:
     """Return what tells a rule from others of its name: the promises' alerts have one for each window."""
     return f"{alert} {labels.get('window', '')}".rstrip()
 
 
 def test_the_promises_rules_are_those_of_slo_toml() -> None:
-    assert slo_rules.OUT.read_text() == slo_rules.document(read_slo()), "run `make rules`"
+    assert slo_rules.OUTPUT_PATH.read_text() == slo_rules.render_rules(read_slo()), "run `make rules`"
 
 
 def test_every_promised_latency_is_the_edge_of_a_bucket() -> None:
@@ -97,40 +97,38 @@ def test_every_promised_latency_is_the_edge_of_a_bucket() -> None:
 
 
 def test_clusters_get_these_very_rules() -> None:
-    assert prometheus_rule.OUT.read_text() == prometheus_rule.document(), "run `make rules`"
+    assert prometheus_rule.OUTPUT_PATH.read_text() == prometheus_rule.render_manifest(), "run `make rules`"
 
 
 def test_the_alert_about_drift_has_the_judges_limits() -> None:
-    judge = tomllib.loads((REPOSITORY / "loadtests" / "slo.toml").read_text())["judge"]
-    (drift,) = [rule["expr"] for rule in alerts() if rule["alert"] == "ThaleModelDrifting"]
+    policy = tomllib.loads((REPOSITORY / "services" / "thale" / "release" / "judge" / "policy.toml").read_text())
+    (drift,) = [rule["expr"] for rule in load_alerts() if rule["alert"] == "ThaleModelDrifting"]
     limit, plates = re.findall(r"(?:>|>=) (\d[\d.]*)", drift)
-    assert (float(limit), int(plates)) == (judge["drift"]["psi"], judge["least_plates"])
+    assert (float(limit), int(plates)) == (policy["drift"]["psi"], policy["min_plates"])
 
 
 def test_the_promises_hold_for_every_route_that_measures_images_and_for_no_other() -> None:
-    paths = {route.path for router in (routes.router, oip.router) for route in router.routes}
+    paths = {route.path for router in (v1.router, v2.router) for route in router.routes}
     measuring = {path for path in paths if re.fullmatch(slo_rules.IMAGE_ROUTES, path)}
-    posting = {
-        route.path for router in (routes.router, oip.router) for route in router.routes if "POST" in route.methods
-    }
+    posting = {route.path for router in (v1.router, v2.router) for route in router.routes if "POST" in route.methods}
     assert measuring == posting
 
 
 def test_pages_are_symptoms_and_tickets_may_be_causes() -> None:
-    for rule in alerts():
+    for rule in load_alerts():
         labels = rule["labels"]
         assert labels["severity"] in ("page", "ticket"), rule["alert"]
         assert labels["severity"] == "ticket" or "cause" not in labels, f"{rule['alert']} wakes somebody for a cause"
         assert labels.get("cause", "serving") == "serving", rule["alert"]
-    assert {rule["alert"] for rule in alerts() if rule["labels"]["severity"] == "page"} == {
-        "ThaleRequestsFailing",
-        "ThaleAnswersSlow",
+    assert {rule["alert"] for rule in load_alerts() if rule["labels"]["severity"] == "page"} == {
+        "ThaleHighErrorRate",
+        "ThaleHighLatency",
         "ThaleNoFacade",
     }
 
 
 def test_every_alert_says_what_is_wrong_and_where_to_read_on() -> None:
-    for rule in alerts():
+    for rule in load_alerts():
         assert re.fullmatch(r"Thale[A-Z]\w+", rule["alert"])
         assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}, rule["alert"]
         assert rule["annotations"]["runbook_url"] == f"observability/runbooks.md#{rule['alert'].lower()}"
@@ -138,7 +136,7 @@ def test_every_alert_says_what_is_wrong_and_where_to_read_on() -> None:
 
 def test_azure_could_take_the_rules() -> None:
     """Twenty rules a group, a group's name once, and durations that terraform/azure/alerts.tf can say in ISO 8601."""
-    groups = prometheus_rule.groups()
+    groups = prometheus_rule.load_rule_groups()
     assert len({group["name"] for group in groups}) == len(groups)
     for group in groups:
         assert len(group["rules"]) <= 20, group["name"]
@@ -147,8 +145,8 @@ def test_azure_could_take_the_rules() -> None:
 
 
 def test_a_certificate_is_renewed_before_anybody_is_told_that_it_was_not() -> None:
-    (expiring,) = [rule["expr"] for rule in alerts() if rule["alert"] == "ThaleCertificateExpiring"]
-    told_days = int(re.findall(r"< (\d+) \* 86400", expiring)[0])
+    (expiring,) = [rule["expr"] for rule in load_alerts() if rule["alert"] == "ThaleCertificateExpiring"]
+    alert_days = int(re.findall(r"< (\d+) \* 86400", expiring)[0])
     for manifest in yaml.safe_load_all((REPOSITORY / "kubernetes" / "base" / "certificates.yaml").read_text()):
         if manifest["kind"] == "Certificate":
-            assert int(manifest["spec"]["renewBefore"].removesuffix("h")) > 24 * told_days
+            assert int(manifest["spec"]["renewBefore"].removesuffix("h")) > 24 * alert_days

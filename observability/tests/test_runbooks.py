@@ -12,7 +12,7 @@ from thale.cli.app import app
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "observability" / "runbooks.md").read_text()
-PARTS = ("Means.", "Users notice.", "Look at.", "Do.", "It worked when")
+SECTION_TITLES = ("Means.", "Users notice.", "Look at.", "Do.", "It worked when")
 SECTIONS = {
     heading: body for heading, body in re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE)
 }
@@ -31,8 +31,8 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
 
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_a_runbook_has_its_five_parts_in_order(heading: str) -> None:
-    parts = re.findall(r"\*\*([^*]+)\*\*", SECTIONS[heading])
-    assert tuple(parts) == PARTS
+    titles = re.findall(r"\*\*([^*]+)\*\*", SECTIONS[heading])
+    assert tuple(titles) == SECTION_TITLES
     assert "```promql" in SECTIONS[heading] or heading == "ThaleRolloutStuck"
 
 
@@ -46,38 +46,42 @@ def test_links_lead_to_headings() -> None:
 
 def test_commands_of_thale_exist() -> None:
     command = typer.main.get_command(app)
-    for words in [code.split() for code in CODE if code.startswith("thale ")]:
-        found: typer.core.TyperGroup | object = command
-        for word in words[1:]:
-            if not isinstance(found, typer.core.TyperGroup):
-                options = {option for parameter in found.params for option in parameter.opts}  # type: ignore[attr-defined]
-                assert not word.startswith("--") or word in options, " ".join(words)
+    for arguments in [code.split() for code in CODE if code.startswith("thale ")]:
+        group: typer.core.TyperGroup | object = command
+        for word in arguments[1:]:
+            if not isinstance(group, typer.core.TyperGroup):
+                options = {option for parameter in group.params for option in parameter.opts}  # type: ignore[attr-defined]
+                assert not word.startswith("--") or word in options, " ".join(arguments)
                 continue
-            assert word in found.commands, " ".join(words)
-            found = found.commands[word]
+            assert word in group.commands, " ".join(arguments)
+            group = group.commands[word]
 
 
 def test_targets_of_make_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
-    asked = {code.split()[1] for code in CODE if code.startswith("make ")}
-    assert asked
-    assert asked <= targets
+    used_targets = {code.split()[1] for code in CODE if code.startswith("make ")}
+    assert used_targets
+    assert used_targets <= targets
 
 
 def test_objects_that_kubectl_is_asked_for_are_in_the_base() -> None:
     files = sorted((REPOSITORY / "kubernetes" / "base").glob("*.yaml"))
     manifests = [manifest for path in files for manifest in yaml.safe_load_all(path.read_text())]
-    there = {(found["kind"].lower(), found["metadata"]["name"]) for found in manifests if "metadata" in found}
+    objects = {
+        (resource["kind"].lower(), resource["metadata"]["name"]) for resource in manifests if "metadata" in resource
+    }
     named = {("lease", "thale-release-watch"), ("secret", "gateway-tls"), ("pvc", "store")}  # made by others
     for kind, name in re.findall(
         r"kubectl -n thale \w+ (\w+)[ /]([a-z][a-z-]+)(?=[ `;])", " ".join(f"`{c}`" for c in CODE)
     ):
-        assert (kind, name) in there | named, f"{kind} {name}"
+        assert (kind, name) in objects | named, f"{kind} {name}"
 
 
 def test_files_that_runbooks_name_are_there() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    paths = [code for code in CODE if re.fullmatch(r"(kubernetes|terraform|loadtests|observability)/[\w./-]+", code)]
+    paths = [
+        code for code in CODE if re.fullmatch(r"(kubernetes|terraform|loadtests|observability|services)/[\w./-]+", code)
+    ]
     assert paths
     for path in paths:
         assert any(file.startswith(path) for file in listed.splitlines()), path

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_thale import Platform, running_platform, write_weights
+
+from tests.support.local_platform import PlatformProcess, run_platform, write_weights
 
 
 @pytest.fixture(scope="session")
@@ -14,8 +15,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Platform]:
-    with running_platform(tmp_path_factory.mktemp("home"), weights) as running:
+def platform(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[PlatformProcess]:
+    with run_platform(tmp_path_factory.mktemp("home"), weights) as running:
         yield running
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from running_thale import Platform
 
 import thale
+from tests.support.local_platform import PlatformProcess
 from thale import errors
-from thale.contract import Problem
+from thale.schemas import Problem
 
 
 def picture(width: int = 160, height: int = 120) -> bytes:
@@ -25,7 +25,7 @@ def picture(width: int = 160, height: int = 120) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def client(platform: Platform) -> Iterator[thale.Client]:
+def client(platform: PlatformProcess) -> Iterator[thale.Client]:
     with thale.Client(platform.url) as client:
         yield client
 
@@ -59,7 +59,7 @@ def test_one_model_alone_can_be_asked(client: thale.Client, plate: Path) -> None
 
 
 def test_the_models_are_listed_and_ready(client: thale.Client) -> None:
-    assert client.ready()
+    assert client.is_ready()
     assert {model.name: model.versions[0].state for model in client.models()} == {
         "plate-seg": "ready",
         "plate-landmarks": "ready",
@@ -77,7 +77,7 @@ def test_the_models_are_listed_and_ready(client: thale.Client) -> None:
         (lambda client: client.phenotype(picture(), mm_per_px=1e9), errors.ScaleError),
         (lambda client: client.phenotype(picture(), model="nobody"), errors.UnknownModelError),
         (lambda client: client.phenotype(picture(), model="plate-seg@9.9.9"), errors.UnknownVersionError),
-        (lambda client: client.segment(picture(), model="plate-landmarks"), errors.ModelTaskError),
+        (lambda client: client.segment(picture(), model="plate-landmarks"), errors.WrongTaskError),
     ],
 )
 def test_what_the_server_refuses_is_raised_as_what_it_is(
@@ -96,55 +96,59 @@ def test_a_file_that_is_not_there_is_the_systems_error(client: thale.Client, tmp
 
 def test_nobody_at_the_address_is_said_with_what_to_do() -> None:
     with thale.Client("http://127.0.0.1:9", retries=0) as client:
-        assert not client.ready()
+        assert not client.is_ready()
         with pytest.raises(errors.ServerUnreachableError, match="thale up"):
             client.models()
 
 
-class Scripted(BaseHTTPRequestHandler):
+class ScriptedHandler(BaseHTTPRequestHandler):
     """Answers what the test wrote down, one request after the other, and remembers the bodies."""
 
-    answers: list[tuple[int, dict[str, str], bytes]]
+    responses: list[tuple[int, dict[str, str], bytes]]
     bodies: list[bytes]
 
     def do_POST(self) -> None:
         self.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-        status, headers, body = self.answers.pop(0)
+        status, headers, body = self.responses.pop(0)
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *words: object) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
 
 @pytest.fixture
-def scripted() -> Iterator[tuple[type[Scripted], str]]:
-    handler = type("Script", (Scripted,), {"answers": [], "bodies": []})
+def scripted() -> Iterator[tuple[type[ScriptedHandler], str]]:
+    handler = type("Script", (ScriptedHandler,), {"responses": [], "bodies": []})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield handler, f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
-def problem(kind: str, status: int) -> bytes:
-    told = Problem(type=f"/problems/{kind}", title="x", status=status, detail="the words", request_id="r1")
-    return told.model_dump_json().encode()
+def problem_json(kind: str, status: int) -> bytes:
+    document = Problem(type=f"/problems/{kind}", title="x", status=status, detail="the words", request_id="r1")
+    return document.model_dump_json().encode()
 
 
-def test_a_busy_server_is_asked_again_with_the_whole_file(scripted: tuple[type[Scripted], str], plate: Path) -> None:
+def test_a_busy_server_is_asked_again_with_the_whole_file(
+    scripted: tuple[type[ScriptedHandler], str], plate: Path
+) -> None:
     handler, url = scripted
-    handler.answers += [(503, {"Retry-After": "0"}, b""), (429, {}, b""), (200, {}, b"table")]
+    handler.responses += [(503, {"Retry-After": "0"}, b""), (429, {}, b""), (200, {}, b"table")]
     with thale.Client(url) as client:
         assert client.csv(plate) == "table"
     assert handler.bodies == [plate.read_bytes()] * 3
 
 
-def test_a_server_that_stays_busy_is_told_in_its_own_words(scripted: tuple[type[Scripted], str], plate: Path) -> None:
+def test_a_server_that_stays_busy_is_told_in_its_own_words(
+    scripted: tuple[type[ScriptedHandler], str], plate: Path
+) -> None:
     handler, url = scripted
-    handler.answers += [(503, {"Retry-After": "0"}, problem("model-unavailable", 503))] * 2
+    handler.responses += [(503, {"Retry-After": "0"}, problem_json("model-unavailable", 503))] * 2
     with (
         thale.Client(url, retries=1) as client,
         pytest.raises(errors.ModelUnavailableError, match="the words") as raised,
@@ -153,16 +157,16 @@ def test_a_server_that_stays_busy_is_told_in_its_own_words(scripted: tuple[type[
     assert raised.value.request_id == "r1"
 
 
-@pytest.mark.parametrize("body", [b"<html>a proxy's page</html>", problem("from-the-future", 400)])
+@pytest.mark.parametrize("body", [b"<html>a proxy's page</html>", problem_json("from-the-future", 400)])
 def test_an_answer_that_is_not_thales_is_said_to_be_unexpected(
-    scripted: tuple[type[Scripted], str], body: bytes
+    scripted: tuple[type[ScriptedHandler], str], body: bytes
 ) -> None:
     handler, url = scripted
-    handler.answers += [(400, {}, body)]
-    with thale.Client(url) as client, pytest.raises(errors.UnexpectedAnswerError):
+    handler.responses += [(400, {}, body)]
+    with thale.Client(url) as client, pytest.raises(errors.UnexpectedResponseError):
         client.csv(b"x")
-    handler.answers += [(200, {}, b"{}")]
-    with thale.Client(url) as client, pytest.raises(errors.UnexpectedAnswerError):
+    handler.responses += [(200, {}, b"{}")]
+    with thale.Client(url) as client, pytest.raises(errors.UnexpectedResponseError):
         client.phenotype(b"x")
 
 

@@ -8,19 +8,20 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from thale._version import __version__
+
 if TYPE_CHECKING:
     from thale.client import Client
-    from thale.contract import Phenotype
     from thale.errors import ThaleError
+    from thale.schemas import Phenotype
 
-__version__ = "0.1.0"
 __all__ = ["Client", "Phenotype", "ThaleError", "__version__"]
 
-_HOMES = {"Client": "thale.client", "Phenotype": "thale.contract", "ThaleError": "thale.errors"}
+_LAZY_IMPORTS = {"Client": "thale.client", "Phenotype": "thale.schemas", "ThaleError": "thale.errors"}
 
 
 def __getattr__(name: str) -> object:
     """Import what is asked for when it is asked for: `import thale` itself costs nothing."""
-    if name not in _HOMES:
+    if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module 'thale' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_LAZY_IMPORTS[name]), name)

@@ -15,18 +15,18 @@ from urllib.parse import urlencode
 import urllib3
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from thale.contract import ModelInfo, Phenotype, Problem
-from thale.errors import ServerUnreachableError, ThaleError, UnexpectedAnswerError, error_class
+from thale.errors import ServerUnreachableError, ThaleError, UnexpectedResponseError, error_class
+from thale.schemas import ModelInfo, Phenotype, Problem
 
 if TYPE_CHECKING:
-    from thale.answers import LandmarksAnswer, SegmentationAnswer
+    from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 Image = bytes | str | os.PathLike[str]
-_Answer = TypeVar("_Answer", bound=BaseModel)
-_MODELS = TypeAdapter(tuple[ModelInfo, ...])
-_RETRY_AFTER_LIMIT_S = 60
-_WAIT_LIMIT_S = 10
+_Response = TypeVar("_Response", bound=BaseModel)
+_MODELS_ADAPTER = TypeAdapter(tuple[ModelInfo, ...])
+_MAX_RETRY_AFTER_S = 60
+_MAX_BACKOFF_S = 10
 
 
 class Parameters(TypedDict, total=False):
@@ -64,8 +64,8 @@ class Client:
                 status_forcelist=(429, 502, 503),
                 allowed_methods=None,  # measuring twice does no harm, so a POST is asked again as well
                 backoff_factor=0.5,
-                backoff_max=_WAIT_LIMIT_S,
-                retry_after_max=_RETRY_AFTER_LIMIT_S,
+                backoff_max=_MAX_BACKOFF_S,
+                retry_after_max=_MAX_RETRY_AFTER_S,
                 raise_on_status=False,
             ),
         )
@@ -89,7 +89,7 @@ class Client:
             ThaleError: The class that the server named, or a ServerError.
             OSError: If the file cannot be read.
         """
-        return _read(Phenotype, self._post("/v1/phenotype", image, parameters, "application/json"))
+        return _parse_response(Phenotype, self._post("/v1/phenotype", image, parameters, "application/json"))
 
     def overlay(self, image: Image, **parameters: Unpack[Parameters]) -> bytes:
         """Measure an image and return it as a PNG with what was found drawn over it. Raises as `phenotype` does."""
@@ -106,18 +106,18 @@ class Client:
         """
         return self._post("/v1/phenotype", image, parameters, "text/csv", table=table).decode()
 
-    def segment(self, image: Image, **parameters: Unpack[Parameters]) -> "SegmentationAnswer":
+    def segment(self, image: Image, **parameters: Unpack[Parameters]) -> "SegmentationPrediction":
         """Return the organs' probability maps of an image. Raises as `phenotype` does."""
-        from thale.answers import SegmentationAnswer  # NumPy is for who wants pixels
+        from thale.models.predictions import SegmentationPrediction  # NumPy is for who wants pixels
 
         data = self._post("/v1/segment", image, parameters, "application/x-npz")
-        return SegmentationAnswer.from_bytes(data)
+        return SegmentationPrediction.from_bytes(data)
 
-    def landmarks(self, image: Image, **parameters: Unpack[Parameters]) -> "LandmarksAnswer":
+    def landmarks(self, image: Image, **parameters: Unpack[Parameters]) -> "LandmarkPrediction":
         """Return the landmarks of an image. Raises as `phenotype` does."""
-        from thale.answers import LandmarksAnswer
+        from thale.models.predictions import LandmarkPrediction
 
-        return _read(LandmarksAnswer, self._post("/v1/landmarks", image, parameters, "application/json"))
+        return _parse_response(LandmarkPrediction, self._post("/v1/landmarks", image, parameters, "application/json"))
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models that the server has, with their versions and traffic.
@@ -125,13 +125,13 @@ class Client:
         Raises:
             ServerError: If nobody answers, or not as thale does.
         """
-        data = self._ask("GET", "/v1/models", "application/json").data
+        data = self._request("GET", "/v1/models", "application/json").data
         try:
-            return _MODELS.validate_json(data)
+            return _MODELS_ADAPTER.validate_json(data)
         except ValidationError as error:
-            raise UnexpectedAnswerError(f"the server's list of models cannot be read: {error}") from error
+            raise UnexpectedResponseError(f"the server's list of models cannot be read: {error}") from error
 
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether the server answers and every model that it serves has a worker. Never waits, never raises."""
         try:
             response = self._pool.request("GET", f"{self.url}/health/ready", timeout=2.0, retries=False)
@@ -143,11 +143,11 @@ class Client:
         query = {key: str(value) for key, value in parameters.items() if value is not None} | options
         if not isinstance(image, bytes):
             query.setdefault("name", Path(image).name)
-        with _body(image) as (body, length):
+        with _open_body(image) as (body, length):
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
-            return self._ask("POST", path, accept, query=query, body=body, headers=headers).data
+            return self._request("POST", path, accept, query=query, body=body, headers=headers).data
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str,
@@ -168,12 +168,12 @@ class Client:
                 f"no answer from {self.url} ({cause}): start thale with `thale up`, or name the address of its server"
             ) from error
         if response.status != 200:
-            raise _refusal(response)
+            raise _problem_to_error(response)
         return response
 
 
 @contextmanager
-def _body(image: Image) -> Iterator[tuple[bytes | IO[bytes], int]]:
+def _open_body(image: Image) -> Iterator[tuple[bytes | IO[bytes], int]]:
     """Give an image's bytes, or its open file, and their number."""
     if isinstance(image, bytes):
         yield image, len(image)
@@ -183,21 +183,21 @@ def _body(image: Image) -> Iterator[tuple[bytes | IO[bytes], int]]:
         yield file, path.stat().st_size
 
 
-def _read(kind: type[_Answer], data: bytes) -> _Answer:
+def _parse_response(response_type: type[_Response], data: bytes) -> _Response:
     try:
-        return kind.model_validate_json(data)
+        return response_type.model_validate_json(data)
     except ValidationError as error:
-        raise UnexpectedAnswerError(f"the server's {kind.__name__} cannot be read: {error}") from error
+        raise UnexpectedResponseError(f"the server's {response_type.__name__} cannot be read: {error}") from error
 
 
-def _refusal(response: urllib3.BaseHTTPResponse) -> ThaleError:
+def _problem_to_error(response: urllib3.BaseHTTPResponse) -> ThaleError:
     """Return the error that the server means, made anew from its problem document."""
     try:
         problem = Problem.model_validate_json(response.data)
     except ValidationError:
         text = response.data[:200].decode(errors="replace")
-        return UnexpectedAnswerError(f"the server answered {response.status} without saying why: {text!r}")
-    kind = error_class(problem.type.replace(":", "/").rsplit("/", 1)[-1]) or UnexpectedAnswerError
-    error = kind.saying(problem.detail)
+        return UnexpectedResponseError(f"the server answered {response.status} without saying why: {text!r}")
+    error_type = error_class(problem.type.replace(":", "/").rsplit("/", 1)[-1]) or UnexpectedResponseError
+    error = error_type.from_message(problem.detail)
     error.request_id = problem.request_id
     return error

@@ -1,4 +1,4 @@
-"""Every error that thale raises on purpose. None of them knows HTTP: see facade/status_codes.py.
+"""Every error that thale raises on purpose. None of them knows HTTP: see facade/api/problems.py.
 
 ThaleError
 ├── ImageError                    what was sent cannot be measured
@@ -11,34 +11,34 @@ ThaleError
 ├── ScaleError                    a scale that cannot be true
 ├── ParameterError                a parameter that is not understood
 ├── RequestError                  a request that cannot be taken
-│   ├── MediaTypeError            a body of a kind that holds no image
+│   ├── UnsupportedContentTypeError            a body of a kind that holds no image
 │   ├── NotAcceptableError        no answer in a format that the client takes
-│   ├── SlowRequestError          the body does not arrive
-│   └── BusyError                 too many requests at once
+│   ├── UploadTimeoutError          the body does not arrive
+│   └── OverloadedError                 too many requests at once
 ├── ModelError
 │   ├── UnknownModelError         no such model
 │   ├── UnknownVersionError       the model exists, the version does not
-│   ├── ModelTaskError            the model exists, but answers another question
+│   ├── WrongTaskError            the model exists, but answers another question
 │   ├── ModelUnavailableError     no worker answers
 │   ├── ModelFailedError          a worker answered with a failure
-│   │   └── ModelNonsenseError    a worker answered what cannot be an answer
+│   │   └── InvalidModelResponseError    a worker answered what cannot be an answer
 │   └── DeadlineExceededError     the answer would come too late
 ├── ArchiveError                  a model archive or card that cannot be used
 ├── AnnotationError               an annotation file that cannot be read
 ├── DatasetError                  a folder of training data with something wrong in it
 ├── TrainingError                 a training run that cannot start or go on
 ├── ReleaseError                  a rollout that cannot go on
-│   ├── PlanError                 a change that makes no sense now
+│   ├── InvalidTransitionError                 a change that makes no sense now
 │   ├── ConflictError             somebody else changed the release in between
 │   ├── RegistrationError         an archive that must not be released
-│   ├── VersionTakenError         the version is in the store with other bytes
+│   ├── VersionExistsError         the version is in the store with other bytes
 │   ├── StoreError                the model store does not take or give
-│   └── ActuatorError             a version that cannot be brought to serve
+│   └── TargetError             a version that cannot be brought to serve
 ├── SecretError                   a secret, or the place where secrets are, that cannot be read
 ├── ServerError                   a server that does not answer as thale does
 │   ├── ServerUnreachableError    nobody answers
-│   └── UnexpectedAnswerError     somebody answers, but not as the contract says
-└── LaptopError                   the local platform cannot start
+│   └── UnexpectedResponseError     somebody answers, but not as the contract says
+└── LocalPlatformError                   the local platform cannot start
 """
 
 from typing import ClassVar, Self
@@ -56,7 +56,7 @@ class ThaleError(Exception):
     request_id: str | None = None
 
     @classmethod
-    def saying(cls, message: str) -> Self:
+    def from_message(cls, message: str) -> Self:
         """Return an error that another process raised: its words are known, its arguments are not."""
         error = cls.__new__(cls)
         error.args = (message,)
@@ -65,12 +65,12 @@ class ThaleError(Exception):
 
 def error_class(code: str) -> type[ThaleError] | None:
     """Return the error class of that stable name, None where there is none."""
-    waiting = [ThaleError]
-    while waiting:
-        candidate = waiting.pop()
+    pending = [ThaleError]
+    while pending:
+        candidate = pending.pop()
         if candidate.code == code:
             return candidate
-        waiting += candidate.__subclasses__()
+        pending += candidate.__subclasses__()
     return None
 
 
@@ -106,9 +106,11 @@ class ImageTooSmallError(ImageError):
 
     code = "image-too-small"
 
-    def __init__(self, width: int, height: int, least: int) -> None:
-        super().__init__(f"the image is {width} x {height} px: at least {least} x {least} px are needed to see a root")
-        self.width, self.height, self.least = width, height, least
+    def __init__(self, width: int, height: int, min_side_px: int) -> None:
+        super().__init__(
+            f"the image is {width} x {height} px: at least {min_side_px} x {min_side_px} px are needed to see a root"
+        )
+        self.width, self.height, self.min_side_px = width, height, min_side_px
 
 
 class ImageTooLargeError(ImageError):
@@ -148,10 +150,10 @@ class RequestError(ThaleError):
     code = "request"
 
 
-class MediaTypeError(RequestError):
+class UnsupportedContentTypeError(RequestError):
     """The body is of a kind that holds no image."""
 
-    code = "media-type"
+    code = "unsupported-content-type"
 
 
 class NotAcceptableError(RequestError):
@@ -164,21 +166,21 @@ class NotAcceptableError(RequestError):
         self.offered = offered
 
 
-class SlowRequestError(RequestError):
+class UploadTimeoutError(RequestError):
     """The body stalls, or takes longer to arrive than any upload may."""
 
-    code = "slow-request"
+    code = "upload-timeout"
 
 
-class BusyError(RequestError):
+class OverloadedError(RequestError):
     """So many requests wait already that one more would wait in vain."""
 
-    code = "busy"
+    code = "overloaded"
 
     retry_after_s: int | None = None
 
-    def __init__(self, present: int, retry_after_s: int) -> None:
-        super().__init__(f"{present} requests are in progress: try again in {retry_after_s} s")
+    def __init__(self, in_progress: int, retry_after_s: int) -> None:
+        super().__init__(f"{in_progress} requests are in progress: try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
 
 
@@ -210,10 +212,10 @@ class UnknownVersionError(ModelError):
         self.name, self.version, self.known = name, version, known
 
 
-class ModelTaskError(ModelError):
+class WrongTaskError(ModelError):
     """The model answers another question than the one asked."""
 
-    code = "model-task"
+    code = "wrong-task"
 
 
 class ModelUnavailableError(ModelError):
@@ -228,13 +230,13 @@ class ModelFailedError(ModelError):
     code = "model-failed"
 
 
-class ModelNonsenseError(ModelFailedError):
+class InvalidModelResponseError(ModelFailedError):
     """A model version answered what cannot be an answer to the question; `name` and `version` say which one."""
 
-    code = "model-nonsense"
+    code = "invalid-model-response"
 
-    def __init__(self, name: str, version: str, fault: str) -> None:
-        super().__init__(f"{name} {version} answered nonsense: {fault}")
+    def __init__(self, name: str, version: str, reason: str) -> None:
+        super().__init__(f"{name} {version} answered nonsense: {reason}")
         self.name, self.version = name, version
 
 
@@ -280,10 +282,10 @@ class ReleaseError(ThaleError):
     code = "release"
 
 
-class PlanError(ReleaseError):
+class InvalidTransitionError(ReleaseError):
     """A change makes no sense as the release stands now."""
 
-    code = "plan"
+    code = "invalid-transition"
 
 
 class ConflictError(ReleaseError):
@@ -298,10 +300,10 @@ class RegistrationError(ReleaseError):
     code = "registration"
 
 
-class VersionTakenError(ReleaseError):
+class VersionExistsError(ReleaseError):
     """The store holds the version with other bytes. Versions are never rewritten."""
 
-    code = "version-taken"
+    code = "version-exists"
 
 
 class StoreError(ReleaseError):
@@ -310,10 +312,10 @@ class StoreError(ReleaseError):
     code = "store"
 
 
-class ActuatorError(ReleaseError):
+class TargetError(ReleaseError):
     """A version cannot be brought to serve, or not be taken off."""
 
-    code = "actuator"
+    code = "target"
 
 
 class SecretError(ThaleError):
@@ -334,13 +336,13 @@ class ServerUnreachableError(ServerError):
     code = "server-unreachable"
 
 
-class UnexpectedAnswerError(ServerError):
+class UnexpectedResponseError(ServerError):
     """Somebody answers at the server's address, but not as the contract says."""
 
-    code = "unexpected-answer"
+    code = "unexpected-response"
 
 
-class LaptopError(ThaleError):
+class LocalPlatformError(ThaleError):
     """The local platform cannot start or stay up."""
 
-    code = "laptop"
+    code = "local-platform"

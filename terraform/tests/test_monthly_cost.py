@@ -29,34 +29,36 @@ def prices(cost: ModuleType) -> dict[str, Any]:
     return tomllib.loads(cost.PRICES.read_text())
 
 
-def plan_of(*found: Mapping[str, Any]) -> dict[str, Any]:
-    managed = [{"mode": "managed", "address": resource["type"], **resource} for resource in found]
+def make_plan(*resource_blocks: Mapping[str, Any]) -> dict[str, Any]:
+    managed = [{"mode": "managed", "address": resource["type"], **resource} for resource in resource_blocks]
     return {"planned_values": {"root_module": {"resources": managed}}}
 
 
 def test_a_pool_costs_its_nodes_hours(cost: ModuleType) -> None:
     pool = {"name": "general", "vm_size": "Standard_D4ds_v5", "min_count": 2, "max_count": 5}
-    [row] = cost.monthly_costs(plan_of({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool}), prices(cost))
+    [row] = cost.monthly_costs(
+        make_plan({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool}), prices(cost)
+    )
     assert (row.at_rest, row.at_most) == (pytest.approx(2 * 0.272 * 730), pytest.approx(5 * 0.272 * 730))
 
 
 def test_what_has_no_price_is_named(cost: ModuleType) -> None:
     with pytest.raises(cost.UnpricedError, match="azurerm_redis_cache is not known"):
-        cost.monthly_costs(plan_of({"type": "azurerm_redis_cache", "values": {}}), prices(cost))
+        cost.monthly_costs(make_plan({"type": "azurerm_redis_cache", "values": {}}), prices(cost))
     pool = {"name": "general", "vm_size": "Standard_M416", "min_count": 1, "max_count": 1}
     with pytest.raises(cost.UnpricedError, match="Standard_M416"):
-        cost.monthly_costs(plan_of({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool}), prices(cost))
+        cost.monthly_costs(make_plan({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool}), prices(cost))
 
 
 def test_defender_is_paid_for_the_cores_of_every_pool(cost: ModuleType) -> None:
     system = {"vm_size": "Standard_D4ds_v5", "min_count": 3, "max_count": 6}
     cluster = {"sku_tier": "Free", "default_node_pool": [system], "microsoft_defender": [{}]}
     general = {"name": "general", "vm_size": "Standard_D8ds_v5", "min_count": 1, "max_count": 2}
-    plan = plan_of(
+    plan = make_plan(
         {"type": "azurerm_kubernetes_cluster", "values": cluster},
         {"type": "azurerm_kubernetes_cluster_node_pool", "values": general},
     )
-    [row] = [row for row in cost.monthly_costs(plan, prices(cost)) if row.what.startswith("Defender")]
+    [row] = [row for row in cost.monthly_costs(plan, prices(cost)) if row.description.startswith("Defender")]
     assert (row.at_rest, row.at_most) == (pytest.approx(6.87 * (12 + 8)), pytest.approx(6.87 * (24 + 16)))
 
 
@@ -78,13 +80,13 @@ def test_machines_are_told_the_totals(
     cost: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = {"name": "general", "vm_size": "Standard_D4ds_v5", "min_count": 2, "max_count": 5}
-    plan = plan_of({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool})
+    plan = make_plan({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool})
     (tmp_path / "dev.json").write_text(json.dumps(plan))
     monkeypatch.setattr(sys, "argv", ["monthly_cost.py", "--json", str(tmp_path / "dev.json")])
     assert cost.main() == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["plans"]["dev"]["at_rest"] / told["hours"] == pytest.approx(2 * 0.272)
-    assert told["currency"] == "USD"
+    totals = json.loads(capsys.readouterr().out)
+    assert totals["plans"]["dev"]["at_rest"] / totals["hours"] == pytest.approx(2 * 0.272)
+    assert totals["currency"] == "USD"
 
 
 @pytest.fixture
@@ -116,7 +118,7 @@ def price_list() -> Iterator[str]:
 
 
 def test_refreshed_prices_are_the_price_lists(cost: ModuleType, price_list: str) -> None:
-    text = cost.refreshed(cost.PRICES.read_text(), price_list, "2027-01-02")
+    text = cost.refresh_prices(cost.PRICES.read_text(), price_list, "2027-01-02")
     after, before = tomllib.loads(text), prices(cost)
     assert set(after["vm_hour"].values()) == {1.5}
     assert set(after["vm_hour_spot"].values()) == {0.5}

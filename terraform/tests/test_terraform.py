@@ -13,7 +13,7 @@ def resources(module: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from resources(child)
 
 
-def planned(plan: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+def planned_values(plan: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
     """Return the values of all resources of a kind."""
     everything = resources(plan["planned_values"]["root_module"])
     return [resource["values"] for resource in everything if resource["type"] == kind]
@@ -26,8 +26,8 @@ def test_the_files_are_formatted(terraform: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("folder", ["azure", "bootstrap"])
 def test_the_configuration_is_valid(terraform: Callable[..., Any], workspace: Path, folder: str) -> None:
-    told = json.loads(terraform("validate", "-json", folder=workspace / folder).stdout)
-    assert (told["valid"], told["diagnostics"]) == (True, [])
+    report = json.loads(terraform("validate", "-json", folder=workspace / folder).stdout)
+    assert (report["valid"], report["diagnostics"]) == (True, [])
 
 
 @pytest.mark.timeout(900)
@@ -57,23 +57,27 @@ def _all(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def test_nothing_that_keeps_data_can_be_reached_from_the_internet(plans: Mapping[str, Any]) -> None:
     for plan in plans.values():
         for kind in ("azurerm_storage_account", "azurerm_key_vault", "azurerm_container_registry"):
-            assert [values["public_network_access_enabled"] for values in planned(plan, kind)] == [False]
+            assert [values["public_network_access_enabled"] for values in planned_values(plan, kind)] == [False]
 
 
 def test_production_differs_where_it_must(plans: Mapping[str, Any]) -> None:
     prod, dev = plans["prod"], plans["dev"]
-    assert planned(prod, "azurerm_storage_account")[0]["account_replication_type"] == "RAGZRS"
-    assert planned(prod, "azurerm_kubernetes_cluster")[0]["sku_tier"] == "Standard"
-    assert planned(prod, "azurerm_kubernetes_cluster")[0]["default_node_pool"][0]["zones"] == ["1", "2", "3"]
-    assert len(planned(prod, "azurerm_management_lock")) == 2
-    assert not planned(dev, "azurerm_management_lock")
-    rules = [planned(plan, "azurerm_storage_container_immutability_policy")[0] for plan in (dev, prod)]
+    assert planned_values(prod, "azurerm_storage_account")[0]["account_replication_type"] == "RAGZRS"
+    assert planned_values(prod, "azurerm_kubernetes_cluster")[0]["sku_tier"] == "Standard"
+    assert planned_values(prod, "azurerm_kubernetes_cluster")[0]["default_node_pool"][0]["zones"] == ["1", "2", "3"]
+    assert len(planned_values(prod, "azurerm_management_lock")) == 2
+    assert not planned_values(dev, "azurerm_management_lock")
+    rules = [planned_values(plan, "azurerm_storage_container_immutability_policy")[0] for plan in (dev, prod)]
     assert [(rule["immutability_period_in_days"], rule["locked"]) for rule in rules] == [(1, False), (3650, False)]
 
 
 def test_every_gpu_pool_scales_to_zero(plans: Mapping[str, Any]) -> None:
     for plan in plans.values():
-        pools = [pool for pool in planned(plan, "azurerm_kubernetes_cluster_node_pool") if "_N" in str(pool["vm_size"])]
+        pools = [
+            pool
+            for pool in planned_values(plan, "azurerm_kubernetes_cluster_node_pool")
+            if "_N" in str(pool["vm_size"])
+        ]
         assert {pool["min_count"] for pool in pools} == {0}
         assert {pool["priority"] for pool in pools} == {"Regular", "Spot"}
 
@@ -83,5 +87,5 @@ def test_the_roles_that_are_handed_out_are_those_that_ci_may_hand_out(
 ) -> None:
     allowed = (workspace / "bootstrap" / "ci.tf").read_text()
     for plan in plans.values():
-        for assignment in planned(plan, "azurerm_role_assignment"):
+        for assignment in planned_values(plan, "azurerm_role_assignment"):
             assert f'"{assignment["role_definition_name"]}"' in allowed

@@ -10,21 +10,21 @@ from PIL import Image
 
 from thale.exports import rsml
 from thale_models.synthesis import draw_plate, write_dataset
-from thale_models.synthesis.truth import HYPOCOTYL_LENGTH, LEAF_COUNT, keypoints, true_roots
+from thale_models.synthesis.ground_truth import HYPOCOTYL_LENGTH, LEAF_COUNT, landmarks_to_coco, roots_to_rsml
 
 SMALL = {"width": 500, "height": 480}
 
 
-def rows_of(manifest: Path) -> list[dict[str, str]]:
+def read_rows(manifest: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(manifest.read_text().splitlines()))
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_a_folder_has_the_manifest_that_training_reads(tmp_path: Path) -> None:
-    rows = rows_of(write_dataset(tmp_path, 3, 7, overrides=SMALL))
+    rows = read_rows(write_dataset(tmp_path, 3, 7, overrides=SMALL))
     assert list(rows[0]) == ["image", "plant", "split", "mask", "landmarks", "mm_per_px", "roots"]
     for row in rows:
         image, mask = Image.open(tmp_path / row["image"]), Image.open(tmp_path / row["mask"])
@@ -37,7 +37,7 @@ def test_a_folder_has_the_manifest_that_training_reads(tmp_path: Path) -> None:
 def test_the_same_seed_writes_the_same_folder_however_many_jobs(tmp_path: Path) -> None:
     write_dataset(tmp_path / "one", 3, 7, crop_px=128)
     write_dataset(tmp_path / "two", 3, 7, crop_px=128, jobs=2)
-    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
+    assert read_files(tmp_path / "one") == read_files(tmp_path / "two")
 
 
 def test_a_stopped_run_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_stopped_run_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
     (tmp_path / "stopped" / "masks" / "plate-000001.png").unlink()
     write_dataset(tmp_path / "stopped", 4, 7, overrides=SMALL)
     assert untouched.stat().st_mtime_ns == before
-    assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
+    assert read_files(tmp_path / "stopped") == read_files(tmp_path / "whole")
 
 
 def test_an_unfinished_last_line_is_drawn_again(tmp_path: Path) -> None:
@@ -66,13 +66,13 @@ def test_plates_of_another_seed_are_not_mixed_in(tmp_path: Path) -> None:
 
 
 def test_a_tenth_of_the_plates_is_kept_for_validation(tmp_path: Path) -> None:
-    rows = rows_of(write_dataset(tmp_path, 20, 1, crop_px=64))
+    rows = read_rows(write_dataset(tmp_path, 20, 1, crop_px=64))
     assert [row["split"] for row in rows].count("val") == 2
     assert [row["split"] for row in rows].count("train") == 18
 
 
 def test_a_given_split_is_that_of_every_plate(tmp_path: Path) -> None:
-    rows = rows_of(write_dataset(tmp_path, 3, 1, split="test", crop_px=64))
+    rows = read_rows(write_dataset(tmp_path, 3, 1, split="test", crop_px=64))
     assert {row["split"] for row in rows} == {"test"}
 
 
@@ -84,7 +84,7 @@ def test_nothing_to_draw_is_refused(tmp_path: Path, wrong: dict[str, int]) -> No
 
 def test_the_true_rsml_holds_every_root_at_its_order() -> None:
     plate = draw_plate(12, plants=5, width=900, height=900)
-    document = rsml.read(true_roots(plate, "plate.jpg"))
+    document = rsml.read(roots_to_rsml(plate, "plate.jpg"))
     orders = [order for _, order, _ in document.walk()]
     truth = [root for plant in plate.plants for root in plant.roots]
     assert sorted(orders) == sorted(root.order for root in truth)
@@ -97,7 +97,7 @@ def test_the_true_rsml_holds_every_root_at_its_order() -> None:
 
 def test_the_true_rsml_says_what_is_known_of_each_shoot() -> None:
     plate = draw_plate(4, **SMALL, plants=3)
-    document = rsml.read(true_roots(plate, "plate.png"))
+    document = rsml.read(roots_to_rsml(plate, "plate.png"))
     known = [{each.name: float(each.value) for each in plant.properties} for plant in document.plants]
     assert known == [
         {HYPOCOTYL_LENGTH: pytest.approx(plant.hypocotyl_px, abs=1e-3), LEAF_COUNT: plant.leaves}
@@ -107,7 +107,7 @@ def test_the_true_rsml_says_what_is_known_of_each_shoot() -> None:
 
 def test_keypoints_hold_one_annotation_for_each_landmark() -> None:
     plate = draw_plate(12, plants=3, width=900, height=900)
-    coco = json.loads(keypoints(plate, "plate.jpg"))
+    coco = json.loads(landmarks_to_coco(plate, "plate.jpg"))
     names = {category["id"]: category["name"] for category in coco["categories"]}
     written = [(names[a["category_id"]], *a["keypoints"][:2]) for a in coco["annotations"]]
-    assert written == [(mark.kind, round(mark.x, 3), round(mark.y, 3)) for mark in plate.landmarks]
+    assert written == [(landmark.kind, round(landmark.x, 3), round(landmark.y, 3)) for landmark in plate.landmarks]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from thale_models.synthesis import SyntheticPlate, draw_crop, draw_plate
-from thale_models.synthesis.organs import ROOT, SEED, SHOOT, uncovered
-from thale_models.synthesis.plan import sample_spec
+from thale_models.synthesis.organs import ROOT, SEED, SHOOT, count_visible
+from thale_models.synthesis.plate_spec import sample_spec
 
 SMALL = {"width": 1250, "height": 1200}
 
@@ -42,19 +42,21 @@ def test_every_polyline_lies_on_root_pixels_or_under_an_organ(plates: list[Synth
 
 
 def test_most_of_the_root_is_seen(plates: list[SyntheticPlate]) -> None:
-    places = [classes_at(plate, np.array(root.points)) for plate in plates for p in plate.plants for root in p.roots]
-    assert (np.concatenate(places) == ROOT).mean() > 0.85
+    classes_on_roots = [
+        classes_at(plate, np.array(root.points)) for plate in plates for p in plate.plants for root in p.roots
+    ]
+    assert (np.concatenate(classes_on_roots) == ROOT).mean() > 0.85
 
 
 def test_every_landmark_lies_on_an_organ(plates: list[SyntheticPlate]) -> None:
     for plate in plates:
-        for mark in plate.landmarks:
-            assert classes_at(plate, np.array([[mark.x, mark.y]]))[0] != 0
+        for landmark in plate.landmarks:
+            assert classes_at(plate, np.array([[landmark.x, landmark.y]]))[0] != 0
 
 
 def test_each_root_has_its_landmarks(plates: list[SyntheticPlate]) -> None:
     for plate in plates:
-        kinds = Counter(mark.kind for mark in plate.landmarks)
+        kinds = Counter(landmark.kind for landmark in plate.landmarks)
         roots = [root for plant in plate.plants for root in plant.roots]
         assert kinds["root_base"] == kinds["primary_tip"] == len(plate.plants) == plate.spec.plants
         assert kinds["lateral_tip"] == sum(root.order > 1 for root in roots)
@@ -77,10 +79,10 @@ def test_every_shoot_has_a_hypocotyl_and_leaves_that_are_seen(plates: list[Synth
 
 def test_a_leaf_under_later_ones_is_not_counted_nor_one_out_of_the_picture() -> None:
     lower, upper, apart = np.arange(10), np.arange(3, 20), np.arange(30, 40)
-    assert uncovered([lower, upper, apart]) == 2
-    assert uncovered([upper, lower, apart]) == 3
-    assert uncovered([lower, np.arange(4), np.arange(4, 8)]) == 2
-    assert uncovered([apart, np.empty(0, int)]) == 1
+    assert count_visible([lower, upper, apart]) == 2
+    assert count_visible([upper, lower, apart]) == 3
+    assert count_visible([lower, np.arange(4), np.arange(4, 8)]) == 2
+    assert count_visible([apart, np.empty(0, int)]) == 1
 
 
 def test_laterals_start_on_their_parent(plates: list[SyntheticPlate]) -> None:
@@ -103,8 +105,8 @@ def test_plants_are_numbered_from_left_to_right(plates: list[SyntheticPlate]) ->
 
 
 def test_a_mask_holds_the_four_classes_alone(plates: list[SyntheticPlate]) -> None:
-    seen = set(np.unique(np.concatenate([plate.mask_HW.ravel() for plate in plates])))
-    assert seen == {0, ROOT, SHOOT, SEED}
+    mask_classes = set(np.unique(np.concatenate([plate.mask_HW.ravel() for plate in plates])))
+    assert mask_classes == {0, ROOT, SHOOT, SEED}
 
 
 @pytest.mark.parametrize("plants", [0, 1, 8])
@@ -180,10 +182,10 @@ def test_a_crop_holds_the_landmarks_in_its_window_alone() -> None:
     for seed in range(8):
         crop = draw_crop(seed, 300)
         assert crop.image_HW3.shape == (300, 300, 3)
-        for mark in crop.landmarks:
-            assert -0.5 <= mark.x < 299.5
-            assert -0.5 <= mark.y < 299.5
-            assert classes_at(crop, np.array([[mark.x, mark.y]]))[0] != 0
+        for landmark in crop.landmarks:
+            assert -0.5 <= landmark.x < 299.5
+            assert -0.5 <= landmark.y < 299.5
+            assert classes_at(crop, np.array([[landmark.x, landmark.y]]))[0] != 0
 
 
 @pytest.mark.parametrize(

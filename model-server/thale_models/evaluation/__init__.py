@@ -8,8 +8,8 @@ references what models say of whole plates, for their cards
 agreement  how far a new version may be from the stable one, for its card
 """
 
-from thale_models.evaluation.agreement import note_agreement
-from thale_models.evaluation.pictures import figures_table
-from thale_models.evaluation.run import evaluate, note_in_cards
+from thale_models.evaluation.report import metrics_table
+from thale_models.evaluation.run import evaluate, write_metrics_to_cards
+from thale_models.evaluation.shadow_references import write_agreement_references
 
-__all__ = ["evaluate", "figures_table", "note_agreement", "note_in_cards"]
+__all__ = ["evaluate", "metrics_table", "write_agreement_references", "write_metrics_to_cards"]

@@ -8,21 +8,21 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from thale.cards import CARD, WEIGHTS, read_card
-from thale.contract import Card, Task
 from thale.errors import ArchiveError, DatasetError, ParameterError
 from thale.files import write_atomically
+from thale.models.model_card import CARD, WEIGHTS, parse_model_card
+from thale.schemas import ModelCard, Task
 from thale_models.dataset import Dataset, Sample, read_dataset
 from thale_models.engine import EngineName, load_engine
-from thale_models.evaluation import pictures
-from thale_models.evaluation.plate import Model, PlateScore, measure, score
-from thale_models.evaluation.references import Said, references, said
-from thale_models.evaluation.summary import by_complexity, summarise
-from thale_models.evaluation.truth import read_truth, roots_files
+from thale_models.evaluation import report
+from thale_models.evaluation.ground_truth import find_rsml_files, read_ground_truth
+from thale_models.evaluation.plate_scores import LoadedModel, PlateScore, evaluate_plate, score_plate
+from thale_models.evaluation.reference_distributions import PlateSignals, plate_signals, reference_distributions
+from thale_models.evaluation.summary import metrics_by_complexity, summarise
 
-REFERENCES = "references.json"
+REFERENCES_FILE = "references.json"
 
-LABELS: dict[Task, tuple[str, ...]] = {
+DEFAULT_CLASSES: dict[Task, tuple[str, ...]] = {
     "segmentation": ("background", "root", "shoot", "seed"),
     "landmarks": ("root_base", "primary_tip", "lateral_tip"),
 }
@@ -54,74 +54,86 @@ def evaluate(
         ParameterError: If two models have the same task.
     """
     models = load_models(folders, engine)
-    masks, marks = (read_dataset(data, task, _classes(models, task), needed=()) for task in LABELS)
-    mask_of, mark_of = _by_image(masks, split), _by_image(marks, split)
-    images = sorted(mask_of.keys() | mark_of.keys())
+    mask_dataset, landmark_dataset = (
+        read_dataset(data, task, _class_names(models, task), required_splits=()) for task in DEFAULT_CLASSES
+    )
+    mask_samples, landmark_samples = _samples_by_image(mask_dataset, split), _samples_by_image(landmark_dataset, split)
+    images = sorted(mask_samples.keys() | landmark_samples.keys())
     if not images:
         raise DatasetError(str(data), [f"split {split!r} has no image with a mask or landmarks"])
-    roots_of = roots_files(data)
+    rsml_files = find_rsml_files(data)
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     scores: list[PlateScore] = []
-    answers: list[Said] = []
+    signals: list[PlateSignals] = []
     for path in tqdm(images, title, unit="plate"):
-        truth = read_truth(masks, mask_of.get(path), marks, mark_of.get(path), roots_of.get(path))
+        ground_truth = read_ground_truth(
+            mask_dataset, mask_samples.get(path), landmark_dataset, landmark_samples.get(path), rsml_files.get(path)
+        )
         image = path.read_bytes()
-        begun = time.perf_counter()
-        measured = measure(image, path.name, models.get("segmentation"), models.get("landmarks"))
-        answers.append(said(measured, _classes(models, "landmarks")))
-        scores.append(score(path.stem, measured, truth, time.perf_counter() - begun))
-        (out / "pictures" / f"{path.stem}.png").write_bytes(pictures.draw(image, measured))
-    figures = summarise(scores)
-    document = {"title": title, "figures": figures, "by_complexity": by_complexity(scores)}
-    (out / "metrics.json").write_text(json.dumps(pictures.without_nan(document), indent=2) + "\n", encoding="utf-8")
-    (out / REFERENCES).write_text(json.dumps(references(answers), indent=2) + "\n", encoding="utf-8")
+        started_s = time.perf_counter()
+        evaluated = evaluate_plate(image, path.name, models.get("segmentation"), models.get("landmarks"))
+        signals.append(plate_signals(evaluated, _class_names(models, "landmarks")))
+        scores.append(score_plate(path.stem, evaluated, ground_truth, time.perf_counter() - started_s))
+        (out / "pictures" / f"{path.stem}.png").write_bytes(report.draw_prediction(image, evaluated))
+    metrics = summarise(scores)
+    document = {"title": title, "figures": metrics, "by_complexity": metrics_by_complexity(scores)}
+    (out / "metrics.json").write_text(json.dumps(report.nan_to_null(document), indent=2) + "\n", encoding="utf-8")
+    (out / REFERENCES_FILE).write_text(json.dumps(reference_distributions(signals), indent=2) + "\n", encoding="utf-8")
     cards = [model.card for model in models.values()]
-    (out / "report.md").write_text(pictures.report(title, scores, cards), encoding="utf-8")
-    return figures
+    (out / "report.md").write_text(report.render_report(title, scores, cards), encoding="utf-8")
+    return metrics
 
 
-def note_in_cards(folders: Sequence[Path], figures: dict[str, float], evaluation: Path | None = None) -> None:
+def write_metrics_to_cards(folders: Sequence[Path], metrics: dict[str, float], evaluation: Path | None = None) -> None:
     """Write what an evaluation found into the cards of the models that it judged.
 
     Args:
         folders: One folder a model.
-        figures: They become metrics named `plates_…`.
+        metrics: They become metrics named `plates_…`.
         evaluation: The folder that `evaluate` wrote; its references replace the card's, but for those of agreement
             with another version, which registering measures. None, or an evaluation of one model alone, leaves them.
     """
-    known = {f"plates_{name}": value for name, value in figures.items() if math.isfinite(value)}
-    found = json.loads((evaluation / REFERENCES).read_text(encoding="utf-8")) if evaluation is not None else {}
+    plate_metrics = {f"plates_{name}": value for name, value in metrics.items() if math.isfinite(value)}
+    new_references = (
+        json.loads((evaluation / REFERENCES_FILE).read_text(encoding="utf-8")) if evaluation is not None else {}
+    )
     for folder in folders:
-        card = read_card((folder / CARD).read_bytes())
-        kept = {name: value for name, value in card.metrics.items() if not name.startswith("plates_")}
-        agreement = {name: values for name, values in card.references.items() if name.startswith("agreement_")}
-        fresh = {**agreement, **found[card.task]} if card.task in found else card.references
-        noted = Card.model_validate({**dict(card), "metrics": kept | known, "references": fresh})
-        write_atomically(folder / CARD, (noted.model_dump_json(indent=2) + "\n").encode())
+        card = parse_model_card((folder / CARD).read_bytes())
+        other_metrics = {name: value for name, value in card.metrics.items() if not name.startswith("plates_")}
+        agreement_references = {
+            name: values for name, values in card.references.items() if name.startswith("agreement_")
+        }
+        references_to_write = (
+            {**agreement_references, **new_references[card.task]} if card.task in new_references else card.references
+        )
+        updated_card = ModelCard.model_validate(
+            {**dict(card), "metrics": other_metrics | plate_metrics, "references": references_to_write}
+        )
+        write_atomically(folder / CARD, (updated_card.model_dump_json(indent=2) + "\n").encode())
 
 
-def _classes(models: dict[Task, Model], task: Task) -> tuple[str, ...]:
-    return models[task].card.classes if task in models else LABELS[task]
+def _class_names(models: dict[Task, LoadedModel], task: Task) -> tuple[str, ...]:
+    return models[task].card.classes if task in models else DEFAULT_CLASSES[task]
 
 
-def _by_image(dataset: Dataset, split: str) -> dict[Path, Sample]:
+def _samples_by_image(dataset: Dataset, split: str) -> dict[Path, Sample]:
     return {sample.image: sample for sample in dataset.split(split)}
 
 
-def load_models(folders: Sequence[Path], engine: EngineName) -> dict[Task, Model]:
+def load_models(folders: Sequence[Path], engine: EngineName) -> dict[Task, LoadedModel]:
     """Load one model for each task.
 
     Raises:
         ArchiveError: If a folder holds no model.
         ParameterError: If two models have the same task.
     """
-    models: dict[Task, Model] = {}
+    models: dict[Task, LoadedModel] = {}
     for folder in folders:
         try:
-            card = read_card((folder / CARD).read_bytes())
+            card = parse_model_card((folder / CARD).read_bytes())
         except OSError as error:
             raise ArchiveError(f"{folder} holds no model: {error}") from error
         if card.task in models:
             raise ParameterError(f"{folder} is a second model for {card.task}: give one for each task")
-        models[card.task] = Model(card, load_engine(card, folder / WEIGHTS, engine))
+        models[card.task] = LoadedModel(card, load_engine(card, folder / WEIGHTS, engine))
     return models

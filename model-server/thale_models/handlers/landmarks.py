@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.answers import LANDMARKS_MEDIA_TYPE
-from thale.contract import Calibration
-from thale.steps import step
+from thale.models.predictions import LANDMARKS_MEDIA_TYPE
+from thale.schemas import Calibration
+from thale.telemetry.step_timing import step
 from thale_models.handlers import request
 from thale_models.inference import find_landmarks
 
 
 class LandmarksHandler:
-    """Answers each image of a batch with a `LandmarksAnswer`."""
+    """Answers each image of a batch with a `LandmarkPrediction`."""
 
     def initialize(self, context: request.Context) -> None:
         """Load the model. Called once, when the worker starts."""
@@ -24,9 +24,9 @@ class LandmarksHandler:
 
     def handle(self, data: Sequence[Mapping[str, object]], context: request.Context) -> list[bytes]:
         """Answer a batch."""
-        return request.answer_each(data, context, self._measure)
+        return request.handle_batch(data, context, self._predict)
 
-    def _measure(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.Answer:
-        answer = find_landmarks(image_HW3, self.card, self.engine, calibration)
+    def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
+        prediction = find_landmarks(image_HW3, self.card, self.engine, calibration)
         with step("encode"):
-            return answer.model_dump_json().encode(), LANDMARKS_MEDIA_TYPE
+            return prediction.model_dump_json().encode(), LANDMARKS_MEDIA_TYPE

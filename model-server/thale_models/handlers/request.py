@@ -16,25 +16,32 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.calibration import calibrate
-from thale.cards import CARD, WEIGHTS, read_card
-from thale.contract import Calibration, Card, Task
-from thale.errors import ArchiveError, EmptyImageError, ModelFailedError, ParameterError, ThaleError, UnsupportedImageError
-from thale.images import decode
-from thale.server_timing import HEADER as SERVER_TIMING
-from thale.server_timing import Timing
-from thale.steps import step, taking_notes
+from thale.errors import (
+    ArchiveError,
+    EmptyImageError,
+    ModelFailedError,
+    ParameterError,
+    ThaleError,
+    UnsupportedImageError,
+)
+from thale.imaging.calibration import calibrate
+from thale.imaging.image_io import decode
+from thale.models.model_card import CARD, WEIGHTS, parse_model_card
+from thale.schemas import Calibration, ModelCard, Task
 from thale.telemetry import logs, tracing
+from thale.telemetry.server_timing import HEADER as SERVER_TIMING
+from thale.telemetry.server_timing import Timing
+from thale.telemetry.step_timing import record_steps, step
 from thale_models.engine import Engine, load_engine
 from thale_models.handlers.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
-MM_PER_PX = "x-thale-mm-per-px"
-PLATE_WIDTH_MM = "x-thale-plate-width-mm"
-PAGE = "x-thale-page"
+MM_PER_PX_HEADER = "x-thale-mm-per-px"
+PLATE_WIDTH_MM_HEADER = "x-thale-plate-width-mm"
+PAGE_HEADER = "x-thale-page"
 
-Answer = tuple[bytes, str]
+HandlerResponse = tuple[bytes, str]
 """A body and its media type."""
 
 
@@ -61,7 +68,7 @@ class Context(Protocol):
         """Say how an item went. TorchServe counts the phrase in characters and sends bytes: ASCII only."""
 
 
-def load_model(context: Context, task: Task) -> tuple[Card, Engine]:
+def load_model(context: Context, task: Task) -> tuple[ModelCard, Engine]:
     """Load the model of the archive that TorchServe has unpacked for this worker.
 
     Raises:
@@ -69,83 +76,87 @@ def load_model(context: Context, task: Task) -> tuple[Card, Engine]:
     """
     folder = Path(context.system_properties["model_dir"])
     settings = WorkerSettings()
-    logs.configure_ours()
+    logs.configure_package_loggers()
     try:
-        card = read_card((folder / CARD).read_bytes())
+        card = parse_model_card((folder / CARD).read_bytes())
     except FileNotFoundError as error:
         raise ArchiveError(f"the archive holds no {CARD}: pack it with `thale-models archive`") from error
     if card.task != task:
         raise ArchiveError(f"{card.name} {card.version} is a model for {card.task}, its handler one for {task}")
     if not (folder / WEIGHTS).is_file():
         raise ArchiveError(f"the archive holds no {WEIGHTS}: pack it with `thale-models archive`")
-    about = {"thale.model": card.name, "thale.version": card.version}
-    atexit.register(tracing.send("thale-models", settings.otel, about))
+    span_attributes = {"thale.model": card.name, "thale.version": card.version}
+    atexit.register(tracing.configure_tracing("thale-models", settings.otel, span_attributes))
     engine = load_engine(card, folder / WEIGHTS, settings.engine, threads=settings.threads, cache=settings.cache)
     logger.info("model loaded", extra={"model": card.name, "version": card.version, "engine": engine.name})
     return card, engine
 
 
-def answer_each(
+def handle_batch(
     data: Sequence[Mapping[str, object]],
     context: Context,
-    measure: Callable[[NDArray[np.uint8], Calibration], Answer],
+    predict: Callable[[NDArray[np.uint8], Calibration], HandlerResponse],
 ) -> list[bytes]:
     """Return one body for each item, with its status, its content type and its timing set in the context.
 
     Args:
         data: TorchServe's batch.
         context: TorchServe's context of this batch.
-        measure: Called with a decoded image and its calibration.
+        predict: Called with a decoded image and its calibration.
     """
     bodies = []
     for index, item in enumerate(data):
-        headers = _headers(context, index)
-        with tracing.question_span(headers, len(data)) as span:
-            with taking_notes() as notes:
-                bodies.append(_answer(item, headers, context, index, measure))
-            tracing.tell(notes)
-            tracing.answered(span, context.get_response_status(index)[0])
-        context.set_response_header(index, SERVER_TIMING, Timing(notes.seconds(), len(data)).header())
+        headers = _request_headers(context, index)
+        with tracing.server_span(headers, len(data)) as span:
+            with record_steps() as timings:
+                bodies.append(_handle_item(item, headers, context, index, predict))
+            tracing.spans_from_steps(timings)
+            tracing.set_status(span, context.get_response_status(index)[0])
+        context.set_response_header(index, SERVER_TIMING, Timing(timings.seconds(), len(data)).to_header())
     return bodies
 
 
-def _headers(context: Context, index: int) -> dict[str, str]:
+def _request_headers(context: Context, index: int) -> dict[str, str]:
     """Return an item's request headers, names in lower case."""
-    given = context.get_all_request_header(index)
-    return {name.lower(): value for name, value in given.items() if type(value) is str}
+    raw_headers = context.get_all_request_header(index)
+    return {name.lower(): value for name, value in raw_headers.items() if type(value) is str}
 
 
-def _answer(
+def _handle_item(
     item: Mapping[str, object],
     headers: Mapping[str, str],
     context: Context,
     index: int,
-    measure: Callable[[NDArray[np.uint8], Calibration], Answer],
+    predict: Callable[[NDArray[np.uint8], Calibration], HandlerResponse],
 ) -> bytes:
     try:
         with step("decode"):
-            image_HW3 = decode(_body(item), page=_page(headers))
+            image_HW3 = decode(_image_bytes(item), page=_parse_page_header(headers))
         with step("transform"), step("calibrate"):
-            calibration = calibrate(image_HW3, _number(headers, MM_PER_PX), _number(headers, PLATE_WIDTH_MM))
-        body, media_type = measure(image_HW3, calibration)
+            calibration = calibrate(
+                image_HW3,
+                _parse_float_header(headers, MM_PER_PX_HEADER),
+                _parse_float_header(headers, PLATE_WIDTH_MM_HEADER),
+            )
+        body, media_type = predict(image_HW3, calibration)
     except ThaleError as error:
-        return _failure(context, index, HTTPStatus.UNPROCESSABLE_ENTITY, error.code, str(error))
+        return _set_error_response(context, index, HTTPStatus.UNPROCESSABLE_ENTITY, error.code, str(error))
     # The boundary between the items of a batch: a bug that one image wakes must not fail its neighbours.
     except Exception:
-        logger.exception("an image broke the model's worker")
+        logger.exception("inference failed unexpectedly")
         message = "the model failed on this image; the server's log says where"
-        return _failure(context, index, HTTPStatus.INTERNAL_SERVER_ERROR, ModelFailedError.code, message)
+        return _set_error_response(context, index, HTTPStatus.INTERNAL_SERVER_ERROR, ModelFailedError.code, message)
     context.set_response_content_type(index, media_type)
     return body
 
 
-def _failure(context: Context, index: int, status: HTTPStatus, code: str, message: str) -> bytes:
+def _set_error_response(context: Context, index: int, status: HTTPStatus, code: str, message: str) -> bytes:
     context.set_response_status(code=status.value, phrase=status.phrase, idx=index)
     context.set_response_content_type(index, "application/json")
     return json.dumps({"code": code, "message": message}).encode()
 
 
-def _body(item: Mapping[str, object]) -> bytes:
+def _image_bytes(item: Mapping[str, object]) -> bytes:
     body = item.get("body", item.get("data"))
     if not body:
         raise EmptyImageError
@@ -156,25 +167,25 @@ def _body(item: Mapping[str, object]) -> bytes:
     return bytes(body)
 
 
-def _number(headers: Mapping[str, str], name: str) -> float | None:
+def _parse_float_header(headers: Mapping[str, str], name: str) -> float | None:
     if name not in headers:
         return None
     try:
-        number = float(headers[name])
+        value = float(headers[name])
     except ValueError as error:
         raise ParameterError(f"{name} is {headers[name]!r}: give a number") from error
-    if not math.isfinite(number):
+    if not math.isfinite(value):
         raise ParameterError(f"{name} is {headers[name]!r}: give a finite number")
-    return number
+    return value
 
 
-def _page(headers: Mapping[str, str]) -> int | None:
-    if PAGE not in headers:
+def _parse_page_header(headers: Mapping[str, str]) -> int | None:
+    if PAGE_HEADER not in headers:
         return None
     try:
-        page = int(headers[PAGE])
+        page = int(headers[PAGE_HEADER])
     except ValueError as error:
-        raise ParameterError(f"{PAGE} is {headers[PAGE]!r}: give a page number from 0") from error
+        raise ParameterError(f"{PAGE_HEADER} is {headers[PAGE_HEADER]!r}: give a page number from 0") from error
     if page < 0:
-        raise ParameterError(f"{PAGE} is {page}: pages are counted from 0")
+        raise ParameterError(f"{PAGE_HEADER} is {page}: pages are counted from 0")
     return page

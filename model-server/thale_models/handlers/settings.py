@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from thale.otel import Otel
+from thale.telemetry.otel_settings import OtelSettings
 from thale_models.engine import EngineName
 
 
@@ -19,5 +19,5 @@ class WorkerSettings(BaseSettings):
     """Processor threads of one inference; 0 takes every core that the process may use."""
     cache: Path | None = None
     """Folder that keeps OpenVINO's graphs between starts; none converts the net at each start."""
-    otel: Otel = Field(default_factory=Otel)
+    otel: OtelSettings = Field(default_factory=OtelSettings)
     """Where traces go."""

@@ -9,7 +9,9 @@ from PIL import Image
 _BAND_ROWS = 256
 
 
-def expose(rng: np.random.Generator, picture_HW3: NDArray[np.float32], noise: float, grey: bool) -> NDArray[np.uint8]:
+def apply_sensor(
+    rng: np.random.Generator, picture_HW3: NDArray[np.float32], noise: float, grey: bool
+) -> NDArray[np.uint8]:
     """Return the picture in 8 bits with `noise` grey levels of sensor noise, in bands so that no copy of it is made."""
     height, width, _ = picture_HW3.shape
     exposed = np.empty((height, width, 3), np.uint8)
@@ -25,7 +27,7 @@ def expose(rng: np.random.Generator, picture_HW3: NDArray[np.float32], noise: fl
     return exposed
 
 
-def save(exposed_HW3: NDArray[np.uint8], grey: bool, jpeg_quality: int | None) -> bytes:
+def encode_image(exposed_HW3: NDArray[np.uint8], grey: bool, jpeg_quality: int | None) -> bytes:
     """Return the file a camera would write: JPEG of a quality, or PNG where there is none."""
     picture = Image.fromarray(exposed_HW3[..., 0]) if grey else Image.fromarray(exposed_HW3)
     buffer = io.BytesIO()
@@ -36,6 +38,6 @@ def save(exposed_HW3: NDArray[np.uint8], grey: bool, jpeg_quality: int | None) -
     return buffer.getvalue()
 
 
-def load(data: bytes) -> NDArray[np.uint8]:
+def decode_image(data: bytes) -> NDArray[np.uint8]:
     """Return the pixels of a file that `save` wrote, uint8 HW3."""
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))

@@ -8,17 +8,17 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from thale_models.synthesis.canvas import Canvas, Colour, Points
-from thale_models.synthesis.dish import PLATE_MM, Pose, corner_arc, tone
+from thale_models.synthesis.drawing import Canvas, Colour, Points
+from thale_models.synthesis.plate_background import PLATE_SIDE_MM, Pose, corner_arc, sample_tone
 
 
-def corner_marks(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
+def draw_corner_marks(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
     """Draw thick felt-tip arcs along the corners of the dish."""
     ink = np.array([10, 8, 35], np.float32) * rng.uniform(0.3, 1.6)
     inset = rng.uniform(2, 4.5)
     for quarter in range(4):
         if rng.random() < 0.3:
-            _ink_spot(rng, canvas, pose, ink)
+            _draw_ink_spot(rng, canvas, pose, ink)
         if rng.random() < 0.15:
             continue
         before, after = rng.uniform(3, 14, 2)
@@ -26,78 +26,80 @@ def corner_marks(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
         line = line + np.cumsum(rng.normal(0, 0.02, line.shape), 0)
         pressure = 1 + 0.15 * np.sin(np.linspace(0, rng.uniform(2, 9), len(line)))
         radius = rng.uniform(0.3, 0.75) * pose.px_per_mm * pressure
-        mark = canvas.stroke(pose.to_px(line), radius)
-        glow = 1 + rng.uniform(0, 1.5) * np.exp(-((mark.distance / mark.radius) ** 2) * 4)
-        canvas.paint(mark, ink * glow[:, None], rng.uniform(0.93, 1.0))
+        stroke = canvas.rasterise_polyline(pose.to_px(line), radius)
+        glow = 1 + rng.uniform(0, 1.5) * np.exp(-((stroke.distance / stroke.radius) ** 2) * 4)
+        canvas.paint(stroke, ink * glow[:, None], rng.uniform(0.93, 1.0))
 
 
-def label(rng: np.random.Generator, canvas: Canvas, pose: Pose, right: bool, bright: bool) -> None:
+def draw_label(rng: np.random.Generator, canvas: Canvas, pose: Pose, right: bool, bright: bool) -> None:
     """Stick a framed label with a barcode and rotated text along one side, under clear tape."""
     px = pose.px_per_mm
     long, across = rng.uniform(50, 85) * px, rng.uniform(6.5, 9.5) * px
-    tape = _label_picture(rng, round(long), round(across), px)
+    tape = _render_label(rng, round(long), round(across), px)
     turn_deg = rng.choice([90, -90]) - pose.tilt_deg + rng.normal(0, 1)
     turned = tape.rotate(turn_deg, Image.Resampling.BICUBIC, expand=True)
-    ink, paper = (np.asarray(part, np.float32) / 255 for part in turned.split())
+    ink, paper = (np.asarray(channel, np.float32) / 255 for channel in turned.split())
     paper_light = rng.uniform(2.0, 4.0) if bright else rng.uniform(0.88, 1.08)
     ink_light = rng.uniform(0.1, 0.4) if not bright else rng.uniform(0.3, 0.8)
     factor = 1 + paper * (paper_light + ink * (ink_light - paper_light) - 1)
     x = rng.uniform(107, 110) if right else rng.uniform(10, 13)
-    canvas.shade_picture(Image.fromarray(factor.astype(np.float32)), pose.to_px(np.array([x, rng.uniform(50, 70)])))
+    canvas.shade_window(Image.fromarray(factor.astype(np.float32)), pose.to_px(np.array([x, rng.uniform(50, 70)])))
 
 
-def handwriting(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
+def draw_handwriting(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
     """Scribble a word in felt-tip near the lower or upper edge of the dish."""
     ink = np.array([20, 18, 45], np.float32) * rng.uniform(0.3, 2.5)
     x, y = rng.uniform(12, 70), rng.choice([rng.uniform(6, 9), rng.uniform(104, 112)])
     size, radius = rng.uniform(1.5, 5), rng.uniform(0.12, 0.4) * pose.px_per_mm
     for _ in range(rng.integers(2, 12)):
         knots = rng.uniform(-0.5, 0.5, (rng.integers(3, 6), 2)) * [size * 0.8, size] + [x, y]
-        canvas.paint(canvas.stroke(pose.to_px(_curve(knots)), radius), ink, rng.uniform(0.8, 1.0))
+        canvas.paint(canvas.rasterise_polyline(pose.to_px(_bernstein_curve(knots)), radius), ink, rng.uniform(0.8, 1.0))
         x += size * rng.uniform(0.7, 1.2)
 
 
-def dust(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
+def draw_dust(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
     """Scatter specks, short curved fibres and long straight scratches over the picture, most of them faint."""
     px = pose.px_per_mm
     count = rng.poisson(rng.choice([40, 150, 500]))
-    places = pose.to_px(rng.uniform(-20, PLATE_MM + 20, (count, 2)))
+    positions = pose.to_px(rng.uniform(-20, PLATE_SIDE_MM + 20, (count, 2)))
     radii = np.clip(rng.exponential(0.04, count) * px, 0.4, 5)
     strengths = rng.exponential(0.12, 4).clip(0.02, 0.9)
-    for part, strength in enumerate(strengths):
-        mark = canvas.spots(places[part::4], radii[part::4])
-        canvas.shade(mark, tone(rng, strength, bright, allow_opposite=True))
+    for group, strength in enumerate(strengths):
+        stroke = canvas.rasterise_discs(positions[group::4], radii[group::4])
+        canvas.shade(stroke, sample_tone(rng, strength, bright, allow_opposite=True))
     for _ in range(rng.poisson(rng.choice([2, 8, 20]))):
-        start = rng.uniform(0, PLATE_MM, 2)
+        start = rng.uniform(0, PLATE_SIDE_MM, 2)
         knots = start + np.cumsum(rng.normal(0, rng.uniform(0.1, 1.0), (4, 2)), 0)
-        mark = canvas.stroke(pose.to_px(_curve(knots)), rng.uniform(0.6, 1.6))
-        canvas.shade(mark, tone(rng, rng.uniform(0.01, 0.12), bright, allow_opposite=True))
+        stroke = canvas.rasterise_polyline(pose.to_px(_bernstein_curve(knots)), rng.uniform(0.6, 1.6))
+        canvas.shade(stroke, sample_tone(rng, rng.uniform(0.01, 0.12), bright, allow_opposite=True))
     for _ in range(rng.poisson(1.0)):
-        start, angle = rng.uniform(0, PLATE_MM, 2), rng.uniform(0, np.pi)
+        start, angle = rng.uniform(0, PLATE_SIDE_MM, 2), rng.uniform(0, np.pi)
         ends = start + np.outer(np.linspace(-1, 1, 20) * rng.uniform(2, 30), [np.cos(angle), np.sin(angle)])
-        mark = canvas.stroke(pose.to_px(ends), rng.uniform(0.4, 1.0))
-        canvas.shade(mark, tone(rng, rng.uniform(0.01, 0.08), bright, allow_opposite=True))
+        stroke = canvas.rasterise_polyline(pose.to_px(ends), rng.uniform(0.4, 1.0))
+        canvas.shade(stroke, sample_tone(rng, rng.uniform(0.01, 0.08), bright, allow_opposite=True))
 
 
-def condensation(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
+def draw_condensation(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
     """Bead the lid with droplets: rings with a darker edge and a lighter core, in a cloud."""
     centre, spread = rng.uniform(5, 115, 2), rng.uniform(3, 25)
     count = int(rng.integers(5, 90))
-    places = pose.to_px(centre + rng.normal(0, spread, (count, 2)))
+    positions = pose.to_px(centre + rng.normal(0, spread, (count, 2)))
     radii = np.clip(rng.exponential(0.35, count), 0.1, 2.5) * pose.px_per_mm
-    drops = canvas.spots(places, radii)
+    drops = canvas.rasterise_discs(positions, radii)
     edge = np.exp(-(((drops.distance - drops.radius) / 1.5) ** 2))
-    canvas.shade(drops, tone(rng, rng.uniform(0.03, 0.25), bright, False), edge.astype(np.float32))
-    canvas.shade(drops, tone(rng, rng.uniform(0.0, 0.05), not bright, False))
+    canvas.shade(drops, sample_tone(rng, rng.uniform(0.03, 0.25), bright, False), edge.astype(np.float32))
+    canvas.shade(drops, sample_tone(rng, rng.uniform(0.0, 0.05), not bright, False))
 
 
-def _ink_spot(rng: np.random.Generator, canvas: Canvas, pose: Pose, ink: Colour) -> None:
-    place = rng.uniform(-4, PLATE_MM + 4), rng.choice([rng.uniform(-4, 5), rng.uniform(115, 124)])
-    blots = pose.to_px(np.array(place) + rng.normal(0, 0.2, (6, 2)))
-    canvas.paint(canvas.spots(blots, rng.uniform(0.1, 0.5, 6) * pose.px_per_mm), ink * 2.5, rng.uniform(0.5, 0.9))
+def _draw_ink_spot(rng: np.random.Generator, canvas: Canvas, pose: Pose, ink: Colour) -> None:
+    position = rng.uniform(-4, PLATE_SIDE_MM + 4), rng.choice([rng.uniform(-4, 5), rng.uniform(115, 124)])
+    blots = pose.to_px(np.array(position) + rng.normal(0, 0.2, (6, 2)))
+    canvas.paint(
+        canvas.rasterise_discs(blots, rng.uniform(0.1, 0.5, 6) * pose.px_per_mm), ink * 2.5, rng.uniform(0.5, 0.9)
+    )
 
 
-def _label_picture(rng: np.random.Generator, long: int, across: int, px: float) -> Image.Image:
+def _render_label(rng: np.random.Generator, long: int, across: int, px: float) -> Image.Image:
     tape = Image.new("LA", (round(long + 12 * px), round(across + 2.5 * px)), (0, 0))
     draw = ImageDraw.Draw(tape)
     draw.rectangle((0, 0, *tape.size), fill=(0, int(rng.choice([0, 60, 130]))))
@@ -125,7 +127,7 @@ def _label_picture(rng: np.random.Generator, long: int, across: int, px: float) 
     return tape
 
 
-def _curve(knots: Points) -> Points:
+def _bernstein_curve(knots: Points) -> Points:
     """Return a smooth curve through control points (a Bernstein polynomial)."""
     t = np.linspace(0, 1, 24)[:, None]
     curve = [np.repeat(knot[None], 24, 0) for knot in knots]

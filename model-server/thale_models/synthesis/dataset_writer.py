@@ -18,15 +18,15 @@ import numpy as np
 from PIL import Image
 
 from thale.files import write_atomically
-from thale_models.synthesis import truth
-from thale_models.synthesis.plan import Overrides
+from thale_models.synthesis import ground_truth
 from thale_models.synthesis.plate import SyntheticPlate, draw_crop, draw_plate
+from thale_models.synthesis.plate_spec import Overrides
 
 COLUMNS = ("image", "plant", "split", "mask", "landmarks", "mm_per_px", "roots")
 Split = Literal["train", "val", "test"]
-Row = dict[str, str]
+ManifestRow = dict[str, str]
 
-_VALIDATION_EVERY = 10
+_VALIDATION_INTERVAL = 10
 
 
 def write_dataset(
@@ -59,18 +59,20 @@ def write_dataset(
         raise ValueError(f"plates ({plates}) and jobs ({jobs}) must be at least 1")
     for folder in ("images", "masks", "landmarks", "truth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    _claim(out, {"seed": seed, "crop_px": crop_px, "overrides": repr(sorted((overrides or {}).items()))})
+    _check_or_write_options(
+        out, {"seed": seed, "crop_px": crop_px, "overrides": repr(sorted((overrides or {}).items()))}
+    )
     rows = _read_manifest(out)
     _write_manifest(out, rows)
     tasks = [
-        (out, index, seed, split or _split_of(index), crop_px, overrides or Overrides())
+        (out, index, seed, split or _default_split(index), crop_px, overrides or Overrides())
         for index in range(plates)
-        if _name(index) not in rows
+        if _plate_name(index) not in rows
     ]
     with (out / "manifest.csv").open("a", encoding="utf-8", newline="") as manifest:
-        for row in _draw_all(tasks, jobs):
+        for row in _write_plates(tasks, jobs):
             rows[row["plant"]] = row
-            manifest.write(_csv([row]))
+            manifest.write(_to_csv([row]))
             manifest.flush()
     _write_manifest(out, rows)
     return out / "manifest.csv"
@@ -79,7 +81,7 @@ def write_dataset(
 _Task = tuple[Path, int, int, Split, int | None, Overrides]
 
 
-def _draw_all(tasks: list[_Task], jobs: int) -> Iterable[Row]:
+def _write_plates(tasks: list[_Task], jobs: int) -> Iterable[ManifestRow]:
     if jobs == 1:
         yield from map(_write_plate, tasks)
         return
@@ -88,11 +90,11 @@ def _draw_all(tasks: list[_Task], jobs: int) -> Iterable[Row]:
         yield from pool.map(_write_plate, tasks)
 
 
-def _write_plate(task: _Task) -> Row:
+def _write_plate(task: _Task) -> ManifestRow:
     out, index, seed, split, crop_px, overrides = task
     plate_seed = int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0])
     plate = draw_plate(plate_seed, **overrides) if crop_px is None else draw_crop(plate_seed, crop_px, **overrides)
-    name = _name(index)
+    name = _plate_name(index)
     suffix = "png" if plate.encoded.startswith(b"\x89PNG") else "jpg"
     row = {
         "image": f"images/{name}.{suffix}",
@@ -104,51 +106,51 @@ def _write_plate(task: _Task) -> Row:
         "roots": f"truth/{name}.rsml",
     }
     write_atomically(out / row["image"], plate.encoded)
-    write_atomically(out / row["mask"], _mask_png(plate))
-    write_atomically(out / row["landmarks"], truth.keypoints(plate, Path(row["image"]).name))
-    write_atomically(out / row["roots"], truth.true_roots(plate, Path(row["image"]).name))
+    write_atomically(out / row["mask"], _encode_mask(plate))
+    write_atomically(out / row["landmarks"], ground_truth.landmarks_to_coco(plate, Path(row["image"]).name))
+    write_atomically(out / row["roots"], ground_truth.roots_to_rsml(plate, Path(row["image"]).name))
     return row
 
 
-def _mask_png(plate: SyntheticPlate) -> bytes:
+def _encode_mask(plate: SyntheticPlate) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(plate.mask_HW).save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
 
 
-def _claim(out: Path, drawn: dict[str, object]) -> None:
+def _check_or_write_options(out: Path, options: dict[str, object]) -> None:
     """Note in the folder what its plates are drawn from, or refuse to mix them with others."""
-    path = out / "drawn.json"
-    if path.exists() and (held := json.loads(path.read_text(encoding="utf-8"))) != drawn:
-        raise ValueError(f"{out} holds plates drawn with {held}, not {drawn}: choose another folder")
-    write_atomically(path, json.dumps(drawn).encode())
+    path = out / "synthesis.json"
+    if path.exists() and (existing := json.loads(path.read_text(encoding="utf-8"))) != options:
+        raise ValueError(f"{out} holds plates drawn with {existing}, not {options}: choose another folder")
+    write_atomically(path, json.dumps(options).encode())
 
 
-def _read_manifest(out: Path) -> dict[str, Row]:
+def _read_manifest(out: Path) -> dict[str, ManifestRow]:
     """Return the rows of the manifest whose files are all there, by plate."""
     path = out / "manifest.csv"
     if not path.exists():
         return {}
     # A run that was killed may have left its last line unfinished.
-    finished, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    rows = cast(list[Row], list(csv.DictReader(finished.splitlines())))
+    complete_lines, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    rows = cast(list[ManifestRow], list(csv.DictReader(complete_lines.splitlines())))
     return {row["plant"]: row for row in rows if all((out / row[c]).is_file() for c in ("image", "mask", "landmarks"))}
 
 
-def _write_manifest(out: Path, rows: dict[str, Row]) -> None:
+def _write_manifest(out: Path, rows: dict[str, ManifestRow]) -> None:
     header = ",".join(COLUMNS) + "\n"
-    write_atomically(out / "manifest.csv", (header + _csv(rows[name] for name in sorted(rows))).encode())
+    write_atomically(out / "manifest.csv", (header + _to_csv(rows[name] for name in sorted(rows))).encode())
 
 
-def _csv(rows: Iterable[Row]) -> str:
+def _to_csv(rows: Iterable[ManifestRow]) -> str:
     text = io.StringIO(newline="")
     csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
-def _name(index: int) -> str:
+def _plate_name(index: int) -> str:
     return f"plate-{index:06d}"
 
 
-def _split_of(index: int) -> Split:
-    return "val" if index % _VALIDATION_EVERY == _VALIDATION_EVERY - 1 else "train"
+def _default_split(index: int) -> Split:
+    return "val" if index % _VALIDATION_INTERVAL == _VALIDATION_INTERVAL - 1 else "train"

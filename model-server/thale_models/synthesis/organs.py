@@ -5,24 +5,24 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from thale_models.synthesis.canvas import Canvas, Colour, Footprint, Points
-from thale_models.synthesis.plan import PlateSpec
+from thale_models.synthesis.drawing import Canvas, Colour, Points, StrokeMask
+from thale_models.synthesis.plate_spec import PlateSpec
 from thale_models.synthesis.seedling import GrownRoot, Leaf, Seed, Seedling
 
 ROOT, SHOOT, SEED = 1, 2, 3
 """Class indices of the mask; 0 is background."""
 
-LEAST_ROOT_RADIUS_PX = 1.25
+MIN_ROOT_RADIUS_PX = 1.25
 """The mask of a root is at least this wide, so that even a 2 px root stays in one piece."""
 
-_LEAST_CONTRAST = {"backlit": 0.03, "dark": 0.2}
+_MIN_CONTRAST = {"backlit": 0.03, "dark": 0.2}
 """No root is paler than this, as a share of the light: the mask shall not ask for what nobody could see."""
 
-_OVERLAP = {"backlit": 0.5, "dark": 0.15}
+_OVERLAP_FACTOR = {"backlit": 0.5, "dark": 0.15}
 """What a second organ adds to the tone of one it lies on: where roots branch or cross, light is not changed twice."""
 
 
-class Brush:
+class OrganRenderer:
     """Draws the organs of one plate's plants in the plate's style and light.
 
     Backlit organs let light through (their colours are factors of what lies behind); on dark agar they shine.
@@ -34,105 +34,110 @@ class Brush:
         self.dark = spec.style == "dark"
         self.root_tint: Colour = np.ones(3, np.float32) if self.dark else rng.normal(1, 0.15, 3).astype(np.float32)
         self.clear_core = rng.uniform(0.0, 0.1 if self.dark else 0.5)
-        self.leaf = _leaf_light(rng, self.dark)
+        self.leaf_light = _sample_leaf_light(rng, self.dark)
 
-    def root(self, root: GrownRoot, points: Points, contrast: float) -> float:
+    def draw_root(self, root: GrownRoot, points: Points, contrast: float) -> float:
         """Draw a root along `points` (px), lighter and darker by turns, and return its width in px."""
         width = float(np.clip(root.width_mm * self.spec.px_per_mm, 2.0, 13.0))
         swelling = 1 + 0.08 * np.sin(np.linspace(0, len(points) / self.rng.uniform(4, 15), len(points)))
         radius = width / 2 * swelling
         radius[-2:] *= [0.95, 0.75]
-        mark = self.canvas.stroke(points, radius)
+        stroke = self.canvas.rasterise_polyline(points, radius)
         blur = self.canvas.blur_px
         # A root is a translucent cylinder: against the light its middle is clearer than its edges.
-        coverage = mark.coverage(blur) - self.clear_core * mark.coverage(blur, 0.45)
-        strength = max(contrast * (1 - root.paleness), _LEAST_CONTRAST[self.spec.style]) * self._waxing(mark, points)
+        coverage = stroke.coverage(blur) - self.clear_core * stroke.coverage(blur, 0.45)
+        strength = max(contrast * (1 - root.paleness), _MIN_CONTRAST[self.spec.style]) * self._strength_variation(
+            stroke, points
+        )
         sign = 1 if self.dark else -1
-        self.canvas.shade(mark, 1 + sign * strength[:, None] * self.root_tint, self._thinned(mark, coverage))
-        self.canvas.label(mark, ROOT, LEAST_ROOT_RADIUS_PX)
+        self.canvas.shade(stroke, 1 + sign * strength[:, None] * self.root_tint, self._reduce_overlap(stroke, coverage))
+        self.canvas.set_class(stroke, ROOT, MIN_ROOT_RADIUS_PX)
         return width
 
-    def shoot(self, seedling: Seedling, contrast: float) -> int:
+    def draw_shoot(self, seedling: Seedling, contrast: float) -> int:
         """Draw hypocotyl and leaves, which cover the root where they lie over it; return how many leaves are seen.
 
         A leaf is seen where no later one of the plant covers more than half of its blade.
         """
         rng = self.rng
         radius = seedling.hypocotyl_width_mm / 2 * self.pose.px_per_mm
-        stem = self.canvas.stroke(self.pose.to_px(seedling.hypocotyl_mm), radius)
+        stem = self.canvas.rasterise_polyline(self.pose.to_px(seedling.hypocotyl_mm), radius)
         blur = self.canvas.blur_px
         coverage = stem.coverage(blur) - rng.uniform(0, 0.6) * stem.coverage(blur, 0.5)
         depth = contrast * rng.uniform(0.8, 2.5)
         tone = 1 + depth if self.dark else np.clip(1 - depth * np.array([1.3, 0.5, 1.9]), 0.25, 1)
-        self.canvas.shade(stem, np.asarray(tone * np.ones(3), np.float32), self._thinned(stem, coverage))
-        self.canvas.label(stem, SHOOT, LEAST_ROOT_RADIUS_PX)
+        self.canvas.shade(stem, np.asarray(tone * np.ones(3), np.float32), self._reduce_overlap(stem, coverage))
+        self.canvas.set_class(stem, SHOOT, MIN_ROOT_RADIUS_PX)
         blades = [
-            self._leaf(leaf, young=number >= 2 and rng.random() < 0.5) for number, leaf in enumerate(seedling.leaves)
+            self._draw_leaf(leaf, young=number >= 2 and rng.random() < 0.5)
+            for number, leaf in enumerate(seedling.leaves)
         ]
-        return uncovered(blades)
+        return count_visible(blades)
 
-    def seed(self, seed: Seed) -> None:
+    def draw_seed(self, seed: Seed) -> None:
         """Draw a seed or a shed coat: brown, darker at its edge, sometimes empty in the middle."""
         rng, px = self.rng, self.pose.px_per_mm
         semi_axes = (seed.semi_axes_mm[0] * px, seed.semi_axes_mm[1] * px)
-        mark = self.canvas.ellipse(self.pose.to_px(np.array(seed.centre_mm)), semi_axes, seed.angle)
-        core = np.exp(-((mark.distance / np.maximum(mark.radius * 0.5, 0.5)) ** 2))[:, None] * rng.uniform(0, 0.6)
+        stroke = self.canvas.rasterise_ellipse(self.pose.to_px(np.array(seed.centre_mm)), semi_axes, seed.angle)
+        core = np.exp(-((stroke.distance / np.maximum(stroke.radius * 0.5, 0.5)) ** 2))[:, None] * rng.uniform(0, 0.6)
         if self.dark:
-            self.canvas.paint(mark, np.full(3, rng.uniform(70, 200)) * (1 - core), rng.uniform(0.75, 1.0))
+            self.canvas.paint(stroke, np.full(3, rng.uniform(70, 200)) * (1 - core), rng.uniform(0.75, 1.0))
         else:
             brown = np.array([0.6, 0.32, 0.27]) * rng.uniform(0.5, 1.3)
-            self.canvas.shade(mark, brown + core * (1 - brown) * [0.8, 0.5, 0.4])
-        self.canvas.label(mark, SEED)
+            self.canvas.shade(stroke, brown + core * (1 - brown) * [0.8, 0.5, 0.4])
+        self.canvas.set_class(stroke, SEED)
 
-    def _thinned(self, mark: Footprint, coverage: Colour) -> Colour:
+    def _reduce_overlap(self, stroke: StrokeMask, coverage: Colour) -> Colour:
         """Return the coverage of a mark, less where an organ lies already."""
-        taken = self.canvas.mask_HW.reshape(-1)[mark.flat] > 0
-        return np.where(taken, coverage * np.float32(_OVERLAP[self.spec.style]), coverage)
+        is_occupied = self.canvas.mask_HW.reshape(-1)[stroke.flat] > 0
+        return np.where(is_occupied, coverage * np.float32(_OVERLAP_FACTOR[self.spec.style]), coverage)
 
-    def _waxing(self, mark: Footprint, points: Points) -> Colour:
+    def _strength_variation(self, stroke: StrokeMask, points: Points) -> Colour:
         """Return a factor of strength for each pixel of a root: slow changes along it, often darker to its tip."""
         rng = self.rng
         low, high = points.min(0), points.max(0)
         columns = self.canvas.shape[1]
-        x = (mark.flat % columns + self.canvas.origin[0] - low[0]) / max(high[0] - low[0], 1.0)
-        y = (mark.flat // columns + self.canvas.origin[1] - low[1]) / max(high[1] - low[1], 1.0)
+        x = (stroke.flat % columns + self.canvas.origin[0] - low[0]) / max(high[0] - low[0], 1.0)
+        y = (stroke.flat // columns + self.canvas.origin[1] - low[1]) / max(high[1] - low[1], 1.0)
         waves = np.sin(y * rng.uniform(3, 25) + rng.uniform(0, 6)) + np.sin(x * rng.uniform(2, 9) + rng.uniform(0, 6))
         return np.asarray(1 + rng.uniform(-0.1, 0.35) * (y - 0.5) + rng.uniform(0, 0.15) * waves, np.float32)
 
-    def _leaf(self, leaf: Leaf, young: bool) -> NDArray[np.intp]:
+    def _draw_leaf(self, leaf: Leaf, young: bool) -> NDArray[np.intp]:
         """Draw a leaf and return the flat indices of its blade's pixels."""
         rng, px = self.rng, self.pose.px_per_mm
-        light = self.leaf * rng.uniform(0.85, 1.2)
+        light = self.leaf_light * rng.uniform(0.85, 1.2)
         pale = np.clip(light * (1.0 if self.dark else np.array([2.0, 1.5, 1.7])), 0, 235 if self.dark else 1.05)
-        petiole = self.canvas.stroke(self.pose.to_px(leaf.petiole_mm), max(1.2, rng.uniform(0.08, 0.16) * px))
-        self._fill(petiole, pale[None, :])
+        petiole = self.canvas.rasterise_polyline(
+            self.pose.to_px(leaf.petiole_mm), max(1.2, rng.uniform(0.08, 0.16) * px)
+        )
+        self._fill_shoot(petiole, pale[None, :])
         size = 0.55 if young else 1.0
         semi_axes = (leaf.semi_axes_mm[0] * px * size, leaf.semi_axes_mm[1] * px * size)
         angle = leaf.angle + np.deg2rad(self.pose.tilt_deg)
-        blade = self.canvas.ellipse(self.pose.to_px(np.array(leaf.centre_mm)), semi_axes, angle, leaf.bend)
+        blade = self.canvas.rasterise_ellipse(self.pose.to_px(np.array(leaf.centre_mm)), semi_axes, angle, leaf.bend)
         middle = np.clip(1 - blade.distance / np.maximum(blade.radius, 1), 0, 1)[:, None]
         tone = (pale if young else light) * (1 + rng.uniform(-0.25, 0.25) * (middle - 0.4))
-        self._fill(blade, tone)
-        return blade.inside()
+        self._fill_shoot(blade, tone)
+        return blade.covered_pixels()
 
-    def _fill(self, mark: Footprint, tone: NDArray[np.floating]) -> None:
+    def _fill_shoot(self, stroke: StrokeMask, tone: NDArray[np.floating]) -> None:
         if self.dark:
-            self.canvas.paint(mark, np.clip(tone, 0, 250), 0.95)
+            self.canvas.paint(stroke, np.clip(tone, 0, 250), 0.95)
         else:
-            self.canvas.shade(mark, np.clip(tone, 0.05, 1.1).astype(np.float32))
-        self.canvas.label(mark, SHOOT)
+            self.canvas.shade(stroke, np.clip(tone, 0.05, 1.1).astype(np.float32))
+        self.canvas.set_class(stroke, SHOOT)
 
 
-def uncovered(blades: Sequence[NDArray[np.intp]]) -> int:
+def count_visible(blades: Sequence[NDArray[np.intp]]) -> int:
     """Return how many blades no later one covers by more than half; one out of the picture is not counted."""
-    seen, covered = 0, np.empty(0, np.intp)
+    visible_count, covered = 0, np.empty(0, np.intp)
     for blade in reversed(blades):
-        seen += int(2 * np.count_nonzero(np.isin(blade, covered)) < len(blade))
+        visible_count += int(2 * np.count_nonzero(np.isin(blade, covered)) < len(blade))
         covered = np.union1d(covered, blade)
-    return seen
+    return visible_count
 
 
-def _leaf_light(rng: np.random.Generator, dark: bool) -> Colour:
+def _sample_leaf_light(rng: np.random.Generator, dark: bool) -> Colour:
     """Draw the light of a plate's leaves: grey levels on dark agar, else the share of each channel they let through."""
     if dark:
         return np.full(3, rng.uniform(90, 210), np.float32)

@@ -6,13 +6,13 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.contract import Landmark, LandmarkKind
-from thale_models.synthesis import camera, clutter, dish
-from thale_models.synthesis.canvas import Canvas
-from thale_models.synthesis.dish import PLATE_MM
-from thale_models.synthesis.organs import Brush
-from thale_models.synthesis.plan import Overrides, PlateSpec, sample_spec
-from thale_models.synthesis.seedling import Bed, Seed, Seedling, grow, seed_at
+from thale.schemas import Landmark, LandmarkKind
+from thale_models.synthesis import camera, clutter, plate_background
+from thale_models.synthesis.drawing import Canvas
+from thale_models.synthesis.organs import OrganRenderer
+from thale_models.synthesis.plate_background import PLATE_SIDE_MM
+from thale_models.synthesis.plate_spec import Overrides, PlateSpec, sample_spec
+from thale_models.synthesis.seedling import GrowingArea, Seed, Seedling, grow_seedling, sample_seed
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class SyntheticPlate:
 
 
 @dataclass(frozen=True)
-class _Sown:
+class _SownPlate:
     """What grows on a plate."""
 
     seedlings: tuple[Seedling, ...]
@@ -80,7 +80,7 @@ def draw_plate(seed: int, **overrides: Unpack[Overrides]) -> SyntheticPlate:
     """
     rng = np.random.default_rng(seed)
     spec = sample_spec(rng, **overrides)
-    return _draw(seed, rng, spec, _sow(rng, spec), (0, 0), (spec.height, spec.width))
+    return _render_plate(seed, rng, spec, _sow(rng, spec), (0, 0), (spec.height, spec.width))
 
 
 def draw_crop(seed: int, size: int = 512, **overrides: Unpack[Overrides]) -> SyntheticPlate:
@@ -90,52 +90,64 @@ def draw_crop(seed: int, size: int = 512, **overrides: Unpack[Overrides]) -> Syn
     """
     rng = np.random.default_rng(seed)
     spec = sample_spec(rng, **overrides)
-    sown = _sow(rng, spec)
-    centre = spec.pose.to_px(_place_to_look_at(rng, sown))
+    sown_plate = _sow(rng, spec)
+    centre = spec.pose.to_px(_sample_crop_centre_mm(rng, sown_plate))
     left, top = (int(value) for value in np.round(centre - size / 2 + rng.uniform(-0.3, 0.3, 2) * size))
-    return _draw(seed, rng, spec, sown, (left, top), (size, size))
+    return _render_plate(seed, rng, spec, sown_plate, (left, top), (size, size))
 
 
-def _sow(rng: np.random.Generator, spec: PlateSpec) -> _Sown:
+def _sow(rng: np.random.Generator, spec: PlateSpec) -> _SownPlate:
     """Plant a row of seedlings from left to right, and strew the seeds that did not germinate."""
-    bed = Bed(24 if spec.label == "left" else 8, 7, 96 if spec.label == "right" else 112, 112)
-    row = rng.uniform(11, 28)
-    room = bed.right - bed.left - 8
-    wanted = rng.uniform(18, 22) if rng.random() < 0.8 else rng.uniform(6, 18)
-    spacing = min(wanted, room / max(1, spec.plants - 1))
-    start = bed.left + 4 + rng.uniform(0.2, 0.8) * (room - spacing * max(0, spec.plants - 1))
+    growing_area = GrowingArea(24 if spec.label == "left" else 8, 7, 96 if spec.label == "right" else 112, 112)
+    row_y_mm = rng.uniform(11, 28)
+    available_mm = growing_area.right - growing_area.left - 8
+    target_spacing_mm = rng.uniform(18, 22) if rng.random() < 0.8 else rng.uniform(6, 18)
+    spacing = min(target_spacing_mm, available_mm / max(1, spec.plants - 1))
+    start = growing_area.left + 4 + rng.uniform(0.2, 0.8) * (available_mm - spacing * max(0, spec.plants - 1))
     columns = start + spacing * np.arange(spec.plants) + rng.normal(0, 0.06, spec.plants) * spacing
-    columns = np.sort(np.clip(columns, bed.left + 2, bed.right - 2))
-    seedlings = tuple(grow(rng, (float(x), row + rng.normal(0, 1.3)), spec.habit, bed) for x in columns)
-    loose = rng.poisson(0.8)
-    seeds = tuple(seed_at(rng, rng.uniform(bed.left, bed.right), row + rng.normal(0, 4)) for _ in range(loose))
-    return _Sown(seedlings, seeds)
+    columns = np.sort(np.clip(columns, growing_area.left + 2, growing_area.right - 2))
+    seedlings = tuple(
+        grow_seedling(rng, (float(x), row_y_mm + rng.normal(0, 1.3)), spec.habit, growing_area) for x in columns
+    )
+    loose_seed_count = rng.poisson(0.8)
+    seeds = tuple(
+        sample_seed(rng, rng.uniform(growing_area.left, growing_area.right), row_y_mm + rng.normal(0, 4))
+        for _ in range(loose_seed_count)
+    )
+    return _SownPlate(seedlings, seeds)
 
 
-def _place_to_look_at(rng: np.random.Generator, sown: _Sown) -> NDArray[np.float64]:
+def _sample_crop_centre_mm(rng: np.random.Generator, sown_plate: _SownPlate) -> NDArray[np.float64]:
     """Return a place in mm: two times in three a root or a shoot, else anywhere on the plate, its rims included."""
-    if not sown.seedlings or rng.random() < 0.33:
-        return rng.uniform(0, PLATE_MM, 2)
-    seedling = sown.seedlings[rng.integers(len(sown.seedlings))]
+    if not sown_plate.seedlings or rng.random() < 0.33:
+        return rng.uniform(0, PLATE_SIDE_MM, 2)
+    seedling = sown_plate.seedlings[rng.integers(len(sown_plate.seedlings))]
     line = seedling.hypocotyl_mm if rng.random() < 0.3 else seedling.roots[rng.integers(len(seedling.roots))].points_mm
     return np.asarray(line[rng.integers(len(line))])
 
 
-def _draw(
-    seed: int, rng: np.random.Generator, spec: PlateSpec, sown: _Sown, origin: tuple[int, int], shape: tuple[int, int]
+def _render_plate(
+    seed: int,
+    rng: np.random.Generator,
+    spec: PlateSpec,
+    sown_plate: _SownPlate,
+    origin: tuple[int, int],
+    shape: tuple[int, int],
 ) -> SyntheticPlate:
     canvas = Canvas(*shape, spec.blur_px, origin)
-    _draw_dish(rng, canvas, spec)
-    plants = _draw_plants(rng, canvas, spec, sown)
+    _draw_background(rng, canvas, spec)
+    plants = _draw_plants(rng, canvas, spec, sown_plate)
     grey = spec.style == "dark"
-    clutter.dust(rng, canvas, spec.pose, grey)
-    encoded = camera.save(camera.expose(rng, canvas.picture_HW3, spec.noise, grey), grey, spec.jpeg_quality)
+    clutter.draw_dust(rng, canvas, spec.pose, grey)
+    encoded = camera.encode_image(
+        camera.apply_sensor(rng, canvas.picture_HW3, spec.noise, grey), grey, spec.jpeg_quality
+    )
     return SyntheticPlate(
         seed=seed,
         spec=spec,
-        image_HW3=camera.load(encoded),
+        image_HW3=camera.decode_image(encoded),
         mask_HW=canvas.mask_HW,
-        landmarks=tuple(mark for plant in plants for mark in _landmarks(plant, shape)),
+        landmarks=tuple(landmark for plant in plants for landmark in _visible_landmarks(plant, shape)),
         plants=plants,
         mm_per_px=1.0 / spec.px_per_mm,
         corners=tuple((float(x), float(y)) for x, y in spec.pose.corners() - canvas.origin),
@@ -143,55 +155,60 @@ def _draw(
     )
 
 
-def _draw_dish(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec) -> None:
+def _draw_background(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec) -> None:
     dark, pose = spec.style == "dark", spec.pose
     if dark:
-        dish.light_dark(rng, canvas, pose, spec.width, spec.height)
+        plate_background.draw_dark_background(rng, canvas, pose, spec.width, spec.height)
     else:
-        dish.light_backlit(rng, canvas, spec.width, spec.height)
-    dish.rims(rng, canvas, pose, dark)
+        plate_background.draw_backlit_background(rng, canvas, spec.width, spec.height)
+    plate_background.draw_rims(rng, canvas, pose, dark)
     if spec.label != "none":
-        clutter.label(rng, canvas, pose, spec.label == "right", dark)
+        clutter.draw_label(rng, canvas, pose, spec.label == "right", dark)
     if rng.random() < (0.1 if dark else 0.55):
-        clutter.corner_marks(rng, canvas, pose)
+        clutter.draw_corner_marks(rng, canvas, pose)
     if rng.random() < 0.2:
-        clutter.handwriting(rng, canvas, pose)
+        clutter.draw_handwriting(rng, canvas, pose)
     for _ in range(rng.poisson(0.5)):
-        clutter.condensation(rng, canvas, pose, dark)
+        clutter.draw_condensation(rng, canvas, pose, dark)
 
 
-def _draw_plants(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec, sown: _Sown) -> tuple[TruePlant, ...]:
+def _draw_plants(
+    rng: np.random.Generator, canvas: Canvas, spec: PlateSpec, sown_plate: _SownPlate
+) -> tuple[TruePlant, ...]:
     """Draw all roots, then all shoots over them, then seeds, as they lie on each other on a real plate."""
-    brush = Brush(rng, canvas, spec)
-    contrasts = spec.contrast * rng.uniform(0.8, 1.2, len(sown.seedlings))
-    grown = list(zip(sown.seedlings, contrasts, strict=True))
-    roots = [_draw_roots(brush, number, seedling, contrast) for number, (seedling, contrast) in enumerate(grown, 1)]
-    leaves = [brush.shoot(seedling, contrast) for seedling, contrast in grown]
-    for seed in [*sown.seeds, *(s.seed_coat for s in sown.seedlings if s.seed_coat)]:
-        brush.seed(seed)
+    renderer = OrganRenderer(rng, canvas, spec)
+    contrasts = spec.contrast * rng.uniform(0.8, 1.2, len(sown_plate.seedlings))
+    seedlings_and_contrasts = list(zip(sown_plate.seedlings, contrasts, strict=True))
+    roots = [
+        _draw_roots(renderer, number, seedling, contrast)
+        for number, (seedling, contrast) in enumerate(seedlings_and_contrasts, 1)
+    ]
+    leaves = [renderer.draw_shoot(seedling, contrast) for seedling, contrast in seedlings_and_contrasts]
+    for seed in [*sown_plate.seeds, *(s.seed_coat for s in sown_plate.seedlings if s.seed_coat)]:
+        renderer.draw_seed(seed)
     return tuple(
         TruePlant(number, roots[number - 1], seedling.hypocotyl_length_mm * spec.px_per_mm, leaves[number - 1])
-        for number, seedling in enumerate(sown.seedlings, start=1)
+        for number, seedling in enumerate(sown_plate.seedlings, start=1)
     )
 
 
-def _draw_roots(brush: Brush, number: int, seedling: Seedling, contrast: float) -> tuple[TrueRoot, ...]:
+def _draw_roots(renderer: OrganRenderer, number: int, seedling: Seedling, contrast: float) -> tuple[TrueRoot, ...]:
     roots: list[TrueRoot] = []
-    for index, grown in enumerate(seedling.roots, start=1):
-        points = brush.pose.to_px(grown.points_mm)
-        width = brush.root(grown, points, contrast)
-        parent = None if grown.parent is None else roots[grown.parent].id
-        seen = tuple((float(x), float(y)) for x, y in points - brush.canvas.origin)
-        roots.append(TrueRoot(f"{number}.{index}", grown.order, parent, seen, width))
+    for index, grown_root in enumerate(seedling.roots, start=1):
+        points = renderer.pose.to_px(grown_root.points_mm)
+        width = renderer.draw_root(grown_root, points, contrast)
+        parent = None if grown_root.parent is None else roots[grown_root.parent].id
+        points_px = tuple((float(x), float(y)) for x, y in points - renderer.canvas.origin)
+        roots.append(TrueRoot(f"{number}.{index}", grown_root.order, parent, points_px, width))
     return tuple(roots)
 
 
-def _landmarks(plant: TruePlant, shape: tuple[int, int]) -> list[Landmark]:
-    marks: list[tuple[LandmarkKind, tuple[float, float]]] = [("root_base", plant.roots[0].points[0])]
-    marks += [("primary_tip" if root.order == 1 else "lateral_tip", root.points[-1]) for root in plant.roots]
+def _visible_landmarks(plant: TruePlant, shape: tuple[int, int]) -> list[Landmark]:
+    candidates: list[tuple[LandmarkKind, tuple[float, float]]] = [("root_base", plant.roots[0].points[0])]
+    candidates += [("primary_tip" if root.order == 1 else "lateral_tip", root.points[-1]) for root in plant.roots]
     height, width = shape
     return [
         Landmark(kind=kind, x=x, y=y, score=1.0)
-        for kind, (x, y) in marks
+        for kind, (x, y) in candidates
         if -0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5
     ]

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from thale_models.synthesis.canvas import Points
+from thale_models.synthesis.drawing import Points
 
 _STEP_MM = 0.2
 _DOWN = np.pi / 2
@@ -17,7 +17,7 @@ _WALL_MM = 2.0
 
 
 @dataclass(frozen=True)
-class Bed:
+class GrowingArea:
     """Where roots may grow: the inside of the plate, less what a label takes, in mm."""
 
     left: float
@@ -25,7 +25,7 @@ class Bed:
     right: float
     bottom: float
 
-    def holds(self, x: float, y: float) -> bool:
+    def contains(self, x: float, y: float) -> bool:
         """Whether a place lies in the bed."""
         return self.left < x < self.right and self.top < y < self.bottom
 
@@ -74,7 +74,7 @@ class Seedling:
     @property
     def hypocotyl_length_mm(self) -> float:
         """Length of the hypocotyl's centre line, from the root base to where the leaves part."""
-        return _length(self.hypocotyl_mm)
+        return _polyline_length(self.hypocotyl_mm)
 
 
 @dataclass(frozen=True)
@@ -135,30 +135,32 @@ _STAGES = (
 )
 
 
-def grow(rng: np.random.Generator, base_mm: tuple[float, float], habit: Habit, bed: Bed) -> Seedling:
+def grow_seedling(rng: np.random.Generator, base_mm: tuple[float, float], habit: Habit, area: GrowingArea) -> Seedling:
     """Return a seedling whose hypocotyl meets its root at `base_mm`."""
     length = float(np.clip(habit.primary_mm * rng.normal(1.0, 0.15), 3.0, 90.0))
     width = habit.width_mm * rng.uniform(0.85, 1.15)
     heading = _DOWN + rng.normal(0, 0.2)
     wander = habit.wander * rng.uniform(0.6, 1.4)
-    path = _path(rng, base_mm, heading, length, wander, habit.kinks, _DOWN - habit.slant, 0.03, bed)
+    path = _grow_root_path(rng, base_mm, heading, length, wander, habit.kinks, _DOWN - habit.slant, 0.03, area)
     roots = [GrownRoot(1, None, path, width, 0.0)]
-    roots += _laterals(rng, roots[0], 0, habit, bed, rng.poisson(habit.laterals * rng.uniform(0.5, 1.4)))
+    roots += _grow_laterals(rng, roots[0], 0, habit, area, rng.poisson(habit.laterals * rng.uniform(0.5, 1.4)))
     for index, root in enumerate(roots[1:], start=1):
-        if _length(root.points_mm) > 8 and rng.random() < 0.12:
-            roots += _laterals(rng, root, index, habit, bed, int(rng.integers(1, 4)))
-    hypocotyl = _hypocotyl(rng, base_mm, habit)
-    leaves = _leaves(rng, hypocotyl[-1], habit)
-    return Seedling(tuple(roots), hypocotyl, width * rng.uniform(1.2, 1.9), leaves, _seed_coat(rng, path, hypocotyl))
+        if _polyline_length(root.points_mm) > 8 and rng.random() < 0.12:
+            roots += _grow_laterals(rng, root, index, habit, area, int(rng.integers(1, 4)))
+    hypocotyl = _grow_hypocotyl(rng, base_mm, habit)
+    leaves = _grow_leaves(rng, hypocotyl[-1], habit)
+    return Seedling(
+        tuple(roots), hypocotyl, width * rng.uniform(1.2, 1.9), leaves, _sample_seed_coat(rng, path, hypocotyl)
+    )
 
 
-def seed_at(rng: np.random.Generator, x_mm: float, y_mm: float) -> Seed:
+def sample_seed(rng: np.random.Generator, x_mm: float, y_mm: float) -> Seed:
     """Return a seed about half a millimetre long."""
     long = rng.uniform(0.17, 0.33)
     return Seed((x_mm, y_mm), (long, long * rng.uniform(0.55, 0.8)), rng.uniform(0, np.pi))
 
 
-def _path(
+def _grow_root_path(
     rng: np.random.Generator,
     start: tuple[float, float],
     heading: float,
@@ -167,7 +169,7 @@ def _path(
     kinks: float,
     setpoint: float,
     gravitropism: float,
-    bed: Bed,
+    area: GrowingArea,
 ) -> Points:
     steps = max(3, round(length_mm / _STEP_MM))
     # Two wavelengths: the slow search of the root, and the fine waves of its growth around obstacles in the agar.
@@ -179,11 +181,11 @@ def _path(
     points = [start]
     for i in range(steps):
         heading += drift[i] + turns[i] + gravitropism * (setpoint - heading)
-        if min(x - bed.left, bed.right - x) < _WALL_MM:
+        if min(x - area.left, area.right - x) < _WALL_MM:
             # The wall of the dish leads a root downwards.
             heading += 0.25 * (_DOWN - heading)
         x, y = x + _STEP_MM * np.cos(heading), y + _STEP_MM * np.sin(heading)
-        if not bed.holds(x, y):
+        if not area.contains(x, y):
             break
         points.append((x, y))
     if len(points) < 3:
@@ -191,28 +193,28 @@ def _path(
     return np.array(points)
 
 
-def _laterals(
-    rng: np.random.Generator, parent: GrownRoot, index: int, habit: Habit, bed: Bed, count: int
+def _grow_laterals(
+    rng: np.random.Generator, parent: GrownRoot, index: int, habit: Habit, area: GrowingArea, count: int
 ) -> list[GrownRoot]:
-    length = _length(parent.points_mm)
+    length = _polyline_length(parent.points_mm)
     # The youngest part near the tip has no laterals yet.
     zone = length - rng.uniform(2, 12) if parent.order == 1 else length * 0.8
     if zone < 2:
         return []
     children = []
-    for place in np.sort(rng.beta(1.0, 1.7, count)) * zone:
-        at = min(len(parent.points_mm) - 2, max(1, round(place / _STEP_MM)))
-        x, y = parent.points_mm[at]
-        step = parent.points_mm[at + 1] - parent.points_mm[at - 1]
+    for position_mm in np.sort(rng.beta(1.0, 1.7, count)) * zone:
+        point_index = min(len(parent.points_mm) - 2, max(1, round(position_mm / _STEP_MM)))
+        x, y = parent.points_mm[point_index]
+        step = parent.points_mm[point_index + 1] - parent.points_mm[point_index - 1]
         side = rng.choice([-1, 1])
         heading = float(np.arctan2(step[1], step[0])) + side * rng.uniform(0.5, 1.35)
         setpoint = _DOWN + side * rng.uniform(-0.1, 0.9)
         # Laterals emerge from the base on: the lower, the younger, and now and then one is just breaking through.
-        age = (1 - place / zone) ** 0.6
-        share = rng.uniform(0.05, 0.3) if rng.random() < 0.15 else rng.gamma(4.0, 0.25)
-        grown = max(0.5, habit.lateral_mm * age * share / parent.order)
-        path = _path(
-            rng, (x, y), heading, grown, habit.wander * 1.5, habit.kinks, setpoint, rng.uniform(0.01, 0.06), bed
+        age = (1 - position_mm / zone) ** 0.6
+        length_factor = rng.uniform(0.05, 0.3) if rng.random() < 0.15 else rng.gamma(4.0, 0.25)
+        length_mm = max(0.5, habit.lateral_mm * age * length_factor / parent.order)
+        path = _grow_root_path(
+            rng, (x, y), heading, length_mm, habit.wander * 1.5, habit.kinks, setpoint, rng.uniform(0.01, 0.06), area
         )
         width = max(parent.width_mm * rng.uniform(0.5, 1.0), 0.11)
         pale = float(np.clip(habit.lateral_paleness * rng.uniform(0.3, 1.5), 0, 0.7))
@@ -220,7 +222,7 @@ def _laterals(
     return children
 
 
-def _hypocotyl(rng: np.random.Generator, base: tuple[float, float], habit: Habit) -> Points:
+def _grow_hypocotyl(rng: np.random.Generator, base: tuple[float, float], habit: Habit) -> Points:
     length = max(0.5, habit.hypocotyl_mm * rng.uniform(0.6, 1.4))
     steps = max(3, round(length / _STEP_MM))
     headings = -_DOWN + rng.normal(0, 0.3) + np.cumsum(_smooth_noise(rng, steps, 4) * 0.08)
@@ -228,7 +230,7 @@ def _hypocotyl(rng: np.random.Generator, base: tuple[float, float], habit: Habit
     return cast(Points, np.concatenate([[base], np.array(base) + np.cumsum(moves, 0)]))
 
 
-def _leaves(rng: np.random.Generator, top: NDArray[np.float64], habit: Habit) -> tuple[Leaf, ...]:
+def _grow_leaves(rng: np.random.Generator, top: NDArray[np.float64], habit: Habit) -> tuple[Leaf, ...]:
     count = max(2, habit.leaves + int(rng.integers(-1, 2)))
     drooping = rng.random() < 0.3
     leaves = []
@@ -240,12 +242,12 @@ def _leaves(rng: np.random.Generator, top: NDArray[np.float64], habit: Habit) ->
         direction = np.array([np.cos(angle), np.sin(angle)])
         joint = top + direction * petiole
         centre = joint + direction * long * 0.85
-        seen_flat = rng.uniform(0.25, 0.85)
+        aspect_ratio = rng.uniform(0.25, 0.85)
         leaves.append(
             Leaf(
                 np.array([top, (top + joint) / 2 + rng.normal(0, 0.05, 2), centre]),
                 (float(centre[0]), float(centre[1])),
-                (long, long * seen_flat),
+                (long, long * aspect_ratio),
                 float(angle),
                 rng.normal(0, 0.25),
             )
@@ -253,12 +255,12 @@ def _leaves(rng: np.random.Generator, top: NDArray[np.float64], habit: Habit) ->
     return tuple(leaves)
 
 
-def _seed_coat(rng: np.random.Generator, path: Points, hypocotyl: Points) -> Seed | None:
+def _sample_seed_coat(rng: np.random.Generator, path: Points, hypocotyl: Points) -> Seed | None:
     if rng.random() < 0.45:
         return None
     line = hypocotyl if rng.random() < 0.4 else path[: max(2, round(len(path) * rng.uniform(0.05, 0.5)))]
     x, y = line[rng.integers(len(line))] + rng.normal(0, rng.choice([0.05, 0.5]), 2)
-    return seed_at(rng, x, y)
+    return sample_seed(rng, x, y)
 
 
 def _smooth_noise(rng: np.random.Generator, count: int, sigma: int) -> NDArray[np.float64]:
@@ -267,5 +269,5 @@ def _smooth_noise(rng: np.random.Generator, count: int, sigma: int) -> NDArray[n
     return np.convolve(rng.standard_normal(count + 6 * sigma), kernel, "valid")[:count]
 
 
-def _length(points_N2: Points) -> float:
+def _polyline_length(points_N2: Points) -> float:
     return float(np.hypot(*np.diff(points_N2, axis=0).T).sum())

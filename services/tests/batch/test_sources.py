@@ -17,8 +17,10 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def labels(*words: object, recursive: bool = False) -> list[str]:
-    return [source.label.as_posix() for source in find_sources([str(word) for word in words], recursive).images]
+def labels(*arguments: object, recursive: bool = False) -> list[str]:
+    return [
+        source.label.as_posix() for source in find_sources([str(argument) for argument in arguments], recursive).images
+    ]
 
 
 def test_a_folder_gives_its_images_sorted_and_counts_the_rest(photos: Path) -> None:

@@ -3,86 +3,86 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measurements import measured
 
-from thale.capacity.fleet import Standing, read_fleets
-from thale.capacity.nodes import node_of, nodes_for, read_prices
+from tests.support.sample_benchmark import sample_benchmark
+from thale.capacity.environment_limits import BaselineUsage, read_environment_limits
+from thale.capacity.nodes import get_node, read_prices, required_nodes
 from thale.capacity.plan import Demand, Plan, plan
 from thale.errors import ParameterError
 
-PROD = read_fleets()["prod"]
+PROD = read_environment_limits()["prod"]
 PRICES = read_prices()
 PLATES = {"4mp": 1.0}
 
 
-def made(rps: float, **changes: object) -> Plan:
-    return plan(Demand(rps, PLATES, **changes), measured(), PROD, PRICES)  # type: ignore[arg-type]
+def make_plan(rps: float, **changes: object) -> Plan:
+    return plan(Demand(rps, PLATES, **changes), sample_benchmark(), PROD, PRICES)  # type: ignore[arg-type]
 
 
 def test_work_is_load_times_processor_seconds() -> None:
-    work = {name: found.busy_cores for name, found in made(10).parts.items()}
+    work = {name: found.busy_cores for name, found in make_plan(10).replicas.items()}
     assert work == pytest.approx({"facade": 5.0, "segmentation": 20.0, "landmarks": 10.0})
 
 
 def test_replicas_are_work_over_what_a_replica_does_with_headroom() -> None:
-    segmentation = made(10, headroom=0.2, efficiency=1.0).parts["segmentation"]
-    assert segmentation.seconds == pytest.approx(2.0 / 4)  # four cores
-    assert segmentation.needed == 7  # 10 a second, half a second each, 80 % busy: 6.25
+    segmentation = make_plan(10, headroom=0.2, efficiency=1.0).replicas["segmentation"]
+    assert segmentation.service_time_s == pytest.approx(2.0 / 4)  # four cores
+    assert segmentation.required == 7  # 10 a second, half a second each, 80 % busy: 6.25
 
 
 def test_the_autoscaler_settles_where_70_percent_of_what_is_requested_is_used() -> None:
-    assert made(10).parts["segmentation"].count == 15  # 20 cores of work, 1.4 used in each
+    assert make_plan(10).replicas["segmentation"].count == 15  # 20 cores of work, 1.4 used in each
 
 
 def test_facades_follow_the_images_in_flight() -> None:
-    found = made(12, efficiency=1.0, headroom=0.0).parts["facade"]
+    found = make_plan(12, efficiency=1.0, headroom=0.0).replicas["facade"]
     assert found.count == 4  # 12 a second, each 0.5 s with the models and 0.5 s measured: 12 in flight, 3 a replica
 
 
 def test_the_load_that_an_environment_holds_fits_and_a_little_more_does_not() -> None:
-    holds = made(1).holds_rps
-    assert not made(holds).beyond()
-    assert made(holds + 0.2).beyond()
+    holds = make_plan(1).max_rps
+    assert not make_plan(holds).violations()
+    assert make_plan(holds + 0.2).violations()
 
 
 def test_what_does_not_fit_is_named_with_its_limit() -> None:
-    told = "; ".join(made(100).beyond())
-    assert "segmentation: 143 replicas, and maxReplicas is 8" in told
-    assert "pool general" in told
+    output = "; ".join(make_plan(100).violations())
+    assert "segmentation: 143 replicas, and maxReplicas is 8" in output
+    assert "pool general" in output
 
 
 def test_the_gateways_rate_limit_is_a_limit_too() -> None:
-    assert any("rate limit" in line for line in made(151).beyond())
+    assert any("rate limit" in line for line in make_plan(151).violations())
 
 
 def test_money_is_nodes_times_their_price() -> None:
-    found = made(10)
-    assert found.cost_hour == pytest.approx(found.general_nodes * PRICES.vm_hour["Standard_D8ds_v5"])
-    assert found.cost_1000 == pytest.approx(found.cost_hour / 36)
+    found = make_plan(10)
+    assert found.cost_per_hour == pytest.approx(found.general_nodes * PRICES.vm_hour["Standard_D8ds_v5"])
+    assert found.cost_per_1000 == pytest.approx(found.cost_per_hour / 36)
 
 
 def test_predictors_on_gpus_take_a_node_each() -> None:
-    found = made(10, gpu_times=20.0)
-    assert found.gpu_nodes == found.parts["segmentation"].count + found.parts["landmarks"].count
-    assert found.parts["segmentation"].seconds == pytest.approx(0.1)
+    found = make_plan(10, gpu_speedup=20.0)
+    assert found.gpu_nodes == found.replicas["segmentation"].count + found.replicas["landmarks"].count
+    assert found.replicas["segmentation"].service_time_s == pytest.approx(0.1)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.floats(0.1, 60), st.floats(1.0, 3.0))
 def test_more_load_never_takes_less(rps: float, times: float) -> None:
-    less, more = made(rps), made(rps * times)
-    assert all(more.parts[name].count >= less.parts[name].count for name in less.parts)
+    less, more = make_plan(rps), make_plan(rps * times)
+    assert all(more.replicas[name].count >= less.replicas[name].count for name in less.replicas)
     assert more.general_nodes >= less.general_nodes
 
 
 def test_nodes_have_room_for_what_is_put_on_them() -> None:
-    node = node_of("Standard_D8ds_v5", PRICES)
+    node = get_node("Standard_D8ds_v5", PRICES)
     assert node.cpu == pytest.approx(8 - 0.18 - 0.5)
-    nothing = Standing(cpu=0, memory_mib=0)
-    assert nodes_for([(PROD.segmentation, 3)], nothing, node) == 1  # 2 cores requested each
-    assert nodes_for([(PROD.segmentation, 4)], nothing, node) == 2
-    assert nodes_for([(PROD.segmentation, 3), (PROD.facade, 1)], nothing, node) == 1
-    assert nodes_for([], nothing, node) == 0
+    nothing = BaselineUsage(cpu=0, memory_mib=0)
+    assert required_nodes([(PROD.segmentation, 3)], nothing, node) == 1  # 2 cores requested each
+    assert required_nodes([(PROD.segmentation, 4)], nothing, node) == 2
+    assert required_nodes([(PROD.segmentation, 3), (PROD.facade, 1)], nothing, node) == 1
+    assert required_nodes([], nothing, node) == 0
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_nodes_have_room_for_what_is_put_on_them() -> None:
         {"mix": {"4mp": 1.5, "1mp": -0.5}},
         {"headroom": 1.0},
         {"efficiency": 0.0},
-        {"gpu_times": 0.0},
+        {"gpu_speedup": 0.0},
     ],
 )
 def test_what_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
@@ -104,8 +104,8 @@ def test_what_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
 
 def test_a_class_that_nobody_measured_is_refused_by_name() -> None:
     with pytest.raises(ParameterError, match="16mp"):
-        plan(Demand(1, {"16mp": 1.0}), measured(), PROD, PRICES)
+        plan(Demand(1, {"16mp": 1.0}), sample_benchmark(), PROD, PRICES)
 
 
 def test_the_knee_is_where_throughput_over_time_is_greatest() -> None:
-    assert measured().knee().clients == 2
+    assert sample_benchmark().knee().clients == 2

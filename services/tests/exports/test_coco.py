@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from made_phenotypes import facts, phenotype, phenotypes, seedling
 from pycocotools.coco import COCO
 
-from thale.contract import Organ, Phenotype
+from tests.support.sample_phenotypes import image_metadata, phenotype, phenotypes, seedling
 from thale.exports import coco
+from thale.schemas import Organ, Phenotype
 
 
 def data_set(found: Iterable[Phenotype], **options: Any) -> dict[str, Any]:
     return dict(json.loads(coco.write(found, **options)))
 
 
-def loaded(found: Iterable[Phenotype], folder: Path, **options: Any) -> COCO:
+def load_coco(found: Iterable[Phenotype], folder: Path, **options: Any) -> COCO:
     path = folder / "coco.json"
     path.write_bytes(coco.write(found, **options))
     return COCO(str(path))
@@ -27,7 +27,7 @@ def loaded(found: Iterable[Phenotype], folder: Path, **options: Any) -> COCO:
 
 @pytest.mark.parametrize("outline", ["polygon", "rle"])
 def test_pycocotools_reads_masks_of_the_area_that_was_measured(tmp_path: Path, outline: coco.Outline) -> None:
-    read = loaded([phenotype(seedling(), seedling(2, 250.0))], tmp_path, outline=outline)
+    read = load_coco([phenotype(seedling(), seedling(2, 250.0))], tmp_path, outline=outline)
     shoots = read.loadAnns(read.getAnnIds(catIds=read.getCatIds(catNms=["shoot"])))
     assert [annotation["plant"] for annotation in shoots] == [1, 2]
     for annotation in shoots:
@@ -37,7 +37,7 @@ def test_pycocotools_reads_masks_of_the_area_that_was_measured(tmp_path: Path, o
 
 
 def test_each_landmark_is_an_annotation_with_one_keypoint_of_its_kind(tmp_path: Path) -> None:
-    read = loaded([phenotype(seedling())], tmp_path)
+    read = load_coco([phenotype(seedling())], tmp_path)
     tips = read.loadAnns(read.getAnnIds(catIds=read.getCatIds(catNms=["lateral_tip"])))
     assert [tip["keypoints"] for tip in tips] == [[130.0, 190.0, 2]]
     assert read.loadCats(read.getCatIds(catNms=["lateral_tip"]))[0]["keypoints"] == ["lateral_tip"]
@@ -51,24 +51,24 @@ def test_content_chooses_organs_or_landmarks() -> None:
 
 
 def test_ids_are_unique_over_all_images_and_start_at_one() -> None:
-    written = data_set([phenotype(seedling(), image=facts(f"{n}.png")) for n in range(3)])
+    written = data_set([phenotype(seedling(), image=image_metadata(f"{n}.png")) for n in range(3)])
     assert [image["id"] for image in written["images"]] == [1, 2, 3]
     ids = [annotation["id"] for annotation in written["annotations"]]
     assert ids == list(range(1, len(ids) + 1))
 
 
 def test_images_of_the_same_name_are_told_apart() -> None:
-    found = [phenotype(image=facts(sha256=digest)) for digest in ("ab" * 32, "cd" * 32, "cd" * 32)]
-    names = [image["file_name"] for image in data_set([*found, phenotype(image=facts("other.png"))])["images"]]
+    found = [phenotype(image=image_metadata(sha256=digest)) for digest in ("ab" * 32, "cd" * 32, "cd" * 32)]
+    names = [image["file_name"] for image in data_set([*found, phenotype(image=image_metadata("other.png"))])["images"]]
     assert names == ["abababababab/plate.png", "cdcdcdcdcdcd/plate.png", "cdcdcdcdcdcd-2/plate.png", "other.png"]
 
 
 def test_an_image_without_a_name_is_called_after_its_digest() -> None:
-    assert data_set([phenotype(image=facts(None))])["images"][0]["file_name"] == "abababababab.png"
+    assert data_set([phenotype(image=image_metadata(None))])["images"][0]["file_name"] == "abababababab.png"
 
 
 def test_no_images_are_a_data_set_too(tmp_path: Path) -> None:
-    assert loaded([], tmp_path).getImgIds() == []
+    assert load_coco([], tmp_path).getImgIds() == []
 
 
 @pytest.mark.parametrize("outline", ["polygon", "rle"])
@@ -76,20 +76,20 @@ def test_an_organ_without_a_usable_outline_has_an_empty_mask(tmp_path: Path, out
     bare = Organ(
         kind="seed", ontology_id="PO:0009010", area_px=3, area_mm2=0.1, confidence=0.5, polygons=((1, 1, 2, 2),)
     )
-    read = loaded([phenotype(seedling().model_copy(update={"organs": (bare,)}))], tmp_path, outline=outline)
+    read = load_coco([phenotype(seedling().model_copy(update={"organs": (bare,)}))], tmp_path, outline=outline)
     annotation = read.loadAnns(read.getAnnIds(catIds=read.getCatIds(catNms=["seed"])))[0]
     assert not np.any(read.annToMask(annotation))
 
 
 def test_training_reads_what_was_exported(tmp_path: Path) -> None:
-    annotations = pytest.importorskip("thale_models.annotations", reason="thale is installed without its models")
+    annotations = pytest.importorskip("thale_models.labels", reason="thale is installed without its models")
     found = phenotype(seedling())
     organs, landmarks = tmp_path / "organs.json", tmp_path / "landmarks.json"
     organs.write_bytes(coco.write([found], content="organs"))
     landmarks.write_bytes(coco.write([found], content="landmarks"))
     mask = annotations.read_mask(organs, "plate.png", ("background", "root", "shoot", "seed"), 300, 400)
     assert np.count_nonzero(mask == 2) == pytest.approx(400, rel=0.06)
-    marks = annotations.read_marks(landmarks, "plate.png", ("root_base", "primary_tip", "lateral_tip"))
+    marks = annotations.read_keypoints(landmarks, "plate.png", ("root_base", "primary_tip", "lateral_tip"))
     assert [(mark.kind, mark.x, mark.y) for mark in marks] == [
         ("root_base", 100.0, 50.0), ("primary_tip", 100.0, 250.0), ("lateral_tip", 130.0, 190.0),
     ]  # fmt: skip

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_phenotypes import NO_SCALE, facts, phenotype, seedling
 
+from tests.support.sample_phenotypes import NO_SCALE, image_metadata, phenotype, seedling
 from thale.exports import plantcv
 
 REAL_FILE = Path(__file__).parents[4] / "shared" / "data" / "plantcv" / "plantcv_results.json"
@@ -55,7 +55,7 @@ def test_what_is_not_known_is_null_and_the_scale_is_said() -> None:
 
 
 def test_every_variable_is_declared_so_that_the_converter_finds_it() -> None:
-    written = json.loads(plantcv.write(phenotype(seedling()), phenotype(seedling(), image=facts("b.png"))))
+    written = json.loads(plantcv.write(phenotype(seedling()), phenotype(seedling(), image=image_metadata("b.png"))))
     assert [entity["metadata"]["image"]["value"] for entity in written["entities"]] == ["plate.png", "b.png"]
     for entity in written["entities"]:
         assert set(entity["metadata"]) == {n for n, v in written["variables"].items() if v["category"] == "metadata"}

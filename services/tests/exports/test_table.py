@@ -7,12 +7,20 @@ import math
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
-from made_phenotypes import CROSSING, NO_PLACE, NO_SCALE, facts, phenotype, phenotypes, seedling
 
-from thale.contract import Phenotype
+from tests.support.sample_phenotypes import (
+    CROSSING_FLAG,
+    NO_SCALE,
+    UNLOCATED_FLAG,
+    image_metadata,
+    phenotype,
+    phenotypes,
+    seedling,
+)
 from thale.exports import table
 from thale.exports.names import image_name, trait_column
-from thale.traits import TRAITS
+from thale.phenotyping.traits.table import TRAITS
+from thale.schemas import Phenotype
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -20,7 +28,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 def test_a_long_table_has_a_row_for_each_plant_and_trait_and_for_each_trait_of_the_plate() -> None:
-    found = phenotype(seedling(), seedling(2, 250.0), flags=(NO_PLACE,))
+    found = phenotype(seedling(), seedling(2, 250.0), flags=(UNLOCATED_FLAG,))
     read = rows(table.long_csv([found]))
     assert tuple(read[0]) == table.LONG_COLUMNS
     assert len(read) == 2 * len(found.plants[0].traits) + len(found.traits)
@@ -44,7 +52,7 @@ def test_a_wide_table_has_a_row_for_each_plant_and_columns_with_units_in_the_ord
 
 
 def test_millimetres_and_pixels_never_share_a_column() -> None:
-    scaled, unscaled = phenotype(seedling()), phenotype(seedling(), scale=NO_SCALE, image=facts("b.png"))
+    scaled, unscaled = phenotype(seedling()), phenotype(seedling(), scale=NO_SCALE, image=image_metadata("b.png"))
     frame = pd.read_csv(io.StringIO(table.wide_csv([unscaled, scaled])))
     assert frame["primary_root_length_px"].tolist()[0] == 200.0
     assert frame["primary_root_length_mm"].tolist()[1] == 20.0
@@ -61,13 +69,15 @@ def test_what_is_not_known_is_an_empty_cell_and_missing_in_pandas() -> None:
 
 
 def test_a_plant_at_a_crossing_has_no_length_and_the_flag() -> None:
-    row = rows(table.wide_csv([phenotype(seedling(flags=(CROSSING,)))]))[0]
+    row = rows(table.wide_csv([phenotype(seedling(flags=(CROSSING_FLAG,)))]))[0]
     assert row["primary_root_length_mm"] == ""
     assert row["flags"] == "crossing;hypocotyl_hidden"
 
 
 def test_an_image_without_plants_has_one_row_without_a_plant() -> None:
-    read = rows(table.wide_csv([phenotype(flags=(NO_PLACE,)), phenotype(seedling(), image=facts("b.png"))]))
+    read = rows(
+        table.wide_csv([phenotype(flags=(UNLOCATED_FLAG,)), phenotype(seedling(), image=image_metadata("b.png"))])
+    )
     assert [(row["image"], row["plant"], row["flags"]) for row in read] == [
         ("plate.png", "", "not_focused"),
         ("b.png", "1", "hypocotyl_hidden"),
@@ -83,8 +93,8 @@ def test_tables_of_nothing_have_their_head() -> None:
 def test_a_file_name_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str) -> None:
     name = f'{start}cmd|"/c calc"!A1.png'
     for text in (
-        table.wide_csv([phenotype(seedling(), image=facts(name))]),
-        table.long_csv([phenotype(image=facts(name))]),
+        table.wide_csv([phenotype(seedling(), image=image_metadata(name))]),
+        table.long_csv([phenotype(image=image_metadata(name))]),
     ):
         assert rows(text)[0]["image"] == f"'{name}"
 
@@ -98,7 +108,7 @@ def test_numbers_below_zero_stay_numbers() -> None:
 
 
 def test_names_of_any_script_are_kept() -> None:
-    assert rows(table.wide_csv([phenotype(seedling(), image=facts('拟南芥, "Col-0" é.png'))]))[0]["image"] == (
+    assert rows(table.wide_csv([phenotype(seedling(), image=image_metadata('拟南芥, "Col-0" é.png'))]))[0]["image"] == (
         '拟南芥, "Col-0" é.png'
     )
 

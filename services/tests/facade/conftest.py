@@ -4,48 +4,48 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_facade import Facade, running_facade
-from running_torchserve import TorchServe, running_torchserve
-from tiny_models import tiny_model
 
-from thale.contract import Release, ReleasedVersion, ReleaseRecord, Task
+from tests.support.running_facade import Facade, running_facade
+from tests.support.tiny_models import write_tiny_model
+from tests.support.torchserve_process import TorchServeProcess, run_torchserve
 from thale.facade.settings import Settings
-from thale.release.archive_checks import read_archive
+from thale.release.registry.archive_validation import validate_archive
+from thale.schemas import Release, ReleaseState, Task, VersionManifest
 from thale_models.archive import write_archive
 
 MODELS: dict[str, Task] = {"plate-seg": "segmentation", "plate-landmarks": "landmarks"}
 
 
-def write_record(path: Path, store: Path) -> None:
+def write_release_state(path: Path, store: Path) -> None:
     models = {}
     for name, task in MODELS.items():
-        archived = read_archive(store / f"{name}-1.0.0.mar")
-        versions = {"1.0.0": ReleasedVersion(digest=archived.digest, card=archived.card)}
+        archive = validate_archive(store / f"{name}-1.0.0.mar")
+        versions = {"1.0.0": VersionManifest(digest=archive.digest, card=archive.card)}
         models[name] = Release(task=task, stable="1.0.0", versions=versions)
-    path.write_text(ReleaseRecord(models=models).model_dump_json())
+    path.write_text(ReleaseState(models=models).model_dump_json())
 
 
 @pytest.fixture(scope="session")
-def torchserve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TorchServe]:
+def torchserve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TorchServeProcess]:
     home = tmp_path_factory.mktemp("ts")
     archives = []
     for seed, (name, task) in enumerate(MODELS.items()):
-        model = tiny_model(tmp_path_factory.mktemp(name), task, seed, name=name)
+        model = write_tiny_model(tmp_path_factory.mktemp(name), task, seed, name=name)
         archives.append(write_archive(model.weights, model.card, home / "store").name)
-    with running_torchserve(home, archives) as running:
+    with run_torchserve(home, archives) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def settings(torchserve: TorchServe, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    record = tmp_path_factory.mktemp("record") / "traffic.json"
-    write_record(record, torchserve.store)
+def settings(torchserve: TorchServeProcess, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    state_path = tmp_path_factory.mktemp("record") / "release-state.json"
+    write_release_state(state_path, torchserve.store)
     return Settings(
-        record_path=record,
+        release_state_path=state_path,
         metrics_port=0,
         model_url=f"http://127.0.0.1:{torchserve.inference_port}",
         management_url=f"http://127.0.0.1:{torchserve.management_port}",
-        measuring_processes=1,
+        postprocess_workers=1,
     )
 
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from prometheus_client import REGISTRY
-from running_facade import Facade, running_facade
-from running_torchserve import TorchServe
 
-from thale.contract import ReleaseRecord
+from tests.support.running_facade import Facade, running_facade
+from tests.support.torchserve_process import TorchServeProcess
 from thale.facade.settings import Settings
+from thale.schemas import ReleaseState
 
 
 def test_a_live_process_is_ready_when_every_model_has_a_worker(facade: Facade) -> None:
@@ -25,11 +25,11 @@ def test_models_tell_their_cards_state_and_traffic(facade: Facade) -> None:
 
 
 def test_a_model_that_the_server_lacks_is_named(settings: Settings, tmp_path: Path) -> None:
-    released = ReleaseRecord.model_validate_json(settings.record_path.read_bytes())
-    told = released.model_dump_json().replace('"1.0.0"', '"1.0.1"')
-    record = tmp_path / "traffic.json"
-    record.write_text(told)
-    with running_facade(settings.model_copy(update={"record_path": record})) as facade:
+    release_state = ReleaseState.model_validate_json(settings.release_state_path.read_bytes())
+    renamed_state = release_state.model_dump_json().replace('"1.0.0"', '"1.0.1"')
+    state_path = tmp_path / "release-state.json"
+    state_path.write_text(renamed_state)
+    with running_facade(settings.model_copy(update={"release_state_path": state_path})) as facade:
         reply = facade.get("/health/ready")
         assert reply.status == 503
         assert "plate-seg 1.0.1 has no worker that is ready" in reply.json["missing"]
@@ -39,25 +39,25 @@ def test_a_model_that_the_server_lacks_is_named(settings: Settings, tmp_path: Pa
 
 
 def test_without_a_model_server_nothing_is_ready_and_everything_says_so(settings: Settings) -> None:
-    import pictures
+    from tests.support import sample_images
 
-    away = {"model_url": "http://127.0.0.1:9", "management_url": "http://127.0.0.1:9"}
-    with running_facade(settings.model_copy(update=away)) as facade:
+    unreachable = {"model_url": "http://127.0.0.1:9", "management_url": "http://127.0.0.1:9"}
+    with running_facade(settings.model_copy(update=unreachable)) as facade:
         assert facade.get("/health/live").status == 200
         assert facade.get("/health/ready").status == 503
         assert facade.get("/v1/models").json[0]["versions"][0]["state"] == "unavailable"
-        reply = facade.phenotype(pictures.png())
+        reply = facade.phenotype(sample_images.png())
         assert (reply.status, reply.problem) == (503, "model-unavailable")
 
 
 def test_without_a_record_nothing_is_released_until_there_is_one(
-    settings: Settings, torchserve: TorchServe, tmp_path: Path
+    settings: Settings, torchserve: TorchServeProcess, tmp_path: Path
 ) -> None:
-    record = tmp_path / "traffic.json"
-    with running_facade(settings.model_copy(update={"record_path": record})) as facade:
+    state_path = tmp_path / "release-state.json"
+    with running_facade(settings.model_copy(update={"release_state_path": state_path})) as facade:
         assert facade.get("/v1/models").problem == "model-unavailable"
         assert facade.get("/health/ready").status == 503
-        record.write_bytes(settings.record_path.read_bytes())
+        state_path.write_bytes(settings.release_state_path.read_bytes())
         assert facade.get("/v1/models").status == 200
 
 
@@ -67,16 +67,16 @@ def test_ready_workers_are_counted(facade: Facade) -> None:
 
 
 def test_problems_explain_themselves(facade: Facade) -> None:
-    told = facade.get("/problems/scale").json
-    assert (told["type"], told["status"]) == ("/problems/scale", 422)
+    description = facade.get("/problems/scale").json
+    assert (description["type"], description["status"]) == ("/problems/scale", 422)
     assert facade.get("/problems/none").problem == "parameter"
 
 
 def test_the_contract_can_be_read_without_a_network(facade: Facade) -> None:
-    contract = facade.get("/openapi.json").json
-    body = contract["paths"]["/v1/phenotype"]["post"]["requestBody"]["content"]
+    schema = facade.get("/openapi.json").json
+    body = schema["paths"]["/v1/phenotype"]["post"]["requestBody"]["content"]
     assert {"image/jpeg", "image/png", "image/tiff", "multipart/form-data"} <= set(body)
-    answers = contract["paths"]["/v1/phenotype"]["post"]["responses"]["200"]["content"]
-    assert {"application/json", "image/png", "application/rsml+xml", "text/csv"} == set(answers)
-    assert "Phenotype" in contract["components"]["schemas"]
+    media_types = schema["paths"]["/v1/phenotype"]["post"]["responses"]["200"]["content"]
+    assert {"application/json", "image/png", "application/rsml+xml", "text/csv"} == set(media_types)
+    assert "Phenotype" in schema["components"]["schemas"]
     assert facade.get("/").json["contract"] == "/openapi.json"

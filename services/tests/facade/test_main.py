@@ -10,8 +10,8 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
-from running_torchserve import free_ports
 
+from tests.support.torchserve_process import free_ports
 from thale.facade.settings import Settings
 
 
@@ -21,45 +21,49 @@ def environment(**settings: str) -> dict[str, str]:
 
 def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(settings: Settings, tmp_path: Path) -> None:
     port, metrics_port = free_ports(2)
-    variables = environment(port=str(port), metrics_port=str(metrics_port), record_path=str(settings.record_path))
+    variables = environment(
+        port=str(port), metrics_port=str(metrics_port), release_state_path=str(settings.release_state_path)
+    )
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=variables, stderr=log)
     try:
         wait_for(f"http://127.0.0.1:{port}/health/live")
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        listening = {found.laddr for one in family for found in one.connections() if found.status == "LISTEN"}
+        processes = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        listening = {found.laddr for one in processes for found in one.connections() if found.status == "LISTEN"}
         assert {(address.ip, address.port) for address in listening} == {
             ("127.0.0.1", port),
             ("127.0.0.1", metrics_port),
         }
-        told = urlopen(f"http://127.0.0.1:{metrics_port}/metrics").read().decode()
-        assert 'thale_facade_requests_total{route="/health/live",status="200"}' in told
+        metrics = urlopen(f"http://127.0.0.1:{metrics_port}/metrics").read().decode()
+        assert 'thale_facade_requests_total{route="/health/live",status="200"}' in metrics
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
-    _, left = psutil.wait_procs(family, 30)
-    assert left == []
+    _, survivors = psutil.wait_procs(processes, 30)
+    assert survivors == []
     assert all(line.startswith("{") for line in (tmp_path / "log").read_text().splitlines())
 
 
 def test_its_processes_end_with_it_even_when_it_is_killed(settings: Settings) -> None:
     port, metrics_port = free_ports(2)
-    variables = environment(port=str(port), metrics_port=str(metrics_port), record_path=str(settings.record_path))
+    variables = environment(
+        port=str(port), metrics_port=str(metrics_port), release_state_path=str(settings.release_state_path)
+    )
     process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=variables, stderr=subprocess.DEVNULL)
     wait_for(f"http://127.0.0.1:{port}/health/live")
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
-    _, left = psutil.wait_procs(children, 30)
-    assert left == []
+    _, survivors = psutil.wait_procs(children, 30)
+    assert survivors == []
 
 
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"port": "99999", "record_path": "x"}, "THALE_PORT"),
-        ({}, "THALE_RECORD_PATH or THALE_NAMESPACE"),
-        ({"record_path": "x", "namespace": "plants"}, "THALE_RECORD_PATH or THALE_NAMESPACE"),
+        ({"port": "99999", "release_state_path": "x"}, "THALE_PORT"),
+        ({}, "THALE_RELEASE_STATE_PATH or THALE_NAMESPACE"),
+        ({"release_state_path": "x", "namespace": "plants"}, "THALE_RELEASE_STATE_PATH or THALE_NAMESPACE"),
     ],
 )
 def test_a_setting_that_is_missing_or_wrong_is_named(settings: dict[str, str], named: str) -> None:

@@ -9,104 +9,106 @@ from prometheus_client import generate_latest
 from pydantic import SecretStr
 
 from thale.errors import SecretError
-from thale.secrets.expiry import Rhythm, expiries_told
-from thale.telemetry import WATCHER
+from thale.secrets.expiry import PollIntervals, export_expiry_metrics
+from thale.telemetry.controller_metrics import WATCHER
 
 SOON = datetime(2027, 1, 31, tzinfo=UTC)
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
-class Kept:
+class FakeSecrets:
     """A source that says what it is told to, and counts how often."""
 
-    def __init__(self, answer: Callable[[], Mapping[str, datetime]]) -> None:
-        self.answer = answer
-        self.asked = 0
+    def __init__(self, response: Callable[[], Mapping[str, datetime]]) -> None:
+        self.response = response
+        self.call_count = 0
 
     def value(self, name: str) -> SecretStr:
         raise AssertionError("the values of secrets are nobody's business here")
 
     def expiries(self) -> Mapping[str, datetime]:
-        self.asked += 1
-        return self.answer()
+        self.call_count += 1
+        return self.response()
 
 
-def told() -> dict[str, float]:
+def exported_expiries() -> dict[str, float]:
     lines = generate_latest(WATCHER).decode().splitlines()
     series = [line.split(" ") for line in lines if line.startswith("thale_secret_expiry_timestamp_seconds{")]
     return {name: float(value) for name, value in series}
 
 
-def wait_until(held: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not held():
-        assert time.monotonic() < deadline, told()
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, exported_expiries()
         time.sleep(0.01)
 
 
-def series(name: str) -> str:
+def series_name(name: str) -> str:
     return f'thale_secret_expiry_timestamp_seconds{{secret="{name}"}}'
 
 
-def away() -> Mapping[str, datetime]:
+def unavailable() -> Mapping[str, datetime]:
     raise SecretError("the vault is away")
 
 
 def test_expiry_is_told_as_long_as_the_context_lasts() -> None:
-    with expiries_told(Kept(lambda: {"api-key": SOON})):
-        wait_until(lambda: told() == {series("api-key"): SOON.timestamp()})
-    wait_until(lambda: told() == {})
+    with export_expiry_metrics(FakeSecrets(lambda: {"api-key": SOON})):
+        wait_until(lambda: exported_expiries() == {series_name("api-key"): SOON.timestamp()})
+    wait_until(lambda: exported_expiries() == {})
 
 
 def test_a_renewed_secret_is_told_anew_and_one_that_is_gone_no_more() -> None:
-    source = Kept(lambda: {"api-key": SOON, "old": SOON})
-    with expiries_told(source, Rhythm(every_s=0.01)):
-        wait_until(lambda: len(told()) == 2)
+    source = FakeSecrets(lambda: {"api-key": SOON, "old": SOON})
+    with export_expiry_metrics(source, PollIntervals(interval_s=0.01)):
+        wait_until(lambda: len(exported_expiries()) == 2)
         later = SOON + timedelta(days=365)
-        source.answer = lambda: {"api-key": later}
-        wait_until(lambda: told() == {series("api-key"): later.timestamp()})
+        source.response = lambda: {"api-key": later}
+        wait_until(lambda: exported_expiries() == {series_name("api-key"): later.timestamp()})
 
 
 def test_what_was_said_last_holds_while_the_vault_is_away(caplog: pytest.LogCaptureFixture) -> None:
-    source = Kept(lambda: {"api-key": SOON})
-    with caplog.at_level(logging.WARNING), expiries_told(source, Rhythm(every_s=0.01, again_s=0.01)):
-        wait_until(lambda: len(told()) == 1)
-        source.answer, before = away, source.asked
-        wait_until(lambda: source.asked >= before + 5)
-        assert told() == {series("api-key"): SOON.timestamp()}
-    assert [record.message for record in caplog.records] == ["secrets cannot be read"], "said once, not every time"
+    source = FakeSecrets(lambda: {"api-key": SOON})
+    with caplog.at_level(logging.WARNING), export_expiry_metrics(source, PollIntervals(interval_s=0.01, retry_s=0.01)):
+        wait_until(lambda: len(exported_expiries()) == 1)
+        source.response, before = unavailable, source.call_count
+        wait_until(lambda: source.call_count >= before + 5)
+        assert exported_expiries() == {series_name("api-key"): SOON.timestamp()}
+    assert [record.message for record in caplog.records] == ["secrets unavailable"], "said once, not every time"
 
 
 def test_a_vault_that_is_back_is_believed_again() -> None:
-    source = Kept(away)
-    with expiries_told(source, Rhythm(again_s=0.01)):
-        wait_until(lambda: source.asked >= 3)
-        source.answer = lambda: {"api-key": SOON}
-        wait_until(lambda: len(told()) == 1)
+    source = FakeSecrets(unavailable)
+    with export_expiry_metrics(source, PollIntervals(retry_s=0.01)):
+        wait_until(lambda: source.call_count >= 3)
+        source.response = lambda: {"api-key": SOON}
+        wait_until(lambda: len(exported_expiries()) == 1)
 
 
 def test_a_vault_that_says_nothing_makes_nobody_wait() -> None:
     released = threading.Event()
 
     def silent() -> Mapping[str, datetime]:
-        released.wait(PATIENCE_S)
+        released.wait(TIMEOUT_S)
         return {"api-key": SOON}
 
-    with expiries_told(Kept(silent)):
-        assert told() == {}
+    with export_expiry_metrics(FakeSecrets(silent)):
+        assert exported_expiries() == {}
     released.set()
-    wait_until(lambda: not any(thread.name == "secrets' expiry" for thread in threading.enumerate()))
-    assert told() == {}, "whoever has ended tells nothing"
+    wait_until(lambda: not any(thread.name == "secret-expiry-exporter" for thread in threading.enumerate()))
+    assert exported_expiries() == {}, "whoever has ended tells nothing"
 
 
 def test_of_very_many_secrets_those_that_expire_first_are_told() -> None:
-    with expiries_told(Kept(lambda: {f"s-{day:03}": SOON + timedelta(days=day) for day in reversed(range(500))})):
-        wait_until(lambda: len(told()) == 16)
-        assert min(told()) == series("s-000")
-        assert max(told()) == series("s-015")
+    with export_expiry_metrics(
+        FakeSecrets(lambda: {f"s-{day:03}": SOON + timedelta(days=day) for day in reversed(range(500))})
+    ):
+        wait_until(lambda: len(exported_expiries()) == 16)
+        assert min(exported_expiries()) == series_name("s-000")
+        assert max(exported_expiries()) == series_name("s-015")
 
 
 def test_without_a_source_nothing_is_told() -> None:
-    with expiries_told(None):
-        assert not any(thread.name == "secrets' expiry" for thread in threading.enumerate())
-        assert told() == {}
+    with export_expiry_metrics(None):
+        assert not any(thread.name == "secret-expiry-exporter" for thread in threading.enumerate())
+        assert exported_expiries() == {}

@@ -10,27 +10,26 @@ from pathlib import Path
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from thale import telemetry
-from thale.contract import Change
+from thale.schemas import ReleaseEvent
 from thale.telemetry import logs
 
 REPO_ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ("services/thale", "model-server/thale_models")
-AUDITING = {
-    ("changes.py", "line"): frozenset(Change.model_fields),
-    ("register.py", "figures"): frozenset({"dice_root"}),
+AUDIT_CALLS = {
+    ("update.py", "line"): frozenset(ReleaseEvent.model_fields),
+    ("register.py", "metrics"): frozenset({"dice_root"}),
 }
 """What calls spread that no reader of the source alone can know: a release's change, and how well an archive did."""
 
 
 def test_a_log_line_is_one_json_object_with_its_fields_and_request() -> None:
     record = logging.makeLogRecord({"name": "thale", "levelname": "INFO", "msg": "two\nlines", "seconds": 84})
-    token = telemetry.REQUEST_ID.set("abc")
-    line = telemetry.JsonFormatter().format(record)
-    telemetry.REQUEST_ID.reset(token)
+    token = logs.REQUEST_ID.set("abc")
+    line = logs.JsonFormatter().format(record)
+    logs.REQUEST_ID.reset(token)
     assert "\n" not in line
-    told = json.loads(line)
-    assert (told["message"], told["seconds"], told["request_id"]) == ("two\nlines", 84, "abc")
+    parsed_line = json.loads(line)
+    assert (parsed_line["message"], parsed_line["seconds"], parsed_line["request_id"]) == ("two\nlines", 84, "abc")
 
 
 def test_a_log_line_tells_the_exception() -> None:
@@ -38,31 +37,34 @@ def test_a_log_line_tells_the_exception() -> None:
         raise ValueError("broken")
     except ValueError:
         record = logging.makeLogRecord({"exc_info": sys.exc_info()})
-    assert "ValueError: broken" in json.loads(telemetry.JsonFormatter().format(record))["exception"]
+    assert "ValueError: broken" in json.loads(logs.JsonFormatter().format(record))["exception"]
 
 
 def test_a_log_line_leads_to_its_trace() -> None:
-    here = SpanContext(trace_id=0xABC, span_id=0xDEF, is_remote=True, trace_flags=TraceFlags(1))
-    with trace.use_span(NonRecordingSpan(here)):
-        told = line(seconds=1)
-    assert (told["trace_id"], told["span_id"]) == (f"{0xABC:032x}", f"{0xDEF:016x}")
-    assert "trace_id" not in line(seconds=1)
+    span_context = SpanContext(trace_id=0xABC, span_id=0xDEF, is_remote=True, trace_flags=TraceFlags(1))
+    with trace.use_span(NonRecordingSpan(span_context)):
+        parsed_line = format_line(seconds=1)
+    assert (parsed_line["trace_id"], parsed_line["span_id"]) == (f"{0xABC:032x}", f"{0xDEF:016x}")
+    assert "trace_id" not in format_line(seconds=1)
 
 
 def test_a_field_that_is_not_on_the_list_is_dropped() -> None:
-    told = line(seconds=1, image_name="anna.jpg", client="192.0.2.7", who="anna")
-    assert set(told) == {"time", "level", "logger", "message", "seconds"}
+    parsed_line = format_line(seconds=1, image_name="anna.jpg", client="192.0.2.7", who="anna")
+    assert set(parsed_line) == {"time", "level", "logger", "message", "seconds"}
 
 
 def test_only_the_audit_log_says_who() -> None:
-    assert line(logs.AUDIT, who="anna", dice_root=0.8) == line(logs.AUDIT) | {"who": "anna", "dice_root": 0.8}
+    assert format_line(logs.AUDIT, who="anna", dice_root=0.8) == format_line(logs.AUDIT) | {
+        "who": "anna",
+        "dice_root": 0.8,
+    }
 
 
 def test_no_picture_and_no_endless_text_gets_in_by_a_listed_field() -> None:
-    told = line(error=b"\x89PNG and so on", reason="x" * 5000, subject=Path("x" * 5000))
-    assert told["error"] == "14 bytes"
-    assert len(str(told["reason"])) < 1100
-    assert len(str(told["subject"])) < 1100
+    parsed_line = format_line(error=b"\x89PNG and so on", reason="x" * 5000, dependency=Path("x" * 5000))
+    assert parsed_line["error"] == "14 bytes"
+    assert len(str(parsed_line["reason"])) < 1100
+    assert len(str(parsed_line["dependency"])) < 1100
 
 
 def test_the_level_is_for_ours_and_others_say_warnings_alone() -> None:
@@ -70,7 +72,7 @@ def test_the_level_is_for_ours_and_others_say_warnings_alone() -> None:
     before = [(logging.getLogger(name), logging.getLogger(name).level) for name in named]
     handlers = list(logging.getLogger().handlers)
     try:
-        telemetry.configure("debug")
+        logs.configure("debug")
         assert logging.getLogger("thale.facade").isEnabledFor(logging.DEBUG)
         assert not logging.getLogger("kubernetes.client.rest").isEnabledFor(logging.INFO)
     finally:
@@ -81,12 +83,12 @@ def test_the_level_is_for_ours_and_others_say_warnings_alone() -> None:
 
 def test_every_field_in_the_source_is_on_the_list_and_every_listed_one_is_used() -> None:
     plain: set[str] = set()
-    audited: set[str] = set()
+    audit: set[str] = set()
     for path in (path for source in SOURCES for path in sorted((REPO_ROOT / source).rglob("*.py"))):
-        for logger, names in logged(path):
-            (audited if logger == "audit" else plain).update(names)
+        for logger, names in logged_fields(path):
+            (audit if logger == "audit" else plain).update(names)
     assert plain == set(logs.FIELDS)
-    assert audited - plain - {"dice_root"} == set(logs.AUDITED)
+    assert audit - plain - {"dice_root"} == set(logs.AUDIT_FIELDS)
 
 
 def test_no_message_is_put_together_at_run_time() -> None:
@@ -96,13 +98,13 @@ def test_no_message_is_put_together_at_run_time() -> None:
             assert not isinstance(message, ast.JoinedStr | ast.BinOp), f"{path}:{call.lineno}"
 
 
-def line(logger: str = "thale", **fields: object) -> dict[str, object]:
+def format_line(logger: str = "thale", **fields: object) -> dict[str, object]:
     record = logging.makeLogRecord({"name": logger, "levelname": "INFO", "msg": "said", "created": 0.0, **fields})
-    told: dict[str, object] = json.loads(telemetry.JsonFormatter().format(record))
-    return told
+    parsed_line: dict[str, object] = json.loads(logs.JsonFormatter().format(record))
+    return parsed_line
 
 
-def logged(path: Path) -> Iterator[tuple[str, set[str]]]:
+def logged_fields(path: Path) -> Iterator[tuple[str, set[str]]]:
     """Yield the logger and the fields of each call in a module that logs fields."""
     tree = ast.parse(path.read_text())
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
@@ -135,15 +137,15 @@ def log_calls(tree: ast.AST) -> Iterator[ast.Call]:
 def fields(value: ast.expr, known: dict[str, ast.expr], path: Path) -> set[str]:
     """Return the keys of a dict that is written down, or put together of such."""
     if isinstance(value, ast.Name):
-        if (path.name, value.id) in AUDITING:
-            return set(AUDITING[path.name, value.id])
+        if (path.name, value.id) in AUDIT_CALLS:
+            return set(AUDIT_CALLS[path.name, value.id])
         assert value.id in known, f"{path}:{value.lineno}: write down the fields where they are logged"
         return fields(known[value.id], known, path)
     assert isinstance(value, ast.Dict), f"{path}:{value.lineno}: write down the fields where they are logged"
     names: set[str] = set()
-    for key, part in zip(value.keys, value.values, strict=True):
+    for key, value_node in zip(value.keys, value.values, strict=True):
         if key is None:
-            names |= fields(part, known, path)
+            names |= fields(value_node, known, path)
         else:
             assert isinstance(key, ast.Constant), f"{path}:{key.lineno}"
             names.add(str(key.value))

@@ -11,8 +11,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from thale.steps import step, taking_notes
-from thale.telemetry import REQUEST_ID, tracing
+from thale.telemetry import tracing
+from thale.telemetry.logs import REQUEST_ID
+from thale.telemetry.step_timing import record_steps, step
 
 REPO_ROOT = Path(__file__).resolve().parents[3]
 NAME = re.compile(r"(http|url|server|error|thale)(\.[a-z_]+)+")
@@ -32,10 +33,10 @@ def test_a_count_leads_to_a_trace_that_is_sent_and_to_no_other() -> None:
 
 
 def test_a_caller_s_trace_is_handed_on_even_where_nobody_sends_spans() -> None:
-    received = {"traceparent": TRACEPARENT, "tracestate": "lab=1", "x-request-id": "case-17"}
-    with tracing.question_span(received, images=1), tracing.span("thale.choose"):
-        assert tracing.headers() == received
-    assert tracing.headers() == {}
+    request_headers = {"traceparent": TRACEPARENT, "tracestate": "lab=1", "x-request-id": "case-17"}
+    with tracing.server_span(request_headers, images=1), tracing.span("thale.route"):
+        assert tracing.outgoing_headers() == request_headers
+    assert tracing.outgoing_headers() == {}
     assert REQUEST_ID.get() is None
 
 
@@ -52,36 +53,36 @@ def test_a_caller_s_trace_is_handed_on_even_where_nobody_sends_spans() -> None:
 )
 def test_what_is_no_traceparent_begins_no_trace(traceparent: str) -> None:
     with tracing.request_span("GET", "http", {"traceparent": traceparent, "tracestate": "=,;" * 999}, "id"):
-        assert tracing.headers() == {}
+        assert tracing.outgoing_headers() == {}
 
 
 def test_where_nobody_sends_spans_steps_are_forgotten_and_errors_pass_through() -> None:
-    with taking_notes() as notes, step("plants"):
+    with record_steps() as timings, step("plants"):
         pass
-    tracing.tell(notes)
-    with pytest.raises(ValueError, match="broken"), tracing.span("thale.measure"):
+    tracing.spans_from_steps(timings)
+    with pytest.raises(ValueError, match="broken"), tracing.span("thale.postprocess"):
         raise ValueError("broken")
 
 
 def test_every_attribute_in_the_source_is_on_the_list_and_every_listed_one_is_used() -> None:
     sources = [*(REPO_ROOT / "services/thale").rglob("*.py"), *(REPO_ROOT / "model-server/thale_models").rglob("*.py")]
-    used = {name for path in sources for name in attributes(ast.parse(path.read_text()))}
+    used = {name for path in sources for name in attribute_names(ast.parse(path.read_text()))}
     assert used == set(tracing.ATTRIBUTES)
 
 
-def attributes(tree: ast.Module) -> Iterator[str]:
+def attribute_names(tree: ast.Module) -> Iterator[str]:
     """Yield the attributes that a module gives to spans: in dicts, and one at a time."""
     for node in ast.walk(tree):
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "ATTRIBUTES":
             assert isinstance(node.value, ast.Dict)
             node.value.keys.clear()
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "set_attribute":
-            yield constant(node.args[0])
+            yield constant_value(node.args[0])
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
-            yield from filter(NAME.fullmatch, [constant(node.targets[0].slice)])
+            yield from filter(NAME.fullmatch, [constant_value(node.targets[0].slice)])
         if isinstance(node, ast.Dict):
-            yield from (constant(key) for key in node.keys if NAME.fullmatch(constant(key)))
+            yield from (constant_value(key) for key in node.keys if NAME.fullmatch(constant_value(key)))
 
 
-def constant(node: ast.expr | None) -> str:
+def constant_value(node: ast.expr | None) -> str:
     return str(node.value) if isinstance(node, ast.Constant) else ""

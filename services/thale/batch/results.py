@@ -10,16 +10,16 @@ from typing import IO
 
 from pydantic import ValidationError
 
-from thale.contract import Phenotype
 from thale.errors import ParameterError
 from thale.exports import coco, overlay, rsml, table
 from thale.files import write_atomically
-from thale.images import decode
+from thale.imaging.image_io import decode
+from thale.schemas import Phenotype
 
 LONG_TABLE = "traits.csv"
 WIDE_TABLE = "traits_wide.csv"
 COCO = "coco.json"
-_KINDS = (".overlay.png", ".rsml", ".json")
+_SUFFIXES = (".overlay.png", ".rsml", ".json")
 
 
 def write_result(folder: Path, name: str, phenotype: Phenotype, image: bytes, page: int | None = None) -> None:
@@ -37,13 +37,13 @@ def write_result(folder: Path, name: str, phenotype: Phenotype, image: bytes, pa
 
 def is_complete(folder: Path, name: str) -> bool:
     """Whether all files of a result lie there."""
-    return all(_path(folder, name, kind).exists() for kind in _KINDS)
+    return all(_path(folder, name, suffix).exists() for suffix in _SUFFIXES)
 
 
 def remove_result(folder: Path, name: str) -> None:
     """Remove the files of a result that counts no longer."""
-    for kind in _KINDS:
-        _path(folder, name, kind).unlink(missing_ok=True)
+    for suffix in _SUFFIXES:
+        _path(folder, name, suffix).unlink(missing_ok=True)
 
 
 def read_result(folder: Path, name: str) -> Phenotype:
@@ -69,13 +69,13 @@ def write_tables(folder: Path, names: Sequence[str], with_coco: bool = False) ->
     """
     long_header = table.long_csv([])
     wide = _WideTable()
-    with _replacing(folder / LONG_TABLE) as long:
+    with _open_atomically(folder / LONG_TABLE) as long:
         long.write(long_header)
         for name in names:
             phenotype = read_result(folder, name)
             long.write(table.long_csv([phenotype]).removeprefix(long_header))
             wide.add(phenotype)
-    with _replacing(folder / WIDE_TABLE) as out:
+    with _open_atomically(folder / WIDE_TABLE) as out:
         wide.write(out)
     if with_coco:
         write_atomically(folder / COCO, coco.write(read_result(folder, name) for name in names))
@@ -85,21 +85,21 @@ class _WideTable:
     """A wide table, gathered image by image. Its columns are known only when all images are."""
 
     def __init__(self) -> None:
-        self._pieces: list[str] = []
+        self._chunks: list[str] = []
         self._examples: dict[str, Phenotype] = {}
         """One phenotype for each set of columns that occurs: together they have all columns, in the right order."""
 
     def add(self, phenotype: Phenotype) -> None:
-        piece = table.wide_csv([phenotype])
-        self._pieces.append(piece)
-        self._examples.setdefault(piece.partition("\n")[0], phenotype)
+        chunk = table.wide_csv([phenotype])
+        self._chunks.append(chunk)
+        self._examples.setdefault(chunk.partition("\n")[0], phenotype)
 
     def write(self, out: IO[str]) -> None:
         header = table.wide_csv(self._examples.values()).partition("\n")[0]
         writer = csv.DictWriter(out, next(csv.reader([header])), restval="", lineterminator="\n")
         writer.writeheader()
-        for piece in self._pieces:
-            writer.writerows(csv.DictReader(io.StringIO(piece)))
+        for chunk in self._chunks:
+            writer.writerows(csv.DictReader(io.StringIO(chunk)))
 
 
 def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
@@ -113,12 +113,12 @@ def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
     write_atomically(path, text.getvalue().encode())
 
 
-def _path(folder: Path, name: str, kind: str) -> Path:
-    return folder / f"{name}{kind}"
+def _path(folder: Path, name: str, suffix: str) -> Path:
+    return folder / f"{name}{suffix}"
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[str]]:
+def _open_atomically(path: Path) -> Iterator[IO[str]]:
     """Open a text file that takes its place when it is complete."""
     partial = path.with_name(f".{path.name}.part")
     with partial.open("w", encoding="utf-8", newline="") as file:

@@ -8,28 +8,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from thale import __version__
-from thale.batch.ledger import Entry, Ledger, Model
+from thale._version import __version__
+from thale.batch.result_index import ModelIdentity, ResultEntry, ResultIndex
 from thale.batch.results import is_complete, remove_result, write_result
 from thale.batch.sources import Source
 from thale.client import Client, Parameters
-from thale.contract import ModelInfo, Phenotype
 from thale.errors import (
     DamagedImageError,
     ModelError,
-    ModelTaskError,
     ParameterError,
     ServerError,
     ThaleError,
     UnknownModelError,
     UnknownVersionError,
+    WrongTaskError,
 )
+from thale.schemas import ModelInfo, Phenotype
 
 _CONCURRENCY = 2
-_TROUBLES_IN_A_ROW = 5
-_ASKED_WRONGLY = (ParameterError, UnknownModelError, UnknownVersionError, ModelTaskError)
+_MAX_CONSECUTIVE_FAILURES = 5
+_USAGE_ERRORS = (ParameterError, UnknownModelError, UnknownVersionError, WrongTaskError)
 
-Tell = Callable[["Outcome"], None]
+OutcomeCallback = Callable[["Outcome"], None]
 
 
 @dataclass(frozen=True)
@@ -37,31 +37,35 @@ class Outcome:
     """What became of one image. `kept` is a result of an earlier run that still holds."""
 
     source: Source
-    kind: Literal["measured", "kept", "failed"]
+    kind: Literal["measured", "skipped", "failed"]
     name: str = ""
     sha256: str = ""
     reason: str = ""
 
 
 @dataclass
-class Summary:
+class BatchSummary:
     """What became of all of them."""
 
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def of(self, kind: Literal["measured", "kept", "failed"]) -> list[Outcome]:
+    def by_kind(self, kind: Literal["measured", "skipped", "failed"]) -> list[Outcome]:
         """Return the outcomes of a kind."""
         return [outcome for outcome in self.outcomes if outcome.kind == kind]
 
-    def renamed(self) -> list[Outcome]:
+    def renamed_outcomes(self) -> list[Outcome]:
         """Return the outcomes whose results could not have the file's own name, because another file has it."""
         return [o for o in self.outcomes if o.name and o.name != o.source.label.with_suffix("").as_posix()]
 
-    def copies(self) -> list[tuple[Outcome, Outcome]]:
+    def duplicates(self) -> list[tuple[Outcome, Outcome]]:
         """Return the images that are byte for byte copies of another, with that other."""
-        first: dict[str, Outcome] = {}
-        found = [(outcome, first.setdefault(outcome.sha256, outcome)) for outcome in self.outcomes if outcome.sha256]
-        return [(copy, original) for copy, original in found if copy is not original]
+        original_by_digest: dict[str, Outcome] = {}
+        pairs = [
+            (outcome, original_by_digest.setdefault(outcome.sha256, outcome))
+            for outcome in self.outcomes
+            if outcome.sha256
+        ]
+        return [(copy, original) for copy, original in pairs if copy is not original]
 
 
 @dataclass(frozen=True)
@@ -71,19 +75,21 @@ class _Job:
     sha256: str
 
 
-class Run:
+class BatchRun:
     """One run over a folder of results."""
 
-    def __init__(self, client: Client, ledger: Ledger, folder: Path, parameters: Parameters, tell: Tell) -> None:
+    def __init__(
+        self, client: Client, index: ResultIndex, folder: Path, parameters: Parameters, on_outcome: OutcomeCallback
+    ) -> None:
         self._client = client
-        self._ledger = ledger
+        self._index = index
         self._folder = folder
         self._parameters = parameters
-        self._tell = tell
-        self._written = json.dumps({**parameters, "thale": __version__}, sort_keys=True)
-        self._answering = answering(client.models(), parameters.get("model"))
-        self._troubles = 0
-        self.summary = Summary()
+        self._on_outcome = on_outcome
+        self._parameters_json = json.dumps({**parameters, "thale": __version__}, sort_keys=True)
+        self._serving_versions = serving_versions(client.models(), parameters.get("model"))
+        self._consecutive_failures = 0
+        self.summary = BatchSummary()
 
     def measure(self, sources: Sequence[Source]) -> None:
         """Measure every source that has no valid result yet. A source that fails does not stop the others.
@@ -92,22 +98,22 @@ class Run:
             ServerError: If the server is gone for good, or fails on one image after the other.
             ParameterError, ModelError: If no image at all could be measured as was asked.
         """
-        under_way: dict[Future[Phenotype], _Job] = {}
+        in_progress: dict[Future[Phenotype], _Job] = {}
         pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="measure")
         try:
             for source in sources:
                 job = self._prepare(source)
                 if job is not None:
-                    under_way[pool.submit(self._measure_one, job)] = job
-                if len(under_way) > _CONCURRENCY:
-                    self._collect(under_way)
-            while under_way:
-                self._collect(under_way)
+                    in_progress[pool.submit(self._measure_one, job)] = job
+                if len(in_progress) > _CONCURRENCY:
+                    self._collect(in_progress)
+            while in_progress:
+                self._collect(in_progress)
         finally:
             pool.shutdown(cancel_futures=True)
-            for future, job in under_way.items():
+            for future, job in in_progress.items():
                 if not future.cancelled() and future.exception() is None:
-                    self._finish(job, future.result())
+                    self._record_result(job, future.result())
 
     def _prepare(self, source: Source) -> _Job | None:
         """Return what to do about a source, None where its result still holds or it cannot be read."""
@@ -115,21 +121,21 @@ class Run:
             with source.path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            self._note(Outcome(source, "failed", reason=f"the file cannot be read: {error.strerror}"))
+            self._record_outcome(Outcome(source, "failed", reason=f"the file cannot be read: {error.strerror}"))
             return None
-        job = _Job(source, self._ledger.name(source, sha256), sha256)
-        if self._holds(job):
-            self._note(Outcome(source, "kept", job.name, sha256))
+        job = _Job(source, self._index.assign_name(source, sha256), sha256)
+        if self._is_current(job):
+            self._record_outcome(Outcome(source, "skipped", job.name, sha256))
             return None
-        self._ledger.forget(job.name)
+        self._index.remove(job.name)
         return job
 
-    def _holds(self, job: _Job) -> bool:
-        entry = self._ledger.entry(job.name)
+    def _is_current(self, job: _Job) -> bool:
+        entry = self._index.get_entry(job.name)
         return (
             entry is not None
-            and (entry.sha256, entry.parameters) == (job.sha256, self._written)
-            and entry.models <= self._answering
+            and (entry.sha256, entry.parameters) == (job.sha256, self._parameters_json)
+            and entry.models <= self._serving_versions
             and is_complete(self._folder, job.name)
         )
 
@@ -140,54 +146,56 @@ class Run:
         if {phenotype.image.sha256, hashlib.sha256(image).hexdigest()} != {job.sha256}:
             raise DamagedImageError("the file changed while it was measured: run again when it is complete")
         # The server knows the file's own name; in the tables, files of one name must be told apart.
-        facts = phenotype.image.model_copy(update={"name": job.name + job.source.path.suffix})
-        phenotype = phenotype.model_copy(update={"image": facts})
+        metadata = phenotype.image.model_copy(update={"name": job.name + job.source.path.suffix})
+        phenotype = phenotype.model_copy(update={"image": metadata})
         write_result(self._folder, job.name, phenotype, image, self._parameters.get("page"))
         return phenotype
 
-    def _collect(self, under_way: dict[Future[Phenotype], _Job]) -> None:
-        for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-            job = under_way.pop(future)
+    def _collect(self, in_progress: dict[Future[Phenotype], _Job]) -> None:
+        for future in wait(in_progress, return_when=FIRST_COMPLETED).done:
+            job = in_progress.pop(future)
             try:
                 phenotype = future.result()
-            except _ASKED_WRONGLY:
+            except _USAGE_ERRORS:
                 raise
             except ThaleError as error:
-                self._fail(job, error)
+                self._record_failure(job, error)
             except OSError as error:
                 if not job.source.path.exists():
-                    self._note(Outcome(job.source, "failed", job.name, job.sha256, "the file is gone"))
+                    self._record_outcome(Outcome(job.source, "failed", job.name, job.sha256, "the file is gone"))
                     continue
                 raise ParameterError(f"results cannot be written to {self._folder}: {error.strerror}") from error
             else:
-                self._troubles = 0
-                self._finish(job, phenotype)
+                self._consecutive_failures = 0
+                self._record_result(job, phenotype)
 
-    def _fail(self, job: _Job, error: ThaleError) -> None:
+    def _record_failure(self, job: _Job, error: ThaleError) -> None:
         """Blame the image, unless it is plain that the server is to blame: then stop rather than fail thousands."""
         if isinstance(error, ServerError | ModelError):
-            self._troubles += 1
-            if not self._client.ready():
+            self._consecutive_failures += 1
+            if not self._client.is_ready():
                 raise error
-            if self._troubles >= _TROUBLES_IN_A_ROW:
-                raise ServerError(f"{self._troubles} images in a row failed on the server, the last with: {error}")
+            if self._consecutive_failures >= _MAX_CONSECUTIVE_FAILURES:
+                raise ServerError(
+                    f"{self._consecutive_failures} images in a row failed on the server, the last with: {error}"
+                )
         remove_result(self._folder, job.name)
         request = f" (request {error.request_id})" if error.request_id else ""
-        self._note(Outcome(job.source, "failed", job.name, job.sha256, f"{error}{request}"))
+        self._record_outcome(Outcome(job.source, "failed", job.name, job.sha256, f"{error}{request}"))
 
-    def _finish(self, job: _Job, phenotype: Phenotype) -> None:
+    def _record_result(self, job: _Job, phenotype: Phenotype) -> None:
         models = frozenset((model.name, model.version, model.digest) for model in phenotype.provenance.models)
-        self._ledger.finish(job.name, Entry(job.sha256, self._written, models))
-        self._note(Outcome(job.source, "measured", job.name, job.sha256))
+        self._index.mark_finished(job.name, ResultEntry(job.sha256, self._parameters_json, models))
+        self._record_outcome(Outcome(job.source, "measured", job.name, job.sha256))
 
-    def _note(self, outcome: Outcome) -> None:
+    def _record_outcome(self, outcome: Outcome) -> None:
         self.summary.outcomes.append(outcome)
-        self._tell(outcome)
+        self._on_outcome(outcome)
 
 
-def answering(models: Collection[ModelInfo], wish: str | None) -> frozenset[Model]:
+def serving_versions(models: Collection[ModelInfo], requested_model: str | None) -> frozenset[ModelIdentity]:
     """Return every model version that would answer now, given a wish (`name` or `name@version`)."""
-    name, _, version = (wish or "").partition("@")
+    name, _, version = (requested_model or "").partition("@")
     return frozenset(
         (model.name, served.version, served.digest)
         for model in models

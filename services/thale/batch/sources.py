@@ -9,7 +9,7 @@ from thale.errors import ParameterError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
 OVERLAY_SUFFIX = ".overlay.png"
-_MAGIC = frozenset("*?[")
+_GLOB_CHARACTERS = frozenset("*?[")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Sources:
     skipped: int
 
 
-def find_sources(words: Sequence[str], recursive: bool = False) -> Sources:
+def find_sources(arguments: Sequence[str], recursive: bool = False) -> Sources:
     """Return the images that files, folders and patterns mean, each once.
 
     A file that is named is taken whatever it is called, so that a mistake is told and not passed over. Of a folder
@@ -39,48 +39,48 @@ def find_sources(words: Sequence[str], recursive: bool = False) -> Sources:
     """
     images: dict[Path, Source] = {}
     skipped = 0
-    for word in words:
-        path = Path(word).expanduser()
+    for argument in arguments:
+        path = Path(argument).expanduser()
         if path.is_dir():
-            found = _in_folder(path, recursive)
+            folder_sources = _find_in_folder(path, recursive)
         elif path.exists():
             images.setdefault(path.resolve(), Source(path, Path(path.name)))
             continue
-        elif _MAGIC & set(word):
-            found = _matches(path, recursive)
+        elif _GLOB_CHARACTERS & set(argument):
+            folder_sources = _find_matches(path, recursive)
         else:
-            raise ParameterError(f"there is no file or folder {word!r}")
-        for source in found:
-            if _looks_like_an_image(source.path):
+            raise ParameterError(f"there is no file or folder {argument!r}")
+        for source in folder_sources:
+            if _has_image_suffix(source.path):
                 images.setdefault(source.path.resolve(), source)
             else:
                 skipped += 1
     return Sources(tuple(images.values()), skipped)
 
 
-def _looks_like_an_image(path: Path) -> bool:
+def _has_image_suffix(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.lower().endswith(OVERLAY_SUFFIX)
 
 
-def _in_folder(folder: Path, recursive: bool) -> Iterator[Source]:
-    yield from _files(folder, folder.rglob("*") if recursive else folder.iterdir())
+def _find_in_folder(folder: Path, recursive: bool) -> Iterator[Source]:
+    yield from _list_files(folder, folder.rglob("*") if recursive else folder.iterdir())
 
 
-def _matches(pattern: Path, recursive: bool) -> Iterator[Source]:
-    found = glob.glob(str(pattern), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute patterns)
-    matches = sorted(Path(match) for match in found)
+def _find_matches(pattern: Path, recursive: bool) -> Iterator[Source]:
+    paths = glob.glob(str(pattern), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute patterns)
+    matches = sorted(Path(match) for match in paths)
     if not matches:
         raise ParameterError(f"no file matches {str(pattern)!r}")
     for match in matches:
         if match.is_dir():
-            yield from _in_folder(match, recursive)
+            yield from _find_in_folder(match, recursive)
         else:
             yield Source(match, Path(match.name))
 
 
-def _files(folder: Path, paths: Iterable[Path]) -> Iterator[Source]:
+def _list_files(folder: Path, paths: Iterable[Path]) -> Iterator[Source]:
     for path in sorted(paths):
         label = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in label.parts)
-        if not hidden and path.is_file():
+        is_hidden = any(name.startswith(".") for name in label.parts)
+        if not is_hidden and path.is_file():
             yield Source(path, label)

@@ -7,9 +7,9 @@ behaviour); KEDA makes one of these out of a ScaledObject, and hands it the quer
 import math
 from collections.abc import Iterable
 
-from thale.capacity.fleet import Rule, Scaler
+from thale.capacity.environment_limits import HpaSpec, ScalingPolicy
 
-SYNC_S = 15.0
+SYNC_PERIOD_S = 15.0
 """How often it looks (--horizontal-pod-autoscaler-sync-period)."""
 TOLERANCE = 0.1
 """Deviations from the target up to this share are left alone (--horizontal-pod-autoscaler-tolerance)."""
@@ -18,11 +18,11 @@ TOLERANCE = 0.1
 class Autoscaler:
     """Decides for one workload; remembers what it wanted and what it changed."""
 
-    def __init__(self, scaler: Scaler) -> None:
-        self._scaler = scaler
-        self._longest_period_s = max(rule.period_s for rule in (*scaler.up.rules, *scaler.down.rules))
-        self._wishes: list[tuple[float, int]] = []
-        self._changes: list[tuple[float, int]] = []
+    def __init__(self, spec: HpaSpec) -> None:
+        self._spec = spec
+        self._max_period_s = max(policy.period_s for policy in (*spec.scale_up.policies, *spec.scale_down.policies))
+        self._recommendations: list[tuple[float, int]] = []
+        self._scale_events: list[tuple[float, int]] = []
 
     def decide(self, now_s: float, replicas: int, total: float) -> int:
         """Return how many replicas there shall be.
@@ -32,45 +32,57 @@ class Autoscaler:
             replicas: How many there are, started or not.
             total: The metric over all replicas: images in flight, or processor time used in units of one's request.
         """
-        wish = min(max(self._wish(replicas, total), self._scaler.least), self._scaler.most)
-        decided = self._within_rules(now_s, replicas, self._stabilized(now_s, replicas, wish))
-        self._changes = [change for change in self._changes if change[0] > now_s - self._longest_period_s]
-        if decided != replicas:
-            self._changes.append((now_s, decided - replicas))
-        return decided
+        recommendation = min(max(self._recommend(replicas, total), self._spec.min_replicas), self._spec.max_replicas)
+        desired_replicas = self._apply_policies(now_s, replicas, self._stabilize(now_s, replicas, recommendation))
+        self._scale_events = [change for change in self._scale_events if change[0] > now_s - self._max_period_s]
+        if desired_replicas != replicas:
+            self._scale_events.append((now_s, desired_replicas - replicas))
+        return desired_replicas
 
-    def _wish(self, replicas: int, total: float) -> int:
-        ratio = total / (self._scaler.target * replicas) if replicas else math.inf
-        return replicas if abs(ratio - 1) <= TOLERANCE else math.ceil(total / self._scaler.target)
+    def _recommend(self, replicas: int, total: float) -> int:
+        ratio = total / (self._spec.target * replicas) if replicas else math.inf
+        return replicas if abs(ratio - 1) <= TOLERANCE else math.ceil(total / self._spec.target)
 
-    def _stabilized(self, now_s: float, replicas: int, wish: int) -> int:
+    def _stabilize(self, now_s: float, replicas: int, recommendation: int) -> int:
         """Go up no further than the least wish of one window, and down no further than the greatest of the other."""
-        self._wishes.append((now_s, wish))
-        longest_s = max(self._scaler.up.stabilization_s, self._scaler.down.stabilization_s)
-        self._wishes = [(at_s, wanted) for at_s, wanted in self._wishes if at_s > now_s - longest_s or at_s == now_s]
-        up = min(self._wished_since(now_s - self._scaler.up.stabilization_s), default=wish)
-        down = max(self._wished_since(now_s - self._scaler.down.stabilization_s), default=wish)
-        return min(max(replicas, min(up, wish)), max(down, wish))
+        self._recommendations.append((now_s, recommendation))
+        max_window_s = max(self._spec.scale_up.stabilization_s, self._spec.scale_down.stabilization_s)
+        self._recommendations = [
+            (at_s, recommended)
+            for at_s, recommended in self._recommendations
+            if at_s > now_s - max_window_s or at_s == now_s
+        ]
+        up = min(self._recommendations_since(now_s - self._spec.scale_up.stabilization_s), default=recommendation)
+        down = max(self._recommendations_since(now_s - self._spec.scale_down.stabilization_s), default=recommendation)
+        return min(max(replicas, min(up, recommendation)), max(down, recommendation))
 
-    def _wished_since(self, since_s: float) -> list[int]:
-        return [wanted for at_s, wanted in self._wishes if at_s > since_s]
+    def _recommendations_since(self, since_s: float) -> list[int]:
+        return [recommended for at_s, recommended in self._recommendations if at_s > since_s]
 
-    def _within_rules(self, now_s: float, replicas: int, wish: int) -> int:
-        if wish > replicas:
-            most = max(self._most_after(rule, now_s, replicas) for rule in self._scaler.up.rules)
-            return min(wish, max(most, replicas))
-        if wish < replicas:
-            least = min(self._least_after(rule, now_s, replicas) for rule in self._scaler.down.rules)
-            return max(wish, min(least, replicas))
+    def _apply_policies(self, now_s: float, replicas: int, recommendation: int) -> int:
+        if recommendation > replicas:
+            max_replicas = max(self._max_after(policy, now_s, replicas) for policy in self._spec.scale_up.policies)
+            return min(recommendation, max(max_replicas, replicas))
+        if recommendation < replicas:
+            min_replicas = min(self._min_after(policy, now_s, replicas) for policy in self._spec.scale_down.policies)
+            return max(recommendation, min(min_replicas, replicas))
         return replicas
 
-    def _most_after(self, rule: Rule, now_s: float, replicas: int) -> int:
-        began_with = replicas - sum(change for change in self._changed(now_s - rule.period_s) if change > 0)
-        return math.ceil(began_with + (rule.value if rule.type == "Pods" else began_with * rule.value / 100))
+    def _max_after(self, policy: ScalingPolicy, now_s: float, replicas: int) -> int:
+        initial_replicas = replicas - sum(
+            change for change in self._changes_since(now_s - policy.period_s) if change > 0
+        )
+        return math.ceil(
+            initial_replicas + (policy.value if policy.type == "Pods" else initial_replicas * policy.value / 100)
+        )
 
-    def _least_after(self, rule: Rule, now_s: float, replicas: int) -> int:
-        began_with = replicas - sum(change for change in self._changed(now_s - rule.period_s) if change < 0)
-        return math.floor(began_with - (rule.value if rule.type == "Pods" else began_with * rule.value / 100))
+    def _min_after(self, policy: ScalingPolicy, now_s: float, replicas: int) -> int:
+        initial_replicas = replicas - sum(
+            change for change in self._changes_since(now_s - policy.period_s) if change < 0
+        )
+        return math.floor(
+            initial_replicas - (policy.value if policy.type == "Pods" else initial_replicas * policy.value / 100)
+        )
 
-    def _changed(self, since_s: float) -> Iterable[int]:
-        return (change for at_s, change in self._changes if at_s > since_s)
+    def _changes_since(self, since_s: float) -> Iterable[int]:
+        return (change for at_s, change in self._scale_events if at_s > since_s)

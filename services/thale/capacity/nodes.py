@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thale.capacity.fleet import Standing, Workload
-from thale.capacity.packaged import packaged
+from thale.capacity.environment_limits import BaselineUsage, Workload
 from thale.errors import ParameterError
+
+_DEFAULT_PRICES_PATH = Path(__file__).with_name("prices.toml")
 
 _GIB_A_CORE = {"Standard_D": 4.0, "Standard_NC4as_T4": 7.0, "Standard_NC24ads_A100": 9.1667}
 """Memory of a size for each core (Azure's tables of sizes: D*ds_v5, NCasT4_v3, NC_A100_v4)."""
-_KUBELET_CORES = ((1, 0.06), (2, 0.10), (4, 0.14), (8, 0.18), (16, 0.26), (32, 0.42), (64, 0.74))
+_KUBELET_RESERVED_CORES = ((1, 0.06), (2, 0.10), (4, 0.14), (8, 0.18), (16, 0.26), (32, 0.42), (64, 0.74))
 """Cores that AKS keeps for the kubelet (learn.microsoft.com, AKS, "Node resource reservations")."""
-_KUBELET_MIB, _EVICTION_MIB = 20 * 110 + 50, 100
+_KUBELET_RESERVED_MIB, _EVICTION_MIB = 20 * 110 + 50, 100
 """Memory likewise: 20 MB for each of 110 pods and 50 MB, and the eviction threshold."""
-_DAEMONS = Standing(cpu=0.5, memory_mib=900)
+_DAEMONS = BaselineUsage(cpu=0.5, memory_mib=900)
 """Assumed for the pods that AKS and the platform run on every node: Cilium, CSI, metrics and logs collectors."""
 
 
@@ -29,7 +30,7 @@ class Prices:
     cores: Mapping[str, int]
     currency: str
     date: str
-    hours_a_month: float
+    hours_per_month: float
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Node:
     vm_size: str
     cpu: float
     memory_mib: float
-    price_hour: float
+    price_per_hour: float
 
 
 def read_prices(path: Path | None = None) -> Prices:
@@ -48,21 +49,21 @@ def read_prices(path: Path | None = None) -> Prices:
     Raises:
         ParameterError: If the file cannot be read or lacks something.
     """
-    path = path or packaged("prices.toml", "terraform")
+    path = path or _DEFAULT_PRICES_PATH
     try:
-        told: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return Prices(
-            vm_hour=told["vm_hour"],
-            cores=told["vm_cores"],
-            currency=told["currency"],
-            date=str(told["date"]),
-            hours_a_month=told["usage"]["hours"],
+            vm_hour=data["vm_hour"],
+            cores=data["vm_cores"],
+            currency=data["currency"],
+            date=str(data["date"]),
+            hours_per_month=data["usage"]["hours"],
         )
     except (OSError, ValueError, KeyError) as error:
         raise ParameterError(f"the prices cannot be read from {path}: {error}") from error
 
 
-def node_of(vm_size: str, prices: Prices) -> Node:
+def get_node(vm_size: str, prices: Prices) -> Node:
     """Return a node of a size.
 
     Raises:
@@ -73,16 +74,16 @@ def node_of(vm_size: str, prices: Prices) -> Node:
         gib = cores * next(ratio for family, ratio in _GIB_A_CORE.items() if vm_size.startswith(family))
     except (KeyError, StopIteration):
         raise ParameterError(f"{vm_size}: no price or no size is known for it") from None
-    kept = next(kept for most, kept in reversed(_KUBELET_CORES) if cores >= most)
+    reserved = next(reserved for min_cores, reserved in reversed(_KUBELET_RESERVED_CORES) if cores >= min_cores)
     return Node(
         vm_size=vm_size,
-        cpu=cores - kept - _DAEMONS.cpu,
-        memory_mib=gib * 1024 - _KUBELET_MIB - _EVICTION_MIB - _DAEMONS.memory_mib,
-        price_hour=price,
+        cpu=cores - reserved - _DAEMONS.cpu,
+        memory_mib=gib * 1024 - _KUBELET_RESERVED_MIB - _EVICTION_MIB - _DAEMONS.memory_mib,
+        price_per_hour=price,
     )
 
 
-def nodes_for(pods: Sequence[tuple[Workload, int]], standing: Standing, node: Node) -> int:
+def required_nodes(pods: Sequence[tuple[Workload, int]], baseline: BaselineUsage, node: Node) -> int:
     """Return how many nodes have room for so many pods of each workload: largest first, each where it fits first.
 
     The scheduler does about as well; what stands there already is taken as divisible.
@@ -90,20 +91,24 @@ def nodes_for(pods: Sequence[tuple[Workload, int]], standing: Standing, node: No
     Raises:
         ParameterError: If a pod fits on no node.
     """
-    count = max(math.ceil(standing.cpu / node.cpu), math.ceil(standing.memory_mib / node.memory_mib))
-    room = [[count * node.cpu - standing.cpu, count * node.memory_mib - standing.memory_mib]]
+    count = max(math.ceil(baseline.cpu / node.cpu), math.ceil(baseline.memory_mib / node.memory_mib))
+    free_by_node = [[count * node.cpu - baseline.cpu, count * node.memory_mib - baseline.memory_mib]]
     for workload, replicas in sorted(pods, key=lambda pod: -pod[0].cpu_request):
         if workload.cpu_request > node.cpu or workload.memory_request_mib > node.memory_mib:
             raise ParameterError(f"a pod that asks for {workload.cpu_request:g} cores fits on no {node.vm_size}")
-        left = replicas
-        for free in room:
-            fit = min(left, int(free[0] / workload.cpu_request), int(free[1] / workload.memory_request_mib))
-            free[0] -= fit * workload.cpu_request
-            free[1] -= fit * workload.memory_request_mib
-            left -= fit
-        while left > 0:
-            fit = min(left, int(node.cpu / workload.cpu_request), int(node.memory_mib / workload.memory_request_mib))
-            room.append([node.cpu - fit * workload.cpu_request, node.memory_mib - fit * workload.memory_request_mib])
-            left -= fit
+        unplaced = replicas
+        for free in free_by_node:
+            placed = min(unplaced, int(free[0] / workload.cpu_request), int(free[1] / workload.memory_request_mib))
+            free[0] -= placed * workload.cpu_request
+            free[1] -= placed * workload.memory_request_mib
+            unplaced -= placed
+        while unplaced > 0:
+            placed = min(
+                unplaced, int(node.cpu / workload.cpu_request), int(node.memory_mib / workload.memory_request_mib)
+            )
+            free_by_node.append(
+                [node.cpu - placed * workload.cpu_request, node.memory_mib - placed * workload.memory_request_mib]
+            )
+            unplaced -= placed
             count += 1
     return count

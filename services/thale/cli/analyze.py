@@ -11,22 +11,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from thale.batch.ledger import Ledger
+from thale.batch.result_index import ResultIndex
 from thale.batch.results import COCO, LONG_TABLE, WIDE_TABLE, read_result, write_failures, write_tables
-from thale.batch.run import Run
+from thale.batch.run import BatchRun
 from thale.batch.sources import Sources, find_sources
-from thale.cli.servers import any_server
+from thale.cli.server_connection import connect_or_start
 from thale.cli.tables import traits_table
 from thale.client import Parameters
 from thale.errors import ParameterError
 
-ALL_GOOD, SOME_FAILED, INTERRUPTED = 0, 1, 130
-FAILED_LIST = "failed.csv"
-_NAMED = 20
+EXIT_OK, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+FAILURES_FILE = "failed.csv"
+_MAX_LISTED = 20
 
 
 @dataclass(frozen=True)
-class Order:
+class AnalyzeOptions:
     """What `thale analyze` was asked for."""
 
     paths: list[str]
@@ -39,7 +39,7 @@ class Order:
     weights: Path | None
 
 
-def analyze_images(order: Order, console: Console, complaints: Console) -> int:
+def analyze_images(options: AnalyzeOptions, console: Console, stderr_console: Console) -> int:
     """Measure the images, write the tables, say how it went, and return the exit status.
 
     Whatever ends it early (Ctrl-C, a server that is gone) leaves tables of what is done, and the same command goes on
@@ -49,72 +49,85 @@ def analyze_images(order: Order, console: Console, complaints: Console) -> int:
         ParameterError: If there is nothing to measure, or it was asked wrongly.
         LaptopError, ServerError: If no server answers, or answers no longer.
     """
-    sources = find_sources(order.paths, order.recursive)
+    sources = find_sources(options.paths, options.recursive)
     if not sources.images:
-        raise ParameterError(f"there are no images in {', '.join(order.paths)}; folders in folders need --recursive")
+        raise ParameterError(f"there are no images in {', '.join(options.paths)}; folders in folders need --recursive")
 
-    def say(line: str) -> None:
-        complaints.print(f"[yellow]![/] {escape(line)}", highlight=False)
+    def notify(line: str) -> None:
+        stderr_console.print(f"[yellow]![/] {escape(line)}", highlight=False)
 
-    with Ledger.open(order.out) as ledger:
+    with ResultIndex.open(options.out) as ledger:
         try:
-            with any_server(order.server, order.home, order.weights, say) as client, _bar(console) as progress:
+            with (
+                connect_or_start(options.server, options.home, options.weights, notify) as client,
+                _progress_bar(console) as progress,
+            ):
                 task = progress.add_task("measuring", total=len(sources.images))
-                run = Run(client, ledger, order.out, order.parameters, lambda outcome: progress.advance(task))
+                run = BatchRun(client, ledger, options.out, options.parameters, lambda outcome: progress.advance(task))
                 try:
-                    with _interruptible(progress.console):
+                    with _graceful_interrupt(progress.console):
                         run.measure(sources.images)
                 finally:
                     progress.stop()
-                    _conclude(order, sources, run, ledger, console, complaints)
+                    _write_summary(options, sources, run, ledger, console, stderr_console)
         except KeyboardInterrupt:
             console.print("stopped: the same command goes on from here")
-            return INTERRUPTED
-    return SOME_FAILED if run.summary.of("failed") else ALL_GOOD
+            return EXIT_INTERRUPTED
+    return EXIT_SOME_FAILED if run.summary.by_kind("failed") else EXIT_OK
 
 
-def _conclude(order: Order, sources: Sources, run: Run, ledger: Ledger, console: Console, complaints: Console) -> None:
+def _write_summary(
+    options: AnalyzeOptions,
+    sources: Sources,
+    run: BatchRun,
+    ledger: ResultIndex,
+    console: Console,
+    stderr_console: Console,
+) -> None:
     """Write the tables over all results of the folder, and tell how the images fared."""
-    write_tables(order.out, ledger.finished(), order.coco)
-    failures = [(str(outcome.source.path), outcome.reason) for outcome in run.summary.of("failed")]
-    write_failures(order.out / FAILED_LIST, failures)
-    good = run.summary.of("measured") + run.summary.of("kept")
-    if len(sources.images) == 1 and good:
-        console.print(traits_table(read_result(order.out, good[0].name), console.width))
-    counts = [f"{len(run.summary.of('measured'))} measured", f"{len(run.summary.of('kept'))} kept from before"]
+    write_tables(options.out, ledger.finished_names(), options.coco)
+    failures = [(str(outcome.source.path), outcome.reason) for outcome in run.summary.by_kind("failed")]
+    write_failures(options.out / FAILURES_FILE, failures)
+    succeeded = run.summary.by_kind("measured") + run.summary.by_kind("skipped")
+    if len(sources.images) == 1 and succeeded:
+        console.print(traits_table(read_result(options.out, succeeded[0].name), console.width))
+    counts = [
+        f"{len(run.summary.by_kind('measured'))} measured",
+        f"{len(run.summary.by_kind('kept'))} skipped (already measured)",
+    ]
     counts += [f"[red]{len(failures)} failed[/]"] if failures else []
     missing = len(sources.images) - len(run.summary.outcomes)
     counts += [f"{missing} left to do"] if missing else []
     counts += [f"{sources.skipped} other files passed over"] if sources.skipped else []
-    tables = ", ".join([LONG_TABLE, WIDE_TABLE, *([COCO] if order.coco else [])])
+    tables = ", ".join([LONG_TABLE, WIDE_TABLE, *([COCO] if options.coco else [])])
     console.print(
-        f"\n{', '.join(counts)}. Results in [bold]{escape(str(order.out))}[/]: {tables}",
+        f"\n{', '.join(counts)}. Results in [bold]{escape(str(options.out))}[/]: {tables}",
         highlight=False,
         soft_wrap=True,
     )
-    _name_oddities(run, console)
-    for path, reason in failures[:_NAMED]:
-        complaints.print(f"[red]x[/] {escape(path)}: {escape(reason)}", highlight=False)
-    if len(failures) > _NAMED:
-        complaints.print(f"[red]x[/] … and {len(failures) - _NAMED} more: see {order.out / FAILED_LIST}")
+    _print_warnings(run, console)
+    for path, reason in failures[:_MAX_LISTED]:
+        stderr_console.print(f"[red]x[/] {escape(path)}: {escape(reason)}", highlight=False)
+    if len(failures) > _MAX_LISTED:
+        stderr_console.print(f"[red]x[/] … and {len(failures) - _MAX_LISTED} more: see {options.out / FAILURES_FILE}")
 
 
-def _name_oddities(run: Run, console: Console) -> None:
-    for outcome in run.summary.renamed()[:_NAMED]:
+def _print_warnings(run: BatchRun, console: Console) -> None:
+    for outcome in run.summary.renamed_outcomes()[:_MAX_LISTED]:
         line = f"{outcome.source.path} is called {outcome.name} in the results: another file has its name"
         console.print(f"[yellow]![/] {escape(line)}", highlight=False, soft_wrap=True)
-    for copy, original in run.summary.copies()[:_NAMED]:
+    for copy, original in run.summary.duplicates()[:_MAX_LISTED]:
         line = f"{copy.source.path} is byte for byte a copy of {original.source.path}"
         console.print(f"[yellow]![/] {escape(line)}", highlight=False, soft_wrap=True)
 
 
-def _bar(console: Console) -> Progress:
+def _progress_bar(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(), console=console)
 
 
 @contextmanager
-def _interruptible(console: Console) -> Iterator[None]:
+def _graceful_interrupt(console: Console) -> Iterator[None]:
     """Let the first Ctrl-C finish what is under way, and the second leave at once."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -13,14 +13,21 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from thale import __version__
+from thale._version import __version__
 from thale.cli.release import release
-from thale.errors import ModelTaskError, ParameterError, PlanError, ThaleError, UnknownModelError, UnknownVersionError
+from thale.errors import (
+    InvalidTransitionError,
+    ParameterError,
+    ThaleError,
+    UnknownModelError,
+    UnknownVersionError,
+    WrongTaskError,
+)
 
 if TYPE_CHECKING:
     from thale.client import Parameters
 
-_ASKED_WRONGLY = (ParameterError, UnknownModelError, UnknownVersionError, ModelTaskError, PlanError)
+_USAGE_ERRORS = (ParameterError, UnknownModelError, UnknownVersionError, WrongTaskError, InvalidTransitionError)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,7 +53,7 @@ WeightsOption = Annotated[
 ServerOption = Annotated[str | None, typer.Option(envvar="THALE_SERVER", help="Address of a running server.")]
 
 
-def _length(value: float | None) -> float | None:
+def _positive_length(value: float | None) -> float | None:
     if value is not None and not (math.isfinite(value) and value > 0):
         raise typer.BadParameter(f"{value} is not a positive number")
     return value
@@ -64,9 +71,9 @@ def up(
     out: Annotated[Path, typer.Option(file_okay=False, help="Where the results of --analyze go.")] = Path("results"),
 ) -> None:
     """Start the models and the web service on this machine, and serve until Ctrl-C."""
-    from thale.cli.up import Wish, serve_until_interrupted
+    from thale.cli.up import UpOptions, serve_until_interrupted
 
-    serve_until_interrupted(Wish(home, port, workers, weights, analyze, out), Console(), _complaints())
+    serve_until_interrupted(UpOptions(home, port, workers, weights, analyze, out), Console(), _stderr_console())
 
 
 @app.command()
@@ -74,9 +81,11 @@ def analyze(
     paths: Annotated[list[str], typer.Argument(help="Images, folders, or quoted patterns such as 'day*/*.png'.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the results; a run there is continued.")],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders with all that is below them.")] = False,
-    mm_per_px: Annotated[float | None, typer.Option(callback=_length, help="Scale of the images, if known.")] = None,
+    mm_per_px: Annotated[
+        float | None, typer.Option(callback=_positive_length, help="Scale of the images, if known.")
+    ] = None,
     plate_width_mm: Annotated[
-        float | None, typer.Option(callback=_length, help="Outer width of the plate. Default: 120.")
+        float | None, typer.Option(callback=_positive_length, help="Outer width of the plate. Default: 120.")
     ] = None,
     experiment: Annotated[str | None, typer.Option(help="All images of one experiment get one model version.")] = None,
     model: Annotated[str | None, typer.Option(help="NAME or NAME@VERSION of the model to use.")] = None,
@@ -92,7 +101,7 @@ def analyze(
     Uses the server that runs on this machine, or starts one and stops it at the end. Results that are there already
     are kept, as long as the image, the models and the options are the same.
     """
-    from thale.cli.analyze import Order, analyze_images
+    from thale.cli.analyze import AnalyzeOptions, analyze_images
 
     parameters: Parameters = {
         "mm_per_px": mm_per_px,
@@ -102,17 +111,17 @@ def analyze(
         "expected_plants": expected_plants,
         "page": page,
     }
-    order = Order(paths, out, recursive, parameters, coco, server, home, weights)
-    raise typer.Exit(analyze_images(order, Console(), _complaints()))
+    options = AnalyzeOptions(paths, out, recursive, parameters, coco, server, home, weights)
+    raise typer.Exit(analyze_images(options, Console(), _stderr_console()))
 
 
 @app.command()
 def models(server: ServerOption = None, home: HomeOption = None) -> None:
     """List the models of the running server: versions, state, share of the traffic, quality."""
-    from thale.cli.servers import running_server
+    from thale.cli.server_connection import connect_running
     from thale.cli.tables import models_table
 
-    with running_server(server, home) as client:
+    with connect_running(server, home) as client:
         Console().print(models_table(client.models()))
 
 
@@ -127,32 +136,36 @@ def capacity(
     efficiency: Annotated[
         float, typer.Option(min=0.01, max=1, help="Part of a predictor's cores busy while it works.")
     ] = 0.8,
-    gpu_times: Annotated[
+    gpu_speedup: Annotated[
         float | None, typer.Option(help="Predictors on GPU nodes, so many times faster than a core (measure it first).")
     ] = None,
     day: Annotated[bool, typer.Option(help="Play a day of traffic with the autoscalers.")] = True,
     limits: Annotated[
         str, typer.Option(help="In the day: 'planned' raises maxima to the plan's, 'configured' leaves them.")
     ] = "planned",
-    picture: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw the day as PNG.")] = None,
+    plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw the day as PNG.")] = None,
     node_start_s: Annotated[float, typer.Option(min=0, help="From a node's order to ready.")] = 180.0,
     gpu_node_start_s: Annotated[float, typer.Option(min=0, help="Likewise, with a GPU.")] = 540.0,
     pod_start_s: Annotated[float, typer.Option(min=0, help="From a predictor's place on a node to ready.")] = 40.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the day's chance.")] = 1,
-    measured: Annotated[Path | None, typer.Option(help="A measurement by loadtests/knee.py. Default: thale's.")] = None,
-    prices: Annotated[Path | None, typer.Option(help="Prices as in terraform/prices.toml. Default: those.")] = None,
+    benchmark: Annotated[
+        Path | None, typer.Option(help="A measurement by loadtests/knee.py. Default: thale's.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="Prices as in services/thale/capacity/prices.toml. Default: those.")
+    ] = None,
 ) -> None:
     """Say how many replicas and nodes a load takes, at what cost, and play a day of it."""
+    from thale.capacity.cluster_scaling import Delays
     from thale.capacity.plan import Demand
-    from thale.capacity.scaling import Delays
-    from thale.cli.capacity import Question, answer, read_mix
+    from thale.cli.capacity import CapacityOptions, print_plan, read_mix
 
-    demand = Demand(rps, read_mix(mix), headroom, efficiency, gpu_times)
+    demand = Demand(rps, read_mix(mix), headroom, efficiency, gpu_speedup)
     delays = Delays(predictor_s=pod_start_s, node_s=node_start_s, gpu_node_s=gpu_node_start_s)
-    answer(Question(demand, environment, measured, prices, day, limits, delays, seed, picture), Console())
+    print_plan(CapacityOptions(demand, environment, benchmark, prices, day, limits, delays, seed, plot), Console())
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"thale {__version__}")
         raise typer.Exit
@@ -161,13 +174,13 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _thale(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say it and exit.")
     ] = False,
 ) -> None:
     """Traits in millimetres from plant photographs."""
 
 
-def _complaints() -> Console:
+def _stderr_console() -> Console:
     return Console(stderr=True, soft_wrap=True)
 
 
@@ -179,5 +192,5 @@ def main() -> None:
     try:
         app()
     except ThaleError as error:
-        _complaints().print(f"[bold red]thale:[/] {escape(str(error))}", highlight=False)
-        sys.exit(2 if isinstance(error, _ASKED_WRONGLY) else 1)
+        _stderr_console().print(f"[bold red]thale:[/] {escape(str(error))}", highlight=False)
+        sys.exit(2 if isinstance(error, _USAGE_ERRORS) else 1)

@@ -9,34 +9,34 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from thale.capacity.day import WINDOW_S, Day, Window, play
-from thale.capacity.fleet import Fleet, read_fleets
-from thale.capacity.measured import Measured, read_measured
+from thale.capacity.benchmark import Benchmark, read_benchmark
+from thale.capacity.cluster_scaling import Delays
+from thale.capacity.day_simulation import WINDOW_S, DaySimulation, DayWindow, simulate_day
+from thale.capacity.environment_limits import EnvironmentLimits, read_environment_limits
 from thale.capacity.nodes import Prices, read_prices
-from thale.capacity.pictures import draw_day
 from thale.capacity.plan import Demand, Plan, plan
-from thale.capacity.scaling import Delays
+from thale.capacity.plots import plot_day
 from thale.errors import ParameterError
-from thale.release.slo import Slo, read_slo
-from thale.telemetry import size_class
+from thale.slo import Slo, read_slo
+from thale.telemetry.labels import size_class
 
-_SHOWN_EVERY = 8
+_WINDOWS_PER_ROW = 8
 """Quarters of an hour between two rows; the worst one of them is shown."""
 
 
 @dataclass(frozen=True)
-class Question:
+class CapacityOptions:
     """What is asked."""
 
     demand: Demand
     environment: str
-    measured: Path | None
+    benchmark: Path | None
     prices: Path | None
     day: bool
     limits: str
     delays: Delays
     seed: int
-    picture: Path | None
+    plot: Path | None
 
 
 def read_mix(text: str) -> dict[str, float]:
@@ -57,45 +57,43 @@ def read_mix(text: str) -> dict[str, float]:
     return mix
 
 
-def answer(question: Question, console: Console) -> None:
+def print_plan(options: CapacityOptions, console: Console) -> None:
     """Print the plan, and the day unless it is not wanted.
 
     Raises:
         ParameterError: If something of the question is not known.
     """
-    fleets = read_fleets()
-    if question.environment not in fleets:
-        raise ParameterError(f"there is no environment {question.environment!r}: choose from {', '.join(fleets)}")
-    fleet, measured, prices = (
-        fleets[question.environment],
-        read_measured(question.measured),
-        read_prices(question.prices),
+    environments = read_environment_limits()
+    if options.environment not in environments:
+        raise ParameterError(f"there is no environment {options.environment!r}: choose from {', '.join(environments)}")
+    limits, benchmark, prices = (
+        environments[options.environment],
+        read_benchmark(options.benchmark),
+        read_prices(options.prices),
     )
-    made = plan(question.demand, measured, fleet, prices)
-    _tell_origin(question.demand, measured, prices, console)
-    console.print(_plan_table(made, fleet, prices, question.environment))
-    _tell_limits(made, question.environment, console)
-    if not question.day:
+    capacity_plan = plan(options.demand, benchmark, limits, prices)
+    _print_assumptions(options.demand, benchmark, prices, console)
+    console.print(_plan_table(capacity_plan, limits, prices, options.environment))
+    _print_limits(capacity_plan, options.environment, console)
+    if not options.day:
         return
     with console.status("playing a day"):
-        day = play(made, measured, fleet, question.delays, question.seed, question.limits)
-    console.print(_day_table(day, made))
-    _tell_day(day, made, prices, read_slo(), question, console)
-    if question.picture is not None:
-        title = (
-            f"{question.environment}: {made.demand.rps:g} requests/s in the busiest hour, limits as {question.limits}"
-        )
-        draw_day(question.picture, day, made, title)
-        console.print(f"picture: {escape(str(question.picture))}", soft_wrap=True)
+        day = simulate_day(capacity_plan, benchmark, limits, options.delays, options.seed, options.limits)
+    console.print(_day_table(day, capacity_plan))
+    _print_day(day, capacity_plan, prices, read_slo(), options, console)
+    if options.plot is not None:
+        title = f"{options.environment}: {capacity_plan.demand.rps:g} requests/s in the busiest hour, limits as {options.limits}"
+        plot_day(options.plot, day, capacity_plan, title)
+        console.print(f"picture: {escape(str(options.plot))}", soft_wrap=True)
 
 
-def _tell_origin(demand: Demand, measured: Measured, prices: Prices, console: Console) -> None:
-    machine = measured.machine
+def _print_assumptions(demand: Demand, benchmark: Benchmark, prices: Prices, console: Console) -> None:
+    machine = benchmark.machine
     console.print(
-        f"Measured {measured.measured_at:%Y-%m-%d %H:%M} UTC on {machine.cores} cores of {escape(machine.processor)} "
-        f"(thale {measured.versions.get('thale', '?')}; others used {machine.others_share:.0%} of it): "
-        f"{sum(measured.processor_s(dict(demand.mix)).values()):.2f} processor seconds a picture of this mix; knee at "
-        f"{measured.knee().rps:.2f} answers/s.",
+        f"Measured {benchmark.measured_at:%Y-%m-%d %H:%M} UTC on {machine.cores} cores of {escape(machine.cpu_model)} "
+        f"(thale {benchmark.versions.get('thale', '?')}; others used {machine.background_cpu_fraction:.0%} of it): "
+        f"{sum(benchmark.cpu_seconds(dict(demand.mix)).values()):.2f} processor seconds a picture of this mix; knee at "
+        f"{benchmark.knee().rps:.2f} answers/s.",
         highlight=False,
     )
     console.print(
@@ -104,83 +102,89 @@ def _tell_origin(demand: Demand, measured: Measured, prices: Prices, console: Co
         f"{prices.currency}.",
         highlight=False,
     )
-    if machine.others_share > 0.25:
+    if machine.background_cpu_fraction > 0.25:
         console.print("[yellow]![/] the machine was not quiet when this was measured: measure again with `make knee`")
 
 
-def _plan_table(made: Plan, fleet: Fleet, prices: Prices, environment: str) -> Table:
-    demand = made.demand
+def _plan_table(capacity_plan: Plan, limits: EnvironmentLimits, prices: Prices, environment: str) -> Table:
+    demand = capacity_plan.demand
     mix = ", ".join(f"{share:.0%} {size}" for size, share in demand.mix.items())
     table = Table(title=f"{environment}: {demand.rps:g} requests/s of {mix}")
     for column in ("What", "Work, cores", "Needed", "Autoscaler's", "Allowed"):
         table.add_column(column, justify="left" if column == "What" else "right")
-    for name, found in made.parts.items():
-        scaler = found.workload.scaler
-        allowed = f"{scaler.least} to {scaler.most}"
-        table.add_row(f"{name} replicas", f"{found.busy_cores:.1f}", str(found.needed), str(found.count), allowed)
+    for name, found in capacity_plan.replicas.items():
+        hpa = found.workload.hpa
+        allowed = f"{hpa.min_replicas} to {hpa.max_replicas}"
+        table.add_row(f"{name} replicas", f"{found.busy_cores:.1f}", str(found.required), str(found.count), allowed)
     table.add_section()
-    pools = [("general", made.general, made.general_nodes, fleet.general_pool)]
-    pools += [("inference (GPU)", made.gpu, made.gpu_nodes, fleet.gpu_pool)] if made.gpu else []
+    pools = [("general", capacity_plan.general, capacity_plan.general_nodes, limits.general_pool)]
+    pools += (
+        [("inference (GPU)", capacity_plan.gpu, capacity_plan.gpu_nodes, limits.gpu_pool)] if capacity_plan.gpu else []
+    )
     for name, node, count, pool in pools:
-        what = f"{name} nodes, {node.vm_size.removeprefix('Standard_')}"
-        table.add_row(what, "", "", str(count), f"{pool.least} to {pool.most}")
-    month = made.cost_hour * prices.hours_a_month
+        label = f"{name} nodes, {node.vm_size.removeprefix('Standard_')}"
+        table.add_row(label, "", "", str(count), f"{pool.min_nodes} to {pool.max_nodes}")
+    month = capacity_plan.cost_per_hour * prices.hours_per_month
     table.caption = (
-        f"{made.cost_hour:,.2f} {prices.currency} an hour, {month:,.0f} a month at this load all the time, "
-        f"{made.cost_1000:.2f} for 1,000 plates. These nodes alone: terraform/monthly_cost.py tells the rest."
+        f"{capacity_plan.cost_per_hour:,.2f} {prices.currency} an hour, {month:,.0f} a month at this load all the time, "
+        f"{capacity_plan.cost_per_1000:.2f} for 1,000 plates. These nodes alone: terraform/monthly_cost.py tells the rest."
     )
     return table
 
 
-def _tell_limits(made: Plan, environment: str, console: Console) -> None:
+def _print_limits(capacity_plan: Plan, environment: str, console: Console) -> None:
     console.print(
-        f"{environment} as it is configured holds {made.holds_rps:.1f} requests/s of this mix.", highlight=False
+        f"{environment} as it is configured holds {capacity_plan.max_rps:.1f} requests/s of this mix.", highlight=False
     )
-    for line in made.beyond():
+    for line in capacity_plan.violations():
         console.print(f"[yellow]![/] {escape(line)}", highlight=False)
 
 
-def _day_table(day: Day, made: Plan) -> Table:
+def _day_table(day: DaySimulation, capacity_plan: Plan) -> Table:
     table = Table(title="A day (of every two hours the worst quarter)", box=box.SIMPLE, padding=0)
     columns = ["from", "req/s", "refused", "late", "p50 s", "p99 s", "facades", "segm.", "landm.", "nodes"]
-    for column in [*columns, *(["GPU nodes"] if made.gpu else [])]:
+    for column in [*columns, *(["GPU nodes"] if capacity_plan.gpu else [])]:
         table.add_column(f" {column}", justify="right")
-    for first in range(0, len(day.windows), _SHOWN_EVERY):
-        window = max(day.windows[first : first + _SHOWN_EVERY], key=_badness)
+    for first in range(0, len(day.windows), _WINDOWS_PER_ROW):
+        window = max(day.windows[first : first + _WINDOWS_PER_ROW], key=_severity)
         cells = [
             f"{window.at_s // 3600:02.0f}:{window.at_s % 3600 / 60:02.0f}",
             f"{window.sent / WINDOW_S:.2f}",
-            f"{window.refused / max(1, window.sent):.1%}",
-            f"{window.late / max(1, window.sent):.1%}",
+            f"{window.rejected / max(1, window.sent):.1%}",
+            f"{window.timed_out / max(1, window.sent):.1%}",
             f"{window.p50_s:.1f}",
             f"{window.p99_s:.1f}",
             *(f"{count:.1f}" for count in (window.facades, window.segmentation, window.landmarks, window.nodes)),
         ]
-        table.add_row(*cells, *([f"{window.gpu_nodes:.1f}"] if made.gpu else []))
+        table.add_row(*cells, *([f"{window.gpu_nodes:.1f}"] if capacity_plan.gpu else []))
     return table
 
 
-def _badness(window: Window) -> tuple[float, float]:
-    return (window.refused + window.late) / max(1, window.sent), window.p99_s
+def _severity(window: DayWindow) -> tuple[float, float]:
+    return (window.rejected + window.timed_out) / max(1, window.sent), window.p99_s
 
 
-def _tell_day(day: Day, made: Plan, prices: Prices, slo: Slo, question: Question, console: Console) -> None:
-    limits: Mapping[str, float] = {size_class(latency.up_to_megapixels): latency.p99_s for latency in slo.latency}
+def _print_day(
+    day: DaySimulation, capacity_plan: Plan, prices: Prices, slo: Slo, options: CapacityOptions, console: Console
+) -> None:
+    latency_slos_s: Mapping[str, float] = {
+        size_class(latency.up_to_megapixels): latency.p99_s for latency in slo.latency
+    }
     console.print(
-        f"{day.sent:,} requests, {day.refused_share:.2%} refused, {day.late_share:.2%} too late; "
-        f"{day.cost:,.2f} {prices.currency} the day, {day.cost_1000:.2f} for 1,000 answers"
-        + (f" (1 in {day.slice} requests played, on as small a part of the fleet)." if day.slice > 1 else "."),
+        f"{day.sent:,} requests, {day.rejected_fraction:.2%} refused, {day.timed_out_fraction:.2%} too late; "
+        f"{day.cost:,.2f} {prices.currency} the day, {day.cost_per_1000:.2f} for 1,000 answers"
+        + (f" (1 in {day.slices} requests played, on as small a part of the fleet)." if day.slices > 1 else "."),
         highlight=False,
     )
     for size, p99_s in day.p99_s.items():
-        limit_s = limits.get(size)
-        verdict = (
-            "" if limit_s is None else f", promised {limit_s:g} s: {'kept' if p99_s <= limit_s else '[red]broken[/]'}"
-        )
+        slo_s = latency_slos_s.get(size)
+        verdict = "" if slo_s is None else f", promised {slo_s:g} s: {'kept' if p99_s <= slo_s else '[red]broken[/]'}"
         console.print(f"  p99 of {size}: {p99_s:.1f} s{verdict}", highlight=False)
-    delays = question.delays
+    delays = options.delays
     console.print(
         f"  new pods are ready after {delays.facade_s:g} s (facade) and {delays.predictor_s:g} s (predictor), nodes "
-        f"after {delays.node_s:g} s" + (f", GPU nodes after {delays.gpu_node_s:g} s" if made.gpu else "") + ": assumed",
+        f"after {delays.node_s:g} s"
+        + (f", GPU nodes after {delays.gpu_node_s:g} s" if capacity_plan.gpu else "")
+        + ": assumed",
         highlight=False,
     )

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from thale.cli.places import Target, Where
+from thale.cli.target_options import Target, TargetOptions
 
 if TYPE_CHECKING:
-    from thale.contract import Release
-    from thale.release.actuators import Actuator
-    from thale.release.plan import Signature
+    from thale.release.lifecycle.transitions import Author
+    from thale.release.targets import ReleaseTarget
+    from thale.schemas import Release
 
 release = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +23,7 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name, a
 AnyModel = Annotated[str | None, typer.Argument(metavar="MODEL", help="Default: the one that is on trial.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A registered version, as 1.1.0.")]
 Why = Annotated[str, typer.Option("--why", help="The reason; it stands in the history.")]
-WhyUnlessJudged = Annotated[
+OptionalWhy = Annotated[
     str | None, typer.Option("--why", help="The reason; not needed where the judge has said that it may go on.")
 ]
 
@@ -48,18 +48,18 @@ def _releases(
     ] = None,
     user: Annotated[str | None, typer.Option("--as", envvar="THALE_USER", help="Who signs. Default: you.")] = None,
 ) -> None:
-    context.obj = Where(target, home, namespace, kube_context, facades, store, user)
+    context.obj = TargetOptions(target, home, namespace, kube_context, facades, store, user)
 
 
 Slo = Annotated[Path | None, typer.Option("--slo", dir_okay=False, help="The judge's limits. Default: thale's own.")]
 
 
-def _shares(text: str | None) -> str | None:
-    for share in (text or "1").split(","):
+def _validate_weights(text: str | None) -> str | None:
+    for weight in (text or "1").split(","):
         try:
-            float(share)
+            float(weight)
         except ValueError:
-            raise typer.BadParameter(f"{share!r} is no number: write percentages, as 5,25,50,100") from None
+            raise typer.BadParameter(f"{weight!r} is no number: write percentages, as 5,25,50,100") from None
     return text
 
 
@@ -69,7 +69,7 @@ def register(
     archive: Annotated[Path, typer.Argument(metavar="MODEL.mar", exists=True, dir_okay=False, help="A model archive.")],
 ) -> None:
     """Check a model archive, try it on the golden plates, and keep it for ever under its version."""
-    from thale.cli.registered import register_archive
+    from thale.cli.registry_commands import register_archive
 
     register_archive(context.obj, archive, Console())
 
@@ -80,7 +80,7 @@ def list_registered(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Default: all of them.")] = None,
 ) -> None:
     """List the registered versions, and what each is used for."""
-    from thale.cli.registered import print_registered
+    from thale.cli.registry_commands import print_registered
 
     print_registered(context.obj, model, Console())
 
@@ -92,7 +92,8 @@ def canary(
     version: Version,
     why: Why,
     steps: Annotated[
-        str | None, typer.Option(callback=_shares, help="Its shares on the way, in percent. Default: 5,25,50,100.")
+        str | None,
+        typer.Option(callback=_validate_weights, help="Its shares on the way, in percent. Default: 5,25,50,100."),
     ] = None,
     shadow: Annotated[
         bool, typer.Option("--shadow/--no-shadow", help="Let it see copies of other requests too.")
@@ -100,36 +101,42 @@ def canary(
     again: Annotated[bool, typer.Option("--again", help="Although it was rolled back before.")] = False,
 ) -> None:
     """Put a version on trial: it answers the first step's share of the requests."""
-    from thale.cli.rollouts import make, said
-    from thale.release import plan
+    from thale.cli.rollout_commands import apply_transition, reason_from_option
+    from thale.release.lifecycle import transitions
 
-    shares = tuple(float(share) for share in steps.split(",")) if steps is not None else None
+    weights = tuple(float(weight) for weight in steps.split(",")) if steps is not None else None
 
-    def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
-        found = actuator.find(model, version)
-        return plan.canary(now, found, signature, steps=shares, shadow=shadow, again=again)
+    def transition(current: "Release", target: "ReleaseTarget", author: "Author") -> "Release":
+        manifest = target.find(model, version)
+        return transitions.start_canary(
+            current, manifest, author, steps=weights, shadow=shadow, allow_rolled_back=again
+        )
 
-    make(context.obj, model, said(why), planned, Console())
+    apply_transition(context.obj, model, reason_from_option(why), transition, Console())
 
 
 @release.command()
-def step(context: typer.Context, model: AnyModel = None, why: WhyUnlessJudged = None) -> None:
+def step(context: typer.Context, model: AnyModel = None, why: OptionalWhy = None) -> None:
     """Give the canary the next larger share."""
-    from thale.cli.rollouts import judged, make, said
-    from thale.release import plan
+    from thale.cli.rollout_commands import apply_transition, reason_from_judge, reason_from_option
+    from thale.release.lifecycle import transitions
 
-    reason = judged if why is None else said(why)
-    make(context.obj, model, reason, lambda now, actuator, signature: plan.step(now, signature), Console())
+    reason = reason_from_judge if why is None else reason_from_option(why)
+    apply_transition(
+        context.obj, model, reason, lambda current, target, author: transitions.step(current, author), Console()
+    )
 
 
 @release.command()
-def promote(context: typer.Context, model: AnyModel = None, why: WhyUnlessJudged = None) -> None:
+def promote(context: typer.Context, model: AnyModel = None, why: OptionalWhy = None) -> None:
     """Make the canary the stable version, at whatever step it is."""
-    from thale.cli.rollouts import judged_to_the_end, make, said
-    from thale.release import plan
+    from thale.cli.rollout_commands import apply_transition, reason_for_promotion, reason_from_option
+    from thale.release.lifecycle import transitions
 
-    reason = judged_to_the_end if why is None else said(why)
-    make(context.obj, model, reason, lambda now, actuator, signature: plan.promote(now, signature), Console())
+    reason = reason_for_promotion if why is None else reason_from_option(why)
+    apply_transition(
+        context.obj, model, reason, lambda current, target, author: transitions.promote(current, author), Console()
+    )
 
 
 @release.command()
@@ -140,21 +147,27 @@ def rollback(
     to: Annotated[str | None, typer.Option(metavar="VERSION", help="Default: the stable version before.")] = None,
 ) -> None:
     """Take the canary back; without one, return to the version before."""
-    from thale.cli.rollouts import make, roll_back, said
+    from thale.cli.rollout_commands import apply_transition, reason_from_option, roll_back
 
-    def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
-        return roll_back(now, actuator, signature, to)
+    def transition(current: "Release", target: "ReleaseTarget", author: "Author") -> "Release":
+        return roll_back(current, target, author, to)
 
-    make(context.obj, model, said(why), planned, Console())
+    apply_transition(context.obj, model, reason_from_option(why), transition, Console())
 
 
 @release.command()
 def abort(context: typer.Context, why: Why, model: AnyModel = None) -> None:
     """Call a rollout off without a word against the version."""
-    from thale.cli.rollouts import make, said
-    from thale.release import plan
+    from thale.cli.rollout_commands import apply_transition, reason_from_option
+    from thale.release.lifecycle import transitions
 
-    make(context.obj, model, said(why), lambda now, actuator, signature: plan.abort(now, signature), Console())
+    apply_transition(
+        context.obj,
+        model,
+        reason_from_option(why),
+        lambda current, target, author: transitions.abort(current, author),
+        Console(),
+    )
 
 
 @release.command()
@@ -166,22 +179,22 @@ def shadow(
     off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
 ) -> None:
     """Let a version see copies of the requests without answering any."""
-    from thale.cli.rollouts import make, said
-    from thale.release import plan
+    from thale.cli.rollout_commands import apply_transition, reason_from_option
+    from thale.release.lifecycle import transitions
 
     if (version is None) != off:
         raise typer.BadParameter("name a version, or end the shadow with --off")
 
-    def planned(now: "Release", actuator: "Actuator", signature: "Signature") -> "Release":
-        return plan.mirror(now, None if version is None else actuator.find(model, version), signature)
+    def transition(current: "Release", target: "ReleaseTarget", author: "Author") -> "Release":
+        return transitions.set_shadow(current, None if version is None else target.find(model, version), author)
 
-    make(context.obj, model, said(why), planned, Console())
+    apply_transition(context.obj, model, reason_from_option(why), transition, Console())
 
 
 @release.command()
 def history(context: typer.Context, model: Model) -> None:
     """List a release's changes: what was done, by whom, when and why."""
-    from thale.cli.rollouts import print_history
+    from thale.cli.rollout_commands import print_history
 
     print_history(context.obj, model, Console())
 
@@ -194,7 +207,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Tell how far every rollout is, and what the judge says of it."""
-    from thale.cli.rollouts import print_status, show_status
+    from thale.cli.rollout_commands import print_status, show_status
 
     if watch and as_json:
         raise typer.BadParameter("--json is one answer: leave --watch away")
@@ -212,16 +225,22 @@ def watch(
     slo: Slo = None,
 ) -> None:
     """Judge every canary and move it on or take it back, unattended, until Ctrl-C."""
-    from thale import telemetry
-    from thale.release.slo import read_slo
-    from thale.release.unattended import Port, watch_unattended
-    from thale.secrets.expiry import expiries_told
+    from thale.release.controller.daemon import ListenAddress, run_daemon
+    from thale.secrets.expiry import export_expiry_metrics
+    from thale.slo import read_slo
+    from thale.telemetry import logs
 
-    where: Where = context.obj
-    limits = read_slo(slo)
-    with where.place() as place, expiries_told(where.secrets()):
-        telemetry.configure()
-        watch_unattended(place, limits, f"{where.who()}'s watcher", Port("127.0.0.1", metrics_port), until_idle=once)
+    target_options: TargetOptions = context.obj
+    slo_config = read_slo(slo)
+    with target_options.environment() as environment, export_expiry_metrics(target_options.secrets()):
+        logs.configure()
+        run_daemon(
+            environment,
+            slo_config,
+            f"{target_options.author()}'s watcher",
+            ListenAddress("127.0.0.1", metrics_port),
+            until_idle=once,
+        )
 
 
 @release.command()
@@ -245,8 +264,8 @@ def simulate(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Rehearse a rollout with the real judge, before anybody is exposed to it."""
-    from thale.cli.rehearsal import Play, read_faults, rehearse
-    from thale.release.slo import read_slo
+    from thale.cli.simulate_command import SimulateOptions, read_faults, run_simulation
+    from thale.slo import read_slo
 
-    play = Play(model, version, read_faults(fault or []), traffic, requests_per_s, hours * 3600, seed)
-    rehearse(context.obj, play, read_slo(slo), Console(), as_json=as_json)
+    options = SimulateOptions(model, version, read_faults(fault or []), traffic, requests_per_s, hours * 3600, seed)
+    run_simulation(context.obj, options, read_slo(slo), Console(), as_json=as_json)

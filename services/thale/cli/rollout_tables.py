@@ -8,10 +8,10 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from thale.contract import Change
-from thale.release.status import Heard, ModelStatus, Status
+from thale.release.controller.status import ModelStatus, Status, VersionCounts
+from thale.schemas import ReleaseEvent
 
-_UNWATCHED_AFTER_S = 30.0
+_STALE_AFTER_S = 30.0
 _COLOURS = {"promote": "green", "hold": "yellow", "roll back": "red", "inconclusive": "yellow"}
 _UNKNOWN = "-"
 
@@ -32,49 +32,49 @@ def status_table(status: Status, now: datetime) -> RenderableType:
     for model in status.models:
         _add_rows(table, model, now)
     lines = [line for model in status.models for line in _verdict_lines(model)]
-    return Group(table, *lines, *_watch_lines(status, now))
+    return Group(table, *lines, *_controller_lines(status, now))
 
 
 def _add_rows(table: Table, model: ModelStatus, now: datetime) -> None:
-    share = model.weight_percent
+    weight = model.weight_percent
     table.add_row(
         model.model,
         model.stable,
         "stable",
-        f"{100 - share:g} %",
+        f"{100 - weight:g} %",
         "",
         "",
-        *_counts(model.stable_heard),
+        *_format_counts(model.stable_counts),
     )
     if model.canary is not None:
         table.add_row(
             "",
             model.canary,
             "canary",
-            f"{share:g} %",
-            _step(model),
-            _age(model.since, now),
-            *_counts(model.canary_heard),
+            f"{weight:g} %",
+            _format_step(model),
+            _format_age(model.step_started_at, now),
+            *_format_counts(model.canary_counts),
         )
     if model.shadow not in (None, model.canary):
         table.add_row("", model.shadow, "shadow")
 
 
-def _counts(heard: Heard | None) -> tuple[str, str, str]:
-    if heard is None:
+def _format_counts(counts: VersionCounts | None) -> tuple[str, str, str]:
+    if counts is None:
         return _UNKNOWN, _UNKNOWN, _UNKNOWN
-    return str(heard.requests), str(heard.errors), str(heard.fallbacks)
+    return str(counts.requests), str(counts.errors), str(counts.fallbacks)
 
 
-def _step(model: ModelStatus) -> str:
+def _format_step(model: ModelStatus) -> str:
     if model.weight_percent not in model.steps:
         return f"of {len(model.steps)}"
     return f"{model.steps.index(model.weight_percent) + 1} of {len(model.steps)}"
 
 
 def _verdict_lines(model: ModelStatus) -> list[str]:
-    if model.canary is None and model.last is not None:
-        return [f"[dim]{escape(change_line(model.model, model.last))}[/]"]
+    if model.canary is None and model.last_event is not None:
+        return [f"[dim]{escape(event_line(model.model, model.last_event))}[/]"]
     if model.verdict is None:
         return []
     verdict = model.verdict
@@ -83,56 +83,62 @@ def _verdict_lines(model: ModelStatus) -> list[str]:
     return [first, *(f"  {escape(reason)}" for reason in verdict.reasons)]
 
 
-def _watch_lines(status: Status, now: datetime) -> list[str]:
-    if status.watched_at is None or status.watched_by is None:
-        told = ["nobody has watched yet: `thale release watch` judges rollouts and moves them on"]
-        return told if any(model.canary for model in status.models) else []
-    age_s = (now - datetime.fromisoformat(status.watched_at)).total_seconds()
-    if age_s > _UNWATCHED_AFTER_S:
-        lines = [f"[yellow]![/] not watched for {duration(age_s)}: `thale release watch` goes on where it was left"]
+def _controller_lines(status: Status, now: datetime) -> list[str]:
+    if status.last_checkpoint_at is None or status.leader is None:
+        warning = ["nobody has watched yet: `thale release watch` judges rollouts and moves them on"]
+        return warning if any(model.canary for model in status.models) else []
+    age_s = (now - datetime.fromisoformat(status.last_checkpoint_at)).total_seconds()
+    if age_s > _STALE_AFTER_S:
+        lines = [
+            f"[yellow]![/] not watched for {format_duration(age_s)}: `thale release watch` goes on where it was left"
+        ]
     else:
-        lines = [f"[dim]watched by {escape(status.watched_by)}, {duration(age_s)} ago[/]"]
-    away = (f"[yellow]![/] {escape(url)}: {escape(why)}" for url, why in sorted(status.facades_away.items()))
-    return [*lines, *away]
+        lines = [f"[dim]watched by {escape(status.leader)}, {format_duration(age_s)} ago[/]"]
+    unreachable = (
+        f"[yellow]![/] {escape(url)}: {escape(why)}" for url, why in sorted(status.unreachable_facades.items())
+    )
+    return [*lines, *unreachable]
 
 
-def history_table(history: Sequence[Change]) -> Table:
+def history_table(history: Sequence[ReleaseEvent]) -> Table:
     """Return a release's changes, the newest first."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for title in ("when (UTC)", "who", "what", "version", "share", "stable"):
         table.add_column(title, no_wrap=True)
     table.add_column("why")
     for change in reversed(history):
-        share = f"{change.weight_percent:g} %"
+        weight = f"{change.weight_percent:g} %"
         table.add_row(
-            moment(change.at),
+            format_time(change.at),
             escape(change.who),
             change.what,
             change.version,
-            share,
+            weight,
             change.stable,
             escape(change.why),
         )
     return table
 
 
-def change_line(model: str, change: Change) -> str:
+def event_line(model: str, change: ReleaseEvent) -> str:
     """Return a change as one line: the same that stands in the audit log."""
-    share = f", {change.weight_percent:g} %" if change.what in ("canary", "step") else ""
+    weight = f", {change.weight_percent:g} %" if change.what in ("canary", "step") else ""
     stable = f" ({change.stable} is stable)" if change.stable != change.version else ""
-    return f"{moment(change.at)} {model}: {change.what} {change.version}{share}{stable}; {change.who}: {change.why}"
+    return (
+        f"{format_time(change.at)} {model}: {change.what} {change.version}{weight}{stable}; {change.who}: {change.why}"
+    )
 
 
-def moment(text: str) -> str:
+def format_time(text: str) -> str:
     """Return a time of a history (ISO 8601) as people read it."""
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _age(since: str | None, now: datetime) -> str:
-    return _UNKNOWN if since is None else duration((now - datetime.fromisoformat(since)).total_seconds())
+def _format_age(since: str | None, now: datetime) -> str:
+    return _UNKNOWN if since is None else format_duration((now - datetime.fromisoformat(since)).total_seconds())
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a stretch of time in the unit that suits it."""
     seconds = max(0, round(seconds))
     if seconds < 60:

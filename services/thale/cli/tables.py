@@ -8,11 +8,11 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from thale.contract import Flag, ModelInfo, Phenotype, Plant, TraitValue
+from thale.schemas import Flag, ModelInfo, Phenotype, Plant, TraitValue
 
 _NAME_WIDTH, _FIXED_WIDTH, _NUMBER_WIDTH = 26, 35, 9  # five plants fit into 80 characters
-_REMARKS = 12
-_KEY_METRICS = 3
+_MAX_REMARKS = 12
+_MAX_METRICS = 3
 _UNKNOWN = "-"
 _QUALITY_MARKS = {"ok": "", "uncertain": "~", "unknown": ""}
 
@@ -22,64 +22,64 @@ def traits_table(phenotype: Phenotype, width: int) -> RenderableType:
 
     Plants that do not fit into `width` characters get a table of their own.
     """
-    parts: list[RenderableType] = [_heading(phenotype)]
+    renderables: list[RenderableType] = [_heading(phenotype)]
     plants = phenotype.plants
-    at_once = max(1, (width - _FIXED_WIDTH) // _NUMBER_WIDTH)
-    for start in range(0, len(plants), at_once):
-        parts.append(_plants_table(plants[start : start + at_once]))
+    plants_per_table = max(1, (width - _FIXED_WIDTH) // _NUMBER_WIDTH)
+    for start in range(0, len(plants), plants_per_table):
+        renderables.append(_plants_table(plants[start : start + plants_per_table]))
     if phenotype.traits:
-        parts.append(_plate_table(phenotype.traits))
-    parts += [f"[yellow]![/] {escape(line)}" for line in _remarks(phenotype)]
-    return Group(*parts)
+        renderables.append(_plate_table(phenotype.traits))
+    renderables += [f"[yellow]![/] {escape(line)}" for line in _remarks(phenotype)]
+    return Group(*renderables)
 
 
 def _heading(phenotype: Phenotype) -> str:
     image, scale = phenotype.image, phenotype.scale
     size = f"{image.width} x {image.height} px"
-    measure = (
-        f"{scale.mm_per_px:.4f} mm/px ({scale.source.replace('_', ' ')})" if scale.known else "no scale: pixels only"
+    scale_text = (
+        f"{scale.mm_per_px:.4f} mm/px ({scale.source.replace('_', ' ')})" if scale.is_known else "no scale: pixels only"
     )
     models = ", ".join(f"{model.name} {model.version}" for model in phenotype.provenance.models)
     count = len(phenotype.plants)
     plants = f"{count} plant{'' if count == 1 else 's'}"
     return (
-        f"\n[bold]{escape(image.name or 'image')}[/]: {plants}, {size}, {measure}, "
+        f"\n[bold]{escape(image.name or 'image')}[/]: {plants}, {size}, {scale_text}, "
         f"{escape(models)}, {phenotype.timings.total_s:.1f} s"
     )
 
 
 def _plants_table(plants: Sequence[Plant]) -> Table:
-    table = _table("trait")
+    table = _new_table("trait")
     for plant in plants:
         table.add_column(f"plant {plant.id}", justify="right", no_wrap=True)
     names = dict.fromkeys((trait.trait, trait.unit) for plant in plants for trait in plant.traits)
     by_plant = [{(trait.trait, trait.unit): trait for trait in plant.traits} for plant in plants]
     for name, unit in names:
-        cells = [_number(traits.get((name, unit))) for traits in by_plant]
-        table.add_row(name.replace("_", " "), _unit(unit), *cells)
+        cells = [_format_value(traits.get((name, unit))) for traits in by_plant]
+        table.add_row(name.replace("_", " "), _format_unit(unit), *cells)
     return table
 
 
 def _plate_table(traits: Sequence[TraitValue]) -> Table:
-    table = _table("whole plate")
+    table = _new_table("whole plate")
     table.add_column("value", justify="right", no_wrap=True)
     for trait in traits:
-        table.add_row(trait.trait.replace("_", " "), _unit(trait.unit), _number(trait))
+        table.add_row(trait.trait.replace("_", " "), _format_unit(trait.unit), _format_value(trait))
     return table
 
 
-def _table(first: str) -> Table:
+def _new_table(first: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column(first, max_width=_NAME_WIDTH)
     table.add_column("unit", no_wrap=True)
     return table
 
 
-def _unit(unit: str) -> str:
+def _format_unit(unit: str) -> str:
     return "" if unit == "1" else unit
 
 
-def _number(trait: TraitValue | None) -> str:
+def _format_value(trait: TraitValue | None) -> str:
     if trait is None or math.isnan(trait.value):
         return _UNKNOWN
     text = f"{trait.value:.0f}" if abs(trait.value) >= 1000 else f"{trait.value:.4g}"
@@ -88,25 +88,25 @@ def _number(trait: TraitValue | None) -> str:
 
 def _remarks(phenotype: Phenotype) -> Iterator[str]:
     """Yield every flag once, with the plants that it is about; the mark for uncertain numbers is explained."""
-    about: dict[str, list[int]] = {}
+    plants_by_message: dict[str, list[int]] = {}
     for flag in phenotype.flags:
-        about.setdefault(flag.message, [])
+        plants_by_message.setdefault(flag.message, [])
     for plant in phenotype.plants:
-        for flag in _flags_of(plant):
-            names = about.setdefault(flag.message, [])
+        for flag in _plant_flags(plant):
+            names = plants_by_message.setdefault(flag.message, [])
             if plant.id not in names:
                 names.append(plant.id)
-    for message, names in list(about.items())[:_REMARKS]:
-        whose = f"plant{'' if len(names) == 1 else 's'} {', '.join(map(str, names))}: " if names else ""
-        yield f"{whose}{message}"
-    if len(about) > _REMARKS:
-        yield f"{len(about) - _REMARKS} more remarks stand in the results"
+    for message, names in list(plants_by_message.items())[:_MAX_REMARKS]:
+        prefix = f"plant{'' if len(names) == 1 else 's'} {', '.join(map(str, names))}: " if names else ""
+        yield f"{prefix}{message}"
+    if len(plants_by_message) > _MAX_REMARKS:
+        yield f"{len(plants_by_message) - _MAX_REMARKS} more remarks stand in the results"
     traits = [trait for plant in phenotype.plants for trait in plant.traits] + list(phenotype.traits)
     if any(trait.quality == "uncertain" for trait in traits):
         yield "numbers with ~ are uncertain"
 
 
-def _flags_of(plant: Plant) -> Iterator[Flag]:
+def _plant_flags(plant: Plant) -> Iterator[Flag]:
     yield from plant.flags
     for root in plant.roots:
         yield from root.flags
@@ -136,4 +136,4 @@ def models_table(models: Iterable[ModelInfo]) -> Table:
 
 def _metrics(metrics: dict[str, float]) -> str:
     known = [(name, value) for name, value in metrics.items() if math.isfinite(value)]
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in known[:_KEY_METRICS]) or _UNKNOWN
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in known[:_MAX_METRICS]) or _UNKNOWN

@@ -9,18 +9,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from thale.errors import LaptopError, ParameterError
-from thale.laptop import java_training
-from thale.laptop.errand import errand
-from thale.laptop.home import Home
-from thale.laptop.instance import Instance, serve
+from thale.errors import LocalPlatformError, ParameterError
+from thale.local import aot_cache_build
+from thale.local.background_process import run_in_background
+from thale.local.data_dir import DataDir
+from thale.local.platform import Platform, serve
 
 SAMPLE = "sample"
 _SAMPLE_SEED = 6
 
 
 @dataclass(frozen=True)
-class Wish:
+class UpOptions:
     """What `thale up` was asked for."""
 
     home: Path | None
@@ -31,64 +31,74 @@ class Wish:
     out: Path
 
 
-def serve_until_interrupted(wish: Wish, console: Console, complaints: Console) -> None:
+def serve_until_interrupted(options: UpOptions, console: Console, stderr_console: Console) -> None:
     """Start, tell where everything is, and serve. Ctrl-C is the way to end it, and no error.
 
     Raises:
-        LaptopError: If the platform cannot start, or a service was given up.
+        LocalPlatformError: If the platform cannot start, or a service was given up.
         ThaleError: If the image was asked for and cannot be measured.
     """
-    home = Home.at(wish.home)
-    if wish.image not in (None, SAMPLE) and not Path(wish.image).is_file():
-        raise ParameterError(f"there is no file {wish.image!r}")
+    data_dir = DataDir.resolve(options.home)
+    if options.image not in (None, SAMPLE) and not Path(options.image).is_file():
+        raise ParameterError(f"there is no file {options.image!r}")
 
-    def say(line: str) -> None:
-        complaints.print(f"[yellow]![/] {escape(line)}", highlight=False)
+    def notify(line: str) -> None:
+        stderr_console.print(f"[yellow]![/] {escape(line)}", highlight=False)
 
     try:
-        with serve(home, say, port=wish.port, workers=wish.workers, weights=wish.weights) as instance:
-            with _drawing_sample(home, wish.image == SAMPLE) as sample:
+        with serve(data_dir, notify, port=options.port, workers=options.workers, weights=options.weights) as platform:
+            with _sample_image(data_dir, options.image == SAMPLE) as sample:
                 with console.status("starting the models"):
-                    instance.wait_until_ready()
-                _introduce(instance, home, console)
-            if wish.image is not None:
+                    platform.wait_until_ready()
+                _print_addresses(platform, data_dir, console)
+            if options.image is not None:
                 # Imported only now: what measures and draws takes longer to import than the services to start.
-                from thale.cli.first_plate import measure_and_show
+                from thale.cli.sample_run import analyze_and_print
 
-                measure_and_show(instance.url, sample or Path(wish.image), wish.out, console)
+                analyze_and_print(platform.url, sample or Path(options.image), options.out, console)
             console.print("\nserving until Ctrl-C")
-            with java_training.in_background(home):
-                instance.wait()
+            with aot_cache_build.record_aot_cache_in_background(data_dir):
+                platform.wait()
     except KeyboardInterrupt:
         console.print("stopped")
 
 
-def _introduce(instance: Instance, home: Home, console: Console) -> None:
-    models = ", ".join(f"{name} {model.stable}" for name, model in sorted(instance.record.models.items()))
-    console.print(f"[bold green]thale is ready[/] at [bold]{instance.url}[/]")
-    console.print(f"  how to call it  {instance.url}/openapi.json")
+def _print_addresses(platform: Platform, data_dir: DataDir, console: Console) -> None:
+    models = ", ".join(f"{name} {model.stable}" for name, model in sorted(platform.release_state.models.items()))
+    console.print(f"[bold green]thale is ready[/] at [bold]{platform.url}[/]")
+    console.print(f"  how to call it  {platform.url}/openapi.json")
     console.print(f"  models          {escape(models)}", highlight=False)
-    console.print(f"  figures         http://127.0.0.1:{instance.ports.metrics}/")
-    console.print(f"  metrics         http://127.0.0.1:{instance.ports.metrics}/metrics")
-    console.print(f"  logs            {escape(str(home.logs))}", highlight=False, soft_wrap=True)
+    console.print(f"  figures         http://127.0.0.1:{platform.ports.metrics}/")
+    console.print(f"  metrics         http://127.0.0.1:{platform.ports.metrics}/metrics")
+    console.print(f"  logs            {escape(str(data_dir.logs))}", highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def _drawing_sample(home: Home, wanted: bool) -> Iterator[Path | None]:
+def _sample_image(data_dir: DataDir, is_requested: bool) -> Iterator[Path | None]:
     """Draw the sample plate once, in a process of its own while the models start; give the folder where it will be.
 
     Raises:
-        LaptopError: If it cannot be drawn.
+        LocalPlatformError: If it cannot be drawn.
     """
-    folder = home.folder / "sample"
-    if not wanted:
+    folder = data_dir.path / "sample"
+    if not is_requested:
         yield None
     elif any(folder.glob("images/plate-*.[jp][pn]g")):
         yield folder / "images"
     else:
-        words = ("synthesize", "--out", str(folder), "--plates", "1", "--seed", str(_SAMPLE_SEED), "--split", "test")
-        with errand(sys.executable, "-m", "thale_models.cli", *words) as drawing:
+        arguments = (
+            "synthesize",
+            "--out",
+            str(folder),
+            "--plates",
+            "1",
+            "--seed",
+            str(_SAMPLE_SEED),
+            "--split",
+            "test",
+        )
+        with run_in_background(sys.executable, "-m", "thale_models.cli", *arguments) as process:
             yield folder / "images"
-            complaint = drawing.complaint()
-        if complaint is not None:
-            raise LaptopError(f"the sample plate cannot be drawn: {complaint}")
+            error = process.error_output()
+        if error is not None:
+            raise LocalPlatformError(f"the sample plate cannot be drawn: {error}")

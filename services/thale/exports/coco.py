@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from thale.contract import ImageFacts, Landmark, LandmarkKind, Organ, OrganKind, Phenotype
 from thale.exports.names import image_name
+from thale.schemas import ImageMetadata, Landmark, LandmarkKind, Organ, OrganKind, Phenotype
 
 Content = Literal["organs", "landmarks", "all"]
 Outline = Literal["polygon", "rle"]
@@ -26,7 +26,7 @@ _ORGANS: tuple[str, ...] = get_args(OrganKind)
 _LANDMARKS: tuple[str, ...] = get_args(LandmarkKind)
 _CATEGORY_IDS = {name: index for index, name in enumerate((*_ORGANS, *_LANDMARKS), 1)}
 _VISIBLE = 2
-_LEAST_CORNERS = 3
+_MIN_CORNERS = 3
 
 
 def write(phenotypes: Iterable[Phenotype], content: Content = "all", outline: Outline = "polygon") -> bytes:
@@ -58,21 +58,21 @@ def write(phenotypes: Iterable[Phenotype], content: Content = "all", outline: Ou
     return json.dumps(data_set, ensure_ascii=False, allow_nan=False).encode()
 
 
-def _images(images: list[ImageFacts]) -> list[dict[str, Any]]:
+def _images(images: list[ImageMetadata]) -> list[dict[str, Any]]:
     names = Counter(image_name(image) for image in images)
-    given: Counter[str] = Counter()
-    written = []
+    counts: Counter[str] = Counter()
+    entries = []
     for index, image in enumerate(images, 1):
         name = image_name(image)
         if names[name] > 1:
             folder = image.sha256[:12]
-            given[f"{folder}/{name}"] += 1
-            copy = given[f"{folder}/{name}"]
-            name = f"{folder}/{name}" if copy == 1 else f"{folder}-{copy}/{name}"
-        written.append(
+            counts[f"{folder}/{name}"] += 1
+            copy_number = counts[f"{folder}/{name}"]
+            name = f"{folder}/{name}" if copy_number == 1 else f"{folder}-{copy_number}/{name}"
+        entries.append(
             {"id": index, "file_name": name, "width": image.width, "height": image.height, "sha256": image.sha256}
         )
-    return written
+    return entries
 
 
 def _categories(content: Content) -> list[dict[str, Any]]:
@@ -100,9 +100,9 @@ def _annotations(phenotype: Phenotype, content: Content, outline: Outline) -> It
                 yield {"plant": plant.id, **_landmark(landmark)}
 
 
-def _organ(organ: Organ, image: ImageFacts, outline: Outline) -> dict[str, Any]:
+def _organ(organ: Organ, image: ImageMetadata, outline: Outline) -> dict[str, Any]:
     """Return an organ as an annotation. One without a usable polygon has an empty RLE: every reader takes that."""
-    polygons = [list(polygon) for polygon in organ.polygons if len(polygon) >= 2 * _LEAST_CORNERS]
+    polygons = [list(polygon) for polygon in organ.polygons if len(polygon) >= 2 * _MIN_CORNERS]
     as_polygons = outline == "polygon" and polygons
     return {
         "category_id": _CATEGORY_IDS[organ.kind],

@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from thale.contract import Phenotype, Plant, TraitValue
 from thale.exports.names import image_name, model_names
-from thale.traits import TRAITS
+from thale.phenotyping.traits.table import TRAITS
+from thale.schemas import Phenotype, Plant, TraitValue
 
 
 def write(*phenotypes: Phenotype) -> bytes:
@@ -32,17 +32,20 @@ def write(*phenotypes: Phenotype) -> bytes:
 
 
 def _metadata(phenotype: Phenotype) -> dict[str, dict[str, Any]]:
-    facts: Sequence[tuple[str, str, str | float | None]] = (
+    entries: Sequence[tuple[str, str, str | float | None]] = (
         ("image", "image file", image_name(phenotype.image)),
         ("id", "image digest, SHA-256", phenotype.image.sha256),
-        ("mm_per_px", "millimetres per pixel", _known(phenotype.scale.mm_per_px)),
+        ("mm_per_px", "millimetres per pixel", _finite_or_none(phenotype.scale.mm_per_px)),
         ("scale_source", "where the scale is from", phenotype.scale.source),
         ("models", "models and versions", model_names(phenotype)),
         ("software", "software", f"thale {phenotype.provenance.package_version}"),
         ("measured", "date and time of measuring", phenotype.provenance.created),
-        *((trait.trait, f"{_label(trait.trait)} ({trait.unit})", _known(trait.value)) for trait in phenotype.traits),
+        *(
+            (trait.trait, f"{_trait_label(trait.trait)} ({trait.unit})", _finite_or_none(trait.value))
+            for trait in phenotype.traits
+        ),
     )
-    return {name: {"label": label, "datatype": _datatype(value), "value": value} for name, label, value in facts}
+    return {name: {"label": label, "datatype": _datatype(value), "value": value} for name, label, value in entries}
 
 
 def _observations(phenotype: Phenotype) -> dict[str, dict[str, dict[str, Any]]]:
@@ -56,20 +59,20 @@ def _sample(plant: Plant, method: str) -> dict[str, dict[str, Any]]:
 
 def _observation(trait: TraitValue, method: str) -> dict[str, Any]:
     return {
-        "trait": _label(trait.trait),
+        "trait": _trait_label(trait.trait),
         "method": method,
         "scale": trait.unit,
         "datatype": _datatype(0.0),
-        "value": _known(trait.value),
+        "value": _finite_or_none(trait.value),
         "label": trait.unit,
     }
 
 
-def _label(trait: str) -> str:
+def _trait_label(trait: str) -> str:
     return TRAITS[trait].label if trait in TRAITS else trait.replace("_", " ")
 
 
-def _known(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 

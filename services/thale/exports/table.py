@@ -15,9 +15,9 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 
-from thale.contract import Flag, Level, Phenotype, Plant, TraitValue
-from thale.exports.names import image_name, model_names, printable, trait_column
-from thale.traits import TRAITS
+from thale.exports.names import image_name, model_names, replace_unprintable, trait_column
+from thale.phenotyping.traits.table import TRAITS
+from thale.schemas import Flag, Phenotype, Plant, TraitLevel, TraitValue
 
 LONG_COLUMNS = (
     "image",
@@ -60,7 +60,7 @@ def long_csv(phenotypes: Iterable[Phenotype]) -> str:
         for plant in phenotype.plants:
             rows += [_long_row(phenotype, trait, "plant", plant.id) for trait in plant.traits]
         rows += [_long_row(phenotype, trait, "plate", None, phenotype.flags) for trait in phenotype.traits]
-    return _csv(LONG_COLUMNS, rows)
+    return _to_csv(LONG_COLUMNS, rows)
 
 
 def wide_csv(phenotypes: Iterable[Phenotype]) -> str:
@@ -71,11 +71,11 @@ def wide_csv(phenotypes: Iterable[Phenotype]) -> str:
     phenotypes = tuple(phenotypes)
     columns = _trait_columns(phenotypes)
     rows = [_wide_row(phenotype, plant, columns) for phenotype in phenotypes for plant in (phenotype.plants or (None,))]
-    return _csv((*WIDE_COLUMNS, *columns), rows)
+    return _to_csv((*WIDE_COLUMNS, *columns), rows)
 
 
 def _long_row(
-    phenotype: Phenotype, trait: TraitValue, level: Level, plant: int | None, flags: tuple[Flag, ...] = ()
+    phenotype: Phenotype, trait: TraitValue, level: TraitLevel, plant: int | None, flags: tuple[Flag, ...] = ()
 ) -> Sequence[Cell]:
     provenance = phenotype.provenance
     return (
@@ -88,7 +88,7 @@ def _long_row(
         trait.unit,
         trait.ontology_id,
         trait.quality,
-        _codes((*trait.flags, *flags)),
+        _join_codes((*trait.flags, *flags)),
         phenotype.scale.source,
         phenotype.scale.mm_per_px,
         phenotype.scale.plate_width_mm,
@@ -108,7 +108,7 @@ def _wide_row(phenotype: Phenotype, plant: Plant | None, columns: Sequence[str])
         image_name(phenotype.image),
         phenotype.image.sha256,
         plant.id if plant else None,
-        _codes(flags),
+        _join_codes(flags),
         phenotype.scale.source,
         phenotype.scale.mm_per_px,
         *(values.get(column) for column in columns),
@@ -117,32 +117,32 @@ def _wide_row(phenotype: Phenotype, plant: Plant | None, columns: Sequence[str])
 
 def _trait_columns(phenotypes: Iterable[Phenotype]) -> list[str]:
     """Return the columns that are needed: traits in the order of `TRAITS`, of one trait mm before px."""
-    seen = {
+    present = {
         (trait.trait, trait.unit) for phenotype in phenotypes for plant in phenotype.plants for trait in plant.traits
     }
-    ordered = sorted(seen, key=lambda item: (_ORDER.get(item[0], len(_ORDER)), *item))
+    ordered = sorted(present, key=lambda item: (_ORDER.get(item[0], len(_ORDER)), *item))
     return list(dict.fromkeys(trait_column(trait, unit) for trait, unit in ordered))
 
 
-def _codes(flags: Iterable[Flag]) -> str:
+def _join_codes(flags: Iterable[Flag]) -> str:
     return ";".join(dict.fromkeys(flag.code for flag in flags))
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+def _to_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows([_format_cell(value) for value in row] for row in rows)
     return table.getvalue()
 
 
-def _cell(value: Cell) -> str | int:
+def _format_cell(value: Cell) -> str | int:
     """Return a cell: seven digits of a measured number, text that no spreadsheet runs, nothing for the unknown."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     if isinstance(value, float):
         return f"{value:.7g}"
     if isinstance(value, str):
-        text = printable(value)
+        text = replace_unprintable(value)
         return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
     return value

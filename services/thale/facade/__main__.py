@@ -11,9 +11,9 @@ def main() -> int:
     import uvicorn
     from pydantic import ValidationError
 
-    from thale import telemetry
     from thale.facade.app import create_app
     from thale.facade.settings import Settings
+    from thale.telemetry import logs
 
     try:
         settings = Settings()
@@ -22,7 +22,7 @@ def main() -> int:
             name = "_".join(("thale", *map(str, fault["loc"]))).upper()
             sys.stderr.write(f"{name}: {fault['msg']}\n")
         return 2
-    telemetry.configure(settings.log_level)
+    logs.configure(settings.log_level)
     uvicorn.run(
         create_app(settings),
         host=settings.host,

@@ -10,20 +10,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from thale import __version__, telemetry
+from thale._version import __version__
 from thale.errors import ThaleError
-from thale.facade import oip, routes, status_codes
-from thale.facade.figures_page import FiguresPage
+from thale.facade.api import health_routes, problems, v1, v2
+from thale.facade.api.middleware import RequestContextMiddleware
 from thale.facade.health import Health
-from thale.facade.middleware import RequestScope
-from thale.facade.model_client import ModelClient
 from thale.facade.pipeline import Pipeline
-from thale.facade.pool import Pool
-from thale.facade.records import RecordFile, Records
+from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.settings import Settings
-from thale.facade.vitals import Vitals
-from thale.telemetry import port, tracing
-from thale.telemetry.build import Build, tell_build
+from thale.facade.status.self_monitor import SelfMonitor
+from thale.facade.status.status_page import StatusPage
+from thale.facade.upstream.model_client import ModelClient
+from thale.facade.upstream.release_source import FileReleaseSource, ReleaseSource
+from thale.telemetry import metrics, metrics_server, tracing
+from thale.telemetry.build_info import BuildInfo, set_build_info
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +37,17 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,  # their pages load scripts from the network, which a bench machine need not have
         redoc_url=None,
-        # Its own spans would tell the whole query, an image's name included: see RequestScope for ours.
+        # Its own spans would tell the whole query, an image's name included: see RequestContextMiddleware for ours.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
-    app.include_router(routes.router)
-    app.include_router(oip.router)
-    app.add_exception_handler(ThaleError, status_codes.thale_error)
-    app.add_exception_handler(HTTPException, status_codes.http_error)
-    app.add_exception_handler(RequestValidationError, status_codes.validation_error)
-    app.add_middleware(RequestScope)
+    app.include_router(v1.router)
+    app.include_router(health_routes.router)
+    app.include_router(v2.router)
+    app.add_exception_handler(ThaleError, problems.handle_thale_error)
+    app.add_exception_handler(HTTPException, problems.handle_http_error)
+    app.add_exception_handler(RequestValidationError, problems.handle_validation_error)
+    app.add_middleware(RequestContextMiddleware)
     return app
 
 
@@ -54,51 +55,57 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     async with AsyncExitStack() as stack:
-        stack.callback(tracing.send("thale-facade", settings.otel))
-        pool = Pool(settings.measuring_processes)
+        stack.callback(tracing.configure_tracing("thale-facade", settings.otel))
+        pool = WorkerPool(settings.postprocess_workers)
         stack.callback(pool.close)
         models = await stack.enter_async_context(ModelClient.connect(settings.model_url, settings.management_url))
-        records = stack.enter_context(_releases(settings))
-        app.state.pipeline = pipeline = Pipeline(settings, models, pool, records)
+        release_source = stack.enter_context(_release_source(settings))
+        app.state.pipeline = pipeline = Pipeline(settings, models, pool, release_source)
         await stack.enter_async_context(pipeline.mirror.running())
-        app.state.health = health = Health(models, records)
-        await stack.enter_async_context(_told(settings, Vitals(health, records)))
+        app.state.health = health = Health(models, release_source)
+        await stack.enter_async_context(_serve_metrics(settings, SelfMonitor(health, release_source)))
         await pool.warm_up()
         yield
 
 
 @asynccontextmanager
-async def _told(settings: Settings, vitals: Vitals) -> AsyncIterator[None]:
+async def _serve_metrics(settings: Settings, monitor: SelfMonitor) -> AsyncIterator[None]:
     """Serve the metrics and the page of figures for as long as the context lasts."""
-    tell_build(telemetry.BUILD_INFO, Build())
-    _begin_counting()
-    if settings.price_per_hour is not None:
-        telemetry.PRICE_PER_HOUR.labels(settings.currency).set(settings.price_per_hour)
-    page = FiguresPage(vitals, settings)
-    with port.served(settings.metrics_host, settings.metrics_port, telemetry.METRICS.registry, {"/": page.render}):
-        async with vitals.watched():
+    set_build_info(metrics.BUILD_INFO, BuildInfo())
+    _initialise_counters()
+    if settings.cost_per_hour is not None:
+        metrics.COST_PER_HOUR.labels(settings.currency).set(settings.cost_per_hour)
+    page = StatusPage(monitor, settings)
+    with metrics_server.serve(
+        settings.metrics_host, settings.metrics_port, metrics.METRICS.registry, {"/": page.render}
+    ):
+        async with monitor.running():
             yield
 
 
-def _begin_counting() -> None:
+def _initialise_counters() -> None:
     """Tell each failure that a question can meet as 0: a counter that first appears with 30 has not grown by 30."""
     failures = {
-        row.status for row in status_codes.STATUS_CODES.values() if row.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        spec.status for spec in problems.PROBLEM_SPECS.values() if spec.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     }
-    for route in (*routes.router.routes, *oip.router.routes):
+    for route in (*v1.router.routes, *v2.router.routes):
         if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
             for status in failures:
-                telemetry.REQUESTS.labels(route.path, str(status.value))
+                metrics.REQUESTS.labels(route.path, str(status.value))
 
 
 @contextmanager
-def _releases(settings: Settings) -> Iterator[Records]:
+def _release_source(settings: Settings) -> Iterator[ReleaseSource]:
     """Give what is released, from wherever the settings say."""
-    if settings.record_path is not None:
-        yield RecordFile(settings.record_path)
+    if settings.release_state_path is not None:
+        yield FileReleaseSource(settings.release_state_path)
         return
-    from thale.cluster import connect  # the Kubernetes client is for clusters alone: the extra `kubernetes`
-    from thale.facade.inference_services import InferenceServices
+    from thale.kserve.client import (
+        load_api_client,  # the Kubernetes client is for clusters alone: the extra `kubernetes`
+    )
+    from thale.kserve.informer import InferenceServiceInformer
 
-    with InferenceServices.following(connect(), str(settings.namespace), settings.predictor_url) as releases:
+    with InferenceServiceInformer.running(
+        load_api_client(), str(settings.namespace), settings.predictor_url
+    ) as releases:
         yield releases

@@ -28,18 +28,18 @@ class Deadline:
         """
         left = self.at - time.monotonic()
         if left <= 0:
-            raise self.exceeded()
+            raise self.error()
         return left
 
-    def share(self, at_most_s: float = math.inf) -> "Deadline":
+    def half(self, max_s: float = math.inf) -> "Deadline":
         """Return a deadline that leaves half of the time for whoever comes next.
 
         Raises:
             DeadlineExceededError: If no time is left.
         """
-        return Deadline.after(min(self.remaining() / 2, at_most_s))
+        return Deadline.after(min(self.remaining() / 2, max_s))
 
-    def exceeded(self) -> DeadlineExceededError:
+    def error(self) -> DeadlineExceededError:
         """Return the error that says so."""
         return DeadlineExceededError(
             f"there was no answer within {self.allowed_s:g} s: ask again later, or allow more with timeout_s"

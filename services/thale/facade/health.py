@@ -4,14 +4,14 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from thale import telemetry
-from thale.contract import Card, ModelInfo, ModelVersion, Release, ReleaseRecord
 from thale.errors import ModelUnavailableError
-from thale.facade.model_client import ModelClient
-from thale.facade.records import Records
+from thale.facade.upstream.model_client import ModelClient
+from thale.facade.upstream.release_source import ReleaseSource
+from thale.schemas import ModelCard, ModelInfo, ModelVersion, Release, ReleaseState
+from thale.telemetry import metrics
 
-_FRESH_S = 1.0
-_FRESH_WHILE_NOT_READY_S = 0.2
+_CACHE_S = 1.0
+_CACHE_WHILE_NOT_READY_S = 0.2
 """Whoever waits for the start should not wait for a second more than the start takes."""
 
 
@@ -24,11 +24,11 @@ class Readiness:
     """What keeps the whole from being ready, one sentence each."""
 
     @property
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether every model has a worker for the version that answers by default."""
         return not self.missing
 
-    def version_ready(self, name: str, version: str) -> bool:
+    def is_version_ready(self, name: str, version: str) -> bool:
         """Whether a version has a worker."""
         return bool(self.workers.get((name, version)))
 
@@ -36,68 +36,70 @@ class Readiness:
 class Health:
     """Asks the model server about its workers: until ready five times a second at most, then once, whoever asks us."""
 
-    def __init__(self, models: ModelClient, records: Records) -> None:
+    def __init__(self, models: ModelClient, release_source: ReleaseSource) -> None:
         self._models = models
-        self._records = records
-        self._last = Readiness()
-        self._fresh_until = 0.0
-        self._looking = asyncio.Lock()
-        self._told: set[tuple[str, str]] = set()
+        self._release_source = release_source
+        self._cached_readiness = Readiness()
+        self._cached_until = 0.0
+        self._lock = asyncio.Lock()
+        self._reported: set[tuple[str, str]] = set()
 
     async def readiness(self) -> Readiness:
         """Return the state of all workers, a second old at most."""
-        async with self._looking:
-            if time.monotonic() >= self._fresh_until:
-                self._last = await self._look()
-                fresh_s = _FRESH_S if self._last.ready else _FRESH_WHILE_NOT_READY_S
-                self._fresh_until = time.monotonic() + fresh_s
-        return self._last
+        async with self._lock:
+            if time.monotonic() >= self._cached_until:
+                self._cached_readiness = await self._poll_workers()
+                cache_s = _CACHE_S if self._cached_readiness.is_ready else _CACHE_WHILE_NOT_READY_S
+                self._cached_until = time.monotonic() + cache_s
+        return self._cached_readiness
 
-    async def _look(self) -> Readiness:
+    async def _poll_workers(self) -> Readiness:
         try:
-            record = self._records.current()
+            release_state = self._release_source.current()
         except ModelUnavailableError as error:
             return Readiness(missing=(str(error),))
         urls = {
             (name, version): released.url
-            for name, model in record.models.items()
+            for name, model in release_state.models.items()
             for version, released in model.versions.items()
         }
-        counts = await asyncio.gather(*(self._models.ready_workers(*version, url) for version, url in urls.items()))
+        counts = await asyncio.gather(
+            *(self._models.count_ready_workers(*version, url) for version, url in urls.items())
+        )
         workers = dict(zip(urls, counts, strict=True))
-        for gone in self._told - urls.keys():
-            telemetry.MODEL_WORKERS.remove_by_labels(dict(zip(("model", "version"), gone, strict=True)))
-        self._told = {*urls}
+        for removed_key in self._reported - urls.keys():
+            metrics.MODEL_WORKERS.remove_by_labels(dict(zip(("model", "version"), removed_key, strict=True)))
+        self._reported = {*urls}
         missing = [
             f"{name} {model.stable} has no worker that is ready"
-            for name, model in record.models.items()
+            for name, model in release_state.models.items()
             if not workers[name, model.stable]
         ]
-        if not record.models:
+        if not release_state.models:
             missing.append("no model is released")
         return Readiness(workers, tuple(missing))
 
 
-def describe(record: ReleaseRecord, readiness: Readiness) -> list[ModelInfo]:
+def model_infos(release_state: ReleaseState, readiness: Readiness) -> list[ModelInfo]:
     """Return every released model with its versions, their state and their share of the traffic."""
-    return [describe_model(name, model, readiness) for name, model in sorted(record.models.items())]
+    return [model_info(name, model, readiness) for name, model in sorted(release_state.models.items())]
 
 
-def describe_model(name: str, model: Release, readiness: Readiness) -> ModelInfo:
+def model_info(name: str, model: Release, readiness: Readiness) -> ModelInfo:
     """Return one model with its versions."""
-    shares = {model.stable: 100.0 - model.weight_percent, model.canary: model.weight_percent}
+    traffic_percents = {model.stable: 100.0 - model.weight_percent, model.canary: model.weight_percent}
 
-    def version_info(version: str, digest: str, card: Card) -> ModelVersion:
+    def version_info(version: str, digest: str, card: ModelCard) -> ModelVersion:
         count = readiness.workers.get((name, version))
         return ModelVersion(
             version=version,
             state="ready" if count else "unavailable" if count is None else "loading",
             default=version == model.stable,
             canary=version == model.canary,
-            traffic_percent=shares.get(version, 0.0),
+            traffic_percent=traffic_percents.get(version, 0.0),
             digest=digest,
             card=card,
         )
 
-    versions = (version_info(version, told.digest, told.card) for version, told in model.versions.items())
+    versions = (version_info(version, manifest.digest, manifest.card) for version, manifest in model.versions.items())
     return ModelInfo(name=name, task=model.task, versions=tuple(versions))

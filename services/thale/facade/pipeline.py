@@ -4,73 +4,43 @@ Protocols differ in how an image comes in and how an answer goes out; what happe
 """
 
 import asyncio
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from thale import __version__
-from thale.contract import ImageFacts, ReleaseRecord, Task
+from thale._version import __version__
 from thale.errors import ThaleError
-from thale.facade import jobs, observing, traffic
-from thale.facade.account import Account
-from thale.facade.asking import Asking, together
-from thale.facade.body import Upload
-from thale.facade.breakers import Breakers
-from thale.facade.deadline import Deadline
-from thale.facade.jobs import Measurement, Rendered
-from thale.facade.model_answer import Answer
-from thale.facade.model_client import ModelClient, Question
-from thale.facade.places import Places
-from thale.facade.pool import Pool
-from thale.facade.records import Records
+from thale.facade.admission import AdmissionController
+from thale.facade.inference import output_metrics
+from thale.facade.inference.fallback import FallbackClient, gather_or_cancel
+from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
+from thale.facade.postprocess import tasks
+from thale.facade.postprocess.types import PNG, PhenotypeTask, RenderedResponse
+from thale.facade.postprocess.worker_pool import WorkerPool
+from thale.facade.request_options import RequestOptions, Upload
 from thale.facade.settings import Settings
-from thale.facade.shadow import Copy, Mirror
-from thale.facade.stages import stage
-from thale.facade.traffic import Choice, Pin
-from thale.images import read_header
+from thale.facade.stage_timing import stage
+from thale.facade.upstream import routing
+from thale.facade.upstream.breaker_registry import BreakerRegistry
+from thale.facade.upstream.model_client import ModelClient, PredictRequest
+from thale.facade.upstream.model_response import ModelResponse
+from thale.facade.upstream.release_source import ReleaseSource
+from thale.facade.upstream.routing import Route
+from thale.imaging.image_io import read_header
+from thale.schemas import ImageMetadata, ReleaseState, Task
 from thale.telemetry import tracing
 
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a request asks for, whichever protocol it came by."""
-
-    request_id: str
-    deadline: Deadline
-    account: Account = field(default_factory=Account)
-    media_type: str = jobs.JSON
-    mm_per_px: float | None = None
-    plate_width_mm: float | None = None
-    page: int | None = None
-    expected_plants: int | None = None
-    name: str | None = None
-    experiment: str | None = None
-    pins: Sequence[Pin] = ()
-    wide: bool = True
-
-    def config_digest(self) -> str:
-        """Return the digest of everything beside image and models that the numbers depend on."""
-        config = {
-            "mm_per_px": self.mm_per_px,
-            "plate_width_mm": self.plate_width_mm,
-            "page": self.page,
-            "expected_plants": self.expected_plants,
-        }
-        return f"sha256:{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()}"
-
-
-@dataclass(frozen=True)
-class Served:
+class PipelineResult:
     """What goes to the user, and what shadows are asked once it has gone."""
 
-    rendered: Rendered
-    copies: Sequence[Copy] = ()
+    response: RenderedResponse
+    shadow_requests: Sequence[ShadowRequest] = ()
 
 
 @dataclass
@@ -79,137 +49,156 @@ class Pipeline:
 
     settings: Settings
     models: ModelClient
-    pool: Pool
-    records: Records
-    mirror: Mirror = field(init=False)
-    places: Places = field(init=False)
-    _breakers: Breakers = field(init=False)
-    _asking: Asking = field(init=False)
-    _followed: ReleaseRecord | None = field(default=None, init=False)
+    pool: WorkerPool
+    release_source: ReleaseSource
+    mirror: ShadowMirror = field(init=False)
+    admission: AdmissionController = field(init=False)
+    _breakers: BreakerRegistry = field(init=False)
+    _fallback_client: FallbackClient = field(init=False)
+    _synced_state: ReleaseState | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._breakers = Breakers(self.settings)
-        self._asking = Asking(self.models, self.pool, self._breakers, self.settings)
-        self.places = Places(self.settings)
-        self.mirror = Mirror(self.models, self.settings, self.places.calm)
+        self._breakers = BreakerRegistry(self.settings)
+        self._fallback_client = FallbackClient(self.models, self.pool, self._breakers, self.settings)
+        self.admission = AdmissionController(self.settings)
+        self.mirror = ShadowMirror(self.models, self.settings, self.admission.has_spare_capacity)
 
-    async def phenotype(self, image: Upload, wish: Wish) -> Served:
+    async def phenotype(self, image: Upload, options: RequestOptions) -> PipelineResult:
         """Measure the plants of an image. Raises a ThaleError for everything that can be wrong."""
         started = time.monotonic()
-        facts = await self._facts(image, wish)
-        question = _question(image, facts, wish)
-        choices = [self.choose(task, wish) for task in ("segmentation", "landmarks")]
-        work = Measurement(
-            facts=facts,
-            config_digest=wish.config_digest(),
+        metadata = await self._read_metadata(image, options)
+        request = _build_predict_request(image, metadata, options)
+        routes = [self.select_route(task, options) for task in ("segmentation", "landmarks")]
+        phenotype_task = PhenotypeTask(
+            metadata=metadata,
+            config_digest=options.config_digest(),
             package_version=__version__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            expected_plants=wish.expected_plants,
-            media_type=wish.media_type,
-            wide=wish.wide,
-            image=image.data if wish.media_type == jobs.PNG else b"",
-            page=wish.page,
+            expected_plants=options.expected_plants,
+            media_type=options.media_type,
+            wide=options.wide,
+            image=image.data if options.media_type == PNG else b"",
+            page=options.page,
             started=started,
         )
-        async with self.places.at_work(wish.deadline):
+        async with self.admission.slot(options.deadline):
             with stage("models"):
-                answers = await together(self._asking.ask(choice, question, wish.deadline) for choice in choices)
-            with stage("measuring"):
-                rendered, answers = await self._asking.read(
-                    jobs.measure, answers, [question] * len(answers), wish.deadline, work
+                responses = await gather_or_cancel(
+                    self._fallback_client.predict(route, request, options.deadline) for route in routes
                 )
-        wish.account.versions = {answer.choice.name: answer.choice.version for answer in answers}
-        segmented, marked = answers
-        if rendered.seen is None:
-            return Served(rendered)
-        observing.count(rendered.seen, segmented.choice, marked.choice)
-        pairs = ((segmented, marked), (marked, segmented))
-        copies = [
-            Copy(shadow, question, stable, companion, replace(work, image=b""), rendered.seen, tracing.origin())
-            for stable, companion in pairs
-            if (shadow := stable.choice.shadow) is not None
+            with stage("postprocess"):
+                rendered, responses = await self._fallback_client.postprocess(
+                    tasks.render_phenotype, responses, [request] * len(responses), options.deadline, phenotype_task
+                )
+        options.stats.versions = {response.route.name: response.route.version for response in responses}
+        segmentation_response, landmarks_response = responses
+        if rendered.statistics is None:
+            return PipelineResult(rendered)
+        output_metrics.record_output(rendered.statistics, segmentation_response.route, landmarks_response.route)
+        pairs = ((segmentation_response, landmarks_response), (landmarks_response, segmentation_response))
+        shadow_requests = [
+            ShadowRequest(
+                shadow,
+                request,
+                stable,
+                other_task,
+                replace(phenotype_task, image=b""),
+                rendered.statistics,
+                tracing.current_span_context(),
+            )
+            for stable, other_task in pairs
+            if (shadow := stable.route.shadow) is not None
         ]
-        return Served(rendered, copies)
+        return PipelineResult(rendered, shadow_requests)
 
-    async def segment(self, image: Upload, wish: Wish) -> Served:
+    async def segment(self, image: Upload, options: RequestOptions) -> PipelineResult:
         """Return the organs of an image: as the model's probability maps, or in numbers, or as a picture."""
-        choice = self._choose_alone("segmentation", wish)
-        return Served(await self.infer(choice, [image], wish, jobs.render_segmentation, wish.media_type))
+        route = self._select_only_route("segmentation", options)
+        return PipelineResult(await self.infer(route, [image], options, tasks.render_segmentation, options.media_type))
 
-    async def landmarks(self, image: Upload, wish: Wish) -> Served:
+    async def landmarks(self, image: Upload, options: RequestOptions) -> PipelineResult:
         """Return the landmarks of an image."""
-        choice = self._choose_alone("landmarks", wish)
-        return Served(await self.infer(choice, [image], wish, jobs.render_landmarks))
+        route = self._select_only_route("landmarks", options)
+        return PipelineResult(await self.infer(route, [image], options, tasks.render_landmarks))
 
     async def infer(
-        self, choice: Choice, images: Sequence[Upload], wish: Wish, render: Callable[..., _Result], *rest: object
+        self,
+        route: Route,
+        images: Sequence[Upload],
+        options: RequestOptions,
+        render: Callable[..., _Result],
+        *arguments: object,
     ) -> _Result:
         """Ask one model about images, and return what a measuring process makes of the answers: all of one version.
 
         A fault of one image among several says which one it is.
         """
 
-        async def ask(index: int, image: Upload) -> tuple[Question, Answer]:
+        async def predict_one(index: int, image: Upload) -> tuple[PredictRequest, ModelResponse]:
             try:
-                question = _question(image, await self._facts(image, wish), wish)
-                async with self.places.at_work(wish.deadline):
+                request = _build_predict_request(image, await self._read_metadata(image, options), options)
+                async with self.admission.slot(options.deadline):
                     with stage("models"):
-                        return question, await self._asking.ask(choice, question, wish.deadline)
+                        return request, await self._fallback_client.predict(route, request, options.deadline)
             except ThaleError as error:
                 if len(images) == 1:
                     raise
-                raise type(error).saying(f"image {index} of the batch: {error}") from error
+                raise type(error).from_message(f"image {index} of the batch: {error}") from error
 
-        asked = await together(ask(index, image) for index, image in enumerate(images))
-        questions, answers = [question for question, _ in asked], [answer for _, answer in asked]
-        if len({answer.choice.version for answer in answers}) > 1:
-            answers = await together(
-                self._asking.instead(answer, question, wish.deadline)
-                for answer, question in zip(answers, questions, strict=True)
+        exchanges = await gather_or_cancel(predict_one(index, image) for index, image in enumerate(images))
+        requests, responses = [request for request, _ in exchanges], [response for _, response in exchanges]
+        if len({response.route.version for response in responses}) > 1:
+            responses = await gather_or_cancel(
+                self._fallback_client.use_stable(response, request, options.deadline)
+                for response, request in zip(responses, requests, strict=True)
             )
-        with stage("measuring"):
-            result, answers = await self._asking.read(render, answers, questions, wish.deadline, *rest)
-        wish.account.versions = {answer.choice.name: answer.choice.version for answer in answers}
+        with stage("postprocess"):
+            result, responses = await self._fallback_client.postprocess(
+                render, responses, requests, options.deadline, *arguments
+            )
+        options.stats.versions = {response.route.name: response.route.version for response in responses}
         return result
 
-    def choose(self, task: Task, wish: Wish, model: str | None = None) -> Choice:
+    def select_route(self, task: Task, options: RequestOptions, model: str | None = None) -> Route:
         """Return the version that answers a task for this request: of that model, or of the usual one."""
         defaults = {"segmentation": self.settings.segmentation_model, "landmarks": self.settings.landmarks_model}
-        with tracing.span("thale.choose", {"thale.task": task}) as span:
-            choice = traffic.choose(
-                self.record(),
+        with tracing.span("thale.route", {"thale.task": task}) as span:
+            route = routing.select_route(
+                self.release_state(),
                 task,
                 model or defaults[task],
-                experiment=wish.experiment,
-                request_id=wish.request_id,
-                pins=wish.pins,
+                experiment=options.experiment,
+                request_id=options.request_id,
+                pins=options.pins,
             )
-            span.set_attributes(choice.told())
-        return choice
+            span.set_attributes(route.span_attributes())
+        return route
 
-    def _choose_alone(self, task: Task, wish: Wish) -> Choice:
+    def _select_only_route(self, task: Task, options: RequestOptions) -> Route:
         """Return who answers where only one task is asked for, so that a model for another one is a mistake."""
-        for pin in wish.pins:
-            traffic.pinned_choice(self.record(), pin, task)
-        return self.choose(task, wish)
+        for pin in options.pins:
+            routing.pinned_route(self.release_state(), pin, task)
+        return self.select_route(task, options)
 
-    def record(self) -> ReleaseRecord:
+    def release_state(self) -> ReleaseState:
         """Return what is released now."""
-        record = self.records.current()
-        if record is not self._followed:
-            self._breakers.follow(record)
-            self._followed = record
-        return record
+        state = self.release_source.current()
+        if state is not self._synced_state:
+            self._breakers.sync(state)
+            self._synced_state = state
+        return state
 
-    async def _facts(self, image: Upload, wish: Wish) -> ImageFacts:
+    async def _read_metadata(self, image: Upload, options: RequestOptions) -> ImageMetadata:
         """Read the header; no pixel is decoded here. In a thread, because 64 MB take a while to hash."""
         with tracing.span("thale.header", {"thale.image.bytes": len(image.data)}) as span:
-            facts = await asyncio.to_thread(read_header, image.data, wish.name or image.name, wish.page)
-            span.set_attribute("thale.image.format", facts.format)
-            span.set_attribute("thale.image.megapixels", facts.width * facts.height / 1e6)
-        wish.account.holds(facts)
-        return facts
+            metadata = await asyncio.to_thread(read_header, image.data, options.name or image.name, options.page)
+            span.set_attribute("thale.image.format", metadata.format)
+            span.set_attribute("thale.image.megapixels", metadata.width * metadata.height / 1e6)
+        options.stats.add_image(metadata)
+        return metadata
 
 
-def _question(image: Upload, facts: ImageFacts, wish: Wish) -> Question:
-    return Question(image.data, facts.width, facts.height, wish.mm_per_px, wish.plate_width_mm, wish.page)
+def _build_predict_request(image: Upload, metadata: ImageMetadata, options: RequestOptions) -> PredictRequest:
+    return PredictRequest(
+        image.data, metadata.width, metadata.height, options.mm_per_px, options.plate_width_mm, options.page
+    )

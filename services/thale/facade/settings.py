@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from thale.inference_service import URL_TEMPLATE
-from thale.otel import Otel
+from thale.kserve.inference_service import URL_TEMPLATE
+from thale.telemetry.otel_settings import OtelSettings
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 
@@ -25,7 +25,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="THALE_", frozen=True, extra="ignore", protected_namespaces=())
 
-    record_path: Path | None = None
+    release_state_path: Path | None = None
     """The release record: which models are served, and which version answers (`contract.ReleaseRecord`)."""
     namespace: str | None = None
     """In a cluster instead: the Kubernetes namespace whose InferenceServices are the releases."""
@@ -49,51 +49,51 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(64 * 2**20, gt=0)
     max_batch: int = Field(16, gt=0)
     """Images in one request of the Open Inference Protocol."""
-    request_deadline_s: float = Field(60.0, gt=0)
+    request_timeout_s: float = Field(60.0, gt=0)
     """The longest that an answer may take, counted from the last byte of the image. A client may ask for less."""
-    upload_deadline_s: float = Field(120.0, gt=0)
+    upload_timeout_s: float = Field(120.0, gt=0)
     """The longest that a body may take to arrive."""
-    upload_stall_s: float = Field(15.0, gt=0)
+    upload_idle_timeout_s: float = Field(15.0, gt=0)
     """The longest pause between two pieces of a body."""
     max_in_flight: int = Field(4, gt=0)
     """Images that are measured at once."""
-    max_waiting: int = Field(32, ge=0)
+    max_queue_length: int = Field(32, ge=0)
     """Requests beyond those that may wait; one more is refused at once."""
-    max_wait_s: float = Field(20.0, gt=0)
+    max_queue_wait_s: float = Field(20.0, gt=0)
     """A request that would wait longer for its place, by the pace of the last ones, is refused at once as well. Well
     below the deadline, or those that were let in would be given up after all."""
-    canary_patience_s: float = Field(10.0, gt=0)
+    canary_timeout_s: float = Field(10.0, gt=0)
     """The longest that a canary is waited for, and never more than half of the time left: then the stable version is
     asked instead. A version that is silent for so long counts as late for its breaker."""
     breaker_failures: int = Field(5, gt=0)
     """So many failures among the last `breaker_window` outcomes of a version open its breaker."""
     breaker_window: int = Field(10, gt=0)
-    stable_rest_s: float = Field(1.0, gt=0)
+    stable_breaker_open_s: float = Field(1.0, gt=0)
     """Time in which a stable version that does not answer is asked nothing: requests are told to come back."""
-    canary_rest_s: float = Field(5.0, gt=0)
+    canary_breaker_open_s: float = Field(5.0, gt=0)
     """Time in which a failing canary is asked nothing: the stable version answers for it."""
     shadow_concurrency: int = Field(1, gt=0)
     """Copies of requests that shadows are asked at once."""
-    shadow_duty: float = Field(0.25, gt=0, le=1)
+    shadow_duty_cycle: float = Field(0.25, gt=0, le=1)
     """The part of its time that a shadow is kept busy with copies: it may be a canary that users wait for, too."""
     shadow_queue: int = Field(8, gt=0)
     """Copies that wait; one more is dropped."""
     shadow_queue_bytes: int = Field(64 * 2**20, gt=0)
-    shadow_deadline_s: float = Field(20.0, gt=0)
-    replay_path: Path | None = None
+    shadow_timeout_s: float = Field(20.0, gt=0)
+    shadow_samples_path: Path | None = None
     """Folder for the pairs of answers, stable and shadow, that agree least; none keeps none."""
-    replay_pairs: int = Field(20, gt=0)
+    shadow_samples_per_version: int = Field(20, gt=0)
     """Pairs kept of each version."""
-    measuring_processes: int = Field(2, gt=0)
-    price_per_hour: float | None = Field(None, gt=0, allow_inf_nan=False)
+    postprocess_workers: int = Field(2, gt=0)
+    cost_per_hour: float | None = Field(None, gt=0, allow_inf_nan=False)
     """What this facade and its share of the model servers cost an hour, where somebody knows: told as a metric."""
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
     """Of the price, by its ISO 4217 code."""
-    otel: Otel = Field(default_factory=Otel)
+    otel: OtelSettings = Field(default_factory=OtelSettings)
     """Where traces go: from the standard OTEL_* variables."""
 
     @model_validator(mode="after")
-    def _releases_are_somewhere(self) -> Self:
-        if (self.record_path is None) == (self.namespace is None):
-            raise ValueError("say where the releases are: THALE_RECORD_PATH or THALE_NAMESPACE, one of them")
+    def _check_release_source(self) -> Self:
+        if (self.release_state_path is None) == (self.namespace is None):
+            raise ValueError("say where the releases are: THALE_RELEASE_STATE_PATH or THALE_NAMESPACE, one of them")
         return self

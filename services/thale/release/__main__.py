@@ -5,16 +5,16 @@ import sys
 
 from pydantic import ValidationError
 
-from thale import telemetry
 from thale.errors import ThaleError
-from thale.release.namespace import releases_in
-from thale.release.settings import Settings
-from thale.release.signer import signer
-from thale.release.slo import read_slo
-from thale.release.unattended import Port, watch_unattended
-from thale.release.watch import Pace
+from thale.release.controller.cluster import cluster_environment
+from thale.release.controller.controller import Intervals
+from thale.release.controller.daemon import ListenAddress, run_daemon
+from thale.release.controller.settings import Settings
+from thale.release.lifecycle.identity import current_user
 from thale.secrets import open_secrets
-from thale.secrets.expiry import Rhythm, expiries_told
+from thale.secrets.expiry import PollIntervals, export_expiry_metrics
+from thale.slo import read_slo
+from thale.telemetry import logs
 
 
 def main() -> int:
@@ -26,18 +26,24 @@ def main() -> int:
             name = "_".join(str(part) for part in fault["loc"]).upper()
             sys.stderr.write(f"THALE_{name}: {fault['msg']}\n")
         return 2
-    telemetry.configure(settings.log_level)
-    pace = Pace(settings.poll_s, settings.notes_s, settings.stuck_s)
+    logs.configure(settings.log_level)
+    intervals = Intervals(settings.poll_s, settings.checkpoint_interval_s, settings.stuck_s)
     try:
         secrets = open_secrets(settings.key_vault, settings.secrets_file)
         with (
-            expiries_told(secrets, Rhythm(settings.secrets_s)),
-            releases_in(settings.namespace, None, settings.facades, None) as place,
+            export_expiry_metrics(secrets, PollIntervals(settings.secrets_s)),
+            cluster_environment(settings.namespace, None, settings.facades, None) as environment,
         ):
-            port = Port(settings.metrics_host, settings.metrics_port)
-            watch_unattended(place, read_slo(settings.slo_path), signer(settings.user), port, pace=pace)
+            listen_address = ListenAddress(settings.metrics_host, settings.metrics_port)
+            run_daemon(
+                environment,
+                read_slo(settings.slo_path),
+                current_user(settings.user),
+                listen_address,
+                intervals=intervals,
+            )
     except ThaleError as error:
-        logging.getLogger(__name__).error("watching ended", extra={"error": str(error)})
+        logging.getLogger(__name__).error("controller failed", extra={"error": str(error)})
         return 1
     return 0
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from thale.errors import SecretError
 from thale.secrets.file import FileSecrets
 
-_AZURE = ("azure", "azure.identity", "azure.keyvault", "azure.keyvault.secrets")
+_AZURE_PACKAGES = ("azure", "azure.identity", "azure.keyvault", "azure.keyvault.secrets")
 
 __all__ = ["FileSecrets", "Secrets", "open_secrets"]
 
@@ -53,9 +53,9 @@ def open_secrets(key_vault: str | None, file: Path | None) -> Secrets | None:
     if key_vault is not None and file is not None:
         raise SecretError(f"secrets come from one source: the Key Vault {key_vault} or the file {file}, not both")
     if key_vault is not None:
-        if any(importlib.util.find_spec(name) is None for name in _AZURE):
+        if any(importlib.util.find_spec(name) is None for name in _AZURE_PACKAGES):
             raise SecretError("Azure Key Vault needs more packages: pip install 'thale[azure]'")
         from thale.secrets.key_vault import KeyVaultSecrets  # of the extra `azure`
 
-        return KeyVaultSecrets.at(key_vault)
+        return KeyVaultSecrets.from_vault(key_vault)
     return None if file is None else FileSecrets(file)

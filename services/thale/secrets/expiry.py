@@ -9,25 +9,25 @@ from datetime import datetime
 
 from thale.errors import SecretError
 from thale.secrets import Secrets
-from thale.telemetry import SECRET_EXPIRY
+from thale.telemetry.controller_metrics import SECRET_EXPIRY
 from thale.telemetry.labels import SECRET
 
 logger = logging.getLogger(__name__)
 
-_GRACE_S = 1.0
+_JOIN_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True)
-class Rhythm:
+class PollIntervals:
     """How often the source is asked, in seconds."""
 
-    every_s: float = 3600.0
-    again_s: float = 300.0
+    interval_s: float = 3600.0
+    retry_s: float = 300.0
     """After it could not be read."""
 
 
 @contextmanager
-def expiries_told(secrets: Secrets | None, rhythm: Rhythm | None = None) -> Iterator[None]:
+def export_expiry_metrics(secrets: Secrets | None, intervals: PollIntervals | None = None) -> Iterator[None]:
     """Tell when secrets expire for as long as the context lasts; without a source nothing is told.
 
     A thread asks, so a vault that is away makes nobody wait; what it said last goes on being told.
@@ -35,46 +35,49 @@ def expiries_told(secrets: Secrets | None, rhythm: Rhythm | None = None) -> Iter
     if secrets is None:
         yield
         return
-    ending = threading.Event()
-    teller = threading.Thread(
-        target=_tell, args=(secrets, rhythm or Rhythm(), ending), name="secrets' expiry", daemon=True
+    stop_event = threading.Event()
+    thread = threading.Thread(
+        target=_export_until_stopped,
+        args=(secrets, intervals or PollIntervals(), stop_event),
+        name="secret-expiry-exporter",
+        daemon=True,
     )
-    teller.start()
+    thread.start()
     try:
         yield
     finally:
-        ending.set()
-        teller.join(_GRACE_S)
+        stop_event.set()
+        thread.join(_JOIN_TIMEOUT_S)
 
 
-def _tell(secrets: Secrets, rhythm: Rhythm, ending: threading.Event) -> None:
-    told: set[str] = set()
-    trouble = ""
-    while not ending.is_set():
+def _export_until_stopped(secrets: Secrets, intervals: PollIntervals, stop_event: threading.Event) -> None:
+    exported: set[str] = set()
+    last_error = ""
+    while not stop_event.is_set():
         try:
-            soonest = _soonest(secrets.expiries())
+            next_to_expire = _next_to_expire(secrets.expiries())
         except SecretError as error:
-            if str(error) != trouble:
-                logger.warning("secrets cannot be read", extra={"error": str(error)})
-            trouble = str(error)
-            ending.wait(rhythm.again_s)
+            if str(error) != last_error:
+                logger.warning("secrets unavailable", extra={"error": str(error)})
+            last_error = str(error)
+            stop_event.wait(intervals.retry_s)
             continue
-        trouble = ""
-        if not ending.is_set():
-            _show(soonest, told)
-        ending.wait(rhythm.every_s)
-    _show({}, told)
+        last_error = ""
+        if not stop_event.is_set():
+            _set_metrics(next_to_expire, exported)
+        stop_event.wait(intervals.interval_s)
+    _set_metrics({}, exported)
 
 
-def _soonest(expiries: Mapping[str, datetime]) -> dict[str, datetime]:
+def _next_to_expire(expiries: Mapping[str, datetime]) -> dict[str, datetime]:
     """Return the secrets that expire first, as many as the metric may have."""
-    return dict(sorted(expiries.items(), key=lambda expiry: expiry[1])[: SECRET.most])
+    return dict(sorted(expiries.items(), key=lambda expiry: expiry[1])[: SECRET.max_values])
 
 
-def _show(expiries: Mapping[str, datetime], told: set[str]) -> None:
-    for gone in told - expiries.keys():
-        SECRET_EXPIRY.remove(gone)
+def _set_metrics(expiries: Mapping[str, datetime], exported: set[str]) -> None:
+    for removed in exported - expiries.keys():
+        SECRET_EXPIRY.remove(removed)
     for name, expires in expiries.items():
         SECRET_EXPIRY.labels(name).set(expires.timestamp())
-    told.clear()
-    told.update(expiries)
+    exported.clear()
+    exported.update(expiries)

@@ -18,8 +18,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr, TypeAdapte
 
 from thale.errors import SecretError
 
-_MOST_BYTES = 2**20
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_MAX_BYTES = 2**20
+_GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class _Entry(BaseModel):
@@ -58,43 +58,45 @@ class FileSecrets:
         return {name: entry.expires for name, entry in self._read().items() if entry.expires is not None}
 
     def _read(self) -> dict[str, _Entry]:
-        text = self._bytes_of_its_owner()
+        text = self._read_owner_only()
         try:
             return _ENTRIES.validate_python(tomllib.loads(text.decode()))
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SecretError(f"{self._path} is no TOML: {_where(error)}") from None
+            raise SecretError(f"{self._path} is no TOML: {_error_location(error)}") from None
         except ValidationError as error:
             # Neither the input nor the error itself is told: both hold values.
-            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-            raise SecretError(f"{self._path} is no table of secrets ({faults})") from None
+            messages = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise SecretError(f"{self._path} is no table of secrets ({messages})") from None
 
-    def _bytes_of_its_owner(self) -> bytes:
+    def _read_owner_only(self) -> bytes:
         """Return what is in the file. Its rights are those of the file that was opened, not of a name."""
         try:
-            opened = open(self._path, "rb", opener=_without_waiting)  # noqa: SIM115 (closed below)
+            handle = open(self._path, "rb", opener=_open_nonblocking)  # noqa: SIM115 (closed below)
         except OSError as error:
             raise SecretError(f"{self._path} cannot be read: {error.strerror}") from error
-        with opened as file:
-            kept = os.fstat(file.fileno())
-            if not stat.S_ISREG(kept.st_mode):
+        with handle as file:
+            file_stat = os.fstat(file.fileno())
+            if not stat.S_ISREG(file_stat.st_mode):
                 raise SecretError(f"{self._path} is no file")
-            if kept.st_uid != os.geteuid():
-                raise SecretError(f"{self._path} belongs to somebody else (user {kept.st_uid}): it must be yours alone")
-            if kept.st_mode & _OTHERS:
-                mode = stat.S_IMODE(kept.st_mode)
+            if file_stat.st_uid != os.geteuid():
+                raise SecretError(
+                    f"{self._path} belongs to somebody else (user {file_stat.st_uid}): it must be yours alone"
+                )
+            if file_stat.st_mode & _GROUP_AND_OTHERS:
+                mode = stat.S_IMODE(file_stat.st_mode)
                 raise SecretError(f"others can get at {self._path} (mode {mode:04o}): chmod 600 {self._path}")
-            data = file.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise SecretError(f"{self._path} has more than {_MOST_BYTES} bytes: that is no file of secrets")
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise SecretError(f"{self._path} has more than {_MAX_BYTES} bytes: that is no file of secrets")
         return data
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     """Open a file; a pipe that nobody writes to as well."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _where(error: UnicodeDecodeError | tomllib.TOMLDecodeError) -> str:
+def _error_location(error: UnicodeDecodeError | tomllib.TOMLDecodeError) -> str:
     """Return what is wrong without a word of what stands there."""
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start} is no UTF-8"

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 
 from thale.errors import SecretError
 
-_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]")
-_ADDRESS = re.compile(r"https://[a-zA-Z0-9.-]+(:\d+)?/?")
-_PATIENCE = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 2}
+_VAULT_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{1,22}[a-zA-Z0-9]")
+_VAULT_URL = re.compile(r"https://[a-zA-Z0-9.-]+(:\d+)?/?")
+_CLIENT_OPTIONS = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 2}
 """Of every question to Entra and to the vault; by default azure's clients wait five minutes to connect."""
 
 
@@ -27,7 +27,7 @@ class KeyVaultSecrets:
         self._client = client
 
     @classmethod
-    def at(cls, vault: str) -> Self:
+    def from_vault(cls, vault: str) -> Self:
         """Return the secrets of a vault. Nothing is asked yet.
 
         Args:
@@ -36,13 +36,13 @@ class KeyVaultSecrets:
         Raises:
             SecretError: If it can be neither.
         """
-        if _NAME.fullmatch(vault):
+        if _VAULT_NAME.fullmatch(vault):
             url = f"https://{vault}.vault.azure.net"
-        elif _ADDRESS.fullmatch(vault):
+        elif _VAULT_URL.fullmatch(vault):
             url = vault
         else:
             raise SecretError(f"{vault!r} is no Key Vault: give its name, or its address https://…")
-        return cls(SecretClient(url, DefaultAzureCredential(**_PATIENCE), **_PATIENCE))
+        return cls(SecretClient(url, DefaultAzureCredential(**_CLIENT_OPTIONS), **_CLIENT_OPTIONS))
 
     def value(self, name: str) -> SecretStr:
         """Return a secret's present value. It takes the role Key Vault Secrets User.
@@ -50,12 +50,12 @@ class KeyVaultSecrets:
         Raises:
             SecretError: If there is none of that name, or the vault cannot be read.
         """
-        with self._explained("Key Vault Secrets User"):
+        with self._translate_errors("Key Vault Secrets User"):
             try:
-                found = self._client.get_secret(name)
+                secret = self._client.get_secret(name)
             except ResourceNotFoundError as error:
                 raise SecretError(f"{self._client.vault_url} has no secret {name!r}: put it in") from error
-        return SecretStr(found.value or "")
+        return SecretStr(secret.value or "")
 
     def expiries(self) -> Mapping[str, datetime]:
         """Return when each secret in use expires, of those that do. The role Key Vault Reader is enough for it.
@@ -63,7 +63,7 @@ class KeyVaultSecrets:
         Raises:
             SecretError: If the vault cannot be read.
         """
-        with self._explained("Key Vault Reader"):
+        with self._translate_errors("Key Vault Reader"):
             return {
                 secret.name: secret.expires_on
                 for secret in self._client.list_properties_of_secrets()
@@ -71,7 +71,7 @@ class KeyVaultSecrets:
             }
 
     @contextmanager
-    def _explained(self, role: str) -> Iterator[None]:
+    def _translate_errors(self, role: str) -> Iterator[None]:
         """Raise what the vault or the way there makes impossible as a SecretError that says what to do."""
         url = self._client.vault_url
         try:

@@ -26,7 +26,7 @@ FIELDS: Mapping[str, str] = {
     "engine": "what runs a net",
     "error": "why something of ours failed: another process, a file of ours, the network",
     "folder": "where thale keeps files of its own",
-    "goes_on_with": "models whose rollouts a watcher takes over",
+    "resumed_rollouts": "models whose rollouts a watcher takes over",
     "host": "address that is listened on",
     "lease": "name of the Kubernetes object by which watchers agree on a leader",
     "lost": "spans that did not reach the collector",
@@ -35,20 +35,20 @@ FIELDS: Mapping[str, str] = {
     "models": "what is released",
     "path": "where thale keeps a file of its own",
     "port": "port that is listened on",
-    "reason": "why the stable version answered for a canary",
+    "reason": "why the stable version served a failed canary request",
     "reasons": "what the judge has against a step",
     "route": "template of the route",
     "seconds": "how long it took",
     "status": "HTTP status",
     "step": "of a training run",
     "step_s": "since a rollout's present step began",
-    "subject": "what is waited for",
+    "dependency": "what is waited for",
     "version": "version of a model",
     "versions": "models that answered, and in which version",
 }
 """What a log line may say besides what every line says. Held against the code by a test, in both directions."""
 
-AUDITED: Mapping[str, str] = {
+AUDIT_FIELDS: Mapping[str, str] = {
     "at": "when a release was changed",
     "digest": "of a registered archive",
     "new": "whether the store did not have it",
@@ -62,10 +62,10 @@ AUDITED: Mapping[str, str] = {
 """What the audit log says besides: who changed what is served. Nobody who only sends images comes into it."""
 
 AUDIT = "thale.audit"
-_FIGURES = ("dice_", "landmark_f1")  # how well a registered archive did, by organ
-_LENGTH = 1000
-_OURS = ("thale", "thale_models")
-_SERVERS = ("uvicorn",)
+_METRIC_PREFIXES = ("dice_", "landmark_f1")  # how well a registered archive did, by organ
+_MAX_LENGTH = 1000
+_PACKAGES = ("thale", "thale_models")
+_SERVER_LOGGERS = ("uvicorn",)
 """The level is for these and ours. At `debug`, other packages' would tell bodies and tokens: they only warn."""
 
 
@@ -81,32 +81,32 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         if (request_id := REQUEST_ID.get()) is not None:
-            line["request_id"] = _short(request_id)
+            line["request_id"] = _truncate(request_id)
         if (context := trace.get_current_span().get_span_context()).is_valid:
             line["trace_id"] = trace.format_trace_id(context.trace_id)
             line["span_id"] = trace.format_span_id(context.span_id)
-        line |= {name: _short(value) for name, value in vars(record).items() if _listed(name, record.name)}
+        line |= {name: _truncate(value) for name, value in vars(record).items() if _is_allowed(name, record.name)}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=_in_words, ensure_ascii=False)
+        return json.dumps(line, default=_to_text, ensure_ascii=False)
 
 
 def configure(level: str = "info") -> None:
     """Send all logs of this process to standard error as JSON lines. Called once, by whoever starts the process."""
     logging.basicConfig(level=logging.WARNING, handlers=[_handler(sys.stderr)], force=True)
-    for name in (*_OURS, *_SERVERS):
+    for name in (*_PACKAGES, *_SERVER_LOGGERS):
         logging.getLogger(name).setLevel(level.upper())
 
 
-def configure_ours() -> None:
+def configure_package_loggers() -> None:
     """Send thale's logs to standard output as JSON lines, and leave all others as they are.
 
     For a worker: TorchServe takes what its own code says there at its word.
     """
     handler = _handler(sys.stdout)
-    for name in _OURS:
-        ours = logging.getLogger(name)
-        ours.handlers, ours.propagate = [handler], False
+    for name in _PACKAGES:
+        package_logger = logging.getLogger(name)
+        package_logger.handlers, package_logger.propagate = [handler], False
 
 
 def _handler(stream: TextIO) -> logging.Handler:
@@ -115,14 +115,14 @@ def _handler(stream: TextIO) -> logging.Handler:
     return handler
 
 
-def _listed(name: str, logger: str) -> bool:
-    return name in FIELDS or (logger == AUDIT and (name in AUDITED or name.startswith(_FIGURES)))
+def _is_allowed(name: str, logger: str) -> bool:
+    return name in FIELDS or (logger == AUDIT and (name in AUDIT_FIELDS or name.startswith(_METRIC_PREFIXES)))
 
 
-def _short(value: object) -> object:
-    return f"{value[:_LENGTH]}…" if isinstance(value, str) and len(value) > _LENGTH else value
+def _truncate(value: object) -> object:
+    return f"{value[:_MAX_LENGTH]}…" if isinstance(value, str) and len(value) > _MAX_LENGTH else value
 
 
-def _in_words(value: object) -> str:
+def _to_text(value: object) -> str:
     """Tell what JSON cannot: never bytes, which may be somebody's picture."""
-    return f"{len(value)} bytes" if isinstance(value, bytes | bytearray | memoryview) else str(value)[:_LENGTH]
+    return f"{len(value)} bytes" if isinstance(value, bytes | bytearray | memoryview) else str(value)[:_MAX_LENGTH]

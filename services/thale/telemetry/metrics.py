@@ -5,23 +5,22 @@ The processes that only measure or ask tell nothing: whatever they do is counted
 
 from prometheus_client import REGISTRY
 
-from thale.telemetry.declaring import Table
 from thale.telemetry.labels import (
-    CLASS,
     CODE,
     COMMIT,
-    COPY_OUTCOME,
     CURRENCY,
     LANDMARK,
+    LIMIT_KIND,
     MODEL,
     MODEL_STAGE,
     ORGAN,
+    ORGAN_CLASS,
     OUTCOME,
     PACKAGE,
-    PLACE,
     PYTHON,
     REASON,
     ROUTE,
+    SHADOW_OUTCOME,
     SIZE,
     SOURCE,
     STAGE,
@@ -29,6 +28,7 @@ from thale.telemetry.labels import (
     TRAIT,
     VERSION,
 )
+from thale.telemetry.metric_table import MetricTable
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60)
 """Holds the limits of `slo.toml`, so that a share within a limit is read off the counts, not guessed between them."""
@@ -43,22 +43,24 @@ DICE = (0.5, 0.6, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, *(step / 100 for step in r
 _DISTANCES_PX = (0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _DIFFERENCES = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2)
 
-METRICS = Table(REGISTRY)
+METRICS = MetricTable(REGISTRY)
 
 REQUESTS = METRICS.counter("thale_facade_requests", "requests", "Requests answered.", ROUTE, STATUS)
 REQUEST_SECONDS = METRICS.histogram(
-    "thale_facade_request_seconds", "seconds", "From request to answer.", ROUTE, SIZE, buckets=SECONDS
+    "thale_facade_request_duration_seconds", "seconds", "From request to answer.", ROUTE, SIZE, buckets=SECONDS
 )
 IN_FLIGHT = METRICS.gauge("thale_facade_in_flight", "requests", "Requests that were let in, at work or waiting.")
 WAITING = METRICS.gauge("thale_facade_waiting", "images", "Images that wait for a place at work.")
-PLACES = METRICS.gauge("thale_facade_places", "places", "How many may be in at once, by what for.", PLACE)
-REFUSED = METRICS.counter("thale_facade_refused", "requests", "Requests refused or failed on purpose.", CODE)
+ADMISSION_LIMITS = METRICS.gauge(
+    "thale_facade_concurrency_limit", "requests", "How many may be in at once, by what for.", LIMIT_KIND
+)
+PROBLEMS = METRICS.counter("thale_facade_problems", "requests", "Requests refused or failed on purpose.", CODE)
 BODY_BYTES = METRICS.counter("thale_facade_body_bytes", "bytes", "Bytes of request bodies read.")
 IMAGE_MEGAPIXELS = METRICS.histogram(
     "thale_facade_image_megapixels", "megapixels", "Size of images, as their headers say.", buckets=_MEGAPIXELS
 )
 STAGE_SECONDS = METRICS.histogram(
-    "thale_facade_stage_seconds",
+    "thale_facade_stage_duration_seconds",
     "seconds",
     "Parts of a request: the body read, a place waited for, the models asked, plants and traits measured and written.",
     STAGE,
@@ -66,13 +68,18 @@ STAGE_SECONDS = METRICS.histogram(
 )
 
 MODEL_REQUESTS = METRICS.counter(
-    "thale_model_requests", "questions", "Questions asked of a model version for a user.", MODEL, VERSION, OUTCOME
+    "thale_model_requests", "requests", "Questions asked of a model version for a user.", MODEL, VERSION, OUTCOME
 )
 MODEL_SECONDS = METRICS.histogram(
-    "thale_model_seconds", "seconds", "From question to answer of a model version.", MODEL, VERSION, buckets=SECONDS
+    "thale_model_request_duration_seconds",
+    "seconds",
+    "From question to answer of a model version.",
+    MODEL,
+    VERSION,
+    buckets=SECONDS,
 )
 MODEL_STAGE_SECONDS = METRICS.histogram(
-    "thale_model_stage_seconds",
+    "thale_model_stage_duration_seconds",
     "seconds",
     "Parts of an answer, as the worker tells them; what it did not work on, the question waited for.",
     MODEL,
@@ -83,13 +90,13 @@ MODEL_STAGE_SECONDS = METRICS.histogram(
 MODEL_BATCH_IMAGES = METRICS.histogram(
     "thale_model_batch_images", "images", "Images that a worker answered at once.", MODEL, VERSION, buckets=_IMAGES
 )
-MODEL_RETRIES = METRICS.counter("thale_model_retries", "questions", "Questions asked a second time.", MODEL, VERSION)
+MODEL_RETRIES = METRICS.counter("thale_model_retries", "requests", "Questions asked a second time.", MODEL, VERSION)
 MODEL_WORKERS = METRICS.gauge(
     "thale_model_ready_workers", "workers", "Workers that are ready to answer.", MODEL, VERSION
 )
 MODEL_FALLBACKS = METRICS.counter(
     "thale_model_fallbacks",
-    "questions",
+    "requests",
     "Questions that the stable version answered in a canary's place.",
     MODEL,
     VERSION,
@@ -102,8 +109,8 @@ MODEL_BREAKER_OPEN = METRICS.gauge(
     MODEL,
     VERSION,
 )
-MEASURING_RESTARTS = METRICS.counter(
-    "thale_measuring_restarts", "restarts", "Times the measuring processes were started anew."
+WORKER_POOL_RESTARTS = METRICS.counter(
+    "thale_facade_worker_pool_restarts", "restarts", "Times the measuring processes were started anew."
 )
 
 OUTPUT_PLATES = METRICS.counter(
@@ -160,7 +167,7 @@ OUTPUT_SCALE_SOURCE = METRICS.counter(
 )
 
 SHADOW_REQUESTS = METRICS.counter(
-    "thale_shadow_requests", "copies", "Copies of requests for a shadow version.", MODEL, VERSION, COPY_OUTCOME
+    "thale_shadow_requests", "requests", "Copies of requests for a shadow version.", MODEL, VERSION, SHADOW_OUTCOME
 )
 SHADOW_DICE = METRICS.histogram(
     "thale_shadow_dice",
@@ -168,7 +175,7 @@ SHADOW_DICE = METRICS.histogram(
     "Dice coefficient of an organ's pixels, shadow against stable, on one plate.",
     MODEL,
     VERSION,
-    CLASS,
+    ORGAN_CLASS,
     buckets=DICE,
 )
 SHADOW_LANDMARK_PX = METRICS.histogram(
@@ -198,8 +205,8 @@ SHADOW_TRAIT_DIFFERENCE = METRICS.histogram(
     buckets=_DIFFERENCES,
 )
 
-PRICE_PER_HOUR = METRICS.gauge(
-    "thale_price_per_hour",
+COST_PER_HOUR = METRICS.gauge(
+    "thale_cost_per_hour",
     "currency units an hour",
     "What this facade and its share of the model servers cost an hour, where somebody said so.",
     CURRENCY,

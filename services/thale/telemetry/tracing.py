@@ -18,11 +18,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from thale import __version__
+from thale._version import __version__
 from thale.errors import ImageError, ParameterError, RequestError, ScaleError
-from thale.otel import Otel
-from thale.steps import Notes
 from thale.telemetry.logs import REQUEST_ID
+from thale.telemetry.otel_settings import OtelSettings
+from thale.telemetry.step_timing import StepTimings
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ Attributes = Mapping[str, str | int | float | bool]
 ATTRIBUTES: Mapping[str, str] = {
     "http.request.method": "HTTP method; _OTHER for one that no standard knows",
     "http.request.resend_count": "how often the same question was asked of a worker before",
-    "http.response.status_code": "HTTP status of the answer; 499 where the client hung up",
+    "http.response.status_code": "HTTP status of the answer; 499 where the client disconnected",
     "http.route": "template of the route",
     "url.full": "address of a worker that was asked",
     "url.path": "path that was asked for, where there is such a route; never with its query",
@@ -46,9 +46,9 @@ ATTRIBUTES: Mapping[str, str] = {
     "thale.task": "segmentation or landmarks",
     "thale.model": "name of a model",
     "thale.version": "its version",
-    "thale.why": "why this version: stable, canary, pinned, shadow, or fallback (in a canary's place)",
+    "thale.role": "why this version: stable, canary, pinned, shadow, or fallback (in a canary's place)",
     "thale.reason": "what a canary did that made the stable version answer",
-    "thale.instead_of": "the canary's version",
+    "thale.fallback_for": "the canary's version",
     "thale.batch.images": "images in the batch that the worker got",
 }
 """Every attribute of a span or of one of its events, and what it says. Held against the code by a test."""
@@ -57,39 +57,41 @@ _TRACER = trace.get_tracer("thale", __version__)
 _W3C = TraceContextTextMapPropagator()
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 _UNKNOWN_METHOD = "_OTHER"
-_PATH_LENGTH = 200
+_MAX_PATH_LENGTH = 200
 _REQUEST_ID = "x-request-id"
-_DELAY_MS = 500.0
+_BATCH_DELAY_MS = 500.0
 """Between two batches of spans: the standard's 5000 would lose more where a process is killed."""
 _PORTS = {"http": 80, "https": 443}
-_CLIENTS_FAULTS = (ImageError, ScaleError, ParameterError, RequestError)
+_CLIENT_ERRORS = (ImageError, ScaleError, ParameterError, RequestError)
 """Said of a span, and no error of ours: else whoever sends bad images fills the store of traces that are kept."""
 
 
-def send(service: str, otel: Otel, about: Mapping[str, str] | None = None) -> Callable[[], None]:
+def configure_tracing(
+    service: str, otel: OtelSettings, resource_attributes: Mapping[str, str] | None = None
+) -> Callable[[], None]:
     """Send this process's spans from now on, where there is a collector to send them to.
 
     Args:
         service: What the process is called in traces, where OTEL_SERVICE_NAME does not say otherwise.
         otel: The standard variables.
-        about: What is true of all of its spans.
+        resource_attributes: Attributes of every span.
 
     Returns:
         What is to be called at the end, so that the last spans arrive. It takes no longer than two seconds.
     """
-    if not otel.sends_traces:
-        return _nothing
-    if not otel.speaks_http:
+    if not otel.traces_enabled:
+        return _do_nothing
+    if not otel.uses_http:
         logger.warning("no spans are sent: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
-        return _nothing
-    from thale.telemetry import exporting  # the SDK: a start without a collector must not wait for its import
+        return _do_nothing
+    from thale.telemetry import otlp  # the SDK: a start without a collector must not wait for its import
 
-    delay_ms = None if otel.bsp_schedule_delay else _DELAY_MS
+    delay_ms = None if otel.bsp_schedule_delay else _BATCH_DELAY_MS
     try:
-        return exporting.start(otel.service_name or service, delay_ms, about or {})
+        return otlp.start_exporter(otel.service_name or service, delay_ms, resource_attributes or {})
     except ValueError as error:
         logger.error("no spans are sent: a variable of OpenTelemetry's makes no sense", extra={"error": str(error)})
-        return _nothing
+        return _do_nothing
 
 
 def exemplar() -> dict[str, str] | None:
@@ -121,49 +123,49 @@ def span(
             yield current
         except BaseException as error:
             current.set_attribute("error.type", type(error).__name__)
-            if isinstance(error, Exception) and not isinstance(error, _CLIENTS_FAULTS):
+            if isinstance(error, Exception) and not isinstance(error, _CLIENT_ERRORS):
                 current.set_status(StatusCode.ERROR)
             raise
 
 
 def request_span(
-    method: str, scheme: str, received: Mapping[str, str], request_id: str
+    method: str, scheme: str, request_headers: Mapping[str, str], request_id: str
 ) -> AbstractContextManager[Span]:
     """Serve a request in a span that goes on with the caller's trace, where its headers name one."""
-    known = _known(method)
+    known_method = _normalize_method(method)
     attributes = {
-        "http.request.method": known,
+        "http.request.method": known_method,
         "url.scheme": scheme,
         "thale.request_id": request_id,
     }
-    return span(_server_name(known), attributes, kind=SpanKind.SERVER, parent=_W3C.extract(received))
+    return span(_span_name(known_method), attributes, kind=SpanKind.SERVER, parent=_W3C.extract(request_headers))
 
 
-def routed(served: Span, method: str, route: str, path: str) -> None:
+def set_route(active_span: Span, method: str, route: str, path: str) -> None:
     """Say which route a request found. A path that finds none may be anything, and is not told."""
-    served.update_name(f"{_server_name(_known(method))} {route}")
-    served.set_attribute("http.route", route)
-    served.set_attribute("url.path", path[:_PATH_LENGTH])
+    active_span.update_name(f"{_span_name(_normalize_method(method))} {route}")
+    active_span.set_attribute("http.route", route)
+    active_span.set_attribute("url.path", path[:_MAX_PATH_LENGTH])
 
 
-def answered(served: Span, status: int) -> None:
+def set_status(active_span: Span, status: int) -> None:
     """Say how a request was answered. Only a fault of the server's makes its span an error, as the conventions ask."""
-    served.set_attribute("http.response.status_code", status)
+    active_span.set_attribute("http.response.status_code", status)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        served.set_status(StatusCode.ERROR)
+        active_span.set_status(StatusCode.ERROR)
 
 
-def refused(problem: str) -> None:
+def record_problem(problem: str) -> None:
     """Say of the current span by what problem its request ended."""
     trace.get_current_span().set_attribute("error.type", problem)
 
 
-def event(name: str, attributes: Attributes) -> None:
+def add_event(name: str, attributes: Attributes) -> None:
     """Say that something happened during the current span."""
     trace.get_current_span().add_event(name, attributes)
 
 
-def headers() -> dict[str, str]:
+def outgoing_headers() -> dict[str, str]:
     """Return the headers by which another process goes on with the current trace, and knows the request by its id."""
     request_id = REQUEST_ID.get()
     carried = {} if request_id is None else {_REQUEST_ID: request_id}
@@ -171,39 +173,39 @@ def headers() -> dict[str, str]:
     return carried
 
 
-def asking_span(url: str, about: Attributes, asked_before: int) -> AbstractContextManager[Span]:
+def client_span(url: str, route_attributes: Attributes, resend_count: int) -> AbstractContextManager[Span]:
     """Ask a worker in a span of its own; a question that is asked again gets another one."""
-    where = urlsplit(url)
+    address = urlsplit(url)
     attributes = {
-        **about,
+        **route_attributes,
         "http.request.method": "POST",
         "url.full": url,
-        "server.address": where.hostname or "",
-        "server.port": where.port or _PORTS[where.scheme],
+        "server.address": address.hostname or "",
+        "server.port": address.port or _PORTS[address.scheme],
     }
-    if asked_before:
-        attributes["http.request.resend_count"] = asked_before
+    if resend_count:
+        attributes["http.request.resend_count"] = resend_count
     return span("thale.model", attributes, kind=SpanKind.CLIENT)
 
 
 @contextmanager
-def question_span(received: Mapping[str, str], images: int) -> Iterator[Span]:
+def server_span(request_headers: Mapping[str, str], images: int) -> Iterator[Span]:
     """Answer a question in a span that goes on with the asker's trace; logs name the asker's request.
 
     Args:
-        received: The question's headers, names in lower case.
+        request_headers: Headers of the request, names in lower case.
         images: How many questions TorchServe put into one batch.
     """
-    token = REQUEST_ID.set(received.get(_REQUEST_ID))
+    token = REQUEST_ID.set(request_headers.get(_REQUEST_ID))
     attributes = {"thale.batch.images": images}
     try:
-        with span("thale.worker", attributes, kind=SpanKind.SERVER, parent=_W3C.extract(received)) as current:
+        with span("thale.worker", attributes, kind=SpanKind.SERVER, parent=_W3C.extract(request_headers)) as current:
             yield current
     finally:
         REQUEST_ID.reset(token)
 
 
-def origin() -> SpanContext:
+def current_span_context() -> SpanContext:
     """Return what a later span can be linked to: the current one."""
     return trace.get_current_span().get_span_context()
 
@@ -213,28 +215,28 @@ def links(source: SpanContext) -> tuple[Link, ...]:
     return (Link(source),) if source.is_valid else ()
 
 
-def tell(notes: Notes, prefix: str = "") -> None:
+def spans_from_steps(timings: StepTimings, prefix: str = "") -> None:
     """Make spans of the steps that were noted in another process, or before: children of the current one."""
     current = trace.get_current_span()
     if not current.is_recording():
         return
-    told: list[Span] = []
-    for step in notes.steps:
-        parent = trace.set_span_in_context(current if step.parent is None else told[step.parent])
-        one = _TRACER.start_span(prefix + step.name, parent, start_time=step.start_ns)
+    spans: list[Span] = []
+    for step in timings.steps:
+        parent = trace.set_span_in_context(current if step.parent is None else spans[step.parent])
+        child = _TRACER.start_span(prefix + step.name, parent, start_time=step.start_ns)
         if step.error:
-            one.set_attribute("error.type", step.error)
-        one.end(step.end_ns)
-        told.append(one)
+            child.set_attribute("error.type", step.error)
+        child.end(step.end_ns)
+        spans.append(child)
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """End what never began."""
 
 
-def _known(method: str) -> str:
+def _normalize_method(method: str) -> str:
     return method if method in _METHODS else _UNKNOWN_METHOD
 
 
-def _server_name(method: str) -> str:
+def _span_name(method: str) -> str:
     return "HTTP" if method == _UNKNOWN_METHOD else method

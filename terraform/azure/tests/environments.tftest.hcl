@@ -160,7 +160,7 @@ run "production" {
     error_message = "Azure takes 20 rules a group."
   }
   assert {
-    condition     = length([for rule in azurerm_monitor_alert_prometheus_rule_group.this["thale-slo-alerts"].rule : rule if rule.alert == "ThaleRequestsFailing" && rule.for == "PT2M"]) == 1
+    condition     = length([for rule in azurerm_monitor_alert_prometheus_rule_group.this["thale-slo-alerts"].rule : rule if rule.alert == "ThaleHighErrorRate" && rule.for == "PT2M"]) == 1
     error_message = "The page for failing requests is not the one of observability/rules."
   }
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from thale.contract import Phenotype
 from thale.errors import ParameterError
+from thale.exports.overlay.annotations import draw_annotations
 from thale.exports.overlay.canvas import Canvas
-from thale.exports.overlay.findings import draw_findings
-from thale.exports.overlay.footer import with_footer
+from thale.exports.overlay.footer import add_footer
+from thale.schemas import Phenotype
 
 __all__ = ["draw"]
 
@@ -29,30 +29,30 @@ def draw(image_HW3: NDArray[np.uint8], phenotype: Phenotype, long_side: int | No
     """Return a PNG of the photograph with plants, roots, landmarks, the plate, the scale and the flags.
 
     Args:
-        image_HW3: The photograph as `thale.images.decode` gives it, or a smaller copy of it.
+        image_HW3: The photograph as `thale.imaging.image_io.decode` gives it, or a smaller copy of it.
         phenotype: What was found in it.
         long_side: The photograph is reduced to at most this many pixels along its longer side; None keeps its size.
 
     Raises:
         ParameterError: If the phenotype is of an image of another shape, or long_side is less than 1.
     """
-    photo = _reduced(image_HW3, phenotype, long_side)
+    photo = _resize_photo(image_HW3, phenotype, long_side)
     canvas = Canvas(photo.width, photo.height, photo.width / phenotype.image.width)
-    draw_findings(canvas, phenotype)
-    picture = Image.alpha_composite(photo.convert("RGBA"), canvas.finished()).convert("RGB")
+    draw_annotations(canvas, phenotype)
+    picture = Image.alpha_composite(photo.convert("RGBA"), canvas.image()).convert("RGB")
     png = io.BytesIO()
-    with_footer(picture, phenotype).save(png, "PNG", compress_level=_COMPRESSION)
+    add_footer(picture, phenotype).save(png, "PNG", compress_level=_COMPRESSION)
     return png.getvalue()
 
 
-def _reduced(image_HW3: NDArray[np.uint8], phenotype: Phenotype, long_side: int | None) -> Image.Image:
+def _resize_photo(image_HW3: NDArray[np.uint8], phenotype: Phenotype, long_side: int | None) -> Image.Image:
     if long_side is not None and long_side < 1:
         raise ParameterError(f"long_side {long_side} must be at least 1 pixel")
     height, width = image_HW3.shape[:2]
-    facts = phenotype.image
-    if abs(math.log(width * facts.height / (height * facts.width))) > 0.01 + 1 / min(width, height):
+    metadata = phenotype.image
+    if abs(math.log(width * metadata.height / (height * metadata.width))) > 0.01 + 1 / min(width, height):
         raise ParameterError(
-            f"the picture is {width} x {height} px and the phenotype is of one with {facts.width} x {facts.height} px: "
+            f"the picture is {width} x {height} px and the phenotype is of one with {metadata.width} x {metadata.height} px: "
             "give the picture that was measured, with its EXIF orientation applied"
         )
     photo = Image.fromarray(np.ascontiguousarray(image_HW3, np.uint8), "RGB")

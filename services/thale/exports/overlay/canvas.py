@@ -8,10 +8,10 @@ from PIL import Image, ImageDraw, ImageFont
 XY = tuple[float, float]
 RGB = tuple[int, int, int]
 
-_SMOOTH = 2
+_SUPERSAMPLING = 2
 
 WHITE: RGB = (255, 255, 255)
-INK: RGB = (24, 26, 28)
+DARK: RGB = (24, 26, 28)
 
 PALETTE: tuple[RGB, ...] = (
     (0, 114, 178),
@@ -30,9 +30,9 @@ def color_of(plant: int) -> RGB:
     return PALETTE[(plant - 1) % len(PALETTE)]
 
 
-def ink_on(color: RGB) -> RGB:
+def contrasting_text_color(color: RGB) -> RGB:
     """Return black or white, whichever is read more easily on the colour (ITU-R BT.601 luma)."""
-    return INK if 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140 else WHITE
+    return DARK if 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140 else WHITE
 
 
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
@@ -50,14 +50,14 @@ class Canvas:
         self.width, self.height = width, height
         self._factor = factor
         self.unit = min(1.6, max(0.6, max(width, height) / 2000)) if unit is None else unit
-        self._sheet = Image.new("RGBA", (width * _SMOOTH, height * _SMOOTH), (0, 0, 0, 0))
-        self._draw = ImageDraw.Draw(self._sheet)
+        self._layer = Image.new("RGBA", (width * _SUPERSAMPLING, height * _SUPERSAMPLING), (0, 0, 0, 0))
+        self._draw = ImageDraw.Draw(self._layer)
 
-    def finished(self) -> Image.Image:
+    def image(self) -> Image.Image:
         """Return the sheet at the photograph's size, RGBA."""
-        return self._sheet.reduce(_SMOOTH)
+        return self._layer.reduce(_SUPERSAMPLING)
 
-    def place(self, point: Sequence[float]) -> XY | None:
+    def to_canvas_xy(self, point: Sequence[float]) -> XY | None:
         """Return where a source pixel lies in the finished picture; None for a place far outside or not known."""
         x, y = ((value + 0.5) * self._factor for value in point[:2])
         near = math.isfinite(x) and math.isfinite(y)
@@ -66,65 +66,75 @@ class Canvas:
 
     def line(self, points: Iterable[Sequence[float]], width: float, color: RGB, alpha: int) -> None:
         """Draw a polyline with round ends; alpha 0 rubs out what is below it."""
-        places = [place for place in map(self.place, points) if place is not None]
-        scaled = [(x * _SMOOTH, y * _SMOOTH) for x, y in places]
-        thickness = max(1, round(width * _SMOOTH))
+        points_xy = [point for point in map(self.to_canvas_xy, points) if point is not None]
+        scaled = [(x * _SUPERSAMPLING, y * _SUPERSAMPLING) for x, y in points_xy]
+        thickness = max(1, round(width * _SUPERSAMPLING))
         if len(scaled) > 1:
             self._draw.line(scaled, (*color, alpha), thickness, joint="curve")
         for x, y in {*scaled[:1], *scaled[-1:]}:
             radius = thickness / 2
             self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), (*color, alpha))
 
-    def dashes(self, start: XY, end: XY, dash: float, width: float, color: RGB, alpha: int) -> None:
+    def dashed_line(self, start: XY, end: XY, dash: float, width: float, color: RGB, alpha: int) -> None:
         """Draw a dashed line between two source pixels; `dash` is the length of a dash and of a gap, finished."""
-        first, last = self.place(start), self.place(end)
+        first, last = self.to_canvas_xy(start), self.to_canvas_xy(end)
         if first is None or last is None:
             return
         count = max(1, round(math.dist(first, last) / dash))
         for index in range(0, count, 2):
             ends = [
-                tuple((a + (b - a) * min(count, at) / count) * _SMOOTH for a, b in zip(first, last, strict=True))
+                tuple((a + (b - a) * min(count, at) / count) * _SUPERSAMPLING for a, b in zip(first, last, strict=True))
                 for at in (index, index + 1)
             ]
-            self._draw.line([(end[0], end[1]) for end in ends], (*color, alpha), max(1, round(width * _SMOOTH)))
+            self._draw.line([(end[0], end[1]) for end in ends], (*color, alpha), max(1, round(width * _SUPERSAMPLING)))
 
-    def ring(self, at: Sequence[float], radius: float, width: float, color: RGB, alpha: int) -> None:
+    def circle(self, at: Sequence[float], radius: float, width: float, color: RGB, alpha: int) -> None:
         """Draw a circle around a place."""
-        if (place := self.place(at)) is not None:
-            box = tuple(_SMOOTH * value for value in _around(place, radius))
-            self._draw.ellipse(box, outline=(*color, alpha), width=max(1, round(width * _SMOOTH)))
+        if (center := self.to_canvas_xy(at)) is not None:
+            box = tuple(_SUPERSAMPLING * value for value in _bounding_box(center, radius))
+            self._draw.ellipse(box, outline=(*color, alpha), width=max(1, round(width * _SUPERSAMPLING)))
 
     def disc(self, at: Sequence[float], radius: float, color: RGB, alpha: int) -> None:
         """Fill a circle around a place."""
-        if (place := self.place(at)) is not None:
-            self._draw.ellipse(tuple(_SMOOTH * value for value in _around(place, radius)), (*color, alpha))
+        if (place := self.to_canvas_xy(at)) is not None:
+            self._draw.ellipse(tuple(_SUPERSAMPLING * value for value in _bounding_box(place, radius)), (*color, alpha))
 
-    def shape(self, at: Sequence[float], corners: Iterable[XY], fill: RGB, alpha: int, edge: RGB = INK) -> None:
+    def polygon(self, at: Sequence[float], corners: Iterable[XY], fill: RGB, alpha: int, edge: RGB = DARK) -> None:
         """Fill a polygon whose corners are given in finished pixels from a place."""
-        if (place := self.place(at)) is not None:
-            points = [((place[0] + dx) * _SMOOTH, (place[1] + dy) * _SMOOTH) for dx, dy in corners]
-            self._draw.polygon(points, fill=(*fill, alpha), outline=(*edge, alpha), width=_SMOOTH)
+        if (center := self.to_canvas_xy(at)) is not None:
+            points = [((center[0] + dx) * _SUPERSAMPLING, (center[1] + dy) * _SUPERSAMPLING) for dx, dy in corners]
+            self._draw.polygon(points, fill=(*fill, alpha), outline=(*edge, alpha), width=_SUPERSAMPLING)
 
     def text(self, at: XY, text: str, size: float, color: RGB, anchor: str = "lm") -> None:
         """Write at a place given in finished pixels; `anchor` is Pillow's (lm: the left middle of the text)."""
-        self._draw.text((at[0] * _SMOOTH, at[1] * _SMOOTH), text, (*color, 255), font(size * _SMOOTH), anchor=anchor)
+        self._draw.text(
+            (at[0] * _SUPERSAMPLING, at[1] * _SUPERSAMPLING),
+            text,
+            (*color, 255),
+            font(size * _SUPERSAMPLING),
+            anchor=anchor,
+        )
 
     def label(self, at: XY, text: str, size: float, fill: RGB) -> None:
         """Write in a filled box whose middle is `at`, in finished pixels; it is moved inside the picture."""
-        face = font(size * _SMOOTH)
-        left, top, right, bottom = self._draw.textbbox((0, 0), text, font=face, anchor="mm")
-        half_width = max((right - left) / 2 + 0.45 * size * _SMOOTH, 0.75 * size * _SMOOTH)
-        half_height = 0.75 * size * _SMOOTH
-        x = _inside(at[0] * _SMOOTH, half_width, self._sheet.width)
-        y = _inside(at[1] * _SMOOTH, half_height, self._sheet.height)
+        label_font = font(size * _SUPERSAMPLING)
+        left, top, right, bottom = self._draw.textbbox((0, 0), text, font=label_font, anchor="mm")
+        half_width = max((right - left) / 2 + 0.45 * size * _SUPERSAMPLING, 0.75 * size * _SUPERSAMPLING)
+        half_height = 0.75 * size * _SUPERSAMPLING
+        x = _clamp_inside(at[0] * _SUPERSAMPLING, half_width, self._layer.width)
+        y = _clamp_inside(at[1] * _SUPERSAMPLING, half_height, self._layer.height)
         box = (x - half_width, y - half_height, x + half_width, y + half_height)
-        self._draw.rounded_rectangle(box, half_height * 0.6, (*fill, 235), outline=(*ink_on(fill), 235), width=_SMOOTH)
-        self._draw.text((x, y - (top + bottom) / 2), text, (*ink_on(fill), 255), face, anchor="mm")
+        self._draw.rounded_rectangle(
+            box, half_height * 0.6, (*fill, 235), outline=(*contrasting_text_color(fill), 235), width=_SUPERSAMPLING
+        )
+        self._draw.text(
+            (x, y - (top + bottom) / 2), text, (*contrasting_text_color(fill), 255), label_font, anchor="mm"
+        )
 
 
-def _around(place: XY, radius: float) -> tuple[float, float, float, float]:
-    return place[0] - radius, place[1] - radius, place[0] + radius, place[1] + radius
+def _bounding_box(center: XY, radius: float) -> tuple[float, float, float, float]:
+    return center[0] - radius, center[1] - radius, center[0] + radius, center[1] + radius
 
 
-def _inside(value: float, half: float, length: float) -> float:
+def _clamp_inside(value: float, half: float, length: float) -> float:
     return min(max(value, half + 1), max(half + 1, length - half - 1))

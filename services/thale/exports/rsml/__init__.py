@@ -12,7 +12,6 @@ resolution 1.
     again = rsml.save(document)         # with functions, annotations and elements that thale does not know
 """
 
-from thale.contract import Phenotype
 from thale.exports.rsml.document import (
     Annotation,
     Function,
@@ -26,9 +25,10 @@ from thale.exports.rsml.document import (
     Sample,
     TimeSequence,
 )
-from thale.exports.rsml.phenotypes import document_of
+from thale.exports.rsml.phenotypes import from_phenotype
 from thale.exports.rsml.reader import MAX_ORDER, read
 from thale.exports.rsml.writer import save
+from thale.schemas import Phenotype
 
 __all__ = [
     "MAX_ORDER",
@@ -43,7 +43,7 @@ __all__ = [
     "RsmlRoot",
     "Sample",
     "TimeSequence",
-    "document_of",
+    "from_phenotype",
     "read",
     "save",
     "write",
@@ -52,4 +52,4 @@ __all__ = [
 
 def write(phenotype: Phenotype) -> bytes:
     """Return a phenotype as an RSML file, UTF-8."""
-    return save(document_of(phenotype))
+    return save(from_phenotype(phenotype))

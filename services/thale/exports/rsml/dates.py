@@ -24,13 +24,13 @@ def iso_date(text: str) -> str | None:
     if match is None:
         return None
     first, second, year = (int(match.group(group)) for group in (1, 2, 3))
-    half = (match.group(7) or "").lower()
-    if first <= 12 and second <= 12 and first != second and not half:
+    meridiem = (match.group(7) or "").lower()
+    if first <= 12 and second <= 12 and first != second and not meridiem:
         return None
-    month, day = (first, second) if second > 12 or (half and first <= 12) else (second, first)
+    month, day = (first, second) if second > 12 or (meridiem and first <= 12) else (second, first)
     hour, minute, seconds = (int(match.group(group) or 0) for group in (4, 5, 6))
-    if half:
-        hour = hour % 12 + (12 if half == "p" else 0)
+    if meridiem:
+        hour = hour % 12 + (12 if meridiem == "p" else 0)
     try:
         return datetime(year, month, day, hour, minute, seconds).isoformat()
     except ValueError:

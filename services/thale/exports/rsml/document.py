@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from thale.contract import Flag
+from thale.schemas import Flag
 
 XY = tuple[float, float]
 

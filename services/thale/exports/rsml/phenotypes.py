@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from thale.contract import Flag, Phenotype, Plant, Root, Scale, TraitValue
 from thale.exports.names import image_name, trait_column
 from thale.exports.rsml.document import (
     XY,
@@ -17,6 +16,7 @@ from thale.exports.rsml.document import (
     RsmlPlant,
     RsmlRoot,
 )
+from thale.schemas import Flag, Phenotype, Plant, Root, Scale, TraitValue
 
 PRIMARY_ROOT = "PO:0020127"
 LATERAL_ROOT = "PO:0020121"
@@ -26,7 +26,7 @@ _DECIMALS = 3
 """A thousandth of a pixel: far below what can be measured."""
 
 
-def document_of(phenotype: Phenotype) -> RsmlDocument:
+def from_phenotype(phenotype: Phenotype) -> RsmlDocument:
     """Return a phenotype as an RSML document.
 
     Property names with a unit in them (primary_root_length_mm) are traits; `length` is a root's own, in px, and
@@ -34,7 +34,7 @@ def document_of(phenotype: Phenotype) -> RsmlDocument:
     Flags with a place are annotations; all flags' codes stand in the property `flags`. A root's parent that is not
     there leaves the root at the first order of its plant, so that no root is lost.
     """
-    unit, resolution = _unit(phenotype.scale)
+    unit, resolution = _unit_and_resolution(phenotype.scale)
     name = image_name(phenotype.image)
     return RsmlDocument(
         metadata=Metadata(
@@ -44,21 +44,21 @@ def document_of(phenotype: Phenotype) -> RsmlDocument:
             software=f"{_SOFTWARE} {phenotype.provenance.package_version}".strip(),
             file_key=phenotype.image.sha256,
             image=ImageReference(name, phenotype.image.sha256),
-            property_definitions=_definitions(phenotype),
+            property_definitions=_property_definitions(phenotype),
         ),
         plants=_plants(phenotype.plants),
-        properties=(*_traits(phenotype.traits), *_flag_codes(phenotype.flags)),
+        properties=(*_trait_properties(phenotype.traits), *_flag_codes(phenotype.flags)),
         annotations=_flag_annotations(phenotype.flags),
     )
 
 
-def _unit(scale: Scale) -> tuple[str, float]:
+def _unit_and_resolution(scale: Scale) -> tuple[str, float]:
     """Return the unit and the number of pixels in one of it."""
-    known = scale.known and math.isfinite(scale.mm_per_px) and scale.mm_per_px > 0
-    return ("mm", 1 / scale.mm_per_px) if known else ("pixel", 1.0)
+    is_known = scale.is_known and math.isfinite(scale.mm_per_px) and scale.mm_per_px > 0
+    return ("mm", 1 / scale.mm_per_px) if is_known else ("pixel", 1.0)
 
 
-def _definitions(phenotype: Phenotype) -> tuple[PropertyDefinition, ...]:
+def _property_definitions(phenotype: Phenotype) -> tuple[PropertyDefinition, ...]:
     traits = [*phenotype.traits, *(trait for plant in phenotype.plants for trait in plant.traits)]
     units = {trait_column(trait.trait, trait.unit): trait.unit for trait in traits if not math.isnan(trait.value)}
     return (
@@ -79,24 +79,24 @@ def _plant(plant: Plant, unique: bool) -> RsmlPlant:
     return RsmlPlant(
         id=str(plant.id),
         label=f"plant {plant.id}",
-        roots=_nested(plant, unique),
-        properties=(*_traits(plant.traits), *_flag_codes(plant.flags)),
+        roots=_nest_roots(plant, unique),
+        properties=(*_trait_properties(plant.traits), *_flag_codes(plant.flags)),
         annotations=(
             *(
-                Annotation(mark.kind, (_rounded((mark.x, mark.y)),), f"{mark.score:.3f}", _SOFTWARE)
-                for mark in plant.landmarks
+                Annotation(landmark.kind, (_round_point((landmark.x, landmark.y)),), f"{landmark.score:.3f}", _SOFTWARE)
+                for landmark in plant.landmarks
             ),
             *_flag_annotations([flag for flag in plant.flags if flag not in of_roots]),
         ),
     )
 
 
-def _nested(plant: Plant, unique: bool) -> tuple[RsmlRoot, ...]:
+def _nest_roots(plant: Plant, unique: bool) -> tuple[RsmlRoot, ...]:
     """Return the plant's roots below their parents. Ids that several plants share get the plant's number in front."""
     roots = plant.roots
     index_of = {root.id: index for index, root in reversed(list(enumerate(roots)))}
     parents = [index_of.get(root.parent) if root.parent is not None else None for root in roots]
-    parents = [None if _circular(index, parents) else parent for index, parent in enumerate(parents)]
+    parents = [None if _is_circular(index, parents) else parent for index, parent in enumerate(parents)]
     children: dict[int | None, list[int]] = {}
     for index, parent in enumerate(parents):
         children.setdefault(parent, []).append(index)
@@ -108,14 +108,14 @@ def _nested(plant: Plant, unique: bool) -> tuple[RsmlRoot, ...]:
     return tuple(build(index) for index in children.get(None, ()))
 
 
-def _circular(start: int, parents: Sequence[int | None]) -> bool:
+def _is_circular(start: int, parents: Sequence[int | None]) -> bool:
     """Whether a root is its own ancestor."""
-    at, seen = parents[start], set[int]()
-    while at is not None and at not in seen:
-        if at == start:
+    current, visited = parents[start], set[int]()
+    while current is not None and current not in visited:
+        if current == start:
             return True
-        seen.add(at)
-        at = parents[at]
+        visited.add(current)
+        current = parents[current]
     return False
 
 
@@ -124,7 +124,7 @@ def _root(root: Root, own_id: str, laterals: tuple[RsmlRoot, ...]) -> RsmlRoot:
         id=own_id,
         label="primary" if root.order == 1 else "lateral",
         accession=PRIMARY_ROOT if root.order == 1 else LATERAL_ROOT,
-        points=tuple(_rounded(point) for point in root.points),
+        points=tuple(_round_point(point) for point in root.points),
         properties=(
             Property("length", f"{root.length_px:.3f}"),
             Property("software-confidence", f"{root.confidence:.4f}"),
@@ -135,11 +135,11 @@ def _root(root: Root, own_id: str, laterals: tuple[RsmlRoot, ...]) -> RsmlRoot:
     )
 
 
-def _rounded(point: XY) -> XY:
+def _round_point(point: XY) -> XY:
     return round(point[0], _DECIMALS), round(point[1], _DECIMALS)
 
 
-def _traits(traits: Sequence[TraitValue]) -> tuple[Property, ...]:
+def _trait_properties(traits: Sequence[TraitValue]) -> tuple[Property, ...]:
     return tuple(
         Property(trait_column(trait.trait, trait.unit), f"{trait.value:.6g}")
         for trait in traits
@@ -153,7 +153,7 @@ def _flag_codes(flags: Sequence[Flag]) -> tuple[Property, ...]:
 
 def _flag_annotations(flags: Sequence[Flag]) -> tuple[Annotation, ...]:
     return tuple(
-        Annotation(flag.code, (_rounded((flag.at.x, flag.at.y)),), flag.message, _SOFTWARE)
+        Annotation(flag.code, (_round_point((flag.at.x, flag.at.y)),), flag.message, _SOFTWARE)
         for flag in flags
         if flag.at is not None
     )

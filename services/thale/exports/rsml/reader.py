@@ -12,7 +12,6 @@ from collections.abc import Iterable
 
 from lxml import etree
 
-from thale.contract import Flag
 from thale.errors import AnnotationError
 from thale.exports.rsml import topology
 from thale.exports.rsml.dates import iso_date
@@ -31,7 +30,8 @@ from thale.exports.rsml.document import (
     TimeSequence,
 )
 from thale.exports.rsml.spline import catmull_rom
-from thale.exports.rsml.xml import children, first, local_name, parse, source_of, text_of
+from thale.exports.rsml.xml import children, first, local_name, parse_untrusted, source_of, text_of
+from thale.schemas import Flag
 
 _UNIT_NAMES = {
     "px": "pixel",
@@ -48,7 +48,7 @@ MAX_ORDER = 32
 """Laterals of laterals that are read: plants have five orders or so, an attacker has more."""
 
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
-_IDENTITY = {"id", "ID", "label", "accession", "poaccession", "po:accession"}
+_ID_ATTRIBUTES = {"id", "ID", "label", "accession", "poaccession", "po:accession"}
 
 
 def read(data: bytes) -> RsmlDocument:
@@ -57,7 +57,7 @@ def read(data: bytes) -> RsmlDocument:
     Raises:
         AnnotationError: If it is no RSML, or hostile XML: see `thale.exports.rsml.xml`.
     """
-    root = parse(data)
+    root = parse_untrusted(data)
     if local_name(root) != "rsml":
         raise AnnotationError(f"the file's top element is <{local_name(root)}>, not <rsml>: this is no RSML file")
     return _Reader().document(root)
@@ -85,8 +85,8 @@ class _Reader:
             plants=plants,
             properties=self.properties(scene),
             annotations=annotations,
-            extras=(*leftovers, *_unknown(scene, {"properties", "plant", "annotations"})),
-            warnings=tuple(_flag(code, places) for code, places in self.warnings.items()),
+            extras=(*leftovers, *_unknown_elements(scene, {"properties", "plant", "annotations"})),
+            warnings=tuple(_flag(code, locations) for code, locations in self.warnings.items()),
         )
 
     def metadata(self, element: etree._Element | None) -> Metadata:
@@ -114,7 +114,7 @@ class _Reader:
                 )
                 for definition in children(first(element, "property-definitions"), "property-definition")
             ),
-            extras=_unknown(element, known),
+            extras=_unknown_elements(element, known),
         )
 
     def scale(self, unit_text: str, resolution_text: str) -> tuple[str, float]:
@@ -154,11 +154,11 @@ class _Reader:
         return TimeSequence(text_of(element, "label"), int(index) if index is not None else 0, unified)
 
     def plant(self, element: etree._Element, index: int) -> RsmlPlant:
-        own_id = self.identity(element, str(index))
+        own_id = self.unique_id(element, str(index))
         roots = tuple(
             self.root(child, f"{own_id}.{number}") for number, child in enumerate(children(element, "root"), 1)
         )
-        nested = topology.nest(roots)
+        nested = topology.nest_laterals(roots)
         if len(nested) < len(roots):
             self.warn("flat_laterals", f"plant {own_id}: laterals beside their primary are put inside it")
         annotations, leftovers = self.annotations(element)
@@ -169,16 +169,16 @@ class _Reader:
             properties=self.properties(element),
             annotations=annotations,
             attributes=_attributes(element),
-            extras=(*leftovers, *_unknown(element, {"properties", "root", "annotations"})),
+            extras=(*leftovers, *_unknown_elements(element, {"properties", "root", "annotations"})),
         )
 
     def root(self, element: etree._Element, default_id: str, order: int = 1) -> RsmlRoot:
         if order > MAX_ORDER:
             raise AnnotationError(f"roots are nested more than {MAX_ORDER} deep: this is no root system")
-        own_id = self.identity(element, default_id)
+        own_id = self.unique_id(element, default_id)
         points, depths, geometry_extras = self.geometry(first(element, "geometry"), own_id)
         annotations, leftovers = self.annotations(element)
-        functions, odd_functions = self.functions(first(element, "functions"), own_id)
+        functions, unreadable_functions = self.functions(first(element, "functions"), own_id)
         return RsmlRoot(
             id=own_id,
             label=element.get("label"),
@@ -194,26 +194,26 @@ class _Reader:
             ),
             attributes=_attributes(element),
             geometry_extras=geometry_extras,
-            function_extras=odd_functions,
+            function_extras=unreadable_functions,
             extras=(
                 *leftovers,
-                *_unknown(element, {"properties", "geometry", "functions", "annotations", "root"}),
+                *_unknown_elements(element, {"properties", "geometry", "functions", "annotations", "root"}),
             ),
         )
 
-    def identity(self, element: etree._Element, default: str) -> str:
+    def unique_id(self, element: etree._Element, default: str) -> str:
         """Return the element's id, a new one where it has none or where another of its kind has the same."""
-        given = (element.get("id") or element.get("ID") or "").strip()
+        given_id = (element.get("id") or element.get("ID") or "").strip()
         if element.get("id") is None and element.get("ID") is not None:
-            self.warn("id_spelling", f"ID for id at {given!r}")
-        if not given:
+            self.warn("id_spelling", f"ID for id at {given_id!r}")
+        if not given_id:
             self.warn("no_id", f"{local_name(element)} {default}")
-        own_id, copy = given or default, 2
+        own_id, copy_number = given_id or default, 2
         kind = local_name(element)
         while (kind, own_id) in self.used_ids:
-            own_id, copy = f"{given or default}-{copy}", copy + 1
-        if given and own_id != given:
-            self.warn("duplicate_id", f"{kind} {given} is given twice; the second is {own_id}")
+            own_id, copy_number = f"{given_id or default}-{copy_number}", copy_number + 1
+        if given_id and own_id != given_id:
+            self.warn("duplicate_id", f"{kind} {given_id} is given twice; the second is {own_id}")
         self.used_ids.add((kind, own_id))
         return own_id
 
@@ -230,7 +230,7 @@ class _Reader:
                 points, depths = catmull_rom(control), ()
         if not points:
             self.warn("no_geometry", f"root {root_id}")
-        return points, depths, _unknown(element, {"polyline"})
+        return points, depths, _unknown_elements(element, {"polyline"})
 
     def points(self, element: etree._Element | None, where: str) -> tuple[tuple[XY, ...], tuple[float | None, ...]]:
         points, depths = [], []
@@ -255,17 +255,17 @@ class _Reader:
     def functions(self, element: etree._Element | None, where: str) -> tuple[tuple[Function, ...], tuple[str, ...]]:
         """Return the functions that can be read, and those that cannot, as they stand."""
         read: list[Function] = []
-        odd: list[str] = []
+        unreadable: list[str] = []
         for function in children(element, "function"):
             samples = [self.sample(sample, where) for sample in children(function, "sample")]
             usable = [sample for sample in samples if sample is not None]
             if len(usable) < len(samples):
                 self.warn("odd_function", f"root {where}: {function.get('name')}")
-                odd.append(source_of(function))
+                unreadable.append(source_of(function))
                 continue
             name, domain = function.get("name") or "", function.get("domain") or "polyline"
             read.append(Function(name, domain, tuple(usable), function.get("origin")))
-        return tuple(read), tuple(odd)
+        return tuple(read), tuple(unreadable)
 
     def sample(self, element: etree._Element, where: str) -> Sample | None:
         text = element.get("value") or text_of(element, "value") or (element.text or "").strip()
@@ -276,16 +276,16 @@ class _Reader:
     def annotations(self, parent: etree._Element | None) -> tuple[tuple[Annotation, ...], tuple[str, ...]]:
         """Return the annotations below a node, and <annotations> that hold something else, as they stand."""
         read: list[Annotation] = []
-        odd: list[str] = []
+        unreadable: list[str] = []
         for element in children(parent, "annotations"):
             if (element.text or "").strip() and not len(element):
                 self.warn("odd_annotation", f"text {(element.text or '').strip()[:40]!r} for <annotation>")
-                odd.append(source_of(element))
+                unreadable.append(source_of(element))
             for child in children(element, "annotation"):
                 points, _ = self.points(child, "an annotation")
                 value = text_of(child, "value") or (child.text or "").strip()
                 read.append(Annotation(child.get("name"), points, value, text_of(child, "software")))
-        return tuple(read), tuple(odd)
+        return tuple(read), tuple(unreadable)
 
     def properties(self, parent: etree._Element | None) -> tuple[Property, ...]:
         return tuple(
@@ -300,7 +300,7 @@ class _Reader:
         )
 
 
-def _unknown(element: etree._Element | None, known: Iterable[str]) -> tuple[str, ...]:
+def _unknown_elements(element: etree._Element | None, known: Iterable[str]) -> tuple[str, ...]:
     names = set(known)
     return (
         tuple(source_of(child) for child in element if local_name(child) not in {*names, ""})
@@ -321,13 +321,13 @@ def _attributes(element: etree._Element) -> tuple[tuple[str, str], ...]:
     return tuple(
         (str(name), str(value))
         for name, value in element.attrib.items()
-        if etree.QName(name).localname not in _IDENTITY
+        if etree.QName(name).localname not in _ID_ATTRIBUTES
     )
 
 
-def _flag(code: str, places: list[str]) -> Flag:
-    more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
-    return Flag(code=f"rsml_{code}", message=f"{places[0]}{more}")
+def _flag(code: str, locations: list[str]) -> Flag:
+    more = f" (and {len(locations) - 1} more)" if len(locations) > 1 else ""
+    return Flag(code=f"rsml_{code}", message=f"{locations[0]}{more}")
 
 
 def _coordinate(point: etree._Element, axis: str) -> str:

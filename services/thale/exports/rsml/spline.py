@@ -7,7 +7,7 @@ import math
 
 from thale.exports.rsml.document import XY
 
-SPACING_PX = 4.0
+MAX_SPACING_PX = 4.0
 
 
 def catmull_rom(control: tuple[XY, ...]) -> tuple[XY, ...]:
@@ -20,13 +20,13 @@ def catmull_rom(control: tuple[XY, ...]) -> tuple[XY, ...]:
     padded = (control[0], *control, control[-1])
     points = [control[0]]
     for before, start, end, after in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
-        steps = max(1, min(64, math.ceil(math.dist(start, end) / SPACING_PX)))
-        points.extend(_at(before, start, end, after, step / steps) for step in range(1, steps))
+        steps = max(1, min(64, math.ceil(math.dist(start, end) / MAX_SPACING_PX)))
+        points.extend(_interpolate(before, start, end, after, step / steps) for step in range(1, steps))
         points.append(end)
     return tuple(points)
 
 
-def _at(before: XY, start: XY, end: XY, after: XY, t: float) -> XY:
+def _interpolate(before: XY, start: XY, end: XY, after: XY, t: float) -> XY:
     """Return the place at t, 0 to 1, between start and end."""
 
     def along(p0: float, p1: float, p2: float, p3: float) -> float:

@@ -10,22 +10,26 @@ _LATERAL = "PO:0020121"
 _LATERAL_LABELS = ("lat", "second")
 
 
-def nest(roots: tuple[RsmlRoot, ...]) -> tuple[RsmlRoot, ...]:
+def nest_laterals(roots: tuple[RsmlRoot, ...]) -> tuple[RsmlRoot, ...]:
     """Return a plant's roots with each top-level lateral below the primary root that its origin is nearest to.
 
     A root counts as a lateral by its accession, else by its label (lateral, lat_3, secondary). Without any primary root
     at the top, or for a lateral without geometry, nothing is known and nothing is moved.
     """
-    hosts = [root for root in roots if not _is_lateral(root) and root.points]
-    guests = [root for root in roots if _is_lateral(root) and root.points]
-    if not hosts or not guests:
+    primary_roots = [root for root in roots if not _is_lateral(root) and root.points]
+    laterals = [root for root in roots if _is_lateral(root) and root.points]
+    if not primary_roots or not laterals:
         return roots
-    below: dict[str, list[RsmlRoot]] = {}
-    for guest in guests:
-        nearest = min(hosts, key=lambda host: _distance(guest.points[0], host.points))
-        below.setdefault(nearest.id, []).append(guest)
-    moved = {guest.id for guest in guests}
-    return tuple(replace(root, roots=(*root.roots, *below.get(root.id, ()))) for root in roots if root.id not in moved)
+    laterals_by_primary: dict[str, list[RsmlRoot]] = {}
+    for lateral in laterals:
+        nearest = min(primary_roots, key=lambda primary: _distance(lateral.points[0], primary.points))
+        laterals_by_primary.setdefault(nearest.id, []).append(lateral)
+    moved_ids = {lateral.id for lateral in laterals}
+    return tuple(
+        replace(root, roots=(*root.roots, *laterals_by_primary.get(root.id, ())))
+        for root in roots
+        if root.id not in moved_ids
+    )
 
 
 def _is_lateral(root: RsmlRoot) -> bool:
@@ -38,10 +42,10 @@ def _distance(point: XY, line: tuple[XY, ...]) -> float:
     """Return the distance of a point to a polyline."""
     if len(line) == 1:
         return math.dist(point, line[0])
-    return min(_to_segment(point, a, b) for a, b in itertools.pairwise(line))
+    return min(_distance_to_segment(point, a, b) for a, b in itertools.pairwise(line))
 
 
-def _to_segment(point: XY, a: XY, b: XY) -> float:
+def _distance_to_segment(point: XY, a: XY, b: XY) -> float:
     along = (b[0] - a[0], b[1] - a[1])
     squared = along[0] ** 2 + along[1] ** 2
     if squared == 0:

@@ -11,7 +11,7 @@ MAX_ELEMENTS = 1_000_000
 _CHUNK = 256 * 2**10
 
 
-def parse(data: bytes) -> etree._Element:
+def parse_untrusted(data: bytes) -> etree._Element:
     """Return the root element of an XML document.
 
     Comments and processing instructions are left out. Depth is bounded by libxml2, at 256 elements.
@@ -37,7 +37,7 @@ def parse(data: bytes) -> etree._Element:
         root = _feed(parser, data)
     except etree.XMLSyntaxError as error:
         raise AnnotationError(f"the file is no well-formed XML: {error}") from error
-    _refuse_entities(root)
+    _reject_entities(root)
     return root
 
 
@@ -51,7 +51,7 @@ def _feed(parser: etree.XMLPullParser, data: bytes) -> etree._Element:
     return parser.close()
 
 
-def _refuse_entities(root: etree._Element) -> None:
+def _reject_entities(root: etree._Element) -> None:
     dtd = root.getroottree().docinfo.internalDTD
     if dtd is not None and next(iter(dtd.iterentities()), None) is not None:
         raise AnnotationError("the file declares XML entities, which can hide an attack: save it without its DOCTYPE")

@@ -1,0 +1,1 @@
+"""Cluster add-ons at exact versions, installed in the order of `kubernetes/platform/addons.toml`."""

@@ -1,0 +1,200 @@
+"""Installs what a cluster needs before an overlay can be applied: `addons.toml`, in its order.
+
+    python -m deploy.addons.install plan|apply|status --environment ENV [--context C] [--only NAME]
+
+`plan` says what would be done, `apply` does it and goes on where it was interrupted, `status` ends with 1 where
+anything is not as wanted. What is as wanted is left alone; `--only NAME` installs one add-on in any case.
+Needs Python 3.11 alone, beside kubectl and helm.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from deploy.addons.commands import FIELD_MANAGER, ClusterTools
+from deploy.addons.preflight import cluster_problems, missing_tools, require
+from deploy.addons.status import HELM_TIMEOUT, AddonStatus, addon_status, release_description, source_arguments
+from deploy.addons.table import ENVIRONMENTS, FOLDER, Addon, AddonError, AddonTable, read_table
+
+ENFORCER_EXEMPT_LABEL = "admissions.enforcer/disabled=true"
+_WEBHOOKS = "mutatingwebhookconfigurations,validatingwebhookconfigurations"
+_HELM_WAIT = f"{int(HELM_TIMEOUT.total_seconds() // 60)}m"
+_WIDTHS = (22, 10, 22)
+
+Log = Callable[[str], None]
+Command = tuple[Sequence[str], str]
+"""A command and its standard input."""
+
+
+def plan(table: AddonTable, environment: str, tools: ClusterTools, only: str | None, log: Log) -> int:
+    """Say what `apply` would do, and by which commands. Without a cluster: what it does to an empty one."""
+    problems = missing_tools(table, tools) or cluster_problems(table, environment, tools)
+    for addon in table.for_environment(environment, only):
+        state = (
+            AddonStatus("missing", "install") if problems else addon_status(addon, tools, is_explicit=only is not None)
+        )
+        log(_row(addon, state.description))
+        if not state.is_current:
+            for command, _ in _install_commands(addon, environment, tools, state):
+                log(f"    {shlex.join(command)}")
+    for problem in problems:
+        log(f"before that: {problem}")
+    return 0
+
+
+def apply(table: AddonTable, environment: str, tools: ClusterTools, only: str | None, log: Log) -> int:
+    """Install what is missing, and bring up to date what is not.
+
+    Raises:
+        PlatformError: If something has to be put right; what was installed before stays.
+    """
+    for addon in _check_and_select(table, environment, tools, only):
+        started_s = time.monotonic()
+        current = addon_status(addon, tools, is_explicit=only is not None)
+        is_skipped = current.is_current and only is None
+        log(_row(addon, current.description))
+        for command, stdin in (_post_install_commands if is_skipped else _install_commands)(
+            addon, environment, tools, current
+        ):
+            tools.execute(command, stdin)
+        if not is_skipped:
+            log(f"    done ({time.monotonic() - started_s:.0f} s)")
+    return 0
+
+
+def status(table: AddonTable, environment: str, tools: ClusterTools, only: str | None, log: Log) -> int:
+    """Say how every add-on stands. Returns 1 where one is not as wanted.
+
+    Raises:
+        PlatformError: If a tool or the cluster is not there.
+    """
+    addons = _check_and_select(table, environment, tools, only)
+    statuses = [(addon, addon_status(addon, tools)) for addon in addons]
+    for addon, addon_state in statuses:
+        log(
+            _row(
+                addon,
+                addon_state.state if addon_state.is_current else f"{addon_state.state}: {addon_state.description}",
+            )
+        )
+    return 0 if all(addon_state.is_current for _, addon_state in statuses) else 1
+
+
+def _check_and_select(table: AddonTable, environment: str, tools: ClusterTools, only: str | None) -> Sequence[Addon]:
+    """Return the add-ons, once everything that they need is there: nothing is begun that cannot be ended.
+
+    Raises:
+        PlatformError: If something has to be put right.
+    """
+    addons = table.for_environment(environment, only)
+    for addon in addons:
+        addon.digest()
+    require(missing_tools(table, tools) or cluster_problems(table, environment, tools))
+    return addons
+
+
+def _install_commands(addon: Addon, environment: str, tools: ClusterTools, current: AddonStatus) -> list[Command]:
+    """Return the commands, each with its standard input, that bring an add-on to what is wanted."""
+    post_install = _post_install_commands(addon, environment, tools, current)
+    if addon.chart:
+        return [
+            *_cleanup_commands(addon, tools, current),
+            (_upgrade_command(addon, tools), _inline_values(addon)),
+            *post_install,
+        ]
+    server_side = ("apply", "--server-side", "--field-manager", FIELD_MANAGER)
+    namespace_commands: list[Command] = []
+    if addon.namespace:
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": addon.namespace}}
+        namespace_commands.append((tools.kubectl(*server_side, "--filename", "-"), json.dumps(namespace)))
+    return [*namespace_commands, (tools.kubectl(*server_side, *source_arguments(addon)), ""), *post_install]
+
+
+def _cleanup_commands(addon: Addon, tools: ClusterTools, current: AddonStatus) -> list[Command]:
+    """Return what makes helm take an interrupted release again: it refuses one that is pending."""
+    if current.state != "interrupted":
+        return []
+    release_options = (addon.name, "--namespace", addon.namespace, "--wait")
+    is_first_install = "pending-install" in current.description
+    return [
+        (tools.helm("uninstall" if is_first_install else "rollback", *release_options, "--timeout", _HELM_WAIT), "")
+    ]
+
+
+def _upgrade_command(addon: Addon, tools: ClusterTools) -> Sequence[str]:
+    chart = (addon.chart, *(("--repo", addon.repository) if addon.repository else ()))
+    files = [str(FOLDER / name) for name in addon.values] + (["-"] if addon.values_from else [])
+    return tools.helm(
+        *("upgrade", "--install", addon.name, *chart, "--version", addon.version),
+        *("--namespace", addon.namespace, "--create-namespace"),
+        *(argument for file in files for argument in ("--values", file)),
+        *(("--skip-crds",) if addon.skip_crds else ()),
+        *("--wait", "--timeout", _HELM_WAIT, "--history-max", "5", "--description", release_description(addon)),
+    )
+
+
+def _inline_values(addon: Addon) -> str:
+    """Return the values that lie elsewhere: as text, for a file of YAML is a value of YAML once it is indented."""
+    lines = []
+    for name, path in addon.values_from.items():
+        lines.append(f"{name}:")
+        lines += [f"  {line}" if line.strip() else "" for line in (FOLDER / path).read_text().splitlines()]
+    return "\n".join(lines)
+
+
+def _post_install_commands(addon: Addon, environment: str, tools: ClusterTools, _: AddonStatus) -> list[Command]:
+    """Return what is said and waited for each time: it costs nothing where it holds already."""
+    commands: list[Command] = []
+    if addon.webhooks and environment != "laptop":
+        label = tools.kubectl("label", _WEBHOOKS, "--selector", addon.webhooks, ENFORCER_EXEMPT_LABEL, "--overwrite")
+        commands.append((label, ""))
+    for wait in addon.waits:
+        condition, *objects = wait.split()
+        commands.append((tools.kubectl("wait", "--for", condition, "--timeout", "5m", *objects), ""))
+    return commands
+
+
+def _row(addon: Addon, text: str) -> str:
+    cells = (addon.name, addon.version or "here", addon.namespace or "(cluster)")
+    return "  ".join([*(f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)), text])
+
+
+ACTIONS: Mapping[str, Callable[[AddonTable, str, ClusterTools, str | None, Log], int]] = {
+    "plan": plan,
+    "apply": apply,
+    "status": status,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says. Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog=f"python {Path(__file__).name}", description="Install a cluster's add-ons: addons.toml, in its order."
+    )
+    parser.add_argument("action", choices=list(ACTIONS))
+    parser.add_argument("--environment", required=True, choices=ENVIRONMENTS)
+    parser.add_argument("--context", help="of the kubeconfig; default: its current one")
+    parser.add_argument("--only", metavar="NAME", help="one add-on, also where it is as wanted")
+    options = parser.parse_args(arguments)
+
+    def log(line: str) -> None:
+        print(line, flush=True)  # noqa: T201 (this is what it is for)
+
+    try:
+        return ACTIONS[options.action](
+            read_table(), options.environment, ClusterTools(options.context), options.only, log
+        )
+    except AddonError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: run it again, it goes on from here\n")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

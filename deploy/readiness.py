@@ -1,0 +1,96 @@
+"""Waits until everything in the namespace is ready, and says what is not."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from deploy import cluster as clusters
+from deploy.cluster import Cluster
+from deploy.context import NAMESPACE, DeployContext
+from deploy.errors import NotReadyError
+
+KINDS = "deployments.apps,inferenceservices.serving.kserve.io,gateways.gateway.networking.k8s.io"
+_READY = {"InferenceService": "Ready", "Gateway": "Programmed"}
+"""The condition by which a kind says so."""
+
+Resource = Mapping[str, Any]
+
+
+def run(context: DeployContext) -> None:
+    """Wait.
+
+    Raises:
+        NotReadyError: If something is not ready in time, or was given up.
+    """
+    cluster = clusters.connect(context)
+    polling = Retrying(
+        retry=retry_if_result(bool),
+        stop=stop_after_delay(context.settings.wait_s),
+        wait=wait_fixed(context.settings.poll_interval_s),
+    )
+    try:
+        with context.console.status("waiting for pods"):
+            polling(lambda: _raise_if_failed(unready_objects(cluster)))
+    except RetryError as error:
+        lines = "\n".join(f"  {line}" for line in error.last_attempt.result())
+        raise NotReadyError(f"not ready after {context.settings.wait_s:.0f} s:\n{lines}") from error
+    context.log("everything is ready")
+
+
+def unready_objects(cluster: Cluster) -> list[tuple[str, bool]]:
+    """Return what is not ready: a line each, and whether it was given up."""
+    found = (cluster.get(KINDS, "--namespace", NAMESPACE) or {}).get("items", ())
+    if not found:
+        return [("nothing of thale is in the cluster", True)]
+    return [state for resource in found if (state := _unready_state(resource)) is not None]
+
+
+def _raise_if_failed(states: list[tuple[str, bool]]) -> list[str]:
+    """Return the lines, as long as waiting may help.
+
+    Raises:
+        NotReadyError: If something was given up.
+    """
+    failed = [line for line, has_failed in states if has_failed]
+    if failed:
+        raise NotReadyError("\n".join(failed))
+    return [line for line, _ in states]
+
+
+def _unready_state(resource: Resource) -> tuple[str, bool] | None:
+    name = f"{resource['kind']} {resource['metadata']['name']}"
+    if resource["kind"] == "Deployment":
+        reason = next(_rollout_blockers(resource), None)
+    else:
+        condition = _condition(resource, _READY[resource["kind"]])
+        reason = None if condition.get("status") == "True" else (condition.get("message") or "no word of it yet")
+    if reason is None:
+        return None
+    return f"{name}: {reason}", _has_failed(resource)
+
+
+def _rollout_blockers(deployment: Resource) -> Iterator[str]:
+    """Give what `kubectl rollout status` would wait for."""
+    status = deployment.get("status") or {}
+    replicas = deployment["spec"].get("replicas", 1)
+    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+        yield "not seen by its controller yet"
+    if (updated := status.get("updatedReplicas", 0)) < replicas:
+        yield f"{updated} of {replicas} pods are new"
+    if status.get("replicas", 0) > updated:
+        yield f"{status['replicas'] - updated} old pods are still there"
+    if (available := status.get("availableReplicas", 0)) < updated:
+        yield f"{available} of {updated} pods are ready"
+
+
+def _has_failed(resource: Resource) -> bool:
+    if resource["kind"] == "Deployment":
+        return _condition(resource, "Progressing").get("reason") == "ProgressDeadlineExceeded"
+    model = (resource.get("status") or {}).get("modelStatus") or {}
+    return model.get("transitionStatus") in ("BlockedByFailedLoad", "InvalidSpec")
+
+
+def _condition(resource: Resource, kind: str) -> Resource:
+    conditions = (resource.get("status") or {}).get("conditions") or ()
+    return next((each for each in conditions if each["type"] == kind), {})

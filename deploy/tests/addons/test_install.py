@@ -1,0 +1,332 @@
+"""The installer of add-ons: by stand-ins for kubectl and helm that record what they are told."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.manifests import KUBERNETES
+
+PLATFORM = KUBERNETES / "platform"
+FAKE_TOOLS = Path(__file__).with_name("fake_tools.sh")
+MANAGED_OBJECTS = (
+    "crd/scaledobjects.keda.sh",
+    "crd/secretproviderclasses.secrets-store.csi.x-k8s.io",
+    "crd/podmonitors.azmonitoring.coreos.com",
+    "apiservice/v1beta1.metrics.k8s.io",
+)
+TIMEOUT_S = 240
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a program was told."""
+
+    program: str
+    stdin: str
+    arguments: tuple[str, ...]
+
+    def option(self, name: str) -> str:
+        return self.arguments[self.arguments.index(name) + 1]
+
+
+@dataclass
+class InstallerEnvironment:
+    """A cluster that is played (fake_tools.sh)."""
+
+    folder: Path
+
+    def set_version(self, program: str, version: str) -> None:
+        (self.folder / "versions" / program).write_text(f"{version}\n")
+
+    def add_release(self, name: str, **info: str) -> None:
+        (self.folder / "releases" / name).write_text(json.dumps(info) + "\n")
+
+    def add_object(self, name: str, **body: object) -> None:
+        path = self.folder / "objects" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(body))
+
+    def fail_on(self, *arguments: str) -> None:
+        (self.folder / "fails").write_text("".join(f"{word}\n" for word in arguments))
+
+    def calls(self, program: str, *begin: str) -> list[Call]:
+        """Return the calls of a program that begin so."""
+        path = self.folder / "calls"
+        records = path.read_text().split("\36")[:-1] if path.exists() else []
+        calls = [Call(*call.split("\37")[:2], tuple(call.split("\37")[2:-1])) for call in records]
+        return [call for call in calls if call.program == program and call.arguments[: len(begin)] == begin]
+
+    def clear_calls(self) -> None:
+        (self.folder / "calls").unlink(missing_ok=True)
+
+    def run(self, *arguments: str, platform: Path = PLATFORM) -> "subprocess.CompletedProcess[str]":
+        environment = {**os.environ, "PATH": str(self.folder / "bin"), "FAKE_TOOLS_DIR": str(self.folder)}
+        command = [sys.executable, "-S", str(platform / "install.py"), *arguments]  # of the standard library alone
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=TIMEOUT_S)
+
+    def apply(self, environment: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        result = self.run("apply", "--environment", environment, *arguments)
+        assert result.returncode == 0, result.stderr
+        return result
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> InstallerEnvironment:
+    for folder in ("bin", "versions", "objects", "releases"):
+        (tmp_path / folder).mkdir()
+    for name in ("kubectl", "helm"):
+        (tmp_path / "bin" / name).symlink_to(FAKE_TOOLS)
+    for name in ("fails", "applied", "empty"):
+        (tmp_path / name).touch()
+    environment = InstallerEnvironment(tmp_path)
+    for of, version in (("kubectl", "v1.35.1"), ("helm", "v3.19.0"), ("server", "v1.35.2")):
+        environment.set_version(of, version)
+    for name in MANAGED_OBJECTS:
+        environment.add_object(name)
+    return environment
+
+
+def installed_charts(env: InstallerEnvironment) -> list[str]:
+    return [call.arguments[2] for call in env.calls("helm", "upgrade")]
+
+
+def test_everything_is_installed_in_order_at_exact_versions(env: InstallerEnvironment) -> None:
+    result = env.apply("dev", "--context", "aks-dev")
+    assert installed_charts(env) == [
+        *("cert-manager", "envoy-gateway", "kserve-crd", "kserve"),
+        *("otel-collector", "nvidia-device-plugin", "dcgm-exporter"),
+    ]
+    for call in env.calls("helm", "upgrade"):
+        assert call.arguments[1] == "--install"
+        assert call.option("--version") in result.stdout
+        assert {"--wait", "--create-namespace"} <= {*call.arguments}
+        assert call.option("--kube-context") == "aks-dev"
+    assert all(
+        call.arguments[:2] == ("--context", "aks-dev") or "--client" in call.arguments for call in env.calls("kubectl")
+    )
+    applied = env.calls("kubectl", "--context", "aks-dev", "apply")
+    assert all(call.option("--field-manager") == "thale-platform" for call in applied)
+    assert all("--server-side" in call.arguments for call in applied)
+    assert not any("--force-conflicts" in call.arguments for call in applied)
+    assert applied[0].arguments[-1].endswith("/gateway-api/releases/download/v1.5.1/standard-install.yaml")
+
+
+def test_what_is_as_wanted_is_left_alone(env: InstallerEnvironment) -> None:
+    env.apply("laptop")
+    env.clear_calls()
+    result = env.apply("laptop")
+    assert installed_charts(env) == []
+    assert env.calls("kubectl", "apply") == []
+    assert "done" not in result.stdout
+    assert env.run("status", "--environment", "laptop").returncode == 0
+
+
+def test_an_interrupted_apply_goes_on_where_it_was(env: InstallerEnvironment) -> None:
+    env.fail_on("keda")
+    result = env.run("apply", "--environment", "laptop")
+    assert result.returncode == 1
+    assert "the network is away" in result.stderr
+    before = installed_charts(env)
+    env.fail_on()
+    env.clear_calls()
+    env.apply("laptop")
+    assert installed_charts(env)[0] == "keda"
+    assert not {*installed_charts(env)} & {*before} - {"keda"}
+
+
+@pytest.mark.parametrize(("status", "cleared"), [("pending-install", "uninstall"), ("pending-upgrade", "rollback")])
+def test_a_release_that_hangs_is_cleared_away(env: InstallerEnvironment, status: str, cleared: str) -> None:
+    env.apply("laptop")
+    long_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    env.add_release("kserve", status=status, description="Preparing upgrade", last_deployed=long_ago)
+    env.clear_calls()
+    assert f"clear away an interrupted installation ({status})" in env.apply("laptop").stdout
+    assert [call.arguments[1] for call in env.calls("helm", cleared)] == ["kserve"]
+    assert installed_charts(env) == ["kserve"]
+
+
+def test_an_installation_that_goes_on_just_now_is_not_disturbed(env: InstallerEnvironment) -> None:
+    now = datetime.now(UTC).isoformat().replace("+00:00", "123Z")
+    env.add_release("cert-manager", status="pending-install", description="", last_deployed=now)
+    result = env.run("apply", "--environment", "laptop")
+    assert result.returncode == 1
+    assert "cert-manager is being installed since" in result.stderr
+    assert "say so with --only cert-manager" in result.stderr
+    assert not env.calls("helm", "uninstall")
+    env.apply("laptop", "--only", "cert-manager")
+    assert [call.arguments[1] for call in env.calls("helm", "uninstall")] == ["cert-manager"]
+
+
+def test_a_new_version_and_new_values_are_told_apart(env: InstallerEnvironment) -> None:
+    env.apply("dev")
+    env.add_release("cert-manager", status="deployed", description="thale-platform v1.19.0 0123456789ab")
+    env.add_release("kserve", status="deployed", description="thale-platform v0.21.0 0123456789ab")
+    env.add_release("envoy-gateway", status="deployed", description="Install complete")
+    env.add_release("otel-collector", status="failed", description="timed out")
+    status = env.run("status", "--environment", "dev")
+    assert status.returncode == 1
+    for arguments in (
+        "differs: upgrade from v1.19.0",
+        "differs: tell it new values",
+        "differs: upgrade from what somebody else installed",
+        "differs: install again: its last installation is failed",
+    ):
+        assert arguments in status.stdout
+    env.clear_calls()
+    env.apply("dev")
+    assert installed_charts(env) == ["cert-manager", "envoy-gateway", "kserve", "otel-collector"]
+
+
+def test_one_add_on_is_installed_in_any_case(env: InstallerEnvironment) -> None:
+    env.apply("dev")
+    env.clear_calls()
+    env.apply("dev", "--only", "kserve")
+    assert installed_charts(env) == ["kserve"]
+    assert not env.calls("kubectl", "apply")
+
+
+def test_an_add_on_that_there_is_not_is_told_with_those_that_there_are(env: InstallerEnvironment) -> None:
+    result = env.run("apply", "--environment", "dev", "--only", "keda")
+    assert result.returncode == 1
+    assert result.stderr.startswith("dev has no add-on 'keda': it has gateway-api, ")
+
+
+def test_a_plan_changes_nothing_and_says_every_command(env: InstallerEnvironment) -> None:
+    result = env.run("plan", "--environment", "laptop")
+    assert result.returncode == 0, result.stderr
+    assert installed_charts(env) == []
+    assert not env.calls("kubectl", "apply")
+    planned = [line.split()[3] for line in result.stdout.splitlines() if "helm upgrade --install" in line]
+    env.apply("laptop")
+    assert planned == installed_charts(env)
+    assert "helm upgrade" not in env.run("plan", "--environment", "laptop").stdout
+
+
+def test_without_tools_all_are_named_with_where_to_get_them(env: InstallerEnvironment) -> None:
+    for name in ("kubectl", "helm"):
+        (env.folder / "bin" / name).unlink()
+    for what, status in (("apply", 1), ("status", 1), ("plan", 0)):
+        result = env.run(what, "--environment", "dev")
+        assert result.returncode == status
+        output = result.stdout + result.stderr
+        assert "kubectl is not on the PATH: get 1.32 or newer from https://kubernetes.io" in output
+        assert "helm is not on the PATH: get 3.16 or newer from https://helm.sh" in output
+
+
+def test_tools_and_clusters_that_are_too_old_are_named(env: InstallerEnvironment) -> None:
+    env.set_version("helm", "v3.9.4+gdbc6d8e")
+    env.set_version("kubectl", "v1.28.0")
+    result = env.run("apply", "--environment", "dev")
+    assert "helm is v3.9.4: get 3.16 or newer" in result.stderr
+    assert "kubectl is v1.28.0: get 1.32 or newer" in result.stderr
+    for of, version in (("helm", "v4.0.1"), ("kubectl", "v1.35.1"), ("server", "v1.31.9-aks")):
+        env.set_version(of, version)
+    assert "Kubernetes v1.31.9-aks: 1.32 is the least" in env.run("apply", "--environment", "dev").stderr
+
+
+def test_without_a_cluster_nothing_is_begun(env: InstallerEnvironment) -> None:
+    env.set_version("server", "")
+    result = env.run("apply", "--environment", "dev")
+    assert result.returncode == 1
+    assert "no cluster answers" in result.stderr
+    assert installed_charts(env) == []
+
+
+def test_the_cluster_of_another_environment_is_refused(env: InstallerEnvironment) -> None:
+    env.add_object("namespace/thale", metadata={"labels": {"thale/environment": "prod"}})
+    result = env.run("apply", "--environment", "laptop")
+    assert result.returncode == 1
+    assert "the cluster is prod's (namespace thale), not laptop's: choose another --context" in result.stderr
+    assert installed_charts(env) == []
+    env.apply("prod")
+
+
+def test_what_aks_is_to_bring_is_looked_for(env: InstallerEnvironment) -> None:
+    for name in MANAGED_OBJECTS:
+        (env.folder / "objects" / name).unlink()
+    result = env.run("apply", "--environment", "staging")
+    assert result.returncode == 1
+    for name in MANAGED_OBJECTS:
+        assert f"{name} is not there: " in result.stderr
+    assert "terraform: workload_autoscaler_profile" in result.stderr
+    env.apply("laptop")
+
+
+def test_webhooks_are_put_out_of_reach_of_aks_s_admission_enforcer(env: InstallerEnvironment) -> None:
+    arguments = ("label", "mutatingwebhookconfigurations,validatingwebhookconfigurations")
+    env.apply("laptop")
+    assert not env.calls("kubectl", *arguments)
+    env.apply("dev")
+    (label,) = env.calls("kubectl", *arguments)
+    assert label.option("--selector") == "app.kubernetes.io/name=kserve"
+    assert "admissions.enforcer/disabled=true" in label.arguments
+    values = yaml.safe_load((PLATFORM / "values" / "cert-manager.yaml").read_text())["webhook"]
+    for kind in ("mutating", "validating"):
+        assert values[f"{kind}WebhookConfigurationAnnotations"] == {"admissions.enforcer/disabled": "true"}
+
+
+def test_the_collector_gets_its_configuration_whole(env: InstallerEnvironment) -> None:
+    env.apply("dev")
+    (call,) = (call for call in env.calls("helm", "upgrade") if call.arguments[2] == "otel-collector")
+    assert "-" in call.arguments
+    configuration = KUBERNETES.parent / "observability" / "otel" / "collector.yaml"
+    assert yaml.safe_load(call.stdin) == {"alternateConfig": yaml.safe_load(configuration.read_text())}
+
+
+def test_a_laptop_gets_a_volume_and_the_namespace_it_is_in(env: InstallerEnvironment) -> None:
+    env.apply("laptop")
+    (volume,) = (call for call in env.calls("kubectl", "apply") if call.arguments[-1].endswith("manifests/store"))
+    before = env.calls("kubectl", "apply")[env.calls("kubectl", "apply").index(volume) - 1]
+    assert json.loads(before.stdin)["metadata"]["name"] == "thale"
+
+
+def copy_installer(folder: Path, old: str, new: str) -> Path:
+    """Return a copy of the installer whose table says something else."""
+    copy = folder / "kubernetes" / "platform"
+    copy.mkdir(parents=True)
+    for path in PLATFORM.glob("*.py"):
+        (copy / path.name).write_text(path.read_text())
+    text = (PLATFORM / "addons.toml").read_text()
+    assert old in text
+    (copy / "addons.toml").write_text(text.replace(old, new, 1))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('version = "2.18.3"', 'version = "2.18"', "keda breaks the rule that an add-on has an exact version"),
+        ('version = "2.18.3"', 'version = "latest"', "keda breaks the rule that an add-on has an exact version"),
+        ('version = "2.18.3"', 'version = ">=2.18.3"', "keda breaks the rule that an add-on has an exact version"),
+        ('chart = "keda"', 'chart = "keda"\nmanifest = "x"', "keda breaks the rule that an add-on is either"),
+        ('namespace = "keda"\n', "", "keda breaks the rule that an add-on has a chart with a namespace"),
+        ('name = "keda"', 'name = "kserve"', "kserve stands there twice"),
+        ('environments = ["laptop"]', 'environments = ["laptob"]', "is for environments that there are"),
+        ('environments = ["laptop"]', 'environment = ["laptop"]', "is no table of add-ons"),
+        ("https://kedacore", "http://kedacore", "comes encrypted"),
+        ("[cluster]", "[cluster", "is no table of add-ons"),
+    ],
+)
+def test_a_table_with_a_fault_installs_nothing(env: InstallerEnvironment, old: str, new: str, fault: str) -> None:
+    result = env.run("apply", "--environment", "laptop", platform=copy_installer(env.folder, old, new))
+    assert result.returncode == 1
+    assert fault in result.stderr
+    assert not env.calls("helm")
+
+
+def test_a_file_of_values_that_is_missing_is_told_before_anything_is_installed(env: InstallerEnvironment) -> None:
+    platform = copy_installer(env.folder, "values/keda.yaml", "values/gone.yaml")
+    for folder in ("values", "manifests"):
+        (platform / folder).symlink_to(PLATFORM / folder)
+    (env.folder / "observability").symlink_to(KUBERNETES.parent / "observability")
+    result = env.run("apply", "--environment", "laptop", platform=platform)
+    assert result.returncode == 1
+    assert "values/gone.yaml cannot be read (No such file or directory)" in result.stderr
+    assert installed_charts(env) == []

@@ -1,0 +1,142 @@
+"""An environment on Azure: Terraform for real against a provider that plays Azure, kubectl against an API of ours."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.cluster import connect
+from deploy.context import DeployContext
+from deploy.destroy import destroy
+from deploy.errors import DeployError, ForbiddenError
+from deploy.history import load_history
+from deploy.invoke import invoke
+from deploy.settings import Access, Environment
+from deploy.state import State
+from deploy.steps import STEPS, get_step
+from tests.support.deploy_environment import REPOSITORY, DeployEnvironment
+from tests.support.fake_kubernetes_objects import Key
+
+OUTPUTS = Path(__file__).parent / "data" / "outputs.json"
+"""What `terraform output -json` prints of dev, its provider's inventions given names."""
+
+FAULTS = {
+    "preflight": "az account show",
+    "terraform": "terraform init",
+    "facts": None,
+    "images": "az acr task run",
+    "platform": "helm status",
+    "models": "kubectl apply",
+    "overlay": "kubectl create",
+    "readiness": "kubectl get deployments.apps",
+    "smoke": "kubectl get gateways",
+    "summary": None,
+}
+"""The call by which each step can be made to fail; two of them call nothing of their own."""
+
+
+@pytest.mark.usefixtures("real_terraform")
+@pytest.mark.timeout(1200)
+def test_a_deploy_that_fails_at_every_step_goes_on_where_it_failed(env: DeployEnvironment) -> None:
+    assert list(FAULTS) == [step.name for step in STEPS]
+    context = env.context(Environment.DEV, access=Access.DIRECT)
+    for name, fault in FAULTS.items():
+        if fault is None:
+            continue
+        env.configure(faults=[fault])
+        env.clear_calls()
+        with pytest.raises(DeployError, match=r"the network is away|nobody is signed in|install.py apply"):
+            env.run_steps(context)
+        output = env.output.getvalue()
+        before = [step for step in FAULTS if step not in list(FAULTS)[list(FAULTS).index(name) :]]
+        assert f"{name} failed. Done before it: {', '.join(before) or 'nothing'}." in output
+        assert "Go on there with: make deploy ENV=dev" in output
+        assert State.read(context.state_file).steps.keys() == set(before)
+        for earlier in {"terraform", "images", "platform", "models"} & set(before):
+            assert f"{earlier} " in output, "it is told"
+    env.clear_calls()
+    output = env.run_steps(context)
+    assert output.count("unchanged since") == 4
+    assert [record.number for record in load_history(connect(context))] == [1]
+    assert not env.calls("terraform")[1:]  # its version was asked for
+    _check_deployed_objects(env)
+    _check_rerun(env, context)
+    _check_destroy(env, context)
+
+
+def _check_deployed_objects(env: DeployEnvironment) -> None:
+    output = env.output.getvalue()
+    objects = env.api.objects
+    facts = yaml.safe_load((env.root / "kubernetes/overlays/aks-dev/facts.yaml").read_text())["data"]
+    assert facts["host"] == "thale.dev.internal"
+    assert facts["blob_endpoint"] == "https://stthaledev.blob.core.windows.net/"
+    assert (facts["node_subnet"], facts["api_server_range"]) == ("snet-nodes", "10.40.17.0/28")
+    facade = objects.get(Key("deployments", "thale", "facade"))["spec"]["template"]["spec"]["containers"][0]
+    assert facade["image"].startswith("crthaledev.azurecr.io/thale/services@sha256:0000")
+    segmenter = objects.get(Key("inferenceservices", "thale", "plate-seg"))
+    assert segmenter["spec"]["predictor"]["model"]["storageUri"].startswith(
+        "https://stthaledev.blob.core.windows.net/models/plate-seg/1.0.0/"
+    )
+    (registering,) = objects.list("jobs", "thale-training")
+    pod = registering["spec"]["template"]
+    assert pod["spec"]["serviceAccountName"] == "trainer"
+    assert pod["spec"]["containers"][0]["command"][-1] == "https://stthaledev.blob.core.windows.net/models"
+    for expected in ("thale.dev.internal", "plate-landmarks", "an hour at rest", "aks-thale-dev-westeurope", "passed"):
+        assert expected in output
+
+
+def _check_rerun(env: DeployEnvironment, context: DeployContext) -> None:
+    """Look again with nothing remembered, as on another machine: still nothing is made twice."""
+    version = env.api.objects.version
+    env.clear_calls()
+    context.state_file.unlink()
+    output = env.run_steps(context)
+    assert env.api.objects.version == version
+    assert env.calls("terraform", f"-chdir={env.root / 'terraform' / 'azure'}", "plan")
+    assert not env.calls("terraform", f"-chdir={env.root / 'terraform' / 'azure'}", "apply")
+    assert not env.calls("az", "acr", "task", "run")
+    assert "nothing differs" in output
+
+
+def _check_destroy(env: DeployEnvironment, context: DeployContext) -> None:
+    """Take it down again; not without its name."""
+    with pytest.raises(ForbiddenError, match="that is not its name: nothing was destroyed of dev"):
+        destroy(context, lambda question: "prod")
+    assert context.state_file.exists()
+    destroy(context, lambda question: "dev")
+    left = ["terraform", f"-chdir={env.root / 'terraform/azure'}", "state", "list"]
+    assert not subprocess.run(left, capture_output=True, text=True).stdout
+    assert not (env.root / ".deploy" / "dev").exists()
+
+
+def test_a_private_cluster_is_reached_by_commands_that_are_carried_into_it(env: DeployEnvironment) -> None:
+    context = env.context(Environment.DEV)
+    shutil.copyfile(OUTPUTS, context.folder / "outputs.json")
+    for name in ("facts", "images", "platform", "overlay", "smoke"):
+        get_step(name).run(context)
+    commands = [call[call.index("--command") + 1] for call in env.calls("az", "aks", "command", "invoke")]
+    carried = [command.partition("; ")[2] for command in commands]
+    assert any(command.startswith("kubectl apply --server-side") for command in carried)
+    assert any(command.startswith("helm status apply --environment dev ") for command in carried)
+    assert any(" https://thale.dev.internal/v1/phenotype" in command for command in carried if command[:5] == "curl ")
+    assert not env.calls("az", "aks", "get-credentials")
+    assert env.gateway.asked == ["thale.dev.internal"]
+    assert env.api.objects.get(Key("deployments", "thale", "facade"))
+    with pytest.raises(DeployError, match="be in its network for it"):
+        invoke(context, ["kubectl", "port-forward", "service/facade", "80"])
+
+
+def test_the_outputs_of_the_tests_are_those_that_terraform_has() -> None:
+    expected = json.loads(OUTPUTS.read_text())["facts"]["value"]
+    source = (REPOSITORY / "terraform" / "azure" / "outputs.tf").read_text()
+    assert all(f"{name} " in source for name in expected)
+
+
+def test_a_region_that_is_not_there_is_named(env: DeployEnvironment) -> None:
+    context = env.context(Environment.DEV, region="secondary")
+    shutil.copyfile(OUTPUTS, context.folder / "outputs.json")
+    with pytest.raises(DeployError, match="dev has no region secondary: it has primary"):
+        get_step("facts").run(context)

@@ -1,1 +1,0 @@
-"""The two images, tried out: `python -m images` is what `make images-check` runs."""

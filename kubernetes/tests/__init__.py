@@ -1,1 +1,0 @@
-"""A package, so that pytest calls these modules tests.*: as kubernetes.tests.* they would hide the client's package."""

@@ -1,0 +1,71 @@
+"""Who spends the processor's time and the memory: a running platform's processes, by their part in an answer."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from thale.capacity.benchmark import COMPONENTS, Component
+from thale.local.ports import Addresses
+
+_COMPONENT_BY_MODEL: Mapping[str, Component] = {"plate-seg": "segmentation", "plate-landmarks": "landmarks"}
+
+
+@dataclass(frozen=True)
+class CpuUsage:
+    """Processor seconds, user and system, since the processes began; and when that was read."""
+
+    by_component: dict[Component, float]
+    machine_s: float
+    """Of the whole machine."""
+    measured_at_s: float
+
+    def since(self, before: "CpuUsage") -> "CpuUsage":
+        """Return what was spent in between."""
+        by_component = {
+            component: self.by_component[component] - before.by_component[component] for component in COMPONENTS
+        }
+        return CpuUsage(by_component, self.machine_s - before.machine_s, self.measured_at_s - before.measured_at_s)
+
+
+class ProcessTree:
+    """The processes below one process, told apart once. Nothing else may start or end while this looks."""
+
+    def __init__(self, pid: int, addresses: Addresses) -> None:
+        workers = {
+            pid: component
+            for name, component in _COMPONENT_BY_MODEL.items()
+            for pid in _worker_pids(addresses.management_url, name)
+        }
+        self._processes: list[tuple[psutil.Process, Component]] = []
+        for process in psutil.Process(pid).children(recursive=True):
+            component = workers.get(process.pid) or ("torchserve" if process.name() == "java" else "facade")
+            self._processes.append((process, component))
+
+    def cpu_usage(self) -> CpuUsage:
+        """Return the processor seconds until now."""
+        by_component = dict.fromkeys(COMPONENTS, 0.0)
+        for process, component in self._running_processes():
+            times = process.cpu_times()
+            by_component[component] += times.user + times.system
+        times = psutil.cpu_times()
+        machine_s = sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
+        return CpuUsage(by_component, machine_s, time.monotonic())
+
+    def memory_mib(self) -> dict[Component, float]:
+        """Return the memory that each part holds, shared pages counted once among all who share them (PSS)."""
+        by_component = dict.fromkeys(COMPONENTS, 0.0)
+        for process, component in self._running_processes():
+            by_component[component] += process.memory_full_info().pss / 2**20
+        return by_component
+
+    def _running_processes(self) -> Iterator[tuple[psutil.Process, Component]]:
+        return ((process, component) for process, component in self._processes if process.is_running())
+
+
+def _worker_pids(management_url: str, model: str) -> list[int]:
+    with urllib.request.urlopen(f"{management_url}/models/{model}", timeout=10) as response:  # noqa: S310 (loopback)
+        return [worker["pid"] for version in json.load(response) for worker in version["workers"]]

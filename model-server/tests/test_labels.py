@@ -1,0 +1,159 @@
+"""Labels in the field's formats: the same pixels and points, whichever file they come from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from tests.support.tiny_plates import coco_keypoints
+from thale.errors import AnnotationError
+from thale_models.labels import Keypoint, read_keypoints, read_mask
+
+CLASSES = ("background", "root", "shoot", "seed")
+KINDS = ("root_base", "primary_tip", "lateral_tip")
+SQUARE = [[10, 5, 30, 5, 30, 15, 10, 15]]
+
+
+def write_coco(
+    path: Path, segmentation: Any, category: str = "shoot", file_names: tuple[str, ...] = ("a.png",)
+) -> Path:
+    path.write_text(
+        json.dumps(
+            {
+                "images": [{"id": number, "file_name": name} for number, name in enumerate(file_names, 1)],
+                "categories": [{"id": 9, "name": category}],
+                "annotations": [{"id": 1, "image_id": 1, "category_id": 9, "segmentation": segmentation}],
+            }
+        )
+    )
+    return path
+
+
+def test_polygons_and_both_kinds_of_rle_give_the_same_mask(tmp_path: Path) -> None:
+    truth = np.zeros((40, 50), np.uint8)
+    truth[5:15, 10:30] = 1
+    compressed = coco_mask.encode(np.asfortranarray(truth))
+    runs = np.flatnonzero(np.diff(np.concatenate([[0], truth.T.ravel(), [0]])))
+    counts = np.diff(np.concatenate([[0], runs, [truth.size]])).tolist()
+    for shape in (
+        SQUARE,
+        {"size": [40, 50], "counts": compressed["counts"].decode()},
+        {"size": [40, 50], "counts": counts},
+    ):
+        mask = read_mask(write_coco(tmp_path / "labels.json", shape), "a.png", CLASSES, 40, 50)
+        assert np.array_equal(mask == 2, truth == 1)
+        assert set(np.unique(mask)) == {0, 2}
+
+
+def test_a_coco_file_of_many_images_is_read_by_file_name(tmp_path: Path) -> None:
+    path = write_coco(tmp_path / "labels.json", SQUARE, file_names=("images/a.png", "b.png"))
+    assert read_mask(path, "a.png", CLASSES, 40, 50).any()
+    assert not read_mask(path, "b.png", CLASSES, 40, 50).any()
+    with pytest.raises(AnnotationError, match="describes 0 images"):
+        read_mask(path, "c.png", CLASSES, 40, 50)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "category", "message"),
+    [
+        (SQUARE, "petal", "category 'petal'"),
+        ({"size": [4, 5], "counts": [20]}, "root", "neither polygons nor RLE of 40 x 50"),
+        ({"counts": [2000]}, "root", "neither polygons nor RLE"),
+        (None, "root", "neither polygons nor RLE"),
+        ("text", "root", "neither polygons nor RLE"),
+        ([], "root", "no polygon"),
+        ([[1, 2, "three", 4, 5, 6]], "root", "cannot be drawn"),
+        ([[1, 2, 3]], "root", "cannot be drawn"),
+        ([[1, 2, 3, 4]], "root", "at least 3 points"),
+        ([[1e9, 1, 1e9, 5, 3, 1e9]], "root", "far outside"),
+        ([[float("nan")] * 6], "root", "far outside"),
+        ({"size": [40, 50], "counts": [100, 50]}, "root", "add up to 2000"),
+        ({"size": [40, 50], "counts": [99999]}, "root", "add up to 2000"),
+        ({"size": [40, 50], "counts": [-5, 2005]}, "root", "add up to 2000"),
+        ({"size": [40, 50], "counts": [10**30, 5]}, "root", "add up to 2000"),
+        ({"size": [40, 50], "counts": [1999.5, 0.5]}, "root", "add up to 2000"),
+        ({"size": [40, 50]}, "root", "add up to 2000"),
+        ({"size": [40, 50], "counts": "PPPP"}, "root", "end in the middle"),
+        ({"size": [40, 50], "counts": "o" * 100}, "root", "no COCO RLE"),
+        ({"size": [40, 50], "counts": "\u2603"}, "root", "no COCO RLE"),
+    ],
+)
+def test_a_coco_region_that_cannot_be_drawn_says_which(
+    tmp_path: Path, segmentation: Any, category: str, message: str
+) -> None:
+    path = write_coco(tmp_path / "labels.json", segmentation, category)
+    with pytest.raises(AnnotationError, match=message):
+        read_mask(path, "a.png", CLASSES, 40, 50)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "{", "[" * 100_000, '{"images": [], "annotations": [], "categories": 3}']
+)
+def test_a_file_that_is_no_coco_says_so(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(text)
+    with pytest.raises(AnnotationError):
+        read_mask(path, "a.png", CLASSES, 40, 50)
+    with pytest.raises(AnnotationError):
+        read_keypoints(path, "a.png", KINDS)
+
+
+def test_landmarks_are_read_from_one_annotation_each_or_from_one_annotation_a_plant(tmp_path: Path) -> None:
+    path = tmp_path / "marks.json"
+    coco = coco_keypoints("a.png", [("root_base", 3, 4), ("primary_tip", 5, 60)])
+    path.write_text(json.dumps(coco))
+    expected = (Keypoint("root_base", 3, 4), Keypoint("primary_tip", 5, 60))
+    assert read_keypoints(path, "a.png", KINDS) == expected
+    coco["categories"] = [{"id": 1, "name": "plant", "keypoints": ["root_base", "primary_tip", "lateral_tip"]}]
+    coco["annotations"] = [{"id": 1, "image_id": 1, "category_id": 1, "keypoints": [3, 4, 2, 5, 60, 1, 0, 0, 0]}]
+    path.write_text(json.dumps(coco))
+    assert read_keypoints(path, "a.png", KINDS) == expected
+
+
+def test_a_landmark_of_an_unknown_kind_or_half_a_keypoint_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "marks.json"
+    coco: dict[str, Any] = coco_keypoints("a.png", [("root_base", 3, 4)])
+    path.write_text(json.dumps(coco))
+    with pytest.raises(AnnotationError, match="a landmark 'root_base'"):
+        read_keypoints(path, "a.png", ("leaf_tip",))
+    coco["annotations"][0]["keypoints"] = [3, 4]
+    path.write_text(json.dumps(coco))
+    with pytest.raises(AnnotationError, match="annotation 1"):
+        read_keypoints(path, "a.png", KINDS)
+    coco["annotations"][0]["keypoints"] = [3, None, 2]
+    path.write_text(json.dumps(coco))
+    with pytest.raises(AnnotationError):
+        read_keypoints(path, "a.png", KINDS)
+
+
+def test_rsml_gives_the_base_of_each_primary_and_the_tip_of_every_root(tmp_path: Path) -> None:
+    def polyline(*points: tuple[int, int]) -> str:
+        listed = "".join(f'<point x="{x}" y="{y}"/>' for x, y in points)
+        return f"<geometry><polyline>{listed}</polyline></geometry>"
+
+    path = tmp_path / "roots.rsml"
+    lateral = f'<root id="1.1">{polyline((5, 10), (15, 20))}</root>'
+    path.write_text(
+        "<rsml><metadata><version>1</version><unit>pixel</unit><resolution>1</resolution></metadata><scene>"
+        f'<plant id="1"><root id="1">{polyline((5, 1), (5, 40))}{lateral}</root></plant></scene></rsml>'
+    )
+    assert read_keypoints(path, "a.png", KINDS) == (
+        Keypoint("root_base", 5, 1),
+        Keypoint("primary_tip", 5, 40),
+        Keypoint("lateral_tip", 15, 20),
+    )
+    path.write_text("<html/>")
+    with pytest.raises(AnnotationError):
+        read_keypoints(path, "a.png", KINDS)
+
+
+def test_an_annotation_of_no_category_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "marks.json"
+    coco: dict[str, Any] = coco_keypoints("a.png", [("root_base", 3, 4)])
+    coco["categories"] = []
+    path.write_text(json.dumps(coco))
+    with pytest.raises(AnnotationError, match="annotation 1 has category 1"):
+        read_keypoints(path, "a.png", KINDS)

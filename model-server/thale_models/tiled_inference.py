@@ -1,0 +1,95 @@
+"""A whole picture through a net that sees one tile at a time, without seams and without holding it all.
+
+Tiles overlap, and each pixel is the mean of the tiles that saw it, weighted towards their centres
+(`geometry.tile_weights`). Tiles begin at multiples of the net's stride, so that two tiles pool the same pixels together
+and agree wherever both see enough around them. Only one row of tiles is held as floats: a band is handed on as soon as
+no later tile can change it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thale.imaging.geometry import Window, tile_weights, tiles
+from thale.schemas import ModelCard
+from thale_models.engine import Engine
+from thale_models.transforms import Background, normalise
+
+
+@dataclass(frozen=True)
+class OutputBand:
+    """Finished rows of the blended maps: float32, planes x rows x picture width, `top` being the first row.
+
+    Whoever receives a band owns its pixels.
+    """
+
+    top: int
+    planes_CHW: NDArray[np.float32]
+
+    @property
+    def rows(self) -> slice:
+        """The band's rows in the picture."""
+        return slice(self.top, self.top + self.planes_CHW.shape[1])
+
+
+def predict_in_bands(
+    pixels_HW3: NDArray[np.uint8], card: ModelCard, engine: Engine, first_plane: int = 0
+) -> Iterator[OutputBand]:
+    """Yield the blended probabilities of a picture at training scale, from top to bottom.
+
+    Args:
+        pixels_HW3: The picture at the model's training scale.
+        card: Says how pixels are normalised and how tiles lie.
+        engine: The model.
+        first_plane: Planes before this one are left out.
+    """
+    height, width = pixels_HW3.shape[:2]
+    background = Background.measure(pixels_HW3, card.normalisation.background_mm / card.mm_per_px)
+    rows_of_tiles = [
+        list(group) for _, group in groupby(_tile_windows(height, width, card, engine.stride), lambda w: w[0])
+    ]
+    tops = [row[0][0].start for row in rows_of_tiles]
+    tile_height = rows_of_tiles[0][0][0].stop
+    padded_width = rows_of_tiles[0][-1][1].stop
+    tile_width = rows_of_tiles[0][0][1].stop
+    weight_HW = tile_weights(tile_height, tile_width, card.overlap_px)
+    sums_CHW = np.zeros((len(card.classes) - first_plane, tile_height, padded_width), np.float32)
+    weights_HW = np.zeros((tile_height, padded_width), np.float32)
+    for windows, top, next_top in zip(rows_of_tiles, tops, [*tops[1:], height], strict=True):
+        for window in windows:
+            columns = window[1]
+            probabilities_CHW = engine(_normalised_tile(pixels_HW3, background, window, card)[None])[0, first_plane:]
+            sums_CHW[:, :, columns] += probabilities_CHW * weight_HW
+            weights_HW[:, columns] += weight_HW
+        finished_row_count = next_top - top
+        yield OutputBand(top, sums_CHW[:, :finished_row_count, :width] / weights_HW[:finished_row_count, :width])
+        for buffer in (sums_CHW, weights_HW[None]):
+            buffer[:, :-finished_row_count] = buffer[:, finished_row_count:]
+            buffer[:, -finished_row_count:] = 0
+
+
+def _tile_windows(height: int, width: int, card: ModelCard, stride: int) -> Iterator[Window]:
+    """Yield the tiles' windows in whole strides; the last ones may reach up to a stride beyond the picture."""
+    for rows, columns in tiles(
+        -(-height // stride), -(-width // stride), card.tile_px // stride, card.overlap_px // stride
+    ):
+        yield (
+            slice(rows.start * stride, rows.stop * stride),
+            slice(columns.start * stride, columns.stop * stride),
+        )
+
+
+def _normalised_tile(
+    pixels_HW3: NDArray[np.uint8], background: Background, window: Window, card: ModelCard
+) -> NDArray[np.float32]:
+    """Return the net's input for one window, 3HW; what lies beyond the picture repeats its edge."""
+    height, width = pixels_HW3.shape[:2]
+    inside = (slice(window[0].start, min(window[0].stop, height)), slice(window[1].start, min(window[1].stop, width)))
+    tile_3HW = normalise(pixels_HW3[inside], background.window(inside), card.normalisation)
+    edge_padding = [
+        (0, full_slice.stop - clipped_slice.stop) for full_slice, clipped_slice in zip(window, inside, strict=True)
+    ]
+    return np.pad(tile_3HW, [(0, 0), *edge_padding], mode="edge")

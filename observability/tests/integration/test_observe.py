@@ -1,0 +1,163 @@
+"""`make observe`: the real programs watch a thale that says it runs, and are gone afterwards."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client import CollectorRegistry, start_http_server
+
+from observability.observe import Executables, MonitoringStack, run_monitoring_stack
+from thale._version import __version__
+from thale.errors import LocalPlatformError
+from thale.local.data_dir import DataDir, RunningPlatform
+from thale.local.ports import Addresses
+from thale.telemetry.metrics import METRICS
+
+TIMEOUT_S = 120.0
+CLOSED_URL = "http://127.0.0.1:9"
+
+
+@contextmanager
+def serve_registry(registry: CollectorRegistry) -> Iterator[str]:
+    """Tell a registry's metrics on a free port."""
+    server, thread = start_http_server(0, "127.0.0.1", registry)
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def fake_platform(data_dir: DataDir) -> Iterator[None]:
+    """Tell what a facade and a TorchServe tell, and say in the home where."""
+    with ExitStack() as stack:
+        addresses = Addresses(
+            url=CLOSED_URL,
+            metrics_url=stack.enter_context(serve_registry(METRICS.registry)),
+            model_url=CLOSED_URL,
+            management_url=CLOSED_URL,
+            model_metrics_url=stack.enter_context(serve_registry(CollectorRegistry())),
+        )
+        stack.enter_context(data_dir.publish(RunningPlatform.current_process(addresses, __version__, persistent=True)))
+        yield
+
+
+@contextmanager
+def running_monitoring_stack(data_dir: DataDir) -> Iterator[MonitoringStack]:
+    stop_event = threading.Event()
+    with run_monitoring_stack(data_dir, lambda _: None, watcher_port=9) as stack:
+        supervisor = threading.Thread(target=stack.supervise, args=(data_dir, 9, stop_event))
+        supervisor.start()
+        try:
+            yield stack
+        finally:
+            stop_event.set()
+            supervisor.join()
+
+
+def get_json(url: str, **parameters: str) -> Any:
+    with urlopen(f"{url}?{urlencode(parameters)}", timeout=10) as response:
+        return json.load(response)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            if condition():
+                return
+        except (OSError, HTTPException):
+            pass  # it has not begun to listen
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def target_health(stack: MonitoringStack) -> dict[str, str]:
+    """Return the health of each job's one target."""
+    active = get_json(f"{stack.prometheus_url}/api/v1/targets")["data"]["activeTargets"]
+    return {target["labels"]["job"]: target["health"] for target in active if target["labels"]["job"] != "node"}
+
+
+def is_firing(stack: MonitoringStack, name: str) -> bool:
+    return bool(
+        get_json(f"{stack.prometheus_url}/api/v1/query", query=f'ALERTS{{alertname="{name}"}}')["data"]["result"]
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> DataDir:
+    if shutil.which("prometheus") is None or shutil.which("amtool") is None:
+        pytest.skip("apt-get install --no-install-recommends prometheus prometheus-alertmanager (`make prometheus`)")
+    return DataDir(tmp_path)
+
+
+def test_a_thale_is_watched_missed_when_it_is_gone_and_found_where_it_comes_back(home: DataDir) -> None:
+    with ExitStack() as first:
+        first.enter_context(fake_platform(home))
+        with running_monitoring_stack(home) as observers:
+            wait_until(lambda: target_health(observers) == {"thale-facade": "up", "thale-models": "up"})
+            groups = get_json(f"{observers.prometheus_url}/api/v1/rules")["data"]["groups"]
+            rules = [rule for group in groups for rule in group["rules"]]
+            assert len(rules) > 80
+            wait_until(
+                lambda: bool(
+                    get_json(f"{observers.prometheus_url}/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+                )
+            )
+            assert get_json(f"{observers.alertmanager_url}/api/v2/status")["cluster"]["status"] == "disabled"
+            first.close()
+            wait_until(lambda: target_health(observers) == {"thale-facade": "down", "thale-models": "down"})
+            wait_until(lambda: is_firing(observers, "ThaleNoFacade"))
+            with fake_platform(home):
+                wait_until(lambda: target_health(observers) == {"thale-facade": "up", "thale-models": "up"})
+                rules = get_json(f"{observers.prometheus_url}/api/v1/rules")["data"]["groups"]
+                assert {rule["health"] for group in rules for rule in group["rules"]} <= {"ok", "unknown"}
+
+
+def test_ending_it_leaves_nothing(home: DataDir, tmp_path: Path) -> None:
+    rooms = tmp_path / "rooms"
+    rooms.mkdir()
+    with fake_platform(home):
+        command = [sys.executable, "-m", "observability.observe", "--home", str(home.path), "--watcher-port", "9"]
+        environment = {**os.environ, "TMPDIR": str(rooms), "COLUMNS": "200"}
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[3]
+        ) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            address = first.split()[-1].removesuffix("/alerts")
+            wait_until(lambda: urlopen(f"{address}/-/ready", timeout=5).status == 200)
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.read().splitlines()[-1] == "stopped"
+        assert process.returncode == 0
+    with pytest.raises(OSError, match="refused"):
+        urlopen(address, timeout=5)
+    assert list(rooms.iterdir()) == []
+
+
+def test_without_a_thale_it_says_how_to_start_one(home: DataDir) -> None:
+    with pytest.raises(LocalPlatformError, match=r"no thale runs on .*`make run`"), run_monitoring_stack(home, print):
+        pass
+
+
+def test_without_the_programs_it_says_in_a_line_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(LocalPlatformError, match="prometheus and alertmanager") as caught:
+        Executables.find()
+    assert "apt-get install" in str(caught.value)
+    assert "\n" not in str(caught.value)

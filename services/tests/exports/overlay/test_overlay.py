@@ -1,0 +1,140 @@
+"""The overlay: what it shows, what it leaves to be seen, and what cannot break it."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.support.sample_phenotypes import CROSSING_FLAG, NO_SCALE, UNLOCATED_FLAG, image_metadata, phenotype, seedling
+from thale.errors import ParameterError
+from thale.exports import overlay
+from thale.exports.overlay.canvas import PALETTE, color_of, contrasting_text_color
+from thale.exports.overlay.footer import nice_scale_length
+from thale.schemas import Flag, Landmark, Phenotype, Point
+
+GREY = 128
+
+
+def photo(width: int = 400, height: int = 300) -> NDArray[np.uint8]:
+    return np.full((height, width, 3), GREY, np.uint8)
+
+
+def draw_overlay(found: Phenotype, long_side: int | None = None) -> NDArray[np.uint8]:
+    """The overlay's pixels over a grey photograph of the phenotype's size."""
+    png = overlay.draw(photo(found.image.width, found.image.height), found, long_side)
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def phenotype_of_width(width: int, *, scale_x: float = 1.0, flags: tuple[Flag, ...] = ()) -> Phenotype:
+    return phenotype(
+        seedling(x=100 * scale_x, flags=flags), image=image_metadata(width=width, height=width), plate=None
+    )
+
+
+def test_the_photograph_is_as_large_as_asked_for_and_the_words_stand_below_it() -> None:
+    found = phenotype_of_width(1200)
+    for long_side, width in ((None, 1200), (1000, 1000), (700, 700), (5000, 1200)):
+        pixels = draw_overlay(found, long_side)
+        assert pixels.shape[1] == width
+        assert pixels.shape[0] > width
+
+
+def test_a_root_stays_to_be_seen_between_its_lines() -> None:
+    pixels = draw_overlay(phenotype_of_width(1000))
+    row = pixels[200, 90:111].astype(int)
+    changed = np.abs(row - GREY).sum(axis=1) > 40
+    assert not changed[10], "the middle of the root is the photograph's own"
+    assert changed[:10].any()
+    assert changed[11:].any()
+
+
+def test_a_primary_root_is_drawn_thicker_than_a_lateral() -> None:
+    primary = seedling().roots[0]
+    lateral = primary.model_copy(
+        update={"id": "x", "order": 2, "parent": "1", "points": ((300.0, 50.0), (300.0, 250.0))}
+    )
+    plant = seedling().model_copy(update={"roots": (primary, lateral), "landmarks": (), "organs": ()})
+    pixels = draw_overlay(phenotype(plant, image=image_metadata(width=1000, height=1000), plate=None)).astype(int)
+    changed = np.abs(pixels[200, :, :] - GREY).sum(axis=1)
+    assert changed[80:120].sum() > changed[280:320].sum() > 0
+
+
+def test_a_picture_far_from_any_finding_is_untouched() -> None:
+    assert (draw_overlay(phenotype_of_width(1000))[700:990, 400:990] == GREY).all()
+
+
+def test_neighbouring_plants_have_colours_that_differ_and_words_that_are_read_on_them() -> None:
+    for number in range(1, 30):
+        assert color_of(number) != color_of(number + 1)
+    for color in PALETTE:
+        assert abs(sum(color) - sum(contrasting_text_color(color))) > 150
+
+
+def test_the_footer_differs_with_and_without_a_scale_and_grows_with_flags() -> None:
+    plain = phenotype(seedling(), plate=None)
+    assert draw_overlay(plain).shape == draw_overlay(phenotype(seedling(), plate=None, scale=NO_SCALE)).shape
+    assert (draw_overlay(plain) != draw_overlay(phenotype(seedling(), plate=None, scale=NO_SCALE))).any()
+    flagged = phenotype(seedling(), plate=None, flags=(UNLOCATED_FLAG,))
+    assert draw_overlay(flagged).shape[0] > draw_overlay(plain).shape[0]
+    many = phenotype(seedling(), plate=None, flags=tuple(Flag(code="x", message=f"no. {n}") for n in range(500)))
+    assert draw_overlay(many).shape[0] < 2 * draw_overlay(plain).shape[0]
+
+
+def test_a_crossing_is_marked_at_its_place() -> None:
+    before, after = (
+        draw_overlay(phenotype_of_width(1000)),
+        draw_overlay(phenotype_of_width(1000, flags=(CROSSING_FLAG,))),
+    )
+    assert (before[130:190, 80:140] != after[130:190, 80:140]).any()
+
+
+@pytest.mark.parametrize(("about", "expected"), [(17.0, 10.0), (9.99, 5.0), (20.0, 20.0), (0.034, 0.02), (1e-5, 1e-5)])
+def test_scale_bars_have_round_lengths(about: float, expected: float) -> None:
+    assert nice_scale_length(about) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3), (64, 64)])
+def test_pictures_of_any_shape_are_drawn(size: tuple[int, int]) -> None:
+    found = phenotype(
+        seedling(flags=(CROSSING_FLAG, UNLOCATED_FLAG)), image=image_metadata(width=size[0], height=size[1])
+    )
+    assert draw_overlay(found, long_side=500).size > 0
+
+
+def test_a_smaller_copy_of_the_photograph_will_do() -> None:
+    found = phenotype_of_width(1000)
+    png = overlay.draw(photo(500, 500), found)
+    assert Image.open(io.BytesIO(png)).width == 640, "a narrow picture is centred above the words"
+
+
+def test_another_picture_is_refused() -> None:
+    with pytest.raises(ParameterError, match="EXIF"):
+        overlay.draw(photo(300, 400), phenotype(seedling()))
+
+
+def test_a_long_side_below_one_is_refused() -> None:
+    with pytest.raises(ParameterError, match="long_side"):
+        overlay.draw(photo(), phenotype(seedling()), long_side=0)
+
+
+def test_places_that_are_far_away_or_no_numbers_are_left_out() -> None:
+    plant = seedling()
+    odd = plant.model_copy(
+        update={
+            "roots": (
+                plant.roots[0].model_copy(update={"points": ((1e12, math.nan), (math.inf, 5.0), (-1e300, 1.0))}),
+            ),
+            "landmarks": (Landmark(kind="leaf_tip", x=math.nan, y=1e15, score=0),),
+            "flags": (Flag(code="crossing", message="", at=Point(x=1e18, y=math.inf)),),
+        }
+    )
+    found = phenotype(image=image_metadata()).model_copy(update={"plants": (odd,)})
+    assert draw_overlay(found).shape[1] == 640
+
+
+def test_names_of_any_script_and_length_are_drawn() -> None:
+    for name in ("拟南芥 é \x00\n.png", "x" * 5000, "👩‍🌾.png"):
+        assert draw_overlay(phenotype(seedling(), image=image_metadata(name), flags=(UNLOCATED_FLAG,))).size > 0

@@ -1,0 +1,32 @@
+import pytest
+
+from thale.errors import NotAcceptableError
+from thale.facade.api.content_negotiation import best_media_type
+
+OFFERED = ("application/json", "image/png", "application/rsml+xml", "text/csv")
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        (None, "application/json"),
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("image/png", "image/png"),
+        ("IMAGE/*", "image/png"),
+        ("text/html, text/csv;q=0.5, */*;q=0.1", "text/csv"),
+        ("application/json;q=0, */*", "image/png"),
+        ("application/json;q=0.2, text/csv; charset=utf-8; q=0.8", "text/csv"),
+        ("application/rsml+xml, application/json", "application/json"),
+        ("nonsense", "application/json"),
+        (";;;,,,/", "application/json"),
+    ],
+)
+def test_the_best_liked_format_wins(accept: str | None, chosen: str) -> None:
+    assert best_media_type(accept, OFFERED) == chosen
+
+
+@pytest.mark.parametrize("accept", ["video/mp4", "*/*;q=0", "image/png;q=0", "text/csv;q=often", "text/csv;q=nan"])
+def test_where_nothing_is_liked_the_offers_are_named(accept: str) -> None:
+    with pytest.raises(NotAcceptableError, match="rsml"):
+        best_media_type(accept, OFFERED)

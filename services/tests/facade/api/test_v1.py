@@ -1,0 +1,148 @@
+"""The main path through the running server: an image in, a phenotype out, in four formats."""
+
+import csv
+import io
+from http.client import HTTPConnection
+
+import pytest
+from PIL import Image
+
+from tests.support import sample_images
+from tests.support.running_facade import Facade
+from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, SegmentationSummary
+from thale.schemas import Phenotype
+
+
+def test_a_photograph_becomes_a_phenotype(facade: Facade) -> None:
+    reply = facade.phenotype(sample_images.jpeg(), "mm_per_px=0.25&name=plate 7.jpg&expected_plants=3")
+    assert reply.status == 200, reply.body
+    phenotype = Phenotype.model_validate_json(reply.body)
+    assert (phenotype.image.width, phenotype.image.height, phenotype.image.name) == (240, 200, "plate 7.jpg")
+    assert (phenotype.scale.mm_per_px, phenotype.scale.source) == (0.25, "given")
+    assert [model.name for model in phenotype.provenance.models] == ["plate-seg", "plate-landmarks"]
+    assert phenotype.provenance.config_digest.startswith("sha256:")
+    assert 0 < phenotype.timings.segment_s <= phenotype.timings.total_s
+
+
+def test_every_answer_names_the_archives_that_are_listed(facade: Facade) -> None:
+    image = sample_images.png()
+    listed = {model["name"]: model["versions"][0]["digest"] for model in facade.get("/v1/models").json}
+    phenotype = Phenotype.model_validate_json(facade.phenotype(image).body)
+    assert {model.name: model.digest for model in phenotype.provenance.models} == listed
+    for model_ref in (
+        SegmentationPrediction.from_bytes(
+            facade.post("/v1/segment", image, Accept="application/x-npz").body
+        ).meta.model,
+        SegmentationSummary.model_validate_json(facade.post("/v1/segment", image).body).model,
+        LandmarkPrediction.model_validate_json(facade.post("/v1/landmarks", image).body).model,
+    ):
+        assert model_ref.digest == listed[model_ref.name]
+
+
+def test_without_plate_edge_and_scale_the_answer_is_in_pixels_and_says_so(facade: Facade) -> None:
+    phenotype = Phenotype.model_validate_json(facade.phenotype(sample_images.png()).body)
+    assert (phenotype.scale.source, phenotype.plate) == ("none", None)
+    assert any("scale" in flag.code for flag in phenotype.flags), phenotype.flags
+
+
+def test_an_empty_picture_has_no_plants_and_is_no_error(facade: Facade) -> None:
+    blank = sample_images.encode(Image.new("RGB", (120, 100), (180, 190, 170)), "PNG")
+    reply = facade.phenotype(blank, "mm_per_px=0.25")
+    assert reply.status == 200, reply.body
+    assert Phenotype.model_validate_json(reply.body).image.width == 120
+
+
+def test_the_same_question_gets_the_same_digest_of_its_settings(facade: Facade) -> None:
+    def digest(query: str) -> str:
+        return Phenotype.model_validate_json(facade.phenotype(sample_images.png(), query).body).provenance.config_digest
+
+    assert digest("mm_per_px=0.25&name=a") == digest("name=b&mm_per_px=0.25")
+    assert digest("mm_per_px=0.25") != digest("mm_per_px=0.26")
+
+
+def test_accept_image_png_gives_the_overlay(facade: Facade) -> None:
+    reply = facade.phenotype(sample_images.jpeg(), Accept="image/png")
+    assert reply.headers["content-type"] == "image/png", reply.body
+    overlay = Image.open(io.BytesIO(reply.body))
+    assert overlay.format == "PNG"
+    assert overlay.width >= 240
+
+
+def test_accept_rsml_gives_the_root_systems(facade: Facade) -> None:
+    reply = facade.phenotype(sample_images.jpeg(), Accept="application/rsml+xml")
+    assert reply.headers["content-type"] == "application/rsml+xml"
+    assert b"<rsml" in reply.body
+
+
+@pytest.mark.parametrize("table", ["wide", "long"])
+def test_accept_csv_gives_a_table(facade: Facade, table: str) -> None:
+    reply = facade.phenotype(sample_images.jpeg(), f"table={table}&mm_per_px=0.25", Accept="text/csv")
+    assert reply.headers["content-type"].startswith("text/csv")
+    assert len(next(csv.reader(io.StringIO(reply.body.decode())))) > 2
+
+
+def test_a_format_that_is_not_offered_is_refused_with_those_that_are(facade: Facade) -> None:
+    reply = facade.phenotype(sample_images.jpeg(), Accept="video/mp4")
+    assert (reply.status, reply.problem) == (406, "not-acceptable")
+    assert "application/rsml+xml" in reply.json["detail"]
+
+
+def test_a_form_is_as_good_as_raw_bytes(facade: Facade) -> None:
+    body, content_type = _form(b'name="image"; filename="..\\evil/\xff\xfe plate.png"', sample_images.png())
+    reply = facade.post("/v1/phenotype", body, "mm_per_px=0.25", Content_Type=content_type)
+    assert reply.status == 200, reply.body
+    assert reply.json["image"]["name"].endswith("plate.png")
+    assert "/" not in reply.json["image"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("disposition", "cut", "says"),
+    [
+        (b'name="picture"', 0, "field 'picture'"),
+        (b'name="image"', 20, "cut off"),
+        (b"", 0, "field ''"),
+    ],
+)
+def test_a_form_without_one_whole_image_is_refused(facade: Facade, disposition: bytes, cut: int, says: str) -> None:
+    body, content_type = _form(disposition, sample_images.png())
+    reply = facade.post("/v1/phenotype", body[: len(body) - cut], Content_Type=content_type)
+    assert (reply.status, reply.problem) == (422, "parameter")
+    assert says in reply.json["detail"]
+
+
+def test_a_form_without_a_boundary_is_refused(facade: Facade) -> None:
+    reply = facade.post("/v1/phenotype", sample_images.png(), Content_Type="multipart/form-data")
+    assert reply.status == 422
+    assert "boundary" in reply.json["detail"]
+
+
+def test_chunks_without_a_length_are_read(facade: Facade) -> None:
+    image = sample_images.png()
+    connection = HTTPConnection("127.0.0.1", facade.port, timeout=60)
+    connection.request("POST", "/v1/phenotype", iter([image[:7], image[7:100], image[100:]]), encode_chunked=True,
+                       headers={"Transfer-Encoding": "chunked"})  # fmt: skip
+    response = connection.getresponse()
+    assert response.status == 200, response.read()
+    connection.close()
+
+
+def test_segment_answers_in_numbers_maps_or_a_picture(facade: Facade) -> None:
+    image = sample_images.png()
+    summary = SegmentationSummary.model_validate_json(facade.post("/v1/segment", image, "mm_per_px=0.5").body)
+    assert sum(summary.area_px.values()) == pytest.approx(240 * 200, rel=0.02)
+    assert summary.area_mm2["background"] == pytest.approx(summary.area_px["background"] * 0.25)
+    maps = SegmentationPrediction.from_bytes(facade.post("/v1/segment", image, Accept="application/x-npz").body)
+    assert maps.meta.classes == summary.classes
+    picture = Image.open(io.BytesIO(facade.post("/v1/segment", image, Accept="image/png").body))
+    assert picture.size == (maps.meta.frame.width, maps.meta.frame.height)
+
+
+def test_landmarks_answers_in_pixels_of_the_image(facade: Facade) -> None:
+    prediction = LandmarkPrediction.model_validate_json(facade.post("/v1/landmarks", sample_images.png()).body)
+    assert prediction.model.name == "plate-landmarks"
+    assert all(-1 <= landmark.x <= 240 and -1 <= landmark.y <= 200 for landmark in prediction.landmarks)
+
+
+def _form(disposition: bytes, image: bytes) -> tuple[bytes, str]:
+    head = b"--border\r\nContent-Disposition: form-data; " + disposition + b"\r\nContent-Type: image/png\r\n\r\n"
+    return head + image + b"\r\n--border--\r\n", "multipart/form-data; boundary=border"

@@ -1,0 +1,192 @@
+"""The Open Inference Protocol v2, spoken to the running server by KServe's own client, and by hand."""
+
+import asyncio
+import base64
+import json
+import struct
+from typing import Any, TypeVar
+
+import httpx
+import kserve
+import numpy as np
+import pytest
+from kserve import InferInput, InferRequest, InferResponse
+from kserve.protocol.infer_type import RequestedOutput
+
+from tests.support import sample_images
+from tests.support.running_facade import Facade, Reply
+from thale.models.predictions import SegmentationMeta
+
+T = TypeVar("T")
+
+
+def call_kserve(facade: Facade, call: str, *arguments: Any, **options: Any) -> Any:
+    async def run() -> Any:
+        async with kserve.InferenceRESTClient(kserve.RESTConfig(protocol="v2")) as client:
+            return await getattr(client, call)(facade.url, *arguments, **options)
+
+    return asyncio.run(run())
+
+
+def image_input(images: list[bytes], binary: bool) -> InferInput:
+    if binary:
+        tensor = InferInput("image", [len(images)], "BYTES")
+        tensor.set_data_from_numpy(np.array(images, dtype=object), binary_data=True)
+        return tensor
+    return InferInput("image", [len(images)], "BYTES", data=[base64.b64encode(image).decode() for image in images])
+
+
+def infer(facade: Facade, model: str, images: list[bytes], binary: bool, **options: Any) -> InferResponse:
+    request = InferRequest(model_name=model, infer_inputs=[image_input(images, binary)], request_id="42", **options)
+    return call_kserve(facade, "infer", request, model_name=model)
+
+
+def outputs(response: InferResponse) -> dict[str, Any]:
+    return {output.name: output.as_numpy() for output in response.outputs}
+
+
+def test_kserves_client_finds_server_and_models_ready(facade: Facade) -> None:
+    assert call_kserve(facade, "is_server_live") is True
+    assert call_kserve(facade, "is_server_ready") is True
+    assert call_kserve(facade, "is_model_ready", "plate-seg") is True
+
+
+@pytest.mark.parametrize("binary_in", [False, True])
+@pytest.mark.parametrize("binary_out", [False, True])
+def test_kserves_client_segments_an_image(facade: Facade, binary_in: bool, binary_out: bool) -> None:
+    parameters = {"mm_per_px": 0.25, "binary_data_output": binary_out}
+    response = infer(facade, "plate-seg", [sample_images.png()], binary_in, parameters=parameters)
+    assert response.id == "42"
+    tensors = outputs(response)
+    meta = SegmentationMeta.model_validate_json(str(tensors["meta"][0]))
+    assert meta.calibration.scale.mm_per_px == 0.25
+    assert meta.model.digest == facade.get("/v1/models/plate-seg").json["versions"][0]["digest"]
+    assert tensors["probabilities"].shape == (1, 3, meta.frame.height, meta.frame.width)
+    assert tensors["probabilities"].dtype == np.uint8
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_kserves_client_finds_landmarks_in_a_batch(facade: Facade, binary: bool) -> None:
+    response = infer(
+        facade,
+        "plate-landmarks",
+        [sample_images.png(), sample_images.jpeg()],
+        binary,
+        parameters={"binary_data_output": binary},
+    )
+    tensors = outputs(response)
+    count = len(tensors["kinds"])
+    assert tensors["points"].shape == (count, 2)
+    assert tensors["scores"].shape == tensors["image"].shape == (count,)
+    assert set(tensors["image"]) <= {0, 1}
+    assert len(tensors["meta"]) == 2
+
+
+def test_images_of_a_batch_may_differ_in_size(facade: Facade) -> None:
+    small = sample_images.encode(sample_images.Image.fromarray(sample_images.seedlings(60, 300)), "PNG")
+    tensors = outputs(infer(facade, "plate-seg", [sample_images.png(), small], True, parameters={"mm_per_px": 0.25}))
+    assert tensors["probabilities"].shape == (2, 3, 200, 300)
+    assert not tensors["probabilities"][1, :, 60:].any()
+
+
+def test_outputs_are_chosen_one_by_one(facade: Facade) -> None:
+    wanted = [RequestedOutput("meta", parameters={"binary_data": True})]
+    assert list(outputs(infer(facade, "plate-seg", [sample_images.png()], True, request_outputs=wanted))) == ["meta"]
+
+
+def test_kserves_client_reads_the_reason_of_a_refusal(facade: Facade) -> None:
+    with pytest.raises(httpx.HTTPStatusError, match="no model is called 'none'"):
+        infer(facade, "none", [sample_images.png()], False)
+
+
+def test_a_version_may_be_named(facade: Facade) -> None:
+    reply = post(facade, request(), path="/v2/models/plate-seg/versions/1.0.0/infer")
+    assert (reply.status, reply.json["model_version"]) == (200, "1.0.0")
+    assert post(facade, request(), path="/v2/models/plate-seg/versions/2.0.0/infer").status == 404
+
+
+def test_the_server_and_its_models_describe_themselves(facade: Facade) -> None:
+    assert facade.get("/v2").json["extensions"] == ["binary_tensor_data"]
+    for path in ("/v2/models/plate-seg", "/v2/models/plate-seg/versions/1.0.0"):
+        metadata = facade.get(path).json
+        assert metadata["versions"] == ["1.0.0"]
+        assert metadata["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
+        assert [output["name"] for output in metadata["outputs"]] == ["probabilities", "meta"]
+    assert facade.get("/v2/models/plate-seg/versions/1.0.0/ready").json == {"name": "plate-seg", "ready": True}
+
+
+@pytest.mark.parametrize("path", ["", "/ready", "/versions/1.0.0", "/versions/1.0.0/ready"])
+def test_an_unknown_model_is_told_in_the_protocols_words(facade: Facade, path: str) -> None:
+    reply = facade.get(f"/v2/models/none{path}")
+    assert reply.status == 404
+    assert list(reply.json) == ["error"]
+
+
+def request(**fields: Any) -> dict[str, Any]:
+    image = {
+        "name": "image",
+        "shape": [1],
+        "datatype": "BYTES",
+        "data": [base64.b64encode(sample_images.png()).decode()],
+    }
+    return {"inputs": [image | fields.pop("image", {})], **fields}
+
+
+def post(facade: Facade, body: object, path: str = "/v2/models/plate-seg/infer", **headers: str) -> Reply:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return facade.request("POST", path, data, Content_Type="application/json", **headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (b"", 422, "not understood"),
+        (b"{", 422, "not understood"),
+        ({"inputs": []}, 422, "exactly one input"),
+        (request(image={"name": "picture"}), 422, "exactly one input"),
+        (request(image={"datatype": "UINT8"}), 422, "exactly one input"),
+        (request(image={"shape": [2]}), 422, "1 elements"),
+        (request(image={"shape": []}), 422, "1 elements"),
+        (request(image={"shape": [-1]}), 422, "shape"),
+        (request(image={"shape": [2**62, 2**62]}), 422, "1 elements"),
+        (request(image={"data": ["not base64!"]}), 422, "base64"),
+        (request(image={"data": [7]}), 422, "base64"),
+        (request(image={"data": [""]}), 400, "empty"),
+        (request(image={"data": None}), 422, "either"),
+        (request(image={"data": [], "shape": [0]}), 422, "0 images"),
+        (request(image={"data": [""] * 17, "shape": [17]}), 422, "17 images"),
+        (request(image={"data": [base64.b64encode(b"text").decode()]}), 415, "text"),
+        (request(parameters={"mm_per_pixel": 1}), 422, "mm_per_pixel"),
+        (request(parameters={"mm_per_px": -1}), 422, "mm_per_px"),
+        (request(outputs=[{"name": "masks"}]), 422, "no output is called 'masks'"),
+        (request(image={"parameters": {"binary_data_size": 5}}), 422, "binary_data_size"),
+    ],
+)
+def test_a_request_that_is_not_understood_is_told_why(facade: Facade, body: object, status: int, says: str) -> None:
+    reply = post(facade, body)
+    assert reply.status == status, reply.body
+    assert says in reply.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("length", "tail", "says"),
+    [
+        ("-5", b"", "Inference-Header-Content-Length"),
+        ("9999999", b"", "Inference-Header-Content-Length"),
+        (None, b"\1\0", "ends within the length"),
+        (None, struct.pack("<I", 100) + b"short", "shorter than"),
+        (None, b"", "0 elements"),
+    ],
+)
+def test_binary_lengths_that_do_not_fit_are_refused(facade: Facade, length: str | None, tail: bytes, says: str) -> None:
+    head = json.dumps(request(image={"data": None, "parameters": {"binary_data_size": len(tail)}})).encode()
+    reply = post(facade, head + tail, Inference_Header_Content_Length=length or str(len(head)))
+    assert reply.status == 422
+    assert says in reply.json["error"]
+
+
+def test_the_bad_image_of_a_batch_is_named(facade: Facade) -> None:
+    good, bad = (base64.b64encode(image).decode() for image in (sample_images.png(), b"GIF89a" + bytes(50)))
+    reply = post(facade, request(image={"data": [good, bad], "shape": [2, 1]}))
+    assert reply.status == 415
+    assert reply.json["error"].startswith("image 1 of the batch")

@@ -1,0 +1,60 @@
+"""Whatever the measuring of a canary's answer breaks, the user gets the stable version's."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from prometheus_client import REGISTRY
+
+from tests.support import pool_tasks, sample_images
+from thale.errors import ImageError, InvalidModelResponseError, ModelFailedError, ModelUnavailableError, ScaleError
+from thale.facade.deadline import Deadline
+from thale.facade.inference.fallback import FallbackClient, classify_error
+from thale.facade.postprocess.worker_pool import WorkerPool
+from thale.facade.settings import Settings
+from thale.facade.upstream.breaker_registry import BreakerRegistry
+from thale.facade.upstream.model_client import ModelClient, PredictRequest
+from thale.facade.upstream.model_response import ModelResponse
+from thale.facade.upstream.routing import Route
+from thale.schemas import ReleaseState
+
+
+@pytest.mark.parametrize(
+    ("failure_mode", "deadline_s", "outcome"),
+    [("raises", 60, "invalid_response"), ("hangs", 8, "timeout"), ("dies", 60, "invalid_response")],
+)
+def test_an_answer_that_breaks_the_measuring_is_replaced(
+    settings: Settings, failure_mode: str, deadline_s: float, outcome: str
+) -> None:
+    release_state = ReleaseState.model_validate_json(settings.release_state_path.read_bytes())
+    stable = Route.from_manifest(release_state.models["plate-seg"].versions["1.0.0"])
+    canary = replace(stable, version=f"1.0.0-{failure_mode}", role="canary", fallback=stable)
+    request = PredictRequest(sample_images.png(), 240, 200)
+
+    async def postprocess() -> tuple[list[str], list[ModelResponse]]:
+        pool = WorkerPool(1)
+        try:
+            await pool.warm_up()
+            async with ModelClient.connect(settings.model_url, settings.management_url) as models:
+                fallback_client = FallbackClient(models, pool, BreakerRegistry(settings), settings)
+                responses = [ModelResponse(canary, b"", 0.1, 240, 200)]
+                deadline = Deadline.after(deadline_s)
+                return await fallback_client.postprocess(
+                    pool_tasks.fail_on_canary, responses, [request], deadline, failure_mode
+                )
+        finally:
+            pool.close()
+
+    versions, responses = asyncio.run(postprocess())
+    assert versions == [response.route.version for response in responses] == ["1.0.0"]
+    labels = {"model": "plate-seg", "version": canary.version}
+    assert REGISTRY.get_sample_value("thale_model_fallbacks_total", {**labels, "reason": outcome}) == 1
+    assert REGISTRY.get_sample_value("thale_model_requests_total", {**labels, "outcome": outcome}) == 1
+
+
+def test_every_error_has_its_outcome() -> None:
+    assert classify_error(InvalidModelResponseError("a", "1.0.0", "no")) == "invalid_response"
+    assert classify_error(ModelFailedError("no")) == "error"
+    assert classify_error(ModelUnavailableError("no")) == "unavailable"
+    assert classify_error(Deadline.after(1).error()) == "timeout"
+    assert {classify_error(ImageError("no")), classify_error(ScaleError("no"))} == {"rejected"}

@@ -1,0 +1,94 @@
+"""What waits for a shadow is bounded, by number and by bytes, and gives way to users."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+
+from tests.support.sample_phenotypes import image_metadata
+from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
+from thale.facade.postprocess.types import JSON, PhenotypeTask
+from thale.facade.settings import Settings
+from thale.facade.upstream.model_client import ModelClient, PredictRequest
+from thale.facade.upstream.model_response import ModelResponse
+from thale.facade.upstream.routing import Route
+from thale.monitoring.plate_statistics import PlateStatistics
+
+SHADOW = Route("queue-seg", "1.1.0", "segmentation", "sha256:a", "sha256:w", ("background", "root"), role="shadow")
+UNREACHABLE_URL = "http://127.0.0.1:9"
+
+
+def make_shadow_request(image: bytes) -> ShadowRequest:
+    response = ModelResponse(SHADOW, b"", 0.1, 5, 4)
+    task = PhenotypeTask(image_metadata(), "sha256:c", "1.0", "2026-11-21", None, JSON, True, b"", None, 0.0)
+    return ShadowRequest(
+        SHADOW,
+        PredictRequest(image, 5, 4),
+        response,
+        response,
+        task,
+        PlateStatistics(1, "given", {}, {}, {}, None, False),
+    )
+
+
+def metric_value(outcome: str) -> float:
+    labels = {"model": SHADOW.name, "version": SHADOW.version, "outcome": outcome}
+    return REGISTRY.get_sample_value("thale_shadow_requests_total", labels) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("limits", "has_spare_capacity", "dropped"),
+    [
+        ({"shadow_queue": 3}, True, 2),
+        ({"shadow_queue_bytes": 250}, True, 3),
+        ({}, False, 5),
+        ({}, True, 0),
+    ],
+)
+def test_copies_beyond_the_queue_or_under_load_are_dropped(
+    limits: dict[str, int], has_spare_capacity: bool, dropped: int, tmp_path: Path
+) -> None:
+    async def enqueue_five() -> None:
+        settings = Settings(release_state_path=tmp_path, **limits)
+        async with ModelClient.connect(UNREACHABLE_URL, UNREACHABLE_URL) as models:
+            await ShadowMirror(models, settings, lambda: has_spare_capacity).enqueue(
+                [make_shadow_request(bytes(100))] * 5
+            )
+
+    before = metric_value("dropped")
+    asyncio.run(enqueue_five())
+    assert metric_value("dropped") == before + dropped
+
+
+def test_a_copy_that_was_taken_in_before_the_load_came_is_dropped_as_well(tmp_path: Path) -> None:
+    has_spare_capacity = True
+
+    async def enqueue_then_load() -> None:
+        nonlocal has_spare_capacity
+        settings = Settings(release_state_path=tmp_path, shadow_duty_cycle=1)
+        async with ModelClient.connect(UNREACHABLE_URL, UNREACHABLE_URL) as models:
+            mirror = ShadowMirror(models, settings, lambda: has_spare_capacity)
+            await mirror.enqueue([make_shadow_request(b"")])
+            has_spare_capacity = False
+            async with mirror.running():
+                while metric_value("dropped") == before:
+                    await asyncio.sleep(0.01)
+
+    before = metric_value("dropped")
+    asyncio.run(enqueue_then_load())
+
+
+def test_a_shadow_that_is_not_there_is_counted_and_what_waits_ends_with_the_server(tmp_path: Path) -> None:
+    async def enqueue_and_stop() -> None:
+        settings = Settings(release_state_path=tmp_path, shadow_duty_cycle=0.001)
+        async with ModelClient.connect(UNREACHABLE_URL, UNREACHABLE_URL) as models:
+            mirror = ShadowMirror(models, settings, lambda: True)
+            async with mirror.running():
+                await mirror.enqueue([make_shadow_request(b"")] * 3)
+                while metric_value("unavailable") == before:
+                    await asyncio.sleep(0.01)
+
+    before = metric_value("unavailable")
+    asyncio.run(enqueue_and_stop())
+    assert metric_value("unavailable") == before + 1

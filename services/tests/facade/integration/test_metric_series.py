@@ -1,0 +1,299 @@
+"""What stands on the wire after real and hostile traffic: the declared series, within their bounds, and no others."""
+
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from tests.support import sample_images
+from tests.support.torchserve_process import TorchServeProcess, free_ports
+from thale import errors
+from thale.facade.api.problems import PROBLEM_SPECS
+from thale.facade.app import create_app
+from thale.facade.settings import Settings
+from thale.release.controller.metrics_scraper import parse_metrics
+from thale.telemetry import external_metrics, metric_table, metrics
+from thale.telemetry.labels import CODE, ROUTE, STATUS
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
+UNREACHABLE_URL = "http://127.0.0.1:9"
+
+
+@dataclass(frozen=True)
+class FacadeProcess:
+    """A facade in a process of its own, so that its metrics are its own as well."""
+
+    port: int
+    metrics_port: int
+
+    def request(self, path: str, body: bytes | None = None, method: str | None = None, **headers: str) -> int:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request_headers = {
+            "Content-Type": "application/octet-stream",
+            **{k.replace("_", "-"): v for k, v in headers.items()},
+        }
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, body, request_headers, method=method), timeout=120
+            ) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def fetch_page(self, path: str = "/metrics", accept: str = "*/*") -> tuple[str, str]:
+        """Return the media type and the text of a page of the metrics' port."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.metrics_port}{path}", headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=120) as response:
+            return response.headers["content-type"], response.read().decode()
+
+    def families(self) -> dict[str, Metric]:
+        return {family.name: family for family in read_text(self.fetch_page()[1])}
+
+
+@pytest.fixture(scope="module")
+def process(settings: Settings, torchserve: TorchServeProcess) -> Iterator[FacadeProcess]:
+    running = FacadeProcess(*free_ports(2))
+    variables = {
+        "THALE_RELEASE_STATE_PATH": str(settings.release_state_path),
+        "THALE_PORT": str(running.port),
+        "THALE_METRICS_PORT": str(running.metrics_port),
+        "THALE_MODEL_URL": settings.model_url,
+        "THALE_MANAGEMENT_URL": settings.management_url,
+        "THALE_POSTPROCESS_WORKERS": "1",
+        "THALE_COST_PER_HOUR": "0.19",
+        "THALE_CURRENCY": "EUR",
+        "THALE_COMMIT": "8333959",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": UNREACHABLE_URL,
+    }
+    command = [sys.executable, "-m", "thale.facade"]
+    server = subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.DEVNULL)
+    try:
+        wait_until_ready(running)
+        send_valid_requests(running)
+        send_hostile_requests(running)
+        yield running
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def wait_until_ready(process: FacadeProcess) -> None:
+    end = time.monotonic() + 180
+    while time.monotonic() < end:
+        try:
+            if process.request("/health/ready") == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("the facade never became ready")
+
+
+def send_valid_requests(process: FacadeProcess) -> None:
+    image = sample_images.png()
+    assert process.request("/v1/phenotype?mm_per_px=0.25", image) == 200
+    assert process.request("/v1/segment?mm_per_px=0.25&model=plate-seg@1.0.0", image) == 200
+    assert process.request("/v1/landmarks?mm_per_px=0.25", image, Accept="application/json") == 200
+    assert process.request("/v1/phenotype", image[:300]) in (400, 415, 422)
+    assert process.request("/v1/models") == 200
+
+
+def send_hostile_requests(process: FacadeProcess) -> None:
+    rng = random.Random(0)  # the same words in every run
+
+    def random_word() -> str:
+        return "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=12))
+
+    for _ in range(20):
+        for path in (
+            f"/{random_word()}/{random_word()}",
+            f"/v1/models/{random_word()}",
+            f"/problems/{random_word()}",
+            f"/v2/models/{random_word()}/versions/{random_word()}/ready",
+            f"/v2/models/plate-seg/versions/{random_word()}",
+            f"/v1/phenotype/{random_word()}",
+            f"/health/{random_word()}",
+        ):
+            process.request(path, X_Request_Id=random_word(), traceparent=random_word(), User_Agent=random_word())
+        process.request(f"/v1/phenotype?model={random_word()}", sample_images.png())
+        process.request(f"/v1/phenotype?model=plate-seg@{random_word()}", sample_images.png())
+        process.request(f"/v1/segment?{random_word()}={random_word()}", sample_images.png())
+        process.request(f"/v2/models/{random_word()}/infer", b"{}")
+        process.request("/v1/phenotype", random_word().encode(), Content_Type=f"{random_word()}/{random_word()}")
+        process.request("/v1/phenotype", method=random_word().upper())
+
+
+def test_every_series_is_declared_with_its_type_its_words_and_its_labels(process: FacadeProcess) -> None:
+    declared = {metric.name: metric for metric in metrics.METRICS}
+    exposed_families = {name: family for name, family in process.families().items() if name.startswith("thale_")}
+    assert exposed_families.keys() == declared.keys()
+    for name, family in exposed_families.items():
+        metric = declared[name]
+        assert (family.type, family.documentation) == (metric.kind, metric.help)
+        names = {label.name for label in metric.labels}
+        for sample in family.samples:
+            assert sample.name in metric.series_names
+            assert sample.labels.keys() - {"le"} == names, sample.name
+
+
+@pytest.mark.parametrize("metric", [*metrics.METRICS], ids=lambda metric: metric.name)
+def test_no_label_has_more_values_than_its_bound_whatever_is_asked(
+    metric: metric_table.Metric, process: FacadeProcess
+) -> None:
+    family = process.families()[metric.name]
+    values: defaultdict[str, set[str]] = defaultdict(set)
+    for sample in family.samples:
+        for name, value in sample.labels.items():
+            values[name].add(value)
+    for label in metric.labels:
+        assert len(values[label.name]) <= label.max_values
+        if label.values:
+            assert values[label.name] <= {*label.values}
+    assert len(family.samples) <= metric.max_series * (len(metric.buckets) + 3)
+
+
+def test_models_and_versions_are_the_released_ones_and_routes_the_templates(process: FacadeProcess) -> None:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for name, family in process.families().items():
+        for sample in family.samples if name.startswith("thale_") and name != "thale_build_info" else ():
+            for label, value in sample.labels.items():
+                found[label].add(value)
+    assert (found["model"], found["version"]) == ({"plate-seg", "plate-landmarks"}, {"1.0.0"})
+    assert "unknown" in found["route"]
+    assert all(re.fullmatch(r"unknown|(/(v[12]|[a-z]+|\{[a-z]+\}))+|/", route) for route in found["route"])
+    assert sum(len(family.samples) for family in process.families().values()) < 1500
+
+
+def test_failures_are_told_before_there_are_any_so_that_the_first_ones_are_seen_to_come(process: FacadeProcess) -> None:
+    counts = {
+        sample.labels["status"]: sample.value
+        for sample in process.families()["thale_facade_requests"].samples
+        if sample.name.endswith("_total") and sample.labels["route"] == "/v2/models/{name}/versions/{version}/infer"
+    }
+    assert counts == {"500": 0, "502": 0, "503": 0, "504": 0}
+
+
+def test_the_contract_has_no_more_routes_statuses_and_problems_than_the_bounds_say(settings: Settings) -> None:
+    routes = {getattr(route, "path", "") for route in create_app(settings).routes} | {"unknown"}
+    statuses = {row.status for row in PROBLEM_SPECS.values()} | {200, 304, 307, 405, 499}
+    kinds = [errors.ThaleError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert len(routes) <= ROUTE.max_values
+    assert len(statuses) <= STATUS.max_values
+    assert len({*kinds}) + len({"about:blank"}) <= CODE.max_values
+
+
+def test_latency_is_told_by_the_class_of_the_image_and_none_without_one(process: FacadeProcess) -> None:
+    counts = {
+        (sample.labels["route"], sample.labels["size"]): sample.value
+        for sample in process.families()["thale_facade_request_duration_seconds"].samples
+        if sample.name.endswith("_count")
+    }
+    assert counts["/v1/segment", "1mp"] == 1
+    assert counts["/v1/models", "none"] == 1
+    assert counts["/v1/phenotype", "none"] > 20  # what was refused before its header was read
+
+
+def test_the_parts_of_an_answer_are_apart_and_make_up_the_whole(process: FacadeProcess) -> None:
+    families = process.families()
+
+    def sums(name: str, **labels: str) -> dict[str, float]:
+        return {
+            sample.labels.get("stage", ""): sample.value
+            for sample in families[name].samples
+            if sample.name.endswith("_sum") and labels.items() <= sample.labels.items()
+        }
+
+    stage_sums = sums("thale_model_stage_duration_seconds", model="plate-seg")
+    assert stage_sums.keys() == {"queue", "decode", "transform", "inference", "encode"}
+    [total_s] = sums("thale_model_request_duration_seconds", model="plate-seg").values()
+    assert sum(stage_sums.values()) == pytest.approx(total_s, rel=0.05)
+    assert all(seconds > 0 for seconds in sums("thale_facade_stage_duration_seconds").values())
+
+
+def test_what_was_built_and_what_it_costs_is_told(process: FacadeProcess) -> None:
+    text = process.fetch_page()[1]
+    assert 'thale_build_info{commit="8333959",' in text
+    assert 'thale_cost_per_hour{currency="EUR"} 0.19' in text
+    assert "_created" not in text
+
+
+def test_examples_of_slow_answers_are_told_to_who_asks_in_openmetrics(process: FacadeProcess) -> None:
+    media_type, text = process.fetch_page(accept=OPENMETRICS)
+    assert media_type.startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name: family for family in read_openmetrics(text)}
+    for name in ("thale_facade_request_duration_seconds", "thale_model_request_duration_seconds"):
+        examples = [sample.exemplar for sample in families[name].samples if sample.exemplar is not None]
+        assert examples
+        assert all(re.fullmatch(r"[0-9a-f]{32}", example.labels["trace_id"]) for example in examples)
+    units = {name: family.unit for name, family in families.items()}
+    assert (units["thale_facade_request_duration_seconds"], units["thale_facade_image_megapixels"]) == (
+        "seconds",
+        "megapixels",
+    )
+
+
+def test_the_judge_reads_what_it_judges_by_and_nothing_else(process: FacadeProcess) -> None:
+    plain = parse_metrics(process.fetch_page()[1])
+    assert plain.started_at > 0
+    names = {name for name, _ in plain.values}
+    assert {
+        "thale_model_requests_total",
+        "thale_model_request_duration_seconds_bucket",
+        "thale_output_plates_total",
+    } <= names
+    assert names.isdisjoint({"thale_model_stage_duration_seconds_bucket", "thale_model_batch_images_bucket"})
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [("/", "POST", 405), ("/metrics/x", "GET", 404), ("/../etc/passwd", "GET", 404), ("/", "HEAD", 200)],
+)
+def test_the_port_knows_two_pages_and_takes_nothing(
+    process: FacadeProcess, path: str, method: str, status: int
+) -> None:
+    assert FacadeProcess(process.metrics_port, 0).request(path, b"" if method == "POST" else None, method) == status
+
+
+def test_the_page_of_figures_is_served_and_may_not_be_kept(process: FacadeProcess) -> None:
+    media_type, text = process.fetch_page("/")
+    assert media_type == "text/html; charset=utf-8"
+    assert "plate-seg" in text
+    assert "EUR" in text
+
+
+def metric_names(samples: Sequence[str]) -> set[str]:
+    return {sample.partition("{")[0] for sample in samples}
+
+
+def test_torchserve_makes_no_series_of_models_that_it_does_not_have(
+    process: FacadeProcess, torchserve: TorchServeProcess
+) -> None:
+    before = torchserve.metrics()
+    for number in range(20):
+        torchserve.post(f"/predictions/stranger-{number}/{number}.0.0", b"x")
+        torchserve.post(f"/predictions/plate-seg/{number}.9.9", b"x")
+    after = torchserve.metrics()
+    assert "stranger" not in after
+    assert ".9.9" not in after
+    exposed_names = metric_names([line for line in after.splitlines() if line and not line.startswith("#")])
+    assert exposed_names >= metric_names([line for line in before.splitlines() if line and not line.startswith("#")])
+    declared = {
+        external_metric.name
+        for external_metric in external_metrics.EXTERNAL_METRICS
+        if external_metric.exporter == "TorchServe"
+    }
+    assert exposed_names <= declared

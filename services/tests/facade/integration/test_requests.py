@@ -1,0 +1,204 @@
+"""How requests come in and go wrong on the wire: ids, slow and broken uploads, deadlines, crowds, deaths."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from prometheus_client import REGISTRY
+
+from tests.support import sample_images
+from tests.support.running_facade import Facade, running_facade
+from tests.support.torchserve_process import TorchServeProcess
+from thale.facade.health import Health
+from thale.facade.settings import Settings
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def metric_value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+@contextmanager
+def raw_connection(facade: Facade, request_head: str) -> Iterator[socket.socket]:
+    """Open a connection and send the head of a request by hand."""
+    with socket.create_connection(("127.0.0.1", facade.port), timeout=60) as connection:
+        connection.sendall(request_head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+        yield connection
+
+
+def test_a_sane_request_id_is_kept(facade: Facade) -> None:
+    assert facade.get("/health/live", X_Request_Id="lab-7:plate.3").headers["x-request-id"] == "lab-7:plate.3"
+
+
+@pytest.mark.parametrize("hostile", ["", "a" * 500, 'x"}\t{"level": "error', "ключ".encode().decode("latin-1"), "-rf"])
+def test_a_hostile_request_id_is_replaced(facade: Facade, hostile: str) -> None:
+    reply = facade.get("/health/live", X_Request_Id=hostile)
+    assert len(reply.headers["x-request-id"]) == 32
+
+
+def test_errors_carry_the_request_id(facade: Facade) -> None:
+    reply = facade.phenotype(b"", X_Request_Id="abc")
+    assert reply.problem == "empty-image"
+    assert reply.json["request_id"] == "abc"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/plants", 404), ("GET", "/v1/phenotype", 405)])
+def test_what_the_framework_refuses_is_a_problem_too(facade: Facade, method: str, path: str, status: int) -> None:
+    reply = facade.request(method, path)
+    assert (reply.status, reply.problem) == (status, "about:blank")
+
+
+def test_an_unexpected_failure_tells_nothing_of_its_insides(
+    facade: Facade, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_self: Health) -> None:
+        raise RuntimeError("the insides")
+
+    monkeypatch.setattr(Health, "readiness", broken)
+    reply = facade.get("/health/ready")
+    assert (reply.status, reply.problem) == (500, "about:blank")
+    assert b"insides" not in reply.body
+    assert "insides" in caplog.text
+
+
+def test_a_body_announced_too_large_is_refused_before_it_is_sent(facade: Facade) -> None:
+    with raw_connection(facade, f"POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: {2**40}") as connection:
+        assert b" 413 " in connection.recv(4096)
+
+
+def test_thirty_megabytes_of_garbage_are_refused_at_the_first_bytes(facade: Facade) -> None:
+    with raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 30000000") as connection:
+        connection.sendall(b"garbage " * 100)
+        assert b" 415 " in connection.recv(4096)
+
+
+def test_a_body_that_stalls_is_given_up(settings: Settings) -> None:
+    impatient = settings.model_copy(update={"upload_idle_timeout_s": 0.1})
+    with (
+        running_facade(impatient) as facade,
+        raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 1000") as connection,
+    ):
+        connection.sendall(sample_images.png()[:100])
+        assert b" 408 " in connection.recv(4096)
+
+
+def test_a_body_that_trickles_is_given_up(settings: Settings) -> None:
+    impatient = settings.model_copy(update={"upload_timeout_s": 0.3})
+    with (
+        running_facade(impatient) as facade,
+        raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 100000") as connection,
+    ):
+        stopped = threading.Event()
+        image = sample_images.png()
+
+        def trickle() -> None:
+            for byte in image:
+                if stopped.wait(0.05):
+                    return
+                connection.sendall(bytes([byte]))
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        assert b" 408 " in connection.recv(4096)
+        stopped.set()
+        thread.join()
+
+
+def test_a_client_that_hangs_up_within_its_body_is_no_error(facade: Facade) -> None:
+    before = metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499")
+    with raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 100000") as connection:
+        connection.sendall(sample_images.png()[:100])
+    wait_until(lambda: metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499") > before)
+
+
+def test_a_client_that_hangs_up_while_it_waits_frees_its_place(facade: Facade, torchserve: TorchServeProcess) -> None:
+    image = sample_images.png()
+    before = metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499")
+    with stopped_workers(torchserve):
+        with raw_connection(
+            facade, f"POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: {len(image)}"
+        ) as connection:
+            connection.sendall(image)
+            wait_until(lambda: metric_value("thale_facade_in_flight") == 1)
+        wait_until(lambda: metric_value("thale_facade_in_flight") == 0)
+    assert metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499") == before + 1
+
+
+def test_an_answer_that_would_come_too_late_is_a_504(facade: Facade, torchserve: TorchServeProcess) -> None:
+    with stopped_workers(torchserve):
+        reply = facade.phenotype(sample_images.png(), "timeout_s=0.3")
+    assert (reply.status, reply.problem) == (504, "deadline-exceeded")
+    assert "timeout_s" in reply.json["detail"]
+
+
+def test_one_request_too_many_is_told_to_come_back(settings: Settings, torchserve: TorchServeProcess) -> None:
+    limited_settings = settings.model_copy(update={"max_in_flight": 1, "max_queue_length": 0})
+    image = sample_images.png()
+    with (
+        running_facade(limited_settings) as facade,
+        stopped_workers(torchserve),
+        raw_connection(facade, f"POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: {len(image)}") as connection,
+    ):
+        connection.sendall(image)
+        wait_until(lambda: metric_value("thale_facade_in_flight") == 1)
+        reply = facade.phenotype(image)
+        assert (reply.status, reply.problem) == (503, "overloaded")
+        assert int(reply.headers["retry-after"]) > 0
+
+
+def test_a_measuring_process_that_dies_is_replaced(facade: Facade) -> None:
+    assert facade.phenotype(sample_images.png()).status == 200
+    [fork_server] = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
+    for process in fork_server.children():
+        process.kill()
+    assert facade.phenotype(sample_images.png()).status == 200
+
+
+def test_a_worker_killed_within_a_request_costs_a_retry_and_not_the_request(
+    facade: Facade, torchserve: TorchServeProcess
+) -> None:
+    retries = metric_value("thale_model_retries_total", model="plate-seg", version="1.0.0")
+    dispatched_before = count_dispatched_requests(torchserve)
+    replies = []
+    with stopped_workers(torchserve) as workers:
+        thread = threading.Thread(target=lambda: replies.append(facade.phenotype(sample_images.png())))
+        thread.start()
+        wait_until(lambda: count_dispatched_requests(torchserve) == dispatched_before + 2)
+        for worker in workers:
+            worker.kill()
+    thread.join()
+    assert replies[0].status == 200, replies[0].body
+    assert metric_value("thale_model_retries_total", model="plate-seg", version="1.0.0") > retries
+    wait_until(lambda: facade.get("/health/ready").status == 200)
+    assert facade.phenotype(sample_images.png()).status == 200
+
+
+def count_dispatched_requests(torchserve: TorchServeProcess) -> int:
+    """Count the questions that TorchServe has handed to its workers, by its log."""
+    return (torchserve.store.parent / "log.txt").read_text(errors="replace").count("Flushing req.cmd PREDICT")
+
+
+@contextmanager
+def stopped_workers(torchserve: TorchServeProcess) -> Iterator[list[psutil.Process]]:
+    """Keep the models' workers from running, so that every question hangs."""
+    children = psutil.Process(torchserve.pid).children(recursive=True)
+    workers = [child for child in children if "model_service_worker.py" in " ".join(child.cmdline())]
+    assert workers
+    for worker in workers:
+        worker.suspend()
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            if worker.is_running():
+                worker.resume()

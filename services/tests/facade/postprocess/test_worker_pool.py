@@ -1,0 +1,46 @@
+import asyncio
+import os
+import time
+from typing import Any
+
+import pytest
+
+from tests.support.pool_tasks import kill_own_process, raise_image_error
+from thale.errors import DeadlineExceededError, ImageTooSmallError, ModelUnavailableError
+from thale.facade.deadline import Deadline
+from thale.facade.postprocess.worker_pool import WorkerPool
+
+
+def run(work: Any) -> Any:
+    async def with_pool() -> Any:
+        pool = WorkerPool(1)
+        try:
+            await pool.warm_up()
+            return await work(pool)
+        finally:
+            pool.close()
+
+    return asyncio.run(with_pool())
+
+
+def test_an_error_with_arguments_comes_back_with_its_class_and_words() -> None:
+    with pytest.raises(ImageTooSmallError, match="1 x 2 px"):
+        run(lambda pool: pool.run(Deadline.after(60), raise_image_error))
+
+
+def test_a_hopeless_task_is_stopped_so_that_the_next_one_runs() -> None:
+    async def work(pool: WorkerPool) -> int:
+        with pytest.raises(DeadlineExceededError):
+            await pool.run(Deadline.after(0.2), time.sleep, 600)
+        return await pool.run(Deadline.after(60), os.getpid)
+
+    assert run(work) != os.getpid()
+
+
+def test_a_task_that_kills_its_process_is_given_up_and_others_go_on() -> None:
+    async def work(pool: WorkerPool) -> int:
+        with pytest.raises(ModelUnavailableError):
+            await pool.run(Deadline.after(60), kill_own_process)
+        return await pool.run(Deadline.after(60), os.getpid)
+
+    assert run(work) != os.getpid()

@@ -1,0 +1,123 @@
+"""Room is made by time as well as by number: what is let in can be answered, and refusals say when to come back."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+
+import pytest
+
+from thale.errors import OverloadedError
+from thale.facade import admission
+from thale.facade.admission import AdmissionController
+from thale.facade.deadline import Deadline
+from thale.facade.settings import Settings
+
+
+class Clock:
+    """Time that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    fake_clock = Clock()
+    monkeypatch.setattr(admission, "time", fake_clock)
+    return fake_clock
+
+
+def make_admission(**limits: float) -> AdmissionController:
+    return AdmissionController(
+        Settings(
+            release_state_path=Path("release-state.json"), **{"max_in_flight": 4, "max_queue_length": 32, **limits}
+        )
+    )
+
+
+async def hold_slot(admission: AdmissionController, clock: Clock, seconds: float) -> None:
+    async with admission.admit(), admission.slot(Deadline.after(60)):
+        clock.now += seconds
+
+
+async def admit_requests(admission: AdmissionController, count: int) -> list["asyncio.Task[None]"]:
+    """Let so many in, who stay."""
+
+    async def hold() -> None:
+        async with admission.admit():
+            await asyncio.sleep(3600)
+
+    tasks = [asyncio.ensure_future(hold()) for _ in range(count)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def run_scenario(scenario: Coroutine[None, None, None]) -> None:
+    async def run() -> None:
+        await scenario
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    asyncio.run(run())
+
+
+def test_before_the_first_image_only_the_number_counts(clock: Clock) -> None:
+    async def scenario() -> None:
+        admission = make_admission()
+        await admit_requests(admission, 36)
+        with pytest.raises(OverloadedError, match="36 requests"):
+            await hold_slot(admission, clock, 1)
+
+    run_scenario(scenario())
+
+
+def test_who_would_wait_too_long_at_the_present_pace_is_refused(clock: Clock) -> None:
+    async def scenario() -> None:
+        admission = make_admission(max_queue_wait_s=20)
+        await hold_slot(admission, clock, 8.0)  # four places, 8 s each: one gets free every 2 s
+        await admit_requests(admission, 13)
+        assert admission.expected_wait_s() == pytest.approx(20.0)
+        await admit_requests(admission, 1)
+        with pytest.raises(OverloadedError) as rejection:
+            await hold_slot(admission, clock, 1)
+        assert rejection.value.retry_after_s == 11
+
+    run_scenario(scenario())
+
+
+def test_quick_images_may_fill_all_places(clock: Clock) -> None:
+    async def scenario() -> None:
+        admission = make_admission(max_queue_wait_s=20)
+        await hold_slot(admission, clock, 0.5)
+        await admit_requests(admission, 36)
+        with pytest.raises(OverloadedError) as rejection:
+            await hold_slot(admission, clock, 1)
+        assert rejection.value.retry_after_s == 3
+
+    run_scenario(scenario())
+
+
+def test_nobody_waits_where_a_place_is_free_however_slow_the_last_image_was(clock: Clock) -> None:
+    async def scenario() -> None:
+        admission = make_admission(max_queue_wait_s=20)
+        await hold_slot(admission, clock, 10_000.0)
+        await admit_requests(admission, 3)
+        assert admission.expected_wait_s() == 0
+        await hold_slot(admission, clock, 1)
+
+    run_scenario(scenario())
+
+
+def test_the_pace_follows_what_images_take_now(clock: Clock) -> None:
+    async def scenario() -> None:
+        admission = make_admission(max_queue_wait_s=20)
+        await hold_slot(admission, clock, 60.0)
+        for _ in range(30):
+            await hold_slot(admission, clock, 1.0)
+        await admit_requests(admission, 30)
+        assert admission.expected_wait_s() < 10
+
+    run_scenario(scenario())

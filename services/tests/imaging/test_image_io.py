@@ -1,0 +1,316 @@
+import hashlib
+import io
+import struct
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from thale.errors import (
+    DamagedImageError,
+    EmptyImageError,
+    ImageError,
+    ImageTooLargeError,
+    ImageTooSmallError,
+    MultiPageImageError,
+    ParameterError,
+    UnsupportedImageError,
+)
+from thale.imaging.image_io import decode, read_header, sniff
+
+ORIENTATION = 0x0112
+
+
+def scene(height: int = 48, width: int = 64) -> NDArray[np.uint8]:
+    """A smooth picture whose four corners differ, so that JPEG keeps it and a turn shows."""
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    return np.stack([40 + 180 * x, 40 + 180 * y, 220 - 90 * (x + y)], axis=-1).astype(np.uint8)
+
+
+def encode_image(pixels: NDArray[np.generic], kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def tiff(pixels: NDArray[np.generic], **options: object) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, metadata=None, **options)
+    return buffer.getvalue()
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
+
+
+def png_16(samples_HWC: NDArray[np.uint16], colour: int) -> bytes:
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples_HWC)
+    return png(samples_HWC.shape[1], samples_HWC.shape[0], 16, colour, rows)
+
+
+def encode_with_orientation(kind: str, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return encode_image(scene(), kind, exif=exif, **({"quality": 98, "subsampling": 0} if kind == "JPEG" else {}))
+
+
+UPRIGHT = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: np.rot90(p, 2).swapaxes(0, 1),
+    8: lambda p: np.rot90(p, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_every_exif_orientation_is_applied_and_the_header_says_the_upright_size(kind: str, orientation: int) -> None:
+    data = encode_with_orientation(kind, orientation)
+    expected = UPRIGHT[orientation](scene())
+    pixels, metadata = decode(data), read_header(data)
+    assert np.abs(pixels.astype(int) - expected).max() <= 6
+    assert (metadata.height, metadata.width) == expected.shape[:2]
+    assert metadata.exif_orientation == orientation
+
+
+def test_a_header_tells_what_the_file_is_and_which_bytes_it_was() -> None:
+    data = encode_image(scene(), "PNG")
+    metadata = read_header(data, name="plate 1.png")
+    assert (metadata.format, metadata.mode, metadata.bits, metadata.pages) == ("PNG", "RGB", 8, 1)
+    assert (metadata.size_bytes, metadata.name) == (len(data), "plate 1.png")
+    assert metadata.sha256 == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_every_plain_mode_comes_out_as_rgb(kind: str, mode: str) -> None:
+    picture = Image.fromarray(scene()).convert(mode)
+    buffer = io.BytesIO()
+    picture.save(buffer, kind)
+    expected = np.asarray(picture.convert("RGB"))
+    assert decode(buffer.getvalue()).shape == (48, 64, 3)
+    np.testing.assert_array_equal(decode(buffer.getvalue()), expected)
+
+
+def test_alpha_is_dropped_and_the_stored_colours_stay() -> None:
+    hidden = np.dstack([scene(), np.zeros((48, 64), np.uint8)])
+    np.testing.assert_array_equal(decode(encode_image(hidden, "PNG")), scene())
+    np.testing.assert_array_equal(decode(encode_image(hidden, "TIFF")), scene())
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_cmyk_comes_out_in_its_colours(kind: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(scene()).convert("CMYK").save(buffer, kind)
+    assert read_header(buffer.getvalue()).mode == "CMYK"
+    assert np.abs(decode(buffer.getvalue()).astype(int) - scene()).mean() < 4
+
+
+@pytest.mark.parametrize(("used_bits", "shift"), [(8, 0), (10, 2), (12, 4), (14, 6), (16, 8)])
+def test_sixteen_bits_are_shifted_by_the_bits_that_are_used(used_bits: int, shift: int) -> None:
+    deep = (scene().astype(np.uint16) << 8 >> (16 - used_bits)) | (1 << (used_bits - 1))
+    expected = (deep >> shift).astype(np.uint8)
+    grey = np.repeat(expected[..., :1], 3, axis=2)
+    for data in (
+        png_16(deep, colour=2),
+        png_16(np.dstack([deep, deep[..., :1]]), colour=6),
+        tiff(deep, photometric="rgb"),
+        tiff(deep, photometric="rgb", byteorder=">"),
+        tiff(deep, photometric="rgb", compression="zlib", predictor=True),
+        tiff(deep, photometric="rgb", compression="zlib", byteorder=">"),
+        tiff(deep, photometric="rgb", bigtiff=True),
+        tiff(np.moveaxis(deep, -1, 0).copy(), photometric="rgb", planarconfig="separate"),
+        tiff(np.dstack([deep, deep[..., :1]]), photometric="rgb", extrasamples=["unassalpha"]),
+    ):
+        np.testing.assert_array_equal(decode(data), expected)
+    for data in (
+        png_16(deep[..., :1], colour=0),
+        png_16(deep[..., :2], colour=4),
+        tiff(deep[..., 0], photometric="minisblack"),
+        tiff(deep[..., 0], photometric="minisblack", compression="zlib", byteorder=">"),
+        tiff(deep[..., :2].copy(), photometric="minisblack", planarconfig="contig", extrasamples=["unassalpha"]),
+        encode_image(deep[..., 0], "TIFF", compression="tiff_lzw"),
+    ):
+        np.testing.assert_array_equal(decode(data), grey)
+
+
+def test_a_dark_sixteen_bit_picture_is_not_stretched_to_its_own_range() -> None:
+    narrow = np.full((40, 40), 2100, np.uint16)
+    narrow[10:20] = 2000
+    assert set(np.unique(decode(tiff(narrow)))) == {2000 >> 4, 2100 >> 4}
+
+
+def test_white_may_be_zero() -> None:
+    deep = scene()[..., 0].astype(np.uint16) << 8 | 0xFF
+    assert decode(tiff(deep, photometric="miniswhite"))[0, 0, 0] == 255 - scene()[0, 0, 0]
+    assert decode(tiff(scene()[..., 0], photometric="miniswhite"))[0, 0, 0] == 255 - scene()[0, 0, 0]
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((40, 40), np.float32), np.zeros((40, 40), np.int16)])
+def test_numbers_that_are_no_light_are_refused(pixels: NDArray[np.generic]) -> None:
+    with pytest.raises(UnsupportedImageError, match="save it with 8 or 16 bits"):
+        read_header(tiff(pixels))
+
+
+def test_a_compression_that_cannot_be_read_says_how_to_save() -> None:
+    planes = np.zeros((3, 40, 40), np.uint16)
+    with pytest.raises(UnsupportedImageError, match="tiffcp -c none"):
+        decode(tiff(planes, photometric="rgb", planarconfig="separate", compression="zlib"))
+
+
+def test_a_tiff_of_several_pages_wants_a_page() -> None:
+    pages = np.stack([scene(), scene()[::-1], scene()[:, ::-1]])
+    data = tiff(pages, photometric="rgb")
+    with pytest.raises(MultiPageImageError, match="page=0 … page=2"):
+        read_header(data)
+    with pytest.raises(MultiPageImageError):
+        decode(data)
+    assert read_header(data, page=1).pages == 3
+    for page in range(3):
+        np.testing.assert_array_equal(decode(data, page=page), pages[page])
+    with pytest.raises(ParameterError, match="has 3 pages"):
+        decode(data, page=3)
+    with pytest.raises(ParameterError, match="has 1 page,"):
+        decode(encode_image(scene(), "PNG"), page=1)
+
+
+def test_thumbnails_are_no_pages() -> None:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(scene()[::2, ::2], photometric="rgb", subfiletype=1, metadata=None)
+        writer.write(scene(), photometric="rgb", metadata=None)
+    assert read_header(buffer.getvalue()).pages == 1
+    np.testing.assert_array_equal(decode(buffer.getvalue()), scene())
+
+
+@pytest.mark.parametrize(
+    ("data", "likeness"),
+    [
+        (b"GIF89a" + bytes(40), "a GIF"),
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "a WebP"),
+        (b"BM" + bytes(60), "a BMP"),
+        (b"\0\0\0\x18ftypheic", "a HEIC"),
+        (b"\0\0\0\x18ftypavif", "an AVIF"),
+        (b"%PDF-1.7", "a PDF"),
+        (b"\xef\xbb\xbf <svg xmlns=''>", "an SVG"),
+        (b"<!doctype html>", "HTML"),
+        (b'{"image": 1}', "JSON"),
+        (b"hello, plate", "text"),
+        (b"--boundary\r\nContent-Disposition: form-data", "a multipart form"),
+        (b"/9j/4AAQSkZJRg==", "base64"),
+        (bytes(64), "no image that is known here"),
+        (b"\xff", "no image that is known here"),
+    ],
+)
+def test_a_stranger_is_named_by_what_it_looks_like(data: bytes, likeness: str) -> None:
+    for call in (sniff, read_header, decode):
+        with pytest.raises(UnsupportedImageError, match=likeness):
+            call(data)
+
+
+def test_an_empty_body_is_refused() -> None:
+    for call in (sniff, read_header, decode):
+        with pytest.raises(EmptyImageError):
+            call(b"")
+
+
+def test_raw_photographs_are_refused_though_they_begin_like_a_tiff() -> None:
+    dng = tiff(scene(), photometric="rgb", extratags=[(50706, "B", 4, (1, 4, 0, 0), True)])
+    with pytest.raises(UnsupportedImageError, match="DNG"):
+        read_header(dng)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_a_huge_claim_costs_nothing(kind: str) -> None:
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, 100_000) for tag in (256, 257))
+    data = {"PNG": png(100_000, 100_000, 8, 2, b""), "TIFF": b"II*\0" + struct.pack("<IH", 8, 2) + tags + bytes(4)}[
+        kind
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for call in (read_header, decode):
+            with pytest.raises(ImageTooLargeError, match="100 million pixels"):
+                call(data)
+
+
+def test_a_small_picture_is_refused() -> None:
+    with pytest.raises(ImageTooSmallError, match="1 x 1 px"):
+        read_header(encode_image(scene()[:1, :1], "PNG"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_file_that_was_cut_off_is_damaged(kind: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    data = encode_image(noise, kind)
+    with pytest.raises(DamagedImageError):
+        decode(data[: int(len(data) * share)])
+
+
+def test_files_that_keep_a_decoder_busy_are_refused() -> None:
+    for data in (
+        b"\xff\xd8" + b"\xff" * 1_000_000,
+        b"\xff\xd8\xff" + b"\xfe\0\x02\xff" * 20_000,
+        b"II*\0\x08\0\0\0\0\0\x08\0\0\0",
+    ):
+        with pytest.raises(DamagedImageError):
+            decode(data)
+
+
+def test_many_threads_decode_the_same() -> None:
+    files = [encode_with_orientation(kind, 6) for kind in ("JPEG", "PNG", "TIFF")] * 8
+    alone = [decode(data) for data in files]
+    with ThreadPoolExecutor(8) as pool:
+        for one, other in zip(alone, pool.map(decode, files), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+SEEDS = [
+    encode_image(scene(), "JPEG"),
+    encode_image(scene(), "JPEG", progressive=True),
+    encode_image(scene(), "PNG"),
+    png_16(scene().astype(np.uint16) << 8, colour=2),
+    encode_image(scene(), "TIFF", compression="tiff_lzw"),
+    tiff(scene(), photometric="rgb"),
+    tiff(scene().astype(np.uint16) << 8, photometric="rgb", compression="zlib", byteorder=">"),
+    tiff(scene().astype(np.uint16) << 4, photometric="rgb", tile=(32, 32), bigtiff=True),
+]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow comments on damaged tags
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    data=st.sampled_from(SEEDS),
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=12),
+    early=st.booleans(),
+    keep=st.floats(0.05, 1),
+)
+def test_nothing_but_image_errors_comes_out_of_a_damaged_file(
+    data: bytes, edits: list[tuple[float, int]], early: bool, keep: float
+) -> None:
+    mutated = bytearray(data)
+    for position, value in edits:
+        mutated[int(position * (min(300, len(mutated)) if early else len(mutated)))] = value
+    del mutated[int(len(mutated) * keep) :]
+    try:
+        pixels = decode(bytes(mutated), page=None)
+    except ImageError:
+        return
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 3

@@ -1,0 +1,96 @@
+"""Whole rollouts under steady load, through the real TorchServe, facade and watcher: no user may notice a bad one."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.rollout_environment import (
+    CANARY,
+    STABLE,
+    RolloutEnvironment,
+    SimulatedUsers,
+    run_rollout_environment,
+    wait_until,
+)
+from thale.schemas import ReleaseEvent
+from thale.slo import Slo, read_slo
+
+RATE_HZ = 20.0
+STEPS = (50.0, 100.0)
+GOOD_RESPONSES_BEFORE_FAULT = 20
+"""Answers of a canary before its trouble begins: it was loaded and warm, and looked good."""
+_TIMEOUT_S = 240.0
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RolloutEnvironment]:
+    with run_rollout_environment(tmp_path_factory.mktemp("environment")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def slo() -> Slo:
+    """The limits that thale comes with, but sooner content: a test has a minute where a rollout has an hour."""
+    values = read_slo().model_dump()
+    values["judge"]["min_requests"] = 40
+    values["judge"]["min_plates"] = 40
+    values["judge"] |= {"plate_cluster_size": 1, "empty_plate_cluster_size": 1}
+    values["judge"]["margins"] |= {"failures": 0.1, "shadow_failures": 0.1, "shadow_disagreement": 0.1}
+    return Slo.model_validate(values)
+
+
+def last_event(environment: RolloutEnvironment) -> ReleaseEvent:
+    return environment.release().history[-1]
+
+
+def test_a_good_version_is_promoted_and_nobody_notices(environment: RolloutEnvironment, slo: Slo) -> None:
+    environment.set_fault("good")
+    with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(slo):
+        environment.start_canary(steps=STEPS)
+        wait_until(lambda: environment.release().stable == CANARY, _TIMEOUT_S)
+        served = len(users.statuses)
+        wait_until(lambda: len(users.statuses) > served + 20)
+    assert set(users.statuses) == {200}, users.errors
+    assert [change.what for change in environment.release().history[-3:]] == ["canary", "step", "promote"]
+    assert set(users.versions) == {STABLE, CANARY}
+    assert users.versions[-1] == CANARY
+    environment.roll_back_to(environment.target.find("plate-seg", STABLE))
+
+
+@pytest.mark.parametrize("fault", ["throws", "is slow", "sees nothing"])
+def test_a_bad_version_is_taken_back_and_nobody_notices(environment: RolloutEnvironment, slo: Slo, fault: str) -> None:
+    environment.set_fault("good")
+    with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(slo):
+        environment.start_canary(steps=STEPS)
+        wait_until(lambda: users.versions.count(CANARY) > GOOD_RESPONSES_BEFORE_FAULT)
+        environment.set_fault(fault)
+        wait_until(lambda: environment.release().canary is None, _TIMEOUT_S)
+        served = len(users.statuses)
+        wait_until(lambda: len(users.statuses) > served + 20)
+    assert set(users.statuses) == {200}, users.errors
+    assert (last_event(environment).what, last_event(environment).version) == ("roll back", CANARY)
+    assert environment.release().stable == STABLE
+    assert users.versions[-1] == STABLE
+
+
+def test_a_version_whose_workers_die_is_taken_back_and_nobody_notices(
+    environment: RolloutEnvironment, slo: Slo
+) -> None:
+    environment.set_fault("good")
+    with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(slo):
+        environment.start_canary(steps=STEPS)
+        wait_until(lambda: users.versions.count(CANARY) > GOOD_RESPONSES_BEFORE_FAULT)
+        over = threading.Event()
+        while environment.release().canary is not None:
+            environment.kill_canary_workers()
+            over.wait(0.5)
+        served = len(users.statuses)
+        wait_until(lambda: len(users.statuses) > served + 20)
+    assert set(users.statuses) == {200}, users.errors
+    assert last_event(environment).what == "roll back"
+
+
+def test_what_was_taken_back_is_unloaded(environment: RolloutEnvironment) -> None:
+    wait_until(lambda: not environment.torchserve.worker_states("plate-seg", CANARY))
+    assert environment.torchserve.worker_states("plate-seg", STABLE) == ["READY"]

@@ -1,0 +1,455 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.support.sample_plates import MM_PER_PX, UNKNOWN_SCALE, SyntheticPlate, arc, segmentation_prediction
+from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruct_plants
+from thale.schemas import Landmark, Plant, Scale
+
+REAL_PLATES = Path(__file__).parents[5] / "shared/data/arabidopsis-plates"
+
+
+def codes(reconstruction: PlateReconstruction) -> set[str]:
+    return {flag.code for flag in reconstruction.flags} | {
+        f.code for plant in reconstruction.plants for f in plant.flags
+    }
+
+
+def total_px(plant: Plant) -> float:
+    return sum(root.length_px for root in plant.roots)
+
+
+def test_an_empty_plate_has_no_plants_and_nothing_to_say() -> None:
+    reconstruction = reconstruct_plants(SyntheticPlate().to_prediction(), [])
+    assert reconstruction == PlateReconstruction((), (), 0.0)
+
+
+@pytest.mark.parametrize("angle_deg", [0, 15, 30, 45, 60])
+def test_a_straight_oblique_root_is_measured_within_one_percent(angle_deg: float) -> None:
+    plate = SyntheticPlate()
+    tip = (150 + 350 * math.sin(math.radians(angle_deg)), 100 + 350 * math.cos(math.radians(angle_deg)))
+    plate.draw_shoot(150, 92)
+    plate.add_landmark("root_base", 150, 100)
+    plate.add_landmark("primary_tip", *tip)
+    length = plate.draw_root((150, 100), tip)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert len(plant.roots) == 1
+    assert plant.roots[0].length_px == pytest.approx(length, rel=0.01)
+    assert plant.roots[0].points[0] == pytest.approx((150, 100), abs=2)
+    assert plant.roots[0].points[-1] == pytest.approx(tip, abs=2)
+
+
+def test_an_arc_is_measured_within_one_percent() -> None:
+    plate = SyntheticPlate()
+    curve = arc((400, 100), 250, 180, 90)
+    plate.draw_shoot(150, 92)
+    plate.add_landmark("root_base", 150, 100)
+    plate.add_landmark("primary_tip", 400, 350)
+    plate.draw_root(*curve)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert plant.roots[0].length_px == pytest.approx(250 * math.pi / 2, rel=0.01)
+
+
+def test_laterals_are_told_from_the_primary_and_begin_on_it() -> None:
+    plate = SyntheticPlate()
+    length = plate.draw_plant(300, 80, 400)
+    left = plate.draw_root((300, 160), (230, 230))
+    right = plate.draw_root((300, 240), (380, 320))
+    plate.add_landmark("lateral_tip", 230, 230)
+    plate.add_landmark("lateral_tip", 380, 320)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert [(root.id, root.order, root.parent) for root in plant.roots] == [
+        ("1", 1, None),
+        ("1.1", 2, "1"),
+        ("1.2", 2, "1"),
+    ]
+    assert [root.points[0][0] for root in plant.roots[1:]] == pytest.approx([300, 300], abs=1.5)
+    assert [root.length_px for root in plant.roots] == pytest.approx([length, left, right], rel=0.03)
+
+
+def test_the_landmark_says_which_branch_is_the_primary() -> None:
+    plate = SyntheticPlate()
+    plate.draw_shoot(300, 72)
+    plate.add_landmark("root_base", 300, 80)
+    plate.draw_root((300, 80), (300, 250), (200, 400))
+    plate.draw_root((300, 250), (390, 390))
+    plate.add_landmark("primary_tip", 390, 390)
+    plate.add_landmark("lateral_tip", 200, 400)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert plant.roots[0].points[-1] == pytest.approx((390, 390), abs=3)
+
+
+def test_a_root_that_the_landmark_model_missed_is_found_by_its_end() -> None:
+    plate = SyntheticPlate()
+    length = plate.draw_plant(300, 80, 400)
+    lateral = plate.draw_root((300, 160), (210, 250))
+    plate.landmarks.clear()
+    reconstruction = reconstruct_plants(plate.to_prediction(), [])
+    assert total_px(reconstruction.plants[0]) == pytest.approx(length + lateral, rel=0.02)
+    assert "base_inferred" in codes(reconstruction)
+
+
+def test_a_spur_is_pruned_unless_a_landmark_stands_at_its_tip() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80, 400)
+    plate.draw_root((300, 200), (312, 200))
+    (without,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    plate.add_landmark("lateral_tip", 312, 200)
+    (with_landmark,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert (len(without.roots), len(with_landmark.roots)) == (1, 2)
+
+
+@pytest.mark.parametrize(("score", "believed"), [(0.1, False), (0.25, True)])
+def test_a_faint_landmark_is_believed_where_a_root_ends(score: float, believed: bool) -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80, 400)
+    plate.draw_root((300, 200), (340, 200))
+    plate.add_landmark("lateral_tip", 340, 200, score)
+    reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
+    assert len(reconstruction.plants[0].roots) == 1 + believed
+
+
+def test_a_faint_landmark_on_a_root_that_goes_on_makes_no_root() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80, 400)
+    plate.add_landmark("lateral_tip", 301, 200, 0.25)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert len(plant.roots) == 1
+
+
+def test_a_short_end_without_a_landmark_is_no_root_but_flagged_and_its_length_kept() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80, 400)
+    short = plate.draw_root((300, 200), (345, 200))
+    reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
+    assert len(reconstruction.plants[0].roots) == 1
+    assert codes(reconstruction) == {"unmarked_root"}
+    assert reconstruction.unassigned_px == pytest.approx(short, rel=0.05)
+
+
+@pytest.mark.parametrize(("score", "count"), [(0.3, 1), (0.6, 2)])
+def test_of_a_lateral_that_lies_on_another_root_to_its_tip_the_end_is_told(score: float, count: int) -> None:
+    plate = SyntheticPlate()
+    length = plate.draw_plant(300, 80, 400)
+    plate.add_landmark("lateral_tip", 300, 300, score)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert len(plant.roots) == count
+    assert plant.roots[0].length_px == pytest.approx(length, rel=0.02)
+    assert plant.roots[-1].points[-1] == pytest.approx((300, 300 if count == 2 else 480), abs=3)
+    assert all(root.length_px < 16 for root in plant.roots[1:])
+    assert {flag.code for flag in plant.flags} == ({"lateral_hidden"} if count == 2 else set())
+
+
+def test_a_landmark_without_a_root_under_it_makes_no_root() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80, 400)
+    plate.add_landmark("lateral_tip", 500, 500)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert len(plant.roots) == 1
+
+
+@pytest.mark.parametrize("likelihood", [0.0, 0.2])
+def test_a_lateral_too_faint_for_the_mask_is_led_from_its_tip_back_to_the_root(likelihood: float) -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80, 400)
+    faint = SyntheticPlate()
+    length = faint.draw_root((300, 200), (348, 200))
+    plate.planes[0] = np.maximum(plate.planes[0], likelihood * faint.planes[0])
+    plate.add_landmark("lateral_tip", 348, 200)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert [root.order for root in plant.roots] == [1, 2]
+    assert plant.roots[1].points[-1] == pytest.approx((348, 200), abs=3)
+    assert plant.roots[1].length_px == pytest.approx(length, rel=0.05)
+
+
+def test_a_faint_curve_is_followed_and_not_cut_short() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80, 400)
+    faint = SyntheticPlate()
+    length = faint.draw_root((300, 200), (360, 200), (360, 260))
+    plate.planes[0] = np.maximum(plate.planes[0], 0.25 * faint.planes[0])
+    plate.add_landmark("lateral_tip", 360, 260)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert plant.roots[1].length_px == pytest.approx(length, rel=0.08)
+
+
+def test_a_sure_base_above_a_faint_beginning_keeps_its_place() -> None:
+    plate = SyntheticPlate()
+    length = plate.draw_plant(300, 80, 400)
+    plate.erase(280, 84, 320, 150)  # 4 mm
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert plant.roots[0].points[0] == pytest.approx((300, 80), abs=3)
+    assert plant.roots[0].length_px == pytest.approx(length, rel=0.02)
+
+
+def test_hypocotyl_that_looks_like_root_is_no_lateral() -> None:
+    plate = SyntheticPlate()
+    plate.draw_shoot(300, 92)
+    plate.add_landmark("root_base", 300, 150)
+    plate.add_landmark("primary_tip", 300, 480)
+    plate.draw_root((300, 100), (300, 480))
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert [root.order for root in plant.roots] == [1]
+    assert plant.roots[0].length_px == pytest.approx(330, abs=0.6 / MM_PER_PX)
+
+
+def test_a_lateral_that_crosses_its_parent_again_keeps_its_beginning() -> None:
+    plate = SyntheticPlate()
+    plate.add_landmark("root_base", 300, 80)
+    plate.add_landmark("primary_tip", 300, 560)
+    plate.draw_shoot(300, 72)
+    plate.draw_root((300, 80), (300, 150), (240, 240), (240, 300), (300, 380), (300, 560))
+    lateral = plate.draw_root((300, 150), (330, 190), (330, 260), (200, 390))
+    plate.add_landmark("lateral_tip", 200, 390)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert len(plant.roots) == 2
+    assert plant.roots[1].length_px == pytest.approx(lateral, rel=0.05)
+
+
+@pytest.mark.parametrize("gap_px", [8, 20, 32])
+def test_a_broken_root_is_linked_across_a_gap_of_up_to_two_millimetres(gap_px: int) -> None:
+    plate = SyntheticPlate()
+    length = plate.draw_plant(300, 80, 400)
+    plate.erase(280, 250, 320, 250 + gap_px)
+    reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
+    assert [root.order for root in reconstruction.plants[0].roots] == [1]
+    assert reconstruction.plants[0].roots[0].length_px == pytest.approx(length, rel=0.01)
+    assert reconstruction.unassigned_px == 0
+
+
+def test_what_may_be_a_shoot_or_a_bright_root_founds_a_plant_only_with_a_base() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(150, 80, 300)
+    plate.draw_plant(450, 80, 300)
+    plate.planes[1] *= 0.8
+    plate.landmarks[:] = [mark for mark in plate.landmarks if mark.x == 150]
+    reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
+    assert len(reconstruction.plants) == 1
+    assert codes(reconstruction) == {"stray_shoot", "unassigned_root"}
+
+
+def test_a_shoot_on_a_hypocotyl_too_faint_to_see_belongs_to_the_base_below_it() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(150, 160, 300)
+    plate.planes[1] = 0
+    plate.draw_shoot(150, 80)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert {organ.kind for organ in plant.organs} == {"root", "shoot"}
+    assert not plant.flags
+
+
+def test_a_hidden_base_is_not_where_a_lateral_is_known_to_end() -> None:
+    plate = SyntheticPlate()
+    plate.draw_shoot(300, 72)
+    plate.draw_root((300, 150), (300, 480))
+    plate.draw_root((300, 150), (360, 110))
+    plate.add_landmark("lateral_tip", 360, 110)
+    plate.add_landmark("primary_tip", 300, 480)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert [flag.code for flag in plant.flags] == ["base_hidden"]
+    assert plant.roots[0].points[0] == pytest.approx((300, 150), abs=8)
+    assert plant.roots[1].points[-1] == pytest.approx((360, 110), abs=3)
+
+
+def test_a_hidden_base_is_not_the_base_of_the_neighbour() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80, 400)
+    plate.draw_shoot(200, 60)
+    plate.draw_root((300, 200), (232, 120), (180, 300))
+    plate.add_landmark("lateral_tip", 180, 300)
+    bases = sorted(
+        plant.roots[0].points[0] for plant in reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    )
+    assert bases[-1] == pytest.approx((300, 80), abs=3)
+    assert all(np.hypot(x - 300, y - 80) > 32 for x, y in bases[:-1])
+
+
+def test_a_piece_of_root_too_far_from_any_plant_is_flagged_and_its_length_kept() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(150, 80, 300)
+    stray = plate.draw_root((450, 300), (450, 500))
+    reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
+    assert len(reconstruction.plants) == 1
+    assert reconstruction.unassigned_px == pytest.approx(stray, rel=0.03)
+    (flag,) = [flag for flag in reconstruction.flags if flag.code == "unassigned_root"]
+    assert flag.at is not None
+    assert flag.at.x == pytest.approx(450, abs=3)
+
+
+def test_two_roots_that_cross_at_a_wide_angle_keep_their_own_tips() -> None:
+    plate = SyntheticPlate()
+    for x, tip_x in ((150, 450), (450, 150)):
+        plate.draw_shoot(x, 92)
+        plate.add_landmark("root_base", x, 100)
+        plate.add_landmark("primary_tip", tip_x, 500)
+    plate.draw_root((150, 100), (450, 500))
+    plate.draw_root((450, 100), (150, 500))
+    left, right = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert left.roots[0].points[-1] == pytest.approx((450, 500), abs=3)
+    assert right.roots[0].points[-1] == pytest.approx((150, 500), abs=3)
+    assert [total_px(plant) for plant in (left, right)] == pytest.approx([500, 500], rel=0.01)
+    assert left.flags == right.flags == ()
+
+
+def ambiguous_plate() -> SyntheticPlate:
+    """Two roots that meet at a flat angle, run as one for 5 mm and part again."""
+    plate = SyntheticPlate()
+    for x, sign in ((200, 1), (360, -1)):
+        plate.draw_shoot(x, 72)
+        plate.add_landmark("root_base", x, 80)
+        plate.draw_root((x, 80), (280, 260), (280, 340), (280 + 80 * sign, 520))
+        plate.add_landmark("primary_tip", 280 + 80 * sign, 520)
+    return plate
+
+
+def test_a_crossing_that_cannot_be_read_is_flagged_with_its_place() -> None:
+    plate = ambiguous_plate()
+    reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
+    assert len(reconstruction.plants) == 2
+    for plant in reconstruction.plants:
+        (flag,) = [flag for flag in plant.flags if flag.code == "crossing"]
+        assert flag.at is not None
+        assert (flag.at.x, flag.at.y) == pytest.approx((280, 300), abs=50)
+        assert "crossing at" in flag.message
+
+
+def test_an_expected_count_gives_lanes_that_settle_a_crossing() -> None:
+    plate = ambiguous_plate()
+    reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks, expected_plants=2)
+    assert "crossing" not in codes(reconstruction)
+    assert "crossing_by_lane" in codes(reconstruction)
+    assert [plant.roots[0].points[-1][0] < 280 for plant in reconstruction.plants] == [True, False]
+
+
+def test_another_count_than_expected_is_flagged() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80)
+    assert "plant_count" in codes(reconstruct_plants(plate.to_prediction(), plate.landmarks, expected_plants=5))
+
+
+def test_touching_leaves_do_not_make_two_plants_one() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(250, 80)
+    plate.draw_plant(350, 80)
+    plate.draw_shoot(300, 70, rx=60, ry=8)
+    reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
+    assert [plant.roots[0].points[0][0] for plant in reconstruction.plants] == pytest.approx([250, 350], abs=2)
+    areas = [organ.area_px for plant in reconstruction.plants for organ in plant.organs if organ.kind == "shoot"]
+    assert areas[0] == pytest.approx(areas[1], rel=0.1)
+
+
+def test_leaves_that_small_gaps_part_are_one_shoot() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80)
+    plate.draw_shoot(275, 55, rx=8, ry=6)
+    plate.draw_shoot(325, 55, rx=8, ry=6)
+    assert len(reconstruct_plants(plate.to_prediction(), plate.landmarks).plants) == 1
+
+
+def test_an_ungerminated_seed_is_a_plant_and_a_seed_coat_on_a_root_is_none() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(150, 80, 400)
+    plate.draw_seed(150, 300)
+    plate.draw_seed(450, 90)
+    plate.draw_seed(520, 400, radius=1)
+    grown, seed = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert len(grown.roots) == 1
+    assert [organ.kind for organ in seed.organs] == ["seed"]
+    assert [flag.code for flag in seed.flags] == ["ungerminated"]
+    assert seed.roots == ()
+
+
+def test_a_shoot_without_a_root_is_a_plant_whose_roots_are_unknown() -> None:
+    plate = SyntheticPlate()
+    plate.draw_shoot(300, 80)
+    (plant,) = reconstruct_plants(plate.to_prediction(), []).plants
+    assert plant.roots == ()
+    assert [flag.code for flag in plant.flags] == ["no_root"]
+
+
+def test_roots_whose_beginning_a_leaf_hides_keep_their_plant_and_their_length_is_in_doubt() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(150, 80, 400)
+    plate.draw_shoot(450, 80, rx=30, ry=20)
+    plate.draw_root((450, 180), (450, 500))  # 5 mm below the leaves
+    whole, hidden = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert "base_hidden" not in {flag.code for flag in whole.flags}
+    assert [flag.code for flag in hidden.flags] == ["base_hidden"]
+    assert hidden.roots[0].length_px == pytest.approx(320, rel=0.03)
+
+
+def test_letters_that_look_like_shoots_found_no_plant_beside_plants_with_roots() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(150, 80, 400)
+    plate.draw_shoot(500, 400)
+    reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
+    assert len(reconstruction.plants) == 1
+    assert "stray_shoot" in codes(reconstruction)
+
+
+def test_a_rim_is_no_plant_even_with_a_base_landmark_too_weak_to_believe() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 100)
+    plate.draw_root((5, 5), (5, 630))
+    plate.add_landmark("root_base", 5, 5, score=0.35)
+    reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
+    assert len(reconstruction.plants) == 1
+    assert {"base_left_out", "unassigned_root"} <= codes(reconstruction)
+
+
+def test_areas_and_outlines_of_organs_agree() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80)
+    (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    for organ in plant.organs:
+        (outline,) = organ.polygons
+        x, y = np.array(outline).reshape(-1, 2).T
+        shoelace = abs(float(np.sum(x * np.roll(y, 1) - y * np.roll(x, 1)))) / 2
+        assert shoelace == pytest.approx(organ.area_px, rel=0.08)
+        assert organ.area_mm2 == pytest.approx(organ.area_px * MM_PER_PX**2)
+        assert 0.5 < organ.confidence <= 1
+
+
+def test_noise_over_the_whole_picture_is_refused_with_a_reason() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (3, 800, 800), np.uint8)
+    assert "root_everywhere" in codes(reconstruct_plants(segmentation_prediction(noise), []))
+
+
+def test_clutter_over_the_whole_picture_stays_bounded() -> None:
+    rng = np.random.default_rng(1)
+    plate = SyntheticPlate(900, 900)
+    for x, y in rng.uniform(20, 880, (250, 2)):
+        plate.draw_root((x, y), (x + rng.uniform(-60, 60), y + rng.uniform(-60, 60)), radius=1.6)
+    marks = [Landmark(kind="lateral_tip", x=x, y=y, score=0.5) for x, y in rng.uniform(0, 900, (500, 2))]
+    plate.draw_plant(450, 100, 600)
+    reconstruction = reconstruct_plants(plate.to_prediction(), [*plate.landmarks, *marks])
+    assert len(reconstruction.plants) >= 1
+
+
+def test_an_unknown_scale_is_read_at_the_scale_the_models_were_trained_at() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(300, 80)
+    known = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    (plant,) = reconstruct_plants(plate.to_prediction(UNKNOWN_SCALE), plate.landmarks).plants
+    assert plant.roots == known[0].roots
+    assert all(math.isnan(organ.area_mm2) for organ in plant.organs)
+
+
+@pytest.mark.parametrize("name", ["J10_Photo_001", "J10_Photo_011", "J11_Photo_001", "J11_Photo_011"])
+def test_every_seedling_of_a_real_plate_is_found_and_no_other(name: str) -> None:
+    if not REAL_PLATES.exists():
+        pytest.skip(f"the real plates are not at {REAL_PLATES}")
+    truth = json.loads((REAL_PLATES / f"{name}_pseudolandmarks.json").read_text())
+    x0, y0, x1, y1 = truth["roi_xyxy"]
+    mask = np.asarray(Image.open(REAL_PLATES / f"{name}_pseudomask.png"))[y0:y1, x0:x1]
+    planes = np.stack([(mask == organ).astype(np.uint8) * 255 for organ in (1, 2, 3)])
+    reconstruction = reconstruct_plants(segmentation_prediction(planes, Scale(mm_per_px=1 / 15.2, source="given")), [])
+    bases = [plant["root_base"] for plant in truth["plants"]]
+    found = [plant.roots[0].points[0] for plant in reconstruction.plants]
+    assert len(found) == len(bases)
+    for (x, y), (base_x, base_y) in zip(found, bases, strict=True):
+        assert math.hypot(x + x0 - base_x, y + y0 - base_y) < 4 * 15.2

@@ -1,0 +1,55 @@
+"""Shoots whose outline is cut off or shared are told; all others are left as they are."""
+
+from tests.support.sample_plates import KNOWN_SCALE, SyntheticPlate
+from thale.phenotyping.plants.reconstruct import reconstruct_plants
+from thale.phenotyping.quality.shoot_flags import flag_shoots
+from thale.schemas import Calibration, Plate, Point
+
+
+def codes(plate: SyntheticPlate, calibration: Calibration | None = None) -> list[list[str]]:
+    prediction = plate.to_prediction()
+    plants = reconstruct_plants(prediction, plate.landmarks).plants
+    if calibration is not None:
+        meta = prediction.meta.model_copy(update={"calibration": calibration})
+        prediction = type(prediction)(meta, prediction.probabilities_CHW)
+    expected_codes = {"shoot_at_rim", "shoots_touch"}
+    return [[f.code for f in plant.flags if f.code in expected_codes] for plant in flag_shoots(plants, prediction)]
+
+
+def test_shoots_that_stand_free_are_not_flagged() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(200, 100)
+    plate.draw_plant(400, 100)
+    assert codes(plate) == [[], []]
+
+
+def test_two_shoots_grown_into_each_other_are_both_flagged() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(200, 100)
+    plate.draw_plant(320, 100)
+    plate.draw_plant(500, 100)
+    plate.draw_shoot(260, 92, rx=70, ry=7)
+    assert codes(plate) == [["shoots_touch"], ["shoots_touch"], []]
+
+
+def test_a_shoot_cut_off_by_the_picture_or_by_the_rim_is_flagged() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(320, 10)
+    assert codes(plate) == [["shoot_at_rim"]]
+    free = SyntheticPlate()
+    free.draw_plant(320, 38)
+    assert codes(free) == [[]]
+    corners = (Point(x=0, y=0), Point(x=640, y=0), Point(x=640, y=640), Point(x=0, y=640))
+    rim = Calibration(
+        scale=KNOWN_SCALE.model_copy(update={"plate_width_mm": 120}),
+        plate=Plate(corners=corners, tilt_deg=0, confidence=1),
+    )
+    assert codes(free, rim) == [["shoot_at_rim"]]  # 5 mm of the plate's 120 are 27 px here
+
+
+def test_a_plate_without_shoots_is_left_as_it_is() -> None:
+    assert flag_shoots((), SyntheticPlate().to_prediction()) == ()
+    bare = SyntheticPlate()
+    bare.add_landmark("root_base", 320, 100)
+    bare.draw_root((320, 100), (320, 400))
+    assert codes(bare) == [[]]

@@ -1,0 +1,74 @@
+"""The tables of metrics: everything in them once, named, explained and bounded."""
+
+from typing import get_args
+
+import pytest
+from prometheus_client import REGISTRY
+
+from thale.facade import stage_timing
+from thale.facade.inference import fallback
+from thale.release.controller.decision import Action
+from thale.schemas import Verdict
+from thale.slo import read_slo
+from thale.telemetry import controller_metrics, labels, metrics
+from thale.telemetry.metric_table import Metric, MetricTable
+from thale.telemetry.server_timing import STEPS
+
+TABLES = (metrics.METRICS, controller_metrics.WATCHER_METRICS)
+ALL_METRICS = [metric for table in TABLES for metric in table]
+
+
+def test_every_metric_stands_in_a_table_once() -> None:
+    names = {**vars(metrics), **vars(controller_metrics)}
+    declared = [value for name, value in names.items() if name.isupper() and hasattr(value, "describe")]
+    assert [metric.collector for metric in ALL_METRICS] == [
+        value for value in declared if value is not controller_metrics.WATCHER
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "registry"),
+    [(metrics.METRICS, REGISTRY), (controller_metrics.WATCHER_METRICS, controller_metrics.WATCHER)],
+)
+def test_every_metric_is_told_by_the_process_that_it_is_declared_for(table: MetricTable, registry: object) -> None:
+    assert table.registry is registry
+    names = [metric.name for metric in table]
+    assert len(names) == len(set(names))
+    for metric in table:
+        [described] = metric.collector.describe()
+        assert (described.name, described.type) == (metric.name, metric.kind)
+
+
+@pytest.mark.parametrize("metric", ALL_METRICS, ids=lambda metric: metric.name)
+def test_every_metric_is_named_explained_and_bounded(metric: Metric) -> None:
+    assert metric.name.startswith("thale_")
+    assert metric.help.endswith(".")
+    assert metric.unit
+    assert all(label.help and label.max_values for label in metric.labels)
+    assert metric.max_series <= 1024
+    assert list(metric.buckets) == sorted(set(metric.buckets))
+
+
+def test_the_classes_of_image_size_are_those_that_limits_are_promised_for() -> None:
+    limits = {limit.up_to_megapixels: limit.p99_s for limit in read_slo().latency}
+    assert list(limits) == list(labels.MAX_MEGAPIXELS_BY_SIZE.values())
+    assert set(limits.values()) <= set(metrics.SECONDS)
+
+
+def test_an_image_belongs_to_the_smallest_class_that_holds_it() -> None:
+    sizes = {megapixels: labels.size_class(megapixels) for megapixels in (0.01, 1.0, 1.01, 16.0, 17.0, None)}
+    assert list(sizes.values()) == ["1mp", "1mp", "4mp", "16mp", "larger", "none"]
+
+
+def test_values_that_labels_list_are_those_that_the_code_knows() -> None:
+    listed = {
+        labels.OUTCOME: get_args(fallback.Outcome),
+        labels.STAGE: get_args(stage_timing.Stage),
+        labels.MODEL_STAGE: ("queue", *STEPS),
+        labels.VERDICT: get_args(Verdict.model_fields["decision"].annotation),
+        labels.ACTION: [move for move in get_args(Action) if move != "wait"],
+    }
+    for label, known in listed.items():
+        assert {*label.values} == {*known}, label.name
+    assert {*labels.SHADOW_OUTCOME.values} == {*labels.OUTCOME.values, "dropped"} - {"rejected"}
+    assert {*labels.REASON.values} == {"error", "unavailable", "timeout", "invalid_response", "open"}

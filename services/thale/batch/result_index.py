@@ -1,0 +1,139 @@
+"""What has been measured already, and under which name its results stand: a SQLite file in the folder of results."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from thale.batch.sources import Source
+from thale.errors import ParameterError
+
+INDEX_FILENAME = ".thale.sqlite"
+_RESERVED_NAMES = frozenset({"traits", "traits_wide", "coco"})
+ModelIdentity = tuple[str, str, str]
+"""Name, version and digest of a model version, as the server lists it."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS results (
+    name TEXT PRIMARY KEY COLLATE NOCASE,
+    source TEXT NOT NULL UNIQUE,
+    sha256 TEXT,
+    parameters TEXT,
+    models TEXT
+)
+"""
+
+
+@dataclass(frozen=True)
+class ResultEntry:
+    """How one result came to be. Two equal entries are the same measurement."""
+
+    sha256: str
+    parameters: str
+    models: frozenset[ModelIdentity]
+
+
+class ResultIndex:
+    """The names that sources have, and their finished measurements.
+
+    A result counts from the moment `finish` returns: its files must lie there by then.
+    """
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path) -> Iterator["ResultIndex"]:
+        """Open the ledger of a folder of results and keep other writers out of it.
+
+        Raises:
+            ParameterError: If another process writes results there, or the folder cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(folder / INDEX_FILENAME, isolation_level=None, timeout=0.5)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise ParameterError(f"results cannot be written to {folder}: {error}") from error
+        try:
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("BEGIN EXCLUSIVE")
+            database.execute(_SCHEMA)
+            database.execute("COMMIT")
+            yield cls(database)
+        except sqlite3.OperationalError as error:
+            raise ParameterError(
+                f"results cannot be written to {folder} ({error}): is another `thale analyze` at work there?"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise ParameterError(f"{folder / INDEX_FILENAME} is damaged ({error}): delete it to start anew") from error
+        finally:
+            database.close()
+
+    def assign_name(self, source: Source, sha256: str) -> str:
+        """Return the name of a source's results, below the folder: the same name every time.
+
+        The wish is the file's own name. Where another source has it, the name of its folder goes in front, and a
+        number behind if that does not help either. A file that was moved keeps its name.
+        """
+        path = str(source.path.resolve())
+        row = self._database.execute("SELECT name FROM results WHERE source = ?", (path,)).fetchone()
+        if row is not None:
+            return str(row[0])
+        for name in _candidate_names(source):
+            if name.casefold() not in _RESERVED_NAMES and self._reserve_name(name, path, sha256):
+                return name
+        raise AssertionError("the wishes never end")
+
+    def _reserve_name(self, name: str, path: str, sha256: str) -> bool:
+        row = self._database.execute("SELECT source, sha256 FROM results WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            self._database.execute("INSERT INTO results (name, source) VALUES (?, ?)", (name, path))
+            return True
+        is_moved = row[1] == sha256 and not Path(row[0]).exists()
+        if is_moved:
+            self._database.execute("UPDATE results SET source = ? WHERE name = ?", (path, name))
+        return is_moved
+
+    def get_entry(self, name: str) -> ResultEntry | None:
+        """Return how the result of that name was made; None where it is not finished."""
+        row = self._database.execute(
+            "SELECT sha256, parameters, models FROM results WHERE name = ?", (name,)
+        ).fetchone()
+        if row is None or row[0] is None:
+            return None
+        return ResultEntry(
+            row[0], row[1], frozenset((name, version, digest) for name, version, digest in json.loads(row[2]))
+        )
+
+    def mark_finished(self, name: str, entry: ResultEntry) -> None:
+        """Record that the result of that name is complete."""
+        self._database.execute(
+            "UPDATE results SET sha256 = ?, parameters = ?, models = ? WHERE name = ?",
+            (entry.sha256, entry.parameters, json.dumps(sorted(entry.models)), name),
+        )
+
+    def remove(self, name: str) -> None:
+        """Record that the result of that name counts no longer."""
+        self._database.execute("UPDATE results SET sha256 = NULL WHERE name = ?", (name,))
+
+    def finished_names(self) -> list[str]:
+        """Return the names of all finished results, sorted."""
+        rows = self._database.execute("SELECT name FROM results WHERE sha256 IS NOT NULL ORDER BY name")
+        return [str(row[0]) for row in rows]
+
+
+def _candidate_names(source: Source) -> Iterator[str]:
+    preferred = source.label.with_suffix("")
+    yield preferred.as_posix()
+    parent_name = source.path.resolve().parent.name
+    qualified = (
+        preferred.with_name(f"{parent_name}_{preferred.name}").as_posix() if parent_name else preferred.as_posix()
+    )
+    yield qualified
+    number = 2
+    while True:
+        yield f"{qualified}-{number}"
+        number += 1

@@ -1,0 +1,94 @@
+"""`thale release register` and `list`: what can be released, and where it is used."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from thale.cli.rollout_tables import format_time
+from thale.cli.target_options import TargetOptions
+from thale.errors import ServerUnreachableError
+from thale.local.ephemeral_torchserve import run_ephemeral_torchserve
+from thale.local.releases import audit_log
+from thale.release.registry.register import RegistrationResult, register
+from thale.schemas import Release, VersionManifest
+
+_DIGEST_LENGTH = 12
+_EVENT_LABELS = {
+    "canary": "put on trial",
+    "step": "moved on",
+    "promote": "promoted",
+    "roll back": "rolled back",
+    "abort": "called off",
+    "shadow": "shadow changed",
+}
+
+
+def register_archive(target_options: TargetOptions, archive: Path, console: Console) -> None:
+    """Check an archive, try it in a model server of its own, keep it, and print what was found.
+
+    Raises:
+        ArchiveError: If it is not a sound model archive.
+        RegistrationError: If it does not answer the golden plates as it should.
+        StoreError: If the store does not take it.
+    """
+    with audit_log(target_options.data_dir), console.status(f"trying {escape(archive.name)} on the golden plates"):
+        result = register(archive, target_options.store(), run_ephemeral_torchserve, author=target_options.author())
+    console.print(escape(_format_result(result)), highlight=False, soft_wrap=True)
+
+
+def _format_result(result: RegistrationResult) -> str:
+    card = result.version.card
+    name = f"{card.name} {card.version} ({result.version.digest})"
+    if not result.new:
+        return f"{name} is registered already, with the same bytes: {result.uri}"
+    metrics = ", ".join(f"{metric.replace('_', ' ')} {value:.3g}" for metric, value in result.metrics.items())
+    return f"{name} registered in {result.seconds:.0f} s: {metrics} on the golden plates; {result.uri}"
+
+
+def print_registered(target_options: TargetOptions, model: str | None, console: Console) -> None:
+    """Print the registered versions, and what the releases make of them; without a platform only the former."""
+    registered = target_options.store().versions(model)
+    try:
+        with target_options.environment() as environment:
+            releases = {name: environment.target.read(name).release for name in environment.target.models()}
+    except ServerUnreachableError:
+        releases = {}
+    if registered:
+        console.print(registry_table(registered, releases))
+    else:
+        console.print("nothing is registered: `thale release register MODEL.mar` does it")
+
+
+def registry_table(registered: Sequence[VersionManifest], releases: Mapping[str, Release]) -> Table:
+    """Return the versions with their digests, and for each what it is used for and what last became of it."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("model", "version", "digest", "used as", "last change (UTC)"):
+        table.add_column(title, no_wrap=True)
+    for manifest in registered:
+        release = releases.get(manifest.card.name)
+        version = manifest.card.version
+        digest = manifest.digest.removeprefix("sha256:")[:_DIGEST_LENGTH]
+        table.add_row(
+            manifest.card.name, version, digest, ", ".join(_roles(version, release)), _last_event(version, release)
+        )
+    return table
+
+
+def _roles(version: str, release: Release | None) -> Iterator[str]:
+    if release is None:
+        return
+    if version == release.stable:
+        yield "stable"
+    if version == release.canary:
+        yield f"canary, {release.weight_percent:g} %"
+    if version == release.shadow:
+        yield "shadow"
+
+
+def _last_event(version: str, release: Release | None) -> str:
+    events = [change for change in release.history if change.version == version] if release is not None else []
+    return f"{format_time(events[-1].at)} {_EVENT_LABELS[events[-1].what]}" if events else ""

@@ -1,0 +1,126 @@
+"""What was found, on the photograph: plate, shoots, roots, landmarks, flags, plant numbers, in this order."""
+
+from collections.abc import Sequence
+
+from thale.exports.overlay.canvas import DARK, RGB, WHITE, XY, Canvas, color_of
+from thale.schemas import Flag, Phenotype, Plant, Plate
+
+_ROOT_PX = 4.0
+"""Room left free for the root between its two lines, in the finished picture of 2000 px."""
+
+_ALPHA = 215
+
+
+def draw_annotations(canvas: Canvas, phenotype: Phenotype) -> None:
+    """Draw everything that has a place."""
+    if phenotype.plate is not None:
+        _draw_plate(canvas, phenotype.plate)
+    _draw_roots(canvas, phenotype.plants)
+    for plant in phenotype.plants:
+        _draw_shoot(canvas, plant)
+        for landmark in plant.landmarks:
+            draw_landmark(canvas, landmark.kind, (landmark.x, landmark.y), color_of(plant.id))
+    for flag in all_flags(phenotype):
+        if flag.at is not None:
+            draw_flag(canvas, flag.code, (flag.at.x, flag.at.y))
+    for plant in phenotype.plants:
+        _draw_plant_number(canvas, plant)
+
+
+def all_flags(phenotype: Phenotype) -> list[Flag]:
+    """Return each flag once: of the image, its plants, their roots and their traits."""
+    flags = [*phenotype.flags, *(flag for trait in phenotype.traits for flag in trait.flags)]
+    for plant in phenotype.plants:
+        flags += plant.flags
+        flags += [flag for root in plant.roots for flag in root.flags]
+        flags += [flag for trait in plant.traits for flag in trait.flags]
+    return list(dict.fromkeys(flags))
+
+
+def _draw_plate(canvas: Canvas, plate: Plate) -> None:
+    corners = [(corner.x, corner.y) for corner in plate.corners]
+    for start, end in zip(corners, [*corners[1:], corners[0]], strict=True):
+        for color, alpha, width in ((DARK, 110, 3.0), (WHITE, 200, 1.4)):
+            canvas.dashed_line(start, end, 14 * canvas.unit, width * canvas.unit, color, alpha)
+
+
+def _draw_roots(canvas: Canvas, plants: Sequence[Plant]) -> None:
+    """Draw all roots wide, then rub out their insides: lines that meet open into each other, as roots do."""
+    roots = [(root, color_of(plant.id)) for plant in plants for root in plant.roots if root.points]
+    roots.sort(key=lambda item: -item[0].order)
+    free = _ROOT_PX * canvas.unit
+    for root, _ in roots:
+        canvas.line(root.points, free + 2 * (_line_width(root.order) + 1) * canvas.unit, DARK, 70)
+    for root, color in roots:
+        canvas.line(root.points, free + 2 * _line_width(root.order) * canvas.unit, color, _ALPHA)
+    for root, color in roots:
+        canvas.line(root.points, free, color, 0)
+
+
+def _line_width(order: int) -> float:
+    return 2.2 if order == 1 else 1.2
+
+
+def _draw_shoot(canvas: Canvas, plant: Plant) -> None:
+    for organ in plant.organs:
+        if organ.kind == "root":
+            continue
+        for polygon in organ.polygons:
+            corners = list(zip(polygon[::2], polygon[1::2], strict=False))
+            canvas.line([*corners, *corners[:1]], 1.6 * canvas.unit, color_of(plant.id), _ALPHA)
+
+
+def _draw_plant_number(canvas: Canvas, plant: Plant) -> None:
+    """Write a plant's number above it, with an exclamation mark if something must be known about it."""
+    anchor = _highest_point(plant)
+    anchor_px = canvas.to_canvas_xy(anchor) if anchor is not None else None
+    if anchor_px is None:
+        return
+    text = f"{plant.id} !" if plant.flags else str(plant.id)
+    canvas.label((anchor_px[0], anchor_px[1] - 34 * canvas.unit), text, 26 * canvas.unit, color_of(plant.id))
+
+
+def _highest_point(plant: Plant) -> XY | None:
+    """Return the highest place known of a plant: of its shoot or seed, else of its landmarks, else its roots."""
+    above_ground = [
+        corner
+        for organ in plant.organs
+        if organ.kind != "root"
+        for polygon in organ.polygons
+        for corner in zip(polygon[::2], polygon[1::2], strict=False)
+    ]
+    landmarks = [(landmark.x, landmark.y) for landmark in plant.landmarks]
+    points = [point for root in plant.roots for point in root.points]
+    candidates = above_ground or landmarks or points
+    return min(candidates, key=lambda candidate: candidate[1]) if candidates else None
+
+
+def draw_landmark(canvas: Canvas, kind: str, at: XY, color: RGB) -> None:
+    """Draw a landmark: a ring at a root base or lateral tip, a triangle below a primary tip, else a square."""
+    unit = canvas.unit
+    if kind == "root_base":
+        canvas.circle(at, 8.4 * unit, 3.6 * unit, DARK, 130)
+        canvas.circle(at, 7.6 * unit, 2.2 * unit, color, 255)
+    elif kind == "primary_tip":
+        canvas.polygon(at, _scale_corners([(0, 4), (-8, 19), (8, 19)], unit), color, 255)
+    elif kind == "lateral_tip":
+        canvas.circle(at, 5.8 * unit, 3.2 * unit, DARK, 130)
+        canvas.circle(at, 5.0 * unit, 1.8 * unit, color, 255)
+    else:
+        canvas.polygon(at, _scale_corners([(-5, -5), (5, -5), (5, 5), (-5, 5)], unit), color, 255)
+
+
+def draw_flag(canvas: Canvas, code: str, at: XY) -> None:
+    """Draw a flag at its place: a white ring where roots cross, a warning triangle right of it elsewhere."""
+    unit = canvas.unit
+    if "cross" in code:
+        for color, width, alpha in ((DARK, 5.0, 140), (WHITE, 2.4, 255)):
+            canvas.circle(at, (13 + width / 2) * unit, width * unit, color, alpha)
+        return
+    canvas.polygon(at, _scale_corners([(22, -12), (10, 9), (34, 9)], unit), WHITE, 240)
+    canvas.polygon(at, _scale_corners([(20.6, -6), (23.4, -6), (22.8, 2), (21.2, 2)], unit), DARK, 255)
+    canvas.polygon(at, _scale_corners([(20.8, 4), (23.2, 4), (23.2, 6), (20.8, 6)], unit), DARK, 255)
+
+
+def _scale_corners(corners: Sequence[XY], unit: float) -> list[XY]:
+    return [(dx * unit, dy * unit) for dx, dy in corners]

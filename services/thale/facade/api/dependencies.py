@@ -1,0 +1,58 @@
+"""Dependencies that the routes of both APIs share."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request
+from starlette.requests import ClientDisconnect
+
+from thale.facade.deadline import Deadline
+from thale.facade.health import Health
+from thale.facade.pipeline import Pipeline
+from thale.facade.settings import Settings
+
+_Result = TypeVar("_Result")
+
+
+def _pipeline(request: Request) -> Pipeline:
+    pipeline: Pipeline = request.app.state.pipeline
+    return pipeline
+
+
+def _health(request: Request) -> Health:
+    health: Health = request.app.state.health
+    return health
+
+
+PipelineDependency = Annotated[Pipeline, Depends(_pipeline)]
+HealthDependency = Annotated[Health, Depends(_health)]
+
+
+def request_deadline(settings: Settings, timeout_s: float | None) -> Deadline:
+    """Return a request's deadline: the client's timeout, at most the server's limit."""
+    limit_s = settings.request_timeout_s
+    return Deadline.after(min(timeout_s or limit_s, limit_s))
+
+
+async def cancel_on_disconnect(request: Request, awaitable: Awaitable[_Result]) -> _Result:
+    """Return the result of the work, or cancel it as soon as the client hangs up. The body must have been read.
+
+    Raises:
+        ClientDisconnect: If the client disconnected.
+    """
+    task = asyncio.ensure_future(awaitable)
+    disconnect = asyncio.ensure_future(_wait_for_disconnect(request))
+    try:
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        disconnect.cancel()
+        task.cancel()
+
+
+async def _wait_for_disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,105 @@
+"""Around every request: its id, one line in the log, its metrics, and no stack trace for strangers.
+
+Plain ASGI, so that streams and disconnects pass through untouched.
+"""
+
+import logging
+import re
+import time
+import uuid
+from contextlib import AbstractContextManager, nullcontext
+
+from opentelemetry.trace import INVALID_SPAN, Span
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from thale.facade.api import problems
+from thale.facade.request_stats import RequestStats
+from thale.telemetry import logs, metrics, tracing
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID_HEADER = "X-Request-Id"
+_PROBE_PREFIXES = ("/health/", "/v2/health/")
+"""Asked every few seconds by whoever watches the pods: no traces of that."""
+_VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
+_CLIENT_CLOSED_REQUEST = 499
+"""What nginx calls a request whose client disconnected; never sent, only counted."""
+
+
+class RequestContextMiddleware:
+    """The outermost layer of the app."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's event."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        request_id = _request_id(request.headers.getlist(REQUEST_ID_HEADER))
+        scope.setdefault("state", {}).update(request_id=request_id, stats=RequestStats())
+        token = logs.REQUEST_ID.set(request_id)
+        try:
+            with _span(request, request_id) as span:
+                await self._serve(request, receive, send, span)
+        finally:
+            logs.REQUEST_ID.reset(token)
+
+    async def _serve(self, request: Request, receive: Receive, send: Send, span: Span) -> None:
+        started = time.monotonic()
+        status = _CLIENT_CLOSED_REQUEST
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request.state.request_id
+            await send(message)
+
+        try:
+            await self._app(request.scope, receive, send_with_id)
+        except ClientDisconnect:
+            tracing.record_problem("client-disconnected")
+            logger.info("client disconnected")
+        # The isolation boundary between requests: whatever went wrong stays in this one, and its insides in the log.
+        except Exception:
+            logger.exception("request failed unexpectedly")
+            if status != _CLIENT_CLOSED_REQUEST:
+                raise
+            await problems.internal_error(request)(request.scope, receive, send_with_id)
+        finally:
+            _record_request(request, span, status, time.monotonic() - started)
+
+
+def _request_id(candidates: list[str]) -> str:
+    """Return the id that the client gave, if it is one and harmless in logs and headers, else a new one."""
+    return candidates[0] if len(candidates) == 1 and _VALID_ID.fullmatch(candidates[0]) else uuid.uuid4().hex
+
+
+def _span(request: Request, request_id: str) -> AbstractContextManager[Span]:
+    if request.scope["path"].startswith(_PROBE_PREFIXES):
+        return nullcontext(INVALID_SPAN)
+    return tracing.request_span(request.method, request.scope["scheme"], request.headers, request_id)
+
+
+def _record_request(request: Request, span: Span, status: int, seconds: float) -> None:
+    stats: RequestStats = request.state.stats
+    route = getattr(request.scope.get("route"), "path", "unknown")
+    if route != "unknown":
+        tracing.set_route(span, request.method, route, request.scope["path"])
+    tracing.set_status(span, status)
+    metrics.REQUESTS.labels(route, str(status)).inc()
+    metrics.REQUEST_SECONDS.labels(route, stats.size_class).observe(seconds, tracing.exemplar())
+    level = logging.DEBUG if route.startswith("/health") else logging.INFO
+    fields = {
+        "method": request.method,
+        "route": route,
+        "status": status,
+        "seconds": round(seconds, 4),
+        "versions": stats.versions,
+    }
+    logger.log(level, "request served", extra=fields)

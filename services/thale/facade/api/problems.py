@@ -1,0 +1,160 @@
+"""The one place where an error becomes an HTTP status: {error class: status and title}, as problem+json (RFC 9457).
+
+A problem's `type` is `/problems/` and the error's stable name (`thale.errors.ThaleError.code`). It is relative, so that
+it can be looked up on the very server that answered, also without a network: GET /problems/{code}.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from thale import errors
+from thale.errors import ThaleError
+from thale.schemas import Problem
+from thale.telemetry import logs, metrics, tracing
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+
+_PROBLEM_CONTENT = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "description": "The request is at fault.", "content": _PROBLEM_CONTENT},
+    "5XX": {"model": Problem, "description": "The server is at fault.", "content": _PROBLEM_CONTENT},
+}
+
+
+@dataclass(frozen=True)
+class ProblemSpec:
+    """How one class of error is told to a client."""
+
+    status: HTTPStatus
+    title: str
+
+
+_INTERNAL_ERROR = ProblemSpec(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed")
+
+PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
+    errors.EmptyImageError: ProblemSpec(HTTPStatus.BAD_REQUEST, "The body is empty"),
+    errors.UnsupportedImageError: ProblemSpec(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a JPEG, PNG or TIFF that can be read"
+    ),
+    errors.DamagedImageError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is damaged"),
+    errors.ImageTooSmallError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too small"),
+    errors.ImageTooLargeError: ProblemSpec(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The image is too large"),
+    errors.MultiPageImageError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The TIFF has several pages"),
+    errors.ScaleError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The scale cannot be true"),
+    errors.ParameterError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is not understood"),
+    errors.UnsupportedContentTypeError: ProblemSpec(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is not sent as an image"
+    ),
+    errors.NotAcceptableError: ProblemSpec(HTTPStatus.NOT_ACCEPTABLE, "There is no answer in that format"),
+    errors.UploadTimeoutError: ProblemSpec(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time"),
+    errors.OverloadedError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests at once"),
+    errors.UnknownModelError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such model"),
+    errors.UnknownVersionError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such version of the model"),
+    errors.WrongTaskError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The model answers another question"),
+    errors.ModelUnavailableError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "The model does not answer just now"),
+    errors.ModelFailedError: ProblemSpec(HTTPStatus.BAD_GATEWAY, "The model failed"),
+    errors.InvalidModelResponseError: ProblemSpec(HTTPStatus.BAD_GATEWAY, "The model answered nonsense"),
+    errors.DeadlineExceededError: ProblemSpec(HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),
+    errors.ArchiveError: _INTERNAL_ERROR,
+    errors.AnnotationError: _INTERNAL_ERROR,
+    errors.DatasetError: _INTERNAL_ERROR,
+    errors.TrainingError: _INTERNAL_ERROR,
+    errors.ReleaseError: _INTERNAL_ERROR,
+    errors.InvalidTransitionError: _INTERNAL_ERROR,
+    errors.ConflictError: _INTERNAL_ERROR,
+    errors.RegistrationError: _INTERNAL_ERROR,
+    errors.VersionExistsError: _INTERNAL_ERROR,
+    errors.StoreError: _INTERNAL_ERROR,
+    errors.TargetError: _INTERNAL_ERROR,
+    errors.ServerUnreachableError: _INTERNAL_ERROR,
+    errors.UnexpectedResponseError: _INTERNAL_ERROR,
+    errors.SecretError: _INTERNAL_ERROR,
+    errors.LocalPlatformError: _INTERNAL_ERROR,
+    ThaleError: _INTERNAL_ERROR,
+}
+
+
+def spec_for(error_class: type[ThaleError]) -> ProblemSpec:
+    """Return the row of an error's class, or of its nearest base that has one."""
+    return next(PROBLEM_SPECS[base] for base in error_class.__mro__ if base in PROBLEM_SPECS)
+
+
+def to_problem(error: ThaleError) -> Problem:
+    """Return the problem document of an error, without the request's part of it."""
+    spec = spec_for(type(error))
+    return Problem(type=f"/problems/{error.code}", title=spec.title, status=spec.status, detail=str(error))
+
+
+def describe_problem(code: str) -> Problem | None:
+    """Return what the problem of that name means, None where there is none."""
+    error_class = errors.error_class(code)
+    if error_class is None:
+        return None
+    spec = spec_for(error_class)
+    return Problem(
+        type=f"/problems/{code}", title=spec.title, status=spec.status, detail=(error_class.__doc__ or "").strip()
+    )
+
+
+def problem_response(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    """Return the answer that tells a problem: problem+json, or {"error": …} where the caller speaks the v2 protocol."""
+    code = problem.type.rsplit("/", 1)[-1]
+    metrics.PROBLEMS.labels(code).inc()
+    tracing.record_problem(code)
+    logger.info("request rejected", extra={"code": code, "status": problem.status})
+    headers = dict(headers or {})
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("Retry-After", str(RETRY_AFTER_S))
+    if request.url.path == "/v2" or request.url.path.startswith("/v2/"):
+        return JSONResponse({"error": problem.detail}, problem.status, headers)
+    document = problem.model_copy(update={"instance": request.url.path, "request_id": logs.REQUEST_ID.get()})
+    return JSONResponse(document.model_dump(), problem.status, headers, PROBLEM_MEDIA_TYPE)
+
+
+async def handle_thale_error(request: Request, error: Exception) -> Response:
+    """Answer an error of ours."""
+    assert isinstance(error, ThaleError)  # noqa: S101 (registered for this class alone)
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.OverloadedError) else None
+    return problem_response(request, to_problem(error), headers)
+
+
+async def handle_http_error(request: Request, error: Exception) -> Response:
+    """Answer what the framework refuses: an unknown path, a method that the path does not have."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    status = HTTPStatus(error.status_code)
+    detail = f"{status.description or status.phrase}: {request.method} {request.url.path}"
+    problem = Problem(type="about:blank", title=status.phrase, status=status, detail=detail)
+    return problem_response(request, problem, dict(error.headers or {}))
+
+
+async def handle_validation_error(request: Request, error: Exception) -> Response:
+    """Answer parameters that do not have the form that the contract says."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    return problem_response(
+        request, to_problem(errors.ParameterError("; ".join(_format_validation_errors(error.errors()))))
+    )
+
+
+def internal_error(request: Request) -> Response:
+    """Answer a fault of ours without telling its insides."""
+    detail = "the server failed; its log tells why under this request's id"
+    return problem_response(
+        request, Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail)
+    )
+
+
+def _format_validation_errors(details: Any) -> Iterator[str]:
+    for detail in details:
+        location = ".".join(str(part) for part in detail["loc"] if part not in ("query", "path", "header", "body"))
+        yield f"{location}: {detail['msg'].lower()}" if location else detail["msg"].lower()

@@ -1,0 +1,208 @@
+"""The image in a request: as the body itself or as the multipart field `image`, never more of it than the limit.
+
+The bytes decide what an image is. A content type must be one that can hold an image; whether it is called image/png
+or image/jpeg is not held against it, because cameras, browsers and scripts get that wrong.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from thale.errors import (
+    EmptyImageError,
+    ImageTooLargeError,
+    ParameterError,
+    UnsupportedContentTypeError,
+    UploadTimeoutError,
+)
+from thale.facade.deadline import Deadline
+from thale.facade.request_options import Upload
+from thale.facade.settings import Settings
+from thale.imaging.image_io import SNIFF_BYTES, sniff
+from thale.telemetry import metrics
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+_FIELD = "image"
+_MAX_FRAMING_BYTES = 64 * 2**10
+"""What a multipart body may hold besides the image."""
+_MAX_NAME_LENGTH = 255
+_GENERIC_MEDIA_TYPES = frozenset(
+    {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"}
+)
+"""curl --data-binary says application/x-www-form-urlencoded unless told otherwise."""
+
+
+async def read_upload(request: Request, settings: Settings) -> Upload:
+    """Read the image of a request. Bytes that begin no image are refused with the first piece, not with the last.
+
+    Raises:
+        EmptyImageError: If there are no bytes.
+        UnsupportedImageError: If they begin no JPEG, PNG or TIFF.
+        ImageTooLargeError: If there are more than the limit; the rest is not read.
+        UnsupportedContentTypeError: If the content type can hold no image.
+        ParameterError: If a multipart body is malformed, or does not hold exactly one field `image`.
+        UploadTimeoutError: If the body stalls.
+    """
+    media_type, options = parse_options_header(request.headers.get("content-type"))
+    if media_type == b"multipart/form-data":
+        return await _read_multipart(request, settings, options.get(b"boundary", b""))
+    _check_media_type(media_type.decode("latin-1"))
+    data = _ImageBytes(settings.max_body_bytes)
+    async for chunk in stream_body(request, settings, settings.max_body_bytes):
+        data.add(chunk)
+    return Upload(data.finish())
+
+
+async def stream_body(request: Request, settings: Settings, max_bytes: int) -> AsyncIterator[bytes]:
+    """Yield the body piece by piece.
+
+    Raises:
+        ImageTooLargeError: If the body has more bytes than the limit, or says so beforehand.
+        UploadTimeoutError: If it stalls, or takes too long altogether.
+    """
+    content_length = request.headers.get("content-length", "")
+    if content_length.isdigit() and int(content_length) > max_bytes:
+        raise _too_large_error(max_bytes)
+    upload_deadline = Deadline.after(settings.upload_timeout_s)
+    stream = aiter(request.stream())
+    received = 0
+    while True:
+        timeout_s = min(settings.upload_idle_timeout_s, upload_deadline.at - time.monotonic())
+        try:
+            async with asyncio.timeout(timeout_s):
+                chunk = await anext(stream)
+        except TimeoutError:
+            raise UploadTimeoutError(f"the body stalled after {received} bytes: send it again, faster") from None
+        except StopAsyncIteration:
+            return
+        received += len(chunk)
+        metrics.BODY_BYTES.inc(len(chunk))
+        if received > max_bytes:
+            raise _too_large_error(max_bytes)
+        yield chunk
+
+
+def sanitize_filename(name: str) -> str | None:
+    """Return a file name that can be shown and written anywhere: no folders, no control characters, not endless."""
+    basename = name.replace("\\", "/").rsplit("/", 1)[-1]
+    printable = "".join(character for character in basename if character.isprintable()).strip()
+    return printable[:_MAX_NAME_LENGTH] or None
+
+
+def _too_large_error(max_bytes: int) -> ImageTooLargeError:
+    return ImageTooLargeError(
+        f"the body has more than {max_bytes} bytes, the limit of this server: send a smaller image"
+    )
+
+
+def _check_media_type(media_type: str) -> None:
+    if not media_type or media_type.startswith("image/") or media_type in _GENERIC_MEDIA_TYPES:
+        return
+    raise UnsupportedContentTypeError(
+        f"{media_type} holds no image: send the bytes of a JPEG, PNG or TIFF as image/jpeg, image/png, image/tiff or "
+        f"application/octet-stream, or as the field `{_FIELD}` of multipart/form-data"
+    )
+
+
+class _ImageBytes:
+    """The bytes of an image as they come in, looked at as soon as there are enough to tell what they are."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._data = bytearray()
+        self._max_bytes = max_bytes
+        self._is_format_checked = False
+
+    def add(self, chunk: bytes) -> None:
+        self._data += chunk
+        if len(self._data) > self._max_bytes:
+            raise _too_large_error(self._max_bytes)
+        if not self._is_format_checked and len(self._data) >= SNIFF_BYTES:
+            self._check_format()
+
+    def finish(self) -> bytes:
+        if not self._data:
+            raise EmptyImageError
+        if not self._is_format_checked:
+            self._check_format()
+        return bytes(self._data)
+
+    def _check_format(self) -> None:
+        sniff(bytes(self._data[:SNIFF_BYTES]))
+        self._is_format_checked = True
+
+
+async def _read_multipart(request: Request, settings: Settings, boundary: bytes) -> Upload:
+    form = _MultipartForm(settings.max_body_bytes)
+    try:
+        parser = MultipartParser(boundary, form.callbacks())
+        async for chunk in stream_body(request, settings, settings.max_body_bytes + _MAX_FRAMING_BYTES):
+            parser.write(chunk)
+        parser.finalize()
+    except FormParserError as error:
+        raise ParameterError(f"the multipart body is malformed: {error}") from error
+    return form.finish()
+
+
+class _MultipartForm:
+    """Listens to a multipart parser and keeps the one field `image`; other fields are refused by name."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._image: _ImageBytes | None = None
+        self._file_name: str | None = None
+        self._header, self._value = bytearray(), bytearray()
+        self._disposition = b""
+        self._is_complete = False
+
+    def callbacks(self) -> "MultipartCallbacks":
+        return {
+            "on_part_begin": self._begin_part,
+            "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._begin_data,
+            "on_part_data": self._add,
+            "on_end": self._end,
+        }
+
+    def finish(self) -> Upload:
+        if not self._is_complete:
+            raise ParameterError("the multipart body ends before its last boundary: it was cut off on the way")
+        if self._image is None:
+            raise ParameterError(f"the multipart body has no field `{_FIELD}`: put the image there")
+        return Upload(self._image.finish(), self._file_name)
+
+    def _begin_part(self) -> None:
+        self._disposition = b""
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._header.clear()
+        self._value.clear()
+
+    def _begin_data(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        name = options.get(b"name", b"").decode(errors="replace")
+        if name != _FIELD:
+            raise ParameterError(
+                f"the field {name!r} is not understood: put the image into `{_FIELD}`, the rest into the query"
+            )
+        if self._image is not None:
+            raise ParameterError(f"there are several fields `{_FIELD}`: send one image a request")
+        self._image = _ImageBytes(self._max_bytes)
+        self._file_name = sanitize_filename(options.get(b"filename", b"").decode(errors="replace"))
+
+    def _add(self, data: bytes, start: int, end: int) -> None:
+        assert self._image is not None  # noqa: S101 (the parser tells of data only after headers)
+        self._image.add(data[start:end])
+
+    def _end(self) -> None:
+        self._is_complete = True

@@ -1,0 +1,193 @@
+"""The HTTP contract of /v1, health, and what a problem means: parameters in, an answer in the format asked for out."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.background import BackgroundTask
+
+from thale.errors import ParameterError
+from thale.facade import health
+from thale.facade.api import content_negotiation
+from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
+from thale.facade.api.problems import PROBLEM_RESPONSES
+from thale.facade.api.upload import read_upload, sanitize_filename
+from thale.facade.pipeline import Pipeline, PipelineResult
+from thale.facade.postprocess.types import JSON, PHENOTYPE_TYPES, SEGMENT_TYPES
+from thale.facade.request_options import RequestOptions, Upload
+from thale.facade.settings import Settings
+from thale.facade.stage_timing import stage
+from thale.facade.upstream import routing
+from thale.facade.upstream.routing import VersionPin
+from thale.models.predictions import LandmarkPrediction, SegmentationSummary
+from thale.schemas import ModelInfo, Phenotype
+
+router = APIRouter()
+
+PositiveFinite = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ImageQuery(BaseModel):
+    """What can be said beside an image. A parameter that is not listed is refused: a typo must not cost the scale."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    mm_per_px: PositiveFinite | None = Field(
+        None, description="Millimetres a pixel, where known. Wins over everything else."
+    )
+    plate_width_mm: PositiveFinite | None = Field(
+        None, description="Outer width of the plate; 120 where nothing is said."
+    )
+    experiment: str | None = Field(
+        None, max_length=200, description="All images of one experiment are measured by one version of a model."
+    )
+    model: list[str] = Field(
+        [], max_length=4, description="A model to use, as `plate-seg` or `plate-seg@1.0.0`; once for each task."
+    )
+    page: int | None = Field(None, ge=0, lt=10_000, description="Which page of a TIFF with several, from 0.")
+    timeout_s: PositiveFinite | None = Field(
+        None, description="Give up after so many seconds; the server's limit still holds."
+    )
+    name: str | None = Field(None, max_length=255, description="Name of the image, carried into the answer.")
+
+
+class PhenotypeQuery(ImageQuery):
+    """What can be said beside an image to be measured."""
+
+    expected_plants: int | None = Field(None, ge=1, le=1000, description="How many plants were sown.")
+    table: Literal["wide", "long"] = Field(
+        "wide", description="text/csv: a row a plant (wide), or a row a plant and trait (long)."
+    )
+
+
+_SINGLE_VALUE_PARAMETERS = frozenset(PhenotypeQuery.model_fields) - {"model"}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_IMAGE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "A JPEG, PNG or TIFF: its bytes, or the field `image` of a form.",
+        "content": {
+            **{kind: _BINARY for kind in ("image/jpeg", "image/png", "image/tiff", "application/octet-stream")},
+            "multipart/form-data": {
+                "schema": {"type": "object", "required": ["image"], "properties": {"image": _BINARY["schema"]}}
+            },
+        },
+    }
+}
+
+
+def _responses(model: type[BaseModel], media_types: Sequence[str]) -> dict[int | str, dict[str, Any]]:
+    others = {kind: {"schema": {"type": "string"}} for kind in media_types if kind != JSON}
+    return {
+        200: {"model": model, "content": others, "description": "In the format that Accept asks for."},
+        **PROBLEM_RESPONSES,
+    }
+
+
+@router.post(
+    "/v1/phenotype",
+    tags=["measure"],
+    summary="Measure the plants of an image",
+    responses=_responses(Phenotype, PHENOTYPE_TYPES),
+    openapi_extra=_IMAGE_BODY,
+    response_class=Response,
+)
+async def phenotype(
+    request: Request, query: Annotated[PhenotypeQuery, Query()], pipeline: PipelineDependency
+) -> Response:
+    """Find the plants, trace their roots, and measure both in millimetres.
+
+    JSON is the whole `Phenotype`; PNG the image with what was found drawn over it; RSML the roots; CSV the traits.
+    """
+    return await _handle_upload(request, pipeline, query, PHENOTYPE_TYPES, pipeline.phenotype)
+
+
+@router.post(
+    "/v1/segment",
+    tags=["measure"],
+    summary="Find the organs of an image",
+    responses=_responses(SegmentationSummary, SEGMENT_TYPES),
+    openapi_extra=_IMAGE_BODY,
+    response_class=Response,
+)
+async def segment(request: Request, query: Annotated[ImageQuery, Query()], pipeline: PipelineDependency) -> Response:
+    """Ask the segmentation model alone: areas as JSON, probability maps as .npz, or the class map as PNG."""
+    return await _handle_upload(request, pipeline, query, SEGMENT_TYPES, pipeline.segment)
+
+
+@router.post(
+    "/v1/landmarks",
+    tags=["measure"],
+    summary="Find the landmarks of an image",
+    responses=_responses(LandmarkPrediction, (JSON,)),
+    openapi_extra=_IMAGE_BODY,
+    response_class=Response,
+)
+async def landmarks(request: Request, query: Annotated[ImageQuery, Query()], pipeline: PipelineDependency) -> Response:
+    """Ask the landmark model alone: root bases and tips, in pixels of the image, with scores."""
+    return await _handle_upload(request, pipeline, query, (JSON,), pipeline.landmarks)
+
+
+@router.get("/v1/models", tags=["models"], summary="List the models", responses=PROBLEM_RESPONSES)
+async def models(pipeline: PipelineDependency, model_health: HealthDependency) -> list[ModelInfo]:
+    """Return every released model with its versions, cards and traffic."""
+    readiness = await model_health.readiness()
+    return health.model_infos(pipeline.release_state(), readiness)
+
+
+@router.get("/v1/models/{name}", tags=["models"], summary="Describe one model", responses=PROBLEM_RESPONSES)
+async def model(name: str, pipeline: PipelineDependency, model_health: HealthDependency) -> ModelInfo:
+    """Return one model with its versions, cards and traffic."""
+    readiness = await model_health.readiness()
+    return health.model_info(name, routing.get_release(pipeline.release_state(), name), readiness)
+
+
+async def _handle_upload(
+    request: Request,
+    pipeline: Pipeline,
+    query: ImageQuery,
+    media_types: Sequence[str],
+    operation: Callable[[Upload, RequestOptions], Awaitable[PipelineResult]],
+) -> Response:
+    """Read the image, do the work unless the client hangs up, and send the result."""
+    media_type = content_negotiation.best_media_type(", ".join(request.headers.getlist("accept")), media_types)
+    _reject_repeated_parameters(request)
+    async with pipeline.admission.admit():
+        with stage("body"):
+            image = await read_upload(request, pipeline.settings)
+        options = _build_options(request, query, media_type, pipeline.settings)
+        result = await cancel_on_disconnect(request, operation(image, options))
+    rendered_response = result.response
+    shadow_task = BackgroundTask(pipeline.mirror.enqueue, result.shadow_requests) if result.shadow_requests else None
+    return Response(
+        rendered_response.body,
+        media_type=rendered_response.media_type,
+        headers={"Vary": "Accept"},
+        background=shadow_task,
+    )
+
+
+def _build_options(request: Request, query: ImageQuery, media_type: str, settings: Settings) -> RequestOptions:
+    phenotype_query = query if isinstance(query, PhenotypeQuery) else PhenotypeQuery()
+    return RequestOptions(
+        request_id=request.state.request_id,
+        stats=request.state.stats,
+        deadline=request_deadline(settings, query.timeout_s),
+        media_type=media_type,
+        mm_per_px=query.mm_per_px,
+        plate_width_mm=query.plate_width_mm,
+        page=query.page,
+        expected_plants=phenotype_query.expected_plants,
+        name=sanitize_filename(query.name or ""),
+        experiment=query.experiment,
+        pins=[VersionPin.parse(text) for text in query.model],
+        wide=phenotype_query.table == "wide",
+    )
+
+
+def _reject_repeated_parameters(request: Request) -> None:
+    names = [name for name, _ in request.query_params.multi_items() if name in _SINGLE_VALUE_PARAMETERS]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ParameterError(f"{', '.join(repeated)}: given more than once, and only one value can be meant")

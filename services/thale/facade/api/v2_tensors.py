@@ -1,0 +1,187 @@
+"""Images and answers as the tensors of the Open Inference Protocol v2, in JSON and in its binary extension.
+
+Batches come first in every shape. The maps of a batch may differ in size, so `probabilities` is padded with zeros to
+the right and below: each image's own size stands in its `meta`. Landmarks differ in number, so they are one list, and
+the tensor `image` says which image of the batch each belongs to.
+"""
+
+import base64
+import binascii
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thale.errors import ParameterError
+from thale.facade.upstream.model_response import ModelResponse
+from thale.schemas import Task
+
+IMAGE = "image"
+Shape = list[int]
+
+INPUTS = [{"name": IMAGE, "datatype": "BYTES", "shape": [-1]}]
+OUTPUTS: dict[Task, list[dict[str, Any]]] = {
+    "segmentation": [
+        {"name": "probabilities", "datatype": "UINT8", "shape": [-1, -1, -1, -1]},
+        {"name": "meta", "datatype": "BYTES", "shape": [-1]},
+    ],
+    "landmarks": [
+        {"name": "image", "datatype": "INT32", "shape": [-1]},
+        {"name": "kinds", "datatype": "BYTES", "shape": [-1]},
+        {"name": "points", "datatype": "FP32", "shape": [-1, 2]},
+        {"name": "scores", "datatype": "FP32", "shape": [-1]},
+        {"name": "meta", "datatype": "BYTES", "shape": [-1]},
+    ],
+}
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A named tensor: numbers, or texts where the datatype is BYTES."""
+
+    datatype: str
+    shape: tuple[int, ...]
+    values: NDArray[np.generic] | Sequence[str]
+
+    @classmethod
+    def from_array(cls, datatype: str, array: NDArray[np.generic]) -> "Tensor":
+        """Return an array as a tensor."""
+        return cls(datatype, array.shape, array)
+
+    @classmethod
+    def from_strings(cls, strings: Sequence[str]) -> "Tensor":
+        """Return texts as a tensor of BYTES."""
+        return cls("BYTES", (len(strings),), strings)
+
+    def to_json(self) -> list[Any]:
+        """Return the values in row-major order, for JSON."""
+        return self.values.ravel().tolist() if isinstance(self.values, np.ndarray) else list(self.values)
+
+    def to_binary(self) -> bytes:
+        """Return the values in row-major order, little-endian; texts with their length before them."""
+        if isinstance(self.values, np.ndarray):
+            return self.values.astype(self.values.dtype.newbyteorder("<"), copy=False).tobytes()
+        encoded = [text.encode() for text in self.values]
+        return b"".join(chain.from_iterable((_LENGTH.pack(len(text)), text) for text in encoded))
+
+
+@dataclass(frozen=True)
+class ResponseHeader:
+    """What an inference answer says beside its tensors, and which of them go out, in binary form or in JSON."""
+
+    id: str
+    outputs: Mapping[str, bool]
+    """Name of each output to send, True for the binary form."""
+
+
+def render(responses: Sequence[ModelResponse], header: ResponseHeader) -> tuple[bytes, int]:
+    """Return the answer's body and the length of the JSON at its beginning. All answers are one version's.
+
+    Raises:
+        InvalidModelResponseError: If a model's answer cannot be one.
+    """
+    model = responses[0].route
+    tensors = _segmentation_tensors(responses) if model.task == "segmentation" else _landmark_tensors(responses)
+    outputs, binaries = [], []
+    for name, binary in header.outputs.items():
+        tensor = tensors[name]
+        output: dict[str, Any] = {"name": name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
+        if binary:
+            binaries.append(tensor.to_binary())
+            output["parameters"] = {"binary_data_size": len(binaries[-1])}
+        else:
+            output["data"] = tensor.to_json()
+        outputs.append(output)
+    response = {"id": header.id, "model_name": model.name, "model_version": model.version, "outputs": outputs}
+    text = json.dumps(response, separators=(",", ":"), allow_nan=False).encode()
+    return b"".join([text, *binaries]), len(text)
+
+
+def _segmentation_tensors(responses: Sequence[ModelResponse]) -> dict[str, Tensor]:
+    predictions = [prediction.parse_segmentation() for prediction in responses]
+    shapes = np.array([prediction.probabilities_CHW.shape for prediction in predictions])
+    padded_NCHW = np.zeros((len(predictions), *shapes.max(axis=0)), np.uint8)
+    for image, prediction in zip(padded_NCHW, predictions, strict=True):
+        classes, height, width = prediction.probabilities_CHW.shape
+        image[:classes, :height, :width] = prediction.probabilities_CHW
+    return {
+        "probabilities": Tensor.from_array("UINT8", padded_NCHW),
+        "meta": Tensor.from_strings([prediction.meta.model_dump_json() for prediction in predictions]),
+    }
+
+
+def _landmark_tensors(responses: Sequence[ModelResponse]) -> dict[str, Tensor]:
+    predictions = [prediction.parse_landmarks() for prediction in responses]
+    indexed_landmarks = [
+        (index, landmark) for index, prediction in enumerate(predictions) for landmark in prediction.landmarks
+    ]
+    points_N2 = np.array([(landmark.x, landmark.y) for _, landmark in indexed_landmarks], np.float32).reshape(-1, 2)
+    return {
+        "image": Tensor.from_array("INT32", np.array([index for index, _ in indexed_landmarks], np.int32)),
+        "kinds": Tensor.from_strings([landmark.kind for _, landmark in indexed_landmarks]),
+        "points": Tensor.from_array("FP32", points_N2),
+        "scores": Tensor.from_array(
+            "FP32", np.array([landmark.score for _, landmark in indexed_landmarks], np.float32)
+        ),
+        "meta": Tensor.from_strings([prediction.model_dump_json(exclude={"landmarks"}) for prediction in predictions]),
+    }
+
+
+def images_from_json(data: object, shape: Shape) -> list[bytes]:
+    """Return the images of a JSON tensor: base64 texts, nested by the shape or flat.
+
+    Raises:
+        ParameterError: If they are no base64, or not as many as the shape says.
+    """
+    texts = list(_flat(data))
+    _check_count(len(texts), shape)
+    return [_from_base64(text, index) for index, text in enumerate(texts)]
+
+
+def images_from_binary(data: bytes, shape: Shape) -> list[bytes]:
+    """Return the images of a binary tensor: the length of each as 4 bytes, little-endian, and its bytes.
+
+    Raises:
+        ParameterError: If lengths and bytes disagree, or they are not as many as the shape says.
+    """
+    images = []
+    offset = 0
+    while offset < len(data):
+        start = offset + _LENGTH.size
+        if start > len(data):
+            raise ParameterError(f"the input {IMAGE!r} ends within the length of an element")
+        offset = start + int(_LENGTH.unpack_from(data, start - _LENGTH.size)[0])
+        if offset > len(data):
+            raise ParameterError(f"the input {IMAGE!r} is shorter than the lengths of its elements say")
+        images.append(data[start:offset])
+    _check_count(len(images), shape)
+    return images
+
+
+def _check_count(count: int, shape: Shape) -> None:
+    if count != int(np.prod(shape, dtype=object)) or not shape:
+        raise ParameterError(f"the input {IMAGE!r} has {count} elements, and its shape is {shape}")
+
+
+def _flat(data: object) -> Any:
+    if isinstance(data, list):
+        for element in data:
+            yield from _flat(element)
+    else:
+        yield data
+
+
+def _from_base64(text: object, index: int) -> bytes:
+    try:
+        return base64.b64decode(text if isinstance(text, str) else b"?", validate=True)
+    except (binascii.Error, ValueError):
+        raise ParameterError(
+            f"element {index} of the input {IMAGE!r} is no base64 text: encode the image's bytes so, or send them as "
+            "they are with the binary extension"
+        ) from None

@@ -1,0 +1,1 @@
+"""Inference with fallback, shadow traffic, and metrics of model output."""

@@ -1,0 +1,45 @@
+"""What the models said, counted by version: the signals by which a bad version is told from a good one.
+
+Measuring processes make the observations, the server counts them. Both models are measured together into one
+phenotype; what depends on one of them is told of that one alone.
+"""
+
+from thale.facade.upstream.routing import Route
+from thale.monitoring.comparison import ShadowDifference
+from thale.monitoring.plate_statistics import PlateStatistics
+from thale.telemetry import metrics
+
+
+def record_output(statistics: PlateStatistics, segmentation: Route, landmarks: Route) -> None:
+    """Count a user's plate for the versions that answered."""
+    segmentation_labels, landmark_labels = (
+        {"model": route.name, "version": route.version} for route in (segmentation, landmarks)
+    )
+    for labels in (segmentation_labels, landmark_labels):
+        metrics.OUTPUT_PLATES.labels(**labels).inc()
+        metrics.OUTPUT_EMPTY.labels(**labels).inc(not statistics.plants)
+        metrics.OUTPUT_NAN.labels(**labels).inc(statistics.has_missing_trait)
+    metrics.OUTPUT_PLANTS.labels(**segmentation_labels).observe(statistics.plants)
+    metrics.OUTPUT_SCALE_SOURCE.labels(**segmentation_labels, source=statistics.scale_source).inc()
+    for organ, area_mm2 in statistics.area_mm2.items():
+        metrics.OUTPUT_AREA.labels(**segmentation_labels, organ=organ).observe(area_mm2)
+    for organ, confidence in statistics.confidence.items():
+        metrics.OUTPUT_CONFIDENCE.labels(**segmentation_labels, organ=organ).observe(confidence)
+    for kind, landmark_count in statistics.landmarks.items():
+        metrics.OUTPUT_LANDMARKS.labels(**landmark_labels, kind=kind).observe(landmark_count)
+    if statistics.mean_landmark_score is not None:
+        metrics.OUTPUT_SCORE.labels(**landmark_labels).observe(statistics.mean_landmark_score)
+
+
+def record_shadow_difference(difference: ShadowDifference, shadow: Route) -> None:
+    """Count how far a shadow was from the stable version."""
+    labels = {"model": shadow.name, "version": shadow.version}
+    for organ, dice in difference.dice.items():
+        metrics.SHADOW_DICE.labels(**labels, organ=organ).observe(dice)
+    for kind, distances_px in difference.landmark_px.items():
+        for distance_px in distances_px:
+            metrics.SHADOW_LANDMARK_PX.labels(**labels, kind=kind).observe(distance_px)
+    if difference.landmark_f1 is not None:
+        metrics.SHADOW_LANDMARK_F1.labels(**labels).observe(difference.landmark_f1)
+    for trait, relative in difference.traits.items():
+        metrics.SHADOW_TRAIT_DIFFERENCE.labels(**labels, trait=trait).observe(relative)

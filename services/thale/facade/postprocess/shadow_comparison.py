@@ -1,0 +1,30 @@
+"""How far a shadow's answer is from the stable version's, run in the process for comparisons."""
+
+from dataclasses import replace
+
+from thale.facade.postprocess.types import ShadowPair
+from thale.facade.postprocess.worker import build_untimed_phenotype
+from thale.monitoring.comparison import ShadowDifference, dice, match_landmarks, relative_differences
+from thale.monitoring.plate_statistics import plate_statistics
+
+
+def compare_shadow(pair: ShadowPair) -> ShadowDifference:
+    """Return how far the shadow is from the stable version: in pixels, in landmarks, and in what users get, traits.
+
+    Raises:
+        InvalidModelResponseError: If an answer cannot be one.
+    """
+    if pair.shadow.route.task == "segmentation":
+        segmentation, landmarks = pair.shadow.parse_segmentation(), pair.other_task.parse_landmarks()
+        kinds = pair.other_task.route.classes
+        difference = ShadowDifference(dice=dice(pair.stable.parse_segmentation(), segmentation))
+    else:
+        segmentation, landmarks = pair.other_task.parse_segmentation(), pair.shadow.parse_landmarks()
+        kinds = pair.shadow.route.classes
+        scale, stable_landmarks = segmentation.meta.calibration.scale, pair.stable.parse_landmarks()
+        distances_px, f1 = match_landmarks(stable_landmarks.landmarks, landmarks.landmarks, scale)
+        difference = ShadowDifference(landmark_px=distances_px, landmark_f1=f1)
+    statistics = plate_statistics(
+        build_untimed_phenotype(segmentation, landmarks, pair.task), landmarks.landmarks, kinds
+    )
+    return replace(difference, traits=relative_differences(pair.statistics, statistics))

@@ -1,0 +1,39 @@
+"""What is asked of the measuring processes, and what they answer: bytes and frozen records.
+
+The work itself is done in `worker`. It is imported within the functions, which run in those processes, so that the
+server starts a second sooner without SciPy and scikit-image.
+"""
+
+from collections.abc import Sequence
+
+from thale.facade.postprocess.types import PhenotypeTask, RenderedResponse, ShadowPair
+from thale.facade.upstream.model_response import ModelResponse
+from thale.monitoring.comparison import ShadowDifference
+
+
+def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) -> RenderedResponse:
+    """Run `worker.render_phenotype`."""
+    from thale.facade.postprocess import worker
+
+    return worker.render_phenotype(responses, task)
+
+
+def compare_shadow(pair: ShadowPair) -> ShadowDifference:
+    """Run `shadow_comparison.compare_shadow`."""
+    from thale.facade.postprocess import shadow_comparison
+
+    return shadow_comparison.compare_shadow(pair)
+
+
+def render_segmentation(responses: Sequence[ModelResponse], media_type: str) -> RenderedResponse:
+    """Run `worker.render_segmentation`."""
+    from thale.facade.postprocess import worker
+
+    return worker.render_segmentation(responses, media_type)
+
+
+def render_landmarks(responses: Sequence[ModelResponse]) -> RenderedResponse:
+    """Run `worker.render_landmarks`."""
+    from thale.facade.postprocess import worker
+
+    return worker.render_landmarks(responses)

@@ -1,0 +1,1 @@
+"""Self-monitoring of the facade and its status page."""

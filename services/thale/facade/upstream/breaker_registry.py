@@ -1,0 +1,73 @@
+"""The breakers of the versions that users depend on: the stable ones and the canaries."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from thale.facade.settings import Settings
+from thale.facade.upstream.circuit_breaker import BreakerConfig, CircuitBreaker
+from thale.facade.upstream.routing import Role, Route
+from thale.schemas import ReleaseState
+from thale.telemetry import metrics, tracing
+
+logger = logging.getLogger(__name__)
+
+_BreakerKey = tuple[str, str | None, Role]
+"""Model, version and the role that the version has."""
+
+
+class BreakerRegistry:
+    """A breaker for each stable version and each canary. Pinned versions have none: who pins wants to know."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        open_s_by_role: dict[Role, float] = {
+            "stable": settings.stable_breaker_open_s,
+            "canary": settings.canary_breaker_open_s,
+        }
+        self._configs = {
+            role: BreakerConfig(settings.breaker_failures, settings.breaker_window, open_s)
+            for role, open_s in open_s_by_role.items()
+        }
+        self._clock = clock
+        self._breakers: dict[_BreakerKey, CircuitBreaker] = {}
+        self._active_keys: set[_BreakerKey] = set()
+
+    def allows(self, route: Route) -> bool:
+        """Whether the version may be asked now."""
+        return route.role not in self._configs or self._get_breaker(route).allows()
+
+    def record(self, route: Route, *, is_failure: bool) -> None:
+        """Note how the version did."""
+        if route.role not in self._configs:
+            return
+        breaker = self._get_breaker(route)
+        was_open = breaker.is_open
+        if is_failure:
+            breaker.record_failure()
+        else:
+            breaker.record_success()
+        if breaker.is_open != was_open and (route.name, route.version, route.role) in self._active_keys:
+            labels = {"model": route.name, "version": route.version}
+            metrics.MODEL_BREAKER_OPEN.labels(**labels).set(breaker.is_open)
+            event_name = "circuit breaker opened" if breaker.is_open else "circuit breaker closed"
+            logger.warning(event_name, extra=labels)
+            tracing.add_event(event_name, route.span_attributes())
+
+    def sync(self, release_state: ReleaseState) -> None:
+        """Forget versions that have not kept their role.
+
+        A version that gets its role, or gets it back, begins anew: requests that were on their way when it was taken
+        back may have noted its failures since.
+        """
+        previous_keys, self._active_keys = self._active_keys, set()
+        for name, release in release_state.models.items():
+            self._active_keys |= {(name, release.stable, "stable"), (name, release.canary, "canary")}
+        for name, version, role in self._breakers.keys() - (previous_keys & self._active_keys):
+            del self._breakers[name, version, role]
+            metrics.MODEL_BREAKER_OPEN.labels(name, version).set(0)
+
+    def _get_breaker(self, route: Route) -> CircuitBreaker:
+        key = (route.name, route.version, route.role)
+        if key not in self._breakers:
+            self._breakers[key] = CircuitBreaker(self._configs[route.role], self._clock)
+        return self._breakers[key]

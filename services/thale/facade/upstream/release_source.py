@@ -1,0 +1,74 @@
+"""What is released, followed while it changes."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from thale.errors import ModelUnavailableError
+from thale.schemas import ReleaseState
+
+logger = logging.getLogger(__name__)
+
+_POLL_INTERVAL_S = 0.25
+
+
+class ReleaseSource(Protocol):
+    """Where the facade learns what is released. Asked for every request, so it answers from memory."""
+
+    def current(self) -> ReleaseState:
+        """Return what is released now: the same object for as long as nothing changes.
+
+        Raises:
+            ModelUnavailableError: If that was never known.
+        """
+        ...
+
+
+class FileReleaseSource:
+    """The release record as a file, read again when it has changed, looked at four times a second at most.
+
+    A rewrite that cannot be read is logged, and the record before it stays in force: a bad file stops nobody.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._release_state: ReleaseState | None = None
+        self._file_version: tuple[int, int, int] | None = None
+        self._next_poll_at = 0.0
+        self._last_error = ""
+
+    def current(self) -> ReleaseState:
+        """Return what is released now.
+
+        Raises:
+            ModelUnavailableError: If there was never a record that can be read.
+        """
+        if time.monotonic() >= self._next_poll_at:
+            self._poll()
+            self._next_poll_at = time.monotonic() + (_POLL_INTERVAL_S if self._release_state else 0.0)
+        if self._release_state is None:
+            raise ModelUnavailableError("no model is released yet: the release record is missing or cannot be read")
+        return self._release_state
+
+    def _poll(self) -> None:
+        try:
+            status = self._path.stat()
+            file_version = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if file_version == self._file_version:
+                return
+            self._file_version = file_version
+            self._release_state = ReleaseState.model_validate_json(self._path.read_bytes())
+        except (OSError, ValidationError) as error:
+            if str(error) != self._last_error:
+                logger.error("release state unreadable", extra={"path": str(self._path), "error": str(error)})
+            self._last_error = str(error)
+        else:
+            self._last_error = ""
+            models = {
+                name: {"stable": model.stable, "canary": model.canary, "percent": model.weight_percent}
+                for name, model in self._release_state.models.items()
+            }
+            logger.info("release state loaded", extra={"models": models})

@@ -1,0 +1,1 @@
+"""Pixels and millimetres: image decoding, geometry, plate detection, calibration, ridge filter."""

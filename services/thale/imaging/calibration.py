@@ -1,0 +1,171 @@
+"""Millimetres per pixel: as given, or from the outer edge of a square plate whose width is known.
+
+The outside of base and lid is what a dish's width means here: a 12 cm dish is 120 mm from outer edge to outer edge.
+The dpi that EXIF carries is never a physical scale, and is not read.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from thale.errors import ScaleError
+from thale.imaging.geometry import Frame
+from thale.imaging.plate_detection import find_plate
+from thale.schemas import Calibration, Flag, Plate, Point, Scale
+
+PLATE_WIDTH_MM = 120.0
+MIN_MM_PER_PX, MAX_MM_PER_PX = 0.002, 1.0
+MIN_PLATE_MM, MAX_PLATE_MM = 20.0, 500.0
+WEAK_CONFIDENCE = 0.65
+"""A plate found with less than this is flagged: part of its edge is hidden or too faint to be sure of."""
+
+TILT_FLAG_DEG = 5.0
+CONFLICT_SHARE = 0.03
+RIM_MM = 5.0
+"""Least width of the rim on photographs, from the lid's outer edge to the inside of the base. On the side that leans
+away from the camera it shows up to 7.4 mm wide; roots may grow on the agar that begins behind it."""
+
+CORNER_RADIUS_MM = 20.0
+"""Of the inside of a square dish, measured on the same photographs."""
+
+
+def calibrate(
+    image_HW3: NDArray[np.uint8], mm_per_px: float | None = None, plate_width_mm: float | None = None
+) -> Calibration:
+    """Return the scale of a photograph and the plate in it, each with what must be known about it.
+
+    A given `mm_per_px` wins over the plate's edge. With neither, the scale is NaN and of source "none".
+
+    Args:
+        image_HW3: The picture, upright.
+        mm_per_px: Millimetres a pixel, if known.
+        plate_width_mm: Outer width of the square plate; 120 mm if not given.
+
+    Raises:
+        ScaleError: If a given number cannot be true of a plate photograph.
+    """
+    _validate_scale(mm_per_px, plate_width_mm)
+    plate = find_plate(image_HW3)
+    width_mm = PLATE_WIDTH_MM if plate_width_mm is None else plate_width_mm
+    edge_mm_per_px = width_mm / plate_side_px(plate) if plate else math.nan
+    flags = [*_plate_flags(plate), *_scale_flags(mm_per_px, edge_mm_per_px, plate)]
+    if mm_per_px is not None:
+        scale = Scale(mm_per_px=mm_per_px, source="given", plate_width_mm=plate_width_mm)
+    elif plate:
+        scale = Scale(mm_per_px=edge_mm_per_px, source="plate_edge", plate_width_mm=width_mm)
+    else:
+        scale = Scale(mm_per_px=math.nan, source="none", plate_width_mm=plate_width_mm)
+    return Calibration(scale=scale, plate=plate, flags=tuple(flags))
+
+
+def _validate_scale(mm_per_px: float | None, plate_width_mm: float | None) -> None:
+    if mm_per_px is not None and not MIN_MM_PER_PX <= mm_per_px <= MAX_MM_PER_PX:
+        hint = ""
+        if 1 < mm_per_px <= 1 / MIN_MM_PER_PX:
+            hint = f"; if that is pixels per mm, send {1 / mm_per_px:.4g}"
+        raise ScaleError(
+            f"mm_per_px={mm_per_px:g} is not possible: a plate photograph has {MIN_MM_PER_PX:g} to "
+            f"{MAX_MM_PER_PX:g} mm a pixel, typically 0.04 to 0.07{hint}"
+        )
+    if plate_width_mm is not None and not MIN_PLATE_MM <= plate_width_mm <= MAX_PLATE_MM:
+        hint = f"; if that is centimetres, send {plate_width_mm * 10:g}" if 2 <= plate_width_mm < MIN_PLATE_MM else ""
+        raise ScaleError(
+            f"plate_width_mm={plate_width_mm:g} is not possible: square plates are {MIN_PLATE_MM:g} to "
+            f"{MAX_PLATE_MM:g} mm wide on the outside, typically 120{hint}"
+        )
+
+
+def _plate_flags(plate: Plate | None) -> list[Flag]:
+    if plate is None:
+        return [
+            Flag(
+                code="no_plate",
+                message="no square plate found: no four long edges form a square that lies whole in the picture",
+            )
+        ]
+    flags = []
+    if plate.confidence < WEAK_CONFIDENCE:
+        message = f"the plate's edge is weak (confidence {plate.confidence:.2f}): check the overlay before using mm"
+        flags.append(Flag(code="plate_edge_weak", message=message))
+    if abs(plate.tilt_deg) > TILT_FLAG_DEG:
+        message = f"the plate is turned by {plate.tilt_deg:.1f} degrees: angles to gravity are off by as much"
+        flags.append(Flag(code="plate_tilted", message=message))
+    return flags
+
+
+def _scale_flags(given_mm_per_px: float | None, edge_mm_per_px: float, plate: Plate | None) -> list[Flag]:
+    if given_mm_per_px is None and plate is None:
+        message = "no scale: send mm_per_px, or photograph the whole plate; lengths are in pixels only"
+        return [Flag(code="scale_unknown", message=message)]
+    if given_mm_per_px is not None and plate and abs(given_mm_per_px / edge_mm_per_px - 1) > CONFLICT_SHARE:
+        message = (
+            f"the given {given_mm_per_px:.4g} mm a pixel and the plate's edge ({edge_mm_per_px:.4g}) disagree by "
+            f"{abs(given_mm_per_px / edge_mm_per_px - 1):.0%}: the given one is used"
+        )
+        return [Flag(code="scale_conflict", message=message)]
+    return []
+
+
+def plate_side_px(plate: Plate) -> float:
+    """Return the plate's side in pixels: the mean of its four."""
+    corners = _corner_array(plate)
+    return float(np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1).mean())
+
+
+def region_of_interest(calibration: Calibration, height: int, width: int) -> tuple[int, int, int, int]:
+    """Return the box x0, y0, x1, y1 (the last two exclusive) that a model should look at.
+
+    It is the bounding box of the plate's outer edge, so that roots at the rim are whole, clipped to the picture; the
+    whole picture where there is no plate. What lies on the rim is told apart by `interior_mask`.
+    """
+    if calibration.plate is None:
+        return 0, 0, width, height
+    corners = _corner_array(calibration.plate)
+    (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
+    left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
+    return left, top, min(width, math.ceil(x1) + 1), min(height, math.ceil(y1) + 1)
+
+
+def plate_interior(
+    plate: Plate, margin_mm: float = RIM_MM, plate_width_mm: float = PLATE_WIDTH_MM
+) -> tuple[Point, Point, Point, Point]:
+    """Return the plate's corners moved inwards by a margin from each side: roots never grow on the rim.
+
+    Args:
+        plate: The plate.
+        margin_mm: How much of each side to leave out.
+        plate_width_mm: The plate's outer width, which says what a millimetre is.
+    """
+    corners = _corner_array(plate)
+    share = margin_mm / plate_width_mm
+    along = np.roll(corners, -1, axis=0) - corners
+    back = np.roll(corners, 1, axis=0) - corners
+    inner_corners = corners + share * (along + back)
+    return tuple(Point(x=float(x), y=float(y)) for x, y in inner_corners)  # type: ignore[return-value]
+
+
+def interior_mask(calibration: Calibration, frame: Frame) -> NDArray[np.bool_]:
+    """Return where something can grow, bool HW in pixels of the frame: inside the rim and the plate's round corners.
+
+    True everywhere where there is no plate.
+    """
+    plate = calibration.plate
+    if plate is None:
+        return np.ones((frame.height, frame.width), bool)
+    width_mm = calibration.scale.plate_width_mm or PLATE_WIDTH_MM
+    inner = plate_interior(plate, RIM_MM + CORNER_RADIUS_MM, width_mm)
+    corners = [(float(x), float(y)) for x, y in frame.from_source(np.array([(corner.x, corner.y) for corner in inner]))]
+    radius_px = CORNER_RADIUS_MM / width_mm * plate_side_px(plate) * frame.factor
+    picture = Image.new("1", (frame.width, frame.height))
+    draw = ImageDraw.Draw(picture)
+    draw.polygon(corners, fill=1)
+    draw.line([*corners, corners[0]], fill=1, width=round(2 * radius_px))
+    for corner in corners:
+        draw.circle(corner, radius_px, fill=1)
+    return np.asarray(picture)
+
+
+def _corner_array(plate: Plate) -> NDArray[np.float64]:
+    return np.array([(corner.x, corner.y) for corner in plate.corners])

@@ -1,0 +1,89 @@
+"""Where a pixel of one picture lies in another: frames, and the tiles that a net sees one at a time."""
+
+import math
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+Window = tuple[slice, slice]
+
+
+class Frame(BaseModel):
+    """A rectangle of the source image, resampled to `width` x `height` pixels.
+
+    `x0, y0` is the rectangle's top left corner in source pixels and `factor` the number of frame pixels a source pixel.
+    Pixel centres are whole numbers in both pictures.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    x0: int
+    y0: int
+    source_width: int = Field(gt=0)
+    source_height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+
+    @classmethod
+    def from_box(cls, box_xyxy: tuple[int, int, int, int], factor: float) -> "Frame":
+        """Return the frame that shows a box of the source image at `factor` frame pixels a source pixel."""
+        x0, y0, x1, y1 = box_xyxy
+        return cls(
+            x0=x0,
+            y0=y0,
+            source_width=x1 - x0,
+            source_height=y1 - y0,
+            width=max(1, round((x1 - x0) * factor)),
+            height=max(1, round((y1 - y0) * factor)),
+        )
+
+    @property
+    def factor(self) -> float:
+        """Frame pixels a source pixel, the mean of both axes (they differ by rounding alone)."""
+        return float(np.sqrt(self.width * self.height / (self.source_width * self.source_height)))
+
+    def to_source(self, points_N2: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return frame points (x, y) in source pixels."""
+        scale = np.array([self.source_width / self.width, self.source_height / self.height])
+        shifted = (np.asarray(points_N2, np.float64) + 0.5) * scale - 0.5
+        return cast(NDArray[np.float64], shifted + np.array([self.x0, self.y0]))
+
+    def from_source(self, points_N2: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return source points (x, y) in frame pixels."""
+        scale = np.array([self.width / self.source_width, self.height / self.source_height])
+        relative = np.asarray(points_N2, np.float64) - np.array([self.x0, self.y0]) + 0.5
+        return cast(NDArray[np.float64], relative * scale - 0.5)
+
+
+def tiles(height: int, width: int, tile_px: int, overlap_px: int) -> Iterator[Window]:
+    """Yield windows of at most `tile` x `tile` pixels that cover height x width, each overlapping its neighbours.
+
+    As few as can be, all of the same size, and no larger than the overlap asks for: what lies in two is reckoned twice.
+
+    Raises:
+        ValueError: If the overlap leaves no progress.
+    """
+    if not 0 <= overlap_px < tile_px:
+        raise ValueError(f"overlap {overlap_px} must be at least 0 and less than tile {tile_px}")
+    for rows in _spans(height, tile_px, overlap_px):
+        for columns in _spans(width, tile_px, overlap_px):
+            yield rows, columns
+
+
+def _spans(length: int, tile_px: int, overlap_px: int) -> list[slice]:
+    count = max(1, math.ceil((length - overlap_px) / (tile_px - overlap_px)))
+    side = math.ceil((length + (count - 1) * overlap_px) / count)
+    return [slice(round(start), round(start) + side) for start in np.linspace(0, length - side, count)]
+
+
+def tile_weights(height: int, width: int, overlap_px: int) -> NDArray[np.float32]:
+    """Return each pixel of a tile its weight, falling to the edges, so that overlapping tiles blend without a seam."""
+
+    def ramp(length: int) -> NDArray[np.float32]:
+        distance = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)).astype(np.float32)
+        return np.minimum(distance / max(1, overlap_px), 1.0)
+
+    return np.outer(ramp(height), ramp(width)).astype(np.float32)

@@ -1,0 +1,319 @@
+"""Image files: what their headers say, and their pixels as 8-bit RGB.
+
+A file is known by its content, never by its name. What a header claims is checked against the limits before anything
+is allocated, so a header of 100,000 x 100,000 pixels costs nothing. Whatever is wrong with a file, what comes out is
+an `ImageError` that says what to do.
+
+Alpha is dropped: the stored colours stay as they are, since blending would invent a background that nobody saw.
+
+Sixteen bits become eight by a shift: by the number of bits that the picture uses, which is the smallest of 8 to 16 that
+holds its largest value (cameras with 10, 12 or 14 bits fill a 16-bit file only in part). The picture is never
+stretched between its darkest and brightest pixel: a speck of dust must not change the contrast of a root.
+"""
+
+import hashlib
+import io
+import struct
+import sys
+import zlib
+from typing import TypeVar, cast
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from thale.errors import (
+    DamagedImageError,
+    EmptyImageError,
+    ImageTooLargeError,
+    ImageTooSmallError,
+    MultiPageImageError,
+    ParameterError,
+    UnsupportedImageError,
+)
+from thale.imaging.image_headers import Header, ImageFormat, read_jpeg, read_png, read_tiff
+from thale.schemas import ImageMetadata
+
+MAX_PIXELS = 100_000_000
+"""300 MB as RGB. A 120 mm dish scanned at 1200 dpi has 32 million, a full-frame camera 61 million."""
+
+MIN_SIDE_PX = 32
+"""Fewer pixels than this on a side hold no root that could be told from noise."""
+
+MAX_SCANS = 100
+"""Scans of a progressive JPEG. Cameras write about 10; thousands are there to keep a decoder busy."""
+
+SNIFF_BYTES = 16
+"""How much of a file `sniff` wants to see."""
+
+_FORM_BODY = "a multipart form sent as if it were the image: send it with its Content-Type, or the image's bytes alone"
+_BASE64 = "an image written as base64 text: send the bytes themselves"
+_UNSUPPORTED_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"GIF8", "a GIF"),
+    (b"BM", "a BMP"),
+    (b"%PDF", "a PDF"),
+    (b"8BPS", "a Photoshop file"),
+    (b"PK\x03\x04", "a ZIP archive (or an Office file)"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\0\0\0\x0cjP", "a JPEG 2000"),
+    (b"\xff\x0a", "a JPEG XL"),
+    (b"\0\0\0\x0cJXL", "a JPEG XL"),
+    (b"--", _FORM_BODY),
+    (b"data:image", _BASE64),
+    (b"/9j/", _BASE64),
+    (b"iVBORw0K", _BASE64),
+    (b"<svg", "an SVG"),
+    (b"<", "HTML or XML"),
+    (b"{", "JSON"),
+)
+Sample = TypeVar("Sample", np.uint8, np.uint16)
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+# Pillow and tifffile answer damaged files with nearly every exception there is; these are what fuzzing has brought up.
+_DECODER_FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+def sniff(prefix: bytes) -> ImageFormat:
+    """Return what kind of image begins with these bytes (the first 16 or more of a file).
+
+    Raises:
+        EmptyImageError: If there are none.
+        UnsupportedImageError: If it is no JPEG, PNG or TIFF; the message names what it looks like.
+    """
+    if not prefix:
+        raise EmptyImageError
+    if prefix.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if prefix.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if prefix[:4] in _TIFF_SIGNATURES:
+        return "TIFF"
+    raise UnsupportedImageError(f"this looks like {_describe_format(prefix)}; thale reads JPEG, PNG and TIFF")
+
+
+def _describe_format(prefix: bytes) -> str:
+    start = prefix[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if prefix[:4] == b"RIFF" and prefix[8:12] == b"WEBP":
+        return "a WebP"
+    if prefix[4:8] == b"ftyp":
+        brand = prefix[8:12]
+        return "an AVIF" if brand[:3] == b"avi" else "a HEIC" if brand[:3] in (b"hei", b"hev", b"mif") else "a video"
+    for magic, name in _UNSUPPORTED_SIGNATURES:
+        if start.startswith(magic):
+            return name
+    if all(32 <= byte < 127 or byte in b"\t\r\n\f" for byte in prefix[:64]):
+        return "text"
+    return "no image that is known here"
+
+
+def read_header(data: bytes, name: str | None = None, page: int | None = None) -> ImageMetadata:
+    """Return what the file says about itself, without decoding a pixel. Hashing takes the longest (1 GB/s or so).
+
+    Args:
+        data: The whole file.
+        name: Carried along, never looked at.
+        page: Which page of a TIFF is meant, from 0; the facts are those of that page.
+
+    Raises:
+        ImageError: EmptyImageError, UnsupportedImageError, DamagedImageError, ImageTooSmallError, ImageTooLargeError or
+            MultiPageImageError, each saying what to do.
+        ParameterError: If there is no such page.
+    """
+    header = _read_valid_header(data, page)
+    width, height = header.upright_size
+    return ImageMetadata(
+        width=width,
+        height=height,
+        format=header.format,
+        mode=header.mode,
+        bits=header.bits,
+        pages=len(header.pages),
+        exif_orientation=header.orientation,
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        name=name,
+    )
+
+
+def decode(data: bytes, page: int | None = None) -> NDArray[np.uint8]:
+    """Return the picture as uint8 H x W x 3, RGB, upright by its EXIF orientation.
+
+    Args:
+        data: The whole file.
+        page: Which page of a TIFF is meant, from 0. A file of one page needs none.
+
+    Raises:
+        ImageError: As in `read_header`; DamagedImageError as well if the pixels cannot be read to their end.
+        ParameterError: If there is no such page.
+    """
+    header = _read_valid_header(data, page)
+    if header.format == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
+        raise DamagedImageError(f"the JPEG has more than {MAX_SCANS} scans: save it again, not progressive")
+    try:
+        pixels = _decode_pixels(data, header, page or 0)
+    except _DECODER_FAILURES as error:
+        raise DamagedImageError(
+            f"the {header.format} begins well and cannot be read to its end ({error}): send the whole file"
+        ) from error
+    if pixels.shape[:2] != (header.height, header.width):
+        height, width = pixels.shape[:2]
+        raise DamagedImageError(
+            f"the {header.format} holds {width} x {height} px and says {header.width} x {header.height}: save it again"
+        )
+    return np.ascontiguousarray(_apply_orientation(_to_rgb(pixels), header.orientation))
+
+
+def _read_valid_header(data: bytes, page: int | None) -> Header:
+    kind = sniff(data[:64])
+    header = read_jpeg(data) if kind == "JPEG" else read_png(data) if kind == "PNG" else read_tiff(data, page)
+    pages = len(header.pages)
+    if page is None and pages > 1:
+        raise MultiPageImageError(pages)
+    if page is not None and not 0 <= page < pages:
+        raise ParameterError(f"page={page}: the {kind} has {pages} page{'s' * (pages > 1)}, counted from 0")
+    width, height = header.upright_size
+    if min(width, height) < MIN_SIDE_PX:
+        raise ImageTooSmallError(width, height, MIN_SIDE_PX)
+    if width * height > MAX_PIXELS:
+        raise ImageTooLargeError(
+            f"the image is {width} x {height} px: at most {MAX_PIXELS // 1_000_000} million pixels are read, "
+            "scale it down or cut the plates apart"
+        )
+    return header
+
+
+def _decode_pixels(data: bytes, header: Header, page: int) -> NDArray[np.uint8]:
+    """Return the pixels as stored: uint8, H x W (grey) or H x W x 3."""
+    # The plugin classes are called by name, not through Image.open: only what was sniffed is tried, and Pillow's
+    # limit of its own (a warning, process-wide) is left out of it.
+    if header.format == "JPEG":
+        return _load_pixels(JpegImageFile(io.BytesIO(data)))
+    if header.format == "PNG":
+        return _decode_png_16(data, header) if header.bits == 16 else _load_pixels(PngImageFile(io.BytesIO(data)))
+    directory_index = header.pages[page]
+    if header.bits > 8:
+        return _decode_tiff_16(data, header, directory_index)
+    with TiffImageFile(io.BytesIO(data)) as picture:
+        picture.seek(directory_index)
+        # Pillow turns TIFFs by itself, and nothing else; here all formats are turned in one place.
+        return _apply_orientation(_load_pixels(picture), _INVERSE_ORIENTATION[header.orientation])
+
+
+def _load_pixels(picture: Image.Image) -> NDArray[np.uint8]:
+    picture.load()
+    if picture.mode in ("L", "LA", "1"):
+        return np.asarray(picture.convert("L"))
+    return np.asarray(picture.convert("RGB"))
+
+
+def _decode_png_16(data: bytes, header: Header) -> NDArray[np.uint8]:
+    with PngImageFile(io.BytesIO(data)) as picture:
+        if header.mode == "L":
+            return _scale_to_8_bits(np.asarray(picture))
+    if header.mode == "LA":  # grey and alpha are four bytes, read here as if they were RGBA
+        bytes_HW4 = _read_sample_bytes(PngImageFile(io.BytesIO(data)), "RGBA")
+        return _scale_to_8_bits(_combine_bytes(bytes_HW4[..., 0], bytes_HW4[..., 1]))
+    high, low = (_read_sample_bytes(PngImageFile(io.BytesIO(data)), f"{header.mode};16{half}") for half in "BL")
+    return _scale_to_8_bits(_combine_bytes(high[..., :3], low[..., :3]))
+
+
+def _decode_tiff_16(data: bytes, header: Header, directory_index: int) -> NDArray[np.uint8]:
+    samples = (
+        _read_uncompressed_samples(data, header, directory_index)
+        if header.compression == 1
+        else _read_compressed_samples(data, header, directory_index)
+    )
+    scaled = _scale_to_8_bits(samples)
+    return 255 - scaled if header.white_is_zero else scaled
+
+
+def _read_uncompressed_samples(data: bytes, header: Header, directory_index: int) -> NDArray[np.uint16]:
+    """Read an uncompressed page: tifffile knows every layout."""
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        samples = cast(NDArray[np.uint16], tiff.pages[directory_index].asarray())
+    if header.planar and samples.ndim == 3:
+        samples = np.moveaxis(samples, 0, -1)
+    if samples.ndim == 3:
+        samples = samples[..., :3] if header.mode.startswith("RGB") else samples[..., 0]
+    return samples
+
+
+def _read_compressed_samples(data: bytes, header: Header, directory_index: int) -> NDArray[np.uint16]:
+    """Read a compressed page: libtiff knows every compression, and never unpacks more than the header says."""
+    if header.planar or header.mode == "LA":
+        layout = "separate planes" if header.planar else "grey with alpha"
+        raise UnsupportedImageError(
+            f"compressed {header.bits}-bit TIFFs with {layout} are not read: save it uncompressed, for example with "
+            "`tiffcp -c none in.tif out.tif`"
+        )
+
+    def open_page() -> TiffImageFile:
+        picture = TiffImageFile(io.BytesIO(data))
+        picture.seek(directory_index)
+        return picture
+
+    if header.mode == "L":
+        with open_page() as picture:
+            return _apply_orientation(np.asarray(picture), _INVERSE_ORIENTATION[header.orientation]).astype(np.uint16)
+    with open_page() as picture:
+        layout = str(picture.tile[0].args[0]).split(";")[0] if isinstance(picture.tile[0].args, tuple) else header.mode
+    halves = "LB" if sys.byteorder == "little" else "BL"  # libtiff hands out the machine's own byte order
+    high, low = (_read_sample_bytes(open_page(), f"{layout};16{half}")[..., :3] for half in halves)
+    return _apply_orientation(_combine_bytes(high, low), _INVERSE_ORIENTATION[header.orientation])
+
+
+def _read_sample_bytes(picture: ImageFile.ImageFile, raw_mode: str) -> NDArray[np.uint8]:
+    """Return one byte of each 16-bit sample: Pillow has no 16-bit colour, and would keep nothing but the high ones."""
+    with picture:
+        picture.tile = [
+            tile._replace(args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode)
+            for tile in picture.tile
+        ]
+        return np.asarray(picture)
+
+
+def _combine_bytes(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    return high.astype(np.uint16) << np.uint16(8) | low
+
+
+def _scale_to_8_bits(samples: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    used = max(8, int(samples.max()).bit_length())
+    return (samples >> (used - 8)).astype(np.uint8)
+
+
+def _to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+
+
+_INVERSE_ORIENTATION = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
+"""The EXIF orientation that undoes another."""
+
+
+def _apply_orientation(pixels: NDArray[Sample], orientation: int) -> NDArray[Sample]:
+    """Turn and mirror stored pixels by EXIF orientation 1 to 8."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels

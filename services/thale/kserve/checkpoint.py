@@ -1,0 +1,55 @@
+"""The watcher's notes in a cluster: one ConfigMap."""
+
+import logging
+from http import HTTPStatus
+
+from kubernetes.client import ApiClient, CoreV1Api, V1ConfigMap, V1ObjectMeta
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+logger = logging.getLogger(__name__)
+
+_KEY = "checkpoint.json"
+_MANAGER = "thale-release-watch"
+_REQUEST_TIMEOUT_S = 5.0
+
+
+class ConfigMapCheckpointStore:
+    """Notes under one key of a ConfigMap. The lease says who may write: no version is compared here."""
+
+    def __init__(self, api: ApiClient, namespace: str, name: str) -> None:
+        self._config_maps = CoreV1Api(api)
+        self._namespace, self._name = namespace, name
+
+    def read(self) -> str | None:
+        """Return the text under the key."""
+        try:
+            config_map = self._config_maps.read_namespaced_config_map(
+                self._name, self._namespace, _request_timeout=_REQUEST_TIMEOUT_S
+            )
+        except (ApiException, HTTPError) as error:
+            if not _is_not_found(error):
+                logger.warning("checkpoint read failed", extra={"config_map": self._name, "error": str(error)})
+            return None
+        return (config_map.data or {}).get(_KEY)
+
+    def write(self, text: str) -> None:
+        """Put the text under the key; the first time, make the ConfigMap."""
+        metadata = V1ObjectMeta(name=self._name)
+        body = V1ConfigMap(api_version="v1", kind="ConfigMap", metadata=metadata, data={_KEY: text})
+        try:
+            self._config_maps.patch_namespaced_config_map(
+                self._name,
+                self._namespace,
+                body,
+                field_manager=_MANAGER,
+                force=True,
+                _content_type="application/apply-patch+yaml",
+                _request_timeout=_REQUEST_TIMEOUT_S,
+            )
+        except (ApiException, HTTPError) as error:
+            logger.warning("checkpoint write failed", extra={"config_map": self._name, "error": str(error)})
+
+
+def _is_not_found(error: Exception) -> bool:
+    return isinstance(error, ApiException) and error.status == HTTPStatus.NOT_FOUND

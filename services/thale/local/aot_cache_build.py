@@ -1,0 +1,91 @@
+"""Make Java's cache: start a TorchServe without models, stop it, and keep what Java learned of it.
+
+    python -m thale.local.aot_cache_build HOME SECONDS
+
+About ten seconds of processor time, once, at a low priority, while the first `thale up` waits for work: some seconds
+after it is ready, because the first plate comes then.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import urllib3
+
+from thale.local import aot_cache
+from thale.local.background_process import run_in_background
+from thale.local.commands import torchserve_environment
+from thale.local.data_dir import DataDir
+from thale.local.ports import HOST, choose_ports
+from thale.local.runtime import ModelRuntime, find_runtime
+
+_START_TIMEOUT_S = 120.0
+_POLL_INTERVAL_S = 0.2
+_NICENESS = 10
+_DELAY_S = 20.0
+_ANY_FREE_PORT = 0
+
+
+@contextmanager
+def record_aot_cache_in_background(data_dir: DataDir, delay_s: float = _DELAY_S) -> Iterator[None]:
+    """Make the cache where there is none, after some seconds. What is not ready when the context ends is given up."""
+    if aot_cache.options(find_runtime(), data_dir):
+        yield
+        return
+    with run_in_background(sys.executable, "-m", "thale.local.aot_cache_build", str(data_dir.path), str(delay_s)):
+        yield
+
+
+def record_aot_cache(runtime: ModelRuntime, data_dir: DataDir) -> None:
+    """Make the cache of a home."""
+    ports = choose_ports(_ANY_FREE_PORT)
+    with tempfile.TemporaryDirectory() as temp_dir:
+        new_cache = Path(temp_dir) / "fresh.aot"
+        with subprocess.Popen(  # noqa: S603 (the command is ours)
+            [*runtime.java_command(temp_dir, f"-XX:AOTCacheOutput={new_cache}"), "-s", temp_dir],
+            cwd=temp_dir,
+            env={
+                **torchserve_environment(data_dir, ports, workers=1),
+                **dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION"), temp_dir),
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as java:
+            try:
+                _wait_for_response(f"http://{HOST}:{ports.management}/models", java)
+                java.terminate()
+                java.wait()
+            finally:
+                java.kill()
+        if new_cache.exists():
+            aot_cache.store_aot_cache(new_cache, runtime, data_dir)
+
+
+def _wait_for_response(url: str, java: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    with urllib3.PoolManager(retries=False, timeout=_START_TIMEOUT_S) as pool:
+        while time.monotonic() < deadline and java.poll() is None:
+            try:
+                pool.request("GET", url)
+            except urllib3.exceptions.HTTPError:
+                time.sleep(_POLL_INTERVAL_S)
+            else:
+                return
+
+
+def main(data_path: Path, delay_s: float) -> None:
+    """Make the cache of the home in this folder, after some seconds. A signal ends it at once."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.nice(_NICENESS)
+    time.sleep(delay_s)
+    record_aot_cache(find_runtime(), DataDir.resolve(data_path))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), float(sys.argv[2]))

@@ -1,0 +1,86 @@
+"""A TorchServe for one archive alone, to see what its model answers before anybody relies on it."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from thale.errors import LocalPlatformError, RegistrationError, TargetError
+from thale.local.commands import torchserve_command, torchserve_environment
+from thale.local.data_dir import DataDir
+from thale.local.ports import HOST, Ports, choose_ports
+from thale.local.runtime import find_runtime
+from thale.local.supervised_service import Service, tail
+from thale.release.registry.archive_validation import ValidatedArchive
+from thale.release.targets.torchserve_client import TorchServeClient
+
+START_TIMEOUT_S = 240.0
+"""From nothing to a ready worker: 5 s on an idle machine, minutes on an overloaded one."""
+
+_POLL_INTERVAL_S = 0.1
+_WORKERS_LOG = "model_log.log"  # what the workers say: TorchServe names it so
+
+
+@contextmanager
+def run_ephemeral_torchserve(archive: ValidatedArchive) -> Iterator[str]:
+    """Serve one archive in a temporary folder, on free ports of this machine, for as long as the context lasts.
+
+    The real thing: the same TorchServe, settings and handlers as on the laptop and in the cluster. Nothing of it
+    outlives this process.
+
+    Returns:
+        The address of its inference API.
+
+    Raises:
+        RegistrationError: If the model's worker does not start; with the last lines of its log.
+        LocalPlatformError: If the model server itself cannot start here.
+    """
+    runtime = find_runtime()
+    with tempfile.TemporaryDirectory(prefix="thale-register-", ignore_cleanup_errors=True) as temp_dir:
+        data_dir = DataDir(Path(temp_dir))
+        with data_dir.lock():
+            name = f"{archive.card.name}-{archive.card.version}.mar"
+            shutil.copyfile(archive.path, data_dir.model_store / name)
+            ports = choose_ports(0)
+            service = Service(
+                name="TorchServe",
+                command=lambda: torchserve_command(runtime, data_dir, []),
+                environment=torchserve_environment(data_dir, ports, workers=1),
+                folder=data_dir.torchserve,
+                log=data_dir.logs / "torchserve.log",
+                notify=lambda line: None,
+            )
+            service.start()
+            try:
+                _load_model(archive, name, service, ports, data_dir.logs / _WORKERS_LOG)
+                yield f"http://{HOST}:{ports.inference}"
+            finally:
+                service.stop()
+
+
+def _load_model(archive: ValidatedArchive, name: str, service: Service, ports: Ports, workers_log: Path) -> None:
+    """Have the model loaded as soon as TorchServe is there to be told: so it tells at once when a worker fails."""
+    card = archive.card
+    server = TorchServeClient.from_urls(f"http://{HOST}:{ports.inference}", f"http://{HOST}:{ports.management}")
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not _is_reachable(server, card.name):
+        if not service.is_running or time.monotonic() > deadline:
+            raise LocalPlatformError(f"TorchServe does not start. {tail(service.log)}")
+        time.sleep(_POLL_INTERVAL_S)
+    try:
+        server.load(card.name, card.version, name, START_TIMEOUT_S)
+    except TargetError as error:
+        raise RegistrationError(
+            f"the worker of {card.name} {card.version} does not start, so it cannot be released ({error}).\n"
+            f"{tail(workers_log)}"
+        ) from error
+
+
+def _is_reachable(server: TorchServeClient, model: str) -> bool:
+    try:
+        server.versions(model)
+    except TargetError:
+        return False
+    return True

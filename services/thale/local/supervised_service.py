@@ -1,0 +1,132 @@
+"""One supervised process: started under a guard, started again when it dies, given up when it keeps dying."""
+
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from thale.errors import LocalPlatformError
+from thale.local import process_guard
+from thale.local.background_process import with_guard
+
+_LOG_LIMIT_BYTES = 10_000_000
+_TAIL_LINES = 20
+_TAIL_BYTES = 8192
+
+
+@dataclass(frozen=True)
+class RestartPolicy:
+    """How often a service may die: `restarts` times within `window_s`, each wait twice as long as the one before."""
+
+    max_restarts: int = 5
+    window_s: float = 120.0
+    initial_delay_s: float = 0.5
+
+    def delay_after(self, exit_times_s: Sequence[float]) -> float | None:
+        """Return the seconds to wait after the last of these deaths (times in seconds), None to give up."""
+        recent = [exit_s for exit_s in exit_times_s if exit_times_s[-1] - exit_s < self.window_s]
+        if len(recent) > self.max_restarts:
+            return None
+        return float(self.initial_delay_s * 2 ** (len(recent) - 1))
+
+
+@dataclass
+class Service:
+    """A command that should be running. It is asked for at each start: what a service shall serve changes.
+
+    `say` is told, in one line, of every death and restart.
+    """
+
+    name: str
+    command: Callable[[], Sequence[str]]
+    environment: Mapping[str, str]
+    folder: Path
+    log: Path
+    notify: Callable[[str], None]
+    restart_policy: RestartPolicy = RestartPolicy()
+    _process: "subprocess.Popen[bytes] | None" = None
+    _exit_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    _next_start_s: float = 0.0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the command runs, as far as is known."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the command under a guard, in its folder, with its output appended to its log.
+
+        Raises:
+            LocalPlatformError: If it cannot even be started, or nobody can say how.
+        """
+        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
+            self.log.replace(self.log.with_suffix(".old.log"))
+        try:
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(  # noqa: S603 (the command is ours)
+                    with_guard(self.command()),
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.folder,
+                    env=dict(self.environment),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise LocalPlatformError(f"{self.name} cannot be started: {error}") from error
+
+    def restart_if_dead(self) -> None:
+        """Start the command again if it has died and its wait is over. Called every so often.
+
+        Raises:
+            LocalPlatformError: If it died too often; the message ends with the last lines of its log.
+        """
+        if self._process is None:
+            if time.monotonic() >= self._next_start_s:
+                self.start()
+            return
+        status = self._process.poll()
+        if status is None:
+            return
+        self._clear_process()
+        self._exit_times_s.append(time.monotonic())
+        delay_s = self.restart_policy.delay_after(self._exit_times_s)
+        message = f"{self.name} ended with status {status}"
+        if delay_s is None:
+            raise LocalPlatformError(f"{message}, {len(self._exit_times_s)} times: giving up. {tail(self.log)}")
+        self._next_start_s = time.monotonic() + delay_s
+        self.notify(f"{message}: starting it again in {delay_s:g} s (its log is {self.log})")
+
+    def request_stop(self) -> None:
+        """Tell the guard to end the command; returns at once."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def stop(self) -> None:
+        """End the command and everything that it started."""
+        self.request_stop()
+        if self._process is None:
+            return
+        try:
+            self._process.wait(process_guard.GRACE_PERIOD_S + 2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._clear_process()
+
+    def _clear_process(self) -> None:
+        self.request_stop()
+        self._process = None
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log, with its place."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
+    except FileNotFoundError:
+        return f"{log} is not there"
+    return "\n".join([f"The last lines of {log}:", *(f"  {line}" for line in lines)])

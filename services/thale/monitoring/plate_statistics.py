@@ -1,0 +1,83 @@
+"""One plate's signals: a phenotype in the few numbers by which model versions are told apart.
+
+Run in the measuring processes, where the phenotype is.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import get_args
+
+from thale.schemas import Landmark, OrganKind, Phenotype, Plant, ScaleSource
+
+_PLANT_TRAITS = ("primary_root_length", "total_root_length", "shoot_area")
+"""What a germinated plant of a known scale should have."""
+_PLATE_TRAITS = ("plate_total_root_length", "plate_shoot_area")
+
+
+@dataclass(frozen=True)
+class PlateStatistics:
+    """One plate in a few numbers."""
+
+    plants: int
+    scale_source: ScaleSource
+    area_mm2: Mapping[str, float]
+    """Of each organ; empty where the scale is unknown."""
+    confidence: Mapping[str, float]
+    """Mean of each organ that was found."""
+    landmarks: Mapping[str, int]
+    """How many of each kind that the model looks for."""
+    mean_landmark_score: float | None
+    """Mean of all landmarks, None where there are none."""
+    has_missing_trait: bool
+    """Whether a main trait of a germinated plant is unknown in spite of a known scale."""
+    traits: Mapping[str, float] = field(default_factory=dict)
+    """Main traits of the plate, in the unit that the scale allows."""
+
+
+def plate_statistics(phenotype: Phenotype, landmarks: Sequence[Landmark], kinds: Iterable[str]) -> PlateStatistics:
+    """Return what is counted of a plate.
+
+    Args:
+        phenotype: The measured plate.
+        landmarks: All that the landmark model marked, whether a plant owns it or not.
+        kinds: The kinds that it looks for.
+    """
+    organs = [organ for plant in phenotype.plants for organ in plant.organs]
+    areas: dict[str, float] = {
+        kind: sum(organ.area_mm2 for organ in organs if organ.kind == kind) for kind in get_args(OrganKind)
+    }
+    confidences: dict[str, float] = {
+        kind: fmean(organ.confidence for organ in organs if organ.kind == kind)
+        for kind in {organ.kind for organ in organs}
+    }
+    return PlateStatistics(
+        plants=len(phenotype.plants),
+        scale_source=phenotype.scale.source,
+        area_mm2=areas if phenotype.scale.is_known else {},
+        confidence=confidences,
+        landmarks={kind: sum(landmark.kind == kind for landmark in landmarks) for kind in kinds},
+        mean_landmark_score=fmean(landmark.score for landmark in landmarks) if landmarks else None,
+        has_missing_trait=phenotype.scale.is_known and any(_has_missing_trait(plant) for plant in phenotype.plants),
+        traits=_main_traits(phenotype),
+    )
+
+
+def _has_missing_trait(plant: Plant) -> bool:
+    """Whether a main trait of a germinated plant is NaN."""
+    if any(flag.code == "ungerminated" for flag in plant.flags):
+        return False
+    return any(math.isnan(trait.value) for trait in plant.traits if trait.trait in _PLANT_TRAITS)
+
+
+def _main_traits(phenotype: Phenotype) -> dict[str, float]:
+    """Return a plate's main traits: the mean primary root of its plants, and its totals; NaN where unknown."""
+    primary_lengths = [
+        trait.value
+        for plant in phenotype.plants
+        for trait in plant.traits
+        if trait.trait == "primary_root_length" and not math.isnan(trait.value)
+    ]
+    plate_traits = {trait.trait: trait.value for trait in phenotype.traits if trait.trait in _PLATE_TRAITS}
+    return {"mean_primary_root_length": fmean(primary_lengths) if primary_lengths else math.nan, **plate_traits}

@@ -1,0 +1,1 @@
+"""Phenotypes from predictions: plant reconstruction, traits, and quality flags."""

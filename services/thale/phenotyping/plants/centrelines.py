@@ -1,0 +1,104 @@
+"""Traced roots as the contract's `Root`: smooth centre lines from the parent (or the base) to the tip."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thale.phenotyping.plants import polyline
+from thale.phenotyping.plants.graph_repair import Tips
+from thale.phenotyping.plants.path_search import edge_target
+from thale.phenotyping.plants.polyline import Points
+from thale.phenotyping.plants.probability_maps import ProbabilityMaps
+from thale.phenotyping.plants.root_architecture import TracedRoot
+from thale.phenotyping.plants.skeleton_graph import RootGraph
+from thale.schemas import Flag, Point, Root
+
+_TIP_REACH_MM = 0.5
+_BASE_REACH_MM = 1.0
+_PARENT_REACH_MM = 1.5
+_OUTPUT_DECIMALS = 2
+
+
+def smooth_centrelines(
+    graph: RootGraph, roots: Sequence[TracedRoot], tips: Tips, mask_HW: NDArray[np.bool_]
+) -> list[Points]:
+    """Return the smooth line of each root, frame px. Parents stand before their children in `roots`.
+
+    A line ends where the mask does, or at the landmark that marks its tip.
+    """
+    lines: list[Points] = []
+    for root in roots:
+        rough = _join_segments(graph, root)
+        rough = _trim_end_hook(rough) if len(rough) > 2 else rough
+        rough = polyline.extend_to_edge(rough, mask_HW, graph.maps.mm_to_px(_TIP_REACH_MM))
+        landmark = tips.get(edge_target(graph, root.edges[-1]))
+        if landmark is not None:
+            tip_xy = graph.maps.frame.from_source(np.array([[landmark.x, landmark.y]]))[0]
+            rough = polyline.snap_end(rough, tip_xy, graph.maps.mm_to_px(_TIP_REACH_MM))
+        if root.parent is not None:
+            rough = _attach_to_parent(rough, lines[root.parent], graph.maps.mm_to_px(_PARENT_REACH_MM))
+        lines.append(polyline.smooth(rough))
+    return lines
+
+
+def start_at_base(line: Points, base_xy: Points, mask_HW: NDArray[np.bool_], maps: ProbabilityMaps) -> Points:
+    """Return a primary root's line begun at its base, or at the edge of the mask where the base lies elsewhere."""
+    gap = float(np.hypot(*(line[0] - base_xy)))
+    if 0 < gap <= maps.mm_to_px(_BASE_REACH_MM):
+        outward = -polyline.direction(line, 1.0, 8.0)
+        if float((base_xy - line[0]) @ outward) >= 0:
+            return polyline.smooth(np.vstack([base_xy, line]))
+    return polyline.extend_to_edge(line[::-1], mask_HW, maps.mm_to_px(_TIP_REACH_MM))[::-1]
+
+
+def _join_segments(graph: RootGraph, root: TracedRoot) -> Points:
+    chains = []
+    for number, forward in root.edges:
+        points = graph.segments[number].points
+        chains.append(points if forward else points[::-1])
+    return np.vstack(chains)
+
+
+def _trim_end_hook(line: Points) -> Points:
+    """Drop the last pixel, which a skeleton likes to set askew."""
+    return line[:-1] if len(line) > 8 else line
+
+
+def _attach_to_parent(line: Points, parent: Points, max_distance: float) -> Points:
+    """Return the line begun on its parent's centre line, where the parent is within reach."""
+    index, distance = polyline.nearest(parent, line[0])
+    return np.vstack([parent[index], line]) if 0 < distance <= max_distance else line
+
+
+def to_root(line: Points, root: TracedRoot, root_id: str, parent_id: str | None, maps: ProbabilityMaps) -> Root:
+    """Return a root in source pixels, with the mean root probability under its line as confidence."""
+    source = np.round(maps.frame.to_source(polyline.subsample(line)), _OUTPUT_DECIMALS)
+    return Root(
+        id=root_id,
+        order=root.order,
+        parent=parent_id,
+        points=tuple((float(x), float(y)) for x, y in source),
+        length_px=polyline.length(source),
+        confidence=float(polyline.sample(maps.root_HW, line).mean()) / 255,
+        flags=(*_crossing_flags(root, maps), *_hidden_flags(root, source)),
+    )
+
+
+def _hidden_flags(root: TracedRoot, source_N2: Points) -> tuple[Flag, ...]:
+    if not root.hidden:
+        return ()
+    x, y = (float(value) for value in source_N2[-1])
+    message = f"a lateral ends at {x:.0f},{y:.0f} and lies on another root: its length is not known"
+    return (Flag(code="lateral_hidden", message=message, at=Point(x=x, y=y)),)
+
+
+def _crossing_flags(root: TracedRoot, maps: ProbabilityMaps) -> tuple[Flag, ...]:
+    if root.ambiguous_at_xy is None:
+        return ()
+    x, y = maps.frame.to_source(np.array([root.ambiguous_at_xy]))[0]
+    if root.resolved_by_lane:
+        message = f"crossing at {x:.0f},{y:.0f}: two plants are as likely; given to the plant whose lane it lies in"
+        return (Flag(code="crossing_by_lane", message=message, at=Point(x=x, y=y)),)
+    message = f"crossing at {x:.0f},{y:.0f}: two plants are as likely to own what lies beyond it"
+    return (Flag(code="crossing", message=message, at=Point(x=x, y=y)),)

@@ -1,0 +1,207 @@
+"""Mend the network before roots are traced: spurs go, broken roots are linked, bases and tips become nodes.
+
+The linking of gaps matters more than a larger net: thin laterals break, and a leaf hides where a root begins. A link
+has its price, so that a root is followed along what is seen wherever that is possible.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thale.phenotyping.plants import polyline
+from thale.phenotyping.plants.plant_detection import PlantCandidate
+from thale.phenotyping.plants.polyline import Points
+from thale.phenotyping.plants.probability_maps import ROOT_LOW
+from thale.phenotyping.plants.skeleton_graph import PointIndex, RootGraph
+from thale.schemas import Landmark
+
+_SPUR_MM = 1.0
+_TIP_MM = 0.8
+_MIN_TIP_SCORE = 0.2
+_MIN_BRANCH_SCORE = 0.3
+"""Least score of a tip where no root is seen to end: beside a root, or where it meets another."""
+_MAX_TIPS = 1000
+_MIN_STUB_MM = 0.25
+_MAX_STUB_MM = 1.5
+_GAP_MM = 2.5
+_GAP_WITHIN_MM = 1.5
+_MAX_LINKS_PER_END = 3
+_MIN_FORWARD_COS = 0.3
+_FREE_GAP_MM = 0.5
+_LINK_COST = 0.6
+_COST_PER_MM = 0.6
+_COST_PAST_TIP = 2.0
+_BASE_SNAP_MM = 1.5
+_END_PREFERENCE_MM = 0.7
+_BASE_GAP_MM = 3.0
+
+Tips = dict[int, Landmark]
+"""The landmark that stands at a node."""
+
+
+def attach_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
+    """Return which node each tip landmark marks: an end, a stub beside a root, or a cut where a lateral meets another.
+
+    Landmarks and ends are paired one to one, the nearest first. Where no root ends, a landmark has to be surer of
+    itself. A landmark without a root under it marks nothing.
+    """
+    tip_landmarks = [
+        landmark
+        for landmark in landmarks
+        if landmark.kind in ("primary_tip", "lateral_tip") and landmark.score >= _MIN_TIP_SCORE
+    ]
+    tip_landmarks = sorted(tip_landmarks, key=lambda landmark: -landmark.score)[:_MAX_TIPS]
+    if not tip_landmarks:
+        return {}
+    tips_xy = graph.maps.frame.from_source(np.array([[landmark.x, landmark.y] for landmark in tip_landmarks]))
+    max_distance = graph.maps.mm_to_px(_TIP_MM)
+    paired = _pair_tips_with_ends(tips_xy, graph.ends(), graph, max_distance)
+    tips: Tips = {node: tip_landmarks[number] for number, node in paired.items()}
+    index = PointIndex(graph)
+    split_points: list[tuple[int, tuple[int, int], bool]] = []
+    for number, landmark in enumerate(tip_landmarks):
+        gap, point = index.nearest(tips_xy[number])
+        is_reliable = landmark.kind == "lateral_tip" and landmark.score >= _MIN_BRANCH_SCORE
+        if number in paired or not is_reliable or point < 0:
+            continue
+        is_stub = _is_stub(graph, index.points[point], tips_xy[number])
+        if is_stub or gap <= max_distance:
+            split_points.append((number, index.locate(point), is_stub))
+    nodes = graph.split_all([location for _, location, _ in split_points])
+    for (number, _, is_stub), node in zip(split_points, nodes, strict=True):
+        tips.setdefault(_add_stub(graph, node, tips_xy[number]) if is_stub else node, tip_landmarks[number])
+    return tips
+
+
+def _pair_tips_with_ends(tips_xy: Points, ends: list[int], graph: RootGraph, max_distance: float) -> dict[int, int]:
+    """Return which end belongs to which place (by its number), one to one, the nearest pairs first."""
+    if not ends:
+        return {}
+    ends_xy = np.array([graph.nodes[node] for node in ends])
+    distances = np.hypot(*(tips_xy[:, None] - ends_xy[None]).transpose(2, 0, 1))
+    near = np.argwhere(distances <= max_distance)
+    paired: dict[int, int] = {}
+    for number, end in near[np.argsort(distances[tuple(near.T)])].tolist():
+        if number not in paired and ends[end] not in paired.values():
+            paired[number] = ends[end]
+    return paired
+
+
+def _is_stub(graph: RootGraph, foot_xy: Points, tip_xy: Points) -> bool:
+    """Whether a tip is that of a lateral too short for the skeleton: beside the nearest root, on root all the way."""
+    if not graph.maps.mm_to_px(_MIN_STUB_MM) <= np.hypot(*(tip_xy - foot_xy)) <= graph.maps.mm_to_px(_MAX_STUB_MM):
+        return False
+    line = polyline.resample(np.array([foot_xy, tip_xy]), 0.5)
+    return bool(polyline.sample(graph.maps.root_HW, line).min() >= ROOT_LOW * 255)
+
+
+def _add_stub(graph: RootGraph, origin: int, tip_xy: Points) -> int:
+    tip = graph.add_node(tip_xy)
+    graph.add_segment(origin, tip, polyline.resample(np.array([graph.nodes[origin], tip_xy])))
+    return tip
+
+
+def prune_spurs(graph: RootGraph, tips: Tips) -> None:
+    """Take out side branches that are too short to be a lateral and bear no tip landmark, the shortest first."""
+    max_length = graph.maps.mm_to_px(_SPUR_MM)
+    short = [number for number, segment in graph.segments.items() if segment.length < max_length]
+    for number in sorted(short, key=lambda n: graph.segments[n].length):
+        segment = graph.segments[number]
+        ends = [node for node in (segment.start, segment.end) if graph.degree(node) == 1]
+        is_loop = segment.start == segment.end
+        forks = [node for node in (segment.start, segment.end) if graph.degree(node) >= 3]
+        if is_loop or (len(ends) == 1 and forks and ends[0] not in tips):
+            graph.remove_segment(number)
+
+
+def bridge_gaps(graph: RootGraph, tips: Tips) -> None:
+    """Link the ends of broken roots to what lies ahead of them within 2.5 mm; within one piece, 1.5 mm."""
+    index = PointIndex(graph)
+    components = graph.components()
+    links: list[_Link] = []
+    for node in graph.ends():
+        near = index.points_within(graph.nodes[node], graph.maps.mm_to_px(_GAP_MM))
+        own = next(iter(graph.segments_at_node[node]))
+        is_other = index.component[near] != components[node]
+        if node not in tips and graph.segments[own].length > graph.maps.mm_to_px(_GAP_WITHIN_MM):
+            gaps = np.hypot(*(index.points[near] - graph.nodes[node]).T)
+            is_other |= (index.segment_of_point[near] != own) & (gaps < graph.maps.mm_to_px(_GAP_WITHIN_MM))
+        links += _cheapest_links(graph, node, index, near[is_other], node in tips)
+    targets = graph.split_all([link.location for link in links])
+    for link, target in zip(links, targets, strict=True):
+        if target != link.node:
+            line = np.array([graph.nodes[link.node], graph.nodes[target]])
+            graph.add_segment(link.node, target, line, link.cost)
+
+
+class _Link(NamedTuple):
+    """From an end to a place (segment, index of its point), at a cost."""
+
+    node: int
+    location: tuple[int, int]
+    cost: float
+
+
+def _cheapest_links(
+    graph: RootGraph, node: int, index: PointIndex, candidates: NDArray[np.int64], past_tip: bool
+) -> list[_Link]:
+    """Return the cheapest links from an end to candidate points, at most one a segment."""
+    if not len(candidates):
+        return []
+    across = index.points[candidates] - graph.nodes[node]
+    gaps = np.hypot(*across.T)
+    forward_cos = -(across @ _end_direction(graph, node)) / np.maximum(gaps, 1e-9)
+    is_passable = (gaps <= graph.maps.mm_to_px(_FREE_GAP_MM)) | (forward_cos >= _MIN_FORWARD_COS)
+    cost = _LINK_COST + gaps / graph.maps.px_per_mm * _COST_PER_MM * (2 - np.clip(forward_cos, 0, 1))
+    cost = np.where(is_passable, cost + _COST_PAST_TIP * past_tip, np.inf)
+    links: dict[int, _Link] = {}
+    for candidate in np.argsort(cost).tolist():
+        if not is_passable[candidate] or len(links) == _MAX_LINKS_PER_END:
+            break
+        location = index.locate(int(candidates[candidate]))
+        links.setdefault(location[0], _Link(node, location, float(cost[candidate])))
+    return list(links.values())
+
+
+def _end_direction(graph: RootGraph, node: int) -> Points:
+    """Return the direction from an end into its only segment."""
+    points = graph.points_from_node(next(iter(graph.segments_at_node[node])), node)
+    return polyline.direction(points, 1.0, graph.maps.mm_to_px(1.0))
+
+
+def attach_bases(graph: RootGraph, candidates: Sequence[PlantCandidate], tips: Tips) -> list[int | None]:
+    """Give each founder's base a node, on the root that begins there; None where no root is within reach.
+
+    Other roots that begin near the base without touching (a leaf hides the joint) are linked to it.
+    """
+    return [
+        None if candidate.base_xy is None else _attach_base(graph, candidate.base_xy, tips) for candidate in candidates
+    ]
+
+
+def _attach_base(graph: RootGraph, base_xy: Points, tips: Tips) -> int | None:
+    """Return the node of a base: the root's end there if it is about as near as any root, else a cut in the root."""
+    max_distance, snap_distance = graph.maps.mm_to_px(_BASE_GAP_MM), graph.maps.mm_to_px(_BASE_SNAP_MM)
+    index = PointIndex(graph)
+    closest, point = index.nearest(base_xy)
+    ends = [(float(np.hypot(*(graph.nodes[n] - base_xy))), n) for n in graph.ends() if n not in tips]
+    distance, node = min(ends, default=(np.inf, -1))
+    if closest > max_distance:
+        return None
+    if distance > min(snap_distance, closest + graph.maps.mm_to_px(_END_PREFERENCE_MM)):
+        (node,) = graph.split_all([index.locate(point)])
+        index = PointIndex(graph)
+    own_component = graph.components()[node]
+    nearest_by_component: dict[int, tuple[float, int]] = {}
+    for near in index.points_within(base_xy, max_distance).tolist():
+        gap = float(np.hypot(*(index.points[near] - base_xy)))
+        component = int(index.component[near])
+        if component != own_component and gap < nearest_by_component.get(component, (np.inf, -1))[0]:
+            nearest_by_component[component] = (gap, near)
+    others = graph.split_all([index.locate(near) for _, near in nearest_by_component.values()])
+    for (gap, _), other in zip(nearest_by_component.values(), others, strict=True):
+        cost = _LINK_COST + gap / graph.maps.px_per_mm * _COST_PER_MM
+        graph.add_segment(node, other, np.array([graph.nodes[node], graph.nodes[other]]), cost)
+    return node

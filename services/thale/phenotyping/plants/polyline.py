@@ -1,0 +1,129 @@
+"""Polylines of roots: smooth centre lines out of pixel chains, their lengths, directions and ends.
+
+Every polyline is float64 N2 in (x, y). A chain of pixel centres is up to 8 % longer than the line that it stands for;
+a Gaussian along the arc takes the staircase away and leaves the curve (compare Seethepalli et al. 2021, RhizoVision
+Explorer, AoB PLANTS 13, plab056, on the bias of chain codes).
+"""
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+Points = NDArray[np.float64]
+
+SMOOTHING_PX = 3.0
+_OUTPUT_TOLERANCE_PX = 0.08
+
+
+def length(points_N2: Points) -> float:
+    """Return the length of a polyline; 0 for fewer than two points."""
+    return float(np.hypot(*np.diff(points_N2, axis=0).T).sum()) if len(points_N2) > 1 else 0.0
+
+
+def resample(points_N2: Points, step: float = 1.0) -> Points:
+    """Return points at equal steps along the polyline, both ends kept."""
+    steps = np.hypot(*np.diff(points_N2, axis=0).T)
+    arc = np.concatenate([[0.0], np.cumsum(steps)])
+    if arc[-1] == 0:
+        return points_N2[:1].copy()
+    at = np.linspace(0, arc[-1], max(2, round(arc[-1] / step) + 1))
+    return np.column_stack([np.interp(at, arc, points_N2[:, axis]) for axis in (0, 1)])
+
+
+def smooth(points_N2: Points, sigma: float = SMOOTHING_PX) -> Points:
+    """Return the polyline smoothed along its arc, resampled to unit steps; its two ends stay where they are.
+
+    Beyond each end the line is continued by point reflection, so that the ends are neither pulled in nor bent.
+    """
+    resampled = resample(points_N2)
+    if len(resampled) < 3:
+        return resampled
+    reach = min(len(resampled) - 1, int(4 * sigma) + 1)
+    before = 2 * resampled[0] - resampled[reach:0:-1]
+    after = 2 * resampled[-1] - resampled[-2 : -reach - 2 : -1]
+    padded = np.concatenate([before, resampled, after])
+    filtered = gaussian_filter1d(padded, min(sigma, len(resampled) / 4), axis=0, mode="nearest")
+    return cast(Points, filtered[reach : reach + len(resampled)])
+
+
+def subsample(points_N2: Points) -> Points:
+    """Return the polyline with as few points as show it to a small fraction of a pixel."""
+    return simplify(points_N2, _OUTPUT_TOLERANCE_PX)
+
+
+def simplify(points_N2: Points, tolerance: float) -> Points:
+    """Return the polyline without the points that lie within `tolerance` of the line through those that stay.
+
+    Ramer 1972, Computer Graphics and Image Processing 1(3), 244-256; Douglas and Peucker 1973, Cartographica 10(2),
+    112-122. As skimage's `approximate_polygon`, which takes a second of processor time to import.
+    """
+    is_retained = np.zeros(len(points_N2), bool)
+    is_retained[:1] = is_retained[-1:] = True
+    spans = [(0, len(points_N2) - 1)]
+    while spans:
+        first, last = spans.pop()
+        if last - first < 2:
+            continue
+        along = points_N2[last] - points_N2[first]
+        between_N2 = points_N2[first + 1 : last] - points_N2[first]
+        share = np.clip(between_N2 @ along / max(along @ along, np.finfo(float).tiny), 0, 1)
+        distances = np.hypot(*(between_N2 - np.outer(share, along)).T)
+        farthest = int(np.argmax(distances))
+        if distances[farthest] > tolerance:
+            middle = first + 1 + farthest
+            is_retained[middle] = True
+            spans += [(first, middle), (middle, last)]
+    return points_N2[is_retained]
+
+
+def direction(points_N2: Points, skip: float, reach: float) -> Points:
+    """Return the unit vector of a polyline's beginning, between `skip` and `reach` px from its first point.
+
+    The first pixels are skipped because a skeleton bends where it meets another root. Zero for a single point.
+    """
+    steps = np.hypot(*np.diff(points_N2, axis=0).T)
+    arc = np.concatenate([[0.0], np.cumsum(steps)])
+    near, far = min(skip, arc[-1] / 3), min(reach, arc[-1])
+    vector = np.array([np.interp(far, arc, axis) - np.interp(near, arc, axis) for axis in points_N2.T])
+    norm = float(np.hypot(*vector))
+    return vector / norm if norm > 0 else np.zeros(2)
+
+
+def nearest(points_N2: Points, point_xy: Points) -> tuple[int, float]:
+    """Return the index of the polyline's point nearest to a place, and its distance."""
+    distances = np.hypot(*(points_N2 - point_xy).T)
+    index = int(np.argmin(distances))
+    return index, float(distances[index])
+
+
+def sample(picture_HW: NDArray[np.uint8], points_N2: Points) -> NDArray[np.uint8]:
+    """Return the picture's pixels under points; outside of it those of its border."""
+    cols, rows = np.round(points_N2).astype(int).T
+    height, width = picture_HW.shape
+    pixels: NDArray[np.uint8] = picture_HW[np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)]
+    return pixels
+
+
+def extend_to_edge(points_N2: Points, mask_HW: NDArray[np.bool_], max_px: float) -> Points:
+    """Return the polyline carried straight on from its last point to the edge of the mask, by `most` px at the most.
+
+    A skeleton ends about half a root's width before the root does.
+    """
+    heading = -direction(points_N2[::-1], 1.0, 8.0)
+    points = points_N2[-1] + np.arange(0.5, max_px + 0.5, 0.5)[:, None] * heading
+    cols, rows = np.round(points).astype(int).T
+    height, width = mask_HW.shape
+    inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+    inside[inside] = mask_HW[rows[inside], cols[inside]]
+    steps = len(inside) if inside.all() else int(np.argmin(inside))
+    return np.vstack([points_N2, points[steps - 1]]) if steps else points_N2
+
+
+def snap_end(points_N2: Points, point_xy: Points, max_distance: float) -> Points:
+    """Return the polyline cut where it comes nearest to a place, if that is within some px of its last part."""
+    resampled = resample(points_N2, 0.5)
+    first = max(0, len(resampled) - int(4 * max_distance) - 1)
+    index, distance = nearest(resampled[first:], point_xy)
+    return resampled[: first + index + 1] if distance <= max_distance and first + index > 0 else points_N2

@@ -1,0 +1,98 @@
+"""The probability maps of one plate with their scale, and the mask in which roots are traced.
+
+Lengths in this package are frame pixels inside and source pixels outside; thresholds are written in millimetres and
+turned into pixels by `ProbabilityMaps.mm_to_px`, in one place.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import apply_hysteresis_threshold
+
+from thale.imaging.geometry import Frame
+from thale.models.predictions import SegmentationPrediction
+from thale.schemas import Flag
+
+NOMINAL_MM_PER_PX = 0.0625
+"""What a pixel is taken for where the scale is unknown: then the models, too, take pixels as they are."""
+
+ROOT_LOW, ROOT_HIGH = 0.35, 0.55
+"""A root pixel is likelier than `ROOT_LOW` and hangs together with one likelier than `ROOT_HIGH`."""
+
+_MAX_ROOT_SHARE = 0.25
+_MIN_ROOT_MM2 = 0.15
+_MAX_HOLE_MM2 = 0.12
+_MAX_ROOT_PIXELS = 1_500_000
+
+
+@dataclass(frozen=True)
+class ProbabilityMaps:
+    """Probabilities (uint8 HW, 255 is certain) of root, shoot and seed in pixels of `frame`."""
+
+    root_HW: NDArray[np.uint8]
+    shoot_HW: NDArray[np.uint8]
+    seed_HW: NDArray[np.uint8]
+    frame: Frame
+    px_per_mm: float
+
+    @classmethod
+    def from_prediction(cls, segmentation: SegmentationPrediction) -> "ProbabilityMaps":
+        """Return the maps of a segmentation, at the nominal scale where its own is unknown."""
+        frame, scale = segmentation.meta.frame, segmentation.meta.calibration.scale
+        px_per_mm = frame.factor / scale.mm_per_px if scale.is_known else 1 / NOMINAL_MM_PER_PX
+        root, shoot, seed = (segmentation.class_probability(name) for name in ("root", "shoot", "seed"))
+        return cls(root, shoot, seed, frame, float(px_per_mm))
+
+    def mm_to_px(self, mm: float) -> float:
+        """Return a length of `mm` millimetres in frame pixels."""
+        return mm * self.px_per_mm
+
+    def mm2_to_px2(self, mm2: float) -> float:
+        """Return an area of `mm2` square millimetres in frame pixels."""
+        return mm2 * self.px_per_mm**2
+
+
+def root_mask(maps: ProbabilityMaps) -> tuple[NDArray[np.bool_], tuple[Flag, ...]]:
+    """Return where roots are (bool HW): connected, without specks and pinholes, and what to know about it.
+
+    A map that calls a quarter of the picture root has not understood the picture: its mask is empty and flagged.
+    """
+    likely_HW = apply_hysteresis_threshold(maps.root_HW, ROOT_LOW * 255, ROOT_HIGH * 255)
+    likely_HW &= (maps.root_HW >= maps.shoot_HW) & (maps.root_HW >= maps.seed_HW)
+    share = float(likely_HW.mean())
+    if share > _MAX_ROOT_SHARE:
+        message = f"{share:.0%} of the picture looks like root: no root system was traced"
+        return np.zeros_like(likely_HW), (Flag(code="root_everywhere", message=message),)
+    mask_HW, dropped_count = _select_largest_components(likely_HW, maps.mm2_to_px2(_MIN_ROOT_MM2))
+    mask_HW |= _select_small_components(~mask_HW, maps.mm2_to_px2(_MAX_HOLE_MM2))
+    if not dropped_count:
+        return mask_HW, ()
+    message = f"{dropped_count} small root-like objects were left out: the picture holds too many to trace them all"
+    return mask_HW, (Flag(code="clutter", message=message),)
+
+
+def _select_largest_components(mask_HW: NDArray[np.bool_], min_px: float) -> tuple[NDArray[np.bool_], int]:
+    """Keep components of at least `least_px` pixels, the largest first, up to `_MOST_ROOT_PIXELS` in all."""
+    labels_HW, sizes = _label_components(mask_HW, 8)
+    is_kept = sizes >= min_px
+    is_kept[0] = False
+    largest_first = np.argsort(sizes * is_kept)[::-1]
+    is_within_limit = np.cumsum((sizes * is_kept)[largest_first]) <= _MAX_ROOT_PIXELS
+    is_dropped = is_kept[largest_first] & ~is_within_limit
+    is_kept[largest_first[is_dropped]] = False
+    return is_kept[labels_HW], int(is_dropped.sum())
+
+
+def _select_small_components(mask_HW: NDArray[np.bool_], max_px: float) -> NDArray[np.bool_]:
+    labels_HW, sizes = _label_components(mask_HW, 4)
+    is_small = sizes <= max_px
+    is_small[0] = False
+    return is_small[labels_HW]
+
+
+def _label_components(mask_HW: NDArray[np.bool_], connectivity: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    structure = np.ones((3, 3), int) if connectivity == 8 else None
+    labels_HW, _ = ndimage.label(mask_HW, structure)
+    return labels_HW, np.bincount(labels_HW.ravel())

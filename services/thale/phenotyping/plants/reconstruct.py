@@ -1,0 +1,232 @@
+"""Probability maps and landmarks in, plants with root systems out.
+
+    maps          the mask in which roots are traced
+    faint         paths from tips that stand beyond the mask
+    graph         its skeleton as a network of segments
+    founding      where plants are: shoots, bases, seeds
+    gaps          spurs out, gaps linked, bases and tips made nodes
+    tracing       minimum-cost paths from the bases; which plant a tip belongs to
+    architecture  primary root and laterals
+    centrelines   smooth polylines in source pixels
+    organs        areas and outlines
+
+Nothing is lost in silence: what was seen and given to no plant is flagged with its place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from thale.models.predictions import SegmentationPrediction
+from thale.phenotyping.plants import polyline
+from thale.phenotyping.plants.centrelines import smooth_centrelines, start_at_base, to_root
+from thale.phenotyping.plants.faint_roots import add_faint_roots
+from thale.phenotyping.plants.graph_repair import Tips, attach_bases, attach_tips, bridge_gaps, prune_spurs
+from thale.phenotyping.plants.organs import build_organ
+from thale.phenotyping.plants.path_search import TurnCosts, shortest_path_tree
+from thale.phenotyping.plants.plant_detection import PlantCandidate, detect_plants
+from thale.phenotyping.plants.polyline import Points
+from thale.phenotyping.plants.probability_maps import ProbabilityMaps, root_mask
+from thale.phenotyping.plants.root_architecture import TracedRoot, assign_roots
+from thale.phenotyping.plants.skeleton_graph import RootGraph, build_skeleton_graph
+from thale.schemas import Flag, Landmark, Organ, OrganKind, Plant, Point, Root, Scale
+
+_MIN_UNASSIGNED_MM = 3.0
+_MIN_UNMARKED_MM = 2.0
+_MAX_PIXEL_DISTANCE_MM = 0.6
+_MAX_LANDMARK_DISTANCE_MM = 1.0
+
+
+@dataclass(frozen=True)
+class PlateReconstruction:
+    """The plants of one plate, left to right, without traits; `unassigned_px` is root length told as no root's."""
+
+    plants: tuple[Plant, ...]
+    flags: tuple[Flag, ...]
+    unassigned_px: float = 0.0
+
+
+def reconstruct_plants(
+    segmentation: SegmentationPrediction, landmarks: Sequence[Landmark], expected_plants: int | None = None
+) -> PlateReconstruction:
+    """Return the plants of a plate with organs, landmarks and traced roots, in source pixels.
+
+    Args:
+        segmentation: Probabilities of root, shoot and seed.
+        landmarks: Root bases and tips, source pixels.
+        expected: How many plants were sown, if known. Where as many are found, each gets the lane between the
+            midpoints to its neighbours, and what two plants could own goes to the plant in whose lane it lies.
+    """
+    maps = ProbabilityMaps.from_prediction(segmentation)
+    mask_HW, mask_flags = root_mask(maps)
+    if any(flag.code == "root_everywhere" for flag in mask_flags):
+        return PlateReconstruction((), mask_flags)
+    mask_HW = add_faint_roots(mask_HW, maps, landmarks)
+    graph = build_skeleton_graph(maps, mask_HW)
+    prune_spurs(graph, tips := attach_tips(graph, landmarks))
+    candidates, flags = detect_plants(maps, graph, landmarks, tips)
+    ends = graph.ends()
+    bases = attach_bases(graph, candidates, tips)
+    bridge_gaps(graph, tips)
+    turn_costs = TurnCosts(graph)
+    trees = [None if base is None else shortest_path_tree(graph, turn_costs, base) for base in bases]
+    traced_roots = assign_roots(graph, turn_costs, trees, ends, tips, _lane_boundaries(candidates, expected_plants))
+    centrelines = _centrelines(graph, traced_roots, tips, candidates, mask_HW)
+    unassigned_flags, unassigned_px = _unassigned_roots(graph, traced_roots)
+    scale = segmentation.meta.calibration.scale
+    root_pixels = _pixels_by_plant(mask_HW, traced_roots, centrelines, maps)
+    plants = []
+    for index, candidate in enumerate(candidates):
+        roots = _build_roots(index, traced_roots, centrelines, maps)
+        organs = _build_organs(candidate, root_pixels.get(index), maps, scale)
+        plants.append(_build_plant(index, candidate, roots, organs, landmarks, maps))
+    flags += [*mask_flags, *unassigned_flags, *_count_flags(len(plants), expected_plants)]
+    return PlateReconstruction(tuple(plants), tuple(flags), unassigned_px)
+
+
+def _lane_boundaries(candidates: Sequence[PlantCandidate], expected_plants: int | None) -> list[float]:
+    """Return where lanes part (x, frame px); none unless as many plants were found as expected."""
+    if expected_plants is None or len(candidates) != expected_plants:
+        return []
+    xs = [float(candidate.position_xy[0]) for candidate in candidates]
+    return [(left + right) / 2 for left, right in pairwise(xs)]
+
+
+def _centrelines(
+    graph: RootGraph,
+    traced_roots: Sequence[TracedRoot],
+    tips: Tips,
+    candidates: Sequence[PlantCandidate],
+    mask_HW: NDArray[np.bool_],
+) -> list[Points]:
+    lines = smooth_centrelines(graph, traced_roots, tips, mask_HW)
+    for index, root in enumerate(traced_roots):
+        base_xy = candidates[root.plant].base_xy
+        if root.parent is None and base_xy is not None:
+            lines[index] = start_at_base(lines[index], base_xy, mask_HW, graph.maps)
+    return lines
+
+
+def _build_roots(
+    plant: int, traced_roots: Sequence[TracedRoot], lines: Sequence[Points], maps: ProbabilityMaps
+) -> tuple[Root, ...]:
+    """Return a plant's roots, named by descent: 2 is plant 2's primary, 2.1 its uppermost lateral, and so on."""
+    plant_roots = [index for index, root in enumerate(traced_roots) if root.plant == plant]
+    root_ids: dict[int, str] = {}
+    children: dict[int | None, list[int]] = {}
+    for index in plant_roots:
+        children.setdefault(traced_roots[index].parent, []).append(index)
+
+    def assign_ids(index: int, root_id: str) -> None:
+        root_ids[index] = root_id
+        along = lambda child: polyline.nearest(lines[index], lines[child][0])[0]  # noqa: E731
+        for number, child in enumerate(sorted(children.get(index, []), key=along), start=1):
+            assign_ids(child, f"{root_id}.{number}")
+
+    def parent_id(index: int) -> str | None:
+        parent = traced_roots[index].parent
+        return None if parent is None else root_ids[parent]
+
+    for primary in children.get(None, []):
+        assign_ids(primary, str(plant + 1))
+    return tuple(
+        to_root(lines[index], traced_roots[index], root_ids[index], parent_id(index), maps)
+        for index in sorted(plant_roots, key=lambda i: [int(component) for component in root_ids[i].split(".")])
+    )
+
+
+def _pixels_by_plant(
+    mask_HW: NDArray[np.bool_], traced_roots: Sequence[TracedRoot], lines: Sequence[Points], maps: ProbabilityMaps
+) -> dict[int, NDArray[np.int64]]:
+    """Return each plant's root pixels (row, column): those within a root's width of the nearest line, and its own."""
+    if not traced_roots:
+        return {}
+    owner = np.repeat([root.plant for root in traced_roots], [len(line) for line in lines])
+    pixels_rc = np.argwhere(mask_HW)
+    distance, index = cKDTree(np.vstack(lines)).query(
+        pixels_rc[:, ::-1], distance_upper_bound=maps.mm_to_px(_MAX_PIXEL_DISTANCE_MM)
+    )
+    is_near = np.isfinite(distance)
+    plants = owner[index[is_near]]
+    return {int(plant): pixels_rc[is_near][plants == plant] for plant in np.unique(plants)}
+
+
+def _build_organs(
+    candidate: PlantCandidate, root_rc: NDArray[np.int64] | None, maps: ProbabilityMaps, scale: Scale
+) -> tuple[Organ, ...]:
+    pixels: dict[OrganKind, NDArray[np.int64] | None] = {
+        "root": root_rc,
+        "shoot": candidate.shoot_rc,
+        "seed": candidate.seed_rc,
+    }
+    return tuple(build_organ(kind, rc, maps, scale) for kind, rc in pixels.items() if rc is not None and len(rc))
+
+
+def _build_plant(
+    index: int,
+    candidate: PlantCandidate,
+    roots: tuple[Root, ...],
+    organs: tuple[Organ, ...],
+    landmarks: Sequence[Landmark],
+    maps: ProbabilityMaps,
+) -> Plant:
+    flags = list(candidate.flags)
+    if not roots and not any(flag.code in ("no_root", "ungerminated") for flag in flags):
+        x, y = maps.frame.to_source(candidate.position_xy[None])[0]
+        message = "no root is seen at this plant: its root traits are unknown"
+        flags.append(Flag(code="no_root", message=message, at=Point(x=x, y=y)))
+    flags += [flag for root in roots for flag in root.flags if flag not in flags]
+    plant_landmarks = [] if candidate.landmark is None else [candidate.landmark]
+    max_distance = maps.mm_to_px(_MAX_LANDMARK_DISTANCE_MM) / maps.frame.factor
+    for landmark in landmarks:
+        tips = [root.points[-1] for root in roots]
+        if landmark.kind in ("primary_tip", "lateral_tip") and tips:
+            near = min(np.hypot(landmark.x - x, landmark.y - y) for x, y in tips)
+            plant_landmarks += [landmark] if near <= max_distance else []
+    return Plant(id=index + 1, organs=organs, landmarks=tuple(plant_landmarks), roots=roots, flags=tuple(flags))
+
+
+def _unassigned_roots(graph: RootGraph, traced_roots: Sequence[TracedRoot]) -> tuple[list[Flag], float]:
+    """Return flags and total length (source px) of what looks like root and was told as none.
+
+    Those are long pieces that hang on no plant, and long segments that do but lead to no tip.
+    """
+    components = graph.components()
+    assigned = {number for root in traced_roots for number, _ in root.edges}
+    reached_components = {components[graph.segments[number].start] for number in assigned}
+    lengths: dict[int, float] = {}
+    positions: dict[int, Points] = {}
+    flags: list[Flag] = []
+    total = 0.0
+
+    def add_flag(code: str, length: float, position_xy: Points, reason: str) -> None:
+        nonlocal total
+        length_px = length / graph.maps.frame.factor
+        total += length_px
+        x, y = graph.maps.frame.to_source(position_xy[None])[0]
+        message = f"{length_px:.0f} px of root at {x:.0f},{y:.0f} {reason}"
+        flags.append(Flag(code=code, message=message, at=Point(x=x, y=y)))
+
+    for number, segment in graph.segments.items():
+        component, middle_xy = components[segment.start], segment.points[len(segment.points) // 2]
+        if segment.is_bridge or number in assigned:
+            continue
+        if component not in reached_components:
+            lengths[component] = lengths.get(component, 0.0) + segment.length
+            positions.setdefault(component, middle_xy)
+        elif segment.length >= graph.maps.mm_to_px(_MIN_UNMARKED_MM):
+            add_flag("unmarked_root", segment.length, middle_xy, "lead to no tip: no root was made of them")
+    for component, length in lengths.items():
+        if length >= graph.maps.mm_to_px(_MIN_UNASSIGNED_MM):
+            add_flag("unassigned_root", length, positions[component], "hang on no plant")
+    return flags, total
+
+
+def _count_flags(plant_count: int, expected_plants: int | None) -> list[Flag]:
+    if expected_plants is None or plant_count == expected_plants:
+        return []
+    return [Flag(code="plant_count", message=f"{plant_count} plants were found where {expected_plants} were expected")]

@@ -1,0 +1,1 @@
+"""Quality checks on a reconstruction that use independent evidence."""

@@ -1,0 +1,6 @@
+"""Traits of plants and plates: a table of pure functions and their application."""
+
+from thale.phenotyping.traits.measure import measure, measure_plate
+from thale.phenotyping.traits.table import TRAITS, PlateTrait, Trait
+
+__all__ = ["TRAITS", "PlateTrait", "Trait", "measure", "measure_plate"]

@@ -1,0 +1,111 @@
+"""Traits as a table of pure functions: `TRAITS` says what each one is, `measure` and `measure_plate` apply it.
+
+The functions know pixels alone; the unit is settled here, once, from the scale. Without a scale every length stays in
+pixels and says so in its unit: a number in millimetres that is none would be the silent error.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from thale.phenotyping.traits import shoot
+from thale.phenotyping.traits.length import lateral_roots
+from thale.phenotyping.traits.table import PLANT_TRAITS, PLATE_TRAITS, UNITS, Basis, Dimension, Trait
+from thale.schemas import Flag, Plant, Plate, Root, Scale, TraitValue
+
+_TRACING_FLAGS, _BASE_FLAGS = {"methods_disagree"}, {"crossing_by_lane", "base_inferred", "base_hidden"}
+_OUTLINE_FLAGS = {"shoot_at_rim", "shoots_touch"}
+_UNCERTAINTY_FLAGS: dict[Basis, set[str]] = {
+    "primary": _TRACING_FLAGS | _BASE_FLAGS,
+    "laterals": _TRACING_FLAGS,
+    "roots": _TRACING_FLAGS | _BASE_FLAGS,
+    "shoot": set(),
+    "hypocotyl": _OUTLINE_FLAGS | _BASE_FLAGS,
+    "leaves": _OUTLINE_FLAGS,
+    "roots_and_shoot": _TRACING_FLAGS | _BASE_FLAGS,
+}
+"""The flags of a plant that cast doubt on a trait, by what the trait rests on."""
+
+_FLAGS_FORCING_NAN = {"crossing", *_OUTLINE_FLAGS}
+"""Under these flags a number would be a guess."""
+
+_HYPOCOTYL_HIDDEN_FLAG = Flag(
+    code="hypocotyl_hidden", message="the shoot's outline does not show where the hypocotyl ends"
+)
+_ABSENCE_FLAGS = ("no_root", "ungerminated", "no_shoot")
+
+
+_NO_SCALE_FLAG = Flag(code="no_scale", message="the scale is unknown: lengths are in pixels of the source image")
+
+
+def measure(plant: Plant, scale: Scale, plate: Plate | None = None) -> tuple[TraitValue, ...]:
+    """Return all traits of one plant, in the order of `TRAITS`.
+
+    What rests on a root of doubtful ownership is NaN and flagged; so is what is not seen.
+    """
+    return tuple(_measure_trait(trait, plant, scale, plate) for trait in PLANT_TRAITS)
+
+
+def _measure_trait(trait: Trait, plant: Plant, scale: Scale, plate: Plate | None) -> TraitValue:
+    flags = _relevant_flags(plant, trait.basis)
+    is_invalid = any(flag.code in _FLAGS_FORCING_NAN for flag in flags)
+    value = math.nan if is_invalid else _apply_scale(trait.function(plant, plate), trait.dimension, scale)
+    if math.isnan(value):
+        flags += [flag for flag in plant.flags if flag.code in _ABSENCE_FLAGS]
+    if math.isnan(value) and trait.basis == "hypocotyl" and not flags:
+        flags.append(_HYPOCOTYL_HIDDEN_FLAG)
+    is_from_outline = trait.basis == "hypocotyl" or (trait.basis == "leaves" and not shoot.has_leaf_tips(plant))
+    quality: Literal["ok", "uncertain", "unknown"] = "uncertain" if flags or is_from_outline else "ok"
+    return TraitValue(
+        trait=trait.name,
+        value=value,
+        unit=trait.unit(scale),
+        ontology_id=trait.ontology_id,
+        quality="unknown" if math.isnan(value) else quality,
+        flags=(*flags, *_scale_flags(trait.dimension, scale)),
+    )
+
+
+def _relevant_flags(plant: Plant, basis: Basis) -> list[Flag]:
+    """Return the flags of the roots that a trait rests on, and those of the plant that cast doubt on it."""
+    roots: Sequence[Root] = plant.roots
+    if basis == "primary":
+        roots = [root for root in plant.roots if root.order == 1]
+    elif basis == "laterals":
+        roots = lateral_roots(plant)
+    elif basis in ("shoot", "hypocotyl", "leaves"):
+        roots = []
+    flags = [flag for root in roots for flag in root.flags]
+    return flags + [flag for flag in plant.flags if flag.code in _UNCERTAINTY_FLAGS[basis] and flag not in flags]
+
+
+def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 0.0) -> tuple[TraitValue, ...]:
+    """Return all traits of a plate; `unassigned_px` is root length (source px) that is told as no plant's.
+
+    Totals are conserved: a root counts whoever owns it. They are uncertain where a plant's roots were not seen, or
+    where a second method does not bear out how they were traced.
+    """
+    uncertainty_codes = {"no_root", *_TRACING_FLAGS}
+    uncertainty_flags = [flag for plant in plants for flag in plant.flags if flag.code in uncertainty_codes]
+    values = []
+    for trait in PLATE_TRAITS:
+        flags = list(uncertainty_flags) if trait.name in ("plate_total_root_length", "plate_lateral_root_count") else []
+        values.append(
+            TraitValue(
+                trait=trait.name,
+                value=_apply_scale(trait.function(plants, unassigned_px), trait.dimension, scale),
+                unit=trait.unit(scale),
+                ontology_id=trait.ontology_id,
+                quality="uncertain" if flags else "ok",
+                flags=(*flags, *_scale_flags(trait.dimension, scale)),
+            )
+        )
+    return tuple(values)
+
+
+def _apply_scale(value: float, dimension: Dimension, scale: Scale) -> float:
+    return value * math.pow(scale.mm_per_px, UNITS[dimension][2]) if scale.is_known else value
+
+
+def _scale_flags(dimension: Dimension, scale: Scale) -> tuple[Flag, ...]:
+    return (_NO_SCALE_FLAG,) if UNITS[dimension][2] != 0 and not scale.is_known else ()

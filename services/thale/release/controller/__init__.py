@@ -1,0 +1,1 @@
+"""Rollout controller: leader election, metrics scraping, decisions and checkpoints."""

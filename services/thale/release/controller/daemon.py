@@ -1,0 +1,91 @@
+"""The watcher as a process: its own port, and signals that end it between two looks."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import FrameType
+
+from thale.errors import ParameterError
+from thale.release.controller.controller import Intervals, ReleaseEnvironment, RolloutController
+from thale.slo import Slo
+from thale.telemetry import metrics_server
+from thale.telemetry.build_info import BuildInfo, set_build_info
+from thale.telemetry.controller_metrics import WATCHER, WATCHER_BUILD_INFO
+from thale.telemetry.metrics_server import Page
+
+_LIVENESS_TIMEOUT_S = 300.0
+"""One look may take minutes, where a version is brought back that nobody has loaded any more."""
+
+
+@dataclass(frozen=True)
+class ListenAddress:
+    """Where the watcher tells its metrics and its health; the port 0 takes any that is free."""
+
+    host: str
+    port: int
+
+
+def run_daemon(
+    environment: ReleaseEnvironment,
+    slo: Slo,
+    author: str,
+    listen_address: ListenAddress,
+    *,
+    intervals: Intervals | None = None,
+    until_idle: bool = False,
+) -> None:
+    """Watch until SIGTERM or SIGINT, or until no rollout is left where that is wanted. A second signal does not wait.
+
+    Raises:
+        ParameterError: If the port is taken.
+    """
+    controller = RolloutController(environment, slo, author, intervals)
+    with ExitStack() as stack:
+        stop = stack.enter_context(_stop_on_signals())
+        try:
+            stack.enter_context(
+                serve_metrics(
+                    listen_address.host, listen_address.port, lambda: controller.is_alive(_LIVENESS_TIMEOUT_S)
+                )
+            )
+        except OSError as error:
+            raise ParameterError(
+                f"nobody can listen on {listen_address.host}:{listen_address.port}: {error.strerror}"
+            ) from error
+        controller.run(stop, until_idle=until_idle)
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """Give an event that the first signal sets; the next one does what it did before."""
+    stop = threading.Event()
+    previous_handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def request_stop(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, previous_handlers[signal.Signals(number)])
+
+    for number in previous_handlers:
+        signal.signal(number, request_stop)
+    try:
+        yield stop
+    finally:
+        for number, handler in previous_handlers.items():
+            signal.signal(number, handler)
+
+
+def serve_metrics(host: str, listen_port: int, is_alive: Callable[[], bool]) -> AbstractContextManager[int]:
+    """Serve /metrics and /health/live until the context ends; give the port, which matters where 0 was asked for.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+
+    def render_health() -> Page:
+        return Page.from_status(HTTPStatus.OK if is_alive() else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    set_build_info(WATCHER_BUILD_INFO, BuildInfo())
+    return metrics_server.serve(host, listen_port, WATCHER, {"/health/live": render_health})

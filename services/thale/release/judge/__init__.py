@@ -1,0 +1,1 @@
+"""Canary analysis: checks, sequential tests and the verdict."""

@@ -1,0 +1,1 @@
+"""Life cycle of a release: transitions, history and the author of a change."""

@@ -1,0 +1,1 @@
+"""Model registry: archive validation, golden-plate acceptance and model stores."""

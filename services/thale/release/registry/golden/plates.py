@@ -1,0 +1,61 @@
+"""The golden plates as they lie in this package. `thale-models golden-plates` draws them again from their seeds."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import TypeAdapter
+
+from thale.schemas import FrozenModel, Landmark
+
+ORGANS = ("root", "shoot", "seed")
+"""The classes 1, 2 and 3 of the masks."""
+TRUTH_FILE = "truth.json"
+
+_FOLDER = Path(__file__).parent / "plates"
+
+
+class GroundTruth(FrozenModel):
+    """What is known of a golden plate beside its mask: a line of truth.json."""
+
+    name: str
+    mm_per_px: float
+    landmarks: tuple[Landmark, ...]
+
+
+TRUTHS = TypeAdapter(tuple[GroundTruth, ...])
+
+
+@dataclass(frozen=True)
+class GoldenPlate:
+    """An image that is sent as it is, and its truth in the image's pixels: 0 background, then `ORGANS`."""
+
+    name: str
+    image: bytes
+    mm_per_px: float
+    mask_HW: NDArray[np.uint8]
+    landmarks: tuple[Landmark, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the image: answers about other bytes are answers about another plate."""
+        return hashlib.sha256(self.image).hexdigest()
+
+
+@cache
+def golden_plates() -> tuple[GoldenPlate, ...]:
+    """Read the plates."""
+    return tuple(
+        GoldenPlate(
+            name=truth.name,
+            image=(_FOLDER / f"{truth.name}.jpg").read_bytes(),
+            mm_per_px=truth.mm_per_px,
+            mask_HW=np.asarray(Image.open(_FOLDER / f"{truth.name}-mask.png"), np.uint8),
+            landmarks=truth.landmarks,
+        )
+        for truth in TRUTHS.validate_json((_FOLDER / TRUTH_FILE).read_bytes())
+    )

@@ -1,0 +1,103 @@
+"""A model store in a folder. Several processes may register at once; files come whole or not at all, and read-only."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from thale.errors import StoreError
+from thale.release.registry.archive_validation import ValidatedArchive
+from thale.release.registry.stores.model_store import MANIFEST_FILE, ModelStore, archive_key, file_digest
+from thale.schemas import VersionManifest
+
+_CHUNK_BYTES = 2**20
+
+
+class FolderStore(ModelStore):
+    """The store in `root`, which is made when something is put into it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def archive(self, manifest: VersionManifest) -> Path:
+        """Return where a registered version's archive lies.
+
+        Raises:
+            StoreError: If it is not there.
+        """
+        path = self.root / archive_key(manifest)
+        if not path.is_file():
+            raise StoreError(f"{path} is not there: register {manifest.card.name} {manifest.card.version} again")
+        return path
+
+    def _read(self, key: str) -> bytes | None:
+        try:
+            return (self.root / key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _to_store_error(self.root, error) from error
+
+    def _write_new(self, key: str, data: bytes) -> bool:
+        return self._create_exclusive(self.root / key, lambda file: file.write(data))
+
+    def _put_archive(self, archive: ValidatedArchive, key: str) -> None:
+        path = self.root / key
+        with archive.path.open("rb") as source:
+            self._create_exclusive(path, lambda file: shutil.copyfileobj(source, file, _CHUNK_BYTES))
+        if file_digest(path) != archive.digest:
+            raise StoreError(f"{path} has other bytes than its name says: the disk is damaged, or the archive changed")
+
+    def _create_exclusive(self, path: Path, write: Callable[[BinaryIO], object]) -> bool:
+        """Write a file beside its place and link it there, which fails where a file is: whole, and only once."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                return False
+            descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+            try:
+                with open(descriptor, "wb") as file:  # noqa: PTH123 it is a descriptor
+                    write(file)
+                    file.flush()
+                    os.fsync(descriptor)
+                    os.fchmod(descriptor, 0o444)
+                with contextlib.suppress(FileExistsError):
+                    os.link(partial, path)
+                    _fsync_dir(path.parent)
+                    return True
+                return False
+            finally:
+                os.unlink(partial)  # noqa: PTH108 its name is text
+        except OSError as error:
+            raise _to_store_error(self.root, error) from error
+
+    def _manifest_keys(self) -> Iterator[str]:
+        for path in self.root.glob(f"*/*/{MANIFEST_FILE}"):
+            yield path.relative_to(self.root).as_posix()
+
+    def _read_chunks(self, key: str) -> Iterator[bytes]:
+        try:
+            with (self.root / key).open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    yield chunk
+        except OSError as error:
+            raise _to_store_error(self.root, error) from error
+
+    def _object_uri(self, key: str) -> str:
+        return (self.root.absolute() / key).as_uri()
+
+
+def _to_store_error(root: Path, error: OSError) -> StoreError:
+    return StoreError(f"the model store {root} cannot be used ({error.strerror}: {error.filename}): choose another")
+
+
+def _fsync_dir(folder: Path) -> None:
+    """Have the folder's entries survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

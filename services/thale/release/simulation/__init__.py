@@ -1,0 +1,1 @@
+"""Simulation of rollouts on sampled traffic."""

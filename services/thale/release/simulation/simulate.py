@@ -1,0 +1,264 @@
+"""A rollout rehearsed: traffic with faults, through the real plan and the real judge, before anybody is exposed.
+
+Only the facades are played here: who answers, what the counters show every poll, that a canary's failure is answered
+by the stable version, and that the canary sees copies of what the stable version answers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thale.monitoring.histogram import Histogram
+from thale.release.judge.analysis_state import AnalysisState
+from thale.release.judge.judge import judge
+from thale.release.judge.version_metrics import ComparisonWindow, VersionMetrics
+from thale.release.lifecycle import transitions
+from thale.release.lifecycle.transitions import Author
+from thale.release.simulation.traffic import Floats, Traffic
+from thale.schemas import FrozenModel, Release, VersionManifest
+from thale.slo import Slo
+from thale.telemetry import metrics
+
+_OUTAGE_S = 5.0
+_BIN_EDGES = {
+    "seconds": metrics.SECONDS,
+    "plants": tuple(float(plants) for plants in range(17)),
+    "area_mm2": (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 35.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 1200.0),
+    "dice": metrics.DICE,
+    "": metrics.TWENTIETHS,
+}
+"""Edges of the bins, by a word in the signal's name; the last for whatever lies between 0 and 1.
+
+Those of plants and areas reach as far as the plates that are drawn here, not as far as the facades count.
+"""
+
+
+class Faults(FrozenModel):
+    """What is wrong with the canary, from `begins_s` on."""
+
+    begins_s: float = 0.0
+    error_rate: float = 0.0
+    """Share of its answers that fail."""
+    latency_factor: float = 1.0
+    """How much longer its answers take."""
+    dice_drop: float = 0.0
+    """How much less its masks agree with the stable version's."""
+    all_background: bool = False
+    """Whether it finds no plant on any plate."""
+    death_every_s: float = 0.0
+    """How often its worker dies; it is away for 5 s then. 0: never."""
+
+
+class WeightChange(FrozenModel):
+    """When the canary's share became what, since the beginning."""
+
+    at_s: float
+    weight_percent: float
+
+
+class SimulationResult(FrozenModel):
+    """How a rehearsed rollout ended."""
+
+    outcome: Literal["promoted", "rolled back", "undecided"]
+    """Undecided: the traffic ended first."""
+    duration_s: float
+    """Until the outcome, since the beginning."""
+    canary_responses: int
+    """Answers to users that came from the canary."""
+    bad_responses: int
+    """Of these, how many a fault had touched: users saw them."""
+    fallbacks: int
+    """Requests that the stable version answered in the canary's place: users saw nothing of it."""
+    weight_changes: tuple[WeightChange, ...]
+    reasons: tuple[str, ...]
+    """The last verdict's."""
+
+
+@dataclass(frozen=True)
+class _FaultyCanary:
+    """The canary's side of the traffic, request by request."""
+
+    failed_N: NDArray[np.bool_]
+    affected_N: NDArray[np.bool_]
+    seconds_N: Floats
+    outputs: dict[str, Floats]
+    agreement: dict[str, Floats]
+
+
+def simulate(
+    release: Release,
+    canary: VersionManifest,
+    traffic: Traffic,
+    faults: Faults,
+    slo: Slo,
+    rng: np.random.Generator,
+    *,
+    poll_s: float = 0.5,
+    shadow_fraction: float = 1.0,
+) -> SimulationResult:
+    """Rehearse the rollout of a canary.
+
+    Args:
+        release: The release before, without a canary.
+        canary: The version to try; its card's references are what the judge expects.
+        traffic: The requests.
+        faults: What is wrong with the canary.
+        slo: The judge's limits.
+        rng: Where the canary's own failures come from.
+        poll_s: How often the facades' counters are read.
+        shadowed: Share of the stable version's requests that the canary sees copies of; 0: it is no shadow.
+
+    Raises:
+        InvalidTransitionError: If the release cannot have this canary.
+    """
+    current = transitions.start_canary(
+        release, canary, _simulated_author(0.0, "simulation"), shadow=shadow_fraction > 0
+    )
+    analysis, weight_changes = (
+        AnalysisState.start(current),
+        [WeightChange(at_s=0.0, weight_percent=current.weight_percent)],
+    )
+    counters = _SimulatedCounters(
+        traffic, _apply_faults(faults, traffic, rng), rng.random(len(traffic)) < shadow_fraction
+    )
+    responses, bad_responses, fallbacks = 0, 0, 0
+    outcome: Literal["promoted", "rolled back", "undecided"] = "undecided"
+    at_s, begin = 0.0, 0
+    reasons: tuple[str, ...] = ("there was no traffic",)
+    while begin < len(traffic) and outcome == "undecided":
+        at_s += poll_s
+        end = int(np.searchsorted(traffic.at_s_N, at_s))
+        window, new_responses, new_bad_responses = counters.window_between(begin, end, current.weight_percent)
+        responses, bad_responses, fallbacks = (
+            responses + new_responses,
+            bad_responses + new_bad_responses,
+            fallbacks + sum(window.canary.fallbacks.values()),
+        )
+        begin = end
+        analysis = analysis.update(current, window, slo)
+        verdict = judge(current, analysis, slo)
+        reasons = verdict.reasons
+        if verdict.decision == "roll back":
+            transitions.roll_back(current, _simulated_author(at_s, reasons[0]))
+            outcome = "rolled back"
+        elif verdict.decision == "promote" and current.weight_percent == current.steps[-1]:
+            transitions.promote(current, _simulated_author(at_s, reasons[0]))
+            outcome = "promoted"
+        elif verdict.decision == "promote":
+            current = transitions.step(current, _simulated_author(at_s, reasons[0]))
+            weight_changes.append(WeightChange(at_s=at_s, weight_percent=current.weight_percent))
+    return SimulationResult(
+        outcome=outcome,
+        duration_s=at_s,
+        canary_responses=responses,
+        bad_responses=bad_responses,
+        fallbacks=fallbacks,
+        weight_changes=tuple(weight_changes),
+        reasons=reasons,
+    )
+
+
+def _apply_faults(faults: Faults, traffic: Traffic, rng: np.random.Generator) -> _FaultyCanary:
+    """Return what the canary does: as the stable version does, but with failures and faults of its own."""
+    active_N = traffic.at_s_N >= faults.begins_s
+    failed_N = rng.permutation(traffic.failed_N) | (active_N & (rng.random(len(traffic)) < faults.error_rate))
+    if faults.death_every_s:
+        failed_N |= active_N & ((traffic.at_s_N - faults.begins_s) % faults.death_every_s < _OUTAGE_S)
+    outputs, agreement = dict(traffic.outputs), dict(traffic.agreement)
+    for name, values_N in agreement.items():
+        if "_dice_" in name:
+            worse_N = np.clip(values_N - faults.dice_drop, 0, 1)
+            worst_N = np.where(np.isnan(values_N), np.nan, 0.0) if faults.all_background else worse_N
+            agreement[name] = np.where(active_N, worst_N, values_N)
+    if faults.all_background:
+        for name, values_N in outputs.items():
+            outputs[name] = np.where(active_N, np.nan if "confidence" in name or name == "score" else 0.0, values_N)
+    affects_responses = faults.all_background or faults.dice_drop > 0 or faults.latency_factor != 1
+    return _FaultyCanary(
+        failed_N=failed_N,
+        affected_N=active_N & affects_responses,
+        seconds_N=np.where(active_N, traffic.seconds_N * faults.latency_factor, traffic.seconds_N),
+        outputs=outputs,
+        agreement=agreement,
+    )
+
+
+class _SimulatedCounters:
+    """What the facades' counters show of a stretch of traffic."""
+
+    def __init__(self, traffic: Traffic, canary: _FaultyCanary, mirrored_N: NDArray[np.bool_]) -> None:
+        self._traffic, self._canary, self._mirrored_N = traffic, canary, mirrored_N
+        stable_outputs = {"seconds": traffic.seconds_N, **traffic.outputs}
+        canary_outputs = {"seconds": canary.seconds_N, **canary.outputs}
+        self._stable_bins = {name: _bin_indices(name, values_N) for name, values_N in stable_outputs.items()}
+        self._canary_bins = {name: _bin_indices(name, values_N) for name, values_N in canary_outputs.items()}
+        self._agreement_bins = {name: _bin_indices(name, values_N) for name, values_N in canary.agreement.items()}
+
+    def window_between(self, begin: int, end: int, weight_percent: float) -> tuple[ComparisonWindow, int, int]:
+        """Return the window of requests begin … end, and how many the canary answered, and of these with a fault."""
+        traffic, canary, rows = self._traffic, self._canary, slice(begin, end)
+        to_canary_n = traffic.hash_fraction_N[rows] < weight_percent / 100
+        fallback_n = to_canary_n & canary.failed_N[rows]
+        served_n = to_canary_n & ~fallback_n
+        to_stable_n = ~served_n
+        failed_n = to_stable_n & traffic.failed_N[rows]
+        good_n = to_stable_n & ~failed_n
+        mirrored_n = good_n & ~fallback_n & self._mirrored_N[rows]
+        shadow_failed = int((mirrored_n & canary.failed_N[rows]).sum())
+        compared_n = mirrored_n & ~canary.failed_N[rows]
+        responses = int(served_n.sum())
+        window = ComparisonWindow(
+            canary=VersionMetrics(
+                requests={"ok": responses, "error": int(fallback_n.sum())},
+                fallbacks={"error": int((fallback_n & good_n).sum())},
+                shadow_requests={"ok": int(compared_n.sum()), "error": shadow_failed},
+                plates=responses,
+                empty=_count_without_plants(canary.outputs, rows, served_n),
+                nan=int(traffic.missing_trait_N[rows][served_n].sum()),
+                histograms={
+                    **_histograms(self._canary_bins, rows, served_n),
+                    **_histograms(self._agreement_bins, rows, compared_n),
+                },
+            ),
+            stable=VersionMetrics(
+                requests={"ok": int(good_n.sum()), "error": int(failed_n.sum())},
+                plates=int(good_n.sum()),
+                empty=_count_without_plants(traffic.outputs, rows, good_n),
+                nan=int(traffic.missing_trait_N[rows][good_n].sum()),
+                histograms=_histograms(self._stable_bins, rows, good_n),
+            ),
+        )
+        return window, responses, int((served_n & canary.affected_N[rows]).sum())
+
+
+def _count_without_plants(outputs: Mapping[str, Floats], rows: slice, selected_n: NDArray[np.bool_]) -> int:
+    plants_N = outputs.get("plants")
+    return 0 if plants_N is None else int((plants_N[rows][selected_n] == 0).sum())
+
+
+def _bin_edges(name: str) -> tuple[float, ...]:
+    return next(edges for keyword, edges in _BIN_EDGES.items() if keyword in name)
+
+
+def _bin_indices(name: str, values_N: Floats) -> NDArray[np.intp]:
+    """Return the bin of every value; one bin more for NaN."""
+    edges = _bin_edges(name)
+    return np.where(np.isnan(values_N), len(edges) + 1, np.searchsorted(edges, values_N))
+
+
+def _histograms(bins: dict[str, NDArray[np.intp]], rows: slice, selected_n: NDArray[np.bool_]) -> dict[str, Histogram]:
+    if not selected_n.any():
+        return {}
+    histograms = {}
+    for name, bins_N in bins.items():
+        edges = _bin_edges(name)
+        counts = np.bincount(bins_N[rows][selected_n], minlength=len(edges) + 2)
+        histograms[name] = Histogram(edges, tuple(counts[: len(edges) + 1].tolist()))
+    return histograms
+
+
+def _simulated_author(at_s: float, why: str) -> Author:
+    return Author(who="simulation", why=why, at=f"{at_s:g} s")

@@ -1,0 +1,89 @@
+"""The port that a process tells its metrics on: no part of what users see, and no place to send anything to.
+
+/metrics speaks Prometheus' text format, and OpenMetrics to whoever asks for it: that one carries the exemplars.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import CollectorRegistry, disable_created_metrics, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_S = 15
+"""Whoever says nothing for so long is hung up on."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What stands at a path."""
+
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    status: HTTPStatus = HTTPStatus.OK
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_status(cls, status: HTTPStatus) -> "Page":
+        """Return a page that says its status and no more."""
+        return cls(f"{status.value} {status.phrase}\n".encode(), status=status)
+
+
+@contextmanager
+def serve(host: str, port: int, registry: CollectorRegistry, pages: Mapping[str, Callable[[], Page]]) -> Iterator[int]:
+    """Serve /metrics and the pages until the context ends; give the port, which matters where 0 was asked for.
+
+    Args:
+        host: The address to listen at.
+        port: The port; 0 takes any that is free.
+        registry: What /metrics tells.
+        pages: By path; called in a thread of the request's own.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+    # A second series beside each counter, which nobody reads.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    metrics = make_wsgi_app(registry)
+
+    def handle(environment: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environment["PATH_INFO"]
+        if path == "/metrics":
+            exposition: Iterable[bytes] = metrics(environment, start_response)
+            return exposition
+        if path not in pages:
+            return _send_page(Page.from_status(HTTPStatus.NOT_FOUND), start_response)
+        if environment["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return _send_page(Page.from_status(HTTPStatus.METHOD_NOT_ALLOWED), start_response)
+        return _send_page(pages[path](), start_response)
+
+    with make_server(host, port, handle, ThreadingWSGIServer, _SilentHandler) as server:
+        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        logger.info("metrics server started", extra={"host": host, "port": server.server_port})
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+
+
+def _send_page(page: Page, start_response: "StartResponse") -> Iterable[bytes]:
+    headers = {"Content-Type": page.content_type, "X-Content-Type-Options": "nosniff", **page.headers}
+    start_response(f"{page.status.value} {page.status.phrase}", list(headers.items()))
+    return [page.body]
+
+
+class _SilentHandler(WSGIRequestHandler):
+    timeout = _TIMEOUT_S
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the standard library)
+        """Say nothing: a scrape every few seconds is no news."""

@@ -1,0 +1,147 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.manifests import CHECK, KUBERNETES, ON_AZURE, OVERLAYS, Manifest, build, of_kind, overlay
+from thale.kserve.inference_service import release_from_resource
+
+AZURE_MONITORS = "azmonitoring.coreos.com/v1"
+"""Azure's collector has the operator's monitors under a group of its own."""
+PLACEHOLDERS = ("192.0.2.", ".invalid", ":unset")
+
+
+def list_texts(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for entry in value.values() for text in list_texts(entry)]
+    if isinstance(value, list):
+        return [text for entry in value for text in list_texts(entry)]
+    return [str(value)]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_cluster_would_know_every_field(name: str) -> None:
+    if not CHECK.exists():
+        pytest.skip("the shared folder with the cluster's schemas is not there")
+    manifests = [
+        {**found, "apiVersion": found["apiVersion"].replace(AZURE_MONITORS, "monitoring.coreos.com/v1")}
+        for found in overlay(name)
+    ]
+    stream = yaml.safe_dump_all(manifests)
+    checked = subprocess.run([sys.executable, str(CHECK)], input=stream, capture_output=True, text=True, timeout=200)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert checked.stdout.strip() == f"{len(manifests)} objects, 0 faults"
+
+
+def test_all_overlays_hold_the_same_objects() -> None:
+    held = {
+        name: {
+            (found["kind"], found["metadata"].get("namespace"), found["metadata"]["name"]) for found in overlay(name)
+        }
+        for name in OVERLAYS
+    }
+    rules_of_an_operator = {("PrometheusRule", "thale", "thale")}  # Azure's rules are Terraform's
+    for name in OVERLAYS:
+        assert held[name] | rules_of_an_operator == held["laptop"], name
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_everything_is_in_the_namespace_and_nothing_is_left_to_be_filled_in(name: str) -> None:
+    for found in overlay(name):
+        if found["kind"] != "Namespace":
+            assert found["metadata"]["namespace"] == "thale"
+        if name == "laptop" and found["metadata"]["name"] == "identity-to-azure":
+            continue  # it is about pods with an identity on Azure: there are none
+        for text in list_texts(found):
+            assert not any(mark in text for mark in PLACEHOLDERS), (
+                f"{found['kind']} {found['metadata']['name']}: {text}"
+            )
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_is_choices_and_two_files_of_data(name: str) -> None:
+    folder = KUBERNETES / "overlays" / name
+    assert {path.name for path in folder.iterdir()} == {"kustomization.yaml", "facts.yaml", "release.yaml"}
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert kustomization.keys() == {"apiVersion", "kind", "resources", "components", "transformers"}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_targets_carry_the_job_and_environment_by_which_rules_know_them(name: str) -> None:
+    facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
+    jobs = {}
+    for kind, endpoints in (("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")):
+        for monitor, manifest in of_kind(overlay(name), kind).items():
+            (endpoint,) = manifest["spec"][endpoints]
+            labels = {rule["targetLabel"]: rule["replacement"] for rule in endpoint["relabelings"]}
+            assert labels["environment"] == facts["environment"]
+            if "job" in labels:
+                jobs[monitor] = labels["job"]
+    assert jobs == {"facade": "thale-facade", "release-watcher": "thale-watcher", "predictors": "thale-models"}
+
+
+@pytest.mark.parametrize("name", ON_AZURE)
+def test_every_fact_is_used(name: str) -> None:
+    facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
+    blobs = facts.pop("blob_endpoint").removeprefix("https://").rstrip("/")
+    output = list_texts(list(overlay(name)))
+    for fact, value in {**facts, "blobs": blobs}.items():
+        assert any(value in text for text in output), f"nothing holds {fact}"
+
+
+@pytest.mark.parametrize("name", ON_AZURE)
+def test_identities_are_those_that_terraform_makes(name: str) -> None:
+    facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
+    for account in ("facade", "model-server", "release-watcher"):
+        annotations = of_kind(overlay(name), "ServiceAccount")[account]["metadata"]["annotations"]
+        assert annotations["azure.workload.identity/client-id"] == facts[f"client_id_{account.replace('-', '_')}"]
+        assert (
+            f'service_account = "{account}"'
+            in (KUBERNETES.parent / "terraform" / "azure" / "identities.tf").read_text()
+        )
+
+
+def build_overlay_with(temp_dir: Path, name: str, release: str, components: str = "") -> list[Manifest]:
+    """Return what an overlay would apply with more in its release.yaml and its components."""
+    shutil.copytree(KUBERNETES, temp_dir / "kubernetes", ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    folder = temp_dir / "kubernetes" / "overlays" / name
+    with (folder / "release.yaml").open("a") as file:
+        file.write(release)
+    kustomization = folder / "kustomization.yaml"
+    kustomization.write_text(kustomization.read_text().replace("components:\n", f"components:\n{components}"))
+    return build(folder)
+
+
+def test_a_release_that_the_cluster_has_rolled_out_meanwhile_is_data_as_well(tmp_path: Path) -> None:
+    live = of_kind(overlay("aks-prod"), "InferenceService")["plate-seg"]
+    versions = live["metadata"]["annotations"]["release.thale/versions"].replace("1.0.0", "1.1.0")
+    patch = {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": "plate-seg", "annotations": {"release.thale/versions": versions}},
+        "spec": {"predictor": {"name": "v1-1-0"}},
+    }
+    transformer = {
+        "apiVersion": "builtin",
+        "kind": "PatchTransformer",
+        "metadata": {"name": "plate-seg"},
+        "target": {"kind": "InferenceService", "name": "plate-seg"},
+        "patch": yaml.safe_dump(patch),
+    }
+    manifests = build_overlay_with(tmp_path, "aks-prod", "---\n" + yaml.safe_dump(transformer))
+    assert release_from_resource(of_kind(manifests, "InferenceService")["plate-seg"]).stable == "1.1.0"
+
+
+def test_predictors_can_be_put_on_gpu_nodes(tmp_path: Path) -> None:
+    manifests = build_overlay_with(tmp_path, "aks-staging", "", "  - ../../components/gpu\n")
+    for service in of_kind(manifests, "InferenceService").values():
+        predictor = service["spec"]["predictor"]
+        assert predictor["nodeSelector"] == {"thale/purpose": "inference"}
+        (toleration,) = predictor["tolerations"]
+        taint = f"{toleration['key']}={toleration['value']}:{toleration['effect']}"
+        assert f'"{taint}"' in (KUBERNETES.parent / "terraform" / "modules" / "gpu-pool" / "main.tf").read_text()
+        assert predictor["model"]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+        assert {"cpu", "memory"} <= predictor["model"]["resources"]["limits"].keys()

@@ -1,0 +1,93 @@
+"""The manifests fit the code that they run: releases can be read, settings exist, names are those asked for."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.manifests import KUBERNETES, ON_AZURE, OVERLAYS, of_kind, overlay
+from thale.facade.settings import Settings as FacadeSettings
+from thale.kserve.inference_service import is_release, predictor_name, release_from_resource
+from thale.release.controller.cluster import FACADE_METRICS_URL
+from thale.release.controller.settings import Settings as WatcherSettings
+from thale_models import readiness
+from tools.generate import first_release
+
+MODELS = ("plate-seg", "plate-landmarks")
+
+
+def test_a_cluster_begins_with_the_weights_of_this_repository() -> None:
+    assert first_release.FIRST_RELEASE.read_text() == first_release.first_release(), "run `make generate`"
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+@pytest.mark.parametrize("model", MODELS)
+def test_what_is_deployed_is_a_release(name: str, model: str) -> None:
+    service = of_kind(overlay(name), "InferenceService")[model]
+    assert is_release(service)
+    release = release_from_resource(service)
+    assert (release.name, release.canary, release.weight_percent) == (model, None, 0)
+    assert service["spec"]["predictor"]["name"] == predictor_name(release.stable)
+    assert (
+        release.versions[release.stable].url == f"http://{model}-{predictor_name(release.stable)}-predictor.thale.svc"
+    )
+    assert service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
+    assert service["spec"]["predictor"]["model"]["name"] == "kserve-container"
+    assert service["spec"]["predictor"]["minReplicas"] >= 1
+
+
+@pytest.mark.parametrize("name", ON_AZURE)
+def test_models_come_from_the_storage_account(name: str) -> None:
+    for model, service in of_kind(overlay(name), "InferenceService").items():
+        release = release_from_resource(service)
+        digest = release.versions[release.stable].digest.removeprefix("sha256:")[:12]
+        account = f"https://stexample{name.removeprefix('aks-')}.blob.core.windows.net"
+        uri = service["spec"]["predictor"]["model"]["storageUri"]
+        assert uri == f"{account}/models/{model}/{release.stable}/{digest}"
+        assert service["spec"]["predictor"]["serviceAccountName"] == "model-server"
+        assert service["spec"]["predictor"]["labels"]["azure.workload.identity/use"] == "true"
+
+
+def set_environment(name: str, deployment: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Set a Deployment's environment; return the names of its settings of ours."""
+    (container,) = of_kind(overlay(name), "Deployment")[deployment]["spec"]["template"]["spec"]["containers"]
+    for entry in container["env"]:
+        monkeypatch.setenv(entry["name"], entry.get("value", "thale"))
+    return {entry["name"].removeprefix("THALE_").lower() for entry in container["env"] if "THALE_" in entry["name"]}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_facade_and_its_watcher_understand_their_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set_environment(name, "facade", monkeypatch) <= FacadeSettings.model_fields.keys()
+    facade = FacadeSettings()
+    assert (facade.namespace, facade.host, facade.port, facade.metrics_port) == ("thale", "0.0.0.0", 8080, 9090)
+    assert set_environment(name, "release-watcher", monkeypatch) <= WatcherSettings.model_fields.keys()
+    watcher = WatcherSettings()
+    assert (watcher.namespace, watcher.metrics_host, watcher.metrics_port) == ("thale", "0.0.0.0", 9091)
+
+
+def test_the_edge_allows_what_the_facade_does_and_little_more() -> None:
+    facade = FacadeSettings(namespace="thale")
+    backend = of_kind(overlay("aks-prod"), "BackendTrafficPolicy")["facade"]["spec"]
+    client = of_kind(overlay("aks-prod"), "ClientTrafficPolicy")["thale"]["spec"]
+    assert backend["requestBuffer"]["limit"] == f"{facade.max_body_bytes // 2**20}Mi"
+    assert facade.request_timeout_s < float(backend["timeout"]["http"]["requestTimeout"][:-1]) <= 90
+    assert facade.upload_timeout_s < float(client["timeout"]["http"]["requestReceivedTimeout"][:-1]) <= 180
+
+
+def test_the_watcher_finds_every_facade_by_the_name_that_it_asks() -> None:
+    service = of_kind(overlay("laptop"), "Service")["thale-facade-metrics"]["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True
+    assert FACADE_METRICS_URL.format(namespace="thale") == "http://thale-facade-metrics.thale.svc:9090/metrics"
+    assert [port["port"] for port in service["ports"]] == [9090]
+
+
+def test_a_predictor_is_ready_when_its_worker_is() -> None:
+    [container] = of_kind(overlay("laptop"), "ServingRuntime")["thale-torchserve"]["spec"]["containers"]
+    for probe in ("startupProbe", "readinessProbe"):
+        assert container[probe]["exec"]["command"] == ["python", "-m", readiness.__name__]
+
+
+def test_management_is_where_the_probe_asks() -> None:
+    settings = Path(KUBERNETES.parent / "model-server" / "config.properties").read_text()
+    assert f"management_address={readiness.MANAGEMENT_URL}\n" in settings

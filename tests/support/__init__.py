@@ -1,0 +1,1 @@
+"""Fakes, process fixtures and samples that the tests of all packages share."""

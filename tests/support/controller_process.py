@@ -1,0 +1,22 @@
+"""A watcher as a process of its own: `python -m tests.support.controller_process FOLDER URL AUTHOR`, with a record file in the folder."""
+
+import sys
+import threading
+from pathlib import Path
+
+from tests.support.state_file_target import StateFileTarget
+from thale.release.controller.checkpoint import FileCheckpointStore
+from thale.release.controller.controller import Intervals, ReleaseEnvironment, RolloutController
+from thale.release.controller.leader_election import FileLease
+from thale.release.controller.metrics_scraper import MetricsScraper
+from thale.slo import read_slo
+
+if __name__ == "__main__":
+    folder, url, who = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    environment = ReleaseEnvironment(
+        StateFileTarget(folder / "release-state.json"),
+        MetricsScraper([url]),
+        FileLease(folder / "lease"),
+        FileCheckpointStore(folder / "checkpoint.json"),
+    )
+    RolloutController(environment, read_slo(), who, Intervals(poll_s=0.1, checkpoint_s=0.1)).run(threading.Event())

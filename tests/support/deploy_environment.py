@@ -1,0 +1,233 @@
+"""A checkout of its own, stand-ins on PATH, a cluster and a gateway: everything that a deploy meets."""
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from deploy import steps
+from deploy.context import DeployContext
+from deploy.settings import AlertEmails, Environment, Settings
+from deploy.subscription import PROVIDERS
+from tests.support.fake_cluster import FakeCluster, run_fake_cluster
+from tests.support.fake_kubernetes_objects import Key
+
+REPOSITORY = Path(__file__).parents[2]
+RESPONSE_FILE = REPOSITORY / "deploy" / "tests" / "data" / "response.json"
+"""What the default models 1.0.0 answered about the smoke test's plate; without polygons."""
+PROGRAMS = ("az", "terraform", "kubectl", "helm", "kubelogin", "kind", "docker")
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+_CHECKOUT_FILES = (".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE")
+_FAKE_INSTALLER = """\
+import subprocess, sys
+subprocess.run(["helm", "status", *sys.argv[1:]], check=True)
+place = '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "thale"}}'
+apply = ["kubectl", "apply", "--server-side", "--field-manager", "thale-platform", "--filename", "-"]
+if "laptop" in sys.argv:
+    subprocess.run(apply, input=place, text=True, check=True)
+"""
+"""Stands for deploy/addons/install.py, whose own tests are elsewhere: by kubectl and helm on PATH."""
+
+
+class _Facade(BaseHTTPRequestHandler):
+    """What a plate is answered with."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append(self.headers["Host"])  # type: ignore[attr-defined]
+        data = self.server.answer  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
+
+
+@dataclass
+class DeployEnvironment:
+    """Everything, and what happened to it."""
+
+    root: Path
+    bin_dir: Path
+    api: FakeCluster
+    gateway: Any
+    output: StringIO = field(default_factory=StringIO)
+
+    def configure(self, **changes: object) -> None:
+        """Change how things stand."""
+        path = self.bin_dir / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    def calls(self, *begin: str) -> list[list[str]]:
+        """Return the calls since the last look that begin like this."""
+        path = self.bin_dir / "calls.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [line for line in lines if tuple(line[: len(begin)]) == begin]
+
+    def clear_calls(self) -> None:
+        (self.bin_dir / "calls.jsonl").unlink(missing_ok=True)
+
+    @staticmethod
+    def key(plural: str, name: str) -> Key:
+        """Return where an object lies that belongs to no namespace."""
+        return Key(plural, "", name)
+
+    def context(self, environment: Environment, **settings: Any) -> DeployContext:
+        """Return a deploy whose words are in `said`."""
+        azure_settings = {
+            "subscription_id": SUBSCRIPTION,
+            "admin_group_ids": (SUBSCRIPTION[:-1] + "2",),
+            "alert_emails": AlertEmails(page=("pager@example.org",), ticket=("team@example.org",)),
+        }
+        values = {"wait_s": 2.0, "poll_interval_s": 0.1} | (azure_settings if environment.on_azure else {}) | settings
+        return DeployContext(
+            Settings(environment=environment, **values), Console(file=self.output, width=150), self.root
+        )
+
+    def run_steps(self, context: DeployContext) -> str:
+        """Deploy, and return what was said."""
+        self.output.truncate(0)
+        self.output.seek(0)
+        steps.run_steps(context)
+        return self.output.getvalue()
+
+    def command(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        """Run the command line in the checkout."""
+        environment = {**os.environ, "PYTHONPATH": str(self.root), "COLUMNS": "150", **variables}
+        command = [sys.executable, "-m", "deploy", *arguments]
+        return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=200)
+
+
+@contextmanager
+def build_deploy_environment(folder: Path) -> Iterator[DeployEnvironment]:
+    """Build everything; PATH is the caller's to set."""
+    root, bin_dir = folder / "checkout", folder / "programs"
+    _create_checkout(root)
+    with ExitStack() as stack:
+        ca_certificate, gateway = stack.enter_context(_run_gateway(folder))
+        api = stack.enter_context(run_fake_cluster(ca_certificate))
+        overlay = subprocess.run(
+            ["kubectl", "kustomize", str(root / "kubernetes/overlays/aks-dev")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        api.add_kinds(list(yaml.safe_load_all(overlay.stdout)))
+        api.add_kinds([{"apiVersion": "monitoring.coreos.com/v1", "kind": kind} for kind in _MONITORS])
+        definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {}}
+        name = "inferenceservices.serving.kserve.io"
+        api.objects.apply(DeployEnvironment.key("customresourcedefinitions", name), definition, "kserve", force=False)
+        _write_fake_commands(bin_dir, api, gateway.server_port)
+        yield DeployEnvironment(root, bin_dir, api, gateway)
+
+
+_MONITORS = ("PodMonitor", "PrometheusRule", "ServiceMonitor")
+
+
+def _create_checkout(root: Path) -> None:
+    """Copy what a deploy reads, as a repository of its own."""
+    ignore = shutil.ignore_patterns("__pycache__", "tests", ".terraform*", "*.tfstate*", "data", "addons")
+    for folder in ("deploy", "terraform", "kubernetes", "services", "model-server"):
+        shutil.copytree(REPOSITORY / folder, root / folder, ignore=ignore)
+    for name in _CHECKOUT_FILES:
+        (root / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(REPOSITORY / name, root / name)
+    (root / "deploy" / "addons").mkdir()
+    (root / "deploy" / "addons" / "install.py").write_text(_FAKE_INSTALLER)
+    (root / "terraform" / "azure" / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+    (root / ".gitignore").write_text("__pycache__/\n.deploy/\n*.tfstate*\n.terraform*\n")
+    for command in (["init", "--quiet"], ["add", "."]):
+        subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
+
+
+def _write_fake_commands(bin_dir: Path, api: FakeCluster, gateway: int) -> None:
+    bin_dir.mkdir()
+    script = f"#!{sys.executable} -IS\n" + (Path(__file__).parent / "fake_commands.py").read_text()
+    for name in PROGRAMS:
+        (bin_dir / name).write_text(script)
+        (bin_dir / name).chmod(0o755)
+    (bin_dir / "kubeconfig").write_text(api.kubeconfig())
+    (bin_dir / "built.json").write_text("[]")
+    sizes = {"Standard_D2ds_v5": 2, "Standard_D4ds_v5": 4, "Standard_D8ds_v5": 8, "Standard_NC4as_T4_v3": 4}
+    families = {"Standard_NC4as_T4_v3": "Standard NCASv3_T4 Family"}
+    config = {
+        "faults": [],
+        "subscription": SUBSCRIPTION,
+        "providers": [f"Microsoft.{name}" for name in PROVIDERS],
+        "encryption": "Registered",
+        "sizes": [
+            {
+                "name": name,
+                "family": families.get(name, "standardDDSv5Family"),
+                "capabilities": [{"name": "vCPUs", "value": str(cores)}],
+                "restrictions": [],
+            }
+            for name, cores in sizes.items()
+        ],
+        "usages": [
+            {"name": {"value": name, "localizedValue": name}, "currentValue": "0", "limit": "100"}
+            for name in ("standardDDSv5Family", "Standard NCASv3_T4 Family", "lowPriorityCores")
+        ],
+        "names": {
+            "offline-azurerm_container_registry-login_server": "crthaledev.azurecr.io",
+            "offline-azurerm_storage_account-primary_blob_endpoint": "https://stthaledev.blob.core.windows.net/",
+            "offline-azurerm_monitor_workspace-query_endpoint": "https://thale-dev.prometheus.monitor.azure.com",
+        },
+        "kubeconfig": api.kubeconfig(),
+        "gateway": gateway,
+    }
+    (bin_dir / "config.json").write_text(json.dumps(config))
+
+
+@contextmanager
+def _run_gateway(folder: Path) -> Iterator[tuple[bytes, Any]]:
+    """Give the authority of a TLS server that answers plates, and the server."""
+    names = "subjectAltName=DNS:thale.dev.internal,DNS:thale.localhost"
+    openssl_command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    files = [
+        "-keyout",
+        str(folder / "key.pem"),
+        "-out",
+        str(folder / "crt.pem"),
+        "-subj",
+        "/CN=thale",
+        "-addext",
+        names,
+    ]
+    subprocess.run([*openssl_command, *files], check=True, capture_output=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Facade) as server:
+        server.answer, server.asked = RESPONSE_FILE.read_bytes(), []  # type: ignore[attr-defined]
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(folder / "crt.pem", folder / "key.pem")
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield (folder / "crt.pem").read_bytes(), server
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,78 @@
+"""The facade as a process of its own, as the laptop and the cluster start it, with its log in hand."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from tests.support.torchserve_process import free_ports
+
+START_TIMEOUT_S = 180
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    request_id: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class FacadeProcess:
+    port: int
+    log: Path
+    process: "subprocess.Popen[bytes]"
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/octet-stream", **(headers or {})})
+            response = connection.getresponse()
+            return Reply(response.status, response.getheader("X-Request-Id") or "", response.read())
+        finally:
+            connection.close()
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Return the lines of its log that it has written to their end."""
+        return [json.loads(line) for line in self.log.read_text().split("\n")[:-1]]
+
+    def stop(self, timeout_s: float) -> None:
+        """End it as Kubernetes does, within that time."""
+        self.process.terminate()
+        self.process.wait(timeout_s)
+
+
+@contextmanager
+def facade_process(log: Path, **variables: str) -> Iterator[FacadeProcess]:
+    """Start it with these environment variables, for as long as the context lasts."""
+    port, metrics_port = free_ports(2)
+    environment = {**os.environ, "THALE_PORT": str(port), "THALE_METRICS_PORT": str(metrics_port), **variables}
+    with log.open("wb") as file:
+        process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=environment, stderr=file)
+    running = FacadeProcess(port, log, process)
+    try:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not _is_live(running):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield running
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_live(running: FacadeProcess) -> bool:
+    try:
+        return running.request("GET", "/health/live").status == 200
+    except OSError:
+        return False

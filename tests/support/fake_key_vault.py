@@ -1,0 +1,196 @@
+"""Entra and a Key Vault on loopback, over HTTPS, as the real azure-identity and azure-keyvault-secrets speak to them.
+
+A pod's token is exchanged for an access token (federated client credentials), the vault answers the first question with
+a challenge, lists in pages without values, and knows roles: a Reader may list, a Secrets User may read values as well.
+"""
+
+import json
+import secrets
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+
+from tests.support.self_signed_certificate import write_loopback_certificate
+
+TENANT = "11111111-1111-1111-1111-111111111111"
+CLIENT = "22222222-2222-2222-2222-222222222222"
+SUBJECT = "system:serviceaccount:thale:release-watcher"
+AUDIENCE = "api://AzureADTokenExchange"
+_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_PAGE_SIZE = 2
+
+
+@dataclass
+class StoredSecret:
+    """A secret in the vault."""
+
+    value: str
+    expires: int | None = None
+    enabled: bool = True
+
+
+@dataclass
+class FakeKeyVault:
+    """What the fake knows, and what it was asked."""
+
+    url: str
+    certificate: Path
+    stored: dict[str, StoredSecret] = field(default_factory=dict)
+    role: str = "Key Vault Secrets User"
+    status: HTTPStatus | None = None
+    """What the vault answers to every question instead, where it is ill."""
+    requested_paths: list[str] = field(default_factory=list)
+    cluster_key: str = field(default_factory=lambda: secrets.token_hex(32))
+    entra_key: str = field(default_factory=lambda: secrets.token_hex(32))
+
+    @property
+    def resource(self) -> str:
+        """Whom tokens are for: the vault's address ends in it, as NAME.vault.azure.net does in vault.azure.net."""
+        return self.url.replace("127.", "")
+
+    def environment(self, folder: Path, subject: str = SUBJECT) -> dict[str, str]:
+        """Return what AKS' workload identity puts into a pod's environment, and whom to trust here."""
+        now = int(time.time())
+        claims = {"sub": subject, "aud": [AUDIENCE], "iat": now, "exp": now + 3600}
+        token = folder / "azure-identity-token"
+        token.write_text(jwt.encode(claims, self.cluster_key))
+        return {
+            "AZURE_AUTHORITY_HOST": f"{self.url}/",
+            "AZURE_TENANT_ID": TENANT,
+            "AZURE_CLIENT_ID": CLIENT,
+            "AZURE_FEDERATED_TOKEN_FILE": str(token),
+            "REQUESTS_CA_BUNDLE": str(self.certificate),
+        }
+
+
+@contextmanager
+def run_key_vault(folder: Path) -> Iterator[FakeKeyVault]:
+    """Run both until the context ends."""
+    key, certificate = write_loopback_certificate(folder)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _RequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        vault = FakeKeyVault(f"https://127.0.0.1:{server.server_port}", certificate)
+        server.cloud = vault  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield vault
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _RequestHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    @property
+    def _vault(self) -> FakeKeyVault:
+        vault: FakeKeyVault = self.server.cloud  # type: ignore[attr-defined]
+        return vault
+
+    def do_POST(self) -> None:
+        """Exchange a pod's token for an access token."""
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        form_fields = {name: values[0] for name, values in form.items()}
+        self._vault.requested_paths.append(self.path)
+        try:
+            pod = jwt.decode(form_fields["client_assertion"], self._vault.cluster_key, ["HS256"], audience=AUDIENCE)
+        except (KeyError, jwt.PyJWTError):
+            pod = {}
+        expected = ("client_credentials", _ASSERTION, CLIENT, f"{self._vault.resource}/.default")
+        actual = tuple(form_fields.get(name) for name in ("grant_type", "client_assertion_type", "client_id", "scope"))
+        if (self.path, actual, pod.get("sub")) != (f"/{TENANT}/oauth2/v2.0/token", expected, SUBJECT):
+            self._send_json(
+                401, {"error": "invalid_client", "error_description": "AADSTS700213: no matching federation"}
+            )
+            return
+        now = int(time.time())
+        claims = {"aud": self._vault.resource, "iat": now, "exp": now + 3600, "oid": CLIENT, "tid": TENANT}
+        token = jwt.encode(claims, self._vault.entra_key)
+        self._send_json(
+            200, {"token_type": "Bearer", "expires_in": 3600, "ext_expires_in": 3600, "access_token": token}
+        )
+
+    def do_GET(self) -> None:
+        """Answer as the vault does."""
+        url = urlsplit(self.path)
+        self._vault.requested_paths.append(url.path)
+        if self._vault.status is not None:
+            self._send_json(
+                self._vault.status, {"error": {"code": "Ill", "message": "try again"}}, {"Retry-After": "0"}
+            )
+        elif not self._is_authenticated():
+            challenge = f'Bearer authorization="{self._vault.url}/{TENANT}", resource="{self._vault.resource}"'
+            unauthorized = {"error": {"code": "Unauthorized", "message": "AKV10000: no bearer token"}}
+            self._send_json(401, unauthorized, {"WWW-Authenticate": challenge})
+        elif url.path.strip("/") == "secrets":
+            self._send_secret_list(int(parse_qs(url.query).get("$skiptoken", ["0"])[0]))
+        else:
+            self._send_secret(url.path.strip("/").split("/")[1])
+
+    def _is_authenticated(self) -> bool:
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        try:
+            jwt.decode(token, self._vault.entra_key, ["HS256"], audience=self._vault.resource)
+        except jwt.PyJWTError:
+            return False
+        return scheme == "Bearer"
+
+    def _send_secret_list(self, first: int) -> None:
+        if self._vault.role not in ("Key Vault Reader", "Key Vault Secrets User"):
+            self._send_forbidden("readMetadata")
+            return
+        names = sorted(self._vault.stored)
+        page: dict[str, Any] = {"value": [self._secret_properties(name) for name in names[first : first + _PAGE_SIZE]]}
+        more = first + _PAGE_SIZE < len(names)
+        page["nextLink"] = (
+            f"{self._vault.url}/secrets?api-version=7.5&$skiptoken={first + _PAGE_SIZE}" if more else None
+        )
+        self._send_json(200, page)
+
+    def _send_secret(self, name: str) -> None:
+        if self._vault.role != "Key Vault Secrets User":
+            self._send_forbidden("getSecret")
+        elif name not in self._vault.stored:
+            self._send_json(
+                404, {"error": {"code": "SecretNotFound", "message": f"{name} was not found in this vault."}}
+            )
+        else:
+            self._send_json(200, {**self._secret_properties(name), "value": self._vault.stored[name].value})
+
+    def _secret_properties(self, name: str) -> dict[str, Any]:
+        secret = self._vault.stored[name]
+        attributes: dict[str, Any] = {"enabled": secret.enabled, "created": 1, "updated": 1}
+        if secret.expires is not None:
+            attributes["exp"] = secret.expires
+        return {"id": f"{self._vault.url}/secrets/{name}", "attributes": attributes}
+
+    def _send_forbidden(self, action: str) -> None:
+        inner = {"code": "ForbiddenByRbac"}
+        message = f"Caller is not authorized to perform Microsoft.KeyVault/vaults/secrets/{action}/action"
+        self._send_json(403, {"error": {"code": "Forbidden", "message": message, "innererror": inner}})
+
+    def _send_json(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""

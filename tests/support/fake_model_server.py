@@ -1,0 +1,51 @@
+"""An HTTP server that answers predictions as TorchServe would, with what a test wants said."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+Response = tuple[int, str, bytes]
+"""Status, media type, body."""
+
+
+@dataclass
+class FakeModelServer:
+    """What it says, to how many questions so far; and the paths that were asked."""
+
+    respond: Callable[[int], Response]
+    paths: list[str] = field(default_factory=list)
+    url: str = ""
+
+
+@contextmanager
+def run_fake_model_server(respond: Callable[[int], Response]) -> Iterator[FakeModelServer]:
+    """Answer question n with `say(n)` until the context ends."""
+    server = FakeModelServer(respond)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            server.paths.append(self.path)
+            status, media_type, body = server.respond(len(server.paths) - 1)
+            self.send_response(status)
+            self.send_header("Content-Type", media_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Stay quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, daemon=True)
+        thread.start()
+        server.url = f"http://127.0.0.1:{http.server_address[1]}"
+        try:
+            yield server
+        finally:
+            http.shutdown()
+            thread.join()

@@ -1,0 +1,172 @@
+"""The real stack under load, watched by a real Prometheus: what dashboards and rules must find something in.
+
+TorchServe, a facade process and the release watcher are those of the rollouts' tests, whose models paint instead of
+thinking. People send plates of three classes of size, some send nonsense, and a rollout is going on. What only a
+cluster tells comes from `foreign_exporter`.
+"""
+
+import io
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from PIL import Image
+
+from tests.support import fake_cluster_exporter, tiny_plates
+from tests.support.prometheus_process import PrometheusProcess, ScrapeTarget, run_prometheus
+from tests.support.rollout_environment import (
+    RolloutEnvironment,
+    SimulatedUsers,
+    run_rollout_environment,
+    sample_plates,
+    wait_until,
+)
+from thale.files import write_atomically
+from thale.release.controller.daemon import serve_metrics
+from thale.schemas import ReleaseState
+from thale.slo import read_slo
+
+_SETTINGS = {
+    "THALE_COST_PER_HOUR": "0.38",
+    "THALE_CURRENCY": "EUR",
+    "THALE_CANARY_TIMEOUT_S": "30",  # a crowded machine is no fault of the canary's
+    "THALE_SHADOW_DUTY_CYCLE": "0.9",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",  # nobody listens; sampled requests are exemplars all the same
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+}
+_STEPS = [step / 20 for step in range(21)]
+_REFERENCES = {
+    "plate-seg": {
+        "plants": tuple(1.0 + round(1.4 * step) for step in _STEPS),
+        "root_area_mm2": tuple(9.0 + 8.0 * step for step in _STEPS),
+        "shoot_area_mm2": tuple(20.0 + 16.0 * step for step in _STEPS),
+        "root_confidence": tuple(0.9 + 0.1 * step for step in _STEPS),
+    },
+    "plate-landmarks": {"score": tuple(0.8 + 0.2 * step for step in _STEPS)},
+}
+_CONCURRENCY = 1  # a slow machine is asked less, not more than it can do: crowded facades drop copies
+_UPSCALE_FACTORS = (14, 30)  # of 96 px plates: 1.8 and 8.3 megapixels
+_INVALID_BODIES = (b"GIF89a, or so it says", b"", b"\x89PNG\r\n\x1a\n and no more")
+
+
+@dataclass(frozen=True)
+class FullStack:
+    """All of it, while it runs."""
+
+    environment: RolloutEnvironment
+    prometheus: PrometheusProcess
+
+    def run_rollouts(self) -> None:
+        """Try new landmarks, then a segmentation that turns bad and is taken back; try it once more when it is good.
+
+        Landmarks come first: where two shadows wait for copies, those of the segmentation fill the queue.
+        """
+        self._start_rollout("plate-landmarks", 50.0, 100.0)
+        self._wait_for_series('rate(thale_shadow_landmark_px_count{version="1.1.0"}[5m]) > 0')
+        self._start_rollout("plate-seg", 50.0, 100.0)
+        self._wait_for_series('rate(thale_shadow_dice_count{version="1.1.0"}[5m]) > 0')
+        self.environment.set_fault("throws")
+        wait_until(lambda: self.environment.release().canary is None)
+        self.environment.set_fault("good")
+        self._start_rollout("plate-seg", 5.0, 25.0, 50.0, 100.0)
+
+    def _start_rollout(self, model: str, *steps: float) -> None:
+        self.environment.start_canary(steps=steps, model=model)
+        self._wait_for_series(f'thale_release_step_seconds{{model="{model}",version="1.1.0"}} >= 0')
+
+    def _wait_for_series(self, expr: str, timeout_s: float = 120.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self.prometheus.query(expr):
+            assert time.monotonic() < deadline, f"it never was: {expr}"
+            time.sleep(0.2)
+
+
+@contextmanager
+def run_full_stack(home: Path, rate_hz: float = 3.0) -> Iterator[FullStack]:
+    """Run everything, with people asking all the time, until the context ends."""
+    home.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        environment = stack.enter_context(run_rollout_environment(home, _SETTINGS))
+        _add_reference_distributions(home / "release-state.json")
+        stack.enter_context(environment.run_controller(read_slo()))
+        watcher_port = stack.enter_context(serve_metrics("127.0.0.1", 0, lambda: True))
+        cluster_port = stack.enter_context(fake_cluster_exporter.serve_cluster_metrics())
+        targets = [
+            ScrapeTarget("thale-facade", environment.metrics_url.removeprefix("http://").removesuffix("/metrics")),
+            ScrapeTarget("thale-watcher", f"127.0.0.1:{watcher_port}"),
+            ScrapeTarget("thale-models", f"127.0.0.1:{environment.torchserve.metrics_port}"),
+            ScrapeTarget("cluster", f"127.0.0.1:{cluster_port}"),
+        ]
+        prometheus = stack.enter_context(run_prometheus(home / "prometheus", targets))
+        environment.torchserve.call_management(
+            "GET", "/models/nothing"
+        )  # TorchServe counts answers of a kind from the first one on
+        stack.enter_context(SimulatedUsers(environment.url, rate_hz, max_in_flight=_CONCURRENCY).run())
+        stack.enter_context(_mixed_clients(environment.url))
+        yield FullStack(environment, prometheus)
+
+
+def _add_reference_distributions(path: Path) -> None:
+    """Let the cards of the stable versions know how their plates used to be, as the cards of trained models do."""
+    release_state = ReleaseState.model_validate_json(path.read_bytes())
+    models = {}
+    for name, release in release_state.models.items():
+        [(version, released)] = release.versions.items()
+        card_update = {"references": _REFERENCES[name], "metrics": {"plates_plates": 40.0}}
+        updated_version = released.model_copy(update={"card": released.card.model_copy(update=card_update)})
+        models[name] = release.model_copy(update={"versions": {version: updated_version}})
+    write_atomically(path, ReleaseState(models=models).model_dump_json().encode())
+
+
+@contextmanager
+def _mixed_clients(url: str) -> Iterator[None]:
+    """Send large plates, nonsense, and questions for single models, one of each at a time."""
+    stop_event = threading.Event()
+    plate = sample_plates()[0]
+    large = [(_upscale_image(plate, times), f"mm_per_px={tiny_plates.MM_PER_PX / times}") for times in _UPSCALE_FACTORS]
+    request_cycles = [
+        itertools.cycle([(f"{url}/v1/phenotype?{scale}", body) for body, scale in large]),
+        itertools.cycle([(f"{url}/v1/phenotype", body) for body in _INVALID_BODIES] + [(f"{url}/v1/nothing", None)]),
+        itertools.cycle([(f"{url}/v1/segment", plate), (f"{url}/v1/models", None), (f"{url}/v1/phenotype", plate)]),
+    ]
+    with ThreadPoolExecutor(len(request_cycles)) as pool:
+        waits_s = (5.0, 3.0, 2.0)
+        running = [
+            pool.submit(_send_until_stopped, request_cycle, stop_event, wait_s)
+            for request_cycle, wait_s in zip(request_cycles, waits_s, strict=True)
+        ]
+        try:
+            yield
+        finally:
+            stop_event.set()
+    for future in running:
+        future.result()
+
+
+def _send_until_stopped(
+    requests: Iterator[tuple[str, bytes | None]], stop_event: threading.Event, wait_s: float
+) -> None:
+    for url, body in requests:
+        if stop_event.wait(wait_s):
+            return
+        try:
+            with urlopen(Request(url, data=body), timeout=60) as response:
+                response.read()
+        except (HTTPError, URLError, HTTPException, TimeoutError):
+            continue  # what thale says to nonsense is counted, and that is all that matters here
+
+
+def _upscale_image(plate: bytes, factor: int) -> bytes:
+    with Image.open(io.BytesIO(plate)) as image:
+        large = image.resize((image.width * factor, image.height * factor))
+    buffer = io.BytesIO()
+    large.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()

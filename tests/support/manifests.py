@@ -1,0 +1,80 @@
+"""What an overlay applies, by the real kustomize; and where in it containers stand."""
+
+import functools
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+KUBERNETES = Path(__file__).parents[2] / "kubernetes"
+CHECK = KUBERNETES.parents[1] / "shared" / "crds" / "check.py"
+OVERLAYS = ("laptop", "aks-dev", "aks-staging", "aks-prod")
+ON_AZURE = tuple(overlay for overlay in OVERLAYS if overlay.startswith("aks-"))
+
+Manifest = dict[str, Any]
+
+
+def build(folder: Path) -> list[Manifest]:
+    """Return what a folder with a kustomization.yaml applies. Skips the test where there is no kubectl."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not there: it builds the overlays")
+    result = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return list(yaml.safe_load_all(result.stdout))
+
+
+@functools.cache
+def overlay(name: str) -> Sequence[Manifest]:
+    """Return what an overlay applies. Nobody may change it: it is built once."""
+    return build(KUBERNETES / "overlays" / name)
+
+
+def of_kind(manifests: Sequence[Manifest], kind: str) -> dict[str, Manifest]:
+    return {found["metadata"]["name"]: found for found in manifests if found["kind"] == kind}
+
+
+def containers(manifests: Sequence[Manifest]) -> Iterator[tuple[str, Manifest, Manifest]]:
+    """Give every container of ours: what it is called, its pod's spec, and its own.
+
+    A predictor is made of two objects: the ServingRuntime's container, and on top what the InferenceService says of it.
+    """
+    for name, deployment in of_kind(manifests, "Deployment").items():
+        pod = deployment["spec"]["template"]["spec"]
+        for container in [*pod["containers"], *pod.get("initContainers", ())]:
+            yield f"Deployment {name}/{container['name']}", pod, container
+    runtimes = of_kind(manifests, "ServingRuntime")
+    for name, service in of_kind(manifests, "InferenceService").items():
+        predictor = service["spec"]["predictor"]
+        runtime = runtimes[predictor["model"]["runtime"]]["spec"]
+        (container,) = runtime["containers"]
+        pod = {"volumes": runtime["volumes"], **predictor}
+        yield f"InferenceService {name}/{container['name']}", pod, {**container, **predictor["model"]}
+
+
+def pod_labels(manifests: Sequence[Manifest]) -> dict[str, dict[str, str]]:
+    """Return the labels of every kind of pod; a predictor's are partly KServe's own."""
+    deployments = {
+        name: deployment["spec"]["template"]["metadata"]["labels"]
+        for name, deployment in of_kind(manifests, "Deployment").items()
+    }
+    predictors = {
+        name: {"serving.kserve.io/inferenceservice": name, **service["spec"]["predictor"]["labels"]}
+        for name, service in of_kind(manifests, "InferenceService").items()
+    }
+    return {**deployments, **predictors}
+
+
+def selects(selector: Manifest, labels: dict[str, str]) -> bool:
+    """Whether a label selector selects a pod with these labels."""
+    for expression in selector.get("matchExpressions", ()):
+        value = labels.get(expression["key"])
+        if (expression["operator"], value is None) == ("Exists", True):
+            return False
+        if expression["operator"] == "In" and value not in expression["values"]:
+            return False
+        assert expression["operator"] in ("Exists", "In"), expression
+    return selector.get("matchLabels", {}).items() <= labels.items()

@@ -1,0 +1,88 @@
+"""A facade that really listens, in a thread of the tests, and a client that sees every byte of its answers."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import quote
+
+import uvicorn
+from fastapi import FastAPI
+
+from thale.facade.app import create_app
+from thale.facade.settings import Settings
+
+START_TIMEOUT_S = 180
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def problem(self) -> str:
+        """The stable name of the problem that the reply tells."""
+        assert self.headers["content-type"] == "application/problem+json", self.body
+        assert self.json["status"] == self.status
+        assert self.json["request_id"] == self.headers["x-request-id"]
+        return str(self.json["type"]).rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Facade:
+    app: FastAPI
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Reply:
+        """Send a request. Header names are written with underscores."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            response = connection.getresponse()
+            response_headers = {name.lower(): value for name, value in response.getheaders()}
+            return Reply(response.status, response_headers, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Reply:
+        return self.request("GET", path, **headers)
+
+    def post(self, path: str, body: bytes, query: str = "", **headers: str) -> Reply:
+        return self.request("POST", f"{path}?{quote(query, safe='=&@%')}" if query else path, body, **headers)
+
+    def phenotype(self, image: bytes, query: str = "", **headers: str) -> Reply:
+        return self.post("/v1/phenotype", image, query, **headers)
+
+
+@contextmanager
+def running_facade(settings: Settings) -> Iterator[Facade]:
+    """Serve on a free port for as long as the context lasts."""
+    app = create_app(settings)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, http="h11", loop="asyncio", log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        ticks = threading.Event()
+        for _ in range(START_TIMEOUT_S * 100):
+            if server.started or not thread.is_alive():
+                break
+            ticks.wait(0.01)
+        assert server.started, "the facade did not start"
+        yield Facade(app, server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(30)

@@ -1,0 +1,145 @@
+"""Drawings in characters for unit tests whose answers a reader can count.
+
+Two kinds of drawing:
+
+    picture   one character is one pixel     '#' certain root, '1' to '9' root at 10 to 90 %, '@' shoot, 'o' seed
+    network   one character is 10 px (1 mm)  'A' to 'Z' graph nodes, 'a' to 'z' bends of a segment, '@' sure shoot,
+                                             '%' unsure shoot (80 %), 'o' seed, '#' root that has no skeleton
+
+'.' is agar. The segments of a network are listed beside the drawing: "AB" is straight, "AxB" bends at x, and "A~B" is a
+bridged gap.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from textwrap import dedent
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thale.imaging.geometry import Frame
+from thale.phenotyping.plants import polyline
+from thale.phenotyping.plants.path_search import DirectedEdge, edge_target
+from thale.phenotyping.plants.polyline import Points
+from thale.phenotyping.plants.probability_maps import ProbabilityMaps
+from thale.phenotyping.plants.skeleton_graph import RootGraph
+from thale.schemas import Landmark, LandmarkKind
+
+CHARACTER_PX = 10
+BRIDGE_COST = 1.0
+
+
+def characters(drawing: str) -> NDArray[np.str_]:
+    """Return the characters of a drawing (HW), short lines filled with agar."""
+    lines = dedent(drawing).strip("\n").splitlines()
+    width = max(len(line) for line in lines)
+    return np.array([list(line.ljust(width, ".")) for line in lines])
+
+
+def same_frame(height: int, width: int) -> Frame:
+    """Return a frame whose pixels are those of the source image."""
+    return Frame(x0=0, y0=0, source_width=width, source_height=height, width=width, height=height)
+
+
+def picture_mask(drawing: str) -> NDArray[np.bool_]:
+    """Return where a picture is root (bool HW)."""
+    return np.asarray(characters(drawing) == "#")
+
+
+def picture_maps(drawing: str, px_per_mm: float = 4.0, frame: Frame | None = None) -> ProbabilityMaps:
+    """Return the probability maps of a picture."""
+    letters_HW = characters(drawing)
+    root_HW = np.where(letters_HW == "#", 255, 0)
+    for tenths in range(1, 10):
+        root_HW[letters_HW == str(tenths)] = round(25.5 * tenths)
+    shoot_HW, seed_HW = (np.where(letters_HW == letter, 255, 0).astype(np.uint8) for letter in "@o")
+    return ProbabilityMaps(
+        root_HW.astype(np.uint8), shoot_HW, seed_HW, frame or same_frame(*letters_HW.shape), px_per_mm
+    )
+
+
+@dataclass
+class Network:
+    """A drawn root network with the letters of its nodes."""
+
+    graph: RootGraph
+    maps: ProbabilityMaps
+    nodes: dict[str, int]
+
+    def position(self, letter: str) -> Points:
+        """Return the coordinates (x, y) of a node, px."""
+        return self.graph.nodes[self.nodes[letter]]
+
+    def edges(self, path: str) -> list[DirectedEdge]:
+        """Return the steps along nodes: "ABC" is from A to B, then from B to C."""
+        edges: list[DirectedEdge] = []
+        for start, end in pairwise(path):
+            ends = self.nodes[start], self.nodes[end]
+            (edge,) = [
+                (number, (segment.start, segment.end) == ends)
+                for number, segment in self.graph.segments.items()
+                if ends in ((segment.start, segment.end), (segment.end, segment.start))
+            ]
+            edges.append(edge)
+        return edges
+
+    def edge(self, path: str) -> DirectedEdge:
+        """Return the single step between two nodes."""
+        (edge,) = self.edges(path)
+        return edge
+
+    def path(self, edges: list[DirectedEdge]) -> str:
+        """Return the nodes along steps: the inverse of `steps`; "?" for a node that the drawing does not name."""
+        letters = {node: letter for letter, node in self.nodes.items()}
+        number, forward = edges[0]
+        nodes = [edge_target(self.graph, (number, not forward)), *(edge_target(self.graph, edge) for edge in edges)]
+        return "".join(letters.get(node, "?") for node in nodes)
+
+    def landmark_at(
+        self, letter: str, kind: LandmarkKind, score: float = 0.9, dx_mm: float = 0.0, dy_mm: float = 0.0
+    ) -> Landmark:
+        """Return a landmark at a node, or beside it."""
+        x, y = self.position(letter)
+        return Landmark(
+            kind=kind, x=float(x) + self.maps.mm_to_px(dx_mm), y=float(y) + self.maps.mm_to_px(dy_mm), score=score
+        )
+
+    def has_segment(self, path: str) -> bool:
+        """Return whether a segment joins two nodes."""
+        ends = {self.nodes[path[0]], self.nodes[path[1]]}
+        return any({segment.start, segment.end} == ends for segment in self.graph.segments.values())
+
+    def bridges(self) -> list[str]:
+        """Return the bridged gaps as pairs of nodes."""
+        return sorted(self.path([(n, True)]) for n, segment in self.graph.segments.items() if segment.is_bridge)
+
+
+def network(drawing: str, *segments: str, mm: float = 1.0) -> Network:
+    """Return the network of a drawing whose characters are `mm` wide and high; nodes stand in their middle."""
+    letters_HW = characters(drawing)
+    squares_HW = np.kron(
+        letters_HW.view(np.uint32).reshape(letters_HW.shape), np.ones((CHARACTER_PX, CHARACTER_PX), int)
+    )
+
+    def squares(letter: str, value: int) -> NDArray[np.uint8]:
+        return np.where(squares_HW == ord(letter), value, 0).astype(np.uint8)
+
+    shoot_HW = squares("@", 255) + squares("%", 204)
+    maps = ProbabilityMaps(
+        squares("#", 255), shoot_HW, squares("o", 255), same_frame(*shoot_HW.shape), CHARACTER_PX / mm
+    )
+    graph = RootGraph(maps)
+    positions: dict[str, Points] = {
+        str(letters_HW[row, col]): np.array([col + 0.5, row + 0.5]) * CHARACTER_PX
+        for row, col in np.argwhere(np.char.isalpha(letters_HW) & (letters_HW != "o")).tolist()
+    }
+    nodes = {letter: graph.add_node(positions[letter]) for letter in sorted(positions) if letter.isupper()}
+    for names in segments:
+        line = polyline.resample(np.array([positions[letter] for letter in names if letter != "~"]))
+        if "~" not in names:
+            cols, rows = np.round(line).astype(int).T
+            maps.root_HW[rows, cols] = 255
+    for names in segments:
+        line = polyline.resample(np.array([positions[letter] for letter in names if letter != "~"]))
+        graph.add_segment(nodes[names[0]], nodes[names[-1]], line, BRIDGE_COST if "~" in names else None)
+    return Network(graph, maps, nodes)

@@ -1,0 +1,57 @@
+"""An actuator that keeps the record and serves nobody: for what happens between releases and their watcher."""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from thale.errors import ConflictError, TargetError, UnknownModelError
+from thale.files import write_atomically
+from thale.release.targets import VersionedRelease, compute_revision
+from thale.schemas import Release, ReleaseState, VersionManifest
+
+
+@dataclass(frozen=True)
+class StateFileTarget:
+    """Several processes may change the file. It cannot be read while `PATH.away` exists."""
+
+    path: Path
+
+    def models(self) -> Sequence[str]:
+        return sorted(self._read_state().models)
+
+    def read(self, model: str) -> VersionedRelease:
+        state = self._read_state()
+        if model not in state.models:
+            raise UnknownModelError(model, sorted(state.models))
+        return VersionedRelease(state.models[model], compute_revision(state.models[model]))
+
+    def find(self, model: str, version: str) -> VersionManifest:
+        raise NotImplementedError
+
+    def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
+        lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.read(after.name).revision != before.revision:
+                raise ConflictError("changed in between")
+            self.put(after)
+        finally:
+            os.close(lock)
+        return VersionedRelease(after, compute_revision(after))
+
+    def put(self, *releases: Release) -> None:
+        """Write releases, whatever was there before."""
+        models = self._read_state().models if self.path.exists() else {}
+        state = ReleaseState(models={**models, **{release.name: release for release in releases}})
+        write_atomically(self.path, state.model_dump_json().encode())
+
+    @property
+    def unreadable_marker(self) -> Path:
+        return self.path.with_suffix(".away")
+
+    def _read_state(self) -> ReleaseState:
+        if self.unreadable_marker.exists():
+            raise TargetError("the record is away")
+        return ReleaseState.model_validate_json(self.path.read_bytes())

@@ -1,0 +1,52 @@
+"""TorchServe's entry point for a segmentation that paints what it sees by colour: right on tiny plates, and at once.
+
+What it does beside that stands in the file `mood-VERSION`, which a test writes while it serves:
+throws | is slow | sees nothing
+"""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thale.models.predictions import SEGMENTATION_MEDIA_TYPE
+from thale.schemas import Calibration
+from thale_models.handlers import request, segment
+from thale_models.inference import segment as segmented
+from thale_models.transforms import resample
+
+DELAY_S = 3.0
+
+
+class StubSegmenter(segment.SegmentHandler):
+    """Segments tiny plates, in whatever mood it is."""
+
+    def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
+        fault = read_fault(self.card.version)
+        if fault == "throws":
+            first_bad_file(Path(os.environ["TMPDIR"]).parent).touch()
+            raise RuntimeError("injected fault")
+        if fault == "is slow":
+            time.sleep(DELAY_S)
+        prediction = segmented(image_HW3, self.card, self.engine, calibration)
+        red, green, blue = resample(image_HW3, prediction.meta.frame).astype(int).transpose(2, 0, 1)
+        root, shoot = (red > 150) & (blue > 150), green - red > 40
+        planes_CHW = np.stack([root, shoot, np.zeros_like(root)]) & (fault != "sees nothing")
+        prediction.probabilities_CHW[:] = planes_CHW * np.uint8(250)
+        return prediction.to_bytes(), SEGMENTATION_MEDIA_TYPE
+
+
+def read_fault(version: str) -> str:
+    file = fault_file(Path(os.environ["TMPDIR"]).parent, version)
+    return file.read_text() if file.exists() else "good"
+
+
+def fault_file(home: Path, version: str) -> Path:
+    return home / f"fault-{version}"
+
+
+def first_bad_file(home: Path) -> Path:
+    """Return the file that is there as soon as a bad answer was given."""
+    return home / "bad"

@@ -1,0 +1,1 @@
+"""Developer tools. None of them is part of the wheel."""

@@ -1,0 +1,1 @@
+"""The two images, tried out: `python -m tools.container_check` is what `make images-check` runs."""
