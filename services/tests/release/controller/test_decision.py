@@ -56,8 +56,8 @@ def test_a_step_that_is_not_among_the_release_s_leads_to_the_next_one() -> None:
 
 
 @pytest.mark.parametrize(("action", "weight", "stable"), [("step", 25, "1.0.0"), ("roll back", 0, "1.0.0")])
-def test_a_move_is_made_in_the_watcher_s_name(move: Action, weight: float, stable: str) -> None:
-    after = guarded_transition(move, canary_release(), WATCHER, lambda: True)(canary_release())
+def test_a_move_is_made_in_the_watcher_s_name(action: Action, weight: float, stable: str) -> None:
+    after = guarded_transition(action, canary_release(), WATCHER, lambda: True)(canary_release())
     assert (after.weight_percent, after.stable) == (weight, stable)
     assert (after.history[-1].who, after.history[-1].why) == ("watcher", "17 of 200 failed")
 
@@ -68,15 +68,15 @@ def test_the_last_step_makes_the_canary_stable() -> None:
 
 
 @pytest.mark.parametrize("action", ["step", "promote", "roll back"])
-def test_who_leads_no_more_changes_nothing(move: Action) -> None:
+def test_who_leads_no_more_changes_nothing(action: Action) -> None:
     with pytest.raises(InvalidTransitionError, match="another watcher"):
-        guarded_transition(move, canary_release(), WATCHER, lambda: False)(canary_release())
+        guarded_transition(action, canary_release(), WATCHER, lambda: False)(canary_release())
 
 
 @pytest.mark.parametrize("action", ["step", "promote"])
-def test_a_release_that_somebody_changed_is_not_moved_forward(move: Action) -> None:
+def test_a_release_that_somebody_changed_is_not_moved_forward(action: Action) -> None:
     with pytest.raises(InvalidTransitionError, match="judged anew"):
-        guarded_transition(move, canary_release(), WATCHER, lambda: True)(step_by_hand(canary_release()))
+        guarded_transition(action, canary_release(), WATCHER, lambda: True)(step_by_hand(canary_release()))
 
 
 def test_a_step_by_hand_does_not_save_a_bad_canary() -> None:
@@ -87,7 +87,7 @@ def test_a_step_by_hand_does_not_save_a_bad_canary() -> None:
 
 
 @pytest.mark.parametrize("action", ["step", "promote", "roll back"])
-def test_a_rollout_that_began_anew_is_another_one(move: Action) -> None:
+def test_a_rollout_that_began_anew_is_another_one(action: Action) -> None:
     again = transitions.start_canary(
         transitions.abort(canary_release(), ANNA),
         make_version("1.1.0"),
@@ -95,7 +95,7 @@ def test_a_rollout_that_began_anew_is_another_one(move: Action) -> None:
     )
     for other in (again, transitions.abort(canary_release(), ANNA), transitions.promote(canary_release(), ANNA)):
         with pytest.raises(InvalidTransitionError, match="judged anew"):
-            guarded_transition(move, canary_release(), WATCHER, lambda: True)(other)
+            guarded_transition(action, canary_release(), WATCHER, lambda: True)(other)
 
 
 def test_a_card_with_unknown_numbers_is_no_change() -> None:
