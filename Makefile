@@ -40,9 +40,10 @@ test: install lint types layers wheel checkov azurite prometheus ## Everything t
 	$(BIN)/pytest
 
 .PHONY: lint
-lint: install ## Check the style with ruff
+lint: install ## Check code style with ruff and prose with the word list
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python -m tools.prose_lint
 
 .PHONY: types
 types: install ## Check the types with mypy --strict

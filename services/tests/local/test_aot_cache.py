@@ -60,7 +60,7 @@ def test_a_training_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
     def started_processes() -> list[psutil.Process]:
         return [child for child in psutil.Process().children(recursive=True) if child not in before]
 
-    with aot_cache_build.record_aot_cache_in_background(data_dir, patience_s=0):
+    with aot_cache_build.record_aot_cache_in_background(data_dir, delay_s=0):
         wait_for("Java", lambda: any(child.name() == "java" for child in started_processes()))
         processes = started_processes()
     assert wait_until_all_exited(processes)

@@ -18,11 +18,11 @@ MAX_STOP_S = 25.0
 """Less than OpenTelemetry's SDK waits for a collector by itself (30 s), and more than a facade takes to end."""
 SPANS = """
 import logging
-from thale import telemetry
-from thale.telemetry.otel_settings import Otel
+from thale.telemetry import logs
+from thale.telemetry.otel_settings import OtelSettings
 from thale.telemetry import tracing
 
-telemetry.configure()
+logs.configure()
 stop = tracing.configure_tracing("test", OtelSettings(), {"thale.model": "plate-seg"})
 for number in range(NUMBER):
     with tracing.span("thale.route"):
@@ -149,7 +149,7 @@ import sys
 import thale_models.handlers.segment
 print("prometheus_client" in sys.modules)
 import thale.facade.app, thale.facade.postprocess.shadow_comparison
-from thale.telemetry.otel_settings import Otel
+from thale.telemetry.otel_settings import OtelSettings
 from thale.telemetry import tracing
 tracing.configure_tracing("test", OtelSettings())()
 print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))])

@@ -72,7 +72,7 @@ class AnalysisState(FrozenModel):
             latency_s = previous.merge(latency_s) if previous is not None else latency_s
         changes = {
             "weight_percent": release.weight_percent,
-            "step": step_window.merge(window),
+            "step_window": step_window.merge(window),
             "stable_latency_s": latency_s or previous,
             "evidence": evidence,
         }
