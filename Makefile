@@ -39,6 +39,10 @@ run: install ## Start the platform, phenotype a plate (IMAGE=path), keep serving
 test: install lint types layers wheel checkov azurite prometheus ## Everything that CI checks
 	$(BIN)/pytest
 
+.PHONY: test-fast
+test-fast: install ## Run the unit tests alone: no server, no container
+	$(BIN)/pytest -m 'not integration and not slow'
+
 .PHONY: lint
 lint: install ## Check code style with ruff and prose with the word list
 	$(BIN)/ruff check
