@@ -1,6 +1,6 @@
 """A deploy that is running: its environment, where its files are, and whom it tells."""
 
-import fcntl
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from rich.markup import escape
 from deploy.commands import run
 from deploy.errors import DeployError, StepOrderError
 from deploy.settings import Environment, Settings
+from thale.files import open_locked
 
 ROOT = Path(__file__).parents[1]
 NAMESPACE = "thale"
@@ -77,9 +78,11 @@ class DeployContext:
         Raises:
             DeployError: If one is running.
         """
-        with (self.folder / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DeployError(f"a deploy of {self.environment} is running on this machine already") from error
+        try:
+            lock_fd = open_locked(self.folder / "lock", blocking=False)
+        except BlockingIOError as error:
+            raise DeployError(f"a deploy of {self.environment} is running on this machine already") from error
+        try:
             yield
+        finally:
+            os.close(lock_fd)

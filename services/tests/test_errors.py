@@ -1,5 +1,8 @@
 from collections.abc import Iterator
 
+import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
+
 from thale import errors
 from thale.errors import ThaleError, error_class
 
@@ -65,3 +68,45 @@ def test_every_error_declares_its_own_code() -> None:
 def test_error_class_finds_the_class_of_every_code() -> None:
     assert {error_class(code) for code in CODES.values()} == set(CODES)
     assert error_class("no-such-code") is None
+
+
+class _Limits(BaseModel):
+    low: int
+    high: int
+
+    @model_validator(mode="after")
+    def _check_order(self) -> "_Limits":
+        if self.low > self.high:
+            raise ValueError("low exceeds high")
+        return self
+
+
+def _validation_error(content: object) -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(dict[str, _Limits]).validate_python({"first": content})
+    return caught.value
+
+
+def test_validation_error_description_names_each_field() -> None:
+    error = _validation_error({"low": "secret-value"})
+    description = errors.describe_validation_error(error)
+    assert description == (
+        "first.low: Input should be a valid integer, unable to parse string as an integer; first.high: Field required"
+    )
+
+
+def test_validation_error_description_omits_type_of_exception() -> None:
+    error = _validation_error({"low": 2, "high": 1})
+    assert errors.describe_validation_error(error) == "first: low exceeds high"
+
+
+def test_validation_error_description_without_location() -> None:
+    with pytest.raises(ValidationError) as caught:
+        _Limits(low=2, high=1)
+    assert errors.describe_validation_error(caught.value) == "low exceeds high"
+
+
+def test_settings_error_description_names_variables() -> None:
+    with pytest.raises(ValidationError) as caught:
+        _Limits.model_validate({"low": 1})
+    assert errors.describe_settings_error(caught.value) == "THALE_HIGH: Field required\n"

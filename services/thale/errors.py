@@ -41,7 +41,10 @@ ThaleError
 └── LocalPlatformError                   the local platform cannot start
 """
 
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class ThaleError(Exception):
@@ -72,6 +75,24 @@ def error_class(code: str) -> type[ThaleError] | None:
             return candidate
         pending += candidate.__subclasses__()
     return None
+
+
+def describe_validation_error(error: "ValidationError") -> str:
+    """Return the location and message of each invalid field, without the invalid values."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    described = []
+    for detail in details:
+        location = ".".join(map(str, detail["loc"]))
+        message = detail["msg"].removeprefix("Value error, ")
+        described.append(f"{location}: {message}" if location else message)
+    return "; ".join(described)
+
+
+def describe_settings_error(error: "ValidationError") -> str:
+    """Return one line for each invalid `THALE_*` environment variable."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    names = ("_".join(("thale", *map(str, detail["loc"]))).upper() for detail in details)
+    return "".join(f"{name}: {detail['msg']}\n" for name, detail in zip(names, details, strict=True))
 
 
 class ImageError(ThaleError):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
 
-from thale.errors import ParameterError
+from thale.errors import ParameterError, describe_validation_error
 from thale.schemas import FrozenModel
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -86,5 +86,4 @@ def read_slo(path: Path | None = None) -> Slo:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ParameterError(f"the limits cannot be read from {path}: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise ParameterError(f"the limits in {path} make no sense: {faults}") from error
+        raise ParameterError(f"the limits in {path} make no sense: {describe_validation_error(error)}") from error

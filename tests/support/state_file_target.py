@@ -1,13 +1,11 @@
 """An actuator that keeps the record and serves nobody: for what happens between releases and their watcher."""
 
-import fcntl
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from thale.errors import ConflictError, TargetError, UnknownModelError
-from thale.files import write_atomically
+from thale.files import exclusive_lock, write_atomically
 from thale.release.targets import VersionedRelease, compute_revision
 from thale.schemas import Release, ReleaseState, VersionManifest
 
@@ -31,14 +29,10 @@ class StateFileTarget:
         raise NotImplementedError
 
     def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
-        lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with exclusive_lock(self.path.with_suffix(".lock")):
             if self.read(after.name).revision != before.revision:
                 raise ConflictError("changed in between")
             self.put(after)
-        finally:
-            os.close(lock)
         return VersionedRelease(after, compute_revision(after))
 
     def put(self, *releases: Release) -> None:

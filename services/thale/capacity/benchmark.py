@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from thale.errors import ParameterError
+from thale.errors import ParameterError, describe_validation_error
 from thale.schemas import FrozenModel
 
 _DEFAULT_PATH = Path(__file__).with_name("benchmark.json")
@@ -121,5 +121,5 @@ def read_benchmark(path: Path | None = None) -> Benchmark:
     except OSError as error:
         raise ParameterError(f"the measurement cannot be read from {path}: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise ParameterError(f"{path} is no measurement by loadtests/knee.py: {faults}") from error
+        description = describe_validation_error(error)
+        raise ParameterError(f"{path} is no measurement by loadtests/knee.py: {description}") from error

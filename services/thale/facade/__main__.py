@@ -11,6 +11,7 @@ def main() -> int:
     import uvicorn
     from pydantic import ValidationError
 
+    from thale.errors import describe_settings_error
     from thale.facade.app import create_app
     from thale.facade.settings import Settings
     from thale.telemetry import logs
@@ -18,9 +19,7 @@ def main() -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        for fault in error.errors():
-            name = "_".join(("thale", *map(str, fault["loc"]))).upper()
-            sys.stderr.write(f"{name}: {fault['msg']}\n")
+        sys.stderr.write(describe_settings_error(error))
         return 2
     logs.configure(settings.log_level)
     uvicorn.run(

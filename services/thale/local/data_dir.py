@@ -1,6 +1,5 @@
 """The folder that a laptop's platform keeps: models, logs, the traffic record, and who is running just now."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from platformdirs import user_data_path
 from pydantic import ValidationError
 
 from thale.errors import LocalPlatformError
-from thale.files import write_atomically
+from thale.files import open_locked, write_atomically
 from thale.local.ports import Addresses
 
 
@@ -117,16 +116,13 @@ class DataDir:
         try:
             for folder in (self.path, self.model_store, self.logs, self.torchserve):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock_fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            lock_fd = open_locked(self.path / "lock", blocking=False)
+        except BlockingIOError as error:
+            raise LocalPlatformError(self._in_use_message()) from error
         except OSError as error:
             raise LocalPlatformError(
                 f"the folder {self.path} cannot be written ({error.strerror}): choose another with --home"
             ) from error
-        try:
-            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(lock_fd)
-            raise LocalPlatformError(self._in_use_message()) from error
         try:
             yield
         finally:

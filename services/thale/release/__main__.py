@@ -5,7 +5,7 @@ import sys
 
 from pydantic import ValidationError
 
-from thale.errors import ThaleError
+from thale.errors import ThaleError, describe_settings_error
 from thale.release.controller.cluster import cluster_environment
 from thale.release.controller.controller import Intervals
 from thale.release.controller.daemon import ListenAddress, run_daemon
@@ -22,9 +22,7 @@ def main() -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        for fault in error.errors():
-            name = "_".join(str(part) for part in fault["loc"]).upper()
-            sys.stderr.write(f"THALE_{name}: {fault['msg']}\n")
+        sys.stderr.write(describe_settings_error(error))
         return 2
     logs.configure(settings.log_level)
     intervals = Intervals(settings.poll_s, settings.checkpoint_interval_s, settings.stuck_s)

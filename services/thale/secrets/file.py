@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
-from thale.errors import SecretError
+from thale.errors import SecretError, describe_validation_error
 
 _MAX_BYTES = 2**20
 _GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -64,9 +64,8 @@ class FileSecrets:
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SecretError(f"{self._path} is no TOML: {_error_location(error)}") from None
         except ValidationError as error:
-            # Neither the input nor the error itself is told: both hold values.
-            messages = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-            raise SecretError(f"{self._path} is no table of secrets ({messages})") from None
+            # No `from error`: the text of pydantic's error contains the invalid values.
+            raise SecretError(f"{self._path} is no table of secrets ({describe_validation_error(error)})") from None
 
     def _read_owner_only(self) -> bytes:
         """Return what is in the file. Its rights are those of the file that was opened, not of a name."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from starlette.responses import JSONResponse
 
 from thale._version import __version__
-from thale.errors import ParameterError, UnknownVersionError
+from thale.errors import ParameterError, UnknownVersionError, describe_validation_error
 from thale.facade.api import v2_tensors
 from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
 from thale.facade.api.upload import stream_body
@@ -163,8 +163,7 @@ def _parse_request(body: bytes, json_length: str | None, settings: Settings) -> 
     try:
         infer_request = InferRequest.model_validate_json(body[:json_end])
     except ValidationError as error:
-        details = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors())
-        raise ParameterError(f"the inference request is not understood: {details}") from error
+        raise ParameterError(f"the inference request is not understood: {describe_validation_error(error)}") from error
     if (
         len(infer_request.inputs) != 1
         or infer_request.inputs[0].name != IMAGE

@@ -22,6 +22,7 @@ from thale.errors import ImageError, ModelFailedError, ModelUnavailableError, Pa
 from thale.facade.deadline import Deadline
 from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.routing import Route
+from thale.models.torchserve_errors import TorchServeError
 from thale.telemetry import metrics, server_timing, tracing
 from thale.telemetry.server_timing import Timing, read_timing
 
@@ -29,12 +30,6 @@ logger = logging.getLogger(__name__)
 
 IMAGE_ERRORS = (ImageError, ScaleError, ParameterError)
 """What a worker may say of an image. Any other name in its answer is not taken at its word."""
-_UNAVAILABLE_STATUSES = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE})
-"""TorchServe says 503 where no worker or no place in the queue is free, and 507 where the worker died."""
-_WORKER_DIED = "Worker died."
-"""What it says as well where the worker died, with 500 as often as with 507."""
-_HANDLER_RAISED = "Prediction failed"
-"""What it says with 503 where the handler raised: the worker is there, and would fail on this image again."""
 _RETRY_PAUSE_S = 0.2
 _CONNECT_TIMEOUT_S = 3.0
 _MANAGEMENT_TIMEOUT_S = 2.0
@@ -184,31 +179,21 @@ def _parse_ready_workers(description: object) -> int | None:
 
 def _to_error(route: Route, status: int, body: bytes) -> ThaleError:
     model_version = f"{route.name} {route.version}"
-    error_body = _parse_error_body(body)
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY and (image_error := _parse_image_error(error_body)) is not None:
+    response = TorchServeError.from_response(status, body)
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY and (image_error := _parse_image_error(response)) is not None:
         return image_error
-    message = error_body.get("message")
-    if message == _WORKER_DIED or (status in _UNAVAILABLE_STATUSES and message != _HANDLER_RAISED):
+    if response.is_worker_unavailable:
         return ModelUnavailableError(f"no worker of {model_version} is there to answer: try again in a few seconds")
-    if status == HTTPStatus.NOT_FOUND:
+    if response.is_unknown_version:
         return ModelUnavailableError(f"{model_version} is released, and the model server does not have it (yet)")
     fields = {"model": route.name, "version": route.version, "status": status}
-    logger.error("model failed", extra={**fields, "error": str(message)})
+    logger.error("model failed", extra={**fields, "error": response.message})
     return ModelFailedError(f"{model_version} failed on this image (status {status}); the server's log says more")
 
 
-def _parse_error_body(body: bytes) -> Mapping[str, object]:
-    """Return the JSON object that a refusal holds, an empty one where it holds none."""
-    try:
-        content = json.loads(body)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _parse_image_error(error_body: Mapping[str, object]) -> ThaleError | None:
+def _parse_image_error(response: TorchServeError) -> ThaleError | None:
     """Return the error of a worker's {"code": error code, "message": …}, None if the code names no image fault."""
-    error_class = errors.error_class(str(error_body.get("code")))
+    error_class = errors.error_class(response.code)
     if error_class is None or not issubclass(error_class, IMAGE_ERRORS):
         return None
-    return error_class.from_message(str(error_body.get("message", "")))
+    return error_class.from_message(response.message)

@@ -5,7 +5,6 @@ rollout's step. Whoever acts asks `held` first, which costs next to nothing and 
 false before anybody else can become the leader.
 """
 
-import fcntl
 import logging
 import os
 import threading
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
+
+from thale.files import open_locked
 
 logger = logging.getLogger(__name__)
 
@@ -75,18 +76,16 @@ class FileLease:
             return True
         self.release()
         try:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            file = open_locked(self._path, blocking=False)
+        except BlockingIOError:
+            self._last_error = ""
+            return False
         except OSError as error:
             if str(error) != self._last_error:
                 logger.warning("lease acquisition failed", extra={"error": str(error)})
             self._last_error = str(error)
             return False
         self._last_error = ""
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            return False
         self._file = file
         return self.is_leader()
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from thale.errors import InvalidTransitionError
+from thale.errors import InvalidTransitionError, describe_validation_error
 from thale.schemas import Release, ReleaseEvent, VersionManifest
 
 HISTORY_LIMIT = 50
@@ -194,5 +194,6 @@ def _apply_changes(release: Release, what: _EventKind, version: str, author: Aut
     try:
         return Release.model_validate(fields)
     except ValidationError as error:
-        faults = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors())
-        raise InvalidTransitionError(f"{release.name} cannot become this: {faults}") from error
+        raise InvalidTransitionError(
+            f"{release.name} cannot become this: {describe_validation_error(error)}"
+        ) from error

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from thale.errors import ParameterError
+from thale.errors import ParameterError, describe_validation_error
 from thale.schemas import FrozenModel
 
 Floats = NDArray[np.float64]
@@ -184,8 +184,7 @@ def _parse_line(line: str, path: Path, number: int) -> RecordedRequest:
     try:
         return RecordedRequest.model_validate_json(line)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise ParameterError(f"{path}, line {number}: {faults}") from error
+        raise ParameterError(f"{path}, line {number}: {describe_validation_error(error)}") from error
 
 
 def _hash_fraction(experiment: str) -> float:

@@ -5,9 +5,7 @@ the record holds no longer is unloaded. The record is therefore never ahead of T
 between leaves at most a version that is loaded and unused: the next change unloads it.
 """
 
-import fcntl
 import logging
-import os
 import re
 import shutil
 import time
@@ -20,7 +18,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from thale.errors import ConflictError, ReleaseError, StoreError, TargetError, UnknownModelError
-from thale.files import write_atomically
+from thale.files import exclusive_lock, write_atomically
 from thale.release.registry import golden
 from thale.release.targets import VersionedRelease, WarmUp, compute_revision
 from thale.release.targets.background_unload import BackgroundUnloader
@@ -148,7 +146,7 @@ class LocalTarget(BackgroundUnloader):
 
     def _write_release(self, before: VersionedRelease, after: Release) -> VersionedRelease:
         """Write the release into the record, as long as it is the one that was read."""
-        with _file_lock(self.state_path.with_name(f".{self.state_path.name}.lock")):
+        with exclusive_lock(self.state_path.with_name(f".{self.state_path.name}.lock")):
             state = self._read_state()
             _check_unchanged(_get_release(state, after.name), before)
             if after.stable != before.release.stable:
@@ -210,7 +208,7 @@ class LocalTarget(BackgroundUnloader):
 
     @contextmanager
     def _loading_lock(self, model: str) -> Iterator[None]:
-        with _file_lock(self.state_path.with_name(f".{self.state_path.name}.{model}.lock")):
+        with exclusive_lock(self.state_path.with_name(f".{self.state_path.name}.{model}.lock")):
             yield
 
 
@@ -245,14 +243,3 @@ def _get_release(state: ReleaseState, model: str) -> VersionedRelease:
 def _check_unchanged(current: VersionedRelease, expected: VersionedRelease) -> None:
     if current.revision != expected.revision:
         raise ConflictError(f"{expected.release.name} was changed by somebody else in between: read it again")
-
-
-@contextmanager
-def _file_lock(path: Path) -> Iterator[None]:
-    """Wait for the lock on a file and hold it. Whoever is killed lets go by dying."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
