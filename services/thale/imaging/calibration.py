@@ -1,7 +1,7 @@
-"""Millimetres per pixel: as given, or from the outer edge of a square plate whose width is known.
+"""Calibration: millimetres per pixel, given by the client or derived from the plate's outer edge and its known width.
 
-The outside of base and lid is what a dish's width means here: a 12 cm dish is 120 mm from outer edge to outer edge.
-The dpi that EXIF carries is never a physical scale, and is not read.
+The width of a dish is measured from outer edge to outer edge: a 12 cm dish is 120 mm wide. The resolution (dpi) in EXIF
+is never a physical scale and is not read.
 """
 
 import math
@@ -19,32 +19,32 @@ PLATE_WIDTH_MM = 120.0
 MIN_MM_PER_PX, MAX_MM_PER_PX = 0.002, 1.0
 MIN_PLATE_MM, MAX_PLATE_MM = 20.0, 500.0
 WEAK_CONFIDENCE = 0.65
-"""A plate found with less than this is flagged: part of its edge is hidden or too faint to be sure of."""
+"""Plates with a lower confidence are flagged: a part of their edge is hidden or faint."""
 
 TILT_FLAG_DEG = 5.0
 CONFLICT_SHARE = 0.03
 RIM_MM = 5.0
-"""Least width of the rim on photographs, from the lid's outer edge to the inside of the base. On the side that leans
-away from the camera it shows up to 7.4 mm wide; roots may grow on the agar that begins behind it."""
+"""Minimum width of the rim on photographs, from the lid's outer edge to the inside of the base. On the side that is
+tilted away from the camera, the rim appears up to 7.4 mm wide. Roots can grow directly inside it."""
 
 CORNER_RADIUS_MM = 20.0
-"""Of the inside of a square dish, measured on the same photographs."""
+"""Corner radius of the inside of a square dish, measured on the same photographs."""
 
 
 def calibrate(
     image_HW3: NDArray[np.uint8], mm_per_px: float | None = None, plate_width_mm: float | None = None
 ) -> Calibration:
-    """Return the scale of a photograph and the plate in it, each with what must be known about it.
+    """Return the scale of a photograph, the plate in it, and flags about both.
 
-    A given `mm_per_px` wins over the plate's edge. With neither, the scale is NaN and of source "none".
+    A given `mm_per_px` takes precedence over the plate's edge. Without either, the scale is NaN with source "none".
 
     Args:
-        image_HW3: The picture, upright.
-        mm_per_px: Millimetres a pixel, if known.
-        plate_width_mm: Outer width of the square plate; 120 mm if not given.
+        image_HW3: The upright image.
+        mm_per_px: Millimetres per pixel, if known.
+        plate_width_mm: Outer width of the square plate; 120 mm by default.
 
     Raises:
-        ScaleError: If a given number cannot be true of a plate photograph.
+        ScaleError: If a given value is impossible for a photograph of a plate.
     """
     _validate_scale(mm_per_px, plate_width_mm)
     plate = find_plate(image_HW3)
@@ -67,7 +67,7 @@ def _validate_scale(mm_per_px: float | None, plate_width_mm: float | None) -> No
             hint = f"; if that is pixels per mm, send {1 / mm_per_px:.4g}"
         raise ScaleError(
             f"mm_per_px={mm_per_px:g} is not possible: a plate photograph has {MIN_MM_PER_PX:g} to "
-            f"{MAX_MM_PER_PX:g} mm a pixel, typically 0.04 to 0.07{hint}"
+            f"{MAX_MM_PER_PX:g} mm per pixel, typically 0.04 to 0.07{hint}"
         )
     if plate_width_mm is not None and not MIN_PLATE_MM <= plate_width_mm <= MAX_PLATE_MM:
         hint = f"; if that is centimetres, send {plate_width_mm * 10:g}" if 2 <= plate_width_mm < MIN_PLATE_MM else ""
@@ -82,15 +82,17 @@ def _plate_flags(plate: Plate | None) -> list[Flag]:
         return [
             Flag(
                 code="no_plate",
-                message="no square plate found: no four long edges form a square that lies whole in the picture",
+                message="no square plate found: no four long edges form a square that is completely in the image",
             )
         ]
     flags = []
     if plate.confidence < WEAK_CONFIDENCE:
-        message = f"the plate's edge is weak (confidence {plate.confidence:.2f}): check the overlay before using mm"
+        message = (
+            f"the plate's edge is weak (confidence {plate.confidence:.2f}): check the overlay before using values in mm"
+        )
         flags.append(Flag(code="plate_edge_weak", message=message))
     if abs(plate.tilt_deg) > TILT_FLAG_DEG:
-        message = f"the plate is turned by {plate.tilt_deg:.1f} degrees: angles to gravity are off by as much"
+        message = f"the plate is tilted by {plate.tilt_deg:.1f} degrees: angles to gravity are wrong by the same amount"
         flags.append(Flag(code="plate_tilted", message=message))
     return flags
 
@@ -101,24 +103,24 @@ def _scale_flags(given_mm_per_px: float | None, edge_mm_per_px: float, plate: Pl
         return [Flag(code="scale_unknown", message=message)]
     if given_mm_per_px is not None and plate and abs(given_mm_per_px / edge_mm_per_px - 1) > CONFLICT_SHARE:
         message = (
-            f"the given {given_mm_per_px:.4g} mm a pixel and the plate's edge ({edge_mm_per_px:.4g}) disagree by "
-            f"{abs(given_mm_per_px / edge_mm_per_px - 1):.0%}: the given one is used"
+            f"the given scale ({given_mm_per_px:.4g} mm per pixel) and the plate's edge ({edge_mm_per_px:.4g}) "
+            f"differ by {abs(given_mm_per_px / edge_mm_per_px - 1):.0%}: the given scale is used"
         )
         return [Flag(code="scale_conflict", message=message)]
     return []
 
 
 def plate_side_px(plate: Plate) -> float:
-    """Return the plate's side in pixels: the mean of its four."""
+    """Return the mean length of the plate's four sides in pixels."""
     corners = _corner_array(plate)
     return float(np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1).mean())
 
 
 def region_of_interest(calibration: Calibration, height: int, width: int) -> tuple[int, int, int, int]:
-    """Return the box x0, y0, x1, y1 (the last two exclusive) that a model should look at.
+    """Return the box x0, y0, x1, y1 (the last two exclusive) that a model processes.
 
-    It is the bounding box of the plate's outer edge, so that roots at the rim are whole, clipped to the picture; the
-    whole picture where there is no plate. What lies on the rim is told apart by `interior_mask`.
+    It is the bounding box of the plate's outer edge, clipped to the image, so that roots at the rim are complete.
+    Without a plate, it is the whole image. `interior_mask` excludes the rim.
     """
     if calibration.plate is None:
         return 0, 0, width, height
@@ -135,8 +137,8 @@ def plate_interior(
 
     Args:
         plate: The plate.
-        margin_mm: How much of each side to leave out.
-        plate_width_mm: The plate's outer width, which says what a millimetre is.
+        margin_mm: Width of the border to exclude on each side.
+        plate_width_mm: Outer width of the plate. It defines the scale of `margin_mm`.
     """
     corners = _corner_array(plate)
     share = margin_mm / plate_width_mm
@@ -147,9 +149,9 @@ def plate_interior(
 
 
 def interior_mask(calibration: Calibration, frame: Frame) -> NDArray[np.bool_]:
-    """Return where something can grow, bool HW in pixels of the frame: inside the rim and the plate's round corners.
+    """Return the area inside the rim and the round corners of the plate, bool HW in pixels of the frame.
 
-    True everywhere where there is no plate.
+    Without a plate, all pixels are True.
     """
     plate = calibration.plate
     if plate is None:
@@ -158,13 +160,13 @@ def interior_mask(calibration: Calibration, frame: Frame) -> NDArray[np.bool_]:
     inner = plate_interior(plate, RIM_MM + CORNER_RADIUS_MM, width_mm)
     corners = [(float(x), float(y)) for x, y in frame.from_source(np.array([(corner.x, corner.y) for corner in inner]))]
     radius_px = CORNER_RADIUS_MM / width_mm * plate_side_px(plate) * frame.factor
-    picture = Image.new("1", (frame.width, frame.height))
-    draw = ImageDraw.Draw(picture)
+    mask = Image.new("1", (frame.width, frame.height))
+    draw = ImageDraw.Draw(mask)
     draw.polygon(corners, fill=1)
     draw.line([*corners, corners[0]], fill=1, width=round(2 * radius_px))
     for corner in corners:
         draw.circle(corner, radius_px, fill=1)
-    return np.asarray(picture)
+    return np.asarray(mask)
 
 
 def _corner_array(plate: Plate) -> NDArray[np.float64]:

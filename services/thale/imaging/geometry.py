@@ -1,4 +1,4 @@
-"""Where a pixel of one picture lies in another: frames, and the tiles that a net sees one at a time."""
+"""Geometry of resampled images: frames that map pixels to the source image, and tiles for inference."""
 
 import math
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ Window = tuple[slice, slice]
 class Frame(BaseModel):
     """A rectangle of the source image, resampled to `width` x `height` pixels.
 
-    `x0, y0` is the rectangle's top left corner in source pixels and `factor` the number of frame pixels a source pixel.
-    Pixel centres are whole numbers in both pictures.
+    `x0, y0` is the rectangle's top left corner in source pixels. `factor` is the number of frame pixels per source
+    pixel. Pixel centres have integer coordinates in both images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,7 +29,7 @@ class Frame(BaseModel):
 
     @classmethod
     def from_box(cls, box_xyxy: tuple[int, int, int, int], factor: float) -> "Frame":
-        """Return the frame that shows a box of the source image at `factor` frame pixels a source pixel."""
+        """Return the frame of a box of the source image at `factor` frame pixels per source pixel."""
         x0, y0, x1, y1 = box_xyxy
         return cls(
             x0=x0,
@@ -42,7 +42,7 @@ class Frame(BaseModel):
 
     @property
     def factor(self) -> float:
-        """Frame pixels a source pixel, the mean of both axes (they differ by rounding alone)."""
+        """Frame pixels per source pixel, as the geometric mean of both axes, which differ only by rounding."""
         return float(np.sqrt(self.width * self.height / (self.source_width * self.source_height)))
 
     def to_source(self, points_N2: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -59,15 +59,16 @@ class Frame(BaseModel):
 
 
 def tiles(height: int, width: int, tile_px: int, overlap_px: int) -> Iterator[Window]:
-    """Yield windows of at most `tile` x `tile` pixels that cover height x width, each overlapping its neighbours.
+    """Yield windows of at most `tile_px` x `tile_px` pixels that cover height x width and overlap their neighbours.
 
-    As few as can be, all of the same size, and no larger than the overlap asks for: what lies in two is reckoned twice.
+    The number of windows is minimal and all have the same size. Their size is the minimum for the overlap, because
+    pixels in two windows are computed twice (ADR 0033).
 
     Raises:
-        ValueError: If the overlap leaves no progress.
+        ValueError: If the overlap is negative or not smaller than the tile.
     """
     if not 0 <= overlap_px < tile_px:
-        raise ValueError(f"overlap {overlap_px} must be at least 0 and less than tile {tile_px}")
+        raise ValueError(f"overlap {overlap_px} is invalid: required is 0 <= overlap < tile ({tile_px})")
     for rows in _spans(height, tile_px, overlap_px):
         for columns in _spans(width, tile_px, overlap_px):
             yield rows, columns
@@ -80,7 +81,10 @@ def _spans(length: int, tile_px: int, overlap_px: int) -> list[slice]:
 
 
 def tile_weights(height: int, width: int, overlap_px: int) -> NDArray[np.float32]:
-    """Return each pixel of a tile its weight, falling to the edges, so that overlapping tiles blend without a seam."""
+    """Return the blending weight of each pixel of a tile, float32 HW.
+
+    Weights fall towards the edges, so that overlapping tiles blend without a seam.
+    """
 
     def ramp(length: int) -> NDArray[np.float32]:
         distance = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)).astype(np.float32)

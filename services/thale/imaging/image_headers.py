@@ -1,7 +1,7 @@
-"""What the headers of JPEG, PNG and TIFF files say, read without decoding a pixel.
+"""Parsers for the headers of JPEG, PNG and TIFF files, without decoding pixels.
 
-Hostile files are expected: every walk over markers, chunks or pages is bounded, offsets that lead outside of the file
-or back to where the walk has been are refused, and nothing is allocated by a size that the file claims.
+Hostile files are expected (ADR 0005). Every loop over markers, chunks or pages is bounded. Offsets outside the file and
+offsets that form a cycle are rejected. No allocation depends on a size that the file claims.
 """
 
 import re
@@ -19,7 +19,7 @@ MAX_CHUNKS = 200_000
 MAX_PAGES = 10_000
 MAX_SAMPLES = 8
 MAX_STRAY_BYTES = 1 << 16
-"""Bytes between two JPEG markers. Cameras leave a few; millions are there to keep a decoder busy."""
+"""Maximum number of bytes between two JPEG markers. Cameras leave a few; millions occur only in attacks on decoders."""
 
 _ORIENTATION = 274
 _MARKER = re.compile(rb"\xff([\x01-\xfe])")
@@ -33,7 +33,7 @@ _TIFF_MODES = {0: "L", 1: "L", 2: "RGB", 3: "P", 5: "CMYK", 6: "YCbCr"}
 
 @dataclass(frozen=True)
 class Header:
-    """The facts of one page: stored size in pixels, before its orientation (EXIF 1 to 8) is applied."""
+    """Header of one page. Sizes are in stored pixels, before the orientation (EXIF 1 to 8) is applied."""
 
     format: ImageFormat
     width: int
@@ -42,10 +42,10 @@ class Header:
     bits: int
     orientation: int = 1
     pages: tuple[int, ...] = (0,)
-    """Places of the pages in the file's chain; thumbnails and masks that stand between them are left out."""
+    """Indices of the pages in the file's chain of directories, without thumbnails and masks."""
     white_is_zero: bool = False
     compression: int = 1
-    """As TIFF counts them: 1 is none."""
+    """Compression code of TIFF; 1 is uncompressed."""
     planar: bool = False
 
     @property
@@ -55,11 +55,11 @@ class Header:
 
 
 def read_jpeg(data: bytes) -> Header:
-    """Read the frame's size and the EXIF orientation.
+    """Read the size and the EXIF orientation of a JPEG.
 
     Raises:
-        DamagedImageError: If the pixels' description never comes.
-        UnsupportedImageError: If it is not 8 bits of grey, colour or CMYK.
+        DamagedImageError: If the file has no complete frame header.
+        UnsupportedImageError: If the image is not 8-bit grayscale, RGB or CMYK.
     """
     orientation = 1
     for marker, start, end in _jpeg_segments(data):
@@ -67,19 +67,19 @@ def read_jpeg(data: bytes) -> Header:
             orientation = _exif_orientation(data[start + 6 : end])
         elif marker in _START_OF_FRAME:
             if end - start < 6:
-                raise DamagedImageError("the JPEG's frame header is cut short: send the whole file")
+                raise DamagedImageError("the JPEG's frame header is truncated: send the whole file")
             bits, height, width, components = struct.unpack_from(">BHHB", data, start)
             if bits != 8 or components not in _JPEG_MODES:
                 raise UnsupportedImageError(
-                    f"this JPEG has {components} components of {bits} bits: save it as 8-bit grey or RGB"
+                    f"this JPEG has {components} components of {bits} bits: save it as 8-bit grayscale or RGB"
                 )
-            # The orientation of a JPEG stands before its frame header: the EXIF standard wants it first.
+            # The EXIF segment precedes the frame header: the EXIF standard requires it to be the first segment.
             return Header("JPEG", width, height, _JPEG_MODES[components], bits, orientation)
-    raise DamagedImageError("the JPEG ends before its size is said: it was cut off, send the whole file")
+    raise DamagedImageError("the JPEG is truncated before its frame header: send the whole file")
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of each segment's payload, up to the first scan."""
+    """Yield marker, payload start and payload end of each segment, up to the first scan."""
     position = 2
     for _ in range(MAX_SEGMENTS):
         match = _MARKER.search(data, position, position + MAX_STRAY_BYTES)
@@ -92,23 +92,25 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         length = int.from_bytes(data[position : position + 2], "big")
         if length < 2 or position + length > len(data):
-            raise DamagedImageError("a segment of the JPEG leads outside of the file: send the whole file")
+            raise DamagedImageError("a segment of the JPEG extends beyond the file: send the whole file")
         yield marker, position + 2, position + length
         position += length
     raise DamagedImageError(f"the JPEG has more than {MAX_SEGMENTS} segments before its pixels: save it again")
 
 
 def read_png(data: bytes) -> Header:
-    """Read the size, the kind of pixels, and the orientation if there is an eXIf chunk.
+    """Read the size, the pixel format, and the orientation in an eXIf chunk of a PNG.
 
     Raises:
         DamagedImageError: If the first chunk is not a valid header.
     """
     if len(data) < 33 or data[8:16] != b"\0\0\0\rIHDR":
-        raise DamagedImageError("the PNG has no header chunk: it was cut off or damaged, send the whole file")
+        raise DamagedImageError("the PNG has no header chunk: it is truncated or damaged, send the whole file")
     width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
     if bits not in _PNG_DEPTHS.get(colour, ()) or not (0 < width < 1 << 31 and 0 < height < 1 << 31):
-        raise DamagedImageError(f"the PNG's header says {width} x {height} px, type {colour}, {bits} bits: damaged")
+        raise DamagedImageError(
+            f"the PNG's header is invalid ({width} x {height} px, colour type {colour}, {bits} bits): save it again"
+        )
     orientation = 1
     for kind, start, end in _png_chunks(data):
         if kind == b"eXIf":
@@ -117,7 +119,7 @@ def read_png(data: bytes) -> Header:
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of each chunk that lies whole in the file."""
+    """Yield kind, payload start and payload end of each chunk that is complete in the file."""
     position = 8
     for _ in range(MAX_CHUNKS):
         start = position + 8
@@ -126,11 +128,11 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             return
         yield data[position + 4 : start], start, end
         position = end + 4
-    raise DamagedImageError(f"the PNG is cut into more than {MAX_CHUNKS} chunks: save it again")
+    raise DamagedImageError(f"the PNG has more than {MAX_CHUNKS} chunks: save it again")
 
 
 def _exif_orientation(exif: bytes) -> int:
-    """Return the orientation, 1 where there is none or the EXIF block cannot be read: pixels matter more."""
+    """Return the orientation; 1 if it is missing or if the EXIF block is damaged, because the pixels remain usable."""
     try:
         directory = _Tiff(exif)
         tags, _ = directory.page(directory.first_offset)
@@ -141,11 +143,11 @@ def _exif_orientation(exif: bytes) -> int:
 
 
 def read_tiff(data: bytes, page: int | None) -> Header:
-    """Read the facts of one page (the first one where none is named).
+    """Read the header of one page of a TIFF; of the first page by default.
 
     Raises:
-        DamagedImageError: If a directory leads outside of the file or in a circle.
-        UnsupportedImageError: If it is a raw photograph or holds pixels of a kind that cannot be shown.
+        DamagedImageError: If a directory is outside the file, or if the directories form a cycle.
+        UnsupportedImageError: If the file is a camera's raw file, or if its pixel format is not supported.
     """
     if data[8:10] == b"CR" or data[:4] == b"IIU\0":
         raise UnsupportedImageError("this is a camera's raw file: export it as JPEG, PNG or TIFF")
@@ -153,13 +155,13 @@ def read_tiff(data: bytes, page: int | None) -> Header:
     directories = list(tiff.pages())
     if any(50706 in tags for tags in directories):
         raise UnsupportedImageError("this is a DNG raw file: export it as JPEG, PNG or TIFF")
-    # Bit 0 of NewSubfileType marks a reduced copy, bit 2 a mask: neither is a page that somebody measured.
+    # Bit 0 of NewSubfileType marks a thumbnail, bit 2 a mask. Neither is a page to measure.
     pages = tuple(index for index, tags in enumerate(directories) if not tags.get(254, 0) & 0b101)
     if not pages:
-        raise UnsupportedImageError("this TIFF holds thumbnails or masks only: export the picture as JPEG, PNG or TIFF")
+        raise UnsupportedImageError("this TIFF has only thumbnails or masks: export the image as JPEG, PNG or TIFF")
     tags = directories[pages[page if page is not None and 0 <= page < len(pages) else 0]]
     if not (tags.get(256) and tags.get(257)):
-        raise DamagedImageError("the TIFF does not say its width and height: save it again")
+        raise DamagedImageError("the TIFF has no width and height: save it again")
     orientation = tags.get(_ORIENTATION, 1)
     return Header(
         "TIFF",
@@ -179,22 +181,30 @@ def _tiff_mode(tags: dict[int, int]) -> str:
     bits, samples, kind = tags.get(258, 1), tags.get(277, 1), tags.get(339, 1)
     if kind != 1 and kind != 4:
         name = {2: "signed", 3: "float"}.get(kind, "complex")
-        raise UnsupportedImageError(f"this TIFF holds {bits}-bit {name} numbers, not light: save it with 8 or 16 bits")
+        raise UnsupportedImageError(
+            f"this TIFF has {bits}-bit {name} samples, not intensities: save it with 8 or 16 bits"
+        )
     if bits > 16:
-        raise UnsupportedImageError(f"this TIFF has {bits} bits a sample: save it with 8 or 16 bits")
+        raise UnsupportedImageError(f"this TIFF has {bits} bits per sample: save it with 8 or 16 bits")
     mode = _TIFF_MODES.get(tags.get(262, 1))
     if mode is None:
-        raise UnsupportedImageError(f"this TIFF's colour space (code {tags[262]}) is not read: save it as grey or RGB")
+        raise UnsupportedImageError(
+            f"this TIFF's colour space (code {tags[262]}) is not supported: save it as grayscale or RGB"
+        )
     if bits > 8 and mode not in ("L", "RGB"):
-        raise UnsupportedImageError(f"this TIFF is {mode} with {bits} bits: save it as 16-bit RGB or with 8 bits")
+        raise UnsupportedImageError(
+            f"this TIFF is {mode} with {bits} bits, which is not supported: save it as 16-bit RGB or with 8 bits"
+        )
     color_samples = {"L": 1, "P": 1, "RGB": 3, "YCbCr": 3, "CMYK": 4}[mode]
     if not color_samples <= samples <= MAX_SAMPLES:
-        raise DamagedImageError(f"the TIFF says {mode} with {samples} samples a pixel: save it again")
+        raise DamagedImageError(
+            f"the TIFF's header is invalid ({mode} with {samples} samples per pixel): save it again"
+        )
     return mode if samples == color_samples else mode + "A"
 
 
 class _Tiff:
-    """The chain of directories of a TIFF or BigTIFF, with the first value of each tag that holds whole numbers."""
+    """The chain of directories of a TIFF or BigTIFF, with the first value of each integer tag."""
 
     _SIZES = {1: 1, 3: 2, 4: 4, 16: 8}
 
@@ -212,17 +222,17 @@ class _Tiff:
         offset, seen = self.first_offset, set[int]()
         while offset:
             if offset in seen or len(seen) >= MAX_PAGES:
-                raise DamagedImageError("the TIFF's pages run in a circle or without end: save it again")
+                raise DamagedImageError(f"the TIFF's pages form a cycle or are more than {MAX_PAGES}: save it again")
             seen.add(offset)
             tags, offset = self.page(offset)
             yield tags
 
     def page(self, offset: int) -> tuple[dict[int, int], int]:
-        """Return the tags of the directory at an offset, and the offset of the next one (0 after the last)."""
+        """Return the tags of the directory at an offset, and the offset of the next directory (0 after the last)."""
         count_size, entry_size, offset_size = (8, 20, 8) if self.is_bigtiff else (2, 12, 4)
         count = self._read_integer(offset, count_size)
         if count > 4096:
-            raise DamagedImageError(f"a page of the TIFF claims {count} tags: it is damaged, save it again")
+            raise DamagedImageError(f"a page of the TIFF claims {count} tags, which is too many: save it again")
         tags: dict[int, int] = {}
         for entry in range(count):
             start = offset + count_size + entry * entry_size
@@ -238,5 +248,5 @@ class _Tiff:
 
     def _read_integer(self, offset: int, size: int) -> int:
         if offset + size > len(self.data):
-            raise DamagedImageError("the TIFF points outside of the file: it was cut off, send the whole file")
+            raise DamagedImageError("an offset of the TIFF is beyond the end of the file: send the whole file")
         return int.from_bytes(self.data[offset : offset + size], self.byte_order)

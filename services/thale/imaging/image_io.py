@@ -1,14 +1,14 @@
-"""Image files: what their headers say, and their pixels as 8-bit RGB.
+"""Image files: metadata from their headers, and their pixels as 8-bit RGB.
 
-A file is known by its content, never by its name. What a header claims is checked against the limits before anything
-is allocated, so a header of 100,000 x 100,000 pixels costs nothing. Whatever is wrong with a file, what comes out is
-an `ImageError` that says what to do.
+The format is detected from the content, never from the file name. Header values are checked against the limits before
+any allocation, so a header of 100,000 x 100,000 pixels costs nothing. Every defect of a file raises an `ImageError`
+with a remedy.
 
-Alpha is dropped: the stored colours stay as they are, since blending would invent a background that nobody saw.
+Alpha is dropped and the stored colours are unchanged: blending would add a background that was not photographed.
 
-Sixteen bits become eight by a shift: by the number of bits that the picture uses, which is the smallest of 8 to 16 that
-holds its largest value (cameras with 10, 12 or 14 bits fill a 16-bit file only in part). The picture is never
-stretched between its darkest and brightest pixel: a speck of dust must not change the contrast of a root.
+Samples of 16 bits are shifted to 8 bits by the bit depth that the image uses. The depth is the smallest of 8 to 16 that
+fits the maximum value, because cameras with 10, 12 or 14 bits use only a part of a 16-bit file. The contrast is never
+stretched between the darkest and the brightest pixel: a speck of dust must not change the contrast of a root.
 """
 
 import hashlib
@@ -39,19 +39,19 @@ from thale.imaging.image_headers import Header, ImageFormat, read_jpeg, read_png
 from thale.schemas import ImageMetadata
 
 MAX_PIXELS = 100_000_000
-"""300 MB as RGB. A 120 mm dish scanned at 1200 dpi has 32 million, a full-frame camera 61 million."""
+"""300 MB as RGB. A 120 mm dish scanned at 1200 dpi has 32 million pixels, a full-frame camera 61 million."""
 
 MIN_SIDE_PX = 32
-"""Fewer pixels than this on a side hold no root that could be told from noise."""
+"""On smaller images, a root cannot be distinguished from noise."""
 
 MAX_SCANS = 100
-"""Scans of a progressive JPEG. Cameras write about 10; thousands are there to keep a decoder busy."""
+"""Maximum number of scans of a progressive JPEG. Cameras write about 10; thousands are an attack on the decoder."""
 
 SNIFF_BYTES = 16
-"""How much of a file `sniff` wants to see."""
+"""Number of bytes of a file that `sniff` requires."""
 
-_FORM_BODY = "a multipart form sent as if it were the image: send it with its Content-Type, or the image's bytes alone"
-_BASE64 = "an image written as base64 text: send the bytes themselves"
+_FORM_BODY = "a multipart form without its Content-Type: send it with its Content-Type, or send only the image's bytes"
+_BASE64 = "an image encoded as base64 text: send the binary data"
 _UNSUPPORTED_SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "a GIF"),
     (b"BM", "a BMP"),
@@ -75,7 +75,7 @@ _UNSUPPORTED_SIGNATURES: tuple[tuple[bytes, str], ...] = (
 Sample = TypeVar("Sample", np.uint8, np.uint16)
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-# Pillow and tifffile answer damaged files with nearly every exception there is; these are what fuzzing has brought up.
+# Pillow and tifffile raise many exception types for damaged files. Fuzzing has produced these.
 _DECODER_FAILURES = (
     ArithmeticError,
     AssertionError,
@@ -93,11 +93,11 @@ _DECODER_FAILURES = (
 
 
 def sniff(prefix: bytes) -> ImageFormat:
-    """Return what kind of image begins with these bytes (the first 16 or more of a file).
+    """Return the format of an image from the first 16 or more bytes of its file.
 
     Raises:
-        EmptyImageError: If there are none.
-        UnsupportedImageError: If it is no JPEG, PNG or TIFF; the message names what it looks like.
+        EmptyImageError: If `prefix` is empty.
+        UnsupportedImageError: If the file is not a JPEG, PNG or TIFF; the message names the format that it resembles.
     """
     if not prefix:
         raise EmptyImageError
@@ -122,21 +122,21 @@ def _describe_format(prefix: bytes) -> str:
             return name
     if all(32 <= byte < 127 or byte in b"\t\r\n\f" for byte in prefix[:64]):
         return "text"
-    return "no image that is known here"
+    return "an unknown format"
 
 
 def read_header(data: bytes, name: str | None = None, page: int | None = None) -> ImageMetadata:
-    """Return what the file says about itself, without decoding a pixel. Hashing takes the longest (1 GB/s or so).
+    """Return the metadata of an image without decoding pixels. Most of the time is spent on hashing (about 1 GB/s).
 
     Args:
         data: The whole file.
-        name: Carried along, never looked at.
-        page: Which page of a TIFF is meant, from 0; the facts are those of that page.
+        name: File name, copied to the metadata and not interpreted.
+        page: Page of a TIFF, from 0; the metadata describe that page.
 
     Raises:
         ImageError: EmptyImageError, UnsupportedImageError, DamagedImageError, ImageTooSmallError, ImageTooLargeError or
-            MultiPageImageError, each saying what to do.
-        ParameterError: If there is no such page.
+            MultiPageImageError, each with a remedy.
+        ParameterError: If the file does not have this page.
     """
     header = _read_valid_header(data, page)
     width, height = header.upright_size
@@ -155,29 +155,30 @@ def read_header(data: bytes, name: str | None = None, page: int | None = None) -
 
 
 def decode(data: bytes, page: int | None = None) -> NDArray[np.uint8]:
-    """Return the picture as uint8 H x W x 3, RGB, upright by its EXIF orientation.
+    """Return the image as uint8 H x W x 3, RGB, upright by its EXIF orientation.
 
     Args:
         data: The whole file.
-        page: Which page of a TIFF is meant, from 0. A file of one page needs none.
+        page: Page of a TIFF, from 0. It is optional for files of one page.
 
     Raises:
-        ImageError: As in `read_header`; DamagedImageError as well if the pixels cannot be read to their end.
-        ParameterError: If there is no such page.
+        ImageError: As in `read_header`, and DamagedImageError if the pixel data are incomplete.
+        ParameterError: If the file does not have this page.
     """
     header = _read_valid_header(data, page)
     if header.format == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
-        raise DamagedImageError(f"the JPEG has more than {MAX_SCANS} scans: save it again, not progressive")
+        raise DamagedImageError(f"the JPEG has more than {MAX_SCANS} scans: save it as a baseline JPEG")
     try:
         pixels = _decode_pixels(data, header, page or 0)
     except _DECODER_FAILURES as error:
         raise DamagedImageError(
-            f"the {header.format} begins well and cannot be read to its end ({error}): send the whole file"
+            f"the pixels of the {header.format} cannot be decoded completely ({error}): send the whole file"
         ) from error
     if pixels.shape[:2] != (header.height, header.width):
         height, width = pixels.shape[:2]
         raise DamagedImageError(
-            f"the {header.format} holds {width} x {height} px and says {header.width} x {header.height}: save it again"
+            f"the {header.format} has {width} x {height} px, but its header says {header.width} x {header.height}: "
+            "save it again"
         )
     return np.ascontiguousarray(_apply_orientation(_to_rgb(pixels), header.orientation))
 
@@ -195,16 +196,16 @@ def _read_valid_header(data: bytes, page: int | None) -> Header:
         raise ImageTooSmallError(width, height, MIN_SIDE_PX)
     if width * height > MAX_PIXELS:
         raise ImageTooLargeError(
-            f"the image is {width} x {height} px: at most {MAX_PIXELS // 1_000_000} million pixels are read, "
-            "scale it down or cut the plates apart"
+            f"the image is {width} x {height} px; the maximum is {MAX_PIXELS // 1_000_000} million pixels: "
+            "scale it down, or crop it to one plate per image"
         )
     return header
 
 
 def _decode_pixels(data: bytes, header: Header, page: int) -> NDArray[np.uint8]:
-    """Return the pixels as stored: uint8, H x W (grey) or H x W x 3."""
-    # The plugin classes are called by name, not through Image.open: only what was sniffed is tried, and Pillow's
-    # limit of its own (a warning, process-wide) is left out of it.
+    """Return the stored pixels: uint8, H x W (grayscale) or H x W x 3."""
+    # The plugin classes are used directly, not through Image.open: Pillow then tries only the detected format, and its
+    # process-wide size limit (a warning) does not apply.
     if header.format == "JPEG":
         return _load_pixels(JpegImageFile(io.BytesIO(data)))
     if header.format == "PNG":
@@ -212,24 +213,24 @@ def _decode_pixels(data: bytes, header: Header, page: int) -> NDArray[np.uint8]:
     directory_index = header.pages[page]
     if header.bits > 8:
         return _decode_tiff_16(data, header, directory_index)
-    with TiffImageFile(io.BytesIO(data)) as picture:
-        picture.seek(directory_index)
-        # Pillow turns TIFFs by itself, and nothing else; here all formats are turned in one place.
-        return _apply_orientation(_load_pixels(picture), _INVERSE_ORIENTATION[header.orientation])
+    with TiffImageFile(io.BytesIO(data)) as image:
+        image.seek(directory_index)
+        # Pillow applies the orientation of TIFFs only. It is undone here and applied to all formats in `decode`.
+        return _apply_orientation(_load_pixels(image), _INVERSE_ORIENTATION[header.orientation])
 
 
-def _load_pixels(picture: Image.Image) -> NDArray[np.uint8]:
-    picture.load()
-    if picture.mode in ("L", "LA", "1"):
-        return np.asarray(picture.convert("L"))
-    return np.asarray(picture.convert("RGB"))
+def _load_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    image.load()
+    if image.mode in ("L", "LA", "1"):
+        return np.asarray(image.convert("L"))
+    return np.asarray(image.convert("RGB"))
 
 
 def _decode_png_16(data: bytes, header: Header) -> NDArray[np.uint8]:
-    with PngImageFile(io.BytesIO(data)) as picture:
+    with PngImageFile(io.BytesIO(data)) as image:
         if header.mode == "L":
-            return _scale_to_8_bits(np.asarray(picture))
-    if header.mode == "LA":  # grey and alpha are four bytes, read here as if they were RGBA
+            return _scale_to_8_bits(np.asarray(image))
+    if header.mode == "LA":  # the four bytes of grey and alpha are read as RGBA
         bytes_HW4 = _read_sample_bytes(PngImageFile(io.BytesIO(data)), "RGBA")
         return _scale_to_8_bits(_combine_bytes(bytes_HW4[..., 0], bytes_HW4[..., 1]))
     high, low = (_read_sample_bytes(PngImageFile(io.BytesIO(data)), f"{header.mode};16{half}") for half in "BL")
@@ -247,7 +248,7 @@ def _decode_tiff_16(data: bytes, header: Header, directory_index: int) -> NDArra
 
 
 def _read_uncompressed_samples(data: bytes, header: Header, directory_index: int) -> NDArray[np.uint16]:
-    """Read an uncompressed page: tifffile knows every layout."""
+    """Read an uncompressed page with tifffile, which supports every sample layout."""
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         samples = cast(NDArray[np.uint16], tiff.pages[directory_index].asarray())
     if header.planar and samples.ndim == 3:
@@ -258,37 +259,40 @@ def _read_uncompressed_samples(data: bytes, header: Header, directory_index: int
 
 
 def _read_compressed_samples(data: bytes, header: Header, directory_index: int) -> NDArray[np.uint16]:
-    """Read a compressed page: libtiff knows every compression, and never unpacks more than the header says."""
+    """Read a compressed page with libtiff, which supports every compression.
+
+    libtiff never decompresses more data than the header declares.
+    """
     if header.planar or header.mode == "LA":
-        layout = "separate planes" if header.planar else "grey with alpha"
+        layout = "separate planes" if header.planar else "grayscale with alpha"
         raise UnsupportedImageError(
-            f"compressed {header.bits}-bit TIFFs with {layout} are not read: save it uncompressed, for example with "
-            "`tiffcp -c none in.tif out.tif`"
+            f"compressed {header.bits}-bit TIFFs with {layout} are not supported: save it uncompressed, for example "
+            "with `tiffcp -c none in.tif out.tif`"
         )
 
     def open_page() -> TiffImageFile:
-        picture = TiffImageFile(io.BytesIO(data))
-        picture.seek(directory_index)
-        return picture
+        image = TiffImageFile(io.BytesIO(data))
+        image.seek(directory_index)
+        return image
 
     if header.mode == "L":
-        with open_page() as picture:
-            return _apply_orientation(np.asarray(picture), _INVERSE_ORIENTATION[header.orientation]).astype(np.uint16)
-    with open_page() as picture:
-        layout = str(picture.tile[0].args[0]).split(";")[0] if isinstance(picture.tile[0].args, tuple) else header.mode
-    halves = "LB" if sys.byteorder == "little" else "BL"  # libtiff hands out the machine's own byte order
+        with open_page() as image:
+            return _apply_orientation(np.asarray(image), _INVERSE_ORIENTATION[header.orientation]).astype(np.uint16)
+    with open_page() as image:
+        layout = str(image.tile[0].args[0]).split(";")[0] if isinstance(image.tile[0].args, tuple) else header.mode
+    halves = "LB" if sys.byteorder == "little" else "BL"  # libtiff returns native byte order
     high, low = (_read_sample_bytes(open_page(), f"{layout};16{half}")[..., :3] for half in halves)
     return _apply_orientation(_combine_bytes(high, low), _INVERSE_ORIENTATION[header.orientation])
 
 
-def _read_sample_bytes(picture: ImageFile.ImageFile, raw_mode: str) -> NDArray[np.uint8]:
-    """Return one byte of each 16-bit sample: Pillow has no 16-bit colour, and would keep nothing but the high ones."""
-    with picture:
-        picture.tile = [
+def _read_sample_bytes(image: ImageFile.ImageFile, raw_mode: str) -> NDArray[np.uint8]:
+    """Return one byte of each 16-bit sample: Pillow has no 16-bit colour and would return only the high bytes."""
+    with image:
+        image.tile = [
             tile._replace(args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode)
-            for tile in picture.tile
+            for tile in image.tile
         ]
-        return np.asarray(picture)
+        return np.asarray(image)
 
 
 def _combine_bytes(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.uint16]:
@@ -305,11 +309,11 @@ def _to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 _INVERSE_ORIENTATION = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
-"""The EXIF orientation that undoes another."""
+"""Inverse of each EXIF orientation."""
 
 
 def _apply_orientation(pixels: NDArray[Sample], orientation: int) -> NDArray[Sample]:
-    """Turn and mirror stored pixels by EXIF orientation 1 to 8."""
+    """Rotate and mirror stored pixels by EXIF orientation 1 to 8."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -1,12 +1,12 @@
-"""Find a square dish in a photograph by its outer edge.
+"""Plate detection: finds a square dish in a photograph by its outer edge.
 
-A dish shows as a bundle of parallel lines on each of four sides: the edge of the lid, the edge of the base, their rims.
-Labels, felt-tip marks, tape, shadows and roots are lines too, but not four long ones in a square. So the search looks
-for the largest square whose four sides are each supported along their straight part (corners are rounded), near the
-one tilt at which the lines of the picture are strongest.
+Each of the four sides of a dish appears as several parallel lines: the edges of lid and base, and their rims. Labels,
+marker, tape, shadows and roots are lines too, but they do not form a square of four long lines. The detector selects
+the largest square whose four sides are all supported along their straight part, because corners are rounded. It
+searches near the tilt at which the lines of the image are strongest. ADR 0037 has the reasons for the selection.
 
-The search runs on the picture reduced to about a thousand pixels, which gives a side to about 0.3 % of its length
-(median; the worst of 38 drawn plates was 0.9 % off).
+The search uses the image reduced to about a thousand pixels. The median error of a side is 0.3 % of its length. The
+maximum error on 38 synthetic plates was 0.9 %.
 """
 
 import math
@@ -21,28 +21,28 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from thale.schemas import Plate, Point
 
 SEARCH_PX = 1100
-"""Long side of the picture that is searched."""
+"""Long side of the reduced image."""
 
 MAX_TILT_DEG = 8.0
 TILT_STEP_DEG = 0.25
 SIDE_TILT_DEG = 1.25
-"""How far one side may lean from the common tilt: the camera never looks quite straight at the plate."""
+"""Maximum deviation of one side from the common tilt: cameras are never exactly perpendicular to the plate."""
 
 MIN_SIDE_SHARE = 0.4
-"""A plate's side as a share of the picture's short side: a smaller square is a label, a window, a well."""
+"""A plate's side as a share of the image's short side: smaller squares are labels, windows or wells."""
 
 MIN_SIDE_PX = 400
-"""A 120 mm plate of so few pixels shows roots thinner than one of them."""
+"""On smaller 120 mm plates, roots are thinner than one pixel."""
 
 MAX_ASPECT = 1.03
 CORNER_SHARE = 0.18
-"""Share of a side that each rounded corner may take."""
+"""Maximum share of a side that each rounded corner occupies."""
 
 MIN_SUPPORT = 0.45
-"""Share of a side's straight part that must show an edge of one polarity, on the weakest of the four sides."""
+"""Minimum share of a side's straight part with an edge of one polarity, on the weakest of the four sides."""
 
 MAX_OVERRUN = 0.2
-"""Most support beyond the corners: a dish's edges end there, those of walls, shelves and textures go on."""
+"""Maximum support beyond the corners: edges of a dish end there, edges of walls, shelves and textures continue."""
 
 _BAND_ROWS = 8
 _EDGE_THRESHOLD_SIGMA = 3.0
@@ -50,8 +50,8 @@ _MIN_NOISE = 0.05
 _MAX_LINES = 48
 _SIZE_WEIGHT = 8.0
 _MAX_CONFIDENCE_DROP = 0.3
-"""How much less sure than the surest square the largest may be: the lid's edge is fainter than its rims, but a square
-that borrows one side from the dish and three from the light is far less sure."""
+"""Maximum difference between the highest confidence and that of the largest square. The lid's edge is fainter than its
+rims, but a square of one side of the dish and three edges of the light has a much lower confidence."""
 
 _ASPECT_WEIGHT = 10.0
 
@@ -61,10 +61,10 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class _Lines:
-    """Lines that cross the bands of a picture, each at the tilt that suits it best.
+    """Lines across the bands of an image, each at its best tilt.
 
-    `places` (N) are columns at the middle row, `slopes` (N) columns a row, and `counts_NPB` the running number of bands
-    that show an edge there, one row of numbers for each polarity.
+    `positions` (N) are columns at the middle row. `slopes` (N) are columns per row. `counts_NPB` is the cumulative
+    number of bands with an edge on the line, for each polarity.
     """
 
     positions: Floats
@@ -72,7 +72,7 @@ class _Lines:
     counts_NPB: NDArray[np.int32]
 
     def support(self, line: Indices, start: Floats, end: Floats) -> Floats:
-        """Return the share of the rows from start to end along which a line shows an edge of its better polarity."""
+        """Return the share of the rows from start to end with an edge of the line's better polarity."""
         last = self.counts_NPB.shape[2] - 1
         first_band = np.clip(np.round(start / _BAND_ROWS).astype(np.intp), 0, last)
         last_band = np.clip(np.round(end / _BAND_ROWS).astype(np.intp), 0, last)
@@ -81,10 +81,10 @@ class _Lines:
 
 
 def find_plate(image_HW3: NDArray[np.uint8]) -> Plate | None:
-    """Return the dish, or None where no square has enough support on all four sides.
+    """Return the plate, or None if no square has enough support on all four sides.
 
-    The plate's confidence, 0 to 1, is the mean of its sides' average support and of its weakest side's, less what its
-    sides run on beyond the corners.
+    The confidence (0 to 1) is the mean of two values, the average support of the sides and the support of the weakest
+    side, minus the support beyond the corners.
     """
     step = max(1, math.ceil(max(image_HW3.shape[:2]) / SEARCH_PX))
     grey_HW = np.asarray(Image.fromarray(image_HW3).reduce(step), np.float32).mean(axis=2)
@@ -103,7 +103,7 @@ def find_plate(image_HW3: NDArray[np.uint8]) -> Plate | None:
 
 
 def _edge_strength(grey_HW: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how steep each band of rows is along x, bands x W, in units of the picture's own noise."""
+    """Return the gradient of each band of rows along x, bands x W, in units of the image's noise."""
     height, width = grey_HW.shape
     bands = grey_HW[: height // _BAND_ROWS * _BAND_ROWS].reshape(-1, _BAND_ROWS, width).mean(axis=1)
     slope = gaussian_filter1d(bands, 1.0, axis=1, order=1, mode="nearest")
@@ -112,7 +112,7 @@ def _edge_strength(grey_HW: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _shear(edges_BX: NDArray[np.float32], tilt_deg: float) -> NDArray[np.float32]:
-    """Shift each band so that lines of that tilt (positive: to the right, going down) stand upright."""
+    """Shift each band so that lines of the given tilt (positive: downwards to the right) become vertical."""
     bands, width = edges_BX.shape
     rows = (np.arange(bands) - (bands - 1) / 2) * _BAND_ROWS
     columns = np.arange(width) + np.round(rows * math.tan(math.radians(tilt_deg))).astype(np.intp)[:, None]
@@ -121,7 +121,7 @@ def _shear(edges_BX: NDArray[np.float32], tilt_deg: float) -> NDArray[np.float32
 
 
 def _estimate_tilt(upright: NDArray[np.float32], level: NDArray[np.float32]) -> float:
-    """Return the plate's clockwise tilt in degrees: where the lines of both directions, summed up, stand out most."""
+    """Return the plate's clockwise tilt in degrees: the tilt with maximum line energy in both directions together."""
     tilts = np.arange(-MAX_TILT_DEG, MAX_TILT_DEG + TILT_STEP_DEG / 2, TILT_STEP_DEG)
     upright, level = upright.clip(-4, 4), level.clip(-4, 4)
 
@@ -132,7 +132,7 @@ def _estimate_tilt(upright: NDArray[np.float32], level: NDArray[np.float32]) -> 
 
 
 def _find_lines(edges_BX: NDArray[np.float32], tilt_deg: float) -> _Lines:
-    """Return the strongest lines near a tilt, at most `_MOST_LINES`, each a local maximum of support."""
+    """Return up to `_MAX_LINES` of the strongest lines near a tilt, each a local maximum of support."""
     tilts = np.arange(tilt_deg - SIDE_TILT_DEG, tilt_deg + SIDE_TILT_DEG + TILT_STEP_DEG / 2, TILT_STEP_DEG)
     is_edge_TPBX = np.empty((len(tilts), 2, *edges_BX.shape), bool)
     for number, tilt in enumerate(tilts):
@@ -155,7 +155,7 @@ def _find_lines(edges_BX: NDArray[np.float32], tilt_deg: float) -> _Lines:
 def _find_largest_square(
     columns: _Lines, rows: _Lines, shape: tuple[int, ...], step: int
 ) -> tuple[tuple[int, int, int, int], float] | None:
-    """Return the left, top, right and bottom line of the best square, and how sure it is."""
+    """Return the left, top, right and bottom line of the best square, and its confidence."""
     pairs = [
         _line_pairs(lines.positions, max(MIN_SIDE_SHARE * min(shape), MIN_SIDE_PX / step)) for lines in (columns, rows)
     ]
@@ -174,7 +174,7 @@ def _find_largest_square(
     def support_shares(
         lines: _Lines, line: Indices, others: _Lines, ends: tuple[Indices, Indices], middle: float
     ) -> Floats:
-        """Return support along the straight part, and along the line's extensions beyond both corners."""
+        """Return the support along the straight part and along the extensions beyond both corners (3 x M)."""
         reach = lines.positions[line] - middle
         start, end = (others.positions[other] + others.slopes[other] * reach for other in ends)
         return np.stack(
@@ -206,13 +206,13 @@ def _find_largest_square(
 
 
 def _line_pairs(positions: Floats, min_distance: float) -> Indices:
-    """Return all pairs of lines (M x 2, in order) at least so far apart."""
+    """Return all ordered pairs of lines (M x 2) with at least the given distance."""
     first, second = np.nonzero(positions[None, :] - positions[:, None] >= min_distance)
     return np.stack([first, second], axis=1)
 
 
 def _intersect_sides(lines: list[_Lines], sides: tuple[int, int, int, int], shape: tuple[int, ...]) -> Floats:
-    """Return where the sides cross (4 x 2: top left, top right, bottom right, bottom left), in the lines' pixels."""
+    """Return the corners (4 x 2: top left, top right, bottom right, bottom left) in pixels of the reduced image."""
     middle_y, middle_x = (np.array(shape) - 1) / 2
     left, top, right, bottom = sides
     columns, rows = lines[0], lines[1]

@@ -1,4 +1,4 @@
-"""Model cards, read and checked. A model is two files: its card and its weights."""
+"""Parsing and validation of model cards. A model is two files: its card and its weights."""
 
 from typing import get_args
 
@@ -12,36 +12,38 @@ WEIGHTS = "weights.safetensors"
 
 
 def parse_model_card(data: bytes) -> ModelCard:
-    """Read a model card and check that the model could be served.
+    """Parse a model card and validate that the model can be served.
 
     Raises:
-        ArchiveError: If it cannot.
+        ArchiveError: If the card cannot be parsed, or if a model with this card cannot be served.
     """
     try:
         card = ModelCard.model_validate_json(data)
     except ValidationError as error:
-        raise ArchiveError(f"the model card cannot be read: {error}") from error
+        raise ArchiveError(f"the model card is invalid: {error}") from error
     validate_model_card(card)
     return card
 
 
 def validate_model_card(card: ModelCard) -> None:
-    """Check what the types of a card leave open.
+    """Validate the rules of a card that its schema does not express.
 
     Raises:
-        ArchiveError: If a model with this card could not be served.
+        ArchiveError: If a model with this card cannot be served.
     """
     if card.task == "segmentation" and (card.classes[:1] != ("background",) or len(card.classes) < 2):
-        raise ArchiveError(f"the classes of {card.name} are {card.classes}: background comes first, then the organs")
+        raise ArchiveError(
+            f"the classes of {card.name} are {card.classes}: background comes first, then one or more organs"
+        )
     unknown_classes = set(card.classes) - set(get_args(LandmarkKind))
     if card.task == "landmarks" and (unknown_classes or not card.classes):
         raise ArchiveError(
-            f"the classes of {card.name} are {card.classes}: landmarks are any of {', '.join(get_args(LandmarkKind))}"
+            f"the classes of {card.name} are {card.classes}: use one or more of {', '.join(get_args(LandmarkKind))}"
         )
     if len(set(card.classes)) != len(card.classes):
-        raise ArchiveError(f"the classes of {card.name} are {card.classes}: each may stand there once")
+        raise ArchiveError(f"the classes of {card.name} are {card.classes}: list each class only once")
     if not 0 <= card.overlap_px < card.tile_px <= 4096:
         raise ArchiveError(
             f"tiles of {card.tile_px} px that overlap by {card.overlap_px} px cannot cover a picture: "
-            "0 <= overlap_px < tile_px <= 4096"
+            "required is 0 <= overlap_px < tile_px <= 4096"
         )

@@ -1,8 +1,8 @@
-"""What a model's worker answers, and how it is written on the wire.
+"""Model predictions and their wire formats.
 
-A segmentation answer is a NumPy `.npz` without pickles: `probabilities` (uint8, classes x height x width, 255 is
-certain, background left out), `ridge` (int8, height x width, see `thale.imaging.ridge_filter`) and `meta` (JSON). A landmarks answer
-is JSON. Any client that reads NumPy or JSON can read them.
+A segmentation prediction is a NumPy `.npz` without pickles. Its arrays are `probabilities` (uint8, classes x height x
+width, 255 is certain, without background), `ridge` (int8, height x width, see `thale.imaging.ridge_filter`) and `meta`
+(JSON). A landmark prediction is JSON. Any client that reads NumPy or JSON can read them (ADR 0004).
 """
 
 import io
@@ -23,15 +23,15 @@ SEGMENTATION_MEDIA_TYPE = "application/x-npz"
 LANDMARKS_MEDIA_TYPE = "application/json"
 
 _MAX_ARRAY_BYTES = 2**28
-"""Of one array: more than any picture within the limits gives, and less than would hurt a process that reads it."""
+"""Maximum size of one array. Every image within the limits needs less, and a process can hold it in memory."""
 _DECODE_ERRORS = (
     *(ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error),
-    *(NotImplementedError, RuntimeError, MemoryError),  # a zip's compression, a zip's encryption, an array's shape
+    *(NotImplementedError, RuntimeError, MemoryError),  # ZIP compression method, ZIP encryption, array shape
 )
 
 
 class SegmentationMeta(FrozenModel):
-    """Everything of a segmentation answer but its pixels."""
+    """Metadata of a segmentation prediction: everything except its arrays."""
 
     model: ModelRef
     classes: tuple[str, ...]
@@ -41,7 +41,7 @@ class SegmentationMeta(FrozenModel):
 
 
 class SegmentationSummary(SegmentationMeta):
-    """A segmentation in numbers: the area of each class, each pixel counted for its likeliest class."""
+    """Areas of a segmentation: each pixel counts for its most likely class."""
 
     area_px: dict[str, float]
     area_mm2: dict[str, NullableFloat]
@@ -61,9 +61,9 @@ class LandmarkPrediction(FrozenModel):
 class SegmentationPrediction:
     """Probability maps of one image.
 
-    `probabilities_CHW` is uint8, one plane for each class but the background (`meta.classes[1:]`), in pixels of
-    `meta.frame`. `ridge_HW` is the classical method's view of the same pixels (`thale.imaging.ridge_filter.ridge_plane`), int8; None
-    in the answer of a model server that has no second method.
+    `probabilities_CHW` is uint8, one channel per class without the background (`meta.classes[1:]`), in pixels of
+    `meta.frame`. `ridge_HW` is the ridge response of the same pixels, int8 (`thale.imaging.ridge_filter`). It is None
+    if the model server has no ridge filter.
     """
 
     meta: SegmentationMeta
@@ -71,14 +71,18 @@ class SegmentationPrediction:
     ridge_HW: NDArray[np.int8] | None = None
 
     def class_probability(self, name: str) -> NDArray[np.uint8]:
-        """Return one class's probabilities; all zero where the model does not know the class."""
+        """Return the probability map of one class; zeros if the model does not have the class."""
         foreground = self.meta.classes[1:]
         if name not in foreground:
             return np.zeros((self.meta.frame.height, self.meta.frame.width), np.uint8)
         return cast(NDArray[np.uint8], self.probabilities_CHW[foreground.index(name)])
 
+    def class_map(self) -> NDArray[np.uint8]:
+        """Return the most likely class of each frame pixel, uint8 HW: 0 is background, 1 is `meta.classes[1]`."""
+        return most_likely_classes(self.probabilities_CHW)
+
     def to_bytes(self) -> bytes:
-        """Return the answer as a compressed `.npz`."""
+        """Return the prediction as a compressed `.npz`."""
         arrays: dict[str, NDArray[np.generic]] = {
             "probabilities": self.probabilities_CHW,
             "meta": np.frombuffer(self.meta.model_dump_json().encode(), np.uint8),
@@ -94,10 +98,10 @@ class SegmentationPrediction:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "SegmentationPrediction":
-        """Read an answer.
+        """Parse a prediction.
 
         Raises:
-            ModelFailedError: If the bytes are no segmentation answer, or their parts do not fit together.
+            ModelFailedError: If the bytes are not a segmentation prediction, or if its arrays have the wrong shape.
         """
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -105,15 +109,27 @@ class SegmentationPrediction:
                 probabilities = _read_array(archive, "probabilities")
                 ridge = _read_array(archive, "ridge") if "ridge.npy" in archive.namelist() else None
         except _DECODE_ERRORS as error:
-            raise ModelFailedError(f"the model's answer is no segmentation: {error!r}") from error
+            raise ModelFailedError(f"the model's response is not a segmentation: {error!r}") from error
         expected = (len(meta.classes) - 1, meta.frame.height, meta.frame.width)
         if probabilities.dtype != np.uint8 or probabilities.shape != expected:
             raise ModelFailedError(
-                f"the model answered {probabilities.dtype} {probabilities.shape}, its card promises uint8 {expected}"
+                f"the model returned probabilities {probabilities.dtype} {probabilities.shape}, "
+                f"its metadata requires uint8 {expected}"
             )
         if ridge is not None and (ridge.dtype != np.int8 or ridge.shape != expected[1:]):
-            raise ModelFailedError(f"the model answered ridges {ridge.dtype} {ridge.shape}, not int8 {expected[1:]}")
+            raise ModelFailedError(f"the model returned ridges {ridge.dtype} {ridge.shape}, not int8 {expected[1:]}")
         return cls(meta, probabilities, ridge)
+
+
+def most_likely_classes(probabilities_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the most likely class of each pixel, uint8 HW, 0 for background.
+
+    The background has the rest of the probability. It wins a tie; of two tied organs, the first one wins.
+    """
+    background_HW = 255 - np.minimum(probabilities_CHW.sum(axis=0, dtype=np.uint16), 255)
+    best_HW = probabilities_CHW.argmax(axis=0)
+    probability_HW = np.take_along_axis(probabilities_CHW, best_HW[None], axis=0)[0]
+    return np.where(probability_HW > background_HW, best_HW + 1, 0).astype(np.uint8)
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
@@ -125,12 +141,12 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 
 def parse_landmarks(data: bytes) -> LandmarkPrediction:
-    """Read a landmarks answer.
+    """Parse a landmark prediction.
 
     Raises:
-        ModelFailedError: If the bytes are no landmarks answer.
+        ModelFailedError: If the bytes are not a landmark prediction.
     """
     try:
         return LandmarkPrediction.model_validate(json.loads(data))
     except (ValueError, RecursionError) as error:
-        raise ModelFailedError(f"the model's answer holds no landmarks: {error}") from error
+        raise ModelFailedError(f"the model's response is not a landmark prediction: {error}") from error

@@ -1,4 +1,4 @@
-"""Comparison."""
+"""Comparison of two model versions on one image: shadow differences and agreement score."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,48 +6,46 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from thale.imaging.geometry import Frame
 from thale.models.predictions import SegmentationPrediction
 from thale.monitoring.plate_statistics import PlateStatistics
+from thale.monitoring.scoring import match_points
 from thale.schemas import Landmark, LandmarkKind, Scale
+
+_PROBABILITY_THRESHOLD = 127
+"""Of 255: larger values are more likely than not."""
+
+_MAX_MATCH_DISTANCE_MM = 2.0
+_MAX_MATCH_DISTANCE_PX = 20.0
+"""Used if the scale is unknown."""
 
 
 @dataclass(frozen=True)
 class ShadowDifference:
-    """How far a shadow's answer is from the stable version's, about one plate."""
+    """Differences between the predictions of stable and shadow on one plate."""
 
     dice: Mapping[str, float] = field(default_factory=dict)
-    """Dice coefficient of each organ that either sees."""
+    """Dice coefficient of each organ that at least one version predicts."""
     landmark_px: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Distances of the landmarks that match, by kind."""
+    """Distances of matched landmarks, by kind."""
     landmark_f1: float | None = None
-    """None where neither marks anything."""
+    """F1 score of the landmarks; None if neither version predicts any."""
     traits: Mapping[str, float] = field(default_factory=dict)
-    """Relative differences of a plate's main traits; 1 where only one of the two versions knows the trait."""
+    """Relative differences of a plate's main traits; 1 if only one version has a value for the trait."""
 
     @property
     def agreement_score(self) -> float:
-        """The worst of all figures: 1 is the same answer, 0 or less nothing in common."""
+        """Minimum of all scores: 1 is an identical prediction, 0 or less means nothing in common."""
         f1_scores = [] if self.landmark_f1 is None else [self.landmark_f1]
         return min(
             [*self.dice.values(), *f1_scores, *(1 - difference for difference in self.traits.values())], default=1.0
         )
 
 
-_PROBABILITY_THRESHOLD = 127  # of 255: more likely than not
-
-
-_MAX_MATCH_DISTANCE_MM = 2.0
-
-
-_MAX_MATCH_DISTANCE_PX = 20.0  # where the scale is unknown
-
-
 def dice(stable: SegmentationPrediction, shadow: SegmentationPrediction) -> dict[str, float]:
-    """Return the Dice coefficient of each organ that either answer sees, in the stable answer's frame."""
+    """Return the Dice coefficient of each organ in at least one of the predictions, in the frame of stable."""
     rows, columns = _nearest_pixels(stable.meta.frame, shadow.meta.frame)
     coefficients: dict[str, float] = {}
     for organ in stable.meta.classes[1:]:
@@ -59,7 +57,7 @@ def dice(stable: SegmentationPrediction, shadow: SegmentationPrediction) -> dict
 
 
 def _nearest_pixels(target: Frame, other: Frame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return which rows and columns of a frame lie nearest to those of another frame of the same image."""
+    """Return the rows and columns of `other` that are nearest to those of `target`; both frames show the same image."""
 
     def nearest_indices(axis: int, count: int, size: int) -> NDArray[np.intp]:
         diagonal_N2 = np.repeat(np.arange(count, dtype=np.float64)[:, None], 2, axis=1)
@@ -72,10 +70,10 @@ def _nearest_pixels(target: Frame, other: Frame) -> tuple[NDArray[np.intp], NDAr
 def match_landmarks(
     stable: Sequence[Landmark], shadow: Sequence[Landmark], scale: Scale
 ) -> tuple[dict[str, list[float]], float | None]:
-    """Pair landmarks of a kind so that their distances are least together; pairs further than 2 mm are none.
+    """Match the landmarks of each kind one to one, at minimum total distance; pairs 2 mm or more apart do not match.
 
     Returns:
-        The distances (source px) of the pairs by kind, and the F1 score, None where neither marks anything.
+        The distances (source px) of the matched pairs by kind, and the F1 score, None without any landmarks.
     """
     max_distance_px = _MAX_MATCH_DISTANCE_MM / scale.mm_per_px if scale.is_known else _MAX_MATCH_DISTANCE_PX
     kinds: list[LandmarkKind] = sorted({landmark.kind for landmark in (*stable, *shadow)})
@@ -96,16 +94,18 @@ def _landmark_points(landmarks: Sequence[Landmark], kind: str) -> NDArray[np.flo
 def _matched_distances(
     stable_N2: NDArray[np.float64], shadow_M2: NDArray[np.float64], max_distance_px: float
 ) -> list[float]:
+    # The cost cap minimises the total distance instead of maximising the number of pairs: a landmark that moved by more
+    # than the limit does not separate two nearby pairs.
+    pairs = match_points(stable_N2, shadow_M2, max_distance_px, out_of_range_cost=max_distance_px)
     distances_NM = cdist(stable_N2, shadow_M2)
-    # A pair out of reach costs the same however far it is, so that it never draws two good pairs apart.
-    pairs = linear_sum_assignment(np.minimum(distances_NM, max_distance_px))
-    return [float(distance) for distance in distances_NM[pairs] if distance < max_distance_px]
+    return [float(distances_NM[pair]) for pair in pairs if distances_NM[pair] < max_distance_px]
 
 
 def relative_differences(stable: PlateStatistics, shadow: PlateStatistics) -> dict[str, float]:
-    """Return |shadow - stable| / |stable| of each trait: 1 where only one of them has it, left out where neither has.
+    """Return |shadow - stable| / |stable| of each trait.
 
-    Both are plates of one image at one scale; where the scales differ, the traits do, and that is a difference.
+    The difference is 1 if only one version has a value. Traits without any value are omitted. Both statistics describe
+    the same image. If the scales differ, the traits differ as well, and that counts as a difference.
     """
     return {
         trait: _relative_difference(value, shadow.traits.get(trait, math.nan))

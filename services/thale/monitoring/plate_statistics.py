@@ -1,6 +1,6 @@
-"""One plate's signals: a phenotype in the few numbers by which model versions are told apart.
+"""Plate statistics: the numbers of one phenotype by which model versions are compared.
 
-Run in the measuring processes, where the phenotype is.
+They are computed in the post-processing workers, which hold the phenotype.
 """
 
 import math
@@ -12,37 +12,37 @@ from typing import get_args
 from thale.schemas import Landmark, OrganKind, Phenotype, Plant, ScaleSource
 
 _PLANT_TRAITS = ("primary_root_length", "total_root_length", "shoot_area")
-"""What a germinated plant of a known scale should have."""
+"""Traits that every germinated plant has if the scale is known."""
 _PLATE_TRAITS = ("plate_total_root_length", "plate_shoot_area")
 
 
 @dataclass(frozen=True)
 class PlateStatistics:
-    """One plate in a few numbers."""
+    """Output statistics of one plate."""
 
     plants: int
     scale_source: ScaleSource
     area_mm2: Mapping[str, float]
-    """Of each organ; empty where the scale is unknown."""
+    """Total area of each organ; empty if the scale is unknown."""
     confidence: Mapping[str, float]
-    """Mean of each organ that was found."""
+    """Mean confidence of each detected organ."""
     landmarks: Mapping[str, int]
-    """How many of each kind that the model looks for."""
+    """Number of landmarks of each kind that the model detects."""
     mean_landmark_score: float | None
-    """Mean of all landmarks, None where there are none."""
+    """Mean score of all landmarks; None without landmarks."""
     has_missing_trait: bool
-    """Whether a main trait of a germinated plant is unknown in spite of a known scale."""
+    """True if the scale is known but a main trait of a germinated plant is NaN."""
     traits: Mapping[str, float] = field(default_factory=dict)
-    """Main traits of the plate, in the unit that the scale allows."""
+    """Main traits of the plate, in mm if the scale is known, else in px."""
 
 
 def plate_statistics(phenotype: Phenotype, landmarks: Sequence[Landmark], kinds: Iterable[str]) -> PlateStatistics:
-    """Return what is counted of a plate.
+    """Return the output statistics of one plate.
 
     Args:
         phenotype: The measured plate.
-        landmarks: All that the landmark model marked, whether a plant owns it or not.
-        kinds: The kinds that it looks for.
+        landmarks: All landmarks of the model, including those without a plant.
+        kinds: The landmark kinds that the model detects.
     """
     organs = [organ for plant in phenotype.plants for organ in plant.organs]
     areas: dict[str, float] = {
@@ -65,14 +65,14 @@ def plate_statistics(phenotype: Phenotype, landmarks: Sequence[Landmark], kinds:
 
 
 def _has_missing_trait(plant: Plant) -> bool:
-    """Whether a main trait of a germinated plant is NaN."""
+    """Return True if the plant has germinated and one of its main traits is NaN."""
     if any(flag.code == "ungerminated" for flag in plant.flags):
         return False
     return any(math.isnan(trait.value) for trait in plant.traits if trait.trait in _PLANT_TRAITS)
 
 
 def _main_traits(phenotype: Phenotype) -> dict[str, float]:
-    """Return a plate's main traits: the mean primary root of its plants, and its totals; NaN where unknown."""
+    """Return a plate's main traits: the mean primary root length of its plants and its totals; NaN if unknown."""
     primary_lengths = [
         trait.value
         for plant in phenotype.plants

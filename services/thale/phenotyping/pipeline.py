@@ -1,7 +1,7 @@
-"""What the models answered about one image, put together into a Phenotype. Pure: no clock, no network, no state.
+"""Phenotyping pipeline: builds a `Phenotype` from the predictions of one image. Pure: no clock, no network, no state.
 
-The facade calls `phenotype` for every request and `evaluate` calls it on the same maps, so a trait error is never a
-difference of implementation.
+The facade calls `build_phenotype` for every request, and `thale-models evaluate` calls it on the same maps. The trait
+errors in an evaluation are therefore those of the service.
 """
 
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
@@ -25,15 +25,15 @@ def build_phenotype(
     timings: Timings,
     expected_plants: int | None = None,
 ) -> Phenotype:
-    """Return plants with organs, roots and traits, and what to know about the whole plate.
+    """Return the plants with organs, roots and traits, and the traits and flags of the plate.
 
     Args:
-        image: What the image's header says.
-        segmentation: Probabilities of root, shoot and seed; its calibration settles the scale.
+        image: Metadata from the image's header.
+        segmentation: Probabilities of root, shoot and seed. Its calibration sets the scale.
         landmarks: Root bases and tips.
-        provenance: What made these numbers.
+        provenance: Models and package version that produced the values.
         timings: Seconds spent so far.
-        expected: How many plants were sown, if known.
+        expected_plants: Number of plants that were sown, if known.
     """
     calibration = segmentation.meta.calibration
     with step("plants"):
@@ -59,21 +59,21 @@ def build_phenotype(
 
 
 def plausibility_flags(segmentation: SegmentationPrediction, reconstruction: PlateReconstruction) -> tuple[Flag, ...]:
-    """Return why the image does not look like a plate of seedlings: one flag a reason, none where it does."""
+    """Return one flag for each reason why the image does not look like a plate of seedlings."""
     reasons = []
     codes = {flag.code for flag in reconstruction.flags}
     if "root_everywhere" in codes:
-        reasons.append("most of what is seen would be root")
+        reasons.append("most of the image is classified as root")
     shoot_share = float((segmentation.class_probability("shoot") > 127).mean())
     if shoot_share > _MAX_SHOOT_SHARE:
-        reasons.append(f"{shoot_share:.0%} of the picture would be shoot")
+        reasons.append(f"{shoot_share:.0%} of the image is classified as shoot")
     if len(reconstruction.plants) > _MAX_PLANTS:
-        reasons.append(f"{len(reconstruction.plants)} plants would stand on it")
+        reasons.append(f"{len(reconstruction.plants)} plants were detected, the maximum is {_MAX_PLANTS}")
     confidences = [organ.confidence for plant in reconstruction.plants for organ in plant.organs]
     if confidences and max(confidences) < _MIN_CONFIDENCE:
-        reasons.append("the model is sure of no organ")
+        reasons.append("the model's confidence is low for all organs")
     flags = [Flag(code="not_a_plate", message=f"This does not look like a plate: {reason}") for reason in reasons]
     if not reconstruction.plants and not reasons:
-        message = "no plant was found: neither a shoot, nor a seed, nor a root base is seen"
+        message = "no plant was found: the image shows no shoot, no seed and no root base"
         flags.append(Flag(code="no_plant", message=message))
     return tuple(flags)
