@@ -1,4 +1,4 @@
-"""A collector for tests: takes OTLP traces over HTTP as a real one does, keeps what it got, and can be in a bad mood.
+"""OTLP collector for tests: receives traces over HTTP, stores them, and can fail or hang on request.
 
 https://opentelemetry.io/docs/specs/otlp/#otlphttp
 """
@@ -20,7 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
-Mode = Literal["takes", "fails", "hangs"]
+Mode = Literal["accepts", "fails", "hangs"]
 Value = str | int | float | bool
 
 TIMEOUT_S = 120.0
@@ -39,14 +39,14 @@ class Span:
     trace_id: str
     span_id: str
     parent_id: str
-    """Empty at a trace's beginning."""
+    """Empty for a root span."""
     start_ns: int
     end_ns: int
     is_error: bool
     attributes: Mapping[str, Value]
     resource: Mapping[str, Value]
     links: tuple[tuple[str, str], ...]
-    """Trace and span of each."""
+    """Trace ID and span ID of each link."""
     events: tuple[Event, ...]
 
     @property
@@ -55,10 +55,10 @@ class Span:
 
 
 class Collector:
-    """What came in so far."""
+    """The received spans, and the mode of the responses."""
 
     def __init__(self) -> None:
-        self.mode: Mode = "takes"
+        self.mode: Mode = "accepts"
         self.request_count = 0
         self.stopping = threading.Event()
         self._received = threading.Condition()
@@ -80,7 +80,7 @@ class Collector:
             return list(self._spans)
 
     def wait_for(self, is_enough: Callable[[list[Span]], bool]) -> list[Span]:
-        """Return all spans as soon as they are enough."""
+        """Return all spans as soon as the condition holds."""
         with self._received:
             assert self._received.wait_for(lambda: is_enough(self._spans), TIMEOUT_S), [
                 span.name for span in self._spans
@@ -90,13 +90,13 @@ class Collector:
     def wait_for_requests(self, min_requests: int = 1) -> None:
         deadline = time.monotonic() + TIMEOUT_S
         while self.request_count < min_requests:
-            assert time.monotonic() < deadline, "nothing was sent"
+            assert time.monotonic() < deadline, "no request was received"
             time.sleep(0.01)
 
 
 @contextmanager
 def running_collector() -> Iterator[tuple[str, Collector]]:
-    """Give a collector and its address for as long as the context lasts."""
+    """Run a collector until the context ends. Yields its URL and the collector."""
     collector = Collector()
 
     class Handler(BaseHTTPRequestHandler):
@@ -122,7 +122,7 @@ def running_collector() -> Iterator[tuple[str, Collector]]:
             self.wfile.write(body)
 
         def log_request(self, *_: object) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""What a log line may say: the fields of a list, held against every call in the source, in both directions."""
+"""Structured logs: the JSON format, and the allow-list of fields, compared with every log call in the source."""
 
 import ast
 import json
@@ -16,13 +16,13 @@ from thale.telemetry import logs
 REPO_ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ("services/thale", "model-server/thale_models")
 AUDIT_CALLS = {
-    ("update.py", "line"): frozenset(ReleaseEvent.model_fields),
+    ("update.py", "event"): frozenset(ReleaseEvent.model_fields),
     ("register.py", "metrics"): frozenset({"dice_root"}),
 }
-"""What calls spread that no reader of the source alone can know: a release's change, and how well an archive did."""
+"""Fields of calls that unpack a mapping, which the source alone does not show: a release event, quality metrics."""
 
 
-def test_a_log_line_is_one_json_object_with_its_fields_and_request() -> None:
+def test_json_formatter_writes_fields_and_request_id() -> None:
     record = logging.makeLogRecord({"name": "thale", "levelname": "INFO", "msg": "two\nlines", "seconds": 84})
     token = logs.REQUEST_ID.set("abc")
     line = logs.JsonFormatter().format(record)
@@ -32,7 +32,7 @@ def test_a_log_line_is_one_json_object_with_its_fields_and_request() -> None:
     assert (parsed_line["message"], parsed_line["seconds"], parsed_line["request_id"]) == ("two\nlines", 84, "abc")
 
 
-def test_a_log_line_tells_the_exception() -> None:
+def test_json_formatter_writes_the_exception() -> None:
     try:
         raise ValueError("broken")
     except ValueError:
@@ -40,7 +40,7 @@ def test_a_log_line_tells_the_exception() -> None:
     assert "ValueError: broken" in json.loads(logs.JsonFormatter().format(record))["exception"]
 
 
-def test_a_log_line_leads_to_its_trace() -> None:
+def test_json_formatter_writes_the_trace_and_span_id() -> None:
     span_context = SpanContext(trace_id=0xABC, span_id=0xDEF, is_remote=True, trace_flags=TraceFlags(1))
     with trace.use_span(NonRecordingSpan(span_context)):
         parsed_line = format_line(seconds=1)
@@ -48,28 +48,28 @@ def test_a_log_line_leads_to_its_trace() -> None:
     assert "trace_id" not in format_line(seconds=1)
 
 
-def test_a_field_that_is_not_on_the_list_is_dropped() -> None:
+def test_json_formatter_drops_unlisted_fields() -> None:
     parsed_line = format_line(seconds=1, image_name="anna.jpg", client="192.0.2.7", who="anna")
     assert set(parsed_line) == {"time", "level", "logger", "message", "seconds"}
 
 
-def test_only_the_audit_log_says_who() -> None:
+def test_json_formatter_limits_audit_fields_to_the_audit_log() -> None:
     assert format_line(logs.AUDIT, who="anna", dice_root=0.8) == format_line(logs.AUDIT) | {
         "who": "anna",
         "dice_root": 0.8,
     }
 
 
-def test_no_picture_and_no_endless_text_gets_in_by_a_listed_field() -> None:
+def test_json_formatter_replaces_bytes_and_truncates_text() -> None:
     parsed_line = format_line(error=b"\x89PNG and so on", reason="x" * 5000, dependency=Path("x" * 5000))
     assert parsed_line["error"] == "14 bytes"
     assert len(str(parsed_line["reason"])) < 1100
     assert len(str(parsed_line["dependency"])) < 1100
 
 
-def test_the_level_is_for_ours_and_others_say_warnings_alone() -> None:
-    named = ["", "thale", "thale_models", "uvicorn"]
-    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in named]
+def test_configure_leaves_other_packages_at_warning() -> None:
+    names = ["", "thale", "thale_models", "uvicorn"]
+    levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     handlers = list(logging.getLogger().handlers)
     try:
         logs.configure("debug")
@@ -77,11 +77,11 @@ def test_the_level_is_for_ours_and_others_say_warnings_alone() -> None:
         assert not logging.getLogger("kubernetes.client.rest").isEnabledFor(logging.INFO)
     finally:
         logging.getLogger().handlers = handlers
-        for logger, level in before:
+        for logger, level in levels:
             logger.setLevel(level)
 
 
-def test_every_field_in_the_source_is_on_the_list_and_every_listed_one_is_used() -> None:
+def test_log_calls_use_exactly_the_listed_fields() -> None:
     plain: set[str] = set()
     audit: set[str] = set()
     for path in (path for source in SOURCES for path in sorted((REPO_ROOT / source).rglob("*.py"))):
@@ -91,7 +91,7 @@ def test_every_field_in_the_source_is_on_the_list_and_every_listed_one_is_used()
     assert audit - plain - {"dice_root"} == set(logs.AUDIT_FIELDS)
 
 
-def test_no_message_is_put_together_at_run_time() -> None:
+def test_log_messages_are_constant() -> None:
     for path in (path for source in SOURCES for path in sorted((REPO_ROOT / source).rglob("*.py"))):
         for call in log_calls(ast.parse(path.read_text())):
             message = call.args[0 if call.func.attr != "log" else 1]  # type: ignore[attr-defined]
@@ -99,7 +99,7 @@ def test_no_message_is_put_together_at_run_time() -> None:
 
 
 def format_line(logger: str = "thale", **fields: object) -> dict[str, object]:
-    record = logging.makeLogRecord({"name": logger, "levelname": "INFO", "msg": "said", "created": 0.0, **fields})
+    record = logging.makeLogRecord({"name": logger, "levelname": "INFO", "msg": "message", "created": 0.0, **fields})
     parsed_line: dict[str, object] = json.loads(logs.JsonFormatter().format(record))
     return parsed_line
 
@@ -135,13 +135,13 @@ def log_calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 
 def fields(value: ast.expr, known: dict[str, ast.expr], path: Path) -> set[str]:
-    """Return the keys of a dict that is written down, or put together of such."""
+    """Return the keys of a dict literal, or of a combination of dict literals."""
     if isinstance(value, ast.Name):
         if (path.name, value.id) in AUDIT_CALLS:
             return set(AUDIT_CALLS[path.name, value.id])
-        assert value.id in known, f"{path}:{value.lineno}: write down the fields where they are logged"
+        assert value.id in known, f"{path}:{value.lineno}: pass the fields as a dict literal"
         return fields(known[value.id], known, path)
-    assert isinstance(value, ast.Dict), f"{path}:{value.lineno}: write down the fields where they are logged"
+    assert isinstance(value, ast.Dict), f"{path}:{value.lineno}: pass the fields as a dict literal"
     names: set[str] = set()
     for key, value_node in zip(value.keys, value.values, strict=True):
         if key is None:

@@ -1,4 +1,4 @@
-"""The tables of metrics: everything in them once, named, explained and bounded."""
+"""Metric tables: each metric is declared once, with a name, a help text and bounds."""
 
 from typing import get_args
 
@@ -18,7 +18,7 @@ TABLES = (metrics.METRICS, controller_metrics.WATCHER_METRICS)
 ALL_METRICS = [metric for table in TABLES for metric in table]
 
 
-def test_every_metric_stands_in_a_table_once() -> None:
+def test_metric_tables_contain_every_collector_once() -> None:
     names = {**vars(metrics), **vars(controller_metrics)}
     declared = [value for name, value in names.items() if name.isupper() and hasattr(value, "describe")]
     assert [metric.collector for metric in ALL_METRICS] == [
@@ -30,7 +30,7 @@ def test_every_metric_stands_in_a_table_once() -> None:
     ("table", "registry"),
     [(metrics.METRICS, REGISTRY), (controller_metrics.WATCHER_METRICS, controller_metrics.WATCHER)],
 )
-def test_every_metric_is_told_by_the_process_that_it_is_declared_for(table: MetricTable, registry: object) -> None:
+def test_metric_table_uses_the_registry_of_its_process(table: MetricTable, registry: object) -> None:
     assert table.registry is registry
     names = [metric.name for metric in table]
     assert len(names) == len(set(names))
@@ -40,7 +40,7 @@ def test_every_metric_is_told_by_the_process_that_it_is_declared_for(table: Metr
 
 
 @pytest.mark.parametrize("metric", ALL_METRICS, ids=lambda metric: metric.name)
-def test_every_metric_is_named_explained_and_bounded(metric: Metric) -> None:
+def test_metric_has_name_help_unit_and_bounds(metric: Metric) -> None:
     assert metric.name.startswith("thale_")
     assert metric.help.endswith(".")
     assert metric.unit
@@ -49,24 +49,24 @@ def test_every_metric_is_named_explained_and_bounded(metric: Metric) -> None:
     assert list(metric.buckets) == sorted(set(metric.buckets))
 
 
-def test_the_classes_of_image_size_are_those_that_limits_are_promised_for() -> None:
+def test_size_classes_and_buckets_match_the_latency_objectives() -> None:
     limits = {limit.up_to_megapixels: limit.p99_s for limit in read_slo().latency}
     assert list(limits) == list(labels.MAX_MEGAPIXELS_BY_SIZE.values())
     assert set(limits.values()) <= set(metrics.SECONDS)
 
 
-def test_an_image_belongs_to_the_smallest_class_that_holds_it() -> None:
+def test_size_class_is_the_smallest_that_contains_the_image() -> None:
     sizes = {megapixels: labels.size_class(megapixels) for megapixels in (0.01, 1.0, 1.01, 16.0, 17.0, None)}
     assert list(sizes.values()) == ["1mp", "1mp", "4mp", "16mp", "larger", "none"]
 
 
-def test_values_that_labels_list_are_those_that_the_code_knows() -> None:
+def test_label_values_match_the_types_in_the_code() -> None:
     listed = {
         labels.OUTCOME: get_args(fallback.Outcome),
         labels.STAGE: get_args(stage_timing.Stage),
         labels.MODEL_STAGE: ("queue", *STEPS),
         labels.VERDICT: get_args(Verdict.model_fields["decision"].annotation),
-        labels.ACTION: [move for move in get_args(Action) if move != "wait"],
+        labels.ACTION: [action for action in get_args(Action) if action != "wait"],
     }
     for label, known in listed.items():
         assert {*label.values} == {*known}, label.name

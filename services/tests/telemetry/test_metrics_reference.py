@@ -1,4 +1,4 @@
-"""The reference of the metrics is written from the tables, and says what they say."""
+"""Metrics reference: rendered from the tables, and committed as docs/metrics.md."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from thale.telemetry.metrics_reference import render_reference
 COMMITTED = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
-def test_the_reference_says_what_the_tables_say() -> None:
-    assert COMMITTED.read_text() == render_reference(), "write it anew with `make metrics-reference`"
+def test_committed_reference_is_up_to_date() -> None:
+    assert COMMITTED.read_text() == render_reference(), "run `make metrics-reference`"
 
 
-def test_every_metric_stands_in_it_with_its_labels_and_their_bounds() -> None:
+def test_reference_lists_every_metric_with_labels_and_bounds() -> None:
     rendered = render_reference()
     for metric in [*metrics.METRICS, *controller_metrics.WATCHER_METRICS]:
         labels = ", ".join(f"`{label.name}` ({label.max_values})" for label in metric.labels)

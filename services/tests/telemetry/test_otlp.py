@@ -1,4 +1,4 @@
-"""Whatever the collector does, users are answered, and a process ends when it is told to."""
+"""Span export: a failing collector delays neither responses nor shutdown."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from thale.schemas import ReleaseState
 from thale.telemetry.otel_settings import OtelSettings
 
 MAX_STOP_S = 25.0
-"""Less than OpenTelemetry's SDK waits for a collector by itself (30 s), and more than a facade takes to end."""
+"""Less than the SDK's own timeout for a collector (30 s), and more than the shutdown of a facade takes."""
 SPANS = """
 import logging
 from thale.telemetry import logs
@@ -37,16 +37,16 @@ def collector() -> Iterator[tuple[str, Collector]]:
         yield running
 
 
-def spans_sent(number: int, **variables: str) -> list[str]:
-    """Make spans in a process of its own, and return its log."""
+def send_spans(number: int, **variables: str) -> list[str]:
+    """Create spans in a separate process, and return its log."""
     program = SPANS.replace("NUMBER", str(number))
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, env=variables, stderr=subprocess.PIPE, text=True, check=True, timeout=120)
-    return done.stderr.splitlines()
+    result = subprocess.run(command, env=variables, stderr=subprocess.PIPE, text=True, check=True, timeout=120)
+    return result.stderr.splitlines()
 
 
 def facade(folder: Path, endpoint: str) -> AbstractContextManager[FacadeProcess]:
-    """A facade without a model: it answers, and has spans to send."""
+    """Start a facade without models. Its requests create spans."""
     state_path = folder / "release-state.json"
     state_path.write_text(ReleaseState(models={}).model_dump_json())
     return facade_process(
@@ -58,16 +58,15 @@ def facade(folder: Path, endpoint: str) -> AbstractContextManager[FacadeProcess]
     )
 
 
-def test_a_collector_that_hangs_or_fails_keeps_nobody_waiting_and_is_told_of_once(
-    collector: tuple[str, Collector], tmp_path: Path
-) -> None:
+@pytest.mark.integration
+def test_facade_responds_when_the_collector_hangs_or_fails(collector: tuple[str, Collector], tmp_path: Path) -> None:
     url, collector_state = collector
     with facade(tmp_path, url) as running:
         collector_state.mode = "fails"
         for request_count in range(1, 4):
             assert running.request("GET", "/v1/models").status == 200
             collector_state.wait_for_requests(request_count)
-        collector_state.mode = "takes"
+        collector_state.mode = "accepts"
         running.request("GET", "/v1/models")
         collector_state.wait_for(lambda spans: bool(spans))
         collector_state.mode = "hangs"
@@ -82,21 +81,21 @@ def test_a_collector_that_hangs_or_fails_keeps_nobody_waiting_and_is_told_of_onc
         assert not any(line["logger"].startswith("opentelemetry") for line in running.log_lines())
 
 
-def test_a_collector_that_is_away_keeps_nobody_waiting() -> None:
+def test_exporter_stops_when_the_collector_is_unreachable() -> None:
     [port] = free_ports(1)
-    log = spans_sent(50, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}", OTEL_EXPORTER_OTLP_TIMEOUT="600")
+    log = send_spans(50, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}", OTEL_EXPORTER_OTLP_TIMEOUT="600")
     assert len(log) <= 1
 
 
-def test_the_queue_of_a_collector_that_hangs_is_bounded(collector: tuple[str, Collector]) -> None:
+def test_exporter_queue_is_bounded_when_the_collector_hangs(collector: tuple[str, Collector]) -> None:
     url, collector_state = collector
     collector_state.mode = "hangs"
-    spans_sent(5000, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_EXPORTER_OTLP_TIMEOUT="600")
+    send_spans(5000, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_EXPORTER_OTLP_TIMEOUT="600")
 
 
-def test_the_last_spans_arrive_when_a_process_ends(collector: tuple[str, Collector]) -> None:
+def test_exporter_flushes_spans_at_shutdown(collector: tuple[str, Collector]) -> None:
     url, collector_state = collector
-    spans_sent(3, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_BSP_SCHEDULE_DELAY="3600000")
+    send_spans(3, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_BSP_SCHEDULE_DELAY="3600000")
     assert [span.name for span in collector_state.spans()] == ["thale.route"] * 3
     assert collector_state.spans()[0].resource["thale.model"] == "plate-seg"
 
@@ -109,17 +108,17 @@ def test_the_last_spans_arrive_when_a_process_ends(collector: tuple[str, Collect
         {"OTEL_BSP_MAX_QUEUE_SIZE": "-1"},
     ],
 )
-def test_a_share_can_be_set_and_what_makes_no_sense_is_told_and_costs_nothing_but_spans(
+def test_exporter_samples_and_logs_invalid_variables(
     collector: tuple[str, Collector], variables: dict[str, str]
 ) -> None:
     url, collector_state = collector
-    log = spans_sent(40, OTEL_EXPORTER_OTLP_ENDPOINT=url, **variables)
+    log = send_spans(40, OTEL_EXPORTER_OTLP_ENDPOINT=url, **variables)
     assert collector_state.request_count == 0
-    assert ("no spans are sent" in "".join(log)) == ("OTEL_TRACES_SAMPLER" not in variables)
+    assert ("tracing disabled" in "".join(log)) == ("OTEL_TRACES_SAMPLER" not in variables)
 
 
 @pytest.mark.parametrize(
-    ("variables", "sends"),
+    ("variables", "enabled"),
     [
         ({}, False),
         ({"EXPORTER_OTLP_ENDPOINT": ""}, False),
@@ -129,21 +128,21 @@ def test_a_share_can_be_set_and_what_makes_no_sense_is_told_and_costs_nothing_bu
         ({"EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "TRACES_EXPORTER": "none"}, False),
     ],
 )
-def test_the_standard_variables_say_whether_traces_are_sent(
-    variables: dict[str, str], sends: bool, monkeypatch: pytest.MonkeyPatch
+def test_otel_settings_enable_traces_by_standard_variables(
+    variables: dict[str, str], enabled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(f"OTEL_{name}", value)
-    assert OtelSettings().traces_enabled is sends
+    assert OtelSettings().traces_enabled is enabled
 
 
-def test_an_address_for_traces_alone_and_a_name_of_the_service_are_taken(collector: tuple[str, Collector]) -> None:
+def test_exporter_uses_traces_endpoint_and_service_name(collector: tuple[str, Collector]) -> None:
     url, collector_state = collector
-    spans_sent(1, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{url}/v1/traces", OTEL_SERVICE_NAME="greenhouse")
+    send_spans(1, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{url}/v1/traces", OTEL_SERVICE_NAME="greenhouse")
     assert [span.service for span in collector_state.spans()] == ["greenhouse"]
 
 
-def test_without_a_collector_nobody_imports_the_sdk_and_workers_not_even_what_counts() -> None:
+def test_sdk_and_prometheus_client_are_imported_only_when_needed() -> None:
     program = """
 import sys
 import thale_models.handlers.segment
@@ -154,5 +153,5 @@ from thale.telemetry import tracing
 tracing.configure_tracing("test", OtelSettings())()
 print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))])
 """
-    done = subprocess.run([sys.executable, "-c", program], env={}, stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout.split("\n")[:2] == ["False", "[]"]
+    result = subprocess.run([sys.executable, "-c", program], env={}, stdout=subprocess.PIPE, text=True, check=True)
+    assert result.stdout.split("\n")[:2] == ["False", "[]"]

@@ -1,4 +1,4 @@
-"""Bounds hold for a process that lives for years."""
+"""Series expiry: label bounds hold in long-lived processes."""
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -18,8 +18,8 @@ def label_pairs(counter: Counter) -> set[tuple[str, str]]:
     return {(sample.labels["model"], sample.labels["version"]) for sample in family.samples}
 
 
-def test_a_hundred_releases_later_the_last_versions_are_told_and_no_more(table: MetricTable) -> None:
-    counter = table.counter("answers", "answers", "Answers.", MODEL, VERSION, OUTCOME)
+def test_expirer_keeps_only_the_latest_versions(table: MetricTable) -> None:
+    counter = table.counter("responses", "responses", "Responses.", MODEL, VERSION, OUTCOME)
     expirer = SeriesExpirer(table)
     for patch in range(100):
         loaded_versions = {f"1.0.{patch}", f"1.0.{max(patch - 1, 0)}"}
@@ -31,8 +31,8 @@ def test_a_hundred_releases_later_the_last_versions_are_told_and_no_more(table: 
     assert label_pairs(counter) == newest | {("plate-landmarks", "1.0.0")}
 
 
-def test_models_that_are_long_gone_go_with_their_versions(table: MetricTable) -> None:
-    counter = table.counter("answers", "answers", "Answers.", MODEL, VERSION)
+def test_expirer_removes_models_beyond_the_bound(table: MetricTable) -> None:
+    counter = table.counter("responses", "responses", "Responses.", MODEL, VERSION)
     expirer = SeriesExpirer(table)
     for number in range(30):
         expirer.update({f"model-{number}": ["1.0.0"]})
@@ -40,8 +40,8 @@ def test_models_that_are_long_gone_go_with_their_versions(table: MetricTable) ->
     assert label_pairs(counter) == {(f"model-{number}", "1.0.0") for number in range(30 - MODEL.max_values, 30)}
 
 
-def test_whatever_is_held_is_told_even_beyond_the_bounds(table: MetricTable) -> None:
-    counter = table.counter("answers", "answers", "Answers.", MODEL, VERSION)
+def test_expirer_keeps_all_loaded_versions_beyond_the_bounds(table: MetricTable) -> None:
+    counter = table.counter("responses", "responses", "Responses.", MODEL, VERSION)
     loaded_versions = {f"model-{number}": [f"1.0.{patch}" for patch in range(20)] for number in range(20)}
     expirer = SeriesExpirer(table)
     for _ in range(2):

@@ -1,9 +1,11 @@
+"""The `Server-Timing` header: round trip, and tolerance of invalid entries."""
+
 import pytest
 
 from thale.telemetry.server_timing import Timing, read_timing
 
 
-def test_what_a_worker_tells_is_read_as_it_was_meant() -> None:
+def test_server_timing_round_trip() -> None:
     timing = Timing({"decode": 0.0123, "transform": 0.0, "inference": 12.5, "encode": 0.001}, batch_size=4)
     assert (
         timing.to_header()
@@ -33,11 +35,11 @@ def test_what_a_worker_tells_is_read_as_it_was_meant() -> None:
         '"; drop, \x00, ,,;=',
     ],
 )
-def test_what_makes_no_sense_is_left_out(header: str) -> None:
+def test_read_timing_ignores_invalid_entries(header: str) -> None:
     assert read_timing(header) == Timing()
 
 
-def test_the_sense_in_a_header_is_kept_beside_the_nonsense() -> None:
+def test_read_timing_keeps_valid_entries_among_invalid_ones() -> None:
     assert read_timing('cache;desc="hit", decode;dur=3 , net;dur=1;desc="x", batch;desc=2') == Timing(
         {"decode": 0.003}, 2
     )

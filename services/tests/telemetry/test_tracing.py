@@ -1,4 +1,4 @@
-"""What spans may say, what leads to them, and what passes from process to process."""
+"""Tracing: exemplars, propagation between processes, and the allow-list of span attributes."""
 
 import ast
 import re
@@ -21,18 +21,18 @@ TRACE, PARENT = "c" * 32, "d" * 16
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 
 
-def test_a_count_leads_to_a_trace_that_is_sent_and_to_no_other() -> None:
+def test_exemplar_is_the_trace_id_of_an_exported_trace_only() -> None:
     assert tracing.exemplar() is None
-    with TracerProvider(shutdown_on_exit=False).get_tracer("test").start_as_current_span("sent") as span:
+    with TracerProvider(shutdown_on_exit=False).get_tracer("test").start_as_current_span("exported") as span:
         assert tracing.exemplar() == {"trace_id": trace.format_trace_id(span.get_span_context().trace_id)}
-    with TracerProvider(ALWAYS_OFF, shutdown_on_exit=False).get_tracer("test").start_as_current_span("not sent"):
+    with TracerProvider(ALWAYS_OFF, shutdown_on_exit=False).get_tracer("test").start_as_current_span("dropped"):
         assert tracing.exemplar() is None
-    foreign = SpanContext(int(TRACE, 16), int(PARENT, 16), is_remote=True, trace_flags=TraceFlags(1))
-    with trace.use_span(NonRecordingSpan(foreign)):
+    remote = SpanContext(int(TRACE, 16), int(PARENT, 16), is_remote=True, trace_flags=TraceFlags(1))
+    with trace.use_span(NonRecordingSpan(remote)):
         assert tracing.exemplar() is None
 
 
-def test_a_caller_s_trace_is_handed_on_even_where_nobody_sends_spans() -> None:
+def test_trace_context_is_propagated_without_a_collector() -> None:
     request_headers = {"traceparent": TRACEPARENT, "tracestate": "lab=1", "x-request-id": "case-17"}
     with tracing.server_span(request_headers, images=1), tracing.span("thale.route"):
         assert tracing.outgoing_headers() == request_headers
@@ -51,12 +51,12 @@ def test_a_caller_s_trace_is_handed_on_even_where_nobody_sends_spans() -> None:
         "x" * 9999,
     ],
 )
-def test_what_is_no_traceparent_begins_no_trace(traceparent: str) -> None:
+def test_request_span_ignores_an_invalid_traceparent(traceparent: str) -> None:
     with tracing.request_span("GET", "http", {"traceparent": traceparent, "tracestate": "=,;" * 999}, "id"):
         assert tracing.outgoing_headers() == {}
 
 
-def test_where_nobody_sends_spans_steps_are_forgotten_and_errors_pass_through() -> None:
+def test_spans_without_a_collector_are_no_ops() -> None:
     with record_steps() as timings, step("plants"):
         pass
     tracing.spans_from_steps(timings)
@@ -64,14 +64,14 @@ def test_where_nobody_sends_spans_steps_are_forgotten_and_errors_pass_through() 
         raise ValueError("broken")
 
 
-def test_every_attribute_in_the_source_is_on_the_list_and_every_listed_one_is_used() -> None:
+def test_spans_use_exactly_the_listed_attributes() -> None:
     sources = [*(REPO_ROOT / "services/thale").rglob("*.py"), *(REPO_ROOT / "model-server/thale_models").rglob("*.py")]
     used = {name for path in sources for name in attribute_names(ast.parse(path.read_text()))}
     assert used == set(tracing.ATTRIBUTES)
 
 
 def attribute_names(tree: ast.Module) -> Iterator[str]:
-    """Yield the attributes that a module gives to spans: in dicts, and one at a time."""
+    """Yield the span attributes that a module sets, in dicts or one at a time."""
     for node in ast.walk(tree):
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "ATTRIBUTES":
             assert isinstance(node.value, ast.Dict)

@@ -1,4 +1,4 @@
-"""What runs here: told by every process, so that a change of behaviour can be laid beside a change of version."""
+"""Build information of a process, so that a change of behaviour can be correlated with a change of version."""
 
 import platform
 
@@ -9,14 +9,14 @@ from thale._version import __version__
 
 
 class BuildInfo(BaseSettings):
-    """What an image says of itself."""
+    """Build information that an image sets in its environment."""
 
     model_config = SettingsConfigDict(env_prefix="THALE_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     commit: str = "unknown"
-    """The commit that it was built from."""
+    """The commit from which the image was built."""
 
 
 def set_build_info(gauge: Gauge, build: BuildInfo) -> None:
-    """Tell what runs here on a process's gauge `thale_build_info`."""
+    """Set the gauge `thale_build_info` of a process."""
     gauge.labels(__version__, platform.python_version(), build.commit).set(1)

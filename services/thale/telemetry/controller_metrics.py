@@ -1,4 +1,4 @@
-"""What the watcher of rollouts tells: another process than the facade, with a port of its own."""
+"""Metrics of the rollout controller. It is a process of its own, with its own metrics port."""
 
 from prometheus_client import CollectorRegistry
 
@@ -8,39 +8,37 @@ from thale.telemetry.metric_table import MetricTable
 WATCHER = CollectorRegistry()
 WATCHER_METRICS = MetricTable(WATCHER)
 
-RELEASE_LEADER = WATCHER_METRICS.gauge(
-    "thale_release_leader", "1 or 0", "1 while this watcher may act, 0 while another does."
-)
+RELEASE_LEADER = WATCHER_METRICS.gauge("thale_release_leader", "1 or 0", "1 if this controller is the leader, else 0.")
 RELEASE_LAST_POLL = WATCHER_METRICS.gauge(
-    "thale_release_last_poll_timestamp_seconds", "seconds", "When the watcher last looked at everything."
+    "thale_release_last_poll_timestamp_seconds", "seconds", "Unix time of the controller's last complete poll."
 )
 RELEASE_FACADES_UNREACHABLE = WATCHER_METRICS.gauge(
-    "thale_release_facades_unreachable", "facades", "Facades whose counters cannot be read."
+    "thale_release_facades_unreachable", "facades", "Facades whose metrics the controller cannot scrape."
 )
 RELEASE_WEIGHT = WATCHER_METRICS.gauge(
-    "thale_release_weight_ratio", "ratio", "Share of the requests that a version answers.", MODEL, VERSION
+    "thale_release_weight_ratio", "ratio", "Share of a model's requests that this version receives.", MODEL, VERSION
 )
 RELEASE_VERDICTS = WATCHER_METRICS.counter(
-    "thale_release_verdicts", "verdicts", "Looks at a canary.", MODEL, VERSION, VERDICT
+    "thale_release_verdicts", "verdicts", "Verdicts of the judge on a canary.", MODEL, VERSION, VERDICT
 )
 RELEASE_CHANGES = WATCHER_METRICS.counter(
-    "thale_release_changes", "changes", "Changes that the watcher made.", MODEL, VERSION, ACTION
+    "thale_release_changes", "changes", "Release changes made by the controller.", MODEL, VERSION, ACTION
 )
 RELEASE_STEP_SECONDS = WATCHER_METRICS.gauge(
-    "thale_release_step_seconds", "seconds", "Since the canary's present step began.", MODEL, VERSION
+    "thale_release_step_seconds", "seconds", "Age of the canary's current step.", MODEL, VERSION
 )
 RELEASE_STUCK = WATCHER_METRICS.gauge(
     "thale_release_stuck",
     "1 or 0",
-    "1 where the present step has had no verdict for longer than the limit.",
+    "1 if the current step has had no verdict for longer than THALE_STUCK_S, else 0.",
     MODEL,
     VERSION,
 )
 DRIFT_PSI = WATCHER_METRICS.gauge(
     "thale_drift_psi",
     "PSI",
-    "Population stability index of what a version says of recent plates, against its card's reference; less what "
-    "chance gives in 99 of 100 cases. From 20 plates on.",
+    "Population stability index (PSI) of a version's outputs on recent plates against its card's reference, minus the "
+    "99 % quantile expected by chance. Exported from 20 plates on.",
     MODEL,
     VERSION,
     SIGNAL,
@@ -48,16 +46,18 @@ DRIFT_PSI = WATCHER_METRICS.gauge(
 DRIFT_KS = WATCHER_METRICS.gauge(
     "thale_drift_ks",
     "0 to 1",
-    "Largest distance of the distribution functions of what a version says and of its card's reference; chance gives "
-    "some of it.",
+    "Kolmogorov-Smirnov distance of a version's outputs on recent plates from its card's reference. It includes the "
+    "distance expected by chance.",
     MODEL,
     VERSION,
     SIGNAL,
 )
 DRIFT_PLATES = WATCHER_METRICS.gauge(
-    "thale_drift_plates", "plates", "Recent plates on which the drift figures of a version rest.", MODEL, VERSION
+    "thale_drift_plates", "plates", "Recent plates from which the drift of a version is computed.", MODEL, VERSION
 )
 SECRET_EXPIRY = WATCHER_METRICS.gauge(
-    "thale_secret_expiry_timestamp_seconds", "seconds", "When a secret expires, seconds since 1970.", SECRET
+    "thale_secret_expiry_timestamp_seconds", "seconds", "Unix time at which a secret expires.", SECRET
 )
-WATCHER_BUILD_INFO = WATCHER_METRICS.gauge("thale_build_info", "always 1", "What runs here.", PACKAGE, PYTHON, COMMIT)
+WATCHER_BUILD_INFO = WATCHER_METRICS.gauge(
+    "thale_build_info", "always 1", "Versions of thale and Python, and the commit.", PACKAGE, PYTHON, COMMIT
+)

@@ -1,4 +1,4 @@
-"""Metrics of others that thale's rules and dashboards read, so that those can be held against a table as well."""
+"""Metrics of other programs that thale's rules and dashboards read. Tests check every query against this table."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ class ExternalMetric:
     """A metric that another program exports."""
 
     name: str
-    """As on the wire, with `_total` or `_bucket`."""
+    """The series name as exported, with `_total` or `_bucket`."""
     labels: tuple[str, ...]
-    """Those that are read."""
+    """The labels that queries read."""
     exporter: str
     help: str
 
@@ -20,40 +20,41 @@ _TORCHSERVE = (
         "ts_inference_requests_total",
         ("model_name", "model_version"),
         "TorchServe",
-        "Questions that a worker was given, whatever came of them.",
+        "Requests dispatched to a worker, with any outcome.",
     ),
     ExternalMetric(
         "ts_queue_latency_microseconds",
         ("model_name", "model_version"),
         "TorchServe",
-        "Time that questions waited for a worker, summed up: a counter without `_total`.",
+        "Sum of the queueing times of requests: a counter without `_total`.",
     ),
     ExternalMetric(
         "ts_inference_latency_microseconds",
         ("model_name", "model_version"),
         "TorchServe",
-        "Time from question to answer, queue included, summed up: a counter without `_total`.",
+        "Sum of the request durations, queue included: a counter without `_total`.",
     ),
-    ExternalMetric("Requests2XX", (), "TorchServe", "Answers of all its interfaces, probes and management included."),
-    ExternalMetric("Requests4XX", (), "TorchServe", "Answers that blame the question, 422 for bad images among them."),
-    ExternalMetric("Requests5XX", (), "TorchServe", "Answers that blame the server or the worker."),
+    ExternalMetric("Requests2XX", (), "TorchServe", "2xx responses of all its APIs, probes and management included."),
+    ExternalMetric("Requests4XX", (), "TorchServe", "4xx responses, including 422 for unreadable images."),
+    ExternalMetric("Requests5XX", (), "TorchServe", "5xx responses, caused by the server or the worker."),
+    ExternalMetric("QueueTime", (), "TorchServe", "Queueing time of the last request of any model, in milliseconds."),
     ExternalMetric(
-        "QueueTime", (), "TorchServe", "Milliseconds that the last question waited for a worker, of any model."
-    ),
-    ExternalMetric(
-        "WorkerThreadTime", (), "TorchServe", "Milliseconds of the last question beside the worker's own work."
+        "WorkerThreadTime", (), "TorchServe", "Overhead of the last request outside the worker, in milliseconds."
     ),
     ExternalMetric(
-        "WorkerLoadTime", ("WorkerName",), "TorchServe", "Milliseconds of a worker's last start: new with each start."
+        "WorkerLoadTime", ("WorkerName",), "TorchServe", "Load time at a worker's last start, in milliseconds."
     ),
     ExternalMetric(
-        "PredictionTime", ("ModelName",), "TorchServe", "Milliseconds of the last batch; of all versions of a model."
+        "PredictionTime",
+        ("ModelName",),
+        "TorchServe",
+        "Duration of a model's last batch of any version, in ms.",
     ),
 )
-"""What TorchServe 0.12 was seen to tell with `metrics_mode=prometheus` and `disable_system_metrics=true`.
+"""Metrics observed from TorchServe 0.12 with `metrics_mode=prometheus` and `disable_system_metrics=true`.
 
-Its latencies are running sums without quantiles, and the length of its queue is not told: `thale_model_stage_duration_seconds`
-with stage="queue" tells how long questions wait, by version and with quantiles.
+Its latencies are running sums without quantiles, and it exports no queue length. `thale_model_stage_duration_seconds`
+with stage="queue" is the queueing time by version, with quantiles.
 """
 
 _POD = ("namespace", "pod", "container")
@@ -61,77 +62,83 @@ _AUTOSCALER = ("namespace", "horizontalpodautoscaler")
 _GPU = ("Hostname", "gpu")
 _CLUSTER = (
     ExternalMetric("kube_node_info", (), "kube-state-metrics", "1 for each node."),
-    ExternalMetric("kube_node_status_allocatable", ("resource",), "kube-state-metrics", "What pods may use of a node."),
     ExternalMetric(
-        "kube_pod_container_resource_requests", ("resource",), "kube-state-metrics", "What pods have asked for."
+        "kube_node_status_allocatable", ("resource",), "kube-state-metrics", "Allocatable resources of a node."
     ),
     ExternalMetric(
-        "kube_pod_container_status_restarts_total", _POD, "kube-state-metrics", "Times a container began anew."
+        "kube_pod_container_resource_requests", ("resource",), "kube-state-metrics", "Resource requests of containers."
     ),
+    ExternalMetric("kube_pod_container_status_restarts_total", _POD, "kube-state-metrics", "Restarts of a container."),
     ExternalMetric(
         "kube_deployment_status_replicas_available",
         ("namespace", "deployment"),
         "kube-state-metrics",
-        "Pods of a deployment that are available.",
+        "Available pods of a deployment.",
     ),
     ExternalMetric(
         "kube_deployment_status_replicas_unavailable",
         ("namespace", "deployment"),
         "kube-state-metrics",
-        "Pods of a deployment that should be there and are not.",
+        "Desired pods of a deployment that are unavailable.",
     ),
     ExternalMetric(
         "kube_horizontalpodautoscaler_status_current_replicas",
         _AUTOSCALER,
         "kube-state-metrics",
-        "Replicas that an autoscaler sees.",
+        "Current replicas of an autoscaler.",
     ),
     ExternalMetric(
         "kube_horizontalpodautoscaler_spec_max_replicas",
         _AUTOSCALER,
         "kube-state-metrics",
-        "Most replicas that an autoscaler may start.",
+        "Maximum replicas of an autoscaler.",
     ),
     ExternalMetric(
         "container_cpu_usage_seconds_total",
         ("namespace", "container"),
         "cAdvisor",
-        "Processor time of a container; the empty name is the whole pod.",
+        "CPU time of a container. The empty container name is the whole pod.",
     ),
     ExternalMetric(
-        "kubelet_volume_stats_available_bytes", ("namespace", "persistentvolumeclaim"), "kubelet", "Free on a volume."
+        "kubelet_volume_stats_available_bytes",
+        ("namespace", "persistentvolumeclaim"),
+        "kubelet",
+        "Free space of a volume.",
     ),
     ExternalMetric("kubelet_volume_stats_capacity_bytes", ("persistentvolumeclaim",), "kubelet", "Size of a volume."),
     ExternalMetric(
-        "node_filesystem_avail_bytes", ("fstype", "mountpoint"), "node-exporter", "Free on a file system, for anybody."
+        "node_filesystem_avail_bytes",
+        ("fstype", "mountpoint"),
+        "node-exporter",
+        "Free space of a file system, without the blocks reserved for root.",
     ),
     ExternalMetric("node_filesystem_size_bytes", ("mountpoint",), "node-exporter", "Size of a file system."),
     ExternalMetric(
         "certmanager_certificate_expiration_timestamp_seconds",
         ("namespace", "name"),
         "cert-manager",
-        "When a certificate ends, seconds since 1970.",
+        "Unix time at which a certificate expires.",
     ),
-    ExternalMetric("DCGM_FI_DEV_GPU_UTIL", _GPU, "DCGM exporter", "Percent of the time in which a GPU did anything."),
-    ExternalMetric("DCGM_FI_DEV_FB_USED", _GPU, "DCGM exporter", "MiB of a GPU's memory that are taken."),
-    ExternalMetric("DCGM_FI_DEV_FB_FREE", _GPU, "DCGM exporter", "MiB of a GPU's memory that are free."),
-    ExternalMetric("DCGM_FI_DEV_POWER_USAGE", _GPU, "DCGM exporter", "Watts that a GPU draws."),
-    ExternalMetric("DCGM_FI_DEV_GPU_TEMP", _GPU, "DCGM exporter", "Degrees Celsius of a GPU."),
+    ExternalMetric("DCGM_FI_DEV_GPU_UTIL", _GPU, "DCGM exporter", "GPU utilisation in percent."),
+    ExternalMetric("DCGM_FI_DEV_FB_USED", _GPU, "DCGM exporter", "Used GPU memory in MiB."),
+    ExternalMetric("DCGM_FI_DEV_FB_FREE", _GPU, "DCGM exporter", "Free GPU memory in MiB."),
+    ExternalMetric("DCGM_FI_DEV_POWER_USAGE", _GPU, "DCGM exporter", "Power draw of a GPU in watts."),
+    ExternalMetric("DCGM_FI_DEV_GPU_TEMP", _GPU, "DCGM exporter", "Temperature of a GPU in degrees Celsius."),
 )
-"""What only a cluster tells. None ran here: names and labels are those of the exporters' documents."""
+"""Metrics of a cluster. Their names and labels follow the exporters' documentation; no exporter was run."""
 
 EXTERNAL_METRICS: tuple[ExternalMetric, ...] = (
     ExternalMetric(
-        "ALERTS", ("alertname", "alertstate", "severity"), "Prometheus", "1 for each alert that is pending or firing."
+        "ALERTS", ("alertname", "alertstate", "severity"), "Prometheus", "1 for each pending or firing alert."
     ),
-    ExternalMetric("up", (), "Prometheus", "1 where the last scrape of a target succeeded."),
+    ExternalMetric("up", (), "Prometheus", "1 if the last scrape of a target succeeded, else 0."),
     ExternalMetric(
-        "process_start_time_seconds", (), "facade, watcher", "When the process started, seconds since 1970."
+        "process_start_time_seconds", (), "facade, rollout controller", "Unix time at which the process started."
     ),
-    ExternalMetric("process_cpu_seconds_total", (), "facade", "Processor time of the facade's own process."),
-    ExternalMetric("process_resident_memory_bytes", (), "facade", "Memory of the facade's own process."),
-    ExternalMetric("process_open_fds", (), "facade", "Open files and connections of the facade."),
-    ExternalMetric("process_max_fds", (), "facade", "Most files and connections that the facade may open."),
+    ExternalMetric("process_cpu_seconds_total", (), "facade", "CPU time of the facade's main process."),
+    ExternalMetric("process_resident_memory_bytes", (), "facade", "Resident memory of the facade's main process."),
+    ExternalMetric("process_open_fds", (), "facade", "Open file descriptors of the facade, sockets included."),
+    ExternalMetric("process_max_fds", (), "facade", "Maximum number of open file descriptors of the facade."),
     *_TORCHSERVE,
     *_CLUSTER,
 )

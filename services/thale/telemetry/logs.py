@@ -1,9 +1,9 @@
-"""Logs as one JSON object a line, of fields that stand on a list.
+"""Structured logs: one JSON object per line, with fields from an allow-list.
 
-A line says when, how bad, which module, a constant message, which request (`request_id`, `trace_id`, `span_id`), and
-fields of `FIELDS`. A field that is not on the list is dropped: so no image, no file name of a user's and no client's
-address gets into a log because somebody found it handy. What a user wrote is answered to that user, never logged; only
-the traceback of an exception that nobody expected is logged as it is.
+A line has the time, the level, the logger, a constant message, the request (`request_id`, `trace_id`, `span_id`), and
+fields of `FIELDS`. A field that is not listed is dropped. Images, file names of users and client addresses therefore
+never reach a log. User input is returned to the user and never logged. The only exception is the traceback of an
+unexpected exception, which is logged unchanged. docs/adr/0062-log-and-span-allow-lists.md has the reasons.
 """
 
 import json
@@ -17,60 +17,61 @@ from typing import TextIO
 from opentelemetry import trace
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request that the current task works on; every log line carries it."""
+"""The ID of the current task's request. Every log line contains it."""
 
 FIELDS: Mapping[str, str] = {
-    "bytes": "length of a model's answer",
-    "code": "stable name of a problem",
-    "config_map": "name of the Kubernetes object that holds the watcher's notes",
-    "engine": "what runs a net",
-    "error": "why something of ours failed: another process, a file of ours, the network",
-    "folder": "where thale keeps files of its own",
-    "resumed_rollouts": "models whose rollouts a watcher takes over",
-    "host": "address that is listened on",
-    "lease": "name of the Kubernetes object by which watchers agree on a leader",
-    "lost": "spans that did not reach the collector",
+    "bytes": "length of a model's response",
+    "code": "stable code of a problem",
+    "config_map": "name of the ConfigMap that stores the rollout controller's checkpoint",
+    "engine": "inference engine of a model",
+    "error": "cause of a failure inside thale: another process, a file of thale's, the network",
+    "folder": "directory with thale's own files",
+    "resumed_rollouts": "models whose rollouts a new leader resumes",
+    "host": "listen address",
+    "lease": "name of the Kubernetes Lease of the leader election",
+    "lost": "number of spans that did not reach the collector",
     "method": "HTTP method",
     "model": "name of a model",
-    "models": "what is released",
-    "path": "where thale keeps a file of its own",
-    "port": "port that is listened on",
-    "reason": "why the stable version served a failed canary request",
-    "reasons": "what the judge has against a step",
-    "route": "template of the route",
-    "seconds": "how long it took",
+    "models": "released models and their versions",
+    "path": "path of one of thale's own files",
+    "port": "listen port",
+    "reason": "reason for the fallback to the stable version",
+    "reasons": "the judge's reasons against a step",
+    "route": "route template",
+    "seconds": "duration",
     "status": "HTTP status",
-    "step": "of a training run",
-    "step_s": "since a rollout's present step began",
-    "dependency": "what is waited for",
+    "step": "step of a training run",
+    "step_s": "age of a rollout's current step in seconds",
+    "dependency": "the unavailable dependency",
     "version": "version of a model",
-    "versions": "models that answered, and in which version",
+    "versions": "models that served the request, with their versions",
 }
-"""What a log line may say besides what every line says. Held against the code by a test, in both directions."""
+"""Additional fields of log lines. A test checks that the code uses exactly these fields."""
 
 AUDIT_FIELDS: Mapping[str, str] = {
-    "at": "when a release was changed",
-    "digest": "of a registered archive",
-    "new": "whether the store did not have it",
-    "stable": "the version that answers from then on",
-    "uri": "where it is stored",
-    "weight_percent": "the canary's share from then on",
-    "what": "what was done",
-    "who": "who did it: an operator or a watcher, who answers for it",
-    "why": "in the operator's words, or the judge's",
+    "at": "time of a release change",
+    "digest": "digest of a registered archive",
+    "new": "whether the archive is new in the store",
+    "stable": "the stable version after the change",
+    "uri": "URI of the stored archive",
+    "weight_percent": "the canary's weight after the change",
+    "what": "the change",
+    "who": "author of the change: an operator or the rollout controller",
+    "why": "reason given by the operator or the judge",
 }
-"""What the audit log says besides: who changed what is served. Nobody who only sends images comes into it."""
+"""Additional fields of the audit log: the author and the content of a release change. Clients never appear in it."""
 
 AUDIT = "thale.audit"
-_METRIC_PREFIXES = ("dice_", "landmark_f1")  # how well a registered archive did, by organ
+_METRIC_PREFIXES = ("dice_", "landmark_f1")  # quality metrics of a registered archive, by organ
 _MAX_LENGTH = 1000
 _PACKAGES = ("thale", "thale_models")
 _SERVER_LOGGERS = ("uvicorn",)
-"""The level is for these and ours. At `debug`, other packages' would tell bodies and tokens: they only warn."""
+"""Loggers with the configured level, besides thale's own. All others log warnings only: at `debug`, other packages
+log request bodies and tokens."""
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """Formatter that returns each record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
@@ -92,16 +93,16 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str = "info") -> None:
-    """Send all logs of this process to standard error as JSON lines. Called once, by whoever starts the process."""
+    """Send all logs of this process to standard error as JSON lines. Call it once, at the entry point."""
     logging.basicConfig(level=logging.WARNING, handlers=[_handler(sys.stderr)], force=True)
     for name in (*_PACKAGES, *_SERVER_LOGGERS):
         logging.getLogger(name).setLevel(level.upper())
 
 
 def configure_package_loggers() -> None:
-    """Send thale's logs to standard output as JSON lines, and leave all others as they are.
+    """Send thale's logs to standard output as JSON lines. Other loggers are unchanged.
 
-    For a worker: TorchServe takes what its own code says there at its word.
+    For model workers: TorchServe parses what its own code prints to standard output.
     """
     handler = _handler(sys.stdout)
     for name in _PACKAGES:
@@ -124,5 +125,5 @@ def _truncate(value: object) -> object:
 
 
 def _to_text(value: object) -> str:
-    """Tell what JSON cannot: never bytes, which may be somebody's picture."""
+    """Return a text for a value that JSON cannot encode. Bytes may be a user's image, so only the length is logged."""
     return f"{len(value)} bytes" if isinstance(value, bytes | bytearray | memoryview) else str(value)[:_MAX_LENGTH]

@@ -1,7 +1,7 @@
-"""How a metric is declared: once, with its unit, what its labels mean, and how many values each of them can have.
+"""Declaration of metrics: each one once, with its unit, its labels, and the maximum number of values per label.
 
-Label values come from the release record, from the code, or from a closed list; never from a request as it is. So the
-number of series has a bound, which stands here and is held against the wire by tests.
+Label values come from the release state, from the code, or from a closed list. They never come from a request
+unchanged, so the number of series is bounded. Tests compare these bounds with the exported series.
 """
 
 import math
@@ -16,28 +16,29 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 @dataclass(frozen=True)
 class Label:
-    """A label: its name, what its values are, and the most of them that one process tells at a time."""
+    """A label: its name, its meaning, and the maximum number of values that one process exports at a time."""
 
     name: str
     help: str
     max_values: int
     values: tuple[str, ...] = ()
-    """All that there are, where they are known beforehand."""
+    """All possible values, if they are known in advance."""
 
     @classmethod
     def one_of(cls, name: str, help_text: str, values: Sequence[str]) -> "Label":
-        """Return a label whose values are known."""
+        """Return a label with a closed list of values."""
         return cls(name, help_text, len(values), tuple(values))
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as it is declared, and the object that counts."""
+    """A declared metric and its collector."""
 
     collector: Counter | Gauge | Histogram
     kind: Kind
     name: str
-    """Of the family: a counter's series end in `_total` on the wire, a histogram's in `_bucket`, `_sum`, `_count`."""
+    """The name of the family. Exported series of a counter end in `_total`, of a histogram in `_bucket`, `_sum` and
+    `_count`."""
     unit: str
     help: str
     labels: tuple[Label, ...]
@@ -45,18 +46,18 @@ class Metric:
 
     @property
     def series_names(self) -> tuple[str, ...]:
-        """What its series are called on the wire."""
+        """The names of the exported series."""
         endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
         return tuple(self.name + ending for ending in endings[self.kind])
 
     @property
     def max_series(self) -> int:
-        """The most combinations of label values that one process tells at a time."""
+        """The maximum number of label combinations that one process exports at a time."""
         return math.prod(label.max_values for label in self.labels)
 
 
 class MetricTable:
-    """The metrics of one kind of process, in the order in which they are declared."""
+    """The metrics of one kind of process, in order of declaration."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -66,19 +67,19 @@ class MetricTable:
         return iter(self._metrics)
 
     def counter(self, name: str, unit: str, help_text: str, *labels: Label) -> Counter:
-        """Declare what only grows."""
+        """Declare a counter."""
         counter = Counter(name, help_text, _names(labels), unit=_suffix(name, unit), registry=self.registry)
         self._metrics.append(Metric(counter, "counter", name, unit, help_text, labels))
         return counter
 
     def gauge(self, name: str, unit: str, help_text: str, *labels: Label) -> Gauge:
-        """Declare what goes up and down."""
+        """Declare a gauge."""
         gauge = Gauge(name, help_text, _names(labels), unit=_suffix(name, unit), registry=self.registry)
         self._metrics.append(Metric(gauge, "gauge", name, unit, help_text, labels))
         return gauge
 
     def histogram(self, name: str, unit: str, help_text: str, *labels: Label, buckets: Sequence[float]) -> Histogram:
-        """Declare what is measured again and again."""
+        """Declare a histogram."""
         histogram = Histogram(
             name, help_text, _names(labels), unit=_suffix(name, unit), registry=self.registry, buckets=buckets
         )
@@ -91,5 +92,5 @@ def _names(labels: Sequence[Label]) -> list[str]:
 
 
 def _suffix(name: str, unit: str) -> str:
-    """Return the unit as OpenMetrics tells it: that of names that end in it."""
+    """Return the unit for OpenMetrics, which requires that the name ends in it; else an empty string."""
     return unit if name.endswith(f"_{unit}") else ""

@@ -1,6 +1,6 @@
-"""What a facade tells: requests, places, models, and what the models say of plates.
+"""Metrics of the facade: requests, admission, models, and model outputs.
 
-The processes that only measure or ask tell nothing: whatever they do is counted by the facade that waits for it.
+The processes of the worker pool export no metrics. The facade records their results.
 """
 
 from prometheus_client import REGISTRY
@@ -31,7 +31,8 @@ from thale.telemetry.labels import (
 from thale.telemetry.metric_table import MetricTable
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60)
-"""Holds the limits of `slo.toml`, so that a share within a limit is read off the counts, not guessed between them."""
+"""Bucket bounds that include the latency objectives of `slo.toml`. The share of requests within an objective is
+therefore exact, without interpolation."""
 _STAGE_SECONDS = (0.001, 0.0025, *SECONDS)
 _MEGAPIXELS = (0.25, 0.5, 1, 2, 4, 6, 8, 12, 16, 25, 50, 100)
 _IMAGES = (1, 2, 4, 8, 16)
@@ -45,35 +46,46 @@ _DIFFERENCES = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 
 
 METRICS = MetricTable(REGISTRY)
 
-REQUESTS = METRICS.counter("thale_facade_requests", "requests", "Requests answered.", ROUTE, STATUS)
+REQUESTS = METRICS.counter("thale_facade_requests", "requests", "Responses sent, by route and status.", ROUTE, STATUS)
 REQUEST_SECONDS = METRICS.histogram(
-    "thale_facade_request_duration_seconds", "seconds", "From request to answer.", ROUTE, SIZE, buckets=SECONDS
+    "thale_facade_request_duration_seconds",
+    "seconds",
+    "Duration from request to response.",
+    ROUTE,
+    SIZE,
+    buckets=SECONDS,
 )
-IN_FLIGHT = METRICS.gauge("thale_facade_in_flight", "requests", "Requests that were let in, at work or waiting.")
-WAITING = METRICS.gauge("thale_facade_waiting", "images", "Images that wait for a place at work.")
-ADMISSION_LIMITS = METRICS.gauge(
-    "thale_facade_concurrency_limit", "requests", "How many may be in at once, by what for.", LIMIT_KIND
+IN_FLIGHT = METRICS.gauge(
+    "thale_facade_in_flight", "requests", "Accepted requests without a response, running or queued."
 )
-PROBLEMS = METRICS.counter("thale_facade_problems", "requests", "Requests refused or failed on purpose.", CODE)
-BODY_BYTES = METRICS.counter("thale_facade_body_bytes", "bytes", "Bytes of request bodies read.")
+WAITING = METRICS.gauge("thale_facade_waiting", "images", "Images that wait for a processing slot.")
+ADMISSION_LIMITS = METRICS.gauge("thale_facade_concurrency_limit", "requests", "Admission limits by kind.", LIMIT_KIND)
+PROBLEMS = METRICS.counter("thale_facade_problems", "requests", "Responses with a problem, by its code.", CODE)
+BODY_BYTES = METRICS.counter("thale_facade_body_bytes", "bytes", "Bytes read from request bodies.")
 IMAGE_MEGAPIXELS = METRICS.histogram(
-    "thale_facade_image_megapixels", "megapixels", "Size of images, as their headers say.", buckets=_MEGAPIXELS
+    "thale_facade_image_megapixels", "megapixels", "Size of images according to their headers.", buckets=_MEGAPIXELS
 )
 STAGE_SECONDS = METRICS.histogram(
     "thale_facade_stage_duration_seconds",
     "seconds",
-    "Parts of a request: the body read, a place waited for, the models asked, plants and traits measured and written.",
+    "Duration of the stages of a request: reading the body, waiting for a processing slot, model requests, "
+    "post-processing.",
     STAGE,
     buckets=_STAGE_SECONDS,
 )
 
 MODEL_REQUESTS = METRICS.counter(
-    "thale_model_requests", "requests", "Questions asked of a model version for a user.", MODEL, VERSION, OUTCOME
+    "thale_model_requests",
+    "requests",
+    "Requests to a model version for clients, without shadow requests.",
+    MODEL,
+    VERSION,
+    OUTCOME,
 )
 MODEL_SECONDS = METRICS.histogram(
     "thale_model_request_duration_seconds",
     "seconds",
-    "From question to answer of a model version.",
+    "Duration of a request to a model version, queue included.",
     MODEL,
     VERSION,
     buckets=SECONDS,
@@ -81,23 +93,25 @@ MODEL_SECONDS = METRICS.histogram(
 MODEL_STAGE_SECONDS = METRICS.histogram(
     "thale_model_stage_duration_seconds",
     "seconds",
-    "Parts of an answer, as the worker tells them; what it did not work on, the question waited for.",
+    "Worker time by stage; `queue` is the rest of the request's time.",
     MODEL,
     VERSION,
     MODEL_STAGE,
     buckets=_STAGE_SECONDS,
 )
 MODEL_BATCH_IMAGES = METRICS.histogram(
-    "thale_model_batch_images", "images", "Images that a worker answered at once.", MODEL, VERSION, buckets=_IMAGES
+    "thale_model_batch_images", "images", "Images per batch of a worker.", MODEL, VERSION, buckets=_IMAGES
 )
-MODEL_RETRIES = METRICS.counter("thale_model_retries", "requests", "Questions asked a second time.", MODEL, VERSION)
+MODEL_RETRIES = METRICS.counter(
+    "thale_model_retries", "requests", "Retried requests to a model version.", MODEL, VERSION
+)
 MODEL_WORKERS = METRICS.gauge(
-    "thale_model_ready_workers", "workers", "Workers that are ready to answer.", MODEL, VERSION
+    "thale_model_ready_workers", "workers", "Ready workers of a model version.", MODEL, VERSION
 )
 MODEL_FALLBACKS = METRICS.counter(
     "thale_model_fallbacks",
     "requests",
-    "Questions that the stable version answered in a canary's place.",
+    "Fallbacks to the stable version after a canary's failure, by the canary's version.",
     MODEL,
     VERSION,
     REASON,
@@ -105,24 +119,24 @@ MODEL_FALLBACKS = METRICS.counter(
 MODEL_BREAKER_OPEN = METRICS.gauge(
     "thale_model_breaker_open",
     "1 or 0",
-    "1 where a version is asked nothing but single probes, else 0.",
+    "1 if the circuit breaker of a version is open or half-open, else 0.",
     MODEL,
     VERSION,
 )
 WORKER_POOL_RESTARTS = METRICS.counter(
-    "thale_facade_worker_pool_restarts", "restarts", "Times the measuring processes were started anew."
+    "thale_facade_worker_pool_restarts", "restarts", "Restarts of the post-processing worker pool."
 )
 
 OUTPUT_PLATES = METRICS.counter(
-    "thale_output_plates", "plates", "Plates measured for a user with the answer of this version.", MODEL, VERSION
+    "thale_output_plates", "plates", "Plates measured for clients from this version's predictions.", MODEL, VERSION
 )
 OUTPUT_PLANTS = METRICS.histogram(
-    "thale_output_plants", "plants", "Plants found on a plate.", MODEL, VERSION, buckets=_PLANTS
+    "thale_output_plants", "plants", "Plants detected on a plate.", MODEL, VERSION, buckets=_PLANTS
 )
 OUTPUT_AREA = METRICS.histogram(
     "thale_output_area_mm2",
     "mm2",
-    "Projected area of a plate's roots, shoots, seeds, where the scale is known.",
+    "Projected area of a plate's roots, shoots or seeds, if the scale is known.",
     MODEL,
     VERSION,
     ORGAN,
@@ -131,7 +145,7 @@ OUTPUT_AREA = METRICS.histogram(
 OUTPUT_CONFIDENCE = METRICS.histogram(
     "thale_output_confidence",
     "0 to 1",
-    "Mean confidence of a plate's organs of a kind, where there are any.",
+    "Mean confidence of a plate's organs of one kind, if there are any.",
     MODEL,
     VERSION,
     ORGAN,
@@ -140,7 +154,7 @@ OUTPUT_CONFIDENCE = METRICS.histogram(
 OUTPUT_LANDMARKS = METRICS.histogram(
     "thale_output_landmarks",
     "landmarks",
-    "Landmarks of a kind on a plate.",
+    "Landmarks of one kind on a plate.",
     MODEL,
     VERSION,
     LANDMARK,
@@ -149,7 +163,7 @@ OUTPUT_LANDMARKS = METRICS.histogram(
 OUTPUT_SCORE = METRICS.histogram(
     "thale_output_score",
     "0 to 1",
-    "Mean score of a plate's landmarks, where there are any.",
+    "Mean score of a plate's landmarks, if there are any.",
     MODEL,
     VERSION,
     buckets=TWENTIETHS,
@@ -158,21 +172,21 @@ OUTPUT_EMPTY = METRICS.counter("thale_output_empty", "plates", "Plates without a
 OUTPUT_NAN = METRICS.counter(
     "thale_output_nan",
     "plates",
-    "Plates of known scale with a germinated plant of which a main trait is unknown.",
+    "Plates with a known scale and a germinated plant with an unknown main trait.",
     MODEL,
     VERSION,
 )
 OUTPUT_SCALE_SOURCE = METRICS.counter(
-    "thale_output_scale_source", "plates", "Plates by where their scale came from.", MODEL, VERSION, SOURCE
+    "thale_output_scale_source", "plates", "Plates by the source of their scale.", MODEL, VERSION, SOURCE
 )
 
 SHADOW_REQUESTS = METRICS.counter(
-    "thale_shadow_requests", "requests", "Copies of requests for a shadow version.", MODEL, VERSION, SHADOW_OUTCOME
+    "thale_shadow_requests", "requests", "Requests mirrored to a shadow version.", MODEL, VERSION, SHADOW_OUTCOME
 )
 SHADOW_DICE = METRICS.histogram(
     "thale_shadow_dice",
     "0 to 1",
-    "Dice coefficient of an organ's pixels, shadow against stable, on one plate.",
+    "Dice coefficient between the masks of shadow and stable on one plate, by organ.",
     MODEL,
     VERSION,
     ORGAN_CLASS,
@@ -181,7 +195,7 @@ SHADOW_DICE = METRICS.histogram(
 SHADOW_LANDMARK_PX = METRICS.histogram(
     "thale_shadow_landmark_px",
     "px",
-    "Distance of a landmark of the shadow to its match of the stable version, in source pixels.",
+    "Distance of a landmark of the shadow from the matched landmark of stable, in source pixels.",
     MODEL,
     VERSION,
     LANDMARK,
@@ -190,7 +204,7 @@ SHADOW_LANDMARK_PX = METRICS.histogram(
 SHADOW_LANDMARK_F1 = METRICS.histogram(
     "thale_shadow_landmark_f1",
     "0 to 1",
-    "F1 score of the shadow's landmarks against the stable version's, on one plate.",
+    "F1 score of the shadow's landmarks against those of stable on one plate.",
     MODEL,
     VERSION,
     buckets=TWENTIETHS,
@@ -198,7 +212,7 @@ SHADOW_LANDMARK_F1 = METRICS.histogram(
 SHADOW_TRAIT_DIFFERENCE = METRICS.histogram(
     "thale_shadow_trait_difference",
     "ratio",
-    "Relative difference of a plate's trait, |shadow - stable| / |stable|.",
+    "Relative difference of a trait on one plate, |shadow - stable| / |stable|.",
     MODEL,
     VERSION,
     TRAIT,
@@ -207,8 +221,10 @@ SHADOW_TRAIT_DIFFERENCE = METRICS.histogram(
 
 COST_PER_HOUR = METRICS.gauge(
     "thale_cost_per_hour",
-    "currency units an hour",
-    "What this facade and its share of the model servers cost an hour, where somebody said so.",
+    "currency units per hour",
+    "Cost per hour of this facade and its share of the model servers, if THALE_COST_PER_HOUR is set.",
     CURRENCY,
 )
-BUILD_INFO = METRICS.gauge("thale_build_info", "always 1", "What runs here.", PACKAGE, PYTHON, COMMIT)
+BUILD_INFO = METRICS.gauge(
+    "thale_build_info", "always 1", "Versions of thale and Python, and the commit.", PACKAGE, PYTHON, COMMIT
+)

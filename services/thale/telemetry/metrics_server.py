@@ -1,6 +1,7 @@
-"""The port that a process tells its metrics on: no part of what users see, and no place to send anything to.
+"""HTTP server of a process's metrics port. It is separate from the public API and accepts no uploads.
 
-/metrics speaks Prometheus' text format, and OpenMetrics to whoever asks for it: that one carries the exemplars.
+`/metrics` returns Prometheus' text format, or OpenMetrics if the client requests it. Only OpenMetrics carries
+exemplars.
 """
 
 import logging
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 15
-"""Whoever says nothing for so long is hung up on."""
+"""Idle connections are closed after this time."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """What stands at a path."""
+    """The response at one path."""
 
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
@@ -35,24 +36,24 @@ class Page:
 
     @classmethod
     def from_status(cls, status: HTTPStatus) -> "Page":
-        """Return a page that says its status and no more."""
+        """Return a page that consists of its status alone."""
         return cls(f"{status.value} {status.phrase}\n".encode(), status=status)
 
 
 @contextmanager
 def serve(host: str, port: int, registry: CollectorRegistry, pages: Mapping[str, Callable[[], Page]]) -> Iterator[int]:
-    """Serve /metrics and the pages until the context ends; give the port, which matters where 0 was asked for.
+    """Serve /metrics and the pages until the context ends. Yields the port, which the system chooses for port 0.
 
     Args:
-        host: The address to listen at.
-        port: The port; 0 takes any that is free.
-        registry: What /metrics tells.
-        pages: By path; called in a thread of the request's own.
+        host: The listen address.
+        port: The listen port; 0 for any free port.
+        registry: The metrics of /metrics.
+        pages: Functions that return a page, by path. Each runs in the thread of its request.
 
     Raises:
-        OSError: If the port is taken.
+        OSError: If the port is in use.
     """
-    # A second series beside each counter, which nobody reads.
+    # `_created` is a second series for each counter, and no query reads it.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     metrics = make_wsgi_app(registry)
 
@@ -86,4 +87,4 @@ class _SilentHandler(WSGIRequestHandler):
     timeout = _TIMEOUT_S
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the standard library)
-        """Say nothing: a scrape every few seconds is no news."""
+        """Log nothing: there is a scrape every few seconds."""

@@ -1,7 +1,7 @@
-"""Whether traces are sent: OpenTelemetry's standard variables, as far as thale reads them before the SDK is there.
+"""OpenTelemetry's standard variables that thale reads before it imports the SDK, to decide whether traces are sent.
 
-Everything else (headers, certificates, timeouts, sampling, resource attributes, batches) the SDK and the exporter read
-themselves: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+The SDK and the exporter read all others (headers, certificates, timeouts, sampling, resource attributes, batches):
+https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,26 +11,26 @@ _SUPPORTED_PROTOCOL = "http/protobuf"
 
 
 class OtelSettings(BaseSettings):
-    """Built once, where a process starts. A variable that is empty counts as not set, as the specification says."""
+    """OpenTelemetry settings, built once at the entry point. By the specification, an empty variable is unset."""
 
     model_config = SettingsConfigDict(env_prefix="OTEL_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     exporter_otlp_endpoint: str = ""
-    """Base address of the collector, as http://collector:4318."""
+    """Base URL of the collector, such as http://collector:4318."""
     exporter_otlp_traces_endpoint: str = ""
-    """The whole address for traces, where it is not the base address and /v1/traces."""
+    """Full URL for traces. Default: the base URL with /v1/traces."""
     exporter_otlp_protocol: str = _SUPPORTED_PROTOCOL
     exporter_otlp_traces_protocol: str = ""
     sdk_disabled: str = ""
     traces_exporter: str = "otlp"
     service_name: str = ""
-    """Stands in for thale's own names of its services."""
+    """Replaces thale's own service names."""
     bsp_schedule_delay: str = ""
-    """Milliseconds between two batches of spans, where they are not to be thale's own."""
+    """Milliseconds between two batches of spans. Replaces thale's own default."""
 
     @property
     def traces_enabled(self) -> bool:
-        """Whether there is a collector, and nothing says that it gets no traces."""
+        """True if a collector is configured and traces are not disabled."""
         return (
             bool(self.exporter_otlp_traces_endpoint or self.exporter_otlp_endpoint)
             and self.sdk_disabled.strip().lower() != _TRUE
@@ -39,5 +39,5 @@ class OtelSettings(BaseSettings):
 
     @property
     def uses_http(self) -> bool:
-        """Whether spans are to travel as protobuf over HTTP, the one way that thale knows."""
+        """True if the protocol is protobuf over HTTP, the only one that thale supports."""
         return (self.exporter_otlp_traces_protocol or self.exporter_otlp_protocol) == _SUPPORTED_PROTOCOL

@@ -1,9 +1,9 @@
-"""Sending spans to a collector: OpenTelemetry's SDK and its OTLP exporter.
+"""Export of spans to a collector with OpenTelemetry's SDK and its OTLP exporter.
 
-Imported by processes alone that have a collector (`tracing.configure_tracing`): it costs 0.11 s of processor time and a thread.
-Spans wait in a queue of bounded length and leave it from that thread, so no request ever waits for a collector. One
-that is away, hangs or fails costs the spans that do not fit into the queue, two lines in the log, and at the end of the
-process no more than `_SHUTDOWN_TIMEOUT_S`.
+Only processes with a collector import this module (`tracing.configure_tracing`), since it costs 0.11 s of CPU time and
+a thread. That thread exports the spans from a bounded queue, so no request waits for the collector. If the collector is
+unreachable, hangs or fails, spans that exceed the queue are dropped, and the log has two lines about it. Shutdown takes
+up to `_SHUTDOWN_TIMEOUT_S`.
 """
 
 import logging
@@ -22,22 +22,22 @@ logger = logging.getLogger(__name__)
 
 _SHUTDOWN_TIMEOUT_S = 2.0
 _NOISY_LOGGERS = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal")
-"""Say of every batch, and every retry, that it did not arrive."""
+"""Loggers that report every lost batch and every retry."""
 
 
 def start_exporter(service: str, delay_ms: float | None, resource_attributes: Mapping[str, str]) -> Callable[[], None]:
-    """Send the spans of this process from now on.
+    """Start to export the spans of this process.
 
     Args:
-        service: What the process is called.
-        delay_ms: Milliseconds between two batches; None leaves them to the standard variable.
+        service: The service name of the process.
+        delay_ms: Milliseconds between two batches; None for the value of the standard variable.
         resource_attributes: Attributes of every span.
 
     Returns:
-        What sends the spans that wait, and leaves them behind where that takes long.
+        A function that exports the queued spans, and drops them if that exceeds `_SHUTDOWN_TIMEOUT_S`.
 
     Raises:
-        ValueError: If a standard variable makes no sense.
+        ValueError: If a standard variable is invalid.
     """
     for logger_name in _NOISY_LOGGERS:
         logging.getLogger(logger_name).setLevel(logging.CRITICAL)
@@ -59,7 +59,7 @@ def start_exporter(service: str, delay_ms: float | None, resource_attributes: Ma
 
 
 class _LoggingExporter(SpanExporter):
-    """An exporter that says once that spans are lost, and once that they arrive again."""
+    """Exporter that logs once when spans are dropped, and once when the export works again."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter

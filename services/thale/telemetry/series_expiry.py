@@ -1,4 +1,4 @@
-"""Series of versions that are long gone are taken down, so that a process that lives for years keeps to its bounds."""
+"""Removal of series of versions that are no longer released. It keeps the series of long-lived processes bounded."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,19 +7,19 @@ from thale.telemetry.metric_table import MetricTable
 
 
 class SeriesExpirer:
-    """The model versions that a process tells about: those that are held, and the last ones before, as many as may be.
+    """Removes the series of old model versions, up to the bounds of the labels `model` and `version`.
 
-    What is held is told about in any case. A version that comes back after it was forgotten counts from nothing, as
-    after a restart of the process.
+    Series of loaded versions are never removed. The most recent former versions remain as far as the bounds allow. The
+    counters of a version that returns after its removal start at zero, as after a restart of the process.
     """
 
     def __init__(self, table: MetricTable) -> None:
         self._metrics = [metric.collector for metric in table if {MODEL, VERSION} <= {*metric.labels}]
         self._versions: dict[str, list[str]] = {}
-        """By model, the models and the versions of each in the order in which they were last held."""
+        """Versions by model. Models and versions are in the order in which they were last loaded."""
 
     def update(self, loaded_versions: Mapping[str, Iterable[str]]) -> None:
-        """Take note of what is held now, and forget what there is no room for."""
+        """Record the loaded versions, and remove series that exceed the bounds."""
         for model, versions in loaded_versions.items():
             current = sorted(versions)
             previous = [version for version in self._versions.pop(model, []) if version not in current]

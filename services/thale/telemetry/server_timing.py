@@ -1,8 +1,8 @@
-"""What a worker tells of its own time: the response header `Server-Timing` (W3C, Server Timing, 2023).
+"""The response header `Server-Timing` with a model worker's step durations (W3C, Server Timing, 2023).
 
     decode;dur=12.3, transform;dur=4.0, inference;dur=81.5, encode;dur=3.1, batch;desc="4"
 
-Durations are in milliseconds, of one image; `batch` says how many images the worker answered at once.
+Durations are in milliseconds for one image. `batch` is the number of images in the worker's batch.
 """
 
 import math
@@ -19,7 +19,7 @@ _METRIC = re.compile(r'\s*([a-z]+)\s*;\s*(?:dur=([0-9.eE+-]{1,24})|desc="?([0-9]
 
 @dataclass(frozen=True)
 class Timing:
-    """What a worker says it did for one image, in seconds by step, and of how many images its batch was."""
+    """A worker's step durations for one image, in seconds, and its batch size."""
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     batch_size: int | None = None
@@ -31,7 +31,7 @@ class Timing:
 
 
 def read_timing(header: str) -> Timing:
-    """Read the header. What is not understood is left out: a worker's clock must not cost anybody an answer."""
+    """Parse the header. Invalid entries are ignored: a timing error must never fail a request."""
     seconds: dict[str, float] = {}
     batch_size = None
     for entry in header.split(",") if len(header) <= _MAX_HEADER_LENGTH else ():

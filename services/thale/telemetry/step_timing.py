@@ -1,13 +1,13 @@
-"""What a piece of work consisted of and how long each step took, noted where the work is done.
+"""Step timings of a piece of work, recorded where the work is done.
 
-Who does the work only names its steps. Who wants to know takes notes around it, and makes of them what is needed: spans
-of a trace (`telemetry.tracing`), figures of a `Server-Timing` header. So measuring and models know of no telemetry, a
-process without any library for it can be seen into, and where nobody takes notes a step costs some microseconds.
+The working code only names its steps. The caller records them, and converts them to spans (`telemetry.tracing`) or to a
+`Server-Timing` header. Post-processing and models therefore need no telemetry library. Without a recorder, a step costs
+a few microseconds.
 
-    with taking_notes() as notes:
+    with record_steps() as timings:
         with step("decode"):
             ...
-    notes.seconds()  # {"decode": 0.031}
+    timings.seconds()  # {"decode": 0.031}
 """
 
 import time
@@ -19,30 +19,30 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Step:
-    """One step. It may have steps within."""
+    """One step. It may contain nested steps."""
 
     name: str
     start_ns: int
-    """Since 1970, as all processes of a machine count."""
+    """Unix time, which all processes of a machine share."""
     parent: int | None
-    """Place of the enclosing step in the notes, None where there is none."""
+    """Index of the enclosing step, or None."""
     end_ns: int | None = None
-    """None while it goes on."""
+    """None while the step runs."""
     error: str = ""
-    """Class of the exception that ended it."""
+    """Class name of the exception that ended the step."""
 
 
 @dataclass
 class StepTimings:
-    """The steps of one piece of work, in the order in which they began. Crosses processes by pickling."""
+    """The steps of one piece of work, in the order of their start. Picklable, so that it can cross processes."""
 
     steps: list[Step] = field(default_factory=list)
     _open: list[int] = field(default_factory=list)
-    # One look at the calendar for all steps: it may be set back meanwhile, and no step lasts less than nothing.
+    # The wall clock is read once: it may be set back meanwhile, and a duration must never be negative.
     _epoch_ns: int = field(default_factory=lambda: time.time_ns() - time.perf_counter_ns())
 
     def seconds(self) -> dict[str, float]:
-        """Return what the outermost steps took, by name; steps of one name are added up."""
+        """Return the durations of the outermost steps by name. Steps with the same name are summed."""
         seconds_by_name: dict[str, float] = {}
         for recorded in self.steps:
             if recorded.parent is None and recorded.end_ns is not None:
@@ -74,7 +74,7 @@ _CURRENT_TIMINGS: ContextVar[StepTimings | None] = ContextVar("step_timings", de
 
 @contextmanager
 def record_steps() -> Iterator[StepTimings]:
-    """Note the steps of what this thread or task does in the context. Notes within notes keep theirs to themselves."""
+    """Record the steps of this thread or task in the context. A nested recorder receives the steps inside it alone."""
     timings = StepTimings()
     token = _CURRENT_TIMINGS.set(timings)
     try:
@@ -85,7 +85,7 @@ def record_steps() -> Iterator[StepTimings]:
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Call what is done in the context a step, whether it succeeds or not."""
+    """Record the context as a step, whether it succeeds or fails."""
     timings = _CURRENT_TIMINGS.get()
     if timings is None:
         yield

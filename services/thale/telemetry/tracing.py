@@ -1,10 +1,10 @@
-"""Traces: what a request went through, from its first byte to its answer, in whichever processes.
+"""Traces: the path of a request through all processes, from its first byte to its response.
 
-Names follow OpenTelemetry's semantic conventions where they have a word, and begin with `thale.` elsewhere. Spans carry
-the attributes of `ATTRIBUTES` and no others: nothing of an image, no secret, nobody's file name or address.
+Names follow OpenTelemetry's semantic conventions if these define one, and begin with `thale.` otherwise. Spans have
+only the attributes of `ATTRIBUTES`: no image content, no secrets, no file names or addresses of clients.
 
-Only OpenTelemetry's API is imported here. Where nothing is sent (`send`), each of these functions costs some
-microseconds, and a caller's `traceparent` is still handed on.
+This module imports only OpenTelemetry's API. Without a collector (`configure_tracing`), each of these functions costs a
+few microseconds, and a caller's `traceparent` is still propagated.
 """
 
 import logging
@@ -29,29 +29,29 @@ logger = logging.getLogger(__name__)
 Attributes = Mapping[str, str | int | float | bool]
 
 ATTRIBUTES: Mapping[str, str] = {
-    "http.request.method": "HTTP method; _OTHER for one that no standard knows",
-    "http.request.resend_count": "how often the same question was asked of a worker before",
-    "http.response.status_code": "HTTP status of the answer; 499 where the client disconnected",
-    "http.route": "template of the route",
-    "url.full": "address of a worker that was asked",
-    "url.path": "path that was asked for, where there is such a route; never with its query",
+    "http.request.method": "HTTP method; _OTHER for a non-standard one",
+    "http.request.resend_count": "number of earlier attempts of the same model request",
+    "http.response.status_code": "HTTP status of the response; 499 if the client disconnected",
+    "http.route": "route template",
+    "url.full": "URL of a model request",
+    "url.path": "path of the request, if it matches a route; never with its query",
     "url.scheme": "http or https",
     "server.address": "host of the model server",
-    "server.port": "its port",
-    "error.type": "stable name of the problem, or class of the exception",
-    "thale.request_id": "the id in X-Request-Id, in the logs and in the problem that the user sees",
+    "server.port": "port of the model server",
+    "error.type": "stable code of the problem, or class of the exception",
+    "thale.request_id": "the ID in X-Request-Id, in the logs and in the problem returned to the client",
     "thale.image.format": "jpeg, png or tiff",
-    "thale.image.megapixels": "size of the image as its header says",
+    "thale.image.megapixels": "size of the image according to its header",
     "thale.image.bytes": "bytes of the image file",
     "thale.task": "segmentation or landmarks",
     "thale.model": "name of a model",
-    "thale.version": "its version",
-    "thale.role": "why this version: stable, canary, pinned, shadow, or fallback (in a canary's place)",
-    "thale.reason": "what a canary did that made the stable version answer",
-    "thale.fallback_for": "the canary's version",
-    "thale.batch.images": "images in the batch that the worker got",
+    "thale.version": "version of the model",
+    "thale.role": "role of the version: stable, canary, pinned, shadow, or fallback (for a canary)",
+    "thale.reason": "the canary's failure that caused the fallback",
+    "thale.fallback_for": "version of the canary that the fallback replaces",
+    "thale.batch.images": "images in the worker's batch",
 }
-"""Every attribute of a span or of one of its events, and what it says. Held against the code by a test."""
+"""Descriptions of all attributes of spans and span events. A test checks that the code uses exactly these."""
 
 _TRACER = trace.get_tracer("thale", __version__)
 _W3C = TraceContextTextMapPropagator()
@@ -60,42 +60,43 @@ _UNKNOWN_METHOD = "_OTHER"
 _MAX_PATH_LENGTH = 200
 _REQUEST_ID = "x-request-id"
 _BATCH_DELAY_MS = 500.0
-"""Between two batches of spans: the standard's 5000 would lose more where a process is killed."""
+"""Interval between two batches of spans. The standard's 5000 ms would lose more spans when a process is killed."""
 _PORTS = {"http": 80, "https": 443}
 _CLIENT_ERRORS = (ImageError, ScaleError, ParameterError, RequestError)
-"""Said of a span, and no error of ours: else whoever sends bad images fills the store of traces that are kept."""
+"""Errors that do not set the status of a span. The collector keeps every trace with an error, so a client with bad
+images could otherwise fill the trace store."""
 
 
 def configure_tracing(
     service: str, otel: OtelSettings, resource_attributes: Mapping[str, str] | None = None
 ) -> Callable[[], None]:
-    """Send this process's spans from now on, where there is a collector to send them to.
+    """Start to export this process's spans, if a collector is configured.
 
     Args:
-        service: What the process is called in traces, where OTEL_SERVICE_NAME does not say otherwise.
+        service: The service name in traces, unless OTEL_SERVICE_NAME is set.
         otel: The standard variables.
         resource_attributes: Attributes of every span.
 
     Returns:
-        What is to be called at the end, so that the last spans arrive. It takes no longer than two seconds.
+        A function to call at the end of the process, which exports the last spans. It takes up to two seconds.
     """
     if not otel.traces_enabled:
         return _do_nothing
     if not otel.uses_http:
-        logger.warning("no spans are sent: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
+        logger.warning("tracing disabled: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
         return _do_nothing
-    from thale.telemetry import otlp  # the SDK: a start without a collector must not wait for its import
+    from thale.telemetry import otlp  # slow: it imports the SDK, which a process without a collector does not need
 
     delay_ms = None if otel.bsp_schedule_delay else _BATCH_DELAY_MS
     try:
         return otlp.start_exporter(otel.service_name or service, delay_ms, resource_attributes or {})
     except ValueError as error:
-        logger.error("no spans are sent: a variable of OpenTelemetry's makes no sense", extra={"error": str(error)})
+        logger.error("tracing disabled: invalid OpenTelemetry variable", extra={"error": str(error)})
         return _do_nothing
 
 
 def exemplar() -> dict[str, str] | None:
-    """Return what leads from a count to an example of it: the current trace's id, None where none is sent."""
+    """Return the exemplar of an observation: the ID of the current trace, or None if it is not exported."""
     span = trace.get_current_span()
     context = span.get_span_context()
     if not (span.is_recording() and context.trace_flags.sampled):
@@ -112,9 +113,9 @@ def span(
     parent: Context | None = None,
     links: Sequence[Link] = (),
 ) -> Iterator[Span]:
-    """Call what is done in the context a span, of the current one unless a parent is named.
+    """Record the context as a span, a child of the current one unless a parent is given.
 
-    What ends it early is told by its class alone: the words of an error may repeat what a user wrote.
+    An exception is recorded by its class alone, since its message may repeat user input.
     """
     with _TRACER.start_as_current_span(
         name, parent, kind, attributes, links, record_exception=False, set_status_on_exception=False
@@ -131,7 +132,7 @@ def span(
 def request_span(
     method: str, scheme: str, request_headers: Mapping[str, str], request_id: str
 ) -> AbstractContextManager[Span]:
-    """Serve a request in a span that goes on with the caller's trace, where its headers name one."""
+    """Return the span of a request. It continues the client's trace if the headers contain one."""
     known_method = _normalize_method(method)
     attributes = {
         "http.request.method": known_method,
@@ -142,39 +143,39 @@ def request_span(
 
 
 def set_route(active_span: Span, method: str, route: str, path: str) -> None:
-    """Say which route a request found. A path that finds none may be anything, and is not told."""
+    """Record the route of a request. A path without a route may contain anything, and is not recorded."""
     active_span.update_name(f"{_span_name(_normalize_method(method))} {route}")
     active_span.set_attribute("http.route", route)
     active_span.set_attribute("url.path", path[:_MAX_PATH_LENGTH])
 
 
 def set_status(active_span: Span, status: int) -> None:
-    """Say how a request was answered. Only a fault of the server's makes its span an error, as the conventions ask."""
+    """Record the status of a response. By OpenTelemetry's conventions, only a 5xx status makes the span an error."""
     active_span.set_attribute("http.response.status_code", status)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         active_span.set_status(StatusCode.ERROR)
 
 
 def record_problem(problem: str) -> None:
-    """Say of the current span by what problem its request ended."""
+    """Record the code of the problem that ended the current span's request."""
     trace.get_current_span().set_attribute("error.type", problem)
 
 
 def add_event(name: str, attributes: Attributes) -> None:
-    """Say that something happened during the current span."""
+    """Add an event to the current span."""
     trace.get_current_span().add_event(name, attributes)
 
 
 def outgoing_headers() -> dict[str, str]:
-    """Return the headers by which another process goes on with the current trace, and knows the request by its id."""
+    """Return the headers that propagate the current trace and the request ID to another process."""
     request_id = REQUEST_ID.get()
-    carried = {} if request_id is None else {_REQUEST_ID: request_id}
-    _W3C.inject(carried)
-    return carried
+    headers = {} if request_id is None else {_REQUEST_ID: request_id}
+    _W3C.inject(headers)
+    return headers
 
 
 def client_span(url: str, route_attributes: Attributes, resend_count: int) -> AbstractContextManager[Span]:
-    """Ask a worker in a span of its own; a question that is asked again gets another one."""
+    """Return the span of one model request. A retry has a span of its own."""
     address = urlsplit(url)
     attributes = {
         **route_attributes,
@@ -190,11 +191,11 @@ def client_span(url: str, route_attributes: Attributes, resend_count: int) -> Ab
 
 @contextmanager
 def server_span(request_headers: Mapping[str, str], images: int) -> Iterator[Span]:
-    """Answer a question in a span that goes on with the asker's trace; logs name the asker's request.
+    """Record a worker's request as a span that continues the caller's trace. Logs contain the caller's request ID.
 
     Args:
         request_headers: Headers of the request, names in lower case.
-        images: How many questions TorchServe put into one batch.
+        images: The number of requests in TorchServe's batch.
     """
     token = REQUEST_ID.set(request_headers.get(_REQUEST_ID))
     attributes = {"thale.batch.images": images}
@@ -206,17 +207,17 @@ def server_span(request_headers: Mapping[str, str], images: int) -> Iterator[Spa
 
 
 def current_span_context() -> SpanContext:
-    """Return what a later span can be linked to: the current one."""
+    """Return the context of the current span, to which a later span can be linked."""
     return trace.get_current_span().get_span_context()
 
 
 def links(source: SpanContext) -> tuple[Link, ...]:
-    """Return the link to a span that caused another without waiting for it."""
+    """Return the link to a span that caused another one and did not wait for it."""
     return (Link(source),) if source.is_valid else ()
 
 
 def spans_from_steps(timings: StepTimings, prefix: str = "") -> None:
-    """Make spans of the steps that were noted in another process, or before: children of the current one."""
+    """Create spans from steps that another process recorded, or that ended earlier, as children of the current span."""
     current = trace.get_current_span()
     if not current.is_recording():
         return
@@ -231,7 +232,7 @@ def spans_from_steps(timings: StepTimings, prefix: str = "") -> None:
 
 
 def _do_nothing() -> None:
-    """End what never began."""
+    """Do nothing: tracing was not started."""
 
 
 def _normalize_method(method: str) -> str:

@@ -1,4 +1,4 @@
-"""One trace from the request to the answer: a real facade, a real TorchServe, a collector that takes what they send."""
+"""Traces of a real facade and a real TorchServe, received by a collector."""
 
 import base64
 import json
@@ -19,6 +19,8 @@ from thale.schemas import Release, ReleaseState, Task, VersionManifest
 from thale.telemetry.tracing import ATTRIBUTES
 from thale_models.archive import write_archive
 
+pytestmark = pytest.mark.integration
+
 PLATE = sample_images.jpeg()
 MODELS: dict[tuple[str, str], Task] = {
     ("plate-seg", "1.0.0"): "segmentation",
@@ -26,10 +28,10 @@ MODELS: dict[tuple[str, str], Task] = {
     ("plate-landmarks", "1.0.0"): "landmarks",
 }
 UNLOADED_VERSION = "1.2.0"
-"""A version of plate-seg that is released, and that the model server does not have."""
+"""A released version of plate-seg that is not loaded in the model server."""
 CALLER = ("a" * 32, "b" * 16)
 SECRET = "anna"
-"""Stands in everything that a user can write; no span and no log line may repeat it."""
+"""Part of every user input in the requests. No span and no log line may contain it."""
 
 
 @dataclass
@@ -44,19 +46,19 @@ class Stack:
         return self.facade.request("POST", f"/v1/phenotype{query}", body, headers)
 
     def release(self, **fields: object) -> None:
-        """Change the release of plate-seg, and wait until the facade has seen it."""
-        changed = self.base_state.models["plate-seg"].model_copy(update=fields)
-        release_state = ReleaseState(models={**self.base_state.models, "plate-seg": changed})
-        before = self.count_state_reloads()
+        """Change the release of plate-seg, and wait until the facade has loaded it."""
+        release = self.base_state.models["plate-seg"].model_copy(update=fields)
+        release_state = ReleaseState(models={**self.base_state.models, "plate-seg": release})
+        reload_count = self.count_state_reloads()
         write_atomically(self.state_path, release_state.model_dump_json().encode())
-        while self.count_state_reloads() == before:
+        while self.count_state_reloads() == reload_count:
             self.facade.request("GET", "/v1/models")
 
     def count_state_reloads(self) -> int:
         return sum(line["message"] == "release state loaded" for line in self.facade.log_lines())
 
     def wait_for_trace(self, reply: Reply, condition: Callable[["Trace"], bool] = lambda trace: True) -> "Trace":
-        """Return the trace of a request, once the request's own span is there and what else is waited for."""
+        """Return the trace of a request as soon as the request's span was received and the condition holds."""
 
         def find_trace(spans: list[Span]) -> "Trace | None":
             roots = [span for span in spans if span.attributes.get("thale.request_id") == reply.request_id]
@@ -76,7 +78,7 @@ class Trace:
     spans: list[Span]
 
     def spans_named(self, name: str, parent: Span | None = None) -> list[Span]:
-        """Return the spans of that name, a parent's alone where one is given, in the order in which they began."""
+        """Return the spans of that name, optionally of one parent, in the order of their start."""
         spans = [span for span in self.spans if span.name == name and parent in (None, self.parent(span))]
         return sorted(spans, key=lambda span: span.start_ns)
 
@@ -84,7 +86,7 @@ class Trace:
         return next((other for other in self.spans if other.span_id == span.parent_id), None)
 
     def path(self, span: Span) -> str:
-        """Return the names from the request's span to this one."""
+        """Return the names on the path from the root span to this one."""
         parent = self.parent(span)
         return span.name if parent is None else f"{self.path(parent)} > {span.name}"
 
@@ -138,7 +140,7 @@ def is_complete(trace: Trace) -> bool:
     return len(trace.spans_named("encode")) == 2
 
 
-def test_a_request_is_one_trace_through_all_processes(stack: Stack) -> None:
+def test_request_is_one_trace_through_all_processes(stack: Stack) -> None:
     reply = stack.phenotype("?plate_width_mm=120", traceparent=f"00-{CALLER[0]}-{CALLER[1]}-01")
     assert reply.status == 200
     trace = stack.wait_for_trace(reply, is_complete)
@@ -174,7 +176,7 @@ def test_a_request_is_one_trace_through_all_processes(stack: Stack) -> None:
     assert not any(span.is_error or "error.type" in span.attributes for span in trace.spans)
 
 
-def test_spans_and_logs_say_what_is_on_the_list_and_nothing_that_a_user_wrote(stack: Stack) -> None:
+def test_spans_and_logs_contain_no_user_input(stack: Stack) -> None:
     reply = stack.phenotype(f"?plate_width_mm=120&name={SECRET}.jpg&experiment={SECRET}")
     assert reply.status == 200
     rejection = stack.phenotype(f"?model={SECRET}")
@@ -201,23 +203,23 @@ def test_spans_and_logs_say_what_is_on_the_list_and_nothing_that_a_user_wrote(st
     assert (header.attributes["thale.image.bytes"], header.attributes["thale.image.format"]) == (len(PLATE), "JPEG")
 
 
-def test_from_a_request_s_id_its_log_leads_to_its_trace_and_says_which_versions_answered(stack: Stack) -> None:
+def test_request_id_leads_to_log_lines_trace_and_versions(stack: Stack) -> None:
     reply = stack.phenotype("?plate_width_mm=120", **{"X-Request-Id": "case-17"})
     trace = stack.wait_for_trace(reply)
     lines = [line for line in stack.facade.log_lines() if line.get("request_id") == "case-17"]
     assert {line["trace_id"] for line in lines} == {trace.root.trace_id}
-    [answered] = [line for line in lines if line["message"] == "request served"]
-    assert answered["span_id"] == trace.root.span_id
-    assert answered["versions"] == {"plate-seg": "1.0.0", "plate-landmarks": "1.0.0"}
+    [served_line] = [line for line in lines if line["message"] == "request served"]
+    assert served_line["span_id"] == trace.root.span_id
+    assert served_line["versions"] == {"plate-seg": "1.0.0", "plate-landmarks": "1.0.0"}
 
 
-def test_workers_logs_are_json_lines_with_the_model_s_version(stack: Stack) -> None:
+def test_worker_logs_are_json_lines_with_model_and_version(stack: Stack) -> None:
     log = (stack.state_path.parent / "logs" / "model_log.log").read_text()
     records = [json.loads(line[line.index("{") :]) for line in log.splitlines() if '"message": "model loaded"' in line]
     assert {(line["model"], line["version"]) for line in records} == set(MODELS)
 
 
-def test_a_bad_image_is_seen_where_it_was_found_and_is_no_error_of_ours(stack: Stack) -> None:
+def test_damaged_image_marks_the_decode_span_but_sets_no_error(stack: Stack) -> None:
     reply = stack.phenotype(body=PLATE[: len(PLATE) // 2])
     assert reply.status == 422
     trace = stack.wait_for_trace(reply, lambda trace: bool(trace.spans_named("thale.worker")))
@@ -229,7 +231,7 @@ def test_a_bad_image_is_seen_where_it_was_found_and_is_no_error_of_ours(stack: S
     assert not any(span.is_error for span in trace.spans)
 
 
-def test_a_question_that_is_asked_again_is_seen_twice(stack: Stack) -> None:
+def test_retry_has_a_span_of_its_own(stack: Stack) -> None:
     reply = stack.phenotype(f"?model=plate-seg@{UNLOADED_VERSION}")
     assert reply.status == 503
     trace = stack.wait_for_trace(reply)
@@ -239,7 +241,7 @@ def test_a_question_that_is_asked_again_is_seen_twice(stack: Stack) -> None:
     assert all(span.is_error and span.attributes["thale.role"] == "pinned" for span in model_spans)
 
 
-def test_a_canary_that_does_not_answer_shows_who_did_and_why_until_its_breaker_opens(stack: Stack) -> None:
+def test_fallback_span_has_reason_until_the_breaker_opens(stack: Stack) -> None:
     stack.release(canary=UNLOADED_VERSION, weight_percent=100.0)
     replies = [stack.phenotype("?plate_width_mm=120") for _ in range(6)]
     stack.release()
@@ -258,7 +260,7 @@ def test_a_canary_that_does_not_answer_shows_who_did_and_why_until_its_breaker_o
     assert not first.root.is_error
 
 
-def test_each_image_of_a_batch_is_seen(stack: Stack) -> None:
+def test_batch_request_has_spans_for_each_image(stack: Stack) -> None:
     image = base64.b64encode(PLATE).decode()
     inputs = [{"name": "image", "shape": [2], "datatype": "BYTES", "data": [image, image]}]
     body = json.dumps({"inputs": inputs}).encode()
@@ -270,7 +272,7 @@ def test_each_image_of_a_batch_is_seen(stack: Stack) -> None:
     assert len(trace.spans_named("thale.header")) == len(trace.spans_named("thale.worker")) == 2
 
 
-def test_a_shadow_s_trace_is_linked_to_the_request_s_and_no_part_of_it(stack: Stack) -> None:
+def test_shadow_trace_is_linked_to_the_request_trace(stack: Stack) -> None:
     stack.release(shadow="1.1.0")
     reply = stack.phenotype("?plate_width_mm=120")
     stack.release()
@@ -291,7 +293,7 @@ def test_a_shadow_s_trace_is_linked_to_the_request_s_and_no_part_of_it(stack: St
     )
 
 
-def test_who_watches_the_pods_leaves_no_traces(stack: Stack) -> None:
+def test_health_checks_create_no_traces(stack: Stack) -> None:
     for path in ("/health/live", "/health/ready", "/v2/health/ready"):
         stack.facade.request("GET", path)
     stack.wait_for_trace(stack.facade.request("GET", "/v1/models"))
