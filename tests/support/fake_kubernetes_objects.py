@@ -1,7 +1,7 @@
-"""The objects of a Kubernetes API in memory: versions, conflicts, patches, and who manages which field.
+"""Objects of a fake Kubernetes API in memory: versions, conflicts, patches, and field managers.
 
-Of server-side apply it knows what matters to a controller: a field of another manager that would change is a conflict
-unless forced, and a field that a manager applies no longer goes. Every list is atomic, as `spec.canary` is.
+Server-side apply has the two rules that matter to a controller. A change of another manager's field is a conflict
+unless forced. A field that its manager no longer applies is removed. Every list is atomic, as `spec.canary` is.
 """
 
 import copy
@@ -15,13 +15,13 @@ from typing import Any
 Json = dict[str, Any]
 Path = tuple[str, ...]
 Manager = tuple[str, str]
-"""Its name and its operation, Apply or Update."""
+"""Name and operation (Apply or Update) of a field manager."""
 
 _SERVER_FIELDS = ("uid", "creationTimestamp", "namespace", "name", "generation", "resourceVersion", "managedFields")
 
 
 class ApiError(Exception):
-    """What the API answers with a Status object."""
+    """An error that the API returns as a Status object."""
 
     def __init__(self, code: int, reason: str, message: str, causes: list[Json] | None = None) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """Where an object lies: plural is `inferenceservices`, `leases` or `configmaps`."""
+    """Identity of an object. `plural` is the plural of its kind, such as `leases`."""
 
     plural: str
     namespace: str
@@ -49,7 +49,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Event:
-    """One change, as watchers are told it."""
+    """One change, as a watch streams it."""
 
     version: int
     kind: str
@@ -59,12 +59,12 @@ class Event:
 
 @dataclass
 class ObjectStore:
-    """All objects with their history. Threads may share it; `changed` wakes watchers."""
+    """All objects with their history, for use by several threads. `changed` notifies watches."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
     version: int = 100
     oldest: int = 100
-    """Changes up to this version are forgotten: a watch from before it is told 410 Gone."""
+    """Changes up to this version are no longer stored. A watch from an older version receives 410 Gone."""
     events: list[Event] = field(default_factory=list)
     _bodies: dict[Key, Json] = field(default_factory=dict)
     _fields: dict[Key, dict[Manager, set[Path]]] = field(default_factory=dict)
@@ -79,8 +79,8 @@ class ObjectStore:
     def list(self, plural: str, namespace: str) -> list[Json]:
         """Return copies of a namespace's objects."""
         with self.changed:
-            places = [key for key in self._bodies if (key.plural, key.namespace) == (plural, namespace)]
-            return [copy.deepcopy(self._bodies[key]) for key in places]
+            keys = [key for key in self._bodies if (key.plural, key.namespace) == (plural, namespace)]
+            return [copy.deepcopy(self._bodies[key]) for key in keys]
 
     def create(self, key: Key, body: Json, manager: Manager) -> Json:
         """Add an object."""
@@ -101,7 +101,7 @@ class ObjectStore:
             return self._store(key, created, "ADDED")
 
     def replace(self, key: Key, body: Json, manager: Manager, *, status: bool = False) -> Json:
-        """Put an object (or its status alone) in the place of another."""
+        """Replace an object, or only its status."""
         with self.changed:
             now = self.get(key)
             if not body.get("metadata", {}).get("resourceVersion") and not status:
@@ -137,8 +137,10 @@ class ObjectStore:
                 if other != manager and path in wanted and live.get(path) != wanted[path]
             }
             if conflicts and not force:
-                causes = [_conflict(path, other) for path, other in sorted(conflicts.items())]
-                raise ApiError(409, "Conflict", f"Apply failed with {len(causes)} conflicts", causes)
+                causes = [_conflict(path, other, config["apiVersion"]) for path, other in sorted(conflicts.items())]
+                listed = "; ".join(f"{cause['message']}: {cause['field']}" for cause in causes)
+                count = f"{len(causes)} conflict{'s' * (len(causes) > 1)}"
+                raise ApiError(409, "Conflict", f"Apply failed with {count}: {listed}", causes)
             for other, paths in fields.items():
                 if other != manager:
                     paths.difference_update(conflicts)
@@ -159,8 +161,14 @@ class ObjectStore:
             self._publish("DELETED", key, deleted)
             return deleted
 
-    def forget_history(self) -> None:
-        """Compact: watches can begin no earlier than now."""
+    def delete_namespaced(self, namespace: str) -> None:
+        """Remove all objects of a namespace."""
+        with self.changed:
+            for key in [key for key in self._bodies if key.namespace == namespace]:
+                self.delete(key)
+
+    def compact(self) -> None:
+        """Remove the stored history. A watch then starts at the present version at the earliest."""
         with self.changed:
             self.events.clear()
             self.version += 1
@@ -168,7 +176,7 @@ class ObjectStore:
             self.changed.notify_all()
 
     def _update(self, key: Key, after: Json, manager: Manager, *, status: bool) -> Json:
-        """Store a write that is no apply: the fields that it changes are its manager's from then on."""
+        """Store a write that is not an apply. Its manager becomes the manager of the fields that it changes."""
         now = self._bodies[key]
         if not status:
             after["status"] = now.get("status")
@@ -217,7 +225,7 @@ def _client_metadata(body: Json) -> Json:
 
 
 def _leaves(body: Json) -> Iterator[tuple[Path, Any]]:
-    """Give the fields that somebody manages, each with its value."""
+    """Yield the managed fields with their values."""
     managed = {"metadata": _client_metadata(body), **{k: v for k, v in body.items() if k not in ("metadata", "status")}}
     for name in ("apiVersion", "kind"):
         managed.pop(name, None)
@@ -241,7 +249,7 @@ def _set_field(body: Json, path: Path, value: Any) -> None:
 
 
 def _remove_field(body: Json, path: Path) -> None:
-    """Remove a field, and what is empty without it."""
+    """Remove a field, and parents that become empty."""
     name, *rest = path
     if rest and isinstance(body.get(name), dict):
         _remove_field(body[name], tuple(rest))
@@ -273,9 +281,9 @@ def _managed_fields(fields: Mapping[Manager, set[Path]]) -> list[Json]:
     return entries
 
 
-def _conflict(path: Path, manager: Manager) -> Json:
+def _conflict(path: Path, manager: Manager, api_version: str) -> Json:
     return {
         "reason": "FieldManagerConflict",
-        "message": f'conflict with "{manager[0]}" using {manager[1]}',
+        "message": f'conflict with "{manager[0]}" using {api_version}',
         "field": "." + ".".join(path),
     }

@@ -109,7 +109,7 @@ def test_a_watch_replays_and_goes_on_and_is_told_when_its_past_is_forgotten(api:
         else:
             stream.stop()
     assert seen == [("MODIFIED", "v2"), ("MODIFIED", "v3")]
-    api.objects.forget_history()
+    api.objects.compact()
     with pytest.raises(client.ApiException, match="too old resource version"):
         list(
             watch.Watch().stream(

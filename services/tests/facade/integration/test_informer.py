@@ -104,7 +104,7 @@ def test_what_was_known_holds_while_the_api_is_away_and_what_was_missed_is_caugh
     api.disconnect()
     canary_release = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
     api.objects.apply(KEY, resource(canary_release), "thale-release", force=True)
-    api.objects.forget_history()
+    api.objects.compact()
     assert informer.current().models["plate-seg"].canary is None
     api.unreachable.clear()
     wait_for("the canary", has_release(informer, lambda known: known.canary == "1.1.0"))
