@@ -1,4 +1,4 @@
-"""thale: traits in millimetres from plant photographs, by versioned models.
+"""thale: plant traits in millimetres from photographs, measured by versioned models.
 
 >>> import thale
 >>> with thale.Client("http://127.0.0.1:8080") as client:  # doctest: +SKIP
@@ -21,7 +21,7 @@ _LAZY_IMPORTS = {"Client": "thale.client", "Phenotype": "thale.schemas", "ThaleE
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is asked for: `import thale` itself costs nothing."""
+    """Import a public name at its first use, so that `import thale` stays fast."""
     if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module 'thale' has no attribute {name!r}")
     return getattr(import_module(_LAZY_IMPORTS[name]), name)

@@ -1,4 +1,4 @@
-"""`python -m thale` is `thale`."""
+"""Entry point of `python -m thale`, equivalent to the `thale` command."""
 
 from thale.cli import main
 

@@ -1,4 +1,4 @@
-"""thale as a library: a running server's answers as Python objects, its errors as Python exceptions.
+"""Client of a thale server: responses as Python objects, errors as Python exceptions.
 
 >>> with Client("http://127.0.0.1:8080") as client:  # doctest: +SKIP
 ...     phenotype = client.phenotype("plate.jpg", plate_width_mm=120)
@@ -30,26 +30,26 @@ _MAX_BACKOFF_S = 10
 
 
 class Parameters(TypedDict, total=False):
-    """What can be said about an image: its scale (or the width of its plate), its experiment, and how to measure it."""
+    """Parameters of a request: the scale of the image or the width of its plate, the experiment, and the model."""
 
     mm_per_px: float | None
     plate_width_mm: float | None
     experiment: str | None
     model: str | None
-    """`name` or `name@version`."""
+    """Model name, or `name@version` to pin a version."""
     expected_plants: int | None
     page: int | None
-    """Which page of a TIFF of several, from 0."""
+    """Page of a TIFF with several pages, counted from 0."""
     name: str | None
-    """What the answer calls the image; a path's own name where none is given."""
+    """Image name in the response. The default is the file name of a path."""
 
 
 class Client:
-    """A connection to a server. Threads may share it.
+    """Connection pool to one server. Safe for use by several threads.
 
-    An image is a path or the bytes themselves; a path is streamed from disk. A server that is busy or just
-    restarting is asked again, `retries` times with growing waits or when it says so itself. What the server refuses
-    is raised as the `thale.errors` class that it names, with the id of the request.
+    An image is a path or its bytes. The client streams a path from disk. It retries up to `retries` times if the server
+    is overloaded or restarting, with exponential backoff or after the server's Retry-After. A problem response is
+    raised as the class in `thale.errors` with its code, and carries the request id.
     """
 
     def __init__(self, url: str = DEFAULT_URL, timeout_s: float = 120.0, retries: int = 3) -> None:
@@ -62,7 +62,7 @@ class Client:
                 read=min(retries, 1),
                 redirect=0,
                 status_forcelist=(429, 502, 503),
-                allowed_methods=None,  # measuring twice does no harm, so a POST is asked again as well
+                allowed_methods=None,  # inference is idempotent, so POST is retried too
                 backoff_factor=0.5,
                 backoff_max=_MAX_BACKOFF_S,
                 retry_after_max=_MAX_RETRY_AFTER_S,
@@ -83,16 +83,16 @@ class Client:
         self._pool.clear()
 
     def phenotype(self, image: Image, **parameters: Unpack[Parameters]) -> Phenotype:
-        """Measure an image: its plants with organs, landmarks, roots and traits.
+        """Measure an image and return its plants with organs, landmarks, roots and traits.
 
         Raises:
-            ThaleError: The class that the server named, or a ServerError.
+            ThaleError: The class with the code of the problem response, or a ServerError.
             OSError: If the file cannot be read.
         """
         return _parse_response(Phenotype, self._post("/v1/phenotype", image, parameters, "application/json"))
 
     def overlay(self, image: Image, **parameters: Unpack[Parameters]) -> bytes:
-        """Measure an image and return it as a PNG with what was found drawn over it. Raises as `phenotype` does."""
+        """Measure an image and return a PNG of it with the results drawn on top. Raises as `phenotype` does."""
         return self._post("/v1/phenotype", image, parameters, "image/png")
 
     def rsml(self, image: Image, **parameters: Unpack[Parameters]) -> bytes:
@@ -100,15 +100,15 @@ class Client:
         return self._post("/v1/phenotype", image, parameters, "application/rsml+xml")
 
     def csv(self, image: Image, *, table: Literal["long", "wide"] = "long", **parameters: Unpack[Parameters]) -> str:
-        """Measure an image and return its traits as a table, a row for each trait (long) or plant (wide).
+        """Measure an image and return its traits as a table, one row per trait (long) or per plant (wide).
 
         Raises as `phenotype` does.
         """
         return self._post("/v1/phenotype", image, parameters, "text/csv", table=table).decode()
 
     def segment(self, image: Image, **parameters: Unpack[Parameters]) -> "SegmentationPrediction":
-        """Return the organs' probability maps of an image. Raises as `phenotype` does."""
-        from thale.models.predictions import SegmentationPrediction  # NumPy is for who wants pixels
+        """Return the probability maps of an image, one per organ. Raises as `phenotype` does."""
+        from thale.models.predictions import SegmentationPrediction  # imports NumPy, which no other method needs
 
         data = self._post("/v1/segment", image, parameters, "application/x-npz")
         return SegmentationPrediction.from_bytes(data)
@@ -120,19 +120,19 @@ class Client:
         return _parse_response(LandmarkPrediction, self._post("/v1/landmarks", image, parameters, "application/json"))
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """Return the models that the server has, with their versions and traffic.
+        """Return the models of the server, with their versions and traffic.
 
         Raises:
-            ServerError: If nobody answers, or not as thale does.
+            ServerError: If the server is unreachable, or its response is not thale's.
         """
         data = self._request("GET", "/v1/models", "application/json").data
         try:
             return _MODELS_ADAPTER.validate_json(data)
         except ValidationError as error:
-            raise UnexpectedResponseError(f"the server's list of models cannot be read: {error}") from error
+            raise UnexpectedResponseError(f"the model list of {self.url} is invalid: {error}") from error
 
     def is_ready(self) -> bool:
-        """Whether the server answers and every model that it serves has a worker. Never waits, never raises."""
+        """Return True if the server responds and each served model has a worker. Takes up to 2 s and never raises."""
         try:
             response = self._pool.request("GET", f"{self.url}/health/ready", timeout=2.0, retries=False)
         except urllib3.exceptions.HTTPError:
@@ -165,7 +165,7 @@ class Client:
         except urllib3.exceptions.HTTPError as error:
             cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
             raise ServerUnreachableError(
-                f"no answer from {self.url} ({cause}): start thale with `thale up`, or name the address of its server"
+                f"no response from {self.url} ({cause}): start a server with `thale up`, or pass the address of one"
             ) from error
         if response.status != 200:
             raise _problem_to_error(response)
@@ -174,7 +174,7 @@ class Client:
 
 @contextmanager
 def _open_body(image: Image) -> Iterator[tuple[bytes | IO[bytes], int]]:
-    """Give an image's bytes, or its open file, and their number."""
+    """Yield the bytes of an image, or its open file, and the length in bytes."""
     if isinstance(image, bytes):
         yield image, len(image)
         return
@@ -187,16 +187,16 @@ def _parse_response(response_type: type[_Response], data: bytes) -> _Response:
     try:
         return response_type.model_validate_json(data)
     except ValidationError as error:
-        raise UnexpectedResponseError(f"the server's {response_type.__name__} cannot be read: {error}") from error
+        raise UnexpectedResponseError(f"the server's {response_type.__name__} is invalid: {error}") from error
 
 
 def _problem_to_error(response: urllib3.BaseHTTPResponse) -> ThaleError:
-    """Return the error that the server means, made anew from its problem document."""
+    """Return the error of a problem document."""
     try:
         problem = Problem.model_validate_json(response.data)
     except ValidationError:
         text = response.data[:200].decode(errors="replace")
-        return UnexpectedResponseError(f"the server answered {response.status} without saying why: {text!r}")
+        return UnexpectedResponseError(f"the server returned {response.status} without a problem document: {text!r}")
     error_type = error_class(problem.type.replace(":", "/").rsplit("/", 1)[-1]) or UnexpectedResponseError
     error = error_type.from_message(problem.detail)
     error.request_id = problem.request_id

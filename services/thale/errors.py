@@ -1,44 +1,44 @@
-"""Every error that thale raises on purpose. None of them knows HTTP: see facade/api/problems.py.
+"""Every error that thale raises on purpose. The HTTP status of each class is in `thale.facade.api.problems`.
 
 ThaleError
-├── ImageError                    what was sent cannot be measured
-│   ├── EmptyImageError           no bytes at all
-│   ├── UnsupportedImageError     not a JPEG, PNG or TIFF, or a kind of one that cannot be read
-│   ├── DamagedImageError         truncated or corrupt
-│   ├── ImageTooSmallError        fewer pixels than a seedling needs
-│   ├── ImageTooLargeError        more bytes or pixels than the limits allow
-│   └── MultiPageImageError       several pages and no choice among them
-├── ScaleError                    a scale that cannot be true
-├── ParameterError                a parameter that is not understood
-├── RequestError                  a request that cannot be taken
-│   ├── UnsupportedContentTypeError            a body of a kind that holds no image
-│   ├── NotAcceptableError        no answer in a format that the client takes
-│   ├── UploadTimeoutError          the body does not arrive
-│   └── OverloadedError                 too many requests at once
-├── ModelError
-│   ├── UnknownModelError         no such model
-│   ├── UnknownVersionError       the model exists, the version does not
-│   ├── WrongTaskError            the model exists, but answers another question
-│   ├── ModelUnavailableError     no worker answers
-│   ├── ModelFailedError          a worker answered with a failure
-│   │   └── InvalidModelResponseError    a worker answered what cannot be an answer
-│   └── DeadlineExceededError     the answer would come too late
-├── ArchiveError                  a model archive or card that cannot be used
-├── AnnotationError               an annotation file that cannot be read
-├── DatasetError                  a folder of training data with something wrong in it
-├── TrainingError                 a training run that cannot start or go on
-├── ReleaseError                  a rollout that cannot go on
-│   ├── InvalidTransitionError                 a change that makes no sense now
-│   ├── ConflictError             somebody else changed the release in between
-│   ├── RegistrationError         an archive that must not be released
-│   ├── VersionExistsError         the version is in the store with other bytes
-│   ├── StoreError                the model store does not take or give
-│   └── TargetError             a version that cannot be brought to serve
-├── SecretError                   a secret, or the place where secrets are, that cannot be read
-├── ServerError                   a server that does not answer as thale does
-│   ├── ServerUnreachableError    nobody answers
-│   └── UnexpectedResponseError     somebody answers, but not as the contract says
-└── LocalPlatformError                   the local platform cannot start
+├── ImageError                          an image that cannot be measured
+│   ├── EmptyImageError                 a request body without bytes
+│   ├── UnsupportedImageError           not a JPEG, PNG or TIFF, or an unsupported variant of one
+│   ├── DamagedImageError               truncated or corrupt
+│   ├── ImageTooSmallError              fewer pixels than a seedling needs
+│   ├── ImageTooLargeError              more bytes or pixels than the limits allow
+│   └── MultiPageImageError             a TIFF with several pages and no page parameter
+├── ScaleError                          an implausible scale
+├── ParameterError                      an invalid parameter
+├── RequestError                        a request that cannot be accepted
+│   ├── UnsupportedContentTypeError     a content type that is not an image
+│   ├── NotAcceptableError              no response format matches the Accept header
+│   ├── UploadTimeoutError              the request body stalls or arrives too slowly
+│   └── OverloadedError                 admission control rejects the request
+├── ModelError                          a model that cannot return a prediction
+│   ├── UnknownModelError               no model has that name
+│   ├── UnknownVersionError             the model exists, the version does not
+│   ├── WrongTaskError                  the model exists, but has another task
+│   ├── ModelUnavailableError           no worker of the model is available
+│   ├── ModelFailedError                a worker returned an error
+│   │   └── InvalidModelResponseError   a worker returned an invalid response
+│   └── DeadlineExceededError           the deadline passed before the response
+├── ArchiveError                        an invalid model archive or model card
+├── AnnotationError                     an annotation file that cannot be read
+├── DatasetError                        a folder of training data with problems
+├── TrainingError                       a training run that cannot start or continue
+├── ReleaseError                        a release that cannot change
+│   ├── InvalidTransitionError          a change that the current release does not allow
+│   ├── ConflictError                   a concurrent change of the same release
+│   ├── RegistrationError               an archive that fails the acceptance checks
+│   ├── VersionExistsError              a registered version with other bytes
+│   ├── StoreError                      a model store that cannot be read or written
+│   └── TargetError                     a release target that cannot apply or read a release
+├── SecretError                         a secret or a secret store that cannot be read
+├── ServerError                         a server that does not respond as documented
+│   ├── ServerUnreachableError          no response from the server
+│   └── UnexpectedResponseError         a response that is not thale's
+└── LocalPlatformError                  the local platform cannot start or stay up
 """
 
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -48,9 +48,10 @@ if TYPE_CHECKING:
 
 
 class ThaleError(Exception):
-    """Base of every error that thale raises on purpose. The message says what to do.
+    """Base class of every error that thale raises on purpose.
 
-    `request_id` is set where the error came out of a server: its logs know the request by it.
+    The message states the failure, its cause and the remedy. A client sets `request_id` on an error from a server. The
+    server's logs contain the same id.
     """
 
     code: ClassVar[str] = "thale"
@@ -60,14 +61,14 @@ class ThaleError(Exception):
 
     @classmethod
     def from_message(cls, message: str) -> Self:
-        """Return an error that another process raised: its words are known, its arguments are not."""
+        """Return an error from the message of another process, without the arguments of the constructor."""
         error = cls.__new__(cls)
         error.args = (message,)
         return error
 
 
 def error_class(code: str) -> type[ThaleError] | None:
-    """Return the error class of that stable name, None where there is none."""
+    """Return the error class with a code, or None."""
     pending = [ThaleError]
     while pending:
         candidate = pending.pop()
@@ -96,40 +97,40 @@ def describe_settings_error(error: "ValidationError") -> str:
 
 
 class ImageError(ThaleError):
-    """What was sent cannot be measured."""
+    """The image cannot be measured."""
 
     code = "image"
 
 
 class EmptyImageError(ImageError):
-    """The body holds no bytes."""
+    """The request body is empty. Send the bytes of a JPEG, PNG or TIFF image."""
 
     code = "empty-image"
 
     def __init__(self) -> None:
-        super().__init__("the body is empty: send the bytes of a JPEG, PNG or TIFF image")
+        super().__init__("the request body is empty: send the bytes of a JPEG, PNG or TIFF image")
 
 
 class UnsupportedImageError(ImageError):
-    """The bytes are no image of a supported kind."""
+    """The file is not a JPEG, PNG or TIFF image, or it is a variant that thale cannot decode."""
 
     code = "unsupported-image"
 
 
 class DamagedImageError(ImageError):
-    """The image begins well and cannot be read to its end."""
+    """The image is truncated or corrupt. Its header is valid, but its pixels cannot be decoded."""
 
     code = "damaged-image"
 
 
 class ImageTooSmallError(ImageError):
-    """The image has fewer pixels than a seedling needs."""
+    """The image has fewer pixels than the measurement of a seedling needs."""
 
     code = "image-too-small"
 
     def __init__(self, width: int, height: int, min_side_px: int) -> None:
         super().__init__(
-            f"the image is {width} x {height} px: at least {min_side_px} x {min_side_px} px are needed to see a root"
+            f"the image is {width} x {height} px: send an image of at least {min_side_px} x {min_side_px} px"
         )
         self.width, self.height, self.min_side_px = width, height, min_side_px
 
@@ -141,224 +142,224 @@ class ImageTooLargeError(ImageError):
 
 
 class MultiPageImageError(ImageError):
-    """A TIFF of several pages was sent without saying which one is meant."""
+    """The TIFF has several pages, and the request does not select one. Select it with the parameter `page`."""
 
     code = "multi-page-image"
 
     def __init__(self, pages: int) -> None:
         super().__init__(
-            f"the TIFF has {pages} pages: say which one to measure with page=0 … page={pages - 1}, "
-            "or send one page a file"
+            f"the TIFF has {pages} pages: select one with page=0 … page={pages - 1}, "
+            "or send each page as a separate file"
         )
         self.pages = pages
 
 
 class ScaleError(ThaleError):
-    """A scale was given that no plate photograph can have."""
+    """The scale is outside the range that is possible for a photograph of plants."""
 
     code = "scale"
 
 
 class ParameterError(ThaleError):
-    """A parameter that is not understood."""
+    """A parameter is unknown or has an invalid value."""
 
     code = "parameter"
 
 
 class RequestError(ThaleError):
-    """A request cannot be taken."""
+    """The server cannot accept the request."""
 
     code = "request"
 
 
 class UnsupportedContentTypeError(RequestError):
-    """The body is of a kind that holds no image."""
+    """The Content-Type of the request body is not an image type."""
 
     code = "unsupported-content-type"
 
 
 class NotAcceptableError(RequestError):
-    """There is no answer in any format that the client takes."""
+    """No response format of this path matches the Accept header."""
 
     code = "not-acceptable"
 
     def __init__(self, offered: list[str]) -> None:
-        super().__init__(f"ask for one of these in the Accept header: {', '.join(offered)}")
+        super().__init__(f"no response format matches the Accept header: request one of {', '.join(offered)}")
         self.offered = offered
 
 
 class UploadTimeoutError(RequestError):
-    """The body stalls, or takes longer to arrive than any upload may."""
+    """The upload stalled, or it exceeded the time limit for uploads."""
 
     code = "upload-timeout"
 
 
 class OverloadedError(RequestError):
-    """So many requests wait already that one more would wait in vain."""
+    """The queue is full or the expected wait is too long. Retry after the seconds of the Retry-After header."""
 
     code = "overloaded"
 
     retry_after_s: int | None = None
 
     def __init__(self, in_progress: int, retry_after_s: int) -> None:
-        super().__init__(f"{in_progress} requests are in progress: try again in {retry_after_s} s")
+        super().__init__(f"{in_progress} requests are in progress: retry in {retry_after_s} s")
         self.retry_after_s = retry_after_s
 
 
 class ModelError(ThaleError):
-    """A model cannot answer."""
+    """A model cannot return a prediction."""
 
     code = "model"
 
 
 class UnknownModelError(ModelError):
-    """No model of that name is served."""
+    """No model has this name. GET /v1/models lists the models."""
 
     code = "unknown-model"
 
     def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(f"no model is called {name!r}: the models here are {', '.join(sorted(known)) or 'none'}")
+        super().__init__(f"unknown model {name!r}: the known models are {', '.join(sorted(known)) or 'none'}")
         self.name, self.known = name, known
 
 
 class UnknownVersionError(ModelError):
-    """The model is served, but not in that version."""
+    """The model has no such version. GET /v1/models lists the versions."""
 
     code = "unknown-version"
 
     def __init__(self, name: str, version: str, known: list[str]) -> None:
         super().__init__(
-            f"model {name!r} has no version {version!r}: the versions here are {', '.join(known) or 'none'}"
+            f"model {name!r} has no version {version!r}: the known versions are {', '.join(known) or 'none'}"
         )
         self.name, self.version, self.known = name, version, known
 
 
 class WrongTaskError(ModelError):
-    """The model answers another question than the one asked."""
+    """The model has another task than the one that the request needs."""
 
     code = "wrong-task"
 
 
 class ModelUnavailableError(ModelError):
-    """No worker of the model answers just now."""
+    """No worker of the model is available. Retry after the seconds of the Retry-After header."""
 
     code = "model-unavailable"
 
 
 class ModelFailedError(ModelError):
-    """The model's worker failed, or answered what its card does not promise."""
+    """The model's worker failed, or its response does not match the model card."""
 
     code = "model-failed"
 
 
 class InvalidModelResponseError(ModelFailedError):
-    """A model version answered what cannot be an answer to the question; `name` and `version` say which one."""
+    """The model version with this `name` and `version` returned an invalid response."""
 
     code = "invalid-model-response"
 
     def __init__(self, name: str, version: str, reason: str) -> None:
-        super().__init__(f"{name} {version} answered nonsense: {reason}")
+        super().__init__(f"{name} {version} returned an invalid response: {reason}")
         self.name, self.version = name, version
 
 
 class DeadlineExceededError(ModelError):
-    """The deadline passed before the answer was there."""
+    """The deadline passed before the response was complete."""
 
     code = "deadline-exceeded"
 
 
 class ArchiveError(ThaleError):
-    """A model archive or a model card that cannot be used."""
+    """A model archive or a model card is invalid."""
 
     code = "archive"
 
 
 class AnnotationError(ThaleError):
-    """An annotation file that cannot be read."""
+    """An annotation file cannot be read."""
 
     code = "annotation"
 
 
 class DatasetError(ThaleError):
-    """A folder of training data has something wrong in it. `problems` names all of it, one line each."""
+    """A folder of training data has problems. `problems` lists all of them, one line each."""
 
     code = "dataset"
 
     def __init__(self, folder: str, problems: list[str]) -> None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__(f"{folder} cannot be trained on, {count}:\n{listed}")
+        super().__init__(f"{folder} is not valid training data ({count}):\n{listed}")
         self.folder, self.problems = folder, problems
 
 
 class TrainingError(ThaleError):
-    """A training run cannot start or go on."""
+    """A training run cannot start or continue."""
 
     code = "training"
 
 
 class ReleaseError(ThaleError):
-    """A rollout cannot go on."""
+    """A release cannot be read or changed."""
 
     code = "release"
 
 
 class InvalidTransitionError(ReleaseError):
-    """A change makes no sense as the release stands now."""
+    """The current state of the release does not allow the change."""
 
     code = "invalid-transition"
 
 
 class ConflictError(ReleaseError):
-    """Somebody else changed the release in between: read it again."""
+    """Another process changed the release since it was read. Read it again and retry the change."""
 
     code = "conflict"
 
 
 class RegistrationError(ReleaseError):
-    """An archive must not be released."""
+    """An archive fails the acceptance checks and cannot be registered."""
 
     code = "registration"
 
 
 class VersionExistsError(ReleaseError):
-    """The store holds the version with other bytes. Versions are never rewritten."""
+    """The version is registered with other bytes. A registered version is immutable: use a new version number."""
 
     code = "version-exists"
 
 
 class StoreError(ReleaseError):
-    """The model store does not take or give an archive."""
+    """The model store cannot be read or written."""
 
     code = "store"
 
 
 class TargetError(ReleaseError):
-    """A version cannot be brought to serve, or not be taken off."""
+    """The release target cannot read or apply a release, or load or unload a version."""
 
     code = "target"
 
 
 class SecretError(ThaleError):
-    """A secret, or the place where secrets are kept, cannot be read. The message never holds a value."""
+    """A secret or a secret store cannot be read. The message never contains a secret value."""
 
     code = "secret"
 
 
 class ServerError(ThaleError):
-    """A server does not answer as thale does."""
+    """A server does not respond as documented."""
 
     code = "server"
 
 
 class ServerUnreachableError(ServerError):
-    """Nobody answers at the server's address."""
+    """No server responds at the address."""
 
     code = "server-unreachable"
 
 
 class UnexpectedResponseError(ServerError):
-    """Somebody answers at the server's address, but not as the contract says."""
+    """The response of the server does not match thale's API."""
 
     code = "unexpected-response"
 

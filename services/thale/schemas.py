@@ -1,8 +1,8 @@
-"""Every type that crosses a process or file boundary, once.
+"""Types that cross a process or file boundary, each declared once.
 
-Coordinates are pixels of the source image after its EXIF orientation is applied: x to the right, y down, the centre
-of the first pixel at (0, 0). Lengths carry their unit in the name of the trait's row, never by convention alone.
-A number that cannot be known is NaN in Python and null in JSON.
+Coordinates are pixels of the source image with its EXIF orientation applied: x to the right, y down, the centre of the
+first pixel at (0, 0). Every length has an explicit unit: in a field name such as `mm_per_px`, or in the `unit` of a
+trait. An unknown number is NaN in Python and null in JSON.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 NullableFloat = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
-"""A float whose NaN is written as null and read back as NaN."""
+"""A float that is serialized as null if it is NaN, and parsed from null as NaN."""
 
 Task = Literal["segmentation", "landmarks"]
 ScaleSource = Literal["given", "plate_edge", "none"]
@@ -21,20 +21,20 @@ TraitLevel = Literal["plant", "plate"]
 
 
 class FrozenModel(BaseModel):
-    """Immutable, strict about unknown fields, NaN as null in JSON."""
+    """Base class of the schemas: immutable, rejects unknown fields, serializes NaN as null."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null", protected_namespaces=())
 
 
 class Point(FrozenModel):
-    """A place in the source image, in pixels."""
+    """A position in the source image, in pixels."""
 
     x: float
     y: float
 
 
 class Flag(FrozenModel):
-    """Something the reader must know about a number: a stable code, a sentence, and the place if it has one."""
+    """A remark about a value: a stable code, a message, and a position if it has one."""
 
     code: str
     message: str
@@ -42,7 +42,7 @@ class Flag(FrozenModel):
 
 
 class ImageMetadata(FrozenModel):
-    """What the image's header says, before any pixel is decoded. Width and height are after EXIF orientation."""
+    """Metadata from the image header. Width and height apply after the EXIF orientation."""
 
     width: int
     height: int
@@ -57,7 +57,7 @@ class ImageMetadata(FrozenModel):
 
 
 class Scale(FrozenModel):
-    """Millimetres per source pixel, and where that came from. NaN with source 'none'."""
+    """Millimetres per source pixel, and the source of the scale. NaN with source 'none'."""
 
     mm_per_px: NullableFloat
     source: ScaleSource
@@ -65,12 +65,12 @@ class Scale(FrozenModel):
 
     @property
     def is_known(self) -> bool:
-        """Whether lengths can be given in millimetres."""
+        """True if lengths can be converted to millimetres."""
         return self.source != "none"
 
 
 class Plate(FrozenModel):
-    """The plate found in the image: its four outer corners (top left, top right, bottom right, bottom left)."""
+    """The detected plate: its four outer corners (top left, top right, bottom right, bottom left)."""
 
     corners: tuple[Point, Point, Point, Point]
     tilt_deg: float
@@ -78,7 +78,7 @@ class Plate(FrozenModel):
 
 
 class Calibration(FrozenModel):
-    """The scale of an image, the plate it was read from, and what to know about both."""
+    """The scale of an image, the plate that it was derived from, and flags about both."""
 
     scale: Scale
     plate: Plate | None = None
@@ -86,18 +86,20 @@ class Calibration(FrozenModel):
 
 
 class ModelRef(FrozenModel):
-    """Which model answered: enough to find the very bytes again."""
+    """The model version that returned a prediction, identified by the digest of its bytes."""
 
     name: str
     version: str
     digest: str
-    """Of the archive, as the release record and /v1/models tell it. Where no archive is known (in a worker's own
-    answer, and in `evaluate`, which runs folders of weights), of the weights: the card's `weights_sha256`."""
+    """Digest of the archive, equal to the one in the release state and in /v1/models.
+
+    If the archive is unknown, it is the digest of the weights, `weights_sha256` of the card. That is the case in a
+    worker's own response, and in `evaluate`, which runs folders of weights."""
     engine: str = ""
 
 
 class Landmark(FrozenModel):
-    """One landmark with the model's score, 0 to 1."""
+    """One landmark with the score of the model, from 0 to 1."""
 
     kind: LandmarkKind
     x: float
@@ -106,7 +108,7 @@ class Landmark(FrozenModel):
 
 
 class Organ(FrozenModel):
-    """One organ of one plant. Polygons are COCO's: flat x, y lists in source pixels."""
+    """One organ of one plant. Polygons have COCO's form: flat lists of x, y in source pixels."""
 
     kind: OrganKind
     ontology_id: str
@@ -117,7 +119,7 @@ class Organ(FrozenModel):
 
 
 class Root(FrozenModel):
-    """One root as a polyline from its origin to its tip. Order 1 is the primary root, 2 a lateral of it, and so on."""
+    """One root as a polyline from origin to tip. Order 1 is the primary root, order 2 a lateral of it, and so on."""
 
     id: str
     order: int = Field(ge=1)
@@ -129,7 +131,7 @@ class Root(FrozenModel):
 
 
 class TraitValue(FrozenModel):
-    """One measured trait. `ontology_id` is the nearest term; what exactly was measured stands in the TRAITS table."""
+    """One measured trait. `ontology_id` is the nearest ontology term. The TRAITS table has the exact definition."""
 
     trait: str
     value: NullableFloat
@@ -140,7 +142,7 @@ class TraitValue(FrozenModel):
 
 
 class Plant(FrozenModel):
-    """One plant, numbered from 1 by its place from left to right."""
+    """One plant. Plants are numbered from 1, from left to right."""
 
     id: int = Field(ge=1)
     organs: tuple[Organ, ...]
@@ -151,7 +153,7 @@ class Plant(FrozenModel):
 
 
 class Provenance(FrozenModel):
-    """What made these numbers, so that they can be made again."""
+    """The models, configuration and package version of a measurement, for its reproduction."""
 
     models: tuple[ModelRef, ...]
     config_digest: str
@@ -160,7 +162,7 @@ class Provenance(FrozenModel):
 
 
 class Timings(FrozenModel):
-    """Seconds spent, as the facade saw them."""
+    """Durations of the stages in seconds, measured in the facade."""
 
     segment_s: float
     landmarks_s: float
@@ -169,7 +171,7 @@ class Timings(FrozenModel):
 
 
 class Phenotype(FrozenModel):
-    """The answer of /v1/phenotype."""
+    """The response of /v1/phenotype."""
 
     image: ImageMetadata
     scale: Scale
@@ -182,7 +184,7 @@ class Phenotype(FrozenModel):
 
 
 class Normalisation(FrozenModel):
-    """How pixels become the net's input: (grey level - local background) / contrast, clipped.
+    """Conversion of pixels to the network's input: (grey level - local background) / contrast, clipped.
 
     The local background is a Gaussian mean with a standard deviation of `background_mm` millimetres.
     """
@@ -193,15 +195,15 @@ class Normalisation(FrozenModel):
 
 
 class ModelCard(FrozenModel):
-    """The model card: what a model answers, how it was made, and how good it is. A model is data; this describes it."""
+    """Description of a model: its task and outputs, its training, and its quality."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     task: Task
     classes: tuple[str, ...]
-    """Segmentation: background first. Landmarks: one kind for each heatmap."""
+    """Segmentation: the organ classes, background first. Landmarks: the kind of each heatmap."""
     mm_per_px: float = Field(gt=0)
-    """Training scale: an image is resampled to this before the net sees it."""
+    """Training scale. Images are resampled to this scale before inference."""
     normalisation: Normalisation
     net: str
     net_options: dict[str, int | float | str] = {}
@@ -215,51 +217,52 @@ class ModelCard(FrozenModel):
     weights_sha256: str
     metrics: dict[str, NullableFloat] = {}
     references: dict[str, tuple[float, ...]] = {}
-    """Reference distributions of what the model says on its validation data: quantiles 0, 5, … 100 % by signal."""
+    """Reference distributions: quantiles 0, 5, … 100 % of each plate statistic on the validation data."""
     limits: str = ""
-    """What the model is not good at, in words."""
+    """Known limitations, as text."""
 
 
 class VersionManifest(FrozenModel):
-    """One version of a model that a model server holds."""
+    """One model version in a registry or on a model server."""
 
     digest: str
-    """Of the archive: a version's identity."""
+    """Digest of the archive, which identifies the version."""
     card: ModelCard
     url: str = ""
-    """Where the model server that holds it listens; empty where one server holds all versions."""
+    """Address of the version's own model server. Empty if one server holds all versions."""
 
 
 class ReleaseEvent(FrozenModel):
-    """One line of a release's history: what was done, by whom, when and why, and what was so from then on."""
+    """One change in the history of a release: what, who, why, when, and the resulting state."""
 
     at: str
     who: str
     what: Literal["canary", "step", "promote", "roll back", "abort", "shadow"]
     why: str
     version: str
-    """The version that it was about."""
+    """The version that was the subject of the change."""
     stable: str
     weight_percent: float
 
 
 class Release(FrozenModel):
-    """The release of one model: the version that answers, the one on trial, and how they came to be so.
+    """The release of one model: its stable version, canary, shadow and history.
 
-    The canary answers `weight_percent` of the requests. The shadow sees copies of requests, and nobody its answers.
+    The canary serves `weight_percent` of the requests. The shadow receives copies of requests, and its responses are
+    not returned to clients.
     """
 
     task: Task
     stable: str
     versions: dict[str, VersionManifest]
-    """The versions that are held: these three, and others that can be pinned."""
+    """The loaded versions: stable, canary, shadow, and others that clients can pin."""
     canary: str | None = None
     weight_percent: float = Field(0.0, ge=0, le=100)
     shadow: str | None = None
     steps: tuple[float, ...] = (5.0, 25.0, 50.0, 100.0)
-    """The canary's shares on its way to being stable, in percent."""
+    """The weights of the canary during a rollout, in percent."""
     history: tuple[ReleaseEvent, ...] = ()
-    """The last changes, the oldest first."""
+    """The latest changes, oldest first."""
 
     @property
     def name(self) -> str:
@@ -270,18 +273,20 @@ class Release(FrozenModel):
     def _check_roles_loaded(self) -> "Release":
         for role, version in (("stable", self.stable), ("canary", self.canary), ("shadow", self.shadow)):
             if version is not None and version not in self.versions:
-                raise ValueError(f"the {role} version {version} is none of {', '.join(self.versions) or 'none'}")
+                raise ValueError(
+                    f"the {role} version {version} is not in versions ({', '.join(self.versions) or 'empty'})"
+                )
             if version == self.stable and role != "stable":
-                raise ValueError(f"the {role} version {version} is the stable one")
+                raise ValueError(f"the {role} version {version} is also the stable version")
         if self.weight_percent and self.canary is None:
-            raise ValueError(f"there is no canary to answer {self.weight_percent:g} %")
+            raise ValueError(f"weight_percent is {self.weight_percent:g}, but there is no canary")
         if not self.steps or list(self.steps) != sorted({*self.steps}) or self.steps[0] <= 0 or self.steps[-1] != 100:
-            raise ValueError(f"steps grow and end at 100: {self.steps} do not")
+            raise ValueError(f"steps must increase from above 0 to 100: {self.steps}")
         return self
 
 
 class ReleaseState(FrozenModel):
-    """Which models are served and which version answers: the file (or resource) that every facade follows."""
+    """The releases of all models: the file or resource that every facade watches."""
 
     models: dict[str, Release]
 
@@ -292,19 +297,19 @@ class ReleaseState(FrozenModel):
                 card = released.card
                 if (card.name, card.version, card.task) != (name, version, model.task):
                     raise ValueError(
-                        f"{name} {version} ({model.task}) holds the card of {card.name} {card.version} ({card.task})"
+                        f"{name} {version} ({model.task}) has the card of {card.name} {card.version} ({card.task})"
                     )
         return self
 
 
 class ModelVersion(FrozenModel):
-    """One served version of a model, as /v1/models tells it."""
+    """One served version of a model, as listed by /v1/models."""
 
     version: str
     state: Literal["ready", "loading", "unavailable"]
     default: bool
     canary: bool = False
-    """Whether the version is on trial."""
+    """True if the version is the canary of a rollout."""
     traffic_percent: float
     digest: str
     card: ModelCard
@@ -319,20 +324,20 @@ class ModelInfo(FrozenModel):
 
 
 class CheckResult(FrozenModel):
-    """One question that the judge asks of a canary, and what has been found since the rollout began."""
+    """One check of the judge, and its evidence since the rollout started."""
 
     check: str
-    """A stable name: failures, latency_slo, no_plants …"""
+    """Stable name of the check: failures, latency_slo, no_plants …"""
     summary: str
-    """The same for a person, with the numbers."""
+    """The result as text, with the numbers."""
     regression_evidence: NullableFloat
-    """Evidence that the canary is worse: 1 and more rolls it back, 0 and less is none."""
+    """Evidence of regression. At 1 or more the canary is rolled back; 0 or less is no evidence."""
     noninferiority_evidence: NullableFloat
-    """Evidence that it is not worse by more than the margin: 1 and more is enough; NaN where none is asked for."""
+    """Evidence of non-inferiority within the margin. 1 or more is sufficient; NaN if the check requires none."""
 
 
 class Verdict(FrozenModel):
-    """What should become of a canary now. `promote` means the next step, and after the last one the stable place."""
+    """Decision of the judge about a canary. `promote` means the next step, and after the last step the stable role."""
 
     model: str
     canary: str
@@ -340,12 +345,12 @@ class Verdict(FrozenModel):
     weight_percent: float
     decision: Literal["promote", "hold", "roll back", "inconclusive"]
     reasons: tuple[str, ...]
-    """In words, with the numbers, the weightiest first."""
+    """Reasons as text with the numbers, the most important first."""
     check_results: tuple[CheckResult, ...] = ()
 
 
 class Problem(BaseModel):
-    """An error by RFC 9457. `type` is stable; clients may switch on it."""
+    """An error response by RFC 9457. `type` is stable, so that clients can branch on it."""
 
     type: str
     title: str
