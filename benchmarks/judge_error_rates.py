@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 from scipy.stats import binomtest
 
+from thale.release.judge.policy import read_policy
 from thale.release.simulation.simulate import Faults, SimulationResult, simulate
 from thale.release.simulation.traffic import sample_traffic
 from thale.schemas import ModelCard, Normalisation, Release, VersionManifest
@@ -105,9 +106,16 @@ def simulate_rollout(scenario: Scenario, poll_s: float, seed: Sequence[int]) -> 
     traffic = sample_traffic(rng, REQUESTS_PER_S, DURATION_S, scenario.intraclass_correlation)
     stable, canary = _make_version("1.0.0", {}), _make_version("1.1.0", _sample_references(rng))
     release = Release(task="segmentation", stable="1.0.0", versions={"1.0.0": stable})
-    limits = read_slo()
     return simulate(
-        release, canary, traffic, scenario.faults, limits, rng, poll_s=poll_s, shadow_fraction=scenario.shadow_fraction
+        release,
+        canary,
+        traffic,
+        scenario.faults,
+        read_slo(),
+        read_policy(),
+        rng,
+        poll_s=poll_s,
+        shadow_fraction=scenario.shadow_fraction,
     )
 
 

@@ -27,7 +27,7 @@ from tests.support.rollout_environment import (  # noqa: E402
     wait_until,
 )
 from tests.support.stub_segmenter import first_bad_file  # noqa: E402 (a helper of the tests, found by the line above)
-from thale.slo import read_slo  # noqa: E402
+from thale.release.judge.policy import read_policy  # noqa: E402
 
 RATE_HZ = 20.0
 RUNS = 3
@@ -41,7 +41,10 @@ def time_to_zero_traffic(environment: RolloutEnvironment, weight_percent: float,
     first_bad = first_bad_file(environment.folder)
     first_bad.unlink(missing_ok=True)
     environment.set_fault("good")
-    with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(read_slo(), poll_s=poll_s):
+    with (
+        SimulatedUsers(environment.url, RATE_HZ).run() as users,
+        environment.run_controller(read_policy(), poll_s=poll_s),
+    ):
         environment.start_canary(steps=(weight_percent, 100.0), shadow=False)
         wait_until(lambda: users.versions.count(CANARY) >= _MIN_GOOD_RESPONSES)
         environment.set_fault("throws")

@@ -17,27 +17,28 @@ from observability.dashboards.panels import (
     table_panel,
     time_series_panel,
 )
+from thale.release.judge.policy import JudgePolicy
 from thale.slo import Slo
 
 _NAME = "{{model}} {{version}}"
 _BY_VERSION = "max by (model, version)"
 
 
-def build(slo: Slo, backend: Backend) -> Dashboard:
+def build(slo: Slo, policy: JudgePolicy, backend: Backend) -> Dashboard:
     """Return the dashboard."""
     rows = [
-        PanelRow("Versions side by side", [_version_table(slo)]),
-        PanelRow("How sure they are, and what they do not find", _confidence_panels(slo)),
-        PanelRow("Drift from what the card saw", _drift_panels(slo)),
-        PanelRow("A new version on the same plates as the old one", _shadow_panels(slo)),
+        PanelRow("Versions side by side", [_version_table(slo, policy)]),
+        PanelRow("How sure they are, and what they do not find", _confidence_panels(policy)),
+        PanelRow("Drift from what the card saw", _drift_panels(policy)),
+        PanelRow("A new version on the same plates as the old one", _shadow_panels(policy)),
         PanelRow("What they say", _output_panels()),
     ]
     description = "Signs of accuracy without a truth: confidence, gaps, drift from the card, agreement of versions."
     return build_dashboard("thale-models", "Models", description, rows, backend, period="now-24h")
 
 
-def _version_table(slo: Slo) -> PanelBuilder:
-    drift = slo.judge.drift.psi
+def _version_table(slo: Slo, policy: JudgePolicy) -> PanelBuilder:
+    drift = policy.drift.psi
     return table_panel(
         "Versions side by side",
         ["model", "version"],
@@ -51,7 +52,7 @@ def _version_table(slo: Slo) -> PanelBuilder:
             "Failing",
             f"{_BY_VERSION} (model_version:thale_model_requests:error_ratio_rate5m{{{VERSION}}})",
             "percentunit",
-            Thresholds(warning=1 - slo.availability, critical=slo.judge.margins.failures),
+            Thresholds(warning=1 - slo.availability, critical=policy.margins.failures),
         ),
         Column(
             "Confidence",
@@ -85,7 +86,7 @@ def _version_table(slo: Slo) -> PanelBuilder:
     )
 
 
-def _confidence_panels(slo: Slo) -> list[PanelBuilder]:
+def _confidence_panels(policy: JudgePolicy) -> list[PanelBuilder]:
     return [
         time_series_panel(
             "Confidence by organ",
@@ -114,7 +115,7 @@ def _confidence_panels(slo: Slo) -> list[PanelBuilder]:
             unit="percentunit",
             description="Share of plates on which no plant was found, over an hour.",
             healthy="Near zero, but for the days before germination. A jump of one version alone is that version's fault.",
-            thresholds=Thresholds(warning=slo.judge.margins.no_plants),
+            thresholds=Thresholds(warning=policy.margins.no_plants),
             width=6,
         ),
         time_series_panel(
@@ -123,14 +124,14 @@ def _confidence_panels(slo: Slo) -> list[PanelBuilder]:
             unit="percentunit",
             description="Share of plates of known scale with a germinated plant of which a main trait is NaN, over an hour.",
             healthy="Low and flat. A rise means that roots are found without their bases or tips.",
-            thresholds=Thresholds(warning=slo.judge.margins.missing_traits),
+            thresholds=Thresholds(warning=policy.margins.missing_traits),
             width=6,
         ),
     ]
 
 
-def _drift_panels(slo: Slo) -> list[PanelBuilder]:
-    psi = slo.judge.drift.psi
+def _drift_panels(policy: JudgePolicy) -> list[PanelBuilder]:
+    psi = policy.drift.psi
     return [
         time_series_panel(
             "Population stability index",
@@ -162,14 +163,14 @@ def _drift_panels(slo: Slo) -> list[PanelBuilder]:
             Query(f"min by (model, version) (thale_drift_plates{{{VERSION}}})", _NAME),
             unit="suffix: plates",
             description="How many recent plates the two figures rest on.",
-            healthy=f"{slo.judge.min_plates} and more. With fewer, PSI is high by chance.",
-            thresholds=Thresholds(warning=slo.judge.min_plates, lower_is_worse=True),
+            healthy=f"{policy.min_plates} and more. With fewer, PSI is high by chance.",
+            thresholds=Thresholds(warning=policy.min_plates, lower_is_worse=True),
             width=6,
         ),
     ]
 
 
-def _shadow_panels(slo: Slo) -> list[PanelBuilder]:
+def _shadow_panels(policy: JudgePolicy) -> list[PanelBuilder]:
     return [
         time_series_panel(
             "Agreement of masks (Dice)",
@@ -179,8 +180,8 @@ def _shadow_panels(slo: Slo) -> list[PanelBuilder]:
             ),
             unit="percentunit",
             description="Mean Dice coefficient of shadow and stable version on the same plate, by organ.",
-            healthy=f"{1 - slo.judge.margins.shadow_disagreement:.0%} and more where the new version is a retraining.",
-            thresholds=Thresholds(warning=round(1 - slo.judge.margins.shadow_disagreement, 4), lower_is_worse=True),
+            healthy=f"{1 - policy.margins.shadow_disagreement:.0%} and more where the new version is a retraining.",
+            thresholds=Thresholds(warning=round(1 - policy.margins.shadow_disagreement, 4), lower_is_worse=True),
             max_value=1,
         ),
         time_series_panel(

@@ -5,30 +5,29 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from observability.dashboards import capacity, cost, models, overview, request_path, rollout, runbooks, slo
 from observability.dashboards.links import AZURE, GRAFANA, Backend
+from thale.release.judge.policy import JudgePolicy, read_policy
 from thale.slo import Slo, read_slo
 
-_BUILDERS = (
-    overview.build,
-    request_path.build,
-    models.build,
-    rollout.build,
-    capacity.build,
-    cost.build,
-    slo.build,
-    runbooks.build,
-)
 
-
-def build_dashboards(objectives: Slo, backend: Backend) -> list[Dashboard]:
+def build_dashboards(objectives: Slo, policy: JudgePolicy, backend: Backend) -> list[Dashboard]:
     """Return the dashboards in the order in which they are read."""
-    return [build(objectives, backend) for build in _BUILDERS]
+    return [
+        overview.build(objectives, backend),
+        request_path.build(objectives, backend),
+        models.build(objectives, policy, backend),
+        rollout.build(objectives, policy, backend),
+        capacity.build(objectives, backend),
+        cost.build(objectives, backend),
+        slo.build(objectives, backend),
+        runbooks.build(objectives, backend),
+    ]
 
 
 def render_files() -> dict[str, str]:
     """Return the files of `generated/`: those for Tempo and Loki, and under `azure/` those for Azure Monitor."""
-    objectives, rendered = read_slo(), {}
+    objectives, policy, rendered = read_slo(), read_policy(), {}
     encoder = JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False)
     for backend, folder in ((GRAFANA, ""), (AZURE, "azure/")):
-        for dashboard in build_dashboards(objectives, backend):
+        for dashboard in build_dashboards(objectives, policy, backend):
             rendered[f"{folder}{str(dashboard.uid).removeprefix('thale-')}.json"] = encoder.encode(dashboard) + "\n"
     return rendered

@@ -17,17 +17,20 @@ from observability.dashboards.panels import (
     time_series_panel,
 )
 from thale.release.controller.controller import Intervals
+from thale.release.judge.policy import JudgePolicy
 from thale.slo import Slo
 
 _NAME = "{{model}} {{version}}"
 
 
-def build(slo: Slo, backend: Backend) -> Dashboard:
+def build(slo: Slo, policy: JudgePolicy, backend: Backend) -> Dashboard:
     """Return the dashboard."""
     rows = [
         PanelRow("Who decides", _controller_panels()),
         PanelRow("Who gets which version, and what the judge says", _decision_panels()),
-        PanelRow("What goes wrong with versions, and what users do not notice of it", _failure_panels(slo, backend)),
+        PanelRow(
+            "What goes wrong with versions, and what users do not notice of it", _failure_panels(slo, policy, backend)
+        ),
         PanelRow("Copies for the version in the shadow", _shadow_panels(backend)),
     ]
     description = "Rollouts: shares, verdicts, age of the step, fallbacks, breakers, shadow."
@@ -128,7 +131,7 @@ def _decision_panels() -> list[PanelBuilder]:
     ]
 
 
-def _failure_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
+def _failure_panels(slo: Slo, policy: JudgePolicy, backend: Backend) -> list[PanelBuilder]:
     return [
         time_series_panel(
             "Failing questions, by version",
@@ -137,8 +140,8 @@ def _failure_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
             ),
             unit="percentunit",
             description="Share of a version's questions that it failed, answered late, or answered with nonsense.",
-            healthy=f"Canary no more than {slo.judge.margins.failures:.0%} above stable: that is the judge's margin.",
-            thresholds=Thresholds(warning=slo.judge.margins.failures),
+            healthy=f"Canary no more than {policy.margins.failures:.0%} above stable: that is the judge's margin.",
+            thresholds=Thresholds(warning=policy.margins.failures),
             width=6,
             links=backend.log_links(),
         ),

@@ -9,6 +9,7 @@ from thale.release.controller.checkpoint import FileCheckpointStore
 from thale.release.controller.controller import Intervals, ReleaseEnvironment, RolloutController
 from thale.release.controller.leader_election import FileLease
 from thale.release.controller.metrics_scraper import MetricsScraper
+from thale.release.judge.policy import read_policy
 from thale.slo import read_slo
 
 if __name__ == "__main__":
@@ -19,4 +20,6 @@ if __name__ == "__main__":
         FileLease(folder / "lease"),
         FileCheckpointStore(folder / "checkpoint.json"),
     )
-    RolloutController(environment, read_slo(), who, Intervals(poll_s=0.1, checkpoint_s=0.1)).run(threading.Event())
+    RolloutController(environment, read_slo(), read_policy(), who, Intervals(poll_s=0.1, checkpoint_s=0.1)).run(
+        threading.Event()
+    )

@@ -31,8 +31,8 @@ from tests.support.rollout_environment import (
 )
 from thale.files import write_atomically
 from thale.release.controller.daemon import serve_metrics
+from thale.release.judge.policy import read_policy
 from thale.schemas import ReleaseState
-from thale.slo import read_slo
 
 _SETTINGS = {
     "THALE_COST_PER_HOUR": "0.38",
@@ -96,7 +96,7 @@ def run_full_stack(home: Path, rate_hz: float = 3.0) -> Iterator[FullStack]:
     with ExitStack() as stack:
         environment = stack.enter_context(run_rollout_environment(home, _SETTINGS))
         _add_reference_distributions(home / "release-state.json")
-        stack.enter_context(environment.run_controller(read_slo()))
+        stack.enter_context(environment.run_controller(read_policy()))
         watcher_port = stack.enter_context(serve_metrics("127.0.0.1", 0, lambda: True))
         cluster_port = stack.enter_context(fake_cluster_exporter.serve_cluster_metrics())
         targets = [

@@ -31,13 +31,14 @@ from thale.release.controller.checkpoint import FileCheckpointStore
 from thale.release.controller.controller import Intervals, ReleaseEnvironment, RolloutController
 from thale.release.controller.leader_election import FileLease
 from thale.release.controller.metrics_scraper import MetricsScraper
+from thale.release.judge.policy import JudgePolicy
 from thale.release.lifecycle import transitions
 from thale.release.targets import VersionedRelease
 from thale.release.targets.local import LocalTarget
 from thale.release.targets.torchserve_client import TorchServeClient as Management
 from thale.release.targets.update import author_now, update_release
 from thale.schemas import ModelCard, Release, ReleaseState, Task, VersionManifest
-from thale.slo import Slo
+from thale.slo import read_slo
 
 MODEL = "plate-seg"
 STABLE, CANARY = "1.0.0", "1.1.0"
@@ -158,7 +159,7 @@ class RolloutEnvironment:
         return len(pids)
 
     @contextmanager
-    def run_controller(self, slo: Slo, poll_s: float = 0.25) -> Iterator[None]:
+    def run_controller(self, policy: JudgePolicy, poll_s: float = 0.25) -> Iterator[None]:
         """Let a watcher do its work for as long as the context lasts."""
         lease, checkpoint_store = (
             FileLease(self.folder / "controller.lock"),
@@ -166,7 +167,7 @@ class RolloutEnvironment:
         )
         environment = ReleaseEnvironment(self.target, MetricsScraper([self.metrics_url]), lease, checkpoint_store)
         controller, stop = (
-            RolloutController(environment, slo, "the watcher", Intervals(poll_s=poll_s)),
+            RolloutController(environment, read_slo(), policy, "the watcher", Intervals(poll_s=poll_s)),
             threading.Event(),
         )
         thread = threading.Thread(target=controller.run, args=(stop,), name="watcher")

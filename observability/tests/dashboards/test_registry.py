@@ -11,6 +11,7 @@ import pytest
 from observability.dashboards.__main__ import GENERATED
 from observability.dashboards.panels import Thresholds
 from observability.dashboards.registry import render_files
+from thale.release.judge.policy import read_policy
 from thale.slo import read_slo
 
 DASHBOARDS = {
@@ -117,13 +118,13 @@ def test_azures_dashboards_differ_in_where_traces_and_logs_are_alone() -> None:
 
 
 def test_limits_are_those_of_the_promises() -> None:
-    slo = read_slo()
+    slo, policy = read_slo(), read_policy()
     [succeed] = [panel for panel in panels(DASHBOARDS["overview.json"]) if panel["title"] == "Requests that succeed"]
     steps = succeed["fieldConfig"]["defaults"]["thresholds"]["steps"]
     assert [step["color"] for step in steps] == ["red", "yellow", "green"]
     assert steps[2]["value"] == slo.availability
     [drift] = [panel for panel in panels(DASHBOARDS["models.json"]) if panel["title"] == "Population stability index"]
-    assert drift["fieldConfig"]["defaults"]["thresholds"]["steps"][-1]["value"] == slo.judge.drift.psi
+    assert drift["fieldConfig"]["defaults"]["thresholds"]["steps"][-1]["value"] == policy.drift.psi
 
 
 def test_limits_colour_upwards_and_downwards() -> None:

@@ -148,6 +148,7 @@ def test_a_rollout_can_be_aborted_and_taken_back_by_hand(laptop: LocalRelease, r
         (("simulate", MODEL, "--fault", "errors"), "the fault 'errors' is not known"),
         (("simulate", MODEL, "--fault", "dice=-1"), "the fault 'dice=-1' is not known"),
         (("watch", "--slo", "gone.toml"), "cannot be read from gone.toml"),
+        (("watch", "--policy", "gone.toml"), "the judge policy cannot be read from gone.toml"),
         (("--target", "laptop", "-n", "plants", "status"), "drop one"),
     ],
 )

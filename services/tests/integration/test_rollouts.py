@@ -13,8 +13,8 @@ from tests.support.rollout_environment import (
     run_rollout_environment,
     wait_until,
 )
+from thale.release.judge.policy import JudgePolicy, read_policy
 from thale.schemas import ReleaseEvent
-from thale.slo import Slo, read_slo
 
 RATE_HZ = 20.0
 STEPS = (50.0, 100.0)
@@ -30,23 +30,21 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RolloutEnv
 
 
 @pytest.fixture(scope="module")
-def slo() -> Slo:
+def policy() -> JudgePolicy:
     """The limits that thale comes with, but sooner content: a test has a minute where a rollout has an hour."""
-    values = read_slo().model_dump()
-    values["judge"]["min_requests"] = 40
-    values["judge"]["min_plates"] = 40
-    values["judge"] |= {"plate_cluster_size": 1, "empty_plate_cluster_size": 1}
-    values["judge"]["margins"] |= {"failures": 0.1, "shadow_failures": 0.1, "shadow_disagreement": 0.1}
-    return Slo.model_validate(values)
+    values = read_policy().model_dump()
+    values |= {"min_requests": 40, "min_plates": 40, "plate_cluster_size": 1, "empty_plate_cluster_size": 1}
+    values["margins"] |= {"failures": 0.1, "shadow_failures": 0.1, "shadow_disagreement": 0.1}
+    return JudgePolicy.model_validate(values)
 
 
 def last_event(environment: RolloutEnvironment) -> ReleaseEvent:
     return environment.release().history[-1]
 
 
-def test_a_good_version_is_promoted_and_nobody_notices(environment: RolloutEnvironment, slo: Slo) -> None:
+def test_a_good_version_is_promoted_and_nobody_notices(environment: RolloutEnvironment, policy: JudgePolicy) -> None:
     environment.set_fault("good")
-    with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(slo):
+    with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(policy):
         environment.start_canary(steps=STEPS)
         wait_until(lambda: environment.release().stable == CANARY, _TIMEOUT_S)
         served = len(users.statuses)
@@ -59,9 +57,11 @@ def test_a_good_version_is_promoted_and_nobody_notices(environment: RolloutEnvir
 
 
 @pytest.mark.parametrize("fault", ["throws", "is slow", "sees nothing"])
-def test_a_bad_version_is_taken_back_and_nobody_notices(environment: RolloutEnvironment, slo: Slo, fault: str) -> None:
+def test_a_bad_version_is_taken_back_and_nobody_notices(
+    environment: RolloutEnvironment, policy: JudgePolicy, fault: str
+) -> None:
     environment.set_fault("good")
-    with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(slo):
+    with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(policy):
         environment.start_canary(steps=STEPS)
         wait_until(lambda: users.versions.count(CANARY) > GOOD_RESPONSES_BEFORE_FAULT)
         environment.set_fault(fault)
@@ -75,10 +75,10 @@ def test_a_bad_version_is_taken_back_and_nobody_notices(environment: RolloutEnvi
 
 
 def test_a_version_whose_workers_die_is_taken_back_and_nobody_notices(
-    environment: RolloutEnvironment, slo: Slo
+    environment: RolloutEnvironment, policy: JudgePolicy
 ) -> None:
     environment.set_fault("good")
-    with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(slo):
+    with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(policy):
         environment.start_canary(steps=STEPS)
         wait_until(lambda: users.versions.count(CANARY) > GOOD_RESPONSES_BEFORE_FAULT)
         over = threading.Event()

@@ -51,7 +51,13 @@ def _releases(
     context.obj = TargetOptions(target, home, namespace, kube_context, facades, store, user)
 
 
-Slo = Annotated[Path | None, typer.Option("--slo", dir_okay=False, help="The judge's limits. Default: thale's own.")]
+Slo = Annotated[
+    Path | None, typer.Option("--slo", dir_okay=False, help="File of the objectives. Default: the one in the package.")
+]
+Policy = Annotated[
+    Path | None,
+    typer.Option("--policy", dir_okay=False, help="File of the judge policy. Default: the one in the package."),
+]
 
 
 def _validate_weights(text: str | None) -> str | None:
@@ -223,20 +229,23 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="End as soon as no version is on trial.")] = False,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /metrics and /health/live.")] = 9091,
     slo: Slo = None,
+    policy: Policy = None,
 ) -> None:
     """Judge every canary and move it on or take it back, unattended, until Ctrl-C."""
     from thale.release.controller.daemon import ListenAddress, run_daemon
+    from thale.release.judge.policy import read_policy
     from thale.secrets.expiry import export_expiry_metrics
     from thale.slo import read_slo
     from thale.telemetry import logs
 
     target_options: TargetOptions = context.obj
-    slo_config = read_slo(slo)
+    objectives, judge_policy = read_slo(slo), read_policy(policy)
     with target_options.environment() as environment, export_expiry_metrics(target_options.secrets()):
         logs.configure()
         run_daemon(
             environment,
-            slo_config,
+            objectives,
+            judge_policy,
             f"{target_options.author()}'s watcher",
             ListenAddress("127.0.0.1", metrics_port),
             until_idle=once,
@@ -261,11 +270,13 @@ def simulate(
     hours: Annotated[float, typer.Option(min=0.001, max=24, help="Of drawn traffic.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Of chance.")] = 0,
     slo: Slo = None,
+    policy: Policy = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Rehearse a rollout with the real judge, before anybody is exposed to it."""
     from thale.cli.simulate_command import SimulateOptions, read_faults, run_simulation
+    from thale.release.judge.policy import read_policy
     from thale.slo import read_slo
 
     options = SimulateOptions(model, version, read_faults(fault or []), traffic, requests_per_s, hours * 3600, seed)
-    run_simulation(context.obj, options, read_slo(slo), Console(), as_json=as_json)
+    run_simulation(context.obj, options, read_slo(slo), read_policy(policy), Console(), as_json=as_json)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from thale.cli.rollout_tables import format_duration
 from thale.cli.target_options import TargetOptions
 from thale.errors import InvalidTransitionError, ParameterError
+from thale.release.judge.policy import JudgePolicy
 from thale.release.lifecycle import transitions
 from thale.release.simulation.simulate import Faults, SimulationResult, simulate
 from thale.release.simulation.traffic import Traffic, read_traffic, sample_traffic
@@ -73,7 +74,13 @@ def _parse_non_negative(text: str) -> float:
 
 
 def run_simulation(
-    target_options: TargetOptions, options: SimulateOptions, slo: Slo, console: Console, *, as_json: bool
+    target_options: TargetOptions,
+    options: SimulateOptions,
+    slo: Slo,
+    policy: JudgePolicy,
+    console: Console,
+    *,
+    as_json: bool,
 ) -> None:
     """Rehearse a rollout of a released model and print how it ended.
 
@@ -94,7 +101,7 @@ def run_simulation(
             f"{options.model} {release.stable} is the stable version: leave it away to rehearse its twin"
         )
     rng = np.random.default_rng(options.seed)
-    result = simulate(release, canary, _load_traffic(options, rng), options.faults, slo, rng)
+    result = simulate(release, canary, _load_traffic(options, rng), options.faults, slo, policy, rng)
     if as_json:
         console.file.write(result.model_dump_json(indent=2) + "\n")
     else:

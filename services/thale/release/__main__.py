@@ -10,6 +10,7 @@ from thale.release.controller.cluster import cluster_environment
 from thale.release.controller.controller import Intervals
 from thale.release.controller.daemon import ListenAddress, run_daemon
 from thale.release.controller.settings import Settings
+from thale.release.judge.policy import read_policy
 from thale.release.lifecycle.identity import current_user
 from thale.secrets import open_secrets
 from thale.secrets.expiry import PollIntervals, export_expiry_metrics
@@ -36,6 +37,7 @@ def main() -> int:
             run_daemon(
                 environment,
                 read_slo(settings.slo_path),
+                read_policy(settings.judge_policy_path),
                 current_user(settings.user),
                 listen_address,
                 intervals=intervals,

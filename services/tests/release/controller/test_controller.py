@@ -21,13 +21,14 @@ from thale.release.controller.controller import Intervals, ReleaseEnvironment, R
 from thale.release.controller.leader_election import FileLease
 from thale.release.controller.metrics_scraper import MetricsScraper
 from thale.release.controller.status import VersionCounts, rollout_status
+from thale.release.judge.policy import read_policy
 from thale.release.lifecycle import transitions
 from thale.release.targets.update import author_now, update_release
 from thale.schemas import Release
 from thale.slo import read_slo
 from thale.telemetry.controller_metrics import WATCHER
 
-SLO = read_slo()
+SLO, POLICY = read_slo(), read_policy()
 STABLE, CANARY = "1.0.0", "1.1.0"
 
 
@@ -55,7 +56,9 @@ class ControllerHarness:
         environment = ReleaseEnvironment(
             self.target, metrics_source, self.lease, FileCheckpointStore(self.folder / "checkpoint.json")
         )
-        self.controller = RolloutController(environment, SLO, "watch", Intervals(checkpoint_s=0), now=lambda: self.now)
+        self.controller = RolloutController(
+            environment, SLO, POLICY, "watch", Intervals(checkpoint_s=0), now=lambda: self.now
+        )
         self.poll()
 
     def poll(self) -> Release:

@@ -8,13 +8,14 @@ from thale.monitoring.histogram import Histogram
 from thale.release.judge.analysis_state import AnalysisState
 from thale.release.judge.checks import canary_outcomes, expected_agreement, stable_outcomes
 from thale.release.judge.judge import judge
+from thale.release.judge.policy import read_policy
 from thale.release.judge.sequential_tests import Counts
 from thale.release.judge.version_metrics import ComparisonWindow, VersionMetrics
 from thale.release.lifecycle import transitions
 from thale.schemas import Release, Verdict, VersionManifest
 from thale.slo import read_slo
 
-SLO = read_slo()
+SLO, POLICY = read_slo(), read_policy()
 DICE = (0.5, 0.8, 0.85, 0.9, 0.95, 1.0)
 FAST, SLOW = Histogram((0.1, 0.5), (0, 19, 0)), Histogram((0.1, 0.5), (0, 0, 1))
 QUARTILES = (0.86, 0.89, 0.91, 0.93, 0.97)
@@ -44,8 +45,8 @@ def verdict_after(windows: list[ComparisonWindow], now: Release | None = None) -
     now = now or canary_release()
     trial = AnalysisState.start(now)
     for window in windows:
-        trial = trial.update(now, window, SLO)
-    return judge(now, trial, SLO)
+        trial = trial.update(now, window, SLO, POLICY)
+    return judge(now, trial, SLO, POLICY)
 
 
 def test_no_traffic_is_inconclusive_not_good() -> None:
@@ -190,30 +191,30 @@ def test_a_trial_goes_on_after_a_restart_as_if_nothing_had_happened() -> None:
     )
     straight = interrupted = AnalysisState.start(now)
     for window in windows:
-        straight = straight.update(now, window, SLO)
-        interrupted = AnalysisState.model_validate_json(interrupted.model_dump_json()).update(now, window, SLO)
+        straight = straight.update(now, window, SLO, POLICY)
+        interrupted = AnalysisState.model_validate_json(interrupted.model_dump_json()).update(now, window, SLO, POLICY)
     assert interrupted == straight
-    assert judge(now, interrupted, SLO).model_dump_json() == judge(now, straight, SLO).model_dump_json()
+    assert judge(now, interrupted, SLO, POLICY).model_dump_json() == judge(now, straight, SLO, POLICY).model_dump_json()
 
 
 def test_a_new_step_counts_its_answers_anew_and_keeps_the_evidence() -> None:
     now = canary_release()
     trial = AnalysisState.start(now)
     for _ in range(50):
-        trial = trial.update(now, good_window(), SLO)
+        trial = trial.update(now, good_window(), SLO, POLICY)
     stepped = transitions.step(now, ANNA)
-    after_step = trial.update(stepped, good_window(3), SLO)
+    after_step = trial.update(stepped, good_window(3), SLO, POLICY)
     assert after_step.step_window.canary.requests == {"ok": 3}
     assert after_step.evidence["failures"].canary == Counts(0, 53)
 
 
 def test_another_canary_begins_a_trial_anew() -> None:
     now = canary_release()
-    trial = AnalysisState.start(now).update(now, good_window(5), SLO)
+    trial = AnalysisState.start(now).update(now, good_window(5), SLO, POLICY)
     again = transitions.start_canary(
         transitions.abort(now, ANNA), make_candidate({}), replace(ANNA, at="2026-11-22T12:00:00+00:00")
     )
-    fresh = trial.update(again, good_window(1), SLO)
+    fresh = trial.update(again, good_window(1), SLO, POLICY)
     assert fresh.step_window.canary.requests == {"ok": 1}
     assert fresh.rollout_started_at == "2026-11-22T12:00:00+00:00"
 
@@ -226,4 +227,5 @@ def test_there_must_be_a_canary_and_its_own_trial() -> None:
             transitions.start_canary(make_release(), make_version("1.2.0"), ANNA),
             AnalysisState.start(canary_release()),
             SLO,
+            POLICY,
         )

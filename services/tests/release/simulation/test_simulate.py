@@ -5,12 +5,13 @@ import pytest
 
 from tests.support.sample_releases import make_release, make_version
 from thale.errors import ParameterError
+from thale.release.judge.policy import read_policy
 from thale.release.simulation.simulate import Faults, SimulationResult, simulate
 from thale.release.simulation.traffic import RecordedRequest, Traffic, read_traffic, sample_traffic, to_traffic
 from thale.schemas import VersionManifest
 from thale.slo import read_slo
 
-SLO = read_slo()
+SLO, POLICY = read_slo(), read_policy()
 NO_FAULTS = Faults()
 
 
@@ -32,7 +33,15 @@ def simulate_rollout(
     rng = np.random.default_rng(seed)
     traffic = sample_traffic(rng, 20.0, 900.0)
     return simulate(
-        make_release(), make_canary(rng), traffic, faults, SLO, rng, poll_s=poll_s, shadow_fraction=shadow_fraction
+        make_release(),
+        make_canary(rng),
+        traffic,
+        faults,
+        SLO,
+        POLICY,
+        rng,
+        poll_s=poll_s,
+        shadow_fraction=shadow_fraction,
     )
 
 
@@ -71,7 +80,7 @@ def test_the_same_seed_is_the_same_rollout() -> None:
 
 def test_without_traffic_nothing_is_decided() -> None:
     rng = np.random.default_rng(0)
-    found = simulate(make_release(), make_version("1.1.0"), sample_traffic(rng, 20.0, 0.0), NO_FAULTS, SLO, rng)
+    found = simulate(make_release(), make_version("1.1.0"), sample_traffic(rng, 20.0, 0.0), NO_FAULTS, SLO, POLICY, rng)
     assert (found.outcome, found.canary_responses) == ("undecided", 0)
 
 

@@ -25,6 +25,7 @@ from thale.release.controller.leader_election import Lease, run_leader_election
 from thale.release.controller.metrics_scraper import CounterTracker, ScrapeResult
 from thale.release.judge.analysis_state import AnalysisState
 from thale.release.judge.judge import judge
+from thale.release.judge.policy import JudgePolicy
 from thale.release.judge.version_metrics import CounterIncrease, comparison_window
 from thale.release.lifecycle.history import step_started_at
 from thale.release.targets import ReleaseTarget
@@ -92,16 +93,18 @@ class RolloutController:
         self,
         environment: ReleaseEnvironment,
         slo: Slo,
+        policy: JudgePolicy,
         author: str,
         intervals: Intervals | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._environment, self._slo, self._author, self._intervals = environment, slo, author, intervals or Intervals()
+        self._environment, self._author, self._intervals = environment, author, intervals or Intervals()
+        self._slo, self._policy = slo, policy
         self._clock, self._now = clock, now
         self._gauges = RolloutGauges()
-        self._drift_monitor = DriftMonitor(slo.judge.plate_cluster_size)
+        self._drift_monitor = DriftMonitor(policy.plate_cluster_size)
         self._models: dict[str, _ModelState] = {}
         self._is_leader = False
         self._is_idle = False
@@ -200,8 +203,8 @@ class RolloutController:
         if release.canary is None:
             return None
         analysis = previous.analysis if previous is not None else AnalysisState.start(release)
-        analysis = analysis.update(release, comparison_window(increase, release), self._slo)
-        return RolloutCheckpoint(analysis=analysis, verdict=judge(release, analysis, self._slo))
+        analysis = analysis.update(release, comparison_window(increase, release), self._slo, self._policy)
+        return RolloutCheckpoint(analysis=analysis, verdict=judge(release, analysis, self._slo, self._policy))
 
     def _update_gauges(self, release: Release, verdict: Verdict, state: _ModelState) -> None:
         """Tell how far a rollout is, and once if it is stuck."""

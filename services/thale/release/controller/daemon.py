@@ -10,6 +10,7 @@ from types import FrameType
 
 from thale.errors import ParameterError
 from thale.release.controller.controller import Intervals, ReleaseEnvironment, RolloutController
+from thale.release.judge.policy import JudgePolicy
 from thale.slo import Slo
 from thale.telemetry import metrics_server
 from thale.telemetry.build_info import BuildInfo, set_build_info
@@ -31,6 +32,7 @@ class ListenAddress:
 def run_daemon(
     environment: ReleaseEnvironment,
     slo: Slo,
+    policy: JudgePolicy,
     author: str,
     listen_address: ListenAddress,
     *,
@@ -42,7 +44,7 @@ def run_daemon(
     Raises:
         ParameterError: If the port is taken.
     """
-    controller = RolloutController(environment, slo, author, intervals)
+    controller = RolloutController(environment, slo, policy, author, intervals)
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_on_signals())
         try:

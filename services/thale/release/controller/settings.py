@@ -19,7 +19,9 @@ class Settings(BaseSettings):
     user: str | None = None
     """Signs the changes. Default: the pod's service account."""
     slo_path: Path | None = None
-    """The judge's limits. Default: thale's own."""
+    """File of the objectives. Default: the one in the package."""
+    judge_policy_path: Path | None = None
+    """File of the judge policy. Default: the one in the package."""
 
     key_vault: str | None = None
     """Name or address of the Key Vault whose secrets' expiry is told. Default: none is."""

@@ -6,6 +6,7 @@ from typing import Self
 from thale.errors import InvalidTransitionError
 from thale.monitoring.histogram import Histogram
 from thale.release.judge.checks import CHECKS, Check, CheckInput, Comparison
+from thale.release.judge.policy import JudgePolicy
 from thale.release.judge.sequential_tests import Evidence
 from thale.release.judge.version_metrics import ComparisonWindow
 from thale.release.lifecycle.history import rollout_started_at
@@ -46,7 +47,7 @@ class AnalysisState(FrozenModel):
             weight_percent=release.weight_percent,
         )
 
-    def update(self, release: Release, window: ComparisonWindow, slo: Slo) -> Self:
+    def update(self, release: Release, window: ComparisonWindow, slo: Slo, policy: JudgePolicy) -> Self:
         """Return the trial with what was heard since the last time.
 
         A release whose weight has changed begins a step anew: its first window belongs to the new step. One with
@@ -60,11 +61,11 @@ class AnalysisState(FrozenModel):
             self.stable,
             self.rollout_started_at,
         ):
-            return self.start(release).update(release, window, slo)
+            return self.start(release).update(release, window, slo, policy)
         step_window = self.step_window if release.weight_percent == self.weight_percent else ComparisonWindow()
         evidence = dict(self.evidence)
         for check in CHECKS:
-            for comparison in check.comparisons(self.check_input(release, window, slo)):
+            for comparison in check.comparisons(self.check_input(release, window, slo, policy)):
                 name = evidence_key(check, comparison)
                 evidence[name] = comparison.update(evidence.get(name, Evidence()))
         latency_s, previous = window.stable.histograms.get("seconds"), self.stable_latency_s
@@ -78,14 +79,16 @@ class AnalysisState(FrozenModel):
         }
         return self.model_copy(update=changes)
 
-    def check_input(self, release: Release, window: ComparisonWindow, slo: Slo) -> CheckInput:
+    def check_input(self, release: Release, window: ComparisonWindow, slo: Slo, policy: JudgePolicy) -> CheckInput:
         """Return what the questions are asked of."""
         cards = (release.versions[self.canary].card, release.versions[self.stable].card)
-        return CheckInput(window, self.stable_latency_s, *cards, slo)
+        return CheckInput(window, self.stable_latency_s, *cards, slo, policy)
 
-    def comparisons(self, check: Check, release: Release, slo: Slo) -> Iterator[tuple[Comparison, Evidence]]:
+    def comparisons(
+        self, check: Check, release: Release, slo: Slo, policy: JudgePolicy
+    ) -> Iterator[tuple[Comparison, Evidence]]:
         """Return the parts of a question that something has been heard of."""
-        for comparison in check.comparisons(self.check_input(release, self.step_window, slo)):
+        for comparison in check.comparisons(self.check_input(release, self.step_window, slo, policy)):
             evidence = self.evidence.get(evidence_key(check, comparison))
             if evidence is not None:
                 yield comparison, evidence

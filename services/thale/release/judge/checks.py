@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from thale.monitoring import drift
 from thale.monitoring.histogram import Histogram
+from thale.release.judge.policy import JudgePolicy
 from thale.release.judge.sequential_tests import NO_COUNTS, Counts, Evidence, MeanTest, RateTest
 from thale.release.judge.version_metrics import ComparisonWindow, VersionMetrics
 from thale.schemas import ModelCard
@@ -54,6 +55,7 @@ class CheckInput:
     canary_card: ModelCard
     stable_card: ModelCard
     slo: Slo
+    policy: JudgePolicy
 
 
 @dataclass(frozen=True)
@@ -116,17 +118,17 @@ def shadow_outcomes(canary: VersionMetrics) -> Counts:
 
 
 def _compare_failures(check_input: CheckInput) -> Iterator[Comparison]:
-    test = RateTest(check_input.slo.judge.margins.failures)
+    test = RateTest(check_input.policy.margins.failures)
     yield Comparison("", 1.0, test, canary_outcomes(check_input.window.canary), stable_outcomes(check_input.window))
 
 
 def _compare_shadow_failures(check_input: CheckInput) -> Iterator[Comparison]:
-    test = RateTest(check_input.slo.judge.margins.shadow_failures)
+    test = RateTest(check_input.policy.margins.shadow_failures)
     yield Comparison("", 1.0, test, shadow_outcomes(check_input.window.canary), stable_outcomes(check_input.window))
 
 
 def _compare_with_latency_slo(check_input: CheckInput) -> Iterator[Comparison]:
-    policy = check_input.slo.judge
+    policy = check_input.policy
     limits_s = sorted({objective.p99_s for objective in check_input.slo.latency})
     test = RateTest(policy.margins.latency_slo, policy.plate_cluster_size)
     for limit_s in limits_s:
@@ -134,7 +136,7 @@ def _compare_with_latency_slo(check_input: CheckInput) -> Iterator[Comparison]:
 
 
 def _compare_latency(check_input: CheckInput) -> Iterator[Comparison]:
-    policy, stable_latency_s = check_input.slo.judge, check_input.stable_latency_s
+    policy, stable_latency_s = check_input.policy, check_input.stable_latency_s
     if stable_latency_s is None or stable_latency_s.total < _MIN_QUANTILE_COUNT:
         return
     threshold_s = next(
@@ -150,7 +152,7 @@ def _compare_latency(check_input: CheckInput) -> Iterator[Comparison]:
 
 
 def _compare_plates_without_plants(check_input: CheckInput) -> Iterator[Comparison]:
-    canary, stable, policy = check_input.window.canary, check_input.window.stable, check_input.slo.judge
+    canary, stable, policy = check_input.window.canary, check_input.window.stable, check_input.policy
     test = RateTest(policy.margins.no_plants, policy.empty_plate_cluster_size)
     yield Comparison(
         "",
@@ -162,7 +164,7 @@ def _compare_plates_without_plants(check_input: CheckInput) -> Iterator[Comparis
 
 
 def _compare_missing_traits(check_input: CheckInput) -> Iterator[Comparison]:
-    canary, stable, policy = check_input.window.canary, check_input.window.stable, check_input.slo.judge
+    canary, stable, policy = check_input.window.canary, check_input.window.stable, check_input.policy
     test = RateTest(policy.margins.missing_traits, policy.plate_cluster_size)
     yield Comparison(
         "", 1.0, test, Counts.from_counters(canary.nan, canary.plates), Counts.from_counters(stable.nan, stable.plates)
@@ -170,7 +172,7 @@ def _compare_missing_traits(check_input: CheckInput) -> Iterator[Comparison]:
 
 
 def _compare_shadow_agreement(check_input: CheckInput) -> Iterator[Comparison]:
-    policy = check_input.slo.judge
+    policy = check_input.policy
     expected = expected_agreement(check_input.canary_card, check_input.stable_card)
     for signal, expectation in expected.items():
         histogram = check_input.window.canary.histograms.get(signal)
@@ -183,7 +185,7 @@ def _compare_shadow_agreement(check_input: CheckInput) -> Iterator[Comparison]:
 
 
 def _compare_with_references(check_input: CheckInput) -> Iterator[Comparison]:
-    policy, references = check_input.slo.judge, check_input.canary_card.references
+    policy, references = check_input.policy, check_input.canary_card.references
     names = output_references(check_input.canary_card)
     test = RateTest(policy.margins.output_drift, policy.plate_cluster_size)
     for name in names:

@@ -25,6 +25,7 @@ from thale.release.judge.checks import (
     output_references,
     stable_outcomes,
 )
+from thale.release.judge.policy import DriftLimits, JudgePolicy
 from thale.release.judge.sequential_tests import Counts, Evidence, MeanTest
 from thale.schemas import CheckResult, Release, Verdict
 from thale.slo import Slo
@@ -35,7 +36,7 @@ _MIN_COUNT_RATIO = 0.5
 """Of the agreements, those are asked for comfort that were measured at least so often as the commonest one."""
 
 
-def judge(release: Release, analysis: AnalysisState, slo: Slo) -> Verdict:
+def judge(release: Release, analysis: AnalysisState, slo: Slo, policy: JudgePolicy) -> Verdict:
     """Return the verdict on a release's canary, from what its trial has heard so far.
 
     Raises:
@@ -43,7 +44,7 @@ def judge(release: Release, analysis: AnalysisState, slo: Slo) -> Verdict:
     """
     if (analysis.canary, analysis.stable) != (release.canary, release.stable):
         raise InvalidTransitionError(f"this trial is of {analysis.model} {analysis.canary}, which is not on trial now")
-    results = [_check_result(question, analysis, release, slo) for question in CHECKS]
+    results = [_check_result(question, analysis, release, slo, policy) for question in CHECKS]
     regressions = sorted(
         (finding for finding in results if finding.regression_evidence >= 1),
         key=lambda finding: -finding.regression_evidence,
@@ -53,12 +54,12 @@ def judge(release: Release, analysis: AnalysisState, slo: Slo) -> Verdict:
         if analysis.step_window.canary.breakers_open:
             reasons.append(f"{_format_facades(analysis.step_window.canary.breakers_open)} stopped asking it")
         decision = "roll back"
-    elif reasons := list(_insufficient_data(release, analysis, slo)):
+    elif reasons := list(_insufficient_data(release, analysis, policy)):
         decision = "inconclusive"
     elif reasons := [
-        *_suspicious(results, slo),
+        *_suspicious(results, policy),
         *_noninferiority_pending(results),
-        *_drift_reasons(release, analysis, slo),
+        *_drift_reasons(release, analysis, policy),
     ]:
         decision = "hold"
     else:
@@ -74,12 +75,15 @@ def judge(release: Release, analysis: AnalysisState, slo: Slo) -> Verdict:
     )
 
 
-def _check_result(check: Check, analysis: AnalysisState, release: Release, slo: Slo) -> CheckResult:
+def _check_result(
+    check: Check, analysis: AnalysisState, release: Release, slo: Slo, policy: JudgePolicy
+) -> CheckResult:
     """Return what a question has found: the weighted mean of its parts' e-values, as a part of what is needed."""
-    policy = slo.judge
     log_threshold = -math.log(policy.false_rollback_rate * getattr(policy.shares, check.name))
     comparisons = [
-        (comparison, evidence) for comparison, evidence in analysis.comparisons(check, release, slo) if evidence.blocks
+        (comparison, evidence)
+        for comparison, evidence in analysis.comparisons(check, release, slo, policy)
+        if evidence.blocks
     ]
     unobserved_weight = max(1.0 - math.fsum(comparison.weight for comparison, _ in comparisons), 0.0)
     log_regressions = [evidence.log_regression for _, evidence in comparisons]
@@ -128,9 +132,9 @@ def _noninferiority_evidence(check: Check, evidences: Sequence[Evidence]) -> flo
     return math.nan
 
 
-def _insufficient_data(release: Release, analysis: AnalysisState, slo: Slo) -> Iterator[str]:
+def _insufficient_data(release: Release, analysis: AnalysisState, policy: JudgePolicy) -> Iterator[str]:
     """Say what has not been heard yet."""
-    min_requests = slo.judge.min_requests
+    min_requests = policy.min_requests
     requests = canary_outcomes(analysis.step_window.canary).total
     if requests < min_requests:
         yield f"only {requests} of {min_requests} answers of the canary in this step"
@@ -143,10 +147,10 @@ def _insufficient_data(release: Release, analysis: AnalysisState, slo: Slo) -> I
             yield "no plate has been compared with the stable version's yet, though the canary is its shadow"
 
 
-def _suspicious(results: Sequence[CheckResult], slo: Slo) -> Iterator[str]:
+def _suspicious(results: Sequence[CheckResult], policy: JudgePolicy) -> Iterator[str]:
     """Say what looks like harm, if not enough to roll back."""
     for result in results:
-        if result.regression_evidence >= slo.judge.hold_threshold:
+        if result.regression_evidence >= policy.hold_threshold:
             yield f"suspicious ({_format_percent(result.regression_evidence)} of what rolls back): {result.summary}"
 
 
@@ -168,9 +172,8 @@ def _noninferiority_pending(results: Sequence[CheckResult]) -> Iterator[str]:
         yield f"not sure yet that it agrees as expected ({percent} of the evidence): {agreement.summary}"
 
 
-def _drift_reasons(release: Release, analysis: AnalysisState, slo: Slo) -> Iterator[str]:
+def _drift_reasons(release: Release, analysis: AnalysisState, policy: JudgePolicy) -> Iterator[str]:
     """Say where the canary says something else than the stable version in the same step, and than its own card."""
-    policy = slo.judge
     card = release.versions[analysis.canary].card
     reference_plates = round(card.metrics.get(_REFERENCE_PLATES_METRIC, 0))
     for name, canary_histogram in analysis.step_window.canary.histograms.items():
@@ -185,10 +188,11 @@ def _drift_reasons(release: Release, analysis: AnalysisState, slo: Slo) -> Itera
         drift_from_stable = drift.compare_histograms(canary_histogram, stable_histogram, policy.plate_cluster_size)
         reference = card.references.get(name) if name in output_references(card) and reference_plates else None
         if reference is not None and not _exceeds_limits(
-            drift.compare_to_reference(canary_histogram, reference, reference_plates, policy.plate_cluster_size), slo
+            drift.compare_to_reference(canary_histogram, reference, reference_plates, policy.plate_cluster_size),
+            policy.drift,
         ):
             continue
-        if _exceeds_limits(drift_from_stable, slo):
+        if _exceeds_limits(drift_from_stable, policy.drift):
             yield (
                 f"its {name} are others than the stable version's of the same time (PSI {drift_from_stable.psi:.2f}, KS "
                 f"{drift_from_stable.ks:.2f}, p {drift_from_stable.p_value:.1g}){'' if reference is None else ' and than its card says'}: "
@@ -196,8 +200,7 @@ def _drift_reasons(release: Release, analysis: AnalysisState, slo: Slo) -> Itera
             )
 
 
-def _exceeds_limits(result: drift.Drift, slo: Slo) -> bool:
-    limits = slo.judge.drift
+def _exceeds_limits(result: drift.Drift, limits: DriftLimits) -> bool:
     return result.psi > limits.psi and result.p_value < limits.significance
 
 

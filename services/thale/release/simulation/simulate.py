@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from thale.monitoring.histogram import Histogram
 from thale.release.judge.analysis_state import AnalysisState
 from thale.release.judge.judge import judge
+from thale.release.judge.policy import JudgePolicy
 from thale.release.judge.version_metrics import ComparisonWindow, VersionMetrics
 from thale.release.lifecycle import transitions
 from thale.release.lifecycle.transitions import Author
@@ -94,6 +95,7 @@ def simulate(
     traffic: Traffic,
     faults: Faults,
     slo: Slo,
+    policy: JudgePolicy,
     rng: np.random.Generator,
     *,
     poll_s: float = 0.5,
@@ -138,8 +140,8 @@ def simulate(
             fallbacks + sum(window.canary.fallbacks.values()),
         )
         begin = end
-        analysis = analysis.update(current, window, slo)
-        verdict = judge(current, analysis, slo)
+        analysis = analysis.update(current, window, slo, policy)
+        verdict = judge(current, analysis, slo, policy)
         reasons = verdict.reasons
         if verdict.decision == "roll back":
             transitions.roll_back(current, _simulated_author(at_s, reasons[0]))
