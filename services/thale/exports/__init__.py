@@ -1,1 +1,1 @@
-"""A phenotype in the formats of the field."""
+"""Exports of a phenotype: CSV tables, COCO, RSML, PlantCV JSON and overlay image."""

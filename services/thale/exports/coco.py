@@ -1,11 +1,11 @@
-"""COCO: organs as masks, landmarks as keypoints, for annotation tools and for training.
+"""COCO export: organs as masks, landmarks as keypoints, for annotation tools and for training.
 
 The format is https://cocodataset.org/#format-data. An organ is one annotation of the category root, shoot or seed. A
 landmark is one annotation of the category of its kind (root_base, primary_tip, lateral_tip, leaf_tip) with one keypoint
-of the same name, because a plant has any number of lateral tips and COCO any fixed number of keypoints. `plant` and
-`score` stand beside COCO's own fields. Pixel centres are whole numbers.
+of the same name. One annotation per plant is not possible: COCO has a fixed number of keypoints per category, and the
+number of lateral tips varies. `plant` and `score` are additional fields. Pixel centres are integers.
 
-COCO's polygons have no holes: where roots enclose a piece of agar, the mask is larger than `area`, which is measured.
+COCO's polygons have no holes. If roots enclose an area of agar, the mask is larger than the measured `area`.
 """
 
 import json
@@ -33,9 +33,9 @@ def write(phenotypes: Iterable[Phenotype], content: Content = "all", outline: Ou
     """Return a COCO data set, JSON in UTF-8.
 
     Args:
-        phenotypes: One for each image; images of the same name are told apart by a folder named after their digest.
-        content: What to write. Files for training hold organs or landmarks, one of them.
-        outline: An organ's segmentation as polygons, or as compressed RLE for readers that want masks.
+        phenotypes: One per image. Images with equal names are distinguished by a folder named after their digest.
+        content: Annotations to include. A file for training contains either organs or landmarks.
+        outline: Format of an organ's segmentation: polygons, or compressed RLE for readers that need masks.
     """
     phenotypes = tuple(phenotypes)
     images = _images([phenotype.image for phenotype in phenotypes])
@@ -101,7 +101,7 @@ def _annotations(phenotype: Phenotype, content: Content, outline: Outline) -> It
 
 
 def _organ(organ: Organ, image: ImageMetadata, outline: Outline) -> dict[str, Any]:
-    """Return an organ as an annotation. One without a usable polygon has an empty RLE: every reader takes that."""
+    """Return the annotation of an organ. Without a valid polygon it has an empty RLE, which every reader accepts."""
     polygons = [list(polygon) for polygon in organ.polygons if len(polygon) >= 2 * _MIN_CORNERS]
     as_polygons = outline == "polygon" and polygons
     return {
@@ -123,7 +123,7 @@ def _rle(polygons: list[list[float]], height: int, width: int) -> dict[str, Any]
 
 
 def _box(polygons: list[list[float]]) -> list[float]:
-    """Return x, y, width, height around all polygons; zeros for none."""
+    """Return x, y, width and height of the bounding box of all polygons, or zeros without polygons."""
     xs = [x for polygon in polygons for x in polygon[::2]]
     ys = [y for polygon in polygons for y in polygon[1::2]]
     return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)] if xs else [0.0, 0.0, 0.0, 0.0]

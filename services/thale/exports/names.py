@@ -1,4 +1,4 @@
-"""Names that the exports share: of images, of models, and of columns that carry their unit."""
+"""Names shared by the exports: image names, model names, and column names with units."""
 
 import re
 import unicodedata
@@ -10,17 +10,17 @@ _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "TIFF": "tif"}
 
 
 def image_name(image: ImageMetadata) -> str:
-    """Return the image's file name; one without a name is called after the digest of its bytes."""
+    """Return the file name of an image, or one derived from its digest if it has no name."""
     return replace_unprintable(image.name) if image.name else f"{image.sha256[:12]}.{_EXTENSIONS[image.format]}"
 
 
 def replace_unprintable(text: str) -> str:
-    """Return the text with control characters and lone surrogates, which break readers, replaced by U+FFFD."""
+    """Return the text with control characters and lone surrogates replaced by U+FFFD, because they break readers."""
     return "".join("�" if unicodedata.category(character) in ("Cc", "Cs") else character for character in text)
 
 
 def trait_column(trait: str, unit: str) -> str:
-    """Return a trait's name with its unit, fit for a column of R and an element of XML: primary_root_length_mm."""
+    """Return the name of a trait with its unit, such as primary_root_length_mm: valid in R and as an XML element."""
     unit_suffix = _UNITS.get(unit, unit)
     if unit_suffix.startswith("1/"):
         unit_suffix = f"per_{unit_suffix[2:]}"
@@ -30,5 +30,5 @@ def trait_column(trait: str, unit: str) -> str:
 
 
 def model_names(phenotype: Phenotype) -> str:
-    """Return the models that answered: plate-seg@1.0.0;plate-landmarks@1.0.0."""
+    """Return the model versions of a phenotype, such as plate-seg@1.0.0;plate-landmarks@1.0.0."""
     return ";".join(f"{model.name}@{model.version}" for model in phenotype.provenance.models)

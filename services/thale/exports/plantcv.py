@@ -1,9 +1,8 @@
-"""PlantCV's JSON, so that `plantcv-utils json2csv` and notebooks made for PlantCV read thale's numbers.
+"""PlantCV JSON, which `plantcv-utils json2csv` and notebooks for PlantCV can read.
 
-The form is that of PlantCV 4's merged results (plantcv.utils.converters.json2csv): `variables` says of each name
-whether it is metadata or an observation; each image is an entity with `metadata` and with `observations` by sample. A
-plant is a sample. What is not known is null. Plate totals stand in the metadata, where they do not become empty cells
-of every plant.
+The format is that of the merged results of PlantCV 4 (plantcv.utils.converters.json2csv). `variables` declares each
+name as metadata or observation. Each image is an entity with `metadata` and with `observations` by sample. A plant is a
+sample. Unknown values are null. Plate totals are metadata, because as observations they would be empty for each plant.
 """
 
 import json
@@ -17,7 +16,7 @@ from thale.schemas import Phenotype, Plant, TraitValue
 
 
 def write(*phenotypes: Phenotype) -> bytes:
-    """Return the results of one or more images as PlantCV writes them, JSON in UTF-8."""
+    """Return the results of one or more images in the format of PlantCV, as JSON in UTF-8."""
     entities = [
         {"metadata": _metadata(phenotype), "observations": _observations(phenotype)} for phenotype in phenotypes
     ]
@@ -36,10 +35,10 @@ def _metadata(phenotype: Phenotype) -> dict[str, dict[str, Any]]:
         ("image", "image file", image_name(phenotype.image)),
         ("id", "image digest, SHA-256", phenotype.image.sha256),
         ("mm_per_px", "millimetres per pixel", _finite_or_none(phenotype.scale.mm_per_px)),
-        ("scale_source", "where the scale is from", phenotype.scale.source),
+        ("scale_source", "source of the scale", phenotype.scale.source),
         ("models", "models and versions", model_names(phenotype)),
         ("software", "software", f"thale {phenotype.provenance.package_version}"),
-        ("measured", "date and time of measuring", phenotype.provenance.created),
+        ("measured", "date and time of measurement", phenotype.provenance.created),
         *(
             (trait.trait, f"{_trait_label(trait.trait)} ({trait.unit})", _finite_or_none(trait.value))
             for trait in phenotype.traits

@@ -1,13 +1,13 @@
-"""Tables for statistics: one row a plant and trait (long), or one row a plant (wide).
+"""CSV tables for statistics packages: one row per plant and trait (long), or one row per plant (wide).
 
-CSV by RFC 4180, but with a bare line feed; encode it as UTF-8. What is not known is an empty cell: R's read.csv and
-pandas' read_csv both read that as missing, and "NaN" is a text to a spreadsheet.
+The format is RFC 4180, but with a line feed as line end; encode it as UTF-8. An unknown value is an empty cell. R's
+read.csv and pandas' read_csv read an empty cell as missing, while spreadsheets read "NaN" as text.
 
-Scales are never mixed in silence. A wide column carries its unit (primary_root_length_mm), so that images without a
-scale fill columns of their own (primary_root_length_px), and `scale_source` and `mm_per_px` stand in every row.
+Scales are never mixed in one column. The name of a wide column includes the unit (primary_root_length_mm), so that
+images without a scale have separate columns (primary_root_length_px). Each row has `scale_source` and `mm_per_px`.
 
-A text that a spreadsheet would run as a formula (OWASP, CSV injection: it begins with = + - @ or a tab) gets an
-apostrophe in front, which spreadsheets hide.
+A text that starts with = + - @ or a tab could run as a formula in a spreadsheet (OWASP, CSV injection). It gets an
+apostrophe as prefix, which spreadsheets hide.
 """
 
 import csv
@@ -39,10 +39,10 @@ LONG_COLUMNS = (
     "package_version",
     "created",
 )
-"""The columns of a long table, in their order."""
+"""Columns of a long table, in order."""
 
 WIDE_COLUMNS = ("image", "sha256", "plant", "flags", "scale_source", "mm_per_px")
-"""The columns of a wide table before its traits; the traits follow in the order of `TRAITS`."""
+"""Columns of a wide table before the traits. The traits follow in the order of `TRAITS`."""
 
 _ORDER = {name: index for index, name in enumerate(TRAITS)}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -51,9 +51,9 @@ Cell = str | float | int | None
 
 
 def long_csv(phenotypes: Iterable[Phenotype]) -> str:
-    """Return one row for each trait of each plant, and one for each of each plate (`level`; `plant` is empty).
+    """Return a table with one row per trait of each plant, and one row per trait of each plate.
 
-    The rows of a plate carry the flags of its image too.
+    `level` is plant or plate. Rows of a plate have an empty `plant`, and they include the flags of the image.
     """
     rows: list[Sequence[Cell]] = []
     for phenotype in phenotypes:
@@ -64,9 +64,9 @@ def long_csv(phenotypes: Iterable[Phenotype]) -> str:
 
 
 def wide_csv(phenotypes: Iterable[Phenotype]) -> str:
-    """Return one row for each plant, its traits in columns that carry their unit.
+    """Return a table with one row per plant and one column per trait and unit.
 
-    An image without plants has one row with an empty `plant`, so that no photograph is missing from the table.
+    An image without plants has one row with an empty `plant`, so that every image is in the table.
     """
     phenotypes = tuple(phenotypes)
     columns = _trait_columns(phenotypes)
@@ -116,7 +116,7 @@ def _wide_row(phenotype: Phenotype, plant: Plant | None, columns: Sequence[str])
 
 
 def _trait_columns(phenotypes: Iterable[Phenotype]) -> list[str]:
-    """Return the columns that are needed: traits in the order of `TRAITS`, of one trait mm before px."""
+    """Return the trait columns in the order of `TRAITS`, with mm before px for each trait."""
     present = {
         (trait.trait, trait.unit) for phenotype in phenotypes for plant in phenotype.plants for trait in plant.traits
     }
@@ -137,7 +137,7 @@ def _to_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def _format_cell(value: Cell) -> str | int:
-    """Return a cell: seven digits of a measured number, text that no spreadsheet runs, nothing for the unknown."""
+    """Return a cell: a number with seven digits, a text that is safe in spreadsheets, or empty if unknown."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     if isinstance(value, float):

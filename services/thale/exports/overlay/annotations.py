@@ -1,4 +1,4 @@
-"""What was found, on the photograph: plate, shoots, roots, landmarks, flags, plant numbers, in this order."""
+"""Annotations on the photograph: plate, roots, shoots, landmarks, flags and plant numbers, in this order."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ from thale.exports.overlay.canvas import DARK, RGB, WHITE, XY, Canvas, color_of
 from thale.schemas import Flag, Phenotype, Plant, Plate
 
 _ROOT_PX = 4.0
-"""Room left free for the root between its two lines, in the finished picture of 2000 px."""
+"""Free width between the two lines of a root, in an output image of 2000 px."""
 
 _ALPHA = 215
 
 
 def draw_annotations(canvas: Canvas, phenotype: Phenotype) -> None:
-    """Draw everything that has a place."""
+    """Draw every annotation that has a position."""
     if phenotype.plate is not None:
         _draw_plate(canvas, phenotype.plate)
     _draw_roots(canvas, phenotype.plants)
@@ -28,7 +28,7 @@ def draw_annotations(canvas: Canvas, phenotype: Phenotype) -> None:
 
 
 def all_flags(phenotype: Phenotype) -> list[Flag]:
-    """Return each flag once: of the image, its plants, their roots and their traits."""
+    """Return the distinct flags of the image, its plants, their roots and their traits."""
     flags = [*phenotype.flags, *(flag for trait in phenotype.traits for flag in trait.flags)]
     for plant in phenotype.plants:
         flags += plant.flags
@@ -45,7 +45,7 @@ def _draw_plate(canvas: Canvas, plate: Plate) -> None:
 
 
 def _draw_roots(canvas: Canvas, plants: Sequence[Plant]) -> None:
-    """Draw all roots wide, then rub out their insides: lines that meet open into each other, as roots do."""
+    """Draw all roots wide, then erase their interior, so that the outlines of connected roots are connected too."""
     roots = [(root, color_of(plant.id)) for plant in plants for root in plant.roots if root.points]
     roots.sort(key=lambda item: -item[0].order)
     free = _ROOT_PX * canvas.unit
@@ -71,7 +71,7 @@ def _draw_shoot(canvas: Canvas, plant: Plant) -> None:
 
 
 def _draw_plant_number(canvas: Canvas, plant: Plant) -> None:
-    """Write a plant's number above it, with an exclamation mark if something must be known about it."""
+    """Draw the number of a plant above it, with an exclamation mark if the plant has flags."""
     anchor = _highest_point(plant)
     anchor_px = canvas.to_canvas_xy(anchor) if anchor is not None else None
     if anchor_px is None:
@@ -81,7 +81,7 @@ def _draw_plant_number(canvas: Canvas, plant: Plant) -> None:
 
 
 def _highest_point(plant: Plant) -> XY | None:
-    """Return the highest place known of a plant: of its shoot or seed, else of its landmarks, else its roots."""
+    """Return the topmost point of a plant: of its shoot or seed, else of its landmarks, else of its roots."""
     above_ground = [
         corner
         for organ in plant.organs
@@ -96,7 +96,7 @@ def _highest_point(plant: Plant) -> XY | None:
 
 
 def draw_landmark(canvas: Canvas, kind: str, at: XY, color: RGB) -> None:
-    """Draw a landmark: a ring at a root base or lateral tip, a triangle below a primary tip, else a square."""
+    """Draw a landmark: a circle at a root base or lateral tip, a triangle below a primary tip, else a square."""
     unit = canvas.unit
     if kind == "root_base":
         canvas.circle(at, 8.4 * unit, 3.6 * unit, DARK, 130)
@@ -111,7 +111,7 @@ def draw_landmark(canvas: Canvas, kind: str, at: XY, color: RGB) -> None:
 
 
 def draw_flag(canvas: Canvas, code: str, at: XY) -> None:
-    """Draw a flag at its place: a white ring where roots cross, a warning triangle right of it elsewhere."""
+    """Draw a flag: a white circle around a crossing, or a warning triangle to the right of any other position."""
     unit = canvas.unit
     if "cross" in code:
         for color, width, alpha in ((DARK, 5.0, 140), (WHITE, 2.4, 255)):

@@ -1,4 +1,4 @@
-"""A transparent sheet over the photograph: drawn at twice its size and halved, so that thin lines are smooth."""
+"""Transparent drawing layer over the photograph, drawn at twice its size and downsampled for smooth thin lines."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -22,28 +22,32 @@ PALETTE: tuple[RGB, ...] = (
     (240, 228, 66),
     (0, 158, 115),
 )
-"""Okabe and Ito 2008, Color Universal Design; in an order that sets neighbours far apart, also in grey."""
+"""Okabe and Ito 2008, Color Universal Design. The order separates adjacent colours, also in greyscale."""
 
 
 def color_of(plant: int) -> RGB:
-    """Return the colour of a plant by its number, from 1."""
+    """Return the colour of a plant. Plants are numbered from 1."""
     return PALETTE[(plant - 1) % len(PALETTE)]
 
 
 def contrasting_text_color(color: RGB) -> RGB:
-    """Return black or white, whichever is read more easily on the colour (ITU-R BT.601 luma)."""
+    """Return the text colour, dark or white, with more contrast to a background colour (ITU-R BT.601 luma)."""
     return DARK if 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140 else WHITE
 
 
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's own font, which needs no file."""
+    """Return the default font of Pillow, which needs no font file."""
     return ImageFont.load_default(size)
 
 
 class Canvas:
-    """Draws in source-image pixels for places and in pixels of the finished picture for widths and sizes.
+    """Drawing surface with positions in source pixels, and widths and sizes in output pixels.
 
-    `unit` is the size that reads well on the picture: 1 for one of 2000 px.
+    Args:
+        width: Width of the output in pixels.
+        height: Height of the output in pixels.
+        factor: Output pixels per source pixel.
+        unit: Base length for widths and text sizes, in output pixels. The default is 1 for an image of 2000 px.
     """
 
     def __init__(self, width: int, height: int, factor: float, unit: float | None = None) -> None:
@@ -54,18 +58,18 @@ class Canvas:
         self._draw = ImageDraw.Draw(self._layer)
 
     def image(self) -> Image.Image:
-        """Return the sheet at the photograph's size, RGBA."""
+        """Return the layer as an RGBA image at the output size."""
         return self._layer.reduce(_SUPERSAMPLING)
 
     def to_canvas_xy(self, point: Sequence[float]) -> XY | None:
-        """Return where a source pixel lies in the finished picture; None for a place far outside or not known."""
+        """Return the output position of a source position, or None if it is far outside or not finite."""
         x, y = ((value + 0.5) * self._factor for value in point[:2])
-        near = math.isfinite(x) and math.isfinite(y)
-        near = near and -self.width <= x <= 2 * self.width and -self.height <= y <= 2 * self.height
-        return (x, y) if near else None
+        is_near = math.isfinite(x) and math.isfinite(y)
+        is_near = is_near and -self.width <= x <= 2 * self.width and -self.height <= y <= 2 * self.height
+        return (x, y) if is_near else None
 
     def line(self, points: Iterable[Sequence[float]], width: float, color: RGB, alpha: int) -> None:
-        """Draw a polyline with round ends; alpha 0 rubs out what is below it."""
+        """Draw a polyline with round ends. Alpha 0 erases what is below it."""
         points_xy = [point for point in map(self.to_canvas_xy, points) if point is not None]
         scaled = [(x * _SUPERSAMPLING, y * _SUPERSAMPLING) for x, y in points_xy]
         thickness = max(1, round(width * _SUPERSAMPLING))
@@ -76,7 +80,7 @@ class Canvas:
             self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), (*color, alpha))
 
     def dashed_line(self, start: XY, end: XY, dash: float, width: float, color: RGB, alpha: int) -> None:
-        """Draw a dashed line between two source pixels; `dash` is the length of a dash and of a gap, finished."""
+        """Draw a dashed line between two source positions. `dash` is the length of dashes and gaps in output pixels."""
         first, last = self.to_canvas_xy(start), self.to_canvas_xy(end)
         if first is None or last is None:
             return
@@ -89,24 +93,19 @@ class Canvas:
             self._draw.line([(end[0], end[1]) for end in ends], (*color, alpha), max(1, round(width * _SUPERSAMPLING)))
 
     def circle(self, at: Sequence[float], radius: float, width: float, color: RGB, alpha: int) -> None:
-        """Draw a circle around a place."""
+        """Draw a circle around a source position."""
         if (center := self.to_canvas_xy(at)) is not None:
             box = tuple(_SUPERSAMPLING * value for value in _bounding_box(center, radius))
             self._draw.ellipse(box, outline=(*color, alpha), width=max(1, round(width * _SUPERSAMPLING)))
 
-    def disc(self, at: Sequence[float], radius: float, color: RGB, alpha: int) -> None:
-        """Fill a circle around a place."""
-        if (place := self.to_canvas_xy(at)) is not None:
-            self._draw.ellipse(tuple(_SUPERSAMPLING * value for value in _bounding_box(place, radius)), (*color, alpha))
-
     def polygon(self, at: Sequence[float], corners: Iterable[XY], fill: RGB, alpha: int, edge: RGB = DARK) -> None:
-        """Fill a polygon whose corners are given in finished pixels from a place."""
+        """Fill a polygon. Its corners are offsets in output pixels from a source position."""
         if (center := self.to_canvas_xy(at)) is not None:
             points = [((center[0] + dx) * _SUPERSAMPLING, (center[1] + dy) * _SUPERSAMPLING) for dx, dy in corners]
             self._draw.polygon(points, fill=(*fill, alpha), outline=(*edge, alpha), width=_SUPERSAMPLING)
 
     def text(self, at: XY, text: str, size: float, color: RGB, anchor: str = "lm") -> None:
-        """Write at a place given in finished pixels; `anchor` is Pillow's (lm: the left middle of the text)."""
+        """Draw text at an output position. `anchor` is Pillow's text anchor (lm: left middle)."""
         self._draw.text(
             (at[0] * _SUPERSAMPLING, at[1] * _SUPERSAMPLING),
             text,
@@ -116,7 +115,7 @@ class Canvas:
         )
 
     def label(self, at: XY, text: str, size: float, fill: RGB) -> None:
-        """Write in a filled box whose middle is `at`, in finished pixels; it is moved inside the picture."""
+        """Draw text in a filled box centred at an output position. The box is moved to lie inside the image."""
         label_font = font(size * _SUPERSAMPLING)
         left, top, right, bottom = self._draw.textbbox((0, 0), text, font=label_font, anchor="mm")
         half_width = max((right - left) / 2 + 0.45 * size * _SUPERSAMPLING, 0.75 * size * _SUPERSAMPLING)

@@ -1,4 +1,4 @@
-"""The band below the photograph: scale bar, legend, what measured it, and the flags that have no place."""
+"""Footer below the photograph: scale bar, legend, provenance, and the flags without a position."""
 
 import math
 
@@ -28,42 +28,42 @@ _LEGEND = (
 )
 
 
-def add_footer(picture: Image.Image, phenotype: Phenotype) -> Image.Image:
-    """Return the picture with the band below it; a picture narrower than the words is centred on dark ground."""
-    width = max(picture.width, _MIN_WIDTH_PX)
+def add_footer(image: Image.Image, phenotype: Phenotype) -> Image.Image:
+    """Return the image with the footer below it. An image below 640 px width is centred on a dark background."""
+    width = max(image.width, _MIN_WIDTH_PX)
     unit = min(1.6, max(0.6, width / 2000))
     flag_lines = _unlocated_flag_lines(phenotype)
     height = round((_ROW_HEIGHT * (2 + len(flag_lines)) + _MARGIN) * unit)
     band = Canvas(width, height, 1.0, unit)
     middle = (_MARGIN / 2 + _ROW_HEIGHT / 2) * unit
-    legend_left = _draw_scale_bar(band, phenotype, picture.width / phenotype.image.width, middle)
+    legend_left = _draw_scale_bar(band, phenotype, image.width / phenotype.image.width, middle)
     _draw_legend(band, phenotype, legend_left + 2 * _MARGIN * unit, middle)
     lines = [(_provenance_line(phenotype), _GREY_COLOR), *((flag_line, WHITE) for flag_line in flag_lines)]
     for row, (line, color) in enumerate(lines, 1):
         truncated = _truncate(line, _TEXT_SIZE * unit, width - 2 * _MARGIN * unit)
         band.text((_MARGIN * unit, middle + row * _ROW_HEIGHT * unit), truncated, _TEXT_SIZE * unit, color)
-    page = Image.new("RGB", (width, picture.height + height), _BAND_COLOR)
-    page.paste(picture, ((width - picture.width) // 2, 0))
+    page = Image.new("RGB", (width, image.height + height), _BAND_COLOR)
+    page.paste(image, ((width - image.width) // 2, 0))
     band_image = band.image()
-    page.paste(band_image, (0, picture.height), band_image)
+    page.paste(band_image, (0, image.height), band_image)
     return page
 
 
 def nice_scale_length(max_length: float) -> float:
-    """Return the 1, 2 or 5 times a power of ten that is nearest below a length."""
+    """Return the largest of 1, 2 or 5 times a power of ten that does not exceed a length."""
     power = 10.0 ** math.floor(math.log10(max_length))
     return max(step * power for step in (1, 2, 5) if step * power <= max_length * (1 + 1e-9))
 
 
 def _draw_scale_bar(band: Canvas, phenotype: Phenotype, factor: float, middle: float) -> float:
-    """Draw the scale bar with its words, and return where they end, in pixels from the left."""
+    """Draw the scale bar with its label, and return the right end of the label in pixels."""
     unit, scale = band.unit, phenotype.scale
     left = _MARGIN * unit
     if not _is_known(scale):
         return _draw_text(band, left, middle, "no scale: pixels only")
-    mm_per_finished_px = scale.mm_per_px / factor
-    length_mm = nice_scale_length(0.12 * band.width * mm_per_finished_px)
-    right = left + length_mm / mm_per_finished_px
+    mm_per_output_px = scale.mm_per_px / factor
+    length_mm = nice_scale_length(0.12 * band.width * mm_per_output_px)
+    right = left + length_mm / mm_per_output_px
     band.line([(left, middle), (right, middle)], 3 * unit, WHITE, 255)
     for end in (left, right):
         band.line([(end, middle - 8 * unit), (end, middle + 8 * unit)], 3 * unit, WHITE, 255)
@@ -76,7 +76,7 @@ def _is_known(scale: Scale) -> bool:
 
 
 def _draw_legend(band: Canvas, phenotype: Phenotype, left: float, middle: float) -> None:
-    """Explain the marks that the picture has, as far as there is room."""
+    """Draw the legend of the symbols in the image, up to the available width."""
     unit, kinds = band.unit, _legend_kinds(phenotype)
     for kind, label in _LEGEND:
         needed_width = 2.4 * _MARGIN * unit + font(_TEXT_SIZE * unit).getlength(label)
@@ -99,7 +99,7 @@ def _legend_kinds(phenotype: Phenotype) -> set[str]:
 
 
 def _draw_text(band: Canvas, left: float, middle: float, text: str) -> float:
-    """Write words and return where they end."""
+    """Draw text, and return its right end in pixels."""
     size = _TEXT_SIZE * band.unit
     band.text((left, middle), text, size, WHITE)
     return left + font(size).getlength(text)
@@ -113,17 +113,17 @@ def _provenance_line(phenotype: Phenotype) -> str:
 
 
 def _unlocated_flag_lines(phenotype: Phenotype) -> list[str]:
-    """Return the flags that have no place in the picture, one line each, the plants' with their numbers."""
+    """Return the flags without a position, one line each, with the plant number of a plant's flag."""
     flags: list[tuple[str, Flag]] = [("", flag) for flag in phenotype.flags]
     flags += [(f"plant {plant.id}: ", flag) for plant in phenotype.plants for flag in plant.flags]
     lines = list(dict.fromkeys(f"{prefix}{flag.message}" for prefix, flag in flags if flag.at is None))
     if len(lines) > _MAX_FLAGS:
-        return [*lines[: _MAX_FLAGS - 1], f"and {len(lines) - _MAX_FLAGS + 1} flags more"]
+        return [*lines[: _MAX_FLAGS - 1], f"and {len(lines) - _MAX_FLAGS + 1} more flags"]
     return lines
 
 
 def _truncate(text: str, size: float, max_width: float) -> str:
-    """Return the words, cut with dots where they are longer than the room."""
+    """Return the text, truncated with dots if it exceeds a width in pixels."""
     text, text_font = " ".join(text.split())[:400], font(size)
     if text_font.getlength(text) <= max_width:
         return text

@@ -1,15 +1,14 @@
-"""RSML, the Root System Markup Language: written strictly, read tolerantly, saved again without loss.
+"""RSML, the Root System Markup Language: strict writer, tolerant reader, lossless round trip.
 
 Lobet et al. 2015, Root System Markup Language: toward a unified root architecture description language, Plant
-Physiology 167, 617-627, doi:10.1104/pp.114.253625; the format's pages are https://rootsystemml.github.io/format.
+Physiology 167, 617-627, doi:10.1104/pp.114.253625. Format documentation: https://rootsystemml.github.io/format.
 
-All geometry is in image pixels. `resolution` is **pixels per unit**, so that a length in px divided by it is a length
-in `unit` (archiDART converts so; "300" with "inch" is 300 dpi). A scale that is not known is unit "pixel" with
-resolution 1.
+All geometry is in image pixels. `resolution` is **pixels per unit**: a length in px divided by `resolution` is a length
+in `unit`, as in archiDART ("300" with "inch" is 300 dpi). An unknown scale has the unit "pixel" and the resolution 1.
 
     data = rsml.write(phenotype)
     document = rsml.read(data)          # RsmlDocument: plants, roots nested by order, warnings
-    again = rsml.save(document)         # with functions, annotations and elements that thale does not know
+    saved = rsml.save(document)         # includes functions, annotations and unknown elements
 """
 
 from thale.exports.rsml.document import (
@@ -51,5 +50,5 @@ __all__ = [
 
 
 def write(phenotype: Phenotype) -> bytes:
-    """Return a phenotype as an RSML file, UTF-8."""
+    """Return a phenotype as an RSML file in UTF-8."""
     return save(from_phenotype(phenotype))

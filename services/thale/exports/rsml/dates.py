@@ -1,4 +1,4 @@
-"""Dates as programs have written them into RSML, to ISO 8601."""
+"""Conversion of the date formats in RSML files to ISO 8601."""
 
 import re
 from datetime import datetime
@@ -9,9 +9,9 @@ _BY_SLASHES = re.compile(
 
 
 def iso_date(text: str) -> str | None:
-    """Return a date as ISO 8601; None for what is no date or can be read in two ways.
+    """Return a date as ISO 8601, or None if the text is not a date or is ambiguous.
 
-    Month and day are told apart by AM and PM (the US writes the month first) or by a number above 12.
+    Month and day are distinguished by AM or PM (US dates have the month first), or by a number above 12.
     """
     text = text.strip()
     try:

@@ -1,4 +1,4 @@
-"""What an RSML file says, as values: the same for a file that was read and for one that will be written."""
+"""Data model of an RSML file, shared by reader and writer."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ MM_BY_UNIT = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "nm":
 
 @dataclass(frozen=True)
 class Property:
-    """One property of a scene, plant or root. `xml` holds one that is more than a text, as it stood in the file."""
+    """One property of a scene, plant or root. `xml` is the source of a property that is not plain text."""
 
     name: str
     value: str
@@ -23,7 +23,7 @@ class Property:
 
 @dataclass(frozen=True)
 class PropertyDefinition:
-    """What the value of a property means: its type (real, integer, boolean, string) and unit."""
+    """Definition of a property: its type (real, integer, boolean, string) and unit."""
 
     label: str
     type: str
@@ -33,7 +33,7 @@ class PropertyDefinition:
 
 @dataclass(frozen=True)
 class ImageReference:
-    """The image that the roots were traced on. `sha256` is the digest of the file, header included."""
+    """The image of the traced roots. `sha256` is the digest of the file, `captured` an ISO 8601 date or None."""
 
     name: str
     sha256: str | None = None
@@ -42,7 +42,7 @@ class ImageReference:
 
 @dataclass(frozen=True)
 class TimeSequence:
-    """The place of the file in a series. `unified`: the same id is the same root in all of its files."""
+    """Position of the file in a time series. If `unified`, an id denotes the same root in all files of the series."""
 
     label: str
     index: int
@@ -51,7 +51,7 @@ class TimeSequence:
 
 @dataclass(frozen=True)
 class Metadata:
-    """The head of the file. `last_modified` and `captured` are ISO 8601, or None where the file's date is no date."""
+    """Metadata of the file. `last_modified` is ISO 8601, or None if the date in the file is invalid."""
 
     version: str = "1"
     unit: str = "pixel"
@@ -68,7 +68,7 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Sample:
-    """One value along a root, at `position` px from its origin in the domain "length", elsewhere by its rank."""
+    """One value along a root. In the domain "length" it is at `position` px from the origin, else at its index."""
 
     value: float
     position: float | None = None
@@ -76,7 +76,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Function:
-    """Values along a root's polyline; `domain` is polyline, uniform or length."""
+    """Values along the polyline of a root. `domain` is polyline, uniform or length."""
 
     name: str
     domain: str
@@ -86,7 +86,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Annotation:
-    """Something said about a place (one point) or an area (several), in image pixels."""
+    """A remark about a position (one point) or an area (several points), in image pixels."""
 
     name: str | None
     points: tuple[XY, ...]
@@ -96,7 +96,7 @@ class Annotation:
 
 @dataclass(frozen=True)
 class RsmlRoot:
-    """One root with its laterals. `points` is empty where the file has no geometry."""
+    """One root with its laterals. `points` is empty if the file has no geometry."""
 
     id: str
     points: tuple[XY, ...]
@@ -107,7 +107,7 @@ class RsmlRoot:
     annotations: tuple[Annotation, ...] = ()
     roots: tuple["RsmlRoot", ...] = ()
     depths: tuple[float | None, ...] = ()
-    """The z of each point, where the file is of three dimensions; else empty."""
+    """The z coordinate of each point in a three-dimensional file, else empty."""
     attributes: tuple[tuple[str, str], ...] = ()
     geometry_extras: tuple[str, ...] = ()
     function_extras: tuple[str, ...] = ()
@@ -115,11 +115,11 @@ class RsmlRoot:
 
     @property
     def length_px(self) -> float:
-        """Length of the polyline in the plane of the image; 0 without geometry."""
+        """Length of the polyline in the image plane, or 0 without geometry."""
         return sum((math.dist(a, b) for a, b in itertools.pairwise(self.points)), 0.0)
 
     def walk(self, order: int = 1) -> Iterator[tuple[int, "RsmlRoot"]]:
-        """Yield this root and all below it, each with its order (1 for the root itself, unless told otherwise)."""
+        """Yield this root and all its descendants with their orders. `order` is the order of this root."""
         yield order, self
         for root in self.roots:
             yield from root.walk(order + 1)
@@ -127,7 +127,7 @@ class RsmlRoot:
 
 @dataclass(frozen=True)
 class RsmlPlant:
-    """One plant with its roots of the first order, each of which holds its laterals."""
+    """One plant with its roots of order 1. Each root contains its laterals."""
 
     id: str
     roots: tuple[RsmlRoot, ...]
@@ -145,7 +145,7 @@ class RsmlPlant:
 
 @dataclass(frozen=True)
 class RsmlDocument:
-    """An RSML file. `warnings` says what a reader had to forgive; `extras` is XML that thale does not know."""
+    """An RSML file. `warnings` lists the deviations from the format, `extras` the unknown XML elements."""
 
     metadata: Metadata
     plants: tuple[RsmlPlant, ...]
@@ -156,7 +156,7 @@ class RsmlDocument:
 
     @property
     def mm_per_px(self) -> float:
-        """Millimetres per pixel by the file's unit and resolution; NaN where they do not say."""
+        """Millimetres per pixel from the unit and resolution of the file, or NaN if they define no scale."""
         millimetres = MM_BY_UNIT.get(self.metadata.unit)
         return millimetres / self.metadata.resolution if millimetres else math.nan
 

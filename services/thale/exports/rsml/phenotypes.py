@@ -1,4 +1,7 @@
-"""Phenotype to RsmlDocument: roots below their parents, traits as properties, landmarks and flags as annotations."""
+"""Conversion of a phenotype to an RSML document.
+
+Roots are nested below their parents, traits are properties, and landmarks and flags are annotations.
+"""
 
 import math
 from collections import Counter
@@ -23,16 +26,16 @@ LATERAL_ROOT = "PO:0020121"
 
 _SOFTWARE = "thale"
 _DECIMALS = 3
-"""A thousandth of a pixel: far below what can be measured."""
+"""Precision of coordinates: 0.001 px is far below the measurement accuracy."""
 
 
 def from_phenotype(phenotype: Phenotype) -> RsmlDocument:
     """Return a phenotype as an RSML document.
 
-    Property names with a unit in them (primary_root_length_mm) are traits; `length` is a root's own, in px, and
-    `software-confidence` is the RSML thesaurus's word for a trust of 0 to 1. A trait that is not known has no property.
-    Flags with a place are annotations; all flags' codes stand in the property `flags`. A root's parent that is not
-    there leaves the root at the first order of its plant, so that no root is lost.
+    Properties whose names include a unit (primary_root_length_mm) are traits. An unknown trait has no property.
+    `length` is the length of a root in px. `software-confidence` is the term of the RSML thesaurus for a confidence
+    from 0 to 1. Flags with a position are annotations. The property `flags` lists the codes of all flags. A root whose
+    parent is missing becomes a root of order 1, so that no root is lost.
     """
     unit, resolution = _unit_and_resolution(phenotype.scale)
     name = image_name(phenotype.image)
@@ -53,7 +56,7 @@ def from_phenotype(phenotype: Phenotype) -> RsmlDocument:
 
 
 def _unit_and_resolution(scale: Scale) -> tuple[str, float]:
-    """Return the unit and the number of pixels in one of it."""
+    """Return the unit and the number of pixels per unit."""
     is_known = scale.is_known and math.isfinite(scale.mm_per_px) and scale.mm_per_px > 0
     return ("mm", 1 / scale.mm_per_px) if is_known else ("pixel", 1.0)
 
@@ -75,7 +78,7 @@ def _plants(plants: Sequence[Plant]) -> tuple[RsmlPlant, ...]:
 
 
 def _plant(plant: Plant, unique: bool) -> RsmlPlant:
-    of_roots = {flag for root in plant.roots for flag in root.flags}
+    root_flags = {flag for root in plant.roots for flag in root.flags}
     return RsmlPlant(
         id=str(plant.id),
         label=f"plant {plant.id}",
@@ -86,13 +89,13 @@ def _plant(plant: Plant, unique: bool) -> RsmlPlant:
                 Annotation(landmark.kind, (_round_point((landmark.x, landmark.y)),), f"{landmark.score:.3f}", _SOFTWARE)
                 for landmark in plant.landmarks
             ),
-            *_flag_annotations([flag for flag in plant.flags if flag not in of_roots]),
+            *_flag_annotations([flag for flag in plant.flags if flag not in root_flags]),
         ),
     )
 
 
 def _nest_roots(plant: Plant, unique: bool) -> tuple[RsmlRoot, ...]:
-    """Return the plant's roots below their parents. Ids that several plants share get the plant's number in front."""
+    """Return the roots of a plant nested below their parents. Ids shared by plants get the plant number as prefix."""
     roots = plant.roots
     index_of = {root.id: index for index, root in reversed(list(enumerate(roots)))}
     parents = [index_of.get(root.parent) if root.parent is not None else None for root in roots]
@@ -109,7 +112,7 @@ def _nest_roots(plant: Plant, unique: bool) -> tuple[RsmlRoot, ...]:
 
 
 def _is_circular(start: int, parents: Sequence[int | None]) -> bool:
-    """Whether a root is its own ancestor."""
+    """Return True if a root is its own ancestor."""
     current, visited = parents[start], set[int]()
     while current is not None and current not in visited:
         if current == start:

@@ -1,9 +1,9 @@
-"""RSML as it is found in the wild to RsmlDocument. Whatever had to be forgiven is said in the document's warnings.
+"""Tolerant reader of RSML files. The warnings of the document list each deviation from the format.
 
-Seen in real files: geometry as <rootnavspline> alone, `ID` for `id`, ids that are empty or given twice, a resolution
-of "300 dpi" or "xxx dpi", dates by US and European habit, laterals beside their primary instead of inside it, roots
-without geometry, the unit "inch", `po:accession` without its namespace or as `accession`, decimal commas, points as
-child elements. What thale does not know is kept as it stands and written again by `save`.
+Deviations in published files: geometry only as <rootnavspline>, `ID` for `id`, empty or duplicate ids, a resolution of
+"300 dpi" or "xxx dpi", US and European dates, laterals next to their primary root instead of inside it, roots without
+geometry, the unit "inch", `po:accession` without its namespace or as `accession`, decimal commas, points as child
+elements. Unknown elements are stored unchanged, and `save` writes them.
 """
 
 import math
@@ -45,26 +45,26 @@ _UNIT_NAMES = {
     "centimetre": "cm",
 }
 MAX_ORDER = 32
-"""Laterals of laterals that are read: plants have five orders or so, an attacker has more."""
+"""Maximum nesting depth of roots. Plants have about five orders; the limit bounds malicious files."""
 
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
 _ID_ATTRIBUTES = {"id", "ID", "label", "accession", "poaccession", "po:accession"}
 
 
 def read(data: bytes) -> RsmlDocument:
-    """Return what an RSML file says.
+    """Return the document of an RSML file.
 
     Raises:
-        AnnotationError: If it is no RSML, or hostile XML: see `thale.exports.rsml.xml`.
+        AnnotationError: If the file is not RSML, or is malicious XML: see `thale.exports.rsml.xml`.
     """
     root = parse_untrusted(data)
     if local_name(root) != "rsml":
-        raise AnnotationError(f"the file's top element is <{local_name(root)}>, not <rsml>: this is no RSML file")
+        raise AnnotationError(f"the root element is <{local_name(root)}>, not <rsml>: send an RSML file")
     return _Reader().document(root)
 
 
 class _Reader:
-    """One reading: it gathers the warnings and hands out the ids that are missing."""
+    """State of one read: the warnings, and the ids in use."""
 
     def __init__(self) -> None:
         self.warnings: dict[str, list[str]] = {}
@@ -76,7 +76,7 @@ class _Reader:
     def document(self, root: etree._Element) -> RsmlDocument:
         scene = first(root, "scene")
         if scene is None:
-            self.warn("no_scene", "the file has no <scene>: no plants")
+            self.warn("no_scene", "the file has no <scene>, so it has no plants")
         metadata = self.metadata(first(root, "metadata"))
         plants = tuple(self.plant(element, index) for index, element in enumerate(children(scene, "plant"), 1))
         annotations, leftovers = self.annotations(scene)
@@ -118,7 +118,7 @@ class _Reader:
         )
 
     def scale(self, unit_text: str, resolution_text: str) -> tuple[str, float]:
-        """Return the unit and the pixels in one of it; "pixel" and 1 where the file does not say both."""
+        """Return the unit and the pixels per unit, or "pixel" and 1 if either is missing."""
         unit = _UNIT_NAMES.get(unit_text.lower(), unit_text if unit_text == "µm" else unit_text.lower())
         match = _NUMBER.search(resolution_text)
         resolution = float(match.group().replace(",", ".")) if match else math.nan
@@ -127,14 +127,16 @@ class _Reader:
             unit = "inch"
         if not math.isfinite(resolution) or resolution <= 0:
             if resolution_text or unit != "pixel":
-                self.warn("no_resolution", f"resolution {resolution_text!r} is no number: lengths are in pixels")
+                self.warn(
+                    "no_resolution", f"resolution {resolution_text!r} is not a positive number: lengths are in pixels"
+                )
             return "pixel", 1.0
         return unit, resolution
 
     def date(self, text: str, where: str) -> str | None:
         date = iso_date(text)
         if text and date is None:
-            self.warn("date", f"{where} {text!r} is no date, or can be read in two ways")
+            self.warn("date", f"{where} {text!r} is not a date, or is ambiguous")
         elif date is not None and date != text:
             self.warn("date", f"{where} {text!r} is read as {date}")
         return date
@@ -160,7 +162,7 @@ class _Reader:
         )
         nested = topology.nest_laterals(roots)
         if len(nested) < len(roots):
-            self.warn("flat_laterals", f"plant {own_id}: laterals beside their primary are put inside it")
+            self.warn("flat_laterals", f"plant {own_id}: laterals next to their primary root are nested below it")
         annotations, leftovers = self.annotations(element)
         return RsmlPlant(
             id=own_id,
@@ -174,7 +176,9 @@ class _Reader:
 
     def root(self, element: etree._Element, default_id: str, order: int = 1) -> RsmlRoot:
         if order > MAX_ORDER:
-            raise AnnotationError(f"roots are nested more than {MAX_ORDER} deep: this is no root system")
+            raise AnnotationError(
+                f"roots are nested more than {MAX_ORDER} deep: send a file with up to {MAX_ORDER} orders"
+            )
         own_id = self.unique_id(element, default_id)
         points, depths, geometry_extras = self.geometry(first(element, "geometry"), own_id)
         annotations, leftovers = self.annotations(element)
@@ -202,7 +206,7 @@ class _Reader:
         )
 
     def unique_id(self, element: etree._Element, default: str) -> str:
-        """Return the element's id, a new one where it has none or where another of its kind has the same."""
+        """Return the id of an element, or a new id if it has none or a duplicate."""
         given_id = (element.get("id") or element.get("ID") or "").strip()
         if element.get("id") is None and element.get("ID") is not None:
             self.warn("id_spelling", f"ID for id at {given_id!r}")
@@ -213,14 +217,14 @@ class _Reader:
         while (kind, own_id) in self.used_ids:
             own_id, copy_number = f"{given_id or default}-{copy_number}", copy_number + 1
         if given_id and own_id != given_id:
-            self.warn("duplicate_id", f"{kind} {given_id} is given twice; the second is {own_id}")
+            self.warn("duplicate_id", f"{kind} id {given_id} is a duplicate; it is read as {own_id}")
         self.used_ids.add((kind, own_id))
         return own_id
 
     def geometry(
         self, element: etree._Element | None, root_id: str
     ) -> tuple[tuple[XY, ...], tuple[float | None, ...], tuple[str, ...]]:
-        """Return a root's points, their depths, and the geometries that are no polyline."""
+        """Return the points of a root, their depths, and the elements that are not polylines."""
         polyline = first(element, "polyline")
         points, depths = self.points(polyline, root_id)
         if not points:
@@ -244,7 +248,7 @@ class _Reader:
         return tuple(points), tuple(depths) if any(depth is not None for depth in depths) else ()
 
     def number(self, text: str, where: str) -> float | None:
-        """Return a finite number, also with a decimal comma; None for anything else."""
+        """Return a finite number, with decimal point or comma, or None for any other text."""
         if not _NUMBER.fullmatch(text.strip()):
             return None
         if "," in text:
@@ -253,8 +257,8 @@ class _Reader:
         return value if math.isfinite(value) else None
 
     def functions(self, element: etree._Element | None, where: str) -> tuple[tuple[Function, ...], tuple[str, ...]]:
-        """Return the functions that can be read, and those that cannot, as they stand."""
-        read: list[Function] = []
+        """Return the readable functions, and the source of the unreadable ones."""
+        functions: list[Function] = []
         unreadable: list[str] = []
         for function in children(element, "function"):
             samples = [self.sample(sample, where) for sample in children(function, "sample")]
@@ -264,8 +268,8 @@ class _Reader:
                 unreadable.append(source_of(function))
                 continue
             name, domain = function.get("name") or "", function.get("domain") or "polyline"
-            read.append(Function(name, domain, tuple(usable), function.get("origin")))
-        return tuple(read), tuple(unreadable)
+            functions.append(Function(name, domain, tuple(usable), function.get("origin")))
+        return tuple(functions), tuple(unreadable)
 
     def sample(self, element: etree._Element, where: str) -> Sample | None:
         text = element.get("value") or text_of(element, "value") or (element.text or "").strip()
@@ -274,8 +278,8 @@ class _Reader:
         return Sample(value, position) if value is not None else None
 
     def annotations(self, parent: etree._Element | None) -> tuple[tuple[Annotation, ...], tuple[str, ...]]:
-        """Return the annotations below a node, and <annotations> that hold something else, as they stand."""
-        read: list[Annotation] = []
+        """Return the annotations of an element, and the source of <annotations> elements with plain text."""
+        annotations: list[Annotation] = []
         unreadable: list[str] = []
         for element in children(parent, "annotations"):
             if (element.text or "").strip() and not len(element):
@@ -284,8 +288,8 @@ class _Reader:
             for child in children(element, "annotation"):
                 points, _ = self.points(child, "an annotation")
                 value = text_of(child, "value") or (child.text or "").strip()
-                read.append(Annotation(child.get("name"), points, value, text_of(child, "software")))
-        return tuple(read), tuple(unreadable)
+                annotations.append(Annotation(child.get("name"), points, value, text_of(child, "software")))
+        return tuple(annotations), tuple(unreadable)
 
     def properties(self, parent: etree._Element | None) -> tuple[Property, ...]:
         return tuple(
@@ -317,7 +321,7 @@ def _accession(element: etree._Element) -> str | None:
 
 
 def _attributes(element: etree._Element) -> tuple[tuple[str, str], ...]:
-    """Return the attributes that have no place of their own in the document."""
+    """Return the attributes that are not fields of the document."""
     return tuple(
         (str(name), str(value))
         for name, value in element.attrib.items()
@@ -331,5 +335,5 @@ def _flag(code: str, locations: list[str]) -> Flag:
 
 
 def _coordinate(point: etree._Element, axis: str) -> str:
-    """Return a coordinate's text: an attribute by the schema, a child element in the oldest files."""
+    """Return a coordinate as text: an attribute by the schema, or a child element in the oldest files."""
     return str(point.get(axis) or (text_of(point, axis) if len(point) else ""))

@@ -1,4 +1,4 @@
-"""RootNav's spline: a Catmull-Rom curve through its control points.
+"""Splines of RootNav: Catmull-Rom curves through control points.
 
 Atkinson et al. 2019, RootNav 2.0, GigaScience 8, giz123, doi:10.1093/gigascience/giz123.
 """
@@ -11,9 +11,9 @@ MAX_SPACING_PX = 4.0
 
 
 def catmull_rom(control: tuple[XY, ...]) -> tuple[XY, ...]:
-    """Return points on the curve through the control points, `SPACING_PX` apart at most; the ends stay where they are.
+    """Return points on the curve through the control points, up to `MAX_SPACING_PX` apart. The ends do not move.
 
-    The tension is 0.5, as in every file seen: the tangent in a point is half the way between its two neighbours.
+    The tension is 0.5, as in all published files: the tangent at a point is half the vector between its neighbours.
     """
     if len(control) < 3:
         return control
@@ -27,7 +27,7 @@ def catmull_rom(control: tuple[XY, ...]) -> tuple[XY, ...]:
 
 
 def _interpolate(before: XY, start: XY, end: XY, after: XY, t: float) -> XY:
-    """Return the place at t, 0 to 1, between start and end."""
+    """Return the point at t, from 0 (start) to 1 (end)."""
 
     def along(p0: float, p1: float, p2: float, p3: float) -> float:
         return p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))

@@ -1,4 +1,4 @@
-"""Laterals that a file lists beside their primary root, put inside it."""
+"""Nesting of lateral roots that a file lists next to their primary root."""
 
 import itertools
 import math
@@ -11,10 +11,10 @@ _LATERAL_LABELS = ("lat", "second")
 
 
 def nest_laterals(roots: tuple[RsmlRoot, ...]) -> tuple[RsmlRoot, ...]:
-    """Return a plant's roots with each top-level lateral below the primary root that its origin is nearest to.
+    """Return the roots of a plant with each top-level lateral nested below the primary root nearest to its origin.
 
-    A root counts as a lateral by its accession, else by its label (lateral, lat_3, secondary). Without any primary root
-    at the top, or for a lateral without geometry, nothing is known and nothing is moved.
+    A root is a lateral by its accession, or else by its label (lateral, lat_3, secondary). Laterals without geometry
+    stay, and so do all laterals if no primary root is at the top level.
     """
     primary_roots = [root for root in roots if not _is_lateral(root) and root.points]
     laterals = [root for root in roots if _is_lateral(root) and root.points]

@@ -1,7 +1,7 @@
-"""RsmlDocument to XML, in the order of the format's schema (rsml.xsd of the RSML validator).
+"""Writer of RSML files, with elements in the order of the schema (rsml.xsd of the RSML validator).
 
-The schema wants at least two points a root, one root a plant and one plant a scene. A plate on which nothing
-germinated is worth a file too, so these three are written as they are, never invented or left out.
+The schema requires at least two points per root, one root per plant and one plant per scene. A plate without germinated
+seeds needs a file too, so documents below these minimums are written unchanged.
 """
 
 import math
@@ -25,11 +25,11 @@ ACCESSION = f"{{{PO_NAMESPACE}}}accession"
 
 
 def save(document: RsmlDocument, last_modified: str | None = None) -> bytes:
-    """Return a document as an RSML file, UTF-8, with everything that was read from it.
+    """Return a document as an RSML file in UTF-8, including all unknown elements.
 
     Args:
-        document: What to write.
-        last_modified: ISO 8601 date and time to write instead of the document's own.
+        document: The document to write.
+        last_modified: ISO 8601 date and time. The default is that of the document.
     """
     root = etree.Element("rsml", nsmap={"po": PO_NAMESPACE})
     _write_metadata(root, document.metadata, last_modified or document.metadata.last_modified)
@@ -44,7 +44,7 @@ def save(document: RsmlDocument, last_modified: str | None = None) -> bytes:
 
 
 def xml_text(text: str) -> str:
-    """Return the text with every character that XML 1.0 cannot hold replaced by U+FFFD."""
+    """Return the text with every character that XML 1.0 does not allow replaced by U+FFFD."""
     return "".join(character if _is_xml_character(ord(character)) else "�" for character in text)
 
 
@@ -53,7 +53,7 @@ def _is_xml_character(code: int) -> bool:
 
 
 def _format_number(value: float) -> str:
-    """Return a number as xs:decimal has it: all its digits, no exponent."""
+    """Return a number as xs:decimal: all digits, without exponent."""
     if not math.isfinite(value):
         return "NaN"
     text = format(Decimal(repr(float(value))), "f")

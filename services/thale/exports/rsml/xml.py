@@ -1,4 +1,4 @@
-"""XML from strangers: parsed without entities, network or DTD, and bounded in bytes, elements and depth."""
+"""Safe parser for untrusted XML: no entities, network or DTD, with limits on bytes, elements and depth."""
 
 from copy import deepcopy
 
@@ -14,15 +14,17 @@ _CHUNK = 256 * 2**10
 def parse_untrusted(data: bytes) -> etree._Element:
     """Return the root element of an XML document.
 
-    Comments and processing instructions are left out. Depth is bounded by libxml2, at 256 elements.
+    Comments and processing instructions are dropped. libxml2 limits the depth to 256 elements.
 
     Raises:
-        AnnotationError: If it is no XML, too large or too deep, or declares entities (which no RSML file needs).
+        AnnotationError: If the data are not XML, exceed a limit, or declare entities, which no RSML file needs.
     """
     if not data.strip():
-        raise AnnotationError("the file is empty: send an RSML file, which is XML with <rsml> at its top")
+        raise AnnotationError("the file is empty: send an RSML file, which is XML with the root element <rsml>")
     if len(data) > MAX_BYTES:
-        raise AnnotationError(f"the file is {len(data) / 2**20:.0f} MiB; RSML is read to {MAX_BYTES // 2**20} MiB")
+        raise AnnotationError(
+            f"the file is {len(data) / 2**20:.0f} MiB: split it, the limit is {MAX_BYTES // 2**20} MiB"
+        )
     parser = etree.XMLPullParser(
         events=("start",),
         resolve_entities=False,
@@ -36,7 +38,7 @@ def parse_untrusted(data: bytes) -> etree._Element:
     try:
         root = _feed(parser, data)
     except etree.XMLSyntaxError as error:
-        raise AnnotationError(f"the file is no well-formed XML: {error}") from error
+        raise AnnotationError(f"the file is not well-formed XML: {error}") from error
     _reject_entities(root)
     return root
 
@@ -54,32 +56,32 @@ def _feed(parser: etree.XMLPullParser, data: bytes) -> etree._Element:
 def _reject_entities(root: etree._Element) -> None:
     dtd = root.getroottree().docinfo.internalDTD
     if dtd is not None and next(iter(dtd.iterentities()), None) is not None:
-        raise AnnotationError("the file declares XML entities, which can hide an attack: save it without its DOCTYPE")
+        raise AnnotationError("the file declares XML entities, which are not allowed: save it without its DOCTYPE")
 
 
 def local_name(element: etree._Element) -> str:
-    """Return the element's tag without its namespace; empty for what is no element."""
+    """Return the tag of an element without its namespace, or an empty string for other nodes."""
     return etree.QName(element).localname if isinstance(element.tag, str) else ""
 
 
 def children(element: etree._Element | None, tag: str) -> list[etree._Element]:
-    """Return the children of that name, whatever their namespace."""
+    """Return the children with a tag, in any namespace."""
     return [child for child in element if local_name(child) == tag] if element is not None else []
 
 
 def first(element: etree._Element | None, tag: str) -> etree._Element | None:
-    """Return the first child of that name, or None."""
+    """Return the first child with a tag, or None."""
     return next(iter(children(element, tag)), None)
 
 
 def text_of(element: etree._Element | None, tag: str) -> str:
-    """Return the stripped text of the first child of that name, or an empty text."""
+    """Return the stripped text of the first child with a tag, or an empty string."""
     child = first(element, tag)
     return (child.text or "").strip() if child is not None else ""
 
 
 def source_of(element: etree._Element) -> str:
-    """Return an element as it stood in the file, with the namespaces that it uses and no others."""
+    """Return the source of an element, with only the namespaces that it uses."""
     element = deepcopy(element)
     etree.cleanup_namespaces(element)
     return str(etree.tostring(element, encoding="unicode", with_tail=False))
