@@ -1,11 +1,11 @@
-"""Write rules/slo.yaml: the promises of services/thale/slo.toml as recording rules and burn-rate alerts.
+"""Generator of observability/rules/slo.yaml: recording rules and burn-rate alerts for services/thale/slo.toml.
 
     python -m tools.generate.slo_rules
 
-Each promise has a budget: the share of requests that may be bad. How many times too fast it is being spent is looked
-at over two windows at once: the long one says that it matters, the short one that it still goes on. The factors and
-windows are those of "The Site Reliability Workbook" (Google, 2018), chapter 5. A handful of bad requests at night is no
-incident, so every alert also asks for a least number of them.
+Each objective has an error budget: the share of requests that may be bad. An alert compares the burn rate over two
+windows. The long window shows that the burn is significant, the short one that it continues. Factors and windows are
+those of "The Site Reliability Workbook" (Google, 2018), chapter 5. A few bad requests at night are no incident, so
+every alert also requires a minimum number of them (docs/adr/0057-page-on-symptoms-with-a-minimum-count.md).
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ import yaml
 from thale.slo import LatencyObjective, Slo, read_slo
 from thale.telemetry.labels import size_class
 
-OUTPUT_PATH = Path(__file__).parent / "rules" / "slo.yaml"
+OUTPUT_PATH = Path(__file__).parents[2] / "observability" / "rules" / "slo.yaml"
 
 IMAGE_ROUTES = "/v1/(phenotype|segment|landmarks)|/v2/models/.*/infer"
-"""Routes that measure images: promises are made for them. Health checks and documents are no requests of users."""
+"""Routes that process images. The objectives cover them, but not health checks and documents."""
 MIN_BAD_REQUESTS = 10
-"""An alert asks for so many bad requests. They are counted, not reckoned from a rate: a Prometheus that has just begun
-knows five minutes, and four bad requests in those are not fifty in an hour."""
+"""Minimum number of bad requests for an alert. They are counted, not extrapolated from a rate: a Prometheus that has
+just started knows five minutes, and four bad requests in these are not fifty in an hour."""
 RECORDED_WINDOWS = ("30m", "1h", "2h", "6h", "1d", "3d")
 
 Rule = dict[str, Any]
@@ -32,7 +32,7 @@ Rule = dict[str, Any]
 
 @dataclass(frozen=True)
 class BurnRateWindow:
-    """The budget is spent `factor` times too fast, over the long and the short window."""
+    """One alert condition: the burn rate exceeds `factor` over the long and the short window."""
 
     factor: float
     long_window: str
@@ -51,27 +51,27 @@ BURN_RATE_WINDOWS = (
 
 @dataclass(frozen=True)
 class Objective:
-    """What is promised, and how it is counted. `level` and `name` begin the names of its series."""
+    """One objective, and the counters that measure it. The names of its series begin with `level` and `name`."""
 
     level: str
     name: str
     budget: float
     requests: str
-    """Requests a second, by level."""
+    """Expression of the requests per second, by level."""
     bad_requests: Callable[[str, str], str]
-    """Bad ones, by a function of counters and the window that it looks at."""
+    """Returns the expression of the bad requests, for a PromQL function of counters and its window."""
     alerts: dict[str, str]
-    """The alert's name by severity."""
+    """Alert names by severity."""
     verb: str
     subject: str
 
     def series_name(self, operation: str) -> str:
-        """Return the name of a series about this promise."""
+        """Return the name of a series of this objective."""
         return f"{self.level}:thale_slo_{self.name}:{operation}"
 
 
 def availability_objective(slo: Slo) -> Objective:
-    """Return the promise that requests are answered. Images at fault (4xx) do not count, on either side."""
+    """Return the availability objective. Client errors (4xx) count neither as requests nor as failures."""
     labels = f'route=~"{IMAGE_ROUTES}"'
 
     def failed_requests(function: str, window: str) -> str:
@@ -90,7 +90,7 @@ def availability_objective(slo: Slo) -> Objective:
 
 
 def latency_objective(slo: Slo) -> Objective:
-    """Return the promise that answers come in time, by class of image size: 99 of 100 within the class's limit."""
+    """Return the latency objective: 99 % of the responses within the limit of the image's size class."""
     limits = {size_class(limit.up_to_megapixels): limit for limit in slo.latency}
     sizes = f'route=~"{IMAGE_ROUTES}",size=~"{"|".join(limits)}"'
 
@@ -99,29 +99,29 @@ def latency_objective(slo: Slo) -> Objective:
             f"sum by (environment, size) ({function}(thale_facade_request_duration_seconds_count{{{sizes}}}[{window}]))"
         )
 
-    def late_responses(function: str, window: str) -> str:
-        in_time = " or ".join(f"{function}({_in_time_series(size, limit)}[{window}])" for size, limit in limits.items())
-        return f"clamp_min({total_responses(function, window)} - sum by (environment, size) ({in_time}), 0)"
+    def slow_responses(function: str, window: str) -> str:
+        fast = " or ".join(f"{function}({_fast_series(size, limit)}[{window}])" for size, limit in limits.items())
+        return f"clamp_min({total_responses(function, window)} - sum by (environment, size) ({fast}), 0)"
 
     return Objective(
         level="environment_size",
         name="latency",
         budget=0.01,
         requests=total_responses("rate", "5m"),
-        bad_requests=late_responses,
+        bad_requests=slow_responses,
         alerts={"page": "ThaleHighLatency", "ticket": "ThaleLatencyBudgetBurning"},
-        verb="took longer than promised",
-        subject="answers to images of class {{ $labels.size }} in {{ $labels.environment }}",
+        verb="exceeded the latency objective",
+        subject="responses to {{ $labels.size }} images in {{ $labels.environment }}",
     )
 
 
-def _in_time_series(size: str, limit: LatencyObjective) -> str:
+def _fast_series(size: str, limit: LatencyObjective) -> str:
     labels = f'route=~"{IMAGE_ROUTES}",size="{size}",le="{limit.p99_s}"'
     return f"thale_facade_request_duration_seconds_bucket{{{labels}}}"
 
 
 def recording_rules(objective: Objective) -> list[Rule]:
-    """Return how often a promise is broken, over every window that an alert or a dashboard looks at."""
+    """Return the recording rules of an objective: its error ratio over every window of an alert or a dashboard."""
     requests, bad = objective.series_name("requests_rate5m"), objective.series_name("bad_rate5m")
     rules: list[Rule] = [
         {"record": requests, "expr": objective.requests},
@@ -140,12 +140,12 @@ def recording_rules(objective: Objective) -> list[Rule]:
 
 
 def _windowed_error_ratio(bad: str, requests: str, window: str) -> str:
-    """Return the share of bad requests in a window, from their recorded rates: cheap at any length."""
+    """Return the error ratio over a window, from recorded rates: the cost of long windows stays low."""
     return f"sum_over_time({bad}[{window}]) / (sum_over_time({requests}[{window}]) > 0)"
 
 
 def alerting_rules(objective: Objective) -> list[Rule]:
-    """Return a promise's four alerts."""
+    """Return the four burn-rate alerts of an objective."""
     return [_alerting_rule(objective, burn) for burn in BURN_RATE_WINDOWS]
 
 
@@ -162,11 +162,13 @@ def _alerting_rule(objective: Objective, burn: BurnRateWindow) -> Rule:
         "for": burn.for_duration,
         "labels": {"severity": burn.severity, "slo": objective.name, "window": burn.long_window},
         "annotations": {
-            "summary": f"{{{{ $value | humanizePercentage }}}} of {objective.subject} {objective.verb} within {burn.long_window}",
+            "summary": (
+                f"{{{{ $value | humanizePercentage }}}} of {objective.subject} {objective.verb} over {burn.long_window}"
+            ),
             "description": (
-                f"At this pace, seen over {burn.long_window} and over the last {burn.short_window}, the "
-                f"{_format_number(100 * objective.budget)} % of requests that may be bad in 30 days last for "
-                f"{30 / burn.factor:.2g} days at most."
+                f"The burn rate exceeds {burn.factor:g} over {burn.long_window} and over {burn.short_window}. At this "
+                f"rate, the error budget of {_format_number(100 * objective.budget)} % over 30 days lasts up to "
+                f"{30 / burn.factor:.2g} days."
             ),
             "runbook_url": f"observability/runbooks.md#{name.lower()}",
         },
@@ -174,23 +176,23 @@ def _alerting_rule(objective: Objective, burn: BurnRateWindow) -> Rule:
 
 
 def _format_number(value: float) -> str:
-    """Return a number without the dust of binary fractions."""
+    """Return a number without rounding errors of binary fractions."""
     return f"{value:.10g}"
 
 
 def render_rules(slo: Slo) -> str:
-    """Return the file."""
+    """Return the rules as YAML."""
     objectives = (availability_objective(slo), latency_objective(slo))
     groups = [
         *({"name": f"thale-slo-{objective.name}", "rules": recording_rules(objective)} for objective in objectives),
         {"name": "thale-slo-alerts", "rules": [rule for objective in objectives for rule in alerting_rules(objective)]},
     ]
-    header = "# Written by tools/generate/slo_rules.py from services/thale/slo.toml; `make rules` writes it anew.\n"
+    header = "# Generated by tools/generate/slo_rules.py from services/thale/slo.toml. Run `make rules` to update it.\n"
     return header + dump_yaml({"groups": groups})
 
 
 def dump_yaml(value: object) -> str:
-    """Return YAML that a person can read: in the order given, long expressions folded."""
+    """Return readable YAML: keys in the given order, long expressions folded."""
     return str(yaml.safe_dump(value, sort_keys=False, width=120, allow_unicode=True))
 
 
