@@ -108,7 +108,7 @@ def test_the_watcher_in_a_pod_steps_tells_and_lets_go(
 
 def test_without_a_cluster_or_with_wrong_settings_it_says_so_and_ends(tmp_path: Path) -> None:
     for settings, status, told in (
-        ({"KUBECONFIG": str(tmp_path / "gone")}, 1, "no cluster is known here"),
+        ({"KUBECONFIG": str(tmp_path / "gone")}, 1, "no Kubernetes cluster is configured"),
         ({"THALE_POLL_S": "0"}, 2, "THALE_POLL_S: "),
     ):
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The watcher's notes in a cluster: one ConfigMap."""
+"""Checkpoint store of the rollout controller in a cluster: one ConfigMap."""
 
 import logging
 from http import HTTPStatus
@@ -15,14 +15,14 @@ _REQUEST_TIMEOUT_S = 5.0
 
 
 class ConfigMapCheckpointStore:
-    """Notes under one key of a ConfigMap. The lease says who may write: no version is compared here."""
+    """A checkpoint under one key of a ConfigMap. Only the leader writes it, without a version check."""
 
     def __init__(self, api: ApiClient, namespace: str, name: str) -> None:
         self._config_maps = CoreV1Api(api)
         self._namespace, self._name = namespace, name
 
     def read(self) -> str | None:
-        """Return the text under the key."""
+        """Return the checkpoint, None if it is missing or cannot be read."""
         try:
             config_map = self._config_maps.read_namespaced_config_map(
                 self._name, self._namespace, _request_timeout=_REQUEST_TIMEOUT_S
@@ -34,7 +34,7 @@ class ConfigMapCheckpointStore:
         return (config_map.data or {}).get(_KEY)
 
     def write(self, text: str) -> None:
-        """Put the text under the key; the first time, make the ConfigMap."""
+        """Write the checkpoint. The first call creates the ConfigMap."""
         metadata = V1ObjectMeta(name=self._name)
         body = V1ConfigMap(api_version="v1", kind="ConfigMap", metadata=metadata, data={_KEY: text})
         try:

@@ -1,42 +1,38 @@
-"""The way into the Kubernetes cluster: the one that this process runs in, or that the user's kubeconfig names."""
-
-from pathlib import Path
+"""Client configuration for the Kubernetes API: the service account of a pod, or the user's kubeconfig."""
 
 import urllib3
 from kubernetes import client, config
 
 from thale.errors import TargetError
-
-SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-"""Every pod has this file that may talk to its cluster."""
+from thale.kserve.service_account import SERVICE_ACCOUNT_DIR
 
 _TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
 
 
 def load_api_client(context: str | None = None) -> client.ApiClient:
-    """Return a client of the cluster.
+    """Return a client of the Kubernetes API.
 
     Args:
-        context: The kubeconfig's; None takes the pod's service account, or else the current one.
+        context: The context in the kubeconfig. None selects the pod's service account, or else the current context.
 
     Raises:
         TargetError: If there is neither a service account nor a kubeconfig.
     """
     configuration = client.Configuration()
     try:
-        if context is None and SERVICE_ACCOUNT_TOKEN.exists():
+        if context is None and (SERVICE_ACCOUNT_DIR / "token").exists():
             config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         else:
             config.load_kube_config(client_configuration=configuration, context=context)  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
-        raise TargetError(f"no cluster is known here ({error}): log in, as with az aks get-credentials") from error
+        raise TargetError(f"no Kubernetes cluster is configured ({error}): run `az aks get-credentials`") from error
     return with_retries(configuration)
 
 
 def with_retries(configuration: client.Configuration) -> client.ApiClient:
-    """Return a client that asks again where the API is away, busy or failing for a moment: about 3 s in all.
+    """Return a client that retries for about 3 s if the API is unreachable, overloaded or failing.
 
-    Every write of ours names the version that it changes, or is a lease's, which does: asking twice does no harm.
+    A retry is safe, because every write carries the resourceVersion of its object.
     """
     configuration.retries = urllib3.Retry(
         total=5,

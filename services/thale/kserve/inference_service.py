@@ -1,12 +1,13 @@
-"""A release as a KServe InferenceService, in both directions.
+"""Conversion of a release to a KServe InferenceService and back.
 
     spec.predictor              the stable version        name: v1-0-0, model.storageUri: its archive
-    spec.canary[]               every other version       one predictor each, trafficPercent 0 but for the canary
-    annotations release.thale/  what KServe has no field for: archives' digests, cards, roles, exact weight, history
+    spec.canary[]               every other version       one predictor each, trafficPercent 0 except for the canary
+    annotations release.thale/  the rest: digests of archives, cards, roles, exact weight, history
 
-What the spec says holds: whoever drops an entry with kubectl, or sets another percentage, has rolled back or stepped.
-An entry that no annotation knows is being loaded, or is on its way out, and nobody is sent there. KServe must be in
-Standard mode, 0.20 or newer: https://kserve.github.io/website/docs/model-serving/predictive-inference/rollout-strategies
+The spec takes precedence over the annotations. An operator who removes an entry with kubectl rolls back, and a changed
+percentage is a step. A version that no annotation names is being loaded or unloaded, and receives no requests.
+KServe must be version 0.20 or newer in Standard mode (ADR 0020):
+https://kserve.github.io/website/docs/model-serving/predictive-inference/rollout-strategies
 """
 
 import json
@@ -17,18 +18,18 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from thale.errors import TargetError
+from thale.errors import TargetError, describe_validation_error
 from thale.schemas import FrozenModel, ModelCard, Release, ReleaseEvent, VersionManifest
 
 GROUP, API_VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 URL_TEMPLATE = "http://{service}.{namespace}.svc"
-"""Where a predictor listens: its Service's name within the cluster."""
+"""Address of a predictor: the name of its Service within the cluster."""
 
 Resource = Mapping[str, Any]
 
 _PREFIX = "release.thale/"
 _ANNOTATIONS_LIMIT_BYTES = 240 * 1024
-"""Kubernetes refuses 256 KiB for all annotations of an object; others have some too."""
+"""Kubernetes rejects more than 256 KiB of annotations per object. The difference is for other annotations."""
 _SERVICE_NAME_LIMIT = 63
 _AUTOSCALING_FIELDS = (
     "autoScaling",
@@ -39,11 +40,11 @@ _AUTOSCALING_FIELDS = (
     "scaleMetricType",
     "scaleTarget",
 )
-"""Fields of a predictor that an entry of spec.canary must not have, or has its own way."""
+"""Fields of the stable predictor that an entry of spec.canary must not contain, or sets itself."""
 
 
 class _Annotations(FrozenModel):
-    """What the annotations say of a version."""
+    """Annotation of one version."""
 
     digest: str
     card: ModelCard
@@ -55,19 +56,19 @@ _HISTORY = TypeAdapter(tuple[ReleaseEvent, ...])
 
 
 def is_release(resource: Resource) -> bool:
-    """Whether an InferenceService is a release of ours, and not somebody else's."""
+    """Return whether an InferenceService is a release of thale."""
     return f"{_PREFIX}versions" in (resource["metadata"].get("annotations") or {})
 
 
 def release_from_resource(resource: Resource, url_template: str = URL_TEMPLATE) -> Release:
-    """Return the release that an InferenceService is.
+    """Return the release of an InferenceService.
 
     Args:
-        resource: The object as the API gives it.
-        url_template: Where its predictors listen; `{service}` and `{namespace}` are filled in.
+        resource: The object from the API.
+        url_template: Address of a predictor with the placeholders `{service}` and `{namespace}`.
 
     Raises:
-        TargetError: If it is none, or contradicts itself.
+        TargetError: If the object is not a release, or is inconsistent.
     """
     metadata, spec = resource["metadata"], resource["spec"]
     annotations = metadata.get("annotations") or {}
@@ -102,36 +103,36 @@ def release_from_resource(resource: Resource, url_template: str = URL_TEMPLATE) 
             history=_HISTORY.validate_json(annotations[f"{_PREFIX}history"]),
         )
     except KeyError as error:
-        raise TargetError(f"{label} is no release: it has no {error.args[0]}") from error
+        raise TargetError(f"{label} is not a release: {error.args[0]} is missing") from error
     except ValidationError as error:
-        raise TargetError(f"{label} is no release that can be understood: {error}") from error
+        raise TargetError(f"{label} is not a valid release: {describe_validation_error(error)}") from error
     if release.name != metadata["name"]:
-        raise TargetError(f"{label} holds the cards of {release.name}: the two must have one name")
+        raise TargetError(f"{label} contains the cards of {release.name}: rename the object to {release.name}")
     return release
 
 
 def resource_from_release(
     release: Release, live: Resource, uris: Mapping[str, str], extra_versions: Iterable[str] = ()
 ) -> Resource:
-    """Return what to apply so that an InferenceService becomes this release.
+    """Return the configuration to apply so that an InferenceService becomes this release.
 
-    An entry's replicas are its share of the stable version's `minReplicas`, and one at least. KServe takes as many from
-    the stable version, down to one, as soon as they are ready (https://github.com/kserve/kserve/pull/5984): more for a
-    canary would leave too few for everybody else.
+    The replicas of an entry are its share of the stable version's `minReplicas`, at least 1. KServe removes as many
+    replicas from the stable version, down to 1, when they are ready (https://github.com/kserve/kserve/pull/5984). More
+    replicas for a canary would leave too few for the stable version.
 
     Args:
-        release: What shall be so.
-        live: The object as it is; entries of spec.canary are made after its predictor.
-        uris: Where the archive of each version lies that is not yet in `live`.
-        also: Versions that get an entry without being released: they are being loaded, or on their way out.
+        release: The release.
+        live: The present object. Its predictor is the template for entries of spec.canary.
+        uris: The `storageUri` of each version that `live` does not contain.
+        extra_versions: Unreleased versions with an entry at 0 percent, which are being loaded or unloaded.
 
     Raises:
-        TargetError: If the object is too unlike a release to become one.
+        TargetError: If the object has no predictor that can serve as a template.
     """
     name = live["metadata"]["name"]
     template = live["spec"]["predictor"]
     if not template.get("model"):
-        raise TargetError(f"the InferenceService {name} has no spec.predictor.model to make a canary after")
+        raise TargetError(f"the InferenceService {name} has no spec.predictor.model, which is the template of a canary")
     uris = {**storage_uris(live), **uris}
     traffic_percents = {release.canary: round(release.weight_percent)}
     entries = [
@@ -160,7 +161,7 @@ def resource_from_release(
 
 
 def storage_uris(resource: Resource) -> Mapping[str, str]:
-    """Return where the archive of each version lies that has a predictor, released or not."""
+    """Return the `storageUri` of each version with a predictor, released or not."""
     predictors = [
         resource["spec"]["predictor"],
         *(entry["predictor"] for entry in resource["spec"].get("canary") or ()),
@@ -170,29 +171,29 @@ def storage_uris(resource: Resource) -> Mapping[str, str]:
 
 
 def predictor_name(version: str) -> str:
-    """Return what a version's predictor is called: v1-10-0."""
+    """Return the name of a version's predictor, such as v1-10-0."""
     return f"v{version.replace('.', '-')}"
 
 
 def version_from_predictor_name(predictor: str) -> str | None:
-    """Return the version that a predictor's name says, None where it says none."""
+    """Return the version in a predictor's name, None if the name has another form."""
     match = re.fullmatch(r"v(\d+)-(\d+)-(\d+)", predictor)
     return ".".join(match.groups()) if match else None
 
 
 def predictor_url(service: str, version: str, namespace: str, template: str = URL_TEMPLATE) -> str:
-    """Return where a version's predictor listens within the cluster."""
+    """Return the address of a version's predictor within the cluster."""
     return template.format(service=f"{service}-{predictor_name(version)}-predictor", namespace=namespace)
 
 
 def is_ready(resource: Resource, version: str) -> bool:
-    """Whether the predictor of a version beside the stable one is ready, by the object's status.
+    """Return whether the predictor of a version other than stable is ready, according to the object's status.
 
-    The status may be older than the object: its `observedGeneration` counts a Deployment's changes, not the object's
-    (https://github.com/kserve/kserve/issues/6081). Who must be sure asks the predictor.
+    The status may be outdated: its `observedGeneration` counts changes of a Deployment, not of the object
+    (https://github.com/kserve/kserve/issues/6081). A caller that must be certain sends a request to the predictor.
 
     Raises:
-        TargetError: If KServe has given it up.
+        TargetError: If KServe reports that the model cannot be loaded.
     """
     status = resource.get("status") or {}
     for canary_status in status.get("canaryStatuses") or ():
@@ -210,7 +211,7 @@ def _if_present(version: str | None, versions: Mapping[str | None, int]) -> str 
 
 
 def _exact_weight_percent(annotation: str | None, traffic_percent: int) -> float:
-    """Return the exact weight, as long as KServe's whole percentage agrees: who changed that one meant it."""
+    """Return the exact weight, or KServe's integer percentage if an operator has changed it."""
     weight = float(annotation) if annotation is not None else float(traffic_percent)
     return weight if round(weight) == traffic_percent else float(traffic_percent)
 
@@ -218,7 +219,7 @@ def _exact_weight_percent(annotation: str | None, traffic_percent: int) -> float
 def _predictor_spec(service: str, version: str, template: Resource, uris: Mapping[str, str]) -> dict[str, Any]:
     name = predictor_name(version)
     if len(f"{service}-{name}-predictor") > _SERVICE_NAME_LIMIT:
-        raise TargetError(f"{service}-{name}-predictor is too long for the name of a Service: rename the model")
+        raise TargetError(f"{service}-{name}-predictor exceeds the 63 characters of a Service name: rename the model")
     model = {"name": "kserve-container", **template["model"], "storageUri": uris[version]}
     inherited = {field: value for field, value in template.items() if field not in _AUTOSCALING_FIELDS}
     return {**inherited, "name": name, "model": model}
@@ -230,7 +231,7 @@ def _canary_entry(predictor: Resource, percent: int, stable_replicas: int) -> di
 
 
 def _build_annotations(release: Release) -> dict[str, str]:
-    """Return the annotations; a history that would not fit loses its beginning, which the audit log keeps."""
+    """Return the annotations. A history beyond the size limit loses its oldest events, which the audit log retains."""
     version_annotations = {
         version: _Annotations(digest=manifest.digest, card=manifest.card)
         for version, manifest in release.versions.items()

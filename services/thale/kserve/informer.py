@@ -1,7 +1,7 @@
-"""The release record as a namespace's InferenceServices, watched: what a `FileReleaseSource` is on a laptop.
+"""Informer for the InferenceServices of a namespace: the release source of a facade in a cluster.
 
-A thread lists and then watches, as controllers do: a change is known as soon as the API tells it. The list is read
-anew every twenty seconds, so nothing that a watch lost stays lost. Where the API is away, what was known last holds.
+A thread lists and then watches, as controllers do, so that a change arrives at once. It lists again every 20 s, which
+repairs missed events. While the API is unreachable, the last known release state stays valid.
 """
 
 import logging
@@ -28,7 +28,7 @@ _MAX_BACKOFF_S = 5.0
 
 
 class InferenceServiceInformer:
-    """The releases of a namespace. Created by `running`."""
+    """The releases of a namespace. `running` creates it."""
 
     def __init__(self, api: client.ApiClient, namespace: str, url_template: str) -> None:
         self._objects = client.CustomObjectsApi(api)
@@ -48,7 +48,7 @@ class InferenceServiceInformer:
     @classmethod
     @contextmanager
     def running(cls, api: client.ApiClient, namespace: str, url_template: str) -> Iterator[Self]:
-        """Follow the namespace's releases for as long as the context lasts."""
+        """Watch the releases of a namespace within the context."""
         informer = cls(api, namespace, url_template)
         thread = threading.Thread(target=informer._run, name="inference services", daemon=True)
         thread.start()
@@ -60,13 +60,13 @@ class InferenceServiceInformer:
             thread.join(_LIST_TIMEOUT_S)
 
     def current(self) -> ReleaseState:
-        """Return what is released now: the same object for as long as nothing changes.
+        """Return the present release state. It is the same object until a release changes.
 
         Raises:
-            ModelUnavailableError: If the API has not answered yet.
+            ModelUnavailableError: If the API has not responded yet.
         """
         if self._release_state is None:
-            raise ModelUnavailableError("no release is known yet: the Kubernetes API has not answered")
+            raise ModelUnavailableError("no release is known yet: the Kubernetes API has not responded")
         return self._release_state
 
     def _run(self) -> None:
@@ -80,11 +80,11 @@ class InferenceServiceInformer:
                 if self._stopping.is_set():
                     return
                 logger.warning("InferenceService watch failed", extra={"error": _summarize_error(error)})
-                self._stopping.wait(backoff_s * random.uniform(0.5, 1.5))  # noqa: S311 (spreads the facades' questions)
+                self._stopping.wait(backoff_s * random.uniform(0.5, 1.5))  # noqa: S311 (jitter)
                 backoff_s = min(2 * backoff_s, _MAX_BACKOFF_S)
 
     def _list(self) -> str:
-        """Read all of them; return the version from which to watch."""
+        """Read all InferenceServices and return the resourceVersion from which to watch."""
         response: Any = self._objects.list_namespaced_custom_object(
             *self._collection, _request_timeout=(_CONNECT_TIMEOUT_S, _LIST_TIMEOUT_S)
         )
@@ -95,7 +95,7 @@ class InferenceServiceInformer:
         return str(response["metadata"]["resourceVersion"])
 
     def _watch_from(self, resource_version: str) -> None:
-        """Take in the changes after a version, until it is time to list again."""
+        """Apply the changes after a resourceVersion, until the next list is due."""
         events = self._watch.stream(  # type: ignore[no-untyped-call]
             self._objects.list_namespaced_custom_object,
             *self._collection,
@@ -118,7 +118,7 @@ class InferenceServiceInformer:
         self._publish(releases)
 
     def _parse_release(self, resource: inference_service.Resource) -> Release | None:
-        """Return the release, None where it cannot be understood: that is logged once, and what was known holds."""
+        """Return the release, None if it is not valid. Each new error is logged once."""
         name = resource["metadata"]["name"]
         try:
             release = inference_service.release_from_resource(resource, self._url_template)

@@ -1,10 +1,14 @@
-"""The lease in a cluster: a Lease of coordination.k8s.io/v1, kept by the rules of client-go's leader election.
+"""Leader election by a Lease of coordination.k8s.io/v1, with the rules of client-go.
 
-https://github.com/kubernetes/client-go/blob/master/tools/leaderelection/leaderelection.go: a lease that somebody else
-holds is free once it has not changed for its duration by *our* clock, so clocks that disagree do no harm; every write
-names the version that was read, so of two that write one is refused; whoever cannot renew in time stops acting before
-others may start. The Python client's own `kubernetes.leaderelection` is not used: it reckons with the wall clock,
-cannot say whether it leads just now, does not let go, and a dropped connection ends it.
+https://github.com/kubernetes/client-go/blob/master/tools/leaderelection/leaderelection.go
+
+- A lease of another candidate is free once it has not changed for its duration on the local clock. Clock skew is
+  therefore harmless.
+- Every write carries the resourceVersion of its read, so that one of two concurrent writes fails.
+- A leader that cannot renew in time stops acting before another candidate can start.
+
+ADR 0025 gives the reasons against the Python client's `kubernetes.leaderelection`. It uses the wall clock, has no check
+of the present leadership, does not release the lease, and ends when a connection is dropped.
 """
 
 import logging
@@ -24,24 +28,24 @@ logger = logging.getLogger(__name__)
 
 
 def new_identity() -> str:
-    """Return a name that no other process has: the pod's, and a number drawn at random."""
+    """Return a unique name for this process: the host name and a random UUID."""
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
 @dataclass(frozen=True)
 class LeaseTiming:
-    """How long a lease lasts, in seconds; client-go's defaults."""
+    """Durations of a lease in seconds, by default those of client-go."""
 
     duration_s: int = 15
-    """Others wait so long after the last renewal that they saw."""
+    """Time after the last observed renewal before another candidate acquires the lease."""
     renew_deadline_s: float = 10.0
-    """The holder acts for so long after it began its last renewal."""
+    """Time after the start of its last renewal during which the leader may act."""
     retry_s: float = 2.0
 
 
 @dataclass(frozen=True)
 class _ObservedLease:
-    """A lease as it was read, and when it was first seen so, by our clock."""
+    """The state of a lease, and the time on the local clock at which this state was first observed."""
 
     holder: str
     renewed_at: datetime | None
@@ -74,7 +78,7 @@ class KubernetesLease:
         self.retry_s = self._timing.retry_s
 
     def acquire_or_renew(self) -> bool:
-        """Take or renew the lease. Where the API does not answer, what is held stays held until its deadline."""
+        """Acquire or renew the lease. If the API does not respond, a leader stays leader until its renew deadline."""
         started_at = self._clock()
         try:
             if self._try_acquire_or_renew(started_at):
@@ -86,11 +90,11 @@ class KubernetesLease:
         return self.is_leader()
 
     def is_leader(self) -> bool:
-        """Whether the last renewal is recent enough."""
+        """Return whether this process is the leader: its renew deadline has not passed."""
         return self._clock() < self._leader_until
 
     def release(self) -> None:
-        """Write that nobody holds the lease, if it is ours."""
+        """Clear the holder of the lease, if this process holds it."""
         self._leader_until = -1.0
         try:
             lease, spec = self._read() or (None, V1LeaseSpec())
@@ -103,7 +107,7 @@ class KubernetesLease:
             logger.warning("lease release failed", extra={"lease": self._name, "error": _describe_error(error)})
 
     def _try_acquire_or_renew(self, now: float) -> bool:
-        """Return whether the lease is ours now; False where it is another's, or another was faster."""
+        """Return whether this process holds the lease now. False if another candidate holds it or was faster."""
         found = self._read()
         try:
             if found is None:
@@ -124,7 +128,7 @@ class KubernetesLease:
         return True
 
     def _observe(self, spec: V1LeaseSpec, now: float) -> _ObservedLease:
-        """Return since when another's lease has looked as it does."""
+        """Return the present state of another candidate's lease, with the time of its first observation."""
         holder, duration_s = spec.holder_identity or "", float(spec.lease_duration_seconds or 0)
         if self._observed is None or (self._observed.holder, self._observed.renewed_at) != (holder, spec.renew_time):
             self._observed = _ObservedLease(holder, spec.renew_time, duration_s, now)
@@ -160,7 +164,7 @@ class KubernetesLease:
         self._leases.create_namespaced_lease(self._namespace, lease, _request_timeout=self._request_timeout_s)
 
     def _replace(self, lease: V1Lease) -> None:
-        """Write the lease; it carries the resource version that was read, so a newer one is a conflict."""
+        """Write the lease with the resourceVersion of its read. A newer version is a conflict."""
         self._leases.replace_namespaced_lease(
             self._name, self._namespace, lease, _request_timeout=self._request_timeout_s
         )
@@ -171,9 +175,9 @@ class KubernetesLease:
 
 
 def _now() -> datetime:
-    """Return the time of day, for people to read.
+    """Return the wall-clock time, for display only.
 
-    Kubernetes wants six digits after the second's point, and the client drops them where all are zero.
+    Kubernetes requires six fractional digits. The Python client omits them if all are zero.
     """
     now = datetime.now(UTC)
     return now.replace(microsecond=max(1, now.microsecond))

@@ -46,14 +46,14 @@ class TorchServeError:
 
     @property
     def is_worker_unavailable(self) -> bool:
-        """Whether no worker processed the request, so that a retry may succeed."""
+        """True if no worker processed the request, so that a retry may succeed."""
         if self.message == _WORKER_DIED:
             return True
         return self.status in _UNAVAILABLE_STATUSES and self.message != _HANDLER_RAISED
 
     @property
     def is_unknown_version(self) -> bool:
-        """Whether TorchServe does not have the model version, or has not loaded it yet."""
+        """True if TorchServe does not have the model version, or has not loaded it yet."""
         return self.status == HTTPStatus.NOT_FOUND
 
     def __str__(self) -> str:

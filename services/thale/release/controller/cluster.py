@@ -9,10 +9,11 @@ from thale.errors import ParameterError
 from thale.kserve.checkpoint import ConfigMapCheckpointStore
 from thale.kserve.client import load_api_client
 from thale.kserve.lease import KubernetesLease, new_identity
+from thale.kserve.service_account import SERVICE_ACCOUNT_DIR
 from thale.release.controller.controller import ReleaseEnvironment
 from thale.release.controller.metrics_scraper import MetricsScraper
-from thale.release.lifecycle.identity import SERVICE_ACCOUNT_DIR
-from thale.release.targets.kserve import KServeTarget, VersionStore
+from thale.release.targets import VersionStore
+from thale.release.targets.kserve import KServeTarget
 from thale.schemas import VersionManifest
 
 FACADE_METRICS_URL = "http://thale-facade-metrics.{namespace}.svc:9090/metrics"

@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""What a pod is given: its namespace, its token."""
+from thale.kserve.service_account import SERVICE_ACCOUNT_DIR
 
 
 def current_user(override: str | None) -> str:

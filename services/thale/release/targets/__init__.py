@@ -1,51 +1,100 @@
-"""Who makes a release so: on a laptop a record file and TorchServe, in a cluster the InferenceService.
+"""Release targets: the adapters that apply a release to the local platform or to KServe.
 
-Both keep the same promises, and the same tests hold them to these (`services/tests/release/targets/test_targets.py`).
+Both meet the same contract, which `services/tests/release/targets/test_targets.py` checks for both.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from thale.schemas import Release, VersionManifest
 
 WarmUp = Callable[[str, str, str, float], object]
-"""Waits until a model server (its address) has answered the golden plates with a model's version, so many seconds at
-most, and raises an ActuatorError if it does not: `thale.release.registry.golden.warm_up`."""
+"""Waits until a version has predicted the golden plates: `thale.release.registry.golden.warm_up`.
+
+Its arguments are the address of the model server, the model, the version, and a timeout in seconds. It raises a
+TargetError if the version fails or the timeout passes."""
 
 
 @dataclass(frozen=True)
 class VersionedRelease:
-    """A release as it is held, and the revision by which a later change knows that nobody came in between."""
+    """A release with its revision. A write fails if the revision has changed since the read."""
 
     release: Release
     revision: str
 
 
 def compute_revision(release: Release) -> str:
-    """Return the revision of a release that is held as it is: the digest of what it says."""
+    """Return the revision of a release: the digest of its JSON."""
     return hashlib.sha256(release.model_dump_json().encode()).hexdigest()
 
 
+class VersionStore(Protocol):
+    """Registered versions, as far as targets read them. `ModelStore` implements it."""
+
+    def find(self, model: str, version: str) -> VersionManifest:
+        """Return a registered version.
+
+        Raises:
+            UnknownVersionError: If the store does not contain it.
+        """
+        ...
+
+    def uri(self, model: str, version: str) -> str:
+        """Return the `storageUri` of a version, from which KServe's storage initializer downloads the archive."""
+        ...
+
+
+class LocalVersionStore(VersionStore, Protocol):
+    """A version store whose archives are files of this machine. `FolderStore` implements it."""
+
+    def archive(self, manifest: VersionManifest) -> Path:
+        """Return the path of an archive.
+
+        Raises:
+            StoreError: If it is missing.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TargetTimeouts:
+    """Timeouts and intervals of a target, in seconds."""
+
+    load_s: float
+    """From the request for a version until its workers are ready."""
+    drain_s: float
+    """Until a version has sent its last responses, after facades have stopped sending requests to it."""
+    warm_up_s: float = 120.0
+    """Until a version has predicted the golden plates."""
+    poll_s: float = 1.0
+    """Interval of KServe's status checks."""
+    propagation_s: float = 2.0
+    """Until every facade has read the local release state. A facade polls it every second."""
+    unload_s: float = 60.0
+    """Until TorchServe has unloaded a version."""
+
+
 class ReleaseTarget(Protocol):
-    """Reads releases and changes them."""
+    """Reads and applies releases."""
 
     def models(self) -> Sequence[str]:
-        """Return the names of the models that are released."""
+        """Return the names of the released models."""
         ...
 
     def read(self, model: str) -> VersionedRelease:
-        """Return a model's release.
+        """Return the release of a model.
 
         Raises:
-            UnknownModelError: If no such model is released.
-            TargetError: If it cannot be read.
+            UnknownModelError: If the model has no release.
+            TargetError: If the release cannot be read.
         """
         ...
 
     def find(self, model: str, version: str) -> VersionManifest:
-        """Return a registered version, whether it is held or not.
+        """Return a registered version, loaded or not.
 
         Raises:
             UnknownVersionError: If the store has no such version.
@@ -53,14 +102,13 @@ class ReleaseTarget(Protocol):
         ...
 
     def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
-        """Make `after` so, and return it as it is held then.
+        """Apply the release `after` and return it with its new revision.
 
-        Versions that are new in `after` are loaded and have answered the golden plates before any request can reach
-        them; versions that are gone are unloaded once nobody waits for their answer. A change of weight alone, and
-        taking a canary off, wait for neither.
+        A new version is loaded and has predicted the golden plates before it receives requests. A removed version is
+        unloaded after its last response. A change of the weight and the removal of a canary wait for neither.
 
         Raises:
-            ConflictError: If the release is no longer the one that was read. Nothing has changed.
-            TargetError: If a version does not come up. The traffic goes on as before.
+            ConflictError: If the release has changed since `before` was read. Nothing is changed.
+            TargetError: If a version cannot be loaded. The traffic does not change.
         """
         ...

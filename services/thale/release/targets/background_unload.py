@@ -1,4 +1,4 @@
-"""What is unloaded in the background: a change returns at once, and whoever leaves the actuator's context waits."""
+"""Unloading of versions in background threads, so that a release change returns at once."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Self
 
 @dataclass
 class BackgroundUnloader:
-    """Base of the actuators. Work that is killed with the process is done by the next change."""
+    """Base class of the targets. If a process is killed, the next change of the release does the remaining unloads."""
 
     _threads: list[threading.Thread] = field(default_factory=list, init=False, repr=False, kw_only=True)
 
@@ -22,7 +22,7 @@ class BackgroundUnloader:
         self.close()
 
     def close(self) -> None:
-        """Wait until what has gone from the releases is unloaded."""
+        """Wait until all removed versions are unloaded."""
         while self._threads:
             self._threads.pop().join()
 

@@ -1,9 +1,9 @@
-"""Releases in a cluster: InferenceServices, changed by server-side apply.
+"""Release target of a cluster: InferenceServices, changed by server-side apply.
 
-A new version gets an entry of its own in spec.canary, at 0 percent, before the release names it; its predictor gets
-ready and answers the golden plates; then one apply makes the release so. What it holds no longer stays as an entry at
-0 percent until every request is answered, and is dropped in the background. Every apply names the object's version
-that it was made from. Whoever is killed in between leaves at most an unused entry, which the next change drops.
+A new version first receives an entry in spec.canary at 0 percent. When its predictor is ready and has predicted the
+golden plates, one apply writes the release. A removed version stays at 0 percent until its last response, and a
+background thread drops its entry. Every apply carries the resourceVersion of its read. A killed process leaves at
+most an unused entry, which the next change drops (ADR 0019).
 """
 
 import logging
@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 from kubernetes import client
 from urllib3.exceptions import HTTPError
@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 from thale.errors import ConflictError, ReleaseError, TargetError, UnknownModelError
 from thale.kserve import inference_service
 from thale.release.registry import golden
-from thale.release.targets import VersionedRelease, WarmUp, compute_revision
+from thale.release.targets import TargetTimeouts, VersionedRelease, VersionStore, WarmUp, compute_revision
 from thale.release.targets.background_unload import BackgroundUnloader
 from thale.schemas import Release, VersionManifest
 
@@ -28,48 +28,25 @@ logger = logging.getLogger(__name__)
 FIELD_MANAGER = "thale-release"
 _MAX_ATTEMPTS = 10
 _API_TIMEOUT_S = 10.0
-
-
-class VersionStore(Protocol):
-    """Where the archives of registered versions are."""
-
-    def find(self, model: str, version: str) -> VersionManifest:
-        """Return a registered version, or raise UnknownVersionError."""
-        ...
-
-    def uri(self, model: str, version: str) -> str:
-        """Return where KServe's storage initializer finds a version's archive: its `storageUri`."""
-        ...
-
-
-@dataclass(frozen=True)
-class TargetTimeouts:
-    """How long things may take, in seconds."""
-
-    load_s: float = 1200.0
-    """A predictor, from being asked for to being ready: a node may have to start first."""
-    poll_s: float = 1.0
-    """Between two looks at it."""
-    warm_up_s: float = 120.0
-    drain_s: float = 65.0
-    """A facade follows within a second, and gives no answer later than a minute after its question."""
+DEFAULT_TIMEOUTS = TargetTimeouts(load_s=1200.0, drain_s=65.0)
+"""A predictor may wait for a new node. A facade reads a change within a second and responds within a minute."""
 
 
 @dataclass
 class KServeTarget(BackgroundUnloader):
-    """Changes the releases of a namespace. Leaving the context waits until what has gone from them is unloaded."""
+    """Release target of a namespace. Leaving the context waits for pending unloads."""
 
     api: client.ApiClient
     namespace: str
     store: VersionStore
     warm_up: WarmUp = golden.warm_up
-    timeouts: TargetTimeouts = TargetTimeouts()
+    timeouts: TargetTimeouts = DEFAULT_TIMEOUTS
     url_template: str = inference_service.URL_TEMPLATE
     _removed_at: dict[tuple[str, str], float] = field(default_factory=dict)
-    """When a model's version was last released, in seconds of the monotonic clock."""
+    """Time at which a model's version was last removed from its release, in seconds of the monotonic clock."""
 
     def models(self) -> Sequence[str]:
-        """Return the names of the models that are released."""
+        """Return the names of the released models."""
         try:
             response: Any = client.CustomObjectsApi(self.api).list_namespaced_custom_object(
                 *self._resource_type, _request_timeout=_API_TIMEOUT_S
@@ -79,16 +56,16 @@ class KServeTarget(BackgroundUnloader):
         return sorted(item["metadata"]["name"] for item in response["items"] if inference_service.is_release(item))
 
     def read(self, model: str) -> VersionedRelease:
-        """Return a model's release.
+        """Return the release of a model.
 
         Raises:
             UnknownModelError: If there is no such InferenceService.
-            TargetError: If it is none of ours, or the API does not answer.
+            TargetError: If it is not a release of thale, or the API does not respond.
         """
         return self._to_versioned_release(self._get(model))
 
     def find(self, model: str, version: str) -> VersionManifest:
-        """Return a registered version, whether it is held or not.
+        """Return a registered version, loaded or not.
 
         Raises:
             UnknownVersionError: If the store has no such version.
@@ -96,11 +73,11 @@ class KServeTarget(BackgroundUnloader):
         return self.store.find(model, version)
 
     def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
-        """Make `after` so: load what is new beside the rest, make the release so, and drop later what has gone.
+        """Load new versions, apply the release, and drop removed versions in the background.
 
         Raises:
-            ConflictError: If the release is no longer the one that was read. Nothing has changed.
-            TargetError: If a version does not come up. The traffic goes on as before.
+            ConflictError: If the release has changed since `before` was read. Nothing is changed.
+            TargetError: If a version cannot be loaded. The traffic does not change.
         """
         after = self._with_urls(after)
         known = inference_service.storage_uris(self._get(after.name))
@@ -116,11 +93,11 @@ class KServeTarget(BackgroundUnloader):
         return result
 
     def drop(self, model: str, versions: Collection[str]) -> None:
-        """Take the entries of these versions away, but for those that the release holds (again).
+        """Remove the entries of these versions, except versions that the release contains (again).
 
         Raises:
-            ConflictError: If others change the object all the time.
-            TargetError: If the API does not do it.
+            ConflictError: If the object changed concurrently in every attempt.
+            TargetError: If the API request fails.
         """
         live = self._get(model)
         unused = inference_service.storage_uris(live).keys() - self._to_versioned_release(live).release.versions.keys()
@@ -131,7 +108,7 @@ class KServeTarget(BackgroundUnloader):
     def _load_and_apply(
         self, before: VersionedRelease, after: Release, uris: Mapping[str, str], obsolete: Set[str]
     ) -> VersionedRelease:
-        """Give the new versions predictors, and name them once they answer; where that fails, take them away again."""
+        """Create predictors for new versions, and apply the release after warm-up. If it fails, drop them again."""
         model, new = after.name, uris.keys()
         self._apply_release(before, before.release, uris, obsolete | new)
         try:
@@ -149,7 +126,7 @@ class KServeTarget(BackgroundUnloader):
         while True:
             live = self._get(model)
             if version not in inference_service.storage_uris(live):
-                raise ConflictError(f"{model} was changed by somebody else while {version} was being loaded")
+                raise ConflictError(f"{model} was changed concurrently while {version} was being loaded")
             if inference_service.is_ready(live, version):
                 return
             if time.monotonic() > deadline:
@@ -159,15 +136,15 @@ class KServeTarget(BackgroundUnloader):
     def _try_drop(self, model: str, versions: Collection[str]) -> None:
         try:
             self.drop(model, versions)
-        except ReleaseError as error:  # the next change drops them
+        except ReleaseError as error:  # the next change drops the versions
             logger.warning("version unload failed", extra={"model": model, "error": str(error)})
 
     def _apply_release(
         self, before: VersionedRelease, after: Release, uris: Mapping[str, str], extra_versions: Collection[str]
     ) -> VersionedRelease:
-        """Apply a release, as long as it is the one that was read.
+        """Apply a release, if it has not changed since the read.
 
-        The object itself changes all the time, by KServe's status: then it is read and applied again.
+        KServe changes the object's status often. Each such change is a conflict, and the release is applied again.
         """
         objects = client.CustomObjectsApi(self.api)
         desired_revision = None
@@ -176,11 +153,11 @@ class KServeTarget(BackgroundUnloader):
             now = self._to_versioned_release(live)
             if now.revision != before.revision:
                 if now.revision == desired_revision:
-                    return now  # the apply before did it, and its answer was lost
+                    return now  # the previous apply succeeded, and its response was lost
                 break
             known = inference_service.storage_uris(live).keys() | uris.keys()
             if not after.versions.keys() <= known:
-                break  # somebody took away what was loaded for this very change
+                break  # another client removed the predictor that was loaded for this change
             desired = inference_service.resource_from_release(after, live, uris, known & set(extra_versions))
             desired_revision = self._to_versioned_release(desired).revision
             version = live["metadata"]["resourceVersion"]
@@ -202,14 +179,15 @@ class KServeTarget(BackgroundUnloader):
                 raise _to_error(f"{after.name} cannot be changed", error) from error
             else:
                 return self._to_versioned_release(response)
-        raise ConflictError(f"{after.name} was changed by somebody else in between: read it again")
+        raise ConflictError(f"{after.name} was changed concurrently: read it again")
 
     def _schedule_drop(self, model: str, versions: Collection[str]) -> None:
         self._removed_at |= dict.fromkeys(((model, version) for version in versions), time.monotonic())
 
         def drop() -> None:
             time.sleep(self.timeouts.drain_s)
-            latest = time.monotonic() - self.timeouts.drain_s  # one may have been released again, and left again
+            # A version may have been released again and removed again within the drain time.
+            latest = time.monotonic() - self.timeouts.drain_s
             self._try_drop(model, [version for version in versions if self._removed_at[model, version] <= latest])
 
         self._run_in_background(model, drop)
@@ -232,7 +210,7 @@ class KServeTarget(BackgroundUnloader):
         return VersionedRelease(release, compute_revision(release))
 
     def _with_urls(self, release: Release) -> Release:
-        """Return the release with the address of each version's predictor, as it will be read."""
+        """Return the release with the predictor address of each version, as `read` returns it."""
         versions = {
             version: manifest.model_copy(
                 update={
@@ -255,4 +233,4 @@ class KServeTarget(BackgroundUnloader):
 
 def _to_error(failure: str, error: client.ApiException | HTTPError) -> TargetError:
     why = f"{error.status} {error.reason}" if isinstance(error, client.ApiException) else str(error)
-    return TargetError(f"{failure}: the Kubernetes API says {why}")
+    return TargetError(f"{failure}: the Kubernetes API returned {why}")

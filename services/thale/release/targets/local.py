@@ -1,8 +1,8 @@
-"""Releases on a laptop: the record file that the facade follows, and TorchServe's management API.
+"""Release target of the local platform: the release state file of the facade, and TorchServe's management API.
 
-A new version is loaded and answers the golden plates first; then the record is written; then, in the background, what
-the record holds no longer is unloaded. The record is therefore never ahead of TorchServe, and whoever is killed in
-between leaves at most a version that is loaded and unused: the next change unloads it.
+A new version is loaded and predicts the golden plates first. Then the release state is written. Then versions that it
+no longer contains are unloaded in the background. The release state therefore never names a version that TorchServe
+lacks. A killed process leaves at most a loaded, unused version, which the next change unloads (ADR 0019).
 """
 
 import logging
@@ -13,14 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from pydantic import ValidationError
 
 from thale.errors import ConflictError, ReleaseError, StoreError, TargetError, UnknownModelError
 from thale.files import exclusive_lock, write_atomically
 from thale.release.registry import golden
-from thale.release.targets import VersionedRelease, WarmUp, compute_revision
+from thale.release.targets import LocalVersionStore, TargetTimeouts, VersionedRelease, WarmUp, compute_revision
 from thale.release.targets.background_unload import BackgroundUnloader
 from thale.release.targets.torchserve_client import TorchServeClient
 from thale.schemas import Release, ReleaseState, VersionManifest
@@ -28,67 +27,42 @@ from thale.schemas import Release, ReleaseState, VersionManifest
 logger = logging.getLogger(__name__)
 
 _DIGEST_LENGTH = 12
-"""Of an archive's digest in its file's name."""
-
-
-class VersionStore(Protocol):
-    """Where the archives of registered versions are."""
-
-    def find(self, model: str, version: str) -> VersionManifest:
-        """Return a registered version, or raise UnknownVersionError."""
-        ...
-
-    def archive(self, manifest: VersionManifest) -> Path:
-        """Return the archive's file, or raise a StoreError."""
-        ...
-
-
-@dataclass(frozen=True)
-class TargetTimeouts:
-    """How long things may take, in seconds."""
-
-    load_s: float = 240.0
-    """A version's workers, from being asked for to being ready: TorchServe gives them 180 s."""
-    warm_up_s: float = 120.0
-    propagation_s: float = 2.0
-    """A facade follows the record within a second; then nobody asks a version that has gone from it."""
-    drain_s: float = 60.0
-    """What was asked before is answered by then: a facade waits no longer."""
-    unload_s: float = 60.0
+"""Length of the digest in the file name of an archive."""
+DEFAULT_TIMEOUTS = TargetTimeouts(load_s=240.0, drain_s=60.0)
+"""TorchServe's own limit for the start of a worker is 180 s. A facade waits up to 60 s for a response."""
 
 
 @dataclass
 class LocalTarget(BackgroundUnloader):
-    """Changes the releases of the platform that runs on this machine.
+    """Release target of the platform that runs on this machine.
 
-    Several processes may change releases at once: the record is rewritten under a lock and only as it was read, and
-    loading and unloading a model's versions is one process's business at a time.
-
-    `serving` is the folder that TorchServe loads archives from. Leaving the context waits for the unloading.
+    Several processes may change releases concurrently. A file lock serialises writes of the release state, and a lock
+    for each model serialises loading and unloading. Leaving the context waits for pending unloads.
     """
 
     state_path: Path
-    store: VersionStore
+    store: LocalVersionStore
     serving_dir: Path
+    """The folder from which TorchServe loads archives."""
     server: TorchServeClient
     warm_up: WarmUp = golden.warm_up
-    timeouts: TargetTimeouts = TargetTimeouts()
+    timeouts: TargetTimeouts = DEFAULT_TIMEOUTS
 
     def models(self) -> Sequence[str]:
-        """Return the names of the models that are released."""
+        """Return the names of the released models."""
         return sorted(self._read_state().models)
 
     def read(self, model: str) -> VersionedRelease:
-        """Return a model's release.
+        """Return the release of a model.
 
         Raises:
-            UnknownModelError: If no such model is released.
-            TargetError: If the record cannot be read.
+            UnknownModelError: If the model has no release.
+            TargetError: If the release state cannot be read.
         """
         return _get_release(self._read_state(), model)
 
     def find(self, model: str, version: str) -> VersionManifest:
-        """Return a registered version, whether it is held or not.
+        """Return a registered version, loaded or not.
 
         Raises:
             UnknownVersionError: If the store has no such version.
@@ -96,18 +70,18 @@ class LocalTarget(BackgroundUnloader):
         return self.store.find(model, version)
 
     def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
-        """Make `after` so: load what is new, write the record, and unload in the background what has gone.
+        """Load new versions, write the release state, and unload removed versions in the background.
 
         Raises:
-            ConflictError: If the release is no longer the one that was read. Nothing has changed.
-            TargetError: If a version does not come up. The traffic goes on as before.
+            ConflictError: If the release has changed since `before` was read. Nothing is changed.
+            TargetError: If a version cannot be loaded. The traffic does not change.
         """
         model = after.name
         _check_unchanged(self.read(model), before)
         new = [manifest for version, manifest in after.versions.items() if version not in before.release.versions]
         if new:
             with self._loading_lock(model):
-                _check_unchanged(self.read(model), before)  # somebody else may have been loading until now
+                _check_unchanged(self.read(model), before)  # another process may have held the lock
                 result = self._load_and_write(before, after, new)
         else:
             result = self._write_release(before, after)
@@ -117,7 +91,7 @@ class LocalTarget(BackgroundUnloader):
     def _load_and_write(
         self, before: VersionedRelease, after: Release, new: Sequence[VersionManifest]
     ) -> VersionedRelease:
-        """Load the new versions and write the record; where that fails, unload them again."""
+        """Load the new versions and write the release state. If either fails, unload them again."""
         try:
             for manifest in new:
                 self._load_version(manifest)
@@ -145,7 +119,7 @@ class LocalTarget(BackgroundUnloader):
             logger.warning("version unload failed", extra={"model": model, "error": str(error)})
 
     def _write_release(self, before: VersionedRelease, after: Release) -> VersionedRelease:
-        """Write the release into the record, as long as it is the one that was read."""
+        """Write the release into the release state, if it has not changed since the read."""
         with exclusive_lock(self.state_path.with_name(f".{self.state_path.name}.lock")):
             state = self._read_state()
             _check_unchanged(_get_release(state, after.name), before)
@@ -159,7 +133,7 @@ class LocalTarget(BackgroundUnloader):
         return VersionedRelease(after, compute_revision(after))
 
     def _unload_after_propagation(self, model: str) -> None:
-        time.sleep(self.timeouts.propagation_s)  # without the lock: the next version may be loaded meanwhile
+        time.sleep(self.timeouts.propagation_s)  # without the lock, so that the next version can load meanwhile
         try:
             with self._loading_lock(model):
                 self.unload_unused(model)
@@ -167,16 +141,17 @@ class LocalTarget(BackgroundUnloader):
             logger.warning("version unload failed", extra={"model": model, "error": str(error)})
 
     def unload_unused(self, model: str) -> None:
-        """Unload the versions of a model that its release does not hold, each when nobody waits for its answer.
+        """Unload the versions that the release of a model does not contain, each after its last response.
 
         Raises:
-            TargetError: If TorchServe does not do it.
+            TargetError: If TorchServe fails.
         """
         release = self._wait_for_propagation(model)
         loaded = self.server.versions(model)
         unused = loaded.keys() - release.versions.keys()
         if unused and release.stable in loaded:
-            self.server.set_default(model, release.stable)  # TorchServe keeps its default, whoever is killed in between
+            # TorchServe refuses to unload its default version, which is an old one after a killed change.
+            self.server.set_default(model, release.stable)
         for version in unused:
             self.server.drain(model, loaded[version], self.timeouts.drain_s)
             self.server.unload(model, version, self.timeouts.unload_s)
@@ -185,7 +160,7 @@ class LocalTarget(BackgroundUnloader):
             logger.info("version unloaded", extra={"model": model, "version": version})
 
     def _wait_for_propagation(self, model: str) -> Release:
-        """Return the release once the record is so old that every facade follows it: what it lacks, nobody asks."""
+        """Return the release as soon as every facade has read the release state."""
         while True:
             written_at = self._last_write_time()
             release = self.read(model).release
@@ -198,13 +173,13 @@ class LocalTarget(BackgroundUnloader):
         try:
             return self.state_path.stat().st_mtime
         except OSError as error:
-            raise TargetError(f"the release record {self.state_path} cannot be read: {error}") from error
+            raise TargetError(f"the release state {self.state_path} cannot be read: {error}") from error
 
     def _read_state(self) -> ReleaseState:
         try:
             return ReleaseState.model_validate_json(self.state_path.read_bytes())
         except (OSError, ValidationError) as error:
-            raise TargetError(f"the release record {self.state_path} cannot be read: {error}") from error
+            raise TargetError(f"the release state {self.state_path} cannot be read: {error}") from error
 
     @contextmanager
     def _loading_lock(self, model: str) -> Iterator[None]:
@@ -213,7 +188,7 @@ class LocalTarget(BackgroundUnloader):
 
 
 def copy_to_serving_dir(archive: Path, manifest: VersionManifest, serving_dir: Path) -> str:
-    """Copy an archive to where TorchServe may load it, under a name that its digest makes its own; return that name.
+    """Copy an archive to TorchServe's folder under a name with its digest, and return that name.
 
     Raises:
         TargetError: If it cannot be copied.
@@ -242,4 +217,4 @@ def _get_release(state: ReleaseState, model: str) -> VersionedRelease:
 
 def _check_unchanged(current: VersionedRelease, expected: VersionedRelease) -> None:
     if current.revision != expected.revision:
-        raise ConflictError(f"{expected.release.name} was changed by somebody else in between: read it again")
+        raise ConflictError(f"{expected.release.name} was changed concurrently: read it again")

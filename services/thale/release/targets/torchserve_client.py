@@ -1,4 +1,4 @@
-"""TorchServe, as far as releases need it: versions of a model come, become the default, and go.
+"""Client of TorchServe's management API: load, set as default, drain and unload versions of a model.
 
 https://github.com/pytorch/serve/blob/v0.12.0/docs/management_api.md
 """
@@ -14,6 +14,7 @@ import urllib3
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from thale.errors import TargetError
+from thale.models.torchserve_errors import TorchServeError
 
 logger = logging.getLogger(__name__)
 
@@ -30,21 +31,17 @@ class _Worker(_ResponseModel):
 
 
 class LoadedVersion(_ResponseModel):
-    """A version that TorchServe holds."""
+    """A version that TorchServe has loaded."""
 
     version: str = Field(alias="modelVersion")
     archive: str = Field(alias="modelUrl")
-    """Its file's name in the model store."""
+    """File name in TorchServe's model store."""
     workers: tuple[_Worker, ...]
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has workers, all of them ready."""
+        """True if the version has workers and all are ready."""
         return bool(self.workers) and all(worker.status == "READY" for worker in self.workers)
-
-
-class _ErrorResponse(_ResponseModel):
-    message: str
 
 
 _VERSIONS = TypeAdapter(tuple[LoadedVersion, ...])
@@ -52,7 +49,7 @@ _VERSIONS = TypeAdapter(tuple[LoadedVersion, ...])
 
 @dataclass(frozen=True)
 class TorchServeClient:
-    """A TorchServe whose model API is enabled. Threads may share it."""
+    """Client of a TorchServe with an enabled model API, for use by several threads."""
 
     model_url: str
     management_url: str
@@ -60,49 +57,49 @@ class TorchServeClient:
 
     @classmethod
     def from_urls(cls, model_url: str, management_url: str) -> "TorchServeClient":
-        """Return the one that is asked at the first address and managed at the second."""
+        """Return a client for the addresses of the inference API and the management API."""
         return cls(model_url.rstrip("/"), management_url.rstrip("/"), urllib3.PoolManager(maxsize=4, retries=False))
 
     def versions(self, model: str) -> Mapping[str, LoadedVersion]:
-        """Return what is loaded of a model; nothing where TorchServe does not know it.
+        """Return the loaded versions of a model, empty if TorchServe does not have the model.
 
         Raises:
-            TargetError: If TorchServe does not answer, or not so that it can be understood.
+            TargetError: If TorchServe does not respond, or its response is not valid.
         """
         status, body = self._request_management("GET", f"/models/{model}/all")
         if status == HTTPStatus.NOT_FOUND:
             return {}
         if status != HTTPStatus.OK:
-            raise TargetError(f"TorchServe does not tell the versions of {model}: {_describe_error(status, body)}")
+            raise TargetError(f"TorchServe cannot list the versions of {model}: {_describe_error(status, body)}")
         try:
             return {loaded.version: loaded for loaded in _VERSIONS.validate_json(body)}
         except ValidationError as error:
-            raise TargetError(f"TorchServe's answer about {model} is not understood: {error}") from error
+            raise TargetError(f"TorchServe's list of the versions of {model} is not valid: {error}") from error
 
     def load(self, model: str, version: str, archive: str, timeout_s: float) -> None:
-        """Load a version and return when all its workers are ready; one that is loaded or loading is waited for.
+        """Load a version and wait until all its workers are ready. It may already be loaded or loading.
 
         Args:
             model: The model's name.
-            version: The version that the archive's manifest names.
-            archive: The archive's file name in the model store.
-            limit_s: The longest to wait.
+            version: The version in the archive's manifest.
+            archive: The archive's file name in TorchServe's model store.
+            timeout_s: The maximum wait in seconds.
 
         Raises:
-            TargetError: If the archive cannot be loaded, or its workers do not get ready.
+            TargetError: If the archive cannot be loaded, or its workers do not become ready.
         """
         deadline = time.monotonic() + timeout_s
-        # The number of workers is not said: TorchServe takes what it was told to give every model.
+        # Without `initial_workers`, TorchServe starts the number of workers in its configuration.
         query = urlencode({"url": archive, "model_name": model, "synchronous": "true"})
         status, body = self._request_management("POST", f"/models?{query}", timeout_s)
         if status not in (HTTPStatus.OK, HTTPStatus.CONFLICT):
             raise TargetError(
-                f"{model} {version} cannot be loaded: {_describe_error(status, body)}; the server's log says more"
+                f"{model} {version} cannot be loaded: {_describe_error(status, body)}; see TorchServe's log"
             )
         while True:
             loaded = self.versions(model).get(version)
             if loaded is None:
-                raise TargetError(f"{archive} holds no version {version} of {model}, or its workers do not start")
+                raise TargetError(f"{archive} does not contain {model} {version}, or its workers do not start")
             if loaded.is_ready:
                 return
             if time.monotonic() > deadline:
@@ -110,21 +107,21 @@ class TorchServeClient:
             time.sleep(_POLL_INTERVAL_S)
 
     def set_default(self, model: str, version: str) -> None:
-        """Have a version answer those who name none.
+        """Make a version the default, which serves requests without a version.
 
         Raises:
-            TargetError: If TorchServe does not have it.
+            TargetError: If TorchServe does not have the version.
         """
         status, body = self._request_management("PUT", f"/models/{model}/{version}/set-default")
         if status != HTTPStatus.OK:
             raise TargetError(f"{model} {version} cannot become the default: {_describe_error(status, body)}")
 
     def drain(self, model: str, loaded: LoadedVersion, timeout_s: float) -> None:
-        """Wait until a version has answered what it was asked so far. Nobody may be asking it any more.
+        """Wait until a version has responded to all requests. No client may send new requests to it.
 
-        TorchServe tells what waits for a worker, not what a worker is at, and forgets to answer what is at work when
-        the version goes. But a single worker answers in order: once it refuses an empty question, all is answered.
-        Of several workers one may still be at work then, so they get all of the time.
+        TorchServe reports queued requests, but not requests in a worker, and it sends no response to the latter when
+        the version is unloaded. A single worker responds in order, so the response to an empty request follows all
+        others. With several workers that order does not hold, and the method waits for the whole timeout.
         """
         if len(loaded.workers) == 1:
             try:
@@ -135,10 +132,10 @@ class TorchServeClient:
             time.sleep(timeout_s)
 
     def unload(self, model: str, version: str, timeout_s: float) -> None:
-        """Unload a version; one that is not loaded is no fault.
+        """Unload a version, if it is loaded.
 
         Raises:
-            TargetError: If it stays.
+            TargetError: If TorchServe fails to unload it.
         """
         status, body = self._request_management("DELETE", f"/models/{model}/{version}", timeout_s)
         if status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
@@ -152,12 +149,9 @@ class TorchServeClient:
         try:
             response = self.pool.request(method, url, timeout=limits, redirect=False)
         except urllib3.exceptions.HTTPError as error:
-            raise TargetError(f"TorchServe does not answer at {url}: {error}") from error
+            raise TargetError(f"TorchServe does not respond at {url}: {error}") from error
         return response.status, response.data
 
 
 def _describe_error(status: int, body: bytes) -> str:
-    try:
-        return f"{_ErrorResponse.model_validate_json(body).message} (status {status})"
-    except ValidationError:
-        return f"status {status}"
+    return str(TorchServeError.from_response(status, body))

@@ -1,4 +1,4 @@
-"""One change of one release, from reading it to the audit line."""
+"""Optimistic update of one release: read, transition, apply, and audit log."""
 
 import logging
 from collections.abc import Callable
@@ -16,13 +16,18 @@ _MAX_ATTEMPTS = 5
 
 
 def update_release(target: ReleaseTarget, model: str, transition: Callable[[Release], Release]) -> VersionedRelease:
-    """Plan a change on the release as it is now and make it so; plan it anew where somebody else was faster.
+    """Apply a transition to the present release, and retry if the release changes concurrently.
+
+    Args:
+        target: The target of the release.
+        model: The model.
+        transition: Returns the new release. It is called again on each retry.
 
     Raises:
-        InvalidTransitionError: If the change makes no sense (any more).
-        ConflictError: If others were faster every time.
-        TargetError: If a version cannot be brought to serve.
-        UnknownModelError: If no such model is released.
+        InvalidTransitionError: If the transition is not valid for the present release.
+        ConflictError: If the release changed concurrently in every attempt.
+        TargetError: If a version cannot be loaded.
+        UnknownModelError: If the model has no release.
     """
     for _ in range(_MAX_ATTEMPTS - 1):
         try:
@@ -41,5 +46,5 @@ def _try_update(target: ReleaseTarget, model: str, transition: Callable[[Release
 
 
 def author_now(who: str, why: str) -> Author:
-    """Return a signature of this moment."""
+    """Return an author with the present time."""
     return Author(who=who, why=why, at=datetime.now(UTC).isoformat(timespec="milliseconds"))
