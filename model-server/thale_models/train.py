@@ -1,14 +1,14 @@
-"""Training, top to bottom: read the data, step, validate, keep the best, be killed at any time and go on.
+"""Training loop: read the data, step, validate, save the best weights, and resume after a kill.
 
-A run is a folder. It holds the best weights so far with their card, a log, and a checkpoint from which the same command
-goes on after a kill with the same result.
+A run is a folder. It holds the best weights so far with their card, a log, and a checkpoint. After a kill, the same
+command resumes from the checkpoint with the same result.
 """
 
-import copy
 import logging
 import math
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +17,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -37,35 +39,35 @@ DATASET_STAMP = "checked.txt"
 _CHECKPOINT_INTERVAL_S = 60.0
 _PREFETCHED_BATCHES = 6
 _INITIAL_LANDMARK_PROBABILITY = 0.01
-"""Probability of a landmark at a pixel that a new net answers; without it the first steps drown in false peaks."""
+"""Initial probability of a landmark at a pixel. A higher one would spend the first steps on false peaks."""
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What a run is told besides its recipe and its data."""
+    """Options of a run, apart from its recipe and its data."""
 
     steps: int
     seed: int = 0
     device: str = "auto"
     workers: int = 1
-    """Processes that make crops. 0 makes them between the steps."""
+    """Processes that load crops. 0 loads them in the training process."""
     init: Path | None = None
-    """Weights to start from, of the same net."""
+    """Initial weights, of the same network."""
 
 
 def train(
     recipe: Recipe, data: Path, out: Path, options: TrainingOptions, card_fields: run_artifacts.CardFields
 ) -> float:
-    """Train a recipe on a folder of labelled images, or go on where a killed run stopped.
+    """Train a recipe on a folder of labelled images, or resume the run in the folder.
 
     Returns:
         The best score on the val split: mean Dice of the organs, or mean F1 of the landmarks.
 
     Raises:
-        DatasetError: If anything is wrong with the data; it names all of it.
-        ParameterError: If no device has the name given.
-        TrainingError: If `out` holds a run that this one cannot go on from, the weights to start from do not fit, the
-            device is not there, or the loss is no longer a number.
+        DatasetError: If the data have problems. It lists all of them.
+        ParameterError: If the name of the device is unknown.
+        TrainingError: If `out` holds a run that cannot be resumed, the initial weights do not fit, the device is
+            unavailable, or the loss is not finite.
     """
     device = select_device(options.device)
     out.mkdir(parents=True, exist_ok=True)
@@ -102,7 +104,7 @@ def train(
 
 
 class Trainer:
-    """The net, its moving average and the optimiser, at a step."""
+    """The network, its moving average, the optimiser and the learning-rate schedule, at a step."""
 
     def __init__(self, recipe: Recipe, dataset: Dataset, options: TrainingOptions, device: torch.device) -> None:
         torch.manual_seed(options.seed)
@@ -116,30 +118,34 @@ class Trainer:
             load_weights(net, options.init)
         self.recipe, self.dataset, self.options, self.device = recipe, dataset, options, device
         self.net = net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.ema = copy.deepcopy(self.net).eval()
+        self.ema = AveragedModel(self.net, multi_avg_fn=ema_with_warmup(recipe.ema_decay), use_buffers=True).eval()
+        self.ema.n_averaged.fill_(1)  # the initial weights count; at 0, the first update would replace them
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
         self.class_weights = torch.tensor(recipe.class_weights, device=device)
         self.use_bf16 = supports_bf16(device)
+        self.schedule = LambdaLR(self.optimiser, self._learning_rate_factor)
         self.step = 0
         self.best_score = -math.inf
 
     @property
     def learning_rate(self) -> float:
-        """The rate of this step: a linear warm-up, then half a cosine down to nothing."""
-        warm_up = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
-        return self.recipe.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * self.step / self.options.steps))
+        """The learning rate of the next step."""
+        return float(self.schedule.get_last_lr()[0])
+
+    def _learning_rate_factor(self, step: int) -> float:
+        """Return the learning rate of a step, relative to the recipe's: a linear warm-up times a half cosine to 0."""
+        warmup = min(1.0, (step + 1) / self.recipe.warmup_steps)
+        return warmup * 0.5 * (1 + math.cos(math.pi * step / self.options.steps))
 
     def train_step(self, batch: Batch) -> float:
-        """Learn from one batch and return its loss."""
+        """Train on one batch and return its loss."""
         self.net.train()
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate
-        pictures = batch.pictures_N3HW.to(self.device, memory_format=torch.channels_last)
+        images = batch.images_N3HW.to(self.device, memory_format=torch.channels_last)
         targets = batch.targets.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.use_bf16):
-            logits = self.net(pictures)
+            logits = self.net(images)
         if self.recipe.task == "segmentation":
             loss = segmentation_loss(logits, targets, self.class_weights)
         else:
@@ -148,15 +154,16 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.max_gradient_norm)
         self.optimiser.step()
+        self.schedule.step()
+        self.ema.update_parameters(self.net)
         self.step += 1
-        update_ema(self.ema, self.net, min(self.recipe.ema_decay, self.step / (self.step + 9)))
         value = loss.item()
         if not math.isfinite(value):
-            raise TrainingError(f"the loss is {value} at step {self.step}: the run went astray; try another --seed")
+            raise TrainingError(f"the loss is {value} at step {self.step}: training diverged; try another --seed")
         return value
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that going on needs; the crops need no more than the seed and the step."""
+        """Return the state for a resume. Batches and learning rates are functions of the seed and the step."""
         return {
             **self._identity(),
             "step": self.step,
@@ -168,22 +175,26 @@ class Trainer:
         }
 
     def resume(self, state: dict[str, Any] | None) -> None:
-        """Go on from a checkpoint, if there is one.
+        """Restore the state of a checkpoint, if there is one.
+
+        The schedule is rebuilt at the step, because its length may have changed
+        (docs/adr/0031-train-in-legs-with-warm-restarts.md).
 
         Raises:
-            TrainingError: If the checkpoint is of another recipe, seed or data.
+            TrainingError: If the checkpoint belongs to another recipe, seed or manifest.
         """
         if state is None:
             return
         for name, value in self._identity().items():
             if state.get(name) != value:
                 raise TrainingError(
-                    f"the run there has {name} {state.get(name)!r}, this one has {value!r}: choose another --out"
+                    f"the existing run has {name} {state.get(name)!r}, this one has {value!r}: choose another --out"
                 )
         self.step, self.best_score = state["step"], state["best"]
         self.net.load_state_dict(state["net"])
         self.ema.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule = LambdaLR(self.optimiser, self._learning_rate_factor, last_epoch=self.step - 1)
         torch.set_rng_state(state["torch_rng"])
         logger.info("resumed", extra={"step": self.step})
 
@@ -191,19 +202,28 @@ class Trainer:
         return {"recipe": self.recipe.name, "seed": self.options.seed, "manifest": self.dataset.digest}
 
 
-@torch.no_grad()
-def update_ema(ema: nn.Module, net: nn.Module, decay: float) -> None:
-    """Move the averaged weights and batch statistics towards the net's."""
-    net_state = net.state_dict()
-    for name, value in ema.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(net_state[name], 1 - decay)
+EmaUpdate = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]
+
+
+def ema_with_warmup(max_decay: float) -> EmaUpdate:
+    """Return the update function of an `AveragedModel`: a moving average whose decay rises to `max_decay`.
+
+    `get_ema_multi_avg_fn` alone has a constant decay, and would average the integer counters of batch normalisation.
+    """
+
+    def update(averages: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int) -> None:
+        if averages[0].is_floating_point():
+            decay = min(max_decay, int(count) / (int(count) + 9))
+            get_ema_multi_avg_fn(decay)(list(averages), list(values), count)
         else:
-            value.copy_(net_state[name])
+            for average, value in zip(averages, values, strict=True):
+                average.copy_(value)
+
+    return update
 
 
 def load_batches(batches: TrainingBatches, start_step: int, options: TrainingOptions) -> DataLoader[Batch]:
-    """Return the batches from a step on, made ahead of time by a process of its own."""
+    """Return the batches from a step on, prefetched by worker processes."""
     return DataLoader(
         batches,
         batch_size=None,
@@ -217,8 +237,8 @@ def load_batches(batches: TrainingBatches, start_step: int, options: TrainingOpt
 def save_best_weights(
     out: Path, trainer: Trainer, card_fields: run_artifacts.CardFields, result: ValidationResult
 ) -> None:
-    """Write the averaged weights and their card, ready to be archived while training goes on."""
-    weights = run_artifacts.weights_bytes(trainer.ema)
+    """Write the averaged weights and their card. They can be archived while training continues."""
+    weights = run_artifacts.weights_bytes(trainer.ema.module)
     write_atomically(out / WEIGHTS, weights)
     parameters = sum(parameter.numel() for parameter in trainer.net.parameters())
     run_artifacts.write_card(
@@ -235,35 +255,35 @@ def save_best_weights(
 
 
 def load_weights(net: nn.Module, path: Path) -> None:
-    """Load the weights to start from.
+    """Load initial weights.
 
     Raises:
-        TrainingError: If they cannot be read or are those of another net.
+        TrainingError: If they cannot be read or belong to another network.
     """
     try:
         net.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise TrainingError(f"{path} cannot be started from: {error}") from error
+        raise TrainingError(f"{path} cannot be used as initial weights: {error}") from error
 
 
 def select_device(name: str) -> torch.device:
-    """Return the device that a name means; auto is a GPU where there is one.
+    """Return the device with a name; `auto` is a GPU if one is available, else the CPU.
 
     Raises:
-        ParameterError: If no device has that name.
-        TrainingError: If the device is not there.
+        ParameterError: If the name is unknown.
+        TrainingError: If the device is unavailable.
     """
     if name not in ("auto", "cpu", "cuda"):
-        raise ParameterError(f"no device is called {name!r}: the devices are auto, cpu and cuda")
+        raise ParameterError(f"unknown device {name!r}; available: auto, cpu and cuda")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("no CUDA device can be used here: say --device cpu")
+        raise TrainingError("no CUDA device is available: pass --device cpu")
     return torch.device(name)
 
 
 def supports_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 there; on a processor without the instructions it is far slower."""
+    """Return True if bfloat16 is faster than float32. A CPU without the instructions is much slower with it."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     features = torch.cpu.get_capabilities()
