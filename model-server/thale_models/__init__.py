@@ -2,6 +2,6 @@
 
 import sys
 
-# Each `import openvino` would tell Google of it, with an identity that it keeps in ~/intel. Where the package that does
-# so is missing, OpenVINO goes without.
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # how Python is told that a module is missing
+# `import openvino` sends usage statistics to Google, with an identifier stored in ~/intel. OpenVINO skips this if the
+# telemetry package is missing. An entry of None makes Python treat a module as missing.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

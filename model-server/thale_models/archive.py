@@ -1,10 +1,9 @@
-"""Model archives: a `.mar` that is data alone, and the same bytes each time it is written.
+"""Model archives: `.mar` files that contain only data, and whose bytes are reproducible.
 
-An archive holds `weights.safetensors`, `card.json`, the model's own answers about the golden plates, and the manifest
-that TorchServe reads. The code that serves it is installed in the image: the manifest names the handler by its dotted
-path, which torch-model-archiver's command line does not take and its library does. Archives of that command load as
-well, with a handler file of two lines (model-server/README.md). What reads and checks them is
-`thale.release.registry.archive_validation`.
+An archive holds `weights.safetensors`, `card.json`, the golden predictions of the model, and TorchServe's manifest. The
+code that serves it is installed in the image, and the manifest names the handler by its dotted path. The library of
+torch-model-archiver accepts a dotted path, its command line does not. Archives of that command line load as well, with
+a handler file of two lines (model-server/README.md). `thale.release.registry.archive_validation` validates archives.
 """
 
 import hashlib
@@ -30,19 +29,20 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_archive(weights: Path, card: ModelCard, out_dir: Path, golden: GoldenAnswers | None = None) -> Path:
-    """Write `{name}-{version}.mar` and return its path. The same weights, card and answers give the same bytes.
+    """Write `{name}-{version}.mar` and return its path. The same weights, card and predictions give the same bytes.
 
-    Entries are stored, not deflated: float weights hardly shrink, and the bytes must not depend on zlib's version.
+    Entries are stored without compression: float weights hardly compress, and the bytes must not depend on the version
+    of zlib.
 
     Raises:
-        ArchiveError: If the weights or the answers are not those of the card, or the card could not be served.
+        ArchiveError: If the weights or the golden predictions do not belong to the card, or the card cannot be served.
     """
     weights_bytes = weights.read_bytes()
     validate_model_card(card)
     digest = hashlib.sha256(weights_bytes).hexdigest()
     if digest != card.weights_sha256:
         raise ArchiveError(
-            f"the weights have SHA-256 {digest}, their card says {card.weights_sha256}: "
+            f"the weights have SHA-256 {digest}, but the card states {card.weights_sha256}: "
             "take weights and card from one training run"
         )
     entries = {
@@ -52,7 +52,7 @@ def write_archive(weights: Path, card: ModelCard, out_dir: Path, golden: GoldenA
     }
     if golden is not None:
         if golden.weights_sha256 != digest:
-            raise ArchiveError(f"the golden answers are those of other weights: delete {GOLDEN} and archive again")
+            raise ArchiveError(f"{GOLDEN} was computed with other weights: delete it and archive again")
         entries[GOLDEN] = golden.model_dump_json().encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -68,9 +68,9 @@ def write_archive(weights: Path, card: ModelCard, out_dir: Path, golden: GoldenA
 
 
 def read_golden_answers(run: Path, card: ModelCard) -> GoldenAnswers | None:
-    """Return the model's golden answers that lie in its folder.
+    """Return the golden predictions in the folder of a model.
 
-    None where there are none of these very weights about today's golden plates.
+    None if the folder has none, or if they belong to other weights or to former golden plates.
     """
     try:
         golden = GoldenAnswers.model_validate_json((run / GOLDEN).read_bytes())
@@ -91,5 +91,5 @@ def _torchserve_manifest(card: ModelCard) -> bytes:
         model_version=card.version,
     )
     manifest = Manifest(runtime="python", model=model).manifest_dict
-    manifest["createdOn"] = "01/01/1980 00:00:00"  # TorchServe asks for a date; a real one would change the digest
+    manifest["createdOn"] = "01/01/1980 00:00:00"  # TorchServe requires a date; a real one would change the digest
     return json.dumps(manifest, indent=2, sort_keys=True).encode()

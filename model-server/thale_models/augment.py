@@ -1,7 +1,7 @@
-"""The same plate under another camera: light, colour, polarity, sharpness and noise, never gravity.
+"""Augmentation of training images: lighting, colour, polarity, sharpness and noise, never the direction of gravity.
 
-`relight` works on the picture's grey levels before the background is measured, so that the background is that of the
-new light; `roughen` works on a crop after it is normalised.
+`jitter_lighting` changes the grey levels of an image before the background is measured, so that the background follows
+the new lighting. `add_blur_and_noise` changes a crop after normalisation.
 """
 
 from typing import cast
@@ -17,14 +17,14 @@ _BLUR_PROBABILITY = 0.3
 _NOISE_PROBABILITY = 0.5
 
 
-def jitter_lighting(picture_HW3: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return the picture with other channel gains and gamma, at times grey, at times inverted (dark field)."""
+def jitter_lighting(image_HW3: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return the image with random channel gains and gamma; 30 % are grey and 10 % are inverted (dark field)."""
     levels = np.linspace(0.0, 1.0, 256)
     gains = np.exp(rng.normal(0.0, 0.08, 3)) * rng.uniform(0.75, 1.15)
     curves_3L = np.clip(gains[:, None] * levels ** np.exp(rng.normal(0.0, 0.25)), 0.0, 1.0)
     if rng.random() < _INVERTED_PROBABILITY:
         curves_3L = 1.0 - curves_3L
-    image = Image.fromarray(picture_HW3)
+    image = Image.fromarray(image_HW3)
     if rng.random() < _GREY_PROBABILITY:
         image = image.convert("L").convert("RGB")
         curves_3L[:] = curves_3L.mean(0)
@@ -32,7 +32,7 @@ def jitter_lighting(picture_HW3: NDArray[np.uint8], rng: np.random.Generator) ->
 
 
 def add_blur_and_noise(crop_3HW: NDArray[np.float32], clip: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return a normalised crop with another contrast, sharpness and noise, clipped as serving clips."""
+    """Return a normalised crop with random contrast, blur and noise, clipped to the range of serving."""
     crop = crop_3HW * np.float32(np.exp2(rng.uniform(-1.0, 1.0)))
     if rng.random() < _BLUR_PROBABILITY:
         sigma = rng.uniform(0.4, 1.2)

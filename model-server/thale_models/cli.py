@@ -1,6 +1,7 @@
-"""`thale-models`: make data, train, evaluate and pack models. What goes wrong is one clear message and status 2.
+"""Command line `thale-models`: synthesize data, train, evaluate and archive models.
 
-torch takes seconds to import, so each command imports what it needs.
+An error prints one message and ends with exit status 2. Each command imports its own dependencies, because importing
+torch takes seconds.
 """
 
 import os
@@ -24,46 +25,53 @@ MALLOC_SETTINGS = {
 
 @app.callback()
 def _thale_models() -> None:
-    """Make training data, train, evaluate, and pack models."""
+    """Synthesize training data, train, evaluate and archive models."""
 
 
 @app.command()
 def synthesize(
-    out: Annotated[Path, typer.Option(help="Folder to write; plates that are already there stay.")],
-    plates: Annotated[int, typer.Option(min=1, help="Plates that the folder shall hold.")],
-    seed: Annotated[int, typer.Option(min=0, help="Same seed: same plates.")] = 0,
+    out: Annotated[Path, typer.Option(help="Output folder. Existing plates are kept.")],
+    plates: Annotated[int, typer.Option(min=1, help="Number of plates in the folder.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed. The same seed gives the same plates.")] = 0,
     split: Annotated[
-        Literal["train", "val", "test"] | None, typer.Option(help="Split of all plates. Default: every tenth is val.")
+        Literal["train", "val", "test"] | None,
+        typer.Option(help="Split of all plates. Default: every tenth plate is val, the others are train."),
     ] = None,
-    crop_px: Annotated[int | None, typer.Option(min=64, help="Write square crops of this size, not plates.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
+    crop_px: Annotated[
+        int | None, typer.Option(min=64, help="Write square crops of this size instead of plates.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
 ) -> None:
-    """Draw seedling plates with exact masks, landmarks and roots: training data that needs no camera."""
+    """Render synthetic seedling plates with exact masks, landmarks and roots."""
     from thale_models.synthesis import write_dataset
 
     try:
         typer.echo(write_dataset(out, plates, seed, split=split, crop_px=crop_px, jobs=jobs))
     except ValueError as error:
-        raise ParameterError(f"{error}: choose another --out, or the settings that are there") from error
+        raise ParameterError(f"{error}: choose another --out, or the existing settings") from error
 
 
 @app.command()
 def train(
     recipe: Annotated[str, typer.Option(help="plate-seg, plate-landmarks, plate-landmarks-coarse or smoke.")],
     data: Annotated[Path, typer.Option(help="Folder with manifest.csv and the labelled images.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run. A run that is already there goes on.")],
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all. Default: the recipe's.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same data: same weights.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the run. An existing run resumes.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Total number of steps. Default: the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed. The same seed and data give the same weights.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that make crops; 0: make them in between.")] = 1,
-    init: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Weights to start from.")] = None,
-    name: Annotated[str, typer.Option(help="The model's name. Default: the recipe's.")] = "",
-    model_version: Annotated[str, typer.Option(help="The model's version.")] = "1.0.0",
-    data_description: Annotated[str, typer.Option(help="What the data are. Default: the manifest's digest.")] = "",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that load crops; 0: load them in the training process.")
+    ] = 1,
+    init: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Initial weights.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the model. Default: the recipe's.")] = "",
+    model_version: Annotated[str, typer.Option(help="Version of the model.")] = "1.0.0",
+    data_description: Annotated[
+        str, typer.Option(help="Description of the data. Default: the digest of the manifest.")
+    ] = "",
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "not stated",
-    limits: Annotated[str, typer.Option(help="What the model is not good at, in words.")] = "",
+    limits: Annotated[str, typer.Option(help="Known limits of the model.")] = "",
 ) -> None:
-    """Train a recipe on a folder of labelled images; the best weights so far lie in the run's folder all the time."""
+    """Train a recipe on a folder of labelled images. The folder of the run always holds the best weights so far."""
     _restart_with_malloc_settings()
     from thale.models.model_card import WEIGHTS
     from thale_models.recipes import get_recipe
@@ -80,18 +88,18 @@ def train(
 @app.command()
 def archive(
     run: Annotated[Path, typer.Argument(help="Folder with weights.safetensors and card.json.", file_okay=False)],
-    out: Annotated[Path, typer.Option(help="Folder for the archive.")] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder of the archive.")] = Path(),
     compute_golden: Annotated[
-        bool, typer.Option(help="Have the model answer the golden plates where the folder holds no answers yet.")
+        bool, typer.Option(help="Compute the golden predictions if the folder does not have current ones.")
     ] = True,
 ) -> None:
-    """Pack trained weights, their card and the model's golden answers into the archive that TorchServe serves."""
+    """Write weights, card and golden predictions to an archive for TorchServe."""
     from thale.models.model_card import CARD, WEIGHTS, parse_model_card
     from thale_models.archive import read_golden_answers, write_archive
 
     missing = [name for name in (WEIGHTS, CARD) if not (run / name).is_file()]
     if missing:
-        raise ArchiveError(f"{run} has no {' and no '.join(missing)}: give the folder of a training run")
+        raise ArchiveError(f"{run} has no {' and no '.join(missing)}: pass the folder of a training run")
     card = parse_model_card((run / CARD).read_bytes())
     golden = read_golden_answers(run, card)
     if golden is None and compute_golden:
@@ -103,7 +111,7 @@ def archive(
 
 @app.command()
 def golden_plates(out: Annotated[Path, typer.Option(help="Folder for the images, masks and truth.json.")]) -> None:
-    """Draw the golden plates again from their seeds. Models answer them before they are released."""
+    """Render the golden plates again from their seeds. Every version must pass them before registration."""
     from thale_models.golden import draw_golden_plates
 
     for path in draw_golden_plates(out):
@@ -112,17 +120,19 @@ def golden_plates(out: Annotated[Path, typer.Option(help="Folder for the images,
 
 @app.command()
 def evaluate(
-    model: Annotated[list[Path], typer.Option(help="Folder of a model; give a second one to judge traits as well.")],
+    model: Annotated[
+        list[Path], typer.Option(help="Folder of a model. Pass one model of each task to evaluate traits as well.")
+    ],
     data: Annotated[Path, typer.Option(help="Folder with manifest.csv.")],
-    out: Annotated[Path, typer.Option(help="Folder for metrics.json, report.md and the pictures.")],
-    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Which part of the folder.")] = "test",
+    out: Annotated[Path, typer.Option(help="Folder of metrics.json, report.md and the images.")],
+    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Split of the data to use.")] = "test",
     title: Annotated[str, typer.Option(help="Title of the report.")] = "Evaluation",
-    engine: Annotated[Literal["openvino", "torch"], typer.Option(help="What runs the models.")] = "openvino",
+    engine: Annotated[Literal["openvino", "torch"], typer.Option(help="Inference engine.")] = "openvino",
     write_to_cards: Annotated[
-        bool, typer.Option("--write-to-cards", help="Write the figures into the models' cards.")
+        bool, typer.Option("--write-to-cards", help="Write the metrics to the model cards.")
     ] = False,
 ) -> None:
-    """Measure labelled images as a user would, and say how far the answers are from the truth."""
+    """Run the full pipeline on labelled images and compare the results with the ground truth."""
     from thale_models.evaluation import evaluate as run
     from thale_models.evaluation import metrics_table, write_metrics_to_cards
 
@@ -137,13 +147,15 @@ def evaluate(
 
 @app.command()
 def measure_agreement(
-    model: Annotated[Path, typer.Option(help="Folder of the new version; its card gets what is found.")],
-    stable: Annotated[Path, typer.Option(help="Folder of the version that it is to follow.")],
-    data: Annotated[Path, typer.Option(help="Folder with manifest.csv. 100 plates and more make it precise.")],
-    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Which part of the folder.")] = "test",
-    engine: Annotated[Literal["openvino", "torch"], typer.Option(help="What runs the models.")] = "openvino",
+    model: Annotated[Path, typer.Option(help="Folder of the new version. The command writes to its card.")],
+    stable: Annotated[Path, typer.Option(help="Folder of the stable version.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder with manifest.csv. Use at least 100 plates for precise quantiles.")
+    ],
+    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Split of the data to use.")] = "test",
+    engine: Annotated[Literal["openvino", "torch"], typer.Option(help="Inference engine.")] = "openvino",
 ) -> None:
-    """Measure how a new version agrees with the stable one, for its rollout to be judged by. Then make its archive."""
+    """Measure the agreement of a new version with stable, as a reference for its rollout. Archive it afterwards."""
     from thale_models.evaluation import write_agreement_references
 
     card = write_agreement_references(model, stable, data, split, engine)
@@ -153,10 +165,10 @@ def measure_agreement(
 
 
 def _restart_with_malloc_settings() -> None:
-    """Start this process again, once, with malloc told to keep its memory (Linux only; what is set already stays).
+    """Re-execute this process once with the malloc settings (Linux only). Variables of the operator are kept.
 
-    glibc reads these variables when a process starts. They spare torch the page faults of big activations: 1.5 to 2.4
-    times faster on a processor.
+    glibc reads these variables at process start. They avoid page faults of large activations: 1.5 to 2.4 times faster
+    on a CPU (docs/adr/0016-malloc-keeps-large-activations.md).
     """
     if sys.platform == "linux" and not MALLOC_SETTINGS.keys() <= os.environ.keys():
         environment = {**MALLOC_SETTINGS, **os.environ}

@@ -1,8 +1,8 @@
-"""From labelled pictures to batches of crops.
+"""Sampling of training batches: crops of labelled pictures.
 
-A batch is a pure function of the seed and the step: whoever resumes at step 4000 sees the crops that an uninterrupted
-run would have seen. A picture is decoded and resampled once a visit, by the same functions as in serving; several crops
-are taken from it.
+A batch is a pure function of the seed and the step. A run that resumes at step 4000 gets the same crops as an
+uninterrupted run. A picture is decoded and resampled once per visit, by the same functions as in serving, and yields
+several crops.
 """
 
 import math
@@ -27,22 +27,22 @@ from thale_models.transforms import Background, normalise, resample, training_fr
 _MAX_POINTS_PER_CLASS = 512
 _CACHE_BYTES = 1_000_000_000
 _RESAMPLING_MARGIN_PX = 16
-"""Mask pixels around a crop that its resampling may reach."""
+"""Margin of mask pixels around a crop that its resampling may read."""
 _FOREGROUND_BOX_PROBABILITY = 0.85
 _REGION_SIDE_CROPS = 3
-"""A visit sees a part of the picture that is so many crops wide: the rest would be resampled for nothing."""
+"""Side of the region of a visit, in crops. Only this region is resampled."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops of one step: pictures N3HW float32; targets NHW int64 (masks) or NCHW float32 (heatmaps)."""
+    """Crops of one step: images N3HW float32; targets NHW int64 (masks) or NCHW float32 (heatmaps)."""
 
-    pictures_N3HW: Tensor
+    images_N3HW: Tensor
     targets: Tensor
 
 
 class PictureView:
-    """One picture at training scale with its background: what crops are taken from."""
+    """One picture at training scale with its background, the source of crops."""
 
     def __init__(self, picture: Picture, mm_per_px: float, recipe: Recipe) -> None:
         height, width = picture.image_HW3.shape[:2]
@@ -53,9 +53,10 @@ class PictureView:
         self.background = Background.measure(self.pixels_HW3, recipe.normalisation.background_mm / recipe.mm_per_px)
 
     def crop(self, centre_xy: tuple[float, float]) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
-        """Return the net's input (3HW) and its target around a point of the frame, shifted to lie in the picture.
+        """Return the network's input (3HW) and its target around a point of the frame, shifted to lie in the picture.
 
-        A picture smaller than the crop is set at its top left and its edge repeated, as in serving, without a label.
+        A picture smaller than the crop is padded at the right and bottom: the image repeats its edge, as in serving,
+        and the target has no label there.
         """
         size = self.recipe.crop_px
         left, top = (
@@ -85,7 +86,7 @@ class PictureView:
 def crop_mask(
     mask_HW: NDArray[np.uint8], frame: Frame, box_xyxy: tuple[int, int, int, int], classes: int
 ) -> NDArray[np.uint8]:
-    """Return a box of a frame as class indices: each class is averaged over a pixel, and the largest one wins."""
+    """Return a box of a frame as class indices: the class with the largest area in each pixel."""
     corners = frame.to_source(np.array(box_xyxy, float).reshape(2, 2) - 0.5) + 0.5
     (x0, y0), (x1, y1) = np.clip(corners, 0, mask_HW.shape[::-1])
     left, top = max(0, int(x0) - _RESAMPLING_MARGIN_PX), max(0, int(y0) - _RESAMPLING_MARGIN_PX)
@@ -109,7 +110,7 @@ def draw_heatmaps(
     kinds: tuple[str, ...],
     sigma_px: float,
 ) -> NDArray[np.float32]:
-    """Return one plane for each kind: a Gaussian around each landmark, exactly 1 at the pixel nearest to it."""
+    """Return one plane for each kind: a Gaussian around each landmark, with the value 1 at the nearest pixel."""
     left, top, right, bottom = box_xyxy
     heatmaps_CHW = np.zeros((len(kinds), bottom - top, right - left), np.float32)
     reach = math.ceil(4 * sigma_px)
@@ -126,7 +127,7 @@ def draw_heatmaps(
 
 
 class TrainingBatches(torch.utils.data.Dataset[Batch]):
-    """Augmented batches by step, for a DataLoader that does not shuffle."""
+    """Augmented batches by step, for a DataLoader without shuffling."""
 
     def __init__(self, dataset: Dataset, recipe: Recipe, seed: int) -> None:
         self.pictures = PictureCache(dataset)
@@ -168,7 +169,7 @@ class TrainingBatches(torch.utils.data.Dataset[Batch]):
 
 
 def _jitter_scale(mm_per_px: float, recipe: Recipe, rng: np.random.Generator) -> float:
-    """Return the scale under which a picture is taken this time: unknown scales are jittered about the training's."""
+    """Return the scale of one visit to a picture, jittered. An unknown scale is replaced by the training scale."""
     known = mm_per_px if np.isfinite(mm_per_px) else recipe.mm_per_px
     low, high = np.log(recipe.scale_jitter)
     return float(known * np.exp(rng.uniform(low, high)))
@@ -177,7 +178,7 @@ def _jitter_scale(mm_per_px: float, recipe: Recipe, rng: np.random.Generator) ->
 def sample_box(
     picture: Picture, points_by_class: list[NDArray[np.float64]], side_px: float, rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """Return a square of the picture (x0, y0, x1, y1), cut off at its edges, around an anchor or anywhere."""
+    """Return a square of the picture (x0, y0, x1, y1), clipped at its edges: 85 % near foreground, 15 % anywhere."""
     height, width = picture.image_HW3.shape[:2]
     centre = rng.uniform((0, 0), (width, height))
     if points_by_class and rng.random() < _FOREGROUND_BOX_PROBABILITY:
@@ -188,7 +189,7 @@ def sample_box(
 
 
 def extract_crop(picture: Picture, box_xyxy: tuple[int, int, int, int]) -> Picture:
-    """Return a part of a picture with its labels."""
+    """Return a box of a picture with its labels."""
     x0, y0, x1, y1 = box_xyxy
     mask_HW = None if picture.mask_HW is None else picture.mask_HW[y0:y1, x0:x1]
     keypoints = tuple(Keypoint(keypoint.kind, keypoint.x - x0, keypoint.y - y0) for keypoint in picture.keypoints)
@@ -198,7 +199,7 @@ def extract_crop(picture: Picture, box_xyxy: tuple[int, int, int, int]) -> Pictu
 def sample_centre(
     view: PictureView, points_by_class: list[NDArray[np.float64]], rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Return a crop's centre in the frame: near an anchor of a class drawn at random, or anywhere without anchors."""
+    """Return the centre of a crop in the frame: near a foreground point of a random class, or anywhere."""
     if not points_by_class:
         return float(rng.uniform(0, view.frame.width)), float(rng.uniform(0, view.frame.height))
     x, y = view.frame.from_source(_sample_point(points_by_class, rng)[None])[0]
@@ -212,7 +213,7 @@ def _sample_point(points_by_class: list[NDArray[np.float64]], rng: np.random.Gen
 
 
 def foreground_points(picture: Picture, classes: tuple[str, ...]) -> list[NDArray[np.float64]]:
-    """Return points of each class that is in the picture: up to 512 labelled pixels, or all its landmarks."""
+    """Return points of each class in the picture: up to 512 labelled pixels, or all its landmarks."""
     if picture.mask_HW is None:
         groups = [
             [(keypoint.x, keypoint.y) for keypoint in picture.keypoints if keypoint.kind == kind] for kind in classes
@@ -230,7 +231,7 @@ def foreground_points(picture: Picture, classes: tuple[str, ...]) -> list[NDArra
 
 
 class PictureCache:
-    """Decoded pictures with their anchors; the least recently used leave when a gigabyte is full."""
+    """LRU cache of decoded pictures with their foreground points, limited to one gigabyte."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -238,7 +239,7 @@ class PictureCache:
         self.size_bytes = 0
 
     def get(self, sample: Sample) -> tuple[Picture, list[NDArray[np.float64]]]:
-        """Return a sample's picture and anchors."""
+        """Return the picture and the foreground points of a sample."""
         if sample in self.entries:
             self.entries.move_to_end(sample)
             return self.entries[sample]
@@ -255,7 +256,7 @@ def _size_bytes(picture: Picture) -> int:
 
 
 def collate(crops: list[tuple[NDArray[np.float32], NDArray[np.generic]]]) -> Batch:
-    """Return crops as one batch; masks become int64, as the cross entropy wants them."""
+    """Return crops as one batch. Masks become int64, as the cross entropy requires."""
     targets = np.stack([target for _, target in crops])
     if targets.dtype == np.uint8:
         targets = targets.astype(np.int64)

@@ -1,9 +1,9 @@
-"""A folder of labelled images: manifest.csv, read and checked before any training starts.
+"""Folder of labelled images, read and validated by its manifest.csv before training starts.
 
-manifest.csv has the columns `image, plant, split, mask, landmarks, mm_per_px`. Paths are relative to the folder;
-`split` is train, val or test; `plant` says which plant or plate an image shows, and all images of one stay in one
-split, because a net that has seen a plant yesterday knows it today. `mm_per_px` may be empty where the scale is not
-known. Columns that a task does not need may be empty or missing.
+manifest.csv has the columns `image, plant, split, mask, landmarks, mm_per_px`. Paths are relative to the folder.
+`split` is train, val or test. `plant` identifies the plant or plate in an image. All images of one plant belong to one
+split, because a network recognises a plant from earlier images (data leakage). `mm_per_px` is empty if the scale is
+unknown. Columns that a task does not need may be empty or missing.
 """
 
 import csv
@@ -43,12 +43,12 @@ class Sample:
     plant: str
     split: str
     mm_per_px: float
-    """NaN where the scale is not known."""
+    """NaN if the scale is unknown."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One decoded sample. Exactly one of `mask_HW` and `marks` carries the labels of the task."""
+    """One decoded sample: an image with its labels, either in `mask_HW` or in `keypoints`."""
 
     image_HW3: NDArray[np.uint8]
     mask_HW: NDArray[np.uint8] | None = None
@@ -57,7 +57,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The samples of a checked folder that have labels for a task."""
+    """The samples of a validated folder that have labels for a task."""
 
     folder: Path
     task: Task
@@ -67,7 +67,7 @@ class Dataset:
     """SHA-256 of manifest.csv."""
 
     def split(self, name: str) -> tuple[Sample, ...]:
-        """Return the samples of one split, in the manifest's order."""
+        """Return the samples of one split, in the order of the manifest."""
         return tuple(sample for sample in self.samples if sample.split == name)
 
     def read(self, sample: Sample) -> Picture:
@@ -86,7 +86,7 @@ class Dataset:
         for keypoint in keypoints:
             if not (-0.5 <= keypoint.x <= width - 0.5 and -0.5 <= keypoint.y <= height - 0.5):
                 raise AnnotationError(
-                    f"holds a landmark at ({keypoint.x:g}, {keypoint.y:g}), outside {width} x {height} px"
+                    f"has a landmark at ({keypoint.x:g}, {keypoint.y:g}), outside {width} x {height} px"
                 )
         return Picture(image_HW3, keypoints=tuple(keypoint for keypoint in keypoints if keypoint.kind in self.classes))
 
@@ -94,17 +94,17 @@ class Dataset:
 def read_dataset(
     folder: Path, task: Task, classes: tuple[str, ...], required_splits: Iterable[str], stamp: Path | None = None
 ) -> Dataset:
-    """Read and check a folder of training data: its manifest, and every file that the manifest names.
+    """Read and validate a folder of training data: its manifest, and every file in the manifest.
 
     Args:
-        folder: The folder that holds manifest.csv.
-        task: Which labels are needed.
+        folder: The folder with manifest.csv.
+        task: The task, which selects the labels.
         classes: The names of the classes, background first, or the kinds of landmark.
         required_splits: The splits that must not be empty.
-        stamp: A file that remembers that all was well, so that a resumed run need not decode everything again.
+        stamp: A file that records a successful validation. A resumed run then decodes no file again.
 
     Raises:
-        DatasetError: If anything is wrong; it names all of it.
+        DatasetError: If the data have problems. It lists all of them.
     """
     manifest = folder / "manifest.csv"
     rows = _read_rows(manifest)
@@ -124,7 +124,7 @@ def read_dataset(
 
 
 def _file_state_digest(dataset: Dataset) -> str:
-    """Return a digest of what was checked: it changes when a file's size or time does."""
+    """Return a digest of the validated files, by size and modification time."""
     digest = hashlib.sha256(f"{dataset.digest} {dataset.task} {dataset.classes}".encode())
     for sample in dataset.samples:
         for path in (sample.image, sample.labels):
@@ -147,7 +147,7 @@ def _read_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _parse_row(folder: Path, line: int, row: dict[str, str], task: Task, problems: list[str]) -> Sample | None:
-    """Return a row's sample, or None where the row has no labels for the task or something is wrong with it."""
+    """Return the sample of a row, or None if the row has no labels for the task or has problems."""
     location = f"manifest.csv line {line}"
     row_problems: list[str] = []
     if "surplus" in row:
@@ -176,7 +176,9 @@ def _resolve_path(folder: Path, text: str, location: str, problems: list[str]) -
         return None
     path = folder / text.strip()
     if not path.resolve().is_relative_to(folder.resolve()):
-        problems.append(f"{location} {text!r} lies outside the folder; copy it in and give its path from there")
+        problems.append(
+            f"{location} {text!r} lies outside the folder; copy it into the folder and use its relative path"
+        )
         return None
     if not path.is_file():
         problems.append(f"{location} {text!r} does not exist")
@@ -220,7 +222,7 @@ def _find_split_problems(samples: list[Sample], required_splits: Iterable[str], 
 
 
 def _find_file_problems(dataset: Dataset) -> list[str]:
-    """Return what is wrong with the files, in the manifest's order. Every one is decoded, once."""
+    """Return the problems of the files, in the order of the manifest. Every file is decoded once."""
     with ThreadPoolExecutor(2) as pool:
         results = pool.map(lambda sample: _find_file_problem(dataset, sample), dataset.samples)
         progress = tqdm(results, "checking", total=len(dataset.samples), unit="image", leave=False, disable=None)

@@ -1,7 +1,9 @@
-"""`python -m thale_models.default_models FOLDER`: the default models as a store and a record, for containers to share.
+"""Default models as a model store and a release state, for containers that share a volume.
 
-The folder gets `model-store/`, which the model server serves, and `release-state.json`, the record that the facade reads.
-Both are brought up to the weights of this very thale, as `thale up` does it on a laptop.
+    python -m thale_models.default_models FOLDER
+
+The command writes `model-store/` for the model server and `release-state.json` for the facade. Both match the weights
+of the installed thale, as with `thale up`.
 """
 
 import sys
@@ -14,7 +16,7 @@ from thale.local.serving_store import prepare_store
 
 
 def main(folder: Path) -> int:
-    """Fill the folder. Returns the exit status."""
+    """Write the folder. Returns the exit status."""
     data_dir = DataDir.resolve(folder)
     try:
         with data_dir.lock():

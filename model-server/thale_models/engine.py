@@ -1,8 +1,8 @@
-"""From weights to probabilities: the net of a model card, run by OpenVINO or by torch.
+"""Inference engines: the network of a model card, run by OpenVINO or by torch.
 
-Both engines hold the same graph, the net and its softmax or sigmoid, in float32. OpenVINO is the default because a
-worker starts from its cached graph without torch (figures in ARCHITECTURE.md); torch stays as the alternative that
-checks it. Whatever needs torch is in `torch_engine`, and imported within the functions here that need it.
+Both engines run the same graph in float32: the network and its softmax or sigmoid. OpenVINO is the default, because a
+worker then starts from a cached graph without torch (docs/adr/0008-openvino-graph-cache.md). torch is the reference
+that OpenVINO is tested against. Code that needs torch is in `torch_engine`, which the functions here import lazily.
 """
 
 import hashlib
@@ -25,19 +25,19 @@ logger = logging.getLogger(__name__)
 
 EngineName = Literal["openvino", "torch"]
 _STRIDE = ("thale", "stride")
-"""Where a graph carries its net's stride."""
+"""Path of the stride in the runtime information of a graph."""
 
 
 class Engine(Protocol):
-    """A loaded model. One caller at a time."""
+    """A loaded model. Not safe for concurrent calls."""
 
     @property
     def name(self) -> str:
-        """Which engine this is, with its version, for the answer's provenance."""
+        """Name and version of the engine, for the provenance of a prediction."""
 
     @property
     def stride(self) -> int:
-        """Height and width of a batch are multiples of this many pixels."""
+        """Stride in pixels. Height and width of a batch are multiples of it."""
 
     def __call__(self, batch_N3HW: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return probabilities, N x classes x H x W: softmax for a segmentation, sigmoid for landmarks."""
@@ -56,20 +56,20 @@ def load_engine(
     Args:
         card: The model's card.
         weights: Its `weights.safetensors`.
-        name: Which engine runs it.
-        threads: Processor threads of one call; 0 takes every core that this process may use.
-        cache: Folder that keeps OpenVINO's graphs between starts. None converts at each start. OpenVINO loads what
-            it finds there, so nobody else may write to it.
+        name: The engine.
+        threads: CPU threads of one call; 0 uses every core available to this process.
+        cache: Folder of OpenVINO graphs, kept between starts. None converts the network at each start. OpenVINO
+            trusts the files in it, so only this user may have write access.
 
     Raises:
-        ArchiveError: If the weights are not those of the card, or do not fit its net.
+        ArchiveError: If the weights do not have the digest of the card, or do not fit its network.
     """
     threads = threads or len(os.sched_getaffinity(0))
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     if digest != card.weights_sha256:
         raise ArchiveError(
-            f"the weights of {card.name} {card.version} have SHA-256 {digest}, their card says {card.weights_sha256}: "
-            "pack the archive again from one training run"
+            f"the weights of {card.name} {card.version} have SHA-256 {digest}, but the card states "
+            f"{card.weights_sha256}: create the archive again from one training run"
         )
     if name == "torch":
         from thale_models.torch_engine import TorchEngine
@@ -95,14 +95,14 @@ def _convert(card: ModelCard, weights: Path) -> openvino.Model:
     model, stride = load_net(card, weights)
     traced, example = trace_model(model, stride)
     graph = openvino.convert_model(traced, example_input=example)
-    # Any tile size: fixed shapes gain 1 to 2 % and would make a small picture pay for a whole tile.
+    # Dynamic tile size: fixed shapes gain 1 to 2 %, but a small image would then cost a whole tile.
     graph.reshape([-1, 3, -1, -1])
     graph.set_rt_info(stride, list(_STRIDE))
     return graph
 
 
 def _load_or_convert_graph(card: ModelCard, weights: Path, cache: Path) -> openvino.Model:
-    """Return the graph from the cache; convert it where there is none, or none that can be read."""
+    """Return the graph from the cache. Convert it if the cache has no readable graph."""
     folder = cache / _cache_key(card)
     if folder.is_dir():
         try:
@@ -124,7 +124,7 @@ def _load_or_convert_graph(card: ModelCard, weights: Path, cache: Path) -> openv
 
 
 def _cache_key(card: ModelCard) -> str:
-    """Return a name that changes with anything that changes the graph: weights, net, code of the net, OpenVINO."""
+    """Return a key of everything that determines the graph: weights, network, its code, version of OpenVINO."""
     source_path = Path(__file__)
     code = b"".join(
         source_path.with_name(name).read_bytes() for name in ("nets.py", "torch_engine.py", source_path.name)
@@ -143,7 +143,8 @@ def _cache_key(card: ModelCard) -> str:
 
 def _compile(graph: openvino.Model, threads: int) -> Any:
     options = {
-        "INFERENCE_PRECISION_HINT": "f32",  # left alone, a processor with AMX would choose bf16
+        # The default on a CPU with AMX is bf16 (docs/adr/0009-openvino-inference-in-float32.md).
+        "INFERENCE_PRECISION_HINT": "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,

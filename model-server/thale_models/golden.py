@@ -1,4 +1,4 @@
-"""Golden plates drawn, and a model's own answers about them. What they are for: `thale.release.registry.golden`."""
+"""Rendering of the golden plates, and golden predictions of a model (`thale.release.registry.golden`)."""
 
 from pathlib import Path
 
@@ -23,13 +23,13 @@ _PLATE_SPECS: dict[str, tuple[int, Overrides]] = {
     "backlit-faint": (25, Overrides(style="backlit")),
     "dark-roots": (26, Overrides(style="dark")),
 }
-"""Name, seed and camera of each: seedlings with shoots, faint roots, bright roots on dark agar; none shows a rim."""
+"""Name, seed and camera of each plate: shoots, faint roots, bright roots on dark agar. No crop shows a rim."""
 
 
 def draw_golden_plates(out: Path) -> list[Path]:
-    """Draw the golden plates into a folder: `NAME.jpg`, `NAME-mask.png` and `truth.json`; return the images' paths.
+    """Render the golden plates to `NAME.jpg`, `NAME-mask.png` and `truth.json`; return the paths of the images.
 
-    Answers that models gave before are about other plates from then on: archive the models again.
+    Golden predictions of existing archives then belong to former plates: archive the models again.
     """
     out.mkdir(parents=True, exist_ok=True)
     ground_truths, images = [], []
@@ -49,12 +49,12 @@ def draw_golden_plates(out: Path) -> list[Path]:
 
 
 def write_golden_answers(run: Path, card: ModelCard) -> GoldenAnswers:
-    """Have a model answer the golden plates as the handlers would run it, and write `golden.json` beside its weights.
+    """Run a model on the golden plates, as the handlers do, and write `golden.json` to its folder.
 
-    Archives take the answers from there, so that the same folder gives the same archive on every processor.
+    Archives include this file. The same folder therefore gives the same archive on every CPU.
 
     Raises:
-        ArchiveError: If the weights are not those of the card.
+        ArchiveError: If the weights do not have the digest of the card.
     """
     engine = load_engine(card, run / WEIGHTS)
     golden_answers = tuple(_predict_plate(plate, card, engine) for plate in golden_plates())

@@ -1,7 +1,7 @@
-"""Landmarks from heatmaps: local maxima, placed between pixels.
+"""Landmarks from heatmaps: local maxima with subpixel positions.
 
-Heatmaps arrive in bands from top to bottom (`blending.Band`); only as many rows are kept as a maximum needs around it,
-so that the answer does not depend on how the picture was cut and memory does not grow with it.
+Heatmaps arrive in bands from top to bottom (`tiled_inference.OutputBand`). The finder retains only the rows that a
+maximum needs as neighbourhood. The result does not depend on the bands, and memory does not grow with the image.
 """
 
 from collections.abc import Iterable
@@ -29,8 +29,8 @@ class Peak(NamedTuple):
 class PeakFinder:
     """Collects the local maxima of heatmaps that arrive band by band.
 
-    A maximum is the highest pixel within `radius` pixels and at least `threshold` high. At most `limit` maxima of each
-    plane are kept, the highest first; `found` tells how many there were.
+    A maximum is the highest pixel within `radius` pixels, with a value of at least `threshold`. The finder returns up
+    to `limit` maxima per plane, the highest first. `peak_counts` holds the number before this limit.
     """
 
     def __init__(self, planes: int, radius: int, threshold: float, limit: int) -> None:
@@ -60,7 +60,7 @@ class PeakFinder:
         self._pending_band = OutputBand(top, band.planes_CHW[:, top - band.top :].copy())
 
     def _search_rows(self, band: OutputBand, end_row: int) -> None:
-        """Keep the maxima of rows `_done` to `until`, which have all their neighbours in the band."""
+        """Store the maxima of rows `_next_row` to `end_row`, whose neighbours are all in the band."""
         for plane, heat_HW in enumerate(band.planes_CHW):
             highest_HW = maximum_filter(heat_HW, size=2 * self.radius + 1, mode="constant")
             is_peak_HW = (heat_HW >= self.threshold) & (heat_HW == highest_HW)
@@ -74,7 +74,7 @@ class PeakFinder:
             ]
 
     def _suppress_neighbours(self, peaks: list[Peak]) -> list[Peak]:
-        """Drop maxima within the radius of a higher one: two pixels of one plateau are one landmark."""
+        """Drop maxima within the radius of a higher one (non-maximum suppression)."""
         if not peaks:
             return []
         neighbours = cKDTree([(peak.x, peak.y) for peak in peaks]).query_ball_point(
@@ -88,7 +88,7 @@ class PeakFinder:
 
 
 def _refine_peak(plane: int, heat_HW: NDArray[np.float32], row: int, column: int, top: int) -> Peak:
-    """Place a maximum between pixels by the parabola through its logarithm, exact for a Gaussian."""
+    """Return a maximum with its subpixel position, by a parabola through its logarithm. Exact for a Gaussian."""
     return Peak(
         plane,
         column + _parabola_vertex(heat_HW[row, max(0, column - 1) : column + 2]),
@@ -98,9 +98,9 @@ def _refine_peak(plane: int, heat_HW: NDArray[np.float32], row: int, column: int
 
 
 def _parabola_vertex(samples: NDArray[np.float32]) -> float:
-    """Return how far the parabola's top lies from the middle of three samples; 0 at the picture's edge."""
+    """Return the offset of the parabola's vertex from the middle of three samples; 0 at the edge of the image."""
     if len(samples) < 3:
         return 0.0
     before, middle, after = (float(value) for value in np.log(np.maximum(samples, _MIN_PROBABILITY)))
-    bend = before - 2 * middle + after
-    return cast(float, np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
+    curvature = before - 2 * middle + after
+    return cast(float, np.clip(0.5 * (before - after) / curvature, -0.5, 0.5)) if curvature < 0 else 0.0

@@ -1,8 +1,8 @@
-"""One picture through one model: what the handlers answer and what `evaluate` measures.
+"""Inference of one model on one image, for the handlers and for `evaluate`.
 
-The picture is cut to the plate, brought to the model's training scale, and passed through the net tile by tile. Beside
-the decoded picture and the 8-bit answer, memory holds the picture at training scale (as many bytes as the maps of three
-organs) and one row of tiles, whatever the plate's size.
+The image is cropped to the plate, resampled to the training scale, and processed tile by tile. Memory holds four
+things: the decoded image, the 8-bit prediction, the image at training scale (as many bytes as the maps of three
+organs), and one row of tiles.
 """
 
 import time
@@ -24,33 +24,34 @@ from thale_models.tiled_inference import predict_in_bands
 from thale_models.transforms import resample, training_frame
 
 MAX_PIXELS = 25_000_000
-"""Most pixels of a picture at training scale; three organs and ridges of so many are the largest answer
+"""Maximum number of pixels of an image at training scale. Three organs and ridges of this size are the largest response
 (config.properties)."""
 
 MIN_LANDMARK_SCORE = 0.2
-"""Least score of a landmark that is answered. What it takes to be believed is for those to say who see the roots: a
-faint peak where a root ends is a tip (`thale.phenotyping.plants.graph_repair`)."""
+"""Minimum score of a landmark in a prediction. Plant reconstruction applies stricter thresholds by context: a faint
+peak at the end of a root is a tip (`thale.phenotyping.plants.graph_repair`)."""
 MIN_LANDMARK_DISTANCE_MM = 0.5
 MAX_LANDMARKS_PER_KIND = 500
-"""Most landmarks of one kind in an answer: a crowded plate has some hundred tips."""
+"""Maximum number of landmarks of one kind in a prediction. A crowded plate has some hundred tips."""
 
 
 def segment(
     image_HW3: NDArray[np.uint8], card: ModelCard, engine: Engine, calibration: Calibration
 ) -> SegmentationPrediction:
-    """Return each organ's probability for each pixel of the plate, at the model's training scale, and its ridges.
+    """Return the probability of each organ for each pixel of the plate, at the training scale, and the ridges.
 
-    Nothing grows on a plate's rim, whose straight lines look like roots: there every probability is 0, and no ridge.
+    Probabilities and ridges are 0 on the rim of a plate: nothing grows there, and its straight lines look like roots
+    (docs/adr/0036-no-predictions-on-the-plate-rim.md).
 
     Args:
-        image_HW3: The decoded picture.
-        card: A segmentation model's card.
-        engine: That model.
-        calibration: Scale and plate of the picture; what lies outside the plate is not looked at.
+        image_HW3: The decoded image.
+        card: The card of a segmentation model.
+        engine: The engine of that model.
+        calibration: Scale and plate of the image. Pixels outside the plate are ignored.
 
     Raises:
-        ScaleError: If the scale would blow the picture up beyond `MAX_PIXELS`.
-        ImageTooLargeError: If the scale is unknown and the picture has more pixels than that.
+        ScaleError: If the image would have more than `MAX_PIXELS` at training scale.
+        ImageTooLargeError: If the scale is unknown and the image has more than `MAX_PIXELS`.
     """
     started_s = time.perf_counter()
     with step("transform"), step("resample"):
@@ -85,17 +86,17 @@ def segment(
 def find_landmarks(
     image_HW3: NDArray[np.uint8], card: ModelCard, engine: Engine, calibration: Calibration
 ) -> LandmarkPrediction:
-    """Return the landmarks on the plate in source pixels: by kind in the card's order, the surest first.
+    """Return the landmarks on the plate in source pixels: by kind in the order of the card, then by descending score.
 
     Args:
-        image_HW3: The decoded picture.
-        card: A landmark model's card.
-        engine: That model.
-        calibration: Scale and plate of the picture; what lies outside the plate is not looked at.
+        image_HW3: The decoded image.
+        card: The card of a landmark model.
+        engine: The engine of that model.
+        calibration: Scale and plate of the image. Landmarks outside the plate are dropped.
 
     Raises:
-        ScaleError: If the scale would blow the picture up beyond `MAX_PIXELS`.
-        ImageTooLargeError: If the scale is unknown and the picture has more pixels than that.
+        ScaleError: If the image would have more than `MAX_PIXELS` at training scale.
+        ImageTooLargeError: If the scale is unknown and the image has more than `MAX_PIXELS`.
     """
     started_s = time.perf_counter()
     with step("transform"), step("resample"):
@@ -129,19 +130,19 @@ def _resample_to_training_scale(
     if frame.width * frame.height > MAX_PIXELS:
         if calibration.scale.is_known:
             raise ScaleError(
-                f"at {calibration.scale.mm_per_px:g} mm per pixel, {card.name} would see {frame.width} x "
-                f"{frame.height} px, more than {MAX_PIXELS}: check mm_per_px, or cut the picture to the plate"
+                f"at {calibration.scale.mm_per_px:g} mm per pixel, the input of {card.name} has {frame.width} x "
+                f"{frame.height} px, more than {MAX_PIXELS}: check mm_per_px, or crop the image to the plate"
             )
         raise ImageTooLargeError(
-            f"the scale is unknown and the picture has {frame.width} x {frame.height} px, more than {MAX_PIXELS}: "
-            "give mm_per_px or plate_width_mm so that it can be reduced, or send a smaller one"
+            f"the scale is unknown and the image has {frame.width} x {frame.height} px, more than {MAX_PIXELS}: "
+            "pass mm_per_px or plate_width_mm so that it can be reduced, or send a smaller image"
         )
     return frame, resample(image_HW3, frame)
 
 
 def _parse_landmark_kind(name: str) -> LandmarkKind:
     if name not in get_args(LandmarkKind):
-        raise ValueError(f"{name!r} is no kind of landmark; archive.read_card lets no such card pass")
+        raise ValueError(f"{name!r} is not a landmark kind; validate_model_card rejects such a card")
     return cast(LandmarkKind, name)
 
 
@@ -149,7 +150,7 @@ def _truncation_flags(card: ModelCard, finder: PeakFinder) -> tuple[Flag, ...]:
     return tuple(
         Flag(
             code="landmarks_left_out",
-            message=f"{peak_count} places look like a {kind}; the {finder.limit} surest are given",
+            message=f"{peak_count} candidates for {kind}; only the {finder.limit} with the highest scores are returned",
         )
         for kind, peak_count in zip(card.classes, finder.peak_counts, strict=True)
         if peak_count > finder.limit

@@ -1,6 +1,6 @@
-"""Labels as people have them: class-index PNG, COCO polygons, RLE and keypoints, RSML.
+"""Readers of label files: class-index PNG, COCO polygons, RLE and keypoints, RSML.
 
-Every reader raises AnnotationError with a sentence that says what to change in the file.
+Every reader raises AnnotationError with a message that names the problem in the file.
 """
 
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class _Annotation(BaseModel):
 
 
 class _Coco(BaseModel):
-    """What is read of a COCO file; the rest of it is ignored."""
+    """The parts of a COCO file that are read. Other fields are ignored."""
 
     images: tuple[_Image, ...]
     categories: tuple[_Category, ...]
@@ -57,40 +57,42 @@ class _Coco(BaseModel):
         """Return the annotations of the image with a file name, each with its category."""
         images = [image for image in self.images if len(self.images) == 1 or Path(image.file_name).name == name]
         if len(images) != 1:
-            raise AnnotationError(f"describes {len(images)} images with the file name {name!r}; it must be one")
+            raise AnnotationError(
+                f"describes {len(images)} images with the file name {name!r}; exactly one is required"
+            )
         categories = {category.id: category for category in self.categories}
         image_annotations = [annotation for annotation in self.annotations if annotation.image_id == images[0].id]
         for annotation in image_annotations:
             if annotation.category_id not in categories:
                 raise AnnotationError(
-                    f"annotation {annotation.id} has category {annotation.category_id}, not in the file"
+                    f"annotation {annotation.id} has category {annotation.category_id}, which the file does not define"
                 )
         return [(categories[annotation.category_id], annotation) for annotation in image_annotations]
 
 
 def read_mask(path: Path, image_name: str, classes: tuple[str, ...], height: int, width: int) -> NDArray[np.uint8]:
-    """Return an image's classes, uint8 HW, as indices into `classes`.
+    """Return the mask of an image, uint8 HW, as indices into `classes`.
 
     Args:
         path: PNG of class indices, or COCO JSON with polygons or RLE.
-        image_name: The image's file name, by which a COCO file with several images knows it.
+        image_name: File name of the image, its key in a COCO file with several images.
         classes: The names of the classes, background first.
         height: Height of the image, in pixels.
         width: Width of the image, in pixels.
 
     Raises:
-        AnnotationError: If the file cannot be read, has another size, or names a class that is not there.
+        AnnotationError: If the file cannot be read, has another size, or contains an unknown class.
     """
     if path.suffix.lower() == ".json":
         return _mask_from_coco(_read_coco(path), image_name, classes, height, width)
     mask = _read_index_mask(path)
     if mask.shape != (height, width):
-        raise AnnotationError(f"is {mask.shape[1]} x {mask.shape[0]} px, its image is {width} x {height} px")
+        raise AnnotationError(f"has {mask.shape[1]} x {mask.shape[0]} px, but its image has {width} x {height} px")
     unknown = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[len(classes) :]) + len(classes)
     if len(unknown):
         unknown_list = ", ".join(map(str, unknown))
         raise AnnotationError(
-            f"holds class {unknown_list}; the classes are 0 to {len(classes) - 1} ({', '.join(classes)})"
+            f"contains class {unknown_list}; the classes are 0 to {len(classes) - 1} ({', '.join(classes)})"
         )
     return mask
 
@@ -106,16 +108,16 @@ def _read_index_mask(path: Path) -> NDArray[np.uint8]:
 
 
 def read_keypoints(path: Path, image_name: str, kinds: tuple[str, ...]) -> tuple[Keypoint, ...]:
-    """Return an image's landmarks of the given kinds.
+    """Return the landmarks of an image.
 
     Args:
-        path: RSML, or COCO keypoints JSON: either keypoint names are kinds, or each annotation is one landmark and its
-            category is the kind.
-        image_name: The image's file name, by which a COCO file with several images knows it.
-        kinds: The kinds of landmark that the recipe knows.
+        path: RSML, or COCO keypoints JSON. In COCO, the kind is the name of a keypoint, or the category of an
+            annotation with one landmark.
+        image_name: File name of the image, its key in a COCO file with several images.
+        kinds: The allowed landmark kinds.
 
     Raises:
-        AnnotationError: If the file cannot be read or holds a kind that is not known.
+        AnnotationError: If the file cannot be read or contains an unknown kind.
     """
     if path.suffix.lower() == ".rsml":
         return tuple(_keypoints_from_rsml(path))
@@ -124,18 +126,18 @@ def read_keypoints(path: Path, image_name: str, kinds: tuple[str, ...]) -> tuple
         names, values = category.keypoints or (category.name,), annotation.keypoints
         if len(values) != 3 * len(names):
             raise AnnotationError(
-                f"annotation {annotation.id} has not one x, y, visibility for each of {', '.join(names)}"
+                f"annotation {annotation.id} needs x, y and visibility for each of {', '.join(names)}"
             )
         for name, x, y, visibility in zip(names, values[::3], values[1::3], values[2::3], strict=True):
             if name not in kinds:
-                raise AnnotationError(f"holds a landmark {name!r}; the kinds are {', '.join(kinds)}")
+                raise AnnotationError(f"contains a landmark {name!r}; the kinds are {', '.join(kinds)}")
             if visibility > 0:
                 keypoints.append(Keypoint(name, x, y))
     return tuple(keypoints)
 
 
 def _keypoints_from_rsml(path: Path) -> Iterator[Keypoint]:
-    """Yield where primary roots begin, and where they and their laterals of any order end."""
+    """Yield the base and tip of each primary root, and the tips of its laterals of any order."""
     try:
         plants = rsml.read(path.read_bytes()).plants
     except OSError as error:
@@ -159,7 +161,9 @@ def _read_coco(path: Path) -> _Coco:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         location = ".".join(map(str, first["loc"]))
-        raise AnnotationError(f"is no COCO file: {location + ': ' if location else ''}{first['msg']}") from error
+        raise AnnotationError(
+            f"is not a valid COCO file: {location + ': ' if location else ''}{first['msg']}"
+        ) from error
 
 
 def _mask_from_coco(
@@ -168,45 +172,45 @@ def _mask_from_coco(
     mask = np.zeros((height, width), np.uint8)
     for category, annotation in coco.annotations_of_image(image_name):
         if category.name not in classes:
-            raise AnnotationError(f"holds a category {category.name!r}; the classes are {', '.join(classes)}")
+            raise AnnotationError(f"contains a category {category.name!r}; the classes are {', '.join(classes)}")
         mask[_draw_annotation(annotation, height, width)] = classes.index(category.name)
     return mask
 
 
 def _draw_annotation(annotation: _Annotation, height: int, width: int) -> NDArray[np.bool_]:
-    """Return the pixels of one annotation: a list of polygons, or RLE as a list of runs or compressed."""
+    """Return the mask of one annotation: a list of polygons, or RLE as a list of runs or as compressed text."""
     shape = annotation.segmentation
     try:
         if isinstance(shape, list):
             return _draw_polygons(shape, height, width)
         if not isinstance(shape, dict) or list(shape.get("size", ())) != [height, width]:
-            raise ValueError(f"neither polygons nor RLE of {height} x {width} (height, width)")
+            raise ValueError(f"it is neither polygons nor RLE of {height} x {width} (height, width)")
         counts = shape.get("counts")
         return _decode_runs(_decompress_rle(counts) if isinstance(counts, str) else counts, height, width)
     except (TypeError, ValueError, OverflowError) as error:
-        raise AnnotationError(f"annotation {annotation.id} has a region that cannot be drawn: {error}") from error
+        raise AnnotationError(f"annotation {annotation.id} has a region that cannot be rasterised: {error}") from error
 
 
 def _draw_polygons(polygons: list[list[float]], height: int, width: int) -> NDArray[np.bool_]:
-    """Draw polygons as pycocotools does. It trusts its input, so what would crash it is refused here."""
+    """Rasterise polygons with pycocotools. It does not validate its input, so invalid polygons are rejected here."""
     extent = np.array([width, height])
     for polygon in polygons:
         points_N2 = np.asarray(polygon, np.float64).reshape(-1, 2)
         if len(points_N2) < 3:
-            raise ValueError("a polygon has at least 3 points")
+            raise ValueError("a polygon needs at least 3 points")
         if not ((points_N2 >= -extent) & (points_N2 <= 2 * extent)).all():
             raise ValueError("a polygon lies far outside the image")
     if not polygons:
-        raise ValueError("there is no polygon")
+        raise ValueError("it has no polygon")
     rle = coco_mask.merge(coco_mask.frPyObjects([list(map(float, polygon)) for polygon in polygons], height, width))
     return cast(NDArray[np.bool_], coco_mask.decode(rle).astype(bool))
 
 
 def _decode_runs(counts: Any, height: int, width: int) -> NDArray[np.bool_]:
-    """Return the pixels of runs that are by turns outside and inside, column by column."""
+    """Return the mask of runs that alternate between outside and inside, column by column."""
     runs = np.asarray(counts)
     if runs.ndim != 1 or runs.dtype.kind != "i" or (runs < 0).any() or int(runs.sum()) != height * width:
-        raise ValueError(f"its runs are not whole numbers that add up to {height * width} pixels")
+        raise ValueError(f"its runs are not integers that add up to {height * width} pixels")
     inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return cast(NDArray[np.bool_], inside.reshape(width, height).T)
 
@@ -214,15 +218,15 @@ def _decode_runs(counts: Any, height: int, width: int) -> NDArray[np.bool_]:
 def _decompress_rle(text: str) -> list[int]:
     """Return the runs of COCO's compressed RLE.
 
-    A run is written in groups of five bits, the lowest first, with 32 for "more follows", offset by "0"; from the
-    fourth on, it is the difference to the run two before.
+    A run is a sequence of five-bit groups, the lowest first. A group has bit 32 set if another one follows, and is
+    offset by "0". From the fourth run on, the value is the difference to the run two positions before.
     """
     counts: list[int] = []
     value = shift = 0
     for character in text:
         group = ord(character) - ord("0")
         if not 0 <= group < 64 or shift > 30:
-            raise ValueError("its compressed runs are no COCO RLE")
+            raise ValueError("its compressed runs are not a COCO RLE")
         value |= (group & 31) << shift
         shift += 5
         if group & 32:
@@ -231,5 +235,5 @@ def _decompress_rle(text: str) -> list[int]:
         counts.append(signed + (counts[-2] if len(counts) > 2 else 0))
         value = shift = 0
     if shift:
-        raise ValueError("its compressed runs end in the middle of one")
+        raise ValueError("its compressed runs end within a run")
     return counts

@@ -1,17 +1,17 @@
-"""What training makes small: one loss for masks, one for heatmaps."""
+"""Training losses: one for masks, one for heatmaps."""
 
 import torch
 from torch import Tensor, nn
 
 IGNORE_INDEX = 255
-"""Class index of pixels that have no label: outside the picture."""
+"""Class index of pixels without a label, outside the image."""
 
 
 def segmentation_loss(logits_NCHW: Tensor, classes_NHW: Tensor, class_weights: Tensor) -> Tensor:
     """Return weighted cross entropy plus soft Dice of the foreground classes.
 
-    Cross entropy keeps the probabilities honest; Dice keeps a root of three pixels from drowning in background
-    (Milletari, Navab and Ahmadi, "V-Net", 3DV 2016). Dice is taken over the batch, of classes that occur in it.
+    Cross entropy calibrates the probabilities. Dice counters the class imbalance between thin roots and background
+    (Milletari, Navab and Ahmadi, "V-Net", 3DV 2016). Dice is computed over the batch, for classes that occur in it.
     """
     log_probability_NCHW = logits_NCHW.float().log_softmax(1)
     cross_entropy = nn.functional.nll_loss(log_probability_NCHW, classes_NHW, class_weights, ignore_index=IGNORE_INDEX)
@@ -26,17 +26,18 @@ def segmentation_loss(logits_NCHW: Tensor, classes_NHW: Tensor, class_weights: T
 
 
 def _dice_loss(probability_NHW: Tensor, truth_NHW: Tensor) -> Tensor:
-    """Return 1 - Dice of one class, or infinity where it does not occur."""
+    """Return 1 - Dice of one class, or infinity if it does not occur."""
     true = truth_NHW.sum()
     dice = (2 * (probability_NHW * truth_NHW).sum() + 1) / (probability_NHW.sum() + true + 1)
     return torch.where(true > 0, 1 - dice, torch.inf)
 
 
 def heatmap_loss(logits_NCHW: Tensor, targets_NCHW: Tensor) -> Tensor:
-    """Return the penalty-reduced focal loss of heatmaps with Gaussian targets, for each landmark.
+    """Return the penalty-reduced focal loss of heatmaps with Gaussian targets, per landmark.
 
-    Law and Deng, "CornerNet", ECCV 2018, with its alpha 2 and beta 4: a target's very pixel (1.0) pulls up, all others
-    pull down, the less so the nearer they are to a target. Pixels outside the picture carry NaN and do not count.
+    Source: Law and Deng, "CornerNet", ECCV 2018, with alpha 2 and beta 4. The pixel of a target (1.0) is a positive.
+    All other pixels are negatives, with a weight that decreases towards a target. Pixels outside the image are NaN and
+    do not count.
     """
     log_probability = nn.functional.logsigmoid(logits_NCHW.float())
     log_complement = log_probability - logits_NCHW.float()

@@ -1,8 +1,8 @@
-"""The nets: small enough for a laptop's processor, exact enough for a root of three pixels.
+"""Network architectures: fast enough for a laptop's CPU, precise enough for roots of three pixels.
 
-Source of the shape: Ronneberger, Fischer and Brox, "U-Net", MICCAI 2015. The picture enters as 2 x 2 pixel blocks and
-the answer leaves through a pixel shuffle (Shi et al., CVPR 2016), so that every convolution runs at half the
-resolution: a quarter of the arithmetic for the same picture.
+Source of the architecture: Ronneberger, Fischer and Brox, "U-Net", MICCAI 2015. The input passes a pixel unshuffle into
+2 x 2 pixel blocks, and the output passes a pixel shuffle (Shi et al., CVPR 2016). Every convolution therefore runs at
+half the resolution, with a quarter of the arithmetic (docs/adr/0028-networks-on-2x2-pixel-blocks.md).
 """
 
 from itertools import pairwise
@@ -24,9 +24,9 @@ class BlockUNet(nn.Module):
         self.up = nn.ModuleList(_Block(deep + shallow, shallow) for shallow, deep in pairwise(widths))
         self.leave = nn.Conv2d(widths[0], 4 * outputs, 1)
 
-    def forward(self, picture_N3HW: Tensor) -> Tensor:
-        """Return logits at the picture's own resolution."""
-        features = self.enter(nn.functional.pixel_unshuffle(picture_N3HW, 2))
+    def forward(self, image_N3HW: Tensor) -> Tensor:
+        """Return logits at the resolution of the image."""
+        features = self.enter(nn.functional.pixel_unshuffle(image_N3HW, 2))
         skips = []
         for block in self.down:
             skips.append(features)
@@ -48,11 +48,11 @@ class _Block(nn.Sequential):
 
 
 def build_net(name: str, outputs: int, options: dict[str, int | float | str]) -> BlockUNet:
-    """Build a net by the name that a model card gives.
+    """Build the network that a model card names.
 
     Raises:
-        ValueError: If no net has that name.
+        ValueError: If no network has that name.
     """
     if name != "block-unet":
-        raise ValueError(f"no net is called {name!r}: the nets are block-unet")
+        raise ValueError(f"unknown network {name!r}; available: block-unet")
     return BlockUNet(outputs, **{key: int(value) for key, value in options.items()})

@@ -1,6 +1,9 @@
-"""Is the model server ready? `python -m thale_models.readiness` ends with status 0 if each model has a worker that is.
+"""Readiness check of the model server, by the workers in TorchServe's management API.
 
-TorchServe's own `/ping` is healthy while a worker cannot start, so management, on this machine, is asked for workers.
+    python -m thale_models.readiness
+
+The exit status is 0 if each model has a ready worker. TorchServe's own `/ping` stays healthy while a worker cannot
+start (docs/adr/0049-predictor-probe-checks-the-worker.md).
 """
 
 import json
@@ -13,22 +16,22 @@ _TIMEOUT_S = 4.0
 
 
 def unready_reason(management_url: str) -> str | None:
-    """Return what is still missing, None where nothing is."""
+    """Return the reason why the model server is not ready, or None if it is ready."""
     try:
         names = [model["modelName"] for model in _get_json(f"{management_url}/models")["models"]]
         workers = {name: _get_json(f"{management_url}/models/{name}/all") for name in names}
     except OSError as error:
-        return f"TorchServe does not answer: {error}"
+        return f"TorchServe does not respond: {error}"
     if not names:
         return "TorchServe serves no model"
     for name, versions in workers.items():
         if not any(worker["status"] == "READY" for version in versions for worker in version["workers"]):
-            return f"{name} has no worker that is ready"
+            return f"{name} has no ready worker"
     return None
 
 
 def _get_json(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 (an address of this machine)
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 (loopback)
         return json.load(response)
 
 

@@ -1,4 +1,4 @@
-"""What is trained, and with which numbers: one row for each model that `thale-models train` can make."""
+"""Training recipes: the hyperparameters of each model that `thale-models train` can train."""
 
 from dataclasses import dataclass, field, replace
 
@@ -10,9 +10,9 @@ PLATE_NORMALISATION = Normalisation(background_mm=4.0, contrast=32.0, clip=6.0)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what a training run makes, but the data, the seed and the number of steps.
+    """Everything that determines the result of a training run except the data, the seed and the number of steps.
 
-    Lengths ending in `_px` are pixels at the training scale `mm_per_px`.
+    Names that end in `_px` are lengths in pixels at the training scale `mm_per_px`.
     """
 
     name: str
@@ -30,24 +30,24 @@ class Recipe:
     batch_size: int = 8
     crops_per_picture: int = 4
     uniform_crop_fraction: float = 0.3
-    """Share of the crops that are taken anywhere in the picture: rims, labels and bare agar."""
+    """Fraction of crops from uniformly random positions: rims, labels and bare agar."""
     scale_jitter: tuple[float, float] = (0.8, 1.25)
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     warmup_steps: int = 100
     max_gradient_norm: float = 1.0
     ema_decay: float = 0.998
-    """Decay of the exponential moving average of the weights, once the run is well under way."""
+    """Maximum decay of the exponential moving average of the weights. Early steps use a lower decay."""
     validation_interval_steps: int = 250
     validation_crops: int = 48
     class_weights: tuple[float, ...] = field(default=())
-    """Segmentation: the cross entropy's weight of each class."""
+    """Segmentation: the weight of each class in the cross entropy."""
     sigma_mm: float = 0.4
-    """Landmarks: standard deviation of a target's Gaussian."""
+    """Landmarks: standard deviation of the Gaussian of a target."""
 
     @property
     def output_channels(self) -> int:
-        """Planes that the net answers."""
+        """Number of output channels of the network."""
         return len(self.classes)
 
 
@@ -72,7 +72,7 @@ _SMOKE = Recipe(
     validation_crops=8,
     class_weights=(1.0, 2.0, 1.0, 2.0),
 )
-"""Small and quick, for tests."""
+"""Small and fast, for tests."""
 
 _COARSE_LANDMARKS = Recipe(
     name="plate-landmarks-coarse",
@@ -85,7 +85,7 @@ _COARSE_LANDMARKS = Recipe(
     crop_px=384,
     steps=2600,
 )
-"""What `plate-landmarks` goes on from: the same net at a coarser scale."""
+"""Source of the initial weights of `plate-landmarks`: the same network at a coarser scale."""
 
 RECIPES = {
     recipe.name: recipe
@@ -124,5 +124,5 @@ def get_recipe(name: str) -> Recipe:
         ParameterError: If no recipe has that name.
     """
     if name not in RECIPES:
-        raise ParameterError(f"no recipe is called {name!r}: the recipes are {', '.join(RECIPES)}")
+        raise ParameterError(f"unknown recipe {name!r}; available: {', '.join(RECIPES)}")
     return RECIPES[name]

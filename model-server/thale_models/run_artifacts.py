@@ -1,6 +1,6 @@
-"""What a run leaves behind while it goes on: log.csv, the best weights so far and their card, and a checkpoint.
+"""Files of a training run: log.csv, the best weights so far with their card, and a checkpoint.
 
-Every file is replaced in one move, so whoever reads it, or kills the run, never meets half a file.
+Files are replaced atomically, so that neither a reader nor a kill can leave or see a partial file.
 """
 
 import csv
@@ -30,10 +30,10 @@ LOG_FILE = "log.csv"
 
 @dataclass(frozen=True)
 class CardFields:
-    """What the card says that no training run can know."""
+    """Fields of the card that a training run cannot derive."""
 
     name: str = ""
-    """Empty: the recipe's name."""
+    """Empty: the name of the recipe."""
     version: str = "1.0.0"
     data: str = ""
     """Empty: the digest of the manifest."""
@@ -78,19 +78,19 @@ def write_card(
 
 
 def weights_bytes(net: nn.Module) -> bytes:
-    """Return a net's weights as a safetensors file."""
+    """Return the weights of a network as a safetensors file."""
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()})
 
 
 def write_checkpoint(out: Path, state: dict[str, Any]) -> None:
-    """Write the state from which a run goes on."""
+    """Write the state from which a run resumes."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_atomically(out / CHECKPOINT_FILE, buffer.getvalue())
 
 
 def read_checkpoint(out: Path) -> dict[str, Any] | None:
-    """Return the state of an earlier run in the folder, or None where there is none.
+    """Return the state of an earlier run in the folder, or None if there is no checkpoint.
 
     Raises:
         TrainingError: If the checkpoint cannot be read.
@@ -109,7 +109,7 @@ def read_checkpoint(out: Path) -> dict[str, Any] | None:
 
 
 def append_log(out: Path, row: dict[str, float]) -> None:
-    """Append a row to log.csv, with a header if it is the first."""
+    """Append a row to log.csv, after a header if the file is new."""
     path = out / LOG_FILE
     is_new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
@@ -120,7 +120,7 @@ def append_log(out: Path, row: dict[str, float]) -> None:
 
 
 def truncate_log(out: Path, step: int) -> None:
-    """Drop the rows of log.csv beyond a step: a resumed run writes them again."""
+    """Drop the rows of log.csv after a step. A resumed run writes them again."""
     path = out / LOG_FILE
     if not path.exists():
         return

@@ -1,9 +1,9 @@
-"""A whole picture through a net that sees one tile at a time, without seams and without holding it all.
+"""Tiled inference: predicts a whole image tile by tile, without seams and with bounded memory.
 
-Tiles overlap, and each pixel is the mean of the tiles that saw it, weighted towards their centres
-(`geometry.tile_weights`). Tiles begin at multiples of the net's stride, so that two tiles pool the same pixels together
-and agree wherever both see enough around them. Only one row of tiles is held as floats: a band is handed on as soon as
-no later tile can change it.
+Tiles overlap. The value of a pixel is the mean over its tiles, weighted towards their centres
+(`geometry.tile_weights`). Tiles begin at multiples of the network's stride, so that overlapping tiles pool the same
+pixels and agree where both have enough context. Only one row of tiles is in memory as floats: a band is yielded as soon
+as no later tile can change it.
 """
 
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ from thale_models.transforms import Background, normalise
 
 @dataclass(frozen=True)
 class OutputBand:
-    """Finished rows of the blended maps: float32, planes x rows x picture width, `top` being the first row.
+    """Final rows of the blended maps: float32, planes x rows x image width. `top` is the first row.
 
-    Whoever receives a band owns its pixels.
+    The receiver of a band may modify its array.
     """
 
     top: int
@@ -31,20 +31,20 @@ class OutputBand:
 
     @property
     def rows(self) -> slice:
-        """The band's rows in the picture."""
+        """The rows of the band in the image."""
         return slice(self.top, self.top + self.planes_CHW.shape[1])
 
 
 def predict_in_bands(
     pixels_HW3: NDArray[np.uint8], card: ModelCard, engine: Engine, first_plane: int = 0
 ) -> Iterator[OutputBand]:
-    """Yield the blended probabilities of a picture at training scale, from top to bottom.
+    """Yield the blended probabilities of an image at training scale, from top to bottom.
 
     Args:
-        pixels_HW3: The picture at the model's training scale.
-        card: Says how pixels are normalised and how tiles lie.
+        pixels_HW3: The image at training scale.
+        card: The card, with normalisation and tile size.
         engine: The model.
-        first_plane: Planes before this one are left out.
+        first_plane: The first plane to return.
     """
     height, width = pixels_HW3.shape[:2]
     background = Background.measure(pixels_HW3, card.normalisation.background_mm / card.mm_per_px)
@@ -72,7 +72,7 @@ def predict_in_bands(
 
 
 def _tile_windows(height: int, width: int, card: ModelCard, stride: int) -> Iterator[Window]:
-    """Yield the tiles' windows in whole strides; the last ones may reach up to a stride beyond the picture."""
+    """Yield the windows of the tiles in whole strides. The last ones may extend up to a stride beyond the image."""
     for rows, columns in tiles(
         -(-height // stride), -(-width // stride), card.tile_px // stride, card.overlap_px // stride
     ):
@@ -85,7 +85,7 @@ def _tile_windows(height: int, width: int, card: ModelCard, stride: int) -> Iter
 def _normalised_tile(
     pixels_HW3: NDArray[np.uint8], background: Background, window: Window, card: ModelCard
 ) -> NDArray[np.float32]:
-    """Return the net's input for one window, 3HW; what lies beyond the picture repeats its edge."""
+    """Return the network's input for one window, 3HW. Pixels beyond the image repeat its edge."""
     height, width = pixels_HW3.shape[:2]
     inside = (slice(window[0].start, min(window[0].stop, height)), slice(window[1].start, min(window[1].stop, width)))
     tile_3HW = normalise(pixels_HW3[inside], background.window(inside), card.normalisation)

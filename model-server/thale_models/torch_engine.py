@@ -1,7 +1,7 @@
-"""The net of a model card in torch: the engine that checks OpenVINO's, and the trace that OpenVINO's graph comes from.
+"""torch engine: the reference for OpenVINO's engine, and the trace that OpenVINO converts.
 
-Apart from `engine`, because importing torch takes a worker longer than all its other work together, and a worker that
-finds its graph cached has no use for it.
+This code is not in `engine`, because importing torch takes longer than the rest of a worker's start. A worker with a
+cached graph does not need it (docs/adr/0010-minimal-imports-at-start.md).
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from thale_models import nets
 
 
 class TorchEngine:
-    """A net with its weights, run by torch. An `engine.Engine`."""
+    """A network with its weights, run by torch. Implements `engine.Engine`."""
 
     def __init__(self, card: ModelCard, weights: Path, threads: int) -> None:
         torch.set_num_threads(threads)
@@ -36,25 +36,26 @@ class TorchEngine:
 
 
 def load_net(card: ModelCard, weights: Path) -> tuple[nn.Module, int]:
-    """Return the net of a card with its softmax or sigmoid, and its stride in pixels.
+    """Return the network of a card with its softmax or sigmoid, and its stride in pixels.
 
     Raises:
-        ArchiveError: If the net cannot be built, or the weights do not fit it.
+        ArchiveError: If the network cannot be built, or the weights do not fit it.
     """
     try:
         net = nets.build_net(card.net, len(card.classes), card.net_options)
     except (ValueError, TypeError) as error:
-        raise ArchiveError(f"the net of {card.name} {card.version} cannot be built: {error}") from error
+        raise ArchiveError(f"the network of {card.name} {card.version} cannot be built: {error}") from error
     try:
         net.load_state_dict(load_file(weights))
     except (RuntimeError, SafetensorError) as error:
-        raise ArchiveError(f"the weights of {card.name} {card.version} do not fit its net: {error}") from error
+        raise ArchiveError(f"the weights of {card.name} {card.version} do not fit its network: {error}") from error
     activation = nn.Softmax(dim=1) if card.task == "segmentation" else nn.Sigmoid()
     return nn.Sequential(net, activation).eval(), net.stride
 
 
 def trace_model(model: nn.Module, stride: int) -> tuple[torch.jit.ScriptModule, torch.Tensor]:
-    """Return a model as OpenVINO converts it, and the example that it was traced with."""
+    """Return the trace of a model for OpenVINO, and the example input of the trace."""
     example = torch.zeros(1, 3, 2 * stride, 2 * stride)
-    # Traced here and not by OpenVINO, whose check of the trace takes four times as long as all the rest.
+    # OpenVINO checks a trace of its own, which takes four times as long as all other work of the conversion
+    # (docs/adr/0032-convert-models-by-tracing.md).
     return torch.jit.trace(model, example, check_trace=False), example  # type: ignore[no-untyped-call]

@@ -1,8 +1,8 @@
-"""Pixels to the net's input, in training and in serving alike: there is no second way in.
+"""Transforms from pixels to the network's input, shared by training and serving.
 
-An image is resampled to the model's training scale (`resample`), its local background is measured once over the whole
-picture (`Background.of`), and each tile is normalised against that background (`normalise`). Because the background
-belongs to the picture and not to the tile, two overlapping tiles see the same numbers where they overlap.
+An image is resampled to the training scale (`resample`). Its local background is measured once over the whole image
+(`Background.measure`), and each tile is normalised against it (`normalise`). Overlapping tiles therefore have the same
+values in their overlap (docs/adr/0029-local-contrast-as-network-input.md).
 """
 
 import math
@@ -23,18 +23,18 @@ _BICUBIC_REACH = 2
 
 
 def training_frame(box_xyxy: tuple[int, int, int, int], source_mm_per_px: float, training_mm_per_px: float) -> Frame:
-    """Return the frame in which a model sees a box of the source image.
+    """Return the frame of a box of the source image at training scale.
 
-    Where the scale of the source is unknown (NaN), its pixels are taken as they are.
+    If the scale of the source is unknown (NaN), the frame keeps the resolution of the source.
     """
     factor = source_mm_per_px / training_mm_per_px if np.isfinite(source_mm_per_px) else 1.0
     return Frame.from_box(box_xyxy, factor)
 
 
 def resample(image_HW3: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
-    """Return the frame's pixels, uint8 HW3: averaged when shrinking, bicubic when growing.
+    """Return the pixels of the frame, uint8 HW3: averaged if reduced, bicubic if enlarged.
 
-    It goes by bands of rows, since Pillow copies what it is given, at four bytes a pixel.
+    It processes bands of rows, because Pillow copies its input at four bytes per pixel.
     """
     right, bottom = frame.x0 + frame.source_width, frame.y0 + frame.source_height
     if (frame.width, frame.height) == (frame.source_width, frame.source_height):
@@ -55,9 +55,9 @@ def resample(image_HW3: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Background:
-    """The slowly varying light of a picture: a Gaussian mean kept at low resolution.
+    """Background illumination of an image: a Gaussian mean, stored at low resolution.
 
-    `mean_hw3` is float32; one of its pixels covers `reduction` x `reduction` pixels of the picture.
+    `mean_hw3` is float32. One of its pixels covers `reduction` x `reduction` pixels of the image.
     """
 
     mean_hw3: NDArray[np.float32]
@@ -65,7 +65,7 @@ class Background:
 
     @classmethod
     def measure(cls, pixels_HW3: NDArray[np.uint8], sigma_px: float) -> "Background":
-        """Measure the background of a picture with a Gaussian of `sigma_px` picture pixels."""
+        """Measure the background of an image with a Gaussian of `sigma_px` image pixels."""
         reduction = max(1, int(sigma_px / _BACKGROUND_SAMPLES_PER_SIGMA))
         rows = reduction * max(1, _BAND_ROWS // reduction)
         bands = (pixels_HW3[top : top + rows] for top in range(0, len(pixels_HW3), rows))
@@ -101,7 +101,7 @@ def _interpolate_bilinear(
 def normalise(
     tile_HW3: NDArray[np.uint8], background_HW3: NDArray[np.float32], normalisation: Normalisation
 ) -> NDArray[np.float32]:
-    """Return the net's input for one tile, float32 3HW: contrast against the local background, clipped."""
+    """Return the network's input for one tile, float32 3HW: contrast against the local background, clipped."""
     contrast = (tile_HW3.astype(np.float32) - background_HW3) / np.float32(normalisation.contrast)
     np.clip(contrast, -normalisation.clip, normalisation.clip, out=contrast)
     return np.ascontiguousarray(contrast.transpose(2, 0, 1))

@@ -1,4 +1,4 @@
-"""How good the net is just now: the same few crops of the val split each time, without augmentation."""
+"""Validation during training, on a fixed set of crops of the val split, without augmentation."""
 
 from dataclasses import dataclass
 
@@ -17,19 +17,19 @@ from thale_models.tiled_inference import OutputBand
 
 MATCH_RADIUS_MM = 1.0
 _MIN_LANDMARK_SCORE = 0.3
-"""Landmarks are judged here as if each stood alone: fainter ones need a root to be believed."""
+"""Landmarks are scored without context here. Fainter ones need the evidence of a root."""
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """What validation found. `score` is what the best weights are chosen by: mean Dice, or mean F1."""
+    """Scores of one validation. The best weights are selected by `score`: mean Dice, or mean F1."""
 
     score: float
     metrics: dict[str, float]
 
 
 def validation_crops(dataset: Dataset, recipe: Recipe) -> list[Batch]:
-    """Return the validation crops, the same in every run: spread over the val split, most of them with a plant."""
+    """Return the validation crops, the same in every run: spread over the val split, most near a plant."""
     samples = dataset.split("val")
     count = min(len(samples), recipe.validation_crops)
     selected = [samples[index] for index in np.linspace(0, len(samples) - 1, count).astype(int)]
@@ -46,11 +46,11 @@ def validation_crops(dataset: Dataset, recipe: Recipe) -> list[Batch]:
 
 
 def validate(net: nn.Module, batches: list[Batch], recipe: Recipe, device: torch.device) -> ValidationResult:
-    """Return the net's scores on the validation crops."""
+    """Return the scores of the network on the validation crops."""
     net.eval()
     score_outputs = _score_segmentation if recipe.task == "segmentation" else _score_landmarks
     with torch.inference_mode():
-        outputs = [net(batch.pictures_N3HW.to(device)).float().cpu() for batch in batches]
+        outputs = [net(batch.images_N3HW.to(device)).float().cpu() for batch in batches]
     return score_outputs(outputs, [batch.targets for batch in batches], recipe)
 
 

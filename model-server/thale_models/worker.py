@@ -1,9 +1,9 @@
-"""TorchServe's worker program without torch: 1.5 s less processor time at the start of each worker.
+"""TorchServe's worker program with a lazy import of torch: 1.5 s less CPU time per worker start.
 
-TorchServe starts its workers as `PYTHON …/model_service_worker.py …`, and a program that calls
-`python -m thale_models.worker` may stand in for PYTHON (`thale.local.commands` writes one). TorchServe's codec imports
-torch to recognise answers that are tensors; a thale handler answers bytes. Here the codec gets torch only when it asks
-for something of it. All other code, a user's own handler included, imports torch as ever.
+TorchServe starts a worker as `PYTHON …/model_service_worker.py …`. PYTHON may be a launcher that calls
+`python -m thale_models.worker` (`thale.local.commands` writes one). TorchServe's codec imports torch to recognise
+tensors in responses, and a thale handler returns bytes. Here the codec gets a proxy that imports torch on first use.
+All other code imports torch normally, including handlers of users (docs/adr/0010-minimal-imports-at-start.md).
 """
 
 import importlib
@@ -25,7 +25,7 @@ class _LazyTorch(ModuleType):
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run TorchServe's worker with the words of its command line, and anything else as Python would."""
+    """Run TorchServe's worker with the arguments of its command line. Run any other program like Python."""
     if not arguments or Path(arguments[0]).name != _WORKER:
         os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 (TorchServe's own command)
     sys.modules["torch"] = _LazyTorch("torch")

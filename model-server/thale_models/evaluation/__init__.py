@@ -1,11 +1,11 @@
-"""How good the models and the measuring are, on whole plates, from photograph to traits.
+"""Evaluation of models and traits on whole plates, by the full pipeline.
 
-truth      what is known of a plate: mask, landmarks, roots
-plate      one plate, measured as a user would have it measured, against its truth
-summary    all plates of a folder: the figures
-pictures   the report that a person reads
-references what models say of whole plates, for their cards
-agreement  how far a new version may be from the stable one, for its card
+ground_truth             ground truth of a plate: mask, landmarks, roots
+plate_scores             prediction and score of one plate
+summary                  metrics over all plates of a folder
+report                   Markdown report with images
+reference_distributions  quantiles of plate statistics, for the model cards
+shadow_references        expected agreement of a new version with stable, for its card
 """
 
 from thale_models.evaluation.report import metrics_table

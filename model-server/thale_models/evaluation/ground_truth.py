@@ -1,4 +1,4 @@
-"""What is known of a plate: as much of mask, landmarks and roots as its folder holds."""
+"""Ground truth of a plate: mask, landmarks and roots, as far as its folder has them."""
 
 import csv
 import math
@@ -19,7 +19,7 @@ ROOTS_COLUMN = "roots"
 
 @dataclass(frozen=True)
 class GroundTruthPlant:
-    """One plant: where its root begins, and lengths in source pixels. Hypocotyl and leaves are NaN where not told."""
+    """One plant: its root base, and lengths in source pixels. Hypocotyl and leaves are NaN if unknown."""
 
     base_xy: tuple[float, float]
     primary_px: float
@@ -31,7 +31,7 @@ class GroundTruthPlant:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What is known of one plate, in source pixels. A part that is not known is None."""
+    """Ground truth of one plate in source pixels. Unknown parts are None."""
 
     mask_HW: NDArray[np.uint8] | None
     landmarks: dict[str, NDArray[np.float64]] | None
@@ -40,7 +40,7 @@ class GroundTruth:
 
     @property
     def total_root_px(self) -> float:
-        """Length of all roots: of the polylines where they are known, else of the mask's skeleton."""
+        """Length of all roots: of the polylines if known, else of the skeleton of the mask."""
         if self.plants is not None:
             return sum(plant.total_px for plant in self.plants)
         if self.mask_HW is None:
@@ -49,7 +49,7 @@ class GroundTruth:
 
 
 def find_rsml_files(folder: Path) -> dict[Path, Path]:
-    """Return the RSML file of each image of a folder whose manifest has the optional column `roots`."""
+    """Return the RSML file of each image, from the optional column `roots` of the manifest."""
     with (folder / "manifest.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.DictReader(file) if row.get(ROOTS_COLUMN)]
     return {folder / row["image"]: folder / row[ROOTS_COLUMN] for row in rows}
@@ -62,7 +62,7 @@ def read_ground_truth(
     landmark_sample: Sample | None,
     rsml_path: Path | None,
 ) -> GroundTruth:
-    """Read the truth of one plate.
+    """Read the ground truth of one plate.
 
     Raises:
         AnnotationError: If one of its files cannot be read.
@@ -100,7 +100,7 @@ def _plants_from_rsml(data: bytes) -> tuple[GroundTruthPlant, ...]:
 
 
 def _numeric_property(plant: rsml.RsmlPlant, name: str) -> float:
-    """Return a plant's property as a number; NaN where it has none, or one that is no number."""
+    """Return a property of a plant as a number; NaN if it is missing or not a number."""
     for prop in plant.properties:
         if prop.name == name:
             try:

@@ -1,4 +1,4 @@
-"""One plate, measured as a user would have it measured (scale from the plate's edge), against its truth."""
+"""Scores of one plate: the full pipeline, with the scale from the plate's edge, against the ground truth."""
 
 import math
 import time
@@ -22,12 +22,12 @@ from thale_models.inference import find_landmarks, segment
 TIP_MATCH_RADIUS_MM = 1.0
 PLANT_MATCH_RADIUS_MM = 6.0
 _ROOT_TIPS = {"primary_tip", "lateral_tip"}
-"""Tips are judged where both kinds are labelled: a lateral's end would be a mistake otherwise."""
+"""Tips are scored only if both kinds are labelled. Otherwise a lateral tip would count as a false positive."""
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that is ready to answer."""
+    """A model card with its loaded engine."""
 
     card: ModelCard
     engine: Engine
@@ -35,9 +35,9 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class PlantScore:
-    """One true plant: its laterals, the relative errors of its lengths, and by how many leaves the count is off.
+    """Score of one true plant: number of laterals, relative errors of lengths, absolute error of the leaf count.
 
-    NaN: not measured, or not known.
+    NaN: no measured value, or no ground truth.
     """
 
     laterals: int
@@ -50,7 +50,7 @@ class PlantScore:
 
 @dataclass(frozen=True)
 class PlateScore:
-    """Everything that one plate adds to the figures."""
+    """Contribution of one plate to the metrics."""
 
     name: str
     overlaps: dict[str, DiceCounter]
@@ -66,7 +66,7 @@ class PlateScore:
 
 @dataclass(frozen=True)
 class EvaluatedPlate:
-    """What the models say of one plate. The phenotype needs both of them."""
+    """Predictions of the models for one plate. The phenotype needs both models."""
 
     maps: SegmentationPrediction | None
     points: LandmarkPrediction | None
@@ -74,18 +74,18 @@ class EvaluatedPlate:
 
     @property
     def scale(self) -> Scale:
-        """The scale that was found."""
+        """The calibrated scale."""
         prediction = self.maps.meta if self.maps is not None else self.points
-        assert prediction is not None  # noqa: S101 one model at least is measured
+        assert prediction is not None  # noqa: S101 at least one model is evaluated
         return prediction.calibration.scale
 
 
 def evaluate_plate(
     image: bytes, name: str, segmentation: LoadedModel | None, landmarks: LoadedModel | None
 ) -> EvaluatedPlate:
-    """Return what the models say of a plate, and with both of them its phenotype.
+    """Return the predictions of the models for a plate, and its phenotype if both models are given.
 
-    The digests in its provenance are those of the weights: the models are folders, not archives.
+    The digests in the provenance are digests of the weights, because the models are folders and not archives.
 
     Raises:
         ImageError: If the image cannot be read.
@@ -115,9 +115,9 @@ def evaluate_plate(
 
 
 def score_plate(name: str, evaluated: EvaluatedPlate, ground_truth: GroundTruth, seconds: float) -> PlateScore:
-    """Compare what was measured on a plate with its truth."""
+    """Compare the evaluated plate with its ground truth."""
     scale = evaluated.scale
-    # Where the truth has no scale, distances are judged by the scale that was found, or in pixels.
+    # If the ground truth has no scale, distances use the calibrated scale, or pixels.
     known_scales = [value for value in (ground_truth.mm_per_px, scale.mm_per_px, 1.0) if math.isfinite(value)]
     mm_per_px = known_scales[0]
     predicted = evaluated.phenotype
@@ -153,7 +153,7 @@ def score_plate(name: str, evaluated: EvaluatedPlate, ground_truth: GroundTruth,
 def _match_landmarks(
     points: LandmarkPrediction, ground_truth: GroundTruth, mm_per_px: float
 ) -> dict[str, PointMatchCounter]:
-    """Return the matches of each kind of landmark, as the model alone answers them."""
+    """Return the matches of each landmark kind, from the landmark model alone."""
     matches: dict[str, PointMatchCounter] = {}
     for kind, true_M2 in (ground_truth.landmarks or {}).items():
         found_N2 = np.array([(landmark.x, landmark.y) for landmark in points.landmarks if landmark.kind == kind], float)
@@ -163,12 +163,12 @@ def _match_landmarks(
 
 
 def _has_germinated(plant: Plant) -> bool:
-    """Whether a plant is more than a seed that lies there."""
+    """Return True if a plant has a root or a shoot."""
     return bool(plant.roots) or any(organ.kind == "shoot" for organ in plant.organs)
 
 
 def _root_endpoints(predicted: Phenotype, end: int) -> NDArray[np.float64]:
-    """Return where the roots begin (0: of primary roots alone) or end (-1: of all), source pixels."""
+    """Return the bases of primary roots (end 0) or the tips of all roots (end -1), in source pixels."""
     roots = [root for plant in predicted.plants for root in plant.roots if end == -1 or root.order == 1]
     return np.array([root.points[end] for root in roots], float).reshape(-1, 2)
 
@@ -176,7 +176,7 @@ def _root_endpoints(predicted: Phenotype, end: int) -> NDArray[np.float64]:
 def _match_plants(
     predicted: Phenotype, ground_truth: GroundTruth, mm_per_px: float
 ) -> tuple[tuple[PlantScore, ...], int]:
-    """Pair the plants by where their roots begin; return a score for each true plant, and how many others there are."""
+    """Match plants by their root bases. Return a score for each true plant, and the number of false plants."""
     germinated = [plant for plant in predicted.plants if _has_germinated(plant)]
     if ground_truth.plants is not None:
         true_positions = np.array([plant.base_xy for plant in ground_truth.plants], float).reshape(-1, 2)
@@ -199,9 +199,9 @@ def _match_plants(
 
 
 def _plant_position(plant: Plant) -> tuple[float, float]:
-    """Return where a plant's root begins, or where its shoot is nearest to that if the beginning is hidden.
+    """Return the root base of a plant. If it is hidden, return the nearest point of the shoot.
 
-    Of a plant without a root it is the middle of its outline.
+    For a plant without a root, return the centroid of its outline.
     """
     base_xy = next((root.points[0] for root in plant.roots if root.order == 1), None)
     is_hidden = any(flag.code == "base_hidden" for flag in plant.flags)

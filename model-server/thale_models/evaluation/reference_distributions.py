@@ -1,7 +1,7 @@
-"""What models say of whole plates: the reference distributions that a rollout compares a canary's answers with.
+"""Reference distributions of plate statistics, which a rollout compares with the output of a canary.
 
-The signals are those that the facade counts per request (`thale.monitoring.plate_statistics`), by the same function, so a difference
-between a card and a facade is never one of definition.
+The facade records the same signals per request, by the same function (`thale.monitoring.plate_statistics`). A
+difference between a card and a facade is therefore never a difference of definition.
 """
 
 from collections import defaultdict
@@ -16,15 +16,15 @@ from thale_models.evaluation.plate_scores import EvaluatedPlate
 QUANTILES = np.linspace(0.0, 1.0, 21)
 
 PlateSignals = dict[Task, dict[str, float]]
-"""One plate's signals, by the task of the model that they are about."""
+"""Signals of one plate, by the task of the model that they describe."""
 
 
 def plate_signals(evaluated: EvaluatedPlate, kinds: Iterable[str]) -> PlateSignals:
-    """Return the signals of one plate; none without both models, because plants need both.
+    """Return the signals of one plate. It is empty without both models, because plants need both.
 
     Args:
-        evaluated: What the models say of the plate.
-        kinds: The landmarks that the landmark model looks for.
+        evaluated: The evaluated plate.
+        kinds: The landmark kinds of the landmark model.
     """
     if evaluated.phenotype is None or evaluated.points is None:
         return {}
@@ -39,7 +39,7 @@ def plate_signals(evaluated: EvaluatedPlate, kinds: Iterable[str]) -> PlateSigna
 
 
 def reference_distributions(plates: Iterable[PlateSignals]) -> dict[Task, dict[str, tuple[float, ...]]]:
-    """Return the quantiles 0, 5, … 100 % of every signal, by task."""
+    """Return the quantiles 0, 5, …, 100 % of every signal, by task."""
     values: dict[Task, defaultdict[str, list[float]]] = {}
     for plate in plates:
         for task, signals in plate.items():

@@ -1,4 +1,4 @@
-"""What a person looks at: the figures, the plates from worst to best, and a picture of each."""
+"""Evaluation report: the metrics, the plates from worst to best, and an image of each."""
 
 import io
 import math
@@ -20,14 +20,14 @@ _CLASS_COLOURS = np.array([(230, 70, 50), (40, 160, 70), (60, 110, 220), (200, 1
 
 
 def render_report(title: str, scores: Sequence[PlateScore], cards: Sequence[ModelCard]) -> str:
-    """Return the report as Markdown; its pictures lie in `pictures/` beside it."""
+    """Return the report as Markdown. It links to the images in `images/`."""
     models = " and ".join(f"{card.name} {card.version}" for card in cards)
     worst_first = sorted(scores, key=_error_score, reverse=True)
     return "\n".join(
         [
             f"# {title}",
             "",
-            f"{len(scores)} images, measured by {models}, the scale taken from the plate's edge.",
+            f"{len(scores)} images, measured by {models}. The scale comes from the plate's edge.",
             "",
             *_markdown_table(["metric", "value"], [list(row) for row in metrics_table(summarise(scores))]),
             "",
@@ -35,7 +35,7 @@ def render_report(title: str, scores: Sequence[PlateScore], cards: Sequence[Mode
             "",
             *_complexity_table(scores),
             "",
-            "## Plates, the most troublesome first",
+            "## Plates, largest errors first",
             "",
             *_plate_table(worst_first),
             "",
@@ -45,19 +45,19 @@ def render_report(title: str, scores: Sequence[PlateScore], cards: Sequence[Mode
 
 
 def metrics_table(metrics: dict[str, float]) -> list[tuple[str, str]]:
-    """Return the known figures as rows of text."""
+    """Return the known metrics as rows of text."""
     return [(name, _format_value(name, value)) for name, value in metrics.items() if not math.isnan(value)]
 
 
 def draw_prediction(image: bytes, evaluated: EvaluatedPlate) -> bytes:
-    """Return a picture of an answer as PNG: the overlay of a phenotype, else classes as colours, landmarks as rings."""
+    """Return an image of the predictions as PNG: the phenotype overlay, else coloured classes and landmark rings."""
     pixels_HW3 = decode(image)
     if evaluated.phenotype is not None:
         return overlay.draw(pixels_HW3, evaluated.phenotype)
-    picture = Image.fromarray(pixels_HW3 if evaluated.maps is None else _overlay_classes(pixels_HW3, evaluated))
-    factor = min(1.0, _LONG_SIDE_PX / max(picture.size))
-    picture = picture.resize((round(picture.width * factor), round(picture.height * factor)))
-    drawing = ImageDraw.Draw(picture)
+    preview = Image.fromarray(pixels_HW3 if evaluated.maps is None else _overlay_classes(pixels_HW3, evaluated))
+    factor = min(1.0, _LONG_SIDE_PX / max(preview.size))
+    preview = preview.resize((round(preview.width * factor), round(preview.height * factor)))
+    drawing = ImageDraw.Draw(preview)
     kinds = dict.fromkeys(landmark.kind for landmark in evaluated.points.landmarks) if evaluated.points else {}
     for number, kind in enumerate(kinds):
         colour = tuple(_CLASS_COLOURS[number % len(_CLASS_COLOURS)].astype(int))
@@ -65,13 +65,13 @@ def draw_prediction(image: bytes, evaluated: EvaluatedPlate) -> bytes:
             if landmark.kind == kind:
                 drawing.circle((landmark.x * factor, landmark.y * factor), 6, outline=colour, width=2)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    preview.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def _overlay_classes(pixels_HW3: NDArray[np.uint8], evaluated: EvaluatedPlate) -> NDArray[np.uint8]:
     """Return the image with each class's probability blended over it."""
-    assert evaluated.maps is not None  # noqa: S101 the caller has looked
+    assert evaluated.maps is not None  # noqa: S101 checked by the caller
     frame = evaluated.maps.meta.frame
     box = slice(frame.y0, frame.y0 + frame.source_height), slice(frame.x0, frame.x0 + frame.source_width)
     blended = pixels_HW3.copy()
@@ -85,7 +85,7 @@ def _overlay_classes(pixels_HW3: NDArray[np.uint8], evaluated: EvaluatedPlate) -
 
 
 def nan_to_null(value: Any) -> Any:
-    """Return a JSON document with null where a number is not known."""
+    """Return a JSON document with null in place of NaN."""
     if isinstance(value, dict):
         return {key: nan_to_null(item) for key, item in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value
@@ -125,7 +125,7 @@ def _plate_table(scores: Sequence[PlateScore]) -> list[str]:
 
 
 def _image_link(score: PlateScore) -> str:
-    return f"![{score.name}](pictures/{score.name}.png)"
+    return f"![{score.name}](images/{score.name}.png)"
 
 
 def _markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
@@ -134,7 +134,7 @@ def _markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
 
 def _format_value(name: str, value: float) -> str:
     if math.isnan(value):
-        return "not known"
+        return "unknown"
     if name.endswith("_error"):
         return f"{100 * value:.1f} %"
     return f"{value:.0f}" if value.is_integer() and not name.startswith(("dice", "f1", "tip_f1")) else f"{value:.3f}"

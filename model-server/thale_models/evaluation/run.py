@@ -1,4 +1,4 @@
-"""Evaluate models on a folder of plates: metrics.json, references.json, report.md, and a picture of every plate."""
+"""Evaluate models on a folder of plates: metrics.json, references.json, report.md, and an image of every plate."""
 
 import json
 import math
@@ -31,25 +31,25 @@ DEFAULT_CLASSES: dict[Task, tuple[str, ...]] = {
 def evaluate(
     folders: Sequence[Path], data: Path, split: str, out: Path, title: str, engine: EngineName = "openvino"
 ) -> dict[str, float]:
-    """Let models measure every plate of a split as a user would, compare with its truth, and write the report.
+    """Run the full pipeline on every plate of a split, compare with the ground truth, and write the report.
 
-    One model is judged by its own answer: Dice, or F1 of landmarks. A segmentation and a landmarks model together are
-    judged by plants and traits as well. The truth may be partial: a mask, landmarks, or roots (RSML files in the
-    manifest's optional column `roots`).
+    A single model is scored by its own prediction: Dice, or F1 of landmarks. A segmentation model together with a
+    landmark model is also scored by plants and traits. The ground truth may be partial: a mask, landmarks, or roots
+    (RSML files in the optional column `roots` of the manifest).
 
     Args:
-        folders: One folder a model, with weights.safetensors and card.json.
+        folders: One folder per model, with weights.safetensors and card.json.
         data: A folder with manifest.csv.
-        split: Which of its splits.
-        out: Where metrics.json, report.md and pictures/ go.
-        title: The report's title.
-        engine: Which engine runs the models.
+        split: The split to evaluate.
+        out: Folder of metrics.json, references.json, report.md and images/.
+        title: Title of the report.
+        engine: The inference engine.
 
     Returns:
-        The figures, as they stand in metrics.json.
+        The metrics, as in metrics.json.
 
     Raises:
-        DatasetError: If anything is wrong with the folder.
+        DatasetError: If the folder has problems.
         ArchiveError: If a model cannot be loaded.
         ParameterError: If two models have the same task.
     """
@@ -62,7 +62,7 @@ def evaluate(
     if not images:
         raise DatasetError(str(data), [f"split {split!r} has no image with a mask or landmarks"])
     rsml_files = find_rsml_files(data)
-    (out / "pictures").mkdir(parents=True, exist_ok=True)
+    (out / "images").mkdir(parents=True, exist_ok=True)
     scores: list[PlateScore] = []
     signals: list[PlateSignals] = []
     for path in tqdm(images, title, unit="plate"):
@@ -74,9 +74,9 @@ def evaluate(
         evaluated = evaluate_plate(image, path.name, models.get("segmentation"), models.get("landmarks"))
         signals.append(plate_signals(evaluated, _class_names(models, "landmarks")))
         scores.append(score_plate(path.stem, evaluated, ground_truth, time.perf_counter() - started_s))
-        (out / "pictures" / f"{path.stem}.png").write_bytes(report.draw_prediction(image, evaluated))
+        (out / "images" / f"{path.stem}.png").write_bytes(report.draw_prediction(image, evaluated))
     metrics = summarise(scores)
-    document = {"title": title, "figures": metrics, "by_complexity": metrics_by_complexity(scores)}
+    document = {"title": title, "metrics": metrics, "by_complexity": metrics_by_complexity(scores)}
     (out / "metrics.json").write_text(json.dumps(report.nan_to_null(document), indent=2) + "\n", encoding="utf-8")
     (out / REFERENCES_FILE).write_text(json.dumps(reference_distributions(signals), indent=2) + "\n", encoding="utf-8")
     cards = [model.card for model in models.values()]
@@ -85,13 +85,14 @@ def evaluate(
 
 
 def write_metrics_to_cards(folders: Sequence[Path], metrics: dict[str, float], evaluation: Path | None = None) -> None:
-    """Write what an evaluation found into the cards of the models that it judged.
+    """Write the results of an evaluation to the cards of the evaluated models.
 
     Args:
-        folders: One folder a model.
-        metrics: They become metrics named `plates_…`.
-        evaluation: The folder that `evaluate` wrote; its references replace the card's, but for those of agreement
-            with another version, which registering measures. None, or an evaluation of one model alone, leaves them.
+        folders: One folder per model.
+        metrics: Metrics of the evaluation, written as `plates_…`.
+        evaluation: Output folder of `evaluate`. Its references replace those of the card, except for the agreement
+            with another version (`write_agreement_references`). None, or an evaluation of a single model, changes no
+            references.
     """
     plate_metrics = {f"plates_{name}": value for name, value in metrics.items() if math.isfinite(value)}
     new_references = (
@@ -124,7 +125,7 @@ def load_models(folders: Sequence[Path], engine: EngineName) -> dict[Task, Loade
     """Load one model for each task.
 
     Raises:
-        ArchiveError: If a folder holds no model.
+        ArchiveError: If a folder has no model.
         ParameterError: If two models have the same task.
     """
     models: dict[Task, LoadedModel] = {}
@@ -132,8 +133,8 @@ def load_models(folders: Sequence[Path], engine: EngineName) -> dict[Task, Loade
         try:
             card = parse_model_card((folder / CARD).read_bytes())
         except OSError as error:
-            raise ArchiveError(f"{folder} holds no model: {error}") from error
+            raise ArchiveError(f"{folder} has no model: {error}") from error
         if card.task in models:
-            raise ParameterError(f"{folder} is a second model for {card.task}: give one for each task")
+            raise ParameterError(f"{folder} is a second model for {card.task}: pass one for each task")
         models[card.task] = LoadedModel(card, load_engine(card, folder / WEIGHTS, engine))
     return models

@@ -1,7 +1,7 @@
-"""How far a new version and the stable one may be apart: measured on plates before the new one is released.
+"""Expected agreement of a new version with stable, measured on plates before the release.
 
-In production nobody knows the truth; what is known is how a canary agrees with the stable version on the same plates.
-What is to be expected of a good one is measured here, by the facade's own comparison, and stands in its card.
+Production has no ground truth. It has the agreement of a canary with the stable version on the same plates. This module
+measures the expected agreement, with the comparison of the facade, and writes it to the card of the new version.
 """
 
 from collections import defaultdict
@@ -34,27 +34,28 @@ ValuesBySignal = dict[str, Sequence[float]]
 def write_agreement_references(
     folder: Path, stable: Path, data: Path, split: str, engine: EngineName = "openvino"
 ) -> ModelCard:
-    """Let a new version and the stable one answer the same plates, and write how they agree into the new one's card.
+    """Run a new version and stable on the same plates, and write their agreement to the card of the new version.
 
     Args:
-        folder: The new version, with weights.safetensors and card.json; its archive is made afterwards.
-        stable: The version that it is to follow.
-        data: A folder with manifest.csv; labels do not matter.
-        split: Which of its splits.
-        engine: Which engine runs the models.
+        folder: The new version, with weights.safetensors and card.json. Archive it afterwards.
+        stable: The stable version.
+        data: A folder with manifest.csv. Labels are not used.
+        split: The split to use.
+        engine: The inference engine.
 
     Returns:
-        The card as it is written: references `agreement_…`, and from how many plates they come.
+        The updated card, with references `agreement_…` and the number of plates.
 
     Raises:
-        ArchiveError: If a folder holds no model.
-        DatasetError: If anything is wrong with the data, or there is no plate.
-        ParameterError: If the two answer different questions.
+        ArchiveError: If a folder has no model.
+        DatasetError: If the data have problems, or the split has no plate.
+        ParameterError: If the models have different tasks.
     """
     (candidate_model,), (stable_model,) = (load_models([path], engine).values() for path in (folder, stable))
     if candidate_model.card.task != stable_model.card.task:
         raise ParameterError(
-            f"{folder} answers {candidate_model.card.task} and {stable} {stable_model.card.task}: they cannot agree"
+            f"{folder} has the task {candidate_model.card.task} and {stable} has {stable_model.card.task}: "
+            "pass two versions of one model"
         )
     images = [
         sample.image
@@ -84,7 +85,7 @@ def write_agreement_references(
 
 
 def _compare_on_plate(image: bytes, stable: LoadedModel, shadow: LoadedModel) -> ValuesBySignal:
-    """Return how two versions agree on one plate, by signal."""
+    """Return the agreement of two versions on one plate, by signal."""
     pixels_HW3 = decode(image)
     calibration = calibrate(pixels_HW3)
     if stable.card.task == "segmentation":

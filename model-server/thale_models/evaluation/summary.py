@@ -1,4 +1,4 @@
-"""All plates of a folder: the figures that stand in the model cards and the README."""
+"""Metrics over all plates of a folder, as in the model cards and docs/model-quality.md."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,9 +12,10 @@ COMPLEXITY = {"no laterals": (0, 0), "1 to 5 laterals": (1, 5), "6 to 12": (6, 1
 
 
 def summarise(scores: Sequence[PlateScore]) -> dict[str, float]:
-    """Return the figures over all plates; NaN where nothing was known.
+    """Return the metrics over all plates; NaN if there is no ground truth.
 
-    Dice and F1 are pooled over the plates, errors are medians over plants (or plates, where the name says so).
+    Dice and F1 are pooled over the plates. Errors are medians over plants, or over plates if the name begins with
+    `plate_` or `scale_`.
     """
     plants = [plant for score in scores for plant in score.plants]
     tips, bases = pool_matches(score.tips for score in scores), pool_matches(score.bases for score in scores)
@@ -57,7 +58,7 @@ def summarise(scores: Sequence[PlateScore]) -> dict[str, float]:
 
 
 def metrics_by_complexity(scores: Sequence[PlateScore]) -> dict[str, dict[str, float]]:
-    """Return the plant figures by how many laterals a plant has."""
+    """Return the metrics of plants by their number of laterals."""
     plants = [plant for score in scores for plant in score.plants]
     return {
         name: _plant_metrics([plant for plant in plants if low <= plant.laterals <= high])
@@ -75,7 +76,7 @@ def _plant_metrics(plants: list[PlantScore]) -> dict[str, float]:
 
 
 def pool_matches(matches: Iterable[PointMatchCounter]) -> PointMatchCounter:
-    """Return the counts of many plates as one."""
+    """Return the pooled counts of several plates."""
     total = PointMatchCounter()
     for plate_matches in matches:
         total.matched += plate_matches.matched
@@ -86,13 +87,13 @@ def pool_matches(matches: Iterable[PointMatchCounter]) -> PointMatchCounter:
 
 
 def pool_landmark_matches(scores: Sequence[PlateScore]) -> dict[str, PointMatchCounter]:
-    """Return the matches of each kind of landmark over all plates."""
+    """Return the pooled matches of each landmark kind."""
     kinds = dict.fromkeys(kind for score in scores for kind in score.landmarks)
     return {kind: pool_matches(score.landmarks[kind] for score in scores if kind in score.landmarks) for kind in kinds}
 
 
 def pool_overlaps(scores: Sequence[PlateScore]) -> dict[str, DiceCounter]:
-    """Return the overlap of each class over all plates."""
+    """Return the pooled overlap of each class."""
     total: dict[str, DiceCounter] = {}
     for score in scores:
         for name, overlap in score.overlaps.items():
@@ -104,17 +105,17 @@ def pool_overlaps(scores: Sequence[PlateScore]) -> dict[str, DiceCounter]:
 
 
 def median_of_known(values: Iterable[float]) -> float:
-    """Return the median of the known values; NaN without any."""
+    """Return the median of the finite values; NaN if there are none."""
     known = [value for value in values if math.isfinite(value)]
     return float(np.median(known)) if known else math.nan
 
 
-def fraction_true(hits: Iterable[bool]) -> float:
-    """Return the share of hits; NaN without any case."""
-    cases = list(hits)
+def fraction_true(values: Iterable[bool]) -> float:
+    """Return the fraction of True values; NaN if there are none."""
+    cases = list(values)
     return sum(cases) / len(cases) if cases else math.nan
 
 
 def max_known(values: Iterable[float]) -> float:
-    """Return the largest of the known values; NaN without any."""
+    """Return the maximum of the finite values; NaN if there are none."""
     return max((value for value in values if math.isfinite(value)), default=math.nan)

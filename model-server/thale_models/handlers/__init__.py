@@ -1,1 +1,1 @@
-"""TorchServe handlers: plain classes that import nothing of TorchServe."""
+"""TorchServe handlers: plain classes without imports from TorchServe."""

@@ -1,6 +1,6 @@
 """TorchServe's entry point for landmark models: image bytes in, landmarks (JSON) out.
 
-TorchServe takes the one class of this module; a second class, or a function called `handle`, would confuse it.
+TorchServe uses the only class of this module. A second class, or a function named `handle`, would break this.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from thale_models.inference import find_landmarks
 
 
 class LandmarksHandler:
-    """Answers each image of a batch with a `LandmarkPrediction`."""
+    """Returns a `LandmarkPrediction` for each image of a batch."""
 
     def initialize(self, context: request.Context) -> None:
-        """Load the model. Called once, when the worker starts."""
+        """Load the model. TorchServe calls this once per worker start."""
         self.card, self.engine = request.load_model(context, "landmarks")
 
     def handle(self, data: Sequence[Mapping[str, object]], context: request.Context) -> list[bytes]:
-        """Answer a batch."""
+        """Return a response for each image of a batch."""
         return request.handle_batch(data, context, self._predict)
 
     def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:

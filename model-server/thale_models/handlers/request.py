@@ -1,7 +1,7 @@
-"""From TorchServe's batch to an answer for each item, whatever the other items are.
+"""Batch handling: one response per item of a TorchServe batch, independent of the other items.
 
-An exception that leaves a handler fails the whole batch with 503, so nothing leaves this module: an item that cannot
-be measured is answered 422, an item that broke our code 500, and both say why as JSON.
+An exception from a handler fails the whole batch with 503, so this module raises none. An invalid image gets 422, an
+unexpected error gets 500, and both have a JSON body with the reason.
 """
 
 import atexit
@@ -50,29 +50,29 @@ class Context(Protocol):
 
     @property
     def system_properties(self) -> Mapping[str, Any]:
-        """Where the archive lies unpacked, among others."""
+        """Properties of the server, such as the directory of the unpacked archive."""
 
     def get_all_request_header(self, idx: int) -> Mapping[str, Any]:
-        """Return an item's request headers."""
+        """Return the request headers of an item."""
 
     def set_response_header(self, idx: int, key: str, value: str) -> None:
-        """Say something beside an item's answer."""
+        """Set a response header of an item."""
 
     def get_response_status(self, idx: int) -> tuple[int, str]:
-        """Return how an item went."""
+        """Return status code and phrase of an item."""
 
     def set_response_content_type(self, idx: int, value: str) -> None:
-        """Say what an item's answer is."""
+        """Set the media type of an item."""
 
     def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
-        """Say how an item went. TorchServe counts the phrase in characters and sends bytes: ASCII only."""
+        """Set the status of an item. The phrase must be ASCII: TorchServe counts characters and sends bytes."""
 
 
 def load_model(context: Context, task: Task) -> tuple[ModelCard, Engine]:
-    """Load the model of the archive that TorchServe has unpacked for this worker.
+    """Load the model from the archive that TorchServe has unpacked for this worker.
 
     Raises:
-        ArchiveError: If it is no model for this task, or damaged.
+        ArchiveError: If the archive is damaged, or its model has another task.
     """
     folder = Path(context.system_properties["model_dir"])
     settings = WorkerSettings()
@@ -80,11 +80,11 @@ def load_model(context: Context, task: Task) -> tuple[ModelCard, Engine]:
     try:
         card = parse_model_card((folder / CARD).read_bytes())
     except FileNotFoundError as error:
-        raise ArchiveError(f"the archive holds no {CARD}: pack it with `thale-models archive`") from error
+        raise ArchiveError(f"the archive has no {CARD}: create it with `thale-models archive`") from error
     if card.task != task:
-        raise ArchiveError(f"{card.name} {card.version} is a model for {card.task}, its handler one for {task}")
+        raise ArchiveError(f"{card.name} {card.version} is a model for {card.task}, but its handler is for {task}")
     if not (folder / WEIGHTS).is_file():
-        raise ArchiveError(f"the archive holds no {WEIGHTS}: pack it with `thale-models archive`")
+        raise ArchiveError(f"the archive has no {WEIGHTS}: create it with `thale-models archive`")
     span_attributes = {"thale.model": card.name, "thale.version": card.version}
     atexit.register(tracing.configure_tracing("thale-models", settings.otel, span_attributes))
     engine = load_engine(card, folder / WEIGHTS, settings.engine, threads=settings.threads, cache=settings.cache)
@@ -97,11 +97,11 @@ def handle_batch(
     context: Context,
     predict: Callable[[NDArray[np.uint8], Calibration], HandlerResponse],
 ) -> list[bytes]:
-    """Return one body for each item, with its status, its content type and its timing set in the context.
+    """Return one body per item, and set its status, content type and timing in the context.
 
     Args:
-        data: TorchServe's batch.
-        context: TorchServe's context of this batch.
+        data: The batch.
+        context: TorchServe's context of the batch.
         predict: Called with a decoded image and its calibration.
     """
     bodies = []
@@ -117,7 +117,7 @@ def handle_batch(
 
 
 def _request_headers(context: Context, index: int) -> dict[str, str]:
-    """Return an item's request headers, names in lower case."""
+    """Return the request headers of an item, with names in lower case."""
     raw_headers = context.get_all_request_header(index)
     return {name.lower(): value for name, value in raw_headers.items() if type(value) is str}
 
@@ -141,10 +141,10 @@ def _handle_item(
         body, media_type = predict(image_HW3, calibration)
     except ThaleError as error:
         return _set_error_response(context, index, HTTPStatus.UNPROCESSABLE_ENTITY, error.code, str(error))
-    # The boundary between the items of a batch: a bug that one image wakes must not fail its neighbours.
+    # Isolation boundary between the items of a batch: a bug that one image triggers must not fail the others.
     except Exception:
         logger.exception("inference failed unexpectedly")
-        message = "the model failed on this image; the server's log says where"
+        message = "the model failed on this image; the log of the model server has the traceback"
         return _set_error_response(context, index, HTTPStatus.INTERNAL_SERVER_ERROR, ModelFailedError.code, message)
     context.set_response_content_type(index, media_type)
     return body
@@ -173,9 +173,9 @@ def _parse_float_header(headers: Mapping[str, str], name: str) -> float | None:
     try:
         value = float(headers[name])
     except ValueError as error:
-        raise ParameterError(f"{name} is {headers[name]!r}: give a number") from error
+        raise ParameterError(f"{name} is {headers[name]!r}: pass a number") from error
     if not math.isfinite(value):
-        raise ParameterError(f"{name} is {headers[name]!r}: give a finite number")
+        raise ParameterError(f"{name} is {headers[name]!r}: pass a finite number")
     return value
 
 
@@ -185,7 +185,7 @@ def _parse_page_header(headers: Mapping[str, str]) -> int | None:
     try:
         page = int(headers[PAGE_HEADER])
     except ValueError as error:
-        raise ParameterError(f"{PAGE_HEADER} is {headers[PAGE_HEADER]!r}: give a page number from 0") from error
+        raise ParameterError(f"{PAGE_HEADER} is {headers[PAGE_HEADER]!r}: pass a page number from 0") from error
     if page < 0:
-        raise ParameterError(f"{PAGE_HEADER} is {page}: pages are counted from 0")
+        raise ParameterError(f"{PAGE_HEADER} is {page}: pass a page number from 0")
     return page

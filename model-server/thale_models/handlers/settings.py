@@ -1,4 +1,4 @@
-"""How a worker runs its model, from the environment that TorchServe hands on to it."""
+"""Settings of a worker, from the environment that it inherits from TorchServe."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from thale_models.engine import EngineName
 
 
 class WorkerSettings(BaseSettings):
-    """Settings of one worker process. The same for every model of a server."""
+    """Settings of a worker process, the same for every model of a server."""
 
     model_config = SettingsConfigDict(env_prefix="THALE_WORKER_", frozen=True)
 
     engine: EngineName = "openvino"
     threads: int = 0
-    """Processor threads of one inference; 0 takes every core that the process may use."""
+    """CPU threads of one inference; 0 uses every core available to the process."""
     cache: Path | None = None
-    """Folder that keeps OpenVINO's graphs between starts; none converts the net at each start."""
+    """Folder of OpenVINO graphs, kept between starts. None converts the network at each start."""
     otel: OtelSettings = Field(default_factory=OtelSettings)
-    """Where traces go."""
+    """Export of traces."""

@@ -1,4 +1,4 @@
-"""Seedling plates drawn from a seed, with exact masks, landmarks and root polylines."""
+"""Synthetic seedling plates, rendered from a seed, with exact masks, landmarks and root polylines."""
 
 from thale_models.synthesis.dataset_writer import write_dataset
 from thale_models.synthesis.plate import SyntheticPlate, TruePlant, TrueRoot, draw_crop, draw_plate

@@ -1,6 +1,7 @@
-"""What lies on a plate and is no plant: felt-tip marks, label, handwriting, dust, fibres, scratches, droplets.
+"""Clutter on a plate: felt-tip marks, label, handwriting, dust, fibres, scratches, droplets.
 
-All of it is background; every kind is drawn because each of them fooled a net that had not seen it.
+Clutter belongs to the background class. Each kind is rendered because networks that were trained without it took it for
+roots.
 """
 
 from itertools import pairwise
@@ -13,7 +14,7 @@ from thale_models.synthesis.plate_background import PLATE_SIDE_MM, Pose, corner_
 
 
 def draw_corner_marks(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
-    """Draw thick felt-tip arcs along the corners of the dish."""
+    """Draw thick felt-tip arcs along the corners of the plate."""
     ink = np.array([10, 8, 35], np.float32) * rng.uniform(0.3, 1.6)
     inset = rng.uniform(2, 4.5)
     for quarter in range(4):
@@ -32,7 +33,7 @@ def draw_corner_marks(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> N
 
 
 def draw_label(rng: np.random.Generator, canvas: Canvas, pose: Pose, right: bool, bright: bool) -> None:
-    """Stick a framed label with a barcode and rotated text along one side, under clear tape."""
+    """Draw a framed label with a barcode and rotated text along one side, under clear tape."""
     px = pose.px_per_mm
     long, across = rng.uniform(50, 85) * px, rng.uniform(6.5, 9.5) * px
     tape = _render_label(rng, round(long), round(across), px)
@@ -47,7 +48,7 @@ def draw_label(rng: np.random.Generator, canvas: Canvas, pose: Pose, right: bool
 
 
 def draw_handwriting(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
-    """Scribble a word in felt-tip near the lower or upper edge of the dish."""
+    """Draw felt-tip handwriting near the lower or upper edge of the plate."""
     ink = np.array([20, 18, 45], np.float32) * rng.uniform(0.3, 2.5)
     x, y = rng.uniform(12, 70), rng.choice([rng.uniform(6, 9), rng.uniform(104, 112)])
     size, radius = rng.uniform(1.5, 5), rng.uniform(0.12, 0.4) * pose.px_per_mm
@@ -58,7 +59,7 @@ def draw_handwriting(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> No
 
 
 def draw_dust(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
-    """Scatter specks, short curved fibres and long straight scratches over the picture, most of them faint."""
+    """Draw specks, short curved fibres and long straight scratches over the image, most of them faint."""
     px = pose.px_per_mm
     count = rng.poisson(rng.choice([40, 150, 500]))
     positions = pose.to_px(rng.uniform(-20, PLATE_SIDE_MM + 20, (count, 2)))
@@ -80,7 +81,7 @@ def draw_dust(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool
 
 
 def draw_condensation(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
-    """Bead the lid with droplets: rings with a darker edge and a lighter core, in a cloud."""
+    """Draw droplets on the lid: rings with a darker edge and a lighter core, in a cluster."""
     centre, spread = rng.uniform(5, 115, 2), rng.uniform(3, 25)
     count = int(rng.integers(5, 90))
     positions = pose.to_px(centre + rng.normal(0, spread, (count, 2)))

@@ -1,8 +1,8 @@
-"""Write drawn plates as a training-data folder, one plate at a time, so that a stopped run can be taken up again.
+"""Writer of training data: renders synthetic plates into a folder, and resumes a stopped run.
 
-The folder holds `images/`, `masks/` (PNG of class indices), `landmarks/` (COCO keypoints, see `truth.keypoints`),
-`truth/` (RSML of the true roots), `manifest.csv`, which lists the plates that are complete, and `drawn.json`, the seed
-and options that they were drawn with.
+The folder has `images/`, `masks/` (PNG of class indices), `landmarks/` (COCO keypoints, see
+`ground_truth.landmarks_to_coco`) and `truth/` (RSML of the true roots). `manifest.csv` lists the complete plates, and
+`synthesis.json` records the seed and the options.
 """
 
 import csv
@@ -39,21 +39,21 @@ def write_dataset(
     jobs: int = 1,
     overrides: Overrides | None = None,
 ) -> Path:
-    """Write drawn plates and their truth to a folder and return its manifest.
+    """Write synthetic plates and their ground truth to a folder, and return its manifest.
 
-    Plates that the folder's manifest lists already are left as they are, so a call with more plates adds to it.
+    Plates in the existing manifest are kept, so a call with a larger number adds plates.
 
     Args:
-        out: The folder, made if it is not there.
-        plates: How many plates the folder shall hold.
-        seed: Plate i depends on this seed and i alone, never on `plates` or `jobs`.
-        split: The split of every plate; without it every tenth plate goes to val, the others to train.
-        crop_px: Write square crops of this size instead of whole plates.
-        jobs: How many processes draw.
-        overrides: Fields of `PlateSpec` that every plate shares.
+        out: The folder, created if it does not exist.
+        plates: Number of plates in the folder.
+        seed: Plate i depends only on this seed and on i, not on `plates` or `jobs`.
+        split: Split of every plate. Default: every tenth plate is val, the others are train.
+        crop_px: Size of square crops. None writes whole plates.
+        jobs: Number of processes.
+        overrides: Fields of `PlateSpec`, the same for every plate.
 
     Raises:
-        ValueError: If `plates` or `jobs` is less than 1, or the folder holds plates of another seed, size or overrides.
+        ValueError: If `plates` or `jobs` is less than 1, or the folder has plates of another seed, size or overrides.
     """
     if plates < 1 or jobs < 1:
         raise ValueError(f"plates ({plates}) and jobs ({jobs}) must be at least 1")
@@ -85,7 +85,7 @@ def _write_plates(tasks: list[_Task], jobs: int) -> Iterable[ManifestRow]:
     if jobs == 1:
         yield from map(_write_plate, tasks)
         return
-    # Fresh processes: a fork of one that runs threads (a trainer's) may hang.
+    # Spawned processes: a fork of a process with threads, such as a trainer, may deadlock.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(_write_plate, tasks)
 
@@ -119,19 +119,19 @@ def _encode_mask(plate: SyntheticPlate) -> bytes:
 
 
 def _check_or_write_options(out: Path, options: dict[str, object]) -> None:
-    """Note in the folder what its plates are drawn from, or refuse to mix them with others."""
+    """Record the options of the folder, or reject options that differ from the recorded ones."""
     path = out / "synthesis.json"
     if path.exists() and (existing := json.loads(path.read_text(encoding="utf-8"))) != options:
-        raise ValueError(f"{out} holds plates drawn with {existing}, not {options}: choose another folder")
+        raise ValueError(f"{out} has plates with the options {existing}, not {options}: choose another folder")
     write_atomically(path, json.dumps(options).encode())
 
 
 def _read_manifest(out: Path) -> dict[str, ManifestRow]:
-    """Return the rows of the manifest whose files are all there, by plate."""
+    """Return the rows of the manifest whose files all exist, by plate."""
     path = out / "manifest.csv"
     if not path.exists():
         return {}
-    # A run that was killed may have left its last line unfinished.
+    # A killed run may have left an incomplete last line.
     complete_lines, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
     rows = cast(list[ManifestRow], list(csv.DictReader(complete_lines.splitlines())))
     return {row["plant"]: row for row in rows if all((out / row[c]).is_file() for c in ("image", "mask", "landmarks"))}

@@ -1,8 +1,8 @@
-"""A float picture with a class mask, drawn on with anti-aliased strokes that touch only the pixels near them.
+"""Canvas of a float image and a class mask, with anti-aliased strokes that touch only nearby pixels.
 
-Whole plates have twelve million pixels and a root covers a few thousand, so every mark is a `Footprint`: the pixels
-it reaches, each with its distance from the mark's centre line. Optical blur is part of the coverage, so no buffer of
-the whole picture is ever blurred. A canvas may show a window of a larger scene: its origin is taken off every point.
+A plate has twelve million pixels, and a root covers a few thousand. Every stroke is therefore a `StrokeMask`: the
+pixels in its reach, with their distances from its centre line. Optical blur is part of the coverage, so the whole image
+is never blurred. A canvas may show a window of a larger scene. Its origin is then subtracted from every point.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Points = NDArray[np.float64]
-"""N x 2 places as x, y."""
+"""N x 2 points as x, y."""
 
 Colour = NDArray[np.float32]
 """Three channels: grey levels 0 to 255, or a factor for each."""
@@ -24,16 +24,16 @@ _BLUR_REACH = 2.5
 
 @dataclass(frozen=True)
 class StrokeMask:
-    """The pixels of one mark: flat index, distance from the centre line and half the mark's width there, in px."""
+    """Pixels of one stroke: flat index, distance from the centre line and local radius, in px."""
 
     flat: NDArray[np.intp]
     distance: NDArray[np.float32]
     radius: NDArray[np.float32]
 
     def coverage(self, blur_px: float, width: float = 1.0) -> NDArray[np.float32]:
-        """Return the share of each pixel that the mark covers, seen through a Gaussian blur.
+        """Return the fraction of each pixel that the stroke covers, after a Gaussian blur.
 
-        `width` scales the mark, so that a darker rim or a brighter core can be drawn into the same footprint.
+        `width` scales the stroke, so that one mask also gives a darker rim or a brighter core.
         """
         radius = self.radius * width
         steepness = _LOGISTIC_OF_NORMAL / max(blur_px, 0.3)
@@ -44,15 +44,15 @@ class StrokeMask:
         return cdf(radius - self.distance) + cdf(radius + self.distance) - 1.0
 
     def covered_pixels(self, min_radius_px: float = 0.0) -> NDArray[np.intp]:
-        """Return the flat indices of the pixels whose centre lies in the mark, at least `least_radius_px` wide."""
+        """Return the flat indices of the pixels within the stroke, whose radius is at least `min_radius_px`."""
         return self.flat[self.distance <= np.maximum(self.radius, min_radius_px)]
 
 
 class Canvas:
-    """A picture (float32 HW3, grey levels 0 to 255) and its organ mask (uint8 HW)."""
+    """An image (float32 HW3, grey levels 0 to 255) and its organ mask (uint8 HW)."""
 
     def __init__(self, height: int, width: int, blur_px: float, origin_xy: tuple[int, int] = (0, 0)) -> None:
-        self.picture_HW3 = np.zeros((height, width, 3), np.float32)
+        self.image_HW3 = np.zeros((height, width, 3), np.float32)
         self.mask_HW = np.zeros((height, width), np.uint8)
         self.blur_px = blur_px
         self.origin = np.array(origin_xy, np.float64)
@@ -65,19 +65,19 @@ class Canvas:
         return height, width
 
     def rasterise_polyline(self, points_N2: Points, radius_px: float | NDArray[np.floating]) -> StrokeMask:
-        """Return the footprint of a polyline whose radius may change from point to point."""
+        """Return the stroke of a polyline. The radius may differ from point to point."""
         radii = np.broadcast_to(np.asarray(radius_px, np.float32), len(points_N2))
         return self._rasterise_segments(points_N2[:-1], points_N2[1:], radii[:-1], radii[1:])
 
     def rasterise_discs(self, points_N2: Points, radius_px: float | NDArray[np.floating]) -> StrokeMask:
-        """Return the footprint of round dots."""
+        """Return the stroke of several discs."""
         radii = np.broadcast_to(np.asarray(radius_px, np.float32), len(points_N2))
         return self._rasterise_segments(points_N2, points_N2, radii, radii)
 
     def rasterise_ellipse(
         self, centre: Points, semi_axes: tuple[float, float], angle: float, bend: float = 0.0
     ) -> StrokeMask:
-        """Return the footprint of an ellipse in px; `bend` curves its long axis, as a leaf seen from the side."""
+        """Return the stroke of an ellipse in px. `bend` curves its long axis, as for a leaf in side view."""
         long, short = max(semi_axes[0], 0.5), max(semi_axes[1], 0.5)
         centre = np.asarray(centre) - self.origin
         reach = long * (1 + abs(bend)) + _BLUR_REACH * self.blur_px + 1
@@ -94,29 +94,29 @@ class Canvas:
         return StrokeMask(flat, distance[near], np.full(flat.shape, short, np.float32))
 
     def shade(self, stroke: StrokeMask, factor: Colour, coverage: NDArray[np.float32] | None = None) -> None:
-        """Multiply the light under a mark by a factor (of all pixels, or of each), as what is translucent does."""
+        """Multiply the light under a stroke by a factor per stroke or per pixel, as a translucent object does."""
         alpha_N = stroke.coverage(self.blur_px) if coverage is None else coverage
-        pixels = self.picture_HW3.reshape(-1, 3)
+        pixels = self.image_HW3.reshape(-1, 3)
         pixels[stroke.flat] *= 1.0 + alpha_N[:, None] * (np.asarray(factor, np.float32) - 1.0)
 
     def paint(self, stroke: StrokeMask, colour: Colour, opacity: float | NDArray[np.float32] = 1.0) -> None:
-        """Cover what lies under a mark with a colour (one for all pixels, or one for each)."""
+        """Blend a colour per stroke or per pixel over the pixels of a stroke."""
         alpha_N1 = (stroke.coverage(self.blur_px) * opacity)[:, None]
-        pixels = self.picture_HW3.reshape(-1, 3)
+        pixels = self.image_HW3.reshape(-1, 3)
         pixels[stroke.flat] = pixels[stroke.flat] * (1.0 - alpha_N1) + np.asarray(colour, np.float32) * alpha_N1
 
     def set_class(self, stroke: StrokeMask, class_index: int, min_radius_px: float = 0.0) -> None:
-        """Write a class into the mask where the mark is."""
+        """Write a class to the mask at the pixels of a stroke."""
         self.mask_HW.reshape(-1)[stroke.covered_pixels(min_radius_px)] = class_index
 
     def shade_window(self, factor: Image.Image, centre: Points) -> None:
-        """Multiply a window around `centre` by a picture of factors (mode F), cut where it leaves the canvas."""
+        """Multiply a window around `centre` by an image of factors (mode F), clipped to the canvas."""
         values = np.asarray(factor, np.float32)
         left, top = (np.asarray(centre) - self.origin - np.array(factor.size) / 2).round().astype(int)
         height, width = self.shape
         y0, y1 = np.clip([top, top + values.shape[0]], 0, height)
         x0, x1 = np.clip([left, left + values.shape[1]], 0, width)
-        self.picture_HW3[y0:y1, x0:x1] *= values[y0 - top : y1 - top, x0 - left : x1 - left, None]
+        self.image_HW3[y0:y1, x0:x1] *= values[y0 - top : y1 - top, x0 - left : x1 - left, None]
 
     def _rasterise_segments(
         self, start_N2: Points, end_N2: Points, start_radius: NDArray[np.floating], end_radius: NDArray[np.floating]
@@ -172,8 +172,8 @@ class Canvas:
         return StrokeMask(unique, distance[winners[first]], radius[winners[first]])
 
 
-def low_frequency_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> NDArray[np.float32]:
-    """Return a smooth random field, float32 HW of standard deviation about 1, `cells` bumps along the longer side."""
+def sample_smooth_field(rng: np.random.Generator, height: int, width: int, cells: int) -> NDArray[np.float32]:
+    """Return a smooth random field, float32 HW with a standard deviation of about 1, of `cells` per longer side."""
     longer = max(height, width)
     rows, cols = max(2, round(cells * height / longer)), max(2, round(cells * width / longer))
     coarse = Image.fromarray(rng.standard_normal((rows, cols), dtype=np.float32))

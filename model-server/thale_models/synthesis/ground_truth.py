@@ -1,4 +1,4 @@
-"""The truth of a drawn plate as files: RSML for the roots and what is known of shoots, COCO keypoints for landmarks."""
+"""Ground truth of a synthetic plate as files: RSML for roots and shoot traits, COCO keypoints for landmarks."""
 
 import json
 
@@ -7,15 +7,15 @@ from thale_models.synthesis.plate import SyntheticPlate, TruePlant, TrueRoot
 
 LANDMARK_KINDS = ("root_base", "primary_tip", "lateral_tip")
 HYPOCOTYL_LENGTH, LEAF_COUNT = "hypocotyl_length", "leaf_count"
-"""Properties of a plant in the RSML: px of the image, and a count."""
+"""Properties of a plant in the RSML: a length in image px, and a count."""
 
 _PRIMARY_ROOT, _LATERAL_ROOT = "PO:0020127", "PO:0020121"
 
 
 def roots_to_rsml(plate: SyntheticPlate, image_name: str) -> bytes:
-    """Return the true roots as RSML in pixels of the image: nested by order, each with its diameter in px.
+    """Return the true roots as RSML in image pixels, nested by order, with their diameters in px.
 
-    Each plant has the length of its hypocotyl and the number of its leaves as properties.
+    Each plant has its hypocotyl length and its leaf count as properties.
     """
     document = rsml.RsmlDocument(
         metadata=rsml.Metadata(
@@ -35,9 +35,9 @@ def roots_to_rsml(plate: SyntheticPlate, image_name: str) -> bytes:
 
 
 def landmarks_to_coco(plate: SyntheticPlate, image_name: str) -> bytes:
-    """Return the landmarks as COCO: one annotation with one keypoint for each, its category the landmark's kind.
+    """Return the landmarks as COCO: one annotation per landmark, with one keypoint and the kind as category.
 
-    COCO's usual annotation (all keypoints of one plant) cannot hold a number of lateral tips that varies.
+    COCO's usual annotation has all keypoints of one plant, and cannot represent a variable number of lateral tips.
     """
     height, width = plate.mask_HW.shape
     categories = [

@@ -1,4 +1,4 @@
-"""Drawing a seedling's organs: how roots, hypocotyl, leaves and seeds look, and what the mask says of them."""
+"""Rendering of the organs of a seedling: roots, hypocotyl, leaves and seeds, in image and mask."""
 
 from collections.abc import Sequence
 
@@ -13,19 +13,19 @@ ROOT, SHOOT, SEED = 1, 2, 3
 """Class indices of the mask; 0 is background."""
 
 MIN_ROOT_RADIUS_PX = 1.25
-"""The mask of a root is at least this wide, so that even a 2 px root stays in one piece."""
+"""Minimum radius of a root in the mask, so that even a 2 px root stays connected."""
 
 _MIN_CONTRAST = {"backlit": 0.03, "dark": 0.2}
-"""No root is paler than this, as a share of the light: the mask shall not ask for what nobody could see."""
+"""Minimum contrast of a root, as a fraction of the light: the mask must not label invisible roots."""
 
 _OVERLAP_FACTOR = {"backlit": 0.5, "dark": 0.15}
-"""What a second organ adds to the tone of one it lies on: where roots branch or cross, light is not changed twice."""
+"""Factor on the contrast of an organ over another one: branches and crossings do not change the light twice."""
 
 
 class OrganRenderer:
-    """Draws the organs of one plate's plants in the plate's style and light.
+    """Renders the organs of the plants of one plate, in its style and illumination.
 
-    Backlit organs let light through (their colours are factors of what lies behind); on dark agar they shine.
+    Backlit organs are translucent: their colours are factors of the background. On dark agar organs are bright.
     """
 
     def __init__(self, rng: np.random.Generator, canvas: Canvas, spec: PlateSpec) -> None:
@@ -37,14 +37,14 @@ class OrganRenderer:
         self.leaf_light = _sample_leaf_light(rng, self.dark)
 
     def draw_root(self, root: GrownRoot, points: Points, contrast: float) -> float:
-        """Draw a root along `points` (px), lighter and darker by turns, and return its width in px."""
+        """Draw a root along `points` (px) with varying contrast, and return its width in px."""
         width = float(np.clip(root.width_mm * self.spec.px_per_mm, 2.0, 13.0))
         swelling = 1 + 0.08 * np.sin(np.linspace(0, len(points) / self.rng.uniform(4, 15), len(points)))
         radius = width / 2 * swelling
         radius[-2:] *= [0.95, 0.75]
         stroke = self.canvas.rasterise_polyline(points, radius)
         blur = self.canvas.blur_px
-        # A root is a translucent cylinder: against the light its middle is clearer than its edges.
+        # A root is a translucent cylinder: with a backlight its middle is brighter than its edges.
         coverage = stroke.coverage(blur) - self.clear_core * stroke.coverage(blur, 0.45)
         strength = max(contrast * (1 - root.paleness), _MIN_CONTRAST[self.spec.style]) * self._strength_variation(
             stroke, points
@@ -55,9 +55,9 @@ class OrganRenderer:
         return width
 
     def draw_shoot(self, seedling: Seedling, contrast: float) -> int:
-        """Draw hypocotyl and leaves, which cover the root where they lie over it; return how many leaves are seen.
+        """Draw hypocotyl and leaves over the root, and return the number of visible leaves.
 
-        A leaf is seen where no later one of the plant covers more than half of its blade.
+        A leaf is visible if later leaves of the plant cover less than half of its blade.
         """
         rng = self.rng
         radius = seedling.hypocotyl_width_mm / 2 * self.pose.px_per_mm
@@ -75,7 +75,7 @@ class OrganRenderer:
         return count_visible(blades)
 
     def draw_seed(self, seed: Seed) -> None:
-        """Draw a seed or a shed coat: brown, darker at its edge, sometimes empty in the middle."""
+        """Draw a seed or a shed seed coat: brown, darker at its edge, sometimes empty in the middle."""
         rng, px = self.rng, self.pose.px_per_mm
         semi_axes = (seed.semi_axes_mm[0] * px, seed.semi_axes_mm[1] * px)
         stroke = self.canvas.rasterise_ellipse(self.pose.to_px(np.array(seed.centre_mm)), semi_axes, seed.angle)
@@ -88,12 +88,12 @@ class OrganRenderer:
         self.canvas.set_class(stroke, SEED)
 
     def _reduce_overlap(self, stroke: StrokeMask, coverage: Colour) -> Colour:
-        """Return the coverage of a mark, less where an organ lies already."""
+        """Return the coverage of a stroke, reduced on pixels of another organ."""
         is_occupied = self.canvas.mask_HW.reshape(-1)[stroke.flat] > 0
         return np.where(is_occupied, coverage * np.float32(_OVERLAP_FACTOR[self.spec.style]), coverage)
 
     def _strength_variation(self, stroke: StrokeMask, points: Points) -> Colour:
-        """Return a factor of strength for each pixel of a root: slow changes along it, often darker to its tip."""
+        """Return a contrast factor for each pixel of a root: slow changes along it, often darker towards its tip."""
         rng = self.rng
         low, high = points.min(0), points.max(0)
         columns = self.canvas.shape[1]
@@ -103,7 +103,7 @@ class OrganRenderer:
         return np.asarray(1 + rng.uniform(-0.1, 0.35) * (y - 0.5) + rng.uniform(0, 0.15) * waves, np.float32)
 
     def _draw_leaf(self, leaf: Leaf, young: bool) -> NDArray[np.intp]:
-        """Draw a leaf and return the flat indices of its blade's pixels."""
+        """Draw a leaf and return the flat pixel indices of its blade."""
         rng, px = self.rng, self.pose.px_per_mm
         light = self.leaf_light * rng.uniform(0.85, 1.2)
         pale = np.clip(light * (1.0 if self.dark else np.array([2.0, 1.5, 1.7])), 0, 235 if self.dark else 1.05)
@@ -129,7 +129,7 @@ class OrganRenderer:
 
 
 def count_visible(blades: Sequence[NDArray[np.intp]]) -> int:
-    """Return how many blades no later one covers by more than half; one out of the picture is not counted."""
+    """Return the number of blades that later blades cover by less than half. Blades outside the image do not count."""
     visible_count, covered = 0, np.empty(0, np.intp)
     for blade in reversed(blades):
         visible_count += int(2 * np.count_nonzero(np.isin(blade, covered)) < len(blade))
@@ -138,7 +138,7 @@ def count_visible(blades: Sequence[NDArray[np.intp]]) -> int:
 
 
 def _sample_leaf_light(rng: np.random.Generator, dark: bool) -> Colour:
-    """Draw the light of a plate's leaves: grey levels on dark agar, else the share of each channel they let through."""
+    """Sample the leaf colour of a plate: grey levels on dark agar, else the transmittance of each channel."""
     if dark:
         return np.full(3, rng.uniform(90, 210), np.float32)
     return np.array([rng.uniform(0.3, 0.6), rng.uniform(0.5, 0.75), rng.uniform(0.12, 0.4)], np.float32)

@@ -1,4 +1,4 @@
-"""Whole plates and crops of them, drawn from a seed, with the truth that a scientist would have to trace by hand."""
+"""Synthetic plates and crops, rendered from a seed, with ground truth that would otherwise be traced by hand."""
 
 from dataclasses import dataclass
 from typing import Unpack
@@ -17,7 +17,7 @@ from thale_models.synthesis.seedling import GrowingArea, Seed, Seedling, grow_se
 
 @dataclass(frozen=True)
 class TrueRoot:
-    """One root as it was drawn. Order 1 is the primary; `parent` is the id of the root it grows from."""
+    """One root as rendered. Order 1 is the primary root. `parent` is the id of the parent root."""
 
     id: str
     order: int
@@ -28,9 +28,9 @@ class TrueRoot:
 
 @dataclass(frozen=True)
 class TruePlant:
-    """One plant as it was drawn, numbered from 1 from left to right.
+    """One plant as rendered, numbered from 1 from left to right.
 
-    `leaves` counts those that are seen (`Brush.shoot`); of the hypocotyl, what leaves hide is counted in.
+    `leaves` counts visible leaves (`OrganRenderer.draw_shoot`). `hypocotyl_px` includes the part under leaves.
     """
 
     id: int
@@ -41,11 +41,11 @@ class TruePlant:
 
 @dataclass(frozen=True)
 class SyntheticPlate:
-    """A drawn photograph and its truth, all places in pixels of `image_HW3`.
+    """A rendered photograph and its ground truth. All positions are in pixels of `image_HW3`.
 
-    `mask_HW` holds 0 background, 1 root, 2 shoot (hypocotyl and leaves), 3 seed. `corners` are those of the plate's
-    outer square before rounding: top left, top right, bottom right, bottom left. `encoded` is the file (JPEG or PNG)
-    that `image_HW3` was read from.
+    The classes of `mask_HW` are 0 background, 1 root, 2 shoot (hypocotyl and leaves), and 3 seed. `corners` are the
+    corners of the outer square of the plate before rounding: top left, top right, bottom right, bottom left. `encoded`
+    is the file (JPEG or PNG) that `image_HW3` is decoded from.
     """
 
     seed: int
@@ -61,22 +61,22 @@ class SyntheticPlate:
 
 @dataclass(frozen=True)
 class _SownPlate:
-    """What grows on a plate."""
+    """Seedlings and seeds of a plate."""
 
     seedlings: tuple[Seedling, ...]
     seeds: tuple[Seed, ...]
 
 
 def draw_plate(seed: int, **overrides: Unpack[Overrides]) -> SyntheticPlate:
-    """Return a plate drawn from a seed: the same seed and overrides give the same bytes.
+    """Return a plate rendered from a seed. The same seed and overrides give the same bytes.
 
     Args:
         seed: Any non-negative integer.
-        overrides: Fields of `PlateSpec`, such as plants=0, style="dark", width=2500, height=2300. Where the size is
-            given and the scale is not, the plate is shrunk to fit.
+        overrides: Fields of `PlateSpec`, such as plants=0, style="dark", width=2500, height=2300. If the size is given
+            without a scale, the plate is reduced to fit.
 
     Raises:
-        ValueError: If an override makes no sense.
+        ValueError: If an override is invalid.
     """
     rng = np.random.default_rng(seed)
     spec = sample_spec(rng, **overrides)
@@ -84,9 +84,10 @@ def draw_plate(seed: int, **overrides: Unpack[Overrides]) -> SyntheticPlate:
 
 
 def draw_crop(seed: int, size: int = 512, **overrides: Unpack[Overrides]) -> SyntheticPlate:
-    """Return a square window of `size` px of a plate, most often on a plant: the cheap way to many training examples.
+    """Return a square window of `size` px of a plate, in two of three cases on a plant.
 
-    Landmarks are those in the window; root polylines stay whole and may leave it.
+    A crop costs a fraction of a whole plate. Landmarks are limited to the window. Root polylines are complete and may
+    extend beyond it.
     """
     rng = np.random.default_rng(seed)
     spec = sample_spec(rng, **overrides)
@@ -97,7 +98,7 @@ def draw_crop(seed: int, size: int = 512, **overrides: Unpack[Overrides]) -> Syn
 
 
 def _sow(rng: np.random.Generator, spec: PlateSpec) -> _SownPlate:
-    """Plant a row of seedlings from left to right, and strew the seeds that did not germinate."""
+    """Return a row of seedlings from left to right, and seeds that did not germinate."""
     growing_area = GrowingArea(24 if spec.label == "left" else 8, 7, 96 if spec.label == "right" else 112, 112)
     row_y_mm = rng.uniform(11, 28)
     available_mm = growing_area.right - growing_area.left - 8
@@ -118,7 +119,7 @@ def _sow(rng: np.random.Generator, spec: PlateSpec) -> _SownPlate:
 
 
 def _sample_crop_centre_mm(rng: np.random.Generator, sown_plate: _SownPlate) -> NDArray[np.float64]:
-    """Return a place in mm: two times in three a root or a shoot, else anywhere on the plate, its rims included."""
+    """Return a position in mm: in two of three cases on a root or shoot, else anywhere on the plate or its rims."""
     if not sown_plate.seedlings or rng.random() < 0.33:
         return rng.uniform(0, PLATE_SIDE_MM, 2)
     seedling = sown_plate.seedlings[rng.integers(len(sown_plate.seedlings))]
@@ -139,9 +140,7 @@ def _render_plate(
     plants = _draw_plants(rng, canvas, spec, sown_plate)
     grey = spec.style == "dark"
     clutter.draw_dust(rng, canvas, spec.pose, grey)
-    encoded = camera.encode_image(
-        camera.apply_sensor(rng, canvas.picture_HW3, spec.noise, grey), grey, spec.jpeg_quality
-    )
+    encoded = camera.encode_image(camera.apply_sensor(rng, canvas.image_HW3, spec.noise, grey), grey, spec.jpeg_quality)
     return SyntheticPlate(
         seed=seed,
         spec=spec,
@@ -175,7 +174,7 @@ def _draw_background(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec) 
 def _draw_plants(
     rng: np.random.Generator, canvas: Canvas, spec: PlateSpec, sown_plate: _SownPlate
 ) -> tuple[TruePlant, ...]:
-    """Draw all roots, then all shoots over them, then seeds, as they lie on each other on a real plate."""
+    """Draw all roots, then all shoots, then all seeds, in the order of their layers on a real plate."""
     renderer = OrganRenderer(rng, canvas, spec)
     contrasts = spec.contrast * rng.uniform(0.8, 1.2, len(sown_plate.seedlings))
     seedlings_and_contrasts = list(zip(sown_plate.seedlings, contrasts, strict=True))

@@ -1,7 +1,7 @@
-"""The dish and its light: where the plate lies in the picture, what shines through it, and the lines of its rims.
+"""Background of a plate: its pose in the image, the illumination, and the lines of its rims.
 
-Rims are several parallel lines with rounded corners, beaded with water: what a net takes for roots when it has never
-seen them. All of it is background.
+Rims are several parallel lines with rounded corners and beads of water. A network that was trained without rims takes
+them for roots. All of this belongs to the background class.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import map_coordinates
 
-from thale_models.synthesis.drawing import Canvas, Colour, Points, low_frequency_noise
+from thale_models.synthesis.drawing import Canvas, Colour, Points, sample_smooth_field
 
 PLATE_SIDE_MM = 120.0
 
@@ -21,7 +21,7 @@ _LIGHTS = np.array([[100, 160, 163], [130, 135, 117], [125, 158, 155], [152, 140
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the plate lies in the picture: centre and side in source px, clockwise tilt, and corners' radius."""
+    """Pose of a plate in the image: centre and side in source px, clockwise tilt, and corner radius."""
 
     centre_xy: tuple[float, float]
     side_px: float
@@ -30,11 +30,11 @@ class Pose:
 
     @property
     def px_per_mm(self) -> float:
-        """Source pixels a millimetre."""
+        """Source pixels per millimetre."""
         return self.side_px / PLATE_SIDE_MM
 
     def to_px(self, points_mm: Points) -> Points:
-        """Return places on the plate (mm from its top left outer corner) in source px."""
+        """Return positions on the plate (mm from its top left outer corner) in source px."""
         angle = np.deg2rad(self.tilt_deg)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         from_centre = (np.asarray(points_mm, np.float64) - PLATE_SIDE_MM / 2) * self.px_per_mm
@@ -46,33 +46,33 @@ class Pose:
 
 
 def draw_backlit_background(rng: np.random.Generator, canvas: Canvas, width: int, height: int) -> None:
-    """Fill the canvas with the light of a backlight behind a width x height picture, from teal to tan."""
+    """Fill the canvas with a backlight, from teal to tan, as in an image of width x height."""
     first, second = _LIGHTS[rng.choice(len(_LIGHTS), 2)] * rng.uniform(0.75, 1.3) * rng.normal(1, 0.03, (2, 3))
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-0.5:0.5:24j, -0.5:0.5:24j]
     ramp = 1 / (1 + np.exp(-(x * np.cos(angle) + y * np.sin(angle) - rng.normal(0, 0.2)) * rng.uniform(2, 8)))
-    bumps = low_frequency_noise(rng, 24, 24, 4) * rng.uniform(0.0, 0.04)
+    bumps = sample_smooth_field(rng, 24, 24, 4) * rng.uniform(0.0, 0.04)
     vignette = 1 - rng.uniform(0, 0.5) * (x**2 + y**2)
     field = (first + (second - first) * ramp[..., None]) * (vignette * (1 + bumps))[..., None]
     for channel in range(3):
-        canvas.picture_HW3[..., channel] = _upsample_field(canvas, field[..., channel], width, height)
+        canvas.image_HW3[..., channel] = _upsample_field(canvas, field[..., channel], width, height)
 
 
 def draw_dark_background(rng: np.random.Generator, canvas: Canvas, pose: Pose, width: int, height: int) -> None:
-    """Fill the canvas with a black surround and a dimly lit plate of agar, in grey, as in a width x height picture."""
+    """Fill the canvas with a black surround and a dim agar plate, in grey, as in an image of width x height."""
     agar = rng.uniform(28, 85)
     field = _upsample_field(
-        canvas, agar * (1 + rng.uniform(0.03, 0.15) * low_frequency_noise(rng, 24, 24, 3)), width, height
+        canvas, agar * (1 + rng.uniform(0.03, 0.15) * sample_smooth_field(rng, 24, 24, 3)), width, height
     )
     inside = Image.new("L", (canvas.shape[1], canvas.shape[0]))
     outline = [tuple(point) for point in pose.to_px(_rounded_square_mm(pose.corner_mm, 0.0)) - canvas.origin]
     ImageDraw.Draw(inside).polygon(outline, fill=1)
     surround = rng.uniform(2, 14)
-    canvas.picture_HW3[...] = np.where(np.asarray(inside) > 0, field, surround)[..., None]
+    canvas.image_HW3[...] = np.where(np.asarray(inside) > 0, field, surround)[..., None]
 
 
 def draw_rims(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
-    """Draw the outer edge of the plate exactly on its square, and the parallel lines of lid and base inside it."""
+    """Draw the outer edge of the plate exactly on its square, and the parallel lines of lid and base within it."""
     edge_mm = 0.12
     edge = canvas.rasterise_polyline(
         pose.to_px(_rounded_square_mm(pose.corner_mm, edge_mm / 2)), edge_mm / 2 * pose.px_per_mm
@@ -94,13 +94,13 @@ def draw_rims(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool
 
 
 def _sample_base_pose(rng: np.random.Generator, pose: Pose) -> Pose:
-    """Return the pose of the dish's lower half, which sits loosely in the lid whose edge is the plate's."""
+    """Return the pose of the base of the dish. It is loose in the lid, whose edge is the edge of the plate."""
     x, y = np.array(pose.centre_xy) + rng.normal(0, 0.25, 2) * pose.px_per_mm
     return replace(pose, centre_xy=(float(x), float(y)), tilt_deg=pose.tilt_deg + rng.normal(0, 0.3))
 
 
 def _draw_moulding(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
-    """Draw one of the faint clips and notches that are moulded into the middle of a side."""
+    """Draw a faint clip or notch, moulded into the middle of a side."""
     along, half = rng.uniform(40, 80), rng.choice([rng.uniform(0.3, 1.5), rng.uniform(5, 22)])
     inset, depth = rng.uniform(0.2, 2.0), rng.uniform(1.0, 5.0)
     left, right, top, bottom = along - half, along + half, inset, inset + depth
@@ -112,7 +112,7 @@ def _draw_moulding(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright:
 
 
 def _upsample_field(canvas: Canvas, field_hw: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """Return what the canvas shows of a small field stretched over a width x height picture."""
+    """Return the window of the canvas in a small field that is stretched over an image of width x height."""
     rows, cols = canvas.shape
     left, top = canvas.origin
     extent = np.array([left, top, left + cols, top + rows]) / [width, height, width, height]
@@ -127,7 +127,7 @@ def _upsample_field(canvas: Canvas, field_hw: NDArray[np.float32], width: int, h
 
 
 def _draw_rim_water(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
-    """Fill the gap between base and lid: beads of water along parts of the rim, and wet lines that come and go."""
+    """Draw water between base and lid: beads along parts of the rim, and interrupted wet lines."""
     inset, band = rng.uniform(2, 4), rng.uniform(0.3, 1.6)
     ring_mm = _rounded_square_mm(pose.corner_mm, inset + band / 2)
     px = pose.px_per_mm
@@ -156,7 +156,7 @@ def _draw_rim_water(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright
 
 
 def sample_tone(rng: np.random.Generator, strength: float, bright: bool, allow_opposite: bool) -> Colour:
-    """Return the factor of a faint mark: darker on a light table, brighter in the dark, now and then the opposite."""
+    """Return the factor of a faint stroke: darker on a light table, brighter on dark agar, sometimes the opposite."""
     opposite = allow_opposite and rng.random() < 0.2
     lighter = bright != opposite
     tint = rng.uniform(0.9, 1.1, 3) if not bright else np.ones(3)
@@ -165,14 +165,14 @@ def sample_tone(rng: np.random.Generator, strength: float, bright: bool, allow_o
 
 
 def _rounded_square_mm(corner_mm: float, inset: float) -> Points:
-    """Return a closed rounded square `inset` mm inside the plate's edge."""
+    """Return a closed rounded square, `inset` mm within the edge of the plate."""
     radius = max(2.0, corner_mm - inset)
     quarters = [corner_arc(inset, radius, 0, 0, quarter) for quarter in range(4)]
     return _densify(np.concatenate([*quarters, quarters[0][:1]]), 0.4)
 
 
 def corner_arc(inset: float, radius: float, before: float, after: float, quarter: int) -> Points:
-    """Return an arc around a corner of the plate in mm, with straight ends, clockwise from the top left corner on."""
+    """Return an arc around a corner of the plate in mm, with straight ends. Corner 0 is top left, then clockwise."""
     turn = np.linspace(np.pi, 1.5 * np.pi, 24)
     arc = np.stack([np.cos(turn), np.sin(turn)], 1) * radius + inset + radius
     line = np.concatenate([[arc[0] + [0, before]], arc, [arc[-1] + [after, 0]]])

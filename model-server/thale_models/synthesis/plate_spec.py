@@ -1,4 +1,4 @@
-"""What is decided before a plate is drawn: camera, light, pose, and how many plants of which habit."""
+"""Specification of a synthetic plate: camera, illumination, pose, number and habit of plants."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, TypedDict, Unpack, cast
@@ -16,10 +16,10 @@ _MIN_SIZE_PX = 64
 
 @dataclass(frozen=True)
 class PlateSpec:
-    """The plan of a plate, in source pixels of the whole picture. Every field may be given to `draw_plate`.
+    """Specification of a plate, in source pixels of the whole image. `draw_plate` accepts every field.
 
     Raises:
-        ValueError: If the picture is too small, the scale is not positive, or a style or number makes no sense.
+        ValueError: If the image is too small, the scale is not positive, or a style, label or number is invalid.
     """
 
     style: Style
@@ -29,22 +29,22 @@ class PlateSpec:
     px_per_mm: float
     tilt_deg: float
     corner_mm: float
-    """Radius of the plate's rounded outer corners."""
+    """Radius of the rounded outer corners of the plate."""
     centre_xy: tuple[float, float]
     plants: int
     habit: Habit
     label: LabelSide
     contrast: float
-    """How much a root changes the light behind it, as a share of that light."""
+    """Contrast of a root, as a fraction of the background light."""
     blur_px: float
     noise: float
-    """Standard deviation of the sensor's noise in grey levels."""
+    """Standard deviation of the sensor noise in grey levels."""
     jpeg_quality: int | None
-    """None where the camera writes PNG."""
+    """None if the camera writes PNG."""
 
     def __post_init__(self) -> None:
         if self.style not in ("backlit", "dark") or self.label not in ("none", "left", "right"):
-            raise ValueError(f"no such style or label: {self.style!r}, {self.label!r}")
+            raise ValueError(f"unknown style or label: {self.style!r}, {self.label!r}")
         if min(self.width, self.height) < _MIN_SIZE_PX:
             raise ValueError(
                 f"a plate needs at least {_MIN_SIZE_PX} x {_MIN_SIZE_PX} px, not {self.width} x {self.height}"
@@ -54,12 +54,12 @@ class PlateSpec:
 
     @property
     def pose(self) -> Pose:
-        """Where the plate lies in the picture."""
+        """Pose of the plate in the image."""
         return Pose(self.centre_xy, self.px_per_mm * PLATE_SIDE_MM, self.tilt_deg, self.corner_mm)
 
 
 class Overrides(TypedDict, total=False):
-    """The fields of `PlateSpec` that a caller may set; what is left out is drawn."""
+    """Fields of `PlateSpec` that a caller may set. Other fields are sampled."""
 
     style: Style
     width: int
@@ -78,7 +78,7 @@ class Overrides(TypedDict, total=False):
 
 
 def sample_spec(rng: np.random.Generator, **overrides: Unpack[Overrides]) -> PlateSpec:
-    """Draw a plan over the ranges of real cameras and plants; a size that is given shrinks the plate to fit."""
+    """Sample a specification over the ranges of real cameras and plants. A given size reduces the plate to fit."""
     sampled_style: Style = "dark" if rng.random() < 0.3 else "backlit"
     style = overrides.get("style", sampled_style)
     dark = style == "dark"
@@ -110,7 +110,7 @@ def sample_spec(rng: np.random.Generator, **overrides: Unpack[Overrides]) -> Pla
 
 
 def _sample_camera(rng: np.random.Generator, dark: bool, extent_mm: float) -> tuple[int, int, float]:
-    """Draw a picture's width, height and scale: often the whole view of a camera, often cut close to the plate."""
+    """Sample width, height and scale of an image: 60 % cropped close to the plate, else the full view of a camera."""
     px_per_mm = rng.uniform(15, 23) if dark else rng.uniform(14.5, 19.7)
     cropped_size_px = rng.uniform([1.01, 1.01], [1.3, 1.15]) * extent_mm * px_per_mm
     if rng.random() < 0.6:

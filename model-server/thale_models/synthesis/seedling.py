@@ -1,4 +1,4 @@
-"""How a seedling grows on a plate: the geometry of its roots, hypocotyl, leaves and seed coat, in millimetres.
+"""Growth model of a seedling: the geometry of its roots, hypocotyl, leaves and seed coat, in millimetres.
 
 Coordinates are millimetres on the plate, x to the right and y down, from the top left outer corner.
 """
@@ -18,7 +18,7 @@ _WALL_MM = 2.0
 
 @dataclass(frozen=True)
 class GrowingArea:
-    """Where roots may grow: the inside of the plate, less what a label takes, in mm."""
+    """Area in which roots may grow, in mm: the inside of the plate without the label."""
 
     left: float
     top: float
@@ -26,13 +26,13 @@ class GrowingArea:
     bottom: float
 
     def contains(self, x: float, y: float) -> bool:
-        """Whether a place lies in the bed."""
+        """Return True if a position is in the area."""
         return self.left < x < self.right and self.top < y < self.bottom
 
 
 @dataclass(frozen=True)
 class GrownRoot:
-    """One root: its centre line from origin to tip, its width, and how pale it is beside the plant's primary."""
+    """One root: its centre line from base to tip, its width, and its paleness relative to the primary root."""
 
     order: int
     parent: int | None
@@ -63,7 +63,7 @@ class Seed:
 
 @dataclass(frozen=True)
 class Seedling:
-    """A plant: roots (the primary first, parents before children), hypocotyl from the base up, leaves, seed coat."""
+    """One plant: roots (primary first, parents before children), hypocotyl from the base up, leaves, seed coat."""
 
     roots: tuple[GrownRoot, ...]
     hypocotyl_mm: Points
@@ -73,16 +73,17 @@ class Seedling:
 
     @property
     def hypocotyl_length_mm(self) -> float:
-        """Length of the hypocotyl's centre line, from the root base to where the leaves part."""
+        """Length of the hypocotyl's centre line, from the root base to the insertion of the leaves."""
         return _polyline_length(self.hypocotyl_mm)
 
 
 @dataclass(frozen=True)
 class Habit:
-    """What the plants of one plate share: how far they have grown, and how their roots wander.
+    """Growth habit that the plants of one plate share: their stage, and the shape of their roots.
 
-    `laterals` is the mean number of laterals and `lateral_mm` the length of the oldest. `wander` (radians a step) and
-    `kinks` (a mm) turn a root away from its set point, `slant` (radians) leans that set point to the right.
+    `laterals` is the mean number of laterals, and `lateral_mm` is the length of the oldest one. `wander` (radians per
+    step) and `kinks` (per mm) turn a root away from its gravitropic set-point angle. `slant` (radians) tilts that angle
+    to the right.
     """
 
     primary_mm: float
@@ -99,7 +100,7 @@ class Habit:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, px_per_mm: float) -> "Habit":
-        """Draw the habit of a plate; its roots are 3 to 13 px wide to a camera of `px_per_mm`."""
+        """Sample the habit of a plate. Its roots are 3 to 13 px wide at `px_per_mm`."""
         stage = _STAGES[rng.choice(len(_STAGES), p=[0.25, 0.4, 0.35])]
         width_px = float(np.clip(rng.lognormal(np.log(4.8), 0.28), 3.0, 13.0))
         return cls(
@@ -119,7 +120,7 @@ class Habit:
 
 @dataclass(frozen=True)
 class _Stage:
-    """The ranges of one age of plants."""
+    """Ranges of one growth stage."""
 
     primary_mm: tuple[float, float]
     laterals: tuple[float, float]
@@ -172,9 +173,9 @@ def _grow_root_path(
     area: GrowingArea,
 ) -> Points:
     steps = max(3, round(length_mm / _STEP_MM))
-    # Two wavelengths: the slow search of the root, and the fine waves of its growth around obstacles in the agar.
+    # Two wavelengths: slow circumnutation of the root, and fine waves of its growth around obstacles in the agar.
     drift = _smooth_noise(rng, steps, 8) * wander + np.diff(_smooth_noise(rng, steps + 1, 3)) * rng.uniform(0.04, 0.22)
-    # A root that hits the dish or a hard spot turns sharply, then finds back: a kink every few centimetres.
+    # A root that hits the dish or a hard spot turns sharply and then recovers: a kink every few centimetres.
     kinked = rng.random(steps) < kinks * _STEP_MM
     turns = np.where(kinked, rng.normal(0, 0.7, steps), 0.0)
     x, y = start
@@ -182,7 +183,7 @@ def _grow_root_path(
     for i in range(steps):
         heading += drift[i] + turns[i] + gravitropism * (setpoint - heading)
         if min(x - area.left, area.right - x) < _WALL_MM:
-            # The wall of the dish leads a root downwards.
+            # The wall of the dish guides a root downwards.
             heading += 0.25 * (_DOWN - heading)
         x, y = x + _STEP_MM * np.cos(heading), y + _STEP_MM * np.sin(heading)
         if not area.contains(x, y):
@@ -209,7 +210,7 @@ def _grow_laterals(
         side = rng.choice([-1, 1])
         heading = float(np.arctan2(step[1], step[0])) + side * rng.uniform(0.5, 1.35)
         setpoint = _DOWN + side * rng.uniform(-0.1, 0.9)
-        # Laterals emerge from the base on: the lower, the younger, and now and then one is just breaking through.
+        # Laterals emerge acropetally: lower ones are younger. 15 % have only just emerged.
         age = (1 - position_mm / zone) ** 0.6
         length_factor = rng.uniform(0.05, 0.3) if rng.random() < 0.15 else rng.gamma(4.0, 0.25)
         length_mm = max(0.5, habit.lateral_mm * age * length_factor / parent.order)
