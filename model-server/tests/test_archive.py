@@ -12,9 +12,9 @@ from tests.support.tiny_models import TinyModel, write_tiny_model
 from thale.errors import ArchiveError
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
 from thale.release.registry.archive_validation import MANIFEST, validate_archive
-from thale.release.registry.golden import GoldenAnswers, check_acceptance
-from thale_models.archive import read_golden_answers, write_archive
-from thale_models.golden import write_golden_answers
+from thale.release.registry.golden import GoldenPredictions, check_acceptance
+from thale_models.archive import read_golden_predictions, write_archive
+from thale_models.golden import write_golden_predictions
 
 WEIGHT_FOLDERS = Path(__file__).parents[1] / "weights"
 
@@ -45,26 +45,26 @@ def test_weights_of_another_card_are_not_packed(segmenter: TinyModel, landmarker
     assert not list(tmp_path.iterdir())
 
 
-def test_golden_answers_are_made_once_and_packed_along(segmenter: TinyModel, tmp_path: Path) -> None:
+def test_golden_predictions_are_made_once_and_packed_along(segmenter: TinyModel, tmp_path: Path) -> None:
     run = segmenter.weights.parent
-    assert read_golden_answers(run, segmenter.card) is None
-    golden = write_golden_answers(run, segmenter.card)
-    assert read_golden_answers(run, segmenter.card) == golden
+    assert read_golden_predictions(run, segmenter.card) is None
+    golden = write_golden_predictions(run, segmenter.card)
+    assert read_golden_predictions(run, segmenter.card) == golden
     assert validate_archive(write_archive(segmenter.weights, segmenter.card, tmp_path, golden)).golden == golden
     stale = golden.model_copy(update={"answers": golden.answers[1:]})
     (run / "golden.json").write_text(stale.model_dump_json())
-    assert read_golden_answers(run, segmenter.card) is None
+    assert read_golden_predictions(run, segmenter.card) is None
 
 
-def test_golden_answers_of_other_weights_are_not_packed(segmenter: TinyModel, tmp_path: Path) -> None:
+def test_golden_predictions_of_other_weights_are_not_packed(segmenter: TinyModel, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="other weights"):
-        write_archive(segmenter.weights, segmenter.card, tmp_path, GoldenAnswers(weights_sha256="0", answers=()))
+        write_archive(segmenter.weights, segmenter.card, tmp_path, GoldenPredictions(weights_sha256="0", answers=()))
 
 
 @pytest.mark.parametrize("folder", sorted(WEIGHT_FOLDERS.glob("*/*")), ids=lambda folder: folder.parent.name)
-def test_the_default_models_come_with_their_golden_answers(folder: Path) -> None:
+def test_the_default_models_come_with_their_golden_predictions(folder: Path) -> None:
     card = parse_model_card((folder / CARD).read_bytes())
-    golden = read_golden_answers(folder, card)
+    golden = read_golden_predictions(folder, card)
     assert golden is not None, f"other weights or plates: run `thale-models archive {folder}` and commit golden.json"
     assert check_acceptance(card, golden.answers, golden)
 

@@ -22,13 +22,13 @@ from thale.models.model_card import CARD, WEIGHTS, validate_model_card
 from thale.release.registry.archive_validation import HANDLERS, MANIFEST
 from thale.release.registry.golden.plates import golden_plates
 from thale.release.registry.golden.records import GOLDEN_MEMBER as GOLDEN
-from thale.release.registry.golden.records import GoldenAnswers
+from thale.release.registry.golden.records import GoldenPredictions
 from thale.schemas import ModelCard
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_archive(weights: Path, card: ModelCard, out_dir: Path, golden: GoldenAnswers | None = None) -> Path:
+def write_archive(weights: Path, card: ModelCard, out_dir: Path, golden: GoldenPredictions | None = None) -> Path:
     """Write `{name}-{version}.mar` and return its path. The same weights, card and predictions give the same bytes.
 
     Entries are stored without compression: float weights hardly compress, and the bytes must not depend on the version
@@ -67,13 +67,13 @@ def write_archive(weights: Path, card: ModelCard, out_dir: Path, golden: GoldenA
     return path
 
 
-def read_golden_answers(run: Path, card: ModelCard) -> GoldenAnswers | None:
+def read_golden_predictions(run: Path, card: ModelCard) -> GoldenPredictions | None:
     """Return the golden predictions in the folder of a model.
 
     None if the folder has none, or if they belong to other weights or to former golden plates.
     """
     try:
-        golden = GoldenAnswers.model_validate_json((run / GOLDEN).read_bytes())
+        golden = GoldenPredictions.model_validate_json((run / GOLDEN).read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
     plate_digests = {answer.plate_sha256 for answer in golden.answers}

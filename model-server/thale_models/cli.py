@@ -95,17 +95,17 @@ def archive(
 ) -> None:
     """Write weights, card and golden predictions to an archive for TorchServe."""
     from thale.models.model_card import CARD, WEIGHTS, parse_model_card
-    from thale_models.archive import read_golden_answers, write_archive
+    from thale_models.archive import read_golden_predictions, write_archive
 
     missing = [name for name in (WEIGHTS, CARD) if not (run / name).is_file()]
     if missing:
         raise ArchiveError(f"{run} has no {' and no '.join(missing)}: pass the folder of a training run")
     card = parse_model_card((run / CARD).read_bytes())
-    golden = read_golden_answers(run, card)
+    golden = read_golden_predictions(run, card)
     if golden is None and compute_golden:
-        from thale_models.golden import write_golden_answers
+        from thale_models.golden import write_golden_predictions
 
-        golden = write_golden_answers(run, card)
+        golden = write_golden_predictions(run, card)
     typer.echo(write_archive(run / WEIGHTS, card, out, golden))
 
 

@@ -8,7 +8,7 @@ from thale.files import write_atomically
 from thale.imaging.calibration import calibrate
 from thale.imaging.image_io import decode
 from thale.models.model_card import WEIGHTS
-from thale.release.registry.golden import GoldenAnswer, GoldenAnswers, GoldenPlate, golden_plates, summarise
+from thale.release.registry.golden import GoldenPlate, GoldenPrediction, GoldenPredictions, golden_plates, summarise
 from thale.release.registry.golden.plates import TRUTH_FILE, TRUTHS, GroundTruth
 from thale.release.registry.golden.records import GOLDEN_MEMBER as GOLDEN
 from thale.schemas import ModelCard
@@ -48,7 +48,7 @@ def draw_golden_plates(out: Path) -> list[Path]:
     return images
 
 
-def write_golden_answers(run: Path, card: ModelCard) -> GoldenAnswers:
+def write_golden_predictions(run: Path, card: ModelCard) -> GoldenPredictions:
     """Run a model on the golden plates, as the handlers do, and write `golden.json` to its folder.
 
     Archives include this file. The same folder therefore gives the same archive on every CPU.
@@ -57,13 +57,13 @@ def write_golden_answers(run: Path, card: ModelCard) -> GoldenAnswers:
         ArchiveError: If the weights do not have the digest of the card.
     """
     engine = load_engine(card, run / WEIGHTS)
-    golden_answers = tuple(_predict_plate(plate, card, engine) for plate in golden_plates())
-    golden = GoldenAnswers(weights_sha256=card.weights_sha256, answers=golden_answers)
+    golden_predictions = tuple(_predict_plate(plate, card, engine) for plate in golden_plates())
+    golden = GoldenPredictions(weights_sha256=card.weights_sha256, answers=golden_predictions)
     write_atomically(run / GOLDEN, golden.model_dump_json(indent=1).encode())
     return golden
 
 
-def _predict_plate(plate: GoldenPlate, card: ModelCard, engine: Engine) -> GoldenAnswer:
+def _predict_plate(plate: GoldenPlate, card: ModelCard, engine: Engine) -> GoldenPrediction:
     image_HW3 = decode(plate.image)
     calibration = calibrate(image_HW3, plate.mm_per_px)
     predict = segment if card.task == "segmentation" else find_landmarks

@@ -16,7 +16,7 @@ from thale.kserve import inference_service
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
 from thale.release.registry.stores.model_store import file_digest, version_folder
 from thale.schemas import Release, VersionManifest
-from thale_models.archive import read_golden_answers, write_archive
+from thale_models.archive import read_golden_predictions, write_archive
 
 FOLDER = Path(__file__).parents[2] / "kubernetes"
 FIRST_RELEASE = FOLDER / "base" / "first-release.yaml"
@@ -57,7 +57,7 @@ def _release_patch(weights: Path) -> Mapping[str, Any]:
 def _version_manifest(weights: Path) -> VersionManifest:
     card = parse_model_card((weights / CARD).read_bytes())
     with tempfile.TemporaryDirectory(prefix="thale-first-release-") as temp_dir:
-        archive = write_archive(weights / WEIGHTS, card, Path(temp_dir), read_golden_answers(weights, card))
+        archive = write_archive(weights / WEIGHTS, card, Path(temp_dir), read_golden_predictions(weights, card))
         return VersionManifest(digest=file_digest(archive), card=card)
 
 

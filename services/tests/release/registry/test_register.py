@@ -22,7 +22,7 @@ from thale.release.registry.golden import golden_plates
 from thale.release.registry.register import StartModelServer, register
 from thale.release.registry.stores import FolderStore
 from thale.schemas import ModelCard
-from thale_models.archive import read_golden_answers, write_archive
+from thale_models.archive import read_golden_predictions, write_archive
 
 DEFAULT = Path(__file__).parents[4] / "model-server" / "weights" / "plate-seg" / "1.0.0"
 
@@ -165,7 +165,7 @@ def archive_default_model(
     """Archive the default model with the answers it gave, its weights changed, and a card that says so."""
     folder.mkdir()
     card = parse_model_card((DEFAULT / CARD).read_bytes())
-    golden = read_golden_answers(DEFAULT, card)
+    golden = read_golden_predictions(DEFAULT, card)
     assert golden is not None
     weights = load_file(DEFAULT / WEIGHTS)
     transform(weights)

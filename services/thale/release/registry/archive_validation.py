@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from thale.errors import ArchiveError
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
 from thale.release.registry.golden.records import GOLDEN_MEMBER as GOLDEN
-from thale.release.registry.golden.records import GoldenAnswers
+from thale.release.registry.golden.records import GoldenPredictions
 from thale.release.registry.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, check_header
 from thale.release.registry.strict_zip import MAX_BYTES, Member, read_members
 from thale.schemas import ModelCard, Task, VersionManifest
@@ -43,7 +43,7 @@ class ValidatedArchive:
     card: ModelCard
     digest: str
     handler: str
-    golden: GoldenAnswers | None
+    golden: GoldenPredictions | None
     """The model's own answers about the golden plates, where it brings them along."""
 
     @property
@@ -123,9 +123,9 @@ def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _read_golden(data: bytes, card: ModelCard) -> GoldenAnswers:
+def _read_golden(data: bytes, card: ModelCard) -> GoldenPredictions:
     try:
-        golden = GoldenAnswers.model_validate_json(data)
+        golden = GoldenPredictions.model_validate_json(data)
     except ValidationError as error:
         raise ArchiveError(f"{GOLDEN} cannot be read ({error}): pack it again with `thale-models archive`") from error
     if golden.weights_sha256 != card.weights_sha256:

@@ -7,13 +7,13 @@ with the model's archive, and `warm_up` waits for a version that is just being l
 from thale.release.registry.golden.acceptance import AcceptanceCriteria, check_acceptance
 from thale.release.registry.golden.client import predict_golden_plates, warm_up
 from thale.release.registry.golden.plates import GoldenPlate, golden_plates
-from thale.release.registry.golden.records import GoldenAnswer, GoldenAnswers
+from thale.release.registry.golden.records import GoldenPrediction, GoldenPredictions
 from thale.release.registry.golden.summary import summarise
 
 __all__ = [
     "AcceptanceCriteria",
-    "GoldenAnswer",
-    "GoldenAnswers",
+    "GoldenPrediction",
+    "GoldenPredictions",
     "GoldenPlate",
     "predict_golden_plates",
     "check_acceptance",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from thale.errors import RegistrationError
 from thale.monitoring.scoring import DiceCounter, PointMatchCounter, match_points
 from thale.release.registry.golden.plates import ORGANS, GoldenPlate, golden_plates
-from thale.release.registry.golden.records import GoldenAnswer, GoldenAnswers
+from thale.release.registry.golden.records import GoldenPrediction, GoldenPredictions
 from thale.schemas import Landmark, ModelCard
 
 MIN_REPRODUCIBLE_SCORE = 0.35
@@ -29,7 +29,7 @@ class AcceptanceCriteria:
     min_f1: float = 0.3
     """Of a landmark model's kinds together, at 1 mm."""
     max_dice_drop: float = 0.02
-    """How much worse than the model's own golden answers."""
+    """How much worse than the model's own golden predictions."""
     area_tolerance: float = 0.02
     """Share of an own answer's area; numerics differ between processors."""
     landmark_tolerance_px: float = 0.5
@@ -38,8 +38,8 @@ class AcceptanceCriteria:
 
 def check_acceptance(
     card: ModelCard,
-    answers: Sequence[GoldenAnswer],
-    reference: GoldenAnswers | None,
+    answers: Sequence[GoldenPrediction],
+    reference: GoldenPredictions | None,
     criteria: AcceptanceCriteria | None = None,
 ) -> dict[str, float]:
     """Return the figures that the answers reach: `dice_root`, …, `landmark_f1`.
@@ -68,12 +68,12 @@ def check_acceptance(
         listed = "\n".join(f"  - {fault}" for fault in faults)
         raise RegistrationError(
             f"{card.name} {card.version} does not answer the golden plates as it should:\n{listed}\n"
-            "Train it further, or archive the weights that its card and golden answers were made with"
+            "Train it further, or archive the weights that its card and golden predictions were made with"
         )
     return _compute_metrics(pairs)
 
 
-def _card_violations(card: ModelCard, answer: GoldenAnswer) -> list[str]:
+def _card_violations(card: ModelCard, answer: GoldenPrediction) -> list[str]:
     """Return what an answer says otherwise than its card: of whom it is, and what is told apart."""
     model = answer.model
     faults = []
@@ -87,7 +87,7 @@ def _card_violations(card: ModelCard, answer: GoldenAnswer) -> list[str]:
     return faults
 
 
-_Pairs = Sequence[tuple[GoldenPlate, GoldenAnswer]]
+_Pairs = Sequence[tuple[GoldenPlate, GoldenPrediction]]
 
 
 def _empty_predictions(card: ModelCard, pairs: _Pairs) -> list[str]:
@@ -114,7 +114,7 @@ def _scores_below_minimum(card: ModelCard, pairs: _Pairs, criteria: AcceptanceCr
 
 
 def _score_regressions(
-    pairs: _Pairs, reference_by_plate: Mapping[str, GoldenAnswer], criteria: AcceptanceCriteria
+    pairs: _Pairs, reference_by_plate: Mapping[str, GoldenPrediction], criteria: AcceptanceCriteria
 ) -> list[str]:
     """Return the organs that are told apart worse than when the model was archived."""
     current_pairs = [(plate, answer) for plate, answer in pairs if plate.digest in reference_by_plate]
@@ -133,7 +133,7 @@ def _score_regressions(
 
 
 def _reference_differences(
-    plate: GoldenPlate, reference: GoldenAnswer, answer: GoldenAnswer, criteria: AcceptanceCriteria
+    plate: GoldenPlate, reference: GoldenPrediction, answer: GoldenPrediction, criteria: AcceptanceCriteria
 ) -> list[str]:
     """Return how an answer differs from the model's own by more than a processor's arithmetic."""
     faults = []

@@ -15,7 +15,7 @@ from thale.models.predictions import (
     parse_landmarks,
 )
 from thale.release.registry.golden.plates import GoldenPlate, golden_plates
-from thale.release.registry.golden.records import GoldenAnswer
+from thale.release.registry.golden.records import GoldenPrediction
 from thale.release.registry.golden.summary import summarise
 
 PREDICT_TIMEOUT_S = 120.0
@@ -33,7 +33,7 @@ _WORKER_DIED = "Worker died."
 
 def predict_golden_plates(
     url: str, name: str, version: str, timeout_s: float = PREDICT_TIMEOUT_S
-) -> list[GoldenAnswer]:
+) -> list[GoldenPrediction]:
     """Have a model version answer every golden plate.
 
     Args:
@@ -55,7 +55,7 @@ def predict_golden_plates(
 
 def warm_up(
     url: str, name: str, version: str, timeout_s: float, on_retry: Callable[[], None] = lambda: None
-) -> list[GoldenAnswer]:
+) -> list[GoldenPrediction]:
     """Wait until a version that is being loaded has answered every golden plate, and return its answers.
 
     Args:
@@ -84,7 +84,7 @@ def warm_up(
         time.sleep(_RETRY_INTERVAL_S)
 
 
-def _predict_plate(pool: urllib3.PoolManager, path: str, plate: GoldenPlate, deadline: float) -> GoldenAnswer:
+def _predict_plate(pool: urllib3.PoolManager, path: str, plate: GoldenPlate, deadline: float) -> GoldenPrediction:
     headers = {"Content-Type": "application/octet-stream", "x-thale-mm-per-px": repr(plate.mm_per_px)}
     remaining = deadline - time.monotonic()
     if remaining <= 0:
@@ -103,7 +103,7 @@ def _predict_plate(pool: urllib3.PoolManager, path: str, plate: GoldenPlate, dea
     return _parse_response(plate, response.headers.get("content-type", ""), response.data)
 
 
-def _parse_response(plate: GoldenPlate, media_type: str, data: bytes) -> GoldenAnswer:
+def _parse_response(plate: GoldenPlate, media_type: str, data: bytes) -> GoldenPrediction:
     if media_type == SEGMENTATION_MEDIA_TYPE:
         return summarise(plate, SegmentationPrediction.from_bytes(data))
     if media_type == LANDMARKS_MEDIA_TYPE:

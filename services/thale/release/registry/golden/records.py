@@ -6,7 +6,7 @@ GOLDEN_MEMBER = "golden.json"
 """The model's own answers in an archive."""
 
 
-class GoldenAnswer(FrozenModel):
+class GoldenPrediction(FrozenModel):
     """A model's answer about one golden plate. Areas are pixels of the plate, each counted for its likeliest class."""
 
     plate: str
@@ -20,8 +20,8 @@ class GoldenAnswer(FrozenModel):
     landmarks: tuple[Landmark, ...] = ()
 
 
-class GoldenAnswers(FrozenModel):
+class GoldenPredictions(FrozenModel):
     """A model's own answers, made when it was archived: `golden.json`."""
 
     weights_sha256: str
-    answers: tuple[GoldenAnswer, ...]
+    answers: tuple[GoldenPrediction, ...]

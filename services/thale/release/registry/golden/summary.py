@@ -9,11 +9,11 @@ from thale.errors import ModelFailedError
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 from thale.monitoring.scoring import DiceCounter, count_overlaps
 from thale.release.registry.golden.plates import ORGANS, GoldenPlate
-from thale.release.registry.golden.records import GoldenAnswer
+from thale.release.registry.golden.records import GoldenPrediction
 from thale.schemas import Landmark
 
 
-def summarise(plate: GoldenPlate, answer: SegmentationPrediction | LandmarkPrediction) -> GoldenAnswer:
+def summarise(plate: GoldenPlate, answer: SegmentationPrediction | LandmarkPrediction) -> GoldenPrediction:
     """Return an answer in numbers.
 
     Raises:
@@ -26,9 +26,9 @@ def summarise(plate: GoldenPlate, answer: SegmentationPrediction | LandmarkPredi
             mark.model_copy(update={"x": round(mark.x, 2), "y": round(mark.y, 2), "score": round(mark.score, 3)})
             for mark in answer.landmarks
         )
-        return GoldenAnswer(plate=plate.name, plate_sha256=plate.digest, model=answer.model, landmarks=marks)
+        return GoldenPrediction(plate=plate.name, plate_sha256=plate.digest, model=answer.model, landmarks=marks)
     overlap_by_class = _count_overlaps(plate, answer)
-    return GoldenAnswer(
+    return GoldenPrediction(
         plate=plate.name,
         plate_sha256=plate.digest,
         model=answer.meta.model,
