@@ -21,7 +21,7 @@ FAST, SLOW = Histogram((0.1, 0.5), (0, 19, 0)), Histogram((0.1, 0.5), (0, 0, 1))
 QUARTILES = (0.86, 0.89, 0.91, 0.93, 0.97)
 
 
-def make_candidate(references: dict[str, tuple[float, ...]], **metrics: float) -> VersionManifest:
+def make_canary(references: dict[str, tuple[float, ...]], **metrics: float) -> VersionManifest:
     manifest = make_version("1.1.0")
     return manifest.model_copy(
         update={"card": manifest.card.model_copy(update={"references": references, "metrics": metrics})}
@@ -30,112 +30,112 @@ def make_candidate(references: dict[str, tuple[float, ...]], **metrics: float) -
 
 def canary_release(references: dict[str, tuple[float, ...]] | None = None) -> Release:
     return transitions.start_canary(
-        make_release(), make_candidate(references or {}, agreement_plates=40, plates_plates=40), ANNA
+        make_release(), make_canary(references or {}, agreement_plates=40, plates_plates=40), ANNA
     )
 
 
-def good_window(answers: int = 1, stable: int = 19) -> ComparisonWindow:
+def good_window(canary: int = 1, stable: int = 19) -> ComparisonWindow:
     return ComparisonWindow(
-        VersionMetrics(requests={"ok": answers}, shadow_requests={"ok": stable}, plates=answers),
+        VersionMetrics(requests={"ok": canary}, shadow_requests={"ok": stable}, plates=canary),
         VersionMetrics(requests={"ok": stable}, plates=stable),
     )
 
 
-def verdict_after(windows: list[ComparisonWindow], now: Release | None = None) -> Verdict:
-    now = now or canary_release()
-    trial = AnalysisState.start(now)
+def verdict_after(windows: list[ComparisonWindow], release: Release | None = None) -> Verdict:
+    release = release or canary_release()
+    analysis = AnalysisState.start(release)
     for window in windows:
-        trial = trial.update(now, window, SLO, POLICY)
-    return judge(now, trial, SLO, POLICY)
+        analysis = analysis.update(release, window, SLO, POLICY)
+    return judge(release, analysis, SLO, POLICY)
 
 
-def test_no_traffic_is_inconclusive_not_good() -> None:
+def test_judge_is_inconclusive_without_traffic() -> None:
     verdict = verdict_after([ComparisonWindow()] * 10)
     assert verdict.decision == "inconclusive"
-    assert "only 0 of 200 answers" in verdict.reasons[0]
+    assert "only 0 of 200 required canary responses" in verdict.reasons[0]
     assert "nothing to compare with" in verdict.reasons[1]
 
 
-def test_enough_good_answers_lead_to_the_next_step_and_say_what_was_not_looked_at() -> None:
-    unshadowed = transitions.start_canary(make_release(), make_candidate({}), ANNA, shadow=False)
-    verdict = verdict_after([good_window(2, 18)] * 300, unshadowed)
+def test_judge_promotes_a_good_canary_and_lists_missing_checks() -> None:
+    without_shadow = transitions.start_canary(make_release(), make_canary({}), ANNA, shadow=False)
+    verdict = verdict_after([good_window(2, 18)] * 300, without_shadow)
     assert verdict.decision == "promote"
-    assert "600 answers in this step" in verdict.reasons[0]
-    assert "not compared with the stable version plate by plate" in verdict.reasons[1]
+    assert "600 responses in this step" in verdict.reasons[0]
+    assert "no comparison on the same plates" in verdict.reasons[1]
 
 
-def test_a_canary_that_throws_is_taken_back_after_two_or_three_answers_with_the_numbers() -> None:
+def test_judge_rolls_back_after_three_failures_with_counts() -> None:
     bad = ComparisonWindow(
         VersionMetrics(requests={"error": 1}, fallbacks={"error": 1}), VersionMetrics(requests={"ok": 20})
     )
     assert verdict_after([bad]).decision == "inconclusive"
     verdict = verdict_after([bad, bad, bad])
     assert verdict.decision == "roll back"
-    assert verdict.reasons[0].startswith("3 of 3 (100 %) of the canary's answers had to be given by the stable version")
+    assert verdict.reasons[0].startswith("3 of 3 (100 %) of the canary's requests failed and fell back to stable")
     assert "stable: 0 of 57 (0 %)" in verdict.reasons[0]
 
 
-def test_an_open_breaker_is_evidence_and_is_named() -> None:
-    turned_away = ComparisonWindow(
+def test_judge_rolls_back_a_canary_with_an_open_breaker() -> None:
+    rejected = ComparisonWindow(
         VersionMetrics(fallbacks={"open": 8}, breakers_open=2), VersionMetrics(requests={"ok": 28})
     )
-    assert canary_outcomes(turned_away.canary) == Counts(1, 1)
-    verdict = verdict_after([turned_away] * 4)
+    assert canary_outcomes(rejected.canary) == Counts(1, 1)
+    verdict = verdict_after([rejected] * 4)
     assert verdict.decision == "roll back"
-    assert verdict.reasons[-1] == "2 facades have stopped asking it"
+    assert verdict.reasons[-1] == "circuit breaker open in 2 facades"
 
 
-def test_what_neither_version_can_answer_is_the_images_fault() -> None:
+def test_judge_ignores_requests_that_both_versions_fail() -> None:
     broken_image = ComparisonWindow(
         VersionMetrics(requests={"error": 1}), VersionMetrics(requests={"ok": 18, "error": 1})
     )
     assert verdict_after([broken_image] * 50).decision != "roll back"
 
 
-def test_answers_that_the_stable_version_gives_in_the_canarys_place_are_not_its_own() -> None:
+def test_stable_outcomes_exclude_fallbacks_of_the_canary() -> None:
     window = ComparisonWindow(
         VersionMetrics(fallbacks={"timeout": 3}), VersionMetrics(requests={"ok": 10, "rejected": 1, "timeout": 2})
     )
     assert stable_outcomes(window) == Counts(2, 10)
 
 
-def test_all_background_is_seen_without_a_shadow() -> None:
-    nothing = ComparisonWindow(
+def test_judge_rolls_back_all_background_without_shadow() -> None:
+    no_plants = ComparisonWindow(
         VersionMetrics(requests={"ok": 1}, plates=1, empty=1), VersionMetrics(requests={"ok": 19}, plates=19)
     )
-    verdict = verdict_after([nothing] * 200)
+    verdict = verdict_after([no_plants] * 200)
     assert verdict.decision == "roll back"
-    assert "came out without a plant" in verdict.reasons[0]
+    assert "have no plants" in verdict.reasons[0]
 
 
-def test_late_failures_hold_a_step_before_they_roll_it_back() -> None:
+def test_judge_holds_then_rolls_back_on_late_failures() -> None:
     bad = ComparisonWindow(
         VersionMetrics(requests={"error": 1}, fallbacks={"error": 1}), VersionMetrics(requests={"ok": 20})
     )
     decisions = [verdict_after([good_window()] * 250 + [bad] * failures).decision for failures in range(5)]
     assert decisions == ["promote", "promote", "promote", "hold", "roll back"]
-    assert "suspicious (5" in verdict_after([good_window()] * 250 + [bad] * 3).reasons[0]
+    assert "possible regression (5" in verdict_after([good_window()] * 250 + [bad] * 3).reasons[0]
 
 
-def test_a_series_before_germination_is_no_harm() -> None:
-    nothing = ComparisonWindow(
+def test_judge_tolerates_a_series_before_germination() -> None:
+    no_plants = ComparisonWindow(
         VersionMetrics(requests={"ok": 1}, plates=1, empty=1), VersionMetrics(requests={"ok": 19}, plates=19)
     )
-    assert verdict_after([good_window()] * 50 + [nothing] * 60 + [good_window()] * 50).decision != "roll back"
+    assert verdict_after([good_window()] * 50 + [no_plants] * 60 + [good_window()] * 50).decision != "roll back"
 
 
-def test_slower_answers_are_judged_by_those_of_the_stable_version_before() -> None:
+def test_judge_compares_latency_with_earlier_stable_latency() -> None:
     def window(canary: Histogram) -> ComparisonWindow:
         plain = good_window()
         return ComparisonWindow(
             replace(plain.canary, histograms={"seconds": canary}), replace(plain.stable, histograms={"seconds": FAST})
         )
 
-    as_fast = Histogram((0.1, 0.5), (0, 1, 0))
-    assert verdict_after([window(as_fast)] * 150).decision != "roll back"
-    verdict = verdict_after([window(as_fast)] * 10 + [window(SLOW)] * 150)
+    equally_fast = Histogram((0.1, 0.5), (0, 1, 0))
+    assert verdict_after([window(equally_fast)] * 150).decision != "roll back"
+    verdict = verdict_after([window(equally_fast)] * 10 + [window(SLOW)] * 150)
     assert verdict.decision == "roll back"
-    assert any("slower than 95 %" in reason for reason in verdict.reasons)
+    assert any("slower than stable's 95th percentile" in reason for reason in verdict.reasons)
 
 
 def window_with_agreement(counts: tuple[int, ...]) -> ComparisonWindow:
@@ -145,84 +145,85 @@ def window_with_agreement(counts: tuple[int, ...]) -> ComparisonWindow:
     )
 
 
-def test_masks_that_agree_less_than_the_card_expects_are_taken_back() -> None:
-    now = canary_release({"agreement_dice_root": QUARTILES})
+def test_judge_rolls_back_when_agreement_is_below_the_card() -> None:
+    release = canary_release({"agreement_dice_root": QUARTILES})
     as_expected, worse = window_with_agreement((0, 0, 0, 5, 4, 1, 0)), window_with_agreement((0, 0, 5, 5, 0, 0, 0))
-    assert verdict_after([as_expected] * 200, now).decision == "promote"
-    verdict = verdict_after([worse] * 100, now)
+    assert verdict_after([as_expected] * 200, release).decision == "promote"
+    verdict = verdict_after([worse] * 100, release)
     assert verdict.decision == "roll back"
-    assert "agreement_dice_root 0.850 on average" in verdict.reasons[0]
+    assert "mean agreement_dice_root 0.850" in verdict.reasons[0]
 
 
-def test_a_card_without_agreement_is_held_to_the_product_of_the_dices() -> None:
+def test_expected_agreement_defaults_to_the_product_of_dice() -> None:
     stable = make_release().versions["1.0.0"].card.model_copy(update={"metrics": {"plates_dice_root": 0.9}})
-    canary = make_candidate({}, plates_dice_root=0.8).card
+    canary = make_canary({}, plates_dice_root=0.8).card
     expected = expected_agreement(canary, stable)
     assert list(expected) == ["agreement_dice_root"]
     assert expected["agreement_dice_root"].min_score("agreement_dice_root", DICE, 0.02) == (pytest.approx(0.72), 0.0)
     assert expected_agreement(make_version("1.1.0").card, stable) == {}
 
 
-def test_a_shadow_that_was_never_compared_is_waited_for() -> None:
+def test_judge_is_inconclusive_without_shadow_comparisons() -> None:
     verdict = verdict_after([good_window(2)] * 300, canary_release({"agreement_dice_root": QUARTILES}))
     assert verdict.decision == "inconclusive"
-    assert "no plate has been compared" in verdict.reasons[0]
+    assert "no shadow comparison yet" in verdict.reasons[0]
 
 
-def test_a_canary_that_says_something_else_is_held_for_a_person() -> None:
-    def saying(counts: tuple[int, int, int]) -> VersionMetrics:
+def test_judge_holds_a_canary_whose_outputs_drift() -> None:
+    def metrics_with(counts: tuple[int, int, int]) -> VersionMetrics:
         return VersionMetrics(requests={"ok": 10}, plates=10, histograms={"plants": Histogram((3.0, 6.0), counts)})
 
-    unshadowed = transitions.start_canary(make_release(), make_candidate({}), ANNA, shadow=False)
+    without_shadow = transitions.start_canary(make_release(), make_canary({}), ANNA, shadow=False)
     same, other = (
-        ComparisonWindow(saying((2, 6, 2)), saying((2, 6, 2))),
-        ComparisonWindow(saying((0, 2, 8)), saying((2, 6, 2))),
+        ComparisonWindow(metrics_with((2, 6, 2)), metrics_with((2, 6, 2))),
+        ComparisonWindow(metrics_with((0, 2, 8)), metrics_with((2, 6, 2))),
     )
-    assert verdict_after([same] * 100, unshadowed).decision == "promote"
-    verdict = verdict_after([other] * 100, unshadowed)
+    assert verdict_after([same] * 100, without_shadow).decision == "promote"
+    verdict = verdict_after([other] * 100, without_shadow)
     assert verdict.decision == "hold"
-    assert "its plants are others than the stable version's of the same time (PSI" in verdict.reasons[0]
+    assert "plants drifted from stable (PSI" in verdict.reasons[0]
 
 
-def test_a_trial_goes_on_after_a_restart_as_if_nothing_had_happened() -> None:
-    now, windows = (
+def test_analysis_state_resumes_from_json_unchanged() -> None:
+    release, windows = (
         canary_release({"agreement_dice_root": QUARTILES}),
         [good_window(), window_with_agreement((0, 0, 0, 5, 4, 1, 0))] * 20,
     )
-    straight = interrupted = AnalysisState.start(now)
+    uninterrupted = restored = AnalysisState.start(release)
     for window in windows:
-        straight = straight.update(now, window, SLO, POLICY)
-        interrupted = AnalysisState.model_validate_json(interrupted.model_dump_json()).update(now, window, SLO, POLICY)
-    assert interrupted == straight
-    assert judge(now, interrupted, SLO, POLICY).model_dump_json() == judge(now, straight, SLO, POLICY).model_dump_json()
+        uninterrupted = uninterrupted.update(release, window, SLO, POLICY)
+        restored = AnalysisState.model_validate_json(restored.model_dump_json()).update(release, window, SLO, POLICY)
+    assert restored == uninterrupted
+    verdicts = [judge(release, analysis, SLO, POLICY) for analysis in (restored, uninterrupted)]
+    assert verdicts[0].model_dump_json() == verdicts[1].model_dump_json()
 
 
-def test_a_new_step_counts_its_answers_anew_and_keeps_the_evidence() -> None:
-    now = canary_release()
-    trial = AnalysisState.start(now)
+def test_analysis_state_resets_counts_and_keeps_evidence_on_step() -> None:
+    release = canary_release()
+    analysis = AnalysisState.start(release)
     for _ in range(50):
-        trial = trial.update(now, good_window(), SLO, POLICY)
-    stepped = transitions.step(now, ANNA)
-    after_step = trial.update(stepped, good_window(3), SLO, POLICY)
+        analysis = analysis.update(release, good_window(), SLO, POLICY)
+    stepped = transitions.step(release, ANNA)
+    after_step = analysis.update(stepped, good_window(3), SLO, POLICY)
     assert after_step.step_window.canary.requests == {"ok": 3}
     assert after_step.evidence["failures"].canary == Counts(0, 53)
 
 
-def test_another_canary_begins_a_trial_anew() -> None:
-    now = canary_release()
-    trial = AnalysisState.start(now).update(now, good_window(5), SLO, POLICY)
-    again = transitions.start_canary(
-        transitions.abort(now, ANNA), make_candidate({}), replace(ANNA, at="2026-11-22T12:00:00+00:00")
+def test_analysis_state_restarts_for_a_new_rollout() -> None:
+    release = canary_release()
+    analysis = AnalysisState.start(release).update(release, good_window(5), SLO, POLICY)
+    restarted = transitions.start_canary(
+        transitions.abort(release, ANNA), make_canary({}), replace(ANNA, at="2026-11-22T12:00:00+00:00")
     )
-    fresh = trial.update(again, good_window(1), SLO, POLICY)
+    fresh = analysis.update(restarted, good_window(1), SLO, POLICY)
     assert fresh.step_window.canary.requests == {"ok": 1}
     assert fresh.rollout_started_at == "2026-11-22T12:00:00+00:00"
 
 
-def test_there_must_be_a_canary_and_its_own_trial() -> None:
+def test_judge_requires_a_canary_and_its_own_analysis() -> None:
     with pytest.raises(InvalidTransitionError, match="no canary to judge"):
         AnalysisState.start(make_release())
-    with pytest.raises(InvalidTransitionError, match="not on trial now"):
+    with pytest.raises(InvalidTransitionError, match="is no canary of the release"):
         judge(
             transitions.start_canary(make_release(), make_version("1.2.0"), ANNA),
             AnalysisState.start(canary_release()),

@@ -1,8 +1,8 @@
-"""What versions say of recent plates, beside what their cards say they said when they were measured.
+"""Drift of the outputs of each version on recent plates, against the reference distributions of its card.
 
-A version does not change, so where its answers do, the images have: another camera, another medium, another species.
-The figures rest on the last plates, however long ago they came; how many those are is told with them. They are told for
-every version that answers, on trial or not, and judge nobody.
+A version does not change. A change of its outputs means that the images have changed: another camera, another medium,
+another species. The gauges use the last plates, regardless of their age, and export the number of these plates. They
+cover every loaded version with traffic, with or without a rollout, and do not affect verdicts.
 """
 
 import math
@@ -11,31 +11,30 @@ from itertools import pairwise
 
 from thale.monitoring import drift
 from thale.monitoring.drift import Drift
-from thale.release.judge.checks import output_references
+from thale.release.judge.checks import REFERENCE_PLATES_METRIC, output_references
 from thale.release.judge.version_metrics import CounterIncrease, VersionMetrics
 from thale.schemas import ModelCard, Release
 from thale.telemetry import controller_metrics
 
 MIN_PLATES = 20
-"""Fewer say nothing of a distribution."""
+"""Minimum number of plates for a distribution."""
 _BLOCK_PLATES, _MAX_BLOCKS = 100, 10
-_REFERENCE_PLATES_METRIC = "plates_plates"
 
 
 class RollingWindow:
-    """The last 900 to 1,000 plates of one version, in blocks of which the oldest goes."""
+    """Metrics of the last 900 to 1,000 plates of one version, in blocks. The oldest block is dropped."""
 
     def __init__(self) -> None:
         self._blocks = [VersionMetrics()]
 
     def add(self, metrics: VersionMetrics) -> None:
-        """Add what was heard since the last time."""
+        """Add the metrics of the latest counter increase."""
         if self._blocks[-1].plates >= _BLOCK_PLATES:
             self._blocks = [*self._blocks[1 - _MAX_BLOCKS :], VersionMetrics()]
         self._blocks[-1] = self._blocks[-1].merge(metrics)
 
     def total(self) -> VersionMetrics:
-        """Return all of them as one."""
+        """Return the sum of all blocks."""
         merged = self._blocks[0]
         for block in self._blocks[1:]:
             merged = merged.merge(block)
@@ -43,10 +42,10 @@ class RollingWindow:
 
 
 class DriftMonitor:
-    """The drift of all versions that are heard of, on the watcher's gauges.
+    """Exports the drift of all versions with traffic as gauges of the controller.
 
     Args:
-        together: So many plates count as one, because those of a series resemble each other.
+        cluster_size: Number of correlated plates of a series that count as one.
     """
 
     def __init__(self, cluster_size: float) -> None:
@@ -54,7 +53,7 @@ class DriftMonitor:
         self._windows: dict[tuple[str, str], RollingWindow] = {}
 
     def update(self, release: Release, increase: CounterIncrease) -> None:
-        """Take in what was heard of a model's versions, and tell how far they have drifted."""
+        """Add the counter increases of a model's versions, and update their gauges."""
         model = release.name
         for version, released in release.versions.items():
             metrics = increase.get((model, version))
@@ -67,12 +66,12 @@ class DriftMonitor:
             self._remove_series(*stale)
 
     def remove(self, model: str) -> None:
-        """Forget a model."""
+        """Remove the windows and gauges of a model."""
         for key in [key for key in self._windows if key[0] == model]:
             self._remove_series(*key)
 
     def clear(self) -> None:
-        """Forget everything: another watcher's figures hold now."""
+        """Remove all windows and gauges, because another controller exports them now."""
         for key in [*self._windows]:
             self._remove_series(*key)
 
@@ -91,12 +90,12 @@ class DriftMonitor:
 
 
 def drift_by_signal(card: ModelCard, metrics: VersionMetrics, cluster_size: float) -> Iterator[tuple[str, Drift]]:
-    """Yield how far each signal is from the card's reference, for those that both know.
+    """Yield the drift of each signal that has both observations and a reference in the card.
 
-    A card that does not say on how many plates it was measured says nothing that could be compared, and neither does a
-    reference whose quantiles are no numbers or do not grow.
+    Yields nothing for a card without the number of its reference plates. Skips references whose quantiles are not
+    finite or not increasing.
     """
-    reference_plates = card.metrics.get(_REFERENCE_PLATES_METRIC, math.nan)
+    reference_plates = card.metrics.get(REFERENCE_PLATES_METRIC, math.nan)
     if not (math.isfinite(reference_plates) and reference_plates >= 1):
         return
     for signal in output_references(card):

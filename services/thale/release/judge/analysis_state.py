@@ -1,4 +1,4 @@
-"""What has been heard of a canary since its rollout began: all that a watcher has to keep to go on after a restart."""
+"""State of a canary analysis since the start of the rollout, from which a controller resumes after a restart."""
 
 from collections.abc import Iterator
 from typing import Self
@@ -15,30 +15,30 @@ from thale.slo import Slo
 
 
 class AnalysisState(FrozenModel):
-    """A rollout as the judge remembers it: `model_dump_json()` to keep it, `model_validate_json()` to go on."""
+    """Canary analysis of one rollout. `model_dump_json()` saves it, and `model_validate_json()` restores it."""
 
     model: str
     canary: str
     stable: str
     rollout_started_at: str
-    """When the canary was put on trial, as the release's history has it; empty if the history has lost it."""
+    """Start of the rollout in the release history (ISO 8601). Empty if the history no longer contains it."""
     weight_percent: float
     step_window: ComparisonWindow = ComparisonWindow()
-    """What has been heard since this step began."""
+    """Observations since the start of this step."""
     stable_latency_s: Histogram | None = None
-    """How long the stable version's answers took, since the rollout began."""
+    """Response times of stable since the start of the rollout."""
     evidence: dict[str, Evidence] = {}
-    """By part of a question, since the rollout began."""
+    """Evidence since the start of the rollout, by the key of the comparison."""
 
     @classmethod
     def start(cls, release: Release) -> Self:
-        """Return the trial of a release's canary, of which nothing has been heard yet.
+        """Return the analysis of a release's canary without observations.
 
         Raises:
             InvalidTransitionError: If there is no canary.
         """
         if release.canary is None:
-            raise InvalidTransitionError(f"{release.name} has no canary to judge")
+            raise InvalidTransitionError(f"{release.name} has no canary to judge: start one first")
         return cls(
             model=release.name,
             canary=release.canary,
@@ -48,10 +48,10 @@ class AnalysisState(FrozenModel):
         )
 
     def update(self, release: Release, window: ComparisonWindow, slo: Slo, policy: JudgePolicy) -> Self:
-        """Return the trial with what was heard since the last time.
+        """Return the analysis with the observations of another window added.
 
-        A release whose weight has changed begins a step anew: its first window belongs to the new step. One with
-        another canary or another stable version begins a trial anew.
+        A changed weight starts a new step, and this window belongs to the new step. Another canary or another stable
+        version starts a new analysis.
 
         Raises:
             InvalidTransitionError: If there is no canary.
@@ -80,14 +80,14 @@ class AnalysisState(FrozenModel):
         return self.model_copy(update=changes)
 
     def check_input(self, release: Release, window: ComparisonWindow, slo: Slo, policy: JudgePolicy) -> CheckInput:
-        """Return what the questions are asked of."""
+        """Return the input of the checks."""
         cards = (release.versions[self.canary].card, release.versions[self.stable].card)
         return CheckInput(window, self.stable_latency_s, *cards, slo, policy)
 
     def comparisons(
         self, check: Check, release: Release, slo: Slo, policy: JudgePolicy
     ) -> Iterator[tuple[Comparison, Evidence]]:
-        """Return the parts of a question that something has been heard of."""
+        """Yield the comparisons of a check that have evidence."""
         for comparison in check.comparisons(self.check_input(release, self.step_window, slo, policy)):
             evidence = self.evidence.get(evidence_key(check, comparison))
             if evidence is not None:
@@ -95,5 +95,5 @@ class AnalysisState(FrozenModel):
 
 
 def evidence_key(check: Check, comparison: Comparison) -> str:
-    """Return the name under which a part's evidence is kept."""
+    """Return the key of a comparison's evidence."""
     return f"{check.name} {comparison.name}".rstrip()

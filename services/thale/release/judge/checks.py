@@ -1,16 +1,16 @@
-"""What the judge asks of a canary, in parts that are tested one by one.
+"""Checks of a canary. Each check consists of one or more comparisons, and each comparison is one test.
 
-failing         answers that the stable version had to give in the canary's place, beside the stable version's failures
-shadow_failing  the same of copies of requests, which no user waits for
-too_slow        answers that take longer than the SLO promises, by class of image size
-slower          answers that take longer than 95 of 100 of the stable version's did
-empty           plates without a plant
-unknown         plates with a trait that is not known although the scale is
-disagreeing     how far the canary is from the stable version on the same plates, beside what its card expects
-unusual         plates that lie outside the middle 90 % of the canary's card, beside the stable version's
+failures             requests of the canary that fell back to stable, against the failure rate of stable
+shadow_failures      failed shadow requests of the canary, against the failure rate of stable
+latency_slo          responses slower than a latency objective
+latency_regression   responses slower than the 95th percentile of stable
+no_plants            plates without plants
+missing_traits       plates with a missing trait although the scale is known
+shadow_disagreement  agreement with stable on the same plates, against the expectation of the canary's card
+output_drift         plates outside the central 90 % of the canary's card
 
-All compare the canary with the stable version in the same stretch of time, `shadow_disagreement` even on the very same plates.
-Cards say what to expect, never the verdict alone.
+All checks compare the canary with stable in the same observation window. `shadow_disagreement` compares them on the
+same plates. Cards provide expectations and never decide a verdict alone.
 """
 
 import math
@@ -33,7 +33,9 @@ from thale.slo import Slo
 AGREEMENT_PREFIX = "agreement_"
 LARGER_IS_WORSE = ("agreement_landmark_px_", "agreement_trait_")
 AGREEMENT_PLATES_METRIC = "agreement_plates"
-"""The metric in a card that says from how many plates its `agreement_…` references come."""
+"""Metric of a card: the number of plates behind its `agreement_…` references."""
+REFERENCE_PLATES_METRIC = "plates_plates"
+"""Metric of a card: the number of plates behind its other references."""
 
 _DEFAULT_AGREEMENT_PLATES = 20.0
 _MIN_SCORE, _MIN_SCORE_RANGE, _SCORE_RANGE_DEVIATIONS = 0.01, 0.15, 6.0
@@ -47,11 +49,11 @@ _SHADOW_FAILURE_OUTCOMES = ("error", "unavailable", "invalid_response")
 
 @dataclass(frozen=True)
 class CheckInput:
-    """What the questions are asked of: a stretch of time, what was known before it, and both cards."""
+    """Input of the checks: an observation window, earlier latencies of stable, both cards, and the limits."""
 
     window: ComparisonWindow
     stable_latency_s: Histogram | None
-    """How long the stable version's answers took before."""
+    """Latencies of stable before the window."""
     canary_card: ModelCard
     stable_card: ModelCard
     slo: Slo
@@ -60,9 +62,9 @@ class CheckInput:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One comparison of a question: a test and what it hears of a stretch of time, which may be nothing.
+    """One comparison of a check: a test and its observations in one window, which may be empty.
 
-    The weights of all parts of a question sum up to 1.
+    The weights of all comparisons of a check sum to 1.
     """
 
     name: str
@@ -71,12 +73,12 @@ class Comparison:
     canary: Counts = NO_COUNTS
     stable: Counts = NO_COUNTS
     scores: tuple[float, ...] = ()
-    """For a mean: the score that each bin stands for."""
+    """For a `MeanTest`: the score at the centre of each bin."""
     counts: tuple[int, ...] = ()
-    """For a mean: how many values are in each bin."""
+    """For a `MeanTest`: the number of values in each bin."""
 
     def update(self, evidence: Evidence) -> Evidence:
-        """Return the evidence with what this part has heard."""
+        """Return the evidence with the observations of this comparison added."""
         if isinstance(self.test, RateTest):
             return self.test.update(evidence, self.canary, self.stable)
         return self.test.update(evidence, self.scores, self.counts)
@@ -84,7 +86,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Check:
-    """A question, and what the bad answers are called."""
+    """A check, with a description of its bad outcomes for summaries."""
 
     name: str
     description: str
@@ -92,10 +94,10 @@ class Check:
 
 
 def canary_outcomes(canary: VersionMetrics) -> Counts:
-    """Return the canary's answers to users, bad ones being those that the stable version had to give.
+    """Return the canary's responses to users. The bad ones are the requests that fell back to stable.
 
-    What neither version could answer is nobody's fault but the image's. An open breaker is one bad answer each time it
-    is looked at, however many requests it turned away: they say the same thing.
+    A request that stable failed as well does not count against the canary: its image is the cause. An open circuit
+    breaker counts as one bad response per poll, however many requests it rejected. These are not independent.
     """
     fallbacks = sum(count for reason, count in canary.fallbacks.items() if reason != "open")
     fallbacks += min(canary.fallbacks.get("open", 0), 1)
@@ -103,7 +105,7 @@ def canary_outcomes(canary: VersionMetrics) -> Counts:
 
 
 def stable_outcomes(window: ComparisonWindow) -> Counts:
-    """Return the stable version's answers to users, without those that it gave in the canary's place."""
+    """Return stable's responses to users, without the fallbacks of the canary."""
     requests = window.stable.requests
     bad = sum(requests.get(outcome, 0) for outcome in _FAILURE_OUTCOMES)
     fallbacks = sum(window.canary.fallbacks.values())
@@ -112,7 +114,10 @@ def stable_outcomes(window: ComparisonWindow) -> Counts:
 
 
 def shadow_outcomes(canary: VersionMetrics) -> Counts:
-    """Return the canary's answers as a shadow. Late and dropped copies are left out: shadows come last on purpose."""
+    """Return the canary's responses to shadow requests.
+
+    Timed-out and dropped shadow requests are ignored, because shadow traffic has the lowest priority by design.
+    """
     bad = sum(canary.shadow_requests.get(outcome, 0) for outcome in _SHADOW_FAILURE_OUTCOMES)
     return Counts(bad, bad + canary.shadow_requests.get("ok", 0))
 
@@ -197,41 +202,37 @@ def _compare_with_references(check_input: CheckInput) -> Iterator[Comparison]:
 
 
 CHECKS = (
-    Check("failures", "of the canary's answers had to be given by the stable version", _compare_failures),
-    Check("shadow_failures", "of the canary's answers as a shadow failed", _compare_shadow_failures),
-    Check("latency_slo", "of the canary's answers took longer than promised", _compare_with_latency_slo),
+    Check("failures", "of the canary's requests failed and fell back to stable", _compare_failures),
+    Check("shadow_failures", "of the canary's shadow requests failed", _compare_shadow_failures),
+    Check("latency_slo", "of the canary's responses exceeded the latency objective", _compare_with_latency_slo),
     Check(
-        "latency_regression", "of the canary's answers were slower than 95 % of the stable version's", _compare_latency
+        "latency_regression", "of the canary's responses were slower than stable's 95th percentile", _compare_latency
     ),
-    Check("no_plants", "of the canary's plates came out without a plant", _compare_plates_without_plants),
-    Check("missing_traits", "of the canary's plates of known scale lack a trait", _compare_missing_traits),
-    Check(
-        "shadow_disagreement",
-        "comparisons with the stable version's answers on the same plates",
-        _compare_shadow_agreement,
-    ),
-    Check("output_drift", "of the canary's plates lie outside the middle 90 % of its card", _compare_with_references),
+    Check("no_plants", "of the canary's plates have no plants", _compare_plates_without_plants),
+    Check("missing_traits", "of the canary's plates with a known scale lack a trait", _compare_missing_traits),
+    Check("shadow_disagreement", "comparisons with stable on the same plates", _compare_shadow_agreement),
+    Check("output_drift", "of the canary's plates are outside the central 90 % of its card", _compare_with_references),
 )
 
 
 def output_references(card: ModelCard) -> list[str]:
-    """Return the references of a card that are about what the model says, not about its agreement with another."""
+    """Return the names of the card's references for model outputs, without those for agreement with another version."""
     return [name for name in card.references if not _is_agreement(name)]
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What agreement with the stable version a good canary has: measured on `plates` plates, or a bare least mean."""
+    """Expected agreement of a good canary with stable: quantiles measured on `plates` plates, or a minimum mean."""
 
     quantiles: tuple[float, ...] = ()
     plates: float = 0.0
     mean: float = math.nan
 
     def min_score(self, signal: str, edges: tuple[float, ...], margin: float) -> tuple[float, float]:
-        """Return the mean score that is still good, and the score below which a plate is as bad as any.
+        """Return the minimum acceptable mean score, and the floor to which lower scores are clipped.
 
-        The mean is the expected one, less the margin and twice its standard error. The references are put into the
-        same bins as the answers, so that both are rounded alike.
+        The minimum is the expected mean minus the margin and minus twice its standard error. The references are
+        assigned to the same bins as the observations, so that both are rounded alike.
         """
         if not self.quantiles:
             return self.mean, 0.0
@@ -240,11 +241,11 @@ class Expectation:
 
 
 def expected_agreement(canary: ModelCard, stable: ModelCard) -> Mapping[str, Expectation]:
-    """Return by signal what agreement with the stable version is expected of a good canary.
+    """Return the expected agreement of a good canary with stable, by signal.
 
-    Read off the card's `agreement_…` references, measured when the version was registered. A card without any is held
-    to what two versions would agree on if their errors had nothing to do with each other: a Dice of the product of
-    their own Dices against the truth. That finds a canary that has gone mad, not one that has become a little worse.
+    The card's `agreement_…` references are measured before the version is registered. Without them, the expectation
+    is the agreement of two versions with independent errors: the product of their Dice scores against the ground
+    truth. This detects a broken canary, but not a slightly worse one.
     """
     plates = max(canary.metrics.get(AGREEMENT_PLATES_METRIC, _DEFAULT_AGREEMENT_PLATES), 1.0)
     expectations = {
@@ -268,7 +269,7 @@ def _is_agreement(name: str) -> bool:
 def _score_distribution(
     signal: str, quantiles: tuple[float, ...], edges: tuple[float, ...]
 ) -> tuple[float, float, float]:
-    """Return mean and standard deviation of the scores that quantiles stand for, and the floor they are cut off at."""
+    """Return mean and standard deviation of the scores of a reference, and the floor to which they are clipped."""
     scores_B, shares_B = np.array(_bin_scores(signal, edges)), drift.bin_probabilities(quantiles, edges)
     mean, deviation = _mean_and_deviation(scores_B, shares_B)
     floor = max(mean - max(_SCORE_RANGE_DEVIATIONS * deviation, _MIN_SCORE_RANGE), 0.0)
@@ -282,9 +283,9 @@ def _mean_and_deviation(scores_B: NDArray[np.float64], shares_B: NDArray[np.floa
 
 @lru_cache(maxsize=256)
 def _bin_scores(signal: str, edges: tuple[float, ...]) -> tuple[float, ...]:
-    """Return the score, 0 … 1, that a value in each bin stands for: the middle of the bin.
+    """Return the score of each bin, from 0 to 1, at the centre of the bin.
 
-    Dice and F1 are scores. Distances and differences become 1 - value / largest edge, and 0 beyond it.
+    Dice and F1 are scores already. Distances and differences become 1 - value / largest edge, and 0 above it.
     """
     is_larger_worse = signal.startswith(LARGER_IS_WORSE)
     top = edges[-1] if is_larger_worse else 1.0
@@ -294,7 +295,7 @@ def _bin_scores(signal: str, edges: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _count_slower(window: ComparisonWindow, seconds: float) -> tuple[Counts, Counts]:
-    """Return the canary's and the stable version's answers, bad ones being slower than the next edge of the bins."""
+    """Return the responses of canary and stable. The bad ones are slower than the next bin edge."""
     canary, stable = (
         _count_above(version.histograms.get("seconds"), seconds) for version in (window.canary, window.stable)
     )
@@ -302,7 +303,7 @@ def _count_slower(window: ComparisonWindow, seconds: float) -> tuple[Counts, Cou
 
 
 def _count_above(histogram: Histogram | None, threshold: float) -> Counts:
-    """Count the values that are surely above a threshold: those beyond the next edge of the bins."""
+    """Count the values that are certainly above a threshold: those above the next bin edge."""
     if histogram is None:
         return NO_COUNTS
     edge = next((edge for edge in histogram.edges if edge >= threshold), math.inf)
@@ -311,7 +312,7 @@ def _count_above(histogram: Histogram | None, threshold: float) -> Counts:
 
 
 def _count_outside(histogram: Histogram | None, quantiles: tuple[float, ...]) -> Counts:
-    """Count the values outside the usual range of a reference, widened to the edges of the bins."""
+    """Count the values outside the central range of a reference, widened to bin edges."""
     if histogram is None:
         return NO_COUNTS
     low, high = _quantile(quantiles, (1 - _CENTRAL_FRACTION) / 2), _quantile(quantiles, (1 + _CENTRAL_FRACTION) / 2)
@@ -322,7 +323,7 @@ def _count_outside(histogram: Histogram | None, quantiles: tuple[float, ...]) ->
 
 @lru_cache(maxsize=256)
 def _quantile(quantiles: tuple[float, ...], level: float) -> float:
-    """Return a quantile, of those at equal steps from 0 to 100 %."""
+    """Interpolate a quantile from quantiles at equal steps from 0 to 100 %."""
     position = level * (len(quantiles) - 1)
     low = min(int(position + 1e-9), len(quantiles) - 1)
     high = min(low + 1, len(quantiles) - 1)

@@ -1,12 +1,11 @@
-"""What should become of a canary now: next step, wait, or back. Pure: a release and its trial in, a verdict out.
+"""Judge of canaries: a pure function from a release, its canary analysis and the limits to a verdict.
 
-    roll back      a question's evidence of harm is beyond its share of the false alarms
-    inconclusive   too little has been heard: no traffic is not good news
-    hold           enough has been heard, but not that the canary is as good, or it says something else
-    promote        the canary has answered enough, is shown to be no worse by more than the margins, and nothing speaks
-                   against it
+    roll back      the evidence of regression of a check exceeds the threshold of its share of the false rollback rate
+    inconclusive   too few observations: no traffic is no evidence of quality
+    hold           enough observations, but a suspected regression, no evidence of non-inferiority yet, or drift
+    promote        enough requests, non-inferiority shown within the margins, no suspected regression, no drift
 
-How sure that is stands in docs/judging.md, with measured rates of false alarms and of detection.
+docs/judging.md has the error rates by design and the measured rates of false rollbacks and of detection.
 """
 
 import math
@@ -18,6 +17,7 @@ from thale.release.judge.analysis_state import AnalysisState
 from thale.release.judge.checks import (
     AGREEMENT_PREFIX,
     CHECKS,
+    REFERENCE_PLATES_METRIC,
     Check,
     Comparison,
     canary_outcomes,
@@ -31,28 +31,29 @@ from thale.schemas import CheckResult, Release, Verdict
 from thale.slo import Slo
 
 _FULL_WEIGHT_PERCENT = 100.0
-_REFERENCE_PLATES_METRIC = "plates_plates"
 _MIN_COUNT_RATIO = 0.5
-"""Of the agreements, those are asked for comfort that were measured at least so often as the commonest one."""
+"""Non-inferiority is required of signals with at least this share of the count of the most frequent signal."""
 
 
 def judge(release: Release, analysis: AnalysisState, slo: Slo, policy: JudgePolicy) -> Verdict:
-    """Return the verdict on a release's canary, from what its trial has heard so far.
+    """Return the verdict on a release's canary from its analysis so far.
 
     Raises:
-        InvalidTransitionError: If there is no canary, or the trial is of another one.
+        InvalidTransitionError: If there is no canary, or the analysis belongs to another one.
     """
     if (analysis.canary, analysis.stable) != (release.canary, release.stable):
-        raise InvalidTransitionError(f"this trial is of {analysis.model} {analysis.canary}, which is not on trial now")
-    results = [_check_result(question, analysis, release, slo, policy) for question in CHECKS]
+        raise InvalidTransitionError(
+            f"{analysis.model} {analysis.canary} is no canary of the release: start a new analysis"
+        )
+    results = [_check_result(check, analysis, release, slo, policy) for check in CHECKS]
     regressions = sorted(
-        (finding for finding in results if finding.regression_evidence >= 1),
-        key=lambda finding: -finding.regression_evidence,
+        (result for result in results if result.regression_evidence >= 1),
+        key=lambda result: -result.regression_evidence,
     )
     if regressions:
-        reasons = [finding.summary for finding in regressions]
+        reasons = [result.summary for result in regressions]
         if analysis.step_window.canary.breakers_open:
-            reasons.append(f"{_format_facades(analysis.step_window.canary.breakers_open)} stopped asking it")
+            reasons.append(f"circuit breaker open in {_format_facades(analysis.step_window.canary.breakers_open)}")
         decision = "roll back"
     elif reasons := list(_insufficient_data(release, analysis, policy)):
         decision = "inconclusive"
@@ -78,7 +79,7 @@ def judge(release: Release, analysis: AnalysisState, slo: Slo, policy: JudgePoli
 def _check_result(
     check: Check, analysis: AnalysisState, release: Release, slo: Slo, policy: JudgePolicy
 ) -> CheckResult:
-    """Return what a question has found: the weighted mean of its parts' e-values, as a part of what is needed."""
+    """Return the result of a check: the weighted mean of its e-values, as a fraction of the threshold."""
     log_threshold = -math.log(policy.false_rollback_rate * getattr(policy.shares, check.name))
     comparisons = [
         (comparison, evidence)
@@ -94,7 +95,7 @@ def _check_result(
     log_regression = _log_sum_exp(
         [*weighted_logs, math.log(unobserved_weight)] if unobserved_weight > 1e-9 else weighted_logs
     )
-    summary = f"{check.name.replace('_', ' ')}: nothing heard"
+    summary = f"{check.name.replace('_', ' ')}: no observations yet"
     if comparisons:
         summary = _summarize(check, *comparisons[max(range(len(comparisons)), key=log_regressions.__getitem__)])
     return CheckResult(
@@ -107,19 +108,19 @@ def _check_result(
 
 
 def _summarize(check: Check, comparison: Comparison, evidence: Evidence) -> str:
-    """Return what a part has found, with its numbers."""
+    """Return the result of a comparison as text, with its numbers."""
     if isinstance(comparison.test, MeanTest):
         mean = evidence.score_sum / max(evidence.canary.total, 1)
         return (
-            f"{evidence.canary.total} {check.description}: {comparison.name} {mean:.3f} on average, "
-            f"at least {comparison.test.min_mean:.3f} is expected"
+            f"{evidence.canary.total} {check.description}: mean {comparison.name} {mean:.3f}, "
+            f"expected at least {comparison.test.min_mean:.3f}"
         )
     label = f" ({comparison.name})" if comparison.name else ""
     return f"{_format_rate(evidence.canary)} {check.description}{label}; stable: {_format_rate(evidence.stable)}"
 
 
 def _noninferiority_evidence(check: Check, evidences: Sequence[Evidence]) -> float:
-    """Return the logarithm of the evidence that the canary is not worse; NaN where it is not asked for."""
+    """Return the log evidence of non-inferiority; NaN for checks that do not require it."""
     if check.name in ("failures", "shadow_failures"):
         return max((evidence.log_noninferiority for evidence in evidences), default=math.nan)
     if check.name == "shadow_disagreement" and evidences:
@@ -133,49 +134,51 @@ def _noninferiority_evidence(check: Check, evidences: Sequence[Evidence]) -> flo
 
 
 def _insufficient_data(release: Release, analysis: AnalysisState, policy: JudgePolicy) -> Iterator[str]:
-    """Say what has not been heard yet."""
+    """Yield the observations that are still missing."""
     min_requests = policy.min_requests
     requests = canary_outcomes(analysis.step_window.canary).total
     if requests < min_requests:
-        yield f"only {requests} of {min_requests} answers of the canary in this step"
+        yield f"only {requests} of {min_requests} required canary responses in this step"
     if release.weight_percent < _FULL_WEIGHT_PERCENT:
         stable_requests = stable_outcomes(analysis.step_window).total
         if not stable_requests:
-            yield "the stable version has answered nothing in this step: there is nothing to compare with"
+            yield "no responses of stable in this step: nothing to compare with"
         cards = (release.versions[analysis.canary].card, release.versions[analysis.stable].card)
         if release.shadow == analysis.canary and expected_agreement(*cards) and not _count_comparisons(analysis):
-            yield "no plate has been compared with the stable version's yet, though the canary is its shadow"
+            yield "no shadow comparison yet, although the canary is the shadow"
 
 
 def _suspicious(results: Sequence[CheckResult], policy: JudgePolicy) -> Iterator[str]:
-    """Say what looks like harm, if not enough to roll back."""
+    """Yield the suspected regressions: evidence above the hold threshold, but below rollback."""
     for result in results:
         if result.regression_evidence >= policy.hold_threshold:
-            yield f"suspicious ({_format_percent(result.regression_evidence)} of what rolls back): {result.summary}"
+            percent = _format_percent(result.regression_evidence)
+            yield f"possible regression ({percent} of the rollback threshold): {result.summary}"
 
 
 def _noninferiority_pending(results: Sequence[CheckResult]) -> Iterator[str]:
-    """Say what is not shown yet: that the canary fails no more often, and that it agrees."""
-    result_by_check = {finding.check: finding for finding in results}
+    """Yield the checks whose non-inferiority is not shown yet: failures and shadow disagreement."""
+    result_by_check = {result.check: result for result in results}
     failure_results = [result_by_check[name] for name in ("failures", "shadow_failures")]
     strongest = max(
         failure_results,
-        key=lambda finding: (
-            finding.noninferiority_evidence if math.isfinite(finding.noninferiority_evidence) else -math.inf
+        key=lambda result: (
+            result.noninferiority_evidence if math.isfinite(result.noninferiority_evidence) else -math.inf
         ),
     )
     if not strongest.noninferiority_evidence >= 1:
-        yield f"not sure yet that it fails no more often ({_format_percent(strongest.noninferiority_evidence)} of the evidence): {strongest.summary}"
+        percent = _format_percent(strongest.noninferiority_evidence)
+        yield f"failure rate not shown to be non-inferior yet ({percent} of the evidence): {strongest.summary}"
     agreement = result_by_check["shadow_disagreement"]
     if agreement.noninferiority_evidence < 1:
         percent = _format_percent(agreement.noninferiority_evidence)
-        yield f"not sure yet that it agrees as expected ({percent} of the evidence): {agreement.summary}"
+        yield f"agreement not shown to be as expected yet ({percent} of the evidence): {agreement.summary}"
 
 
 def _drift_reasons(release: Release, analysis: AnalysisState, policy: JudgePolicy) -> Iterator[str]:
-    """Say where the canary says something else than the stable version in the same step, and than its own card."""
+    """Yield the outputs whose distribution differs from stable in the same step and from the canary's card."""
     card = release.versions[analysis.canary].card
-    reference_plates = round(card.metrics.get(_REFERENCE_PLATES_METRIC, 0))
+    reference_plates = round(card.metrics.get(REFERENCE_PLATES_METRIC, 0))
     for name, canary_histogram in analysis.step_window.canary.histograms.items():
         stable_histogram = analysis.step_window.stable.histograms.get(name)
         if name == "seconds" or name.startswith(AGREEMENT_PREFIX) or stable_histogram is None:
@@ -193,10 +196,11 @@ def _drift_reasons(release: Release, analysis: AnalysisState, policy: JudgePolic
         ):
             continue
         if _exceeds_limits(drift_from_stable, policy.drift):
+            origin = "stable" if reference is None else "stable and from the card"
             yield (
-                f"its {name} are others than the stable version's of the same time (PSI {drift_from_stable.psi:.2f}, KS "
-                f"{drift_from_stable.ks:.2f}, p {drift_from_stable.p_value:.1g}){'' if reference is None else ' and than its card says'}: "
-                "look at plates of both, then promote or roll back by hand"
+                f"{name} drifted from {origin} "
+                f"(PSI {drift_from_stable.psi:.2f}, KS {drift_from_stable.ks:.2f}, p {drift_from_stable.p_value:.1g}): "
+                "inspect plates of both versions, then promote or roll back manually"
             )
 
 
@@ -206,12 +210,12 @@ def _exceeds_limits(result: drift.Drift, limits: DriftLimits) -> bool:
 
 def _promotion_reasons(release: Release, analysis: AnalysisState, results: Sequence[CheckResult]) -> Iterator[str]:
     requests = canary_outcomes(analysis.step_window.canary).total
-    yield f"{requests} answers in this step without evidence of harm, and shown to be no worse by more than the margins"
+    yield f"{requests} responses in this step: no evidence of regression, non-inferior within the margins"
     comparison_count = _count_comparisons(analysis)
     if comparison_count:
-        yield f"{comparison_count} comparisons with the stable version's answers on the same plates"
+        yield f"{comparison_count} comparisons with stable on the same plates"
     elif release.shadow is None:
-        yield "not compared with the stable version plate by plate: it is no shadow"
+        yield "no comparison on the same plates: the canary is not a shadow"
     yield from (result.summary for result in results if result.regression_evidence > 0)
 
 
@@ -233,7 +237,7 @@ def _format_percent(fraction: float) -> str:
 
 
 def _format_facades(count: int) -> str:
-    return "1 facade has" if count == 1 else f"{count} facades have"
+    return "1 facade" if count == 1 else f"{count} facades"
 
 
 def _log_sum_exp(logs: Sequence[float]) -> float:

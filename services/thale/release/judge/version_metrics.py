@@ -1,4 +1,4 @@
-"""What the versions of a model did and said in a stretch of time, all facades together."""
+"""Metrics of the versions of a model in an observation window, summed over all facades."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,35 +9,35 @@ from thale.monitoring.histogram import Histogram
 from thale.schemas import Release
 
 CounterIncrease = Mapping[tuple[str, str], "VersionMetrics"]
-"""What has been heard of each (model, version) between two readings."""
+"""Counter increases between two scrapes, by (model, version)."""
 
 
 @dataclass(frozen=True)
 class VersionMetrics:
-    """What one model version did and said in a stretch of time.
+    """Requests and outputs of one model version in an observation window.
 
-    Histograms go by the names that stand in a card's references: `plants`, `root_area_mm2`, `root_confidence`,
-    `landmarks_lateral_tip`, `score`, `agreement_dice_root` …; `seconds` is how long answers took.
+    Histograms have the names of a card's references, such as `plants`, `root_area_mm2`, `root_confidence`,
+    `landmarks_lateral_tip`, `score` and `agreement_dice_root`. `seconds` is the histogram of response times.
     """
 
     requests: Mapping[str, int] = field(default_factory=dict)
-    """Questions asked of it for a user, by outcome: ok, rejected, error, unavailable, timeout, invalid_response."""
+    """User requests, by outcome: ok, rejected, error, unavailable, timeout, invalid_response."""
     fallbacks: Mapping[str, int] = field(default_factory=dict)
-    """Answers that the stable version had to give instead, by reason: error, unavailable, timeout, invalid_response, open."""
+    """Requests that fell back to stable, by reason: error, unavailable, timeout, invalid_response, open."""
     shadow_requests: Mapping[str, int] = field(default_factory=dict)
-    """Copies of requests that it saw, by outcome: ok, error, unavailable, timeout, invalid_response, dropped."""
+    """Shadow requests, by outcome: ok, error, unavailable, timeout, invalid_response, dropped."""
     scale_sources: Mapping[str, int] = field(default_factory=dict)
     plates: int = 0
     empty: int = 0
-    """Plates without a plant."""
+    """Plates without plants."""
     nan: int = 0
-    """Plates with a trait that is not known although the scale is."""
+    """Plates with a missing trait although the scale is known."""
     breakers_open: int = 0
-    """Facades that have stopped asking it, at the end of the stretch."""
+    """Facades with an open circuit breaker for the version at the end of the window."""
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
 
     def merge(self, later: Self) -> Self:
-        """Return this stretch and the one after it as one."""
+        """Return this window and the next one as one window."""
         histograms = dict(self.histograms)
         for name, histogram in later.histograms.items():
             known = histograms.get(name)
@@ -57,18 +57,18 @@ class VersionMetrics:
 
 @dataclass(frozen=True)
 class ComparisonWindow:
-    """The canary and the stable version in the same stretch of time."""
+    """Metrics of canary and stable in the same observation window."""
 
     canary: VersionMetrics = VersionMetrics()
     stable: VersionMetrics = VersionMetrics()
 
     def merge(self, later: Self) -> Self:
-        """Return this stretch and the one after it as one."""
+        """Return this window and the next one as one window."""
         return type(self)(self.canary.merge(later.canary), self.stable.merge(later.stable))
 
 
 def comparison_window(increase: CounterIncrease, release: Release) -> ComparisonWindow:
-    """Return what has been heard of a release's canary and its stable version."""
+    """Return the counter increases of a release's canary and stable version."""
     empty = VersionMetrics()
     return ComparisonWindow(
         canary=increase.get((release.name, release.canary or ""), empty),
