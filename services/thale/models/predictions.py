@@ -62,8 +62,8 @@ class SegmentationPrediction:
     """Probability maps of one image.
 
     `probabilities_CHW` is uint8, one channel per class without the background (`meta.classes[1:]`), in pixels of
-    `meta.frame`. `ridge_HW` is the ridge response of the same pixels, int8 (`thale.imaging.ridge_filter`). It is None
-    if the model server has no ridge filter.
+    `meta.frame`. `ridge_HW` is the ridge response of the same pixels, int8 (`thale.imaging.ridge_filter`). Older model
+    servers do not send it.
     """
 
     meta: SegmentationMeta

@@ -7,7 +7,7 @@ from thale.imaging.geometry import Frame
 from thale.phenotyping.plants.centrelines import smooth_centrelines, start_at_base, to_root
 from thale.phenotyping.plants.graph_repair import Tips
 from thale.phenotyping.plants.polyline import Points, direction, nearest, resample, sample, snap_end
-from thale.phenotyping.plants.root_architecture import TracedRoot
+from thale.phenotyping.plants.root_assignment import TracedRoot
 from thale.schemas import Root
 
 DOWN = "\n".join("A.........B..")

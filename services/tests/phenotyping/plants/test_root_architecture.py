@@ -4,7 +4,8 @@ import pytest
 
 from tests.support.skeleton_drawings import Network, network
 from thale.phenotyping.plants.path_search import ShortestPathTree, TurnCosts, shortest_path_tree
-from thale.phenotyping.plants.root_architecture import RootAssignment, TracedRoot, assign_roots
+from thale.phenotyping.plants.root_architecture import assign_roots
+from thale.phenotyping.plants.root_assignment import RootAssignment, TracedRoot
 from thale.schemas import Landmark
 
 

@@ -1,4 +1,4 @@
-"""Plant reconstruction: probability maps and landmarks in, plants with root systems out."""
+"""Plant reconstruction: plants with root systems from probability maps and landmarks."""
 
 from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruct_plants
 

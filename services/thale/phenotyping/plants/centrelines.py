@@ -1,4 +1,4 @@
-"""Traced roots as the contract's `Root`: smooth centre lines from the parent (or the base) to the tip."""
+"""Centre lines of traced roots: smooth polylines from the parent (or the root base) to the tip, as `schemas.Root`."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from thale.phenotyping.plants.graph_repair import Tips
 from thale.phenotyping.plants.path_search import edge_target
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.probability_maps import ProbabilityMaps
-from thale.phenotyping.plants.root_architecture import TracedRoot
+from thale.phenotyping.plants.root_assignment import TracedRoot
 from thale.phenotyping.plants.skeleton_graph import RootGraph
 from thale.schemas import Flag, Point, Root
 
@@ -23,9 +23,9 @@ _OUTPUT_DECIMALS = 2
 def smooth_centrelines(
     graph: RootGraph, roots: Sequence[TracedRoot], tips: Tips, mask_HW: NDArray[np.bool_]
 ) -> list[Points]:
-    """Return the smooth line of each root, frame px. Parents stand before their children in `roots`.
+    """Return the smooth line of each root, frame px. In `roots`, parents precede their children.
 
-    A line ends where the mask does, or at the landmark that marks its tip.
+    A line ends at the edge of the mask, or at the landmark of its tip.
     """
     lines: list[Points] = []
     for root in roots:
@@ -43,7 +43,7 @@ def smooth_centrelines(
 
 
 def start_at_base(line: Points, base_xy: Points, mask_HW: NDArray[np.bool_], maps: ProbabilityMaps) -> Points:
-    """Return a primary root's line begun at its base, or at the edge of the mask where the base lies elsewhere."""
+    """Return a primary root's line extended to its base, or to the edge of the mask if the base is elsewhere."""
     gap = float(np.hypot(*(line[0] - base_xy)))
     if 0 < gap <= maps.mm_to_px(_BASE_REACH_MM):
         outward = -polyline.direction(line, 1.0, 8.0)
@@ -61,18 +61,18 @@ def _join_segments(graph: RootGraph, root: TracedRoot) -> Points:
 
 
 def _trim_end_hook(line: Points) -> Points:
-    """Drop the last pixel, which a skeleton likes to set askew."""
+    """Drop the last pixel, because a skeleton often deviates from the centre line at its end."""
     return line[:-1] if len(line) > 8 else line
 
 
 def _attach_to_parent(line: Points, parent: Points, max_distance: float) -> Points:
-    """Return the line begun on its parent's centre line, where the parent is within reach."""
+    """Return the line extended to its parent's centre line, if that is at most `max_distance` px away."""
     index, distance = polyline.nearest(parent, line[0])
     return np.vstack([parent[index], line]) if 0 < distance <= max_distance else line
 
 
 def to_root(line: Points, root: TracedRoot, root_id: str, parent_id: str | None, maps: ProbabilityMaps) -> Root:
-    """Return a root in source pixels, with the mean root probability under its line as confidence."""
+    """Return a root in source pixels. Its confidence is the mean root probability under its line."""
     source = np.round(maps.frame.to_source(polyline.subsample(line)), _OUTPUT_DECIMALS)
     return Root(
         id=root_id,
@@ -89,7 +89,7 @@ def _hidden_flags(root: TracedRoot, source_N2: Points) -> tuple[Flag, ...]:
     if not root.hidden:
         return ()
     x, y = (float(value) for value in source_N2[-1])
-    message = f"a lateral ends at {x:.0f},{y:.0f} and lies on another root: its length is not known"
+    message = f"a lateral ends at {x:.0f},{y:.0f} and is hidden by another root: its length is unknown"
     return (Flag(code="lateral_hidden", message=message, at=Point(x=x, y=y)),)
 
 
@@ -98,7 +98,7 @@ def _crossing_flags(root: TracedRoot, maps: ProbabilityMaps) -> tuple[Flag, ...]
         return ()
     x, y = maps.frame.to_source(np.array([root.ambiguous_at_xy]))[0]
     if root.resolved_by_lane:
-        message = f"crossing at {x:.0f},{y:.0f}: two plants are as likely; given to the plant whose lane it lies in"
+        message = f"crossing at {x:.0f},{y:.0f}: two plants are equally likely; assigned to the plant of the lane"
         return (Flag(code="crossing_by_lane", message=message, at=Point(x=x, y=y)),)
-    message = f"crossing at {x:.0f},{y:.0f}: two plants are as likely to own what lies beyond it"
+    message = f"crossing at {x:.0f},{y:.0f}: two plants are equally likely owners of the root beyond it"
     return (Flag(code="crossing", message=message, at=Point(x=x, y=y)),)

@@ -1,9 +1,9 @@
-"""Roots too faint for the mask: from a tip or base that no root leads to, the likeliest way to a root is taken.
+"""Faint roots: adds the most likely path between the mask and each tip or base that no root reaches.
 
-A thin lateral breaks up or falls below every threshold long before its tip, which stands alone on the agar, is missed.
-The way is the minimum-cost path through the root probability (compare Cohen and Kimmel, "Global minimum for active
-contour models: a minimal path approach", IJCV 24, 1997). A pixel costs the logarithm of its probability, so that a
-faint ridge is worth following and empty agar is crossed the shortest way.
+A thin lateral falls below every threshold much earlier than its tip, which is isolated on the agar. The path is the
+minimum-cost path through the root probability (compare Cohen and Kimmel, "Global minimum for active contour models: a
+minimal path approach", IJCV 24, 1997). The cost of a pixel is the negative logarithm of its probability. Faint ridges
+are therefore followed, and empty agar is crossed on the shortest line.
 """
 
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ _MAX_ENDS = 300
 def add_faint_roots(
     mask_HW: NDArray[np.bool_], maps: ProbabilityMaps, landmarks: Sequence[Landmark]
 ) -> NDArray[np.bool_]:
-    """Return the mask (bool HW) with a path, a pixel wide, from every tip and sure base that no larger root leads to.
+    """Return the mask (bool HW) with a path, one pixel wide, from every isolated tip and reliable base to a root.
 
-    A path costs as many millimetres as of empty agar; ends that cost more than `_FARTHEST_COST_MM` stay alone.
+    Costs are equivalent millimetres of empty agar. Ends with a path above `_MAX_PATH_COST_MM` remain isolated.
     """
     ends = [landmark for landmark in landmarks if landmark.kind != "root_base" or landmark.score >= _MIN_BASE_SCORE]
     ends = sorted(ends, key=lambda landmark: -landmark.score)[:_MAX_ENDS]
@@ -52,7 +52,7 @@ def add_faint_roots(
 
 
 def _cheapest_path(row: int, col: int, reached_HW: NDArray[np.bool_], maps: ProbabilityMaps) -> NDArray[np.int64]:
-    """Return the pixels (row, column) of the cheapest path from a place to a reached root; none if all are too far."""
+    """Return the pixels (row, column) of the cheapest path from a pixel to a reached root; none if all are too far."""
     height, width = reached_HW.shape
     if not (0 <= row < height and 0 <= col < width) or reached_HW[row, col]:
         return np.zeros((0, 2), np.int64)

@@ -1,7 +1,7 @@
-"""Mend the network before roots are traced: spurs go, broken roots are linked, bases and tips become nodes.
+"""Repair of the skeleton graph before tracing: removes spurs, bridges gaps, and adds nodes for bases and tips.
 
-The linking of gaps matters more than a larger net: thin laterals break, and a leaf hides where a root begins. A link
-has its price, so that a root is followed along what is seen wherever that is possible.
+Bridging of gaps improves results more than a larger network: thin laterals break, and leaves hide the start of roots.
+Every bridge has a cost, so that roots are traced along visible root wherever possible.
 """
 
 from collections.abc import Sequence
@@ -21,31 +21,32 @@ _SPUR_MM = 1.0
 _TIP_MM = 0.8
 _MIN_TIP_SCORE = 0.2
 _MIN_BRANCH_SCORE = 0.3
-"""Least score of a tip where no root is seen to end: beside a root, or where it meets another."""
+"""Minimum score of a tip without a visible end of a root: next to a root, or where it meets another root."""
 _MAX_TIPS = 1000
 _MIN_STUB_MM = 0.25
 _MAX_STUB_MM = 1.5
-_GAP_MM = 2.5
-_GAP_WITHIN_MM = 1.5
-_MAX_LINKS_PER_END = 3
+_MAX_GAP_MM = 2.5
+_MAX_GAP_WITHIN_COMPONENT_MM = 1.5
+_MAX_BRIDGES_PER_END = 3
 _MIN_FORWARD_COS = 0.3
 _FREE_GAP_MM = 0.5
-_LINK_COST = 0.6
+_BRIDGE_COST = 0.6
 _COST_PER_MM = 0.6
 _COST_PAST_TIP = 2.0
 _BASE_SNAP_MM = 1.5
 _END_PREFERENCE_MM = 0.7
-_BASE_GAP_MM = 3.0
+_MAX_BASE_GAP_MM = 3.0
 
 Tips = dict[int, Landmark]
-"""The landmark that stands at a node."""
+"""Tip landmarks by node."""
 
 
 def attach_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
-    """Return which node each tip landmark marks: an end, a stub beside a root, or a cut where a lateral meets another.
+    """Return the node of each tip landmark.
 
-    Landmarks and ends are paired one to one, the nearest first. Where no root ends, a landmark has to be surer of
-    itself. A landmark without a root under it marks nothing.
+    The node is an end of the graph, the end of a new stub next to a root, or a new node inside a segment at which a
+    lateral meets another root. Landmarks and ends are paired one to one, the nearest pairs first. Away from ends, a
+    higher score is required. Landmarks without a root nearby are ignored.
     """
     tip_landmarks = [
         landmark
@@ -76,7 +77,7 @@ def attach_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
 
 
 def _pair_tips_with_ends(tips_xy: Points, ends: list[int], graph: RootGraph, max_distance: float) -> dict[int, int]:
-    """Return which end belongs to which place (by its number), one to one, the nearest pairs first."""
+    """Return the end of each tip (by index), paired one to one, the nearest pairs first."""
     if not ends:
         return {}
     ends_xy = np.array([graph.nodes[node] for node in ends])
@@ -90,7 +91,10 @@ def _pair_tips_with_ends(tips_xy: Points, ends: list[int], graph: RootGraph, max
 
 
 def _is_stub(graph: RootGraph, foot_xy: Points, tip_xy: Points) -> bool:
-    """Whether a tip is that of a lateral too short for the skeleton: beside the nearest root, on root all the way."""
+    """Return True if a tip belongs to a lateral that is too short for the skeleton.
+
+    Such a tip is next to the nearest root, and all pixels between them are likely root.
+    """
     if not graph.maps.mm_to_px(_MIN_STUB_MM) <= np.hypot(*(tip_xy - foot_xy)) <= graph.maps.mm_to_px(_MAX_STUB_MM):
         return False
     line = polyline.resample(np.array([foot_xy, tip_xy]), 0.5)
@@ -104,7 +108,7 @@ def _add_stub(graph: RootGraph, origin: int, tip_xy: Points) -> int:
 
 
 def prune_spurs(graph: RootGraph, tips: Tips) -> None:
-    """Take out side branches that are too short to be a lateral and bear no tip landmark, the shortest first."""
+    """Remove side branches that are too short for a lateral and have no tip landmark, the shortest first."""
     max_length = graph.maps.mm_to_px(_SPUR_MM)
     short = [number for number, segment in graph.segments.items() if segment.length < max_length]
     for number in sorted(short, key=lambda n: graph.segments[n].length):
@@ -117,52 +121,53 @@ def prune_spurs(graph: RootGraph, tips: Tips) -> None:
 
 
 def bridge_gaps(graph: RootGraph, tips: Tips) -> None:
-    """Link the ends of broken roots to what lies ahead of them within 2.5 mm; within one piece, 1.5 mm."""
+    """Bridge the ends of broken roots to root ahead of them: up to 2.5 mm, or 1.5 mm within one component."""
     index = PointIndex(graph)
     components = graph.components()
-    links: list[_Link] = []
+    bridges: list[_Bridge] = []
     for node in graph.ends():
-        near = index.points_within(graph.nodes[node], graph.maps.mm_to_px(_GAP_MM))
+        near = index.points_within(graph.nodes[node], graph.maps.mm_to_px(_MAX_GAP_MM))
         own = next(iter(graph.segments_at_node[node]))
         is_other = index.component[near] != components[node]
-        if node not in tips and graph.segments[own].length > graph.maps.mm_to_px(_GAP_WITHIN_MM):
+        max_gap_within = graph.maps.mm_to_px(_MAX_GAP_WITHIN_COMPONENT_MM)
+        if node not in tips and graph.segments[own].length > max_gap_within:
             gaps = np.hypot(*(index.points[near] - graph.nodes[node]).T)
-            is_other |= (index.segment_of_point[near] != own) & (gaps < graph.maps.mm_to_px(_GAP_WITHIN_MM))
-        links += _cheapest_links(graph, node, index, near[is_other], node in tips)
-    targets = graph.split_all([link.location for link in links])
-    for link, target in zip(links, targets, strict=True):
-        if target != link.node:
-            line = np.array([graph.nodes[link.node], graph.nodes[target]])
-            graph.add_segment(link.node, target, line, link.cost)
+            is_other |= (index.segment_of_point[near] != own) & (gaps < max_gap_within)
+        bridges += _cheapest_bridges(graph, node, index, near[is_other], node in tips)
+    targets = graph.split_all([bridge.location for bridge in bridges])
+    for bridge, target in zip(bridges, targets, strict=True):
+        if target != bridge.node:
+            line = np.array([graph.nodes[bridge.node], graph.nodes[target]])
+            graph.add_segment(bridge.node, target, line, bridge.cost)
 
 
-class _Link(NamedTuple):
-    """From an end to a place (segment, index of its point), at a cost."""
+class _Bridge(NamedTuple):
+    """A bridge from an end to a location (segment, index of its point), with its cost."""
 
     node: int
     location: tuple[int, int]
     cost: float
 
 
-def _cheapest_links(
-    graph: RootGraph, node: int, index: PointIndex, candidates: NDArray[np.int64], past_tip: bool
-) -> list[_Link]:
-    """Return the cheapest links from an end to candidate points, at most one a segment."""
+def _cheapest_bridges(
+    graph: RootGraph, node: int, index: PointIndex, candidates: NDArray[np.int64], is_tip: bool
+) -> list[_Bridge]:
+    """Return the cheapest bridges from an end to candidate points, up to one per segment."""
     if not len(candidates):
         return []
     across = index.points[candidates] - graph.nodes[node]
     gaps = np.hypot(*across.T)
     forward_cos = -(across @ _end_direction(graph, node)) / np.maximum(gaps, 1e-9)
     is_passable = (gaps <= graph.maps.mm_to_px(_FREE_GAP_MM)) | (forward_cos >= _MIN_FORWARD_COS)
-    cost = _LINK_COST + gaps / graph.maps.px_per_mm * _COST_PER_MM * (2 - np.clip(forward_cos, 0, 1))
-    cost = np.where(is_passable, cost + _COST_PAST_TIP * past_tip, np.inf)
-    links: dict[int, _Link] = {}
+    cost = _BRIDGE_COST + gaps / graph.maps.px_per_mm * _COST_PER_MM * (2 - np.clip(forward_cos, 0, 1))
+    cost = np.where(is_passable, cost + _COST_PAST_TIP * is_tip, np.inf)
+    bridges: dict[int, _Bridge] = {}
     for candidate in np.argsort(cost).tolist():
-        if not is_passable[candidate] or len(links) == _MAX_LINKS_PER_END:
+        if not is_passable[candidate] or len(bridges) == _MAX_BRIDGES_PER_END:
             break
         location = index.locate(int(candidates[candidate]))
-        links.setdefault(location[0], _Link(node, location, float(cost[candidate])))
-    return list(links.values())
+        bridges.setdefault(location[0], _Bridge(node, location, float(cost[candidate])))
+    return list(bridges.values())
 
 
 def _end_direction(graph: RootGraph, node: int) -> Points:
@@ -172,9 +177,9 @@ def _end_direction(graph: RootGraph, node: int) -> Points:
 
 
 def attach_bases(graph: RootGraph, candidates: Sequence[PlantCandidate], tips: Tips) -> list[int | None]:
-    """Give each founder's base a node, on the root that begins there; None where no root is within reach.
+    """Return the node of each candidate's base, on the root that starts there; None without a root nearby.
 
-    Other roots that begin near the base without touching (a leaf hides the joint) are linked to it.
+    Other roots that start near the base without contact are bridged to it, because a leaf can hide their joint.
     """
     return [
         None if candidate.base_xy is None else _attach_base(graph, candidate.base_xy, tips) for candidate in candidates
@@ -182,8 +187,8 @@ def attach_bases(graph: RootGraph, candidates: Sequence[PlantCandidate], tips: T
 
 
 def _attach_base(graph: RootGraph, base_xy: Points, tips: Tips) -> int | None:
-    """Return the node of a base: the root's end there if it is about as near as any root, else a cut in the root."""
-    max_distance, snap_distance = graph.maps.mm_to_px(_BASE_GAP_MM), graph.maps.mm_to_px(_BASE_SNAP_MM)
+    """Return the node of a base: an end of a root if it is about as near as any root, else a new node on the root."""
+    max_distance, snap_distance = graph.maps.mm_to_px(_MAX_BASE_GAP_MM), graph.maps.mm_to_px(_BASE_SNAP_MM)
     index = PointIndex(graph)
     closest, point = index.nearest(base_xy)
     ends = [(float(np.hypot(*(graph.nodes[n] - base_xy))), n) for n in graph.ends() if n not in tips]
@@ -202,6 +207,6 @@ def _attach_base(graph: RootGraph, base_xy: Points, tips: Tips) -> int | None:
             nearest_by_component[component] = (gap, near)
     others = graph.split_all([index.locate(near) for _, near in nearest_by_component.values()])
     for (gap, _), other in zip(nearest_by_component.values(), others, strict=True):
-        cost = _LINK_COST + gap / graph.maps.px_per_mm * _COST_PER_MM
+        cost = _BRIDGE_COST + gap / graph.maps.px_per_mm * _COST_PER_MM
         graph.add_segment(node, other, np.array([graph.nodes[node], graph.nodes[other]]), cost)
     return node

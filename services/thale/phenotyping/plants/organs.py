@@ -9,16 +9,16 @@ from thale.phenotyping.plants.probability_maps import ProbabilityMaps
 from thale.schemas import Organ, OrganKind, Scale
 
 ORGAN_TERMS: dict[OrganKind, str] = {"root": "PO:0025025", "shoot": "PO:0009006", "seed": "PO:0009010"}
-"""Plant Ontology terms: root system (all roots of the plant together, not one root), shoot system, seed."""
+"""Plant Ontology terms of root system (all roots of a plant, not a single root), shoot system, and seed."""
 
 _OUTLINE_TOLERANCE_PX = 0.7
 _MIN_OUTLINE_POINTS = 3
 
 
 def build_organ(kind: OrganKind, pixels_rc: NDArray[np.int64], maps: ProbabilityMaps, scale: Scale) -> Organ:
-    """Return an organ from its pixels (N2, row and column in the frame; at least one).
+    """Return an organ from its pixels (N2, row and column in the frame, at least one).
 
-    The confidence is the mean probability of its pixels. Holes are counted out of the area and not outlined.
+    The confidence is the mean probability of the pixels. Holes are not part of the area and have no outline.
     """
     probability_HW = {"root": maps.root_HW, "shoot": maps.shoot_HW, "seed": maps.seed_HW}[kind]
     area_px = len(pixels_rc) / maps.frame.factor**2
@@ -48,6 +48,6 @@ def _outlines(pixels_rc: NDArray[np.int64], maps: ProbabilityMaps) -> tuple[tupl
 
 
 def _signed_area(contour_rc: NDArray[np.float64]) -> float:
-    """Return the area inside a closed contour, negative for a hole (find_contours winds the two ways round)."""
+    """Return the area inside a closed contour; negative for a hole, whose contour has the opposite orientation."""
     rows, cols = contour_rc.T
     return float(np.sum(cols[:-1] * rows[1:] - cols[1:] * rows[:-1])) / 2

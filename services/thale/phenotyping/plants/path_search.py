@@ -1,7 +1,7 @@
-"""Minimum-cost paths from every plant's base through the network, and which plant each place belongs to.
+"""Path search: minimum-cost paths from each root base through the skeleton graph, and the assignment of tips to plants.
 
-A path pays for unlikely pixels, for gaps and for turns. Because it pays for turns, a root goes straight on where it
-crosses another instead of changing over. Length costs next to nothing: a long root is no less a root.
+The cost of a path is the sum of the costs of unlikely pixels, bridges and turns. The cost of turns keeps a path
+straight at a crossing. Length costs almost nothing, because a long root is as likely as a short one.
 """
 
 import heapq
@@ -20,26 +20,26 @@ from thale.phenotyping.plants.skeleton_graph import RootGraph
 TURN_COST = 2.0
 FREE_TURN_DEG = 20.0
 AMBIGUOUS_MARGIN = 0.3
-"""Two plants are as likely if their paths differ by less: about what a crossing flatter than 35 degrees costs."""
+"""Two plants are equally likely if their path costs differ by less: about the cost of a crossing below 35 degrees."""
 
 _UNREACHABLE_COST = 1e6
 _MAX_PRIMARY_EXCESS_COST = 3.0
 _SKIP_MM, _REACH_MM = 0.3, 1.3
 
 DirectedEdge = tuple[int, bool]
-"""A segment, and whether it is walked from its start to its end."""
+"""A segment number, and True for the direction from its start to its end."""
 
 
 @dataclass(frozen=True)
 class ShortestPathTree:
-    """The cheapest way from one base to every end of every segment: its cost and the step before."""
+    """Cheapest paths from one base to both ends of every segment: cost and previous edge."""
 
     base: int
     cost: dict[DirectedEdge, float]
     previous: dict[DirectedEdge, DirectedEdge | None]
 
     def path_to(self, edge: DirectedEdge) -> list[DirectedEdge]:
-        """Return the steps from the base up to and with `step`."""
+        """Return the edges from the base up to and including `edge`."""
         edges = [edge]
         while (earlier := self.previous[edges[-1]]) is not None:
             edges.append(earlier)
@@ -47,7 +47,7 @@ class ShortestPathTree:
 
 
 class TurnCosts:
-    """The price of going from one segment on to another, from the directions in which both leave their node."""
+    """Costs of turns from one segment to the next, from the directions of both segments at their common node."""
 
     def __init__(self, graph: RootGraph) -> None:
         skip, reach = graph.maps.mm_to_px(_SKIP_MM), graph.maps.mm_to_px(_REACH_MM)
@@ -60,9 +60,9 @@ class TurnCosts:
             self._degree[number, False] = graph.degree(segment.end)
 
     def cost(self, incoming: DirectedEdge, outgoing: DirectedEdge) -> float:
-        """Return what a turn costs: nothing up to `FREE_TURN_DEG`, `TURN_COST` for each right angle beyond it.
+        """Return the cost of a turn: zero up to `FREE_TURN_DEG`, then `TURN_COST` per 90 degrees.
 
-        Where two segments meet alone there is no choice, and a bend is no turn.
+        At a node of only two segments, a bend costs nothing, because there is no alternative.
         """
         if self._degree[outgoing] == 2:
             return 0.0
@@ -73,7 +73,7 @@ class TurnCosts:
 
 
 def outgoing_edges(graph: RootGraph, node: int) -> Iterator[DirectedEdge]:
-    """Yield the steps that leave a node."""
+    """Yield the edges that start at a node."""
     for number in graph.segments_at_node[node]:
         segment = graph.segments[number]
         if segment.start == node:
@@ -83,13 +83,13 @@ def outgoing_edges(graph: RootGraph, node: int) -> Iterator[DirectedEdge]:
 
 
 def edge_target(graph: RootGraph, edge: DirectedEdge) -> int:
-    """Return the node where a step arrives."""
+    """Return the node at the end of an edge."""
     segment = graph.segments[edge[0]]
     return segment.end if edge[1] else segment.start
 
 
 def shortest_path_tree(graph: RootGraph, turn_costs: TurnCosts, base: int) -> ShortestPathTree:
-    """Return the cheapest paths from a base (Dijkstra over directed segments, for a turn needs two of them)."""
+    """Return the cheapest paths from a base, by Dijkstra's algorithm on directed edges, because turns have costs."""
     cost: dict[DirectedEdge, float] = {}
     previous: dict[DirectedEdge, DirectedEdge | None] = {}
     queue: list[tuple[float, DirectedEdge, DirectedEdge | None]] = [
@@ -110,9 +110,10 @@ def shortest_path_tree(graph: RootGraph, turn_costs: TurnCosts, base: int) -> Sh
 
 @dataclass(frozen=True)
 class TipAssignment:
-    """Which plant a node belongs to, by which path, and the place of doubt if another plant is nearly as likely.
+    """Assignment of a tip to a plant.
 
-    `by_lane` says that the doubt was settled by the lane in which the node lies.
+    `edges` is the path from the base to the tip. `ambiguous_at_xy` is the position of the ambiguity if another plant is
+    about equally likely. `resolved_by_lane` is True if the lane of the tip resolved it.
     """
 
     plant: int
@@ -124,7 +125,7 @@ class TipAssignment:
 def plants_reaching(
     graph: RootGraph, trees: list[ShortestPathTree | None], node: int
 ) -> list[tuple[float, int, DirectedEdge]]:
-    """Return for each plant that reaches a node the cost of its path and the last step, the cheapest plant first."""
+    """Return cost, plant and last edge of each plant's cheapest path to a node, the cheapest plant first."""
     edges = [(number, not forward) for number, forward in outgoing_edges(graph, node)]
     reaching = []
     for plant, tree in enumerate(trees):
@@ -139,7 +140,7 @@ def assign_tip(
     reaching: list[tuple[float, int, DirectedEdge]],
     lane: int | None = None,
 ) -> TipAssignment:
-    """Return the claim of the first of the arrivals, or among equals that of the plant whose lane it is."""
+    """Assign a tip to the first of the reaching plants, or to the plant of the lane if two are equally likely."""
     paths = {plant: path_to(trees, plant, edge) for _, plant, edge in reaching[:2]}
     cheapest, plant, _ = reaching[0]
     rivals = [other for cost, other, _ in reaching[1:2] if cost - cheapest < AMBIGUOUS_MARGIN]
@@ -152,7 +153,7 @@ def assign_tip(
 
 
 def path_to(trees: list[ShortestPathTree | None], plant: int, edge: DirectedEdge) -> list[DirectedEdge]:
-    """Return the steps from a plant's base up to and with `step`."""
+    """Return the edges from a plant's base up to and including `edge`."""
     tree = trees[plant]
     return tree.path_to(edge) if tree is not None else []
 
@@ -163,9 +164,9 @@ def match_primary_tips(
     nodes: Sequence[int],
     lane_of_node: Callable[[int], int | None],
 ) -> dict[int, TipAssignment]:
-    """Return which plant's primary root ends at which of the nodes, one each, so that all paths together cost least.
+    """Assign primary tips to plants one to one, at minimum total path cost.
 
-    A pair is in doubt if two plants could change tips at little cost.
+    An assignment is ambiguous if two plants can swap their tips at little additional cost.
     """
     reached = {
         node: {plant: (cost_to_node, edge) for cost_to_node, plant, edge in plants_reaching(graph, trees, node)}
@@ -178,7 +179,7 @@ def match_primary_tips(
     for column, node in enumerate(nodes):
         for plant, (cost_to_node, _) in reached[node].items():
             cost[plant, column] = cost_to_node
-    # One more for every pair changes no choice, and a sparse array has no zeros.
+    # The constant 1 avoids zeros, which a sparse array does not store. It does not change the optimum.
     plants, columns = min_weight_full_bipartite_matching(csr_array(cost + 1.0))
     is_too_far = cost[plants, columns] - cost[:, columns].min(axis=0) > _MAX_PRIMARY_EXCESS_COST
     chosen = {int(p): int(c) for p, c, skip in zip(plants, columns, is_too_far, strict=True) if not skip}
@@ -197,7 +198,7 @@ def match_primary_tips(
 def _divergence_point(
     graph: RootGraph, edges: list[DirectedEdge], rival_edges: list[DirectedEdge]
 ) -> tuple[float, float]:
-    """Return where two paths to the same place come together, seen from their bases."""
+    """Return the position at which two paths to the same tip merge, as seen from their bases."""
     meeting = edge_target(graph, edges[-1])
     for own, other in zip(reversed(edges), reversed(rival_edges), strict=False):
         if own != other:

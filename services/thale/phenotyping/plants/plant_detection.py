@@ -1,7 +1,6 @@
-"""Where plants are: shoots, root bases and ungerminated seeds, brought together into one `PlantCandidate` a plant.
+"""Plant detection: combines shoots, root bases and ungerminated seeds into one `PlantCandidate` per plant.
 
-Nothing is founded by root alone: a plate's rim, a label and a scratch all look like roots, and none has a shoot, a
-seed or a base.
+A root alone is not a plant: rims, labels and scratches look like roots, but have no shoot, seed or root base.
 """
 
 from collections import defaultdict
@@ -25,7 +24,7 @@ _MIN_BASE_SCORE = 0.3
 _MIN_LONE_BASE_SCORE = 0.5
 _MIN_SHARED_SHOOT_BASE_DISTANCE_MM = 4.0
 _BASE_BELOW_SHOOT_MM = 4.0
-_UNSEEN_HYPOCOTYL_MM = 8.0
+_MAX_HIDDEN_HYPOCOTYL_MM = 8.0
 _LEAF_GAP_MM = 1.0
 _MAX_COMPONENTS = 300
 _ROOT_BELOW_SHOOT_MM = 3.0
@@ -35,15 +34,15 @@ _MIN_FRAGMENT_MM2 = 0.05
 _MIN_SHOOT_MM2 = 0.5
 _SMALL_SHOOT_SHARE = 0.4
 _MIN_LONE_SHOOT_PROBABILITY = 0.9
-"""Mean over a shoot without a base landmark. Thick bright roots and bubbles that pass for shoots have 0.6 to 0.88, the
-shoots of drawn plates 0.93 and more."""
+"""Minimum mean probability of a shoot without a base landmark (ADR 0039). Thick bright roots and bubbles classified as
+shoots have 0.6 to 0.88; shoots of synthetic plates have 0.93 or more."""
 _SEED_AREA_RANGE_MM2 = (0.04, 1.5)
 _SEED_COAT_MM = 3.0
 
 
 @dataclass
 class PlantCandidate:
-    """What a plant is founded on. `base_xy` is frame px; None where no root is attached to what was seen."""
+    """Evidence of one plant: root base, shoot and seed. `base_xy` is in frame px, None if no root is attached."""
 
     base_xy: Points | None
     landmark: Landmark | None = None
@@ -53,7 +52,7 @@ class PlantCandidate:
 
     @property
     def position_xy(self) -> Points:
-        """Return where the plant is: its base, else the middle of its shoot or seed."""
+        """Position of the plant: its base, else the centroid of its shoot or seed."""
         if self.base_xy is not None:
             return self.base_xy
         pixels_rc = self.shoot_rc if len(self.shoot_rc) else self.seed_rc
@@ -63,13 +62,13 @@ class PlantCandidate:
 def detect_plants(
     maps: ProbabilityMaps, graph: RootGraph, landmarks: Sequence[Landmark], tips: Collection[int]
 ) -> tuple[list[PlantCandidate], list[Flag]]:
-    """Return the founders of all plants, left to right, and what was seen and left out.
+    """Return the candidates of all plants, left to right, and flags for evidence that was rejected.
 
     Args:
-        maps: The probabilities of the organs.
-        graph: The root network.
+        maps: Probability maps of the organs.
+        graph: Skeleton graph of the roots.
         landmarks: Root bases and tips, source pixels.
-        tips: Nodes of the network that are known to be tips: no plant begins there.
+        tips: Nodes of the graph that are known tips, where no plant starts.
     """
     flags: list[Flag] = []
     shoots = _organ_components(
@@ -94,7 +93,7 @@ def detect_plants(
 def _organ_components(
     probability_HW: NDArray[np.uint8], rivals_HW: NDArray[np.uint8], min_px: float
 ) -> list[NDArray[np.int64]]:
-    """Return the pixels (row, column) of the largest connected pieces of an organ, each of `least_px` and more."""
+    """Return the pixels (row, column) of the largest connected components of an organ with at least `min_px` pixels."""
     mask_HW = apply_hysteresis_threshold(probability_HW, 0.35 * 255, 0.55 * 255) & (probability_HW >= rivals_HW)
     labels_HW, count = ndimage.label(mask_HW, np.ones((3, 3), int))
     sizes = np.bincount(labels_HW.ravel(), minlength=count + 1)
@@ -109,7 +108,7 @@ def _organ_components(
 
 
 def _select_distinct_bases(landmarks: Sequence[Landmark], maps: ProbabilityMaps) -> list[Landmark]:
-    """Return base landmarks, the surest first, without those next to a surer one."""
+    """Return base landmarks by descending score, without those near a base with a higher score."""
     distinct: list[Landmark] = []
     min_distance = maps.mm_to_px(MIN_BASE_DISTANCE_MM) / maps.frame.factor
     candidates = [
@@ -124,7 +123,7 @@ def _select_distinct_bases(landmarks: Sequence[Landmark], maps: ProbabilityMaps)
 def _assign_shoots(
     candidates: list[PlantCandidate], shoots: list[NDArray[np.int64]], maps: ProbabilityMaps
 ) -> list[NDArray[np.int64]]:
-    """Give shoots to the bases below them, parting leaves that touch by the nearer base; return the others."""
+    """Assign shoots to the bases below them and return the unassigned shoots. The nearer base gets each leaf pixel."""
     unassigned = []
     max_distance = maps.mm_to_px(_BASE_BELOW_SHOOT_MM)
     for component_rc in shoots:
@@ -142,7 +141,7 @@ def _assign_shoots(
 def _merge_duplicate_bases(
     candidates: list[PlantCandidate], maps: ProbabilityMaps, flags: list[Flag]
 ) -> list[PlantCandidate]:
-    """Merge bases that stand under one shoot closer together than two seedlings can: the surer one stays."""
+    """Merge bases under one shoot that are too close for two seedlings; the base with the higher score remains."""
     merged: list[PlantCandidate] = []
     min_distance = maps.mm_to_px(_MIN_SHARED_SHOOT_BASE_DISTANCE_MM)
     for candidate in candidates:
@@ -153,7 +152,7 @@ def _merge_duplicate_bases(
             merged.append(candidate)
             continue
         duplicates[0].shoot_rc = np.vstack([duplicates[0].shoot_rc, candidate.shoot_rc])
-        message = "a second root base stands so close to a surer one that both were taken for one plant"
+        message = "a second root base is too close to one with a higher score: both count as one plant"
         flags.append(_flag("second_base", message, candidate.position_xy, maps))
     return merged
 
@@ -161,9 +160,9 @@ def _merge_duplicate_bases(
 def _join_fragments(
     candidates: list[PlantCandidate], fragments: list[NDArray[np.int64]], maps: ProbabilityMaps
 ) -> list[NDArray[np.int64]]:
-    """Join pieces of shoot that small gaps part, to founders or to one another; return what no founder got.
+    """Join shoot fragments across small gaps, to candidates or to each other; return clusters without a candidate.
 
-    Pieces are joined by a coarse grid, which costs the same for two leaves and for a picture full of specks.
+    Fragments are joined on a coarse grid, whose cost does not depend on their number.
     """
     cell = max(1.0, maps.mm_to_px(_LEAF_GAP_MM))
     grid_HW = np.zeros(tuple(int(size / cell) + 1 for size in maps.shoot_HW.shape), bool)
@@ -183,8 +182,8 @@ def _join_fragments(
     for fragment_rc in fragments:
         near = owners.get(cluster_label(fragment_rc), [])
         if near:
-            middle_xy = fragment_rc.mean(axis=0)[::-1]
-            owner = min(near, key=lambda candidate: float(np.hypot(*(candidate.position_xy - middle_xy))))
+            centre_xy = fragment_rc.mean(axis=0)[::-1]
+            owner = min(near, key=lambda candidate: float(np.hypot(*(candidate.position_xy - centre_xy))))
             owner.shoot_rc = np.vstack([owner.shoot_rc, fragment_rc])
         else:
             clusters[cluster_label(fragment_rc)].append(fragment_rc)
@@ -194,15 +193,18 @@ def _join_fragments(
 def _assign_distant_shoots(
     candidates: list[PlantCandidate], clusters: list[NDArray[np.int64]], maps: ProbabilityMaps
 ) -> list[NDArray[np.int64]]:
-    """Give bases without a shoot the nearest sure one above: a hypocotyl may be too faint to see. Return the rest."""
+    """Assign the nearest certain shoot above to each base without a shoot, and return the unassigned clusters.
+
+    The hypocotyl between them can be too faint for the mask.
+    """
     without_shoot = [candidate for candidate in candidates if not len(candidate.shoot_rc)]
     certain = [index for index, cluster_rc in enumerate(clusters) if _is_certain_shoot(cluster_rc, maps)]
     pairs = []
     for index in certain:
-        tree, middle_y = cKDTree(clusters[index][:, ::-1]), clusters[index][:, 0].mean()
+        tree, centre_y = cKDTree(clusters[index][:, ::-1]), clusters[index][:, 0].mean()
         for number, candidate in enumerate(without_shoot):
             gap = float(tree.query(candidate.position_xy)[0])
-            if gap <= maps.mm_to_px(_UNSEEN_HYPOCOTYL_MM) and middle_y < candidate.position_xy[1]:
+            if gap <= maps.mm_to_px(_MAX_HIDDEN_HYPOCOTYL_MM) and centre_y < candidate.position_xy[1]:
                 pairs.append((gap, index, number))
     assigned: dict[int, int] = {}
     for _, index, number in sorted(pairs):
@@ -213,7 +215,7 @@ def _assign_distant_shoots(
 
 
 def _is_certain_shoot(cluster_rc: NDArray[np.int64], maps: ProbabilityMaps) -> bool:
-    """Whether a cluster can hardly be anything but a shoot."""
+    """Return True if the mean shoot probability of a cluster is high enough for a plant without a root base."""
     return float(maps.shoot_HW[tuple(cluster_rc.T)].mean()) >= _MIN_LONE_SHOOT_PROBABILITY * 255
 
 
@@ -228,7 +230,7 @@ def _has_root(
     maps: ProbabilityMaps,
     flags: list[Flag],
 ) -> bool:
-    """Whether a base landmark may found a plant: it has a shoot, or stands where a root of its own begins."""
+    """Return True if a base landmark is a plant: it has a shoot, or it is at the start of a root of its own."""
     if len(candidate.shoot_rc):
         return True
     _, distance, component = endpoints.nearest(candidate.position_xy[None])
@@ -243,7 +245,7 @@ def _has_root(
     if is_root_start and candidate.landmark is not None and candidate.landmark.score >= _MIN_LONE_BASE_SCORE:
         candidate.flags.append(_flag("no_shoot", "a root base without a visible shoot", candidate.position_xy, maps))
         return True
-    message = "a root base was reported where neither a shoot nor a root's beginning is seen: it founds no plant"
+    message = "a root base without a shoot and without the start of a root: it does not count as a plant"
     flags.append(_flag("base_left_out", message, candidate.position_xy, maps))
     return False
 
@@ -255,7 +257,7 @@ def _base_positions(candidates: list[PlantCandidate]) -> list[Points]:
 def _find_hidden_base(
     candidate: PlantCandidate, candidates: list[PlantCandidate], endpoints: RootEndpoints, maps: ProbabilityMaps
 ) -> None:
-    """Let a plant whose base is out of every root's reach begin at the root that comes out from under its leaves."""
+    """Move a base that is too far from every root to the root that emerges below the plant's leaves."""
     if not len(candidate.shoot_rc) or endpoints.nearest(candidate.position_xy[None])[1] <= maps.mm_to_px(
         _ROOT_BELOW_SHOOT_MM
     ):
@@ -267,7 +269,7 @@ def _find_hidden_base(
 
 
 def _hidden_base_flag(top_xy: Points, maps: ProbabilityMaps) -> Flag:
-    message = "the root is hidden between the shoot and here: what is hidden is not measured"
+    message = "the root is hidden between the shoot and this point: the hidden part is not measured"
     return _flag("base_hidden", message, top_xy, maps)
 
 
@@ -278,17 +280,17 @@ def _candidate_from_shoot(
     maps: ProbabilityMaps,
     flags: list[Flag],
 ) -> None:
-    """Found a plant on a shoot without a base landmark, or say why not."""
+    """Add a candidate for a shoot without a base landmark, or a flag with the reason for its rejection."""
     base_xy, distance, component = endpoints.nearest(cluster_rc[:, ::-1].astype(float))
     others = [f for f in candidates if f.base_xy is not None]
     position_xy = cast(Points, cluster_rc.mean(axis=0)[::-1])
     typical_size = float(np.median([len(f.shoot_rc) for f in others if f.landmark is not None] or [0]))
     if len(cluster_rc) <= _SMALL_SHOOT_SHARE * typical_size:
-        message = "a shoot-like object much smaller than the shoots of the plate: it founds no plant"
+        message = "a shoot-like object much smaller than the shoots of the plate: it does not count as a plant"
         flags.append(_flag("stray_shoot", message, position_xy, maps))
         return
     if not _is_certain_shoot(cluster_rc, maps):
-        message = "a shoot-like object that may as well be something else, and has no root base: it founds no plant"
+        message = "a shoot-like object with a low probability and no root base: it does not count as a plant"
         flags.append(_flag("stray_shoot", message, position_xy, maps))
         return
     if base_xy is not None and distance <= maps.mm_to_px(_ROOT_BELOW_SHOOT_MM):
@@ -297,35 +299,38 @@ def _candidate_from_shoot(
         if endpoints.length_by_component[component] >= maps.mm_to_px(_MIN_LONE_ROOT_MM) and (
             is_root_start or not owners
         ):
-            flag = _flag("base_inferred", "the root base was inferred from where root and shoot meet", base_xy, maps)
+            flag = _flag(
+                "base_inferred", "the root base was inferred from the contact of root and shoot", base_xy, maps
+            )
             candidates.append(PlantCandidate(base_xy, shoot_rc=cluster_rc, flags=[flag]))
             return
         if owners:
-            message = "a shoot-like object lies on a root of another plant: it founds no plant"
+            message = "a shoot-like object on a root of another plant: it does not count as a plant"
             flags.append(_flag("stray_shoot", message, position_xy, maps))
             return
     top_xy = endpoints.find_root_below(cluster_rc, _base_positions(candidates), maps)
     if top_xy is not None and _is_shoot(cluster_rc, maps):
         candidates.append(PlantCandidate(top_xy, shoot_rc=cluster_rc, flags=[_hidden_base_flag(top_xy, maps)]))
     elif any(candidate.landmark is not None for candidate in candidates):
-        message = "a shoot-like object with neither a root nor a root base, as others here have: it founds no plant"
+        message = "a shoot-like object without a root or a root base: it does not count as a plant"
         flags.append(_flag("stray_shoot", message, position_xy, maps))
     elif _is_shoot(cluster_rc, maps):
         flag = _flag("no_root", "a shoot without a visible root: its root traits are unknown", position_xy, maps)
         candidates.append(PlantCandidate(None, shoot_rc=cluster_rc, flags=[flag]))
     else:
-        flags.append(_flag("stray_shoot", "a shoot-like object too small for a plant was left out", position_xy, maps))
+        message = "a shoot-like object that is too small or cut by the image border: it does not count as a plant"
+        flags.append(_flag("stray_shoot", message, position_xy, maps))
 
 
 def _is_shoot(cluster_rc: NDArray[np.int64], maps: ProbabilityMaps) -> bool:
-    """Whether a cluster is a shoot by itself: large enough, and not cut by the picture's border."""
+    """Return True if a cluster is large enough for a shoot and not cut by the image border."""
     height, width = maps.shoot_HW.shape
     is_inside = bool((cluster_rc.min(axis=0) > 0).all() and (cluster_rc.max(axis=0) < (height - 1, width - 1)).all())
     return is_inside and len(cluster_rc) >= maps.mm2_to_px2(_MIN_SHOOT_MM2)
 
 
 def _candidates_from_seeds(candidates: list[PlantCandidate], endpoints: RootEndpoints, maps: ProbabilityMaps) -> None:
-    """Found plants on ungerminated seeds; a seed coat on or beside a plant is given to that plant."""
+    """Add a candidate for each ungerminated seed; assign seed coats on or near a plant to that plant."""
     min_px, max_px = (maps.mm2_to_px2(area) for area in _SEED_AREA_RANGE_MM2)
     max_distance = maps.mm_to_px(_SEED_COAT_MM)
     existing = list(candidates)

@@ -1,8 +1,8 @@
-"""Polylines of roots: smooth centre lines out of pixel chains, their lengths, directions and ends.
+"""Polylines of roots: smooth centre lines from pixel chains, with their lengths, directions and ends.
 
-Every polyline is float64 N2 in (x, y). A chain of pixel centres is up to 8 % longer than the line that it stands for;
-a Gaussian along the arc takes the staircase away and leaves the curve (compare Seethepalli et al. 2021, RhizoVision
-Explorer, AoB PLANTS 13, plab056, on the bias of chain codes).
+Every polyline is float64 N2 in (x, y). A chain of pixel centres is up to 8 % longer than the line that it represents. A
+Gaussian filter along the arc removes the staircase and preserves the curve (compare Seethepalli et al. 2021,
+RhizoVision Explorer, AoB PLANTS 13, plab056, on the bias of chain codes).
 """
 
 from typing import cast
@@ -23,7 +23,7 @@ def length(points_N2: Points) -> float:
 
 
 def resample(points_N2: Points, step: float = 1.0) -> Points:
-    """Return points at equal steps along the polyline, both ends kept."""
+    """Return points at equal steps along the polyline, including both ends."""
     steps = np.hypot(*np.diff(points_N2, axis=0).T)
     arc = np.concatenate([[0.0], np.cumsum(steps)])
     if arc[-1] == 0:
@@ -33,9 +33,9 @@ def resample(points_N2: Points, step: float = 1.0) -> Points:
 
 
 def smooth(points_N2: Points, sigma: float = SMOOTHING_PX) -> Points:
-    """Return the polyline smoothed along its arc, resampled to unit steps; its two ends stay where they are.
+    """Return the polyline smoothed along its arc and resampled to unit steps; its ends do not move.
 
-    Beyond each end the line is continued by point reflection, so that the ends are neither pulled in nor bent.
+    The line is padded at each end by point reflection, so that the filter neither shortens nor bends the ends.
     """
     resampled = resample(points_N2)
     if len(resampled) < 3:
@@ -49,15 +49,15 @@ def smooth(points_N2: Points, sigma: float = SMOOTHING_PX) -> Points:
 
 
 def subsample(points_N2: Points) -> Points:
-    """Return the polyline with as few points as show it to a small fraction of a pixel."""
+    """Return the polyline with the minimum number of points for a precision of `_OUTPUT_TOLERANCE_PX`."""
     return simplify(points_N2, _OUTPUT_TOLERANCE_PX)
 
 
 def simplify(points_N2: Points, tolerance: float) -> Points:
-    """Return the polyline without the points that lie within `tolerance` of the line through those that stay.
+    """Return the polyline without points that are within `tolerance` of the line through the remaining points.
 
     Ramer 1972, Computer Graphics and Image Processing 1(3), 244-256; Douglas and Peucker 1973, Cartographica 10(2),
-    112-122. As skimage's `approximate_polygon`, which takes a second of processor time to import.
+    112-122. The result equals that of skimage's `approximate_polygon`, whose import takes one CPU second.
     """
     is_retained = np.zeros(len(points_N2), bool)
     is_retained[:1] = is_retained[-1:] = True
@@ -79,9 +79,9 @@ def simplify(points_N2: Points, tolerance: float) -> Points:
 
 
 def direction(points_N2: Points, skip: float, reach: float) -> Points:
-    """Return the unit vector of a polyline's beginning, between `skip` and `reach` px from its first point.
+    """Return the unit vector of a polyline's start, between `skip` and `reach` px from its first point.
 
-    The first pixels are skipped because a skeleton bends where it meets another root. Zero for a single point.
+    The first pixels are skipped because a skeleton bends at its junction with another root. Zero for a single point.
     """
     steps = np.hypot(*np.diff(points_N2, axis=0).T)
     arc = np.concatenate([[0.0], np.cumsum(steps)])
@@ -92,24 +92,24 @@ def direction(points_N2: Points, skip: float, reach: float) -> Points:
 
 
 def nearest(points_N2: Points, point_xy: Points) -> tuple[int, float]:
-    """Return the index of the polyline's point nearest to a place, and its distance."""
+    """Return the index of the polyline's point that is nearest to a point, and its distance."""
     distances = np.hypot(*(points_N2 - point_xy).T)
     index = int(np.argmin(distances))
     return index, float(distances[index])
 
 
-def sample(picture_HW: NDArray[np.uint8], points_N2: Points) -> NDArray[np.uint8]:
-    """Return the picture's pixels under points; outside of it those of its border."""
+def sample(image_HW: NDArray[np.uint8], points_N2: Points) -> NDArray[np.uint8]:
+    """Return the pixels of an image at points; points outside the image get the nearest border pixel."""
     cols, rows = np.round(points_N2).astype(int).T
-    height, width = picture_HW.shape
-    pixels: NDArray[np.uint8] = picture_HW[np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)]
+    height, width = image_HW.shape
+    pixels: NDArray[np.uint8] = image_HW[np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)]
     return pixels
 
 
 def extend_to_edge(points_N2: Points, mask_HW: NDArray[np.bool_], max_px: float) -> Points:
-    """Return the polyline carried straight on from its last point to the edge of the mask, by `most` px at the most.
+    """Return the polyline extended straight from its last point to the edge of the mask, by up to `max_px` px.
 
-    A skeleton ends about half a root's width before the root does.
+    A skeleton is shorter than its root by about half a root width at each end.
     """
     heading = -direction(points_N2[::-1], 1.0, 8.0)
     points = points_N2[-1] + np.arange(0.5, max_px + 0.5, 0.5)[:, None] * heading
@@ -122,7 +122,10 @@ def extend_to_edge(points_N2: Points, mask_HW: NDArray[np.bool_], max_px: float)
 
 
 def snap_end(points_N2: Points, point_xy: Points, max_distance: float) -> Points:
-    """Return the polyline cut where it comes nearest to a place, if that is within some px of its last part."""
+    """Return the polyline cut at its point nearest to `point_xy`.
+
+    The cut is made only in the last part of the line, and only if `point_xy` is within `max_distance` px of it.
+    """
     resampled = resample(points_N2, 0.5)
     first = max(0, len(resampled) - int(4 * max_distance) - 1)
     index, distance = nearest(resampled[first:], point_xy)

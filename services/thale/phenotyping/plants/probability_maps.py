@@ -1,7 +1,7 @@
-"""The probability maps of one plate with their scale, and the mask in which roots are traced.
+"""Probability maps of one plate with their scale, and the mask in which roots are traced.
 
-Lengths in this package are frame pixels inside and source pixels outside; thresholds are written in millimetres and
-turned into pixels by `ProbabilityMaps.mm_to_px`, in one place.
+This package works in frame pixels and returns source pixels. Thresholds are in millimetres;
+`ProbabilityMaps.mm_to_px` converts them to pixels.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from thale.models.predictions import SegmentationPrediction
 from thale.schemas import Flag
 
 NOMINAL_MM_PER_PX = 0.0625
-"""What a pixel is taken for where the scale is unknown: then the models, too, take pixels as they are."""
+"""Assumed scale if the scale is unknown. The models then process the pixels without resampling."""
 
 ROOT_LOW, ROOT_HIGH = 0.35, 0.55
-"""A root pixel is likelier than `ROOT_LOW` and hangs together with one likelier than `ROOT_HIGH`."""
+"""Hysteresis thresholds: a root pixel exceeds `ROOT_LOW` and is connected to one that exceeds `ROOT_HIGH`."""
 
 _MAX_ROOT_SHARE = 0.25
 _MIN_ROOT_MM2 = 0.15
@@ -29,7 +29,7 @@ _MAX_ROOT_PIXELS = 1_500_000
 
 @dataclass(frozen=True)
 class ProbabilityMaps:
-    """Probabilities (uint8 HW, 255 is certain) of root, shoot and seed in pixels of `frame`."""
+    """Probabilities (uint8 HW, 255 is certain) of root, shoot and seed, in pixels of `frame`."""
 
     root_HW: NDArray[np.uint8]
     shoot_HW: NDArray[np.uint8]
@@ -39,7 +39,7 @@ class ProbabilityMaps:
 
     @classmethod
     def from_prediction(cls, segmentation: SegmentationPrediction) -> "ProbabilityMaps":
-        """Return the maps of a segmentation, at the nominal scale where its own is unknown."""
+        """Return the maps of a segmentation, at the nominal scale if its scale is unknown."""
         frame, scale = segmentation.meta.frame, segmentation.meta.calibration.scale
         px_per_mm = frame.factor / scale.mm_per_px if scale.is_known else 1 / NOMINAL_MM_PER_PX
         root, shoot, seed = (segmentation.class_probability(name) for name in ("root", "shoot", "seed"))
@@ -55,26 +55,30 @@ class ProbabilityMaps:
 
 
 def root_mask(maps: ProbabilityMaps) -> tuple[NDArray[np.bool_], tuple[Flag, ...]]:
-    """Return where roots are (bool HW): connected, without specks and pinholes, and what to know about it.
+    """Return the root mask (bool HW) without small components and holes, and its flags.
 
-    A map that calls a quarter of the picture root has not understood the picture: its mask is empty and flagged.
+    If more than a quarter of the image is root, the prediction is wrong: the mask is empty and flagged.
     """
     likely_HW = apply_hysteresis_threshold(maps.root_HW, ROOT_LOW * 255, ROOT_HIGH * 255)
     likely_HW &= (maps.root_HW >= maps.shoot_HW) & (maps.root_HW >= maps.seed_HW)
     share = float(likely_HW.mean())
     if share > _MAX_ROOT_SHARE:
-        message = f"{share:.0%} of the picture looks like root: no root system was traced"
+        message = f"{share:.0%} of the image is classified as root: no root system was traced"
         return np.zeros_like(likely_HW), (Flag(code="root_everywhere", message=message),)
     mask_HW, dropped_count = _select_largest_components(likely_HW, maps.mm2_to_px2(_MIN_ROOT_MM2))
     mask_HW |= _select_small_components(~mask_HW, maps.mm2_to_px2(_MAX_HOLE_MM2))
     if not dropped_count:
         return mask_HW, ()
-    message = f"{dropped_count} small root-like objects were left out: the picture holds too many to trace them all"
+    message = f"{dropped_count} small root-like objects were ignored: the image has too many root pixels to trace"
     return mask_HW, (Flag(code="clutter", message=message),)
 
 
 def _select_largest_components(mask_HW: NDArray[np.bool_], min_px: float) -> tuple[NDArray[np.bool_], int]:
-    """Keep components of at least `least_px` pixels, the largest first, up to `_MOST_ROOT_PIXELS` in all."""
+    """Select components of at least `min_px` pixels, the largest first, up to a total of `_MAX_ROOT_PIXELS`.
+
+    Returns:
+        The mask of the selected components, and the number of components beyond the total.
+    """
     labels_HW, sizes = _label_components(mask_HW, 8)
     is_kept = sizes >= min_px
     is_kept[0] = False

@@ -1,16 +1,16 @@
-"""Probability maps and landmarks in, plants with root systems out.
+"""Reconstruction of the plants of a plate from probability maps and landmarks.
 
-    maps          the mask in which roots are traced
-    faint         paths from tips that stand beyond the mask
-    graph         its skeleton as a network of segments
-    founding      where plants are: shoots, bases, seeds
-    gaps          spurs out, gaps linked, bases and tips made nodes
-    tracing       minimum-cost paths from the bases; which plant a tip belongs to
-    architecture  primary root and laterals
-    centrelines   smooth polylines in source pixels
-    organs        areas and outlines
+    probability_maps    the mask in which roots are traced
+    faint_roots         paths to tips outside the mask
+    skeleton_graph      the skeleton of the mask as a graph of segments
+    plant_detection     plants from shoots, root bases and seeds
+    graph_repair        removal of spurs, bridges across gaps, nodes for bases and tips
+    path_search         minimum-cost paths from the bases, assignment of tips to plants
+    root_architecture   primary root and laterals (root_assignment, leftover_segments)
+    centrelines         smooth polylines in source pixels
+    organs              areas and outlines
 
-Nothing is lost in silence: what was seen and given to no plant is flagged with its place.
+Every root and shoot that belongs to no plant is flagged with its position (ADR 0038).
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,8 @@ from thale.phenotyping.plants.path_search import TurnCosts, shortest_path_tree
 from thale.phenotyping.plants.plant_detection import PlantCandidate, detect_plants
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.probability_maps import ProbabilityMaps, root_mask
-from thale.phenotyping.plants.root_architecture import TracedRoot, assign_roots
+from thale.phenotyping.plants.root_architecture import assign_roots
+from thale.phenotyping.plants.root_assignment import TracedRoot
 from thale.phenotyping.plants.skeleton_graph import RootGraph, build_skeleton_graph
 from thale.schemas import Flag, Landmark, Organ, OrganKind, Plant, Point, Root, Scale
 
@@ -43,7 +44,7 @@ _MAX_LANDMARK_DISTANCE_MM = 1.0
 
 @dataclass(frozen=True)
 class PlateReconstruction:
-    """The plants of one plate, left to right, without traits; `unassigned_px` is root length told as no root's."""
+    """The plants of one plate, left to right, without traits. `unassigned_px` is the length of unassigned root."""
 
     plants: tuple[Plant, ...]
     flags: tuple[Flag, ...]
@@ -58,8 +59,8 @@ def reconstruct_plants(
     Args:
         segmentation: Probabilities of root, shoot and seed.
         landmarks: Root bases and tips, source pixels.
-        expected: How many plants were sown, if known. Where as many are found, each gets the lane between the
-            midpoints to its neighbours, and what two plants could own goes to the plant in whose lane it lies.
+        expected_plants: Number of plants that were sown, if known. If as many plants are detected, each has a lane
+            between the midpoints to its neighbours. Ambiguous roots are then assigned to the plant of their lane.
     """
     maps = ProbabilityMaps.from_prediction(segmentation)
     mask_HW, mask_flags = root_mask(maps)
@@ -89,7 +90,7 @@ def reconstruct_plants(
 
 
 def _lane_boundaries(candidates: Sequence[PlantCandidate], expected_plants: int | None) -> list[float]:
-    """Return where lanes part (x, frame px); none unless as many plants were found as expected."""
+    """Return the boundaries between lanes (x, frame px); none unless the plant count is as expected."""
     if expected_plants is None or len(candidates) != expected_plants:
         return []
     xs = [float(candidate.position_xy[0]) for candidate in candidates]
@@ -114,7 +115,7 @@ def _centrelines(
 def _build_roots(
     plant: int, traced_roots: Sequence[TracedRoot], lines: Sequence[Points], maps: ProbabilityMaps
 ) -> tuple[Root, ...]:
-    """Return a plant's roots, named by descent: 2 is plant 2's primary, 2.1 its uppermost lateral, and so on."""
+    """Return a plant's roots with hierarchical ids: 2 is the primary of plant 2, 2.1 its uppermost lateral."""
     plant_roots = [index for index, root in enumerate(traced_roots) if root.plant == plant]
     root_ids: dict[int, str] = {}
     children: dict[int | None, list[int]] = {}
@@ -142,7 +143,7 @@ def _build_roots(
 def _pixels_by_plant(
     mask_HW: NDArray[np.bool_], traced_roots: Sequence[TracedRoot], lines: Sequence[Points], maps: ProbabilityMaps
 ) -> dict[int, NDArray[np.int64]]:
-    """Return each plant's root pixels (row, column): those within a root's width of the nearest line, and its own."""
+    """Return each plant's root pixels (row, column): mask pixels near a centre line, assigned to the nearest line."""
     if not traced_roots:
         return {}
     owner = np.repeat([root.plant for root in traced_roots], [len(line) for line in lines])
@@ -177,7 +178,7 @@ def _build_plant(
     flags = list(candidate.flags)
     if not roots and not any(flag.code in ("no_root", "ungerminated") for flag in flags):
         x, y = maps.frame.to_source(candidate.position_xy[None])[0]
-        message = "no root is seen at this plant: its root traits are unknown"
+        message = "the plant has no visible root: its root traits are unknown"
         flags.append(Flag(code="no_root", message=message, at=Point(x=x, y=y)))
     flags += [flag for root in roots for flag in root.flags if flag not in flags]
     plant_landmarks = [] if candidate.landmark is None else [candidate.landmark]
@@ -191,9 +192,9 @@ def _build_plant(
 
 
 def _unassigned_roots(graph: RootGraph, traced_roots: Sequence[TracedRoot]) -> tuple[list[Flag], float]:
-    """Return flags and total length (source px) of what looks like root and was told as none.
+    """Return flags and total length (source px) of unassigned root.
 
-    Those are long pieces that hang on no plant, and long segments that do but lead to no tip.
+    Unassigned are long components without a plant, and long segments of a plant's component without a tip.
     """
     components = graph.components()
     assigned = {number for root in traced_roots for number, _ in root.edges}
@@ -212,21 +213,21 @@ def _unassigned_roots(graph: RootGraph, traced_roots: Sequence[TracedRoot]) -> t
         flags.append(Flag(code=code, message=message, at=Point(x=x, y=y)))
 
     for number, segment in graph.segments.items():
-        component, middle_xy = components[segment.start], segment.points[len(segment.points) // 2]
+        component, midpoint_xy = components[segment.start], segment.points[len(segment.points) // 2]
         if segment.is_bridge or number in assigned:
             continue
         if component not in reached_components:
             lengths[component] = lengths.get(component, 0.0) + segment.length
-            positions.setdefault(component, middle_xy)
+            positions.setdefault(component, midpoint_xy)
         elif segment.length >= graph.maps.mm_to_px(_MIN_UNMARKED_MM):
-            add_flag("unmarked_root", segment.length, middle_xy, "lead to no tip: no root was made of them")
+            add_flag("unmarked_root", segment.length, midpoint_xy, "lead to no tip: they are not part of any root")
     for component, length in lengths.items():
         if length >= graph.maps.mm_to_px(_MIN_UNASSIGNED_MM):
-            add_flag("unassigned_root", length, positions[component], "hang on no plant")
+            add_flag("unassigned_root", length, positions[component], "are not connected to any plant")
     return flags, total
 
 
 def _count_flags(plant_count: int, expected_plants: int | None) -> list[Flag]:
     if expected_plants is None or plant_count == expected_plants:
         return []
-    return [Flag(code="plant_count", message=f"{plant_count} plants were found where {expected_plants} were expected")]
+    return [Flag(code="plant_count", message=f"{plant_count} plants were found, {expected_plants} were expected")]

@@ -1,4 +1,4 @@
-"""Root endpoints."""
+"""Spatial lookup of roots and their ends."""
 
 from collections.abc import Collection, Sequence
 from typing import cast
@@ -17,7 +17,7 @@ _MIN_HIDDEN_ROOT_MM = 8.0
 
 
 class RootEndpoints:
-    """Looks up where roots lie: which is nearest, whether it ends there, and how long the whole network is."""
+    """Index of root points and ends, with the total root length of each connected component."""
 
     def __init__(self, graph: RootGraph, tips: Collection[int]) -> None:
         self.components = graph.components()
@@ -41,7 +41,7 @@ class RootEndpoints:
         self.length_of_end, self.length_of_point = lengths[self.components[unmarked]], lengths[self.component_of_point]
 
     def nearest(self, points_N2: Points) -> tuple[Points | None, float, int]:
-        """Return the root point nearest to any of the places, its distance, and the piece that it belongs to."""
+        """Return the root point nearest to any of the points, its distance, and its connected component."""
         if self.tree is None:
             return None, np.inf, -1
         distances, indices = self.tree.query(points_N2)
@@ -52,10 +52,10 @@ class RootEndpoints:
     def find_root_below(
         self, shoot_rc: NDArray[np.int64], occupied_bases: Sequence[Points], maps: ProbabilityMaps
     ) -> Points | None:
-        """Return where a long root comes out from under a shoot: its nearest end below, or else its nearest place.
+        """Return the point at which a long root emerges below a shoot: its nearest end below, else its nearest point.
 
-        Roots grow down, so what lies aside is as good as farther away. None where no root is near that can be this
-        plant's: it does not begin at a base that is taken, and in its middle only where nobody's base stands on it.
+        Roots grow down, so a horizontal offset adds to the distance. Ends at an occupied base are excluded. Points
+        inside a root are allowed only if its component has no occupied base. None if no such root is near.
         """
         if self.tree is None:
             return None
@@ -70,12 +70,12 @@ class RootEndpoints:
             is_long_N = lengths_N >= maps.mm_to_px(_MIN_HIDDEN_ROOT_MM)
             fit_N2 = points_N2[is_free_N & is_long_N & (points_N2[:, 1] > shoot_rc[:, 0].mean())]
             gaps_N = shoot.query(fit_N2)[0]
-            aside_N = np.abs(fit_N2[:, 0] - shoot_rc[:, 1].mean())
+            offset_N = np.abs(fit_N2[:, 0] - shoot_rc[:, 1].mean())
             is_near_N = gaps_N < maps.mm_to_px(_HIDDEN_BASE_MM)
             if is_near_N.any():
-                return cast(Points, fit_N2[np.where(is_near_N, gaps_N + aside_N, np.inf).argmin()])
+                return cast(Points, fit_N2[np.where(is_near_N, gaps_N + offset_N, np.inf).argmin()])
         return None
 
     def is_end(self, point_xy: Points, max_distance: float) -> bool:
-        """Whether a root ends within some px of a place."""
+        """Return True if a root ends within `max_distance` px of a point."""
         return self.end_tree is not None and bool(self.end_tree.query(point_xy)[0] <= max_distance)

@@ -1,7 +1,7 @@
-"""The root network of a plate as a graph: skeleton segments between ends and junctions.
+"""Skeleton graph of the root mask: segments between ends and junctions (ADR 0042).
 
-A segment's `cost` says how unlikely it is to be passed by one root: little along certain root, more where the
-probability is low, much across a gap. `tracing` adds the price of turning at a node.
+The `cost` of a segment grows as the probability of a root along it falls. It is low along certain root and high across
+a gap. `path_search` adds the costs of turns.
 """
 
 from collections import defaultdict
@@ -31,9 +31,9 @@ _NEIGHBOUR_OFFSETS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 @dataclass
 class Segment:
-    """A piece of root between two nodes: its points (N2, frame px) run from node `start` to node `end`.
+    """The root between two nodes. Its points (N2, frame px) run from node `start` to node `end`.
 
-    `length` is in frame px. A `bridge` is a gap that was linked: no root is seen there, and none needs explaining.
+    `length` is in frame px. A bridge is a segment across a gap without visible root, so it is never unassigned root.
     """
 
     start: int
@@ -49,7 +49,7 @@ class Segment:
 
 @dataclass
 class RootGraph:
-    """Nodes (x, y in frame px) and the segments between them. Removed segments leave a hole in the numbering."""
+    """Nodes (x, y in frame px) and the segments between them. The numbers of removed segments are not reused."""
 
     maps: ProbabilityMaps
     nodes: list[Points] = field(default_factory=list)
@@ -63,7 +63,7 @@ class RootGraph:
         return len(self.nodes) - 1
 
     def add_segment(self, start: int, end: int, points: Points, cost: float | None = None) -> int:
-        """Add a segment, at the cost that the root probability under it gives unless told, and return its number."""
+        """Add a segment and return its number. Its cost follows from the root probability; a given cost is a bridge."""
         is_bridge = cost is not None
         segment_cost = path_cost(self.maps, points) if cost is None else cost
         number, self._next = self._next, self._next + 1
@@ -73,13 +73,13 @@ class RootGraph:
         return number
 
     def remove_segment(self, number: int) -> None:
-        """Take a segment out."""
+        """Remove a segment."""
         segment = self.segments.pop(number)
         self.segments_at_node[segment.start].discard(number)
         self.segments_at_node[segment.end].discard(number)
 
     def split_segment(self, number: int, indices: Sequence[int]) -> list[int]:
-        """Cut a segment at several of its points and return the node at each; at an end, that end's node."""
+        """Split a segment at several of its points and return the node at each; at an end, the existing node."""
         segment = self.segments[number]
         last = len(segment.points) - 1
         nodes = {0: segment.start, last: segment.end}
@@ -92,7 +92,7 @@ class RootGraph:
         return [nodes[min(max(index, 0), last)] for index in indices]
 
     def split_all(self, locations: Sequence[tuple[int, int]]) -> list[int]:
-        """Cut segments at places (segment, index of its point) and return the node at each."""
+        """Split segments at locations (segment, index of its point) and return the node at each location."""
         by_segment: dict[int, list[int]] = defaultdict(list)
         for number, index in locations:
             by_segment[number].append(index)
@@ -104,20 +104,20 @@ class RootGraph:
         return [node_at[location] for location in locations]
 
     def points_from_node(self, number: int, node: int) -> Points:
-        """Return a segment's points from one of its nodes on."""
+        """Return a segment's points, starting at the given node."""
         segment = self.segments[number]
         return segment.points if segment.start == node else segment.points[::-1]
 
     def degree(self, node: int) -> int:
-        """Return how many segment ends meet at a node."""
+        """Return the number of segment ends at a node."""
         return sum(1 + (self.segments[n].start == self.segments[n].end) for n in self.segments_at_node[node])
 
     def ends(self) -> list[int]:
-        """Return the nodes where the network ends."""
+        """Return the nodes of degree 1."""
         return [node for node in range(len(self.nodes)) if self.degree(node) == 1]
 
     def components(self) -> NDArray[np.int64]:
-        """Return for each node the number of the connected piece that it belongs to."""
+        """Return the number of each node's connected component."""
         count = len(self.nodes)
         pairs = np.array([(s.start, s.end) for s in self.segments.values()], int).reshape(-1, 2)
         links = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
@@ -126,7 +126,7 @@ class RootGraph:
 
 
 class PointIndex:
-    """Finds the segments near a place. It knows the graph as it was when the index was made."""
+    """Spatial index of the points of all segments without bridges, as a snapshot of the graph."""
 
     def __init__(self, graph: RootGraph) -> None:
         numbers = [number for number, segment in graph.segments.items() if not segment.is_bridge]
@@ -140,14 +140,14 @@ class PointIndex:
         self._tree = cKDTree(self.points) if len(self.points) else None
 
     def nearest(self, point_xy: Points) -> tuple[float, int]:
-        """Return the distance and the number of the point nearest to a place; infinitely far if there is none."""
+        """Return the distance and the number of the nearest point; infinity and -1 if the graph has no points."""
         if self._tree is None:
             return np.inf, -1
         distance, point = self._tree.query(point_xy)
         return float(distance), int(point)
 
     def points_within(self, point_xy: Points, max_distance: float) -> NDArray[np.int64]:
-        """Return the numbers of the points within reach of a place."""
+        """Return the numbers of the points within `max_distance` of a point."""
         if self._tree is None:
             return np.zeros(0, np.int64)
         return np.array(self._tree.query_ball_point(point_xy, max_distance), np.int64)
@@ -158,7 +158,7 @@ class PointIndex:
 
 
 def path_cost(maps: ProbabilityMaps, points_N2: Points) -> float:
-    """Return the cost of following points through the root probability: its integral over the length in mm."""
+    """Return the cost of a polyline: the integral of the pixel costs over its length in mm."""
     return mean_path_cost(maps.root_HW, points_N2) * polyline.length(points_N2) / maps.px_per_mm
 
 
@@ -169,7 +169,7 @@ def mean_path_cost(probability_HW: NDArray[np.uint8], points_N2: Points) -> floa
 
 
 def build_skeleton_graph(maps: ProbabilityMaps, mask_HW: NDArray[np.bool_]) -> RootGraph:
-    """Return the graph of a mask's skeleton, with junctions that lie within half a millimetre made one."""
+    """Return the graph of a mask's skeleton. Junctions within half a millimetre are merged."""
     graph = RootGraph(maps)
     rows, cols = np.nonzero(mask_HW)
     if not len(rows):
@@ -187,7 +187,7 @@ def build_skeleton_graph(maps: ProbabilityMaps, mask_HW: NDArray[np.bool_]) -> R
 
 
 def _neighbours(skeleton_HW: NDArray[np.bool_], pixels_N2: NDArray[np.int64]) -> list[list[int]]:
-    """Return for each skeleton pixel its neighbours, without the diagonals that two straight steps already make."""
+    """Return the neighbours of each skeleton pixel, without diagonals that two straight steps already connect."""
     number_HW = np.full(skeleton_HW.shape, -1, np.int32)
     number_HW[tuple(pixels_N2.T)] = np.arange(len(pixels_N2))
     lists: list[list[int]] = [[] for _ in pixels_N2]
@@ -205,7 +205,7 @@ def _neighbours(skeleton_HW: NDArray[np.bool_], pixels_N2: NDArray[np.int64]) ->
 
 
 def _add_chains(graph: RootGraph, points_N2: Points, neighbours: list[list[int]]) -> None:
-    """Walk the pixel chains between ends and junctions; a closed ring begins and ends at its topmost pixel."""
+    """Add a segment for each pixel chain between ends and junctions; a closed ring starts at its topmost pixel."""
     node_of: dict[int, int] = {}
 
     def node(pixel: int) -> int:
@@ -240,9 +240,9 @@ def _walk_chain(first: int, second: int, neighbours: list[list[int]], visited: s
 
 
 def _contract_short_segments(graph: RootGraph, max_px: float, crossing_px: float, reach_px: float) -> None:
-    """Make junctions one that a short segment joins: where roots cross, a skeleton has two forks for one crossing.
+    """Merge junctions at the ends of short segments: the skeleton of a crossing has two junctions.
 
-    A longer segment is contracted only where its forks open away from each other, as those of two crossing roots do.
+    Longer segments are contracted only if the branches at both ends open outwards, as at a crossing of two roots.
     """
     for number in sorted(graph.segments, key=lambda n: graph.segments[n].length):
         segment = graph.segments[number]

@@ -1,8 +1,9 @@
-"""Does the classical method see the roots that were traced through the net's maps? Where it does not, a flag says so.
+"""Ridge agreement: checks traced roots against the ridge filter and flags plants for which both methods disagree.
 
-Ridges (`thale.imaging.ridge_filter`) are thinned to lines and laid beside the traced roots of each plant. Two numbers come out: how
-much of the traced length runs on a line, and how long the plant's lines are beside what was traced. The first falls
-where the tracing invents a root or runs astray, the second rises where it misses one.
+The ridges (`thale.imaging.ridge_filter`) are thinned to lines and compared with the traced roots of each plant. The
+supported share is the share of the traced length on a line. It falls if the tracing has a false or displaced root. The
+length ratio is the length of the plant's lines over the traced length. It rises if the tracing misses a root. ADR 0040
+has the measured rates.
 """
 
 from collections.abc import Sequence
@@ -24,10 +25,10 @@ from thale.schemas import Flag, Plant
 
 MIN_SUPPORTED_SHARE = 0.75
 LENGTH_RATIO_RANGE = (0.75, 1.3)
-"""Where the methods agree. Chosen on drawn plates and photographs (see ARCHITECTURE.md)."""
+"""Range in which the methods agree, selected on synthetic plates and photographs (ADR 0040)."""
 
 RIDGE_LOW, RIDGE_HIGH = 3, 6
-"""A line is made of ridges of `FAINT` grey levels and more that hang together with one of `CLEAR`."""
+"""Hysteresis thresholds in grey levels: ridges from `RIDGE_LOW` on count if connected to one of `RIDGE_HIGH`."""
 
 _MIN_LINE_MM = 1.0
 _MAX_MATCH_DISTANCE_MM = 0.3
@@ -40,10 +41,10 @@ _MAX_RIDGE_SHARE = 0.25
 
 @dataclass(frozen=True)
 class RidgeAgreement:
-    """How two methods compare on one plant, what shoots and seeds cover left out.
+    """Agreement of two methods on one plant, outside the area of shoots and seeds.
 
-    `supported` is the share of the traced length that runs on a line of the ridge filter, `length_ratio` the length of
-    such lines about the plant over the traced length.
+    `supported_share` is the share of the traced length on a line of the ridge filter. `length_ratio` is the length of
+    such lines near the plant over the traced length.
     """
 
     supported_share: float
@@ -51,13 +52,13 @@ class RidgeAgreement:
 
     @property
     def is_sufficient(self) -> bool:
-        """Whether the methods agree."""
+        """True if the methods agree."""
         min_ratio, max_ratio = LENGTH_RATIO_RANGE
         return self.supported_share >= MIN_SUPPORTED_SHARE and min_ratio <= self.length_ratio <= max_ratio
 
 
 def flag_disagreement(plants: Sequence[Plant], segmentation: SegmentationPrediction) -> tuple[Plant, ...]:
-    """Return the plants, those flagged `methods_disagree` whose traced roots the ridge filter does not bear out."""
+    """Return the plants, flagged `methods_disagree` if the ridge filter does not confirm their traced roots."""
     agreements = ridge_agreement(plants, segmentation)
     return tuple(
         plant.model_copy(update={"flags": (*plant.flags, _disagreement_flag(agreements[plant.id]))})
@@ -69,18 +70,18 @@ def flag_disagreement(plants: Sequence[Plant], segmentation: SegmentationPredict
 
 def _disagreement_flag(agreement: RidgeAgreement) -> Flag:
     message = (
-        f"two methods disagree: {agreement.supported_share:.0%} of the traced root length lies on a line that a ridge filter "
-        f"sees, and the lines about this plant are {agreement.length_ratio:.2f} times as long as its traced roots: "
-        "look at the overlay"
+        f"two methods disagree: {agreement.supported_share:.0%} of the traced root length is on a line of the ridge "
+        f"filter, and the lines near this plant are {agreement.length_ratio:.2f} times as long as its traced roots: "
+        "check the overlay"
     )
     return Flag(code="methods_disagree", message=message)
 
 
 def ridge_agreement(plants: Sequence[Plant], segmentation: SegmentationPrediction) -> dict[int, RidgeAgreement]:
-    """Return how the methods agree on each plant, by its id.
+    """Return the agreement of the methods on each plant, by plant id.
 
-    A plant is left out of which less than 3 mm of root are traced in the open. All are where the answer has no ridges
-    (an older model server), or where a quarter of the picture is ridges, as on soil: nothing can be checked there.
+    Plants with less than 3 mm of traced root outside shoots and seeds are omitted. The result is empty if the
+    prediction has no ridges (older model servers), or if more than a quarter of the image is ridges, as on soil.
     """
     root_points = {plant.id: _sample_roots(plant, segmentation.meta.frame) for plant in plants if plant.roots}
     if segmentation.ridge_HW is None or not root_points:
@@ -111,12 +112,12 @@ def ridge_agreement(plants: Sequence[Plant], segmentation: SegmentationPredictio
 
 
 def _sample_roots(plant: Plant, frame: Frame) -> Points:
-    """Return places at steps of one frame pixel along all roots of a plant: their number is their length."""
+    """Return points at steps of one frame pixel along all roots of a plant. Their number equals the length in px."""
     return np.vstack([polyline.resample(frame.from_source(np.array(root.points)))[:-1] for root in plant.roots])
 
 
 def _bounding_window(root_points: Sequence[Points], maps: ProbabilityMaps) -> tuple[Window, Points]:
-    """Return the window that holds all that can lie about a plant, and its first pixel (x, y)."""
+    """Return the window that contains all roots with a margin for nearby lines, and its first pixel (x, y)."""
     points_N2, margin = np.vstack(root_points), maps.mm_to_px(_NEAR_PLANT_MM + _MIN_LINE_MM)
     last = [maps.frame.width - 1, maps.frame.height - 1]
     left, top = np.clip(points_N2.min(axis=0) - margin, 0, last).astype(int)
@@ -125,7 +126,7 @@ def _bounding_window(root_points: Sequence[Points], maps: ProbabilityMaps) -> tu
 
 
 def _shoot_and_seed_mask(maps: ProbabilityMaps, window: Window) -> NDArray[np.bool_]:
-    """Return where shoots and seeds are, bool HW with a margin: leaves have edges and veins, which are lines too."""
+    """Return the mask of shoots and seeds with a margin, bool HW. Edges and veins of leaves are lines as well."""
     covered_HW = np.maximum(maps.shoot_HW[window], maps.seed_HW[window]) > _SHOOT_LEVEL
     side = 2 * round(maps.mm_to_px(_SHOOT_MARGIN_MM)) + 1
     return np.asarray(ndimage.maximum_filter(covered_HW.view(np.uint8), side), bool)
@@ -136,7 +137,7 @@ def _sample_mask(mask_HW: NDArray[np.bool_], points_N2: Points) -> NDArray[np.bo
 
 
 def _ridge_strength(ridge_HW: NDArray[np.int8], root_points_N2: Points) -> NDArray[np.int8]:
-    """Return the ridges of the roots' polarity: bright on dark agar, dark on a light table."""
+    """Return the ridges with the polarity of the roots: bright on dark agar, dark on a backlit plate."""
     on_roots = polyline.sample(ridge_HW.view(np.uint8), root_points_N2).view(np.int8).astype(int)
     return np.maximum(ridge_HW if on_roots.sum() > 0 else -ridge_HW, 0)
 
@@ -144,7 +145,7 @@ def _ridge_strength(ridge_HW: NDArray[np.int8], root_points_N2: Points) -> NDArr
 def _ridge_lines(
     strength_HW: NDArray[np.int8], covered_HW: NDArray[np.bool_], min_length_px: float
 ) -> NDArray[np.bool_]:
-    """Return the ridges thinned to lines of at least `least_px` pixels."""
+    """Return the ridges thinned to lines of at least `min_length_px` pixels."""
     ridges_HW = apply_hysteresis_threshold(strength_HW, RIDGE_LOW - 0.5, RIDGE_HIGH - 0.5) & ~covered_HW
     labels_HW, _ = ndimage.label(lines_HW := skeletonize(ridges_HW), np.ones((3, 3), int))
     is_long_enough = np.bincount(labels_HW.ravel()) >= min_length_px
@@ -161,9 +162,9 @@ def _supported_share(root_points_N2: Points, lines_HW: NDArray[np.bool_], max_di
 def _line_length_by_plant(
     lines_HW: NDArray[np.bool_], root_points: dict[int, Points], maps: ProbabilityMaps
 ) -> dict[int, float]:
-    """Return the length (px) of the lines about each plant.
+    """Return the length (px) of the lines near each plant.
 
-    About a plant are a line's pixels within 3 mm of a traced root; between two plants, the nearer has it.
+    Line pixels within 3 mm of a traced root are near its plant. Each pixel belongs to the nearest plant only.
     """
     line_pixels_rc = np.argwhere(lines_HW)
     owner = np.repeat(list(root_points), [len(line) for line in root_points.values()])
@@ -181,8 +182,9 @@ def _line_length_by_plant(
 def digital_length_px(line_HW: NDArray[np.bool_]) -> float:
     """Return the length of lines that are one pixel wide.
 
-    Straight steps count 0.948 and diagonal ones 1.340, which is unbiased over directions (Dorst and Smeulders, "Length
-    estimators for digitized contours", CVGIP 40, 1987). A diagonal step beside a straight one is no step of its own.
+    Straight steps count 0.948 and diagonal steps 1.340, which is unbiased over directions (Dorst and Smeulders, "Length
+    estimators for digitized contours", CVGIP 40, 1987). A diagonal step counts only without straight steps between its
+    pixels.
     """
     straight = np.count_nonzero(line_HW[:, 1:] & line_HW[:, :-1]) + np.count_nonzero(line_HW[1:] & line_HW[:-1])
     falling = line_HW[1:, 1:] & line_HW[:-1, :-1] & ~line_HW[1:, :-1] & ~line_HW[:-1, 1:]

@@ -1,4 +1,4 @@
-"""Shoots whose outline is not their own: cut off at the rim, or grown into a neighbour's. Both get a flag."""
+"""Flags for shoots with an incomplete or merged outline: cut off at the rim, or in contact with a neighbour."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ from thale.phenotyping.plants.polyline import Points
 from thale.schemas import Flag, Plant
 
 _TOUCHING_PX = 2.0
-"""Of the frame: pixels side by side have outlines at most this far apart, simplified as they are."""
+"""Maximum distance in frame pixels between the simplified outlines of adjacent pixels."""
 
 
 def flag_shoots(plants: Sequence[Plant], segmentation: SegmentationPrediction) -> tuple[Plant, ...]:
-    """Return the plants, flagged where the outline of a shoot says nothing of its form.
+    """Return the plants, with flags on shoots whose outline does not show their shape.
 
-    `shoot_at_rim`: it ends at the plate's rim or the picture's edge. `shoots_touch`: it is one with a neighbour's.
+    `shoot_at_rim`: the shoot ends at the plate's rim or the image border. `shoots_touch`: it touches a neighbour.
     """
     outlines = [_outline_points(plant, segmentation) for plant in plants]
     inside_HW = interior_mask(segmentation.meta.calibration, segmentation.meta.frame)
@@ -28,17 +28,17 @@ def flag_shoots(plants: Sequence[Plant], segmentation: SegmentationPrediction) -
         others = [other for other_index, other in enumerate(outlines) if other_index != index and len(other)]
         flags = []
         if len(outline) and _is_at_rim(outline, inside_HW):
-            message = "the shoot ends at the plate's rim or the picture's edge: its form is unknown"
+            message = "the shoot ends at the plate's rim or the image border: its shape is unknown"
             flags.append(Flag(code="shoot_at_rim", message=message))
         if len(outline) and others and _is_touching(outline, np.vstack(others)):
-            message = "the shoot has grown into a neighbour's: the form of each is unknown"
+            message = "the shoot touches a neighbouring shoot: the shapes of both are unknown"
             flags.append(Flag(code="shoots_touch", message=message))
         flagged.append(plant.model_copy(update={"flags": (*plant.flags, *flags)}) if flags else plant)
     return tuple(flagged)
 
 
 def _outline_points(plant: Plant, segmentation: SegmentationPrediction) -> Points:
-    """Return places along the outline of a plant's shoot, a frame pixel apart; none without a shoot."""
+    """Return points along the outline of a plant's shoot at steps of one frame pixel; none without a shoot."""
     polygons = [polygon for organ in plant.organs if organ.kind == "shoot" for polygon in organ.polygons]
     rings = [segmentation.meta.frame.from_source(np.reshape(polygon, (-1, 2))) for polygon in polygons]
     return np.vstack([np.zeros((0, 2)), *(polyline.resample(np.vstack([ring, ring[:1]])) for ring in rings)])

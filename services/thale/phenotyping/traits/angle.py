@@ -1,4 +1,4 @@
-"""Angles and tortuosity of the primary root. Gravity points down in the image."""
+"""Angle and tortuosity of the primary root. Gravity points down in the image."""
 
 import math
 

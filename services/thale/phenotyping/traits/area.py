@@ -1,4 +1,4 @@
-"""Areas, in square source pixels; `measure` turns them into square millimetres. NaN for what is not seen."""
+"""Areas in square source pixels; `measure` converts them to square millimetres. NaN for organs that are not visible."""
 
 import math
 
@@ -9,7 +9,7 @@ from thale.schemas import OrganKind, Plant
 
 
 def organ_area(plant: Plant, kind: OrganKind) -> float:
-    """Return the projected area of a kind of organ; unknown where none is seen."""
+    """Return the projected area of one kind of organ; NaN if it is not visible."""
     areas = [organ.area_px for organ in plant.organs if organ.kind == kind]
     return sum(areas) if areas else math.nan
 

@@ -1,6 +1,6 @@
-"""Lengths and counts of roots. Everything is in source pixels here; `measure` turns pixels into millimetres.
+"""Lengths and counts of roots in source pixels; `measure` converts pixels to millimetres.
 
-A function returns NaN for what cannot be known of a plant without a visible root; never zero for the unseen.
+Traits of a plant without a visible root are NaN, never zero.
 """
 
 import math
@@ -14,7 +14,7 @@ UNKNOWN = math.nan
 
 
 def primary_root(plant: Plant) -> Root | None:
-    """Return the primary root; None where none is seen."""
+    """Return the primary root; None if it is not visible."""
     return next((root for root in plant.roots if root.order == 1), None)
 
 
@@ -30,28 +30,28 @@ def primary_root_length(plant: Plant) -> float:
 
 
 def total_root_length(plant: Plant) -> float:
-    """Return the length of all centre lines of the plant together."""
+    """Return the total length of all centre lines of the plant."""
     return sum(root.length_px for root in plant.roots) if plant.roots else UNKNOWN
 
 
 def lateral_root_count(plant: Plant) -> float:
-    """Return the number of laterals of every order: zero for a bare primary, unknown without one."""
+    """Return the number of laterals of every order: zero for a primary without laterals, NaN without roots."""
     return float(len(lateral_roots(plant))) if plant.roots else UNKNOWN
 
 
 def lateral_root_length(plant: Plant) -> float:
-    """Return the length of all laterals together."""
+    """Return the total length of all laterals."""
     return float(sum(root.length_px for root in lateral_roots(plant))) if plant.roots else UNKNOWN
 
 
 def mean_lateral_root_length(plant: Plant) -> float:
-    """Return the mean length of a lateral; unknown where there is none to take the mean of."""
+    """Return the mean length of the laterals; NaN without laterals."""
     lengths = [root.length_px for root in lateral_roots(plant)]
     return float(np.mean(lengths)) if lengths else UNKNOWN
 
 
 def insertion_positions(plant: Plant) -> NDArray[np.float64]:
-    """Return how far from the base, along the primary root, each first-order lateral emerges (sorted)."""
+    """Return the distance from the base, along the primary root, of each first-order lateral (sorted)."""
     root = primary_root(plant)
     if root is None:
         return np.zeros(0)
@@ -65,7 +65,7 @@ def insertion_positions(plant: Plant) -> NDArray[np.float64]:
 def _arc_position(
     line_N2: NDArray[np.float64], steps: NDArray[np.float64], arc: NDArray[np.float64], point: NDArray[np.float64]
 ) -> float:
-    """Return the arc length at the point of a polyline nearest to a place."""
+    """Return the arc length at the point of a polyline that is nearest to `point`."""
     along = np.diff(line_N2, axis=0)
     share = np.sum((point - line_N2[:-1]) * along, axis=1) / np.maximum(steps**2, 1e-12)
     share = np.clip(share, 0, 1)
@@ -75,7 +75,7 @@ def _arc_position(
 
 
 def branched_zone_length(plant: Plant) -> float:
-    """Return the length of primary root between its first and its last lateral; zero for fewer than two."""
+    """Return the length of the primary root between its first and last lateral; zero for fewer than two laterals."""
     if primary_root(plant) is None:
         return UNKNOWN
     positions = insertion_positions(plant)
@@ -83,12 +83,12 @@ def branched_zone_length(plant: Plant) -> float:
 
 
 def lateral_density(plant: Plant) -> float:
-    """Return first-order laterals per length of primary root."""
+    """Return the number of first-order laterals per length of primary root."""
     length = primary_root_length(plant)
     return len(insertion_positions(plant)) / length if length > 0 else UNKNOWN
 
 
 def lateral_density_of_branched_zone(plant: Plant) -> float:
-    """Return first-order laterals per length of the branched zone; unknown for fewer than two laterals."""
+    """Return the number of first-order laterals per length of the branched zone; NaN for fewer than two laterals."""
     zone = branched_zone_length(plant)
     return len(insertion_positions(plant)) / zone if zone > 0 else UNKNOWN

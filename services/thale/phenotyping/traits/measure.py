@@ -1,7 +1,7 @@
-"""Traits as a table of pure functions: `TRAITS` says what each one is, `measure` and `measure_plate` apply it.
+"""Measurement of traits: applies the functions of `TRAITS` to plants and plates, and converts units.
 
-The functions know pixels alone; the unit is settled here, once, from the scale. Without a scale every length stays in
-pixels and says so in its unit: a number in millimetres that is none would be the silent error.
+The functions work in pixels. This module converts their values once, by the scale. Without a scale, every length
+remains in pixels, and its unit is `px`: a length in pixels with the unit mm would be a silent error.
 """
 
 import math
@@ -24,13 +24,13 @@ _UNCERTAINTY_FLAGS: dict[Basis, set[str]] = {
     "leaves": _OUTLINE_FLAGS,
     "roots_and_shoot": _TRACING_FLAGS | _BASE_FLAGS,
 }
-"""The flags of a plant that cast doubt on a trait, by what the trait rests on."""
+"""Flags of a plant that make a trait uncertain, by the basis of the trait."""
 
 _FLAGS_FORCING_NAN = {"crossing", *_OUTLINE_FLAGS}
-"""Under these flags a number would be a guess."""
+"""Flags under which a value would be a guess."""
 
 _HYPOCOTYL_HIDDEN_FLAG = Flag(
-    code="hypocotyl_hidden", message="the shoot's outline does not show where the hypocotyl ends"
+    code="hypocotyl_hidden", message="the end of the hypocotyl is not visible in the shoot's outline"
 )
 _ABSENCE_FLAGS = ("no_root", "ungerminated", "no_shoot")
 
@@ -41,7 +41,7 @@ _NO_SCALE_FLAG = Flag(code="no_scale", message="the scale is unknown: lengths ar
 def measure(plant: Plant, scale: Scale, plate: Plate | None = None) -> tuple[TraitValue, ...]:
     """Return all traits of one plant, in the order of `TRAITS`.
 
-    What rests on a root of doubtful ownership is NaN and flagged; so is what is not seen.
+    Traits of an ambiguous root or of an organ that is not visible are NaN and flagged.
     """
     return tuple(_measure_trait(trait, plant, scale, plate) for trait in PLANT_TRAITS)
 
@@ -67,7 +67,7 @@ def _measure_trait(trait: Trait, plant: Plant, scale: Scale, plate: Plate | None
 
 
 def _relevant_flags(plant: Plant, basis: Basis) -> list[Flag]:
-    """Return the flags of the roots that a trait rests on, and those of the plant that cast doubt on it."""
+    """Return the flags of the roots from which a trait is computed, and the plant's flags that make it uncertain."""
     roots: Sequence[Root] = plant.roots
     if basis == "primary":
         roots = [root for root in plant.roots if root.order == 1]
@@ -80,10 +80,10 @@ def _relevant_flags(plant: Plant, basis: Basis) -> list[Flag]:
 
 
 def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 0.0) -> tuple[TraitValue, ...]:
-    """Return all traits of a plate; `unassigned_px` is root length (source px) that is told as no plant's.
+    """Return all traits of a plate. `unassigned_px` is the root length (source px) that belongs to no plant.
 
-    Totals are conserved: a root counts whoever owns it. They are uncertain where a plant's roots were not seen, or
-    where a second method does not bear out how they were traced.
+    Totals are conserved: a root counts independently of its owner. They are uncertain if the roots of a plant are not
+    visible, or if the ridge filter does not confirm them.
     """
     uncertainty_codes = {"no_root", *_TRACING_FLAGS}
     uncertainty_flags = [flag for plant in plants for flag in plant.flags if flag.code in uncertainty_codes]

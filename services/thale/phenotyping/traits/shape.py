@@ -1,4 +1,4 @@
-"""The shape of a root system: extents, and where the primary tip is. Source pixels; NaN for what is not seen."""
+"""Shape of a root system: extents and the position of the primary tip, in source pixels; NaN if not visible."""
 
 import math
 
@@ -31,7 +31,7 @@ def _extent(plant: Plant, axis: int) -> float:
 
 
 def tip_from_base(plant: Plant) -> NDArray[np.float64]:
-    """Return the primary tip's place (right, down) seen from the root base, NaN where no root is seen."""
+    """Return the primary tip's position (right, down) relative to the root base; NaN without a visible root."""
     root = primary_root(plant)
     if root is None:
         return np.full(2, math.nan)
@@ -39,9 +39,9 @@ def tip_from_base(plant: Plant) -> NDArray[np.float64]:
 
 
 def tip_from_plate_corner(plant: Plant, plate: Plate | None) -> NDArray[np.float64]:
-    """Return the primary tip's place along the plate's upper edge and at a right angle down from it.
+    """Return the primary tip's position along the plate's upper edge and perpendicular to it.
 
-    The origin is the plate's top left corner, so a tilted plate gives the same numbers as a straight one.
+    The origin is the plate's top left corner, so the values do not depend on the tilt of the plate.
     """
     root = primary_root(plant)
     if root is None or plate is None:

@@ -1,9 +1,10 @@
-"""What a shoot's outline tells of its form: how long the hypocotyl is, and how many leaves are seen.
+"""Shoot traits from the outline: hypocotyl length and leaf count.
 
-A front starts at the root base and runs through the shoot; each pixel is reached at its geodesic distance (level sets
-of such a distance as the skeleton of a form: Verroust and Lazarus, The Visual Computer 16, 2000). Along the hypocotyl
-the front is narrow and in one piece; the hypocotyl ends where it parts or widens. A leaf ends where the front dies out,
-at a maximum of the distance. To read both off one front is ours. It needs no scale: it compares widths with each other.
+A geodesic front starts at the root base and propagates through the shoot. It reaches each pixel at the pixel's geodesic
+distance (for level sets of this distance as a skeleton, see Verroust and Lazarus, The Visual Computer 16, 2000). Along
+the hypocotyl, the front is narrow and connected. The hypocotyl ends at the point where the front splits or widens. A
+leaf ends at a local maximum of the distance. Deriving both traits from one front is thale's own method. It compares
+widths with each other, so it needs no scale.
 """
 
 import math
@@ -25,29 +26,29 @@ from thale.schemas import Plant
 _MAX_SIDE_PX = 256
 _MAX_COMPONENTS = 20
 _NARROW_WIDTH_RATIO = 1.3
-"""The front counts as narrow up to this many times its usual width along the hypocotyl."""
+"""Maximum width of a narrow front, relative to its median width along the hypocotyl."""
 
 _MIN_WIDENING_RATIO = 2.0
 _MAX_WIDTH_RATIO = 5.0
-"""A hypocotyl is at most this many times as wide as the plant's roots: what is wider is a leaf in front of it."""
+"""Maximum width of a hypocotyl relative to the plant's roots. Wider parts are leaves in front of it."""
 
 _MIN_LOBE_SHARE = 0.04
 _MIN_LEAF_SHARE = 0.3
-"""A leaf's end stands out from its surroundings by the first share of the longest way, and lies beyond the second."""
+"""Shares of the maximum distance: the minimum prominence of a leaf's end, and its minimum distance."""
 
 _RING_WIDTH = 1.5
-"""Steps from pixel to pixel are at most this long, so a ring of this width is closed."""
+"""Steps between pixels are shorter than this, so a ring of this width has no holes."""
 
 _EIGHT_CONNECTED = np.ones((3, 3), int)
 
 
 @dataclass(frozen=True)
 class _Front:
-    """The way of a front through a shoot.
+    """Propagation of a geodesic front through a shoot, in pixels of the rasterised shoot.
 
-    `distance_HW` is how far from the start the front has run (pixels of the drawn shoot, 0 outside of it), `widths` how
-    many pixels it reaches at each step, and `gap` the way from the root base to the start. `px` is the edge of a
-    drawn pixel in source pixels.
+    `distance_HW` is the geodesic distance from the start, 0 outside the shoot. `widths` is the number of pixels that
+    the front reaches at each step. `gap` is the distance from the root base to the start. `pixel_size` is the side of a
+    raster pixel in source pixels.
     """
 
     distance_HW: NDArray[np.float64]
@@ -57,9 +58,9 @@ class _Front:
 
 
 def hypocotyl_length(plant: Plant) -> float:
-    """Return the way through the shoot from the root base to where it parts or widens into leaves, source px.
+    """Return the geodesic length from the root base to the point at which the shoot splits or widens, source px.
 
-    Unknown where the outline shows no narrow part that begins at the root base and is longer than wide: leaves hide it.
+    NaN if the outline has no narrow part that starts at the root base and is longer than wide, because leaves hide it.
     """
     front = _propagate_front(plant)
     if front is None:
@@ -72,7 +73,7 @@ def hypocotyl_length(plant: Plant) -> float:
 
 
 def leaf_count(plant: Plant) -> float:
-    """Return the number of leaf tips: as a landmark model sees them, else the ends of the shoot's outline."""
+    """Return the number of leaf tips: the landmarks of a landmark model, else the ends of the shoot's outline."""
     if has_leaf_tips(plant):
         return float(sum(landmark.kind == "leaf_tip" for landmark in plant.landmarks))
     front = _propagate_front(plant)
@@ -87,18 +88,18 @@ def leaf_count(plant: Plant) -> float:
 
 
 def _mean_root_width(plant: Plant) -> float:
-    """Return the area of the root system over its length, source px; infinite where no area is known."""
+    """Return the area of the root system over its length, source px; infinite if the area is unknown."""
     area = organ_area(plant, "root")
     return math.inf if math.isnan(area) else area / total_root_length(plant)
 
 
 def has_leaf_tips(plant: Plant) -> bool:
-    """Whether a landmark model saw leaf tips of this plant."""
+    """Return True if the plant has leaf tip landmarks."""
     return any(landmark.kind == "leaf_tip" for landmark in plant.landmarks)
 
 
 def _propagate_front(plant: Plant) -> _Front | None:
-    """Return the front's way; None for a plant without a visible shoot or root, and for a shoot of one pixel."""
+    """Return the front; None for a plant without a visible shoot or root, and for a shoot of one pixel."""
     root = primary_root(plant)
     raster = _rasterise_shoot(plant)
     if root is None or raster is None:
@@ -119,7 +120,7 @@ def _propagate_front(plant: Plant) -> _Front | None:
 
 
 def _rasterise_shoot(plant: Plant) -> tuple[NDArray[np.bool_], NDArray[np.float64], float] | None:
-    """Return the shoot drawn from its outlines, its first pixel in the source, and source pixels a drawn pixel."""
+    """Return the mask of the shoot from its outlines, its first pixel in source px, and its pixel size in source px."""
     outlines = [np.reshape(outline, (-1, 2)) for organ in plant.organs if organ.kind == "shoot"
                 for outline in organ.polygons]  # fmt: skip
     if not outlines:
@@ -129,15 +130,15 @@ def _rasterise_shoot(plant: Plant) -> tuple[NDArray[np.bool_], NDArray[np.float6
     pixel_size = max(1.0, float(extent.max()) / _MAX_SIDE_PX)
     corner_xy = points.min(axis=0) - pixel_size
     width, height = (np.ceil(extent / pixel_size) + 3).astype(int).tolist()
-    picture = Image.new("1", (width, height))
-    draw = ImageDraw.Draw(picture)
+    mask = Image.new("1", (width, height))
+    draw = ImageDraw.Draw(mask)
     for outline in outlines:
         draw.polygon([(x, y) for x, y in (outline - corner_xy) / pixel_size], fill=1, outline=1)
-    return np.array(picture), corner_xy, pixel_size
+    return np.array(mask), corner_xy, pixel_size
 
 
 def _join_components(mask_HW: NDArray[np.bool_], start_rc: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the shoot with its pieces joined to the one at the start, the nearest first: thin petioles break."""
+    """Return the shoot with its components joined to the one at the start, the nearest first: thin petioles break."""
     joined_HW = mask_HW.copy()
     for _ in range(_MAX_COMPONENTS):
         labels_HW, count = ndimage.label(joined_HW, _EIGHT_CONNECTED)
@@ -152,10 +153,10 @@ def _join_components(mask_HW: NDArray[np.bool_], start_rc: tuple[int, int]) -> N
 
 
 def _find_narrow_section(widths: NDArray[np.float64]) -> tuple[float, float]:
-    """Return where the narrow part of a front ends and how wide it is, in steps and pixels; NaN where there is none.
+    """Return the end (in steps) and the width (in pixels) of the narrow part of a front; NaN if it has none.
 
-    The largest rise of the width parts the hypocotyl from the leaves. It is looked for from where the front, which
-    starts at a point, has first grown to the width of what it runs through.
+    The largest increase of the width separates the hypocotyl from the leaves. The search starts at the first step at
+    which the front, which starts at a point, has the full width of the shoot.
     """
     falls = np.flatnonzero(np.diff(widths) <= 0)
     start = int(falls[0]) if len(falls) else len(widths) - 1
@@ -172,9 +173,9 @@ def _find_narrow_section(widths: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _find_branching_step(distance_HW: NDArray[np.float64], end: int) -> int:
-    """Return the last step up to `end` at which the front that gets there was in one piece.
+    """Return the last step up to `end` at which the front was connected.
 
-    Petioles together may be no wider than the hypocotyl that they spring from: then the front parts before it widens.
+    Petioles together can be as narrow as the hypocotyl. The front then splits before it widens.
     """
     at_end_HW = (distance_HW >= end) & (distance_HW < end + _RING_WIDTH)
     joined_step, split_step = 0, end + 1

@@ -1,4 +1,4 @@
-"""Table."""
+"""The table of all traits: name, label, unit, ontology term, method and function."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,7 @@ from thale.phenotyping.traits import angle, area, length, shape, shoot
 from thale.schemas import Plant, Plate, Scale, TraitLevel
 
 Dimension = Literal["length", "area", "per_length", "angle", "number"]
-
-
 Basis = Literal["primary", "laterals", "roots", "shoot", "hypocotyl", "leaves", "roots_and_shoot"]
-
 
 UNITS: dict[Dimension, tuple[str, str, int]] = {
     "length": ("mm", "px", 1),
@@ -20,7 +17,7 @@ UNITS: dict[Dimension, tuple[str, str, int]] = {
     "angle": ("deg", "deg", 0),
     "number": ("1", "1", 0),
 }
-"""Unit with a scale, unit without one, and the power of the scale that leads from one to the other."""
+"""Unit with a scale, unit without a scale, and the power of the scale that converts the second to the first."""
 
 
 def _unit(dimension: Dimension, scale: Scale) -> str:
@@ -30,9 +27,9 @@ def _unit(dimension: Dimension, scale: Scale) -> str:
 
 @dataclass(frozen=True)
 class Trait:
-    """One trait. `function` takes a plant and the plate it stands on; its result is in pixels where it has a length.
+    """One trait of a plant. `function` takes the plant and its plate, and returns lengths in pixels.
 
-    `basis` says what the number rests on: where that is in doubt, so is the number.
+    `basis` names the organs from which the value is computed. If they are uncertain, the value is uncertain.
     """
 
     name: str
@@ -45,13 +42,13 @@ class Trait:
     level: TraitLevel = "plant"
 
     def unit(self, scale: Scale) -> str:
-        """Return the unit in which the trait is given at a scale."""
+        """Return the unit of the trait's values at a scale."""
         return _unit(self.dimension, scale)
 
 
 @dataclass(frozen=True)
 class PlateTrait:
-    """One trait of a whole plate, from its plants and the root length (px) that no plant got."""
+    """One trait of a plate. `function` takes its plants and the unassigned root length (px)."""
 
     name: str
     label: str
@@ -62,7 +59,7 @@ class PlateTrait:
     level: TraitLevel = "plate"
 
     def unit(self, scale: Scale) -> str:
-        """Return the unit in which the trait is given at a scale."""
+        """Return the unit of the trait's values at a scale."""
         return _unit(self.dimension, scale)
 
 
@@ -73,10 +70,7 @@ def _ignore_plate(function: Callable[[Plant], float]) -> Callable[[Plant, Plate 
 _CENTRE_LINE = (
     "Length of the traced centre line, smoothed along its arc (chain codes are biased: Seethepalli et al. 2021)"
 )
-
-
 _DUBROVSKY = "Dubrovsky and Forde 2012, Plant Cell 24:4"
-
 
 PLANT_TRAITS = (
     Trait(
@@ -91,7 +85,7 @@ PLANT_TRAITS = (
     ),
     Trait(
         "lateral_root_count", "Lateral root count", "number", "TO:0001013",
-        "Laterals of every order, from 1 mm on (shorter ones where the landmark model sees their tip).",
+        "Laterals of every order with at least 1 mm (shorter ones if the landmark model detects their tip).",
         "roots", _ignore_plate(length.lateral_root_count),
     ),
     Trait(
@@ -152,12 +146,12 @@ PLANT_TRAITS = (
     ),
     Trait(
         "primary_tip_x", "Primary tip, from the plate's left", "length", None,
-        "Along the plate's upper edge from its top left corner; unknown where no plate edge was found.",
+        "Along the plate's upper edge from its top left corner; unknown if no plate edge was found.",
         "primary", lambda plant, plate: float(shape.tip_from_plate_corner(plant, plate)[0]),
     ),
     Trait(
         "primary_tip_y", "Primary tip, from the plate's top", "length", None,
-        "At a right angle to the plate's upper edge, down from it; unknown where no plate edge was found.",
+        "Perpendicular to the plate's upper edge, downwards; unknown if no plate edge was found.",
         "primary", lambda plant, plate: float(shape.tip_from_plate_corner(plant, plate)[1]),
     ),
     Trait(
@@ -172,24 +166,24 @@ PLANT_TRAITS = (
     ),
     Trait(
         "hypocotyl_length", "Hypocotyl length", "length", "TO:0006065",
-        "Geodesic way through the shoot's outline from the root base to where a front that runs up parts or widens "
-        "(ours; level sets as in Verroust and Lazarus 2000). Unknown where leaves hide it.",
+        "Geodesic length through the shoot's outline from the root base to the point where a geodesic front splits or "
+        "widens (own method; level sets as in Verroust and Lazarus 2000). Unknown if leaves hide the hypocotyl.",
         "hypocotyl", _ignore_plate(shoot.hypocotyl_length),
     ),
     Trait(
         "shoot_area", "Shoot area, projected", "area", "TO:0000540",
-        "Pixels of the shoot as the camera sees it. Nearest term: leaf area.",
+        "Projected area: the pixels of the shoot in the image. Nearest term: leaf area.",
         "shoot", _ignore_plate(area.shoot_area),
     ),
     Trait(
         "leaf_count", "Leaf count", "number", "TO:0000241",
-        "Leaf tips seen by a landmark model that looks for them, else the outline's ends, cotyledons among them: "
-        "maxima of the geodesic distance from the root base that stand out (ours). Leaves over each other count once.",
+        "Leaf tips of a landmark model that detects them, else the ends of the outline, cotyledons included: prominent "
+        "maxima of the geodesic distance from the root base (own method). Overlapping leaves count once.",
         "leaves", _ignore_plate(shoot.leaf_count),
     ),
     Trait(
         "root_shoot_area_ratio", "Root to shoot ratio, of projected areas", "number", None,
-        "Projected area of the root system over projected area of the shoot; no ratio of masses.",
+        "Projected area of the root system over projected area of the shoot; not a ratio of masses.",
         "roots_and_shoot", _ignore_plate(area.root_shoot_area_ratio),
     ),
 )  # fmt: skip
@@ -210,14 +204,14 @@ PLATE_TRAITS = (
     ),
     PlateTrait(
         "plate_total_root_length", "Total root length of the plate", "length", "TO:0000227",
-        "All roots of all plants: conserved at a crossing, whoever owns what lies beyond it. What hangs on no plant is "
-        "told apart, because labels and bubbles look like roots too.",
+        "All roots of all plants. An ambiguous crossing does not change it. Unassigned root is a separate trait, "
+        "because labels and bubbles look like roots.",
         lambda plants, _: float(sum(root.length_px for plant in plants for root in plant.roots)),
     ),
     PlateTrait(
-        "plate_unassigned_root_length", "Root length that is no plant's", "length", "TO:0000227",
-        "Root-like pieces of 3 mm and more that no plant's base reaches, and of 2 mm and more that hang on a plant but "
-        "lead to no tip; each is flagged with its place.",
+        "plate_unassigned_root_length", "Unassigned root length of the plate", "length", "TO:0000227",
+        "Root-like components of 3 mm and more without a plant, and segments of 2 mm and more of a plant's component "
+        "that lead to no tip; each is flagged with its position.",
         lambda _, unassigned: unassigned,
     ),
     PlateTrait(
@@ -227,11 +221,11 @@ PLATE_TRAITS = (
     ),
     PlateTrait(
         "plate_shoot_area", "Shoot area of the plate, projected", "area", "TO:0000540",
-        "Projected shoot areas of all plants together.",
+        "Total projected shoot area of all plants.",
         lambda plants, _: sum(o.area_px for plant in plants for o in plant.organs if o.kind == "shoot"),
     ),
 )  # fmt: skip
 
 
 TRAITS: dict[str, Trait | PlateTrait] = {trait.name: trait for trait in (*PLANT_TRAITS, *PLATE_TRAITS)}
-"""Every trait by its name, plants' before plates', in the order of all tables."""
+"""All traits by name, in the order of every table: traits of plants, then traits of plates."""
