@@ -21,8 +21,8 @@ from thale.files import write_atomically
 from thale.models.model_card import CARD, WEIGHTS, validate_model_card
 from thale.release.registry.archive_validation import HANDLERS, MANIFEST
 from thale.release.registry.golden.plates import golden_plates
-from thale.release.registry.golden.records import GOLDEN_MEMBER as GOLDEN
-from thale.release.registry.golden.records import GoldenPredictions
+from thale.release.registry.golden_predictions import GOLDEN_MEMBER as GOLDEN
+from thale.release.registry.golden_predictions import GoldenPredictions
 from thale.schemas import ModelCard
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)

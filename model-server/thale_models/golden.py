@@ -10,7 +10,7 @@ from thale.imaging.image_io import decode
 from thale.models.model_card import WEIGHTS
 from thale.release.registry.golden import GoldenPlate, GoldenPrediction, GoldenPredictions, golden_plates, summarise
 from thale.release.registry.golden.plates import TRUTH_FILE, TRUTHS, GroundTruth
-from thale.release.registry.golden.records import GOLDEN_MEMBER as GOLDEN
+from thale.release.registry.golden_predictions import GOLDEN_MEMBER as GOLDEN
 from thale.schemas import ModelCard
 from thale_models.engine import Engine, load_engine
 from thale_models.inference import find_landmarks, segment

@@ -1,7 +1,7 @@
-"""What a model archive must be before anything of it is unpacked: data alone, whole, and what its card says.
+"""Validation of a model archive before it is unpacked: only data, complete, and consistent with its card.
 
-The members are few and known by name, so that no pickle and no program comes along. An archive of the plain
-torch-model-archiver needs a handler file: that passes if it is the subclass without a body of model-server/README.md.
+An archive contains a fixed set of member names, and therefore no pickle and no code. An archive of the plain
+torch-model-archiver also contains a handler file. It is valid if it is the empty subclass in model-server/README.md.
 """
 
 import ast
@@ -15,10 +15,10 @@ from typing import Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from thale.errors import ArchiveError
+from thale.errors import ArchiveError, describe_validation_error
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
-from thale.release.registry.golden.records import GOLDEN_MEMBER as GOLDEN
-from thale.release.registry.golden.records import GoldenPredictions
+from thale.release.registry.golden_predictions import GOLDEN_MEMBER as GOLDEN
+from thale.release.registry.golden_predictions import GoldenPredictions
 from thale.release.registry.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, check_header
 from thale.release.registry.strict_zip import MAX_BYTES, Member, read_members
 from thale.schemas import ModelCard, Task, VersionManifest
@@ -37,23 +37,24 @@ _PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib"
 
 @dataclass(frozen=True)
 class ValidatedArchive:
-    """What an archive holds. `digest` is `sha256:` and that of the archive's bytes; the weights' stands in the card."""
+    """A valid archive."""
 
     path: Path
     card: ModelCard
     digest: str
+    """`sha256:` and the SHA-256 of the archive. The card contains the digest of the weights."""
     handler: str
     golden: GoldenPredictions | None
-    """The model's own answers about the golden plates, where it brings them along."""
+    """The golden predictions recorded with the archive, if any."""
 
     @property
     def version_manifest(self) -> VersionManifest:
-        """The archive as a version that can be released."""
+        """The manifest of the version in the archive."""
         return VersionManifest(digest=self.digest, card=self.card)
 
 
 class _Model(BaseModel):
-    """The manifest's word on the model. What is not here would have TorchServe run or install something."""
+    """Fields of the manifest's model. Any other field could make TorchServe run or install code."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -71,10 +72,10 @@ class _Manifest(BaseModel):
 
 
 def validate_archive(path: Path) -> ValidatedArchive:
-    """Read an archive and check all of it, without unpacking it anywhere.
+    """Read and validate an archive completely, without unpacking it.
 
     Raises:
-        ArchiveError: If it cannot be read, is not what its card says, or holds anything but a model.
+        ArchiveError: If it cannot be read, contradicts its card, or contains anything else than a model.
     """
     try:
         with path.open("rb") as file:
@@ -87,16 +88,16 @@ def validate_archive(path: Path) -> ValidatedArchive:
 
 def _validate(path: Path, file: BufferedReader) -> ValidatedArchive:
     if (size := path.stat().st_size) > MAX_BYTES:
-        raise ArchiveError(f"{size} bytes; at most {MAX_BYTES} are allowed")
+        raise ArchiveError(f"{size} bytes exceed the limit of {MAX_BYTES}")
     members = read_members(file)
     for name in (MANIFEST, CARD, WEIGHTS):
         if name not in members:
-            raise ArchiveError(f"this is no archive of a thale model: there is no {name} in it")
+            raise ArchiveError(f"not an archive of a thale model: {name} is missing")
     model = _read_manifest(members[MANIFEST].content(file, _MAX_TEXT_BYTES))
     card = parse_model_card(members[CARD].content(file, _MAX_TEXT_BYTES))
     if (model.modelName, model.modelVersion) != (card.name, card.version):
         raise ArchiveError(
-            f"the manifest says {model.modelName} {model.modelVersion}, the card {card.name} {card.version}: "
+            f"the manifest names {model.modelName} {model.modelVersion}, but the card {card.name} {card.version}: "
             "pack it again"
         )
     _check_handler(file, members, model.handler, card.task)
@@ -112,14 +113,14 @@ def _read_manifest(data: bytes) -> _Model:
     try:
         return _Manifest.model_validate(json.loads(data.decode(), object_pairs_hook=_reject_duplicate_keys)).model
     except (ValueError, RecursionError) as error:
-        raise ArchiveError(f"{MANIFEST} is no manifest of a thale model ({error}): pack it again") from error
+        raise ArchiveError(f"{MANIFEST} is not a manifest of a thale model ({error}): pack it again") from error
 
 
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object's fields; two readers may take different ones of two fields of the same name."""
+    """Return the fields of a JSON object. Readers differ in which of two equal names they use."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise ValueError("a field stands there twice")
+        raise ValueError("duplicate field name")
     return fields
 
 
@@ -127,25 +128,29 @@ def _read_golden(data: bytes, card: ModelCard) -> GoldenPredictions:
     try:
         golden = GoldenPredictions.model_validate_json(data)
     except ValidationError as error:
-        raise ArchiveError(f"{GOLDEN} cannot be read ({error}): pack it again with `thale-models archive`") from error
+        raise ArchiveError(
+            f"{GOLDEN} is not valid ({describe_validation_error(error)}): pack it again with `thale-models archive`"
+        ) from error
     if golden.weights_sha256 != card.weights_sha256:
-        raise ArchiveError(f"{GOLDEN} holds the answers of other weights: pack it again with `thale-models archive`")
+        raise ArchiveError(
+            f"{GOLDEN} contains the predictions of other weights: pack it again with `thale-models archive`"
+        )
     return golden
 
 
 def _check_handler(file: BinaryIO, members: Mapping[str, Member], handler: str, task: Task) -> None:
-    """Check that the manifest names thale's own handler, or a file that adds nothing to it."""
+    """Check that the manifest names thale's own handler, or a handler file that is an empty subclass."""
     if handler == HANDLERS[task]:
         return
     if handler.endswith(".py") and "/" not in handler and handler in members:
         if _is_bare_subclass(members[handler].content(file, _MAX_CODE_BYTES), task):
             return
         raise ArchiveError(
-            f"{handler!r} is code, which an archive must not bring along: pack the model with `thale-models archive`, "
-            f"or let the file hold nothing but a subclass of {_HANDLER_CLASSES[task]} without a body"
+            f"{handler!r} is code, which an archive must not contain: pack the model with `thale-models archive`, "
+            f"or reduce the file to a subclass of {_HANDLER_CLASSES[task]} without a body"
         )
     raise ArchiveError(
-        f"the manifest names the handler {handler!r}, a model for {task} is served by {HANDLERS[task]}: "
+        f"the manifest names the handler {handler!r}, but a model for {task} is served by {HANDLERS[task]}: "
         "pack it with `thale-models archive`"
     )
 
@@ -174,7 +179,7 @@ def _is_bare_subclass(code: bytes, task: Task) -> bool:
 
 
 def _is_noop(statement: ast.stmt) -> bool:
-    """Whether a statement is `pass`, `...` or a docstring."""
+    """Return whether a statement is `pass`, `...` or a docstring."""
     return isinstance(statement, ast.Pass) or (
         isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     )
@@ -184,12 +189,12 @@ def _reject_unknown_members(members: Mapping[str, Member], known: set[str]) -> N
     for name in members.keys() - known:
         if name.lower().endswith(_PICKLE_SUFFIXES):
             raise ArchiveError(
-                f"{name!r} may hold a pickle, which runs any program when it is loaded: leave it out, "
-                f"weights come as {WEIGHTS}"
+                f"{name!r} may contain a pickle, which runs arbitrary code when it is loaded: remove it, "
+                f"and store the weights as {WEIGHTS}"
             )
         if name.lower().endswith((".py", ".pyc", ".so", ".whl")):
-            raise ArchiveError(f"{name!r} is code, which an archive must not bring along: leave it out")
-        raise ArchiveError(f"{name!r} is no part of a thale model: leave it out")
+            raise ArchiveError(f"{name!r} is code, which an archive must not contain: remove it")
+        raise ArchiveError(f"{name!r} is not part of a thale model: remove it")
 
 
 def _check_weights(file: BinaryIO, weights: Member, card: ModelCard) -> None:
@@ -199,7 +204,7 @@ def _check_weights(file: BinaryIO, weights: Member, card: ModelCard) -> None:
         start += chunk[: LENGTH_BYTES + MAX_HEADER_BYTES - len(start)]
     if digest.hexdigest() != card.weights_sha256:
         raise ArchiveError(
-            f"the weights have SHA-256 {digest.hexdigest()}, their card says {card.weights_sha256}: "
+            f"the SHA-256 of the weights is {digest.hexdigest()}, but {card.weights_sha256} in the card: "
             "take weights and card from one training run"
         )
     check_header(bytes(start), weights.size)

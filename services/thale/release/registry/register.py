@@ -1,4 +1,4 @@
-"""From an archive on somebody's disk to a version that can be released: checked, tried for real, kept for ever."""
+"""Registration of a model archive: validation, acceptance on the golden plates, and immutable storage."""
 
 import logging
 import shutil
@@ -19,19 +19,19 @@ from thale.schemas import VersionManifest
 audit = logging.getLogger("thale.audit")
 
 StartModelServer = Callable[[ValidatedArchive], AbstractContextManager[str]]
-"""Serves one archive for as long as the context lasts, and gives its inference address."""
+"""Serves one archive within the context, and yields the address of the inference API."""
 
 
 @dataclass(frozen=True)
 class RegistrationResult:
-    """A version that is in the store."""
+    """A version in the store."""
 
     version: VersionManifest
     uri: str
     new: bool
-    """False where the same bytes were registered already: nothing was done then."""
+    """False if the same archive was registered before. Then nothing was done."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """How well the golden plates were answered: `dice_root`, `landmark_f1`, …; empty where nothing was done."""
+    """Scores on the golden plates: `dice_root`, `landmark_f1`, …. Empty if nothing was done."""
     seconds: float = 0.0
 
 
@@ -43,22 +43,22 @@ def register(
     author: str = "",
     criteria: golden.AcceptanceCriteria | None = None,
 ) -> RegistrationResult:
-    """Check an archive, have a real model server answer the golden plates with it, and store it immutably.
+    """Validate an archive, run it on the golden plates in a real model server, and store it immutably.
 
-    A copy is checked, tried and stored, so that what happens to the file meanwhile changes nothing.
+    All steps use one private copy, so that concurrent changes of the file have no effect.
 
     Args:
         path: The archive.
-        store: Where registered versions are kept.
-        start_model_server: Starts the real handler; raises a RegistrationError if the model's worker does not start.
-        who: Stands in the audit log.
-        demands: What the answers must reach.
+        store: The store of registered versions.
+        start_model_server: Starts the real handler. Raises a RegistrationError if the model's worker does not start.
+        author: The author in the audit log.
+        criteria: The acceptance criteria, by default `AcceptanceCriteria()`.
 
     Raises:
-        ArchiveError: If it is not a sound model archive.
-        RegistrationError: If its worker does not start, or does not answer the golden plates as it should.
-        VersionExistsError: If the store holds the version with other bytes.
-        StoreError: If the store does not take it.
+        ArchiveError: If the archive is not valid.
+        RegistrationError: If its worker does not start, or its predictions do not meet the acceptance criteria.
+        VersionExistsError: If the store contains the version with other bytes.
+        StoreError: If the store cannot write it.
     """
     started_at = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="thale-register-") as temp_dir:
@@ -78,7 +78,7 @@ def _copy_archive(path: Path, temp_dir: Path) -> Path:
     copy = temp_dir / path.name
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
-            raise ArchiveError(f"{path.name}: {size} bytes; at most {MAX_BYTES} are allowed")
+            raise ArchiveError(f"{path.name}: {size} bytes exceed the limit of {MAX_BYTES}")
         shutil.copyfile(path, copy)
     except OSError as error:
         raise ArchiveError(f"{path} cannot be read as a model archive: {error}") from error
@@ -91,7 +91,7 @@ def _run_acceptance(
     card = archive.card
     with start_model_server(archive) as url:
         try:
-            answers = golden.predict_golden_plates(url, card.name, card.version)
+            predictions = golden.predict_golden_plates(url, card.name, card.version)
         except ModelError as error:
-            raise RegistrationError(f"{card.name} {card.version} cannot answer the golden plates: {error}") from error
-    return golden.check_acceptance(card, answers, archive.golden, criteria)
+            raise RegistrationError(f"{card.name} {card.version} cannot predict the golden plates: {error}") from error
+    return golden.check_acceptance(card, predictions, archive.golden, criteria)

@@ -1,7 +1,7 @@
-"""The header of a safetensors file, checked without loading a tensor.
+"""Validation of the header of a safetensors file, without loading a tensor.
 
-The format is a length (8 bytes, little-endian), that much JSON, and the tensors' bytes without gaps:
-https://huggingface.co/docs/safetensors. It holds no code, which is why weights come in no other form.
+The format is a length (8 bytes, little-endian), JSON of that length, and the bytes of the tensors without gaps:
+https://huggingface.co/docs/safetensors. It cannot contain code, so it is the only format for weights.
 """
 
 import json
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from thale.errors import ArchiveError
 
 MAX_HEADER_BYTES = 2**20
-"""A net of a thousand layers needs 100 kB."""
+"""A network of a thousand layers needs 100 kB."""
 LENGTH_BYTES = 8
 
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -36,22 +36,22 @@ def check_header(start: bytes, size: int) -> None:
     """Check that a file's header describes the file.
 
     Args:
-        start: The file's first bytes, as many as there are up to `LENGTH_BYTES + MAX_HEADER_BYTES`.
-        size: How many bytes the file has.
+        start: The first bytes of the file, up to `LENGTH_BYTES + MAX_HEADER_BYTES` of them.
+        size: The size of the file in bytes.
 
     Raises:
-        ArchiveError: If it is no safetensors file, or one whose tensors do not fill it.
+        ArchiveError: If it is not a safetensors file, or its tensors do not fill it.
     """
     length = int.from_bytes(start[:LENGTH_BYTES], "little")
     if len(start) < LENGTH_BYTES or not 2 <= length <= min(MAX_HEADER_BYTES, size - LENGTH_BYTES):
-        raise ArchiveError("the weights are no safetensors file: save them with safetensors.torch.save_file")
+        raise ArchiveError("the weights are not a safetensors file: save them with safetensors.torch.save_file")
     try:
         header = json.loads(start[LENGTH_BYTES : LENGTH_BYTES + length].decode())
         if isinstance(header, dict):
             header.pop("__metadata__", None)
         tensors = _TENSORS.validate_python(header)
     except (ValueError, ValidationError, RecursionError) as error:
-        raise ArchiveError(f"the header of the weights cannot be read: {error}") from error
+        raise ArchiveError(f"the header of the weights is not valid: {error}") from error
     _check_offsets(tensors, size - LENGTH_BYTES - length)
 
 
@@ -59,7 +59,7 @@ def _check_offsets(tensors: dict[str, _Tensor], size: int) -> None:
     for name, tensor in tensors.items():
         begin, end = tensor.data_offsets
         if tensor.dtype not in _BYTES or end - begin != math.prod(tensor.shape) * _BYTES[tensor.dtype]:
-            raise ArchiveError(f"the weights' tensor {name!r} is not as large as its shape says: save them again")
+            raise ArchiveError(f"the weights' tensor {name!r} does not have the size of its shape: save them again")
     edges = sorted(tensor.data_offsets for tensor in tensors.values())
     gapless = all(left[1] == right[0] for left, right in pairwise(edges))
     if not edges or edges[0][0] != 0 or edges[-1][1] != size or not gapless:

@@ -1,23 +1,23 @@
-"""Golden plates: three small drawn plates with their truth, that a model version answers before anybody relies on it.
+"""Golden plates: three small synthetic plates with known truth that each version must pass (ADR 0022).
 
-`ask` has a model server answer them, `check` holds the answers against the truth and against the answers that came
-with the model's archive, and `warm_up` waits for a version that is just being loaded until it has answered them all.
+`predict_golden_plates` sends them to a model server. `check_acceptance` compares the predictions with the truth and
+with the golden predictions of the archive. `warm_up` waits until a version that is being loaded has predicted them all.
 """
 
 from thale.release.registry.golden.acceptance import AcceptanceCriteria, check_acceptance
 from thale.release.registry.golden.client import predict_golden_plates, warm_up
 from thale.release.registry.golden.plates import GoldenPlate, golden_plates
-from thale.release.registry.golden.records import GoldenPrediction, GoldenPredictions
+from thale.release.registry.golden_predictions import GoldenPrediction, GoldenPredictions
 from thale.release.registry.golden.summary import summarise
 
 __all__ = [
     "AcceptanceCriteria",
+    "GoldenPlate",
     "GoldenPrediction",
     "GoldenPredictions",
-    "GoldenPlate",
-    "predict_golden_plates",
     "check_acceptance",
     "golden_plates",
+    "predict_golden_plates",
     "summarise",
     "warm_up",
 ]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from thale.errors import RegistrationError
 from thale.monitoring.scoring import DiceCounter, PointMatchCounter, match_points
 from thale.release.registry.golden.plates import ORGANS, GoldenPlate, golden_plates
-from thale.release.registry.golden.records import GoldenPrediction, GoldenPredictions
+from thale.release.registry.golden_predictions import GoldenPrediction, GoldenPredictions
 from thale.schemas import Landmark, ModelCard
 
 MIN_REPRODUCIBLE_SCORE = 0.35

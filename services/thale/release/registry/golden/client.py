@@ -15,7 +15,7 @@ from thale.models.predictions import (
     parse_landmarks,
 )
 from thale.release.registry.golden.plates import GoldenPlate, golden_plates
-from thale.release.registry.golden.records import GoldenPrediction
+from thale.release.registry.golden_predictions import GoldenPrediction
 from thale.release.registry.golden.summary import summarise
 
 PREDICT_TIMEOUT_S = 120.0

@@ -9,7 +9,7 @@ from thale.errors import ModelFailedError
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 from thale.monitoring.scoring import DiceCounter, count_overlaps
 from thale.release.registry.golden.plates import ORGANS, GoldenPlate
-from thale.release.registry.golden.records import GoldenPrediction
+from thale.release.registry.golden_predictions import GoldenPrediction
 from thale.schemas import Landmark
 
 
