@@ -1,8 +1,10 @@
-"""From a checkout to a serving cluster: small steps, each can be run alone (`python -m deploy STEP --env ENV`).
+"""Deploys a checkout to a cluster, in steps that can also run alone (`python -m deploy STEP --env ENV`).
 
     preflight ▶ terraform ▶ facts ▶ images ▶ platform ▶ models ▶ overlay ▶ readiness ▶ smoke ▶ summary
 
-Steps hand over files in `.deploy/ENV/` (outputs.json, images.json, …), never Python objects. What a step has done is
-remembered with the digest of its inputs (state.py), so a run that failed goes on where it failed, and one with nothing
-to do does nothing. docs/deploy.md tells what each step does, and how to recover.
+Steps exchange files in `.deploy/ENV/` (outputs.json, images.json, …), never Python objects. The state file records
+each completed step with the digest of its inputs (state.py). A failed run therefore resumes at the failed step, and a
+run without changes does nothing. docs/deploy.md describes each step and the recovery.
+
+This module imports nothing: `python -m deploy.addons.install` needs the standard library only.
 """

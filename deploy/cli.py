@@ -1,6 +1,6 @@
-"""The commands: `up` for all steps, each step by its name, and plan, diff, status, rollback, destroy.
+"""Command line: `up` runs all steps, and each step, plan, diff, status, rollback and destroy is a command.
 
-Exit status: 0 all is well, 1 something failed and was named, 2 asked wrongly, 130 interrupted.
+Exit status: 0 success, 1 a failure with its message, 2 a usage error, 130 an interrupt.
 """
 
 import sys
@@ -19,12 +19,12 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="From a checkout to a serving cluster.",
+    help="Deploy a checkout to a cluster.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Env = Annotated[Environment, typer.Option("--env", "--environment", help="Where to.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what is finished: every step looks anew.")]
+Env = Annotated[Environment, typer.Option("--env", "--environment", help="The environment to deploy to.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore the recorded state and run every step.")]
 
 
 def _context(environment: Environment) -> DeployContext:
@@ -33,13 +33,13 @@ def _context(environment: Environment) -> DeployContext:
 
 @app.command()
 def up(env: Env, fresh: Fresh = False) -> None:
-    """Deploy: every step that is not finished, from the checkout to a measured plate."""
+    """Deploy: run every step that is not up to date, up to the smoke test."""
     run_steps(_context(env), fresh=fresh)
 
 
 @app.command()
 def plan(env: Env) -> None:
-    """Show what a deploy would do."""
+    """Show the steps that a deploy would run."""
     from deploy.plan import print_plan
 
     print_plan(_context(env))
@@ -47,7 +47,7 @@ def plan(env: Env) -> None:
 
 @app.command()
 def diff(env: Env) -> None:
-    """Show what applying the manifests would change."""
+    """Show the changes that applying the manifests would make."""
     from deploy.plan import print_diff
 
     print_diff(_context(env))
@@ -55,7 +55,7 @@ def diff(env: Env) -> None:
 
 @app.command()
 def status(env: Env) -> None:
-    """Show what is finished, what runs, and what was deployed."""
+    """Show completed steps, deploy history, and readiness."""
     from deploy.status import print_status
 
     print_status(_context(env))
@@ -63,7 +63,7 @@ def status(env: Env) -> None:
 
 @app.command()
 def rollback(env: Env) -> None:
-    """Put back the deploy before: images and manifests, not the models."""
+    """Restore the previous deploy: images and manifests, not the models."""
     from deploy.rollback import roll_back
 
     roll_back(_context(env))
@@ -72,20 +72,20 @@ def rollback(env: Env) -> None:
 @app.command()
 def destroy(
     env: Env,
-    confirm: Annotated[str | None, typer.Option(help="The environment's name, where nobody can be asked.")] = None,
+    confirm: Annotated[str | None, typer.Option(help="The environment's name, for use without a terminal.")] = None,
 ) -> None:
-    """Take the environment down, after its name was typed."""
-    from deploy.destroy import destroy as take_down
+    """Destroy the environment, after a confirmation with its name."""
+    from deploy.destroy import destroy as destroy_environment
 
-    def prompt(question: str) -> str:
-        return confirm if confirm is not None else str(typer.prompt(question))
+    def prompt(text: str) -> str:
+        return confirm if confirm is not None else str(typer.prompt(text))
 
-    take_down(_context(env), prompt)
+    destroy_environment(_context(env), prompt)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
-def invoke(env: Env, command: Annotated[list[str], typer.Argument(help="kubectl or helm, and its arguments.")]) -> None:
-    """Run kubectl or helm in a private cluster, by `az aks command invoke`."""
+def invoke(env: Env, command: Annotated[list[str], typer.Argument(help="kubectl or helm, with arguments.")]) -> None:
+    """Run kubectl or helm in a private cluster through `az aks command invoke`."""
     from deploy.invoke import invoke as invoke_in_cluster
 
     raise typer.Exit(invoke_in_cluster(_context(env), command))

@@ -1,7 +1,7 @@
-"""The environment's cluster, by kubectl: directly, or carried into a private network by `az aks command invoke`.
+"""Access to the environment's cluster with kubectl: directly, or through `az aks command invoke`.
 
-Every environment has a kubeconfig of its own in `.deploy/ENV`, so that nobody's current context decides where a deploy
-goes; and a cluster that says it is another environment's is left alone.
+Each environment has its own kubeconfig in `.deploy/ENV`, so the user's current context never selects the target. A
+deploy also stops if the cluster's namespace is labelled with another environment.
 """
 
 import json
@@ -21,12 +21,12 @@ from deploy.settings import Access
 
 FIELD_MANAGER = "thale-deploy"
 _DIFF_STATUS = 1
-"""Exit status of `kubectl diff` where something would change."""
+"""Exit status of `kubectl diff` if there are differences."""
 
 
 @dataclass(frozen=True)
 class AksCluster:
-    """Where the cluster is on Azure."""
+    """Resource group and name of an AKS cluster."""
 
     resource_group: str
     name: str
@@ -34,27 +34,27 @@ class AksCluster:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that can be talked to."""
+    """A reachable cluster."""
 
     context: DeployContext
     command: Sequence[str]
-    """kubectl, and how it finds the cluster."""
+    """kubectl, with the options that select the cluster."""
     variables: Mapping[str, str]
-    """By which other programs that run kubectl or helm find it too."""
+    """Environment variables that select the cluster for other programs that run kubectl or helm."""
 
     def kubectl(self, *arguments: str, stdin: str | None = None, ok_statuses: Sequence[int] = (0,)) -> str:
-        """Run kubectl and return what it prints.
+        """Run kubectl and return its standard output.
 
         Raises:
-            CommandError: If it fails.
+            CommandError: If kubectl fails.
         """
         return run([*self.command, *arguments], stdin=stdin, variables=self.variables, ok_statuses=ok_statuses).stdout
 
     def get(self, *arguments: str) -> Any:
-        """Return what `kubectl get … -o json` prints, None where there is no such object.
+        """Return the parsed output of `kubectl get … -o json`, or None if the object does not exist.
 
         Raises:
-            CommandError: If it fails.
+            CommandError: If kubectl fails.
         """
         output = self.kubectl("get", *arguments, "--ignore-not-found", "--output", "json")
         if not output.strip():
@@ -63,47 +63,45 @@ class Cluster:
             return json.loads(output)
         except ValueError as error:
             raise UnexpectedOutputError(
-                f"kubectl get {' '.join(arguments)} printed no JSON: {output[:200]!r}"
+                f"kubectl get {' '.join(arguments)} did not print JSON: {output[:200]!r}"
             ) from error
 
     def diff(self, manifests: Path) -> str:
-        """Return what applying would change; empty for nothing.
+        """Return the differences that applying would make; an empty string if there are none.
 
         Raises:
-            CommandError: If it fails.
+            CommandError: If kubectl fails.
         """
         arguments = ["diff", "--server-side", "--field-manager", FIELD_MANAGER, "--filename", str(manifests)]
         return self.kubectl(*arguments, ok_statuses=(0, _DIFF_STATUS))
 
     def apply(self, manifests: Path) -> str:
-        """Apply by fields, and never take one from somebody else. Returns what was done.
+        """Apply server-side, without taking over fields of other managers. Returns the output of kubectl.
 
         Raises:
-            CommandError: If it fails, or another manager holds one of the fields with another value.
+            CommandError: If kubectl fails, or another manager owns one of the fields with another value.
         """
         return self.kubectl("apply", "--server-side", "--field-manager", FIELD_MANAGER, "--filename", str(manifests))
 
     def check_environment(self) -> None:
-        """See whether it answers, and is nobody else's.
+        """Check that the cluster is reachable and belongs to this environment.
 
         Raises:
-            CommandError: If it does not answer.
-            WrongPlaceError: If it is another environment's.
+            CommandError: If the cluster does not respond.
+            WrongClusterError: If the cluster belongs to another environment.
         """
         namespace = self.get("namespace", NAMESPACE) or {}
         label = namespace.get("metadata", {}).get("labels", {}).get("thale/environment", self.context.environment)
         if label != self.context.environment:
-            raise WrongClusterError(
-                f"this cluster is the environment {label}, and {self.context.environment} was asked for"
-            )
+            raise WrongClusterError(f"this cluster belongs to the environment {label}, not {self.context.environment}")
 
 
 def connect(context: DeployContext) -> Cluster:
-    """Return the environment's cluster.
+    """Connect to the environment's cluster.
 
     Raises:
-        CommandError: If it cannot be reached.
-        NotYetError: If Terraform has not made it.
+        CommandError: If the cluster is not reachable.
+        StepOrderError: If Terraform has not created it.
     """
     if not context.environment.on_azure:
         return _cluster_from_kubeconfig(context, _write_local_kubeconfig(context))
@@ -113,10 +111,10 @@ def connect(context: DeployContext) -> Cluster:
 
 
 def locate_cluster(context: DeployContext) -> AksCluster:
-    """Return where the cluster is on Azure.
+    """Return resource group and name of the AKS cluster.
 
     Raises:
-        NotYetError: If Terraform has not made it.
+        StepOrderError: If Terraform has not created it.
     """
     region = terraform.region(context)
     return AksCluster(region["resource_group"], region["cluster"])
@@ -127,14 +125,14 @@ def _cluster_from_kubeconfig(context: DeployContext, kubeconfig: Path) -> Cluste
 
 
 def _write_local_kubeconfig(context: DeployContext) -> Path:
-    """Take the chosen context out of the user's kubeconfig."""
+    """Copy the selected context from the user's kubeconfig."""
     context_options = [f"--context={context.settings.context}"] if context.settings.context else []
     kubeconfig = run(["kubectl", "config", "view", "--raw", "--minify", "--flatten", *context_options]).stdout
     return _write_kubeconfig(context, kubeconfig)
 
 
 def _fetch_aks_kubeconfig(context: DeployContext) -> Path:
-    """Fetch the cluster's kubeconfig, once; who comes is asked of `az` each time, so there is no secret in it."""
+    """Fetch the cluster's kubeconfig once. It holds no secret: kubelogin requests a token from `az` for each call."""
     aks = locate_cluster(context)
     path = context.folder / f"{aks.name}.kubeconfig"
     if path.exists():
@@ -163,7 +161,7 @@ def _write_kubeconfig(context: DeployContext, kubeconfig: str) -> Path:
 
 
 def _cluster_by_invoke(context: DeployContext) -> Cluster:
-    """Put a kubectl and a helm of our own before the real ones: what runs them need not know of the private network."""
+    """Put wrappers of kubectl and helm first on PATH, so that callers work unchanged in a private network."""
     locate_cluster(context)
     folder = context.folder / "bin"
     folder.mkdir(exist_ok=True)
@@ -179,5 +177,5 @@ def _cluster_by_invoke(context: DeployContext) -> Cluster:
 
 
 def is_namespace_missing(cluster: Cluster) -> bool:
-    """Whether the cluster has never been deployed to. A cluster without KServe has no kinds to compare with either."""
+    """Return whether the cluster has no deploy yet. Such a cluster may lack KServe's kinds, so `diff` would fail."""
     return cluster.get("namespace", NAMESPACE) is None

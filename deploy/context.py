@@ -1,4 +1,4 @@
-"""A deploy that is running: its environment, where its files are, and whom it tells."""
+"""Context of one deploy: settings, working folder, and console."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ NAMESPACE = "thale"
 
 @dataclass(frozen=True)
 class DeployContext:
-    """What every step is given."""
+    """Settings, console and checkout that each step receives."""
 
     settings: Settings
     console: Console
@@ -28,31 +28,31 @@ class DeployContext:
 
     @property
     def environment(self) -> Environment:
-        """Where it goes."""
+        """The environment to deploy to."""
         return self.settings.environment
 
     @property
     def folder(self) -> Path:
-        """Where steps leave files for each other, readable by their owner alone: plans hold an organisation's names."""
+        """Folder of the steps' artifacts, readable by the owner only because plans hold an organisation's names."""
         folder = self.root / ".deploy" / self.environment
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
     @property
     def overlay(self) -> Path:
-        """The overlay of the environment."""
+        """The kustomize overlay of the environment."""
         return self.root / "kubernetes" / "overlays" / self.environment.overlay
 
     @property
     def state_file(self) -> Path:
-        """What has been done."""
+        """The file of completed steps."""
         return self.folder / "state.json"
 
     def artifact(self, name: str, step: str) -> Path:
-        """Return a file that an earlier step has left.
+        """Return the path of a file that an earlier step wrote.
 
         Raises:
-            NotYetError: If it has not.
+            StepOrderError: If the file does not exist yet.
         """
         path = self.folder / name
         if not path.exists():
@@ -60,7 +60,7 @@ class DeployContext:
         return path
 
     def tracked_files(self, *pathspecs: str) -> Sequence[Path]:
-        """Return the files of the working tree that git knows or would add, below these places."""
+        """Return the files below these paths that git tracks or would add."""
         listed = run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *pathspecs], folder=self.root
         )
@@ -68,20 +68,20 @@ class DeployContext:
         return sorted({path for path in paths if path.is_file()})
 
     def log(self, text: str) -> None:
-        """Tell a line."""
+        """Print one line."""
         self.console.print(f"  {escape(text)}", highlight=False, soft_wrap=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep a second deploy of the same environment on this machine out.
+        """Lock the environment against a second deploy from this machine.
 
         Raises:
-            DeployError: If one is running.
+            DeployError: If another deploy holds the lock.
         """
         try:
             lock_fd = open_locked(self.folder / "lock", blocking=False)
         except BlockingIOError as error:
-            raise DeployError(f"a deploy of {self.environment} is running on this machine already") from error
+            raise DeployError(f"another deploy of {self.environment} is already running on this machine") from error
         try:
             yield
         finally:

@@ -1,16 +1,16 @@
-"""What goes wrong in a deploy.
+"""Errors of a deploy.
 
 DeployError
-├── CommandError         a program failed: what was run, and the end of what it said
-├── SettingsError        the environment's settings cannot be read
-├── MissingError         preflight: everything that is missing, at once
-├── NotYetError          a step needs what an earlier step makes
-├── UnexpectedOutputError  a program answered something that it never should
-├── WrongPlaceError      the cluster is another environment's
-├── ReleaseChangedError  `thale release` changed a release while it was being deployed
-├── NotReadyError        something did not get ready in time
-├── SmokeError           the answer is not that plate's
-└── RefusedError         what must not be done: destroying what is protected, or without its name
+├── CommandError               a command failed, with the end of its output
+├── SettingsError              the environment's settings are invalid
+├── PrerequisitesMissingError  preflight: all missing prerequisites at once
+├── StepOrderError             a step needs an artifact of an earlier step
+├── UnexpectedOutputError      a command returned output that cannot be parsed
+├── WrongClusterError          the cluster belongs to another environment
+├── ReleaseChangedError        `thale release` changed a release during the deploy
+├── NotReadyError              an object did not become ready in time
+├── SmokeError                 the smoke test failed
+└── ForbiddenError             a protected environment, or a destroy without confirmation
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 
 class DeployError(Exception):
-    """A deploy cannot go on; the message says why, and what to do."""
+    """A deploy cannot continue; the message has the reason and the remedy."""
 
 
 class CommandError(DeployError):
-    """A program failed."""
+    """A command failed or could not be started."""
 
     _TAIL_LINES = 30
 
@@ -34,20 +34,20 @@ class CommandError(DeployError):
 
 
 class SettingsError(DeployError):
-    """The environment's settings cannot be read."""
+    """The environment's settings are invalid."""
 
 
 @dataclass(frozen=True)
 class MissingPrerequisite:
-    """One thing that a deploy needs and does not find."""
+    """One missing prerequisite of a deploy."""
 
     description: str
     remedy: str
-    """How to get it: a command, where one does it."""
+    """How to provide it: a command where one exists."""
 
 
 class PrerequisitesMissingError(DeployError):
-    """Things that a deploy needs are not there."""
+    """Prerequisites of a deploy are missing."""
 
     def __init__(self, missing: Sequence[MissingPrerequisite]) -> None:
         lines = [f"  {number}. {each.description}\n     {each.remedy}" for number, each in enumerate(missing, start=1)]
@@ -56,31 +56,31 @@ class PrerequisitesMissingError(DeployError):
 
 
 class StepOrderError(DeployError):
-    """A step needs what an earlier step makes."""
+    """A step needs an artifact of an earlier step."""
 
     def __init__(self, artifact: str, step: str, environment: str) -> None:
-        super().__init__(f"{artifact} is not there yet: run `python -m deploy {step} --env {environment}` first")
+        super().__init__(f"{artifact} does not exist yet: run `python -m deploy {step} --env {environment}` first")
 
 
 class UnexpectedOutputError(DeployError):
-    """A program answered something that it never should."""
+    """A command returned output that cannot be parsed."""
 
 
 class WrongClusterError(DeployError):
-    """The cluster is another environment's."""
+    """The cluster belongs to another environment."""
 
 
 class ReleaseChangedError(DeployError):
-    """`thale release` changed a release while it was being deployed."""
+    """`thale release` changed a release during the deploy."""
 
 
 class NotReadyError(DeployError):
-    """Something did not get ready in time."""
+    """An object did not become ready in time."""
 
 
 class SmokeError(DeployError):
-    """The cluster's answer is not the plate's."""
+    """The smoke test failed: no response, or traits out of tolerance."""
 
 
 class ForbiddenError(DeployError):
-    """What must not be done."""
+    """The operation is forbidden for this environment."""

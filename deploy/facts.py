@@ -1,4 +1,4 @@
-"""Writes what the overlay must know of the place: its facts.yaml (kubernetes/README.md has the table)."""
+"""Writes the facts of the environment to the overlay's facts.yaml (kubernetes/README.md has the table)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,16 @@ from deploy import cluster, terraform
 from deploy.context import NAMESPACE, DeployContext
 from thale.files import write_atomically
 
-_HEADER = "# Written by `make deploy`, from what Terraform and the cluster say. Not applied, read by components.\n"
+_HEADER = (
+    "# Written by `make deploy`, from Terraform's outputs and the cluster. Components read it; it is not applied.\n"
+)
 
 
 def run(context: DeployContext) -> None:
-    """Write the facts, if they are others than before.
+    """Write the facts if they changed.
 
     Raises:
-        NotYetError: If Terraform has not been applied.
+        StepOrderError: If Terraform has not been applied.
     """
     data = azure_facts(context) if context.environment.on_azure else _local_facts(context)
     config_map = {
@@ -32,10 +34,10 @@ def run(context: DeployContext) -> None:
     path = context.overlay / "facts.yaml"
     before = yaml.safe_load(path.read_text())
     if before == config_map:
-        context.log("as before")
+        context.log("unchanged")
         return
     write_atomically(path, (_HEADER + yaml.safe_dump(config_map, sort_keys=False)).encode())
-    context.log(f"{path.relative_to(context.root)} written, for {data['host']}")
+    context.log(f"{path.relative_to(context.root)} written for {data['host']}")
 
 
 def azure_facts(context: DeployContext) -> Mapping[str, str]:
@@ -55,7 +57,7 @@ def azure_facts(context: DeployContext) -> Mapping[str, str]:
 
 
 def _local_facts(context: DeployContext) -> Mapping[str, str]:
-    """Return the facts of a cluster at hand: as they are, with its own API server's address."""
+    """Return the facts of a local cluster: the committed ones, with the address of its API server."""
     before: Mapping[str, str] = yaml.safe_load((context.overlay / "facts.yaml").read_text())["data"]
     slices = cluster.connect(context).get(
         "endpointslices", "--namespace", "default", "--selector", "kubernetes.io/service-name=kubernetes"
@@ -65,12 +67,13 @@ def _local_facts(context: DeployContext) -> Mapping[str, str]:
     if len(addresses) == 1:
         return {**facts, "api_server_range": f"{addresses[0]}/{128 if ':' in addresses[0] else 32}"}
     context.log(
-        f"the API server is at {addresses}: api_server_range stays {before['api_server_range']}, see that it holds them"
+        f"the API server is at {addresses}: api_server_range stays {before['api_server_range']}"
+        "; check that it covers them"
     )
     return facts
 
 
 def _addresses(slices: Any) -> list[str]:
-    """Return where the API server answers."""
+    """Return the addresses of the API server."""
     found = (slices or {}).get("items", ())
     return [address for each in found for endpoint in each["endpoints"] for address in endpoint["addresses"]]

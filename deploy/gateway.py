@@ -1,7 +1,7 @@
-"""Asks the facade as a client would: through the gateway's own address, by its name, trusting its authority.
+"""Sends requests to the facade as a client does: through the gateway, with its host name and its CA certificate.
 
-The address is internal. From within the network it is asked directly; else kubectl forwards a port of this machine to
-it; and into a private cluster curl is carried by `az aks command invoke`.
+The gateway's address is internal. The request goes directly if the address is reachable, and else through a port that
+kubectl forwards. In a private cluster, `az aks command invoke` runs curl in a pod.
 """
 
 import base64
@@ -31,7 +31,7 @@ _STATUS_PATTERN = re.compile(r"HTTP-STATUS:(\d+)\s*$")
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where the gateway is, by which name, and whose certificates to trust."""
+    """Address, host name and CA certificate of the gateway."""
 
     address: str
     host: str
@@ -39,7 +39,7 @@ class Gateway:
 
 
 def find_gateway(context: DeployContext, cluster: Cluster) -> Gateway:
-    """Return the environment's gateway.
+    """Find the environment's gateway.
 
     Raises:
         NotReadyError: If it has no address or no certificate yet.
@@ -54,10 +54,10 @@ def find_gateway(context: DeployContext, cluster: Cluster) -> Gateway:
 
 
 def send_image(context: DeployContext, cluster: Cluster, gateway: Gateway, image: bytes) -> bytes:
-    """Return the facade's JSON answer about an image.
+    """Send an image to the facade and return the JSON response.
 
     Raises:
-        SmokeError: If it cannot be reached, or refuses.
+        SmokeError: If the gateway is not reachable, or the status is not 200.
     """
     if context.environment.on_azure and context.settings.access is Access.INVOKE:
         return _send_by_curl(context, gateway, image)
@@ -92,33 +92,33 @@ def _send_by_tls(gateway: Gateway, address: str, port: int, image: bytes) -> byt
         try:
             response = pool.request("POST", _PHENOTYPE_PATH, body=image, headers=headers)
         except urllib3.exceptions.HTTPError as error:
-            raise SmokeError(f"https://{gateway.host} at {address}:{port} does not answer: {error}") from error
+            raise SmokeError(f"https://{gateway.host} at {address}:{port} is not reachable: {error}") from error
         finally:
             pool.close()
     if response.status != 200:
-        raise SmokeError(f"https://{gateway.host} answered {response.status}: {response.data[:500]!r}")
+        raise SmokeError(f"https://{gateway.host} returned status {response.status}: {response.data[:500]!r}")
     return response.data
 
 
 @contextmanager
 def _port_forward(cluster: Cluster) -> Iterator[int]:
-    """Give a port of this machine that leads to the gateway for as long as the context lasts."""
+    """Forward a local port to the gateway while the context is open."""
     selector = (
         f"gateway.envoyproxy.io/owning-gateway-namespace={NAMESPACE},gateway.envoyproxy.io/owning-gateway-name=thale"
     )
     found = (cluster.get("services", "--namespace", _ENVOY_NAMESPACE, "--selector", selector) or {}).get("items", ())
     if not found:
         raise SmokeError(
-            f"the gateway has no Service in {_ENVOY_NAMESPACE}: is Envoy Gateway installed (`deploy platform`)?"
+            f"the gateway has no Service in {_ENVOY_NAMESPACE}: install Envoy Gateway with `deploy platform`"
         )
     name = found[0]["metadata"]["name"]
     command = [*cluster.command, "port-forward", "--namespace", _ENVOY_NAMESPACE, f"service/{name}", f":{_PORT}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as forward:  # noqa: S603
         try:
-            first = forward.stdout.readline() if forward.stdout else ""
-            match = re.search(r"127\.0\.0\.1:(\d+)", first)
+            first_line = forward.stdout.readline() if forward.stdout else ""
+            match = re.search(r"127\.0\.0\.1:(\d+)", first_line)
             if match is None:
-                raise SmokeError(f"kubectl forwards no port to the gateway: {first.strip()}")
+                raise SmokeError(f"kubectl could not forward a port to the gateway: {first_line.strip()}")
             yield int(match.group(1))
         finally:
             forward.terminate()
@@ -126,7 +126,7 @@ def _port_forward(cluster: Cluster) -> Iterator[int]:
 
 def _send_by_curl(context: DeployContext, gateway: Gateway, image: bytes) -> bytes:
     with tempfile.TemporaryDirectory(prefix="thale-smoke-") as temp_dir:
-        plate, ca_file = Path(temp_dir) / "plate.jpg", Path(temp_dir) / "authority.crt"
+        plate, ca_file = Path(temp_dir) / "plate.jpg", Path(temp_dir) / "ca.crt"
         plate.write_bytes(image)
         ca_file.write_bytes(gateway.ca_certificate)
         command = [
@@ -139,5 +139,5 @@ def _send_by_curl(context: DeployContext, gateway: Gateway, image: bytes) -> byt
     output = result.logs or ""
     match = _STATUS_PATTERN.search(output)
     if result.exitCode != 0 or match is None or match.group(1) != "200":
-        raise SmokeError(f"https://{gateway.host}, asked from within the cluster: {output[-500:].strip()}")
+        raise SmokeError(f"request to https://{gateway.host} from the cluster failed: {output[-500:].strip()}")
     return output[: match.start()].encode()

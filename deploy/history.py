@@ -1,6 +1,6 @@
-"""What has been deployed to a cluster, kept in it: whoever rolls back need not be who deployed, nor on that machine.
+"""Deploy history, stored in the cluster so that any operator can roll back from any machine.
 
-A ConfigMap each, `deploy-1`, `deploy-2`, …: who, when, from which commit, which images, and the manifests themselves.
+One ConfigMap for each deploy (`deploy-1`, `deploy-2`, …) holds author, time, commit, images, and manifests.
 """
 
 import base64
@@ -37,45 +37,45 @@ class DeployRecord(BaseModel):
     commit: str
     images: tuple[ImageReference, ...]
     manifests: str
-    """Digest of what was applied, releases left out."""
+    """Digest of the applied manifests without releases."""
     restores: int | None = None
-    """The deploy that this one, a rollback, has put back."""
+    """The number of the restored deploy, if this one is a rollback."""
 
     @property
     def content_number(self) -> int:
-        """The number of the deploy whose manifests these are."""
+        """The number of the deploy that stores these manifests."""
         return self.restores or self.number
 
     def describe(self) -> str:
-        """Return it as a line."""
-        restored_text = f", puts back {self.restores}" if self.restores else ""
+        """Return a description of one line."""
+        restored_text = f", restores {self.restores}" if self.restores else ""
         return f"deploy {self.number}{restored_text}: {self.at:%Y-%m-%d %H:%M} UTC by {self.who}, commit {self.commit}"
 
 
 def load_history(cluster: Cluster) -> Sequence[DeployRecord]:
-    """Return what has been deployed, oldest first."""
+    """Return all recorded deploys, oldest first."""
     found = cluster.get("configmaps", "--namespace", NAMESPACE, "--selector", _SELECTOR) or {"items": ()}
     history = [DeployRecord.model_validate_json(each["data"]["record.json"]) for each in found["items"]]
     return sorted(history, key=lambda record: record.number)
 
 
 def load_manifests(cluster: Cluster, number: int) -> Sequence[Mapping[str, Any]]:
-    """Return what a deploy has applied.
+    """Return the manifests of a deploy.
 
     Raises:
-        DeployError: If it is no longer kept.
+        DeployError: If they are no longer stored.
     """
     found = cluster.get("configmap", f"deploy-{number}", "--namespace", NAMESPACE)
     if found is None:
-        raise DeployError(f"the manifests of deploy {number} are no longer kept")
+        raise DeployError(f"deploy {number} is not in the cluster, which stores the last {_MAX_RECORDS} deploys")
     return list(yaml.safe_load_all(gzip.decompress(base64.b64decode(found["binaryData"]["manifests.yaml.gz"]))))
 
 
 def previous(history: Sequence[DeployRecord]) -> DeployRecord:
-    """Return the deploy that a rollback puts back: the one before what runs now, rollbacks themselves left out.
+    """Return the deploy to restore: the one before the current manifests, not counting rollbacks.
 
     Raises:
-        DeployError: If there is none.
+        DeployError: If there is no earlier deploy.
     """
     earlier = (
         [each for each in history if each.restores is None and each.number < history[-1].content_number]
@@ -83,12 +83,12 @@ def previous(history: Sequence[DeployRecord]) -> DeployRecord:
         else []
     )
     if not earlier:
-        raise DeployError("there is no deploy before this one to go back to")
+        raise DeployError("there is no earlier deploy to restore")
     return earlier[-1]
 
 
 def digest_without_releases(manifests: str) -> str:
-    """Return the digest of manifests but those that `thale release` changes between two deploys."""
+    """Return the digest of manifests without InferenceServices, which `thale release` changes between deploys."""
     return digest([each for each in yaml.safe_load_all(manifests) if each and each["kind"] != "InferenceService"])
 
 
@@ -99,10 +99,10 @@ def save(
     manifests: str,
     restores: int | None = None,
 ) -> DeployRecord:
-    """Write down a deploy, and forget those that are too old.
+    """Record a deploy, and delete the oldest records beyond the limit.
 
     Raises:
-        CommandError: If the cluster does not take it.
+        CommandError: If kubectl cannot create the record.
     """
     history = load_history(cluster)
     number = history[-1].number + 1 if history else 1
@@ -132,7 +132,7 @@ def save(
 
 
 def _describe_commit(context: DeployContext) -> str:
-    """Return the commit of the working tree, with a mark where files differ from it."""
+    """Return the commit of the working tree, with the suffix `-dirty` if files differ from it."""
     try:
         return run(["git", "describe", "--always", "--dirty", "--abbrev=12"], folder=context.root).stdout.strip()
     except CommandError:

@@ -1,4 +1,4 @@
-"""What goes into an image, and its digest: the same files give the same tag, so an unchanged tree builds nothing."""
+"""Build contexts of images, tagged by content: an unchanged tree has the same tag and needs no build."""
 
 import shutil
 import tempfile
@@ -17,10 +17,10 @@ _TAG_LENGTH = 16
 
 @dataclass(frozen=True)
 class Image:
-    """An image of ours."""
+    """An image that this repository builds."""
 
     name: str
-    """As manifests call it before release.yaml says which one is meant."""
+    """The name in the manifests of kubernetes/base, which release.yaml replaces."""
     dockerfile: str
     repository: str
 
@@ -32,19 +32,19 @@ IMAGES = (
 
 
 def image_tag(context: DeployContext, image: Image) -> str:
-    """Return the tag that names an image's content: the digest of its Dockerfile and of all that it may copy.
+    """Return an image's tag: the digest of its Dockerfile and of all files in its build context.
 
     Raises:
-        DeployError: If the Dockerfile is not there, or .dockerignore is no list of what goes in.
+        DeployError: If the Dockerfile is missing, or .dockerignore is not an allow-list.
     """
     return digest_files(context.root, _files(context, image))[:_TAG_LENGTH]
 
 
 @contextmanager
 def build_context(context: DeployContext, image: Image) -> Iterator[Path]:
-    """Give a folder with exactly the files whose digest is the tag; nothing else of the working tree is sent away.
+    """Create a folder with exactly the files of the tag; no other file of the working tree is uploaded.
 
-    Without .dockerignore: it has done its work, and `az acr task run` would hold even the Dockerfile back by it.
+    .dockerignore is left out: it is already applied, and `az acr task run` would exclude even the Dockerfile.
     """
     with tempfile.TemporaryDirectory(prefix="thale-image-") as temp_dir:
         for path in _files(context, image):
@@ -60,14 +60,14 @@ def _files(context: DeployContext, image: Image) -> Sequence[Path]:
     own = [context.root / image.dockerfile, context.root / _IGNORED]
     missing = [path for path in own if not path.is_file()]
     if missing:
-        raise DeployError(f"{missing[0]} is not there, and without it no {image.name} can be built")
+        raise DeployError(f"{missing[0]} is missing: {image.name} cannot be built without it")
     return sorted({*own, *context.tracked_files(*_allowed_paths(context.root / _IGNORED))})
 
 
 def _allowed_paths(dockerignore: Path) -> Sequence[str]:
-    """Return what a .dockerignore of the form "nothing but these" lets in."""
+    """Return the paths that a .dockerignore in the form of an allow-list includes."""
     lines = [line.strip() for line in dockerignore.read_text().splitlines()]
     patterns = [line for line in lines if line and not line.startswith("#")]
     if patterns[:1] != ["*"]:
-        raise DeployError(f"{dockerignore} must begin with `*`, and then name what goes in by `!PLACE`")
+        raise DeployError(f"{dockerignore} must begin with `*` and list the included paths as `!PATH`")
     return [pattern.removeprefix("!") for pattern in patterns if pattern.startswith("!")]

@@ -1,8 +1,8 @@
-"""Builds the images that are not built yet, where the cluster finds them, and leaves their names: images.json.
+"""Builds missing images where the cluster can pull them, and writes their references to images.json.
 
-On Azure the registry is closed, and its task `build` (terraform/azure/registry.tf) builds and pushes in it. What the
-task has built, Azure Resource Manager tells: the registry itself answers inside the network alone. On a laptop, docker
-builds, and the image is loaded into kind or pushed to the registry that was named.
+On Azure the registry is private, and its task `build` (terraform/azure/registry.tf) builds and pushes inside it. Azure
+Resource Manager lists the task's results, because the registry is reachable only inside the network. On a laptop,
+docker builds the image, which is then loaded into kind or pushed to the configured registry.
 """
 
 import json
@@ -21,23 +21,23 @@ from deploy.subscription import az
 
 ARTIFACT = "images.json"
 _KIND_PREFIX = "kind-"
-"""What kind calls its contexts, before the cluster's name."""
+"""The prefix of kind's kubeconfig contexts, before the name of the cluster."""
 
 
 class ImageReference(BaseModel):
-    """Where an image is: by digest, or by tag where no registry has given it a digest."""
+    """Reference to an image: by digest, or by tag if no registry has assigned a digest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    """As manifests call it."""
+    """The name in the manifests."""
     repository: str
     tag: str
     digest: str | None = None
 
     @property
     def reference(self) -> str:
-        """What a pod asks for."""
+        """The image field of a container."""
         return f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
 
 
@@ -58,7 +58,7 @@ _IMAGE_REFERENCES = TypeAdapter(tuple[ImageReference, ...])
 
 
 def cache_inputs(context: DeployContext) -> Mapping[str, object]:
-    """Return what the images are made from, and where they go."""
+    """Return the content tags of the images and their destination."""
     if context.environment.on_azure:
         destination = terraform.facts(context)["registry"]
     else:
@@ -67,10 +67,10 @@ def cache_inputs(context: DeployContext) -> Mapping[str, object]:
 
 
 def run(context: DeployContext) -> None:
-    """Have every image where the cluster finds it.
+    """Build every missing image.
 
     Raises:
-        CommandError: If one cannot be built.
+        CommandError: If a build fails.
     """
     ensure_image = _ensure_in_registry if context.environment.on_azure else _ensure_locally
     references = [ensure_image(context, image, image_tag(context, image)) for image in IMAGES]
@@ -78,33 +78,34 @@ def run(context: DeployContext) -> None:
 
 
 def load_image_references(context: DeployContext) -> Sequence[ImageReference]:
-    """Return where the images are.
+    """Return the references of the images.
 
     Raises:
-        NotYetError: If they have not been built.
+        StepOrderError: If they have not been built.
+        DeployError: If the artifact is invalid.
     """
     try:
         return _IMAGE_REFERENCES.validate_json(context.artifact(ARTIFACT, "images").read_bytes())
     except ValidationError as error:
-        raise DeployError(f"{context.folder / ARTIFACT} cannot be read; delete it and build again: {error}") from error
+        raise DeployError(f"{context.folder / ARTIFACT} is invalid: delete it and build again: {error}") from error
 
 
 def _ensure_in_registry(context: DeployContext, image: Image, tag: str) -> ImageReference:
     registry: str = terraform.facts(context)["registry"]
     pushed = _find_pushed(context, registry, image, tag)
     if pushed is None:
-        context.log(f"{image.name} {tag} is being built in {registry}; this takes minutes")
+        context.log(f"building {image.name} {tag} in {registry}; this takes minutes")
         _build_in_registry(context, registry, image, tag)
         pushed = _find_pushed(context, registry, image, tag)
     else:
-        context.log(f"{image.name} {tag} is there")
+        context.log(f"{image.name} {tag} is already built")
     if pushed is None:
-        raise UnexpectedOutputError(f"{registry} has built {image.repository}:{tag}, and tells no digest of it")
+        raise UnexpectedOutputError(f"{registry} built {image.repository}:{tag} but lists no digest for it")
     return ImageReference(name=image.name, repository=f"{registry}/{image.repository}", tag=tag, digest=pushed.digest)
 
 
 def _find_pushed(context: DeployContext, registry: str, image: Image, tag: str) -> _Pushed | None:
-    """Return what the latest run of the task has pushed under this tag, None where none has."""
+    """Return the image that the latest run of the task pushed with this tag, or None."""
     filters = (
         "--registry",
         _registry_name(registry),
@@ -122,7 +123,7 @@ def _find_pushed(context: DeployContext, registry: str, image: Image, tag: str) 
 
 
 def _build_in_registry(context: DeployContext, registry: str, image: Image, tag: str) -> None:
-    """Have the task build; its log is asked for only where it fails, since a log is no JSON."""
+    """Run the build task. Its log is fetched only after a failure, because with a log `az` prints no JSON."""
     values = ("--set", f"image={image.repository}:{tag}", "--set", f"dockerfile={image.dockerfile}")
     task_options = ("--registry", _registry_name(registry), "--name", "build")
     with build_context(context, image) as context_dir, context.console.status(f"building {image.name}"):
@@ -142,7 +143,7 @@ def _build_in_registry(context: DeployContext, registry: str, image: Image, tag:
             raise _error_with_log(context, task_options, error) from error
     if (task_run := _TaskRun.model_validate(result)).status != "Succeeded":
         raise _error_with_log(
-            context, task_options, DeployError(f"the run {task_run.runId} ended as {task_run.status}")
+            context, task_options, DeployError(f"run {task_run.runId} ended with status {task_run.status}")
         )
 
 
@@ -150,10 +151,10 @@ def _error_with_log(context: DeployContext, task_options: Sequence[str], error: 
     subscription = ["--subscription", str(context.settings.subscription_id)]
     try:
         log = run_program(["az", "acr", "task", "logs", *task_options, *subscription]).stdout
-    except CommandError as unknown:
-        log = str(unknown)
+    except CommandError as log_error:
+        log = str(log_error)
     tail = "\n".join(log.strip().splitlines()[-30:])
-    return DeployError(f"the image was not built: {error}\n{tail}")
+    return DeployError(f"image build failed: {error}\n{tail}")
 
 
 def _registry_name(registry: str) -> str:
@@ -161,7 +162,7 @@ def _registry_name(registry: str) -> str:
 
 
 def _ensure_locally(context: DeployContext, image: Image, tag: str) -> ImageReference:
-    """Build with docker, and push to the registry that was named, or load into kind."""
+    """Build with docker, and push to the configured registry or load into kind."""
     registry = context.settings.registry
     repository = f"{registry}/{image.repository}" if registry else image.name
     reference = f"{repository}:{tag}"
@@ -177,16 +178,16 @@ def _ensure_locally(context: DeployContext, image: Image, tag: str) -> ImageRefe
     inspected = json.loads(run_program(["docker", "image", "inspect", reference]).stdout)
     digests = [each.rpartition("@")[2] for each in inspected[0]["RepoDigests"] if each.startswith(f"{repository}@")]
     if not digests:
-        raise UnexpectedOutputError(f"docker has pushed {reference}, and tells no digest of it")
+        raise UnexpectedOutputError(f"docker pushed {reference} but lists no digest for it")
     return ImageReference(name=image.name, repository=repository, tag=tag, digest=digests[0])
 
 
 def _kind_cluster(context: DeployContext) -> str:
-    """Return the name of the kind cluster that the job goes to."""
+    """Return the name of the kind cluster of the kubeconfig's context."""
     kube_context = cluster.connect(context).kubectl("config", "current-context").strip()
     if not kube_context.startswith(_KIND_PREFIX):
         raise DeployError(
-            f"the context {kube_context} is no cluster of kind, into which images could be loaded: say with `registry = …` "
-            "in the settings from where this cluster pulls, as localhost:5001"
+            f"the context {kube_context} is not a kind cluster, so images cannot be loaded into it: set `registry = …` "
+            "in the settings to a registry that the cluster pulls from, such as localhost:5001"
         )
     return kube_context.removeprefix(_KIND_PREFIX)

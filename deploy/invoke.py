@@ -1,9 +1,9 @@
-"""kubectl and helm in a private cluster, from outside its network: `az aks command invoke` runs them in a pod there.
+"""kubectl and helm in a private cluster, from outside its network: `az aks command invoke` runs them in a pod.
 
     python -m deploy invoke --env dev -- kubectl get pods --namespace thale
 
-Files that the command names travel with it; `-k FOLDER` is built here and travels as one file. What the pod says comes
-back as one text of no more than 512 kB.
+Files in the arguments are uploaded with the command. `-k FOLDER` is built locally and uploaded as one file. The output
+is one text of at most 512 kB.
 """
 
 import os
@@ -24,51 +24,52 @@ from deploy.errors import DeployError
 from deploy.subscription import az
 
 _LOCAL_COMMANDS = {("kubectl", "kustomize"), ("kubectl", "config"), ("helm", "version")}
-"""What a program does without a cluster."""
+"""Commands that need no cluster."""
 _STDERR_ON_FAILURE = (
     'stderr_file=$(mktemp); {command} 2>"$stderr_file" || {{ status=$?; cat "$stderr_file"; exit $status; }}'
 )
-"""Warnings would stand amid the JSON that was asked for: standard error is told only where the command fails."""
+"""Standard error is returned only after a failure: warnings would break the JSON output."""
 _INTERACTIVE_COMMANDS = {"port-forward", "attach", "proxy", "edit"}
 
 
 class InvokeResult(BaseModel):
-    """What a command in the cluster has said."""
+    """Exit status and output of a command in the cluster."""
 
     exitCode: int
     logs: str | None = None
 
 
 def invoke(context: DeployContext, command: Sequence[str]) -> int:
-    """Run a command in the cluster, or here if it needs none; print what it says, and return its exit status.
+    """Run a command in the cluster, or locally if it needs none; print its output and return its exit status.
 
     Raises:
-        DeployError: If it is one that cannot be carried.
+        DeployError: If the command is interactive.
     """
     program, *arguments = command
     subcommand = next((argument for argument in arguments if not argument.startswith("-")), "")
     if (program, subcommand) in _LOCAL_COMMANDS or "--client" in arguments:
-        local = run([_find_program(context, program), *arguments], stdin=None, ok_statuses=range(256))
+        local = run([_find_program(context, program), *arguments], stdin=None, ok_statuses=None)
         sys.stdout.write(local.stdout)
         sys.stderr.write(local.stderr)
         return local.returncode
     if subcommand in _INTERACTIVE_COMMANDS:
         raise DeployError(
-            f"`{program} {subcommand}` cannot be carried into a private cluster: be in its network for it"
+            f"`{program} {subcommand}` is interactive and `az aks command invoke` cannot run it: run it "
+            "inside the network"
         )
     with tempfile.TemporaryDirectory(prefix="thale-invoke-") as temp_dir:
         packed, files = _pack_files(context, arguments, Path(temp_dir))
         result = run_in_cluster(context, [program, *packed], files)
-    has_failed = result.exitCode != 0 and subcommand != "diff"  # whose status 1 tells of a difference
+    has_failed = result.exitCode != 0 and subcommand != "diff"  # its status 1 means a difference
     (sys.stderr if has_failed else sys.stdout).write(result.logs or "")
     return result.exitCode
 
 
 def run_in_cluster(context: DeployContext, command: Sequence[str], files: Sequence[Path] = ()) -> InvokeResult:
-    """Run a command in a pod of the cluster, the files beside it, and return what it said.
+    """Run a command in a pod of the cluster, with the files in its working directory.
 
     Raises:
-        CommandError: If `az` cannot have it run.
+        CommandError: If `az` fails.
     """
     aks = cluster.locate_cluster(context)
     file_options = [argument for path in files for argument in ("--file", str(path))]
@@ -81,7 +82,7 @@ def run_in_cluster(context: DeployContext, command: Sequence[str], files: Sequen
 
 
 def _pack_files(context: DeployContext, arguments: Sequence[str], temp_dir: Path) -> tuple[list[str], list[Path]]:
-    """Return the arguments as the pod is to see them, and the files that they name."""
+    """Return the arguments for the pod and the files that they refer to."""
     packed: list[str] = []
     files: list[Path] = []
     for number, argument in enumerate(arguments):
@@ -106,9 +107,9 @@ def _pack_files(context: DeployContext, arguments: Sequence[str], temp_dir: Path
 
 
 def _find_program(context: DeployContext, program: str) -> str:
-    """Return the program itself, and not the stand-in of ours that leads here."""
+    """Return the real program, not the wrapper that calls this module."""
     shim_dir = str(context.folder / "bin")
     found = shutil.which(program, path=os.pathsep.join(path for path in os.get_exec_path() if path != shim_dir))
     if found is None:
-        raise DeployError(f"{program} is not there")
+        raise DeployError(f"{program} is not on the PATH")
     return found

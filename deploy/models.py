@@ -1,8 +1,8 @@
-"""Registers the repository's default models in the environment's store: by a Job in the cluster.
+"""Registers the repository's default models in the environment's store, with a Job in the cluster.
 
-The store answers inside the network alone (on a laptop it is a volume), and registering tries a model on the golden
-plates in a real model server: both are at hand in a pod with the model server's image. The Job is named after the
-weights, so it runs once; where they are registered already, it says so and ends.
+The store is reachable only inside the network (on a laptop it is a volume), and registration runs the golden plates on
+a real model server. A pod with the model server's image has both. The digest of the weights is part of the Job's name,
+so the Job runs once for each set of weights. Registered weights are skipped.
 """
 
 import json
@@ -21,11 +21,11 @@ from deploy.state import digest, digest_files
 
 WEIGHTS = "model-server/weights"
 TRAINING_NAMESPACE = "thale-training"
-"""Where the identity lives that may write models (terraform/azure/identities.tf)."""
+"""Namespace of the identity that may write models (terraform/azure/identities.tf)."""
 
 _SCRIPT = """\
 set -eu
-weights=$(python -c 'from thale.local.runtime import find_installed; print(find_installed().weights)')
+weights=$(python -c 'from thale.local.runtime import find_runtime; print(find_runtime().weights)')
 for model in "$weights"/*/*; do thale-models archive "$model" --out /tmp/archives; done
 for archive in /tmp/archives/*.mar; do thale release --store "$0" --as deploy register "$archive"; done
 """
@@ -34,7 +34,7 @@ Manifest = Mapping[str, Any]
 
 
 def cache_inputs(context: DeployContext) -> Mapping[str, object]:
-    """Return which models go where."""
+    """Return the digest of the weights and their destination."""
     destination = (
         terraform.facts(context)["blob_endpoint"]
         if context.environment.on_azure
@@ -44,10 +44,11 @@ def cache_inputs(context: DeployContext) -> Mapping[str, object]:
 
 
 def run(context: DeployContext) -> None:
-    """Have the Job run, and wait until it has ended.
+    """Run the Job and wait until it ends.
 
     Raises:
-        DeployError: If a model is not registered: with the end of what the Job said.
+        DeployError: If a registration fails, with the end of the Job's log.
+        NotReadyError: If the Job does not end in time.
     """
     cluster = clusters.connect(context)
     cluster.check_environment()
@@ -71,23 +72,23 @@ def _wait_for_job(context: DeployContext, cluster: Cluster, name: str, namespace
         wait=wait_fixed(context.settings.poll_interval_s),
     )
     try:
-        with context.console.status("models answer the golden plates"):
+        with context.console.status("running the golden plates"):
             condition = polling(lambda: _final_condition(cluster.get("job", name, "--namespace", namespace)))
     except RetryError as error:
         raise NotReadyError(
-            f"the Job {name} has not ended after {context.settings.wait_s:.0f} s; {_describe_hint(name, namespace)}"
+            f"the Job {name} did not end within {context.settings.wait_s:.0f} s; {_describe_hint(name, namespace)}"
         ) from error
     if condition == "Failed":
         log = cluster.kubectl("logs", f"job/{name}", "--namespace", namespace, "--tail=20", ok_statuses=(0, 1))
-        raise DeployError(f"the default models were not registered; {_describe_hint(name, namespace)}\n{log}")
+        raise DeployError(f"the registration of the default models failed; {_describe_hint(name, namespace)}\n{log}")
 
 
 def _describe_hint(name: str, namespace: str) -> str:
-    return f"see: kubectl describe job/{name} --namespace {namespace}"
+    return f"run kubectl describe job/{name} --namespace {namespace}"
 
 
 def _final_condition(found: Manifest | None) -> str | None:
-    """Return `Complete` or `Failed`, None for a Job that runs."""
+    """Return `Complete` or `Failed`, or None for a running Job."""
     conditions = ((found or {}).get("status") or {}).get("conditions") or ()
     return next(
         (each["type"] for each in conditions if each["type"] in ("Complete", "Failed") and each["status"] == "True"),
@@ -109,15 +110,15 @@ def _azure_manifests(context: DeployContext, name: str) -> list[Manifest]:
 
 
 def _local_manifests(context: DeployContext, name: str) -> list[Manifest]:
-    """Put the Job beside the volume that kubernetes/platform makes in the account's place."""
+    """Return the Job with the volume that replaces the storage account (kubernetes/platform/manifests/store)."""
     volume = {"name": "store", "persistentVolumeClaim": {"claimName": "store"}}
     return [_registration_job(context, {"name": name, "namespace": NAMESPACE}, "/store/models", "default", volume)]
 
 
 def _registration_job(
-    context: DeployContext, metadata: Manifest, store: str, account: str, volume: Manifest
+    context: DeployContext, metadata: Manifest, store: str, service_account: str, volume: Manifest
 ) -> Manifest:
-    """Return the Job. The first of two looks at a broken store does not count against the second: it is tried again."""
+    """Return the Job. It is retried up to twice, because the store may be unavailable for a short time."""
     (image,) = (image for image in load_image_references(context) if image.name == "thale-model-server")
     volumes = [{"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}}, *([volume] if volume else [])]
     mounts = [{"name": "tmp", "mountPath": "/tmp"}, *([{"name": "store", "mountPath": "/store"}] if volume else [])]  # noqa: S108
@@ -135,7 +136,7 @@ def _registration_job(
         "volumeMounts": mounts,
     }
     pod = {
-        "serviceAccountName": account,
+        "serviceAccountName": service_account,
         "automountServiceAccountToken": False,
         "restartPolicy": "Never",
         "securityContext": {

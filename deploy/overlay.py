@@ -1,4 +1,4 @@
-"""Builds the overlay, and applies it by fields where it differs from what the cluster has."""
+"""Builds the overlay and applies it server-side if it differs from the cluster."""
 
 import re
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ from deploy.release_file import read_live_releases, write_release_file
 RENDERED = "rendered.yaml"
 _ATTEMPTS = 3
 RELEASE_FIELD_MANAGER = "thale-release"
-"""Who owns the fields of a release (thale.release.targets.kserve, whose import takes the Kubernetes client along)."""
+"""Field manager of releases, as in thale.release.targets.kserve, whose import would load the Kubernetes client."""
 _CONFLICT = re.compile(r'conflicts? with "([^"]+)"')
 
 
 def run(context: DeployContext) -> None:
-    """Apply what differs, and write down the deploy.
+    """Apply the differences and record the deploy.
 
     Raises:
         CommandError: If kubectl fails.
-        DeployError: If somebody else holds a field with another value: nothing is taken from anybody.
+        DeployError: If another manager owns a field with another value. No field is taken over.
     """
     cluster = clusters.connect(context)
     cluster.check_environment()
@@ -40,10 +40,10 @@ def run(context: DeployContext) -> None:
 
 
 def render(context: DeployContext, cluster: Cluster) -> Path:
-    """Write release.yaml as of now, build the overlay, and return the file with all manifests.
+    """Write release.yaml from the live releases, build the overlay, and return the file with all manifests.
 
     Raises:
-        CommandError: If kustomize refuses it.
+        CommandError: If kustomize fails.
     """
     write_release_file(
         context, load_image_references(context), read_live_releases(cluster) if _has_kserve(cluster) else ()
@@ -54,14 +54,14 @@ def render(context: DeployContext, cluster: Cluster) -> Path:
 
 
 def difference(cluster: Cluster, rendered: Path) -> str:
-    """Return what applying would change, as `kubectl diff` prints it; of a cluster that has nothing, a sentence.
+    """Return the output of `kubectl diff`, or a sentence for a cluster without a deploy.
 
     Raises:
-        DeployError: As `apply` does.
+        DeployError: As for `apply`.
     """
     if clusters.is_namespace_missing(cluster):
         objects = [each for each in yaml.safe_load_all(rendered.read_text()) if each]
-        return f"the cluster has nothing of it yet: {len(objects)} objects are new"
+        return f"the cluster has no deploy yet: {len(objects)} objects are new"
     with _explain_conflicts():
         return cluster.diff(rendered)
 
@@ -70,8 +70,8 @@ def apply(cluster: Cluster, rendered: Path) -> str:
     """Apply manifests.
 
     Raises:
-        ReleaseChangedError: If a release is no longer the one that the manifests were made with.
-        DeployError: If somebody else holds a field with another value.
+        ReleaseChangedError: If a release changed after the manifests were built.
+        DeployError: If another manager owns a field with another value.
         CommandError: If kubectl fails otherwise.
     """
     with _explain_conflicts():
@@ -85,26 +85,24 @@ def _explain_conflicts() -> Iterator[None]:
     except CommandError as error:
         managers = set(_CONFLICT.findall(error.output))
         if managers == {RELEASE_FIELD_MANAGER}:
-            raise ReleaseChangedError(
-                f"`thale release` changed a release while it was being deployed: {error}"
-            ) from error
+            raise ReleaseChangedError(f"`thale release` changed a release during the deploy: {error}") from error
         if managers:
             raise DeployError(
-                f"{error}\n{', '.join(sorted(managers))} holds these fields with another value. Take the change into "
-                "the manifests, or have it taken back; --force-conflicts would undo it unasked."
+                f"{error}\n{', '.join(sorted(managers))} owns these fields with another value. Copy the change into "
+                "the manifests, or have its author revert it. Do not use --force-conflicts: it overwrites the change."
             ) from error
         raise
 
 
 def _apply_once(context: DeployContext, cluster: Cluster) -> None:
-    """Apply what differs, if anything does; and write it down, also where a run before was interrupted in between."""
+    """Apply the differences, if any, and record the deploy if it is not recorded yet."""
     rendered = render(context, cluster)
     text = rendered.read_text()
     history = [] if clusters.is_namespace_missing(cluster) else load_history(cluster)
     if difference(cluster, rendered):
         context.log(f"applied: {_count_applied(apply(cluster, rendered))}")
     elif history and history[-1].manifests == digest_without_releases(text):
-        context.log("nothing differs")
+        context.log("no differences")
         return
     context.log(save(context, cluster, load_image_references(context), text).describe())
     if history:
@@ -112,12 +110,12 @@ def _apply_once(context: DeployContext, cluster: Cluster) -> None:
 
 
 def _count_applied(output: str) -> str:
-    """Return how many objects kubectl has done what with."""
+    """Return the number of applied objects, with its unit."""
     return f"{sum(line.endswith(' serverside-applied') for line in output.splitlines())} objects"
 
 
 def _log_orphaned_objects(context: DeployContext, cluster: Cluster, previous_number: int, rendered: Path) -> None:
-    """Name the objects of the deploy before that this one no longer has: an apply never deletes."""
+    """Log the objects of the previous deploy that are no longer in the overlay: an apply never deletes."""
     current_objects = {
         (each["kind"], each["metadata"]["name"])
         for each in yaml.safe_load_all(rendered.read_text())
@@ -127,9 +125,9 @@ def _log_orphaned_objects(context: DeployContext, cluster: Cluster, previous_num
         {(each["kind"], each["metadata"]["name"]) for each in load_manifests(cluster, previous_number)}
         - current_objects
     ):
-        context.log(f"no longer in the overlay, and still in the cluster: {kind.lower()}/{name}")
+        context.log(f"no longer in the overlay but still in the cluster: {kind.lower()}/{name}")
 
 
 def _has_kserve(cluster: Cluster) -> bool:
-    """Whether the cluster knows InferenceServices: before the platform is installed it has no releases either."""
+    """Return whether the cluster has the kind InferenceService. Without KServe there are no releases."""
     return cluster.get("customresourcedefinition", "inferenceservices.serving.kserve.io") is not None

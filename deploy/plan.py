@@ -1,4 +1,4 @@
-"""Tells what a deploy would do, and does nothing of it: `plan` for all steps, `diff` for the manifests."""
+"""Previews of a deploy without changes: `plan` for all steps, `diff` for the manifests."""
 
 from deploy import cluster as clusters
 from deploy import overlay, platform, terraform
@@ -9,10 +9,10 @@ from deploy.steps import STEPS, Step
 
 
 def print_plan(context: DeployContext) -> None:
-    """Print which steps have something to do; for the cloud and the add-ons, what.
+    """Print the steps that would run, and the changes of Terraform and the add-ons.
 
     Raises:
-        DeployError: If a program fails.
+        DeployError: If a command fails.
     """
     with context.lock():
         state = State.read(context.state_file)
@@ -26,15 +26,15 @@ def print_plan(context: DeployContext) -> None:
 
 
 def print_diff(context: DeployContext) -> None:
-    """Print what applying the overlay would change in the cluster. Writes release.yaml as a deploy would.
+    """Print the changes that applying the overlay would make. Writes release.yaml as a deploy does.
 
     Raises:
-        DeployError: If a program fails.
+        DeployError: If a command fails.
     """
     with context.lock():
         cluster = clusters.connect(context)
         cluster.check_environment()
-        text = overlay.difference(cluster, overlay.render(context, cluster)) or "nothing differs"
+        text = overlay.difference(cluster, overlay.render(context, cluster)) or "no differences"
         context.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

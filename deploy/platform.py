@@ -1,4 +1,4 @@
-"""Has kubernetes/platform install the cluster's add-ons: Gateway API, cert-manager, KServe, KEDA and so on."""
+"""Installs the cluster's add-ons with `deploy.addons.install`: Gateway API, cert-manager, KServe, KEDA and others."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ from deploy.state import digest_files
 
 _ADDONS_DIRS = ("deploy/addons", "kubernetes/platform")
 _COLLECTOR_DIR = "observability/otel"
-"""What the collector of traces is told."""
+"""Configuration of the trace collector."""
 
 
 def cache_inputs(context: DeployContext) -> Mapping[str, object]:
-    """Return what the add-ons are made from, and where they go."""
+    """Return the digests of the add-on files and facts, and the cluster."""
     return {
         "files": digest_files(context.root, context.tracked_files(*_ADDONS_DIRS, _COLLECTOR_DIR)),
         "facts": digest_files(context.root, [context.overlay / "facts.yaml"]),
@@ -23,7 +23,7 @@ def cache_inputs(context: DeployContext) -> Mapping[str, object]:
 
 
 def run(context: DeployContext) -> None:
-    """Install what is missing, and bring up to date what is not.
+    """Install missing add-ons and update outdated ones.
 
     Raises:
         CommandError: If an add-on cannot be installed.
@@ -32,10 +32,15 @@ def run(context: DeployContext) -> None:
 
 
 def run_installer(context: DeployContext, action: str, *options: str) -> None:
-    """Run `plan`, `apply` or `status` of the add-ons, by the cluster's kubectl and helm.
+    """Run the add-on installer with the cluster's kubectl and helm.
+
+    Args:
+        context: The environment.
+        action: `plan`, `apply` or `status`.
+        options: Further options of the installer.
 
     Raises:
-        CommandError: If it fails.
+        CommandError: If the installer fails.
     """
     run_streaming(
         _command(context, action, *options), variables=cluster.connect(context).variables, folder=context.root

@@ -1,4 +1,4 @@
-"""Looks whether everything is there that a deploy needs, and says all of what is missing at once."""
+"""Checks all prerequisites of a deploy and reports every missing one at once."""
 
 from deploy import cluster
 from deploy.context import DeployContext
@@ -14,7 +14,7 @@ def run(context: DeployContext) -> None:
     """Check programs, settings, login, subscription and cluster.
 
     Raises:
-        MissingError: If something is missing: all of it.
+        PrerequisitesMissingError: If prerequisites are missing, with all of them.
     """
     missing = [*_missing_settings(context), *missing_tools(context.settings)]
     missing_names = {each.description.split()[0] for each in missing}
@@ -25,21 +25,22 @@ def run(context: DeployContext) -> None:
         missing += _missing_locally(context)
     if missing:
         raise PrerequisitesMissingError(missing)
-    context.log("nothing is missing")
+    context.log("all prerequisites are met")
 
 
 def _missing_settings(context: DeployContext) -> list[MissingPrerequisite]:
     file = SETTINGS_DIR / f"{context.environment}.toml"
     return [
         MissingPrerequisite(
-            f"{name} is not set", f"{file} (after {SETTINGS_DIR / 'example.toml'}), or THALE_DEPLOY_{name.upper()}"
+            f"{name} is not set",
+            f"set it in {file} (template: {SETTINGS_DIR / 'example.toml'}) or in THALE_DEPLOY_{name.upper()}",
         )
         for name in context.settings.missing_fields()
     ]
 
 
 def _missing_on_azure(context: DeployContext) -> list[MissingPrerequisite]:
-    """Ask the subscription only for what Terraform is still to make: Azure takes half a minute to list its machines."""
+    """Check the subscription only if Terraform has changes to apply: Azure takes 30 s to list VM sizes."""
     if (login := missing_login(context.settings)) is not None:
         return [login]
     state = State.read(context.state_file)
@@ -50,15 +51,13 @@ def _missing_on_azure(context: DeployContext) -> list[MissingPrerequisite]:
     try:
         return missing_from_subscription(context, environment_exists="terraform" in state.steps)
     except CommandError as error:
-        return [
-            MissingPrerequisite("the right to look at the subscription's providers, features and quotas", str(error))
-        ]
+        return [MissingPrerequisite("permission to read the subscription's providers, features and quotas", str(error))]
 
 
 def _missing_locally(context: DeployContext) -> list[MissingPrerequisite]:
-    how = "kind create cluster, or choose one: kubectl config get-contexts, then `context = …` in the settings"
+    remedy = "kind create cluster, or set `context = …` in the settings to one of: kubectl config get-contexts"
     try:
         cluster.connect(context).check_environment()
     except DeployError as error:
-        return [MissingPrerequisite(f"a cluster that answers and is a laptop's: {error}", how)]
+        return [MissingPrerequisite(f"a reachable cluster of the laptop environment: {error}", remedy)]
     return []

@@ -1,4 +1,4 @@
-"""Waits until everything in the namespace is ready, and says what is not."""
+"""Waits until all objects in the namespace are ready, and reports those that are not."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,16 +12,16 @@ from deploy.errors import NotReadyError
 
 KINDS = "deployments.apps,inferenceservices.serving.kserve.io,gateways.gateway.networking.k8s.io"
 _READY = {"InferenceService": "Ready", "Gateway": "Programmed"}
-"""The condition by which a kind says so."""
+"""The readiness condition of each kind."""
 
 Resource = Mapping[str, Any]
 
 
 def run(context: DeployContext) -> None:
-    """Wait.
+    """Wait until all objects are ready.
 
     Raises:
-        NotReadyError: If something is not ready in time, or was given up.
+        NotReadyError: If an object is not ready in time, or its controller reports a final failure.
     """
     cluster = clusters.connect(context)
     polling = Retrying(
@@ -35,22 +35,22 @@ def run(context: DeployContext) -> None:
     except RetryError as error:
         lines = "\n".join(f"  {line}" for line in error.last_attempt.result())
         raise NotReadyError(f"not ready after {context.settings.wait_s:.0f} s:\n{lines}") from error
-    context.log("everything is ready")
+    context.log("all objects are ready")
 
 
 def unready_objects(cluster: Cluster) -> list[tuple[str, bool]]:
-    """Return what is not ready: a line each, and whether it was given up."""
+    """Return a line for each object that is not ready, and whether it has finally failed."""
     found = (cluster.get(KINDS, "--namespace", NAMESPACE) or {}).get("items", ())
     if not found:
-        return [("nothing of thale is in the cluster", True)]
+        return [("thale is not deployed to this cluster", True)]
     return [state for resource in found if (state := _unready_state(resource)) is not None]
 
 
 def _raise_if_failed(states: list[tuple[str, bool]]) -> list[str]:
-    """Return the lines, as long as waiting may help.
+    """Return the lines of the objects that may still become ready.
 
     Raises:
-        NotReadyError: If something was given up.
+        NotReadyError: If an object has finally failed.
     """
     failed = [line for line, has_failed in states if has_failed]
     if failed:
@@ -64,22 +64,22 @@ def _unready_state(resource: Resource) -> tuple[str, bool] | None:
         reason = next(_rollout_blockers(resource), None)
     else:
         condition = _condition(resource, _READY[resource["kind"]])
-        reason = None if condition.get("status") == "True" else (condition.get("message") or "no word of it yet")
+        reason = None if condition.get("status") == "True" else (condition.get("message") or "no condition yet")
     if reason is None:
         return None
     return f"{name}: {reason}", _has_failed(resource)
 
 
 def _rollout_blockers(deployment: Resource) -> Iterator[str]:
-    """Give what `kubectl rollout status` would wait for."""
+    """Yield the reasons for which `kubectl rollout status` would wait."""
     status = deployment.get("status") or {}
     replicas = deployment["spec"].get("replicas", 1)
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
-        yield "not seen by its controller yet"
+        yield "not observed by its controller yet"
     if (updated := status.get("updatedReplicas", 0)) < replicas:
-        yield f"{updated} of {replicas} pods are new"
+        yield f"{updated} of {replicas} pods are updated"
     if status.get("replicas", 0) > updated:
-        yield f"{status['replicas'] - updated} old pods are still there"
+        yield f"{status['replicas'] - updated} old pods are still running"
     if (available := status.get("availableReplicas", 0)) < updated:
         yield f"{available} of {updated} pods are ready"
 

@@ -1,7 +1,7 @@
-"""Writes what is released, as the overlay takes it: kubernetes/overlays/*/release.yaml.
+"""Writes images and live releases to the overlay's release.yaml.
 
-Images are this deploy's. Models are `thale release`'s: a release that the cluster has is written down as it is, so
-that applying takes nothing back (kubernetes/README.md, "Releases and deploys").
+This deploy sets the images. `thale release` sets the models: the live release is copied into the file, so that an
+apply reverts no rollout (kubernetes/README.md, "Releases and deploys").
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,20 +17,20 @@ from thale.kserve.inference_service import is_release
 
 Manifest = Mapping[str, Any]
 
-_HEADER = "# Which images run, and which versions the cluster has released. Written by `make deploy`.\n"
+_HEADER = "# Images and live releases of the environment. Written by `make deploy`.\n"
 _ANNOTATIONS = ("task", "versions", "steps", "history")
-"""What the base says of a release. A canary and a shadow stand in no manifest: who named them may not share their
-ownership, or `thale release` could not take them off again."""
+"""Annotations of a release in the base. Canary and shadow are in no manifest: with a second field owner,
+`thale release` could not remove them."""
 
 
 def read_live_releases(cluster: Cluster) -> Sequence[Manifest]:
-    """Return what an apply must say of each model that the cluster has released already."""
+    """Return a patch for each live release, for use in the next apply."""
     found = cluster.get("inferenceservices.serving.kserve.io", "--namespace", NAMESPACE) or {"items": ()}
     return [_release_patch(live) for live in found["items"] if is_release(live)]
 
 
 def write_release_file(context: DeployContext, images: Sequence[ImageReference], releases: Sequence[Manifest]) -> None:
-    """Write release.yaml, if it says something else than before."""
+    """Write release.yaml if its content changed."""
     documents = [_image_transformer(image) for image in images]
     if any(image.digest is None for image in images):
         documents += _pull_policy_patches()
@@ -42,7 +42,7 @@ def write_release_file(context: DeployContext, images: Sequence[ImageReference],
 
 
 def merge_releases(manifests: Sequence[Manifest], releases: Sequence[Manifest]) -> Sequence[Manifest]:
-    """Return manifests of an earlier deploy with today's releases in them."""
+    """Return the manifests of an earlier deploy with the live releases merged into them."""
     by_name = {release["metadata"]["name"]: release for release in releases}
     return [
         _deep_merge(manifest, by_name[manifest["metadata"]["name"]])
@@ -101,7 +101,7 @@ def _patch_transformer(release: Manifest) -> Manifest:
 
 
 def _pull_policy_patches() -> Sequence[Manifest]:
-    """Return what keeps a cluster from asking the internet for images that were loaded into its nodes."""
+    """Return patches that stop a cluster from pulling images that are loaded into its nodes."""
     container_paths = {"Deployment": "/spec/template/spec/containers/0", "ServingRuntime": "/spec/containers/0"}
     return [
         {

@@ -1,7 +1,7 @@
-"""Puts back the deploy before: its images and manifests, as they were recorded in the cluster.
+"""Restores the previous deploy: its images and manifests, from the record in the cluster.
 
-Not the models: which version answers is `thale release`'s, and stays as it is. What only the newer deploy has stays as
-well, and is named; Terraform and the platform's add-ons are not touched.
+The models stay as they are: `thale release` controls them. Objects that only the newer deploy has are not deleted, and
+the next deploy logs them. Terraform and the add-ons do not change.
 """
 
 import yaml
@@ -14,18 +14,18 @@ from deploy.release_file import merge_releases, read_live_releases
 
 
 def roll_back(context: DeployContext) -> None:
-    """Apply the manifests of the deploy before, wait, and try the plate.
+    """Apply the manifests of the previous deploy, wait for readiness, and run the smoke test.
 
     Raises:
-        DeployError: If there is none, or it does not get ready.
+        DeployError: If there is no previous deploy, or a check fails.
     """
     with context.lock():
         cluster = clusters.connect(context)
         cluster.check_environment()
         history = load_history(cluster)
         target = previous(history)
-        context.log(f"now:  {history[-1].describe()}")
-        context.log(f"back: {target.describe()}")
+        context.log(f"current:  {history[-1].describe()}")
+        context.log(f"restored: {target.describe()}")
         manifests = merge_releases(load_manifests(cluster, target.number), read_live_releases(cluster))
         text = yaml.safe_dump_all(manifests, sort_keys=False)
         path = context.folder / "rollback.yaml"
@@ -34,5 +34,5 @@ def roll_back(context: DeployContext) -> None:
         save(context, cluster, target.images, text, restores=target.number)
         readiness.run(context)
         smoke.run(context)
-    context.log("Models are as they were: their way back is `thale release rollback`.")
-    context.log(f"The next `make deploy ENV={context.environment}` applies the working tree again: put it right first.")
+    context.log("The models did not change: `thale release rollback` returns to an earlier version.")
+    context.log(f"The next `make deploy ENV={context.environment}` applies the working tree again: fix it first.")

@@ -1,4 +1,4 @@
-"""What has been done: the steps that are finished, each with the digest of what it was made from."""
+"""Completed steps of an environment, each with the digest of its inputs."""
 
 import hashlib
 import json
@@ -13,17 +13,17 @@ from thale.files import write_atomically
 
 
 class CompletedStep(BaseModel):
-    """A step that was finished."""
+    """A completed step."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     inputs_digest: str
-    """Digest of what it was made from; empty for a step that only looks."""
+    """Digest of the step's inputs; empty for a step that always runs."""
     at: datetime
 
 
 class State(BaseModel):
-    """The finished steps of an environment, by name."""
+    """The completed steps of an environment, by name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,10 +31,10 @@ class State(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> "State":
-        """Return what the file says; nothing where there is none.
+        """Read the state; empty if there is no file.
 
         Raises:
-            DeployError: If it is no state file.
+            DeployError: If the file is invalid.
         """
         if not path.exists():
             return cls()
@@ -42,29 +42,29 @@ class State(BaseModel):
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
             raise DeployError(
-                f"{path} is no state of a deploy; delete it, and every step looks anew: {error}"
+                f"{path} is not a valid deploy state; delete it to run every step again: {error}"
             ) from error
 
     def with_completed(self, step: str, inputs_digest: str) -> "State":
-        """Return the state with one more step finished now."""
+        """Return the state with one more step, completed now."""
         return State(steps={**self.steps, step: CompletedStep(inputs_digest=inputs_digest, at=datetime.now(UTC))})
 
     def is_current(self, step: str, inputs_digest: str) -> bool:
-        """Whether the step was finished with these inputs."""
+        """Return whether the step was completed with these inputs."""
         return bool(inputs_digest) and step in self.steps and self.steps[step].inputs_digest == inputs_digest
 
     def write(self, path: Path) -> None:
-        """Keep it."""
+        """Store the state."""
         write_atomically(path, self.model_dump_json(indent=2).encode())
 
 
 def digest(value: object) -> str:
-    """Return the SHA-256 of a value that JSON can hold."""
+    """Return the SHA-256 of a JSON-serialisable value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def digest_files(root: Path, paths: Iterable[Path]) -> str:
-    """Return the SHA-256 of files: of their names below `root`, whether they can be executed, and their bytes."""
+    """Return the SHA-256 of files: their names below `root`, executable bits, and contents."""
     digest = hashlib.sha256()
     for path in sorted(paths):
         executable = bool(path.stat().st_mode & 0o100)

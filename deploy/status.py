@@ -1,4 +1,4 @@
-"""Tells how an environment is: which steps are finished here, what runs, and what was deployed. Changes nothing."""
+"""Status of an environment: completed steps, deploy history, and readiness. Changes nothing."""
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -12,14 +12,14 @@ from deploy.steps import STEPS
 
 
 def print_status(context: DeployContext) -> None:
-    """Print it.
+    """Print the status.
 
     Raises:
-        DeployError: If the cluster cannot be reached.
+        DeployError: If the cluster is not reachable.
     """
     state = State.read(context.state_file)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("step", "finished on this machine (UTC)"):
+    for title in ("step", "completed on this machine (UTC)"):
         table.add_column(title)
     for step in STEPS:
         if step.belongs_to(context.environment):
@@ -29,7 +29,7 @@ def print_status(context: DeployContext) -> None:
     cluster = clusters.connect(context)
     cluster.check_environment()
     if clusters.is_namespace_missing(cluster):
-        context.log("nothing of thale is in the cluster")
+        context.log("thale is not deployed to this cluster")
         return
     for record in load_history(cluster):
         context.log(record.describe())
@@ -37,4 +37,4 @@ def print_status(context: DeployContext) -> None:
     for line, _ in problems:
         context.log(f"not ready: {line}")
     if not problems:
-        context.log("everything is ready")
+        context.log("all objects are ready")

@@ -1,8 +1,8 @@
-"""The steps in their order, and how a run goes through them: what is finished with the same inputs is left alone."""
+"""The steps in order, and their runner, which skips steps that were completed with the same inputs."""
 
 import importlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.markup import escape
@@ -12,26 +12,24 @@ from deploy.errors import DeployError
 from deploy.settings import Environment
 from deploy.state import State, digest
 
-Inputs = Callable[[DeployContext], Mapping[str, object]]
-
 
 @dataclass(frozen=True)
 class Step:
-    """One step: a module of this package with `run(job)`."""
+    """One step: a module of this package with the function `run(context)`."""
 
     name: str
     title: str
     cached: bool = False
-    """Its module has `inputs(job)` too: with the same inputs as the last time it is not run again. The others look at
-    what is there each time, and change it only where it differs."""
+    """Whether the module also has `cache_inputs(context)`: with unchanged inputs the step is skipped. Other steps
+    always run, and change only what differs."""
     on_laptop: bool = True
 
     def belongs_to(self, environment: Environment) -> bool:
-        """Whether the environment has this step."""
+        """Return whether the environment has this step."""
         return environment.on_azure or self.on_laptop
 
     def run(self, context: DeployContext) -> None:
-        """Do it.
+        """Run the step.
 
         Raises:
             DeployError: If it fails.
@@ -39,44 +37,44 @@ class Step:
         importlib.import_module(f"deploy.{self.name}").run(context)
 
     def inputs_digest(self, context: DeployContext) -> str:
-        """Return the digest of what it is made from; empty where it looks each time."""
+        """Return the digest of the step's inputs; empty if the step always runs."""
         if not self.cached:
             return ""
         return digest(importlib.import_module(f"deploy.{self.name}").cache_inputs(context))
 
 
 STEPS: Sequence[Step] = (
-    Step("preflight", "what a deploy needs"),
-    Step("terraform", "the cloud", cached=True, on_laptop=False),
-    Step("facts", "what the overlay must know of the place"),
-    Step("images", "images, built and where the cluster finds them", cached=True),
-    Step("platform", "add-ons of the cluster", cached=True),
-    Step("models", "default models in the store", cached=True),
-    Step("overlay", "manifests, applied"),
-    Step("readiness", "everything is ready"),
-    Step("smoke", "a drawn plate is measured through the gateway"),
-    Step("summary", "what runs where, and what it costs"),
+    Step("preflight", "check the prerequisites"),
+    Step("terraform", "create the Azure resources", cached=True, on_laptop=False),
+    Step("facts", "write the facts of the overlay"),
+    Step("images", "build the images", cached=True),
+    Step("platform", "install the add-ons", cached=True),
+    Step("models", "register the default models", cached=True),
+    Step("overlay", "apply the manifests"),
+    Step("readiness", "wait until all objects are ready"),
+    Step("smoke", "measure a synthetic plate through the gateway"),
+    Step("summary", "print addresses, versions and cost"),
 )
 
 
 def get_step(name: str) -> Step:
-    """Return a step.
+    """Return the step with a name.
 
     Raises:
-        KeyError: If there is none of that name.
+        KeyError: If there is no such step.
     """
     return {step.name: step for step in STEPS}[name]
 
 
 def run_steps(context: DeployContext, *, fresh: bool = False) -> None:
-    """Run every step of the environment that is not finished.
+    """Run every step of the environment that is not up to date.
 
     Args:
-        job: Where to.
-        fresh: Forget what is finished, so that every step looks anew.
+        context: The environment.
+        fresh: Ignore the recorded state, so that every step runs.
 
     Raises:
-        DeployError: If a step fails; what is finished before it stays finished.
+        DeployError: If a step fails. The steps before it stay completed.
     """
     with context.lock():
         state = State() if fresh else State.read(context.state_file)
@@ -92,7 +90,7 @@ def run_steps(context: DeployContext, *, fresh: bool = False) -> None:
 
 
 def run_step(context: DeployContext, step: Step) -> None:
-    """Run a step, finished or not, and remember that it is.
+    """Run a step, even if it is up to date, and record it.
 
     Raises:
         DeployError: If it fails.
@@ -112,16 +110,16 @@ def _run_unless_current(context: DeployContext, step: Step, state: State, positi
         )
         return state
     context.console.print(title, highlight=False)
-    began = time.monotonic()
+    started_s = time.monotonic()
     step.run(context)
     after = state.with_completed(step.name, inputs_digest)
     after.write(context.state_file)
-    context.console.print(f"  [dim]{step.name} done in {time.monotonic() - began:.0f} s[/]", highlight=False)
+    context.console.print(f"  [dim]{step.name} done in {time.monotonic() - started_s:.0f} s[/]", highlight=False)
     return after
 
 
 def _print_failure(context: DeployContext, step: Step, completed: Sequence[str]) -> None:
     context.console.print(
-        f"\n[bold red]{step.name} failed.[/] Done before it: {', '.join(completed) or 'nothing'}.", highlight=False
+        f"\n[bold red]{step.name} failed.[/] Completed before it: {', '.join(completed) or 'nothing'}.", highlight=False
     )
-    context.console.print(f"Go on there with: [bold]make deploy ENV={context.environment}[/]", highlight=False)
+    context.console.print(f"Resume with: [bold]make deploy ENV={context.environment}[/]", highlight=False)

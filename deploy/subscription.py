@@ -1,4 +1,4 @@
-"""What the Azure subscription must allow before Terraform can make an environment in it."""
+"""Checks of the Azure subscription: login, resource providers, features, VM sizes and quotas."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ PROVIDERS = (
     "Insights", "AlertsManagement", "Monitor", "Dashboard", "ManagedIdentity", "PolicyInsights", "Cdn",
     "MachineLearningServices", "Consumption",
 )  # fmt: skip
-"""As terraform/README.md lists them."""
+"""The same list as in terraform/README.md."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 SPOT = "lowPriorityCores"
-"""What Azure calls the quota of spot cores, of all families together."""
+"""Azure's name for the quota of spot cores of all VM families."""
 
 
 class _Account(BaseModel):
@@ -37,7 +37,7 @@ class _Provider(BaseModel):
 
 class _Feature(BaseModel):
     class Properties(BaseModel):
-        """Where it stands."""
+        """State of the feature."""
 
         state: str
 
@@ -72,7 +72,7 @@ class _Size(BaseModel):
 
 
 class NodePool(BaseModel):
-    """A pool of nodes as a tfvars file has it."""
+    """A node pool of a tfvars file."""
 
     vm_size: str
     max_nodes: int
@@ -81,7 +81,7 @@ class NodePool(BaseModel):
 
 @dataclass(frozen=True)
 class RequiredQuota:
-    """What an environment's tfvars ask of the subscription."""
+    """Location, node pools and features that an environment's tfvars need."""
 
     location: str
     pools: tuple[NodePool, ...]
@@ -89,12 +89,12 @@ class RequiredQuota:
 
     @property
     def sizes(self) -> Sequence[str]:
-        """The sizes of machines, each once."""
+        """The distinct VM sizes."""
         return sorted({pool.vm_size for pool in self.pools})
 
 
 def tfvars(context: DeployContext) -> Mapping[str, Any]:
-    """Return the environment's own variables of Terraform."""
+    """Return the variables of the environment's tfvars file."""
     path = context.root / "terraform" / "environments" / f"{context.environment}.tfvars"
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     values: Mapping[str, Any] = hcl2.loads(path.read_text(), serialization_options=options)
@@ -102,36 +102,36 @@ def tfvars(context: DeployContext) -> Mapping[str, Any]:
 
 
 def required_quota(context: DeployContext) -> RequiredQuota:
-    """Return what the environment's tfvars ask for."""
+    """Return the quota that the environment's tfvars need."""
     values = tfvars(context)
     pools = [values["system_pool"], values["general_pool"], *values.get("gpu_pools", {}).values()]
-    regions = 2 if values.get("secondary_location") else 1
-    read = tuple(NodePool.model_validate(pool) for pool in pools)
-    return RequiredQuota(values["location"], read * regions, bool(values.get("host_encryption", True)))
+    region_count = 2 if values.get("secondary_location") else 1
+    region_pools = tuple(NodePool.model_validate(pool) for pool in pools)
+    return RequiredQuota(values["location"], region_pools * region_count, bool(values.get("host_encryption", True)))
 
 
 def missing_login(settings: Settings) -> MissingPrerequisite | None:
-    """Return what keeps `az` from acting in the environment's subscription, None where it can."""
+    """Return the missing login or subscription of `az`, or None if it is usable."""
     login = f"az login && az account set --subscription {settings.subscription_id}"
     try:
         account = _validate(_Account, run_json(["az", "account", "show", "--output", "json"]))
     except CommandError:
-        return MissingPrerequisite("nobody is signed in to Azure", login)
+        return MissingPrerequisite("a login to Azure", login)
     if account.id.lower() != str(settings.subscription_id).lower():
-        description = f"the subscription {settings.subscription_id}: `az` is at {account.name} ({account.id})"
+        description = f"the subscription {settings.subscription_id}: `az` uses {account.name} ({account.id})"
         return MissingPrerequisite(description, f"az account set --subscription {settings.subscription_id}")
     return None
 
 
 def missing_from_subscription(context: DeployContext, *, environment_exists: bool) -> list[MissingPrerequisite]:
-    """Return everything that the subscription lacks for what Terraform is to make.
+    """Return everything that the subscription lacks for the environment.
 
     Args:
-        job: Which environment.
-        made_already: Whether the environment is there, so that its own machines count in what is used.
+        context: The environment.
+        environment_exists: Whether the environment exists already, so that the used quota includes its machines.
 
     Raises:
-        UnexpectedOutputError: If `az` answers what it never should.
+        UnexpectedOutputError: If the output of `az` cannot be parsed.
     """
     settings, required = context.settings, required_quota(context)
     return [
@@ -142,7 +142,7 @@ def missing_from_subscription(context: DeployContext, *, environment_exists: boo
 
 
 def az(settings: Settings, *arguments: str) -> Any:
-    """Return what `az` says about the environment's subscription.
+    """Run `az` in the environment's subscription and return its JSON output.
 
     Raises:
         CommandError: If it fails.
@@ -156,8 +156,8 @@ def _missing_providers(settings: Settings) -> list[MissingPrerequisite]:
     missing = [f"Microsoft.{name}" for name in PROVIDERS if f"microsoft.{name.lower()}" not in registered]
     if not missing:
         return []
-    how = f"for p in {' '.join(missing)}; do az provider register --wait --namespace $p; done"
-    return [MissingPrerequisite(f"resource providers that are not registered: {', '.join(missing)}", how)]
+    remedy = f"for p in {' '.join(missing)}; do az provider register --wait --namespace $p; done"
+    return [MissingPrerequisite(f"registered resource providers: {', '.join(missing)}", remedy)]
 
 
 def _missing_encryption(settings: Settings) -> list[MissingPrerequisite]:
@@ -165,8 +165,8 @@ def _missing_encryption(settings: Settings) -> list[MissingPrerequisite]:
     feature = _validate(_Feature, az(settings, "feature", "show", *arguments))
     if feature.properties.state == "Registered":
         return []
-    how = f"az feature register {' '.join(arguments)}, or host_encryption = false in the tfvars"
-    return [MissingPrerequisite("the feature EncryptionAtHost", how)]
+    remedy = f"az feature register {' '.join(arguments)}, or set host_encryption = false in the tfvars"
+    return [MissingPrerequisite("the feature EncryptionAtHost", remedy)]
 
 
 def _missing_machines(
@@ -177,9 +177,9 @@ def _missing_machines(
     )
     offered = (each for each in listed if each.get("name") in required.sizes)
     sizes = {size.name: size for size in TypeAdapter(list[_Size]).validate_python(list(offered))}
-    how = f"another size or region in the tfvars: az vm list-skus --location {required.location} --output table"
+    remedy = f"set another size or region in the tfvars: az vm list-skus --location {required.location} --output table"
     missing = [
-        MissingPrerequisite(f"machines of the size {name} in {required.location} for this subscription", how)
+        MissingPrerequisite(f"the VM size {name} in {required.location} for this subscription", remedy)
         for name in required.sizes
         if name not in sizes or sizes[name].restrictions
     ]
@@ -196,7 +196,7 @@ def _missing_machines(
 
 
 def _required_cores(required: RequiredQuota, sizes: Mapping[str, _Size]) -> Counter[str]:
-    """Return the cores of all pools at their largest, by the name of the quota that they count against."""
+    """Return the cores of all pools at their maximum size, by quota name."""
     cores: Counter[str] = Counter()
     for pool in required.pools:
         if pool.vm_size in sizes:
@@ -212,14 +212,16 @@ def _free_cores(quota: _Usage | None, *, environment_exists: bool) -> int:
 
 
 def _missing_quota(family: str, cores: int, quota: _Usage | None, location: str) -> MissingPrerequisite:
-    available = f"{quota.limit} with {quota.currentValue} in use" if quota else "none"
+    available = f"{quota.limit}, of which {quota.currentValue} in use" if quota else "none"
     name = quota.name.localizedValue if quota and quota.name.localizedValue else family
-    how = f"https://portal.azure.com/#view/Microsoft_Azure_Capacity/QuotaMenuBlade: {name}, {location}; GPUs take days"
-    return MissingPrerequisite(f"quota of {cores} cores of {family} in {location}: there are {available}", how)
+    remedy = (
+        f"https://portal.azure.com/#view/Microsoft_Azure_Capacity/QuotaMenuBlade: {name}, {location}; GPUs take days"
+    )
+    return MissingPrerequisite(f"quota of {cores} cores of {family} in {location}: available {available}", remedy)
 
 
 def _validate(kind: type[_Model], value: Any) -> _Model:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise UnexpectedOutputError(f"az answered no {kind.__name__.strip('_')}: {error}") from error
+        raise UnexpectedOutputError(f"az did not return a valid {kind.__name__.strip('_')}: {error}") from error

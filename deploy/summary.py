@@ -1,4 +1,4 @@
-"""Tells what was deployed: addresses, versions, and what an hour costs."""
+"""Summary of a deploy: addresses, versions, and cost for each hour."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ def run(context: DeployContext) -> None:
     """Print the summary.
 
     Raises:
-        NotYetError: If the smoke test has not passed.
+        StepOrderError: If the smoke test has not passed.
     """
     smoke_result = json.loads(context.artifact(ARTIFACT, "smoke").read_text())
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=False)
@@ -49,7 +49,7 @@ def run(context: DeployContext) -> None:
 
 
 def describe_cost(context: DeployContext) -> str:
-    """Return what the environment costs an hour by the last plan; where there is no price, why."""
+    """Return the cost for each hour according to the last plan, or the reason why it is unknown."""
     path = context.artifact(terraform.PLAN, "terraform")
     try:
         costs: Any = run_json(
@@ -57,5 +57,5 @@ def describe_cost(context: DeployContext) -> str:
         )
     except CommandError as error:
         return str(error).splitlines()[-1]
-    at_rest, at_most = (costs["plans"][path.stem][which] / costs["hours"] for which in ("at_rest", "at_most"))
-    return f"{at_rest:.2f} {costs['currency']} an hour at rest, {at_most:.2f} at most"
+    at_rest, at_max = (costs["plans"][path.stem][load] / costs["hours"] for load in ("at_rest", "at_max"))
+    return f"{at_rest:.2f} {costs['currency']} an hour at rest, {at_max:.2f} at maximum size"

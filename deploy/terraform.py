@@ -1,4 +1,4 @@
-"""Plans and applies terraform/azure, and leaves what it knows: outputs.json, and plan.json for prices."""
+"""Plans and applies terraform/azure, and writes outputs.json, and plan.json for the cost."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from deploy.state import digest_files
 OUTPUTS, PLAN = "outputs.json", "plan.json"
 _SAVED_PLAN = "plan.tfplan"
 _CHANGES_STATUS = 2
-"""Exit status of `plan -detailed-exitcode` where there is something to apply."""
+"""Exit status of `plan -detailed-exitcode` if there are changes to apply."""
 
 
 def cache_inputs(context: DeployContext) -> Mapping[str, object]:
-    """Return what the cloud is made from."""
+    """Return the digest of the configuration, the organisation's values, and the state account."""
     files = [path for path in context.tracked_files("terraform/azure", "terraform/modules") if path.suffix == ".tf"]
     return {
         "files": digest_files(context.root, [*files, _tfvars(context)]),
@@ -28,10 +28,11 @@ def cache_inputs(context: DeployContext) -> Mapping[str, object]:
 
 
 def run(context: DeployContext) -> None:
-    """Plan, and apply exactly what was planned, if anything was.
+    """Plan, and apply the saved plan if it has changes.
 
     Raises:
         CommandError: If terraform fails.
+        DeployError: If the outputs lack the facts.
     """
     has_changes = plan(context)
     _write_json(
@@ -45,13 +46,13 @@ def run(context: DeployContext) -> None:
         apply_plan(context)
     outputs = run_json(_terraform(context, "output", "-json"), variables=_variables(context))
     if "facts" not in outputs:
-        raise DeployError("terraform knows no facts of the environment: its apply has not come to an end")
+        raise DeployError("the outputs of terraform have no facts: the apply did not complete; run it again")
     _write_json(context, OUTPUTS, outputs)
-    context.log("applied" if has_changes else "nothing to change")
+    context.log("applied" if has_changes else "no changes")
 
 
 def plan(context: DeployContext, *options: str) -> bool:
-    """Print what would change, and save the plan. Returns whether anything would.
+    """Print and save the plan. Returns whether it has changes.
 
     Raises:
         CommandError: If terraform fails.
@@ -69,7 +70,7 @@ def plan(context: DeployContext, *options: str) -> bool:
 
 
 def apply_plan(context: DeployContext) -> None:
-    """Apply the plan that was saved.
+    """Apply the saved plan.
 
     Raises:
         CommandError: If terraform fails.
@@ -80,32 +81,32 @@ def apply_plan(context: DeployContext) -> None:
 
 
 def facts(context: DeployContext) -> Mapping[str, Any]:
-    """Return what Terraform knows of the environment (terraform/azure/outputs.tf).
+    """Return the facts of the environment from the outputs (terraform/azure/outputs.tf).
 
     Raises:
-        NotYetError: If it has not been applied here.
+        StepOrderError: If Terraform has not been applied from this machine.
     """
     values: Mapping[str, Any] = json.loads(context.artifact(OUTPUTS, "terraform").read_text())["facts"]["value"]
     return values
 
 
 def region(context: DeployContext) -> Mapping[str, Any]:
-    """Return what Terraform knows of the region that is deployed to.
+    """Return the facts of the configured region.
 
     Raises:
         DeployError: If the environment has no such region.
-        NotYetError: If it has not been applied here.
+        StepOrderError: If Terraform has not been applied from this machine.
     """
     regions: Mapping[str, Mapping[str, Any]] = facts(context)["regions"]
     if context.settings.region not in regions:
         raise DeployError(
-            f"{context.environment} has no region {context.settings.region}: it has {', '.join(sorted(regions))}"
+            f"{context.environment} has no region {context.settings.region}: set one of {', '.join(sorted(regions))}"
         )
     return regions[context.settings.region]
 
 
 def _init_backend(context: DeployContext) -> None:
-    """Tie the folder to the environment's state, as terraform/bootstrap prints it."""
+    """Initialise the backend with the environment's state, as the output `init` of terraform/bootstrap does."""
     backend = {
         "resource_group_name": "rg-thale-bootstrap",
         "storage_account_name": context.settings.state_account_name,
@@ -124,7 +125,7 @@ def _terraform(context: DeployContext, *arguments: str) -> Sequence[str]:
 
 
 def _variables(context: DeployContext) -> Mapping[str, str]:
-    """Give each environment a folder for the provider and the tie to its state: no apply can meet another's."""
+    """Return a separate data directory for each environment, so that no apply can use the state of another."""
     return {"TF_DATA_DIR": str(context.folder / "terraform"), "TF_IN_AUTOMATION": "1"}
 
 

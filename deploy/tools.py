@@ -1,4 +1,4 @@
-"""The programs that a deploy runs: which versions will do, and where they come from."""
+"""Programs that a deploy runs, with their minimum versions and sources."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Tool:
-    """A program, how it says its version, and the oldest that will do."""
+    """A required program, its version command, and its minimum version."""
 
     name: str
     version_arguments: Sequence[str]
@@ -22,23 +22,23 @@ class Tool:
     is_required: Callable[[Settings], bool]
 
     def missing(self) -> MissingPrerequisite | None:
-        """Return what is wrong with it, if anything is."""
+        """Return the missing prerequisite if the program is missing or too old, else None."""
         minimum = ".".join(str(number) for number in self.min_version)
         try:
             result = run([self.name, *self.version_arguments])
         except CommandError as error:
             return MissingPrerequisite(
-                f"{self.name} {minimum} or newer does not run ({str(error).splitlines()[-1]})", self.source
+                f"{self.name} {minimum} or newer: it does not run ({str(error).splitlines()[-1]})", self.source
             )
         version = parse_version(result.stdout + result.stderr)
         if version is None or version < self.min_version:
             found = ".".join(str(number) for number in version) if version else "an unknown version"
-            return MissingPrerequisite(f"{self.name} {minimum} or newer: this one is {found}", self.source)
+            return MissingPrerequisite(f"{self.name} {minimum} or newer: the installed version is {found}", self.source)
         return None
 
 
 def parse_version(text: str) -> Version | None:
-    """Return the first version of three numbers in a program's words."""
+    """Return the first version with three numbers in a text, or None."""
     match = re.search(r"\bv?(\d+)\.(\d+)\.(\d+)", text)
     return tuple(int(number) for number in match.groups()) if match else None
 
@@ -69,14 +69,14 @@ TOOLS = (
         "az aks install-cli, or https://kubernetes.io/docs/tasks/tools",
         lambda _: True,
     ),
-    Tool("kubelogin", ["--version"], (0, 1, 0), "az aks install-cli brings it with kubectl", _uses_direct_access),
+    Tool("kubelogin", ["--version"], (0, 1, 0), "az aks install-cli installs it with kubectl", _uses_direct_access),
     Tool("helm", ["version"], (3, 16, 0), "https://helm.sh/docs/intro/install", lambda _: True),
     Tool("docker", ["--version"], (20, 10, 0), "https://docs.docker.com/engine/install", _on_laptop),
     Tool(
         "kind",
         ["version"],
         (0, 27, 0),
-        "https://kind.sigs.k8s.io, or say with `registry = …` from where the cluster pulls its images",
+        "https://kind.sigs.k8s.io, or set `registry = …` to a registry that the cluster pulls from",
         _loads_into_kind,
     ),
     Tool("git", ["--version"], (2, 20, 0), "https://git-scm.com/downloads", lambda _: True),
@@ -84,6 +84,6 @@ TOOLS = (
 
 
 def missing_tools(settings: Settings) -> list[MissingPrerequisite]:
-    """Return the programs that this environment's deploy needs and that are not there, or too old."""
+    """Return the programs that the environment needs and that are missing or too old."""
     found = (tool.missing() for tool in TOOLS if tool.is_required(settings))
     return [missing for missing in found if missing is not None]

@@ -1,10 +1,10 @@
-"""Installs what a cluster needs before an overlay can be applied: `addons.toml`, in its order.
+"""Installs the add-ons that a cluster needs before an overlay, in the order of `kubernetes/platform/addons.toml`.
 
     python -m deploy.addons.install plan|apply|status --environment ENV [--context C] [--only NAME]
 
-`plan` says what would be done, `apply` does it and goes on where it was interrupted, `status` ends with 1 where
-anything is not as wanted. What is as wanted is left alone; `--only NAME` installs one add-on in any case.
-Needs Python 3.11 alone, beside kubectl and helm.
+`plan` prints the commands, `apply` runs them and resumes after an interruption, and `status` exits with 1 if an add-on
+is not up to date. Add-ons that are up to date are skipped; `--only NAME` installs one add-on even then.
+Needs only Python 3.11, kubectl and helm.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from deploy.addons.commands import FIELD_MANAGER, ClusterTools
 from deploy.addons.preflight import cluster_problems, missing_tools, require
@@ -31,7 +30,7 @@ Command = tuple[Sequence[str], str]
 
 
 def plan(table: AddonTable, environment: str, tools: ClusterTools, only: str | None, log: Log) -> int:
-    """Say what `apply` would do, and by which commands. Without a cluster: what it does to an empty one."""
+    """Print the commands that `apply` would run. Without a cluster, print those for an empty one."""
     problems = missing_tools(table, tools) or cluster_problems(table, environment, tools)
     for addon in table.for_environment(environment, only):
         state = (
@@ -42,15 +41,15 @@ def plan(table: AddonTable, environment: str, tools: ClusterTools, only: str | N
             for command, _ in _install_commands(addon, environment, tools, state):
                 log(f"    {shlex.join(command)}")
     for problem in problems:
-        log(f"before that: {problem}")
+        log(f"required first: {problem}")
     return 0
 
 
 def apply(table: AddonTable, environment: str, tools: ClusterTools, only: str | None, log: Log) -> int:
-    """Install what is missing, and bring up to date what is not.
+    """Install missing add-ons and update outdated ones.
 
     Raises:
-        PlatformError: If something has to be put right; what was installed before stays.
+        AddonError: If a prerequisite is missing or a command fails. Add-ons that are installed by then stay.
     """
     for addon in _check_and_select(table, environment, tools, only):
         started_s = time.monotonic()
@@ -67,10 +66,10 @@ def apply(table: AddonTable, environment: str, tools: ClusterTools, only: str | 
 
 
 def status(table: AddonTable, environment: str, tools: ClusterTools, only: str | None, log: Log) -> int:
-    """Say how every add-on stands. Returns 1 where one is not as wanted.
+    """Print the status of each add-on. Returns 1 if one is not up to date.
 
     Raises:
-        PlatformError: If a tool or the cluster is not there.
+        AddonError: If a tool or the cluster is missing.
     """
     addons = _check_and_select(table, environment, tools, only)
     statuses = [(addon, addon_status(addon, tools)) for addon in addons]
@@ -85,10 +84,10 @@ def status(table: AddonTable, environment: str, tools: ClusterTools, only: str |
 
 
 def _check_and_select(table: AddonTable, environment: str, tools: ClusterTools, only: str | None) -> Sequence[Addon]:
-    """Return the add-ons, once everything that they need is there: nothing is begun that cannot be ended.
+    """Check all prerequisites before any installation starts, and return the add-ons.
 
     Raises:
-        PlatformError: If something has to be put right.
+        AddonError: If a prerequisite is missing.
     """
     addons = table.for_environment(environment, only)
     for addon in addons:
@@ -98,7 +97,7 @@ def _check_and_select(table: AddonTable, environment: str, tools: ClusterTools, 
 
 
 def _install_commands(addon: Addon, environment: str, tools: ClusterTools, current: AddonStatus) -> list[Command]:
-    """Return the commands, each with its standard input, that bring an add-on to what is wanted."""
+    """Return the commands that install or update an add-on, each with its standard input."""
     post_install = _post_install_commands(addon, environment, tools, current)
     if addon.chart:
         return [
@@ -115,7 +114,7 @@ def _install_commands(addon: Addon, environment: str, tools: ClusterTools, curre
 
 
 def _cleanup_commands(addon: Addon, tools: ClusterTools, current: AddonStatus) -> list[Command]:
-    """Return what makes helm take an interrupted release again: it refuses one that is pending."""
+    """Return the commands that clear an interrupted release: helm refuses to upgrade a pending one."""
     if current.state != "interrupted":
         return []
     release_options = (addon.name, "--namespace", addon.namespace, "--wait")
@@ -138,7 +137,7 @@ def _upgrade_command(addon: Addon, tools: ClusterTools) -> Sequence[str]:
 
 
 def _inline_values(addon: Addon) -> str:
-    """Return the values that lie elsewhere: as text, for a file of YAML is a value of YAML once it is indented."""
+    """Return the values from other files as text: an indented YAML file is a valid YAML value."""
     lines = []
     for name, path in addon.values_from.items():
         lines.append(f"{name}:")
@@ -147,7 +146,7 @@ def _inline_values(addon: Addon) -> str:
 
 
 def _post_install_commands(addon: Addon, environment: str, tools: ClusterTools, _: AddonStatus) -> list[Command]:
-    """Return what is said and waited for each time: it costs nothing where it holds already."""
+    """Return the labels and waits that run on every apply; they are fast if they already hold."""
     commands: list[Command] = []
     if addon.webhooks and environment != "laptop":
         label = tools.kubectl("label", _WEBHOOKS, "--selector", addon.webhooks, ENFORCER_EXEMPT_LABEL, "--overwrite")
@@ -159,7 +158,7 @@ def _post_install_commands(addon: Addon, environment: str, tools: ClusterTools, 
 
 
 def _row(addon: Addon, text: str) -> str:
-    cells = (addon.name, addon.version or "here", addon.namespace or "(cluster)")
+    cells = (addon.name, addon.version or "local", addon.namespace or "(cluster)")
     return "  ".join([*(f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)), text])
 
 
@@ -171,18 +170,18 @@ ACTIONS: Mapping[str, Callable[[AddonTable, str, ClusterTools, str | None, Log],
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line says. Returns the exit status."""
+    """Run the command line. Returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog=f"python {Path(__file__).name}", description="Install a cluster's add-ons: addons.toml, in its order."
+        prog="python -m deploy.addons.install", description="Install a cluster's add-ons in the order of addons.toml."
     )
     parser.add_argument("action", choices=list(ACTIONS))
     parser.add_argument("--environment", required=True, choices=ENVIRONMENTS)
-    parser.add_argument("--context", help="of the kubeconfig; default: its current one")
-    parser.add_argument("--only", metavar="NAME", help="one add-on, also where it is as wanted")
+    parser.add_argument("--context", help="context of the kubeconfig; default: the current one")
+    parser.add_argument("--only", metavar="NAME", help="install only this add-on, even if it is up to date")
     options = parser.parse_args(arguments)
 
     def log(line: str) -> None:
-        print(line, flush=True)  # noqa: T201 (this is what it is for)
+        print(line, flush=True)  # noqa: T201 (the output of this program)
 
     try:
         return ACTIONS[options.action](
@@ -192,7 +191,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: run it again, it goes on from here\n")
+        sys.stderr.write("interrupted: run the command again to resume\n")
         return 130
 
 

@@ -1,4 +1,4 @@
-"""What has to be there before anything is installed, all of it looked at before any of it is told."""
+"""Checks all prerequisites of the installer and reports every missing one at once."""
 
 import json
 import re
@@ -16,7 +16,7 @@ _VERSION_PATTERN = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 def missing_tools(table: AddonTable, tools: ClusterTools) -> list[str]:
-    """Return what is wrong with the programs on the PATH, each with how to get it."""
+    """Return the problems with kubectl and helm, each with its remedy."""
     problems = (_tool_problem(name, tool, tools) for name, tool in table.tools.items())
     return [problem for problem in problems if problem]
 
@@ -26,8 +26,8 @@ def _tool_problem(name: str, tool: Tool, tools: ClusterTools) -> str:
         return f"{name} is not on the PATH: get {tool.min_version} or newer from {tool.source}"
     result = tools.query([name, *_VERSION_ARGUMENTS[name]])
     match = _VERSION_PATTERN.search(result.stdout)
-    if result.status != 0 or match is None:
-        return f"{name} does not tell its version: get {tool.min_version} or newer from {tool.source}"
+    if result.returncode != 0 or match is None:
+        return f"{name} does not print its version: get {tool.min_version} or newer from {tool.source}"
     if _is_older(match[0], tool.min_version):
         return f"{name} is {match[0]}: get {tool.min_version} or newer from {tool.source}"
     return ""
@@ -43,24 +43,22 @@ def _parse_version(version: str) -> tuple[int, ...]:
 
 
 def cluster_problems(table: AddonTable, environment: str, tools: ClusterTools) -> list[str]:
-    """Return why this cluster cannot be this environment's."""
+    """Return the reasons for which the cluster cannot serve this environment."""
     result = tools.query(tools.kubectl("version", "--output", "json"))
     server = _server_version(result.stdout)
     if server is None:
-        return [
-            f"no cluster answers ({result.stderr.strip() or 'kubectl names none'}): log in, or name it by --context"
-        ]
+        return [f"no cluster responds ({result.stderr.strip() or 'no server version'}): log in or pass --context"]
     problems = []
     if _is_older(server, table.kubernetes):
-        problems.append(f"the cluster runs Kubernetes {server}: {table.kubernetes} is the least")
+        problems.append(f"the cluster runs Kubernetes {server}: the minimum is {table.kubernetes}")
     cluster_environment = _environment_label(tools.get("namespace", "thale"))
     if cluster_environment not in (None, environment):
         problems.append(
-            f"the cluster is {cluster_environment}'s (namespace thale), not {environment}'s: choose another --context"
+            f"the cluster belongs to {cluster_environment} (namespace thale), not {environment}: pass another --context"
         )
     for managed in table.managed:
         if environment in managed.environments and tools.get(managed.object) is None:
-            problems.append(f"{managed.object} is not there: {managed.provider} brings it")
+            problems.append(f"{managed.object} is missing: {managed.provider} installs it")
     return problems
 
 
@@ -77,10 +75,10 @@ def _environment_label(namespace: Mapping[str, Mapping[str, Mapping[str, str]]] 
 
 
 def require(problems: Sequence[str]) -> None:
-    """Raise what is wrong.
+    """Check that there are no problems.
 
     Raises:
-        PlatformError: If anything is.
+        AddonError: If there are any, with all of them.
     """
     if problems:
-        raise AddonError("this has to be put right first:\n  - " + "\n  - ".join(problems))
+        raise AddonError("fix these problems first:\n  - " + "\n  - ".join(problems))

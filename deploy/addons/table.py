@@ -1,4 +1,4 @@
-"""The table of add-ons (addons.toml), read strictly: a fault in it is told before anything is installed."""
+"""The table of add-ons (addons.toml), validated completely before any installation."""
 
 import hashlib
 import json
@@ -17,12 +17,12 @@ _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+")
 
 
 class AddonError(Exception):
-    """Something that a person has to put right. The message says what."""
+    """An error that an operator must fix; the message has the remedy."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A program that has to be on the PATH."""
+    """A program that must be on the PATH."""
 
     min_version: str
     source: str
@@ -30,7 +30,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class ManagedAddon:
-    """What a cluster of these environments has without us."""
+    """An object that the cloud provider installs in these environments."""
 
     object: str
     provider: str
@@ -39,7 +39,7 @@ class ManagedAddon:
 
 @dataclass(frozen=True)
 class Addon:
-    """One add-on: a chart, or a manifest."""
+    """One add-on: a chart or a manifest."""
 
     name: str
     purpose: str
@@ -47,41 +47,41 @@ class Addon:
     version: str = ""
     chart: str = ""
     repository: str = ""
-    """Of a chart that does not lie in an OCI registry."""
+    """Repository of a chart outside OCI registries."""
     manifest: str = ""
-    """An address, or a folder here for kustomize."""
+    """A URL, or a kustomize folder in kubernetes/platform."""
     namespace: str = ""
     values: tuple[str, ...] = ()
     values_from: Mapping[str, str] = field(default_factory=dict)
-    """A chart's value -> the YAML file that it is."""
+    """Maps a value of the chart to the YAML file with its content."""
     skip_crds: bool = False
     waits: tuple[str, ...] = ()
-    """What has to hold after a manifest, as `kubectl wait --for` and its objects."""
+    """Conditions after the installation: arguments of `kubectl wait --for`, with objects."""
     webhooks: str = ""
-    """Label selector of webhook configurations that AKS' admission enforcer must leave alone."""
+    """Label selector of the webhook configurations that are exempt from AKS' admission enforcer."""
 
     @property
     def source(self) -> str:
-        """Where it comes from."""
+        """Source of the chart or manifest."""
         if self.chart:
             return self.chart if self.chart.startswith("oci://") else f"{self.repository.rstrip('/')} {self.chart}"
         return self.manifest.format(version=self.version)
 
     @property
     def folder(self) -> Path | None:
-        """The folder of a manifest that lies here."""
+        """Folder of a local manifest; None for a chart or a URL."""
         return None if self.chart or "://" in self.manifest else FOLDER / self.manifest
 
     def paths(self) -> list[Path]:
-        """Return the files that it is made from, apart from the table."""
+        """Return the files of the add-on, without the table."""
         named = [FOLDER / name for name in (*self.values, *self.values_from.values())]
         return named + (sorted(self.folder.iterdir()) if self.folder else [])
 
     def digest(self) -> str:
-        """Return what identifies it with all that it is told, so that an add-on that is as wanted is left alone.
+        """Return a digest of the add-on's entry and files, which identifies an up-to-date installation.
 
         Raises:
-            PlatformError: If a file is not there.
+            AddonError: If a file is missing.
         """
         hasher = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode())
         for path in self.paths():
@@ -94,19 +94,19 @@ class Addon:
 
 @dataclass(frozen=True)
 class AddonTable:
-    """All of addons.toml."""
+    """The content of addons.toml."""
 
     tools: Mapping[str, Tool]
     kubernetes: str
-    """The least version of the cluster's API server."""
+    """Minimum version of the cluster's API server."""
     addons: tuple[Addon, ...]
     managed: tuple[ManagedAddon, ...]
 
     def for_environment(self, environment: str, only: str | None = None) -> list[Addon]:
-        """Return an environment's add-ons in their order, or the one that was named.
+        """Return an environment's add-ons in order, or only the selected one.
 
         Raises:
-            PlatformError: If that environment has none of that name.
+            AddonError: If the environment has no add-on of that name.
         """
         available = [addon for addon in self.addons if environment in addon.environments]
         if only is None:
@@ -114,15 +114,15 @@ class AddonTable:
         chosen = [addon for addon in available if addon.name == only]
         if not chosen:
             names = ", ".join(addon.name for addon in available)
-            raise AddonError(f"{environment} has no add-on {only!r}: it has {names}")
+            raise AddonError(f"{environment} has no add-on {only!r}: select one of {names}")
         return chosen
 
 
 def read_table(path: Path = TABLE_FILE) -> AddonTable:
-    """Return the table.
+    """Read and validate the table.
 
     Raises:
-        PlatformError: If it has faults; all of them are named.
+        AddonError: If it is invalid, with all violations.
     """
     try:
         data = tomllib.loads(path.read_text())
@@ -133,12 +133,12 @@ def read_table(path: Path = TABLE_FILE) -> AddonTable:
             tuple(ManagedAddon(**{**entry, "environments": tuple(entry["environments"])}) for entry in data["managed"]),
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise AddonError(f"{path.name} is no table of add-ons: {error}") from error
-    faults = [fault for addon in table.addons for fault in _rule_violations(addon)]
+        raise AddonError(f"{path.name} is not a valid table of add-ons: {error}") from error
+    violations = [violation for addon in table.addons for violation in _rule_violations(addon)]
     names = [addon.name for addon in table.addons]
-    faults += [f"{name} stands there twice" for name in {name for name in names if names.count(name) > 1}]
-    if faults:
-        raise AddonError(f"{path.name}: {'; '.join(faults)}")
+    violations += [f"{name} is listed twice" for name in {name for name in names if names.count(name) > 1}]
+    if violations:
+        raise AddonError(f"{path.name}: {'; '.join(violations)}")
     return table
 
 
@@ -152,11 +152,11 @@ def _rule_violations(addon: Addon) -> list[str]:
     rules = {
         "is either a chart or a manifest": bool(addon.chart) != bool(addon.manifest),
         "has an exact version": bool(addon.folder) or _EXACT_VERSION.fullmatch(addon.version) is not None,
-        "is told that version": "://" not in addon.manifest or "{version}" in addon.manifest,
+        "has a URL with {version}": "://" not in addon.manifest or "{version}" in addon.manifest,
         "has a chart with a namespace": not addon.chart or bool(addon.namespace),
-        "has a chart of a registry or of a repository": not addon.chart
+        "has a chart from either a registry or a repository": not addon.chart
         or addon.chart.startswith("oci://") != bool(addon.repository),
-        "comes encrypted": not addon.source.startswith("http://"),
-        "is for environments that there are": bool(addon.environments) and {*addon.environments} <= {*ENVIRONMENTS},
+        "has an encrypted source": not addon.source.startswith("http://"),
+        "names existing environments": bool(addon.environments) and {*addon.environments} <= {*ENVIRONMENTS},
     }
-    return [f"{addon.name} breaks the rule that an add-on {rule}" for rule, holds in rules.items() if not holds]
+    return [f"{addon.name} violates the rule that an add-on {rule}" for rule, holds in rules.items() if not holds]

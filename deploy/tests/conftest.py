@@ -13,10 +13,10 @@ OFFLINE = REPOSITORY.parent / "shared" / "terraform-offline" / "setup"
 
 @pytest.fixture
 def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeployEnvironment]:
-    """Everything that a deploy meets, with the stand-ins first on PATH."""
+    """A deploy environment with the fake commands first on PATH."""
     for program in ("kubectl", "git", "openssl"):
         if shutil.which(program) is None:
-            pytest.skip(f"{program} is not there: the deploy's tests run the real one")
+            pytest.skip(f"{program} is missing: the deploy tests run the real one")
     with build_deploy_environment(tmp_path) as environment:
         monkeypatch.setenv("PATH", f"{environment.bin_dir}:{os.environ['PATH']}")
         yield environment
@@ -24,10 +24,10 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeployEnvir
 
 @pytest.fixture
 def real_terraform(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let terraform find its providers: in the registry, or in an offline mirror that plays Azure."""
+    """Let terraform find its providers, in the registry or in an offline mirror with a fake Azure provider."""
     if shutil.which("terraform") is None:
         pytest.skip("terraform is not installed: https://developer.hashicorp.com/terraform/install")
     if not OFFLINE.exists():
-        pytest.skip("the shared folder with the provider that plays Azure is not there")
+        pytest.skip("the shared folder with the fake Azure provider is missing")
     mirror = subprocess.run([OFFLINE], capture_output=True, text=True, check=True)
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", mirror.stdout.strip())

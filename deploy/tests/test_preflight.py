@@ -1,4 +1,4 @@
-"""Everything that is missing is named at once, each with the way to get it."""
+"""Preflight reports all missing prerequisites at once, each with its remedy."""
 
 from pathlib import Path
 
@@ -18,22 +18,22 @@ def missing(env: DeployEnvironment, environment: Environment, **settings: object
     return {each.description: each.remedy for each in caught.value.missing}
 
 
-def test_missing_and_old_programs_and_settings_are_named_together(
+def test_preflight_reports_programs_and_settings_at_once(
     env: DeployEnvironment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (env.bin_dir / "helm").unlink()
     old = env.bin_dir / "az"
     old.write_text('#!/bin/sh\necho \'{"azure-cli": "2.30.0"}\'\n')
     monkeypatch.setenv("PATH", f"{env.bin_dir}:/bin:/usr/bin")
-    named = missing(env, Environment.DEV, subscription_id=None, alert_emails=None)
-    assert "az 2.70.0 or newer: this one is 2.30.0" in named
-    assert any(what.startswith("helm 3.16.0 or newer does not run") for what in named)
-    assert "THALE_DEPLOY_SUBSCRIPTION_ID" in named["subscription_id is not set"]
-    assert "alert_emails is not set" in named
-    assert all(named.values())
+    reported = missing(env, Environment.DEV, subscription_id=None, alert_emails=None)
+    assert "az 2.70.0 or newer: the installed version is 2.30.0" in reported
+    assert any(description.startswith("helm 3.16.0 or newer: it does not run") for description in reported)
+    assert "THALE_DEPLOY_SUBSCRIPTION_ID" in reported["subscription_id is not set"]
+    assert "alert_emails is not set" in reported
+    assert all(reported.values())
 
 
-def test_whatever_the_subscription_lacks_is_named_at_once(env: DeployEnvironment) -> None:
+def test_preflight_reports_all_subscription_problems(env: DeployEnvironment) -> None:
     machines = [
         {
             "name": "Standard_D4ds_v5",
@@ -54,31 +54,31 @@ def test_whatever_the_subscription_lacks_is_named_at_once(env: DeployEnvironment
     ]
     usages = [{"name": {"value": "standardDDSv5Family"}, "currentValue": 8, "limit": 20}]
     env.configure(sizes=machines, usages=usages, encryption="NotRegistered", providers=["Microsoft.Compute"])
-    named = missing(env, Environment.DEV)
-    (providers,) = [how for what, how in named.items() if what.startswith("resource providers")]
+    reported = missing(env, Environment.DEV)
+    (providers,) = [remedy for name, remedy in reported.items() if name.startswith("registered resource providers")]
     assert providers.startswith("for p in Microsoft.ContainerService ")
-    assert "the feature EncryptionAtHost" in named
-    assert "machines of the size Standard_NC4as_T4_v3 in westeurope for this subscription" in named
-    # dev's pools at their largest: 2 x 2 + 3 x 4 cores, of which 12 are free; a T4 on demand, and one on spot
-    assert "quota of 16 cores of standardDDSv5Family in westeurope: there are 20 with 8 in use" in named
-    assert "quota of 4 cores of Standard NCASv3_T4 Family in westeurope: there are none" in named
-    assert "quota of 4 cores of lowPriorityCores in westeurope: there are none" in named
+    assert "the feature EncryptionAtHost" in reported
+    assert "the VM size Standard_NC4as_T4_v3 in westeurope for this subscription" in reported
+    # dev's pools at maximum size: 2 x 2 + 3 x 4 cores, of which 12 are free; a T4 on demand and a T4 on spot
+    assert "quota of 16 cores of standardDDSv5Family in westeurope: available 20, of which 8 in use" in reported
+    assert "quota of 4 cores of Standard NCASv3_T4 Family in westeurope: available none" in reported
+    assert "quota of 4 cores of lowPriorityCores in westeurope: available none" in reported
 
 
-def test_another_subscription_than_the_settings_name_is_refused(env: DeployEnvironment) -> None:
+def test_preflight_rejects_other_subscription(env: DeployEnvironment) -> None:
     env.configure(subscription="00000000-0000-0000-0000-00000000000f")
-    (what,) = missing(env, Environment.DEV)
-    assert "`az` is at plants (00000000-0000-0000-0000-00000000000f)" in what
+    (description,) = missing(env, Environment.DEV)
+    assert "`az` uses plants (00000000-0000-0000-0000-00000000000f)" in description
 
 
-def test_a_cluster_of_another_environment_is_no_laptops(env: DeployEnvironment) -> None:
+def test_preflight_rejects_cluster_of_other_environment(env: DeployEnvironment) -> None:
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": {"thale/environment": "prod"}}}
     env.api.objects.apply(env.key("namespaces", "thale"), body, "thale-deploy", force=False)
-    (what,) = missing(env, Environment.LAPTOP)
-    assert "this cluster is the environment prod" in what
+    (description,) = missing(env, Environment.LAPTOP)
+    assert "this cluster belongs to the environment prod" in description
 
 
-def test_the_providers_are_those_that_terraforms_readme_lists() -> None:
+def test_providers_match_terraform_readme() -> None:
     listed = (REPOSITORY / "terraform" / "README.md").read_text().partition("for p in ")[2].partition(";")[0]
     assert listed.split() == list(PROVIDERS)
 
@@ -92,11 +92,11 @@ def test_the_providers_are_those_that_terraforms_readme_lists() -> None:
         ("nothing", None),
     ],
 )
-def test_versions_are_read_out_of_words(output: str, version: tuple[int, ...] | None) -> None:
+def test_parse_version_reads_program_output(output: str, version: tuple[int, ...] | None) -> None:
     assert parse_version(output) == version
 
 
-def test_variables_win_over_the_environments_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_override_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "deploy" / "environments"
     folder.mkdir(parents=True)
     (folder / "dev.toml").write_text(
@@ -105,13 +105,13 @@ def test_variables_win_over_the_environments_file(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("THALE_DEPLOY_HOST", "plates.example")
     monkeypatch.setenv("THALE_DEPLOY_ADMIN_GROUP_IDS", "")
     monkeypatch.setenv("THALE_DEPLOY_ACCESS", "direct")
-    read = Settings.read(Environment.DEV, tmp_path)
-    assert (read.host_name, read.access, read.missing_fields()) == ("plates.example", Access.DIRECT, ())
-    assert read.alert_emails is not None
-    assert read.alert_emails.ticket == ("team@example.org",)
+    settings = Settings.read(Environment.DEV, tmp_path)
+    assert (settings.host_name, settings.access, settings.missing_fields()) == ("plates.example", Access.DIRECT, ())
+    assert settings.alert_emails is not None
+    assert settings.alert_emails.ticket == ("team@example.org",)
 
 
-def test_the_states_account_has_the_name_that_bootstrap_gives_it() -> None:
+def test_state_account_name_matches_bootstrap() -> None:
     settings = Settings(environment=Environment.DEV, subscription_id="00000000-0000-0000-0000-000000000001")
     assert settings.state_account_name == "stthalestate50a5ed"[: len("stthalestate")] + settings.state_account_name[-6:]
     state = (REPOSITORY / "terraform" / "bootstrap" / "state.tf").read_text()

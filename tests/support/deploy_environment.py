@@ -1,4 +1,4 @@
-"""A checkout of its own, stand-ins on PATH, a cluster and a gateway: everything that a deploy meets."""
+"""Environment of a deploy under test: a checkout, fake commands on PATH, a fake cluster, and a gateway."""
 
 import json
 import os
@@ -27,40 +27,40 @@ from tests.support.fake_kubernetes_objects import Key
 
 REPOSITORY = Path(__file__).parents[2]
 RESPONSE_FILE = REPOSITORY / "deploy" / "tests" / "data" / "response.json"
-"""What the default models 1.0.0 answered about the smoke test's plate; without polygons."""
+"""Response of the default models 1.0.0 to the smoke test's plate, without polygons."""
 PROGRAMS = ("az", "terraform", "kubectl", "helm", "kubelogin", "kind", "docker")
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 _CHECKOUT_FILES = (".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE")
 _FAKE_INSTALLER = """\
 import subprocess, sys
 subprocess.run(["helm", "status", *sys.argv[1:]], check=True)
-place = '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "thale"}}'
+namespace = '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "thale"}}'
 apply = ["kubectl", "apply", "--server-side", "--field-manager", "thale-platform", "--filename", "-"]
 if "laptop" in sys.argv:
-    subprocess.run(apply, input=place, text=True, check=True)
+    subprocess.run(apply, input=namespace, text=True, check=True)
 """
-"""Stands for deploy/addons/install.py, whose own tests are elsewhere: by kubectl and helm on PATH."""
+"""Replaces deploy/addons/install.py, which has its own tests. It calls the kubectl and helm on PATH."""
 
 
 class _Facade(BaseHTTPRequestHandler):
-    """What a plate is answered with."""
+    """Facade that returns the recorded response to each plate."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append(self.headers["Host"])  # type: ignore[attr-defined]
-        data = self.server.answer  # type: ignore[attr-defined]
+        self.server.hosts.append(self.headers["Host"])  # type: ignore[attr-defined]
+        data = self.server.response  # type: ignore[attr-defined]
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, *words: object) -> None:
-        """Say nothing."""
+    def log_message(self, *arguments: object) -> None:
+        """Log nothing."""
 
 
 @dataclass
 class DeployEnvironment:
-    """Everything, and what happened to it."""
+    """A deploy environment and the calls that it recorded."""
 
     root: Path
     bin_dir: Path
@@ -69,26 +69,27 @@ class DeployEnvironment:
     output: StringIO = field(default_factory=StringIO)
 
     def configure(self, **changes: object) -> None:
-        """Change how things stand."""
+        """Change the configuration of the fake commands."""
         path = self.bin_dir / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
-    def calls(self, *begin: str) -> list[list[str]]:
-        """Return the calls since the last look that begin like this."""
+    def calls(self, *prefix: str) -> list[list[str]]:
+        """Return the recorded calls that start with a prefix."""
         path = self.bin_dir / "calls.jsonl"
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        return [line for line in lines if tuple(line[: len(begin)]) == begin]
+        return [line for line in lines if tuple(line[: len(prefix)]) == prefix]
 
     def clear_calls(self) -> None:
+        """Delete the recorded calls."""
         (self.bin_dir / "calls.jsonl").unlink(missing_ok=True)
 
     @staticmethod
     def key(plural: str, name: str) -> Key:
-        """Return where an object lies that belongs to no namespace."""
+        """Return the key of a cluster-scoped object."""
         return Key(plural, "", name)
 
     def context(self, environment: Environment, **settings: Any) -> DeployContext:
-        """Return a deploy whose words are in `said`."""
+        """Return a deploy context that prints to `output`."""
         azure_settings = {
             "subscription_id": SUBSCRIPTION,
             "admin_group_ids": (SUBSCRIPTION[:-1] + "2",),
@@ -100,7 +101,7 @@ class DeployEnvironment:
         )
 
     def run_steps(self, context: DeployContext) -> str:
-        """Deploy, and return what was said."""
+        """Run all steps and return the output."""
         self.output.truncate(0)
         self.output.seek(0)
         steps.run_steps(context)
@@ -115,7 +116,7 @@ class DeployEnvironment:
 
 @contextmanager
 def build_deploy_environment(folder: Path) -> Iterator[DeployEnvironment]:
-    """Build everything; PATH is the caller's to set."""
+    """Build the environment. The caller sets PATH."""
     root, bin_dir = folder / "checkout", folder / "programs"
     _create_checkout(root)
     with ExitStack() as stack:
@@ -140,7 +141,7 @@ _MONITORS = ("PodMonitor", "PrometheusRule", "ServiceMonitor")
 
 
 def _create_checkout(root: Path) -> None:
-    """Copy what a deploy reads, as a repository of its own."""
+    """Copy the files that a deploy reads into a new Git repository."""
     ignore = shutil.ignore_patterns("__pycache__", "tests", ".terraform*", "*.tfstate*", "data", "addons")
     for folder in ("deploy", "terraform", "kubernetes", "services", "model-server"):
         shutil.copytree(REPOSITORY / folder, root / folder, ignore=ignore)
@@ -155,7 +156,7 @@ def _create_checkout(root: Path) -> None:
         subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
 
 
-def _write_fake_commands(bin_dir: Path, api: FakeCluster, gateway: int) -> None:
+def _write_fake_commands(bin_dir: Path, api: FakeCluster, gateway_port: int) -> None:
     bin_dir.mkdir()
     script = f"#!{sys.executable} -IS\n" + (Path(__file__).parent / "fake_commands.py").read_text()
     for name in PROGRAMS:
@@ -189,14 +190,14 @@ def _write_fake_commands(bin_dir: Path, api: FakeCluster, gateway: int) -> None:
             "offline-azurerm_monitor_workspace-query_endpoint": "https://thale-dev.prometheus.monitor.azure.com",
         },
         "kubeconfig": api.kubeconfig(),
-        "gateway": gateway,
+        "gateway_port": gateway_port,
     }
     (bin_dir / "config.json").write_text(json.dumps(config))
 
 
 @contextmanager
 def _run_gateway(folder: Path) -> Iterator[tuple[bytes, Any]]:
-    """Give the authority of a TLS server that answers plates, and the server."""
+    """Run a TLS server with the fake facade; yield its CA certificate and the server."""
     names = "subjectAltName=DNS:thale.dev.internal,DNS:thale.localhost"
     openssl_command = [
         "openssl",
@@ -222,7 +223,7 @@ def _run_gateway(folder: Path) -> Iterator[tuple[bytes, Any]]:
     ]
     subprocess.run([*openssl_command, *files], check=True, capture_output=True)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Facade) as server:
-        server.answer, server.asked = RESPONSE_FILE.read_bytes(), []  # type: ignore[attr-defined]
+        server.response, server.hosts = RESPONSE_FILE.read_bytes(), []  # type: ignore[attr-defined]
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(folder / "crt.pem", folder / "key.pem")
         server.socket = tls.wrap_socket(server.socket, server_side=True)

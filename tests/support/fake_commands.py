@@ -1,7 +1,7 @@
-"""What stands on PATH as az, terraform, kubectl, helm, kubelogin, kind and docker: it records each call, and plays.
+"""Fake az, terraform, kubectl, helm, kubelogin, kind and docker, which record each call.
 
-kubectl and terraform lead on to the real ones. How things stand is told by `play.json` beside the programs; `faults`
-there names calls, by how they begin, that fail once.
+kubectl and terraform forward to the real programs. `config.json` in the same folder holds the configuration; its list
+`faults` has prefixes of calls that fail once.
 """
 
 import itertools
@@ -29,7 +29,7 @@ def option(arguments, name):
 
 
 def options(arguments, name):
-    return [value for before, value in itertools.pairwise(arguments) if before == name]
+    return [value for previous, value in itertools.pairwise(arguments) if previous == name]
 
 
 def print_line(line):
@@ -42,8 +42,8 @@ def print_json(value):
 
 
 def az(config, arguments):
-    begin = " ".join(arguments).partition(" --")[0]
-    answers = {
+    subcommand = " ".join(arguments).partition(" --")[0]
+    responses = {
         "version": {"azure-cli": "2.80.0"},
         "account show": {"id": config["subscription"], "name": "plants"},
         "provider list": [{"namespace": name, "registrationState": "Registered"} for name in config["providers"]],
@@ -60,12 +60,12 @@ def az(config, arguments):
         "aks get-credentials": lambda: Path(option(arguments, "--file")).write_text(config["kubeconfig"]),
         "aks command invoke": lambda: run_in_pod(config, arguments),
     }
-    if begin in answers:
-        print_json(answers[begin])
-    elif begin in handlers:
-        handlers[begin]()
+    if subcommand in responses:
+        print_json(responses[subcommand])
+    elif subcommand in handlers:
+        handlers[subcommand]()
     else:
-        sys.exit(f"az: this is not played: {arguments}")
+        sys.exit(f"az: the fake does not implement {arguments}")
 
 
 def read_built():
@@ -78,7 +78,7 @@ def image_of(run):
 
 
 def build(arguments):
-    """Build as the task would: what is needed has to be in the context that was sent."""
+    """Build as the registry task does: the uploaded context must hold all needed files."""
     values = dict(value.split("=", 1) for value in options(arguments, "--set"))
     context = Path(option(arguments, "--context"))
     assert (context / values["dockerfile"]).is_file()
@@ -94,10 +94,10 @@ def build(arguments):
 
 
 def run_in_pod(config, arguments):
-    """Run a command as a pod in the cluster would: with the files that were sent, and nothing else of this machine."""
+    """Run a command as a pod in the cluster does: with the uploaded files only."""
     files = options(arguments, "--file")
     command = option(arguments, "--command")
-    command = command.replace("; curl ", f"; curl --connect-to ::127.0.0.1:{config['gateway']} ")
+    command = command.replace("; curl ", f"; curl --connect-to ::127.0.0.1:{config['gateway_port']} ")
     with tempfile.TemporaryDirectory() as pod:
         for file in files:
             (Path(pod) / Path(file).name).write_bytes(Path(file).read_bytes())
@@ -105,29 +105,29 @@ def run_in_pod(config, arguments):
         kubeconfig.write_text(config["kubeconfig"])
         path = os.pathsep.join(folder for folder in os.get_exec_path() if ".deploy" not in folder)
         environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PATH": path}
-        done = subprocess.run(["sh", "-c", command], cwd=pod, env=environment, capture_output=True, text=True)
-    print_json({"exitCode": done.returncode, "logs": done.stdout + done.stderr, "provisioningState": "Succeeded"})
+        result = subprocess.run(["sh", "-c", command], cwd=pod, env=environment, capture_output=True, text=True)
+    print_json({"exitCode": result.returncode, "logs": result.stdout + result.stderr, "provisioningState": "Succeeded"})
 
 
 def terraform(config, arguments):
-    """Lead on to terraform, with a state on this machine, and names instead of the offline provider's inventions."""
+    """Forward to terraform, with a local state, and replace the generated values of the offline provider by names."""
     passed_arguments = [argument for argument in arguments if not argument.startswith("-backend-config=")]
-    done = subprocess.run([find_real_command("terraform"), *passed_arguments], capture_output=True, text=True)
-    text = done.stdout
+    result = subprocess.run([find_real_command("terraform"), *passed_arguments], capture_output=True, text=True)
+    text = result.stdout
     for generated, name in config["names"].items():
         text = text.replace(generated, name)
     sys.stdout.write(text)
-    sys.stderr.write(done.stderr)
-    sys.exit(done.returncode)
+    sys.stderr.write(result.stderr)
+    sys.exit(result.returncode)
 
 
 def kubectl(config, arguments):
-    """Lead on to kubectl; what needs pods is played. The API has no schemas to validate by."""
+    """Forward to kubectl, except for commands that need pods. The fake API has no schemas for validation."""
     positional = [argument for argument in arguments if not argument.startswith("-")]
     if positional[:1] == ["logs"]:
         print_line("plate-seg 1.0.0 registered")
     elif positional[:1] == ["port-forward"]:
-        print_line(f"Forwarding from 127.0.0.1:{config['gateway']} -> 10443")
+        print_line(f"Forwarding from 127.0.0.1:{config['gateway_port']} -> 10443")
         sys.stdin.read()
     else:
         unchecked = ["--validate=false"] if positional[:1] in (["apply"], ["create"]) else []
@@ -159,11 +159,11 @@ def main():
     arguments, config = sys.argv[1:], json.loads(CONFIG.read_text())
     with CALLS.open("a") as calls:
         calls.write(json.dumps([NAME, *arguments]) + "\n")
-    command_line = " ".join([NAME, *(word for word in arguments if not word.startswith("-"))])
+    command_line = " ".join([NAME, *(argument for argument in arguments if not argument.startswith("-"))])
     for fault in config["faults"]:
         if command_line.startswith(fault):
             CONFIG.write_text(json.dumps({**config, "faults": [other for other in config["faults"] if other != fault]}))
-            sys.exit(f"{NAME}: the network is away")
+            sys.exit(f"{NAME}: connection refused")
     if NAME in VERSIONS:
         print_line(VERSIONS[NAME])
     else:

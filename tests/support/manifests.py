@@ -1,4 +1,4 @@
-"""What an overlay applies, by the real kustomize; and where in it containers stand."""
+"""Manifests of the overlays, built with the real kustomize, and access to their parts."""
 
 import functools
 import shutil
@@ -19,9 +19,9 @@ Manifest = dict[str, Any]
 
 
 def build(folder: Path) -> list[Manifest]:
-    """Return what a folder with a kustomization.yaml applies. Skips the test where there is no kubectl."""
+    """Return the manifests of a folder with a kustomization.yaml. Skips the test without kubectl."""
     if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not there: it builds the overlays")
+        pytest.skip("kubectl is missing: it builds the overlays")
     result = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     return list(yaml.safe_load_all(result.stdout))
@@ -29,18 +29,19 @@ def build(folder: Path) -> list[Manifest]:
 
 @functools.cache
 def overlay(name: str) -> Sequence[Manifest]:
-    """Return what an overlay applies. Nobody may change it: it is built once."""
+    """Return the manifests of an overlay. They are built once and shared: do not change them."""
     return build(KUBERNETES / "overlays" / name)
 
 
 def of_kind(manifests: Sequence[Manifest], kind: str) -> dict[str, Manifest]:
+    """Return the manifests of a kind, by name."""
     return {found["metadata"]["name"]: found for found in manifests if found["kind"] == kind}
 
 
 def containers(manifests: Sequence[Manifest]) -> Iterator[tuple[str, Manifest, Manifest]]:
-    """Give every container of ours: what it is called, its pod's spec, and its own.
+    """Yield each container of thale: its name, the pod's spec, and its own spec.
 
-    A predictor is made of two objects: the ServingRuntime's container, and on top what the InferenceService says of it.
+    A predictor's container is the one of the ServingRuntime with the overrides of the InferenceService.
     """
     for name, deployment in of_kind(manifests, "Deployment").items():
         pod = deployment["spec"]["template"]["spec"]
@@ -56,7 +57,7 @@ def containers(manifests: Sequence[Manifest]) -> Iterator[tuple[str, Manifest, M
 
 
 def pod_labels(manifests: Sequence[Manifest]) -> dict[str, dict[str, str]]:
-    """Return the labels of every kind of pod; a predictor's are partly KServe's own."""
+    """Return the labels of each kind of pod. KServe adds some of a predictor's labels."""
     deployments = {
         name: deployment["spec"]["template"]["metadata"]["labels"]
         for name, deployment in of_kind(manifests, "Deployment").items()
@@ -69,7 +70,7 @@ def pod_labels(manifests: Sequence[Manifest]) -> dict[str, dict[str, str]]:
 
 
 def selects(selector: Manifest, labels: dict[str, str]) -> bool:
-    """Whether a label selector selects a pod with these labels."""
+    """Return whether a label selector selects a pod with these labels."""
     for expression in selector.get("matchExpressions", ()):
         value = labels.get(expression["key"])
         if (expression["operator"], value is None) == ("Exists", True):

@@ -1,64 +1,64 @@
 #!/bin/sh
-# Stands for kubectl and helm, as it is called: notes the call and answers as the program does, with what the installer builds
-# on: exit statuses, JSON, and the words that tell errors apart. A shell, because it is started hundreds of times.
+# Fake kubectl and helm, selected by the name of the link. Records each call, and returns the exit statuses, JSON and error
+# texts that the installer parses. A shell script, because the tests start it hundreds of times.
 #
 # The folder $FAKE_TOOLS_DIR: versions/{kubectl,helm,server}, objects/KIND/NAME and releases/NAME (JSON), applied and fails (lines),
-# empty (a cluster that knows no kinds), and calls: program, standard input and words, each ended by \037, a call by \036.
-room=$FAKE_TOOLS_DIR
+# empty (a cluster without the add-ons' kinds), and calls: program, standard input and arguments, each ended by \037, a call by \036.
+state_dir=$FAKE_TOOLS_DIR
 program=${0##*/}
 input=
-for word; do
-    [ "$word" = - ] && input=$(/bin/cat)
-    last=$word
-    [ "$before" = --description ] && description=$word
-    before=$word
+for argument; do
+    [ "$argument" = - ] && input=$(/bin/cat)
+    last=$argument
+    [ "$previous" = --description ] && description=$argument
+    previous=$argument
 done
-printf '%s\037' "$program" "$input" "$@" >>"$room/calls"
-printf '\036' >>"$room/calls"
+printf '%s\037' "$program" "$input" "$@" >>"$state_dir/calls"
+printf '\036' >>"$state_dir/calls"
 
 while read -r failing; do
-    for word in "$program" "$@"; do
-        if [ "$word" = "$failing" ]; then
-            echo "Error: the network is away" >&2
+    for argument in "$program" "$@"; do
+        if [ "$argument" = "$failing" ]; then
+            echo "Error: connection refused" >&2
             exit 1
         fi
     done
-done <"$room/fails"
+done <"$state_dir/fails"
 
 [ "$1" = --context ] && shift 2
 case "$program $1" in
 "kubectl version")
-    read -r client <"$room/versions/kubectl"
-    read -r server <"$room/versions/server"
+    read -r client <"$state_dir/versions/kubectl"
+    read -r server <"$state_dir/versions/server"
     [ "$2" = --client ] && server=
     echo "{\"clientVersion\": {\"gitVersion\": \"$client\"}${server:+, \"serverVersion\": {\"gitVersion\": \"$server\"\}}}"
     ;;
 "kubectl get")
     case $2 in */*) name=$2 ;; *) name=$2/$3 ;; esac
-    [ -e "$room/objects/$name" ] && /bin/cat "$room/objects/$name"
+    [ -e "$state_dir/objects/$name" ] && /bin/cat "$state_dir/objects/$name"
     exit 0
     ;;
 "kubectl diff")
     while read -r applied; do
         [ "$applied" = "$last" ] && exit 0
-    done <"$room/applied"
-    [ -e "$room/empty" ] || exit 1
+    done <"$state_dir/applied"
+    [ -e "$state_dir/empty" ] || exit 1
     echo 'error: no matches for kind "GatewayClass" in version "gateway.networking.k8s.io/v1"' >&2
     exit 2
     ;;
-"kubectl apply") [ "$last" = - ] || echo "$last" >>"$room/applied" ;;
-"helm version") /bin/cat "$room/versions/helm" ;;
+"kubectl apply") [ "$last" = - ] || echo "$last" >>"$state_dir/applied" ;;
+"helm version") /bin/cat "$state_dir/versions/helm" ;;
 "helm status")
-    if [ ! -e "$room/releases/$2" ]; then
+    if [ ! -e "$state_dir/releases/$2" ]; then
         echo "Error: release: not found" >&2
         exit 1
     fi
-    echo "{\"name\": \"$2\", \"info\": $(/bin/cat "$room/releases/$2")}"
+    echo "{\"name\": \"$2\", \"info\": $(/bin/cat "$state_dir/releases/$2")}"
     ;;
-"helm uninstall") /bin/rm "$room/releases/$2" ;;
-"helm rollback") echo '{"status": "deployed", "description": "Rollback to 1"}' >"$room/releases/$2" ;;
+"helm uninstall") /bin/rm "$state_dir/releases/$2" ;;
+"helm rollback") echo '{"status": "deployed", "description": "Rollback to 1"}' >"$state_dir/releases/$2" ;;
 "helm upgrade")
-    if [ -e "$room/releases/$3" ] && read -r info <"$room/releases/$3"; then
+    if [ -e "$state_dir/releases/$3" ] && read -r info <"$state_dir/releases/$3"; then
         case $info in
         *pending-*)
             echo "Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress" >&2
@@ -66,7 +66,7 @@ case "$program $1" in
             ;;
         esac
     fi
-    echo "{\"status\": \"deployed\", \"description\": \"$description\"}" >"$room/releases/$3"
+    echo "{\"status\": \"deployed\", \"description\": \"$description\"}" >"$state_dir/releases/$3"
     ;;
 esac
 exit 0

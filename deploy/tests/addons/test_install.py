@@ -1,7 +1,8 @@
-"""The installer of add-ons: by stand-ins for kubectl and helm that record what they are told."""
+"""The add-on installer, with fake kubectl and helm that record their calls."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import yaml
 
 from tests.support.manifests import KUBERNETES
 
+REPOSITORY = KUBERNETES.parent
 PLATFORM = KUBERNETES / "platform"
 FAKE_TOOLS = Path(__file__).with_name("fake_tools.sh")
 MANAGED_OBJECTS = (
@@ -26,7 +28,7 @@ TIMEOUT_S = 240
 
 @dataclass(frozen=True)
 class Call:
-    """What a program was told."""
+    """One recorded call of kubectl or helm."""
 
     program: str
     stdin: str
@@ -38,7 +40,7 @@ class Call:
 
 @dataclass
 class InstallerEnvironment:
-    """A cluster that is played (fake_tools.sh)."""
+    """A fake cluster (fake_tools.sh)."""
 
     folder: Path
 
@@ -54,22 +56,23 @@ class InstallerEnvironment:
         path.write_text(json.dumps(body))
 
     def fail_on(self, *arguments: str) -> None:
-        (self.folder / "fails").write_text("".join(f"{word}\n" for word in arguments))
+        (self.folder / "fails").write_text("".join(f"{argument}\n" for argument in arguments))
 
-    def calls(self, program: str, *begin: str) -> list[Call]:
-        """Return the calls of a program that begin so."""
+    def calls(self, program: str, *prefix: str) -> list[Call]:
+        """Return the calls of a program whose arguments start with a prefix."""
         path = self.folder / "calls"
         records = path.read_text().split("\36")[:-1] if path.exists() else []
         calls = [Call(*call.split("\37")[:2], tuple(call.split("\37")[2:-1])) for call in records]
-        return [call for call in calls if call.program == program and call.arguments[: len(begin)] == begin]
+        return [call for call in calls if call.program == program and call.arguments[: len(prefix)] == prefix]
 
     def clear_calls(self) -> None:
         (self.folder / "calls").unlink(missing_ok=True)
 
-    def run(self, *arguments: str, platform: Path = PLATFORM) -> "subprocess.CompletedProcess[str]":
+    def run(self, *arguments: str, root: Path = REPOSITORY) -> "subprocess.CompletedProcess[str]":
+        """Run the installer of a checkout with the standard library only (`-S`: no site-packages)."""
         environment = {**os.environ, "PATH": str(self.folder / "bin"), "FAKE_TOOLS_DIR": str(self.folder)}
-        command = [sys.executable, "-S", str(platform / "install.py"), *arguments]  # of the standard library alone
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=TIMEOUT_S)
+        command = [sys.executable, "-S", "-m", "deploy.addons.install", *arguments]
+        return subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment, timeout=TIMEOUT_S)
 
     def apply(self, environment: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         result = self.run("apply", "--environment", environment, *arguments)
@@ -86,8 +89,8 @@ def env(tmp_path: Path) -> InstallerEnvironment:
     for name in ("fails", "applied", "empty"):
         (tmp_path / name).touch()
     environment = InstallerEnvironment(tmp_path)
-    for of, version in (("kubectl", "v1.35.1"), ("helm", "v3.19.0"), ("server", "v1.35.2")):
-        environment.set_version(of, version)
+    for program, version in (("kubectl", "v1.35.1"), ("helm", "v3.19.0"), ("server", "v1.35.2")):
+        environment.set_version(program, version)
     for name in MANAGED_OBJECTS:
         environment.add_object(name)
     return environment
@@ -97,7 +100,7 @@ def installed_charts(env: InstallerEnvironment) -> list[str]:
     return [call.arguments[2] for call in env.calls("helm", "upgrade")]
 
 
-def test_everything_is_installed_in_order_at_exact_versions(env: InstallerEnvironment) -> None:
+def test_apply_installs_in_order_at_exact_versions(env: InstallerEnvironment) -> None:
     result = env.apply("dev", "--context", "aks-dev")
     assert installed_charts(env) == [
         *("cert-manager", "envoy-gateway", "kserve-crd", "kserve"),
@@ -118,7 +121,7 @@ def test_everything_is_installed_in_order_at_exact_versions(env: InstallerEnviro
     assert applied[0].arguments[-1].endswith("/gateway-api/releases/download/v1.5.1/standard-install.yaml")
 
 
-def test_what_is_as_wanted_is_left_alone(env: InstallerEnvironment) -> None:
+def test_apply_skips_current_addons(env: InstallerEnvironment) -> None:
     env.apply("laptop")
     env.clear_calls()
     result = env.apply("laptop")
@@ -128,11 +131,11 @@ def test_what_is_as_wanted_is_left_alone(env: InstallerEnvironment) -> None:
     assert env.run("status", "--environment", "laptop").returncode == 0
 
 
-def test_an_interrupted_apply_goes_on_where_it_was(env: InstallerEnvironment) -> None:
+def test_apply_resumes_after_interruption(env: InstallerEnvironment) -> None:
     env.fail_on("keda")
     result = env.run("apply", "--environment", "laptop")
     assert result.returncode == 1
-    assert "the network is away" in result.stderr
+    assert "connection refused" in result.stderr
     before = installed_charts(env)
     env.fail_on()
     env.clear_calls()
@@ -141,30 +144,30 @@ def test_an_interrupted_apply_goes_on_where_it_was(env: InstallerEnvironment) ->
     assert not {*installed_charts(env)} & {*before} - {"keda"}
 
 
-@pytest.mark.parametrize(("status", "cleared"), [("pending-install", "uninstall"), ("pending-upgrade", "rollback")])
-def test_a_release_that_hangs_is_cleared_away(env: InstallerEnvironment, status: str, cleared: str) -> None:
+@pytest.mark.parametrize(("status", "cleanup"), [("pending-install", "uninstall"), ("pending-upgrade", "rollback")])
+def test_apply_clears_pending_release(env: InstallerEnvironment, status: str, cleanup: str) -> None:
     env.apply("laptop")
     long_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     env.add_release("kserve", status=status, description="Preparing upgrade", last_deployed=long_ago)
     env.clear_calls()
-    assert f"clear away an interrupted installation ({status})" in env.apply("laptop").stdout
-    assert [call.arguments[1] for call in env.calls("helm", cleared)] == ["kserve"]
+    assert f"clear an interrupted installation ({status})" in env.apply("laptop").stdout
+    assert [call.arguments[1] for call in env.calls("helm", cleanup)] == ["kserve"]
     assert installed_charts(env) == ["kserve"]
 
 
-def test_an_installation_that_goes_on_just_now_is_not_disturbed(env: InstallerEnvironment) -> None:
+def test_apply_fails_while_another_installation_runs(env: InstallerEnvironment) -> None:
     now = datetime.now(UTC).isoformat().replace("+00:00", "123Z")
     env.add_release("cert-manager", status="pending-install", description="", last_deployed=now)
     result = env.run("apply", "--environment", "laptop")
     assert result.returncode == 1
-    assert "cert-manager is being installed since" in result.stderr
-    assert "say so with --only cert-manager" in result.stderr
+    assert "an installation of cert-manager started at" in result.stderr
+    assert "pass --only cert-manager" in result.stderr
     assert not env.calls("helm", "uninstall")
     env.apply("laptop", "--only", "cert-manager")
     assert [call.arguments[1] for call in env.calls("helm", "uninstall")] == ["cert-manager"]
 
 
-def test_a_new_version_and_new_values_are_told_apart(env: InstallerEnvironment) -> None:
+def test_status_distinguishes_versions_from_values(env: InstallerEnvironment) -> None:
     env.apply("dev")
     env.add_release("cert-manager", status="deployed", description="thale-platform v1.19.0 0123456789ab")
     env.add_release("kserve", status="deployed", description="thale-platform v0.21.0 0123456789ab")
@@ -172,19 +175,19 @@ def test_a_new_version_and_new_values_are_told_apart(env: InstallerEnvironment) 
     env.add_release("otel-collector", status="failed", description="timed out")
     status = env.run("status", "--environment", "dev")
     assert status.returncode == 1
-    for arguments in (
+    for line in (
         "differs: upgrade from v1.19.0",
-        "differs: tell it new values",
-        "differs: upgrade from what somebody else installed",
-        "differs: install again: its last installation is failed",
+        "differs: apply new values",
+        "differs: upgrade from another installation",
+        "differs: install again: the last installation is failed",
     ):
-        assert arguments in status.stdout
+        assert line in status.stdout
     env.clear_calls()
     env.apply("dev")
     assert installed_charts(env) == ["cert-manager", "envoy-gateway", "kserve", "otel-collector"]
 
 
-def test_one_add_on_is_installed_in_any_case(env: InstallerEnvironment) -> None:
+def test_apply_only_installs_current_addon_again(env: InstallerEnvironment) -> None:
     env.apply("dev")
     env.clear_calls()
     env.apply("dev", "--only", "kserve")
@@ -192,13 +195,13 @@ def test_one_add_on_is_installed_in_any_case(env: InstallerEnvironment) -> None:
     assert not env.calls("kubectl", "apply")
 
 
-def test_an_add_on_that_there_is_not_is_told_with_those_that_there_are(env: InstallerEnvironment) -> None:
+def test_apply_lists_addons_when_name_is_unknown(env: InstallerEnvironment) -> None:
     result = env.run("apply", "--environment", "dev", "--only", "keda")
     assert result.returncode == 1
-    assert result.stderr.startswith("dev has no add-on 'keda': it has gateway-api, ")
+    assert result.stderr.startswith("dev has no add-on 'keda': select one of gateway-api, ")
 
 
-def test_a_plan_changes_nothing_and_says_every_command(env: InstallerEnvironment) -> None:
+def test_plan_prints_commands_without_changes(env: InstallerEnvironment) -> None:
     result = env.run("plan", "--environment", "laptop")
     assert result.returncode == 0, result.stderr
     assert installed_charts(env) == []
@@ -209,57 +212,57 @@ def test_a_plan_changes_nothing_and_says_every_command(env: InstallerEnvironment
     assert "helm upgrade" not in env.run("plan", "--environment", "laptop").stdout
 
 
-def test_without_tools_all_are_named_with_where_to_get_them(env: InstallerEnvironment) -> None:
+def test_missing_tools_are_reported_with_sources(env: InstallerEnvironment) -> None:
     for name in ("kubectl", "helm"):
         (env.folder / "bin" / name).unlink()
-    for what, status in (("apply", 1), ("status", 1), ("plan", 0)):
-        result = env.run(what, "--environment", "dev")
+    for action, status in (("apply", 1), ("status", 1), ("plan", 0)):
+        result = env.run(action, "--environment", "dev")
         assert result.returncode == status
         output = result.stdout + result.stderr
         assert "kubectl is not on the PATH: get 1.32 or newer from https://kubernetes.io" in output
         assert "helm is not on the PATH: get 3.16 or newer from https://helm.sh" in output
 
 
-def test_tools_and_clusters_that_are_too_old_are_named(env: InstallerEnvironment) -> None:
+def test_apply_reports_outdated_tools_and_cluster(env: InstallerEnvironment) -> None:
     env.set_version("helm", "v3.9.4+gdbc6d8e")
     env.set_version("kubectl", "v1.28.0")
     result = env.run("apply", "--environment", "dev")
     assert "helm is v3.9.4: get 3.16 or newer" in result.stderr
     assert "kubectl is v1.28.0: get 1.32 or newer" in result.stderr
-    for of, version in (("helm", "v4.0.1"), ("kubectl", "v1.35.1"), ("server", "v1.31.9-aks")):
-        env.set_version(of, version)
-    assert "Kubernetes v1.31.9-aks: 1.32 is the least" in env.run("apply", "--environment", "dev").stderr
+    for program, version in (("helm", "v4.0.1"), ("kubectl", "v1.35.1"), ("server", "v1.31.9-aks")):
+        env.set_version(program, version)
+    assert "Kubernetes v1.31.9-aks: the minimum is 1.32" in env.run("apply", "--environment", "dev").stderr
 
 
-def test_without_a_cluster_nothing_is_begun(env: InstallerEnvironment) -> None:
+def test_apply_installs_nothing_without_cluster(env: InstallerEnvironment) -> None:
     env.set_version("server", "")
     result = env.run("apply", "--environment", "dev")
     assert result.returncode == 1
-    assert "no cluster answers" in result.stderr
+    assert "no cluster responds" in result.stderr
     assert installed_charts(env) == []
 
 
-def test_the_cluster_of_another_environment_is_refused(env: InstallerEnvironment) -> None:
+def test_apply_rejects_cluster_of_other_environment(env: InstallerEnvironment) -> None:
     env.add_object("namespace/thale", metadata={"labels": {"thale/environment": "prod"}})
     result = env.run("apply", "--environment", "laptop")
     assert result.returncode == 1
-    assert "the cluster is prod's (namespace thale), not laptop's: choose another --context" in result.stderr
+    assert "the cluster belongs to prod (namespace thale), not laptop: pass another --context" in result.stderr
     assert installed_charts(env) == []
     env.apply("prod")
 
 
-def test_what_aks_is_to_bring_is_looked_for(env: InstallerEnvironment) -> None:
+def test_apply_reports_missing_managed_objects(env: InstallerEnvironment) -> None:
     for name in MANAGED_OBJECTS:
         (env.folder / "objects" / name).unlink()
     result = env.run("apply", "--environment", "staging")
     assert result.returncode == 1
     for name in MANAGED_OBJECTS:
-        assert f"{name} is not there: " in result.stderr
+        assert f"{name} is missing: " in result.stderr
     assert "terraform: workload_autoscaler_profile" in result.stderr
     env.apply("laptop")
 
 
-def test_webhooks_are_put_out_of_reach_of_aks_s_admission_enforcer(env: InstallerEnvironment) -> None:
+def test_webhooks_are_exempt_from_admission_enforcer(env: InstallerEnvironment) -> None:
     arguments = ("label", "mutatingwebhookconfigurations,validatingwebhookconfigurations")
     env.apply("laptop")
     assert not env.calls("kubectl", *arguments)
@@ -272,15 +275,15 @@ def test_webhooks_are_put_out_of_reach_of_aks_s_admission_enforcer(env: Installe
         assert values[f"{kind}WebhookConfigurationAnnotations"] == {"admissions.enforcer/disabled": "true"}
 
 
-def test_the_collector_gets_its_configuration_whole(env: InstallerEnvironment) -> None:
+def test_collector_receives_its_whole_configuration(env: InstallerEnvironment) -> None:
     env.apply("dev")
     (call,) = (call for call in env.calls("helm", "upgrade") if call.arguments[2] == "otel-collector")
     assert "-" in call.arguments
-    configuration = KUBERNETES.parent / "observability" / "otel" / "collector.yaml"
+    configuration = REPOSITORY / "observability" / "otel" / "collector.yaml"
     assert yaml.safe_load(call.stdin) == {"alternateConfig": yaml.safe_load(configuration.read_text())}
 
 
-def test_a_laptop_gets_a_volume_and_the_namespace_it_is_in(env: InstallerEnvironment) -> None:
+def test_laptop_gets_store_volume_and_namespace(env: InstallerEnvironment) -> None:
     env.apply("laptop")
     (volume,) = (call for call in env.calls("kubectl", "apply") if call.arguments[-1].endswith("manifests/store"))
     before = env.calls("kubectl", "apply")[env.calls("kubectl", "apply").index(volume) - 1]
@@ -288,45 +291,46 @@ def test_a_laptop_gets_a_volume_and_the_namespace_it_is_in(env: InstallerEnviron
 
 
 def copy_installer(folder: Path, old: str, new: str) -> Path:
-    """Return a copy of the installer whose table says something else."""
-    copy = folder / "kubernetes" / "platform"
-    copy.mkdir(parents=True)
-    for path in PLATFORM.glob("*.py"):
-        (copy / path.name).write_text(path.read_text())
+    """Return the root of a copy of the installer with one replacement in its table."""
+    root = folder / "checkout"
+    ignore = shutil.ignore_patterns("__pycache__", "tests", "environments")
+    shutil.copytree(REPOSITORY / "deploy", root / "deploy", ignore=ignore)
+    platform = root / "kubernetes" / "platform"
+    platform.mkdir(parents=True)
     text = (PLATFORM / "addons.toml").read_text()
     assert old in text
-    (copy / "addons.toml").write_text(text.replace(old, new, 1))
-    return copy
+    (platform / "addons.toml").write_text(text.replace(old, new, 1))
+    return root
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "fault"),
+    ("old", "new", "message"),
     [
-        ('version = "2.18.3"', 'version = "2.18"', "keda breaks the rule that an add-on has an exact version"),
-        ('version = "2.18.3"', 'version = "latest"', "keda breaks the rule that an add-on has an exact version"),
-        ('version = "2.18.3"', 'version = ">=2.18.3"', "keda breaks the rule that an add-on has an exact version"),
-        ('chart = "keda"', 'chart = "keda"\nmanifest = "x"', "keda breaks the rule that an add-on is either"),
-        ('namespace = "keda"\n', "", "keda breaks the rule that an add-on has a chart with a namespace"),
-        ('name = "keda"', 'name = "kserve"', "kserve stands there twice"),
-        ('environments = ["laptop"]', 'environments = ["laptob"]', "is for environments that there are"),
-        ('environments = ["laptop"]', 'environment = ["laptop"]', "is no table of add-ons"),
-        ("https://kedacore", "http://kedacore", "comes encrypted"),
-        ("[cluster]", "[cluster", "is no table of add-ons"),
+        ('version = "2.18.3"', 'version = "2.18"', "keda violates the rule that an add-on has an exact version"),
+        ('version = "2.18.3"', 'version = "latest"', "keda violates the rule that an add-on has an exact version"),
+        ('version = "2.18.3"', 'version = ">=2.18.3"', "keda violates the rule that an add-on has an exact version"),
+        ('chart = "keda"', 'chart = "keda"\nmanifest = "x"', "keda violates the rule that an add-on is either"),
+        ('namespace = "keda"\n', "", "keda violates the rule that an add-on has a chart with a namespace"),
+        ('name = "keda"', 'name = "kserve"', "kserve is listed twice"),
+        ('environments = ["laptop"]', 'environments = ["laptob"]', "names existing environments"),
+        ('environments = ["laptop"]', 'environment = ["laptop"]', "is not a valid table of add-ons"),
+        ("https://kedacore", "http://kedacore", "has an encrypted source"),
+        ("[cluster]", "[cluster", "is not a valid table of add-ons"),
     ],
 )
-def test_a_table_with_a_fault_installs_nothing(env: InstallerEnvironment, old: str, new: str, fault: str) -> None:
-    result = env.run("apply", "--environment", "laptop", platform=copy_installer(env.folder, old, new))
+def test_apply_rejects_invalid_table(env: InstallerEnvironment, old: str, new: str, message: str) -> None:
+    result = env.run("apply", "--environment", "laptop", root=copy_installer(env.folder, old, new))
     assert result.returncode == 1
-    assert fault in result.stderr
+    assert message in result.stderr
     assert not env.calls("helm")
 
 
-def test_a_file_of_values_that_is_missing_is_told_before_anything_is_installed(env: InstallerEnvironment) -> None:
-    platform = copy_installer(env.folder, "values/keda.yaml", "values/gone.yaml")
+def test_apply_installs_nothing_when_values_are_missing(env: InstallerEnvironment) -> None:
+    root = copy_installer(env.folder, "values/keda.yaml", "values/missing.yaml")
     for folder in ("values", "manifests"):
-        (platform / folder).symlink_to(PLATFORM / folder)
-    (env.folder / "observability").symlink_to(KUBERNETES.parent / "observability")
-    result = env.run("apply", "--environment", "laptop", platform=platform)
+        (root / "kubernetes" / "platform" / folder).symlink_to(PLATFORM / folder)
+    (root / "observability").symlink_to(REPOSITORY / "observability")
+    result = env.run("apply", "--environment", "laptop", root=root)
     assert result.returncode == 1
-    assert "values/gone.yaml cannot be read (No such file or directory)" in result.stderr
+    assert "values/missing.yaml cannot be read (No such file or directory)" in result.stderr
     assert installed_charts(env) == []

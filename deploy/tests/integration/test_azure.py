@@ -1,4 +1,4 @@
-"""An environment on Azure: Terraform for real against a provider that plays Azure, kubectl against an API of ours."""
+"""Deploys to Azure, with the real Terraform and a fake provider, and the real kubectl and a fake API server."""
 
 import json
 import shutil
@@ -20,8 +20,10 @@ from deploy.steps import STEPS, get_step
 from tests.support.deploy_environment import REPOSITORY, DeployEnvironment
 from tests.support.fake_kubernetes_objects import Key
 
-OUTPUTS = Path(__file__).parent / "data" / "outputs.json"
-"""What `terraform output -json` prints of dev, its provider's inventions given names."""
+pytestmark = pytest.mark.integration
+
+OUTPUTS = Path(__file__).parents[1] / "data" / "outputs.json"
+"""Output of `terraform output -json` for dev, with readable names for generated values."""
 
 FAULTS = {
     "preflight": "az account show",
@@ -35,12 +37,12 @@ FAULTS = {
     "smoke": "kubectl get gateways",
     "summary": None,
 }
-"""The call by which each step can be made to fail; two of them call nothing of their own."""
+"""The call that makes each step fail; two steps have no call of their own."""
 
 
 @pytest.mark.usefixtures("real_terraform")
 @pytest.mark.timeout(1200)
-def test_a_deploy_that_fails_at_every_step_goes_on_where_it_failed(env: DeployEnvironment) -> None:
+def test_azure_deploy_resumes_after_failure_of_each_step(env: DeployEnvironment) -> None:
     assert list(FAULTS) == [step.name for step in STEPS]
     context = env.context(Environment.DEV, access=Access.DIRECT)
     for name, fault in FAULTS.items():
@@ -48,20 +50,20 @@ def test_a_deploy_that_fails_at_every_step_goes_on_where_it_failed(env: DeployEn
             continue
         env.configure(faults=[fault])
         env.clear_calls()
-        with pytest.raises(DeployError, match=r"the network is away|nobody is signed in|install.py apply"):
+        with pytest.raises(DeployError, match=r"connection refused|a login to Azure|deploy.addons.install apply"):
             env.run_steps(context)
         output = env.output.getvalue()
         before = [step for step in FAULTS if step not in list(FAULTS)[list(FAULTS).index(name) :]]
-        assert f"{name} failed. Done before it: {', '.join(before) or 'nothing'}." in output
-        assert "Go on there with: make deploy ENV=dev" in output
+        assert f"{name} failed. Completed before it: {', '.join(before) or 'nothing'}." in output
+        assert "Resume with: make deploy ENV=dev" in output
         assert State.read(context.state_file).steps.keys() == set(before)
         for earlier in {"terraform", "images", "platform", "models"} & set(before):
-            assert f"{earlier} " in output, "it is told"
+            assert f"{earlier} " in output, f"no line for {earlier}"
     env.clear_calls()
     output = env.run_steps(context)
     assert output.count("unchanged since") == 4
     assert [record.number for record in load_history(connect(context))] == [1]
-    assert not env.calls("terraform")[1:]  # its version was asked for
+    assert not env.calls("terraform")[1:]  # the first call is the version check
     _check_deployed_objects(env)
     _check_rerun(env, context)
     _check_destroy(env, context)
@@ -80,8 +82,8 @@ def _check_deployed_objects(env: DeployEnvironment) -> None:
     assert segmenter["spec"]["predictor"]["model"]["storageUri"].startswith(
         "https://stthaledev.blob.core.windows.net/models/plate-seg/1.0.0/"
     )
-    (registering,) = objects.list("jobs", "thale-training")
-    pod = registering["spec"]["template"]
+    (registration,) = objects.list("jobs", "thale-training")
+    pod = registration["spec"]["template"]
     assert pod["spec"]["serviceAccountName"] == "trainer"
     assert pod["spec"]["containers"][0]["command"][-1] == "https://stthaledev.blob.core.windows.net/models"
     for expected in ("thale.dev.internal", "plate-landmarks", "an hour at rest", "aks-thale-dev-westeurope", "passed"):
@@ -89,7 +91,7 @@ def _check_deployed_objects(env: DeployEnvironment) -> None:
 
 
 def _check_rerun(env: DeployEnvironment, context: DeployContext) -> None:
-    """Look again with nothing remembered, as on another machine: still nothing is made twice."""
+    """Deploy without the state file, as on another machine: nothing is created twice."""
     version = env.api.objects.version
     env.clear_calls()
     context.state_file.unlink()
@@ -98,45 +100,47 @@ def _check_rerun(env: DeployEnvironment, context: DeployContext) -> None:
     assert env.calls("terraform", f"-chdir={env.root / 'terraform' / 'azure'}", "plan")
     assert not env.calls("terraform", f"-chdir={env.root / 'terraform' / 'azure'}", "apply")
     assert not env.calls("az", "acr", "task", "run")
-    assert "nothing differs" in output
+    assert "no differences" in output
 
 
 def _check_destroy(env: DeployEnvironment, context: DeployContext) -> None:
-    """Take it down again; not without its name."""
-    with pytest.raises(ForbiddenError, match="that is not its name: nothing was destroyed of dev"):
-        destroy(context, lambda question: "prod")
+    """Destroy the environment, which needs its name."""
+    with pytest.raises(ForbiddenError, match="the name does not match: nothing of dev was destroyed"):
+        destroy(context, lambda text: "prod")
     assert context.state_file.exists()
-    destroy(context, lambda question: "dev")
-    left = ["terraform", f"-chdir={env.root / 'terraform/azure'}", "state", "list"]
-    assert not subprocess.run(left, capture_output=True, text=True).stdout
+    destroy(context, lambda text: "dev")
+    list_state = ["terraform", f"-chdir={env.root / 'terraform/azure'}", "state", "list"]
+    assert not subprocess.run(list_state, capture_output=True, text=True).stdout
     assert not (env.root / ".deploy" / "dev").exists()
 
 
-def test_a_private_cluster_is_reached_by_commands_that_are_carried_into_it(env: DeployEnvironment) -> None:
+def test_private_cluster_is_reached_by_command_invoke(env: DeployEnvironment) -> None:
     context = env.context(Environment.DEV)
     shutil.copyfile(OUTPUTS, context.folder / "outputs.json")
     for name in ("facts", "images", "platform", "overlay", "smoke"):
         get_step(name).run(context)
     commands = [call[call.index("--command") + 1] for call in env.calls("az", "aks", "command", "invoke")]
-    carried = [command.partition("; ")[2] for command in commands]
-    assert any(command.startswith("kubectl apply --server-side") for command in carried)
-    assert any(command.startswith("helm status apply --environment dev ") for command in carried)
-    assert any(" https://thale.dev.internal/v1/phenotype" in command for command in carried if command[:5] == "curl ")
+    pod_commands = [command.partition("; ")[2] for command in commands]
+    assert any(command.startswith("kubectl apply --server-side") for command in pod_commands)
+    assert any(command.startswith("helm status apply --environment dev ") for command in pod_commands)
+    assert any(
+        " https://thale.dev.internal/v1/phenotype" in command for command in pod_commands if command[:5] == "curl "
+    )
     assert not env.calls("az", "aks", "get-credentials")
-    assert env.gateway.asked == ["thale.dev.internal"]
+    assert env.gateway.hosts == ["thale.dev.internal"]
     assert env.api.objects.get(Key("deployments", "thale", "facade"))
-    with pytest.raises(DeployError, match="be in its network for it"):
+    with pytest.raises(DeployError, match="run it inside the network"):
         invoke(context, ["kubectl", "port-forward", "service/facade", "80"])
 
 
-def test_the_outputs_of_the_tests_are_those_that_terraform_has() -> None:
+def test_outputs_fixture_matches_terraform_outputs() -> None:
     expected = json.loads(OUTPUTS.read_text())["facts"]["value"]
     source = (REPOSITORY / "terraform" / "azure" / "outputs.tf").read_text()
     assert all(f"{name} " in source for name in expected)
 
 
-def test_a_region_that_is_not_there_is_named(env: DeployEnvironment) -> None:
+def test_unknown_region_is_reported(env: DeployEnvironment) -> None:
     context = env.context(Environment.DEV, region="secondary")
     shutil.copyfile(OUTPUTS, context.folder / "outputs.json")
-    with pytest.raises(DeployError, match="dev has no region secondary: it has primary"):
+    with pytest.raises(DeployError, match="dev has no region secondary: set one of primary"):
         get_step("facts").run(context)

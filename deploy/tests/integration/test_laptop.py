@@ -1,4 +1,4 @@
-"""A laptop's cluster, from an empty one to a second deploy that has nothing to do; and back again."""
+"""Deploys to a laptop cluster: a first deploy, and a second one without changes."""
 
 import pytest
 import yaml
@@ -15,13 +15,15 @@ from deploy.steps import get_step
 from tests.support.deploy_environment import DeployEnvironment
 from tests.support.fake_kubernetes_objects import Key
 
+pytestmark = pytest.mark.integration
 
-def test_a_laptops_cluster_is_deployed_to_and_the_second_time_nothing_is_done(env: DeployEnvironment) -> None:
+
+def test_laptop_deploy_is_idempotent(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP)
     output = env.run_steps(context)
-    assert "everything is ready" in output
+    assert "all objects are ready" in output
     assert "https://thale.localhost at 127.0.0.1 (internal)" in output
-    assert env.gateway.asked == ["thale.localhost"]
+    assert env.gateway.hosts == ["thale.localhost"]
     built = [call[3] for call in env.calls("docker", "build")]
     assert [reference.partition(":")[0] for reference in built] == ["thale-services", "thale-model-server"]
     assert [call[3] for call in env.calls("kind", "load", "docker-image")] == built
@@ -31,8 +33,8 @@ def test_a_laptops_cluster_is_deployed_to_and_the_second_time_nothing_is_done(en
     assert (facade["image"], facade["imagePullPolicy"]) == (built[0], "IfNotPresent")
     policy = objects.get(Key("networkpolicies", "thale", "to-api-server"))
     assert policy["spec"]["egress"][0]["to"][0]["ipBlock"]["cidr"] == "172.18.0.2/32"
-    (registering,) = objects.list("jobs", "thale")
-    pod = registering["spec"]["template"]["spec"]
+    (registration,) = objects.list("jobs", "thale")
+    pod = registration["spec"]["template"]["spec"]
     assert pod["volumes"][1]["persistentVolumeClaim"] == {"claimName": "store"}
     assert pod["containers"][0]["image"] == built[1]
 
@@ -40,30 +42,30 @@ def test_a_laptops_cluster_is_deployed_to_and_the_second_time_nothing_is_done(en
     env.clear_calls()
     output = env.run_steps(context)
     assert objects.version == version
-    assert not env.calls("docker")[1:]  # its version was asked for
+    assert not env.calls("docker")[1:]  # the first call is the version check
     assert not env.calls("helm", "status")
-    assert "nothing differs" in output
+    assert "no differences" in output
     assert output.count("unchanged since") == 3
     _check_printed_status(env, context)
     assert objects.version == version
 
 
 def _check_printed_status(env: DeployEnvironment, context: DeployContext) -> None:
-    """Ask for plan, diff and status: they say how it is, also when a pod is no longer ready."""
+    """Check plan, diff and status, also for a pod that is no longer ready."""
     env.output.truncate(0)
     print_plan(context)
     print_diff(context)
     env.api.unready.add("facade")
     print_status(context)
     output = env.output.getvalue()
-    for line in ("images: unchanged", "models: unchanged", "nothing differs", "deploy 1: ", "0 of 1 pods are ready"):
+    for line in ("images: unchanged", "models: unchanged", "no differences", "deploy 1: ", "0 of 1 pods are ready"):
         assert line in output
     env.api.failing.add("plate-seg")
     with pytest.raises(NotReadyError, match="InferenceService plate-seg: loading"):
         readiness.run(context)
 
 
-def test_a_registry_that_was_named_is_pushed_to(env: DeployEnvironment) -> None:
+def test_images_are_pushed_to_configured_registry(env: DeployEnvironment) -> None:
     get_step("images").run(context := env.context(Environment.LAPTOP, registry="localhost:5001"))
     write_release_file(context, load_image_references(context), ())
     pushed = [call[2] for call in env.calls("docker", "push")]

@@ -1,4 +1,4 @@
-"""Deploys and releases: neither takes the other's back."""
+"""Deploys and releases do not revert each other."""
 
 import json
 
@@ -17,6 +17,8 @@ from deploy.steps import get_step
 from tests.support.deploy_environment import REPOSITORY, DeployEnvironment
 from tests.support.fake_kubernetes_objects import Key
 
+pytestmark = pytest.mark.integration
+
 SEGMENTER = Key("inferenceservices", "thale", "plate-seg")
 
 
@@ -28,7 +30,7 @@ def deploy_once(env: DeployEnvironment) -> DeployContext:
 
 
 def apply_release(env: DeployEnvironment, version: str) -> None:
-    """Do what `thale release` does: it takes the release's fields, and brings another version."""
+    """Apply another version as `thale release` does, with ownership of the release's fields."""
     live = env.api.objects.get(SEGMENTER)
     predictor = f"v{version.replace('.', '-')}"
     annotations = {
@@ -47,103 +49,101 @@ def apply_release(env: DeployEnvironment, version: str) -> None:
     env.api.objects.apply(SEGMENTER, body, overlay.RELEASE_FIELD_MANAGER, force=True)
 
 
-def predictor(env: DeployEnvironment) -> tuple[str, str]:
+def live_predictor(env: DeployEnvironment) -> tuple[str, str]:
     found = env.api.objects.get(SEGMENTER)["spec"]["predictor"]
     return found["name"], found["model"]["storageUri"]
 
 
-def image(env: DeployEnvironment) -> str:
+def facade_image(env: DeployEnvironment) -> str:
     template = env.api.objects.get(Key("deployments", "thale", "facade"))["spec"]["template"]
     return str(template["spec"]["containers"][0]["image"])
 
 
-def test_a_deploy_leaves_a_release_and_a_running_rollout_as_they_are(env: DeployEnvironment) -> None:
+def test_deploy_preserves_release_and_running_rollout(env: DeployEnvironment) -> None:
     context = deploy_once(env)
     apply_release(env, "1.1.0")
     (env.root / "constraints.txt").write_text("# another image\n")
     for name in ("images", "overlay"):
         get_step(name).run(context)
-    assert predictor(env) == ("v1-1-0", "pvc://store/1.1.0")
+    assert live_predictor(env) == ("v1-1-0", "pvc://store/1.1.0")
     owners = env.api.objects.get(SEGMENTER)["metadata"]["managedFields"]
     (ours,) = [entry for entry in owners if entry["manager"] == clusters.FIELD_MANAGER]
     assert "f:release.thale/canary" not in ours["fieldsV1"]["f:metadata"]["f:annotations"]
 
 
-def test_a_rollback_puts_images_and_manifests_back_and_leaves_the_models(
-    env: DeployEnvironment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rollback_restores_manifests_but_not_models(env: DeployEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
     context = deploy_once(env)
-    first = image(env)
-    with pytest.raises(DeployError, match="no deploy before this one"):
+    first = facade_image(env)
+    with pytest.raises(DeployError, match="no earlier deploy to restore"):
         roll_back(context)
     (env.root / "constraints.txt").write_text("# another image\n")
     for name in ("images", "overlay"):
         get_step(name).run(context)
-    assert image(env) != first
+    assert facade_image(env) != first
     apply_release(env, "1.1.0")
     roll_back(context)
-    assert image(env) == first
-    assert predictor(env) == ("v1-1-0", "pvc://store/1.1.0")
+    assert facade_image(env) == first
+    assert live_predictor(env) == ("v1-1-0", "pvc://store/1.1.0")
     assert "thale release rollback" in env.output.getvalue()
-    known = load_history(clusters.connect(context))
-    assert [(record.number, record.restores) for record in known] == [(1, None), (2, None), (3, 1)]
-    with pytest.raises(DeployError, match="no deploy before this one"):
+    history = load_history(clusters.connect(context))
+    assert [(record.number, record.restores) for record in history] == [(1, None), (2, None), (3, 1)]
+    with pytest.raises(DeployError, match="no earlier deploy to restore"):
         roll_back(context)
 
 
 @pytest.mark.parametrize(
     ("manager", "error", "expected"),
     [
-        ("somebody", DeployError, "somebody holds these fields"),
+        ("other-tool", DeployError, "other-tool owns these fields"),
         (overlay.RELEASE_FIELD_MANAGER, ReleaseChangedError, "`thale release` changed a release"),
     ],
 )
-def test_what_somebody_else_holds_is_named_and_not_taken(
+def test_apply_reports_conflict_without_taking_fields(
     env: DeployEnvironment, manager: str, error: type[DeployError], expected: str
 ) -> None:
     context = env.context(Environment.LAPTOP)
     env.api.objects.apply(env.key("namespaces", "thale"), {"metadata": {}}, "thale-platform", force=False)
-    place = Key("configmaps", "thale", "limits")
+    key = Key("configmaps", "thale", "limits")
     limits = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits", "namespace": "thale"}}
-    env.api.objects.apply(place, {**limits, "data": {"plates": "1"}}, manager, force=False)
+    env.api.objects.apply(key, {**limits, "data": {"plates": "1"}}, manager, force=False)
     (context.folder / "limits.yaml").write_text(json.dumps({**limits, "data": {"plates": "2"}}))
     with pytest.raises(error, match=expected) as caught:
         overlay.apply(clusters.connect(context), context.folder / "limits.yaml")
     assert ".data.plates" in str(caught.value)
-    assert env.api.objects.get(place)["data"] == {"plates": "1"}
+    assert env.api.objects.get(key)["data"] == {"plates": "1"}
 
 
-def test_what_an_environment_protects_is_not_destroyed(env: DeployEnvironment) -> None:
+def test_destroy_rejects_protected_environment(env: DeployEnvironment) -> None:
     with pytest.raises(ForbiddenError, match=r"deletion_lock = false in terraform/environments/prod.tfvars"):
-        destroy(env.context(Environment.PROD), lambda question: "prod")
+        destroy(env.context(Environment.PROD), lambda text: "prod")
     assert not env.calls("terraform")
 
 
-def test_a_laptops_namespace_goes_after_its_name_was_typed(env: DeployEnvironment) -> None:
+def test_destroy_deletes_namespace_after_confirmation(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP)
     namespace = env.key("namespaces", "thale")
     env.api.objects.apply(
         namespace, {"apiVersion": "v1", "kind": "Namespace", "metadata": {}}, "thale-platform", force=False
     )
-    with pytest.raises(ForbiddenError, match="that is not its name"):
-        destroy(context, lambda question: "yes")
+    with pytest.raises(ForbiddenError, match="the name does not match"):
+        destroy(context, lambda text: "yes")
     assert env.api.objects.get(namespace)
-    destroy(context, lambda question: "laptop")
+    destroy(context, lambda text: "laptop")
     assert not env.api.objects.list("namespaces", "")
 
 
-def test_the_release_engine_is_known_by_its_name() -> None:
+def test_release_field_manager_matches_kserve_target() -> None:
     source = (REPOSITORY / "services/thale/release/targets/kserve.py").read_text()
     assert f'FIELD_MANAGER = "{overlay.RELEASE_FIELD_MANAGER}"' in source
 
 
-def test_manifests_of_an_earlier_deploy_get_todays_releases() -> None:
-    before = {
+def test_merge_releases_updates_earlier_manifests() -> None:
+    earlier = {
         "kind": "InferenceService",
         "metadata": {"name": "plate-seg", "labels": {"a": "b"}},
         "spec": {"predictor": {"name": "v1-0-0", "minReplicas": 2}},
     }
-    today = {"metadata": {"name": "plate-seg"}, "spec": {"predictor": {"name": "v1-1-0"}}}
-    (merged,) = merge_releases([before], [today])
+    live = {"metadata": {"name": "plate-seg"}, "spec": {"predictor": {"name": "v1-1-0"}}}
+    (merged,) = merge_releases([earlier], [live])
     assert merged["spec"]["predictor"] == {"name": "v1-1-0", "minReplicas": 2}
     assert merged["metadata"]["labels"] == {"a": "b"}
