@@ -1,1 +1,1 @@
-"""Many images through a server into a folder of results: resumable, and one bad file does not stop the rest."""
+"""Measurement of many images into a folder of results. A run is resumable, and continues after failed images."""

@@ -1,4 +1,4 @@
-"""What has been measured already, and under which name its results stand: a SQLite file in the folder of results."""
+"""Index of the finished measurements and their result names: a SQLite file in the folder of results."""
 
 import json
 import sqlite3
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS results (
 
 @dataclass(frozen=True)
 class ResultEntry:
-    """How one result came to be. Two equal entries are the same measurement."""
+    """Inputs of one result. Results with equal entries are the same measurement."""
 
     sha256: str
     parameters: str
@@ -36,9 +36,9 @@ class ResultEntry:
 
 
 class ResultIndex:
-    """The names that sources have, and their finished measurements.
+    """The result names of sources, and their finished measurements.
 
-    A result counts from the moment `finish` returns: its files must lie there by then.
+    A result is finished when `mark_finished` returns. Its files must be complete before that call.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -47,10 +47,10 @@ class ResultIndex:
     @classmethod
     @contextmanager
     def open(cls, folder: Path) -> Iterator["ResultIndex"]:
-        """Open the ledger of a folder of results and keep other writers out of it.
+        """Open the index of a folder of results and lock it against other writers.
 
         Raises:
-            ParameterError: If another process writes results there, or the folder cannot be written.
+            ParameterError: If another process holds the lock, or the folder cannot be written.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -65,18 +65,21 @@ class ResultIndex:
             yield cls(database)
         except sqlite3.OperationalError as error:
             raise ParameterError(
-                f"results cannot be written to {folder} ({error}): is another `thale analyze` at work there?"
+                f"results cannot be written to {folder} ({error}): another `thale analyze` may be writing there; "
+                "wait for it, or choose another folder with --out"
             ) from error
         except sqlite3.DatabaseError as error:
-            raise ParameterError(f"{folder / INDEX_FILENAME} is damaged ({error}): delete it to start anew") from error
+            raise ParameterError(
+                f"{folder / INDEX_FILENAME} is damaged ({error}): delete it to measure again"
+            ) from error
         finally:
             database.close()
 
     def assign_name(self, source: Source, sha256: str) -> str:
-        """Return the name of a source's results, below the folder: the same name every time.
+        """Return the result name of a source, relative to the folder. Repeated calls return the same name.
 
-        The wish is the file's own name. Where another source has it, the name of its folder goes in front, and a
-        number behind if that does not help either. A file that was moved keeps its name.
+        The preferred name is the file name. If another source has it, the folder name is added as prefix, and then a
+        number as suffix. A moved file keeps its name.
         """
         path = str(source.path.resolve())
         row = self._database.execute("SELECT name FROM results WHERE source = ?", (path,)).fetchone()
@@ -85,7 +88,7 @@ class ResultIndex:
         for name in _candidate_names(source):
             if name.casefold() not in _RESERVED_NAMES and self._reserve_name(name, path, sha256):
                 return name
-        raise AssertionError("the wishes never end")
+        raise AssertionError("candidate names are unlimited")
 
     def _reserve_name(self, name: str, path: str, sha256: str) -> bool:
         row = self._database.execute("SELECT source, sha256 FROM results WHERE name = ?", (name,)).fetchone()
@@ -98,7 +101,7 @@ class ResultIndex:
         return is_moved
 
     def get_entry(self, name: str) -> ResultEntry | None:
-        """Return how the result of that name was made; None where it is not finished."""
+        """Return the entry of a result, or None if it is not finished."""
         row = self._database.execute(
             "SELECT sha256, parameters, models FROM results WHERE name = ?", (name,)
         ).fetchone()
@@ -109,14 +112,14 @@ class ResultIndex:
         )
 
     def mark_finished(self, name: str, entry: ResultEntry) -> None:
-        """Record that the result of that name is complete."""
+        """Mark a result as complete."""
         self._database.execute(
             "UPDATE results SET sha256 = ?, parameters = ?, models = ? WHERE name = ?",
             (entry.sha256, entry.parameters, json.dumps(sorted(entry.models)), name),
         )
 
     def remove(self, name: str) -> None:
-        """Record that the result of that name counts no longer."""
+        """Mark a result as not finished."""
         self._database.execute("UPDATE results SET sha256 = NULL WHERE name = ?", (name,))
 
     def finished_names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The files of one result, and the tables over all of them."""
+"""Files of one result, and tables of all results."""
 
 import csv
 import io
@@ -23,10 +23,10 @@ _SUFFIXES = (".overlay.png", ".rsml", ".json")
 
 
 def write_result(folder: Path, name: str, phenotype: Phenotype, image: bytes, page: int | None = None) -> None:
-    """Write NAME.json, NAME.overlay.png and NAME.rsml, each whole or not at all.
+    """Write NAME.json, NAME.overlay.png and NAME.rsml, each atomically.
 
     Raises:
-        ImageError: If the image cannot be decoded here.
+        ImageError: If the image cannot be decoded.
         OSError: If the disk is full or the folder cannot be written.
     """
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -36,12 +36,12 @@ def write_result(folder: Path, name: str, phenotype: Phenotype, image: bytes, pa
 
 
 def is_complete(folder: Path, name: str) -> bool:
-    """Whether all files of a result lie there."""
+    """Return True if all files of a result exist."""
     return all(_path(folder, name, suffix).exists() for suffix in _SUFFIXES)
 
 
 def remove_result(folder: Path, name: str) -> None:
-    """Remove the files of a result that counts no longer."""
+    """Remove the files of a result."""
     for suffix in _SUFFIXES:
         _path(folder, name, suffix).unlink(missing_ok=True)
 
@@ -50,22 +50,22 @@ def read_result(folder: Path, name: str) -> Phenotype:
     """Read NAME.json.
 
     Raises:
-        ParameterError: If it is gone or damaged.
+        ParameterError: If the file is missing or damaged.
     """
     path = _path(folder, name, ".json")
     try:
         return Phenotype.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError) as error:
-        raise ParameterError(f"{path} is damaged: delete it and run `thale analyze` again") from error
+        raise ParameterError(f"{path} is missing or damaged: delete it and run `thale analyze` again") from error
 
 
 def write_tables(folder: Path, names: Sequence[str], with_coco: bool = False) -> None:
-    """Write the long and the wide table over these results, and coco.json where it is wanted.
+    """Write the long and the wide table of these results, and coco.json if requested.
 
-    The results are read one by one, so that ten thousand fit into memory; only coco.json holds them all at once.
+    The tables read one result at a time, so that ten thousand results fit into memory. coco.json needs all at once.
 
     Raises:
-        ParameterError: If a result is gone or damaged.
+        ParameterError: If a result is missing or damaged.
     """
     long_header = table.long_csv([])
     wide = _WideTable()
@@ -82,12 +82,12 @@ def write_tables(folder: Path, names: Sequence[str], with_coco: bool = False) ->
 
 
 class _WideTable:
-    """A wide table, gathered image by image. Its columns are known only when all images are."""
+    """A wide table, built image by image. Its columns are complete only after the last image."""
 
     def __init__(self) -> None:
         self._chunks: list[str] = []
         self._examples: dict[str, Phenotype] = {}
-        """One phenotype for each set of columns that occurs: together they have all columns, in the right order."""
+        """One phenotype for each distinct set of columns. Their union has all columns in the right order."""
 
     def add(self, phenotype: Phenotype) -> None:
         chunk = table.wide_csv([phenotype])
@@ -103,7 +103,7 @@ class _WideTable:
 
 
 def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
-    """Write which files failed and why; remove the list of an earlier run if none did."""
+    """Write the failed files with reasons, or remove the list of an earlier run if there are none."""
     rows = list(failures)
     if not rows:
         path.unlink(missing_ok=True)
@@ -119,7 +119,7 @@ def _path(folder: Path, name: str, suffix: str) -> Path:
 
 @contextmanager
 def _open_atomically(path: Path) -> Iterator[IO[str]]:
-    """Open a text file that takes its place when it is complete."""
+    """Open a text file that replaces `path` when the context ends without an exception."""
     partial = path.with_name(f".{path.name}.part")
     with partial.open("w", encoding="utf-8", newline="") as file:
         yield file

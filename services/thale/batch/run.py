@@ -1,4 +1,4 @@
-"""Measure many images, two at a time, and go on where an earlier run stopped."""
+"""Measurement of many images, two at a time, with resumption of an earlier run."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ OutcomeCallback = Callable[["Outcome"], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one image. `kept` is a result of an earlier run that still holds."""
+    """Outcome for one image. `skipped` means that a valid result of an earlier run exists."""
 
     source: Source
     kind: Literal["measured", "skipped", "failed"]
@@ -45,20 +45,20 @@ class Outcome:
 
 @dataclass
 class BatchSummary:
-    """What became of all of them."""
+    """Outcomes of all images of a run."""
 
     outcomes: list[Outcome] = field(default_factory=list)
 
     def by_kind(self, kind: Literal["measured", "skipped", "failed"]) -> list[Outcome]:
-        """Return the outcomes of a kind."""
+        """Return the outcomes of one kind."""
         return [outcome for outcome in self.outcomes if outcome.kind == kind]
 
     def renamed_outcomes(self) -> list[Outcome]:
-        """Return the outcomes whose results could not have the file's own name, because another file has it."""
+        """Return the outcomes whose result name differs from the file name, because another file has that name."""
         return [o for o in self.outcomes if o.name and o.name != o.source.label.with_suffix("").as_posix()]
 
     def duplicates(self) -> list[tuple[Outcome, Outcome]]:
-        """Return the images that are byte for byte copies of another, with that other."""
+        """Return pairs of a byte-identical copy and its original."""
         original_by_digest: dict[str, Outcome] = {}
         pairs = [
             (outcome, original_by_digest.setdefault(outcome.sha256, outcome))
@@ -92,11 +92,11 @@ class BatchRun:
         self.summary = BatchSummary()
 
     def measure(self, sources: Sequence[Source]) -> None:
-        """Measure every source that has no valid result yet. A source that fails does not stop the others.
+        """Measure every source without a valid result. The run continues after a failed source.
 
         Raises:
-            ServerError: If the server is gone for good, or fails on one image after the other.
-            ParameterError, ModelError: If no image at all could be measured as was asked.
+            ServerError: If the server becomes unreachable, or fails for several consecutive images.
+            ParameterError, ModelError: If a parameter, model or version is invalid for all images.
         """
         in_progress: dict[Future[Phenotype], _Job] = {}
         pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="measure")
@@ -116,7 +116,7 @@ class BatchRun:
                     self._record_result(job, future.result())
 
     def _prepare(self, source: Source) -> _Job | None:
-        """Return what to do about a source, None where its result still holds or it cannot be read."""
+        """Return the job for a source, or None if its result is valid or the source cannot be read."""
         try:
             with source.path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -144,8 +144,8 @@ class BatchRun:
         phenotype = self._client.phenotype(job.source.path, **self._parameters)
         image = job.source.path.read_bytes()
         if {phenotype.image.sha256, hashlib.sha256(image).hexdigest()} != {job.sha256}:
-            raise DamagedImageError("the file changed while it was measured: run again when it is complete")
-        # The server knows the file's own name; in the tables, files of one name must be told apart.
+            raise DamagedImageError("the file changed during the measurement: run again when it is complete")
+        # The server received the file name. In the tables, files with equal names must be distinguishable.
         metadata = phenotype.image.model_copy(update={"name": job.name + job.source.path.suffix})
         phenotype = phenotype.model_copy(update={"image": metadata})
         write_result(self._folder, job.name, phenotype, image, self._parameters.get("page"))
@@ -162,7 +162,9 @@ class BatchRun:
                 self._record_failure(job, error)
             except OSError as error:
                 if not job.source.path.exists():
-                    self._record_outcome(Outcome(job.source, "failed", job.name, job.sha256, "the file is gone"))
+                    self._record_outcome(
+                        Outcome(job.source, "failed", job.name, job.sha256, "the file was deleted during the run")
+                    )
                     continue
                 raise ParameterError(f"results cannot be written to {self._folder}: {error.strerror}") from error
             else:
@@ -170,14 +172,14 @@ class BatchRun:
                 self._record_result(job, phenotype)
 
     def _record_failure(self, job: _Job, error: ThaleError) -> None:
-        """Blame the image, unless it is plain that the server is to blame: then stop rather than fail thousands."""
+        """Record the failure of an image. If the server is the cause, stop instead of failing all images."""
         if isinstance(error, ServerError | ModelError):
             self._consecutive_failures += 1
             if not self._client.is_ready():
                 raise error
             if self._consecutive_failures >= _MAX_CONSECUTIVE_FAILURES:
                 raise ServerError(
-                    f"{self._consecutive_failures} images in a row failed on the server, the last with: {error}"
+                    f"the server failed for {self._consecutive_failures} consecutive images, check its logs: {error}"
                 )
         remove_result(self._folder, job.name)
         request = f" (request {error.request_id})" if error.request_id else ""
@@ -194,7 +196,7 @@ class BatchRun:
 
 
 def serving_versions(models: Collection[ModelInfo], requested_model: str | None) -> frozenset[ModelIdentity]:
-    """Return every model version that would answer now, given a wish (`name` or `name@version`)."""
+    """Return the versions that serve requests now, with an optional model or pin (`name` or `name@version`)."""
     name, _, version = (requested_model or "").partition("@")
     return frozenset(
         (model.name, served.version, served.digest)

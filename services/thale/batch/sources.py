@@ -1,4 +1,4 @@
-"""Which images the words on a command line mean."""
+"""Images selected by command-line arguments: files, folders and patterns."""
 
 import glob
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ _GLOB_CHARACTERS = frozenset("*?[")
 
 @dataclass(frozen=True)
 class Source:
-    """One image to measure. `label` is its path below the folder that was named: `day1/plate.jpg`."""
+    """One image to measure. `label` is its path relative to the given folder, such as `day1/plate.jpg`."""
 
     path: Path
     label: Path
@@ -22,20 +22,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Sources:
-    """The images that were found, in the order of the words, and how many other files the folders hold."""
+    """The selected images in the order of the arguments, and the number of other files in the folders."""
 
     images: tuple[Source, ...]
     skipped: int
 
 
 def find_sources(arguments: Sequence[str], recursive: bool = False) -> Sources:
-    """Return the images that files, folders and patterns mean, each once.
+    """Return the images of files, folders and patterns, each once.
 
-    A file that is named is taken whatever it is called, so that a mistake is told and not passed over. Of a folder
-    or a pattern, the files that are called like images are taken; hidden files and overlays are not.
+    An explicit file is included with any suffix, so that a mistake causes an error instead of a silent skip. From a
+    folder or a pattern, only files with an image suffix are included, without hidden files and overlays.
 
     Raises:
-        ParameterError: If a word means nothing that exists.
+        ParameterError: If an argument matches no file.
     """
     images: dict[Path, Source] = {}
     skipped = 0

@@ -1,4 +1,4 @@
-"""`thale` on the command line: up, analyze, models, release."""
+"""Command line of thale: up, analyze, models, capacity and release."""
 
 from thale.cli.app import main
 

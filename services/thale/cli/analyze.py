@@ -1,4 +1,4 @@
-"""`thale analyze`: many images into a folder of results."""
+"""`thale analyze`: measurement of many images into a folder of results."""
 
 import signal
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _MAX_LISTED = 20
 
 @dataclass(frozen=True)
 class AnalyzeOptions:
-    """What `thale analyze` was asked for."""
+    """Options of `thale analyze`."""
 
     paths: list[str]
     out: Path
@@ -40,38 +40,40 @@ class AnalyzeOptions:
 
 
 def analyze_images(options: AnalyzeOptions, console: Console, stderr_console: Console) -> int:
-    """Measure the images, write the tables, say how it went, and return the exit status.
+    """Measure the images, write the tables, print a summary, and return the exit status.
 
-    Whatever ends it early (Ctrl-C, a server that is gone) leaves tables of what is done, and the same command goes on
-    from there.
+    If the run ends early (Ctrl-C, unreachable server), the tables contain the finished results. The same command
+    resumes the run.
 
     Raises:
-        ParameterError: If there is nothing to measure, or it was asked wrongly.
-        LaptopError, ServerError: If no server answers, or answers no longer.
+        ParameterError: If there are no images, or an option is invalid.
+        LocalPlatformError, ServerError: If no server can be started or reached, or it fails.
     """
     sources = find_sources(options.paths, options.recursive)
     if not sources.images:
-        raise ParameterError(f"there are no images in {', '.join(options.paths)}; folders in folders need --recursive")
+        raise ParameterError(
+            f"there are no images in {', '.join(options.paths)}: pass --recursive to include subfolders"
+        )
 
     def notify(line: str) -> None:
         stderr_console.print(f"[yellow]![/] {escape(line)}", highlight=False)
 
-    with ResultIndex.open(options.out) as ledger:
+    with ResultIndex.open(options.out) as index:
         try:
             with (
                 connect_or_start(options.server, options.home, options.weights, notify) as client,
                 _progress_bar(console) as progress,
             ):
                 task = progress.add_task("measuring", total=len(sources.images))
-                run = BatchRun(client, ledger, options.out, options.parameters, lambda outcome: progress.advance(task))
+                run = BatchRun(client, index, options.out, options.parameters, lambda outcome: progress.advance(task))
                 try:
                     with _graceful_interrupt(progress.console):
                         run.measure(sources.images)
                 finally:
                     progress.stop()
-                    _write_summary(options, sources, run, ledger, console, stderr_console)
+                    _write_summary(options, sources, run, index, console, stderr_console)
         except KeyboardInterrupt:
-            console.print("stopped: the same command goes on from here")
+            console.print("interrupted: run the same command again to resume")
             return EXIT_INTERRUPTED
     return EXIT_SOME_FAILED if run.summary.by_kind("failed") else EXIT_OK
 
@@ -80,12 +82,12 @@ def _write_summary(
     options: AnalyzeOptions,
     sources: Sources,
     run: BatchRun,
-    ledger: ResultIndex,
+    index: ResultIndex,
     console: Console,
     stderr_console: Console,
 ) -> None:
-    """Write the tables over all results of the folder, and tell how the images fared."""
-    write_tables(options.out, ledger.finished_names(), options.coco)
+    """Write the tables of all results in the folder, and print a summary."""
+    write_tables(options.out, index.finished_names(), options.coco)
     failures = [(str(outcome.source.path), outcome.reason) for outcome in run.summary.by_kind("failed")]
     write_failures(options.out / FAILURES_FILE, failures)
     succeeded = run.summary.by_kind("measured") + run.summary.by_kind("skipped")
@@ -93,12 +95,12 @@ def _write_summary(
         console.print(traits_table(read_result(options.out, succeeded[0].name), console.width))
     counts = [
         f"{len(run.summary.by_kind('measured'))} measured",
-        f"{len(run.summary.by_kind('kept'))} skipped (already measured)",
+        f"{len(run.summary.by_kind('skipped'))} skipped (already measured)",
     ]
     counts += [f"[red]{len(failures)} failed[/]"] if failures else []
     missing = len(sources.images) - len(run.summary.outcomes)
-    counts += [f"{missing} left to do"] if missing else []
-    counts += [f"{sources.skipped} other files passed over"] if sources.skipped else []
+    counts += [f"{missing} remaining"] if missing else []
+    counts += [f"{sources.skipped} other files ignored"] if sources.skipped else []
     tables = ", ".join([LONG_TABLE, WIDE_TABLE, *([COCO] if options.coco else [])])
     console.print(
         f"\n{', '.join(counts)}. Results in [bold]{escape(str(options.out))}[/]: {tables}",
@@ -114,10 +116,10 @@ def _write_summary(
 
 def _print_warnings(run: BatchRun, console: Console) -> None:
     for outcome in run.summary.renamed_outcomes()[:_MAX_LISTED]:
-        line = f"{outcome.source.path} is called {outcome.name} in the results: another file has its name"
+        line = f"{outcome.source.path} has the result name {outcome.name}, because another file has the same name"
         console.print(f"[yellow]![/] {escape(line)}", highlight=False, soft_wrap=True)
     for copy, original in run.summary.duplicates()[:_MAX_LISTED]:
-        line = f"{copy.source.path} is byte for byte a copy of {original.source.path}"
+        line = f"{copy.source.path} is a copy of {original.source.path}"
         console.print(f"[yellow]![/] {escape(line)}", highlight=False, soft_wrap=True)
 
 
@@ -128,17 +130,17 @@ def _progress_bar(console: Console) -> Progress:
 
 @contextmanager
 def _graceful_interrupt(console: Console) -> Iterator[None]:
-    """Let the first Ctrl-C finish what is under way, and the second leave at once."""
+    """On the first Ctrl-C, finish the images in progress. On the second, exit immediately."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        console.print("finishing the images under way; Ctrl-C once more leaves at once")
+        console.print("finishing the images in progress; press Ctrl-C again to exit immediately")
         raise KeyboardInterrupt
 
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:
+    previous_handler = signal.getsignal(signal.SIGINT)
+    if previous_handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous_handler)

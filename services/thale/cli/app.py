@@ -1,6 +1,6 @@
-"""The commands: what they are called, what they take, and how they end.
+"""Commands of `thale`: options, help texts and exit status.
 
-Exit status: 0 all is well, 1 something failed and was named, 2 asked wrongly, 130 interrupted.
+Exit status: 0 success, 1 failure with a message, 2 invalid usage, 130 interrupted.
 """
 
 import math
@@ -39,7 +39,7 @@ app.add_typer(release, name="release")
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option(envvar="THALE_HOME", help="Folder of models, logs and records. Default: your data folder."),
+    typer.Option(envvar="THALE_HOME", help="Data directory. Default: in the user's data folder."),
 ]
 WeightsOption = Annotated[
     Path | None,
@@ -47,7 +47,7 @@ WeightsOption = Annotated[
         envvar="THALE_WEIGHTS",
         exists=True,
         file_okay=False,
-        help="Folder of MODEL/VERSION weights. Default: thale's own.",
+        help="Folder of MODEL/VERSION weights. Default: packaged.",
     ),
 ]
 ServerOption = Annotated[str | None, typer.Option(envvar="THALE_SERVER", help="Address of a running server.")]
@@ -61,16 +61,19 @@ def _positive_length(value: float | None) -> float | None:
 
 @app.command()
 def up(
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8080, or the next that is free.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of the facade. Default: the first free port from 8080.")
+    ] = None,
     home: HomeOption = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes for each model.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes per model.")] = 1,
     weights: WeightsOption = None,
     analyze: Annotated[
-        str | None, typer.Option(metavar="IMAGE", help="Measure this image at the start; 'sample' draws a plate.")
+        str | None,
+        typer.Option(metavar="IMAGE", help="Measure this image after the start; 'sample' renders one."),
     ] = None,
-    out: Annotated[Path, typer.Option(file_okay=False, help="Where the results of --analyze go.")] = Path("results"),
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the results of --analyze.")] = Path("results"),
 ) -> None:
-    """Start the models and the web service on this machine, and serve until Ctrl-C."""
+    """Start the local platform (facade and TorchServe), and serve until Ctrl-C."""
     from thale.cli.up import UpOptions, serve_until_interrupted
 
     serve_until_interrupted(UpOptions(home, port, workers, weights, analyze, out), Console(), _stderr_console())
@@ -79,27 +82,29 @@ def up(
 @app.command()
 def analyze(
     paths: Annotated[list[str], typer.Argument(help="Images, folders, or quoted patterns such as 'day*/*.png'.")],
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the results; a run there is continued.")],
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders with all that is below them.")] = False,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the results; resumes an earlier run.")],
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")] = False,
     mm_per_px: Annotated[
-        float | None, typer.Option(callback=_positive_length, help="Scale of the images, if known.")
+        float | None, typer.Option(callback=_positive_length, help="Scale of the images in millimetres per pixel.")
     ] = None,
     plate_width_mm: Annotated[
-        float | None, typer.Option(callback=_positive_length, help="Outer width of the plate. Default: 120.")
+        float | None, typer.Option(callback=_positive_length, help="Outer width of the plate in mm. Default: 120.")
     ] = None,
-    experiment: Annotated[str | None, typer.Option(help="All images of one experiment get one model version.")] = None,
-    model: Annotated[str | None, typer.Option(help="NAME or NAME@VERSION of the model to use.")] = None,
-    expected_plants: Annotated[int | None, typer.Option(min=1, max=1000, help="Plants on each plate.")] = None,
-    page: Annotated[int | None, typer.Option(min=0, help="Which page of TIFFs of several, from 0.")] = None,
-    coco: Annotated[bool, typer.Option("--coco", help="Write coco.json over all images as well.")] = False,
+    experiment: Annotated[str | None, typer.Option(help="Experiment; all its images use one model version.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to use, as NAME or NAME@VERSION.")] = None,
+    expected_plants: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Number of plants on each plate.")
+    ] = None,
+    page: Annotated[int | None, typer.Option(min=0, help="Page of TIFFs with several pages, from 0.")] = None,
+    coco: Annotated[bool, typer.Option("--coco", help="Also write coco.json for all images.")] = False,
     server: ServerOption = None,
     home: HomeOption = None,
     weights: WeightsOption = None,
 ) -> None:
-    """Measure images: a JSON, an overlay and an RSML for each, and tables over all of them.
+    """Measure images; write JSON, overlay and RSML for each image, and tables of all images.
 
-    Uses the server that runs on this machine, or starts one and stops it at the end. Results that are there already
-    are kept, as long as the image, the models and the options are the same.
+    Uses the local platform if it is running, else starts it and stops it at the end. Skips an image if a result of the
+    same image, models and options exists.
     """
     from thale.cli.analyze import AnalyzeOptions, analyze_images
 
@@ -117,7 +122,7 @@ def analyze(
 
 @app.command()
 def models(server: ServerOption = None, home: HomeOption = None) -> None:
-    """List the models of the running server: versions, state, share of the traffic, quality."""
+    """List the models of a running server with version, state, traffic and quality."""
     from thale.cli.server_connection import connect_running
     from thale.cli.tables import models_table
 
@@ -127,35 +132,27 @@ def models(server: ServerOption = None, home: HomeOption = None) -> None:
 
 @app.command()
 def capacity(
-    rps: Annotated[float, typer.Option(min=0.01, help="Requests a second in the busiest hour.")],
-    mix: Annotated[
-        str, typer.Option(help="Share of each class of image size; they sum up to 1.")
-    ] = "1mp=0.2,4mp=0.5,16mp=0.3",
-    environment: Annotated[str, typer.Option(help="dev, staging or prod: whose sizes and limits.")] = "prod",
-    headroom: Annotated[float, typer.Option(min=0, max=0.95, help="Part of all capacity that stays free.")] = 0.3,
-    efficiency: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Part of a predictor's cores busy while it works.")
-    ] = 0.8,
-    gpu_speedup: Annotated[
-        float | None, typer.Option(help="Predictors on GPU nodes, so many times faster than a core (measure it first).")
-    ] = None,
-    day: Annotated[bool, typer.Option(help="Play a day of traffic with the autoscalers.")] = True,
+    rps: Annotated[float, typer.Option(min=0.01, help="Requests per second in the busiest hour.")],
+    mix: Annotated[str, typer.Option(help="Shares of the size classes, with sum 1.")] = "1mp=0.2,4mp=0.5,16mp=0.3",
+    environment: Annotated[str, typer.Option(help="Environment: dev, staging or prod.")] = "prod",
+    headroom: Annotated[float, typer.Option(min=0, max=0.95, help="Share of the capacity that stays free.")] = 0.3,
+    efficiency: Annotated[float, typer.Option(min=0.01, max=1, help="Busy share of a predictor's cores.")] = 0.8,
+    gpu_speedup: Annotated[float | None, typer.Option(help="Use GPU nodes; measured speedup over one core.")] = None,
+    day: Annotated[bool, typer.Option(help="Simulate a day of traffic with the autoscalers.")] = True,
     limits: Annotated[
-        str, typer.Option(help="In the day: 'planned' raises maxima to the plan's, 'configured' leaves them.")
+        str, typer.Option(help="Limits of the day: configured, or planned (raised to the plan).")
     ] = "planned",
-    plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw the day as PNG.")] = None,
-    node_start_s: Annotated[float, typer.Option(min=0, help="From a node's order to ready.")] = 180.0,
-    gpu_node_start_s: Annotated[float, typer.Option(min=0, help="Likewise, with a GPU.")] = 540.0,
-    pod_start_s: Annotated[float, typer.Option(min=0, help="From a predictor's place on a node to ready.")] = 40.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the day's chance.")] = 1,
-    benchmark: Annotated[
-        Path | None, typer.Option(help="A measurement by loadtests/knee.py. Default: thale's.")
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Plot the simulated day to this PNG file.")] = None,
+    node_start_s: Annotated[float, typer.Option(min=0, help="Seconds until a new node is ready.")] = 180.0,
+    gpu_node_start_s: Annotated[float, typer.Option(min=0, help="Seconds until a new GPU node is ready.")] = 540.0,
+    pod_start_s: Annotated[float, typer.Option(min=0, help="Seconds until a scheduled predictor is ready.")] = 40.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 1,
+    benchmark: Annotated[Path | None, typer.Option(help="Benchmark by loadtests/knee.py. Default: packaged.")] = None,
     prices: Annotated[
-        Path | None, typer.Option(help="Prices as in services/thale/capacity/prices.toml. Default: those.")
+        Path | None, typer.Option(help="Prices (format: capacity/prices.toml). Default: packaged.")
     ] = None,
 ) -> None:
-    """Say how many replicas and nodes a load takes, at what cost, and play a day of it."""
+    """Calculate the replicas, nodes and cost for a load, and simulate a day of traffic."""
     from thale.capacity.cluster_scaling import Delays
     from thale.capacity.plan import Demand
     from thale.cli.capacity import CapacityOptions, print_plan, read_mix
@@ -165,8 +162,8 @@ def capacity(
     print_plan(CapacityOptions(demand, environment, benchmark, prices, day, limits, delays, seed, plot), Console())
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"thale {__version__}")
         raise typer.Exit
 
@@ -174,10 +171,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _thale(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say it and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Traits in millimetres from plant photographs."""
+    """Measure plant traits in millimetres from photographs."""
 
 
 def _stderr_console() -> Console:
@@ -187,7 +184,7 @@ def _stderr_console() -> Console:
 def main() -> None:
     """Run the command line."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored, and means it
+        if signal.getsignal(number) is signal.SIG_DFL:  # not if it is ignored, as under nohup
             signal.signal(number, signal.default_int_handler)
     try:
         app()

@@ -1,4 +1,4 @@
-"""`thale capacity`: how many replicas and nodes a load takes, at what cost, and a day of it."""
+"""`thale capacity`: replicas, nodes and cost for a load, and a simulated day of traffic."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from thale.slo import Slo, read_slo
 from thale.telemetry.labels import size_class
 
 _WINDOWS_PER_ROW = 8
-"""Quarters of an hour between two rows; the worst one of them is shown."""
+"""Windows of 15 minutes per row. The row shows the worst of them."""
 
 
 @dataclass(frozen=True)
 class CapacityOptions:
-    """What is asked."""
+    """Options of `thale capacity`."""
 
     demand: Demand
     environment: str
@@ -40,32 +40,34 @@ class CapacityOptions:
 
 
 def read_mix(text: str) -> dict[str, float]:
-    """Read shares of classes of image size, as 1mp=0.2,4mp=0.5,16mp=0.3.
+    """Parse the shares of the image size classes, such as 1mp=0.2,4mp=0.5,16mp=0.3.
 
     Raises:
-        ParameterError: If that is not what the text says.
+        ParameterError: If the text has another format.
     """
     mix: dict[str, float] = {}
-    for word in text.split(","):
-        name, is_given, share = word.strip().partition("=")
+    for item in text.split(","):
+        name, is_given, share = item.strip().partition("=")
         try:
             if not is_given or name in mix:
-                raise ValueError(word)
+                raise ValueError(item)
             mix[name] = float(share)
         except ValueError:
-            raise ParameterError(f"{word!r} is no share: say each class once, as 1mp=0.2,4mp=0.5,16mp=0.3") from None
+            raise ParameterError(
+                f"{item!r} is not a share: pass each class once, such as 1mp=0.2,4mp=0.5,16mp=0.3"
+            ) from None
     return mix
 
 
 def print_plan(options: CapacityOptions, console: Console) -> None:
-    """Print the plan, and the day unless it is not wanted.
+    """Print the plan, and the simulated day if requested.
 
     Raises:
-        ParameterError: If something of the question is not known.
+        ParameterError: If an option is invalid, or a file cannot be read.
     """
     environments = read_environment_limits()
     if options.environment not in environments:
-        raise ParameterError(f"there is no environment {options.environment!r}: choose from {', '.join(environments)}")
+        raise ParameterError(f"unknown environment {options.environment!r}: pass one of {', '.join(environments)}")
     limits, benchmark, prices = (
         environments[options.environment],
         read_benchmark(options.benchmark),
@@ -77,41 +79,44 @@ def print_plan(options: CapacityOptions, console: Console) -> None:
     _print_limits(capacity_plan, options.environment, console)
     if not options.day:
         return
-    with console.status("playing a day"):
+    with console.status("simulating a day"):
         day = simulate_day(capacity_plan, benchmark, limits, options.delays, options.seed, options.limits)
     console.print(_day_table(day, capacity_plan))
     _print_day(day, capacity_plan, prices, read_slo(), options, console)
     if options.plot is not None:
-        title = f"{options.environment}: {capacity_plan.demand.rps:g} requests/s in the busiest hour, limits as {options.limits}"
+        rps = f"{capacity_plan.demand.rps:g} requests/s in the busiest hour"
+        title = f"{options.environment}: {rps}, limits as {options.limits}"
         plot_day(options.plot, day, capacity_plan, title)
-        console.print(f"picture: {escape(str(options.plot))}", soft_wrap=True)
+        console.print(f"plot: {escape(str(options.plot))}", soft_wrap=True)
 
 
 def _print_assumptions(demand: Demand, benchmark: Benchmark, prices: Prices, console: Console) -> None:
     machine = benchmark.machine
     console.print(
         f"Measured {benchmark.measured_at:%Y-%m-%d %H:%M} UTC on {machine.cores} cores of {escape(machine.cpu_model)} "
-        f"(thale {benchmark.versions.get('thale', '?')}; others used {machine.background_cpu_fraction:.0%} of it): "
-        f"{sum(benchmark.cpu_seconds(dict(demand.mix)).values()):.2f} processor seconds a picture of this mix; knee at "
-        f"{benchmark.knee().rps:.2f} answers/s.",
+        f"(thale {benchmark.versions.get('thale', '?')}; other processes used {machine.background_cpu_fraction:.0%}): "
+        f"{sum(benchmark.cpu_seconds(dict(demand.mix)).values()):.2f} CPU seconds per image of this mix; knee at "
+        f"{benchmark.knee().rps:.2f} responses/s.",
         highlight=False,
     )
     console.print(
-        f"Assumed: the same processor seconds on the cluster's cores, {demand.efficiency:.0%} of a predictor's cores "
-        f"busy while it works, load spread evenly; {demand.headroom:.0%} headroom. Prices of {prices.date}, "
+        f"Assumptions: the same CPU seconds on the cluster's cores, {demand.efficiency:.0%} of a predictor's cores "
+        f"busy during inference, load spread evenly; {demand.headroom:.0%} headroom. Prices of {prices.date}, "
         f"{prices.currency}.",
         highlight=False,
     )
     if machine.background_cpu_fraction > 0.25:
-        console.print("[yellow]![/] the machine was not quiet when this was measured: measure again with `make knee`")
+        console.print(
+            "[yellow]![/] other processes used the machine during the benchmark: run `make knee` on an idle machine"
+        )
 
 
 def _plan_table(capacity_plan: Plan, limits: EnvironmentLimits, prices: Prices, environment: str) -> Table:
     demand = capacity_plan.demand
     mix = ", ".join(f"{share:.0%} {size}" for size, share in demand.mix.items())
     table = Table(title=f"{environment}: {demand.rps:g} requests/s of {mix}")
-    for column in ("What", "Work, cores", "Needed", "Autoscaler's", "Allowed"):
-        table.add_column(column, justify="left" if column == "What" else "right")
+    for column in ("Workload", "Busy cores", "Required", "Autoscaler", "Allowed"):
+        table.add_column(column, justify="left" if column == "Workload" else "right")
     for name, found in capacity_plan.replicas.items():
         hpa = found.workload.hpa
         allowed = f"{hpa.min_replicas} to {hpa.max_replicas}"
@@ -126,23 +131,24 @@ def _plan_table(capacity_plan: Plan, limits: EnvironmentLimits, prices: Prices, 
         table.add_row(label, "", "", str(count), f"{pool.min_nodes} to {pool.max_nodes}")
     month = capacity_plan.cost_per_hour * prices.hours_per_month
     table.caption = (
-        f"{capacity_plan.cost_per_hour:,.2f} {prices.currency} an hour, {month:,.0f} a month at this load all the time, "
-        f"{capacity_plan.cost_per_1000:.2f} for 1,000 plates. These nodes alone: terraform/monthly_cost.py tells the rest."
+        f"{capacity_plan.cost_per_hour:,.2f} {prices.currency} per hour, {month:,.0f} per month at constant load, "
+        f"{capacity_plan.cost_per_1000:.2f} per 1,000 plates. Nodes only: terraform/monthly_cost.py adds the rest."
     )
     return table
 
 
 def _print_limits(capacity_plan: Plan, environment: str, console: Console) -> None:
     console.print(
-        f"{environment} as it is configured holds {capacity_plan.max_rps:.1f} requests/s of this mix.", highlight=False
+        f"The configured limits of {environment} allow {capacity_plan.max_rps:.1f} requests/s of this mix.",
+        highlight=False,
     )
     for line in capacity_plan.violations():
         console.print(f"[yellow]![/] {escape(line)}", highlight=False)
 
 
 def _day_table(day: DaySimulation, capacity_plan: Plan) -> Table:
-    table = Table(title="A day (of every two hours the worst quarter)", box=box.SIMPLE, padding=0)
-    columns = ["from", "req/s", "refused", "late", "p50 s", "p99 s", "facades", "segm.", "landm.", "nodes"]
+    table = Table(title="Simulated day (worst 15 minutes of every two hours)", box=box.SIMPLE, padding=0)
+    columns = ["start", "req/s", "rejected", "timeout", "p50 s", "p99 s", "facades", "segm.", "landm.", "nodes"]
     for column in [*columns, *(["GPU nodes"] if capacity_plan.gpu else [])]:
         table.add_column(f" {column}", justify="right")
     for first in range(0, len(day.windows), _WINDOWS_PER_ROW):
@@ -171,20 +177,19 @@ def _print_day(
         size_class(latency.up_to_megapixels): latency.p99_s for latency in slo.latency
     }
     console.print(
-        f"{day.sent:,} requests, {day.rejected_fraction:.2%} refused, {day.timed_out_fraction:.2%} too late; "
-        f"{day.cost:,.2f} {prices.currency} the day, {day.cost_per_1000:.2f} for 1,000 answers"
-        + (f" (1 in {day.slices} requests played, on as small a part of the fleet)." if day.slices > 1 else "."),
+        f"{day.sent:,} requests, {day.rejected_fraction:.2%} rejected, {day.timed_out_fraction:.2%} timed out; "
+        f"{day.cost:,.2f} {prices.currency} per day, {day.cost_per_1000:.2f} per 1,000 responses"
+        + (f" (1 of {day.slices} requests simulated, with limits scaled to match)." if day.slices > 1 else "."),
         highlight=False,
     )
     for size, p99_s in day.p99_s.items():
         slo_s = latency_slos_s.get(size)
-        verdict = "" if slo_s is None else f", promised {slo_s:g} s: {'kept' if p99_s <= slo_s else '[red]broken[/]'}"
+        verdict = "" if slo_s is None else f", objective {slo_s:g} s: {'met' if p99_s <= slo_s else '[red]missed[/]'}"
         console.print(f"  p99 of {size}: {p99_s:.1f} s{verdict}", highlight=False)
     delays = options.delays
     console.print(
-        f"  new pods are ready after {delays.facade_s:g} s (facade) and {delays.predictor_s:g} s (predictor), nodes "
-        f"after {delays.node_s:g} s"
-        + (f", GPU nodes after {delays.gpu_node_s:g} s" if capacity_plan.gpu else "")
-        + ": assumed",
+        f"  Assumptions: new pods are ready after {delays.facade_s:g} s (facade) and {delays.predictor_s:g} s "
+        f"(predictor), nodes after {delays.node_s:g} s"
+        + (f", GPU nodes after {delays.gpu_node_s:g} s" if capacity_plan.gpu else ""),
         highlight=False,
     )

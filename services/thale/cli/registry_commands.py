@@ -1,4 +1,4 @@
-"""`thale release register` and `list`: what can be released, and where it is used."""
+"""`thale release register` and `list`: registration, registered versions and their roles."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,24 +18,24 @@ from thale.schemas import Release, VersionManifest
 
 _DIGEST_LENGTH = 12
 _EVENT_LABELS = {
-    "canary": "put on trial",
-    "step": "moved on",
+    "canary": "canary",
+    "step": "next step",
     "promote": "promoted",
     "roll back": "rolled back",
-    "abort": "called off",
+    "abort": "aborted",
     "shadow": "shadow changed",
 }
 
 
 def register_archive(target_options: TargetOptions, archive: Path, console: Console) -> None:
-    """Check an archive, try it in a model server of its own, keep it, and print what was found.
+    """Validate an archive, test it in an ephemeral model server, store it, and print the result.
 
     Raises:
-        ArchiveError: If it is not a sound model archive.
-        RegistrationError: If it does not answer the golden plates as it should.
-        StoreError: If the store does not take it.
+        ArchiveError: If the archive is invalid.
+        RegistrationError: If it fails the acceptance criteria on the golden plates.
+        StoreError: If the store cannot be written.
     """
-    with audit_log(target_options.data_dir), console.status(f"trying {escape(archive.name)} on the golden plates"):
+    with audit_log(target_options.data_dir), console.status(f"testing {escape(archive.name)} on the golden plates"):
         result = register(archive, target_options.store(), run_ephemeral_torchserve, author=target_options.author())
     console.print(escape(_format_result(result)), highlight=False, soft_wrap=True)
 
@@ -44,13 +44,13 @@ def _format_result(result: RegistrationResult) -> str:
     card = result.version.card
     name = f"{card.name} {card.version} ({result.version.digest})"
     if not result.new:
-        return f"{name} is registered already, with the same bytes: {result.uri}"
+        return f"{name} is already registered with the same bytes: {result.uri}"
     metrics = ", ".join(f"{metric.replace('_', ' ')} {value:.3g}" for metric, value in result.metrics.items())
     return f"{name} registered in {result.seconds:.0f} s: {metrics} on the golden plates; {result.uri}"
 
 
 def print_registered(target_options: TargetOptions, model: str | None, console: Console) -> None:
-    """Print the registered versions, and what the releases make of them; without a platform only the former."""
+    """Print the registered versions and their roles. Without a running platform, the roles are empty."""
     registered = target_options.store().versions(model)
     try:
         with target_options.environment() as environment:
@@ -60,13 +60,13 @@ def print_registered(target_options: TargetOptions, model: str | None, console: 
     if registered:
         console.print(registry_table(registered, releases))
     else:
-        console.print("nothing is registered: `thale release register MODEL.mar` does it")
+        console.print("no versions are registered: register one with `thale release register MODEL.mar`")
 
 
 def registry_table(registered: Sequence[VersionManifest], releases: Mapping[str, Release]) -> Table:
-    """Return the versions with their digests, and for each what it is used for and what last became of it."""
+    """Return a table of the versions with digest, roles and latest change."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("model", "version", "digest", "used as", "last change (UTC)"):
+    for title in ("model", "version", "digest", "role", "last change (UTC)"):
         table.add_column(title, no_wrap=True)
     for manifest in registered:
         release = releases.get(manifest.card.name)

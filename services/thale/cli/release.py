@@ -1,4 +1,4 @@
-"""`thale release`: roll new model versions out."""
+"""`thale release`: commands of registration and rollout."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 release = typer.Typer(
     no_args_is_help=True,
-    help="Roll new model versions out: try one on a share of the requests, judge it, promote it or take it back.",
+    help="Roll out model versions: register, run a canary, judge it, promote it or roll it back.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name, as plate-seg.")]
-AnyModel = Annotated[str | None, typer.Argument(metavar="MODEL", help="Default: the one that is on trial.")]
-Version = Annotated[str, typer.Argument(metavar="VERSION", help="A registered version, as 1.1.0.")]
-Why = Annotated[str, typer.Option("--why", help="The reason; it stands in the history.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model, such as plate-seg.")]
+AnyModel = Annotated[
+    str | None, typer.Argument(metavar="MODEL", help="Name of the model. Default: the only model with a canary.")
+]
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="Registered version, such as 1.1.0.")]
+Why = Annotated[str, typer.Option("--why", help="Reason for the change, recorded in the history.")]
 OptionalWhy = Annotated[
-    str | None, typer.Option("--why", help="The reason; not needed where the judge has said that it may go on.")
+    str | None, typer.Option("--why", help="Reason for the change. Optional if the judge's verdict is promote.")
 ]
 
 
@@ -32,27 +34,31 @@ OptionalWhy = Annotated[
 def _releases(
     context: typer.Context,
     target: Annotated[
-        Target | None, typer.Option(help="Default: the platform on this machine, or the cluster that is named.")
+        Target | None,
+        typer.Option(help="Release target. Default: kserve in a pod or with -n or --context, else laptop."),
     ] = None,
     home: Annotated[
-        Path | None, typer.Option(envvar="THALE_HOME", help="Folder of the platform on this machine.")
+        Path | None, typer.Option(envvar="THALE_HOME", help="Data directory of the local platform.")
     ] = None,
-    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace of the cluster.")] = None,
-    kube_context: Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")] = None,
+    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace in the cluster.")] = None,
+    kube_context: Annotated[str | None, typer.Option("--context", help="Context in the kubeconfig.")] = None,
     facades: Annotated[
-        str | None, typer.Option(envvar="THALE_FACADES", help="Address of the cluster's facades' metrics.")
+        str | None, typer.Option(envvar="THALE_FACADES", help="Address of the facades' metrics in the cluster.")
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(envvar="THALE_MODEL_STORE", help="Where versions are registered: a folder, or a blob container."),
+        typer.Option(envvar="THALE_MODEL_STORE", help="Model store: a folder or a blob container."),
     ] = None,
-    user: Annotated[str | None, typer.Option("--as", envvar="THALE_USER", help="Who signs. Default: you.")] = None,
+    user: Annotated[
+        str | None, typer.Option("--as", envvar="THALE_USER", help="Author of the changes. Default: the current user.")
+    ] = None,
 ) -> None:
     context.obj = TargetOptions(target, home, namespace, kube_context, facades, store, user)
 
 
 Slo = Annotated[
-    Path | None, typer.Option("--slo", dir_okay=False, help="File of the objectives. Default: the one in the package.")
+    Path | None,
+    typer.Option("--slo", dir_okay=False, help="File of the objectives. Default: the one in the package."),
 ]
 Policy = Annotated[
     Path | None,
@@ -65,16 +71,16 @@ def _validate_weights(text: str | None) -> str | None:
         try:
             float(weight)
         except ValueError:
-            raise typer.BadParameter(f"{weight!r} is no number: write percentages, as 5,25,50,100") from None
+            raise typer.BadParameter(f"{weight!r} is not a number: pass percentages such as 5,25,50,100") from None
     return text
 
 
 @release.command()
 def register(
     context: typer.Context,
-    archive: Annotated[Path, typer.Argument(metavar="MODEL.mar", exists=True, dir_okay=False, help="A model archive.")],
+    archive: Annotated[Path, typer.Argument(metavar="MODEL.mar", exists=True, dir_okay=False, help="Model archive.")],
 ) -> None:
-    """Check a model archive, try it on the golden plates, and keep it for ever under its version."""
+    """Validate a model archive, test it on the golden plates, and register its version."""
     from thale.cli.registry_commands import register_archive
 
     register_archive(context.obj, archive, Console())
@@ -83,9 +89,11 @@ def register(
 @release.command("list")
 def list_registered(
     context: typer.Context,
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Default: all of them.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="Name of the model. Default: all models.")
+    ] = None,
 ) -> None:
-    """List the registered versions, and what each is used for."""
+    """List the registered versions and their roles."""
     from thale.cli.registry_commands import print_registered
 
     print_registered(context.obj, model, Console())
@@ -99,14 +107,14 @@ def canary(
     why: Why,
     steps: Annotated[
         str | None,
-        typer.Option(callback=_validate_weights, help="Its shares on the way, in percent. Default: 5,25,50,100."),
+        typer.Option(callback=_validate_weights, help="Weights of the steps in percent. Default: 5,25,50,100."),
     ] = None,
     shadow: Annotated[
-        bool, typer.Option("--shadow/--no-shadow", help="Let it see copies of other requests too.")
+        bool, typer.Option("--shadow/--no-shadow", help="Also send the canary copies of other requests.")
     ] = True,
-    again: Annotated[bool, typer.Option("--again", help="Although it was rolled back before.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Allow a version that was rolled back.")] = False,
 ) -> None:
-    """Put a version on trial: it answers the first step's share of the requests."""
+    """Start a rollout: send the first step's share of the requests to a canary."""
     from thale.cli.rollout_commands import apply_transition, reason_from_option
     from thale.release.lifecycle import transitions
 
@@ -123,7 +131,7 @@ def canary(
 
 @release.command()
 def step(context: typer.Context, model: AnyModel = None, why: OptionalWhy = None) -> None:
-    """Give the canary the next larger share."""
+    """Raise the weight of the canary to the next step."""
     from thale.cli.rollout_commands import apply_transition, reason_from_judge, reason_from_option
     from thale.release.lifecycle import transitions
 
@@ -135,7 +143,7 @@ def step(context: typer.Context, model: AnyModel = None, why: OptionalWhy = None
 
 @release.command()
 def promote(context: typer.Context, model: AnyModel = None, why: OptionalWhy = None) -> None:
-    """Make the canary the stable version, at whatever step it is."""
+    """Make the canary the stable version, at any step."""
     from thale.cli.rollout_commands import apply_transition, reason_for_promotion, reason_from_option
     from thale.release.lifecycle import transitions
 
@@ -150,9 +158,11 @@ def rollback(
     context: typer.Context,
     why: Why,
     model: AnyModel = None,
-    to: Annotated[str | None, typer.Option(metavar="VERSION", help="Default: the stable version before.")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="Version to return to. Default: the previous stable version.")
+    ] = None,
 ) -> None:
-    """Take the canary back; without one, return to the version before."""
+    """Remove a bad canary; without a canary, return to the previous stable version."""
     from thale.cli.rollout_commands import apply_transition, reason_from_option, roll_back
 
     def transition(current: "Release", target: "ReleaseTarget", author: "Author") -> "Release":
@@ -163,7 +173,7 @@ def rollback(
 
 @release.command()
 def abort(context: typer.Context, why: Why, model: AnyModel = None) -> None:
-    """Call a rollout off without a word against the version."""
+    """Cancel a rollout without marking the version as bad."""
     from thale.cli.rollout_commands import apply_transition, reason_from_option
     from thale.release.lifecycle import transitions
 
@@ -181,15 +191,15 @@ def shadow(
     context: typer.Context,
     model: Model,
     why: Why,
-    version: Annotated[str | None, typer.Argument(metavar="VERSION", help="A registered version.")] = None,
-    off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
+    version: Annotated[str | None, typer.Argument(metavar="VERSION", help="Registered version.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Stop the shadow traffic.")] = False,
 ) -> None:
-    """Let a version see copies of the requests without answering any."""
+    """Send copies of requests to a version, and discard its responses."""
     from thale.cli.rollout_commands import apply_transition, reason_from_option
     from thale.release.lifecycle import transitions
 
     if (version is None) != off:
-        raise typer.BadParameter("name a version, or end the shadow with --off")
+        raise typer.BadParameter("pass either a version, or --off to stop the shadow traffic")
 
     def transition(current: "Release", target: "ReleaseTarget", author: "Author") -> "Release":
         return transitions.set_shadow(current, None if version is None else target.find(model, version), author)
@@ -199,7 +209,7 @@ def shadow(
 
 @release.command()
 def history(context: typer.Context, model: Model) -> None:
-    """List a release's changes: what was done, by whom, when and why."""
+    """List the changes of a release: what, who, when and why."""
     from thale.cli.rollout_commands import print_history
 
     print_history(context.obj, model, Console())
@@ -208,15 +218,17 @@ def history(context: typer.Context, model: Model) -> None:
 @release.command()
 def status(
     context: typer.Context,
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Default: all of them.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show what changes, until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="Name of the model. Default: all models.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Update the output until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell how far every rollout is, and what the judge says of it."""
+    """Show the step, counts and verdict of every rollout."""
     from thale.cli.rollout_commands import print_status, show_status
 
     if watch and as_json:
-        raise typer.BadParameter("--json is one answer: leave --watch away")
+        raise typer.BadParameter("--json prints one status: remove --watch")
     if watch:
         show_status(context.obj, model, Console())
     else:
@@ -226,12 +238,12 @@ def status(
 @release.command()
 def watch(
     context: typer.Context,
-    once: Annotated[bool, typer.Option("--once", help="End as soon as no version is on trial.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Exit when no model has a canary.")] = False,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /metrics and /health/live.")] = 9091,
     slo: Slo = None,
     policy: Policy = None,
 ) -> None:
-    """Judge every canary and move it on or take it back, unattended, until Ctrl-C."""
+    """Run the rollout controller: judge, promote and roll back canaries until Ctrl-C."""
     from thale.release.controller.daemon import ListenAddress, run_daemon
     from thale.release.judge.policy import read_policy
     from thale.secrets.expiry import export_expiry_metrics
@@ -246,7 +258,7 @@ def watch(
             environment,
             objectives,
             judge_policy,
-            f"{target_options.author()}'s watcher",
+            f"{target_options.author()}'s controller",
             ListenAddress("127.0.0.1", metrics_port),
             until_idle=once,
         )
@@ -257,23 +269,24 @@ def simulate(
     context: typer.Context,
     model: Model,
     version: Annotated[
-        str | None, typer.Argument(metavar="VERSION", help="Default: the stable version once more, under another name.")
+        str | None,
+        typer.Argument(metavar="VERSION", help="Registered version. Default: the stable version as the next patch."),
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="errors=SHARE, latency=FACTOR, dice=DROP, background, deaths=SECONDS, after=SECONDS."),
+        typer.Option(help="Fault: errors=RATE, latency=FACTOR, dice=DROP, background, deaths=SECONDS, after=SECONDS."),
     ] = None,
     traffic: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Recorded requests. Default: drawn ones.")
+        Path | None, typer.Option(dir_okay=False, help="File of recorded requests. Default: sampled requests.")
     ] = None,
-    requests_per_s: Annotated[float, typer.Option(min=0.001, max=1000, help="Of drawn traffic.")] = 20.0,
-    hours: Annotated[float, typer.Option(min=0.001, max=24, help="Of drawn traffic.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of chance.")] = 0,
+    requests_per_s: Annotated[float, typer.Option(min=0.001, max=1000, help="Rate of the sampled requests.")] = 20.0,
+    hours: Annotated[float, typer.Option(min=0.001, max=24, help="Duration of the sampled requests.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
     slo: Slo = None,
     policy: Policy = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Rehearse a rollout with the real judge, before anybody is exposed to it."""
+    """Simulate a rollout with the real judge, without real traffic."""
     from thale.cli.simulate_command import SimulateOptions, read_faults, run_simulation
     from thale.release.judge.policy import read_policy
     from thale.slo import read_slo

@@ -1,4 +1,4 @@
-"""What the commands of `thale release` do."""
+"""Implementation of the rollout commands of `thale release`."""
 
 import time
 from collections.abc import Callable
@@ -32,18 +32,18 @@ def apply_transition(
     transition: Transition,
     console: Console,
 ) -> None:
-    """Make a change of one model, and print its audit line.
+    """Change the release of one model, and print the audit line.
 
     Args:
-        where: Whose releases.
-        model: Its name; None means the one that is on trial.
-        why: Finds the reason, from how the rollout does.
-        planned: The change.
-        console: Where to say what was done.
+        target_options: The release target and author.
+        model: Name of the model. None selects the only model with a canary.
+        why: Returns the reason for the change from the status of the rollout.
+        transition: Returns the changed release.
+        console: Console for the audit line.
 
     Raises:
-        ParameterError: If no model was named and it is not plain which one is meant.
-        ReleaseError: If the change makes no sense or cannot be made.
+        ParameterError: If no model is given, and the number of models with a canary is not one.
+        ReleaseError: If the release does not allow the change, or the target cannot apply it.
     """
     with target_options.environment() as environment:
         name = model or _active_rollout(environment)
@@ -58,74 +58,79 @@ def apply_transition(
 
 
 def reason_from_option(why: str) -> Callable[[ModelStatus], str]:
-    """Return the reason that somebody has given.
+    """Return a function that returns the reason in --why.
 
     Raises:
-        ParameterError: If it is empty.
+        ParameterError: If the reason is empty.
     """
     if not why.strip():
-        raise ParameterError("say why in words: the reason stands in the history")
+        raise ParameterError("--why is empty: pass the reason for the change, which the history records")
     return lambda status: why.strip()
 
 
 def reason_from_judge(status: ModelStatus) -> str:
-    """Return the judge's word for going on.
+    """Return the judge's reasons for the next step.
 
     Raises:
-        ParameterError: If the judge has not said that the canary may go on.
+        ParameterError: If the verdict is not promote.
     """
     verdict = status.verdict
     if verdict is None or verdict.decision != "promote":
-        judgement = "has not judged it yet" if verdict is None else f"says {verdict.decision}"
-        raise ParameterError(f"say with --why why {status.model} goes on: the judge {judgement}")
-    return f"judged good: {'; '.join(verdict.reasons)}"
+        decision = "no verdict yet" if verdict is None else f"verdict: {verdict.decision}"
+        raise ParameterError(
+            f"the judge has not approved the canary of {status.model} ({decision}): pass --why to continue anyway"
+        )
+    return f"approved by the judge: {'; '.join(verdict.reasons)}"
 
 
 def reason_for_promotion(status: ModelStatus) -> str:
-    """Return the judge's word for making the canary stable.
+    """Return the judge's reasons for the promotion.
 
     Raises:
-        ParameterError: If it has not passed its last step.
+        ParameterError: If the canary has not reached its last step, or the verdict is not promote.
     """
     if status.canary is not None and status.weight_percent < status.steps[-1]:
-        weight_text = f"{status.weight_percent:g} % of the requests"
-        raise ParameterError(f"say with --why why {status.model} {status.canary} is promoted after {weight_text} alone")
+        raise ParameterError(
+            f"{status.model} {status.canary} is at {status.weight_percent:g} % and has not reached its last step: "
+            "pass --why to promote it anyway"
+        )
     return reason_from_judge(status)
 
 
 def roll_back(release: Release, target: ReleaseTarget, author: Author, to: str | None) -> Release:
-    """Return the release without its canary, or else with the version before as the stable one.
+    """Return the release without its canary, or with the previous stable version if it has no canary.
 
     Raises:
-        InvalidTransitionError: If there is nothing to return to.
-        UnknownVersionError: If that version is not registered.
+        InvalidTransitionError: If no previous version is known, or `to` is given during a rollout.
+        UnknownVersionError: If the version is not registered.
     """
     if release.canary is not None:
         if to not in (None, release.stable):
             raise InvalidTransitionError(
-                f"{release.name} {release.canary} is on trial: roll it back or abort before returning to {to}"
+                f"{release.name} has the canary {release.canary}: roll it back or abort the rollout "
+                f"before returning to {to}"
             )
         return transitions.roll_back(release, author)
     name = to or transitions.previous_stable(release)
     if name is None:
         raise InvalidTransitionError(
-            f"the history of {release.name} has no version before {release.stable}: name one with --to"
+            f"the history of {release.name} has no version before {release.stable}: pass a version with --to"
         )
     return transitions.roll_back(release, author, target.find(release.name, name))
 
 
 def print_history(target_options: TargetOptions, model: str, console: Console) -> None:
-    """Print a release's changes, the newest first."""
+    """Print the changes of a release, newest first."""
     with target_options.environment() as environment:
         release = environment.target.read(model).release
     if release.history:
         console.print(history_table(release.history))
     else:
-        console.print(f"{model} {release.stable} has been stable since the start", highlight=False)
+        console.print(f"{model} {release.stable} is the stable version; the history has no changes", highlight=False)
 
 
 def print_status(target_options: TargetOptions, model: str | None, console: Console, *, as_json: bool) -> None:
-    """Print how far all rollouts are, or one model's."""
+    """Print the status of all rollouts, or of one model."""
     with target_options.environment() as environment:
         status = read_status(environment, model)
     if as_json:
@@ -135,7 +140,7 @@ def print_status(target_options: TargetOptions, model: str | None, console: Cons
 
 
 def show_status(target_options: TargetOptions, model: str | None, console: Console) -> None:
-    """Show how far all rollouts are until Ctrl-C."""
+    """Update the status of the rollouts in the terminal until Ctrl-C."""
     with target_options.environment() as environment, Live(console=console, auto_refresh=False) as live:
         try:
             while True:
@@ -150,10 +155,10 @@ def show_status(target_options: TargetOptions, model: str | None, console: Conso
 
 
 def read_status(environment: ReleaseEnvironment, model: str | None) -> Status:
-    """Return how far all rollouts are, or one model's.
+    """Return the status of all rollouts, or of one model.
 
     Raises:
-        UnknownModelError: If no such model is released.
+        UnknownModelError: If the model has no release.
         TargetError: If the releases cannot be read.
     """
     names = environment.target.models() if model is None else [model]
@@ -169,6 +174,6 @@ def _active_rollout(environment: ReleaseEnvironment) -> str:
     names = environment.target.models()
     active = [name for name in names if environment.target.read(name).release.canary is not None]
     if len(active) != 1:
-        found = "none has a version on trial" if not active else f"{' and '.join(active)} have versions on trial"
-        raise ParameterError(f"name the model, one of {', '.join(names)}: {found}")
+        found = "no model has a canary" if not active else f"{' and '.join(active)} have canaries"
+        raise ParameterError(f"{found}: pass the model, one of {', '.join(names)}")
     return active[0]

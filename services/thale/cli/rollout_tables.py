@@ -1,4 +1,4 @@
-"""What `thale release` prints: the rollouts, a release's history, a change, the registered versions."""
+"""Tables and lines of `thale release`: rollout status, release history and changes."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,14 +17,14 @@ _UNKNOWN = "-"
 
 
 def status_table(status: Status, now: datetime) -> RenderableType:
-    """Return all models: a row for each version that answers or is on trial, and what is to be said below.
+    """Return a table with one row per stable, canary and shadow version, followed by verdicts and warnings.
 
-    It fits a terminal of 80 columns.
+    It fits a terminal with 80 columns.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
     for title in ("model", "version", "role"):
         table.add_column(title, no_wrap=True)
-    table.add_column("share", justify="right", no_wrap=True)
+    table.add_column("weight", justify="right", no_wrap=True)
     for title in ("step", "age"):
         table.add_column(title, no_wrap=True)
     for title in ("requests", "errors", "fallbacks"):
@@ -85,15 +85,13 @@ def _verdict_lines(model: ModelStatus) -> list[str]:
 
 def _controller_lines(status: Status, now: datetime) -> list[str]:
     if status.last_checkpoint_at is None or status.leader is None:
-        warning = ["nobody has watched yet: `thale release watch` judges rollouts and moves them on"]
+        warning = ["no rollout controller has run yet: start one with `thale release watch`"]
         return warning if any(model.canary for model in status.models) else []
     age_s = (now - datetime.fromisoformat(status.last_checkpoint_at)).total_seconds()
     if age_s > _STALE_AFTER_S:
-        lines = [
-            f"[yellow]![/] not watched for {format_duration(age_s)}: `thale release watch` goes on where it was left"
-        ]
+        lines = [f"[yellow]![/] the controller stopped {format_duration(age_s)} ago: resume with `thale release watch`"]
     else:
-        lines = [f"[dim]watched by {escape(status.leader)}, {format_duration(age_s)} ago[/]"]
+        lines = [f"[dim]last poll by {escape(status.leader)}, {format_duration(age_s)} ago[/]"]
     unreachable = (
         f"[yellow]![/] {escape(url)}: {escape(why)}" for url, why in sorted(status.unreachable_facades.items())
     )
@@ -101,9 +99,9 @@ def _controller_lines(status: Status, now: datetime) -> list[str]:
 
 
 def history_table(history: Sequence[ReleaseEvent]) -> Table:
-    """Return a release's changes, the newest first."""
+    """Return a table of the changes of a release, newest first."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("when (UTC)", "who", "what", "version", "share", "stable"):
+    for title in ("when (UTC)", "who", "what", "version", "weight", "stable"):
         table.add_column(title, no_wrap=True)
     table.add_column("why")
     for change in reversed(history):
@@ -121,7 +119,7 @@ def history_table(history: Sequence[ReleaseEvent]) -> Table:
 
 
 def event_line(model: str, change: ReleaseEvent) -> str:
-    """Return a change as one line: the same that stands in the audit log."""
+    """Return one line that describes a change."""
     weight = f", {change.weight_percent:g} %" if change.what in ("canary", "step") else ""
     stable = f" ({change.stable} is stable)" if change.stable != change.version else ""
     return (
@@ -130,7 +128,7 @@ def event_line(model: str, change: ReleaseEvent) -> str:
 
 
 def format_time(text: str) -> str:
-    """Return a time of a history (ISO 8601) as people read it."""
+    """Return a time (ISO 8601) as YYYY-MM-DD HH:MM:SS in UTC."""
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -139,7 +137,7 @@ def _format_age(since: str | None, now: datetime) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a stretch of time in the unit that suits it."""
+    """Return a duration in seconds, minutes, or hours and minutes."""
     seconds = max(0, round(seconds))
     if seconds < 60:
         return f"{seconds} s"

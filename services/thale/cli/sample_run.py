@@ -1,4 +1,4 @@
-"""`thale up --analyze IMAGE`: the first plate, from the photograph to a table on the screen and files beside it."""
+"""`thale up --analyze IMAGE`: measurement of one image, with a table in the terminal and result files."""
 
 from pathlib import Path
 
@@ -18,16 +18,16 @@ def analyze_and_print(url: str, image: Path, out: Path, console: Console) -> Non
     """Measure one image, print its traits, and write its results.
 
     Raises:
-        ThaleError: If it cannot be measured.
+        ThaleError: If the image cannot be measured.
     """
     failed: list[Outcome] = []
-    with Client(url) as client, ResultIndex.open(out) as ledger, console.status("measuring"):
-        run = BatchRun(client, ledger, out, {}, failed.append)
+    with Client(url) as client, ResultIndex.open(out) as index, console.status("measuring"):
+        run = BatchRun(client, index, out, {}, failed.append)
         run.measure(find_sources([str(image)]).images)
         outcome = run.summary.outcomes[0]
         if outcome.kind == "failed":
             raise ThaleError(f"{image}: {outcome.reason}")
-        write_tables(out, ledger.finished_names())
+        write_tables(out, index.finished_names())
     console.print(traits_table(read_result(out, outcome.name), console.width))
     files = f"{outcome.name}.json, .overlay.png, .rsml, {LONG_TABLE}, {WIDE_TABLE}"
     console.print(f"\nresults in [bold]{escape(str(out))}[/]: {escape(files)}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Which server a command talks to: the one that was named, the one that runs on this machine, or one of its own."""
+"""Server of a command: an explicit address, the local platform, or a platform started for the command."""
 
 import time
 from collections.abc import Iterator
@@ -10,22 +10,24 @@ from thale.errors import ServerError, ServerUnreachableError
 from thale.local.data_dir import DataDir, RunningPlatform
 from thale.local.platform import Notify, serve
 
-_MAX_RETRIES = 8  # about 45 s: a service that died on this machine is back by then
+_MAX_RETRIES = 8  # about 45 s, longer than the restart of a service on this machine
 _START_TIMEOUT_S = 180.0
 _ANY_FREE_PORT = 0
 
 
 @contextmanager
 def connect_running(url: str | None, home: Path | None) -> Iterator[Client]:
-    """Give a client of the server that was named, or of the one that runs on this machine.
+    """Yield a client of a server address, or of the local platform.
 
     Raises:
-        ServerUnreachableError: If none runs.
+        ServerUnreachableError: If no local platform is running.
     """
     if url is None:
         running = DataDir.resolve(home).find_running_platform()
         if running is None:
-            raise ServerUnreachableError("no server runs here: start one with `thale up`, or name one with --server")
+            raise ServerUnreachableError(
+                "no local platform is running: start one with `thale up`, or pass a server address with --server"
+            )
         url = running.url
     with Client(url) as client:
         yield client
@@ -33,15 +35,15 @@ def connect_running(url: str | None, home: Path | None) -> Iterator[Client]:
 
 @contextmanager
 def connect_or_start(url: str | None, home: Path | None, weights: Path | None, notify: Notify) -> Iterator[Client]:
-    """Give a client of a server that is ready: named, running already, or started for as long as the context lasts.
+    """Yield a client of a ready server: an explicit address, the local platform, or one started for this context.
 
     Raises:
-        LocalPlatformError: If none runs and none can be started, or the started one failed.
-        ServerError: Whatever the body of the context meets.
+        LocalPlatformError: If the local platform cannot start, or the started one failed.
+        ServerError: If the server fails in the body of the context.
     """
     if url is not None:
         with Client(url) as probe, Client(url, retries=_MAX_RETRIES) as client:
-            probe.models()  # an address that is wrong is told at once, not after all the patience
+            probe.models()  # a wrong address fails now, without retries
             yield client
         return
     data_dir = DataDir.resolve(home)
@@ -58,7 +60,7 @@ def connect_or_start(url: str | None, home: Path | None, weights: Path | None, n
             try:
                 yield client
             except ServerError:
-                platform.raise_if_failed()  # why it does not answer, if that is known
+                platform.raise_if_failed()  # the cause of the failure, if known
                 raise
 
 
@@ -66,5 +68,7 @@ def _wait_until_ready(client: Client, running: RunningPlatform) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
     while not client.is_ready():
         if not running.is_alive() or time.monotonic() > deadline:
-            raise ServerUnreachableError(f"the server at {running.url} does not get ready: look into its logs")
+            raise ServerUnreachableError(
+                f"the server at {running.url} is not ready after {_START_TIMEOUT_S:g} s or has stopped: check its logs"
+            )
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""`thale release simulate`: a rollout that nobody is exposed to."""
+"""`thale release simulate`: a simulated rollout without real traffic."""
 
 import math
 from collections.abc import Sequence
@@ -33,24 +33,24 @@ _COLOURS = {"promoted": "green", "rolled back": "red", "undecided": "yellow"}
 
 @dataclass(frozen=True)
 class SimulateOptions:
-    """What is rehearsed."""
+    """Options of `thale release simulate`."""
 
     model: str
     version: str | None
-    """None: the stable version once more, under another name."""
+    """Registered version. None simulates the stable version under the next patch number."""
     faults: Faults
     traffic: Path | None
-    """Recorded requests; None draws some."""
+    """File of recorded requests. None samples requests."""
     requests_per_s: float
     duration_s: float
     seed: int
 
 
 def read_faults(specs: Sequence[str]) -> Faults:
-    """Read what is wrong with the canary, as errors=0.05, latency=3, dice=0.05, background, deaths=30, after=60.
+    """Parse the faults of the canary, such as errors=0.05, latency=3, dice=0.05, background, deaths=30, after=60.
 
     Raises:
-        ParameterError: If a word is none of these.
+        ParameterError: If a fault is unknown, or its number is invalid.
     """
     values: dict[str, float | bool] = {}
     for spec in specs:
@@ -62,7 +62,7 @@ def read_faults(specs: Sequence[str]) -> Faults:
                 values[_FAULT_FLAGS[name]] = True
         except (KeyError, ValueError):
             known = [*(f"{name}=NUMBER" for name in _FAULT_FIELDS), *_FAULT_FLAGS]
-            raise ParameterError(f"the fault {spec!r} is not known: say one of {', '.join(known)}") from None
+            raise ParameterError(f"invalid fault {spec!r}: pass one of {', '.join(known)}") from None
     return Faults.model_validate(values)
 
 
@@ -82,10 +82,10 @@ def run_simulation(
     *,
     as_json: bool,
 ) -> None:
-    """Rehearse a rollout of a released model and print how it ended.
+    """Simulate a rollout of a released model and print the outcome.
 
     Raises:
-        ThaleError: If the model or version is not known, or the traffic cannot be read.
+        ThaleError: If the model or version is unknown, or the traffic cannot be read.
     """
     with target_options.environment() as environment:
         release = environment.target.read(options.model).release
@@ -98,7 +98,8 @@ def run_simulation(
         release = transitions.abort(release, author_now(target_options.author(), "simulation"))
     if canary.card.version == release.stable:
         raise InvalidTransitionError(
-            f"{options.model} {release.stable} is the stable version: leave it away to rehearse its twin"
+            f"{options.model} {release.stable} is the stable version: "
+            "omit VERSION to simulate it under the next patch number"
         )
     rng = np.random.default_rng(options.seed)
     result = simulate(release, canary, _load_traffic(options, rng), options.faults, slo, policy, rng)
@@ -115,7 +116,7 @@ def _load_traffic(options: SimulateOptions, rng: np.random.Generator) -> Traffic
 
 
 def _next_patch_of_stable(release: Release) -> VersionManifest:
-    """Return the stable version under the next patch's name."""
+    """Return the stable version under the next patch number."""
     stable = release.versions[release.stable]
     *first, patch = release.stable.split(".")
     card = stable.card.model_copy(update={"version": ".".join([*first, str(int(patch) + 1)])})
@@ -129,10 +130,10 @@ def _print_result(result: SimulationResult, canary: VersionManifest, console: Co
         f"[bold {colour}]{result.outcome}[/] after {format_duration(result.duration_s)}: {name}", highlight=False
     )
     weights = (f"{change.weight_percent:g} % after {format_duration(change.at_s)}" for change in result.weight_changes)
-    console.print(f"  shares: {', '.join(weights)}", highlight=False)
+    console.print(f"  weights: {', '.join(weights)}", highlight=False)
     console.print(
-        f"  users got {result.canary_responses} of its answers, {result.bad_responses} of them bad, and "
-        f"{result.fallbacks} from the stable version in its place",
+        f"  clients received {result.canary_responses} responses of the canary ({result.bad_responses} bad) and "
+        f"{result.fallbacks} fallback responses of the stable version",
         highlight=False,
     )
     for reason in result.reasons:

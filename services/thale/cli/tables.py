@@ -1,4 +1,4 @@
-"""What the commands print: a plate's traits, the models."""
+"""Tables of the commands: the traits of a plate, and the models."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from thale.schemas import Flag, ModelInfo, Phenotype, Plant, TraitValue
 
-_NAME_WIDTH, _FIXED_WIDTH, _NUMBER_WIDTH = 26, 35, 9  # five plants fit into 80 characters
+_NAME_WIDTH, _FIXED_WIDTH, _NUMBER_WIDTH = 26, 35, 9  # five plants fit into 80 columns
 _MAX_REMARKS = 12
 _MAX_METRICS = 3
 _UNKNOWN = "-"
@@ -18,9 +18,9 @@ _QUALITY_MARKS = {"ok": "", "uncertain": "~", "unknown": ""}
 
 
 def traits_table(phenotype: Phenotype, width: int) -> RenderableType:
-    """Return a plate's traits: a row for each trait, a column for each plant, what to know about them below.
+    """Return the traits of a plate: one row per trait, one column per plant, followed by the flags.
 
-    Plants that do not fit into `width` characters get a table of their own.
+    Plants beyond a width of `width` characters are in further tables.
     """
     renderables: list[RenderableType] = [_heading(phenotype)]
     plants = phenotype.plants
@@ -87,7 +87,7 @@ def _format_value(trait: TraitValue | None) -> str:
 
 
 def _remarks(phenotype: Phenotype) -> Iterator[str]:
-    """Yield every flag once, with the plants that it is about; the mark for uncertain numbers is explained."""
+    """Yield each flag message once with its plants, and a legend for uncertain numbers."""
     plants_by_message: dict[str, list[int]] = {}
     for flag in phenotype.flags:
         plants_by_message.setdefault(flag.message, [])
@@ -100,10 +100,10 @@ def _remarks(phenotype: Phenotype) -> Iterator[str]:
         prefix = f"plant{'' if len(names) == 1 else 's'} {', '.join(map(str, names))}: " if names else ""
         yield f"{prefix}{message}"
     if len(plants_by_message) > _MAX_REMARKS:
-        yield f"{len(plants_by_message) - _MAX_REMARKS} more remarks stand in the results"
+        yield f"{len(plants_by_message) - _MAX_REMARKS} more remarks are in the result files"
     traits = [trait for plant in phenotype.plants for trait in plant.traits] + list(phenotype.traits)
     if any(trait.quality == "uncertain" for trait in traits):
-        yield "numbers with ~ are uncertain"
+        yield "~ marks uncertain numbers"
 
 
 def _plant_flags(plant: Plant) -> Iterator[Flag]:
@@ -115,7 +115,7 @@ def _plant_flags(plant: Plant) -> Iterator[Flag]:
 
 
 def models_table(models: Iterable[ModelInfo]) -> Table:
-    """Return the models: a row for each version; of several, the star marks the one that answers by default."""
+    """Return a table with one row per model version. A star marks the default of several versions."""
     table = Table(box=SIMPLE_HEAD)
     for title in ("model", "version", "task", "state", "traffic", "mm/px"):
         table.add_column(title, no_wrap=True)

@@ -1,4 +1,4 @@
-"""Whose releases a command is about: those of this machine or of a cluster; and who changes them."""
+"""Options of `thale release`: the release target (local platform or cluster) and the author of changes."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Target(StrEnum):
-    """Who keeps the releases."""
+    """Release target."""
 
     LAPTOP = "laptop"
     KSERVE = "kserve"
@@ -27,7 +27,7 @@ class Target(StrEnum):
 
 @dataclass(frozen=True)
 class TargetOptions:
-    """What the command line says about it; None where it says nothing."""
+    """Options of the command line that select target, store and author. None means not given."""
 
     target: Target | None
     home: Path | None
@@ -39,20 +39,22 @@ class TargetOptions:
 
     @property
     def data_dir(self) -> "DataDir":
-        """The home on this machine."""
+        """Data directory of the local platform."""
         from thale.local.data_dir import DataDir
 
         return DataDir.resolve(self.home)
 
     def resolve_target(self) -> Target:
-        """Return the target that was named, or that what was said belongs to, or where this runs.
+        """Return the explicit target, or the target that the other options or the environment imply.
 
         Raises:
-            ParameterError: If options for both were given.
+            ParameterError: If the options belong to different targets.
         """
         names_cluster = self.namespace is not None or self.context is not None
         if self.target is Target.LAPTOP and names_cluster:
-            raise ParameterError("--namespace and --context belong to a cluster, and --target says laptop: drop one")
+            raise ParameterError(
+                "--namespace and --context select a cluster, but --target is laptop: remove one of them"
+            )
         if self.target is not None:
             return self.target
         if names_cluster:
@@ -65,15 +67,17 @@ class TargetOptions:
 
     @contextmanager
     def environment(self) -> "Iterator[ReleaseEnvironment]":
-        """Give the releases for as long as the context lasts.
+        """Yield the release environment of the target.
 
         Raises:
-            ServerUnreachableError: If no platform runs on this machine.
-            ParameterError: If the extra `kubernetes` is not installed, and a cluster is meant.
+            ServerUnreachableError: If the target is the local platform, and it is not running.
+            ParameterError: If the target is a cluster, and the extra `kubernetes` is not installed.
         """
         if self.resolve_target() is Target.KSERVE:
             if importlib.util.find_spec("kubernetes") is None:
-                raise ParameterError("releases in a cluster need one more package: pip install 'thale[kubernetes]'")
+                raise ParameterError(
+                    "releases in a cluster need the kubernetes client: install it with pip install 'thale[kubernetes]'"
+                )
             from thale.release.controller.cluster import cluster_environment
 
             store = self.store() if self.model_store is not None else None
@@ -84,29 +88,29 @@ class TargetOptions:
 
         if self.data_dir.find_running_platform() is None:
             raise ServerUnreachableError(
-                f"no thale runs on {self.data_dir.path}: start it with `thale up`, choose another --home, "
-                "or name a cluster by --namespace"
+                f"no local platform is running in {self.data_dir.path}: start it with `thale up`, "
+                "choose another --home, or select a cluster with --namespace"
             )
         with local_environment(self.data_dir) as environment:
             yield environment
 
     def store(self) -> "ModelStore":
-        """Return where versions are registered.
+        """Return the store of the registry.
 
         Raises:
-            ParameterError: If the releases are a cluster's and no store was named.
-            StoreError: If the place that was named is no store.
+            ParameterError: If the target is a cluster, and no store was given.
+            StoreError: If the given store is invalid.
         """
         from thale.release.registry.stores import FolderStore, open_store
 
         if self.model_store is not None:
             return open_store(self.model_store)
         if self.resolve_target() is Target.KSERVE:
-            raise ParameterError("say with --store where the cluster's versions are registered")
+            raise ParameterError("a cluster has no default store: pass the store of its versions with --store")
         return FolderStore(self.data_dir.registry)
 
     def secrets(self) -> "Secrets | None":
-        """Return this machine's secrets, None where there are none, or where the releases are a cluster's."""
+        """Return the secrets of the local platform, or None without a secrets file or for a cluster."""
         from thale.secrets import FileSecrets
 
         if self.resolve_target() is Target.KSERVE or not self.data_dir.secrets.exists():
@@ -114,5 +118,5 @@ class TargetOptions:
         return FileSecrets(self.data_dir.secrets)
 
     def author(self) -> str:
-        """Return the name that signs changes: the one that was given, a pod's service account, or the user's."""
+        """Return the author of changes: the given name, the service account of a pod, or the current user."""
         return current_user(self.user)

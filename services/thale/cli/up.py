@@ -1,4 +1,4 @@
-"""`thale up`: start the platform, perhaps measure one image, and serve until Ctrl-C."""
+"""`thale up`: start of the local platform, with an optional first measurement."""
 
 import sys
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _SAMPLE_SEED = 6
 
 @dataclass(frozen=True)
 class UpOptions:
-    """What `thale up` was asked for."""
+    """Options of `thale up`."""
 
     home: Path | None
     port: int | None
@@ -32,15 +32,15 @@ class UpOptions:
 
 
 def serve_until_interrupted(options: UpOptions, console: Console, stderr_console: Console) -> None:
-    """Start, tell where everything is, and serve. Ctrl-C is the way to end it, and no error.
+    """Start the local platform, print its addresses, and serve until Ctrl-C, which is a normal exit.
 
     Raises:
-        LocalPlatformError: If the platform cannot start, or a service was given up.
-        ThaleError: If the image was asked for and cannot be measured.
+        LocalPlatformError: If the platform cannot start, or a service exceeded its restart policy.
+        ThaleError: If the image of --analyze cannot be measured.
     """
     data_dir = DataDir.resolve(options.home)
     if options.image not in (None, SAMPLE) and not Path(options.image).is_file():
-        raise ParameterError(f"there is no file {options.image!r}")
+        raise ParameterError(f"there is no file {options.image!r}: pass an image to --analyze, or 'sample'")
 
     def notify(line: str) -> None:
         stderr_console.print(f"[yellow]![/] {escape(line)}", highlight=False)
@@ -52,7 +52,7 @@ def serve_until_interrupted(options: UpOptions, console: Console, stderr_console
                     platform.wait_until_ready()
                 _print_addresses(platform, data_dir, console)
             if options.image is not None:
-                # Imported only now: what measures and draws takes longer to import than the services to start.
+                # Imported here, because these imports take longer than the start of the services.
                 from thale.cli.sample_run import analyze_and_print
 
                 analyze_and_print(platform.url, sample or Path(options.image), options.out, console)
@@ -66,19 +66,19 @@ def serve_until_interrupted(options: UpOptions, console: Console, stderr_console
 def _print_addresses(platform: Platform, data_dir: DataDir, console: Console) -> None:
     models = ", ".join(f"{name} {model.stable}" for name, model in sorted(platform.release_state.models.items()))
     console.print(f"[bold green]thale is ready[/] at [bold]{platform.url}[/]")
-    console.print(f"  how to call it  {platform.url}/openapi.json")
+    console.print(f"  API             {platform.url}/openapi.json")
     console.print(f"  models          {escape(models)}", highlight=False)
-    console.print(f"  figures         http://127.0.0.1:{platform.ports.metrics}/")
+    console.print(f"  status page     http://127.0.0.1:{platform.ports.metrics}/")
     console.print(f"  metrics         http://127.0.0.1:{platform.ports.metrics}/metrics")
     console.print(f"  logs            {escape(str(data_dir.logs))}", highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def _sample_image(data_dir: DataDir, is_requested: bool) -> Iterator[Path | None]:
-    """Draw the sample plate once, in a process of its own while the models start; give the folder where it will be.
+    """Render the sample plate once, in a background process while the models start, and yield its folder.
 
     Raises:
-        LocalPlatformError: If it cannot be drawn.
+        LocalPlatformError: If the plate cannot be rendered.
     """
     folder = data_dir.path / "sample"
     if not is_requested:
@@ -101,4 +101,4 @@ def _sample_image(data_dir: DataDir, is_requested: bool) -> Iterator[Path | None
             yield folder / "images"
             error = process.error_output()
         if error is not None:
-            raise LocalPlatformError(f"the sample plate cannot be drawn: {error}")
+            raise LocalPlatformError(f"the sample plate cannot be rendered: {error}")

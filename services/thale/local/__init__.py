@@ -1,1 +1,1 @@
-"""The platform on one machine: starts and supervises TorchServe and the facade."""
+"""Local platform: starts and supervises TorchServe and the facade on one machine."""

@@ -1,8 +1,8 @@
-"""Java's ahead-of-time cache of TorchServe: its classes loaded and linked, kept in a file (JEP 483, JEP 514).
+"""Java's ahead-of-time cache of TorchServe: its classes, loaded and linked, in a file (JEP 483, JEP 514).
 
-With it TorchServe needs half the processor time until it starts its workers. Made once by `java_training`. The file's
-name says what it was made from, and its digest stands beside it: a cache of another Java or another TorchServe, or a
-damaged one, is not used, and made anew.
+The cache halves the CPU time from the start of TorchServe to the start of its workers (ADR 0015). `aot_cache_build`
+records it once. The file name contains a digest of the inputs (Java, TorchServe, settings), and a second file contains
+the digest of the cache. A cache of other inputs or a damaged cache is not used, and is recorded again.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from thale.local.runtime import ModelRuntime
 
 
 def options(runtime: ModelRuntime, data_dir: DataDir) -> list[str]:
-    """Return the options that let Java use the cache; none where there is no cache that is whole and fits."""
+    """Return the Java options that enable the cache, or no options without an intact cache of the same inputs."""
     cache = _cache_file(runtime, data_dir)
     try:
         is_intact = _digest(cache) == _digest_file(cache).read_text()
@@ -24,7 +24,7 @@ def options(runtime: ModelRuntime, data_dir: DataDir) -> list[str]:
 
 
 def store_aot_cache(new_cache: Path, runtime: ModelRuntime, data_dir: DataDir) -> None:
-    """Take a cache that Java has just written in place of all older ones."""
+    """Store a new cache, and delete all older ones."""
     cache = _cache_file(runtime, data_dir)
     cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for old in cache.parent.iterdir():
@@ -34,7 +34,7 @@ def store_aot_cache(new_cache: Path, runtime: ModelRuntime, data_dir: DataDir) -
 
 
 def _cache_file(runtime: ModelRuntime, data_dir: DataDir) -> Path:
-    """Return where the cache of this Java, this TorchServe and these settings lies."""
+    """Return the path of the cache for the installed Java, TorchServe and settings."""
     key_parts = [runtime.java_release.read_text(), *runtime.java_options()]
     for jar in sorted(runtime.frontend.glob("*.jar")):
         status = jar.stat()

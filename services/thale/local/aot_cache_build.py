@@ -1,9 +1,9 @@
-"""Make Java's cache: start a TorchServe without models, stop it, and keep what Java learned of it.
+"""Recording of the ahead-of-time cache: start TorchServe without models, stop it, and store Java's recording.
 
-    python -m thale.local.aot_cache_build HOME SECONDS
+    python -m thale.local.aot_cache_build DATA_DIRECTORY SECONDS
 
-About ten seconds of processor time, once, at a low priority, while the first `thale up` waits for work: some seconds
-after it is ready, because the first plate comes then.
+The recording takes about 10 s of CPU time, once, at low priority. The first `thale up` starts it some seconds after the
+models are ready, so that it does not delay the first plate.
 """
 
 import os
@@ -34,7 +34,7 @@ _ANY_FREE_PORT = 0
 
 @contextmanager
 def record_aot_cache_in_background(data_dir: DataDir, delay_s: float = _DELAY_S) -> Iterator[None]:
-    """Make the cache where there is none, after some seconds. What is not ready when the context ends is given up."""
+    """Record a missing cache after a delay. The end of the context cancels an unfinished recording."""
     if aot_cache.options(find_runtime(), data_dir):
         yield
         return
@@ -43,7 +43,7 @@ def record_aot_cache_in_background(data_dir: DataDir, delay_s: float = _DELAY_S)
 
 
 def record_aot_cache(runtime: ModelRuntime, data_dir: DataDir) -> None:
-    """Make the cache of a home."""
+    """Record the cache of a data directory."""
     ports = choose_ports(_ANY_FREE_PORT)
     with tempfile.TemporaryDirectory() as temp_dir:
         new_cache = Path(temp_dir) / "fresh.aot"
@@ -80,7 +80,7 @@ def _wait_for_response(url: str, java: "subprocess.Popen[bytes]") -> None:
 
 
 def main(data_path: Path, delay_s: float) -> None:
-    """Make the cache of the home in this folder, after some seconds. A signal ends it at once."""
+    """Record the cache of a data directory after a delay. SIGTERM and SIGINT cancel the recording."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.nice(_NICENESS)
     time.sleep(delay_s)

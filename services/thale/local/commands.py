@@ -1,4 +1,4 @@
-"""How the two services are started on a laptop: their commands and their environments."""
+"""Commands and environments of the services of the local platform."""
 
 import os
 import shlex
@@ -12,7 +12,8 @@ from thale.local.ports import HOST, Ports
 from thale.local.process_guard import TMPDIR_PLACEHOLDER
 from thale.local.runtime import ModelRuntime
 
-# glibc keeps big activations in memory instead of giving them back after each layer: 1.5 to 2.4 times faster.
+# glibc retains the memory of large activations instead of releasing it after each layer: 1.5 to 2.4 times faster
+# (ADR 0016).
 _MALLOC = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
@@ -22,7 +23,7 @@ _MALLOC = {
 
 
 def torchserve_command(runtime: ModelRuntime, data_dir: DataDir, archives: Sequence[str]) -> list[str]:
-    """Return TorchServe's command, which loads these archives of the store."""
+    """Return the command of TorchServe, which loads the given archives of the store at its start."""
     return [
         *runtime.java_command(TMPDIR_PLACEHOLDER, *aot_cache.options(runtime, data_dir)),
         *("--python", str(write_worker_launcher(data_dir))),
@@ -32,9 +33,9 @@ def torchserve_command(runtime: ModelRuntime, data_dir: DataDir, archives: Seque
 
 
 def write_worker_launcher(data_dir: DataDir) -> Path:
-    """Write the program that TorchServe takes for Python when it starts a worker, and return it.
+    """Write the program that TorchServe runs instead of Python to start a worker, and return its path.
 
-    See `thale_models.worker`. Where the home's file system runs no programs, it is Python itself.
+    See `thale_models.worker`. On a file system that does not execute programs, return the path of Python.
     """
     launcher = data_dir.torchserve / "worker"
     command = shlex.join([sys.executable, "-u", "-P", "-m", "thale_models.worker"])
@@ -44,7 +45,7 @@ def write_worker_launcher(data_dir: DataDir) -> Path:
 
 
 def torchserve_environment(data_dir: DataDir, ports: Ports, workers: int) -> dict[str, str]:
-    """Return TorchServe's environment: where it listens and writes. All else stands in config.properties."""
+    """Return the environment of TorchServe: addresses and paths. Other settings are in config.properties."""
     logs = str(data_dir.logs)
     return {
         **os.environ,
@@ -53,7 +54,7 @@ def torchserve_environment(data_dir: DataDir, ports: Ports, workers: int) -> dic
         "METRICS_LOCATION": logs,
         "THALE_WORKER_CACHE": str(data_dir.path / "openvino"),
         "TS_DEFAULT_WORKERS_PER_MODEL": str(workers),
-        "TS_ENABLE_MODEL_API": "true",  # versions come and go while it serves; management is on loopback
+        "TS_ENABLE_MODEL_API": "true",  # releases load and unload versions; the management API is on loopback
         "TS_INFERENCE_ADDRESS": f"http://{HOST}:{ports.inference}",
         "TS_MANAGEMENT_ADDRESS": f"http://{HOST}:{ports.management}",
         "TS_METRICS_ADDRESS": f"http://{HOST}:{ports.torchserve_metrics}",
@@ -63,16 +64,16 @@ def torchserve_environment(data_dir: DataDir, ports: Ports, workers: int) -> dic
 
 
 def facade_command() -> list[str]:
-    """Return the facade's command."""
+    """Return the command of the facade."""
     return [sys.executable, "-m", "thale.facade"]
 
 
 def facade_environment(data_dir: DataDir, ports: Ports, workers: int) -> dict[str, str]:
-    """Return the facade's environment: its settings by name.
+    """Return the environment of the facade: its settings by name.
 
-    Unless somebody says otherwise, as many images are at work as there are cores, and two at least: one is measured
-    while the models look at the next. More would wait in TorchServe, which finishes every question, also those whose
-    askers have long gone.
+    The default concurrency limit is the number of cores, and at least two, so that one image is post-processed during
+    the inference of the next. Further requests would wait in TorchServe, which also processes requests of clients that
+    have disconnected.
     """
     max_in_flight = max(2, workers, len(os.sched_getaffinity(0)))
     return {

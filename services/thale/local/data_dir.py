@@ -1,4 +1,4 @@
-"""The folder that a laptop's platform keeps: models, logs, the traffic record, and who is running just now."""
+"""Data directory of the local platform: models, logs, release state, and the running platform."""
 
 import os
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from thale.local.ports import Addresses
 
 
 class RunningPlatform(Addresses):
-    """The platform that runs on a home. A process is its id and its start: ids are used again."""
+    """The running platform of a data directory. Process id and start time identify it, because ids are reused."""
 
     pid: int
     started_at: float
     version: str
     persistent: bool
-    """False where the platform ends with somebody's `thale analyze`."""
+    """False if the platform belongs to a `thale analyze` and ends with it."""
 
     @classmethod
     def current_process(cls, addresses: Addresses, version: str, persistent: bool) -> "RunningPlatform":
-        """Return this very process."""
+        """Return the entry of the current process."""
         process = psutil.Process()
         return cls(
             **addresses.model_dump(),
@@ -37,7 +37,7 @@ class RunningPlatform(Addresses):
         )
 
     def is_alive(self) -> bool:
-        """Whether that process still runs."""
+        """Return True if the process is running."""
         try:
             return psutil.Process(self.pid).create_time() == self.started_at
         except psutil.NoSuchProcess:
@@ -46,43 +46,43 @@ class RunningPlatform(Addresses):
 
 @dataclass(frozen=True)
 class DataDir:
-    """The folder and its parts."""
+    """Paths in the data directory."""
 
     path: Path
 
     @classmethod
     def resolve(cls, folder: Path | None) -> "DataDir":
-        """Return the home in a folder, or else in the user's data folder (XDG on Linux)."""
+        """Return the data directory at a path. The default is in the user's data folder (XDG on Linux)."""
         return cls(user_data_path("thale", appauthor=False) if folder is None else folder.expanduser().resolve())
 
     @property
     def model_store(self) -> Path:
-        """The folder of model archives that TorchServe serves."""
+        """Folder of the model archives that TorchServe serves."""
         return self.path / "model-store"
 
     @property
     def registry(self) -> Path:
-        """The folder of registered versions, a `release.stores.FolderStore`: served or not, they stay."""
+        """Folder of all registered versions, a `thale.release.registry.stores.FolderStore`."""
         return self.path / "registry"
 
     @property
     def logs(self) -> Path:
-        """The folder of logs."""
+        """Folder of logs."""
         return self.path / "logs"
 
     @property
     def torchserve(self) -> Path:
-        """TorchServe's working folder."""
+        """Working folder of TorchServe."""
         return self.path / "torchserve"
 
     @property
     def release_state(self) -> Path:
-        """The traffic record: which version of which model answers whom."""
+        """File of the release state."""
         return self.path / "release-state.json"
 
     @property
     def secrets(self) -> Path:
-        """The file of secrets, a `secrets.FileSecrets`, where there is one."""
+        """File of secrets, a `thale.secrets.FileSecrets`. It is optional."""
         return self.path / "secrets.toml"
 
     @property
@@ -90,7 +90,7 @@ class DataDir:
         return self.path / "running.json"
 
     def find_running_platform(self) -> RunningPlatform | None:
-        """Return the platform that runs on this home and is ready, if there is one."""
+        """Return the running platform of this data directory, or None."""
         try:
             platform = RunningPlatform.model_validate_json(self._run_file.read_bytes())
         except (FileNotFoundError, ValidationError):
@@ -99,7 +99,7 @@ class DataDir:
 
     @contextmanager
     def publish(self, running: RunningPlatform) -> Iterator[None]:
-        """Tell others about this platform for as long as the context lasts."""
+        """Publish the running platform to other processes until the context ends."""
         write_atomically(self._run_file, running.model_dump_json(indent=2).encode())
         try:
             yield
@@ -108,10 +108,10 @@ class DataDir:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Make the folders and keep every other platform off this home. A killed holder lets go by dying.
+        """Create the folders and lock the data directory. The lock ends with the process, even if it is killed.
 
         Raises:
-            LocalPlatformError: If a platform runs here already, or the folder cannot be written.
+            LocalPlatformError: If another platform holds the lock, or the directory cannot be written.
         """
         try:
             for folder in (self.path, self.model_store, self.logs, self.torchserve):
@@ -121,7 +121,7 @@ class DataDir:
             raise LocalPlatformError(self._in_use_message()) from error
         except OSError as error:
             raise LocalPlatformError(
-                f"the folder {self.path} cannot be written ({error.strerror}): choose another with --home"
+                f"the data directory {self.path} cannot be written ({error.strerror}): choose another with --home"
             ) from error
         try:
             yield
@@ -131,8 +131,8 @@ class DataDir:
     def _in_use_message(self) -> str:
         running = self.find_running_platform()
         if running is None:
-            return f"another thale is just starting on {self.path}: wait for it, or choose another --home"
+            return f"another thale is starting in {self.path}: wait for it, or choose another directory with --home"
         return (
-            f"thale already runs on {self.path} (process {running.pid}, {running.url}): "
-            "use that one, stop it, or choose another --home"
+            f"thale is already running in {self.path} (process {running.pid}, {running.url}): "
+            "use it, stop it, or choose another directory with --home"
         )

@@ -1,4 +1,4 @@
-"""A TorchServe for one archive alone, to see what its model answers before anybody relies on it."""
+"""Temporary TorchServe with one archive, for the acceptance checks of a registration."""
 
 import shutil
 import tempfile
@@ -17,25 +17,25 @@ from thale.release.registry.archive_validation import ValidatedArchive
 from thale.release.targets.torchserve_client import TorchServeClient
 
 START_TIMEOUT_S = 240.0
-"""From nothing to a ready worker: 5 s on an idle machine, minutes on an overloaded one."""
+"""Maximum time to a ready worker. It takes 5 s on an idle machine, and minutes on an overloaded one."""
 
 _POLL_INTERVAL_S = 0.1
-_WORKERS_LOG = "model_log.log"  # what the workers say: TorchServe names it so
+_WORKERS_LOG = "model_log.log"  # TorchServe's name for the log of its workers
 
 
 @contextmanager
 def run_ephemeral_torchserve(archive: ValidatedArchive) -> Iterator[str]:
-    """Serve one archive in a temporary folder, on free ports of this machine, for as long as the context lasts.
+    """Serve one archive from a temporary folder, on free ports of this machine, until the context ends.
 
-    The real thing: the same TorchServe, settings and handlers as on the laptop and in the cluster. Nothing of it
-    outlives this process.
+    TorchServe, settings and handlers are the same as on the local platform and in the cluster. No process or file
+    remains after this process ends.
 
-    Returns:
-        The address of its inference API.
+    Yields:
+        The address of the inference API.
 
     Raises:
-        RegistrationError: If the model's worker does not start; with the last lines of its log.
-        LocalPlatformError: If the model server itself cannot start here.
+        RegistrationError: If the worker of the model does not start. The message contains the last lines of its log.
+        LocalPlatformError: If TorchServe cannot start on this machine.
     """
     runtime = find_runtime()
     with tempfile.TemporaryDirectory(prefix="thale-register-", ignore_cleanup_errors=True) as temp_dir:
@@ -61,7 +61,7 @@ def run_ephemeral_torchserve(archive: ValidatedArchive) -> Iterator[str]:
 
 
 def _load_model(archive: ValidatedArchive, name: str, service: Service, ports: Ports, workers_log: Path) -> None:
-    """Have the model loaded as soon as TorchServe is there to be told: so it tells at once when a worker fails."""
+    """Load the model through the management API, which reports a failed worker immediately."""
     card = archive.card
     server = TorchServeClient.from_urls(f"http://{HOST}:{ports.inference}", f"http://{HOST}:{ports.management}")
     deadline = time.monotonic() + START_TIMEOUT_S
@@ -73,7 +73,7 @@ def _load_model(archive: ValidatedArchive, name: str, service: Service, ports: P
         server.load(card.name, card.version, name, START_TIMEOUT_S)
     except TargetError as error:
         raise RegistrationError(
-            f"the worker of {card.name} {card.version} does not start, so it cannot be released ({error}).\n"
+            f"the worker of {card.name} {card.version} does not start, so it cannot be registered ({error}).\n"
             f"{tail(workers_log)}"
         ) from error
 

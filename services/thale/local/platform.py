@@ -1,7 +1,7 @@
-"""The platform on one machine: TorchServe and the facade, watched from start to stop.
+"""Local platform: TorchServe and the facade, supervised from start to stop.
 
-with serve(home, say) as instance:
-    instance.wait_until_ready()
+with serve(data_dir, notify) as platform:
+    platform.wait_until_ready()
 """
 
 import threading
@@ -22,37 +22,38 @@ from thale.local.supervised_service import Service, tail
 from thale.schemas import ReleaseState
 
 _SUPERVISION_INTERVAL_S = 0.1
-_READY_POLL_INTERVAL_S = 0.1  # each question makes the facade ask TorchServe: asking more often slows the start
+_READY_POLL_INTERVAL_S = 0.1  # each poll causes a request to TorchServe: more frequent polls slow the start
 _START_TIMEOUT_S = 180.0
-_WORKERS_LOG = "model_log.log"  # what the workers say: TorchServe names it so
+_WORKERS_LOG = "model_log.log"  # TorchServe's name for the log of its workers
 
 Notify = Callable[[str], None]
 
 
 @dataclass
 class Platform:
-    """A running platform. Made by `serve`."""
+    """A running local platform, created by `serve`."""
 
     ports: Ports
     release_state: ReleaseState
     services: tuple[Service, ...]
     logs: tuple[Path, ...]
-    """Where to look when the models do not get ready."""
+    """Logs whose last lines are in the error if the models do not become ready."""
     failure: LocalPlatformError | None = None
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
-        """The facade's address."""
+        """Address of the facade."""
         return self.ports.addresses().url
 
     def wait_until_ready(self, timeout_s: float = _START_TIMEOUT_S) -> None:
-        """Return when every model answers.
+        """Wait until every model is ready.
 
         Raises:
-            LocalPlatformError: If a service was given up, or the limit has passed; with the last lines of the logs.
+            LocalPlatformError: If a service exceeded its restart policy, or the time limit passed. The message contains
+                the last lines of the logs.
         """
-        from thale.client import Client  # not needed to start, and starting must not wait for its import
+        from thale.client import Client  # imported here, so that its import does not delay the start
 
         deadline = time.monotonic() + timeout_s
         with Client(self.url) as client:
@@ -61,22 +62,22 @@ class Platform:
                     self.raise_if_failed()
                 if time.monotonic() > deadline:
                     tails = "\n".join(tail(log) for log in self.logs)
-                    raise LocalPlatformError(f"the models were not ready after {timeout_s:g} s.\n{tails}")
+                    raise LocalPlatformError(f"the models are not ready after {timeout_s:g} s.\n{tails}")
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Wait until the platform fails, or for so long.
+        """Wait until the platform fails, up to a time limit. None waits without a limit.
 
         Raises:
-            LocalPlatformError: If a service was given up.
+            LocalPlatformError: If a service exceeded its restart policy.
         """
         self.stopped.wait(timeout_s)
         self.raise_if_failed()
 
     def raise_if_failed(self) -> None:
-        """Do nothing as long as all is well.
+        """Raise the failure of the platform, if there is one.
 
         Raises:
-            LocalPlatformError: If a service was given up.
+            LocalPlatformError: If a service exceeded its restart policy.
         """
         if self.failure is not None:
             raise self.failure
@@ -102,27 +103,26 @@ def serve(
     weights: Path | None = None,
     persistent: bool = True,
 ) -> Iterator[Platform]:
-    """Start the platform on a home and stop it when the context ends; nothing of it survives this process.
+    """Start the local platform, and stop it when the context ends. No process remains after the current one ends.
 
-    Both services start at once; `Instance.wait_until_ready` says when they answer. `say` is told what the user should
-    know: another port than usual, a service that died and comes back.
+    Both services start in parallel. `Platform.wait_until_ready` waits for them.
 
     Args:
-        home: The folder of models, logs and records; one platform at a time.
-        say: Takes one line.
-        port: The facade's; None takes the first free one from 8080 on.
-        workers: Processes a model.
-        weights: Folder of MODEL/VERSION weights; None serves the ones that come with thale.
-        lasting: False where this platform ends with somebody's errand.
+        data_dir: The data directory, which one platform can use at a time.
+        notify: Receives one line for the user, such as a changed port or a restarted service.
+        port: Port of the facade. None selects the first free port from 8080.
+        workers: Worker processes per model.
+        weights: Folder of MODEL/VERSION weights. None selects the weights in the package.
+        persistent: False if the platform belongs to a single command and ends with it.
 
     Raises:
-        LocalPlatformError: If it cannot start: a missing extra, a taken port, a home in use, no models.
+        LocalPlatformError: If the platform cannot start: a missing extra, a port or data directory in use, no models.
     """
     runtime = find_runtime()
     with data_dir.lock():
         ports = choose_ports(port)
         if port is None and persistent and ports.facade != DEFAULT_PORT:
-            notify(f"port {DEFAULT_PORT} is taken by another program: thale listens on {ports.facade} instead")
+            notify(f"port {DEFAULT_PORT} is in use by another process: thale listens on port {ports.facade}")
         release_state = serving_store.prepare_store(data_dir, weights or runtime.weights)
         torchserve = Service(
             name="TorchServe",
@@ -146,7 +146,7 @@ def serve(
         platform = Platform(ports, release_state, (torchserve, facade), logs)
         running = RunningPlatform.current_process(ports.addresses(), __version__, persistent)
         with data_dir.publish(running), _run_services(platform):
-            serving_store.register_archives(data_dir)  # while the models start: nobody waits for it
+            serving_store.register_archives(data_dir)  # runs while the models start, so it adds no delay
             yield platform
 
 

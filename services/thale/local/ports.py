@@ -1,4 +1,4 @@
-"""Which ports of 127.0.0.1 the platform listens on."""
+"""Ports and addresses of the local platform on 127.0.0.1."""
 
 import socket
 from collections.abc import Iterator
@@ -15,25 +15,25 @@ _MAX_PORTS_TRIED = 20
 
 
 class Addresses(BaseModel):
-    """Where the platform listens, always on this machine. Releases are changed through the middle three."""
+    """Addresses of the local platform. Release changes use `metrics_url`, `model_url` and `management_url`."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     url: str
-    """The facade's, the one for people."""
+    """Address of the facade, for clients."""
     metrics_url: str
-    """The facade's metrics: ends in /metrics."""
+    """Metrics of the facade, with the path /metrics."""
     model_url: str
-    """TorchServe's inference API."""
+    """Inference API of TorchServe."""
     management_url: str
-    """TorchServe's management API."""
+    """Management API of TorchServe."""
     model_metrics_url: str
-    """TorchServe's own metrics: ends in /metrics."""
+    """Metrics of TorchServe, with the path /metrics."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """One port for everything that listens. Only `facade` is for people; the others are whatever was free."""
+    """Ports of all listeners. `facade` is for clients; the other ports are any free ones."""
 
     facade: int
     metrics: int
@@ -44,7 +44,7 @@ class Ports:
     grpc_management: int
 
     def addresses(self) -> Addresses:
-        """Return where others find what listens here."""
+        """Return the addresses of the listeners."""
         return Addresses(
             url=f"http://{HOST}:{self.facade}",
             metrics_url=f"http://{HOST}:{self.metrics}/metrics",
@@ -55,10 +55,10 @@ class Ports:
 
 
 def choose_ports(requested: int | None = None) -> Ports:
-    """Choose free ports: the facade gets the wish, or the first free one from 8080 on where nothing was wished.
+    """Choose free ports. The facade gets the requested port, or the first free port from 8080.
 
     Raises:
-        LocalPlatformError: If the wished port is taken, or none of the usual ones is free.
+        LocalPlatformError: If the requested port is in use, or all default ports are.
     """
     with ExitStack() as reserved:
         facade = _reserve_port(reserved, _facade_candidates(requested))
@@ -66,10 +66,10 @@ def choose_ports(requested: int | None = None) -> Ports:
     if facade is None:
         if requested is not None:
             raise LocalPlatformError(
-                f"port {requested} is taken by another program: choose one with --port, or stop that program"
+                f"port {requested} is in use by another process: choose another with --port, or stop that process"
             )
         last = DEFAULT_PORT + _MAX_PORTS_TRIED - 1
-        raise LocalPlatformError(f"the ports {DEFAULT_PORT} to {last} are all taken: choose a free one with --port")
+        raise LocalPlatformError(f"the ports {DEFAULT_PORT} to {last} are all in use: choose a free port with --port")
     return Ports(facade, *(port for port in others if port is not None))
 
 
@@ -80,10 +80,10 @@ def _facade_candidates(requested: int | None) -> Iterator[int]:
 
 
 def _reserve_port(reserved: ExitStack, candidates: Iterator[int]) -> int | None:
-    """Bind the first free candidate and hold it until `held` closes, so that no two choices are the same port."""
+    """Bind the first free candidate until `reserved` closes, so that no port is chosen twice."""
     for port in candidates:
         candidate = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        # As servers do: a port whose last connections are still winding down is free.
+        # As servers do: a port with connections in TIME_WAIT is free.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((HOST, port))

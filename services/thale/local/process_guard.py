@@ -1,14 +1,14 @@
-"""Run a command that cannot outlive the one who asked for it.
+"""Process guard: runs a command that ends when its caller ends.
 
-Usage: `python -I -S guard.py COMMAND…`, with a pipe as standard input that the asker holds open.
+Usage: `python -I -S process_guard.py COMMAND…`, with a pipe as standard input that the caller holds open.
 
-The guard stands between `thale up` and a service. The service and everything it starts live in a process group and a
-temporary folder of their own. When the asker closes the pipe, or dies of whatever cause (kill -9 included: the kernel
-closes a dead process's pipes), the group is asked to stop, killed if it does not, and the folder is removed. Should
-the guard itself be killed, Linux kills the service with it.
+The guard runs between `thale up` and a service. The service and its child processes have a separate process group and
+temporary folder. When the caller closes the pipe or dies (also by SIGKILL, because the kernel closes its pipes), the
+guard terminates the group, kills the rest after a grace period, and removes the folder. If the guard is killed, Linux
+kills the service.
 
-It is a program by itself, of the standard library alone, so that starting it costs a few milliseconds. Its exit
-status is the command's, 128 + n if signal n ended it.
+The guard is a separate program that uses only the standard library, so that it starts in a few milliseconds. Its exit
+status is that of the command, or 128 + n if signal n ended the command.
 """
 
 import ctypes
@@ -22,13 +22,13 @@ from collections.abc import Sequence
 
 GRACE_PERIOD_S = 4.0
 TMPDIR_PLACEHOLDER = "{TMPDIR}"
-"""Stands in a command for the temporary folder: Java does not read the environment for it."""
+"""Placeholder for the temporary folder in a command, because Java does not read TMPDIR."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main(command: Sequence[str]) -> int:
-    """Run the command until it ends or standard input does; return its exit status."""
+    """Run the command until it ends or standard input is closed, and return its exit status."""
     wakeup_read, wakeup_write = os.pipe()
     os.set_blocking(wakeup_write, False)
     os.set_blocking(wakeup_read, False)
@@ -51,7 +51,7 @@ def main(command: Sequence[str]) -> int:
 
 
 def _wait(child: "subprocess.Popen[bytes]", wakeup_read: int) -> None:
-    """Return when the command has ended, the asker is gone, or the guard is told to stop."""
+    """Wait until the command ends, standard input is closed, or the guard receives a signal."""
     while child.poll() is None:
         ready, _, _ = select.select([sys.stdin, wakeup_read], [], [])
         if sys.stdin in ready:
@@ -61,7 +61,7 @@ def _wait(child: "subprocess.Popen[bytes]", wakeup_read: int) -> None:
 
 
 def _terminate_group(child: "subprocess.Popen[bytes]") -> None:
-    """Ask the whole group to stop, then kill what is left of it: a dead leader can leave workers behind."""
+    """Terminate the process group, then kill its rest: workers can outlive the group leader."""
     _signal_group(child.pid, signal.SIGTERM)
     try:
         child.wait(GRACE_PERIOD_S)
@@ -77,7 +77,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
     except ProcessLookupError:
         return
-    except PermissionError:  # macOS says so of a group of zombies
+    except PermissionError:  # macOS raises this for a group of zombies
         return
 
 

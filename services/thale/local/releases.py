@@ -1,4 +1,7 @@
-"""Releases of the platform on a home, found anew each time: it may stop and start on other ports while one watches."""
+"""Release environment of the local platform.
+
+Each access locates the running platform again, because it can restart on other ports.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -23,30 +26,30 @@ AUDIT_LOGGER = logging.getLogger("thale.audit")
 
 @dataclass
 class LocalPlatformTarget:
-    """The actuator of whatever platform runs on a home just now; an ActuatorError where none does."""
+    """Release target of the running local platform. Raises TargetError if none is running."""
 
     data_dir: DataDir
     _targets: dict[str, LocalTarget] = field(default_factory=dict)
-    """By TorchServe's address."""
+    """Targets by the address of TorchServe's management API."""
 
     def models(self) -> Sequence[str]:
-        """Return the names of the models that are released."""
+        """Return the names of the released models."""
         return self._current_target().models()
 
     def read(self, model: str) -> VersionedRelease:
-        """Return a model's release."""
+        """Return the release of a model."""
         return self._current_target().read(model)
 
     def find(self, model: str, version: str) -> VersionManifest:
-        """Return a registered version, whether it is held or not."""
+        """Return a registered version, loaded or not."""
         return self._current_target().find(model, version)
 
     def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
-        """Make `after` so, and return it as it is held then."""
+        """Apply the release `after`, and return it with its new revision."""
         return self._current_target().apply(before, after)
 
     def close(self) -> None:
-        """Wait until what nobody needs is unloaded."""
+        """Wait until unused versions are unloaded."""
         for target in self._targets.values():
             target.close()
 
@@ -63,12 +66,12 @@ class LocalPlatformTarget:
 
 @dataclass(frozen=True)
 class LocalMetricsSource:
-    """The facade of whatever platform runs on a home just now."""
+    """Metrics source of the running local platform: its facade."""
 
     data_dir: DataDir
 
     async def read(self) -> ScrapeResult:
-        """Ask the facade for its counters. Raises nothing."""
+        """Scrape the counters of the facade. Never raises; failures are in the result."""
         try:
             url = running_platform(self.data_dir).metrics_url
         except TargetError as error:
@@ -77,20 +80,20 @@ class LocalMetricsSource:
 
 
 def running_platform(data_dir: DataDir) -> RunningPlatform:
-    """Return the platform that runs on a home.
+    """Return the running platform of a data directory.
 
     Raises:
-        TargetError: If none does.
+        TargetError: If no platform is running.
     """
     running = data_dir.find_running_platform()
     if running is None:
-        raise TargetError(f"no thale runs on {data_dir.path}: start it with `thale up`")
+        raise TargetError(f"no local platform is running in {data_dir.path}: start it with `thale up`")
     return running
 
 
 @contextmanager
 def local_environment(data_dir: DataDir) -> Iterator[ReleaseEnvironment]:
-    """Give a home's releases. Changes go into its audit log; what they unload is waited for at the end."""
+    """Yield the release environment of a data directory. Changes are in its audit log; the end waits for unloads."""
     target = LocalPlatformTarget(data_dir)
     lease, checkpoint_store = (
         FileLease(data_dir.path / "controller.lock"),
@@ -105,7 +108,7 @@ def local_environment(data_dir: DataDir) -> Iterator[ReleaseEnvironment]:
 
 @contextmanager
 def audit_log(data_dir: DataDir) -> Iterator[None]:
-    """Append every change that this process makes to the home's audit log, one JSON object a line."""
+    """Append each release change of this process to the audit log, one JSON object per line."""
     data_dir.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     handler = logging.FileHandler(data_dir.logs / "audit.jsonl", encoding="utf-8", delay=True)
     handler.setFormatter(JsonFormatter())

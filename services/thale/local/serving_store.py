@@ -1,8 +1,8 @@
-"""The folder of archives that TorchServe serves, made from folders of weights when those change, and its record.
+"""Serving store: the archives that TorchServe serves, built from folders of weights, and the release state.
 
-A release that people have changed is theirs: a start brings it back as it was, canary, weight, shadow and all, out of
-the registered versions if need be, and newer default weights wait until somebody releases them. TorchServe loads what
-the record holds, no more.
+A start does not change a release with a history. It restores canary, weight and shadow, if necessary from the
+registered versions, and newer default weights are served only after a release. TorchServe loads only the versions in
+the release state.
 """
 
 import hashlib
@@ -30,17 +30,18 @@ _DIGESTS = TypeAdapter(dict[str, str])
 
 @dataclass(frozen=True)
 class _Archive:
-    """An archive of the store."""
+    """An archive in the serving store."""
 
     path: Path
     manifest: VersionManifest
 
 
 def prepare_store(data_dir: DataDir, weights: Path) -> ReleaseState:
-    """Bring a home's store up to the weights and its record up to the store; return the record.
+    """Update the serving store from the weights and the release state from the store, and return the release state.
 
     Raises:
-        LocalPlatformError: If there are no weights, or they cannot be archived, or an archive or the record cannot be read.
+        LocalPlatformError: If there are no weights, they cannot be archived, or an archive or the release state cannot
+            be read.
     """
     sync_archives(data_dir.model_store, weights)
     _restore_archives(data_dir)
@@ -48,12 +49,14 @@ def prepare_store(data_dir: DataDir, weights: Path) -> ReleaseState:
 
 
 def register_archives(data_dir: DataDir) -> None:
-    """Register what the store holds, so that it can be released; a version that is registered already stays as it is.
+    """Register the archives of the serving store. Versions that are already registered do not change.
 
     Raises:
-        LocalPlatformError: If the folder of registered versions cannot be written.
+        LocalPlatformError: If the registry cannot be written.
     """
-    from thale.release.registry.stores import FolderStore  # its checks need NumPy, for which no start should wait
+    from thale.release.registry.stores import (
+        FolderStore,
+    )  # imported here, because it imports NumPy, which would delay the start
 
     store = FolderStore(data_dir.registry)
     for path in sorted(data_dir.model_store.glob("*.mar")):
@@ -66,7 +69,7 @@ def register_archives(data_dir: DataDir) -> None:
 
 
 def _restore_archives(data_dir: DataDir) -> None:
-    """Copy from the registered versions what the releases that people have changed hold and the store does not."""
+    """Copy missing archives of releases with a history from the registry to the serving store."""
     models = _read_release_state(data_dir.release_state).models.values()
     required = [manifest for model in models if model.history for manifest in model.versions.values()]
     stored_digests = (
@@ -89,9 +92,9 @@ def _restore_archives(data_dir: DataDir) -> None:
 
 
 def sync_archives(store: Path, weights: Path) -> None:
-    """Archive every `weights/MODEL/VERSION` whose archive is not in the store yet, or was made from other files.
+    """Build the archive of every `weights/MODEL/VERSION` that is not in the store, or was built from other files.
 
-    Archives that an earlier call made and that are wanted no longer go; those that came another way stay.
+    Archives from an earlier call whose weights are gone are deleted. Archives from other sources stay.
 
     Raises:
         LocalPlatformError: If there are no weights, or they cannot be archived.
@@ -109,7 +112,9 @@ def sync_archives(store: Path, weights: Path) -> None:
     if before != after:
         write_atomically(store / _SOURCE_DIGESTS_FILE, _DIGESTS.dump_json(after, indent=2))
     if not any(store.glob("*.mar")):
-        raise LocalPlatformError(f"there are no models: {weights} holds no MODEL/VERSION/card.json")
+        raise LocalPlatformError(
+            f"there are no models: {weights} contains no MODEL/VERSION/card.json, choose another folder with --weights"
+        )
 
 
 def _read_source_digests(store: Path) -> Mapping[str, str]:
@@ -120,13 +125,15 @@ def _read_source_digests(store: Path) -> Mapping[str, str]:
 
 
 def _source_digest(folder: Path) -> str:
-    """Return a digest of what an archive is made from: the card, the weights, and the program that packs them."""
+    """Return a digest of the inputs of an archive: card, weights, and thale's version."""
     digest = hashlib.sha256(__version__.encode())
     for name in ("card.json", "weights.safetensors"):
         try:
             digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
         except FileNotFoundError as error:
-            raise LocalPlatformError(f"{folder} holds no {name}: a model is its card.json and its weights") from error
+            raise LocalPlatformError(
+                f"{folder} has no {name}: a model needs card.json and weights.safetensors"
+            ) from error
     return digest.hexdigest()
 
 
@@ -148,13 +155,13 @@ def _build_archive(folder: Path, store: Path) -> None:
 
 
 def update_release_state(state_file: Path, store: Path) -> ReleaseState:
-    """Bring the record of what answers whom up to what the store holds, write it, and return it.
+    """Update the release state from the archives of the store, write it, and return it.
 
-    A release stays as it is as long as the store has its stable version; a canary or shadow whose archive is gone goes.
-    A model that is new, or whose stable version is gone, gets the highest of the store.
+    A release does not change if the store has its stable version, except that a canary or shadow without an archive is
+    removed. For a new model, or without the stable version, the highest version in the store becomes stable.
 
     Raises:
-        LocalPlatformError: If an archive or the record cannot be read.
+        LocalPlatformError: If an archive or the release state cannot be read.
     """
     models: dict[str, dict[str, VersionManifest]] = {}
     before = _read_release_state(state_file)
@@ -172,13 +179,13 @@ def update_release_state(state_file: Path, store: Path) -> ReleaseState:
 
 
 def released_archives(state_file: Path, store: Path) -> list[str]:
-    """Return the file names of the archives that hold the record's versions, in a constant order.
+    """Return the sorted file names of the archives of the versions in the release state.
 
     Raises:
-        LocalPlatformError: If an archive or the record cannot be read.
+        LocalPlatformError: If an archive or the release state cannot be read.
     """
     state = _read_release_state(state_file)
-    # By version, should one archive lie there under two names.
+    # By version, because the store can contain one archive under two names.
     archives = {
         (archive.manifest.card.name, archive.manifest.card.version): archive.path.name
         for archive in _read_archives(store)
@@ -202,9 +209,7 @@ def _read_archive(path: Path) -> VersionManifest:
         with zipfile.ZipFile(path) as archive:
             card = ModelCard.model_validate_json(archive.read("card.json"))
     except (zipfile.BadZipFile, KeyError, ValidationError) as error:
-        raise LocalPlatformError(
-            f"{path} is no archive of a thale model ({error}): remove it from the store"
-        ) from error
+        raise LocalPlatformError(f"{path} is not a valid model archive ({error}): remove the file") from error
     return VersionManifest(digest=f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}", card=card)
 
 
@@ -215,12 +220,12 @@ def _read_release_state(state_file: Path) -> ReleaseState:
         return ReleaseState(models={})
     except ValidationError as error:
         raise LocalPlatformError(
-            f"{state_file} cannot be read ({error}): repair it, or delete it to serve the defaults"
+            f"{state_file} is invalid ({error}): repair it, or delete it to serve the default versions"
         ) from error
 
 
 def _updated_release(versions: Mapping[str, VersionManifest], before: Release | None) -> Release:
-    """Return the release with what the store has of it."""
+    """Return the release, restricted to the versions in the store."""
     if before is None or before.stable not in versions:
         newest = max(versions, key=lambda version: tuple(int(number) for number in version.split(".")))
         history = before.history if before is not None else ()

@@ -1,4 +1,4 @@
-"""One supervised process: started under a guard, started again when it dies, given up when it keeps dying."""
+"""Supervised service: a process that runs under a process guard and is restarted by a restart policy."""
 
 import subprocess
 import time
@@ -18,14 +18,18 @@ _TAIL_BYTES = 8192
 
 @dataclass(frozen=True)
 class RestartPolicy:
-    """How often a service may die: `restarts` times within `window_s`, each wait twice as long as the one before."""
+    """Limit of restarts: `max_restarts` within `window_s`, with exponential backoff from `initial_delay_s`."""
 
     max_restarts: int = 5
     window_s: float = 120.0
     initial_delay_s: float = 0.5
 
     def delay_after(self, exit_times_s: Sequence[float]) -> float | None:
-        """Return the seconds to wait after the last of these deaths (times in seconds), None to give up."""
+        """Return the delay in seconds before the next restart, or None to give up.
+
+        Args:
+            exit_times_s: Times of all exits in seconds, the latest last.
+        """
         recent = [exit_s for exit_s in exit_times_s if exit_times_s[-1] - exit_s < self.window_s]
         if len(recent) > self.max_restarts:
             return None
@@ -34,9 +38,9 @@ class RestartPolicy:
 
 @dataclass
 class Service:
-    """A command that should be running. It is asked for at each start: what a service shall serve changes.
+    """A supervised command. `command` is called at each start, because its arguments can change.
 
-    `say` is told, in one line, of every death and restart.
+    `notify` receives one line for each exit and restart.
     """
 
     name: str
@@ -52,14 +56,14 @@ class Service:
 
     @property
     def is_running(self) -> bool:
-        """Whether the command runs, as far as is known."""
+        """True if the command is running."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the command under a guard, in its folder, with its output appended to its log.
+        """Start the command under a process guard in its folder, and append its output to its log.
 
         Raises:
-            LocalPlatformError: If it cannot even be started, or nobody can say how.
+            LocalPlatformError: If the command cannot be determined or started.
         """
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".old.log"))
@@ -78,10 +82,10 @@ class Service:
             raise LocalPlatformError(f"{self.name} cannot be started: {error}") from error
 
     def restart_if_dead(self) -> None:
-        """Start the command again if it has died and its wait is over. Called every so often.
+        """Restart the command if it has exited and its delay has passed. The supervisor calls this periodically.
 
         Raises:
-            LocalPlatformError: If it died too often; the message ends with the last lines of its log.
+            LocalPlatformError: If the restart policy is exceeded. The message ends with the last lines of the log.
         """
         if self._process is None:
             if time.monotonic() >= self._next_start_s:
@@ -93,19 +97,21 @@ class Service:
         self._clear_process()
         self._exit_times_s.append(time.monotonic())
         delay_s = self.restart_policy.delay_after(self._exit_times_s)
-        message = f"{self.name} ended with status {status}"
+        message = f"{self.name} exited with status {status}"
         if delay_s is None:
-            raise LocalPlatformError(f"{message}, {len(self._exit_times_s)} times: giving up. {tail(self.log)}")
+            raise LocalPlatformError(
+                f"{message} after {len(self._exit_times_s)} starts and is not restarted. {tail(self.log)}"
+            )
         self._next_start_s = time.monotonic() + delay_s
-        self.notify(f"{message}: starting it again in {delay_s:g} s (its log is {self.log})")
+        self.notify(f"{message}: restart in {delay_s:g} s (log: {self.log})")
 
     def request_stop(self) -> None:
-        """Tell the guard to end the command; returns at once."""
+        """Request the process guard to end the command, without waiting."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 
     def stop(self) -> None:
-        """End the command and everything that it started."""
+        """End the command and all its child processes."""
         self.request_stop()
         if self._process is None:
             return
@@ -122,11 +128,11 @@ class Service:
 
 
 def tail(log: Path) -> str:
-    """Return the last lines of a log, with its place."""
+    """Return the path and the last lines of a log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
     except FileNotFoundError:
-        return f"{log} is not there"
+        return f"{log} does not exist"
     return "\n".join([f"The last lines of {log}:", *(f"  {line}" for line in lines)])
