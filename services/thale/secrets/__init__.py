@@ -1,7 +1,7 @@
-"""Secrets come from one source: Azure Key Vault in the cloud, a file that only its owner can read on a laptop.
+"""Secrets from one source: Azure Key Vault, or a file that only its owner can read.
 
-A secret is no setting. It stands in no environment variable, no manifest, no log and no answer; whoever needs one asks
-the source for it by name, at the moment of need, so that a new value is in use without a restart.
+A secret is not a setting. No environment variable, manifest, log or response contains one. The caller reads it by name
+at each use, so that a new value takes effect without a restart.
 """
 
 import importlib.util
@@ -21,40 +21,40 @@ __all__ = ["FileSecrets", "Secrets", "open_secrets"]
 
 
 class Secrets(Protocol):
-    """Where secrets are kept."""
+    """A source of secrets."""
 
     def value(self, name: str) -> SecretStr:
-        """Return a secret's present value.
+        """Return the present value of a secret.
 
         Raises:
-            SecretError: If there is none of that name, or nothing can be read.
+            SecretError: If the secret does not exist, or the source cannot be read.
         """
         ...
 
     def expiries(self) -> Mapping[str, datetime]:
-        """Return when each secret expires, of those in use that do. Reads no value.
+        """Return the expiry of each enabled secret that has one. No value is read.
 
         Raises:
-            SecretError: If nothing can be read.
+            SecretError: If the source cannot be read.
         """
         ...
 
 
 def open_secrets(key_vault: str | None, file: Path | None) -> Secrets | None:
-    """Return the source that was named, None where none was. Nothing is read yet.
+    """Return the configured source, None if none is configured. Nothing is read yet.
 
     Args:
-        key_vault: A Key Vault's name, or its address.
+        key_vault: Name or address of a Key Vault.
         file: A file of secrets (`file.FileSecrets`).
 
     Raises:
-        SecretError: If both were named, the vault's name cannot be one, or the extra `azure` is not installed.
+        SecretError: If both are given, the name of the vault is not valid, or the extra `azure` is not installed.
     """
     if key_vault is not None and file is not None:
-        raise SecretError(f"secrets come from one source: the Key Vault {key_vault} or the file {file}, not both")
+        raise SecretError(f"two sources of secrets: configure the Key Vault {key_vault} or the file {file}")
     if key_vault is not None:
         if any(importlib.util.find_spec(name) is None for name in _AZURE_PACKAGES):
-            raise SecretError("Azure Key Vault needs more packages: pip install 'thale[azure]'")
+            raise SecretError("Azure Key Vault requires the Azure packages: pip install 'thale[azure]'")
         from thale.secrets.key_vault import KeyVaultSecrets  # of the extra `azure`
 
         return KeyVaultSecrets.from_vault(key_vault)

@@ -1,4 +1,4 @@
-"""Tells when secrets expire, so that somebody renews them in time: `thale_secret_expiry_timestamp_seconds{secret}`."""
+"""Metrics of secret expiry for alerts: `thale_secret_expiry_timestamp_seconds{secret}` (ADR 0056)."""
 
 import logging
 import threading
@@ -19,18 +19,18 @@ _JOIN_TIMEOUT_S = 1.0
 
 @dataclass(frozen=True)
 class PollIntervals:
-    """How often the source is asked, in seconds."""
+    """Poll intervals of the source, in seconds."""
 
     interval_s: float = 3600.0
     retry_s: float = 300.0
-    """After it could not be read."""
+    """Interval after a failed read."""
 
 
 @contextmanager
 def export_expiry_metrics(secrets: Secrets | None, intervals: PollIntervals | None = None) -> Iterator[None]:
-    """Tell when secrets expire for as long as the context lasts; without a source nothing is told.
+    """Export the expiry of secrets within the context. Without a source, nothing is exported.
 
-    A thread asks, so a vault that is away makes nobody wait; what it said last goes on being told.
+    A thread polls the source, so an unreachable vault blocks no caller. The last known expiry stays exported.
     """
     if secrets is None:
         yield
@@ -70,7 +70,7 @@ def _export_until_stopped(secrets: Secrets, intervals: PollIntervals, stop_event
 
 
 def _next_to_expire(expiries: Mapping[str, datetime]) -> dict[str, datetime]:
-    """Return the secrets that expire first, as many as the metric may have."""
+    """Return the secrets that expire first, up to the maximum number of label values."""
     return dict(sorted(expiries.items(), key=lambda expiry: expiry[1])[: SECRET.max_values])
 
 

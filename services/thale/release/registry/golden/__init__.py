@@ -7,8 +7,8 @@ with the golden predictions of the archive. `warm_up` waits until a version that
 from thale.release.registry.golden.acceptance import AcceptanceCriteria, check_acceptance
 from thale.release.registry.golden.client import predict_golden_plates, warm_up
 from thale.release.registry.golden.plates import GoldenPlate, golden_plates
-from thale.release.registry.golden_predictions import GoldenPrediction, GoldenPredictions
 from thale.release.registry.golden.summary import summarise
+from thale.release.registry.golden_predictions import GoldenPrediction, GoldenPredictions
 
 __all__ = [
     "AcceptanceCriteria",

@@ -1,4 +1,4 @@
-"""The golden plates as they lie in this package. `thale-models golden-plates` draws them again from their seeds."""
+"""The golden plates of this package. `thale-models golden-plates` renders them from their seeds."""
 
 import hashlib
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _FOLDER = Path(__file__).parent / "plates"
 
 
 class GroundTruth(FrozenModel):
-    """What is known of a golden plate beside its mask: a line of truth.json."""
+    """The truth of a golden plate except its mask: one entry of truth.json."""
 
     name: str
     mm_per_px: float
@@ -32,7 +32,7 @@ TRUTHS = TypeAdapter(tuple[GroundTruth, ...])
 
 @dataclass(frozen=True)
 class GoldenPlate:
-    """An image that is sent as it is, and its truth in the image's pixels: 0 background, then `ORGANS`."""
+    """An encoded image and its truth. Mask values are 0 for background, then the index in `ORGANS` plus 1."""
 
     name: str
     image: bytes
@@ -42,7 +42,7 @@ class GoldenPlate:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the image: answers about other bytes are answers about another plate."""
+        """SHA-256 of the image, which identifies the plate."""
         return hashlib.sha256(self.image).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a model says of a golden plate, in a few numbers that can be compared and kept in its archive."""
+"""Summary of a prediction on a golden plate, for comparison and for storage in an archive."""
 
 import math
 
@@ -13,26 +13,26 @@ from thale.release.registry.golden_predictions import GoldenPrediction
 from thale.schemas import Landmark
 
 
-def summarise(plate: GoldenPlate, answer: SegmentationPrediction | LandmarkPrediction) -> GoldenPrediction:
-    """Return an answer in numbers.
+def summarise(plate: GoldenPlate, prediction: SegmentationPrediction | LandmarkPrediction) -> GoldenPrediction:
+    """Return the summary of a prediction.
 
     Raises:
-        ModelFailedError: If it is about another picture or says what cannot be.
+        ModelFailedError: If the prediction is outside the image, or its probabilities are not valid.
     """
-    if isinstance(answer, LandmarkPrediction):
-        _check_landmarks(plate, answer.landmarks)
-        # Hundredths of pixels: more would be noise in a file that is made to be compared.
+    if isinstance(prediction, LandmarkPrediction):
+        _check_landmarks(plate, prediction.landmarks)
+        # 0.01 px is enough for comparison, and keeps the file small.
         marks = tuple(
             mark.model_copy(update={"x": round(mark.x, 2), "y": round(mark.y, 2), "score": round(mark.score, 3)})
-            for mark in answer.landmarks
+            for mark in prediction.landmarks
         )
-        return GoldenPrediction(plate=plate.name, plate_sha256=plate.digest, model=answer.model, landmarks=marks)
-    overlap_by_class = _count_overlaps(plate, answer)
+        return GoldenPrediction(plate=plate.name, plate_sha256=plate.digest, model=prediction.model, landmarks=marks)
+    overlap_by_class = _count_overlaps(plate, prediction)
     return GoldenPrediction(
         plate=plate.name,
         plate_sha256=plate.digest,
-        model=answer.meta.model,
-        classes=answer.meta.classes,
+        model=prediction.meta.model,
+        classes=prediction.meta.classes,
         area_px={organ: overlap.predicted for organ, overlap in overlap_by_class.items()},
         dice={
             organ: round(overlap.dice, 4)
@@ -42,21 +42,21 @@ def summarise(plate: GoldenPlate, answer: SegmentationPrediction | LandmarkPredi
     )
 
 
-def _count_overlaps(plate: GoldenPlate, answer: SegmentationPrediction) -> dict[str, DiceCounter]:
-    """Count the overlaps of each class; a class that the truth does not know overlaps with nothing."""
+def _count_overlaps(plate: GoldenPlate, prediction: SegmentationPrediction) -> dict[str, DiceCounter]:
+    """Return the overlap of each class. A class without truth overlaps with nothing."""
     height, width = plate.mask_HW.shape
-    frame = answer.meta.frame
+    frame = prediction.meta.frame
     inside = min(frame.x0, frame.y0) >= 0
     if not inside or frame.x0 + frame.source_width > width or frame.y0 + frame.source_height > height:
-        raise ModelFailedError(f"the answer shows a part of {plate.name} that lies outside it: {frame!r}")
-    max_sum = int(answer.probabilities_CHW.sum(axis=0, dtype=np.uint16).max(initial=0))
-    if max_sum > 255 + len(answer.probabilities_CHW):  # each plane is rounded by itself
-        raise ModelFailedError(f"the answer's probabilities on {plate.name} add up to {max_sum / 255:.2f}")
-    return count_overlaps(answer, _relabel_mask(plate, answer.meta.classes[1:]))
+        raise ModelFailedError(f"the frame of the prediction is partly outside {plate.name}: {frame!r}")
+    max_sum = int(prediction.probabilities_CHW.sum(axis=0, dtype=np.uint16).max(initial=0))
+    if max_sum > 255 + len(prediction.probabilities_CHW):  # each plane is rounded separately
+        raise ModelFailedError(f"the predicted probabilities on {plate.name} sum to {max_sum / 255:.2f}")
+    return count_overlaps(prediction, _relabel_mask(plate, prediction.meta.classes[1:]))
 
 
 def _relabel_mask(plate: GoldenPlate, organs: tuple[str, ...]) -> NDArray[np.uint8]:
-    """Return the plate's mask with the model's own numbers for its classes."""
+    """Return the mask of a plate with the class numbers of the model."""
     mask_HW = np.zeros_like(plate.mask_HW)
     for number, organ in enumerate(organs, start=1):
         if organ in ORGANS:
@@ -68,4 +68,4 @@ def _check_landmarks(plate: GoldenPlate, landmarks: tuple[Landmark, ...]) -> Non
     height, width = plate.mask_HW.shape
     for mark in landmarks:
         if not (math.isfinite(mark.x + mark.y) and -1 <= mark.x <= width and -1 <= mark.y <= height):
-            raise ModelFailedError(f"the answer has a {mark.kind} outside {plate.name}: x {mark.x:g}, y {mark.y:g}")
+            raise ModelFailedError(f"the predicted {mark.kind} is outside {plate.name}: x {mark.x:g}, y {mark.y:g}")

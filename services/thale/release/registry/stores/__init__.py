@@ -1,4 +1,4 @@
-"""Where registered versions are kept: a folder on a laptop, Azure Blob in the cloud. Both keep the same promises."""
+"""Stores of registered versions: a folder, or a container of Azure Blob Storage."""
 
 import importlib.util
 from pathlib import Path
@@ -13,19 +13,19 @@ __all__ = ["FolderStore", "ModelStore", "StoreResult", "open_store"]
 
 
 def open_store(location: str) -> ModelStore:
-    """Return the store at a place: `https://ACCOUNT.blob.core.windows.net/CONTAINER`, or a folder's path.
+    """Return the store at `https://ACCOUNT.blob.core.windows.net/CONTAINER`, or in a folder.
 
     Raises:
-        StoreError: If the place is neither, or the extra `azure` is not installed.
+        StoreError: If the location is neither, or the extra `azure` is not installed.
     """
     if location.startswith("https://"):
         if any(importlib.util.find_spec(name) is None for name in _AZURE_PACKAGES):
-            raise StoreError(f"{location} is Azure Blob, which needs more packages: pip install 'thale[azure]'")
+            raise StoreError(f"{location} requires the Azure packages: pip install 'thale[azure]'")
         from thale.release.registry.stores.blob import BlobStore  # of the extra `azure`
 
         return BlobStore.from_url(location)
     if "://" in location:
         raise StoreError(
-            f"{location} is no model store: give a folder, or https://ACCOUNT.blob.core.windows.net/CONTAINER"
+            f"{location} is not a model store: use a folder, or https://ACCOUNT.blob.core.windows.net/CONTAINER"
         )
     return FolderStore(Path(location).expanduser().resolve())

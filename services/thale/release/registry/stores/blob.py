@@ -1,7 +1,7 @@
-"""A model store in a container of Azure Blob Storage, reached by identity alone: no account keys, no SAS.
+"""Model store in a container of Azure Blob Storage, with Entra identities: no account keys, no SAS.
 
-Blobs are written under the condition that there is none (`If-None-Match: *`), which the service decides, so two who
-register at once cannot both win. The container's immutability policy guards against everybody else.
+Blobs are written with `If-None-Match: *`, which the service evaluates, so one of two concurrent registrations fails.
+The immutability policy of the container prevents changes by other clients.
 """
 
 import hashlib
@@ -27,26 +27,26 @@ from thale.errors import StoreError
 from thale.release.registry.archive_validation import ValidatedArchive
 from thale.release.registry.stores.model_store import MANIFEST_FILE, ModelStore
 
-_REQUIRED_ROLES = "Storage Blob Data Contributor (Reader, where it only serves)"
+_REQUIRED_ROLES = "Storage Blob Data Contributor (or Reader, if it only serves)"
 _MAX_MANIFEST_BYTES = 2**20
 _DIGEST_METADATA_KEY = "sha256"
 _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 5, 60
 
 
 class BlobStore(ModelStore):
-    """The store in a container, which is there already: Terraform makes it."""
+    """The store in an existing container. Terraform creates it."""
 
     def __init__(self, container: ContainerClient) -> None:
         self._container = container
 
     @classmethod
     def from_url(cls, url: str, credential: TokenCredential | None = None, *, certificates: Path | None = None) -> Self:
-        """Return the store in the container of that URL.
+        """Return the store in the container at a URL.
 
         Args:
             url: `https://ACCOUNT.blob.core.windows.net/CONTAINER`.
-            credential: Who asks; workload identity, managed identity, environment or `az login` if not given.
-            certificates: Certificate authorities to trust instead of the system's.
+            credential: By default workload identity, managed identity, environment variables or `az login`.
+            certificates: File of certificate authorities to trust instead of the system's.
         """
         return cls(
             ContainerClient.from_container_url(
@@ -83,7 +83,7 @@ class BlobStore(ModelStore):
             md5 = hashlib.file_digest(file, _md5).digest()
             size = file.tell()
             file.seek(0)
-            # What is there already is of an earlier attempt, or of somebody who is as far: checked below like our own.
+            # An existing blob is from an earlier attempt or a concurrent registration. It is verified below.
             with suppress(ResourceExistsError, ResourceModifiedError):
                 blob.upload_blob(
                     file,
@@ -94,7 +94,7 @@ class BlobStore(ModelStore):
                         "version": archive.card.version,
                     },
                     content_settings=ContentSettings("application/zip", content_md5=bytearray(md5)),
-                    validate_content=True,  # every piece with its MD5, beside what TLS checks
+                    validate_content=True,  # an MD5 for every block, in addition to TLS
                 )
             properties = blob.get_blob_properties()
         found = (
@@ -103,7 +103,7 @@ class BlobStore(ModelStore):
             bytes(properties.content_settings.content_md5 or b""),
         )
         if found != (size, digest, md5):
-            raise StoreError(f"{blob.url} has other bytes than its name says: delete that blob and register again")
+            raise StoreError(f"the bytes of {blob.url} do not match its digest: delete that blob and register again")
 
     def _manifest_keys(self) -> Iterator[str]:
         with self._translate_errors():
@@ -120,21 +120,19 @@ class BlobStore(ModelStore):
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Raise what the service or the way there makes impossible as a StoreError that says what to do."""
+        """Raise errors of the service and of the connection as a StoreError with the remedy."""
         url = self._container.url
         try:
             yield
         except ClientAuthenticationError as error:
-            raise StoreError(
-                f"nobody is signed in who may use {url}: sign in with `az login`, or run where a workload identity is"
-            ) from error
+            raise StoreError(f"no credential for {url}: run `az login`, or run with a workload identity") from error
         except ResourceNotFoundError as error:
-            raise StoreError(f"{url} is not there, or not all of it: check the address") from error
+            raise StoreError(f"{url} was not found, or one of its blobs: check the address") from error
         except HttpResponseError as error:
             if error.status_code == HTTPStatus.FORBIDDEN:
-                message = f"{url} refuses this identity: give it the role {_REQUIRED_ROLES} on the container"
+                message = f"{url} rejected this identity: assign it the role {_REQUIRED_ROLES} on the container"
             else:
-                message = f"{url} answered {error.status_code} ({error.message}): try again"
+                message = f"{url} returned {error.status_code} ({error.message}): try again"
             raise StoreError(message) from error
         except AzureError as error:
             raise StoreError(f"{url} cannot be reached ({error.message}): check the address and the network") from error
@@ -145,5 +143,5 @@ def _settings(content_type: str, data: bytes) -> ContentSettings:
 
 
 def _md5(data: bytes = b"") -> "hashlib._Hash":
-    """Return the MD5 that the service keeps with a blob. It finds damage; SHA-256 is what identifies."""
+    """Return the MD5 that the service stores with a blob. It detects damage only. The SHA-256 identifies an archive."""
     return hashlib.md5(data, usedforsecurity=False)

@@ -1,4 +1,4 @@
-"""A model store in a folder. Several processes may register at once; files come whole or not at all, and read-only."""
+"""Model store in a folder. Writes are atomic, files are read-only, and several processes may register concurrently."""
 
 import contextlib
 import os
@@ -17,20 +17,20 @@ _CHUNK_BYTES = 2**20
 
 
 class FolderStore(ModelStore):
-    """The store in `root`, which is made when something is put into it."""
+    """The store in `root`. The first registration creates the folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def archive(self, manifest: VersionManifest) -> Path:
-        """Return where a registered version's archive lies.
+        """Return the path of a version's archive.
 
         Raises:
-            StoreError: If it is not there.
+            StoreError: If it is missing.
         """
         path = self.root / archive_key(manifest)
         if not path.is_file():
-            raise StoreError(f"{path} is not there: register {manifest.card.name} {manifest.card.version} again")
+            raise StoreError(f"{path} is missing: register {manifest.card.name} {manifest.card.version} again")
         return path
 
     def _read(self, key: str) -> bytes | None:
@@ -49,10 +49,12 @@ class FolderStore(ModelStore):
         with archive.path.open("rb") as source:
             self._create_exclusive(path, lambda file: shutil.copyfileobj(source, file, _CHUNK_BYTES))
         if file_digest(path) != archive.digest:
-            raise StoreError(f"{path} has other bytes than its name says: the disk is damaged, or the archive changed")
+            raise StoreError(
+                f"the bytes of {path} do not match its digest: the disk is damaged, or the archive changed"
+            )
 
     def _create_exclusive(self, path: Path, write: Callable[[BinaryIO], object]) -> bool:
-        """Write a file beside its place and link it there, which fails where a file is: whole, and only once."""
+        """Write a temporary file and link it to `path`, which fails if that exists. Return whether it was created."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
@@ -91,11 +93,11 @@ class FolderStore(ModelStore):
 
 
 def _to_store_error(root: Path, error: OSError) -> StoreError:
-    return StoreError(f"the model store {root} cannot be used ({error.strerror}: {error.filename}): choose another")
+    return StoreError(f"the model store {root} cannot be used ({error.strerror}: {error.filename}): use another folder")
 
 
 def _fsync_dir(folder: Path) -> None:
-    """Have the folder's entries survive a power cut."""
+    """Make the entries of a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

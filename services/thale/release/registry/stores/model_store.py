@@ -1,11 +1,11 @@
-"""What every model store promises, and how: a version is registered once, for ever, with the bytes of the first.
+"""Model store: registered versions are immutable.
 
-    MODEL/VERSION/release.json                              the claim: card and digest; who writes it first has won
-    MODEL/VERSION/DIGEST/model-store/MODEL-VERSION.mar      the archive, its folder named by its digest
+    MODEL/VERSION/release.json                              the version manifest with card and digest
+    MODEL/VERSION/DIGEST/model-store/MODEL-VERSION.mar      the archive, in a folder named after its digest
 
-The archive is written first and the claim last, and only where there is none. So whoever is interrupted in between has
-registered nothing, of two who register other bytes at once one is refused, and what the claim names is there and whole.
-Nothing is ever overwritten or deleted; an archive without a claim counts for nothing.
+The archive is written first and the version manifest last, and only if it does not exist (ADR 0023). An interrupted
+registration therefore has no effect, one of two concurrent registrations with other bytes fails, and the archive of a
+manifest is complete. A store never overwrites or deletes an object, and ignores an archive without a manifest.
 """
 
 import hashlib
@@ -17,7 +17,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from thale.errors import StoreError, UnknownModelError, UnknownVersionError, VersionExistsError
+from thale.errors import (
+    StoreError,
+    UnknownModelError,
+    UnknownVersionError,
+    VersionExistsError,
+    describe_validation_error,
+)
 from thale.release.registry.archive_validation import ValidatedArchive, validate_archive
 from thale.schemas import VersionManifest
 
@@ -28,24 +34,24 @@ _SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 @dataclass(frozen=True)
 class StoreResult:
-    """A version as the store holds it."""
+    """A version in the store."""
 
     version: VersionManifest
     uri: str
     new: bool
-    """False where the same bytes were there already."""
+    """False if the same archive was already in the store."""
 
 
 class ModelStore(ABC):
-    """The promises, made of a few operations that each kind of store has its own way for."""
+    """Base class of the stores. Subclasses implement reads and exclusive writes of objects."""
 
     def put(self, path: Path) -> StoreResult:
-        """Keep an archive under its model's name, version and digest.
+        """Store an archive under its model's name, version and digest.
 
         Raises:
-            ArchiveError: If it is no sound model archive.
-            VersionExistsError: If the store holds the version with other bytes.
-            StoreError: If the store does not take it.
+            ArchiveError: If the archive is not valid.
+            VersionExistsError: If the store contains the version with other bytes.
+            StoreError: If the store cannot write it.
         """
         archive = validate_archive(path)
         manifest = archive.version_manifest
@@ -57,15 +63,15 @@ class ModelStore(ABC):
                 return StoreResult(manifest, self._object_uri(version_folder(manifest)), new=True)
             existing = self.get(manifest)
         if existing is None:
-            raise StoreError(f"{key} was there and is gone: somebody deletes from the model store")
+            raise StoreError(f"{key} disappeared: another client deletes objects of the model store")
         return existing
 
     def get(self, manifest: VersionManifest) -> StoreResult | None:
-        """Return what the store holds of a version if it is the same bytes, None where it holds nothing.
+        """Return the stored version if it has the same bytes, None if the store does not contain it.
 
         Raises:
-            VersionExistsError: If it holds the version with other bytes.
-            StoreError: If the store does not answer.
+            VersionExistsError: If the store contains the version with other bytes.
+            StoreError: If the store cannot be read.
         """
         key = manifest_key(manifest.card.name, manifest.card.version)
         if (data := self._read(key)) is None:
@@ -73,8 +79,8 @@ class ModelStore(ABC):
         existing = _parse_manifest(key, data)
         if existing.digest != manifest.digest:
             raise VersionExistsError(
-                f"{existing.card.name} {existing.card.version} is registered with other bytes ({existing.digest}): a version is "
-                "never rewritten, so give the model a new version and archive it again"
+                f"{existing.card.name} {existing.card.version} is registered with other bytes ({existing.digest}): "
+                "versions are immutable, so give the model a new version and archive it again"
             )
         return StoreResult(existing, self._object_uri(version_folder(existing)), new=False)
 
@@ -83,8 +89,8 @@ class ModelStore(ABC):
 
         Raises:
             UnknownModelError: If no version of the model is registered.
-            UnknownVersionError: If this version is not.
-            StoreError: If the store does not answer.
+            UnknownVersionError: If this version is not registered.
+            StoreError: If the store cannot be read.
         """
         if _SAFE_NAME.fullmatch(model) and _SAFE_NAME.fullmatch(version):
             key = manifest_key(model, version)
@@ -96,10 +102,10 @@ class ModelStore(ABC):
         raise UnknownVersionError(model, version, [o.card.version for o in known if o.card.name == model])
 
     def versions(self, model: str | None = None) -> Sequence[VersionManifest]:
-        """Return what is registered, of one model or of all, by name and rising version.
+        """Return the registered versions of one model or of all, sorted by name and ascending version.
 
         Raises:
-            StoreError: If the store does not answer.
+            StoreError: If the store cannot be read.
         """
         manifests = [
             _parse_manifest(key, data) for key in self._manifest_keys() if (data := self._read(key)) is not None
@@ -108,12 +114,12 @@ class ModelStore(ABC):
         return sorted(selected, key=lambda manifest: (manifest.card.name, _version_numbers(manifest.card.version)))
 
     def fetch(self, model: str, version: str, to: Path) -> Path:
-        """Copy a version's archive into a folder and return its path; one that is there already stays.
+        """Copy a version's archive into a folder and return its path. A valid copy is not replaced.
 
         Raises:
             UnknownModelError: If no version of the model is registered.
-            UnknownVersionError: If this version is not.
-            StoreError: If the store does not give it, or gives other bytes than were registered.
+            UnknownVersionError: If this version is not registered.
+            StoreError: If the store cannot read it, or its bytes do not match the registered digest.
         """
         manifest = self.find(model, version)
         key = archive_key(manifest)
@@ -128,40 +134,42 @@ class ModelStore(ABC):
                     file.write(chunk)
             if (digest := file_digest(partial)) != manifest.digest:
                 partial.unlink()
-                raise StoreError(f"{self._object_uri(key)} has the digest {digest}, {manifest.digest} was registered")
+                raise StoreError(
+                    f"{self._object_uri(key)} has the digest {digest}, but {manifest.digest} was registered"
+                )
             partial.replace(target)
         except OSError as error:
             raise StoreError(f"{target} cannot be written: {error.strerror}") from error
         return target
 
     def uri(self, model: str, version: str) -> str:
-        """Return the address of a version's folder, whose `model-store` holds its archive: KServe's `storageUri`.
+        """Return the address of a version's folder, which contains `model-store`: KServe's `storageUri`.
 
         Raises:
             UnknownModelError: If no version of the model is registered.
-            UnknownVersionError: If this version is not.
+            UnknownVersionError: If this version is not registered.
         """
         return self._object_uri(version_folder(self.find(model, version)))
 
     @abstractmethod
     def _read(self, key: str) -> bytes | None:
-        """Return a small object, None where there is none."""
+        """Return a small object, None if it does not exist."""
 
     @abstractmethod
     def _write_new(self, key: str, data: bytes) -> bool:
-        """Write a small object as a whole; return False, and change nothing, where there is one already."""
+        """Write a small object atomically. Return False, without a change, if it exists."""
 
     @abstractmethod
     def _put_archive(self, archive: ValidatedArchive, key: str) -> None:
-        """Keep an archive as a whole; one that is there already with the same bytes stays."""
+        """Write an archive atomically. An existing one with the same bytes is not replaced."""
 
     @abstractmethod
     def _manifest_keys(self) -> Iterator[str]:
-        """Give the names of all claims."""
+        """Yield the keys of all version manifests."""
 
     @abstractmethod
     def _read_chunks(self, key: str) -> Iterator[bytes]:
-        """Give an archive's bytes piece by piece."""
+        """Yield the bytes of an archive in chunks."""
 
     @abstractmethod
     def _object_uri(self, key: str) -> str:
@@ -169,18 +177,18 @@ class ModelStore(ABC):
 
 
 def manifest_key(model: str, version: str) -> str:
-    """Return the name of a version's claim."""
+    """Return the key of a version manifest."""
     return f"{model}/{version}/{MANIFEST_FILE}"
 
 
 def version_folder(manifest: VersionManifest) -> str:
-    """Return the name of a version's folder."""
+    """Return the key of a version's folder."""
     digest = manifest.digest.removeprefix("sha256:")[:_DIGEST_LENGTH]
     return f"{manifest.card.name}/{manifest.card.version}/{digest}"
 
 
 def archive_key(manifest: VersionManifest) -> str:
-    """Return the name of a version's archive."""
+    """Return the key of a version's archive."""
     return f"{version_folder(manifest)}/model-store/{manifest.card.name}-{manifest.card.version}.mar"
 
 
@@ -194,7 +202,9 @@ def _parse_manifest(key: str, data: bytes) -> VersionManifest:
     try:
         return VersionManifest.model_validate_json(data)
     except ValidationError as error:
-        raise StoreError(f"{key} in the model store cannot be read: {error}") from error
+        raise StoreError(
+            f"{key} in the model store is not a valid version manifest: {describe_validation_error(error)}"
+        ) from error
 
 
 def _version_numbers(version: str) -> tuple[int, ...]:
