@@ -1,4 +1,4 @@
-"""`python -m thale.release` tells when a vault's secrets expire, and goes on where the vault does not."""
+"""Integration tests of secret expiry in the rollout controller, with a fake Key Vault."""
 
 import json
 import os
@@ -18,12 +18,14 @@ import yaml
 from tests.support.fake_key_vault import FakeKeyVault, StoredSecret, run_key_vault
 from tests.support.fake_kubernetes_api import run_fake_kubernetes_api
 
+pytestmark = pytest.mark.integration
+
 TIMEOUT_S = 240
 EXPIRES = 1_801_353_600
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[FakeKeyVault]:
+def vault(tmp_path: Path) -> Iterator[FakeKeyVault]:
     with run_key_vault(tmp_path) as running:
         running.stored = {"api-key": StoredSecret("hush", EXPIRES)}
         running.role = "Key Vault Reader"
@@ -32,7 +34,7 @@ def cloud(tmp_path: Path) -> Iterator[FakeKeyVault]:
 
 @contextmanager
 def running_controller(folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """Run the watcher in a cluster without releases; give its address."""
+    """Run the controller in a cluster without releases, and yield its address."""
     with run_fake_kubernetes_api() as api:
         kubeconfig = {
             "apiVersion": "v1",
@@ -46,8 +48,8 @@ def running_controller(folder: Path, environment: dict[str, str]) -> Iterator[st
         settings = {"KUBECONFIG": str(folder / "kubeconfig"), "THALE_METRICS_PORT": "0", "THALE_USER": "robot"}
         command = [sys.executable, "-m", "thale.release"]
         log = folder / "log"
-        with log.open("wb") as out:
-            process = subprocess.Popen(command, stderr=out, env={**os.environ, **settings, **environment})
+        with log.open("wb") as log_file:
+            process = subprocess.Popen(command, stderr=log_file, env={**os.environ, **settings, **environment})
         try:
             yield f"http://127.0.0.1:{read_port(log, process)}"
         finally:
@@ -71,8 +73,8 @@ def fetch(address: str) -> str:
         return str(response.read().decode())
 
 
-def test_the_watcher_tells_when_a_vault_s_secrets_expire(cloud: FakeKeyVault, tmp_path: Path) -> None:
-    environment = {**cloud.environment(tmp_path), "THALE_KEY_VAULT": cloud.url}
+def test_controller_exports_expiry_of_vault_secrets(vault: FakeKeyVault, tmp_path: Path) -> None:
+    environment = {**vault.environment(tmp_path), "THALE_KEY_VAULT": vault.url}
     with running_controller(tmp_path, environment) as address:
         deadline = time.monotonic() + TIMEOUT_S
         while "thale_secret_expiry_timestamp_seconds{" not in fetch(f"{address}/metrics"):
@@ -80,19 +82,19 @@ def test_the_watcher_tells_when_a_vault_s_secrets_expire(cloud: FakeKeyVault, tm
             time.sleep(0.1)
         [line] = [line for line in fetch(f"{address}/metrics").splitlines() if line.startswith("thale_secret_expiry_")]
         assert float(line.split(" ")[1]) == EXPIRES
-    assert {path for path in cloud.requested_paths if "oauth2" not in path} == {"/secrets"}
+    assert {path for path in vault.requested_paths if "oauth2" not in path} == {"/secrets"}
 
 
-def test_the_watcher_goes_on_where_the_vault_does_not(cloud: FakeKeyVault, tmp_path: Path) -> None:
-    cloud.status = HTTPStatus.SERVICE_UNAVAILABLE
-    environment = {**cloud.environment(tmp_path), "THALE_KEY_VAULT": cloud.url}
+def test_controller_runs_while_vault_fails(vault: FakeKeyVault, tmp_path: Path) -> None:
+    vault.status = HTTPStatus.SERVICE_UNAVAILABLE
+    environment = {**vault.environment(tmp_path), "THALE_KEY_VAULT": vault.url}
     with running_controller(tmp_path, environment) as address:
         assert fetch(f"{address}/health/live") == "200 OK\n"
         assert "thale_secret_expiry_timestamp_seconds{" not in fetch(f"{address}/metrics")
 
 
-def test_a_vault_s_name_that_cannot_be_one_ends_the_watcher_with_words(tmp_path: Path) -> None:
-    environment = {**os.environ, "THALE_KEY_VAULT": "kv_thale", "KUBECONFIG": str(tmp_path / "gone")}
+def test_controller_exits_when_vault_name_is_invalid(tmp_path: Path) -> None:
+    environment = {**os.environ, "THALE_KEY_VAULT": "kv_thale", "KUBECONFIG": str(tmp_path / "missing")}
     command = [sys.executable, "-m", "thale.release"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=TIMEOUT_S)
-    assert (done.returncode, "'kv_thale' is no Key Vault" in done.stderr) == (1, True), done.stderr
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=TIMEOUT_S)
+    assert (result.returncode, "'kv_thale' is not a Key Vault" in result.stderr) == (1, True), result.stderr

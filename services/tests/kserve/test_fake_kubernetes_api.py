@@ -1,4 +1,4 @@
-"""The tests' own Kubernetes API keeps the promises that controllers build on."""
+"""Tests of the fake Kubernetes API: the guarantees on which controllers depend."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,23 +38,23 @@ def apply_resource(api: FakeKubernetesApi, body: dict[str, Any], manager: str, f
     )
 
 
-def test_a_lease_is_taken_by_one_of_two_who_read_the_same(api: FakeKubernetesApi) -> None:
+def test_replace_fails_for_second_of_two_concurrent_writers(api: FakeKubernetesApi) -> None:
     leases = client.CoordinationV1Api(api.client())
     body = client.V1Lease(metadata=client.V1ObjectMeta(name="leader"), spec=client.V1LeaseSpec(holder_identity="a"))
     leases.create_namespaced_lease("plants", body)
     with pytest.raises(client.ApiException, match="AlreadyExists"):
         leases.create_namespaced_lease("plants", body)
-    mine, theirs = (leases.read_namespaced_lease("leader", "plants") for _ in range(2))
-    mine.spec.holder_identity, theirs.spec.holder_identity = "b", "c"
-    leases.replace_namespaced_lease("leader", "plants", mine)
+    first, second = (leases.read_namespaced_lease("leader", "plants") for _ in range(2))
+    first.spec.holder_identity, second.spec.holder_identity = "b", "c"
+    leases.replace_namespaced_lease("leader", "plants", first)
     with pytest.raises(client.ApiException, match="has been modified"):
-        leases.replace_namespaced_lease("leader", "plants", theirs)
+        leases.replace_namespaced_lease("leader", "plants", second)
     assert leases.read_namespaced_lease("leader", "plants").spec.holder_identity == "b"
     with pytest.raises(client.ApiException, match="not found"):
         leases.read_namespaced_lease("other", "plants")
 
 
-def test_apply_respects_the_fields_of_others_and_takes_its_own_away(api: FakeKubernetesApi) -> None:
+def test_apply_detects_conflicts_and_removes_own_fields(api: FakeKubernetesApi) -> None:
     objects = client.CustomObjectsApi(api.client())
     objects.create_namespaced_custom_object(
         *RESOURCE, inference_service("v1", tracing={"x": 1}), field_manager="kubectl"
@@ -81,10 +81,10 @@ def test_apply_respects_the_fields_of_others_and_takes_its_own_away(api: FakeKub
         apply_resource(api, inference_service("v1"), "kubectl")
 
 
-def test_status_is_written_apart_from_the_rest(api: FakeKubernetesApi) -> None:
+def test_status_subresource_is_separate_from_spec(api: FakeKubernetesApi) -> None:
     objects = client.CustomObjectsApi(api.client())
-    made = objects.create_namespaced_custom_object(*RESOURCE, {**inference_service("v1"), "status": {"ready": "no"}})
-    assert "status" not in made
+    created = objects.create_namespaced_custom_object(*RESOURCE, {**inference_service("v1"), "status": {"ready": "no"}})
+    assert "status" not in created
     body = {**inference_service("v9"), "status": {"ready": "yes"}}
     after = objects.patch_namespaced_custom_object_status(
         *RESOURCE, "seg", body, _content_type="application/merge-patch+json"
@@ -93,22 +93,22 @@ def test_status_is_written_apart_from_the_rest(api: FakeKubernetesApi) -> None:
     assert after["metadata"]["generation"] == 1
 
 
-def test_a_watch_replays_and_goes_on_and_is_told_when_its_past_is_forgotten(api: FakeKubernetesApi) -> None:
+def test_watch_replays_and_returns_410_after_compaction(api: FakeKubernetesApi) -> None:
     objects = client.CustomObjectsApi(api.client())
     objects.create_namespaced_custom_object(*RESOURCE, inference_service("v1"))
     start = objects.list_namespaced_custom_object(*RESOURCE)["metadata"]["resourceVersion"]
     apply_resource(api, inference_service("v2"), "release", force=True)
     stream = watch.Watch()
-    seen = []
+    events = []
     for event in stream.stream(
         objects.list_namespaced_custom_object, *RESOURCE, resource_version=start, timeout_seconds=30
     ):
-        seen.append((event["type"], event["object"]["spec"]["predictor"]["name"]))
-        if len(seen) == 1:
+        events.append((event["type"], event["object"]["spec"]["predictor"]["name"]))
+        if len(events) == 1:
             apply_resource(api, inference_service("v3"), "release", force=True)
         else:
             stream.stop()
-    assert seen == [("MODIFIED", "v2"), ("MODIFIED", "v3")]
+    assert events == [("MODIFIED", "v2"), ("MODIFIED", "v3")]
     api.objects.compact()
     with pytest.raises(client.ApiException, match="too old resource version"):
         list(
@@ -118,7 +118,7 @@ def test_a_watch_replays_and_goes_on_and_is_told_when_its_past_is_forgotten(api:
         )
 
 
-def test_faults_are_answered_once_each_and_then_it_is_well_again(api: FakeKubernetesApi) -> None:
+def test_each_injected_fault_affects_one_request(api: FakeKubernetesApi) -> None:
     objects = client.CustomObjectsApi(api.client())
     api.faults.extend([500, 503])
     for status in (500, 503):

@@ -1,4 +1,4 @@
-"""A release survives being an InferenceService, and the objects are such as KServe's own schema takes."""
+"""Tests of the conversion between releases and InferenceServices, against KServe's schema and models."""
 
 import json
 import subprocess
@@ -67,12 +67,12 @@ def archive_uris(release: Release) -> dict[str, str]:
     return {name: f"https://account.blob.core.windows.net/models/plate-seg/{name}" for name in release.versions}
 
 
-def with_urls(made: Release) -> Release:
+def with_urls(release: Release) -> Release:
     versions = {
-        name: released.model_copy(update={"url": inference_service.predictor_url("plate-seg", name, "plants")})
-        for name, released in made.versions.items()
+        name: manifest.model_copy(update={"url": inference_service.predictor_url("plate-seg", name, "plants")})
+        for name, manifest in release.versions.items()
     }
-    return made.model_copy(update={"versions": versions})
+    return release.model_copy(update={"versions": versions})
 
 
 def json_round_trip(resource: inference_service.Resource) -> Any:
@@ -80,17 +80,17 @@ def json_round_trip(resource: inference_service.Resource) -> Any:
 
 
 @given(release_states())
-def test_a_release_comes_back_as_it_was(made: Release) -> None:
-    written = resource_from_release(made, deployed_resource(), archive_uris(made))
-    assert release_from_resource(json_round_trip(written)) == with_urls(made)
-    again = resource_from_release(release_from_resource(written), written, {})
-    assert compute_revision(release_from_resource(again)) == compute_revision(with_urls(made))
-    assert inference_service.storage_uris(again) == archive_uris(made)
+def test_release_survives_round_trip(release: Release) -> None:
+    resource = resource_from_release(release, deployed_resource(), archive_uris(release))
+    assert release_from_resource(json_round_trip(resource)) == with_urls(release)
+    second = resource_from_release(release_from_resource(resource), resource, {})
+    assert compute_revision(release_from_resource(second)) == compute_revision(with_urls(release))
+    assert inference_service.storage_uris(second) == archive_uris(release)
 
 
 @given(release_states())
-def test_kserve_takes_what_is_written(made: Release) -> None:
-    spec = resource_from_release(made, deployed_resource(), archive_uris(made))["spec"]
+def test_resource_meets_constraints_of_kserve(release: Release) -> None:
+    spec = resource_from_release(release, deployed_resource(), archive_uris(release))["spec"]
     entries = spec.get("canary", [])
     assert sum(entry["trafficPercent"] for entry in entries) <= 100
     for entry in entries:
@@ -100,25 +100,29 @@ def test_kserve_takes_what_is_written(made: Release) -> None:
         assert not {"maxReplicas", "autoScaling"} & predictor.keys()
 
 
-def test_the_manifests_pass_the_schemas_of_the_cluster() -> None:
+def test_resource_passes_the_schemas_of_the_cluster() -> None:
     if not SCHEMAS.exists():
-        pytest.skip("the shared folder with the cluster's schemas is not there")
-    on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
-    made = [
-        resource_from_release(now, deployed_resource(), archive_uris(on_trial), also)
-        for now, also in ((make_release(), ()), (on_trial, ()), (transitions.promote(on_trial, ANNA), ("1.0.0",)))
+        pytest.skip("the shared folder with the schemas of the cluster is missing")
+    rollout = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
+    resources = [
+        resource_from_release(release, deployed_resource(), archive_uris(rollout), extra_versions)
+        for release, extra_versions in (
+            (make_release(), ()),
+            (rollout, ()),
+            (transitions.promote(rollout, ANNA), ("1.0.0",)),
+        )
     ]
-    stream = yaml.safe_dump_all(json_round_trip(made))
-    checked = subprocess.run([sys.executable, str(SCHEMAS)], input=stream, capture_output=True, text=True)
-    if "ModuleNotFoundError" in checked.stderr:
-        pytest.skip(f"the schemas' checker needs another package: {checked.stderr.splitlines()[-1]}")
-    assert checked.stdout.strip() == "3 objects, 0 faults"
+    stream = yaml.safe_dump_all(json_round_trip(resources))
+    check = subprocess.run([sys.executable, str(SCHEMAS)], input=stream, capture_output=True, text=True)
+    if "ModuleNotFoundError" in check.stderr:
+        pytest.skip(f"the schema checker requires another package: {check.stderr.splitlines()[-1]}")
+    assert check.stdout.strip() == "3 objects, 0 faults"
 
 
-def test_kserves_own_models_know_every_field() -> None:
+def test_resource_fields_exist_in_models_of_kserve() -> None:
     kserve = pytest.importorskip("kserve", reason="kserve belongs to the extra dev")
-    on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
-    spec = resource_from_release(on_trial, deployed_resource(), archive_uris(on_trial))["spec"]
+    rollout = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
+    spec = resource_from_release(rollout, deployed_resource(), archive_uris(rollout))["spec"]
     (entry,) = spec["canary"]
     for model, part in (
         (kserve.V1beta1InferenceServiceSpec, spec),
@@ -130,67 +134,67 @@ def test_kserves_own_models_know_every_field() -> None:
 
 
 @pytest.mark.parametrize(("percent", "replicas"), [(0.5, 1), (5, 1), (25, 3), (50, 5), (100, 10)])
-def test_a_canary_runs_its_share_of_the_replicas(percent: float, replicas: int) -> None:
-    on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA).model_copy(
+def test_canary_replicas_are_its_share_of_stable(percent: float, replicas: int) -> None:
+    rollout = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA).model_copy(
         update={"weight_percent": percent}
     )
-    (entry,) = resource_from_release(on_trial, deployed_resource(min_replicas=10), archive_uris(on_trial))["spec"][
+    (entry,) = resource_from_release(rollout, deployed_resource(min_replicas=10), archive_uris(rollout))["spec"][
         "canary"
     ]
     assert entry["predictor"]["minReplicas"] == replicas
 
 
-def test_what_is_done_by_kubectl_holds() -> None:
-    on_trial = transitions.step(transitions.start_canary(make_release(), make_version("1.1.0"), ANNA), ANNA)
-    written = json_round_trip(resource_from_release(on_trial, deployed_resource(), archive_uris(on_trial)))
-    written["spec"]["canary"][0]["trafficPercent"] = 10
-    assert release_from_resource(written).weight_percent == 10
-    del written["spec"]["canary"]
-    after = release_from_resource(written)
+def test_changes_by_kubectl_take_precedence() -> None:
+    rollout = transitions.step(transitions.start_canary(make_release(), make_version("1.1.0"), ANNA), ANNA)
+    resource = json_round_trip(resource_from_release(rollout, deployed_resource(), archive_uris(rollout)))
+    resource["spec"]["canary"][0]["trafficPercent"] = 10
+    assert release_from_resource(resource).weight_percent == 10
+    del resource["spec"]["canary"]
+    after = release_from_resource(resource)
     assert (after.canary, after.shadow, after.weight_percent, set(after.versions)) == (None, None, 0, {"1.0.0"})
 
 
-def test_a_version_that_is_being_loaded_is_not_released_yet() -> None:
-    written = resource_from_release(
+def test_loading_version_is_not_part_of_the_release() -> None:
+    resource = resource_from_release(
         make_release(),
         deployed_resource(),
         {**archive_uris(make_release()), "1.1.0": "https://x"},
         extra_versions=["1.1.0"],
     )
-    assert written["spec"]["canary"][0]["trafficPercent"] == 0
-    assert release_from_resource(written) == with_urls(make_release())
+    assert resource["spec"]["canary"][0]["trafficPercent"] == 0
+    assert release_from_resource(resource) == with_urls(make_release())
 
 
-def test_an_exact_weight_is_kept_beside_kserves_whole_percent() -> None:
-    on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA, steps=(0.5, 100))
-    written = resource_from_release(on_trial, deployed_resource(), archive_uris(on_trial))
-    assert written["spec"]["canary"][0]["trafficPercent"] == 0
-    assert release_from_resource(written).weight_percent == 0.5
+def test_exact_weight_survives_integer_traffic_percent() -> None:
+    rollout = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA, steps=(0.5, 100))
+    resource = resource_from_release(rollout, deployed_resource(), archive_uris(rollout))
+    assert resource["spec"]["canary"][0]["trafficPercent"] == 0
+    assert release_from_resource(resource).weight_percent == 0.5
 
 
-def test_a_history_that_does_not_fit_loses_its_beginning_and_a_rollback_never_fails_on_it() -> None:
-    lines = [
+def test_history_loses_oldest_events_beyond_size_limit() -> None:
+    events = [
         ReleaseEvent(
             at=ANNA.at, who="anna", what="step", why="x" * 9000, version="1.0.0", stable="1.0.0", weight_percent=n
         )
         for n in range(50)
     ]
-    long = make_release().model_copy(update={"history": tuple(lines)})
+    long = make_release().model_copy(update={"history": tuple(events)})
     after = release_from_resource(resource_from_release(long, deployed_resource(), archive_uris(long)))
     assert 10 < len(after.history) < 50
-    assert after.history == tuple(lines[-len(after.history) :])
+    assert after.history == tuple(events[-len(after.history) :])
 
 
-def test_what_is_no_release_is_named() -> None:
-    with pytest.raises(TargetError, match="InferenceService plate-seg is no release"):
+def test_invalid_resource_is_rejected_with_its_name() -> None:
+    with pytest.raises(TargetError, match="InferenceService plate-seg is not a release"):
         release_from_resource(deployed_resource())
-    written = json_round_trip(resource_from_release(make_release(), deployed_resource(), archive_uris(make_release())))
-    written["spec"]["predictor"]["name"] = "v8-8-8"
-    with pytest.raises(TargetError, match=r"stable version 8\.8\.8 is none of"):
-        release_from_resource(written)
-    written["metadata"]["annotations"]["release.thale/versions"] = "{"
-    with pytest.raises(TargetError, match="can be understood"):
-        release_from_resource(written)
+    resource = json_round_trip(resource_from_release(make_release(), deployed_resource(), archive_uris(make_release())))
+    resource["spec"]["predictor"]["name"] = "v8-8-8"
+    with pytest.raises(TargetError, match=r"stable version 8\.8\.8"):
+        release_from_resource(resource)
+    resource["metadata"]["annotations"]["release.thale/versions"] = "{"
+    with pytest.raises(TargetError, match="is not a valid release"):
+        release_from_resource(resource)
     assert not inference_service.is_release(deployed_resource())
     with pytest.raises(TargetError, match=r"no spec\.predictor\.model"):
         resource_from_release(make_release(), {**deployed_resource(), "spec": {"predictor": {"name": "v1-0-0"}}}, {})

@@ -1,3 +1,5 @@
+"""Tests of the secret expiry exporter."""
+
 import logging
 import threading
 import time
@@ -17,14 +19,14 @@ TIMEOUT_S = 60
 
 
 class FakeSecrets:
-    """A source that says what it is told to, and counts how often."""
+    """A source with a scripted response, which counts its calls."""
 
     def __init__(self, response: Callable[[], Mapping[str, datetime]]) -> None:
         self.response = response
         self.call_count = 0
 
     def value(self, name: str) -> SecretStr:
-        raise AssertionError("the values of secrets are nobody's business here")
+        raise AssertionError("the exporter must not read values of secrets")
 
     def expiries(self) -> Mapping[str, datetime]:
         self.call_count += 1
@@ -49,16 +51,16 @@ def series_name(name: str) -> str:
 
 
 def unavailable() -> Mapping[str, datetime]:
-    raise SecretError("the vault is away")
+    raise SecretError("the vault is unreachable")
 
 
-def test_expiry_is_told_as_long_as_the_context_lasts() -> None:
+def test_expiry_is_exported_within_the_context() -> None:
     with export_expiry_metrics(FakeSecrets(lambda: {"api-key": SOON})):
         wait_until(lambda: exported_expiries() == {series_name("api-key"): SOON.timestamp()})
     wait_until(lambda: exported_expiries() == {})
 
 
-def test_a_renewed_secret_is_told_anew_and_one_that_is_gone_no_more() -> None:
+def test_expiry_metrics_follow_changes_of_secrets() -> None:
     source = FakeSecrets(lambda: {"api-key": SOON, "old": SOON})
     with export_expiry_metrics(source, PollIntervals(interval_s=0.01)):
         wait_until(lambda: len(exported_expiries()) == 2)
@@ -67,17 +69,17 @@ def test_a_renewed_secret_is_told_anew_and_one_that_is_gone_no_more() -> None:
         wait_until(lambda: exported_expiries() == {series_name("api-key"): later.timestamp()})
 
 
-def test_what_was_said_last_holds_while_the_vault_is_away(caplog: pytest.LogCaptureFixture) -> None:
+def test_last_expiry_stays_exported_while_vault_is_down(caplog: pytest.LogCaptureFixture) -> None:
     source = FakeSecrets(lambda: {"api-key": SOON})
     with caplog.at_level(logging.WARNING), export_expiry_metrics(source, PollIntervals(interval_s=0.01, retry_s=0.01)):
         wait_until(lambda: len(exported_expiries()) == 1)
         source.response, before = unavailable, source.call_count
         wait_until(lambda: source.call_count >= before + 5)
         assert exported_expiries() == {series_name("api-key"): SOON.timestamp()}
-    assert [record.message for record in caplog.records] == ["secrets unavailable"], "said once, not every time"
+    assert [record.message for record in caplog.records] == ["secrets unavailable"], "the error is logged once"
 
 
-def test_a_vault_that_is_back_is_believed_again() -> None:
+def test_expiry_is_exported_after_vault_recovers() -> None:
     source = FakeSecrets(unavailable)
     with export_expiry_metrics(source, PollIntervals(retry_s=0.01)):
         wait_until(lambda: source.call_count >= 3)
@@ -85,7 +87,7 @@ def test_a_vault_that_is_back_is_believed_again() -> None:
         wait_until(lambda: len(exported_expiries()) == 1)
 
 
-def test_a_vault_that_says_nothing_makes_nobody_wait() -> None:
+def test_exporter_does_not_wait_for_silent_vault() -> None:
     released = threading.Event()
 
     def silent() -> Mapping[str, datetime]:
@@ -96,10 +98,10 @@ def test_a_vault_that_says_nothing_makes_nobody_wait() -> None:
         assert exported_expiries() == {}
     released.set()
     wait_until(lambda: not any(thread.name == "secret-expiry-exporter" for thread in threading.enumerate()))
-    assert exported_expiries() == {}, "whoever has ended tells nothing"
+    assert exported_expiries() == {}, "a stopped exporter must not export"
 
 
-def test_of_very_many_secrets_those_that_expire_first_are_told() -> None:
+def test_only_first_expiries_are_exported_of_many() -> None:
     with export_expiry_metrics(
         FakeSecrets(lambda: {f"s-{day:03}": SOON + timedelta(days=day) for day in reversed(range(500))})
     ):
@@ -108,7 +110,7 @@ def test_of_very_many_secrets_those_that_expire_first_are_told() -> None:
         assert max(exported_expiries()) == series_name("s-015")
 
 
-def test_without_a_source_nothing_is_told() -> None:
+def test_nothing_is_exported_without_source() -> None:
     with export_expiry_metrics(None):
         assert not any(thread.name == "secret-expiry-exporter" for thread in threading.enumerate())
         assert exported_expiries() == {}

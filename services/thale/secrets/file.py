@@ -79,13 +79,11 @@ class FileSecrets:
                 raise SecretError(f"{self._path} is not a regular file")
             if file_stat.st_uid != os.geteuid():
                 raise SecretError(
-                    f"{self._path} belongs to another user ({file_stat.st_uid}): run `chown {os.geteuid()} {self._path}`"
+                    f"{self._path} belongs to user {file_stat.st_uid}: run `chown {os.geteuid()} {self._path}`"
                 )
             if file_stat.st_mode & _GROUP_AND_OTHERS:
                 mode = stat.S_IMODE(file_stat.st_mode)
-                raise SecretError(
-                    f"other users can access {self._path} (mode {mode:04o}): run `chmod 600 {self._path}`"
-                )
+                raise SecretError(f"other users can access {self._path} (mode {mode:04o}): chmod 600 {self._path}")
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise SecretError(f"{self._path} exceeds the limit of {_MAX_BYTES} bytes")
