@@ -1,1 +1,1 @@
-"""Load that was really applied: scenarios, the promised limits judged at the end, and what one machine holds."""
+"""Load tests: scenarios with SLO checks, and the capacity benchmark of one machine."""

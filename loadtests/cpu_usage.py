@@ -1,4 +1,4 @@
-"""Who spends the processor's time and the memory: a running platform's processes, by their part in an answer."""
+"""CPU time and memory of a running platform, by component."""
 
 import json
 import time
@@ -16,15 +16,15 @@ _COMPONENT_BY_MODEL: Mapping[str, Component] = {"plate-seg": "segmentation", "pl
 
 @dataclass(frozen=True)
 class CpuUsage:
-    """Processor seconds, user and system, since the processes began; and when that was read."""
+    """CPU seconds (user and system) since the start of the processes, and the time of the measurement."""
 
     by_component: dict[Component, float]
     machine_s: float
-    """Of the whole machine."""
+    """CPU seconds of the whole machine."""
     measured_at_s: float
 
     def since(self, before: "CpuUsage") -> "CpuUsage":
-        """Return what was spent in between."""
+        """Return the difference to an earlier measurement."""
         by_component = {
             component: self.by_component[component] - before.by_component[component] for component in COMPONENTS
         }
@@ -32,7 +32,7 @@ class CpuUsage:
 
 
 class ProcessTree:
-    """The processes below one process, told apart once. Nothing else may start or end while this looks."""
+    """Child processes of a process, assigned to components once. The set of processes must not change later."""
 
     def __init__(self, pid: int, addresses: Addresses) -> None:
         workers = {
@@ -46,7 +46,7 @@ class ProcessTree:
             self._processes.append((process, component))
 
     def cpu_usage(self) -> CpuUsage:
-        """Return the processor seconds until now."""
+        """Return the current CPU seconds."""
         by_component = dict.fromkeys(COMPONENTS, 0.0)
         for process, component in self._running_processes():
             times = process.cpu_times()
@@ -56,7 +56,7 @@ class ProcessTree:
         return CpuUsage(by_component, machine_s, time.monotonic())
 
     def memory_mib(self) -> dict[Component, float]:
-        """Return the memory that each part holds, shared pages counted once among all who share them (PSS)."""
+        """Return the memory of each component, with shared pages divided among their processes (PSS)."""
         by_component = dict.fromkeys(COMPONENTS, 0.0)
         for process, component in self._running_processes():
             by_component[component] += process.memory_full_info().pss / 2**20

@@ -1,7 +1,6 @@
-"""What hostile and broken clients send, and the refusals that they must get: which status, and how soon.
+"""Requests of hostile and broken clients, with the expected status and latency of their rejection.
 
-A refusal is right when it names the client's fault (4xx), or says that there is no room just now (503 with
-Retry-After).
+A rejection is correct if its status is the expected 4xx, or 503 with Retry-After on overload.
 """
 
 import http.client
@@ -15,32 +14,32 @@ from http import HTTPStatus
 from loadtests.image_set import PlateImage
 
 IMMEDIATE_TIMEOUT_S = 1.0
-"""What the facade alone refuses."""
+"""For requests that the facade rejects itself."""
 DECODE_TIMEOUT_S = 20.0
-"""What a worker must look at first may wait behind others' images, as long as the largest class of them may."""
+"""For requests that a worker must decode first. They may queue as long as an image of the largest class."""
 STALLED_UPLOAD_TIMEOUT_S = 15.0 + 2.0
-"""A stalled body: the facade's patience (THALE_UPLOAD_IDLE_TIMEOUT_S) and some."""
+"""For a stalled upload: the facade's idle timeout (THALE_UPLOAD_IDLE_TIMEOUT_S) plus 2 s."""
 _TIMEOUT_S = 90.0
 _IMAGE = {"Content-Type": "image/jpeg"}
 
 
 @dataclass(frozen=True)
 class HostileRequest:
-    """One kind of bad request, and what is expected of the answer."""
+    """One kind of bad request, with the expected response."""
 
     name: str
     send: Callable[[http.client.HTTPConnection], http.client.HTTPResponse]
     statuses: frozenset[int]
     max_duration_s: float
     may_be_overloaded: bool = True
-    """Whether it may be told 503 because the facade is full: what needs no place may not."""
+    """True if 503 is allowed on overload. A request that needs no processing slot must not get it."""
     may_close_connection: bool = False
-    """Whether closing the connection without a word is an answer as well."""
+    """True if a closed connection without a response is allowed."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a bad request was answered."""
+    """Response to a bad request."""
 
     status: int
     retry_after: str | None
@@ -48,18 +47,18 @@ class Outcome:
     body_bytes: int
 
 
-def hostile_requests(picture: PlateImage) -> Sequence[HostileRequest]:
-    """Return all kinds of bad requests; some are made of a good picture."""
-    good = picture.file.read_bytes()
+def hostile_requests(image: PlateImage) -> Sequence[HostileRequest]:
+    """Return all kinds of bad requests. Some contain a valid image."""
+    valid = image.file.read_bytes()
     return [
-        _post_request("truncated", good[: len(good) // 2], {422}, DECODE_TIMEOUT_S),
+        _post_request("truncated", valid[: len(valid) // 2], {422}, DECODE_TIMEOUT_S),
         _post_request("text", b"dear server, " * 500, {415}),
-        _post_request("huge picture", _png_header(60_000, 60_000), {413}),
+        _post_request("huge image", _png_header(60_000, 60_000), {413}),
         _post_request("empty", b"", {400}),
         _post_request("wrong type", b"{}", {415}, headers={"Content-Type": "application/json"}),
-        _post_request("wrong answer", good, {406}, headers={**_IMAGE, "Accept": "video/mp4"}, may_be_overloaded=False),
-        _post_request("wrong scale", good, {422}, path="/v1/phenotype?mm_per_px=-1", may_be_overloaded=False),
-        _post_request("unknown model", good, {404}, path="/v1/phenotype?model=nobody@9.9.9"),
+        _post_request("wrong accept", valid, {406}, headers={**_IMAGE, "Accept": "video/mp4"}, may_be_overloaded=False),
+        _post_request("wrong scale", valid, {422}, path="/v1/phenotype?mm_per_px=-1", may_be_overloaded=False),
+        _post_request("unknown model", valid, {404}, path="/v1/phenotype?model=unknown@9.9.9"),
         _bodyless_request("random path", "GET", "/wp-login.php", {404}),
         _bodyless_request("climbing path", "GET", "/../../etc/passwd", {404}),
         _bodyless_request("wrong method", "DELETE", "/v1/phenotype", {405}),
@@ -77,10 +76,10 @@ def hostile_requests(picture: PlateImage) -> Sequence[HostileRequest]:
 
 
 def send_request(request: HostileRequest, host: str, port: int) -> Outcome:
-    """Send a bad request on a connection of its own, and return what came back.
+    """Send a bad request on a new connection, and return the response.
 
     Raises:
-        OSError, http.client.HTTPException: If nothing did.
+        OSError, http.client.HTTPException: If there is no response.
     """
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
     started_s = time.monotonic()
@@ -93,7 +92,7 @@ def send_request(request: HostileRequest, host: str, port: int) -> Outcome:
 
 
 def unexpected_outcome(request: HostileRequest, outcome: Outcome) -> str | None:
-    """Return what is wrong with a refusal, None where it is right and came soon enough."""
+    """Return the difference from the expected response, or None if the response is correct and in time."""
     description = f"{outcome.status} after {outcome.duration_s:.2f} s"
     if outcome.status == HTTPStatus.SERVICE_UNAVAILABLE and request.may_be_overloaded:
         return None if outcome.retry_after else f"{description} without Retry-After"
@@ -149,14 +148,14 @@ def _send_oversized_length(connection: http.client.HTTPConnection) -> http.clien
 
 
 def _stall_upload(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
-    """Send the first bytes of an image, and nothing after them."""
+    """Send the first bytes of an image, then stall."""
     _send_headers(connection, 1_000_000, _IMAGE)
     connection.send(_png_header(1000, 1000)[:40])
     return connection.getresponse()
 
 
 def _png_header(width: int, height: int) -> bytes:
-    """Return a PNG that claims a size and holds next to nothing."""
+    """Return a PNG with the given size in its header and almost no data."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

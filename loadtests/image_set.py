@@ -1,8 +1,8 @@
-"""The pictures that users of the load tests send: drawn by the generator, once, and kept in `data/`.
+"""Images of the load tests, rendered once and cached in `data/`.
 
-What a picture costs is not its megapixels. The nets see a plate at a fixed scale, so a whole plate of one megapixel is
-as much work as one of twelve. Small pictures are therefore what they are in the field: a seedling or two cut out of a
-plate at the camera's own scale, which whoever cuts them knows.
+The cost of an image does not depend on its megapixels: networks process a plate at a fixed scale, so a whole plate of
+one megapixel costs as much as one of twelve. Small images are therefore crops of one or two seedlings at the scale of
+the camera, which the client knows and sends.
 """
 
 import json
@@ -16,13 +16,13 @@ from thale.files import write_atomically
 
 FOLDER = Path(__file__).parents[1] / "data" / "loadtests"
 IMAGES_PER_CLASS = 2
-"""Pictures of each class."""
+"""Images of each size class."""
 _SEED = 930_100
 
 
 @dataclass(frozen=True)
 class PlateImage:
-    """A picture as it is sent: its file, its class of image size, and what is known of its scale."""
+    """An image of a request: its file, its size class, and its scale if known."""
 
     file: Path
     size: str
@@ -30,13 +30,13 @@ class PlateImage:
 
     @property
     def query(self) -> str:
-        """What is said beside the picture, as a query string."""
+        """Query string of the request."""
         return "" if self.mm_per_px is None else f"?mm_per_px={self.mm_per_px:.6f}"
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """How the pictures of a class are drawn: a whole plate of a camera, or a square that is cut out of one."""
+    """Rendering options of a size class: a whole plate, or a square crop of one."""
 
     width: int
     height: int
@@ -52,27 +52,29 @@ _IMAGE_LIST = TypeAdapter(list[PlateImage])
 
 
 def load_images(folder: Path = FOLDER, classes: Sequence[str] = tuple(CLASSES)) -> dict[str, list[PlateImage]]:
-    """Return the pictures of each class, drawn at the first call (about 15 s) and read from then on.
+    """Return the images of each size class. The first call renders them in about 15 s, later calls read the cache.
 
     Args:
-        folder: Where they are kept.
-        classes: Names out of `CLASSES`.
+        folder: Folder of the cache.
+        classes: Names from `CLASSES`.
     """
     return {size: _cached_images(folder, size) or _draw_images(folder, size) for size in classes}
 
 
 def _cached_images(folder: Path, size: str) -> list[PlateImage]:
-    """Return the pictures of a class that are there; none where they were drawn after another plan."""
+    """Return the cached images of a size class; none if they were rendered with other options."""
     listing = folder / f"{size}.json"
     if not listing.exists():
         return []
     cached = json.loads(listing.read_text(encoding="utf-8"))
-    images = _IMAGE_LIST.validate_python(cached["pictures"])
-    return images if cached["plan"] == _cache_key(size) and all(image.file.exists() for image in images) else []
+    if cached.get("spec") != _cache_key(size):
+        return []
+    images = _IMAGE_LIST.validate_python(cached["images"])
+    return images if all(image.file.exists() for image in images) else []
 
 
 def _draw_images(folder: Path, size: str) -> list[PlateImage]:
-    # Only who draws needs the generator: CI's load, which finds the pictures in its cache, starts without it.
+    # Lazy import: a load test with cached images, as in CI, does not need the renderer.
     from thale_models.synthesis.plate import draw_crop, draw_plate
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,11 +88,11 @@ def _draw_images(folder: Path, size: str) -> list[PlateImage]:
         image = PlateImage(folder / f"{size}-{number}.jpg", size, plate.mm_per_px if spec.is_crop else None)
         write_atomically(image.file, plate.encoded)
         images.append(image)
-    listing = {"plan": _cache_key(size), "pictures": _IMAGE_LIST.dump_python(images, mode="json")}
+    listing = {"spec": _cache_key(size), "images": _IMAGE_LIST.dump_python(images, mode="json")}
     write_atomically(folder / f"{size}.json", json.dumps(listing, indent=2).encode())
     return images
 
 
 def _cache_key(size: str) -> dict[str, object]:
     spec = CLASSES[size]
-    return {**asdict(spec), "seed": _SEED, "pictures": IMAGES_PER_CLASS}
+    return {**asdict(spec), "seed": _SEED, "images": IMAGES_PER_CLASS}

@@ -1,14 +1,14 @@
-"""What does one machine hold? Steps of load up to the knee and beyond; about seven minutes, on a quiet machine.
+"""Capacity benchmark of one machine: load steps up to saturation and beyond. Takes seven minutes on a quiet machine.
 
     python -m loadtests.knee
 
-Starts a platform of its own. Writes services/thale/capacity/benchmark.json, which `thale capacity` reckons with, and docs/capacity.md
-with its picture. --quick is a rehearsal of two minutes that writes to --out alone.
+It starts its own platform. It writes services/thale/capacity/benchmark.json, the input of `thale capacity`, and
+docs/capacity.md with its plot. --quick takes two minutes, and requires another --out.
 
-1. Each class of image size alone: processor seconds a picture, by part.
-2. So many clients without a pause, step by step: the knee is where throughput / time is greatest.
-3. Three times the knee's throughput on a schedule: what is refused, and how long the accepted wait.
-4. Everybody hangs up: how long until a small picture is answered as on an idle machine.
+1. Each size class alone: CPU seconds per image, by component.
+2. Closed loop with an increasing number of clients: the knee is where throughput divided by mean latency is greatest.
+3. Open loop at three times the maximum throughput: rejections, and the latency of accepted requests.
+4. Recovery after all clients have disconnected: the time until a small image is as fast as on an idle machine.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ from thale.local.data_dir import DataDir
 from thale.local.platform import Platform, serve
 
 ROOT = Path(__file__).parents[1]
+BENCHMARK_FILE = Path("services", "thale", "capacity", "benchmark.json")
 MIX = {"1mp": 0.2, "4mp": 0.5, "16mp": 0.3}
 _OVERLOAD_STATUSES = (429, 503)
 _PACKAGES = ("openvino", "torchserve", "numpy", "scikit-image")
@@ -42,14 +43,14 @@ _PACKAGES = ("openvino", "torchserve", "numpy", "scikit-image")
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """How long everything takes."""
+    """Sizes and durations of a benchmark."""
 
     images_per_class: int = 6
-    """Pictures of each class, one at a time."""
+    """Images of each size class, sent one at a time."""
     client_counts: Sequence[int] = (1, 2, 3, 4, 6, 8)
     step_duration_s: float = 30.0
     overload_factor: float = 3.0
-    """Times the knee's throughput."""
+    """Offered load, as a multiple of the maximum throughput."""
     overload_duration_s: float = 90.0
     recovery_timeout_s: float = 60.0
 
@@ -59,15 +60,15 @@ QUICK_PLAN = BenchmarkPlan(images_per_class=2, client_counts=(1, 2, 4), step_dur
 
 
 def main(
-    out: Annotated[Path, typer.Option(file_okay=False, help="Root of what is written.")] = ROOT,
-    quick: Annotated[bool, typer.Option("--quick", help="A rehearsal: two minutes, nothing to rely on.")] = False,
-    weights: Annotated[Path | None, typer.Option(help="Models. Default: thale's own.")] = None,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Root folder of the output.")] = ROOT,
+    quick: Annotated[bool, typer.Option("--quick", help="Trial run of two minutes with unreliable results.")] = False,
+    weights: Annotated[Path | None, typer.Option(help="Weights. Default: the default models.")] = None,
 ) -> None:
-    """Measure this machine and write down what it holds."""
+    """Measure the capacity of this machine and write the results."""
     if quick and out == ROOT:
-        raise typer.BadParameter("a rehearsal must not replace the measurement: say where it goes with --out")
+        raise typer.BadParameter("--quick must not replace the benchmark: pass another folder with --out")
     console = Console()
-    pictures = image_set.load_images()
+    images = image_set.load_images()
     with (
         tempfile.TemporaryDirectory() as folder,
         serve(
@@ -76,37 +77,43 @@ def main(
     ):
         local_platform.wait_until_ready()
         benchmark = asyncio.run(
-            CapacityBenchmark(local_platform, pictures, QUICK_PLAN if quick else FULL_PLAN, console).run()
+            CapacityBenchmark(local_platform, images, QUICK_PLAN if quick else FULL_PLAN, console).run()
         )
-    (out / "services" / "thale" / "capacity").mkdir(parents=True, exist_ok=True)
-    (out / "loadtests" / "benchmark.json").write_text(benchmark.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_results(out, benchmark)
+    console.print(f"written: {out / BENCHMARK_FILE}, {out / 'docs' / 'capacity.md'}")
+
+
+def write_results(out: Path, benchmark: Benchmark) -> None:
+    """Write the benchmark and its page below a root folder."""
+    benchmark_file = out / BENCHMARK_FILE
+    benchmark_file.parent.mkdir(parents=True, exist_ok=True)
+    benchmark_file.write_text(benchmark.model_dump_json(indent=2) + "\n", encoding="utf-8")
     benchmark_page.write_page(out / "docs", benchmark)
-    console.print(f"written: {out / 'loadtests' / 'benchmark.json'}, {out / 'docs' / 'capacity.md'}")
 
 
 class CapacityBenchmark:
-    """One measurement of a running platform."""
+    """Benchmark of a running platform."""
 
     def __init__(
         self,
         local_platform: Platform,
-        pictures: dict[str, list[image_set.PlateImage]],
+        images: dict[str, list[image_set.PlateImage]],
         plan: BenchmarkPlan,
         console: Console,
     ) -> None:
         self._url = local_platform.url
         self._process_tree = ProcessTree(psutil.Process().pid, local_platform.ports.addresses())
-        self._pictures = pictures
+        self._images = images
         self._plan = plan
         self._console = console
 
     async def run(self) -> Benchmark:
-        """Go through the whole programme."""
+        """Run all measurements."""
         before = self._process_tree.cpu_usage()
         async with LoadGenerator.connect(self._url) as generator:
             await generator.run_closed_loop(
-                2, 1.0, interleave_by_mix(self._pictures, MIX)
-            )  # warm: graphs compiled, pages touched
+                2, 1.0, interleave_by_mix(self._images, MIX)
+            )  # warm-up: compiles graphs, touches memory pages
             classes = {size: await self._measure_size_class(generator, size) for size in MIX}
             steps = [await self._measure_load_step(generator, clients) for clients in self._plan.client_counts]
             best = max(steps, key=lambda step: step.rps)
@@ -128,28 +135,30 @@ class CapacityBenchmark:
         )
 
     async def _measure_size_class(self, generator: LoadGenerator, size: str) -> SizeClassBenchmark:
-        """Send pictures of one class, one at a time."""
+        """Measure images of one size class, one at a time."""
         before, durations_s = self._process_tree.cpu_usage(), []
         for number in range(self._plan.images_per_class):
-            result = await generator.send(self._pictures[size][number % len(self._pictures[size])])
+            result = await generator.send(self._images[size][number % len(self._images[size])])
             if result.status != 200:
-                raise SystemExit(f"a picture of {size} was answered {result.status}: nothing can be measured")
+                raise SystemExit(
+                    f"an image of {size} got status {result.status} instead of 200: the benchmark cannot run"
+                )
             durations_s.append(result.duration_s)
         usage = self._process_tree.cpu_usage().since(before)
         cpu_seconds = {
             component: round(used_s / len(durations_s), 4) for component, used_s in usage.by_component.items()
         }
         self._console.print(
-            f"{size}: {np.median(durations_s):.2f} s, {sum(cpu_seconds.values()):.2f} processor seconds {cpu_seconds}"
+            f"{size}: {np.median(durations_s):.2f} s, {sum(cpu_seconds.values()):.2f} CPU seconds {cpu_seconds}"
         )
         return SizeClassBenchmark(
             plates=len(durations_s), latency_p50_s=round(float(np.median(durations_s)), 4), cpu_seconds=cpu_seconds
         )
 
     async def _measure_load_step(self, generator: LoadGenerator, clients: int) -> LoadStep:
-        """Keep so many requests in the system for a while."""
+        """Measure a closed loop with a constant number of clients."""
         results = await generator.run_closed_loop(
-            clients, self._plan.step_duration_s, interleave_by_mix(self._pictures, MIX)
+            clients, self._plan.step_duration_s, interleave_by_mix(self._images, MIX)
         )
         succeeded = [result for result in results if result.status == 200]
         durations_s = [result.duration_s for result in succeeded]
@@ -163,17 +172,15 @@ class CapacityBenchmark:
             p99_s=_quantile(durations_s, 0.99),
         )
         self._console.print(
-            f"{clients} clients: {step.rps:.2f} answers/s, p50 {step.p50_s:.1f} s, p99 {step.p99_s:.1f} s"
+            f"{clients} clients: {step.rps:.2f} responses/s, p50 {step.p50_s:.1f} s, p99 {step.p99_s:.1f} s"
         )
         return step
 
     async def _measure_overload(self, generator: LoadGenerator, rps: float, idle_s: float) -> Overload:
-        """Ask for more than there is, then hang up and see how soon all is as before."""
+        """Measure an open loop above capacity, then the time to recover."""
         duration_s = self._plan.overload_duration_s
-        results = await generator.run_open_loop(rps, duration_s, interleave_by_mix(self._pictures, MIX))
-        recovery_s = await generator.time_to_recover(
-            self._pictures["1mp"][0], 2 * idle_s, self._plan.recovery_timeout_s
-        )
+        results = await generator.run_open_loop(rps, duration_s, interleave_by_mix(self._images, MIX))
+        recovery_s = await generator.time_to_recover(self._images["1mp"][0], 2 * idle_s, self._plan.recovery_timeout_s)
         rejected = [result for result in results if result.status in _OVERLOAD_STATUSES]
         accepted = [result.duration_s for result in results if result.status == 200]
         timed_out = sum(result.status == 504 for result in results)
@@ -210,15 +217,15 @@ def _describe_machine(usage: CpuUsage) -> Machine:
 
 
 def _cpu_model() -> str:
-    """Return the processor's name; Linux tells it in /proc/cpuinfo alone."""
+    """Return the name of the CPU. On Linux only /proc/cpuinfo has it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or "unknown")
 
 
-def _quantile(seconds: Sequence[float], share: float) -> float:
-    return _round_seconds(np.quantile(seconds, share)) if seconds else 0.0
+def _quantile(seconds: Sequence[float], probability: float) -> float:
+    return _round_seconds(np.quantile(seconds, probability)) if seconds else 0.0
 
 
 def _round_seconds(value: float | np.floating) -> float:

@@ -1,7 +1,7 @@
-"""Clients for measuring: so many at once without a pause (closed loop), or on a schedule that waits for nobody (open).
+"""Load generator of the benchmark: closed loop (a fixed number of clients) or open loop (a fixed request rate).
 
-Locust plays people; this finds limits. A schedule goes on when the server slows down, so that no slow answer hides
-the ones that should have been asked meanwhile (coordinated omission).
+Locust simulates users, this module measures capacity. An open loop keeps its schedule when the server slows down, which
+avoids coordinated omission: a slow response does not delay later requests.
 """
 
 import asyncio
@@ -22,38 +22,38 @@ _TIMEOUT_S = 120.0
 
 @dataclass(frozen=True)
 class RequestResult:
-    """A picture that was sent, and what came back."""
+    """Result of one request."""
 
     size: str
     started_s: float
-    """On the monotonic clock."""
+    """Send time on the monotonic clock."""
     duration_s: float
     status: int
     retry_after: str | None
 
     @property
     def ended_s(self) -> float:
-        """When the answer was there."""
+        """End of the response on the monotonic clock."""
         return self.started_s + self.duration_s
 
 
-def interleave_by_mix(pictures: Mapping[str, list[PlateImage]], mix: Mapping[str, float]) -> Iterator[PlateImage]:
-    """Yield pictures of all classes without end: every stretch of them has nearly the shares of the mix.
+def interleave_by_mix(images: Mapping[str, list[PlateImage]], mix: Mapping[str, float]) -> Iterator[PlateImage]:
+    """Yield images of all size classes without end. Every short sequence has nearly the proportions of the mix.
 
-    The order is that of multiples of the golden ratio (Kronecker's low-discrepancy sequence), so that short steps of
-    load do not differ by luck.
+    The order is a low-discrepancy sequence (Kronecker's, by multiples of the golden ratio), so that short load steps
+    have nearly the same work.
     """
     for number in count():
         position, cumulative = (number * _GOLDEN_RATIO) % 1.0 * sum(mix.values()), 0.0
         for size, share in mix.items():
             cumulative += share
             if position < cumulative:
-                yield pictures[size][number % len(pictures[size])]
+                yield images[size][number % len(images[size])]
                 break
 
 
 class LoadGenerator:
-    """Sends pictures to one server."""
+    """Sends images to one server."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
@@ -62,55 +62,53 @@ class LoadGenerator:
     @classmethod
     @asynccontextmanager
     async def connect(cls, url: str) -> AsyncIterator["LoadGenerator"]:
-        """Give a driver with as many connections as it takes."""
+        """Yield a load generator without a limit on connections."""
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
             yield cls(session, url)
 
-    async def send(self, picture: PlateImage) -> RequestResult:
-        """Send one picture and wait for its answer."""
+    async def send(self, image: PlateImage) -> RequestResult:
+        """Send one image and wait for the response."""
         started_s = time.monotonic()
         status, retry_after = NO_RESPONSE, None
         try:
-            data = picture.file.read_bytes()
-            async with self._session.post(f"{self._url}/v1/phenotype{picture.query}", data=data) as response:
+            data = image.file.read_bytes()
+            async with self._session.post(f"{self._url}/v1/phenotype{image.query}", data=data) as response:
                 await response.read()
                 status, retry_after = response.status, response.headers.get("Retry-After")
         except (aiohttp.ClientError, TimeoutError):
-            pass  # told by the status
-        return RequestResult(picture.size, started_s, time.monotonic() - started_s, status, retry_after)
+            pass  # the status stays NO_RESPONSE
+        return RequestResult(image.size, started_s, time.monotonic() - started_s, status, retry_after)
 
-    async def run_closed_loop(
-        self, clients: int, seconds: float, pictures: Iterator[PlateImage]
-    ) -> list[RequestResult]:
-        """Let clients send one picture after the other; return all, also those that end after the time."""
+    async def run_closed_loop(self, clients: int, seconds: float, images: Iterator[PlateImage]) -> list[RequestResult]:
+        """Run clients without think time. Return all results, including those after the end of the period."""
         deadline_s = time.monotonic() + seconds
 
         async def client() -> list[RequestResult]:
             results = []
             while time.monotonic() < deadline_s:
-                results.append(await self.send(next(pictures)))
+                results.append(await self.send(next(images)))
             return results
 
         return [result for results in await asyncio.gather(*(client() for _ in range(clients))) for result in results]
 
-    async def run_open_loop(self, rps: float, seconds: float, pictures: Iterator[PlateImage]) -> list[RequestResult]:
-        """Send so many a second, evenly; hang up on what is not answered when time is up."""
+    async def run_open_loop(self, rps: float, seconds: float, images: Iterator[PlateImage]) -> list[RequestResult]:
+        """Send requests at a constant rate, and cancel the pending ones at the end of the period."""
         started_s, tasks = time.monotonic(), []
         for number in range(round(rps * seconds)):
             await asyncio.sleep(max(0.0, started_s + number / rps - time.monotonic()))
-            tasks.append(asyncio.ensure_future(self.send(next(pictures))))
+            tasks.append(asyncio.ensure_future(self.send(next(images))))
         done, pending = await asyncio.wait(tasks, timeout=1 / rps)
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
         return sorted((task.result() for task in done), key=lambda result: result.started_s)
 
-    async def time_to_recover(self, picture: PlateImage, threshold_s: float, timeout_s: float) -> float | None:
-        """Send one picture after the other until one is answered quickly; return when, None if never."""
+    async def time_to_recover(self, image: PlateImage, threshold_s: float, timeout_s: float) -> float | None:
+        """Send single requests until one is at most `threshold_s` slow; return the elapsed seconds, None on timeout."""
         started_s = time.monotonic()
         while (elapsed_s := time.monotonic() - started_s) < timeout_s:
-            result = await self.send(picture)
+            result = await self.send(image)
             if result.status == 200 and result.duration_s <= threshold_s:
                 return elapsed_s
             await asyncio.sleep(0.1)

@@ -1,6 +1,6 @@
-"""What locust runs: the scenarios' users, and the samples written at the end. `loadtests.run` starts and judges it.
+"""Locust file: the users of the scenarios, and the export of samples. `loadtests.run` starts it.
 
-Locust patches the standard library for gevent in its whole process, so nothing else happens in it.
+Locust patches the standard library for gevent in its process, so this process does nothing else.
 """
 
 from pathlib import Path
@@ -11,16 +11,18 @@ from locust import events
 from loadtests import samples
 from loadtests.scenarios import SAMPLES, BatchUser, BurstUser, HostileUser, Researcher
 
-__all__ = ["BurstUser", "HostileUser", "BatchUser", "Researcher"]
+__all__ = ["BatchUser", "BurstUser", "HostileUser", "Researcher"]
 
 
 def _add_options(parser: Any) -> None:
-    parser.add_argument("--samples", type=Path, default=Path("samples.csv"), help="Where each request is written down.")
+    parser.add_argument(
+        "--samples", type=Path, default=Path("samples.csv"), help="Output file with one row per request."
+    )
 
 
 def _write_samples(environment: Any, **_: object) -> None:
     samples.write_samples(environment.parsed_options.samples, SAMPLES)
-    environment.process_exit_code = 0 if SAMPLES else 1  # judged by who reads them
+    environment.process_exit_code = 0 if SAMPLES else 1  # loadtests.run checks the samples
 
 
 events.init_command_line_parser.add_listener(_add_options)  # type: ignore[no-untyped-call]

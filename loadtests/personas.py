@@ -1,4 +1,4 @@
-"""Who plays which scenario, and how many. Apart from `scenarios`, because importing that patches Python for gevent."""
+"""Personas of the scenarios and their weights. Importing `scenarios` would patch Python for gevent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Persona:
-    """The class of `scenarios` that plays a scenario, and its share of the users."""
+    """User class of a scenario in `scenarios`, and its weight among the users."""
 
     user_class: str
     weight: float
@@ -21,15 +21,15 @@ SCENARIOS: Mapping[str, Persona] = {
 
 
 def allocate_users(users: int, scenarios: Sequence[str]) -> dict[str, int]:
-    """Return how many users of each class there are: by weight, every class at least once.
+    """Return the number of users of each class: by weight, with at least one user per class.
 
     Args:
-        users: All of them; at least as many as scenarios.
-        scenarios: Names out of `SCENARIOS`.
+        users: Total number of users, at least the number of scenarios.
+        scenarios: Names from `SCENARIOS`.
     """
     personas = [SCENARIOS[name] for name in scenarios]
     counts = {persona.user_class: 1 for persona in personas}
     for _ in range(users - len(personas)):
-        neediest = max(personas, key=lambda persona: persona.weight / counts[persona.user_class])
-        counts[neediest.user_class] += 1
+        next_persona = max(personas, key=lambda persona: persona.weight / counts[persona.user_class])
+        counts[next_persona.user_class] += 1
     return counts

@@ -1,4 +1,4 @@
-"""The report of a load test: a page in Markdown with the limits and two pictures, made of locust's own requests."""
+"""Report of a load test: a Markdown page with the objectives and two plots, from the samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from thale.slo import Slo
 from thale.telemetry.labels import size_class
 
 WINDOW_COUNT = 12
-"""Windows of time that a test is cut into."""
+"""Number of time windows of a plot."""
 SIZE_COLOURS = {"1mp": "#2a7f62", "4mp": "#3d6fb6", "16mp": "#8a5fb0"}
 _OUTCOMES = {
-    "answered": "#2a7f62",
-    "refused: no room": "#e0a030",
+    "completed": "#2a7f62",
+    "rejected: overload": "#e0a030",
     "failed": "#c0392b",
-    "hostile, refused": "#9a9a9a",
+    "hostile, rejected": "#9a9a9a",
 }
 mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 110})
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What was done."""
+    """Parameters of a load test."""
 
     users: int
     minutes: float
@@ -49,24 +49,26 @@ def write_report(
 
 
 def plot_latency(samples: Sequence[RequestSample], slo: Slo) -> Figure:
-    """Draw a panel for each class of image size: every answer, median and 99th percentile by window, and the limit."""
-    limits = {size_class(latency.up_to_megapixels): latency.p99_s for latency in slo.latency}
-    figure = Figure(figsize=(9, 2.2 * len(limits)), layout="constrained")
-    panels = figure.subplots(len(limits), 1, sharex=True, squeeze=False)[:, 0]
-    for panel, (size, limit_s) in zip(panels, limits.items(), strict=True):
-        answered_samples = [sample for sample in samples if sample.size == size and sample.is_success]
-        _plot_percentiles(panel, answered_samples, SIZE_COLOURS.get(size, "#555555"))
-        panel.axhline(limit_s, color="#c0392b", linestyle="--", linewidth=1, label=f"promised p99, {limit_s:g} s")
+    """Plot latency by size class: every response, median and 99th percentile per window, and the objective."""
+    objectives = {size_class(latency.up_to_megapixels): latency.p99_s for latency in slo.latency}
+    figure = Figure(figsize=(9, 2.2 * len(objectives)), layout="constrained")
+    panels = figure.subplots(len(objectives), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, (size, objective_s) in zip(panels, objectives.items(), strict=True):
+        succeeded = [sample for sample in samples if sample.size == size and sample.is_success]
+        _plot_percentiles(panel, succeeded, SIZE_COLOURS.get(size, "#555555"))
+        panel.axhline(
+            objective_s, color="#c0392b", linestyle="--", linewidth=1, label=f"objective p99, {objective_s:g} s"
+        )
         panel.set_ylabel(f"{size}: seconds")
-        panel.set_ylim(0, 1.35 * panel.get_ylim()[1])  # room for the legend
+        panel.set_ylim(0, 1.35 * panel.get_ylim()[1])  # space for the legend
         panel.legend(loc="upper left", frameon=False, ncols=4)
     panels[-1].set_xlabel("seconds since the first request")
-    figure.suptitle("From request to answer")
+    figure.suptitle("Latency")
     return figure
 
 
 def plot_throughput(samples: Sequence[RequestSample]) -> Figure:
-    """Draw the requests a second by what became of them, stacked, at the time of their answers."""
+    """Plot the throughput by outcome, stacked, at the time of the responses."""
     figure = Figure(figsize=(9, 3), layout="constrained")
     panel = figure.subplots()
     ends = np.array([sample.at_s + sample.duration_s for sample in samples])
@@ -78,20 +80,22 @@ def plot_throughput(samples: Sequence[RequestSample]) -> Figure:
         rates = np.histogram(ends[outcomes == name], edges)[0] / width_s
         panel.bar(edges[:-1], rates, width_s, bottom=bottom, align="edge", color=colour, label=name)
         bottom += rates
-    panel.set_ylim(0, 1.25 * max(0.1, bottom.max()))  # room for the legend
+    panel.set_ylim(0, 1.25 * max(0.1, bottom.max()))  # space for the legend
     panel.set_xlabel("seconds since the first request")
-    panel.set_ylabel("requests a second")
-    panel.set_title("What was answered")
+    panel.set_ylabel("requests per second")
+    panel.set_title("Throughput by outcome")
     panel.legend(loc="upper left", frameon=False, ncols=4)
     return figure
 
 
-def _plot_percentiles(panel: Axes, answered_samples: Sequence[RequestSample], colour: str) -> None:
-    if not answered_samples:
-        panel.text(0.5, 0.5, "no answer of this class", transform=panel.transAxes, ha="center", color="#777777")
+def _plot_percentiles(panel: Axes, succeeded: Sequence[RequestSample], colour: str) -> None:
+    if not succeeded:
+        panel.text(
+            0.5, 0.5, "no successful response in this class", transform=panel.transAxes, ha="center", color="#777777"
+        )
         return
-    at_s = np.array([sample.at_s + sample.duration_s for sample in answered_samples])
-    durations_s = np.array([sample.duration_s for sample in answered_samples])
+    at_s = np.array([sample.at_s + sample.duration_s for sample in succeeded])
+    durations_s = np.array([sample.duration_s for sample in succeeded])
     panel.plot(at_s, durations_s, ".", color=colour, alpha=0.35, markersize=4)
     edges = _window_edges(at_s)
     window = np.clip(np.searchsorted(edges, at_s, side="right") - 1, 0, len(edges) - 2)
@@ -111,32 +115,34 @@ def _window_edges(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _classify_outcome(sample: RequestSample) -> str:
     if sample.size == HOSTILE:
-        return "failed" if sample.error else "hostile, refused"
+        return "failed" if sample.error else "hostile, rejected"
     if sample.status in (429, 503):
-        return "refused: no room"
-    return "failed" if sample.is_server_failure else "answered"
+        return "rejected: overload"
+    return "failed" if sample.is_server_failure else "completed"
 
 
 def _render_page(samples: Sequence[RequestSample], results: Sequence[SloResult], run_info: RunInfo) -> str:
     regular_samples = [sample for sample in samples if sample.size != HOSTILE]
     duration_s = max((sample.at_s + sample.duration_s for sample in samples), default=0.0)
     rows = [
-        f"| {result.objective} | {result.requests} | {result.misses} | {result.measured} | {result.worst.replace('|', '/')} | {result.verdict} |"
+        f"| {result.objective} | {result.requests} | {result.misses} | {result.measured} | "
+        f"{result.worst.replace('|', '/')} | {result.verdict} |"
         for result in results
     ]
     return "\n".join(
         [
             f"# Load test of {run_info.started_at}",
             "",
-            f"{run_info.users} users ({', '.join(run_info.scenarios)}) for {run_info.minutes:g} min: {len(regular_samples)} requests and "
+            f"{run_info.users} users ({', '.join(run_info.scenarios)}) for {run_info.minutes:g} min: "
+            f"{len(regular_samples)} requests and "
             f"{len(samples) - len(regular_samples)} hostile ones in {duration_s:.0f} s, "
-            f"{sum(s.is_success for s in regular_samples) / max(duration_s, 1e-3):.2f} answers/s.",
+            f"{sum(s.is_success for s in regular_samples) / max(duration_s, 1e-3):.2f} successful responses/s.",
             "",
-            "| Limit | Requests | Misses | Measured | Worst | Verdict |",
+            "| Objective | Requests | Misses | Measured | Worst | Verdict |",
             "|---|---:|---:|---|---|---|",
             *rows,
             "",
-            "![latency by class of image size](latency.png)",
+            "![latency by size class](latency.png)",
             "",
             "![requests by outcome](throughput.png)",
             "",

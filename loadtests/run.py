@@ -1,9 +1,9 @@
-"""Put load on thale and judge the promises of slo.toml: `make load USERS=10 MINUTES=5`, `make load-smoke`.
+"""Load test with SLO checks: `make load USERS=10 MINUTES=5`, `make load-smoke`.
 
     python -m loadtests.run --users 10 --minutes 5 --scenario interactive --scenario burst --scenario hostile
 
-Uses the server at --host; without one the platform that runs on this machine, and without that starts one for the test.
-Exit status: 0 all limits kept, 1 a limit broken, 2 asked wrongly or nothing could be sent.
+The target is the server at --host. The default is the running platform of this machine, or a new one for the test.
+Exit status: 0 if all objectives are met, 1 if one is violated, 2 for invalid options or if no request was sent.
 """
 
 import json
@@ -30,30 +30,34 @@ from thale.slo import read_slo
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 ROOT = Path(__file__).parents[1]
 _DRAIN_TIMEOUT_S = 60
-"""How long locust waits for the answers of requests that are on their way when time is up."""
+"""Maximum wait of locust for responses in flight at the end of the test."""
 
 
 def main(
-    users: Annotated[int, typer.Option(min=1, help="Users of all scenarios together.")] = 4,
-    minutes: Annotated[float, typer.Option(min=0.05, help="How long.")] = 1.0,
-    scenario: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(SCENARIOS)}. Default: all.")] = None,
-    host: Annotated[
-        str | None, typer.Option(help="Address of a server. Default: this machine's, or a new one.")
+    users: Annotated[int, typer.Option(min=1, help="Total number of users.")] = 4,
+    minutes: Annotated[float, typer.Option(min=0.05, help="Duration in minutes.")] = 1.0,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help=f"One of {', '.join(SCENARIOS)}; may be repeated. Default: all.")
     ] = None,
-    home: Annotated[Path | None, typer.Option(envvar="THALE_HOME", help="Folder of this machine's platform.")] = None,
-    weights: Annotated[Path | None, typer.Option(envvar="THALE_WEIGHTS", help="Models of a platform to start.")] = None,
-    slo: Annotated[Path | None, typer.Option(help="The limits. Default: services/thale/slo.toml.")] = None,
-    out: Annotated[Path, typer.Option(file_okay=False, help="Where the report goes.")] = Path("results/load"),
+    host: Annotated[
+        str | None, typer.Option(help="URL of a server. Default: the platform of this machine, or a new one.")
+    ] = None,
+    home: Annotated[
+        Path | None, typer.Option(envvar="THALE_HOME", help="Data directory of the platform of this machine.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(envvar="THALE_WEIGHTS", help="Weights for a new platform.")] = None,
+    slo: Annotated[Path | None, typer.Option(help="File of objectives. Default: services/thale/slo.toml.")] = None,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the report.")] = Path("results/load"),
 ) -> None:
-    """Apply load, write a report with pictures, and judge the limits."""
+    """Generate load, check the objectives, and write a report with plots."""
     console = Console()
     scenarios = scenario or list(SCENARIOS)
     if not set(scenarios) <= set(SCENARIOS):
-        raise typer.BadParameter(f"there are the scenarios {', '.join(SCENARIOS)}, and none else")
+        raise typer.BadParameter(f"unknown scenario; the scenarios are {', '.join(SCENARIOS)}")
     if users < len(scenarios):
-        raise typer.BadParameter(f"{len(scenarios)} scenarios need as many users at least, not {users}")
-    limits = read_slo(slo)
-    with console.status("drawing the pictures (once)"):
+        raise typer.BadParameter(f"{len(scenarios)} scenarios need at least {len(scenarios)} users, not {users}")
+    objectives = read_slo(slo)
+    with console.status("rendering the images (once)"):
         image_set.load_images()
     out.mkdir(parents=True, exist_ok=True)
     samples_path = out / "samples.csv"
@@ -65,12 +69,12 @@ def main(
         console.print(f"[bold red]load test:[/] {error}", highlight=False)
         raise typer.Exit(2) from error
     if status != 0:
-        console.print(f"locust ended with status {status}: nothing is judged")
+        console.print(f"locust ended with status {status}: no objective was checked")
         raise typer.Exit(2)
     recorded_samples = samples.read_samples(samples_path)
-    results = slo_check.check_slos(recorded_samples, limits)
+    results = slo_check.check_slos(recorded_samples, objectives)
     run_info = report.RunInfo(users, minutes, scenarios, datetime.now(UTC).isoformat(timespec="minutes"))
-    page = report.write_report(out, recorded_samples, results, limits, run_info)
+    page = report.write_report(out, recorded_samples, results, objectives, run_info)
     console.print(slo_check.results_table(results))
     console.print(f"report: {page}")
     raise typer.Exit(1 if any(result.is_violated for result in results) else 0)
@@ -78,14 +82,12 @@ def main(
 
 @contextmanager
 def _server(host: str | None, home: Path | None, weights: Path | None, console: Console) -> Iterator[str]:
-    """Give the address of a server: the one that is named, the one that runs here, or one for this test alone."""
+    """Yield the URL of the server: the given host, the running platform, or a new platform for this test."""
     running = None if host else DataDir.resolve(home).find_running_platform()
     if host or running:
-        url = (host or running.url).rstrip("/")  # type: ignore[union-attr]  # one of the two is there
+        url = (host or running.url).rstrip("/")  # type: ignore[union-attr]  # one of the two is not None
         if not Client(url).is_ready():
-            raise ServerUnreachableError(
-                f"nobody is ready to measure at {url}: start `thale up`, or say another --host"
-            )
+            raise ServerUnreachableError(f"no server is ready at {url}: start `thale up`, or pass another --host")
         yield url
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +98,7 @@ def _server(host: str | None, home: Path | None, weights: Path | None, console: 
 
 
 def _run_locust(url: str, users: int, minutes: float, scenarios: list[str], samples_path: Path) -> int:
-    """Run locust until all answers are there. Returns its exit status."""
+    """Run locust until all responses have arrived. Returns its exit status."""
     counts = [
         {"user_class_name": name, "fixed_count": count} for name, count in allocate_users(users, scenarios).items()
     ]
@@ -110,7 +112,7 @@ def _run_locust(url: str, users: int, minutes: float, scenarios: list[str], samp
         "--samples": samples_path,
         "--loglevel": "WARNING",
     }
-    arguments = [str(word) for option in options.items() for word in option]
+    arguments = [str(item) for option in options.items() for item in option]
     command = [
         sys.executable,
         "-m",
@@ -121,7 +123,7 @@ def _run_locust(url: str, users: int, minutes: float, scenarios: list[str], samp
         "--config-users",
         *map(json.dumps, counts),
     ]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603 (ours)
+    return subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603 (fixed command)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What was sent and what came back, a row a request: written by locust's process, read by who judges and draws."""
+"""Samples of a load test: one row per request, written by the locust process, read by SLO checks and report."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 HOSTILE = "hostile"
 NO_RESPONSE = 0
-"""The status of a request that was not answered at all."""
+"""Status of a request without a response."""
 
 
 @dataclass(frozen=True)
@@ -15,29 +15,29 @@ class RequestSample:
     """One request."""
 
     at_s: float
-    """When it was sent, since the first one."""
+    """Send time since the first request."""
     scenario: str
     name: str
     size: str
-    """The image's class of size; `hostile` for a request that must be refused; empty where there is no image."""
+    """Size class of the image; `hostile` for a request that must be rejected; empty without an image."""
     status: int
     duration_s: float
     error: str = ""
-    """What is wrong with the answer, where that can be told from the answer alone."""
+    """Problem with the response, as far as the response alone shows it."""
 
     @property
     def is_success(self) -> bool:
-        """Whether the image was measured."""
+        """True if the response is 200."""
         return self.status == 200
 
     @property
     def is_server_failure(self) -> bool:
-        """Whether the server failed the user: no answer, or a 5xx (503 for overload included)."""
+        """True for no response or a 5xx, including 503 on overload."""
         return self.status == NO_RESPONSE or self.status >= 500
 
 
 def write_samples(path: Path, samples: Iterable[RequestSample]) -> None:
-    """Write a CSV in the order in which the requests were sent, beginning at zero."""
+    """Write a CSV in the order of the send times, which begin at zero."""
     ordered = sorted(samples, key=lambda sample: sample.at_s)
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.DictWriter(file, [field.name for field in fields(RequestSample)])
@@ -47,7 +47,7 @@ def write_samples(path: Path, samples: Iterable[RequestSample]) -> None:
 
 
 def read_samples(path: Path) -> Sequence[RequestSample]:
-    """Read what `write` wrote."""
+    """Read a CSV of `write_samples`."""
     with path.open(newline="", encoding="utf-8") as file:
         return [
             RequestSample(

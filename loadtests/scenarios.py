@@ -1,6 +1,6 @@
-"""Who uses thale, as locust users: a researcher at a desk, a night's batch, a burst after lunch, hostile clients.
+"""Personas as locust users: an interactive researcher, a batch, a burst of users, hostile clients.
 
-Everybody waits as long as the server says when it has no room (Retry-After), as `thale analyze` and thale's client do.
+Regular users honour Retry-After on overload, like `thale analyze` and thale's client.
 """
 
 import http.client
@@ -21,79 +21,77 @@ _DEFAULT_RETRY_AFTER_S = 2.0
 _TIMEOUT_S = 90.0
 _USER_NUMBERS = itertools.count()
 SAMPLES: list[RequestSample] = []
-"""What this process has sent; `locustfile` writes it at the end."""
+"""Requests of this process. `locustfile` writes them at the end."""
 
 
 class RegularUser(FastHttpUser):
-    """Sends good pictures. What kinds, how often and for what is up to each scenario."""
+    """Sends valid images. Subclasses define the mix, the think time and the requested format."""
 
     abstract = True
     network_timeout = _TIMEOUT_S
     connection_timeout = 10.0
     size_mix: dict[str, float]
-    """How often a picture is of a class of image size."""
+    """Weight of each size class."""
 
     def on_start(self) -> None:
-        """Fetch the pictures and a series of choices of one's own, the same in every test."""
-        self.pictures = load_images()
+        """Load the images and seed the random generator of this user, the same in every test."""
+        self.images = load_images()
         self.rng = random.Random(next(_USER_NUMBERS))  # noqa: S311
 
     def send_image(self, accept: str = "application/json") -> RequestSample:
-        """Send one picture, and once more after Retry-After where there was no room."""
+        """Send one image, and retry once after Retry-After on overload."""
         (size,) = self.rng.choices(list(self.size_mix), list(self.size_mix.values()))
-        picture = self.rng.choice(self.pictures[size])
-        sample, retry_after_s = self._post_image(picture, accept)
+        image = self.rng.choice(self.images[size])
+        sample, retry_after_s = self._post_image(image, accept)
         if retry_after_s is not None:
             gevent.sleep(retry_after_s)
-            sample, _ = self._post_image(picture, accept)
+            sample, _ = self._post_image(image, accept)
         return sample
 
-    def _post_image(self, picture: PlateImage, accept: str) -> tuple[RequestSample, float | None]:
+    def _post_image(self, image: PlateImage, accept: str) -> tuple[RequestSample, float | None]:
         headers = {"Content-Type": "image/jpeg", "Accept": accept}
         started_at = time.time()
         with self.client.post(
-            f"/v1/phenotype{picture.query}",
-            data=picture.file.read_bytes(),  # type: ignore[arg-type]  # bytes pass, its annotation forgot them
+            f"/v1/phenotype{image.query}",
+            data=image.file.read_bytes(),  # type: ignore[arg-type]  # bytes are accepted, the annotation is incomplete
             headers=headers,
-            name=picture.size,
+            name=image.size,
             catch_response=True,
         ) as response:
             status = response.status_code or NO_RESPONSE
             retry_after = (response.headers or {}).get("Retry-After")
-            response.success()  # what failed is judged by the limits, not by locust
+            response.success()  # the SLO checks classify failures, not locust
         error = f"{status} without Retry-After" if status in (429, 503) and not retry_after else ""
-        sample = RequestSample(
-            started_at, self.scenario(), accept, picture.size, status, time.time() - started_at, error
-        )
+        sample = RequestSample(started_at, self.scenario(), accept, image.size, status, time.time() - started_at, error)
         SAMPLES.append(sample)
         is_overloaded = status in (429, 503)
         return sample, (float(retry_after or _DEFAULT_RETRY_AFTER_S) if is_overloaded else None)
 
     @classmethod
     def scenario(cls) -> str:
-        """Return the scenario's name."""
+        """Return the name of the persona, for the samples."""
         return cls.__name__
 
 
 class Researcher(RegularUser):
-    """At a desk: one picture at a time, a look at the result, now and then the overlay or the list of models."""
+    """Interactive user: one image at a time with think time, sometimes the overlay or the list of models."""
 
     wait_time = between(2, 6)
     size_mix = {"1mp": 0.4, "4mp": 0.4, "16mp": 0.2}
 
     @task(8)
     def request_phenotype(self) -> None:
-        """Ask for the phenotype."""
+        """Request the phenotype."""
         self.send_image()
 
     @task(2)
     def request_overlay(self) -> None:
-        """Ask for the picture with what was found."""
+        """Request the overlay."""
         self.send_image("image/png")
 
     @task(1)
     def list_models(self) -> None:
-        """Ask what is served."""
+        """Request the list of models."""
         started_at = time.time()
         with self.client.get("/v1/models", name="models", catch_response=True) as response:
             status = response.status_code or NO_RESPONSE
@@ -102,33 +100,33 @@ class Researcher(RegularUser):
 
 
 class BatchUser(RegularUser):
-    """A night's photographs, one after the other without a pause."""
+    """Batch user: photographs one after the other, without think time."""
 
     wait_time = constant(0)
     size_mix = {"4mp": 0.2, "16mp": 0.8}
 
     @task
     def request_table(self) -> None:
-        """Ask for the table."""
+        """Request the table."""
         self.send_image("text/csv")
 
 
 class BurstUser(RegularUser):
-    """Everybody comes back after a third of the test and sends the morning's pictures in a row."""
+    """Burst user: all users send a series of images after a third of the test."""
 
     size_mix = {"1mp": 0.3, "4mp": 0.6, "16mp": 0.1}
     images_per_burst = 3
-    """Pictures each."""
+    """Images per user."""
 
     def wait_time(self) -> float:
-        """Return the seconds until lunch is over, and afterwards until the day is."""
+        """Return the seconds until the burst, and after it the seconds until the end of the test."""
         options, stats = self.environment.parsed_options, self.environment.stats
         elapsed_s = time.time() - stats.start_time
         return float(max(0.0, options.run_time / 3 - elapsed_s) or max(1.0, options.run_time - elapsed_s))
 
     @task
     def send_burst(self) -> None:
-        """Send everything, if lunch is over."""
+        """Send the images, once the time of the burst is reached."""
         if time.time() - self.environment.stats.start_time < self.environment.parsed_options.run_time / 3:
             return
         for _ in range(self.images_per_burst):
@@ -136,18 +134,18 @@ class BurstUser(RegularUser):
 
 
 class HostileUser(FastHttpUser):
-    """Sends what no camera makes, one kind after the other."""
+    """Hostile user: sends all kinds of bad requests in turn."""
 
     wait_time = between(0.2, 1.5)
 
     def on_start(self) -> None:
-        """Prepare the attacks; each user begins with another one."""
+        """Prepare the requests. Each user begins with a different kind."""
         self.hostile_requests: Sequence[hostile.HostileRequest] = hostile.hostile_requests(load_images()["4mp"][0])
         self.next_index = 3 * next(_USER_NUMBERS)
 
     @task
     def send_hostile_request(self) -> None:
-        """Send one bad request, and note whether it was refused as it must be."""
+        """Send one bad request, and record whether the rejection is as expected."""
         request = self.hostile_requests[self.next_index % len(self.hostile_requests)]
         self.next_index += 1
         address = urlsplit(str(self.host))

@@ -1,9 +1,9 @@
-"""Were the promises of slo.toml kept? Judged on the requests of a load test, each limit with its numbers.
+"""SLO checks of a load test: each objective of slo.toml with its measured values and a verdict.
 
-A promise is about a share: 99 of 100 answers in time, 999 of 1,000 without a failure. A short test sees a few dozen
-requests, of which one slow answer is already more than 1 in 100. So a limit is broken where there are more misses than
-the promise allows *and* more than chance explains: where a server that just keeps its promise would do as badly in
-fewer than 1 of 20 tests (one-sided exact binomial test).
+An objective is a proportion: 99 % of responses in time, 99.9 % without a failure. In a short test of a few dozen
+requests, one slow response is more than 1 %. An objective is therefore violated only if two conditions hold: the misses
+exceed the allowance, and a one-sided exact binomial test rejects chance at the level of 5 %. A server that just meets
+its objective then fails fewer than 1 of 20 tests (docs/adr/0067-slo-checks-by-exact-binomial-test.md).
 """
 
 from collections.abc import Sequence
@@ -23,38 +23,38 @@ _LATENCY_SLO_RATIO = 0.99
 
 @dataclass(frozen=True)
 class SloResult:
-    """One limit, and how it was kept."""
+    """Result of the check of one objective."""
 
     objective: str
     requests: int
     misses: int
     allowed_ratio: float
-    """Share of misses that the promise allows."""
+    """Ratio of misses that the objective allows."""
     measured: str
     worst: str = ""
 
     @property
     def is_violated(self) -> bool:
-        """Whether there are more misses than the promise and chance together explain."""
+        """True if the misses exceed the allowance significantly."""
         return self.misses > self.allowed_ratio * self.requests and self.p_value < SIGNIFICANCE_LEVEL
 
     @property
     def p_value(self) -> float:
-        """Probability of so many misses, or more, where the promise is just kept."""
+        """Probability of this number of misses or more if the objective is just met."""
         return float(binom.sf(self.misses - 1, self.requests, self.allowed_ratio))
 
     @property
     def verdict(self) -> str:
-        """`kept`, `broken`, or what else there is to say."""
+        """`met`, `met (misses within chance)`, `VIOLATED` or `not tested`."""
         if self.requests == 0:
             return "not tested"
         if self.is_violated:
             return "VIOLATED"
-        return "kept" if self.misses <= self.allowed_ratio * self.requests else "kept (misses within chance)"
+        return "met" if self.misses <= self.allowed_ratio * self.requests else "met (misses within chance)"
 
 
 def check_slos(samples: Sequence[RequestSample], slo: Slo) -> list[SloResult]:
-    """Return a finding for each limit: availability, latency by class of image size, refusals of hostile requests."""
+    """Return a result for each objective: availability, latency by size class, rejection of hostile requests."""
     regular_samples = [sample for sample in samples if sample.size != HOSTILE]
     return [
         _check_availability(regular_samples, slo),
@@ -73,7 +73,9 @@ def _check_availability(samples: Sequence[RequestSample], slo: Slo) -> SloResult
         misses=len(failed),
         allowed_ratio=1 - slo.availability,
         measured=f"{success_ratio:.2%}",
-        worst=", ".join(f"{sum(s.status == status for s in failed)} x {status or 'no answer'}" for status in statuses),
+        worst=", ".join(
+            f"{sum(s.status == status for s in failed)} x {status or 'no response'}" for status in statuses
+        ),
     )
 
 
@@ -98,11 +100,11 @@ def _check_latencies(samples: Sequence[RequestSample], slo: Slo) -> list[SloResu
 
 
 def _check_hostile_requests(samples: Sequence[RequestSample]) -> SloResult:
-    """No hostile request may be answered otherwise than it must be: one is one too many."""
+    """Return the result of the hostile requests. No unexpected response is allowed."""
     hostile = [sample for sample in samples if sample.size == HOSTILE]
     unexpected = [sample for sample in hostile if sample.error]
     return SloResult(
-        objective="hostile requests refused properly and soon",
+        objective="hostile requests rejected as specified and in time",
         requests=len(hostile),
         misses=len(unexpected),
         allowed_ratio=0.0,
@@ -112,9 +114,9 @@ def _check_hostile_requests(samples: Sequence[RequestSample]) -> SloResult:
 
 
 def results_table(results: Sequence[SloResult]) -> Table:
-    """Return the findings as a table for the terminal."""
-    rendered = Table(title="Limits of services/thale/slo.toml")
-    for column in ("Limit", "Requests", "Misses", "Measured", "Worst", "Verdict"):
+    """Return the results as a table for the terminal."""
+    rendered = Table(title="Objectives of services/thale/slo.toml")
+    for column in ("Objective", "Requests", "Misses", "Measured", "Worst", "Verdict"):
         rendered.add_column(column, justify="right" if column in ("Requests", "Misses") else "left")
     for result in results:
         colour = "red" if result.is_violated else "yellow" if result.requests == 0 else "green"

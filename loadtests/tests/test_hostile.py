@@ -1,4 +1,4 @@
-"""Hostile requests are told from refusals that are right."""
+"""Tests of the expected responses to hostile requests."""
 
 from loadtests.hostile import HostileRequest, Outcome, _bodyless_request, _post_request, unexpected_outcome
 
@@ -11,23 +11,23 @@ def outcome_of(
     return unexpected_outcome(request, Outcome(status, retry_after, duration_s, 10))
 
 
-def test_the_right_refusal_soon_is_right() -> None:
+def test_unexpected_outcome_accepts_the_expected_rejection() -> None:
     assert outcome_of(415) is None
 
 
-def test_an_answer_or_another_refusal_is_not() -> None:
+def test_unexpected_outcome_reports_another_status() -> None:
     assert outcome_of(200) == "200 after 0.10 s, not 415"
     assert outcome_of(500) == "500 after 0.10 s, not 415"
 
 
-def test_the_right_refusal_too_late_is_not() -> None:
+def test_unexpected_outcome_reports_a_late_rejection() -> None:
     assert "not within 1 s" in str(outcome_of(415, duration_s=3))
 
 
-def test_no_room_is_right_where_it_says_when_to_come_back() -> None:
+def test_unexpected_outcome_accepts_503_only_with_retry_after() -> None:
     assert outcome_of(503, retry_after="4") is None
     assert "without Retry-After" in str(outcome_of(503))
 
 
-def test_what_needs_no_room_is_not_told_that_there_is_none() -> None:
+def test_unexpected_outcome_reports_503_without_a_needed_slot() -> None:
     assert outcome_of(503, retry_after="4", request=_bodyless_request("path", "GET", "/x", {404})) is not None

@@ -1,4 +1,4 @@
-"""Load is really applied: locust, a running platform with tiny models, and the limits judged at the end."""
+"""Integration tests of a load test: locust, a running platform with tiny models, and the SLO checks."""
 
 import subprocess
 import sys
@@ -13,12 +13,15 @@ ROOT = Path(__file__).parents[2]
 USERS = 4
 
 
-@pytest.mark.timeout(900)  # models and pictures are made first, on whatever machine
-def test_a_broken_limit_is_named_and_ends_the_test_with_status_1(tmp_path: Path) -> None:
+@pytest.mark.integration
+@pytest.mark.timeout(900)  # includes the creation of models and images, on a slow machine
+def test_run_reports_a_violated_objective_with_status_1(tmp_path: Path) -> None:
     image_set.load_images()
-    limits = tmp_path / "slo.toml"
+    objectives = tmp_path / "slo.toml"
     toml_text = (ROOT / "services" / "thale" / "slo.toml").read_text()
-    limits.write_text(toml_text.replace("p99_s = 5.0", "p99_s = 0.0001", 1).replace("p99_s = 20.0", "p99_s = 2000.0"))
+    objectives.write_text(
+        toml_text.replace("p99_s = 5.0", "p99_s = 0.0001", 1).replace("p99_s = 20.0", "p99_s = 2000.0")
+    )
     with run_platform(tmp_path / "home", write_weights(tmp_path / "weights")) as platform:
         arguments = [
             "--host",
@@ -28,13 +31,13 @@ def test_a_broken_limit_is_named_and_ends_the_test_with_status_1(tmp_path: Path)
             "--minutes",
             0.25,
             "--slo",
-            limits,
+            objectives,
             "--out",
             tmp_path / "out",
         ]
         command = [sys.executable, "-m", "loadtests.run", *map(str, arguments)]
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert ended.returncode == 1, ended.stdout + ended.stderr
+        completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert completed.returncode == 1, completed.stdout + completed.stderr
     page = (tmp_path / "out" / "report.md").read_text()
     rows = {row.split(" | ")[0].removeprefix("| "): row for row in page.splitlines() if row.startswith("| p99")}
     assert "VIOLATED" in rows["p99 of 1mp <= 0.0001 s"]
@@ -45,16 +48,17 @@ def test_a_broken_limit_is_named_and_ends_the_test_with_status_1(tmp_path: Path)
     assert any(sample.is_success for sample in recorded)
 
 
-def test_a_server_that_is_not_there_is_no_broken_promise(tmp_path: Path) -> None:
+@pytest.mark.slow  # renders the images of the load tests if they are not cached
+def test_run_ends_with_status_2_without_a_server(tmp_path: Path) -> None:
     image_set.load_images()
     command = [sys.executable, "-m", "loadtests.run", "--host", "http://127.0.0.1:9", "--out", str(tmp_path)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 2
-    assert "nobody is ready" in ended.stdout
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert completed.returncode == 2
+    assert "no server is ready" in completed.stdout
 
 
-def test_a_scenario_that_is_not_there_is_asked_wrongly(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "loadtests.run", "--scenario", "nobody", "--out", str(tmp_path)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 2
-    assert "scenarios" in ended.stderr
+def test_run_rejects_an_unknown_scenario(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "loadtests.run", "--scenario", "unknown", "--out", str(tmp_path)]
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert completed.returncode == 2
+    assert "scenarios" in completed.stderr
