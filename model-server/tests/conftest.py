@@ -1,4 +1,4 @@
-"""What the tests of the model server share: a tiny model of each task, a picture, one running TorchServe."""
+"""Shared fixtures of the model server tests: a tiny model of each task, an image, one running TorchServe."""
 
 from collections.abc import Iterator
 
@@ -34,13 +34,13 @@ def landmark_engine(landmarker: TinyModel) -> Engine:
 
 @pytest.fixture(scope="session", name="plate_HW3")
 def draw_plate() -> NDArray[np.uint8]:
-    """A picture of 300 x 340 px with uneven light, dark lines and noise."""
+    """An image of 300 x 340 px with uneven illumination, dark lines and noise."""
     rng = np.random.default_rng(7)
     rows, columns = np.mgrid[:300, :340]
     light = 150 + 30 * np.sin(rows / 90) + 20 * columns / 340
     roots = 40 * (np.abs((columns + 6 * np.sin(rows / 20)) % 70 - 35) < 2)
-    picture = (light - roots)[..., None] + rng.normal(0, 2, (300, 340, 3))
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    image = (light - roots)[..., None] + rng.normal(0, 2, (300, 340, 3))
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,5 @@
+"""Tests of the model archives: reproducible bytes, valid content, golden predictions."""
+
 import json
 import shutil
 import subprocess
@@ -19,16 +21,16 @@ from thale_models.golden import write_golden_predictions
 WEIGHT_FOLDERS = Path(__file__).parents[1] / "weights"
 
 
-def test_the_same_model_gives_the_same_bytes_at_any_time_and_place(segmenter: TinyModel, tmp_path: Path) -> None:
+def test_write_archive_is_reproducible(segmenter: TinyModel, tmp_path: Path) -> None:
     first = write_archive(segmenter.weights, segmenter.card, tmp_path / "a")
     later = shutil.copy(segmenter.weights, tmp_path / "renamed.bin")
-    time.sleep(2.1)  # a ZIP counts time in steps of two seconds
+    time.sleep(2.1)  # ZIP timestamps have a resolution of two seconds
     second = write_archive(Path(later), segmenter.card, tmp_path / "b")
     assert first.name == second.name == "tiny-seg-1.0.0.mar"
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_an_archive_is_data_with_the_handler_named_by_its_dotted_path(
+def test_archive_has_only_data_and_a_dotted_handler_path(
     segmenter: TinyModel, landmarker: TinyModel, tmp_path: Path
 ) -> None:
     for model, handler in ((segmenter, "segment"), (landmarker, "landmarks")):
@@ -39,13 +41,15 @@ def test_an_archive_is_data_with_the_handler_named_by_its_dotted_path(
         assert manifest["model"]["modelVersion"] == "1.0.0"
 
 
-def test_weights_of_another_card_are_not_packed(segmenter: TinyModel, landmarker: TinyModel, tmp_path: Path) -> None:
+def test_write_archive_rejects_weights_of_another_card(
+    segmenter: TinyModel, landmarker: TinyModel, tmp_path: Path
+) -> None:
     with pytest.raises(ArchiveError, match="one training run"):
         write_archive(landmarker.weights, segmenter.card, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_golden_predictions_are_made_once_and_packed_along(segmenter: TinyModel, tmp_path: Path) -> None:
+def test_write_archive_includes_current_golden_predictions(segmenter: TinyModel, tmp_path: Path) -> None:
     run = segmenter.weights.parent
     assert read_golden_predictions(run, segmenter.card) is None
     golden = write_golden_predictions(run, segmenter.card)
@@ -56,13 +60,13 @@ def test_golden_predictions_are_made_once_and_packed_along(segmenter: TinyModel,
     assert read_golden_predictions(run, segmenter.card) is None
 
 
-def test_golden_predictions_of_other_weights_are_not_packed(segmenter: TinyModel, tmp_path: Path) -> None:
+def test_write_archive_rejects_golden_predictions_of_others(segmenter: TinyModel, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="other weights"):
         write_archive(segmenter.weights, segmenter.card, tmp_path, GoldenPredictions(weights_sha256="0", answers=()))
 
 
 @pytest.mark.parametrize("folder", sorted(WEIGHT_FOLDERS.glob("*/*")), ids=lambda folder: folder.parent.name)
-def test_the_default_models_come_with_their_golden_predictions(folder: Path) -> None:
+def test_default_models_have_current_golden_predictions(folder: Path) -> None:
     card = parse_model_card((folder / CARD).read_bytes())
     golden = read_golden_predictions(folder, card)
     assert golden is not None, f"other weights or plates: run `thale-models archive {folder}` and commit golden.json"
@@ -80,7 +84,7 @@ def test_the_default_models_come_with_their_golden_predictions(folder: Path) -> 
         ("segmentation", {"tile_px": 0, "overlap_px": 0}, "cannot cover a picture"),
     ],
 )
-def test_a_card_that_could_not_be_served_is_not_packed(
+def test_write_archive_rejects_a_card_that_cannot_be_served(
     task: str, fields: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     model = write_tiny_model(tmp_path / "model", task, **fields)
@@ -88,7 +92,7 @@ def test_a_card_that_could_not_be_served_is_not_packed(
         write_archive(model.weights, model.card, tmp_path)
 
 
-def test_archives_are_read_and_written_without_torch() -> None:
+def test_archive_modules_do_not_import_torch() -> None:
     script = (
         "import sys, thale_models.archive, thale.release.registry.archive_validation; sys.exit('torch' in sys.modules)"
     )

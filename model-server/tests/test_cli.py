@@ -1,4 +1,4 @@
-"""The command line of the models: what it passes on, and how it says what went wrong."""
+"""Tests of the command line `thale-models`: commands, error messages and exit status."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from thale_models import cli
 
 
 @pytest.fixture(autouse=True)
-def _malloc_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def _set_malloc_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in cli.MALLOC_SETTINGS.items():
         monkeypatch.setenv(name, value)
 
@@ -24,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int | str | 
     return caught.value.code
 
 
-def test_a_run_is_packed_into_the_archive_that_is_served(
+def test_archive_command_writes_a_valid_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = write_tiny_model(tmp_path / "run")
@@ -34,25 +34,25 @@ def test_a_run_is_packed_into_the_archive_that_is_served(
     assert validate_archive(path).card == model.card
 
 
-def test_a_folder_without_weights_is_named(
+def test_archive_command_names_missing_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "archive", tmp_path) == 2
     assert "no weights.safetensors and no card.json" in capsys.readouterr().err
 
 
-def test_a_drawn_folder_is_not_mixed_with_another_seed(
+def test_synthesize_command_rejects_another_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    drawing = ("synthesize", "--out", tmp_path, "--plates", "1", "--crop-px", "128", "--split", "train")
-    assert run(monkeypatch, *drawing) == 0
+    arguments = ("synthesize", "--out", tmp_path, "--plates", "1", "--crop-px", "128", "--split", "train")
+    assert run(monkeypatch, *arguments) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "manifest.csv")
-    assert run(monkeypatch, *drawing, "--seed", "5") == 2
+    assert run(monkeypatch, *arguments, "--seed", "5") == 2
     assert "choose another --out" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the settings are glibc's")
-def test_training_starts_its_process_again_once_with_the_malloc_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="the settings belong to glibc")
+def test_training_re_executes_once_with_the_malloc_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[dict[str, str]] = []
     monkeypatch.setattr(os, "execve", lambda path, arguments, environment: started.append(environment))
     cli._restart_with_malloc_settings()

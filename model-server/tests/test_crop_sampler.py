@@ -1,4 +1,4 @@
-"""Crops show what serving shows, with labels that lie exactly where the pixels lie."""
+"""Tests of crop sampling: crops equal the tiles of serving, and labels are aligned with pixels."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ SMOKE = RECIPES["smoke"]
 
 
 @pytest.fixture(scope="module", name="folder")
-def draw_folder_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plates")
     write_plate_folder(folder)
     return folder
@@ -30,14 +30,14 @@ def load_dataset(folder: Path, recipe: Recipe) -> Dataset:
     return read_dataset(folder, recipe.task, recipe.classes, required_splits=("train", "val"))
 
 
-def test_training_and_serving_call_the_same_transforms() -> None:
+def test_training_and_serving_share_the_transforms() -> None:
     for name in ("training_frame", "resample"):
         assert getattr(crop_sampler, name) is getattr(inference, name) is getattr(transforms, name)
     for name in ("Background", "normalise"):
         assert getattr(crop_sampler, name) is getattr(tiled_inference, name) is getattr(transforms, name)
 
 
-def test_a_crop_without_augmentation_is_what_a_tile_of_serving_shows(folder: Path) -> None:
+def test_crop_equals_serving_tile_without_augmentation(folder: Path) -> None:
     dataset = load_dataset(folder, SMOKE)
     picture = dataset.read(dataset.samples[0])
     input_3HW, target = PictureView(picture, MM_PER_PX, SMOKE).crop((40, 50))
@@ -50,7 +50,7 @@ def test_a_crop_without_augmentation_is_what_a_tile_of_serving_shows(folder: Pat
     assert np.array_equal(target, picture.mask_HW[window])
 
 
-def test_a_picture_smaller_than_the_crop_is_filled_with_what_does_not_count() -> None:
+def test_crop_pads_a_small_picture_without_labels() -> None:
     picture = Picture(np.full((40, 50, 3), 90, np.uint8), mask_HW=np.ones((40, 50), np.uint8))
     input_3HW, target = PictureView(picture, SMOKE.mm_per_px, SMOKE).crop((100, 100))
     assert input_3HW.shape == (3, 64, 64)
@@ -64,7 +64,7 @@ def test_a_picture_smaller_than_the_crop_is_filled_with_what_does_not_count() ->
 
 
 @pytest.mark.parametrize("factor", [0.4, 0.8, 1.0, 1.7])
-def test_a_mask_lies_where_the_picture_lies_at_any_scale(factor: float) -> None:
+def test_crop_mask_is_aligned_with_the_image_at_any_scale(factor: float) -> None:
     mask_HW = np.zeros((200, 300), np.uint8)
     mask_HW[60:140, 100:220] = 2
     picture = Picture(np.repeat(mask_HW[..., None] * np.uint8(100), 3, axis=2), mask_HW)
@@ -75,7 +75,7 @@ def test_a_mask_lies_where_the_picture_lies_at_any_scale(factor: float) -> None:
     assert np.mean((cropped == 2) != (grey > 100)) < 0.002
 
 
-def test_a_heatmap_is_one_at_the_pixel_nearest_to_its_landmark_and_falls_off_as_a_gaussian() -> None:
+def test_draw_heatmaps_peaks_at_the_nearest_pixel() -> None:
     frame = Frame.from_box((0, 0, 200, 100), 0.5)
     keypoints = (
         Keypoint("root_base", 100.0, 40.0),
@@ -89,20 +89,20 @@ def test_a_heatmap_is_one_at_the_pixel_nearest_to_its_landmark_and_falls_off_as_
     assert not heatmaps[1].any()
 
 
-def test_batches_depend_on_the_seed_and_the_step_alone(folder: Path) -> None:
+def test_batches_depend_only_on_seed_and_step(folder: Path) -> None:
     dataset = load_dataset(folder, SMOKE)
     one, other = TrainingBatches(dataset, SMOKE, seed=1), TrainingBatches(dataset, SMOKE, seed=1)
     for step in (0, 1, 2):
         one[step]
     late = one[3]
-    assert torch.equal(late.pictures_N3HW, other[3].pictures_N3HW)
+    assert torch.equal(late.images_N3HW, other[3].images_N3HW)
     assert torch.equal(late.targets, other[3].targets)
-    assert not torch.equal(late.pictures_N3HW, TrainingBatches(dataset, SMOKE, seed=2)[3].pictures_N3HW)
-    assert late.pictures_N3HW.shape == (SMOKE.batch_size, 3, SMOKE.crop_px, SMOKE.crop_px)
-    assert late.pictures_N3HW.dtype == torch.float32
+    assert not torch.equal(late.images_N3HW, TrainingBatches(dataset, SMOKE, seed=2)[3].images_N3HW)
+    assert late.images_N3HW.shape == (SMOKE.batch_size, 3, SMOKE.crop_px, SMOKE.crop_px)
+    assert late.images_N3HW.dtype == torch.float32
 
 
-def test_landmarks_stay_on_their_pixels_through_jitter_cut_and_flip() -> None:
+def test_landmarks_stay_on_their_pixels_after_jitter_and_crop() -> None:
     recipe = replace(
         RECIPES["smoke-landmarks"],
         classes=("primary_tip",),
@@ -129,7 +129,7 @@ def test_landmarks_stay_on_their_pixels_through_jitter_cut_and_flip() -> None:
         assert bright[rows, columns].all()
 
 
-def test_augmentation_stays_within_what_serving_can_show() -> None:
+def test_augmentation_keeps_shape_type_and_range() -> None:
     rng = np.random.default_rng(3)
     picture = rng.integers(0, 256, (50, 60, 3), np.uint8)
     for _ in range(30):

@@ -1,4 +1,4 @@
-"""Bad training data is named file by file before training starts; good data is read as it is meant."""
+"""Tests of reading training data: labels of a valid folder, and all problems of an invalid one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,13 +24,13 @@ def read_landmarks(folder: Path) -> Dataset:
     return read_dataset(folder, "landmarks", KINDS, required_splits=("train", "val"))
 
 
-def problems(folder: Path, reading: Callable[[Path], Dataset] = read) -> list[str]:
+def find_problems(folder: Path, reader: Callable[[Path], Dataset] = read) -> list[str]:
     with pytest.raises(DatasetError) as caught:
-        reading(folder)
+        reader(folder)
     return caught.value.problems
 
 
-def test_a_good_folder_is_read_with_its_labels(tmp_path: Path) -> None:
+def test_read_dataset_returns_images_with_labels(tmp_path: Path) -> None:
     write_plate_folder(tmp_path)
     dataset = read(tmp_path)
     assert len(dataset.split("train")) == 4
@@ -102,57 +102,57 @@ def link_image_outside(folder: Path, _: Rows) -> None:
         (set_field("mm_per_px", "nan"), "line 2: mm_per_px is 'nan'"),
         (set_field("mm_per_px", "600 dpi"), "line 2: mm_per_px is '600 dpi'"),
         (link_image_outside, "lies outside the folder"),
-        (truncate_image, "plate0.png: the PNG begins well"),
-        (shrink_mask, "plate0_mask.png: is 50 x 40 px, its image is 96 x 96 px"),
-        (set_unknown_class, "plate0_mask.png: holds class 7"),
+        (truncate_image, "plate0.png: the pixels of the PNG cannot be decoded completely"),
+        (shrink_mask, "plate0_mask.png: has 50 x 40 px, but its image has 96 x 96 px"),
+        (set_unknown_class, "plate0_mask.png: contains class 7"),
         (colourise_mask, "plate0_mask.png: is a RGB image"),
         (put_plant_in_both_splits, "plant 'plate0' is in train and val"),
         (remove_validation_split, "split 'val' has no image with a mask file"),
         (duplicate_row, "plate0.png: has 2 rows"),
     ],
 )
-def test_one_thing_wrong_is_named_once(
+def test_read_dataset_reports_each_problem_once(
     tmp_path: Path, break_dataset: Callable[[Path, Rows], None], message: str
 ) -> None:
     folder = tmp_path / "data"
     rows = write_plate_folder(folder)
     break_dataset(folder, rows)
     write_manifest(folder, rows)
-    found_problems = problems(folder)
-    assert len([problem for problem in found_problems if message in problem]) == 1, found_problems
-    assert len(found_problems) == 1
+    problems = find_problems(folder)
+    assert len([problem for problem in problems if message in problem]) == 1, problems
+    assert len(problems) == 1
 
 
-def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+def test_read_dataset_reports_all_problems_at_once(tmp_path: Path) -> None:
     rows = write_plate_folder(tmp_path)
     shrink_mask(tmp_path, rows)
     rows[1]["image"] = "gone.png"
     rows[2]["mm_per_px"] = "0"
     write_manifest(tmp_path, rows)
-    assert len(problems(tmp_path)) == 3
+    assert len(find_problems(tmp_path)) == 3
 
 
-def test_labels_that_no_row_has_are_missing_for_each_split(tmp_path: Path) -> None:
+def test_read_dataset_reports_splits_without_labels(tmp_path: Path) -> None:
     rows = write_plate_folder(tmp_path)
     write_manifest(tmp_path, [{**row, "mask": ""} for row in rows])
-    assert problems(tmp_path) == [f"split '{name}' has no image with a mask file" for name in ("train", "val")]
+    assert find_problems(tmp_path) == [f"split '{name}' has no image with a mask file" for name in ("train", "val")]
     assert len(read_landmarks(tmp_path).samples) == 6
 
 
-def test_a_folder_without_a_manifest_or_its_columns_says_so(tmp_path: Path) -> None:
-    assert "manifest.csv: cannot be read" in problems(tmp_path)[0]
+def test_read_dataset_reports_an_invalid_manifest(tmp_path: Path) -> None:
+    assert "manifest.csv: cannot be read" in find_problems(tmp_path)[0]
     (tmp_path / "manifest.csv").write_text("image,mask\n")
-    assert problems(tmp_path) == ["manifest.csv: has no column plant, split"]
+    assert find_problems(tmp_path) == ["manifest.csv: has no column plant, split"]
     (tmp_path / "manifest.csv").write_bytes(b"image,plant,split\n\xff\xfe,\n")
-    assert "manifest.csv: cannot be read" in problems(tmp_path)[0]
+    assert "manifest.csv: cannot be read" in find_problems(tmp_path)[0]
 
 
-def test_a_receipt_spares_the_second_check_until_a_file_changes(tmp_path: Path) -> None:
+def test_read_dataset_stamp_skips_validation_until_a_change(tmp_path: Path) -> None:
     rows = write_plate_folder(tmp_path)
-    receipt = tmp_path / "receipt"
+    stamp = tmp_path / "stamp"
 
     def check() -> Dataset:
-        return read_dataset(tmp_path, "segmentation", CLASSES, required_splits=("train",), stamp=receipt)
+        return read_dataset(tmp_path, "segmentation", CLASSES, required_splits=("train",), stamp=stamp)
 
     check()
     assert check().digest == read(tmp_path).digest

@@ -1,3 +1,5 @@
+"""Tests of the command that writes the default models for containers."""
+
 from pathlib import Path
 
 import pytest
@@ -6,9 +8,7 @@ from thale.schemas import ReleaseState
 from thale_models.default_models import main
 
 
-def test_a_folder_gets_archives_and_the_record_of_what_answers_and_a_second_time_changes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_main_writes_archives_and_release_state_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(tmp_path) == 0
     release_state = ReleaseState.model_validate_json((tmp_path / "release-state.json").read_bytes())
     assert release_state.models.keys() == {"plate-seg", "plate-landmarks"}
@@ -18,8 +18,8 @@ def test_a_folder_gets_archives_and_the_record_of_what_answers_and_a_second_time
     assert {path: path.stat().st_mtime_ns for path in modified_at_ns} == modified_at_ns
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    in_the_way = tmp_path / "file"
-    in_the_way.touch()
-    assert main(in_the_way) == 1
-    assert str(in_the_way) in capsys.readouterr().err
+def test_main_names_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    existing_file = tmp_path / "file"
+    existing_file.touch()
+    assert main(existing_file) == 1
+    assert str(existing_file) in capsys.readouterr().err

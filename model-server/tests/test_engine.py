@@ -1,3 +1,5 @@
+"""Tests of the inference engines: equal results, rejected weights, cached graphs, imports."""
+
 import hashlib
 import os
 import subprocess
@@ -20,7 +22,7 @@ def random_batch(height: int, width: int) -> np.ndarray:
 
 @pytest.mark.parametrize("task", ["segment", "landmark"])
 @pytest.mark.parametrize("size", [(64, 64), (4, 4), (20, 128)])
-def test_both_engines_answer_the_same_probabilities(
+def test_engines_return_the_same_probabilities(
     task: str, size: tuple[int, int], request: pytest.FixtureRequest
 ) -> None:
     model: TinyModel = request.getfixturevalue(f"{task}er")
@@ -34,9 +36,7 @@ def test_both_engines_answer_the_same_probabilities(
     np.testing.assert_allclose(predictions[0], predictions[1], atol=1e-5)
 
 
-def test_the_classes_of_a_segmentation_sum_to_one_and_heatmaps_do_not(
-    segment_engine: Engine, landmark_engine: Engine
-) -> None:
+def test_engine_applies_softmax_or_sigmoid_by_task(segment_engine: Engine, landmark_engine: Engine) -> None:
     batch = random_batch(32, 32)
     heat = landmark_engine(batch)
     np.testing.assert_allclose(segment_engine(batch).sum(axis=1), 1, atol=1e-5)
@@ -44,27 +44,27 @@ def test_the_classes_of_a_segmentation_sum_to_one_and_heatmaps_do_not(
     assert np.ptp(heat.sum(axis=1)) > 0.01
 
 
-def test_an_engine_names_itself_for_provenance(segmenter: TinyModel, segment_engine: Engine) -> None:
+def test_engine_name_has_the_version(segmenter: TinyModel, segment_engine: Engine) -> None:
     assert segment_engine.name.startswith("openvino 20")
     assert load_engine(segmenter.card, segmenter.weights, "torch").name.startswith("torch 2")
 
 
 @pytest.mark.parametrize("name", ["openvino", "torch"])
-def test_weights_that_are_not_those_of_the_card_are_refused(name: EngineName, tmp_path: Path) -> None:
+def test_load_engine_rejects_weights_of_another_card(name: EngineName, tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path, weights_sha256="0" * 64)
-    with pytest.raises(ArchiveError, match="their card says 0000"):
+    with pytest.raises(ArchiveError, match="the card states 0000"):
         load_engine(model.card, model.weights, name)
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"classes": ("background", "root")}, "do not fit its net"),
-        ({"net": "transformer"}, "the nets are block-unet"),
+        ({"classes": ("background", "root")}, "do not fit its network"),
+        ({"net": "transformer"}, "available: block-unet"),
         ({"net_options": {"depths": 3}}, "depths"),
     ],
 )
-def test_weights_that_do_not_fit_the_net_of_the_card_are_refused(
+def test_load_engine_rejects_weights_of_another_network(
     fields: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     model = write_tiny_model(tmp_path, **fields)
@@ -72,7 +72,7 @@ def test_weights_that_do_not_fit_the_net_of_the_card_are_refused(
         load_engine(model.card, model.weights)
 
 
-def test_a_file_that_is_no_safetensors_is_refused_even_with_the_right_digest(tmp_path: Path) -> None:
+def test_load_engine_rejects_invalid_safetensors(tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path)
     for content in (b"", b"\xff" * 64):
         model.weights.write_bytes(content)
@@ -80,7 +80,7 @@ def test_a_file_that_is_no_safetensors_is_refused_even_with_the_right_digest(tmp
             load_engine(model.card.model_copy(update={"weights_sha256": sha256(content)}), model.weights)
 
 
-def test_missing_weights_of_the_net_are_refused(tmp_path: Path) -> None:
+def test_load_engine_rejects_missing_weights(tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path)
     save_file({"enter.0.weight": zeros(1)}, model.weights)
     card = model.card.model_copy(update={"weights_sha256": sha256(model.weights.read_bytes())})
@@ -88,13 +88,13 @@ def test_missing_weights_of_the_net_are_refused(tmp_path: Path) -> None:
         load_engine(card, model.weights)
 
 
-def test_a_cached_graph_answers_what_the_converted_one_does_and_is_made_again_when_damaged(
+def test_cached_graph_equals_the_conversion_and_is_repaired(
     segmenter: TinyModel, segment_engine: Engine, tmp_path: Path
 ) -> None:
     batch = random_batch(64, 64)
     expected = segment_engine(batch)
     cache = tmp_path / "graphs"
-    for _ in ("converts and keeps", "finds"):
+    for _ in ("converts and stores", "loads"):
         np.testing.assert_array_equal(load_engine(segmenter.card, segmenter.weights, cache=cache)(batch), expected)
     assert len(list(cache.iterdir())) == 1
     assert cache.stat().st_mode & 0o077 == 0
@@ -117,9 +117,9 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def test_a_model_is_loaded_without_telling_anybody(segmenter: TinyModel, tmp_path: Path) -> None:
+def test_load_engine_sends_no_usage_statistics(segmenter: TinyModel, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from thale.schemas import Card\n"
+        "import sys; from pathlib import Path; from thale.schemas import ModelCard\n"
         "from thale_models.engine import load_engine\n"
         "load_engine(ModelCard.model_validate_json(sys.stdin.read()), Path(sys.argv[1]))"
     )
@@ -132,12 +132,12 @@ def test_a_model_is_loaded_without_telling_anybody(segmenter: TinyModel, tmp_pat
         text=True,
         check=True,
     )
-    assert list(home.iterdir()) == []  # OpenVINO's usage statistics would begin with an identity kept here
+    assert list(home.iterdir()) == []  # OpenVINO's usage statistics would store an identifier here
 
 
-def test_a_cached_graph_is_loaded_without_torch(segmenter: TinyModel, tmp_path: Path) -> None:
+def test_load_engine_with_a_cached_graph_does_not_import_torch(segmenter: TinyModel, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from thale.schemas import Card\n"
+        "import sys; from pathlib import Path; from thale.schemas import ModelCard\n"
         "from thale_models.engine import load_engine\n"
         "load_engine(ModelCard.model_validate_json(sys.stdin.read()), Path(sys.argv[1]), cache=Path(sys.argv[2]))\n"
         "print('torch' in sys.modules)"

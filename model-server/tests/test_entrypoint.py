@@ -1,3 +1,5 @@
+"""Tests of the image's entrypoint: the Java command, and the process that it becomes."""
+
 import json
 import os
 import signal
@@ -22,12 +24,12 @@ SETTINGS = MODEL_SERVER / "config.properties"
 
 
 def runtime_arguments(store: Path, *extra: str) -> list[str]:
-    """Return the arguments of the cluster's runtime, with this checkout's files."""
+    """Return the arguments of the serving runtime in a cluster, with the files of this repository."""
     files = (f"--model-store={store}", f"--ts-config={SETTINGS}", f"--log-config={LOGGING}")
     return ["--start", "--foreground", "--models=all", *files, *extra]
 
 
-def test_the_clusters_arguments_become_javas(tmp_path: Path) -> None:
+def test_build_java_command_maps_the_arguments(tmp_path: Path) -> None:
     java_command = build_java_command(find_runtime(), runtime_arguments(tmp_path))
     assert java_command[0] == str(find_runtime().java)
     assert java_command[-4:] == ["-s", str(tmp_path), "-m", "all"]
@@ -35,30 +37,30 @@ def test_the_clusters_arguments_become_javas(tmp_path: Path) -> None:
     assert java_command[java_command.index("-f") + 1] == str(SETTINGS)
 
 
-def test_javas_own_options_come_from_the_settings_that_are_named(tmp_path: Path) -> None:
+def test_build_java_command_reads_vmargs_from_ts_config(tmp_path: Path) -> None:
     settings = tmp_path / "other.properties"
     settings.write_text("vmargs=-Xmx300m -XX:+UseSerialGC\n")
-    elsewhere = replace(find_runtime(), settings=tmp_path / "not read")
-    assert build_java_command(elsewhere, runtime_arguments(tmp_path, f"--ts-config={settings}"))[1:3] == [
+    other_runtime = replace(find_runtime(), settings=tmp_path / "unused")
+    assert build_java_command(other_runtime, runtime_arguments(tmp_path, f"--ts-config={settings}"))[1:3] == [
         "-Xmx300m",
         "-XX:+UseSerialGC",
     ]
 
 
 @pytest.mark.parametrize("option", ["--model-store", "--ts-config", "--log-config"])
-def test_what_is_not_there_is_named(tmp_path: Path, option: str) -> None:
-    with pytest.raises(LocalPlatformError, match=f"{option}: .*/nowhere is not there"):
+def test_build_java_command_names_a_missing_path(tmp_path: Path, option: str) -> None:
+    with pytest.raises(LocalPlatformError, match=f"{option}: .*/nowhere does not exist"):
         build_java_command(find_runtime(), runtime_arguments(tmp_path, f"{option}={tmp_path / 'nowhere'}"))
 
 
-def test_arguments_that_would_change_nothing_here_are_refused(tmp_path: Path) -> None:
+def test_build_java_command_rejects_unsupported_arguments(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         build_java_command(find_runtime(), runtime_arguments(tmp_path, "--stop"))
 
 
 @contextmanager
-def running_server(home: Path, ports: list[int]) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start the server as the image does, on an empty store, with its output in `home / "log"`."""
+def run_server(home: Path, ports: list[int]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start the server like the image, with an empty store and its output in `home / "log"`."""
     names = ("TS_INFERENCE_ADDRESS", "TS_MANAGEMENT_ADDRESS", "TS_METRICS_ADDRESS")
     addresses = {name: f"http://127.0.0.1:{port}" for name, port in zip(names, ports, strict=False)}
     grpc = {"TS_GRPC_INFERENCE_PORT": str(ports[3]), "TS_GRPC_MANAGEMENT_PORT": str(ports[4])}
@@ -73,7 +75,7 @@ def running_server(home: Path, ports: list[int]) -> Iterator["subprocess.Popen[b
         )
     try:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while "does not answer" in (readiness.unready_reason(addresses["TS_MANAGEMENT_ADDRESS"]) or ""):
+        while "does not respond" in (readiness.unready_reason(addresses["TS_MANAGEMENT_ADDRESS"]) or ""):
             assert server.poll() is None, (home / "log").read_text()
             assert time.monotonic() < deadline, (home / "log").read_text()
             time.sleep(0.2)
@@ -83,9 +85,10 @@ def running_server(home: Path, ports: list[int]) -> Iterator["subprocess.Popen[b
         server.wait()
 
 
-def test_the_process_is_torchserve_itself_logs_json_and_ends_at_a_sigterm(tmp_path: Path) -> None:
+@pytest.mark.integration
+def test_entrypoint_becomes_torchserve_and_ends_at_sigterm(tmp_path: Path) -> None:
     ports = free_ports(5)
-    with running_server(tmp_path, ports) as server:
+    with run_server(tmp_path, ports) as server:
         assert b"org.pytorch.serve.ModelServer" in Path(f"/proc/{server.pid}/cmdline").read_bytes()
         assert readiness.unready_reason(f"http://127.0.0.1:{ports[1]}") == "TorchServe serves no model"
         server.send_signal(signal.SIGTERM)

@@ -1,3 +1,5 @@
+"""Tests of inference: scale, plate, subpixel landmarks, limits and memory."""
+
 import math
 import os
 import subprocess
@@ -28,7 +30,7 @@ def calibration_with_plate(x0: float, y0: float, x1: float, y1: float) -> Calibr
 
 @dataclass(frozen=True)
 class DarknessEngine:
-    """Answers `planes` heatmaps of darkness: a dark spot is a landmark of every kind."""
+    """Returns `planes` heatmaps of darkness: a dark spot is a landmark of every kind."""
 
     planes: int
     stride: int = 4
@@ -41,13 +43,13 @@ class DarknessEngine:
 
 def draw_spots(height: int, width: int, *positions: tuple[float, float]) -> NDArray[np.uint8]:
     rows, columns = np.mgrid[:height, :width]
-    picture = np.full((height, width), 200.0)
+    image = np.full((height, width), 200.0)
     for x, y in positions:
-        picture -= 150 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 2.5**2))
-    return np.repeat(picture[..., None], 3, axis=2).round().astype(np.uint8)
+        image -= 150 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 2.5**2))
+    return np.repeat(image[..., None], 3, axis=2).round().astype(np.uint8)
 
 
-def test_a_picture_becomes_maps_at_the_models_scale(
+def test_segment_returns_maps_at_training_scale(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
     calibration = Calibration(scale=Scale(mm_per_px=0.125, source="given"))
@@ -60,7 +62,7 @@ def test_a_picture_becomes_maps_at_the_models_scale(
     assert type(prediction).from_bytes(prediction.to_bytes()).meta == prediction.meta.model_copy()
 
 
-def test_the_ridges_of_the_same_pixels_come_with_the_maps(segmenter: TinyModel, segment_engine: Engine) -> None:
+def test_segment_returns_ridges_except_on_the_rim(segmenter: TinyModel, segment_engine: Engine) -> None:
     image = np.full((300, 300, 3), 200, np.uint8)
     image[:, 148:152] = image[2:6, :] = 120
     free = segment(image, segmenter.card, segment_engine, GIVEN_SCALE)
@@ -75,14 +77,14 @@ def test_the_ridges_of_the_same_pixels_come_with_the_maps(segmenter: TinyModel, 
     assert set(free.meta.seconds) == {"resample", "net", "ridges"}
 
 
-def test_where_the_scale_is_unknown_pixels_are_taken_as_they_are(
+def test_segment_keeps_the_resolution_when_scale_is_unknown(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
     prediction = segment(plate_HW3, segmenter.card, segment_engine, UNKNOWN_SCALE)
     assert prediction.probabilities_CHW.shape == (3, 300, 340)
 
 
-def test_what_lies_outside_the_plate_changes_nothing(
+def test_segment_ignores_pixels_outside_the_plate(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
     calibration = calibration_with_plate(40, 30, 300, 270)
@@ -95,30 +97,28 @@ def test_what_lies_outside_the_plate_changes_nothing(
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (33, 1000), (1000, 33), (65, 67)])
-def test_odd_shapes_are_answered_pixel_for_pixel(
+def test_segment_returns_every_pixel_of_odd_shapes(
     shape: tuple[int, int], segmenter: TinyModel, segment_engine: Engine
 ) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     assert segment(image, segmenter.card, segment_engine, GIVEN_SCALE).probabilities_CHW.shape == (3, *shape)
 
 
-def test_a_scale_that_would_blow_the_picture_up_is_refused(
+def test_segment_rejects_a_scale_that_exceeds_max_pixels(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
-    absurd = Calibration(scale=Scale(mm_per_px=10, source="given"))
+    implausible = Calibration(scale=Scale(mm_per_px=10, source="given"))
     with pytest.raises(ScaleError, match="check mm_per_px"):
-        segment(plate_HW3, segmenter.card, segment_engine, absurd)
+        segment(plate_HW3, segmenter.card, segment_engine, implausible)
 
 
-def test_a_huge_picture_without_a_scale_is_refused_before_the_net_sees_it(
-    segmenter: TinyModel, segment_engine: Engine
-) -> None:
+def test_segment_rejects_a_huge_image_without_scale(segmenter: TinyModel, segment_engine: Engine) -> None:
     image = np.broadcast_to(np.uint8(128), (6000, 6000, 3))
-    with pytest.raises(ImageTooLargeError, match="give mm_per_px"):
+    with pytest.raises(ImageTooLargeError, match="pass mm_per_px"):
         segment(image, segmenter.card, segment_engine, UNKNOWN_SCALE)
 
 
-def test_landmarks_lie_in_source_pixels_between_pixels_whatever_the_scale(landmarker: TinyModel) -> None:
+def test_find_landmarks_is_subpixel_accurate_at_any_scale(landmarker: TinyModel) -> None:
     card = landmarker.card.model_copy(update={"classes": ("primary_tip",)})
     positions = [(60.3, 40.6), (150.8, 90.2)]
     for mm_per_px in (0.25, 0.2, 0.35):
@@ -129,21 +129,21 @@ def test_landmarks_lie_in_source_pixels_between_pixels_whatever_the_scale(landma
         assert {landmark.kind for landmark in prediction.landmarks} == {"primary_tip"}
 
 
-def test_a_landmark_on_the_plate_keeps_its_place_in_the_picture(landmarker: TinyModel) -> None:
+def test_find_landmarks_returns_only_landmarks_on_the_plate(landmarker: TinyModel) -> None:
     card = landmarker.card.model_copy(update={"classes": ("primary_tip",)})
     image = draw_spots(300, 300, (150, 160), (5, 5))
     prediction = find_landmarks(image, card, DarknessEngine(1), calibration_with_plate(50, 50, 250, 250))
     assert [(round(landmark.x), round(landmark.y)) for landmark in prediction.landmarks] == [(150, 160)]
 
 
-def test_landmarks_come_by_kind_and_then_by_score(landmarker: TinyModel, landmark_engine: Engine) -> None:
+def test_find_landmarks_sorts_by_kind_and_score(landmarker: TinyModel, landmark_engine: Engine) -> None:
     image = np.random.default_rng(4).integers(0, 256, (200, 200, 3), np.uint8)
     prediction = find_landmarks(image, landmarker.card, landmark_engine, GIVEN_SCALE)
     order = [(landmarker.card.classes.index(landmark.kind), -landmark.score) for landmark in prediction.landmarks]
     assert order == sorted(order)
 
 
-def test_more_landmarks_than_a_plate_can_have_are_cut_and_flagged(landmarker: TinyModel) -> None:
+def test_find_landmarks_limits_and_flags_too_many_landmarks(landmarker: TinyModel) -> None:
     noise = np.random.default_rng(4).integers(0, 256, (400, 400), np.uint8)
     image = np.repeat(noise[..., None], 3, axis=2)
     card = landmarker.card.model_copy(update={"mm_per_px": 0.5})
@@ -159,7 +159,7 @@ import math, sys
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
-from thale.schemas import Calibration, Card, Scale
+from thale.schemas import Calibration, ModelCard, Scale
 from thale_models.inference import {function}
 
 @dataclass
@@ -180,9 +180,9 @@ for height, width in ((300, 1000), (1000, 1000), (4000, 1000)):
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
-    answer = {function}(image, card, Uniform(len(card.classes)), unknown)
+    prediction = {function}(image, card, Uniform(len(card.classes)), unknown)
     print(resident("VmHWM") - before)
-    del answer, image
+    del prediction, image
 """
 
 
@@ -192,18 +192,18 @@ EAGER_MALLOC_ENV = {
     "MALLOC_TOP_PAD_": "0",
     "MALLOC_TRIM_THRESHOLD_": "65536",
 }
-"""Every array is mapped by itself and given back when it goes, so that what is resident is what is held."""
+"""Each array has its own mapping and is unmapped when freed, so that resident memory equals used memory."""
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from /proc of Linux")
 @pytest.mark.parametrize(("function", "planes"), [("segment", 4), ("find_landmarks", 0)])
-def test_four_times_the_plate_takes_no_more_memory_than_its_larger_answer(
+def test_inference_memory_grows_only_with_the_prediction(
     function: str, planes: int, segmenter: TinyModel, landmarker: TinyModel
 ) -> None:
     model = segmenter if function == "segment" else landmarker
     card = model.card.model_copy(update={"tile_px": 128})
     command = [sys.executable, "-c", MEMORY_PROGRAM.format(function=function)]
-    done = subprocess.run(
+    completed = subprocess.run(
         command,
         input=card.model_dump_json(),
         capture_output=True,
@@ -211,6 +211,6 @@ def test_four_times_the_plate_takes_no_more_memory_than_its_larger_answer(
         check=True,
         env=os.environ | EAGER_MALLOC_ENV,
     )
-    _, small, large = (int(line) for line in done.stdout.split())
-    larger_answer = planes * (4_000_000 - 1_000_000)
-    assert large - small < larger_answer + 6 * 2**20
+    _, small, large = (int(line) for line in completed.stdout.split())
+    larger_prediction = planes * (4_000_000 - 1_000_000)
+    assert large - small < larger_prediction + 6 * 2**20

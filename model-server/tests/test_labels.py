@@ -1,4 +1,4 @@
-"""Labels in the field's formats: the same pixels and points, whichever file they come from."""
+"""Tests of label readers: equal masks and keypoints from all formats, and messages about invalid files."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def write_coco(
     return path
 
 
-def test_polygons_and_both_kinds_of_rle_give_the_same_mask(tmp_path: Path) -> None:
+def test_read_mask_accepts_polygons_and_both_kinds_of_rle(tmp_path: Path) -> None:
     truth = np.zeros((40, 50), np.uint8)
     truth[5:15, 10:30] = 1
     compressed = coco_mask.encode(np.asfortranarray(truth))
@@ -48,7 +48,7 @@ def test_polygons_and_both_kinds_of_rle_give_the_same_mask(tmp_path: Path) -> No
         assert set(np.unique(mask)) == {0, 2}
 
 
-def test_a_coco_file_of_many_images_is_read_by_file_name(tmp_path: Path) -> None:
+def test_read_mask_selects_the_image_by_file_name(tmp_path: Path) -> None:
     path = write_coco(tmp_path / "labels.json", SQUARE, file_names=("images/a.png", "b.png"))
     assert read_mask(path, "a.png", CLASSES, 40, 50).any()
     assert not read_mask(path, "b.png", CLASSES, 40, 50).any()
@@ -65,8 +65,8 @@ def test_a_coco_file_of_many_images_is_read_by_file_name(tmp_path: Path) -> None
         (None, "root", "neither polygons nor RLE"),
         ("text", "root", "neither polygons nor RLE"),
         ([], "root", "no polygon"),
-        ([[1, 2, "three", 4, 5, 6]], "root", "cannot be drawn"),
-        ([[1, 2, 3]], "root", "cannot be drawn"),
+        ([[1, 2, "three", 4, 5, 6]], "root", "cannot be rasterised"),
+        ([[1, 2, 3]], "root", "cannot be rasterised"),
         ([[1, 2, 3, 4]], "root", "at least 3 points"),
         ([[1e9, 1, 1e9, 5, 3, 1e9]], "root", "far outside"),
         ([[float("nan")] * 6], "root", "far outside"),
@@ -76,14 +76,12 @@ def test_a_coco_file_of_many_images_is_read_by_file_name(tmp_path: Path) -> None
         ({"size": [40, 50], "counts": [10**30, 5]}, "root", "add up to 2000"),
         ({"size": [40, 50], "counts": [1999.5, 0.5]}, "root", "add up to 2000"),
         ({"size": [40, 50]}, "root", "add up to 2000"),
-        ({"size": [40, 50], "counts": "PPPP"}, "root", "end in the middle"),
-        ({"size": [40, 50], "counts": "o" * 100}, "root", "no COCO RLE"),
-        ({"size": [40, 50], "counts": "\u2603"}, "root", "no COCO RLE"),
+        ({"size": [40, 50], "counts": "PPPP"}, "root", "end within a run"),
+        ({"size": [40, 50], "counts": "o" * 100}, "root", "not a COCO RLE"),
+        ({"size": [40, 50], "counts": "\u2603"}, "root", "not a COCO RLE"),
     ],
 )
-def test_a_coco_region_that_cannot_be_drawn_says_which(
-    tmp_path: Path, segmentation: Any, category: str, message: str
-) -> None:
+def test_read_mask_names_an_invalid_region(tmp_path: Path, segmentation: Any, category: str, message: str) -> None:
     path = write_coco(tmp_path / "labels.json", segmentation, category)
     with pytest.raises(AnnotationError, match=message):
         read_mask(path, "a.png", CLASSES, 40, 50)
@@ -92,7 +90,7 @@ def test_a_coco_region_that_cannot_be_drawn_says_which(
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", "{", "[" * 100_000, '{"images": [], "annotations": [], "categories": 3}']
 )
-def test_a_file_that_is_no_coco_says_so(tmp_path: Path, text: str) -> None:
+def test_readers_reject_files_that_are_not_coco(tmp_path: Path, text: str) -> None:
     path = tmp_path / "labels.json"
     path.write_text(text)
     with pytest.raises(AnnotationError):
@@ -101,7 +99,7 @@ def test_a_file_that_is_no_coco_says_so(tmp_path: Path, text: str) -> None:
         read_keypoints(path, "a.png", KINDS)
 
 
-def test_landmarks_are_read_from_one_annotation_each_or_from_one_annotation_a_plant(tmp_path: Path) -> None:
+def test_read_keypoints_accepts_coco_per_landmark_or_per_plant(tmp_path: Path) -> None:
     path = tmp_path / "marks.json"
     coco = coco_keypoints("a.png", [("root_base", 3, 4), ("primary_tip", 5, 60)])
     path.write_text(json.dumps(coco))
@@ -113,7 +111,7 @@ def test_landmarks_are_read_from_one_annotation_each_or_from_one_annotation_a_pl
     assert read_keypoints(path, "a.png", KINDS) == expected
 
 
-def test_a_landmark_of_an_unknown_kind_or_half_a_keypoint_is_named(tmp_path: Path) -> None:
+def test_read_keypoints_names_an_invalid_keypoint(tmp_path: Path) -> None:
     path = tmp_path / "marks.json"
     coco: dict[str, Any] = coco_keypoints("a.png", [("root_base", 3, 4)])
     path.write_text(json.dumps(coco))
@@ -129,7 +127,7 @@ def test_a_landmark_of_an_unknown_kind_or_half_a_keypoint_is_named(tmp_path: Pat
         read_keypoints(path, "a.png", KINDS)
 
 
-def test_rsml_gives_the_base_of_each_primary_and_the_tip_of_every_root(tmp_path: Path) -> None:
+def test_read_keypoints_reads_bases_and_tips_from_rsml(tmp_path: Path) -> None:
     def polyline(*points: tuple[int, int]) -> str:
         listed = "".join(f'<point x="{x}" y="{y}"/>' for x, y in points)
         return f"<geometry><polyline>{listed}</polyline></geometry>"
@@ -150,7 +148,7 @@ def test_rsml_gives_the_base_of_each_primary_and_the_tip_of_every_root(tmp_path:
         read_keypoints(path, "a.png", KINDS)
 
 
-def test_an_annotation_of_no_category_is_named(tmp_path: Path) -> None:
+def test_read_keypoints_names_an_undefined_category(tmp_path: Path) -> None:
     path = tmp_path / "marks.json"
     coco: dict[str, Any] = coco_keypoints("a.png", [("root_base", 3, 4)])
     coco["categories"] = []

@@ -1,4 +1,4 @@
-"""The losses reward what they should, and pixels without a label weigh nothing."""
+"""Tests of the losses: order of good and bad predictions, unlabelled pixels, gradients."""
 
 import torch
 
@@ -7,11 +7,11 @@ from thale_models.losses import IGNORE_INDEX, heatmap_loss, segmentation_loss
 WEIGHTS = torch.tensor([1.0, 2.0, 1.0])
 
 
-def logits_for(classes_NHW: torch.Tensor, sure: float = 8.0) -> torch.Tensor:
-    return torch.nn.functional.one_hot(classes_NHW, 3).permute(0, 3, 1, 2) * sure
+def logits_for(classes_NHW: torch.Tensor, confidence: float = 8.0) -> torch.Tensor:
+    return torch.nn.functional.one_hot(classes_NHW, 3).permute(0, 3, 1, 2) * confidence
 
 
-def test_the_true_mask_costs_next_to_nothing_and_an_empty_one_costs_much() -> None:
+def test_segmentation_loss_is_low_only_for_the_true_mask() -> None:
     truth = torch.zeros(1, 20, 20, dtype=torch.int64)
     truth[0, 5:9] = 1
     right = segmentation_loss(logits_for(truth), truth, WEIGHTS)
@@ -20,20 +20,20 @@ def test_the_true_mask_costs_next_to_nothing_and_an_empty_one_costs_much() -> No
     assert empty > 1.0
 
 
-def test_a_class_that_is_not_in_the_batch_has_no_dice() -> None:
+def test_segmentation_loss_ignores_absent_classes() -> None:
     truth = torch.zeros(1, 20, 20, dtype=torch.int64)
     assert segmentation_loss(logits_for(truth), truth, WEIGHTS) < 0.02
 
 
-def test_pixels_outside_the_picture_do_not_count_in_either_loss() -> None:
+def test_losses_ignore_unlabelled_pixels() -> None:
     truth = torch.zeros(1, 20, 20, dtype=torch.int64)
     truth[0, 5:9] = 1
     padded = truth.clone()
     padded[:, :, 10:] = IGNORE_INDEX
-    nonsense = logits_for(truth)
-    nonsense[..., 10:] = torch.randn(1, 3, 20, 10) * 9
+    random_outside = logits_for(truth)
+    random_outside[..., 10:] = torch.randn(1, 3, 20, 10) * 9
     assert torch.isclose(
-        segmentation_loss(nonsense, padded, WEIGHTS),
+        segmentation_loss(random_outside, padded, WEIGHTS),
         segmentation_loss(logits_for(truth)[..., :10], truth[..., :10], WEIGHTS),
         atol=1e-5,
     )
@@ -45,7 +45,7 @@ def test_pixels_outside_the_picture_do_not_count_in_either_loss() -> None:
     assert torch.isclose(heatmap_loss(logits, unlabelled), heatmap_loss(logits[..., :10], heat[..., :10]))
 
 
-def test_a_heatmap_with_its_peak_in_place_costs_less_than_one_without_or_beside_it() -> None:
+def test_heatmap_loss_is_lowest_for_the_true_peak() -> None:
     target = torch.zeros(1, 1, 20, 20)
     target[0, 0, 10, 10] = 1.0
     flat = torch.full((1, 1, 20, 20), -5.0)
@@ -54,7 +54,7 @@ def test_a_heatmap_with_its_peak_in_place_costs_less_than_one_without_or_beside_
     assert heatmap_loss(hit, target) < heatmap_loss(flat, target) < heatmap_loss(miss, target)
 
 
-def test_gradients_are_finite_for_extreme_logits() -> None:
+def test_loss_gradients_are_finite_for_extreme_logits() -> None:
     logits = torch.tensor([-1e4, 1e4, 0.0, 50.0]).reshape(1, 1, 2, 2).requires_grad_()
     heatmap_loss(logits, torch.tensor([1.0, 0.0, 0.5, torch.nan]).reshape(1, 1, 2, 2)).backward()
     assert logits.grad is not None

@@ -1,4 +1,4 @@
-"""Ready means workers that are: what TorchServe's management tells, read as it tells it."""
+"""Tests of the readiness check, against a fake of TorchServe's management API."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from thale_models import readiness
 
 
 class FakeManagementHandler(BaseHTTPRequestHandler):
-    """TorchServe's management API, as far as the question goes: one model of two versions."""
+    """Fake of TorchServe's management API: one model, with one version per status."""
 
     def do_GET(self) -> None:
         statuses = getattr(self.server, "statuses", ())
@@ -38,22 +38,22 @@ def management() -> Iterator[ThreadingHTTPServer]:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "missing"),
+    ("statuses", "reason"),
     [
         (("READY",), None),
         (("UNLOADING", "READY"), None),
-        (("UNLOADING",), "plate-seg has no worker that is ready"),
-        ((), "plate-seg has no worker that is ready"),
+        (("UNLOADING",), "plate-seg has no ready worker"),
+        ((), "plate-seg has no ready worker"),
     ],
 )
-def test_a_model_is_ready_when_a_worker_of_it_is(
-    management: ThreadingHTTPServer, statuses: tuple[str, ...], missing: str | None
+def test_unready_reason_requires_a_ready_worker(
+    management: ThreadingHTTPServer, statuses: tuple[str, ...], reason: str | None
 ) -> None:
     management.statuses = statuses  # type: ignore[attr-defined]
-    assert readiness.unready_reason(f"http://127.0.0.1:{management.server_port}") == missing
+    assert readiness.unready_reason(f"http://127.0.0.1:{management.server_port}") == reason
 
 
-def test_nobody_there_is_not_ready() -> None:
+def test_unready_reason_reports_an_unreachable_server() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), FakeManagementHandler) as closed:
         port = closed.server_port
-    assert "does not answer" in (readiness.unready_reason(f"http://127.0.0.1:{port}") or "")
+    assert "does not respond" in (readiness.unready_reason(f"http://127.0.0.1:{port}") or "")

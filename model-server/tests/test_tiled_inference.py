@@ -1,3 +1,5 @@
+"""Tests of tiled inference: equality with the whole image, seams, planes."""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +15,7 @@ from thale_models.transforms import Background, normalise
 
 @dataclass
 class PixelEngine:
-    """Answers each pixel from itself alone, so that no tiling may change what is answered for it."""
+    """Predicts each pixel from its own value, so that the result must not depend on the tiles."""
 
     stride: int = 4
     name: str = "pixel"
@@ -31,7 +33,7 @@ def two_classes(card: ModelCard) -> ModelCard:
     return card.model_copy(update={"classes": ("background", "root")})
 
 
-def picture(height: int, width: int) -> NDArray[np.uint8]:
+def random_image(height: int, width: int) -> NDArray[np.uint8]:
     return np.random.default_rng(2).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -46,8 +48,8 @@ def predict(
 @pytest.mark.parametrize(
     ("height", "width"), [(64, 64), (300, 341), (65, 64), (64, 65), (67, 500), (1, 1), (3, 200), (200, 3), (63, 1000)]
 )
-def test_every_pixel_is_answered_as_in_the_whole_picture(height: int, width: int, segmenter: TinyModel) -> None:
-    card, pixels = two_classes(segmenter.card), picture(height, width)
+def test_predict_in_bands_equals_whole_image_prediction(height: int, width: int, segmenter: TinyModel) -> None:
+    card, pixels = two_classes(segmenter.card), random_image(height, width)
     background = Background.measure(pixels, card.normalisation.background_mm / card.mm_per_px)
     whole = normalise(pixels, background.window((slice(0, height), slice(0, width))), card.normalisation)
     blended = predict(pixels, card, PixelEngine())
@@ -56,18 +58,18 @@ def test_every_pixel_is_answered_as_in_the_whole_picture(height: int, width: int
     np.testing.assert_allclose(blended.sum(axis=0), 1, atol=1e-5)
 
 
-def test_planes_that_nobody_asks_for_are_left_out(segmenter: TinyModel) -> None:
-    card, engine, pixels = two_classes(segmenter.card), PixelEngine(), picture(100, 90)
+def test_predict_in_bands_omits_planes_before_the_first(segmenter: TinyModel) -> None:
+    card, engine, pixels = two_classes(segmenter.card), PixelEngine(), random_image(100, 90)
     np.testing.assert_array_equal(predict(pixels, card, engine, first_plane=1), predict(pixels, card, engine)[1:])
 
 
-def test_a_picture_that_fits_a_tile_is_seen_once(segmenter: TinyModel) -> None:
+def test_predict_in_bands_uses_one_tile_for_a_small_image(segmenter: TinyModel) -> None:
     engine = PixelEngine()
-    predict(picture(64, 50), two_classes(segmenter.card), engine)
+    predict(random_image(64, 50), two_classes(segmenter.card), engine)
     assert engine.calls == 1
 
 
-def test_moving_the_tiles_moves_no_probability_by_much(
+def test_predict_in_bands_hardly_depends_on_the_tile_size(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
     cards = [segmenter.card.model_copy(update={"tile_px": tile, "overlap_px": 32}) for tile in (96, 108, 128, 400)]
@@ -77,7 +79,7 @@ def test_moving_the_tiles_moves_no_probability_by_much(
         assert np.abs(prediction - predictions[-1]).mean() < 0.001
 
 
-def test_no_step_shows_where_tiles_meet(
+def test_predict_in_bands_has_no_seams(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:
     whole, tiled = (

@@ -1,4 +1,4 @@
-"""The worker program: torch is there for whoever asks, and for nobody else."""
+"""Tests of the worker program with the lazy import of torch."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import sys
 from ts.protocol.otf_message_handler import create_predict_response
 assert sys.argv[1:] == ["--sock-type", "unix"], sys.argv
 print("torch" in sys.modules)
-create_predict_response([{answer}], {{0: "id"}}, "ok", 200)
+create_predict_response([{response}], {{0: "id"}}, "ok", 200)
 print("torch" in sys.modules)
 """
 
@@ -23,16 +23,19 @@ def run_worker(folder: Path, program: str, *arguments: str, name: str = "model_s
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize(("answer", "after"), [('b"bytes"', "False"), ('"text"', "False"), ("[0.5]", "True")])
-def test_only_an_answer_that_may_be_a_tensor_imports_torch(tmp_path: Path, answer: str, after: str) -> None:
-    assert run_worker(tmp_path, CODEC_PROGRAM.format(answer=answer), "--sock-type", "unix").split() == ["False", after]
+@pytest.mark.parametrize(("response", "is_imported"), [('b"bytes"', "False"), ('"text"', "False"), ("[0.5]", "True")])
+def test_worker_imports_torch_only_for_possible_tensors(tmp_path: Path, response: str, is_imported: str) -> None:
+    assert run_worker(tmp_path, CODEC_PROGRAM.format(response=response), "--sock-type", "unix").split() == [
+        "False",
+        is_imported,
+    ]
 
 
-def test_a_handler_that_imports_torch_gets_all_of_it(tmp_path: Path) -> None:
+def test_worker_gives_handlers_the_real_torch(tmp_path: Path) -> None:
     program = "import torch; from torch import nn; print(nn.Linear(2, 3)(torch.zeros(1, 2)).shape[1])"
     assert run_worker(tmp_path, program).split() == ["3"]
 
 
-def test_what_is_no_worker_runs_as_with_python(tmp_path: Path) -> None:
+def test_worker_runs_other_programs_like_python(tmp_path: Path) -> None:
     program = "import sys; print(sys.argv[1:], __name__)"
     assert run_worker(tmp_path, program, "-x", name="metric_collector.py").strip() == "['-x'] __main__"

@@ -1,4 +1,4 @@
-"""Models of a few thousand random weights, for tests that need a model and not its skill."""
+"""Tiny models with a few thousand random weights, for tests that do not need quality."""
 
 import hashlib
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class TinyModel:
 
 
 def write_tiny_model(folder: Path, task: Task = "segmentation", seed: int = 0, **fields: object) -> TinyModel:
-    """Write random weights into the folder and return them with their card; keywords replace fields of the card."""
+    """Write random weights to a folder and return them with a card. Keyword arguments replace fields of the card."""
     torch.manual_seed(seed)
     net = nets.build_net("block-unet", len(CLASSES[task]), NET_OPTIONS)
     for module in net.modules():

@@ -1,4 +1,4 @@
-"""A folder of training data so small that a test can draw it and train on it: seedlings of a few strokes."""
+"""Tiny training data: a folder of small plates with seedlings of a few strokes."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ COLUMNS = ("image", "plant", "split", "mask", "landmarks", "mm_per_px")
 
 
 def write_plate_folder(folder: Path, splits: tuple[str, ...] = ("train",) * 4 + ("val",) * 2) -> list[dict[str, str]]:
-    """Draw a plate for each split given, write its labels and the manifest, and return the manifest's rows."""
+    """Write one plate per split with its labels, and the manifest. Returns the rows of the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [write_plate(folder, index, split) for index, split in enumerate(splits)]
     write_manifest(folder, rows)

@@ -1,4 +1,4 @@
-"""A real TorchServe for tests: own ports, own folder for temporary files, no process left behind."""
+"""TorchServe process for tests, with free ports and a private temporary folder."""
 
 import json
 import os
@@ -22,7 +22,7 @@ START_TIMEOUT_S = 240
 
 @dataclass(frozen=True)
 class TorchServeProcess:
-    """A running TorchServe, its model store open for more archives."""
+    """A running TorchServe. Tests may add archives to its model store."""
 
     store: Path
     pid: int
@@ -31,16 +31,16 @@ class TorchServeProcess:
     metrics_port: int
 
     def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[HTTPResponse, bytes]:
-        """Send bytes to the inference API."""
+        """Send a body to the inference API."""
         merged_headers = {"Content-Type": "application/octet-stream", **(headers or {})}
         return _send_request(self.inference_port, "POST", path, body, merged_headers)
 
     def call_management(self, method: str, path: str) -> tuple[HTTPResponse, bytes]:
-        """Ask the management API."""
+        """Send a request to the management API."""
         return _send_request(self.management_port, method, path)
 
     def worker_states(self, name: str, version: str) -> list[str]:
-        """Return what management says of a model's workers."""
+        """Return the states of the workers of a version."""
         response, body = self.call_management("GET", f"/models/{name}/{version}")
         return [worker["status"] for worker in json.loads(body)[0]["workers"]] if response.status == 200 else []
 
@@ -63,7 +63,7 @@ def _send_request(
 
 @contextmanager
 def run_torchserve(home: Path, archives: Sequence[str]) -> Iterator[TorchServeProcess]:
-    """Start TorchServe on archives of `home / "store"`; yield it once their workers are ready."""
+    """Start TorchServe with archives of `home / "store"`, and yield it when their workers are ready."""
     (home / "tmp").mkdir()
     ports = free_ports(5)
     log_path = home / "log.txt"
@@ -76,10 +76,10 @@ def run_torchserve(home: Path, archives: Sequence[str]) -> Iterator[TorchServePr
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    running = TorchServeProcess(home / "store", server.pid, *ports[:3])
+    torchserve = TorchServeProcess(home / "store", server.pid, *ports[:3])
     try:
-        _wait_until_ready(running, archives, server, log_path)
-        yield running
+        _wait_until_ready(torchserve, archives, server, log_path)
+        yield torchserve
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         try:
@@ -126,7 +126,7 @@ def _environment(home: Path, ports: list[int]) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on just now."""
+    """Return unused ports."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [listener.getsockname()[1] for listener in sockets]
     for listener in sockets:
@@ -135,7 +135,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _wait_until_ready(
-    running: TorchServeProcess, archives: Sequence[str], server: subprocess.Popen[bytes], log: Path
+    torchserve: TorchServeProcess, archives: Sequence[str], server: subprocess.Popen[bytes], log: Path
 ) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     pending = {archive.removesuffix(".mar").rpartition("-")[::2] for archive in archives}
@@ -144,6 +144,6 @@ def _wait_until_ready(
             raise RuntimeError(f"TorchServe did not start:\n{log.read_text(errors='replace')[-4000:]}")
         time.sleep(0.1)
         try:
-            pending = {model for model in pending if running.worker_states(*model) != ["READY"]}
+            pending = {model for model in pending if torchserve.worker_states(*model) != ["READY"]}
         except OSError:
             continue

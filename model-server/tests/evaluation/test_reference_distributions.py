@@ -1,4 +1,4 @@
-"""References in the cards: the facade's own signals, over whole plates."""
+"""Tests of the reference distributions in the model cards."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from thale_models.evaluation.reference_distributions import reference_distributi
 from thale_models.synthesis import write_dataset
 
 
-def test_quantiles_are_those_of_all_plates_by_task() -> None:
+def test_reference_distributions_are_quantiles_by_task() -> None:
     plates = [{"segmentation": {"plants": float(count)}} for count in range(21)]
     distributions = reference_distributions([*plates, {}, {"landmarks": {"score": 0.5}}])
     assert distributions["segmentation"]["plants"] == pytest.approx(tuple(float(count) for count in range(21)))
     assert distributions["landmarks"] == {"score": (0.5,) * 21}
 
 
-def test_cards_get_what_both_models_said_of_whole_plates_and_keep_their_agreement(tmp_path: Path) -> None:
+def test_write_metrics_replaces_references_except_agreement(tmp_path: Path) -> None:
     write_dataset(tmp_path / "plates", 1, 3, split="test", overrides={"width": 900, "height": 860, "plants": 2})
     folders = [copy_default_model(name, tmp_path) for name in ("plate-seg", "plate-landmarks")]
     quantiles_before = (0.9,) * 21
@@ -37,7 +37,7 @@ def test_cards_get_what_both_models_said_of_whole_plates_and_keep_their_agreemen
     assert all(len(quantiles) == 21 for quantiles in (*segmentation.values(), *landmarks.values()))
 
 
-def test_an_evaluation_of_one_model_leaves_the_references(tmp_path: Path) -> None:
+def test_write_metrics_of_one_model_keeps_the_references(tmp_path: Path) -> None:
     write_dataset(tmp_path / "plates", 1, 3, split="test", overrides={"width": 900, "height": 860, "plants": 1})
     folder = copy_default_model("plate-seg", tmp_path)
     card = parse_model_card((folder / CARD).read_bytes())

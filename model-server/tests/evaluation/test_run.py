@@ -1,4 +1,4 @@
-"""Evaluation on drawn plates: the report says what is there, and partial truth is enough."""
+"""Tests of the evaluation on synthetic plates, with complete and partial ground truth."""
 
 import json
 import math
@@ -31,19 +31,19 @@ def write_model(folder: Path, task: Task = "segmentation") -> Path:
     return folder
 
 
-def test_a_model_that_knows_nothing_gets_a_report_with_every_plate(plates: Path, tmp_path: Path) -> None:
+def test_evaluate_reports_every_plate_for_an_untrained_model(plates: Path, tmp_path: Path) -> None:
     metrics = evaluate([write_model(tmp_path / "seg")], plates, "test", tmp_path / "out", "Tiny")
     assert metrics["plates"] == 2
     assert 0 <= metrics["dice_root"] < 0.5
     document = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert document["metrics"]["tip_f1_1mm"] is None  # NaN is null: nobody looked for tips
+    assert document["metrics"]["tip_f1_1mm"] is None  # NaN is null: the evaluation has no landmark model
     report = (tmp_path / "out" / "report.md").read_text()
     for name in ("plate-000000", "plate-000001"):
-        assert f"![{name}](pictures/{name}.png)" in report
-        assert (tmp_path / "out" / "pictures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"![{name}](images/{name}.png)" in report
+        assert (tmp_path / "out" / "images" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_landmark_model_that_knows_no_laterals_is_judged_by_what_it_knows(plates: Path, tmp_path: Path) -> None:
+def test_evaluate_scores_only_the_kinds_of_the_landmark_model(plates: Path, tmp_path: Path) -> None:
     both = [write_model(tmp_path / "seg"), write_model(tmp_path / "landmarks", "landmarks")]
     metrics = evaluate(both, plates, "test", tmp_path / "out", "Two kinds")
     assert 0 <= metrics["landmark_f1_primary_tip"] <= 1
@@ -51,7 +51,7 @@ def test_a_landmark_model_that_knows_no_laterals_is_judged_by_what_it_knows(plat
     assert math.isnan(metrics["tip_f1_1mm"])
 
 
-def test_figures_go_into_the_card_once_and_unknown_ones_stay_out(tmp_path: Path) -> None:
+def test_write_metrics_replaces_metrics_and_omits_unknown_ones(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "seg")
     write_metrics_to_cards([folder], {"dice_root": 0.5, "tip_f1_1mm": float("nan")})
     write_metrics_to_cards([folder], {"dice_root": 0.75})
@@ -59,23 +59,23 @@ def test_figures_go_into_the_card_once_and_unknown_ones_stay_out(tmp_path: Path)
     assert card.metrics == {"plates_dice_root": 0.75}
 
 
-def test_two_models_of_one_task_are_refused(plates: Path, tmp_path: Path) -> None:
+def test_evaluate_rejects_two_models_of_one_task(plates: Path, tmp_path: Path) -> None:
     first, second = write_model(tmp_path / "a"), write_model(tmp_path / "b")
     with pytest.raises(ParameterError, match="one for each task"):
         evaluate([first, second], plates, "test", tmp_path / "out", "Twice")
 
 
-def test_a_folder_without_a_model_is_named(plates: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="holds no model"):
+def test_evaluate_names_a_folder_without_a_model(plates: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="has no model"):
         evaluate([tmp_path], plates, "test", tmp_path / "out", "None")
 
 
-def test_an_empty_split_is_named(plates: Path, tmp_path: Path) -> None:
+def test_evaluate_names_an_empty_split(plates: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="'val'"):
         evaluate([write_model(tmp_path / "seg")], plates, "val", tmp_path / "out", "Empty")
 
 
-def test_the_truth_of_a_drawn_plate_knows_shoots_and_that_of_a_traced_one_does_not(plates: Path) -> None:
+def test_read_ground_truth_reads_numeric_shoot_traits(plates: Path) -> None:
     mask_dataset, landmark_dataset = (
         read_dataset(plates, task, DEFAULT_CLASSES[task], required_splits=()) for task in DEFAULT_CLASSES
     )
@@ -89,7 +89,7 @@ def test_the_truth_of_a_drawn_plate_knows_shoots_and_that_of_a_traced_one_does_n
     assert all(math.isnan(plant.leaf_count) and plant.hypocotyl_px > 0 for plant in plants)
 
 
-def test_a_skeleton_is_as_long_as_the_line_it_was_drawn_from() -> None:
+def test_skeleton_length_equals_the_length_of_the_line() -> None:
     mask = np.zeros((220, 220), bool)
     mask[20:200, 100:105] = True
     assert skeleton_length_px(mask) == pytest.approx(180 * 0.948, rel=0.06)

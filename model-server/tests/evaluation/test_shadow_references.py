@@ -1,4 +1,4 @@
-"""How two versions agree, written into the new one's card."""
+"""Tests of the expected agreement of two versions in the card of the new one."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def write_model(folder: Path, task: Task = "segmentation", **fields: object) -> 
     return folder
 
 
-def test_a_version_agrees_with_itself_and_keeps_its_other_references(plates: Path, tmp_path: Path) -> None:
+def test_agreement_with_itself_is_one_and_keeps_other_references(plates: Path, tmp_path: Path) -> None:
     new = copy_default_model("plate-seg", tmp_path)
     before = parse_model_card((new / CARD).read_bytes())
     references = {"plants": (5.0,) * 21, "agreement_dice_leaf": (0.5,) * 21}
@@ -41,16 +41,16 @@ def test_a_version_agrees_with_itself_and_keeps_its_other_references(plates: Pat
     assert "agreement_dice_root" in expected_agreement(card, card)
 
 
-def test_landmarks_agree_by_distance_and_f1(plates: Path, tmp_path: Path) -> None:
+def test_agreement_of_landmarks_has_distance_and_f1(plates: Path, tmp_path: Path) -> None:
     folder = write_model(tmp_path / "marks", "landmarks")
     references = write_agreement_references(folder, folder, plates, "test").references
     assert references.get("agreement_landmark_f1", (1.0,))[0] == 1.0
     assert all(max(values) == 0 for name, values in references.items() if "_px_" in name)
 
 
-def test_what_cannot_agree_is_refused(plates: Path, tmp_path: Path) -> None:
+def test_agreement_rejects_other_tasks_and_empty_splits(plates: Path, tmp_path: Path) -> None:
     segmentation_model, landmark_model = write_model(tmp_path / "masks"), write_model(tmp_path / "marks", "landmarks")
-    with pytest.raises(ParameterError, match="cannot agree"):
+    with pytest.raises(ParameterError, match="two versions of one model"):
         write_agreement_references(segmentation_model, landmark_model, plates, "test")
     with pytest.raises(DatasetError, match="has no image"):
         write_agreement_references(segmentation_model, segmentation_model, plates, "val")

@@ -1,4 +1,4 @@
-"""The handlers in a real TorchServe with the real config.properties."""
+"""Integration tests of the handlers in a real TorchServe with the shipped config.properties."""
 
 import io
 import json
@@ -27,6 +27,8 @@ from thale_models.archive import write_archive
 from thale_models.engine import Engine
 from thale_models.inference import segment
 
+pytestmark = pytest.mark.integration
+
 SEGMENT = "/predictions/tiny-seg/1.0.0"
 LANDMARKS = "/predictions/tiny-landmarks/1.0.0"
 SCALE = {"x-thale-mm-per-px": "0.25"}
@@ -43,7 +45,7 @@ def png(plate_HW3: NDArray[np.uint8]) -> bytes:
     return encode_image(plate_HW3)
 
 
-def test_an_image_comes_back_as_the_maps_that_inference_gives(
+def test_segment_handler_returns_the_maps_of_inference(
     torchserve: TorchServeProcess,
     segmenter: TinyModel,
     segment_engine: Engine,
@@ -59,13 +61,13 @@ def test_an_image_comes_back_as_the_maps_that_inference_gives(
     assert prediction.meta.calibration.scale.source == "given"
 
 
-def test_landmarks_come_back_as_json(torchserve: TorchServeProcess, png: bytes) -> None:
+def test_landmarks_handler_returns_json(torchserve: TorchServeProcess, png: bytes) -> None:
     response, body = torchserve.post(LANDMARKS, png, SCALE)
     assert (response.status, response.headers["content-type"]) == (200, "application/json")
     assert parse_landmarks(body).model.name == "tiny-landmarks"
 
 
-def test_header_names_are_read_in_any_case(torchserve: TorchServeProcess, png: bytes) -> None:
+def test_handler_reads_header_names_in_any_case(torchserve: TorchServeProcess, png: bytes) -> None:
     _, body = torchserve.post(SEGMENT, png, {"X-Thale-MM-per-PX": "0.5"})
     assert SegmentationPrediction.from_bytes(body).meta.calibration.scale.mm_per_px == 0.5
 
@@ -86,7 +88,7 @@ def test_header_names_are_read_in_any_case(torchserve: TorchServeProcess, png: b
         ("whole", {"x-thale-page": "7"}, "parameter"),
     ],
 )
-def test_what_cannot_be_measured_is_answered_422_with_the_reason(
+def test_handlers_return_422_with_the_reason(
     body: bytes | str, headers: dict[str, str], code: str, torchserve: TorchServeProcess, png: bytes
 ) -> None:
     request_body = {"whole": png, "truncated": png[: len(png) // 2]}[body] if isinstance(body, str) else body
@@ -98,7 +100,7 @@ def test_what_cannot_be_measured_is_answered_422_with_the_reason(
         assert len(problem["message"]) > 20
 
 
-def test_one_bad_image_fails_no_other_of_its_batch(torchserve: TorchServeProcess, png: bytes, tmp_path: Path) -> None:
+def test_handler_isolates_a_bad_image_in_a_batch(torchserve: TorchServeProcess, png: bytes, tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path, name="batched")
     register_model(torchserve, model, batch_size=4, max_batch_delay=1000)
     bodies = [png, png[:500], b"", png]
@@ -109,22 +111,22 @@ def test_one_bad_image_fails_no_other_of_its_batch(torchserve: TorchServeProcess
     np.testing.assert_array_equal(*maps)
 
 
-def test_a_worker_tells_what_it_did_for_each_image_and_of_how_many(
+def test_handler_returns_timing_and_batch_size_per_image(
     torchserve: TorchServeProcess, png: bytes, tmp_path: Path
 ) -> None:
     register_model(torchserve, write_tiny_model(tmp_path, name="timed"), batch_size=3, max_batch_delay=1000)
     bodies = [png, png[:500], png]
     with ThreadPoolExecutor(3) as pool:
         responses = list(pool.map(lambda body: torchserve.post("/predictions/timed/1.0.0", body, SCALE), bodies))
-    whole, damaged, again = (read_timing(response.headers[HEADER]) for response, _ in responses)
-    assert [timing.batch_size for timing in (whole, damaged, again)] == [3, 3, 3]
-    assert (set(whole.seconds), set(damaged.seconds)) == (set(STEPS), {"decode"})
-    assert all(seconds > 0 for seconds in whole.seconds.values())
-    alone = read_timing(torchserve.post(LANDMARKS, png, SCALE)[0].headers[HEADER])
-    assert (set(alone.seconds), alone.batch_size) == (set(STEPS), 1)
+    first, damaged, last = (read_timing(response.headers[HEADER]) for response, _ in responses)
+    assert [timing.batch_size for timing in (first, damaged, last)] == [3, 3, 3]
+    assert (set(first.seconds), set(damaged.seconds)) == (set(STEPS), {"decode"})
+    assert all(seconds > 0 for seconds in first.seconds.values())
+    unbatched = read_timing(torchserve.post(LANDMARKS, png, SCALE)[0].headers[HEADER])
+    assert (set(unbatched.seconds), unbatched.batch_size) == (set(STEPS), 1)
 
 
-def test_two_versions_answer_side_by_side(torchserve: TorchServeProcess, png: bytes, tmp_path: Path) -> None:
+def test_torchserve_serves_two_versions_of_a_model(torchserve: TorchServeProcess, png: bytes, tmp_path: Path) -> None:
     register_model(torchserve, write_tiny_model(tmp_path, seed=1, version="1.1.0"))
     predictions = [
         SegmentationPrediction.from_bytes(torchserve.post(f"/predictions/tiny-seg/{version}", png, SCALE)[1])
@@ -136,7 +138,9 @@ def test_two_versions_answer_side_by_side(torchserve: TorchServeProcess, png: by
     assert [version["modelVersion"] for version in listed] == ["1.0.0", "1.1.0"]
 
 
-def test_an_archive_of_the_plain_command_is_served(torchserve: TorchServeProcess, png: bytes, tmp_path: Path) -> None:
+def test_torchserve_serves_an_archive_of_the_plain_archiver(
+    torchserve: TorchServeProcess, png: bytes, tmp_path: Path
+) -> None:
     model = write_tiny_model(tmp_path, name="plain")
     (tmp_path / "card.json").write_text(model.card.model_dump_json())
     (tmp_path / "my_handler.py").write_text(
@@ -155,7 +159,7 @@ def test_an_archive_of_the_plain_command_is_served(torchserve: TorchServeProcess
     assert torchserve.post("/predictions/plain/1.0.0", png, SCALE)[0].status == 200
 
 
-def test_a_model_whose_weights_are_not_its_cards_gets_no_worker(torchserve: TorchServeProcess, tmp_path: Path) -> None:
+def test_torchserve_starts_no_worker_for_other_weights(torchserve: TorchServeProcess, tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path, name="damaged")
     whole = write_archive(model.weights, model.card, tmp_path)
     other = write_tiny_model(tmp_path / "other", seed=9).weights.read_bytes()
@@ -169,17 +173,17 @@ def test_a_model_whose_weights_are_not_its_cards_gets_no_worker(torchserve: Torc
     assert torchserve.worker_states("damaged", "1.0.0") != ["READY"]
 
 
-def test_models_are_taken_from_the_store_alone(
+def test_torchserve_loads_models_only_from_the_store(
     torchserve: TorchServeProcess, segmenter: TinyModel, tmp_path: Path
 ) -> None:
-    elsewhere = write_archive(segmenter.weights, segmenter.card.model_copy(update={"name": "foreign"}), tmp_path)
-    for url in (f"file://{elsewhere}", str(elsewhere), "../foreign-1.0.0.mar", "http://127.0.0.1:1/foreign.mar"):
+    outside = write_archive(segmenter.weights, segmenter.card.model_copy(update={"name": "foreign"}), tmp_path)
+    for url in (f"file://{outside}", str(outside), "../foreign-1.0.0.mar", "http://127.0.0.1:1/foreign.mar"):
         response, _ = torchserve.call_management("POST", f"/models?url={quote(url, safe='')}")
         assert response.status in (400, 404), url
     assert torchserve.call_management("GET", "/models/foreign")[0].status == 404
 
 
-def test_a_killed_worker_comes_back(torchserve: TorchServeProcess, png: bytes) -> None:
+def test_torchserve_restarts_a_killed_worker(torchserve: TorchServeProcess, png: bytes) -> None:
     def worker() -> dict[str, object]:
         listed = json.loads(torchserve.call_management("GET", "/models/tiny-landmarks/1.0.0")[1])[0]["workers"]
         return listed[0] if listed else {}
@@ -193,17 +197,17 @@ def test_a_killed_worker_comes_back(torchserve: TorchServeProcess, png: bytes) -
     assert worker()["pid"] != killed
 
 
-def test_metrics_name_the_model_and_its_version(torchserve: TorchServeProcess, png: bytes) -> None:
+def test_torchserve_metrics_have_model_and_version(torchserve: TorchServeProcess, png: bytes) -> None:
     torchserve.post(SEGMENT, png, SCALE)
-    counted = [line for line in torchserve.metrics().splitlines() if line.startswith("ts_inference_requests_total{")]
-    assert any('model_name="tiny-seg"' in line and 'model_version="1.0.0"' in line for line in counted)
+    counters = [line for line in torchserve.metrics().splitlines() if line.startswith("ts_inference_requests_total{")]
+    assert any('model_name="tiny-seg"' in line and 'model_version="1.0.0"' in line for line in counters)
 
 
-def test_a_large_photograph_passes_and_a_body_over_the_limit_does_not(torchserve: TorchServeProcess) -> None:
+def test_torchserve_accepts_large_images_up_to_the_limit(torchserve: TorchServeProcess) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (3000, 4000, 3), np.uint8)
-    tall = encode_image(noise, "TIFF")
-    assert 30_000_000 < len(tall) < 64 * 2**20
-    response, body = torchserve.post(SEGMENT, tall, {"x-thale-mm-per-px": "0.03"})
+    photograph = encode_image(noise, "TIFF")
+    assert 30_000_000 < len(photograph) < 64 * 2**20
+    response, body = torchserve.post(SEGMENT, photograph, {"x-thale-mm-per-px": "0.03"})
     assert response.status == 200
     assert SegmentationPrediction.from_bytes(body).probabilities_CHW.shape == (3, 360, 480)
     assert torchserve.post(SEGMENT, bytes(65 * 2**20))[0].status == 413

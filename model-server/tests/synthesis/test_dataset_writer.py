@@ -1,4 +1,4 @@
-"""A folder of drawn plates is training data like any other: complete, reproducible, and never half written."""
+"""Tests of the dataset writer: complete, reproducible and resumable folders of synthetic plates."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_a_folder_has_the_manifest_that_training_reads(tmp_path: Path) -> None:
+def test_write_dataset_writes_the_manifest_of_training(tmp_path: Path) -> None:
     rows = read_rows(write_dataset(tmp_path, 3, 7, overrides=SMALL))
     assert list(rows[0]) == ["image", "plant", "split", "mask", "landmarks", "mm_per_px", "roots"]
     for row in rows:
@@ -34,13 +34,13 @@ def test_a_folder_has_the_manifest_that_training_reads(tmp_path: Path) -> None:
         assert rsml.read((tmp_path / row["roots"]).read_bytes()).mm_per_px == pytest.approx(float(row["mm_per_px"]))
 
 
-def test_the_same_seed_writes_the_same_folder_however_many_jobs(tmp_path: Path) -> None:
+def test_write_dataset_is_independent_of_the_number_of_jobs(tmp_path: Path) -> None:
     write_dataset(tmp_path / "one", 3, 7, crop_px=128)
     write_dataset(tmp_path / "two", 3, 7, crop_px=128, jobs=2)
     assert read_files(tmp_path / "one") == read_files(tmp_path / "two")
 
 
-def test_a_stopped_run_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
+def test_write_dataset_resumes_a_stopped_run(tmp_path: Path) -> None:
     write_dataset(tmp_path / "whole", 4, 7, overrides=SMALL)
     write_dataset(tmp_path / "stopped", 2, 7, overrides=SMALL)
     untouched = tmp_path / "stopped" / "masks" / "plate-000000.png"
@@ -51,7 +51,7 @@ def test_a_stopped_run_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
     assert read_files(tmp_path / "stopped") == read_files(tmp_path / "whole")
 
 
-def test_an_unfinished_last_line_is_drawn_again(tmp_path: Path) -> None:
+def test_write_dataset_repairs_an_incomplete_last_line(tmp_path: Path) -> None:
     manifest = write_dataset(tmp_path, 2, 7, overrides=SMALL)
     whole = manifest.read_text()
     manifest.write_text(whole[:-8])
@@ -59,30 +59,30 @@ def test_an_unfinished_last_line_is_drawn_again(tmp_path: Path) -> None:
     assert manifest.read_text() == whole
 
 
-def test_plates_of_another_seed_are_not_mixed_in(tmp_path: Path) -> None:
+def test_write_dataset_rejects_another_seed(tmp_path: Path) -> None:
     write_dataset(tmp_path, 1, 7, crop_px=64)
     with pytest.raises(ValueError, match="choose another folder"):
         write_dataset(tmp_path, 2, 8, crop_px=64)
 
 
-def test_a_tenth_of_the_plates_is_kept_for_validation(tmp_path: Path) -> None:
+def test_write_dataset_reserves_a_tenth_for_validation(tmp_path: Path) -> None:
     rows = read_rows(write_dataset(tmp_path, 20, 1, crop_px=64))
     assert [row["split"] for row in rows].count("val") == 2
     assert [row["split"] for row in rows].count("train") == 18
 
 
-def test_a_given_split_is_that_of_every_plate(tmp_path: Path) -> None:
+def test_write_dataset_applies_a_given_split(tmp_path: Path) -> None:
     rows = read_rows(write_dataset(tmp_path, 3, 1, split="test", crop_px=64))
     assert {row["split"] for row in rows} == {"test"}
 
 
 @pytest.mark.parametrize("wrong", [{"plates": 0}, {"jobs": 0}])
-def test_nothing_to_draw_is_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
+def test_write_dataset_rejects_zero_plates_or_jobs(tmp_path: Path, wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         write_dataset(tmp_path, **{"plates": 1, "seed": 0, **wrong})
 
 
-def test_the_true_rsml_holds_every_root_at_its_order() -> None:
+def test_roots_to_rsml_has_every_root_with_its_order() -> None:
     plate = draw_plate(12, plants=5, width=900, height=900)
     document = rsml.read(roots_to_rsml(plate, "plate.jpg"))
     orders = [order for _, order, _ in document.walk()]
@@ -95,17 +95,17 @@ def test_the_true_rsml_holds_every_root_at_its_order() -> None:
     assert not document.warnings
 
 
-def test_the_true_rsml_says_what_is_known_of_each_shoot() -> None:
+def test_roots_to_rsml_has_the_shoot_traits() -> None:
     plate = draw_plate(4, **SMALL, plants=3)
     document = rsml.read(roots_to_rsml(plate, "plate.png"))
-    known = [{each.name: float(each.value) for each in plant.properties} for plant in document.plants]
-    assert known == [
+    traits = [{prop.name: float(prop.value) for prop in plant.properties} for plant in document.plants]
+    assert traits == [
         {HYPOCOTYL_LENGTH: pytest.approx(plant.hypocotyl_px, abs=1e-3), LEAF_COUNT: plant.leaves}
         for plant in plate.plants
     ]
 
 
-def test_keypoints_hold_one_annotation_for_each_landmark() -> None:
+def test_landmarks_to_coco_has_one_annotation_per_landmark() -> None:
     plate = draw_plate(12, plants=3, width=900, height=900)
     coco = json.loads(landmarks_to_coco(plate, "plate.jpg"))
     names = {category["id"]: category["name"] for category in coco["categories"]}

@@ -1,11 +1,13 @@
-"""A drawn plate and its truth must say the same: everything that is learned and tested later rests on it."""
+"""Tests of synthetic plates: image and ground truth must agree, because training and evaluation rely on it."""
 
 from collections import Counter
+from dataclasses import fields
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 
-from thale_models.synthesis import SyntheticPlate, draw_crop, draw_plate
+from thale_models.synthesis import Overrides, PlateSpec, SyntheticPlate, draw_crop, draw_plate
 from thale_models.synthesis.organs import ROOT, SEED, SHOOT, count_visible
 from thale_models.synthesis.plate_spec import sample_spec
 
@@ -22,7 +24,7 @@ def classes_at(plate: SyntheticPlate, points: np.ndarray) -> np.ndarray:
     return plate.mask_HW[y, x]
 
 
-def test_the_same_seed_gives_the_same_bytes() -> None:
+def test_draw_plate_is_reproducible() -> None:
     first, second = draw_plate(5, **SMALL), draw_plate(5, **SMALL)
     assert first.encoded == second.encoded
     assert first.mask_HW.tobytes() == second.mask_HW.tobytes()
@@ -30,25 +32,25 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
     assert first.landmarks == second.landmarks
 
 
-def test_another_seed_gives_another_plate() -> None:
+def test_draw_plate_depends_on_the_seed() -> None:
     assert draw_plate(5, **SMALL).encoded != draw_plate(6, **SMALL).encoded
 
 
-def test_every_polyline_lies_on_root_pixels_or_under_an_organ(plates: list[SyntheticPlate]) -> None:
+def test_polylines_lie_on_organs(plates: list[SyntheticPlate]) -> None:
     for plate in plates:
         for plant in plate.plants:
             for root in plant.roots:
                 assert (classes_at(plate, np.array(root.points)) != 0).all()
 
 
-def test_most_of_the_root_is_seen(plates: list[SyntheticPlate]) -> None:
+def test_most_root_points_are_visible(plates: list[SyntheticPlate]) -> None:
     classes_on_roots = [
         classes_at(plate, np.array(root.points)) for plate in plates for p in plate.plants for root in p.roots
     ]
     assert (np.concatenate(classes_on_roots) == ROOT).mean() > 0.85
 
 
-def test_every_landmark_lies_on_an_organ(plates: list[SyntheticPlate]) -> None:
+def test_landmarks_lie_on_organs(plates: list[SyntheticPlate]) -> None:
     for plate in plates:
         for landmark in plate.landmarks:
             assert classes_at(plate, np.array([[landmark.x, landmark.y]]))[0] != 0
@@ -62,7 +64,7 @@ def test_each_root_has_its_landmarks(plates: list[SyntheticPlate]) -> None:
         assert kinds["lateral_tip"] == sum(root.order > 1 for root in roots)
 
 
-def test_the_root_base_is_where_root_and_hypocotyl_meet() -> None:
+def test_root_base_touches_the_hypocotyl() -> None:
     plate = draw_plate(11, plants=5, **SMALL)
     for plant in plate.plants:
         x, y = plant.roots[0].points[0]
@@ -70,14 +72,14 @@ def test_the_root_base_is_where_root_and_hypocotyl_meet() -> None:
         assert SHOOT in around
 
 
-def test_every_shoot_has_a_hypocotyl_and_leaves_that_are_seen(plates: list[SyntheticPlate]) -> None:
+def test_shoots_have_a_hypocotyl_and_visible_leaves(plates: list[SyntheticPlate]) -> None:
     plants = [(plant, plate.mm_per_px) for plate in plates for plant in plate.plants]
     assert all(0.4 < plant.hypocotyl_px * mm_per_px < 20 for plant, mm_per_px in plants)
     assert all(1 <= plant.leaves <= 8 for plant, _ in plants)
     assert len({plant.leaves for plant, _ in plants}) > 2
 
 
-def test_a_leaf_under_later_ones_is_not_counted_nor_one_out_of_the_picture() -> None:
+def test_count_visible_omits_covered_and_outside_leaves() -> None:
     lower, upper, apart = np.arange(10), np.arange(3, 20), np.arange(30, 40)
     assert count_visible([lower, upper, apart]) == 2
     assert count_visible([upper, lower, apart]) == 3
@@ -104,19 +106,19 @@ def test_plants_are_numbered_from_left_to_right(plates: list[SyntheticPlate]) ->
         assert columns == sorted(columns)
 
 
-def test_a_mask_holds_the_four_classes_alone(plates: list[SyntheticPlate]) -> None:
+def test_mask_has_exactly_four_classes(plates: list[SyntheticPlate]) -> None:
     mask_classes = set(np.unique(np.concatenate([plate.mask_HW.ravel() for plate in plates])))
     assert mask_classes == {0, ROOT, SHOOT, SEED}
 
 
 @pytest.mark.parametrize("plants", [0, 1, 8])
-def test_a_plate_holds_the_plants_that_were_asked_for(plants: int) -> None:
+def test_draw_plate_has_the_given_number_of_plants(plants: int) -> None:
     plate = draw_plate(3, plants=plants, **SMALL)
     assert len(plate.plants) == plants
     assert (ROOT in plate.mask_HW) == (plants > 0)
 
 
-def test_both_polarities_and_many_plant_counts_come_up() -> None:
+def test_sample_spec_covers_styles_and_plant_counts() -> None:
     specs = [sample_spec(np.random.default_rng(seed)) for seed in range(200)]
     assert {spec.style for spec in specs} == {"backlit", "dark"}
     assert {spec.plants for spec in specs} == set(range(9))
@@ -137,13 +139,13 @@ def test_roots_have_the_polarity_of_their_style(style: str, darker: bool) -> Non
     assert (np.median(differences) < 0) == darker
 
 
-def test_the_dark_camera_is_grey() -> None:
+def test_dark_style_is_grey() -> None:
     image = draw_plate(2, style="dark", **SMALL).image_HW3
     assert (image[..., 0] == image[..., 1]).all()
     assert (image[..., 0] == image[..., 2]).all()
 
 
-def test_the_corners_are_a_plate_width_apart(plates: list[SyntheticPlate]) -> None:
+def test_corners_are_a_plate_width_apart(plates: list[SyntheticPlate]) -> None:
     for plate in plates:
         corners = np.array(plate.corners)
         sides = np.hypot(*(corners - np.roll(corners, -1, axis=0)).T)
@@ -151,7 +153,7 @@ def test_the_corners_are_a_plate_width_apart(plates: list[SyntheticPlate]) -> No
 
 
 @pytest.mark.parametrize("style", ["backlit", "dark"])
-def test_the_drawn_edge_is_exactly_as_wide_as_the_plate(style: str) -> None:
+def test_plate_edge_lies_on_the_corners(style: str) -> None:
     plate = draw_plate(
         8, style=style, width=1300, height=1300, px_per_mm=10.0, centre_xy=(650.0, 650.0), tilt_deg=0.0, plants=0,
         label="none", noise=0.0, blur_px=0.3, jpeg_quality=None,
@@ -164,7 +166,7 @@ def test_the_drawn_edge_is_exactly_as_wide_as_the_plate(style: str) -> None:
     assert outer[-1] == pytest.approx(1249.5, abs=1)
 
 
-def test_a_tilted_plate_stays_in_its_picture() -> None:
+def test_tilted_plate_stays_in_the_image() -> None:
     plate = draw_plate(9, tilt_deg=5.0, corner_mm=12.0, **SMALL)
     root = np.array([point for plant in plate.plants for root in plant.roots for point in root.points])
     assert (root > 0).all()
@@ -172,13 +174,13 @@ def test_a_tilted_plate_stays_in_its_picture() -> None:
 
 
 @pytest.mark.parametrize(("style", "size"), [("backlit", (4300, 2900)), ("dark", (4200, 3000))])
-def test_a_whole_camera_picture_can_be_drawn(style: str, size: tuple[int, int]) -> None:
+def test_draw_plate_renders_a_full_camera_image(style: str, size: tuple[int, int]) -> None:
     plate = draw_plate(1, style=style, width=size[0], height=size[1])
     assert plate.image_HW3.shape == (size[1], size[0], 3)
     assert plate.mask_HW.shape == (size[1], size[0])
 
 
-def test_a_crop_holds_the_landmarks_in_its_window_alone() -> None:
+def test_draw_crop_has_only_the_landmarks_in_its_window() -> None:
     for seed in range(8):
         crop = draw_crop(seed, 300)
         assert crop.image_HW3.shape == (300, 300, 3)
@@ -188,9 +190,14 @@ def test_a_crop_holds_the_landmarks_in_its_window_alone() -> None:
             assert classes_at(crop, np.array([[landmark.x, landmark.y]]))[0] != 0
 
 
+def test_overrides_have_the_fields_of_plate_spec() -> None:
+    assert list(get_type_hints(Overrides)) == [field.name for field in fields(PlateSpec)]
+    assert get_type_hints(Overrides) == get_type_hints(PlateSpec)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"plants": -1}, {"style": "infrared"}, {"width": 10}, {"px_per_mm": 0.0}, {"label": "top"}]
 )
-def test_a_senseless_override_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"no such|at least|must be"):
+def test_draw_plate_rejects_invalid_overrides(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"unknown style|at least|must be"):
         draw_plate(0, **wrong)
