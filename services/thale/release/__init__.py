@@ -1,5 +1,7 @@
-"""Rollouts: new model versions registered, tried on a share of the requests, judged, and promoted or taken back.
+"""Rollouts: register a model version, send it a share of the requests, judge it, and promote it or roll it back.
 
-`plan` says what a release may become, `judge` whether it should, an actuator makes it so, and `watch` does all three
-unattended. The facades follow the release record by themselves; the engine reads their counters and never calls them.
+`lifecycle` defines the transitions of a release. `judge` decides whether a canary advances. `targets` apply a release
+to the local platform or KServe. `controller` runs all three without an operator. `registry` validates and stores
+versions, and `simulation` runs rollouts with sampled traffic. Facades read the release state themselves. The controller
+reads only their counters.
 """

@@ -1,4 +1,4 @@
-"""`python -m thale.release`: the watcher of a cluster's rollouts, set by THALE_* environment variables."""
+"""Entry point of the rollout controller in a cluster (`python -m thale.release`), configured by THALE_* variables."""
 
 import logging
 import sys
@@ -19,7 +19,7 @@ from thale.telemetry import logs
 
 
 def main() -> int:
-    """Watch until a signal says stop. Returns the exit status."""
+    """Run the controller until SIGTERM or SIGINT. Returns the exit status."""
     try:
         settings = Settings()
     except ValidationError as error:

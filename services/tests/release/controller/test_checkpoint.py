@@ -18,7 +18,7 @@ def api() -> Iterator[FakeKubernetesApi]:
 def two_stores(
     request: pytest.FixtureRequest, tmp_path: Path, api: FakeKubernetesApi
 ) -> tuple[CheckpointStore, CheckpointStore]:
-    """The same notes as two processes have them."""
+    """Return two stores of one checkpoint, as in two processes."""
     if request.param == "file":
         return FileCheckpointStore(tmp_path / "checkpoint.json"), FileCheckpointStore(tmp_path / "checkpoint.json")
     return ConfigMapCheckpointStore(api.client(), "plants", "watch"), ConfigMapCheckpointStore(
@@ -26,7 +26,7 @@ def two_stores(
     )
 
 
-def test_what_one_notes_down_the_next_one_reads(two_stores: tuple[CheckpointStore, CheckpointStore]) -> None:
+def test_checkpoint_store_reads_what_another_store_wrote(two_stores: tuple[CheckpointStore, CheckpointStore]) -> None:
     first, second = two_stores
     assert second.read() is None
     for text in ("grün", "", "x" * 200_000):
@@ -34,21 +34,21 @@ def test_what_one_notes_down_the_next_one_reads(two_stores: tuple[CheckpointStor
         assert second.read() == text
 
 
-def test_notes_that_cannot_be_kept_cost_nobody_anything(tmp_path: Path, api: FakeKubernetesApi) -> None:
+def test_checkpoint_store_never_raises_on_failed_access(tmp_path: Path, api: FakeKubernetesApi) -> None:
     api.unreachable.set()
-    for notes in (
-        FileCheckpointStore(tmp_path / "gone" / "notes"),
+    for store in (
+        FileCheckpointStore(tmp_path / "missing" / "checkpoint.json"),
         FileCheckpointStore(tmp_path),
         ConfigMapCheckpointStore(api.client(), "p", "w"),
     ):
-        notes.write("text")
-        assert notes.read() is None
+        store.write("text")
+        assert store.read() is None
 
 
 @pytest.mark.parametrize(
     "text", [b"", b"{", b"[]", b"\xff\xfe", b'{"leader": "me", "saved_at": "now", "rollouts": {"seg": 1}}']
 )
-def test_notes_that_make_no_sense_are_no_notes(tmp_path: Path, text: bytes) -> None:
-    path = tmp_path / "notes"
+def test_load_checkpoint_returns_none_for_invalid_text(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "checkpoint.json"
     path.write_bytes(text)
     assert load_checkpoint(FileCheckpointStore(path)) is None

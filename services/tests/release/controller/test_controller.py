@@ -1,4 +1,4 @@
-"""The watcher with the real judge, real files and facades that answer over HTTP; nobody answers any request."""
+"""Rollout controller with the real judge, real files, and fake facades that serve counters over HTTP."""
 
 import asyncio
 import threading
@@ -34,7 +34,7 @@ STABLE, CANARY = "1.0.0", "1.1.0"
 
 @dataclass
 class ControllerHarness:
-    """A model with a canary on trial, its facades, and a watcher that holds the lease."""
+    """A model with a canary, its facades, and a controller that holds the lease."""
 
     folder: Path
     facades: list[FakeFacade]
@@ -51,18 +51,18 @@ class ControllerHarness:
         self.start_controller()
 
     def start_controller(self) -> None:
-        """Put a new watcher in the place of the one before, and let it look once."""
+        """Replace the controller with a new one, and poll once."""
         metrics_source = MetricsScraper([facade.url for facade in self.facades], timeout_s=30)
         environment = ReleaseEnvironment(
             self.target, metrics_source, self.lease, FileCheckpointStore(self.folder / "checkpoint.json")
         )
         self.controller = RolloutController(
-            environment, SLO, POLICY, "watch", Intervals(checkpoint_s=0), now=lambda: self.now
+            environment, SLO, POLICY, "controller", Intervals(checkpoint_s=0), now=lambda: self.now
         )
         self.poll()
 
     def poll(self) -> Release:
-        """Let the watcher look once; return what is so then."""
+        """Poll once, and return the release."""
         self.controller.poll(self.runner)
         return self.release
 
@@ -72,7 +72,7 @@ class ControllerHarness:
 
     @property
     def canary_counts(self) -> VersionCounts | None:
-        """What has been heard of the canary in this step."""
+        """Counts of the canary in this step."""
         checkpoint_store = FileCheckpointStore(self.folder / "checkpoint.json")
         return rollout_status({MODEL: self.release}, load_checkpoint(checkpoint_store)).models[0].canary_counts
 
@@ -95,42 +95,40 @@ def harness(tmp_path: Path, facade: FakeFacade) -> Iterator[ControllerHarness]:
 
 
 def count_responses(facade: FakeFacade, canary: int = 800, stable: int = 8000) -> None:
-    """Count enough good answers for a step."""
+    """Count enough good responses for a step."""
     facade.count_responses(CANARY, canary)
     facade.count_responses(STABLE, stable)
 
 
-def test_a_good_canary_goes_all_the_way_by_itself(harness: ControllerHarness, facade: FakeFacade) -> None:
-    shares = []
+def test_controller_promotes_a_good_canary_in_steps(harness: ControllerHarness, facade: FakeFacade) -> None:
+    weights = []
     for _ in range(4):
         count_responses(facade)
-        shares.append(harness.poll().weight_percent)
-    assert shares == [25, 50, 100, 0]
+        weights.append(harness.poll().weight_percent)
+    assert weights == [25, 50, 100, 0]
     assert (harness.release.stable, harness.release.canary) == (CANARY, None)
-    lines = harness.release.history[1:]
-    assert [line.what for line in lines] == ["step", "step", "step", "promote"]
-    assert all(line.who == "watch" and "without evidence of harm" in line.why for line in lines)
+    events = harness.release.history[1:]
+    assert [event.what for event in events] == ["step", "step", "step", "promote"]
+    assert all(event.who == "controller" and "no evidence of regression" in event.why for event in events)
 
 
-def test_a_bad_canary_is_taken_back_and_the_history_says_why(harness: ControllerHarness, facade: FakeFacade) -> None:
+def test_controller_rolls_back_a_bad_canary_with_the_reason(harness: ControllerHarness, facade: FakeFacade) -> None:
     facade.count_responses(STABLE, 1000)
     facade.count_fallbacks(CANARY, STABLE, 20)
     after = harness.poll()
     assert (after.canary, after.weight_percent, after.stable) == (None, 0, STABLE)
-    assert (after.history[-1].what, after.history[-1].who) == ("roll back", "watch")
+    assert (after.history[-1].what, after.history[-1].who) == ("roll back", "controller")
     assert "20 of 20" in after.history[-1].why
 
 
-def test_no_traffic_moves_nothing_however_long_it_takes(harness: ControllerHarness) -> None:
+def test_controller_waits_without_traffic(harness: ControllerHarness) -> None:
     for _ in range(5):
         assert harness.poll().weight_percent == 5
     harness.now += timedelta(days=2)
     assert harness.poll().weight_percent == 5
 
 
-def test_a_watcher_that_starts_in_the_middle_of_a_step_goes_on_there(
-    harness: ControllerHarness, facade: FakeFacade
-) -> None:
+def test_controller_resumes_in_the_middle_of_a_step(harness: ControllerHarness, facade: FakeFacade) -> None:
     count_responses(facade, 150, 1500)
     harness.poll()
     harness.start_controller()
@@ -142,9 +140,9 @@ def test_a_watcher_that_starts_in_the_middle_of_a_step_goes_on_there(
     assert harness.poll().weight_percent == 25
 
 
-def test_evidence_against_a_canary_outlives_restarts(harness: ControllerHarness, facade: FakeFacade) -> None:
-    def looks(restarting: bool) -> int:
-        """Return after how many looks at one failure each the canary is taken back."""
+def test_controller_keeps_evidence_over_restarts(harness: ControllerHarness, facade: FakeFacade) -> None:
+    def polls_to_rollback(restarting: bool) -> int:
+        """Return the number of polls, with one failure each, until the rollback."""
         for number in range(1, 100):
             facade.count_responses(STABLE, 200)
             facade.count_fallbacks(CANARY, STABLE, 1)
@@ -152,30 +150,30 @@ def test_evidence_against_a_canary_outlives_restarts(harness: ControllerHarness,
                 return number
             if restarting:
                 harness.start_controller()
-        raise AssertionError("it is never taken back")
+        raise AssertionError("no rollback after 99 failures")
 
-    needed = looks(restarting=False)
-    assert needed > 1
+    expected = polls_to_rollback(restarting=False)
+    assert expected > 1
     harness.apply_manually(
         lambda now: transitions.start_canary(
             now, make_version(CANARY), author_now("anna", "again"), allow_rolled_back=True
         )
     )
     harness.poll()
-    assert looks(restarting=True) == needed
+    assert polls_to_rollback(restarting=True) == expected
 
 
-@pytest.mark.parametrize("lost", ["removed", "halved", "of another time"])
-def test_lost_notes_begin_the_evidence_anew_and_skip_nothing(
-    harness: ControllerHarness, facade: FakeFacade, lost: str
+@pytest.mark.parametrize("loss", ["removed", "truncated", "outdated"])
+def test_controller_restarts_the_step_without_a_checkpoint(
+    harness: ControllerHarness, facade: FakeFacade, loss: str
 ) -> None:
     count_responses(facade, 500, 5000)
     harness.poll()
-    notes = harness.folder / "checkpoint.json"
-    if lost == "removed":
-        notes.unlink()
-    elif lost == "halved":
-        notes.write_bytes(notes.read_bytes()[:500])
+    checkpoint = harness.folder / "checkpoint.json"
+    if loss == "removed":
+        checkpoint.unlink()
+    elif loss == "truncated":
+        checkpoint.write_bytes(checkpoint.read_bytes()[:500])
     else:
         harness.apply_manually(lambda now: transitions.abort(now, author_now("anna", "wait")))
         harness.apply_manually(
@@ -187,7 +185,7 @@ def test_lost_notes_begin_the_evidence_anew_and_skip_nothing(
     assert harness.canary_counts == VersionCounts(requests=100, errors=0, fallbacks=0)
 
 
-def test_a_facade_that_starts_anew_is_counted_from_zero(harness: ControllerHarness, facade: FakeFacade) -> None:
+def test_controller_counts_a_restarted_facade_from_zero(harness: ControllerHarness, facade: FakeFacade) -> None:
     count_responses(facade, 100, 1000)
     harness.poll()
     facade.restart()
@@ -196,7 +194,7 @@ def test_a_facade_that_starts_anew_is_counted_from_zero(harness: ControllerHarne
     assert harness.canary_counts == VersionCounts(requests=150, errors=0, fallbacks=0)
 
 
-def test_a_facade_that_is_away_is_waited_for_and_then_heard(tmp_path: Path, facade: FakeFacade) -> None:
+def test_controller_waits_for_an_unreachable_facade(tmp_path: Path, facade: FakeFacade) -> None:
     with run_fake_facade() as other, asyncio.Runner() as runner:
         harness = ControllerHarness(tmp_path, [facade, other], runner)
         other.unreachable.set()
@@ -214,7 +212,7 @@ def test_a_facade_that_is_away_is_waited_for_and_then_heard(tmp_path: Path, faca
         harness.lease.release()
 
 
-def test_a_bad_canary_is_taken_back_though_a_facade_is_away(tmp_path: Path, facade: FakeFacade) -> None:
+def test_controller_rolls_back_with_an_unreachable_facade(tmp_path: Path, facade: FakeFacade) -> None:
     with run_fake_facade() as other, asyncio.Runner() as runner:
         harness = ControllerHarness(tmp_path, [facade, other], runner)
         other.unreachable.set()
@@ -224,16 +222,14 @@ def test_a_bad_canary_is_taken_back_though_a_facade_is_away(tmp_path: Path, faca
         harness.lease.release()
 
 
-def test_without_any_facade_nothing_moves(tmp_path: Path, facade: FakeFacade, harness: ControllerHarness) -> None:
+def test_controller_waits_without_any_facade(tmp_path: Path, facade: FakeFacade, harness: ControllerHarness) -> None:
     count_responses(facade, 600, 6000)
     facade.unreachable.set()
     for _ in range(3):
         assert harness.poll().weight_percent == 5
 
 
-def test_releases_that_cannot_be_read_are_waited_for_and_nothing_of_them_is_lost(
-    harness: ControllerHarness, facade: FakeFacade
-) -> None:
+def test_controller_keeps_counts_while_releases_are_unreadable(harness: ControllerHarness, facade: FakeFacade) -> None:
     harness.target.unreadable_marker.touch()
     for _ in range(4):
         count_responses(facade, 50, 500)
@@ -243,7 +239,7 @@ def test_releases_that_cannot_be_read_are_waited_for_and_nothing_of_them_is_lost
     assert harness.canary_counts == VersionCounts(requests=200, errors=0, fallbacks=0)
 
 
-def test_a_rollout_that_a_person_ended_is_over(harness: ControllerHarness, facade: FakeFacade) -> None:
+def test_controller_accepts_a_manual_abort(harness: ControllerHarness, facade: FakeFacade) -> None:
     count_responses(facade, 190, 1900)
     harness.poll()
     harness.apply_manually(lambda now: transitions.abort(now, ANNA))
@@ -252,14 +248,14 @@ def test_a_rollout_that_a_person_ended_is_over(harness: ControllerHarness, facad
     assert (after.canary, after.history[-1].what) == (None, "abort")
 
 
-def test_a_canary_that_a_person_promoted_is_left_alone(harness: ControllerHarness, facade: FakeFacade) -> None:
+def test_controller_accepts_a_manual_promotion(harness: ControllerHarness, facade: FakeFacade) -> None:
     harness.apply_manually(lambda now: transitions.promote(now, ANNA))
     facade.count_fallbacks(CANARY, STABLE, 50)
     after = harness.poll()
     assert (after.stable, after.canary, after.history[-1].who) == (CANARY, None, "anna")
 
 
-def test_a_step_by_hand_begins_the_window_of_its_step(harness: ControllerHarness, facade: FakeFacade) -> None:
+def test_controller_starts_a_new_window_after_a_manual_step(harness: ControllerHarness, facade: FakeFacade) -> None:
     count_responses(facade, 400, 4000)
     harness.poll()
     harness.apply_manually(lambda now: transitions.step(now, ANNA))
@@ -269,7 +265,7 @@ def test_a_step_by_hand_begins_the_window_of_its_step(harness: ControllerHarness
     assert harness.canary_counts == VersionCounts(requests=10, errors=0, fallbacks=0)
 
 
-def test_who_has_lost_the_lease_acts_no_more(harness: ControllerHarness, facade: FakeFacade) -> None:
+def test_controller_does_not_act_without_the_lease(harness: ControllerHarness, facade: FakeFacade) -> None:
     harness.lease.release()
     facade.count_responses(STABLE, 1000)
     facade.count_fallbacks(CANARY, STABLE, 100)
@@ -281,17 +277,17 @@ def test_who_has_lost_the_lease_acts_no_more(harness: ControllerHarness, facade:
     assert b"thale_release_leader 1.0" in generate_latest(WATCHER)
 
 
-def test_a_lease_that_is_lost_between_judging_and_acting_stops_the_act(
+def test_controller_does_not_act_when_a_poll_loses_the_lease(
     harness: ControllerHarness, facade: FakeFacade, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facade.count_responses(STABLE, 1000)
     facade.count_fallbacks(CANARY, STABLE, 100)
-    held = iter([True])
-    monkeypatch.setattr(harness.lease, "is_leader", lambda: next(held, False))
+    is_leader = iter([True])
+    monkeypatch.setattr(harness.lease, "is_leader", lambda: next(is_leader, False))
     assert harness.poll().canary == CANARY
 
 
-def test_a_step_without_a_verdict_is_reported_once_and_left_alone(
+def test_controller_reports_a_stuck_step_once(
     harness: ControllerHarness, facade: FakeFacade, caplog: pytest.LogCaptureFixture
 ) -> None:
     stuck = f'thale_release_stuck{{model="{MODEL}",version="{CANARY}"}} '.encode()
@@ -310,24 +306,24 @@ def test_a_step_without_a_verdict_is_reported_once_and_left_alone(
     assert stuck + b"0.0" in generate_latest(WATCHER)
 
 
-def test_the_metrics_tell_weights_verdicts_and_changes(harness: ControllerHarness, facade: FakeFacade) -> None:
+def test_controller_exports_weights_verdicts_and_changes(harness: ControllerHarness, facade: FakeFacade) -> None:
     count_responses(facade)
     harness.poll()
     harness.poll()
-    told = generate_latest(WATCHER).decode()
+    text = generate_latest(WATCHER).decode()
     for line in (
         f'thale_release_weight_ratio{{model="{MODEL}",version="{CANARY}"}} 0.25',
         f'thale_release_weight_ratio{{model="{MODEL}",version="{STABLE}"}} 0.75',
         f'thale_release_changes_total{{model="{MODEL}",version="{CANARY}",what="step"}}',
         f'thale_release_verdicts_total{{model="{MODEL}",verdict="promote",version="{CANARY}"}}',
     ):
-        assert line in told
+        assert line in text
 
 
-def test_two_models_are_watched_and_one_that_goes_is_forgotten(harness: ControllerHarness, facade: FakeFacade) -> None:
-    card = make_version(CANARY, "plate-tips")
+def test_controller_handles_two_models_and_removes_one(harness: ControllerHarness, facade: FakeFacade) -> None:
+    canary = make_version(CANARY, "plate-tips")
     other = transitions.start_canary(
-        Release(task="segmentation", stable=STABLE, versions={STABLE: make_version(STABLE, "plate-tips")}), card, ANNA
+        Release(task="segmentation", stable=STABLE, versions={STABLE: make_version(STABLE, "plate-tips")}), canary, ANNA
     )
     harness.target.put(other)
     count_responses(facade)
@@ -335,45 +331,45 @@ def test_two_models_are_watched_and_one_that_goes_is_forgotten(harness: Controll
     assert harness.target.read("plate-tips").release.weight_percent == 5
     assert b'model="plate-tips"' in generate_latest(WATCHER)
     harness.target.path.unlink()
-    harness.target.put(scene_release := transitions.start_canary(make_release(STABLE), make_version(CANARY), ANNA))
-    assert harness.poll() == scene_release
+    harness.target.put(expected := transitions.start_canary(make_release(STABLE), make_version(CANARY), ANNA))
+    assert harness.poll() == expected
     assert b'weight_ratio{model="plate-tips"' not in generate_latest(WATCHER)
 
 
 @contextmanager
 def run_in_background(controller: RolloutController) -> Iterator[None]:
-    """Let a watcher run by itself for as long as the context lasts."""
+    """Run a controller in a thread until the context ends."""
     stop = threading.Event()
-    loop = threading.Thread(target=controller.run, args=(stop,), daemon=True)
-    loop.start()
+    thread = threading.Thread(target=controller.run, args=(stop,), daemon=True)
+    thread.start()
     try:
         yield
     finally:
         stop.set()
-        loop.join(60)
-        assert not loop.is_alive()
+        thread.join(60)
+        assert not thread.is_alive()
 
 
-def test_the_loop_ends_when_it_is_told_to_and_lets_go_of_the_lease(harness: ControllerHarness) -> None:
+def test_controller_stops_on_request_and_releases_the_lease(harness: ControllerHarness) -> None:
     harness.lease.release()
     (harness.folder / "checkpoint.json").unlink()
     other = FileLease(harness.folder / "lease")
     with run_in_background(harness.controller):
-        wait_for("notes", (harness.folder / "checkpoint.json").exists)
+        wait_for("the checkpoint", (harness.folder / "checkpoint.json").exists)
         assert not other.acquire_or_renew()
     assert other.acquire_or_renew()
     other.release()
 
 
-def test_it_looks_no_more_often_than_it_should(harness: ControllerHarness, facade: FakeFacade) -> None:
+def test_controller_polls_at_the_poll_interval(harness: ControllerHarness, facade: FakeFacade) -> None:
     harness.lease.release()
-    before, begun = facade.scrapes, time.monotonic()
+    scrapes_before, started_at = facade.scrapes, time.monotonic()
     with run_in_background(harness.controller):
-        wait_for("four looks", lambda: facade.scrapes >= before + 4)
-    assert time.monotonic() - begun >= 3 * Intervals().poll_s
+        wait_for("four polls", lambda: facade.scrapes >= scrapes_before + 4)
+    assert time.monotonic() - started_at >= 3 * Intervals().poll_s
 
 
-def test_it_can_end_when_no_version_is_on_trial(harness: ControllerHarness) -> None:
+def test_controller_stops_when_idle(harness: ControllerHarness) -> None:
     harness.lease.release()
     harness.apply_manually(lambda now: transitions.abort(now, ANNA))
     harness.controller.run(threading.Event(), until_idle=True)

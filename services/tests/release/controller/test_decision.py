@@ -8,14 +8,14 @@ from thale.release.lifecycle.history import rollout_started_at, step_started_at
 from thale.release.lifecycle.transitions import Author
 from thale.schemas import Release, Verdict
 
-WATCHER = Author(who="watcher", why="17 of 200 failed", at="2026-11-21T12:30:00+00:00")
+CONTROLLER = Author(who="controller", why="17 of 200 failed", at="2026-11-21T12:30:00+00:00")
 
 
 def canary_release(weight: float = 5) -> Release:
-    result = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
-    while result.weight_percent < weight:
-        result = transitions.step(result, ANNA)
-    return result
+    release = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
+    while release.weight_percent < weight:
+        release = transitions.step(release, ANNA)
+    return release
 
 
 def verdict(decision: str, weight: float = 5) -> Verdict:
@@ -24,9 +24,9 @@ def verdict(decision: str, weight: float = 5) -> Verdict:
     )
 
 
-def step_by_hand(release: Release) -> Release:
-    """Return the same rollout after a step by hand."""
-    return transitions.step(release, Author(who="ben", why="by hand", at="2026-11-21T12:20:00+00:00"))
+def manual_step(release: Release) -> Release:
+    """Return the same rollout after a manual step."""
+    return transitions.step(release, Author(who="ben", why="manual", at="2026-11-21T12:20:00+00:00"))
 
 
 @pytest.mark.parametrize(
@@ -43,73 +43,75 @@ def step_by_hand(release: Release) -> Release:
         ("roll back", 100, False, "roll back"),
     ],
 )
-def test_going_forward_takes_the_word_of_every_facade_and_going_back_does_not(
+def test_decide_requires_all_facades_except_for_a_rollback(
     decision: str, weight: float, all_facades_scraped: bool, action: Action
 ) -> None:
     assert decide(canary_release(weight), verdict(decision, weight), all_facades_scraped=all_facades_scraped) == action
 
 
-def test_a_step_that_is_not_among_the_release_s_leads_to_the_next_one() -> None:
-    by_hand = canary_release().model_copy(update={"weight_percent": 33.0})
-    assert decide(by_hand, verdict("promote", 33), all_facades_scraped=True) == "step"
-    assert guarded_transition("step", by_hand, WATCHER, lambda: True)(by_hand).weight_percent == 50
+def test_decide_steps_from_a_manual_weight_to_the_next_step() -> None:
+    release = canary_release().model_copy(update={"weight_percent": 33.0})
+    assert decide(release, verdict("promote", 33), all_facades_scraped=True) == "step"
+    assert guarded_transition("step", release, CONTROLLER, lambda: True)(release).weight_percent == 50
 
 
 @pytest.mark.parametrize(("action", "weight", "stable"), [("step", 25, "1.0.0"), ("roll back", 0, "1.0.0")])
-def test_a_move_is_made_in_the_watcher_s_name(action: Action, weight: float, stable: str) -> None:
-    after = guarded_transition(action, canary_release(), WATCHER, lambda: True)(canary_release())
+def test_guarded_transition_records_the_author(action: Action, weight: float, stable: str) -> None:
+    after = guarded_transition(action, canary_release(), CONTROLLER, lambda: True)(canary_release())
     assert (after.weight_percent, after.stable) == (weight, stable)
-    assert (after.history[-1].who, after.history[-1].why) == ("watcher", "17 of 200 failed")
+    assert (after.history[-1].who, after.history[-1].why) == ("controller", "17 of 200 failed")
 
 
-def test_the_last_step_makes_the_canary_stable() -> None:
-    after = guarded_transition("promote", canary_release(100), WATCHER, lambda: True)(canary_release(100))
+def test_guarded_transition_promotes_after_the_last_step() -> None:
+    after = guarded_transition("promote", canary_release(100), CONTROLLER, lambda: True)(canary_release(100))
     assert (after.stable, after.canary) == ("1.1.0", None)
 
 
 @pytest.mark.parametrize("action", ["step", "promote", "roll back"])
-def test_who_leads_no_more_changes_nothing(action: Action) -> None:
-    with pytest.raises(InvalidTransitionError, match="another watcher"):
-        guarded_transition(action, canary_release(), WATCHER, lambda: False)(canary_release())
+def test_guarded_transition_raises_without_leadership(action: Action) -> None:
+    with pytest.raises(InvalidTransitionError, match="no longer the leader"):
+        guarded_transition(action, canary_release(), CONTROLLER, lambda: False)(canary_release())
 
 
 @pytest.mark.parametrize("action", ["step", "promote"])
-def test_a_release_that_somebody_changed_is_not_moved_forward(action: Action) -> None:
-    with pytest.raises(InvalidTransitionError, match="judged anew"):
-        guarded_transition(action, canary_release(), WATCHER, lambda: True)(step_by_hand(canary_release()))
+def test_guarded_transition_raises_when_the_release_changed(action: Action) -> None:
+    with pytest.raises(InvalidTransitionError, match="judges it again"):
+        guarded_transition(action, canary_release(), CONTROLLER, lambda: True)(manual_step(canary_release()))
 
 
-def test_a_step_by_hand_does_not_save_a_bad_canary() -> None:
+def test_guarded_transition_rolls_back_after_a_manual_step() -> None:
     assert (
-        guarded_transition("roll back", canary_release(), WATCHER, lambda: True)(step_by_hand(canary_release())).canary
+        guarded_transition("roll back", canary_release(), CONTROLLER, lambda: True)(
+            manual_step(canary_release())
+        ).canary
         is None
     )
 
 
 @pytest.mark.parametrize("action", ["step", "promote", "roll back"])
-def test_a_rollout_that_began_anew_is_another_one(action: Action) -> None:
-    again = transitions.start_canary(
+def test_guarded_transition_raises_for_another_rollout(action: Action) -> None:
+    restarted = transitions.start_canary(
         transitions.abort(canary_release(), ANNA),
         make_version("1.1.0"),
         Author("ben", "again", "2026-11-21T12:25:00+00:00"),
     )
-    for other in (again, transitions.abort(canary_release(), ANNA), transitions.promote(canary_release(), ANNA)):
-        with pytest.raises(InvalidTransitionError, match="judged anew"):
-            guarded_transition(action, canary_release(), WATCHER, lambda: True)(other)
+    for other in (restarted, transitions.abort(canary_release(), ANNA), transitions.promote(canary_release(), ANNA)):
+        with pytest.raises(InvalidTransitionError, match="judges it again"):
+            guarded_transition(action, canary_release(), CONTROLLER, lambda: True)(other)
 
 
-def test_a_card_with_unknown_numbers_is_no_change() -> None:
-    unknown = make_version("1.1.0")
-    unknown = unknown.model_copy(update={"card": unknown.card.model_copy(update={"metrics": {"dice": float("nan")}})})
-    judged = transitions.start_canary(make_release(), unknown, ANNA)
-    now = Release.model_validate_json(judged.model_dump_json())
-    assert guarded_transition("step", judged, WATCHER, lambda: True)(now).weight_percent == 25
+def test_guarded_transition_accepts_nan_in_an_unchanged_card() -> None:
+    version = make_version("1.1.0")
+    version = version.model_copy(update={"card": version.card.model_copy(update={"metrics": {"dice": float("nan")}})})
+    judged = transitions.start_canary(make_release(), version, ANNA)
+    restored = Release.model_validate_json(judged.model_dump_json())
+    assert guarded_transition("step", judged, CONTROLLER, lambda: True)(restored).weight_percent == 25
 
 
-def test_the_history_tells_when_rollout_and_step_began() -> None:
-    trial = step_by_hand(canary_release())
-    began = step_started_at(trial)
-    assert began is not None
-    assert (rollout_started_at(trial), began.isoformat()) == (ANNA.at, "2026-11-21T12:20:00+00:00")
-    forgotten = trial.model_copy(update={"history": ()})
-    assert (rollout_started_at(forgotten), step_started_at(forgotten)) == ("", None)
+def test_history_returns_the_start_of_rollout_and_step() -> None:
+    release = manual_step(canary_release())
+    started_at = step_started_at(release)
+    assert started_at is not None
+    assert (rollout_started_at(release), started_at.isoformat()) == (ANNA.at, "2026-11-21T12:20:00+00:00")
+    without_history = release.model_copy(update={"history": ()})
+    assert (rollout_started_at(without_history), step_started_at(without_history)) == ("", None)

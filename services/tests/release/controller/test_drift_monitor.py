@@ -1,4 +1,4 @@
-"""Answers on recent plates beside the version's card: on the watcher's gauges, with how many plates they rest on."""
+"""Drift of recent plates against the card of the version, as gauges of the controller."""
 
 import math
 from collections.abc import Iterator
@@ -13,20 +13,23 @@ from thale.release.judge.version_metrics import VersionMetrics
 from thale.schemas import Release
 from thale.telemetry import controller_metrics
 
-QUANTILES = tuple(np.linspace(0.0, 20.0, 21))  # plates with 0 … 20 plants, all equally often
+QUANTILES = tuple(np.linspace(0.0, 20.0, 21))  # uniform between 0 and 20 plants
 EDGES = tuple(float(edge) for edge in range(20))
 SERIES = ("thale_drift_psi", "thale_drift_ks", "thale_drift_plates")
 
 
 @pytest.fixture
 def drift_monitor() -> Iterator[DriftMonitor]:
+    """Return a drift monitor, without the series that other tests left in the process."""
+    for gauge in (controller_metrics.DRIFT_PLATES, controller_metrics.DRIFT_PSI, controller_metrics.DRIFT_KS):
+        gauge.clear()
     drift_monitor = DriftMonitor(cluster_size=10)
     yield drift_monitor
     drift_monitor.clear()
 
 
 def release_with_references(references: dict[str, tuple[float, ...]] | None = None, plates: float = 40.0) -> Release:
-    """Return a release whose stable version was measured so."""
+    """Return a release whose stable version has these references."""
     plain = make_release()
     stable = plain.versions["1.0.0"]
     references = references if references is not None else {"plants": QUANTILES, "agreement_dice_root": QUANTILES}
@@ -34,7 +37,7 @@ def release_with_references(references: dict[str, tuple[float, ...]] | None = No
     return plain.model_copy(update={"versions": {"1.0.0": stable.model_copy(update={"card": card})}})
 
 
-def metrics_of(values: np.ndarray, name: str = "plants") -> VersionMetrics:
+def metrics_with(values: np.ndarray, name: str = "plants") -> VersionMetrics:
     counts = np.bincount(np.searchsorted(EDGES, values), minlength=len(EDGES) + 1)
     histogram = Histogram(EDGES, tuple(int(count) for count in counts))
     return VersionMetrics(plates=len(values), histograms={name: histogram, "seconds": histogram})
@@ -53,36 +56,36 @@ def uniform_values(plates: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(0, 20, plates)
 
 
-def test_plates_like_those_that_the_card_was_measured_on_do_not_drift_and_others_do(
+def test_drift_monitor_exports_drift_of_changed_plates_only(
     drift_monitor: DriftMonitor,
 ) -> None:
-    model = release_with_references()
-    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(400))})
-    before = exposed_metrics()
-    assert before.keys() == {"thale_drift_psi plants", "thale_drift_ks plants", "thale_drift_plates"}
-    assert (before["thale_drift_psi plants"] < 0.1, before["thale_drift_ks plants"] < 0.1) == (True, True)
-    assert before["thale_drift_plates"] == 400
-    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(np.minimum(uniform_values(600, seed=1), 4))})
+    release = release_with_references()
+    drift_monitor.update(release, {(release.name, "1.0.0"): metrics_with(uniform_values(400))})
+    exposed = exposed_metrics()
+    assert exposed.keys() == {"thale_drift_psi plants", "thale_drift_ks plants", "thale_drift_plates"}
+    assert (exposed["thale_drift_psi plants"] < 0.1, exposed["thale_drift_ks plants"] < 0.1) == (True, True)
+    assert exposed["thale_drift_plates"] == 400
+    drift_monitor.update(release, {(release.name, "1.0.0"): metrics_with(np.minimum(uniform_values(600, seed=1), 4))})
     assert exposed_metrics()["thale_drift_psi plants"] > 0.25
     assert exposed_metrics()["thale_drift_ks plants"] > 0.3
 
 
-def test_what_was_long_ago_is_forgotten(drift_monitor: DriftMonitor) -> None:
-    model = release_with_references()
+def test_drift_monitor_drops_old_plates(drift_monitor: DriftMonitor) -> None:
+    release = release_with_references()
     for _ in range(10):
-        drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(np.zeros(100))})
+        drift_monitor.update(release, {(release.name, "1.0.0"): metrics_with(np.zeros(100))})
     assert exposed_metrics()["thale_drift_psi plants"] > 0.25
     for step in range(10):
-        drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100, seed=step))})
+        drift_monitor.update(release, {(release.name, "1.0.0"): metrics_with(uniform_values(100, seed=step))})
     assert exposed_metrics()["thale_drift_plates"] == 1000
     assert exposed_metrics()["thale_drift_psi plants"] < 0.1
 
 
-def test_too_few_plates_are_told_and_nothing_is_made_of_them(drift_monitor: DriftMonitor) -> None:
-    model = release_with_references()
-    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(MIN_PLATES - 1))})
+def test_drift_monitor_exports_only_the_count_of_few_plates(drift_monitor: DriftMonitor) -> None:
+    release = release_with_references()
+    drift_monitor.update(release, {(release.name, "1.0.0"): metrics_with(uniform_values(MIN_PLATES - 1))})
     assert exposed_metrics() == {"thale_drift_plates": MIN_PLATES - 1}
-    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(1))})
+    drift_monitor.update(release, {(release.name, "1.0.0"): metrics_with(uniform_values(1))})
     assert "thale_drift_psi plants" in exposed_metrics()
 
 
@@ -99,30 +102,28 @@ def test_too_few_plates_are_told_and_nothing_is_made_of_them(drift_monitor: Drif
         ({"score": QUANTILES}, 40.0),
     ],
 )
-def test_a_card_that_says_nothing_that_can_be_compared_makes_no_figure(
-    references: dict[str, tuple[float, ...]], plates: float
-) -> None:
+def test_drift_by_signal_skips_unusable_references(references: dict[str, tuple[float, ...]], plates: float) -> None:
     card = release_with_references(references, plates).versions["1.0.0"].card
-    assert list(drift_by_signal(card, metrics_of(uniform_values(400)), cluster_size=10)) == []
+    assert list(drift_by_signal(card, metrics_with(uniform_values(400)), cluster_size=10)) == []
 
 
-def test_whatever_the_reference_figures_are_numbers() -> None:
+def test_drift_by_signal_is_finite_for_any_reference() -> None:
     for quantiles in ((0.0, 0.0), (5.0, 5.0, 5.0), (-1e9, 1e9), (100.0, 200.0)):
         for values in (np.zeros(20), np.full(50, 5.0), np.full(20, 1e6), uniform_values(400)):
             card = release_with_references({"plants": quantiles}).versions["1.0.0"].card
-            [(_, found)] = drift_by_signal(card, metrics_of(values), cluster_size=10)
-            assert math.isfinite(found.psi)
-            assert found.psi >= 0
-            assert 0 <= found.ks <= 1
+            [(_, result)] = drift_by_signal(card, metrics_with(values), cluster_size=10)
+            assert math.isfinite(result.psi)
+            assert result.psi >= 0
+            assert 0 <= result.ks <= 1
 
 
-def test_a_version_that_is_gone_is_told_no_more(drift_monitor: DriftMonitor) -> None:
-    model = release_with_references()
-    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100))})
-    stable = model.versions["1.0.0"]
+def test_drift_monitor_removes_series_of_removed_versions(drift_monitor: DriftMonitor) -> None:
+    release = release_with_references()
+    drift_monitor.update(release, {(release.name, "1.0.0"): metrics_with(uniform_values(100))})
+    stable = release.versions["1.0.0"]
     newer = stable.model_copy(update={"card": stable.card.model_copy(update={"version": "2.0.0"})})
-    drift_monitor.update(model.model_copy(update={"stable": "2.0.0", "versions": {"2.0.0": newer}}), {})
+    drift_monitor.update(release.model_copy(update={"stable": "2.0.0", "versions": {"2.0.0": newer}}), {})
     assert exposed_metrics() == {}
-    drift_monitor.update(model, {(model.name, "1.0.0"): metrics_of(uniform_values(100))})
-    drift_monitor.remove(model.name)
+    drift_monitor.update(release, {(release.name, "1.0.0"): metrics_with(uniform_values(100))})
+    drift_monitor.remove(release.name)
     assert exposed_metrics() == {}

@@ -19,13 +19,13 @@ time.sleep(600)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
+    deadline = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < until, "waited in vain"
+        assert time.monotonic() < deadline, "timed out after 60 s"
         time.sleep(0.01)
 
 
-def test_only_one_holds_a_lease_and_the_next_gets_it_when_it_is_let_go(tmp_path: Path) -> None:
+def test_file_lease_has_one_holder_until_release(tmp_path: Path) -> None:
     first, second = FileLease(tmp_path / "lease"), FileLease(tmp_path / "lease")
     assert (first.acquire_or_renew(), second.acquire_or_renew()) == (True, False)
     assert (first.acquire_or_renew(), first.is_leader(), second.is_leader()) == (True, True, False)
@@ -34,7 +34,7 @@ def test_only_one_holds_a_lease_and_the_next_gets_it_when_it_is_let_go(tmp_path:
     second.release()
 
 
-def test_a_killed_holder_lets_go_by_dying(tmp_path: Path) -> None:
+def test_file_lease_is_free_after_its_holder_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "lease"
     holder = subprocess.Popen([sys.executable, "-c", _HOLDER_SCRIPT, str(path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
@@ -47,11 +47,11 @@ def test_a_killed_holder_lets_go_by_dying(tmp_path: Path) -> None:
     lease.release()
 
 
-def test_a_program_that_the_holder_starts_does_not_inherit_the_lease(tmp_path: Path) -> None:
+def test_file_lease_is_not_inherited_by_child_processes(tmp_path: Path) -> None:
     lease = FileLease(tmp_path / "lease")
     assert lease.acquire_or_renew()
-    words = [sys.executable, "-c", "input(print('here', flush=True))"]
-    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, close_fds=False)
+    command = [sys.executable, "-c", "input(print('here', flush=True))"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, close_fds=False)
     assert child.stdout is not None
     assert child.stdout.readline() == "here\n"
     lease.release()
@@ -61,7 +61,7 @@ def test_a_program_that_the_holder_starts_does_not_inherit_the_lease(tmp_path: P
     other.release()
 
 
-def test_a_lease_whose_file_was_replaced_is_held_no_more(tmp_path: Path) -> None:
+def test_file_lease_is_lost_when_its_file_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "lease"
     lease, other = FileLease(path), FileLease(path)
     assert lease.acquire_or_renew()
@@ -72,15 +72,15 @@ def test_a_lease_whose_file_was_replaced_is_held_no_more(tmp_path: Path) -> None
     other.release()
 
 
-def test_a_folder_that_is_gone_or_closed_gives_no_lease_and_no_error(tmp_path: Path) -> None:
+def test_file_lease_is_not_acquired_without_a_folder(tmp_path: Path) -> None:
     assert not FileLease(tmp_path / "gone" / "lease").acquire_or_renew()
-    assert not FileLease(tmp_path).acquire_or_renew()  # a folder where the file should be
+    assert not FileLease(tmp_path).acquire_or_renew()  # a folder instead of a file
 
 
-def test_a_candidate_becomes_the_leader_as_soon_as_the_leader_is_gone(tmp_path: Path) -> None:
+def test_leader_election_has_one_leader_after_a_release(tmp_path: Path) -> None:
     first, second = FileLease(tmp_path / "lease"), FileLease(tmp_path / "lease")
     with run_leader_election(second):
-        pass  # it came, led perhaps, and left nothing behind
+        pass  # it must release the lease, whether or not it became the leader
     with run_leader_election(first):
         wait_for(first.is_leader)
         with run_leader_election(second):

@@ -1,4 +1,4 @@
-"""The facades' own /metrics, as prometheus_client writes and serves them."""
+"""Scrapes of /metrics as prometheus_client serves it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ BEFORE, AFTER = 1000.0, 2000.0
 
 
 class InstrumentedFacade:
-    """One facade's counters, and a server that shows them."""
+    """Counters of one facade, and a server of its /metrics."""
 
     def __init__(self, started_at: float = BEFORE) -> None:
         self.registry = CollectorRegistry()
@@ -58,7 +58,7 @@ def scrape(*urls: str) -> ScrapeResult:
 
 
 def rename_facade(result: ScrapeResult, name: str = "a") -> ScrapeResult:
-    """Return a reading under a stable name, as if the facade had kept its address over a restart."""
+    """Return a scrape under a fixed name, as if the facade had kept its address over a restart."""
     (scrape,) = result.scrapes.values()
     return ScrapeResult({name: scrape}, {})
 
@@ -68,7 +68,7 @@ def ok_requests(increase: object) -> int:
     return increase["plate-seg", "1.1.0"].requests.get("ok", 0)
 
 
-def test_everything_that_a_facade_tells_of_a_version_is_read() -> None:
+def test_counter_tracker_reads_all_metrics_of_a_version() -> None:
     facade = InstrumentedFacade(AFTER)
     facade.count_requests(3)
     facade.fallbacks.labels("plate-seg", "1.1.0", "timeout").inc(2)
@@ -79,9 +79,9 @@ def test_everything_that_a_facade_tells_of_a_version_is_read() -> None:
     facade.dice.labels("plate-seg", "1.1.0", "shoot").observe(0.9)
     facade.seconds.labels("plate-seg", "1.0.0").observe(0.5)
     with facade.serve() as url:
-        _, increment = CounterTracker(tracking_since=BEFORE).update(scrape(url))
-    on_trial = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
-    window = comparison_window(increment, on_trial)
+        _, increase = CounterTracker(tracking_since=BEFORE).update(scrape(url))
+    release = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
+    window = comparison_window(increase, release)
     assert (window.canary.requests, window.canary.fallbacks) == ({"ok": 3}, {"timeout": 2})
     assert (window.canary.plates, window.canary.empty, window.canary.breakers_open) == (3, 0, 1)
     assert window.canary.histograms == {
@@ -91,99 +91,99 @@ def test_everything_that_a_facade_tells_of_a_version_is_read() -> None:
     assert window.stable.histograms == {"seconds": Histogram((0.1, 1.0), (0, 1, 0))}
 
 
-def test_a_facade_that_was_there_before_has_grown_by_nothing_at_first() -> None:
+def test_counter_tracker_ignores_counts_before_tracking() -> None:
     facade = InstrumentedFacade(BEFORE)
     facade.count_requests(100)
     with facade.serve() as url:
-        ledger, first = CounterTracker(tracking_since=AFTER).update(scrape(url))
+        tracker, first = CounterTracker(tracking_since=AFTER).update(scrape(url))
         facade.count_requests(2)
-        _, second = ledger.update(scrape(url))
+        _, second = tracker.update(scrape(url))
     assert (ok_requests(first), ok_requests(second)) == (0, 2)
 
 
-def test_a_facade_that_starts_anew_in_the_middle_loses_only_what_it_had_not_shown() -> None:
-    facade, again = InstrumentedFacade(BEFORE), InstrumentedFacade(AFTER + 1)
+def test_counter_tracker_counts_a_restarted_facade_from_zero() -> None:
+    facade, restarted = InstrumentedFacade(BEFORE), InstrumentedFacade(AFTER + 1)
     with facade.serve() as url:
         facade.count_requests(5)
-        ledger, _ = CounterTracker(tracking_since=AFTER).update(rename_facade(scrape(url)))
+        tracker, _ = CounterTracker(tracking_since=AFTER).update(rename_facade(scrape(url)))
         facade.count_requests(4)
-        ledger, grown = ledger.update(rename_facade(scrape(url)))
-        assert ok_requests(grown) == 4
-    again.count_requests(7)
-    with again.serve() as url:
-        ledger, grown = ledger.update(rename_facade(scrape(url)))
-        assert ok_requests(grown) == 7
-        again.count_requests(1)
-        ledger, grown = ledger.update(rename_facade(scrape(url)))
-        assert ok_requests(grown) == 1
+        tracker, increase = tracker.update(rename_facade(scrape(url)))
+        assert ok_requests(increase) == 4
+    restarted.count_requests(7)
+    with restarted.serve() as url:
+        tracker, increase = tracker.update(rename_facade(scrape(url)))
+        assert ok_requests(increase) == 7
+        restarted.count_requests(1)
+        tracker, increase = tracker.update(rename_facade(scrape(url)))
+        assert ok_requests(increase) == 1
 
 
-def test_a_counter_that_falls_has_begun_anew_even_if_nobody_says_when() -> None:
+def test_counter_tracker_treats_a_decrease_as_a_restart() -> None:
     series = ("thale_model_requests_total", (("model", "plate-seg"), ("outcome", "ok"), ("version", "1.1.0")))
     before = Scrape(float("nan"), {series: 50.0})
-    ledger = CounterTracker(tracking_since=AFTER, scrapes={"a": before})
-    _, grown = ledger.update(ScrapeResult({"a": Scrape(float("nan"), {series: 6.0})}, {}))
-    assert ok_requests(grown) == 6
+    tracker = CounterTracker(tracking_since=AFTER, scrapes={"a": before})
+    _, increase = tracker.update(ScrapeResult({"a": Scrape(float("nan"), {series: 6.0})}, {}))
+    assert ok_requests(increase) == 6
 
 
-def test_facades_are_summed_and_one_that_comes_later_counts_from_zero() -> None:
+def test_counter_tracker_sums_old_and_new_facades() -> None:
     old, new = InstrumentedFacade(BEFORE), InstrumentedFacade(AFTER + 5)
     old.count_requests(10)
     new.count_requests(3)
     with old.serve() as one, new.serve() as two:
-        ledger, _ = CounterTracker(tracking_since=AFTER).update(scrape(one))
+        tracker, _ = CounterTracker(tracking_since=AFTER).update(scrape(one))
         old.count_requests(2)
-        _, grown = ledger.update(scrape(one, two))
-    assert ok_requests(grown) == 2 + 3
+        _, increase = tracker.update(scrape(one, two))
+    assert ok_requests(increase) == 2 + 3
 
 
-def test_a_facade_that_is_away_is_named_and_counted_on_when_it_comes_back() -> None:
+def test_counter_tracker_resumes_an_unreachable_facade() -> None:
     facade = InstrumentedFacade(BEFORE)
     with facade.serve() as url:
-        ledger, _ = CounterTracker(tracking_since=AFTER).update(rename_facade(scrape(url)))
+        tracker, _ = CounterTracker(tracking_since=AFTER).update(rename_facade(scrape(url)))
     facade.count_requests(4)
-    away = scrape(url)
-    assert list(away.unreachable) == [url]
-    assert "does not answer" in away.unreachable[url]
-    ledger, nothing = ledger.update(away)
-    assert nothing == {}
+    failed = scrape(url)
+    assert list(failed.unreachable) == [url]
+    assert "request failed" in failed.unreachable[url]
+    tracker, increase = tracker.update(failed)
+    assert increase == {}
     with facade.serve() as url:
-        _, grown = ledger.update(rename_facade(scrape(url)))
-    assert ok_requests(grown) == 4
+        _, increase = tracker.update(rename_facade(scrape(url)))
+    assert ok_requests(increase) == 4
 
 
-def test_bins_that_differ_between_facades_are_left_out_rather_than_mixed() -> None:
+def test_counter_tracker_ignores_histograms_with_different_bins() -> None:
     def scrape(edges: tuple[str, ...], counts: tuple[float, ...]) -> Scrape:
         labels = (("model", "plate-seg"), ("version", "1.1.0"))
         name = "thale_model_request_duration_seconds_bucket"
         rows = zip(edges, counts, strict=True)
         return Scrape(AFTER, {(name, tuple(sorted((*labels, ("le", edge))))): count for edge, count in rows})
 
-    reading = ScrapeResult({"a": scrape(("0.1", "+Inf"), (5, 5)), "b": scrape(("1.0", "+Inf"), (1, 5))}, {})
-    _, grown = CounterTracker(tracking_since=BEFORE).update(reading)
-    assert grown["plate-seg", "1.1.0"].histograms == {}
+    result = ScrapeResult({"a": scrape(("0.1", "+Inf"), (5, 5)), "b": scrape(("1.0", "+Inf"), (1, 5))}, {})
+    _, increase = CounterTracker(tracking_since=BEFORE).update(result)
+    assert increase["plate-seg", "1.1.0"].histograms == {}
 
 
 @pytest.mark.parametrize("text", [b"<html>", b"thale_model_requests_total{ 3", b"\xff\xfe"])
-def test_what_is_no_metrics_is_said_so(text: bytes) -> None:
+def test_metrics_scraper_reports_a_response_without_metrics(text: bytes) -> None:
     async def serve_and_read() -> ScrapeResult:
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
             writer.write(head.encode() + text)
             await writer.drain()
             writer.close()
 
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        server = await asyncio.start_server(respond, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
             return await MetricsScraper([f"http://127.0.0.1:{port}/metrics"], timeout_s=20).read()
 
-    reading = asyncio.run(serve_and_read())
-    assert not reading.scrapes
-    assert "something else than metrics" in next(iter(reading.unreachable.values()))
+    result = asyncio.run(serve_and_read())
+    assert not result.scrapes
+    assert "not in the Prometheus text format" in next(iter(result.unreachable.values()))
 
 
-def test_a_name_that_nobody_knows_is_named() -> None:
-    reading = scrape("http://facade.invalid:9090/metrics")
-    assert "its name" in reading.unreachable["http://facade.invalid:9090/metrics"]
+def test_metrics_scraper_reports_an_unknown_host() -> None:
+    result = scrape("http://facade.invalid:9090/metrics")
+    assert "DNS lookup" in result.unreachable["http://facade.invalid:9090/metrics"]

@@ -71,7 +71,7 @@ def test_judge_rolls_back_after_three_failures_with_counts() -> None:
     assert verdict_after([bad]).decision == "inconclusive"
     verdict = verdict_after([bad, bad, bad])
     assert verdict.decision == "roll back"
-    assert verdict.reasons[0].startswith("3 of 3 (100 %) of the canary's requests failed and fell back to stable")
+    assert verdict.reasons[0].startswith("3 of 3 (100 %) of the canary's requests fell back to stable")
     assert "stable: 0 of 57 (0 %)" in verdict.reasons[0]
 
 

@@ -12,60 +12,60 @@ def canary_release() -> Release:
     return transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
 
 
-def test_a_canary_begins_at_the_first_step_and_is_mirrored() -> None:
+def test_start_canary_begins_at_the_first_step_with_shadow() -> None:
     after = canary_release()
     assert (after.stable, after.canary, after.weight_percent, after.shadow) == ("1.0.0", "1.1.0", 5, "1.1.0")
     assert set(after.versions) == {"1.0.0", "1.1.0"}
     assert transitions.start_canary(make_release(), make_version("1.1.0"), ANNA, shadow=False).shadow is None
 
 
-def test_steps_lead_to_everything_and_no_further() -> None:
-    after, shares = canary_release(), []
+def test_step_raises_after_the_last_step() -> None:
+    after, weights = canary_release(), []
     for _ in range(3):
         after = transitions.step(after, ANNA)
-        shares.append(after.weight_percent)
-    assert shares == [25, 50, 100]
+        weights.append(after.weight_percent)
+    assert weights == [25, 50, 100]
     with pytest.raises(InvalidTransitionError, match="promote it"):
         transitions.step(after, ANNA)
 
 
-def test_a_promoted_canary_is_stable_and_the_version_before_is_held_no_longer() -> None:
+def test_promote_replaces_and_unloads_stable() -> None:
     after = transitions.promote(transitions.step(canary_release(), ANNA), ANNA)
     assert (after.stable, after.canary, after.weight_percent, after.shadow) == ("1.1.0", None, 0, None)
     assert set(after.versions) == {"1.1.0"}
     assert transitions.previous_stable(after) == "1.0.0"
 
 
-def test_a_promoted_version_can_be_taken_back() -> None:
+def test_roll_back_returns_to_the_previous_stable() -> None:
     promoted = transitions.promote(canary_release(), ANNA)
     after = transitions.roll_back(promoted, ANNA, make_version("1.0.0"))
     assert (after.stable, set(after.versions)) == ("1.0.0", {"1.0.0"})
     assert transitions.previous_stable(after) is None
     with pytest.raises(InvalidTransitionError, match="no version before"):
         transitions.roll_back(promoted, ANNA)
-    with pytest.raises(InvalidTransitionError, match="stable version already"):
+    with pytest.raises(InvalidTransitionError, match="already the stable version"):
         transitions.roll_back(promoted, ANNA, make_version("1.1.0"))
 
 
-def test_a_version_that_was_rolled_back_is_tried_again_only_when_that_is_meant() -> None:
+def test_start_canary_rejects_a_rolled_back_version_by_default() -> None:
     after = transitions.roll_back(canary_release(), ANNA)
     assert (after.canary, after.shadow, after.weight_percent, set(after.versions)) == (None, None, 0, {"1.0.0"})
-    with pytest.raises(InvalidTransitionError, match="tried again"):
+    with pytest.raises(InvalidTransitionError, match="pass --again"):
         transitions.start_canary(after, make_version("1.1.0"), ANNA)
     assert transitions.start_canary(after, make_version("1.1.0"), ANNA, allow_rolled_back=True).canary == "1.1.0"
 
 
-def test_an_aborted_version_may_be_tried_again() -> None:
+def test_start_canary_accepts_an_aborted_version() -> None:
     after = transitions.abort(canary_release(), ANNA)
     assert after.canary is None
     assert transitions.start_canary(after, make_version("1.1.0"), ANNA).canary == "1.1.0"
 
 
-def test_a_shadow_comes_and_goes_without_answering() -> None:
+def test_set_shadow_starts_and_ends_shadow_traffic() -> None:
     shadowed = transitions.set_shadow(make_release(), make_version("1.1.0"), ANNA)
     assert (shadowed.shadow, shadowed.weight_percent) == ("1.1.0", 0)
-    tried = transitions.start_canary(shadowed, make_version("1.2.0"), ANNA, shadow=False)
-    assert set(tried.versions) == {"1.0.0", "1.2.0"}
+    release = transitions.start_canary(shadowed, make_version("1.2.0"), ANNA, shadow=False)
+    assert set(release.versions) == {"1.0.0", "1.2.0"}
     assert transitions.set_shadow(shadowed, None, ANNA) == shadowed.model_copy(
         update={
             "shadow": None,
@@ -75,59 +75,59 @@ def test_a_shadow_comes_and_goes_without_answering() -> None:
     )
 
 
-def test_what_makes_no_sense_is_refused_with_what_to_do() -> None:
-    with pytest.raises(InvalidTransitionError, match="on trial already"):
+def test_invalid_transitions_raise_with_a_remedy() -> None:
+    with pytest.raises(InvalidTransitionError, match="already a canary"):
         transitions.start_canary(canary_release(), make_version("1.2.0"), ANNA)
-    with pytest.raises(InvalidTransitionError, match="stable version already"):
+    with pytest.raises(InvalidTransitionError, match="already the stable version"):
         transitions.start_canary(make_release(), make_version("1.0.0"), ANNA)
-    for change in (transitions.step, transitions.promote, transitions.abort):
+    for transition in (transitions.step, transitions.promote, transitions.abort):
         with pytest.raises(InvalidTransitionError, match="no canary"):
-            change(make_release(), ANNA)
+            transition(make_release(), ANNA)
     with pytest.raises(InvalidTransitionError, match="no canary to roll back"):
         transitions.roll_back(make_release(), ANNA)
-    with pytest.raises(InvalidTransitionError, match="on trial"):
+    with pytest.raises(InvalidTransitionError, match="is a canary"):
         transitions.set_shadow(canary_release(), make_version("1.2.0"), ANNA)
     with pytest.raises(InvalidTransitionError, match="no shadow"):
         transitions.set_shadow(make_release(), None, ANNA)
 
 
 @pytest.mark.parametrize("steps", [(), (5, 5, 100), (50, 25, 100), (0, 100), (5, 50), (5, 120)])
-def test_steps_that_lead_nowhere_are_refused(steps: tuple[float, ...]) -> None:
+def test_start_canary_rejects_invalid_steps(steps: tuple[float, ...]) -> None:
     with pytest.raises(InvalidTransitionError, match=r"steps|less than or equal to 100"):
         transitions.start_canary(make_release(), make_version("1.1.0"), ANNA, steps=steps)
 
 
-def test_every_change_leaves_a_line_that_says_who_and_why() -> None:
+def test_each_transition_adds_an_event_with_its_author() -> None:
     after = transitions.roll_back(transitions.step(canary_release(), ANNA), ANNA)
-    assert [(line.what, line.version, line.weight_percent) for line in after.history] == [
+    assert [(event.what, event.version, event.weight_percent) for event in after.history] == [
         ("canary", "1.1.0", 5),
         ("step", "1.1.0", 25),
         ("roll back", "1.1.0", 0),
     ]
-    assert {(line.who, line.why, line.at) for line in after.history} == {(ANNA.who, ANNA.why, ANNA.at)}
+    assert {(event.who, event.why, event.at) for event in after.history} == {(ANNA.who, ANNA.why, ANNA.at)}
 
 
 @given(
     st.lists(st.sampled_from(["canary", "step", "promote", "roll back", "abort", "shadow", "no shadow"]), max_size=80)
 )
-def test_whatever_is_asked_in_whatever_order_the_release_stays_whole(words: list[str]) -> None:
-    now, number = make_release(), 0
-    for word in words:
-        number += word in ("canary", "shadow")
-        fresh = make_version(f"1.1.{number}")
-        changes = {
-            "canary": lambda now=now, fresh=fresh: transitions.start_canary(now, fresh, ANNA),
-            "step": lambda now=now: transitions.step(now, ANNA),
-            "promote": lambda now=now: transitions.promote(now, ANNA),
-            "roll back": lambda now=now: transitions.roll_back(now, ANNA, make_version("1.0.0")),
-            "abort": lambda now=now: transitions.abort(now, ANNA),
-            "shadow": lambda now=now, fresh=fresh: transitions.set_shadow(now, fresh, ANNA),
-            "no shadow": lambda now=now: transitions.set_shadow(now, None, ANNA),
+def test_any_sequence_of_transitions_keeps_the_release_valid(names: list[str]) -> None:
+    release, number = make_release(), 0
+    for name in names:
+        number += name in ("canary", "shadow")
+        new = make_version(f"1.1.{number}")
+        calls = {
+            "canary": lambda release=release, new=new: transitions.start_canary(release, new, ANNA),
+            "step": lambda release=release: transitions.step(release, ANNA),
+            "promote": lambda release=release: transitions.promote(release, ANNA),
+            "roll back": lambda release=release: transitions.roll_back(release, ANNA, make_version("1.0.0")),
+            "abort": lambda release=release: transitions.abort(release, ANNA),
+            "shadow": lambda release=release, new=new: transitions.set_shadow(release, new, ANNA),
+            "no shadow": lambda release=release: transitions.set_shadow(release, None, ANNA),
         }
         try:
-            now = changes[word]()
+            release = calls[name]()
         except InvalidTransitionError:
             continue
-        assert Release.model_validate_json(now.model_dump_json()) == now
-        assert {now.stable, now.canary, now.shadow} - {None} == set(now.versions)
-        assert len(now.history) <= transitions.HISTORY_LIMIT
+        assert Release.model_validate_json(release.model_dump_json()) == release
+        assert {release.stable, release.canary, release.shadow} - {None} == set(release.versions)
+        assert len(release.history) <= transitions.HISTORY_LIMIT

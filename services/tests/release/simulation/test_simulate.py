@@ -16,7 +16,7 @@ NO_FAULTS = Faults()
 
 
 def make_canary(rng: np.random.Generator) -> VersionManifest:
-    """Return a version whose card expects what drawn traffic says."""
+    """Return a version whose card has references from sampled traffic."""
     plates = sample_traffic(rng, 1.0, 80.0, intraclass_correlation=0.0)
     signals = {**plates.outputs, **plates.agreement}
     references = {name: tuple(np.nanquantile(values[:40], np.linspace(0, 1, 21))) for name, values in signals.items()}
@@ -45,15 +45,15 @@ def simulate_rollout(
     )
 
 
-def test_a_good_canary_is_promoted_step_by_step() -> None:
-    found = simulate_rollout(NO_FAULTS)
-    assert (found.outcome, found.bad_responses) == ("promoted", 0)
-    assert [stage.weight_percent for stage in found.weight_changes] == [5, 25, 50, 100]
-    assert [stage.at_s for stage in found.weight_changes] == sorted(stage.at_s for stage in found.weight_changes)
+def test_simulate_promotes_a_good_canary_in_steps() -> None:
+    result = simulate_rollout(NO_FAULTS)
+    assert (result.outcome, result.bad_responses) == ("promoted", 0)
+    assert [change.weight_percent for change in result.weight_changes] == [5, 25, 50, 100]
+    assert [change.at_s for change in result.weight_changes] == sorted(change.at_s for change in result.weight_changes)
 
 
 @pytest.mark.parametrize(
-    ("faults", "says"),
+    ("faults", "reason"),
     [
         (Faults(error_rate=0.05), "failed"),
         (Faults(dice_drop=0.05), "agreement_dice"),
@@ -62,39 +62,41 @@ def test_a_good_canary_is_promoted_step_by_step() -> None:
         (Faults(begins_s=30.0, death_every_s=30.0), "failed"),
     ],
 )
-def test_a_bad_canary_is_rolled_back(faults: Faults, says: str) -> None:
-    found = simulate_rollout(faults)
-    assert found.outcome == "rolled back"
-    assert says in found.reasons[0]
+def test_simulate_rolls_back_a_bad_canary(faults: Faults, reason: str) -> None:
+    result = simulate_rollout(faults)
+    assert result.outcome == "rolled back"
+    assert reason in result.reasons[0]
 
 
-def test_a_canary_that_throws_costs_no_user_an_answer_and_few_a_fallback() -> None:
-    found = simulate_rollout(Faults(error_rate=1.0), shadow_fraction=0.0, poll_s=0.5)
-    assert (found.outcome, found.canary_responses, found.bad_responses) == ("rolled back", 0, 0)
-    assert found.fallbacks <= 5
+def test_simulate_shows_users_no_errors_of_a_failing_canary() -> None:
+    result = simulate_rollout(Faults(error_rate=1.0), shadow_fraction=0.0, poll_s=0.5)
+    assert (result.outcome, result.canary_responses, result.bad_responses) == ("rolled back", 0, 0)
+    assert result.fallbacks <= 5
 
 
-def test_the_same_seed_is_the_same_rollout() -> None:
+def test_simulate_is_deterministic_for_a_seed() -> None:
     assert simulate_rollout(Faults(error_rate=0.1), seed=3) == simulate_rollout(Faults(error_rate=0.1), seed=3)
 
 
-def test_without_traffic_nothing_is_decided() -> None:
+def test_simulate_is_undecided_without_traffic() -> None:
     rng = np.random.default_rng(0)
-    found = simulate(make_release(), make_version("1.1.0"), sample_traffic(rng, 20.0, 0.0), NO_FAULTS, SLO, POLICY, rng)
-    assert (found.outcome, found.canary_responses) == ("undecided", 0)
+    result = simulate(
+        make_release(), make_version("1.1.0"), sample_traffic(rng, 20.0, 0.0), NO_FAULTS, SLO, POLICY, rng
+    )
+    assert (result.outcome, result.canary_responses) == ("undecided", 0)
 
 
-def test_plates_of_a_series_go_to_one_version_and_resemble_each_other() -> None:
+def test_sample_traffic_correlates_plates_of_a_series() -> None:
     traffic = sample_traffic(np.random.default_rng(1), 20.0, 600.0, intraclass_correlation=0.9)
-    places, sizes = np.unique(traffic.hash_fraction_N, return_counts=True)
-    series = places[sizes >= 20]
+    positions, sizes = np.unique(traffic.hash_fraction_N, return_counts=True)
+    series = positions[sizes >= 20]
     assert len(series) > 10
-    plants = [np.std(traffic.outputs["root_confidence"][traffic.hash_fraction_N == place]) for place in series]
-    assert np.nanmean(plants) < 0.6 * np.nanstd(traffic.outputs["root_confidence"])
+    deviations = [np.std(traffic.outputs["root_confidence"][traffic.hash_fraction_N == one]) for one in series]
+    assert np.nanmean(deviations) < 0.6 * np.nanstd(traffic.outputs["root_confidence"])
     assert sizes.max() <= 200
 
 
-def test_recorded_traffic_is_read_line_by_line(tmp_path: Path) -> None:
+def test_read_traffic_sorts_requests_and_groups_series(tmp_path: Path) -> None:
     lines = [
         RecordedRequest(at_s=1.0, experiment="a", seconds=0.2, outputs={"plants": 5}),
         RecordedRequest(at_s=0.5, experiment="a", seconds=0.1, failed=True),
@@ -110,7 +112,7 @@ def test_recorded_traffic_is_read_line_by_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"at_s": 0, "seconds": "soon"}', '{"at_s": 0, "seconds": 1, "colour": 2}'])
-def test_traffic_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
+def test_read_traffic_reports_the_path_of_an_invalid_file(text: str, tmp_path: Path) -> None:
     path = tmp_path / "traffic.jsonl"
     path.write_text(text)
     with pytest.raises(ParameterError, match=r"traffic\.jsonl"):

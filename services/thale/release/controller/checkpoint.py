@@ -1,7 +1,8 @@
-"""What a watcher notes down for the one after it: an evidence that took an hour to gather outlives a restart.
+"""Checkpoint of the rollout controller: the evidence of each rollout, from which the next leader resumes.
 
-Notes are a help, never a need: what cannot be read or written is logged, and the present step begins anew. They are
-also what `thale release status` shows, because the facades' counters cannot be reached from everywhere.
+A checkpoint only saves time (docs/adr/0024-controller-state-is-disposable.md). A failed read or write is logged, and a
+lost checkpoint restarts the current step. `thale release status` shows the checkpoint, because the counters of the
+facades are not reachable from everywhere.
 """
 
 import logging
@@ -18,25 +19,25 @@ logger = logging.getLogger(__name__)
 
 
 class CheckpointStore(Protocol):
-    """A place for one piece of text, written by the leader alone."""
+    """Storage for one checkpoint. Only the leader writes it."""
 
     def read(self) -> str | None:
-        """Return what was written last, None where there is nothing or it cannot be read. Never raises."""
+        """Return the checkpoint, None if it is missing or cannot be read. Never raises."""
         ...
 
     def write(self, text: str) -> None:
-        """Put the text in the place of the one before. Never raises."""
+        """Replace the checkpoint. Never raises."""
         ...
 
 
 class FileCheckpointStore:
-    """Notes in a file of this machine."""
+    """A checkpoint in a local file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> str | None:
-        """Return the file's text."""
+        """Return the content of the file."""
         try:
             return self._path.read_text()
         except FileNotFoundError:
@@ -46,7 +47,7 @@ class FileCheckpointStore:
             return None
 
     def write(self, text: str) -> None:
-        """Write the file, all of it or nothing."""
+        """Write the file atomically."""
         try:
             write_atomically(self._path, text.encode())
         except OSError as error:
@@ -54,24 +55,24 @@ class FileCheckpointStore:
 
 
 class RolloutCheckpoint(FrozenModel):
-    """What is known of one rollout."""
+    """Analysis and last verdict of one rollout."""
 
     analysis: AnalysisState
     verdict: Verdict
 
 
 class Checkpoint(FrozenModel):
-    """All that a leader notes down."""
+    """Checkpoint of a leader, with all its rollouts."""
 
     leader: str
     saved_at: str
     rollouts: dict[str, RolloutCheckpoint]
     unreachable_facades: dict[str, str]
-    """Facades that could not be asked, and why."""
+    """Reasons of failed scrapes, by facade."""
 
 
 def load_checkpoint(store: CheckpointStore) -> Checkpoint | None:
-    """Return what was noted down last, None where there is nothing that can be read."""
+    """Return the last checkpoint, None if it is missing or invalid."""
     text = store.read()
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""Releases in a namespace of a cluster, as a watcher and the command line reach them."""
+"""Release environment of a namespace in a cluster, for the controller and the command line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from thale.release.targets.kserve import KServeTarget
 from thale.schemas import VersionManifest
 
 FACADE_METRICS_URL = "http://thale-facade-metrics.{namespace}.svc:9090/metrics"
-"""The headless service of all facades, whose name every one of their addresses answers to."""
+"""Headless service that resolves to the addresses of all facades."""
 
 _DEFAULT_NAMESPACE = "default"
 _OBJECT_NAME = "thale-release-watch"
@@ -27,29 +27,27 @@ _OBJECT_NAME = "thale-release-watch"
 def cluster_environment(
     namespace: str | None, context: str | None, facades: str | None, store: VersionStore | None
 ) -> Iterator[ReleaseEnvironment]:
-    """Give a namespace's releases. What changes unload is waited for at the end.
+    """Yield the release environment of a namespace. On exit, wait for pending unloads.
 
     Args:
-        namespace: None means the one that the pod or the kubeconfig's context is in.
-        context: Of the kubeconfig; None means its current one, or the pod's own cluster.
-        facades: Address of the facades' metrics; None means `FACADES`.
-        store: Where versions are registered; None suits who only moves those that are held already.
+        namespace: Namespace of the InferenceServices. None: the namespace of the pod or of the kubeconfig context.
+        context: Context of the kubeconfig. None: the current context, or the cluster of the pod.
+        facades: URL of the facades' metrics. None: `FACADE_METRICS_URL`.
+        store: Store of registered versions. None is sufficient for changes among loaded versions.
 
     Raises:
-        TargetError: If no cluster is known here.
+        TargetError: If no cluster is configured.
     """
     api = load_api_client(context)
     namespace = namespace or _current_namespace(context)
     metrics_source = MetricsScraper([facades or FACADE_METRICS_URL.format(namespace=namespace)])
     lease = KubernetesLease(api, namespace, _OBJECT_NAME, new_identity())
-    with api, KServeTarget(api, namespace, store or _NoStore()) as actuator:
-        yield ReleaseEnvironment(
-            actuator, metrics_source, lease, ConfigMapCheckpointStore(api, namespace, _OBJECT_NAME)
-        )
+    with api, KServeTarget(api, namespace, store or _NoStore()) as target:
+        yield ReleaseEnvironment(target, metrics_source, lease, ConfigMapCheckpointStore(api, namespace, _OBJECT_NAME))
 
 
 def _current_namespace(context: str | None) -> str:
-    """Return the pod's namespace, or the one that a context of the kubeconfig names."""
+    """Return the namespace of the pod, or the namespace of a context in the kubeconfig."""
     if context is None and (SERVICE_ACCOUNT_DIR / "namespace").exists():
         return (SERVICE_ACCOUNT_DIR / "namespace").read_text().strip()
     contexts, current = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
@@ -58,12 +56,12 @@ def _current_namespace(context: str | None) -> str:
 
 
 class _NoStore:
-    """Stands where no store was named."""
+    """Store for an environment without one. It reports the missing option."""
 
     def find(self, model: str, version: str) -> VersionManifest:
-        """Ask for a store."""
-        raise ParameterError(f"say with --store where {model} {version} is registered")
+        """Raise an error that names the missing option."""
+        raise ParameterError(f"{model} {version} is not loaded: pass --store with the store of registered versions")
 
     def uri(self, model: str, version: str) -> str:
-        """Ask for a store."""
-        raise ParameterError(f"say with --store where {model} {version} is registered")
+        """Raise an error that names the missing option."""
+        raise ParameterError(f"{model} {version} is not loaded: pass --store with the store of registered versions")

@@ -1,10 +1,10 @@
-"""Rollouts with nobody watching: listen to the facades, judge, act; twice a second, by one leader.
+"""Rollout controller: scrape the facades, judge the canaries and act, twice a second, by one leader.
 
-    facades' counters ─▶ Ledger ─▶ Trial ─▶ judge ─▶ decide ─▶ a change of the release
+    facade counters ─▶ CounterTracker ─▶ AnalysisState ─▶ judge ─▶ decide ─▶ release transition
 
-What cannot be read (a facade, the API, a release) is waited for, and what it counted meanwhile is heard when it is
-back. What a leader knows is noted down, so that the next one goes on in the middle of a step; where the notes are
-lost, the evidence of the rollout is gathered anew.
+The controller waits for an unavailable facade, API or release. Counters that increased in the meantime are read after
+recovery. The leader saves checkpoints, and the next leader resumes in the middle of a step. Without a checkpoint, the
+next leader collects the evidence of the rollout again.
 """
 
 import asyncio
@@ -40,16 +40,16 @@ _MIN_PAUSE_S = 0.05
 
 
 class MetricsSource(Protocol):
-    """Where the facades' counters come from: `signals.Facades`, or what finds the facades anew each time."""
+    """Source of facade counters: a `MetricsScraper`, or one that discovers the facades on each poll."""
 
     async def read(self) -> ScrapeResult:
-        """Ask every facade. Raises nothing."""
+        """Scrape all facades. Never raises."""
         ...
 
 
 @dataclass(frozen=True)
 class ReleaseEnvironment:
-    """Where a watcher works: on a laptop, in a cluster."""
+    """Target, metrics source, lease and checkpoint store of a controller."""
 
     target: ReleaseTarget
     metrics_source: MetricsSource
@@ -59,18 +59,18 @@ class ReleaseEnvironment:
 
 @dataclass(frozen=True)
 class Intervals:
-    """How often a watcher does what, in seconds."""
+    """Intervals of the controller, in seconds."""
 
     poll_s: float = 0.5
     checkpoint_s: float = 2.0
-    """Notes are written so often at most, and whenever something was changed."""
+    """Interval of checkpoints. A change of a release saves one immediately."""
     stuck_s: float = 3600.0
-    """A step that is undecided for longer is reported, and left to people."""
+    """Age at which a step without a decision is reported as stuck. An operator decides then."""
 
 
 @dataclass
 class _ModelState:
-    """A model between two looks. Its own ledger, because nothing is lost of a model whose release cannot be read."""
+    """State of a model between polls. Each model has its own counters, so that a failed read loses none."""
 
     counters: CounterTracker
     checkpoint: RolloutCheckpoint | None = None
@@ -78,15 +78,16 @@ class _ModelState:
 
 
 class RolloutController:
-    """Watches all models of a place.
+    """Judges and moves the rollouts of all models of a release environment.
 
     Args:
-        place: Whom it reads, asks and moves.
-        slo: The judge's limits.
-        who: Signs the changes.
-        pace: How often it does what.
-        clock: Seconds that only grow.
-        today: The time of day.
+        environment: Releases, metrics, lease and checkpoint store.
+        slo: Latency objectives of the judge.
+        policy: Policy of the judge.
+        author: Author of the changes in the release history.
+        intervals: Intervals of polls and checkpoints.
+        clock: Monotonic clock, in seconds.
+        now: Wall clock, in UTC.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class RolloutController:
         self._problems: dict[str, str] = {}
 
     def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
-        """Stand for leader and watch until `ending` is set, or until no rollout is left where that is wanted."""
+        """Take part in leader election and poll until `stop` is set or, with `until_idle`, until no rollout is left."""
         with asyncio.Runner() as runner, run_leader_election(self._environment.lease):
             while not stop.is_set() and not (until_idle and self._is_idle):
                 started_at = self._clock()
@@ -124,11 +125,11 @@ class RolloutController:
         self._clear_gauges()
 
     def is_alive(self, within_s: float) -> bool:
-        """Whether the last look was so recently."""
+        """Return whether the last poll was within this time."""
         return self._clock() - self._last_poll_at < within_s
 
     def poll(self, runner: asyncio.Runner) -> None:
-        """Look once at everything, and act on it where this is the leader."""
+        """Poll all models once, and act on them if this process is the leader."""
         is_leader = self._environment.lease.is_leader()
         if is_leader and not self._is_leader:
             self._resume()
@@ -142,7 +143,7 @@ class RolloutController:
         self._gauges.record_poll(is_leader=is_leader, at=self._now())
 
     def _resume(self) -> None:
-        """Go on with what the leader before has noted down."""
+        """Resume from the checkpoint of the previous leader."""
         checkpoint = load_checkpoint(self._environment.checkpoint_store)
         resumed_at = self._now().timestamp()
         rollouts = checkpoint.rollouts if checkpoint is not None else {}
@@ -180,7 +181,7 @@ class RolloutController:
             self._save_checkpoint(dict(result.unreachable))
 
     def _poll_model(self, model: str, result: ScrapeResult) -> bool:
-        """Judge a model's canary, if it has one, and act on the verdict. Returns whether anything was changed."""
+        """Judge a model's canary, if it has one, and act on the verdict. Returns whether the release changed."""
         release = self._environment.target.read(model).release
         state = self._models.setdefault(model, _ModelState(CounterTracker(self._now().timestamp())))
         state.counters, increase = state.counters.update(result)
@@ -199,7 +200,7 @@ class RolloutController:
     def _analyse(
         self, release: Release, previous: RolloutCheckpoint | None, increase: CounterIncrease
     ) -> RolloutCheckpoint | None:
-        """Return the note of a rollout with what was heard since the note before; None without a canary."""
+        """Return the checkpoint of a rollout after a counter increase; None without a canary."""
         if release.canary is None:
             return None
         analysis = previous.analysis if previous is not None else AnalysisState.start(release)
@@ -207,7 +208,7 @@ class RolloutController:
         return RolloutCheckpoint(analysis=analysis, verdict=judge(release, analysis, self._slo, self._policy))
 
     def _update_gauges(self, release: Release, verdict: Verdict, state: _ModelState) -> None:
-        """Tell how far a rollout is, and once if it is stuck."""
+        """Export the rollout progress, and log a stuck rollout once."""
         started_at = step_started_at(release)
         step_age_s = max(0.0, (self._now() - started_at).total_seconds()) if started_at is not None else 0.0
         stuck = step_age_s > self._intervals.stuck_s and verdict.decision in ("inconclusive", "hold")
@@ -223,10 +224,10 @@ class RolloutController:
         self._gauges.update(verdict.model, RolloutProgress(release, step_age_s, stuck))
 
     def _apply_action(self, action: Action, judged_release: Release, verdict: Verdict) -> bool:
-        """Make a move. Returns whether anything was changed.
+        """Apply an action. Returns whether the release changed.
 
         Raises:
-            ReleaseError: If the release was changed meanwhile, or cannot be changed now.
+            ReleaseError: If the release changed concurrently, or the transition is not valid.
         """
         if action == "wait":
             return False
@@ -251,12 +252,12 @@ class RolloutController:
         self._last_checkpoint_at = self._clock()
 
     def _clear_gauges(self) -> None:
-        """Tell nothing of the models: another watcher does."""
+        """Remove the series of all models, because another controller exports them."""
         self._gauges.clear()
         self._drift_monitor.clear()
 
     def _report_problem(self, subject: str, message: str) -> None:
-        """Log what is waited for, once for as long as it is the same; empty words end it."""
+        """Log an unavailable dependency once per error, and its recovery when the message is empty."""
         previous = self._problems.get(subject, "")
         if message and message != previous:
             self._problems[subject] = message

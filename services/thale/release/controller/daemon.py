@@ -1,4 +1,4 @@
-"""The watcher as a process: its own port, and signals that end it between two looks."""
+"""The controller as a process, with a metrics server and a graceful stop on signals."""
 
 import signal
 import threading
@@ -18,12 +18,12 @@ from thale.telemetry.controller_metrics import WATCHER, WATCHER_BUILD_INFO
 from thale.telemetry.metrics_server import Page
 
 _LIVENESS_TIMEOUT_S = 300.0
-"""One look may take minutes, where a version is brought back that nobody has loaded any more."""
+"""A poll can take minutes if it rolls back to a version that must be loaded first."""
 
 
 @dataclass(frozen=True)
 class ListenAddress:
-    """Where the watcher tells its metrics and its health; the port 0 takes any that is free."""
+    """Address of the metrics and health endpoints. Port 0 selects any free port."""
 
     host: str
     port: int
@@ -39,10 +39,10 @@ def run_daemon(
     intervals: Intervals | None = None,
     until_idle: bool = False,
 ) -> None:
-    """Watch until SIGTERM or SIGINT, or until no rollout is left where that is wanted. A second signal does not wait.
+    """Run the controller until SIGTERM or SIGINT, or until no rollout is left. A second signal ends it immediately.
 
     Raises:
-        ParameterError: If the port is taken.
+        ParameterError: If the port is in use.
     """
     controller = RolloutController(environment, slo, policy, author, intervals)
     with ExitStack() as stack:
@@ -55,14 +55,14 @@ def run_daemon(
             )
         except OSError as error:
             raise ParameterError(
-                f"nobody can listen on {listen_address.host}:{listen_address.port}: {error.strerror}"
+                f"cannot listen on {listen_address.host}:{listen_address.port}: {error.strerror}; use another port"
             ) from error
         controller.run(stop, until_idle=until_idle)
 
 
 @contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that the first signal sets; the next one does what it did before."""
+    """Yield an event that the first signal sets. The second signal runs the previous handler."""
     stop = threading.Event()
     previous_handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
@@ -80,10 +80,10 @@ def _stop_on_signals() -> Iterator[threading.Event]:
 
 
 def serve_metrics(host: str, listen_port: int, is_alive: Callable[[], bool]) -> AbstractContextManager[int]:
-    """Serve /metrics and /health/live until the context ends; give the port, which matters where 0 was asked for.
+    """Serve /metrics and /health/live until the context ends, and yield the port.
 
     Raises:
-        OSError: If the port is taken.
+        OSError: If the port is in use.
     """
 
     def render_health() -> Page:

@@ -1,7 +1,7 @@
-"""What a verdict leads to, and when it no longer may. Pure.
+"""Pure functions from a verdict to an action, and from an action to a guarded transition.
 
-Harm is acted on at once, with what evidence there is; going forward takes the word of every facade, and a release that
-is still the one that was judged.
+A rollback happens immediately, even with incomplete data. A step or a promotion needs the counters of every facade, and
+a release that has not changed since it was judged.
 """
 
 from collections.abc import Callable
@@ -23,12 +23,12 @@ _TRANSITIONS: dict[Action, Callable[[Release, Author], Release]] = {
 
 
 def decide(release: Release, verdict: Verdict, *, all_facades_scraped: bool) -> Action:
-    """Return what to do about a verdict on a release's canary.
+    """Return the action for a verdict on a release's canary.
 
     Args:
-        release: What was judged.
-        verdict: What the judge says.
-        everything_heard: Whether the counters of every facade are in it.
+        release: The judged release.
+        verdict: The verdict of the judge.
+        all_facades_scraped: Whether the verdict includes the counters of every facade.
     """
     if verdict.decision == "roll back":
         return "roll back"
@@ -40,21 +40,21 @@ def decide(release: Release, verdict: Verdict, *, all_facades_scraped: bool) -> 
 def guarded_transition(
     action: Action, judged_release: Release, author: Author, is_leader: Callable[[], bool]
 ) -> Callable[[Release], Release]:
-    """Return a move as a change of the release as it will be when the change is made.
+    """Return the transition of an action, with checks at the time of the change.
 
-    The change raises a PlanError where this process leads no more, or where somebody changed the release since it was
-    judged. A bad canary is taken back all the same as long as it is the same rollout: a step by hand does not save it.
+    The transition raises an InvalidTransitionError if this process is no longer the leader, or if the release has
+    changed since it was judged. A rollback only requires the same rollout: a manual step does not protect a bad canary.
     """
 
     def apply_transition(current: Release) -> Release:
         if not is_leader():
-            raise InvalidTransitionError(f"{current.name} is left alone: another watcher may lead by now")
+            raise InvalidTransitionError(f"{current.name} is not changed: this controller is no longer the leader")
         same_rollout = (current.canary, rollout_started_at(current)) == (
             judged_release.canary,
             rollout_started_at(judged_release),
         )
         if not same_rollout or (action != "roll back" and current.history != judged_release.history):
-            raise InvalidTransitionError(f"{current.name} was changed since it was judged: it will be judged anew")
+            raise InvalidTransitionError(f"{current.name} changed since it was judged: the next poll judges it again")
         return _TRANSITIONS[action](current, author)
 
     return apply_transition

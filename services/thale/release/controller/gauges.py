@@ -1,4 +1,4 @@
-"""What the watcher tells Prometheus: gauges that know when their version is gone."""
+"""Gauges of the rollouts. The series of a version are removed when the version is removed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,11 +11,11 @@ from thale.telemetry.series_expiry import SeriesExpirer
 
 @dataclass(frozen=True)
 class RolloutProgress:
-    """How far a model's rollout is."""
+    """Progress of a model's rollout."""
 
     release: Release
     step_age_s: float = 0.0
-    """Since the canary got its present share."""
+    """Age of the current step."""
     stuck: bool = False
 
     def traffic_weights(self) -> dict[str, float]:
@@ -28,31 +28,31 @@ class RolloutProgress:
 
 
 class RolloutGauges:
-    """The watcher's gauges. A series stays for as long as its version answers anybody or is on trial."""
+    """Gauges of the controller. A series exists as long as its version is the stable version or the canary."""
 
     def __init__(self) -> None:
         self._progress_by_model: dict[str, RolloutProgress] = {}
         self._expirer = SeriesExpirer(controller_metrics.WATCHER_METRICS)
 
     def record_poll(self, *, is_leader: bool, at: datetime) -> None:
-        """Tell that everything was looked at, and who leads."""
+        """Record the time of a poll, and whether this process is the leader."""
         controller_metrics.RELEASE_LEADER.set(is_leader)
         controller_metrics.RELEASE_LAST_POLL.set(at.timestamp())
 
     def record_unreachable_facades(self, count: int) -> None:
-        """Tell how many facades cannot be asked."""
+        """Record the number of facades that cannot be scraped."""
         controller_metrics.RELEASE_FACADES_UNREACHABLE.set(count)
 
     def record_verdict(self, verdict: Verdict) -> None:
-        """Count a look at a canary."""
+        """Count a verdict."""
         controller_metrics.RELEASE_VERDICTS.labels(verdict.model, verdict.canary, verdict.decision).inc()
 
     def record_action(self, verdict: Verdict, action: str) -> None:
-        """Count a change that was made of a verdict."""
+        """Count a change of a release after a verdict."""
         controller_metrics.RELEASE_CHANGES.labels(verdict.model, verdict.canary, action).inc()
 
     def update(self, model: str, progress: RolloutProgress) -> None:
-        """Put a model's gauges to what is so now."""
+        """Set the gauges of a model, and remove those of removed versions."""
         previous = self._progress_by_model.get(model)
         release = progress.release
         self._expirer.update({model: release.versions})
@@ -61,19 +61,19 @@ class RolloutGauges:
         if release.canary is not None:
             controller_metrics.RELEASE_STEP_SECONDS.labels(model, release.canary).set(progress.step_age_s)
             controller_metrics.RELEASE_STUCK.labels(model, release.canary).set(progress.stuck)
-            for action in ACTION.values:  # told from 0 on: a counter that begins at 1 shows no rise
+            for action in ACTION.values:  # initialised to 0 so that rate() sees the first increment
                 controller_metrics.RELEASE_CHANGES.labels(model, release.canary, action)
         if previous is not None:
             _remove_series(model, previous, progress)
         self._progress_by_model[model] = progress
 
     def remove(self, model: str) -> None:
-        """Take a model's gauges down."""
+        """Remove the gauges of a model."""
         if (previous := self._progress_by_model.pop(model, None)) is not None:
             _remove_series(model, previous, None)
 
     def clear(self) -> None:
-        """Take all models' gauges down: another watcher's hold now."""
+        """Remove the gauges of all models, because another controller exports them now."""
         for model in list(self._progress_by_model):
             self.remove(model)
 

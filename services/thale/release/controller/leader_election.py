@@ -1,8 +1,8 @@
-"""Who may act: one leader at a time, and nobody who is not sure of it.
+"""Leader election: one leader at a time, by a lease.
 
-A lease is kept by asking for it again and again, in a thread of its own (`candidate`): renewing must not wait for a
-rollout's step. Whoever acts asks `held` first, which costs next to nothing and never errs on the other side: it turns
-false before anybody else can become the leader.
+A separate thread renews the lease (`run_leader_election`), so that a slow step of a rollout does not delay the renewal.
+The controller calls `is_leader` before each action. The call is cheap, and it returns False before another process can
+become the leader. docs/adr/0025-leader-election-by-client-go-rules.md has the reasons.
 """
 
 import logging
@@ -19,27 +19,27 @@ logger = logging.getLogger(__name__)
 
 
 class Lease(Protocol):
-    """The right to act. `keep` and `let_go` belong to one thread, `held` may be asked by any."""
+    """Lease of the leader. One thread calls `acquire_or_renew` and `release`; any thread may call `is_leader`."""
 
     retry_s: float
-    """How long to wait between two calls of `keep`."""
+    """Interval between two calls of `acquire_or_renew`."""
 
     def acquire_or_renew(self) -> bool:
-        """Take the lease if it is free, renew it if it is ours, and return whether it is held now. Never raises."""
+        """Acquire the lease if it is free, or renew it. Returns whether this process is the leader. Never raises."""
         ...
 
     def is_leader(self) -> bool:
-        """Whether this process may act at this moment."""
+        """Return whether this process is the leader now."""
         ...
 
     def release(self) -> None:
-        """Give the lease up, so that the next leader need not wait for it to run out. Never raises."""
+        """Release the lease, so that the next leader does not wait for its expiry. Never raises."""
         ...
 
 
 @contextmanager
 def run_leader_election(lease: Lease) -> Iterator[None]:
-    """Stand for leader, and stay it as long as possible, until the context ends."""
+    """Acquire and renew the lease in a thread until the context ends, then release it."""
     stop = threading.Event()
     thread = threading.Thread(target=_renew_until_stopped, args=(lease, stop), name="lease", daemon=True)
     thread.start()
@@ -61,7 +61,7 @@ def _renew_until_stopped(lease: Lease, stop: threading.Event) -> None:
 
 
 class FileLease:
-    """A lock on a file of this machine. The kernel frees it the moment its holder dies, however it dies."""
+    """Lease as a lock on a local file. The kernel releases the lock when its holder exits, even after SIGKILL."""
 
     retry_s = 0.5
 
@@ -71,7 +71,7 @@ class FileLease:
         self._last_error = ""
 
     def acquire_or_renew(self) -> bool:
-        """Lock the file unless it is locked already."""
+        """Lock the file unless another process holds the lock."""
         if self.is_leader():
             return True
         self.release()
@@ -90,7 +90,7 @@ class FileLease:
         return self.is_leader()
 
     def is_leader(self) -> bool:
-        """Whether the file is locked by us and still the one that others would lock."""
+        """Return whether this process holds the lock, and the file was not replaced."""
         file = self._file
         if file is None:
             return False
@@ -100,7 +100,7 @@ class FileLease:
             return False
 
     def release(self) -> None:
-        """Unlock the file. It stays: who removed it could remove another's."""
+        """Unlock the file. It is not deleted, because a deletion could remove the lock of another process."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)

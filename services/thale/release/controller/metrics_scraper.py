@@ -1,11 +1,11 @@
-"""Asking the facades for their counters, and how much they grew since the last time.
+"""Scrapes the counters of all facades, and computes their increase since the last scrape.
 
-The facades are asked themselves, not Prometheus: a rollback must not wait for a scrape (DESIGN.md, decision 6).
-Growth is taken facade by facade, so facades may come, go and start anew while a rollout runs.
+The controller scrapes the facades and not Prometheus, because a rollback must not wait for a scrape interval.
+Increases are computed per facade, so that facades can start, stop and restart during a rollout.
 
-reading = await Facades(urls).read()
-ledger, increment = ledger.advance(reading)
-window = window_of(increment, release)
+    result = await MetricsScraper(urls).read()
+    counters, increase = counters.update(result)
+    window = comparison_window(increase, release)
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from thale.monitoring.histogram import Histogram
 from thale.release.judge.version_metrics import CounterIncrease, VersionMetrics
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
-"""A sample's name and its labels, sorted."""
+"""Name and sorted labels of a sample."""
 
 _PREFIXES = ("thale_model_", "thale_output_", "thale_shadow_")
 _IGNORED_PREFIXES = ("thale_model_stage_", "thale_model_batch_")
-"""What answers are made up of; nobody is judged by it."""
+"""Stage and batch timings, which the judge does not use."""
 _START_TIME_METRIC = "process_start_time_seconds"
 _BREAKER_METRIC = "thale_model_breaker_open"
 _LATENCY_METRIC = "thale_model_request_duration_seconds"
@@ -37,16 +37,16 @@ _MAX_RESPONSE_BYTES = 16 * 2**20
 
 @dataclass(frozen=True)
 class Scrape:
-    """One facade's counters at one moment; `started` is when its process did, in seconds since 1970, NaN if unknown."""
+    """Counters of one facade at one time. `started_at` is its process start in Unix seconds, NaN if unknown."""
 
     started_at: float
     values: Mapping[Series, float]
 
     def increase_since(self, previous: "Scrape | None", tracking_since: float) -> dict[Series, float]:
-        """Return how much each counter grew. Gauges are what they are now.
+        """Return the increase of each counter, and the current value of each gauge.
 
-        A facade that started after it was last read, or after the watching began, counts from zero; one that was
-        there before and is read for the first time has grown by nothing.
+        A facade that started after its last scrape, or after `tracking_since`, counts from zero. An older facade has
+        no increase at its first scrape.
         """
         if previous is None:
             base = {} if self.started_at > tracking_since else self.values
@@ -69,7 +69,7 @@ class Scrape:
 
 @dataclass(frozen=True)
 class ScrapeResult:
-    """All facades at one moment; `missing` says why a facade is left out."""
+    """Scrapes of all facades at one time. `unreachable` has the reason for each missing facade."""
 
     scrapes: Mapping[str, Scrape]
     unreachable: Mapping[str, str]
@@ -77,18 +77,18 @@ class ScrapeResult:
 
 @dataclass(frozen=True)
 class CounterTracker:
-    """The last counters of every facade. It need not be kept over a restart: what came in between is not judged then.
+    """Last counters of every facade. They are not saved: requests during a restart of the controller are not judged.
 
     Args:
-        since: When the watching began, seconds since 1970.
-        scrapes: By facade; those that are away are remembered, for they may come back.
+        tracking_since: Start of the tracking, in Unix seconds.
+        scrapes: Last scrape by facade, including unreachable facades, which may return.
     """
 
     tracking_since: float
     scrapes: Mapping[str, Scrape] = field(default_factory=dict)
 
     def update(self, result: ScrapeResult) -> tuple[Self, CounterIncrease]:
-        """Return the ledger after a reading, and by how much everything grew, all facades together."""
+        """Return the tracker after a scrape, and the counter increase summed over all facades."""
         increases: defaultdict[Series, float] = defaultdict(float)
         for facade, scrape in result.scrapes.items():
             for series, value in scrape.increase_since(self.scrapes.get(facade), self.tracking_since).items():
@@ -97,18 +97,18 @@ class CounterTracker:
 
 
 class MetricsScraper:
-    """Asks every facade for its counters.
+    """Scrapes the counters of all facades.
 
     Args:
-        urls: Addresses of /metrics. A host name with several addresses (a headless service) means all of them.
-        timeout_s: How long to wait for one facade.
+        urls: URLs of /metrics. All addresses of a host name (such as a headless service) are scraped.
+        timeout_s: Timeout of one facade.
     """
 
     def __init__(self, urls: Sequence[str], timeout_s: float = 1.0) -> None:
         self._urls, self._timeout_s = tuple(urls), timeout_s
 
     async def read(self) -> ScrapeResult:
-        """Ask all facades at once; one that is away or answers nonsense is named and left out. Raises nothing."""
+        """Scrape all facades concurrently. Facades with errors are reported in `unreachable`. Never raises."""
         resolved = await asyncio.gather(*(self._resolve(url) for url in self._urls))
         addresses = {address for addresses, _ in resolved for address in addresses}
         unreachable = {url: fault for url, (_, fault) in zip(self._urls, resolved, strict=True) if fault}
@@ -124,9 +124,9 @@ class MetricsScraper:
         return ScrapeResult(scrapes, unreachable)
 
     async def _resolve(self, url: str) -> tuple[list[str], str]:
-        """Return one URL for each address of a URL's host, or why there is none.
+        """Return one URL for each address of a URL's host, or an error.
 
-        Certificates are made out to names, so an https URL stands for itself.
+        An https URL is returned unchanged, because certificates are issued for names.
         """
         parts = urlsplit(url)
         if parts.scheme != "http":
@@ -138,18 +138,18 @@ class MetricsScraper:
                 )
                 ip_addresses = {str(address[0]) for *_, address in await lookup}
         except TimeoutError:
-            return [], "its name is not resolved in time"
+            return [], "DNS lookup timed out"
         except OSError as error:
-            return [], f"its name cannot be resolved: {error}"
+            return [], f"DNS lookup failed: {error}"
         hosts = [f"[{host}]" if ":" in host else host for host in ip_addresses]
         return [urlunsplit(parts._replace(netloc=f"{host}:{parts.port or 80}")) for host in hosts], ""
 
 
 def parse_metrics(text: str) -> Scrape:
-    """Read a facade's counters from the text that Prometheus reads.
+    """Parse the counters of a facade from the Prometheus text format.
 
     Raises:
-        ValueError: If it is no such text.
+        ValueError: If the text is not in this format.
     """
     values, started_at = {}, math.nan
     for family in text_string_to_metric_families(text):
@@ -163,32 +163,32 @@ def parse_metrics(text: str) -> Scrape:
 
 
 async def _scrape(session: aiohttp.ClientSession, url: str) -> Scrape | str:
-    """Return a facade's counters, or why they cannot be had."""
+    """Return the counters of a facade, or an error."""
     try:
         async with session.get(url, allow_redirects=False) as response:
             if response.status != 200:
-                return f"it answers with status {response.status}"
+                return f"HTTP status {response.status}"
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > _MAX_RESPONSE_BYTES:
-                    return f"it answers with more than {_MAX_RESPONSE_BYTES} bytes"
+                    return f"response larger than {_MAX_RESPONSE_BYTES} bytes"
         return parse_metrics(body.decode())
     except TimeoutError:
-        return "it does not answer in time"
+        return "request timed out"
     except (aiohttp.ClientError, OSError) as error:
-        return f"it does not answer: {error}"
+        return f"request failed: {error}"
     except ValueError as error:
-        return f"it answers with something else than metrics: {error}"
+        return f"response is not in the Prometheus text format: {error}"
 
 
 def _is_counter(series: Series) -> bool:
-    """Whether a series can only grow."""
+    """Return whether a series is a counter or a histogram bucket."""
     return series[0].endswith(("_total", "_bucket"))
 
 
 def _group_by_version(increases: Mapping[Series, float]) -> CounterIncrease:
-    """Sort what has grown by model and version."""
+    """Group counter increases by model and version."""
     by_version: defaultdict[tuple[str, str], dict[Series, float]] = defaultdict(dict)
     for (name, labels), value in increases.items():
         label_values = dict(labels)
@@ -229,7 +229,7 @@ def _nonzero_counts(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _to_histogram(cumulative_counts: Mapping[float, float]) -> Histogram | None:
-    """Return the histogram of counts up to each edge; None where facades of different bins were added up."""
+    """Return the histogram of cumulative counts; None if facades with different bins were added."""
     edges = sorted(cumulative_counts)
     counts = [
         round(cumulative_counts[edge] - below)
@@ -245,7 +245,7 @@ def _counts_below(cumulative_counts: Mapping[float, float], edges: Sequence[floa
 
 
 def _signal_name(metric: str, label: str) -> str:
-    """Return the name that a card's references have for a histogram, as root_area_mm2 or agreement_dice_root."""
+    """Return the name of a histogram in card references, such as root_area_mm2 or agreement_dice_root."""
     if metric == _LATENCY_METRIC:
         return "seconds"
     if metric.startswith("thale_shadow_"):

@@ -1,4 +1,4 @@
-"""How far every rollout is, for people and for machines: the releases, and what the watcher has noted down."""
+"""Status of all rollouts, from the releases and the checkpoint of the controller."""
 
 from collections.abc import Mapping
 
@@ -11,23 +11,23 @@ _NON_ERROR_OUTCOMES = ("ok", "rejected")
 
 
 class VersionCounts(FrozenModel):
-    """What a version did since the present step began."""
+    """Requests of a version since the start of the current step."""
 
     requests: int
     errors: int
     fallbacks: int
-    """Answers that the stable version gave in its place."""
+    """Requests that fell back to the stable version."""
 
     @classmethod
     def from_metrics(cls, metrics: VersionMetrics) -> "VersionCounts":
-        """Return the counts of all outcomes as three numbers; an image that is at fault is no error of the version."""
+        """Return the counts over all outcomes. A rejected image is not an error of the version."""
         requests = sum(metrics.requests.values())
         errors = requests - sum(metrics.requests.get(outcome, 0) for outcome in _NON_ERROR_OUTCOMES)
         return cls(requests=requests, errors=errors, fallbacks=sum(metrics.fallbacks.values()))
 
 
 class ModelStatus(FrozenModel):
-    """One model's release, and how its canary does."""
+    """Release of one model, and the analysis of its canary."""
 
     model: str
     stable: str
@@ -38,14 +38,14 @@ class ModelStatus(FrozenModel):
     loaded_versions: tuple[str, ...]
     last_event: ReleaseEvent | None
     step_started_at: str | None
-    """When the present step began."""
+    """Start of the current step (ISO 8601)."""
     stable_counts: VersionCounts | None = None
     canary_counts: VersionCounts | None = None
     verdict: Verdict | None = None
 
 
 class Status(FrozenModel):
-    """All models. Who watches, and when it last noted anything down; nobody has ever watched where these are None."""
+    """Status of all models. `leader` and `last_checkpoint_at` are None if no controller has run yet."""
 
     models: tuple[ModelStatus, ...]
     leader: str | None
@@ -54,7 +54,7 @@ class Status(FrozenModel):
 
 
 def rollout_status(releases: Mapping[str, Release], checkpoint: Checkpoint | None) -> Status:
-    """Return the status of releases; what was noted down of a rollout that is over does not count."""
+    """Return the status of releases. Checkpoints of completed rollouts are ignored."""
     rollouts = checkpoint.rollouts if checkpoint is not None else {}
     return Status(
         models=tuple(_model_status(release, rollouts.get(model)) for model, release in sorted(releases.items())),

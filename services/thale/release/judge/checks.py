@@ -202,7 +202,7 @@ def _compare_with_references(check_input: CheckInput) -> Iterator[Comparison]:
 
 
 CHECKS = (
-    Check("failures", "of the canary's requests failed and fell back to stable", _compare_failures),
+    Check("failures", "of the canary's requests fell back to stable", _compare_failures),
     Check("shadow_failures", "of the canary's shadow requests failed", _compare_shadow_failures),
     Check("latency_slo", "of the canary's responses exceeded the latency objective", _compare_with_latency_slo),
     Check(

@@ -1,4 +1,4 @@
-"""Who signs a change: a name that was given, a pod's service account, or the user of this machine."""
+"""Author of a change: a given name, the service account of the pod, or the user of the operating system."""
 
 import base64
 import getpass
@@ -11,14 +11,14 @@ from thale.kserve.service_account import SERVICE_ACCOUNT_DIR
 
 
 def current_user(override: str | None) -> str:
-    """Return the name that signs."""
+    """Return the name of the author, for the release history."""
     return override or service_account_name() or _os_user()
 
 
 def service_account_name(folder: Path = SERVICE_ACCOUNT_DIR) -> str | None:
-    """Return the name that a pod acts under, `system:serviceaccount:NAMESPACE:NAME`; None outside of a pod.
+    """Return the service account of the pod, `system:serviceaccount:NAMESPACE:NAME`; None outside of a pod.
 
-    The token is read, not checked: the API checks it, and this is no proof of anything but a name for the history.
+    The token is not verified here. The Kubernetes API verifies it, and the history needs only the name.
     """
     try:
         encoded_claims = (folder / "token").read_text().split(".")[1]
@@ -31,5 +31,5 @@ def service_account_name(folder: Path = SERVICE_ACCOUNT_DIR) -> str | None:
 def _os_user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
+    except (KeyError, OSError):  # the user of a container may have no name
         return f"user {os.getuid()}"

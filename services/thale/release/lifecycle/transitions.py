@@ -1,9 +1,9 @@
-"""What a release may become: every change is a pure function from a Release to the next one, with its line of history.
+"""Transitions of a release. Each is a pure function from a Release to the next one, with its event in the history.
 
-    canary ──▶ step ──▶ step ──▶ promote ──▶ (roll_back to the version before)
-       └────────┴────────┴──▶ roll_back (the canary was bad)  or  abort (somebody called it off)
+    canary ──▶ step ──▶ step ──▶ promote ──▶ (roll_back to the previous version)
+       └────────┴────────┴──▶ roll_back (the canary is bad)  or  abort (an operator cancels the rollout)
 
-A change that makes no sense is refused with a PlanError that says what to do; nothing here reads a clock or a file.
+An invalid transition raises an InvalidTransitionError with the remedy. No function reads a clock or a file.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from thale.errors import InvalidTransitionError, describe_validation_error
 from thale.schemas import Release, ReleaseEvent, VersionManifest
 
 HISTORY_LIMIT = 50
-"""Changes that a release keeps; the audit log keeps all."""
+"""Maximum number of events in a release. The audit log contains all of them."""
 
 _EventKind = Literal["canary", "step", "promote", "roll back", "abort", "shadow"]
 
 
 @dataclass(frozen=True)
 class Author:
-    """Who makes a change, why, and when (UTC, ISO 8601)."""
+    """Author, reason and time (UTC, ISO 8601) of a change."""
 
     who: str
     why: str
@@ -39,30 +39,28 @@ def start_canary(
     shadow: bool = True,
     allow_rolled_back: bool = False,
 ) -> Release:
-    """Put a version on trial at the first step.
+    """Start a rollout: make a version the canary at the first step.
 
     Args:
-        release: What is so now.
-        version: The version to try.
-        signature: Who, why, when.
-        steps: The shares on the way, in percent; None keeps the release's.
-        shadow: Whether requests that the stable version answers are mirrored to the canary as well.
-        again: Whether a version that was rolled back may be tried once more.
+        release: The current release.
+        version: The version of the canary.
+        author: Author, reason and time of the change.
+        steps: Weights of the steps, in percent. None: the steps of the release.
+        shadow: Whether requests that stable serves are mirrored to the canary.
+        allow_rolled_back: Whether a version that was rolled back is accepted.
 
     Raises:
-        InvalidTransitionError: If a rollout is going on, or this version is no candidate, or the steps are none.
+        InvalidTransitionError: If a rollout is in progress, or the version or the steps are not valid.
     """
     name = version.card.version
     if release.canary is not None:
         raise InvalidTransitionError(
-            f"{release.name} {release.canary} is on trial already: promote it, roll it back or abort first"
+            f"{release.name} {release.canary} is already a canary: promote it, roll it back or abort it first"
         )
     if name == release.stable:
-        raise InvalidTransitionError(f"{release.name} {name} is the stable version already")
+        raise InvalidTransitionError(f"{release.name} {name} is already the stable version")
     if not allow_rolled_back and was_rolled_back(release, name):
-        raise InvalidTransitionError(
-            f"{release.name} {name} was rolled back before: say that it is meant to be tried again"
-        )
+        raise InvalidTransitionError(f"{release.name} {name} was rolled back; pass --again to retry it")
     versions = {**_drop_versions(release, release.shadow), name: version}
     new_steps = release.steps if steps is None else tuple(steps)
     changes = {"versions": versions, "canary": name, "shadow": name if shadow else None, "steps": new_steps}
@@ -70,20 +68,20 @@ def start_canary(
 
 
 def step(release: Release, author: Author) -> Release:
-    """Give the canary the next larger share.
+    """Increase the weight of the canary to the next step.
 
     Raises:
-        InvalidTransitionError: If there is no canary, or it answers everything already.
+        InvalidTransitionError: If there is no canary, or it is at the last step.
     """
     name = _require_canary(release)
-    larger_weights = [share for share in release.steps if share > release.weight_percent]
+    larger_weights = [weight for weight in release.steps if weight > release.weight_percent]
     if not larger_weights:
-        raise InvalidTransitionError(f"{release.name} {name} answers {release.weight_percent:g} % already: promote it")
+        raise InvalidTransitionError(f"{release.name} {name} already serves {release.weight_percent:g} %: promote it")
     return _apply_changes(release, "step", name, author, weight_percent=larger_weights[0])
 
 
 def promote(release: Release, author: Author) -> Release:
-    """Make the canary the stable version, at whatever step it is; the version before is held no longer.
+    """Make the canary the stable version, at any step. The previous stable version is removed from the release.
 
     Raises:
         InvalidTransitionError: If there is no canary.
@@ -94,12 +92,12 @@ def promote(release: Release, author: Author) -> Release:
 
 
 def roll_back(release: Release, author: Author, return_to: VersionManifest | None = None) -> Release:
-    """Take a bad version away from the users: the canary, or else the stable version in favour of the one before.
+    """Remove a bad version: the canary or, without a canary, the stable version in favour of an earlier one.
 
     Args:
-        release: What is so now.
-        signature: Who, why, when.
-        before: The version to return to where there is no canary; `version_before` names it.
+        release: The current release.
+        author: Author, reason and time of the change.
+        return_to: The version that replaces stable if there is no canary. `previous_stable` returns its name.
 
     Raises:
         InvalidTransitionError: If there is neither a canary nor a version to return to.
@@ -108,11 +106,11 @@ def roll_back(release: Release, author: Author, return_to: VersionManifest | Non
         return _end_rollout(release, "roll back", author)
     if return_to is None:
         raise InvalidTransitionError(
-            f"{release.name} has no canary to roll back and no version before {release.stable} is given"
+            f"{release.name} has no canary to roll back, and no version before {release.stable} to return to"
         )
     if return_to.card.version == release.stable:
         raise InvalidTransitionError(
-            f"{release.name} {release.stable} is the stable version already: name another to return to"
+            f"{release.name} {release.stable} is already the stable version: return to another version"
         )
     bad_version, name = release.stable, return_to.card.version
     versions = {**_drop_versions(release, bad_version, release.shadow), name: return_to}
@@ -121,7 +119,7 @@ def roll_back(release: Release, author: Author, return_to: VersionManifest | Non
 
 
 def abort(release: Release, author: Author) -> Release:
-    """Call a rollout off without a word against the version: it may be tried again.
+    """Cancel a rollout without marking the version as bad: it may become a canary again.
 
     Raises:
         InvalidTransitionError: If there is no canary.
@@ -131,13 +129,13 @@ def abort(release: Release, author: Author) -> Release:
 
 
 def set_shadow(release: Release, version: VersionManifest | None, author: Author) -> Release:
-    """Let a version see copies of the requests without answering any; None ends it.
+    """Start shadow traffic to a version; None ends it.
 
     Raises:
-        InvalidTransitionError: If the version is the stable one, or a canary is on trial, or there is no shadow to end.
+        InvalidTransitionError: If the version is stable, a rollout is in progress, or there is no shadow to end.
     """
     if release.canary is not None:
-        raise InvalidTransitionError(f"{release.name} {release.canary} is on trial: its shadow goes with it")
+        raise InvalidTransitionError(f"{release.name} {release.canary} is a canary: its shadow ends with the rollout")
     if version is None:
         if release.shadow is None:
             raise InvalidTransitionError(f"{release.name} has no shadow to end")
@@ -149,14 +147,14 @@ def set_shadow(release: Release, version: VersionManifest | None, author: Author
 
 
 def was_rolled_back(release: Release, version: str) -> bool:
-    """Whether the last word of the history on a version is that it was taken back."""
-    event_kinds = [change.what for change in release.history if change.version == version]
+    """Return whether the last event of a version in the history is a rollback."""
+    event_kinds = [event.what for event in release.history if event.version == version]
     return bool(event_kinds) and event_kinds[-1] == "roll back"
 
 
 def previous_stable(release: Release) -> str | None:
-    """Return the stable version before this one, as far as the history reaches and if it was not taken back itself."""
-    stables = [change.stable for change in release.history]
+    """Return the last stable version before the current one in the history that was not rolled back."""
+    stables = [event.stable for event in release.history]
     earlier = [name for name in stables if name != release.stable and not was_rolled_back(release, name)]
     return earlier[-1] if earlier else None
 
@@ -179,7 +177,7 @@ def _drop_versions(release: Release, *names: str | None) -> dict[str, VersionMan
 
 
 def _apply_changes(release: Release, what: _EventKind, version: str, author: Author, **changes: object) -> Release:
-    """Return the changed release with a line of history, checked as if it had been read from a file."""
+    """Return the changed release with its event in the history, validated like a release from a file."""
     fields = {**dict(release), **changes}
     event = ReleaseEvent(
         at=author.at,
@@ -195,5 +193,5 @@ def _apply_changes(release: Release, what: _EventKind, version: str, author: Aut
         return Release.model_validate(fields)
     except ValidationError as error:
         raise InvalidTransitionError(
-            f"{release.name} cannot become this: {describe_validation_error(error)}"
+            f"the change of {release.name} is not valid: {describe_validation_error(error)}"
         ) from error

@@ -1,7 +1,7 @@
-"""A rollout rehearsed: traffic with faults, through the real plan and the real judge, before anybody is exposed.
+"""Simulation of a rollout: sampled traffic with injected faults, the real transitions and the real judge.
 
-Only the facades are played here: who answers, what the counters show every poll, that a canary's failure is answered
-by the stable version, and that the canary sees copies of what the stable version answers.
+Only the facades are simulated: routing, the counters at each poll, the fallback of failed canary requests to stable,
+and shadow traffic of the requests that stable serves.
 """
 
 from collections.abc import Mapping
@@ -31,56 +31,56 @@ _BIN_EDGES = {
     "dice": metrics.DICE,
     "": metrics.TWENTIETHS,
 }
-"""Edges of the bins, by a word in the signal's name; the last for whatever lies between 0 and 1.
+"""Bin edges, by a keyword in the name of the signal. The last entry is for signals between 0 and 1.
 
-Those of plants and areas reach as far as the plates that are drawn here, not as far as the facades count.
+The edges of plants and areas cover the range of the sampled plates, which is smaller than the range of the facades.
 """
 
 
 class Faults(FrozenModel):
-    """What is wrong with the canary, from `begins_s` on."""
+    """Faults of the canary, injected from `begins_s` on."""
 
     begins_s: float = 0.0
     error_rate: float = 0.0
-    """Share of its answers that fail."""
+    """Fraction of failed requests."""
     latency_factor: float = 1.0
-    """How much longer its answers take."""
+    """Factor of the response time."""
     dice_drop: float = 0.0
-    """How much less its masks agree with the stable version's."""
+    """Decrease of the Dice between its masks and those of stable."""
     all_background: bool = False
-    """Whether it finds no plant on any plate."""
+    """Whether it predicts background everywhere, so that no plate has plants."""
     death_every_s: float = 0.0
-    """How often its worker dies; it is away for 5 s then. 0: never."""
+    """Interval between worker crashes, each with an outage of 5 s. 0: no crashes."""
 
 
 class WeightChange(FrozenModel):
-    """When the canary's share became what, since the beginning."""
+    """New weight of the canary, and its time since the start."""
 
     at_s: float
     weight_percent: float
 
 
 class SimulationResult(FrozenModel):
-    """How a rehearsed rollout ended."""
+    """Result of a simulated rollout."""
 
     outcome: Literal["promoted", "rolled back", "undecided"]
-    """Undecided: the traffic ended first."""
+    """Undecided: the traffic ended before a promotion or a rollback."""
     duration_s: float
-    """Until the outcome, since the beginning."""
+    """Time from the start to the outcome."""
     canary_responses: int
-    """Answers to users that came from the canary."""
+    """Responses of the canary to users."""
     bad_responses: int
-    """Of these, how many a fault had touched: users saw them."""
+    """Responses of the canary to users that a fault affected."""
     fallbacks: int
-    """Requests that the stable version answered in the canary's place: users saw nothing of it."""
+    """Requests that fell back to stable. Users received valid responses."""
     weight_changes: tuple[WeightChange, ...]
     reasons: tuple[str, ...]
-    """The last verdict's."""
+    """Reasons of the last verdict."""
 
 
 @dataclass(frozen=True)
 class _FaultyCanary:
-    """The canary's side of the traffic, request by request."""
+    """Behaviour of the canary for each request."""
 
     failed_N: NDArray[np.bool_]
     affected_N: NDArray[np.bool_]
@@ -101,44 +101,41 @@ def simulate(
     poll_s: float = 0.5,
     shadow_fraction: float = 1.0,
 ) -> SimulationResult:
-    """Rehearse the rollout of a canary.
+    """Simulate the rollout of a canary.
 
     Args:
-        release: The release before, without a canary.
-        canary: The version to try; its card's references are what the judge expects.
+        release: The release before the rollout, without a canary.
+        canary: The version of the canary. The judge uses the references of its card.
         traffic: The requests.
-        faults: What is wrong with the canary.
-        slo: The judge's limits.
-        rng: Where the canary's own failures come from.
-        poll_s: How often the facades' counters are read.
-        shadowed: Share of the stable version's requests that the canary sees copies of; 0: it is no shadow.
+        faults: Faults of the canary.
+        slo: Latency objectives of the judge.
+        policy: Policy of the judge.
+        rng: Random generator of the canary's own failures.
+        poll_s: Interval at which the controller reads the counters.
+        shadow_fraction: Fraction of stable's requests that are mirrored to the canary. 0: it is not a shadow.
 
     Raises:
-        InvalidTransitionError: If the release cannot have this canary.
+        InvalidTransitionError: If the canary is not valid for the release.
     """
     current = transitions.start_canary(
         release, canary, _simulated_author(0.0, "simulation"), shadow=shadow_fraction > 0
     )
-    analysis, weight_changes = (
-        AnalysisState.start(current),
-        [WeightChange(at_s=0.0, weight_percent=current.weight_percent)],
-    )
+    analysis = AnalysisState.start(current)
+    weight_changes = [WeightChange(at_s=0.0, weight_percent=current.weight_percent)]
     counters = _SimulatedCounters(
         traffic, _apply_faults(faults, traffic, rng), rng.random(len(traffic)) < shadow_fraction
     )
     responses, bad_responses, fallbacks = 0, 0, 0
     outcome: Literal["promoted", "rolled back", "undecided"] = "undecided"
     at_s, begin = 0.0, 0
-    reasons: tuple[str, ...] = ("there was no traffic",)
+    reasons: tuple[str, ...] = ("no traffic",)
     while begin < len(traffic) and outcome == "undecided":
         at_s += poll_s
         end = int(np.searchsorted(traffic.at_s_N, at_s))
         window, new_responses, new_bad_responses = counters.window_between(begin, end, current.weight_percent)
-        responses, bad_responses, fallbacks = (
-            responses + new_responses,
-            bad_responses + new_bad_responses,
-            fallbacks + sum(window.canary.fallbacks.values()),
-        )
+        responses += new_responses
+        bad_responses += new_bad_responses
+        fallbacks += sum(window.canary.fallbacks.values())
         begin = end
         analysis = analysis.update(current, window, slo, policy)
         verdict = judge(current, analysis, slo, policy)
@@ -164,7 +161,7 @@ def simulate(
 
 
 def _apply_faults(faults: Faults, traffic: Traffic, rng: np.random.Generator) -> _FaultyCanary:
-    """Return what the canary does: as the stable version does, but with failures and faults of its own."""
+    """Return the behaviour of the canary: that of stable, with independent failures and with the faults."""
     active_N = traffic.at_s_N >= faults.begins_s
     failed_N = rng.permutation(traffic.failed_N) | (active_N & (rng.random(len(traffic)) < faults.error_rate))
     if faults.death_every_s:
@@ -189,7 +186,7 @@ def _apply_faults(faults: Faults, traffic: Traffic, rng: np.random.Generator) ->
 
 
 class _SimulatedCounters:
-    """What the facades' counters show of a stretch of traffic."""
+    """Counters of the facades for a section of the traffic."""
 
     def __init__(self, traffic: Traffic, canary: _FaultyCanary, mirrored_N: NDArray[np.bool_]) -> None:
         self._traffic, self._canary, self._mirrored_N = traffic, canary, mirrored_N
@@ -200,7 +197,7 @@ class _SimulatedCounters:
         self._agreement_bins = {name: _bin_indices(name, values_N) for name, values_N in canary.agreement.items()}
 
     def window_between(self, begin: int, end: int, weight_percent: float) -> tuple[ComparisonWindow, int, int]:
-        """Return the window of requests begin … end, and how many the canary answered, and of these with a fault."""
+        """Return the window of requests begin … end, and the numbers of all and of faulty canary responses."""
         traffic, canary, rows = self._traffic, self._canary, slice(begin, end)
         to_canary_n = traffic.hash_fraction_N[rows] < weight_percent / 100
         fallback_n = to_canary_n & canary.failed_N[rows]
@@ -246,7 +243,7 @@ def _bin_edges(name: str) -> tuple[float, ...]:
 
 
 def _bin_indices(name: str, values_N: Floats) -> NDArray[np.intp]:
-    """Return the bin of every value; one bin more for NaN."""
+    """Return the bin of each value. NaN has a bin of its own, after the last."""
     edges = _bin_edges(name)
     return np.where(np.isnan(values_N), len(edges) + 1, np.searchsorted(edges, values_N))
 

@@ -1,7 +1,7 @@
-"""Traffic to rehearse a rollout with: recorded, one request a line, or drawn from a seed.
+"""Traffic of a simulated rollout: recorded (one request per line) or sampled from a seed.
 
-Plates come in series: one experiment sends 10 to 200 plates that resemble each other, and all of them go to one
-version. Several are under way at once, between single plates that belong to nothing.
+Plates come in series. An experiment sends 10 to 200 correlated plates, and all of them go to one version. Several
+series are in progress at the same time, between single plates without a series.
 """
 
 import hashlib
@@ -26,33 +26,33 @@ _EMPTY_SERIES_FRACTION = 0.03
 _EMPTY_PLATE_FRACTION = 0.01
 _FAILURE_RATE = 0.002
 _INTRACLASS_CORRELATION = 0.5
-"""Share of the variance that lies between series, not within them."""
+"""Fraction of the variance between series."""
 
 
 class RecordedRequest(FrozenModel):
-    """One line of recorded traffic: what the stable version did, and how a good canary agrees with it."""
+    """One line of recorded traffic: a request of stable, and the agreement of a good canary with it."""
 
     at_s: float
-    """Since the recording began."""
+    """Time since the start of the recording."""
     experiment: str = ""
-    """Empty: the request belongs to no series."""
+    """Name of the series. Empty: a single plate."""
     seconds: float
     failed: bool = False
     has_missing_trait: bool = False
-    """Whether a trait is unknown although the scale is known."""
+    """Whether a trait is missing although the scale is known."""
     outputs: dict[str, float] = {}
-    """What was said, by the name of a reference: plants, root_area_mm2, root_confidence …"""
+    """Plate statistics, by the name of a card reference: plants, root_area_mm2, root_confidence …"""
     agreement: dict[str, float] = {}
-    """By the name of a reference: agreement_dice_root … (of a shadow, where there was one)."""
+    """Agreement scores of the shadow, by the name of a card reference: agreement_dice_root …"""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """N requests in the order of time; NaN: nothing was said."""
+    """N requests in order of time. NaN: no value."""
 
     at_s_N: Floats
     hash_fraction_N: Floats
-    """Where a request lies in the split, 0 … 1: the canary answers those below its share. One place a series."""
+    """Position of a request in the traffic split, 0 … 1. The canary serves positions below its weight."""
     seconds_N: Floats
     failed_N: NDArray[np.bool_]
     missing_trait_N: NDArray[np.bool_]
@@ -67,7 +67,7 @@ def read_traffic(path: Path) -> Traffic:
     """Read recorded traffic: JSON Lines of `RecordedRequest`.
 
     Raises:
-        ParameterError: If the file cannot be read, or a line says something else, or there is none.
+        ParameterError: If the file cannot be read, has an invalid line, or has no request.
     """
     requests = []
     try:
@@ -78,7 +78,7 @@ def read_traffic(path: Path) -> Traffic:
     except (OSError, UnicodeDecodeError) as error:
         raise ParameterError(f"recorded traffic cannot be read from {path}: {error}") from error
     if not requests:
-        raise ParameterError(f"{path} holds no request")
+        raise ParameterError(f"{path} has no requests")
     return to_traffic(requests)
 
 
@@ -108,13 +108,13 @@ def sample_traffic(
     duration_s: float,
     intraclass_correlation: float = _INTRACLASS_CORRELATION,
 ) -> Traffic:
-    """Draw traffic of seedling plates.
+    """Sample traffic of seedling plates.
 
     Args:
-        rng: Where chance comes from.
-        requests_per_s: On average, at random moments.
-        duration_s: For how long.
-        resemblance: How much the plates of a series resemble each other: their share of the variance, 0 … 1.
+        rng: Random generator.
+        requests_per_s: Mean request rate of the Poisson process.
+        duration_s: Duration of the traffic.
+        intraclass_correlation: Fraction of the variance between series, 0 … 1.
     """
     count = int(rng.poisson(requests_per_s * duration_s))
     series_N = _sample_series(rng, count)
@@ -129,7 +129,7 @@ def sample_traffic(
     )
     plants_N = np.where(empty_N, 0, np.clip(np.round(5 + 1.5 * sample_normal()), 1, 12))
     age_N = sample_normal()
-    hard_N = sample_normal()
+    difficulty_N = sample_normal()
 
     def nan_where_empty(values_N: Floats) -> Floats:
         return np.where(empty_N, np.nan, values_N)
@@ -144,39 +144,36 @@ def sample_traffic(
             "plants": plants_N,
             "root_area_mm2": plants_N * 12 * np.exp(0.5 * age_N),
             "shoot_area_mm2": plants_N * 4 * np.exp(0.5 * age_N),
-            "root_confidence": nan_where_empty(np.clip(0.85 - 0.05 * hard_N, 0, 1)),
+            "root_confidence": nan_where_empty(np.clip(0.85 - 0.05 * difficulty_N, 0, 1)),
         },
         agreement={
-            "agreement_dice_root": nan_where_empty(np.clip(0.91 - 0.035 * hard_N, 0, 1)),
+            "agreement_dice_root": nan_where_empty(np.clip(0.91 - 0.035 * difficulty_N, 0, 1)),
             "agreement_dice_shoot": nan_where_empty(np.clip(0.95 - 0.02 * sample_normal(), 0, 1)),
         },
     )
 
 
 def _sample_series(rng: np.random.Generator, count: int) -> NDArray[np.intp]:
-    """Return the series of each request: several under way at once, in turns at random, single plates between."""
+    """Return the series of each request: concurrent series in random order, with single plates between them."""
     series_N = np.zeros(count, np.intp)
     remaining = np.zeros(_CONCURRENT_SERIES, np.intp)
     current = np.zeros(_CONCURRENT_SERIES, np.intp)
     next_series = 0
-    singles, turns = rng.random(count) < _SINGLE_PLATE_FRACTION, rng.integers(_CONCURRENT_SERIES, size=count)
+    is_single_N, slot_N = rng.random(count) < _SINGLE_PLATE_FRACTION, rng.integers(_CONCURRENT_SERIES, size=count)
     low, high = np.log(_SERIES_PLATES)
     lengths = (
         np.exp(rng.uniform(low, high, size=count // _SERIES_PLATES[0] + _CONCURRENT_SERIES + 1)).round().astype(int)
     )
     for request in range(count):
-        if singles[request]:
+        if is_single_N[request]:
             series_N[request], next_series = next_series, next_series + 1
             continue
-        turn = turns[request]
-        if not remaining[turn]:
-            current[turn], remaining[turn], next_series = (
-                next_series,
-                lengths[next_series % len(lengths)],
-                next_series + 1,
-            )
-        series_N[request] = current[turn]
-        remaining[turn] -= 1
+        slot = slot_N[request]
+        if not remaining[slot]:
+            current[slot], remaining[slot] = next_series, lengths[next_series % len(lengths)]
+            next_series += 1
+        series_N[request] = current[slot]
+        remaining[slot] -= 1
     return series_N
 
 
