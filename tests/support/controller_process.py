@@ -1,4 +1,7 @@
-"""A watcher as a process of its own: `python -m tests.support.controller_process FOLDER URL AUTHOR`, with a record file in the folder."""
+"""A rollout controller as a separate process, with its release state in a file.
+
+python -m tests.support.controller_process FOLDER URL AUTHOR
+"""
 
 import sys
 import threading
@@ -13,13 +16,12 @@ from thale.release.judge.policy import read_policy
 from thale.slo import read_slo
 
 if __name__ == "__main__":
-    folder, url, who = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    folder, url, author = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     environment = ReleaseEnvironment(
         StateFileTarget(folder / "release-state.json"),
         MetricsScraper([url]),
         FileLease(folder / "lease"),
         FileCheckpointStore(folder / "checkpoint.json"),
     )
-    RolloutController(environment, read_slo(), read_policy(), who, Intervals(poll_s=0.1, checkpoint_s=0.1)).run(
-        threading.Event()
-    )
+    intervals = Intervals(poll_s=0.1, checkpoint_s=0.1)
+    RolloutController(environment, read_slo(), read_policy(), author, intervals).run(threading.Event())

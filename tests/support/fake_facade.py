@@ -1,4 +1,4 @@
-"""A facade that only counts: real metrics over real HTTP, of answers that nobody gave."""
+"""Fake facade: serves synthetic counters over HTTP, without any inference."""
 
 import json
 import threading
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODEL = "plate-seg"
-_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
+_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 @dataclass
 class FakeFacade:
-    """What it has counted, by metric and labels. While `away` is set, it hangs up."""
+    """Counters by metric and labels. While `unreachable` is set, it closes connections without a response."""
 
     url: str
     started_at: float = field(default_factory=time.time)
@@ -24,31 +24,31 @@ class FakeFacade:
     _values: dict[str, int] = field(default_factory=dict)
 
     def count_responses(self, version: str, count: int) -> None:
-        """Count good answers of a version."""
+        """Count successful responses of a version."""
         with self._lock:
             self._add("thale_model_requests_total", count, version, outcome="ok")
             self._add("thale_output_plates_total", count, version)
-            for edge in (*_SECONDS, "+Inf"):
+            for edge in (*_BUCKETS_S, "+Inf"):
                 self._add(
                     "thale_model_request_duration_seconds_bucket", count if edge != 0.05 else 0, version, le=str(edge)
                 )
             self._add("thale_model_request_duration_seconds_count", count, version)
 
     def count_fallbacks(self, canary: str, stable: str, count: int) -> None:
-        """Count requests that the canary failed and the stable version answered in its place."""
+        """Count requests that the canary failed and stable served."""
         with self._lock:
             self._add("thale_model_requests_total", count, canary, outcome="error")
             self._add("thale_model_fallbacks_total", count, canary, reason="error")
         self.count_responses(stable, count)
 
     def restart(self) -> None:
-        """Begin to count from zero."""
+        """Restart the counters from zero."""
         with self._lock:
             self._values.clear()
             self.started_at = time.time()
 
     def render(self) -> str:
-        """Return what Prometheus reads."""
+        """Return the metrics in the Prometheus text format."""
         with self._lock:
             self.scrapes += 1
             lines = [f"{series} {value}" for series, value in sorted(self._values.items())]
@@ -64,7 +64,7 @@ class FakeFacade:
 
 @contextmanager
 def run_fake_facade() -> Iterator[FakeFacade]:
-    """Serve one on a free port."""
+    """Serve a fake facade on a free port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -79,7 +79,7 @@ def run_fake_facade() -> Iterator[FakeFacade]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the standard library)
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,7 +1,6 @@
-"""A platform to roll out on: a real TorchServe, a real facade process, users who never stop asking, and a watcher.
+"""Environment of rollout tests: a real TorchServe, a real facade process, simulated users and a controller.
 
-Its models paint instead of thinking, so that two cores answer twenty requests a second, and do in a test's mood what
-bad versions do in life.
+The models are stubs, so that two cores serve twenty requests per second. Tests inject the faults of bad versions.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ from thale.release.judge.policy import JudgePolicy
 from thale.release.lifecycle import transitions
 from thale.release.targets import VersionedRelease
 from thale.release.targets.local import LocalTarget
-from thale.release.targets.torchserve_client import TorchServeClient as Management
+from thale.release.targets.torchserve_client import TorchServeClient
 from thale.release.targets.update import author_now, update_release
 from thale.schemas import ModelCard, Release, ReleaseState, Task, VersionManifest
 from thale.slo import read_slo
@@ -44,13 +43,13 @@ MODEL = "plate-seg"
 STABLE, CANARY = "1.0.0", "1.1.0"
 PLATE_COUNT = 12
 REQUESTS_PER_EXPERIMENT = 5
-"""Requests that are one experiment, and so are answered by one version."""
+"""Requests of one experiment, which one version serves."""
 _START_LIMIT_S = 240.0
 
 
 @dataclass(frozen=True)
 class ArchiveVersionStore:
-    """The archives that there are: a store without checks."""
+    """Version store of existing archives, without validation."""
 
     archives: Mapping[tuple[str, str], tuple[Path, VersionManifest]]
 
@@ -65,7 +64,7 @@ class ArchiveVersionStore:
 
 @dataclass
 class SimulatedUsers:
-    """People who send plates at a steady rate, a few at a time at most, and remember how they were served."""
+    """Users who send plates at a constant rate with limited concurrency, and record the responses."""
 
     url: str
     rate_hz: float
@@ -77,7 +76,7 @@ class SimulatedUsers:
 
     @contextmanager
     def run(self) -> Iterator["SimulatedUsers"]:
-        """Ask for as long as the context lasts; every answer is waited for at the end."""
+        """Send requests until the context ends, then wait for all responses."""
         thread = threading.Thread(target=lambda: asyncio.run(self._send_until_stopped()), name="users")
         thread.start()
         try:
@@ -116,7 +115,7 @@ class SimulatedUsers:
 
 @dataclass(frozen=True)
 class RolloutEnvironment:
-    """The platform, while it runs."""
+    """The running environment."""
 
     folder: Path
     url: str
@@ -128,28 +127,28 @@ class RolloutEnvironment:
         return self.target.read(MODEL).release
 
     def start_canary(self, *, steps: tuple[float, ...], shadow: bool = True, model: str = MODEL) -> VersionedRelease:
-        """Put a model's canary on trial, again if need be."""
+        """Start a rollout of the canary, even if it was rolled back before."""
         manifest = self.target.find(model, CANARY)
-        author = author_now("a test", "to see what becomes of it")
+        author = author_now("a test", "rollout test")
         return update_release(
             self.target,
             model,
-            lambda now: transitions.start_canary(
-                now, manifest, author, steps=steps, shadow=shadow, allow_rolled_back=True
+            lambda release: transitions.start_canary(
+                release, manifest, author, steps=steps, shadow=shadow, allow_rolled_back=True
             ),
         )
 
     def roll_back_to(self, version: VersionManifest) -> VersionedRelease:
-        """Return to the version before the stable one."""
-        author = author_now("a test", "for the next test")
-        return update_release(self.target, MODEL, lambda now: transitions.roll_back(now, author, version))
+        """Return to an earlier stable version."""
+        author = author_now("a test", "reset for the next test")
+        return update_release(self.target, MODEL, lambda release: transitions.roll_back(release, author, version))
 
     def set_fault(self, fault: str, version: str = CANARY) -> None:
-        """Set a version's mood."""
+        """Inject a fault into a version: good, throws, is slow or sees nothing."""
         stub_segmenter.fault_file(self.folder, version).write_text(fault)
 
     def kill_canary_workers(self) -> int:
-        """Kill the processes that answer for the canary, and return how many there were."""
+        """Kill the worker processes of the canary, and return their number."""
         response, body = self.torchserve.call_management("GET", f"/models/{MODEL}/{CANARY}")
         workers = json.loads(body)[0]["workers"] if response.status == 200 else []
         pids = [int(worker["pid"]) for worker in workers if int(worker["pid"]) > 0]
@@ -160,17 +159,13 @@ class RolloutEnvironment:
 
     @contextmanager
     def run_controller(self, policy: JudgePolicy, poll_s: float = 0.25) -> Iterator[None]:
-        """Let a watcher do its work for as long as the context lasts."""
-        lease, checkpoint_store = (
-            FileLease(self.folder / "controller.lock"),
-            FileCheckpointStore(self.folder / "controller-checkpoint.json"),
-        )
+        """Run a controller in a thread until the context ends."""
+        lease = FileLease(self.folder / "controller.lock")
+        checkpoint_store = FileCheckpointStore(self.folder / "controller-checkpoint.json")
         environment = ReleaseEnvironment(self.target, MetricsScraper([self.metrics_url]), lease, checkpoint_store)
-        controller, stop = (
-            RolloutController(environment, read_slo(), policy, "the watcher", Intervals(poll_s=poll_s)),
-            threading.Event(),
-        )
-        thread = threading.Thread(target=controller.run, args=(stop,), name="watcher")
+        controller = RolloutController(environment, read_slo(), policy, "the controller", Intervals(poll_s=poll_s))
+        stop = threading.Event()
+        thread = threading.Thread(target=controller.run, args=(stop,), name="controller")
         thread.start()
         try:
             yield
@@ -190,7 +185,7 @@ def sample_plates() -> list[bytes]:
 def run_rollout_environment(
     folder: Path, settings: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[RolloutEnvironment]:
-    """Run the platform until the context ends; the facade has these settings beside its own."""
+    """Run the environment until the context ends, with additional settings of the facade."""
     with ExitStack() as stack:
         version_store = _pack_versions(folder)
         loaded = [version_store.archives[MODEL, STABLE], version_store.archives["plate-landmarks", STABLE]]
@@ -204,14 +199,14 @@ def run_rollout_environment(
         }
         state_path.write_text(ReleaseState(models=models).model_dump_json())
         addresses = [f"http://127.0.0.1:{port}" for port in (torchserve.inference_port, torchserve.management_port)]
-        target = LocalTarget(state_path, version_store, folder / "store", Management.from_urls(*addresses))
+        target = LocalTarget(state_path, version_store, folder / "store", TorchServeClient.from_urls(*addresses))
         stack.callback(target.close)
         url, metrics_url = stack.enter_context(_run_facade(folder, state_path, addresses, settings))
         yield RolloutEnvironment(folder, url, torchserve, target, metrics_url)
 
 
 def _pack_versions(folder: Path) -> ArchiveVersionStore:
-    """Pack two versions of the segmentation, and two of the landmarks."""
+    """Pack two versions of the segmentation model and two of the landmark model."""
     (folder / "store").mkdir()
     archives = {}
     tasks: list[tuple[str, str, Task, str]] = [
@@ -227,15 +222,15 @@ def _pack_versions(folder: Path) -> ArchiveVersionStore:
 
 
 def _pack_archive(folder: Path, card: ModelCard, weights: Path, handler: str) -> tuple[Path, VersionManifest]:
-    """Pack an archive as the plain torch-model-archiver does, with a handler of its own."""
+    """Pack an archive with torch-model-archiver and a custom handler."""
     folder.mkdir(exist_ok=True)
     (weights.parent / "card.json").write_text(card.model_dump_json())
-    packing = "from model_archiver.model_packaging import generate_model_archive as main; main()"
-    words = [
+    program = "from model_archiver.model_packaging import generate_model_archive as main; main()"
+    arguments = [
         *("--model-name", card.name, "--version", card.version, "--handler", handler),
         *("--extra-files", f"{weights.parent / 'card.json'},{weights}", "--export-path", str(folder)),
     ]
-    subprocess.run([sys.executable, "-c", packing, *words], check=True)
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True)
     archive = (folder / f"{card.name}.mar").rename(folder / f"{card.name}-{card.version}.mar")
     return archive, VersionManifest(digest=f"sha256:the archive of {card.name} {card.version}", card=card)
 
@@ -278,5 +273,5 @@ def wait_until(condition: Callable[[], object], within_s: float = _START_LIMIT_S
     """Wait until a condition holds."""
     deadline = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < deadline, f"it did not happen within {within_s} s"
+        assert time.monotonic() < deadline, f"the condition did not hold within {within_s} s"
         time.sleep(0.02)

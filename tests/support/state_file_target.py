@@ -1,4 +1,4 @@
-"""An actuator that keeps the record and serves nobody: for what happens between releases and their watcher."""
+"""Release target that only stores the release state, for tests of the controller."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from thale.schemas import Release, ReleaseState, VersionManifest
 
 @dataclass(frozen=True)
 class StateFileTarget:
-    """Several processes may change the file. It cannot be read while `PATH.away` exists."""
+    """Release state in a file that several processes may change. Reads fail while `PATH.away` exists."""
 
     path: Path
 
@@ -31,12 +31,12 @@ class StateFileTarget:
     def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
         with exclusive_lock(self.path.with_suffix(".lock")):
             if self.read(after.name).revision != before.revision:
-                raise ConflictError("changed in between")
+                raise ConflictError("the release changed concurrently")
             self.put(after)
         return VersionedRelease(after, compute_revision(after))
 
     def put(self, *releases: Release) -> None:
-        """Write releases, whatever was there before."""
+        """Write releases without a revision check."""
         models = self._read_state().models if self.path.exists() else {}
         state = ReleaseState(models={**models, **{release.name: release for release in releases}})
         write_atomically(self.path, state.model_dump_json().encode())
@@ -47,5 +47,5 @@ class StateFileTarget:
 
     def _read_state(self) -> ReleaseState:
         if self.unreadable_marker.exists():
-            raise TargetError("the record is away")
+            raise TargetError("the release state cannot be read")
         return ReleaseState.model_validate_json(self.path.read_bytes())

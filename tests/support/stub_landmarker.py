@@ -1,4 +1,4 @@
-"""TorchServe's entry point for landmarks of tiny plates: each root's upper end is its base, its lower end its tip."""
+"""TorchServe handler of a stub landmark model for tiny plates: root bases at upper ends, tips at lower ends."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,15 @@ from thale_models.inference import find_landmarks
 
 
 class StubLandmarker(landmarks.LandmarksHandler):
-    """Finds the ends of bright strokes."""
+    """Returns the ends of bright strokes as landmarks."""
 
     def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
         prediction = find_landmarks(image_HW3, self.card, self.engine, calibration)
         strokes, _ = label(image_HW3.min(axis=2) > 150, np.ones((3, 3)))
-        marks = []
+        found = []
         for number, (rows, _) in enumerate(find_objects(strokes), 1):
             for kind, row in (("root_base", rows.start), ("primary_tip", rows.stop - 1)):
                 column = float(np.flatnonzero(strokes[row] == number).mean())
-                marks.append(Landmark.model_validate({"kind": kind, "x": column, "y": row, "score": 0.9}))
-        stub = prediction.model_copy(update={"landmarks": tuple(marks)})
+                found.append(Landmark.model_validate({"kind": kind, "x": column, "y": row, "score": 0.9}))
+        stub = prediction.model_copy(update={"landmarks": tuple(found)})
         return stub.model_dump_json().encode(), LANDMARKS_MEDIA_TYPE

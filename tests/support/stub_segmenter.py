@@ -1,7 +1,6 @@
-"""TorchServe's entry point for a segmentation that paints what it sees by colour: right on tiny plates, and at once.
+"""TorchServe handler of a stub segmentation by colour thresholds: fast, and correct on tiny plates.
 
-What it does beside that stands in the file `mood-VERSION`, which a test writes while it serves:
-throws | is slow | sees nothing
+A test injects a fault through the file `fault-VERSION` while the handler serves: throws | is slow | sees nothing
 """
 
 import os
@@ -14,14 +13,14 @@ from numpy.typing import NDArray
 from thale.models.predictions import SEGMENTATION_MEDIA_TYPE
 from thale.schemas import Calibration
 from thale_models.handlers import request, segment
-from thale_models.inference import segment as segmented
+from thale_models.inference import segment as predict_segmentation
 from thale_models.transforms import resample
 
 DELAY_S = 3.0
 
 
 class StubSegmenter(segment.SegmentHandler):
-    """Segments tiny plates, in whatever mood it is."""
+    """Segments tiny plates, with an optional fault."""
 
     def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
         fault = read_fault(self.card.version)
@@ -30,7 +29,7 @@ class StubSegmenter(segment.SegmentHandler):
             raise RuntimeError("injected fault")
         if fault == "is slow":
             time.sleep(DELAY_S)
-        prediction = segmented(image_HW3, self.card, self.engine, calibration)
+        prediction = predict_segmentation(image_HW3, self.card, self.engine, calibration)
         red, green, blue = resample(image_HW3, prediction.meta.frame).astype(int).transpose(2, 0, 1)
         root, shoot = (red > 150) & (blue > 150), green - red > 40
         planes_CHW = np.stack([root, shoot, np.zeros_like(root)]) & (fault != "sees nothing")
@@ -48,5 +47,5 @@ def fault_file(home: Path, version: str) -> Path:
 
 
 def first_bad_file(home: Path) -> Path:
-    """Return the file that is there as soon as a bad answer was given."""
+    """Return the file that exists after the first bad response."""
     return home / "bad"

@@ -1,6 +1,5 @@
-"""`python -m thale.release` and `thale release` in a cluster: a Kubernetes API over HTTP, a facade that only counts."""
+"""`python -m thale.release` and `thale release` with a fake Kubernetes API and a fake facade."""
 
-import base64
 import json
 import os
 import signal
@@ -19,8 +18,9 @@ from tests.support.local_platform import TIMEOUT_S, wait_for
 from tests.support.sample_releases import ANNA, make_release, make_version
 from thale.kserve import inference_service
 from thale.release.lifecycle import transitions
-from thale.release.lifecycle.identity import current_user, service_account_name
 from thale.schemas import Release
+
+pytestmark = pytest.mark.integration
 
 STABLE, CANARY = "1.0.0", "1.1.0"
 NAMESPACE = "plants"
@@ -29,19 +29,19 @@ OBJECT = Key(inference_service.PLURAL, NAMESPACE, MODEL)
 
 @pytest.fixture
 def api() -> Iterator[FakeKubernetesApi]:
-    """A cluster whose model has a canary at 5 %."""
-    on_trial = transitions.start_canary(make_release(STABLE), make_version(CANARY), ANNA)
+    """Run a fake cluster with a canary at 5 %."""
+    release = transitions.start_canary(make_release(STABLE), make_version(CANARY), ANNA)
     predictor = {
         "name": "v1-0-0",
         "minReplicas": 2,
         "model": {"name": "kserve-container", "modelFormat": {"name": "t"}},
     }
     live = {"metadata": {"name": MODEL, "namespace": NAMESPACE}, "spec": {"predictor": predictor}}
-    uris = {name: f"https://account.blob.core.windows.net/models/{MODEL}/{name}" for name in on_trial.versions}
+    uris = {name: f"https://account.blob.core.windows.net/models/{MODEL}/{name}" for name in release.versions}
     with run_fake_kubernetes_api() as running:
-        written = inference_service.resource_from_release(on_trial, live, uris)
-        written["spec"]["predictor"] = {**predictor, **written["spec"]["predictor"]}
-        running.objects.create(OBJECT, written, ("kubectl", "Apply"))
+        resource = inference_service.resource_from_release(release, live, uris)
+        resource["spec"]["predictor"] = {**predictor, **resource["spec"]["predictor"]}
+        running.objects.create(OBJECT, resource, ("kubectl", "Apply"))
         yield running
 
 
@@ -53,7 +53,7 @@ def facade() -> Iterator[FakeFacade]:
 
 @pytest.fixture
 def environment(api: FakeKubernetesApi, facade: FakeFacade, tmp_path: Path) -> dict[str, str]:
-    """What a process needs to find the cluster, whose namespace the kubeconfig names."""
+    """Return the environment of a process that uses the fake cluster. The kubeconfig has the namespace."""
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -77,70 +77,47 @@ def holder(api: FakeKubernetesApi) -> str:
     return str(lease["spec"]["holderIdentity"])
 
 
-def test_the_watcher_in_a_pod_steps_tells_and_lets_go(
+def test_controller_in_a_pod_steps_and_releases_the_lease(
     api: FakeKubernetesApi, facade: FakeFacade, environment: dict[str, str]
 ) -> None:
-    words = [sys.executable, "-m", "thale.release"]
-    watcher = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment)
+    command = [sys.executable, "-m", "thale.release"]
+    controller = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
-        wait_for("the first notes", lambda: api.objects.list("configmaps", NAMESPACE))
+        wait_for("the first checkpoint", lambda: api.objects.list("configmaps", NAMESPACE))
         assert holder(api)
         facade.count_responses(STABLE, 9000)
         facade.count_responses(CANARY, 900)
         wait_for("the next step", lambda: current_release(api).weight_percent == 25)
         facade.count_responses(CANARY, 7)
-        people = [sys.executable, "-m", "thale", "release", "--context", "test", "status", "--json"]
+        status_command = [sys.executable, "-m", "thale", "release", "--context", "test", "status", "--json"]
 
-        def heard() -> int:
-            done = subprocess.run(people, capture_output=True, text=True, env=environment, timeout=TIMEOUT_S)
-            [model] = json.loads(done.stdout)["models"]
+        def canary_requests() -> int:
+            completed = subprocess.run(
+                status_command, capture_output=True, text=True, env=environment, timeout=TIMEOUT_S
+            )
+            [model] = json.loads(completed.stdout)["models"]
             return int(model["canary_counts"]["requests"]) if model["canary_counts"] else 0
 
-        wait_for("the notes of it", lambda: heard() == 7)
+        wait_for("the counts in the checkpoint", lambda: canary_requests() == 7)
     finally:
-        watcher.send_signal(signal.SIGTERM)
-        _, log = watcher.communicate(timeout=TIMEOUT_S)
-    assert watcher.returncode == 0, log
+        controller.send_signal(signal.SIGTERM)
+        _, log = controller.communicate(timeout=TIMEOUT_S)
+    assert controller.returncode == 0, log
     assert all(json.loads(line) for line in log.splitlines())
     assert holder(api) == ""
     assert (current_release(api).history[-1].who, current_release(api).history[-1].what) == ("robot", "step")
 
 
-def test_without_a_cluster_or_with_wrong_settings_it_says_so_and_ends(tmp_path: Path) -> None:
-    for settings, status, told in (
+def test_controller_reports_invalid_settings_and_missing_cluster(tmp_path: Path) -> None:
+    for settings, status, message in (
         ({"KUBECONFIG": str(tmp_path / "gone")}, 1, "no Kubernetes cluster is configured"),
         ({"THALE_POLL_S": "0"}, 2, "THALE_POLL_S: "),
     ):
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-m", "thale.release"],
             capture_output=True,
             text=True,
             env={**os.environ, **settings},
             timeout=TIMEOUT_S,
         )
-        assert (done.returncode, told in done.stderr) == (status, True)
-
-
-def token(claims: str) -> str:
-    return f"e30.{base64.urlsafe_b64encode(claims.encode()).decode().rstrip('=')}.signature"
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        (token('{"sub": "system:serviceaccount:plants:watcher"}'), "system:serviceaccount:plants:watcher"),
-        (token("{}"), None),
-        (token("[]"), None),
-        ("e30.%%%.x", None),
-        ("no token", None),
-    ],
-)
-def test_a_pod_signs_with_its_service_account(tmp_path: Path, text: str, name: str | None) -> None:
-    (tmp_path / "token").write_text(text)
-    assert service_account_name(tmp_path) == name
-
-
-def test_outside_of_a_pod_the_user_signs_unless_another_name_is_given(tmp_path: Path) -> None:
-    assert service_account_name(tmp_path) is None
-    assert current_user("anna") == "anna"
-    assert current_user(None)
+        assert (completed.returncode, message in completed.stderr) == (status, True)

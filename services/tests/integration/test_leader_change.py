@@ -1,4 +1,4 @@
-"""Two watchers as processes: what one of them leaves when it is killed, the other goes on with."""
+"""Failover between two controller processes: the second one resumes after the first one is killed."""
 
 import subprocess
 import sys
@@ -15,6 +15,8 @@ from thale.release.controller.checkpoint import FileCheckpointStore, load_checkp
 from thale.release.lifecycle import transitions
 from thale.release.targets.update import author_now
 
+pytestmark = pytest.mark.integration
+
 STABLE, CANARY = "1.0.0", "1.1.0"
 
 
@@ -29,54 +31,54 @@ def count_responses(facade: FakeFacade, canary: int, stable: int) -> None:
     facade.count_responses(STABLE, stable)
 
 
-def test_a_leader_that_is_killed_in_the_middle_of_a_step_is_followed_by_another(
-    tmp_path: Path, facade: FakeFacade
-) -> None:
-    actuator, notes = (
-        StateFileTarget(tmp_path / "release-state.json"),
-        FileCheckpointStore(tmp_path / "checkpoint.json"),
-    )
-    actuator.put(
+def test_second_controller_resumes_after_the_leader_is_killed(tmp_path: Path, facade: FakeFacade) -> None:
+    target = StateFileTarget(tmp_path / "release-state.json")
+    checkpoints = FileCheckpointStore(tmp_path / "checkpoint.json")
+    target.put(
         transitions.start_canary(
             make_release(STABLE), make_version(CANARY), author_now("anna", "better"), steps=(5, 100)
         )
     )
 
     def canary_requests() -> int:
-        page = load_checkpoint(notes)
-        return page.rollouts[MODEL].analysis.step_window.canary.requests.get("ok", 0) if page and page.rollouts else -1
+        checkpoint = load_checkpoint(checkpoints)
+        if checkpoint is None or not checkpoint.rollouts:
+            return -1
+        return checkpoint.rollouts[MODEL].analysis.step_window.canary.requests.get("ok", 0)
 
-    def watcher(who: str) -> "subprocess.Popen[bytes]":
+    def leader() -> str | None:
+        checkpoint = load_checkpoint(checkpoints)
+        return checkpoint.leader if checkpoint is not None else None
+
+    def start_controller(author: str) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.support.controller_process", str(tmp_path), facade.url, who],
+            [sys.executable, "-m", "tests.support.controller_process", str(tmp_path), facade.url, author],
             cwd=Path(__file__).parents[3],
         )
 
-    first = watcher("first")
+    first = start_controller("first")
     try:
-        wait_for("the first notes", lambda: canary_requests() == 0)
-        second = watcher("second")
+        wait_for("the first checkpoint", lambda: canary_requests() == 0)
+        second = start_controller("second")
         try:
             count_responses(facade, 150, 1500)
-            wait_for("what the first has heard", lambda: canary_requests() == 150)
+            wait_for("the counts of the first controller", lambda: canary_requests() == 150)
             first.kill()
-            wait_for(
-                "the second's notes", lambda: (page := load_checkpoint(notes)) is not None and page.leader == "second"
-            )
+            wait_for("a checkpoint of the second controller", lambda: leader() == "second")
             count_responses(facade, 600, 6000)
-            wait_for("the step", lambda: actuator.read(MODEL).release.weight_percent == 100)
+            wait_for("the step", lambda: target.read(MODEL).release.weight_percent == 100)
             count_responses(facade, 600, 6000)
-            wait_for("the end", lambda: actuator.read(MODEL).release.canary is None)
+            wait_for("the promotion", lambda: target.read(MODEL).release.canary is None)
         finally:
             second.kill()
             second.wait()
     finally:
         first.kill()
         first.wait()
-    history = actuator.read(MODEL).release.history
-    assert [(line.what, line.who) for line in history] == [
+    history = target.read(MODEL).release.history
+    assert [(event.what, event.who) for event in history] == [
         ("canary", "anna"),
         ("step", "second"),
         ("promote", "second"),
     ]
-    assert "750 answers" in history[1].why
+    assert "750 responses" in history[1].why

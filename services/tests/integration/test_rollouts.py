@@ -1,4 +1,4 @@
-"""Whole rollouts under steady load, through the real TorchServe, facade and watcher: no user may notice a bad one."""
+"""Complete rollouts under constant load on the real TorchServe, facade and controller. Users must see no errors."""
 
 import threading
 from collections.abc import Iterator
@@ -16,10 +16,12 @@ from tests.support.rollout_environment import (
 from thale.release.judge.policy import JudgePolicy, read_policy
 from thale.schemas import ReleaseEvent
 
+pytestmark = pytest.mark.integration
+
 RATE_HZ = 20.0
 STEPS = (50.0, 100.0)
 GOOD_RESPONSES_BEFORE_FAULT = 20
-"""Answers of a canary before its trouble begins: it was loaded and warm, and looked good."""
+"""Good responses of the canary before the fault, so that it is loaded and warm."""
 _TIMEOUT_S = 240.0
 
 
@@ -31,7 +33,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RolloutEnv
 
 @pytest.fixture(scope="module")
 def policy() -> JudgePolicy:
-    """The limits that thale comes with, but sooner content: a test has a minute where a rollout has an hour."""
+    """Return the default policy with smaller samples and larger margins, because a test has only a minute."""
     values = read_policy().model_dump()
     values |= {"min_requests": 40, "min_plates": 40, "plate_cluster_size": 1, "empty_plate_cluster_size": 1}
     values["margins"] |= {"failures": 0.1, "shadow_failures": 0.1, "shadow_disagreement": 0.1}
@@ -42,7 +44,9 @@ def last_event(environment: RolloutEnvironment) -> ReleaseEvent:
     return environment.release().history[-1]
 
 
-def test_a_good_version_is_promoted_and_nobody_notices(environment: RolloutEnvironment, policy: JudgePolicy) -> None:
+def test_rollout_promotes_a_good_version_without_user_errors(
+    environment: RolloutEnvironment, policy: JudgePolicy
+) -> None:
     environment.set_fault("good")
     with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(policy):
         environment.start_canary(steps=STEPS)
@@ -50,14 +54,14 @@ def test_a_good_version_is_promoted_and_nobody_notices(environment: RolloutEnvir
         served = len(users.statuses)
         wait_until(lambda: len(users.statuses) > served + 20)
     assert set(users.statuses) == {200}, users.errors
-    assert [change.what for change in environment.release().history[-3:]] == ["canary", "step", "promote"]
+    assert [event.what for event in environment.release().history[-3:]] == ["canary", "step", "promote"]
     assert set(users.versions) == {STABLE, CANARY}
     assert users.versions[-1] == CANARY
     environment.roll_back_to(environment.target.find("plate-seg", STABLE))
 
 
 @pytest.mark.parametrize("fault", ["throws", "is slow", "sees nothing"])
-def test_a_bad_version_is_taken_back_and_nobody_notices(
+def test_rollout_rolls_back_a_bad_version_without_user_errors(
     environment: RolloutEnvironment, policy: JudgePolicy, fault: str
 ) -> None:
     environment.set_fault("good")
@@ -74,23 +78,23 @@ def test_a_bad_version_is_taken_back_and_nobody_notices(
     assert users.versions[-1] == STABLE
 
 
-def test_a_version_whose_workers_die_is_taken_back_and_nobody_notices(
+def test_rollout_rolls_back_a_version_with_crashing_workers(
     environment: RolloutEnvironment, policy: JudgePolicy
 ) -> None:
     environment.set_fault("good")
     with SimulatedUsers(environment.url, RATE_HZ).run() as users, environment.run_controller(policy):
         environment.start_canary(steps=STEPS)
         wait_until(lambda: users.versions.count(CANARY) > GOOD_RESPONSES_BEFORE_FAULT)
-        over = threading.Event()
+        never_set = threading.Event()
         while environment.release().canary is not None:
             environment.kill_canary_workers()
-            over.wait(0.5)
+            never_set.wait(0.5)
         served = len(users.statuses)
         wait_until(lambda: len(users.statuses) > served + 20)
     assert set(users.statuses) == {200}, users.errors
     assert last_event(environment).what == "roll back"
 
 
-def test_what_was_taken_back_is_unloaded(environment: RolloutEnvironment) -> None:
+def test_rollout_unloads_a_rolled_back_version(environment: RolloutEnvironment) -> None:
     wait_until(lambda: not environment.torchserve.worker_states("plate-seg", CANARY))
     assert environment.torchserve.worker_states("plate-seg", STABLE) == ["READY"]

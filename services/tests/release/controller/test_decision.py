@@ -4,7 +4,6 @@ from tests.support.sample_releases import ANNA, make_release, make_version
 from thale.errors import InvalidTransitionError
 from thale.release.controller.decision import Action, decide, guarded_transition
 from thale.release.lifecycle import transitions
-from thale.release.lifecycle.history import rollout_started_at, step_started_at
 from thale.release.lifecycle.transitions import Author
 from thale.schemas import Release, Verdict
 
@@ -106,12 +105,3 @@ def test_guarded_transition_accepts_nan_in_an_unchanged_card() -> None:
     judged = transitions.start_canary(make_release(), version, ANNA)
     restored = Release.model_validate_json(judged.model_dump_json())
     assert guarded_transition("step", judged, CONTROLLER, lambda: True)(restored).weight_percent == 25
-
-
-def test_history_returns_the_start_of_rollout_and_step() -> None:
-    release = manual_step(canary_release())
-    started_at = step_started_at(release)
-    assert started_at is not None
-    assert (rollout_started_at(release), started_at.isoformat()) == (ANNA.at, "2026-11-21T12:20:00+00:00")
-    without_history = release.model_copy(update={"history": ()})
-    assert (rollout_started_at(without_history), step_started_at(without_history)) == ("", None)
