@@ -1,9 +1,9 @@
-"""Turn labelled plate photographs into a folder that `thale-models evaluate` reads.
+"""Convert labelled plate photographs to a data set for `thale-models evaluate`.
 
-Expects, for each photograph NAME.jpg, the labels NAME_pseudomask.png (0 background, 1 root, 2 shoot) and
-NAME_pseudolandmarks.json (plants with root_base, primary_tip and lateral_tip_candidates, in pixels). Such labels
-were made with a ridge filter and checked by eye: they are a yardstick, not the truth, and the lateral tips among them
-are candidates. Plants, scale and the total root length can be judged by them.
+Each photograph NAME.jpg requires the labels NAME_pseudomask.png (0 background, 1 root, 2 shoot) and
+NAME_pseudolandmarks.json (plants with root_base, primary_tip and lateral_tip_candidates, in pixels). The labels come
+from a ridge filter and were checked by eye. They are a reference, not ground truth, and their lateral tips are
+candidates. They are sufficient to evaluate plants, scale and total root length.
 
     python benchmarks/photographs.py FOLDER --out data/photographs
     make evaluate DATA=data/photographs
@@ -19,11 +19,11 @@ from typing import Any
 COLUMNS = ("image", "plant", "split", "mask", "landmarks", "mm_per_px")
 PLATE_WIDTH_MM = 120.0
 PLATE_WIDTH_PX = {"J10_Photo_001": 2320, "J10_Photo_011": 2330, "J11_Photo_001": 2470, "J11_Photo_011": 2477}
-"""Outer side of each plate, read off the photograph by eye at full resolution and corrected for its tilt."""
+"""Outer side of each plate, measured by eye on the photograph at full resolution and corrected for the tilt."""
 
 
 def main() -> None:
-    """Write the folder."""
+    """Write the data set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs", type=Path, help="folder with the photographs and their labels")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def write_plate(photograph: Path, out: Path) -> dict[str, str]:
-    """Copy one photograph and its labels, and return its row of the manifest."""
+    """Copy one photograph with its labels, and return its row of the manifest."""
     name = photograph.stem
     labels = json.loads(photograph.with_name(f"{name}_pseudolandmarks.json").read_bytes())
     shutil.copy(photograph, out / photograph.name)
@@ -58,9 +58,9 @@ def write_plate(photograph: Path, out: Path) -> dict[str, str]:
 
 
 def to_coco_keypoints(labels: dict[str, list[dict[str, Any]]], image_name: str) -> dict[str, object]:
-    """Return the labels' landmarks as COCO: an annotation for each, its category the kind."""
+    """Return the landmarks of the labels as COCO: one annotation per landmark, with its kind as category."""
     kinds = ("root_base", "primary_tip", "lateral_tip")
-    marks = [
+    landmarks = [
         (kind, point)
         for plant in labels["plants"]
         for kind, points in zip(
@@ -70,7 +70,7 @@ def to_coco_keypoints(labels: dict[str, list[dict[str, Any]]], image_name: str) 
     ]
     annotations = [
         {"id": number, "image_id": 1, "category_id": kinds.index(kind) + 1, "keypoints": [*point, 2]}
-        for number, (kind, point) in enumerate(marks, start=1)
+        for number, (kind, point) in enumerate(landmarks, start=1)
     ]
     categories = [{"id": index + 1, "name": kind, "keypoints": [kind]} for index, kind in enumerate(kinds)]
     return {"images": [{"id": 1, "file_name": image_name}], "categories": categories, "annotations": annotations}

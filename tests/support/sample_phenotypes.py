@@ -1,4 +1,4 @@
-"""Phenotypes for tests: one plate that a person can draw by hand, and any number that hypothesis thinks of."""
+"""Phenotypes for tests: a simple seedling with round values, and Hypothesis strategies."""
 
 import itertools
 import math
@@ -40,7 +40,7 @@ def image_metadata(
 
 
 def seedling(number: int = 1, x: float = 100.0, flags: tuple[Flag, ...] = ()) -> Plant:
-    """A straight primary root of 200 px with one straight lateral of 50 px and a square shoot of 20 x 20 px."""
+    """Return a plant with a straight primary root of 200 px, a straight lateral of 50 px and a shoot of 20 x 20 px."""
     primary = Root(
         id=f"{number}",
         order=1,
@@ -80,7 +80,7 @@ def phenotype(
     plate: Plate | None = PLATE,
     flags: tuple[Flag, ...] = (),
 ) -> Phenotype:
-    """The plants, measured by thale's own functions."""
+    """Return the phenotype of plants, with traits from `measure`."""
     measured_plants = tuple(plant.model_copy(update={"traits": measure(plant, scale, plate)}) for plant in plants)
     return Phenotype(
         image=image or image_metadata(),
@@ -115,7 +115,7 @@ def _flags(draw: st.DrawFn) -> tuple[Flag, ...]:
 
 @st.composite
 def plants(draw: st.DrawFn, number: int) -> Plant:
-    """A plant with up to six roots: one primary, the others below any of those before them."""
+    """Draw a plant with up to six roots: one primary, and laterals whose parent is any earlier root."""
     roots: list[Root] = []
     for index in range(draw(st.integers(0, 6))):
         parent = draw(st.sampled_from(roots)) if roots else None
@@ -136,8 +136,10 @@ def plants(draw: st.DrawFn, number: int) -> Plant:
 
 @st.composite
 def phenotypes(draw: st.DrawFn) -> Phenotype:
-    """Any phenotype: no plant or some, with and without a scale, with any name that a file can have and more."""
-    found = [draw(plants(number)) for number in range(1, draw(st.integers(0, 3)) + 1)]
+    """Draw a phenotype with up to three plants, with or without a scale, and with an arbitrary file name."""
+    generated = [draw(plants(number)) for number in range(1, draw(st.integers(0, 3)) + 1)]
     scale = draw(st.sampled_from([GIVEN_SCALE, NO_SCALE, Scale(mm_per_px=0.0631, source="plate_edge")]))
     image = image_metadata(name=draw(NAMES), sha256=draw(st.sampled_from(["ab" * 32, "cd" * 32])))
-    return phenotype(*found, image=image, scale=scale, plate=draw(st.sampled_from([PLATE, None])), flags=draw(_flags()))
+    return phenotype(
+        *generated, image=image, scale=scale, plate=draw(st.sampled_from([PLATE, None])), flags=draw(_flags())
+    )

@@ -1,4 +1,4 @@
-"""Drawn answers of the models, whose lengths anybody can check: discs along polylines, at 16 px to the millimetre."""
+"""Synthetic predictions with known lengths: roots are discs along polylines, at 16 px/mm."""
 
 import math
 from dataclasses import dataclass, field
@@ -23,15 +23,15 @@ XY = tuple[float, float]
 
 @dataclass
 class SyntheticPlate:
-    """Planes of root, shoot and seed, and landmarks, all in pixels of the frame (here the source image itself)."""
+    """Probability maps of root, shoot and seed with landmarks, in pixels of the source image."""
 
     height: int = 640
     width: int = 640
     landmarks: list[Landmark] = field(default_factory=list)
-    planes: NDArray[np.float32] = field(init=False)
+    channels: NDArray[np.float32] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.planes = np.zeros((3, self.height, self.width), np.float32)
+        self.channels = np.zeros((3, self.height, self.width), np.float32)
 
     def draw_root(self, *points: XY, radius: float = ROOT_RADIUS_PX) -> float:
         """Draw a root along points (x, y) and return its length in px."""
@@ -40,14 +40,14 @@ class SyntheticPlate:
         arc = np.concatenate([[0], np.cumsum(steps)])
         for at in np.arange(0, arc[-1] + 0.25, 0.5):
             x, y = (np.interp(at, arc, line[:, axis]) for axis in (0, 1))
-            self.planes[(0, *disk((y, x), radius, shape=(self.height, self.width)))] = 1
+            self.channels[(0, *disk((y, x), radius, shape=(self.height, self.width)))] = 1
         return float(arc[-1])
 
     def draw_shoot(self, x: float, y: float, rx: float = 14, ry: float = 8) -> None:
-        self.planes[(1, *ellipse(y, x, ry, rx, shape=(self.height, self.width)))] = 1
+        self.channels[(1, *ellipse(y, x, ry, rx, shape=(self.height, self.width)))] = 1
 
     def draw_seed(self, x: float, y: float, radius: float = 4) -> None:
-        self.planes[(2, *disk((y, x), radius, shape=(self.height, self.width)))] = 1
+        self.channels[(2, *disk((y, x), radius, shape=(self.height, self.width)))] = 1
 
     def add_landmark(self, kind: LandmarkKind, x: float, y: float, score: float = 0.9) -> None:
         self.landmarks.append(Landmark(kind=kind, x=x, y=y, score=score))
@@ -60,10 +60,10 @@ class SyntheticPlate:
         return self.draw_root((x, top), (x, top + length))
 
     def erase(self, x0: int, y0: int, x1: int, y1: int) -> None:
-        self.planes[:, y0:y1, x0:x1] = 0
+        self.channels[:, y0:y1, x0:x1] = 0
 
     def to_prediction(self, scale: Scale = KNOWN_SCALE) -> SegmentationPrediction:
-        soft = np.stack([gaussian_filter(plane, 0.7) for plane in self.planes])
+        soft = np.stack([gaussian_filter(channel, 0.7) for channel in self.channels])
         return segmentation_prediction((np.clip(soft, 0, 1) * 255).astype(np.uint8), scale)
 
 

@@ -1,13 +1,12 @@
-"""Drawings in characters for unit tests whose answers a reader can count.
+"""Character drawings for unit tests, with results that a reader can count.
 
-Two kinds of drawing:
+There are two kinds of drawings:
 
-    picture   one character is one pixel     '#' certain root, '1' to '9' root at 10 to 90 %, '@' shoot, 'o' seed
-    network   one character is 10 px (1 mm)  'A' to 'Z' graph nodes, 'a' to 'z' bends of a segment, '@' sure shoot,
-                                             '%' unsure shoot (80 %), 'o' seed, '#' root that has no skeleton
+    pixels   one character is one pixel     '#' certain root, '1' to '9' root at 10 to 90 %, '@' shoot, 'o' seed
+    graph    one character is 10 px (1 mm)  'A' to 'Z' graph nodes, 'a' to 'z' bends of a segment, '@' certain shoot,
+                                            '%' uncertain shoot (80 %), 'o' seed, '#' root without a skeleton
 
-'.' is agar. The segments of a network are listed beside the drawing: "AB" is straight, "AxB" bends at x, and "A~B" is a
-bridged gap.
+'.' is agar. The segments of a graph are separate arguments: "AB" is straight, "AxB" bends at x, and "A~B" is a bridge.
 """
 
 from dataclasses import dataclass
@@ -30,24 +29,24 @@ BRIDGE_COST = 1.0
 
 
 def characters(drawing: str) -> NDArray[np.str_]:
-    """Return the characters of a drawing (HW), short lines filled with agar."""
+    """Return the characters of a drawing (HW). Short lines are padded with agar."""
     lines = dedent(drawing).strip("\n").splitlines()
     width = max(len(line) for line in lines)
     return np.array([list(line.ljust(width, ".")) for line in lines])
 
 
 def same_frame(height: int, width: int) -> Frame:
-    """Return a frame whose pixels are those of the source image."""
+    """Return a frame with the pixels of the source image."""
     return Frame(x0=0, y0=0, source_width=width, source_height=height, width=width, height=height)
 
 
-def picture_mask(drawing: str) -> NDArray[np.bool_]:
-    """Return where a picture is root (bool HW)."""
+def drawing_mask(drawing: str) -> NDArray[np.bool_]:
+    """Return the root mask of a pixel drawing (bool HW)."""
     return np.asarray(characters(drawing) == "#")
 
 
-def picture_maps(drawing: str, px_per_mm: float = 4.0, frame: Frame | None = None) -> ProbabilityMaps:
-    """Return the probability maps of a picture."""
+def drawing_maps(drawing: str, px_per_mm: float = 4.0, frame: Frame | None = None) -> ProbabilityMaps:
+    """Return the probability maps of a pixel drawing."""
     letters_HW = characters(drawing)
     root_HW = np.where(letters_HW == "#", 255, 0)
     for tenths in range(1, 10):
@@ -59,8 +58,8 @@ def picture_maps(drawing: str, px_per_mm: float = 4.0, frame: Frame | None = Non
 
 
 @dataclass
-class Network:
-    """A drawn root network with the letters of its nodes."""
+class DrawnGraph:
+    """A skeleton graph with the letters of its nodes."""
 
     graph: RootGraph
     maps: ProbabilityMaps
@@ -71,7 +70,7 @@ class Network:
         return self.graph.nodes[self.nodes[letter]]
 
     def edges(self, path: str) -> list[DirectedEdge]:
-        """Return the steps along nodes: "ABC" is from A to B, then from B to C."""
+        """Return the edges along nodes: "ABC" is from A to B, then from B to C."""
         edges: list[DirectedEdge] = []
         for start, end in pairwise(path):
             ends = self.nodes[start], self.nodes[end]
@@ -84,12 +83,12 @@ class Network:
         return edges
 
     def edge(self, path: str) -> DirectedEdge:
-        """Return the single step between two nodes."""
+        """Return the single edge between two nodes."""
         (edge,) = self.edges(path)
         return edge
 
     def path(self, edges: list[DirectedEdge]) -> str:
-        """Return the nodes along steps: the inverse of `steps`; "?" for a node that the drawing does not name."""
+        """Return the nodes along edges, the inverse of `edges`; "?" for a node without a letter."""
         letters = {node: letter for letter, node in self.nodes.items()}
         number, forward = edges[0]
         nodes = [edge_target(self.graph, (number, not forward)), *(edge_target(self.graph, edge) for edge in edges)]
@@ -98,24 +97,24 @@ class Network:
     def landmark_at(
         self, letter: str, kind: LandmarkKind, score: float = 0.9, dx_mm: float = 0.0, dy_mm: float = 0.0
     ) -> Landmark:
-        """Return a landmark at a node, or beside it."""
+        """Return a landmark at an offset from a node."""
         x, y = self.position(letter)
         return Landmark(
             kind=kind, x=float(x) + self.maps.mm_to_px(dx_mm), y=float(y) + self.maps.mm_to_px(dy_mm), score=score
         )
 
     def has_segment(self, path: str) -> bool:
-        """Return whether a segment joins two nodes."""
+        """Return True if a segment connects two nodes."""
         ends = {self.nodes[path[0]], self.nodes[path[1]]}
         return any({segment.start, segment.end} == ends for segment in self.graph.segments.values())
 
     def bridges(self) -> list[str]:
-        """Return the bridged gaps as pairs of nodes."""
+        """Return the bridges as pairs of nodes."""
         return sorted(self.path([(n, True)]) for n, segment in self.graph.segments.items() if segment.is_bridge)
 
 
-def network(drawing: str, *segments: str, mm: float = 1.0) -> Network:
-    """Return the network of a drawing whose characters are `mm` wide and high; nodes stand in their middle."""
+def draw_graph(drawing: str, *segments: str, mm: float = 1.0) -> DrawnGraph:
+    """Return the graph of a drawing whose characters are `mm` wide and high, with nodes at their centres."""
     letters_HW = characters(drawing)
     squares_HW = np.kron(
         letters_HW.view(np.uint32).reshape(letters_HW.shape), np.ones((CHARACTER_PX, CHARACTER_PX), int)
@@ -142,4 +141,4 @@ def network(drawing: str, *segments: str, mm: float = 1.0) -> Network:
     for names in segments:
         line = polyline.resample(np.array([positions[letter] for letter in names if letter != "~"]))
         graph.add_segment(nodes[names[0]], nodes[names[-1]], line, BRIDGE_COST if "~" in names else None)
-    return Network(graph, maps, nodes)
+    return DrawnGraph(graph, maps, nodes)

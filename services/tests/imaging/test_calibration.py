@@ -13,7 +13,7 @@ from thale.schemas import Calibration, Plate, Point, Scale
 from thale_models.synthesis import draw_plate
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the photographs are not here: {DATA}")
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the photographs are missing: {DATA}")
 
 OUTERMOST_EDGES = {
     "J10_Photo_001": (575, 2895, 317, 2643, 2320),
@@ -21,8 +21,8 @@ OUTERMOST_EDGES = {
     "J11_Photo_001": (608, 3079, 159, 2636, 2470),
     "J11_Photo_011": (541, 3065, 111, 2598, 2477),
 }
-"""Read by eye at native resolution: left at y = 1400, right at y = 2000, top and bottom at x = 1300, and the side that
-follows from them and the tilt, all in px."""
+"""Measured by eye at native resolution, in px: left at y = 1400, right at y = 2000, top and bottom at x = 1300, and the
+side length from these values and the tilt."""
 
 
 def photograph(name: str) -> NDArray[np.uint8]:
@@ -34,7 +34,7 @@ def codes(calibration: Calibration) -> list[str]:
 
 
 def point_on_line(start: Point, end: Point, *, x: float | None = None, y: float | None = None) -> float:
-    """Return where a side of the plate passes the column x or the row y."""
+    """Return the y of a side of the plate at column x, or its x at row y."""
     if x is not None:
         return start.y + (end.y - start.y) * (x - start.x) / (end.x - start.x)
     assert y is not None
@@ -48,7 +48,7 @@ def square(side: float = 1200, left: float = 100, top: float = 50) -> Plate:
 
 @needs_data
 @pytest.mark.parametrize("name", OUTERMOST_EDGES)
-def test_the_outer_edge_of_a_photographed_plate_is_where_the_eye_sees_it(name: str) -> None:
+def test_calibrate_finds_outer_edge_of_photographed_plate(name: str) -> None:
     left, right, top, bottom, side = OUTERMOST_EDGES[name]
     calibration = calibrate(photograph(name))
     plate = calibration.plate
@@ -63,31 +63,31 @@ def test_the_outer_edge_of_a_photographed_plate_is_where_the_eye_sees_it(name: s
     assert point_on_line(bottom_left, bottom_right, x=1300) == pytest.approx(bottom, abs=25)
 
 
-def test_drawn_plates_of_both_cameras_are_found_to_two_percent() -> None:
+def test_calibrate_finds_synthetic_plates_within_2_percent() -> None:
     errors = []
     for seed in range(6):
-        drawn = draw_plate(5200 + seed, style=("backlit", "dark")[seed % 2], width=1700, height=1450)
-        calibration = calibrate(drawn.image_HW3)
+        synthetic = draw_plate(5200 + seed, style=("backlit", "dark")[seed % 2], width=1700, height=1450)
+        calibration = calibrate(synthetic.image_HW3)
         assert calibration.plate is not None, seed
-        errors.append(abs(calibration.scale.mm_per_px / drawn.mm_per_px - 1))
+        errors.append(abs(calibration.scale.mm_per_px / synthetic.mm_per_px - 1))
     assert np.median(errors) < 0.005
     assert max(errors) < 0.02
 
 
 @pytest.mark.parametrize("tilt_deg", [-6.0, 6.0])
-def test_a_turned_plate_is_found_and_flagged(tilt_deg: float) -> None:
-    drawn = draw_plate(1, style="backlit", width=1700, height=1450, tilt_deg=tilt_deg, px_per_mm=10.0)
-    calibration = calibrate(drawn.image_HW3)
+def test_calibrate_flags_tilted_plate(tilt_deg: float) -> None:
+    synthetic = draw_plate(1, style="backlit", width=1700, height=1450, tilt_deg=tilt_deg, px_per_mm=10.0)
+    calibration = calibrate(synthetic.image_HW3)
     assert calibration.plate is not None
     assert calibration.plate.tilt_deg == pytest.approx(tilt_deg, abs=0.6)
-    assert calibration.scale.mm_per_px == pytest.approx(drawn.mm_per_px, rel=0.02)
+    assert calibration.scale.mm_per_px == pytest.approx(synthetic.mm_per_px, rel=0.02)
     assert "plate_tilted" in codes(calibration)
 
 
-def test_another_width_gives_another_scale() -> None:
-    drawn = draw_plate(2, style="backlit", width=1700, height=1450)
-    assert calibrate(drawn.image_HW3, plate_width_mm=240).scale.mm_per_px == pytest.approx(
-        2 * drawn.mm_per_px, rel=0.02
+def test_calibrate_scales_with_given_plate_width() -> None:
+    synthetic = draw_plate(2, style="backlit", width=1700, height=1450)
+    assert calibrate(synthetic.image_HW3, plate_width_mm=240).scale.mm_per_px == pytest.approx(
+        2 * synthetic.mm_per_px, rel=0.02
     )
 
 
@@ -102,7 +102,7 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_no_plate_is_seen_where_there_is_none(name: str) -> None:
+def test_calibrate_finds_no_plate_in_plain_images(name: str) -> None:
     calibration = calibrate(PLAIN[name])
     assert calibration.plate is None
     assert calibration.scale.source == "none"
@@ -111,59 +111,59 @@ def test_no_plate_is_seen_where_there_is_none(name: str) -> None:
 
 
 @needs_data
-def test_no_plate_is_seen_in_photographs_of_other_things() -> None:
+def test_calibrate_finds_no_plate_in_photos_of_other_objects() -> None:
     others = [
         *sorted((DATA / "roots-barley-paper").glob("*.jpg"))[:4],
         *sorted((DATA / "maize-leaf-tips").glob("*.jpg"))[::5],
         *sorted((DATA / "arabidopsis-rosettes").glob("*.jpg"))[::4],
     ]
     assert others
-    found = [path.name for path in others if calibrate(np.asarray(Image.open(path).convert("RGB"))).plate]
-    assert found == []
+    detected = [path.name for path in others if calibrate(np.asarray(Image.open(path).convert("RGB"))).plate]
+    assert detected == []
 
 
 @needs_data
-def test_no_plate_is_seen_in_a_piece_of_one() -> None:
-    picture = photograph("J10_Photo_001")
+def test_calibrate_finds_no_plate_in_crop_of_plate() -> None:
+    photo = photograph("J10_Photo_001")
     rng = np.random.default_rng(0)
     for _ in range(12):
         size = int(rng.integers(500, 2200))
         left, top = int(rng.integers(0, 3200 - size)), int(rng.integers(0, 2848 - size))
-        assert calibrate(picture[top : top + size, left : left + size]).plate is None, (left, top, size)
+        assert calibrate(photo[top : top + size, left : left + size]).plate is None, (left, top, size)
 
 
 @needs_data
 @pytest.mark.parametrize("rim", ["left", "top"])
-def test_a_plate_without_one_rim_is_none_or_flagged(rim: str) -> None:
-    picture = photograph("J11_Photo_001")
-    cut = picture[:, 760:] if rim == "left" else picture[300:]
-    calibration = calibrate(cut)
+def test_calibrate_rejects_or_flags_plate_without_one_rim(rim: str) -> None:
+    photo = photograph("J11_Photo_001")
+    cropped = photo[:, 760:] if rim == "left" else photo[300:]
+    calibration = calibrate(cropped)
     assert calibration.plate is None or "plate_edge_weak" in codes(calibration)
 
 
-def test_a_given_scale_wins_and_a_contradiction_is_flagged() -> None:
-    drawn = draw_plate(3, style="dark", width=1700, height=1450)
-    agreed = calibrate(drawn.image_HW3, mm_per_px=drawn.mm_per_px)
-    assert (agreed.scale.mm_per_px, agreed.scale.source) == (drawn.mm_per_px, "given")
-    assert "scale_conflict" not in codes(agreed)
-    doubted = calibrate(drawn.image_HW3, mm_per_px=drawn.mm_per_px * 1.5)
-    assert doubted.scale.mm_per_px == drawn.mm_per_px * 1.5
-    assert "scale_conflict" in codes(doubted)
+def test_calibrate_uses_given_scale_and_flags_conflict() -> None:
+    synthetic = draw_plate(3, style="dark", width=1700, height=1450)
+    consistent = calibrate(synthetic.image_HW3, mm_per_px=synthetic.mm_per_px)
+    assert (consistent.scale.mm_per_px, consistent.scale.source) == (synthetic.mm_per_px, "given")
+    assert "scale_conflict" not in codes(consistent)
+    conflicting = calibrate(synthetic.image_HW3, mm_per_px=synthetic.mm_per_px * 1.5)
+    assert conflicting.scale.mm_per_px == synthetic.mm_per_px * 1.5
+    assert "scale_conflict" in codes(conflicting)
 
 
-def test_a_given_scale_needs_no_plate() -> None:
+def test_calibrate_uses_given_scale_without_plate() -> None:
     calibration = calibrate(PLAIN["constant"], mm_per_px=0.05)
     assert calibration.scale == Scale(mm_per_px=0.05, source="given")
     assert codes(calibration) == ["no_plate"]
 
 
 @pytest.mark.parametrize("mm_per_px", [0.0, -0.05, math.nan, math.inf, -math.inf, 1e-9, 1.5])
-def test_an_impossible_scale_is_refused(mm_per_px: float) -> None:
+def test_calibrate_rejects_impossible_scale(mm_per_px: float) -> None:
     with pytest.raises(ScaleError, match=r"typically 0\.04 to 0\.07"):
         calibrate(PLAIN["constant"], mm_per_px=mm_per_px)
 
 
-def test_mixed_up_units_are_guessed() -> None:
+def test_calibrate_suggests_value_when_unit_is_wrong() -> None:
     with pytest.raises(ScaleError, match=r"pixels per mm, send 0\.05"):
         calibrate(PLAIN["constant"], mm_per_px=20)
     with pytest.raises(ScaleError, match="centimetres, send 120"):
@@ -171,26 +171,26 @@ def test_mixed_up_units_are_guessed() -> None:
 
 
 @pytest.mark.parametrize("plate_width_mm", [0.0, -120.0, math.nan, math.inf, 5000.0])
-def test_an_impossible_plate_is_refused(plate_width_mm: float) -> None:
+def test_calibrate_rejects_impossible_plate_width(plate_width_mm: float) -> None:
     with pytest.raises(ScaleError, match="typically 120"):
         calibrate(PLAIN["constant"], plate_width_mm=plate_width_mm)
 
 
-def test_the_working_box_holds_the_plate_and_stays_in_the_picture() -> None:
+def test_region_of_interest_is_plate_clipped_to_image() -> None:
     scale = Scale(mm_per_px=0.1, source="plate_edge", plate_width_mm=120)
     assert region_of_interest(Calibration(scale=scale, plate=square()), 1400, 1500) == (100, 50, 1301, 1251)
     assert region_of_interest(Calibration(scale=scale, plate=square(left=-20.5)), 1200, 1000) == (0, 50, 1000, 1200)
     assert region_of_interest(Calibration(scale=scale), 1400, 1500) == (0, 0, 1500, 1400)
 
 
-def test_the_interior_of_a_plate_leaves_its_rim_out() -> None:
+def test_plate_interior_excludes_rim() -> None:
     assert plate_side_px(square()) == 1200
     interior = plate_interior(square(), margin_mm=5)
     assert [(corner.x, corner.y) for corner in interior] == [(150, 100), (1250, 100), (1250, 1200), (150, 1200)]
 
 
-def test_nothing_grows_on_the_rim_or_outside_the_round_corners() -> None:
-    plate = square(side=1200, left=0, top=0)  # 0.1 mm a pixel
+def test_interior_mask_excludes_rim_and_round_corners() -> None:
+    plate = square(side=1200, left=0, top=0)  # 0.1 mm per pixel
     calibration = Calibration(scale=Scale(mm_per_px=0.1, source="plate_edge", plate_width_mm=120), plate=plate)
     frame = Frame.from_box((0, 0, 1201, 1201), 0.5)
     inside_HW = interior_mask(calibration, frame)
@@ -201,6 +201,6 @@ def test_nothing_grows_on_the_rim_or_outside_the_round_corners() -> None:
     assert not inside_HW[45, 45]  # 9 mm from both edges, outside the round corner
 
 
-def test_without_a_plate_something_can_grow_everywhere() -> None:
+def test_interior_mask_is_whole_frame_without_plate() -> None:
     calibration = Calibration(scale=Scale(mm_per_px=0.1, source="given"))
     assert interior_mask(calibration, Frame.from_box((0, 0, 40, 30), 1.0)).all()

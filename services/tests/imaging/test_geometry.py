@@ -8,9 +8,7 @@ from thale.imaging.geometry import tiles
 
 
 @given(st.integers(1, 5000), st.integers(2, 600), st.data())
-def test_windows_cover_everything_and_overlap_by_no_less_and_are_no_larger_than_needed(
-    length: int, tile: int, data: st.DataObject
-) -> None:
+def test_tiles_cover_image_with_minimal_size(length: int, tile: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(0, tile - 1).filter(lambda overlap: (length - overlap) / (tile - overlap) < 200))
     spans = [columns for _, columns in tiles(1, length, tile, overlap)]
     (side,) = {span.stop - span.start for span in spans}
@@ -20,12 +18,12 @@ def test_windows_cover_everything_and_overlap_by_no_less_and_are_no_larger_than_
     assert (side - 1) * len(spans) - overlap * (len(spans) - 1) < length
 
 
-def test_a_plate_of_120_mm_is_cut_into_25_windows_of_442_px() -> None:
+def test_tiles_of_120_mm_plate_are_25_windows_of_442_px() -> None:
     windows = list(tiles(1950, 1950, 512, 64))
     assert len(windows) == 25
     assert {rows.stop - rows.start for rows, _ in windows} == {442}
 
 
-def test_an_overlap_that_leaves_no_progress_is_refused() -> None:
+def test_tiles_reject_overlap_as_large_as_tile() -> None:
     with pytest.raises(ValueError, match="overlap 64"):
         list(tiles(100, 100, 64, 64))

@@ -29,7 +29,7 @@ ORIENTATION = 0x0112
 
 
 def scene(height: int = 48, width: int = 64) -> NDArray[np.uint8]:
-    """A smooth picture whose four corners differ, so that JPEG keeps it and a turn shows."""
+    """Return a smooth image whose four corners differ, so that JPEG preserves it and a rotation is visible."""
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     return np.stack([40 + 180 * x, 40 + 180 * y, 220 - 90 * (x + y)], axis=-1).astype(np.uint8)
 
@@ -80,7 +80,7 @@ UPRIGHT = {
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
-def test_every_exif_orientation_is_applied_and_the_header_says_the_upright_size(kind: str, orientation: int) -> None:
+def test_decode_applies_every_exif_orientation(kind: str, orientation: int) -> None:
     data = encode_with_orientation(kind, orientation)
     expected = UPRIGHT[orientation](scene())
     pixels, metadata = decode(data), read_header(data)
@@ -89,7 +89,7 @@ def test_every_exif_orientation_is_applied_and_the_header_says_the_upright_size(
     assert metadata.exif_orientation == orientation
 
 
-def test_a_header_tells_what_the_file_is_and_which_bytes_it_was() -> None:
+def test_read_header_returns_format_size_and_digest() -> None:
     data = encode_image(scene(), "PNG")
     metadata = read_header(data, name="plate 1.png")
     assert (metadata.format, metadata.mode, metadata.bits, metadata.pages) == ("PNG", "RGB", 8, 1)
@@ -99,23 +99,23 @@ def test_a_header_tells_what_the_file_is_and_which_bytes_it_was() -> None:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_every_plain_mode_comes_out_as_rgb(kind: str, mode: str) -> None:
-    picture = Image.fromarray(scene()).convert(mode)
+def test_decode_converts_every_plain_mode_to_rgb(kind: str, mode: str) -> None:
+    image = Image.fromarray(scene()).convert(mode)
     buffer = io.BytesIO()
-    picture.save(buffer, kind)
-    expected = np.asarray(picture.convert("RGB"))
+    image.save(buffer, kind)
+    expected = np.asarray(image.convert("RGB"))
     assert decode(buffer.getvalue()).shape == (48, 64, 3)
     np.testing.assert_array_equal(decode(buffer.getvalue()), expected)
 
 
-def test_alpha_is_dropped_and_the_stored_colours_stay() -> None:
+def test_decode_drops_alpha_and_preserves_colours() -> None:
     hidden = np.dstack([scene(), np.zeros((48, 64), np.uint8)])
     np.testing.assert_array_equal(decode(encode_image(hidden, "PNG")), scene())
     np.testing.assert_array_equal(decode(encode_image(hidden, "TIFF")), scene())
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
-def test_cmyk_comes_out_in_its_colours(kind: str) -> None:
+def test_decode_converts_cmyk_to_rgb(kind: str) -> None:
     buffer = io.BytesIO()
     Image.fromarray(scene()).convert("CMYK").save(buffer, kind)
     assert read_header(buffer.getvalue()).mode == "CMYK"
@@ -123,7 +123,7 @@ def test_cmyk_comes_out_in_its_colours(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("used_bits", "shift"), [(8, 0), (10, 2), (12, 4), (14, 6), (16, 8)])
-def test_sixteen_bits_are_shifted_by_the_bits_that_are_used(used_bits: int, shift: int) -> None:
+def test_decode_shifts_16_bit_samples_by_used_bits(used_bits: int, shift: int) -> None:
     deep = (scene().astype(np.uint16) << 8 >> (16 - used_bits)) | (1 << (used_bits - 1))
     expected = (deep >> shift).astype(np.uint8)
     grey = np.repeat(expected[..., :1], 3, axis=2)
@@ -150,31 +150,31 @@ def test_sixteen_bits_are_shifted_by_the_bits_that_are_used(used_bits: int, shif
         np.testing.assert_array_equal(decode(data), grey)
 
 
-def test_a_dark_sixteen_bit_picture_is_not_stretched_to_its_own_range() -> None:
+def test_decode_does_not_stretch_contrast_of_dark_16_bit_image() -> None:
     narrow = np.full((40, 40), 2100, np.uint16)
     narrow[10:20] = 2000
     assert set(np.unique(decode(tiff(narrow)))) == {2000 >> 4, 2100 >> 4}
 
 
-def test_white_may_be_zero() -> None:
+def test_decode_inverts_tiff_when_white_is_zero() -> None:
     deep = scene()[..., 0].astype(np.uint16) << 8 | 0xFF
     assert decode(tiff(deep, photometric="miniswhite"))[0, 0, 0] == 255 - scene()[0, 0, 0]
     assert decode(tiff(scene()[..., 0], photometric="miniswhite"))[0, 0, 0] == 255 - scene()[0, 0, 0]
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((40, 40), np.float32), np.zeros((40, 40), np.int16)])
-def test_numbers_that_are_no_light_are_refused(pixels: NDArray[np.generic]) -> None:
+def test_read_header_rejects_tiff_of_float_or_signed_samples(pixels: NDArray[np.generic]) -> None:
     with pytest.raises(UnsupportedImageError, match="save it with 8 or 16 bits"):
         read_header(tiff(pixels))
 
 
-def test_a_compression_that_cannot_be_read_says_how_to_save() -> None:
+def test_decode_names_remedy_when_tiff_layout_is_unsupported() -> None:
     planes = np.zeros((3, 40, 40), np.uint16)
     with pytest.raises(UnsupportedImageError, match="tiffcp -c none"):
         decode(tiff(planes, photometric="rgb", planarconfig="separate", compression="zlib"))
 
 
-def test_a_tiff_of_several_pages_wants_a_page() -> None:
+def test_decode_requires_page_when_tiff_has_several_pages() -> None:
     pages = np.stack([scene(), scene()[::-1], scene()[:, ::-1]])
     data = tiff(pages, photometric="rgb")
     with pytest.raises(MultiPageImageError, match="page=0 … page=2"):
@@ -190,7 +190,7 @@ def test_a_tiff_of_several_pages_wants_a_page() -> None:
         decode(encode_image(scene(), "PNG"), page=1)
 
 
-def test_thumbnails_are_no_pages() -> None:
+def test_read_header_does_not_count_thumbnails_as_pages() -> None:
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as writer:
         writer.write(scene()[::2, ::2], photometric="rgb", subfiletype=1, metadata=None)
@@ -200,7 +200,7 @@ def test_thumbnails_are_no_pages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "likeness"),
+    ("data", "description"),
     [
         (b"GIF89a" + bytes(40), "a GIF"),
         (b"RIFF\x24\0\0\0WEBPVP8 ", "a WebP"),
@@ -214,30 +214,30 @@ def test_thumbnails_are_no_pages() -> None:
         (b"hello, plate", "text"),
         (b"--boundary\r\nContent-Disposition: form-data", "a multipart form"),
         (b"/9j/4AAQSkZJRg==", "base64"),
-        (bytes(64), "no image that is known here"),
-        (b"\xff", "no image that is known here"),
+        (bytes(64), "an unknown format"),
+        (b"\xff", "an unknown format"),
     ],
 )
-def test_a_stranger_is_named_by_what_it_looks_like(data: bytes, likeness: str) -> None:
+def test_sniff_names_format_of_unsupported_file(data: bytes, description: str) -> None:
     for call in (sniff, read_header, decode):
-        with pytest.raises(UnsupportedImageError, match=likeness):
+        with pytest.raises(UnsupportedImageError, match=description):
             call(data)
 
 
-def test_an_empty_body_is_refused() -> None:
+def test_sniff_rejects_empty_body() -> None:
     for call in (sniff, read_header, decode):
         with pytest.raises(EmptyImageError):
             call(b"")
 
 
-def test_raw_photographs_are_refused_though_they_begin_like_a_tiff() -> None:
+def test_read_header_rejects_raw_photograph_with_tiff_signature() -> None:
     dng = tiff(scene(), photometric="rgb", extratags=[(50706, "B", 4, (1, 4, 0, 0), True)])
     with pytest.raises(UnsupportedImageError, match="DNG"):
         read_header(dng)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_a_huge_claim_costs_nothing(kind: str) -> None:
+def test_read_header_rejects_huge_size_without_allocation(kind: str) -> None:
     tags = b"".join(struct.pack("<HHII", tag, 4, 1, 100_000) for tag in (256, 257))
     data = {"PNG": png(100_000, 100_000, 8, 2, b""), "TIFF": b"II*\0" + struct.pack("<IH", 8, 2) + tags + bytes(4)}[
         kind
@@ -249,21 +249,21 @@ def test_a_huge_claim_costs_nothing(kind: str) -> None:
                 call(data)
 
 
-def test_a_small_picture_is_refused() -> None:
+def test_read_header_rejects_small_image() -> None:
     with pytest.raises(ImageTooSmallError, match="1 x 1 px"):
         read_header(encode_image(scene()[:1, :1], "PNG"))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
-def test_a_file_that_was_cut_off_is_damaged(kind: str, share: float) -> None:
+def test_decode_rejects_truncated_file(kind: str, share: float) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     data = encode_image(noise, kind)
     with pytest.raises(DamagedImageError):
         decode(data[: int(len(data) * share)])
 
 
-def test_files_that_keep_a_decoder_busy_are_refused() -> None:
+def test_decode_rejects_decoder_attacks() -> None:
     for data in (
         b"\xff\xd8" + b"\xff" * 1_000_000,
         b"\xff\xd8\xff" + b"\xfe\0\x02\xff" * 20_000,
@@ -273,7 +273,7 @@ def test_files_that_keep_a_decoder_busy_are_refused() -> None:
             decode(data)
 
 
-def test_many_threads_decode_the_same() -> None:
+def test_decode_is_thread_safe() -> None:
     files = [encode_with_orientation(kind, 6) for kind in ("JPEG", "PNG", "TIFF")] * 8
     alone = [decode(data) for data in files]
     with ThreadPoolExecutor(8) as pool:
@@ -293,21 +293,21 @@ SEEDS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow comments on damaged tags
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns about damaged tags
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     data=st.sampled_from(SEEDS),
     edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=12),
-    early=st.booleans(),
-    keep=st.floats(0.05, 1),
+    in_header=st.booleans(),
+    retained_share=st.floats(0.05, 1),
 )
-def test_nothing_but_image_errors_comes_out_of_a_damaged_file(
-    data: bytes, edits: list[tuple[float, int]], early: bool, keep: float
+def test_decode_raises_only_image_errors_for_damaged_files(
+    data: bytes, edits: list[tuple[float, int]], in_header: bool, retained_share: float
 ) -> None:
     mutated = bytearray(data)
     for position, value in edits:
-        mutated[int(position * (min(300, len(mutated)) if early else len(mutated)))] = value
-    del mutated[int(len(mutated) * keep) :]
+        mutated[int(position * (min(300, len(mutated)) if in_header else len(mutated)))] = value
+    del mutated[int(len(mutated) * retained_share) :]
     try:
         pixels = decode(bytes(mutated), page=None)
     except ImageError:

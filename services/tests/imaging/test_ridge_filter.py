@@ -1,4 +1,4 @@
-"""Lines of known width and contrast, and what the ridge filter says of them."""
+"""Tests of the ridge filter on lines of known width and contrast."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from skimage.draw import disk, line
 from thale.imaging.ridge_filter import NOISE_FLOOR, ridge_response
 
 
-def picture(height: int = 200, width: int = 160, level: float = 150) -> NDArray[np.float64]:
+def grey_image(height: int = 200, width: int = 160, level: float = 150) -> NDArray[np.float64]:
     return np.full((height, width), level)
 
 
@@ -20,29 +20,29 @@ def to_photo(grey_HW: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("contrast", [-30, 30])
 @pytest.mark.parametrize("width", [3, 5, 8, 12, 16])
-def test_a_line_is_a_ridge_along_its_middle_with_the_sign_of_its_contrast(width: int, contrast: int) -> None:
-    grey_HW = picture()
+def test_ridge_response_of_line_has_sign_of_its_contrast(width: int, contrast: int) -> None:
+    grey_HW = grey_image()
     grey_HW[:, 70 : 70 + width] += contrast
     middle = ridge_response(to_photo(grey_HW))[100, 70 + width // 2]
     assert np.sign(middle) == np.sign(contrast)
     assert 0.4 * abs(contrast) < abs(int(middle)) < 1.6 * abs(contrast)
 
 
-def test_a_slope_of_light_is_no_ridge() -> None:
+def test_ridge_response_ignores_illumination_gradient() -> None:
     slope_HW = np.linspace(60, 220, 200)[:, None] * np.ones((1, 160))
     assert not ridge_response(to_photo(slope_HW))[32:-32].any()
 
 
-def test_the_noise_of_a_camera_stays_under_the_floor_nearly_everywhere() -> None:
+def test_ridge_response_suppresses_camera_noise() -> None:
     noise = np.random.default_rng(1).normal(150, 2, (400, 400, 1)).repeat(3, axis=2)
     assert (ridge_response(np.rint(noise).astype(np.uint8)) != 0).mean() < 0.05
     assert NOISE_FLOOR > 1
 
 
-def test_bands_of_rows_leave_no_seam() -> None:
-    """A picture of two bands and a half answers as its rows do in a picture that begins elsewhere."""
+def test_ridge_response_has_no_seam_between_bands() -> None:
+    """The response of an image of 2.5 bands equals that of the same rows in an image that starts elsewhere."""
     rng = np.random.default_rng(2)
-    grey_HW = picture(700, 90)
+    grey_HW = grey_image(700, 90)
     for _ in range(30):
         ends = rng.integers(0, [700, 90, 700, 90])
         grey_HW[line(*ends)] -= 60
@@ -52,15 +52,15 @@ def test_bands_of_rows_leave_no_seam() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 3), (257, 31), (513, 64)])
-def test_every_size_of_picture_has_an_answer_of_its_size(shape: tuple[int, int]) -> None:
+def test_ridge_response_has_shape_of_image(shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(3).integers(0, 256, (*shape, 3), np.uint8)
     ridge_HW = ridge_response(noise)
     assert (ridge_HW.shape, ridge_HW.dtype) == (shape, np.int8)
     assert ridge_HW.min(initial=0) >= -127
 
 
-def test_a_blot_is_not_taken_for_a_line_at_its_edge() -> None:
-    grey_HW = picture()
+def test_ridge_response_is_zero_inside_disc() -> None:
+    grey_HW = grey_image()
     grey_HW[disk((100, 80), 40)] = 100
     ridge_HW = ridge_response(to_photo(grey_HW))
     assert not ridge_HW[90:110, 70:90].any()

@@ -1,4 +1,4 @@
-"""Segmentation answers on the wire: from this model server, from an older one, and from a broken one."""
+"""Tests of segmentation predictions and their wire format."""
 
 import io
 from dataclasses import replace
@@ -11,27 +11,36 @@ from thale.errors import ModelFailedError
 from thale.models.predictions import SegmentationPrediction
 
 
-def test_an_answer_survives_the_wire_with_its_ridges() -> None:
-    answer = SyntheticPlate(40, 30).to_prediction()
+def test_segmentation_prediction_round_trips_with_ridges() -> None:
+    prediction = SyntheticPlate(40, 30).to_prediction()
     ridge_HW = np.arange(-600, 600).reshape(40, 30).clip(-127, 127).astype(np.int8)
-    again = SegmentationPrediction.from_bytes(replace(answer, ridge_HW=ridge_HW).to_bytes())
-    assert again.ridge_HW is not None
-    np.testing.assert_array_equal(again.ridge_HW, ridge_HW)
-    np.testing.assert_array_equal(again.probabilities_CHW, answer.probabilities_CHW)
-    assert again.meta == answer.meta
+    parsed = SegmentationPrediction.from_bytes(replace(prediction, ridge_HW=ridge_HW).to_bytes())
+    assert parsed.ridge_HW is not None
+    np.testing.assert_array_equal(parsed.ridge_HW, ridge_HW)
+    np.testing.assert_array_equal(parsed.probabilities_CHW, prediction.probabilities_CHW)
+    assert parsed.meta == prediction.meta
 
 
-def test_the_answer_of_an_older_model_server_has_no_ridges_and_is_read() -> None:
+def test_segmentation_prediction_parses_response_without_ridges() -> None:
     older = SyntheticPlate(40, 30).to_prediction().to_bytes()
     with np.load(io.BytesIO(older)) as arrays:
         assert set(arrays) == {"probabilities", "meta"}
     assert SegmentationPrediction.from_bytes(older).ridge_HW is None
 
 
+def test_class_map_returns_most_likely_class() -> None:
+    prediction = SyntheticPlate(1, 4).to_prediction()
+    # Root, shoot and seed of four pixels: certain root, likely background, a tie with the background, a tie of organs.
+    probabilities_CHW = np.array([[[255, 100, 120, 90]], [[0, 20, 15, 90]], [[0, 0, 0, 0]]], np.uint8)
+    np.testing.assert_array_equal(
+        replace(prediction, probabilities_CHW=probabilities_CHW).class_map(), np.array([[1, 0, 0, 1]], np.uint8)
+    )
+
+
 @pytest.mark.parametrize(
     "ridge_HW", [np.zeros((40, 31), np.int8), np.zeros((40, 30), np.float32), np.zeros(3, np.int8)]
 )
-def test_ridges_that_do_not_fit_are_a_failure_of_the_model(ridge_HW: np.ndarray) -> None:
+def test_segmentation_prediction_rejects_ridges_of_wrong_shape(ridge_HW: np.ndarray) -> None:
     broken = replace(SyntheticPlate(40, 30).to_prediction(), ridge_HW=ridge_HW)
     with pytest.raises(ModelFailedError, match="ridges"):
         SegmentationPrediction.from_bytes(broken.to_bytes())

@@ -1,4 +1,4 @@
-"""How far two answers are apart, with sums that can be done by hand."""
+"""Tests of the comparison of two versions, with values that are easy to calculate by hand."""
 
 import math
 
@@ -17,14 +17,14 @@ MODEL = ModelRef(name="plate-seg", version="1.0.0", digest="sha256:w")
 
 
 def make_segmentation(root_HW: NDArray[np.bool_], factor: int = 1) -> SegmentationPrediction:
-    """An answer about an image of 8 x 6 px, seen at `factor` frame pixels a source pixel."""
+    """Return a prediction for an image of 8 x 6 px, at `factor` frame pixels per source pixel."""
     frame = Frame(x0=0, y0=0, source_width=8, source_height=6, width=8 * factor, height=6 * factor)
     meta = SegmentationMeta(
         model=MODEL, classes=("background", "root", "seed"), frame=frame, calibration=Calibration(scale=SCALE)
     )
-    planes_CHW = np.zeros((2, 6, 8), np.uint8)
-    planes_CHW[0] = np.where(root_HW, 200, 100)
-    return SegmentationPrediction(meta, planes_CHW.repeat(factor, axis=1).repeat(factor, axis=2))
+    probabilities_CHW = np.zeros((2, 6, 8), np.uint8)
+    probabilities_CHW[0] = np.where(root_HW, 200, 100)
+    return SegmentationPrediction(meta, probabilities_CHW.repeat(factor, axis=1).repeat(factor, axis=2))
 
 
 def mask_of_columns(*numbers: int) -> NDArray[np.bool_]:
@@ -37,12 +37,12 @@ def make_landmarks(*points: tuple[float, float]) -> list[Landmark]:
     return [Landmark(kind="primary_tip", x=x, y=y, score=0.9) for x, y in points]
 
 
-def test_dice_is_twice_the_common_pixels_over_all_and_skips_what_nobody_sees() -> None:
-    found = dice(make_segmentation(mask_of_columns(1, 2)), make_segmentation(mask_of_columns(2, 3, 4)))
-    assert found == {"root": pytest.approx(2 * 6 / (12 + 18))}
+def test_dice_omits_organ_that_neither_version_predicts() -> None:
+    coefficients = dice(make_segmentation(mask_of_columns(1, 2)), make_segmentation(mask_of_columns(2, 3, 4)))
+    assert coefficients == {"root": pytest.approx(2 * 6 / (12 + 18))}
 
 
-def test_dice_compares_the_same_places_of_frames_of_different_scale() -> None:
+def test_dice_compares_frames_of_different_scale() -> None:
     assert dice(make_segmentation(mask_of_columns(1, 2)), make_segmentation(mask_of_columns(1, 2), factor=3)) == {
         "root": 1.0
     }
@@ -51,7 +51,7 @@ def test_dice_compares_the_same_places_of_frames_of_different_scale() -> None:
     }
 
 
-def test_landmarks_match_so_that_distances_are_least_together_and_within_two_millimetres() -> None:
+def test_match_landmarks_minimises_distance_within_2_mm() -> None:
     distances_px, f1 = match_landmarks(
         make_landmarks((0, 0), (10, 0), (50, 50)), make_landmarks((9, 0), (0, 3), (90, 90)), SCALE
     )
@@ -59,12 +59,12 @@ def test_landmarks_match_so_that_distances_are_least_together_and_within_two_mil
     assert f1 == pytest.approx(2 * 2 / 6)
 
 
-def test_where_neither_marks_anything_there_is_no_score() -> None:
+def test_match_landmarks_returns_no_score_without_landmarks() -> None:
     assert match_landmarks([], [], SCALE) == ({}, None)
     assert match_landmarks(make_landmarks((1, 1)), [], SCALE) == ({"primary_tip": []}, 0.0)
 
 
-def test_a_trait_that_only_one_version_knows_differs_wholly() -> None:
+def test_relative_differences_is_1_when_one_version_has_no_value() -> None:
     def make_statistics(**traits: float) -> PlateStatistics:
         return PlateStatistics(1, "given", {}, {}, {}, None, False, traits)
 
@@ -76,7 +76,7 @@ def test_a_trait_that_only_one_version_knows_differs_wholly() -> None:
     }
 
 
-def test_agreement_is_the_worst_of_all_figures() -> None:
+def test_agreement_score_is_minimum_of_all_scores() -> None:
     assert ShadowDifference().agreement_score == 1
     assert ShadowDifference(dice={"root": 0.8, "seed": 0.6}, traits={"area": 0.1}).agreement_score == 0.6
     assert ShadowDifference(landmark_f1=0.9, traits={"area": 0.3}).agreement_score == pytest.approx(0.7)

@@ -1,4 +1,4 @@
-"""One plate in the numbers that are counted, and under which version they are counted."""
+"""Tests of plate statistics and of the metrics that count them per version."""
 
 import math
 
@@ -16,7 +16,7 @@ KINDS = ("root_base", "primary_tip", "lateral_tip")
 LANDMARKS = [mark for number in (1, 2) for mark in seedling(number).landmarks]
 
 
-def test_a_plate_is_told_by_its_organs_and_landmarks() -> None:
+def test_plate_statistics_counts_organs_and_landmarks() -> None:
     statistics = plate_statistics(phenotype(seedling(1), seedling(2, x=300)), LANDMARKS, KINDS)
     assert (statistics.plants, statistics.scale_source, statistics.has_missing_trait) == (2, "given", False)
     assert statistics.area_mm2 == {"root": 0, "shoot": 8, "seed": 0}
@@ -28,12 +28,12 @@ def test_a_plate_is_told_by_its_organs_and_landmarks() -> None:
     )
 
 
-def test_without_a_scale_there_are_no_areas_and_nothing_is_unknown_that_should_be_known() -> None:
+def test_plate_statistics_has_no_areas_without_scale() -> None:
     statistics = plate_statistics(phenotype(seedling(), scale=NO_SCALE), LANDMARKS, KINDS)
     assert (statistics.area_mm2, statistics.has_missing_trait, statistics.scale_source) == ({}, False, "none")
 
 
-def test_a_germinated_plant_without_a_root_is_unknown_in_a_main_trait() -> None:
+def test_plate_statistics_reports_missing_trait_without_root() -> None:
     rootless = seedling().model_copy(update={"roots": ()})
     statistics = plate_statistics(phenotype(rootless), [], KINDS)
     assert (statistics.has_missing_trait, statistics.mean_landmark_score) == (True, None)
@@ -41,7 +41,7 @@ def test_a_germinated_plant_without_a_root_is_unknown_in_a_main_trait() -> None:
     assert math.isnan(statistics.traits["mean_primary_root_length"])
 
 
-def test_an_empty_plate_is_counted_for_both_models_and_its_plants_for_the_segmentation() -> None:
+def test_record_output_counts_empty_plate_for_both_models() -> None:
     segmentation, landmarks = (
         Route(f"empty-{task}", "1.0.0", task, "sha256:a", "sha256:w", KINDS) for task in ("segmentation", "landmarks")
     )
@@ -58,12 +58,12 @@ def test_an_empty_plate_is_counted_for_both_models_and_its_plants_for_the_segmen
     assert metric_value("thale_output_score_count", landmarks) in (None, 0)
 
 
-def test_a_landmark_of_a_kind_that_is_not_looked_for_is_no_column() -> None:
+def test_plate_statistics_ignores_landmarks_of_other_kinds() -> None:
     stray = Landmark(kind="leaf_tip", x=1, y=1, score=0.5)
     assert "leaf_tip" not in plate_statistics(phenotype(), [stray], KINDS).landmarks
 
 
-def test_a_difference_is_counted_for_the_shadow() -> None:
+def test_record_shadow_difference_counts_for_shadow() -> None:
     shadow = Route("shadow-seg", "1.1.0", "segmentation", "sha256:a", "sha256:w", KINDS, role="shadow")
     difference = ShadowDifference({"root": 0.955}, {"root_base": [0.4, 5.0]}, 0.8, {"plate_shoot_area": 0.04})
     output_metrics.record_shadow_difference(difference, shadow)

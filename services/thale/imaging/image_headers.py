@@ -197,9 +197,7 @@ def _tiff_mode(tags: dict[int, int]) -> str:
         )
     color_samples = {"L": 1, "P": 1, "RGB": 3, "YCbCr": 3, "CMYK": 4}[mode]
     if not color_samples <= samples <= MAX_SAMPLES:
-        raise DamagedImageError(
-            f"the TIFF's header is invalid ({mode} with {samples} samples per pixel): save it again"
-        )
+        raise DamagedImageError(f"the TIFF is {mode} with {samples} samples per pixel, which is invalid: save it again")
     return mode if samples == color_samples else mode + "A"
 
 

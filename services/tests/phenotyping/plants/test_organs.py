@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.skeleton_drawings import characters, picture_maps
+from tests.support.skeleton_drawings import characters, drawing_maps
 from thale.imaging.geometry import Frame
 from thale.phenotyping.plants.organs import ORGAN_TERMS, build_organ
 from thale.schemas import Organ, OrganKind, Scale
@@ -24,7 +24,7 @@ def pixels_of(drawing: str, letter: str) -> NDArray[np.int64]:
 
 
 def shoot_of(drawing: str, scale: Scale = KNOWN_SCALE, frame: Frame | None = None) -> Organ:
-    return build_organ("shoot", pixels_of(drawing, "@"), picture_maps(drawing, frame=frame), scale)
+    return build_organ("shoot", pixels_of(drawing, "@"), drawing_maps(drawing, frame=frame), scale)
 
 
 def outline_area(polygon: tuple[float, ...]) -> float:
@@ -38,7 +38,7 @@ def test_organ_area_counts_pixels() -> None:
     assert shoot.area_mm2 == pytest.approx(0.12)
 
 
-def test_organ_area_is_that_of_the_source_image() -> None:
+def test_organ_area_is_in_source_pixels() -> None:
     half = Frame(x0=100, y0=50, source_width=16, source_height=10, width=8, height=5)
     shoot = shoot_of(SQUARE, frame=half)
     assert shoot.area_px == pytest.approx(48)  # a frame pixel is 2 x 2 source pixels
@@ -57,21 +57,21 @@ def test_organ_area_in_mm_is_nan_when_scale_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("kind", "letter", "confidence"), [("root", "#", 1.0), ("root", "6", 0.6), ("shoot", "@", 1.0), ("seed", "o", 1.0)]
 )
-def test_organ_confidence_is_its_own_mean_probability(kind: OrganKind, letter: str, confidence: float) -> None:
+def test_organ_confidence_is_mean_probability_of_its_class(kind: OrganKind, letter: str, confidence: float) -> None:
     drawing = "..##..\n..66..\n..@@..\n..oo.."
-    found = build_organ(kind, pixels_of(drawing, letter), picture_maps(drawing), KNOWN_SCALE)
-    assert found.confidence == pytest.approx(confidence, abs=0.01)
-    assert (found.kind, found.ontology_id) == (kind, ORGAN_TERMS[kind])
+    organ = build_organ(kind, pixels_of(drawing, letter), drawing_maps(drawing), KNOWN_SCALE)
+    assert organ.confidence == pytest.approx(confidence, abs=0.01)
+    assert (organ.kind, organ.ontology_id) == (kind, ORGAN_TERMS[kind])
 
 
-def test_organ_outline_runs_half_a_pixel_outside() -> None:
+def test_organ_outline_is_half_a_pixel_outside() -> None:
     (polygon,) = shoot_of(SQUARE).polygons
     x, y = np.array(polygon).reshape(-1, 2).T
-    assert (x.min(), x.max()) == pytest.approx((1.5, 5.5), abs=0.51)  # corners are cut when points are thinned out
+    assert (x.min(), x.max()) == pytest.approx((1.5, 5.5), abs=0.51)  # simplification cuts corners
     assert (y.min(), y.max()) == pytest.approx((0.5, 3.5), abs=0.51)
 
 
-def test_organ_outlines_each_piece_and_no_hole() -> None:
+def test_organ_outlines_each_component_and_no_hole() -> None:
     shoot = shoot_of(
         """
         @@@@@@@..@@@@

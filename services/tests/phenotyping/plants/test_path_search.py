@@ -1,6 +1,6 @@
 import pytest
 
-from tests.support.skeleton_drawings import Network, network
+from tests.support.skeleton_drawings import DrawnGraph, draw_graph
 from thale.phenotyping.plants.path_search import (
     FREE_TURN_DEG,
     TURN_COST,
@@ -16,21 +16,23 @@ from thale.phenotyping.plants.path_search import (
 )
 
 
-def trees_of(drawn: Network, *bases: str) -> list[ShortestPathTree | None]:
-    """Return the cheapest paths from each base; "-" stands for a plant without a root."""
-    turn_costs = TurnCosts(drawn.graph)
-    return [None if base == "-" else shortest_path_tree(drawn.graph, turn_costs, drawn.nodes[base]) for base in bases]
+def trees_of(example: DrawnGraph, *bases: str) -> list[ShortestPathTree | None]:
+    """Return the shortest-path tree of each base; "-" is a plant without a root."""
+    turn_costs = TurnCosts(example.graph)
+    return [
+        None if base == "-" else shortest_path_tree(example.graph, turn_costs, example.nodes[base]) for base in bases
+    ]
 
 
-def assignment_of(drawn: Network, tip: str, *bases: str, lane: int | None = None) -> TipAssignment:
-    trees = trees_of(drawn, *bases)
-    return assign_tip(drawn.graph, trees, plants_reaching(drawn.graph, trees, drawn.nodes[tip]), lane)
+def assignment_of(example: DrawnGraph, tip: str, *bases: str, lane: int | None = None) -> TipAssignment:
+    trees = trees_of(example, *bases)
+    return assign_tip(example.graph, trees, plants_reaching(example.graph, trees, example.nodes[tip]), lane)
 
 
-def primaries_of(drawn: Network, tips: str, *bases: str) -> dict[str, TipAssignment]:
-    nodes = [drawn.nodes[tip] for tip in tips]
-    tip_assignments = match_primary_tips(drawn.graph, trees_of(drawn, *bases), nodes, lambda node: None)
-    letters = {node: letter for letter, node in drawn.nodes.items()}
+def primaries_of(example: DrawnGraph, tips: str, *bases: str) -> dict[str, TipAssignment]:
+    nodes = [example.nodes[tip] for tip in tips]
+    tip_assignments = match_primary_tips(example.graph, trees_of(example, *bases), nodes, lambda node: None)
+    letters = {node: letter for letter, node in example.nodes.items()}
     return {letters[node]: tip_assignments[node] for node in tip_assignments}
 
 
@@ -45,14 +47,14 @@ CROSSING = """
 """
 
 
-def crossing() -> Network:
-    """Two roots that cross at a right angle: A to D and B to C."""
-    return network(CROSSING, "AX", "BX", "XC", "XD")
+def crossing() -> DrawnGraph:
+    """Return two roots that cross at a right angle: A to D and B to C."""
+    return draw_graph(CROSSING, "AX", "BX", "XC", "XD")
 
 
-def merging() -> Network:
-    """Two bases, 8 mm apart, whose roots meet at X, run as one to Y and part again."""
-    return network(
+def merging() -> DrawnGraph:
+    """Return two roots with bases 8 mm apart that merge at X and separate at Y."""
+    return draw_graph(
         """
         A.......B
         .........
@@ -68,8 +70,8 @@ def merging() -> Network:
     )
 
 
-def t_junction() -> Network:
-    return network(
+def t_junction() -> DrawnGraph:
+    return draw_graph(
         """
         A....X....B
         ...........
@@ -80,20 +82,20 @@ def t_junction() -> Network:
     )
 
 
-def test_turn_costs_nothing_straight_through_a_fork() -> None:
-    drawn = t_junction()
-    assert TurnCosts(drawn.graph).cost(drawn.edge("AX"), drawn.edge("XB")) == 0
+def test_turn_cost_is_zero_straight_through_fork() -> None:
+    example = t_junction()
+    assert TurnCosts(example.graph).cost(example.edge("AX"), example.edge("XB")) == 0
 
 
-def test_turn_costs_angle_beyond_the_free_one() -> None:
-    drawn = t_junction()
+def test_turn_cost_counts_angle_beyond_free_turn() -> None:
+    example = t_junction()
     right_angle = TURN_COST * (90 - FREE_TURN_DEG) / 90
-    assert TurnCosts(drawn.graph).cost(drawn.edge("AX"), drawn.edge("XC")) == pytest.approx(right_angle)
-    assert TurnCosts(drawn.graph).cost(drawn.edge("BX"), drawn.edge("XC")) == pytest.approx(right_angle)
+    assert TurnCosts(example.graph).cost(example.edge("AX"), example.edge("XC")) == pytest.approx(right_angle)
+    assert TurnCosts(example.graph).cost(example.edge("BX"), example.edge("XC")) == pytest.approx(right_angle)
 
 
-def test_turn_costs_nothing_where_two_segments_meet_alone() -> None:
-    drawn = network(
+def test_turn_cost_is_zero_at_node_of_two_segments() -> None:
+    example = draw_graph(
         """
         A....X
         ......
@@ -101,55 +103,55 @@ def test_turn_costs_nothing_where_two_segments_meet_alone() -> None:
         """,
         *("AX", "XB"),
     )
-    assert TurnCosts(drawn.graph).cost(drawn.edge("AX"), drawn.edge("XB")) == 0
+    assert TurnCosts(example.graph).cost(example.edge("AX"), example.edge("XB")) == 0
 
 
-def test_onward_yields_the_steps_away_from_a_node() -> None:
-    drawn = t_junction()
-    assert {drawn.path([step]) for step in outgoing_edges(drawn.graph, drawn.nodes["X"])} == {"XA", "XB", "XC"}
+def test_outgoing_edges_start_at_node() -> None:
+    example = t_junction()
+    assert {example.path([edge]) for edge in outgoing_edges(example.graph, example.nodes["X"])} == {"XA", "XB", "XC"}
 
 
-def test_end_of_follows_the_walking_direction() -> None:
-    drawn = t_junction()
-    number, forward = drawn.edge("AX")
+def test_edge_target_follows_direction() -> None:
+    example = t_junction()
+    number, forward = example.edge("AX")
     assert forward
-    assert edge_target(drawn.graph, (number, True)) == drawn.nodes["X"]
-    assert edge_target(drawn.graph, (number, False)) == drawn.nodes["A"]
+    assert edge_target(example.graph, (number, True)) == example.nodes["X"]
+    assert edge_target(example.graph, (number, False)) == example.nodes["A"]
 
 
-def test_grow_tree_adds_root_and_turns() -> None:
-    drawn = t_junction()
-    (tree,) = trees_of(drawn, "A")
+def test_shortest_path_tree_adds_length_and_turns() -> None:
+    example = t_junction()
+    (tree,) = trees_of(example, "A")
     assert tree is not None
-    assert tree.cost[drawn.edge("XB")] == pytest.approx(0.10)  # 10 mm of certain root
-    assert tree.cost[drawn.edge("XC")] == pytest.approx(0.08 + TURN_COST * 70 / 90)
-    assert drawn.path(tree.path_to(drawn.edge("XC"))) == "AXC"
+    assert tree.cost[example.edge("XB")] == pytest.approx(0.10)  # 10 mm of certain root
+    assert tree.cost[example.edge("XC")] == pytest.approx(0.08 + TURN_COST * 70 / 90)
+    assert example.path(tree.path_to(example.edge("XC"))) == "AXC"
 
 
-def test_grow_tree_takes_seen_root_around_a_gap() -> None:
-    drawn = network(
+def test_shortest_path_tree_prefers_visible_root_to_bridge() -> None:
+    example = draw_graph(
         """
         ........x..
         A....B....C
         """,
         *("AB", "B~C", "BxC"),
     )
-    (tree,) = trees_of(drawn, "A")
+    (tree,) = trees_of(example, "A")
     assert tree is not None
-    (around,) = [n for n, s in drawn.graph.segments.items() if n != drawn.edge("AB")[0] and not s.is_bridge]
-    assert tree.cost[around, True] < 1.0  # the price of the bridge
-    assert tree.previous[around, True] == drawn.edge("AB")
+    (around,) = [n for n, s in example.graph.segments.items() if n != example.edge("AB")[0] and not s.is_bridge]
+    assert tree.cost[around, True] < 1.0  # the cost of the bridge
+    assert tree.previous[around, True] == example.edge("AB")
 
 
-def test_grow_tree_never_turns_back_on_its_segment() -> None:
-    drawn = network("A....B....C", "AB", "BC")
-    (tree,) = trees_of(drawn, "A")
+def test_shortest_path_tree_never_reverses_on_its_segment() -> None:
+    example = draw_graph("A....B....C", "AB", "BC")
+    (tree,) = trees_of(example, "A")
     assert tree is not None
-    assert set(tree.cost) == {drawn.edge("AB"), drawn.edge("BC")}
+    assert set(tree.cost) == {example.edge("AB"), example.edge("BC")}
 
 
-def test_grow_tree_leaves_a_separate_neighbour_out() -> None:
-    drawn = network(
+def test_plants_reaching_excludes_separate_component() -> None:
+    example = draw_graph(
         """
         A.C
         ...
@@ -157,61 +159,63 @@ def test_grow_tree_leaves_a_separate_neighbour_out() -> None:
         """,
         *("AB", "CD"),
     )
-    assert plants_reaching(drawn.graph, trees_of(drawn, "A"), drawn.nodes["D"]) == []
+    assert plants_reaching(example.graph, trees_of(example, "A"), example.nodes["D"]) == []
 
 
-def test_arrivals_put_the_plant_that_goes_straight_first() -> None:
-    drawn = crossing()
-    found = plants_reaching(drawn.graph, trees_of(drawn, "-", "A", "B"), drawn.nodes["D"])
-    assert [(plant, drawn.path([step])) for _, plant, step in found] == [(1, "XD"), (2, "XD")]
-    straight, turned = (price for price, _, _ in found)
-    assert turned - straight == pytest.approx(TURN_COST * 70 / 90)
+def test_plants_reaching_orders_straight_path_first() -> None:
+    example = crossing()
+    reaching = plants_reaching(example.graph, trees_of(example, "-", "A", "B"), example.nodes["D"])
+    assert [(plant, example.path([edge])) for _, plant, edge in reaching] == [(1, "XD"), (2, "XD")]
+    straight_cost, turned_cost = (cost for cost, _, _ in reaching)
+    assert turned_cost - straight_cost == pytest.approx(TURN_COST * 70 / 90)
 
 
-def test_claim_goes_straight_on_at_a_crossing() -> None:
-    drawn = crossing()
-    found = assignment_of(drawn, "D", "A", "B")
-    assert (found.plant, drawn.path(found.edges), found.ambiguous_at_xy) == (0, "AXD", None)
-    assert assignment_of(drawn, "C", "A", "B").plant == 1
+def test_assign_tip_goes_straight_at_crossing() -> None:
+    example = crossing()
+    assignment = assignment_of(example, "D", "A", "B")
+    assert (assignment.plant, example.path(assignment.edges), assignment.ambiguous_at_xy) == (0, "AXD", None)
+    assert assignment_of(example, "C", "A", "B").plant == 1
 
 
-def test_claim_is_in_doubt_where_two_roots_run_as_one() -> None:
-    drawn = merging()
-    found = assignment_of(drawn, "C", "A", "B")
-    assert found.ambiguous_at_xy == pytest.approx(tuple(drawn.position("X")))
-    assert not found.resolved_by_lane
+def test_assign_tip_is_ambiguous_when_two_roots_merge() -> None:
+    example = merging()
+    assignment = assignment_of(example, "C", "A", "B")
+    assert assignment.ambiguous_at_xy == pytest.approx(tuple(example.position("X")))
+    assert not assignment.resolved_by_lane
 
 
-@pytest.mark.parametrize(("lane", "plant", "by_lane"), [(0, 0, True), (1, 1, True), (2, 0, False)])
-def test_claim_gives_a_doubtful_tip_to_its_lane(lane: int, plant: int, by_lane: bool) -> None:
-    drawn = merging()
-    found = assignment_of(drawn, "C", "A", "B", lane=lane)
-    assert (found.plant, found.resolved_by_lane) == (plant, by_lane)
-    assert drawn.path(found.edges) == ("AXYC", "BXYC")[plant]
+@pytest.mark.parametrize(("lane", "plant", "resolved_by_lane"), [(0, 0, True), (1, 1, True), (2, 0, False)])
+def test_assign_tip_resolves_ambiguity_by_lane(lane: int, plant: int, resolved_by_lane: bool) -> None:
+    example = merging()
+    assignment = assignment_of(example, "C", "A", "B", lane=lane)
+    assert (assignment.plant, assignment.resolved_by_lane) == (plant, resolved_by_lane)
+    assert example.path(assignment.edges) == ("AXYC", "BXYC")[plant]
 
 
-def test_claim_ignores_the_lane_when_not_in_doubt() -> None:
-    found = assignment_of(crossing(), "D", "A", "B", lane=1)
-    assert (found.plant, found.resolved_by_lane, found.ambiguous_at_xy) == (0, False, None)
+def test_assign_tip_ignores_lane_when_not_ambiguous() -> None:
+    assignment = assignment_of(crossing(), "D", "A", "B", lane=1)
+    assert (assignment.plant, assignment.resolved_by_lane, assignment.ambiguous_at_xy) == (0, False, None)
 
 
-def test_primaries_keep_their_own_tips_at_a_crossing() -> None:
-    drawn = crossing()
-    found = primaries_of(drawn, "CD", "A", "B")
-    assert {tip: drawn.path(c.edges) for tip, c in found.items()} == {"C": "BXC", "D": "AXD"}
-    assert [c.ambiguous_at_xy for c in found.values()] == [None, None]
+def test_match_primary_tips_goes_straight_at_crossing() -> None:
+    example = crossing()
+    assignments = primaries_of(example, "CD", "A", "B")
+    assert {tip: example.path(assignment.edges) for tip, assignment in assignments.items()} == {"C": "BXC", "D": "AXD"}
+    assert [assignment.ambiguous_at_xy for assignment in assignments.values()] == [None, None]
 
 
-def test_primaries_are_in_doubt_when_tips_can_be_swapped() -> None:
-    drawn = merging()
-    found = primaries_of(drawn, "CD", "A", "B")
-    assert sorted(c.plant for c in found.values()) == [0, 1]
-    assert [c.ambiguous_at_xy for c in found.values()] == [pytest.approx(tuple(drawn.position("X")))] * 2
+def test_match_primary_tips_is_ambiguous_when_tips_can_swap() -> None:
+    example = merging()
+    assignments = primaries_of(example, "CD", "A", "B")
+    assert sorted(assignment.plant for assignment in assignments.values()) == [0, 1]
+    assert [assignment.ambiguous_at_xy for assignment in assignments.values()] == [
+        pytest.approx(tuple(example.position("X")))
+    ] * 2
 
 
-def test_primaries_are_sure_when_only_one_tip_is_shared() -> None:
-    # C can be reached from A and from B alike, but only B has a way to D without a sharp turn.
-    drawn = network(
+def test_match_primary_tips_is_clear_when_one_tip_is_shared() -> None:
+    # Both A and B reach C, but only B reaches D without a sharp turn.
+    example = draw_graph(
         """
         A.......B....D
         ..............
@@ -224,13 +228,16 @@ def test_primaries_are_sure_when_only_one_tip_is_shared() -> None:
         """,
         *("AX", "BX", "XC", "BD"),
     )
-    found = primaries_of(drawn, "CD", "A", "B")
-    assert {tip: (c.plant, c.ambiguous_at_xy) for tip, c in found.items()} == {"C": (0, None), "D": (1, None)}
+    assignments = primaries_of(example, "CD", "A", "B")
+    assert {tip: (assignment.plant, assignment.ambiguous_at_xy) for tip, assignment in assignments.items()} == {
+        "C": (0, None),
+        "D": (1, None),
+    }
 
 
-def test_primaries_share_tips_so_that_each_plant_has_one() -> None:
-    # Both tips are nearer to A, but one of them can also be reached from B.
-    drawn = network(
+def test_match_primary_tips_gives_each_plant_a_tip() -> None:
+    # Both tips are nearer to A, but B also reaches one of them.
+    example = draw_graph(
         """
         B....X....C
         ...........
@@ -238,20 +245,20 @@ def test_primaries_share_tips_so_that_each_plant_has_one() -> None:
         """,
         *("BX", "XC", "AY", "YD", "YX"),
     )
-    found = primaries_of(drawn, "CD", "A", "B")
-    assert {tip: drawn.path(c.edges) for tip, c in found.items()} == {"C": "BXC", "D": "AYD"}
+    assignments = primaries_of(example, "CD", "A", "B")
+    assert {tip: example.path(assignment.edges) for tip, assignment in assignments.items()} == {"C": "BXC", "D": "AYD"}
 
 
-def test_primaries_leave_a_plant_without_root_out() -> None:
-    drawn = t_junction()
-    found = primaries_of(drawn, "B", "-", "A")
-    assert {tip: c.plant for tip, c in found.items()} == {"B": 1}
+def test_match_primary_tips_excludes_plant_without_root() -> None:
+    example = t_junction()
+    assignments = primaries_of(example, "B", "-", "A")
+    assert {tip: assignment.plant for tip, assignment in assignments.items()} == {"B": 1}
 
 
 @pytest.mark.parametrize(("gaps", "plants"), [(("B~P", "P~Q", "Q~D"), [0, 1]), (("B~P", "P~Q", "Q~R", "R~D"), [0])])
-def test_primaries_leave_a_far_dearer_plant_without_tip(gaps: tuple[str, ...], plants: list[int]) -> None:
-    # A reaches both tips along root. B reaches D across gaps of 1.0 each: up to three of them count as its root.
-    drawn = network(
+def test_match_primary_tips_excludes_plant_with_much_higher_cost(gaps: tuple[str, ...], plants: list[int]) -> None:
+    # A reaches both tips along root. B reaches D across bridges with a cost of 1.0 each; up to three are allowed.
+    example = draw_graph(
         """
         A....X.........C
         ...............D
@@ -260,11 +267,11 @@ def test_primaries_leave_a_far_dearer_plant_without_tip(gaps: tuple[str, ...], p
         """,
         *("AX", "XC", "XD", *gaps),
     )
-    assert sorted(c.plant for c in primaries_of(drawn, "CD", "A", "B").values()) == plants
+    assert sorted(assignment.plant for assignment in primaries_of(example, "CD", "A", "B").values()) == plants
 
 
-def test_primaries_are_empty_when_no_plant_reaches_a_tip() -> None:
-    drawn = network(
+def test_match_primary_tips_is_empty_when_no_plant_reaches_tip() -> None:
+    example = draw_graph(
         """
         A.C
         ...
@@ -272,4 +279,4 @@ def test_primaries_are_empty_when_no_plant_reaches_a_tip() -> None:
         """,
         *("AB", "CD"),
     )
-    assert primaries_of(drawn, "D", "A") == {}
+    assert primaries_of(example, "D", "A") == {}

@@ -23,13 +23,13 @@ def total_px(plant: Plant) -> float:
     return sum(root.length_px for root in plant.roots)
 
 
-def test_an_empty_plate_has_no_plants_and_nothing_to_say() -> None:
+def test_reconstruct_empty_plate_returns_no_plants_and_flags() -> None:
     reconstruction = reconstruct_plants(SyntheticPlate().to_prediction(), [])
     assert reconstruction == PlateReconstruction((), (), 0.0)
 
 
 @pytest.mark.parametrize("angle_deg", [0, 15, 30, 45, 60])
-def test_a_straight_oblique_root_is_measured_within_one_percent(angle_deg: float) -> None:
+def test_reconstruct_measures_oblique_root_within_1_percent(angle_deg: float) -> None:
     plate = SyntheticPlate()
     tip = (150 + 350 * math.sin(math.radians(angle_deg)), 100 + 350 * math.cos(math.radians(angle_deg)))
     plate.draw_shoot(150, 92)
@@ -43,7 +43,7 @@ def test_a_straight_oblique_root_is_measured_within_one_percent(angle_deg: float
     assert plant.roots[0].points[-1] == pytest.approx(tip, abs=2)
 
 
-def test_an_arc_is_measured_within_one_percent() -> None:
+def test_reconstruct_measures_arc_within_1_percent() -> None:
     plate = SyntheticPlate()
     curve = arc((400, 100), 250, 180, 90)
     plate.draw_shoot(150, 92)
@@ -54,7 +54,7 @@ def test_an_arc_is_measured_within_one_percent() -> None:
     assert plant.roots[0].length_px == pytest.approx(250 * math.pi / 2, rel=0.01)
 
 
-def test_laterals_are_told_from_the_primary_and_begin_on_it() -> None:
+def test_reconstruct_separates_laterals_from_primary() -> None:
     plate = SyntheticPlate()
     length = plate.draw_plant(300, 80, 400)
     left = plate.draw_root((300, 160), (230, 230))
@@ -71,7 +71,7 @@ def test_laterals_are_told_from_the_primary_and_begin_on_it() -> None:
     assert [root.length_px for root in plant.roots] == pytest.approx([length, left, right], rel=0.03)
 
 
-def test_the_landmark_says_which_branch_is_the_primary() -> None:
+def test_reconstruct_selects_primary_by_landmark() -> None:
     plate = SyntheticPlate()
     plate.draw_shoot(300, 72)
     plate.add_landmark("root_base", 300, 80)
@@ -83,7 +83,7 @@ def test_the_landmark_says_which_branch_is_the_primary() -> None:
     assert plant.roots[0].points[-1] == pytest.approx((390, 390), abs=3)
 
 
-def test_a_root_that_the_landmark_model_missed_is_found_by_its_end() -> None:
+def test_reconstruct_finds_roots_without_landmarks() -> None:
     plate = SyntheticPlate()
     length = plate.draw_plant(300, 80, 400)
     lateral = plate.draw_root((300, 160), (210, 250))
@@ -93,7 +93,7 @@ def test_a_root_that_the_landmark_model_missed_is_found_by_its_end() -> None:
     assert "base_inferred" in codes(reconstruction)
 
 
-def test_a_spur_is_pruned_unless_a_landmark_stands_at_its_tip() -> None:
+def test_reconstruct_prunes_spur_without_tip_landmark() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80, 400)
     plate.draw_root((300, 200), (312, 200))
@@ -103,17 +103,17 @@ def test_a_spur_is_pruned_unless_a_landmark_stands_at_its_tip() -> None:
     assert (len(without.roots), len(with_landmark.roots)) == (1, 2)
 
 
-@pytest.mark.parametrize(("score", "believed"), [(0.1, False), (0.25, True)])
-def test_a_faint_landmark_is_believed_where_a_root_ends(score: float, believed: bool) -> None:
+@pytest.mark.parametrize(("score", "is_accepted"), [(0.1, False), (0.25, True)])
+def test_reconstruct_accepts_low_score_tip_at_root_end(score: float, is_accepted: bool) -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80, 400)
     plate.draw_root((300, 200), (340, 200))
     plate.add_landmark("lateral_tip", 340, 200, score)
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
-    assert len(reconstruction.plants[0].roots) == 1 + believed
+    assert len(reconstruction.plants[0].roots) == 1 + is_accepted
 
 
-def test_a_faint_landmark_on_a_root_that_goes_on_makes_no_root() -> None:
+def test_reconstruct_rejects_low_score_tip_on_continuing_root() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80, 400)
     plate.add_landmark("lateral_tip", 301, 200, 0.25)
@@ -121,7 +121,7 @@ def test_a_faint_landmark_on_a_root_that_goes_on_makes_no_root() -> None:
     assert len(plant.roots) == 1
 
 
-def test_a_short_end_without_a_landmark_is_no_root_but_flagged_and_its_length_kept() -> None:
+def test_reconstruct_flags_short_branch_without_landmark() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80, 400)
     short = plate.draw_root((300, 200), (345, 200))
@@ -132,7 +132,7 @@ def test_a_short_end_without_a_landmark_is_no_root_but_flagged_and_its_length_ke
 
 
 @pytest.mark.parametrize(("score", "count"), [(0.3, 1), (0.6, 2)])
-def test_of_a_lateral_that_lies_on_another_root_to_its_tip_the_end_is_told(score: float, count: int) -> None:
+def test_reconstruct_traces_end_of_hidden_lateral(score: float, count: int) -> None:
     plate = SyntheticPlate()
     length = plate.draw_plant(300, 80, 400)
     plate.add_landmark("lateral_tip", 300, 300, score)
@@ -144,7 +144,7 @@ def test_of_a_lateral_that_lies_on_another_root_to_its_tip_the_end_is_told(score
     assert {flag.code for flag in plant.flags} == ({"lateral_hidden"} if count == 2 else set())
 
 
-def test_a_landmark_without_a_root_under_it_makes_no_root() -> None:
+def test_reconstruct_ignores_tip_landmark_without_root() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80, 400)
     plate.add_landmark("lateral_tip", 500, 500)
@@ -152,13 +152,13 @@ def test_a_landmark_without_a_root_under_it_makes_no_root() -> None:
     assert len(plant.roots) == 1
 
 
-@pytest.mark.parametrize("likelihood", [0.0, 0.2])
-def test_a_lateral_too_faint_for_the_mask_is_led_from_its_tip_back_to_the_root(likelihood: float) -> None:
+@pytest.mark.parametrize("probability", [0.0, 0.2])
+def test_reconstruct_traces_faint_lateral_from_its_tip(probability: float) -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80, 400)
     faint = SyntheticPlate()
     length = faint.draw_root((300, 200), (348, 200))
-    plate.planes[0] = np.maximum(plate.planes[0], likelihood * faint.planes[0])
+    plate.channels[0] = np.maximum(plate.channels[0], probability * faint.channels[0])
     plate.add_landmark("lateral_tip", 348, 200)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
     assert [root.order for root in plant.roots] == [1, 2]
@@ -166,18 +166,18 @@ def test_a_lateral_too_faint_for_the_mask_is_led_from_its_tip_back_to_the_root(l
     assert plant.roots[1].length_px == pytest.approx(length, rel=0.05)
 
 
-def test_a_faint_curve_is_followed_and_not_cut_short() -> None:
+def test_reconstruct_follows_faint_curve() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80, 400)
     faint = SyntheticPlate()
     length = faint.draw_root((300, 200), (360, 200), (360, 260))
-    plate.planes[0] = np.maximum(plate.planes[0], 0.25 * faint.planes[0])
+    plate.channels[0] = np.maximum(plate.channels[0], 0.25 * faint.channels[0])
     plate.add_landmark("lateral_tip", 360, 260)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
     assert plant.roots[1].length_px == pytest.approx(length, rel=0.08)
 
 
-def test_a_sure_base_above_a_faint_beginning_keeps_its_place() -> None:
+def test_reconstruct_starts_at_reliable_base_above_faint_root() -> None:
     plate = SyntheticPlate()
     length = plate.draw_plant(300, 80, 400)
     plate.erase(280, 84, 320, 150)  # 4 mm
@@ -186,7 +186,7 @@ def test_a_sure_base_above_a_faint_beginning_keeps_its_place() -> None:
     assert plant.roots[0].length_px == pytest.approx(length, rel=0.02)
 
 
-def test_hypocotyl_that_looks_like_root_is_no_lateral() -> None:
+def test_reconstruct_adds_no_lateral_for_hypocotyl() -> None:
     plate = SyntheticPlate()
     plate.draw_shoot(300, 92)
     plate.add_landmark("root_base", 300, 150)
@@ -197,7 +197,7 @@ def test_hypocotyl_that_looks_like_root_is_no_lateral() -> None:
     assert plant.roots[0].length_px == pytest.approx(330, abs=0.6 / MM_PER_PX)
 
 
-def test_a_lateral_that_crosses_its_parent_again_keeps_its_beginning() -> None:
+def test_reconstruct_traces_lateral_that_crosses_its_parent() -> None:
     plate = SyntheticPlate()
     plate.add_landmark("root_base", 300, 80)
     plate.add_landmark("primary_tip", 300, 560)
@@ -211,7 +211,7 @@ def test_a_lateral_that_crosses_its_parent_again_keeps_its_beginning() -> None:
 
 
 @pytest.mark.parametrize("gap_px", [8, 20, 32])
-def test_a_broken_root_is_linked_across_a_gap_of_up_to_two_millimetres(gap_px: int) -> None:
+def test_reconstruct_bridges_gap_of_up_to_2_mm(gap_px: int) -> None:
     plate = SyntheticPlate()
     length = plate.draw_plant(300, 80, 400)
     plate.erase(280, 250, 320, 250 + gap_px)
@@ -221,28 +221,28 @@ def test_a_broken_root_is_linked_across_a_gap_of_up_to_two_millimetres(gap_px: i
     assert reconstruction.unassigned_px == 0
 
 
-def test_what_may_be_a_shoot_or_a_bright_root_founds_a_plant_only_with_a_base() -> None:
+def test_reconstruct_rejects_uncertain_shoot_without_base() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(150, 80, 300)
     plate.draw_plant(450, 80, 300)
-    plate.planes[1] *= 0.8
+    plate.channels[1] *= 0.8
     plate.landmarks[:] = [mark for mark in plate.landmarks if mark.x == 150]
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
     assert len(reconstruction.plants) == 1
     assert codes(reconstruction) == {"stray_shoot", "unassigned_root"}
 
 
-def test_a_shoot_on_a_hypocotyl_too_faint_to_see_belongs_to_the_base_below_it() -> None:
+def test_reconstruct_assigns_shoot_on_invisible_hypocotyl() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(150, 160, 300)
-    plate.planes[1] = 0
+    plate.channels[1] = 0
     plate.draw_shoot(150, 80)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
     assert {organ.kind for organ in plant.organs} == {"root", "shoot"}
     assert not plant.flags
 
 
-def test_a_hidden_base_is_not_where_a_lateral_is_known_to_end() -> None:
+def test_reconstruct_puts_hidden_base_away_from_lateral_tip() -> None:
     plate = SyntheticPlate()
     plate.draw_shoot(300, 72)
     plate.draw_root((300, 150), (300, 480))
@@ -255,7 +255,7 @@ def test_a_hidden_base_is_not_where_a_lateral_is_known_to_end() -> None:
     assert plant.roots[1].points[-1] == pytest.approx((360, 110), abs=3)
 
 
-def test_a_hidden_base_is_not_the_base_of_the_neighbour() -> None:
+def test_reconstruct_puts_hidden_base_away_from_neighbour() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80, 400)
     plate.draw_shoot(200, 60)
@@ -268,7 +268,7 @@ def test_a_hidden_base_is_not_the_base_of_the_neighbour() -> None:
     assert all(np.hypot(x - 300, y - 80) > 32 for x, y in bases[:-1])
 
 
-def test_a_piece_of_root_too_far_from_any_plant_is_flagged_and_its_length_kept() -> None:
+def test_reconstruct_flags_root_far_from_any_plant() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(150, 80, 300)
     stray = plate.draw_root((450, 300), (450, 500))
@@ -280,7 +280,7 @@ def test_a_piece_of_root_too_far_from_any_plant_is_flagged_and_its_length_kept()
     assert flag.at.x == pytest.approx(450, abs=3)
 
 
-def test_two_roots_that_cross_at_a_wide_angle_keep_their_own_tips() -> None:
+def test_reconstruct_assigns_tips_of_crossing_roots() -> None:
     plate = SyntheticPlate()
     for x, tip_x in ((150, 450), (450, 150)):
         plate.draw_shoot(x, 92)
@@ -296,7 +296,7 @@ def test_two_roots_that_cross_at_a_wide_angle_keep_their_own_tips() -> None:
 
 
 def ambiguous_plate() -> SyntheticPlate:
-    """Two roots that meet at a flat angle, run as one for 5 mm and part again."""
+    """Return two roots that meet at a flat angle, share 5 mm and separate again."""
     plate = SyntheticPlate()
     for x, sign in ((200, 1), (360, -1)):
         plate.draw_shoot(x, 72)
@@ -306,7 +306,7 @@ def ambiguous_plate() -> SyntheticPlate:
     return plate
 
 
-def test_a_crossing_that_cannot_be_read_is_flagged_with_its_place() -> None:
+def test_reconstruct_flags_ambiguous_crossing_with_position() -> None:
     plate = ambiguous_plate()
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
     assert len(reconstruction.plants) == 2
@@ -317,7 +317,7 @@ def test_a_crossing_that_cannot_be_read_is_flagged_with_its_place() -> None:
         assert "crossing at" in flag.message
 
 
-def test_an_expected_count_gives_lanes_that_settle_a_crossing() -> None:
+def test_reconstruct_resolves_crossing_by_lane_of_expected_count() -> None:
     plate = ambiguous_plate()
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks, expected_plants=2)
     assert "crossing" not in codes(reconstruction)
@@ -325,13 +325,13 @@ def test_an_expected_count_gives_lanes_that_settle_a_crossing() -> None:
     assert [plant.roots[0].points[-1][0] < 280 for plant in reconstruction.plants] == [True, False]
 
 
-def test_another_count_than_expected_is_flagged() -> None:
+def test_reconstruct_flags_unexpected_plant_count() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80)
     assert "plant_count" in codes(reconstruct_plants(plate.to_prediction(), plate.landmarks, expected_plants=5))
 
 
-def test_touching_leaves_do_not_make_two_plants_one() -> None:
+def test_reconstruct_separates_plants_with_touching_leaves() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(250, 80)
     plate.draw_plant(350, 80)
@@ -342,7 +342,7 @@ def test_touching_leaves_do_not_make_two_plants_one() -> None:
     assert areas[0] == pytest.approx(areas[1], rel=0.1)
 
 
-def test_leaves_that_small_gaps_part_are_one_shoot() -> None:
+def test_reconstruct_joins_leaves_across_small_gaps() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80)
     plate.draw_shoot(275, 55, rx=8, ry=6)
@@ -350,7 +350,7 @@ def test_leaves_that_small_gaps_part_are_one_shoot() -> None:
     assert len(reconstruct_plants(plate.to_prediction(), plate.landmarks).plants) == 1
 
 
-def test_an_ungerminated_seed_is_a_plant_and_a_seed_coat_on_a_root_is_none() -> None:
+def test_reconstruct_counts_ungerminated_seed_but_not_seed_coat() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(150, 80, 400)
     plate.draw_seed(150, 300)
@@ -363,7 +363,7 @@ def test_an_ungerminated_seed_is_a_plant_and_a_seed_coat_on_a_root_is_none() -> 
     assert seed.roots == ()
 
 
-def test_a_shoot_without_a_root_is_a_plant_whose_roots_are_unknown() -> None:
+def test_reconstruct_flags_shoot_without_root() -> None:
     plate = SyntheticPlate()
     plate.draw_shoot(300, 80)
     (plant,) = reconstruct_plants(plate.to_prediction(), []).plants
@@ -371,7 +371,7 @@ def test_a_shoot_without_a_root_is_a_plant_whose_roots_are_unknown() -> None:
     assert [flag.code for flag in plant.flags] == ["no_root"]
 
 
-def test_roots_whose_beginning_a_leaf_hides_keep_their_plant_and_their_length_is_in_doubt() -> None:
+def test_reconstruct_flags_base_hidden_by_leaf() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(150, 80, 400)
     plate.draw_shoot(450, 80, rx=30, ry=20)
@@ -382,7 +382,7 @@ def test_roots_whose_beginning_a_leaf_hides_keep_their_plant_and_their_length_is
     assert hidden.roots[0].length_px == pytest.approx(320, rel=0.03)
 
 
-def test_letters_that_look_like_shoots_found_no_plant_beside_plants_with_roots() -> None:
+def test_reconstruct_rejects_letter_that_looks_like_shoot() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(150, 80, 400)
     plate.draw_shoot(500, 400)
@@ -391,7 +391,7 @@ def test_letters_that_look_like_shoots_found_no_plant_beside_plants_with_roots()
     assert "stray_shoot" in codes(reconstruction)
 
 
-def test_a_rim_is_no_plant_even_with_a_base_landmark_too_weak_to_believe() -> None:
+def test_reconstruct_rejects_rim_with_low_score_base() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 100)
     plate.draw_root((5, 5), (5, 630))
@@ -401,7 +401,7 @@ def test_a_rim_is_no_plant_even_with_a_base_landmark_too_weak_to_believe() -> No
     assert {"base_left_out", "unassigned_root"} <= codes(reconstruction)
 
 
-def test_areas_and_outlines_of_organs_agree() -> None:
+def test_reconstruct_organ_areas_match_outlines() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -414,12 +414,12 @@ def test_areas_and_outlines_of_organs_agree() -> None:
         assert 0.5 < organ.confidence <= 1
 
 
-def test_noise_over_the_whole_picture_is_refused_with_a_reason() -> None:
+def test_reconstruct_flags_noise_image() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (3, 800, 800), np.uint8)
     assert "root_everywhere" in codes(reconstruct_plants(segmentation_prediction(noise), []))
 
 
-def test_clutter_over_the_whole_picture_stays_bounded() -> None:
+def test_reconstruct_terminates_on_cluttered_image() -> None:
     rng = np.random.default_rng(1)
     plate = SyntheticPlate(900, 900)
     for x, y in rng.uniform(20, 880, (250, 2)):
@@ -430,7 +430,7 @@ def test_clutter_over_the_whole_picture_stays_bounded() -> None:
     assert len(reconstruction.plants) >= 1
 
 
-def test_an_unknown_scale_is_read_at_the_scale_the_models_were_trained_at() -> None:
+def test_reconstruct_assumes_nominal_scale_when_unknown() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(300, 80)
     known = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -440,16 +440,18 @@ def test_an_unknown_scale_is_read_at_the_scale_the_models_were_trained_at() -> N
 
 
 @pytest.mark.parametrize("name", ["J10_Photo_001", "J10_Photo_011", "J11_Photo_001", "J11_Photo_011"])
-def test_every_seedling_of_a_real_plate_is_found_and_no_other(name: str) -> None:
+def test_reconstruct_finds_exactly_the_seedlings_of_real_plates(name: str) -> None:
     if not REAL_PLATES.exists():
-        pytest.skip(f"the real plates are not at {REAL_PLATES}")
+        pytest.skip(f"the photographs of real plates are missing: {REAL_PLATES}")
     truth = json.loads((REAL_PLATES / f"{name}_pseudolandmarks.json").read_text())
     x0, y0, x1, y1 = truth["roi_xyxy"]
     mask = np.asarray(Image.open(REAL_PLATES / f"{name}_pseudomask.png"))[y0:y1, x0:x1]
-    planes = np.stack([(mask == organ).astype(np.uint8) * 255 for organ in (1, 2, 3)])
-    reconstruction = reconstruct_plants(segmentation_prediction(planes, Scale(mm_per_px=1 / 15.2, source="given")), [])
+    probabilities_3HW = np.stack([(mask == organ).astype(np.uint8) * 255 for organ in (1, 2, 3)])
+    reconstruction = reconstruct_plants(
+        segmentation_prediction(probabilities_3HW, Scale(mm_per_px=1 / 15.2, source="given")), []
+    )
     bases = [plant["root_base"] for plant in truth["plants"]]
-    found = [plant.roots[0].points[0] for plant in reconstruction.plants]
-    assert len(found) == len(bases)
-    for (x, y), (base_x, base_y) in zip(found, bases, strict=True):
+    detected = [plant.roots[0].points[0] for plant in reconstruction.plants]
+    assert len(detected) == len(bases)
+    for (x, y), (base_x, base_y) in zip(detected, bases, strict=True):
         assert math.hypot(x + x0 - base_x, y + y0 - base_y) < 4 * 15.2

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.support.skeleton_drawings import picture_maps, same_frame
+from tests.support.skeleton_drawings import drawing_maps, same_frame
 from thale.imaging.geometry import Frame
 from thale.models.predictions import SegmentationMeta, SegmentationPrediction
 from thale.phenotyping.plants.probability_maps import NOMINAL_MM_PER_PX, ProbabilityMaps, root_mask
@@ -19,7 +19,7 @@ def prediction(frame: Frame, scale: Scale, classes: tuple[str, ...]) -> Segmenta
 
 
 def mask_rows(drawing: str, px_per_mm: float = 4.0) -> list[str]:
-    mask_HW, _ = root_mask(picture_maps(drawing, px_per_mm))
+    mask_HW, _ = root_mask(drawing_maps(drawing, px_per_mm))
     return ["".join(".#"[int(pixel)] for pixel in row) for row in mask_HW]
 
 
@@ -28,7 +28,7 @@ def test_maps_scale_follows_the_frame_and_the_calibration() -> None:
     maps = ProbabilityMaps.from_prediction(
         prediction(half, Scale(mm_per_px=0.05, source="given"), ("background", "root", "shoot", "seed"))
     )
-    assert maps.px_per_mm == pytest.approx(10)  # 20 source pixels a millimetre, half as many frame pixels
+    assert maps.px_per_mm == pytest.approx(10)  # 20 source pixels per millimetre, half as many frame pixels
     assert maps.mm_to_px(2.5) == pytest.approx(25)
     assert maps.mm2_to_px2(2.5) == pytest.approx(250)
 
@@ -48,8 +48,8 @@ def test_maps_read_classes_by_name() -> None:
     assert maps.shoot_HW.shape == (4, 6)
 
 
-def test_root_mask_keeps_likely_root_joined_to_sure_root() -> None:
-    # 40 % root counts where it touches root of 60 %; alone it does not, and 30 % never does.
+def test_root_mask_retains_likely_root_joined_to_certain_root() -> None:
+    # Root of 40 % counts if connected to root of 60 %. Root of 30 % never counts.
     rows = mask_rows(
         """
         ................
@@ -64,9 +64,9 @@ def test_root_mask_keeps_likely_root_joined_to_sure_root() -> None:
     assert rows[3] == "." * 16
 
 
-def test_root_mask_leaves_shoots_and_seeds_out() -> None:
-    # Pixel 4 is likelier shoot and pixel 9 likelier seed; where root is as likely (0, 1 and 13), it is root.
-    maps = picture_maps("\n".join(["." * 14, "#" * 14, *["." * 14] * 4]))
+def test_root_mask_excludes_shoots_and_seeds() -> None:
+    # Pixel 4 is more likely shoot and pixel 9 more likely seed. Ties (pixels 0, 1 and 13) are root.
+    maps = drawing_maps("\n".join(["." * 14, "#" * 14, *["." * 14] * 4]))
     maps.shoot_HW[1, [0, 1, 4]] = 255
     maps.seed_HW[1, [9, 13]] = 255
     maps.root_HW[1, [4, 9]] = 254
@@ -76,7 +76,7 @@ def test_root_mask_leaves_shoots_and_seeds_out() -> None:
 
 
 def test_root_mask_drops_specks_below_0_15_square_mm() -> None:
-    # At 4 px/mm a speck of 2 px is 0.125 square millimetres, one of 3 px 0.19. Diagonal pixels touch.
+    # At 4 px/mm, a speck of 2 px has 0.125 square millimetres, one of 3 px has 0.19. Diagonal pixels are connected.
     rows = mask_rows(
         """
         ................
@@ -103,18 +103,18 @@ def test_root_mask_fills_holes_up_to_0_12_square_mm() -> None:
     assert rows[2] == ".###.#..#..........."
 
 
-@pytest.mark.parametrize(("columns", "everywhere"), [(2, False), (3, True)])
-def test_root_mask_is_empty_when_root_is_everywhere(columns: int, everywhere: bool) -> None:
-    # Two columns of eight are a quarter of the picture, which is still believed.
-    mask_HW, flags = root_mask(picture_maps("\n".join(4 * ["#" * columns + "." * (8 - columns)])))
-    assert [flag.code for flag in flags] == (["root_everywhere"] if everywhere else [])
-    assert int(mask_HW.sum()) == (0 if everywhere else 8)
+@pytest.mark.parametrize(("columns", "is_everywhere"), [(2, False), (3, True)])
+def test_root_mask_is_empty_when_root_is_everywhere(columns: int, is_everywhere: bool) -> None:
+    # Two of eight columns are a quarter of the image, which is accepted.
+    mask_HW, flags = root_mask(drawing_maps("\n".join(4 * ["#" * columns + "." * (8 - columns)])))
+    assert [flag.code for flag in flags] == (["root_everywhere"] if is_everywhere else [])
+    assert int(mask_HW.sum()) == (0 if is_everywhere else 8)
 
 
-def test_root_mask_flags_clutter_beyond_its_pixel_budget() -> None:
-    maps = picture_maps("." * 2500)
+def test_root_mask_flags_clutter_beyond_pixel_limit() -> None:
+    maps = drawing_maps("." * 2500)
     root_HW = np.zeros((2500, 2500), np.uint8)
-    root_HW[:600] = 255  # 1.5 million pixels: the whole budget
+    root_HW[:600] = 255  # 1.5 million pixels: the limit
     root_HW[800:803, 100:103] = 255
     empty_HW = np.zeros_like(root_HW)
     mask_HW, flags = root_mask(ProbabilityMaps(root_HW, empty_HW, empty_HW, maps.frame, maps.px_per_mm))

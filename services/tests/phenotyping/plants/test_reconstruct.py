@@ -8,7 +8,7 @@ from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruc
 from thale.schemas import Calibration, Landmark, LandmarkKind, Root, Scale
 
 MM_PX = 8
-"""Each character of a plate is half a millimetre: 4 px, at 8 px/mm."""
+"""Pixels per millimetre. Each character of a drawing is half a millimetre: 4 px."""
 
 
 def landmark(kind: LandmarkKind, column: int, row: int) -> Landmark:
@@ -17,14 +17,14 @@ def landmark(kind: LandmarkKind, column: int, row: int) -> Landmark:
 
 def reconstruct(drawing: str, *landmarks: Landmark, expected: int | None = None) -> PlateReconstruction:
     squares_HW = np.kron(characters(drawing).view(np.uint32).reshape(characters(drawing).shape), np.ones((4, 4), int))
-    planes_3HW = np.stack([np.where(squares_HW == ord(letter), 255, 0).astype(np.uint8) for letter in "#@o"])
+    probabilities_3HW = np.stack([np.where(squares_HW == ord(letter), 255, 0).astype(np.uint8) for letter in "#@o"])
     meta = SegmentationMeta(
         model=MODEL,
         classes=("background", "root", "shoot", "seed"),
         frame=same_frame(*squares_HW.shape),
         calibration=Calibration(scale=Scale(mm_per_px=1 / MM_PX, source="given")),
     )
-    return reconstruct_plants(SegmentationPrediction(meta, planes_3HW), landmarks, expected)
+    return reconstruct_plants(SegmentationPrediction(meta, probabilities_3HW), landmarks, expected)
 
 
 LATERALS_ON_BOTH_SIDES = """
@@ -48,7 +48,7 @@ LATERALS_ON_BOTH_SIDES = """
 """
 
 
-def test_roots_are_numbered_down_the_primary() -> None:
+def test_reconstruct_numbers_laterals_down_the_primary() -> None:
     reconstruction = reconstruct(
         LATERALS_ON_BOTH_SIDES,
         landmark("root_base", 11, 1),
@@ -67,7 +67,7 @@ def test_roots_are_numbered_down_the_primary() -> None:
     assert (reconstruction.flags, reconstruction.unassigned_px) == ((), 0)
 
 
-def test_lateral_without_landmark_is_flagged_with_its_length() -> None:
+def test_reconstruct_flags_lateral_without_landmark() -> None:
     reconstruction = reconstruct(
         LATERALS_ON_BOTH_SIDES,
         landmark("root_base", 11, 2),
@@ -76,7 +76,7 @@ def test_lateral_without_landmark_is_flagged_with_its_length() -> None:
     )
     assert [root.id for root in reconstruction.plants[0].roots] == ["1", "1.1"]
     assert [flag.code for flag in reconstruction.flags] == ["unmarked_root"]
-    assert reconstruction.unassigned_px / MM_PX == pytest.approx(4, abs=0.5)  # a skeleton ends before its root does
+    assert reconstruction.unassigned_px / MM_PX == pytest.approx(4, abs=0.5)  # a skeleton is shorter than its root
 
 
 APART = """
@@ -113,14 +113,14 @@ def apart(expected: int | None = None) -> PlateReconstruction:
     return reconstruct(APART, *landmarks, expected=expected)
 
 
-def test_root_pixels_are_those_of_each_plant() -> None:
+def test_reconstruct_assigns_root_pixels_to_each_plant() -> None:
     areas = {
         plant.id: {organ.kind: organ.area_px / 16 for organ in plant.organs} for plant in apart().plants
     }  # in characters
     assert areas == {1: {"root": 10, "shoot": 4}, 2: {"root": 8, "shoot": 4}}
 
 
-def test_root_that_hangs_on_no_plant_is_flagged() -> None:
+def test_reconstruct_flags_root_without_plant() -> None:
     reconstruction = apart()
     assert [flag.code for flag in reconstruction.flags] == ["unassigned_root"]
     at = reconstruction.flags[0].at
@@ -129,11 +129,11 @@ def test_root_that_hangs_on_no_plant_is_flagged() -> None:
     assert reconstruction.unassigned_px / MM_PX == pytest.approx(3.75, abs=0.4)
 
 
-@pytest.mark.parametrize(("expected", "flagged"), [(2, False), (3, True), (None, False)])
-def test_plant_count_is_flagged_unless_expected(expected: int | None, flagged: bool) -> None:
-    assert ("plant_count" in [flag.code for flag in apart(expected).flags]) == flagged
+@pytest.mark.parametrize(("expected", "is_flagged"), [(2, False), (3, True), (None, False)])
+def test_reconstruct_flags_plant_count_unless_expected(expected: int | None, is_flagged: bool) -> None:
+    assert ("plant_count" in [flag.code for flag in apart(expected).flags]) == is_flagged
 
 
-def test_each_plant_owns_its_landmarks() -> None:
+def test_reconstruct_assigns_landmarks_to_each_plant() -> None:
     kinds = [[(m.kind, int(m.x // 4)) for m in plant.landmarks] for plant in apart().plants]
     assert kinds == [[("root_base", 4), ("primary_tip", 4)], [("root_base", 17), ("primary_tip", 17)]]

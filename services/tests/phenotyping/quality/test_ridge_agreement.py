@@ -1,4 +1,4 @@
-"""Tracings that are right, and such as nobody may believe, laid beside what the ridge filter sees."""
+"""Tests of the agreement of correct and wrong tracings with the ridge filter."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,7 +47,7 @@ def plate_with_plant() -> SyntheticPlate:
 
 
 def predict_with_ridges(plate: SyntheticPlate, light: float = 150, contrast: float = -20) -> SegmentationPrediction:
-    """Return the plate's maps with the ridges of a photograph of it, grainy as a camera's."""
+    """Return the plate's probability maps with the ridges of a simulated photograph with camera noise."""
     prediction = plate.to_prediction()
     grain = np.random.default_rng(0).normal(0, 1.5, prediction.probabilities_CHW.shape[1:])
     grey_HW = light + grain + contrast * (prediction.probabilities_CHW.max(axis=0) / 255)
@@ -56,12 +56,12 @@ def predict_with_ridges(plate: SyntheticPlate, light: float = 150, contrast: flo
 
 
 @pytest.fixture(scope="module")
-def answer() -> SegmentationPrediction:
+def prediction() -> SegmentationPrediction:
     return predict_with_ridges(plate_with_plant())
 
 
 @pytest.mark.parametrize(("light", "contrast"), [(150, -20), (40, 60)])
-def test_a_right_tracing_is_borne_out_in_both_polarities(light: float, contrast: float) -> None:
+def test_ridge_agreement_confirms_tracing_in_both_polarities(light: float, contrast: float) -> None:
     agreement = ridge_agreement(
         [traced_plant(PRIMARY, *LATERALS)], predict_with_ridges(plate_with_plant(), light, contrast)
     )[1]
@@ -73,61 +73,61 @@ def shift(points: tuple[XY, ...]) -> tuple[XY, ...]:
     return tuple((x + MM, y) for x, y in points)
 
 
-WRONG: dict[str, tuple[tuple[XY, ...], ...]] = {
-    "laterals missed": (PRIMARY,),
-    "a root invented": (PRIMARY, *LATERALS, ((305, 400), (100, 500), (60, 620), (600, 620))),
-    "a millimetre off": tuple(shift(points) for points in (PRIMARY, *LATERALS)),
-    "straight through": ((PRIMARY[0], (600, 600)),),
+WRONG_TRACINGS: dict[str, tuple[tuple[XY, ...], ...]] = {
+    "missing laterals": (PRIMARY,),
+    "false root": (PRIMARY, *LATERALS, ((305, 400), (100, 500), (60, 620), (600, 620))),
+    "displaced by 1 mm": tuple(shift(points) for points in (PRIMARY, *LATERALS)),
+    "straight line": ((PRIMARY[0], (600, 600)),),
 }
 
 
-@pytest.mark.parametrize("lines", WRONG.values(), ids=WRONG.keys())
-def test_a_wrong_tracing_is_flagged_with_both_numbers(
-    lines: tuple[tuple[XY, ...], ...], answer: SegmentationPrediction
+@pytest.mark.parametrize("lines", WRONG_TRACINGS.values(), ids=WRONG_TRACINGS.keys())
+def test_flag_disagreement_reports_both_values_of_wrong_tracing(
+    lines: tuple[tuple[XY, ...], ...], prediction: SegmentationPrediction
 ) -> None:
-    found = ridge_agreement([traced_plant(*lines)], answer)[1]
-    [plant] = flag_disagreement([traced_plant(*lines)], answer)
+    agreement = ridge_agreement([traced_plant(*lines)], prediction)[1]
+    [plant] = flag_disagreement([traced_plant(*lines)], prediction)
     assert [flag.code for flag in plant.flags] == ["methods_disagree"]
-    assert f"{found.supported_share:.0%}" in plant.flags[0].message
-    assert f"{found.length_ratio:.2f} times" in plant.flags[0].message
+    assert f"{agreement.supported_share:.0%}" in plant.flags[0].message
+    assert f"{agreement.length_ratio:.2f} times" in plant.flags[0].message
 
 
-def test_a_right_tracing_has_no_flag(answer: SegmentationPrediction) -> None:
+def test_flag_disagreement_does_not_flag_correct_tracing(prediction: SegmentationPrediction) -> None:
     plants = (traced_plant(PRIMARY, *LATERALS),)
-    assert flag_disagreement(plants, answer) == plants
+    assert flag_disagreement(plants, prediction) == plants
 
 
-def test_without_ridges_nothing_is_flagged(answer: SegmentationPrediction) -> None:
+def test_flag_disagreement_does_not_flag_without_ridges(prediction: SegmentationPrediction) -> None:
     plants = (traced_plant(PRIMARY),)
-    assert flag_disagreement(plants, replace(answer, ridge_HW=None)) == plants
+    assert flag_disagreement(plants, replace(prediction, ridge_HW=None)) == plants
 
 
-def test_a_picture_full_of_ridges_checks_nothing(answer: SegmentationPrediction) -> None:
-    assert answer.ridge_HW is not None
-    soil_HW = np.random.default_rng(0).integers(-60, 60, answer.ridge_HW.shape).astype(np.int8)
-    assert ridge_agreement([traced_plant(PRIMARY)], replace(answer, ridge_HW=soil_HW)) == {}
+def test_ridge_agreement_is_empty_when_image_is_full_of_ridges(prediction: SegmentationPrediction) -> None:
+    assert prediction.ridge_HW is not None
+    soil_HW = np.random.default_rng(0).integers(-60, 60, prediction.ridge_HW.shape).astype(np.int8)
+    assert ridge_agreement([traced_plant(PRIMARY)], replace(prediction, ridge_HW=soil_HW)) == {}
 
 
 @pytest.mark.parametrize("level", [0, -128, 127])
-def test_a_plane_of_one_level_breaks_nothing(level: int, answer: SegmentationPrediction) -> None:
-    plane_HW = np.full((640, 640), level, np.int8)
-    for agreement in ridge_agreement([traced_plant(PRIMARY)], replace(answer, ridge_HW=plane_HW)).values():
+def test_ridge_agreement_accepts_constant_ridge_map(level: int, prediction: SegmentationPrediction) -> None:
+    ridge_HW = np.full((640, 640), level, np.int8)
+    for agreement in ridge_agreement([traced_plant(PRIMARY)], replace(prediction, ridge_HW=ridge_HW)).values():
         assert agreement == RidgeAgreement(0, 0)
 
 
-def test_a_root_too_short_to_judge_is_left_out(answer: SegmentationPrediction) -> None:
-    assert ridge_agreement([traced_plant(((300, 80), (300, 110)))], answer) == {}
-    assert ridge_agreement([Plant(id=1, organs=(), landmarks=(), roots=())], answer) == {}
+def test_ridge_agreement_omits_short_root(prediction: SegmentationPrediction) -> None:
+    assert ridge_agreement([traced_plant(((300, 80), (300, 110)))], prediction) == {}
+    assert ridge_agreement([Plant(id=1, organs=(), landmarks=(), roots=())], prediction) == {}
 
 
-def test_roots_may_lie_outside_of_the_frame_and_the_scale_be_unknown() -> None:
+def test_ridge_agreement_accepts_roots_outside_frame() -> None:
     plate = plate_with_plant()
     unknown = replace(plate.to_prediction(UNKNOWN_SCALE), ridge_HW=predict_with_ridges(plate).ridge_HW)
     assert ridge_agreement([traced_plant(PRIMARY, *LATERALS)], unknown)[1].is_sufficient
     assert not ridge_agreement([traced_plant(((-900, -900), (-100, -100)))], unknown)[1].is_sufficient
 
 
-def test_each_plant_has_the_lines_about_itself() -> None:
+def test_ridge_agreement_assigns_lines_to_nearest_plant() -> None:
     plate = SyntheticPlate()
     plate.draw_root((200, 80), (200, 500))
     plate.draw_root((240, 80), (240, 500))
@@ -135,19 +135,17 @@ def test_each_plant_has_the_lines_about_itself() -> None:
         traced_plant(((200, 80), (200, 500))),
         traced_plant(((240, 80), (240, 500))).model_copy(update={"id": 2}),
     )
-    found = ridge_agreement([first, second], predict_with_ridges(plate))
-    assert all(agreement.is_sufficient for agreement in found.values())
-    assert set(found) == {1, 2}
+    agreements = ridge_agreement([first, second], predict_with_ridges(plate))
+    assert all(agreement.is_sufficient for agreement in agreements.values())
+    assert set(agreements) == {1, 2}
 
 
 @pytest.mark.parametrize(
-    ("places", "length"),
+    ("pixel_at", "length"),
     [(lambda step: (10, 10 + step), 100), (lambda step: (10 + step, 10 + step), 141), (lambda _: (9, 9), 0)],
 )
-def test_a_digital_line_is_about_as_long_as_the_line_it_stands_for(
-    places: Callable[[int], tuple[int, int]], length: float
-) -> None:
+def test_digital_length_px_is_close_to_line_length(pixel_at: Callable[[int], tuple[int, int]], length: float) -> None:
     line_HW: NDArray[np.bool_] = np.zeros((130, 130), bool)
     for step in range(101):
-        line_HW[places(step)] = True
+        line_HW[pixel_at(step)] = True
     assert digital_length_px(line_HW) == pytest.approx(length, rel=0.06)

@@ -1,4 +1,4 @@
-"""Shoots whose outline is cut off or shared are told; all others are left as they are."""
+"""Tests of the flags for shoots with an incomplete or merged outline."""
 
 from tests.support.sample_plates import KNOWN_SCALE, SyntheticPlate
 from thale.phenotyping.plants.reconstruct import reconstruct_plants
@@ -16,14 +16,14 @@ def codes(plate: SyntheticPlate, calibration: Calibration | None = None) -> list
     return [[f.code for f in plant.flags if f.code in expected_codes] for plant in flag_shoots(plants, prediction)]
 
 
-def test_shoots_that_stand_free_are_not_flagged() -> None:
+def test_flag_shoots_does_not_flag_separate_shoots() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(200, 100)
     plate.draw_plant(400, 100)
     assert codes(plate) == [[], []]
 
 
-def test_two_shoots_grown_into_each_other_are_both_flagged() -> None:
+def test_flag_shoots_flags_both_touching_shoots() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(200, 100)
     plate.draw_plant(320, 100)
@@ -32,7 +32,7 @@ def test_two_shoots_grown_into_each_other_are_both_flagged() -> None:
     assert codes(plate) == [["shoots_touch"], ["shoots_touch"], []]
 
 
-def test_a_shoot_cut_off_by_the_picture_or_by_the_rim_is_flagged() -> None:
+def test_flag_shoots_flags_shoot_at_border_or_rim() -> None:
     plate = SyntheticPlate()
     plate.draw_plant(320, 10)
     assert codes(plate) == [["shoot_at_rim"]]
@@ -44,10 +44,10 @@ def test_a_shoot_cut_off_by_the_picture_or_by_the_rim_is_flagged() -> None:
         scale=KNOWN_SCALE.model_copy(update={"plate_width_mm": 120}),
         plate=Plate(corners=corners, tilt_deg=0, confidence=1),
     )
-    assert codes(free, rim) == [["shoot_at_rim"]]  # 5 mm of the plate's 120 are 27 px here
+    assert codes(free, rim) == [["shoot_at_rim"]]  # 5 mm of 120 mm are 27 px
 
 
-def test_a_plate_without_shoots_is_left_as_it_is() -> None:
+def test_flag_shoots_accepts_plate_without_shoots() -> None:
     assert flag_shoots((), SyntheticPlate().to_prediction()) == ()
     bare = SyntheticPlate()
     bare.add_landmark("root_base", 320, 100)

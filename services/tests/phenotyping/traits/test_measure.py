@@ -23,7 +23,7 @@ def organ(kind: str, area_px: float) -> Organ:
 
 
 def seedling(*roots: Root, flags: tuple[Flag, ...] = ()) -> Plant:
-    """By default a primary of 30 mm straight down with two laterals of 5 mm, 10 and 20 mm below the base."""
+    """Return a plant; by default, a straight primary of 30 mm with laterals of 5 mm at 10 and 20 mm from the base."""
     default = (
         root("1", (100, 50), (100, 350)),
         root("1.1", (100, 150), (130, 190), parent="1"),
@@ -61,18 +61,18 @@ def measure_traits(plant: Plant, scale: Scale = TENTH_MM_SCALE, plate: Plate | N
         ("root_shoot_area_ratio", 0.5, "1"),
     ],
 )
-def test_a_drawn_seedling_has_the_traits_that_a_ruler_gives(trait: str, value: float, unit: str) -> None:
+def test_measure_returns_traits_of_known_seedling(trait: str, value: float, unit: str) -> None:
     row = measure_traits(seedling())[trait]
     assert (row.value, row.unit, row.quality) == (pytest.approx(value), unit, "ok")
 
 
-def test_the_angle_is_positive_to_the_right_and_a_detour_makes_a_root_tortuous() -> None:
+def test_primary_root_angle_and_tortuosity_of_bent_root() -> None:
     row = measure_traits(seedling(root("1", (0, 0), (30, 0), (30, 40))))
     assert row["primary_root_angle"].value == pytest.approx(math.degrees(math.atan2(30, 40)))
     assert row["primary_root_tortuosity"].value == pytest.approx(70 / 50)
 
 
-def test_without_a_scale_everything_is_in_pixels_and_says_so() -> None:
+def test_measure_returns_pixels_without_scale() -> None:
     rows = measure_traits(seedling(), UNKNOWN_SCALE)
     assert (rows["primary_root_length"].value, rows["primary_root_length"].unit) == (300, "px")
     assert rows["shoot_area"].unit == "px2"
@@ -80,7 +80,7 @@ def test_without_a_scale_everything_is_in_pixels_and_says_so() -> None:
     assert not any("mm" in row.unit for row in [*rows.values(), *measure_plate([seedling()], UNKNOWN_SCALE)])
 
 
-def test_a_root_without_laterals_has_none_and_a_plant_without_roots_has_unknown() -> None:
+def test_measure_returns_nan_only_without_roots() -> None:
     bare = measure_traits(seedling(root("1", (0, 0), (0, 100))))
     assert (bare["lateral_root_count"].value, bare["lateral_root_length"].value) == (0, 0)
     assert bare["branched_zone_length"].value == 0
@@ -94,10 +94,10 @@ def test_a_root_without_laterals_has_none_and_a_plant_without_roots_has_unknown(
     assert (rows["shoot_area"].value, rows["shoot_area"].quality) == (pytest.approx(8), "ok")
 
 
-def test_what_rests_on_a_doubtful_root_is_unknown_and_the_plate_keeps_its_length() -> None:
-    sure = root("1", (100, 50), (100, 350))
-    doubtful = root("1.1", (100, 150), (130, 190), parent="1", flags=(CROSSING_FLAG,))
-    plant = seedling(sure, doubtful, flags=(CROSSING_FLAG,))
+def test_measure_returns_nan_for_traits_of_ambiguous_root() -> None:
+    certain = root("1", (100, 50), (100, 350))
+    ambiguous = root("1.1", (100, 150), (130, 190), parent="1", flags=(CROSSING_FLAG,))
+    plant = seedling(certain, ambiguous, flags=(CROSSING_FLAG,))
     rows = measure_traits(plant)
     assert math.isnan(rows["total_root_length"].value)
     assert rows["total_root_length"].flags == (CROSSING_FLAG,)
@@ -107,16 +107,16 @@ def test_what_rests_on_a_doubtful_root_is_unknown_and_the_plate_keeps_its_length
     assert plate["plate_unassigned_root_length"].value == pytest.approx(2)
 
 
-def test_a_settled_crossing_is_measured_and_uncertain() -> None:
+def test_measure_is_uncertain_when_crossing_is_resolved_by_lane() -> None:
     flag = Flag(code="crossing_by_lane", message="crossing at 3,4")
     rows = measure_traits(seedling(root("1", (0, 0), (0, 100), flags=(flag,))))
     assert (rows["primary_root_length"].value, rows["primary_root_length"].quality) == (pytest.approx(10), "uncertain")
 
 
-def test_what_a_second_method_does_not_bear_out_is_given_and_uncertain() -> None:
+def test_measure_is_uncertain_when_methods_disagree() -> None:
     flag = Flag(code="methods_disagree", message="two methods disagree")
-    sure = root("1", (100, 50), (100, 350))
-    plant = seedling(sure, root("1.1", (100, 150), (130, 190), parent="1"), flags=(flag,))
+    certain = root("1", (100, 50), (100, 350))
+    plant = seedling(certain, root("1.1", (100, 150), (130, 190), parent="1"), flags=(flag,))
     rows = measure_traits(plant)
     for name in ("primary_root_length", "total_root_length", "lateral_root_length", "lateral_root_count"):
         assert (rows[name].quality, rows[name].flags) == ("uncertain", (flag,))
@@ -127,7 +127,7 @@ def test_what_a_second_method_does_not_bear_out_is_given_and_uncertain() -> None
     assert plate["plant_count"].quality == "ok"
 
 
-def test_tip_coordinates_are_those_of_the_plate_even_if_it_is_tilted() -> None:
+def test_tip_coordinates_follow_tilt_of_plate() -> None:
     turn = math.radians(5)
     right, down = (math.cos(turn), math.sin(turn)), (-math.sin(turn), math.cos(turn))
     corners = [Point(x=40 + a * right[0] + b * down[0], y=30 + a * right[1] + b * down[1])
@@ -140,11 +140,11 @@ def test_tip_coordinates_are_those_of_the_plate_even_if_it_is_tilted() -> None:
     assert (math.isnan(without["primary_tip_x"].value), without["primary_tip_x"].quality) == (True, "unknown")
 
 
-def test_a_straight_root_has_a_hull_without_area() -> None:
+def test_convex_hull_area_of_straight_root_is_zero() -> None:
     assert measure_traits(seedling(root("1", (0, 0), (0, 50), (0, 100))))["convex_hull_area"].value == 0
 
 
-def test_every_trait_says_how_it_is_measured_and_has_one_unit_a_scale() -> None:
+def test_every_trait_has_method_and_ontology_term() -> None:
     assert [value.trait for value in measure(seedling(), TENTH_MM_SCALE)] == [
         t.name for t in TRAITS.values() if t.level == "plant"
     ]
@@ -156,6 +156,6 @@ def test_every_trait_says_how_it_is_measured_and_has_one_unit_a_scale() -> None:
         assert trait.ontology_id is None or trait.ontology_id.startswith(("TO:", "PO:"))
 
 
-def test_an_empty_plate_has_zero_plants_and_zero_length() -> None:
+def test_measure_plate_returns_zero_for_empty_plate() -> None:
     rows = {value.trait: value.value for value in measure_plate([], TENTH_MM_SCALE)}
     assert (rows["plant_count"], rows["plate_total_root_length"]) == (0, 0)

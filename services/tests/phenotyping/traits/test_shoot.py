@@ -1,4 +1,4 @@
-"""Shoots drawn as a stem with leaves on petioles, so that anybody can check how long and how many."""
+"""Tests of shoot traits on synthetic shoots: a stem with leaves on petioles, of known length and number."""
 
 import math
 
@@ -60,32 +60,32 @@ def rows(plant_: Plant, scale: Scale = TENTH_MM_SCALE) -> dict[str, TraitValue]:
 
 @pytest.mark.parametrize("length", [30, 60, 120])
 @pytest.mark.parametrize("angles_deg", [(-160, -20), (-150, -90, -30), (-130, -50)])
-def test_the_hypocotyl_ends_where_the_leaves_part(length: float, angles_deg: tuple[float, ...]) -> None:
+def test_hypocotyl_length_ends_at_leaves(length: float, angles_deg: tuple[float, ...]) -> None:
     assert hypocotyl_length(seedling(length, angles_deg)) == pytest.approx(length, abs=STEM_WIDTH)
 
 
-def test_a_bent_hypocotyl_is_as_long_as_its_way() -> None:
-    knee, top = (240.0, 270.0), (240.0, 220.0)
-    bent = plant(bar(BASE, knee), bar(knee, top), *leaves(top, (-160, -20)))
+def test_hypocotyl_length_follows_bent_hypocotyl() -> None:
+    bend, top = (240.0, 270.0), (240.0, 220.0)
+    bent = plant(bar(BASE, bend), bar(bend, top), *leaves(top, (-160, -20)))
     assert hypocotyl_length(bent) == pytest.approx(50 + 50, abs=STEM_WIDTH)
 
 
 @pytest.mark.parametrize("angles_deg", [(-160, -20), (-160, -90, -20), (-170, -120, -60, -10)])
-def test_every_leaf_that_stands_apart_is_counted(angles_deg: tuple[float, ...]) -> None:
+def test_leaf_count_counts_separate_leaves(angles_deg: tuple[float, ...]) -> None:
     assert leaf_count(seedling(60, angles_deg)) == len(angles_deg)
 
 
-def test_a_leaf_that_hangs_down_is_counted_too() -> None:
+def test_leaf_count_counts_drooping_leaf() -> None:
     assert leaf_count(seedling(90, (-160, 40))) == 2
 
 
-def test_leaf_tips_that_a_model_saw_are_counted_first() -> None:
+def test_leaf_count_prefers_landmarks() -> None:
     tip = Landmark(kind="leaf_tip", x=0, y=0, score=1)
     seen = seedling().model_copy(update={"landmarks": (tip, tip, tip)})
     assert (rows(seen)["leaf_count"].value, rows(seen)["leaf_count"].quality) == (3, "ok")
 
 
-def test_a_petiole_that_broke_in_the_mask_still_leads_to_its_leaf() -> None:
+def test_leaf_count_includes_leaf_on_broken_petiole() -> None:
     top = (200.0, 240.0)
     apart = leaf((245.0, 225.0), (20, 11), -20)
     broken = plant(bar(BASE, top), *leaves(top, (-160,)), apart)
@@ -93,13 +93,13 @@ def test_a_petiole_that_broke_in_the_mask_still_leads_to_its_leaf() -> None:
     assert hypocotyl_length(broken) == pytest.approx(60, abs=2 * STEM_WIDTH)
 
 
-def test_numbers_read_off_an_outline_are_uncertain() -> None:
-    found = rows(seedling())
-    assert found["hypocotyl_length"].value == pytest.approx(6, abs=0.8)
-    assert {row.quality for row in found.values()} == {"uncertain"}
+def test_traits_from_outline_are_uncertain() -> None:
+    traits = rows(seedling())
+    assert traits["hypocotyl_length"].value == pytest.approx(6, abs=0.8)
+    assert {row.quality for row in traits.values()} == {"uncertain"}
 
 
-def test_without_a_scale_the_hypocotyl_is_in_pixels() -> None:
+def test_hypocotyl_length_is_in_pixels_without_scale() -> None:
     unknown = rows(seedling(), Scale(mm_per_px=math.nan, source="none"))["hypocotyl_length"]
     assert (unknown.unit, [flag.code for flag in unknown.flags]) == ("px", ["no_scale"])
     assert unknown.value == pytest.approx(60, abs=STEM_WIDTH)
@@ -108,48 +108,48 @@ def test_without_a_scale_the_hypocotyl_is_in_pixels() -> None:
 HIDDEN = {
     "a leaf in front": plant(leaf((200, 260), (50, 40), 0)),
     "a wide leaf below": plant(leaf((200, 270), (16, 30), 0), leaf((200, 200), (90, 40), 0), root_width=3),
-    "begins far from the base": plant(bar((200, 260), (200, 200)), *leaves((200, 200), (-160, -20))),
+    "starts far from the base": plant(bar((200, 260), (200, 200)), *leaves((200, 200), (-160, -20))),
     "a stem alone": plant(bar(BASE, (200, 200))),
     "a dot": plant((199, 299, 201, 299, 201, 301)),
 }
 
 
 @pytest.mark.parametrize("shoot", HIDDEN.values(), ids=HIDDEN.keys())
-def test_a_hypocotyl_that_is_not_seen_is_unknown_with_the_reason(shoot: Plant) -> None:
+def test_hypocotyl_length_is_nan_and_flagged_when_hidden(shoot: Plant) -> None:
     row = rows(shoot)["hypocotyl_length"]
     assert math.isnan(row.value)
     assert (row.quality, [flag.code for flag in row.flags]) == ("unknown", ["hypocotyl_hidden"])
 
 
 @pytest.mark.parametrize("code", ["shoot_at_rim", "shoots_touch"])
-def test_a_shoot_whose_outline_is_not_its_own_has_no_form(code: str) -> None:
+def test_shoot_traits_are_nan_when_outline_is_incomplete(code: str) -> None:
     flag = Flag(code=code, message="cut")
     for row in rows(seedling().model_copy(update={"flags": (flag,)})).values():
         assert math.isnan(row.value)
         assert (row.quality, row.flags) == ("unknown", (flag,))
 
 
-def test_a_seed_has_neither() -> None:
+def test_shoot_traits_are_nan_for_seed() -> None:
     flag = Flag(code="ungerminated", message="a seed")
     for row in rows(Plant(id=1, organs=(), landmarks=(), roots=(), flags=(flag,))).values():
         assert math.isnan(row.value)
         assert (row.quality, row.flags) == ("unknown", (flag,))
 
 
-def test_a_shoot_of_one_pixel_has_no_form() -> None:
+def test_shoot_traits_are_nan_for_one_pixel() -> None:
     for row in rows(plant((200, 300, 200, 300, 200, 300))).values():
         assert math.isnan(row.value)
 
 
-def test_a_shoot_in_hundreds_of_pieces_is_read_all_the_same() -> None:
-    places = np.random.default_rng(0).uniform(0, 4000, (300, 2))
-    specks = tuple(tuple(float(v) for v in (x, y, x + 3, y, x + 3, y + 3)) for x, y in places)
-    found = rows(plant(*specks))
-    assert math.isnan(found["hypocotyl_length"].value)
-    assert found["leaf_count"].quality == "uncertain"
+def test_shoot_traits_accept_shoot_of_hundreds_of_components() -> None:
+    corners_N2 = np.random.default_rng(0).uniform(0, 4000, (300, 2))
+    specks = tuple(tuple(float(v) for v in (x, y, x + 3, y, x + 3, y + 3)) for x, y in corners_N2)
+    traits = rows(plant(*specks))
+    assert math.isnan(traits["hypocotyl_length"].value)
+    assert traits["leaf_count"].quality == "uncertain"
 
 
-def test_a_shoot_of_thousands_of_pixels_is_drawn_smaller() -> None:
+def test_leaf_count_downsamples_large_shoot() -> None:
     large = seedling(600, (-160, -20))
     outlines = tuple(tuple(v * 12 for v in outline) for outline in large.organs[1].polygons)
     grown = plant(*outlines).model_copy(

@@ -76,22 +76,22 @@ def find_extension(assignment: RootAssignment, tip_assignment: TipAssignment) ->
     graph, plant = assignment.graph, tip_assignment.plant
     owners = [assignment.owner_of_segment.get(number) for number, _ in tip_assignment.edges]
     is_own = [index is not None and assignment.roots[index].plant == plant for index in owners]
-    begin = is_own.index(False) if False in is_own else len(is_own)
+    start = is_own.index(False) if False in is_own else len(is_own)
     end = len(owners)
-    while end > begin and owners[end - 1] is not None:
+    while end > start and owners[end - 1] is not None:
         end -= 1
     shared_length = 0.0
-    for position in range(begin, end):
+    for position in range(start, end):
         index = owners[position]
         shared_length = (
             0.0 if index is None else shared_length + graph.segments[tip_assignment.edges[position][0]].length
         )
         if index is not None and shared_length > graph.maps.mm_to_px(_MAX_CROSSING_MM):
-            begin, plant = position + 1, assignment.roots[index].plant
-    if begin >= end:
+            start, plant = position + 1, assignment.roots[index].plant
+    if start >= end:
         return RootExtension(plant, [], None)
-    node = edge_target(graph, (tip_assignment.edges[begin][0], not tip_assignment.edges[begin][1]))
-    return RootExtension(plant, tip_assignment.edges[begin:end], assignment.owner_at_node.get((plant, node)))
+    node = edge_target(graph, (tip_assignment.edges[start][0], not tip_assignment.edges[start][1]))
+    return RootExtension(plant, tip_assignment.edges[start:end], assignment.owner_at_node.get((plant, node)))
 
 
 def is_hypocotyl(assignment: RootAssignment, tip_assignment: TipAssignment) -> bool:

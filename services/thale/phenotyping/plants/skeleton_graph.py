@@ -87,8 +87,8 @@ class RootGraph:
         if cuts:
             self.remove_segment(number)
             nodes.update({index: self.add_node(segment.points[index]) for index in cuts})
-            for begin, end in pairwise([0, *cuts, last]):
-                self.add_segment(nodes[begin], nodes[end], segment.points[begin : end + 1])
+            for start, end in pairwise([0, *cuts, last]):
+                self.add_segment(nodes[start], nodes[end], segment.points[start : end + 1])
         return [nodes[min(max(index, 0), last)] for index in indices]
 
     def split_all(self, locations: Sequence[tuple[int, int]]) -> list[int]:
