@@ -1,9 +1,9 @@
-"""How long is it from nothing to the first answer? thale and the plain `torchserve` command, in turns.
+"""Benchmark of the time from start to first response: `thale up` and the plain `torchserve` command, alternating.
 
-Both start with everything installed and the same two model archives, and are asked about the 12-megapixel sample plate
-as soon as they are ready: thale for the phenotype, TorchServe for the two models' answers, both at once. thale's caches
-(OpenVINO's graphs, Java's classes) are warm, as at every start but the first. Wall seconds depend on what else the
-machine does; processor seconds, user and system over all processes that were started, much less.
+Both start with all packages installed and the same two model archives. As soon as they are ready, they receive the
+12-megapixel sample plate. thale returns the phenotype; TorchServe returns the predictions of both models, requested in
+parallel. thale's caches (OpenVINO graphs, Java classes) are warm, as at every start except the first. Wall time depends
+on the load of the machine. CPU time (user and system, of all started processes) depends on it much less.
 
     python benchmarks/startup.py --runs 5
 """
@@ -38,22 +38,22 @@ HTTP = urllib3.PoolManager(maxsize=4, timeout=TIMEOUT_S, retries=False)
 
 @dataclass(frozen=True)
 class StartupTiming:
-    """Seconds since the command, and processor seconds until then: when it was ready, and when it had answered."""
+    """Wall and CPU seconds from the start of the command until ready, and until the first response."""
 
     ready_s: float
     ready_cpu_s: float
-    answer_s: float
-    answer_cpu_s: float
+    response_s: float
+    response_cpu_s: float
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--home", type=Path, help="folder to start thale on, kept; default: a fresh one")
+    parser.add_argument("--home", type=Path, help="data directory, not deleted; default: a temporary one")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as fresh:
-        data_dir = DataDir.resolve(arguments.home or Path(fresh) / "home")
+    with tempfile.TemporaryDirectory() as temp_dir:
+        data_dir = DataDir.resolve(arguments.home or Path(temp_dir) / "home")
         plate = prepare(data_dir)
         runs = [(start_thale(data_dir, plate), start_torchserve(data_dir, plate)) for _ in range(arguments.runs)]
     for name, starts in zip(("thale up", "torchserve"), zip(*runs, strict=True), strict=True):
@@ -61,19 +61,19 @@ def main() -> None:
 
 
 def format_row(name: str, timings: Sequence[StartupTiming]) -> str:
-    """Return the medians, and the fastest of all runs in brackets."""
+    """Return the medians, with the fastest run in brackets."""
     cells = []
-    for milestone in ("ready", "answer"):
+    for milestone in ("ready", "response"):
         wall, cpu = ([getattr(timing, f"{milestone}_{unit}") for timing in timings] for unit in ("s", "cpu_s"))
         cells.append(
             f"{milestone} {statistics.median(wall):5.2f} s [{min(wall):5.2f}], "
-            f"processor {statistics.median(cpu):5.2f} s [{min(cpu):5.2f}]"
+            f"CPU {statistics.median(cpu):5.2f} s [{min(cpu):5.2f}]"
         )
     return f"{name:10}  {'   '.join(cells)}"
 
 
 def prepare(data_dir: DataDir) -> Path:
-    """Draw the plate, archive the models, and fill the caches; return the plate."""
+    """Render the plate, archive the models, warm the caches, and return the plate."""
     arguments = (
         "synthesize",
         "--out",
@@ -109,7 +109,7 @@ def start_thale(data_dir: DataDir, plate: Path) -> StartupTiming:
 
 
 def start_torchserve(data_dir: DataDir, plate: Path) -> StartupTiming:
-    """Run the `torchserve` command with its default settings until both models have answered."""
+    """Run the `torchserve` command with its default settings until both models have responded."""
     ports = choose_ports(0)
     archives = {path.name: path.name.rsplit("-", 1)[0] for path in data_dir.model_store.glob("*.mar")}
     with tempfile.TemporaryDirectory() as folder:
@@ -141,12 +141,12 @@ def start_torchserve(data_dir: DataDir, plate: Path) -> StartupTiming:
                 urls = [f"http://{HOST}:{ports.inference}/predictions/{name}" for name in archives.values()]
                 statuses = list(pool.map(lambda url: HTTP.request("POST", url, body=plate.read_bytes()).status, urls))
             if set(statuses) != {200}:
-                raise RuntimeError(f"TorchServe answered {statuses}")
+                raise RuntimeError(f"TorchServe returned {statuses}")
             return StartupTiming(*ready_time, *command.elapsed())
 
 
 def is_worker_ready(port: int, model: str) -> bool:
-    """Whether TorchServe has a worker for a model."""
+    """Return True if TorchServe has a ready worker of a model."""
     try:
         description = HTTP.request("GET", f"http://{HOST}:{port}/models/{model}").data
     except urllib3.exceptions.HTTPError:
@@ -156,21 +156,21 @@ def is_worker_ready(port: int, model: str) -> bool:
 
 @dataclass(frozen=True)
 class Command:
-    """A command that runs, and when it began."""
+    """A running command and its start time."""
 
     process: psutil.Popen
     started_at: float
 
     def wait_for(self, condition: Callable[[], bool]) -> tuple[float, float]:
-        """Return what was spent when the condition came true."""
+        """Wait for a condition, and return the elapsed wall and CPU seconds."""
         while not condition():
             if self.process.poll() is not None or time.monotonic() - self.started_at > TIMEOUT_S:
-                raise RuntimeError("it did not get ready")
+                raise RuntimeError("the command did not become ready")
             time.sleep(0.05)
         return self.elapsed()
 
     def elapsed(self) -> tuple[float, float]:
-        """Return wall and processor seconds of the command and everything that it started."""
+        """Return the wall seconds, and the CPU seconds of the command and its child processes."""
         wall_s = time.monotonic() - self.started_at
         cpu_s = 0.0
         for process in (self.process, *self.process.children(recursive=True)):

@@ -1,4 +1,4 @@
-"""What the tests of the command line and the client share: one `thale up` with tiny models."""
+"""Shared fixtures of the command-line and client tests: one local platform with tiny models."""
 
 import signal
 from collections.abc import Iterator
@@ -21,6 +21,6 @@ def platform(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterato
 
 
 def pytest_configure() -> None:
-    """Begin with signals as a terminal has them: programs inherit what nohup or a background job ignores."""
+    """Restore the default signal handlers: subprocesses inherit signals ignored by nohup or a background job."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""The client: answers as objects, errors as the exceptions that the server meant, and patience with a busy server."""
+"""Tests of the client: parsed responses, errors from problem documents, and retries."""
 
 import io
 import subprocess
@@ -18,7 +18,7 @@ from thale import errors
 from thale.schemas import Problem
 
 
-def picture(width: int = 160, height: int = 120) -> bytes:
+def png(width: int = 160, height: int = 120) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(80, 99, (height, width, 3), np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -33,11 +33,12 @@ def client(platform: PlatformProcess) -> Iterator[thale.Client]:
 @pytest.fixture
 def plate(tmp_path: Path) -> Path:
     path = tmp_path / "Teller 1 & ä.png"
-    path.write_bytes(picture())
+    path.write_bytes(png())
     return path
 
 
-def test_a_path_gives_a_phenotype_that_knows_its_name_and_the_given_scale(client: thale.Client, plate: Path) -> None:
+@pytest.mark.integration
+def test_phenotype_of_path_has_name_and_given_scale(client: thale.Client, plate: Path) -> None:
     phenotype = client.phenotype(plate, mm_per_px=0.25, expected_plants=2, experiment="salt")
     assert isinstance(phenotype, thale.Phenotype)
     assert (phenotype.image.name, phenotype.image.width, phenotype.image.height) == (plate.name, 160, 120)
@@ -46,19 +47,22 @@ def test_a_path_gives_a_phenotype_that_knows_its_name_and_the_given_scale(client
     assert client.phenotype(plate.read_bytes(), mm_per_px=0.25).image.sha256 == phenotype.image.sha256
 
 
-def test_the_other_formats_come_as_they_are(client: thale.Client, plate: Path) -> None:
+@pytest.mark.integration
+def test_client_returns_overlay_rsml_and_csv(client: thale.Client, plate: Path) -> None:
     assert client.overlay(plate, mm_per_px=0.25).startswith(b"\x89PNG")
     assert b"<rsml" in client.rsml(plate, mm_per_px=0.25)
     assert client.csv(plate, mm_per_px=0.25).startswith("image,sha256,level")
     assert client.csv(plate, mm_per_px=0.25, table="wide").startswith("image,sha256,plant")
 
 
-def test_one_model_alone_can_be_asked(client: thale.Client, plate: Path) -> None:
+@pytest.mark.integration
+def test_client_requests_single_models(client: thale.Client, plate: Path) -> None:
     assert client.segment(plate, mm_per_px=0.25).meta.model.name == "plate-seg"
     assert client.landmarks(plate, mm_per_px=0.25).model.name == "plate-landmarks"
 
 
-def test_the_models_are_listed_and_ready(client: thale.Client) -> None:
+@pytest.mark.integration
+def test_models_lists_ready_versions(client: thale.Client) -> None:
     assert client.is_ready()
     assert {model.name: model.versions[0].state for model in client.models()} == {
         "plate-seg": "ready",
@@ -66,21 +70,22 @@ def test_the_models_are_listed_and_ready(client: thale.Client) -> None:
     }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("call", "error"),
     [
         (lambda client: client.phenotype(b""), errors.EmptyImageError),
         (lambda client: client.phenotype(b"some text"), errors.UnsupportedImageError),
-        (lambda client: client.phenotype(picture()[:300]), errors.DamagedImageError),
-        (lambda client: client.phenotype(picture(1, 1)), errors.ImageTooSmallError),
-        (lambda client: client.phenotype(picture(), mm_per_px=-1), errors.ThaleError),
-        (lambda client: client.phenotype(picture(), mm_per_px=1e9), errors.ScaleError),
-        (lambda client: client.phenotype(picture(), model="nobody"), errors.UnknownModelError),
-        (lambda client: client.phenotype(picture(), model="plate-seg@9.9.9"), errors.UnknownVersionError),
-        (lambda client: client.segment(picture(), model="plate-landmarks"), errors.WrongTaskError),
+        (lambda client: client.phenotype(png()[:300]), errors.DamagedImageError),
+        (lambda client: client.phenotype(png(1, 1)), errors.ImageTooSmallError),
+        (lambda client: client.phenotype(png(), mm_per_px=-1), errors.ThaleError),
+        (lambda client: client.phenotype(png(), mm_per_px=1e9), errors.ScaleError),
+        (lambda client: client.phenotype(png(), model="missing"), errors.UnknownModelError),
+        (lambda client: client.phenotype(png(), model="plate-seg@9.9.9"), errors.UnknownVersionError),
+        (lambda client: client.segment(png(), model="plate-landmarks"), errors.WrongTaskError),
     ],
 )
-def test_what_the_server_refuses_is_raised_as_what_it_is(
+def test_problem_is_raised_as_its_error_class(
     client: thale.Client, call: Callable[[thale.Client], object], error: type[thale.ThaleError]
 ) -> None:
     with pytest.raises(error) as raised:
@@ -89,12 +94,13 @@ def test_what_the_server_refuses_is_raised_as_what_it_is(
     assert raised.value.request_id
 
 
-def test_a_file_that_is_not_there_is_the_systems_error(client: thale.Client, tmp_path: Path) -> None:
+@pytest.mark.integration
+def test_missing_file_raises_file_not_found_error(client: thale.Client, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         client.phenotype(tmp_path / "gone.png")
 
 
-def test_nobody_at_the_address_is_said_with_what_to_do() -> None:
+def test_unreachable_server_error_names_thale_up() -> None:
     with thale.Client("http://127.0.0.1:9", retries=0) as client:
         assert not client.is_ready()
         with pytest.raises(errors.ServerUnreachableError, match="thale up"):
@@ -102,7 +108,7 @@ def test_nobody_at_the_address_is_said_with_what_to_do() -> None:
 
 
 class ScriptedHandler(BaseHTTPRequestHandler):
-    """Answers what the test wrote down, one request after the other, and remembers the bodies."""
+    """Returns the scripted responses in order, and records the request bodies."""
 
     responses: list[tuple[int, dict[str, str], bytes]]
     bodies: list[bytes]
@@ -130,11 +136,11 @@ def scripted() -> Iterator[tuple[type[ScriptedHandler], str]]:
 
 
 def problem_json(kind: str, status: int) -> bytes:
-    document = Problem(type=f"/problems/{kind}", title="x", status=status, detail="the words", request_id="r1")
+    document = Problem(type=f"/problems/{kind}", title="x", status=status, detail="the detail", request_id="r1")
     return document.model_dump_json().encode()
 
 
-def test_a_busy_server_is_asked_again_with_the_whole_file(
+def test_client_retries_overloaded_server_with_whole_body(
     scripted: tuple[type[ScriptedHandler], str], plate: Path
 ) -> None:
     handler, url = scripted
@@ -144,21 +150,19 @@ def test_a_busy_server_is_asked_again_with_the_whole_file(
     assert handler.bodies == [plate.read_bytes()] * 3
 
 
-def test_a_server_that_stays_busy_is_told_in_its_own_words(
-    scripted: tuple[type[ScriptedHandler], str], plate: Path
-) -> None:
+def test_client_raises_problem_after_last_retry(scripted: tuple[type[ScriptedHandler], str], plate: Path) -> None:
     handler, url = scripted
     handler.responses += [(503, {"Retry-After": "0"}, problem_json("model-unavailable", 503))] * 2
     with (
         thale.Client(url, retries=1) as client,
-        pytest.raises(errors.ModelUnavailableError, match="the words") as raised,
+        pytest.raises(errors.ModelUnavailableError, match="the detail") as raised,
     ):
         client.csv(plate)
     assert raised.value.request_id == "r1"
 
 
 @pytest.mark.parametrize("body", [b"<html>a proxy's page</html>", problem_json("from-the-future", 400)])
-def test_an_answer_that_is_not_thales_is_said_to_be_unexpected(
+def test_unknown_response_raises_unexpected_response_error(
     scripted: tuple[type[ScriptedHandler], str], body: bytes
 ) -> None:
     handler, url = scripted
@@ -170,7 +174,7 @@ def test_an_answer_that_is_not_thales_is_said_to_be_unexpected(
         client.phenotype(b"x")
 
 
-def test_importing_thale_imports_nothing_heavy() -> None:
+def test_import_thale_does_not_import_heavy_packages() -> None:
     program = "import sys, thale; sys.exit(any(name in sys.modules for name in ('numpy', 'pydantic', 'urllib3')))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
     program = "import sys, thale; thale.Client; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"

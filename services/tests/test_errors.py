@@ -1,3 +1,5 @@
+"""Tests of the error classes, their codes and their descriptions."""
+
 from collections.abc import Iterator
 
 import pytest

@@ -1,4 +1,4 @@
-"""A real `thale up` for tests: own home, own ports, tiny models, and a look at what it leaves behind."""
+"""A `thale up` process for tests, with its own data directory, ports and tiny models, and checks of its processes."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def write_weights(folder: Path) -> Path:
 
 
 def start_thale(*arguments: str | Path, home: Path, weights: Path) -> "subprocess.Popen[str]":
-    """Start a command of `thale` with its output as pipes."""
+    """Start a `thale` command with its output in a pipe."""
     environment = {**os.environ, "THALE_HOME": str(home), "THALE_WEIGHTS": str(weights), "THALE_WORKER_THREADS": "1"}
     command = [sys.executable, "-m", "thale", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
@@ -40,19 +40,19 @@ def list_descendants(pid: int) -> list[psutil.Process]:
 
 
 def list_workers(pid: int) -> list[psutil.Process]:
-    """Return the model workers among a process's descendants."""
-    found = []
+    """Return the model workers among the descendants of a process."""
+    workers = []
     for process in list_descendants(pid):
         try:
-            if any(word.endswith("model_service_worker.py") for word in process.cmdline()):
-                found.append(process)
+            if any(argument.endswith("model_service_worker.py") for argument in process.cmdline()):
+                workers.append(process)
         except psutil.NoSuchProcess:
             continue
-    return found
+    return workers
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Whether it still does anything. Where the first process of a container reaps nobody, the dead stay zombies."""
+    """Return True if a process runs. A zombie does not count: not every container reaps its processes."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -63,13 +63,13 @@ def wait_for(description: str, condition: Callable[[], object], timeout_s: float
     """Wait until a condition holds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain: {description}"
+        assert time.monotonic() < deadline, f"timeout after {timeout_s} s: {description}"
         time.sleep(0.02)
 
 
 def wait_until_all_exited(processes: list[psutil.Process]) -> bool:
-    """Wait until none of them runs."""
-    wait_for(f"the end of {processes}", lambda: not any(is_running(process) for process in processes))
+    """Wait until no process runs."""
+    wait_for(f"exit of {processes}", lambda: not any(is_running(process) for process in processes))
     return True
 
 
@@ -83,7 +83,7 @@ class PlatformProcess:
     url: str
 
     def run(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-        """Run a command of `thale` that finds this platform by its home."""
+        """Run a `thale` command with the data directory of this platform."""
         command = start_thale(*arguments, home=self.home, weights=self.weights)
         out, _ = command.communicate(timeout=TIMEOUT_S)
         return subprocess.CompletedProcess(command.args, command.returncode, out)

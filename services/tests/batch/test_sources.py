@@ -1,4 +1,4 @@
-"""What the words on a command line mean: files, folders, patterns, each image once."""
+"""Tests of the selection of images by files, folders and patterns."""
 
 from pathlib import Path
 
@@ -23,35 +23,35 @@ def labels(*arguments: object, recursive: bool = False) -> list[str]:
     ]
 
 
-def test_a_folder_gives_its_images_sorted_and_counts_the_rest(photos: Path) -> None:
+def test_find_sources_sorts_folder_and_counts_other_files(photos: Path) -> None:
     found = find_sources([str(photos)])
     assert [source.label.name for source in found.images] == ["a.png", "b.JPG"]
-    assert found.skipped == 2  # the notes and the overlay; hidden files are not even counted
+    assert found.skipped == 2  # the notes and the overlay; hidden files are not counted
 
 
-def test_a_folder_with_all_below_it_keeps_the_way_down_in_the_label(photos: Path) -> None:
+def test_find_sources_labels_are_relative_paths_when_recursive(photos: Path) -> None:
     assert labels(photos, recursive=True) == ["a.png", "b.JPG", "day1/a.tif"]
 
 
-def test_patterns_that_the_shell_left_alone_are_understood(photos: Path) -> None:
+def test_find_sources_expands_patterns(photos: Path) -> None:
     assert labels(photos / "*.png") == ["a.png"]
     assert labels(photos / "**" / "*.tif") == ["a.tif"]
 
 
-def test_a_file_whose_name_looks_like_a_pattern_is_a_file(photos: Path) -> None:
+def test_find_sources_prefers_file_over_pattern(photos: Path) -> None:
     (photos / "plate[1].png").touch()
     assert labels(photos / "plate[1].png") == ["plate[1].png"]
 
 
-def test_an_image_that_is_meant_twice_is_found_once(photos: Path) -> None:
+def test_find_sources_returns_each_image_once(photos: Path) -> None:
     assert labels(photos / "a.png", photos, photos / "day1" / ".." / "*.png") == ["a.png", "b.JPG"]
 
 
-def test_a_file_that_is_named_is_taken_whatever_it_is_called(photos: Path) -> None:
+def test_find_sources_includes_explicit_file_of_any_suffix(photos: Path) -> None:
     assert labels(photos / "notes.txt") == ["notes.txt"]
 
 
-@pytest.mark.parametrize("word", ["gone.png", "gone/*.png"])
-def test_a_word_that_means_nothing_is_an_error(photos: Path, word: str) -> None:
+@pytest.mark.parametrize("argument", ["gone.png", "gone/*.png"])
+def test_find_sources_rejects_argument_without_match(photos: Path, argument: str) -> None:
     with pytest.raises(ParameterError, match="gone"):
-        find_sources([str(photos / word)])
+        find_sources([str(photos / argument)])

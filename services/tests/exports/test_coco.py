@@ -1,4 +1,4 @@
-"""COCO as pycocotools and thale's own training read it."""
+"""Tests of the COCO export with pycocotools and with the reader of the training code."""
 
 import json
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ def load_coco(found: Iterable[Phenotype], folder: Path, **options: Any) -> COCO:
 
 
 @pytest.mark.parametrize("outline", ["polygon", "rle"])
-def test_pycocotools_reads_masks_of_the_area_that_was_measured(tmp_path: Path, outline: coco.Outline) -> None:
+def test_write_masks_have_measured_area_in_pycocotools(tmp_path: Path, outline: coco.Outline) -> None:
     read = load_coco([phenotype(seedling(), seedling(2, 250.0))], tmp_path, outline=outline)
     shoots = read.loadAnns(read.getAnnIds(catIds=read.getCatIds(catNms=["shoot"])))
     assert [annotation["plant"] for annotation in shoots] == [1, 2]
@@ -36,43 +36,43 @@ def test_pycocotools_reads_masks_of_the_area_that_was_measured(tmp_path: Path, o
         assert annotation["bbox"][2:] == [20.0, 20.0]
 
 
-def test_each_landmark_is_an_annotation_with_one_keypoint_of_its_kind(tmp_path: Path) -> None:
+def test_write_landmark_is_annotation_with_one_keypoint(tmp_path: Path) -> None:
     read = load_coco([phenotype(seedling())], tmp_path)
     tips = read.loadAnns(read.getAnnIds(catIds=read.getCatIds(catNms=["lateral_tip"])))
     assert [tip["keypoints"] for tip in tips] == [[130.0, 190.0, 2]]
     assert read.loadCats(read.getCatIds(catNms=["lateral_tip"]))[0]["keypoints"] == ["lateral_tip"]
 
 
-def test_content_chooses_organs_or_landmarks() -> None:
+def test_write_content_selects_organs_or_landmarks() -> None:
     for content, kinds in (("organs", {"shoot"}), ("landmarks", {"root_base", "primary_tip", "lateral_tip"})):
         written = data_set([phenotype(seedling())], content=content)
         names = {category["id"]: category["name"] for category in written["categories"]}
         assert {names[annotation["category_id"]] for annotation in written["annotations"]} == kinds
 
 
-def test_ids_are_unique_over_all_images_and_start_at_one() -> None:
+def test_write_ids_are_consecutive_over_all_images() -> None:
     written = data_set([phenotype(seedling(), image=image_metadata(f"{n}.png")) for n in range(3)])
     assert [image["id"] for image in written["images"]] == [1, 2, 3]
     ids = [annotation["id"] for annotation in written["annotations"]]
     assert ids == list(range(1, len(ids) + 1))
 
 
-def test_images_of_the_same_name_are_told_apart() -> None:
+def test_write_distinguishes_images_of_equal_name() -> None:
     found = [phenotype(image=image_metadata(sha256=digest)) for digest in ("ab" * 32, "cd" * 32, "cd" * 32)]
     names = [image["file_name"] for image in data_set([*found, phenotype(image=image_metadata("other.png"))])["images"]]
     assert names == ["abababababab/plate.png", "cdcdcdcdcdcd/plate.png", "cdcdcdcdcdcd-2/plate.png", "other.png"]
 
 
-def test_an_image_without_a_name_is_called_after_its_digest() -> None:
+def test_write_names_unnamed_image_by_digest() -> None:
     assert data_set([phenotype(image=image_metadata(None))])["images"][0]["file_name"] == "abababababab.png"
 
 
-def test_no_images_are_a_data_set_too(tmp_path: Path) -> None:
+def test_write_accepts_zero_images(tmp_path: Path) -> None:
     assert load_coco([], tmp_path).getImgIds() == []
 
 
 @pytest.mark.parametrize("outline", ["polygon", "rle"])
-def test_an_organ_without_a_usable_outline_has_an_empty_mask(tmp_path: Path, outline: coco.Outline) -> None:
+def test_write_organ_without_outline_has_empty_mask(tmp_path: Path, outline: coco.Outline) -> None:
     bare = Organ(
         kind="seed", ontology_id="PO:0009010", area_px=3, area_mm2=0.1, confidence=0.5, polygons=((1, 1, 2, 2),)
     )
@@ -81,23 +81,23 @@ def test_an_organ_without_a_usable_outline_has_an_empty_mask(tmp_path: Path, out
     assert not np.any(read.annToMask(annotation))
 
 
-def test_training_reads_what_was_exported(tmp_path: Path) -> None:
-    annotations = pytest.importorskip("thale_models.labels", reason="thale is installed without its models")
+def test_training_labels_read_exported_files(tmp_path: Path) -> None:
+    labels = pytest.importorskip("thale_models.labels", reason="the model packages are not installed")
     found = phenotype(seedling())
     organs, landmarks = tmp_path / "organs.json", tmp_path / "landmarks.json"
     organs.write_bytes(coco.write([found], content="organs"))
     landmarks.write_bytes(coco.write([found], content="landmarks"))
-    mask = annotations.read_mask(organs, "plate.png", ("background", "root", "shoot", "seed"), 300, 400)
+    mask = labels.read_mask(organs, "plate.png", ("background", "root", "shoot", "seed"), 300, 400)
     assert np.count_nonzero(mask == 2) == pytest.approx(400, rel=0.06)
-    marks = annotations.read_keypoints(landmarks, "plate.png", ("root_base", "primary_tip", "lateral_tip"))
-    assert [(mark.kind, mark.x, mark.y) for mark in marks] == [
+    keypoints = labels.read_keypoints(landmarks, "plate.png", ("root_base", "primary_tip", "lateral_tip"))
+    assert [(keypoint.kind, keypoint.x, keypoint.y) for keypoint in keypoints] == [
         ("root_base", 100.0, 50.0), ("primary_tip", 100.0, 250.0), ("lateral_tip", 130.0, 190.0),
     ]  # fmt: skip
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(phenotypes())
-def test_any_phenotype_is_valid_json_without_nan(found: Phenotype) -> None:
+def test_write_any_phenotype_is_json_without_nan(found: Phenotype) -> None:
     written = data_set([found, found])
     assert len({image["file_name"] for image in written["images"]}) == 2
     assert b"NaN" not in coco.write([phenotype(seedling(), scale=found.scale)])

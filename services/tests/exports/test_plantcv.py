@@ -1,4 +1,4 @@
-"""PlantCV's JSON, by the rules of its converter to CSV."""
+"""Tests of the PlantCV JSON export by the rules of PlantCV's converter to CSV."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ REAL_FILE = Path(__file__).parents[4] / "shared" / "data" / "plantcv" / "plantcv
 
 
 def keys(results: dict[str, Any]) -> dict[str, set[str]]:
-    """The keys that each level of a results file has."""
+    """Return the keys on each level of a results file."""
     entity = results["entities"][0]
     observation = next(iter(next(iter(entity["observations"].values())).values()))
     return {
@@ -25,14 +25,14 @@ def keys(results: dict[str, Any]) -> dict[str, set[str]]:
     }
 
 
-def test_the_form_is_that_of_a_real_results_file() -> None:
+def test_write_has_keys_of_published_results_file() -> None:
     if not REAL_FILE.exists():
-        pytest.skip(f"no {REAL_FILE}: the PlantCV sample is not beside this repository")
+        pytest.skip(f"{REAL_FILE} does not exist: the PlantCV sample is not part of this repository")
     written = json.loads(plantcv.write(phenotype(seedling())))
     assert keys(written) == keys(json.loads(REAL_FILE.read_bytes()))
 
 
-def test_a_plant_is_a_sample_and_a_trait_an_observation_with_its_unit() -> None:
+def test_write_plant_is_sample_and_trait_is_observation() -> None:
     written = json.loads(plantcv.write(phenotype(seedling(), seedling(2, 250.0))))
     samples = written["entities"][0]["observations"]
     assert set(samples) == {"plant_1", "plant_2"}
@@ -46,7 +46,7 @@ def test_a_plant_is_a_sample_and_a_trait_an_observation_with_its_unit() -> None:
     }
 
 
-def test_what_is_not_known_is_null_and_the_scale_is_said() -> None:
+def test_write_unknown_values_are_null_and_scale_is_metadata() -> None:
     entity = json.loads(plantcv.write(phenotype(seedling(), scale=NO_SCALE)))["entities"][0]
     assert entity["observations"]["plant_1"]["hypocotyl_length"]["value"] is None
     assert entity["observations"]["plant_1"]["primary_root_length"]["label"] == "px"
@@ -54,7 +54,7 @@ def test_what_is_not_known_is_null_and_the_scale_is_said() -> None:
     assert entity["metadata"]["scale_source"]["value"] == "none"
 
 
-def test_every_variable_is_declared_so_that_the_converter_finds_it() -> None:
+def test_write_declares_every_variable() -> None:
     written = json.loads(plantcv.write(phenotype(seedling()), phenotype(seedling(), image=image_metadata("b.png"))))
     assert [entity["metadata"]["image"]["value"] for entity in written["entities"]] == ["plate.png", "b.png"]
     for entity in written["entities"]:
@@ -63,7 +63,7 @@ def test_every_variable_is_declared_so_that_the_converter_finds_it() -> None:
             assert set(sample) == {n for n, v in written["variables"].items() if v["category"] == "observations"}
 
 
-def test_a_plate_without_plants_is_an_entity_without_samples() -> None:
+def test_write_plate_without_plants_has_no_samples() -> None:
     entity = json.loads(plantcv.write(phenotype()))["entities"][0]
     assert entity["observations"] == {}
     assert entity["metadata"]["plant_count"]["value"] == 0.0

@@ -1,4 +1,4 @@
-"""Tables as R and pandas read them."""
+"""Tests of the CSV tables, read back with the csv module and pandas."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_a_long_table_has_a_row_for_each_plant_and_trait_and_for_each_trait_of_the_plate() -> None:
+def test_long_csv_has_row_per_plant_trait_and_plate_trait() -> None:
     found = phenotype(seedling(), seedling(2, 250.0), flags=(UNLOCATED_FLAG,))
     read = rows(table.long_csv([found]))
     assert tuple(read[0]) == table.LONG_COLUMNS
@@ -40,7 +40,7 @@ def test_a_long_table_has_a_row_for_each_plant_and_trait_and_for_each_trait_of_t
     assert (plate["level"], plate["plant"], plate["value"], plate["flags"]) == ("plate", "", "2", "not_focused")
 
 
-def test_a_wide_table_has_a_row_for_each_plant_and_columns_with_units_in_the_order_of_the_traits() -> None:
+def test_wide_csv_has_row_per_plant_and_ordered_unit_columns() -> None:
     read = rows(table.wide_csv([phenotype(seedling(), seedling(2, 250.0))]))
     assert [row["plant"] for row in read] == ["1", "2"]
     assert [float(row["primary_root_length_mm"]) for row in read] == [20.0, 20.0]
@@ -51,7 +51,7 @@ def test_a_wide_table_has_a_row_for_each_plant_and_columns_with_units_in_the_ord
     )
 
 
-def test_millimetres_and_pixels_never_share_a_column() -> None:
+def test_wide_csv_separates_millimetre_and_pixel_columns() -> None:
     scaled, unscaled = phenotype(seedling()), phenotype(seedling(), scale=NO_SCALE, image=image_metadata("b.png"))
     frame = pd.read_csv(io.StringIO(table.wide_csv([unscaled, scaled])))
     assert frame["primary_root_length_px"].tolist()[0] == 200.0
@@ -62,19 +62,19 @@ def test_millimetres_and_pixels_never_share_a_column() -> None:
     assert columns.index("primary_root_length_mm") + 1 == columns.index("primary_root_length_px")
 
 
-def test_what_is_not_known_is_an_empty_cell_and_missing_in_pandas() -> None:
+def test_wide_csv_unknown_value_is_empty_cell() -> None:
     text = table.wide_csv([phenotype(seedling())])
     assert rows(text)[0]["hypocotyl_length_mm"] == ""
     assert math.isnan(pd.read_csv(io.StringIO(text))["hypocotyl_length_mm"][0])
 
 
-def test_a_plant_at_a_crossing_has_no_length_and_the_flag() -> None:
+def test_wide_csv_plant_at_crossing_has_flag_and_no_length() -> None:
     row = rows(table.wide_csv([phenotype(seedling(flags=(CROSSING_FLAG,)))]))[0]
     assert row["primary_root_length_mm"] == ""
     assert row["flags"] == "crossing;hypocotyl_hidden"
 
 
-def test_an_image_without_plants_has_one_row_without_a_plant() -> None:
+def test_wide_csv_image_without_plants_has_one_row() -> None:
     read = rows(
         table.wide_csv([phenotype(flags=(UNLOCATED_FLAG,)), phenotype(seedling(), image=image_metadata("b.png"))])
     )
@@ -84,13 +84,13 @@ def test_an_image_without_plants_has_one_row_without_a_plant() -> None:
     ]
 
 
-def test_tables_of_nothing_have_their_head() -> None:
+def test_tables_without_images_have_header() -> None:
     assert table.long_csv([]) == ",".join(table.LONG_COLUMNS) + "\n"
     assert table.wide_csv(iter([])) == ",".join(table.WIDE_COLUMNS) + "\n"
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@"])
-def test_a_file_name_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str) -> None:
+def test_tables_prefix_formula_texts_with_apostrophe(start: str) -> None:
     name = f'{start}cmd|"/c calc"!A1.png'
     for text in (
         table.wide_csv([phenotype(seedling(), image=image_metadata(name))]),
@@ -99,7 +99,7 @@ def test_a_file_name_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str)
         assert rows(text)[0]["image"] == f"'{name}"
 
 
-def test_numbers_below_zero_stay_numbers() -> None:
+def test_wide_csv_does_not_prefix_negative_numbers() -> None:
     leaning = seedling().model_copy(
         update={"roots": (seedling().roots[0].model_copy(update={"points": ((100, 50), (0, 150))}),)}
     )
@@ -107,7 +107,7 @@ def test_numbers_below_zero_stay_numbers() -> None:
     assert frame["primary_root_angle_deg"][0] == pytest.approx(-45)
 
 
-def test_names_of_any_script_are_kept() -> None:
+def test_wide_csv_preserves_names_of_any_script() -> None:
     assert rows(table.wide_csv([phenotype(seedling(), image=image_metadata('拟南芥, "Col-0" é.png'))]))[0]["image"] == (
         '拟南芥, "Col-0" é.png'
     )
@@ -115,7 +115,7 @@ def test_names_of_any_script_are_kept() -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(phenotypes())
-def test_any_phenotype_is_read_back_from_both_tables(found: Phenotype) -> None:
+def test_tables_round_trip_any_phenotype(found: Phenotype) -> None:
     long, wide = table.long_csv([found]), table.wide_csv([found])
     long.encode(), wide.encode()
     traits = [trait for plant in found.plants for trait in plant.traits] + list(found.traits)

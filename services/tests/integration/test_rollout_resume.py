@@ -1,6 +1,8 @@
-"""A rollout on a laptop outlives the death of TorchServe and the stop of the whole platform."""
+"""Integration test of a rollout on the local platform across restarts of TorchServe and of the platform."""
 
 from pathlib import Path
+
+import pytest
 
 from tests.support.local_platform import PlatformProcess, list_workers, run_platform, wait_for
 from tests.support.tiny_models import write_tiny_model
@@ -14,6 +16,8 @@ from thale.release.targets.update import author_now
 from thale.schemas import ReleaseState
 from thale_models.archive import write_archive
 
+pytestmark = pytest.mark.integration
+
 MODEL = "plate-seg"
 
 
@@ -26,40 +30,40 @@ def ready_versions(platform: PlatformProcess) -> set[str]:
 
 
 def start_rollout(data_dir: DataDir, weights: Path, folder: Path) -> None:
-    """Leave behind what a platform does that was stopped while a canary was on trial; one more version is unused."""
+    """Write the data directory of a platform that stopped during a rollout, with one unused version."""
     model = write_tiny_model(folder / "1.1.0", "segmentation", 7, name=MODEL, version="1.1.0")
     store = FolderStore(data_dir.registry)
     for version in ("1.1.0", "1.2.0"):
         card = model.card.model_copy(update={"version": version})
         store.put(write_archive(model.weights, card, folder / "mine"))
     with data_dir.lock():
-        record = prepare_store(data_dir, weights)
+        release_state = prepare_store(data_dir, weights)
     canary = transitions.start_canary(
-        record.models[MODEL], store.find(MODEL, "1.1.0"), author_now("anna", "better on dark plates")
+        release_state.models[MODEL], store.find(MODEL, "1.1.0"), author_now("anna", "better on dark plates")
     )
-    after = ReleaseState(models={**record.models, MODEL: canary})
+    after = ReleaseState(models={**release_state.models, MODEL: canary})
     data_dir.release_state.write_text(after.model_dump_json())
 
 
-def test_a_canary_comes_back_with_the_platform_and_with_torchserve(tmp_path: Path, weights: Path) -> None:
+def test_canary_is_restored_after_restarts(tmp_path: Path, weights: Path) -> None:
     data_dir = DataDir(tmp_path / "home")
     start_rollout(data_dir, weights, tmp_path)
-    left = data_dir.release_state.read_bytes()
+    expected = data_dir.release_state.read_bytes()
     with run_platform(data_dir.path, weights) as platform:
         wait_for("both versions", lambda: ready_versions(platform) == {"1.0.0", "1.1.0"})
         assert ReleaseState.model_validate_json(
             data_dir.release_state.read_bytes()
-        ) == ReleaseState.model_validate_json(left)
+        ) == ReleaseState.model_validate_json(expected)
         assert FolderStore(data_dir.registry).find(MODEL, "1.0.0").card.version == "1.0.0"
         assert len(list_workers(platform.process.pid)) == 3
 
         list_workers(platform.process.pid)[0].parent().kill()
-        wait_for("the death of TorchServe", lambda: not list_workers(platform.process.pid))
+        wait_for("the exit of TorchServe", lambda: not list_workers(platform.process.pid))
         wait_for("both versions again", lambda: _ready_versions_or_none(platform) == {"1.0.0", "1.1.0"})
 
 
 def _ready_versions_or_none(platform: PlatformProcess) -> set[str]:
-    """Return what is served, nothing while TorchServe is away."""
+    """Return the ready versions, or an empty set while TorchServe is unavailable."""
     try:
         return ready_versions(platform)
     except TargetError:

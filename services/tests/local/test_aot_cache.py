@@ -1,4 +1,4 @@
-"""Java's cache: used where it is whole and fits, made anew where not, and given up without a trace."""
+"""Tests of the ahead-of-time cache: recording, validation and cancellation."""
 
 import dataclasses
 import shutil
@@ -13,6 +13,8 @@ from thale.local import aot_cache, aot_cache_build
 from thale.local.data_dir import DataDir
 from thale.local.runtime import ModelRuntime, find_runtime
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def runtime() -> ModelRuntime:
@@ -26,34 +28,32 @@ def cached_data_dir(runtime: ModelRuntime, tmp_path_factory: pytest.TempPathFact
     return data_dir
 
 
-def test_java_takes_the_cache_that_was_made(runtime: ModelRuntime, cached_data_dir: DataDir) -> None:
+def test_java_accepts_recorded_cache(runtime: ModelRuntime, cached_data_dir: DataDir) -> None:
     options = aot_cache.options(runtime, cached_data_dir)
     assert options
-    insisting = [*runtime.java_command("/tmp", *options, "-XX:AOTMode=on"), "--no-such-option"]
-    done = subprocess.run(insisting, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("usage:"), done  # it began, and would not have without the cache
+    command = [*runtime.java_command("/tmp", *options, "-XX:AOTMode=on"), "--no-such-option"]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.stdout.startswith("usage:"), completed  # with AOTMode=on, Java fails without a valid cache
 
 
-def test_a_damaged_cache_is_not_used(runtime: ModelRuntime, cached_data_dir: DataDir, tmp_path: Path) -> None:
+def test_options_ignore_damaged_cache(runtime: ModelRuntime, cached_data_dir: DataDir, tmp_path: Path) -> None:
     shutil.copytree(cached_data_dir.path / "java", tmp_path / "java")
     cache = next((tmp_path / "java").glob("*.aot"))
-    whole = cache.read_bytes()
+    intact = cache.read_bytes()
     assert aot_cache.options(runtime, DataDir(tmp_path))
-    for damaged in (whole[:-1], whole[:99] + bytes([whole[99] ^ 1]) + whole[100:], b""):
+    for damaged in (intact[:-1], intact[:99] + bytes([intact[99] ^ 1]) + intact[100:], b""):
         cache.write_bytes(damaged)
         assert aot_cache.options(runtime, DataDir(tmp_path)) == []
 
 
-def test_a_cache_of_other_settings_or_another_torchserve_is_not_used(
-    runtime: ModelRuntime, cached_data_dir: DataDir, tmp_path: Path
-) -> None:
+def test_options_ignore_cache_of_other_inputs(runtime: ModelRuntime, cached_data_dir: DataDir, tmp_path: Path) -> None:
     (tmp_path / "config.properties").write_text("vmargs=-Xmx2g\n")
     shutil.copytree(runtime.frontend, tmp_path / "frontend")
     for change in ({"settings": tmp_path / "config.properties"}, {"frontend": tmp_path / "frontend"}):
         assert aot_cache.options(dataclasses.replace(runtime, **change), cached_data_dir) == []
 
 
-def test_a_training_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+def test_cancelled_recording_leaves_no_process_and_no_file(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path)
     before = set(psutil.Process().children(recursive=True))
 
@@ -67,7 +67,7 @@ def test_a_training_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_is_not_made_again(cached_data_dir: DataDir) -> None:
+def test_existing_cache_is_not_recorded_again(cached_data_dir: DataDir) -> None:
     before = psutil.Process().children(recursive=True)
     with aot_cache_build.record_aot_cache_in_background(cached_data_dir):
         assert psutil.Process().children(recursive=True) == before

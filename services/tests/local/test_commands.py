@@ -1,4 +1,4 @@
-"""How the services are started: what stands for Python when TorchServe starts a worker."""
+"""Tests of the service commands: the worker launcher and the facade's environment."""
 
 import os
 import subprocess
@@ -11,21 +11,19 @@ from thale.local.data_dir import DataDir
 from thale.local.ports import choose_ports
 
 
-def test_the_worker_program_runs_a_worker_wherever_the_home_is(tmp_path: Path) -> None:
+def test_worker_launcher_runs_script_from_any_data_directory(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path / "it's a $HOME")
     data_dir.torchserve.mkdir(parents=True)
     script = tmp_path / "my scripts" / "model_service_worker.py"
     script.parent.mkdir()
     script.write_text("import sys; print(sys.argv[1:], 'thale_models.worker' in sys.argv[0], __name__)")
-    for _ in ("written", "written over"):
+    for _ in ("new file", "existing file"):
         command = [write_worker_launcher(data_dir), script, "a b", "--sock-type"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert done.stdout == "['a b', '--sock-type'] False __main__\n"
+        completed = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert completed.stdout == "['a b', '--sock-type'] False __main__\n"
 
 
-def test_as_many_images_are_at_work_as_there_are_cores_unless_somebody_says_otherwise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_facade_environment_limits_concurrency_to_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("THALE_MAX_IN_FLIGHT", raising=False)
     limits = [
         facade_environment(DataDir(tmp_path), choose_ports(0), workers)["THALE_MAX_IN_FLIGHT"] for workers in (1, 64)

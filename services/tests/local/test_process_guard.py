@@ -1,4 +1,4 @@
-"""The guard: nothing of a command outlives the one who asked for it."""
+"""Tests of the process guard: no process and no temporary folder remains after the caller ends."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from tests.support.local_platform import wait_until_all_exited
 from thale.local import process_guard
 
 SLEEP = "import time; time.sleep(600)"
-# Starts a child of its own, says who both are and where its temporary folder is, and waits.
+# Starts a child, prints both process ids and the temporary folder, and waits.
 SPAWNS_CHILD = f"""
 import os, subprocess, sys, tempfile, time
 child = subprocess.Popen([sys.executable, "-S", "-c", {SLEEP!r}])
@@ -22,10 +22,11 @@ print(os.getpid(), child.pid, tempfile.gettempdir(), flush=True)
 time.sleep(600)
 """
 IGNORES_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SPAWNS_CHILD
-# Asks a guard for a family and then waits, as `thale up` does.
-PARENT = f"""
+# Starts a guarded process with a child and waits, as `thale up` does.
+CALLER = f"""
 import subprocess, sys, time
-guarded = subprocess.Popen([sys.executable, "-I", "-S", {process_guard.__file__!r}, sys.executable, "-S", "-c", {SPAWNS_CHILD!r}],
+guard = [sys.executable, "-I", "-S", {process_guard.__file__!r}]
+guarded = subprocess.Popen([*guard, sys.executable, "-S", "-c", {SPAWNS_CHILD!r}],
                            stdin=subprocess.PIPE, start_new_session=True)
 time.sleep(600)
 """
@@ -50,9 +51,9 @@ def close_pipe(process: "subprocess.Popen[bytes]") -> None:
 @pytest.mark.parametrize(
     "end",
     [close_pipe, lambda process: process.terminate(), lambda process: process.send_signal(signal.SIGINT)],
-    ids=["the pipe closes", "SIGTERM", "SIGINT"],
+    ids=["closed-pipe", "SIGTERM", "SIGINT"],
 )
-def test_the_whole_family_ends_with_its_folder(end: Callable[["subprocess.Popen[bytes]"], None]) -> None:
+def test_guard_ends_group_and_removes_folder(end: Callable[["subprocess.Popen[bytes]"], None]) -> None:
     with start_guarded(SPAWNS_CHILD) as process:
         members, temp_dir = read_processes(process)
         assert temp_dir.is_dir()
@@ -62,7 +63,7 @@ def test_the_whole_family_ends_with_its_folder(end: Callable[["subprocess.Popen[
         assert not temp_dir.exists()
 
 
-def test_who_does_not_want_to_stop_is_killed() -> None:
+def test_guard_kills_process_that_ignores_sigterm() -> None:
     with start_guarded(IGNORES_SIGTERM) as process:
         members, temp_dir = read_processes(process)
         close_pipe(process)
@@ -71,7 +72,7 @@ def test_who_does_not_want_to_stop_is_killed() -> None:
         assert not temp_dir.exists()
 
 
-def test_a_leader_that_is_killed_takes_its_children_along() -> None:
+def test_guard_ends_children_when_leader_is_killed() -> None:
     with start_guarded(SPAWNS_CHILD) as process:
         members, _ = read_processes(process)
         members[0].kill()
@@ -79,17 +80,17 @@ def test_a_leader_that_is_killed_takes_its_children_along() -> None:
         assert wait_until_all_exited(members)
 
 
-def test_an_asker_that_is_killed_leaves_nothing() -> None:
-    with subprocess.Popen([sys.executable, "-S", "-c", PARENT], stdout=subprocess.PIPE) as asker:
-        members, temp_dir = read_processes(asker)
-        guards = psutil.Process(asker.pid).children()
-        asker.kill()
+def test_guard_ends_group_when_caller_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-S", "-c", CALLER], stdout=subprocess.PIPE) as caller:
+        members, temp_dir = read_processes(caller)
+        guards = psutil.Process(caller.pid).children()
+        caller.kill()
         assert wait_until_all_exited([*guards, *members])
         assert not temp_dir.exists()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
-def test_a_guard_that_is_killed_takes_the_leader_along() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can signal a child when its parent dies")
+def test_leader_ends_when_guard_is_killed() -> None:
     with start_guarded(SPAWNS_CHILD) as process:
         members, _ = read_processes(process)
         process.kill()
@@ -97,12 +98,12 @@ def test_a_guard_that_is_killed_takes_the_leader_along() -> None:
         members[1].kill()
 
 
-def test_the_exit_status_is_the_commands() -> None:
+def test_guard_returns_exit_status_of_command() -> None:
     with start_guarded("import sys; sys.exit(7)") as process:
         assert process.wait(20) == 7
 
 
-def test_the_folder_stands_in_the_command_where_it_is_asked_for() -> None:
+def test_guard_replaces_tmpdir_placeholder() -> None:
     program = "import os, sys; print(sys.argv[1] == 'x=' + os.environ['TMPDIR'])"
     command = [
         sys.executable,
@@ -115,11 +116,11 @@ def test_the_folder_stands_in_the_command_where_it_is_asked_for() -> None:
         program,
         f"x={process_guard.TMPDIR_PLACEHOLDER}",
     ]
-    done = subprocess.run(command, stdin=_open_pipe(), capture_output=True, check=True)
-    assert done.stdout == b"True\n"
+    completed = subprocess.run(command, stdin=_open_pipe(), capture_output=True, check=True)
+    assert completed.stdout == b"True\n"
 
 
 def _open_pipe() -> int:
-    """Return the reading end of a pipe that stays open for as long as this process lives."""
-    reading, _writing = os.pipe()
-    return reading
+    """Return the read end of a pipe that stays open until this process ends."""
+    read_end, _write_end = os.pipe()
+    return read_end

@@ -1,4 +1,4 @@
-"""The model store: archived once, again only when something changed, and the record follows it."""
+"""Tests of the serving store: archives of the weights, and the release state."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +41,7 @@ def add_model(weights: Path, version: str, seed: int = 0) -> Path:
     return folder
 
 
-def test_an_archive_is_made_once_and_again_only_when_its_model_changes(tmp_path: Path, store: Path) -> None:
+def test_sync_archives_rebuilds_only_changed_models(tmp_path: Path, store: Path) -> None:
     add_model(tmp_path / "weights", "1.0.0")
     sync_archives(store, tmp_path / "weights")
     first = archive_mtimes(store)
@@ -53,26 +53,26 @@ def test_an_archive_is_made_once_and_again_only_when_its_model_changes(tmp_path:
     assert archive_mtimes(store) != first
 
 
-def test_a_model_that_is_gone_goes_and_one_that_came_another_way_stays(tmp_path: Path, store: Path) -> None:
+def test_sync_archives_deletes_only_archives_it_built(tmp_path: Path, store: Path) -> None:
     add_model(tmp_path / "weights", "1.0.0")
     sync_archives(store, tmp_path / "weights")
     other = write_tiny_model(tmp_path / "other", "segmentation", name="mine")
     write_archive(other.weights, other.card, store)
-    (tmp_path / "none").mkdir()
-    sync_archives(store, tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    sync_archives(store, tmp_path / "empty")
     assert list(archive_mtimes(store)) == ["mine-1.0.0.mar"]
 
 
-def test_no_model_at_all_and_half_a_model_are_errors(tmp_path: Path, store: Path) -> None:
+def test_sync_archives_rejects_missing_and_incomplete_models(tmp_path: Path, store: Path) -> None:
     with pytest.raises(LocalPlatformError, match="there are no models"):
         sync_archives(store, tmp_path / "weights")
     (add_model(tmp_path / "weights", "1.0.0") / "weights.safetensors").unlink()
-    with pytest.raises(LocalPlatformError, match=r"holds no weights\.safetensors"):
+    with pytest.raises(LocalPlatformError, match=r"has no weights\.safetensors"):
         sync_archives(store, tmp_path / "weights")
 
 
-def test_weights_that_do_not_fit_their_card_are_told_in_the_archivers_words(tmp_path: Path, store: Path) -> None:
-    (add_model(tmp_path / "weights", "1.0.0") / "weights.safetensors").write_bytes(b"others")
+def test_sync_archives_error_has_output_of_archiver(tmp_path: Path, store: Path) -> None:
+    (add_model(tmp_path / "weights", "1.0.0") / "weights.safetensors").write_bytes(b"other weights")
     with pytest.raises(LocalPlatformError, match=r"(?s)cannot be archived.*SHA-256"):
         sync_archives(store, tmp_path / "weights")
 
@@ -82,25 +82,23 @@ def add_archive(store: Path, folder: Path, version: str) -> None:
     write_archive(model.weights, model.card, store)
 
 
-def test_a_new_model_answers_with_its_highest_version_and_a_stable_one_stays_stable(
-    tmp_path: Path, store: Path
-) -> None:
-    record = tmp_path / "release-state.json"
+def test_update_release_state_selects_highest_new_version(tmp_path: Path, store: Path) -> None:
+    state_file = tmp_path / "release-state.json"
     for version in ("1.9.0", "1.10.0"):
         add_archive(store, tmp_path, version)
-    assert update_release_state(record, store).models["plate-seg"].stable == "1.10.0"
+    assert update_release_state(state_file, store).models["plate-seg"].stable == "1.10.0"
     add_archive(store, tmp_path, "2.0.0")
-    updated = update_release_state(record, store)
+    updated = update_release_state(state_file, store)
     assert updated.models["plate-seg"].stable == "1.10.0"
     assert set(updated.models["plate-seg"].versions) == {"1.10.0"}
-    assert released_archives(record, store) == ["plate-seg-1.10.0.mar"]
-    assert ReleaseState.model_validate_json(record.read_bytes()) == updated
+    assert released_archives(state_file, store) == ["plate-seg-1.10.0.mar"]
+    assert ReleaseState.model_validate_json(state_file.read_bytes()) == updated
     (store / "plate-seg-1.10.0.mar").unlink()
-    assert update_release_state(record, store).models["plate-seg"].stable == "2.0.0"
+    assert update_release_state(state_file, store).models["plate-seg"].stable == "2.0.0"
 
 
 def start_rollout(data_dir: DataDir, version: str) -> Release:
-    """Write into the record what a canary on trial leaves there."""
+    """Write a release state with a canary."""
     before = ReleaseState.model_validate_json(data_dir.release_state.read_bytes()).models["plate-seg"]
     after = transitions.start_canary(
         before, FolderStore(data_dir.registry).find("plate-seg", version), author_now("anna", "better")
@@ -109,7 +107,7 @@ def start_rollout(data_dir: DataDir, version: str) -> Release:
     return after
 
 
-def test_a_rollout_goes_on_after_a_stop_whatever_the_default_weights_are_by_then(tmp_path: Path) -> None:
+def test_prepare_store_restores_rollout_despite_newer_weights(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path / "home")
     with data_dir.lock():
         add_model(tmp_path / "weights", "1.0.0")
@@ -117,9 +115,9 @@ def test_a_rollout_goes_on_after_a_stop_whatever_the_default_weights_are_by_then
         add_archive(tmp_path / "mine", tmp_path, "1.1.0")
         FolderStore(data_dir.registry).put(tmp_path / "mine" / "plate-seg-1.1.0.mar")
         register_archives(data_dir)
-        on_trial = start_rollout(data_dir, "1.1.0")
+        rollout = start_rollout(data_dir, "1.1.0")
         add_model(tmp_path / "newer", "3.0.0")
-        assert prepare_store(data_dir, tmp_path / "newer").models["plate-seg"] == on_trial
+        assert prepare_store(data_dir, tmp_path / "newer").models["plate-seg"] == rollout
         register_archives(data_dir)
     assert {version.card.version for version in FolderStore(data_dir.registry).versions()} == {
         "1.0.0",
@@ -127,28 +125,28 @@ def test_a_rollout_goes_on_after_a_stop_whatever_the_default_weights_are_by_then
         "3.0.0",
     }
     loaded = [data_dir.model_store / name for name in released_archives(data_dir.release_state, data_dir.model_store)]
-    assert [validate_archive(path).version_manifest for path in loaded] == list(on_trial.versions.values())
+    assert [validate_archive(path).version_manifest for path in loaded] == list(rollout.versions.values())
 
 
-def test_a_canary_whose_archive_is_lost_goes_and_the_rest_stays(tmp_path: Path, store: Path) -> None:
+def test_update_release_state_removes_canary_without_archive(tmp_path: Path, store: Path) -> None:
     data_dir = DataDir(tmp_path)
     add_archive(store, tmp_path, "1.0.0")
     update_release_state(data_dir.release_state, store)
     add_archive(tmp_path / "mine", tmp_path, "1.1.0")
     FolderStore(data_dir.registry).put(tmp_path / "mine" / "plate-seg-1.1.0.mar")
-    on_trial = start_rollout(data_dir, "1.1.0")
+    rollout = start_rollout(data_dir, "1.1.0")
     after = update_release_state(data_dir.release_state, store).models["plate-seg"]
     assert (after.stable, after.canary, after.shadow, after.weight_percent) == ("1.0.0", None, None, 0)
-    assert (set(after.versions), after.history) == ({"1.0.0"}, on_trial.history)
+    assert (set(after.versions), after.history) == ({"1.0.0"}, rollout.history)
 
 
-def test_a_broken_record_or_archive_is_named(tmp_path: Path, store: Path) -> None:
-    record = tmp_path / "release-state.json"
+def test_update_release_state_error_names_invalid_file(tmp_path: Path, store: Path) -> None:
+    state_file = tmp_path / "release-state.json"
     add_archive(store, tmp_path, "1.0.0")
-    record.write_text("{")
-    with pytest.raises(LocalPlatformError, match=r"release-state\.json cannot be read"):
-        update_release_state(record, store)
-    record.unlink()
-    (store / "x.mar").write_bytes(b"no zip")
-    with pytest.raises(LocalPlatformError, match=r"x\.mar is no archive"):
-        update_release_state(record, store)
+    state_file.write_text("{")
+    with pytest.raises(LocalPlatformError, match=r"release-state\.json is invalid"):
+        update_release_state(state_file, store)
+    state_file.unlink()
+    (store / "x.mar").write_bytes(b"not a zip file")
+    with pytest.raises(LocalPlatformError, match=r"x\.mar is not a valid model archive"):
+        update_release_state(state_file, store)

@@ -18,7 +18,7 @@ from thale.schemas import Release, VersionManifest
 
 _DIGEST_LENGTH = 12
 _EVENT_LABELS = {
-    "canary": "canary",
+    "canary": "canary started",
     "step": "next step",
     "promote": "promoted",
     "roll back": "rolled back",

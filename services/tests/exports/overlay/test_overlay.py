@@ -1,4 +1,4 @@
-"""The overlay: what it shows, what it leaves to be seen, and what cannot break it."""
+"""Tests of the overlay image."""
 
 import io
 import math
@@ -23,7 +23,7 @@ def photo(width: int = 400, height: int = 300) -> NDArray[np.uint8]:
 
 
 def draw_overlay(found: Phenotype, long_side: int | None = None) -> NDArray[np.uint8]:
-    """The overlay's pixels over a grey photograph of the phenotype's size."""
+    """Return the pixels of the overlay on a grey photograph with the size of the phenotype's image."""
     png = overlay.draw(photo(found.image.width, found.image.height), found, long_side)
     return np.asarray(Image.open(io.BytesIO(png)))
 
@@ -34,7 +34,7 @@ def phenotype_of_width(width: int, *, scale_x: float = 1.0, flags: tuple[Flag, .
     )
 
 
-def test_the_photograph_is_as_large_as_asked_for_and_the_words_stand_below_it() -> None:
+def test_draw_limits_long_side_and_adds_footer() -> None:
     found = phenotype_of_width(1200)
     for long_side, width in ((None, 1200), (1000, 1000), (700, 700), (5000, 1200)):
         pixels = draw_overlay(found, long_side)
@@ -42,16 +42,16 @@ def test_the_photograph_is_as_large_as_asked_for_and_the_words_stand_below_it() 
         assert pixels.shape[0] > width
 
 
-def test_a_root_stays_to_be_seen_between_its_lines() -> None:
+def test_draw_leaves_root_visible_between_its_lines() -> None:
     pixels = draw_overlay(phenotype_of_width(1000))
     row = pixels[200, 90:111].astype(int)
     changed = np.abs(row - GREY).sum(axis=1) > 40
-    assert not changed[10], "the middle of the root is the photograph's own"
+    assert not changed[10], "the middle of the root shows the photograph"
     assert changed[:10].any()
     assert changed[11:].any()
 
 
-def test_a_primary_root_is_drawn_thicker_than_a_lateral() -> None:
+def test_draw_uses_thicker_lines_for_primary_roots() -> None:
     primary = seedling().roots[0]
     lateral = primary.model_copy(
         update={"id": "x", "order": 2, "parent": "1", "points": ((300.0, 50.0), (300.0, 250.0))}
@@ -62,65 +62,67 @@ def test_a_primary_root_is_drawn_thicker_than_a_lateral() -> None:
     assert changed[80:120].sum() > changed[280:320].sum() > 0
 
 
-def test_a_picture_far_from_any_finding_is_untouched() -> None:
+def test_draw_does_not_change_pixels_far_from_plants() -> None:
     assert (draw_overlay(phenotype_of_width(1000))[700:990, 400:990] == GREY).all()
 
 
-def test_neighbouring_plants_have_colours_that_differ_and_words_that_are_read_on_them() -> None:
+def test_palette_separates_neighbours_and_contrasts_with_text() -> None:
     for number in range(1, 30):
         assert color_of(number) != color_of(number + 1)
     for color in PALETTE:
         assert abs(sum(color) - sum(contrasting_text_color(color))) > 150
 
 
-def test_the_footer_differs_with_and_without_a_scale_and_grows_with_flags() -> None:
+def test_footer_depends_on_scale_and_grows_with_flags() -> None:
     plain = phenotype(seedling(), plate=None)
     assert draw_overlay(plain).shape == draw_overlay(phenotype(seedling(), plate=None, scale=NO_SCALE)).shape
     assert (draw_overlay(plain) != draw_overlay(phenotype(seedling(), plate=None, scale=NO_SCALE))).any()
     flagged = phenotype(seedling(), plate=None, flags=(UNLOCATED_FLAG,))
     assert draw_overlay(flagged).shape[0] > draw_overlay(plain).shape[0]
-    many = phenotype(seedling(), plate=None, flags=tuple(Flag(code="x", message=f"no. {n}") for n in range(500)))
+    many = phenotype(seedling(), plate=None, flags=tuple(Flag(code="x", message=f"flag {n}") for n in range(500)))
     assert draw_overlay(many).shape[0] < 2 * draw_overlay(plain).shape[0]
 
 
-def test_a_crossing_is_marked_at_its_place() -> None:
-    before, after = (
+def test_draw_marks_crossing_at_its_position() -> None:
+    without_flag, with_flag = (
         draw_overlay(phenotype_of_width(1000)),
         draw_overlay(phenotype_of_width(1000, flags=(CROSSING_FLAG,))),
     )
-    assert (before[130:190, 80:140] != after[130:190, 80:140]).any()
+    assert (without_flag[130:190, 80:140] != with_flag[130:190, 80:140]).any()
 
 
-@pytest.mark.parametrize(("about", "expected"), [(17.0, 10.0), (9.99, 5.0), (20.0, 20.0), (0.034, 0.02), (1e-5, 1e-5)])
-def test_scale_bars_have_round_lengths(about: float, expected: float) -> None:
-    assert nice_scale_length(about) == pytest.approx(expected)
+@pytest.mark.parametrize(
+    ("max_length", "expected"), [(17.0, 10.0), (9.99, 5.0), (20.0, 20.0), (0.034, 0.02), (1e-5, 1e-5)]
+)
+def test_nice_scale_length_rounds_down(max_length: float, expected: float) -> None:
+    assert nice_scale_length(max_length) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3), (64, 64)])
-def test_pictures_of_any_shape_are_drawn(size: tuple[int, int]) -> None:
+def test_draw_accepts_any_image_shape(size: tuple[int, int]) -> None:
     found = phenotype(
         seedling(flags=(CROSSING_FLAG, UNLOCATED_FLAG)), image=image_metadata(width=size[0], height=size[1])
     )
     assert draw_overlay(found, long_side=500).size > 0
 
 
-def test_a_smaller_copy_of_the_photograph_will_do() -> None:
+def test_draw_accepts_downscaled_image() -> None:
     found = phenotype_of_width(1000)
     png = overlay.draw(photo(500, 500), found)
-    assert Image.open(io.BytesIO(png)).width == 640, "a narrow picture is centred above the words"
+    assert Image.open(io.BytesIO(png)).width == 640, "a narrow image is centred above the footer"
 
 
-def test_another_picture_is_refused() -> None:
+def test_draw_rejects_image_of_another_shape() -> None:
     with pytest.raises(ParameterError, match="EXIF"):
         overlay.draw(photo(300, 400), phenotype(seedling()))
 
 
-def test_a_long_side_below_one_is_refused() -> None:
+def test_draw_rejects_long_side_below_one() -> None:
     with pytest.raises(ParameterError, match="long_side"):
         overlay.draw(photo(), phenotype(seedling()), long_side=0)
 
 
-def test_places_that_are_far_away_or_no_numbers_are_left_out() -> None:
+def test_draw_skips_distant_and_non_finite_positions() -> None:
     plant = seedling()
     odd = plant.model_copy(
         update={
@@ -135,6 +137,6 @@ def test_places_that_are_far_away_or_no_numbers_are_left_out() -> None:
     assert draw_overlay(found).shape[1] == 640
 
 
-def test_names_of_any_script_and_length_are_drawn() -> None:
+def test_draw_accepts_names_of_any_script_and_length() -> None:
     for name in ("拟南芥 é \x00\n.png", "x" * 5000, "👩‍🌾.png"):
         assert draw_overlay(phenotype(seedling(), image=image_metadata(name), flags=(UNLOCATED_FLAG,))).size > 0

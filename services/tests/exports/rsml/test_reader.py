@@ -1,4 +1,4 @@
-"""RSML as others write it, and as an attacker would."""
+"""Tests of the RSML reader with files of other programs and with malicious files."""
 
 import math
 from pathlib import Path
@@ -25,15 +25,15 @@ def codes(read: rsml.RsmlDocument) -> list[str]:
     return [flag.code for flag in read.warnings]
 
 
-def test_every_real_file_is_read_and_saved_without_loss() -> None:
+def test_read_and_save_published_files_without_loss() -> None:
     files = sorted(REAL_FILES.glob("*.rsml"))
     if not files:
-        pytest.skip(f"no RSML files in {REAL_FILES}: the barley data set is not beside this repository")
+        pytest.skip(f"no RSML files in {REAL_FILES}: the barley data set is not part of this repository")
     roots = 0
     for file in files:
         read = rsml.read(file.read_bytes())
         assert all(root.length_px > 0 for _, _, root in read.walk()), file.name
-        assert math.isnan(read.mm_per_px), "the files say 'xxx dpi'"
+        assert math.isnan(read.mm_per_px), "the resolution of the files is 'xxx dpi'"
         assert "rsml_spline_only" in codes(read)
         assert rsml.read(rsml.save(read)) == read
         roots += sum(1 for _ in read.walk())
@@ -58,7 +58,7 @@ def test_every_real_file_is_read_and_saved_without_loss() -> None:
         ("furlong", "3", math.nan),
     ],
 )
-def test_scale_is_read_from_unit_and_resolution(unit: str, resolution: str, mm_per_px: float) -> None:
+def test_read_scale_from_unit_and_resolution(unit: str, resolution: str, mm_per_px: float) -> None:
     assert document(unit=unit, resolution=resolution).mm_per_px == pytest.approx(mm_per_px, nan_ok=True)
 
 
@@ -78,11 +78,11 @@ def test_scale_is_read_from_unit_and_resolution(unit: str, resolution: str, mm_p
         ("", None),
     ],
 )
-def test_dates_are_read_by_either_habit_unless_both_fit(text: str, expected: str | None) -> None:
+def test_iso_date_reads_us_and_european_dates_if_unambiguous(text: str, expected: str | None) -> None:
     assert iso_date(text) == expected
 
 
-def test_ids_are_taken_from_any_spelling_and_made_where_they_are_missing() -> None:
+def test_read_accepts_id_spellings_and_creates_missing_ids() -> None:
     scene = (
         f'<plant ID="p"><root id="" label="x">{LINE.format(x=1)}</root><root>{LINE.format(x=2)}</root></plant><plant/>'
     )
@@ -92,14 +92,14 @@ def test_ids_are_taken_from_any_spelling_and_made_where_they_are_missing() -> No
     assert {"rsml_id_spelling", "rsml_no_id"} <= set(codes(read))
 
 
-def test_ids_given_twice_are_told_apart() -> None:
+def test_read_renames_duplicate_ids() -> None:
     root = f'<root id="1">{LINE.format(x=1)}</root>'
     read = document(f'<plant id="1">{root}{root}</plant>')
     assert [root.id for _, _, root in read.walk()] == ["1", "1-2"]
     assert codes(read) == ["rsml_duplicate_id"]
 
 
-def test_accession_is_read_with_and_without_its_namespace() -> None:
+def test_read_accession_with_and_without_namespace() -> None:
     spellings = (
         'accession="PO:0020127"',
         'xmlns:po="http://www.plantontology.org/xml-dtd/po.dtd" po:accession="PO:0020127"',
@@ -110,12 +110,12 @@ def test_accession_is_read_with_and_without_its_namespace() -> None:
         assert [root.accession for _, _, root in read.walk()] == ["PO:0020127"]
 
 
-def test_a_file_that_uses_po_without_declaring_it_says_so() -> None:
+def test_read_error_names_undeclared_namespace() -> None:
     with pytest.raises(AnnotationError, match="po"):
         document(f'<plant id="1"><root id="1" po:accession="PO:1">{LINE.format(x=1)}</root></plant')
 
 
-def test_flat_laterals_are_put_below_the_nearest_primary() -> None:
+def test_read_nests_flat_laterals_below_nearest_primary() -> None:
     scene = (
         f'<plant id="1"><root id="a" label="primary">{LINE.format(x=0)}</root>'
         f'<root id="b" label="primary">{LINE.format(x=50)}</root>'
@@ -127,19 +127,19 @@ def test_flat_laterals_are_put_below_the_nearest_primary() -> None:
     assert codes(read) == ["rsml_flat_laterals"]
 
 
-def test_laterals_alone_stay_where_they_are() -> None:
+def test_read_does_not_nest_laterals_without_primary() -> None:
     read = document(f'<plant id="1"><root id="a" label="lateral">{LINE.format(x=0)}</root></plant>')
     assert [order for _, order, _ in read.walk()] == [1]
 
 
-def test_a_root_without_geometry_stays_and_is_said() -> None:
+def test_read_keeps_root_without_geometry_with_warning() -> None:
     read = document('<plant id="1"><root id="a" label="lost"/></plant>')
     assert [(root.id, root.points, root.length_px) for _, _, root in read.walk()] == [("a", (), 0.0)]
     assert codes(read) == ["rsml_no_geometry"]
     assert rsml.read(rsml.save(read)) == read
 
 
-def test_a_spline_alone_becomes_a_polyline_through_its_control_points() -> None:
+def test_catmull_rom_passes_through_control_points() -> None:
     control = ((0.0, 0.0), (50.0, 0.0), (50.0, 50.0))
     curve = catmull_rom(control)
     assert set(control) <= set(curve)
@@ -147,7 +147,7 @@ def test_a_spline_alone_becomes_a_polyline_through_its_control_points() -> None:
     assert catmull_rom(control[:2]) == control[:2]
 
 
-def test_points_are_read_as_attributes_as_elements_with_commas_and_without_what_is_no_number() -> None:
+def test_read_point_formats_and_skip_invalid_points() -> None:
     points = (
         '<point x="1,5" y="2"/><point><x>3</x><y>4</y></point><point x="NaN" y="1"/><point x="1e999" y="1"/><point/>'
     )
@@ -156,14 +156,14 @@ def test_points_are_read_as_attributes_as_elements_with_commas_and_without_what_
     assert codes(read) == ["rsml_decimal_comma", "rsml_bad_point"]
 
 
-def test_the_third_dimension_survives() -> None:
+def test_save_preserves_third_dimension() -> None:
     points = '<point x="1" y="2" z="3"/><point x="1" y="2"/>'
     read = document(f'<plant id="1"><root id="1"><geometry><polyline>{points}</polyline></geometry></root></plant>')
     assert read.plants[0].roots[0].depths == (3.0, None)
     assert rsml.read(rsml.save(read)) == read
 
 
-def test_what_thale_does_not_know_survives_a_save() -> None:
+def test_save_preserves_unknown_elements() -> None:
     scene = (
         "<properties><weather>rain</weather></properties>"
         f'<plant id="1" colour="red"><root id="1" mood="good"><properties><dead value="true"/><deep><er>1</er></deep>'
@@ -177,7 +177,7 @@ def test_what_thale_does_not_know_survives_a_save() -> None:
     read = document(scene)
     saved = rsml.save(read)
     assert rsml.read(saved) == read
-    for kept in (
+    for preserved in (
         b"rain",
         b"colour",
         b"mood",
@@ -189,11 +189,11 @@ def test_what_thale_does_not_know_survives_a_save() -> None:
         b"<thing/>",
         b"<cloud/>",
     ):
-        assert kept in saved
+        assert preserved in saved
     assert read.plants[0].roots[0].functions == (rsml.Function("hair", "length", (rsml.Sample(1e-7, 1.5),), "tip"),)
 
 
-def test_a_time_sequence_and_the_definitions_survive() -> None:
+def test_save_preserves_time_sequence_and_definitions() -> None:
     head = (
         "<metadata><time-sequence><label>s</label><index>3</index><unified>true</unified></time-sequence>"
         "<property-definitions><property-definition><label>age</label><type>real</type><unit>d</unit>"
@@ -220,21 +220,21 @@ def test_a_time_sequence_and_the_definitions_survive() -> None:
         b'<?xml version="1.0" encoding="utf-99"?><rsml/>',
     ],
 )
-def test_what_is_no_rsml_is_refused(data: bytes) -> None:
+def test_read_rejects_other_data(data: bytes) -> None:
     with pytest.raises(AnnotationError):
         rsml.read(data)
 
 
-def test_a_file_cut_off_anywhere_is_refused() -> None:
+def test_read_rejects_truncated_files() -> None:
     whole = f'<rsml><scene><plant id="1"><root id="1">{LINE.format(x=1)}</root></plant></scene></rsml>'.encode()
     for end in range(len(whole)):
         with pytest.raises(AnnotationError):
             rsml.read(whole[:end])
 
 
-def test_entities_are_refused_and_no_file_is_read(tmp_path: Path) -> None:
+def test_read_rejects_entities(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
-    secret.write_text("do not tell")
+    secret.write_text("secret content")
     laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
     for declarations in (
         f'<!ENTITY x SYSTEM "{secret.as_uri()}">',
@@ -247,11 +247,11 @@ def test_entities_are_refused_and_no_file_is_read(tmp_path: Path) -> None:
                 rsml.read(f"<!DOCTYPE rsml [{declarations}]>{body}".encode())
 
 
-def test_an_external_dtd_is_not_fetched() -> None:
+def test_read_does_not_fetch_external_dtd() -> None:
     assert rsml.read(b'<!DOCTYPE rsml SYSTEM "http://127.0.0.1:1/rsml.dtd"><rsml><scene/></rsml>').plants == ()
 
 
-def test_files_that_are_too_deep_too_many_or_too_large_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_rejects_files_above_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AnnotationError, match="depth"):
         rsml.read(b"<rsml><scene><plant>" + b"<root>" * 100_000)
     monkeypatch.setattr("thale.exports.rsml.xml.MAX_ELEMENTS", 1000)
@@ -262,13 +262,13 @@ def test_files_that_are_too_deep_too_many_or_too_large_are_refused(monkeypatch: 
         rsml.read(b"<rsml>" + b" " * 2**21 + b"</rsml>")
 
 
-def test_roots_nested_deeper_than_any_plant_are_refused() -> None:
+def test_read_rejects_roots_above_max_order() -> None:
     deep = b"<root>" * (rsml.MAX_ORDER + 1) + b"</root>" * (rsml.MAX_ORDER + 1)
     with pytest.raises(AnnotationError, match="nested"):
         rsml.read(b"<rsml><scene><plant>" + deep + b"</plant></scene></rsml>")
 
 
-def test_the_deepest_file_that_is_read_can_be_saved() -> None:
+def test_save_accepts_roots_of_max_order() -> None:
     depth = rsml.MAX_ORDER
     read = rsml.read(b"<rsml><scene><plant>" + b"<root>" * depth + b"</root>" * depth + b"</plant></scene></rsml>")
     assert max(order for _, order, _ in read.walk()) == depth
