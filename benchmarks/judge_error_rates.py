@@ -1,9 +1,9 @@
-"""How often the judge is wrong: rehearsed rollouts without and with faults, through the real plan and judge.
+"""Error rates of the judge: simulated rollouts with and without faults, with the real transitions and judge.
 
     python benchmarks/judge_error_rates.py --rollouts 2000 --seed 1 --jobs 2
 
-Prints a table in Markdown; the one in docs/judging.md comes from here. Each rollout has its own traffic (20 requests a
-second, series of 10 to 200 plates) and its own card, whose references come from 40 other plates.
+Prints the Markdown table of docs/judging.md. Each rollout has its own traffic (20 requests per second, series of 10 to
+200 plates) and its own card, with references from 40 other plates.
 """
 
 import argparse
@@ -31,43 +31,42 @@ COLUMNS = (
     "rolled back (95 % interval)",
     "promoted",
     "s to rollback: median (95 %)",
-    "answers to users by the canary",
-    "of these bad",
+    "canary responses",
+    "bad responses",
     "fallbacks",
 )
 _QUANTILES = np.linspace(0.0, 1.0, 21)
-
 
 NO_FAULTS = Faults()
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A row of the table."""
+    """Scenario of one row of the table."""
 
     name: str
     faults: Faults = NO_FAULTS
     shadow_fraction: float = 1.0
     intraclass_correlation: float = 0.5
     rollout_fraction: float = 0.1
-    """Of the rollouts asked for."""
+    """Fraction of `--rollouts` for this scenario."""
 
 
 SCENARIOS = (
     Scenario("no difference", rollout_fraction=1.0),
     Scenario("no difference, no shadow", shadow_fraction=0.0, rollout_fraction=0.2),
-    Scenario("no difference, plates of a series independent", intraclass_correlation=0.0, rollout_fraction=0.2),
-    Scenario("no difference, plates of a series nearly alike", intraclass_correlation=0.95, rollout_fraction=0.2),
+    Scenario("no difference, uncorrelated plates", intraclass_correlation=0.0, rollout_fraction=0.2),
+    Scenario("no difference, correlation of 0.95 within a series", intraclass_correlation=0.95, rollout_fraction=0.2),
     Scenario("5 % errors", Faults(error_rate=0.05), rollout_fraction=0.2),
     Scenario("5 % errors, no shadow", Faults(error_rate=0.05), shadow_fraction=0.0),
     Scenario("Dice -0.05", Faults(dice_drop=0.05), rollout_fraction=0.2),
-    Scenario("Dice -0.05, plates nearly alike", Faults(dice_drop=0.05), intraclass_correlation=0.95),
+    Scenario("Dice -0.05, correlation of 0.95 within a series", Faults(dice_drop=0.05), intraclass_correlation=0.95),
     Scenario("all background", Faults(all_background=True)),
     Scenario("all background, no shadow", Faults(all_background=True), shadow_fraction=0.0),
     Scenario("p99 doubled", Faults(latency_factor=2.0)),
-    Scenario("throws always", Faults(error_rate=1.0)),
-    Scenario("throws always, no shadow", Faults(error_rate=1.0), shadow_fraction=0.0),
-    Scenario("worker dies every 60 s from 60 s on", Faults(begins_s=60.0, death_every_s=60.0)),
+    Scenario("all requests fail", Faults(error_rate=1.0)),
+    Scenario("all requests fail, no shadow", Faults(error_rate=1.0), shadow_fraction=0.0),
+    Scenario("worker crash every 60 s from 60 s on", Faults(begins_s=60.0, death_every_s=60.0)),
     Scenario("10 times slower", Faults(latency_factor=10.0)),
 )
 
@@ -75,11 +74,13 @@ SCENARIOS = (
 def main() -> None:
     """Run the scenarios and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rollouts", type=int, default=2000, help="of the first scenario; the others run a part of it")
+    parser.add_argument(
+        "--rollouts", type=int, default=2000, help="rollouts of the first scenario; the others run a fraction"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--poll", type=float, default=0.5, help="seconds between two looks at the counters")
-    parser.add_argument("--only", default="", help="scenarios whose name begins so")
+    parser.add_argument("--poll", type=float, default=0.5, help="interval of polls, in seconds")
+    parser.add_argument("--only", default="", help="run only scenarios whose name starts with this text")
     options = parser.parse_args()
     print_line(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     with ProcessPoolExecutor(options.jobs) as pool:
@@ -95,13 +96,13 @@ def main() -> None:
 
 
 def print_line(line: str) -> None:
-    """Print a line at once."""
+    """Print and flush a line."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def simulate_rollout(scenario: Scenario, poll_s: float, seed: Sequence[int]) -> SimulationResult:
-    """Run one rollout of a scenario."""
+    """Simulate one rollout of a scenario."""
     rng = np.random.default_rng(seed)
     traffic = sample_traffic(rng, REQUESTS_PER_S, DURATION_S, scenario.intraclass_correlation)
     stable, canary = _make_version("1.0.0", {}), _make_version("1.1.0", _sample_references(rng))
@@ -120,7 +121,7 @@ def simulate_rollout(scenario: Scenario, poll_s: float, seed: Sequence[int]) -> 
 
 
 def format_row(scenario: Scenario, results: Sequence[SimulationResult]) -> str:
-    """Return a row of the table."""
+    """Return the row of a scenario."""
     rollbacks = [result for result in results if result.outcome == "rolled back"]
     promoted = sum(result.outcome == "promoted" for result in results)
     interval = binomtest(len(rollbacks), len(results)).proportion_ci(method="exact")
@@ -133,7 +134,7 @@ def format_row(scenario: Scenario, results: Sequence[SimulationResult]) -> str:
 
 
 def _sample_references(rng: np.random.Generator) -> dict[str, tuple[float, ...]]:
-    """Return the references of a card, from plates that have nothing to do with each other."""
+    """Return the references of a card, from uncorrelated plates."""
     plates = sample_traffic(rng, 1.0, 2.0 * REFERENCE_PLATES, intraclass_correlation=0.0)
     signals = {**plates.outputs, **plates.agreement}
     return {name: tuple(np.nanquantile(values[:REFERENCE_PLATES], _QUANTILES)) for name, values in signals.items()}

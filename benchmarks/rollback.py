@@ -1,10 +1,10 @@
-"""How long requests go to a version that has turned bad: from its first bad answer until it gets no more of them.
+"""Time to roll back: from the first bad response of a canary until it receives no more requests.
 
     python benchmarks/rollback.py
 
-A real TorchServe, facade and watcher, twenty requests a second; after a while the canary throws at every image. Nobody
-notices, because the stable version answers in its place: what is measured is for how long that costs twice the work.
-The peer is the same judge where it reads a Prometheus: what the facades count reaches it every 15 seconds.
+The benchmark runs a real TorchServe, facade and controller at 20 requests per second. After some good responses, the
+canary fails every image. Users see no errors, because failed requests fall back to stable. The measured time is the
+time of double work. The baseline is the same judge with a poll every 15 seconds, as if it read from a Prometheus.
 """
 
 import json
@@ -26,18 +26,18 @@ from tests.support.rollout_environment import (  # noqa: E402
     run_rollout_environment,
     wait_until,
 )
-from tests.support.stub_segmenter import first_bad_file  # noqa: E402 (a helper of the tests, found by the line above)
+from tests.support.stub_segmenter import first_bad_file  # noqa: E402 (in the repository root, added above)
 from thale.release.judge.policy import read_policy  # noqa: E402
 
 RATE_HZ = 20.0
 RUNS = 3
 WEIGHTS_PERCENT = (5.0, 25.0, 50.0)
-POLL_S, PEER_POLL_S = 0.5, 15.0
+POLL_S, BASELINE_POLL_S = 0.5, 15.0
 _MIN_GOOD_RESPONSES = 10
 
 
 def time_to_zero_traffic(environment: RolloutEnvironment, weight_percent: float, poll_s: float) -> tuple[float, int]:
-    """Return how long a canary was asked after its first bad answer, and how many users were failed meanwhile."""
+    """Return the time from the first bad response to zero traffic, and the number of failed user requests."""
     first_bad = first_bad_file(environment.folder)
     first_bad.unlink(missing_ok=True)
     environment.set_fault("good")
@@ -56,8 +56,8 @@ def time_to_zero_traffic(environment: RolloutEnvironment, weight_percent: float,
 
 
 def _canary_traffic_percent(url: str) -> float:
-    """Ask the facade itself: what it follows is what users get."""
-    with urlopen(f"{url}/v1/models/{MODEL}", timeout=10) as response:  # noqa: S310 (our own facade)
+    """Return the canary's share of the traffic, as the facade applies it."""
+    with urlopen(f"{url}/v1/models/{MODEL}", timeout=10) as response:  # noqa: S310 (the local facade)
         versions = json.load(response)["versions"]
     return float(sum(version["traffic_percent"] for version in versions if version["version"] == CANARY))
 
@@ -65,15 +65,16 @@ def _canary_traffic_percent(url: str) -> float:
 def main() -> int:
     """Measure and print. Returns the exit status."""
     with tempfile.TemporaryDirectory() as folder, run_rollout_environment(Path(folder)) as environment:
-        print(f"{RATE_HZ:g} requests/s; seconds from the first bad answer to 0 %, {RUNS} runs each")  # noqa: T201
+        print(f"{RATE_HZ:g} requests/s; seconds from the first bad response to 0 %, {RUNS} runs each")  # noqa: T201
         for weight_percent in WEIGHTS_PERCENT:
             durations = [time_to_zero_traffic(environment, weight_percent, POLL_S) for _ in range(RUNS)]
-            peer_durations = [time_to_zero_traffic(environment, weight_percent, PEER_POLL_S)]
+            baseline_s, baseline_failed = time_to_zero_traffic(environment, weight_percent, BASELINE_POLL_S)
             median = statistics.median(seconds for seconds, _ in durations)
-            failed = sum(count for _, count in durations + peer_durations)
+            failed = sum(count for _, count in durations) + baseline_failed
             print(  # noqa: T201
-                f"canary at {weight_percent:3g} %: {median:5.2f} s (worst {max(durations)[0]:.2f}), read every {PEER_POLL_S:g} s: "
-                f"{peer_durations[0][0]:5.2f} s, ratio {peer_durations[0][0] / median:.1f}; requests failed: {failed}"
+                f"canary at {weight_percent:3g} %: {median:5.2f} s (max {max(durations)[0]:.2f}), "
+                f"with a poll every {BASELINE_POLL_S:g} s: {baseline_s:5.2f} s, ratio {baseline_s / median:.1f}; "
+                f"requests failed: {failed}"
             )
     return 0
 
