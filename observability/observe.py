@@ -1,8 +1,8 @@
-"""`make observe`: Prometheus and Alertmanager on this machine, with thale's rules, watching the thale that runs here.
+"""Monitoring of the local platform (`make observe`): Prometheus and Alertmanager with thale's rules.
 
-Debian's programs or the user's own, on loopback, with their data in a folder that goes when they go. The thale may
-stop and start meanwhile: its new addresses are followed, and while it is gone its last ones are looked at, so that the
-alerts about a thale that is gone can be seen to fire.
+The programs are Debian's or the user's own. They listen on loopback, and store their data in a temporary directory. The
+local platform may stop and start meanwhile, and the scrape targets follow its addresses. While it is down, its last
+addresses are scraped, so that the alerts about an outage fire.
 """
 
 import json
@@ -32,8 +32,8 @@ from thale.local.supervised_service import RestartPolicy, Service
 
 CONFIG_DIR = Path(__file__).parent
 _POLL_INTERVAL_S = 1.0
-_WATCHER_PORT = 9091
-"""Where `thale release watch` tells its metrics, unless it was told otherwise."""
+_CONTROLLER_PORT = 9091
+"""Default metrics port of `thale release watch`."""
 _RESTART_POLICY = RestartPolicy(max_restarts=2)
 
 Notify = Callable[[str], None]
@@ -41,7 +41,7 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Executables:
-    """Where the programs lie. The node exporter is for the disk alone, and may be missing."""
+    """Paths of the programs. The node exporter is optional: it adds disk metrics."""
 
     prometheus: str
     alertmanager: str
@@ -49,16 +49,16 @@ class Executables:
 
     @classmethod
     def find(cls) -> "Executables":
-        """Find them on the path; Debian calls Alertmanager prometheus-alertmanager.
+        """Find the programs on the path. Debian calls Alertmanager prometheus-alertmanager.
 
         Raises:
-            LocalPlatformError: If one is missing; the message says how to get it.
+            LocalPlatformError: If one is missing. The message has the installation command.
         """
         prometheus = shutil.which("prometheus")
         alertmanager = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
         if prometheus is None or alertmanager is None:
             missing = " and ".join(
-                name for name, found in (("prometheus", prometheus), ("alertmanager", alertmanager)) if found is None
+                name for name, path in (("prometheus", prometheus), ("alertmanager", alertmanager)) if path is None
             )
             raise LocalPlatformError(
                 f"not on the path: {missing}. On Debian: apt-get install --no-install-recommends prometheus "
@@ -69,7 +69,7 @@ class Executables:
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the three listen, on loopback."""
+    """Loopback ports of the three programs."""
 
     prometheus: int
     alertmanager: int
@@ -77,31 +77,31 @@ class Ports:
 
 
 class ScrapeTargets:
-    """The files that tell Prometheus whom to look at, one for each job; Prometheus sees when they change."""
+    """The target files of Prometheus' file-based discovery, one for each job. Prometheus reloads changed files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._written: dict[str, list[str]] = {}
 
     def write(self, job: str, addresses: Sequence[str]) -> None:
-        """Say where a job's targets are, if that is news."""
+        """Write the targets of a job, if they have changed."""
         if self._written.get(job) == list(addresses):
             return
         groups = [{"targets": list(addresses), "labels": {"environment": "laptop"}}]
         write_atomically(self._folder / f"{job}.json", json.dumps(groups).encode())
         self._written[job] = list(addresses)
 
-    def update(self, running: RunningPlatform | None, watcher_port: int) -> None:
-        """Say where the thale that runs listens now. One that is gone is still looked for where it was."""
+    def update(self, running: RunningPlatform | None, controller_port: int) -> None:
+        """Write the addresses of the running platform. If it is down, its last addresses remain."""
         if running is not None:
             self.write("thale-facade", [urlsplit(running.metrics_url).netloc])
             self.write("thale-models", [urlsplit(running.model_metrics_url).netloc])
-        self.write("thale-watcher", [f"{HOST}:{watcher_port}"] if _is_listening(watcher_port) else [])
+        self.write("thale-watcher", [f"{HOST}:{controller_port}"] if _is_listening(controller_port) else [])
 
 
 @dataclass(frozen=True)
 class MonitoringStack:
-    """What runs. Made by `observing`."""
+    """The running programs. Created by `run_monitoring_stack`."""
 
     ports: Ports
     services: tuple[Service, ...]
@@ -109,51 +109,51 @@ class MonitoringStack:
 
     @property
     def prometheus_url(self) -> str:
-        """Where Prometheus shows itself."""
+        """URL of Prometheus."""
         return f"http://{HOST}:{self.ports.prometheus}"
 
     @property
     def alertmanager_url(self) -> str:
-        """Where Alertmanager shows itself."""
+        """URL of Alertmanager."""
         return f"http://{HOST}:{self.ports.alertmanager}"
 
-    def supervise(self, data_dir: DataDir, watcher_port: int, stop_event: threading.Event) -> None:
-        """Keep everything running and follow the thale, until told to close.
+    def supervise(self, data_dir: DataDir, controller_port: int, stop_event: threading.Event) -> None:
+        """Restart programs that die, and update the scrape targets, until the event is set.
 
         Raises:
-            LocalPlatformError: If one of the programs keeps dying; with the last lines of its log.
+            LocalPlatformError: If a program exceeds its restarts. The message has the last lines of its log.
         """
         while not stop_event.wait(_POLL_INTERVAL_S):
             for service in self.services:
                 service.restart_if_dead()
-            self.targets.update(data_dir.find_running_platform(), watcher_port)
+            self.targets.update(data_dir.find_running_platform(), controller_port)
 
 
 @contextmanager
 def run_monitoring_stack(
-    data_dir: DataDir, notify: Notify, watcher_port: int = _WATCHER_PORT
+    data_dir: DataDir, notify: Notify, controller_port: int = _CONTROLLER_PORT
 ) -> Iterator[MonitoringStack]:
-    """Start the programs and end them with the context; nothing of them is left.
+    """Start the programs, and stop them at the end of the context. No files remain.
 
     Args:
-        data_dir: The home of the thale that is to be watched.
-        notify: Takes one line about a program that died and comes back.
-        watcher_port: Where a release watcher may listen.
+        data_dir: The data directory of the local platform.
+        notify: Receives one line for each restart of a program.
+        controller_port: The metrics port of a rollout controller, if one runs.
 
     Raises:
-        LocalPlatformError: If a program is missing or cannot be started, or no thale runs on that home.
+        LocalPlatformError: If a program is missing or does not start, or no platform runs in that data directory.
     """
     executables = Executables.find()
     running = data_dir.find_running_platform()
     if running is None:
-        raise LocalPlatformError(f"no thale runs on {data_dir.path}: start one with `make run`, then try again")
+        raise LocalPlatformError(f"no thale is running in {data_dir.path}: start it with `make run`, then retry")
     ports = _allocate_ports()
     with tempfile.TemporaryDirectory(prefix="thale-observe-") as temp_dir:
         folder = Path(temp_dir)
         targets = ScrapeTargets(_prepare_config_dir(folder))
         targets.write("alertmanager", [f"{HOST}:{ports.alertmanager}"])
         targets.write("node", [f"{HOST}:{ports.node_exporter}"] if executables.node_exporter else [])
-        targets.update(running, watcher_port)
+        targets.update(running, controller_port)
         services = tuple(_build_services(executables, ports, folder, notify))
         try:
             for service in services:
@@ -167,7 +167,7 @@ def run_monitoring_stack(
 
 
 def _prepare_config_dir(folder: Path) -> Path:
-    """Lay out the folder as the configurations expect it, and return that of the targets."""
+    """Copy the configuration to the folder. Returns the directory of the target files."""
     (folder / "rules").symlink_to(CONFIG_DIR / "rules")
     shutil.copytree(CONFIG_DIR / "prometheus", folder / "prometheus")
     shutil.copytree(CONFIG_DIR / "alertmanager", folder / "alertmanager")
@@ -196,7 +196,7 @@ def _build_services(executables: Executables, ports: Ports, folder: Path, notify
         ),
     }
     if executables.node_exporter is not None:
-        commands["the node exporter"] = (
+        commands["node exporter"] = (
             executables.node_exporter,
             f"--web.listen-address={HOST}:{ports.node_exporter}",
         )
@@ -206,7 +206,7 @@ def _build_services(executables: Executables, ports: Ports, folder: Path, notify
 
 
 def _allocate_ports() -> Ports:
-    """Take the usual ports where they are free, and any others where not."""
+    """Return the default ports, or any free ones if they are in use."""
     with socket.socket() as first, socket.socket() as second, socket.socket() as third:
         return Ports(_bind(first, 9090), _bind(second, 9093), _bind(third, 9100))
 
@@ -227,19 +227,21 @@ def _is_listening(port: int) -> bool:
 
 
 def main(
-    home: Annotated[Path | None, typer.Option(help="Folder of the thale to watch. Default: the user's.")] = None,
-    watcher_port: Annotated[int, typer.Option(help="Where `thale release watch` tells its metrics.")] = _WATCHER_PORT,
+    home: Annotated[
+        Path | None, typer.Option(help="Data directory of the local platform. Default: that of the user.")
+    ] = None,
+    controller_port: Annotated[int, typer.Option(help="Metrics port of `thale release watch`.")] = _CONTROLLER_PORT,
 ) -> None:
-    """Watch the thale that runs on this machine, until Ctrl-C."""
+    """Monitor the local platform until Ctrl-C."""
     console, error_console = Console(), Console(stderr=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     data_dir = DataDir.resolve(home)
     try:
-        with run_monitoring_stack(data_dir, error_console.print, watcher_port) as stack:
-            console.print(f"alerts and queries  {stack.prometheus_url}/alerts")
-            console.print(f"who would be told   {stack.alertmanager_url}")
-            console.print("watching until Ctrl-C")
-            stack.supervise(data_dir, watcher_port, threading.Event())
+        with run_monitoring_stack(data_dir, error_console.print, controller_port) as stack:
+            console.print(f"Prometheus    {stack.prometheus_url}/alerts")
+            console.print(f"Alertmanager  {stack.alertmanager_url}")
+            console.print("monitoring until Ctrl-C")
+            stack.supervise(data_dir, controller_port, threading.Event())
     except LocalPlatformError as error:
         error_console.print(str(error), style="red", markup=False, highlight=False)
         sys.exit(1)

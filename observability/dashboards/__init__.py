@@ -1,5 +1,5 @@
 """Grafana dashboards as code: `make dashboards` writes `generated/`.
 
-`board` is what all of them share, `panels` what they are made of, `promises` the limits from `services/thale/slo.toml`; a
-module a dashboard says the rest.
+`dashboard` builds the frame that all of them share, `panels` builds panels, and `slo_thresholds` derives thresholds
+from `services/thale/slo.toml`. Each dashboard has a module of its own.
 """

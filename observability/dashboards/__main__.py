@@ -1,4 +1,4 @@
-"""`python -m observability.dashboards`: write all dashboards into `generated/`, as Grafana reads them."""
+"""Generator of all dashboards in `generated/`, as Grafana's JSON: `python -m observability.dashboards`."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ GENERATED = Path(__file__).parent / "generated"
 
 
 def main() -> None:
-    """Write what is not as it should be, and take away what is there no more."""
+    """Write all dashboards, and delete files of dashboards that no longer exist."""
     rendered = render_files()
     for stale_path in GENERATED.rglob("*.json"):
         if stale_path.relative_to(GENERATED).as_posix() not in rendered:

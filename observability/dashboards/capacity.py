@@ -1,4 +1,4 @@
-"""Is there room: places, queues, workers, processes; what the cluster says stands in `cluster`."""
+"""Capacity dashboard: saturation, queues, workers and processes. Module `cluster` has the panels of the cluster."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -23,25 +23,25 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
     """Return the dashboard."""
     rows = [
         PanelRow("At a glance", _overview_panels()),
-        PanelRow("Places, queues and workers", _queue_panels(backend)),
-        PanelRow("Workers and facades as processes", _process_panels()),
-        PanelRow("TorchServe, by its own account", _torchserve_panels()),
+        PanelRow("Admission, queues and workers", _queue_panels(backend)),
+        PanelRow("Worker and facade processes", _process_panels()),
+        PanelRow("TorchServe's own metrics", _torchserve_panels()),
         PanelRow("Pods and nodes", cluster.pod_and_node_panels()),
         PanelRow("GPUs", cluster.gpu_panels()),
         PanelRow("Disks", cluster.disk_panels()),
     ]
-    description = "How full everything is: places, queues, workers, pods, nodes, GPUs, disks."
+    description = "Saturation of facades, queues, workers, pods, nodes, GPUs and disks."
     return build_dashboard("thale-capacity", "GPU and capacity", description, rows, backend)
 
 
 def _overview_panels() -> list[PanelBuilder]:
     return [
         stat_panel(
-            "Room taken",
-            Query(f"max(environment:thale_facade:saturation{{{ENVIRONMENT}}})", "taken"),
+            "Saturation",
+            Query(f"max(environment:thale_facade:saturation{{{ENVIRONMENT}}})", "saturation"),
             unit="percentunit",
-            description="Images at work or waiting, over the places for them.",
-            healthy="Below 60 %. From 80 % on for ten minutes there is a ticket; at 100 % requests are told 503.",
+            description="In-flight requests, running or queued, as a share of the admission limits.",
+            healthy="Below 60 %. Above 80 % for ten minutes opens a ticket. At 100 %, requests are rejected with 503.",
             thresholds=Thresholds(warning=0.6, critical=0.8),
             decimals=0,
         ),
@@ -49,26 +49,26 @@ def _overview_panels() -> list[PanelBuilder]:
             "Facades",
             Query(f"sum(up{{{_FACADE}}})", "up"),
             unit="suffix: up",
-            description="Facades that answer a scrape.",
-            healthy="At least one; in a cluster two and more, so that one may go.",
+            description="Facades whose last scrape succeeded.",
+            healthy="At least one. In a cluster at least two, so that one may fail.",
             thresholds=Thresholds(critical=1, lower_is_worse=True),
             decimals=0,
         ),
         stat_panel(
-            "Workers ready",
+            "Ready workers",
             Query(f"sum(min by (model, version) (thale_model_ready_workers{{{VERSION}}}))", "ready"),
             unit="suffix: ready",
-            description="Model workers that can answer, all versions together.",
-            healthy="At least one for each version that serves.",
+            description="Ready model workers of all versions.",
+            healthy="At least one for each serving version.",
             thresholds=Thresholds(critical=1, lower_is_worse=True),
             decimals=0,
         ),
         stat_panel(
-            "Questions in queues",
-            Query(f"sum(model_version:torchserve_queue:length_5m{{{VERSION}}})", "waiting"),
-            unit="suffix: waiting",
-            description="Questions that wait at TorchServe for a worker, mean of five minutes.",
-            healthy="Less than one a worker. What grows for ten minutes does not catch up by itself.",
+            "Queued model requests",
+            Query(f"sum(model_version:torchserve_queue:length_5m{{{VERSION}}})", "queued"),
+            unit="suffix: queued",
+            description="Requests in TorchServe's queues, mean over five minutes.",
+            healthy="Less than one per worker. A queue that grows for ten minutes does not drain by itself.",
             thresholds=Thresholds(warning=2, critical=8),
             decimals=1,
         ),
@@ -76,16 +76,16 @@ def _overview_panels() -> list[PanelBuilder]:
             "Nodes",
             Query(f"count(kube_node_info{{{ENVIRONMENT}}})", "nodes"),
             unit="suffix: nodes",
-            description="Machines of the cluster.",
-            healthy="Follows the load with some minutes' delay, and goes down at night.",
+            description="Nodes of the cluster.",
+            healthy="Follows the load with a delay of some minutes, and scales down at night.",
             decimals=0,
         ),
         stat_panel(
-            "GPUs at work",
-            Query(f"avg(gpu:dcgm_gpu_utilisation:mean_1h{{{ENVIRONMENT}}})", "busy"),
+            "GPU utilisation",
+            Query(f"avg(gpu:dcgm_gpu_utilisation:mean_1h{{{ENVIRONMENT}}})", "utilisation"),
             unit="percentunit",
-            description="Mean use of all GPUs, over an hour.",
-            healthy="Above 30 % while there are any: an idle GPU costs as much as a busy one.",
+            description="Mean utilisation of all GPUs over one hour.",
+            healthy="Above 30 %. An idle GPU costs as much as a busy one.",
             thresholds=Thresholds(warning=0.3, critical=0.05, lower_is_worse=True),
             decimals=0,
         ),
@@ -95,41 +95,41 @@ def _overview_panels() -> list[PanelBuilder]:
 def _queue_panels(backend: Backend) -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Places for images",
+            "In flight and admission limit",
             Query(
-                f"sum(thale_facade_in_flight{{{ENVIRONMENT}}}) - sum(thale_facade_waiting{{{ENVIRONMENT}}})", "at work"
+                f"sum(thale_facade_in_flight{{{ENVIRONMENT}}}) - sum(thale_facade_waiting{{{ENVIRONMENT}}})", "running"
             ),
-            Query(f"sum(thale_facade_waiting{{{ENVIRONMENT}}})", "waiting"),
-            Query(f"sum(thale_facade_concurrency_limit{{{ENVIRONMENT}}})", "places"),
+            Query(f"sum(thale_facade_waiting{{{ENVIRONMENT}}})", "queued"),
+            Query(f"sum(thale_facade_concurrency_limit{{{ENVIRONMENT}}})", "limit"),
             unit="suffix: images",
-            description="Images at work and waiting, and how many there may be.",
-            healthy="Well below the places; waiting is short and rare.",
+            description="Running and queued images, and the sum of the admission limits.",
+            healthy="Well below the limit. Queues are short and rare.",
             width=6,
             links=backend.log_links(),
         ),
         time_series_panel(
-            "Queues at TorchServe",
+            "Queue length at TorchServe",
             Query(f"sum by (model, version) (model_version:torchserve_queue:length_5m{{{VERSION}}})", _NAME),
-            unit="suffix: waiting",
-            description="Questions that wait for a worker: seconds waited in a second (Little's law).",
-            healthy="Below two for each version. It is what the model servers' autoscaler looks at.",
+            unit="suffix: queued",
+            description="Requests that wait for a worker, computed as waiting time per second (Little's law).",
+            healthy="Below two for each version. The model servers' autoscaler scales on it.",
             thresholds=Thresholds(warning=2, critical=8),
             width=6,
         ),
         time_series_panel(
-            "Workers ready",
+            "Ready workers by version",
             Query(f"sum by (model, version) (thale_model_ready_workers{{{VERSION}}})", _NAME),
             unit="suffix: workers",
-            description="Workers that are ready to answer, as the facades see them.",
-            healthy="Constant. A saw-tooth is a worker that dies and comes back.",
+            description="Ready workers, summed over the facades' views.",
+            healthy="Constant. A saw-tooth is a worker that crashes and restarts.",
             width=6,
         ),
         time_series_panel(
-            "Images in a batch",
+            "Batch size",
             Query(f"avg by (model, version) (model_version:thale_model_batch_images:mean_5m{{{VERSION}}})", _NAME),
             unit="suffix: images",
-            description="Mean number of images that a worker answered at once.",
-            healthy="One on processors; on GPUs more, the fuller it is.",
+            description="Mean number of images per batch of a worker.",
+            healthy="One on CPUs. On GPUs it rises with the load.",
             width=6,
         ),
     ]
@@ -138,27 +138,27 @@ def _queue_panels(backend: Backend) -> list[PanelBuilder]:
 def _process_panels() -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Time of workers taken",
+            "Worker utilisation",
             Query(
                 f'sum by (model, version) (rate(thale_model_stage_duration_seconds_sum{{{VERSION},stage!="queue"}}'
                 f"[$__rate_interval])) / sum by (model, version) (thale_model_ready_workers{{{VERSION}}})",
                 _NAME,
             ),
             unit="percentunit",
-            description="Seconds of work a second and worker: how busy workers are.",
-            healthy="Below 70 %: from there on queues grow faster than the load.",
+            description="Busy time per second and worker.",
+            healthy="Below 70 %. Above that, queues grow faster than the load.",
             thresholds=Thresholds(warning=0.7, critical=0.9),
             width=6,
         ),
         time_series_panel(
-            "Processor time of facades",
+            "CPU usage of facades",
             Query(
                 f"sum by (instance) (rate(process_cpu_seconds_total{{{_FACADE}}}[$__rate_interval]))",
                 "{{instance}}",
             ),
             unit="suffix: cores",
-            description="Cores that each facade's own process uses; measuring processes are not in it.",
-            healthy="Below 0.7: one process has one core for its event loop.",
+            description="CPU cores used by each facade's main process, without the worker pool.",
+            healthy="Below 0.7. The event loop of one process can use one core.",
             thresholds=Thresholds(warning=0.7, critical=0.95),
             width=6,
         ),
@@ -166,25 +166,25 @@ def _process_panels() -> list[PanelBuilder]:
             "Memory of facades",
             Query(f"process_resident_memory_bytes{{{_FACADE}}}", "{{instance}}"),
             unit="decbytes",
-            description="Resident memory of each facade's own process.",
-            healthy="Flat after the first hour, whatever comes in.",
+            description="Resident memory of each facade's main process.",
+            healthy="Flat after the first hour under any load.",
             width=4,
         ),
         time_series_panel(
-            "Open files of facades",
+            "Open file descriptors of facades",
             Query(f"process_open_fds{{{_FACADE}}} / process_max_fds{{{_FACADE}}}", "{{instance}}"),
             unit="percentunit",
-            description="Files and connections that are open, over those that may be.",
-            healthy="Below half. What only grows is a leak, and ends in refused connections.",
+            description="Open file descriptors, sockets included, as a share of the limit.",
+            healthy="Below 50 %. Steady growth is a leak, and ends in refused connections.",
             thresholds=Thresholds(warning=0.5, critical=0.8),
             width=4,
         ),
         time_series_panel(
-            "Age of processes",
+            "Process uptime",
             Query(f"time() - process_start_time_seconds{{{ENVIRONMENT}}}", "{{job}}"),
             unit="s",
-            description="How long facades and watchers have been running.",
-            healthy="Only grows, but for deploys. A saw-tooth is a process that dies.",
+            description="Uptime of facades and rollout controllers.",
+            healthy="Grows steadily between deploys. A saw-tooth is a process that crashes.",
             width=4,
         ),
     ]
@@ -194,62 +194,63 @@ def _torchserve_panels() -> list[PanelBuilder]:
     version_matcher = f'{ENVIRONMENT},model_name=~"$model",model_version=~"$version"'
     name = "{{model_name}} {{model_version}}"
     latency_rate = f"rate(ts_inference_latency_microseconds{{{version_matcher}}}[$__rate_interval]) / 1e6"
-    status_classes = (("2XX", "answered"), ("4XX", "the question is at fault"), ("5XX", "failed"))
+    status_classes = (("2XX", "2xx"), ("4XX", "4xx"), ("5XX", "5xx"))
     return [
         time_series_panel(
-            "Questions",
+            "Model requests",
             Query(
-                f"sum by (model_name, model_version) (rate(ts_inference_requests_total{{{version_matcher}}}[$__rate_interval]))",
+                f"sum by (model_name, model_version) "
+                f"(rate(ts_inference_requests_total{{{version_matcher}}}[$__rate_interval]))",
                 name,
             ),
             unit="reqps",
-            description="Questions that workers were given, by TorchServe's own count: copies for the shadow and pinned "
-            "versions are in it.",
-            healthy="As many as facades ask and copy.",
+            description="Requests dispatched to workers, by TorchServe's own count, shadow traffic and pinned versions "
+            "included.",
+            healthy="Equal to the facades' model requests plus shadow traffic.",
             stacked=True,
             width=6,
         ),
         time_series_panel(
-            "Mean time of an answer",
+            "Mean latency",
             Query(
                 f"sum by (model_name, model_version) ({latency_rate}) / sum by (model_name, model_version) "
                 f"(rate(ts_inference_requests_total{{{version_matcher}}}[$__rate_interval]))",
                 name,
             ),
             unit="s",
-            description="From question to answer as TorchServe sees it, queue included.",
-            healthy="Little less than what facades see; the difference is the network between them.",
+            description="Mean request duration measured by TorchServe, queue included.",
+            healthy="Slightly below the facades' measurement. The difference is the network.",
             width=6,
         ),
         time_series_panel(
-            "Answers by kind",
+            "Responses by status class",
             *(
-                Query(f"sum(rate(Requests{kind}{{{ENVIRONMENT}}}[$__rate_interval]))", description)
-                for kind, description in status_classes
+                Query(f"sum(rate(Requests{suffix}{{{ENVIRONMENT}}}[$__rate_interval]))", legend)
+                for suffix, legend in status_classes
             ),
             unit="reqps",
-            description="Answers of all of TorchServe's interfaces, those about health included.",
-            healthy="None failed.",
+            description="Responses of all TorchServe APIs, health checks included.",
+            healthy="No 5xx.",
             width=4,
         ),
         time_series_panel(
-            "The last question",
-            Query(f"max(QueueTime{{{ENVIRONMENT}}})", "in the queue"),
-            Query(f"max(WorkerThreadTime{{{ENVIRONMENT}}})", "on the way"),
+            "Last request",
+            Query(f"max(QueueTime{{{ENVIRONMENT}}})", "queue"),
+            Query(f"max(WorkerThreadTime{{{ENVIRONMENT}}})", "overhead"),
             Query(
-                f'max by (ModelName) (PredictionTime{{{ENVIRONMENT},ModelName=~"$model"}})', "worked on, {{ModelName}}"
+                f'max by (ModelName) (PredictionTime{{{ENVIRONMENT},ModelName=~"$model"}})', "prediction, {{ModelName}}"
             ),
             unit="ms",
-            description="Where the time of the newest question went, as TorchServe tells it: one question, no mean.",
-            healthy="Little on the way: that is the passing of bytes between Java and Python.",
+            description="Durations of the last request, measured by TorchServe. It is a single request, not a mean.",
+            healthy="Low overhead: it is the transfer between Java and Python.",
             width=4,
         ),
         bar_gauge_panel(
-            "Last start of workers",
+            "Worker load time",
             Query(f"max by (WorkerName) (WorkerLoadTime{{{ENVIRONMENT}}})", "{{WorkerName}}"),
             unit="ms",
-            description="How long each worker took to load its model.",
-            healthy="Seconds; names with a new number mean that a worker was started anew.",
+            description="Time in which each worker loaded its model at its last start.",
+            healthy="A few seconds. A worker name with a new number is a restart.",
             width=4,
         ),
     ]

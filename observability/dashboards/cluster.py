@@ -1,4 +1,4 @@
-"""Panels of what a cluster tells by others: kube-state-metrics, cAdvisor, the kubelet, DCGM, node exporters."""
+"""Panels of cluster metrics: kube-state-metrics, cAdvisor, kubelet, DCGM exporter, node exporter."""
 
 from observability.dashboards.dashboard import ENVIRONMENT
 from observability.dashboards.panels import PanelBuilder, Query, Thresholds, bar_gauge_panel, time_series_panel
@@ -8,7 +8,7 @@ _GPU = "{{Hostname}} GPU {{gpu}}"
 
 
 def pod_and_node_panels() -> list[PanelBuilder]:
-    """Return what deployments have of what they want, and nodes of what is asked for."""
+    """Return panels of replicas, CPU usage and CPU requests."""
     return [*_workload_panels(), *_resource_pressure_panels()]
 
 
@@ -19,34 +19,34 @@ def _workload_panels() -> list[PanelBuilder]:
             "Replicas",
             Query(f"sum by (deployment) (kube_deployment_status_replicas_available{{{_THALE}}})", "{{deployment}}"),
             unit="suffix: pods",
-            description="Pods that are available, by deployment.",
-            healthy="Moves with the load; never zero.",
+            description="Available pods by deployment.",
+            healthy="Follows the load, and is never zero.",
             width=6,
         ),
         time_series_panel(
-            "Autoscaling",
+            "Replicas of autoscaler maximum",
             Query(
                 f"{by_autoscaler} (kube_horizontalpodautoscaler_status_current_replicas{{{_THALE}}}) / "
                 f"{by_autoscaler} (kube_horizontalpodautoscaler_spec_max_replicas{{{_THALE}}})",
                 "{{horizontalpodautoscaler}}",
             ),
             unit="percentunit",
-            description="Replicas over the most that the autoscaler may start.",
-            healthy="Below 100 %: at the limit more load finds no more pods.",
+            description="Current replicas as a share of the autoscaler's maximum.",
+            healthy="Below 100 %. At the maximum, additional load gets no additional pods.",
             thresholds=Thresholds(warning=0.8, critical=1),
             max_value=1.1,
             width=6,
         ),
         time_series_panel(
-            "Processor time of pods",
+            "CPU usage of pods",
             Query(
                 f'sum by (container) (rate(container_cpu_usage_seconds_total{{{_THALE},container!=""}}'
                 "[$__rate_interval]))",
                 "{{container}}",
             ),
             unit="suffix: cores",
-            description="Cores used, by container.",
-            healthy="Follows the requests. A flat top is a limit, and queues behind it.",
+            description="CPU cores used, by container.",
+            healthy="Follows the requests. A plateau is a CPU limit.",
             stacked=True,
             width=6,
         ),
@@ -56,15 +56,17 @@ def _workload_panels() -> list[PanelBuilder]:
 def _resource_pressure_panels() -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Processors asked for, of those that nodes have",
+            "CPU requests of allocatable",
             Query(
                 f'sum(kube_pod_container_resource_requests{{{ENVIRONMENT},resource="cpu"}}) / '
                 f'sum(kube_node_status_allocatable{{{ENVIRONMENT},resource="cpu"}})',
-                "asked for",
+                "requested",
             ),
             unit="percentunit",
-            description="Requests of all pods over what nodes can give. The cluster's autoscaler adds nodes by it.",
-            healthy="60 to 90 %: less is paid for nothing, more leaves no room for a rollout.",
+            description="CPU requests of all pods as a share of the nodes' allocatable CPU. The cluster autoscaler "
+            "adds "
+            "nodes by it.",
+            healthy="60 to 90 %. Below that, nodes are wasted. Above that, a rollout of pods has no capacity.",
             thresholds=Thresholds(warning=0.9),
             max_value=1,
             width=6,
@@ -76,7 +78,7 @@ def _resource_pressure_panels() -> list[PanelBuilder]:
                 "{{container}}",
             ),
             unit="suffix: restarts",
-            description="How often containers were started anew.",
+            description="Container restarts within one hour.",
             healthy="None.",
             thresholds=Thresholds(warning=1, critical=3),
             max_value=3,
@@ -85,11 +87,11 @@ def _resource_pressure_panels() -> list[PanelBuilder]:
             width=12,
         ),
         bar_gauge_panel(
-            "Pods missing",
+            "Unavailable pods",
             Query(f"max by (deployment) (kube_deployment_status_replicas_unavailable{{{_THALE}}})", "{{deployment}}"),
             unit="suffix: pods",
-            description="Pods that should be there and are not.",
-            healthy="None, but for minutes during a deploy.",
+            description="Desired pods that are unavailable, by deployment.",
+            healthy="None, except for minutes during a deploy.",
             thresholds=Thresholds(critical=1),
             max_value=3,
             decimals=0,
@@ -100,14 +102,14 @@ def _resource_pressure_panels() -> list[PanelBuilder]:
 
 
 def gpu_panels() -> list[PanelBuilder]:
-    """Return what DCGM tells of each GPU."""
+    """Return panels of the DCGM exporter's GPU metrics."""
     return [
         time_series_panel(
-            "GPU use",
+            "GPU utilisation by GPU",
             Query(f"avg by (Hostname, gpu) (DCGM_FI_DEV_GPU_UTIL{{{ENVIRONMENT}}}) / 100", _GPU),
             unit="percentunit",
-            description="Share of time in which the GPU did anything.",
-            healthy="High while there is work. Below 5 % for two hours makes a ticket.",
+            description="Share of time in which the GPU was busy.",
+            healthy="High under load. Below 5 % for two hours opens a ticket.",
             max_value=1,
             width=6,
         ),
@@ -119,7 +121,7 @@ def gpu_panels() -> list[PanelBuilder]:
                 _GPU,
             ),
             unit="percentunit",
-            description="Memory of the GPU that is taken.",
+            description="Used share of the GPU's memory.",
             healthy="Flat and below 90 %.",
             thresholds=Thresholds(warning=0.9, critical=0.97),
             max_value=1,
@@ -129,16 +131,16 @@ def gpu_panels() -> list[PanelBuilder]:
             "GPU power",
             Query(f"sum by (Hostname, gpu) (DCGM_FI_DEV_POWER_USAGE{{{ENVIRONMENT}}})", _GPU),
             unit="watt",
-            description="Power that each GPU draws: a better sign of work than its use.",
-            healthy="Near the card's limit under load.",
+            description="Power draw of each GPU. It indicates load better than utilisation does.",
+            healthy="Near the GPU's power limit under load.",
             width=6,
         ),
         time_series_panel(
             "GPU temperature",
             Query(f"max by (Hostname, gpu) (DCGM_FI_DEV_GPU_TEMP{{{ENVIRONMENT}}})", _GPU),
             unit="celsius",
-            description="Temperature of the chip.",
-            healthy="Below 80 °C: above it slows itself down.",
+            description="Temperature of each GPU.",
+            healthy="Below 80 °C. Above that, the GPU throttles.",
             thresholds=Thresholds(warning=80, critical=88),
             width=6,
         ),
@@ -146,14 +148,14 @@ def gpu_panels() -> list[PanelBuilder]:
 
 
 def disk_panels() -> list[PanelBuilder]:
-    """Return what is free on disks."""
+    """Return panels of free space on file systems and volumes."""
     return [
         time_series_panel(
-            "Free space of nodes and laptops",
+            "Free space of file systems",
             Query(f"instance_mountpoint:node_filesystem:free_ratio{{{ENVIRONMENT}}}", "{{instance}} {{mountpoint}}"),
             unit="percentunit",
-            description="Share of each file system that is free.",
-            healthy="Above 40 %; below 10 % there is a ticket.",
+            description="Free share of each file system.",
+            healthy="Above 40 %. Below 10 % opens a ticket.",
             thresholds=Thresholds(warning=0.4, critical=0.1, lower_is_worse=True),
             max_value=1,
             width=12,
@@ -162,8 +164,8 @@ def disk_panels() -> list[PanelBuilder]:
             "Free space of volumes",
             Query(f"volume:kubelet_volume_stats:free_ratio{{{ENVIRONMENT}}}", "{{persistentvolumeclaim}}"),
             unit="percentunit",
-            description="Share of each volume that is free.",
-            healthy="Above 10 %.",
+            description="Free share of each volume.",
+            healthy="Above 25 %. Below 10 % opens a ticket.",
             thresholds=Thresholds(warning=0.25, critical=0.1, lower_is_worse=True),
             max_value=1,
             width=12,

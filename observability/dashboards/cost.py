@@ -1,4 +1,4 @@
-"""What thale costs, for how much work, and which of it is work that nobody asked for."""
+"""Cost dashboard: cost per hour and per plate, and the overhead of shadow traffic and fallbacks."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -18,50 +18,50 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
     rows = [
         PanelRow("Now", _current_cost_panels()),
         PanelRow("Over time", _cost_history_panels()),
-        PanelRow("What the work is", _workload_panels()),
+        PanelRow("Cost drivers", _workload_panels()),
     ]
-    description = "What thale costs, by the setting THALE_COST_PER_HOUR of each facade, and for how much work."
+    description = "Cost of thale by the setting THALE_COST_PER_HOUR of each facade, and the work that it pays for."
     return build_dashboard("thale-cost", "Cost", description, rows, backend, period="now-24h")
 
 
 def _current_cost_panels() -> list[PanelBuilder]:
     return [
         stat_panel(
-            "Price of an hour",
+            "Cost per hour",
             Query(_COST_PER_HOUR, "{{currency}}"),
             unit="suffix: / h",
-            description="What everything that runs costs an hour, in the currency of the setting.",
-            healthy="What the budget says; at night less.",
+            description="Cost of all running facades and model servers per hour, in the currency of THALE_CURRENCY.",
+            healthy="Within the budget, and lower at night.",
             decimals=2,
             width=6,
             show_names=True,
         ),
         stat_panel(
-            "A month at this price",
+            "Monthly cost",
             Query(f"{_COST_PER_HOUR} * {_HOURS_PER_MONTH}", "{{currency}}"),
             unit="suffix: / month",
-            description=f"The present price for {_HOURS_PER_MONTH} hours.",
-            healthy="Below the budget that Terraform sets (`terraform/azure/budget.tf`), which warns by itself.",
+            description=f"The current cost per hour for {_HOURS_PER_MONTH} hours.",
+            healthy="Below the budget of `terraform/azure/budget.tf`, which sends its own alerts.",
             decimals=0,
             width=6,
             show_names=True,
         ),
         stat_panel(
-            "1,000 plates",
+            "Cost per 1,000 plates",
             Query(f"environment:thale_cost:per_1000_plates{{{ENVIRONMENT}}}", "{{environment}} {{currency}}"),
             unit="suffix: / 1,000",
-            description="Price of the last hour over the plates of the last hour.",
-            healthy="Near that of full machines (`thale capacity`); much more means idle machines.",
+            description="Current cost per hour, divided by the plates of the last hour.",
+            healthy="Near the cost at full load (`thale capacity`). A much higher value means idle machines.",
             decimals=2,
             width=6,
             show_names=True,
         ),
         stat_panel(
-            "Use of what is paid for",
+            "Worker utilisation",
             Query(f"sum({_WORKER_BUSY_RATE}) / sum(thale_model_ready_workers{{{VERSION}}})", "busy"),
             unit="percentunit",
-            description="Share of the workers' time in which they work.",
-            healthy="30 to 70 % by day. Less is paid for nothing, more makes people wait.",
+            description="Share of time in which the model workers are busy.",
+            healthy="30 to 70 % by day. Below that, capacity is wasted. Above that, requests are queued.",
             thresholds=Thresholds(warning=0.3, critical=0.05, lower_is_worse=True),
             decimals=0,
             width=6,
@@ -72,26 +72,26 @@ def _current_cost_panels() -> list[PanelBuilder]:
 def _cost_history_panels() -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Price of an hour",
+            "Cost per hour over time",
             Query(f"environment:thale_cost:per_hour{{{ENVIRONMENT}}}", "{{environment}} {{currency}}"),
             unit="suffix: / h",
-            description="The price of what runs, by environment: it follows the autoscaler.",
-            healthy="A staircase that follows the load, and goes down at night.",
+            description="Cost per hour by environment. It follows the autoscaler.",
+            healthy="Steps that follow the load, and decrease at night.",
             stacked=True,
         ),
         time_series_panel(
-            "Price of 1,000 plates",
+            "Cost per 1,000 plates over time",
             Query(f"environment:thale_cost:per_1000_plates{{{ENVIRONMENT}}}", "{{environment}} {{currency}}"),
             unit="suffix: / 1,000",
-            description="What the work costs: the hour's price over its plates.",
-            healthy="Flat by day. It rises without bound when nobody sends anything.",
+            description="Cost per hour, divided by the plates of the last hour.",
+            healthy="Flat by day. It rises without bound when there are no requests.",
         ),
         time_series_panel(
-            "Plates measured",
+            "Plates per hour",
             Query(f"sum by (environment) ({_PLATE_RATE}) * 3600", "{{environment}}"),
             unit="suffix: / h",
-            description="Photographs that became a table of traits.",
-            healthy="The other half of the price of a plate: more of them makes each cheaper.",
+            description="Plates measured per hour: successful requests to `/v1/phenotype`.",
+            healthy="Follows the clients' load. More plates lower the cost per plate.",
         ),
     ]
 
@@ -101,35 +101,34 @@ def _workload_panels() -> list[PanelBuilder]:
     per_request = f"/ on (model) group_left () {request_rate}"
     return [
         time_series_panel(
-            "Seconds of work for a plate",
+            "Worker time per plate",
             Query(f"sum by (model) ({_WORKER_BUSY_RATE}) / scalar(sum({_PLATE_RATE}))", "{{model}}"),
             unit="s",
-            description="Time of workers for each plate that was delivered, by model.",
-            healthy="Flat. It rises with larger images, with a slower version, and with work that is done twice.",
+            description="Worker time for each measured plate, by model.",
+            healthy="Flat. It rises with larger images, a slower version, shadow traffic and fallbacks.",
             stacked=True,
         ),
         time_series_panel(
-            "Work by version",
+            "Busy workers by version",
             Query(f"sum by (model, version) ({_WORKER_BUSY_RATE})", "{{model}} {{version}}"),
             unit="suffix: workers",
-            description="Seconds of work a second: how many workers each version keeps busy.",
-            healthy="Follows the shares of the rollout.",
+            description="Worker time per second: the mean number of busy workers of each version.",
+            healthy="Follows the weights of the rollout.",
             stacked=True,
         ),
         time_series_panel(
-            "Work that no user asked for",
+            "Overhead of rollouts",
             Query(
                 f'sum by (model, version) (rate(thale_shadow_requests_total{{{VERSION},outcome!="dropped"}}[5m])) '
                 f"{per_request}",
-                "copies for {{model}} {{version}}",
+                "shadow traffic, {{model}} {{version}}",
             ),
             Query(
                 f"sum by (model, version) (model_version:thale_model_fallbacks:rate5m{{{VERSION}}}) {per_request}",
-                "done twice for {{model}} {{version}}",
+                "fallbacks, {{model}} {{version}}",
             ),
             unit="percentunit",
-            description="Copies for versions in the shadow, and questions that the stable version answered too, over "
-            "all questions: the price of rolling out safely.",
-            healthy="Copies only while a rollout is on; nothing done twice.",
+            description="Shadow requests and fallbacks to stable, as a share of all model requests.",
+            healthy="Shadow traffic only during a rollout, and no fallbacks.",
         ),
     ]

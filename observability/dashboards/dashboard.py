@@ -1,7 +1,7 @@
-"""A dashboard: rows of panels under the same variables, links and marks everywhere.
+"""Frame of a dashboard: rows of panels, with the same variables, links and annotations everywhere.
 
-Every dashboard has the variables environment, model and version, keeps them and the time when it leads to another, and
-shows when a rollout changed something.
+Every dashboard has the variables environment, model and version. Links to other dashboards preserve them and the time
+range. Annotations mark the changes of a rollout.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from observability.dashboards.panels import PROMETHEUS, PanelBuilder
 
 TAG = "thale"
 RUNBOOKS_UID = "thale-runbooks"
-"""The uid of the dashboard that holds the runbooks, to which all others lead."""
+"""UID of the dashboard with the runbooks, to which all others link."""
 
 ENVIRONMENT = 'environment=~"$environment"'
 MODEL = f'{ENVIRONMENT},model=~"$model"'
 VERSION = f'{MODEL},version=~"$version"'
-"""Matchers of what the variables choose; in braces behind a metric's name."""
+"""Label matchers for the variables, to put in braces after a metric name."""
 
 
 @dataclass(frozen=True)
 class PanelRow:
-    """A heading and the panels under it; they flow from left to right."""
+    """A heading and the panels below it, from left to right."""
 
     heading: str
     panels: Sequence[PanelBuilder]
@@ -35,7 +35,7 @@ class PanelRow:
 def build_dashboard(
     uid: str, title: str, description: str, rows: Sequence[PanelRow], backend: Backend, *, period: str = "now-6h"
 ) -> models.Dashboard:
-    """Return a dashboard under a uid that never changes: links and bookmarks hold on to it."""
+    """Return a dashboard. Its UID must never change, since links and bookmarks refer to it."""
     builder = (
         sdk.Dashboard(f"thale / {title}")
         .uid(uid)
@@ -94,9 +94,9 @@ def _dashboard_links(backend: Backend) -> list[Builder[models.DashboardLink]]:
         .as_dropdown(True)
         .include_vars(True)
         .keep_time(True),
-        _external_link("Runbooks", f"/d/{RUNBOOKS_UID}", "What an alert means, and what to do", "doc"),
+        _external_link("Runbooks", f"/d/{RUNBOOKS_UID}", "Meaning of each alert, and its mitigation", "doc"),
         _external_link("Traces", backend.traces_url(), "Requests, step by step", "bolt"),
-        _external_link("Logs", backend.logs_url(), "What thale says, from warnings on", "info"),
+        _external_link("Logs", backend.logs_url(), "Warnings and errors of thale", "info"),
     ]
 
 

@@ -1,6 +1,6 @@
-"""Ways from a panel to the traces and logs behind it: Grafana's Explore, opened at the same time with a question in it.
+"""Links from a panel to its traces and logs: Grafana's Explore with a query and the panel's time range.
 
-Tempo and Loki where they run, Azure Monitor (Application Insights and Log Analytics) where they do not.
+The backends are Tempo and Loki, or Azure Monitor (Application Insights and Log Analytics).
 """
 
 import json
@@ -16,7 +16,7 @@ _PANEL_VALUE = "${__value.raw}"
 
 @dataclass(frozen=True)
 class Backend:
-    """Where traces and logs are kept: kinds of data sources, and a question to each of them."""
+    """The stores of traces and logs: types of their data sources, and queries in their languages."""
 
     name: str
     traces: str
@@ -26,21 +26,21 @@ class Backend:
     warnings: Mapping[str, object]
 
     def traces_url(self) -> str:
-        """Return the way to the facade's traces."""
+        """Return the URL of the facade's traces."""
         return _explore_url("traces", self.traces, self.all_requests)
 
     def logs_url(self) -> str:
-        """Return the way to what thale logs, from warnings on."""
+        """Return the URL of thale's warnings and errors."""
         return _explore_url("logs", self.logs, self.warnings)
 
     def slow_trace_links(self) -> list[DashboardLink]:
-        """Return links of a figure in seconds: requests that took so long, and the logs of that time."""
+        """Return links for a panel in seconds: traces that are at least as slow as the value, and the logs."""
         url = _explore_url("traces", self.traces, self.slow_requests)
-        return [DashboardLink("Traces as slow as this").url(url).target_blank(True), *self.log_links()]
+        return [DashboardLink("Traces with this latency").url(url).target_blank(True), *self.log_links()]
 
     def log_links(self) -> list[DashboardLink]:
-        """Return the link of any figure to the logs of its time."""
-        return [DashboardLink("Logs of this time").url(self.logs_url()).target_blank(True)]
+        """Return the link of a panel to the logs of its time range."""
+        return [DashboardLink("Logs of this time range").url(self.logs_url()).target_blank(True)]
 
 
 def _tempo_query(condition: str) -> dict[str, object]:

@@ -1,7 +1,7 @@
-"""Do the models still see what they used to see: signs of accuracy, drift, and versions side by side.
+"""Models dashboard: proxies of accuracy, drift, and a comparison of versions.
 
-Nobody knows the truth while thale serves. What can be seen is how sure a model is, how often it finds nothing, how far
-a new version is from the old one on the same plate, and how far plates are from those of the card.
+Serving has no ground truth. Observable are a model's confidence, the share of plates without a plant, the agreement of
+two versions on the same plate, and the drift of plate statistics from the card's reference distributions.
 """
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -27,20 +27,20 @@ _BY_VERSION = "max by (model, version)"
 def build(slo: Slo, policy: JudgePolicy, backend: Backend) -> Dashboard:
     """Return the dashboard."""
     rows = [
-        PanelRow("Versions side by side", [_version_table(slo, policy)]),
-        PanelRow("How sure they are, and what they do not find", _confidence_panels(policy)),
-        PanelRow("Drift from what the card saw", _drift_panels(policy)),
-        PanelRow("A new version on the same plates as the old one", _shadow_panels(policy)),
-        PanelRow("What they say", _output_panels()),
+        PanelRow("Comparison of versions", [_version_table(slo, policy)]),
+        PanelRow("Confidence and missing outputs", _confidence_panels(policy)),
+        PanelRow("Drift from the reference distributions", _drift_panels(policy)),
+        PanelRow("Agreement of shadow and stable on the same plates", _shadow_panels(policy)),
+        PanelRow("Output distributions", _output_panels()),
     ]
-    description = "Signs of accuracy without a truth: confidence, gaps, drift from the card, agreement of versions."
+    description = "Proxies of accuracy without ground truth: confidence, missing outputs, drift, agreement of versions."
     return build_dashboard("thale-models", "Models", description, rows, backend, period="now-24h")
 
 
 def _version_table(slo: Slo, policy: JudgePolicy) -> PanelBuilder:
     drift = policy.drift.psi
     return table_panel(
-        "Versions side by side",
+        "Comparison of versions",
         ["model", "version"],
         Column(
             "Plates",
@@ -49,7 +49,7 @@ def _version_table(slo: Slo, policy: JudgePolicy) -> PanelBuilder:
         ),
         Column("p99", f"{_BY_VERSION} (model_version:thale_model_request_duration_seconds:p99_5m{{{VERSION}}})", "s"),
         Column(
-            "Failing",
+            "Error ratio",
             f"{_BY_VERSION} (model_version:thale_model_requests:error_ratio_rate5m{{{VERSION}}})",
             "percentunit",
             Thresholds(warning=1 - slo.availability, critical=policy.margins.failures),
@@ -61,12 +61,12 @@ def _version_table(slo: Slo, policy: JudgePolicy) -> PanelBuilder:
             "percentunit",
         ),
         Column(
-            "No plant",
+            "No plants",
             f"{_BY_VERSION} (model_version:thale_output_empty:ratio_rate1h{{{VERSION}}})",
             "percentunit",
         ),
         Column(
-            "Trait unknown",
+            "Missing traits",
             f"{_BY_VERSION} (model_version:thale_output_nan:ratio_rate1h{{{VERSION}}})",
             "percentunit",
         ),
@@ -79,8 +79,10 @@ def _version_table(slo: Slo, policy: JudgePolicy) -> PanelBuilder:
         ),
         Column("Drift (KS)", f"{_BY_VERSION} (model_version:thale_drift_ks:max{{{VERSION}}})", "percentunit"),
         unit="short",
-        description="What each version did with the plates of the last hour. Landmark models have a score for confidence.",
-        healthy="Versions of one model resemble each other in every column; a difference is what the judge weighs.",
+        description="Traffic, errors, confidence and drift of each version over the last hour. For landmark models, "
+        "the "
+        "confidence is the mean score.",
+        healthy="Versions of one model are similar in every column. The judge evaluates the differences.",
         width=24,
         height=6,
     )
@@ -95,35 +97,37 @@ def _confidence_panels(policy: JudgePolicy) -> list[PanelBuilder]:
                 f"{_NAME} {{{{organ}}}}",
             ),
             unit="percentunit",
-            description="Mean confidence of what was found, by organ, mean of an hour.",
-            healthy="Flat at the level of the card's evaluation. A slow fall is drift: other plates, light or ages.",
+            description="Mean confidence of detected organs over one hour, by organ.",
+            healthy="Flat at the level of the card's evaluation. A slow decrease is drift: other plates, light or "
+            "ages.",
             max_value=1,
             width=6,
         ),
         time_series_panel(
-            "Score of landmarks",
+            "Landmark score",
             Query(f"avg by (model, version) (model_version:thale_output_score:mean_1h{{{VERSION}}})", _NAME),
             unit="percentunit",
-            description="Mean score of a plate's root bases and tips, mean of an hour.",
-            healthy="Flat; versions together.",
+            description="Mean score of a plate's root bases and tips over one hour.",
+            healthy="Flat, and equal for all versions.",
             max_value=1,
             width=6,
         ),
         time_series_panel(
-            "Plates without a plant",
+            "Plates without plants",
             Query(f"avg by (model, version) (model_version:thale_output_empty:ratio_rate1h{{{VERSION}}})", _NAME),
             unit="percentunit",
-            description="Share of plates on which no plant was found, over an hour.",
-            healthy="Near zero, but for the days before germination. A jump of one version alone is that version's fault.",
+            description="Share of plates without a detected plant over one hour.",
+            healthy="Near zero, except before germination. A jump of a single version is a regression of that version.",
             thresholds=Thresholds(warning=policy.margins.no_plants),
             width=6,
         ),
         time_series_panel(
-            "Plates with an unknown trait",
+            "Plates with missing traits",
             Query(f"avg by (model, version) (model_version:thale_output_nan:ratio_rate1h{{{VERSION}}})", _NAME),
             unit="percentunit",
-            description="Share of plates of known scale with a germinated plant of which a main trait is NaN, over an hour.",
-            healthy="Low and flat. A rise means that roots are found without their bases or tips.",
+            description="Share of plates with a known scale and a germinated plant whose main trait is NaN, over one "
+            "hour.",
+            healthy="Low and flat. An increase means that roots are detected without their bases or tips.",
             thresholds=Thresholds(warning=policy.margins.missing_traits),
             width=6,
         ),
@@ -140,8 +144,8 @@ def _drift_panels(policy: JudgePolicy) -> list[PanelBuilder]:
                 f"{_NAME} {{{{signal}}}}",
             ),
             unit="short",
-            description="PSI of each signal: how far the shares of plates by bin are from the reference in the model's card.",
-            healthy=f"Below {psi / 2:g}. From {psi:g} on, plates are others than those that the model was judged on.",
+            description="PSI of each plate statistic: divergence of its histogram from the model card's reference.",
+            healthy=f"Below {psi / 2:g}. At {psi:g} and above, plates differ from those of the model's evaluation.",
             thresholds=Thresholds(warning=psi / 2, critical=psi),
             width=10,
         ),
@@ -152,18 +156,18 @@ def _drift_panels(policy: JudgePolicy) -> list[PanelBuilder]:
                 f"{_NAME} {{{{signal}}}}",
             ),
             unit="percentunit",
-            description="Largest distance between the distribution functions of now and of the card.",
-            healthy="Below 10 %; it finds a shift that PSI's bins hide.",
+            description="Maximum distance of the current distribution function from the reference in the card.",
+            healthy="Below 10 %. It detects shifts inside PSI's bins.",
             thresholds=Thresholds(warning=0.1, critical=0.2),
             max_value=1,
             width=8,
         ),
         time_series_panel(
-            "Plates behind the figures",
+            "Sample size",
             Query(f"min by (model, version) (thale_drift_plates{{{VERSION}}})", _NAME),
             unit="suffix: plates",
-            description="How many recent plates the two figures rest on.",
-            healthy=f"{policy.min_plates} and more. With fewer, PSI is high by chance.",
+            description="Number of recent plates from which PSI and KS are computed.",
+            healthy=f"At least {policy.min_plates}. With fewer plates, PSI is high by chance.",
             thresholds=Thresholds(warning=policy.min_plates, lower_is_worse=True),
             width=6,
         ),
@@ -173,39 +177,39 @@ def _drift_panels(policy: JudgePolicy) -> list[PanelBuilder]:
 def _shadow_panels(policy: JudgePolicy) -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Agreement of masks (Dice)",
+            "Mask agreement (Dice)",
             Query(
                 f"avg by (model, version, organ) (model_version_organ:thale_shadow_dice:mean_1h{{{VERSION}}})",
                 f"{_NAME} {{{{organ}}}}",
             ),
             unit="percentunit",
-            description="Mean Dice coefficient of shadow and stable version on the same plate, by organ.",
-            healthy=f"{1 - policy.margins.shadow_disagreement:.0%} and more where the new version is a retraining.",
+            description="Mean Dice coefficient of shadow and stable on the same plate, by organ.",
+            healthy=f"At least {1 - policy.margins.shadow_disagreement:.0%} if the new version is a retraining.",
             thresholds=Thresholds(warning=round(1 - policy.margins.shadow_disagreement, 4), lower_is_worse=True),
             max_value=1,
         ),
         time_series_panel(
-            "Agreement of landmarks (F1)",
+            "Landmark agreement (F1)",
             Query(
                 f"sum by (model, version) (rate(thale_shadow_landmark_f1_sum{{{VERSION}}}[1h])) / "
                 f"sum by (model, version) (rate(thale_shadow_landmark_f1_count{{{VERSION}}}[1h]))",
                 _NAME,
             ),
             unit="percentunit",
-            description="Mean F1 score of the shadow's landmarks against the stable version's.",
-            healthy="90 % and more; a fall says that tips or bases are found elsewhere.",
+            description="Mean F1 score of the shadow's landmarks against those of stable.",
+            healthy="At least 90 %. A decrease means that tips or bases are detected at other positions.",
             max_value=1,
         ),
         time_series_panel(
-            "Difference of traits, 9 of 10 plates within",
+            "Trait difference, p90",
             Query(
                 "histogram_quantile(0.9, sum by (le, model, version, trait) "
                 f"(rate(thale_shadow_trait_difference_bucket{{{VERSION}}}[1h])))",
                 f"{_NAME} {{{{trait}}}}",
             ),
             unit="percentunit",
-            description="Relative difference of a plate's traits between the two versions: what a researcher would notice.",
-            healthy="Below 5 %: the repeatability of measuring the same plate twice.",
+            description="Relative difference of a plate's traits between shadow and stable, 90th percentile.",
+            healthy="Below 5 %, the repeatability of two measurements of one plate.",
             thresholds=Thresholds(warning=0.05, critical=0.2),
         ),
     ]
@@ -214,11 +218,11 @@ def _shadow_panels(policy: JudgePolicy) -> list[PanelBuilder]:
 def _output_panels() -> list[PanelBuilder]:
     return [
         heatmap_panel(
-            "Plants on a plate",
+            "Plants per plate",
             Query(f"sum by (le) (increase(thale_output_plants_bucket{{{VERSION}}}[$__rate_interval]))", "{{le}}"),
             unit="suffix: plants",
-            description="How many plates had how many plants.",
-            healthy="The bands of the plates that people sow: often 5, 10 or 20.",
+            description="Distribution of the number of plants per plate.",
+            healthy="Bands at the usual sowing densities, often 5, 10 or 20.",
             width=6,
         ),
         time_series_panel(
@@ -229,28 +233,29 @@ def _output_panels() -> list[PanelBuilder]:
                 f"{_NAME} {{{{organ}}}}",
             ),
             unit="suffix: mm²",
-            description="Median projected area of a plate's roots, shoots and seeds, where the scale is known.",
-            healthy="Rises over the days of an experiment, together in all versions.",
+            description="Median projected area of a plate's roots, shoots and seeds, if the scale is known.",
+            healthy="Increases over the days of an experiment, equally in all versions.",
             width=6,
         ),
         time_series_panel(
-            "Landmarks on a plate, mean",
+            "Landmarks per plate, mean",
             Query(
                 f"sum by (model, version, kind) (rate(thale_output_landmarks_sum{{{VERSION}}}[1h])) / "
                 f"sum by (model, version, kind) (rate(thale_output_landmarks_count{{{VERSION}}}[1h]))",
                 f"{_NAME} {{{{kind}}}}",
             ),
             unit="suffix: landmarks",
-            description="Mean number of root bases and tips on a plate.",
-            healthy="As many bases as primary tips; laterals rise with age.",
+            description="Mean number of root bases and tips per plate.",
+            healthy="As many bases as primary tips. The number of lateral tips increases with age.",
             width=6,
         ),
         time_series_panel(
-            "Where the scale came from",
+            "Source of the scale",
             Query(f"sum by (source) (rate(thale_output_scale_source_total{{{VERSION}}}[1h])) * 3600", "{{source}}"),
             unit="suffix: / h",
-            description="Plates by the origin of their millimetres: given, found at the plate's edge, or none.",
-            healthy="Little of `none`: without a scale there are no lengths in millimetres.",
+            description="Plates by the source of their scale: given in the request, detected from the plate's edge, "
+            "or none.",
+            healthy="A small share of `none`. Without a scale, there are no lengths in millimetres.",
             stacked=True,
             width=6,
         ),

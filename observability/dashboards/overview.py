@@ -1,4 +1,4 @@
-"""Is it well, what is it doing, and what does it cost: for anybody, without a glossary."""
+"""Overview dashboard: SLO status, traffic, cost and versions, for readers without a background in operations."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -20,48 +20,49 @@ from thale.slo import Slo
 def build(slo: Slo, backend: Backend) -> Dashboard:
     """Return the dashboard."""
     rows = [
-        PanelRow("Is it well?", [*_slo_panels(slo, backend), *_activity_panels()]),
-        PanelRow("What people ask for, and how long they wait", _request_panels(slo, backend)),
-        PanelRow("Who answers", _version_panels()),
+        PanelRow("Service level", [*_slo_panels(slo, backend), *_activity_panels()]),
+        PanelRow("Traffic and latency", _request_panels(slo, backend)),
+        PanelRow("Versions and saturation", _version_panels()),
     ]
-    description = "Whether thale is well, what it is doing and what that costs. Start here; the menu leads to the rest."
+    description = "Service level, traffic, cost and versions of thale. The menu links to the other dashboards."
     return build_dashboard("thale-overview", "Overview", description, rows, backend)
 
 
 def _slo_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
     return [
         stat_panel(
-            "Requests that succeed",
+            "Success rate",
             Query(f"1 - environment:thale_slo_availability:error_ratio_rate1h{{{ENVIRONMENT}}}", "{{environment}}"),
             unit="percentunit",
-            description="Share of the last hour's images that thale did not fail. Unreadable images do not count.",
-            healthy=f"{slo.availability:.1%} or more.",
+            description="Share of the last hour's requests with an image that succeeded. Client errors do not count.",
+            healthy=f"At least {slo.availability:.1%}, the availability objective.",
             thresholds=slo_thresholds.availability_thresholds(slo),
             decimals=2,
             links=backend.log_links(),
         ),
         stat_panel(
-            "Answers in time",
-            Query(f"1 - max(environment_size:thale_slo_latency:error_ratio_rate1h{{{ENVIRONMENT}}})", "in time"),
+            "Within latency objective",
+            Query(f"1 - max(environment_size:thale_slo_latency:error_ratio_rate1h{{{ENVIRONMENT}}})", "1 hour"),
             unit="percentunit",
-            description=f"Share of the last hour's answers that came within the promise for their image's size "
-            f"({slo_thresholds.describe_latency_slo(slo)}); the worst class of size counts.",
-            healthy="99 % or more.",
+            description="Share of the last hour's responses within the latency objective of their image's size "
+            f"({slo_thresholds.describe_latency_slo(slo)}), for the worst size class.",
+            healthy="At least 99 %.",
             thresholds=slo_thresholds.latency_slo_thresholds(),
             decimals=1,
             links=backend.log_links(),
         ),
         stat_panel(
-            "Error budget left",
+            "Error budget remaining",
             Query(
                 f"min(environment:thale_slo_availability:error_budget_remaining_30d{{{ENVIRONMENT}}} or "
                 f"environment_size:thale_slo_latency:error_budget_remaining_30d{{{ENVIRONMENT}}})",
-                "left",
+                "remaining",
             ),
             unit="percentunit",
-            description="What 30 days may have of failures and late answers, less what they had; the worst promise counts. "
-            "Below zero the promise is broken.",
-            healthy="More than is left of the 30 days; above a quarter there is room for rollouts.",
+            description="Remaining share of the 30-day error budget, for the worst objective. Below zero, the "
+            "objective is "
+            "violated.",
+            healthy="Above 25 %. Below that, postpone rollouts.",
             thresholds=Thresholds(warning=0.25, critical=0, lower_is_worse=True),
             decimals=0,
         ),
@@ -71,32 +72,33 @@ def _slo_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
 def _activity_panels() -> list[PanelBuilder]:
     return [
         stat_panel(
-            "Alerts that wake somebody",
+            "Firing pages",
             Query(f'count(ALERTS{{{ENVIRONMENT},alertstate="firing",severity="page"}}) or vector(0)', "pages"),
             unit="suffix: firing",
-            description="Alerts of severity page that are firing. What each means stands in the runbooks.",
+            description="Firing alerts of severity page. The runbooks explain each of them.",
             healthy="None.",
             thresholds=Thresholds(critical=1),
             decimals=0,
         ),
         stat_panel(
-            "Plates measured",
+            "Plates per hour",
             Query(
                 f'sum(rate(thale_facade_requests_total{{{ENVIRONMENT},route="/v1/phenotype",status="200"}}'
                 "[$__rate_interval])) * 3600",
                 "plates",
             ),
-            unit="suffix: per hour",
-            description="Photographs that became a table of traits, at the present rate.",
-            healthy="As many as people send: nothing to compare with.",
+            unit="suffix: / h",
+            description="Plates measured per hour, at the current rate.",
+            healthy="Depends on the clients' load.",
             decimals=0,
         ),
         stat_panel(
-            "Cost of 1,000 plates",
+            "Cost per 1,000 plates",
             Query(f"environment:thale_cost:per_1000_plates{{{ENVIRONMENT}}}", "{{currency}}"),
-            unit="suffix: per 1,000",
-            description="Price of all that runs over the plates of the last hour, in the currency of the setting.",
-            healthy="Falls when there is work to do; a rise at night means that idle machines are paid for.",
+            unit="suffix: / 1,000",
+            description="Current cost per hour, divided by the plates of the last hour, in the currency of "
+            "THALE_CURRENCY.",
+            healthy="Decreases under load. An increase at night means idle machines.",
             decimals=2,
             show_names=True,
         ),
@@ -106,36 +108,36 @@ def _activity_panels() -> list[PanelBuilder]:
 def _request_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Requests",
+            "Request rate",
             Query(f"sum by (route) (route:thale_facade_requests:rate5m{{{ENVIRONMENT}}})", "{{route}}"),
             unit="reqps",
-            description="Requests a second by kind, mean of five minutes.",
-            healthy="The day's usual course. A sudden zero is as bad as a sudden rise.",
+            description="Requests per second by route, mean over five minutes.",
+            healthy="The usual daily pattern. A sudden drop to zero is as bad as a sudden increase.",
             stacked=True,
             links=backend.log_links(),
         ),
         time_series_panel(
-            "Failed requests",
+            "Error ratio",
             Query(f"environment:thale_slo_availability:error_ratio_rate5m{{{ENVIRONMENT}}}", "{{environment}}"),
             unit="percentunit",
-            description="Share of requests that thale failed, mean of five minutes.",
-            healthy=f"At most {1 - slo.availability:.1%} (lower line); at the upper line somebody is woken.",
+            description="Share of requests with a 5xx status, mean over five minutes.",
+            healthy=f"Up to {1 - slo.availability:.1%} (lower line). The upper line is the threshold of a page.",
             thresholds=slo_thresholds.error_ratio_thresholds(slo),
             links=backend.log_links(),
         ),
         time_series_panel(
-            "Time to an answer, by size of the image",
+            "Latency by image size",
             Query(
                 f"max by (size) (size:thale_facade_request_duration_seconds:p99_5m{{{ENVIRONMENT}}})",
-                "99 of 100 within, {{size}}",
+                "p99, {{size}}",
             ),
             Query(
                 f'max(route:thale_facade_request_duration_seconds:p50_5m{{{ENVIRONMENT},route="/v1/phenotype"}})',
-                "half within, all sizes",
+                "p50, all sizes",
             ),
             unit="s",
-            description="How long people wait from sending an image to the answer.",
-            healthy=f"99 of 100 within the promise: {slo_thresholds.describe_latency_slo(slo)}.",
+            description="Duration from request to response: p99 by size class, and p50 of all sizes.",
+            healthy=f"p99 within the objective: {slo_thresholds.describe_latency_slo(slo)}.",
             thresholds=slo_thresholds.latency_thresholds(slo),
             links=backend.slow_trace_links(),
         ),
@@ -148,9 +150,9 @@ def _version_panels() -> list[PanelBuilder]:
             "Model versions",
             ["model", "version"],
             Column(
-                "Requests",
+                "Weight",
                 f"max by (model, version) (model_version:thale_release_weight:ratio{{{VERSION}}})",
-                "percent",
+                "percentunit",
             ),
             Column(
                 "Workers",
@@ -159,42 +161,44 @@ def _version_panels() -> list[PanelBuilder]:
                 Thresholds(warning=1, critical=1, lower_is_worse=True),
             ),
             Column(
-                "99 of 100 within",
+                "p99",
                 f"max by (model, version) (model_version:thale_model_request_duration_seconds:p99_5m{{{VERSION}}})",
                 "s",
             ),
             Column(
-                "Failing",
+                "Error ratio",
                 f"max by (model, version) (model_version:thale_model_requests:error_ratio_rate5m{{{VERSION}}})",
                 "percentunit",
                 Thresholds(warning=0.001, critical=0.01),
             ),
             unit="short",
-            description="Every version that serves: its share of the requests, its ready workers, how fast it answers and "
-            "how often it fails. A version below 100 % is on trial.",
-            healthy="One version a model with 100 %, or two while a rollout is on; a worker each; none failing.",
+            description="Weight, ready workers, p99 latency and error ratio of every serving version. A version below "
+            "100 % "
+            "takes part in a rollout.",
+            healthy="One version per model at 100 %, or two during a rollout. Each has a ready worker and no errors.",
             width=11,
             height=7,
         ),
         table_panel(
-            "What runs",
+            "Build info",
             ["job", "version", "commit"],
             Column("Processes", f"count by (job, version, commit) (thale_build_info{{{ENVIRONMENT}}})", "suffix: up"),
             unit="short",
-            description="Facades and watchers by the version and commit that they were built from.",
-            healthy="One version of each, but for minutes during a deploy.",
+            description="Facades and rollout controllers by version and commit.",
+            healthy="One version of each, except for minutes during a deploy.",
             width=7,
             height=7,
         ),
         time_series_panel(
-            "Room that is taken",
+            "Saturation",
             Query(
                 f"environment:thale_facade:saturation{{{ENVIRONMENT}}}",
                 "{{environment}}",
             ),
             unit="percentunit",
-            description="Images at work or waiting, over the places for them. When all are taken, more are turned away.",
-            healthy="Below 60 %: autoscaling adds facades before it is full.",
+            description="In-flight requests as a share of the admission limits. At 100 %, requests are rejected with "
+            "503.",
+            healthy="Below 60 %. Autoscaling adds facades before they are full.",
             thresholds=Thresholds(warning=0.6, critical=0.8),
             max_value=1,
             width=6,

@@ -1,6 +1,6 @@
-"""Panels as functions: a title, queries, a unit, and what is shown and what good looks like. None can be left out.
+"""Functions that build panels. Each requires a title, queries, a unit, a description, and its healthy values.
 
-Widths count in the grid's 24 columns, heights in its rows of 30 px.
+Widths are in columns of Grafana's 24-column grid, heights in rows of 30 px.
 """
 
 import string
@@ -29,7 +29,7 @@ _NEUTRAL = "blue"
 
 @dataclass(frozen=True)
 class Query:
-    """A question to Prometheus; the legend is a template of labels: `{{model}} {{version}}`."""
+    """A PromQL query. The legend is a template of labels, such as `{{model}} {{version}}`."""
 
     expr: str
     legend: str
@@ -37,18 +37,18 @@ class Query:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From which value on a figure is worth a look, and from which on it is bad: upwards, or downwards."""
+    """The values from which a metric is in warning and critical state, upwards or downwards."""
 
     warning: float | None = None
     critical: float | None = None
     lower_is_worse: bool = False
 
     def first_threshold(self) -> float:
-        """Return the value that comes first where a figure gets worse."""
+        """Return the threshold that a deteriorating metric crosses first."""
         return next((value for value in (self.warning, self.critical) if value is not None), 0.0)
 
     def to_grafana(self) -> Builder[models.ThresholdsConfig]:
-        """Return Grafana's thresholds: a colour from a value on, the first one from minus infinity on."""
+        """Return Grafana's thresholds: colours with their lower bounds. The first bound is minus infinity."""
         levels = [(self.warning, YELLOW), (self.critical, RED)]
         defined = [(value, colour) for value, colour in levels if value is not None]
         if self.lower_is_worse:
@@ -67,7 +67,7 @@ NO_THRESHOLDS = Thresholds()
 
 
 class _SdkPanel(Protocol):
-    """What the SDK's panel builders have in common."""
+    """The common methods of the SDK's panel builders."""
 
     def title(self, title: str) -> Self: ...
     def description(self, description: str) -> Self: ...
@@ -84,13 +84,13 @@ SdkPanel = TypeVar("SdkPanel", bound=_SdkPanel)
 
 
 class PanelOptions(TypedDict, total=False):
-    """What every panel is given."""
+    """Options of every panel."""
 
     unit: Required[str]
-    """One of Grafana's units, or `suffix:` and a word."""
+    """One of Grafana's units, or `suffix:` with a text."""
     description: Required[str]
     healthy: Required[str]
-    """What good looks like, so that nobody has to remember it."""
+    """Description of healthy values, shown below the description."""
     width: int
     height: int
     thresholds: Thresholds
@@ -100,7 +100,7 @@ class PanelOptions(TypedDict, total=False):
 def _with_options(panel: SdkPanel, title: str, options: PanelOptions, width: int, height: int) -> SdkPanel:
     configured = (
         panel.title(title)
-        .description(f"{options['description']}\n\n**Good:** {options['healthy']}")
+        .description(f"{options['description']}\n\n**Healthy:** {options['healthy']}")
         .datasource(PROMETHEUS)
         .unit(options["unit"])
         .span(options.get("width", width))
@@ -129,9 +129,9 @@ def time_series_panel(
     exemplars: bool = False,
     **options: Unpack[PanelOptions],
 ) -> PanelBuilder:
-    """Return a panel of lines over time, from zero up; limits are dashed, and the first of them is always in sight.
+    """Return a time series panel from zero upwards. Thresholds are dashed lines, and the first one is always visible.
 
-    Exemplars are kept by histograms' own buckets; records of them have none.
+    Only the buckets of a histogram have exemplars. Series of recording rules have none.
     """
     panel = (
         timeseries.Panel()
@@ -171,7 +171,15 @@ def time_series_panel(
 def stat_panel(
     title: str, query: Query, *, decimals: int | None = None, show_names: bool = False, **options: Unpack[PanelOptions]
 ) -> PanelBuilder:
-    """Return a panel of one large figure, its colour by the limits, its course behind it. Several have names."""
+    """Return a stat panel: the last value, coloured by the thresholds, with a sparkline.
+
+    Args:
+        title: Title of the panel.
+        query: The query.
+        decimals: Number of decimals; None for automatic.
+        show_names: Show the legend of each series below its value.
+        **options: Options of every panel.
+    """
     panel = (
         stat.Panel()
         .targets(_query_targets([query]))
@@ -194,7 +202,7 @@ def bar_gauge_panel(
     decimals: int | None = None,
     **options: Unpack[PanelOptions],
 ) -> PanelBuilder:
-    """Return a panel of horizontal bars, the newest value of each series."""
+    """Return a bar gauge panel: horizontal bars with the last value of each series."""
     panel = (
         bargauge.Panel()
         .targets(_query_targets([query], instant=True))
@@ -233,7 +241,7 @@ def heatmap_panel(
 def state_timeline_panel(
     title: str, query: Query, state_labels: Mapping[int, tuple[str, str]], **options: Unpack[PanelOptions]
 ) -> PanelBuilder:
-    """Return a timeline of states, a row a series; `names` gives a value's word and colour."""
+    """Return a state timeline with a row for each series. `state_labels` has text and colour of each value."""
     value_mappings = {
         str(value): models.ValueMappingResult(text=label, color=colour, index=index)
         for index, (value, (label, colour)) in enumerate(state_labels.items())
@@ -258,7 +266,7 @@ def state_timeline_panel(
 
 @dataclass(frozen=True)
 class Column:
-    """A column of figures in a table: its heading, its query, its unit and its limits."""
+    """A column of a table: heading, query, unit and thresholds."""
 
     heading: str
     expr: str
@@ -269,13 +277,13 @@ class Column:
 def table_panel(
     title: str, label_names: Sequence[str], *columns: Column, **options: Unpack[PanelOptions]
 ) -> PanelBuilder:
-    """Return a table, a row for each set of the labels in `keys`, a column for each query by those labels."""
+    """Return a table with a row for each combination of `label_names`, and a column for each query."""
     targets: list[Builder[Dataquery]] = []
     headings: dict[str, str] = {}
     for letter, column in zip(string.ascii_uppercase, columns, strict=False):
         target = prometheus.Dataquery().expr(column.expr).legend_format(column.heading).ref_id(letter)
         targets.append(target.instant().format(PromQueryFormat.TABLE))
-        headings[f"Value #{letter}" if len(columns) > 1 else "Value"] = column.heading  # as Grafana calls them
+        headings[f"Value #{letter}" if len(columns) > 1 else "Value"] = column.heading  # Grafana's field names
     order = {name: index for index, name in enumerate([*label_names, *headings])}
     organize_options = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": headings}
     panel = (
@@ -295,7 +303,7 @@ def table_panel(
 
 
 def text_panel(title: str, markdown: str, *, height: int) -> PanelBuilder:
-    """Return a panel of text, half as wide as the dashboard."""
+    """Return a text panel with half the width of the dashboard."""
     return text.Panel().title(title).mode(TextMode.MARKDOWN).content(markdown).span(12).height(height)
 
 

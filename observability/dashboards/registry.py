@@ -1,4 +1,4 @@
-"""All dashboards, and the files that they become."""
+"""Registry of all dashboards, and their rendering to files."""
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -10,7 +10,7 @@ from thale.slo import Slo, read_slo
 
 
 def build_dashboards(objectives: Slo, policy: JudgePolicy, backend: Backend) -> list[Dashboard]:
-    """Return the dashboards in the order in which they are read."""
+    """Return all dashboards, in the order of the documentation."""
     return [
         overview.build(objectives, backend),
         request_path.build(objectives, backend),
@@ -24,7 +24,7 @@ def build_dashboards(objectives: Slo, policy: JudgePolicy, backend: Backend) -> 
 
 
 def render_files() -> dict[str, str]:
-    """Return the files of `generated/`: those for Tempo and Loki, and under `azure/` those for Azure Monitor."""
+    """Return the files of `generated/` by name: variants for Tempo and Loki, and in `azure/` for Azure Monitor."""
     objectives, policy, rendered = read_slo(), read_policy(), {}
     encoder = JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False)
     for backend, folder in ((GRAFANA, ""), (AZURE, "azure/")):

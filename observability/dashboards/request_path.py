@@ -1,4 +1,4 @@
-"""From the first byte of an image to the last of its answer: rate, errors, duration, and where the time goes."""
+"""Request path dashboard: rate, errors and duration of requests, and the duration of each stage."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -19,14 +19,14 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
             "Requests: rate, errors, duration",
             [*_traffic_panels(backend), *_duration_panels(slo, backend), *_distribution_panels()],
         ),
-        PanelRow("Inside the facade: where a request's time goes", _stage_panels(backend)),
+        PanelRow("Facade: duration by stage", _stage_panels(backend)),
         PanelRow(
-            "Inside the model servers: waiting apart from working",
+            "Model servers: queueing and processing",
             [*_model_stage_panels(backend), *_model_request_panels(backend)],
         ),
-        PanelRow("What comes in", _input_panels()),
+        PanelRow("Input", _input_panels()),
     ]
-    description = "How requests fare and where their time goes: facade, queues, models, measuring."
+    description = "Rate, errors and duration of requests, by stage: facade, queues, models, post-processing."
     return build_dashboard("thale-request-path", "Request path", description, rows, backend, period="now-3h")
 
 
@@ -36,8 +36,8 @@ def _traffic_panels(backend: Backend) -> list[PanelBuilder]:
             "Requests by route",
             Query(f"sum by (route) (route:thale_facade_requests:rate5m{{{ENVIRONMENT}}})", "{{route}}"),
             unit="reqps",
-            description="Requests a second by route template, mean of five minutes.",
-            healthy="The usual course of the day. `unknown` is somebody who guesses addresses.",
+            description="Requests per second by route template, mean over five minutes.",
+            healthy="The usual daily pattern. `unknown` is a client that guesses URLs.",
             stacked=True,
             links=backend.log_links(),
         ),
@@ -45,20 +45,21 @@ def _traffic_panels(backend: Backend) -> list[PanelBuilder]:
             "Requests by status",
             Query(f"sum by (status) (route_status:thale_facade_requests:rate5m{{{ENVIRONMENT}}})", "{{status}}"),
             unit="reqps",
-            description="Requests a second by HTTP status. 4xx: the image or its sender is at fault; 503: no room or model.",
-            healthy="200 by far; no 500, and 503 only in bursts that end by themselves.",
+            description="Requests per second by HTTP status. 4xx: client error. 503: overloaded, or no model "
+            "available.",
+            healthy="Mostly 200, no 500, and 503 only in short bursts.",
             stacked=True,
             links=backend.log_links(),
         ),
         time_series_panel(
-            "Refused, by reason",
+            "Problems by code",
             Query(
                 f"sum by (code) (code:thale_facade_problems:rate5m{{{ENVIRONMENT}}})",
                 "{{code}}",
             ),
             unit="reqps",
-            description="Requests refused or failed on purpose, by the stable name of the error (`/problems/NAME`).",
-            healthy="Little, and nothing new after a deploy or a rollout.",
+            description="Responses with a problem, by its code (`/problems/CODE`).",
+            healthy="A low rate, and no new code after a deploy or a rollout.",
             links=backend.log_links(),
         ),
     ]
@@ -67,7 +68,7 @@ def _traffic_panels(backend: Backend) -> list[PanelBuilder]:
 def _duration_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Duration",
+            "Latency",
             *(
                 Query(
                     f"histogram_quantile({quantile}, {_SECONDS})",
@@ -76,31 +77,31 @@ def _duration_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
                 for quantile in (0.5, 0.95, 0.99)
             ),
             unit="s",
-            description="Time from request to answer of requests with an image, all sizes together.",
-            healthy="Smooth, with p99 less than five times p50. Jumps of p99 alone are queues or single large images.",
+            description="Duration from request to response of requests with an image, all sizes together.",
+            healthy="Smooth, with p99 below five times p50. Jumps of p99 alone are queues or single large images.",
             width=6,
             exemplars=True,
             links=backend.slow_trace_links(),
         ),
         time_series_panel(
-            "p99 by route",
+            "p99 latency by route",
             Query(f"max by (route) (route:thale_facade_request_duration_seconds:p99_5m{{{ENVIRONMENT}}})", "{{route}}"),
             unit="s",
-            description="The slowest hundredth by route template, mean of five minutes.",
-            healthy="Routes without an image within milliseconds: they need no model.",
+            description="99th percentile of the duration by route template, over five minutes.",
+            healthy="Milliseconds for routes without an image, since they need no model.",
             width=6,
             links=backend.slow_trace_links(),
         ),
         time_series_panel(
-            "p99 by size of the image",
+            "p99 latency by image size",
             Query(
                 "histogram_quantile(0.99, sum by (le, size) "
                 f"(rate(thale_facade_request_duration_seconds_bucket{{{_IMAGES}}}[$__rate_interval])))",
                 "{{size}}",
             ),
             unit="s",
-            description="The latency that the promise is about, by the class of size that it is given for.",
-            healthy=f"Below the promise: {slo_thresholds.describe_latency_slo(slo)}.",
+            description="99th percentile of the duration by size class, as in the latency objective.",
+            healthy=f"Within the objective: {slo_thresholds.describe_latency_slo(slo)}.",
             thresholds=slo_thresholds.latency_thresholds(slo),
             width=6,
             exemplars=True,
@@ -112,14 +113,15 @@ def _duration_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
 def _distribution_panels() -> list[PanelBuilder]:
     return [
         heatmap_panel(
-            "Distribution of durations",
+            "Latency distribution",
             Query(
                 f"sum by (le) (increase(thale_facade_request_duration_seconds_bucket{{{_IMAGES}}}[$__rate_interval]))",
                 "{{le}}",
             ),
             unit="s",
-            description="How many requests took how long. Points are exemplars: each leads to the trace of one request.",
-            healthy="One or two bands that stay where they are; a band that climbs is a queue.",
+            description="Distribution of request durations. Points are exemplars: each links to the trace of one "
+            "request.",
+            healthy="One or two stable bands. A rising band is a queue.",
             exemplars=True,
             width=6,
         ),
@@ -129,28 +131,28 @@ def _distribution_panels() -> list[PanelBuilder]:
 def _stage_panels(backend: Backend) -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Mean time by stage",
+            "Mean duration by stage",
             Query(
                 f"avg by (stage) (stage:thale_facade_stage_duration_seconds:mean_5m{{{ENVIRONMENT}}})",
                 "{{stage}}",
             ),
             unit="s",
-            description="Mean time of a request in each stage: body (receiving it), waiting (for a place), models (both at "
-            "once), measuring (plants, traits, format).",
-            healthy="Models take most of it. Waiting is what more facades cure, models what more model servers cure.",
+            description="Mean duration of each stage: body (upload), waiting (for a processing slot), models (both in "
+            "parallel), postprocess (plants, traits, response format).",
+            healthy="Mostly `models`. More facades shorten `waiting`, more model servers shorten `models`.",
             stacked=True,
             width=12,
             links=backend.slow_trace_links(),
         ),
         time_series_panel(
-            "p99 by stage",
+            "p99 duration by stage",
             Query(
                 f"max by (stage) (stage:thale_facade_stage_duration_seconds:p99_5m{{{ENVIRONMENT}}})",
                 "{{stage}}",
             ),
             unit="s",
-            description="The slowest hundredth of each stage.",
-            healthy="Waiting near zero; body follows the network of the slowest sender.",
+            description="99th percentile of the duration of each stage.",
+            healthy="`waiting` near zero. `body` follows the network of the slowest client.",
             width=12,
             links=backend.slow_trace_links(),
         ),
@@ -160,39 +162,41 @@ def _stage_panels(backend: Backend) -> list[PanelBuilder]:
 def _model_stage_panels(backend: Backend) -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Mean time in a model server, by stage",
+            "Mean model request duration by stage",
             Query(
                 f"avg by (stage) (model_version_stage:thale_model_stage_duration_seconds:mean_5m{{{VERSION}}})",
                 "{{stage}}",
             ),
             unit="s",
-            description="queue: in front of a worker; decode, transform, inference, encode: its work, as it tells it itself.",
-            healthy="Queue shorter than inference. If it is longer, workers are too few; if inference grows, they starve.",
+            description="`queue` is the wait for a worker. decode, transform, inference and encode are timed by the "
+            "worker.",
+            healthy="`queue` below `inference`. A longer queue needs more workers. A longer inference indicates CPU "
+            "contention.",
             stacked=True,
             links=backend.slow_trace_links(),
         ),
         time_series_panel(
-            "Queue in front of workers, p99",
+            "Queueing time for workers, p99",
             Query(
                 f'model_version_stage:thale_model_stage_duration_seconds:p99_5m{{{VERSION},stage="queue"}}',
                 "{{model}} {{version}}",
             ),
             unit="s",
-            description="How long questions wait for a worker: the part of the latency that is no computing.",
-            healthy="Below half a second; more is what autoscaling acts on.",
+            description="99th percentile of the time in which a model request waits for a worker.",
+            healthy="Below 0.5 s. Above that, autoscaling adds model servers.",
             thresholds=Thresholds(warning=0.5, critical=2),
             links=backend.slow_trace_links(),
         ),
         time_series_panel(
-            "Answer of a model, p99",
+            "Model latency, p99",
             Query(
                 "histogram_quantile(0.99, sum by (le, model, version) "
                 f"(rate(thale_model_request_duration_seconds_bucket{{{VERSION}}}[$__rate_interval])))",
                 "{{model}} {{version}}",
             ),
             unit="s",
-            description="From question to answer of a model version, queue included.",
-            healthy="Versions of a model lie together; a canary above its stable version is held by the judge.",
+            description="99th percentile of the duration of requests to a model version, queue included.",
+            healthy="Similar for all versions of a model. The judge holds a canary that is slower than stable.",
             exemplars=True,
             links=backend.slow_trace_links(),
         ),
@@ -202,28 +206,28 @@ def _model_stage_panels(backend: Backend) -> list[PanelBuilder]:
 def _model_request_panels(backend: Backend) -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Questions by outcome",
+            "Model requests by outcome",
             Query(
                 f"sum by (outcome) (model_version_outcome:thale_model_requests:rate5m{{{VERSION}}})",
                 "{{outcome}}",
             ),
             unit="reqps",
-            description="Questions asked of models for users. rejected: the image is at fault; timeout, unavailable, error and "
-            "nonsense are the model's.",
-            healthy="ok and refused alone.",
+            description="Model requests for clients, by outcome. `rejected`: invalid image. `timeout`, `unavailable`, "
+            "`error` and `invalid_response`: failures of the model.",
+            healthy="Only `ok` and `rejected`.",
             stacked=True,
             width=12,
             links=backend.log_links(),
         ),
         time_series_panel(
-            "Asked a second time",
+            "Retries",
             Query(
                 f"sum by (model, version) (rate(thale_model_retries_total{{{VERSION}}}[$__rate_interval]))",
                 "{{model}} {{version}}",
             ),
             unit="reqps",
-            description="Questions that were repeated because a connection broke.",
-            healthy="Zero but for the moments in which a model server goes.",
+            description="Model requests that were retried because no worker was available or a connection broke.",
+            healthy="Zero, except while a model server restarts.",
             width=12,
             links=backend.log_links(),
         ),
@@ -233,39 +237,39 @@ def _model_request_panels(backend: Backend) -> list[PanelBuilder]:
 def _input_panels() -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Requests by size of the image",
+            "Requests by image size",
             Query(f"sum by (size) (route_size:thale_facade_requests:rate5m{{{ENVIRONMENT}}})", "{{size}}"),
             unit="reqps",
-            description="Requests a second by class of image size; none: no image, or its header was never read.",
-            healthy="The classes that promises are given for. `larger` has none.",
+            description="Requests per second by size class. `none`: no image, or its header was not read.",
+            healthy="Size classes with an objective. `larger` has none.",
             stacked=True,
             width=6,
         ),
         heatmap_panel(
-            "Size of images",
+            "Image size distribution",
             Query(
                 f"sum by (le) (increase(thale_facade_image_megapixels_bucket{{{ENVIRONMENT}}}[$__rate_interval]))",
                 "{{le}}",
             ),
             unit="suffix: MP",
-            description="How many images had how many megapixels.",
-            healthy="The cameras that you know. A new band is a new camera, and another class of latency.",
+            description="Distribution of the image size in megapixels.",
+            healthy="Bands of known cameras. A new band is a new camera, and may be another size class.",
             width=6,
         ),
         time_series_panel(
-            "Pixels received",
+            "Megapixels received",
             Query(f"environment:thale_facade_image_megapixels:rate5m{{{ENVIRONMENT}}}", "{{environment}}"),
             unit="suffix: MP/s",
-            description="Megapixels a second: what the models' work follows, rather than the number of requests.",
-            healthy="The day's usual course.",
+            description="Megapixels received per second. They determine the models' load better than the request rate.",
+            healthy="The usual daily pattern.",
             width=6,
         ),
         time_series_panel(
             "Bytes received",
             Query(f"environment:thale_facade_body_bytes:rate5m{{{ENVIRONMENT}}}", "{{environment}}"),
             unit="Bps",
-            description="Bytes of images, as they come in.",
-            healthy="Follows the pixels; more bytes for a pixel are other formats: TIFF instead of JPEG.",
+            description="Bytes read from request bodies per second.",
+            healthy="Follows the megapixels. More bytes per pixel indicate another format, such as TIFF.",
             width=6,
         ),
     ]

@@ -1,4 +1,4 @@
-"""A version on trial: who gets it, what the judge says, how long it has been so, and what goes wrong meanwhile."""
+"""Rollout dashboard: traffic split, verdicts, age of the step, failures by version, and shadow traffic."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -26,14 +26,12 @@ _NAME = "{{model}} {{version}}"
 def build(slo: Slo, policy: JudgePolicy, backend: Backend) -> Dashboard:
     """Return the dashboard."""
     rows = [
-        PanelRow("Who decides", _controller_panels()),
-        PanelRow("Who gets which version, and what the judge says", _decision_panels()),
-        PanelRow(
-            "What goes wrong with versions, and what users do not notice of it", _failure_panels(slo, policy, backend)
-        ),
-        PanelRow("Copies for the version in the shadow", _shadow_panels(backend)),
+        PanelRow("Rollout controller", _controller_panels()),
+        PanelRow("Traffic split and verdicts", _decision_panels()),
+        PanelRow("Failures by version, fallbacks and circuit breakers", _failure_panels(slo, policy, backend)),
+        PanelRow("Shadow traffic", _shadow_panels(backend)),
     ]
-    description = "Rollouts: shares, verdicts, age of the step, fallbacks, breakers, shadow."
+    description = "Rollouts: weights, verdicts, age of the step, fallbacks, circuit breakers, shadow traffic."
     return build_dashboard("thale-rollout", "Rollout", description, rows, backend, period="now-3h")
 
 
@@ -43,48 +41,48 @@ def _controller_panels() -> list[PanelBuilder]:
         stat_panel(
             "Leaders",
             Query(f"sum by (environment) (thale_release_leader{{{ENVIRONMENT}}})", "{{environment}}"),
-            unit="suffix: leading",
-            description="Watchers that may act. Of several, one leads and the others wait.",
+            unit="suffix: leaders",
+            description="Rollout controllers that hold the lease. The others are on standby.",
             healthy="Exactly one for each environment.",
             thresholds=Thresholds(warning=1, lower_is_worse=True),
             decimals=0,
             width=5,
         ),
         stat_panel(
-            "Last look at everything",
-            Query(f"time() - max(thale_release_last_poll_timestamp_seconds{{{ENVIRONMENT}}})", "ago"),
+            "Time since last poll",
+            Query(f"time() - max(thale_release_last_poll_timestamp_seconds{{{ENVIRONMENT}}})", "age"),
             unit="s",
-            description="How long ago the watcher last read all facades and releases.",
-            healthy="A few seconds: two looks a second, and the age of a scrape.",
+            description="Age of the controller's last poll of all facades and releases.",
+            healthy="A few seconds: two polls per second, plus the age of the scrape.",
             thresholds=Thresholds(warning=60, critical=180),
             decimals=0,
             width=5,
         ),
         stat_panel(
-            "Facades that do not answer it",
-            Query(f"max(thale_release_facades_unreachable{{{ENVIRONMENT}}})", "away"),
-            unit="suffix: away",
-            description="Facades whose counters cannot be read. While one is away, no step is taken.",
+            "Unreachable facades",
+            Query(f"max(thale_release_facades_unreachable{{{ENVIRONMENT}}})", "unreachable"),
+            unit="suffix: facades",
+            description="Facades that the controller cannot scrape. While one is unreachable, no step is taken.",
             healthy="None.",
             thresholds=Thresholds(warning=1, critical=2),
             decimals=0,
             width=5,
         ),
         stat_panel(
-            "Age of the present step",
+            "Age of the current step",
             Query(f"max(thale_release_step_seconds{{{VERSION}}})", "age"),
             unit="s",
-            description="How long the canary has been at its present share.",
-            healthy=f"Below {stuck_s / 60:g} minutes. Longer means too little traffic, or a judge that cannot decide.",
+            description="Time for which the canary has been at its current weight.",
+            healthy=f"Below {stuck_s / 60:g} minutes. Above that, traffic is too low, or the evidence is inconclusive.",
             thresholds=Thresholds(warning=stuck_s / 2, critical=stuck_s),
             decimals=0,
             width=5,
         ),
         stat_panel(
-            "Stuck",
+            "Stuck rollouts",
             Query(f"sum(thale_release_stuck{{{VERSION}}})", "stuck"),
             unit="suffix: stuck",
-            description="Rollouts whose step has had no verdict for longer than the limit. A person has to decide.",
+            description="Rollouts without a verdict for longer than THALE_STUCK_S. An operator has to decide.",
             healthy="None.",
             thresholds=Thresholds(critical=1),
             decimals=0,
@@ -95,12 +93,12 @@ def _controller_panels() -> list[PanelBuilder]:
 def _decision_panels() -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Share of the requests",
+            "Weight",
             Query(f"max by (model, version) (model_version:thale_release_weight:ratio{{{VERSION}}})", _NAME),
-            unit="percent",
-            description="What share of a model's requests each version answers. Marks show what the watcher changed.",
-            healthy="A staircase: 5, 25, 50, 100, or straight down to nothing.",
-            max_value=100,
+            unit="percentunit",
+            description="Share of a model's requests that each version receives. Annotations mark the changes.",
+            healthy="Steps of 5, 25, 50 and 100 %, or a rollback to zero.",
+            max_value=1,
             width=10,
         ),
         time_series_panel(
@@ -111,21 +109,22 @@ def _decision_panels() -> list[PanelBuilder]:
                 f"{_NAME}: {{{{verdict}}}}",
             ),
             unit="suffix: / min",
-            description="What the judge says each time it looks at a canary.",
-            healthy="inconclusive while evidence is gathered, then promote. hold says that something is suspected.",
+            description="Verdicts of the judge, one for each poll of a canary.",
+            healthy="`inconclusive` while evidence accumulates, then `promote`. `hold` means suspicion of a "
+            "regression.",
             stacked=True,
             width=7,
         ),
         bar_gauge_panel(
-            "Changes in the last day",
+            "Release changes in the last day",
             Query(
                 f"sum by (model, version, what) (increase(thale_release_changes_total{{{VERSION}}}[1d]))",
                 f"{{{{what}}}}: {_NAME}",
             ),
             unit="suffix: times",
             decimals=0,
-            description="Steps, promotions and rollbacks that the watcher made by itself.",
-            healthy="Steps and promotions. A rollback is no disaster: nobody was hurt, and the reason stands in the log.",
+            description="Steps, promotions and rollbacks made by the rollout controller.",
+            healthy="Steps and promotions. A rollback affects no client, and the log has its reason.",
             width=7,
         ),
     ]
@@ -134,48 +133,48 @@ def _decision_panels() -> list[PanelBuilder]:
 def _failure_panels(slo: Slo, policy: JudgePolicy, backend: Backend) -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Failing questions, by version",
+            "Error ratio by version",
             Query(
                 f"max by (model, version) (model_version:thale_model_requests:error_ratio_rate5m{{{VERSION}}})", _NAME
             ),
             unit="percentunit",
-            description="Share of a version's questions that it failed, answered late, or answered with nonsense.",
-            healthy=f"Canary no more than {policy.margins.failures:.0%} above stable: that is the judge's margin.",
+            description="Share of a version's requests that ended with an error, a timeout or an invalid response.",
+            healthy=f"Canary up to {policy.margins.failures:.0%} above stable, the judge's non-inferiority margin.",
             thresholds=Thresholds(warning=policy.margins.failures),
             width=6,
             links=backend.log_links(),
         ),
         time_series_panel(
-            "Answered by the stable version instead",
+            "Fallbacks to stable",
             Query(
                 f"sum by (model, version, reason) (rate(thale_model_fallbacks_total{{{VERSION}}}[$__rate_interval]))",
                 f"{_NAME}: {{{{reason}}}}",
             ),
             unit="reqps",
-            description="Questions that a canary left unanswered and the stable version answered within the same request.",
-            healthy="Zero. Users lose nothing by it but time; the judge counts every one.",
+            description="Requests that the canary failed and stable served within the same call, by reason.",
+            healthy="Zero. A fallback costs the client only time. The judge counts each as a failure of the canary.",
             stacked=True,
             width=6,
             links=backend.log_links(),
         ),
         state_timeline_panel(
-            "Breakers",
+            "Circuit breakers",
             Query(f"max by (model, version) (thale_model_breaker_open{{{VERSION}}})", _NAME),
             {0: ("closed", GREEN), 1: ("open", RED)},
             unit="bool",
-            description="Whether a version is asked nothing but single probes, because it did not answer.",
-            healthy="Closed. An open one of a stable version means 503 for users.",
+            description="State of each version's circuit breaker. An open one sends half-open probes only.",
+            healthy="Closed. If the breaker of a stable version is open, clients get 503.",
             width=6,
         ),
         time_series_panel(
-            "Answer of a version, p99",
+            "p99 latency by version",
             Query(
                 f"max by (model, version) (model_version:thale_model_request_duration_seconds:p99_5m{{{VERSION}}})",
                 _NAME,
             ),
             unit="s",
-            description="From question to answer, the slowest hundredth.",
-            healthy="Canary and stable together.",
+            description="99th percentile of the duration of requests to a version.",
+            healthy="Similar for canary and stable.",
             thresholds=slo_thresholds.latency_thresholds(slo),
             width=6,
             links=backend.slow_trace_links(),
@@ -186,37 +185,37 @@ def _failure_panels(slo: Slo, policy: JudgePolicy, backend: Backend) -> list[Pan
 def _shadow_panels(backend: Backend) -> list[PanelBuilder]:
     return [
         time_series_panel(
-            "Copies by outcome",
+            "Shadow requests by outcome",
             Query(
                 f"sum by (model, version, outcome) (rate(thale_shadow_requests_total{{{VERSION}}}[$__rate_interval]))",
                 f"{_NAME}: {{{{outcome}}}}",
             ),
             unit="reqps",
-            description="Copies of requests that a version in the shadow was asked after the user had the answer.",
-            healthy="ok. Dropped ones are fine: users come first when it is crowded.",
+            description="Requests mirrored to a shadow version after the response was sent, by outcome.",
+            healthy="`ok`. `dropped` is normal under load: client requests have priority.",
             stacked=True,
             links=backend.log_links(),
         ),
         time_series_panel(
-            "Agreement of masks with the stable version",
+            "Mask agreement with stable (Dice)",
             Query(
                 f"avg by (model, version, organ) (model_version_organ:thale_shadow_dice:mean_1h{{{VERSION}}})",
                 f"{_NAME} {{{{organ}}}}",
             ),
             unit="percentunit",
-            description="Mean Dice coefficient on the same plate, over an hour.",
-            healthy="As high as for the last version that was promoted.",
+            description="Mean Dice coefficient of shadow and stable on the same plate, over one hour.",
+            healthy="As high as for the previously promoted version.",
             max_value=1,
         ),
         time_series_panel(
-            "Distance of landmarks, 9 of 10 within",
+            "Landmark distance, p90",
             Query(
                 "histogram_quantile(0.9, sum by (le, model, version, kind) "
                 f"(rate(thale_shadow_landmark_px_bucket{{{VERSION}}}[1h])))",
                 f"{_NAME} {{{{kind}}}}",
             ),
             unit="suffix: px",
-            description="How far the shadow's landmarks lie from the stable version's, in pixels of the photograph.",
+            description="Distance of the shadow's landmarks from those of stable, in source pixels, 90th percentile.",
             healthy="A few pixels.",
             thresholds=Thresholds(warning=8),
         ),

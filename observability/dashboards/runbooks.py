@@ -1,6 +1,6 @@
-"""The runbooks inside Grafana: what an alert means stands where it is looked for, and is as old as the dashboards.
+"""Runbooks dashboard: observability/runbooks.md inside Grafana, at the same revision as the dashboards.
 
-A panel for each heading of observability/runbooks.md, two side by side; links between headings lead to the panels.
+Each heading is a panel, in two columns. Links between headings become links between panels.
 """
 
 import math
@@ -17,7 +17,7 @@ from thale.slo import Slo
 SOURCE = Path(__file__).parents[1] / "runbooks.md"
 _CHARACTERS_PER_LINE, _LINE_PX, _PANEL_FRAME_PX, _GRID_PX = 105, 22, 60, 38
 _PANELS_BEFORE_RUNBOOKS = 4
-"""Panels that come before those of the headings: two rows, the alerts, the preface."""
+"""Number of panels before the first runbook: two rows, the firing alerts, the preface."""
 
 
 def build(slo: Slo, backend: Backend) -> Dashboard:
@@ -26,33 +26,29 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
     runbooks = [(name, text.strip()) for name, _, text in (section.partition("\n") for section in sections)]
     panel_numbers = {name.lower(): number for number, (name, _) in enumerate(runbooks, _PANELS_BEFORE_RUNBOOKS + 1)}
     firing = table_panel(
-        "Alerts that fire now",
+        "Firing alerts",
         ["alertname", "severity"],
         Column(
             "Firing",
             f'count by (alertname, severity) (ALERTS{{{ENVIRONMENT},alertstate="firing"}})',
-            "suffix: times",
+            "suffix: alerts",
             Thresholds(warning=1),
         ),
         unit="short",
-        description="Alerts that fire, and for how many things. The panel of the same name below says what to do.",
+        description="Number of firing alerts by name and severity. The panel with the alert's name is its runbook.",
         healthy="An empty table.",
     )
-    how_to_read = text_panel("How to read them", preface.partition("\n")[2].strip(), height=8)
+    introduction = text_panel("Introduction", preface.partition("\n")[2].strip(), height=8)
     rows = [
-        PanelRow("Now", [firing, how_to_read]),
-        PanelRow(
-            "What it means, what users notice, what to look at, what to do", _runbook_panels(runbooks, panel_numbers)
-        ),
+        PanelRow("Firing alerts", [firing, introduction]),
+        PanelRow("Runbooks", _runbook_panels(runbooks, panel_numbers)),
     ]
-    description = (
-        "What each alert means, what users notice, what to look at, what to do, and how to know that it worked."
-    )
+    description = "Meaning, impact, diagnosis, mitigation and verification of each alert."
     return build_dashboard(RUNBOOKS_UID, "Runbooks", description, rows, backend)
 
 
 def _runbook_panels(runbooks: list[tuple[str, str]], panel_numbers: dict[str, int]) -> list[PanelBuilder]:
-    """Return a panel for each runbook; two neighbours are as high as the longer of them."""
+    """Return a panel for each runbook. Two panels in a row have the same height."""
     heights = [_panel_height(text) for _, text in runbooks]
     panels = []
     for index, (name, text) in enumerate(runbooks):
@@ -66,7 +62,7 @@ def _runbook_panels(runbooks: list[tuple[str, str]], panel_numbers: dict[str, in
 
 
 def _resolve_links(text: str, panel_numbers: dict[str, int]) -> str:
-    """Return the text with its links to headings leading to their panels."""
+    """Return the text with links to panels instead of headings."""
     return re.sub(r"\(#([\w-]+)\)", lambda link: f"(/d/{RUNBOOKS_UID}?viewPanel=panel-{panel_numbers[link[1]]})", text)
 
 

@@ -1,4 +1,4 @@
-"""What is promised, how much of it is left, and how fast it goes: read before a rollout, and after every incident."""
+"""SLO dashboard: objectives, remaining error budgets and burn rates, to read before a rollout and after an incident."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -23,62 +23,61 @@ _LATENCY = "environment_size:thale_slo_latency"
 _BUDGET_THRESHOLDS = Thresholds(warning=0.25, critical=0, lower_is_worse=True)
 _LONG_WINDOWS = [burn.long_window for burn in BURN_RATE_WINDOWS]
 _ALERTS = ", ".join(
-    f"{burn.factor:g}x over {burn.long_window} and {burn.short_window} makes a {burn.severity}"
-    for burn in BURN_RATE_WINDOWS
+    f"{burn.factor:g} over {burn.long_window} and {burn.short_window}: {burn.severity}" for burn in BURN_RATE_WINDOWS
 )
 
 
 def build(slo: Slo, backend: Backend) -> Dashboard:
     """Return the dashboard."""
     rows = [
-        PanelRow("What is left of 30 days", _budget_panels(slo)),
-        PanelRow("Availability: how fast the budget goes", _availability_panels(slo, backend)),
-        PanelRow("Latency: how fast the budget goes, by size of the image", _latency_panels(slo, backend)),
-        PanelRow("Where to look next", _cause_panels(slo, backend)),
+        PanelRow("Error budgets of 30 days", _budget_panels(slo)),
+        PanelRow("Availability: burn rate", _availability_panels(slo, backend)),
+        PanelRow("Latency: burn rate by image size", _latency_panels(slo, backend)),
+        PanelRow("Causes", _cause_panels(slo, backend)),
     ]
-    description = "The promises of services/thale/slo.toml, what is left of their error budgets, and how fast it goes."
+    description = "Objectives of services/thale/slo.toml, their remaining error budgets, and their burn rates."
     return build_dashboard("thale-slo", "SLO and error budget", description, rows, backend, period="now-24h")
 
 
 def _budget_panels(slo: Slo) -> list[PanelBuilder]:
     return [
         stat_panel(
-            "Availability: budget left",
-            Query(f"min({_AVAILABILITY}:error_budget_remaining_30d{{{ENVIRONMENT}}})", "left"),
+            "Availability: error budget remaining",
+            Query(f"min({_AVAILABILITY}:error_budget_remaining_30d{{{ENVIRONMENT}}})", "remaining"),
             unit="percentunit",
-            description=f"Of 30 days' requests {1 - slo.availability:.1%} may fail; this is what is left of it.",
-            healthy="Above a quarter. Below zero the promise is broken: no rollouts until it recovers.",
+            description=f"Remaining share of the error budget: {1 - slo.availability:.1%} of the requests of 30 days.",
+            healthy="Above 25 %. Below zero, the objective is violated: no rollouts until it recovers.",
             thresholds=_BUDGET_THRESHOLDS,
             decimals=1,
             width=6,
         ),
         bar_gauge_panel(
-            "Latency: budget left, by size",
+            "Latency: error budget remaining",
             Query(f"min by (size) ({_LATENCY}:error_budget_remaining_30d{{{ENVIRONMENT}}})", "{{size}}"),
             unit="percentunit",
-            description="Of 30 days' answers 1 % may be later than promised for their size; this is what is left of it.",
-            healthy="Above a quarter for every size.",
+            description="Remaining share of the error budget by size class: 1 % of the responses of 30 days.",
+            healthy="Above 25 % for every size class.",
             thresholds=_BUDGET_THRESHOLDS,
             max_value=1,
             height=4,
             width=6,
         ),
         stat_panel(
-            "Requests that succeed",
+            "Success rate",
             Query(f"1 - max({_AVAILABILITY}:error_ratio_rate3d{{{ENVIRONMENT}}})", "3 days"),
             unit="percentunit",
-            description="Share of requests of the last three days that thale did not fail.",
-            healthy=f"{slo.availability:.1%} and more.",
+            description="Share of the requests of the last three days that succeeded. Client errors do not count.",
+            healthy=f"At least {slo.availability:.1%}.",
             thresholds=slo_thresholds.availability_thresholds(slo),
             decimals=3,
             width=6,
         ),
         stat_panel(
-            "Answers in time",
+            "Within latency objective",
             Query(f"1 - max({_LATENCY}:error_ratio_rate3d{{{ENVIRONMENT}}})", "3 days"),
             unit="percentunit",
-            description="Share of answers of the last three days that came in time; the worst class of size counts.",
-            healthy=f"{slo_thresholds.LATENCY_SLO_RATIO:.0%} and more.",
+            description="Share of the responses of the last three days within the latency objective, worst size class.",
+            healthy=f"At least {slo_thresholds.LATENCY_SLO_RATIO:.0%}.",
             thresholds=slo_thresholds.latency_slo_thresholds(),
             decimals=2,
             width=6,
@@ -96,19 +95,20 @@ def _availability_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
                 for window in ("5m", *_LONG_WINDOWS)
             ),
             unit="suffix: x",
-            description=f"How many times faster than it may the budget goes, over several windows. {_ALERTS}.",
-            healthy="Below 1 over the long windows; peaks over 5 minutes are what the budget is for.",
+            description="Burn rate over several windows. At 1, the error budget lasts exactly 30 days. Alerts by burn "
+            f"rate: {_ALERTS}.",
+            healthy="Below 1 over the long windows. Peaks over 5 minutes are normal.",
             thresholds=slo_thresholds.burn_rate_thresholds(),
             width=12,
             links=backend.log_links(),
         ),
         time_series_panel(
-            "Requests that count",
+            "Requests of the objective",
             Query(f"sum by (environment) ({_AVAILABILITY}:requests_rate5m{{{ENVIRONMENT}}})", "{{environment}}: all"),
             Query(f"sum by (environment) ({_AVAILABILITY}:bad_rate5m{{{ENVIRONMENT}}})", "{{environment}}: failed"),
             unit="reqps",
-            description="Requests with an image that are not at fault themselves, and those of them that failed.",
-            healthy="Enough to judge by: alerts also ask for ten failures within their window.",
+            description="Requests with an image, without client errors, and the failed ones among them.",
+            healthy="No failures. Alerts require at least ten of them within their window.",
             width=12,
             links=backend.log_links(),
         ),
@@ -119,29 +119,29 @@ def _latency_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
     budget = slo_thresholds.round_ratio(1 - slo_thresholds.LATENCY_SLO_RATIO)
     return [
         time_series_panel(
-            "Burn rate over an hour, by size",
+            "Burn rate over one hour, by size",
             Query(f"max by (size) ({_LATENCY}:error_ratio_rate1h{{{ENVIRONMENT}}}) / {budget}", "{{size}}"),
             unit="suffix: x",
-            description=f"How many times faster than it may the budget of late answers goes. {_ALERTS}.",
+            description=f"Burn rate of the latency objective by size class. Alerts by burn rate: {_ALERTS}.",
             healthy="Below 1.",
             thresholds=slo_thresholds.burn_rate_thresholds(),
             links=backend.log_links(),
         ),
         time_series_panel(
-            "p99 by size of the image",
+            "p99 latency by image size",
             Query(f"max by (size) (size:thale_facade_request_duration_seconds:p99_5m{{{ENVIRONMENT}}})", "{{size}}"),
             unit="s",
-            description="Within this time 99 of 100 answers come.",
-            healthy=f"As promised: {slo_thresholds.describe_latency_slo(slo)}.",
+            description="99th percentile of the request duration by size class.",
+            healthy=f"Within the objective: {slo_thresholds.describe_latency_slo(slo)}.",
             thresholds=slo_thresholds.latency_thresholds(slo),
             links=backend.slow_trace_links(),
         ),
         time_series_panel(
-            "Answers that count, by size",
+            "Responses of the objective, by size",
             Query(f"sum by (size) ({_LATENCY}:requests_rate5m{{{ENVIRONMENT}}})", "{{size}}"),
             unit="reqps",
-            description="Answers a second for each class of size that a promise is given for.",
-            healthy="Enough to judge by: with one answer a minute, a single late one is a high rate.",
+            description="Responses per second for each size class with an objective.",
+            healthy="Enough for a stable ratio. At one response per minute, a single slow one is a high burn rate.",
             stacked=True,
         ),
     ]
@@ -150,13 +150,15 @@ def _latency_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
 def _cause_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
     return [
         table_panel(
-            "Versions behind it",
+            "Model versions",
             ["model", "version"],
             Column(
-                "Share", f"max by (model, version) (model_version:thale_release_weight:ratio{{{VERSION}}})", "percent"
+                "Weight",
+                f"max by (model, version) (model_version:thale_release_weight:ratio{{{VERSION}}})",
+                "percentunit",
             ),
             Column(
-                "Failing",
+                "Error ratio",
                 f"max by (model, version) (model_version:thale_model_requests:error_ratio_rate5m{{{VERSION}}})",
                 "percentunit",
                 slo_thresholds.error_ratio_thresholds(slo),
@@ -172,17 +174,18 @@ def _cause_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
                 "s",
             ),
             unit="short",
-            description="Model versions with their share, failures and latency: does a promise break because of one of them?",
-            healthy="All alike. If one stands out, see the dashboard Rollout.",
+            description="Weight, error ratio and latency of each model version, to identify the cause of a violation.",
+            healthy="Similar values for all versions. For an outlier, see the dashboard Rollout.",
             width=12,
             links=backend.log_links(),
         ),
         time_series_panel(
-            "Failures by reason",
+            "Problems by code",
             Query(f"sum by (code) (code:thale_facade_problems:rate5m{{{ENVIRONMENT}}})", "{{code}}"),
             unit="reqps",
-            description="Errors by their stable name. Those about images are not thale's and do not count.",
-            healthy="Errors about images alone.",
+            description="Responses with a problem, by its code. Problems with images are client errors and do not "
+            "count.",
+            healthy="Problems with images only.",
             stacked=True,
             width=12,
             links=backend.log_links(),

@@ -1,47 +1,45 @@
-"""Limits of panels from `services/thale/slo.toml`: what is promised there is what is green here."""
+"""Thresholds of panels, derived from the objectives in `services/thale/slo.toml`. A met objective is green."""
 
 from observability.dashboards.panels import Thresholds
 from thale.slo import Slo
 from thale.telemetry.labels import size_class
 from tools.generate.slo_rules import BURN_RATE_WINDOWS
 
-PAGE_BURN_RATE = min(
-    burn_rate_thresholds.factor for burn_rate_thresholds in BURN_RATE_WINDOWS if burn_rate_thresholds.severity == "page"
-)
-"""The error budget goes so many times faster than it may, and somebody is woken."""
+PAGE_BURN_RATE = min(window.factor for window in BURN_RATE_WINDOWS if window.severity == "page")
+"""The minimum burn rate that pages."""
 LATENCY_SLO_RATIO = 0.99
-"""Of all answers, within the limit of their image's size."""
+"""The objective for the share of responses within the limit of their size class."""
 
 
 def availability_thresholds(slo: Slo) -> Thresholds:
-    """Return the limits of a share of requests that succeed."""
+    """Return the thresholds of a success rate."""
     return _ratio_thresholds(slo.availability)
 
 
 def latency_slo_thresholds() -> Thresholds:
-    """Return the limits of a share of answers that come in time."""
+    """Return the thresholds of the share of responses within the latency objective."""
     return _ratio_thresholds(LATENCY_SLO_RATIO)
 
 
 def error_ratio_thresholds(slo: Slo) -> Thresholds:
-    """Return the limits of a share of requests that fail."""
+    """Return the thresholds of an error ratio."""
     return Thresholds(
         warning=round_ratio(1 - slo.availability), critical=round_ratio(PAGE_BURN_RATE * (1 - slo.availability))
     )
 
 
 def burn_rate_thresholds() -> Thresholds:
-    """Return the limits of how many times too fast a budget goes."""
+    """Return the thresholds of a burn rate."""
     return Thresholds(warning=1, critical=PAGE_BURN_RATE)
 
 
 def latency_thresholds(slo: Slo) -> Thresholds:
-    """Return the limits of latencies of images of all sizes: those of the smallest and of the largest."""
+    """Return the thresholds of latencies of all sizes: the limits of the smallest and of the largest size class."""
     return Thresholds(warning=slo.latency[0].p99_s, critical=slo.latency[-1].p99_s)
 
 
 def describe_latency_slo(slo: Slo) -> str:
-    """Return in words within how many seconds 99 of 100 answers come, by class of size."""
+    """Return the p99 limits by size class as text."""
     return ", ".join(f"{size_class(limit.up_to_megapixels)}: {limit.p99_s:g} s" for limit in slo.latency)
 
 
@@ -52,5 +50,5 @@ def _ratio_thresholds(objective: float) -> Thresholds:
 
 
 def round_ratio(ratio: float) -> float:
-    """Return a share without the dust of binary fractions."""
+    """Return a ratio without rounding errors of binary fractions."""
     return round(ratio, 6)

@@ -1,4 +1,4 @@
-"""The collector's configuration: nothing here runs a collector, so what can be held together without one is."""
+"""Configuration of the OpenTelemetry collector, compared with thale's spans and SLOs. No test runs a collector."""
 
 import re
 import tomllib
@@ -26,7 +26,7 @@ def policies(config: dict[str, Any]) -> dict[str, Any]:
     return {policy["type"]: policy[policy["type"]] for policy in config["processors"]["tail_sampling"]["policies"]}
 
 
-def test_a_pipeline_uses_what_is_declared_and_limits_memory_before_all_else(config: dict[str, Any]) -> None:
+def test_pipeline_uses_declared_components_memory_limiter_first(config: dict[str, Any]) -> None:
     for pipeline in config["service"]["pipelines"].values():
         assert set(pipeline["receivers"]) <= set(config["receivers"])
         assert set(pipeline["processors"]) == set(config["processors"])
@@ -35,7 +35,7 @@ def test_a_pipeline_uses_what_is_declared_and_limits_memory_before_all_else(conf
     assert set(config["service"]["extensions"]) == set(config["extensions"])
 
 
-def test_traces_are_judged_when_they_have_ended_by_what_spans_really_say(config: dict[str, Any]) -> None:
+def test_sampling_waits_for_the_end_and_uses_existing_attributes(config: dict[str, Any]) -> None:
     wait_s = float(config["processors"]["tail_sampling"]["decision_wait"].removesuffix("s"))
     assert wait_s > Settings.model_fields["request_timeout_s"].default
     sampling_policies = policies(config)
@@ -44,13 +44,13 @@ def test_traces_are_judged_when_they_have_ended_by_what_spans_really_say(config:
     assert set(sampling_policies["string_attribute"]["values"]) <= set(re.findall(r"\w+", ATTRIBUTES["thale.role"]))
 
 
-def test_what_is_slow_is_what_the_promises_call_slow(config: dict[str, Any]) -> None:
+def test_latency_policy_uses_a_limit_of_the_slo(config: dict[str, Any]) -> None:
     slo = tomllib.loads((REPO_ROOT / "services" / "thale" / "slo.toml").read_text())
     limits_ms = [1000 * limit["p99_s"] for limit in slo["latency"]]
     assert policies(config)["latency"]["threshold_ms"] in limits_ms
 
 
-def test_the_readme_explains_every_variable_and_every_exporter(config: dict[str, Any]) -> None:
+def test_readme_lists_every_variable_and_exporter(config: dict[str, Any]) -> None:
     readme = (OTEL / "README.md").read_text()
     variables = VARIABLE.findall((OTEL / "collector.yaml").read_text())
     assert all(f"`{name}`" in readme for name in [*variables, *config["exporters"]])

@@ -1,4 +1,4 @@
-"""What rules, dashboards, runbooks, the autoscaler and the judge read is what is told, and what is told is read."""
+"""Queries of rules, dashboards, runbooks, autoscaler and judge use exactly the declared metrics and labels."""
 
 import ast
 import functools
@@ -21,14 +21,14 @@ OBSERVABILITY_DIR = REPOSITORY / "observability"
 RELEASE_DIR = REPOSITORY / "services" / "thale" / "release"
 
 TARGET_LABELS = frozenset({"job", "instance", "environment", "namespace", "pod"})
-"""What scraping puts on every series; the last two in clusters."""
+"""Labels that the scrape adds to every series; the last two only in clusters."""
 GRAFANA_INTERVALS = {"$__rate_interval": "5m", "$__interval": "1m", "$__range": "1h"}
 
 UNREAD_METRICS: dict[str, str] = {}
-"""Metrics that no query reads, and why they are told all the same."""
+"""Metrics that no query reads, with the reason why they are exported."""
 
 Query = tuple[str, str]
-"""Where it stands, and the expression."""
+"""Location and expression of a query."""
 
 
 def load_rules() -> Iterator[dict[str, Any]]:
@@ -43,7 +43,7 @@ def rule_queries() -> Iterator[Query]:
 
 
 def dashboard_queries() -> Iterator[Query]:
-    """Give the queries of panels, marks and variables, with Grafana's own times filled in."""
+    """Yield the queries of panels, annotations and variables, with Grafana's intervals filled in."""
     for path in sorted((OBSERVABILITY_DIR / "dashboards" / "generated").rglob("*.json")):
         dashboard = json.loads(path.read_text())
         for panel in _panels(dashboard):
@@ -52,7 +52,7 @@ def dashboard_queries() -> Iterator[Query]:
                     yield f"{path.name}: {panel['title']}", _fill_intervals(target["expr"])
         for annotation in dashboard.get("annotations", {}).get("list", ()):
             if "expr" in annotation:
-                yield f"{path.name}: mark {annotation['name']}", _fill_intervals(annotation["expr"])
+                yield f"{path.name}: annotation {annotation['name']}", _fill_intervals(annotation["expr"])
         for variable in dashboard["templating"]["list"]:
             if variable["type"] == "query":
                 yield f"{path.name}: variable {variable['name']}", _label_values(variable["query"])
@@ -71,7 +71,7 @@ def _fill_intervals(expr: str) -> str:
 
 
 def _label_values(query: Any) -> str:
-    """Return label_values(selector, label), which is Grafana's own, as PromQL that reads the same."""
+    """Return Grafana's label_values(selector, label) as equivalent PromQL."""
     text = query if isinstance(query, str) else query["query"]
     inside = text.removeprefix("label_values(").removesuffix(")")
     selector, _, label = inside.rpartition(",")
@@ -98,7 +98,7 @@ QUERIES = [*rule_queries(), *dashboard_queries(), *runbook_queries(), *autoscale
 
 RECORDING_RULES = {rule["record"]: rule["expr"] for rule in load_rules() if "record" in rule}
 EXPORTED_LABELS: dict[str, frozenset[str]] = {
-    **{foreign.name: frozenset(foreign.labels) | TARGET_LABELS for foreign in EXTERNAL_METRICS},
+    **{metric.name: frozenset(metric.labels) | TARGET_LABELS for metric in EXTERNAL_METRICS},
     **{
         name: frozenset(label.name for label in metric.labels)
         | TARGET_LABELS
@@ -108,21 +108,21 @@ EXPORTED_LABELS: dict[str, frozenset[str]] = {
         for name in metric.series_names
     },
 }
-"""Every series that somebody tells, with the labels that it can have."""
+"""All exported series, with their possible labels."""
 
 
 @functools.cache
 def labels_of_metric(metric: str) -> frozenset[str]:
-    """Return the labels of a series that is told or recorded."""
+    """Return the labels of an exported or recorded series."""
     if metric in RECORDING_RULES:
         return promql.result_labels(RECORDING_RULES[metric], labels_of_metric)
     return EXPORTED_LABELS[metric]
 
 
 def metrics_named_by_judge() -> set[str]:
-    """Return every text in the release engine that begins as thale's metrics do."""
+    """Return every string in `thale.release` that starts like a metric of the facade."""
     texts = set()
-    for path in RELEASE_DIR.glob("*.py"):
+    for path in RELEASE_DIR.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 texts |= set(re.findall(r"^thale_(?:facade|model|output|shadow)_\w*", node.value))
@@ -130,55 +130,55 @@ def metrics_named_by_judge() -> set[str]:
 
 
 @pytest.mark.parametrize("queries", [rule_queries, dashboard_queries, runbook_queries, autoscaler_queries])
-def test_a_query_reads_what_somebody_tells_by_labels_that_it_has(queries: Callable[[], Iterator[Query]]) -> None:
-    found_queries = list(queries())
-    assert found_queries
-    assert [problem for location, expr in found_queries for problem in query_problems(location, expr)] == []
+def test_queries_use_exported_metrics_and_labels(queries: Callable[[], Iterator[Query]]) -> None:
+    all_queries = list(queries())
+    assert all_queries
+    assert [problem for location, expr in all_queries for problem in query_problems(location, expr)] == []
 
 
 def query_problems(location: str, expr: str) -> Iterator[str]:
-    for read in promql.find_selectors(expr):
-        if read.metric not in EXPORTED_LABELS and read.metric not in RECORDING_RULES:
-            yield f"{location}: nobody tells {read.metric}"
-        elif unknown := read.labels - labels_of_metric(read.metric):
-            yield f"{location}: {read.metric} has no label {sorted(unknown)}"
+    for selector in promql.find_selectors(expr):
+        if selector.metric not in EXPORTED_LABELS and selector.metric not in RECORDING_RULES:
+            yield f"{location}: {selector.metric} is not exported"
+        elif unknown := selector.labels - labels_of_metric(selector.metric):
+            yield f"{location}: {selector.metric} has no label {sorted(unknown)}"
 
 
-def test_the_judge_reads_what_facades_tell() -> None:
+def test_judge_reads_exported_metrics() -> None:
     families = {metric.name for metric in METRICS}
     for name in metrics_named_by_judge():
         assert any(family == name or (name.endswith("_") and family.startswith(name)) for family in families), name
 
 
-def test_everything_that_is_told_is_read_or_has_a_reason_not_to_be() -> None:
-    read = {read.metric for _, expr in QUERIES for read in promql.find_selectors(expr)}
+def test_every_exported_metric_is_read() -> None:
+    metrics_in_queries = {selector.metric for _, expr in QUERIES for selector in promql.find_selectors(expr)}
     judge_metrics = metrics_named_by_judge()
     unread = set()
     for metric in (*METRICS, *WATCHER_METRICS):
-        by_the_judge = any(
+        is_read_by_judge = any(
             metric.name == name or (name.endswith("_") and metric.name.startswith(name)) for name in judge_metrics
         )
-        if not by_the_judge and not read & set(metric.series_names):
+        if not is_read_by_judge and not metrics_in_queries & set(metric.series_names):
             unread.add(metric.name)
     assert unread == UNREAD_METRICS.keys()
 
 
-def test_every_foreign_metric_that_is_declared_is_read_and_so_is_every_label_of_it() -> None:
-    read: dict[str, set[str]] = {}
+def test_every_external_metric_and_its_labels_are_read() -> None:
+    labels_in_queries: dict[str, set[str]] = {}
     for _, expr in QUERIES:
-        for one in promql.find_selectors(expr):
-            read.setdefault(one.metric, set()).update(one.labels)
-    for foreign in EXTERNAL_METRICS:
-        assert foreign.name in read, f"nothing reads {foreign.name}"
-        assert set(foreign.labels) <= read[foreign.name], f"nothing reads {foreign.labels} of {foreign.name}"
+        for selector in promql.find_selectors(expr):
+            labels_in_queries.setdefault(selector.metric, set()).update(selector.labels)
+    for metric in EXTERNAL_METRICS:
+        assert metric.name in labels_in_queries, f"no query reads {metric.name}"
+        assert set(metric.labels) <= labels_in_queries[metric.name], f"no query reads {metric.labels} of {metric.name}"
 
 
-def test_every_recording_rule_is_read_by_an_alert_a_dashboard_or_a_runbook() -> None:
-    read = {read.metric for _, expr in QUERIES for read in promql.find_selectors(expr)}
-    assert not RECORDING_RULES.keys() - read
+def test_every_recording_rule_is_read() -> None:
+    metrics_in_queries = {selector.metric for _, expr in QUERIES for selector in promql.find_selectors(expr)}
+    assert not RECORDING_RULES.keys() - metrics_in_queries
 
 
-def test_a_records_name_begins_with_the_labels_that_it_has_beside_the_environment() -> None:
+def test_recording_rule_names_start_with_their_labels() -> None:
     for record, expr in RECORDING_RULES.items():
         level = record.split(":")[0]
         labels = promql.result_labels(expr, labels_of_metric)
@@ -188,7 +188,7 @@ def test_a_records_name_begins_with_the_labels_that_it_has_beside_the_environmen
         assert labels - {"environment", "currency"} == level_labels, record
 
 
-def test_what_an_alert_says_of_its_labels_is_there() -> None:
+def test_alert_annotations_use_labels_of_the_alert() -> None:
     for rule in load_rules():
         if "alert" in rule:
             available_labels = promql.result_labels(rule["expr"], labels_of_metric) | rule["labels"].keys()

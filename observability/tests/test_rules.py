@@ -1,4 +1,4 @@
-"""The rules: Prometheus' own tool accepts them and their tests, and each has a case for firing and one for silence."""
+"""Rules: promtool accepts them, their tests pass, and each rule fires in one test and is silent in another."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ Rule = dict[str, Any]
 
 def run_promtool(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     if shutil.which("promtool") is None:
-        pytest.skip("promtool is not there: apt-get install --no-install-recommends prometheus (`make prometheus`)")
+        pytest.skip("promtool not found: apt-get install --no-install-recommends prometheus (`make prometheus`)")
     command = ["promtool", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
@@ -42,21 +42,21 @@ def load_alerts() -> list[Rule]:
     return [rule for path in FILES for rule in load_rules(path) if "alert" in rule]
 
 
-def test_prometheus_accepts_the_rules_and_the_laptops_configuration() -> None:
-    checked = run_promtool("check", "rules", *FILES)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+def test_promtool_accepts_rules_and_laptop_configuration() -> None:
+    result = run_promtool("check", "rules", *FILES)
+    assert result.returncode == 0, result.stdout + result.stderr
     configuration = REPOSITORY / "observability" / "prometheus" / "laptop.yaml"
-    checked = run_promtool("check", "config", "--syntax-only", configuration)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    result = run_promtool("check", "config", "--syntax-only", configuration)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("file", TESTS, ids=[file.stem for file in TESTS])
-def test_the_rules_do_what_their_tests_say(file: Path) -> None:
-    tested = run_promtool("test", "rules", file)
-    assert tested.returncode == 0, tested.stdout + tested.stderr
+def test_promtool_rule_tests_pass(file: Path) -> None:
+    result = run_promtool("test", "rules", file)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_every_rule_has_a_test_that_fires_it_and_one_that_does_not() -> None:
+def test_every_rule_has_a_firing_and_a_silent_test() -> None:
     cases = cases_in_tests()
     for path in FILES:
         for rule in load_rules(path):
@@ -64,17 +64,17 @@ def test_every_rule_has_a_test_that_fires_it_and_one_that_does_not() -> None:
                 assert cases[rule["record"]] == {True, False}, rule["record"]
             else:
                 name = _rule_key(rule["alert"], rule["labels"])
-                assert True in cases[name], f"nothing fires {name}"
-                assert False in cases[rule["alert"]], f"{rule['alert']} is silent in no test"
+                assert True in cases[name], f"no test fires {name}"
+                assert False in cases[rule["alert"]], f"no test keeps {rule['alert']} silent"
 
 
 def cases_in_tests() -> dict[str, set[bool]]:
-    """Return by rule whether a test expects something of it, and whether one expects nothing."""
+    """Return for each rule whether a test expects results (True), and whether one expects none (False)."""
     cases: dict[str, set[bool]] = defaultdict(set)
     tests = [test for file in TESTS for test in yaml.safe_load(file.read_text())["tests"]]
     for case in (case for test in tests for case in test.get("promql_expr_test", ())):
-        for read in promql.find_selectors(case["expr"]):
-            cases[read.metric].add(bool(case["exp_samples"]))
+        for selector in promql.find_selectors(case["expr"]):
+            cases[selector.metric].add(bool(case["exp_samples"]))
     for case in (case for test in tests for case in test.get("alert_rule_test", ())):
         for alert in case["exp_alerts"]:
             cases[_rule_key(case["alertname"], alert["exp_labels"])].add(True)
@@ -84,58 +84,57 @@ def cases_in_tests() -> dict[str, set[bool]]:
 
 
 def _rule_key(alert: str, labels: dict[str, str]) -> str:
-    """Return what tells a rule from others of its name: the promises' alerts have one for each window."""
+    """Return the key of a rule. The SLO alerts have several rules with the same name, one for each window."""
     return f"{alert} {labels.get('window', '')}".rstrip()
 
 
-def test_the_promises_rules_are_those_of_slo_toml() -> None:
+def test_slo_rules_are_up_to_date() -> None:
     assert slo_rules.OUTPUT_PATH.read_text() == slo_rules.render_rules(read_slo()), "run `make rules`"
 
 
-def test_every_promised_latency_is_the_edge_of_a_bucket() -> None:
+def test_latency_objectives_are_bucket_bounds() -> None:
     assert {limit.p99_s for limit in read_slo().latency} <= set(SECONDS)
 
 
-def test_clusters_get_these_very_rules() -> None:
+def test_prometheus_rule_manifest_is_up_to_date() -> None:
     assert prometheus_rule.OUTPUT_PATH.read_text() == prometheus_rule.render_manifest(), "run `make rules`"
 
 
-def test_the_alert_about_drift_has_the_judges_limits() -> None:
+def test_drift_alert_uses_the_thresholds_of_the_judge_policy() -> None:
     policy = tomllib.loads((REPOSITORY / "services" / "thale" / "release" / "judge" / "policy.toml").read_text())
-    (drift,) = [rule["expr"] for rule in load_alerts() if rule["alert"] == "ThaleModelDrifting"]
+    (drift,) = [rule["expr"] for rule in load_alerts() if rule["alert"] == "ThaleModelDrift"]
     limit, plates = re.findall(r"(?:>|>=) (\d[\d.]*)", drift)
     assert (float(limit), int(plates)) == (policy["drift"]["psi"], policy["min_plates"])
 
 
-def test_the_promises_hold_for_every_route_that_measures_images_and_for_no_other() -> None:
-    paths = {route.path for router in (v1.router, v2.router) for route in router.routes}
-    measuring = {path for path in paths if re.fullmatch(slo_rules.IMAGE_ROUTES, path)}
-    posting = {route.path for router in (v1.router, v2.router) for route in router.routes if "POST" in route.methods}
-    assert measuring == posting
+def test_slos_cover_exactly_the_routes_that_process_images() -> None:
+    routes = [route for router in (v1.router, v2.router) for route in router.routes]
+    covered_paths = {route.path for route in routes if re.fullmatch(slo_rules.IMAGE_ROUTES, route.path)}
+    assert covered_paths == {route.path for route in routes if "POST" in route.methods}
 
 
-def test_pages_are_symptoms_and_tickets_may_be_causes() -> None:
+def test_only_symptoms_page() -> None:
     for rule in load_alerts():
         labels = rule["labels"]
         assert labels["severity"] in ("page", "ticket"), rule["alert"]
-        assert labels["severity"] == "ticket" or "cause" not in labels, f"{rule['alert']} wakes somebody for a cause"
+        assert labels["severity"] == "ticket" or "cause" not in labels, f"{rule['alert']} pages for a cause"
         assert labels.get("cause", "serving") == "serving", rule["alert"]
     assert {rule["alert"] for rule in load_alerts() if rule["labels"]["severity"] == "page"} == {
         "ThaleHighErrorRate",
         "ThaleHighLatency",
-        "ThaleNoFacade",
+        "ThaleFacadeDown",
     }
 
 
-def test_every_alert_says_what_is_wrong_and_where_to_read_on() -> None:
+def test_every_alert_has_summary_description_and_runbook() -> None:
     for rule in load_alerts():
         assert re.fullmatch(r"Thale[A-Z]\w+", rule["alert"])
         assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}, rule["alert"]
         assert rule["annotations"]["runbook_url"] == f"observability/runbooks.md#{rule['alert'].lower()}"
 
 
-def test_azure_could_take_the_rules() -> None:
-    """Twenty rules a group, a group's name once, and durations that terraform/azure/alerts.tf can say in ISO 8601."""
+def test_rules_respect_the_limits_of_azure() -> None:
+    """Check up to 20 rules per group, unique group names, and durations that terraform/azure/alerts.tf can convert."""
     groups = prometheus_rule.load_rule_groups()
     assert len({group["name"] for group in groups}) == len(groups)
     for group in groups:
@@ -144,7 +143,7 @@ def test_azure_could_take_the_rules() -> None:
             assert re.fullmatch(r"\d+[mh]", rule.get("for", "1m")), rule
 
 
-def test_a_certificate_is_renewed_before_anybody_is_told_that_it_was_not() -> None:
+def test_certificates_are_renewed_before_the_alert_fires() -> None:
     (expiring,) = [rule["expr"] for rule in load_alerts() if rule["alert"] == "ThaleCertificateExpiring"]
     alert_days = int(re.findall(r"< (\d+) \* 86400", expiring)[0])
     for manifest in yaml.safe_load_all((REPOSITORY / "kubernetes" / "base" / "certificates.yaml").read_text()):

@@ -1,7 +1,7 @@
-"""What a cluster and its GPUs would tell, in the real exposition format under the real names and labels.
+"""Fake exporter of cluster and GPU metrics, in the real exposition format with the real names and labels.
 
-No cluster and no GPU runs where these tests do: the figures are made up, names and labels are those of
-kube-state-metrics, the kubelet, cAdvisor, cert-manager, node-exporter and NVIDIA's DCGM exporter.
+The tests have neither cluster nor GPU. The values are invented. Names and labels are those of kube-state-metrics, the
+kubelet, cAdvisor, cert-manager, node-exporter and NVIDIA's DCGM exporter.
 """
 
 import math
@@ -21,13 +21,13 @@ _PERIOD_S = 420.0
 
 
 class FakeClusterCollector(Collector):
-    """Figures that swing as a cluster's do in a day, only faster."""
+    """Metrics with the daily pattern of a cluster, compressed to a few minutes."""
 
     def __init__(self) -> None:
         self._started_s = time.monotonic()
 
     def collect(self) -> Iterable[Metric]:
-        """Tell what there is at this moment."""
+        """Yield the current values."""
         age_s = time.monotonic() - self._started_s
         swing = 0.5 - 0.5 * math.cos(2 * math.pi * age_s / _PERIOD_S)
         yield from _pod_metrics(age_s)
@@ -49,22 +49,22 @@ def _pod_metrics(age_s: float) -> Iterator[Metric]:
     requested = GaugeMetricFamily("kube_pod_container_resource_requests", "", labels=[*labels, "resource", "unit"])
     for container, cores in CONTAINERS.items():
         label_values = [NAMESPACE, f"{container}-6d5f7-x2x9c", container]
-        cpu_seconds.add_metric(label_values, cores * _worked_seconds(age_s))
+        cpu_seconds.add_metric(label_values, cores * _busy_seconds(age_s))
         restarts.add_metric(label_values, 1.0 if container == "predictor" and age_s > _PERIOD_S / 60 else 0.0)
         requested.add_metric([*label_values, "cpu", "core"], 2 * cores + 2)
     yield from (cpu_seconds, restarts, requested)
 
 
-def _worked_seconds(age_s: float) -> float:
-    """Return the seconds of work so far, of a load that swings between 60 and 100 %: what is counted never falls."""
-    turn = 2 * math.pi / _PERIOD_S
-    return 0.8 * age_s - 0.2 * math.sin(turn * age_s) / turn
+def _busy_seconds(age_s: float) -> float:
+    """Return the accumulated busy time of a load that oscillates between 60 and 100 %. It never decreases."""
+    angular_frequency = 2 * math.pi / _PERIOD_S
+    return 0.8 * age_s - 0.2 * math.sin(angular_frequency * age_s) / angular_frequency
 
 
 def _autoscaler_metrics(swing: float) -> Iterator[Metric]:
     labels = ["namespace", "deployment"]
     available = GaugeMetricFamily("kube_deployment_status_replicas_available", "", labels=labels)
-    missing = GaugeMetricFamily("kube_deployment_status_replicas_unavailable", "", labels=labels)
+    unavailable = GaugeMetricFamily("kube_deployment_status_replicas_unavailable", "", labels=labels)
     labels = ["namespace", "horizontalpodautoscaler"]
     current = GaugeMetricFamily("kube_horizontalpodautoscaler_status_current_replicas", "", labels=labels)
     max_replicas_family = GaugeMetricFamily("kube_horizontalpodautoscaler_spec_max_replicas", "", labels=labels)
@@ -75,10 +75,10 @@ def _autoscaler_metrics(swing: float) -> Iterator[Metric]:
     ):
         replicas = round(min_replicas + (max_replicas - min_replicas) * 0.6 * swing)
         available.add_metric([NAMESPACE, name], replicas)
-        missing.add_metric([NAMESPACE, name], 0)
+        unavailable.add_metric([NAMESPACE, name], 0)
         current.add_metric([NAMESPACE, f"keda-hpa-{name}"], replicas)
         max_replicas_family.add_metric([NAMESPACE, f"keda-hpa-{name}"], max_replicas)
-    yield from (available, missing, current, max_replicas_family)
+    yield from (available, unavailable, current, max_replicas_family)
 
 
 def _node_metrics(swing: float) -> Iterator[Metric]:
@@ -126,7 +126,7 @@ def _disk_metrics(age_s: float) -> Iterator[Metric]:
 
 @contextmanager
 def serve_cluster_metrics() -> Iterator[int]:
-    """Serve the figures on a free port for as long as the context lasts; give the port."""
+    """Serve the metrics on a free port until the context ends. Yields the port."""
     registry = CollectorRegistry()
     registry.register(FakeClusterCollector())
     server, thread = start_http_server(0, "127.0.0.1", registry)

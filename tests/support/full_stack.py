@@ -1,8 +1,8 @@
-"""The real stack under load, watched by a real Prometheus: what dashboards and rules must find something in.
+"""The real stack under load, scraped by a real Prometheus, for the tests of dashboards and rules.
 
-TorchServe, a facade process and the release watcher are those of the rollouts' tests, whose models paint instead of
-thinking. People send plates of three classes of size, some send nonsense, and a rollout is going on. What only a
-cluster tells comes from `foreign_exporter`.
+TorchServe, the facade process and the rollout controller are those of `rollout_environment`, with stub models. Clients
+send plates of three size classes and invalid images during a rollout. `fake_cluster_exporter` has the cluster's
+metrics.
 """
 
 import io
@@ -37,9 +37,9 @@ from thale.schemas import ReleaseState
 _SETTINGS = {
     "THALE_COST_PER_HOUR": "0.38",
     "THALE_CURRENCY": "EUR",
-    "THALE_CANARY_TIMEOUT_S": "30",  # a crowded machine is no fault of the canary's
+    "THALE_CANARY_TIMEOUT_S": "30",  # a busy machine must not count against the canary
     "THALE_SHADOW_DUTY_CYCLE": "0.9",
-    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",  # nobody listens; sampled requests are exemplars all the same
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",  # closed port; sampled requests have exemplars nevertheless
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
 }
 _STEPS = [step / 20 for step in range(21)]
@@ -52,22 +52,22 @@ _REFERENCES = {
     },
     "plate-landmarks": {"score": tuple(0.8 + 0.2 * step for step in _STEPS)},
 }
-_CONCURRENCY = 1  # a slow machine is asked less, not more than it can do: crowded facades drop copies
+_CONCURRENCY = 1  # an overloaded facade would drop shadow requests
 _UPSCALE_FACTORS = (14, 30)  # of 96 px plates: 1.8 and 8.3 megapixels
-_INVALID_BODIES = (b"GIF89a, or so it says", b"", b"\x89PNG\r\n\x1a\n and no more")
+_INVALID_BODIES = (b"GIF89a without an image", b"", b"\x89PNG\r\n\x1a\n truncated")
 
 
 @dataclass(frozen=True)
 class FullStack:
-    """All of it, while it runs."""
+    """The running stack."""
 
     environment: RolloutEnvironment
     prometheus: PrometheusProcess
 
     def run_rollouts(self) -> None:
-        """Try new landmarks, then a segmentation that turns bad and is taken back; try it once more when it is good.
+        """Roll out a landmark model, then a segmentation that fails and is rolled back, then the same without faults.
 
-        Landmarks come first: where two shadows wait for copies, those of the segmentation fill the queue.
+        The landmark model is first: with two shadows, the requests of the segmentation would fill the shadow queue.
         """
         self._start_rollout("plate-landmarks", 50.0, 100.0)
         self._wait_for_series('rate(thale_shadow_landmark_px_count{version="1.1.0"}[5m]) > 0')
@@ -85,50 +85,49 @@ class FullStack:
     def _wait_for_series(self, expr: str, timeout_s: float = 120.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not self.prometheus.query(expr):
-            assert time.monotonic() < deadline, f"it never was: {expr}"
+            assert time.monotonic() < deadline, f"no series: {expr}"
             time.sleep(0.2)
 
 
 @contextmanager
 def run_full_stack(home: Path, rate_hz: float = 3.0) -> Iterator[FullStack]:
-    """Run everything, with people asking all the time, until the context ends."""
+    """Run the stack under constant load until the context ends."""
     home.mkdir(exist_ok=True)
     with ExitStack() as stack:
         environment = stack.enter_context(run_rollout_environment(home, _SETTINGS))
         _add_reference_distributions(home / "release-state.json")
         stack.enter_context(environment.run_controller(read_policy()))
-        watcher_port = stack.enter_context(serve_metrics("127.0.0.1", 0, lambda: True))
+        controller_port = stack.enter_context(serve_metrics("127.0.0.1", 0, lambda: True))
         cluster_port = stack.enter_context(fake_cluster_exporter.serve_cluster_metrics())
         targets = [
             ScrapeTarget("thale-facade", environment.metrics_url.removeprefix("http://").removesuffix("/metrics")),
-            ScrapeTarget("thale-watcher", f"127.0.0.1:{watcher_port}"),
+            ScrapeTarget("thale-watcher", f"127.0.0.1:{controller_port}"),
             ScrapeTarget("thale-models", f"127.0.0.1:{environment.torchserve.metrics_port}"),
             ScrapeTarget("cluster", f"127.0.0.1:{cluster_port}"),
         ]
         prometheus = stack.enter_context(run_prometheus(home / "prometheus", targets))
-        environment.torchserve.call_management(
-            "GET", "/models/nothing"
-        )  # TorchServe counts answers of a kind from the first one on
+        # TorchServe exports the counter of a status class only after its first response.
+        environment.torchserve.call_management("GET", "/models/nothing")
         stack.enter_context(SimulatedUsers(environment.url, rate_hz, max_in_flight=_CONCURRENCY).run())
         stack.enter_context(_mixed_clients(environment.url))
         yield FullStack(environment, prometheus)
 
 
 def _add_reference_distributions(path: Path) -> None:
-    """Let the cards of the stable versions know how their plates used to be, as the cards of trained models do."""
+    """Add reference distributions to the cards of the stable versions, as in the cards of trained models."""
     release_state = ReleaseState.model_validate_json(path.read_bytes())
     models = {}
     for name, release in release_state.models.items():
-        [(version, released)] = release.versions.items()
+        [(version, manifest)] = release.versions.items()
         card_update = {"references": _REFERENCES[name], "metrics": {"plates_plates": 40.0}}
-        updated_version = released.model_copy(update={"card": released.card.model_copy(update=card_update)})
-        models[name] = release.model_copy(update={"versions": {version: updated_version}})
+        manifest = manifest.model_copy(update={"card": manifest.card.model_copy(update=card_update)})
+        models[name] = release.model_copy(update={"versions": {version: manifest}})
     write_atomically(path, ReleaseState(models=models).model_dump_json().encode())
 
 
 @contextmanager
 def _mixed_clients(url: str) -> Iterator[None]:
-    """Send large plates, nonsense, and questions for single models, one of each at a time."""
+    """Send large plates, invalid requests, and requests for single models, one of each kind at a time."""
     stop_event = threading.Event()
     plate = sample_plates()[0]
     large = [(_upscale_image(plate, times), f"mm_per_px={tiny_plates.MM_PER_PX / times}") for times in _UPSCALE_FACTORS]
@@ -161,7 +160,7 @@ def _send_until_stopped(
             with urlopen(Request(url, data=body), timeout=60) as response:
                 response.read()
         except (HTTPError, URLError, HTTPException, TimeoutError):
-            continue  # what thale says to nonsense is counted, and that is all that matters here
+            continue  # error responses are expected: their metrics are the purpose
 
 
 def _upscale_image(plate: bytes, factor: int) -> bytes:

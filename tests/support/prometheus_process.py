@@ -1,4 +1,4 @@
-"""A real Prometheus for tests: free port, own folder, the repository's rules, everything looked at every second."""
+"""A real Prometheus for tests: a free port, its own folder, the repository's rules, a scrape interval of one second."""
 
 import json
 import shutil
@@ -16,14 +16,14 @@ import yaml
 
 from tests.support.torchserve_process import free_ports
 
-RULES_DIR = Path(__file__).parents[1] / "rules"
-INSTALL_HINT = "prometheus is not there: apt-get install -y --no-install-recommends prometheus"
+RULES_DIR = Path(__file__).parents[2] / "observability" / "rules"
+INSTALL_HINT = "prometheus not found: apt-get install -y --no-install-recommends prometheus"
 _START_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
 class ScrapeTarget:
-    """Where something is scraped, and under which labels."""
+    """Address and labels of a scrape target."""
 
     job: str
     address: str
@@ -37,27 +37,27 @@ class PrometheusProcess:
     url: str
 
     def get_api(self, path: str, **parameters: str) -> Any:
-        """Return the data of an answer of the HTTP API, which must be a success."""
+        """Return the data of a response of the HTTP API. The response must be successful."""
         with urlopen(f"{self.url}/api/v1/{path}?{urlencode(parameters)}", timeout=30) as response:
             payload = json.load(response)
         assert payload["status"] == "success", payload
         return payload["data"]
 
     def query(self, expr: str) -> list[Any]:
-        """Return the series that an instant query finds."""
+        """Return the series of an instant query."""
         series = self.get_api("query", query=expr)["result"]
         assert isinstance(series, list)
         return series
 
 
 def is_installed() -> bool:
-    """Whether this machine has one."""
+    """Return True if Prometheus is on the path."""
     return shutil.which("prometheus") is not None
 
 
 @contextmanager
 def run_prometheus(home: Path, targets: list[ScrapeTarget]) -> Iterator[PrometheusProcess]:
-    """Scrape the targets, under the repository's rules, for as long as the context lasts."""
+    """Run Prometheus with the repository's rules on these targets until the context ends."""
     home.mkdir()
     (home / "prometheus.yml").write_text(yaml.safe_dump(_configuration(targets)))
     [port] = free_ports(1)

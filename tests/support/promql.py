@@ -1,4 +1,4 @@
-"""What a PromQL expression reads, and which labels its answer has: from its syntax tree, by Prometheus' own rules."""
+"""Static analysis of PromQL: the selectors of an expression, and the labels of its result, by Prometheus' rules."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,31 +8,31 @@ import promql_parser as ast
 
 Labels = frozenset[str]
 MetricLabels = Callable[[str], Labels]
-"""Gives the labels that a metric's series have."""
+"""Function that returns the labels of a metric's series."""
 
 NO_LABELS: Labels = frozenset()
 
 
 @dataclass(frozen=True)
 class Selector:
-    """One selector of an expression: the metric, and every label that the expression counts on."""
+    """One selector of an expression: the metric, and every label that the expression requires."""
 
     metric: str
     labels: Labels
 
 
 def find_selectors(expr: str) -> Iterator[Selector]:
-    """Give every selector of an expression, with the labels that it matches and that are asked of its answer."""
+    """Yield every selector of an expression, with the labels in its matchers and those required of its result."""
     yield from _walk_selectors(ast.parse(expr), NO_LABELS)
 
 
 def result_labels(expr: str, labels_of_metric: MetricLabels) -> Labels:
-    """Return the labels that the answer's series have."""
+    """Return the labels of the result's series."""
     return _result_labels(ast.parse(expr), labels_of_metric)
 
 
 def _walk_selectors(node: Any, required: Labels) -> Iterator[Selector]:
-    """Walk down; `wanted` are the labels that something above counts on."""
+    """Yield the selectors below a node. `required` are the labels that its parents require."""
     match node:
         case ast.VectorSelector():
             matched = frozenset(matcher.name for matcher in node.matchers.matchers)
@@ -52,7 +52,7 @@ def _walk_selectors(node: Any, required: Labels) -> Iterator[Selector]:
         case ast.NumberLiteral() | ast.StringLiteral():
             return
         case _:
-            raise AssertionError(f"what is this: {node}")
+            raise AssertionError(f"unknown node: {node}")
 
 
 def _walk_call(node: Any, required: Labels) -> Iterator[Selector]:
@@ -71,9 +71,9 @@ def _walk_call(node: Any, required: Labels) -> Iterator[Selector]:
 
 
 def _labels_before_aggregation(node: Any, required: Labels) -> Labels:
-    """Return what an aggregation asks of what it aggregates; what it aggregates away nobody above may want."""
+    """Return the labels that an aggregation requires of its operand. No parent may require one that it removes."""
     if node.modifier is None:
-        assert not required, f"{node.prettify()} has no labels, and {sorted(required)} are asked of it"
+        assert not required, f"{node.prettify()} has no labels, but {sorted(required)} are required"
         return NO_LABELS
     named = frozenset(node.modifier.labels)
     if node.modifier.type == ast.AggModifierType.By:
@@ -84,7 +84,7 @@ def _labels_before_aggregation(node: Any, required: Labels) -> Labels:
 
 
 def _operand_labels(node: Any, required: Labels) -> tuple[Labels, Labels]:
-    """Return what a binary operator asks of its two sides."""
+    """Return the labels that a binary operator requires of its two sides."""
     matching = node.modifier.matching if node.modifier is not None else None
     if str(node.op) in ("and", "unless"):
         on = frozenset(matching.labels) if matching is not None else NO_LABELS

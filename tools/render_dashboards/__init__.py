@@ -1,1 +1,1 @@
-"""Dashboards without a Grafana: `answers` asks Prometheus, `page` lays out the grid, `plots` draws the panels."""
+"""Images of dashboards without Grafana: `queries` queries Prometheus, `layout` draws the grid, `plots` the panels."""

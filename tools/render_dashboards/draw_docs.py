@@ -1,4 +1,4 @@
-"""Draw docs/dashboards from the real stack: start it, load it, let rollouts happen, and ask a real Prometheus.
+"""Renderer of the images in docs/dashboards: runs the real stack under load, with rollouts and a real Prometheus.
 
 python tools/render_dashboards/draw_docs.py --minutes 15
 """
@@ -12,14 +12,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.support.full_stack import run_full_stack  # noqa: E402 (a helper of the tests, found by the line above)
+from tests.support.full_stack import run_full_stack  # noqa: E402 (needs the path set above)
 from tools.render_dashboards.preview import recent_period, render_all  # noqa: E402
 
 
 def main() -> int:
-    """Draw them. Returns the exit status."""
+    """Render all images. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=15, help="how long people ask before the pictures are drawn")
+    parser.add_argument("--minutes", type=float, default=15, help="minutes of load before the images are rendered")
     minutes = parser.parse_args().minutes
     with tempfile.TemporaryDirectory() as folder, run_full_stack(Path(folder)) as stack:
         started_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""A sheet in Grafana's grid: 24 columns, rows of 30 px, a bar with variables and links above. Everything in pixels."""
+"""Image of a dashboard in Grafana's grid: 24 columns, rows of 30 px, and a header bar. All lengths are in pixels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from tools.render_dashboards import theme
 
 WIDTH = 1600
 _MARGIN, _HEADER, _DPI = 16, 74, 100
-_COLUMNS, _COLOURS = 24, 128
+_COLUMNS, _PALETTE_SIZE = 24, 128
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of the sheet: its upper left corner, its width and height."""
+    """A rectangle of the image: upper left corner, width and height."""
 
     x: float
     y: float
@@ -29,12 +29,12 @@ class Box:
     height: float
 
     def inset(self, left: float, top: float, right: float, bottom: float) -> "Box":
-        """Return what is left after these margins."""
+        """Return the rectangle without these margins."""
         return Box(self.x + left, self.y + top, self.width - left - right, self.height - top - bottom)
 
 
 class DashboardPage:
-    """The sheet of one dashboard."""
+    """The image of one dashboard."""
 
     def __init__(self, dashboard: Mapping[str, Any]) -> None:
         positions = [panel["gridPos"] for panel in dashboard["panels"]]
@@ -47,7 +47,7 @@ class DashboardPage:
         self._sheet.axis("off")
 
     def draw_header(self, title: str, variables: Mapping[str, str], links: list[str], period: str) -> None:
-        """Write the bar above the grid."""
+        """Draw the header bar above the grid."""
         self.draw_text(title, _MARGIN, 22, size=12.5, weight="bold")
         self.draw_text(period, WIDTH - _MARGIN, 22, colour=theme.FAINT, align="right")
         x: float = _MARGIN
@@ -64,7 +64,7 @@ class DashboardPage:
         return end + 8
 
     def panel_box(self, grid: Mapping[str, int]) -> Box:
-        """Return where a panel of the grid lies."""
+        """Return the rectangle of a panel in the grid."""
         column = (WIDTH - 2 * _MARGIN + theme.GAP) / _COLUMNS
         return Box(
             _MARGIN + grid["x"] * column,
@@ -78,13 +78,13 @@ class DashboardPage:
         return _HEADER + row * (theme.CELL + theme.GAP)
 
     def draw_row_heading(self, title: str, box: Box) -> None:
-        """Write the heading of a row."""
+        """Draw the heading of a row."""
         y = box.y + box.height / 2 + 2
         self._sheet.plot([box.x + 3, box.x + 7, box.x + 11], [y - 3, y + 1, y - 3], color=theme.TEXT, linewidth=1.2)
         self.draw_text(title, box.x + 20, y, size=10.5, weight="bold")
 
     def draw_panel_frame(self, title: str, box: Box) -> Box:
-        """Draw a panel's frame and title; return the room in it."""
+        """Draw a panel's frame and title. Returns the rectangle for its content."""
         self.draw_rectangle(box, face=theme.PANEL, edge=theme.BORDER)
         end = self.draw_text(title, box.x + theme.PADDING, box.y + 16, size=9, weight="bold")
         self.draw_text("i", end + 10, box.y + 16, size=7, colour=theme.FAINT, weight="bold")
@@ -94,7 +94,7 @@ class DashboardPage:
         return box.inset(theme.PADDING, 32, theme.PADDING, 8)
 
     def add_axes(self, box: Box) -> Axes:
-        """Return axes that fill a box."""
+        """Return axes that fill a rectangle."""
         height = max(box.height, 1.0)
         position = (box.x / WIDTH, 1 - (box.y + height) / self.height, box.width / WIDTH, height / self.height)
         axes = self._figure.add_axes(position, facecolor="none")
@@ -104,7 +104,7 @@ class DashboardPage:
         return axes
 
     def draw_rectangle(self, box: Box, *, face: str, edge: str = "none", radius: float = 3) -> None:
-        """Draw a rectangle with round corners, behind all writing."""
+        """Draw a rectangle with rounded corners, behind all text."""
         shape = FancyBboxPatch(
             (box.x, box.y),
             max(box.width, 0.1),
@@ -129,7 +129,11 @@ class DashboardPage:
         weight: str = "normal",
         max_width: float | None = None,
     ) -> float:
-        """Write a line, vertically centred, cut where there is no room; return its end, or its start from the right."""
+        """Draw a vertically centred line of text, truncated to `max_width`.
+
+        Returns:
+            The x coordinate of its end, or of its start if it is aligned to the right.
+        """
         text_artist = self._sheet.text(
             x, y, text, fontsize=size, color=colour, ha=align, va="center", weight=weight, parse_math=False,
             family=self._font,
@@ -146,11 +150,11 @@ class DashboardPage:
         return float(text_artist.get_window_extent(self._canvas.get_renderer()).width)
 
     def draw_legend_marker(self, x: float, y: float, colour: str) -> None:
-        """Draw the short line that a legend's entry begins with."""
+        """Draw the short line at the start of a legend entry."""
         self._sheet.plot([x, x + 10], [y, y], color=colour, linewidth=2.6, solid_capstyle="round")
 
     def save(self, path: Path) -> None:
-        """Write the sheet as a PNG of few colours, which is a third as large."""
+        """Write the image as a PNG with a palette, which is a third as large as one with full colours."""
         self._canvas.draw()
         image = Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB")
-        image.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        image.quantize(_PALETTE_SIZE, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -1,4 +1,4 @@
-"""A function for each kind of panel: what Grafana would draw of the same answers."""
+"""Drawing of panels: one function per panel type, which imitates Grafana's rendering of the same query results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -18,7 +18,7 @@ from tools.render_dashboards.units import format_value
 
 Floats = NDArray[np.float64]
 QueryResults = Mapping[str, Sequence[Series]]
-"""Series by the query's letter."""
+"""Series by the reference ID of their query."""
 
 _LINE_HEIGHT_PX, _CHARACTER_WIDTH_PX, _SECONDS_PER_DAY = 17, 5.9, 86400.0
 _MAX_EXEMPLARS = 150
@@ -29,7 +29,7 @@ _HEAT = ListedColormap([to_hex(colormaps["Oranges_r"](share)) for share in np.li
 def draw_panel(
     page: DashboardPage, panel: Json, results: QueryResults, exemplars: Sequence[Exemplar], period: Period
 ) -> None:
-    """Draw a panel with what Prometheus answered; exemplars are drawn over lines."""
+    """Draw a panel with its query results. Exemplars are drawn over the lines."""
     area = page.draw_panel_frame(panel["title"], page.panel_box(panel["gridPos"]))
     if not any(len(series) for series in results.values()):
         page.draw_text("No data", area.x + area.width / 2, area.y + area.height / 2, colour=theme.FAINT, align="center")
@@ -73,7 +73,7 @@ def _draw_time_series(page: DashboardPage, panel: Json, area: Box, results: Quer
 
 
 def _to_days(seconds: float | Floats) -> Floats:
-    """Return times as matplotlib counts them: days since 1970."""
+    """Return times in matplotlib's unit, days since 1970."""
     return np.asarray(seconds, np.float64) / _SECONDS_PER_DAY
 
 
@@ -82,7 +82,7 @@ def _sample_times(period: Period) -> Floats:
 
 
 def _align_to_period(item: Series, times_T: Floats, period: Period) -> Floats:
-    """Return a series' values at the period's steps, NaN where it has none."""
+    """Return the values of a series at the steps of the period, with NaN for missing ones."""
     values_T = np.full(len(times_T), np.nan)
     indices = np.rint((item.times_T - period.start) / period.step).astype(int)
     is_within = (indices >= 0) & (indices < len(times_T))
@@ -91,7 +91,7 @@ def _align_to_period(item: Series, times_T: Floats, period: Period) -> Floats:
 
 
 def join_gaps(values_T: Floats, period: Period, gap_ms: float) -> Floats:
-    """Return the values with straight lines over gaps that are no longer than that."""
+    """Return the values with linear interpolation over gaps up to `gap_ms`."""
     joined_T = values_T.copy()
     for before, after in pairwise(np.flatnonzero(np.isfinite(values_T))):
         if 1 < after - before <= gap_ms / 1000 / period.step:
@@ -121,7 +121,7 @@ def _set_value_axis(axes: Axes, values_ST: Floats, defaults: Json) -> None:
 
 
 def _axis_unit(unit: str) -> str:
-    """Return the unit for an axis: words that the title says already are left out."""
+    """Return the unit of an axis. It omits suffixes, which the title states."""
     return "short" if unit.startswith("suffix:") else unit
 
 
@@ -137,7 +137,7 @@ def _draw_thresholds(axes: Axes, defaults: Json) -> None:
 
 
 def _threshold_line_colour(step: Json, defaults: Json) -> str:
-    """Return the colour on the bad side of a limit."""
+    """Return the colour of the worse side of a threshold."""
     steps = defaults["thresholds"]["steps"]
     index = steps.index(step)
     lower_is_worse = steps[-1]["color"] == "green"
@@ -182,7 +182,7 @@ def _threshold_steps(defaults: Json) -> list[tuple[float | None, str]]:
 
 
 def _draw_stat(page: DashboardPage, panel: Json, area: Box, results: QueryResults, period: Period) -> None:
-    """Draw one large figure for each series, side by side, with its course below."""
+    """Draw the last value of each series, side by side, with a sparkline below."""
     defaults, series = panel["fieldConfig"]["defaults"], results["A"]
     show_names = len(series) > 1 or panel["options"]["textMode"] == "value_and_name"
     width = area.width / len(series)
@@ -237,7 +237,7 @@ def _draw_bar_gauge(page: DashboardPage, panel: Json, area: Box, results: QueryR
 
 
 def _draw_heatmap(page: DashboardPage, panel: Json, area: Box, results: QueryResults, period: Period) -> None:
-    """Draw a heatmap: a row a bucket, brighter where more fell into it."""
+    """Draw a heatmap with a row for each bucket. Brighter cells have higher counts."""
     unit, times_T = panel["fieldConfig"]["defaults"]["unit"], _sample_times(period)
     rows = sorted(results["A"], key=lambda item: float(item.labels["le"]))
     totals_BT = np.array([np.nan_to_num(_align_to_period(item, times_T, period)) for item in rows])
@@ -261,7 +261,7 @@ def _bucket_label(item: Series, unit: str) -> str:
 
 
 def _draw_state_timeline(page: DashboardPage, panel: Json, area: Box, results: QueryResults, period: Period) -> None:
-    """Draw a band for each series, in the colour and with the word of its state."""
+    """Draw a band for each series, in the colour of its state."""
     state_mappings = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
     label_width = 0.4 * area.width
     axes = _add_time_axes(page, area.inset(label_width, 4, 4, 44), period)
@@ -280,10 +280,10 @@ def _draw_state_timeline(page: DashboardPage, panel: Json, area: Box, results: Q
         )
         values_T = _align_to_period(item, times_T, period)
         for value, state in state_mappings.items():
-            is_so_T = values_T == float(value)
+            in_state_T = values_T == float(value)
             colour = theme.NAMED_COLOURS[state["color"]]
             axes.fill_between(
-                _to_days(times_T), index + 0.08, index + 0.92, where=is_so_T, color=colour, alpha=0.7, linewidth=0
+                _to_days(times_T), index + 0.08, index + 0.92, where=in_state_T, color=colour, alpha=0.7, linewidth=0
             )
     x = area.x
     for state in state_mappings.values():
@@ -292,10 +292,10 @@ def _draw_state_timeline(page: DashboardPage, panel: Json, area: Box, results: Q
 
 
 def _draw_table(page: DashboardPage, panel: Json, area: Box, results: QueryResults, period: Period) -> None:
-    """Draw a row for each set of labels, a column for each query."""
+    """Draw a table with a row for each combination of labels, and a column for each query."""
     organize_options = panel["transformations"][1]["options"]
-    named = [name for _, name in sorted(organize_options["renameByName"].items())]
-    headings = dict(zip(results, named, strict=True))
+    names = [name for _, name in sorted(organize_options["renameByName"].items())]
+    headings = dict(zip(results, names, strict=True))
     order = sorted(organize_options["indexByName"], key=organize_options["indexByName"].__getitem__)
     keys = [name for name in order if name not in organize_options["renameByName"]]
     column_properties = {

@@ -1,4 +1,4 @@
-"""Draw the dashboards from what a Prometheus answers, for those without a Grafana and for the documentation.
+"""Images of the dashboards with data from a Prometheus, for users without Grafana and for the documentation.
 
 python tools/render_dashboards/preview.py --prometheus http://127.0.0.1:9095 --minutes 30 --out docs/dashboards
 """
@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).parents[2])]
 
 from tools.render_dashboards.layout import DashboardPage  # noqa: E402
 from tools.render_dashboards.plots import draw_panel  # noqa: E402
-from tools.render_dashboards.queries import Period, panel_queries, query_panels, run_exemplar_query, run_query  # noqa: E402 (found by the line above)
+from tools.render_dashboards.queries import Period, panel_queries, query_panels, run_exemplar_query, run_query  # noqa: E402 (needs the path set above)
 
 GENERATED = Path(__file__).parents[2] / "observability" / "dashboards" / "generated"
 _MAX_POINTS = 240
@@ -23,10 +23,10 @@ _MIN_STEP_S = 1.0
 
 
 def render_dashboard(dashboard: Mapping[str, Any], url: str, period: Period, path: Path) -> None:
-    """Draw one dashboard.
+    """Render one dashboard as an image.
 
     Raises:
-        QueryError: If Prometheus does not take one of its queries.
+        QueryError: If Prometheus rejects one of its queries.
     """
     page = DashboardPage(dashboard)
     minutes = (period.end - period.start) / 60
@@ -48,14 +48,14 @@ def render_dashboard(dashboard: Mapping[str, Any], url: str, period: Period, pat
 
 
 def render_all(url: str, period: Period, folder: Path, names: Collection[str] = ()) -> None:
-    """Draw these dashboards, or all of them, into a folder.
+    """Render the named dashboards, or all of them, into a folder.
 
     Raises:
-        QueryError: If Prometheus does not take one of their queries.
+        QueryError: If Prometheus rejects one of their queries.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(GENERATED.glob("*.json")):
-        if path.stem in names or (not names and path.stem != "runbooks"):  # which is prose
+        if path.stem in names or (not names and path.stem != "runbooks"):  # which has text only
             render_dashboard(json.loads(path.read_bytes()), url, period, folder / f"{path.stem}.png")
 
 
@@ -66,12 +66,12 @@ def recent_period(minutes: float) -> Period:
 
 
 def main() -> int:
-    """Draw what was asked for. Returns the exit status."""
+    """Render the requested dashboards. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="where Prometheus listens")
-    parser.add_argument("--minutes", type=float, default=30, help="how far back")
-    parser.add_argument("--out", type=Path, default=Path("docs/dashboards"), help="folder for the pictures")
-    parser.add_argument("names", nargs="*", help="only these dashboards, such as overview")
+    parser.add_argument("--prometheus", default="http://127.0.0.1:9090", help="URL of Prometheus")
+    parser.add_argument("--minutes", type=float, default=30, help="length of the time range up to now")
+    parser.add_argument("--out", type=Path, default=Path("docs/dashboards"), help="folder for the images")
+    parser.add_argument("names", nargs="*", help="names of dashboards, such as overview; default: all")
     options = parser.parse_args()
     render_all(options.prometheus, recent_period(options.minutes), options.out, options.names)
     return 0

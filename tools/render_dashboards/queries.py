@@ -1,4 +1,4 @@
-"""What a dashboard's queries are answered by a Prometheus, as Grafana would ask it."""
+"""Queries of a dashboard, sent to a Prometheus as Grafana does."""
 
 import json
 import math
@@ -21,12 +21,12 @@ Json = Mapping[str, Any]
 
 
 class QueryError(Exception):
-    """Prometheus does not take a query; the message holds both."""
+    """Prometheus rejected a query. The message contains the query and the response."""
 
 
 @dataclass(frozen=True)
 class Period:
-    """From when to when, and how far apart points lie; seconds since 1970, and seconds."""
+    """A time range: start and end in Unix time, and the step in seconds."""
 
     start: float
     end: float
@@ -34,13 +34,13 @@ class Period:
 
     @property
     def rate_interval_s(self) -> int:
-        """What Grafana makes of $__rate_interval: long enough for two scrapes."""
+        """Grafana's value of $__rate_interval: long enough for two scrapes."""
         return max(15, math.ceil(4 * self.step))
 
 
 @dataclass(frozen=True)
 class Series:
-    """An answer to a query: its name in the legend, its labels, its points; an instant's is one point."""
+    """One series of a query result: legend, labels and points. An instant query returns one point."""
 
     legend: str
     labels: Mapping[str, str]
@@ -48,13 +48,13 @@ class Series:
     values_T: NDArray[np.float64]
 
     def has_values(self) -> bool:
-        """Whether any of it is a number."""
+        """Return True if any value is finite."""
         return bool(np.isfinite(self.values_T).any())
 
 
 @dataclass(frozen=True)
 class Exemplar:
-    """One request among those that a histogram counted."""
+    """An exemplar of a histogram: one observation with its trace."""
 
     time: float
     value: float
@@ -63,7 +63,7 @@ class Exemplar:
 
 @dataclass(frozen=True)
 class PanelQuery:
-    """A query of a panel, as it stands in the dashboard's JSON."""
+    """A query of a panel, from the dashboard's JSON."""
 
     expr: str
     legend: str
@@ -73,7 +73,7 @@ class PanelQuery:
 
 
 def query_panels(dashboard: Json) -> Iterator[Json]:
-    """Yield the panels of a dashboard that ask something."""
+    """Yield the panels of a dashboard that have queries."""
     yield from (panel for panel in dashboard["panels"] if panel["type"] != "row" and panel.get("targets"))
 
 
@@ -92,27 +92,27 @@ def panel_queries(panel: Json) -> list[PanelQuery]:
 
 
 def interpolate(expr: str, period: Period) -> str:
-    """Return a query with its variables filled in, `All` chosen for each.
+    """Return a query with its variables replaced, with `All` selected for each.
 
     Raises:
-        QueryError: If it names a variable that no dashboard has.
+        QueryError: If the query has an unknown variable.
     """
     values = {"environment": ".*", "model": ".*", "version": ".*", "__rate_interval": f"{period.rate_interval_s}s"}
 
     def substitute(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name not in values:
-            raise QueryError(f"there is no variable {name}: {expr}")
+            raise QueryError(f"unknown variable {name}: {expr}")
         return values[name]
 
     return _VARIABLE.sub(substitute, expr)
 
 
 def run_query(url: str, panel_query: PanelQuery, period: Period) -> list[Series]:
-    """Ask a Prometheus.
+    """Run a query on a Prometheus.
 
     Raises:
-        QueryError: If it does not take the query.
+        QueryError: If Prometheus rejects the query.
     """
     query = interpolate(panel_query.expr, period)
     if panel_query.instant:
@@ -124,10 +124,10 @@ def run_query(url: str, panel_query: PanelQuery, period: Period) -> list[Series]
 
 
 def run_exemplar_query(url: str, panel_query: PanelQuery, period: Period) -> list[Exemplar]:
-    """Ask a Prometheus for the exemplars of the histograms in a query.
+    """Return the exemplars of the histograms in a query.
 
     Raises:
-        QueryError: If it does not take the query.
+        QueryError: If Prometheus rejects the query.
     """
     query = {"query": interpolate(panel_query.expr, period), "start": f"{period.start}", "end": f"{period.end}"}
     return [

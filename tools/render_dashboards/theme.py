@@ -12,20 +12,20 @@ PALETTE = (
     "#37872d", "#fade2a", "#447ebc", "#c15c17", "#e02f44", "#1f60c4", "#8f3bb8", "#96d98d",
 )  # fmt: skip
 NAMED_COLOURS = {"green": "#73bf69", "yellow": "#fade2a", "red": "#f2495c", "blue": "#5794f2", "purple": "#b877d9"}
-_FONTS = ("Inter", "Roboto", "DejaVu Sans")  # Grafana's own first; the last one comes with matplotlib
+_FONTS = ("Inter", "Roboto", "DejaVu Sans")  # Grafana's own first; matplotlib contains the last one
 
 CELL, GAP, PADDING = 30, 8, 10
-"""Height of a grid row, room between panels, room inside of them."""
+"""Height of a grid row, gap between panels, padding inside of panels."""
 
 
 def find_font() -> str:
-    """Return the first of the fonts that this machine has."""
+    """Return the first of the fonts that is installed."""
     available = set(get_font_names())
     return next(name for name in _FONTS if name in available)
 
 
 def threshold_colour(value: float, steps: Sequence[tuple[float | None, str]]) -> str:
-    """Return the colour that a value has by thresholds, which rise."""
+    """Return the colour of a value by ascending thresholds."""
     colour = steps[0][1]
     for limit, name in steps[1:]:
         if limit is not None and value >= limit:

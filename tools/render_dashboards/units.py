@@ -1,4 +1,4 @@
-"""Figures in words, as Grafana writes them for its units."""
+"""Formatting of values with units, as in Grafana."""
 
 import math
 
@@ -9,7 +9,11 @@ _UNIT_SUFFIXES = {"reqps": " req/s", "watt": " W", "celsius": " °C", "percent":
 
 
 def format_value(value: float, unit: str, decimals: int | None = None) -> str:
-    """Return a figure with its unit; a dash where it is not a number."""
+    """Return a value with its unit, or a dash if it is not finite.
+
+    Raises:
+        ValueError: If the unit is unknown.
+    """
     if not math.isfinite(value):
         return "-"
     if unit == "percentunit":
@@ -26,11 +30,11 @@ def format_value(value: float, unit: str, decimals: int | None = None) -> str:
         return f"{_format_number(value, decimals)}{_UNIT_SUFFIXES[unit]}"
     if unit.startswith("suffix:"):
         return f"{_format_number(value, decimals)}{unit.removeprefix('suffix:')}"
-    raise ValueError(f"there are no words yet for figures in {unit}: add them to tools/render_dashboards/units.py")
+    raise ValueError(f"unknown unit {unit}: add it to tools/render_dashboards/units.py")
 
 
 def _format_number(value: float, decimals: int | None) -> str:
-    """Return a number with the digits asked for, else with three that count."""
+    """Return a number with the given decimals, or with three significant digits."""
     if decimals is None:
         digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
         text = f"{value:,.{min(digits, 6)}f}"

@@ -1,4 +1,4 @@
-"""Dashboards as they are written: fresh, complete, and at one with the promises and the runbooks."""
+"""Generated dashboards: up to date, complete, and consistent with SLOs, judge policy and runbooks."""
 
 import json
 import re
@@ -28,12 +28,12 @@ def panels(dashboard: dict[str, Any]) -> Iterator[Panel]:
     return (panel for panel in dashboard["panels"] if panel["type"] not in ("row", "text"))
 
 
-def test_what_is_generated_is_fresh() -> None:
+def test_generated_dashboards_are_up_to_date() -> None:
     existing = {path.relative_to(GENERATED).as_posix(): path.read_text() for path in GENERATED.rglob("*.json")}
     assert existing == render_files(), "run `make dashboards`"
 
 
-def test_uids_never_change() -> None:
+def test_dashboard_uids_are_stable() -> None:
     assert {dashboard["uid"] for dashboard in GRAFANA_DASHBOARDS.values()} == {f"thale-{name}" for name in UIDS}
     assert all(
         name == f"{dashboard['uid'].removeprefix('thale-')}.json" for name, dashboard in GRAFANA_DASHBOARDS.items()
@@ -41,15 +41,15 @@ def test_uids_never_change() -> None:
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_a_panel_has_a_unit_and_says_what_good_looks_like(name: str) -> None:
+def test_panel_has_unit_description_and_healthy_values(name: str) -> None:
     for panel in panels(DASHBOARDS[name]):
         assert panel["fieldConfig"]["defaults"]["unit"] not in ("", "none"), panel["title"]
-        shows, good = panel["description"].split("\n\n**Good:** ")
-        assert min(len(shows), len(good)) > 2, panel["title"]
+        description, healthy = panel["description"].split("\n\n**Healthy:** ")
+        assert min(len(description), len(healthy)) > 2, panel["title"]
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_a_table_has_a_unit_for_each_of_its_columns(name: str) -> None:
+def test_table_has_a_unit_for_each_column(name: str) -> None:
     for panel in panels(DASHBOARDS[name]):
         if panel["type"] == "table":
             override_properties = [override["properties"] for override in panel["fieldConfig"]["overrides"]]
@@ -58,7 +58,7 @@ def test_a_table_has_a_unit_for_each_of_its_columns(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_thresholds_rise(name: str) -> None:
+def test_thresholds_are_ascending(name: str) -> None:
     for panel in panels(DASHBOARDS[name]):
         first, *others = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
         assert first is None, panel["title"]
@@ -66,7 +66,7 @@ def test_thresholds_rise(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_rows_are_full_and_panels_do_not_overlap(name: str) -> None:
+def test_panels_fill_rows_without_overlap(name: str) -> None:
     cells = [
         (x, y)
         for panel in DASHBOARDS[name]["panels"]
@@ -78,7 +78,7 @@ def test_rows_are_full_and_panels_do_not_overlap(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_a_dashboard_uses_the_variables_that_it_offers_and_no_others(name: str) -> None:
+def test_dashboard_uses_exactly_its_variables(name: str) -> None:
     dashboard = DASHBOARDS[name]
     offered_variables = {variable["name"] for variable in dashboard["templating"]["list"]}
     assert offered_variables > VARIABLES
@@ -88,7 +88,7 @@ def test_a_dashboard_uses_the_variables_that_it_offers_and_no_others(name: str) 
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_links_lead_to_the_other_dashboards_to_runbooks_to_traces_and_to_logs(name: str) -> None:
+def test_dashboard_links_to_dashboards_runbooks_traces_and_logs(name: str) -> None:
     links = {link["title"]: link for link in DASHBOARDS[name]["links"]}
     assert list(links) == ["thale", "Runbooks", "Traces", "Logs"]
     assert links["thale"]["includeVars"]
@@ -98,16 +98,16 @@ def test_links_lead_to_the_other_dashboards_to_runbooks_to_traces_and_to_logs(na
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_exemplars_are_those_of_buckets_and_lines_lead_to_traces_as_slow(name: str) -> None:
+def test_exemplars_come_from_buckets_and_panels_link_to_traces(name: str) -> None:
     for panel in panels(DASHBOARDS[name]):
         exemplar_targets = [target for target in panel["targets"] if target.get("exemplar")]
         assert all("_bucket{" in target["expr"] for target in exemplar_targets), panel["title"]
         if panel["type"] == "timeseries" and exemplar_targets:
             links = [link["title"] for link in panel["fieldConfig"]["defaults"]["links"]]
-            assert "Traces as slow as this" in links, panel["title"]
+            assert "Traces with this latency" in links, panel["title"]
 
 
-def test_azures_dashboards_differ_in_where_traces_and_logs_are_alone() -> None:
+def test_azure_dashboards_differ_only_in_traces_and_logs() -> None:
     for name, dashboard in GRAFANA_DASHBOARDS.items():
         azure = DASHBOARDS[f"azure/{name}"]
         assert [(panel["title"], panel.get("targets")) for panel in azure["panels"]] == [
@@ -117,19 +117,19 @@ def test_azures_dashboards_differ_in_where_traces_and_logs_are_alone() -> None:
         assert kinds["traces"] == kinds["logs"] == "grafana-azure-monitor-datasource"
 
 
-def test_limits_are_those_of_the_promises() -> None:
+def test_thresholds_follow_slo_and_judge_policy() -> None:
     slo, policy = read_slo(), read_policy()
-    [succeed] = [panel for panel in panels(DASHBOARDS["overview.json"]) if panel["title"] == "Requests that succeed"]
-    steps = succeed["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    [success_rate] = [panel for panel in panels(DASHBOARDS["overview.json"]) if panel["title"] == "Success rate"]
+    steps = success_rate["fieldConfig"]["defaults"]["thresholds"]["steps"]
     assert [step["color"] for step in steps] == ["red", "yellow", "green"]
     assert steps[2]["value"] == slo.availability
     [drift] = [panel for panel in panels(DASHBOARDS["models.json"]) if panel["title"] == "Population stability index"]
     assert drift["fieldConfig"]["defaults"]["thresholds"]["steps"][-1]["value"] == policy.drift.psi
 
 
-def test_limits_colour_upwards_and_downwards() -> None:
-    def steps(limits: Thresholds) -> list[tuple[float | None, str]]:
-        return [(step.value, step.color) for step in limits.to_grafana().build().steps]
+def test_thresholds_colour_upwards_and_downwards() -> None:
+    def steps(thresholds: Thresholds) -> list[tuple[float | None, str]]:
+        return [(step.value, step.color) for step in thresholds.to_grafana().build().steps]
 
     assert steps(Thresholds(1, 5)) == [(None, "green"), (1, "yellow"), (5, "red")]
     assert steps(Thresholds(0.99, 0.9, lower_is_worse=True)) == [(None, "red"), (0.9, "yellow"), (0.99, "green")]
@@ -137,11 +137,11 @@ def test_limits_colour_upwards_and_downwards() -> None:
     assert steps(Thresholds()) == [(None, "blue")]
 
 
-def test_generated_files_are_small_enough_for_a_config_map() -> None:
+def test_generated_dashboards_fit_into_config_maps() -> None:
     assert sum(len(Path(GENERATED / name).read_bytes()) for name in GRAFANA_DASHBOARDS) < 1_000_000
 
 
-def test_every_runbook_is_a_panel_and_links_between_them_lead_to_panels() -> None:
+def test_runbooks_are_panels_and_link_to_panels() -> None:
     text = (Path(GENERATED).parents[1] / "runbooks.md").read_text()
     pages = {panel["title"]: panel for panel in DASHBOARDS["runbooks.json"]["panels"] if panel["type"] == "text"}
     assert set(re.findall(r"^## (\w+)$", text, re.MULTILINE)) <= pages.keys()

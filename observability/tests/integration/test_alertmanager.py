@@ -1,4 +1,4 @@
-"""Who is told what: checked by Alertmanager's own tool, and by a real Alertmanager that is sent alerts."""
+"""Routing and inhibition of alerts, checked by amtool and by a real Alertmanager."""
 
 import json
 import re
@@ -16,6 +16,8 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
+pytestmark = pytest.mark.integration
+
 CONFIGURATION = Path(__file__).parents[2] / "alertmanager" / "alertmanager.yaml"
 SECRETS = "/etc/alertmanager/secrets/thale/"
 START_TIMEOUT_S = 60.0
@@ -25,13 +27,13 @@ Alert = Mapping[str, str]
 
 def amtool(*arguments: str) -> "subprocess.CompletedProcess[str]":
     if shutil.which("amtool") is None:
-        pytest.skip("amtool is not there: apt-get install --no-install-recommends prometheus-alertmanager")
+        pytest.skip("amtool not found: apt-get install --no-install-recommends prometheus-alertmanager")
     return subprocess.run(["amtool", *arguments], capture_output=True, text=True, timeout=60)
 
 
-def test_alertmanager_accepts_the_configuration() -> None:
-    checked = amtool("check-config", str(CONFIGURATION))
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+def test_amtool_accepts_the_configuration() -> None:
+    result = amtool("check-config", str(CONFIGURATION))
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(
@@ -45,12 +47,12 @@ def test_alertmanager_accepts_the_configuration() -> None:
         ("environment=prod", "ticket"),
     ],
 )
-def test_an_alert_goes_where_its_severity_and_place_say(labels: str, receiver: str) -> None:
-    tested = amtool("config", "routes", "test", f"--config.file={CONFIGURATION}", *labels.split())
-    assert tested.stdout.strip() == receiver, tested.stderr
+def test_alert_is_routed_by_environment_and_severity(labels: str, receiver: str) -> None:
+    result = amtool("config", "routes", "test", f"--config.file={CONFIGURATION}", *labels.split())
+    assert result.stdout.strip() == receiver, result.stderr
 
 
-def test_secrets_come_from_files_and_stand_nowhere() -> None:
+def test_configuration_reads_secrets_from_files() -> None:
     text = CONFIGURATION.read_text()
     for receiver in yaml.safe_load(text)["receivers"]:
         for kind, entries in receiver.items():
@@ -62,10 +64,10 @@ def test_secrets_come_from_files_and_stand_nowhere() -> None:
 
 @contextmanager
 def running_alertmanager(configuration: Path, folder: Path) -> Iterator[str]:
-    """Run a real Alertmanager; give its address."""
+    """Run a real Alertmanager. Yields its URL."""
     program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
     if program is None:
-        pytest.skip("Alertmanager is not there: apt-get install --no-install-recommends prometheus-alertmanager")
+        pytest.skip("Alertmanager not found: apt-get install --no-install-recommends prometheus-alertmanager")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -81,7 +83,7 @@ def running_alertmanager(configuration: Path, folder: Path) -> Iterator[str]:
                 break
             except OSError:
                 assert process.poll() is None, (folder / "log.txt").read_text()
-                assert time.monotonic() < deadline, "it does not get ready"
+                assert time.monotonic() < deadline, "Alertmanager is not ready"
                 time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -90,7 +92,7 @@ def running_alertmanager(configuration: Path, folder: Path) -> Iterator[str]:
 
 
 def write_fast_configuration(folder: Path) -> Path:
-    """Return the configuration in a hurry, with its secrets in a folder of the test's."""
+    """Return the configuration with short waits, and with secrets in the test's folder."""
     text = CONFIGURATION.read_text().replace(SECRETS, f"{folder}/")
     configuration = folder / "alertmanager.yaml"
     configuration.write_text(re.sub(r"group_wait: \w+", "group_wait: 1s", text))
@@ -110,7 +112,7 @@ def send_alerts(url: str, *alerts: Alert, **annotations: str) -> None:
 
 
 def wait_for_alerts(url: str, environment: str, states: Mapping[str, str]) -> None:
-    """Wait until Alertmanager holds an environment's alerts, by name, for active or suppressed as expected."""
+    """Wait until the alerts of an environment have the expected states (active or suppressed), by name."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         with urlopen(f"{url}/api/v2/alerts?filter=environment%3D%22{environment}%22", timeout=30) as response:
@@ -121,40 +123,40 @@ def wait_for_alerts(url: str, environment: str, states: Mapping[str, str]) -> No
         time.sleep(0.1)
 
 
-def test_while_users_are_hurt_causes_are_held_back_and_nothing_else_is(alertmanager: str) -> None:
+def test_page_inhibits_causes_and_slow_burns_only(alertmanager: str) -> None:
     send_alerts(
         alertmanager,
         {"alertname": "ThaleHighErrorRate", "environment": "prod", "severity": "page", "slo": "availability"},
         {"alertname": "ThaleErrorBudgetBurning", "environment": "prod", "severity": "ticket", "slo": "availability"},
-        {"alertname": "ThaleBreakerOpen", "environment": "prod", "severity": "ticket", "cause": "serving"},
+        {"alertname": "ThaleCircuitBreakerOpen", "environment": "prod", "severity": "ticket", "cause": "serving"},
         {"alertname": "ThaleCertificateExpiring", "environment": "prod", "severity": "ticket"},
     )
     expected = {
         "ThaleHighErrorRate": "active",
         "ThaleErrorBudgetBurning": "suppressed",
-        "ThaleBreakerOpen": "suppressed",
+        "ThaleCircuitBreakerOpen": "suppressed",
         "ThaleCertificateExpiring": "active",
     }
     wait_for_alerts(alertmanager, "prod", expected)
 
 
-def test_trouble_in_one_environment_hides_nothing_in_another(alertmanager: str) -> None:
-    cause = {"alertname": "ThaleBreakerOpen", "severity": "ticket", "cause": "serving"}
-    page = {"alertname": "ThaleNoFacade", "environment": "staging", "severity": "page"}
+def test_inhibition_is_limited_to_one_environment(alertmanager: str) -> None:
+    cause = {"alertname": "ThaleCircuitBreakerOpen", "severity": "ticket", "cause": "serving"}
+    page = {"alertname": "ThaleFacadeDown", "environment": "staging", "severity": "page"}
     send_alerts(alertmanager, page, {**cause, "environment": "staging"}, {**cause, "environment": "dev"})
-    wait_for_alerts(alertmanager, "staging", {"ThaleNoFacade": "active", "ThaleBreakerOpen": "suppressed"})
-    wait_for_alerts(alertmanager, "dev", {"ThaleBreakerOpen": "active"})
+    wait_for_alerts(alertmanager, "staging", {"ThaleFacadeDown": "active", "ThaleCircuitBreakerOpen": "suppressed"})
+    wait_for_alerts(alertmanager, "dev", {"ThaleCircuitBreakerOpen": "active"})
 
 
-def test_where_no_facade_is_heard_slowness_is_the_same_news(alertmanager: str) -> None:
+def test_facade_down_inhibits_latency_alerts(alertmanager: str) -> None:
     slow = {"alertname": "ThaleHighLatency", "severity": "page", "slo": "latency", "size": "1mp"}
-    silent = {"alertname": "ThaleNoFacade", "severity": "page"}
-    send_alerts(alertmanager, {**slow, "environment": "test"}, {**silent, "environment": "test"})
-    wait_for_alerts(alertmanager, "test", {"ThaleNoFacade": "active", "ThaleHighLatency": "suppressed"})
+    down = {"alertname": "ThaleFacadeDown", "severity": "page"}
+    send_alerts(alertmanager, {**slow, "environment": "test"}, {**down, "environment": "test"})
+    wait_for_alerts(alertmanager, "test", {"ThaleFacadeDown": "active", "ThaleHighLatency": "suppressed"})
 
 
 class WebhookReceiver(BaseHTTPRequestHandler):
-    """The other end of a webhook: keeps what it is told."""
+    """Receiver of a webhook. Stores the request bodies."""
 
     bodies: list[str]
 
@@ -168,19 +170,19 @@ class WebhookReceiver(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_ticket_is_told_at_the_address_in_its_file_with_what_is_wrong_and_where_to_read_on(tmp_path: Path) -> None:
+def test_ticket_is_sent_to_the_webhook_with_summary_and_runbook(tmp_path: Path) -> None:
     WebhookReceiver.bodies = []
     with HTTPServer(("127.0.0.1", 0), WebhookReceiver) as chat:
         threading.Thread(target=chat.serve_forever, daemon=True).start()
         (tmp_path / "slack-webhook-url").write_text(f"http://127.0.0.1:{chat.server_port}/hook")
         with running_alertmanager(write_fast_configuration(tmp_path), tmp_path) as url:
             alert = {"alertname": "ThaleGpuIdle", "environment": "prod", "severity": "ticket"}
-            send_alerts(url, alert, summary="GPU 0 was idle", runbook_url="observability/runbooks.md#thalegpuidle")
+            send_alerts(url, alert, summary="GPU 0 is idle", runbook_url="observability/runbooks.md#thalegpuidle")
             deadline = time.monotonic() + START_TIMEOUT_S
             while not WebhookReceiver.bodies:
                 assert time.monotonic() < deadline, (tmp_path / "log.txt").read_text()
                 time.sleep(0.1)
         chat.shutdown()
     message = WebhookReceiver.bodies[0]
-    for text in ("prod: ThaleGpuIdle", "GPU 0 was idle", "runbooks.md#thalegpuidle"):
+    for text in ("prod: ThaleGpuIdle", "GPU 0 is idle", "runbooks.md#thalegpuidle"):
         assert text in message

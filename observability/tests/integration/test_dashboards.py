@@ -1,4 +1,4 @@
-"""Every query of every panel finds something in a real Prometheus that watches the real stack under load."""
+"""Dashboard queries on a real Prometheus that scrapes the real stack under load. Every query returns data."""
 
 import json
 import time
@@ -34,11 +34,12 @@ QUERIES = [
     for panel in query_panels(dashboard)
     for query in panel_queries(panel)
 ]
-_MAX_PICTURE_BYTES = 300_000
+_MAX_IMAGE_BYTES = 300_000
 
 pytestmark = [
+    pytest.mark.integration,
     pytest.mark.skipif(not prometheus_process.is_installed(), reason=prometheus_process.INSTALL_HINT),
-    pytest.mark.timeout(600),  # TorchServe, a rollback and two trials, on a machine that may be busy
+    pytest.mark.timeout(600),  # TorchServe, a rollback and two rollouts, on a machine that may be busy
 ]
 
 
@@ -56,13 +57,13 @@ def period(stack: FullStack) -> Period:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_is_answered(query: PanelQuery, stack: FullStack, period: Period) -> None:
+def test_panel_query_returns_values(query: PanelQuery, stack: FullStack, period: Period) -> None:
     series_list = run_query(stack.prometheus.url, query, period)
-    assert any(one.has_values() for one in series_list), interpolate(query.expr, period)
+    assert any(series.has_values() for series in series_list), interpolate(query.expr, period)
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_every_series_that_a_query_names_is_there(query: PanelQuery, stack: FullStack, period: Period) -> None:
+def test_panel_query_selectors_match_series(query: PanelQuery, stack: FullStack, period: Period) -> None:
     for selector in selectors(interpolate(query.expr, period)):
         assert has_series(stack.prometheus, selector), selector
 
@@ -73,26 +74,26 @@ def has_series(prometheus: PrometheusProcess, selector: str) -> bool:
 
 
 def selectors(query: str) -> list[str]:
-    """Return the selectors of a query: `… or vector(0)` would answer for a name that nobody tells."""
-    found_selectors: list[str] = []
+    """Return the selectors of a query. `… or vector(0)` would return a value even for a metric that does not exist."""
+    found: list[str] = []
 
     def collect(node: Any) -> None:
         if isinstance(node, promql_parser.VectorSelector) and node.name != "ALERTS":
-            found_selectors.append(node.prettify())
+            found.append(node.prettify())
 
     promql_parser.walk(promql_parser.parse(query), collect)
-    return found_selectors
+    return found
 
 
 @pytest.mark.parametrize("query", [one for one in QUERIES if one.values[0].exemplars])
-def test_exemplars_lead_from_a_latency_to_traces(query: PanelQuery, stack: FullStack, period: Period) -> None:
+def test_exemplars_have_trace_ids(query: PanelQuery, stack: FullStack, period: Period) -> None:
     exemplars = run_exemplar_query(stack.prometheus.url, query, period)
     assert exemplars
-    assert all(len(one.trace_id) == 32 for one in exemplars)
+    assert all(len(exemplar.trace_id) == 32 for exemplar in exemplars)
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_variables_have_values_to_choose_from(name: str, stack: FullStack) -> None:
+def test_dashboard_variables_have_values(name: str, stack: FullStack) -> None:
     for variable in DASHBOARDS[name]["templating"]["list"]:
         if variable["type"] == "query":
             selector, label = variable["query"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
@@ -100,22 +101,22 @@ def test_variables_have_values_to_choose_from(name: str, stack: FullStack) -> No
             assert stack.prometheus.get_api(f"label/{label}/values", **{"match[]": filled}), variable["query"]
 
 
-def test_rollouts_are_marked(stack: FullStack, period: Period) -> None:
+def test_rollout_annotation_returns_events(stack: FullStack, period: Period) -> None:
     [annotation] = DASHBOARDS["overview"]["annotations"]["list"]
     assert run_query(stack.prometheus.url, PanelQuery(annotation["expr"], "", False, "A"), period), annotation["expr"]
 
 
-@pytest.mark.parametrize("name", ["overview", "request-path", "rollout"])  # which have all kinds of panels
-def test_a_dashboard_becomes_a_picture(name: str, stack: FullStack, period: Period, tmp_path: Path) -> None:
-    render_dashboard(DASHBOARDS[name], stack.prometheus.url, period, tmp_path / "picture.png")
-    with Image.open(tmp_path / "picture.png") as picture:
-        assert picture.width == 1600
-        assert len(picture.convert("RGB").getcolors(1 << 16) or ()) > 20
-    assert (tmp_path / "picture.png").stat().st_size < _MAX_PICTURE_BYTES
+@pytest.mark.parametrize("name", ["overview", "request-path", "rollout"])  # together they have all types of panels
+def test_dashboard_is_rendered_as_an_image(name: str, stack: FullStack, period: Period, tmp_path: Path) -> None:
+    render_dashboard(DASHBOARDS[name], stack.prometheus.url, period, tmp_path / "dashboard.png")
+    with Image.open(tmp_path / "dashboard.png") as image:
+        assert image.width == 1600
+        assert len(image.convert("RGB").getcolors(1 << 16) or ()) > 20
+    assert (tmp_path / "dashboard.png").stat().st_size < _MAX_IMAGE_BYTES
 
 
-def test_made_up_figures_have_the_names_that_are_declared_as_others(stack: FullStack) -> None:
-    declared = {one.name for one in EXTERNAL_METRICS}
+def test_fake_cluster_metrics_are_declared_external_metrics(stack: FullStack) -> None:
+    declared = {metric.name for metric in EXTERNAL_METRICS}
     assert {family.name for family in fake_cluster_exporter.FakeClusterCollector().collect()} <= declared | {
         name.removesuffix("_total") for name in declared
     }

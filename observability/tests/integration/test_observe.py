@@ -1,4 +1,4 @@
-"""`make observe`: the real programs watch a thale that says it runs, and are gone afterwards."""
+"""`make observe` with the real programs and a fake platform: scrape, outage, recovery, and cleanup."""
 
 import json
 import os
@@ -26,13 +26,15 @@ from thale.local.data_dir import DataDir, RunningPlatform
 from thale.local.ports import Addresses
 from thale.telemetry.metrics import METRICS
 
+pytestmark = pytest.mark.integration
+
 TIMEOUT_S = 120.0
 CLOSED_URL = "http://127.0.0.1:9"
 
 
 @contextmanager
 def serve_registry(registry: CollectorRegistry) -> Iterator[str]:
-    """Tell a registry's metrics on a free port."""
+    """Serve a registry's metrics on a free port."""
     server, thread = start_http_server(0, "127.0.0.1", registry)
     try:
         yield f"http://127.0.0.1:{server.server_port}/metrics"
@@ -44,7 +46,7 @@ def serve_registry(registry: CollectorRegistry) -> Iterator[str]:
 
 @contextmanager
 def fake_platform(data_dir: DataDir) -> Iterator[None]:
-    """Tell what a facade and a TorchServe tell, and say in the home where."""
+    """Serve the metrics of a facade and a TorchServe, and publish their addresses in the data directory."""
     with ExitStack() as stack:
         addresses = Addresses(
             url=CLOSED_URL,
@@ -60,7 +62,7 @@ def fake_platform(data_dir: DataDir) -> Iterator[None]:
 @contextmanager
 def running_monitoring_stack(data_dir: DataDir) -> Iterator[MonitoringStack]:
     stop_event = threading.Event()
-    with run_monitoring_stack(data_dir, lambda _: None, watcher_port=9) as stack:
+    with run_monitoring_stack(data_dir, lambda _: None, controller_port=9) as stack:
         supervisor = threading.Thread(target=stack.supervise, args=(data_dir, 9, stop_event))
         supervisor.start()
         try:
@@ -82,13 +84,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
             if condition():
                 return
         except (OSError, HTTPException):
-            pass  # it has not begun to listen
+            pass  # not listening yet
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
 
 def target_health(stack: MonitoringStack) -> dict[str, str]:
-    """Return the health of each job's one target."""
+    """Return the health of each job's target."""
     active = get_json(f"{stack.prometheus_url}/api/v1/targets")["data"]["activeTargets"]
     return {target["labels"]["job"]: target["health"] for target in active if target["labels"]["job"] != "node"}
 
@@ -100,41 +102,40 @@ def is_firing(stack: MonitoringStack, name: str) -> bool:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> DataDir:
+def data_dir(tmp_path: Path) -> DataDir:
     if shutil.which("prometheus") is None or shutil.which("amtool") is None:
         pytest.skip("apt-get install --no-install-recommends prometheus prometheus-alertmanager (`make prometheus`)")
     return DataDir(tmp_path)
 
 
-def test_a_thale_is_watched_missed_when_it_is_gone_and_found_where_it_comes_back(home: DataDir) -> None:
+def test_monitoring_follows_the_platform_through_an_outage(data_dir: DataDir) -> None:
     with ExitStack() as first:
-        first.enter_context(fake_platform(home))
-        with running_monitoring_stack(home) as observers:
-            wait_until(lambda: target_health(observers) == {"thale-facade": "up", "thale-models": "up"})
-            groups = get_json(f"{observers.prometheus_url}/api/v1/rules")["data"]["groups"]
+        first.enter_context(fake_platform(data_dir))
+        with running_monitoring_stack(data_dir) as stack:
+            wait_until(lambda: target_health(stack) == {"thale-facade": "up", "thale-models": "up"})
+            groups = get_json(f"{stack.prometheus_url}/api/v1/rules")["data"]["groups"]
             rules = [rule for group in groups for rule in group["rules"]]
             assert len(rules) > 80
             wait_until(
-                lambda: bool(
-                    get_json(f"{observers.prometheus_url}/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
-                )
+                lambda: bool(get_json(f"{stack.prometheus_url}/api/v1/alertmanagers")["data"]["activeAlertmanagers"])
             )
-            assert get_json(f"{observers.alertmanager_url}/api/v2/status")["cluster"]["status"] == "disabled"
+            assert get_json(f"{stack.alertmanager_url}/api/v2/status")["cluster"]["status"] == "disabled"
             first.close()
-            wait_until(lambda: target_health(observers) == {"thale-facade": "down", "thale-models": "down"})
-            wait_until(lambda: is_firing(observers, "ThaleNoFacade"))
-            with fake_platform(home):
-                wait_until(lambda: target_health(observers) == {"thale-facade": "up", "thale-models": "up"})
-                rules = get_json(f"{observers.prometheus_url}/api/v1/rules")["data"]["groups"]
+            wait_until(lambda: target_health(stack) == {"thale-facade": "down", "thale-models": "down"})
+            wait_until(lambda: is_firing(stack, "ThaleFacadeDown"))
+            with fake_platform(data_dir):
+                wait_until(lambda: target_health(stack) == {"thale-facade": "up", "thale-models": "up"})
+                rules = get_json(f"{stack.prometheus_url}/api/v1/rules")["data"]["groups"]
                 assert {rule["health"] for group in rules for rule in group["rules"]} <= {"ok", "unknown"}
 
 
-def test_ending_it_leaves_nothing(home: DataDir, tmp_path: Path) -> None:
-    rooms = tmp_path / "rooms"
-    rooms.mkdir()
-    with fake_platform(home):
-        command = [sys.executable, "-m", "observability.observe", "--home", str(home.path), "--watcher-port", "9"]
-        environment = {**os.environ, "TMPDIR": str(rooms), "COLUMNS": "200"}
+def test_observe_removes_processes_and_files_at_the_end(data_dir: DataDir, tmp_path: Path) -> None:
+    temp_dir = tmp_path / "tmp"
+    temp_dir.mkdir()
+    with fake_platform(data_dir):
+        command = [sys.executable, "-m", "observability.observe"]
+        command += ["--home", str(data_dir.path), "--controller-port", "9"]
+        environment = {**os.environ, "TMPDIR": str(temp_dir), "COLUMNS": "200"}
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[3]
         ) as process:
@@ -147,15 +148,16 @@ def test_ending_it_leaves_nothing(home: DataDir, tmp_path: Path) -> None:
         assert process.returncode == 0
     with pytest.raises(OSError, match="refused"):
         urlopen(address, timeout=5)
-    assert list(rooms.iterdir()) == []
+    assert list(temp_dir.iterdir()) == []
 
 
-def test_without_a_thale_it_says_how_to_start_one(home: DataDir) -> None:
-    with pytest.raises(LocalPlatformError, match=r"no thale runs on .*`make run`"), run_monitoring_stack(home, print):
+def test_monitoring_names_the_start_command_when_none_runs(data_dir: DataDir) -> None:
+    expected = pytest.raises(LocalPlatformError, match=r"no thale is running in .*`make run`")
+    with expected, run_monitoring_stack(data_dir, print):
         pass
 
 
-def test_without_the_programs_it_says_in_a_line_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_executables_name_the_installation_when_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(LocalPlatformError, match="prometheus and alertmanager") as caught:
         Executables.find()
