@@ -1,4 +1,4 @@
-"""A real Azurite, Azure's own blob service for development, on HTTPS and asked with tokens as in the cloud."""
+"""Azurite, Microsoft's blob service for development, over HTTPS with tokens as in the cloud."""
 
 import socket
 import subprocess
@@ -20,7 +20,7 @@ START_TIMEOUT_S = 120
 
 
 class FakeCredential:
-    """Who asks: a credential whose tokens have all that Azurite looks at (issuer, audience, times), and no more."""
+    """A credential whose tokens have the claims that Azurite checks: issuer, audience and times."""
 
     def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
         now = int(time.time())
@@ -42,7 +42,7 @@ class Azurite:
     certificate: Path
 
     def container(self, name: str) -> str:
-        """Make a container and return its URL."""
+        """Create a container and return its URL."""
         url = f"{self.url}/{name}"
         with ContainerClient.from_container_url(
             url, FakeCredential(), connection_verify=str(self.certificate)
@@ -53,9 +53,9 @@ class Azurite:
 
 @contextmanager
 def run_azurite(folder: Path) -> Iterator[Azurite]:
-    """Run Azurite until the context ends."""
+    """Run Azurite within the context."""
     if not AZURITE.exists():
-        pytest.skip("Azurite is not there: `make azurite` installs it (needs npm)")
+        pytest.skip("Azurite is not installed: run `make azurite` (requires npm)")
     key, certificate = write_loopback_certificate(folder)
     port = _free_port()
     command = [
@@ -64,7 +64,10 @@ def run_azurite(folder: Path) -> Iterator[Azurite]:
         *("--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"),
     ]
     log = folder / "azurite.log"
-    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder) as server:
+    with (
+        log.open("wb") as log_file,
+        subprocess.Popen(command, stdout=log_file, stderr=subprocess.STDOUT, cwd=folder) as server,
+    ):
         try:
             _wait_until_listening(port, server, log)
             yield Azurite(f"https://127.0.0.1:{port}/devstoreaccount1", certificate)

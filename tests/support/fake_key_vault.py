@@ -1,7 +1,8 @@
-"""Entra and a Key Vault on loopback, over HTTPS, as the real azure-identity and azure-keyvault-secrets speak to them.
+"""Fake Entra and Key Vault over HTTPS on loopback, for the real azure-identity and azure-keyvault-secrets.
 
-A pod's token is exchanged for an access token (federated client credentials), the vault answers the first question with
-a challenge, lists in pages without values, and knows roles: a Reader may list, a Secrets User may read values as well.
+Entra exchanges a pod's token for an access token (federated client credentials). The vault responds to the first
+request with a challenge, and lists secrets in pages without values. A Reader may list secrets, and a Secrets User may
+also read values.
 """
 
 import json
@@ -41,25 +42,25 @@ class StoredSecret:
 
 @dataclass
 class FakeKeyVault:
-    """What the fake knows, and what it was asked."""
+    """State of the fake, and the requests it received."""
 
     url: str
     certificate: Path
     stored: dict[str, StoredSecret] = field(default_factory=dict)
     role: str = "Key Vault Secrets User"
     status: HTTPStatus | None = None
-    """What the vault answers to every question instead, where it is ill."""
+    """Status of the response to every request to the vault, if set."""
     requested_paths: list[str] = field(default_factory=list)
     cluster_key: str = field(default_factory=lambda: secrets.token_hex(32))
     entra_key: str = field(default_factory=lambda: secrets.token_hex(32))
 
     @property
     def resource(self) -> str:
-        """Whom tokens are for: the vault's address ends in it, as NAME.vault.azure.net does in vault.azure.net."""
+        """Audience of tokens. It is a suffix of the vault's address, as vault.azure.net is of NAME.vault.azure.net."""
         return self.url.replace("127.", "")
 
     def environment(self, folder: Path, subject: str = SUBJECT) -> dict[str, str]:
-        """Return what AKS' workload identity puts into a pod's environment, and whom to trust here."""
+        """Return the environment variables of AKS workload identity, and of the fake's certificate."""
         now = int(time.time())
         claims = {"sub": subject, "aud": [AUDIENCE], "iat": now, "exp": now + 3600}
         token = folder / "azure-identity-token"
@@ -75,14 +76,14 @@ class FakeKeyVault:
 
 @contextmanager
 def run_key_vault(folder: Path) -> Iterator[FakeKeyVault]:
-    """Run both until the context ends."""
+    """Run both within the context."""
     key, certificate = write_loopback_certificate(folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     with ThreadingHTTPServer(("127.0.0.1", 0), _RequestHandler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         vault = FakeKeyVault(f"https://127.0.0.1:{server.server_port}", certificate)
-        server.cloud = vault  # type: ignore[attr-defined]
+        server.vault = vault  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -98,7 +99,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
 
     @property
     def _vault(self) -> FakeKeyVault:
-        vault: FakeKeyVault = self.server.cloud  # type: ignore[attr-defined]
+        vault: FakeKeyVault = self.server.vault  # type: ignore[attr-defined]
         return vault
 
     def do_POST(self) -> None:
@@ -125,12 +126,12 @@ class _RequestHandler(BaseHTTPRequestHandler):
         )
 
     def do_GET(self) -> None:
-        """Answer as the vault does."""
+        """Respond as the vault does."""
         url = urlsplit(self.path)
         self._vault.requested_paths.append(url.path)
         if self._vault.status is not None:
             self._send_json(
-                self._vault.status, {"error": {"code": "Ill", "message": "try again"}}, {"Retry-After": "0"}
+                self._vault.status, {"error": {"code": "Failing", "message": "try again"}}, {"Retry-After": "0"}
             )
         elif not self._is_authenticated():
             challenge = f'Bearer authorization="{self._vault.url}/{TENANT}", resource="{self._vault.resource}"'
@@ -193,4 +194,4 @@ class _RequestHandler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""What KServe's controller does to an InferenceService, as far as a release sees it: its status."""
+"""Fake of KServe's controller: it writes the status of InferenceServices."""
 
 import threading
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ _MANAGER = ("kserve-controller-manager", "Update")
 
 @dataclass
 class FakeKServeController:
-    """Writes the status of every InferenceService: predictors are ready, but for those that fail or take for ever."""
+    """Reports every predictor as ready, except failing ones and those that never become ready."""
 
     api: FakeKubernetesApi
     namespace: str
     failing: set[str] = field(default_factory=set)
-    """Names of predictors that are given up."""
+    """Names of predictors whose model cannot be loaded."""
     never_ready: set[str] = field(default_factory=set)
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -37,7 +37,7 @@ class FakeKServeController:
         entries = [self._entry(entry) for entry in body["spec"].get("canary", ())]
         ready = str(all(entry["ready"] for entry in entries))
         return {
-            "observedGeneration": 1,  # KServe's: of the Deployment, not of this object
+            "observedGeneration": 1,  # as in KServe: of the Deployment, not of this object
             "conditions": [{"type": "PredictorReady", "status": "True"}, {"type": "Ready", "status": ready}],
             **({"canaryStatuses": entries} if entries else {}),
         }
@@ -46,7 +46,7 @@ class FakeKServeController:
         name = entry["predictor"]["name"]
         status: Json = {"name": name, "trafficPercent": entry["trafficPercent"]}
         if name in self.failing:
-            failure = {"reason": "ModelLoadFailed", "message": "the weights are not those of the card"}
+            failure = {"reason": "ModelLoadFailed", "message": "the weights do not match the card"}
             model = {"transitionStatus": "BlockedByFailedLoad", "lastFailureInfo": failure}
             return {**status, "ready": False, "modelStatus": model}
         return {**status, "ready": name not in self.never_ready}
@@ -65,7 +65,7 @@ def run_controller(api: FakeKubernetesApi, namespace: str) -> Iterator[FakeKServ
 
 
 def canary_percents(api: FakeKubernetesApi, namespace: str, name: str) -> dict[str, int]:
-    """Return the percentage of each predictor in spec.canary; empty where there is no such object."""
+    """Return the percentage of each predictor in spec.canary, empty if the object does not exist."""
     try:
         spec = api.objects.get(Key(PLURAL, namespace, name))["spec"]
     except ApiError:

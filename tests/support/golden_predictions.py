@@ -1,4 +1,4 @@
-"""Models that answer the golden plates from what is true of them: as well as a test wants."""
+"""Predictions of fake models on the golden plates, made from their truth."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ def true_segmentation(
     card: ModelCard = SEGMENTER,
     transform: Callable[[np.ndarray], np.ndarray] = lambda mask_HW: mask_HW,
 ) -> SegmentationPrediction:
-    """Return the truth, changed, as a segmentation model would answer it."""
+    """Return the transformed truth as a segmentation prediction."""
     mask_HW = transform(plate.mask_HW)
     height, width = mask_HW.shape
     frame = Frame(x0=0, y0=0, source_width=width, source_height=height, width=width, height=height)
@@ -50,14 +50,14 @@ def true_landmarks(
     card: ModelCard = LANDMARKER,
     transform: Callable[[Landmark], Landmark | None] = lambda mark: mark,
 ) -> LandmarkPrediction:
-    """Return the true landmarks, each changed or left out."""
+    """Return the true landmarks as a prediction, each transformed or removed."""
     marks = tuple(transformed for mark in plate.landmarks if (transformed := transform(mark)) is not None)
     calibration = Calibration(scale=Scale(mm_per_px=plate.mm_per_px, source="given"))
     return LandmarkPrediction(model=model_ref(card), landmarks=marks, calibration=calibration)
 
 
-def encode_response(answer: SegmentationPrediction | LandmarkPrediction) -> tuple[int, str, bytes]:
-    """Return an answer as a model server says it."""
-    if isinstance(answer, SegmentationPrediction):
-        return 200, SEGMENTATION_MEDIA_TYPE, answer.to_bytes()
-    return 200, LANDMARKS_MEDIA_TYPE, answer.model_dump_json().encode()
+def encode_response(prediction: SegmentationPrediction | LandmarkPrediction) -> tuple[int, str, bytes]:
+    """Return a prediction as status, media type and body of a model server's response."""
+    if isinstance(prediction, SegmentationPrediction):
+        return 200, SEGMENTATION_MEDIA_TYPE, prediction.to_bytes()
+    return 200, LANDMARKS_MEDIA_TYPE, prediction.model_dump_json().encode()

@@ -1,4 +1,4 @@
-"""Archives to refuse: a good one taken apart, changed, and packed again so that only the change is wrong."""
+"""Invalid archives for tests, made from a valid one by a single change."""
 
 import struct
 import zipfile
@@ -21,7 +21,7 @@ def pack(path: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLAT
 
 
 def overwrite_bytes(path: Path, marker: bytes, offset: int, value: bytes) -> Path:
-    """Overwrite bytes of the first record that begins with the marker."""
+    """Overwrite bytes of the first record that starts with the marker."""
     data = bytearray(path.read_bytes())
     start = data.index(marker) + offset
     data[start : start + len(value)] = value
@@ -30,7 +30,7 @@ def overwrite_bytes(path: Path, marker: bytes, offset: int, value: bytes) -> Pat
 
 
 def with_declared_size(path: Path, name: str, size: int) -> Path:
-    """Let headers and directory announce another size of a member than its data have."""
+    """Declare another size of a member in its header and in the directory than its data has."""
     data = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
         header = archive.getinfo(name).header_offset
@@ -44,11 +44,11 @@ def with_declared_size(path: Path, name: str, size: int) -> Path:
 
 
 def with_hidden_member(path: Path, name: str, content: bytes, index: int) -> Path:
-    """Pack a member that the directory does not list: zipfile passes over it, Java unpacks it."""
+    """Add a member that the directory does not list. Python's zipfile skips it, and Java unpacks it."""
     entries = [*unpack(path).items()]
     entries.insert(index, (name, content))
     with zipfile.ZipFile(path, "w") as archive:
-        for each in entries:
-            archive.writestr(*each)
+        for entry in entries:
+            archive.writestr(*entry)
         del archive.filelist[index]
     return path

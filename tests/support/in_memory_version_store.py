@@ -1,4 +1,4 @@
-"""Versions of a tiny model on a shelf: registered, as a model store has them, some of them broken."""
+"""Version store for tests with versions of a tiny model, valid or broken."""
 
 import hashlib
 import zipfile
@@ -15,13 +15,13 @@ MODEL = "tiny-seg"
 
 @dataclass
 class InMemoryVersionStore:
-    """A model store in memory, its archives in a folder."""
+    """A version store in memory, with its archives in a folder."""
 
     folder: Path
     versions: dict[str, VersionManifest] = field(default_factory=dict)
 
     def register(self, version: str, *, broken: bool = False) -> VersionManifest:
-        """Make a version; a broken one has weights that its worker refuses."""
+        """Create a version. The worker of a broken version rejects its weights."""
         model = write_tiny_model(self.folder / version, seed=len(self.versions), version=version)
         path = write_archive(model.weights, model.card, self.folder)
         if broken:
@@ -43,8 +43,8 @@ class InMemoryVersionStore:
 
 
 def _corrupt(archive: Path) -> None:
-    with zipfile.ZipFile(archive) as whole:
-        members = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(archive) as original:
+        members = {name: original.read(name) for name in original.namelist()}
     members[WEIGHTS] = members[WEIGHTS][:-1] + bytes([members[WEIGHTS][-1] ^ 1])
     with zipfile.ZipFile(archive, "w") as damaged:
         for name, data in members.items():

@@ -1,4 +1,4 @@
-"""A certificate for a server on loopback, which signs itself: who trusts it trusts nobody else."""
+"""Self-signed certificate for a server on loopback."""
 
 import datetime
 import ipaddress
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def write_loopback_certificate(folder: Path) -> tuple[Path, Path]:
-    """Write a key and its certificate for 127.0.0.1, and return where they are."""
+    """Write a key and its certificate for 127.0.0.1, and return their paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,4 +1,4 @@
-"""Archives are read without unpacking them; whatever is wrong with one is told, and nothing of it is run."""
+"""Tests of archive validation: hostile and damaged archives are rejected, and none of their code runs."""
 
 import hashlib
 import json
@@ -37,14 +37,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
 
 
 @pytest.fixture
-def whole(model: TinyModel, tmp_path: Path) -> Path:
-    return write_archive(model.weights, model.card, tmp_path / "whole")
+def archive_path(model: TinyModel, tmp_path: Path) -> Path:
+    return write_archive(model.weights, model.card, tmp_path / "archive")
 
 
-def test_what_was_written_is_read_back(model: TinyModel, whole: Path) -> None:
-    archive = validate_archive(whole)
+def test_validate_archive_returns_card_and_digest(model: TinyModel, archive_path: Path) -> None:
+    archive = validate_archive(archive_path)
     assert archive.card == model.card
-    assert archive.digest == f"sha256:{hashlib.sha256(whole.read_bytes()).hexdigest()}"
+    assert archive.digest == f"sha256:{hashlib.sha256(archive_path.read_bytes()).hexdigest()}"
     assert archive.handler == "thale_models.handlers.segment"
     assert archive.golden is None
     assert archive.version_manifest.digest == archive.digest
@@ -55,13 +55,13 @@ class Bomb:
         return os.system, ("touch /tmp/thale-was-here",)
 
 
-def safetensors_bytes(described: dict[str, object], data: bytes = bytes(4)) -> bytes:
-    header = json.dumps(described).encode()
+def safetensors_bytes(tensors: dict[str, object], data: bytes = bytes(4)) -> bytes:
+    header = json.dumps(tensors).encode()
     return len(header).to_bytes(8, "little") + header + data
 
 
 def replace_weights(content: bytes) -> Callable[[Entries], None]:
-    """Replace the weights, and have the card say so."""
+    """Replace the weights, and their digest in the card."""
 
     def change(entries: Entries) -> None:
         card = json.loads(entries[CARD])
@@ -73,82 +73,82 @@ def replace_weights(content: bytes) -> Callable[[Entries], None]:
 
 
 def change_manifest(**fields: object) -> Callable[[Entries], None]:
-    """Change fields of the manifest's model."""
+    """Change fields of the model in the manifest."""
 
     def change(entries: Entries) -> None:
-        whole = json.loads(entries[MANIFEST])
-        whole["model"] |= fields
-        entries[MANIFEST] = json.dumps(whole).encode()
+        manifest = json.loads(entries[MANIFEST])
+        manifest["model"] |= fields
+        entries[MANIFEST] = json.dumps(manifest).encode()
 
     return change
 
 
 def add_handler(code: str) -> Callable[[Entries], None]:
-    """Bring a handler file along, as the plain archiver does."""
+    """Add a handler file, as the plain torch-model-archiver does."""
 
     def change(entries: Entries) -> None:
-        change_manifest(handler="mine.py")(entries)
-        entries["mine.py"] = code.encode()
+        change_manifest(handler="custom.py")(entries)
+        entries["custom.py"] = code.encode()
 
     return change
 
 
 FLOAT = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
-TWICE = b'{"runtime": "python", "runtime": "python", "model": {}}'
+DUPLICATE_FIELD = b'{"runtime": "python", "runtime": "python", "model": {}}'
 
 
 @pytest.mark.parametrize(
-    ("change", "complaint"),
+    ("change", "message"),
     [
-        (lambda entries: entries.pop(CARD), r"there is no card\.json"),
-        (lambda entries: entries.pop(MANIFEST), "there is no MAR-INF/MANIFEST"),
-        (lambda entries: entries.pop(WEIGHTS), r"there is no weights\.safetensors"),
+        (lambda entries: entries.pop(CARD), r"card\.json is missing"),
+        (lambda entries: entries.pop(MANIFEST), r"MAR-INF/MANIFEST\.json is missing"),
+        (lambda entries: entries.pop(WEIGHTS), r"weights\.safetensors is missing"),
         (lambda entries: entries.update({CARD: b"{}"}), "model card"),
         (lambda entries: entries.update({CARD: b"\xff\xfe"}), "model card"),
-        (lambda entries: entries.update({CARD: b"[" * 10**5}), "model card|unpacks to"),
-        (lambda entries: entries.update({CARD: b" " * 2**21}), "larger than|unpacks to"),
-        (lambda entries: entries.update({MANIFEST: b"[]"}), "no manifest"),
-        (lambda entries: entries.update({MANIFEST: b"[" * 5000}), "no manifest"),
-        (lambda entries: entries.update({MANIFEST: TWICE}), "twice"),
-        (lambda entries: entries.update({MANIFEST: b'{"model": {"modelName": 1}}'}), "no manifest"),
+        (lambda entries: entries.update({CARD: b"[" * 10**5}), "model card|unpacks from"),
+        (lambda entries: entries.update({CARD: b" " * 2**21}), "larger than|unpacks from"),
+        (lambda entries: entries.update({MANIFEST: b"[]"}), "not a manifest"),
+        (lambda entries: entries.update({MANIFEST: b"[" * 5000}), "not a manifest"),
+        (lambda entries: entries.update({MANIFEST: DUPLICATE_FIELD}), "duplicate field"),
+        (lambda entries: entries.update({MANIFEST: b'{"model": {"modelName": 1}}'}), "not a manifest"),
         (change_manifest(requirementsFile="requirements.txt"), "requirementsFile"),
         (change_manifest(serializedFile="model.pt"), "serializedFile"),
-        (change_manifest(modelVersion="2.0.0"), r"the manifest says tiny-seg 2\.0\.0"),
+        (change_manifest(modelVersion="2.0.0"), r"the manifest names tiny-seg 2\.0\.0"),
         (change_manifest(handler="os"), "is served by thale_models"),
         (change_manifest(handler="thale_models.handlers.landmarks"), r"is served by thale_models\.handlers\.segment"),
         (change_manifest(handler="missing.py"), "is served by"),
         (lambda entries: entries.update({WEIGHTS: b"other"}), "SHA-256"),
-        (replace_weights(pickle.dumps(Bomb())), "no safetensors"),
-        (replace_weights(b""), "no safetensors"),
-        (replace_weights((2**63).to_bytes(8, "little") + b"{}"), "no safetensors"),
+        (replace_weights(pickle.dumps(Bomb())), "not a safetensors file"),
+        (replace_weights(b""), "not a safetensors file"),
+        (replace_weights((2**63).to_bytes(8, "little") + b"{}"), "not a safetensors file"),
         (replace_weights(safetensors_bytes({})), "do not fill"),
         (replace_weights(safetensors_bytes({"a": FLOAT}, b"")), "do not fill"),
         (replace_weights(safetensors_bytes({"a": FLOAT}, bytes(8))), "do not fill"),
-        (replace_weights(safetensors_bytes({"a": {**FLOAT, "shape": [10**9]}})), "not as large"),
-        (replace_weights(safetensors_bytes({"a": {**FLOAT, "dtype": "O"}})), "not as large"),
-        (replace_weights(safetensors_bytes({"a": {**FLOAT, "shape": [-1]}})), "cannot be read"),
+        (replace_weights(safetensors_bytes({"a": {**FLOAT, "shape": [10**9]}})), "size of its shape"),
+        (replace_weights(safetensors_bytes({"a": {**FLOAT, "dtype": "O"}})), "size of its shape"),
+        (replace_weights(safetensors_bytes({"a": {**FLOAT, "shape": [-1]}})), "header of the weights is not valid"),
         (replace_weights(safetensors_bytes({"a": FLOAT, "b": FLOAT}, bytes(8))), "do not fill"),
-        (lambda entries: entries.update({"model.pt": pickle.dumps(Bomb())}), "may hold a pickle"),
-        (lambda entries: entries.update({"extra.bin": b""}), "may hold a pickle"),
+        (lambda entries: entries.update({"model.pt": pickle.dumps(Bomb())}), "may contain a pickle"),
+        (lambda entries: entries.update({"extra.bin": b""}), "may contain a pickle"),
         (lambda entries: entries.update({"evil.py": b"import os"}), "is code"),
-        (lambda entries: entries.update({"notes.txt": b""}), "no part of a thale model"),
-        (lambda entries: entries.update({"golden.json": b"{}"}), r"golden\.json cannot be read"),
+        (lambda entries: entries.update({"notes.txt": b""}), "not part of a thale model"),
+        (lambda entries: entries.update({"golden.json": b"{}"}), r"golden\.json is not valid"),
         (lambda entries: entries.update({"golden.json": b'{"weights_sha256": "0", "answers": []}'}), "other weights"),
         (lambda entries: entries.update({"../evil.py": b""}), "outside its folder"),
         (lambda entries: entries.update({"/etc/evil": b""}), "outside its folder"),
         (lambda entries: entries.update({"..\\evil.py": b""}), "outside its folder"),
         (lambda entries: entries.update({"C:evil.py": b""}), "outside its folder"),
-        (lambda entries: entries.update({"kärd.json": b""}), "no name that every system takes"),
-        (lambda entries: entries.update({"bomb": bytes(2**24)}), "unpacks to 16777216 bytes"),
-        (lambda entries: entries.update({f"{number}": b"" for number in range(100)}), "entries"),
+        (lambda entries: entries.update({"kärd.json": b""}), "is not portable"),
+        (lambda entries: entries.update({"bomb": bytes(2**24)}), "to 16777216 bytes"),
+        (lambda entries: entries.update({f"{number}": b"" for number in range(100)}), "entries exceed"),
     ],
 )
-def test_an_archive_with_something_wrong_is_refused_by_what_is_wrong(
-    change: Callable[[Entries], None], complaint: str, whole: Path, tmp_path: Path
+def test_validate_archive_names_the_fault(
+    change: Callable[[Entries], None], message: str, archive_path: Path, tmp_path: Path
 ) -> None:
-    entries = unpack(whole)
+    entries = unpack(archive_path)
     change(entries)
-    with pytest.raises(ArchiveError, match=complaint):
+    with pytest.raises(ArchiveError, match=message):
         validate_archive(pack(tmp_path / "changed.mar", entries))
     assert not Path("/tmp/thale-was-here").exists()
 
@@ -156,48 +156,48 @@ def test_an_archive_with_something_wrong_is_refused_by_what_is_wrong(
 @pytest.mark.parametrize(
     "code",
     [
-        "from thale_models.handlers import segment\n\n\nclass Mine(segment.SegmentHandler):\n    '''Mine.'''\n",
-        "'''A handler.'''\nfrom thale_models.handlers.segment import SegmentHandler\nclass Mine(SegmentHandler): ...\n",
+        "from thale_models.handlers import segment\n\n\nclass Custom(segment.SegmentHandler):\n    '''Custom.'''\n",
+        "'''Custom.'''\nfrom thale_models.handlers.segment import SegmentHandler\nclass Custom(SegmentHandler): ...\n",
     ],
 )
-def test_a_handler_file_that_adds_nothing_passes(code: str, whole: Path, tmp_path: Path) -> None:
-    entries = unpack(whole)
+def test_empty_handler_subclass_is_valid(code: str, archive_path: Path, tmp_path: Path) -> None:
+    entries = unpack(archive_path)
     add_handler(code)(entries)
-    assert validate_archive(pack(tmp_path / "plain.mar", entries)).handler == "mine.py"
+    assert validate_archive(pack(tmp_path / "plain.mar", entries)).handler == "custom.py"
 
 
 @pytest.mark.parametrize(
     "code",
     [
         "",
-        "import os\nfrom thale_models.handlers import segment\nclass Mine(segment.SegmentHandler): ...\n",
-        "from thale_models.handlers import segment\nclass Mine(segment.SegmentHandler):\n  x = print()\n",
-        "from thale_models.handlers import segment\n@print\nclass Mine(segment.SegmentHandler): ...\n",
-        "from thale_models.handlers import segment\nclass Mine(segment.SegmentHandler, metaclass=print()): ...\n",
-        "from thale_models.handlers import segment\nclass Mine(print(segment)): ...\n",
-        "from thale_models.handlers import landmarks\nclass Mine(landmarks.LandmarksHandler): ...\n",
-        "from evil.handlers import segment\nclass Mine(segment.SegmentHandler): ...\n",
-        "from thale_models.handlers import segment\nclass Mine(segment.SegmentHandler):\n  f'{print()}'\n",
+        "import os\nfrom thale_models.handlers import segment\nclass Custom(segment.SegmentHandler): ...\n",
+        "from thale_models.handlers import segment\nclass Custom(segment.SegmentHandler):\n  x = print()\n",
+        "from thale_models.handlers import segment\n@print\nclass Custom(segment.SegmentHandler): ...\n",
+        "from thale_models.handlers import segment\nclass Custom(segment.SegmentHandler, metaclass=print()): ...\n",
+        "from thale_models.handlers import segment\nclass Custom(print(segment)): ...\n",
+        "from thale_models.handlers import landmarks\nclass Custom(landmarks.LandmarksHandler): ...\n",
+        "from evil.handlers import segment\nclass Custom(segment.SegmentHandler): ...\n",
+        "from thale_models.handlers import segment\nclass Custom(segment.SegmentHandler):\n  f'{print()}'\n",
         "(" * 2000,
         "\0",
         "#" * 5000,
     ],
 )
-def test_a_handler_file_that_does_anything_is_refused(code: str, whole: Path, tmp_path: Path) -> None:
-    entries = unpack(whole)
+def test_handler_file_with_code_is_rejected(code: str, archive_path: Path, tmp_path: Path) -> None:
+    entries = unpack(archive_path)
     add_handler(code)(entries)
     with pytest.raises(ArchiveError, match=r"is code|larger than"):
         validate_archive(pack(tmp_path / "changed.mar", entries))
 
 
-def test_an_archive_of_the_plain_command_passes(model: TinyModel, tmp_path: Path) -> None:
+def test_archive_of_plain_torch_model_archiver_is_valid(model: TinyModel, tmp_path: Path) -> None:
     (tmp_path / CARD).write_text(model.card.model_dump_json())
-    (tmp_path / "mine.py").write_text(
-        "from thale_models.handlers import segment\nclass Mine(segment.SegmentHandler): ...\n"
+    (tmp_path / "custom.py").write_text(
+        "from thale_models.handlers import segment\nclass Custom(segment.SegmentHandler): ...\n"
     )
     command = [
         str(Path(sys.executable).parent / "torch-model-archiver"),
-        *("--model-name", model.card.name, "--version", model.card.version, "--handler", str(tmp_path / "mine.py")),
+        *("--model-name", model.card.name, "--version", model.card.version, "--handler", str(tmp_path / "custom.py")),
         *("--serialized-file", str(model.weights), "--extra-files", str(tmp_path / CARD)),
         *("--export-path", str(tmp_path)),
     ]
@@ -205,84 +205,84 @@ def test_an_archive_of_the_plain_command_passes(model: TinyModel, tmp_path: Path
     assert validate_archive(tmp_path / "tiny-seg.mar").card == model.card
 
 
-def test_a_link_is_refused(whole: Path) -> None:
+def test_link_is_rejected(archive_path: Path) -> None:
     link = zipfile.ZipInfo("weights.link")
     link.external_attr = 0o120777 << 16
-    with zipfile.ZipFile(whole, "a") as archive:
+    with zipfile.ZipFile(archive_path, "a") as archive:
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(ArchiveError, match="is a link"):
-        validate_archive(whole)
+        validate_archive(archive_path)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_that_occurs_twice_is_refused(whole: Path) -> None:
-    with zipfile.ZipFile(whole, "a") as archive:
+def test_duplicate_member_is_rejected(archive_path: Path) -> None:
+    with zipfile.ZipFile(archive_path, "a") as archive:
         archive.writestr(CARD, b"{}")
     with pytest.raises(ArchiveError, match="occurs twice"):
-        validate_archive(whole)
+        validate_archive(archive_path)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_compression_that_java_does_not_know_is_refused(method: int, whole: Path) -> None:
-    with pytest.raises(ArchiveError, match=r"compressed in a way|readers may disagree"):
-        validate_archive(pack(whole, unpack(whole), method))
+def test_compression_unknown_to_java_is_rejected(method: int, archive_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=r"compressed with a method|readers may disagree"):
+        validate_archive(pack(archive_path, unpack(archive_path), method))
 
 
-def test_an_encrypted_member_is_refused(whole: Path) -> None:
+def test_encrypted_member_is_rejected(archive_path: Path) -> None:
     with pytest.raises(ArchiveError, match="is encrypted"):
-        validate_archive(overwrite_bytes(whole, DIRECTORY_ENTRY, 8, b"\1"))
+        validate_archive(overwrite_bytes(archive_path, DIRECTORY_ENTRY, 8, b"\1"))
 
 
-def test_a_header_and_a_directory_that_disagree_are_refused(whole: Path) -> None:
-    name_in_header = 30
+def test_header_that_contradicts_directory_is_rejected(archive_path: Path) -> None:
+    name_offset = 30
     with pytest.raises(ArchiveError, match="disagree"):
-        validate_archive(overwrite_bytes(whole, HEADER, name_in_header, b"EVIL"))
+        validate_archive(overwrite_bytes(archive_path, HEADER, name_offset, b"EVIL"))
 
 
 @pytest.mark.parametrize("size", [100, 30_000])
-def test_data_of_another_size_than_announced_are_refused_while_reading(size: int, whole: Path, tmp_path: Path) -> None:
-    entries = {**unpack(whole), CARD: b" " * 20_000}
-    lying = with_declared_size(pack(tmp_path / "lying.mar", entries), CARD, size)
-    with pytest.raises(ArchiveError, match=r"longer than the 100 bytes|is damaged"):
-        validate_archive(lying)
+def test_data_of_wrong_declared_size_is_rejected(size: int, archive_path: Path, tmp_path: Path) -> None:
+    entries = {**unpack(archive_path), CARD: b" " * 20_000}
+    path = with_declared_size(pack(tmp_path / "wrong-size.mar", entries), CARD, size)
+    with pytest.raises(ArchiveError, match=r"exceeds its declared size of 100 bytes|is damaged"):
+        validate_archive(path)
 
 
-@pytest.mark.parametrize("place", range(4))
-def test_a_member_that_only_some_readers_see_is_refused(place: int, whole: Path) -> None:
-    with pytest.raises(ArchiveError, match=r"disagree|between or behind"):
-        validate_archive(with_hidden_member(whole, "evil.py", b"import os", place))
+@pytest.mark.parametrize("index", range(4))
+def test_member_outside_the_directory_is_rejected(index: int, archive_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=r"disagree|between or after"):
+        validate_archive(with_hidden_member(archive_path, "evil.py", b"import os", index))
 
 
 @pytest.mark.parametrize("tail", [b"\0", b"PK\5\6" + bytes(18)])
-def test_what_follows_the_directory_is_refused(tail: bytes, whole: Path) -> None:
-    whole.write_bytes(whole.read_bytes() + tail)
+def test_data_after_the_directory_is_rejected(tail: bytes, archive_path: Path) -> None:
+    archive_path.write_bytes(archive_path.read_bytes() + tail)
     with pytest.raises(ArchiveError):
-        validate_archive(whole)
+        validate_archive(archive_path)
 
 
-def test_a_directory_of_many_entries_is_not_even_read(whole: Path, tmp_path: Path) -> None:
-    data = whole.read_bytes()
+def test_directory_of_many_entries_is_not_read(archive_path: Path, tmp_path: Path) -> None:
+    data = archive_path.read_bytes()
     entry = data[data.index(DIRECTORY_ENTRY) : data.index(DIRECTORY_ENTRY, data.index(DIRECTORY_ENTRY) + 1)]
     start = data.index(DIRECTORY_ENTRY)
     for count in (60_000, 3):
         directory = entry * 60_000
         end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, len(directory), start, 0)
         (tmp_path / "many.mar").write_bytes(data[:start] + directory + end)
-        with pytest.raises(ArchiveError, match=r"60000 entries|something behind"):
+        with pytest.raises(ArchiveError, match=r"60000 entries|followed by other data"):
             validate_archive(tmp_path / "many.mar")
 
 
-def test_a_second_directory_announced_by_zip64_is_refused(whole: Path) -> None:
+def test_zip64_directory_is_rejected(archive_path: Path) -> None:
     entry = zipfile.ZipInfo("golden.json")
     entry.comment = struct.pack("<4sIQI", b"PK\6\7", 0, 0, 1)
-    with zipfile.ZipFile(whole, "a") as archive:
+    with zipfile.ZipFile(archive_path, "a") as archive:
         archive.writestr(entry, b"{}")
-    with pytest.raises(ArchiveError, match="something behind"):
-        validate_archive(whole)
+    with pytest.raises(ArchiveError, match="followed by other data"):
+        validate_archive(archive_path)
 
 
-def test_what_is_no_archive_or_half_of_one_is_refused(whole: Path, tmp_path: Path) -> None:
-    data = whole.read_bytes()
+def test_incomplete_archive_is_rejected(archive_path: Path, tmp_path: Path) -> None:
+    data = archive_path.read_bytes()
     path = tmp_path / "broken.mar"
     for content in (b"", b"PK", b"PK\5\6" + bytes(18), data[: len(data) // 2], data[:-1], data[1:]):
         path.write_bytes(content)
@@ -294,15 +294,15 @@ def test_what_is_no_archive_or_half_of_one_is_refused(whole: Path, tmp_path: Pat
         validate_archive(tmp_path)
 
 
-def test_every_flipped_byte_is_noticed_or_harmless(whole: Path, tmp_path: Path) -> None:
-    """Not one byte of what is served may change unseen; the times in the headers are all that is left."""
-    data, expected = whole.read_bytes(), validate_archive(whole)
+def test_every_flipped_byte_is_detected_or_harmless(archive_path: Path, tmp_path: Path) -> None:
+    """Every change of served content must be detected. Only the times in the headers may change."""
+    data, expected = archive_path.read_bytes(), validate_archive(archive_path)
     path = tmp_path / "flipped.mar"
-    for place in [*range(0, len(data), 97), *range(len(data) - 400, len(data))]:
-        path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
+    for position in [*range(0, len(data), 97), *range(len(data) - 400, len(data))]:
+        path.write_bytes(data[:position] + bytes([data[position] ^ 0x10]) + data[position + 1 :])
         try:
-            found = validate_archive(path)
+            archive = validate_archive(path)
         except ArchiveError:
             continue
-        assert (found.card, found.handler, found.golden) == (expected.card, expected.handler, expected.golden)
-        assert unpack(path) == unpack(whole)
+        assert (archive.card, archive.handler, archive.golden) == (expected.card, expected.handler, expected.golden)
+        assert unpack(path) == unpack(archive_path)

@@ -1,4 +1,4 @@
-"""Registering: the steps with a stand-in for the model server, and the whole of it with a real one."""
+"""Tests of registration: with a fake model server, and with TorchServe."""
 
 import hashlib
 import logging
@@ -42,45 +42,43 @@ def true_response(card: ModelCard, number: int) -> Response:
 
 
 def fake_model_server(
-    respond: Callable[[ModelCard, int], Response], started: list[ValidatedArchive] | None = None
+    respond: Callable[[ModelCard, int], Response], archives: list[ValidatedArchive] | None = None
 ) -> StartModelServer:
-    """Return a stand-in for the real model server that knows what its archive's model would say."""
+    """Return a function that starts a fake model server with scripted responses."""
 
     @contextmanager
     def start(archive: ValidatedArchive) -> Iterator[str]:
-        if started is not None:
-            started.append(archive)
+        if archives is not None:
+            archives.append(archive)
         with run_fake_model_server(lambda number: respond(archive.card, number)) as server:
             yield server.url
 
     return start
 
 
-def test_a_model_that_answers_well_is_stored_with_its_figures_and_an_audit_line(
+def test_register_stores_version_and_writes_audit_log(
     store: FolderStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = make_archive(tmp_path)
     with caplog.at_level(logging.INFO, "thale.audit"):
-        registered = register(path, store, fake_model_server(true_response), author="anna")
-    assert registered.new
-    assert registered.metrics == {"dice_root": 1, "dice_shoot": 1, "dice_seed": 1}
-    assert registered.version == store.find("plate-seg", "1.0.0")
-    assert store.archive(registered.version).read_bytes() == path.read_bytes()
-    (line,) = caplog.records
-    assert (line.message, vars(line)["who"]) == ("version registered", "anna")
-    assert vars(line)["digest"] == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        result = register(path, store, fake_model_server(true_response), author="anna")
+    assert result.new
+    assert result.metrics == {"dice_root": 1, "dice_shoot": 1, "dice_seed": 1}
+    assert result.version == store.find("plate-seg", "1.0.0")
+    assert store.archive(result.version).read_bytes() == path.read_bytes()
+    (record,) = caplog.records
+    assert (record.message, vars(record)["who"]) == ("version registered", "anna")
+    assert vars(record)["digest"] == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
-def test_the_same_bytes_again_start_nothing_and_other_bytes_are_refused_at_once(
-    store: FolderStore, tmp_path: Path
-) -> None:
-    started: list[ValidatedArchive] = []
-    first = register(make_archive(tmp_path), store, fake_model_server(true_response, started))
-    again = register(make_archive(tmp_path), store, fake_model_server(true_response, started))
-    assert (again.version, again.uri, again.new) == (first.version, first.uri, False)
+def test_register_starts_no_server_for_existing_version(store: FolderStore, tmp_path: Path) -> None:
+    archives: list[ValidatedArchive] = []
+    first = register(make_archive(tmp_path), store, fake_model_server(true_response, archives))
+    second = register(make_archive(tmp_path), store, fake_model_server(true_response, archives))
+    assert (second.version, second.uri, second.new) == (first.version, first.uri, False)
     with pytest.raises(VersionExistsError, match="give the model a new version"):
-        register(make_archive(tmp_path, seed=1), store, fake_model_server(true_response, started))
-    assert len(started) == 1
+        register(make_archive(tmp_path, seed=1), store, fake_model_server(true_response, archives))
+    assert len(archives) == 1
 
 
 def is_empty(store: FolderStore) -> bool:
@@ -90,31 +88,34 @@ def is_empty(store: FolderStore) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("answer", "complaint"),
+    ("respond", "message"),
     [
-        (lambda card, number: (503, "application/json", b"{}"), "cannot answer the golden plates: no worker"),
-        (lambda card, number: (500, "application/json", b"{}"), "cannot answer the golden plates: backlit"),
+        (lambda card, number: (503, "application/json", b"{}"), "cannot predict the golden plates: no worker"),
+        (
+            lambda card, number: (500, "application/json", b"{}"),
+            "the model server failed on backlit",
+        ),
         (
             lambda card, number: encode_response(
                 true_segmentation(golden_plates()[number], card, lambda mask: mask * 0)
             ),
-            "sees none",
+            "detects none",
         ),
         (
             lambda card, number: true_response(card.model_copy(update={"version": "9.9.9"}), number),
-            r"answered by .* 9\.9\.9",
+            r"predicted by .* 9\.9\.9",
         ),
     ],
 )
-def test_a_model_that_answers_badly_is_not_stored(
-    answer: Callable[[ModelCard, int], Response], complaint: str, store: FolderStore, tmp_path: Path
+def test_register_rejects_model_that_fails_acceptance(
+    respond: Callable[[ModelCard, int], Response], message: str, store: FolderStore, tmp_path: Path
 ) -> None:
-    with pytest.raises(RegistrationError, match=complaint):
-        register(make_archive(tmp_path), store, fake_model_server(answer))
+    with pytest.raises(RegistrationError, match=message):
+        register(make_archive(tmp_path), store, fake_model_server(respond))
     assert is_empty(store)
 
 
-def test_what_is_no_archive_starts_no_server(store: FolderStore, tmp_path: Path) -> None:
+def test_register_starts_no_server_for_invalid_archive(store: FolderStore, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mar"
     broken.write_bytes(b"PK")
     huge = tmp_path / "huge.mar"
@@ -124,45 +125,45 @@ def test_what_is_no_archive_starts_no_server(store: FolderStore, tmp_path: Path)
     os.mkfifo(pipe)
     for path in (broken, huge, pipe, tmp_path, tmp_path / "missing.mar"):
         with pytest.raises(ArchiveError, match=path.name):
-            register(path, store, fake_model_server(true_response, started := []))
-        assert not started
+            register(path, store, fake_model_server(true_response, archives := []))
+        assert not archives
     assert is_empty(store)
 
 
-def test_what_happens_to_the_file_meanwhile_changes_nothing(store: FolderStore, tmp_path: Path) -> None:
+def test_register_ignores_concurrent_changes_of_the_file(store: FolderStore, tmp_path: Path) -> None:
     path = make_archive(tmp_path)
-    whole = path.read_bytes()
+    data = path.read_bytes()
 
     @contextmanager
-    def meddling(archive: ValidatedArchive) -> Iterator[str]:
+    def overwrite_archive(archive: ValidatedArchive) -> Iterator[str]:
         path.write_bytes(b"other")
         with fake_model_server(true_response)(archive) as url:
             yield url
 
-    registered = register(path, store, meddling)
-    assert store.archive(registered.version).read_bytes() == whole
+    result = register(path, store, overwrite_archive)
+    assert store.archive(result.version).read_bytes() == data
 
 
-def test_a_model_server_is_left_also_when_the_answers_are_refused(store: FolderStore, tmp_path: Path) -> None:
-    ended = []
+def test_register_stops_server_after_failed_acceptance(store: FolderStore, tmp_path: Path) -> None:
+    stopped = []
 
     @contextmanager
-    def watched(archive: ValidatedArchive) -> Iterator[str]:
+    def record_stop(archive: ValidatedArchive) -> Iterator[str]:
         try:
             with fake_model_server(lambda card, number: (500, "", b""))(archive) as url:
                 yield url
         finally:
-            ended.append(archive)
+            stopped.append(archive)
 
     with pytest.raises(RegistrationError):
-        register(make_archive(tmp_path), store, watched)
-    assert ended
+        register(make_archive(tmp_path), store, record_stop)
+    assert stopped
 
 
 def archive_default_model(
     folder: Path, transform: Callable[[dict[str, torch.Tensor]], None] = lambda weights: None
 ) -> Path:
-    """Archive the default model with the answers it gave, its weights changed, and a card that says so."""
+    """Archive the default model with transformed weights, a matching card, and its own golden predictions."""
     folder.mkdir()
     card = parse_model_card((DEFAULT / CARD).read_bytes())
     golden = read_golden_predictions(DEFAULT, card)
@@ -171,8 +172,8 @@ def archive_default_model(
     transform(weights)
     save_file(weights, folder / WEIGHTS)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    changed = card.model_copy(update={"weights_sha256": digest})
-    return write_archive(folder / WEIGHTS, changed, folder, golden.model_copy(update={"weights_sha256": digest}))
+    new_card = card.model_copy(update={"weights_sha256": digest})
+    return write_archive(folder / WEIGHTS, new_card, folder, golden.model_copy(update={"weights_sha256": digest}))
 
 
 def first_convolution(weights: dict[str, torch.Tensor]) -> str:
@@ -180,7 +181,7 @@ def first_convolution(weights: dict[str, torch.Tensor]) -> str:
 
 
 def permute_channels(weights: dict[str, torch.Tensor]) -> None:
-    """Mix up the channels of a convolution: every shape and digest is right, and the answers are not."""
+    """Permute the channels of a convolution, which keeps every shape."""
     name = first_convolution(weights)
     weights[name] = weights[name].flip(0).contiguous()
 
@@ -189,22 +190,23 @@ def remove_layer(weights: dict[str, torch.Tensor]) -> None:
     del weights[first_convolution(weights)]
 
 
-def test_the_default_model_is_registered_by_a_real_model_server(store: FolderStore, tmp_path: Path) -> None:
-    registered = register(archive_default_model(tmp_path / "model"), store, run_ephemeral_torchserve)
-    assert registered.new
-    assert registered.metrics["dice_root"] > 0.8
-    assert registered.seconds > 0
+@pytest.mark.integration
+def test_register_accepts_default_model_with_torchserve(store: FolderStore, tmp_path: Path) -> None:
+    result = register(archive_default_model(tmp_path / "model"), store, run_ephemeral_torchserve)
+    assert result.new
+    assert result.metrics["dice_root"] > 0.8
+    assert result.seconds > 0
 
 
-def test_permuted_weights_are_found_out_by_a_real_model_server(store: FolderStore, tmp_path: Path) -> None:
+@pytest.mark.integration
+def test_register_rejects_permuted_weights_with_torchserve(store: FolderStore, tmp_path: Path) -> None:
     with pytest.raises(RegistrationError, match=r"(?s)golden plates.*px of root, and \d+ px when"):
         register(archive_default_model(tmp_path / "model", permute_channels), store, run_ephemeral_torchserve)
     assert is_empty(store)
 
 
-def test_weights_that_do_not_fit_their_net_get_no_worker_and_are_told_with_the_log(
-    store: FolderStore, tmp_path: Path
-) -> None:
+@pytest.mark.integration
+def test_register_reports_log_when_worker_does_not_start(store: FolderStore, tmp_path: Path) -> None:
     with pytest.raises(RegistrationError, match=r"(?s)does not start.*last lines.*[Mm]issing"):
         register(archive_default_model(tmp_path / "model", remove_layer), store, run_ephemeral_torchserve)
     assert is_empty(store)

@@ -1,4 +1,4 @@
-"""What every model store promises, held against a folder and against a real Azurite."""
+"""Tests of the model stores: a folder, and a container in Azurite."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from thale.release.registry.stores.blob import BlobStore
 from thale.release.registry.stores.model_store import MANIFEST_FILE, archive_key
 from thale_models.archive import write_archive
 
-Archive = Callable[..., Path]
+MakeArchive = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +26,9 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
         yield running
 
 
-@pytest.fixture(params=["folder", "blob"])
-def open_again(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ModelStore]:
-    """Return a way to open the same store again, as another process would."""
+@pytest.fixture(params=["folder", pytest.param("blob", marks=pytest.mark.integration)])
+def open_store_again(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ModelStore]:
+    """Return a function that opens the same store, as another process would."""
     if request.param == "folder":
         return lambda: FolderStore(tmp_path / "store")
     azurite: Azurite = request.getfixturevalue("azurite")
@@ -37,12 +37,12 @@ def open_again(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], M
 
 
 @pytest.fixture
-def store(open_again: Callable[[], ModelStore]) -> ModelStore:
-    return open_again()
+def store(open_store_again: Callable[[], ModelStore]) -> ModelStore:
+    return open_store_again()
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
+def make_archive(tmp_path: Path) -> MakeArchive:
     def make(version: str = "1.0.0", seed: int = 0, name: str = "tiny-seg") -> Path:
         folder = tmp_path / f"{name}-{version}-{seed}"
         model = write_tiny_model(folder, "segmentation", seed, name=name, version=version)
@@ -51,12 +51,14 @@ def archive(tmp_path: Path) -> Archive:
     return make
 
 
-def test_what_was_put_is_found_and_fetched(store: ModelStore, archive: Archive, tmp_path: Path) -> None:
-    path = archive()
-    stored = store.put(path)
-    assert stored.new
-    assert stored.version == validate_archive(path).version_manifest
-    assert store.find("tiny-seg", "1.0.0") == stored.version
+def test_store_finds_and_fetches_registered_version(
+    store: ModelStore, make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    path = make_archive()
+    result = store.put(path)
+    assert result.new
+    assert result.version == validate_archive(path).version_manifest
+    assert store.find("tiny-seg", "1.0.0") == result.version
     fetched = store.fetch("tiny-seg", "1.0.0", tmp_path / "here")
     assert fetched.name == "tiny-seg-1.0.0.mar"
     assert fetched.read_bytes() == path.read_bytes()
@@ -64,8 +66,8 @@ def test_what_was_put_is_found_and_fetched(store: ModelStore, archive: Archive, 
     assert [file.name for file in fetched.parent.iterdir()] == [fetched.name]
 
 
-def test_a_fetch_puts_right_what_was_halved(store: ModelStore, archive: Archive, tmp_path: Path) -> None:
-    path = archive()
+def test_fetch_replaces_incomplete_copy(store: ModelStore, make_archive: MakeArchive, tmp_path: Path) -> None:
+    path = make_archive()
     store.put(path)
     (tmp_path / "here").mkdir()
     for name in ("tiny-seg-1.0.0.mar", ".tiny-seg-1.0.0.mar.part"):
@@ -73,33 +75,37 @@ def test_a_fetch_puts_right_what_was_halved(store: ModelStore, archive: Archive,
     assert store.fetch("tiny-seg", "1.0.0", tmp_path / "here").read_bytes() == path.read_bytes()
 
 
-def test_the_same_bytes_again_change_nothing_and_say_so(open_again: Callable[[], ModelStore], archive: Archive) -> None:
-    first = open_again().put(archive())
-    again = open_again().put(archive())
-    assert (again.version, again.uri, again.new) == (first.version, first.uri, False)
+def test_put_of_same_bytes_changes_nothing(
+    open_store_again: Callable[[], ModelStore], make_archive: MakeArchive
+) -> None:
+    first = open_store_again().put(make_archive())
+    second = open_store_again().put(make_archive())
+    assert (second.version, second.uri, second.new) == (first.version, first.uri, False)
 
 
-def test_the_same_version_with_other_bytes_is_refused(store: ModelStore, archive: Archive) -> None:
-    first = store.put(archive()).version
+def test_put_rejects_same_version_with_other_bytes(store: ModelStore, make_archive: MakeArchive) -> None:
+    first = store.put(make_archive()).version
     with pytest.raises(VersionExistsError, match="give the model a new version"):
-        store.put(archive(seed=1))
+        store.put(make_archive(seed=1))
     assert store.find("tiny-seg", "1.0.0") == first
 
 
-def test_versions_are_listed_by_model_and_number(store: ModelStore, archive: Archive) -> None:
+def test_versions_are_sorted_by_model_and_number(store: ModelStore, make_archive: MakeArchive) -> None:
     assert store.versions() == []
     for version in ("1.10.0", "1.9.0"):
-        store.put(archive(version))
-    store.put(archive(name="a-model"))
-    listed = [(released.card.name, released.card.version) for released in store.versions()]
-    assert listed == [("a-model", "1.0.0"), ("tiny-seg", "1.9.0"), ("tiny-seg", "1.10.0")]
-    assert [released.card.version for released in store.versions("tiny-seg")] == ["1.9.0", "1.10.0"]
+        store.put(make_archive(version))
+    store.put(make_archive(name="a-model"))
+    versions = [(manifest.card.name, manifest.card.version) for manifest in store.versions()]
+    assert versions == [("a-model", "1.0.0"), ("tiny-seg", "1.9.0"), ("tiny-seg", "1.10.0")]
+    assert [manifest.card.version for manifest in store.versions("tiny-seg")] == ["1.9.0", "1.10.0"]
 
 
-def test_what_is_not_there_is_told_with_what_is(store: ModelStore, archive: Archive, tmp_path: Path) -> None:
+def test_error_of_missing_version_lists_known_versions(
+    store: ModelStore, make_archive: MakeArchive, tmp_path: Path
+) -> None:
     with pytest.raises(UnknownModelError, match="none"):
         store.find("tiny-seg", "1.0.0")
-    store.put(archive())
+    store.put(make_archive())
     with pytest.raises(UnknownVersionError, match=r"1\.0\.0"):
         store.fetch("tiny-seg", "2.0.0", tmp_path)
     for name in ("..", "../store/tiny-seg", "Tiny", "", "tiny-seg/1.0.0"):
@@ -109,134 +115,137 @@ def test_what_is_not_there_is_told_with_what_is(store: ModelStore, archive: Arch
         store.uri("tiny-seg", "../1.0.0")
 
 
-def test_a_versions_folder_holds_the_layout_that_a_model_server_expects(store: ModelStore, archive: Archive) -> None:
-    stored = store.put(archive())
-    digest = stored.version.digest.removeprefix("sha256:")
-    assert store.uri("tiny-seg", "1.0.0") == stored.uri
-    assert stored.uri.endswith(f"/tiny-seg/1.0.0/{digest[:12]}")
-    assert archive_key(stored.version) == f"tiny-seg/1.0.0/{digest[:12]}/model-store/tiny-seg-1.0.0.mar"
+def test_archive_key_has_layout_of_kserve(store: ModelStore, make_archive: MakeArchive) -> None:
+    result = store.put(make_archive())
+    digest = result.version.digest.removeprefix("sha256:")
+    assert store.uri("tiny-seg", "1.0.0") == result.uri
+    assert result.uri.endswith(f"/tiny-seg/1.0.0/{digest[:12]}")
+    assert archive_key(result.version) == f"tiny-seg/1.0.0/{digest[:12]}/model-store/tiny-seg-1.0.0.mar"
 
 
-def test_what_is_no_archive_is_not_kept(store: ModelStore, tmp_path: Path) -> None:
+def test_put_rejects_invalid_archive(store: ModelStore, tmp_path: Path) -> None:
     (tmp_path / "broken.mar").write_bytes(b"PK")
     with pytest.raises(ArchiveError):
         store.put(tmp_path / "broken.mar")
     assert store.versions() == []
 
 
-def test_of_registers_that_race_one_wins_and_the_others_are_told(
-    open_again: Callable[[], ModelStore], archive: Archive
+def test_one_of_concurrent_registrations_succeeds(
+    open_store_again: Callable[[], ModelStore], make_archive: MakeArchive
 ) -> None:
-    paths = [archive(seed=seed) for seed in range(3)] * 2
+    paths = [make_archive(seed=seed) for seed in range(3)] * 2
 
     def put(path: Path) -> StoreResult | VersionExistsError:
         try:
-            return open_again().put(path)
+            return open_store_again().put(path)
         except VersionExistsError as error:
             return error
 
     with ThreadPoolExecutor(len(paths)) as pool:
         results = list(pool.map(put, paths))
-    stored = [result for result in results if isinstance(result, StoreResult)]
-    assert len(results) - len(stored) == 4
-    winner = open_again().find("tiny-seg", "1.0.0")
-    assert all(result.version == winner for result in stored)
-    assert [result.new for result in stored].count(True) == 1
+    successes = [result for result in results if isinstance(result, StoreResult)]
+    assert len(results) - len(successes) == 4
+    manifest = open_store_again().find("tiny-seg", "1.0.0")
+    assert all(result.version == manifest for result in successes)
+    assert [result.new for result in successes].count(True) == 1
 
 
-def test_an_interrupted_register_counts_for_nothing_and_can_be_taken_up(
-    open_again: Callable[[], ModelStore], archive: Archive, monkeypatch: pytest.MonkeyPatch
+def test_interrupted_registration_has_no_effect(
+    open_store_again: Callable[[], ModelStore], make_archive: MakeArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupted = open_again()
-    monkeypatch.setattr(interrupted, "_write_new", lambda name, data: (_ for _ in ()).throw(KeyboardInterrupt))
+    store = open_store_again()
+    monkeypatch.setattr(store, "_write_new", lambda name, data: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        interrupted.put(archive())
+        store.put(make_archive())
     with pytest.raises(UnknownModelError):
-        open_again().find("tiny-seg", "1.0.0")
-    assert open_again().put(archive(seed=1)).new
+        open_store_again().find("tiny-seg", "1.0.0")
+    assert open_store_again().put(make_archive(seed=1)).new
     with pytest.raises(VersionExistsError):
-        open_again().put(archive())
+        open_store_again().put(make_archive())
 
 
-def test_an_archive_is_read_only_in_a_folder_and_missed_when_it_is_gone(tmp_path: Path, archive: Archive) -> None:
+def test_folder_store_writes_read_only_files(tmp_path: Path, make_archive: MakeArchive) -> None:
     store = FolderStore(tmp_path / "store")
-    released = store.put(archive()).version
-    path = store.archive(released)
+    manifest = store.put(make_archive()).version
+    path = store.archive(manifest)
     assert path.stat().st_mode & 0o777 == 0o444
     assert (tmp_path / "store" / "tiny-seg" / "1.0.0" / MANIFEST_FILE).stat().st_mode & 0o777 == 0o444
     assert not list((tmp_path / "store").rglob(".*"))
     path.unlink()
     with pytest.raises(StoreError, match="register tiny-seg"):
-        store.archive(released)
+        store.archive(manifest)
     with pytest.raises(StoreError):
         store.fetch("tiny-seg", "1.0.0", tmp_path)
 
 
-def test_damage_in_the_store_is_noticed(tmp_path: Path, archive: Archive) -> None:
+def test_folder_store_detects_damage(tmp_path: Path, make_archive: MakeArchive) -> None:
     store = FolderStore(tmp_path / "store")
-    path = store.archive(store.put(archive()).version)
+    path = store.archive(store.put(make_archive()).version)
     path.chmod(0o644)
     path.write_bytes(b"other")
     with pytest.raises(StoreError, match=r"sha256:.* was registered"):
         store.fetch("tiny-seg", "1.0.0", tmp_path / "here")
     assert not list((tmp_path / "here").iterdir())
-    claim = tmp_path / "store" / "tiny-seg" / "1.0.0" / MANIFEST_FILE
-    claim.unlink()
-    with pytest.raises(StoreError, match="other bytes than its name says"):
-        store.put(archive())
-    claim.write_text("{")
-    with pytest.raises(StoreError, match=r"release\.json in the model store cannot be read"):
+    manifest_path = tmp_path / "store" / "tiny-seg" / "1.0.0" / MANIFEST_FILE
+    manifest_path.unlink()
+    with pytest.raises(StoreError, match="do not match its digest"):
+        store.put(make_archive())
+    manifest_path.write_text("{")
+    with pytest.raises(StoreError, match=r"release\.json in the model store is not a valid version manifest"):
         store.find("tiny-seg", "1.0.0")
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, archive: Archive) -> None:
+def test_folder_store_reports_unusable_folder(tmp_path: Path, make_archive: MakeArchive) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="choose another"):
-        FolderStore(tmp_path / "file").put(archive())
+    with pytest.raises(StoreError, match="use another folder"):
+        FolderStore(tmp_path / "file").put(make_archive())
 
 
-def test_the_service_keeps_digest_and_checksum_with_an_archive(azurite: Azurite, archive: Archive) -> None:
-    url = azurite.container("facts")
-    stored = BlobStore.from_url(url, FakeCredential(), certificates=azurite.certificate).put(path := archive())
+@pytest.mark.integration
+def test_blob_store_writes_digest_and_checksum(azurite: Azurite, make_archive: MakeArchive) -> None:
+    url = azurite.container("digests")
+    result = BlobStore.from_url(url, FakeCredential(), certificates=azurite.certificate).put(path := make_archive())
     with ContainerClient.from_container_url(
         url, FakeCredential(), connection_verify=str(azurite.certificate)
     ) as container:
-        kept = container.get_blob_client(archive_key(stored.version)).get_blob_properties()
-    assert kept.metadata["sha256"] == stored.version.digest.removeprefix("sha256:")
-    assert bytes(kept.content_settings.content_md5) == hashlib.md5(path.read_bytes()).digest()
-    assert kept.size == path.stat().st_size
+        properties = container.get_blob_client(archive_key(result.version)).get_blob_properties()
+    assert properties.metadata["sha256"] == result.version.digest.removeprefix("sha256:")
+    assert bytes(properties.content_settings.content_md5) == hashlib.md5(path.read_bytes()).digest()
+    assert properties.size == path.stat().st_size
 
 
-def test_other_bytes_under_a_digests_name_are_noticed(azurite: Azurite, archive: Archive) -> None:
-    url = azurite.container("squatted")
-    path = archive()
+@pytest.mark.integration
+def test_blob_store_detects_other_bytes(azurite: Azurite, make_archive: MakeArchive) -> None:
+    url = azurite.container("occupied")
+    path = make_archive()
     with ContainerClient.from_container_url(
         url, FakeCredential(), connection_verify=str(azurite.certificate)
     ) as container:
         container.upload_blob(archive_key(validate_archive(path).version_manifest), b"other")
     store = BlobStore.from_url(url, FakeCredential(), certificates=azurite.certificate)
-    with pytest.raises(StoreError, match="other bytes than its name says"):
+    with pytest.raises(StoreError, match="do not match its digest"):
         store.put(path)
     assert store.versions() == []
 
 
-def test_who_may_not_and_what_is_not_there_are_told_with_what_to_do(azurite: Azurite, archive: Archive) -> None:
+@pytest.mark.integration
+def test_blob_store_errors_name_the_remedy(azurite: Azurite, make_archive: MakeArchive) -> None:
     missing = BlobStore.from_url(f"{azurite.url}/missing", FakeCredential(), certificates=azurite.certificate)
-    with pytest.raises(StoreError, match=r"missing is not there.*check the address"):
-        missing.put(archive())
+    with pytest.raises(StoreError, match=r"missing was not found.*check the address"):
+        missing.put(make_archive())
 
-    class Expired(FakeCredential):
+    class BadCredential(FakeCredential):
         def get_token(self, *scopes: str, **options: object) -> object:  # type: ignore[override]
             token = super().get_token(*scopes, **options)
             return token._replace(token="e30.e30.e30")
 
-    stranger = BlobStore.from_url(azurite.container("closed"), Expired(), certificates=azurite.certificate)  # type: ignore[arg-type]
-    with pytest.raises(StoreError, match=r"refuses this identity|nobody is signed in"):
-        stranger.put(archive())
+    unauthorized = BlobStore.from_url(azurite.container("closed"), BadCredential(), certificates=azurite.certificate)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match=r"rejected this identity|no credential for"):
+        unauthorized.put(make_archive())
 
 
-def test_a_place_is_a_folder_or_a_container_and_nothing_else(tmp_path: Path) -> None:
+def test_open_store_accepts_folder_or_container(tmp_path: Path) -> None:
     assert isinstance(open_store(str(tmp_path)), FolderStore)
     assert isinstance(open_store("https://account.blob.core.windows.net/models"), BlobStore)
-    with pytest.raises(StoreError, match="no model store"):
+    with pytest.raises(StoreError, match="is not a model store"):
         open_store("s3://bucket/models")
