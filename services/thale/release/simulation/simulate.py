@@ -19,9 +19,11 @@ from thale.release.judge.version_metrics import ComparisonWindow, VersionMetrics
 from thale.release.lifecycle import transitions
 from thale.release.lifecycle.transitions import Author
 from thale.release.simulation.traffic import Floats, Traffic
-from thale.schemas import FrozenModel, Release, VersionManifest
+from thale.schemas import FrozenModel, Release, Verdict, VersionManifest
 from thale.slo import Slo
 from thale.telemetry import metrics
+
+Outcome = Literal["promoted", "rolled back", "undecided"]
 
 _OUTAGE_S = 5.0
 _BIN_EDGES = {
@@ -63,7 +65,7 @@ class WeightChange(FrozenModel):
 class SimulationResult(FrozenModel):
     """Result of a simulated rollout."""
 
-    outcome: Literal["promoted", "rolled back", "undecided"]
+    outcome: Outcome
     """Undecided: the traffic ended before a promotion or a rollback."""
     duration_s: float
     """Time from the start to the outcome."""
@@ -126,7 +128,7 @@ def simulate(
         traffic, _apply_faults(faults, traffic, rng), rng.random(len(traffic)) < shadow_fraction
     )
     responses, bad_responses, fallbacks = 0, 0, 0
-    outcome: Literal["promoted", "rolled back", "undecided"] = "undecided"
+    outcome: Outcome = "undecided"
     at_s, begin = 0.0, 0
     reasons: tuple[str, ...] = ("no traffic",)
     while begin < len(traffic) and outcome == "undecided":
@@ -140,14 +142,8 @@ def simulate(
         analysis = analysis.update(current, window, slo, policy)
         verdict = judge(current, analysis, slo, policy)
         reasons = verdict.reasons
-        if verdict.decision == "roll back":
-            transitions.roll_back(current, _simulated_author(at_s, reasons[0]))
-            outcome = "rolled back"
-        elif verdict.decision == "promote" and current.weight_percent == current.steps[-1]:
-            transitions.promote(current, _simulated_author(at_s, reasons[0]))
-            outcome = "promoted"
-        elif verdict.decision == "promote":
-            current = transitions.step(current, _simulated_author(at_s, reasons[0]))
+        current, outcome = _apply_verdict(current, verdict, at_s)
+        if outcome == "undecided" and current.weight_percent != weight_changes[-1].weight_percent:
             weight_changes.append(WeightChange(at_s=at_s, weight_percent=current.weight_percent))
     return SimulationResult(
         outcome=outcome,
@@ -158,6 +154,17 @@ def simulate(
         weight_changes=tuple(weight_changes),
         reasons=reasons,
     )
+
+
+def _apply_verdict(release: Release, verdict: Verdict, at_s: float) -> tuple[Release, Outcome]:
+    author = _simulated_author(at_s, verdict.reasons[0])
+    if verdict.decision == "roll back":
+        return transitions.roll_back(release, author), "rolled back"
+    if verdict.decision != "promote":
+        return release, "undecided"
+    if release.weight_percent == release.steps[-1]:
+        return transitions.promote(release, author), "promoted"
+    return transitions.step(release, author), "undecided"
 
 
 def _apply_faults(faults: Faults, traffic: Traffic, rng: np.random.Generator) -> _FaultyCanary:
