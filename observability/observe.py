@@ -146,7 +146,9 @@ def run_monitoring_stack(
     executables = Executables.find()
     running = data_dir.find_running_platform()
     if running is None:
-        raise LocalPlatformError(f"no thale is running in {data_dir.path}: start it with `make run`, then retry")
+        raise LocalPlatformError(
+            f"no local platform is running in {data_dir.path}: start it with `make run`, then retry"
+        )
     ports = _allocate_ports()
     with tempfile.TemporaryDirectory(prefix="thale-observe-") as temp_dir:
         folder = Path(temp_dir)

@@ -1,4 +1,4 @@
-"""Grafana dashboards as code: `make dashboards` writes `generated/`.
+"""Grafana dashboards as code: `make generate` writes `generated/`.
 
 `dashboard` builds the frame that all of them share, `panels` builds panels, and `slo_thresholds` derives thresholds
 from `services/thale/slo.toml`. Each dashboard has a module of its own.

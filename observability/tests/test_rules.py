@@ -89,7 +89,7 @@ def _rule_key(alert: str, labels: dict[str, str]) -> str:
 
 
 def test_slo_rules_are_up_to_date() -> None:
-    assert slo_rules.OUTPUT_PATH.read_text() == slo_rules.render_rules(read_slo()), "run `make rules`"
+    assert slo_rules.OUTPUT_PATH.read_text() == slo_rules.render_rules(read_slo()), "run `make generate`"
 
 
 def test_latency_objectives_are_bucket_bounds() -> None:
@@ -97,7 +97,7 @@ def test_latency_objectives_are_bucket_bounds() -> None:
 
 
 def test_prometheus_rule_manifest_is_up_to_date() -> None:
-    assert prometheus_rule.OUTPUT_PATH.read_text() == prometheus_rule.render_manifest(), "run `make rules`"
+    assert prometheus_rule.OUTPUT_PATH.read_text() == prometheus_rule.render_manifest(), "run `make generate`"
 
 
 def test_drift_alert_uses_the_thresholds_of_the_judge_policy() -> None:

@@ -30,7 +30,7 @@ def panels(dashboard: dict[str, Any]) -> Iterator[Panel]:
 
 def test_generated_dashboards_are_up_to_date() -> None:
     existing = {path.relative_to(GENERATED).as_posix(): path.read_text() for path in GENERATED.rglob("*.json")}
-    assert existing == render_files(), "run `make dashboards`"
+    assert existing == render_files(), "run `make generate`"
 
 
 def test_dashboard_uids_are_stable() -> None:

@@ -152,7 +152,7 @@ def test_observe_removes_processes_and_files_at_the_end(data_dir: DataDir, tmp_p
 
 
 def test_monitoring_names_the_start_command_when_none_runs(data_dir: DataDir) -> None:
-    expected = pytest.raises(LocalPlatformError, match=r"no thale is running in .*`make run`")
+    expected = pytest.raises(LocalPlatformError, match=r"no local platform is running in .*`make run`")
     with expected, run_monitoring_stack(data_dir, print):
         pass
 

@@ -9,7 +9,7 @@ COMMITTED = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
 def test_committed_reference_is_up_to_date() -> None:
-    assert COMMITTED.read_text() == render_reference(), "run `make metrics-reference`"
+    assert COMMITTED.read_text() == render_reference(), "run `make generate`"
 
 
 def test_reference_lists_every_metric_with_labels_and_bounds() -> None:

@@ -42,7 +42,10 @@ _TORCHSERVE = (
         "WorkerThreadTime", (), "TorchServe", "Overhead of the last request outside the worker, in milliseconds."
     ),
     ExternalMetric(
-        "WorkerLoadTime", ("WorkerName",), "TorchServe", "Load time at a worker's last start, in milliseconds."
+        "WorkerLoadTime",
+        ("WorkerName",),
+        "TorchServe",
+        "Load time of a worker's last start in ms; it changes with each start.",
     ),
     ExternalMetric(
         "PredictionTime",
