@@ -1,10 +1,10 @@
-"""What an environment costs a month, read from its plan and from prices.toml.
+"""Monthly cost of an environment, from its plan and services/thale/capacity/prices.toml.
 
     terraform show -json prod.tfplan > prod.json
     python terraform/monthly_cost.py prod.json
 
-Two figures a row: at rest (every pool at its least) and at most (every pool at its largest, all month). Resources that
-are free are left out; a kind that this script does not know is named, so that nothing is forgotten quietly.
+Each row has two values: at rest (each pool at its minimum size) and at maximum (each pool at its maximum size, all
+month). Free resources are omitted. An unknown resource type is an error, so that no cost is omitted by accident.
 """
 
 import argparse
@@ -28,7 +28,7 @@ PRICE_LIST = "https://prices.azure.com/api/retail/prices"
 
 FREE_RESOURCES = {
     "azurerm_consumption_budget_subscription",
-    "azurerm_container_registry_task",  # paid by the second of building: cents
+    "azurerm_container_registry_task",  # billed by the second of build time: cents
     "azurerm_federated_identity_credential",
     "azurerm_key_vault",
     "azurerm_management_lock",
@@ -54,7 +54,7 @@ FREE_RESOURCES = {
     "azurerm_subnet_network_security_group_association",
     "azurerm_user_assigned_identity",
     "azurerm_virtual_network",
-    "azurerm_application_insights",  # its data are counted with the logs
+    "azurerm_application_insights",  # its data is part of the logs
     "azurerm_cdn_frontdoor_endpoint",
     "azurerm_cdn_frontdoor_firewall_policy",
     "azurerm_cdn_frontdoor_origin",
@@ -66,26 +66,26 @@ FREE_RESOURCES = {
 
 @dataclass(frozen=True)
 class CostLine:
-    """One kind of cost, in the price file's currency a month."""
+    """One cost item, in the price file's currency per month."""
 
     description: str
     at_rest: float
-    at_most: float
+    at_max: float
 
 
 class UnpricedError(Exception):
-    """A plan holds something that has no price here."""
+    """A plan has a resource without a known price."""
 
 
 def monthly_costs(plan: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
-    """Return what the resources of a plan cost a month.
+    """Return the monthly cost of a plan's resources.
 
     Args:
         plan: The output of `terraform show -json`.
         prices: The content of prices.toml.
 
     Raises:
-        UnpricedError: If a kind of resource or a size has no price.
+        UnpricedError: If a resource type or a size has no price.
     """
     rows: list[CostLine] = []
     resources = list(_resources(plan["planned_values"]["root_module"]))
@@ -94,7 +94,7 @@ def monthly_costs(plan: dict[str, Any], prices: dict[str, Any]) -> list[CostLine
         if kind in FREE_RESOURCES:
             continue
         if kind not in COST_FUNCTIONS:
-            raise UnpricedError(f"{resource['address']}: {kind} is not known; price it or list it as free")
+            raise UnpricedError(f"{resource['address']}: {kind} is unknown: add a price, or add it to FREE_RESOURCES")
         try:
             rows += COST_FUNCTIONS[kind](resource["values"], prices)
         except KeyError as error:
@@ -114,7 +114,7 @@ def _cluster(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
 
 
 def _defender(resources: list[dict[str, Any]], prices: dict[str, Any]) -> list[CostLine]:
-    """Defender is a setting of the clusters and is paid by the core of every pool's nodes."""
+    """Return the cost of Defender: a setting of the clusters, billed by the cores of all nodes."""
     clusters = [resource["values"] for resource in resources if resource["type"] == "azurerm_kubernetes_cluster"]
     if not any(cluster["microsoft_defender"] for cluster in clusters):
         return []
@@ -122,12 +122,12 @@ def _defender(resources: list[dict[str, Any]], prices: dict[str, Any]) -> list[C
     pools += [
         resource["values"] for resource in resources if resource["type"] == "azurerm_kubernetes_cluster_node_pool"
     ]
-    at_rest = at_most = 0.0
+    at_rest = at_max = 0.0
     for pool in pools:
         price = prices["other"]["defender_core"] * prices["vm_cores"][pool["vm_size"]]
         at_rest += price * (pool["min_count"] or _gpu_hours(pool, prices) / prices["usage"]["hours"])
-        at_most += price * pool["max_count"]
-    return [CostLine("Defender, cores of all nodes", at_rest, at_most)]
+        at_max += price * pool["max_count"]
+    return [CostLine("Defender, cores of all nodes", at_rest, at_max)]
 
 
 def _pool(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
@@ -143,7 +143,7 @@ def _node_cost(name: str, pool: dict[str, Any], prices: dict[str, Any]) -> CostL
 
 
 def _gpu_node_cost(pool: dict[str, Any], prices: dict[str, Any]) -> CostLine:
-    """At rest, one node runs for the hours that `usage` assumes: a pool that nobody uses costs nothing."""
+    """Return the cost of a GPU pool. At rest, one node runs for the hours in `usage`; an unused pool costs nothing."""
     spot, usage = pool["priority"] == "Spot", prices["usage"]
     price = prices["vm_hour_spot" if spot else "vm_hour"][pool["vm_size"]]
     hours = _gpu_hours(pool, prices)
@@ -174,7 +174,7 @@ def _registry(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
 
 
 def _logs(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
-    """Taking logs in costs once; keeping them costs from the 32nd day on."""
+    """Return the cost of logs: ingestion, and retention from the 32nd day on."""
     other, daily, days = prices["other"], prices["usage"]["log_gb_a_day"], prices["usage"]["hours"] / 24
     retained_gb = daily * max(0, values["retention_in_days"] - 31)
     return [
@@ -244,22 +244,22 @@ def _short_size(size: str) -> str:
 def _merge_lines(rows: list[CostLine]) -> list[CostLine]:
     sums: dict[str, CostLine] = {}
     for row in rows:
-        before = sums.get(row.description, CostLine(row.description, 0, 0))
-        sums[row.description] = CostLine(row.description, before.at_rest + row.at_rest, before.at_most + row.at_most)
+        previous = sums.get(row.description, CostLine(row.description, 0, 0))
+        sums[row.description] = CostLine(row.description, previous.at_rest + row.at_rest, previous.at_max + row.at_max)
     return sorted(sums.values(), key=lambda row: -row.at_rest)
 
 
 def total(rows: list[CostLine]) -> CostLine:
     """Return the sum of all rows."""
-    return CostLine("Total", sum(row.at_rest for row in rows), sum(row.at_most for row in rows))
+    return CostLine("Total", sum(row.at_rest for row in rows), sum(row.at_max for row in rows))
 
 
 def refresh_prices(text: str, price_list: str, today: str) -> str:
     """Return the price file with the hourly prices of virtual machines from Azure's price list.
 
     Args:
-        text: The file as it is.
-        price_list: Address of the price list's API.
+        text: The current content of the file.
+        price_list: URL of the price list's API.
         today: The new date.
 
     Raises:
@@ -280,7 +280,7 @@ def refresh_prices(text: str, price_list: str, today: str) -> str:
 def _fetch_price(price_list: str, region: str, size: str, *, spot: bool) -> float:
     filter_expression = f"armRegionName eq '{region}' and armSkuName eq '{size}' and priceType eq 'Consumption'"
     query = urllib.parse.urlencode({"$filter": filter_expression})
-    with urllib.request.urlopen(f"{price_list}?{query}", timeout=30) as response:  # noqa: S310 (https, or a test's own)
+    with urllib.request.urlopen(f"{price_list}?{query}", timeout=30) as response:  # noqa: S310 (https, or the server of a test)
         items = json.load(response)["Items"]
     prices = [
         item["retailPrice"]
@@ -295,32 +295,32 @@ def _fetch_price(price_list: str, region: str, size: str, *, spot: bool) -> floa
 
 
 def _table(title: str, rows: list[CostLine], prices: dict[str, Any]) -> Table:
-    origin = "fetched" if prices["fetched"] else "written down by hand"
-    table = Table(title=f"{title}: {prices['currency']} a month (prices of {prices['date']}, {origin})")
-    table.add_column("What")
+    origin = "fetched" if prices["fetched"] else "entered by hand"
+    table = Table(title=f"{title}: {prices['currency']} per month (prices of {prices['date']}, {origin})")
+    table.add_column("Item")
     table.add_column("At rest", justify="right")
-    table.add_column("At most", justify="right")
+    table.add_column("At maximum", justify="right")
     for row in rows:
-        table.add_row(row.description, f"{row.at_rest:,.0f}", f"{row.at_most:,.0f}")
+        table.add_row(row.description, f"{row.at_rest:,.0f}", f"{row.at_max:,.0f}")
     table.add_section()
     summed = total(rows)
-    table.add_row(summed.description, f"{summed.at_rest:,.0f}", f"{summed.at_most:,.0f}")
+    table.add_row(summed.description, f"{summed.at_rest:,.0f}", f"{summed.at_max:,.0f}")
     return table
 
 
 def _totals(costs: dict[str, list[CostLine]], prices: dict[str, Any]) -> dict[str, Any]:
     """Return the totals by plan, with the currency and the hours of a month."""
     totals = {name: total(rows) for name, rows in costs.items()}
-    plans = {name: {"at_rest": summed.at_rest, "at_most": summed.at_most} for name, summed in totals.items()}
+    plans = {name: {"at_rest": summed.at_rest, "at_max": summed.at_max} for name, summed in totals.items()}
     return {"currency": prices["currency"], "hours": prices["usage"]["hours"], "plans": plans}
 
 
 def main() -> int:
-    """Print the costs of plans, or bring the prices up to date. Returns the exit status."""
-    parser = argparse.ArgumentParser(description="What an environment costs a month, read from its plan.")
-    parser.add_argument("plans", nargs="*", type=Path, help="Outputs of `terraform show -json`.")
-    parser.add_argument("--json", action="store_true", help="Print the totals for machines.")
-    parser.add_argument("--refresh", action="store_true", help="Fetch the prices of virtual machines anew.")
+    """Print the cost of plans, or update the prices. Returns the exit status."""
+    parser = argparse.ArgumentParser(description="Monthly cost of an environment, from its plan.")
+    parser.add_argument("plans", nargs="*", type=Path, help="Output files of `terraform show -json`.")
+    parser.add_argument("--json", action="store_true", help="Print the totals as JSON.")
+    parser.add_argument("--refresh", action="store_true", help="Update the VM prices from Azure's price list.")
     options = parser.parse_args()
     try:
         if options.refresh:

@@ -1,9 +1,9 @@
-"""Prose linter: the words of the house style that a reader should never meet, and the form of docstrings and test names.
+"""Prose linter: words that the house style forbids, and the form of docstrings and test names.
 
     python -m tools.prose_lint [PATH ...]
 
 The words are private metaphors and informal verbs that have a standard term in `docs/glossary.md`. Python identifiers
-are split into words, so `is_anew` is found as well. Exit status 1 if anything is found.
+are split into words, so `is_anew` is found as well. The exit status is 1 if there are problems.
 """
 
 import ast
@@ -18,7 +18,7 @@ from pathlib import Path
 TEXT_SUFFIXES = frozenset({".css", ".hcl", ".md", ".sh", ".tf", ".tfvars", ".toml", ".yaml", ".yml"})
 TEXT_NAMES = frozenset({"Dockerfile", "Makefile", "config.properties", "run", "wheel-imports", "worker"})
 EXEMPT = frozenset({"tools/prose_lint.py", "tools/tests/test_prose_lint.py", "CHANGELOG.md"})
-"""The linter names the words; the changelog lists the former names."""
+"""The linter and its test contain the words; the changelog lists the former names."""
 
 WORDS = re.compile(
     r"(?<![a-z])(anew|asking|beside|errands?|found(?:er|ers|ing)|heard|nobody|reckon(?:s|ed|ing)?|somebody|stands"
@@ -64,10 +64,10 @@ def _find_form_problems(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def _tracked_files(arguments: list[str]) -> list[Path]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *arguments]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 (a list, never a shell)
     return [
         path
-        for path in map(Path, listed)
+        for path in map(Path, listed.stdout.splitlines())
         if path.is_file()
         and str(path) not in EXEMPT
         and (path.suffix == ".py" or path.suffix in TEXT_SUFFIXES or path.name in TEXT_NAMES)
@@ -75,7 +75,7 @@ def _tracked_files(arguments: list[str]) -> list[Path]:
 
 
 def main(arguments: list[str]) -> int:
-    """Check the tracked files below the given paths, all of them by default. Returns the exit status."""
+    """Check the tracked files below the given paths, by default all of them. Returns the exit status."""
     count = 0
     for path in _tracked_files(arguments):
         for line, message in sorted(set(find_problems(path, path.read_text(encoding="utf-8")))):

@@ -1,13 +1,13 @@
-# The rules of observability/rules in the managed Prometheus, which has no PrometheusRule: the same files, read here.
-# It has no inhibition either: while users are hurt, the tickets of the causes arrive as well.
-# checkov cannot parse an argument named `for`, and skips this file; it has no check of rule groups.
+# The rules of observability/rules for the managed Prometheus, which has no PrometheusRule: the same files, read here.
+# It has no inhibition either: during a page, the tickets of its causes arrive as well.
+# checkov cannot parse an argument named `for` and skips this file. It has no check of rule groups.
 
 locals {
   rules_folder = "${path.module}/../../observability/rules"
   rule_files   = [for name in fileset(local.rules_folder, "*.yaml") : yamldecode(file("${local.rules_folder}/${name}"))]
   rule_groups  = { for group in flatten(local.rule_files[*].groups) : group.name => group.rules }
 
-  # What Azure calls error and informational.
+  # Azure's severities 1 (error) and 3 (informational).
   severities = { page = 1, ticket = 3 }
 }
 
@@ -16,7 +16,7 @@ resource "azurerm_monitor_alert_prometheus_rule_group" "this" {
   name                = "prg-${local.name}-${each.key}"
   resource_group_name = azurerm_resource_group.this.name
   location            = var.location
-  interval            = "PT1M" # its shortest
+  interval            = "PT1M" # the minimum
   rule_group_enabled  = true
   scopes              = [azurerm_monitor_workspace.this.id]
   tags                = local.tags

@@ -1,4 +1,4 @@
-# People are told before the money is spent.
+# Budget alerts: at 80 % of the forecast and at 100 % of the actual cost.
 
 resource "azurerm_consumption_budget_subscription" "this" {
   name            = "budget-${local.name}"
@@ -10,7 +10,7 @@ resource "azurerm_consumption_budget_subscription" "this" {
     start_date = formatdate("YYYY-MM-'01T00:00:00Z'", plantimestamp())
   }
 
-  # Nodes live in groups that AKS makes; the tags are on all of them.
+  # AKS creates the nodes' resource groups. The tags are on all resources.
   filter {
     tag {
       name   = "environment"
@@ -33,6 +33,6 @@ resource "azurerm_consumption_budget_subscription" "this" {
   }
 
   lifecycle {
-    ignore_changes = [time_period] # Azure takes no month that is over, and no change afterwards
+    ignore_changes = [time_period] # Azure rejects a start in a past month, and later changes
   }
 }

@@ -1,4 +1,4 @@
-# Optional: Front Door with a firewall, which reaches each region's internal gateway by Private Link and fails over.
+# Optional: Front Door with a firewall. It reaches the internal gateway of each region by Private Link, and fails over.
 
 locals {
   edge = var.edge == null ? {} : local.locations
@@ -8,7 +8,7 @@ resource "azurerm_cdn_frontdoor_profile" "this" {
   count                    = var.edge == null ? 0 : 1
   name                     = "afd-${local.name}"
   resource_group_name      = azurerm_resource_group.this.name
-  sku_name                 = "Premium_AzureFrontDoor" # Private Link origins and managed rules need it
+  sku_name                 = "Premium_AzureFrontDoor" # required by Private Link origins and managed rules
   response_timeout_seconds = 120
   tags                     = local.tags
 }
@@ -46,10 +46,10 @@ resource "azurerm_cdn_frontdoor_origin" "region" {
   host_name                      = var.edge.origin_host
   origin_host_header             = var.edge.origin_host
   certificate_name_check_enabled = true
-  priority                       = each.key == "primary" ? 1 : 2 # the second region answers only while the first does not
+  priority                       = each.key == "primary" ? 1 : 2 # traffic goes to the second region only if the first is unhealthy
   weight                         = 1000
 
-  # kubernetes/components/azure-gateway makes the service and gives it its name.
+  # kubernetes/components/azure-gateway creates and names the service.
   private_link {
     location               = each.value
     request_message        = "Front Door of ${local.name}"
@@ -99,7 +99,7 @@ resource "azurerm_cdn_frontdoor_firewall_policy" "this" {
     rate_limit_duration_in_minutes = 1
     rate_limit_threshold           = var.edge.requests_a_minute
     match_condition {
-      match_variable = "SocketAddr" # everybody: the provider cannot send the operator Any, which takes no values
+      match_variable = "SocketAddr" # all addresses: the provider does not support the operator Any, which takes no values
       operator       = "IPMatch"
       match_values   = ["0.0.0.0/0", "::/0"]
     }

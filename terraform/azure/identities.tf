@@ -1,4 +1,4 @@
-# Who may do what. Each workload has an identity of its own; a pod gets it by its service account, and there is no secret.
+# Identities and roles. Each workload has its own identity, which pods use through their service account, without secrets.
 
 locals {
   containers = { for name, container in azurerm_storage_container.this : name => container.id }
@@ -25,7 +25,7 @@ locals {
       service_account = "release-watcher"
       roles = {
         models  = { role = "Storage Blob Data Reader", scope = local.containers["models"] }
-        secrets = { role = "Key Vault Reader", scope = azurerm_key_vault.this.id } # when they expire, never what they are
+        secrets = { role = "Key Vault Reader", scope = azurerm_key_vault.this.id } # expiry dates, not the values
       }
     }
     trainer = {
@@ -47,8 +47,8 @@ locals {
   }
 
   grants = merge([
-    for workload, facts in local.workloads : {
-      for what, grant in facts.roles : "${workload}/${what}" => merge(grant, { workload = workload })
+    for workload, settings in local.workloads : {
+      for target, grant in settings.roles : "${workload}/${target}" => merge(grant, { workload = workload })
     }
   ]...)
 }
@@ -69,7 +69,7 @@ resource "azurerm_role_assignment" "workload" {
   principal_type       = "ServicePrincipal"
 }
 
-# People and CI enter the clusters by the same two roles: one fetches credentials, the other is Kubernetes' own.
+# Administrators and CI have the same two roles on the clusters: one fetches credentials, the other is for Kubernetes' API.
 locals {
   cluster_roles = merge([
     for name, region in module.region : {
@@ -78,13 +78,13 @@ locals {
     }
   ]...)
 
-  # Secrets are put in by people, and by nobody else.
+  # Only administrators write secrets.
   admin_roles = merge(local.cluster_roles, {
     secrets = { role = "Key Vault Secrets Officer", scope = azurerm_key_vault.this.id }
     grafana = { role = "Grafana Admin", scope = azurerm_dashboard_grafana.this.id }
   })
 
-  # CI installs the platform's add-ons (cluster-wide objects), has images built and registers models.
+  # CI installs the add-ons (cluster-wide objects), builds images and registers models.
   deployer_roles = merge(local.cluster_roles, {
     images = { role = "Container Registry Tasks Contributor", scope = azurerm_container_registry.this.id }
     models = { role = "Storage Blob Data Contributor", scope = local.containers["models"] }

@@ -1,7 +1,7 @@
-# The one source of secrets. Terraform makes the vault and never holds a secret: people and rotation put them in.
+# The only source of secrets. Terraform creates the vault and never holds a secret: administrators and rotation write them.
 
 resource "azurerm_key_vault" "this" {
-  #checkov:skip=CKV2_AZURE_32:Each region has its private endpoint (regions.tf); checkov cannot follow it through the module
+  #checkov:skip=CKV2_AZURE_32:Each region has its private endpoint (regions.tf); checkov does not follow it through the module
   name                          = local.names.key_vault
   resource_group_name           = azurerm_resource_group.this.name
   location                      = var.location
@@ -24,7 +24,7 @@ resource "azurerm_management_lock" "key_vault" {
   name       = "keep"
   scope      = azurerm_key_vault.this.id
   lock_level = "CanNotDelete"
-  notes      = "Secrets of the platform: take this lock off only to take the environment down."
+  notes      = "Secrets of the platform: remove this lock only to destroy the environment."
 }
 
 resource "azurerm_monitor_diagnostic_setting" "key_vault" {

@@ -1,8 +1,8 @@
-# Optional: training at scale on spot GPUs, apart from the clusters, on the same storage and images. Azure gives the
-# workspace's own identity its roles on storage, vault and registry.
+# Optional: training on spot GPUs, outside the clusters, with the same storage and images. Azure assigns the workspace's
+# identity its roles on storage, vault and registry.
 
 locals {
-  # Azure ML reaches vault and storage as one of Azure's own services; nothing else of Azure's is let through.
+  # Azure ML accesses vault and storage as a trusted Azure service. Without it, no Azure service has access.
   trusted_services = var.machine_learning == null ? "None" : "AzureServices"
 }
 
@@ -27,7 +27,7 @@ resource "azurerm_machine_learning_workspace" "this" {
   storage_account_id            = azurerm_storage_account.this.id
   storage_account_access_type   = "Identity"
   container_registry_id         = azurerm_container_registry.this.id
-  image_build_compute_name      = "training" # registry tasks could not pull from a private registry
+  image_build_compute_name      = "training" # registry tasks cannot pull from a private registry
   public_network_access_enabled = false
   tags                          = local.tags
 

@@ -1,4 +1,4 @@
-# Names, once. Those that are unique in all of Azure end in a digest of the subscription, so that a plan knows them.
+# Names of all resources. Globally unique names end in a digest of the subscription, so that they are known in a plan.
 
 locals {
   name   = "thale-${var.environment}"
@@ -7,7 +7,7 @@ locals {
     storage   = "stthale${var.environment}${local.digest}"
     registry  = "crthale${var.environment}${local.digest}"
     key_vault = "kv-${local.name}-${local.digest}"
-    grafana   = "gf-${local.name}-${local.digest}" # 23 characters at most
+    grafana   = "gf-${local.name}-${local.digest}" # up to 23 characters
   }
 
   tags = merge(var.tags, { project = "thale", environment = var.environment })

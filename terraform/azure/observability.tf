@@ -1,4 +1,4 @@
-# Logs, metrics, dashboards, and who is told.
+# Logs, metrics, dashboards, and action groups.
 
 locals {
   container_streams = ["Microsoft-ContainerLogV2", "Microsoft-KubeEvents", "Microsoft-KubePodInventory"]
@@ -27,9 +27,9 @@ resource "azurerm_dashboard_grafana" "this" {
   resource_group_name           = azurerm_resource_group.this.name
   location                      = var.location
   sku                           = "Standard"
-  grafana_major_version         = "12" # Azure offers two at a time; 11 is on its way out
+  grafana_major_version         = "12" # Azure offers two versions at a time; 11 is deprecated
   api_key_enabled               = false
-  public_network_access_enabled = true # people sign in with Entra; the data sources are behind its own identity
+  public_network_access_enabled = true # users sign in with Entra; the data sources use Grafana's identity
   zone_redundancy_enabled       = var.environment == "prod"
   tags                          = local.tags
 
@@ -56,13 +56,13 @@ resource "azurerm_role_assignment" "grafana_reads_logs" {
   principal_type       = "ServicePrincipal"
 }
 
-# What clusters send. Azure wants these rules where the workspaces are; clusters of any region are tied to them.
+# Data collection from the clusters. Azure requires these rules in the region of the workspaces; clusters of any region use them.
 resource "azurerm_monitor_data_collection_endpoint" "metrics" {
   name                          = "dce-${local.name}-metrics"
   resource_group_name           = azurerm_resource_group.this.name
   location                      = var.location
   kind                          = "Linux"
-  public_network_access_enabled = true # agents present the cluster's identity; nothing is read here
+  public_network_access_enabled = true # ingestion only; agents authenticate with the cluster's identity
   tags                          = local.tags
 }
 

@@ -1,7 +1,7 @@
-# Exactly what the Kubernetes overlays and `make deploy` need; nothing here is a secret.
+# The values that the Kubernetes overlays and `make deploy` need. None is a secret.
 
 output "facts" {
-  description = "Facts of the environment, as kubernetes/overlays/aks-* take them."
+  description = "Facts of the environment for kubernetes/overlays/aks-*."
   value = {
     environment      = var.environment
     tenant_id        = data.azurerm_client_config.current.tenant_id

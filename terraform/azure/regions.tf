@@ -1,4 +1,4 @@
-# A network and a cluster for each region. Everything else is shared by the regions and stands in this folder.
+# A network and a cluster for each region. The regions share all other resources of this folder.
 
 module "region" {
   source   = "../modules/region"
@@ -35,7 +35,7 @@ module "region" {
       vault    = { resource_id = azurerm_key_vault.this.id, subresource = "vault", dns_zones = ["privatelink.vaultcore.azure.net"] }
       registry = { resource_id = azurerm_container_registry.this.id, subresource = "registry", dns_zones = ["privatelink.azurecr.io"] }
     },
-    # The copy in the paired region has a name of its own, and would be out of reach when it is wanted.
+    # The replica in the paired region has its own name, and is unreachable without its own endpoint.
     contains(["RAGRS", "RAGZRS"], var.storage_replication) ? {
       blob-secondary = { resource_id = azurerm_storage_account.this.id, subresource = "blob_secondary", dns_zones = ["privatelink.blob.core.windows.net"] }
     } : {},

@@ -1,8 +1,8 @@
-# Images. Premium, because nothing less has private endpoints; a task builds and pushes them inside Azure.
+# The image registry. Only the Premium tier has private endpoints. A task builds and pushes images inside Azure.
 
 resource "azurerm_container_registry" "this" {
   #checkov:skip=CKV_AZURE_164:Azure retires Docker content trust; the overlays name images by digest instead
-  #checkov:skip=CKV_AZURE_166:Quarantine holds every image back until a scanner of ours releases it, and there is none yet; Defender scans in prod
+  #checkov:skip=CKV_AZURE_166:Quarantine blocks each image until a scanner releases it, and there is no scanner yet; Defender scans in prod
   name                          = local.names.registry
   resource_group_name           = azurerm_resource_group.this.name
   location                      = var.location
@@ -11,11 +11,11 @@ resource "azurerm_container_registry" "this" {
   admin_enabled                 = false
   anonymous_pull_enabled        = false
   public_network_access_enabled = false
-  # Lets the task below in, past the closed network, and nothing but tasks with an identity of their own.
+  # Lets the task below, and only tasks with their own identity, bypass the closed network.
   network_rule_bypass_option            = "AzureServices"
   network_rule_bypass_for_tasks_enabled = true
   zone_redundancy_enabled               = true
-  retention_policy_in_days              = 30 # of manifests without a tag
+  retention_policy_in_days              = 30 # for untagged manifests
   tags                                  = local.tags
 
   dynamic "georeplications" {
@@ -29,7 +29,7 @@ resource "azurerm_container_registry" "this" {
   }
 }
 
-# `az acr build` has no identity and is turned away by a closed registry; a task with one is not:
+# `az acr build` has no identity, so a closed registry rejects it. A task with an identity is accepted:
 # az acr task run --name build --registry REGISTRY --context . --set image=facade:1.0.0 --set dockerfile=services/Dockerfile
 resource "azurerm_container_registry_task" "build" {
   name                  = "build"

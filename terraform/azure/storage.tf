@@ -1,15 +1,15 @@
-# The only state in the cloud: models, photographs and results as blobs, batch jobs as queues. No keys, no public way in.
+# The only state on Azure: models, photographs and results as blobs, batch jobs as queues. No keys, no public access.
 
 locals {
-  # Azure keeps the archive tier from accounts that replicate across zones; there, cold is the deepest tier.
+  # Zone-redundant accounts have no archive tier (docs/adr/0046-cold-tier-in-zone-redundant-accounts.md): cold is their deepest.
   archive = contains(["LRS", "GRS", "RAGRS"], var.storage_replication)
 }
 
 resource "azurerm_storage_account" "this" {
-  #checkov:skip=CKV_AZURE_36:No service of Azure's reads here past the private endpoints, so none is let through
-  #checkov:skip=CKV2_AZURE_33:Each region has its private endpoints (regions.tf); checkov cannot follow them through the module
-  #checkov:skip=CKV_AZURE_33:Queues are logged by the diagnostic setting below, the classic logging needs keys
-  #checkov:skip=CKV2_AZURE_1:Azure's keys with infrastructure encryption; a lost key of ours would lose the data of published numbers
+  #checkov:skip=CKV_AZURE_36:No Azure service needs access other than through the private endpoints
+  #checkov:skip=CKV2_AZURE_33:Each region has its private endpoints (regions.tf); checkov does not follow them through the module
+  #checkov:skip=CKV_AZURE_33:Queues are logged by the diagnostic setting below, classic logging needs keys
+  #checkov:skip=CKV2_AZURE_1:Azure's keys with infrastructure encryption; the loss of a customer key would lose the data behind published results
   name                              = local.names.storage
   resource_group_name               = azurerm_resource_group.this.name
   location                          = var.location
@@ -50,14 +50,14 @@ resource "azurerm_storage_account" "this" {
 }
 
 resource "azurerm_storage_container" "this" {
-  #checkov:skip=CKV2_AZURE_21:Writes and deletions are logged; each image is read by the platform alone, and logging reads costs more than keeping them
+  #checkov:skip=CKV2_AZURE_21:Writes and deletions are logged; only the platform reads images, and logging each read costs more than storage
   for_each              = toset(["models", "images", "results"])
   name                  = each.value
   storage_account_id    = azurerm_storage_account.this.id
   container_access_type = "private"
 }
 
-# A registered model is what published numbers rest on: it can be read and added, not rewritten and not deleted.
+# Published results depend on registered models: they can be added and read, not rewritten or deleted.
 resource "azurerm_storage_container_immutability_policy" "models" {
   storage_container_resource_manager_id = azurerm_storage_container.this["models"].id
   immutability_period_in_days           = var.model_retention.days
@@ -85,7 +85,7 @@ resource "azurerm_storage_management_policy" "this" {
         tier_to_cool_after_days_since_modification_greater_than    = var.lifecycle_days.cool
         tier_to_cold_after_days_since_modification_greater_than    = local.archive ? null : var.lifecycle_days.deepest
         tier_to_archive_after_days_since_modification_greater_than = local.archive ? var.lifecycle_days.deepest : null
-        # An image that was brought back stays for a week, and is not sent to the archive again overnight.
+        # A rehydrated image stays for a week before it returns to the archive.
         tier_to_archive_after_days_since_last_tier_change_greater_than = local.archive ? 7 : null
       }
     }
@@ -111,7 +111,7 @@ resource "azurerm_management_lock" "storage" {
   name       = "keep"
   scope      = azurerm_storage_account.this.id
   lock_level = "CanNotDelete"
-  notes      = "Models, photographs and results: take this lock off only to take the environment down."
+  notes      = "Models, photographs and results: remove this lock only to destroy the environment."
 }
 
 resource "azurerm_monitor_diagnostic_setting" "storage" {

@@ -1,6 +1,6 @@
 variable "subscription_id" {
   type        = string
-  description = "Azure subscription that everything is created in."
+  description = "Azure subscription of all resources."
   validation {
     condition     = can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", lower(var.subscription_id)))
     error_message = "subscription_id must be a UUID, as `az account show --query id` prints it."
@@ -9,7 +9,7 @@ variable "subscription_id" {
 
 variable "environment" {
   type        = string
-  description = "Name of the environment; part of every name."
+  description = "Name of the environment; part of all resource names."
   validation {
     condition     = contains(["dev", "staging", "prod"], var.environment)
     error_message = "environment must be dev, staging or prod."
@@ -28,42 +28,42 @@ variable "location" {
 variable "secondary_location" {
   type        = string
   default     = null
-  description = "A second region with a cluster of its own, to which the edge fails over. null: one region."
+  description = "Second region with its own cluster, to which the edge fails over. null: one region."
   validation {
     condition     = var.secondary_location == null || can(regex("^[a-z]+[a-z0-9]*$", var.secondary_location))
     error_message = "secondary_location must be a region's short name or null."
   }
   validation {
     condition     = var.secondary_location != var.location
-    error_message = "secondary_location must be another region than location."
+    error_message = "secondary_location must differ from location."
   }
   validation {
     condition     = var.secondary_location == null || var.edge != null
-    error_message = "A second region is of use only behind an edge that fails over to it: set edge as well."
+    error_message = "secondary_location needs an edge that fails over to it: set edge as well."
   }
 }
 
 variable "address_spaces" {
   type        = list(string)
   default     = ["10.40.0.0/16", "10.41.0.0/16"]
-  description = "Virtual networks' ranges: the first region's, then the second's. /16 each."
+  description = "Address ranges of the virtual networks of the first and the second region, each a /16."
   validation {
     condition     = length(var.address_spaces) == 2 && length(distinct(var.address_spaces)) == 2
     error_message = "address_spaces must be two different ranges."
   }
   validation {
     condition     = length(setintersection(var.address_spaces, ["10.0.0.0/16", "10.244.0.0/16"])) == 0
-    error_message = "address_spaces must leave 10.0.0.0/16 and 10.244.0.0/16 alone: services and pods have their addresses there."
+    error_message = "address_spaces must not contain 10.0.0.0/16 or 10.244.0.0/16: services and pods use these ranges."
   }
 }
 
 variable "kubernetes_version" {
   type        = string
   default     = "1.35"
-  description = "Minor version; the patch channel chooses the patch."
+  description = "Minor version of Kubernetes. The patch channel selects the patch version."
   validation {
     condition     = can(regex("^1\\.(3[2-9]|[4-9][0-9])$", var.kubernetes_version))
-    error_message = "kubernetes_version must be a minor version from 1.32 on, such as 1.35: KServe 0.21 needs it."
+    error_message = "kubernetes_version must be a minor version of at least 1.32, such as 1.35: KServe 0.21 requires it."
   }
 }
 
@@ -84,10 +84,10 @@ variable "sku_tier" {
 variable "api_server_authorized_ip_ranges" {
   type        = list(string)
   default     = []
-  description = "Addresses that may reach the API server. Empty makes it private: reachable from the network alone."
+  description = "CIDR ranges that may reach the API server. Empty: private, reachable only from the network."
   validation {
     condition     = alltrue([for range in var.api_server_authorized_ip_ranges : can(cidrhost(range, 0)) && !startswith(range, "0.0.0.0/")])
-    error_message = "api_server_authorized_ip_ranges must be CIDR ranges, and not the whole internet."
+    error_message = "api_server_authorized_ip_ranges must be CIDR ranges other than the whole internet."
   }
 }
 
@@ -96,7 +96,7 @@ variable "admin_group_ids" {
   description = "Object ids of the Entra groups whose members administer the clusters, the secrets and Grafana."
   validation {
     condition     = length(var.admin_group_ids) > 0
-    error_message = "admin_group_ids must name a group at least: local accounts are off, and nobody else could get in."
+    error_message = "admin_group_ids must have at least one group: local accounts are disabled, so it is the only access."
   }
   validation {
     condition     = alltrue([for id in var.admin_group_ids : can(regex("^[0-9a-f-]{36}$", lower(id)))])
@@ -107,7 +107,7 @@ variable "admin_group_ids" {
 variable "deployer_ids" {
   type        = list(string)
   default     = []
-  description = "Object ids of the identities that run `make deploy` and `thale release register`: CI's, printed by bootstrap."
+  description = "Object ids of the identities that run `make deploy` and `thale release register`: the output `ci` of bootstrap."
   validation {
     condition     = alltrue([for id in var.deployer_ids : can(regex("^[0-9a-f-]{36}$", lower(id)))])
     error_message = "deployer_ids must be object ids, as `terraform -chdir=terraform/bootstrap output ci` prints them."
@@ -117,7 +117,7 @@ variable "deployer_ids" {
 variable "defender" {
   type        = bool
   default     = false
-  description = "Microsoft Defender for Containers on the clusters; billed by core."
+  description = "Microsoft Defender for Containers on the clusters; billed by cores."
 }
 
 variable "zones" {
@@ -126,39 +126,39 @@ variable "zones" {
   description = "Availability zones of system and general nodes."
   validation {
     condition     = length(setsubtract(var.zones, ["1", "2", "3"])) == 0
-    error_message = "zones must be of 1, 2 and 3; empty where the region has none."
+    error_message = "zones must be a subset of 1, 2 and 3; empty for a region without zones."
   }
   validation {
     condition     = var.environment != "prod" || length(var.zones) == 3
-    error_message = "prod lives in three zones."
+    error_message = "prod needs three zones."
   }
 }
 
 variable "host_encryption" {
   type        = bool
   default     = true
-  description = "Encrypt disks and caches on the host; the subscription needs the feature EncryptionAtHost."
+  description = "Encryption of disks and caches on the host. The subscription needs the feature EncryptionAtHost."
 }
 
 variable "system_pool" {
   type        = object({ vm_size = string, min_nodes = number, max_nodes = number })
-  description = "Nodes for Kubernetes' own pods."
+  description = "Nodes for Kubernetes' system pods."
   validation {
     condition     = var.system_pool.min_nodes >= 1 && var.system_pool.max_nodes >= var.system_pool.min_nodes
-    error_message = "system_pool needs at least 1 node, and max_nodes no less than min_nodes."
+    error_message = "system_pool needs min_nodes of at least 1, and max_nodes of at least min_nodes."
   }
   validation {
     condition     = var.environment != "prod" || var.system_pool.min_nodes >= 3
-    error_message = "In prod the system pool has at least 3 nodes, one for each zone."
+    error_message = "system_pool.min_nodes must be at least 3 in prod, one for each zone."
   }
 }
 
 variable "general_pool" {
   type        = object({ vm_size = string, min_nodes = number, max_nodes = number })
-  description = "Nodes for the facade, the release watcher and CPU inference."
+  description = "Nodes for the facade, the rollout controller and CPU inference."
   validation {
     condition     = var.general_pool.min_nodes >= 1 && var.general_pool.max_nodes >= var.general_pool.min_nodes
-    error_message = "general_pool needs at least 1 node, and max_nodes no less than min_nodes."
+    error_message = "general_pool needs min_nodes of at least 1, and max_nodes of at least min_nodes."
   }
 }
 
@@ -171,14 +171,14 @@ variable "gpu_pools" {
     zones     = optional(list(string), [])
   }))
   default     = {}
-  description = "GPU pools by name. All scale to zero; training belongs on spot, inference on demand."
+  description = "GPU pools by name. All scale to zero. Training uses spot nodes, inference uses on-demand nodes."
   validation {
     condition     = alltrue([for pool in var.gpu_pools : !(pool.purpose == "inference" && pool.spot)])
-    error_message = "Inference does not belong on spot nodes: users would wait for them to come back."
+    error_message = "Pools for inference must have spot = false: an eviction would interrupt requests."
   }
   validation {
     condition     = length(setintersection(keys(var.gpu_pools), ["system", "general"])) == 0
-    error_message = "The names system and general are taken by the cluster's other pools."
+    error_message = "The names system and general are reserved for the other pools."
   }
 }
 
@@ -191,47 +191,47 @@ variable "storage_replication" {
   }
   validation {
     condition     = var.environment != "prod" || var.storage_replication == "RAGZRS"
-    error_message = "prod keeps its data in three zones and a second region that can be read: RAGZRS."
+    error_message = "prod needs data in three zones and a readable second region: RAGZRS."
   }
 }
 
 variable "lifecycle_days" {
   type        = object({ cool = number, deepest = number, old_versions = number })
   default     = { cool = 30, deepest = 180, old_versions = 90 }
-  description = "Days until photographs and results turn cool, until they reach the deepest tier, and until overwritten versions go."
+  description = "Days until photographs and results move to the cool tier and to the deepest tier, and until overwritten versions are deleted."
   validation {
     condition     = var.lifecycle_days.cool >= 1 && var.lifecycle_days.deepest >= var.lifecycle_days.cool + 30
-    error_message = "deepest must come at least 30 days after cool: Azure charges for leaving the cool tier earlier."
+    error_message = "lifecycle_days.deepest must be at least 30 days after cool: Azure charges for an earlier move."
   }
   validation {
     condition     = var.lifecycle_days.old_versions >= 7
-    error_message = "old_versions must be at least 7 days, or what was overwritten by mistake is gone before anybody looks."
+    error_message = "lifecycle_days.old_versions must be at least 7, so that an operator can restore a blob."
   }
 }
 
 variable "model_retention" {
   type        = object({ days = number, locked = optional(bool, false) })
-  description = "Days for which nobody can rewrite or delete a registered model. locked: nor take that rule away, ever, whoever asks."
+  description = "Days in which a registered model cannot be rewritten or deleted. locked: the policy can never be removed."
   validation {
     condition     = var.model_retention.days >= 1 && var.model_retention.days <= 146000
     error_message = "model_retention.days must be between 1 and 146000."
   }
   validation {
     condition     = var.environment == "prod" || !var.model_retention.locked
-    error_message = "Only prod may lock its models: Azure never unlocks them, and the environment could not be taken down."
+    error_message = "model_retention.locked is only allowed in prod: Azure never unlocks the policy, and the environment cannot be destroyed."
   }
 }
 
 variable "deletion_lock" {
   type        = bool
   default     = false
-  description = "Refuse to delete the storage account and the vault, whoever asks."
+  description = "Deletion locks on the storage account and the vault."
 }
 
 variable "log_retention_days" {
   type        = number
   default     = 30
-  description = "Days for which logs can be searched."
+  description = "Retention of logs in days."
   validation {
     condition     = var.log_retention_days >= 30 && var.log_retention_days <= 730
     error_message = "log_retention_days must be between 30 and 730."
@@ -241,25 +241,25 @@ variable "log_retention_days" {
 variable "log_daily_quota_gb" {
   type        = number
   default     = -1
-  description = "Logs taken a day in GB before the rest is dropped; -1 takes everything."
+  description = "Maximum log ingestion per day in GB; further logs are dropped. -1: unlimited."
   validation {
     condition     = var.log_daily_quota_gb == -1 || var.log_daily_quota_gb >= 0.1
-    error_message = "log_daily_quota_gb must be -1 or at least 0.1: less would drop everything."
+    error_message = "log_daily_quota_gb must be -1 or at least 0.1: a smaller quota would drop all logs."
   }
 }
 
 variable "alert_emails" {
   type        = object({ page = list(string), ticket = list(string) })
-  description = "Who is woken, and who finds it in the morning."
+  description = "Email addresses for pages and for tickets."
   validation {
     condition     = length(var.alert_emails.page) > 0 && length(var.alert_emails.ticket) > 0
-    error_message = "alert_emails needs an address for pages and one for tickets: an alert that nobody gets is none."
+    error_message = "alert_emails needs at least one address for pages and one for tickets."
   }
 }
 
 variable "monthly_budget" {
   type        = number
-  description = "Monthly spending in the subscription's currency at which people are told (80 % forecast, 100 % real)."
+  description = "Monthly budget in the subscription's currency. Alerts: 80 % of the forecast, 100 % of the actual cost."
   validation {
     condition     = var.monthly_budget > 0
     error_message = "monthly_budget must be positive."
@@ -273,21 +273,21 @@ variable "edge" {
     blocked_country_codes = optional(list(string), [])
   })
   default     = null
-  description = "Front Door with a firewall before the clusters' internal gateways; null: none. The Private Link service is made by the gateway's Service, so deploy the platform first (README)."
+  description = "Front Door with a firewall for the internal gateways of the clusters; null: none. The gateway's Service creates the Private Link service, so deploy the platform first (README)."
   validation {
     condition     = var.edge == null || try(var.edge.requests_a_minute >= 10, false)
-    error_message = "edge.requests_a_minute must be at least 10; each address is counted by itself."
+    error_message = "edge.requests_a_minute must be at least 10. The limit is per client address."
   }
 }
 
 variable "machine_learning" {
   type        = object({ vm_size = string, max_nodes = number })
   default     = null
-  description = "An Azure Machine Learning workspace with a spot GPU cluster for training at scale; null: none."
+  description = "Azure Machine Learning workspace with a spot GPU cluster for training; null: none."
 }
 
 variable "tags" {
   type        = map(string)
   default     = {}
-  description = "Tags of everything, beside project and environment."
+  description = "Tags of all resources, in addition to project and environment."
 }

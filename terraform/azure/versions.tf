@@ -6,7 +6,7 @@ terraform {
       version = ">= 5.2, < 6.0"
     }
   }
-  # Which storage account holds the state is told at `terraform init` (README, "First run"): bootstrap prints the line.
+  # `terraform init` sets the storage account of the state (README, "First run"). The output `init` of bootstrap has the command.
   backend "azurerm" {
     use_azuread_auth = true
   }
@@ -14,14 +14,14 @@ terraform {
 
 provider "azurerm" {
   subscription_id                 = var.subscription_id
-  resource_provider_registrations = "none" # the identity that applies may not register; README lists the providers
+  resource_provider_registrations = "none" # the applying identity may not register providers; README lists them
   storage_use_azuread             = true
   features {
     key_vault {
       purge_soft_delete_on_destroy = false
     }
     storage {
-      data_plane_available = false # the account is private: a run outside its network would wait for it in vain
+      data_plane_available = false # the account is private: runs outside its network would time out
     }
   }
 }

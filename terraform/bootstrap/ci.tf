@@ -1,9 +1,9 @@
-# CI signs in by OpenID Connect: GitHub's token for one environment of one repository, and no secret anywhere.
+# CI signs in by OpenID Connect, with GitHub's token for one environment of one repository. There is no secret.
 
 locals {
   subscription = "/subscriptions/${var.subscription_id}"
 
-  # The roles that azure/ hands out, by their fixed ids. CI may assign these and no others, so it cannot raise itself.
+  # The roles that azure/ assigns, by their fixed ids. CI may assign only these, so it cannot escalate its privileges.
   assignable_roles = {
     "AcrPull"                                     = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
     "AcrPush"                                     = "8311e382-0749-4cb8-b61a-304f252e45ec"
@@ -52,7 +52,7 @@ resource "azurerm_role_assignment" "ci_creates" {
   principal_type       = "ServicePrincipal"
 }
 
-# Neither Contributor nor the role below may lock anything, and prod has locks.
+# prod has locks, and neither Contributor nor the role below includes locks.
 resource "azurerm_role_assignment" "ci_locks" {
   for_each             = var.environments
   scope                = local.subscription

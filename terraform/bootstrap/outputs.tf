@@ -1,5 +1,5 @@
 output "init" {
-  description = "The command that ties azure/ to an environment's state, by environment."
+  description = "Command that initialises azure/ with the state of an environment, by environment."
   value = {
     for environment in var.environments : environment => join(" ", [
       "terraform -chdir=terraform/azure init -reconfigure",
@@ -12,7 +12,7 @@ output "init" {
 }
 
 output "ci" {
-  description = "What GitHub's environments need as variables (client id), and azure/ as deployer_ids (object id)."
+  description = "Client ids for the variables of GitHub's environments, and object ids for deployer_ids of azure/."
   value = {
     for environment, identity in azurerm_user_assigned_identity.ci : environment => {
       client_id = identity.client_id

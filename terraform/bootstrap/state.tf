@@ -1,5 +1,5 @@
-# Where the environments' Terraform state lies: versioned, without keys, one container each. CI's identities of one
-# subscription could give each other roles on it; what keeps prod apart is a subscription of its own (README).
+# Storage of Terraform's state: versioned, without keys, one container for each environment. CI's identities of one
+# subscription could assign each other roles on it, so prod needs its own subscription (README).
 
 locals {
   digest = substr(sha256("${var.subscription_id}/thale-state"), 0, 6)
@@ -13,9 +13,9 @@ resource "azurerm_resource_group" "this" {
 }
 
 resource "azurerm_storage_account" "state" {
-  #checkov:skip=CKV_AZURE_59:GitHub's runners reach the state over the internet, by Entra identities alone
-  #checkov:skip=CKV2_AZURE_33:As above: a private endpoint would lock CI out
-  #checkov:skip=CKV_AZURE_33:There are no queues in it
+  #checkov:skip=CKV_AZURE_59:GitHub's runners reach the state over the internet, with Entra identities only
+  #checkov:skip=CKV2_AZURE_33:As above: with a private endpoint only, CI would have no access
+  #checkov:skip=CKV_AZURE_33:The account has no queues
   #checkov:skip=CKV2_AZURE_1:Azure's keys with infrastructure encryption
   name                              = "stthalestate${local.digest}"
   resource_group_name               = azurerm_resource_group.this.name
@@ -31,7 +31,7 @@ resource "azurerm_storage_account" "state" {
   local_user_enabled                = false
   cross_tenant_replication_enabled  = false
   infrastructure_encryption_enabled = true
-  # GitHub's own runners have no network of ours: the state is reached over the internet, by Entra identities alone.
+  # GitHub's runners are outside the network: they reach the state over the internet, with Entra identities only.
   public_network_access_enabled = true
   tags                          = local.tags
 
@@ -47,7 +47,7 @@ resource "azurerm_storage_account" "state" {
 }
 
 resource "azurerm_storage_container" "state" {
-  #checkov:skip=CKV2_AZURE_21:Versions tell every change; reads are CI's own
+  #checkov:skip=CKV2_AZURE_21:Versions record each change, and only CI reads
   for_each              = var.environments
   name                  = each.value
   storage_account_id    = azurerm_storage_account.state.id

@@ -14,7 +14,7 @@ variable "location" {
 
 variable "repository" {
   type        = string
-  description = "GitHub repository whose workflows may act, as owner/name."
+  description = "GitHub repository whose workflows may sign in, as owner/name."
   validation {
     condition     = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.repository))
     error_message = "repository must be owner/name."
@@ -24,10 +24,10 @@ variable "repository" {
 variable "environments" {
   type        = set(string)
   default     = ["dev", "staging", "prod"]
-  description = "GitHub environments that get an identity each. Who may approve a run of one is set in GitHub."
+  description = "GitHub environments, each with an identity. GitHub's settings define the approvers of each."
 }
 
 variable "state_admin_group_id" {
   type        = string
-  description = "Object id of the Entra group whose members may read and repair the state by hand."
+  description = "Object id of the Entra group whose members may read and repair the state manually."
 }

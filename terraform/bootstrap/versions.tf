@@ -14,7 +14,7 @@ provider "azurerm" {
   storage_use_azuread             = true
   features {
     storage {
-      data_plane_available = false # all of it goes through Azure's own API; who applies needs no role on the data
+      data_plane_available = false # only the management API is used, so applying needs no role on the data
     }
   }
 }

@@ -1,4 +1,4 @@
-# One small cluster that people may break. Subscription, groups and addresses are the organisation's: see README.
+# One small cluster for experiments. Subscription, groups and email addresses are settings of the organisation (README).
 environment = "dev"
 location    = "westeurope"
 

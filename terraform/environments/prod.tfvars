@@ -1,4 +1,4 @@
-# What users rely on: three zones, data in two regions, nothing that deletes by accident.
+# Production: three zones, data in two regions, locks against accidental deletion.
 environment = "prod"
 location    = "westeurope"
 

@@ -1,4 +1,4 @@
-# Production's shape at a smaller size: what is rehearsed here happens there.
+# The structure of prod at a smaller size, for tests before production.
 environment = "staging"
 location    = "westeurope"
 

@@ -1,4 +1,4 @@
-"""Plans of the three environments, made by the real terraform without a cloud."""
+"""Plans of the three environments, created by the real terraform without Azure."""
 
 import json
 import os
@@ -45,23 +45,23 @@ def terraform() -> Run:
 
 @pytest.fixture(scope="session")
 def workspace(terraform: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of this folder, ready to plan, that keeps its state to itself."""
+    """Return an initialised copy of this folder with a local state."""
     copy = tmp_path_factory.mktemp("terraform") / "terraform"
     shutil.copytree(TERRAFORM, copy, ignore=shutil.ignore_patterns(".terraform*", "tests/__pycache__"))
     rules = Path("observability", "rules")
     shutil.copytree(TERRAFORM.parent / rules, copy.parent / rules)
     (copy / "azure" / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     for folder in ("azure", "bootstrap"):
-        done = terraform("init", "-input=false", "-no-color", folder=copy / folder)
-        if done.returncode != 0 and "Failed to query available provider packages" in done.stderr:
-            pytest.skip("the azurerm provider cannot be had: no registry, and no offline mirror beside the project")
-        assert done.returncode == 0, done.stderr
+        result = terraform("init", "-input=false", "-no-color", folder=copy / folder)
+        if result.returncode != 0 and "Failed to query available provider packages" in result.stderr:
+            pytest.skip("the azurerm provider is unavailable: no registry, and no offline mirror")
+        assert result.returncode == 0, result.stderr
     return copy
 
 
 @pytest.fixture(scope="session")
 def plans(terraform: Run, workspace: Path) -> Mapping[str, Any]:
-    """Return each environment's plan, as `terraform show -json` prints it."""
+    """Return the plan of each environment, as `terraform show -json` prints it."""
     folder = workspace / "azure"
     (folder / "organisation.auto.tfvars.json").write_text(json.dumps(ORGANISATION))
     with ThreadPoolExecutor() as pool:
@@ -72,8 +72,8 @@ def plans(terraform: Run, workspace: Path) -> Mapping[str, Any]:
 def _plan(terraform: Run, folder: Path, environment: str) -> Any:
     out = f"{environment}.tfplan"
     variables = f"-var-file=../environments/{environment}.tfvars"
-    planned = terraform(
+    result = terraform(
         "plan", "-input=false", "-no-color", "-refresh=false", "-lock=false", f"-out={out}", variables, folder=folder
     )
-    assert planned.returncode == 0, planned.stderr
+    assert result.returncode == 0, result.stderr
     return json.loads(terraform("show", "-json", out, folder=folder).stdout)

@@ -1,3 +1,5 @@
+"""Monthly costs of plans, and updates of the prices."""
+
 import importlib.util
 import json
 import sys
@@ -34,23 +36,23 @@ def make_plan(*resource_blocks: Mapping[str, Any]) -> dict[str, Any]:
     return {"planned_values": {"root_module": {"resources": managed}}}
 
 
-def test_a_pool_costs_its_nodes_hours(cost: ModuleType) -> None:
+def test_pool_cost_is_node_hours_times_price(cost: ModuleType) -> None:
     pool = {"name": "general", "vm_size": "Standard_D4ds_v5", "min_count": 2, "max_count": 5}
     [row] = cost.monthly_costs(
         make_plan({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool}), prices(cost)
     )
-    assert (row.at_rest, row.at_most) == (pytest.approx(2 * 0.272 * 730), pytest.approx(5 * 0.272 * 730))
+    assert (row.at_rest, row.at_max) == (pytest.approx(2 * 0.272 * 730), pytest.approx(5 * 0.272 * 730))
 
 
-def test_what_has_no_price_is_named(cost: ModuleType) -> None:
-    with pytest.raises(cost.UnpricedError, match="azurerm_redis_cache is not known"):
+def test_monthly_costs_reports_unpriced_resources(cost: ModuleType) -> None:
+    with pytest.raises(cost.UnpricedError, match="azurerm_redis_cache is unknown"):
         cost.monthly_costs(make_plan({"type": "azurerm_redis_cache", "values": {}}), prices(cost))
     pool = {"name": "general", "vm_size": "Standard_M416", "min_count": 1, "max_count": 1}
     with pytest.raises(cost.UnpricedError, match="Standard_M416"):
         cost.monthly_costs(make_plan({"type": "azurerm_kubernetes_cluster_node_pool", "values": pool}), prices(cost))
 
 
-def test_defender_is_paid_for_the_cores_of_every_pool(cost: ModuleType) -> None:
+def test_defender_cost_covers_cores_of_all_pools(cost: ModuleType) -> None:
     system = {"vm_size": "Standard_D4ds_v5", "min_count": 3, "max_count": 6}
     cluster = {"sku_tier": "Free", "default_node_pool": [system], "microsoft_defender": [{}]}
     general = {"name": "general", "vm_size": "Standard_D8ds_v5", "min_count": 1, "max_count": 2}
@@ -59,24 +61,26 @@ def test_defender_is_paid_for_the_cores_of_every_pool(cost: ModuleType) -> None:
         {"type": "azurerm_kubernetes_cluster_node_pool", "values": general},
     )
     [row] = [row for row in cost.monthly_costs(plan, prices(cost)) if row.description.startswith("Defender")]
-    assert (row.at_rest, row.at_most) == (pytest.approx(6.87 * (12 + 8)), pytest.approx(6.87 * (24 + 16)))
+    assert (row.at_rest, row.at_max) == (pytest.approx(6.87 * (12 + 8)), pytest.approx(6.87 * (24 + 16)))
 
 
-def test_every_environment_has_a_price_and_fits_its_budget(cost: ModuleType, plans: Mapping[str, Any]) -> None:
+@pytest.mark.integration
+def test_each_environment_costs_less_than_its_budget(cost: ModuleType, plans: Mapping[str, Any]) -> None:
     totals = {name: cost.total(cost.monthly_costs(plan, prices(cost))) for name, plan in plans.items()}
     assert totals["dev"].at_rest < totals["staging"].at_rest < totals["prod"].at_rest
     for name, plan in plans.items():
         assert totals[name].at_rest < plan["variables"]["monthly_budget"]["value"]
 
 
-def test_the_readme_tells_what_the_plans_cost(cost: ModuleType, plans: Mapping[str, Any]) -> None:
+@pytest.mark.integration
+def test_readme_has_the_cost_of_the_plans(cost: ModuleType, plans: Mapping[str, Any]) -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     for name, plan in plans.items():
-        summed = cost.total(cost.monthly_costs(plan, prices(cost)))
-        assert f"| {name} | {summed.at_rest:,.0f} | {summed.at_most:,.0f} |" in readme
+        total = cost.total(cost.monthly_costs(plan, prices(cost)))
+        assert f"| {name} | {total.at_rest:,.0f} | {total.at_max:,.0f} |" in readme
 
 
-def test_machines_are_told_the_totals(
+def test_main_prints_totals_as_json(
     cost: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = {"name": "general", "vm_size": "Standard_D4ds_v5", "min_count": 2, "max_count": 5}
@@ -91,7 +95,7 @@ def test_machines_are_told_the_totals(
 
 @pytest.fixture
 def price_list() -> Iterator[str]:
-    """A price list that speaks Azure's protocol, with prices that nobody could mistake for real ones."""
+    """Run a price list with Azure's protocol and obviously artificial prices."""
 
     class Prices(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -108,7 +112,7 @@ def price_list() -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_arguments: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Prices)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -117,11 +121,11 @@ def price_list() -> Iterator[str]:
     server.server_close()
 
 
-def test_refreshed_prices_are_the_price_lists(cost: ModuleType, price_list: str) -> None:
+def test_refresh_prices_uses_the_price_list(cost: ModuleType, price_list: str) -> None:
     text = cost.refresh_prices(cost.PRICES.read_text(), price_list, "2027-01-02")
-    after, before = tomllib.loads(text), prices(cost)
-    assert set(after["vm_hour"].values()) == {1.5}
-    assert set(after["vm_hour_spot"].values()) == {0.5}
-    assert (str(after["date"]), after["fetched"]) == ("2027-01-02", True)
-    unchanged = before.keys() - {"vm_hour", "vm_hour_spot", "date", "fetched"}
-    assert {name: after[name] for name in unchanged} == {name: before[name] for name in unchanged}
+    updated, committed = tomllib.loads(text), prices(cost)
+    assert set(updated["vm_hour"].values()) == {1.5}
+    assert set(updated["vm_hour_spot"].values()) == {0.5}
+    assert (str(updated["date"]), updated["fetched"]) == ("2027-01-02", True)
+    unchanged = committed.keys() - {"vm_hour", "vm_hour_spot", "date", "fetched"}
+    assert {name: updated[name] for name in unchanged} == {name: committed[name] for name in unchanged}

@@ -1,4 +1,4 @@
-"""The add-ons fit what stands on them: every kind and namespace that an overlay names has somebody who brings it."""
+"""Add-ons and overlays agree: an add-on provides each API group and namespace that an overlay uses."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ PROVIDERS_BY_GROUP = {
     "secrets-store.csi.x-k8s.io": ("secrets-store-crd", "crd/secretproviderclasses.secrets-store.csi.x-k8s.io"),
     "metrics.k8s.io": ("metrics-server", "apiservice/v1beta1.metrics.k8s.io"),
 }
-"""API group -> the add-on, or what is looked for, one of which an environment has."""
+"""Maps an API group to alternative providers: an add-on or a managed object. An environment has exactly one."""
 GPU_POOL = KUBERNETES.parent / "terraform" / "modules" / "gpu-pool" / "main.tf"
 
 
@@ -49,37 +49,37 @@ def values(name: str) -> Manifest:
     return merged
 
 
-def test_there_is_an_environment_for_each_overlay() -> None:
+def test_each_overlay_has_an_environment() -> None:
     assert {environment_name(name) for name in OVERLAYS} == {*ENVIRONMENTS}
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_somebody_brings_every_kind_that_an_overlay_has(name: str) -> None:
+def test_each_api_group_of_an_overlay_is_provided(name: str) -> None:
     groups = {found["apiVersion"].partition("/")[0] for found in overlay(name)} - OF_KUBERNETES
-    scaled_by_processor_time = any(
+    scales_by_cpu = any(
         service["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "hpa"
         for service in of_kind(overlay(name), "InferenceService").values()
     )
-    for group in groups | ({"metrics.k8s.io"} if scaled_by_processor_time else set()):
-        assert provided_names(environment_name(name)) & {*PROVIDERS_BY_GROUP[group]}, f"nobody brings {group} to {name}"
+    for group in groups | ({"metrics.k8s.io"} if scales_by_cpu else set()):
+        assert provided_names(environment_name(name)) & {*PROVIDERS_BY_GROUP[group]}, f"{name}: {group}"
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_every_operator_that_makes_something_of_them_is_there(name: str) -> None:
+def test_required_operators_are_installed(name: str) -> None:
     assert {"cert-manager", "envoy-gateway", "gateway-class", "kserve", "otel-collector"} <= provided_names(
         environment_name(name)
     )
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_namespaces_that_an_overlay_names_are_those_of_add_ons(name: str) -> None:
-    made = {addon.namespace for addon in TABLE.addons}
+def test_referenced_namespaces_belong_to_addons(name: str) -> None:
+    addon_namespaces = {addon.namespace for addon in TABLE.addons}
     for namespace in namespaces_in(list(overlay(name))):
-        assert namespace in made | {"kube-system", "thale"}, namespace
+        assert namespace in addon_namespaces | {"kube-system", "thale"}, namespace
 
 
 def namespaces_in(value: object) -> set[str]:
-    """Return the namespaces that policies and monitors reach out to."""
+    """Return the namespaces that policies and monitors select."""
     if isinstance(value, list):
         return {found for each in value for found in namespaces_in(each)}
     if not isinstance(value, dict):
@@ -89,21 +89,21 @@ def namespaces_in(value: object) -> set[str]:
     return own | {found for each in value.values() for found in namespaces_in(each)}
 
 
-def test_what_aks_brings_is_not_installed_there_a_second_time() -> None:
+def test_managed_objects_are_not_installed_again() -> None:
     for environment in ENVIRONMENTS:
         for group, alternatives in PROVIDERS_BY_GROUP.items():
             assert len(provided_names(environment) & {*alternatives}) <= 1, (environment, group)
 
 
-def test_files_of_values_are_yaml_and_each_is_somebody_s() -> None:
+def test_values_files_are_valid_yaml_and_used() -> None:
     used = {FOLDER / file for addon in TABLE.addons for file in addon.values}
     assert used == {*(FOLDER / "values").iterdir()}
     for path in used:
         assert isinstance(yaml.safe_load(path.read_text()), dict), path
 
 
-def test_every_chart_is_held_to_what_it_may_use() -> None:
-    """But the charts of CRDs alone, where nothing runs."""
+def test_each_chart_sets_requests_and_limits() -> None:
+    """Charts with CRDs only are exempt: they have no pods."""
     for addon in TABLE.addons:
         if addon.chart and addon.name != "kserve-crd":
             text = "".join((FOLDER / file).read_text() for file in addon.values)
@@ -112,29 +112,29 @@ def test_every_chart_is_held_to_what_it_may_use() -> None:
 
 
 @pytest.mark.parametrize("addon", [addon for addon in TABLE.addons if addon.folder], ids=lambda addon: addon.name)
-def test_manifests_of_ours_build_and_the_cluster_would_know_every_field(addon: Addon) -> None:
+def test_local_manifests_build_and_match_the_schemas(addon: Addon) -> None:
     assert addon.folder is not None
     manifests = build(addon.folder)
     assert {found["metadata"].get("namespace", addon.namespace) for found in manifests} == {addon.namespace}
     if not CHECK.exists():
-        pytest.skip("the shared folder with the cluster's schemas is not there")
+        pytest.skip("the shared folder with the cluster's schemas is missing")
     stream = yaml.safe_dump_all(manifests)
     checked = subprocess.run([sys.executable, str(CHECK)], input=stream, capture_output=True, text=True, timeout=200)
     assert checked.stdout.strip() == f"{len(manifests)} objects, 0 faults", checked.stdout + checked.stderr
 
 
-def test_the_gateway_s_class_is_there_and_gives_no_address_outside() -> None:
+def test_gateway_class_exists_without_external_address() -> None:
     folder = get_addon("gateway-class").folder
     assert folder is not None
     manifests = build(folder)
     for name in OVERLAYS:
-        wanted = of_kind(overlay(name), "Gateway")["thale"]["spec"]["gatewayClassName"]
-        proxy = of_kind(manifests, "GatewayClass")[wanted]["spec"]["parametersRef"]["name"]
+        class_name = of_kind(overlay(name), "Gateway")["thale"]["spec"]["gatewayClassName"]
+        proxy = of_kind(manifests, "GatewayClass")[class_name]["spec"]["parametersRef"]["name"]
         service = of_kind(manifests, "EnvoyProxy")[proxy]["spec"]["provider"]["kubernetes"]["envoyService"]
         assert service == {"type": "ClusterIP"}
 
 
-def test_kserve_works_without_knative_and_opens_no_second_way_in() -> None:
+def test_kserve_uses_standard_mode_without_own_gateway() -> None:
     controller = values("kserve")["kserve"]["controller"]
     assert controller["deploymentMode"] == "Standard"
     assert controller["gateway"]["ingressGateway"] == {
@@ -145,15 +145,15 @@ def test_kserve_works_without_knative_and_opens_no_second_way_in() -> None:
     assert get_addon("kserve").version == get_addon("kserve-crd").version == "v0.21.0"
 
 
-def test_envoy_gateway_and_its_kinds_are_of_one_version() -> None:
+def test_envoy_gateway_and_crds_have_one_version() -> None:
     assert get_addon("envoy-gateway").version == f"v{get_addon('envoy-gateway-crds').version}" == "v1.8.1"
     assert get_addon("gateway-api").version == "1.5.1"
     assert get_addon("envoy-gateway").skip_crds
 
 
-def test_crds_come_before_who_needs_them() -> None:
+def test_crds_are_installed_before_their_users() -> None:
     names = [addon.name for addon in TABLE.addons]
-    for first, then in (
+    for first, second in (
         ("gateway-api", "envoy-gateway"),
         ("envoy-gateway-crds", "envoy-gateway"),
         ("envoy-gateway", "gateway-class"),
@@ -162,11 +162,11 @@ def test_crds_come_before_who_needs_them() -> None:
         ("kserve-crd", "kserve"),
         ("keda", "kserve"),
     ):
-        assert names.index(first) < names.index(then), (first, then)
+        assert names.index(first) < names.index(second), (first, second)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_traces_go_where_the_collector_listens(name: str) -> None:
+def test_traces_are_sent_to_the_collector(name: str) -> None:
     collector = get_addon("otel-collector")
     address = f"http://{values('otel-collector')['fullnameOverride']}.{collector.namespace}.svc:4318"
     manifests = overlay(name)
@@ -182,7 +182,7 @@ def test_traces_go_where_the_collector_listens(name: str) -> None:
         assert rule["ports"] == [{"port": 4318}]
 
 
-def test_the_laptop_s_store_is_the_volume_that_models_come_from() -> None:
+def test_laptop_models_come_from_the_store_volume() -> None:
     folder = get_addon("store").folder
     assert folder is not None
     (volume,) = of_kind(build(folder), "PersistentVolumeClaim").values()
@@ -194,25 +194,25 @@ def test_the_laptop_s_store_is_the_volume_that_models_come_from() -> None:
     assert "store" not in provided_names("dev") | provided_names("staging") | provided_names("prod")
 
 
-def test_the_laptop_s_prometheus_is_where_keda_asks_for_it() -> None:
+def test_laptop_keda_queries_the_installed_prometheus() -> None:
     (trigger,) = of_kind(overlay("laptop"), "ScaledObject")["facade"]["spec"]["triggers"]
     namespace = get_addon("kube-prometheus-stack").namespace
     assert trigger["metadata"]["serverAddress"] == f"http://prometheus-operated.{namespace}.svc:9090"
-    chosen = values("kube-prometheus-stack")["prometheus"]["prometheusSpec"]
+    prometheus_spec = values("kube-prometheus-stack")["prometheus"]["prometheusSpec"]
     for kind in ("serviceMonitor", "podMonitor", "rule"):
-        assert chosen[f"{kind}SelectorNilUsesHelmValues"] is False, "it would see the chart's own alone"
+        assert prometheus_spec[f"{kind}SelectorNilUsesHelmValues"] is False, "only the chart's own are selected"
     assert values("keda")["watchNamespace"] == "thale"
 
 
 @pytest.mark.parametrize("name", ["nvidia-device-plugin", "dcgm-exporter"])
-def test_gpu_add_ons_go_to_the_nodes_of_the_gpu_pools(name: str) -> None:
-    output = values(name)
-    assert output["nodeSelector"] == {"nvidia.com/gpu": "present"}
+def test_gpu_addons_run_on_gpu_pool_nodes(name: str) -> None:
+    addon_values = values(name)
+    assert addon_values["nodeSelector"] == {"nvidia.com/gpu": "present"}
     pool = GPU_POOL.read_text()
     assert '"nvidia.com/gpu" = "present"' in pool
     taints = re.findall(r'_taint\s*=\s*"([^=]+)=([^:]+):(\w+)"', pool)
     assert len(taints) == 2
-    assert tolerated_taints(output["tolerations"]) == {(key, effect) for key, _, effect in taints}
+    assert tolerated_taints(addon_values["tolerations"]) == {(key, effect) for key, _, effect in taints}
 
 
 def tolerated_taints(tolerations: Sequence[Manifest]) -> set[tuple[str, str]]:
@@ -221,7 +221,7 @@ def tolerated_taints(tolerations: Sequence[Manifest]) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("monitor", ["cert-manager", "gpus"])
-def test_what_add_ons_tell_keeps_its_own_namespaces(monitor: str) -> None:
+def test_addon_metrics_keep_their_namespace_labels(monitor: str) -> None:
     for name in OVERLAYS:
         spec = of_kind(overlay(name), "PodMonitor")[monitor]["spec"]
         (endpoint,) = spec["podMetricsEndpoints"]
@@ -229,7 +229,7 @@ def test_what_add_ons_tell_keeps_its_own_namespaces(monitor: str) -> None:
         assert {*spec["namespaceSelector"]["matchNames"]} <= {addon.namespace for addon in TABLE.addons}
 
 
-def test_the_readme_names_every_add_on() -> None:
+def test_readme_lists_each_addon() -> None:
     readme = (KUBERNETES / "README.md").read_text()
     for addon in TABLE.addons:
-        assert f"`{addon.name}`" in readme, f"kubernetes/README.md says nothing of {addon.name}"
+        assert f"`{addon.name}`" in readme, f"kubernetes/README.md does not list {addon.name}"

@@ -1,4 +1,4 @@
-"""Who may talk to whom, and that nobody outside may."""
+"""Network policies and the gateway: allowed connections between pods, and no public address."""
 
 from collections.abc import Iterator
 
@@ -10,17 +10,17 @@ INTERNAL = "service.beta.kubernetes.io/azure-load-balancer-internal"
 
 
 def connections(manifests: list[Manifest], direction: str) -> set[tuple[str, str, int]]:
-    """Return (from, to, port) between our pods, as the policies of one direction allow it."""
+    """Return (source, target, port) of the connections between pods that policies of one direction allow."""
     labels = pod_labels(manifests)
     end = {"Ingress": "from", "Egress": "to"}[direction]
     found = set()
     for own, peer, port in _rules(manifests, direction, end):
         if peer.keys() != {"podSelector"}:
             continue
-        for who in labels:
+        for pod in labels:
             for other in labels:
-                if selects(own, labels[who]) and selects(peer["podSelector"], labels[other]):
-                    found.add((other, who, port) if direction == "Ingress" else (who, other, port))
+                if selects(own, labels[pod]) and selects(peer["podSelector"], labels[other]):
+                    found.add((other, pod, port) if direction == "Ingress" else (pod, other, port))
     return found
 
 
@@ -33,49 +33,51 @@ def _rules(manifests: list[Manifest], direction: str, end: str) -> Iterator[tupl
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_nothing_goes_in_or_out_unless_a_policy_says_so(name: str) -> None:
+def test_traffic_is_denied_by_default(name: str) -> None:
     policies = of_kind(overlay(name), "NetworkPolicy")
     assert policies["default-deny"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for policy in policies.values():
         for rule in [*policy["spec"].get("ingress", ()), *policy["spec"].get("egress", ())]:
-            assert rule.get("ports"), f"{policy['metadata']['name']} opens every port"
-            assert rule.get("from") or rule.get("to"), f"{policy['metadata']['name']} opens to everybody"
+            assert rule.get("ports"), f"{policy['metadata']['name']} allows every port"
+            assert rule.get("from") or rule.get("to"), f"{policy['metadata']['name']} allows every peer"
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_connections_between_pods_are_these_and_open_at_both_ends(name: str) -> None:
+def test_pod_connections_are_allowed_at_both_ends(name: str) -> None:
     manifests = list(overlay(name))
     predictors = ("plate-seg", "plate-landmarks")
-    expected = {(who, predictor, 8080) for who in ("facade", "release-watcher") for predictor in predictors}
+    expected = {(source, predictor, 8080) for source in ("facade", "release-watcher") for predictor in predictors}
     expected |= {("release-watcher", "facade", 9090)}
     assert connections(manifests, "Ingress") == expected
     assert connections(manifests, "Egress") == expected
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_only_pods_with_an_identity_reach_beyond_the_cluster(name: str) -> None:
+def test_only_pods_with_identity_have_external_egress(name: str) -> None:
     labels = pod_labels(overlay(name))
     outside = {
-        who
+        pod
         for own, peer, port in _rules(list(overlay(name)), "Egress", "to")
-        for who in labels
-        if "ipBlock" in peer and port == 443 and peer["ipBlock"]["cidr"] == "0.0.0.0/0" and selects(own, labels[who])
+        for pod in labels
+        if "ipBlock" in peer and port == 443 and peer["ipBlock"]["cidr"] == "0.0.0.0/0" and selects(own, labels[pod])
     }
     assert outside == (set() if name == "laptop" else {"plate-seg", "plate-landmarks", "release-watcher"})
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_metrics_of_every_pod_can_be_scraped(name: str) -> None:
+def test_prometheus_can_scrape_each_pod(name: str) -> None:
     manifests = list(overlay(name))
     ports = {port for _, peer, port in _rules(manifests, "Ingress", "from") if "namespaceSelector" in peer}
     assert {9090, 9091, 8082} <= ports
     labels = pod_labels(manifests)
     for monitor, pods in (("release-watcher", {"release-watcher"}), ("predictors", {"plate-seg", "plate-landmarks"})):
         selector = of_kind(manifests, "PodMonitor")[monitor]["spec"]["selector"]
-        assert {who for who in labels if selects(selector, labels[who])} == pods
+        assert {pod for pod in labels if selects(selector, labels[pod])} == pods
     selector = of_kind(manifests, "ServiceMonitor")["facade"]["spec"]["selector"]
     services = of_kind(manifests, "Service")
-    (scraped,) = (who for who, service in services.items() if selects(selector, service["metadata"]["labels"]))
+    (scraped,) = (
+        service_name for service_name, service in services.items() if selects(selector, service["metadata"]["labels"])
+    )
     assert selects({"matchLabels": services[scraped]["spec"]["selector"]}, labels["facade"])
 
 
@@ -100,7 +102,7 @@ def test_no_address_is_public(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ON_AZURE)
-def test_on_azure_the_gateway_has_an_address_of_the_virtual_network(name: str) -> None:
+def test_azure_gateway_has_internal_address(name: str) -> None:
     proxy = of_kind(overlay(name), "EnvoyProxy")["thale"]["spec"]["provider"]["kubernetes"]["envoyService"]
     assert proxy["type"] == "LoadBalancer"
     assert proxy["annotations"][f"{INTERNAL}-subnet"] == "snet-nodes"
@@ -109,7 +111,7 @@ def test_on_azure_the_gateway_has_an_address_of_the_virtual_network(name: str) -
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_way_in_is_encrypted_and_limited(name: str) -> None:
+def test_gateway_uses_tls_and_rate_limits(name: str) -> None:
     manifests = overlay(name)
     for listener in of_kind(manifests, "Gateway")["thale"]["spec"]["listeners"]:
         assert (listener["protocol"], listener["tls"]["mode"]) == ("HTTPS", "Terminate")
@@ -121,7 +123,7 @@ def test_the_way_in_is_encrypted_and_limited(name: str) -> None:
     assert of_kind(manifests, "ClientTrafficPolicy")["thale"]["spec"]["targetRefs"][0]["name"] == "thale"
 
 
-def test_metrics_are_not_behind_the_gateway() -> None:
+def test_gateway_does_not_route_metrics() -> None:
     (rule,) = of_kind(overlay("aks-prod"), "HTTPRoute")["facade"]["spec"]["rules"]
     assert rule["backendRefs"] == [{"name": "facade", "port": 80}]
     paths = [(match["path"]["type"], match["path"]["value"]) for match in rule["matches"]]

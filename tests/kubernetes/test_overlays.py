@@ -1,3 +1,5 @@
+"""Overlays: schemas, equal sets of objects, facts, and release data."""
+
 import shutil
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from tests.support.manifests import CHECK, KUBERNETES, ON_AZURE, OVERLAYS, Manif
 from thale.kserve.inference_service import release_from_resource
 
 AZURE_MONITORS = "azmonitoring.coreos.com/v1"
-"""Azure's collector has the operator's monitors under a group of its own."""
+"""API group of monitors for Azure's collector; the kinds are those of the Prometheus operator."""
 PLACEHOLDERS = ("192.0.2.", ".invalid", ":unset")
 
 
@@ -23,9 +25,9 @@ def list_texts(value: object) -> list[str]:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_cluster_would_know_every_field(name: str) -> None:
+def test_overlay_matches_the_schemas(name: str) -> None:
     if not CHECK.exists():
-        pytest.skip("the shared folder with the cluster's schemas is not there")
+        pytest.skip("the shared folder with the cluster's schemas is missing")
     manifests = [
         {**found, "apiVersion": found["apiVersion"].replace(AZURE_MONITORS, "monitoring.coreos.com/v1")}
         for found in overlay(name)
@@ -36,33 +38,33 @@ def test_the_cluster_would_know_every_field(name: str) -> None:
     assert checked.stdout.strip() == f"{len(manifests)} objects, 0 faults"
 
 
-def test_all_overlays_hold_the_same_objects() -> None:
-    held = {
+def test_overlays_have_the_same_objects() -> None:
+    objects = {
         name: {
             (found["kind"], found["metadata"].get("namespace"), found["metadata"]["name"]) for found in overlay(name)
         }
         for name in OVERLAYS
     }
-    rules_of_an_operator = {("PrometheusRule", "thale", "thale")}  # Azure's rules are Terraform's
+    operator_rules = {("PrometheusRule", "thale", "thale")}  # on Azure, Terraform creates the rules
     for name in OVERLAYS:
-        assert held[name] | rules_of_an_operator == held["laptop"], name
+        assert objects[name] | operator_rules == objects["laptop"], name
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_everything_is_in_the_namespace_and_nothing_is_left_to_be_filled_in(name: str) -> None:
+def test_overlay_has_one_namespace_and_no_placeholders(name: str) -> None:
     for found in overlay(name):
         if found["kind"] != "Namespace":
             assert found["metadata"]["namespace"] == "thale"
         if name == "laptop" and found["metadata"]["name"] == "identity-to-azure":
-            continue  # it is about pods with an identity on Azure: there are none
+            continue  # it selects pods with an Azure identity, which a laptop does not have
         for text in list_texts(found):
-            assert not any(mark in text for mark in PLACEHOLDERS), (
+            assert not any(placeholder in text for placeholder in PLACEHOLDERS), (
                 f"{found['kind']} {found['metadata']['name']}: {text}"
             )
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_an_overlay_is_choices_and_two_files_of_data(name: str) -> None:
+def test_overlay_has_only_choices_and_two_data_files(name: str) -> None:
     folder = KUBERNETES / "overlays" / name
     assert {path.name for path in folder.iterdir()} == {"kustomization.yaml", "facts.yaml", "release.yaml"}
     kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
@@ -70,7 +72,7 @@ def test_an_overlay_is_choices_and_two_files_of_data(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_targets_carry_the_job_and_environment_by_which_rules_know_them(name: str) -> None:
+def test_scrape_targets_have_job_and_environment_labels(name: str) -> None:
     facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
     jobs = {}
     for kind, endpoints in (("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")):
@@ -84,16 +86,16 @@ def test_targets_carry_the_job_and_environment_by_which_rules_know_them(name: st
 
 
 @pytest.mark.parametrize("name", ON_AZURE)
-def test_every_fact_is_used(name: str) -> None:
+def test_each_fact_is_used(name: str) -> None:
     facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
     blobs = facts.pop("blob_endpoint").removeprefix("https://").rstrip("/")
-    output = list_texts(list(overlay(name)))
+    texts = list_texts(list(overlay(name)))
     for fact, value in {**facts, "blobs": blobs}.items():
-        assert any(value in text for text in output), f"nothing holds {fact}"
+        assert any(value in text for text in texts), f"no manifest uses {fact}"
 
 
 @pytest.mark.parametrize("name", ON_AZURE)
-def test_identities_are_those_that_terraform_makes(name: str) -> None:
+def test_identities_match_terraform(name: str) -> None:
     facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
     for account in ("facade", "model-server", "release-watcher"):
         annotations = of_kind(overlay(name), "ServiceAccount")[account]["metadata"]["annotations"]
@@ -105,7 +107,7 @@ def test_identities_are_those_that_terraform_makes(name: str) -> None:
 
 
 def build_overlay_with(temp_dir: Path, name: str, release: str, components: str = "") -> list[Manifest]:
-    """Return what an overlay would apply with more in its release.yaml and its components."""
+    """Build an overlay with additions to its release.yaml and components."""
     shutil.copytree(KUBERNETES, temp_dir / "kubernetes", ignore=shutil.ignore_patterns("tests", "__pycache__"))
     folder = temp_dir / "kubernetes" / "overlays" / name
     with (folder / "release.yaml").open("a") as file:
@@ -115,7 +117,7 @@ def build_overlay_with(temp_dir: Path, name: str, release: str, components: str 
     return build(folder)
 
 
-def test_a_release_that_the_cluster_has_rolled_out_meanwhile_is_data_as_well(tmp_path: Path) -> None:
+def test_release_yaml_can_set_the_live_release(tmp_path: Path) -> None:
     live = of_kind(overlay("aks-prod"), "InferenceService")["plate-seg"]
     versions = live["metadata"]["annotations"]["release.thale/versions"].replace("1.0.0", "1.1.0")
     patch = {
@@ -135,7 +137,7 @@ def test_a_release_that_the_cluster_has_rolled_out_meanwhile_is_data_as_well(tmp
     assert release_from_resource(of_kind(manifests, "InferenceService")["plate-seg"]).stable == "1.1.0"
 
 
-def test_predictors_can_be_put_on_gpu_nodes(tmp_path: Path) -> None:
+def test_gpu_component_schedules_on_gpu_nodes(tmp_path: Path) -> None:
     manifests = build_overlay_with(tmp_path, "aks-staging", "", "  - ../../components/gpu\n")
     for service in of_kind(manifests, "InferenceService").values():
         predictor = service["spec"]["predictor"]

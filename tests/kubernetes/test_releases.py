@@ -1,4 +1,4 @@
-"""The manifests fit the code that they run: releases can be read, settings exist, names are those asked for."""
+"""Manifests and code agree: releases are readable, settings exist, and names match."""
 
 from pathlib import Path
 
@@ -8,20 +8,20 @@ from tests.support.manifests import KUBERNETES, ON_AZURE, OVERLAYS, of_kind, ove
 from thale.facade.settings import Settings as FacadeSettings
 from thale.kserve.inference_service import is_release, predictor_name, release_from_resource
 from thale.release.controller.cluster import FACADE_METRICS_URL
-from thale.release.controller.settings import Settings as WatcherSettings
+from thale.release.controller.settings import Settings as ControllerSettings
 from thale_models import readiness
 from tools.generate import first_release
 
 MODELS = ("plate-seg", "plate-landmarks")
 
 
-def test_a_cluster_begins_with_the_weights_of_this_repository() -> None:
+def test_first_release_is_up_to_date() -> None:
     assert first_release.FIRST_RELEASE.read_text() == first_release.first_release(), "run `make generate`"
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
 @pytest.mark.parametrize("model", MODELS)
-def test_what_is_deployed_is_a_release(name: str, model: str) -> None:
+def test_inference_service_is_a_release(name: str, model: str) -> None:
     service = of_kind(overlay(name), "InferenceService")[model]
     assert is_release(service)
     release = release_from_resource(service)
@@ -48,7 +48,7 @@ def test_models_come_from_the_storage_account(name: str) -> None:
 
 
 def set_environment(name: str, deployment: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Set a Deployment's environment; return the names of its settings of ours."""
+    """Set the environment variables of a Deployment; return the names of its thale settings."""
     (container,) = of_kind(overlay(name), "Deployment")[deployment]["spec"]["template"]["spec"]["containers"]
     for entry in container["env"]:
         monkeypatch.setenv(entry["name"], entry.get("value", "thale"))
@@ -56,16 +56,16 @@ def set_environment(name: str, deployment: str, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_facade_and_its_watcher_understand_their_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_facade_and_controller_accept_their_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert set_environment(name, "facade", monkeypatch) <= FacadeSettings.model_fields.keys()
     facade = FacadeSettings()
     assert (facade.namespace, facade.host, facade.port, facade.metrics_port) == ("thale", "0.0.0.0", 8080, 9090)
-    assert set_environment(name, "release-watcher", monkeypatch) <= WatcherSettings.model_fields.keys()
-    watcher = WatcherSettings()
-    assert (watcher.namespace, watcher.metrics_host, watcher.metrics_port) == ("thale", "0.0.0.0", 9091)
+    assert set_environment(name, "release-watcher", monkeypatch) <= ControllerSettings.model_fields.keys()
+    controller = ControllerSettings()
+    assert (controller.namespace, controller.metrics_host, controller.metrics_port) == ("thale", "0.0.0.0", 9091)
 
 
-def test_the_edge_allows_what_the_facade_does_and_little_more() -> None:
+def test_gateway_limits_slightly_exceed_facade_limits() -> None:
     facade = FacadeSettings(namespace="thale")
     backend = of_kind(overlay("aks-prod"), "BackendTrafficPolicy")["facade"]["spec"]
     client = of_kind(overlay("aks-prod"), "ClientTrafficPolicy")["thale"]["spec"]
@@ -74,7 +74,7 @@ def test_the_edge_allows_what_the_facade_does_and_little_more() -> None:
     assert facade.upload_timeout_s < float(client["timeout"]["http"]["requestReceivedTimeout"][:-1]) <= 180
 
 
-def test_the_watcher_finds_every_facade_by_the_name_that_it_asks() -> None:
+def test_facade_metrics_service_matches_controller_url() -> None:
     service = of_kind(overlay("laptop"), "Service")["thale-facade-metrics"]["spec"]
     assert service["clusterIP"] == "None"
     assert service["publishNotReadyAddresses"] is True
@@ -82,12 +82,12 @@ def test_the_watcher_finds_every_facade_by_the_name_that_it_asks() -> None:
     assert [port["port"] for port in service["ports"]] == [9090]
 
 
-def test_a_predictor_is_ready_when_its_worker_is() -> None:
+def test_predictor_probes_run_the_readiness_module() -> None:
     [container] = of_kind(overlay("laptop"), "ServingRuntime")["thale-torchserve"]["spec"]["containers"]
     for probe in ("startupProbe", "readinessProbe"):
         assert container[probe]["exec"]["command"] == ["python", "-m", readiness.__name__]
 
 
-def test_management_is_where_the_probe_asks() -> None:
+def test_management_address_matches_the_probe() -> None:
     settings = Path(KUBERNETES.parent / "model-server" / "config.properties").read_text()
     assert f"management_address={readiness.MANAGEMENT_URL}\n" in settings

@@ -1,3 +1,5 @@
+"""Kubernetes roles and Azure identities have the least privileges."""
+
 import re
 
 import pytest
@@ -7,34 +9,34 @@ from tests.support.manifests import KUBERNETES, OVERLAYS, of_kind, overlay
 
 
 def list_permissions(name: str, role: str) -> set[tuple[str, str, str]]:
-    """Return (verb, resource, its name or nothing) of a Role."""
+    """Return (verb, resource, resource name or empty string) of each permission of a Role."""
     return {
-        (verb, resource, named)
+        (verb, resource, resource_name)
         for rule in of_kind(overlay(name), "Role")[role]["rules"]
         for verb in rule["verbs"]
         for resource in rule["resources"]
-        for named in rule.get("resourceNames", [""])
+        for resource_name in rule.get("resourceNames", [""])
     }
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_facade_may_look_at_releases_and_at_nothing_else(name: str) -> None:
+def test_facade_may_only_read_releases(name: str) -> None:
     assert list_permissions(name, "facade") == {(verb, "inferenceservices", "") for verb in ("get", "list", "watch")}
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_watcher_may_do_what_it_does_and_nothing_else(name: str) -> None:
-    watch = "thale-release-watch"
+def test_controller_has_only_its_permissions(name: str) -> None:
+    object_name = "thale-release-watch"
     assert list_permissions(name, "release-watcher") == {
         *((verb, "inferenceservices", "") for verb in ("get", "list", "patch")),
         *(("create", kind, "") for kind in ("leases", "configmaps")),
-        *((verb, "leases", watch) for verb in ("get", "update")),
-        *((verb, "configmaps", watch) for verb in ("get", "patch")),
+        *((verb, "leases", object_name) for verb in ("get", "update")),
+        *((verb, "configmaps", object_name) for verb in ("get", "patch")),
     }
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_rights_end_at_the_namespace_and_have_no_wildcards(name: str) -> None:
+def test_roles_are_namespaced_without_wildcards(name: str) -> None:
     manifests = overlay(name)
     assert not {"ClusterRole", "ClusterRoleBinding"} & {found["kind"] for found in manifests}
     for role in of_kind(manifests, "Role").values():
@@ -44,29 +46,29 @@ def test_rights_end_at_the_namespace_and_have_no_wildcards(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_each_role_is_bound_to_the_account_of_its_name_alone(name: str) -> None:
-    for who, binding in of_kind(overlay(name), "RoleBinding").items():
-        assert binding["roleRef"]["name"] == who
-        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": who, "namespace": "thale"}]
-        assert of_kind(overlay(name), "Deployment")[who]["spec"]["template"]["spec"]["serviceAccountName"] == who
+def test_roles_are_bound_to_accounts_of_the_same_name(name: str) -> None:
+    for role, binding in of_kind(overlay(name), "RoleBinding").items():
+        assert binding["roleRef"]["name"] == role
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": role, "namespace": "thale"}]
+        assert of_kind(overlay(name), "Deployment")[role]["spec"]["template"]["spec"]["serviceAccountName"] == role
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_only_who_has_an_identity_on_azure_carries_its_label(name: str) -> None:
-    """And the watcher, which has one to ask the vault, is told which vault."""
+def test_only_the_controller_has_an_azure_identity(name: str) -> None:
+    """The controller also gets the name of the vault that its identity may read."""
     facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
     labelled = {
-        who
-        for who, deployment in of_kind(overlay(name), "Deployment").items()
+        deployment_name
+        for deployment_name, deployment in of_kind(overlay(name), "Deployment").items()
         if "azure.workload.identity/use" in deployment["spec"]["template"]["metadata"]["labels"]
     }
     assert labelled == (set() if name == "laptop" else {"release-watcher"})
     (container,) = of_kind(overlay(name), "Deployment")["release-watcher"]["spec"]["template"]["spec"]["containers"]
-    told = [entry["value"] for entry in container["env"] if entry["name"] == "THALE_KEY_VAULT"]
-    assert told == ([] if name == "laptop" else [facts["key_vault"]])
+    vaults = [entry["value"] for entry in container["env"] if entry["name"] == "THALE_KEY_VAULT"]
+    assert vaults == ([] if name == "laptop" else [facts["key_vault"]])
 
 
-def test_the_watcher_s_identity_shows_it_no_secret() -> None:
+def test_controller_identity_cannot_read_secrets() -> None:
     identities = (KUBERNETES.parent / "terraform" / "azure" / "identities.tf").read_text()
-    (watcher,) = re.findall(r"release-watcher = \{\n(.*?)\n    \}\n", identities, re.DOTALL)
-    assert [*re.findall(r'role = "([^"]*)"', watcher)] == ["Storage Blob Data Reader", "Key Vault Reader"]
+    (identity,) = re.findall(r"release-watcher = \{\n(.*?)\n    \}\n", identities, re.DOTALL)
+    assert [*re.findall(r'role = "([^"]*)"', identity)] == ["Storage Blob Data Reader", "Key Vault Reader"]

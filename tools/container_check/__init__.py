@@ -1,1 +1,1 @@
-"""The two images, tried out: `python -m tools.container_check` is what `make images-check` runs."""
+"""Check of both container images: `make images-check` runs `python -m tools.container_check`."""

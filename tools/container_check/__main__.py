@@ -1,4 +1,4 @@
-"""Run both images, have a drawn plate measured, compare it with what was drawn, and print what the images weigh."""
+"""Runs both images, measures a synthetic plate, compares it with its ground truth, and prints the image sizes."""
 
 import argparse
 import shlex
@@ -15,16 +15,16 @@ from tools.container_check.stack import MODEL_SERVER, SERVICES, ContainerError, 
 
 
 def main() -> int:
-    """Try the images. Returns the exit status."""
+    """Check the images. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.container_check", description=__doc__)
     parser.add_argument("--engine", default="podman", help="podman or docker")
-    parser.add_argument("--tag", default="dev", help="the images' tag")
-    parser.add_argument("--run-flags", default="", help="flags for the engine's run, as a shell would read them")
+    parser.add_argument("--tag", default="dev", help="tag of the images")
+    parser.add_argument("--run-flags", default="", help="flags for `run` of the engine, in shell syntax")
     options = parser.parse_args()
     engine, console = Engine(options.engine, shlex.split(options.run_flags)), Console()
     try:
         checks, seconds = _check_sample_plate(engine, options.tag)
-        console.print(_checks_table(checks), f"answered in {seconds:.1f} s", _sizes_table(engine, options.tag))
+        console.print(_checks_table(checks), f"response in {seconds:.1f} s", _sizes_table(engine, options.tag))
     except ContainerError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -34,18 +34,18 @@ def main() -> int:
 def _check_sample_plate(engine: Engine, tag: str) -> tuple[list[TraitCheck], float]:
     plate = draw_smoke_plate()
     with run_stack(engine, tag) as stack, Client(stack.url) as client:
-        began = time.monotonic()
+        started_s = time.monotonic()
         phenotype = client.phenotype(plate.encoded)
-        return list(compare_traits(phenotype, plate)), time.monotonic() - began
+        return list(compare_traits(phenotype, plate)), time.monotonic() - started_s
 
 
 def _checks_table(checks: list[TraitCheck]) -> Table:
-    table = Table("trait", "measured", "true", "", box=SIMPLE_HEAD)
+    table = Table("trait", "measured", "expected", "", box=SIMPLE_HEAD)
     for check in checks:
         cells = (
             f"{check.measured:.4g}",
             f"{check.expected:.4g}",
-            "as drawn" if check.is_within_tolerance else "[red]off[/]",
+            "ok" if check.is_within_tolerance else "[red]failed[/]",
         )
         table.add_row(check.name, *cells)
     return table

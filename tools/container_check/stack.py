@@ -1,12 +1,10 @@
-"""Both images at work as anybody may run them: no capability, only /tmp to write to, and a user whom nobody knows.
+"""Runs both images hardened: no capabilities, a read-only root with a writable /tmp, and an arbitrary UID.
 
-The containers share one network, as the containers of a pod do, so TorchServe stays on loopback; the facade alone is
-published, on this machine. It is what compose.yaml does, for those who have no compose, and for the tests.
+The containers share one network, as in a pod, so TorchServe listens on loopback. Only the facade is published, on this
+machine. The stack is the same as in compose.yaml, for the tests and for machines without compose.
 """
 
 import json
-import shlex
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,15 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from deploy.commands import run
+from deploy.errors import CommandError
+
 SERVICES, MODEL_SERVER = "thale-services", "thale-model-server"
 USER = "1000"
 _HARDENED = (
     *("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--user={USER}"),
-    "--tmpfs=/tmp:rw,exec,size=1g,mode=1777",  # exec: Java keeps its native libraries there
+    "--tmpfs=/tmp:rw,exec,size=1g,mode=1777",  # exec: Java unpacks its native libraries there
 )
 _PORT = 8000
 _FACADE_SETTINGS = {
-    "THALE_HOST": "0.0.0.0",  # noqa: S104 (in the containers' own network)
+    "THALE_HOST": "0.0.0.0",  # noqa: S104 (in the containers' network)
     "THALE_PORT": str(_PORT),
     "THALE_MODEL_URL": "http://127.0.0.1:8080",
     "THALE_MANAGEMENT_URL": "http://127.0.0.1:8081",
@@ -34,37 +35,37 @@ _POLL_INTERVAL_S = 1.0
 
 
 class ContainerError(RuntimeError):
-    """A container did not do what it should; the message ends with what it said."""
+    """A container or engine command failed; the message ends with its output."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """podman or docker, by the commands that both have, and flags for `run` that this place needs."""
+    """podman or docker, with the commands that both have, and flags for `run` on this machine."""
 
     program: str
     run_flags: Sequence[str] = ()
 
     def run_command(self, *arguments: str) -> str:
-        """Return what a command of the engine says.
+        """Run a command of the engine and return its output.
 
         Raises:
             ContainerError: If it fails.
         """
-        result = subprocess.run([self.program, *arguments], capture_output=True, text=True)  # noqa: S603 (the command is ours)
-        if result.returncode:
-            raise ContainerError(f"{self.program} {shlex.join(arguments)}: {result.stderr or result.stdout}")
-        return result.stdout
+        try:
+            return run([self.program, *arguments]).stdout
+        except CommandError as error:
+            raise ContainerError(str(error)) from error
 
     def run_container(self, image: str, *command: str, flags: Sequence[str] = ()) -> str:
-        """Run a hardened container of an image, and return what it says (its id, where flags detach it)."""
+        """Run a hardened container of an image and return its output, or its id if flags detach it."""
         return self.run_command("run", *self.run_flags, *_HARDENED, *flags, image, *command)
 
     def size_mb(self, image: str) -> float:
-        """Return how large an image's layers are, unpacked, in MB of 10^6 bytes."""
+        """Return the unpacked size of an image's layers in MB of 10^6 bytes."""
         return int(self.run_command("image", "inspect", "--format", "{{.Size}}", image)) / 1e6
 
     def sbom(self, image: str, ecosystem: str) -> Any:
-        """Return the image's software bill of materials of `python` packages, or of `debian`'s."""
+        """Return the image's software bill of materials of the `python` or `debian` packages."""
         return json.loads(
             self.run_container(image, f"/usr/share/sbom/{ecosystem}.cdx.json", flags=("--rm", "--entrypoint=cat"))
         )
@@ -72,7 +73,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class ContainerStack:
-    """The running containers, by name, and the facade's address on this machine."""
+    """Names of the running containers, and the URL of the facade on this machine."""
 
     engine: Engine
     model_server: str
@@ -80,16 +81,16 @@ class ContainerStack:
     url: str
 
     def time_to_stop(self, container: str) -> float:
-        """Ask a container to stop, by SIGTERM, and return the seconds until it had."""
-        began = time.monotonic()
+        """Stop a container with SIGTERM and return the duration in seconds."""
+        started_s = time.monotonic()
         self.engine.run_command("stop", f"--time={_STOP_TIMEOUT_S}", container)
-        return time.monotonic() - began
+        return time.monotonic() - started_s
 
     def wait_until_ready(self) -> None:
-        """Wait until every model has a worker and the facade knows.
+        """Wait until each model has a worker and the facade is ready.
 
         Raises:
-            ContainerError: If a container ends, or it takes too long.
+            ContainerError: If a container ends, or the timeout expires.
         """
         deadline = time.monotonic() + _START_TIMEOUT_S
         probe = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{_PORT}/health/ready', timeout=5)"
@@ -117,10 +118,10 @@ class ContainerStack:
 
 @contextmanager
 def run_stack(engine: Engine, tag: str) -> Iterator[ContainerStack]:
-    """Serve the default models with the images of a tag, and yield once they are ready to.
+    """Serve the default models with the images of a tag, and yield once they are ready.
 
     Raises:
-        ContainerError: If something cannot be started, ends, or is not ready in time.
+        ContainerError: If a container cannot be started, ends, or is not ready in time.
     """
     suffix = uuid4().hex[:8]
     models, model_server, facade = (f"thale-{name}-{suffix}" for name in ("models", "model-server", "facade"))
@@ -143,6 +144,6 @@ def run_stack(engine: Engine, tag: str) -> Iterator[ContainerStack]:
         stack.wait_until_ready()
         yield stack
     finally:
-        for name in (facade, model_server):  # in this order: the facade lives in the other's network
+        for name in (facade, model_server):  # in this order: the facade uses the network of the model server
             engine.run_command("rm", "--force", "--volumes", name)
         engine.run_command("volume", "rm", "--force", models)

@@ -1,8 +1,8 @@
-"""Writes services/thale/capacity/environment_limits.json: what each environment may run, for `thale capacity`.
+"""Generates services/thale/capacity/environment_limits.json, the limits of each environment, for `thale capacity`.
 
-    python tools/generate/environment_limits.py
+    python -m tools.generate.environment_limits
 
-Read from the overlays as kustomize builds them, from Terraform's environments, and from the facade's defaults.
+The sources are the overlays as kustomize builds them, Terraform's environments, and the defaults of the facade.
 """
 
 import re
@@ -35,7 +35,7 @@ ENVIRONMENTS = {"dev": "aks-dev", "staging": "aks-staging", "prod": "aks-prod"}
 
 Manifest = Mapping[str, Any]
 
-# What Kubernetes does where an HPA says no behaviour, as KServe's do not (API autoscaling/v2, its defaults).
+# Kubernetes' defaults for an HPA without `behavior`, such as KServe's (API autoscaling/v2).
 _DEFAULT_SCALE_UP = ScalingRules(
     stabilization_s=0,
     policies=(ScalingPolicy(type="Percent", value=100, period_s=15), ScalingPolicy(type="Pods", value=4, period_s=15)),
@@ -46,7 +46,7 @@ _DEFAULT_SCALE_DOWN = ScalingRules(
 
 
 def environment_limits() -> dict[str, EnvironmentLimits]:
-    """Return the fleet of every environment."""
+    """Return the limits of each environment."""
     return {environment: _limits_of_environment(environment, overlay) for environment, overlay in ENVIRONMENTS.items()}
 
 

@@ -1,4 +1,4 @@
-# What CI may do, and where the state lies. No cloud: the provider is mocked.
+# Permissions of CI and storage of the state, with a mocked provider.
 
 mock_provider "azurerm" {}
 
@@ -14,19 +14,19 @@ run "ci_of_an_environment" {
 
   assert {
     condition     = azurerm_federated_identity_credential.ci["prod"].subject == "repo:plants/thale:environment:prod"
-    error_message = "Another repository, branch or environment can act as prod's CI."
+    error_message = "Another repository, branch or environment can sign in as prod's CI."
   }
   assert {
     condition     = length(setintersection(values(local.assignable_roles), ["8e3af657-a8ff-443c-a75c-2fe8c4bcb635", "b24988ac-6180-42a0-ab88-20f7382dd24c", "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9", "f58310d9-a9f6-439a-9e8d-f62e7b41a168"])) == 0
-    error_message = "CI may make somebody Owner, Contributor or a giver of roles, and so raise itself."
+    error_message = "CI may assign Owner, Contributor or a role administrator, and so escalate its privileges."
   }
   assert {
     condition     = alltrue([for grant in azurerm_role_assignment.ci_assigns_known_roles : grant.condition_version == "2.0" && alltrue([for id in values(local.assignable_roles) : length(regexall(id, grant.condition)) == 2])])
-    error_message = "A role is missing from what CI may hand out or take back."
+    error_message = "The condition does not cover a role for both assignment and removal."
   }
   assert {
     condition     = length(azurerm_role_assignment.ci_locks) == 3
-    error_message = "CI cannot lock what prod must not lose."
+    error_message = "CI may not create locks, which prod needs."
   }
 }
 
@@ -39,15 +39,15 @@ run "state" {
   }
   assert {
     condition     = !azurerm_storage_account.state.shared_access_key_enabled && !azurerm_storage_account.state.allow_nested_items_to_be_public
-    error_message = "The state can be read with a key, or by anybody."
+    error_message = "The state is readable with a key, or publicly."
   }
   assert {
     condition     = azurerm_storage_account.state.blob_properties[0].versioning_enabled && keys(azurerm_storage_container.state) == ["dev", "prod", "staging"]
-    error_message = "A spoilt state cannot be brought back, or two environments share one."
+    error_message = "A damaged state cannot be restored, or two environments share a state."
   }
 }
 
-run "a_repository_without_an_owner" {
+run "repository_without_owner" {
   command = plan
   variables {
     repository = "thale"

@@ -1,10 +1,10 @@
 output "taint" {
-  description = "The taint that a workload must tolerate to run here."
+  description = "Taint that a workload must tolerate."
   value       = local.gpu_taint
 }
 
 output "settings" {
-  description = "What the pool costs at rest and whom it takes, for checks."
+  description = "Minimum size, driver, taints and priority of the pool, for tests."
   value = {
     min_count   = azurerm_kubernetes_cluster_node_pool.this.min_count
     gpu_driver  = azurerm_kubernetes_cluster_node_pool.this.gpu_driver

@@ -3,7 +3,7 @@ variable "name" {
   description = "Name of the pool."
   validation {
     condition     = can(regex("^[a-z][a-z0-9]{0,11}$", var.name))
-    error_message = "name must be 1 to 12 lower-case letters and digits and begin with a letter: Azure allows no more for Linux pools."
+    error_message = "name must be 1 to 12 lower-case letters and digits and begin with a letter: the limit of Azure for Linux pools."
   }
 }
 
@@ -19,7 +19,7 @@ variable "subnet_id" {
 
 variable "purpose" {
   type        = string
-  description = "What the nodes are for; becomes the label thale/purpose that workloads select."
+  description = "Purpose of the nodes: the value of the label thale/purpose, which workloads select."
   validation {
     condition     = contains(["inference", "training"], var.purpose)
     error_message = "purpose must be inference or training."
@@ -37,7 +37,7 @@ variable "vm_size" {
 
 variable "max_nodes" {
   type        = number
-  description = "Upper bound of the pool. Each node costs money, so there is no default."
+  description = "Maximum size of the pool. There is no default, because each node adds cost."
   validation {
     condition     = var.max_nodes >= 1 && var.max_nodes <= 8
     error_message = "max_nodes must be between 1 and 8."
@@ -46,12 +46,12 @@ variable "max_nodes" {
 
 variable "spot" {
   type        = bool
-  description = "Whether the nodes may be taken away at any time, for a fraction of the price."
+  description = "Whether to use spot nodes, which are cheaper and can be evicted at any time."
 }
 
 variable "zones" {
   type        = list(string)
-  description = "Availability zones that offer the size; empty where the region has none for it."
+  description = "Availability zones that offer the size; empty if the region has none for it."
 }
 
 variable "os_disk_gb" {

@@ -1,4 +1,4 @@
-# The cluster: no local accounts, no keys, a private API server (or one that answers stated addresses alone), Cilium.
+# The cluster: no local accounts, no keys, Cilium, and an API server that is private or limited to address ranges.
 
 locals {
   private = length(var.cluster.authorized_ip_ranges) == 0
@@ -41,7 +41,7 @@ resource "azurerm_role_assignment" "kubelet_pulls_images" {
 }
 
 resource "azurerm_kubernetes_cluster" "this" {
-  #checkov:skip=CKV_AZURE_117:Nodes have ephemeral disks, encrypted on the host; nothing is kept on them that a key of ours would guard
+  #checkov:skip=CKV_AZURE_117:Nodes have ephemeral disks, encrypted on the host; they hold no data that needs a customer key
   name                = "aks-${var.name}"
   resource_group_name = azurerm_resource_group.this.name
   location            = var.location
@@ -57,8 +57,8 @@ resource "azurerm_kubernetes_cluster" "this" {
   local_account_disabled              = true
   oidc_issuer_enabled                 = true
   workload_identity_enabled           = true
-  azure_policy_enabled                = true          # by it the organisation's own policies reach the cluster
-  run_command_enabled                 = local.private # CI reaches a private API server by it, under Azure RBAC
+  azure_policy_enabled                = true          # applies the organisation's policies to the cluster
+  run_command_enabled                 = local.private # CI uses it to reach a private API server, under Azure RBAC
   cost_analysis_enabled               = var.cluster.sku_tier != "Free"
   image_cleaner_enabled               = true
   image_cleaner_interval_hours        = 48
@@ -77,7 +77,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   }
 
   azure_active_directory_role_based_access_control {
-    azure_rbac_enabled = true # who may what in the cluster stands in azure/identities.tf
+    azure_rbac_enabled = true # azure/identities.tf has the role assignments
   }
 
   api_server_access_profile {
@@ -127,7 +127,7 @@ resource "azurerm_kubernetes_cluster" "this" {
     }
   }
 
-  # thale brings its own autoscaling for nodes (pools below) and pods (KEDA).
+  # Nodes scale by the pools below and pods by KEDA, not by node auto-provisioning.
   node_provisioning_profile {
     mode = "Manual"
   }
@@ -136,7 +136,7 @@ resource "azurerm_kubernetes_cluster" "this" {
     expander                      = "least-waste"
     balance_similar_node_groups   = true
     scale_down_unneeded           = "10m"
-    skip_nodes_with_local_storage = false # pods here keep nothing that matters in emptyDir
+    skip_nodes_with_local_storage = false # emptyDir volumes hold only temporary data
     skip_nodes_with_system_pods   = true
     max_graceful_termination_sec  = "600"
   }
@@ -151,7 +151,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   }
 
   storage_profile {
-    blob_driver_enabled         = false # models and images come by the blob API, with the workload's own identity
+    blob_driver_enabled         = false # models and images are read through the blob API, with the workload's identity
     file_driver_enabled         = false
     disk_driver_enabled         = true
     snapshot_controller_enabled = false
@@ -200,8 +200,8 @@ resource "azurerm_kubernetes_cluster" "this" {
 
   lifecycle {
     ignore_changes = [
-      default_node_pool[0].node_count, # the autoscaler's
-      kubernetes_version,              # the patch channel's; a minor upgrade is a change of its own (README)
+      default_node_pool[0].node_count, # set by the autoscaler
+      kubernetes_version,              # set by the patch channel; README describes minor upgrades
     ]
   }
 }

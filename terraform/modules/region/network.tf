@@ -1,5 +1,5 @@
-# The virtual network: one subnet for nodes, one for private endpoints, one for the API server. Nothing in it has a
-# public address but the NAT gateway, by which nodes reach the outside.
+# The virtual network: subnets for nodes, private endpoints and the API server. Only the NAT gateway, for egress of the
+# nodes, has a public address.
 
 resource "azurerm_resource_group" "this" {
   name     = "rg-${var.name}"
@@ -19,9 +19,9 @@ resource "azurerm_subnet" "nodes" {
   name                                          = "snet-nodes"
   resource_group_name                           = azurerm_resource_group.this.name
   virtual_network_name                          = azurerm_virtual_network.this.name
-  address_prefixes                              = [cidrsubnet(var.address_space, 4, 0)] # /20: 4,091 nodes; pods have their own range
+  address_prefixes                              = [cidrsubnet(var.address_space, 4, 0)] # /20: 4,091 nodes; pods have a separate range
   default_outbound_access_enabled               = false
-  private_link_service_network_policies_enabled = false # the edge's Private Link service takes its address here
+  private_link_service_network_policies_enabled = false # required by the Private Link service of the edge
 }
 
 resource "azurerm_subnet" "private_endpoints" {
@@ -30,15 +30,15 @@ resource "azurerm_subnet" "private_endpoints" {
   virtual_network_name              = azurerm_virtual_network.this.name
   address_prefixes                  = [cidrsubnet(var.address_space, 8, 16)] # /24
   default_outbound_access_enabled   = false
-  private_endpoint_network_policies = "Enabled" # so that the security group below holds for endpoints too
+  private_endpoint_network_policies = "Enabled" # applies the security group below to endpoints
 }
 
 resource "azurerm_subnet" "api_server" {
-  #checkov:skip=CKV2_AZURE_31:The subnet is delegated to AKS, which opens what the API server needs; a group of ours can only break it
+  #checkov:skip=CKV2_AZURE_31:The subnet is delegated to AKS, which manages the rules of the API server
   name                            = "snet-api-server"
   resource_group_name             = azurerm_resource_group.this.name
   virtual_network_name            = azurerm_virtual_network.this.name
-  address_prefixes                = [cidrsubnet(var.address_space, 12, 272)] # /28, the least that AKS takes
+  address_prefixes                = [cidrsubnet(var.address_space, 12, 272)] # /28, the minimum of AKS
   default_outbound_access_enabled = false
 
   delegation {
@@ -50,8 +50,8 @@ resource "azurerm_subnet" "api_server" {
   }
 }
 
-# Azure's default rules let the virtual network and its load balancers in and nobody else: enough for nodes. What may
-# talk to what inside is Cilium's work (kubernetes/base has the network policies).
+# Azure's default rules allow only the virtual network and its load balancers, which is sufficient for nodes. Cilium
+# enforces the network policies of kubernetes/base between pods.
 resource "azurerm_network_security_group" "nodes" {
   name                = "nsg-${var.name}-nodes"
   resource_group_name = azurerm_resource_group.this.name
@@ -105,7 +105,7 @@ resource "azurerm_subnet_network_security_group_association" "private_endpoints"
 }
 
 locals {
-  # Standard lives in one zone, StandardV2 in all of them at the same price; regions without zones have the first alone.
+  # Standard is zonal and StandardV2 is zone-redundant, at the same price. Regions without zones have only Standard.
   nat_sku = length(var.cluster.zones) == 0 ? "Standard" : "StandardV2"
 }
 

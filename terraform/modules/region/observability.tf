@@ -1,16 +1,16 @@
-# What the cluster tells: metrics to managed Prometheus, container logs and the API server's audit to Log Analytics.
+# Telemetry of the cluster: metrics to managed Prometheus, container logs and the API server's audit log to Log Analytics.
 
 resource "azurerm_monitor_data_collection_rule_association" "this" {
   for_each = {
     prometheus                 = var.telemetry.metrics_rule_id
-    ContainerInsightsExtension = var.telemetry.logs_rule_id # the agent looks for this very name
+    ContainerInsightsExtension = var.telemetry.logs_rule_id # the agent requires this name
   }
   name                    = each.key
   target_resource_id      = azurerm_kubernetes_cluster.this.id
   data_collection_rule_id = each.value
 }
 
-# A private cluster's agents fetch their settings from an endpoint in their own region.
+# The agents of a private cluster fetch their settings from an endpoint in their region.
 resource "azurerm_monitor_data_collection_endpoint" "settings" {
   name                          = "dce-${var.name}"
   resource_group_name           = azurerm_resource_group.this.name
@@ -21,7 +21,7 @@ resource "azurerm_monitor_data_collection_endpoint" "settings" {
 }
 
 resource "azurerm_monitor_data_collection_rule_association" "settings" {
-  name                        = "configurationAccessEndpoint" # Azure takes no other name
+  name                        = "configurationAccessEndpoint" # the only name that Azure accepts
   target_resource_id          = azurerm_kubernetes_cluster.this.id
   data_collection_endpoint_id = azurerm_monitor_data_collection_endpoint.settings.id
 }
@@ -33,7 +33,7 @@ resource "azurerm_monitor_diagnostic_setting" "cluster" {
   log_analytics_destination_type = "Dedicated"
 
   dynamic "enabled_log" {
-    # kube-audit-admin leaves reads out: a tenth of the volume, and every change is in it.
+    # kube-audit-admin omits reads: it has a tenth of the volume and all changes.
     for_each = ["kube-audit-admin", "guard", "cluster-autoscaler", "kube-controller-manager"]
     content {
       category = enabled_log.value

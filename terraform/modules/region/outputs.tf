@@ -14,17 +14,17 @@ output "cluster_id" {
 }
 
 output "node_resource_group" {
-  description = "Resource group that AKS keeps its nodes and load balancers in."
+  description = "Resource group of the nodes and load balancers."
   value       = azurerm_kubernetes_cluster.this.node_resource_group
 }
 
 output "node_subnet_name" {
-  description = "Subnet in which internal load balancers take their address."
+  description = "Subnet of the internal load balancers."
   value       = azurerm_subnet.nodes.name
 }
 
 output "ranges" {
-  description = "Addresses that network policies name: of the private endpoints and of the API server."
+  description = "Address ranges of private endpoints and API server, for network policies."
   value = {
     private_endpoints = azurerm_subnet.private_endpoints.address_prefixes[0]
     api_server        = azurerm_subnet.api_server.address_prefixes[0]
@@ -32,17 +32,17 @@ output "ranges" {
 }
 
 output "gpu_taint" {
-  description = "The taint that GPU workloads must tolerate; null without GPU pools."
+  description = "Taint that GPU workloads must tolerate; null without GPU pools."
   value       = one(distinct([for pool in module.gpu_pool : pool.taint]))
 }
 
 output "private_endpoints" {
-  description = "Private endpoints by what they lead to."
+  description = "Names of the private endpoints by target."
   value       = { for name, endpoint in azurerm_private_endpoint.this : name => endpoint.name }
 }
 
 output "cluster_settings" {
-  description = "What makes the cluster safe, for checks."
+  description = "Security settings of the cluster, for tests."
   value = {
     private                = azurerm_kubernetes_cluster.this.private_cluster_enabled
     authorized_ip_ranges   = azurerm_kubernetes_cluster.this.api_server_access_profile[0].authorized_ip_ranges
@@ -52,11 +52,11 @@ output "cluster_settings" {
 }
 
 output "gpu_pools" {
-  description = "GPU pools as they are made, for checks."
+  description = "Settings of the GPU pools, for tests."
   value       = { for name, pool in module.gpu_pool : name => pool.settings }
 }
 
 output "federated_subjects" {
-  description = "The service account that may act as each workload's identity."
+  description = "Service account of each workload's identity."
   value       = { for name, credential in azurerm_federated_identity_credential.workload : name => credential.subject }
 }

@@ -1,5 +1,5 @@
-# Storage, secrets and images are reached by private endpoints. The DNS zones are the region's own, so that a cluster
-# resolves every name to an address in its own network, also while the other region is away.
+# Private endpoints for storage, secrets and images. Each region has its own DNS zones, so that a cluster resolves each
+# name to an address in its network, even if the other region is down.
 
 locals {
   dns_zones = toset(flatten([for link in var.private_links : link.dns_zones]))

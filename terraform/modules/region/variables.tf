@@ -1,6 +1,6 @@
 variable "name" {
   type        = string
-  description = "Name that every resource here ends with, such as thale-prod-westeurope."
+  description = "Suffix of all resource names, such as thale-prod-westeurope."
 }
 
 variable "location" {
@@ -10,7 +10,7 @@ variable "location" {
 
 variable "address_space" {
   type        = string
-  description = "IPv4 range of the virtual network, a /16. Clusters of two regions must not overlap."
+  description = "IPv4 range of the virtual network, a /16. The ranges of two regions must not overlap."
   validation {
     condition     = can(cidrhost(var.address_space, 0)) && endswith(var.address_space, "/16")
     error_message = "address_space must be an IPv4 range with a /16 prefix, such as 10.40.0.0/16."
@@ -26,17 +26,17 @@ variable "cluster" {
     host_encryption      = bool
     defender             = bool
   })
-  description = "Settings of the cluster; the root module explains and checks each."
+  description = "Settings of the cluster. The root module documents and validates each."
 }
 
 variable "system_pool" {
   type        = object({ vm_size = string, min_nodes = number, max_nodes = number })
-  description = "Nodes for Kubernetes' own pods."
+  description = "Nodes for Kubernetes' system pods."
 }
 
 variable "general_pool" {
   type        = object({ vm_size = string, min_nodes = number, max_nodes = number })
-  description = "Nodes for the facade, the release watcher and CPU inference."
+  description = "Nodes for the facade, the rollout controller and CPU inference."
 }
 
 variable "gpu_pools" {
@@ -57,20 +57,20 @@ variable "registry_id" {
 
 variable "telemetry" {
   type        = object({ workspace_id = string, metrics_rule_id = string, logs_rule_id = string })
-  description = "Resource ids of the Log Analytics workspace and of the rules by which metrics and container logs are collected."
+  description = "Resource ids of the Log Analytics workspace and of the data collection rules for metrics and container logs."
 }
 
 variable "private_links" {
   type        = map(object({ resource_id = string, subresource = string, dns_zones = list(string) }))
-  description = "What the region reaches by private endpoint, by a short name."
+  description = "Targets of private endpoints, by a short name."
 }
 
 variable "workloads" {
   type        = map(object({ identity_id = string, namespace = string, service_account = string }))
-  description = "Service accounts that act as a managed identity, by workload."
+  description = "Service accounts with a managed identity, by workload."
 }
 
 variable "tags" {
   type        = map(string)
-  description = "Tags of everything."
+  description = "Tags of all resources."
 }

@@ -1,4 +1,4 @@
-"""The images themselves, built and run. Minutes of processor time, so only for who asks for it."""
+"""Both images, built and run. The tests take minutes of CPU time, so they are opt-in."""
 
 import json
 import os
@@ -20,15 +20,15 @@ TAG = os.environ.get("TAG", "dev")
 
 if os.environ.get(OPT_IN_VARIABLE) != "1" or shutil.which("podman") is None:
     pytest.skip(
-        f"images are built and run where podman is (apt-get install podman) and {OPT_IN_VARIABLE}=1 asks for it",
+        f"needs podman (apt-get install podman) and {OPT_IN_VARIABLE}=1",
         allow_module_level=True,
     )
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    """Return podman, with both images built. BUILD_FLAGS, RUN_FLAGS and TAG are the Makefile's."""
+    """Return podman, with both images built. BUILD_FLAGS, RUN_FLAGS and TAG are those of the Makefile."""
     subprocess.run(["make", "images", "ENGINE=podman", f"TAG={TAG}"], cwd=ROOT, check=True)
     return Engine("podman", shlex.split(os.environ.get("RUN_FLAGS", "")))
 
@@ -40,32 +40,32 @@ def stack(engine: Engine) -> Iterator[ContainerStack]:
 
 
 def run_python(stack: ContainerStack, container: str, code: str) -> str:
-    """Return what Python says in a container."""
+    """Run Python code in a container and return its output."""
     return stack.engine.run_command("exec", container, "python", "-c", code).strip()
 
 
-def test_a_drawn_plate_is_measured_as_it_was_drawn(stack: ContainerStack) -> None:
+def test_images_measure_synthetic_plate_correctly(stack: ContainerStack) -> None:
     plate = draw_smoke_plate()
     with Client(stack.url) as client:
-        wrong = [
+        failed = [
             check for check in compare_traits(client.phenotype(plate.encoded), plate) if not check.is_within_tolerance
         ]
-    assert not wrong
+    assert not failed
 
 
-def test_neither_container_can_do_or_write_anything(stack: ContainerStack) -> None:
+def test_containers_run_without_privileges(stack: ContainerStack) -> None:
     for container in (stack.model_server, stack.facade):
         status = run_python(stack, container, "print(open('/proc/1/status').read())")
-        told = dict(line.split(":\t") for line in status.splitlines() if ":\t" in line)
-        assert told["Uid"].split() == [USER] * 4
-        assert int(told["CapEff"], 16) == int(told["CapBnd"], 16) == 0
-        assert told["NoNewPrivs"] == "1"
+        fields = dict(line.split(":\t") for line in status.splitlines() if ":\t" in line)
+        assert fields["Uid"].split() == [USER] * 4
+        assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
+        assert fields["NoNewPrivs"] == "1"
         mounts = run_python(stack, container, "print(open('/proc/1/mounts').read())")
         [root] = [line.split()[3] for line in mounts.splitlines() if line.split()[1] == "/"]
         assert "ro" in root.split(",")
 
 
-def test_the_model_servers_first_process_is_java_and_its_workers_are_thales(stack: ContainerStack) -> None:
+def test_model_server_runs_java_and_thale_workers(stack: ContainerStack) -> None:
     assert run_python(stack, stack.model_server, "print(open('/proc/1/comm').read())") == "java"
     workers = (
         "import pathlib; print(*(p.read_bytes() for p in pathlib.Path('/proc').glob('[0-9]*/cmdline')), sep='\\n')"
@@ -73,15 +73,17 @@ def test_the_model_servers_first_process_is_java_and_its_workers_are_thales(stac
     assert run_python(stack, stack.model_server, workers).count("thale_models.worker") == 2
 
 
-def test_torchserve_and_its_workers_log_json(stack: ContainerStack) -> None:
+def test_torchserve_and_workers_log_json(stack: ContainerStack) -> None:
     lines = stack.engine.run_command("logs", stack.model_server).splitlines()
-    told = [json.loads(line) for line in lines if line.startswith("{")]
-    assert {"org.pytorch.serve.ModelServer", "thale_models.handlers.request"} <= {line["logger"] for line in told}
+    records = [json.loads(line) for line in lines if line.startswith("{")]
+    assert {"org.pytorch.serve.ModelServer", "thale_models.handlers.request"} <= {
+        record["logger"] for record in records
+    }
 
 
-def test_what_is_inside_can_be_read_out(engine: Engine) -> None:
+def test_sbom_lists_the_packages(engine: Engine) -> None:
     for name in (SERVICES, MODEL_SERVER):
-        python, debian = (engine.sbom(f"{name}:{TAG}", of) for of in ("python", "debian"))
+        python, debian = (engine.sbom(f"{name}:{TAG}", ecosystem) for ecosystem in ("python", "debian"))
         packages = {component["name"].lower() for component in python["components"]}
         assert python["bomFormat"] == debian["bomFormat"] == "CycloneDX"
         assert python["metadata"]["component"]["name"] == "thale"
@@ -91,18 +93,18 @@ def test_what_is_inside_can_be_read_out(engine: Engine) -> None:
         assert "libc6" in {component["name"] for component in debian["components"]}
 
 
-def test_everything_inside_is_of_the_version_that_the_constraints_say(engine: Engine) -> None:
-    def named(name: str) -> str:
+def test_installed_versions_match_the_constraints(engine: Engine) -> None:
+    def normalise(name: str) -> str:
         return name.lower().replace("_", "-").replace(".", "-")
 
     lines = (line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
-    pinned = {named(name): version for name, version in lines}
+    pinned = {normalise(name): version for name, version in lines}
     for image in (SERVICES, MODEL_SERVER):
         components = engine.sbom(f"{image}:{TAG}", "python")["components"]
-        installed = {named(told["name"]): told["version"].partition("+")[0] for told in components}
+        installed = {normalise(each["name"]): each["version"].partition("+")[0] for each in components}
         assert installed == {name: pinned.get(name) for name in installed}
 
 
-def test_both_end_by_themselves_soon_after_they_are_asked_to(stack: ContainerStack) -> None:
+def test_containers_stop_soon_after_sigterm(stack: ContainerStack) -> None:
     assert stack.time_to_stop(stack.facade) < 30
     assert stack.time_to_stop(stack.model_server) < 30

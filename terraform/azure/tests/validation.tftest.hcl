@@ -1,4 +1,4 @@
-# Settings that must not get as far as a plan.
+# Settings that the validation rejects.
 
 mock_provider "azurerm" {}
 
@@ -15,7 +15,7 @@ variables {
   monthly_budget      = 6000
 }
 
-run "an_environment_that_nobody_knows" {
+run "unknown_environment" {
   command = plan
   variables {
     environment = "production"
@@ -23,7 +23,7 @@ run "an_environment_that_nobody_knows" {
   expect_failures = [var.environment]
 }
 
-run "the_whole_internet_at_the_api_server" {
+run "api_server_open_to_the_internet" {
   command = plan
   variables {
     api_server_authorized_ip_ranges = ["0.0.0.0/0"]
@@ -31,7 +31,7 @@ run "the_whole_internet_at_the_api_server" {
   expect_failures = [var.api_server_authorized_ip_ranges]
 }
 
-run "production_in_one_place" {
+run "production_without_geo_redundancy" {
   command = plan
   variables {
     storage_replication = "LRS"
@@ -55,7 +55,7 @@ run "production_on_one_system_node" {
   expect_failures = [var.system_pool]
 }
 
-run "inference_on_nodes_that_vanish" {
+run "inference_on_spot_nodes" {
   command = plan
   variables {
     gpu_pools = { inference = { purpose = "inference", vm_size = "Standard_NC4as_T4_v3", max_nodes = 1, spot = true } }
@@ -63,7 +63,7 @@ run "inference_on_nodes_that_vanish" {
   expect_failures = [var.gpu_pools]
 }
 
-run "a_second_region_that_nobody_reaches" {
+run "second_region_without_edge" {
   command = plan
   variables {
     secondary_location = "northeurope"
@@ -71,7 +71,7 @@ run "a_second_region_that_nobody_reaches" {
   expect_failures = [var.secondary_location]
 }
 
-run "alerts_that_nobody_gets" {
+run "alerts_without_recipients" {
   command = plan
   variables {
     alert_emails = { page = [], ticket = ["team@example.org"] }
@@ -79,7 +79,7 @@ run "alerts_that_nobody_gets" {
   expect_failures = [var.alert_emails]
 }
 
-run "a_cluster_that_nobody_may_enter" {
+run "cluster_without_administrators" {
   command = plan
   variables {
     admin_group_ids = []
@@ -95,7 +95,7 @@ run "production_in_one_zone" {
   expect_failures = [var.zones]
 }
 
-run "a_network_where_pods_have_their_addresses" {
+run "network_overlapping_pod_addresses" {
   command = plan
   variables {
     address_spaces = ["10.244.0.0/16", "10.41.0.0/16"]
@@ -103,7 +103,7 @@ run "a_network_where_pods_have_their_addresses" {
   expect_failures = [var.address_spaces]
 }
 
-run "a_rehearsal_that_can_never_be_taken_down" {
+run "locked_retention_in_staging" {
   command = plan
   variables {
     environment     = "staging"
