@@ -17,8 +17,8 @@ _PLANNING_SECTION = """\
 ## Capacity of a cluster
 
 `thale capacity --rps 20 --mix 1mp=0.2,4mp=0.5,16mp=0.3 --environment prod --plot day.png` calculates the replicas, the
-nodes and the cost for a load. It also simulates a day: the autoscalers with the settings of the manifests, the start
-times of pods and nodes, and the facade's concurrency limit and deadlines.
+nodes and the cost for a load. It also simulates a day. The simulation includes the autoscalers with the settings of the
+manifests, the start times of pods and nodes, and the facade's concurrency limit and deadlines.
 
 It prints its assumptions first:
 

@@ -1,7 +1,7 @@
 """SLO checks of a load test: each objective of slo.toml with its measured values and a verdict.
 
 An objective is a proportion: 99 % of responses in time, 99.9 % without a failure. In a short test of a few dozen
-requests, one slow response is more than 1 %. An objective is therefore violated only if two conditions hold: the misses
+requests, one slow response is more than 1 %. An objective is therefore violated only if two conditions hold. The misses
 exceed the allowance, and a one-sided exact binomial test rejects chance at the level of 5 %. A server that just meets
 its objective then fails fewer than 1 of 20 tests (docs/adr/0067-slo-checks-by-exact-binomial-test.md).
 """

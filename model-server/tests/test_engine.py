@@ -135,6 +135,7 @@ def test_load_engine_sends_no_usage_statistics(segmenter: TinyModel, tmp_path: P
     assert list(home.iterdir()) == []  # OpenVINO's usage statistics would store an identifier here
 
 
+@pytest.mark.slow
 def test_load_engine_with_a_cached_graph_does_not_import_torch(segmenter: TinyModel, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from thale.schemas import ModelCard\n"

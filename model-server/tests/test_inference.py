@@ -195,6 +195,7 @@ EAGER_MALLOC_ENV = {
 """Each array has its own mapping and is unmapped when freed, so that resident memory equals used memory."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from /proc of Linux")
 @pytest.mark.parametrize(("function", "planes"), [("segment", 4), ("find_landmarks", 0)])
 def test_inference_memory_grows_only_with_the_prediction(

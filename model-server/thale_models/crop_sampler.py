@@ -53,10 +53,10 @@ class PictureView:
         self.background = Background.measure(self.pixels_HW3, recipe.normalisation.background_mm / recipe.mm_per_px)
 
     def crop(self, centre_xy: tuple[float, float]) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
-        """Return the network's input (3HW) and its target around a point of the frame, shifted to lie in the picture.
+        """Return the network's input (3HW) and its target around a point of the frame, shifted into the picture.
 
-        A picture smaller than the crop is padded at the right and bottom: the image repeats its edge, as in serving,
-        and the target has no label there.
+        A picture smaller than the crop is padded at the right and bottom. The image then repeats its edge, as in
+        serving, and the target has no labels there.
         """
         size = self.recipe.crop_px
         left, top = (

@@ -1,8 +1,8 @@
 """Inference of one model on one image, for the handlers and for `evaluate`.
 
-The image is cropped to the plate, resampled to the training scale, and processed tile by tile. Memory holds four
-things: the decoded image, the 8-bit prediction, the image at training scale (as many bytes as the maps of three
-organs), and one row of tiles.
+The image is cropped to the plate, resampled to the training scale, and processed tile by tile. Memory contains the
+decoded image, the 8-bit prediction, the image at training scale, and one row of tiles. The image at training scale has
+as many bytes as the maps of three organs.
 """
 
 import time

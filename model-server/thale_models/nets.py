@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class BlockUNet(nn.Module):
-    """A U-Net over 2 x 2 pixel blocks: N3HW float in, N x outputs x H x W logits out, H and W multiples of `stride`."""
+    """U-Net over 2 x 2 pixel blocks: N3HW float to N x outputs x H x W logits. H and W are multiples of `stride`."""
 
     def __init__(self, outputs: int, base: int = 24, depth: int = 4, limit: int = 128) -> None:
         super().__init__()

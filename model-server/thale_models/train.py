@@ -66,7 +66,7 @@ def train(
     Raises:
         DatasetError: If the data have problems. It lists all of them.
         ParameterError: If the name of the device is unknown.
-        TrainingError: If `out` holds a run that cannot be resumed, the initial weights do not fit, the device is
+        TrainingError: If the run in `out` cannot be resumed, or the initial weights do not fit, or the device is
             unavailable, or the loss is not finite.
     """
     device = select_device(options.device)
@@ -214,7 +214,7 @@ def ema_with_warmup(max_decay: float) -> EmaUpdate:
     def update(averages: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int) -> None:
         if averages[0].is_floating_point():
             decay = min(max_decay, int(count) / (int(count) + 9))
-            get_ema_multi_avg_fn(decay)(list(averages), list(values), count)
+            get_ema_multi_avg_fn(decay)(list(averages), list(values), count)  # type: ignore[no-untyped-call]
         else:
             for average, value in zip(averages, values, strict=True):
                 average.copy_(value)

@@ -18,6 +18,7 @@ def test_reference_distributions_are_quantiles_by_task() -> None:
     assert distributions["landmarks"] == {"score": (0.5,) * 21}
 
 
+@pytest.mark.slow
 def test_write_metrics_replaces_references_except_agreement(tmp_path: Path) -> None:
     write_dataset(tmp_path / "plates", 1, 3, split="test", overrides={"width": 900, "height": 860, "plants": 2})
     folders = [copy_default_model(name, tmp_path) for name in ("plate-seg", "plate-landmarks")]
@@ -37,6 +38,7 @@ def test_write_metrics_replaces_references_except_agreement(tmp_path: Path) -> N
     assert all(len(quantiles) == 21 for quantiles in (*segmentation.values(), *landmarks.values()))
 
 
+@pytest.mark.slow
 def test_write_metrics_of_one_model_keeps_the_references(tmp_path: Path) -> None:
     write_dataset(tmp_path / "plates", 1, 3, split="test", overrides={"width": 900, "height": 860, "plants": 1})
     folder = copy_default_model("plate-seg", tmp_path)

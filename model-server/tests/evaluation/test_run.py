@@ -31,6 +31,7 @@ def write_model(folder: Path, task: Task = "segmentation") -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_evaluate_reports_every_plate_for_an_untrained_model(plates: Path, tmp_path: Path) -> None:
     metrics = evaluate([write_model(tmp_path / "seg")], plates, "test", tmp_path / "out", "Tiny")
     assert metrics["plates"] == 2
@@ -43,6 +44,7 @@ def test_evaluate_reports_every_plate_for_an_untrained_model(plates: Path, tmp_p
         assert (tmp_path / "out" / "images" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_evaluate_scores_only_the_kinds_of_the_landmark_model(plates: Path, tmp_path: Path) -> None:
     both = [write_model(tmp_path / "seg"), write_model(tmp_path / "landmarks", "landmarks")]
     metrics = evaluate(both, plates, "test", tmp_path / "out", "Two kinds")

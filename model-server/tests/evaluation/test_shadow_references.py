@@ -27,6 +27,7 @@ def write_model(folder: Path, task: Task = "segmentation", **fields: object) -> 
     return folder
 
 
+@pytest.mark.slow
 def test_agreement_with_itself_is_one_and_keeps_other_references(plates: Path, tmp_path: Path) -> None:
     new = copy_default_model("plate-seg", tmp_path)
     before = parse_model_card((new / CARD).read_bytes())
