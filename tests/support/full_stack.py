@@ -65,7 +65,7 @@ class FullStack:
     prometheus: PrometheusProcess
 
     def run_rollouts(self) -> None:
-        """Roll out a landmark model, then a segmentation that fails and is rolled back, then the same without faults.
+        """Roll out a landmark model, then a segmentation that fails (with and without shadow), then one without faults.
 
         The landmark model is first: with two shadows, the requests of the segmentation would fill the shadow queue.
         """
@@ -75,6 +75,12 @@ class FullStack:
         self._wait_for_series('rate(thale_shadow_dice_count{version="1.1.0"}[5m]) > 0')
         self.environment.set_fault("throws")
         wait_until(lambda: self.environment.release().canary is None)
+        self.environment.set_fault("good")  # else the golden plates would reject the canary
+        # The judge may have rolled back on shadow evidence alone, before a client's request fell back to stable.
+        self.environment.start_canary(steps=(50.0, 100.0), shadow=False, model="plate-seg")
+        self.environment.set_fault("throws")
+        wait_until(lambda: self.environment.release().canary is None)
+        self._wait_for_series("rate(thale_model_fallbacks_total[5m]) >= 0")
         self.environment.set_fault("good")
         self._start_rollout("plate-seg", 5.0, 25.0, 50.0, 100.0)
 
