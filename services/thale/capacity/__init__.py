@@ -1,6 +1,6 @@
-"""How many replicas and nodes a load takes, at what cost, and what a day of traffic does to them.
+"""Capacity planning: replicas, nodes and cost of a load, and the simulation of a day of traffic.
 
-`measured` is what one machine was seen to do (loadtests/knee.py), `fleet` is what each environment may run
-(kubernetes/overlays, terraform/environments), `plan` puts the two together, and `day` plays a day of traffic with the
-autoscalers of the manifests.
+`benchmark` has the measured values of one machine (loadtests/knee.py). `environment_limits` has the limits of each
+environment (kubernetes/overlays, terraform/environments). `plan` combines both. `day_simulation` simulates a day with
+the autoscalers of the manifests (ADR 0068).
 """

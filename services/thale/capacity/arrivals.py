@@ -1,4 +1,4 @@
-"""A day of traffic: a night's batch, people at desks, the lunch break, and the burst after it."""
+"""Daily traffic profile: a nightly batch, office hours, the lunch break, and the burst after it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 DAY_S = 86_400.0
 LOAD_PROFILE: Sequence[tuple[float, float]] = (
-    (0.0, 0.45),  # the night's batch
+    (0.0, 0.45),  # nightly batch
     (5.0, 0.45),
     (5.25, 0.05),
     (7.5, 0.05),
-    (9.0, 0.60),  # desks
+    (9.0, 0.60),  # office hours
     (12.0, 0.60),
     (12.25, 0.25),
     (13.0, 0.25),
-    (13.05, 1.00),  # everybody is back within three minutes
+    (13.05, 1.00),  # all users return within three minutes
     (14.0, 1.00),
     (14.25, 0.65),
     (17.0, 0.60),
@@ -25,21 +25,21 @@ LOAD_PROFILE: Sequence[tuple[float, float]] = (
     (22.0, 0.45),
     (24.0, 0.45),
 )
-"""Hour of the day, and the part of the day's greatest load; straight lines in between."""
+"""Hour of the day, and the load relative to the day's peak, with linear interpolation."""
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Requests in the order of time."""
+    """Requests in order of arrival."""
 
     at_s: NDArray[np.float64]
-    """Seconds since midnight; below zero for those before the day, which only fill the system."""
+    """Seconds since midnight. Negative for the warm-up before the day, which only fills the system."""
     size_class: NDArray[np.intp]
-    """Index of the class of image size."""
+    """Index of the size class."""
 
 
 def relative_load(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the load at times of the day as parts of its greatest."""
+    """Return the load at times of the day, relative to its peak."""
     hours, loads = np.array(LOAD_PROFILE).T
     return np.asarray(np.interp(at_s % DAY_S / 3600, hours, loads))
 
@@ -47,13 +47,13 @@ def relative_load(at_s: NDArray[np.float64]) -> NDArray[np.float64]:
 def sample_arrivals(
     rng: np.random.Generator, peak_rps: float, mix: Mapping[str, float], start_s: float = 0.0
 ) -> Arrivals:
-    """Draw a day's requests: a Poisson process whose rate follows `SHAPE`, by inversion of its integral.
+    """Sample a day's requests: a Poisson process whose rate follows `LOAD_PROFILE`, by inversion of its integral.
 
     Args:
-        rng: Where the chance comes from.
-        peak_rps: The rate in the busiest hour.
-        mix: Share of each class of image size.
-        begins_s: When to begin, 0 at midnight or below it.
+        rng: Random generator.
+        peak_rps: Rate in the busiest hour, in requests per second.
+        mix: Share of each size class.
+        start_s: Start of the process; 0 is midnight, negative values are before it.
     """
     grid = np.arange(start_s, DAY_S + 1, 10.0)
     rate = peak_rps * relative_load(grid)

@@ -1,7 +1,7 @@
-"""A HorizontalPodAutoscaler as Kubernetes computes it, with the behaviour that the manifests say.
+"""HorizontalPodAutoscaler by Kubernetes' algorithm, with the scaling behaviour of the manifests.
 
 https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale (algorithm details, configurable scaling
-behaviour); KEDA makes one of these out of a ScaledObject, and hands it the query's value.
+behaviour). KEDA creates one for each ScaledObject, with the query's value as its metric.
 """
 
 import math
@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from thale.capacity.environment_limits import HpaSpec, ScalingPolicy
 
 SYNC_PERIOD_S = 15.0
-"""How often it looks (--horizontal-pod-autoscaler-sync-period)."""
+"""Interval between two decisions (--horizontal-pod-autoscaler-sync-period)."""
 TOLERANCE = 0.1
-"""Deviations from the target up to this share are left alone (--horizontal-pod-autoscaler-tolerance)."""
+"""Relative deviation from the target that causes no change (--horizontal-pod-autoscaler-tolerance)."""
 
 
 class Autoscaler:
-    """Decides for one workload; remembers what it wanted and what it changed."""
+    """Autoscaler of one workload, with its recent recommendations and scale events."""
 
     def __init__(self, spec: HpaSpec) -> None:
         self._spec = spec
@@ -25,12 +25,12 @@ class Autoscaler:
         self._scale_events: list[tuple[float, int]] = []
 
     def decide(self, now_s: float, replicas: int, total: float) -> int:
-        """Return how many replicas there shall be.
+        """Return the desired number of replicas.
 
         Args:
-            now_s: Seconds, never less than at the call before.
-            replicas: How many there are, started or not.
-            total: The metric over all replicas: images in flight, or processor time used in units of one's request.
+            now_s: Current time in seconds; must not decrease between calls.
+            replicas: Current number of replicas, ready or not.
+            total: Sum of the metric over all replicas: images in flight, or CPU usage in units of the CPU request.
         """
         recommendation = min(max(self._recommend(replicas, total), self._spec.min_replicas), self._spec.max_replicas)
         desired_replicas = self._apply_policies(now_s, replicas, self._stabilize(now_s, replicas, recommendation))
@@ -44,7 +44,7 @@ class Autoscaler:
         return replicas if abs(ratio - 1) <= TOLERANCE else math.ceil(total / self._spec.target)
 
     def _stabilize(self, now_s: float, replicas: int, recommendation: int) -> int:
-        """Go up no further than the least wish of one window, and down no further than the greatest of the other."""
+        """Limit a scale-up to the smallest recommendation of its window, and a scale-down to the largest of its own."""
         self._recommendations.append((now_s, recommendation))
         max_window_s = max(self._spec.scale_up.stabilization_s, self._spec.scale_down.stabilization_s)
         self._recommendations = [

@@ -1,7 +1,7 @@
-"""Pods and nodes that come and go: what an autoscaler decided is not there yet.
+"""Pods and nodes of a simulated cluster, with the delays between a scaling decision and ready capacity.
 
-The cluster's autoscaler is taken as documented: a pod without room orders nodes, and a node that nobody has needed for
-`scale_down_unneeded` goes.
+The cluster autoscaler works as documented: it adds a node for an unschedulable pod, and removes a node that was not
+required for `scale_down_unneeded`.
 """
 
 from collections import deque
@@ -14,21 +14,21 @@ from thale.capacity.environment_limits import NodePool, Workload
 
 @dataclass(frozen=True)
 class Delays:
-    """How long new capacity takes. Assumed, not measured in a cluster; every one can be said."""
+    """Start times of new capacity. The defaults are assumptions, not measured in a cluster."""
 
     facade_s: float = 15.0
-    """From a pod's place on a node to ready: image there, Python started, probe passed."""
+    """Time from the scheduling of a facade pod to ready: start of Python and readiness probe; the image is present."""
     predictor_s: float = 40.0
-    """Likewise, with the model fetched from storage, two workers' imports and the graph compiled."""
+    """The same for a predictor: download of the model, imports of two workers, and compilation of the graph."""
     node_s: float = 180.0
-    """From the order of a node to its being ready, images pulled."""
+    """Time from the request for a node to ready, with the images pulled."""
     gpu_node_s: float = 540.0
-    """Likewise with a GPU: driver and device plugin; 8 to 10 minutes."""
+    """The same for a GPU node, with driver and device plugin: 8 to 10 minutes."""
 
 
 @dataclass
 class Pods:
-    """The pods of one workload: ready, starting, or without a node yet."""
+    """The pods of one workload: ready, starting, or unscheduled."""
 
     workload: Workload
     start_delay_s: float
@@ -43,16 +43,16 @@ class Pods:
 
     @property
     def scheduled(self) -> int:
-        """How many have a node."""
+        """Number of pods with a node."""
         return self.ready + len(self.starting)
 
     @property
     def count(self) -> int:
-        """How many there are, ready or not: what an autoscaler calls replicas."""
+        """Number of pods, ready or not: the replicas of the autoscaler."""
         return self.scheduled + self.unscheduled
 
     def scale_to(self, count: int) -> None:
-        """Add pods without a node, or take the youngest away."""
+        """Add unscheduled pods, or remove the newest ones."""
         self.unscheduled += count - self.count
         while self.unscheduled < 0:
             self.unscheduled += 1
@@ -62,12 +62,12 @@ class Pods:
                 self.ready -= 1
 
     def schedule(self, now_s: float) -> None:
-        """Give one pod a node, on which it starts."""
+        """Assign a node to one pod, which then starts."""
         self.unscheduled -= 1
         self.starting.append(now_s + self.start_delay_s)
 
     def advance(self, now_s: float) -> None:
-        """Call ready what has had its time."""
+        """Mark the pods whose start delay has passed as ready."""
         due = [at_s for at_s in self.starting if at_s <= now_s]
         self.starting = self.starting[len(due) :]
         self.ready += len(due)
@@ -75,14 +75,14 @@ class Pods:
 
 @dataclass
 class Nodes:
-    """A pool of nodes with the cluster's autoscaler: as many as the pods ask for, fewer once that is long ago."""
+    """A node pool with the cluster autoscaler: it adds nodes at once, and removes them after the idle timeout."""
 
     pool: NodePool
     start_delay_s: float
     idle_timeout_s: float
     pods: Sequence[Pods]
     required_nodes: Callable[[Sequence[int]], int]
-    """How many nodes so many of the pods ask for."""
+    """Number of nodes for given numbers of the pods."""
     ready: int = field(init=False)
     starting: list[float] = field(default_factory=list)
     _required: deque[tuple[float, int]] = field(default_factory=deque)
@@ -92,11 +92,11 @@ class Nodes:
 
     @property
     def billed(self) -> int:
-        """How many cost money: those that are starting as well."""
+        """Number of nodes that are billed, including starting ones."""
         return self.ready + len(self.starting)
 
     def advance(self, now_s: float) -> None:
-        """Bring up what is due, place pods while there is room, order what lacks, let go of what is idle."""
+        """Update the ready nodes, schedule pods on free capacity, request missing nodes, and remove idle ones."""
         due = [at_s for at_s in self.starting if at_s <= now_s]
         self.starting = self.starting[len(due) :]
         self.ready += len(due)

@@ -1,7 +1,8 @@
-"""A day of traffic through the request path, with the autoscalers of pods and nodes, and what it costs.
+"""Simulation of a day of traffic through the request path, with the autoscalers of pods and nodes, and its cost.
 
-Seeded and deterministic. A load of more requests than a computer plays in seconds is played as a slice: a whole part
-of the load on the same part of the fleet. A slice of a fleet waits longer than the whole: that is the safe side.
+The simulation is deterministic for a seed. A load with too many requests is divided into equal slices, and one slice is
+simulated on the same fraction of the capacity. The wait in a slice is longer than in the whole, so the result is
+conservative.
 """
 
 import functools
@@ -30,7 +31,7 @@ _MAX_REQUESTS = 400_000
 
 @dataclass(frozen=True)
 class DayWindow:
-    """A quarter of an hour."""
+    """Results of a quarter of an hour."""
 
     at_s: float
     sent: int
@@ -47,21 +48,21 @@ class DayWindow:
 
 @dataclass(frozen=True)
 class DaySimulation:
-    """What a day brought; counts and replicas of the whole fleet, whatever part of it was played."""
+    """Results of a day. Counts and replicas are of the whole load, not of one slice."""
 
     windows: Sequence[DayWindow]
     sent: int
     rejected_fraction: float
     timed_out_fraction: float
     p99_s: Mapping[str, float]
-    """By class of image size, of what was answered."""
+    """p99 latency of successful requests, by size class."""
     cost: float
     slices: int
-    """One in so many requests was played."""
+    """Number of equal slices of the load, of which one was simulated."""
 
     @property
     def cost_per_1000(self) -> float:
-        """Price of 1,000 answers."""
+        """Cost of 1,000 successful requests."""
         completed = self.sent * (1 - self.rejected_fraction - self.timed_out_fraction)
         return self.cost / completed * 1000 if completed else math.nan
 
@@ -74,22 +75,22 @@ def simulate_day(
     seed: int,
     limits: str = "planned",
 ) -> DaySimulation:
-    """Play a day whose busiest hour has the plan's load.
+    """Simulate a day whose busiest hour has the plan's load.
 
     Args:
-        made: The plan; its demand is the busiest hour's.
-        measured: What a picture costs.
-        fleet: What the environment may run.
-        delays: How long new capacity takes.
-        seed: Of chance; the same seed gives the same day.
-        limits: `configured` leaves the greatest numbers of replicas and nodes as they are; `planned` raises them to
-            what the plan takes.
+        plan: The plan; its demand is the load of the busiest hour.
+        benchmark: Cost of an image.
+        environment_limits: Limits of the environment.
+        delays: Start times of new capacity.
+        seed: Seed of the random generator; the same seed gives the same day.
+        limits: `configured` uses the environment's maximum numbers of replicas and nodes; `planned` raises them to
+            those of the plan.
 
     Raises:
-        ParameterError: If the limits are neither.
+        ParameterError: If `limits` has another value.
     """
     if limits not in ("planned", "configured"):
-        raise ParameterError(f"limits are planned or configured, not {limits!r}")
+        raise ParameterError(f"limits must be planned or configured, not {limits!r}")
     mean_relative_load = float(relative_load(np.arange(0, DAY_S, 60.0)).mean())
     slices = max(1, math.ceil(plan.demand.rps * mean_relative_load * DAY_S / _MAX_REQUESTS))
     environment_limits = _scale_down(
@@ -103,7 +104,7 @@ def simulate_day(
 
 
 class _DaySimulator:
-    """One day of one fleet."""
+    """Simulator of one day of one environment."""
 
     def __init__(
         self, plan: Plan, benchmark: Benchmark, limits: EnvironmentLimits, delays: Delays, arrivals: Arrivals
@@ -116,12 +117,12 @@ class _DaySimulator:
         self._general, self._gpu = self._pools(delays)
         self._path = _build_request_path(plan, benchmark, limits, arrivals)
         self._samples: list[tuple[float, float, float]] = []
-        """At every tick: images in flight, and server seconds of both predictors until then."""
+        """Images in flight, and the accumulated busy seconds of both predictors, at every tick."""
         self._counts: list[tuple[float, ...]] = []
-        """At every tick of the day: replicas and nodes."""
+        """Replicas and nodes at every tick of the day."""
 
     def run(self) -> None:
-        """Play from the warm-up's begin to midnight."""
+        """Simulate from the start of the warm-up to midnight."""
         for tick in range(round((DAY_S + WARMUP_S) / TICK_S)):
             now_s = tick * TICK_S - WARMUP_S
             self._path.run(now_s)
@@ -139,7 +140,7 @@ class _DaySimulator:
         self._path.run(DAY_S + self._limits.admission.request_timeout_s)
 
     def result(self, slices: int) -> DaySimulation:
-        """Return what the day brought, scaled up to the whole fleet."""
+        """Return the results of the day, scaled up to the whole load."""
         at_s, seconds = self._arrivals.at_s, self._path.seconds
         of_day = (at_s >= 0) & (at_s < DAY_S)
         at_s, seconds, size = at_s[of_day], seconds[of_day], self._arrivals.size_class[of_day]
@@ -160,7 +161,7 @@ class _DaySimulator:
         )
 
     def _pools(self, delays: Delays) -> tuple[Nodes, Nodes]:
-        """Return the general pool and the GPU pool; without GPUs nobody asks for the second."""
+        """Return the general pool and the GPU pool. Without GPUs, no pod requires the second."""
         plan, limits = self._plan, self._limits
         predictors = [self._segmentation, self._landmarks]
         on_general = [self._facade] if plan.gpu else [self._facade, *predictors]
@@ -181,7 +182,7 @@ class _DaySimulator:
         return general, gpu
 
     def _autoscale(self, now_s: float) -> None:
-        """Let every autoscaler look at what was scraped last."""
+        """Run every autoscaler on the last scraped metrics."""
         scrape_lag_ticks, sync_ticks = round(self._limits.scrape_interval_s / TICK_S), round(SYNC_PERIOD_S / TICK_S)
         latest, before = (
             self._samples[max(0, len(self._samples) - 1 - scrape_lag_ticks)],
@@ -196,13 +197,13 @@ class _DaySimulator:
             pods.scale_to(pods.autoscaler.decide(now_s, pods.count, total))
 
     def _cores_used(self, pods: Pods) -> float:
-        """Return the processor that a busy replica uses, in units of its request."""
+        """Return the CPU usage of a busy replica, in units of its CPU request."""
         demand, workload = self._plan.demand, pods.workload
         cores = 1.0 if demand.gpu_speedup else max(1.0, workload.cpu_limit * demand.efficiency)
         return cores / workload.cpu_request / self._path.slowdown
 
     def _slowdown(self) -> float:
-        """Return by how much the busy pods together want more cores than the nodes have."""
+        """Return the ratio of the cores that busy pods demand to the cores of the nodes, at least 1."""
         if self._plan.gpu:
             return 1.0
         demanded_cores = sum(
@@ -216,7 +217,7 @@ class _DaySimulator:
 
 
 def _build_request_path(plan: Plan, benchmark: Benchmark, limits: EnvironmentLimits, arrivals: Arrivals) -> RequestPath:
-    """Return the queues with every request's time at each station, by its class."""
+    """Return the queues, with the service time of every request at each station by its size class."""
     demand = plan.demand
     cpu_seconds_by_class = [cpu_seconds_per_workload({size: 1.0}, benchmark) for size in demand.mix]
 
@@ -235,7 +236,7 @@ def _build_request_path(plan: Plan, benchmark: Benchmark, limits: EnvironmentLim
 
 
 def _raise_limits(limits: EnvironmentLimits, plan: Plan) -> EnvironmentLimits:
-    """Return the fleet with room for what the plan takes."""
+    """Return the limits, raised to the replicas and nodes of the plan."""
 
     def raise_workload(name: str) -> Workload:
         workload: Workload = getattr(limits, name)
@@ -255,7 +256,7 @@ def _raise_limits(limits: EnvironmentLimits, plan: Plan) -> EnvironmentLimits:
 
 
 def _scale_down(limits: EnvironmentLimits, slices: int) -> EnvironmentLimits:
-    """Return one in so many of everything, at least one of what there must be."""
+    """Return the limits of one slice, with at least one replica or node of each kind that is required."""
 
     def scale_workload(workload: Workload) -> Workload:
         min_replicas = math.ceil(workload.hpa.min_replicas / slices)

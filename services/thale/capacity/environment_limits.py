@@ -1,6 +1,7 @@
-"""What each environment may run: environment_limits.json, which tools/generate/environment_limits.py writes from the manifests and Terraform.
+"""Limits of each environment, from environment_limits.json.
 
-A test writes it anew and compares, so that what is planned and simulated here is what a cluster does.
+tools/generate/environment_limits.py writes the file from the manifests and Terraform. A test regenerates and compares
+it, so that plans and simulations match the clusters.
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ ENVIRONMENT_LIMITS_FILE = Path(__file__).with_name("environment_limits.json")
 
 
 class ScalingPolicy(FrozenModel):
-    """How many replicas an autoscaler may add or take within a period."""
+    """Maximum number of replicas that an autoscaler may add or remove within a period."""
 
     type: Literal["Pods", "Percent"]
     value: float = Field(gt=0)
@@ -23,19 +24,19 @@ class ScalingPolicy(FrozenModel):
 
 
 class ScalingRules(FrozenModel):
-    """One direction of an autoscaler's behaviour; of several rules the one that allows the most counts."""
+    """Scaling behaviour in one direction. Of several policies, the one that allows the largest change applies."""
 
     stabilization_s: float = Field(ge=0)
-    """Going down, the largest wish of this window counts; going up, the smallest."""
+    """Window of recommendations: the largest one applies to a scale-down, the smallest one to a scale-up."""
     policies: tuple[ScalingPolicy, ...] = Field(min_length=1)
 
 
 class HpaSpec(FrozenModel):
-    """A HorizontalPodAutoscaler, as manifests and Kubernetes' defaults make it."""
+    """A HorizontalPodAutoscaler by the manifests and Kubernetes' defaults."""
 
     metric: Literal["in_flight", "cpu"]
     target: float = Field(gt=0)
-    """Images in flight a replica, or the share of the requested processor that replicas use."""
+    """Images in flight per replica, or CPU usage as a share of the CPU request."""
     min_replicas: int = Field(ge=0)
     max_replicas: int = Field(ge=1)
     scale_up: ScalingRules
@@ -43,7 +44,7 @@ class HpaSpec(FrozenModel):
 
 
 class Workload(FrozenModel):
-    """One kind of pod: what a replica asks for, what it may use, and who decides how many there are."""
+    """A workload: requests and limits of one replica, and its autoscaler."""
 
     cpu_request: float = Field(gt=0)
     cpu_limit: float = Field(gt=0)
@@ -52,7 +53,7 @@ class Workload(FrozenModel):
 
 
 class NodePool(FrozenModel):
-    """A pool of nodes of one size."""
+    """A pool of nodes of one VM size."""
 
     vm_size: str
     min_nodes: int = Field(ge=0)
@@ -60,34 +61,33 @@ class NodePool(FrozenModel):
 
 
 class BaselineUsage(FrozenModel):
-    """What else of ours asks for room on the general pool: gateways and release watchers."""
+    """Resource requests of thale's other pods on the general pool: gateways and rollout controllers."""
 
     cpu: float = Field(ge=0)
     memory_mib: float = Field(ge=0)
 
 
 class Gateway(FrozenModel):
-    """What the gateways let through."""
+    """Rate limit of the gateways."""
 
     replicas: int = Field(ge=1)
     requests_per_s: float = Field(gt=0)
-    """Of each."""
+    """Rate limit of each replica."""
 
 
 class AdmissionLimits(FrozenModel):
-    """What a facade takes in at once, and how long it tries (`thale.facade.settings`)."""
+    """Admission limits and timeout of a facade (`thale.facade.settings`)."""
 
     max_in_flight: int = Field(ge=1)
     max_queue_length: int = Field(ge=0)
     max_queue_wait_s: float = Field(gt=0)
-    """Who would wait longer, by the pace of the last ones, is refused."""
+    """A request with a longer expected wait is rejected."""
     request_timeout_s: float = Field(gt=0)
     postprocess_workers: int = Field(ge=1)
-    """Processes that measure."""
 
 
 class EnvironmentLimits(FrozenModel):
-    """Everything of one environment that capacity depends on."""
+    """All values of one environment that affect its capacity."""
 
     facade: Workload
     segmentation: Workload
@@ -98,24 +98,24 @@ class EnvironmentLimits(FrozenModel):
     general_pool: NodePool
     gpu_pool: NodePool
     scrape_interval_s: float = Field(gt=0)
-    """How old a metric may be before an autoscaler sees it."""
+    """Maximum age of a metric at an autoscaler's decision."""
     node_idle_timeout_s: float = Field(ge=0)
-    """How long a node must have been needed by nobody before it goes."""
+    """Time without demand after which a node is removed."""
 
 
 _LIMITS_BY_ENVIRONMENT = TypeAdapter(dict[str, EnvironmentLimits])
 
 
 def read_environment_limits(path: Path = ENVIRONMENT_LIMITS_FILE) -> dict[str, EnvironmentLimits]:
-    """Return the fleets by environment.
+    """Return the limits by environment.
 
     Raises:
-        ParameterError: If the file cannot be read or holds something else.
+        ParameterError: If the file is unreadable or invalid.
     """
     try:
         return _LIMITS_BY_ENVIRONMENT.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise ParameterError(f"the fleets cannot be read from {path}: {error}") from error
+        raise ParameterError(f"the environment limits {path} are unreadable: {error}") from error
 
 
 def dump_environment_limits(limits: dict[str, EnvironmentLimits]) -> bytes:

@@ -1,8 +1,12 @@
-"""From a load to replicas, nodes and money: pure functions of what was measured and what the environment may run.
+"""Capacity plan: replicas, nodes and cost of a load, from a benchmark and the limits of an environment.
 
-Scaling assumptions, said with every plan: a picture takes the same processor seconds on a cluster's cores as on the
-machine that was measured; a pod's cores work in parallel on one picture with the stated efficiency; the load is spread
-evenly over the replicas. The headroom pays for what these leave out.
+Scaling assumptions, which are printed with every plan:
+
+- An image takes the same CPU seconds on the cluster's cores as on the benchmark's machine.
+- The cores of a pod process one image in parallel, with the given efficiency.
+- The load is distributed evenly over the replicas.
+
+The headroom covers deviations from these assumptions.
 """
 
 import math
@@ -20,54 +24,54 @@ _HEADROOM = 0.3
 
 @dataclass(frozen=True)
 class Demand:
-    """The load to plan for."""
+    """The planned load."""
 
     rps: float
     mix: Mapping[str, float]
-    """Share of each class of image size; sums up to 1."""
+    """Share of each size class; the sum is 1."""
     headroom: float = _HEADROOM
-    """Part of every replica's capacity that is kept free at this load."""
+    """Share of every replica's capacity that stays free at this load."""
     efficiency: float = _EFFICIENCY
-    """Part of a predictor's cores that are busy, on average, while it works on a picture: decoding uses one of them."""
+    """Mean share of a predictor's cores that are busy while it processes an image. Decoding uses only one core."""
     gpu_speedup: float | None = None
-    """How many times faster a predictor on a GPU node is than one core, for who has measured that; None: no GPU."""
+    """Measured speed of a predictor on a GPU node relative to one core. None plans without GPUs."""
 
     def __post_init__(self) -> None:
         if not (0 < self.rps < math.inf and 0 <= self.headroom < 1 and 0 < self.efficiency <= 1):
-            raise ParameterError("rps must be positive, headroom from 0 to below 1, efficiency above 0 and at most 1")
+            raise ParameterError("required: rps > 0, 0 <= headroom < 1, 0 < efficiency <= 1")
         if self.gpu_speedup is not None and not self.gpu_speedup > 0:
-            raise ParameterError("a GPU is some times faster than a core: gpu_speedup must be positive")
+            raise ParameterError("gpu_speedup must be positive")
         if any(share < 0 for share in self.mix.values()) or not math.isclose(sum(self.mix.values()), 1, abs_tol=1e-6):
-            raise ParameterError(f"the shares of the mix must sum up to 1, not to {sum(self.mix.values()):g}")
+            raise ParameterError(f"the shares of the mix must sum to 1, not to {sum(self.mix.values()):g}")
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """How many replicas of one workload a load takes, and why."""
+    """Number of replicas of one workload at the planned load."""
 
     workload: Workload
     busy_cores: float
-    """Cores' worth of work at any moment."""
+    """Mean number of busy cores."""
     service_time_s: float
-    """One picture's time in one replica, with nobody before it."""
+    """Time of one image in one idle replica."""
     required: int
-    """With the headroom."""
+    """Number of replicas with the headroom."""
     count: int
-    """What the autoscaler settles at: it may keep more free than the headroom asks for."""
+    """Steady-state number of replicas of the autoscaler, which may exceed the required number."""
 
     @property
     def is_allowed(self) -> bool:
-        """Whether the manifest lets the autoscaler go so far."""
+        """True if the manifest allows this number of replicas."""
         return self.count <= self.workload.hpa.max_replicas
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a load takes in one environment."""
+    """Replicas, nodes and cost of a load in one environment."""
 
     demand: Demand
     replicas: Mapping[str, Replicas]
-    """By workload: facade, segmentation, landmarks."""
+    """Replicas by workload: facade, segmentation, landmarks."""
     general: Node
     general_nodes: int
     general_pool: NodePool
@@ -75,54 +79,52 @@ class Plan:
     gpu_nodes: int
     gpu_pool: NodePool
     gateway_rps: float
-    """What the gateways let through before they answer 429."""
+    """Rate limit of all gateways; above it, they return 429."""
     max_rps: float
-    """The load at which the first of the environment's limits is reached, with the same mix and headroom."""
+    """Maximum load within all limits of the environment, with the same mix and headroom."""
 
     @property
     def cost_per_hour(self) -> float:
-        """Price of an hour of the nodes that carry the load."""
+        """Hourly price of all nodes."""
         gpu = self.gpu.price_per_hour * self.gpu_nodes if self.gpu else 0.0
         return self.general.price_per_hour * self.general_nodes + gpu
 
     @property
     def cost_per_1000(self) -> float:
-        """Price of 1,000 plates at this load."""
+        """Cost of 1,000 plates at this load."""
         return self.cost_per_hour / (self.demand.rps * 3600) * 1000
 
     def violations(self) -> list[str]:
-        """Return the limits of the environment that this load does not fit into, each with what it would take."""
+        """Return the exceeded limits of the environment, each with the required value."""
         lines = [
-            f"{name}: {found.count} replicas, and maxReplicas is {found.workload.hpa.max_replicas}"
-            for name, found in self.replicas.items()
-            if not found.is_allowed
+            f"{name}: {replicas.count} replicas required, maxReplicas is {replicas.workload.hpa.max_replicas}"
+            for name, replicas in self.replicas.items()
+            if not replicas.is_allowed
         ]
         pools = [("general", self.general_nodes, self.general_pool)]
         pools += [("inference (GPU)", self.gpu_nodes, self.gpu_pool)] if self.gpu else []
         lines += [
-            f"pool {name}: {count} nodes, and max_nodes is {pool.max_nodes}"
+            f"pool {name}: {count} nodes required, max_nodes is {pool.max_nodes}"
             for name, count, pool in pools
             if count > pool.max_nodes
         ]
         if self.demand.rps > self.gateway_rps:
-            lines.append(
-                f"gateway: {self.demand.rps:g} requests/s, and its rate limit lets {self.gateway_rps:g} through"
-            )
+            lines.append(f"gateway: {self.demand.rps:g} requests/s required, the rate limit is {self.gateway_rps:g}")
         return lines
 
 
 def plan(demand: Demand, benchmark: Benchmark, limits: EnvironmentLimits, prices: Prices) -> Plan:
-    """Return what a load takes.
+    """Return the capacity plan of a load.
 
     Raises:
-        ParameterError: If the mix names a class that was not measured, or a size of machine is not known.
+        ParameterError: If the mix has a size class without a benchmark, or if a VM size is unknown.
     """
     draft = _size_plan(demand, benchmark, limits, prices)
     return replace(draft, max_rps=_find_max_rps(draft, benchmark, limits, prices))
 
 
 def service_seconds(cpu_s: float, workload: Workload, demand: Demand) -> float:
-    """Return how long a predictor works on a picture that costs so many processor seconds."""
+    """Return the service time of a predictor for an image that takes `cpu_s` CPU seconds."""
     if demand.gpu_speedup is not None:
         return cpu_s / demand.gpu_speedup
     return cpu_s / max(1.0, workload.cpu_limit * demand.efficiency)
@@ -150,7 +152,7 @@ def _size_plan(demand: Demand, benchmark: Benchmark, limits: EnvironmentLimits, 
         general_nodes=max(limits.general_pool.min_nodes, nodes_by_requests, nodes_by_load),
         general_pool=limits.general_pool,
         gpu=gpu,
-        gpu_nodes=sum(found.count for found in predictors.values()) if gpu else 0,
+        gpu_nodes=sum(predictor.count for predictor in predictors.values()) if gpu else 0,
         gpu_pool=limits.gpu_pool,
         gateway_rps=limits.gateway.replicas * limits.gateway.requests_per_s,
         max_rps=0.0,
@@ -158,7 +160,7 @@ def _size_plan(demand: Demand, benchmark: Benchmark, limits: EnvironmentLimits, 
 
 
 def cpu_seconds_per_workload(mix: Mapping[str, float], benchmark: Benchmark) -> dict[str, float]:
-    """Return the processor seconds of a picture by workload. TorchServe's frontend runs in both predictors' pods."""
+    """Return the CPU seconds per image by workload. TorchServe's frontend runs in the pods of both predictors."""
     by_component: dict[Component, float] = benchmark.cpu_seconds(dict(mix))
     frontend = by_component["torchserve"] / 2
     return {
@@ -169,7 +171,7 @@ def cpu_seconds_per_workload(mix: Mapping[str, float], benchmark: Benchmark) -> 
 
 
 def _size_predictor(workload: Workload, demand: Demand, cpu_s: float) -> Replicas:
-    """Size a predictor: it works on one picture at a time, and its autoscaler looks at processor time over requests."""
+    """Size a predictor. It processes one image at a time, and its autoscaler uses CPU usage relative to the request."""
     seconds = service_seconds(cpu_s, workload, demand)
     busy_cores = demand.rps * cpu_s
     required = math.ceil(demand.rps * seconds / (1 - demand.headroom))
@@ -180,7 +182,7 @@ def _size_predictor(workload: Workload, demand: Demand, cpu_s: float) -> Replica
 
 
 def _size_facade(limits: EnvironmentLimits, demand: Demand, cpu_s: float, in_system_s: float) -> Replicas:
-    """Size the facade: its measuring processes, its places at work, and the in-flight images that it is scaled by."""
+    """Size the facade by its post-processing workers, its concurrency limit, and the autoscaler's images in flight."""
     workload, admission = limits.facade, limits.admission
     cores = min(workload.cpu_limit, admission.postprocess_workers)
     load_per_replica = demand.rps * cpu_s / cores
@@ -193,7 +195,7 @@ def _size_facade(limits: EnvironmentLimits, demand: Demand, cpu_s: float, in_sys
 
 
 def _find_max_rps(draft: Plan, benchmark: Benchmark, limits: EnvironmentLimits, prices: Prices) -> float:
-    """Return the greatest load that stays within every limit, to a hundredth, by halving."""
+    """Return the maximum load within all limits, to 0.01 requests per second, by bisection."""
 
     def fits(rps: float) -> bool:
         return not _size_plan(replace(draft.demand, rps=rps), benchmark, limits, prices).violations()

@@ -1,4 +1,4 @@
-"""A day as a picture: load, answers' times, refusals, replicas and nodes."""
+"""Plot of a simulated day: load, rejections, latency, replicas and nodes."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ from thale.errors import ParameterError
 
 
 def plot_day(path: Path, day: DaySimulation, plan: Plan, title: str) -> None:
-    """Write the picture of a day as PNG.
+    """Write the plot of a day as PNG.
 
     Raises:
         ParameterError: If matplotlib is not installed, or the file cannot be written.
@@ -17,13 +17,13 @@ def plot_day(path: Path, day: DaySimulation, plan: Plan, title: str) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ParameterError("pictures take matplotlib: pip install 'thale[loadtest]', or leave --plot away") from error
+        raise ParameterError("--plot requires matplotlib: pip install 'thale[loadtest]'") from error
     hours = [window.at_s / 3600 for window in day.windows]
     figure = Figure(figsize=(9, 8), layout="constrained", dpi=110)
     load, latency, pods, nodes = figure.subplots(4, 1, sharex=True)
     load.fill_between(hours, [window.sent / WINDOW_S for window in day.windows], color="#9db8d6", label="requests/s")
-    refused = [(window.rejected + window.timed_out) / WINDOW_S for window in day.windows]
-    load.fill_between(hours, refused, color="#c0392b", label="of them refused or too late")
+    failed = [(window.rejected + window.timed_out) / WINDOW_S for window in day.windows]
+    load.fill_between(hours, failed, color="#c0392b", label="rejected or timed out")
     latency.plot(hours, [window.p99_s for window in day.windows], color="#3d6fb6", label="p99, seconds")
     latency.plot(hours, [window.p50_s for window in day.windows], color="#8fb0da", label="p50, seconds")
     for name, colour in (("facades", "#2a7f62"), ("segmentation", "#8a5fb0"), ("landmarks", "#d08a2e")):
@@ -42,4 +42,4 @@ def plot_day(path: Path, day: DaySimulation, plan: Plan, title: str) -> None:
     try:
         figure.savefig(path, format="png")
     except OSError as error:
-        raise ParameterError(f"the picture cannot be written: {error}") from error
+        raise ParameterError(f"the plot {path} is not writable: {error}") from error

@@ -1,7 +1,7 @@
-"""The request path as queues, request by request: places in the facade, both predictors at once, measuring.
+"""Queueing model of the request path: admission, both predictors in parallel, post-processing.
 
-One queue for all facades, and one for all replicas of a predictor: what a gateway that sends each request where fewest
-are in flight comes close to. Stations serve in the order of arrival; a request leaves when its plants are measured.
+All facades share one queue, and so do all replicas of a predictor. A gateway with least-request load balancing comes
+close to that. Stations serve in order of arrival (FIFO). A request leaves the system after its post-processing.
 """
 
 import heapq
@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thale.capacity.environment_limits import AdmissionLimits
+from thale.capacity.wait_estimate import WaitEstimate
 
 REJECTED, TIMED_OUT = -1.0, -2.0
-"""In the place of seconds: no place was free (503), or no answer before the deadline (504)."""
-_SMOOTHING = 0.2
+"""Markers instead of seconds: rejected by admission control (503), or no response before the deadline (504)."""
 _SEGMENTATION, _LANDMARKS, _POSTPROCESS = range(3)
 
 
 @dataclass
 class Station:
-    """Servers that each serve one request at a time."""
+    """A queue with servers that each process one request at a time."""
 
     seconds: list[float]
-    """Of each request."""
+    """Service time of each request."""
     servers: int
     busy: int = 0
     busy_server_s: float = 0.0
@@ -35,7 +35,7 @@ class Station:
 
 
 class RequestPath:
-    """Everything between the gateway and the answer. Time goes on by `run`; whoever scales tells it by `scale`."""
+    """Discrete-event simulation of the request path (ADR 0069). `run` advances the time, `scale` sets the replicas."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class RequestPath:
         self._arrivals_s = arrivals_s.tolist()
         self._limits = limits
         self.seconds = np.full(len(self._arrivals_s), np.nan)
-        """From arrival to answer; `REFUSED`, `LATE`, or NaN where the request has not come or is still under way."""
+        """Latency of each request, `REJECTED`, or `TIMED_OUT`. NaN before the arrival and while in flight."""
         self.segmentation = Station(segmentation_s.tolist(), 0)
         self.landmarks = Station(landmarks_s.tolist(), 0)
         self._postprocess = Station(postprocess_s.tolist(), 0)
@@ -56,23 +56,22 @@ class RequestPath:
         self._queue: deque[int] = deque()
         self._running = 0
         self._started_at_s: dict[int, float] = {}
-        self._service_time_s = 0.0
-        """Smoothed time that a request holds its place at work, as in `thale.facade.admission`."""
+        self._wait_estimate = WaitEstimate()
         self._pending_models: dict[int, int] = {}
         self._events: list[tuple[float, int, int]] = []
         self._next = 0
         self._now_s = self._arrivals_s[0] if self._arrivals_s else 0.0
         self._max_in_flight = self._max_admitted = 0
         self.slowdown = 1.0
-        """By how much services that begin now take longer, because the nodes' cores are fewer than the pods' limits."""
+        """Factor of the service times that start now. Above 1 if the nodes have fewer cores than the pods demand."""
 
     @property
     def in_flight(self) -> int:
-        """Requests that are in, at work or waiting."""
+        """Number of accepted requests without a response, running or queued."""
         return self._running + len(self._queue)
 
     def scale(self, facades: int, segmentation: int, landmarks: int) -> None:
-        """Set how many replicas are ready. Who works finishes; nobody is sent to a replica that goes."""
+        """Set the numbers of ready replicas. A removed replica finishes its current request and gets no new one."""
         self._max_in_flight = facades * self._limits.max_in_flight
         self._max_admitted = facades * (self._limits.max_in_flight + self._limits.max_queue_length)
         self._postprocess.servers = facades * self._limits.postprocess_workers
@@ -82,7 +81,7 @@ class RequestPath:
             self._serve(kind, station)
 
     def run(self, until_s: float) -> None:
-        """Let time go on."""
+        """Advance the time, and process all events before `until_s`."""
         while True:
             next_arrival_s = self._arrivals_s[self._next] if self._next < len(self._arrivals_s) else np.inf
             next_event_s = self._events[0][0] if self._events else np.inf
@@ -106,17 +105,15 @@ class RequestPath:
 
     def _admit(self, request: int) -> None:
         self._expire_queue()
-        if self.in_flight >= self._max_admitted or self._expected_wait_s() > self._limits.max_queue_wait_s:
+        expected_wait_s = self._wait_estimate.expected_wait_s(self.in_flight, self._max_in_flight)
+        if self.in_flight >= self._max_admitted or expected_wait_s > self._limits.max_queue_wait_s:
             self.seconds[request] = REJECTED
         else:
             self._queue.append(request)
             self._start_queued()
 
-    def _expected_wait_s(self) -> float:
-        return max(0, self.in_flight + 1 - self._max_in_flight) * self._service_time_s / max(1, self._max_in_flight)
-
     def _expire_queue(self) -> None:
-        """Tell those who have waited until their deadline; they stand in the order of arrival."""
+        """Remove queued requests whose deadline has passed. The queue is in order of arrival."""
         oldest_arrival_s = self._now_s - self._limits.request_timeout_s
         while self._queue and self._arrivals_s[self._queue[0]] <= oldest_arrival_s:
             self.seconds[self._queue.popleft()] = TIMED_OUT
@@ -154,7 +151,6 @@ class RequestPath:
     def _complete(self, request: int) -> None:
         elapsed_s = self._now_s - self._arrivals_s[request]
         self.seconds[request] = elapsed_s if elapsed_s <= self._limits.request_timeout_s else TIMED_OUT
-        service_time_s = self._now_s - self._started_at_s.pop(request)
-        self._service_time_s += (service_time_s - self._service_time_s) * (_SMOOTHING if self._service_time_s else 1.0)
+        self._wait_estimate.observe(self._now_s - self._started_at_s.pop(request))
         self._running -= 1
         self._start_queued()

@@ -1,1 +1,1 @@
-"""The HTTP facade: thale's only front door."""
+"""HTTP facade: the only public entry point of the service."""

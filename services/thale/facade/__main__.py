@@ -1,4 +1,4 @@
-"""`python -m thale.facade`: the facade as a process, set by THALE_* environment variables."""
+"""`python -m thale.facade`: the facade as a process, configured by THALE_* environment variables."""
 
 import sys
 
@@ -6,8 +6,8 @@ _GRACE_S = 10
 
 
 def main() -> int:
-    """Serve until a signal says stop. Returns the exit status."""
-    # Imported here, because every measuring process imports this module and needs none of the server.
+    """Serve until SIGTERM or SIGINT. Returns the exit status."""
+    # Imported here because every post-processing worker imports this module and needs no server (ADR 0010).
     import uvicorn
     from pydantic import ValidationError
 

@@ -1,9 +1,8 @@
-"""Room for requests: how many are in, how many of them are at work, and when one more would wait too long.
+"""Admission control: limits the accepted requests by number and by expected wait.
 
-A limit on requests alone does not hold under load that lasts. Where 32 may wait and each takes two seconds, the queue
-fills until everybody waits for about as long as the deadline allows: what is accepted then fails, after it has waited
-and often after its work was begun, while nobody is answered at all. So a request is also refused where those before it,
-at the pace of the last answers, would keep it waiting too long.
+A limit on the number alone fails under sustained overload. With 32 queued requests of two seconds each, every request
+waits for about as long as its deadline. Accepted requests then time out after a part of the work is done. Admission
+control therefore also rejects a request whose expected wait is too long (ADR 0017).
 """
 
 import asyncio
@@ -12,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from thale.capacity.wait_estimate import WaitEstimate
 from thale.errors import OverloadedError
 from thale.facade.deadline import Deadline
 from thale.facade.settings import Settings
@@ -19,12 +19,10 @@ from thale.facade.stage_timing import stage
 from thale.telemetry import metrics
 
 _MIN_RETRY_AFTER_S = 2
-_SMOOTHING_WEIGHT = 0.2
-"""Weight of the newest image in the smoothed time of work."""
 
 
 class AdmissionController:
-    """The places at work, and those to wait."""
+    """Limits the number of running and of queued requests."""
 
     def __init__(self, settings: Settings) -> None:
         self._max_in_flight = settings.max_in_flight
@@ -33,17 +31,16 @@ class AdmissionController:
         self._free_slots = asyncio.Semaphore(settings.max_in_flight)
         self._admitted = 0
         self._running = 0
-        self._service_time_s = 0.0
-        """Smoothed time that an image holds its place at work; 0 before the first."""
+        self._wait_estimate = WaitEstimate()
         metrics.ADMISSION_LIMITS.labels("running").set(settings.max_in_flight)
         metrics.ADMISSION_LIMITS.labels("queued").set(settings.max_queue_length)
 
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
-        """Let a request in, body and all, for as long as the context lasts.
+        """Accept a request, including its body, for the duration of the context.
 
         Raises:
-            OverloadedError: If so many are in that it would wait in vain.
+            OverloadedError: If the queue is full or the expected wait is too long.
         """
         expected_wait_s = self.expected_wait_s()
         if self._admitted >= self._max_admitted or expected_wait_s > self._max_queue_wait_s:
@@ -58,10 +55,10 @@ class AdmissionController:
 
     @asynccontextmanager
     async def slot(self, deadline: Deadline) -> AsyncIterator[None]:
-        """Wait for one of the places at work, no longer than the deadline allows, and hold it.
+        """Wait for a processing slot and hold it for the duration of the context.
 
         Raises:
-            DeadlineExceededError: If none gets free in time.
+            DeadlineExceededError: If no slot is free before the deadline.
         """
         try:
             with metrics.WAITING.track_inprogress(), stage("waiting"):
@@ -74,20 +71,14 @@ class AdmissionController:
         try:
             yield
         finally:
-            self._update_service_time(time.monotonic() - started)
+            self._wait_estimate.observe(time.monotonic() - started)
             self._running -= 1
             self._free_slots.release()
 
     def expected_wait_s(self) -> float:
-        """Return how long a request that came now would wait: those before it, at the pace of the last ones."""
-        queued_ahead = max(0, self._admitted + 1 - self._max_in_flight)
-        return queued_ahead * self._service_time_s / self._max_in_flight
+        """Return the expected queueing time of a new request."""
+        return self._wait_estimate.expected_wait_s(self._admitted, self._max_in_flight)
 
     def has_spare_capacity(self) -> bool:
-        """Whether users leave half of the places to others."""
+        """Return True if client requests use at most half of the processing slots."""
         return 2 * self._running <= self._max_in_flight
-
-    def _update_service_time(self, service_time_s: float) -> None:
-        self._service_time_s += (service_time_s - self._service_time_s) * (
-            _SMOOTHING_WEIGHT if self._service_time_s else 1.0
-        )

@@ -1,4 +1,4 @@
-"""Wiring: what is built at start, what is closed at the end, and which parts answer what."""
+"""The facade's ASGI app and its composition root: builds and closes all long-lived objects."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -12,14 +12,19 @@ from starlette.exceptions import HTTPException
 
 from thale._version import __version__
 from thale.errors import ThaleError
+from thale.facade.admission import AdmissionController
 from thale.facade.api import health_routes, problems, v1, v2
 from thale.facade.api.middleware import RequestContextMiddleware
 from thale.facade.health import Health
+from thale.facade.inference.fallback import FallbackClient
+from thale.facade.inference.shadow import ShadowMirror
+from thale.facade.inference.shadow_samples import ShadowSampleStore
 from thale.facade.pipeline import Pipeline
 from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.settings import Settings
 from thale.facade.status.self_monitor import SelfMonitor
 from thale.facade.status.status_page import StatusPage
+from thale.facade.upstream.breaker_registry import BreakerRegistry
 from thale.facade.upstream.model_client import ModelClient
 from thale.facade.upstream.release_source import FileReleaseSource, ReleaseSource
 from thale.telemetry import metrics, metrics_server, tracing
@@ -27,17 +32,20 @@ from thale.telemetry.build_info import BuildInfo, set_build_info
 
 logger = logging.getLogger(__name__)
 
+_COMPARISON_NICENESS = 5
+"""A comparison gets a third of the CPU time of a post-processing task on the same core."""
+
 
 def create_app(settings: Settings) -> FastAPI:
-    """Return the facade as an ASGI app. Nothing runs and nothing listens before its lifespan begins."""
+    """Return the facade as an ASGI app. No process, connection or port is opened before its lifespan starts."""
     app = FastAPI(
         title="thale",
         summary="Plant images in, organs, landmarks and traits in millimetres out.",
         version=__version__,
         lifespan=_lifespan,
-        docs_url=None,  # their pages load scripts from the network, which a bench machine need not have
+        docs_url=None,  # the page loads scripts from the internet, which may be unreachable from a lab machine
         redoc_url=None,
-        # Its own spans would tell the whole query, an image's name included: see RequestContextMiddleware for ours.
+        # FastAPI's spans contain the whole query, including an image's name. RequestContextMiddleware records spans.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
@@ -60,8 +68,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.callback(pool.close)
         models = await stack.enter_async_context(ModelClient.connect(settings.model_url, settings.management_url))
         release_source = stack.enter_context(_release_source(settings))
-        app.state.pipeline = pipeline = Pipeline(settings, models, pool, release_source)
-        await stack.enter_async_context(pipeline.mirror.running())
+        breakers = BreakerRegistry(settings)
+        admission = AdmissionController(settings)
+        mirror = await stack.enter_async_context(_shadow_mirror(settings, models, admission))
+        fallback_client = FallbackClient(models, pool, breakers, settings)
+        app.state.pipeline = Pipeline(settings, release_source, breakers, admission, fallback_client, mirror)
         app.state.health = health = Health(models, release_source)
         await stack.enter_async_context(_serve_metrics(settings, SelfMonitor(health, release_source)))
         await pool.warm_up()
@@ -69,8 +80,25 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _shadow_mirror(
+    settings: Settings, models: ModelClient, admission: AdmissionController
+) -> AsyncIterator[ShadowMirror]:
+    """Run the shadow mirror for the duration of the context."""
+    pool = WorkerPool(1, niceness=_COMPARISON_NICENESS)  # its process starts with the first comparison
+    sample_store = None
+    if settings.shadow_samples_path is not None:
+        sample_store = ShadowSampleStore(settings.shadow_samples_path, settings.shadow_samples_per_version)
+    mirror = ShadowMirror(models, pool, sample_store, settings, admission.has_spare_capacity)
+    try:
+        async with mirror.running():
+            yield mirror
+    finally:
+        pool.close()
+
+
+@asynccontextmanager
 async def _serve_metrics(settings: Settings, monitor: SelfMonitor) -> AsyncIterator[None]:
-    """Serve the metrics and the page of figures for as long as the context lasts."""
+    """Serve the metrics and the status page for the duration of the context."""
     set_build_info(metrics.BUILD_INFO, BuildInfo())
     _initialise_counters()
     if settings.cost_per_hour is not None:
@@ -84,7 +112,7 @@ async def _serve_metrics(settings: Settings, monitor: SelfMonitor) -> AsyncItera
 
 
 def _initialise_counters() -> None:
-    """Tell each failure that a question can meet as 0: a counter that first appears with 30 has not grown by 30."""
+    """Initialise the counter of each 5xx status to 0, so that rate() sees the first increment."""
     failures = {
         spec.status for spec in problems.PROBLEM_SPECS.values() if spec.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     }
@@ -96,13 +124,12 @@ def _initialise_counters() -> None:
 
 @contextmanager
 def _release_source(settings: Settings) -> Iterator[ReleaseSource]:
-    """Give what is released, from wherever the settings say."""
+    """Follow the release state file or the InferenceServices of a namespace, by the settings."""
     if settings.release_state_path is not None:
         yield FileReleaseSource(settings.release_state_path)
         return
-    from thale.kserve.client import (
-        load_api_client,  # the Kubernetes client is for clusters alone: the extra `kubernetes`
-    )
+    # Imported here because the Kubernetes client is an optional dependency: the extra `kubernetes`.
+    from thale.kserve.client import load_api_client
     from thale.kserve.informer import InferenceServiceInformer
 
     with InferenceServiceInformer.running(

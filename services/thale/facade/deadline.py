@@ -1,4 +1,4 @@
-"""The moment by which a request must be answered, handed down to every step that waits."""
+"""Deadline of a request, passed on to every step that waits."""
 
 import math
 import time
@@ -10,7 +10,7 @@ from thale.errors import DeadlineExceededError
 
 @dataclass(frozen=True)
 class Deadline:
-    """A moment on the machine's monotonic clock, which all of its processes share."""
+    """A time on the machine's monotonic clock, which all processes share."""
 
     at: float
     allowed_s: float
@@ -21,10 +21,10 @@ class Deadline:
         return cls(time.monotonic() + seconds, seconds)
 
     def remaining(self) -> float:
-        """Return the seconds left.
+        """Return the remaining seconds.
 
         Raises:
-            DeadlineExceededError: If none are.
+            DeadlineExceededError: If the deadline has passed.
         """
         left = self.at - time.monotonic()
         if left <= 0:
@@ -32,15 +32,13 @@ class Deadline:
         return left
 
     def half(self, max_s: float = math.inf) -> "Deadline":
-        """Return a deadline that leaves half of the time for whoever comes next.
+        """Return a deadline after half of the remaining time, up to `max_s`. The rest is left for a fallback.
 
         Raises:
-            DeadlineExceededError: If no time is left.
+            DeadlineExceededError: If the deadline has passed.
         """
         return Deadline.after(min(self.remaining() / 2, max_s))
 
     def error(self) -> DeadlineExceededError:
-        """Return the error that says so."""
-        return DeadlineExceededError(
-            f"there was no answer within {self.allowed_s:g} s: ask again later, or allow more with timeout_s"
-        )
+        """Return the error for a missed deadline."""
+        return DeadlineExceededError(f"no response within {self.allowed_s:g} s: retry later, or increase timeout_s")

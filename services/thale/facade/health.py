@@ -1,4 +1,7 @@
-"""Who is ready? The state of the models' workers, since the model server calls itself healthy while none can start."""
+"""Readiness of the released model versions, from the state of their workers.
+
+TorchServe's own health check passes even if no worker can start.
+"""
 
 import asyncio
 import time
@@ -12,29 +15,29 @@ from thale.telemetry import metrics
 
 _CACHE_S = 1.0
 _CACHE_WHILE_NOT_READY_S = 0.2
-"""Whoever waits for the start should not wait for a second more than the start takes."""
+"""Shorter, so that a client that waits for the start does not wait one more second."""
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """Ready workers of each released version (None where the model server does not know it), when last looked."""
+    """Ready workers of each released version at the last poll. None if the model server does not know the version."""
 
     workers: dict[tuple[str, str], int | None] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
-    """What keeps the whole from being ready, one sentence each."""
+    """The reasons why the facade is not ready, one sentence each."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether every model has a worker for the version that answers by default."""
+        """True if every model has a ready worker for its stable version."""
         return not self.missing
 
     def is_version_ready(self, name: str, version: str) -> bool:
-        """Whether a version has a worker."""
+        """Return True if a version has a ready worker."""
         return bool(self.workers.get((name, version)))
 
 
 class Health:
-    """Asks the model server about its workers: until ready five times a second at most, then once, whoever asks us."""
+    """Polls the model server's workers and caches the result, for 0.2 s until ready and for 1 s afterwards."""
 
     def __init__(self, models: ModelClient, release_source: ReleaseSource) -> None:
         self._models = models
@@ -45,7 +48,7 @@ class Health:
         self._reported: set[tuple[str, str]] = set()
 
     async def readiness(self) -> Readiness:
-        """Return the state of all workers, a second old at most."""
+        """Return the state of all workers, at most one second old."""
         async with self._lock:
             if time.monotonic() >= self._cached_until:
                 self._cached_readiness = await self._poll_workers()
@@ -71,7 +74,7 @@ class Health:
             metrics.MODEL_WORKERS.remove_by_labels(dict(zip(("model", "version"), removed_key, strict=True)))
         self._reported = {*urls}
         missing = [
-            f"{name} {model.stable} has no worker that is ready"
+            f"{name} {model.stable} has no ready worker"
             for name, model in release_state.models.items()
             if not workers[name, model.stable]
         ]
@@ -81,7 +84,7 @@ class Health:
 
 
 def model_infos(release_state: ReleaseState, readiness: Readiness) -> list[ModelInfo]:
-    """Return every released model with its versions, their state and their share of the traffic."""
+    """Return every released model with the state and the weight of its versions."""
     return [model_info(name, model, readiness) for name, model in sorted(release_state.models.items())]
 
 

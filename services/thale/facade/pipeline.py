@@ -1,6 +1,6 @@
-"""The request path on one screen: header, versions, both models at once, plants and traits, the format asked for.
+"""Request path of the facade: image header, routes, inference by both models, post-processing.
 
-Protocols differ in how an image comes in and how an answer goes out; what happens between is here, once.
+Both APIs use it. They differ only in how they parse a request and send a response.
 """
 
 import asyncio
@@ -13,18 +13,18 @@ from typing import TypeVar
 from thale._version import __version__
 from thale.errors import ThaleError
 from thale.facade.admission import AdmissionController
+from thale.facade.concurrency import run_concurrently
 from thale.facade.inference import output_metrics
-from thale.facade.inference.fallback import FallbackClient, gather_or_cancel
+from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
 from thale.facade.postprocess import tasks
 from thale.facade.postprocess.types import PNG, PhenotypeTask, RenderedResponse
-from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.request_options import RequestOptions, Upload
 from thale.facade.settings import Settings
 from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
 from thale.facade.upstream.breaker_registry import BreakerRegistry
-from thale.facade.upstream.model_client import ModelClient, PredictRequest
+from thale.facade.upstream.model_client import PredictRequest
 from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.release_source import ReleaseSource
 from thale.facade.upstream.routing import Route
@@ -37,7 +37,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class PipelineResult:
-    """What goes to the user, and what shadows are asked once it has gone."""
+    """A response, and the shadow requests to enqueue after it is sent."""
 
     response: RenderedResponse
     shadow_requests: Sequence[ShadowRequest] = ()
@@ -45,26 +45,22 @@ class PipelineResult:
 
 @dataclass
 class Pipeline:
-    """From an image to an answer."""
+    """Processes an upload into a response."""
 
     settings: Settings
-    models: ModelClient
-    pool: WorkerPool
     release_source: ReleaseSource
-    mirror: ShadowMirror = field(init=False)
-    admission: AdmissionController = field(init=False)
-    _breakers: BreakerRegistry = field(init=False)
-    _fallback_client: FallbackClient = field(init=False)
+    breakers: BreakerRegistry
+    admission: AdmissionController
+    fallback_client: FallbackClient
+    mirror: ShadowMirror
     _synced_state: ReleaseState | None = field(default=None, init=False)
 
-    def __post_init__(self) -> None:
-        self._breakers = BreakerRegistry(self.settings)
-        self._fallback_client = FallbackClient(self.models, self.pool, self._breakers, self.settings)
-        self.admission = AdmissionController(self.settings)
-        self.mirror = ShadowMirror(self.models, self.settings, self.admission.has_spare_capacity)
-
     async def phenotype(self, image: Upload, options: RequestOptions) -> PipelineResult:
-        """Measure the plants of an image. Raises a ThaleError for everything that can be wrong."""
+        """Measure the plants of an image.
+
+        Raises:
+            ThaleError: If the image, an option, a model or the deadline prevents a result.
+        """
         started = time.monotonic()
         metadata = await self._read_metadata(image, options)
         request = _build_predict_request(image, metadata, options)
@@ -83,11 +79,11 @@ class Pipeline:
         )
         async with self.admission.slot(options.deadline):
             with stage("models"):
-                responses = await gather_or_cancel(
-                    self._fallback_client.predict(route, request, options.deadline) for route in routes
+                responses = await run_concurrently(
+                    self.fallback_client.predict(route, request, options.deadline) for route in routes
                 )
             with stage("postprocess"):
-                rendered, responses = await self._fallback_client.postprocess(
+                rendered, responses = await self.fallback_client.postprocess(
                     tasks.render_phenotype, responses, [request] * len(responses), options.deadline, phenotype_task
                 )
         options.stats.versions = {response.route.name: response.route.version for response in responses}
@@ -96,28 +92,22 @@ class Pipeline:
             return PipelineResult(rendered)
         output_metrics.record_output(rendered.statistics, segmentation_response.route, landmarks_response.route)
         pairs = ((segmentation_response, landmarks_response), (landmarks_response, segmentation_response))
+        shadow_task = replace(phenotype_task, image=b"")
+        span = tracing.current_span_context()
         shadow_requests = [
-            ShadowRequest(
-                shadow,
-                request,
-                stable,
-                other_task,
-                replace(phenotype_task, image=b""),
-                rendered.statistics,
-                tracing.current_span_context(),
-            )
+            ShadowRequest(shadow, request, stable, other_task, shadow_task, rendered.statistics, span)
             for stable, other_task in pairs
             if (shadow := stable.route.shadow) is not None
         ]
         return PipelineResult(rendered, shadow_requests)
 
     async def segment(self, image: Upload, options: RequestOptions) -> PipelineResult:
-        """Return the organs of an image: as the model's probability maps, or in numbers, or as a picture."""
+        """Segment the organs of an image: areas, probability maps or a class map, by the media type."""
         route = self._select_only_route("segmentation", options)
         return PipelineResult(await self.infer(route, [image], options, tasks.render_segmentation, options.media_type))
 
     async def landmarks(self, image: Upload, options: RequestOptions) -> PipelineResult:
-        """Return the landmarks of an image."""
+        """Detect the landmarks of an image."""
         route = self._select_only_route("landmarks", options)
         return PipelineResult(await self.infer(route, [image], options, tasks.render_landmarks))
 
@@ -129,9 +119,21 @@ class Pipeline:
         render: Callable[..., _Result],
         *arguments: object,
     ) -> _Result:
-        """Ask one model about images, and return what a measuring process makes of the answers: all of one version.
+        """Run one model on images, and post-process the predictions. One version serves the whole batch.
 
-        A fault of one image among several says which one it is.
+        Args:
+            route: The model version.
+            images: One image, or the images of a batch.
+            options: Options of the request.
+            render: Worker task; receives the model responses and `arguments`.
+            arguments: Further arguments of `render`.
+
+        Returns:
+            The result of `render`.
+
+        Raises:
+            ThaleError: If an image, an option, the model or the deadline prevents a result. In a batch, the message
+                names the image.
         """
 
         async def predict_one(index: int, image: Upload) -> tuple[PredictRequest, ModelResponse]:
@@ -139,28 +141,37 @@ class Pipeline:
                 request = _build_predict_request(image, await self._read_metadata(image, options), options)
                 async with self.admission.slot(options.deadline):
                     with stage("models"):
-                        return request, await self._fallback_client.predict(route, request, options.deadline)
+                        return request, await self.fallback_client.predict(route, request, options.deadline)
             except ThaleError as error:
                 if len(images) == 1:
                     raise
                 raise type(error).from_message(f"image {index} of the batch: {error}") from error
 
-        exchanges = await gather_or_cancel(predict_one(index, image) for index, image in enumerate(images))
+        exchanges = await run_concurrently(predict_one(index, image) for index, image in enumerate(images))
         requests, responses = [request for request, _ in exchanges], [response for _, response in exchanges]
         if len({response.route.version for response in responses}) > 1:
-            responses = await gather_or_cancel(
-                self._fallback_client.use_stable(response, request, options.deadline)
+            responses = await run_concurrently(
+                self.fallback_client.use_stable(response, request, options.deadline)
                 for response, request in zip(responses, requests, strict=True)
             )
         with stage("postprocess"):
-            result, responses = await self._fallback_client.postprocess(
+            result, responses = await self.fallback_client.postprocess(
                 render, responses, requests, options.deadline, *arguments
             )
         options.stats.versions = {response.route.name: response.route.version for response in responses}
         return result
 
     def select_route(self, task: Task, options: RequestOptions, model: str | None = None) -> Route:
-        """Return the version that answers a task for this request: of that model, or of the usual one."""
+        """Return the route of a task for this request.
+
+        Args:
+            task: The task.
+            options: Options of the request.
+            model: Name of the model; by default, the configured model of the task.
+
+        Raises:
+            ThaleError: If no released version matches.
+        """
         defaults = {"segmentation": self.settings.segmentation_model, "landmarks": self.settings.landmarks_model}
         with tracing.span("thale.route", {"thale.task": task}) as span:
             route = routing.select_route(
@@ -175,21 +186,21 @@ class Pipeline:
         return route
 
     def _select_only_route(self, task: Task, options: RequestOptions) -> Route:
-        """Return who answers where only one task is asked for, so that a model for another one is a mistake."""
+        """Return the route of the only task of a request. A pin of a model for another task is an error."""
         for pin in options.pins:
             routing.pinned_route(self.release_state(), pin, task)
         return self.select_route(task, options)
 
     def release_state(self) -> ReleaseState:
-        """Return what is released now."""
+        """Return the current release state."""
         state = self.release_source.current()
         if state is not self._synced_state:
-            self._breakers.sync(state)
+            self.breakers.sync(state)
             self._synced_state = state
         return state
 
     async def _read_metadata(self, image: Upload, options: RequestOptions) -> ImageMetadata:
-        """Read the header; no pixel is decoded here. In a thread, because 64 MB take a while to hash."""
+        """Parse the image header, without decoding pixels. A thread hashes the image, up to 64 MiB."""
         with tracing.span("thale.header", {"thale.image.bytes": len(image.data)}) as span:
             metadata = await asyncio.to_thread(read_header, image.data, options.name or image.name, options.page)
             span.set_attribute("thale.image.format", metadata.format)

@@ -1,23 +1,19 @@
-"""Request options."""
+"""Options and upload of one request, independent of the protocol."""
 
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from thale.facade.deadline import Deadline
 from thale.facade.postprocess.types import JSON
 from thale.facade.request_stats import RequestStats
 from thale.facade.upstream.routing import VersionPin
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class RequestOptions:
-    """What a request asks for, whichever protocol it came by."""
+    """Parsed parameters of one request, the same for both protocols."""
 
     request_id: str
     deadline: Deadline
@@ -33,7 +29,7 @@ class RequestOptions:
     wide: bool = True
 
     def config_digest(self) -> str:
-        """Return the digest of everything beside image and models that the numbers depend on."""
+        """Return the digest of all inputs that affect the traits, except image and models."""
         config = {
             "mm_per_px": self.mm_per_px,
             "plate_width_mm": self.plate_width_mm,
@@ -45,7 +41,7 @@ class RequestOptions:
 
 @dataclass(frozen=True)
 class Upload:
-    """An image as it was received, and the file name that came with it."""
+    """An image as received, with its file name."""
 
     data: bytes
     name: str | None = None

@@ -1,4 +1,4 @@
-"""What a request turns out to be while it is served: filled in by whoever learns of it, counted when it is answered."""
+"""Per-request statistics, filled in during processing and recorded with the response."""
 
 from dataclasses import dataclass, field
 
@@ -8,20 +8,20 @@ from thale.telemetry import labels, metrics
 
 @dataclass
 class RequestStats:
-    """One request's."""
+    """Statistics of one request."""
 
     megapixels: float | None = None
-    """Of all its images together; None until a header was read."""
+    """Sum over all images of the request. None before the first header is parsed."""
     versions: dict[str, str] = field(default_factory=dict)
-    """The models that its answer was made by, and in which version."""
+    """The model versions that served the request, by model name."""
 
     def add_image(self, metadata: ImageMetadata) -> None:
-        """Note an image whose header could be read."""
+        """Record an image with a valid header."""
         megapixels = metadata.width * metadata.height / 1e6
         metrics.IMAGE_MEGAPIXELS.observe(megapixels)
         self.megapixels = megapixels + (self.megapixels or 0.0)
 
     @property
     def size_class(self) -> str:
-        """The class of image size that the request is counted in."""
+        """The size class of the request in metrics."""
         return labels.size_class(self.megapixels)

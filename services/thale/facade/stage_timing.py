@@ -1,4 +1,4 @@
-"""The stages of a request, each told as a duration to whoever counts and as a span to whoever looks at one request."""
+"""Times each stage of a request, as a histogram sample and a span."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +18,6 @@ _SPAN_NAMES: dict[Stage, str] = {
 
 @contextmanager
 def stage(name: Stage) -> Iterator[None]:
-    """Call what is done in the context a stage of the request, whether it succeeds or not."""
+    """Time the context as a stage of the request, including a failed one."""
     with tracing.span(_SPAN_NAMES[name]), metrics.STAGE_SECONDS.labels(name).time():
         yield

@@ -1,4 +1,4 @@
-"""Which of the formats that are offered does the client want? The Accept header of RFC 9110, with q-values."""
+"""Content negotiation by the Accept header of RFC 9110, with q-values (ADR 0018)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class _MediaRange:
     quality: float
 
     def specificity(self, media_type: str) -> int:
-        """Return 0 where the range does not cover the media type, more the more closely it names it."""
+        """Return the specificity of the match, from 0 (no match) to 3 (exact media type)."""
         main_type, _, subtype = media_type.partition("/")
         if (self.main_type, self.subtype) == (main_type, subtype):
             return 3
@@ -25,10 +25,10 @@ class _MediaRange:
 
 
 def best_media_type(accept: str | None, offered: Sequence[str]) -> str:
-    """Return the offered media type that the client likes best; the first one where it says nothing.
+    """Return the offered media type with the highest quality. Without an Accept header, return the first one.
 
     Raises:
-        NotAcceptableError: If it takes none of them.
+        NotAcceptableError: If the client accepts none of them.
     """
     ranges = [
         media_range for text in (accept or "").split(",") if (media_range := _parse_media_range(text)) is not None
@@ -43,7 +43,7 @@ def best_media_type(accept: str | None, offered: Sequence[str]) -> str:
 
 
 def _parse_media_range(text: str) -> _MediaRange | None:
-    """Read one part of the header; one that cannot be read counts as absent."""
+    """Parse one media range. Return None if it is malformed: the header is then read without it."""
     media_range, *parameters = (field.strip().lower() for field in text.split(";"))
     main_type, slash, subtype = media_range.partition("/")
     if not (main_type and slash and subtype):

@@ -1,4 +1,4 @@
-"""Dependencies that the routes of both APIs share."""
+"""Dependencies shared by the routes of both APIs."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -30,13 +30,13 @@ HealthDependency = Annotated[Health, Depends(_health)]
 
 
 def request_deadline(settings: Settings, timeout_s: float | None) -> Deadline:
-    """Return a request's deadline: the client's timeout, at most the server's limit."""
+    """Return the deadline of a request: the client's timeout, up to the server's limit."""
     limit_s = settings.request_timeout_s
     return Deadline.after(min(timeout_s or limit_s, limit_s))
 
 
 async def cancel_on_disconnect(request: Request, awaitable: Awaitable[_Result]) -> _Result:
-    """Return the result of the work, or cancel it as soon as the client hangs up. The body must have been read.
+    """Await the result, or cancel the work when the client disconnects. The body must be read before.
 
     Raises:
         ClientDisconnect: If the client disconnected.

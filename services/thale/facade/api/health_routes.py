@@ -1,4 +1,4 @@
-"""Health routes."""
+"""Routes of health checks and problem descriptions, and the index."""
 
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
@@ -15,31 +15,29 @@ router = APIRouter()
 
 @router.get("/health/live", tags=["health"], summary="Is the process alive?")
 async def live() -> dict[str, str]:
-    """Answer at once."""
+    """Return 200 as long as the process serves requests."""
     return {"status": "live"}
 
 
-@router.get("/health/ready", tags=["health"], summary="Can images be measured?", responses={503: {"model": None}})
+@router.get("/health/ready", tags=["health"], summary="Is every model ready?", responses={503: {"model": None}})
 async def ready(model_health: HealthDependency) -> JSONResponse:
-    """Say whether every model has a worker that is ready, and which has not."""
+    """Return 200 if every model has a ready worker for its stable version, else 503 with the reasons."""
     readiness = await model_health.readiness()
     if readiness.is_ready:
         return JSONResponse({"status": "ready", "missing": []})
     return JSONResponse({"status": "not ready", "missing": readiness.missing}, 503)
 
 
-@router.get(
-    "/problems/{code}", tags=["problems"], summary="What does a problem's type mean?", responses=PROBLEM_RESPONSES
-)
+@router.get("/problems/{code}", tags=["problems"], summary="Describe a problem type", responses=PROBLEM_RESPONSES)
 async def problem(code: str) -> Problem:
     """Return the title, the status and the meaning of a problem type."""
     description = problems.describe_problem(code)
     if description is None:
-        raise ParameterError(f"no problem is called {code!r}")
+        raise ParameterError(f"unknown problem {code!r}")
     return description
 
 
 @router.get("/", include_in_schema=False)
 async def index() -> dict[str, str]:
-    """Say what this is. There is no page that would need a network to load its scripts: see /openapi.json."""
+    """Return name, version and links. HTML documentation would load scripts from the internet; use /openapi.json."""
     return {"name": "thale", "version": __version__, "contract": "/openapi.json", "ready": "/health/ready"}

@@ -1,6 +1,6 @@
-"""Around every request: its id, one line in the log, its metrics, and no stack trace for strangers.
+"""Request context: request ID, span, one log record and metrics for each request, and 500 for unexpected errors.
 
-Plain ASGI, so that streams and disconnects pass through untouched.
+The middleware is plain ASGI, so that it does not buffer streams and does not hide disconnects.
 """
 
 import logging
@@ -22,20 +22,20 @@ logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-Id"
 _PROBE_PREFIXES = ("/health/", "/v2/health/")
-"""Asked every few seconds by whoever watches the pods: no traces of that."""
+"""Paths of Kubernetes probes, which are sent every few seconds. They get no spans."""
 _VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 _CLIENT_CLOSED_REQUEST = 499
-"""What nginx calls a request whose client disconnected; never sent, only counted."""
+"""nginx's status for a client that disconnected. It is recorded in logs and metrics, and never sent."""
 
 
 class RequestContextMiddleware:
-    """The outermost layer of the app."""
+    """Outermost middleware of the app."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection's event."""
+        """Serve one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -65,7 +65,7 @@ class RequestContextMiddleware:
         except ClientDisconnect:
             tracing.record_problem("client-disconnected")
             logger.info("client disconnected")
-        # The isolation boundary between requests: whatever went wrong stays in this one, and its insides in the log.
+        # The isolation boundary between requests: an unexpected error is logged in full, and the client gets status 500.
         except Exception:
             logger.exception("request failed unexpectedly")
             if status != _CLIENT_CLOSED_REQUEST:
@@ -76,7 +76,7 @@ class RequestContextMiddleware:
 
 
 def _request_id(candidates: list[str]) -> str:
-    """Return the id that the client gave, if it is one and harmless in logs and headers, else a new one."""
+    """Return the client's request ID if it is valid in logs and headers, else a new one."""
     return candidates[0] if len(candidates) == 1 and _VALID_ID.fullmatch(candidates[0]) else uuid.uuid4().hex
 
 

@@ -1,7 +1,7 @@
-"""The one place where an error becomes an HTTP status: {error class: status and title}, as problem+json (RFC 9457).
+"""Problem Details (RFC 9457): the table of HTTP status and title of each error class, and the error handlers.
 
-A problem's `type` is `/problems/` and the error's stable name (`thale.errors.ThaleError.code`). It is relative, so that
-it can be looked up on the very server that answered, also without a network: GET /problems/{code}.
+A problem's `type` is `/problems/` and the error's stable code (`thale.errors.ThaleError.code`). The URL is relative, so
+that the server that returned the problem also describes it, without internet access: GET /problems/{code}.
 """
 
 import logging
@@ -27,14 +27,14 @@ RETRY_AFTER_S = 2
 
 _PROBLEM_CONTENT = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "The request is at fault.", "content": _PROBLEM_CONTENT},
-    "5XX": {"model": Problem, "description": "The server is at fault.", "content": _PROBLEM_CONTENT},
+    "4XX": {"model": Problem, "description": "The request is invalid.", "content": _PROBLEM_CONTENT},
+    "5XX": {"model": Problem, "description": "The server failed.", "content": _PROBLEM_CONTENT},
 }
 
 
 @dataclass(frozen=True)
 class ProblemSpec:
-    """How one class of error is told to a client."""
+    """HTTP status and title of one error class."""
 
     status: HTTPStatus
     title: str
@@ -44,27 +44,25 @@ _INTERNAL_ERROR = ProblemSpec(HTTPStatus.INTERNAL_SERVER_ERROR, "The server fail
 
 PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.EmptyImageError: ProblemSpec(HTTPStatus.BAD_REQUEST, "The body is empty"),
-    errors.UnsupportedImageError: ProblemSpec(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a JPEG, PNG or TIFF that can be read"
-    ),
+    errors.UnsupportedImageError: ProblemSpec(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a readable JPEG, PNG or TIFF"),
     errors.DamagedImageError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is damaged"),
     errors.ImageTooSmallError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too small"),
     errors.ImageTooLargeError: ProblemSpec(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The image is too large"),
     errors.MultiPageImageError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The TIFF has several pages"),
-    errors.ScaleError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The scale cannot be true"),
-    errors.ParameterError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is not understood"),
+    errors.ScaleError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The scale is implausible"),
+    errors.ParameterError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is invalid"),
     errors.UnsupportedContentTypeError: ProblemSpec(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is not sent as an image"
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The content type is not an image"
     ),
-    errors.NotAcceptableError: ProblemSpec(HTTPStatus.NOT_ACCEPTABLE, "There is no answer in that format"),
+    errors.NotAcceptableError: ProblemSpec(HTTPStatus.NOT_ACCEPTABLE, "No response format is acceptable"),
     errors.UploadTimeoutError: ProblemSpec(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time"),
-    errors.OverloadedError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests at once"),
+    errors.OverloadedError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "Too many concurrent requests"),
     errors.UnknownModelError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such model"),
     errors.UnknownVersionError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such version of the model"),
-    errors.WrongTaskError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The model answers another question"),
-    errors.ModelUnavailableError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "The model does not answer just now"),
+    errors.WrongTaskError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The model is for another task"),
+    errors.ModelUnavailableError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "The model is unavailable"),
     errors.ModelFailedError: ProblemSpec(HTTPStatus.BAD_GATEWAY, "The model failed"),
-    errors.InvalidModelResponseError: ProblemSpec(HTTPStatus.BAD_GATEWAY, "The model answered nonsense"),
+    errors.InvalidModelResponseError: ProblemSpec(HTTPStatus.BAD_GATEWAY, "The model's response is invalid"),
     errors.DeadlineExceededError: ProblemSpec(HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),
     errors.ArchiveError: _INTERNAL_ERROR,
     errors.AnnotationError: _INTERNAL_ERROR,
@@ -97,7 +95,7 @@ def to_problem(error: ThaleError) -> Problem:
 
 
 def describe_problem(code: str) -> Problem | None:
-    """Return what the problem of that name means, None where there is none."""
+    """Return the description of a problem type, or None if the code is unknown."""
     error_class = errors.error_class(code)
     if error_class is None:
         return None
@@ -108,7 +106,7 @@ def describe_problem(code: str) -> Problem | None:
 
 
 def problem_response(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    """Return the answer that tells a problem: problem+json, or {"error": …} where the caller speaks the v2 protocol."""
+    """Return a problem as a response: problem+json, or {"error": …} in the v2 protocol."""
     code = problem.type.rsplit("/", 1)[-1]
     metrics.PROBLEMS.labels(code).inc()
     tracing.record_problem(code)
@@ -123,14 +121,14 @@ def problem_response(request: Request, problem: Problem, headers: dict[str, str]
 
 
 async def handle_thale_error(request: Request, error: Exception) -> Response:
-    """Answer an error of ours."""
+    """Return the response to a ThaleError."""
     assert isinstance(error, ThaleError)  # noqa: S101 (registered for this class alone)
     headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.OverloadedError) else None
     return problem_response(request, to_problem(error), headers)
 
 
 async def handle_http_error(request: Request, error: Exception) -> Response:
-    """Answer what the framework refuses: an unknown path, a method that the path does not have."""
+    """Return the response to an error of the framework, such as an unknown path or method."""
     assert isinstance(error, HTTPException)  # noqa: S101
     status = HTTPStatus(error.status_code)
     detail = f"{status.description or status.phrase}: {request.method} {request.url.path}"
@@ -139,7 +137,7 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
 
 
 async def handle_validation_error(request: Request, error: Exception) -> Response:
-    """Answer parameters that do not have the form that the contract says."""
+    """Return the response to parameters that violate the schema."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
     return problem_response(
         request, to_problem(errors.ParameterError("; ".join(_format_validation_errors(error.errors()))))
@@ -147,8 +145,8 @@ async def handle_validation_error(request: Request, error: Exception) -> Respons
 
 
 def internal_error(request: Request) -> Response:
-    """Answer a fault of ours without telling its insides."""
-    detail = "the server failed; its log tells why under this request's id"
+    """Return the response to an unexpected error, without its details."""
+    detail = "the server failed; search its log for this request ID"
     return problem_response(
         request, Problem(type="about:blank", title="Internal Server Error", status=500, detail=detail)
     )

@@ -1,7 +1,7 @@
-"""The image in a request: as the body itself or as the multipart field `image`, never more of it than the limit.
+"""Upload of an image, as the body or as the multipart field `image`, up to the size limit.
 
-The bytes decide what an image is. A content type must be one that can hold an image; whether it is called image/png
-or image/jpeg is not held against it, because cameras, browsers and scripts get that wrong.
+The first bytes decide the format. The content type must be a generic or an image type. A wrong image type, such as
+image/png for a JPEG, is accepted, because cameras, browsers and scripts send it.
 """
 
 import asyncio
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 
 _FIELD = "image"
 _MAX_FRAMING_BYTES = 64 * 2**10
-"""What a multipart body may hold besides the image."""
+"""Maximum size of a multipart body without the image."""
 _MAX_NAME_LENGTH = 255
 _GENERIC_MEDIA_TYPES = frozenset(
     {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"}
 )
-"""curl --data-binary says application/x-www-form-urlencoded unless told otherwise."""
+"""`curl --data-binary` sends application/x-www-form-urlencoded by default."""
 
 
 async def read_upload(request: Request, settings: Settings) -> Upload:
-    """Read the image of a request. Bytes that begin no image are refused with the first piece, not with the last.
+    """Read the image of a request. An unsupported format is rejected after the first chunk.
 
     Raises:
-        EmptyImageError: If there are no bytes.
-        UnsupportedImageError: If they begin no JPEG, PNG or TIFF.
-        ImageTooLargeError: If there are more than the limit; the rest is not read.
-        UnsupportedContentTypeError: If the content type can hold no image.
-        ParameterError: If a multipart body is malformed, or does not hold exactly one field `image`.
+        EmptyImageError: If the image has no bytes.
+        UnsupportedImageError: If the first bytes are not of a JPEG, PNG or TIFF.
+        ImageTooLargeError: If the image exceeds the limit; the rest is not read.
+        UnsupportedContentTypeError: If the content type is neither an image nor generic.
+        ParameterError: If a multipart body is malformed, or does not have exactly one field `image`.
         UploadTimeoutError: If the body stalls.
     """
     media_type, options = parse_options_header(request.headers.get("content-type"))
@@ -61,11 +61,11 @@ async def read_upload(request: Request, settings: Settings) -> Upload:
 
 
 async def stream_body(request: Request, settings: Settings, max_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the body piece by piece.
+    """Yield the body in chunks.
 
     Raises:
-        ImageTooLargeError: If the body has more bytes than the limit, or says so beforehand.
-        UploadTimeoutError: If it stalls, or takes too long altogether.
+        ImageTooLargeError: If the body, or its Content-Length, exceeds the limit.
+        UploadTimeoutError: If the body stalls or exceeds the upload timeout.
     """
     content_length = request.headers.get("content-length", "")
     if content_length.isdigit() and int(content_length) > max_bytes:
@@ -79,7 +79,7 @@ async def stream_body(request: Request, settings: Settings, max_bytes: int) -> A
             async with asyncio.timeout(timeout_s):
                 chunk = await anext(stream)
         except TimeoutError:
-            raise UploadTimeoutError(f"the body stalled after {received} bytes: send it again, faster") from None
+            raise UploadTimeoutError(f"the body stalled after {received} bytes: retry on a faster connection") from None
         except StopAsyncIteration:
             return
         received += len(chunk)
@@ -90,29 +90,27 @@ async def stream_body(request: Request, settings: Settings, max_bytes: int) -> A
 
 
 def sanitize_filename(name: str) -> str | None:
-    """Return a file name that can be shown and written anywhere: no folders, no control characters, not endless."""
+    """Return the printable base name, up to 255 characters, or None if nothing is left."""
     basename = name.replace("\\", "/").rsplit("/", 1)[-1]
     printable = "".join(character for character in basename if character.isprintable()).strip()
     return printable[:_MAX_NAME_LENGTH] or None
 
 
 def _too_large_error(max_bytes: int) -> ImageTooLargeError:
-    return ImageTooLargeError(
-        f"the body has more than {max_bytes} bytes, the limit of this server: send a smaller image"
-    )
+    return ImageTooLargeError(f"the body exceeds the limit of this server, {max_bytes} bytes: send a smaller image")
 
 
 def _check_media_type(media_type: str) -> None:
     if not media_type or media_type.startswith("image/") or media_type in _GENERIC_MEDIA_TYPES:
         return
     raise UnsupportedContentTypeError(
-        f"{media_type} holds no image: send the bytes of a JPEG, PNG or TIFF as image/jpeg, image/png, image/tiff or "
-        f"application/octet-stream, or as the field `{_FIELD}` of multipart/form-data"
+        f"{media_type} is not an image type: send the bytes of a JPEG, PNG or TIFF as image/jpeg, image/png, "
+        f"image/tiff or application/octet-stream, or as the field `{_FIELD}` of multipart/form-data"
     )
 
 
 class _ImageBytes:
-    """The bytes of an image as they come in, looked at as soon as there are enough to tell what they are."""
+    """Buffer of an image's bytes that checks the format as soon as it has enough of them."""
 
     def __init__(self, max_bytes: int) -> None:
         self._data = bytearray()
@@ -151,7 +149,7 @@ async def _read_multipart(request: Request, settings: Settings, boundary: bytes)
 
 
 class _MultipartForm:
-    """Listens to a multipart parser and keeps the one field `image`; other fields are refused by name."""
+    """Callbacks of a multipart parser that accept only the field `image`."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -174,9 +172,9 @@ class _MultipartForm:
 
     def finish(self) -> Upload:
         if not self._is_complete:
-            raise ParameterError("the multipart body ends before its last boundary: it was cut off on the way")
+            raise ParameterError("the multipart body is truncated: its last boundary is missing")
         if self._image is None:
-            raise ParameterError(f"the multipart body has no field `{_FIELD}`: put the image there")
+            raise ParameterError(f"the multipart body has no field `{_FIELD}`: send the image in this field")
         return Upload(self._image.finish(), self._file_name)
 
     def _begin_part(self) -> None:
@@ -193,15 +191,15 @@ class _MultipartForm:
         name = options.get(b"name", b"").decode(errors="replace")
         if name != _FIELD:
             raise ParameterError(
-                f"the field {name!r} is not understood: put the image into `{_FIELD}`, the rest into the query"
+                f"unknown field {name!r}: send the image in `{_FIELD}` and all parameters in the query"
             )
         if self._image is not None:
-            raise ParameterError(f"there are several fields `{_FIELD}`: send one image a request")
+            raise ParameterError(f"there are several fields `{_FIELD}`: send one image per request")
         self._image = _ImageBytes(self._max_bytes)
         self._file_name = sanitize_filename(options.get(b"filename", b"").decode(errors="replace"))
 
     def _add(self, data: bytes, start: int, end: int) -> None:
-        assert self._image is not None  # noqa: S101 (the parser tells of data only after headers)
+        assert self._image is not None  # noqa: S101 (the parser reports data only after headers)
         self._image.add(data[start:end])
 
     def _end(self) -> None:

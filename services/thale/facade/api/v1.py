@@ -1,4 +1,4 @@
-"""The HTTP contract of /v1, health, and what a problem means: parameters in, an answer in the format asked for out."""
+"""Routes of the HTTP API /v1."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Literal
@@ -29,35 +29,35 @@ PositiveFinite = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ImageQuery(BaseModel):
-    """What can be said beside an image. A parameter that is not listed is refused: a typo must not cost the scale."""
+    """Query parameters of an image. An unknown parameter is rejected, because a typo could drop the scale."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     mm_per_px: PositiveFinite | None = Field(
-        None, description="Millimetres a pixel, where known. Wins over everything else."
+        None, description="Scale in millimetres per pixel. Overrides every other source of the scale."
     )
     plate_width_mm: PositiveFinite | None = Field(
-        None, description="Outer width of the plate; 120 where nothing is said."
+        None, description="Outer width of the plate in millimetres; 120 by default."
     )
     experiment: str | None = Field(
-        None, max_length=200, description="All images of one experiment are measured by one version of a model."
+        None, max_length=200, description="One version of each model processes all images of an experiment."
     )
     model: list[str] = Field(
-        [], max_length=4, description="A model to use, as `plate-seg` or `plate-seg@1.0.0`; once for each task."
+        [], max_length=4, description="A model, as `plate-seg` or `plate-seg@1.0.0`; once for each task."
     )
-    page: int | None = Field(None, ge=0, lt=10_000, description="Which page of a TIFF with several, from 0.")
+    page: int | None = Field(None, ge=0, lt=10_000, description="Page of a multi-page TIFF, from 0.")
     timeout_s: PositiveFinite | None = Field(
-        None, description="Give up after so many seconds; the server's limit still holds."
+        None, description="Maximum seconds to the response, up to the server's limit."
     )
-    name: str | None = Field(None, max_length=255, description="Name of the image, carried into the answer.")
+    name: str | None = Field(None, max_length=255, description="Name of the image, included in the response.")
 
 
 class PhenotypeQuery(ImageQuery):
-    """What can be said beside an image to be measured."""
+    """Query parameters of an image whose plants are measured."""
 
-    expected_plants: int | None = Field(None, ge=1, le=1000, description="How many plants were sown.")
+    expected_plants: int | None = Field(None, ge=1, le=1000, description="Number of sown plants.")
     table: Literal["wide", "long"] = Field(
-        "wide", description="text/csv: a row a plant (wide), or a row a plant and trait (long)."
+        "wide", description="text/csv: one row per plant (wide), or per plant and trait (long)."
     )
 
 
@@ -80,7 +80,7 @@ _IMAGE_BODY: dict[str, Any] = {
 def _responses(model: type[BaseModel], media_types: Sequence[str]) -> dict[int | str, dict[str, Any]]:
     others = {kind: {"schema": {"type": "string"}} for kind in media_types if kind != JSON}
     return {
-        200: {"model": model, "content": others, "description": "In the format that Accept asks for."},
+        200: {"model": model, "content": others, "description": "The result, in the format of the Accept header."},
         **PROBLEM_RESPONSES,
     }
 
@@ -96,9 +96,10 @@ def _responses(model: type[BaseModel], media_types: Sequence[str]) -> dict[int |
 async def phenotype(
     request: Request, query: Annotated[PhenotypeQuery, Query()], pipeline: PipelineDependency
 ) -> Response:
-    """Find the plants, trace their roots, and measure both in millimetres.
+    """Detect the plants, trace their roots, and measure both in millimetres.
 
-    JSON is the whole `Phenotype`; PNG the image with what was found drawn over it; RSML the roots; CSV the traits.
+    JSON is the whole `Phenotype`, PNG is the image with an overlay of plants and roots, RSML is the root architecture,
+    and CSV is a table of traits.
     """
     return await _handle_upload(request, pipeline, query, PHENOTYPE_TYPES, pipeline.phenotype)
 
@@ -106,39 +107,39 @@ async def phenotype(
 @router.post(
     "/v1/segment",
     tags=["measure"],
-    summary="Find the organs of an image",
+    summary="Segment the organs of an image",
     responses=_responses(SegmentationSummary, SEGMENT_TYPES),
     openapi_extra=_IMAGE_BODY,
     response_class=Response,
 )
 async def segment(request: Request, query: Annotated[ImageQuery, Query()], pipeline: PipelineDependency) -> Response:
-    """Ask the segmentation model alone: areas as JSON, probability maps as .npz, or the class map as PNG."""
+    """Run only the segmentation model: areas as JSON, probability maps as .npz, or the class map as PNG."""
     return await _handle_upload(request, pipeline, query, SEGMENT_TYPES, pipeline.segment)
 
 
 @router.post(
     "/v1/landmarks",
     tags=["measure"],
-    summary="Find the landmarks of an image",
+    summary="Detect the landmarks of an image",
     responses=_responses(LandmarkPrediction, (JSON,)),
     openapi_extra=_IMAGE_BODY,
     response_class=Response,
 )
 async def landmarks(request: Request, query: Annotated[ImageQuery, Query()], pipeline: PipelineDependency) -> Response:
-    """Ask the landmark model alone: root bases and tips, in pixels of the image, with scores."""
+    """Run only the landmark model: root bases and tips in image pixels, with scores."""
     return await _handle_upload(request, pipeline, query, (JSON,), pipeline.landmarks)
 
 
 @router.get("/v1/models", tags=["models"], summary="List the models", responses=PROBLEM_RESPONSES)
 async def models(pipeline: PipelineDependency, model_health: HealthDependency) -> list[ModelInfo]:
-    """Return every released model with its versions, cards and traffic."""
+    """Return every released model with its versions, cards and weights."""
     readiness = await model_health.readiness()
     return health.model_infos(pipeline.release_state(), readiness)
 
 
 @router.get("/v1/models/{name}", tags=["models"], summary="Describe one model", responses=PROBLEM_RESPONSES)
 async def model(name: str, pipeline: PipelineDependency, model_health: HealthDependency) -> ModelInfo:
-    """Return one model with its versions, cards and traffic."""
+    """Return one model with its versions, cards and weights."""
     readiness = await model_health.readiness()
     return health.model_info(name, routing.get_release(pipeline.release_state(), name), readiness)
 
@@ -150,7 +151,7 @@ async def _handle_upload(
     media_types: Sequence[str],
     operation: Callable[[Upload, RequestOptions], Awaitable[PipelineResult]],
 ) -> Response:
-    """Read the image, do the work unless the client hangs up, and send the result."""
+    """Read the image, process it unless the client disconnects, and return the response."""
     media_type = content_negotiation.best_media_type(", ".join(request.headers.getlist("accept")), media_types)
     _reject_repeated_parameters(request)
     async with pipeline.admission.admit():
@@ -190,4 +191,4 @@ def _reject_repeated_parameters(request: Request) -> None:
     names = [name for name, _ in request.query_params.multi_items() if name in _SINGLE_VALUE_PARAMETERS]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ParameterError(f"{', '.join(repeated)}: given more than once, and only one value can be meant")
+        raise ParameterError(f"{', '.join(repeated)}: repeated parameter; give it once")

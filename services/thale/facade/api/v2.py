@@ -1,8 +1,8 @@
-"""The Open Inference Protocol v2 over REST, so that any KServe or Triton client works.
+"""Routes of the Open Inference Protocol v2, the HTTP protocol of KServe and Triton clients.
 
-https://github.com/kserve/open-inference-protocol, with the binary tensor extension. A model takes one input, `image`:
-the bytes of N image files, as base64 in JSON or as they are in binary form. What comes out is in `v2_tensors`.
-Parameters of the request: mm_per_px, plate_width_mm, page, experiment, timeout_s, and binary_data_output.
+https://github.com/kserve/open-inference-protocol, with the binary tensor extension. A model has one input, `image`: the
+bytes of N image files, as base64 in JSON or in binary form. `v2_tensors` defines the outputs. The parameters of a
+request are mm_per_px, plate_width_mm, page, experiment, timeout_s, and binary_data_output.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 _EXTENSIONS = ["binary_tensor_data"]
 _MAX_FRAMING_BYTES = 2**20
-"""What a request may hold besides its images."""
+"""Maximum size of a request without its images."""
 
 
 class InferParameters(BaseModel):
-    """Parameters of an inference request. One that is not listed is refused: a typo must not cost the scale."""
+    """Parameters of an inference request. An unknown one is rejected, because a typo could drop the scale."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,7 +49,7 @@ class InferParameters(BaseModel):
 
 
 class InferInput(BaseModel):
-    """An input tensor. Its values are in `data`, or follow the JSON where `binary_data_size` says how many bytes."""
+    """An input tensor. Its values are in `data`, or in the `binary_data_size` bytes after the JSON."""
 
     name: str
     shape: list[Annotated[int, Field(ge=0)]]
@@ -59,14 +59,14 @@ class InferInput(BaseModel):
 
 
 class InferOutput(BaseModel):
-    """An output that is asked for."""
+    """A requested output."""
 
     name: str
     parameters: dict[str, Any] = {}
 
 
 class InferRequest(BaseModel):
-    """An inference request. Unknown fields are let pass: KServe's own client repeats the model's name."""
+    """An inference request. Unknown fields are ignored: KServe's client also sends the model's name."""
 
     id: str | None = Field(None, max_length=256)
     parameters: InferParameters = InferParameters()
@@ -82,27 +82,27 @@ async def server() -> dict[str, Any]:
 
 @router.get("/health/live")
 async def live() -> dict[str, bool]:
-    """Say that the process is alive."""
+    """Return 200 as long as the process serves requests."""
     return {"live": True}
 
 
 @router.get("/health/ready")
 async def ready(model_health: HealthDependency) -> JSONResponse:
-    """Say whether every model has a worker for the version that answers."""
+    """Return 200 if every model has a ready worker for its stable version, else 503."""
     is_ready = (await model_health.readiness()).is_ready
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
 @router.get("/models")
 async def models(pipeline: PipelineDependency) -> dict[str, list[str]]:
-    """List the models, as KServe does beyond the protocol."""
+    """List the models. This route is KServe's extension of the protocol."""
     return {"models": sorted(pipeline.release_state().models)}
 
 
 @router.get("/models/{name}/versions/{version}")
 @router.get("/models/{name}")
 async def metadata(pipeline: PipelineDependency, name: str, version: str | None = None) -> dict[str, Any]:
-    """Describe a model's inputs and outputs."""
+    """Return a model's inputs and outputs."""
     model, _ = _resolve_version(pipeline, name, version)
     return {
         "name": name,
@@ -118,7 +118,7 @@ async def metadata(pipeline: PipelineDependency, name: str, version: str | None 
 async def model_ready(
     pipeline: PipelineDependency, model_health: HealthDependency, name: str, version: str | None = None
 ) -> JSONResponse:
-    """Say whether a model's version, the stable one where none is named, has a worker."""
+    """Return 200 if a model version, by default the stable one, has a ready worker, else 503."""
     _, resolved_version = _resolve_version(pipeline, name, version)
     is_ready = (await model_health.readiness()).is_version_ready(name, resolved_version)
     return JSONResponse({"name": name, "ready": is_ready}, 200 if is_ready else 503)
@@ -127,7 +127,7 @@ async def model_ready(
 @router.post("/models/{name}/versions/{version}/infer", response_class=Response)
 @router.post("/models/{name}/infer", response_class=Response)
 async def infer(request: Request, pipeline: PipelineDependency, name: str, version: str | None = None) -> Response:
-    """Ask a model about one image or a batch."""
+    """Run a model on one image or a batch."""
     model, _ = _resolve_version(pipeline, name, version)
     async with pipeline.admission.admit():
         with stage("body"):
@@ -159,7 +159,7 @@ async def _read_request(request: Request, settings: Settings) -> tuple[InferRequ
 def _parse_request(body: bytes, json_length: str | None, settings: Settings) -> tuple[InferRequest, list[bytes]]:
     json_end = len(body) if json_length is None else int(json_length) if json_length.isdigit() else -1
     if not 0 <= json_end <= len(body):
-        raise ParameterError(f"{JSON_LENGTH_HEADER} is {json_length!r}, and the body has {len(body)} bytes")
+        raise ParameterError(f"{JSON_LENGTH_HEADER} is {json_length!r}, but the body has {len(body)} bytes")
     try:
         infer_request = InferRequest.model_validate_json(body[:json_end])
     except ValidationError as error:
@@ -172,7 +172,7 @@ def _parse_request(body: bytes, json_length: str | None, settings: Settings) -> 
         raise ParameterError(f"send exactly one input, {IMAGE!r}, with datatype BYTES")
     images = _parse_images(infer_request.inputs[0], body[json_end:])
     if not 1 <= len(images) <= settings.max_batch:
-        raise ParameterError(f"there are {len(images)} images in the request: send 1 to {settings.max_batch}")
+        raise ParameterError(f"the request has {len(images)} images: send 1 to {settings.max_batch}")
     return infer_request, images
 
 
@@ -180,22 +180,24 @@ def _parse_images(tensor: InferInput, binary: bytes) -> list[bytes]:
     size = tensor.parameters.get("binary_data_size")
     if size is None:
         if tensor.data is None or binary:
-            raise ParameterError(f"the input {IMAGE!r} needs either `data` or `binary_data_size`, and no bytes beside")
+            raise ParameterError(
+                f"send the input {IMAGE!r} either in `data`, or with `binary_data_size` after the JSON"
+            )
         return v2_tensors.images_from_json(tensor.data, tensor.shape)
     if tensor.data is not None or type(size) is not int or size != len(binary):
-        raise ParameterError(f"binary_data_size is {size!r}, and {len(binary)} bytes follow the JSON")
+        raise ParameterError(f"binary_data_size is {size!r}, but {len(binary)} bytes follow the JSON")
     return v2_tensors.images_from_binary(binary, tensor.shape)
 
 
 def _select_outputs(infer_request: InferRequest, available: list[dict[str, Any]]) -> Mapping[str, bool]:
-    """Return the outputs to send, all where none is named, True for the binary form."""
+    """Return the requested outputs, by default all; the value is True for the binary form."""
     names = [output["name"] for output in available]
     default = infer_request.parameters.binary_data_output
     if not infer_request.outputs:
         return dict.fromkeys(names, default)
     for output in infer_request.outputs:
         if output.name not in names:
-            raise ParameterError(f"no output is called {output.name!r}: there are {', '.join(names)}")
+            raise ParameterError(f"unknown output {output.name!r}: request one of {', '.join(names)}")
     return {output.name: bool(output.parameters.get("binary_data", default)) for output in infer_request.outputs}
 
 
@@ -215,7 +217,7 @@ def _build_options(
 
 
 def _resolve_version(pipeline: Pipeline, name: str, version: str | None) -> tuple[Release, str]:
-    """Return a model, and the version of it that is meant."""
+    """Return a model, and the given version or the stable one."""
     model = routing.get_release(pipeline.release_state(), name)
     resolved_version = version or model.stable
     if resolved_version not in model.versions:

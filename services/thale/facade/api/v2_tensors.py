@@ -1,8 +1,8 @@
-"""Images and answers as the tensors of the Open Inference Protocol v2, in JSON and in its binary extension.
+"""Images and predictions as tensors of the Open Inference Protocol v2, in JSON and in its binary extension.
 
-Batches come first in every shape. The maps of a batch may differ in size, so `probabilities` is padded with zeros to
-the right and below: each image's own size stands in its `meta`. Landmarks differ in number, so they are one list, and
-the tensor `image` says which image of the batch each belongs to.
+The batch is the first axis of every shape. The probability maps of a batch may differ in size. `probabilities` is
+therefore padded with zeros on the right and at the bottom, and `meta` has the size of each image. The number of
+landmarks differs, so the landmarks of a batch are one list. The tensor `image` has the image index of each landmark.
 """
 
 import base64
@@ -43,7 +43,7 @@ _LENGTH = struct.Struct("<I")
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named tensor: numbers, or texts where the datatype is BYTES."""
+    """A tensor of numbers, or of texts if the datatype is BYTES."""
 
     datatype: str
     shape: tuple[int, ...]
@@ -51,12 +51,12 @@ class Tensor:
 
     @classmethod
     def from_array(cls, datatype: str, array: NDArray[np.generic]) -> "Tensor":
-        """Return an array as a tensor."""
+        """Return a tensor of numbers."""
         return cls(datatype, array.shape, array)
 
     @classmethod
     def from_strings(cls, strings: Sequence[str]) -> "Tensor":
-        """Return texts as a tensor of BYTES."""
+        """Return a tensor of texts."""
         return cls("BYTES", (len(strings),), strings)
 
     def to_json(self) -> list[Any]:
@@ -64,7 +64,7 @@ class Tensor:
         return self.values.ravel().tolist() if isinstance(self.values, np.ndarray) else list(self.values)
 
     def to_binary(self) -> bytes:
-        """Return the values in row-major order, little-endian; texts with their length before them."""
+        """Return the values in row-major order, little-endian; each text follows its length."""
         if isinstance(self.values, np.ndarray):
             return self.values.astype(self.values.dtype.newbyteorder("<"), copy=False).tobytes()
         encoded = [text.encode() for text in self.values]
@@ -73,7 +73,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class ResponseHeader:
-    """What an inference answer says beside its tensors, and which of them go out, in binary form or in JSON."""
+    """Header of an inference response, with the outputs to send and their form."""
 
     id: str
     outputs: Mapping[str, bool]
@@ -81,10 +81,10 @@ class ResponseHeader:
 
 
 def render(responses: Sequence[ModelResponse], header: ResponseHeader) -> tuple[bytes, int]:
-    """Return the answer's body and the length of the JSON at its beginning. All answers are one version's.
+    """Return the response body and the length of the JSON at its start. One version served all model responses.
 
     Raises:
-        InvalidModelResponseError: If a model's answer cannot be one.
+        InvalidModelResponseError: If a model response is invalid.
     """
     model = responses[0].route
     tensors = _segmentation_tensors(responses) if model.task == "segmentation" else _landmark_tensors(responses)
@@ -137,7 +137,7 @@ def images_from_json(data: object, shape: Shape) -> list[bytes]:
     """Return the images of a JSON tensor: base64 texts, nested by the shape or flat.
 
     Raises:
-        ParameterError: If they are no base64, or not as many as the shape says.
+        ParameterError: If a text is not base64, or if the number of texts differs from the shape.
     """
     texts = list(_flat(data))
     _check_count(len(texts), shape)
@@ -145,10 +145,10 @@ def images_from_json(data: object, shape: Shape) -> list[bytes]:
 
 
 def images_from_binary(data: bytes, shape: Shape) -> list[bytes]:
-    """Return the images of a binary tensor: the length of each as 4 bytes, little-endian, and its bytes.
+    """Return the images of a binary tensor: for each, its length in 4 bytes, little-endian, and its bytes.
 
     Raises:
-        ParameterError: If lengths and bytes disagree, or they are not as many as the shape says.
+        ParameterError: If the lengths differ from the number of bytes, or the number of images from the shape.
     """
     images = []
     offset = 0
@@ -158,7 +158,7 @@ def images_from_binary(data: bytes, shape: Shape) -> list[bytes]:
             raise ParameterError(f"the input {IMAGE!r} ends within the length of an element")
         offset = start + int(_LENGTH.unpack_from(data, start - _LENGTH.size)[0])
         if offset > len(data):
-            raise ParameterError(f"the input {IMAGE!r} is shorter than the lengths of its elements say")
+            raise ParameterError(f"the input {IMAGE!r} is shorter than the sum of its elements' lengths")
         images.append(data[start:offset])
     _check_count(len(images), shape)
     return images
@@ -166,7 +166,7 @@ def images_from_binary(data: bytes, shape: Shape) -> list[bytes]:
 
 def _check_count(count: int, shape: Shape) -> None:
     if count != int(np.prod(shape, dtype=object)) or not shape:
-        raise ParameterError(f"the input {IMAGE!r} has {count} elements, and its shape is {shape}")
+        raise ParameterError(f"the input {IMAGE!r} has {count} elements, but its shape is {shape}")
 
 
 def _flat(data: object) -> Any:
@@ -182,6 +182,6 @@ def _from_base64(text: object, index: int) -> bytes:
         return base64.b64decode(text if isinstance(text, str) else b"?", validate=True)
     except (binascii.Error, ValueError):
         raise ParameterError(
-            f"element {index} of the input {IMAGE!r} is no base64 text: encode the image's bytes so, or send them as "
-            "they are with the binary extension"
+            f"element {index} of the input {IMAGE!r} is not base64: encode the image's bytes as base64, or send them "
+            "with the binary extension"
         ) from None

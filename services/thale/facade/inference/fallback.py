@@ -1,17 +1,17 @@
-"""Asking the version that was chosen, and the stable one where a canary does not answer, all within one request.
+"""Model requests with fallback: stable serves a request within the same call if the canary fails (ADR 0012).
 
-Whatever a canary does (fail, be away, be late, answer nonsense, blame a good image) may take half of the time that is
-left; then the stable version is asked. Every question is counted once, when its outcome is certain: an answer is good
-when a measuring process could use it.
+A failing canary costs at most half of the remaining time. Failures are errors, unavailability, timeouts, invalid
+responses, and rejections of an image that stable accepts. Each model request is counted once, when its outcome is
+final. A response counts as `ok` when post-processing has used it.
 """
 
-import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeVar
 
 from thale.errors import DeadlineExceededError, InvalidModelResponseError, ModelUnavailableError, ThaleError
+from thale.facade.concurrency import run_concurrently
 from thale.facade.deadline import Deadline
 from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.settings import Settings
@@ -28,12 +28,12 @@ _Result = TypeVar("_Result")
 Outcome = Literal["ok", "rejected", "error", "unavailable", "timeout", "invalid_response"]
 
 _UNREACHABLE_OUTCOMES: frozenset[Outcome] = frozenset({"unavailable", "timeout"})
-"""What opens a stable version's breaker: nobody is there. A canary's is opened by every failure."""
+"""The outcomes that open a stable version's circuit breaker. Every failure opens a canary's (ADR 0013)."""
 _FAILURE_OUTCOMES = _UNREACHABLE_OUTCOMES | {"error", "invalid_response"}
 
 
 def classify_error(error: ThaleError) -> Outcome:
-    """Return how a question went that ended with this error."""
+    """Return the outcome of a model request that failed with this error."""
     match error:
         case InvalidModelResponseError():
             return "invalid_response"
@@ -45,7 +45,7 @@ def classify_error(error: ThaleError) -> Outcome:
 
 
 class FallbackClient:
-    """Asks models for users."""
+    """Sends model requests for clients, with circuit breakers and fallback."""
 
     def __init__(self, models: ModelClient, pool: WorkerPool, breakers: BreakerRegistry, settings: Settings) -> None:
         self._models = models
@@ -54,13 +54,13 @@ class FallbackClient:
         self._canary_timeout_s = settings.canary_timeout_s
 
     async def predict(self, route: Route, request: PredictRequest, deadline: Deadline) -> ModelResponse:
-        """Return the chosen version's answer, not yet read, or the stable version's where a canary gives none.
+        """Return the response of the route's version, unparsed, or stable's response if a canary fails.
 
         Raises:
-            ImageError, ScaleError, ParameterError: What a stable or pinned version says of the image.
-            ModelUnavailableError: If it is not there, or its circuit breaker is open.
+            ImageError, ScaleError, ParameterError: If a stable or pinned version rejects the image.
+            ModelUnavailableError: If the version is unavailable or its circuit breaker is open.
             ModelFailedError: If its worker failed.
-            DeadlineExceededError: If the answer comes too late.
+            DeadlineExceededError: If there is no response before the deadline.
         """
         if route.fallback is None:
             return await self._predict_without_fallback(route, request, deadline)
@@ -84,26 +84,26 @@ class FallbackClient:
         deadline: Deadline,
         *arguments: object,
     ) -> tuple[_Result, list[ModelResponse]]:
-        """Run a task on answers in a measuring process. Where a canary's is of no use, ask the stable version instead.
+        """Run a worker task on responses. Replace a canary's unusable response by stable's.
 
         Args:
             task: Called with the responses and `arguments`.
             responses: Model responses.
-            requests: The request behind each response.
-            deadline: Of the whole request.
+            requests: The model request of each response.
+            deadline: Deadline of the whole request.
             arguments: Further arguments of the task.
 
         Returns:
-            The result, and the answers that it was made of.
+            The result, and the responses that it is based on.
 
         Raises:
-            ThaleError: What the task raises for reasons that no canary has to do with, or what asking again raises.
+            ThaleError: If the task fails and no canary is a suspect, or if the fallback fails.
         """
         canaries = [response for response in responses if response.route.fallback]
         canary_deadline = deadline.half() if canaries else deadline
         try:
             result = await self._pool.run(canary_deadline, task, responses, *arguments)
-        # The boundary between a version on trial and the users: whatever its answer breaks must not reach them.
+        # The isolation boundary between a canary and the clients: no error caused by its response may reach them.
         except Exception as error:
             suspects = _suspects(error, canaries)
             if not suspects:
@@ -116,7 +116,7 @@ class FallbackClient:
             return result, responses
         for response in suspects:
             self._record_outcome(response.route, outcome, canary_deadline.allowed_s)
-        responses = await gather_or_cancel(
+        responses = await run_concurrently(
             self._fall_back(response.route, outcome, request, deadline)
             if response in suspects
             else _return_unchanged(response)
@@ -125,7 +125,7 @@ class FallbackClient:
         return await self.postprocess(task, responses, requests, deadline, *arguments)
 
     async def use_stable(self, response: ModelResponse, request: PredictRequest, deadline: Deadline) -> ModelResponse:
-        """Return the stable version's answer in place of a good one of a canary, an answer of others as it is."""
+        """Replace a canary's valid response by stable's. Return any other response unchanged."""
         if response.route.fallback is None:
             return response
         self._record_outcome(response.route, "ok")
@@ -134,12 +134,12 @@ class FallbackClient:
     async def _predict_without_fallback(
         self, route: Route, request: PredictRequest, deadline: Deadline
     ) -> ModelResponse:
-        """Ask a version that nobody stands behind."""
+        """Call a version that has no fallback."""
         if not self._breakers.allows(route):
             metrics.MODEL_REQUESTS.labels(route.name, route.version, "unavailable").inc()
             tracing.add_event("circuit breaker is open", route.span_attributes())
             raise ModelUnavailableError(
-                f"{route.name} {route.version} has not answered the last questions: try again in a few seconds"
+                f"the last requests to {route.name} {route.version} failed: retry in a few seconds"
             )
         allowed_s = deadline.remaining()
         try:
@@ -163,8 +163,8 @@ class FallbackClient:
     async def _fall_back(
         self, canary: Route, reason: str, request: PredictRequest, deadline: Deadline
     ) -> ModelResponse:
-        """Ask the stable version, and count that it answered in the canary's place."""
-        assert canary.fallback is not None  # noqa: S101 (what makes it a canary)
+        """Call stable, and count the fallback."""
+        assert canary.fallback is not None  # noqa: S101 (every canary has a fallback)
         attributes = {"thale.role": "fallback", "thale.reason": reason, "thale.fallback_for": canary.version}
         with tracing.span("thale.fallback", canary.fallback.span_attributes() | attributes):
             response = await self._predict_without_fallback(canary.fallback, request, deadline)
@@ -174,7 +174,7 @@ class FallbackClient:
         return response
 
     async def _verify_rejection(self, canary: Route, request: PredictRequest, deadline: Deadline) -> ModelResponse:
-        """Ask the stable version about an image that the canary finds at fault: one of the two is wrong."""
+        """Verify the canary's rejection of an image by calling stable."""
         try:
             response = await self._fall_back(canary, "invalid_response", request, deadline)
         except ThaleError:
@@ -184,14 +184,14 @@ class FallbackClient:
         return response
 
     def _record_outcomes(self, responses: Iterable[ModelResponse], error: Exception | None = None) -> None:
-        """Count answers that have been read: good but for those that the error blames."""
+        """Count post-processed responses as `ok`, except for the one that the error names."""
         for response in responses:
             self._record_outcome(response.route, "invalid_response" if _names_version(error, response) else "ok")
 
     def _record_outcome(self, route: Route, outcome: Outcome, allowed_s: float = math.inf) -> None:
-        """Count a question's outcome, and tell the version's breaker.
+        """Count the outcome of a model request, and record it in the version's circuit breaker.
 
-        A version that was late by a client's impatience alone is not held to be away.
+        A timeout caused by a client's short deadline is not recorded in the circuit breaker.
         """
         metrics.MODEL_REQUESTS.labels(route.name, route.version, outcome).inc()
         if outcome == "timeout" and allowed_s < self._canary_timeout_s:
@@ -201,7 +201,7 @@ class FallbackClient:
 
 
 def _suspects(error: Exception, canaries: Sequence[ModelResponse]) -> list[ModelResponse]:
-    """Return the answers on trial that the error may be due to: the one it names, else all unless it names another."""
+    """Return the canary responses that may have caused the error: the named one, or all if the error names none."""
     if isinstance(error, InvalidModelResponseError):
         return [response for response in canaries if _names_version(error, response)]
     return [] if isinstance(error, IMAGE_ERRORS) else list(canaries)
@@ -214,13 +214,3 @@ def _names_version(error: Exception | None, response: ModelResponse) -> bool:
 
 async def _return_unchanged(response: ModelResponse) -> ModelResponse:
     return response
-
-
-async def gather_or_cancel(coroutines: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
-    """Return all results; when one fails, or nobody waits any more, the others are cancelled."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()

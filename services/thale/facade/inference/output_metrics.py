@@ -1,7 +1,7 @@
-"""What the models said, counted by version: the signals by which a bad version is told from a good one.
+"""Metrics of model output by version, the input of drift monitoring and canary analysis.
 
-Measuring processes make the observations, the server counts them. Both models are measured together into one
-phenotype; what depends on one of them is told of that one alone.
+Post-processing workers compute the statistics, and the server records them. Both models contribute to one phenotype. A
+statistic that depends on one model is recorded for its version only.
 """
 
 from thale.facade.upstream.routing import Route
@@ -11,7 +11,7 @@ from thale.telemetry import metrics
 
 
 def record_output(statistics: PlateStatistics, segmentation: Route, landmarks: Route) -> None:
-    """Count a user's plate for the versions that answered."""
+    """Record the output statistics of a plate for the versions that served it."""
     segmentation_labels, landmark_labels = (
         {"model": route.name, "version": route.version} for route in (segmentation, landmarks)
     )
@@ -32,7 +32,7 @@ def record_output(statistics: PlateStatistics, segmentation: Route, landmarks: R
 
 
 def record_shadow_difference(difference: ShadowDifference, shadow: Route) -> None:
-    """Count how far a shadow was from the stable version."""
+    """Record the differences between stable and shadow on one image."""
     labels = {"model": shadow.name, "version": shadow.version}
     for organ, dice in difference.dice.items():
         metrics.SHADOW_DICE.labels(**labels, organ=organ).observe(dice)

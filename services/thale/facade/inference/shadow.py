@@ -1,8 +1,9 @@
-"""Shadows: versions that are asked what users asked, after the users have their answers, and whose answers nobody gets.
+"""Shadow traffic: sends copies of requests to a shadow version and compares the results (ADR 0014).
 
-The copies wait in a short queue. They are the first to go under load: a copy is dropped where users fill more than
-half of the places, or where the queue is full by number or by bytes. A shadow may be a canary that users wait for as
-well, so it is kept busy for a part of its time alone.
+A copy is sent after the client's response, and no client receives its result. Shadow requests wait in a short queue
+and have the lowest priority. A shadow request is dropped if client requests use
+more than half of the processing slots, or if the queue is full by number or by bytes. A shadow may also serve clients
+as a canary, so a duty cycle limits its shadow requests.
 """
 
 import asyncio
@@ -31,60 +32,68 @@ from thale.telemetry import metrics, tracing
 
 logger = logging.getLogger(__name__)
 
-_NICENESS = 5  # a comparison gets a third of the processor time that a measurement beside it gets
-
 
 @dataclass(frozen=True)
 class ShadowRequest:
-    """A question that the stable version answered, for its shadow, and what the user's phenotype was made of."""
+    """A copy of a request that stable served, and the inputs and statistics of its phenotype."""
 
     shadow: Route
     request: PredictRequest
     stable: ModelResponse
     other_task: ModelResponse
-    """The other model's answer."""
+    """The response of the other task's model."""
     task: PhenotypeTask
     statistics: PlateStatistics
     parent_span: SpanContext = INVALID_SPAN_CONTEXT
-    """The span of the request that was copied."""
+    """The span of the copied request."""
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that it holds in memory."""
+        """Size in memory."""
         return len(self.request.image) + len(self.stable.data) + len(self.other_task.data)
 
 
 class ShadowMirror:
-    """Asks shadows, a few at a time, and compares."""
+    """Sends shadow requests, up to `shadow_concurrency` at a time, and compares the responses with stable's."""
 
-    def __init__(self, models: ModelClient, settings: Settings, has_spare_capacity: Callable[[], bool]) -> None:
-        """`has_spare_capacity` returns whether users leave room for copies."""
+    def __init__(
+        self,
+        models: ModelClient,
+        pool: WorkerPool,
+        sample_store: ShadowSampleStore | None,
+        settings: Settings,
+        has_spare_capacity: Callable[[], bool],
+    ) -> None:
+        """Set the collaborators.
+
+        Args:
+            models: Client of the model servers.
+            pool: Worker pool of the comparisons.
+            sample_store: Store of shadow samples; None stores none.
+            settings: Settings of the facade.
+            has_spare_capacity: Returns True if client requests leave enough capacity for shadow requests.
+        """
         self._models = models
+        self._pool = pool
+        self._sample_store = sample_store
         self._settings = settings
         self._has_spare_capacity = has_spare_capacity
         self._queue: asyncio.Queue[ShadowRequest] = asyncio.Queue(settings.shadow_queue)
         self._buffered_bytes = 0
-        self._sample_store = (
-            ShadowSampleStore(settings.shadow_samples_path, settings.shadow_samples_per_version)
-            if settings.shadow_samples_path
-            else None
-        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Ask shadows for as long as the context lasts; what is under way or waits then is dropped."""
-        pool = WorkerPool(1, niceness=_NICENESS)  # its process starts with the first comparison
-        tasks = [asyncio.create_task(self._run_worker(pool)) for _ in range(self._settings.shadow_concurrency)]
+        """Send shadow requests for the duration of the context. Running and queued ones are dropped at its end."""
+        tasks = [asyncio.create_task(self._run_worker()) for _ in range(self._settings.shadow_concurrency)]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            pool.close()
 
     async def enqueue(self, shadow_requests: Iterable[ShadowRequest]) -> None:
-        """Take copies in, or drop them. Never waits."""
+        """Enqueue shadow requests, or drop them, without waiting."""
         for shadow_request in shadow_requests:
             fits_queue = (
                 self._buffered_bytes + shadow_request.size_bytes <= self._settings.shadow_queue_bytes
@@ -96,14 +105,14 @@ class ShadowMirror:
             else:
                 _record_outcome(shadow_request.shadow, "dropped")
 
-    async def _run_worker(self, pool: WorkerPool) -> None:
+    async def _run_worker(self) -> None:
         idle_per_busy = 1 / self._settings.shadow_duty_cycle - 1
         while True:
             shadow_request = await self._queue.get()
             started = time.monotonic()
             try:
-                _record_outcome(shadow_request.shadow, await self._process(shadow_request, pool))
-            # The boundary between copies: whatever one of them breaks, the next is asked, and no user hears of it.
+                _record_outcome(shadow_request.shadow, await self._process(shadow_request))
+            # The isolation boundary between shadow requests: an error of one affects neither the next nor a client.
             except Exception:
                 logger.exception("shadow request failed unexpectedly")
                 _record_outcome(shadow_request.shadow, "invalid_response")
@@ -111,16 +120,16 @@ class ShadowMirror:
                 self._buffered_bytes -= shadow_request.size_bytes
             await asyncio.sleep((time.monotonic() - started) * idle_per_busy)
 
-    async def _process(self, shadow_request: ShadowRequest, pool: WorkerPool) -> str:
-        """Ask and compare. Returns the outcome."""
+    async def _process(self, shadow_request: ShadowRequest) -> str:
+        """Send and compare one shadow request. Returns the outcome."""
         if not self._has_spare_capacity():
             return "dropped"
         with tracing.span(
             "thale.shadow", shadow_request.shadow.span_attributes(), links=tracing.links(shadow_request.parent_span)
         ):
-            return await self._predict_and_compare(shadow_request, pool)
+            return await self._predict_and_compare(shadow_request)
 
-    async def _predict_and_compare(self, shadow_request: ShadowRequest, pool: WorkerPool) -> str:
+    async def _predict_and_compare(self, shadow_request: ShadowRequest) -> str:
         try:
             deadline = Deadline.after(self._settings.shadow_timeout_s)
             response = await self._models.predict(shadow_request.shadow, shadow_request.request, deadline, retry=False)
@@ -131,7 +140,7 @@ class ShadowMirror:
                 shadow_request.task,
                 shadow_request.statistics,
             )
-            return await self._compare(shadow_request, pair, pool)
+            return await self._compare(shadow_request, pair)
         except ThaleError as error:
             outcome = classify_error(error)
             fields = {
@@ -140,13 +149,14 @@ class ShadowMirror:
                 "error": str(error),
             }
             logger.info("shadow request failed", extra=fields)
-            return "invalid_response" if outcome == "rejected" else outcome  # the stable version could read the image
+            return "invalid_response" if outcome == "rejected" else outcome  # stable accepted the image
 
-    async def _compare(self, shadow_request: ShadowRequest, pair: ShadowPair, pool: WorkerPool) -> str:
+    async def _compare(self, shadow_request: ShadowRequest, pair: ShadowPair) -> str:
+        deadline = Deadline.after(self._settings.shadow_timeout_s)
         try:
-            difference = await pool.run(Deadline.after(self._settings.shadow_timeout_s), tasks.compare_shadow, pair)
+            difference = await self._pool.run(deadline, tasks.compare_shadow, pair)
         except DeadlineExceededError:
-            return "dropped"  # users left no processor time for the comparison; the shadow was in time
+            return "dropped"  # the comparison got too little CPU time; the shadow's response was in time
         output_metrics.record_shadow_difference(difference, shadow_request.shadow)
         if self._sample_store is not None:
             try:

@@ -1,8 +1,8 @@
-"""The pairs of answers that agree least, kept in a folder, so that people can look and `simulate` can ask again.
+"""Store of the shadow samples with the lowest agreement scores, for inspection.
 
     {folder}/{model}/{version}/{agreement}-{digest}/  image  stable  shadow  sample.json
 
-A name begins with the agreement, so the worst pair comes first in any listing. There are only so many of a version.
+A name begins with the agreement score, so a listing starts with the worst sample. The number per version is limited.
 """
 
 import json
@@ -16,16 +16,16 @@ from thale.monitoring.comparison import ShadowDifference
 
 @dataclass(frozen=True)
 class ShadowSampleStore:
-    """The folder, and how many pairs of each version it holds."""
+    """A folder with a maximum number of samples of each version."""
 
     folder: Path
     max_samples_per_version: int
 
     def save(self, image: bytes, pair: ShadowPair, difference: ShadowDifference) -> None:
-        """Keep a pair if it is among the worst of its version.
+        """Store a sample if it is among the worst of its version.
 
         Raises:
-            OSError: If the folder cannot be written.
+            OSError: If the folder is not writable.
         """
         shadow = pair.shadow.route
         folder = self.folder / shadow.name / shadow.version
@@ -50,7 +50,7 @@ class ShadowSampleStore:
 
 
 def _describe_sample(pair: ShadowPair, difference: ShadowDifference) -> dict[str, object]:
-    """Return who was asked what and how far the answers are apart, for JSON."""
+    """Return versions, image and differences of a sample, for JSON."""
     stable, shadow = pair.stable.route, pair.shadow.route
     return {
         "model": shadow.name,

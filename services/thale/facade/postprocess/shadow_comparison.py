@@ -1,4 +1,4 @@
-"""How far a shadow's answer is from the stable version's, run in the process for comparisons."""
+"""Worker task that compares a shadow's response with stable's."""
 
 from dataclasses import replace
 
@@ -9,10 +9,10 @@ from thale.monitoring.plate_statistics import plate_statistics
 
 
 def compare_shadow(pair: ShadowPair) -> ShadowDifference:
-    """Return how far the shadow is from the stable version: in pixels, in landmarks, and in what users get, traits.
+    """Return the differences between stable and shadow on one image: in pixels or landmarks, and in traits.
 
     Raises:
-        InvalidModelResponseError: If an answer cannot be one.
+        InvalidModelResponseError: If a model response is invalid.
     """
     if pair.shadow.route.task == "segmentation":
         segmentation, landmarks = pair.shadow.parse_segmentation(), pair.other_task.parse_landmarks()

@@ -1,7 +1,7 @@
-"""What is asked of the measuring processes, and what they answer: bytes and frozen records.
+"""Tasks of the post-processing workers. Their arguments and results are bytes and frozen dataclasses.
 
-The work itself is done in `worker`. It is imported within the functions, which run in those processes, so that the
-server starts a second sooner without SciPy and scikit-image.
+`worker` contains the implementation. The functions here import it in the worker process. The server therefore starts
+one second earlier, without SciPy and scikit-image (ADR 0010).
 """
 
 from collections.abc import Sequence

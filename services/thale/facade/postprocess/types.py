@@ -1,4 +1,4 @@
-"""Types."""
+"""Types that cross the boundary between the server and the post-processing workers, and the media types."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,13 @@ from thale.monitoring.plate_statistics import PlateStatistics
 from thale.schemas import ImageMetadata
 
 JSON, PNG, RSML, CSV, NPZ = "application/json", "image/png", "application/rsml+xml", "text/csv", "application/x-npz"
-
-
 PHENOTYPE_TYPES = (JSON, PNG, RSML, CSV)
-
-
 SEGMENT_TYPES = (JSON, NPZ, PNG)
 
 
 @dataclass(frozen=True)
 class PhenotypeTask:
-    """Everything that a phenotype is made of beside the models' answers."""
+    """Inputs of a phenotype other than the model responses."""
 
     metadata: ImageMetadata
     config_digest: str
@@ -27,30 +23,30 @@ class PhenotypeTask:
     media_type: str
     wide: bool
     image: bytes
-    """Empty unless the overlay is asked for."""
+    """Empty unless the client requests the overlay."""
     page: int | None
     started: float
-    """When the request began, on the monotonic clock that all processes share."""
+    """Start of the request on the monotonic clock, which all processes share."""
 
 
 @dataclass(frozen=True)
 class RenderedResponse:
-    """An answer as it goes to the client, and what the operators count."""
+    """A response body, with the plate statistics to record."""
 
     body: bytes
     media_type: str
     statistics: PlateStatistics | None = None
-    """Of a phenotype; None where no plants were measured."""
+    """Statistics of a phenotype; None if no plants were measured."""
 
 
 @dataclass(frozen=True)
 class ShadowPair:
-    """What the stable version and its shadow said of one image, and what the user's phenotype was made of."""
+    """The responses of stable and shadow for one image, and the inputs and statistics of the client's phenotype."""
 
     stable: ModelResponse
     shadow: ModelResponse
     other_task: ModelResponse
-    """The other model's answer, the same for both."""
+    """The response of the other task's model, the same for both."""
     task: PhenotypeTask
     statistics: PlateStatistics
-    """Of the user's phenotype."""
+    """Statistics of the client's phenotype."""

@@ -1,6 +1,6 @@
-"""The processor-bound end of a request, run in the processes of `worker_pool`: models' answers in, the client's format out.
+"""CPU-bound post-processing: model responses in, the client's format out.
 
-Nothing here knows HTTP or waits. Imported by these processes alone, by way of `tasks`.
+It runs in the processes of `worker_pool` and does no I/O. Only these processes import it, through `tasks`.
 """
 
 import io
@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from thale.exports import overlay, rsml, table
@@ -22,18 +21,18 @@ from thale.schemas import Phenotype, Provenance, Timings
 from thale.telemetry.step_timing import step
 
 _CLASS_COLOURS_RGB = ((0, 0, 0), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (240, 228, 66))
-"""Okabe and Ito's palette, told apart by colour-blind readers as well; background is black."""
+"""Okabe and Ito's palette, which colour-blind readers can distinguish. The background is black."""
 
 
 def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) -> RenderedResponse:
-    """Find the plants, measure them, and write the answer in the format asked for.
+    """Detect and measure the plants, and render the phenotype in the requested format.
 
     Args:
-        responses: Of the segmentation model and of the landmark model.
+        responses: Responses of the segmentation model and of the landmark model.
         task: Other inputs of the phenotype.
 
     Raises:
-        InvalidModelResponseError: If a model's answer cannot be one.
+        InvalidModelResponseError: If a model response is invalid.
     """
     started = time.monotonic()
     segmentation_response, landmarks_response = responses
@@ -59,7 +58,7 @@ def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) ->
 def build_untimed_phenotype(
     segmentation: SegmentationPrediction, landmarks: LandmarkPrediction, task: PhenotypeTask
 ) -> Phenotype:
-    """Return what is on the plate; the timings are left at nothing."""
+    """Return the phenotype of the plate, with all timings zero."""
     provenance = Provenance(
         models=(segmentation.meta.model, landmarks.model),
         config_digest=task.config_digest,
@@ -99,21 +98,21 @@ _FORMATS: dict[str, Callable[[Phenotype, PhenotypeTask], bytes]] = {
 def render_segmentation(responses: Sequence[ModelResponse], media_type: str) -> RenderedResponse:
     """Return a segmentation as JSON (area by class), as probability maps (.npz), or as a PNG.
 
-    The PNG has one palette index a class, in the model's frame.
+    The PNG has one palette index per class, in the model's frame.
 
     Raises:
-        InvalidModelResponseError: If the model's answer cannot be one.
+        InvalidModelResponseError: If the model response is invalid.
     """
     [response] = responses
     segmentation = response.parse_segmentation()
     if media_type == NPZ:
         return RenderedResponse(segmentation.to_bytes(), NPZ)
-    classes_HW = _class_map(segmentation)
+    classes_HW = segmentation.class_map()
     if media_type == PNG:
-        picture = Image.fromarray(classes_HW, mode="P")
-        picture.putpalette([channel for colour in _CLASS_COLOURS_RGB for channel in colour])
+        class_image = Image.fromarray(classes_HW, mode="P")
+        class_image.putpalette([channel for colour in _CLASS_COLOURS_RGB for channel in colour])
         buffer = io.BytesIO()
-        picture.save(buffer, "PNG")
+        class_image.save(buffer, "PNG")
         return RenderedResponse(buffer.getvalue(), PNG)
     meta = segmentation.meta
     counts = np.bincount(classes_HW.ravel(), minlength=len(meta.classes))
@@ -125,20 +124,11 @@ def render_segmentation(responses: Sequence[ModelResponse], media_type: str) -> 
     return RenderedResponse(summary.model_dump_json().encode(), JSON)
 
 
-def _class_map(segmentation: SegmentationPrediction) -> NDArray[np.uint8]:
-    """Return each frame pixel's likeliest class, 0 for background, uint8 HW."""
-    planes = segmentation.probabilities_CHW
-    background = 255 - np.minimum(planes.sum(axis=0, dtype=np.uint16), 255)
-    likeliest = planes.argmax(axis=0)
-    probability = np.take_along_axis(planes, likeliest[None], axis=0)[0]
-    return np.where(probability > background, likeliest + 1, 0).astype(np.uint8)
-
-
 def render_landmarks(responses: Sequence[ModelResponse]) -> RenderedResponse:
-    """Return a landmarks answer as JSON.
+    """Return the landmarks as JSON.
 
     Raises:
-        InvalidModelResponseError: If the model's answer cannot be one.
+        InvalidModelResponseError: If the model response is invalid.
     """
     [response] = responses
     return RenderedResponse(response.parse_landmarks().model_dump_json().encode(), JSON)

@@ -1,9 +1,9 @@
-"""Processes for what would stop the event loop: started warm, bounded by the deadline, replaced when they die.
+"""Worker processes for CPU-bound tasks, which would block the event loop.
 
-A task that is late is stopped inside its process by an alarm, so that one hopeless image cannot keep a process from
-everybody else. An error of ours crosses back as its class, its words and its attributes, because exceptions with
-arguments of their own do not survive pickling. The steps of a task cross back as well, and become spans here: the
-processes need no exporter of their own, and lose no span when they are killed.
+An alarm stops a task inside its process at the deadline, so that one pathological image does not block a process. Dead
+processes are replaced. A ThaleError is returned as class, message and attributes, because exceptions with custom
+arguments do not survive pickling. The step timings of a task are returned as well, and the server creates the spans
+(ADR 0060). The workers need no exporter, and no span is lost if a worker is killed.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 _PRELOAD = "thale.facade.postprocess.worker"
-"""Imported once in the server that forks the processes: they start in milliseconds and share its memory."""
+"""Module that the fork server imports once. Workers then start in milliseconds and share its memory."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Failure:
     error_class: type[ThaleError]
     message: str
     attributes: dict[str, Any]
-    """The error's own attributes."""
+    """Attributes of the error."""
 
     def to_error(self) -> ThaleError:
         error = self.error_class.from_message(self.message)
@@ -45,7 +45,7 @@ class _Failure:
 
 
 class WorkerPool:
-    """A few processes that measure."""
+    """A fixed number of worker processes."""
 
     def __init__(self, processes: int, niceness: int = 0) -> None:
         self._processes = processes
@@ -56,17 +56,17 @@ class WorkerPool:
         self._executor = self._start_executor()
 
     async def warm_up(self) -> None:
-        """Start every process, so that the first request finds them ready."""
+        """Start every process, so that all are ready before the first request."""
         loop = asyncio.get_running_loop()
         await asyncio.gather(*(loop.run_in_executor(self._executor, os.getpid) for _ in range(self._processes)))
 
     async def run(self, deadline: Deadline, task: Callable[..., _Result], *arguments: object) -> _Result:
-        """Return the task's result. Where a process dies under it, all are replaced and the task is tried once more.
+        """Run a task and return its result. If its worker dies, replace all workers and retry once.
 
         Raises:
-            ThaleError: What the task raises.
-            DeadlineExceededError: If it takes too long.
-            ModelUnavailableError: If a process dies under it a second time.
+            ThaleError: If the task raises it.
+            DeadlineExceededError: If the task does not end before the deadline.
+            ModelUnavailableError: If the worker dies again on the retry.
         """
         try:
             return await self._run(deadline, task, arguments)
@@ -77,7 +77,7 @@ class WorkerPool:
         except BrokenProcessPool as error:
             logger.error("post-processing worker died twice on one task")
             raise ModelUnavailableError(
-                "the measuring process died on this image twice: try again, and with a smaller image if it persists"
+                "the post-processing worker died twice on this image: retry, then reduce the image size if it persists"
             ) from error
 
     async def _run(self, deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]) -> _Result:
@@ -97,7 +97,7 @@ class WorkerPool:
         return outcome
 
     def close(self) -> None:
-        """End the processes, whatever they are doing; tasks that wait are dropped."""
+        """Stop the processes, including running tasks. Queued tasks are dropped."""
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._parent_pipe.close()
 
@@ -110,7 +110,7 @@ class WorkerPool:
         )
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
-        """Start anew, unless another request that saw the same death has done so already."""
+        """Replace the executor, unless another request has replaced it after the same failure."""
         if self._executor is broken:
             metrics.WORKER_POOL_RESTARTS.inc()
             broken.shutdown(wait=False, cancel_futures=True)
@@ -118,14 +118,14 @@ class WorkerPool:
 
 
 def _prepare_process(parent_pipe: Connection, niceness: int) -> None:
-    """Leave Ctrl-C to the server, and end with the pool: when it is closed, or when the server is killed."""
+    """Ignore SIGINT, which the server handles, and exit when the pool is closed or the server is killed."""
     os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, args=(parent_pipe,), daemon=True).start()
 
 
 def _exit_with_parent(parent_pipe: Connection) -> None:
-    parent_pipe.poll(None)  # nothing is ever sent: it returns when the other end is closed
+    parent_pipe.poll(None)  # no data is ever sent, so it returns when the other end is closed
     os._exit(0)
 
 

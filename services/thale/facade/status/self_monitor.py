@@ -1,7 +1,7 @@
-"""What the facade knows of itself without being asked: looked at every few seconds, kept for some minutes.
+"""Periodic self-monitoring of the facade: workers, release state and counters, over the last minutes.
 
-So gauges of workers are fresh for whoever reads the metrics, series of versions that are long gone are taken down, and
-rates can be told without a Prometheus.
+It refreshes the worker gauges, expires the series of versions that are no longer released, and provides the status page
+with rates without Prometheus.
 """
 
 import asyncio
@@ -27,7 +27,10 @@ _WINDOW_S = 300.0
 
 
 class SelfMonitor:
-    """The last minutes' counts, and what was released and ready when last looked. Read from any thread."""
+    """Counter snapshots of the last minutes, with the release state and readiness of the last poll.
+
+    Any thread may read it.
+    """
 
     def __init__(self, health: Health, release_source: ReleaseSource) -> None:
         self._health, self._release_source = health, release_source
@@ -38,7 +41,7 @@ class SelfMonitor:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Look every few seconds for as long as the context lasts."""
+        """Poll every few seconds for the duration of the context."""
         polling = asyncio.create_task(self._poll_forever())
         try:
             yield
@@ -47,11 +50,11 @@ class SelfMonitor:
             await asyncio.gather(polling, return_exceptions=True)
 
     def window_stats(self) -> WindowStats:
-        """Return the figures of the last minutes, until now."""
+        """Return the statistics from the oldest snapshot until now."""
         return WindowStats.between(self._snapshots[0], CounterSnapshot.take(time.monotonic()))
 
     async def refresh(self) -> None:
-        """Look once."""
+        """Poll once."""
         try:
             self.release_state = self._release_source.current()
         except ModelUnavailableError:
@@ -62,7 +65,7 @@ class SelfMonitor:
         self._snapshots.append(CounterSnapshot.take(time.monotonic()))
 
     def _sync_series(self, release_state: ReleaseState) -> None:
-        """Tell about the versions that are held, from 0 on: a counter that begins at 30 shows no rise."""
+        """Expire removed versions, and initialise the counters of loaded ones to 0 so that rate() sees increments."""
         self._series_expirer.update({name: model.versions for name, model in release_state.models.items()})
         for name, model in release_state.models.items():
             for version in model.versions:
@@ -73,7 +76,7 @@ class SelfMonitor:
         while True:
             try:
                 await self.refresh()
-            # The boundary between looks: what goes wrong in one must not leave the gauges as they are for ever.
+            # The isolation boundary between polls: after an error in one, the next one still refreshes the gauges.
             except Exception:
                 logger.exception("self-monitoring failed")
             await asyncio.sleep(POLL_INTERVAL_S)

@@ -1,7 +1,7 @@
-"""The built-in page on the metrics' port: the few figures that matter, for those without Grafana.
+"""Built-in status page at the metrics port, for installations without Grafana (ADR 0065).
 
-Plain HTML that comes anew every few seconds: no script, nothing from elsewhere, nothing to send. What it shows is
-escaped, and the browser is told to run and to fetch nothing, so that not even a model's name could do harm.
+The page is plain HTML that reloads every few seconds. It has no scripts, forms or external resources. All values are
+escaped, and a Content-Security-Policy forbids scripts and requests, so that a model's name cannot inject code.
 """
 
 import base64
@@ -28,13 +28,13 @@ _SIZE_LABELS = {
 
 
 class StatusPage:
-    """Draws the page from what the facade knows of itself."""
+    """Renders the page from the self-monitor's values."""
 
     def __init__(self, monitor: SelfMonitor, settings: Settings) -> None:
         self._monitor, self._settings = monitor, settings
 
     def render(self) -> Page:
-        """Return the page as it is now."""
+        """Return the current page."""
         stats = self._monitor.window_stats()
         body = "".join(
             [
@@ -43,10 +43,10 @@ class StatusPage:
                 f'<meta http-equiv="refresh" content="{POLL_INTERVAL_S:g}"><style>{_style()}</style></head><body>',
                 f"<header><h1>thale</h1>{self._readiness_banner()}</header><main>",
                 f'<section class="tiles">{"".join(self._tiles(stats))}</section>',
-                f"<h2>How long answers take</h2>{_latencies(stats)}",
-                f"<h2>Models, their ready workers, and the plates they measured</h2>{self._models(stats)}",
-                f"</main><footer>thale {__version__}; figures of the last {_minutes(stats.window_s)}, this facade "
-                'alone; all of them: <a href="/metrics">/metrics</a></footer></body></html>',
+                f"<h2>Latency</h2>{_latencies(stats)}",
+                f"<h2>Models</h2>{self._models(stats)}",
+                f"</main><footer>thale {__version__}; statistics of this facade over the last "
+                f'{_minutes(stats.window_s)}; all metrics: <a href="/metrics">/metrics</a></footer></body></html>',
             ]
         )
         return Page(body.encode(), "text/html; charset=utf-8", headers=_headers())
@@ -60,21 +60,22 @@ class StatusPage:
     def _readiness_banner(self) -> str:
         if self._is_ready():
             return '<p class="good">&#10003; ready</p>'
-        missing = "; ".join(self._monitor.readiness.missing) or "nobody has looked yet"
+        missing = "; ".join(self._monitor.readiness.missing) or "not polled yet"
         return f'<p class="bad">&#10007; not ready: {escape(missing)}</p>'
 
     def _tiles(self, stats: WindowStats) -> Iterator[str]:
         settings = self._settings
         max_requests = settings.max_in_flight + settings.max_queue_length
-        yield _tile(_number(stats.requests_per_s), "requests a second")
+        yield _tile(_number(stats.requests_per_s), "requests per second")
         yield _tile(_percent(stats.error_ratio), "failed (5xx)", is_bad=stats.error_ratio > 0)
-        yield _tile(_percent(stats.client_error_ratio), "refused (4xx)")
+        yield _tile(_percent(stats.client_error_ratio), "rejected (4xx)")
+        high, value = f"{0.8 * max_requests:g}", f"{stats.in_flight:g}"
         yield _tile(
-            f"{stats.in_flight:g} of {max_requests}",
-            f"places taken, {stats.queued:g} wait",
-            extra_html=f'<meter min="0" max="{max_requests}" high="{0.8 * max_requests:g}" value="{stats.in_flight:g}"></meter>',
+            f"{value} of {max_requests}",
+            f"requests in flight, {stats.queued:g} queued",
+            extra_html=f'<meter min="0" max="{max_requests}" high="{high}" value="{value}"></meter>',
         )
-        yield _tile(_number(stats.plates_per_h), "plates an hour")
+        yield _tile(_number(stats.plates_per_h), "plates per hour")
         if settings.cost_per_hour is not None:
             cost = stats.cost_per_1000_plates(settings.cost_per_hour)
             yield _tile(_number(cost), f"{settings.currency} for 1,000 plates at this rate")
@@ -88,7 +89,8 @@ class StatusPage:
             for name, model in sorted(release_state.models.items())
             for row in self._versions(name, model, stats.plates)
         ]
-        return _table(["model", "version", "share", "workers", "plates", "part"], rows, text_columns={0, 1, 5})
+        headings = ["model", "version", "weight", "ready workers", "plates", "role"]
+        return _table(headings, rows, text_columns={0, 1, 5})
 
     def _versions(self, name: str, model: Release, plates: Mapping[tuple[str, str], float]) -> Iterator[list[str]]:
         for version in sorted(model.versions, key=lambda version: (version != model.stable, version)):
@@ -107,14 +109,14 @@ class StatusPage:
 
 
 def _role(model: Release, version: str) -> tuple[float, str]:
-    """Return a version's share of the requests in percent, and what it is there for."""
+    """Return a version's share of the requests in percent, and its role."""
     if version == model.stable:
         return 100.0 - model.weight_percent, "stable"
-    shadow = "sees copies" if version == model.shadow else ""
+    shadow = "shadow" if version == model.shadow else ""
     if version != model.canary:
-        return 0.0, shadow or "held"
-    since = next((change.at for change in reversed(model.history) if change.version == version), "")
-    label = f"on trial, last changed {escape(since[:_MINUTE_LENGTH].replace('T', ' '))}" if since else "on trial"
+        return 0.0, shadow or "loaded"
+    changed_at = next((event.at for event in reversed(model.history) if event.version == version), "")
+    label = f"canary, last changed {escape(changed_at[:_MINUTE_LENGTH].replace('T', ' '))}" if changed_at else "canary"
     return model.weight_percent, f"{label}; {shadow}" if shadow else label
 
 
@@ -123,10 +125,10 @@ def _latencies(stats: WindowStats) -> str:
         [_SIZE_LABELS[latency.size], f"{latency.requests:,}", _seconds(latency.p50_s), _seconds(latency.p99_s)]
         for latency in stats.latencies
     ]
-    return _table(["images", "requests", "50 % within", "99 % within"], rows, text_columns={0})
+    return _table(["images", "requests", "p50", "p99"], rows, text_columns={0})
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], text_columns: Set[int]) -> str:
+def _table(headings: Iterable[str], rows: Iterable[Iterable[str]], text_columns: Set[int]) -> str:
     def line(tag: str, cells: Iterable[str]) -> str:
         cell_tags = (
             f'<{tag} class="text">{cell}</{tag}>' if index in text_columns else f"<{tag}>{cell}</{tag}>"
@@ -135,7 +137,7 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], text_columns: Se
         return f"<tr>{''.join(cell_tags)}</tr>"
 
     body = "".join(line("td", row) for row in rows)
-    return f'<div class="wide"><table><thead>{line("th", heads)}</thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="wide"><table><thead>{line("th", headings)}</thead><tbody>{body}</tbody></table></div>'
 
 
 def _tile(value: str, label: str, *, is_bad: bool = False, extra_html: str = "") -> str:

@@ -1,7 +1,4 @@
-"""The few figures that matter, over the last minutes: read off the facade's own counters, without a Prometheus.
-
-A moment is what had been counted by then; two of them make figures.
-"""
+"""Window statistics: rates and quantiles between two snapshots of the facade's counters, without Prometheus."""
 
 import math
 from collections import defaultdict
@@ -19,21 +16,21 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True)
 class CounterSnapshot:
-    """What had been counted at a time on the monotonic clock."""
+    """Values of all counters at one time on the monotonic clock."""
 
     at_s: float
     requests: Mapping[str, float]
-    """By class of status, as 2xx."""
+    """Requests by status class, such as 2xx."""
     latency_counts: Mapping[str, Mapping[float, float]]
-    """Requests that took at most so long, by class of image size."""
+    """Cumulative histogram of request durations by size class: upper bound in seconds to number of requests."""
     plates: Mapping[tuple[str, str], float]
-    """By model and version."""
+    """Plates by model and version."""
     in_flight: float
     queued: float
 
     @classmethod
     def take(cls, at_s: float) -> "CounterSnapshot":
-        """Return what has been counted by now. Questions about health are no requests of users."""
+        """Return the current values. Health checks are excluded."""
         requests: defaultdict[str, float] = defaultdict(float)
         for labels, value in _samples(metrics.REQUESTS.collect(), "_total"):
             if not _is_health_route(labels["route"]):
@@ -52,7 +49,7 @@ class CounterSnapshot:
 
 @dataclass(frozen=True)
 class Latency:
-    """How long requests with images of a class took, in seconds; NaN where there were none."""
+    """Latency of the requests of one size class, in seconds. NaN without requests."""
 
     size: str
     requests: int
@@ -62,24 +59,24 @@ class Latency:
 
 @dataclass(frozen=True)
 class WindowStats:
-    """What happened between two moments."""
+    """Rates and quantiles between two snapshots."""
 
     window_s: float = 0.0
     requests_per_s: float = math.nan
     error_ratio: float = math.nan
-    """Share of the requests that were answered 5xx."""
+    """Share of the requests with a 5xx response."""
     client_error_ratio: float = math.nan
-    """Share of the requests that were answered 4xx."""
+    """Share of the requests with a 4xx response."""
     plates_per_h: float = math.nan
     plates: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    """Measured by each model version since the process started."""
+    """Plates of each model version since the start of the process."""
     latencies: Sequence[Latency] = ()
     in_flight: float = 0.0
     queued: float = 0.0
 
     @classmethod
     def between(cls, first: CounterSnapshot, last: CounterSnapshot) -> "WindowStats":
-        """Return the figures of a stretch of time."""
+        """Return the statistics between two snapshots."""
         window_s = last.at_s - first.at_s
         if window_s <= 0:
             return cls(plates=last.plates, in_flight=last.in_flight, queued=last.queued)
@@ -101,14 +98,14 @@ class WindowStats:
         )
 
     def cost_per_1000_plates(self, cost_per_hour: float) -> float:
-        """Return what 1,000 plates cost at this rate, NaN where none is measured."""
+        """Return the cost of 1,000 plates at this rate. NaN without plates."""
         return cost_per_hour / self.plates_per_h * 1000 if self.plates_per_h > 0 else math.nan
 
 
 def quantile(cumulative_counts: Mapping[float, float], level: float) -> float:
-    """Return a quantile of a histogram of cumulated counts: linear within a bin, as Prometheus' `histogram_quantile`.
+    """Return a quantile of a cumulative histogram, interpolated like Prometheus' `histogram_quantile`.
 
-    Beyond the last finite edge nothing is known but that: the edge is returned. NaN without values.
+    A quantile above the last finite edge is returned as that edge. NaN without values.
     """
     edges = sorted(cumulative_counts)
     total = cumulative_counts[edges[-1]] if edges else 0.0

@@ -1,4 +1,4 @@
-"""The breakers of the versions that users depend on: the stable ones and the canaries."""
+"""Circuit breakers of the stable and canary versions."""
 
 import logging
 import time
@@ -13,11 +13,14 @@ from thale.telemetry import metrics, tracing
 logger = logging.getLogger(__name__)
 
 _BreakerKey = tuple[str, str | None, Role]
-"""Model, version and the role that the version has."""
+"""Model, version, and role of the version."""
 
 
 class BreakerRegistry:
-    """A breaker for each stable version and each canary. Pinned versions have none: who pins wants to know."""
+    """A circuit breaker for each stable version and each canary.
+
+    A pinned version has none, because its client needs the version's own response or error.
+    """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         open_s_by_role: dict[Role, float] = {
@@ -33,11 +36,11 @@ class BreakerRegistry:
         self._active_keys: set[_BreakerKey] = set()
 
     def allows(self, route: Route) -> bool:
-        """Whether the version may be asked now."""
+        """Return True if a request may be sent to the version now."""
         return route.role not in self._configs or self._get_breaker(route).allows()
 
     def record(self, route: Route, *, is_failure: bool) -> None:
-        """Note how the version did."""
+        """Record the outcome of a request to the version."""
         if route.role not in self._configs:
             return
         breaker = self._get_breaker(route)
@@ -54,10 +57,10 @@ class BreakerRegistry:
             tracing.add_event(event_name, route.span_attributes())
 
     def sync(self, release_state: ReleaseState) -> None:
-        """Forget versions that have not kept their role.
+        """Remove the circuit breakers of versions that have lost or changed their role.
 
-        A version that gets its role, or gets it back, begins anew: requests that were on their way when it was taken
-        back may have noted its failures since.
+        A version that gets a role starts with a new circuit breaker, even if it had the role before. Requests in flight
+        at its rollback may have recorded failures afterwards.
         """
         previous_keys, self._active_keys = self._active_keys, set()
         for name, release in release_state.models.items():

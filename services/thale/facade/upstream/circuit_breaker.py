@@ -1,10 +1,10 @@
-"""When to stop asking a version that does not answer, and when to try it again: a circuit breaker for each.
+"""Circuit breaker for one model version.
 
-    closed ──(too many of the last outcomes are failures)──▶ open ──(after a rest)──▶ half-open: one probe at a time
-       ▲                                                       ▲                           │
-       └───────────────(the probe succeeded)───────────────────┴──(the probe failed)───────┘
+    closed ──(too many recent failures)──▶ open ──(after the open interval)──▶ half-open: one probe at a time
+       ▲                                    ▲                                       │
+       └──────────(the probe succeeded)─────┴─────────────(the probe failed)────────┘
 
-Pure but for the clock that it is given. After M. Nygard, Release It! (2007).
+The clock is its only input besides the recorded outcomes. Source: M. Nygard, Release It! (2007).
 """
 
 from collections import deque
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BreakerConfig:
-    """When a breaker opens, and for how long."""
+    """Threshold and open interval of a circuit breaker."""
 
     failures: int
-    """Failures among the last `window` outcomes that open it."""
+    """Failures among the last `window` outcomes that open the circuit breaker."""
     window: int
     open_s: float
-    """The time in which nothing is asked, and after which a probe that nobody heard of again is given up."""
+    """The open interval. A probe without an outcome expires after the same time."""
 
 
 class CircuitBreaker:
-    """The breaker of one version."""
+    """Circuit breaker of one version."""
 
     def __init__(self, config: BreakerConfig, clock: Callable[[], float]) -> None:
         self._config = config
@@ -35,11 +35,11 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether it stops questions: all of them, or all but single probes."""
+        """True if the circuit breaker is open or half-open."""
         return self._open
 
     def allows(self) -> bool:
-        """Whether the version may be asked now. A True in the open state is the one probe of this rest."""
+        """Return True if a request may be sent now. In the open state, True starts the one probe of the interval."""
         if not self._open:
             return True
         now = self._clock()
@@ -49,14 +49,14 @@ class CircuitBreaker:
         return True
 
     def record_success(self) -> None:
-        """Note an answer. It closes an open breaker: whoever answered is there."""
+        """Record a success. It closes an open circuit breaker."""
         if self._open:
             self._open = False
             self._recent_failures.clear()
         self._recent_failures.append(False)
 
     def record_failure(self) -> None:
-        """Note a failure."""
+        """Record a failure."""
         self._recent_failures.append(True)
         if self._open or sum(self._recent_failures) >= self._config.failures:
             self._open = True

@@ -1,7 +1,7 @@
-"""The models, asked over HTTP: TorchServe's inference and management APIs.
+"""HTTP client of the model servers: TorchServe's inference and management APIs.
 
-Images travel as received, over connections that are kept alive. An answer that says what is wrong with the image is
-raised as the error that the worker named; everything else that is not an answer is the model's fault.
+Images are sent as received, over persistent connections. A worker's rejection of an image is raised as the error that
+the worker named. Every other error response is raised as an error of the model.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from thale.telemetry.server_timing import Timing, read_timing
 logger = logging.getLogger(__name__)
 
 IMAGE_ERRORS = (ImageError, ScaleError, ParameterError)
-"""What a worker may say of an image. Any other name in its answer is not taken at its word."""
+"""The errors that a worker may return for an image. Any other code in an error response counts as a model failure."""
 _RETRY_PAUSE_S = 0.2
 _CONNECT_TIMEOUT_S = 3.0
 _MANAGEMENT_TIMEOUT_S = 2.0
@@ -37,7 +37,7 @@ _MANAGEMENT_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """What a model is asked: an image (its size in px, after EXIF orientation), and what is known of scale and page."""
+    """A model request: an image, its size in px after EXIF orientation, and its scale and page if given."""
 
     image: bytes
     width: int
@@ -47,7 +47,7 @@ class PredictRequest:
     page: int | None = None
 
     def headers(self) -> dict[str, str]:
-        """Return the request headers that carry what is known beside the image."""
+        """Return the request headers with scale and page."""
         optional = {
             "x-thale-mm-per-px": self.mm_per_px,
             "x-thale-plate-width-mm": self.plate_width_mm,
@@ -60,20 +60,20 @@ class PredictRequest:
 
 @dataclass(frozen=True)
 class _RawResponse:
-    """What came back on one question, after how long, and what the worker says of its own time."""
+    """Body of one model response, with the duration and the worker's timing."""
 
     data: bytes
     seconds: float
     timing: Timing
 
     def stage_seconds(self) -> Mapping[str, float]:
-        """Return the worker's steps and the rest, queue and way; nothing where it tells nothing."""
+        """Return the seconds of the worker's steps and, as `queue`, the rest. Empty if the worker sent no timing."""
         steps = self.timing.seconds
         return {"queue": max(self.seconds - sum(steps.values()), 0.0), **steps} if steps else {}
 
 
 class ModelClient:
-    """Asks model versions, and how their workers are."""
+    """Sends predict requests to model versions, and reads the state of their workers."""
 
     def __init__(self, session: aiohttp.ClientSession, model_url: str, management_url: str) -> None:
         self._session = session
@@ -83,25 +83,27 @@ class ModelClient:
     @classmethod
     @asynccontextmanager
     async def connect(cls, model_url: str, management_url: str) -> AsyncIterator[Self]:
-        """Give a client whose connections live as long as the context."""
+        """Open a client for the duration of the context."""
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
-        # No proxy, no cookies, no redirects: the model server is known by its address.
+        # No proxy, cookies or redirects: the model server has a fixed address.
         async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
             yield cls(session, model_url, management_url)
 
     async def predict(
         self, route: Route, request: PredictRequest, deadline: Deadline, *, retry: bool = True
     ) -> ModelResponse:
-        """Return a model version's answer. A version that is gone is tried again (`retry`): a question changes nothing.
+        """Return a model version's response. With `retry`, retry once if no worker is available.
+
+        A retry is safe because inference is idempotent.
 
         Raises:
-            ImageError, ScaleError, ParameterError: What the worker says of the image.
-            ModelUnavailableError: If no worker answers, not even the second time.
+            ImageError, ScaleError, ParameterError: If the worker rejects the image.
+            ModelUnavailableError: If no worker is available, also for the retry.
             ModelFailedError: If the worker failed.
-            DeadlineExceededError: If the answer comes too late.
+            DeadlineExceededError: If there is no response before the deadline.
         """
         labels = {"model": route.name, "version": route.version}
-        retries = metrics.MODEL_RETRIES.labels(**labels)  # told from 0 on: a counter that begins at 1 shows no rise
+        retries = metrics.MODEL_RETRIES.labels(**labels)  # initialised to 0 so that rate() sees the first increment
         started = time.monotonic()
         try:
             raw = await self._send(route, request, deadline, 0)
@@ -134,11 +136,11 @@ class ModelClient:
                 ) as response:
                     body = await response.read()
             except aiohttp.ConnectionTimeoutError as error:
-                raise ModelUnavailableError(f"the model server does not answer at {server}") from error
+                raise ModelUnavailableError(f"the model server at {server} does not accept connections") from error
             except TimeoutError as error:
                 raise deadline.error() from error
             except aiohttp.ClientError as error:
-                message = f"the connection to the model server failed ({error}): try again"
+                message = f"the connection to the model server failed ({error}): retry in a few seconds"
                 raise ModelUnavailableError(message) from error
             span.set_attribute("http.response.status_code", response.status)
             if response.status != HTTPStatus.OK:
@@ -148,10 +150,10 @@ class ModelClient:
         )
 
     async def count_ready_workers(self, name: str, version: str, url: str = "") -> int | None:
-        """Return how many workers of a version are ready, None where the model server does not know it or is away.
+        """Return the number of ready workers, or None if the version is unknown or the model server unreachable.
 
-        Behind an address of its own a version has pods that pass their probes, or nobody answers there. TorchServe's
-        management API stays within a pod, so that is told as one worker.
+        A version with its own URL has a Kubernetes service in front of its pods. The management API is reachable only
+        inside a pod, so a successful ping of the service counts as one worker.
         """
         description = await self._get(f"{url}/ping" if url else f"{self._management_url}/models/{name}/{version}")
         count = None if description is None else 1 if url else _parse_ready_workers(description)
@@ -159,7 +161,7 @@ class ModelClient:
         return count
 
     async def _get(self, url: str) -> object:
-        """Return the JSON at an address, None where there is none."""
+        """Return the JSON at a URL, or None if the request fails."""
         timeout = aiohttp.ClientTimeout(total=_MANAGEMENT_TIMEOUT_S)
         try:
             async with self._session.get(url, timeout=timeout, allow_redirects=False) as response:
@@ -169,7 +171,7 @@ class ModelClient:
 
 
 def _parse_ready_workers(description: object) -> int | None:
-    """Count the ready workers in TorchServe's description of a model: a list with one entry for each version."""
+    """Count the ready workers in TorchServe's model description: a list with one entry for the requested version."""
     match description:
         case [{"workers": [*workers]}]:
             return len([worker for worker in workers if isinstance(worker, dict) and worker.get("status") == "READY"])
@@ -183,16 +185,16 @@ def _to_error(route: Route, status: int, body: bytes) -> ThaleError:
     if status == HTTPStatus.UNPROCESSABLE_ENTITY and (image_error := _parse_image_error(response)) is not None:
         return image_error
     if response.is_worker_unavailable:
-        return ModelUnavailableError(f"no worker of {model_version} is there to answer: try again in a few seconds")
+        return ModelUnavailableError(f"no worker of {model_version} is available: retry in a few seconds")
     if response.is_unknown_version:
-        return ModelUnavailableError(f"{model_version} is released, and the model server does not have it (yet)")
+        return ModelUnavailableError(f"{model_version} is released, but the model server has not loaded it yet")
     fields = {"model": route.name, "version": route.version, "status": status}
     logger.error("model failed", extra={**fields, "error": response.message})
-    return ModelFailedError(f"{model_version} failed on this image (status {status}); the server's log says more")
+    return ModelFailedError(f"{model_version} failed on this image (status {status}); see the model server's log")
 
 
 def _parse_image_error(response: TorchServeError) -> ThaleError | None:
-    """Return the error of a worker's {"code": error code, "message": …}, None if the code names no image fault."""
+    """Return the image error of a worker's {"code": error code, "message": …}, or None for any other code."""
     error_class = errors.error_class(response.code)
     if error_class is None or not issubclass(error_class, IMAGE_ERRORS):
         return None

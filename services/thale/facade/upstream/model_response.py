@@ -1,8 +1,8 @@
-"""What a model version answered: as received until a measuring process reads it, then held against the release record.
+"""Response of a model version: raw bytes until post-processing parses and validates them against the release state.
 
-A worker knows its weights' digest, not its archive's. Which archive was released with those weights is what the record
-says, so the facade writes the archive's digest into the answer, once it is sure that it is about the same model.
-What cannot be an answer to the question is told as the fault of the version that gave it.
+A worker knows the digest of its weights, not of its archive. The release state has both. After the weights' digest is
+verified, the facade replaces it in the prediction by the archive's digest. An invalid response is raised as an error
+that names the version.
 """
 
 import math
@@ -16,12 +16,12 @@ from thale.models.predictions import LandmarkPrediction, SegmentationPrediction,
 from thale.schemas import Calibration, ModelRef, Point
 
 _EDGE_TOLERANCE_PX = 2.0
-"""A landmark's peak is interpolated: at the image's edge it may come to lie this far outside."""
+"""A landmark's position is interpolated. At the image's edge it may be up to this far outside."""
 
 
 @dataclass(frozen=True)
 class ModelResponse:
-    """An answer as it came from a worker, who was asked, how long it took, and the size of the image in question."""
+    """A worker's response as received, with its route, its duration, and the size of the image."""
 
     route: Route
     data: bytes
@@ -29,44 +29,44 @@ class ModelResponse:
     width: int
     height: int
     stages: Mapping[str, float] = field(default_factory=dict)
-    """Seconds that the worker says it took for each step, and `queue`: how long it had something else to do."""
+    """Seconds of each step of the worker, and `queue`, the rest of the duration."""
     batch_images: int | None = None
-    """How many images it answered at once, where it says so."""
+    """Number of images in the worker's batch, if the worker sends it."""
 
     def parse_segmentation(self) -> SegmentationPrediction:
-        """Read a segmentation model's answer.
+        """Parse the response of a segmentation model.
 
         Raises:
-            InvalidModelResponseError: If it is no segmentation of this image, or another model's.
+            InvalidModelResponseError: If it is not a segmentation of this image by this version.
         """
         with self._as_invalid_response():
             prediction = SegmentationPrediction.from_bytes(self.data)
             meta = prediction.meta
             model = self._check_identity(meta.model)
             if meta.classes != self.route.classes:
-                raise ModelFailedError(f"its classes are {meta.classes}, its card says {self.route.classes}")
+                raise ModelFailedError(f"its classes are {meta.classes}, but its card has {self.route.classes}")
             frame = meta.frame
             right, bottom = frame.x0 + frame.source_width, frame.y0 + frame.source_height
             if min(frame.x0, frame.y0) < 0 or right > self.width or bottom > self.height:
-                raise ModelFailedError(f"its frame {frame} reaches beyond the image's {self.width} x {self.height} px")
+                raise ModelFailedError(f"its frame {frame} exceeds the image of {self.width} x {self.height} px")
             _check_calibration(meta.calibration)
         return replace(prediction, meta=meta.model_copy(update={"model": model}))
 
     def parse_landmarks(self) -> LandmarkPrediction:
-        """Read a landmark model's answer.
+        """Parse the response of a landmark model.
 
         Raises:
-            InvalidModelResponseError: If it holds no landmarks of this image, or is another model's.
+            InvalidModelResponseError: If it is not a landmark prediction for this image by this version.
         """
         with self._as_invalid_response():
             prediction = parse_landmarks(self.data)
             model = self._check_identity(prediction.model)
             for landmark in prediction.landmarks:
                 if landmark.kind not in self.route.classes:
-                    raise ModelFailedError(f"it marks a {landmark.kind}, its card says {self.route.classes}")
+                    raise ModelFailedError(f"it has a {landmark.kind}, but its card has {self.route.classes}")
                 if not self._contains(landmark.x, landmark.y):
                     raise ModelFailedError(
-                        f"its {landmark.kind} at ({landmark.x}, {landmark.y}) lies outside the image's "
+                        f"its {landmark.kind} at ({landmark.x}, {landmark.y}) is outside the image of "
                         f"{self.width} x {self.height} px"
                     )
             _check_calibration(prediction.calibration)
@@ -80,7 +80,7 @@ class ModelResponse:
             raise InvalidModelResponseError(self.route.name, self.route.version, str(error)) from error
 
     def _contains(self, x: float, y: float) -> bool:
-        """Whether the image holds a point; no NaN is held."""
+        """Return True if the point is inside the image. False for NaN."""
         return (
             -_EDGE_TOLERANCE_PX <= x <= self.width - 1 + _EDGE_TOLERANCE_PX
             and -_EDGE_TOLERANCE_PX <= y <= self.height - 1 + _EDGE_TOLERANCE_PX
@@ -90,8 +90,8 @@ class ModelResponse:
         route = self.route
         if (model.name, model.version, model.digest) != (route.name, route.version, route.weights_digest):
             raise ModelFailedError(
-                f"{route.name} {route.version} was asked, and {model.name} {model.version} with the weights "
-                f"{model.digest} answered: the model server's store and the release record disagree"
+                f"the request was for {route.name} {route.version}, but {model.name} {model.version} with the weights "
+                f"{model.digest} responded: the model server's store does not match the release state"
             )
         return model.model_copy(update={"digest": route.digest})
 

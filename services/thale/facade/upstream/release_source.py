@@ -1,4 +1,4 @@
-"""What is released, followed while it changes."""
+"""Sources of the release state, which follow its changes."""
 
 import logging
 import time
@@ -16,21 +16,21 @@ _POLL_INTERVAL_S = 0.25
 
 
 class ReleaseSource(Protocol):
-    """Where the facade learns what is released. Asked for every request, so it answers from memory."""
+    """Source of the release state. It is read for every request, so it returns a value from memory."""
 
     def current(self) -> ReleaseState:
-        """Return what is released now: the same object for as long as nothing changes.
+        """Return the current release state: the same object until a change.
 
         Raises:
-            ModelUnavailableError: If that was never known.
+            ModelUnavailableError: If no release state was ever loaded.
         """
         ...
 
 
 class FileReleaseSource:
-    """The release record as a file, read again when it has changed, looked at four times a second at most.
+    """Release state from a file, polled at most four times per second and reloaded after a change.
 
-    A rewrite that cannot be read is logged, and the record before it stays in force: a bad file stops nobody.
+    If the new content is invalid, the error is logged and the previous state remains in effect.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,16 +41,16 @@ class FileReleaseSource:
         self._last_error = ""
 
     def current(self) -> ReleaseState:
-        """Return what is released now.
+        """Return the current release state.
 
         Raises:
-            ModelUnavailableError: If there was never a record that can be read.
+            ModelUnavailableError: If the file never had a valid release state.
         """
         if time.monotonic() >= self._next_poll_at:
             self._poll()
             self._next_poll_at = time.monotonic() + (_POLL_INTERVAL_S if self._release_state else 0.0)
         if self._release_state is None:
-            raise ModelUnavailableError("no model is released yet: the release record is missing or cannot be read")
+            raise ModelUnavailableError("no model is released yet: the release state is missing or unreadable")
         return self._release_state
 
     def _poll(self) -> None:

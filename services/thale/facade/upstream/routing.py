@@ -1,7 +1,8 @@
-"""Which version of which model answers a request: the release record, and what the request itself asks for.
+"""Routing of a request to a model version, by the release state, the traffic split and the request's version pins.
 
-The split is a hash and a comparison, without state: every facade process decides alike, and a series of plates stays
-with one version for as long as the weight stands. When the weight grows, nobody goes back from canary to stable.
+The traffic split is a hash and a comparison, without state (ADR 0011). Every facade process selects the same version. A
+series of plates stays with one version while the weight is constant. If the weight increases, no experiment moves from
+canary to stable.
 """
 
 import hashlib
@@ -13,53 +14,53 @@ from thale.errors import ModelUnavailableError, ParameterError, UnknownModelErro
 from thale.schemas import Release, ReleaseState, Task, VersionManifest
 
 Role = Literal["stable", "canary", "pinned", "shadow"]
-"""Why a version is asked: by default, on trial, by the request's wish, or for comparison alone."""
+"""Reason for the selection of a version: the default, a rollout, the client's version pin, or shadow traffic."""
 
-_HASH_BITS = 53  # what a float holds exactly, so that a share is always less than 1
+_HASH_BITS = 53  # a float represents these integers exactly, so that a fraction is always less than 1
 
 
 @dataclass(frozen=True)
 class VersionPin:
-    """A model that a request asks for by name, and perhaps by version."""
+    """The client's request for a model, optionally with a version."""
 
     name: str
     version: str | None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `plate-seg` or `plate-seg@1.0.0`.
+        """Parse `plate-seg` or `plate-seg@1.0.0`.
 
         Raises:
-            ParameterError: If it is neither.
+            ParameterError: If the text has neither form.
         """
         name, separator, version = text.partition("@")
         if not name or (separator and not version) or "@" in version:
-            raise ParameterError(f"model={text!r} is not understood: write name or name@version, as plate-seg@1.0.0")
+            raise ParameterError(f"model={text!r} is invalid: write name or name@version, such as plate-seg@1.0.0")
         return cls(name, version or None)
 
 
 @dataclass(frozen=True)
 class Route:
-    """The model version that answers one question of one request, and what of it the facade has to know."""
+    """The model version that serves one task of one request, with its identity, fallback and shadow."""
 
     name: str
     version: str
     task: Task
     digest: str
-    """Of the archive."""
+    """Digest of the archive."""
     weights_digest: str
-    """Of the weights in it: what a worker tells of itself."""
+    """Digest of the weights in the archive, which a worker includes in its predictions."""
     classes: tuple[str, ...]
     url: str = ""
-    """Where its model server listens; empty where the facade's settings say so."""
+    """URL of the version's own model server. Empty if the facade's settings apply."""
     role: Role = "stable"
     fallback: "Route | None" = None
-    """Who is asked where this version does not answer: the stable one, behind a canary that nobody pinned."""
+    """Stable, if this version is a canary without a version pin."""
     shadow: "Route | None" = None
-    """Who is asked the same for comparison, once the user has the answer."""
+    """The version that receives a copy of the request after the response is sent."""
 
     def span_attributes(self) -> dict[str, str]:
-        """Return what traces say of it."""
+        """Return the attributes of spans of this route."""
         return {"thale.model": self.name, "thale.version": self.version, "thale.role": self.role}
 
     @classmethod
@@ -71,7 +72,7 @@ class Route:
         fallback: "Route | None" = None,
         shadow: "Route | None" = None,
     ) -> Self:
-        """Return a released version as the choice."""
+        """Return the route to a released version."""
         card = manifest.card
         return cls(
             name=card.name,
@@ -96,15 +97,15 @@ def select_route(
     request_id: str,
     pins: Sequence[VersionPin] = (),
 ) -> Route:
-    """Return who answers: the version that the request pins, else the canary for its share of requests, else stable.
+    """Return the route of a request: its pinned version, else the canary for the weight's share, else stable.
 
     Args:
         release_state: The released models.
-        task: The question.
+        task: The task.
         default_model: Model for the task if no pin names another.
-        experiment: What the split sticks to: a time series is measured by one version.
-        request_id: What the split sticks to where there is no experiment.
-        pins: The models that the request names, for any task. One that names no version leaves it to the split.
+        experiment: Key of the traffic split, so that one version processes a time series.
+        request_id: Key of the traffic split without an experiment.
+        pins: Version pins of the request, for any task. The traffic split applies to a pin without a version.
 
     Raises:
         UnknownModelError: If a pin names no released model.
@@ -114,17 +115,17 @@ def select_route(
     """
     pinned = [pin for pin in pins if get_release(release_state, pin.name).task == task]
     if len(pinned) > 1:
-        raise ParameterError(f"two models for {task} are asked for, {pinned[0].name} and {pinned[1].name}: name one")
+        raise ParameterError(f"two models for {task} are pinned, {pinned[0].name} and {pinned[1].name}: pin only one")
     if pinned and pinned[0].version is not None:
         return pinned_route(release_state, pinned[0], task)
     name = pinned[0].name if pinned else default_model
     if name not in release_state.models:
-        raise ModelUnavailableError(f"no model for {task} is released yet: {name!r} is awaited")
+        raise ModelUnavailableError(f"the model for {task}, {name!r}, is not released yet")
     return split_traffic(release_state.models[name], experiment or request_id)
 
 
 def split_traffic(release: Release, key: str) -> Route:
-    """Return the canary, with the stable version behind it, for the canary's share of all keys; else stable."""
+    """Return the canary with stable as fallback for the weight's share of all keys, else stable."""
     stable = Route.from_manifest(release.versions[release.stable])
     if release.canary is not None and hash_fraction(release.name, release.canary, key) < release.weight_percent / 100:
         return Route.from_manifest(release.versions[release.canary], "canary", fallback=stable)
@@ -134,25 +135,25 @@ def split_traffic(release: Release, key: str) -> Route:
 
 
 def hash_fraction(model: str, canary: str, key: str) -> float:
-    """Return where a key stands in the line of all keys, in [0, 1): the canary serves those below its weight.
+    """Return the hash of a key as a fraction in [0, 1). The canary serves the keys below its weight.
 
-    The canary's version is part of it, so that it is not always the same experiments that try new versions first.
+    The hash includes the canary's version, so that each rollout starts with different experiments.
     """
     digest = hashlib.sha256("\0".join((model, canary, key)).encode()).digest()
     return (int.from_bytes(digest[:8]) >> 64 - _HASH_BITS) / (1 << _HASH_BITS)
 
 
 def pinned_route(release_state: ReleaseState, pin: VersionPin, task: Task) -> Route:
-    """Return the version that a pin means, the stable one where it names none.
+    """Return the route to a pinned version, or to stable if the pin has no version.
 
     Raises:
-        UnknownModelError: If no such model is released.
-        UnknownVersionError: If it has no such version.
-        WrongTaskError: If the model answers another question.
+        UnknownModelError: If the model is not released.
+        UnknownVersionError: If the model has no such version.
+        WrongTaskError: If the model is for another task.
     """
     model = get_release(release_state, pin.name)
     if model.task != task:
-        raise WrongTaskError(f"{pin.name} is a model for {model.task}, and {task} is asked for")
+        raise WrongTaskError(f"{pin.name} is a model for {model.task}, but the request is for {task}")
     version = pin.version or model.stable
     if version not in model.versions:
         raise UnknownVersionError(pin.name, version, sorted(model.versions))
@@ -163,7 +164,7 @@ def get_release(release_state: ReleaseState, name: str) -> Release:
     """Return a released model.
 
     Raises:
-        UnknownModelError: If there is none of that name.
+        UnknownModelError: If no model with this name is released.
     """
     try:
         return release_state.models[name]
