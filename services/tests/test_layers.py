@@ -1,4 +1,4 @@
-"""The facade's image holds no torch: what the facade imports must do without."""
+"""Import tests: the facade's image contains no torch, so its imports must not need it."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 _HEAVY = ("torch", "openvino", "ts", "thale_models", "thale.local", "thale.cli", "thale.client")
 
 
-def test_the_facade_runs_without_torch_and_without_what_starts_it() -> None:
+def test_facade_imports_neither_torch_nor_upper_layers() -> None:
     code = (
         "import sys, thale.facade.__main__, thale.facade.app, thale.facade.postprocess.worker\n"
         f"print([name for name in {_HEAVY!r} if name in sys.modules])"
@@ -15,7 +15,7 @@ def test_the_facade_runs_without_torch_and_without_what_starts_it() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_importing_the_facade_reads_no_setting_and_starts_nothing() -> None:
+def test_facade_import_reads_no_settings_and_starts_nothing() -> None:
     code = (
         "import threading, multiprocessing, thale.facade.__main__, thale.facade.app\n"
         "print(threading.active_count(), multiprocessing.active_children())"

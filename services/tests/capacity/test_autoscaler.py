@@ -1,4 +1,4 @@
-"""Autoscalers decide as Kubernetes documents it, with the behaviour that the manifests say."""
+"""Tests of the autoscaler against the documented algorithm of Kubernetes, with the behaviour of the manifests."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,21 +18,21 @@ def hpa_spec(**changes: object) -> HpaSpec:
     return plain.model_copy(update=changes)
 
 
-def test_as_many_replicas_as_the_total_over_the_target() -> None:
+def test_replicas_are_total_over_target() -> None:
     assert Autoscaler(hpa_spec()).decide(0, 2, 31) == 11
 
 
-def test_a_tenth_off_the_target_is_left_alone() -> None:
+def test_replicas_stay_within_ten_percent_of_target() -> None:
     assert Autoscaler(hpa_spec()).decide(0, 10, 32.9) == 10
     assert Autoscaler(hpa_spec()).decide(0, 10, 33.1) == 12
 
 
-def test_least_and_most_hold() -> None:
+def test_replicas_stay_within_min_and_max() -> None:
     assert Autoscaler(hpa_spec(max_replicas=5)).decide(0, 2, 1000) == 5
     assert Autoscaler(hpa_spec(min_replicas=2)).decide(0, 5, 0) == 2
 
 
-def test_the_facade_doubles_every_half_minute() -> None:
+def test_facade_scale_up_doubles_every_30_s() -> None:
     autoscaler, replicas, seen = Autoscaler(FACADE), 3, []
     for tick in range(5):
         replicas = autoscaler.decide(tick * SYNC_PERIOD_S, replicas, 1000)
@@ -40,7 +40,7 @@ def test_the_facade_doubles_every_half_minute() -> None:
     assert seen == [6, 6, 12, 12, 12]
 
 
-def test_the_facade_goes_down_one_a_minute_once_five_minutes_have_wished_it() -> None:
+def test_facade_scale_down_removes_one_per_minute_after_5_min() -> None:
     autoscaler, replicas, seen = Autoscaler(FACADE), 12, []
     autoscaler.decide(0, 12, 36)
     for tick in range(1, 41):
@@ -50,7 +50,7 @@ def test_the_facade_goes_down_one_a_minute_once_five_minutes_have_wished_it() ->
     assert seen[19:24] == [11, 11, 11, 11, 10]
 
 
-def test_predictors_double_or_grow_by_four_whatever_is_more_every_fifteen_seconds() -> None:
+def test_predictor_scale_up_doubles_or_adds_four_every_15_s() -> None:
     wide = PREDICTOR.model_copy(update={"max_replicas": 100})
     autoscaler, replicas, seen = Autoscaler(wide), 3, []
     for tick in range(4):
@@ -60,7 +60,7 @@ def test_predictors_double_or_grow_by_four_whatever_is_more_every_fifteen_second
 
 
 @given(st.lists(st.floats(0, 500), min_size=1, max_size=80))
-def test_no_load_takes_an_autoscaler_out_of_its_limits(totals: list[float]) -> None:
+def test_replicas_stay_within_limits_for_any_load(totals: list[float]) -> None:
     autoscaler, replicas = Autoscaler(FACADE), FACADE.min_replicas
     for tick, total in enumerate(totals):
         replicas = autoscaler.decide(tick * SYNC_PERIOD_S, replicas, total)

@@ -1,4 +1,4 @@
-"""A day is the same for the same seed, loses no request, and shows what late capacity costs."""
+"""Tests of the day simulation: reproducible by seed, no lost request, and the cost of late capacity."""
 
 import functools
 import math
@@ -25,7 +25,7 @@ HEAVY = sample_benchmark(
         )
     }
 )
-"""Plates that cost 14 processor seconds: a day of few requests fills a large fleet."""
+"""Plates that cost 14 CPU seconds: few requests per day need many replicas."""
 USUAL = Delays()
 
 
@@ -35,12 +35,12 @@ def simulate(rps: float, limits: str = "planned", delays: Delays = USUAL, seed: 
     return simulate_day(capacity_plan, HEAVY, PROD, delays, seed, limits)
 
 
-def test_the_same_seed_gives_the_same_day_and_another_one_another() -> None:
+def test_day_is_reproducible_by_seed() -> None:
     assert repr(simulate.__wrapped__(0.05)) == repr(simulate(0.05))
     assert simulate(0.05).sent != simulate(0.05, seed=2).sent
 
 
-def test_arrivals_follow_the_shape_of_the_day() -> None:
+def test_arrivals_follow_the_daily_profile() -> None:
     arrivals = sample_arrivals(np.random.default_rng(3), 2.0, MIX)
     counts = np.histogram(arrivals.at_s, np.arange(0, DAY_S + 1, 3600))[0]
     expected = [2.0 * relative_load(np.arange(hour * 3600, (hour + 1) * 3600.0)).sum() for hour in range(24)]
@@ -48,35 +48,35 @@ def test_arrivals_follow_the_shape_of_the_day() -> None:
     assert LOAD_PROFILE[0][1] == LOAD_PROFILE[-1][1]  # midnight is midnight
 
 
-def test_a_quiet_day_answers_everybody_at_the_least_of_everything() -> None:
+def test_quiet_day_runs_at_minimum_without_rejections() -> None:
     seen = simulate(0.05)
     assert (seen.rejected_fraction, seen.timed_out_fraction) == (0, 0)
     assert {round(window.segmentation) for window in seen.windows} == {PROD.segmentation.hpa.min_replicas}
     assert seen.cost == pytest.approx(24 * PROD.general_pool.min_nodes * read_prices().vm_hour["Standard_D8ds_v5"])
 
 
-def test_every_request_of_the_day_is_in_one_window() -> None:
+def test_every_request_is_in_one_window() -> None:
     seen = simulate(0.05)
     assert sum(window.sent for window in seen.windows) == seen.sent
 
 
-def test_nodes_that_start_later_cost_users_more() -> None:
+def test_slower_node_start_increases_latency() -> None:
     soon, late = (simulate(2.5, delays=Delays(node_s=seconds)) for seconds in (30, 900))
     assert late.rejected_fraction > soon.rejected_fraction
 
 
-def test_a_fleet_that_may_not_grow_refuses_what_it_does_not_hold() -> None:
+def test_fixed_limits_reject_load_above_capacity() -> None:
     held = simulate(4.0, "configured")
     assert held.rejected_fraction > 0.01
     assert max(window.segmentation for window in held.windows) <= PROD.segmentation.hpa.max_replicas
     assert simulate(4.0, delays=Delays(node_s=30)).rejected_fraction < held.rejected_fraction / 5
 
 
-def test_accepted_requests_wait_no_longer_than_room_is_made_for() -> None:
+def test_accepted_requests_wait_at_most_max_queue_wait() -> None:
     slowest = max(window.p99_s for window in simulate(4.0, "configured").windows if not math.isnan(window.p99_s))
     assert slowest < PROD.admission.request_timeout_s
 
 
-def test_limits_have_two_names() -> None:
+def test_limits_option_accepts_two_values() -> None:
     with pytest.raises(ParameterError, match="planned or configured"):
         simulate(0.05, "none")
