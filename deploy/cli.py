@@ -12,8 +12,8 @@ from rich.markup import escape
 
 from deploy.context import ROOT, DeployContext
 from deploy.errors import DeployError
-from deploy.settings import Environment, Settings
-from deploy.steps import STEPS, Step, run_step, run_steps
+from deploy.settings import DeploySettings, Environment
+from deploy.steps import STEPS, DeployStep, run_step, run_steps
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,7 +28,7 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore the recorded state 
 
 
 def _context(environment: Environment) -> DeployContext:
-    return DeployContext(Settings.read(environment, ROOT), Console())
+    return DeployContext(DeploySettings.read(environment, ROOT), Console())
 
 
 @app.command()
@@ -91,7 +91,7 @@ def invoke(env: Env, command: Annotated[list[str], typer.Argument(help="kubectl 
     raise typer.Exit(invoke_in_cluster(_context(env), command))
 
 
-def _add(step: Step) -> None:
+def _add(step: DeployStep) -> None:
     @app.command(step.name, help=f"Step: {step.title}.")
     def run_single(env: Env) -> None:
         run_step(_context(env), step)

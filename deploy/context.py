@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from deploy.commands import run
 from deploy.errors import DeployError, StepOrderError
-from deploy.settings import Environment, Settings
+from deploy.settings import DeploySettings, Environment
 from thale.files import open_locked
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +22,7 @@ NAMESPACE = "thale"
 class DeployContext:
     """Settings, console and checkout that each step receives."""
 
-    settings: Settings
+    settings: DeploySettings
     console: Console
     root: Path = ROOT
 

@@ -19,7 +19,7 @@ from deploy.cluster import Cluster
 from deploy.commands import run
 from deploy.context import NAMESPACE, DeployContext
 from deploy.errors import CommandError, DeployError
-from deploy.images import ImageReference
+from deploy.images import ContainerImage
 from deploy.state import digest
 
 _MAX_RECORDS = 10
@@ -35,7 +35,7 @@ class DeployRecord(BaseModel):
     at: datetime
     who: str
     commit: str
-    images: tuple[ImageReference, ...]
+    images: tuple[ContainerImage, ...]
     manifests: str
     """Digest of the applied manifests without releases."""
     restores: int | None = None
@@ -95,7 +95,7 @@ def digest_without_releases(manifests: str) -> str:
 def save(
     context: DeployContext,
     cluster: Cluster,
-    images: Sequence[ImageReference],
+    images: Sequence[ContainerImage],
     manifests: str,
     restores: int | None = None,
 ) -> DeployRecord:

@@ -24,7 +24,7 @@ _KIND_PREFIX = "kind-"
 """The prefix of kind's kubeconfig contexts, before the name of the cluster."""
 
 
-class ImageReference(BaseModel):
+class ContainerImage(BaseModel):
     """Reference to an image: by digest, or by tag if no registry has assigned a digest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,7 +54,7 @@ class _TaskRun(BaseModel):
     outputImages: tuple[_Pushed, ...] | None = None
 
 
-_IMAGE_REFERENCES = TypeAdapter(tuple[ImageReference, ...])
+_IMAGE_REFERENCES = TypeAdapter(tuple[ContainerImage, ...])
 
 
 def cache_inputs(context: DeployContext) -> Mapping[str, object]:
@@ -77,7 +77,7 @@ def run(context: DeployContext) -> None:
     (context.folder / ARTIFACT).write_bytes(_IMAGE_REFERENCES.dump_json(tuple(references), indent=2))
 
 
-def load_image_references(context: DeployContext) -> Sequence[ImageReference]:
+def load_image_references(context: DeployContext) -> Sequence[ContainerImage]:
     """Return the references of the images.
 
     Raises:
@@ -90,7 +90,7 @@ def load_image_references(context: DeployContext) -> Sequence[ImageReference]:
         raise DeployError(f"{context.folder / ARTIFACT} is invalid: delete it and build again: {error}") from error
 
 
-def _ensure_in_registry(context: DeployContext, image: Image, tag: str) -> ImageReference:
+def _ensure_in_registry(context: DeployContext, image: Image, tag: str) -> ContainerImage:
     registry: str = terraform.facts(context)["registry"]
     pushed = _find_pushed(context, registry, image, tag)
     if pushed is None:
@@ -101,7 +101,7 @@ def _ensure_in_registry(context: DeployContext, image: Image, tag: str) -> Image
         context.log(f"{image.name} {tag} is already built")
     if pushed is None:
         raise UnexpectedOutputError(f"{registry} built {image.repository}:{tag} but lists no digest for it")
-    return ImageReference(name=image.name, repository=f"{registry}/{image.repository}", tag=tag, digest=pushed.digest)
+    return ContainerImage(name=image.name, repository=f"{registry}/{image.repository}", tag=tag, digest=pushed.digest)
 
 
 def _find_pushed(context: DeployContext, registry: str, image: Image, tag: str) -> _Pushed | None:
@@ -161,7 +161,7 @@ def _registry_name(registry: str) -> str:
     return registry.partition(".")[0]
 
 
-def _ensure_locally(context: DeployContext, image: Image, tag: str) -> ImageReference:
+def _ensure_locally(context: DeployContext, image: Image, tag: str) -> ContainerImage:
     """Build with docker, and push to the configured registry or load into kind."""
     registry = context.settings.registry
     repository = f"{registry}/{image.repository}" if registry else image.name
@@ -173,13 +173,13 @@ def _ensure_locally(context: DeployContext, image: Image, tag: str) -> ImageRefe
             )
     if registry is None:
         run_streaming(["kind", "load", "docker-image", reference, "--name", _kind_cluster(context)])
-        return ImageReference(name=image.name, repository=repository, tag=tag)
+        return ContainerImage(name=image.name, repository=repository, tag=tag)
     run_streaming(["docker", "push", reference])
     inspected = json.loads(run_program(["docker", "image", "inspect", reference]).stdout)
     digests = [each.rpartition("@")[2] for each in inspected[0]["RepoDigests"] if each.startswith(f"{repository}@")]
     if not digests:
         raise UnexpectedOutputError(f"docker pushed {reference} but lists no digest for it")
-    return ImageReference(name=image.name, repository=repository, tag=tag, digest=digests[0])
+    return ContainerImage(name=image.name, repository=repository, tag=tag, digest=digests[0])
 
 
 def _kind_cluster(context: DeployContext) -> str:

@@ -5,7 +5,7 @@ from deploy import overlay, platform, terraform
 from deploy.context import DeployContext
 from deploy.errors import StepOrderError
 from deploy.state import State
-from deploy.steps import STEPS, Step
+from deploy.steps import STEPS, DeployStep
 
 
 def print_plan(context: DeployContext) -> None:
@@ -38,7 +38,7 @@ def print_diff(context: DeployContext) -> None:
         context.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _step_status(context: DeployContext, step: Step, state: State) -> str:
+def _step_status(context: DeployContext, step: DeployStep, state: State) -> str:
     try:
         return "unchanged" if state.is_current(step.name, step.inputs_digest(context)) else "would run"
     except StepOrderError as error:

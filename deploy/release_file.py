@@ -11,7 +11,7 @@ import yaml
 
 from deploy.cluster import Cluster
 from deploy.context import NAMESPACE, DeployContext
-from deploy.images import ImageReference
+from deploy.images import ContainerImage
 from thale.files import write_atomically
 from thale.kserve.inference_service import is_release
 
@@ -29,7 +29,7 @@ def read_live_releases(cluster: Cluster) -> Sequence[Manifest]:
     return [_release_patch(live) for live in found["items"] if is_release(live)]
 
 
-def write_release_file(context: DeployContext, images: Sequence[ImageReference], releases: Sequence[Manifest]) -> None:
+def write_release_file(context: DeployContext, images: Sequence[ContainerImage], releases: Sequence[Manifest]) -> None:
     """Write release.yaml if its content changed."""
     documents = [_image_transformer(image) for image in images]
     if any(image.digest is None for image in images):
@@ -79,7 +79,7 @@ def _deep_merge(manifest: Any, patch: Any) -> Any:
     return {**manifest, **{name: _deep_merge(manifest.get(name), inner) for name, inner in patch.items()}}
 
 
-def _image_transformer(image: ImageReference) -> Manifest:
+def _image_transformer(image: ContainerImage) -> Manifest:
     version_fields = {"digest": image.digest} if image.digest else {"newTag": image.tag}
     return {
         "apiVersion": "builtin",

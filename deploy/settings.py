@@ -54,7 +54,7 @@ class AlertEmails(BaseModel):
     ticket: tuple[str, ...] = Field(min_length=1)
 
 
-class Settings(BaseSettings):
+class DeploySettings(BaseSettings):
     """An environment's settings. Preflight reports the required fields that are not set."""
 
     model_config = SettingsConfigDict(env_prefix="THALE_DEPLOY_", env_ignore_empty=True, frozen=True, extra="forbid")

@@ -14,7 +14,7 @@ from deploy.state import State, digest
 
 
 @dataclass(frozen=True)
-class Step:
+class DeployStep:
     """One step: a module of this package with the function `run(context)`."""
 
     name: str
@@ -43,21 +43,21 @@ class Step:
         return digest(importlib.import_module(f"deploy.{self.name}").cache_inputs(context))
 
 
-STEPS: Sequence[Step] = (
-    Step("preflight", "check the prerequisites"),
-    Step("terraform", "create the Azure resources", cached=True, on_laptop=False),
-    Step("facts", "write the facts of the overlay"),
-    Step("images", "build the images", cached=True),
-    Step("platform", "install the add-ons", cached=True),
-    Step("models", "register the default models", cached=True),
-    Step("overlay", "apply the manifests"),
-    Step("readiness", "wait until all objects are ready"),
-    Step("smoke", "measure a synthetic plate through the gateway"),
-    Step("summary", "print addresses, versions and cost"),
+STEPS: Sequence[DeployStep] = (
+    DeployStep("preflight", "check the prerequisites"),
+    DeployStep("terraform", "create the Azure resources", cached=True, on_laptop=False),
+    DeployStep("facts", "write the facts of the overlay"),
+    DeployStep("images", "build the images", cached=True),
+    DeployStep("platform", "install the add-ons", cached=True),
+    DeployStep("models", "register the default models", cached=True),
+    DeployStep("overlay", "apply the manifests"),
+    DeployStep("readiness", "wait until all objects are ready"),
+    DeployStep("smoke", "measure a synthetic plate through the gateway"),
+    DeployStep("summary", "print addresses, versions and cost"),
 )
 
 
-def get_step(name: str) -> Step:
+def get_step(name: str) -> DeployStep:
     """Return the step with a name.
 
     Raises:
@@ -89,7 +89,7 @@ def run_steps(context: DeployContext, *, fresh: bool = False) -> None:
             completed.append(step.name)
 
 
-def run_step(context: DeployContext, step: Step) -> None:
+def run_step(context: DeployContext, step: DeployStep) -> None:
     """Run a step, even if it is up to date, and record it.
 
     Raises:
@@ -101,7 +101,7 @@ def run_step(context: DeployContext, step: Step) -> None:
         State.read(context.state_file).with_completed(step.name, inputs_digest).write(context.state_file)
 
 
-def _run_unless_current(context: DeployContext, step: Step, state: State, position: str) -> State:
+def _run_unless_current(context: DeployContext, step: DeployStep, state: State, position: str) -> State:
     inputs_digest = step.inputs_digest(context)
     title = f"[bold]{position} {step.name}[/] {escape(step.title)}"
     if state.is_current(step.name, inputs_digest):
@@ -118,7 +118,7 @@ def _run_unless_current(context: DeployContext, step: Step, state: State, positi
     return after
 
 
-def _print_failure(context: DeployContext, step: Step, completed: Sequence[str]) -> None:
+def _print_failure(context: DeployContext, step: DeployStep, completed: Sequence[str]) -> None:
     context.console.print(
         f"\n[bold red]{step.name} failed.[/] Completed before it: {', '.join(completed) or 'nothing'}.", highlight=False
     )

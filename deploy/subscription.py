@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from deploy.commands import run_json
 from deploy.context import DeployContext
 from deploy.errors import CommandError, MissingPrerequisite, UnexpectedOutputError
-from deploy.settings import Settings
+from deploy.settings import DeploySettings
 
 PROVIDERS = (
     "Compute", "ContainerService", "ContainerRegistry", "KeyVault", "Storage", "Network", "OperationalInsights",
@@ -71,7 +71,7 @@ class _Size(BaseModel):
         return next(int(each.value) for each in self.capabilities if each.name == "vCPUs")
 
 
-class NodePool(BaseModel):
+class PlannedNodePool(BaseModel):
     """A node pool of a tfvars file."""
 
     vm_size: str
@@ -84,7 +84,7 @@ class RequiredQuota:
     """Location, node pools and features that an environment's tfvars need."""
 
     location: str
-    pools: tuple[NodePool, ...]
+    pools: tuple[PlannedNodePool, ...]
     host_encryption: bool
 
     @property
@@ -106,11 +106,11 @@ def required_quota(context: DeployContext) -> RequiredQuota:
     values = tfvars(context)
     pools = [values["system_pool"], values["general_pool"], *values.get("gpu_pools", {}).values()]
     region_count = 2 if values.get("secondary_location") else 1
-    region_pools = tuple(NodePool.model_validate(pool) for pool in pools)
+    region_pools = tuple(PlannedNodePool.model_validate(pool) for pool in pools)
     return RequiredQuota(values["location"], region_pools * region_count, bool(values.get("host_encryption", True)))
 
 
-def missing_login(settings: Settings) -> MissingPrerequisite | None:
+def missing_login(settings: DeploySettings) -> MissingPrerequisite | None:
     """Return the missing login or subscription of `az`, or None if it is usable."""
     login = f"az login && az account set --subscription {settings.subscription_id}"
     try:
@@ -141,7 +141,7 @@ def missing_from_subscription(context: DeployContext, *, environment_exists: boo
     ]
 
 
-def az(settings: Settings, *arguments: str) -> Any:
+def az(settings: DeploySettings, *arguments: str) -> Any:
     """Run `az` in the environment's subscription and return its JSON output.
 
     Raises:
@@ -150,7 +150,7 @@ def az(settings: Settings, *arguments: str) -> Any:
     return run_json(["az", *arguments, "--subscription", str(settings.subscription_id), "--output", "json"])
 
 
-def _missing_providers(settings: Settings) -> list[MissingPrerequisite]:
+def _missing_providers(settings: DeploySettings) -> list[MissingPrerequisite]:
     providers = TypeAdapter(tuple[_Provider, ...]).validate_python(az(settings, "provider", "list"))
     registered = {each.namespace.lower() for each in providers if each.registrationState == "Registered"}
     missing = [f"Microsoft.{name}" for name in PROVIDERS if f"microsoft.{name.lower()}" not in registered]
@@ -160,7 +160,7 @@ def _missing_providers(settings: Settings) -> list[MissingPrerequisite]:
     return [MissingPrerequisite(f"registered resource providers: {', '.join(missing)}", remedy)]
 
 
-def _missing_encryption(settings: Settings) -> list[MissingPrerequisite]:
+def _missing_encryption(settings: DeploySettings) -> list[MissingPrerequisite]:
     arguments = ("--namespace", "Microsoft.Compute", "--name", "EncryptionAtHost")
     feature = _validate(_Feature, az(settings, "feature", "show", *arguments))
     if feature.properties.state == "Registered":
@@ -170,7 +170,7 @@ def _missing_encryption(settings: Settings) -> list[MissingPrerequisite]:
 
 
 def _missing_machines(
-    settings: Settings, required: RequiredQuota, *, environment_exists: bool
+    settings: DeploySettings, required: RequiredQuota, *, environment_exists: bool
 ) -> list[MissingPrerequisite]:
     listed = az(
         settings, "vm", "list-skus", "--location", required.location, "--resource-type", "virtualMachines", "--all"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deploy.commands import run
 from deploy.errors import CommandError, MissingPrerequisite
-from deploy.settings import Access, Environment, Settings
+from deploy.settings import Access, DeploySettings, Environment
 
 Version = tuple[int, ...]
 
@@ -19,7 +19,7 @@ class Tool:
     version_arguments: Sequence[str]
     min_version: Version
     source: str
-    is_required: Callable[[Settings], bool]
+    is_required: Callable[[DeploySettings], bool]
 
     def missing(self) -> MissingPrerequisite | None:
         """Return the missing prerequisite if the program is missing or too old, else None."""
@@ -43,19 +43,19 @@ def parse_version(text: str) -> Version | None:
     return tuple(int(number) for number in match.groups()) if match else None
 
 
-def _on_azure(settings: Settings) -> bool:
+def _on_azure(settings: DeploySettings) -> bool:
     return settings.environment.on_azure
 
 
-def _uses_direct_access(settings: Settings) -> bool:
+def _uses_direct_access(settings: DeploySettings) -> bool:
     return _on_azure(settings) and settings.access is Access.DIRECT
 
 
-def _on_laptop(settings: Settings) -> bool:
+def _on_laptop(settings: DeploySettings) -> bool:
     return settings.environment is Environment.LAPTOP
 
 
-def _loads_into_kind(settings: Settings) -> bool:
+def _loads_into_kind(settings: DeploySettings) -> bool:
     return _on_laptop(settings) and settings.registry is None
 
 
@@ -83,7 +83,7 @@ TOOLS = (
 )
 
 
-def missing_tools(settings: Settings) -> list[MissingPrerequisite]:
+def missing_tools(settings: DeploySettings) -> list[MissingPrerequisite]:
     """Return the programs that the environment needs and that are missing or too old."""
     found = (tool.missing() for tool in TOOLS if tool.is_required(settings))
     return [missing for missing in found if missing is not None]

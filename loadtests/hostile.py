@@ -38,7 +38,7 @@ class HostileRequest:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ResponseOutcome:
     """Response to a bad request."""
 
     status: int
@@ -75,7 +75,7 @@ def hostile_requests(image: PlateImage) -> Sequence[HostileRequest]:
     ]
 
 
-def send_request(request: HostileRequest, host: str, port: int) -> Outcome:
+def send_request(request: HostileRequest, host: str, port: int) -> ResponseOutcome:
     """Send a bad request on a new connection, and return the response.
 
     Raises:
@@ -86,12 +86,14 @@ def send_request(request: HostileRequest, host: str, port: int) -> Outcome:
     try:
         response = request.send(connection)
         body = response.read()
-        return Outcome(response.status, response.getheader("Retry-After"), time.monotonic() - started_s, len(body))
+        return ResponseOutcome(
+            response.status, response.getheader("Retry-After"), time.monotonic() - started_s, len(body)
+        )
     finally:
         connection.close()
 
 
-def unexpected_outcome(request: HostileRequest, outcome: Outcome) -> str | None:
+def unexpected_outcome(request: HostileRequest, outcome: ResponseOutcome) -> str | None:
     """Return the difference from the expected response, or None if the response is correct and in time."""
     description = f"{outcome.status} after {outcome.duration_s:.2f} s"
     if outcome.status == HTTPStatus.SERVICE_UNAVAILABLE and request.may_be_overloaded:

@@ -68,7 +68,7 @@ class Executables:
 
 
 @dataclass(frozen=True)
-class Ports:
+class MonitoringPorts:
     """Loopback ports of the three programs."""
 
     prometheus: int
@@ -103,7 +103,7 @@ class ScrapeTargets:
 class MonitoringStack:
     """The running programs. Created by `run_monitoring_stack`."""
 
-    ports: Ports
+    ports: MonitoringPorts
     services: tuple[Service, ...]
     targets: ScrapeTargets
 
@@ -178,7 +178,9 @@ def _prepare_config_dir(folder: Path) -> Path:
     return targets
 
 
-def _build_services(executables: Executables, ports: Ports, folder: Path, notify: Notify) -> Iterator[Service]:
+def _build_services(
+    executables: Executables, ports: MonitoringPorts, folder: Path, notify: Notify
+) -> Iterator[Service]:
     commands: dict[str, Sequence[str]] = {
         "Alertmanager": (
             executables.alertmanager,
@@ -207,10 +209,10 @@ def _build_services(executables: Executables, ports: Ports, folder: Path, notify
         yield Service(name, partial(tuple, command), dict(os.environ), folder, log, notify, _RESTART_POLICY)
 
 
-def _allocate_ports() -> Ports:
+def _allocate_ports() -> MonitoringPorts:
     """Return the default ports, or any free ones if they are in use."""
     with socket.socket() as first, socket.socket() as second, socket.socket() as third:
-        return Ports(_bind(first, 9090), _bind(second, 9093), _bind(third, 9100))
+        return MonitoringPorts(_bind(first, 9090), _bind(second, 9093), _bind(third, 9100))
 
 
 def _bind(listener: socket.socket, preferred_port: int) -> int:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 
 from deploy.addons.commands import ClusterTools
-from deploy.addons.table import AddonError, AddonTable, Tool
+from deploy.addons.table import AddonError, AddonTable, RequiredTool
 
 _VERSION_ARGUMENTS = {
     "kubectl": ("version", "--client", "--output", "json"),
@@ -21,7 +21,7 @@ def missing_tools(table: AddonTable, tools: ClusterTools) -> list[str]:
     return [problem for problem in problems if problem]
 
 
-def _tool_problem(name: str, tool: Tool, tools: ClusterTools) -> str:
+def _tool_problem(name: str, tool: RequiredTool, tools: ClusterTools) -> str:
     if shutil.which(name) is None:
         return f"{name} is not on the PATH: get {tool.min_version} or newer from {tool.source}"
     result = tools.query([name, *_VERSION_ARGUMENTS[name]])

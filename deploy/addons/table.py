@@ -21,7 +21,7 @@ class AddonError(Exception):
 
 
 @dataclass(frozen=True)
-class Tool:
+class RequiredTool:
     """A program that must be on the PATH."""
 
     min_version: str
@@ -96,7 +96,7 @@ class Addon:
 class AddonTable:
     """The content of addons.toml."""
 
-    tools: Mapping[str, Tool]
+    tools: Mapping[str, RequiredTool]
     kubernetes: str
     """Minimum version of the cluster's API server."""
     addons: tuple[Addon, ...]
@@ -127,7 +127,7 @@ def read_table(path: Path = TABLE_FILE) -> AddonTable:
     try:
         data = tomllib.loads(path.read_text())
         table = AddonTable(
-            {name: Tool(**tool) for name, tool in data["tools"].items()},
+            {name: RequiredTool(**tool) for name, tool in data["tools"].items()},
             data["cluster"]["kubernetes"],
             tuple(_parse_addon(entry) for entry in data["addon"]),
             tuple(ManagedAddon(**{**entry, "environments": tuple(entry["environments"])}) for entry in data["managed"]),

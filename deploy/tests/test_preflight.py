@@ -6,7 +6,7 @@ import pytest
 
 from deploy import preflight
 from deploy.errors import PrerequisitesMissingError
-from deploy.settings import Access, Environment, Settings
+from deploy.settings import Access, DeploySettings, Environment
 from deploy.subscription import PROVIDERS
 from deploy.tools import parse_version
 from tests.support.deploy_environment import REPOSITORY, DeployEnvironment
@@ -105,14 +105,14 @@ def test_variables_override_settings_file(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("THALE_DEPLOY_HOST", "plates.example")
     monkeypatch.setenv("THALE_DEPLOY_ADMIN_GROUP_IDS", "")
     monkeypatch.setenv("THALE_DEPLOY_ACCESS", "direct")
-    settings = Settings.read(Environment.DEV, tmp_path)
+    settings = DeploySettings.read(Environment.DEV, tmp_path)
     assert (settings.host_name, settings.access, settings.missing_fields()) == ("plates.example", Access.DIRECT, ())
     assert settings.alert_emails is not None
     assert settings.alert_emails.ticket == ("team@example.org",)
 
 
 def test_state_account_name_matches_bootstrap() -> None:
-    settings = Settings(environment=Environment.DEV, subscription_id="00000000-0000-0000-0000-000000000001")
+    settings = DeploySettings(environment=Environment.DEV, subscription_id="00000000-0000-0000-0000-000000000001")
     assert settings.state_account_name == "stthalestate50a5ed"[: len("stthalestate")] + settings.state_account_name[-6:]
     state = (REPOSITORY / "terraform" / "bootstrap" / "state.tf").read_text()
     assert 'digest = substr(sha256("${var.subscription_id}/thale-state"), 0, 6)' in state

@@ -1,6 +1,6 @@
 """Tests of the expected responses to hostile requests."""
 
-from loadtests.hostile import HostileRequest, Outcome, _bodyless_request, _post_request, unexpected_outcome
+from loadtests.hostile import HostileRequest, ResponseOutcome, _bodyless_request, _post_request, unexpected_outcome
 
 REQUEST = _post_request("text", b"x", {415})
 
@@ -8,7 +8,7 @@ REQUEST = _post_request("text", b"x", {415})
 def outcome_of(
     status: int, duration_s: float = 0.1, retry_after: str | None = None, request: HostileRequest = REQUEST
 ) -> str | None:
-    return unexpected_outcome(request, Outcome(status, retry_after, duration_s, 10))
+    return unexpected_outcome(request, ResponseOutcome(status, retry_after, duration_s, 10))
 
 
 def test_unexpected_outcome_accepts_the_expected_rejection() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from thale.imaging.geometry import Frame
 from thale_models import augment
-from thale_models.dataset import Dataset, Picture, Sample
+from thale_models.dataset import Dataset, Picture, TrainingSample
 from thale_models.labels import Keypoint
 from thale_models.losses import IGNORE_INDEX
 from thale_models.recipes import Recipe
@@ -235,10 +235,10 @@ class PictureCache:
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
-        self.entries: OrderedDict[Sample, tuple[Picture, list[NDArray[np.float64]]]] = OrderedDict()
+        self.entries: OrderedDict[TrainingSample, tuple[Picture, list[NDArray[np.float64]]]] = OrderedDict()
         self.size_bytes = 0
 
-    def get(self, sample: Sample) -> tuple[Picture, list[NDArray[np.float64]]]:
+    def get(self, sample: TrainingSample) -> tuple[Picture, list[NDArray[np.float64]]]:
         """Return the picture and the foreground points of a sample."""
         if sample in self.entries:
             self.entries.move_to_end(sample)

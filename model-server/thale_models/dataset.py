@@ -35,7 +35,7 @@ _LABEL_COLUMN = {"segmentation": "mask", "landmarks": "landmarks"}
 
 
 @dataclass(frozen=True)
-class Sample:
+class TrainingSample:
     """One row of the manifest, for one task."""
 
     image: Path
@@ -62,15 +62,15 @@ class Dataset:
     folder: Path
     task: Task
     classes: tuple[str, ...]
-    samples: tuple[Sample, ...]
+    samples: tuple[TrainingSample, ...]
     digest: str
     """SHA-256 of manifest.csv."""
 
-    def split(self, name: str) -> tuple[Sample, ...]:
+    def split(self, name: str) -> tuple[TrainingSample, ...]:
         """Return the samples of one split, in the order of the manifest."""
         return tuple(sample for sample in self.samples if sample.split == name)
 
-    def read(self, sample: Sample) -> Picture:
+    def read(self, sample: TrainingSample) -> Picture:
         """Decode one sample.
 
         Raises:
@@ -146,7 +146,7 @@ def _read_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
         raise DatasetError(str(manifest.parent), [f"manifest.csv: cannot be read: {error}"]) from error
 
 
-def _parse_row(folder: Path, line: int, row: dict[str, str], task: Task, problems: list[str]) -> Sample | None:
+def _parse_row(folder: Path, line: int, row: dict[str, str], task: Task, problems: list[str]) -> TrainingSample | None:
     """Return the sample of a row, or None if the row has no labels for the task or has problems."""
     location = f"manifest.csv line {line}"
     row_problems: list[str] = []
@@ -167,7 +167,7 @@ def _parse_row(folder: Path, line: int, row: dict[str, str], task: Task, problem
     problems += row_problems
     if row_problems or image is None or labels is None:
         return None
-    return Sample(image, labels, row["plant"].strip(), row["split"], mm_per_px)
+    return TrainingSample(image, labels, row["plant"].strip(), row["split"], mm_per_px)
 
 
 def _resolve_path(folder: Path, text: str, location: str, problems: list[str]) -> Path | None:
@@ -201,7 +201,7 @@ def _parse_mm_per_px(text: str, location: str, problems: list[str]) -> float:
     return value
 
 
-def _find_split_problems(samples: list[Sample], required_splits: Iterable[str], column: str) -> list[str]:
+def _find_split_problems(samples: list[TrainingSample], required_splits: Iterable[str], column: str) -> list[str]:
     problems = []
     splits_by_plant: dict[str, set[str]] = defaultdict(set)
     rows_by_image: dict[Path, int] = defaultdict(int)
@@ -229,7 +229,7 @@ def _find_file_problems(dataset: Dataset) -> list[str]:
         return [problem for problem in progress if problem]
 
 
-def _find_file_problem(dataset: Dataset, sample: Sample) -> str | None:
+def _find_file_problem(dataset: Dataset, sample: TrainingSample) -> str | None:
     try:
         dataset.read(sample)
     except (ImageError, OSError) as error:

@@ -9,7 +9,7 @@ from thale.imaging.calibration import calibrate
 from thale.imaging.image_io import decode
 from thale.models.model_card import WEIGHTS
 from thale.release.registry.golden import GoldenPlate, GoldenPrediction, GoldenPredictions, golden_plates, summarise
-from thale.release.registry.golden.plates import TRUTH_FILE, TRUTHS, GroundTruth
+from thale.release.registry.golden.plates import TRUTH_FILE, TRUTHS, GoldenGroundTruth
 from thale.release.registry.golden_predictions import GOLDEN_MEMBER as GOLDEN
 from thale.schemas import ModelCard
 from thale_models.engine import Engine, load_engine
@@ -43,7 +43,7 @@ def draw_golden_plates(out: Path) -> list[Path]:
             landmark.model_copy(update={"x": round(landmark.x, 2), "y": round(landmark.y, 2)})
             for landmark in plate.landmarks
         )
-        ground_truths.append(GroundTruth(name=name, mm_per_px=plate.mm_per_px, landmarks=landmarks))
+        ground_truths.append(GoldenGroundTruth(name=name, mm_per_px=plate.mm_per_px, landmarks=landmarks))
     write_atomically(out / TRUTH_FILE, TRUTHS.dump_json(tuple(ground_truths), indent=1))
     return images
 

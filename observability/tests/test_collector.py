@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.telemetry.tracing import ATTRIBUTES
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ def test_pipeline_uses_declared_components_memory_limiter_first(config: dict[str
 
 def test_sampling_waits_for_the_end_and_uses_existing_attributes(config: dict[str, Any]) -> None:
     wait_s = float(config["processors"]["tail_sampling"]["decision_wait"].removesuffix("s"))
-    assert wait_s > Settings.model_fields["request_timeout_s"].default
+    assert wait_s > FacadeSettings.model_fields["request_timeout_s"].default
     sampling_policies = policies(config)
     assert set(sampling_policies) == {"status_code", "latency", "string_attribute", "probabilistic"}
     assert sampling_policies["string_attribute"]["key"] in ATTRIBUTES

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.support import promql
-from thale.telemetry.controller_metrics import WATCHER_METRICS
+from thale.telemetry.controller_metrics import CONTROLLER_METRICS
 from thale.telemetry.external_metrics import EXTERNAL_METRICS
 from thale.telemetry.metrics import METRICS
 
@@ -103,7 +103,7 @@ EXPORTED_LABELS: dict[str, frozenset[str]] = {
         name: frozenset(label.name for label in metric.labels)
         | TARGET_LABELS
         | ({"le"} if name.endswith("_bucket") else set())
-        for table in (METRICS, WATCHER_METRICS)
+        for table in (METRICS, CONTROLLER_METRICS)
         for metric in table
         for name in metric.series_names
     },
@@ -154,7 +154,7 @@ def test_every_exported_metric_is_read() -> None:
     metrics_in_queries = {selector.metric for _, expr in QUERIES for selector in promql.find_selectors(expr)}
     judge_metrics = metrics_named_by_judge()
     unread = set()
-    for metric in (*METRICS, *WATCHER_METRICS):
+    for metric in (*METRICS, *CONTROLLER_METRICS):
         is_read_by_judge = any(
             metric.name == name or (name.endswith("_") and metric.name.startswith(name)) for name in judge_metrics
         )

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.manifests import KUBERNETES, ON_AZURE, OVERLAYS, of_kind, overlay
-from thale.facade.settings import Settings as FacadeSettings
+from thale.facade.settings import FacadeSettings
 from thale.kserve.inference_service import is_release, predictor_name, release_from_resource
 from thale.release.controller.cluster import FACADE_METRICS_URL
-from thale.release.controller.settings import Settings as ControllerSettings
+from thale.release.controller.settings import ControllerSettings
 from thale_models import readiness
 from tools.generate import first_release
 

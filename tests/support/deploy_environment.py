@@ -20,7 +20,7 @@ from rich.console import Console
 
 from deploy import steps
 from deploy.context import DeployContext
-from deploy.settings import AlertEmails, Environment, Settings
+from deploy.settings import AlertEmails, DeploySettings, Environment
 from deploy.subscription import PROVIDERS
 from tests.support.fake_cluster import FakeCluster, run_fake_cluster
 from tests.support.fake_kubernetes_objects import Key
@@ -97,7 +97,7 @@ class DeployEnvironment:
         }
         values = {"wait_s": 2.0, "poll_interval_s": 0.1} | (azure_settings if environment.on_azure else {}) | settings
         return DeployContext(
-            Settings(environment=environment, **values), Console(file=self.output, width=150), self.root
+            DeploySettings(environment=environment, **values), Console(file=self.output, width=150), self.root
         )
 
     def run_steps(self, context: DeployContext) -> str:

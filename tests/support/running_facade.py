@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from thale.facade.app import create_app
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 
 START_TIMEOUT_S = 180
 
@@ -68,7 +68,7 @@ class Facade:
 
 
 @contextmanager
-def running_facade(settings: Settings) -> Iterator[Facade]:
+def running_facade(settings: FacadeSettings) -> Iterator[Facade]:
     """Serve on a free port for as long as the context lasts."""
     app = create_app(settings)
     config = uvicorn.Config(app, host="127.0.0.1", port=0, http="h11", loop="asyncio", log_config=None)

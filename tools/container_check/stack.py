@@ -39,7 +39,7 @@ class ContainerError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Engine:
+class ContainerEngine:
     """podman or docker, with the commands that both have, and flags for `run` on this machine."""
 
     program: str
@@ -75,7 +75,7 @@ class Engine:
 class ContainerStack:
     """Names of the running containers, and the URL of the facade on this machine."""
 
-    engine: Engine
+    engine: ContainerEngine
     model_server: str
     facade: str
     url: str
@@ -117,7 +117,7 @@ class ContainerStack:
 
 
 @contextmanager
-def run_stack(engine: Engine, tag: str) -> Iterator[ContainerStack]:
+def run_stack(engine: ContainerEngine, tag: str) -> Iterator[ContainerStack]:
     """Serve the default models with the images of a tag, and yield once they are ready.
 
     Raises:

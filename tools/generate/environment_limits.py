@@ -20,7 +20,7 @@ from thale.capacity.environment_limits import (
     AdmissionLimits,
     BaselineUsage,
     EnvironmentLimits,
-    Gateway,
+    GatewayLimits,
     HpaSpec,
     NodePool,
     ScalingPolicy,
@@ -28,7 +28,7 @@ from thale.capacity.environment_limits import (
     Workload,
     dump_environment_limits,
 )
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = {"dev": "aks-dev", "staging": "aks-staging", "prod": "aks-prod"}
@@ -63,7 +63,7 @@ def _limits_of_environment(environment: str, overlay: str) -> EnvironmentLimits:
         segmentation=_predictor_workload(objects, "plate-seg"),
         landmarks=_predictor_workload(objects, "plate-landmarks"),
         admission=_admission_limits(objects),
-        gateway=Gateway(replicas=proxy["replicas"], requests_per_s=per_s),
+        gateway=GatewayLimits(replicas=proxy["replicas"], requests_per_s=per_s),
         baseline=_baseline_usage(objects, proxy),
         general_pool=_node_pool(variables["general_pool"]),
         gpu_pool=_node_pool({**gpu, "min_nodes": 0}),
@@ -132,7 +132,7 @@ def _admission_limits(objects: Mapping[tuple[str, str], Manifest]) -> AdmissionL
 
     def setting(name: str) -> Any:
         value = environment.get(f"THALE_{name.upper()}")
-        return Settings.model_fields[name].default if value is None else value
+        return FacadeSettings.model_fields[name].default if value is None else value
 
     return AdmissionLimits(
         max_in_flight=setting("max_in_flight"),

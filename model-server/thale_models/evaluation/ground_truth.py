@@ -11,7 +11,7 @@ from skimage.morphology import skeletonize
 
 from thale.exports import rsml
 from thale.phenotyping.quality.ridge_agreement import digital_length_px
-from thale_models.dataset import Dataset, Sample
+from thale_models.dataset import Dataset, TrainingSample
 from thale_models.synthesis.ground_truth import HYPOCOTYL_LENGTH, LEAF_COUNT
 
 ROOTS_COLUMN = "roots"
@@ -57,9 +57,9 @@ def find_rsml_files(folder: Path) -> dict[Path, Path]:
 
 def read_ground_truth(
     mask_dataset: Dataset,
-    mask_sample: Sample | None,
+    mask_sample: TrainingSample | None,
     landmark_dataset: Dataset,
-    landmark_sample: Sample | None,
+    landmark_sample: TrainingSample | None,
     rsml_path: Path | None,
 ) -> GroundTruth:
     """Read the ground truth of one plate.

@@ -12,7 +12,7 @@ from thale.errors import ArchiveError, DatasetError, ParameterError
 from thale.files import write_atomically
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
 from thale.schemas import ModelCard, Task
-from thale_models.dataset import Dataset, Sample, read_dataset
+from thale_models.dataset import Dataset, TrainingSample, read_dataset
 from thale_models.engine import EngineName, load_engine
 from thale_models.evaluation import report
 from thale_models.evaluation.ground_truth import find_rsml_files, read_ground_truth
@@ -117,7 +117,7 @@ def _class_names(models: dict[Task, LoadedModel], task: Task) -> tuple[str, ...]
     return models[task].card.classes if task in models else DEFAULT_CLASSES[task]
 
 
-def _samples_by_image(dataset: Dataset, split: str) -> dict[Path, Sample]:
+def _samples_by_image(dataset: Dataset, split: str) -> dict[Path, TrainingSample]:
     return {sample.image: sample for sample in dataset.split(split)}
 
 

@@ -9,11 +9,11 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from thale_models.synthesis.drawing import Canvas, Colour, Points
+from thale_models.synthesis.drawing import Colour, PlateCanvas, Points
 from thale_models.synthesis.plate_background import PLATE_SIDE_MM, Pose, corner_arc, sample_tone
 
 
-def draw_corner_marks(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
+def draw_corner_marks(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose) -> None:
     """Draw thick felt-tip arcs along the corners of the plate."""
     ink = np.array([10, 8, 35], np.float32) * rng.uniform(0.3, 1.6)
     inset = rng.uniform(2, 4.5)
@@ -32,7 +32,7 @@ def draw_corner_marks(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> N
         canvas.paint(stroke, ink * glow[:, None], rng.uniform(0.93, 1.0))
 
 
-def draw_label(rng: np.random.Generator, canvas: Canvas, pose: Pose, right: bool, bright: bool) -> None:
+def draw_label(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose, right: bool, bright: bool) -> None:
     """Draw a framed label with a barcode and rotated text along one side, under clear tape."""
     px = pose.px_per_mm
     long, across = rng.uniform(50, 85) * px, rng.uniform(6.5, 9.5) * px
@@ -47,7 +47,7 @@ def draw_label(rng: np.random.Generator, canvas: Canvas, pose: Pose, right: bool
     canvas.shade_window(Image.fromarray(factor.astype(np.float32)), pose.to_px(np.array([x, rng.uniform(50, 70)])))
 
 
-def draw_handwriting(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> None:
+def draw_handwriting(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose) -> None:
     """Draw felt-tip handwriting near the lower or upper edge of the plate."""
     ink = np.array([20, 18, 45], np.float32) * rng.uniform(0.3, 2.5)
     x, y = rng.uniform(12, 70), rng.choice([rng.uniform(6, 9), rng.uniform(104, 112)])
@@ -58,7 +58,7 @@ def draw_handwriting(rng: np.random.Generator, canvas: Canvas, pose: Pose) -> No
         x += size * rng.uniform(0.7, 1.2)
 
 
-def draw_dust(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
+def draw_dust(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose, bright: bool) -> None:
     """Draw specks, short curved fibres and long straight scratches over the image, most of them faint."""
     px = pose.px_per_mm
     count = rng.poisson(rng.choice([40, 150, 500]))
@@ -80,7 +80,7 @@ def draw_dust(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool
         canvas.shade(stroke, sample_tone(rng, rng.uniform(0.01, 0.08), bright, allow_opposite=True))
 
 
-def draw_condensation(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
+def draw_condensation(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose, bright: bool) -> None:
     """Draw droplets on the lid: rings with a darker edge and a lighter core, in a cluster."""
     centre, spread = rng.uniform(5, 115, 2), rng.uniform(3, 25)
     count = int(rng.integers(5, 90))
@@ -92,7 +92,7 @@ def draw_condensation(rng: np.random.Generator, canvas: Canvas, pose: Pose, brig
     canvas.shade(drops, sample_tone(rng, rng.uniform(0.0, 0.05), not bright, False))
 
 
-def _draw_ink_spot(rng: np.random.Generator, canvas: Canvas, pose: Pose, ink: Colour) -> None:
+def _draw_ink_spot(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose, ink: Colour) -> None:
     position = rng.uniform(-4, PLATE_SIDE_MM + 4), rng.choice([rng.uniform(-4, 5), rng.uniform(115, 124)])
     blots = pose.to_px(np.array(position) + rng.normal(0, 0.2, (6, 2)))
     canvas.paint(

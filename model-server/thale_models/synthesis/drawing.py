@@ -48,7 +48,7 @@ class StrokeMask:
         return self.flat[self.distance <= np.maximum(self.radius, min_radius_px)]
 
 
-class Canvas:
+class PlateCanvas:
     """An image (float32 HW3, grey levels 0 to 255) and its organ mask (uint8 HW)."""
 
     def __init__(self, height: int, width: int, blur_px: float, origin_xy: tuple[int, int] = (0, 0)) -> None:

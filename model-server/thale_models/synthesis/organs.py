@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from thale_models.synthesis.drawing import Canvas, Colour, Points, StrokeMask
+from thale_models.synthesis.drawing import Colour, PlateCanvas, Points, StrokeMask
 from thale_models.synthesis.plate_spec import PlateSpec
 from thale_models.synthesis.seedling import GrownRoot, Leaf, Seed, Seedling
 
@@ -28,7 +28,7 @@ class OrganRenderer:
     Backlit organs are translucent: their colours are factors of the background. On dark agar organs are bright.
     """
 
-    def __init__(self, rng: np.random.Generator, canvas: Canvas, spec: PlateSpec) -> None:
+    def __init__(self, rng: np.random.Generator, canvas: PlateCanvas, spec: PlateSpec) -> None:
         self.rng, self.canvas, self.spec = rng, canvas, spec
         self.pose = spec.pose
         self.dark = spec.style == "dark"

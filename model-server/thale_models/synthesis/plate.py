@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from thale.schemas import Landmark, LandmarkKind
 from thale_models.synthesis import camera, clutter, plate_background
-from thale_models.synthesis.drawing import Canvas
+from thale_models.synthesis.drawing import PlateCanvas
 from thale_models.synthesis.organs import OrganRenderer
 from thale_models.synthesis.plate_background import PLATE_SIDE_MM
 from thale_models.synthesis.plate_spec import Overrides, PlateSpec, sample_spec
@@ -135,7 +135,7 @@ def _render_plate(
     origin: tuple[int, int],
     shape: tuple[int, int],
 ) -> SyntheticPlate:
-    canvas = Canvas(*shape, spec.blur_px, origin)
+    canvas = PlateCanvas(*shape, spec.blur_px, origin)
     _draw_background(rng, canvas, spec)
     plants = _draw_plants(rng, canvas, spec, sown_plate)
     grey = spec.style == "dark"
@@ -154,7 +154,7 @@ def _render_plate(
     )
 
 
-def _draw_background(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec) -> None:
+def _draw_background(rng: np.random.Generator, canvas: PlateCanvas, spec: PlateSpec) -> None:
     dark, pose = spec.style == "dark", spec.pose
     if dark:
         plate_background.draw_dark_background(rng, canvas, pose, spec.width, spec.height)
@@ -172,7 +172,7 @@ def _draw_background(rng: np.random.Generator, canvas: Canvas, spec: PlateSpec) 
 
 
 def _draw_plants(
-    rng: np.random.Generator, canvas: Canvas, spec: PlateSpec, sown_plate: _SownPlate
+    rng: np.random.Generator, canvas: PlateCanvas, spec: PlateSpec, sown_plate: _SownPlate
 ) -> tuple[TruePlant, ...]:
     """Draw all roots, then all shoots, then all seeds, in the order of their layers on a real plate."""
     renderer = OrganRenderer(rng, canvas, spec)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import map_coordinates
 
-from thale_models.synthesis.drawing import Canvas, Colour, Points, sample_smooth_field
+from thale_models.synthesis.drawing import Colour, PlateCanvas, Points, sample_smooth_field
 
 PLATE_SIDE_MM = 120.0
 
@@ -45,7 +45,7 @@ class Pose:
         return self.to_px(np.array([[0, 0], [PLATE_SIDE_MM, 0], [PLATE_SIDE_MM, PLATE_SIDE_MM], [0, PLATE_SIDE_MM]]))
 
 
-def draw_backlit_background(rng: np.random.Generator, canvas: Canvas, width: int, height: int) -> None:
+def draw_backlit_background(rng: np.random.Generator, canvas: PlateCanvas, width: int, height: int) -> None:
     """Fill the canvas with a backlight, from teal to tan, as in an image of width x height."""
     first, second = _LIGHTS[rng.choice(len(_LIGHTS), 2)] * rng.uniform(0.75, 1.3) * rng.normal(1, 0.03, (2, 3))
     angle = rng.uniform(0, 2 * np.pi)
@@ -58,7 +58,7 @@ def draw_backlit_background(rng: np.random.Generator, canvas: Canvas, width: int
         canvas.image_HW3[..., channel] = _upsample_field(canvas, field[..., channel], width, height)
 
 
-def draw_dark_background(rng: np.random.Generator, canvas: Canvas, pose: Pose, width: int, height: int) -> None:
+def draw_dark_background(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose, width: int, height: int) -> None:
     """Fill the canvas with a black surround and a dim agar plate, in grey, as in an image of width x height."""
     agar = rng.uniform(28, 85)
     field = _upsample_field(
@@ -71,7 +71,7 @@ def draw_dark_background(rng: np.random.Generator, canvas: Canvas, pose: Pose, w
     canvas.image_HW3[...] = np.where(np.asarray(inside) > 0, field, surround)[..., None]
 
 
-def draw_rims(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
+def draw_rims(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose, bright: bool) -> None:
     """Draw the outer edge of the plate exactly on its square, and the parallel lines of lid and base within it."""
     edge_mm = 0.12
     edge = canvas.rasterise_polyline(
@@ -99,7 +99,7 @@ def _sample_base_pose(rng: np.random.Generator, pose: Pose) -> Pose:
     return replace(pose, centre_xy=(float(x), float(y)), tilt_deg=pose.tilt_deg + rng.normal(0, 0.3))
 
 
-def _draw_moulding(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
+def _draw_moulding(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose, bright: bool) -> None:
     """Draw a faint clip or notch, moulded into the middle of a side."""
     along, half = rng.uniform(40, 80), rng.choice([rng.uniform(0.3, 1.5), rng.uniform(5, 22)])
     inset, depth = rng.uniform(0.2, 2.0), rng.uniform(1.0, 5.0)
@@ -111,7 +111,7 @@ def _draw_moulding(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright:
     canvas.shade(outline, sample_tone(rng, rng.uniform(0.02, 0.2), bright, allow_opposite=True))
 
 
-def _upsample_field(canvas: Canvas, field_hw: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+def _upsample_field(canvas: PlateCanvas, field_hw: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """Return the window of the canvas in a small field that is stretched over an image of width x height."""
     rows, cols = canvas.shape
     left, top = canvas.origin
@@ -126,7 +126,7 @@ def _upsample_field(canvas: Canvas, field_hw: NDArray[np.float32], width: int, h
     return np.asarray(Image.fromarray(visible_field).resize((cols, rows), Image.Resampling.BICUBIC), np.float32)
 
 
-def _draw_rim_water(rng: np.random.Generator, canvas: Canvas, pose: Pose, bright: bool) -> None:
+def _draw_rim_water(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose, bright: bool) -> None:
     """Draw water between base and lid: beads along parts of the rim, and interrupted wet lines."""
     inset, band = rng.uniform(2, 4), rng.uniform(0.3, 1.6)
     ring_mm = _rounded_square_mm(pose.corner_mm, inset + band / 2)

@@ -47,7 +47,7 @@ def test_max_rps_fits_and_a_little_more_does_not() -> None:
 
 def test_violations_name_the_limit() -> None:
     output = "; ".join(make_plan(100).violations())
-    assert "segmentation: 143 replicas, and maxReplicas is 8" in output
+    assert "segmentation: 143 replicas required, maxReplicas is 8" in output
     assert "pool general" in output
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support.running_facade import Facade, running_facade
 from tests.support.tiny_models import write_tiny_model
 from tests.support.torchserve_process import TorchServeProcess, run_torchserve
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.release.registry.archive_validation import validate_archive
 from thale.schemas import Release, ReleaseState, Task, VersionManifest
 from thale_models.archive import write_archive
@@ -37,10 +37,10 @@ def torchserve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TorchServeP
 
 
 @pytest.fixture(scope="session")
-def settings(torchserve: TorchServeProcess, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(torchserve: TorchServeProcess, tmp_path_factory: pytest.TempPathFactory) -> FacadeSettings:
     state_path = tmp_path_factory.mktemp("record") / "release-state.json"
     write_release_state(state_path, torchserve.store)
-    return Settings(
+    return FacadeSettings(
         release_state_path=state_path,
         metrics_port=0,
         model_url=f"http://127.0.0.1:{torchserve.inference_port}",
@@ -50,6 +50,6 @@ def settings(torchserve: TorchServeProcess, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def facade(settings: Settings) -> Iterator[Facade]:
+def facade(settings: FacadeSettings) -> Iterator[Facade]:
     with running_facade(settings) as running:
         yield running

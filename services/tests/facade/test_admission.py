@@ -10,7 +10,7 @@ from thale.errors import OverloadedError
 from thale.facade import admission
 from thale.facade.admission import AdmissionController
 from thale.facade.deadline import Deadline
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 
 
 class Clock:
@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def make_admission(**limits: float) -> AdmissionController:
     return AdmissionController(
-        Settings(
+        FacadeSettings(
             release_state_path=Path("release-state.json"), **{"max_in_flight": 4, "max_queue_length": 32, **limits}
         )
     )

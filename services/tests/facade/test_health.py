@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 
 from tests.support.running_facade import Facade, running_facade
 from tests.support.torchserve_process import TorchServeProcess
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.schemas import ReleaseState
 
 
@@ -24,7 +24,7 @@ def test_models_tell_their_cards_state_and_traffic(facade: Facade) -> None:
     assert facade.get("/v1/models/none").problem == "unknown-model"
 
 
-def test_a_model_that_the_server_lacks_is_named(settings: Settings, tmp_path: Path) -> None:
+def test_a_model_that_the_server_lacks_is_named(settings: FacadeSettings, tmp_path: Path) -> None:
     release_state = ReleaseState.model_validate_json(settings.release_state_path.read_bytes())
     renamed_state = release_state.model_dump_json().replace('"1.0.0"', '"1.0.1"')
     state_path = tmp_path / "release-state.json"
@@ -38,7 +38,7 @@ def test_a_model_that_the_server_lacks_is_named(settings: Settings, tmp_path: Pa
         assert facade.phenotype(b"\x89PNG\r\n\x1a\n" + bytes(8)).status == 422
 
 
-def test_without_a_model_server_nothing_is_ready_and_everything_says_so(settings: Settings) -> None:
+def test_without_a_model_server_nothing_is_ready_and_everything_says_so(settings: FacadeSettings) -> None:
     from tests.support import sample_images
 
     unreachable = {"model_url": "http://127.0.0.1:9", "management_url": "http://127.0.0.1:9"}
@@ -51,7 +51,7 @@ def test_without_a_model_server_nothing_is_ready_and_everything_says_so(settings
 
 
 def test_without_a_record_nothing_is_released_until_there_is_one(
-    settings: Settings, torchserve: TorchServeProcess, tmp_path: Path
+    settings: FacadeSettings, torchserve: TorchServeProcess, tmp_path: Path
 ) -> None:
     state_path = tmp_path / "release-state.json"
     with running_facade(settings.model_copy(update={"release_state_path": state_path})) as facade:

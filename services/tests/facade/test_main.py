@@ -12,14 +12,16 @@ import psutil
 import pytest
 
 from tests.support.torchserve_process import free_ports
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 
 
 def environment(**settings: str) -> dict[str, str]:
     return {**os.environ, **{f"THALE_{name.upper()}": value for name, value in settings.items()}}
 
 
-def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(settings: Settings, tmp_path: Path) -> None:
+def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(
+    settings: FacadeSettings, tmp_path: Path
+) -> None:
     port, metrics_port = free_ports(2)
     variables = environment(
         port=str(port), metrics_port=str(metrics_port), release_state_path=str(settings.release_state_path)
@@ -44,7 +46,7 @@ def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(setti
     assert all(line.startswith("{") for line in (tmp_path / "log").read_text().splitlines())
 
 
-def test_its_processes_end_with_it_even_when_it_is_killed(settings: Settings) -> None:
+def test_its_processes_end_with_it_even_when_it_is_killed(settings: FacadeSettings) -> None:
     port, metrics_port = free_ports(2)
     variables = environment(
         port=str(port), metrics_port=str(metrics_port), release_state_path=str(settings.release_state_path)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from thale.errors import SecretError
 from thale.secrets.expiry import PollIntervals, export_expiry_metrics
-from thale.telemetry.controller_metrics import WATCHER
+from thale.telemetry.controller_metrics import CONTROLLER_REGISTRY
 
 SOON = datetime(2027, 1, 31, tzinfo=UTC)
 TIMEOUT_S = 60
@@ -34,7 +34,7 @@ class FakeSecrets:
 
 
 def exported_expiries() -> dict[str, float]:
-    lines = generate_latest(WATCHER).decode().splitlines()
+    lines = generate_latest(CONTROLLER_REGISTRY).decode().splitlines()
     series = [line.split(" ") for line in lines if line.startswith("thale_secret_expiry_timestamp_seconds{")]
     return {name: float(value) for name, value in series}
 

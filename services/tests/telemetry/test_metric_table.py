@@ -14,7 +14,7 @@ from thale.telemetry import controller_metrics, labels, metrics
 from thale.telemetry.metric_table import Metric, MetricTable
 from thale.telemetry.server_timing import STEPS
 
-TABLES = (metrics.METRICS, controller_metrics.WATCHER_METRICS)
+TABLES = (metrics.METRICS, controller_metrics.CONTROLLER_METRICS)
 ALL_METRICS = [metric for table in TABLES for metric in table]
 
 
@@ -22,13 +22,13 @@ def test_metric_tables_contain_every_collector_once() -> None:
     names = {**vars(metrics), **vars(controller_metrics)}
     declared = [value for name, value in names.items() if name.isupper() and hasattr(value, "describe")]
     assert [metric.collector for metric in ALL_METRICS] == [
-        value for value in declared if value is not controller_metrics.WATCHER
+        value for value in declared if value is not controller_metrics.CONTROLLER_REGISTRY
     ]
 
 
 @pytest.mark.parametrize(
     ("table", "registry"),
-    [(metrics.METRICS, REGISTRY), (controller_metrics.WATCHER_METRICS, controller_metrics.WATCHER)],
+    [(metrics.METRICS, REGISTRY), (controller_metrics.CONTROLLER_METRICS, controller_metrics.CONTROLLER_REGISTRY)],
 )
 def test_metric_table_uses_the_registry_of_its_process(table: MetricTable, registry: object) -> None:
     assert table.registry is registry

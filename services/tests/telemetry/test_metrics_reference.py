@@ -14,7 +14,7 @@ def test_committed_reference_is_up_to_date() -> None:
 
 def test_reference_lists_every_metric_with_labels_and_bounds() -> None:
     rendered = render_reference()
-    for metric in [*metrics.METRICS, *controller_metrics.WATCHER_METRICS]:
+    for metric in [*metrics.METRICS, *controller_metrics.CONTROLLER_METRICS]:
         labels = ", ".join(f"`{label.name}` ({label.max_values})" for label in metric.labels)
         assert f"| `{metric.name}` | {metric.kind} | {metric.unit} | {labels} |" in rendered
     assert all(f"| `{metric.name}` |" in rendered for metric in external_metrics.EXTERNAL_METRICS)

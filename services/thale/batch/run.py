@@ -29,11 +29,11 @@ _CONCURRENCY = 2
 _MAX_CONSECUTIVE_FAILURES = 5
 _USAGE_ERRORS = (ParameterError, UnknownModelError, UnknownVersionError, WrongTaskError)
 
-OutcomeCallback = Callable[["Outcome"], None]
+OutcomeCallback = Callable[["ImageOutcome"], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ImageOutcome:
     """Outcome for one image. `skipped` means that a valid result of an earlier run exists."""
 
     source: Source
@@ -47,19 +47,19 @@ class Outcome:
 class BatchSummary:
     """Outcomes of all images of a run."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[ImageOutcome] = field(default_factory=list)
 
-    def by_kind(self, kind: Literal["measured", "skipped", "failed"]) -> list[Outcome]:
+    def by_kind(self, kind: Literal["measured", "skipped", "failed"]) -> list[ImageOutcome]:
         """Return the outcomes of one kind."""
         return [outcome for outcome in self.outcomes if outcome.kind == kind]
 
-    def renamed_outcomes(self) -> list[Outcome]:
+    def renamed_outcomes(self) -> list[ImageOutcome]:
         """Return the outcomes whose result name differs from the file name, because another file has that name."""
         return [o for o in self.outcomes if o.name and o.name != o.source.label.with_suffix("").as_posix()]
 
-    def duplicates(self) -> list[tuple[Outcome, Outcome]]:
+    def duplicates(self) -> list[tuple[ImageOutcome, ImageOutcome]]:
         """Return pairs of a byte-identical copy and its original."""
-        original_by_digest: dict[str, Outcome] = {}
+        original_by_digest: dict[str, ImageOutcome] = {}
         pairs = [
             (outcome, original_by_digest.setdefault(outcome.sha256, outcome))
             for outcome in self.outcomes
@@ -121,11 +121,11 @@ class BatchRun:
             with source.path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            self._record_outcome(Outcome(source, "failed", reason=f"the file cannot be read: {error.strerror}"))
+            self._record_outcome(ImageOutcome(source, "failed", reason=f"the file cannot be read: {error.strerror}"))
             return None
         job = _Job(source, self._index.assign_name(source, sha256), sha256)
         if self._is_current(job):
-            self._record_outcome(Outcome(source, "skipped", job.name, sha256))
+            self._record_outcome(ImageOutcome(source, "skipped", job.name, sha256))
             return None
         self._index.remove(job.name)
         return job
@@ -163,7 +163,7 @@ class BatchRun:
             except OSError as error:
                 if not job.source.path.exists():
                     self._record_outcome(
-                        Outcome(job.source, "failed", job.name, job.sha256, "the file was deleted during the run")
+                        ImageOutcome(job.source, "failed", job.name, job.sha256, "the file was deleted during the run")
                     )
                     continue
                 raise ParameterError(f"results cannot be written to {self._folder}: {error.strerror}") from error
@@ -183,14 +183,14 @@ class BatchRun:
                 )
         remove_result(self._folder, job.name)
         request = f" (request {error.request_id})" if error.request_id else ""
-        self._record_outcome(Outcome(job.source, "failed", job.name, job.sha256, f"{error}{request}"))
+        self._record_outcome(ImageOutcome(job.source, "failed", job.name, job.sha256, f"{error}{request}"))
 
     def _record_result(self, job: _Job, phenotype: Phenotype) -> None:
         models = frozenset((model.name, model.version, model.digest) for model in phenotype.provenance.models)
         self._index.mark_finished(job.name, ResultEntry(job.sha256, self._parameters_json, models))
-        self._record_outcome(Outcome(job.source, "measured", job.name, job.sha256))
+        self._record_outcome(ImageOutcome(job.source, "measured", job.name, job.sha256))
 
-    def _record_outcome(self, outcome: Outcome) -> None:
+    def _record_outcome(self, outcome: ImageOutcome) -> None:
         self.summary.outcomes.append(outcome)
         self._on_outcome(outcome)
 

@@ -67,7 +67,7 @@ class BaselineUsage(FrozenModel):
     memory_mib: float = Field(ge=0)
 
 
-class Gateway(FrozenModel):
+class GatewayLimits(FrozenModel):
     """Rate limit of the gateways."""
 
     replicas: int = Field(ge=1)
@@ -93,7 +93,7 @@ class EnvironmentLimits(FrozenModel):
     segmentation: Workload
     landmarks: Workload
     admission: AdmissionLimits
-    gateway: Gateway
+    gateway: GatewayLimits
     baseline: BaselineUsage
     general_pool: NodePool
     gpu_pool: NodePool

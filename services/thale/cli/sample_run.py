@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from thale.batch.result_index import ResultIndex
 from thale.batch.results import LONG_TABLE, WIDE_TABLE, read_result, write_tables
-from thale.batch.run import BatchRun, Outcome
+from thale.batch.run import BatchRun, ImageOutcome
 from thale.batch.sources import find_sources
 from thale.cli.tables import traits_table
 from thale.client import Client
@@ -20,7 +20,7 @@ def analyze_and_print(url: str, image: Path, out: Path, console: Console) -> Non
     Raises:
         ThaleError: If the image cannot be measured.
     """
-    failed: list[Outcome] = []
+    failed: list[ImageOutcome] = []
     with Client(url) as client, ResultIndex.open(out) as index, console.status("measuring"):
         run = BatchRun(client, index, out, {}, failed.append)
         run.measure(find_sources([str(image)]).images)

@@ -13,11 +13,11 @@ def main() -> int:
 
     from thale.errors import describe_settings_error
     from thale.facade.app import create_app
-    from thale.facade.settings import Settings
+    from thale.facade.settings import FacadeSettings
     from thale.telemetry import logs
 
     try:
-        settings = Settings()
+        settings = FacadeSettings()
     except ValidationError as error:
         sys.stderr.write(describe_settings_error(error))
         return 2

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from thale.capacity.wait_estimate import WaitEstimate
 from thale.errors import OverloadedError
 from thale.facade.deadline import Deadline
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.stage_timing import stage
 from thale.telemetry import metrics
 
@@ -24,7 +24,7 @@ _MIN_RETRY_AFTER_S = 2
 class AdmissionController:
     """Limits the number of running and of queued requests."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: FacadeSettings) -> None:
         self._max_in_flight = settings.max_in_flight
         self._max_admitted = settings.max_in_flight + settings.max_queue_length
         self._max_queue_wait_s = settings.max_queue_wait_s

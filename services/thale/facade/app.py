@@ -21,7 +21,7 @@ from thale.facade.inference.shadow import ShadowMirror
 from thale.facade.inference.shadow_samples import ShadowSampleStore
 from thale.facade.pipeline import Pipeline
 from thale.facade.postprocess.worker_pool import WorkerPool
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.status.self_monitor import SelfMonitor
 from thale.facade.status.status_page import StatusPage
 from thale.facade.upstream.breaker_registry import BreakerRegistry
@@ -36,7 +36,7 @@ _COMPARISON_NICENESS = 5
 """A comparison gets a third of the CPU time of a post-processing task on the same core."""
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: FacadeSettings) -> FastAPI:
     """Return the facade as an ASGI app. No process, connection or port is opened before its lifespan starts."""
     app = FastAPI(
         title="thale",
@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    settings: Settings = app.state.settings
+    settings: FacadeSettings = app.state.settings
     async with AsyncExitStack() as stack:
         stack.callback(tracing.configure_tracing("thale-facade", settings.otel))
         pool = WorkerPool(settings.postprocess_workers)
@@ -81,7 +81,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _shadow_mirror(
-    settings: Settings, models: ModelClient, admission: AdmissionController
+    settings: FacadeSettings, models: ModelClient, admission: AdmissionController
 ) -> AsyncIterator[ShadowMirror]:
     """Run the shadow mirror for the duration of the context."""
     pool = WorkerPool(1, niceness=_COMPARISON_NICENESS)  # its process starts with the first comparison
@@ -97,7 +97,7 @@ async def _shadow_mirror(
 
 
 @asynccontextmanager
-async def _serve_metrics(settings: Settings, monitor: SelfMonitor) -> AsyncIterator[None]:
+async def _serve_metrics(settings: FacadeSettings, monitor: SelfMonitor) -> AsyncIterator[None]:
     """Serve the metrics and the status page for the duration of the context."""
     set_build_info(metrics.BUILD_INFO, BuildInfo())
     _initialise_counters()
@@ -123,7 +123,7 @@ def _initialise_counters() -> None:
 
 
 @contextmanager
-def _release_source(settings: Settings) -> Iterator[ReleaseSource]:
+def _release_source(settings: FacadeSettings) -> Iterator[ReleaseSource]:
     """Follow the release state file or the InferenceServices of a namespace, by the settings."""
     if settings.release_state_path is not None:
         yield FileReleaseSource(settings.release_state_path)

@@ -20,7 +20,7 @@ from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
 from thale.facade.postprocess import tasks
 from thale.facade.postprocess.types import PNG, PhenotypeTask, RenderedResponse
 from thale.facade.request_options import RequestOptions, Upload
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
 from thale.facade.upstream.breaker_registry import BreakerRegistry
@@ -47,7 +47,7 @@ class PipelineResult:
 class Pipeline:
     """Processes an upload into a response."""
 
-    settings: Settings
+    settings: FacadeSettings
     release_source: ReleaseSource
     breakers: BreakerRegistry
     admission: AdmissionController

@@ -20,7 +20,7 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 """An http or https URL without a trailing slash."""
 
 
-class Settings(BaseSettings):
+class FacadeSettings(BaseSettings):
     """The facade's settings. Built once in `__main__` and passed on."""
 
     model_config = SettingsConfigDict(env_prefix="THALE_", frozen=True, extra="ignore", protected_namespaces=())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from thale.local import aot_cache
 from thale.local.data_dir import DataDir
-from thale.local.ports import HOST, Ports
+from thale.local.ports import HOST, PlatformPorts
 from thale.local.process_guard import TMPDIR_PLACEHOLDER
 from thale.local.runtime import ModelRuntime
 
@@ -44,7 +44,7 @@ def write_worker_launcher(data_dir: DataDir) -> Path:
     return launcher if os.access(launcher, os.X_OK) else Path(sys.executable)
 
 
-def torchserve_environment(data_dir: DataDir, ports: Ports, workers: int) -> dict[str, str]:
+def torchserve_environment(data_dir: DataDir, ports: PlatformPorts, workers: int) -> dict[str, str]:
     """Return the environment of TorchServe: addresses and paths. Other settings are in config.properties."""
     logs = str(data_dir.logs)
     return {
@@ -68,7 +68,7 @@ def facade_command() -> list[str]:
     return [sys.executable, "-m", "thale.facade"]
 
 
-def facade_environment(data_dir: DataDir, ports: Ports, workers: int) -> dict[str, str]:
+def facade_environment(data_dir: DataDir, ports: PlatformPorts, workers: int) -> dict[str, str]:
     """Return the environment of the facade: its settings by name.
 
     The default concurrency limit is the number of cores, and at least two, so that one image is post-processed during

@@ -10,7 +10,7 @@ from pathlib import Path
 from thale.errors import LocalPlatformError, RegistrationError, TargetError
 from thale.local.commands import torchserve_command, torchserve_environment
 from thale.local.data_dir import DataDir
-from thale.local.ports import HOST, Ports, choose_ports
+from thale.local.ports import HOST, PlatformPorts, choose_ports
 from thale.local.runtime import find_runtime
 from thale.local.supervised_service import Service, tail
 from thale.release.registry.archive_validation import ValidatedArchive
@@ -60,7 +60,9 @@ def run_ephemeral_torchserve(archive: ValidatedArchive) -> Iterator[str]:
                 service.stop()
 
 
-def _load_model(archive: ValidatedArchive, name: str, service: Service, ports: Ports, workers_log: Path) -> None:
+def _load_model(
+    archive: ValidatedArchive, name: str, service: Service, ports: PlatformPorts, workers_log: Path
+) -> None:
     """Load the model through the management API, which reports a failed worker immediately."""
     card = archive.card
     server = TorchServeClient.from_urls(f"http://{HOST}:{ports.inference}", f"http://{HOST}:{ports.management}")

@@ -16,7 +16,7 @@ from thale.errors import LocalPlatformError
 from thale.local import serving_store
 from thale.local.commands import facade_command, facade_environment, torchserve_command, torchserve_environment
 from thale.local.data_dir import DataDir, RunningPlatform
-from thale.local.ports import DEFAULT_PORT, Ports, choose_ports
+from thale.local.ports import DEFAULT_PORT, PlatformPorts, choose_ports
 from thale.local.runtime import find_runtime
 from thale.local.supervised_service import Service, tail
 from thale.schemas import ReleaseState
@@ -33,7 +33,7 @@ Notify = Callable[[str], None]
 class Platform:
     """A running local platform, created by `serve`."""
 
-    ports: Ports
+    ports: PlatformPorts
     release_state: ReleaseState
     services: tuple[Service, ...]
     logs: tuple[Path, ...]

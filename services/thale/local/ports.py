@@ -32,7 +32,7 @@ class Addresses(BaseModel):
 
 
 @dataclass(frozen=True)
-class Ports:
+class PlatformPorts:
     """Ports of all listeners. `facade` is for clients; the other ports are any free ones."""
 
     facade: int
@@ -54,7 +54,7 @@ class Ports:
         )
 
 
-def choose_ports(requested: int | None = None) -> Ports:
+def choose_ports(requested: int | None = None) -> PlatformPorts:
     """Choose free ports. The facade gets the requested port, or the first free port from 8080.
 
     Raises:
@@ -70,7 +70,7 @@ def choose_ports(requested: int | None = None) -> Ports:
             )
         last = DEFAULT_PORT + _MAX_PORTS_TRIED - 1
         raise LocalPlatformError(f"the ports {DEFAULT_PORT} to {last} are all in use: choose a free port with --port")
-    return Ports(facade, *(port for port in others if port is not None))
+    return PlatformPorts(facade, *(port for port in others if port is not None))
 
 
 def _facade_candidates(requested: int | None) -> Iterator[int]:

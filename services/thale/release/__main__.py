@@ -9,7 +9,7 @@ from thale.errors import ThaleError, describe_settings_error
 from thale.release.controller.cluster import cluster_environment
 from thale.release.controller.controller import Intervals
 from thale.release.controller.daemon import ListenAddress, run_daemon
-from thale.release.controller.settings import Settings
+from thale.release.controller.settings import ControllerSettings
 from thale.release.judge.policy import read_policy
 from thale.release.lifecycle.identity import current_user
 from thale.secrets import open_secrets
@@ -21,7 +21,7 @@ from thale.telemetry import logs
 def main() -> int:
     """Run the controller until SIGTERM or SIGINT. Returns the exit status."""
     try:
-        settings = Settings()
+        settings = ControllerSettings()
     except ValidationError as error:
         sys.stderr.write(describe_settings_error(error))
         return 2

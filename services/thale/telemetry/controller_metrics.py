@@ -5,36 +5,38 @@ from prometheus_client import CollectorRegistry
 from thale.telemetry.labels import ACTION, COMMIT, MODEL, PACKAGE, PYTHON, SECRET, SIGNAL, VERDICT, VERSION
 from thale.telemetry.metric_table import MetricTable
 
-WATCHER = CollectorRegistry()
-WATCHER_METRICS = MetricTable(WATCHER)
+CONTROLLER_REGISTRY = CollectorRegistry()
+CONTROLLER_METRICS = MetricTable(CONTROLLER_REGISTRY)
 
-RELEASE_LEADER = WATCHER_METRICS.gauge("thale_release_leader", "1 or 0", "1 if this controller is the leader, else 0.")
-RELEASE_LAST_POLL = WATCHER_METRICS.gauge(
+RELEASE_LEADER = CONTROLLER_METRICS.gauge(
+    "thale_release_leader", "1 or 0", "1 if this controller is the leader, else 0."
+)
+RELEASE_LAST_POLL = CONTROLLER_METRICS.gauge(
     "thale_release_last_poll_timestamp_seconds", "seconds", "Unix time of the controller's last complete poll."
 )
-RELEASE_FACADES_UNREACHABLE = WATCHER_METRICS.gauge(
+RELEASE_FACADES_UNREACHABLE = CONTROLLER_METRICS.gauge(
     "thale_release_facades_unreachable", "facades", "Facades whose metrics the controller cannot scrape."
 )
-RELEASE_WEIGHT = WATCHER_METRICS.gauge(
+RELEASE_WEIGHT = CONTROLLER_METRICS.gauge(
     "thale_release_weight_ratio", "ratio", "Share of a model's requests that this version receives.", MODEL, VERSION
 )
-RELEASE_VERDICTS = WATCHER_METRICS.counter(
+RELEASE_VERDICTS = CONTROLLER_METRICS.counter(
     "thale_release_verdicts", "verdicts", "Verdicts of the judge on a canary.", MODEL, VERSION, VERDICT
 )
-RELEASE_CHANGES = WATCHER_METRICS.counter(
+RELEASE_CHANGES = CONTROLLER_METRICS.counter(
     "thale_release_changes", "changes", "Release changes made by the controller.", MODEL, VERSION, ACTION
 )
-RELEASE_STEP_SECONDS = WATCHER_METRICS.gauge(
+RELEASE_STEP_SECONDS = CONTROLLER_METRICS.gauge(
     "thale_release_step_seconds", "seconds", "Age of the canary's current step.", MODEL, VERSION
 )
-RELEASE_STUCK = WATCHER_METRICS.gauge(
+RELEASE_STUCK = CONTROLLER_METRICS.gauge(
     "thale_release_stuck",
     "1 or 0",
     "1 if the current step has had no verdict for longer than THALE_STUCK_S, else 0.",
     MODEL,
     VERSION,
 )
-DRIFT_PSI = WATCHER_METRICS.gauge(
+DRIFT_PSI = CONTROLLER_METRICS.gauge(
     "thale_drift_psi",
     "PSI",
     "Population stability index (PSI) of a version's outputs on recent plates against its card's reference, minus the "
@@ -43,7 +45,7 @@ DRIFT_PSI = WATCHER_METRICS.gauge(
     VERSION,
     SIGNAL,
 )
-DRIFT_KS = WATCHER_METRICS.gauge(
+DRIFT_KS = CONTROLLER_METRICS.gauge(
     "thale_drift_ks",
     "0 to 1",
     "Kolmogorov-Smirnov distance of a version's outputs on recent plates from its card's reference. It includes the "
@@ -52,12 +54,12 @@ DRIFT_KS = WATCHER_METRICS.gauge(
     VERSION,
     SIGNAL,
 )
-DRIFT_PLATES = WATCHER_METRICS.gauge(
+DRIFT_PLATES = CONTROLLER_METRICS.gauge(
     "thale_drift_plates", "plates", "Recent plates from which the drift of a version is computed.", MODEL, VERSION
 )
-SECRET_EXPIRY = WATCHER_METRICS.gauge(
+SECRET_EXPIRY = CONTROLLER_METRICS.gauge(
     "thale_secret_expiry_timestamp_seconds", "seconds", "Unix time at which a secret expires.", SECRET
 )
-WATCHER_BUILD_INFO = WATCHER_METRICS.gauge(
+CONTROLLER_BUILD_INFO = CONTROLLER_METRICS.gauge(
     "thale_build_info", "always 1", "Versions of thale and Python, and the commit.", PACKAGE, PYTHON, COMMIT
 )

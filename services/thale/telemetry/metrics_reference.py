@@ -27,7 +27,7 @@ def render_reference() -> str:
     """Return the reference as Markdown."""
     thale_sections = [
         *_table_section("Facade", metrics.METRICS),
-        *_table_section("Rollout controller", controller_metrics.WATCHER_METRICS),
+        *_table_section("Rollout controller", controller_metrics.CONTROLLER_METRICS),
     ]
     return "\n".join([_HEAD, *thale_sections, *_labels_section(), *_external_section(), ""])
 
@@ -44,7 +44,7 @@ def _table_section(title: str, table: MetricTable) -> Iterator[str]:
 
 
 def _labels_section() -> Iterator[str]:
-    tables = (metrics.METRICS, controller_metrics.WATCHER_METRICS)
+    tables = (metrics.METRICS, controller_metrics.CONTROLLER_METRICS)
     labels = {(label.name, label.help): label for table in tables for metric in table for label in metric.labels}
     yield from ("", "## Labels", "", "| Label | Max values | Description | Values |", "|---|---|---|---|")
     for label in sorted(labels.values(), key=lambda label: (label.name, label.help)):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Step:
+class TimedStep:
     """One step. It may contain nested steps."""
 
     name: str
@@ -36,7 +36,7 @@ class Step:
 class StepTimings:
     """The steps of one piece of work, in the order of their start. Picklable, so that it can cross processes."""
 
-    steps: list[Step] = field(default_factory=list)
+    steps: list[TimedStep] = field(default_factory=list)
     _open: list[int] = field(default_factory=list)
     # The wall clock is read once: it may be set back meanwhile, and a duration must never be negative.
     _epoch_ns: int = field(default_factory=lambda: time.time_ns() - time.perf_counter_ns())
@@ -53,7 +53,7 @@ class StepTimings:
 
     @contextmanager
     def _record_step(self, name: str) -> Iterator[None]:
-        recorded = Step(name, self._now_ns(), self._open[-1] if self._open else None)
+        recorded = TimedStep(name, self._now_ns(), self._open[-1] if self._open else None)
         self._open.append(len(self.steps))
         self.steps.append(recorded)
         try:

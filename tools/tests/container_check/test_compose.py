@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "compose.yaml"
@@ -77,7 +77,7 @@ def test_torchserve_is_reachable_only_internally(services: dict[str, Service]) -
 
 def test_facade_environment_has_only_known_settings(services: dict[str, Service]) -> None:
     variables = services["facade"]["environment"]
-    assert {name.removeprefix("THALE_").lower() for name in variables} <= Settings.model_fields.keys()
+    assert {name.removeprefix("THALE_").lower() for name in variables} <= FacadeSettings.model_fields.keys()
     assert all(name.startswith("THALE_") for name in variables)
 
 

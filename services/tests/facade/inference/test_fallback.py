@@ -11,7 +11,7 @@ from thale.errors import ImageError, InvalidModelResponseError, ModelFailedError
 from thale.facade.deadline import Deadline
 from thale.facade.inference.fallback import FallbackClient, classify_error
 from thale.facade.postprocess.worker_pool import WorkerPool
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.upstream.breaker_registry import BreakerRegistry
 from thale.facade.upstream.model_client import ModelClient, PredictRequest
 from thale.facade.upstream.model_response import ModelResponse
@@ -24,7 +24,7 @@ from thale.schemas import ReleaseState
     [("raises", 60, "invalid_response"), ("hangs", 8, "timeout"), ("dies", 60, "invalid_response")],
 )
 def test_an_answer_that_breaks_the_measuring_is_replaced(
-    settings: Settings, failure_mode: str, deadline_s: float, outcome: str
+    settings: FacadeSettings, failure_mode: str, deadline_s: float, outcome: str
 ) -> None:
     release_state = ReleaseState.model_validate_json(settings.release_state_path.read_bytes())
     stable = Route.from_manifest(release_state.models["plate-seg"].versions["1.0.0"])

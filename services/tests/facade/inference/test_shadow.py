@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from tests.support.sample_phenotypes import image_metadata
 from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
 from thale.facade.postprocess.types import JSON, PhenotypeTask
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.upstream.model_client import ModelClient, PredictRequest
 from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.routing import Route
@@ -50,7 +50,7 @@ def test_copies_beyond_the_queue_or_under_load_are_dropped(
     limits: dict[str, int], has_spare_capacity: bool, dropped: int, tmp_path: Path
 ) -> None:
     async def enqueue_five() -> None:
-        settings = Settings(release_state_path=tmp_path, **limits)
+        settings = FacadeSettings(release_state_path=tmp_path, **limits)
         async with ModelClient.connect(UNREACHABLE_URL, UNREACHABLE_URL) as models:
             await ShadowMirror(models, settings, lambda: has_spare_capacity).enqueue(
                 [make_shadow_request(bytes(100))] * 5
@@ -66,7 +66,7 @@ def test_a_copy_that_was_taken_in_before_the_load_came_is_dropped_as_well(tmp_pa
 
     async def enqueue_then_load() -> None:
         nonlocal has_spare_capacity
-        settings = Settings(release_state_path=tmp_path, shadow_duty_cycle=1)
+        settings = FacadeSettings(release_state_path=tmp_path, shadow_duty_cycle=1)
         async with ModelClient.connect(UNREACHABLE_URL, UNREACHABLE_URL) as models:
             mirror = ShadowMirror(models, settings, lambda: has_spare_capacity)
             await mirror.enqueue([make_shadow_request(b"")])
@@ -81,7 +81,7 @@ def test_a_copy_that_was_taken_in_before_the_load_came_is_dropped_as_well(tmp_pa
 
 def test_a_shadow_that_is_not_there_is_counted_and_what_waits_ends_with_the_server(tmp_path: Path) -> None:
     async def enqueue_and_stop() -> None:
-        settings = Settings(release_state_path=tmp_path, shadow_duty_cycle=0.001)
+        settings = FacadeSettings(release_state_path=tmp_path, shadow_duty_cycle=0.001)
         async with ModelClient.connect(UNREACHABLE_URL, UNREACHABLE_URL) as models:
             mirror = ShadowMirror(models, settings, lambda: True)
             async with mirror.running():

@@ -18,7 +18,7 @@ from tests.support.sample_releases import ANNA, make_release, make_version
 from tests.support.torchserve_process import TorchServeProcess, free_ports
 from thale.client import Client
 from thale.errors import ModelUnavailableError
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.kserve import client, inference_service
 from thale.kserve.informer import InferenceServiceInformer
 from thale.release.lifecycle import transitions
@@ -129,7 +129,7 @@ def test_an_object_that_cannot_be_understood_changes_nothing(
 
 
 def test_a_facade_of_a_cluster_answers_by_its_releases(
-    api: FakeKubernetesApi, settings: Settings, torchserve: TorchServeProcess, tmp_path: Path
+    api: FakeKubernetesApi, settings: FacadeSettings, torchserve: TorchServeProcess, tmp_path: Path
 ) -> None:
     assert settings.release_state_path is not None
     release_state = ReleaseState.model_validate_json(settings.release_state_path.read_bytes())

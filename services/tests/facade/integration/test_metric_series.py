@@ -22,7 +22,7 @@ from tests.support.torchserve_process import TorchServeProcess, free_ports
 from thale import errors
 from thale.facade.api.problems import PROBLEM_SPECS
 from thale.facade.app import create_app
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.release.controller.metrics_scraper import parse_metrics
 from thale.telemetry import external_metrics, metric_table, metrics
 from thale.telemetry.labels import CODE, ROUTE, STATUS
@@ -63,7 +63,7 @@ class FacadeProcess:
 
 
 @pytest.fixture(scope="module")
-def process(settings: Settings, torchserve: TorchServeProcess) -> Iterator[FacadeProcess]:
+def process(settings: FacadeSettings, torchserve: TorchServeProcess) -> Iterator[FacadeProcess]:
     running = FacadeProcess(*free_ports(2))
     variables = {
         "THALE_RELEASE_STATE_PATH": str(settings.release_state_path),
@@ -185,7 +185,7 @@ def test_failures_are_told_before_there_are_any_so_that_the_first_ones_are_seen_
     assert counts == {"500": 0, "502": 0, "503": 0, "504": 0}
 
 
-def test_the_contract_has_no_more_routes_statuses_and_problems_than_the_bounds_say(settings: Settings) -> None:
+def test_the_contract_has_no_more_routes_statuses_and_problems_than_the_bounds_say(settings: FacadeSettings) -> None:
     routes = {getattr(route, "path", "") for route in create_app(settings).routes} | {"unknown"}
     statuses = {row.status for row in PROBLEM_SPECS.values()} | {200, 304, 307, 405, 499}
     kinds = [errors.ThaleError]

@@ -14,7 +14,7 @@ from tests.support import sample_images
 from tests.support.running_facade import Facade, running_facade
 from tests.support.torchserve_process import TorchServeProcess
 from thale.facade.health import Health
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
@@ -82,7 +82,7 @@ def test_thirty_megabytes_of_garbage_are_refused_at_the_first_bytes(facade: Faca
         assert b" 415 " in connection.recv(4096)
 
 
-def test_a_body_that_stalls_is_given_up(settings: Settings) -> None:
+def test_a_body_that_stalls_is_given_up(settings: FacadeSettings) -> None:
     impatient = settings.model_copy(update={"upload_idle_timeout_s": 0.1})
     with (
         running_facade(impatient) as facade,
@@ -92,7 +92,7 @@ def test_a_body_that_stalls_is_given_up(settings: Settings) -> None:
         assert b" 408 " in connection.recv(4096)
 
 
-def test_a_body_that_trickles_is_given_up(settings: Settings) -> None:
+def test_a_body_that_trickles_is_given_up(settings: FacadeSettings) -> None:
     impatient = settings.model_copy(update={"upload_timeout_s": 0.3})
     with (
         running_facade(impatient) as facade,
@@ -141,7 +141,7 @@ def test_an_answer_that_would_come_too_late_is_a_504(facade: Facade, torchserve:
     assert "timeout_s" in reply.json["detail"]
 
 
-def test_one_request_too_many_is_told_to_come_back(settings: Settings, torchserve: TorchServeProcess) -> None:
+def test_one_request_too_many_is_told_to_come_back(settings: FacadeSettings, torchserve: TorchServeProcess) -> None:
     limited_settings = settings.model_copy(update={"max_in_flight": 1, "max_queue_length": 0})
     image = sample_images.png()
     with (

@@ -19,7 +19,7 @@ from tests.support import fault_injection_handler, sample_images
 from tests.support.running_facade import Facade, Reply, running_facade
 from tests.support.tiny_models import write_tiny_model
 from tests.support.torchserve_process import TorchServeProcess
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.files import write_atomically
 from thale.schemas import ModelCard, Phenotype, ReleaseState, VersionManifest
 from thale_models.archive import write_archive
@@ -33,7 +33,7 @@ class RolloutStack:
     """A facade whose release record and whose moody version the test has in hand."""
 
     facade: Facade
-    settings: Settings
+    settings: FacadeSettings
     torchserve: TorchServeProcess
     base_state: ReleaseState
     versions: dict[str, VersionManifest]
@@ -127,7 +127,7 @@ def versions(torchserve: TorchServeProcess, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module")
 def shared_rollout(
     torchserve: TorchServeProcess,
-    settings: Settings,
+    settings: FacadeSettings,
     versions: dict[str, ModelCard],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RolloutStack]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.sample_releases import ANNA, make_release, make_version
 from thale.facade.health import Readiness
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.status.status_page import StatusPage
 from thale.facade.status.window_stats import CounterSnapshot, WindowStats, quantile
 from thale.release.lifecycle import transitions
@@ -50,7 +50,7 @@ def render_page(
     release_state: ReleaseState | None, readiness: Readiness, stats: WindowStats, **settings: object
 ) -> Elements:
     monitor = FakeMonitor(release_state, readiness, stats)
-    page = StatusPage(monitor, Settings(release_state_path="none", **settings)).render()  # type: ignore[arg-type]
+    page = StatusPage(monitor, FacadeSettings(release_state_path="none", **settings)).render()  # type: ignore[arg-type]
     elements = Elements()
     elements.feed(page.body.decode())
     elements.close()
@@ -116,7 +116,7 @@ def test_a_hostile_name_stays_a_word() -> None:
 
 
 def test_the_browser_may_run_and_fetch_nothing_but_the_page_s_own_style() -> None:
-    page = StatusPage(FakeMonitor(None, Readiness(), WindowStats()), Settings(release_state_path="none")).render()  # type: ignore[arg-type]
+    page = StatusPage(FakeMonitor(None, Readiness(), WindowStats()), FacadeSettings(release_state_path="none")).render()  # type: ignore[arg-type]
     policy = page.headers["Content-Security-Policy"]
     [style] = re.findall(r"<style>(.*?)</style>", page.body.decode(), re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

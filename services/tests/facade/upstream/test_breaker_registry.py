@@ -4,13 +4,13 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY
 
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.upstream.breaker_registry import BreakerRegistry
 from thale.facade.upstream.routing import Route
 from thale.schemas import Release, ReleaseState
 
 STABLE, CANARY = "1.0.0", "1.1.0"
-SETTINGS = Settings(release_state_path=Path("release-state.json"))
+SETTINGS = FacadeSettings(release_state_path=Path("release-state.json"))
 ROUTE = Route("plate-seg", CANARY, "segmentation", "sha256:a", "sha256:w", ("background", "root"), role="canary")
 
 

@@ -26,7 +26,7 @@ from thale.release.lifecycle import transitions
 from thale.release.targets.update import author_now, update_release
 from thale.schemas import Release
 from thale.slo import read_slo
-from thale.telemetry.controller_metrics import WATCHER
+from thale.telemetry.controller_metrics import CONTROLLER_REGISTRY
 
 SLO, POLICY = read_slo(), read_policy()
 STABLE, CANARY = "1.0.0", "1.1.0"
@@ -200,7 +200,7 @@ def test_controller_waits_for_an_unreachable_facade(tmp_path: Path, facade: Fake
         other.unreachable.set()
         count_responses(facade)
         assert harness.poll().weight_percent == 5
-        assert b"thale_release_facades_unreachable 1.0" in generate_latest(WATCHER)
+        assert b"thale_release_facades_unreachable 1.0" in generate_latest(CONTROLLER_REGISTRY)
         assert list(load_checkpoint(FileCheckpointStore(tmp_path / "checkpoint.json")).unreachable_facades) == [
             other.url
         ]
@@ -208,7 +208,7 @@ def test_controller_waits_for_an_unreachable_facade(tmp_path: Path, facade: Fake
         other.unreachable.clear()
         facade.count_responses(CANARY, 1)
         assert harness.poll().weight_percent == 25
-        assert b"thale_release_facades_unreachable 0.0" in generate_latest(WATCHER)
+        assert b"thale_release_facades_unreachable 0.0" in generate_latest(CONTROLLER_REGISTRY)
         harness.lease.release()
 
 
@@ -270,11 +270,11 @@ def test_controller_does_not_act_without_the_lease(harness: ControllerHarness, f
     facade.count_responses(STABLE, 1000)
     facade.count_fallbacks(CANARY, STABLE, 100)
     assert harness.poll().canary == CANARY
-    assert b"thale_release_leader 0.0" in generate_latest(WATCHER)
+    assert b"thale_release_leader 0.0" in generate_latest(CONTROLLER_REGISTRY)
     assert harness.lease.acquire_or_renew()
     facade.count_fallbacks(CANARY, STABLE, 100)
     harness.poll()
-    assert b"thale_release_leader 1.0" in generate_latest(WATCHER)
+    assert b"thale_release_leader 1.0" in generate_latest(CONTROLLER_REGISTRY)
 
 
 def test_controller_does_not_act_when_a_poll_loses_the_lease(
@@ -293,24 +293,24 @@ def test_controller_reports_a_stuck_step_once(
     stuck = f'thale_release_stuck{{model="{MODEL}",version="{CANARY}"}} '.encode()
     count_responses(facade, 100, 1000)
     harness.poll()
-    assert stuck + b"0.0" in generate_latest(WATCHER)
+    assert stuck + b"0.0" in generate_latest(CONTROLLER_REGISTRY)
     harness.now += timedelta(hours=2)
     for _ in range(3):
         assert harness.poll().weight_percent == 5
-    assert stuck + b"1.0" in generate_latest(WATCHER)
+    assert stuck + b"1.0" in generate_latest(CONTROLLER_REGISTRY)
     assert [record.message for record in caplog.records].count("rollout is stuck") == 1
     count_responses(facade)
     assert harness.poll().weight_percent == 25
     harness.now = datetime.now(UTC)
     harness.poll()
-    assert stuck + b"0.0" in generate_latest(WATCHER)
+    assert stuck + b"0.0" in generate_latest(CONTROLLER_REGISTRY)
 
 
 def test_controller_exports_weights_verdicts_and_changes(harness: ControllerHarness, facade: FakeFacade) -> None:
     count_responses(facade)
     harness.poll()
     harness.poll()
-    text = generate_latest(WATCHER).decode()
+    text = generate_latest(CONTROLLER_REGISTRY).decode()
     for line in (
         f'thale_release_weight_ratio{{model="{MODEL}",version="{CANARY}"}} 0.25',
         f'thale_release_weight_ratio{{model="{MODEL}",version="{STABLE}"}} 0.75',
@@ -329,11 +329,11 @@ def test_controller_handles_two_models_and_removes_one(harness: ControllerHarnes
     count_responses(facade)
     assert harness.poll().weight_percent == 25
     assert harness.target.read("plate-tips").release.weight_percent == 5
-    assert b'model="plate-tips"' in generate_latest(WATCHER)
+    assert b'model="plate-tips"' in generate_latest(CONTROLLER_REGISTRY)
     harness.target.path.unlink()
     harness.target.put(expected := transitions.start_canary(make_release(STABLE), make_version(CANARY), ANNA))
     assert harness.poll() == expected
-    assert b'weight_ratio{model="plate-tips"' not in generate_latest(WATCHER)
+    assert b'weight_ratio{model="plate-tips"' not in generate_latest(CONTROLLER_REGISTRY)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def metrics_with(values: np.ndarray, name: str = "plants") -> VersionMetrics:
 def exposed_metrics() -> dict[str, float]:
     return {
         f"{sample.name} {sample.labels.get('signal', '')}".strip(): sample.value
-        for family in controller_metrics.WATCHER.collect()
+        for family in controller_metrics.CONTROLLER_REGISTRY.collect()
         if family.name in SERIES
         for sample in family.samples
     }

@@ -71,7 +71,9 @@ def test_change_counters_start_at_zero_and_expire() -> None:
         release = transitions.start_canary(make_release(), make_version(f"1.0.{patch}"), ANNA)
         gauges.update("plate-seg", RolloutProgress(release))
     gauges.clear()
-    [changes] = [family for family in controller_metrics.WATCHER.collect() if family.name == "thale_release_changes"]
+    [changes] = [
+        family for family in controller_metrics.CONTROLLER_REGISTRY.collect() if family.name == "thale_release_changes"
+    ]
     values = {sample.labels["version"]: sample.value for sample in changes.samples if sample.name.endswith("_total")}
     assert values["1.0.39"] == 0
     assert len(values) <= VERSION.max_values

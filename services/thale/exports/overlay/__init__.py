@@ -14,7 +14,7 @@ from PIL import Image
 
 from thale.errors import ParameterError
 from thale.exports.overlay.annotations import draw_annotations
-from thale.exports.overlay.canvas import Canvas
+from thale.exports.overlay.canvas import OverlayCanvas
 from thale.exports.overlay.footer import add_footer
 from thale.schemas import Phenotype
 
@@ -37,7 +37,7 @@ def draw(image_HW3: NDArray[np.uint8], phenotype: Phenotype, long_side: int | No
         ParameterError: If the phenotype belongs to an image of another shape, or `long_side` is less than 1.
     """
     photo = _resize_photo(image_HW3, phenotype, long_side)
-    canvas = Canvas(photo.width, photo.height, photo.width / phenotype.image.width)
+    canvas = OverlayCanvas(photo.width, photo.height, photo.width / phenotype.image.width)
     draw_annotations(canvas, phenotype)
     annotated = Image.alpha_composite(photo.convert("RGBA"), canvas.image()).convert("RGB")
     png = io.BytesIO()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from thale.exports.overlay.canvas import DARK, RGB, WHITE, XY, Canvas, color_of
+from thale.exports.overlay.canvas import DARK, RGB, WHITE, XY, OverlayCanvas, color_of
 from thale.schemas import Flag, Phenotype, Plant, Plate
 
 _ROOT_PX = 4.0
@@ -11,7 +11,7 @@ _ROOT_PX = 4.0
 _ALPHA = 215
 
 
-def draw_annotations(canvas: Canvas, phenotype: Phenotype) -> None:
+def draw_annotations(canvas: OverlayCanvas, phenotype: Phenotype) -> None:
     """Draw every annotation that has a position."""
     if phenotype.plate is not None:
         _draw_plate(canvas, phenotype.plate)
@@ -37,14 +37,14 @@ def all_flags(phenotype: Phenotype) -> list[Flag]:
     return list(dict.fromkeys(flags))
 
 
-def _draw_plate(canvas: Canvas, plate: Plate) -> None:
+def _draw_plate(canvas: OverlayCanvas, plate: Plate) -> None:
     corners = [(corner.x, corner.y) for corner in plate.corners]
     for start, end in zip(corners, [*corners[1:], corners[0]], strict=True):
         for color, alpha, width in ((DARK, 110, 3.0), (WHITE, 200, 1.4)):
             canvas.dashed_line(start, end, 14 * canvas.unit, width * canvas.unit, color, alpha)
 
 
-def _draw_roots(canvas: Canvas, plants: Sequence[Plant]) -> None:
+def _draw_roots(canvas: OverlayCanvas, plants: Sequence[Plant]) -> None:
     """Draw all roots wide, then erase their interior, so that the outlines of connected roots are connected too."""
     roots = [(root, color_of(plant.id)) for plant in plants for root in plant.roots if root.points]
     roots.sort(key=lambda item: -item[0].order)
@@ -61,7 +61,7 @@ def _line_width(order: int) -> float:
     return 2.2 if order == 1 else 1.2
 
 
-def _draw_shoot(canvas: Canvas, plant: Plant) -> None:
+def _draw_shoot(canvas: OverlayCanvas, plant: Plant) -> None:
     for organ in plant.organs:
         if organ.kind == "root":
             continue
@@ -70,7 +70,7 @@ def _draw_shoot(canvas: Canvas, plant: Plant) -> None:
             canvas.line([*corners, *corners[:1]], 1.6 * canvas.unit, color_of(plant.id), _ALPHA)
 
 
-def _draw_plant_number(canvas: Canvas, plant: Plant) -> None:
+def _draw_plant_number(canvas: OverlayCanvas, plant: Plant) -> None:
     """Draw the number of a plant above it, with an exclamation mark if the plant has flags."""
     anchor = _highest_point(plant)
     anchor_px = canvas.to_canvas_xy(anchor) if anchor is not None else None
@@ -95,7 +95,7 @@ def _highest_point(plant: Plant) -> XY | None:
     return min(candidates, key=lambda candidate: candidate[1]) if candidates else None
 
 
-def draw_landmark(canvas: Canvas, kind: str, at: XY, color: RGB) -> None:
+def draw_landmark(canvas: OverlayCanvas, kind: str, at: XY, color: RGB) -> None:
     """Draw a landmark: a circle at a root base or lateral tip, a triangle below a primary tip, else a square."""
     unit = canvas.unit
     if kind == "root_base":
@@ -110,7 +110,7 @@ def draw_landmark(canvas: Canvas, kind: str, at: XY, color: RGB) -> None:
         canvas.polygon(at, _scale_corners([(-5, -5), (5, -5), (5, 5), (-5, 5)], unit), color, 255)
 
 
-def draw_flag(canvas: Canvas, code: str, at: XY) -> None:
+def draw_flag(canvas: OverlayCanvas, code: str, at: XY) -> None:
     """Draw a flag: a white circle around a crossing, or a warning triangle to the right of any other position."""
     unit = canvas.unit
     if "cross" in code:

@@ -40,7 +40,7 @@ def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-class Canvas:
+class OverlayCanvas:
     """Drawing surface with positions in source pixels, and widths and sizes in output pixels.
 
     Args:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from thale.exports.names import image_name, model_names
 from thale.exports.overlay.annotations import all_flags, draw_flag, draw_landmark
-from thale.exports.overlay.canvas import RGB, WHITE, Canvas, font
+from thale.exports.overlay.canvas import RGB, WHITE, OverlayCanvas, font
 from thale.schemas import Flag, Phenotype, Scale
 
 _BAND_COLOR: RGB = (32, 35, 38)
@@ -34,7 +34,7 @@ def add_footer(image: Image.Image, phenotype: Phenotype) -> Image.Image:
     unit = min(1.6, max(0.6, width / 2000))
     flag_lines = _unlocated_flag_lines(phenotype)
     height = round((_ROW_HEIGHT * (2 + len(flag_lines)) + _MARGIN) * unit)
-    band = Canvas(width, height, 1.0, unit)
+    band = OverlayCanvas(width, height, 1.0, unit)
     middle = (_MARGIN / 2 + _ROW_HEIGHT / 2) * unit
     legend_left = _draw_scale_bar(band, phenotype, image.width / phenotype.image.width, middle)
     _draw_legend(band, phenotype, legend_left + 2 * _MARGIN * unit, middle)
@@ -55,7 +55,7 @@ def nice_scale_length(max_length: float) -> float:
     return max(step * power for step in (1, 2, 5) if step * power <= max_length * (1 + 1e-9))
 
 
-def _draw_scale_bar(band: Canvas, phenotype: Phenotype, factor: float, middle: float) -> float:
+def _draw_scale_bar(band: OverlayCanvas, phenotype: Phenotype, factor: float, middle: float) -> float:
     """Draw the scale bar with its label, and return the right end of the label in pixels."""
     unit, scale = band.unit, phenotype.scale
     left = _MARGIN * unit
@@ -75,7 +75,7 @@ def _is_known(scale: Scale) -> bool:
     return scale.is_known and math.isfinite(scale.mm_per_px) and scale.mm_per_px > 0
 
 
-def _draw_legend(band: Canvas, phenotype: Phenotype, left: float, middle: float) -> None:
+def _draw_legend(band: OverlayCanvas, phenotype: Phenotype, left: float, middle: float) -> None:
     """Draw the legend of the symbols in the image, up to the available width."""
     unit, kinds = band.unit, _legend_kinds(phenotype)
     for kind, label in _LEGEND:
@@ -98,7 +98,7 @@ def _legend_kinds(phenotype: Phenotype) -> set[str]:
     return kinds | {"crossing" if "cross" in flag.code else "flag" for flag in located}
 
 
-def _draw_text(band: Canvas, left: float, middle: float, text: str) -> float:
+def _draw_text(band: OverlayCanvas, left: float, middle: float, text: str) -> float:
     """Draw text, and return its right end in pixels."""
     size = _TEXT_SIZE * band.unit
     band.text((left, middle), text, size, WHITE)

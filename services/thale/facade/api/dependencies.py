@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from thale.facade.deadline import Deadline
 from thale.facade.health import Health
 from thale.facade.pipeline import Pipeline
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 
 _Result = TypeVar("_Result")
 
@@ -29,7 +29,7 @@ PipelineDependency = Annotated[Pipeline, Depends(_pipeline)]
 HealthDependency = Annotated[Health, Depends(_health)]
 
 
-def request_deadline(settings: Settings, timeout_s: float | None) -> Deadline:
+def request_deadline(settings: FacadeSettings, timeout_s: float | None) -> Deadline:
     """Return the deadline of a request: the client's timeout, up to the server's limit."""
     limit_s = settings.request_timeout_s
     return Deadline.after(min(timeout_s or limit_s, limit_s))

@@ -65,7 +65,7 @@ class RequestContextMiddleware:
         except ClientDisconnect:
             tracing.record_problem("client-disconnected")
             logger.info("client disconnected")
-        # The isolation boundary between requests: an unexpected error is logged in full, and the client gets status 500.
+        # Isolation boundary between requests: an unexpected error is logged in full, and the client gets a 500.
         except Exception:
             logger.exception("request failed unexpectedly")
             if status != _CLIENT_CLOSED_REQUEST:

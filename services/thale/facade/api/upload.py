@@ -22,7 +22,7 @@ from thale.errors import (
 )
 from thale.facade.deadline import Deadline
 from thale.facade.request_options import Upload
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.imaging.image_io import SNIFF_BYTES, sniff
 from thale.telemetry import metrics
 
@@ -39,7 +39,7 @@ _GENERIC_MEDIA_TYPES = frozenset(
 """`curl --data-binary` sends application/x-www-form-urlencoded by default."""
 
 
-async def read_upload(request: Request, settings: Settings) -> Upload:
+async def read_upload(request: Request, settings: FacadeSettings) -> Upload:
     """Read the image of a request. An unsupported format is rejected after the first chunk.
 
     Raises:
@@ -60,7 +60,7 @@ async def read_upload(request: Request, settings: Settings) -> Upload:
     return Upload(data.finish())
 
 
-async def stream_body(request: Request, settings: Settings, max_bytes: int) -> AsyncIterator[bytes]:
+async def stream_body(request: Request, settings: FacadeSettings, max_bytes: int) -> AsyncIterator[bytes]:
     """Yield the body in chunks.
 
     Raises:
@@ -136,7 +136,7 @@ class _ImageBytes:
         self._is_format_checked = True
 
 
-async def _read_multipart(request: Request, settings: Settings, boundary: bytes) -> Upload:
+async def _read_multipart(request: Request, settings: FacadeSettings, boundary: bytes) -> Upload:
     form = _MultipartForm(settings.max_body_bytes)
     try:
         parser = MultipartParser(boundary, form.callbacks())

@@ -16,7 +16,7 @@ from thale.facade.api.upload import read_upload, sanitize_filename
 from thale.facade.pipeline import Pipeline, PipelineResult
 from thale.facade.postprocess.types import JSON, PHENOTYPE_TYPES, SEGMENT_TYPES
 from thale.facade.request_options import RequestOptions, Upload
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
 from thale.facade.upstream.routing import VersionPin
@@ -169,7 +169,7 @@ async def _handle_upload(
     )
 
 
-def _build_options(request: Request, query: ImageQuery, media_type: str, settings: Settings) -> RequestOptions:
+def _build_options(request: Request, query: ImageQuery, media_type: str, settings: FacadeSettings) -> RequestOptions:
     phenotype_query = query if isinstance(query, PhenotypeQuery) else PhenotypeQuery()
     return RequestOptions(
         request_id=request.state.request_id,

@@ -21,7 +21,7 @@ from thale.facade.api.upload import stream_body
 from thale.facade.api.v2_tensors import IMAGE, ResponseHeader
 from thale.facade.pipeline import Pipeline
 from thale.facade.request_options import RequestOptions, Upload
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
 from thale.facade.upstream.routing import VersionPin
@@ -149,14 +149,14 @@ async def infer(request: Request, pipeline: PipelineDependency, name: str, versi
     return Response(body, media_type="application/octet-stream", headers=headers)
 
 
-async def _read_request(request: Request, settings: Settings) -> tuple[InferRequest, list[bytes]]:
+async def _read_request(request: Request, settings: FacadeSettings) -> tuple[InferRequest, list[bytes]]:
     """Read a request and its images."""
     max_bytes = settings.max_body_bytes * 4 // 3 + _MAX_FRAMING_BYTES
     body = b"".join([chunk async for chunk in stream_body(request, settings, max_bytes)])
     return await asyncio.to_thread(_parse_request, body, request.headers.get(JSON_LENGTH_HEADER), settings)
 
 
-def _parse_request(body: bytes, json_length: str | None, settings: Settings) -> tuple[InferRequest, list[bytes]]:
+def _parse_request(body: bytes, json_length: str | None, settings: FacadeSettings) -> tuple[InferRequest, list[bytes]]:
     json_end = len(body) if json_length is None else int(json_length) if json_length.isdigit() else -1
     if not 0 <= json_end <= len(body):
         raise ParameterError(f"{JSON_LENGTH_HEADER} is {json_length!r}, but the body has {len(body)} bytes")
@@ -202,7 +202,7 @@ def _select_outputs(infer_request: InferRequest, available: list[dict[str, Any]]
 
 
 def _build_options(
-    request: Request, parameters: InferParameters, settings: Settings, pins: Sequence[VersionPin]
+    request: Request, parameters: InferParameters, settings: FacadeSettings, pins: Sequence[VersionPin]
 ) -> RequestOptions:
     return RequestOptions(
         request_id=request.state.request_id,

@@ -14,7 +14,7 @@ from thale.errors import DeadlineExceededError, InvalidModelResponseError, Model
 from thale.facade.concurrency import run_concurrently
 from thale.facade.deadline import Deadline
 from thale.facade.postprocess.worker_pool import WorkerPool
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.upstream.breaker_registry import BreakerRegistry
 from thale.facade.upstream.model_client import IMAGE_ERRORS, ModelClient, PredictRequest
 from thale.facade.upstream.model_response import ModelResponse
@@ -47,7 +47,9 @@ def classify_error(error: ThaleError) -> Outcome:
 class FallbackClient:
     """Sends model requests for clients, with circuit breakers and fallback."""
 
-    def __init__(self, models: ModelClient, pool: WorkerPool, breakers: BreakerRegistry, settings: Settings) -> None:
+    def __init__(
+        self, models: ModelClient, pool: WorkerPool, breakers: BreakerRegistry, settings: FacadeSettings
+    ) -> None:
         self._models = models
         self._pool = pool
         self._breakers = breakers

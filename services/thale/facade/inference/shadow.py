@@ -23,7 +23,7 @@ from thale.facade.inference.shadow_samples import ShadowSampleStore
 from thale.facade.postprocess import tasks
 from thale.facade.postprocess.types import PhenotypeTask, ShadowPair
 from thale.facade.postprocess.worker_pool import WorkerPool
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.upstream.model_client import ModelClient, PredictRequest
 from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.routing import Route
@@ -61,7 +61,7 @@ class ShadowMirror:
         models: ModelClient,
         pool: WorkerPool,
         sample_store: ShadowSampleStore | None,
-        settings: Settings,
+        settings: FacadeSettings,
         has_spare_capacity: Callable[[], bool],
     ) -> None:
         """Set the collaborators.

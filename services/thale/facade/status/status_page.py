@@ -13,7 +13,7 @@ from html import escape
 from importlib.resources import files
 
 from thale._version import __version__
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.status.self_monitor import POLL_INTERVAL_S, SelfMonitor
 from thale.facade.status.window_stats import WindowStats
 from thale.schemas import Release
@@ -30,7 +30,7 @@ _SIZE_LABELS = {
 class StatusPage:
     """Renders the page from the self-monitor's values."""
 
-    def __init__(self, monitor: SelfMonitor, settings: Settings) -> None:
+    def __init__(self, monitor: SelfMonitor, settings: FacadeSettings) -> None:
         self._monitor, self._settings = monitor, settings
 
     def render(self) -> Page:

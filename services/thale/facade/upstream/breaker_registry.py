@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from thale.facade.settings import Settings
+from thale.facade.settings import FacadeSettings
 from thale.facade.upstream.circuit_breaker import BreakerConfig, CircuitBreaker
 from thale.facade.upstream.routing import Role, Route
 from thale.schemas import ReleaseState
@@ -22,7 +22,7 @@ class BreakerRegistry:
     A pinned version has none, because its client needs the version's own response or error.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: FacadeSettings, clock: Callable[[], float] = time.monotonic) -> None:
         open_s_by_role: dict[Role, float] = {
             "stable": settings.stable_breaker_open_s,
             "canary": settings.canary_breaker_open_s,

@@ -14,7 +14,7 @@ from thale.release.judge.policy import JudgePolicy
 from thale.slo import Slo
 from thale.telemetry import metrics_server
 from thale.telemetry.build_info import BuildInfo, set_build_info
-from thale.telemetry.controller_metrics import WATCHER, WATCHER_BUILD_INFO
+from thale.telemetry.controller_metrics import CONTROLLER_BUILD_INFO, CONTROLLER_REGISTRY
 from thale.telemetry.metrics_server import Page
 
 _LIVENESS_TIMEOUT_S = 300.0
@@ -89,5 +89,5 @@ def serve_metrics(host: str, listen_port: int, is_alive: Callable[[], bool]) -> 
     def render_health() -> Page:
         return Page.from_status(HTTPStatus.OK if is_alive() else HTTPStatus.SERVICE_UNAVAILABLE)
 
-    set_build_info(WATCHER_BUILD_INFO, BuildInfo())
-    return metrics_server.serve(host, listen_port, WATCHER, {"/health/live": render_health})
+    set_build_info(CONTROLLER_BUILD_INFO, BuildInfo())
+    return metrics_server.serve(host, listen_port, CONTROLLER_REGISTRY, {"/health/live": render_health})

@@ -32,7 +32,7 @@ class RolloutGauges:
 
     def __init__(self) -> None:
         self._progress_by_model: dict[str, RolloutProgress] = {}
-        self._expirer = SeriesExpirer(controller_metrics.WATCHER_METRICS)
+        self._expirer = SeriesExpirer(controller_metrics.CONTROLLER_METRICS)
 
     def record_poll(self, *, is_leader: bool, at: datetime) -> None:
         """Record the time of a poll, and whether this process is the leader."""

@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class Settings(BaseSettings):
+class ControllerSettings(BaseSettings):
     """Settings of the controller. Built once in `__main__` and passed on."""
 
     model_config = SettingsConfigDict(env_prefix="THALE_", frozen=True, extra="ignore")

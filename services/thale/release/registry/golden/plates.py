@@ -19,7 +19,7 @@ TRUTH_FILE = "truth.json"
 _FOLDER = Path(__file__).parent / "plates"
 
 
-class GroundTruth(FrozenModel):
+class GoldenGroundTruth(FrozenModel):
     """The truth of a golden plate except its mask: one entry of truth.json."""
 
     name: str
@@ -27,7 +27,7 @@ class GroundTruth(FrozenModel):
     landmarks: tuple[Landmark, ...]
 
 
-TRUTHS = TypeAdapter(tuple[GroundTruth, ...])
+TRUTHS = TypeAdapter(tuple[GoldenGroundTruth, ...])
 
 
 @dataclass(frozen=True)
