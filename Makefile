@@ -41,7 +41,7 @@ test: install lint types layers wheel checkov azurite prometheus ## Everything t
 
 .PHONY: test-fast
 test-fast: install ## Run the unit tests alone: no server, no container
-	$(BIN)/pytest -m 'not integration and not slow'
+	$(BIN)/pytest --numprocesses auto -m 'not integration and not slow'
 
 .PHONY: lint
 lint: install ## Check code style with ruff and prose with the word list

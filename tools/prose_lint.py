@@ -17,8 +17,10 @@ from pathlib import Path
 
 TEXT_SUFFIXES = frozenset({".css", ".hcl", ".md", ".sh", ".tf", ".tfvars", ".toml", ".yaml", ".yml"})
 TEXT_NAMES = frozenset({"Dockerfile", "Makefile", "config.properties", "run", "wheel-imports", "worker"})
-EXEMPT = frozenset({"tools/prose_lint.py", "tools/tests/test_prose_lint.py", "CHANGELOG.md"})
-"""The linter and its test contain the words; the changelog lists the former names."""
+EXEMPT = frozenset(
+    {"tools/prose_lint.py", "tools/tests/test_prose_lint.py", "CHANGELOG.md", "kubernetes/base/first-release.yaml"}
+)
+"""The linter and its test contain the words, the changelog lists former names, and registered cards are quoted."""
 
 WORDS = re.compile(
     r"(?<![a-z])(anew|asking|beside|errands?|found(?:er|ers|ing)|heard|nobody|reckon(?:s|ed|ing)?|somebody|stands"

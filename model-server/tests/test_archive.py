@@ -79,9 +79,9 @@ def test_default_models_have_current_golden_predictions(folder: Path) -> None:
         ("segmentation", {"classes": ("root", "background", "shoot", "seed")}, "background comes first"),
         ("segmentation", {"classes": ("background", "root", "root", "seed")}, "once"),
         ("landmarks", {"classes": ("root_base", "flower")}, "primary_tip"),
-        ("segmentation", {"overlap_px": 64}, "cannot cover a picture"),
-        ("segmentation", {"tile_px": 100_000}, "cannot cover a picture"),
-        ("segmentation", {"tile_px": 0, "overlap_px": 0}, "cannot cover a picture"),
+        ("segmentation", {"overlap_px": 64}, "cannot cover an image"),
+        ("segmentation", {"tile_px": 100_000}, "cannot cover an image"),
+        ("segmentation", {"tile_px": 0, "overlap_px": 0}, "cannot cover an image"),
     ],
 )
 def test_write_archive_rejects_a_card_that_cannot_be_served(

@@ -1,7 +1,10 @@
-"""Import tests: the facade's image contains no torch, so its imports must not need it."""
+"""Import tests: no import cycles, and no torch in the facade, whose image does not contain it."""
 
+import graphlib
 import subprocess
 import sys
+
+import grimp
 
 _HEAVY = ("torch", "openvino", "ts", "thale_models", "thale.local", "thale.cli", "thale.client")
 
@@ -22,3 +25,10 @@ def test_facade_import_reads_no_settings_and_starts_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1 []"
+
+
+def test_modules_have_no_import_cycles() -> None:
+    # import-linter's `acyclic_siblings` ignores a cycle between a package and its own module.
+    graph = grimp.build_graph("thale", "thale_models", "deploy", exclude_type_checking_imports=True, cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    list(graphlib.TopologicalSorter(imports).static_order())

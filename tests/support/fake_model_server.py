@@ -12,7 +12,7 @@ Response = tuple[int, str, bytes]
 
 @dataclass
 class FakeModelServer:
-    """What it says, to how many questions so far; and the paths that were asked."""
+    """Fake model server with a programmed response; it records the paths of its requests."""
 
     respond: Callable[[int], Response]
     paths: list[str] = field(default_factory=list)

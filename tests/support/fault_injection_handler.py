@@ -1,6 +1,6 @@
-"""TorchServe's entry point for a version on trial whose mood a test sets while it serves: it stands in the file `mood`.
+"""TorchServe handler of a canary with injected faults. The file `mode` selects the fault while it serves.
 
-good | fails | throws | refuses | garbage | strange (other classes than its card's) | waits (until the mood changes)
+good | fails | throws | refuses | garbage | strange (other classes than its card's) | waits (until the mode changes)
 """
 
 import os

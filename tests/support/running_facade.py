@@ -30,7 +30,7 @@ class Reply:
 
     @property
     def problem(self) -> str:
-        """The stable name of the problem that the reply tells."""
+        """Code of the problem in the response."""
         assert self.headers["content-type"] == "application/problem+json", self.body
         assert self.json["status"] == self.status
         assert self.json["request_id"] == self.headers["x-request-id"]

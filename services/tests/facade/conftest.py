@@ -1,4 +1,4 @@
-"""What the tests of the facade share: a TorchServe with two tiny models, and a facade in front of it."""
+"""Shared fixtures: a TorchServe with two tiny models, and a facade in front of it."""
 
 from collections.abc import Iterator
 from pathlib import Path

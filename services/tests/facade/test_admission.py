@@ -14,7 +14,7 @@ from thale.facade.settings import FacadeSettings
 
 
 class Clock:
-    """Time that goes on when it is told to."""
+    """Clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -44,7 +44,7 @@ async def hold_slot(admission: AdmissionController, clock: Clock, seconds: float
 
 
 async def admit_requests(admission: AdmissionController, count: int) -> list["asyncio.Task[None]"]:
-    """Let so many in, who stay."""
+    """Admit `count` requests that do not end."""
 
     async def hold() -> None:
         async with admission.admit():
@@ -64,7 +64,7 @@ def run_scenario(scenario: Coroutine[None, None, None]) -> None:
     asyncio.run(run())
 
 
-def test_before_the_first_image_only_the_number_counts(clock: Clock) -> None:
+def test_admission_uses_queue_length_before_the_first_image(clock: Clock) -> None:
     async def scenario() -> None:
         admission = make_admission()
         await admit_requests(admission, 36)
@@ -74,7 +74,7 @@ def test_before_the_first_image_only_the_number_counts(clock: Clock) -> None:
     run_scenario(scenario())
 
 
-def test_who_would_wait_too_long_at_the_present_pace_is_refused(clock: Clock) -> None:
+def test_admission_rejects_when_expected_wait_is_too_long(clock: Clock) -> None:
     async def scenario() -> None:
         admission = make_admission(max_queue_wait_s=20)
         await hold_slot(admission, clock, 8.0)  # four places, 8 s each: one gets free every 2 s
@@ -88,7 +88,7 @@ def test_who_would_wait_too_long_at_the_present_pace_is_refused(clock: Clock) ->
     run_scenario(scenario())
 
 
-def test_quick_images_may_fill_all_places(clock: Clock) -> None:
+def test_admission_fills_the_queue_with_fast_images(clock: Clock) -> None:
     async def scenario() -> None:
         admission = make_admission(max_queue_wait_s=20)
         await hold_slot(admission, clock, 0.5)
@@ -100,7 +100,7 @@ def test_quick_images_may_fill_all_places(clock: Clock) -> None:
     run_scenario(scenario())
 
 
-def test_nobody_waits_where_a_place_is_free_however_slow_the_last_image_was(clock: Clock) -> None:
+def test_admission_accepts_when_a_slot_is_free(clock: Clock) -> None:
     async def scenario() -> None:
         admission = make_admission(max_queue_wait_s=20)
         await hold_slot(admission, clock, 10_000.0)
@@ -111,7 +111,7 @@ def test_nobody_waits_where_a_place_is_free_however_slow_the_last_image_was(cloc
     run_scenario(scenario())
 
 
-def test_the_pace_follows_what_images_take_now(clock: Clock) -> None:
+def test_wait_estimate_follows_recent_images(clock: Clock) -> None:
     async def scenario() -> None:
         admission = make_admission(max_queue_wait_s=20)
         await hold_slot(admission, clock, 60.0)

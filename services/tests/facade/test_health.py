@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from prometheus_client import REGISTRY
 
 from tests.support.running_facade import Facade, running_facade
@@ -9,13 +10,15 @@ from tests.support.torchserve_process import TorchServeProcess
 from thale.facade.settings import FacadeSettings
 from thale.schemas import ReleaseState
 
+pytestmark = pytest.mark.integration
 
-def test_a_live_process_is_ready_when_every_model_has_a_worker(facade: Facade) -> None:
+
+def test_facade_is_ready_when_every_model_has_a_worker(facade: Facade) -> None:
     assert facade.get("/health/live").json == {"status": "live"}
     assert facade.get("/health/ready").json == {"status": "ready", "missing": []}
 
 
-def test_models_tell_their_cards_state_and_traffic(facade: Facade) -> None:
+def test_models_route_returns_cards_state_and_traffic(facade: Facade) -> None:
     landmarks, segmentation = facade.get("/v1/models").json
     assert (landmarks["name"], segmentation["name"]) == ("plate-landmarks", "plate-seg")
     [version] = facade.get("/v1/models/plate-seg").json["versions"]
@@ -24,7 +27,7 @@ def test_models_tell_their_cards_state_and_traffic(facade: Facade) -> None:
     assert facade.get("/v1/models/none").problem == "unknown-model"
 
 
-def test_a_model_that_the_server_lacks_is_named(settings: FacadeSettings, tmp_path: Path) -> None:
+def test_readiness_names_models_without_worker(settings: FacadeSettings, tmp_path: Path) -> None:
     release_state = ReleaseState.model_validate_json(settings.release_state_path.read_bytes())
     renamed_state = release_state.model_dump_json().replace('"1.0.0"', '"1.0.1"')
     state_path = tmp_path / "release-state.json"
@@ -32,13 +35,13 @@ def test_a_model_that_the_server_lacks_is_named(settings: FacadeSettings, tmp_pa
     with running_facade(settings.model_copy(update={"release_state_path": state_path})) as facade:
         reply = facade.get("/health/ready")
         assert reply.status == 503
-        assert "plate-seg 1.0.1 has no worker that is ready" in reply.json["missing"]
+        assert "plate-seg 1.0.1 has no ready worker" in reply.json["missing"]
         assert facade.get("/v2/health/ready").json == {"ready": False}
         assert facade.get("/v2/models/plate-seg/ready").status == 503
         assert facade.phenotype(b"\x89PNG\r\n\x1a\n" + bytes(8)).status == 422
 
 
-def test_without_a_model_server_nothing_is_ready_and_everything_says_so(settings: FacadeSettings) -> None:
+def test_nothing_is_ready_without_a_model_server(settings: FacadeSettings) -> None:
     from tests.support import sample_images
 
     unreachable = {"model_url": "http://127.0.0.1:9", "management_url": "http://127.0.0.1:9"}
@@ -50,7 +53,7 @@ def test_without_a_model_server_nothing_is_ready_and_everything_says_so(settings
         assert (reply.status, reply.problem) == (503, "model-unavailable")
 
 
-def test_without_a_record_nothing_is_released_until_there_is_one(
+def test_no_model_is_released_without_release_state(
     settings: FacadeSettings, torchserve: TorchServeProcess, tmp_path: Path
 ) -> None:
     state_path = tmp_path / "release-state.json"
@@ -61,18 +64,18 @@ def test_without_a_record_nothing_is_released_until_there_is_one(
         assert facade.get("/v1/models").status == 200
 
 
-def test_ready_workers_are_counted(facade: Facade) -> None:
+def test_ready_workers_gauge_is_set(facade: Facade) -> None:
     facade.get("/health/ready")
     assert REGISTRY.get_sample_value("thale_model_ready_workers", {"model": "plate-seg", "version": "1.0.0"}) == 1
 
 
-def test_problems_explain_themselves(facade: Facade) -> None:
+def test_problem_route_describes_each_code(facade: Facade) -> None:
     description = facade.get("/problems/scale").json
     assert (description["type"], description["status"]) == ("/problems/scale", 422)
     assert facade.get("/problems/none").problem == "parameter"
 
 
-def test_the_contract_can_be_read_without_a_network(facade: Facade) -> None:
+def test_openapi_document_needs_no_network(facade: Facade) -> None:
     schema = facade.get("/openapi.json").json
     body = schema["paths"]["/v1/phenotype"]["post"]["requestBody"]["content"]
     assert {"image/jpeg", "image/png", "image/tiff", "multipart/form-data"} <= set(body)

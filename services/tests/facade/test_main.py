@@ -14,14 +14,14 @@ import pytest
 from tests.support.torchserve_process import free_ports
 from thale.facade.settings import FacadeSettings
 
+pytestmark = pytest.mark.integration
+
 
 def environment(**settings: str) -> dict[str, str]:
     return {**os.environ, **{f"THALE_{name.upper()}": value for name, value in settings.items()}}
 
 
-def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(
-    settings: FacadeSettings, tmp_path: Path
-) -> None:
+def test_main_serves_on_loopback_and_leaves_no_process(settings: FacadeSettings, tmp_path: Path) -> None:
     port, metrics_port = free_ports(2)
     variables = environment(
         port=str(port), metrics_port=str(metrics_port), release_state_path=str(settings.release_state_path)
@@ -46,7 +46,7 @@ def test_it_listens_on_loopback_alone_serves_metrics_and_leaves_no_process(
     assert all(line.startswith("{") for line in (tmp_path / "log").read_text().splitlines())
 
 
-def test_its_processes_end_with_it_even_when_it_is_killed(settings: FacadeSettings) -> None:
+def test_worker_processes_end_when_the_facade_is_killed(settings: FacadeSettings) -> None:
     port, metrics_port = free_ports(2)
     variables = environment(
         port=str(port), metrics_port=str(metrics_port), release_state_path=str(settings.release_state_path)
@@ -68,7 +68,7 @@ def test_its_processes_end_with_it_even_when_it_is_killed(settings: FacadeSettin
         ({"release_state_path": "x", "namespace": "plants"}, "THALE_RELEASE_STATE_PATH or THALE_NAMESPACE"),
     ],
 )
-def test_a_setting_that_is_missing_or_wrong_is_named(settings: dict[str, str], named: str) -> None:
+def test_main_names_missing_or_invalid_settings(settings: dict[str, str], named: str) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("THALE_")}
     given = {f"THALE_{name.upper()}": value for name, value in settings.items()}
     command = [sys.executable, "-m", "thale.facade"]

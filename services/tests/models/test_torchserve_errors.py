@@ -40,5 +40,5 @@ def test_torchserve_error_is_empty_without_json_object(data: bytes) -> None:
     assert (error.code, error.message, dict(error.body)) == ("", "", {})
 
 
-def test_torchserve_error_keeps_code_of_worker() -> None:
+def test_torchserve_error_returns_code_of_worker() -> None:
     assert TorchServeError.from_response(422, b'{"code": "scale", "message": "too small"}').code == "scale"

@@ -13,7 +13,7 @@ from thale.monitoring.plate_statistics import plate_statistics
 from thale.schemas import Landmark
 
 KINDS = ("root_base", "primary_tip", "lateral_tip")
-LANDMARKS = [mark for number in (1, 2) for mark in seedling(number).landmarks]
+LANDMARKS = [landmark for number in (1, 2) for landmark in seedling(number).landmarks]
 
 
 def test_plate_statistics_counts_organs_and_landmarks() -> None:

@@ -119,7 +119,7 @@ def plate_side_px(plate: Plate) -> float:
 def region_of_interest(calibration: Calibration, height: int, width: int) -> tuple[int, int, int, int]:
     """Return the box x0, y0, x1, y1 (the last two exclusive) that a model processes.
 
-    It is the bounding box of the plate's outer edge, clipped to the image, so that roots at the rim are complete.
+    It is the bounding box of the plate's outer edge, clipped to the image, so that roots next to the rim are complete.
     Without a plate, it is the whole image. `interior_mask` excludes the rim.
     """
     if calibration.plate is None:
@@ -133,7 +133,7 @@ def region_of_interest(calibration: Calibration, height: int, width: int) -> tup
 def plate_interior(
     plate: Plate, margin_mm: float = RIM_MM, plate_width_mm: float = PLATE_WIDTH_MM
 ) -> tuple[Point, Point, Point, Point]:
-    """Return the plate's corners moved inwards by a margin from each side: roots never grow on the rim.
+    """Return the plate's corners, moved inwards by a margin from each side. Roots do not grow on the rim.
 
     Args:
         plate: The plate.

@@ -61,14 +61,16 @@ class Frame(BaseModel):
 def tiles(height: int, width: int, tile_px: int, overlap_px: int) -> Iterator[Window]:
     """Yield windows of at most `tile_px` x `tile_px` pixels that cover height x width and overlap their neighbours.
 
-    The number of windows is minimal and all have the same size. Their size is the minimum for the overlap, because
-    pixels in two windows are computed twice (ADR 0033).
+    The number of windows is minimal, and all have the same size. It is the smallest size with this overlap, because
+    the network processes overlapping pixels twice (ADR 0033).
 
     Raises:
         ValueError: If the overlap is negative or not smaller than the tile.
     """
     if not 0 <= overlap_px < tile_px:
-        raise ValueError(f"overlap {overlap_px} is invalid: required is 0 <= overlap < tile ({tile_px})")
+        raise ValueError(
+            f"overlap {overlap_px} px is invalid: it must be 0 or more and less than the tile ({tile_px} px)"
+        )
     for rows in _spans(height, tile_px, overlap_px):
         for columns in _spans(width, tile_px, overlap_px):
             yield rows, columns

@@ -19,8 +19,9 @@ MAX_CHUNKS = 200_000
 MAX_PAGES = 10_000
 MAX_SAMPLES = 8
 MAX_STRAY_BYTES = 1 << 16
-"""Maximum number of bytes between two JPEG markers. Cameras leave a few; millions occur only in attacks on decoders."""
+"""Maximum number of bytes between two JPEG markers. Cameras write a few. Millions occur only in attacks on decoders."""
 
+_MAX_TAGS = 4096
 _ORIENTATION = 274
 _MARKER = re.compile(rb"\xff([\x01-\xfe])")
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -58,7 +59,7 @@ def read_jpeg(data: bytes) -> Header:
     """Read the size and the EXIF orientation of a JPEG.
 
     Raises:
-        DamagedImageError: If the file has no complete frame header.
+        DamagedImageError: If the frame header is missing or truncated, or if more than `MAX_SEGMENTS` segments precede it.
         UnsupportedImageError: If the image is not 8-bit grayscale, RGB or CMYK.
     """
     orientation = 1
@@ -102,7 +103,7 @@ def read_png(data: bytes) -> Header:
     """Read the size, the pixel format, and the orientation in an eXIf chunk of a PNG.
 
     Raises:
-        DamagedImageError: If the first chunk is not a valid header.
+        DamagedImageError: If the first chunk is not a valid header, or if the file has more than `MAX_CHUNKS` chunks.
     """
     if len(data) < 33 or data[8:16] != b"\0\0\0\rIHDR":
         raise DamagedImageError("the PNG has no header chunk: it is truncated or damaged, send the whole file")
@@ -146,8 +147,9 @@ def read_tiff(data: bytes, page: int | None) -> Header:
     """Read the header of one page of a TIFF; of the first page by default.
 
     Raises:
-        DamagedImageError: If a directory is outside the file, or if the directories form a cycle.
-        UnsupportedImageError: If the file is a camera's raw file, or if its pixel format is not supported.
+        DamagedImageError: If a directory is outside the file, invalid or too long, or if the directories form a cycle.
+        UnsupportedImageError: If the file is a camera's raw file, has only thumbnails or masks, or has a pixel format
+            that is not supported.
     """
     if data[8:10] == b"CR" or data[:4] == b"IIU\0":
         raise UnsupportedImageError("this is a camera's raw file: export it as JPEG, PNG or TIFF")
@@ -155,7 +157,7 @@ def read_tiff(data: bytes, page: int | None) -> Header:
     directories = list(tiff.pages())
     if any(50706 in tags for tags in directories):
         raise UnsupportedImageError("this is a DNG raw file: export it as JPEG, PNG or TIFF")
-    # Bit 0 of NewSubfileType marks a thumbnail, bit 2 a mask. Neither is a page to measure.
+    # Bit 0 of NewSubfileType marks a thumbnail, bit 2 a mask. Neither counts as a page.
     pages = tuple(index for index, tags in enumerate(directories) if not tags.get(254, 0) & 0b101)
     if not pages:
         raise UnsupportedImageError("this TIFF has only thumbnails or masks: export the image as JPEG, PNG or TIFF")
@@ -229,8 +231,10 @@ class _Tiff:
         """Return the tags of the directory at an offset, and the offset of the next directory (0 after the last)."""
         count_size, entry_size, offset_size = (8, 20, 8) if self.is_bigtiff else (2, 12, 4)
         count = self._read_integer(offset, count_size)
-        if count > 4096:
-            raise DamagedImageError(f"a page of the TIFF claims {count} tags, which is too many: save it again")
+        if count > _MAX_TAGS:
+            raise DamagedImageError(
+                f"a page of the TIFF claims {count} tags, the maximum is {_MAX_TAGS}: save it again"
+            )
         tags: dict[int, int] = {}
         for entry in range(count):
             start = offset + count_size + entry * entry_size

@@ -45,7 +45,7 @@ MIN_SIDE_PX = 32
 """On smaller images, a root cannot be distinguished from noise."""
 
 MAX_SCANS = 100
-"""Maximum number of scans of a progressive JPEG. Cameras write about 10; thousands are an attack on the decoder."""
+"""Maximum number of scans of a progressive JPEG. Cameras write about 10. Thousands are an attack on the decoder."""
 
 SNIFF_BYTES = 16
 """Number of bytes of a file that `sniff` requires."""
@@ -75,7 +75,7 @@ _UNSUPPORTED_SIGNATURES: tuple[tuple[bytes, str], ...] = (
 Sample = TypeVar("Sample", np.uint8, np.uint16)
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-# Pillow and tifffile raise many exception types for damaged files. Fuzzing has produced these.
+# Exception types that Pillow and tifffile raised for damaged files under fuzzing.
 _DECODER_FAILURES = (
     ArithmeticError,
     AssertionError,
@@ -177,7 +177,7 @@ def decode(data: bytes, page: int | None = None) -> NDArray[np.uint8]:
     if pixels.shape[:2] != (header.height, header.width):
         height, width = pixels.shape[:2]
         raise DamagedImageError(
-            f"the {header.format} has {width} x {height} px, but its header says {header.width} x {header.height}: "
+            f"the {header.format} has {width} x {height} px, but its header declares {header.width} x {header.height}: "
             "save it again"
         )
     return np.ascontiguousarray(_apply_orientation(_to_rgb(pixels), header.orientation))

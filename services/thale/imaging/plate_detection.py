@@ -2,10 +2,10 @@
 
 Each of the four sides of a dish appears as several parallel lines: the edges of lid and base, and their rims. Labels,
 marker, tape, shadows and roots are lines too, but they do not form a square of four long lines. The detector selects
-the largest square whose four sides are all supported along their straight part, because corners are rounded. It
+the largest square with an edge along the straight part of all four sides. Corners are rounded and do not count. It
 searches near the tilt at which the lines of the image are strongest. ADR 0037 has the reasons for the selection.
 
-The search uses the image reduced to about a thousand pixels. The median error of a side is 0.3 % of its length. The
+The search uses the image reduced to about a thousand pixels on its long side. The median error of a side is 0.3 % of its length. The
 maximum error on 38 synthetic plates was 0.9 %.
 """
 
@@ -26,7 +26,7 @@ SEARCH_PX = 1100
 MAX_TILT_DEG = 8.0
 TILT_STEP_DEG = 0.25
 SIDE_TILT_DEG = 1.25
-"""Maximum deviation of one side from the common tilt: cameras are never exactly perpendicular to the plate."""
+"""Maximum deviation of one side from the common tilt: the camera axis is never exactly perpendicular to the plate."""
 
 MIN_SIDE_SHARE = 0.4
 """A plate's side as a share of the image's short side: smaller squares are labels, windows or wells."""
@@ -51,7 +51,7 @@ _MAX_LINES = 48
 _SIZE_WEIGHT = 8.0
 _MAX_CONFIDENCE_DROP = 0.3
 """Maximum difference between the highest confidence and that of the largest square. The lid's edge is fainter than its
-rims, but a square of one side of the dish and three edges of the light has a much lower confidence."""
+rims, but a square of one side of the dish and three edges of the illuminated area has a much lower confidence."""
 
 _ASPECT_WEIGHT = 10.0
 
@@ -83,16 +83,16 @@ class _Lines:
 def find_plate(image_HW3: NDArray[np.uint8]) -> Plate | None:
     """Return the plate, or None if no square has enough support on all four sides.
 
-    The confidence (0 to 1) is the mean of two values, the average support of the sides and the support of the weakest
-    side, minus the support beyond the corners.
+    The confidence (0 to 1) is the mean of the average and the minimum support of the four sides, minus the support
+    beyond the corners.
     """
     step = max(1, math.ceil(max(image_HW3.shape[:2]) / SEARCH_PX))
     grey_HW = np.asarray(Image.fromarray(image_HW3).reduce(step), np.float32).mean(axis=2)
     if min(grey_HW.shape) < 8 * _BAND_ROWS:
         return None
-    upright, level = _edge_strength(grey_HW), _edge_strength(grey_HW.T)
-    tilt = _estimate_tilt(upright, level)
-    columns, rows = _find_lines(upright, -tilt), _find_lines(level, tilt)
+    vertical, horizontal = _edge_strength(grey_HW), _edge_strength(grey_HW.T)
+    tilt = _estimate_tilt(vertical, horizontal)
+    columns, rows = _find_lines(vertical, -tilt), _find_lines(horizontal, tilt)
     square = _find_largest_square(columns, rows, grey_HW.shape, step)
     if square is None:
         return None
@@ -120,15 +120,15 @@ def _shear(edges_BX: NDArray[np.float32], tilt_deg: float) -> NDArray[np.float32
     return np.where(inside, edges_BX[np.arange(bands)[:, None], columns.clip(0, width - 1)], np.float32(0))
 
 
-def _estimate_tilt(upright: NDArray[np.float32], level: NDArray[np.float32]) -> float:
-    """Return the plate's clockwise tilt in degrees: the tilt with maximum line energy in both directions together."""
+def _estimate_tilt(vertical: NDArray[np.float32], horizontal: NDArray[np.float32]) -> float:
+    """Return the plate's clockwise tilt in degrees: the tilt with the maximum sum of line energy over both directions."""
     tilts = np.arange(-MAX_TILT_DEG, MAX_TILT_DEG + TILT_STEP_DEG / 2, TILT_STEP_DEG)
-    upright, level = upright.clip(-4, 4), level.clip(-4, 4)
+    vertical, horizontal = vertical.clip(-4, 4), horizontal.clip(-4, 4)
 
     def energy(edges: NDArray[np.float32], tilt: float) -> float:
         return float(np.square(_shear(edges, tilt).mean(axis=0)).sum())
 
-    return float(max(tilts, key=lambda tilt: energy(upright, -tilt) + energy(level, tilt)))
+    return float(max(tilts, key=lambda tilt: energy(vertical, -tilt) + energy(horizontal, tilt)))
 
 
 def _find_lines(edges_BX: NDArray[np.float32], tilt_deg: float) -> _Lines:
@@ -206,7 +206,7 @@ def _find_largest_square(
 
 
 def _line_pairs(positions: Floats, min_distance: float) -> Indices:
-    """Return all ordered pairs of lines (M x 2) with at least the given distance."""
+    """Return all ordered pairs of lines (M x 2) that are at least `min_distance` apart."""
     first, second = np.nonzero(positions[None, :] - positions[:, None] >= min_distance)
     return np.stack([first, second], axis=1)
 

@@ -1,7 +1,7 @@
 """Hessian ridge filter: a classical line detector, used as an independent quality check of the network (ADR 0040).
 
 A root is a ridge of the grey levels: their curvature is high across the root and low along it. The curvature is the
-larger eigenvalue of the Hessian at the scale of the root's width (Lindeberg, "Edge detection and ridge detection with
+Hessian's eigenvalue of larger magnitude, at the scale of the root's width (Lindeberg, "Edge detection and ridge detection with
 automatic scale selection", IJCV 30, 1998; Sato et al., Medical Image Analysis 2, 1998). Three octaves cover the roots
 of a plate. `skimage.filters.sato` takes seven times as long for one polarity. It differentiates by convolution and
 stores every scale of the whole image; this filter uses differences of one smoothed band.
@@ -19,7 +19,7 @@ SIGMA_PX = 1.2
 """Standard deviation of the smoothing on each octave. With pixels of 0.0625 mm, it detects lines 0.15 to 1 mm wide."""
 
 NOISE_FLOOR = 3
-"""Weaker ridges (in grey levels) are noise and set to 0. Mostly empty maps also compress well."""
+"""Minimum contrast of a ridge in grey levels. Weaker responses are noise and set to 0, so that the map also compresses well."""
 
 _OCTAVES = 3
 _BAND_ROWS = 256
@@ -27,14 +27,14 @@ _HALO_ROWS = 32
 _TRUNCATE = 3.0
 _MAX_CONTRAST = 127
 _CONTRAST_OF_CURVATURE = 1.5 * np.sqrt(3)
-"""The maximum curvature of a line with Gaussian profile and contrast c is 2 / (3 sqrt 3) c at its own scale."""
+"""The maximum over scales of the normalised curvature of a Gaussian line with contrast c is 2 / (3 sqrt 3) c."""
 
 
 def ridge_response(pixels_HW3: NDArray[np.uint8]) -> NDArray[np.int8]:
     """Return the ridge contrast of each pixel in grey levels, int8 HW: positive for bright ridges, 0 without a ridge.
 
-    The filter processes bands of rows, so that memory holds only one band. Each band has a halo as wide as the filter's
-    support, so that the result equals that of the whole image.
+    The filter processes bands of rows to limit memory. The halo of a band exceeds the filter's support, so that the
+    result equals that of the whole image.
     """
     height, width = pixels_HW3.shape[:2]
     response_HW = np.empty((height, width), np.int8)
@@ -47,7 +47,7 @@ def ridge_response(pixels_HW3: NDArray[np.uint8]) -> NDArray[np.int8]:
 
 
 def _row_bands(height: int) -> Iterator[tuple[slice, slice]]:
-    """Yield bands of rows, each with its halo; both start at integer pixels of every octave."""
+    """Yield bands of rows, each without and with its halo. Both start at integer pixels of every octave."""
     for top in range(0, height, _BAND_ROWS):
         bottom = min(height, top + _BAND_ROWS)
         yield slice(top, bottom), slice(max(0, top - _HALO_ROWS), min(height, bottom + _HALO_ROWS))

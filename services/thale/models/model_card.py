@@ -33,7 +33,7 @@ def validate_model_card(card: ModelCard) -> None:
     """
     if card.task == "segmentation" and (card.classes[:1] != ("background",) or len(card.classes) < 2):
         raise ArchiveError(
-            f"the classes of {card.name} are {card.classes}: background comes first, then one or more organs"
+            f"the classes of {card.name} are {card.classes}: list background first, then one or more organs"
         )
     unknown_classes = set(card.classes) - set(get_args(LandmarkKind))
     if card.task == "landmarks" and (unknown_classes or not card.classes):
@@ -44,6 +44,6 @@ def validate_model_card(card: ModelCard) -> None:
         raise ArchiveError(f"the classes of {card.name} are {card.classes}: list each class only once")
     if not 0 <= card.overlap_px < card.tile_px <= 4096:
         raise ArchiveError(
-            f"tiles of {card.tile_px} px that overlap by {card.overlap_px} px cannot cover a picture: "
-            "required is 0 <= overlap_px < tile_px <= 4096"
+            f"tiles of {card.tile_px} px that overlap by {card.overlap_px} px cannot cover an image: "
+            "overlap_px must be 0 or more and less than tile_px, and tile_px at most 4096"
         )

@@ -23,7 +23,7 @@ SEGMENTATION_MEDIA_TYPE = "application/x-npz"
 LANDMARKS_MEDIA_TYPE = "application/json"
 
 _MAX_ARRAY_BYTES = 2**28
-"""Maximum size of one array. Every image within the limits needs less, and a process can hold it in memory."""
+"""Maximum size of one array in bytes. Images within the size limits require less."""
 _DECODE_ERRORS = (
     *(ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error),
     *(NotImplementedError, RuntimeError, MemoryError),  # ZIP compression method, ZIP encryption, array shape
@@ -124,7 +124,7 @@ class SegmentationPrediction:
 def most_likely_classes(probabilities_CHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the most likely class of each pixel, uint8 HW, 0 for background.
 
-    The background has the rest of the probability. It wins a tie; of two tied organs, the first one wins.
+    The background has the remaining probability. A tie goes to the background, or else to the first of the tied organs.
     """
     background_HW = 255 - np.minimum(probabilities_CHW.sum(axis=0, dtype=np.uint16), 255)
     best_HW = probabilities_CHW.argmax(axis=0)

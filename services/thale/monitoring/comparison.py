@@ -37,7 +37,7 @@ class ShadowDifference:
 
     @property
     def agreement_score(self) -> float:
-        """Minimum of all scores: 1 is an identical prediction, 0 or less means nothing in common."""
+        """Minimum of all scores: 1 for identical predictions, 0 or less for no agreement."""
         f1_scores = [] if self.landmark_f1 is None else [self.landmark_f1]
         return min(
             [*self.dice.values(), *f1_scores, *(1 - difference for difference in self.traits.values())], default=1.0
@@ -70,7 +70,9 @@ def _nearest_pixels(target: Frame, other: Frame) -> tuple[NDArray[np.intp], NDAr
 def match_landmarks(
     stable: Sequence[Landmark], shadow: Sequence[Landmark], scale: Scale
 ) -> tuple[dict[str, list[float]], float | None]:
-    """Match the landmarks of each kind one to one, at minimum total distance; pairs 2 mm or more apart do not match.
+    """Match the landmarks of each kind one to one, at minimum total distance.
+
+    Pairs at a distance of 2 mm or more do not match. The limit is 20 px if the scale is unknown.
 
     Returns:
         The distances (source px) of the matched pairs by kind, and the F1 score, None without any landmarks.
@@ -94,8 +96,8 @@ def _landmark_points(landmarks: Sequence[Landmark], kind: str) -> NDArray[np.flo
 def _matched_distances(
     stable_N2: NDArray[np.float64], shadow_M2: NDArray[np.float64], max_distance_px: float
 ) -> list[float]:
-    # The cost cap minimises the total distance instead of maximising the number of pairs: a landmark that moved by more
-    # than the limit does not separate two nearby pairs.
+    # The cost cap minimises the total distance and does not maximise the number of pairs. A landmark that moved beyond
+    # the limit therefore does not separate two nearby pairs.
     pairs = match_points(stable_N2, shadow_M2, max_distance_px, out_of_range_cost=max_distance_px)
     distances_NM = cdist(stable_N2, shadow_M2)
     return [float(distances_NM[pair]) for pair in pairs if distances_NM[pair] < max_distance_px]
@@ -104,8 +106,8 @@ def _matched_distances(
 def relative_differences(stable: PlateStatistics, shadow: PlateStatistics) -> dict[str, float]:
     """Return |shadow - stable| / |stable| of each trait.
 
-    The difference is 1 if only one version has a value. Traits without any value are omitted. Both statistics describe
-    the same image. If the scales differ, the traits differ as well, and that counts as a difference.
+    NaN and zero count as no value. The difference is 1 if only one version has a value. Traits without any value are
+    omitted. Both statistics describe the same image, so different scales count as a difference of the traits.
     """
     return {
         trait: _relative_difference(value, shadow.traits.get(trait, math.nan))

@@ -1,9 +1,9 @@
-"""Drift between two histograms: effect size (PSI) and significance (KS test).
+"""Drift between two histograms: effect size (PSI) and statistical significance (KS test).
 
 PSI, the population stability index, is the symmetric Kullback-Leibler divergence of two binned distributions. It comes
 from credit scoring (Siddiqi, Credit Risk Scorecards, 2006), where 0.1 is a small change and 0.25 a large one. Without a
-difference, it is distributed as (1/n + 1/m) times a chi-square with B - 1 degrees of freedom, for B bins and n and m
-values (Yurdakul, Statistical Properties of Population Stability Index, 2018). The mean of this distribution, or its
+difference, it is distributed as (1/n + 1/m) times a chi-square variable with B - 1 degrees of freedom, for B bins and
+samples of n and m values (Yurdakul, Statistical Properties of Population Stability Index, 2018). The mean of this distribution, or its
 99 % quantile, is subtracted here (ADR 0027). KS is the two-sample test of Kolmogorov and Smirnov (Smirnov, Bull. Math.
 Univ. Moscou 2, 1939) on binned values. Binning makes the test more conservative.
 """
@@ -26,15 +26,15 @@ _PSI_TAIL_PROBABILITY = 0.01
 class Drift:
     """PSI and KS statistics of two samples.
 
-    `psi` is corrected by its expected value under chance. `ks` is the maximum distance of the two distribution
-    functions, and `p_value` belongs to it.
+    `psi` is PSI minus its expected value under chance, at least 0. `ks` is the maximum distance between the two
+    distribution functions, and `p_value` is the p-value of `ks`.
     """
 
     psi: float
     ks: float
     p_value: float
     psi_lower_bound: float
-    """PSI minus its 99 % quantile under chance, for values that are checked every day."""
+    """PSI minus its 99 % quantile under chance, at least 0, for repeated checks."""
 
 
 def compare_histograms(observed: Histogram, reference: Histogram, cluster_size: float = 1.0) -> Drift:

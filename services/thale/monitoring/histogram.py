@@ -24,7 +24,7 @@ class Histogram:
     def merge(self, later: Self) -> Self:
         """Return the sum of this histogram and a later one.
 
-        If the bins differ, because a facade was upgraded, it is the later histogram alone.
+        If the bins differ after an upgrade of a facade, the result is the later histogram alone.
         """
         if self.edges != later.edges:
             return later

@@ -1,6 +1,6 @@
-"""Plate statistics: the numbers of one phenotype by which model versions are compared.
+"""Plate statistics: summary of one phenotype for the comparison of model versions.
 
-They are computed in the post-processing workers, which hold the phenotype.
+The post-processing workers compute them, because they hold the phenotype.
 """
 
 import math
@@ -72,7 +72,7 @@ def _has_missing_trait(plant: Plant) -> bool:
 
 
 def _main_traits(phenotype: Phenotype) -> dict[str, float]:
-    """Return a plate's main traits: the mean primary root length of its plants and its totals; NaN if unknown."""
+    """Return a plate's main traits: mean primary root length of its plants, total root length and shoot area."""
     primary_lengths = [
         trait.value
         for plant in phenotype.plants

@@ -126,5 +126,5 @@ def match_points(
 
 
 def relative_error(measured: float, true: float) -> float:
-    """Return |measured - true| / true. NaN if the true value is zero or the measured value is NaN."""
+    """Return |measured - true| / true. NaN if the true value is not positive or the measured value is NaN."""
     return abs(measured - true) / true if true > 0 else float("nan")

@@ -1,4 +1,4 @@
-"""Phenotyping pipeline: builds a `Phenotype` from the predictions of one image. Pure: no clock, no network, no state.
+"""Phenotyping pipeline: builds a `Phenotype` from the predictions of one image, without network access or state.
 
 The facade calls `build_phenotype` for every request, and `thale-models evaluate` calls it on the same maps. The trait
 errors in an evaluation are therefore those of the service.
@@ -68,12 +68,12 @@ def plausibility_flags(segmentation: SegmentationPrediction, reconstruction: Pla
     if shoot_share > _MAX_SHOOT_SHARE:
         reasons.append(f"{shoot_share:.0%} of the image is classified as shoot")
     if len(reconstruction.plants) > _MAX_PLANTS:
-        reasons.append(f"{len(reconstruction.plants)} plants were detected, the maximum is {_MAX_PLANTS}")
+        reasons.append(f"{len(reconstruction.plants)} plants were detected, more than the maximum of {_MAX_PLANTS}")
     confidences = [organ.confidence for plant in reconstruction.plants for organ in plant.organs]
     if confidences and max(confidences) < _MIN_CONFIDENCE:
         reasons.append("the model's confidence is low for all organs")
     flags = [Flag(code="not_a_plate", message=f"This does not look like a plate: {reason}") for reason in reasons]
     if not reconstruction.plants and not reasons:
-        message = "no plant was found: the image shows no shoot, no seed and no root base"
+        message = "no plant was found: no shoot, seed or root base was detected"
         flags.append(Flag(code="no_plant", message=message))
     return tuple(flags)

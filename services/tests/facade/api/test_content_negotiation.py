@@ -22,11 +22,11 @@ OFFERED = ("application/json", "image/png", "application/rsml+xml", "text/csv")
         (";;;,,,/", "application/json"),
     ],
 )
-def test_the_best_liked_format_wins(accept: str | None, chosen: str) -> None:
+def test_best_media_type_has_the_highest_quality(accept: str | None, chosen: str) -> None:
     assert best_media_type(accept, OFFERED) == chosen
 
 
 @pytest.mark.parametrize("accept", ["video/mp4", "*/*;q=0", "image/png;q=0", "text/csv;q=often", "text/csv;q=nan"])
-def test_where_nothing_is_liked_the_offers_are_named(accept: str) -> None:
+def test_unacceptable_types_are_rejected_with_the_offers(accept: str) -> None:
     with pytest.raises(NotAcceptableError, match="rsml"):
         best_media_type(accept, OFFERED)

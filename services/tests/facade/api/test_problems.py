@@ -13,11 +13,11 @@ def leaf_errors(error_class: type[ThaleError] = ThaleError) -> Iterator[type[Tha
         yield from leaf_errors(child)
 
 
-def test_every_error_has_a_row() -> None:
+def test_every_error_has_a_problem_spec() -> None:
     assert [leaf.__name__ for leaf in leaf_errors() if leaf not in PROBLEM_SPECS] == []
 
 
-def test_every_error_has_a_name_of_its_own_and_an_explanation() -> None:
+def test_every_error_has_a_unique_code_and_description() -> None:
     codes = [leaf.code for leaf in leaf_errors()]
     assert len(set(codes)) == len(codes)
     assert all(describe_problem(code) for code in codes)

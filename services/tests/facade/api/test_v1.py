@@ -12,8 +12,10 @@ from tests.support.running_facade import Facade
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, SegmentationSummary
 from thale.schemas import Phenotype
 
+pytestmark = pytest.mark.integration
 
-def test_a_photograph_becomes_a_phenotype(facade: Facade) -> None:
+
+def test_phenotype_returns_plants_of_a_photograph(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.jpeg(), "mm_per_px=0.25&name=plate 7.jpg&expected_plants=3")
     assert reply.status == 200, reply.body
     phenotype = Phenotype.model_validate_json(reply.body)
@@ -24,7 +26,7 @@ def test_a_photograph_becomes_a_phenotype(facade: Facade) -> None:
     assert 0 < phenotype.timings.segment_s <= phenotype.timings.total_s
 
 
-def test_every_answer_names_the_archives_that_are_listed(facade: Facade) -> None:
+def test_provenance_names_the_listed_archives(facade: Facade) -> None:
     image = sample_images.png()
     listed = {model["name"]: model["versions"][0]["digest"] for model in facade.get("/v1/models").json}
     phenotype = Phenotype.model_validate_json(facade.phenotype(image).body)
@@ -39,20 +41,20 @@ def test_every_answer_names_the_archives_that_are_listed(facade: Facade) -> None
         assert model_ref.digest == listed[model_ref.name]
 
 
-def test_without_plate_edge_and_scale_the_answer_is_in_pixels_and_says_so(facade: Facade) -> None:
+def test_phenotype_is_in_pixels_when_the_scale_is_unknown(facade: Facade) -> None:
     phenotype = Phenotype.model_validate_json(facade.phenotype(sample_images.png()).body)
     assert (phenotype.scale.source, phenotype.plate) == ("none", None)
     assert any("scale" in flag.code for flag in phenotype.flags), phenotype.flags
 
 
-def test_an_empty_picture_has_no_plants_and_is_no_error(facade: Facade) -> None:
+def test_phenotype_of_an_empty_image_has_no_plants(facade: Facade) -> None:
     blank = sample_images.encode(Image.new("RGB", (120, 100), (180, 190, 170)), "PNG")
     reply = facade.phenotype(blank, "mm_per_px=0.25")
     assert reply.status == 200, reply.body
     assert Phenotype.model_validate_json(reply.body).image.width == 120
 
 
-def test_the_same_question_gets_the_same_digest_of_its_settings(facade: Facade) -> None:
+def test_config_digest_is_equal_for_equal_requests(facade: Facade) -> None:
     def digest(query: str) -> str:
         return Phenotype.model_validate_json(facade.phenotype(sample_images.png(), query).body).provenance.config_digest
 
@@ -60,7 +62,7 @@ def test_the_same_question_gets_the_same_digest_of_its_settings(facade: Facade) 
     assert digest("mm_per_px=0.25") != digest("mm_per_px=0.26")
 
 
-def test_accept_image_png_gives_the_overlay(facade: Facade) -> None:
+def test_phenotype_returns_overlay_for_accept_png(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.jpeg(), Accept="image/png")
     assert reply.headers["content-type"] == "image/png", reply.body
     overlay = Image.open(io.BytesIO(reply.body))
@@ -68,26 +70,26 @@ def test_accept_image_png_gives_the_overlay(facade: Facade) -> None:
     assert overlay.width >= 240
 
 
-def test_accept_rsml_gives_the_root_systems(facade: Facade) -> None:
+def test_phenotype_returns_rsml_for_accept_rsml(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.jpeg(), Accept="application/rsml+xml")
     assert reply.headers["content-type"] == "application/rsml+xml"
     assert b"<rsml" in reply.body
 
 
 @pytest.mark.parametrize("table", ["wide", "long"])
-def test_accept_csv_gives_a_table(facade: Facade, table: str) -> None:
+def test_phenotype_returns_table_for_accept_csv(facade: Facade, table: str) -> None:
     reply = facade.phenotype(sample_images.jpeg(), f"table={table}&mm_per_px=0.25", Accept="text/csv")
     assert reply.headers["content-type"].startswith("text/csv")
     assert len(next(csv.reader(io.StringIO(reply.body.decode())))) > 2
 
 
-def test_a_format_that_is_not_offered_is_refused_with_those_that_are(facade: Facade) -> None:
+def test_unsupported_accept_is_rejected_with_the_offers(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.jpeg(), Accept="video/mp4")
     assert (reply.status, reply.problem) == (406, "not-acceptable")
     assert "application/rsml+xml" in reply.json["detail"]
 
 
-def test_a_form_is_as_good_as_raw_bytes(facade: Facade) -> None:
+def test_multipart_upload_equals_raw_upload(facade: Facade) -> None:
     body, content_type = _form(b'name="image"; filename="..\\evil/\xff\xfe plate.png"', sample_images.png())
     reply = facade.post("/v1/phenotype", body, "mm_per_px=0.25", Content_Type=content_type)
     assert reply.status == 200, reply.body
@@ -99,24 +101,26 @@ def test_a_form_is_as_good_as_raw_bytes(facade: Facade) -> None:
     ("disposition", "cut", "says"),
     [
         (b'name="picture"', 0, "field 'picture'"),
-        (b'name="image"', 20, "cut off"),
+        (b'name="image"', 20, "truncated"),
         (b"", 0, "field ''"),
     ],
 )
-def test_a_form_without_one_whole_image_is_refused(facade: Facade, disposition: bytes, cut: int, says: str) -> None:
+def test_multipart_without_exactly_one_image_is_rejected(
+    facade: Facade, disposition: bytes, cut: int, says: str
+) -> None:
     body, content_type = _form(disposition, sample_images.png())
     reply = facade.post("/v1/phenotype", body[: len(body) - cut], Content_Type=content_type)
     assert (reply.status, reply.problem) == (422, "parameter")
     assert says in reply.json["detail"]
 
 
-def test_a_form_without_a_boundary_is_refused(facade: Facade) -> None:
+def test_multipart_without_boundary_is_rejected(facade: Facade) -> None:
     reply = facade.post("/v1/phenotype", sample_images.png(), Content_Type="multipart/form-data")
     assert reply.status == 422
     assert "boundary" in reply.json["detail"]
 
 
-def test_chunks_without_a_length_are_read(facade: Facade) -> None:
+def test_chunked_upload_is_read(facade: Facade) -> None:
     image = sample_images.png()
     connection = HTTPConnection("127.0.0.1", facade.port, timeout=60)
     connection.request("POST", "/v1/phenotype", iter([image[:7], image[7:100], image[100:]]), encode_chunked=True,
@@ -126,7 +130,7 @@ def test_chunks_without_a_length_are_read(facade: Facade) -> None:
     connection.close()
 
 
-def test_segment_answers_in_numbers_maps_or_a_picture(facade: Facade) -> None:
+def test_segment_returns_json_npz_or_png(facade: Facade) -> None:
     image = sample_images.png()
     summary = SegmentationSummary.model_validate_json(facade.post("/v1/segment", image, "mm_per_px=0.5").body)
     assert sum(summary.area_px.values()) == pytest.approx(240 * 200, rel=0.02)
@@ -137,7 +141,7 @@ def test_segment_answers_in_numbers_maps_or_a_picture(facade: Facade) -> None:
     assert picture.size == (maps.meta.frame.width, maps.meta.frame.height)
 
 
-def test_landmarks_answers_in_pixels_of_the_image(facade: Facade) -> None:
+def test_landmarks_are_in_pixels_of_the_image(facade: Facade) -> None:
     prediction = LandmarkPrediction.model_validate_json(facade.post("/v1/landmarks", sample_images.png()).body)
     assert prediction.model.name == "plate-landmarks"
     assert all(-1 <= landmark.x <= 240 and -1 <= landmark.y <= 200 for landmark in prediction.landmarks)

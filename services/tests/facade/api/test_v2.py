@@ -17,6 +17,8 @@ from tests.support import sample_images
 from tests.support.running_facade import Facade, Reply
 from thale.models.predictions import SegmentationMeta
 
+pytestmark = pytest.mark.integration
+
 T = TypeVar("T")
 
 
@@ -45,7 +47,7 @@ def outputs(response: InferResponse) -> dict[str, Any]:
     return {output.name: output.as_numpy() for output in response.outputs}
 
 
-def test_kserves_client_finds_server_and_models_ready(facade: Facade) -> None:
+def test_kserve_client_reads_readiness(facade: Facade) -> None:
     assert call_kserve(facade, "is_server_live") is True
     assert call_kserve(facade, "is_server_ready") is True
     assert call_kserve(facade, "is_model_ready", "plate-seg") is True
@@ -53,7 +55,7 @@ def test_kserves_client_finds_server_and_models_ready(facade: Facade) -> None:
 
 @pytest.mark.parametrize("binary_in", [False, True])
 @pytest.mark.parametrize("binary_out", [False, True])
-def test_kserves_client_segments_an_image(facade: Facade, binary_in: bool, binary_out: bool) -> None:
+def test_kserve_client_segments_an_image(facade: Facade, binary_in: bool, binary_out: bool) -> None:
     parameters = {"mm_per_px": 0.25, "binary_data_output": binary_out}
     response = infer(facade, "plate-seg", [sample_images.png()], binary_in, parameters=parameters)
     assert response.id == "42"
@@ -66,7 +68,7 @@ def test_kserves_client_segments_an_image(facade: Facade, binary_in: bool, binar
 
 
 @pytest.mark.parametrize("binary", [False, True])
-def test_kserves_client_finds_landmarks_in_a_batch(facade: Facade, binary: bool) -> None:
+def test_kserve_client_finds_landmarks_in_a_batch(facade: Facade, binary: bool) -> None:
     response = infer(
         facade,
         "plate-landmarks",
@@ -82,30 +84,30 @@ def test_kserves_client_finds_landmarks_in_a_batch(facade: Facade, binary: bool)
     assert len(tensors["meta"]) == 2
 
 
-def test_images_of_a_batch_may_differ_in_size(facade: Facade) -> None:
+def test_infer_accepts_images_of_different_sizes(facade: Facade) -> None:
     small = sample_images.encode(sample_images.Image.fromarray(sample_images.seedlings(60, 300)), "PNG")
     tensors = outputs(infer(facade, "plate-seg", [sample_images.png(), small], True, parameters={"mm_per_px": 0.25}))
     assert tensors["probabilities"].shape == (2, 3, 200, 300)
     assert not tensors["probabilities"][1, :, 60:].any()
 
 
-def test_outputs_are_chosen_one_by_one(facade: Facade) -> None:
+def test_infer_returns_the_requested_outputs(facade: Facade) -> None:
     wanted = [RequestedOutput("meta", parameters={"binary_data": True})]
     assert list(outputs(infer(facade, "plate-seg", [sample_images.png()], True, request_outputs=wanted))) == ["meta"]
 
 
-def test_kserves_client_reads_the_reason_of_a_refusal(facade: Facade) -> None:
-    with pytest.raises(httpx.HTTPStatusError, match="no model is called 'none'"):
+def test_kserve_client_reads_the_error_message(facade: Facade) -> None:
+    with pytest.raises(httpx.HTTPStatusError, match="unknown model 'none'"):
         infer(facade, "none", [sample_images.png()], False)
 
 
-def test_a_version_may_be_named(facade: Facade) -> None:
+def test_infer_accepts_a_version(facade: Facade) -> None:
     reply = post(facade, request(), path="/v2/models/plate-seg/versions/1.0.0/infer")
     assert (reply.status, reply.json["model_version"]) == (200, "1.0.0")
     assert post(facade, request(), path="/v2/models/plate-seg/versions/2.0.0/infer").status == 404
 
 
-def test_the_server_and_its_models_describe_themselves(facade: Facade) -> None:
+def test_metadata_describes_server_and_models(facade: Facade) -> None:
     assert facade.get("/v2").json["extensions"] == ["binary_tensor_data"]
     for path in ("/v2/models/plate-seg", "/v2/models/plate-seg/versions/1.0.0"):
         metadata = facade.get(path).json
@@ -116,7 +118,7 @@ def test_the_server_and_its_models_describe_themselves(facade: Facade) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/ready", "/versions/1.0.0", "/versions/1.0.0/ready"])
-def test_an_unknown_model_is_told_in_the_protocols_words(facade: Facade, path: str) -> None:
+def test_unknown_model_is_a_protocol_error(facade: Facade, path: str) -> None:
     reply = facade.get(f"/v2/models/none{path}")
     assert reply.status == 404
     assert list(reply.json) == ["error"]
@@ -158,11 +160,11 @@ def post(facade: Facade, body: object, path: str = "/v2/models/plate-seg/infer",
         (request(image={"data": [base64.b64encode(b"text").decode()]}), 415, "text"),
         (request(parameters={"mm_per_pixel": 1}), 422, "mm_per_pixel"),
         (request(parameters={"mm_per_px": -1}), 422, "mm_per_px"),
-        (request(outputs=[{"name": "masks"}]), 422, "no output is called 'masks'"),
+        (request(outputs=[{"name": "masks"}]), 422, "unknown output 'masks'"),
         (request(image={"parameters": {"binary_data_size": 5}}), 422, "binary_data_size"),
     ],
 )
-def test_a_request_that_is_not_understood_is_told_why(facade: Facade, body: object, status: int, says: str) -> None:
+def test_invalid_request_is_rejected_with_the_reason(facade: Facade, body: object, status: int, says: str) -> None:
     reply = post(facade, body)
     assert reply.status == status, reply.body
     assert says in reply.json["error"]
@@ -178,14 +180,14 @@ def test_a_request_that_is_not_understood_is_told_why(facade: Facade, body: obje
         (None, b"", "0 elements"),
     ],
 )
-def test_binary_lengths_that_do_not_fit_are_refused(facade: Facade, length: str | None, tail: bytes, says: str) -> None:
+def test_inconsistent_binary_lengths_are_rejected(facade: Facade, length: str | None, tail: bytes, says: str) -> None:
     head = json.dumps(request(image={"data": None, "parameters": {"binary_data_size": len(tail)}})).encode()
     reply = post(facade, head + tail, Inference_Header_Content_Length=length or str(len(head)))
     assert reply.status == 422
     assert says in reply.json["error"]
 
 
-def test_the_bad_image_of_a_batch_is_named(facade: Facade) -> None:
+def test_batch_error_names_the_invalid_image(facade: Facade) -> None:
     good, bad = (base64.b64encode(image).decode() for image in (sample_images.png(), b"GIF89a" + bytes(50)))
     reply = post(facade, request(image={"data": [good, bad], "shape": [2, 1]}))
     assert reply.status == 415

@@ -23,7 +23,7 @@ from thale.schemas import ReleaseState
     ("failure_mode", "deadline_s", "outcome"),
     [("raises", 60, "invalid_response"), ("hangs", 8, "timeout"), ("dies", 60, "invalid_response")],
 )
-def test_an_answer_that_breaks_the_measuring_is_replaced(
+def test_response_that_breaks_postprocessing_is_replaced(
     settings: FacadeSettings, failure_mode: str, deadline_s: float, outcome: str
 ) -> None:
     release_state = ReleaseState.model_validate_json(settings.release_state_path.read_bytes())
@@ -52,7 +52,7 @@ def test_an_answer_that_breaks_the_measuring_is_replaced(
     assert REGISTRY.get_sample_value("thale_model_requests_total", {**labels, "outcome": outcome}) == 1
 
 
-def test_every_error_has_its_outcome() -> None:
+def test_classify_error_maps_every_error() -> None:
     assert classify_error(InvalidModelResponseError("a", "1.0.0", "no")) == "invalid_response"
     assert classify_error(ModelFailedError("no")) == "error"
     assert classify_error(ModelUnavailableError("no")) == "unavailable"

@@ -1,6 +1,7 @@
-"""What waits for a shadow is bounded, by number and by bytes, and gives way to users."""
+"""Tests of the shadow mirror: its queue is bounded by count and bytes, and yields to client requests."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from prometheus_client import REGISTRY
 from tests.support.sample_phenotypes import image_metadata
 from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
 from thale.facade.postprocess.types import JSON, PhenotypeTask
+from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.settings import FacadeSettings
 from thale.facade.upstream.model_client import ModelClient, PredictRequest
 from thale.facade.upstream.model_response import ModelResponse
@@ -32,6 +34,11 @@ def make_shadow_request(image: bytes) -> ShadowRequest:
     )
 
 
+def make_mirror(models: ModelClient, settings: FacadeSettings, has_spare_capacity: Callable[[], bool]) -> ShadowMirror:
+    # No process starts: these tests end before a comparison.
+    return ShadowMirror(models, WorkerPool(1), None, settings, has_spare_capacity)
+
+
 def metric_value(outcome: str) -> float:
     labels = {"model": SHADOW.name, "version": SHADOW.version, "outcome": outcome}
     return REGISTRY.get_sample_value("thale_shadow_requests_total", labels) or 0.0
@@ -46,29 +53,28 @@ def metric_value(outcome: str) -> float:
         ({}, True, 0),
     ],
 )
-def test_copies_beyond_the_queue_or_under_load_are_dropped(
+def test_mirror_drops_requests_beyond_queue_or_under_load(
     limits: dict[str, int], has_spare_capacity: bool, dropped: int, tmp_path: Path
 ) -> None:
     async def enqueue_five() -> None:
         settings = FacadeSettings(release_state_path=tmp_path, **limits)
         async with ModelClient.connect(UNREACHABLE_URL, UNREACHABLE_URL) as models:
-            await ShadowMirror(models, settings, lambda: has_spare_capacity).enqueue(
-                [make_shadow_request(bytes(100))] * 5
-            )
+            mirror = make_mirror(models, settings, lambda: has_spare_capacity)
+            await mirror.enqueue([make_shadow_request(bytes(100))] * 5)
 
     before = metric_value("dropped")
     asyncio.run(enqueue_five())
     assert metric_value("dropped") == before + dropped
 
 
-def test_a_copy_that_was_taken_in_before_the_load_came_is_dropped_as_well(tmp_path: Path) -> None:
+def test_mirror_drops_queued_requests_when_load_rises(tmp_path: Path) -> None:
     has_spare_capacity = True
 
     async def enqueue_then_load() -> None:
         nonlocal has_spare_capacity
         settings = FacadeSettings(release_state_path=tmp_path, shadow_duty_cycle=1)
         async with ModelClient.connect(UNREACHABLE_URL, UNREACHABLE_URL) as models:
-            mirror = ShadowMirror(models, settings, lambda: has_spare_capacity)
+            mirror = make_mirror(models, settings, lambda: has_spare_capacity)
             await mirror.enqueue([make_shadow_request(b"")])
             has_spare_capacity = False
             async with mirror.running():
@@ -79,11 +85,11 @@ def test_a_copy_that_was_taken_in_before_the_load_came_is_dropped_as_well(tmp_pa
     asyncio.run(enqueue_then_load())
 
 
-def test_a_shadow_that_is_not_there_is_counted_and_what_waits_ends_with_the_server(tmp_path: Path) -> None:
+def test_mirror_counts_unavailable_shadow_and_drops_at_end(tmp_path: Path) -> None:
     async def enqueue_and_stop() -> None:
         settings = FacadeSettings(release_state_path=tmp_path, shadow_duty_cycle=0.001)
         async with ModelClient.connect(UNREACHABLE_URL, UNREACHABLE_URL) as models:
-            mirror = ShadowMirror(models, settings, lambda: True)
+            mirror = make_mirror(models, settings, lambda: True)
             async with mirror.running():
                 await mirror.enqueue([make_shadow_request(b"")] * 3)
                 while metric_value("unavailable") == before:

@@ -1,4 +1,4 @@
-"""The worst pairs are kept, and only so many."""
+"""Tests of the shadow sample store: it retains the worst samples, up to a maximum."""
 
 import json
 from pathlib import Path
@@ -34,14 +34,14 @@ def saved_images(folder: Path) -> list[str]:
     return [(pair / "image").read_text() for pair in sorted((folder / "plate-seg" / "1.1.0").iterdir())]
 
 
-def test_only_the_worst_pairs_stay_the_worst_first(tmp_path: Path) -> None:
+def test_store_keeps_the_worst_samples_first(tmp_path: Path) -> None:
     store = ShadowSampleStore(tmp_path, max_samples_per_version=3)
     for image, dice in (("a", 0.9), ("b", 0.5), ("c", 0.99), ("d", 0.7), ("e", 0.95), ("b", 0.5)):
         save_sample(store, image, dice)
     assert saved_images(tmp_path) == ["b", "d", "a"]
 
 
-def test_a_pair_says_who_answered_and_how_far_apart_they_are(tmp_path: Path) -> None:
+def test_sample_names_versions_and_difference(tmp_path: Path) -> None:
     save_sample(ShadowSampleStore(tmp_path, max_samples_per_version=1), "a", 0.25)
     [folder] = (tmp_path / "plate-seg" / "1.1.0").iterdir()
     description = json.loads((folder / "sample.json").read_text())

@@ -1,4 +1,4 @@
-"""What people send that is no plate, each through the running server: what comes back says what to do."""
+"""Invalid uploads against a running facade: each problem names the remedy."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,8 @@ from PIL import Image
 from tests.support import sample_images
 from tests.support.running_facade import Facade
 from thale.schemas import Phenotype
+
+pytestmark = pytest.mark.integration
 
 SCALE = "mm_per_px=0.25"
 
@@ -17,46 +19,46 @@ def measure_image(facade: Facade, image: bytes, query: str = SCALE) -> Phenotype
     return Phenotype.model_validate_json(reply.body)
 
 
-def test_an_empty_body(facade: Facade) -> None:
+def test_empty_body_is_rejected(facade: Facade) -> None:
     reply = facade.phenotype(b"")
     assert (reply.status, reply.problem) == (400, "empty-image")
 
 
-def test_text(facade: Facade) -> None:
+def test_text_is_rejected(facade: Facade) -> None:
     reply = facade.phenotype(b"my plate is on the server")
     assert (reply.status, reply.problem) == (415, "unsupported-image")
     assert "text" in reply.json["detail"]
 
 
-def test_a_truncated_jpeg(facade: Facade) -> None:
+def test_truncated_jpeg_is_rejected(facade: Facade) -> None:
     whole = sample_images.jpeg()
     reply = facade.phenotype(whole[: len(whole) // 2])
     assert (reply.status, reply.problem) == (422, "damaged-image")
 
 
-def test_one_pixel(facade: Facade) -> None:
+def test_single_pixel_is_rejected(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.encode(Image.new("RGB", (1, 1)), "PNG"))
     assert (reply.status, reply.problem) == (422, "image-too-small")
 
 
-def test_a_header_of_ten_thousand_million_pixels(facade: Facade) -> None:
+def test_header_of_ten_gigapixels_is_rejected(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.png_header(100_000, 100_000))
     assert (reply.status, reply.problem) == (413, "image-too-large")
 
 
-def test_cmyk(facade: Facade) -> None:
+def test_cmyk_image(facade: Facade) -> None:
     assert (
         measure_image(facade, sample_images.encode(Image.new("CMYK", (120, 100), (9, 8, 7, 6)), "JPEG")).image.mode
         == "CMYK"
     )
 
 
-def test_sixteen_bits(facade: Facade) -> None:
+def test_sixteen_bit_image_is_accepted(facade: Facade) -> None:
     samples = sample_images.seedlings().astype(np.uint16) * 257
     assert measure_image(facade, sample_images.tiff(samples, photometric="rgb")).image.bits == 16
 
 
-def test_a_tiff_of_several_pages_needs_a_choice(facade: Facade) -> None:
+def test_multipage_tiff_requires_a_page(facade: Facade) -> None:
     pages = sample_images.tiff(np.stack([sample_images.seedlings()[..., 0]] * 3), photometric="minisblack")
     reply = facade.phenotype(pages)
     assert (reply.status, reply.problem) == (422, "multi-page-image")
@@ -65,7 +67,7 @@ def test_a_tiff_of_several_pages_needs_a_choice(facade: Facade) -> None:
     assert facade.phenotype(pages, "page=-1").problem == "parameter"
 
 
-def test_alpha_is_dropped(facade: Facade) -> None:
+def test_alpha_channel_is_dropped(facade: Facade) -> None:
     picture = Image.fromarray(sample_images.seedlings()).convert("RGBA")
     assert measure_image(facade, sample_images.encode(picture, "PNG")).image.mode == "RGBA"
 
@@ -78,73 +80,73 @@ def test_exif_rotation_is_applied(facade: Facade) -> None:
     assert (facts.width, facts.height, facts.exif_orientation) == (200, 240, 6)
 
 
-def test_a_gif(facade: Facade) -> None:
+def test_gif_is_rejected(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.encode(Image.new("L", (100, 100)), "GIF"))
     assert (reply.status, reply.problem) == (415, "unsupported-image")
     assert "GIF" in reply.json["detail"]
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/json", "video/mp4", "nonsense"])
-def test_a_content_type_that_holds_no_image(facade: Facade, content_type: str) -> None:
+def test_content_type_without_image_is_rejected(facade: Facade, content_type: str) -> None:
     reply = facade.phenotype(sample_images.png(), Content_Type=content_type)
     assert (reply.status, reply.problem) == (415, "unsupported-content-type")
     assert "application/octet-stream" in reply.json["detail"]
 
 
 @pytest.mark.parametrize("content_type", ["", "image/jpeg", "application/octet-stream", "IMAGE/PNG; x=y"])
-def test_where_content_type_and_content_disagree_the_content_wins(facade: Facade, content_type: str) -> None:
+def test_content_overrides_the_content_type(facade: Facade, content_type: str) -> None:
     reply = facade.phenotype(sample_images.png(), SCALE, Content_Type=content_type)
     assert reply.status == 200, reply.body
     assert reply.json["image"]["format"] == "PNG"
 
 
-def test_thirty_megabytes_that_are_an_image(facade: Facade) -> None:
+def test_image_of_30_mb_is_accepted(facade: Facade) -> None:
     samples = np.random.default_rng(0).integers(0, 255, (3200, 3200, 3), np.uint8)
     image = sample_images.tiff(samples, photometric="rgb")
     assert len(image) > 30_000_000
     assert measure_image(facade, image, "mm_per_px=0.02").image.size_bytes == len(image)
 
 
-def test_more_bytes_than_the_limit(facade: Facade) -> None:
+def test_body_above_the_limit_is_rejected(facade: Facade) -> None:
     reply = facade.phenotype(b"\xff\xd8\xff" + bytes(65 * 2**20))
     assert (reply.status, reply.problem) == (413, "image-too-large")
 
 
 @pytest.mark.parametrize("value", ["-1", "0", "nan", "inf", "1e9", "1e-9", "ten", ""])
-def test_a_scale_that_cannot_be_true(facade: Facade, value: str) -> None:
+def test_implausible_scale_is_rejected(facade: Facade, value: str) -> None:
     reply = facade.phenotype(sample_images.png(), f"mm_per_px={value}")
     assert reply.status == 422
     assert reply.problem in ("parameter", "scale")
 
 
 @pytest.mark.parametrize("value", ["-1", "0", "nan", "1e9"])
-def test_a_plate_width_that_cannot_be_true(facade: Facade, value: str) -> None:
+def test_implausible_plate_width_is_rejected(facade: Facade, value: str) -> None:
     assert facade.phenotype(sample_images.png(), f"plate_width_mm={value}").status == 422
 
 
-def test_an_unknown_model(facade: Facade) -> None:
+def test_unknown_model_is_rejected(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.png(), "model=plate-sag")
     assert (reply.status, reply.problem) == (404, "unknown-model")
     assert "plate-seg" in reply.json["detail"]
 
 
-def test_an_unknown_version(facade: Facade) -> None:
+def test_unknown_version_is_rejected(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.png(), "model=plate-seg@9.9.9")
     assert (reply.status, reply.problem) == (404, "unknown-version")
     assert "1.0.0" in reply.json["detail"]
 
 
 @pytest.mark.parametrize("model", ["@1.0.0", "plate-seg@", "plate-seg@1@2", "plate-seg&model=plate-seg@1.0.0"])
-def test_a_model_that_is_not_well_named(facade: Facade, model: str) -> None:
+def test_malformed_model_name_is_rejected(facade: Facade, model: str) -> None:
     assert facade.phenotype(sample_images.png(), f"model={model}").problem == "parameter"
 
 
-def test_a_model_for_another_task(facade: Facade) -> None:
+def test_model_of_another_task_is_rejected(facade: Facade) -> None:
     reply = facade.post("/v1/segment", sample_images.png(), "model=plate-landmarks")
     assert (reply.status, reply.problem) == (422, "wrong-task")
 
 
-def test_a_model_for_each_task_may_be_named(facade: Facade) -> None:
+def test_one_model_per_task_is_accepted(facade: Facade) -> None:
     measure_image(facade, sample_images.png(), f"{SCALE}&model=plate-landmarks&model=plate-seg@1.0.0")
 
 
@@ -159,13 +161,13 @@ def test_a_model_for_each_task_may_be_named(facade: Facade) -> None:
         "name=" + "x" * 300,
     ],
 )
-def test_a_parameter_that_is_not_understood(facade: Facade, query: str) -> None:
+def test_invalid_parameter_is_rejected(facade: Facade, query: str) -> None:
     reply = facade.phenotype(sample_images.png(), query)
     assert (reply.status, reply.problem) == (422, "parameter")
     assert query.split("=")[0] in reply.json["detail"]
 
 
-def test_names_that_are_no_utf_8(facade: Facade) -> None:
+def test_names_that_are_not_utf_8(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.png(), "name=%ff%00%0d%0aSet-Cookie:a&experiment=%fe")
     assert reply.status == 200, reply.body
     assert reply.json["image"]["name"] == "\N{REPLACEMENT CHARACTER}Set-Cookie:a"

@@ -24,6 +24,8 @@ from thale.kserve.informer import InferenceServiceInformer
 from thale.release.lifecycle import transitions
 from thale.schemas import Release, ReleaseState
 
+pytestmark = pytest.mark.integration
+
 KEY = Key(inference_service.PLURAL, "plants", "plate-seg")
 MANAGER = ("thale-release", "Apply")
 
@@ -62,9 +64,7 @@ def has_release(informer: InferenceServiceInformer, matches: Callable[[Release],
     return check
 
 
-def test_a_change_is_known_as_soon_as_the_api_tells_it(
-    api: FakeKubernetesApi, informer: InferenceServiceInformer
-) -> None:
+def test_informer_applies_a_watched_change(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
     api.objects.create(Key(KEY.plural, "plants", "other"), {"metadata": {"name": "other"}, "spec": {}}, MANAGER)
     api.objects.create(KEY, resource(make_release()), MANAGER)
     wait_for("the first release", has_release(informer, lambda known: known.stable == "1.0.0"))
@@ -81,7 +81,7 @@ def test_a_change_is_known_as_soon_as_the_api_tells_it(
     wait_for("the end", lambda: informer.current().models == {})
 
 
-def test_a_status_alone_leaves_the_record_as_it_is(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
+def test_informer_ignores_status_updates(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
     api.objects.create(KEY, resource(make_release()), MANAGER)
     wait_for("the first release", has_release(informer, lambda known: True))
     release_state = informer.current()
@@ -94,7 +94,7 @@ def test_a_status_alone_leaves_the_record_as_it_is(api: FakeKubernetesApi, infor
     assert informer.current() is release_state
 
 
-def test_what_was_known_holds_while_the_api_is_away_and_what_was_missed_is_caught_up(
+def test_informer_keeps_state_and_catches_up_after_an_outage(
     api: FakeKubernetesApi, informer: InferenceServiceInformer
 ) -> None:
     with pytest.raises(ModelUnavailableError, match="Kubernetes API"):
@@ -110,9 +110,7 @@ def test_what_was_known_holds_while_the_api_is_away_and_what_was_missed_is_caugh
     wait_for("the canary", has_release(informer, lambda known: known.canary == "1.1.0"))
 
 
-def test_an_object_that_cannot_be_understood_changes_nothing(
-    api: FakeKubernetesApi, informer: InferenceServiceInformer
-) -> None:
+def test_informer_ignores_invalid_objects(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
     api.objects.create(KEY, resource(make_release()), MANAGER)
     wait_for("the first release", has_release(informer, lambda known: True))
     broken = {"metadata": {"annotations": {"release.thale/versions": "{"}}}
@@ -128,7 +126,7 @@ def test_an_object_that_cannot_be_understood_changes_nothing(
     wait_for("the canary", has_release(informer, lambda known: known.canary == "1.1.0"))
 
 
-def test_a_facade_of_a_cluster_answers_by_its_releases(
+def test_facade_serves_the_releases_of_a_cluster(
     api: FakeKubernetesApi, settings: FacadeSettings, torchserve: TorchServeProcess, tmp_path: Path
 ) -> None:
     assert settings.release_state_path is not None
@@ -159,7 +157,7 @@ def test_a_facade_of_a_cluster_answers_by_its_releases(
 
 
 def write_kubeconfig(folder: Path, url: str) -> Path:
-    """Write what `kubectl` would read, for a cluster that asks nobody who they are."""
+    """Write a kubeconfig for a cluster without authentication."""
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",

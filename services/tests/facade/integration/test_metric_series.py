@@ -1,4 +1,4 @@
-"""What stands on the wire after real and hostile traffic: the declared series, within their bounds, and no others."""
+"""Exposed metrics after regular and hostile traffic: exactly the declared series, within their bounds."""
 
 import os
 import random
@@ -26,6 +26,8 @@ from thale.facade.settings import FacadeSettings
 from thale.release.controller.metrics_scraper import parse_metrics
 from thale.telemetry import external_metrics, metric_table, metrics
 from thale.telemetry.labels import CODE, ROUTE, STATUS
+
+pytestmark = pytest.mark.integration
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
 UNREACHABLE_URL = "http://127.0.0.1:9"
@@ -135,7 +137,7 @@ def send_hostile_requests(process: FacadeProcess) -> None:
         process.request("/v1/phenotype", method=random_word().upper())
 
 
-def test_every_series_is_declared_with_its_type_its_words_and_its_labels(process: FacadeProcess) -> None:
+def test_every_series_is_declared_with_type_help_and_labels(process: FacadeProcess) -> None:
     declared = {metric.name: metric for metric in metrics.METRICS}
     exposed_families = {name: family for name, family in process.families().items() if name.startswith("thale_")}
     assert exposed_families.keys() == declared.keys()
@@ -149,9 +151,7 @@ def test_every_series_is_declared_with_its_type_its_words_and_its_labels(process
 
 
 @pytest.mark.parametrize("metric", [*metrics.METRICS], ids=lambda metric: metric.name)
-def test_no_label_has_more_values_than_its_bound_whatever_is_asked(
-    metric: metric_table.Metric, process: FacadeProcess
-) -> None:
+def test_label_values_stay_within_their_bound(metric: metric_table.Metric, process: FacadeProcess) -> None:
     family = process.families()[metric.name]
     values: defaultdict[str, set[str]] = defaultdict(set)
     for sample in family.samples:
@@ -164,7 +164,7 @@ def test_no_label_has_more_values_than_its_bound_whatever_is_asked(
     assert len(family.samples) <= metric.max_series * (len(metric.buckets) + 3)
 
 
-def test_models_and_versions_are_the_released_ones_and_routes_the_templates(process: FacadeProcess) -> None:
+def test_label_values_are_released_versions_and_templates(process: FacadeProcess) -> None:
     found: defaultdict[str, set[str]] = defaultdict(set)
     for name, family in process.families().items():
         for sample in family.samples if name.startswith("thale_") and name != "thale_build_info" else ():
@@ -176,7 +176,7 @@ def test_models_and_versions_are_the_released_ones_and_routes_the_templates(proc
     assert sum(len(family.samples) for family in process.families().values()) < 1500
 
 
-def test_failures_are_told_before_there_are_any_so_that_the_first_ones_are_seen_to_come(process: FacadeProcess) -> None:
+def test_failure_counters_are_initialised_to_zero(process: FacadeProcess) -> None:
     counts = {
         sample.labels["status"]: sample.value
         for sample in process.families()["thale_facade_requests"].samples
@@ -185,7 +185,7 @@ def test_failures_are_told_before_there_are_any_so_that_the_first_ones_are_seen_
     assert counts == {"500": 0, "502": 0, "503": 0, "504": 0}
 
 
-def test_the_contract_has_no_more_routes_statuses_and_problems_than_the_bounds_say(settings: FacadeSettings) -> None:
+def test_openapi_document_stays_within_label_bounds(settings: FacadeSettings) -> None:
     routes = {getattr(route, "path", "") for route in create_app(settings).routes} | {"unknown"}
     statuses = {row.status for row in PROBLEM_SPECS.values()} | {200, 304, 307, 405, 499}
     kinds = [errors.ThaleError]
@@ -196,7 +196,7 @@ def test_the_contract_has_no_more_routes_statuses_and_problems_than_the_bounds_s
     assert len({*kinds}) + len({"about:blank"}) <= CODE.max_values
 
 
-def test_latency_is_told_by_the_class_of_the_image_and_none_without_one(process: FacadeProcess) -> None:
+def test_latency_has_the_size_class_of_the_image(process: FacadeProcess) -> None:
     counts = {
         (sample.labels["route"], sample.labels["size"]): sample.value
         for sample in process.families()["thale_facade_request_duration_seconds"].samples
@@ -207,7 +207,7 @@ def test_latency_is_told_by_the_class_of_the_image_and_none_without_one(process:
     assert counts["/v1/phenotype", "none"] > 20  # what was refused before its header was read
 
 
-def test_the_parts_of_an_answer_are_apart_and_make_up_the_whole(process: FacadeProcess) -> None:
+def test_stage_durations_sum_to_the_request_duration(process: FacadeProcess) -> None:
     families = process.families()
 
     def sums(name: str, **labels: str) -> dict[str, float]:
@@ -224,14 +224,14 @@ def test_the_parts_of_an_answer_are_apart_and_make_up_the_whole(process: FacadeP
     assert all(seconds > 0 for seconds in sums("thale_facade_stage_duration_seconds").values())
 
 
-def test_what_was_built_and_what_it_costs_is_told(process: FacadeProcess) -> None:
+def test_build_info_and_cost_are_exposed(process: FacadeProcess) -> None:
     text = process.fetch_page()[1]
     assert 'thale_build_info{commit="8333959",' in text
     assert 'thale_cost_per_hour{currency="EUR"} 0.19' in text
     assert "_created" not in text
 
 
-def test_examples_of_slow_answers_are_told_to_who_asks_in_openmetrics(process: FacadeProcess) -> None:
+def test_exemplars_are_exposed_in_openmetrics(process: FacadeProcess) -> None:
     media_type, text = process.fetch_page(accept=OPENMETRICS)
     assert media_type.startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name: family for family in read_openmetrics(text)}
@@ -246,7 +246,7 @@ def test_examples_of_slow_answers_are_told_to_who_asks_in_openmetrics(process: F
     )
 
 
-def test_the_judge_reads_what_it_judges_by_and_nothing_else(process: FacadeProcess) -> None:
+def test_judge_reads_exactly_its_metrics(process: FacadeProcess) -> None:
     plain = parse_metrics(process.fetch_page()[1])
     assert plain.started_at > 0
     names = {name for name, _ in plain.values}
@@ -262,13 +262,11 @@ def test_the_judge_reads_what_it_judges_by_and_nothing_else(process: FacadeProce
     ("path", "method", "status"),
     [("/", "POST", 405), ("/metrics/x", "GET", 404), ("/../etc/passwd", "GET", 404), ("/", "HEAD", 200)],
 )
-def test_the_port_knows_two_pages_and_takes_nothing(
-    process: FacadeProcess, path: str, method: str, status: int
-) -> None:
+def test_metrics_port_serves_two_pages_read_only(process: FacadeProcess, path: str, method: str, status: int) -> None:
     assert FacadeProcess(process.metrics_port, 0).request(path, b"" if method == "POST" else None, method) == status
 
 
-def test_the_page_of_figures_is_served_and_may_not_be_kept(process: FacadeProcess) -> None:
+def test_status_page_is_served_without_caching(process: FacadeProcess) -> None:
     media_type, text = process.fetch_page("/")
     assert media_type == "text/html; charset=utf-8"
     assert "plate-seg" in text
@@ -279,9 +277,7 @@ def metric_names(samples: Sequence[str]) -> set[str]:
     return {sample.partition("{")[0] for sample in samples}
 
 
-def test_torchserve_makes_no_series_of_models_that_it_does_not_have(
-    process: FacadeProcess, torchserve: TorchServeProcess
-) -> None:
+def test_torchserve_creates_no_series_of_unknown_models(process: FacadeProcess, torchserve: TorchServeProcess) -> None:
     before = torchserve.metrics()
     for number in range(20):
         torchserve.post(f"/predictions/stranger-{number}/{number}.0.0", b"x")

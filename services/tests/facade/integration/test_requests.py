@@ -1,4 +1,4 @@
-"""How requests come in and go wrong on the wire: ids, slow and broken uploads, deadlines, crowds, deaths."""
+"""Faults of requests on the wire: ids, slow and broken uploads, deadlines, overload, killed processes."""
 
 import socket
 import threading
@@ -15,6 +15,8 @@ from tests.support.running_facade import Facade, running_facade
 from tests.support.torchserve_process import TorchServeProcess
 from thale.facade.health import Health
 from thale.facade.settings import FacadeSettings
+
+pytestmark = pytest.mark.integration
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
@@ -36,29 +38,29 @@ def raw_connection(facade: Facade, request_head: str) -> Iterator[socket.socket]
         yield connection
 
 
-def test_a_sane_request_id_is_kept(facade: Facade) -> None:
+def test_valid_request_id_is_returned(facade: Facade) -> None:
     assert facade.get("/health/live", X_Request_Id="lab-7:plate.3").headers["x-request-id"] == "lab-7:plate.3"
 
 
 @pytest.mark.parametrize("hostile", ["", "a" * 500, 'x"}\t{"level": "error', "ключ".encode().decode("latin-1"), "-rf"])
-def test_a_hostile_request_id_is_replaced(facade: Facade, hostile: str) -> None:
+def test_invalid_request_id_is_replaced(facade: Facade, hostile: str) -> None:
     reply = facade.get("/health/live", X_Request_Id=hostile)
     assert len(reply.headers["x-request-id"]) == 32
 
 
-def test_errors_carry_the_request_id(facade: Facade) -> None:
+def test_problems_contain_the_request_id(facade: Facade) -> None:
     reply = facade.phenotype(b"", X_Request_Id="abc")
     assert reply.problem == "empty-image"
     assert reply.json["request_id"] == "abc"
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/plants", 404), ("GET", "/v1/phenotype", 405)])
-def test_what_the_framework_refuses_is_a_problem_too(facade: Facade, method: str, path: str, status: int) -> None:
+def test_framework_errors_are_problems(facade: Facade, method: str, path: str, status: int) -> None:
     reply = facade.request(method, path)
     assert (reply.status, reply.problem) == (status, "about:blank")
 
 
-def test_an_unexpected_failure_tells_nothing_of_its_insides(
+def test_unexpected_error_discloses_no_details(
     facade: Facade, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(_self: Health) -> None:
@@ -71,18 +73,18 @@ def test_an_unexpected_failure_tells_nothing_of_its_insides(
     assert "insides" in caplog.text
 
 
-def test_a_body_announced_too_large_is_refused_before_it_is_sent(facade: Facade) -> None:
+def test_large_content_length_is_rejected_before_the_body(facade: Facade) -> None:
     with raw_connection(facade, f"POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: {2**40}") as connection:
         assert b" 413 " in connection.recv(4096)
 
 
-def test_thirty_megabytes_of_garbage_are_refused_at_the_first_bytes(facade: Facade) -> None:
+def test_garbage_of_30_mb_is_rejected_at_its_first_bytes(facade: Facade) -> None:
     with raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 30000000") as connection:
         connection.sendall(b"garbage " * 100)
         assert b" 415 " in connection.recv(4096)
 
 
-def test_a_body_that_stalls_is_given_up(settings: FacadeSettings) -> None:
+def test_stalled_upload_times_out(settings: FacadeSettings) -> None:
     impatient = settings.model_copy(update={"upload_idle_timeout_s": 0.1})
     with (
         running_facade(impatient) as facade,
@@ -92,7 +94,7 @@ def test_a_body_that_stalls_is_given_up(settings: FacadeSettings) -> None:
         assert b" 408 " in connection.recv(4096)
 
 
-def test_a_body_that_trickles_is_given_up(settings: FacadeSettings) -> None:
+def test_trickling_upload_times_out(settings: FacadeSettings) -> None:
     impatient = settings.model_copy(update={"upload_timeout_s": 0.3})
     with (
         running_facade(impatient) as facade,
@@ -114,14 +116,14 @@ def test_a_body_that_trickles_is_given_up(settings: FacadeSettings) -> None:
         thread.join()
 
 
-def test_a_client_that_hangs_up_within_its_body_is_no_error(facade: Facade) -> None:
+def test_disconnect_during_upload_is_not_an_error(facade: Facade) -> None:
     before = metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499")
     with raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 100000") as connection:
         connection.sendall(sample_images.png()[:100])
     wait_until(lambda: metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499") > before)
 
 
-def test_a_client_that_hangs_up_while_it_waits_frees_its_place(facade: Facade, torchserve: TorchServeProcess) -> None:
+def test_disconnect_while_queued_frees_the_slot(facade: Facade, torchserve: TorchServeProcess) -> None:
     image = sample_images.png()
     before = metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499")
     with stopped_workers(torchserve):
@@ -134,14 +136,14 @@ def test_a_client_that_hangs_up_while_it_waits_frees_its_place(facade: Facade, t
     assert metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499") == before + 1
 
 
-def test_an_answer_that_would_come_too_late_is_a_504(facade: Facade, torchserve: TorchServeProcess) -> None:
+def test_exceeded_deadline_is_a_504(facade: Facade, torchserve: TorchServeProcess) -> None:
     with stopped_workers(torchserve):
         reply = facade.phenotype(sample_images.png(), "timeout_s=0.3")
     assert (reply.status, reply.problem) == (504, "deadline-exceeded")
     assert "timeout_s" in reply.json["detail"]
 
 
-def test_one_request_too_many_is_told_to_come_back(settings: FacadeSettings, torchserve: TorchServeProcess) -> None:
+def test_admission_returns_503_when_queue_is_full(settings: FacadeSettings, torchserve: TorchServeProcess) -> None:
     limited_settings = settings.model_copy(update={"max_in_flight": 1, "max_queue_length": 0})
     image = sample_images.png()
     with (
@@ -156,7 +158,7 @@ def test_one_request_too_many_is_told_to_come_back(settings: FacadeSettings, tor
         assert int(reply.headers["retry-after"]) > 0
 
 
-def test_a_measuring_process_that_dies_is_replaced(facade: Facade) -> None:
+def test_dead_postprocess_worker_is_replaced(facade: Facade) -> None:
     assert facade.phenotype(sample_images.png()).status == 200
     [fork_server] = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
     for process in fork_server.children():
@@ -164,9 +166,7 @@ def test_a_measuring_process_that_dies_is_replaced(facade: Facade) -> None:
     assert facade.phenotype(sample_images.png()).status == 200
 
 
-def test_a_worker_killed_within_a_request_costs_a_retry_and_not_the_request(
-    facade: Facade, torchserve: TorchServeProcess
-) -> None:
+def test_request_is_retried_when_its_worker_is_killed(facade: Facade, torchserve: TorchServeProcess) -> None:
     retries = metric_value("thale_model_retries_total", model="plate-seg", version="1.0.0")
     dispatched_before = count_dispatched_requests(torchserve)
     replies = []

@@ -24,6 +24,8 @@ from thale.files import write_atomically
 from thale.schemas import ModelCard, Phenotype, ReleaseState, VersionManifest
 from thale_models.archive import write_archive
 
+pytestmark = pytest.mark.integration
+
 PLATE = sample_images.png()
 GOOD, FAULTY = "1.1.0", "1.2.0"
 
@@ -160,7 +162,7 @@ def rollout(shared_rollout: RolloutStack) -> Iterator[RolloutStack]:
     shared_rollout.release()
 
 
-def test_a_change_of_the_record_is_followed_and_told(rollout: RolloutStack) -> None:
+def test_facade_follows_a_changed_release_state(rollout: RolloutStack) -> None:
     assert rollout.serving_version() == "1.0.0"
     rollout.canary(GOOD)
     assert rollout.serving_version() == GOOD
@@ -178,7 +180,7 @@ def test_a_change_of_the_record_is_followed_and_told(rollout: RolloutStack) -> N
     assert rollout.serving_version() == "1.0.0"
 
 
-def test_an_experiment_stays_with_its_version(rollout: RolloutStack) -> None:
+def test_experiment_stays_on_one_version(rollout: RolloutStack) -> None:
     rollout.canary(GOOD, percent=50)
     for experiment in ("drought", "salt", "shade", "control"):
         assert len({rollout.segmenting_version(f"experiment={experiment}") for _ in range(2)}) == 1
@@ -194,9 +196,7 @@ def test_an_experiment_stays_with_its_version(rollout: RolloutStack) -> None:
         ("refuses", "invalid_response"),
     ],
 )
-def test_what_a_canary_fails_to_answer_the_stable_version_answers(
-    rollout: RolloutStack, mode: str, outcome: str
-) -> None:
+def test_stable_serves_requests_that_the_canary_fails(rollout: RolloutStack, mode: str, outcome: str) -> None:
     rollout.canary(FAULTY)
     rollout.set_mode(mode)
     requests = metric_value("thale_model_requests_total", FAULTY, outcome=outcome)
@@ -210,7 +210,7 @@ def test_what_a_canary_fails_to_answer_the_stable_version_answers(
     assert metric_value("thale_output_plates_total", "1.0.0") == plates + 1
 
 
-def test_a_canary_that_is_too_slow_leaves_the_stable_version_time_to_answer(rollout: RolloutStack) -> None:
+def test_slow_canary_leaves_time_for_stable(rollout: RolloutStack) -> None:
     rollout.canary(FAULTY)
     rollout.set_mode("waits")
     late = metric_value("thale_model_fallbacks_total", FAULTY, reason="timeout")
@@ -218,7 +218,7 @@ def test_a_canary_that_is_too_slow_leaves_the_stable_version_time_to_answer(roll
     assert metric_value("thale_model_fallbacks_total", FAULTY, reason="timeout") == late + 1
 
 
-def test_a_canary_that_is_not_there_is_made_up_for(rollout: RolloutStack) -> None:
+def test_stable_serves_when_the_canary_is_unavailable(rollout: RolloutStack) -> None:
     unreachable = rollout.versions[GOOD].model_copy(update={"url": "http://127.0.0.1:9"})
     rollout.canary(GOOD, versions={**rollout.base_state.models["plate-seg"].versions, GOOD: unreachable})
     unavailable = metric_value("thale_model_fallbacks_total", GOOD, reason="unavailable")
@@ -226,7 +226,7 @@ def test_a_canary_that_is_not_there_is_made_up_for(rollout: RolloutStack) -> Non
     assert metric_value("thale_model_fallbacks_total", GOOD, reason="unavailable") == unavailable + 1
 
 
-def test_a_bad_image_is_refused_when_the_stable_version_finds_it_bad_too(rollout: RolloutStack) -> None:
+def test_bad_image_is_rejected_when_stable_rejects_it_too(rollout: RolloutStack) -> None:
     rollout.canary(GOOD)
     refused = metric_value("thale_model_requests_total", GOOD, outcome="rejected")
     reply = rollout.facade.post("/v1/segment", sample_images.jpeg()[:-2000])
@@ -234,7 +234,7 @@ def test_a_bad_image_is_refused_when_the_stable_version_finds_it_bad_too(rollout
     assert metric_value("thale_model_requests_total", GOOD, outcome="rejected") == refused + 1
 
 
-def test_who_pins_a_version_hears_its_own_voice(rollout: RolloutStack) -> None:
+def test_pinned_version_has_no_fallback(rollout: RolloutStack) -> None:
     rollout.canary(GOOD)
     rollout.set_mode("fails")
     assert rollout.facade.phenotype(PLATE, f"model=plate-seg@{FAULTY}").problem == "model-failed"
@@ -244,14 +244,14 @@ def test_who_pins_a_version_hears_its_own_voice(rollout: RolloutStack) -> None:
     assert rollout.serving_version("model=plate-seg") == GOOD
 
 
-def test_one_model_alone_falls_back_as_well(rollout: RolloutStack) -> None:
+def test_single_model_route_falls_back(rollout: RolloutStack) -> None:
     rollout.canary(FAULTY)
     for mode in ("fails", "garbage"):
         rollout.set_mode(mode)
         assert rollout.segmenting_version() == "1.0.0"
 
 
-def test_a_batch_is_answered_by_one_version(rollout: RolloutStack) -> None:
+def test_batch_is_served_by_one_version(rollout: RolloutStack) -> None:
     rollout.canary(FAULTY)
     image = {"name": "image", "datatype": "BYTES", "shape": [2], "parameters": {"binary_data_size": 0}}
     body = b"".join(len(plate).to_bytes(4, "little") + plate for plate in (PLATE, PLATE))
@@ -268,7 +268,7 @@ def test_a_batch_is_answered_by_one_version(rollout: RolloutStack) -> None:
         assert answered_versions == [version, version]
 
 
-def test_a_canary_that_only_fails_is_left_alone_until_it_has_healed(rollout: RolloutStack) -> None:
+def test_failing_canary_is_skipped_until_it_recovers(rollout: RolloutStack) -> None:
     rollout.canary(FAULTY)
     rollout.set_mode("fails")
     requests = metric_value("thale_model_requests_total", FAULTY, outcome="error")
@@ -290,7 +290,7 @@ def test_a_canary_that_only_fails_is_left_alone_until_it_has_healed(rollout: Rol
     assert metric_value("thale_model_breaker_open", FAULTY) == 0
 
 
-def test_a_breaker_is_forgotten_with_the_trial(rollout: RolloutStack) -> None:
+def test_breaker_is_reset_after_the_rollout(rollout: RolloutStack) -> None:
     rollout.canary(FAULTY)
     rollout.set_mode("fails")
     while metric_value("thale_model_breaker_open", FAULTY) == 0:
@@ -299,7 +299,7 @@ def test_a_breaker_is_forgotten_with_the_trial(rollout: RolloutStack) -> None:
     assert metric_value("thale_model_breaker_open", FAULTY) == 0
 
 
-def test_a_shadow_is_asked_when_the_user_has_the_answer_and_compared(rollout: RolloutStack) -> None:
+def test_shadow_is_compared_after_the_response(rollout: RolloutStack) -> None:
     rollout.release(shadow=FAULTY)
     rollout.set_mode("waits")
     before = metric_value("thale_shadow_requests_total", FAULTY, outcome="ok")
@@ -317,7 +317,7 @@ def test_a_shadow_is_asked_when_the_user_has_the_answer_and_compared(rollout: Ro
 @pytest.mark.parametrize(
     ("mode", "outcome"), [("fails", "error"), ("garbage", "invalid_response"), ("refuses", "invalid_response")]
 )
-def test_a_bad_shadow_is_counted_and_nobody_else_hears_of_it(rollout: RolloutStack, mode: str, outcome: str) -> None:
+def test_failing_shadow_is_counted_and_hidden_from_clients(rollout: RolloutStack, mode: str, outcome: str) -> None:
     rollout.release(shadow=FAULTY)
     rollout.set_mode(mode)
     before = metric_value("thale_shadow_requests_total", FAULTY, outcome=outcome)
@@ -325,7 +325,7 @@ def test_a_bad_shadow_is_counted_and_nobody_else_hears_of_it(rollout: RolloutSta
     wait_until(lambda: metric_value("thale_shadow_requests_total", FAULTY, outcome=outcome) == before + 1)
 
 
-def test_copies_are_dropped_while_users_fill_more_than_half_of_the_places(rollout: RolloutStack) -> None:
+def test_shadow_requests_are_dropped_above_half_of_the_limit(rollout: RolloutStack) -> None:
     rollout.release(shadow=FAULTY)
     rollout.set_mode("waits")
     replies: list[Reply] = []
@@ -349,9 +349,7 @@ def test_copies_are_dropped_while_users_fill_more_than_half_of_the_places(rollou
     assert [reply.status for reply in replies] == [200, 200, 200]
 
 
-def test_a_stable_version_that_is_away_is_told_at_once_and_asked_again_soon(
-    rollout: RolloutStack, tmp_path: Path
-) -> None:
+def test_unavailable_stable_is_a_503_and_probed_again(rollout: RolloutStack, tmp_path: Path) -> None:
     state_path = tmp_path / "release-state.json"
     unreachable = {"model_url": "http://127.0.0.1:9", "release_state_path": state_path, "stable_breaker_open_s": 0.5}
     state_path.write_text(rollout.base_state.model_dump_json())

@@ -23,12 +23,12 @@ def run(work: Any) -> Any:
     return asyncio.run(with_pool())
 
 
-def test_an_error_with_arguments_comes_back_with_its_class_and_words() -> None:
+def test_pool_returns_errors_with_class_and_message() -> None:
     with pytest.raises(ImageTooSmallError, match="1 x 2 px"):
         run(lambda pool: pool.run(Deadline.after(60), raise_image_error))
 
 
-def test_a_hopeless_task_is_stopped_so_that_the_next_one_runs() -> None:
+def test_pool_stops_a_task_at_its_deadline() -> None:
     async def work(pool: WorkerPool) -> int:
         with pytest.raises(DeadlineExceededError):
             await pool.run(Deadline.after(0.2), time.sleep, 600)
@@ -37,7 +37,7 @@ def test_a_hopeless_task_is_stopped_so_that_the_next_one_runs() -> None:
     assert run(work) != os.getpid()
 
 
-def test_a_task_that_kills_its_process_is_given_up_and_others_go_on() -> None:
+def test_pool_survives_a_task_that_kills_its_process() -> None:
     async def work(pool: WorkerPool) -> int:
         with pytest.raises(ModelUnavailableError):
             await pool.run(Deadline.after(60), kill_own_process)

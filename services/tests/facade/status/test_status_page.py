@@ -22,7 +22,7 @@ EMPTY_SNAPSHOT = CounterSnapshot(0.0, {}, SECONDS, {}, 0.0, 0.0)
 
 
 class FakeMonitor:
-    """What the page asks for, as far as it is known."""
+    """Self-monitor with fixed values."""
 
     def __init__(self, release_state: ReleaseState | None, readiness: Readiness, stats: WindowStats) -> None:
         self.release_state, self.readiness, self._stats = release_state, readiness, stats
@@ -57,7 +57,7 @@ def render_page(
     return elements
 
 
-def test_quantiles_are_read_within_bins_as_prometheus_reads_them() -> None:
+def test_quantiles_interpolate_like_prometheus() -> None:
     cumulative_counts = {0.1: 50.0, 1.0: 100.0, math.inf: 100.0}
     assert quantile(cumulative_counts, 0.5) == pytest.approx(0.1)
     assert quantile(cumulative_counts, 0.75) == pytest.approx(0.55)
@@ -66,7 +66,7 @@ def test_quantiles_are_read_within_bins_as_prometheus_reads_them() -> None:
     assert math.isnan(quantile({}, 0.5))
 
 
-def test_figures_are_what_happened_between_two_moments() -> None:
+def test_window_stats_are_between_two_snapshots() -> None:
     plates = {("plate-seg", "1.0.0"): 90.0, ("plate-seg", "1.1.0"): 10.0, ("plate-landmarks", "1.0.0"): 100.0}
     seconds = {**SECONDS, "4mp": {0.1: 0.0, 1.0: 100.0, math.inf: 100.0}}
     first = replace(EMPTY_SNAPSHOT, at_s=100.0, requests={"2xx": 5.0})
@@ -81,7 +81,7 @@ def test_figures_are_what_happened_between_two_moments() -> None:
     assert (stats.in_flight, stats.queued) == (3.0, 1.0)
 
 
-def test_without_requests_nothing_is_made_up() -> None:
+def test_window_stats_are_nan_without_requests() -> None:
     for last in (EMPTY_SNAPSHOT, replace(EMPTY_SNAPSHOT, at_s=60.0)):
         stats = WindowStats.between(EMPTY_SNAPSHOT, last)
         assert math.isnan(stats.error_ratio)
@@ -91,16 +91,16 @@ def test_without_requests_nothing_is_made_up() -> None:
     assert "nan" not in text
 
 
-def test_the_page_names_versions_with_their_part_and_their_workers() -> None:
+def test_page_lists_versions_with_weight_and_workers() -> None:
     canary_release = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
     readiness = Readiness({("plate-seg", "1.0.0"): 2, ("plate-seg", "1.1.0"): 0})
     plates = {("plate-seg", "1.0.0"): 12_345.0}
     text = render_page(ReleaseState(models={"plate-seg": canary_release}), readiness, WindowStats(plates=plates)).text
-    for expected_text in ("stable", "95 %", "on trial", "5 %", "12,345", "ready"):
+    for expected_text in ("stable", "95 %", "canary, last changed", "5 %", "12,345", "ready"):
         assert expected_text in text
 
 
-def test_what_a_thousand_plates_cost_is_told_where_there_is_a_price() -> None:
+def test_page_shows_cost_per_1000_plates_when_configured() -> None:
     stats = WindowStats(window_s=60.0, plates_per_h=2000.0)
     assert "0.1 EUR for 1,000 plates" in " ".join(
         render_page(None, Readiness(), stats, cost_per_hour=0.2, currency="EUR").text.split()
@@ -108,14 +108,14 @@ def test_what_a_thousand_plates_cost_is_told_where_there_is_a_price() -> None:
     assert "1,000 plates" not in render_page(None, Readiness(), stats).text
 
 
-def test_a_hostile_name_stays_a_word() -> None:
+def test_page_escapes_names() -> None:
     hostile = "<script>alert('1')</script>"
     elements = render_page(None, Readiness(missing=(hostile,)), WindowStats())
     assert hostile in elements.text
     assert {tag for tag, _ in elements.tags}.isdisjoint({"script", "iframe", "object", "img", "link", "form"})
 
 
-def test_the_browser_may_run_and_fetch_nothing_but_the_page_s_own_style() -> None:
+def test_page_csp_allows_only_its_own_style() -> None:
     page = StatusPage(FakeMonitor(None, Readiness(), WindowStats()), FacadeSettings(release_state_path="none")).render()  # type: ignore[arg-type]
     policy = page.headers["Content-Security-Policy"]
     [style] = re.findall(r"<style>(.*?)</style>", page.body.decode(), re.DOTALL)
@@ -127,7 +127,7 @@ def test_the_browser_may_run_and_fetch_nothing_but_the_page_s_own_style() -> Non
     assert "@import" not in style
 
 
-def test_a_moment_counts_users_requests_alone() -> None:
+def test_snapshot_counts_client_requests_only() -> None:
     from thale.telemetry import metrics
 
     before = CounterSnapshot.take(0.0)

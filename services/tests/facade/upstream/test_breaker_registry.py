@@ -1,4 +1,4 @@
-"""Whose breaker it is: a version's, for as long as it keeps its role."""
+"""Tests of the breaker registry: a version has one breaker while it keeps its role."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def record_failures(breakers: BreakerRegistry) -> None:
         breakers.record(ROUTE, is_failure=True)
 
 
-def test_a_version_that_keeps_its_role_keeps_its_breaker() -> None:
+def test_registry_keeps_the_breaker_of_an_unchanged_role() -> None:
     breakers = BreakerRegistry(SETTINGS)
     breakers.sync(make_release_state(CANARY))
     record_failures(breakers)
@@ -37,7 +37,7 @@ def test_a_version_that_keeps_its_role_keeps_its_breaker() -> None:
     assert is_gauge_open()
 
 
-def test_a_version_that_was_taken_back_is_asked_anew_when_it_is_tried_again() -> None:
+def test_registry_resets_the_breaker_after_a_rollback() -> None:
     breakers = BreakerRegistry(SETTINGS)
     breakers.sync(make_release_state(CANARY))
     record_failures(breakers)

@@ -21,7 +21,7 @@ def open_breaker(clock: Clock) -> CircuitBreaker:
     return breaker
 
 
-def test_single_failures_among_answers_do_not_open_it() -> None:
+def test_breaker_stays_closed_on_single_failures() -> None:
     breaker = CircuitBreaker(CONFIG, Clock())
     for _ in range(20):
         breaker.record_failure()
@@ -31,7 +31,7 @@ def test_single_failures_among_answers_do_not_open_it() -> None:
     assert breaker.allows()
 
 
-def test_failures_within_the_window_open_it_whether_in_a_row_or_not() -> None:
+def test_breaker_opens_on_failures_within_the_window() -> None:
     breaker = CircuitBreaker(CONFIG, Clock())
     for outcome in (breaker.record_failure, breaker.record_success, breaker.record_failure, breaker.record_success):
         outcome()
@@ -40,7 +40,7 @@ def test_failures_within_the_window_open_it_whether_in_a_row_or_not() -> None:
     assert breaker.is_open
 
 
-def test_nothing_is_asked_while_it_rests_and_then_one_probe_at_a_time() -> None:
+def test_open_breaker_allows_one_probe_after_the_interval() -> None:
     clock = Clock()
     breaker = open_breaker(clock)
     assert not breaker.allows()
@@ -50,7 +50,7 @@ def test_nothing_is_asked_while_it_rests_and_then_one_probe_at_a_time() -> None:
     assert [breaker.allows() for _ in range(3)] == [True, False, False]
 
 
-def test_a_probe_that_fails_begins_another_rest() -> None:
+def test_failed_probe_restarts_the_open_interval() -> None:
     clock = Clock()
     breaker = open_breaker(clock)
     clock.now += 2
@@ -63,7 +63,7 @@ def test_a_probe_that_fails_begins_another_rest() -> None:
     assert breaker.allows()
 
 
-def test_a_probe_that_succeeds_closes_it_and_old_failures_are_forgotten() -> None:
+def test_successful_probe_closes_and_clears_failures() -> None:
     clock = Clock()
     breaker = open_breaker(clock)
     clock.now += 2
@@ -75,7 +75,7 @@ def test_a_probe_that_succeeds_closes_it_and_old_failures_are_forgotten() -> Non
     assert [breaker.allows() for _ in range(3)] == [True, True, True]
 
 
-def test_a_probe_that_nobody_heard_of_again_is_followed_by_another() -> None:
+def test_lost_probe_is_followed_by_another() -> None:
     clock = Clock()
     breaker = open_breaker(clock)
     clock.now += 2

@@ -40,18 +40,18 @@ def landmarks_response(model: ModelRef, *landmarks: Landmark) -> ModelResponse:
     return ModelResponse(route, prediction.model_dump_json().encode(), 0.1, 5, 4)
 
 
-def test_an_answer_names_the_archive_that_was_released_with_its_weights() -> None:
+def test_response_names_the_archive_released_with_its_weights() -> None:
     expected = REPORTED_MODEL.model_copy(update={"digest": "sha256:archive"})
     assert segmentation_response(REPORTED_MODEL).parse_segmentation().meta.model == expected
     assert landmarks_response(REPORTED_MODEL).parse_landmarks().model == expected
 
 
 @pytest.mark.parametrize("change", [{"digest": "sha256:other"}, {"version": "1.0.0"}, {"name": "rosette-seg"}])
-def test_another_models_answer_is_a_failure_and_not_a_measurement(change: dict[str, str]) -> None:
+def test_response_of_another_model_is_invalid(change: dict[str, str]) -> None:
     other = REPORTED_MODEL.model_copy(update=change)
-    with pytest.raises(InvalidModelResponseError, match=r"plate-seg 1\.1\.0 was asked"):
+    with pytest.raises(InvalidModelResponseError, match=r"plate-seg 1\.1\.0 returned an invalid response"):
         segmentation_response(other).parse_segmentation()
-    with pytest.raises(InvalidModelResponseError, match=r"plate-seg 1\.1\.0 was asked"):
+    with pytest.raises(InvalidModelResponseError, match=r"plate-seg 1\.1\.0 returned an invalid response"):
         landmarks_response(other).parse_landmarks()
 
 
@@ -65,13 +65,13 @@ def test_another_models_answer_is_a_failure_and_not_a_measurement(change: dict[s
         {"calibration": Calibration(scale=Scale(mm_per_px=-0.1, source="plate_edge"))},
     ],
 )
-def test_a_segmentation_that_cannot_be_of_this_image_is_nonsense(change: dict[str, object]) -> None:
-    with pytest.raises(InvalidModelResponseError, match="answered nonsense") as caught:
+def test_segmentation_of_another_image_is_invalid(change: dict[str, object]) -> None:
+    with pytest.raises(InvalidModelResponseError, match="returned an invalid response") as caught:
         segmentation_response(REPORTED_MODEL, **change).parse_segmentation()
     assert (caught.value.name, caught.value.version) == ("plate-seg", "1.1.0")
 
 
-def test_bytes_that_are_no_answer_are_nonsense() -> None:
+def test_unparsable_response_is_invalid() -> None:
     for data in (b"", b"PK", b"{}", segmentation_response(REPORTED_MODEL).data[:-30], b'{"landmarks": [NaN]}'):
         response = replace(segmentation_response(REPORTED_MODEL), data=data)
         with pytest.raises(InvalidModelResponseError):
@@ -81,7 +81,7 @@ def test_bytes_that_are_no_answer_are_nonsense() -> None:
 
 
 @pytest.mark.parametrize(("kind", "x"), [("leaf_tip", 1.0), ("root_base", 9.0), ("root_base", -4.0)])
-def test_landmarks_of_unknown_kind_or_outside_of_the_image_are_nonsense(kind: str, x: float) -> None:
+def test_landmarks_of_unknown_kind_or_outside_are_invalid(kind: str, x: float) -> None:
     stray = Landmark.model_validate({"kind": kind, "x": x, "y": 1, "score": 0.5})
     with pytest.raises(InvalidModelResponseError):
         landmarks_response(REPORTED_MODEL, stray).parse_landmarks()
@@ -92,7 +92,7 @@ def test_landmarks_of_unknown_kind_or_outside_of_the_image_are_nonsense(kind: st
     )
 
 
-def test_a_landmark_at_nan_is_nonsense() -> None:
+def test_landmark_at_nan_is_invalid() -> None:
     response = landmarks_response(REPORTED_MODEL, Landmark(kind="root_base", x=1, y=1, score=0.5))
     with pytest.raises(InvalidModelResponseError):
         replace(response, data=response.data.replace(b'"x":1.0', b'"x":NaN')).parse_landmarks()

@@ -49,26 +49,26 @@ def select(*pins: str, task: Task = "segmentation", default: str = "plate-seg") 
     return select_route(RELEASE_STATE, task, default, experiment=None, request_id="a", pins=parsed)
 
 
-def test_without_a_wish_the_stable_version_of_the_default_model_answers() -> None:
+def test_route_is_stable_of_the_default_model_by_default() -> None:
     assert (select().name, select().version, select().task) == ("plate-seg", "1.0.0", "segmentation")
 
 
-def test_a_choice_knows_its_archive_and_the_weights_in_it() -> None:
+def test_route_has_archive_and_weights_digests() -> None:
     manifest = RELEASE_STATE.models["plate-seg"].versions["1.1.0"]
     route = select("plate-seg@1.1.0")
     assert (route.digest, route.weights_digest) == (manifest.digest, f"sha256:{manifest.card.weights_sha256}")
 
 
-def test_a_pin_names_a_version_or_another_model_of_the_task() -> None:
+def test_pin_selects_version_or_model_of_the_task() -> None:
     assert select("plate-seg@1.1.0").version == "1.1.0"
     assert select("rosette-seg", "plate-landmarks").name == "rosette-seg"
 
 
-def test_a_pin_for_another_task_leaves_this_one_alone() -> None:
+def test_pin_of_another_task_is_ignored() -> None:
     assert select("plate-landmarks").name == "plate-seg"
 
 
-def test_what_cannot_be_answered_is_refused_by_name() -> None:
+def test_unknown_models_and_versions_are_rejected_by_name() -> None:
     with pytest.raises(UnknownModelError, match="plate-seg"):
         select("plate")
     with pytest.raises(UnknownVersionError, match=r"1\.1\.0"):
@@ -87,7 +87,7 @@ def canary_release(percent: float, canary: str = "1.1.0", shadow: str | None = N
 
 
 @pytest.mark.parametrize("percent", [0, 1, 5, 25, 50, 99, 100])
-def test_a_weight_is_honoured_over_ten_thousand_requests(percent: float) -> None:
+def test_split_matches_the_weight_over_10000_requests(percent: float) -> None:
     requests, weight = 10_000, percent / 100
     release = canary_release(percent)
     for kind in ("request", "experiment"):
@@ -95,7 +95,7 @@ def test_a_weight_is_honoured_over_ten_thousand_requests(percent: float) -> None
         assert abs(canaries - requests * weight) <= 4 * math.sqrt(requests * weight * (1 - weight))
 
 
-def test_all_plates_of_an_experiment_go_to_one_version() -> None:
+def test_split_keeps_an_experiment_on_one_version() -> None:
     release_state = ReleaseState(models={"plate-seg": canary_release(50)})
 
     def version(experiment: str, request_id: str) -> str:
@@ -108,7 +108,7 @@ def test_all_plates_of_an_experiment_go_to_one_version() -> None:
     assert set.union(*versions.values()) == {"1.0.0", "1.1.0"}
 
 
-def test_nobody_goes_back_to_stable_while_the_weight_grows() -> None:
+def test_split_moves_no_request_back_as_the_weight_grows() -> None:
     keys = [f"experiment {number}" for number in range(1000)]
     before: set[str] = set()
     for percent in (0, 1, 5, 25, 50, 99.9, 100):
@@ -119,13 +119,13 @@ def test_nobody_goes_back_to_stable_while_the_weight_grows() -> None:
     assert before == set(keys)
 
 
-def test_every_process_on_every_machine_decides_alike() -> None:
+def test_split_is_equal_in_every_process() -> None:
     assert hash_fraction("plate-seg", "1.1.0", "drought 7") == pytest.approx(0.31149545380784605)
     assert hash_fraction("plate-seg", "1.1.0", "drought 7") != hash_fraction("plate-seg", "1.2.0", "drought 7")
     assert hash_fraction("plate-seg", "1.1.0", "drought 7") != hash_fraction("plate-landmarks", "1.1.0", "drought 7")
 
 
-def test_a_canary_has_the_stable_version_behind_it_and_the_stable_one_a_shadow_beside_it() -> None:
+def test_canary_route_has_fallback_and_stable_route_shadow() -> None:
     canary = split_traffic(canary_release(100, shadow="1.1.0"), "a")
     assert (canary.version, canary.role, canary.shadow) == ("1.1.0", "canary", None)
     assert canary.fallback == Route.from_manifest(RELEASE_STATE.models["plate-seg"].versions["1.0.0"])
@@ -135,7 +135,7 @@ def test_a_canary_has_the_stable_version_behind_it_and_the_stable_one_a_shadow_b
     assert (stable.shadow.version, stable.shadow.role) == ("1.1.0", "shadow")
 
 
-def test_a_pinned_version_has_nobody_behind_it_and_a_pinned_model_is_split() -> None:
+def test_pinned_version_has_no_fallback() -> None:
     release_state = ReleaseState(models={**RELEASE_STATE.models, "plate-seg": canary_release(100, shadow="1.1.0")})
 
     def pinned(pin: str) -> Route:
@@ -148,13 +148,13 @@ def test_a_pinned_version_has_nobody_behind_it_and_a_pinned_model_is_split() -> 
     assert pinned("plate-seg").role == "canary"
 
 
-def test_a_choice_knows_where_its_model_server_listens() -> None:
+def test_route_has_the_url_of_its_model_server() -> None:
     version = RELEASE_STATE.models["plate-seg"].versions["1.0.0"]
     assert Route.from_manifest(version).url == ""
     assert Route.from_manifest(version.model_copy(update={"url": "http://canary"})).url == "http://canary"
 
 
-def test_a_changed_record_is_followed_and_a_broken_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_source_reloads_changed_and_ignores_invalid_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release_source, "_POLL_INTERVAL_S", 0.0)
     path = tmp_path / "release-state.json"
     source = FileReleaseSource(path)
@@ -171,8 +171,8 @@ def test_a_changed_record_is_followed_and_a_broken_one_is_not(tmp_path: Path, mo
     assert source.current() == smaller_state
 
 
-def test_a_record_whose_parts_disagree_is_no_record() -> None:
+def test_release_state_rejects_inconsistent_parts() -> None:
     with pytest.raises(ValueError, match="stable version"):
         Release(task="segmentation", stable="9.0.0", versions=RELEASE_STATE.models["plate-seg"].versions)
-    with pytest.raises(ValueError, match="holds the card of plate-seg"):
+    with pytest.raises(ValueError, match="has the card of plate-seg"):
         ReleaseState(models={"other-seg": RELEASE_STATE.models["plate-seg"]})

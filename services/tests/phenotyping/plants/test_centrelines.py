@@ -27,7 +27,7 @@ def line_of(example: DrawnGraph, path: str, tips: Tips, mask_HW: NDArray[np.bool
 
 
 @pytest.mark.parametrize(("root_ends_px", "line_ends_px"), [(105, 104), (108, 107), (130, 109)])
-def test_line_ends_where_the_root_ends_within_half_a_mm(root_ends_px: int, line_ends_px: int) -> None:
+def test_line_is_extended_to_mask_edge_within_half_a_mm(root_ends_px: int, line_ends_px: int) -> None:
     # The skeleton ends at 105 px, and the line is extended by up to 5 px from 104 px.
     example = draw_graph(DOWN, "AB")
     line = line_of(example, "AB", {}, thick_mask(example, root_ends_px))
@@ -73,7 +73,7 @@ def test_lateral_line_starts_on_its_parent() -> None:
     mask_HW = thick_mask(example, 65)
     lines = smooth_centrelines(graph, [primary, lateral], {}, mask_HW)
     assert lines[1][0].tolist() == pytest.approx([5, 25], abs=1)
-    graph.segments[example.edge("XC")[0]].points += np.array([9.0, 0.0])  # 1.8 mm: farther than a parent's half width
+    graph.segments[example.edge("XC")[0]].points += np.array([9.0, 0.0])  # 1.8 mm: beyond the maximum of 1.5 mm
     assert smooth_centrelines(graph, [primary, lateral], {}, mask_HW)[1][0].tolist() == pytest.approx([23, 25], abs=1)
 
 
@@ -82,18 +82,18 @@ VERTICAL = np.array([[5.0, float(y)] for y in range(20, 60)])
 
 
 @pytest.mark.parametrize(
-    ("base_y", "line_begins_y"),
+    ("base_y", "line_start_y"),
     [
         (12.0, 12),  # 0.8 mm above: the line is extended to the base
         (8.0, 15),  # 1.2 mm above: too far; the line is extended half a millimetre to the edge of the mask
         (28.0, 15),  # below the start of the line: no root starts there
     ],
 )
-def test_primary_line_starts_at_base_within_1_mm(base_y: float, line_begins_y: int) -> None:
+def test_primary_line_starts_at_base_within_1_mm(base_y: float, line_start_y: int) -> None:
     example = draw_graph(".\n" * 6)
     mask_HW = np.ones((60, 10), bool)
     line = start_at_base(VERTICAL, np.array([5.0, base_y]), mask_HW, example.maps)
-    assert line[0].tolist() == pytest.approx([5, line_begins_y])
+    assert line[0].tolist() == pytest.approx([5, line_start_y])
     assert line[-1].tolist() == pytest.approx([5, 59])
 
 
@@ -152,7 +152,7 @@ def test_direction_skips_hook_at_start() -> None:
     assert direction(hooked, skip=0, reach=2).tolist() == pytest.approx([-1, 0])
 
 
-def test_resample_keeps_both_ends_at_equal_steps() -> None:
+def test_resample_includes_both_ends_at_equal_steps() -> None:
     points = resample(np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]]))
     assert len(points) == 8
     assert [points[0].tolist(), points[-1].tolist()] == [[0, 0], [3, 4]]

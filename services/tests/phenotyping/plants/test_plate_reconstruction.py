@@ -226,7 +226,7 @@ def test_reconstruct_rejects_uncertain_shoot_without_base() -> None:
     plate.draw_plant(150, 80, 300)
     plate.draw_plant(450, 80, 300)
     plate.channels[1] *= 0.8
-    plate.landmarks[:] = [mark for mark in plate.landmarks if mark.x == 150]
+    plate.landmarks[:] = [landmark for landmark in plate.landmarks if landmark.x == 150]
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
     assert len(reconstruction.plants) == 1
     assert codes(reconstruction) == {"stray_shoot", "unassigned_root"}
@@ -424,9 +424,9 @@ def test_reconstruct_terminates_on_cluttered_image() -> None:
     plate = SyntheticPlate(900, 900)
     for x, y in rng.uniform(20, 880, (250, 2)):
         plate.draw_root((x, y), (x + rng.uniform(-60, 60), y + rng.uniform(-60, 60)), radius=1.6)
-    marks = [Landmark(kind="lateral_tip", x=x, y=y, score=0.5) for x, y in rng.uniform(0, 900, (500, 2))]
+    tips = [Landmark(kind="lateral_tip", x=x, y=y, score=0.5) for x, y in rng.uniform(0, 900, (500, 2))]
     plate.draw_plant(450, 100, 600)
-    reconstruction = reconstruct_plants(plate.to_prediction(), [*plate.landmarks, *marks])
+    reconstruction = reconstruct_plants(plate.to_prediction(), [*plate.landmarks, *tips])
     assert len(reconstruction.plants) >= 1
 
 

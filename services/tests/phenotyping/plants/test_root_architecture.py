@@ -70,8 +70,8 @@ def test_primary_ends_at_primary_tip_landmark() -> None:
 
 def test_primary_ends_at_landmark_with_higher_score() -> None:
     example = y_shape()
-    marks = {"B": example.landmark_at("B", "primary_tip", 0.3), "C": example.landmark_at("C", "primary_tip", 0.9)}
-    assert paths(example, roots_of(example, "A", marks))[0] == "AXC"
+    tips = {"B": example.landmark_at("B", "primary_tip", 0.3), "C": example.landmark_at("C", "primary_tip", 0.9)}
+    assert paths(example, roots_of(example, "A", tips))[0] == "AXC"
 
 
 @pytest.mark.parametrize(("lateral", "count"), [("X....C", 1), ("X......C", 2)])
@@ -120,8 +120,8 @@ def test_lateral_requires_40_percent_visible_root(lateral: str, expected: list[s
     # Of 4 mm between X and C, 0.5 mm or 2 mm are visible. The rest is a bridge.
     rows = ["A", ".", ".", lateral, ".", ".", "B"]
     example = draw_graph("\n".join(rows), "AX", "XB", "X~P", "PC", mm=0.5)
-    marks = {"B": example.landmark_at("B", "primary_tip"), "C": example.landmark_at("C", "lateral_tip")}
-    assert paths(example, roots_of(example, "A", marks)) == expected
+    tips = {"B": example.landmark_at("B", "primary_tip"), "C": example.landmark_at("C", "lateral_tip")}
+    assert paths(example, roots_of(example, "A", tips)) == expected
 
 
 @pytest.mark.parametrize(("has_landmark", "count"), [(False, 1), (True, 2)])
@@ -172,16 +172,16 @@ def parallel_neighbours_that_touch() -> DrawnGraph:
 
 def test_merged_roots_are_ambiguous() -> None:
     example = parallel_neighbours_that_touch()
-    marks = {tip: example.landmark_at(tip, "primary_tip") for tip in "CD"}
-    roots = roots_of(example, "AB", marks)
+    tips = {tip: example.landmark_at(tip, "primary_tip") for tip in "CD"}
+    roots = roots_of(example, "AB", tips)
     assert [root.plant for root in roots] == [0, 1]
     assert [root.ambiguous_at_xy for root in roots] == [pytest.approx(tuple(example.position("X")))] * 2
 
 
 def test_merged_roots_are_resolved_by_lanes() -> None:
     example = parallel_neighbours_that_touch()
-    marks = {tip: example.landmark_at(tip, "primary_tip") for tip in "CD"}
-    roots = roots_of(example, "AB", marks, lanes=[float(example.position("X")[0])])
+    tips = {tip: example.landmark_at(tip, "primary_tip") for tip in "CD"}
+    roots = roots_of(example, "AB", tips, lanes=[float(example.position("X")[0])])
     assert paths(example, roots) == ["AXYC", "BXYD"]
     assert [root.resolved_by_lane for root in roots] == [True, True]
 
@@ -260,8 +260,8 @@ def test_lateral_that_crosses_its_parent_retains_its_start() -> None:
     )
     primary_xy, lateral_xqy = example.graph.segments[1], example.graph.segments[2]
     assert primary_xy.length < lateral_xqy.length
-    marks = {"B": example.landmark_at("B", "primary_tip"), "C": example.landmark_at("C", "lateral_tip")}
-    primary, lateral = roots_of(example, "A", marks)
+    tips = {"B": example.landmark_at("B", "primary_tip"), "C": example.landmark_at("C", "lateral_tip")}
+    primary, lateral = roots_of(example, "A", tips)
     assert [number for number, _ in primary.edges] == [0, 1, 4]
     assert [number for number, _ in lateral.edges] == [2, 3]
     assert (lateral.parent, lateral.order) == (0, 2)
@@ -300,8 +300,8 @@ def test_lateral_shares_up_to_2_5_mm_with_a_neighbour(drawing: str, lateral: str
     # A lateral of the plant at D follows the neighbour's primary root from X to Y. Above 2.5 mm, the rest counts as a
     # lateral of that root.
     example = draw_graph(drawing, "AX", "XY", "YB", "DG", "DX", "YE")
-    marks = {tip: example.landmark_at(tip, "primary_tip") for tip in "BG"}
-    roots = roots_of(example, "AD", marks)
+    tips = {tip: example.landmark_at(tip, "primary_tip") for tip in "BG"}
+    roots = roots_of(example, "AD", tips)
     assert {(root.plant, example.path(root.edges)) for root in roots} == {(0, "AXYB"), (1, "DG"), (plant, lateral)}
 
 

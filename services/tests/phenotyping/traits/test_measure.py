@@ -85,7 +85,7 @@ def test_measure_returns_nan_only_without_roots() -> None:
     assert (bare["lateral_root_count"].value, bare["lateral_root_length"].value) == (0, 0)
     assert bare["branched_zone_length"].value == 0
     assert math.isnan(bare["mean_lateral_root_length"].value)
-    flag = Flag(code="no_root", message="no root is seen")
+    flag = Flag(code="no_root", message="no root is visible")
     rootless = Plant(id=1, organs=(organ("shoot", 800),), landmarks=(), roots=(), flags=(flag,))
     rows = measure_traits(rootless)
     for trait in ("primary_root_length", "total_root_length", "lateral_root_count", "convex_hull_area"):

@@ -34,8 +34,8 @@ def leaves(top: tuple[float, float], angles_deg: tuple[float, ...], petiole: flo
     """Draw leaves 40 px long and 22 px wide, each on a petiole of 5 px."""
     outlines = []
     for angle in angles_deg:
-        way = np.array([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
-        joint, centre = top + way * petiole, top + way * (petiole + 18)
+        direction = np.array([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
+        joint, centre = top + direction * petiole, top + direction * (petiole + 18)
         outlines += [bar(top, (joint[0], joint[1]), 5), leaf((centre[0], centre[1]), (20, 11), angle)]
     return outlines
 
@@ -81,8 +81,8 @@ def test_leaf_count_counts_drooping_leaf() -> None:
 
 def test_leaf_count_prefers_landmarks() -> None:
     tip = Landmark(kind="leaf_tip", x=0, y=0, score=1)
-    seen = seedling().model_copy(update={"landmarks": (tip, tip, tip)})
-    assert (rows(seen)["leaf_count"].value, rows(seen)["leaf_count"].quality) == (3, "ok")
+    with_tips = seedling().model_copy(update={"landmarks": (tip, tip, tip)})
+    assert (rows(with_tips)["leaf_count"].value, rows(with_tips)["leaf_count"].quality) == (3, "ok")
 
 
 def test_leaf_count_includes_leaf_on_broken_petiole() -> None:

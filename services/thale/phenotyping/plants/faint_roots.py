@@ -1,9 +1,9 @@
 """Faint roots: adds the most likely path between the mask and each tip or base that no root reaches.
 
-A thin lateral falls below every threshold much earlier than its tip, which is isolated on the agar. The path is the
+A thin lateral can fall below every threshold although its tip is detected as an isolated landmark. The path is the
 minimum-cost path through the root probability (compare Cohen and Kimmel, "Global minimum for active contour models: a
-minimal path approach", IJCV 24, 1997). The cost of a pixel is the negative logarithm of its probability. Faint ridges
-are therefore followed, and empty agar is crossed on the shortest line.
+minimal path approach", IJCV 24, 1997). The cost of a pixel is the negative logarithm of its probability. The path
+therefore follows faint roots, and crosses empty agar on the shortest line.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from skimage.graph import MCP_Geometric
 from thale.phenotyping.plants.probability_maps import ProbabilityMaps
 from thale.schemas import Landmark
 
-_MIN_NETWORK_MM2 = 2.0
+_MIN_ROOT_SYSTEM_MM2 = 2.0
 _WINDOW_MM = 7.0
 _MAX_PATH_COST_MM = 5.0
 _MIN_PROBABILITY = 0.02
@@ -28,18 +28,19 @@ _MAX_ENDS = 300
 def add_faint_roots(
     mask_HW: NDArray[np.bool_], maps: ProbabilityMaps, landmarks: Sequence[Landmark]
 ) -> NDArray[np.bool_]:
-    """Return the mask (bool HW) with a path, one pixel wide, from every isolated tip and reliable base to a root.
+    """Return the mask (bool HW) with a path, one pixel wide, from each isolated tip and reliable base to a root.
 
-    Costs are equivalent millimetres of empty agar. Ends with a path above `_MAX_PATH_COST_MM` remain isolated.
+    The unit of path costs is a millimetre of empty agar. Ends whose path costs more than `_MAX_PATH_COST_MM` remain
+    isolated.
     """
     ends = [landmark for landmark in landmarks if landmark.kind != "root_base" or landmark.score >= _MIN_BASE_SCORE]
     ends = sorted(ends, key=lambda landmark: -landmark.score)[:_MAX_ENDS]
     if not ends or not mask_HW.any():
         return mask_HW
     labels_HW, count = ndimage.label(mask_HW, np.ones((3, 3), int))
-    is_network = np.bincount(labels_HW.ravel(), minlength=count + 1) >= maps.mm2_to_px2(_MIN_NETWORK_MM2)
-    is_network[0] = False
-    reached_HW = is_network[labels_HW]
+    is_root_system = np.bincount(labels_HW.ravel(), minlength=count + 1) >= maps.mm2_to_px2(_MIN_ROOT_SYSTEM_MM2)
+    is_root_system[0] = False
+    reached_HW = is_root_system[labels_HW]
     extended_HW = mask_HW.copy()
     ends_rc = np.round(
         maps.frame.from_source(np.array([[landmark.x, landmark.y] for landmark in ends]))[:, ::-1]

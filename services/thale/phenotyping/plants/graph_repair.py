@@ -1,6 +1,6 @@
 """Repair of the skeleton graph before tracing: removes spurs, bridges gaps, and adds nodes for bases and tips.
 
-Bridging of gaps improves results more than a larger network: thin laterals break, and leaves hide the start of roots.
+Bridging gaps improves results more than a larger network: thin laterals break, and leaves hide the start of roots.
 Every bridge has a cost, so that roots are traced along visible root wherever possible.
 """
 
@@ -21,7 +21,7 @@ _SPUR_MM = 1.0
 _TIP_MM = 0.8
 _MIN_TIP_SCORE = 0.2
 _MIN_BRANCH_SCORE = 0.3
-"""Minimum score of a tip without a visible end of a root: next to a root, or where it meets another root."""
+"""Minimum score of a tip away from root ends: next to a root, or at the point where its root meets another."""
 _MAX_TIPS = 1000
 _MIN_STUB_MM = 0.25
 _MAX_STUB_MM = 1.5
@@ -179,7 +179,7 @@ def _end_direction(graph: RootGraph, node: int) -> Points:
 def attach_bases(graph: RootGraph, candidates: Sequence[PlantCandidate], tips: Tips) -> list[int | None]:
     """Return the node of each candidate's base, on the root that starts there; None without a root nearby.
 
-    Other roots that start near the base without contact are bridged to it, because a leaf can hide their joint.
+    Separate roots near the base are bridged to it, because a leaf can hide the junction.
     """
     return [
         None if candidate.base_xy is None else _attach_base(graph, candidate.base_xy, tips) for candidate in candidates
@@ -187,7 +187,7 @@ def attach_bases(graph: RootGraph, candidates: Sequence[PlantCandidate], tips: T
 
 
 def _attach_base(graph: RootGraph, base_xy: Points, tips: Tips) -> int | None:
-    """Return the node of a base: an end of a root if it is about as near as any root, else a new node on the root."""
+    """Return the node of a base: the nearest end if it is about as near as the nearest root point, else a new node."""
     max_distance, snap_distance = graph.maps.mm_to_px(_MAX_BASE_GAP_MM), graph.maps.mm_to_px(_BASE_SNAP_MM)
     index = PointIndex(graph)
     closest, point = index.nearest(base_xy)

@@ -48,6 +48,6 @@ def _outlines(pixels_rc: NDArray[np.int64], maps: ProbabilityMaps) -> tuple[tupl
 
 
 def _signed_area(contour_rc: NDArray[np.float64]) -> float:
-    """Return the area inside a closed contour; negative for a hole, whose contour has the opposite orientation."""
+    """Return the area inside a closed contour, negative for a hole: contours of holes have the opposite orientation."""
     rows, cols = contour_rc.T
     return float(np.sum(cols[:-1] * rows[1:] - cols[1:] * rows[:-1])) / 2

@@ -1,7 +1,7 @@
 """Path search: minimum-cost paths from each root base through the skeleton graph, and the assignment of tips to plants.
 
-The cost of a path is the sum of the costs of unlikely pixels, bridges and turns. The cost of turns keeps a path
-straight at a crossing. Length costs almost nothing, because a long root is as likely as a short one.
+The cost of a path is the sum of the costs of its pixels, bridges and turns. The cost of turns makes a path go straight
+at a crossing. Length costs almost nothing, because a long root is as likely as a short one.
 """
 
 import heapq
@@ -146,7 +146,7 @@ def assign_tip(
     rivals = [other for cost, other, _ in reaching[1:2] if cost - cheapest < AMBIGUOUS_MARGIN]
     if not rivals:
         return TipAssignment(plant, paths[plant])
-    ambiguous_at_xy = _divergence_point(graph, paths[plant], paths[rivals[0]])
+    ambiguous_at_xy = _merge_point(graph, paths[plant], paths[rivals[0]])
     if lane in (plant, rivals[0]):
         return TipAssignment(lane, paths[lane], ambiguous_at_xy, resolved_by_lane=True)
     return TipAssignment(plant, paths[plant], ambiguous_at_xy)
@@ -166,7 +166,8 @@ def match_primary_tips(
 ) -> dict[int, TipAssignment]:
     """Assign primary tips to plants one to one, at minimum total path cost.
 
-    An assignment is ambiguous if two plants can swap their tips at little additional cost.
+    An assignment is ambiguous if two plants can swap their tips at little additional cost. A tip whose path costs much
+    more than the cheapest path to it is omitted.
     """
     reached = {
         node: {plant: (cost_to_node, edge) for cost_to_node, plant, edge in plants_reaching(graph, trees, node)}
@@ -195,9 +196,7 @@ def match_primary_tips(
     return tip_assignments
 
 
-def _divergence_point(
-    graph: RootGraph, edges: list[DirectedEdge], rival_edges: list[DirectedEdge]
-) -> tuple[float, float]:
+def _merge_point(graph: RootGraph, edges: list[DirectedEdge], rival_edges: list[DirectedEdge]) -> tuple[float, float]:
     """Return the position at which two paths to the same tip merge, as seen from their bases."""
     meeting = edge_target(graph, edges[-1])
     for own, other in zip(reversed(edges), reversed(rival_edges), strict=False):

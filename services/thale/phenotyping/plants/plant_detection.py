@@ -123,7 +123,7 @@ def _select_distinct_bases(landmarks: Sequence[Landmark], maps: ProbabilityMaps)
 def _assign_shoots(
     candidates: list[PlantCandidate], shoots: list[NDArray[np.int64]], maps: ProbabilityMaps
 ) -> list[NDArray[np.int64]]:
-    """Assign shoots to the bases below them and return the unassigned shoots. The nearer base gets each leaf pixel."""
+    """Assign shoots to the bases near them and return the unassigned shoots. Each pixel belongs to its nearest base."""
     unassigned = []
     max_distance = maps.mm_to_px(_BASE_BELOW_SHOOT_MM)
     for component_rc in shoots:
@@ -230,7 +230,7 @@ def _has_root(
     maps: ProbabilityMaps,
     flags: list[Flag],
 ) -> bool:
-    """Return True if a base landmark is a plant: it has a shoot, or it is at the start of a root of its own."""
+    """Return True if a base landmark counts as a plant: it has a shoot, or its own root starts there."""
     if len(candidate.shoot_rc):
         return True
     _, distance, component = endpoints.nearest(candidate.position_xy[None])
@@ -282,11 +282,12 @@ def _candidate_from_shoot(
 ) -> None:
     """Add a candidate for a shoot without a base landmark, or a flag with the reason for its rejection."""
     base_xy, distance, component = endpoints.nearest(cluster_rc[:, ::-1].astype(float))
-    others = [f for f in candidates if f.base_xy is not None]
+    rooted = [candidate for candidate in candidates if candidate.base_xy is not None]
     position_xy = cast(Points, cluster_rc.mean(axis=0)[::-1])
-    typical_size = float(np.median([len(f.shoot_rc) for f in others if f.landmark is not None] or [0]))
+    sizes = [len(candidate.shoot_rc) for candidate in rooted if candidate.landmark is not None]
+    typical_size = float(np.median(sizes or [0]))
     if len(cluster_rc) <= _SMALL_SHOOT_SHARE * typical_size:
-        message = "a shoot-like object much smaller than the shoots of the plate: it does not count as a plant"
+        message = "a shoot-like object much smaller than the other shoots of the plate: it does not count as a plant"
         flags.append(_flag("stray_shoot", message, position_xy, maps))
         return
     if not _is_certain_shoot(cluster_rc, maps):
@@ -294,7 +295,7 @@ def _candidate_from_shoot(
         flags.append(_flag("stray_shoot", message, position_xy, maps))
         return
     if base_xy is not None and distance <= maps.mm_to_px(_ROOT_BELOW_SHOOT_MM):
-        owners = [f for f in others if endpoints.nearest(cast(Points, f.base_xy)[None])[2] == component]
+        owners = [other for other in rooted if endpoints.nearest(cast(Points, other.base_xy)[None])[2] == component]
         is_root_start = endpoints.is_end(base_xy, maps.mm_to_px(_BASE_TO_ROOT_MM))
         if endpoints.length_by_component[component] >= maps.mm_to_px(_MIN_LONE_ROOT_MM) and (
             is_root_start or not owners

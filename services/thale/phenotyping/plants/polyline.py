@@ -49,7 +49,7 @@ def smooth(points_N2: Points, sigma: float = SMOOTHING_PX) -> Points:
 
 
 def subsample(points_N2: Points) -> Points:
-    """Return the polyline with the minimum number of points for a precision of `_OUTPUT_TOLERANCE_PX`."""
+    """Return the polyline with fewer points, within `_OUTPUT_TOLERANCE_PX` of the original."""
     return simplify(points_N2, _OUTPUT_TOLERANCE_PX)
 
 

@@ -80,13 +80,13 @@ def _select_largest_components(mask_HW: NDArray[np.bool_], min_px: float) -> tup
         The mask of the selected components, and the number of components beyond the total.
     """
     labels_HW, sizes = _label_components(mask_HW, 8)
-    is_kept = sizes >= min_px
-    is_kept[0] = False
-    largest_first = np.argsort(sizes * is_kept)[::-1]
-    is_within_limit = np.cumsum((sizes * is_kept)[largest_first]) <= _MAX_ROOT_PIXELS
-    is_dropped = is_kept[largest_first] & ~is_within_limit
-    is_kept[largest_first[is_dropped]] = False
-    return is_kept[labels_HW], int(is_dropped.sum())
+    is_selected = sizes >= min_px
+    is_selected[0] = False
+    largest_first = np.argsort(sizes * is_selected)[::-1]
+    is_within_limit = np.cumsum((sizes * is_selected)[largest_first]) <= _MAX_ROOT_PIXELS
+    is_dropped = is_selected[largest_first] & ~is_within_limit
+    is_selected[largest_first[is_dropped]] = False
+    return is_selected[labels_HW], int(is_dropped.sum())
 
 
 def _select_small_components(mask_HW: NDArray[np.bool_], max_px: float) -> NDArray[np.bool_]:

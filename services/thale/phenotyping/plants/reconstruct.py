@@ -10,7 +10,7 @@
     centrelines         smooth polylines in source pixels
     organs              areas and outlines
 
-Every root and shoot that belongs to no plant is flagged with its position (ADR 0038).
+Roots and shoots above a minimum size that belong to no plant are flagged with their position (ADR 0038).
 """
 
 from collections.abc import Sequence
@@ -115,7 +115,7 @@ def _centrelines(
 def _build_roots(
     plant: int, traced_roots: Sequence[TracedRoot], lines: Sequence[Points], maps: ProbabilityMaps
 ) -> tuple[Root, ...]:
-    """Return a plant's roots with hierarchical ids: 2 is the primary of plant 2, 2.1 its uppermost lateral."""
+    """Return a plant's roots with hierarchical ids: 2 is the primary root of plant 2, and 2.1 its first lateral."""
     plant_roots = [index for index, root in enumerate(traced_roots) if root.plant == plant]
     root_ids: dict[int, str] = {}
     children: dict[int | None, list[int]] = {}
@@ -194,7 +194,7 @@ def _build_plant(
 def _unassigned_roots(graph: RootGraph, traced_roots: Sequence[TracedRoot]) -> tuple[list[Flag], float]:
     """Return flags and total length (source px) of unassigned root.
 
-    Unassigned are long components without a plant, and long segments of a plant's component without a tip.
+    Unassigned root is a component of 3 mm or more without a plant, or a segment of 2 mm or more that leads to no tip.
     """
     components = graph.components()
     assigned = {number for root in traced_roots for number, _ in root.edges}

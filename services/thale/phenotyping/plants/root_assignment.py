@@ -37,7 +37,7 @@ class RootExtension(NamedTuple):
 
 @dataclass
 class RootAssignment:
-    """The roots of all plants, with the first root at each segment and, per plant, at each node."""
+    """The roots of all plants, and the first root on each segment and, per plant, at each node."""
 
     graph: RootGraph
     turn_costs: TurnCosts

@@ -54,8 +54,11 @@ class RootEndpoints:
     ) -> Points | None:
         """Return the point at which a long root emerges below a shoot: its nearest end below, else its nearest point.
 
-        Roots grow down, so a horizontal offset adds to the distance. Ends at an occupied base are excluded. Points
-        inside a root are allowed only if its component has no occupied base. None if no such root is near.
+        Roots grow down, so a horizontal offset adds to the distance. Ends near an occupied base are excluded. Points
+        inside a root are allowed only if its component has no occupied base.
+
+        Returns:
+            The point (x, y in frame px), or None without such a root within 10 mm.
         """
         if self.tree is None:
             return None

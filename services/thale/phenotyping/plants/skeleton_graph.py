@@ -25,6 +25,7 @@ COST_PER_MM_UNLIKELY = 0.5
 
 _MAX_CONTRACTION_MM = 0.5
 _MAX_CROSSING_MM = 2.5
+_CROSSING_REACH_MM = 1.3
 _MIN_OPENING_COS = 0.5
 _NEIGHBOUR_OFFSETS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
@@ -63,7 +64,7 @@ class RootGraph:
         return len(self.nodes) - 1
 
     def add_segment(self, start: int, end: int, points: Points, cost: float | None = None) -> int:
-        """Add a segment and return its number. Its cost follows from the root probability; a given cost is a bridge."""
+        """Add a segment and return its number. With a `cost`, it is a bridge; else its cost is `path_cost`."""
         is_bridge = cost is not None
         segment_cost = path_cost(self.maps, points) if cost is None else cost
         number, self._next = self._next, self._next + 1
@@ -104,7 +105,7 @@ class RootGraph:
         return [node_at[location] for location in locations]
 
     def points_from_node(self, number: int, node: int) -> Points:
-        """Return a segment's points, starting at the given node."""
+        """Return a segment's points in order from one of its nodes."""
         segment = self.segments[number]
         return segment.points if segment.start == node else segment.points[::-1]
 
@@ -169,7 +170,7 @@ def mean_path_cost(probability_HW: NDArray[np.uint8], points_N2: Points) -> floa
 
 
 def build_skeleton_graph(maps: ProbabilityMaps, mask_HW: NDArray[np.bool_]) -> RootGraph:
-    """Return the graph of a mask's skeleton. Junctions within half a millimetre are merged."""
+    """Return the graph of a mask's skeleton. Junctions within half a millimetre, or of one crossing, are merged."""
     graph = RootGraph(maps)
     rows, cols = np.nonzero(mask_HW)
     if not len(rows):
@@ -181,7 +182,10 @@ def build_skeleton_graph(maps: ProbabilityMaps, mask_HW: NDArray[np.bool_]) -> R
     points = pixels[:, ::-1].astype(np.float64) + np.array([left - 1, top - 1])
     _add_chains(graph, points, _neighbours(skeleton_HW, pixels))
     _contract_short_segments(
-        graph, maps.mm_to_px(_MAX_CONTRACTION_MM), maps.mm_to_px(_MAX_CROSSING_MM), maps.mm_to_px(1.3)
+        graph,
+        maps.mm_to_px(_MAX_CONTRACTION_MM),
+        maps.mm_to_px(_MAX_CROSSING_MM),
+        maps.mm_to_px(_CROSSING_REACH_MM),
     )
     return graph
 

@@ -1,8 +1,8 @@
 """Ridge agreement: checks traced roots against the ridge filter and flags plants for which both methods disagree.
 
 The ridges (`thale.imaging.ridge_filter`) are thinned to lines and compared with the traced roots of each plant. The
-supported share is the share of the traced length on a line. It falls if the tracing has a false or displaced root. The
-length ratio is the length of the plant's lines over the traced length. It rises if the tracing misses a root. ADR 0040
+supported share is the share of the traced length on a line. It is low if the tracing has a false or displaced root. The
+length ratio is the length of the plant's lines over the traced length. It is high if the tracing misses a root. ADR 0040
 has the measured rates.
 """
 
@@ -28,7 +28,7 @@ LENGTH_RATIO_RANGE = (0.75, 1.3)
 """Range in which the methods agree, selected on synthetic plates and photographs (ADR 0040)."""
 
 RIDGE_LOW, RIDGE_HIGH = 3, 6
-"""Hysteresis thresholds in grey levels: ridges from `RIDGE_LOW` on count if connected to one of `RIDGE_HIGH`."""
+"""Hysteresis thresholds in grey levels: pixels of `RIDGE_LOW` or more count if connected to one of `RIDGE_HIGH` or more."""
 
 _MIN_LINE_MM = 1.0
 _MAX_MATCH_DISTANCE_MM = 0.3
@@ -81,7 +81,8 @@ def ridge_agreement(plants: Sequence[Plant], segmentation: SegmentationPredictio
     """Return the agreement of the methods on each plant, by plant id.
 
     Plants with less than 3 mm of traced root outside shoots and seeds are omitted. The result is empty if the
-    prediction has no ridges (older model servers), or if more than a quarter of the image is ridges, as on soil.
+    prediction has no ridges (older model servers), or if more than a quarter of the area around the roots is ridges, as
+    on soil.
     """
     root_points = {plant.id: _sample_roots(plant, segmentation.meta.frame) for plant in plants if plant.roots}
     if segmentation.ridge_HW is None or not root_points:

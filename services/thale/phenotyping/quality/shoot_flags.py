@@ -1,4 +1,4 @@
-"""Flags for shoots with an incomplete or merged outline: cut off at the rim, or in contact with a neighbour."""
+"""Flags for shoots with an incomplete or merged outline: cut off at the rim, or touching a neighbouring shoot."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ from thale.phenotyping.plants.polyline import Points
 from thale.schemas import Flag, Plant
 
 _TOUCHING_PX = 2.0
-"""Maximum distance in frame pixels between the simplified outlines of adjacent pixels."""
+"""Maximum distance in frame pixels between the simplified outlines of touching shoots."""
 
 
 def flag_shoots(plants: Sequence[Plant], segmentation: SegmentationPrediction) -> tuple[Plant, ...]:
-    """Return the plants, with flags on shoots whose outline does not show their shape.
+    """Return the plants, with flags for shoots that have an incomplete or merged outline.
 
-    `shoot_at_rim`: the shoot ends at the plate's rim or the image border. `shoots_touch`: it touches a neighbour.
+    `shoot_at_rim`: the shoot ends at the plate's rim or the image border. `shoots_touch`: it touches the shoot of another plant.
     """
     outlines = [_outline_points(plant, segmentation) for plant in plants]
     inside_HW = interior_mask(segmentation.meta.calibration, segmentation.meta.frame)

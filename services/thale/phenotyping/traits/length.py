@@ -51,7 +51,7 @@ def mean_lateral_root_length(plant: Plant) -> float:
 
 
 def insertion_positions(plant: Plant) -> NDArray[np.float64]:
-    """Return the distance from the base, along the primary root, of each first-order lateral (sorted)."""
+    """Return the arc length from the base to each first-order lateral along the primary root, ascending."""
     root = primary_root(plant)
     if root is None:
         return np.zeros(0)
@@ -83,12 +83,12 @@ def branched_zone_length(plant: Plant) -> float:
 
 
 def lateral_density(plant: Plant) -> float:
-    """Return the number of first-order laterals per length of primary root."""
+    """Return the number of first-order laterals per unit length of the primary root."""
     length = primary_root_length(plant)
     return len(insertion_positions(plant)) / length if length > 0 else UNKNOWN
 
 
 def lateral_density_of_branched_zone(plant: Plant) -> float:
-    """Return the number of first-order laterals per length of the branched zone; NaN for fewer than two laterals."""
+    """Return the number of first-order laterals per unit length of the branched zone; NaN for fewer than two."""
     zone = branched_zone_length(plant)
     return len(insertion_positions(plant)) / zone if zone > 0 else UNKNOWN

@@ -1,7 +1,7 @@
 """Measurement of traits: applies the functions of `TRAITS` to plants and plates, and converts units.
 
 The functions work in pixels. This module converts their values once, by the scale. Without a scale, every length
-remains in pixels, and its unit is `px`: a length in pixels with the unit mm would be a silent error.
+remains in pixels, with the unit `px`. A length in pixels with the unit mm would be a silent error.
 """
 
 import math
@@ -27,7 +27,7 @@ _UNCERTAINTY_FLAGS: dict[Basis, set[str]] = {
 """Flags of a plant that make a trait uncertain, by the basis of the trait."""
 
 _FLAGS_FORCING_NAN = {"crossing", *_OUTLINE_FLAGS}
-"""Flags under which a value would be a guess."""
+"""Flags for which a trait is NaN, because its value would be a guess."""
 
 _HYPOCOTYL_HIDDEN_FLAG = Flag(
     code="hypocotyl_hidden", message="the end of the hypocotyl is not visible in the shoot's outline"
@@ -82,7 +82,7 @@ def _relevant_flags(plant: Plant, basis: Basis) -> list[Flag]:
 def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 0.0) -> tuple[TraitValue, ...]:
     """Return all traits of a plate. `unassigned_px` is the root length (source px) that belongs to no plant.
 
-    Totals are conserved: a root counts independently of its owner. They are uncertain if the roots of a plant are not
+    Totals are conserved: a root counts even if its plant is ambiguous. They are uncertain if the roots of a plant are not
     visible, or if the ridge filter does not confirm them.
     """
     uncertainty_codes = {"no_root", *_TRACING_FLAGS}

@@ -4,7 +4,7 @@ A geodesic front starts at the root base and propagates through the shoot. It re
 distance (for level sets of this distance as a skeleton, see Verroust and Lazarus, The Visual Computer 16, 2000). Along
 the hypocotyl, the front is narrow and connected. The hypocotyl ends at the point where the front splits or widens. A
 leaf ends at a local maximum of the distance. Deriving both traits from one front is thale's own method. It compares
-widths with each other, so it needs no scale.
+only ratios of widths, so it requires no scale.
 """
 
 import math
@@ -60,7 +60,8 @@ class _Front:
 def hypocotyl_length(plant: Plant) -> float:
     """Return the geodesic length from the root base to the point at which the shoot splits or widens, source px.
 
-    NaN if the outline has no narrow part that starts at the root base and is longer than wide, because leaves hide it.
+    NaN if leaves hide the hypocotyl: the outline then has no narrow part that starts at the root base and is longer than
+    wide.
     """
     front = _propagate_front(plant)
     if front is None:
@@ -138,7 +139,7 @@ def _rasterise_shoot(plant: Plant) -> tuple[NDArray[np.bool_], NDArray[np.float6
 
 
 def _join_components(mask_HW: NDArray[np.bool_], start_rc: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the shoot with its components joined to the one at the start, the nearest first: thin petioles break."""
+    """Return the shoot with its components joined to the one at the start, nearest first, because thin petioles break."""
     joined_HW = mask_HW.copy()
     for _ in range(_MAX_COMPONENTS):
         labels_HW, count = ndimage.label(joined_HW, _EIGHT_CONNECTED)

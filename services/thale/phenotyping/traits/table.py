@@ -17,7 +17,7 @@ UNITS: dict[Dimension, tuple[str, str, int]] = {
     "angle": ("deg", "deg", 0),
     "number": ("1", "1", 0),
 }
-"""Unit with a scale, unit without a scale, and the power of the scale that converts the second to the first."""
+"""Unit with a scale, unit without a scale, and the exponent of the scale (mm per px) in the conversion from px."""
 
 
 def _unit(dimension: Dimension, scale: Scale) -> str:
@@ -27,7 +27,7 @@ def _unit(dimension: Dimension, scale: Scale) -> str:
 
 @dataclass(frozen=True)
 class Trait:
-    """One trait of a plant. `function` takes the plant and its plate, and returns lengths in pixels.
+    """One trait of a plant. `function` takes the plant and its plate, and returns a value in source pixels.
 
     `basis` names the organs from which the value is computed. If they are uncertain, the value is uncertain.
     """
@@ -85,7 +85,7 @@ PLANT_TRAITS = (
     ),
     Trait(
         "lateral_root_count", "Lateral root count", "number", "TO:0001013",
-        "Laterals of every order with at least 1 mm (shorter ones if the landmark model detects their tip).",
+        "Laterals of every order that end at a detected tip, and other laterals of at least 6 mm.",
         "roots", _ignore_plate(length.lateral_root_count),
     ),
     Trait(
@@ -116,7 +116,7 @@ PLANT_TRAITS = (
     Trait(
         "primary_root_angle", "Primary root angle to gravity", "angle", "TO:0002693",
         "Angle of the line from base to tip to the image's vertical, positive to the right (Grabov et al. 2005, "
-        "Ann. Bot. 95:707). Nearest term: gravity response.",
+        "New Phytol. 165:641). Nearest term: gravity response.",
         "primary", _ignore_plate(angle.primary_root_angle),
     ),
     Trait(
@@ -195,7 +195,7 @@ def _has_flag(plant: Plant, code: str) -> bool:
 
 PLATE_TRAITS = (
     PlateTrait(
-        "plant_count", "Plants", "number", None, "Plants found, germinated or not.",
+        "plant_count", "Plants", "number", None, "Detected plants, including ungerminated seeds.",
         lambda plants, _: float(len(plants)),
     ),
     PlateTrait(
@@ -205,7 +205,7 @@ PLATE_TRAITS = (
     PlateTrait(
         "plate_total_root_length", "Total root length of the plate", "length", "TO:0000227",
         "All roots of all plants. An ambiguous crossing does not change it. Unassigned root is a separate trait, "
-        "because labels and bubbles look like roots.",
+        "because labels and bubbles can look like roots.",
         lambda plants, _: float(sum(root.length_px for plant in plants for root in plant.roots)),
     ),
     PlateTrait(
