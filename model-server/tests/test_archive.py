@@ -76,7 +76,7 @@ def test_default_models_have_current_golden_predictions(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "fields", "message"),
     [
-        ("segmentation", {"classes": ("root", "background", "shoot", "seed")}, "background comes first"),
+        ("segmentation", {"classes": ("root", "background", "shoot", "seed")}, "list background first"),
         ("segmentation", {"classes": ("background", "root", "root", "seed")}, "once"),
         ("landmarks", {"classes": ("root_base", "flower")}, "primary_tip"),
         ("segmentation", {"overlap_px": 64}, "cannot cover an image"),

@@ -59,7 +59,8 @@ def read_jpeg(data: bytes) -> Header:
     """Read the size and the EXIF orientation of a JPEG.
 
     Raises:
-        DamagedImageError: If the frame header is missing or truncated, or if more than `MAX_SEGMENTS` segments precede it.
+        DamagedImageError: If the frame header is missing or truncated, or if more than `MAX_SEGMENTS` segments
+            precede it.
         UnsupportedImageError: If the image is not 8-bit grayscale, RGB or CMYK.
     """
     orientation = 1

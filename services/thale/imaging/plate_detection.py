@@ -5,8 +5,8 @@ marker, tape, shadows and roots are lines too, but they do not form a square of 
 the largest square with an edge along the straight part of all four sides. Corners are rounded and do not count. It
 searches near the tilt at which the lines of the image are strongest. ADR 0037 has the reasons for the selection.
 
-The search uses the image reduced to about a thousand pixels on its long side. The median error of a side is 0.3 % of its length. The
-maximum error on 38 synthetic plates was 0.9 %.
+The search uses the image reduced to about a thousand pixels on its long side. The median error of a side is 0.3 % of
+its length. The maximum error on 38 synthetic plates was 0.9 %.
 """
 
 import math
@@ -121,7 +121,7 @@ def _shear(edges_BX: NDArray[np.float32], tilt_deg: float) -> NDArray[np.float32
 
 
 def _estimate_tilt(vertical: NDArray[np.float32], horizontal: NDArray[np.float32]) -> float:
-    """Return the plate's clockwise tilt in degrees: the tilt with the maximum sum of line energy over both directions."""
+    """Return the plate's clockwise tilt in degrees, at the maximum sum of line energy over both directions."""
     tilts = np.arange(-MAX_TILT_DEG, MAX_TILT_DEG + TILT_STEP_DEG / 2, TILT_STEP_DEG)
     vertical, horizontal = vertical.clip(-4, 4), horizontal.clip(-4, 4)
 

@@ -1,7 +1,8 @@
 """Hessian ridge filter: a classical line detector, used as an independent quality check of the network (ADR 0040).
 
 A root is a ridge of the grey levels: their curvature is high across the root and low along it. The curvature is the
-Hessian's eigenvalue of larger magnitude, at the scale of the root's width (Lindeberg, "Edge detection and ridge detection with
+Hessian's eigenvalue of larger magnitude, at the scale of the root's width (Lindeberg, "Edge detection and ridge
+detection with
 automatic scale selection", IJCV 30, 1998; Sato et al., Medical Image Analysis 2, 1998). Three octaves cover the roots
 of a plate. `skimage.filters.sato` takes seven times as long for one polarity. It differentiates by convolution and
 stores every scale of the whole image; this filter uses differences of one smoothed band.
@@ -19,7 +20,8 @@ SIGMA_PX = 1.2
 """Standard deviation of the smoothing on each octave. With pixels of 0.0625 mm, it detects lines 0.15 to 1 mm wide."""
 
 NOISE_FLOOR = 3
-"""Minimum contrast of a ridge in grey levels. Weaker responses are noise and set to 0, so that the map also compresses well."""
+"""Minimum contrast of a ridge in grey levels. Weaker responses are noise and set to 0, so that the map also
+compresses well."""
 
 _OCTAVES = 3
 _BAND_ROWS = 256

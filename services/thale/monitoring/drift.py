@@ -3,7 +3,8 @@
 PSI, the population stability index, is the symmetric Kullback-Leibler divergence of two binned distributions. It comes
 from credit scoring (Siddiqi, Credit Risk Scorecards, 2006), where 0.1 is a small change and 0.25 a large one. Without a
 difference, it is distributed as (1/n + 1/m) times a chi-square variable with B - 1 degrees of freedom, for B bins and
-samples of n and m values (Yurdakul, Statistical Properties of Population Stability Index, 2018). The mean of this distribution, or its
+samples of n and m values (Yurdakul, Statistical Properties of Population Stability Index, 2018). The mean of this
+distribution, or its
 99 % quantile, is subtracted here (ADR 0027). KS is the two-sample test of Kolmogorov and Smirnov (Smirnov, Bull. Math.
 Univ. Moscou 2, 1939) on binned values. Binning makes the test more conservative.
 """

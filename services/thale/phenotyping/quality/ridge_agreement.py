@@ -2,8 +2,8 @@
 
 The ridges (`thale.imaging.ridge_filter`) are thinned to lines and compared with the traced roots of each plant. The
 supported share is the share of the traced length on a line. It is low if the tracing has a false or displaced root. The
-length ratio is the length of the plant's lines over the traced length. It is high if the tracing misses a root. ADR 0040
-has the measured rates.
+length ratio is the length of the plant's lines over the traced length. It is high if the tracing misses a root. ADR
+0040 has the measured rates.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,8 @@ LENGTH_RATIO_RANGE = (0.75, 1.3)
 """Range in which the methods agree, selected on synthetic plates and photographs (ADR 0040)."""
 
 RIDGE_LOW, RIDGE_HIGH = 3, 6
-"""Hysteresis thresholds in grey levels: pixels of `RIDGE_LOW` or more count if connected to one of `RIDGE_HIGH` or more."""
+"""Hysteresis thresholds in grey levels: pixels of `RIDGE_LOW` or more count if connected to one of `RIDGE_HIGH`
+or more."""
 
 _MIN_LINE_MM = 1.0
 _MAX_MATCH_DISTANCE_MM = 0.3

@@ -19,7 +19,8 @@ _TOUCHING_PX = 2.0
 def flag_shoots(plants: Sequence[Plant], segmentation: SegmentationPrediction) -> tuple[Plant, ...]:
     """Return the plants, with flags for shoots that have an incomplete or merged outline.
 
-    `shoot_at_rim`: the shoot ends at the plate's rim or the image border. `shoots_touch`: it touches the shoot of another plant.
+    `shoot_at_rim`: the shoot ends at the plate's rim or the image border. `shoots_touch`: it touches the shoot of
+    another plant.
     """
     outlines = [_outline_points(plant, segmentation) for plant in plants]
     inside_HW = interior_mask(segmentation.meta.calibration, segmentation.meta.frame)

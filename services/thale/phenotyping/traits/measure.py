@@ -82,8 +82,8 @@ def _relevant_flags(plant: Plant, basis: Basis) -> list[Flag]:
 def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 0.0) -> tuple[TraitValue, ...]:
     """Return all traits of a plate. `unassigned_px` is the root length (source px) that belongs to no plant.
 
-    Totals are conserved: a root counts even if its plant is ambiguous. They are uncertain if the roots of a plant are not
-    visible, or if the ridge filter does not confirm them.
+    Totals are conserved: a root counts even if its plant is ambiguous. They are uncertain if the roots of a plant are
+    not visible, or if the ridge filter does not confirm them.
     """
     uncertainty_codes = {"no_root", *_TRACING_FLAGS}
     uncertainty_flags = [flag for plant in plants for flag in plant.flags if flag.code in uncertainty_codes]

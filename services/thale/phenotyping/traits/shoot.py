@@ -60,8 +60,8 @@ class _Front:
 def hypocotyl_length(plant: Plant) -> float:
     """Return the geodesic length from the root base to the point at which the shoot splits or widens, source px.
 
-    NaN if leaves hide the hypocotyl: the outline then has no narrow part that starts at the root base and is longer than
-    wide.
+    NaN if leaves hide the hypocotyl: the outline then has no narrow part that starts at the root base and is longer
+    than wide.
     """
     front = _propagate_front(plant)
     if front is None:
@@ -139,7 +139,7 @@ def _rasterise_shoot(plant: Plant) -> tuple[NDArray[np.bool_], NDArray[np.float6
 
 
 def _join_components(mask_HW: NDArray[np.bool_], start_rc: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the shoot with its components joined to the one at the start, nearest first, because thin petioles break."""
+    """Return the shoot with its components joined to the first, nearest first, because thin petioles break."""
     joined_HW = mask_HW.copy()
     for _ in range(_MAX_COMPONENTS):
         labels_HW, count = ndimage.label(joined_HW, _EIGHT_CONNECTED)
