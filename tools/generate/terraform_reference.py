@@ -2,7 +2,7 @@
 
     python -m tools.generate.terraform_reference
 
-terraform-docs is the usual tool. docs/adr/0073-terraform-reference-by-a-script.md has the reason for this script.
+terraform-docs is the usual tool. docs/adr/0071-terraform-reference-by-a-script.md has the reason for this script.
 """
 
 import json
