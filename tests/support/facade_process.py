@@ -1,4 +1,4 @@
-"""The facade as a process of its own, as the laptop and the cluster start it, with its log in hand."""
+"""The facade as a separate process, as the local platform and the cluster start it, with access to its log."""
 
 import json
 import os
@@ -42,37 +42,37 @@ class FacadeProcess:
             connection.close()
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """Return the lines of its log that it has written to their end."""
+        """Return the complete lines of the log."""
         return [json.loads(line) for line in self.log.read_text().split("\n")[:-1]]
 
     def stop(self, timeout_s: float) -> None:
-        """End it as Kubernetes does, within that time."""
+        """Stop the process with SIGTERM, as Kubernetes does, and wait for its end."""
         self.process.terminate()
         self.process.wait(timeout_s)
 
 
 @contextmanager
 def facade_process(log: Path, **variables: str) -> Iterator[FacadeProcess]:
-    """Start it with these environment variables, for as long as the context lasts."""
+    """Run a facade with these environment variables for the duration of the context."""
     port, metrics_port = free_ports(2)
     environment = {**os.environ, "THALE_PORT": str(port), "THALE_METRICS_PORT": str(metrics_port), **variables}
     with log.open("wb") as file:
         process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=environment, stderr=file)
-    running = FacadeProcess(port, log, process)
+    facade = FacadeProcess(port, log, process)
     try:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not _is_live(running):
+        while not _is_live(facade):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
-        yield running
+        yield facade
     finally:
         process.kill()
         process.wait()
 
 
-def _is_live(running: FacadeProcess) -> bool:
+def _is_live(facade: FacadeProcess) -> bool:
     try:
-        return running.request("GET", "/health/live").status == 200
+        return facade.request("GET", "/health/live").status == 200
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""An HTTP server that answers predictions as TorchServe would, with what a test wants said."""
+"""HTTP server with TorchServe's prediction route and programmed responses."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ class FakeModelServer:
 
 @contextmanager
 def run_fake_model_server(respond: Callable[[int], Response]) -> Iterator[FakeModelServer]:
-    """Answer question n with `say(n)` until the context ends."""
+    """Respond to request n with `respond(n)` for the duration of the context."""
     server = FakeModelServer(respond)
 
     class Handler(BaseHTTPRequestHandler):
@@ -38,7 +38,7 @@ def run_fake_model_server(respond: Callable[[int], Response]) -> Iterator[FakeMo
             self.wfile.write(body)
 
         def log_message(self, *_arguments: object) -> None:
-            """Stay quiet."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         thread = threading.Thread(target=http.serve_forever, daemon=True)

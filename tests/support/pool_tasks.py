@@ -1,4 +1,4 @@
-"""Tasks for the pool, in a module of their own: another process must be able to import them."""
+"""Worker tasks for tests, in a separate module that worker processes can import."""
 
 import os
 import signal
@@ -18,11 +18,11 @@ def kill_own_process() -> None:
 
 
 def fail_on_canary(responses: Sequence[ModelResponse], failure_mode: str) -> list[str]:
-    """Return the versions that answered; where one is on trial, break like a measurement that its answer breaks."""
+    """Return the versions of the responses, or fail in the given mode if one is a canary's."""
     if any(response.route.role == "canary" for response in responses):
-        if failure_mode == "dies":
+        if failure_mode == "exit":
             kill_own_process()
-        if failure_mode == "hangs":
+        if failure_mode == "hang":
             time.sleep(600)
-        raise ZeroDivisionError("no such maps were ever seen")
+        raise ZeroDivisionError("injected fault")
     return [response.route.version for response in responses]

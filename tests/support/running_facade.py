@@ -1,4 +1,4 @@
-"""A facade that really listens, in a thread of the tests, and a client that sees every byte of its answers."""
+"""A facade that listens on a port, in a thread of the tests, and a client that returns its raw responses."""
 
 import json
 import threading
@@ -47,7 +47,7 @@ class Facade:
         return f"http://127.0.0.1:{self.port}"
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Reply:
-        """Send a request. Header names are written with underscores."""
+        """Send a request. Underscores in the header names become hyphens."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -69,7 +69,7 @@ class Facade:
 
 @contextmanager
 def running_facade(settings: FacadeSettings) -> Iterator[Facade]:
-    """Serve on a free port for as long as the context lasts."""
+    """Serve on a free port for the duration of the context."""
     app = create_app(settings)
     config = uvicorn.Config(app, host="127.0.0.1", port=0, http="h11", loop="asyncio", log_config=None)
     server = uvicorn.Server(config)
@@ -81,7 +81,7 @@ def running_facade(settings: FacadeSettings) -> Iterator[Facade]:
             if server.started or not thread.is_alive():
                 break
             ticks.wait(0.01)
-        assert server.started, "the facade did not start"
+        assert server.started, f"the facade did not start within {START_TIMEOUT_S} s"
         yield Facade(app, server.servers[0].sockets[0].getsockname()[1])
     finally:
         server.should_exit = True

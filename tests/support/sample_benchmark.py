@@ -1,4 +1,4 @@
-"""A measurement with round figures, for sums that can be done in the head."""
+"""Benchmark with round values, so that a reader can check the sums of a test."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ CPU_SECONDS: dict[Component, float] = {"segmentation": 2.0, "landmarks": 1.0, "f
 
 
 def sample_benchmark(**changes: object) -> Benchmark:
-    """A plate costs 3.5 processor seconds; a small picture a tenth."""
+    """Return a benchmark in which a plate costs 3.5 CPU seconds, and a small image a tenth of that."""
     small_image: dict[Component, float] = {part: seconds / 10 for part, seconds in CPU_SECONDS.items()}
     return Benchmark(
         measured_at=datetime(2026, 1, 1, tzinfo=UTC),

@@ -1,4 +1,4 @@
-"""Images for tests, good and bad, made on the spot."""
+"""Generated images for tests, valid and invalid."""
 
 import io
 import struct
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def seedlings(height: int = 200, width: int = 240) -> NDArray[np.uint8]:
-    """A picture with uneven light, dark lines and noise, uint8 HW3."""
+    """Return an image with uneven light, dark lines and noise, uint8 HW3."""
     rng = np.random.default_rng(7)
     rows, columns = np.mgrid[:height, :width]
     light = 150 + 30 * np.sin(rows / 90) + 20 * columns / width
@@ -41,7 +41,7 @@ def tiff(array: NDArray[np.generic], **options: object) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds next to nothing."""
+    """Return a PNG whose header declares a size and whose data is one byte."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,4 +1,4 @@
-"""Releases to plan with: models that exist only as cards."""
+"""Sample releases of models that have a card and no weights."""
 
 import hashlib
 

@@ -45,7 +45,7 @@ def test_arrivals_follow_the_daily_profile() -> None:
     counts = np.histogram(arrivals.at_s, np.arange(0, DAY_S + 1, 3600))[0]
     expected = [2.0 * relative_load(np.arange(hour * 3600, (hour + 1) * 3600.0)).sum() for hour in range(24)]
     assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
-    assert LOAD_PROFILE[0][1] == LOAD_PROFILE[-1][1]  # midnight is midnight
+    assert LOAD_PROFILE[0][1] == LOAD_PROFILE[-1][1]  # 0:00 and 24:00 are the same time
 
 
 def test_quiet_day_runs_at_minimum_without_rejections() -> None:

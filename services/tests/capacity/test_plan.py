@@ -27,7 +27,7 @@ def test_work_is_load_times_cpu_seconds() -> None:
 def test_replicas_are_work_over_replica_capacity() -> None:
     segmentation = make_plan(10, headroom=0.2, efficiency=1.0).replicas["segmentation"]
     assert segmentation.service_time_s == pytest.approx(2.0 / 4)  # four cores
-    assert segmentation.required == 7  # 10 a second, half a second each, 80 % busy: 6.25
+    assert segmentation.required == 7  # 10 per second, half a second each, 80 % busy: 6.25
 
 
 def test_autoscaler_settles_at_70_percent_of_the_cpu_request() -> None:
@@ -36,7 +36,7 @@ def test_autoscaler_settles_at_70_percent_of_the_cpu_request() -> None:
 
 def test_facades_follow_images_in_flight() -> None:
     found = make_plan(12, efficiency=1.0, headroom=0.0).replicas["facade"]
-    assert found.count == 4  # 12 a second, each 0.5 s with the models and 0.5 s measured: 12 in flight, 3 a replica
+    assert found.count == 4  # 12 per second, 0.5 s in the models and 0.5 s in the facade: 12 in flight, 3 per replica
 
 
 def test_max_rps_fits_and_a_little_more_does_not() -> None:

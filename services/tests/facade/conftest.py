@@ -1,4 +1,4 @@
-"""Shared fixtures: a TorchServe with two tiny models, and a facade in front of it."""
+"""Fixtures of the facade's tests: a TorchServe with two tiny models and a facade that calls it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,13 +32,13 @@ def torchserve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TorchServeP
     for seed, (name, task) in enumerate(MODELS.items()):
         model = write_tiny_model(tmp_path_factory.mktemp(name), task, seed, name=name)
         archives.append(write_archive(model.weights, model.card, home / "store").name)
-    with run_torchserve(home, archives) as running:
-        yield running
+    with run_torchserve(home, archives) as process:
+        yield process
 
 
 @pytest.fixture(scope="session")
 def settings(torchserve: TorchServeProcess, tmp_path_factory: pytest.TempPathFactory) -> FacadeSettings:
-    state_path = tmp_path_factory.mktemp("record") / "release-state.json"
+    state_path = tmp_path_factory.mktemp("release-state") / "release-state.json"
     write_release_state(state_path, torchserve.store)
     return FacadeSettings(
         release_state_path=state_path,
@@ -51,5 +51,5 @@ def settings(torchserve: TorchServeProcess, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="session")
 def facade(settings: FacadeSettings) -> Iterator[Facade]:
-    with running_facade(settings) as running:
-        yield running
+    with running_facade(settings) as facade:
+        yield facade

@@ -1,4 +1,4 @@
-"""Room is made by time as well as by number: what is let in can be answered, and refusals say when to come back."""
+"""Tests of admission control by queue length and by expected wait, with Retry-After."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -77,7 +77,7 @@ def test_admission_uses_queue_length_before_the_first_image(clock: Clock) -> Non
 def test_admission_rejects_when_expected_wait_is_too_long(clock: Clock) -> None:
     async def scenario() -> None:
         admission = make_admission(max_queue_wait_s=20)
-        await hold_slot(admission, clock, 8.0)  # four places, 8 s each: one gets free every 2 s
+        await hold_slot(admission, clock, 8.0)  # four slots of 8 s each: one is free every 2 s
         await admit_requests(admission, 13)
         assert admission.expected_wait_s() == pytest.approx(20.0)
         await admit_requests(admission, 1)

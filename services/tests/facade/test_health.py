@@ -1,10 +1,11 @@
-"""Readiness by the workers' state, the list of models, and the metrics."""
+"""Health, model and problem routes of a running facade."""
 
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
+from tests.support import sample_images
 from tests.support.running_facade import Facade, running_facade
 from tests.support.torchserve_process import TorchServeProcess
 from thale.facade.settings import FacadeSettings
@@ -41,9 +42,7 @@ def test_readiness_names_models_without_worker(settings: FacadeSettings, tmp_pat
         assert facade.phenotype(b"\x89PNG\r\n\x1a\n" + bytes(8)).status == 422
 
 
-def test_nothing_is_ready_without_a_model_server(settings: FacadeSettings) -> None:
-    from tests.support import sample_images
-
+def test_facade_is_not_ready_without_a_model_server(settings: FacadeSettings) -> None:
     unreachable = {"model_url": "http://127.0.0.1:9", "management_url": "http://127.0.0.1:9"}
     with running_facade(settings.model_copy(update=unreachable)) as facade:
         assert facade.get("/health/live").status == 200
@@ -53,7 +52,7 @@ def test_nothing_is_ready_without_a_model_server(settings: FacadeSettings) -> No
         assert (reply.status, reply.problem) == (503, "model-unavailable")
 
 
-def test_no_model_is_released_without_release_state(
+def test_models_are_unavailable_without_release_state(
     settings: FacadeSettings, torchserve: TorchServeProcess, tmp_path: Path
 ) -> None:
     state_path = tmp_path / "release-state.json"

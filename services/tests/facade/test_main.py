@@ -1,4 +1,4 @@
-"""The facade as a process of its own, as the laptop and the container start it."""
+"""The facade as a separate process, as the local platform and the container start it."""
 
 import os
 import signal
@@ -31,8 +31,10 @@ def test_main_serves_on_loopback_and_leaves_no_process(settings: FacadeSettings,
     try:
         wait_for(f"http://127.0.0.1:{port}/health/live")
         processes = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        listening = {found.laddr for one in processes for found in one.connections() if found.status == "LISTEN"}
-        assert {(address.ip, address.port) for address in listening} == {
+        listen_addresses = {
+            connection.laddr for each in processes for connection in each.connections() if connection.status == "LISTEN"
+        }
+        assert {(address.ip, address.port) for address in listen_addresses} == {
             ("127.0.0.1", port),
             ("127.0.0.1", metrics_port),
         }
@@ -61,20 +63,20 @@ def test_worker_processes_end_when_the_facade_is_killed(settings: FacadeSettings
 
 
 @pytest.mark.parametrize(
-    ("settings", "named"),
+    ("settings", "expected_text"),
     [
         ({"port": "99999", "release_state_path": "x"}, "THALE_PORT"),
         ({}, "THALE_RELEASE_STATE_PATH or THALE_NAMESPACE"),
         ({"release_state_path": "x", "namespace": "plants"}, "THALE_RELEASE_STATE_PATH or THALE_NAMESPACE"),
     ],
 )
-def test_main_names_missing_or_invalid_settings(settings: dict[str, str], named: str) -> None:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("THALE_")}
-    given = {f"THALE_{name.upper()}": value for name, value in settings.items()}
+def test_main_names_missing_or_invalid_settings(settings: dict[str, str], expected_text: str) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("THALE_")}
+    variables = {f"THALE_{name.upper()}": value for name, value in settings.items()}
     command = [sys.executable, "-m", "thale.facade"]
-    done = subprocess.run(command, env=clean | given, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert named in done.stderr
+    result = subprocess.run(command, env=inherited | variables, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert expected_text in result.stderr
 
 
 def wait_for(url: str) -> None:
@@ -85,4 +87,4 @@ def wait_for(url: str) -> None:
             time.sleep(0.1)
         else:
             return
-    raise AssertionError(f"{url} never answered")
+    raise AssertionError(f"{url} did not respond")

@@ -1,3 +1,5 @@
+"""Tests of the choice of the response format by the Accept header."""
+
 import pytest
 
 from thale.errors import NotAcceptableError
@@ -7,7 +9,7 @@ OFFERED = ("application/json", "image/png", "application/rsml+xml", "text/csv")
 
 
 @pytest.mark.parametrize(
-    ("accept", "chosen"),
+    ("accept", "expected_type"),
     [
         (None, "application/json"),
         ("", "application/json"),
@@ -22,11 +24,11 @@ OFFERED = ("application/json", "image/png", "application/rsml+xml", "text/csv")
         (";;;,,,/", "application/json"),
     ],
 )
-def test_best_media_type_has_the_highest_quality(accept: str | None, chosen: str) -> None:
-    assert best_media_type(accept, OFFERED) == chosen
+def test_best_media_type_has_the_highest_quality(accept: str | None, expected_type: str) -> None:
+    assert best_media_type(accept, OFFERED) == expected_type
 
 
 @pytest.mark.parametrize("accept", ["video/mp4", "*/*;q=0", "image/png;q=0", "text/csv;q=often", "text/csv;q=nan"])
-def test_unacceptable_types_are_rejected_with_the_offers(accept: str) -> None:
+def test_unacceptable_types_are_rejected_with_offered_types(accept: str) -> None:
     with pytest.raises(NotAcceptableError, match="rsml"):
         best_media_type(accept, OFFERED)

@@ -1,3 +1,5 @@
+"""Tests of the problem table: every error has a spec, a unique code and a description."""
+
 from collections.abc import Iterator
 
 from thale import errors

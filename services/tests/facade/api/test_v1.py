@@ -1,4 +1,4 @@
-"""The main path through the running server: an image in, a phenotype out, in four formats."""
+"""The API /v1 of a running facade: uploads, response formats and options."""
 
 import csv
 import io
@@ -28,9 +28,9 @@ def test_phenotype_returns_plants_of_a_photograph(facade: Facade) -> None:
 
 def test_provenance_names_the_listed_archives(facade: Facade) -> None:
     image = sample_images.png()
-    listed = {model["name"]: model["versions"][0]["digest"] for model in facade.get("/v1/models").json}
+    listed_digests = {model["name"]: model["versions"][0]["digest"] for model in facade.get("/v1/models").json}
     phenotype = Phenotype.model_validate_json(facade.phenotype(image).body)
-    assert {model.name: model.digest for model in phenotype.provenance.models} == listed
+    assert {model.name: model.digest for model in phenotype.provenance.models} == listed_digests
     for model_ref in (
         SegmentationPrediction.from_bytes(
             facade.post("/v1/segment", image, Accept="application/x-npz").body
@@ -38,7 +38,7 @@ def test_provenance_names_the_listed_archives(facade: Facade) -> None:
         SegmentationSummary.model_validate_json(facade.post("/v1/segment", image).body).model,
         LandmarkPrediction.model_validate_json(facade.post("/v1/landmarks", image).body).model,
     ):
-        assert model_ref.digest == listed[model_ref.name]
+        assert model_ref.digest == listed_digests[model_ref.name]
 
 
 def test_phenotype_is_in_pixels_when_the_scale_is_unknown(facade: Facade) -> None:
@@ -83,7 +83,7 @@ def test_phenotype_returns_table_for_accept_csv(facade: Facade, table: str) -> N
     assert len(next(csv.reader(io.StringIO(reply.body.decode())))) > 2
 
 
-def test_unsupported_accept_is_rejected_with_the_offers(facade: Facade) -> None:
+def test_unsupported_accept_is_rejected_with_offered_types(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.jpeg(), Accept="video/mp4")
     assert (reply.status, reply.problem) == (406, "not-acceptable")
     assert "application/rsml+xml" in reply.json["detail"]
@@ -98,7 +98,7 @@ def test_multipart_upload_equals_raw_upload(facade: Facade) -> None:
 
 
 @pytest.mark.parametrize(
-    ("disposition", "cut", "says"),
+    ("disposition", "removed_bytes", "reason"),
     [
         (b'name="picture"', 0, "field 'picture'"),
         (b'name="image"', 20, "truncated"),
@@ -106,12 +106,12 @@ def test_multipart_upload_equals_raw_upload(facade: Facade) -> None:
     ],
 )
 def test_multipart_without_exactly_one_image_is_rejected(
-    facade: Facade, disposition: bytes, cut: int, says: str
+    facade: Facade, disposition: bytes, removed_bytes: int, reason: str
 ) -> None:
     body, content_type = _form(disposition, sample_images.png())
-    reply = facade.post("/v1/phenotype", body[: len(body) - cut], Content_Type=content_type)
+    reply = facade.post("/v1/phenotype", body[: len(body) - removed_bytes], Content_Type=content_type)
     assert (reply.status, reply.problem) == (422, "parameter")
-    assert says in reply.json["detail"]
+    assert reason in reply.json["detail"]
 
 
 def test_multipart_without_boundary_is_rejected(facade: Facade) -> None:
@@ -137,8 +137,8 @@ def test_segment_returns_json_npz_or_png(facade: Facade) -> None:
     assert summary.area_mm2["background"] == pytest.approx(summary.area_px["background"] * 0.25)
     maps = SegmentationPrediction.from_bytes(facade.post("/v1/segment", image, Accept="application/x-npz").body)
     assert maps.meta.classes == summary.classes
-    picture = Image.open(io.BytesIO(facade.post("/v1/segment", image, Accept="image/png").body))
-    assert picture.size == (maps.meta.frame.width, maps.meta.frame.height)
+    class_image = Image.open(io.BytesIO(facade.post("/v1/segment", image, Accept="image/png").body))
+    assert class_image.size == (maps.meta.frame.width, maps.meta.frame.height)
 
 
 def test_landmarks_are_in_pixels_of_the_image(facade: Facade) -> None:

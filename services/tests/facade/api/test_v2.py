@@ -1,4 +1,4 @@
-"""The Open Inference Protocol v2, spoken to the running server by KServe's own client, and by hand."""
+"""The Open Inference Protocol v2 of a running facade, with KServe's client and with raw requests."""
 
 import asyncio
 import base64
@@ -92,8 +92,10 @@ def test_infer_accepts_images_of_different_sizes(facade: Facade) -> None:
 
 
 def test_infer_returns_the_requested_outputs(facade: Facade) -> None:
-    wanted = [RequestedOutput("meta", parameters={"binary_data": True})]
-    assert list(outputs(infer(facade, "plate-seg", [sample_images.png()], True, request_outputs=wanted))) == ["meta"]
+    requested_outputs = [RequestedOutput("meta", parameters={"binary_data": True})]
+    assert list(
+        outputs(infer(facade, "plate-seg", [sample_images.png()], True, request_outputs=requested_outputs))
+    ) == ["meta"]
 
 
 def test_kserve_client_reads_the_error_message(facade: Facade) -> None:
@@ -140,7 +142,7 @@ def post(facade: Facade, body: object, path: str = "/v2/models/plate-seg/infer",
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "says"),
+    ("body", "status", "reason"),
     [
         (b"", 422, "not understood"),
         (b"{", 422, "not understood"),
@@ -164,14 +166,14 @@ def post(facade: Facade, body: object, path: str = "/v2/models/plate-seg/infer",
         (request(image={"parameters": {"binary_data_size": 5}}), 422, "binary_data_size"),
     ],
 )
-def test_invalid_request_is_rejected_with_the_reason(facade: Facade, body: object, status: int, says: str) -> None:
+def test_invalid_request_is_rejected_with_the_reason(facade: Facade, body: object, status: int, reason: str) -> None:
     reply = post(facade, body)
     assert reply.status == status, reply.body
-    assert says in reply.json["error"]
+    assert reason in reply.json["error"]
 
 
 @pytest.mark.parametrize(
-    ("length", "tail", "says"),
+    ("length", "tail", "reason"),
     [
         ("-5", b"", "Inference-Header-Content-Length"),
         ("9999999", b"", "Inference-Header-Content-Length"),
@@ -180,11 +182,11 @@ def test_invalid_request_is_rejected_with_the_reason(facade: Facade, body: objec
         (None, b"", "0 elements"),
     ],
 )
-def test_inconsistent_binary_lengths_are_rejected(facade: Facade, length: str | None, tail: bytes, says: str) -> None:
+def test_inconsistent_binary_lengths_are_rejected(facade: Facade, length: str | None, tail: bytes, reason: str) -> None:
     head = json.dumps(request(image={"data": None, "parameters": {"binary_data_size": len(tail)}})).encode()
     reply = post(facade, head + tail, Inference_Header_Content_Length=length or str(len(head)))
     assert reply.status == 422
-    assert says in reply.json["error"]
+    assert reason in reply.json["error"]
 
 
 def test_batch_error_names_the_invalid_image(facade: Facade) -> None:

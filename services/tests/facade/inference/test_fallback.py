@@ -1,4 +1,4 @@
-"""Whatever the measuring of a canary's answer breaks, the user gets the stable version's."""
+"""Tests of the fallback to stable after a failure of post-processing, and of the outcomes of errors."""
 
 import asyncio
 from dataclasses import replace
@@ -19,11 +19,12 @@ from thale.facade.upstream.routing import Route
 from thale.schemas import ReleaseState
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("failure_mode", "deadline_s", "outcome"),
-    [("raises", 60, "invalid_response"), ("hangs", 8, "timeout"), ("dies", 60, "invalid_response")],
+    [("exception", 60, "invalid_response"), ("hang", 8, "timeout"), ("exit", 60, "invalid_response")],
 )
-def test_response_that_breaks_postprocessing_is_replaced(
+def test_fallback_replaces_response_that_fails_postprocessing(
     settings: FacadeSettings, failure_mode: str, deadline_s: float, outcome: str
 ) -> None:
     release_state = ReleaseState.model_validate_json(settings.release_state_path.read_bytes())

@@ -45,7 +45,7 @@ def metric_value(outcome: str) -> float:
 
 
 @pytest.mark.parametrize(
-    ("limits", "has_spare_capacity", "dropped"),
+    ("limits", "has_spare_capacity", "expected_drops"),
     [
         ({"shadow_queue": 3}, True, 2),
         ({"shadow_queue_bytes": 250}, True, 3),
@@ -54,7 +54,7 @@ def metric_value(outcome: str) -> float:
     ],
 )
 def test_mirror_drops_requests_beyond_queue_or_under_load(
-    limits: dict[str, int], has_spare_capacity: bool, dropped: int, tmp_path: Path
+    limits: dict[str, int], has_spare_capacity: bool, expected_drops: int, tmp_path: Path
 ) -> None:
     async def enqueue_five() -> None:
         settings = FacadeSettings(release_state_path=tmp_path, **limits)
@@ -64,7 +64,7 @@ def test_mirror_drops_requests_beyond_queue_or_under_load(
 
     before = metric_value("dropped")
     asyncio.run(enqueue_five())
-    assert metric_value("dropped") == before + dropped
+    assert metric_value("dropped") == before + expected_drops
 
 
 def test_mirror_drops_queued_requests_when_load_rises(tmp_path: Path) -> None:

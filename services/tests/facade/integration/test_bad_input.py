@@ -1,4 +1,4 @@
-"""Invalid uploads against a running facade: each problem names the remedy."""
+"""Tests of unusual and invalid uploads: each problem states the remedy."""
 
 import numpy as np
 import pytest
@@ -31,8 +31,8 @@ def test_text_is_rejected(facade: Facade) -> None:
 
 
 def test_truncated_jpeg_is_rejected(facade: Facade) -> None:
-    whole = sample_images.jpeg()
-    reply = facade.phenotype(whole[: len(whole) // 2])
+    image = sample_images.jpeg()
+    reply = facade.phenotype(image[: len(image) // 2])
     assert (reply.status, reply.problem) == (422, "damaged-image")
 
 
@@ -46,7 +46,7 @@ def test_header_of_ten_gigapixels_is_rejected(facade: Facade) -> None:
     assert (reply.status, reply.problem) == (413, "image-too-large")
 
 
-def test_cmyk_image(facade: Facade) -> None:
+def test_cmyk_image_is_accepted(facade: Facade) -> None:
     assert (
         measure_image(facade, sample_images.encode(Image.new("CMYK", (120, 100), (9, 8, 7, 6)), "JPEG")).image.mode
         == "CMYK"
@@ -68,16 +68,16 @@ def test_multipage_tiff_requires_a_page(facade: Facade) -> None:
 
 
 def test_alpha_channel_is_dropped(facade: Facade) -> None:
-    picture = Image.fromarray(sample_images.seedlings()).convert("RGBA")
-    assert measure_image(facade, sample_images.encode(picture, "PNG")).image.mode == "RGBA"
+    image = Image.fromarray(sample_images.seedlings()).convert("RGBA")
+    assert measure_image(facade, sample_images.encode(image, "PNG")).image.mode == "RGBA"
 
 
 def test_exif_rotation_is_applied(facade: Facade) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     image = sample_images.encode(Image.fromarray(sample_images.seedlings()), "JPEG", exif=exif)
-    facts = measure_image(facade, image).image
-    assert (facts.width, facts.height, facts.exif_orientation) == (200, 240, 6)
+    metadata = measure_image(facade, image).image
+    assert (metadata.width, metadata.height, metadata.exif_orientation) == (200, 240, 6)
 
 
 def test_gif_is_rejected(facade: Facade) -> None:
@@ -167,7 +167,7 @@ def test_invalid_parameter_is_rejected(facade: Facade, query: str) -> None:
     assert query.split("=")[0] in reply.json["detail"]
 
 
-def test_names_that_are_not_utf_8(facade: Facade) -> None:
+def test_image_name_is_sanitised_when_not_utf_8(facade: Facade) -> None:
     reply = facade.phenotype(sample_images.png(), "name=%ff%00%0d%0aSet-Cookie:a&experiment=%fe")
     assert reply.status == 200, reply.body
     assert reply.json["image"]["name"] == "\N{REPLACEMENT CHARACTER}Set-Cookie:a"

@@ -1,4 +1,4 @@
-"""The facade follows the cluster's releases: at once when they change, and with what it knew when the API is away."""
+"""The informer of InferenceServices: immediate updates, and the last release state during an API outage."""
 
 import os
 import subprocess
@@ -32,8 +32,8 @@ MANAGER = ("thale-release", "Apply")
 
 @pytest.fixture
 def api() -> Iterator[FakeKubernetesApi]:
-    with run_fake_kubernetes_api() as running:
-        yield running
+    with run_fake_kubernetes_api() as fake_api:
+        yield fake_api
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def informer(api: FakeKubernetesApi) -> Iterator[InferenceServiceInformer]:
     template = inference_service.URL_TEMPLATE
     with InferenceServiceInformer.running(
         client.with_retries(api.client().configuration), "plants", template
-    ) as following:
-        yield following
+    ) as informer:
+        yield informer
 
 
 def resource(model_release: Release) -> Any:
@@ -67,30 +67,30 @@ def has_release(informer: InferenceServiceInformer, matches: Callable[[Release],
 def test_informer_applies_a_watched_change(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
     api.objects.create(Key(KEY.plural, "plants", "other"), {"metadata": {"name": "other"}, "spec": {}}, MANAGER)
     api.objects.create(KEY, resource(make_release()), MANAGER)
-    wait_for("the first release", has_release(informer, lambda known: known.stable == "1.0.0"))
+    wait_for("the first release", has_release(informer, lambda release: release.stable == "1.0.0"))
     canary_release = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
     api.objects.apply(KEY, resource(canary_release), "thale-release", force=True)
-    wait_for("the canary", has_release(informer, lambda known: known.canary == "1.1.0"))
+    wait_for("the canary", has_release(informer, lambda release: release.canary == "1.1.0"))
     release_state = informer.current()
     assert set(release_state.models) == {"plate-seg"}
     assert release_state.models["plate-seg"].versions["1.1.0"].url == "http://plate-seg-v1-1-0-predictor.plants.svc"
     api.objects.replace(KEY, {"status": {"conditions": []}}, ("kserve", "Update"), status=True)
     api.objects.apply(KEY, resource(transitions.step(canary_release, ANNA)), "thale-release", force=True)
-    wait_for("the step", has_release(informer, lambda known: known.weight_percent == 25))
+    wait_for("the step", has_release(informer, lambda release: release.weight_percent == 25))
     api.objects.delete(KEY)
-    wait_for("the end", lambda: informer.current().models == {})
+    wait_for("removal of the release", lambda: informer.current().models == {})
 
 
 def test_informer_ignores_status_updates(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
     api.objects.create(KEY, resource(make_release()), MANAGER)
-    wait_for("the first release", has_release(informer, lambda known: True))
+    wait_for("the first release", has_release(informer, lambda release: True))
     release_state = informer.current()
     api.objects.replace(KEY, {"status": {"conditions": []}}, ("kserve", "Update"), status=True)
     other = Key(KEY.plural, "plants", "plate-landmarks")
     other_resource = resource(make_release())
     other_resource["metadata"]["name"] = other.name
     api.objects.create(other, other_resource, MANAGER)
-    wait_for("the fault of the other", lambda: informer._parse_errors)
+    wait_for("the parse error of the other object", lambda: informer._parse_errors)
     assert informer.current() is release_state
 
 
@@ -100,22 +100,22 @@ def test_informer_keeps_state_and_catches_up_after_an_outage(
     with pytest.raises(ModelUnavailableError, match="Kubernetes API"):
         InferenceServiceInformer(api.client(), "plants", inference_service.URL_TEMPLATE).current()
     api.objects.create(KEY, resource(make_release()), MANAGER)
-    wait_for("the first release", has_release(informer, lambda known: True))
+    wait_for("the first release", has_release(informer, lambda release: True))
     api.disconnect()
     canary_release = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
     api.objects.apply(KEY, resource(canary_release), "thale-release", force=True)
     api.objects.compact()
     assert informer.current().models["plate-seg"].canary is None
     api.unreachable.clear()
-    wait_for("the canary", has_release(informer, lambda known: known.canary == "1.1.0"))
+    wait_for("the canary", has_release(informer, lambda release: release.canary == "1.1.0"))
 
 
 def test_informer_ignores_invalid_objects(api: FakeKubernetesApi, informer: InferenceServiceInformer) -> None:
     api.objects.create(KEY, resource(make_release()), MANAGER)
-    wait_for("the first release", has_release(informer, lambda known: True))
-    broken = {"metadata": {"annotations": {"release.thale/versions": "{"}}}
-    api.objects.merge(KEY, broken, ("kubectl", "Update"))
-    wait_for("the fault", lambda: informer._parse_errors)
+    wait_for("the first release", has_release(informer, lambda release: True))
+    invalid_annotation = {"metadata": {"annotations": {"release.thale/versions": "{"}}}
+    api.objects.merge(KEY, invalid_annotation, ("kubectl", "Update"))
+    wait_for("the parse error", lambda: informer._parse_errors)
     assert informer.current().models["plate-seg"].stable == "1.0.0"
     api.objects.apply(
         KEY,
@@ -123,7 +123,7 @@ def test_informer_ignores_invalid_objects(api: FakeKubernetesApi, informer: Infe
         "thale-release",
         force=True,
     )
-    wait_for("the canary", has_release(informer, lambda known: known.canary == "1.1.0"))
+    wait_for("the canary", has_release(informer, lambda release: release.canary == "1.1.0"))
 
 
 def test_facade_serves_the_releases_of_a_cluster(
@@ -140,7 +140,7 @@ def test_facade_serves_the_releases_of_a_cluster(
         "KUBECONFIG": str(write_kubeconfig(tmp_path, api.url)),
         "THALE_NAMESPACE": KEY.namespace,
         "THALE_PREDICTOR_URL": f"http://127.0.0.1:{torchserve.inference_port}",
-        "THALE_MANAGEMENT_URL": "http://127.0.0.1:9",  # within the pods
+        "THALE_MANAGEMENT_URL": "http://127.0.0.1:9",  # unreachable: the management API is inside the pods
         "THALE_PORT": str(port),
         "THALE_METRICS_PORT": str(metrics_port),
     }

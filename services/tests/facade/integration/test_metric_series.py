@@ -1,4 +1,4 @@
-"""Exposed metrics after regular and hostile traffic: exactly the declared series, within their bounds."""
+"""Tests of the exposed metrics after valid and hostile requests: only declared series, within their bounds."""
 
 import os
 import random
@@ -35,7 +35,7 @@ UNREACHABLE_URL = "http://127.0.0.1:9"
 
 @dataclass(frozen=True)
 class FacadeProcess:
-    """A facade in a process of its own, so that its metrics are its own as well."""
+    """A facade in a separate process, so that its metrics registry is separate as well."""
 
     port: int
     metrics_port: int
@@ -55,7 +55,7 @@ class FacadeProcess:
             return error.code
 
     def fetch_page(self, path: str = "/metrics", accept: str = "*/*") -> tuple[str, str]:
-        """Return the media type and the text of a page of the metrics' port."""
+        """Return the media type and the text of a page of the metrics port."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.metrics_port}{path}", headers={"Accept": accept})
         with urllib.request.urlopen(request, timeout=120) as response:
             return response.headers["content-type"], response.read().decode()
@@ -66,11 +66,11 @@ class FacadeProcess:
 
 @pytest.fixture(scope="module")
 def process(settings: FacadeSettings, torchserve: TorchServeProcess) -> Iterator[FacadeProcess]:
-    running = FacadeProcess(*free_ports(2))
+    facade = FacadeProcess(*free_ports(2))
     variables = {
         "THALE_RELEASE_STATE_PATH": str(settings.release_state_path),
-        "THALE_PORT": str(running.port),
-        "THALE_METRICS_PORT": str(running.metrics_port),
+        "THALE_PORT": str(facade.port),
+        "THALE_METRICS_PORT": str(facade.metrics_port),
         "THALE_MODEL_URL": settings.model_url,
         "THALE_MANAGEMENT_URL": settings.management_url,
         "THALE_POSTPROCESS_WORKERS": "1",
@@ -82,10 +82,10 @@ def process(settings: FacadeSettings, torchserve: TorchServeProcess) -> Iterator
     command = [sys.executable, "-m", "thale.facade"]
     server = subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.DEVNULL)
     try:
-        wait_until_ready(running)
-        send_valid_requests(running)
-        send_hostile_requests(running)
-        yield running
+        wait_until_ready(facade)
+        send_valid_requests(facade)
+        send_hostile_requests(facade)
+        yield facade
     finally:
         server.terminate()
         server.wait(60)
@@ -100,7 +100,7 @@ def wait_until_ready(process: FacadeProcess) -> None:
         except OSError:
             pass
         time.sleep(0.1)
-    raise AssertionError("the facade never became ready")
+    raise AssertionError("the facade did not become ready")
 
 
 def send_valid_requests(process: FacadeProcess) -> None:
@@ -113,7 +113,7 @@ def send_valid_requests(process: FacadeProcess) -> None:
 
 
 def send_hostile_requests(process: FacadeProcess) -> None:
-    rng = random.Random(0)  # the same words in every run
+    rng = random.Random(0)  # the same random words in every run
 
     def random_word() -> str:
         return "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=12))
@@ -165,14 +165,14 @@ def test_label_values_stay_within_their_bound(metric: metric_table.Metric, proce
 
 
 def test_label_values_are_released_versions_and_templates(process: FacadeProcess) -> None:
-    found: defaultdict[str, set[str]] = defaultdict(set)
+    label_values: defaultdict[str, set[str]] = defaultdict(set)
     for name, family in process.families().items():
         for sample in family.samples if name.startswith("thale_") and name != "thale_build_info" else ():
             for label, value in sample.labels.items():
-                found[label].add(value)
-    assert (found["model"], found["version"]) == ({"plate-seg", "plate-landmarks"}, {"1.0.0"})
-    assert "unknown" in found["route"]
-    assert all(re.fullmatch(r"unknown|(/(v[12]|[a-z]+|\{[a-z]+\}))+|/", route) for route in found["route"])
+                label_values[label].add(value)
+    assert (label_values["model"], label_values["version"]) == ({"plate-seg", "plate-landmarks"}, {"1.0.0"})
+    assert "unknown" in label_values["route"]
+    assert all(re.fullmatch(r"unknown|(/(v[12]|[a-z]+|\{[a-z]+\}))+|/", route) for route in label_values["route"])
     assert sum(len(family.samples) for family in process.families().values()) < 1500
 
 
@@ -185,7 +185,7 @@ def test_failure_counters_are_initialised_to_zero(process: FacadeProcess) -> Non
     assert counts == {"500": 0, "502": 0, "503": 0, "504": 0}
 
 
-def test_openapi_document_stays_within_label_bounds(settings: FacadeSettings) -> None:
+def test_routes_statuses_and_codes_stay_within_label_bounds(settings: FacadeSettings) -> None:
     routes = {getattr(route, "path", "") for route in create_app(settings).routes} | {"unknown"}
     statuses = {row.status for row in PROBLEM_SPECS.values()} | {200, 304, 307, 405, 499}
     kinds = [errors.ThaleError]
@@ -204,7 +204,7 @@ def test_latency_has_the_size_class_of_the_image(process: FacadeProcess) -> None
     }
     assert counts["/v1/segment", "1mp"] == 1
     assert counts["/v1/models", "none"] == 1
-    assert counts["/v1/phenotype", "none"] > 20  # what was refused before its header was read
+    assert counts["/v1/phenotype", "none"] > 20  # requests rejected before their image header is parsed
 
 
 def test_stage_durations_sum_to_the_request_duration(process: FacadeProcess) -> None:
@@ -236,9 +236,9 @@ def test_exemplars_are_exposed_in_openmetrics(process: FacadeProcess) -> None:
     assert media_type.startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name: family for family in read_openmetrics(text)}
     for name in ("thale_facade_request_duration_seconds", "thale_model_request_duration_seconds"):
-        examples = [sample.exemplar for sample in families[name].samples if sample.exemplar is not None]
-        assert examples
-        assert all(re.fullmatch(r"[0-9a-f]{32}", example.labels["trace_id"]) for example in examples)
+        exemplars = [sample.exemplar for sample in families[name].samples if sample.exemplar is not None]
+        assert exemplars
+        assert all(re.fullmatch(r"[0-9a-f]{32}", exemplar.labels["trace_id"]) for exemplar in exemplars)
     units = {name: family.unit for name, family in families.items()}
     assert (units["thale_facade_request_duration_seconds"], units["thale_facade_image_megapixels"]) == (
         "seconds",
@@ -247,9 +247,9 @@ def test_exemplars_are_exposed_in_openmetrics(process: FacadeProcess) -> None:
 
 
 def test_judge_reads_exactly_its_metrics(process: FacadeProcess) -> None:
-    plain = parse_metrics(process.fetch_page()[1])
-    assert plain.started_at > 0
-    names = {name for name, _ in plain.values}
+    samples = parse_metrics(process.fetch_page()[1])
+    assert samples.started_at > 0
+    names = {name for name, _ in samples.values}
     assert {
         "thale_model_requests_total",
         "thale_model_request_duration_seconds_bucket",
@@ -280,10 +280,10 @@ def metric_names(samples: Sequence[str]) -> set[str]:
 def test_torchserve_creates_no_series_of_unknown_models(process: FacadeProcess, torchserve: TorchServeProcess) -> None:
     before = torchserve.metrics()
     for number in range(20):
-        torchserve.post(f"/predictions/stranger-{number}/{number}.0.0", b"x")
+        torchserve.post(f"/predictions/unregistered-{number}/{number}.0.0", b"x")
         torchserve.post(f"/predictions/plate-seg/{number}.9.9", b"x")
     after = torchserve.metrics()
-    assert "stranger" not in after
+    assert "unregistered" not in after
     assert ".9.9" not in after
     exposed_names = metric_names([line for line in after.splitlines() if line and not line.startswith("#")])
     assert exposed_names >= metric_names([line for line in before.splitlines() if line and not line.startswith("#")])

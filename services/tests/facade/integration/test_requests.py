@@ -1,4 +1,4 @@
-"""Faults of requests on the wire: ids, slow and broken uploads, deadlines, overload, killed processes."""
+"""Tests of request handling: ids, stalled and aborted uploads, deadlines, overload and killed processes."""
 
 import socket
 import threading
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "it never happened"
+        assert time.monotonic() < deadline, f"condition not met within {timeout_s:g} s"
         time.sleep(0.02)
 
 
@@ -32,7 +32,7 @@ def metric_value(name: str, **labels: str) -> float:
 
 @contextmanager
 def raw_connection(facade: Facade, request_head: str) -> Iterator[socket.socket]:
-    """Open a connection and send the head of a request by hand."""
+    """Open a connection and send the raw head of a request."""
     with socket.create_connection(("127.0.0.1", facade.port), timeout=60) as connection:
         connection.sendall(request_head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
         yield connection
@@ -63,14 +63,14 @@ def test_framework_errors_are_problems(facade: Facade, method: str, path: str, s
 def test_unexpected_error_discloses_no_details(
     facade: Facade, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(_self: Health) -> None:
-        raise RuntimeError("the insides")
+    async def raise_error(_self: Health) -> None:
+        raise RuntimeError("internal detail")
 
-    monkeypatch.setattr(Health, "readiness", broken)
+    monkeypatch.setattr(Health, "readiness", raise_error)
     reply = facade.get("/health/ready")
     assert (reply.status, reply.problem) == (500, "about:blank")
-    assert b"insides" not in reply.body
-    assert "insides" in caplog.text
+    assert b"internal detail" not in reply.body
+    assert "internal detail" in caplog.text
 
 
 def test_large_content_length_is_rejected_before_the_body(facade: Facade) -> None:
@@ -78,16 +78,16 @@ def test_large_content_length_is_rejected_before_the_body(facade: Facade) -> Non
         assert b" 413 " in connection.recv(4096)
 
 
-def test_garbage_of_30_mb_is_rejected_at_its_first_bytes(facade: Facade) -> None:
+def test_non_image_of_30_mb_is_rejected_at_its_first_bytes(facade: Facade) -> None:
     with raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 30000000") as connection:
         connection.sendall(b"garbage " * 100)
         assert b" 415 " in connection.recv(4096)
 
 
 def test_stalled_upload_times_out(settings: FacadeSettings) -> None:
-    impatient = settings.model_copy(update={"upload_idle_timeout_s": 0.1})
+    short_timeout = settings.model_copy(update={"upload_idle_timeout_s": 0.1})
     with (
-        running_facade(impatient) as facade,
+        running_facade(short_timeout) as facade,
         raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 1000") as connection,
     ):
         connection.sendall(sample_images.png()[:100])
@@ -95,9 +95,9 @@ def test_stalled_upload_times_out(settings: FacadeSettings) -> None:
 
 
 def test_trickling_upload_times_out(settings: FacadeSettings) -> None:
-    impatient = settings.model_copy(update={"upload_timeout_s": 0.3})
+    short_timeout = settings.model_copy(update={"upload_timeout_s": 0.3})
     with (
-        running_facade(impatient) as facade,
+        running_facade(short_timeout) as facade,
         raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 100000") as connection,
     ):
         stopped = threading.Event()
@@ -126,7 +126,7 @@ def test_disconnect_during_upload_is_not_an_error(facade: Facade) -> None:
 def test_disconnect_while_queued_frees_the_slot(facade: Facade, torchserve: TorchServeProcess) -> None:
     image = sample_images.png()
     before = metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499")
-    with stopped_workers(torchserve):
+    with suspend_workers(torchserve):
         with raw_connection(
             facade, f"POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: {len(image)}"
         ) as connection:
@@ -136,8 +136,8 @@ def test_disconnect_while_queued_frees_the_slot(facade: Facade, torchserve: Torc
     assert metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499") == before + 1
 
 
-def test_exceeded_deadline_is_a_504(facade: Facade, torchserve: TorchServeProcess) -> None:
-    with stopped_workers(torchserve):
+def test_exceeded_deadline_returns_504(facade: Facade, torchserve: TorchServeProcess) -> None:
+    with suspend_workers(torchserve):
         reply = facade.phenotype(sample_images.png(), "timeout_s=0.3")
     assert (reply.status, reply.problem) == (504, "deadline-exceeded")
     assert "timeout_s" in reply.json["detail"]
@@ -148,7 +148,7 @@ def test_admission_returns_503_when_queue_is_full(settings: FacadeSettings, torc
     image = sample_images.png()
     with (
         running_facade(limited_settings) as facade,
-        stopped_workers(torchserve),
+        suspend_workers(torchserve),
         raw_connection(facade, f"POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: {len(image)}") as connection,
     ):
         connection.sendall(image)
@@ -170,7 +170,7 @@ def test_request_is_retried_when_its_worker_is_killed(facade: Facade, torchserve
     retries = metric_value("thale_model_retries_total", model="plate-seg", version="1.0.0")
     dispatched_before = count_dispatched_requests(torchserve)
     replies = []
-    with stopped_workers(torchserve) as workers:
+    with suspend_workers(torchserve) as workers:
         thread = threading.Thread(target=lambda: replies.append(facade.phenotype(sample_images.png())))
         thread.start()
         wait_until(lambda: count_dispatched_requests(torchserve) == dispatched_before + 2)
@@ -184,13 +184,13 @@ def test_request_is_retried_when_its_worker_is_killed(facade: Facade, torchserve
 
 
 def count_dispatched_requests(torchserve: TorchServeProcess) -> int:
-    """Count the questions that TorchServe has handed to its workers, by its log."""
+    """Count the requests that TorchServe has sent to its workers, by its log."""
     return (torchserve.store.parent / "log.txt").read_text(errors="replace").count("Flushing req.cmd PREDICT")
 
 
 @contextmanager
-def stopped_workers(torchserve: TorchServeProcess) -> Iterator[list[psutil.Process]]:
-    """Keep the models' workers from running, so that every question hangs."""
+def suspend_workers(torchserve: TorchServeProcess) -> Iterator[list[psutil.Process]]:
+    """Suspend the model workers, so that every model request hangs."""
     children = psutil.Process(torchserve.pid).children(recursive=True)
     workers = [child for child in children if "model_service_worker.py" in " ".join(child.cmdline())]
     assert workers

@@ -1,6 +1,6 @@
-"""A version on trial in front of real users: its share, what it fails to answer, its breaker, and its shadow.
+"""A rollout through a running facade: traffic split, fallback, circuit breaker and shadow traffic.
 
-One facade and one TorchServe for all tests; the release record is rewritten while they run.
+All tests share one facade and one TorchServe. They rewrite the release state while both run.
 """
 
 import json
@@ -32,7 +32,7 @@ GOOD, FAULTY = "1.1.0", "1.2.0"
 
 @dataclass
 class RolloutStack:
-    """A facade whose release record and whose moody version the test has in hand."""
+    """A running facade with a writable release state and a model version with injected faults."""
 
     facade: Facade
     settings: FacadeSettings
@@ -44,11 +44,11 @@ class RolloutStack:
         write_atomically(fault_injection_handler.mode_file(self.torchserve.store.parent), mode.encode())
 
     def release(self, **fields: object) -> None:
-        """Change the release of plate-seg, and wait until the facade has seen it."""
+        """Change the release of plate-seg, and wait until the facade has loaded it."""
         release = self.base_state.models["plate-seg"]
         loaded_versions = {**release.versions, **self.versions}
-        changed = release.model_copy(update={"versions": loaded_versions, **fields})
-        release_state = ReleaseState(models={**self.base_state.models, "plate-seg": changed})
+        plate_seg = release.model_copy(update={"versions": loaded_versions, **fields})
+        release_state = ReleaseState(models={**self.base_state.models, "plate-seg": plate_seg})
         write_atomically(self.settings.release_state_path, release_state.model_dump_json().encode())
         pipeline = self.facade.app.state.pipeline
         wait_until(lambda: self.facade.get("/v2/models").status == 200 and pipeline.release_state() == release_state)
@@ -57,7 +57,7 @@ class RolloutStack:
         self.release(canary=version, weight_percent=percent, **fields)
 
     def serving_version(self, query: str = "") -> str:
-        """Measure a plate, and return which version segmented it."""
+        """Request a phenotype, and return the version that segmented it."""
         reply = self.facade.phenotype(PLATE, query)
         assert reply.status == 200, reply.body
         [version] = [
@@ -68,7 +68,7 @@ class RolloutStack:
         return version
 
     def segmenting_version(self, query: str = "") -> str:
-        """Ask for the organs alone, and return which version answered."""
+        """Request a segmentation, and return the version that served it."""
         reply = self.facade.post("/v1/segment", PLATE, query)
         assert reply.status == 200, reply.body
         return str(reply.json["model"]["version"])
@@ -77,7 +77,7 @@ class RolloutStack:
 def wait_until(condition: Callable[[], bool], timeout_s: float = 120) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "it never happened"
+        assert time.monotonic() < deadline, f"condition not met within {timeout_s:g} s"
         time.sleep(0.02)
 
 
@@ -87,7 +87,7 @@ def metric_value(name: str, version: str, **labels: str) -> float:
 
 @pytest.fixture(scope="module")
 def versions(torchserve: TorchServeProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ModelCard]]:
-    """Two more versions of plate-seg in the running TorchServe: a good one, and one with moods."""
+    """Load two more versions of plate-seg into TorchServe: a good one, and one with injected faults."""
     good, faulty = (
         write_tiny_model(tmp_path_factory.mktemp("weights"), seed=seed, name="plate-seg", version=version)
         for seed, version in ((1, GOOD), (2, FAULTY))
@@ -133,8 +133,8 @@ def shared_rollout(
     versions: dict[str, ModelCard],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RolloutStack]:
-    folder = tmp_path_factory.mktemp("trial")
-    changed = {
+    folder = tmp_path_factory.mktemp("rollout")
+    overrides = {
         "release_state_path": folder / "release-state.json",
         "shadow_samples_path": folder / "shadow-samples",
         "shadow_samples_per_version": 2,
@@ -142,7 +142,7 @@ def shared_rollout(
         "canary_timeout_s": 30.0,
         "shadow_duty_cycle": 1.0,
     }
-    rollout_settings = settings.model_copy(update=changed)
+    rollout_settings = settings.model_copy(update=overrides)
     rollout_settings.release_state_path.write_bytes(settings.release_state_path.read_bytes())
     base = ReleaseState.model_validate_json(settings.release_state_path.read_bytes())
     loaded_versions = {
@@ -154,7 +154,7 @@ def shared_rollout(
 
 @pytest.fixture
 def rollout(shared_rollout: RolloutStack) -> Iterator[RolloutStack]:
-    """Begin and end with a release without canary, so that every test finds its breaker new."""
+    """Reset the release to no canary before and after a test, so that every test starts with a new breaker."""
     shared_rollout.set_mode("good")
     shared_rollout.release()
     yield shared_rollout
@@ -189,11 +189,11 @@ def test_experiment_stays_on_one_version(rollout: RolloutStack) -> None:
 @pytest.mark.parametrize(
     ("mode", "outcome"),
     [
-        ("fails", "error"),
-        ("throws", "error"),
-        ("garbage", "invalid_response"),
-        ("strange", "invalid_response"),
-        ("refuses", "invalid_response"),
+        ("error", "error"),
+        ("exception", "error"),
+        ("invalid_bytes", "invalid_response"),
+        ("wrong_classes", "invalid_response"),
+        ("rejection", "invalid_response"),
     ],
 )
 def test_stable_serves_requests_that_the_canary_fails(rollout: RolloutStack, mode: str, outcome: str) -> None:
@@ -212,33 +212,33 @@ def test_stable_serves_requests_that_the_canary_fails(rollout: RolloutStack, mod
 
 def test_slow_canary_leaves_time_for_stable(rollout: RolloutStack) -> None:
     rollout.canary(FAULTY)
-    rollout.set_mode("waits")
-    late = metric_value("thale_model_fallbacks_total", FAULTY, reason="timeout")
+    rollout.set_mode("hang")
+    timeouts = metric_value("thale_model_fallbacks_total", FAULTY, reason="timeout")
     assert rollout.serving_version("timeout_s=12") == "1.0.0"
-    assert metric_value("thale_model_fallbacks_total", FAULTY, reason="timeout") == late + 1
+    assert metric_value("thale_model_fallbacks_total", FAULTY, reason="timeout") == timeouts + 1
 
 
 def test_stable_serves_when_the_canary_is_unavailable(rollout: RolloutStack) -> None:
     unreachable = rollout.versions[GOOD].model_copy(update={"url": "http://127.0.0.1:9"})
     rollout.canary(GOOD, versions={**rollout.base_state.models["plate-seg"].versions, GOOD: unreachable})
-    unavailable = metric_value("thale_model_fallbacks_total", GOOD, reason="unavailable")
+    fallbacks = metric_value("thale_model_fallbacks_total", GOOD, reason="unavailable")
     assert rollout.serving_version() == "1.0.0"
-    assert metric_value("thale_model_fallbacks_total", GOOD, reason="unavailable") == unavailable + 1
+    assert metric_value("thale_model_fallbacks_total", GOOD, reason="unavailable") == fallbacks + 1
 
 
 def test_bad_image_is_rejected_when_stable_rejects_it_too(rollout: RolloutStack) -> None:
     rollout.canary(GOOD)
-    refused = metric_value("thale_model_requests_total", GOOD, outcome="rejected")
+    rejected = metric_value("thale_model_requests_total", GOOD, outcome="rejected")
     reply = rollout.facade.post("/v1/segment", sample_images.jpeg()[:-2000])
     assert (reply.status, reply.problem) == (422, "damaged-image")
-    assert metric_value("thale_model_requests_total", GOOD, outcome="rejected") == refused + 1
+    assert metric_value("thale_model_requests_total", GOOD, outcome="rejected") == rejected + 1
 
 
 def test_pinned_version_has_no_fallback(rollout: RolloutStack) -> None:
     rollout.canary(GOOD)
-    rollout.set_mode("fails")
+    rollout.set_mode("error")
     assert rollout.facade.phenotype(PLATE, f"model=plate-seg@{FAULTY}").problem == "model-failed"
-    rollout.set_mode("garbage")
+    rollout.set_mode("invalid_bytes")
     assert rollout.facade.phenotype(PLATE, f"model=plate-seg@{FAULTY}").problem == "invalid-model-response"
     assert rollout.serving_version("model=plate-seg@1.0.0") == "1.0.0"
     assert rollout.serving_version("model=plate-seg") == GOOD
@@ -246,7 +246,7 @@ def test_pinned_version_has_no_fallback(rollout: RolloutStack) -> None:
 
 def test_single_model_route_falls_back(rollout: RolloutStack) -> None:
     rollout.canary(FAULTY)
-    for mode in ("fails", "garbage"):
+    for mode in ("error", "invalid_bytes"):
         rollout.set_mode(mode)
         assert rollout.segmenting_version() == "1.0.0"
 
@@ -257,20 +257,20 @@ def test_batch_is_served_by_one_version(rollout: RolloutStack) -> None:
     body = b"".join(len(plate).to_bytes(4, "little") + plate for plate in (PLATE, PLATE))
     image["parameters"] = {"binary_data_size": len(body)}
     head = json.dumps({"inputs": [image], "outputs": [{"name": "meta"}]}).encode()
-    for mode, version in (("good", FAULTY), ("garbage", "1.0.0")):
+    for mode, version in (("good", FAULTY), ("invalid_bytes", "1.0.0")):
         rollout.set_mode(mode)
         reply = rollout.facade.post(
             "/v2/models/plate-seg/infer", head + body, Inference_Header_Content_Length=str(len(head))
         )
         assert reply.status == 200, reply.body
         assert reply.json["model_version"] == version
-        answered_versions = [json.loads(meta)["model"]["version"] for meta in reply.json["outputs"][0]["data"]]
-        assert answered_versions == [version, version]
+        image_versions = [json.loads(meta)["model"]["version"] for meta in reply.json["outputs"][0]["data"]]
+        assert image_versions == [version, version]
 
 
 def test_failing_canary_is_skipped_until_it_recovers(rollout: RolloutStack) -> None:
     rollout.canary(FAULTY)
-    rollout.set_mode("fails")
+    rollout.set_mode("error")
     requests = metric_value("thale_model_requests_total", FAULTY, outcome="error")
     fallbacks = metric_value("thale_model_fallbacks_total", FAULTY, reason="open")
     while metric_value("thale_model_breaker_open", FAULTY) == 0:
@@ -292,7 +292,7 @@ def test_failing_canary_is_skipped_until_it_recovers(rollout: RolloutStack) -> N
 
 def test_breaker_is_reset_after_the_rollout(rollout: RolloutStack) -> None:
     rollout.canary(FAULTY)
-    rollout.set_mode("fails")
+    rollout.set_mode("error")
     while metric_value("thale_model_breaker_open", FAULTY) == 0:
         assert rollout.segmenting_version() == "1.0.0"
     rollout.release()
@@ -301,10 +301,10 @@ def test_breaker_is_reset_after_the_rollout(rollout: RolloutStack) -> None:
 
 def test_shadow_is_compared_after_the_response(rollout: RolloutStack) -> None:
     rollout.release(shadow=FAULTY)
-    rollout.set_mode("waits")
+    rollout.set_mode("hang")
     before = metric_value("thale_shadow_requests_total", FAULTY, outcome="ok")
     requests = metric_value("thale_model_requests_total", FAULTY, outcome="ok")
-    assert rollout.serving_version("mm_per_px=0.25") == "1.0.0"  # while the shadow has still to begin
+    assert rollout.serving_version("mm_per_px=0.25") == "1.0.0"  # before the shadow responds
     assert metric_value("thale_shadow_requests_total", FAULTY, outcome="ok") == before
     rollout.set_mode("good")
     wait_until(lambda: metric_value("thale_shadow_requests_total", FAULTY, outcome="ok") == before + 1)
@@ -315,7 +315,7 @@ def test_shadow_is_compared_after_the_response(rollout: RolloutStack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "outcome"), [("fails", "error"), ("garbage", "invalid_response"), ("refuses", "invalid_response")]
+    ("mode", "outcome"), [("error", "error"), ("invalid_bytes", "invalid_response"), ("rejection", "invalid_response")]
 )
 def test_failing_shadow_is_counted_and_hidden_from_clients(rollout: RolloutStack, mode: str, outcome: str) -> None:
     rollout.release(shadow=FAULTY)
@@ -327,7 +327,7 @@ def test_failing_shadow_is_counted_and_hidden_from_clients(rollout: RolloutStack
 
 def test_shadow_requests_are_dropped_above_half_of_the_limit(rollout: RolloutStack) -> None:
     rollout.release(shadow=FAULTY)
-    rollout.set_mode("waits")
+    rollout.set_mode("hang")
     replies: list[Reply] = []
 
     def hold_slot() -> None:
@@ -349,7 +349,7 @@ def test_shadow_requests_are_dropped_above_half_of_the_limit(rollout: RolloutSta
     assert [reply.status for reply in replies] == [200, 200, 200]
 
 
-def test_unavailable_stable_is_a_503_and_probed_again(rollout: RolloutStack, tmp_path: Path) -> None:
+def test_unavailable_stable_returns_503_and_is_probed_again(rollout: RolloutStack, tmp_path: Path) -> None:
     state_path = tmp_path / "release-state.json"
     unreachable = {"model_url": "http://127.0.0.1:9", "release_state_path": state_path, "stable_breaker_open_s": 0.5}
     state_path.write_text(rollout.base_state.model_dump_json())

@@ -1,3 +1,5 @@
+"""Tests of the worker pool: errors, deadlines and dead workers."""
+
 import asyncio
 import os
 import time

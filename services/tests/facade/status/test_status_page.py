@@ -1,4 +1,4 @@
-"""The page on the metrics' port: its figures, and that it can do no harm."""
+"""Tests of the window statistics and of the status page, including its protection against injection."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ class FakeMonitor:
 
 
 class Elements(HTMLParser):
-    """The tags of a page, with their attributes, and its text."""
+    """Parser that collects the tags, attributes and text of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def test_window_stats_are_between_two_snapshots() -> None:
     stats = WindowStats.between(first, last)
     assert stats.requests_per_s == pytest.approx(100 / 60)
     assert (stats.error_ratio, stats.client_error_ratio) == (pytest.approx(0.02), pytest.approx(0.08))
-    assert stats.plates_per_h == pytest.approx(6000)  # both models measured the same 100 plates in a minute
+    assert stats.plates_per_h == pytest.approx(6000)  # both models processed the same 100 plates in a minute
     assert stats.cost_per_1000_plates(0.6) == pytest.approx(0.1)
     [four] = [latency for latency in stats.latencies if latency.requests]
     assert (four.size, four.requests, four.p99_s) == ("4mp", 100, pytest.approx(0.1 + 0.9 * 0.99))

@@ -43,7 +43,7 @@ def test_registry_resets_the_breaker_after_a_rollback() -> None:
     record_failures(breakers)
     breakers.sync(make_release_state(None))
     assert not is_gauge_open()
-    record_failures(breakers)  # requests that were on their way
+    record_failures(breakers)  # requests in flight at the rollback
     assert not breakers.allows(ROUTE)
     assert not is_gauge_open()
     breakers.sync(make_release_state(CANARY))

@@ -1,3 +1,5 @@
+"""Tests of the circuit breaker: threshold, open interval and half-open probes."""
+
 from dataclasses import dataclass
 
 from thale.facade.upstream.circuit_breaker import BreakerConfig, CircuitBreaker
@@ -75,7 +77,7 @@ def test_successful_probe_closes_and_clears_failures() -> None:
     assert [breaker.allows() for _ in range(3)] == [True, True, True]
 
 
-def test_lost_probe_is_followed_by_another() -> None:
+def test_breaker_allows_another_probe_when_one_is_lost() -> None:
     clock = Clock()
     breaker = open_breaker(clock)
     clock.now += 2

@@ -1,4 +1,4 @@
-"""A worker's answer is taken only for the model that was released."""
+"""Tests of the validation of model responses against the release state."""
 
 import math
 from dataclasses import replace
@@ -82,11 +82,11 @@ def test_unparsable_response_is_invalid() -> None:
 
 @pytest.mark.parametrize(("kind", "x"), [("leaf_tip", 1.0), ("root_base", 9.0), ("root_base", -4.0)])
 def test_landmarks_of_unknown_kind_or_outside_are_invalid(kind: str, x: float) -> None:
-    stray = Landmark.model_validate({"kind": kind, "x": x, "y": 1, "score": 0.5})
+    landmark = Landmark.model_validate({"kind": kind, "x": x, "y": 1, "score": 0.5})
     with pytest.raises(InvalidModelResponseError):
-        landmarks_response(REPORTED_MODEL, stray).parse_landmarks()
+        landmarks_response(REPORTED_MODEL, landmark).parse_landmarks()
     assert (
-        landmarks_response(REPORTED_MODEL, stray.model_copy(update={"kind": "root_base", "x": 4.4}))
+        landmarks_response(REPORTED_MODEL, landmark.model_copy(update={"kind": "root_base", "x": 4.4}))
         .parse_landmarks()
         .landmarks
     )

@@ -1,3 +1,5 @@
+"""Tests of routing, the traffic split, version pins and the release state file."""
+
 import hashlib
 import math
 from pathlib import Path
@@ -68,7 +70,7 @@ def test_pin_of_another_task_is_ignored() -> None:
     assert select("plate-landmarks").name == "plate-seg"
 
 
-def test_unknown_models_and_versions_are_rejected_by_name() -> None:
+def test_unknown_models_and_versions_are_rejected() -> None:
     with pytest.raises(UnknownModelError, match="plate-seg"):
         select("plate")
     with pytest.raises(UnknownVersionError, match=r"1\.1\.0"):
@@ -104,7 +106,7 @@ def test_split_keeps_an_experiment_on_one_version() -> None:
         ).version
 
     versions = {experiment: {version(experiment, f"{plate}") for plate in range(50)} for experiment in "abcdefgh"}
-    assert all(len(answered) == 1 for answered in versions.values())
+    assert all(len(serving_versions) == 1 for serving_versions in versions.values())
     assert set.union(*versions.values()) == {"1.0.0", "1.1.0"}
 
 
@@ -119,7 +121,7 @@ def test_split_moves_no_request_back_as_the_weight_grows() -> None:
     assert before == set(keys)
 
 
-def test_split_is_equal_in_every_process() -> None:
+def test_hash_fraction_is_equal_in_every_process() -> None:
     assert hash_fraction("plate-seg", "1.1.0", "drought 7") == pytest.approx(0.31149545380784605)
     assert hash_fraction("plate-seg", "1.1.0", "drought 7") != hash_fraction("plate-seg", "1.2.0", "drought 7")
     assert hash_fraction("plate-seg", "1.1.0", "drought 7") != hash_fraction("plate-landmarks", "1.1.0", "drought 7")
