@@ -64,8 +64,7 @@ def _resource_pressure_panels() -> list[PanelBuilder]:
             ),
             unit="percentunit",
             description="CPU requests of all pods as a share of the nodes' allocatable CPU. The cluster autoscaler "
-            "adds "
-            "nodes by it.",
+            "adds nodes when pods do not fit.",
             healthy="60 to 90 %. Below that, nodes are wasted. Above that, a rollout of pods has no capacity.",
             thresholds=Thresholds(warning=0.9),
             max_value=1,

@@ -80,8 +80,7 @@ def _version_table(slo: Slo, policy: JudgePolicy) -> PanelBuilder:
         Column("Drift (KS)", f"{_BY_VERSION} (model_version:thale_drift_ks:max{{{VERSION}}})", "percentunit"),
         unit="short",
         description="Traffic, errors, confidence and drift of each version over the last hour. For landmark models, "
-        "the "
-        "confidence is the mean score.",
+        "the confidence is the mean score.",
         healthy="Versions of one model are similar in every column. The judge evaluates the differences.",
         width=24,
         height=6,
@@ -144,7 +143,7 @@ def _drift_panels(policy: JudgePolicy) -> list[PanelBuilder]:
                 f"{_NAME} {{{{signal}}}}",
             ),
             unit="short",
-            description="PSI of each plate statistic: divergence of its histogram from the model card's reference.",
+            description="PSI of each plate statistic: divergence from the card's reference distribution.",
             healthy=f"Below {psi / 2:g}. At {psi:g} and above, plates differ from those of the model's evaluation.",
             thresholds=Thresholds(warning=psi / 2, critical=psi),
             width=10,

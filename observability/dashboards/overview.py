@@ -60,8 +60,7 @@ def _slo_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
             ),
             unit="percentunit",
             description="Remaining share of the 30-day error budget, for the worst objective. Below zero, the "
-            "objective is "
-            "violated.",
+            "objective is violated.",
             healthy="Above 25 %. Below that, postpone rollouts.",
             thresholds=Thresholds(warning=0.25, critical=0, lower_is_worse=True),
             decimals=0,
@@ -173,8 +172,7 @@ def _version_panels() -> list[PanelBuilder]:
             ),
             unit="short",
             description="Weight, ready workers, p99 latency and error ratio of every serving version. A version below "
-            "100 % "
-            "takes part in a rollout.",
+            "100 % takes part in a rollout.",
             healthy="One version per model at 100 %, or two during a rollout. Each has a ready worker and no errors.",
             width=11,
             height=7,

@@ -183,7 +183,7 @@ def _model_stage_panels(backend: Backend) -> list[PanelBuilder]:
             ),
             unit="s",
             description="99th percentile of the time in which a model request waits for a worker.",
-            healthy="Below 0.5 s. Above that, autoscaling adds model servers.",
+            healthy="Below 0.5 s. Longer waits need more workers.",
             thresholds=Thresholds(warning=0.5, critical=2),
             links=backend.slow_trace_links(),
         ),

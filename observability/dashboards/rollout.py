@@ -82,7 +82,7 @@ def _controller_panels() -> list[PanelBuilder]:
             "Stuck rollouts",
             Query(f"sum(thale_release_stuck{{{VERSION}}})", "stuck"),
             unit="suffix: stuck",
-            description="Rollouts without a verdict for longer than THALE_STUCK_S. An operator has to decide.",
+            description="Rollouts whose step is older than THALE_STUCK_S without a decision. An operator must decide.",
             healthy="None.",
             thresholds=Thresholds(critical=1),
             decimals=0,
@@ -110,8 +110,7 @@ def _decision_panels() -> list[PanelBuilder]:
             ),
             unit="suffix: / min",
             description="Verdicts of the judge, one for each poll of a canary.",
-            healthy="`inconclusive` while evidence accumulates, then `promote`. `hold` means suspicion of a "
-            "regression.",
+            healthy="`inconclusive` while evidence accumulates, then `promote`. `hold` means a possible regression.",
             stacked=True,
             width=7,
         ),

@@ -32,7 +32,7 @@ RELEASE_STEP_SECONDS = CONTROLLER_METRICS.gauge(
 RELEASE_STUCK = CONTROLLER_METRICS.gauge(
     "thale_release_stuck",
     "1 or 0",
-    "1 if the current step has had no verdict for longer than THALE_STUCK_S, else 0.",
+    "1 if the current step is older than THALE_STUCK_S and its verdict is hold or inconclusive, else 0.",
     MODEL,
     VERSION,
 )
@@ -40,7 +40,7 @@ DRIFT_PSI = CONTROLLER_METRICS.gauge(
     "thale_drift_psi",
     "PSI",
     "Population stability index (PSI) of a version's outputs on recent plates against its card's reference, minus the "
-    "99 % quantile expected by chance. Exported from 20 plates on.",
+    "99 % quantile expected by chance. Exported after 20 plates.",
     MODEL,
     VERSION,
     SIGNAL,

@@ -172,7 +172,7 @@ OUTPUT_EMPTY = METRICS.counter("thale_output_empty", "plates", "Plates without a
 OUTPUT_NAN = METRICS.counter(
     "thale_output_nan",
     "plates",
-    "Plates with a known scale and a germinated plant with an unknown main trait.",
+    "Plates with a known scale and a germinated plant whose main trait is NaN.",
     MODEL,
     VERSION,
 )
