@@ -17,7 +17,7 @@ export MALLOC_ARENA_MAX := 1
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort -t: -k1,1 | awk -F ':.*## ' '{printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}'
 
 .PHONY: install
 install: $(INSTALLED) ## Install thale and its tools into .venv
@@ -36,11 +36,11 @@ run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ct
 	@exec $(BIN)/thale up --analyze '$(IMAGE)' --out '$(OUT)'
 
 .PHONY: test
-test: install lint types layers wheel checkov azurite prometheus ## Everything that CI checks
+test: install lint types layers wheel checkov azurite prometheus ## Run all checks of CI
 	$(BIN)/pytest
 
 .PHONY: test-fast
-test-fast: install ## Run the unit tests alone: no server, no container
+test-fast: install ## Run the unit tests only: no server, no container
 	$(BIN)/pytest --numprocesses auto -m 'not integration and not slow'
 
 .PHONY: lint
@@ -90,6 +90,7 @@ prometheus: ## Report missing programs for the rule tests: promtool, amtool, Pro
 	  prometheus-alertmanager)"
 
 .PHONY: generate
+# Rules come first: the manifest for clusters contains slo.yaml, and dashboards use the recording rules.
 generate: install ## Write all generated files: rules, dashboards, references, first release, environment limits
 	$(BIN)/python -m tools.generate.slo_rules
 	$(BIN)/python -m tools.generate.prometheus_rule
