@@ -3,8 +3,9 @@
     python benchmarks/rollback.py
 
 The benchmark runs a real TorchServe, facade and controller at 20 requests per second. After some good responses, the
-canary fails every image. Users see no errors, because failed requests fall back to stable. The measured time is the
-time of double work. The baseline is the same judge with a poll every 15 seconds, as if it read from a Prometheus.
+canary fails every image. Users see no errors, because failed requests fall back to stable. During the measured time,
+each of these requests costs the work of both versions. The baseline is the same judge with a poll every 15 seconds, as
+if it read from a Prometheus.
 """
 
 import json

@@ -8,11 +8,11 @@ from thale.schemas import ModelCard, Normalisation, Release, VersionManifest
 ANNA = Author(who="anna", why="better on dark plates", at="2026-11-21T12:00:00+00:00")
 
 
-def make_version(name: str, model: str = "plate-seg") -> VersionManifest:
-    digest = hashlib.sha256(f"{model} {name}".encode()).hexdigest()
+def make_card(name: str, version: str, **changes: object) -> ModelCard:
+    """Return the card of a model without weights; `changes` replace fields of it."""
     card = ModelCard(
-        name=model,
-        version=name,
+        name=name,
+        version=version,
         task="segmentation",
         classes=("background", "root", "shoot", "seed"),
         mm_per_px=0.0625,
@@ -25,9 +25,14 @@ def make_version(name: str, model: str = "plate-seg") -> VersionManifest:
         recipe="none",
         seed=0,
         parameters=0,
-        weights_sha256=digest,
+        weights_sha256=hashlib.sha256(f"{name} {version}".encode()).hexdigest(),
     )
-    return VersionManifest(digest=f"sha256:{digest}", card=card)
+    return ModelCard.model_validate({**card.model_dump(), **changes})
+
+
+def make_version(name: str, model: str = "plate-seg") -> VersionManifest:
+    card = make_card(model, name)
+    return VersionManifest(digest=f"sha256:{card.weights_sha256}", card=card)
 
 
 def make_release(stable: str = "1.0.0") -> Release:

@@ -12,7 +12,7 @@ from thale.schemas import Release, ReleaseState, VersionManifest
 
 @dataclass(frozen=True)
 class StateFileTarget:
-    """Release state in a file that several processes may change. Reads fail while `PATH.away` exists."""
+    """Release state in a file that several processes may change. Reads fail while `unreadable_marker` exists."""
 
     path: Path
 

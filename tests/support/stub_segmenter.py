@@ -38,14 +38,16 @@ class StubSegmenter(segment.SegmentHandler):
 
 
 def read_fault(version: str) -> str:
+    """Return the fault of a version, `good` without a fault file."""
     file = fault_file(Path(os.environ["TMPDIR"]).parent, version)
     return file.read_text() if file.exists() else "good"
 
 
-def fault_file(home: Path, version: str) -> Path:
-    return home / f"fault-{version}"
+def fault_file(folder: Path, version: str) -> Path:
+    """Return the file that contains the fault of a version."""
+    return folder / f"fault-{version}"
 
 
-def first_bad_file(home: Path) -> Path:
+def first_bad_file(folder: Path) -> Path:
     """Return the file that exists after the first bad response."""
-    return home / "bad"
+    return folder / "bad"

@@ -6,34 +6,29 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.sample_releases import make_card
 from thale.errors import ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError, WrongTaskError
 from thale.facade.upstream import release_source
 from thale.facade.upstream.release_source import FileReleaseSource
 from thale.facade.upstream.routing import Route, VersionPin, hash_fraction, pinned_route, select_route, split_traffic
-from thale.schemas import ModelCard, Normalisation, Release, ReleaseState, Task, VersionManifest
+from thale.schemas import Release, ReleaseState, Task, VersionManifest
 
 
 def make_release(name: str, task: Task, *versions: str) -> Release:
-    def card(version: str) -> ModelCard:
-        return ModelCard(
-            name=name,
-            version=version,
-            task=task,
-            classes=("background", "root"),
-            mm_per_px=0.1,
-            normalisation=Normalisation(background_mm=4, contrast=32, clip=6),
-            net="block-unet",
-            tile_px=64,
-            overlap_px=16,
-            data="none",
-            licence="Apache-2.0",
-            recipe="none",
-            seed=0,
-            parameters=0,
-            weights_sha256=hashlib.sha256(version.encode()).hexdigest(),
+    manifests = {
+        version: VersionManifest(
+            digest=f"sha256:{version}",
+            card=make_card(
+                name,
+                version,
+                task=task,
+                classes=("background", "root"),
+                mm_per_px=0.1,
+                weights_sha256=hashlib.sha256(version.encode()).hexdigest(),
+            ),
         )
-
-    manifests = {version: VersionManifest(digest=f"sha256:{version}", card=card(version)) for version in versions}
+        for version in versions
+    }
     return Release(task=task, stable=versions[0], versions=manifests)
 
 

@@ -1,8 +1,8 @@
 """Checkpoint of the rollout controller: the evidence of each rollout, from which the next leader resumes.
 
-A checkpoint only saves time (docs/adr/0024-controller-state-is-disposable.md). A failed read or write is logged, and a
-lost checkpoint restarts the current step. `thale release status` shows the checkpoint, because the counters of the
-facades are not reachable from everywhere.
+A checkpoint only saves time (docs/adr/0024-controller-state-is-disposable.md). A failed read or write is logged. After
+the loss of a checkpoint, the controller collects the evidence of the rollout again, at the current step. `thale release
+status` shows the checkpoint, because the counters of the facades are not reachable from everywhere.
 """
 
 import logging

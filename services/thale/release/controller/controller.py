@@ -1,4 +1,4 @@
-"""Rollout controller: scrape the facades, judge the canaries and act, twice a second, by one leader.
+"""Rollout controller: the leader scrapes the facades, judges the canaries and acts, by default every 0.5 s.
 
     facade counters ─▶ CounterTracker ─▶ AnalysisState ─▶ judge ─▶ decide ─▶ release transition
 

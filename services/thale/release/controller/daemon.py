@@ -42,7 +42,7 @@ def run_daemon(
     """Run the controller until SIGTERM or SIGINT, or until no rollout is left. A second signal ends it immediately.
 
     Raises:
-        ParameterError: If the port is in use.
+        ParameterError: If the address cannot be bound, for example because the port is in use.
     """
     controller = RolloutController(environment, slo, policy, author, intervals)
     with ExitStack() as stack:
@@ -83,7 +83,7 @@ def serve_metrics(host: str, listen_port: int, is_alive: Callable[[], bool]) -> 
     """Serve /metrics and /health/live until the context ends, and yield the port.
 
     Raises:
-        OSError: If the port is in use.
+        OSError: If the address cannot be bound, for example because the port is in use.
     """
 
     def render_health() -> Page:

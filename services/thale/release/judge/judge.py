@@ -5,7 +5,7 @@
     hold           enough observations, but a suspected regression, no evidence of non-inferiority yet, or drift
     promote        enough requests, non-inferiority shown within the margins, no suspected regression, no drift
 
-docs/judging.md has the error rates by design and the measured rates of false rollbacks and of detection.
+docs/judging.md has the nominal error rates, and the measured rates of false rollbacks and of detection.
 """
 
 import math
@@ -39,11 +39,12 @@ def judge(release: Release, analysis: AnalysisState, slo: Slo, policy: JudgePoli
     """Return the verdict on a release's canary from its analysis so far.
 
     Raises:
-        InvalidTransitionError: If there is no canary, or the analysis belongs to another one.
+        InvalidTransitionError: If the analysis belongs to another canary or another stable version.
     """
     if (analysis.canary, analysis.stable) != (release.canary, release.stable):
         raise InvalidTransitionError(
-            f"{analysis.model} {analysis.canary} is no canary of the release: start a new analysis"
+            f"the analysis of {analysis.model} compares {analysis.canary} with {analysis.stable}, but the release has "
+            "changed: start a new analysis"
         )
     results = [_check_result(check, analysis, release, slo, policy) for check in CHECKS]
     regressions = sorted(

@@ -33,7 +33,7 @@ from functools import lru_cache
 from typing import Self
 
 LIFTS = (0.97, 0.7, 0.4, 0.2, 0.1, 0.05, 0.02)
-"""Alternatives, as positions of the canary's rate between the margin (0) and 1 (1)."""
+"""Alternatives, as positions of the canary's rate between stable's rate plus the margin (0) and 1 (1)."""
 
 _LIFT_WEIGHTS = (0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
 _PRIOR_MASS_AT_START = 0.5
@@ -109,8 +109,8 @@ class RateTest:
         """Return the evidence with the responses of another window added.
 
         Responses of the canary complete a block. Until then, stable's responses are pending. If stable had no
-        responses since the last block (it has no traffic any more), the canary is compared with stable's earlier rate,
-        estimated conservatively as (bad + 1) / (total + 2).
+        responses since the last block (it no longer has traffic), the canary is compared with stable's earlier rate.
+        The estimate is (bad + 1) / (total + 2) for regression, and the smaller bad / (total + 20) for non-inferiority.
         """
         pending_stable = evidence.pending_stable + stable
         if not canary.total:

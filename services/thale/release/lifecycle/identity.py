@@ -1,4 +1,4 @@
-"""Author of a change: a given name, the service account of the pod, or the user of the operating system."""
+"""Author of a change: an explicit name, the service account of the pod, or the user of the operating system."""
 
 import base64
 import getpass

@@ -3,7 +3,8 @@
     canary ──▶ step ──▶ step ──▶ promote ──▶ (roll_back to the previous version)
        └────────┴────────┴──▶ roll_back (the canary is bad)  or  abort (an operator cancels the rollout)
 
-An invalid transition raises an InvalidTransitionError with the remedy. No function reads a clock or a file.
+An invalid transition raises an InvalidTransitionError with the remedy. The functions have no side effects and read no
+clock.
 """
 
 from collections.abc import Sequence
