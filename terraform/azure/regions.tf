@@ -6,6 +6,7 @@ module "region" {
 
   name          = "${local.name}-${each.value}"
   location      = each.value
+  tenant_id     = data.azurerm_client_config.current.tenant_id
   address_space = var.address_spaces[each.key == "primary" ? 0 : 1]
   tags          = local.tags
 

@@ -1,6 +1,10 @@
 # Settings that the validation rejects.
 
-mock_provider "azurerm" {}
+mock_provider "azurerm" {
+  mock_data "azurerm_client_config" {
+    defaults = { tenant_id = "00000000-0000-0000-0000-00000000000a" }
+  }
+}
 
 variables {
   subscription_id     = "00000000-0000-0000-0000-000000000001"

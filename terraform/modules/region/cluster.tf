@@ -77,6 +77,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   }
 
   azure_active_directory_role_based_access_control {
+    tenant_id          = var.tenant_id
     azure_rbac_enabled = true # azure/identities.tf has the role assignments
   }
 

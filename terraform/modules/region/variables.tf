@@ -8,6 +8,11 @@ variable "location" {
   description = "Azure region."
 }
 
+variable "tenant_id" {
+  type        = string
+  description = "Entra tenant that signs in people and workloads to the cluster."
+}
+
 variable "address_space" {
   type        = string
   description = "IPv4 range of the virtual network, a /16. The ranges of two regions must not overlap."
