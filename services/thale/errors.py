@@ -188,6 +188,30 @@ class NotAcceptableError(RequestError):
         self.offered = offered
 
 
+class UnauthenticatedError(RequestError):
+    """The request has no valid credential. Send an API key, or a token of Entra ID, as `Authorization: Bearer …`."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(RequestError):
+    """The credential is valid, but it lacks the scope that this request needs."""
+
+    code = "forbidden"
+
+
+class RateLimitedError(RequestError):
+    """The caller exceeds its rate, its concurrency or its daily budget. Retry after the seconds of Retry-After."""
+
+    code = "rate-limited"
+
+    retry_after_s: int | None = None
+
+    def __init__(self, limit: str, retry_after_s: int) -> None:
+        super().__init__(f"the caller's limit is reached ({limit}): retry in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
 class UploadTimeoutError(RequestError):
     """The upload stalled, or it exceeded the time limit for uploads."""
 

@@ -55,6 +55,9 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The content type is not an image"
     ),
     errors.NotAcceptableError: ProblemSpec(HTTPStatus.NOT_ACCEPTABLE, "No response format is acceptable"),
+    errors.UnauthenticatedError: ProblemSpec(HTTPStatus.UNAUTHORIZED, "No valid credential"),
+    errors.ForbiddenError: ProblemSpec(HTTPStatus.FORBIDDEN, "The scope is missing"),
+    errors.RateLimitedError: ProblemSpec(HTTPStatus.TOO_MANY_REQUESTS, "The caller's limit is reached"),
     errors.UploadTimeoutError: ProblemSpec(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time"),
     errors.OverloadedError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "Too many concurrent requests"),
     errors.UnknownModelError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such model"),
@@ -123,7 +126,8 @@ def problem_response(request: Request, problem: Problem, headers: dict[str, str]
 async def handle_thale_error(request: Request, error: Exception) -> Response:
     """Return the response to a ThaleError."""
     assert isinstance(error, ThaleError)  # noqa: S101 (registered for this class alone)
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.OverloadedError) else None
+    retry_after_s = getattr(error, "retry_after_s", None)
+    headers = None if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     return problem_response(request, to_problem(error), headers)
 
 

@@ -1,0 +1,1 @@
+"""Authentication and authorisation of callers: API keys, Entra ID tokens, scopes."""
