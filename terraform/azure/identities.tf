@@ -1,6 +1,12 @@
 # Identities and roles. Each workload has its own identity, which pods use through their service account, without secrets.
 
 locals {
+  # Tenant and audience of the access tokens that the facade accepts.
+  entra = var.entra == null ? null : {
+    tenant_id = coalesce(var.entra.tenant_id, data.azurerm_client_config.current.tenant_id)
+    audience  = var.entra.audience
+  }
+
   containers = { for name, container in azurerm_storage_container.this : name => container.id }
 
   workloads = {
@@ -12,7 +18,7 @@ locals {
         results = { role = "Storage Blob Data Contributor", scope = local.containers["results"] }
         jobs    = { role = "Storage Queue Data Contributor", scope = azurerm_storage_queue.this["jobs"].id }
         refused = { role = "Storage Queue Data Message Sender", scope = azurerm_storage_queue.this["jobs-refused"].id }
-        secrets = { role = "Key Vault Secrets User", scope = azurerm_key_vault.this.id }
+        secrets = { role = "Key Vault Secrets User", scope = azurerm_key_vault.this.id } # API keys; one secret for each, so no narrower scope
       }
     }
     model-server = {

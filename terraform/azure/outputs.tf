@@ -5,6 +5,7 @@ output "facts" {
   value = {
     environment      = var.environment
     tenant_id        = data.azurerm_client_config.current.tenant_id
+    entra            = local.entra
     subscription_id  = var.subscription_id
     registry         = azurerm_container_registry.this.login_server
     storage_account  = azurerm_storage_account.this.name

@@ -266,6 +266,20 @@ variable "monthly_budget" {
   }
 }
 
+variable "entra" {
+  type        = object({ audience = string, tenant_id = optional(string) })
+  default     = null
+  description = "App registration whose access tokens the facade and the gateway accept (docs/authentication.md); tenant_id: by default the tenant of the subscription. null: API keys only."
+  validation {
+    condition     = var.entra == null || can(regex("^(api://[^/ ]+.*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$", lower(var.entra.audience)))
+    error_message = "entra.audience must be the client id of the app registration, as `az ad app show --query appId` prints it, or its App ID URI api://…."
+  }
+  validation {
+    condition     = try(var.entra.tenant_id, null) == null || can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", lower(var.entra.tenant_id)))
+    error_message = "entra.tenant_id must be a UUID, as `az account show --query tenantId` prints it."
+  }
+}
+
 variable "edge" {
   type = object({
     origin_host           = string
@@ -277,6 +291,10 @@ variable "edge" {
   validation {
     condition     = var.edge == null || try(var.edge.requests_a_minute >= 10, false)
     error_message = "edge.requests_a_minute must be at least 10. The limit is per client address."
+  }
+  validation {
+    condition     = var.edge == null || var.entra != null
+    error_message = "edge opens the facade to the internet, so it needs an authentication of clients: set entra = { audience = \"…\" } as well (docs/authentication.md)."
   }
 }
 

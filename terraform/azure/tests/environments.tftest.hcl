@@ -169,6 +169,10 @@ run "production" {
     condition     = length(azurerm_cdn_frontdoor_profile.this) == 0 && length(azurerm_machine_learning_workspace.this) == 0 && keys(module.region) == ["primary"]
     error_message = "An optional resource is created by default."
   }
+  assert {
+    condition     = output.facts.entra == null
+    error_message = "The facts have an app registration that is not configured."
+  }
 }
 
 run "archive_is_the_deepest_tier_without_zones" {
@@ -225,6 +229,12 @@ run "second_region_behind_the_edge" {
   variables {
     secondary_location = "northeurope"
     edge               = { origin_host = "thale.example.org", requests_a_minute = 600 }
+    entra              = { audience = "00000000-0000-0000-0000-00000000000d" }
+  }
+
+  assert {
+    condition     = output.facts.entra == { tenant_id = "00000000-0000-0000-0000-00000000000a", audience = "00000000-0000-0000-0000-00000000000d" }
+    error_message = "The facts lack the tenant or the audience of access tokens."
   }
 
   assert {

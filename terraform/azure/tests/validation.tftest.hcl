@@ -75,6 +75,22 @@ run "second_region_without_edge" {
   expect_failures = [var.secondary_location]
 }
 
+run "edge_without_authentication" {
+  command = plan
+  variables {
+    edge = { origin_host = "thale.example.org", requests_a_minute = 600 }
+  }
+  expect_failures = [var.edge]
+}
+
+run "audience_that_is_not_an_app_registration" {
+  command = plan
+  variables {
+    entra = { audience = "https://thale.example.org" }
+  }
+  expect_failures = [var.entra]
+}
+
 run "alerts_without_recipients" {
   command = plan
   variables {
