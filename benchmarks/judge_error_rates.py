@@ -156,7 +156,7 @@ def _make_version(name: str, references: dict[str, tuple[float, ...]]) -> Versio
         recipe="none",
         seed=0,
         parameters=0,
-        weights_sha256="",
+        weights_sha256="0" * 64,
         metrics={"plates_plates": REFERENCE_PLATES, "agreement_plates": REFERENCE_PLATES},
         references=references,
     )

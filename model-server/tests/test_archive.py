@@ -1,5 +1,6 @@
 """Tests of the model archives: reproducible bytes, valid content, golden predictions."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.support.tiny_models import TinyModel, write_tiny_model
 from thale.errors import ArchiveError
@@ -47,6 +49,26 @@ def test_write_archive_rejects_weights_of_another_card(
     with pytest.raises(ArchiveError, match="one training run"):
         write_archive(landmarker.weights, segmenter.card, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_write_archive_rejects_weights_that_are_not_finite(segmenter: TinyModel, tmp_path: Path) -> None:
+    tensors = load_file(segmenter.weights)
+    next(tensor for tensor in tensors.values() if tensor.is_floating_point()).view(-1)[-1] = float("nan")
+    save_file(tensors, tmp_path / WEIGHTS)
+    digest = hashlib.sha256((tmp_path / WEIGHTS).read_bytes()).hexdigest()
+    card = segmenter.card.model_copy(update={"weights_sha256": digest})
+    with pytest.raises(ArchiveError, match="contains NaN or infinity"):
+        write_archive(tmp_path / WEIGHTS, card, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "change", [{"version": "01.1.0"}, {"name": "Tiny"}, {"limits": "a\u202eb"}, {"data": "x" * 4097}]
+)
+def test_write_archive_rejects_invalid_card(change: dict[str, str], segmenter: TinyModel, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=f"the model card is invalid: {next(iter(change))}"):
+        write_archive(segmenter.weights, segmenter.card.model_copy(update=change), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_write_archive_includes_current_golden_predictions(segmenter: TinyModel, tmp_path: Path) -> None:

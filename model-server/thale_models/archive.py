@@ -18,11 +18,12 @@ from pydantic import ValidationError
 
 from thale.errors import ArchiveError
 from thale.files import write_atomically
-from thale.models.model_card import CARD, WEIGHTS, validate_model_card
+from thale.models.model_card import CARD, WEIGHTS, parse_model_card
 from thale.release.registry.archive_validation import HANDLERS, MANIFEST
 from thale.release.registry.golden.plates import golden_plates
 from thale.release.registry.golden_predictions import GOLDEN_MEMBER as GOLDEN
 from thale.release.registry.golden_predictions import GoldenPredictions
+from thale.release.registry.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, check_finite, check_header
 from thale.schemas import ModelCard
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -35,16 +36,19 @@ def write_archive(weights: Path, card: ModelCard, out_dir: Path, golden: GoldenP
     of zlib.
 
     Raises:
-        ArchiveError: If the weights or the golden predictions do not belong to the card, or the card cannot be served.
+        ArchiveError: If the weights or the golden predictions do not belong to the card, the weights are not finite, or
+            the card cannot be served.
     """
     weights_bytes = weights.read_bytes()
-    validate_model_card(card)
+    card = parse_model_card(card.model_dump_json().encode())  # model_copy validates nothing
     digest = hashlib.sha256(weights_bytes).hexdigest()
     if digest != card.weights_sha256:
         raise ArchiveError(
             f"the weights have SHA-256 {digest}, but the card states {card.weights_sha256}: "
             "take weights and card from one training run"
         )
+    tensors = check_header(weights_bytes[: LENGTH_BYTES + MAX_HEADER_BYTES], len(weights_bytes))
+    check_finite([weights_bytes], tensors)
     entries = {
         MANIFEST: _torchserve_manifest(card),
         CARD: card.model_dump_json(indent=2).encode(),

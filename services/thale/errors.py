@@ -83,7 +83,7 @@ def describe_validation_error(error: "ValidationError") -> str:
     details = error.errors(include_url=False, include_context=False, include_input=False)
     described = []
     for detail in details:
-        location = ".".join(map(str, detail["loc"]))
+        location = ascii(".".join(map(str, detail["loc"])))[1:-1]  # keys of the input may contain control characters
         message = detail["msg"].removeprefix("Value error, ")
         described.append(f"{location}: {message}" if location else message)
     return "; ".join(described)

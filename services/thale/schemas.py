@@ -10,8 +10,20 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from thale.visible_text import Label, Line, Text
+
 NullableFloat = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 """A float that is serialized as null if it is NaN, and parsed from null as NaN."""
+
+MODEL_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
+VERSION_PATTERN = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$"
+"""MAJOR.MINOR.PATCH of Semantic Versioning in ASCII digits without leading zeros. A version has one spelling.
+
+With `re`, use fullmatch: its `$` also matches before a final newline.
+"""
+
+ModelName = Annotated[str, Field(pattern=MODEL_NAME_PATTERN)]
+Version = Annotated[str, Field(pattern=VERSION_PATTERN)]
 
 Task = Literal["segmentation", "landmarks"]
 ScaleSource = Literal["given", "plate_edge", "none"]
@@ -189,36 +201,42 @@ class Normalisation(FrozenModel):
     The local background is a Gaussian mean with a standard deviation of `background_mm` millimetres.
     """
 
-    background_mm: float = Field(gt=0)
-    contrast: float = Field(gt=0)
-    clip: float = Field(gt=0)
+    background_mm: float = Field(gt=0, allow_inf_nan=False)
+    contrast: float = Field(gt=0, allow_inf_nan=False)
+    clip: float = Field(gt=0, allow_inf_nan=False)
+
+
+_OptionNumber = Annotated[int, Field(ge=0, le=4096)] | Annotated[float, Field(ge=0, le=4096)]
 
 
 class ModelCard(FrozenModel):
-    """Description of a model: its task and outputs, its training, and its quality."""
+    """Description of a model: its task and outputs, its training, and its quality.
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
-    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    Each text and each collection has a maximum length. `thale.models.model_card.MAX_CARD_BYTES` bounds the total.
+    """
+
+    name: ModelName
+    version: Version
     task: Task
-    classes: tuple[str, ...]
+    classes: tuple[Label, ...] = Field(max_length=64)
     """Segmentation: the organ classes, background first. Landmarks: the kind of each heatmap."""
-    mm_per_px: float = Field(gt=0)
+    mm_per_px: float = Field(gt=0, allow_inf_nan=False)
     """Training scale. Images are resampled to this scale before inference."""
     normalisation: Normalisation
-    net: str
-    net_options: dict[str, int | float | str] = {}
+    net: Label
+    net_options: dict[Label, _OptionNumber | Label] = Field({}, max_length=64)
     tile_px: int
     overlap_px: int
-    data: str
-    licence: str
-    recipe: str
-    seed: int
-    parameters: int
-    weights_sha256: str
-    metrics: dict[str, NullableFloat] = {}
-    references: dict[str, tuple[float, ...]] = {}
+    data: Text
+    licence: Line
+    recipe: Label
+    seed: int = Field(ge=-(2**63), lt=2**64)
+    parameters: int = Field(ge=0, lt=2**40)
+    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    metrics: dict[Label, NullableFloat] = Field({}, max_length=256)
+    references: dict[Label, Annotated[tuple[float, ...], Field(max_length=256)]] = Field({}, max_length=64)
     """Reference distributions: quantiles 0, 5, … 100 % of each plate statistic on the validation data."""
-    limits: str = ""
+    limits: Text = ""
     """Known limitations, as text."""
 
 

@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from tests.support.sample_releases import ANNA, make_release, make_version
 from thale.errors import TargetError
 from thale.kserve import inference_service
-from thale.kserve.inference_service import release_from_resource, resource_from_release
+from thale.kserve.inference_service import (
+    predictor_name,
+    release_from_resource,
+    resource_from_release,
+    version_from_predictor_name,
+)
 from thale.release.lifecycle import transitions
 from thale.release.targets import compute_revision
 from thale.schemas import Release, ReleaseEvent
@@ -198,3 +203,13 @@ def test_invalid_resource_is_rejected_with_its_name() -> None:
     assert not inference_service.is_release(deployed_resource())
     with pytest.raises(TargetError, match=r"no spec\.predictor\.model"):
         resource_from_release(make_release(), {**deployed_resource(), "spec": {"predictor": {"name": "v1-0-0"}}}, {})
+
+
+def test_predictor_name_converts_to_its_version() -> None:
+    assert version_from_predictor_name("v1-10-0") == "1.10.0"
+    assert predictor_name("1.10.0") == "v1-10-0"
+
+
+@pytest.mark.parametrize("name", ["", "v", "1-1-0", "v01-1-0", "v1-1-\u0661", "v1.1.0", "vv1-1-0", "v1-1-0\n", "v1-1"])
+def test_predictor_name_of_another_form_has_no_version(name: str) -> None:
+    assert version_from_predictor_name(name) is None

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from thale.errors import TargetError, describe_validation_error
-from thale.schemas import FrozenModel, ModelCard, Release, ReleaseEvent, VersionManifest
+from thale.schemas import VERSION_PATTERN, FrozenModel, ModelCard, Release, ReleaseEvent, VersionManifest
 
 GROUP, API_VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 URL_TEMPLATE = "http://{service}.{namespace}.svc"
@@ -177,8 +177,8 @@ def predictor_name(version: str) -> str:
 
 def version_from_predictor_name(predictor: str) -> str | None:
     """Return the version in a predictor's name, None if the name has another form."""
-    match = re.fullmatch(r"v(\d+)-(\d+)-(\d+)", predictor)
-    return ".".join(match.groups()) if match else None
+    version = predictor.removeprefix("v").replace("-", ".")
+    return version if re.fullmatch(VERSION_PATTERN, version) and predictor == predictor_name(version) else None
 
 
 def predictor_url(service: str, version: str, namespace: str, template: str = URL_TEMPLATE) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hostile_archives import OTHER_SPELLINGS_OF_A_VERSION
 from tests.support.sample_releases import make_card
 from thale.errors import ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError, WrongTaskError
 from thale.facade.upstream import release_source
@@ -59,6 +60,12 @@ def test_route_has_archive_and_weights_digests() -> None:
 def test_pin_selects_version_or_model_of_the_task() -> None:
     assert select("plate-seg@1.1.0").version == "1.1.0"
     assert select("rosette-seg", "plate-landmarks").name == "rosette-seg"
+
+
+@pytest.mark.parametrize("version", OTHER_SPELLINGS_OF_A_VERSION)
+def test_pin_of_another_spelling_of_a_version_is_rejected(version: str) -> None:
+    with pytest.raises(ParameterError, match="write name or name@version"):
+        VersionPin.parse(f"plate-seg@{version}")
 
 
 def test_pin_of_another_task_is_ignored() -> None:

@@ -11,13 +11,22 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.support.hostile_archives import (
     DIRECTORY_ENTRY,
     HEADER,
+    INVISIBLE,
+    NOT_FINITE,
+    OTHER_SPELLINGS_OF_A_VERSION,
+    Entries,
+    change_card,
+    one_tensor,
     overwrite_bytes,
     pack,
+    replace_weights,
+    safetensors_bytes,
     unpack,
     with_declared_size,
     with_hidden_member,
@@ -27,8 +36,6 @@ from thale.errors import ArchiveError
 from thale.models.model_card import CARD, WEIGHTS
 from thale.release.registry.archive_validation import MANIFEST, validate_archive
 from thale_models.archive import write_archive
-
-Entries = dict[str, bytes]
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +60,6 @@ def test_validate_archive_returns_card_and_digest(model: TinyModel, archive_path
 class Bomb:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch /tmp/thale-was-here",)
-
-
-def safetensors_bytes(tensors: dict[str, object], data: bytes = bytes(4)) -> bytes:
-    header = json.dumps(tensors).encode()
-    return len(header).to_bytes(8, "little") + header + data
-
-
-def replace_weights(content: bytes) -> Callable[[Entries], None]:
-    """Replace the weights, and their digest in the card."""
-
-    def change(entries: Entries) -> None:
-        card = json.loads(entries[CARD])
-        card["weights_sha256"] = hashlib.sha256(content).hexdigest()
-        entries[CARD] = json.dumps(card).encode()
-        entries[WEIGHTS] = content
-
-    return change
 
 
 def change_manifest(**fields: object) -> Callable[[Entries], None]:
@@ -105,7 +95,7 @@ DUPLICATE_FIELD = b'{"runtime": "python", "runtime": "python", "model": {}}'
         (lambda entries: entries.pop(WEIGHTS), r"weights\.safetensors is missing"),
         (lambda entries: entries.update({CARD: b"{}"}), "model card"),
         (lambda entries: entries.update({CARD: b"\xff\xfe"}), "model card"),
-        (lambda entries: entries.update({CARD: b"[" * 10**5}), "model card|unpacks from"),
+        (lambda entries: entries.update({CARD: b"[" * 10**5}), "larger than|unpacks from"),
         (lambda entries: entries.update({CARD: b" " * 2**21}), "larger than|unpacks from"),
         (lambda entries: entries.update({MANIFEST: b"[]"}), "not a manifest"),
         (lambda entries: entries.update({MANIFEST: b"[" * 5000}), "not a manifest"),
@@ -151,6 +141,94 @@ def test_validate_archive_names_the_fault(
     with pytest.raises(ArchiveError, match=message):
         validate_archive(pack(tmp_path / "changed.mar", entries))
     assert not Path("/tmp/thale-was-here").exists()
+
+
+@pytest.mark.parametrize("odd_offset", [False, True])
+@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("dtype", NOT_FINITE)
+def test_weights_that_are_not_finite_are_rejected(
+    dtype: str, index: int, odd_offset: bool, archive_path: Path, tmp_path: Path
+) -> None:
+    not_finite, array_type = NOT_FINITE[dtype]
+    largest = np.iinfo("<u2").max // 2 - 128 if dtype == "BF16" else np.finfo(array_type).max
+    values = np.full(100_001, largest, array_type)
+    for position in (0, 32_767, 70_000, 100_000):
+        changed = values.copy()
+        changed[position] = not_finite[index]
+        entries = unpack(archive_path)
+        replace_weights(one_tensor(dtype, changed, odd_offset=odd_offset))(entries)
+        with pytest.raises(ArchiveError, match=r"tensor 'layer\.weight' contains NaN or infinity"):
+            validate_archive(pack(tmp_path / "changed.mar", entries, zipfile.ZIP_STORED))
+    replace_weights(one_tensor(dtype, values, odd_offset=odd_offset))(entries)
+    validate_archive(pack(tmp_path / "finite.mar", entries, zipfile.ZIP_STORED))
+
+
+@pytest.mark.parametrize("version", OTHER_SPELLINGS_OF_A_VERSION)
+def test_version_with_another_spelling_is_rejected(version: str, archive_path: Path, tmp_path: Path) -> None:
+    entries = unpack(archive_path)
+    change_card(version=version)(entries)
+    change_manifest(modelVersion=version)(entries)
+    with pytest.raises(ArchiveError, match="version: String should match pattern"):
+        validate_archive(pack(tmp_path / "changed.mar", entries))
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Tiny", "tiny_seg", "-tiny", "tiny.seg", "tiny/../seg", "t\u0456ny", "a" * 64, "a\n"]
+)
+def test_model_name_outside_the_pattern_is_rejected(name: str, archive_path: Path, tmp_path: Path) -> None:
+    entries = unpack(archive_path)
+    change_card(name=name)(entries)
+    change_manifest(modelName=name)(entries)
+    with pytest.raises(ArchiveError, match="name: String should match pattern"):
+        validate_archive(pack(tmp_path / "changed.mar", entries))
+
+
+@pytest.mark.parametrize("character", INVISIBLE.values(), ids=INVISIBLE.keys())
+@pytest.mark.parametrize("field", ["data", "licence", "limits", "recipe", "net"])
+def test_card_text_with_invisible_character_is_rejected(
+    field: str, character: str, archive_path: Path, tmp_path: Path
+) -> None:
+    entries = unpack(archive_path)
+    change_card(**{field: f"Apache{character}-2.0"})(entries)
+    with pytest.raises(ArchiveError, match=f"{field}: U\\+[0-9A-F]+ at position 6") as caught:
+        validate_archive(pack(tmp_path / "changed.mar", entries))
+    assert character not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"data": "x" * 4097}, "data: String should have at most 4096"),
+        ({"limits": "x" * 4097}, "limits: String should have at most 4096"),
+        ({"licence": "x" * 1025}, "licence: String should have at most 1024"),
+        ({"licence": "MIT\nand more"}, r"licence: U\+000A at position 3"),
+        ({"recipe": "x" * 65}, "recipe: String should have at most 64"),
+        ({"classes": ["background", "x" * 65]}, "classes.1: String should have at most 64"),
+        ({"classes": ["background", *(f"organ {number}" for number in range(64))]}, "classes: Tuple should have"),
+        ({"metrics": {"dice\u202e": 1.0}}, r"metrics\.dice\\u202e.*: U\+202E"),
+        ({"metrics": {f"m{number}": 1.0 for number in range(257)}}, "metrics: Dictionary should have at most 256"),
+        ({"references": {"plants": [0.5] * 257}}, "references.plants: Tuple should have at most 256"),
+        ({"references": {f"r{number}": [0.123456789] * 60 for number in range(64)}}, "larger than 32768"),
+        ({"net_options": {"base": 10**6}}, "net_options.base"),
+        ({"mm_per_px": 1e999}, "mm_per_px"),
+        ({"seed": 10**100}, "seed"),
+        ({"weights_sha256": "A" * 64}, "weights_sha256: String should match"),
+    ],
+)
+def test_card_beyond_its_bounds_is_rejected(
+    fields: dict[str, object], message: str, archive_path: Path, tmp_path: Path
+) -> None:
+    entries = unpack(archive_path)
+    change_card(**fields)(entries)
+    with pytest.raises(ArchiveError, match=message):
+        validate_archive(pack(tmp_path / "changed.mar", entries))
+
+
+def test_card_with_other_alphabets_and_lines_is_valid(archive_path: Path, tmp_path: Path) -> None:
+    entries = unpack(archive_path)
+    limits = "Nur für Keimlinge.\n拟南芥 · الأرابيدوبسيس"
+    change_card(limits=limits)(entries)
+    assert validate_archive(pack(tmp_path / "changed.mar", entries)).card.limits == limits
 
 
 @pytest.mark.parametrize(

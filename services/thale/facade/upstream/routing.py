@@ -6,12 +6,13 @@ canary to stable.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from thale.errors import ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError, WrongTaskError
-from thale.schemas import Release, ReleaseState, Task, VersionManifest
+from thale.schemas import VERSION_PATTERN, Release, ReleaseState, Task, VersionManifest
 
 Role = Literal["stable", "canary", "pinned", "shadow"]
 """Reason for the selection of a version: the default, a rollout, the client's version pin, or shadow traffic."""
@@ -34,7 +35,7 @@ class VersionPin:
             ParameterError: If the text has neither form.
         """
         name, separator, version = text.partition("@")
-        if not name or (separator and not version) or "@" in version:
+        if not name or (separator and not re.fullmatch(VERSION_PATTERN, version)):
             raise ParameterError(f"model={text!r} is invalid: write name or name@version, such as plate-seg@1.0.0")
         return cls(name, version or None)
 

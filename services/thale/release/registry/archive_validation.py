@@ -16,10 +16,15 @@ from typing import Any, BinaryIO, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from thale.errors import ArchiveError, describe_validation_error
-from thale.models.model_card import CARD, WEIGHTS, parse_model_card
+from thale.models.model_card import CARD, MAX_CARD_BYTES, WEIGHTS, parse_model_card
 from thale.release.registry.golden_predictions import GOLDEN_MEMBER as GOLDEN
 from thale.release.registry.golden_predictions import GoldenPredictions
-from thale.release.registry.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, check_header
+from thale.release.registry.safetensors_header import (
+    LENGTH_BYTES,
+    MAX_HEADER_BYTES,
+    check_finite,
+    check_header,
+)
 from thale.release.registry.strict_zip import MAX_BYTES, Member, read_members
 from thale.schemas import ModelCard, Task, VersionManifest
 
@@ -94,7 +99,7 @@ def _validate(path: Path, file: BufferedReader) -> ValidatedArchive:
         if name not in members:
             raise ArchiveError(f"not an archive of a thale model: {name} is missing")
     model = _read_manifest(members[MANIFEST].content(file, _MAX_TEXT_BYTES))
-    card = parse_model_card(members[CARD].content(file, _MAX_TEXT_BYTES))
+    card = parse_model_card(members[CARD].content(file, MAX_CARD_BYTES))
     if (model.modelName, model.modelVersion) != (card.name, card.version):
         raise ArchiveError(
             f"the manifest names {model.modelName} {model.modelVersion}, but the card {card.name} {card.version}: "
@@ -207,4 +212,4 @@ def _check_weights(file: BinaryIO, weights: Member, card: ModelCard) -> None:
             f"the SHA-256 of the weights is {digest.hexdigest()}, but {card.weights_sha256} in the card: "
             "take weights and card from one training run"
         )
-    check_header(bytes(start), weights.size)
+    check_finite(weights.chunks(file), check_header(bytes(start), weights.size))

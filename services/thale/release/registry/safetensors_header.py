@@ -1,4 +1,4 @@
-"""Validation of the header of a safetensors file, without loading a tensor.
+"""Validation of a safetensors file without loading a tensor: its header, and that its numbers are finite.
 
 The format is a length (8 bytes, little-endian), JSON of that length, and the bytes of the tensors without gaps:
 https://huggingface.co/docs/safetensors. It cannot contain code, so it is the only format for weights.
@@ -6,9 +6,12 @@ https://huggingface.co/docs/safetensors. It cannot contain code, so it is the on
 
 import json
 import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from thale.errors import ArchiveError
@@ -18,6 +21,13 @@ MAX_HEADER_BYTES = 2**20
 LENGTH_BYTES = 8
 
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+_EXPONENT_BITS: dict[str, tuple[str, int]] = {
+    "F64": ("<u8", 0x7FF0_0000_0000_0000),
+    "F32": ("<u4", 0x7F80_0000),
+    "F16": ("<u2", 0x7C00),
+    "BF16": ("<u2", 0x7F80),
+}
+"""Unsigned integer of the same size, and the bits of the exponent. All of them are set in NaN and infinity alone."""
 _Natural = Annotated[int, Field(ge=0, strict=True)]
 
 
@@ -32,8 +42,18 @@ class _Tensor(BaseModel):
 _TENSORS = TypeAdapter(dict[str, _Tensor])
 
 
-def check_header(start: bytes, size: int) -> None:
-    """Check that a file's header describes the file.
+@dataclass(frozen=True)
+class TensorSpan:
+    """The bytes of one tensor in a safetensors file, from `begin` to before `end`."""
+
+    name: str
+    dtype: str
+    begin: int
+    end: int
+
+
+def check_header(start: bytes, size: int) -> Sequence[TensorSpan]:
+    """Check that a file's header describes the file, and return its tensors in file order.
 
     Args:
         start: The first bytes of the file, up to `LENGTH_BYTES + MAX_HEADER_BYTES` of them.
@@ -53,6 +73,50 @@ def check_header(start: bytes, size: int) -> None:
     except (ValueError, ValidationError, RecursionError) as error:
         raise ArchiveError(f"the header of the weights is not valid: {error}") from error
     _check_offsets(tensors, size - LENGTH_BYTES - length)
+    data = LENGTH_BYTES + length
+    spans = (
+        TensorSpan(name, tensor.dtype, *(data + edge for edge in tensor.data_offsets))
+        for name, tensor in tensors.items()
+    )
+    return sorted(spans, key=lambda span: (span.begin, span.end))
+
+
+def check_finite(chunks: Iterable[bytes], tensors: Sequence[TensorSpan]) -> None:
+    """Check that no tensor contains NaN or infinity. Memory is bounded by the size of a chunk.
+
+    Args:
+        chunks: The bytes of the whole file, in order.
+        tensors: Its tensors in file order, from `check_header`.
+
+    Raises:
+        ArchiveError: If a number is not finite. The message contains the name of the tensor.
+    """
+    for tensor, data in _split_by_tensor(chunks, tensors):
+        integer, exponent = _EXPONENT_BITS[tensor.dtype]
+        if np.any((np.frombuffer(data, integer) & exponent) == exponent):
+            raise ArchiveError(
+                f"the weights' tensor {tensor.name!r} contains NaN or infinity, so the model cannot predict: "
+                "train it again with a lower learning rate, or take an earlier checkpoint"
+            )
+
+
+def _split_by_tensor(chunks: Iterable[bytes], tensors: Sequence[TensorSpan]) -> Iterator[tuple[TensorSpan, bytes]]:
+    """Yield pieces of whole numbers of each tensor of floats."""
+    pending = [tensor for tensor in reversed(tensors) if tensor.dtype in _EXPONENT_BITS and tensor.begin < tensor.end]
+    position, incomplete = 0, b""
+    for chunk in chunks:
+        data, start = incomplete + chunk, position - len(incomplete)
+        position += len(chunk)
+        incomplete = b""
+        while pending and pending[-1].begin < position:
+            tensor = pending[-1]
+            piece = data[max(tensor.begin - start, 0) : tensor.end - start]
+            whole = len(piece) // _BYTES[tensor.dtype] * _BYTES[tensor.dtype]
+            yield tensor, piece[:whole]
+            if tensor.end > position:
+                incomplete = piece[whole:]
+                break
+            pending.pop()
 
 
 def _check_offsets(tensors: dict[str, _Tensor], size: int) -> None:

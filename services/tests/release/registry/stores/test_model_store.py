@@ -9,6 +9,7 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from tests.support.azurite_server import Azurite, FakeCredential, run_azurite
+from tests.support.hostile_archives import OTHER_SPELLINGS_OF_A_VERSION
 from tests.support.tiny_models import write_tiny_model
 from thale.errors import ArchiveError, StoreError, UnknownModelError, UnknownVersionError, VersionExistsError
 from thale.release.registry.archive_validation import validate_archive
@@ -111,8 +112,9 @@ def test_error_of_missing_version_lists_known_versions(
     for name in ("..", "../store/tiny-seg", "Tiny", "", "tiny-seg/1.0.0"):
         with pytest.raises(UnknownModelError):
             store.find(name, "1.0.0")
-    with pytest.raises(UnknownVersionError):
-        store.uri("tiny-seg", "../1.0.0")
+    for version in ("../1.0.0", *OTHER_SPELLINGS_OF_A_VERSION):
+        with pytest.raises(UnknownVersionError):
+            store.uri("tiny-seg", version)
 
 
 def test_archive_key_has_layout_of_kserve(store: ModelStore, make_archive: MakeArchive) -> None:

@@ -25,11 +25,10 @@ from thale.errors import (
     describe_validation_error,
 )
 from thale.release.registry.archive_validation import ValidatedArchive, validate_archive
-from thale.schemas import VersionManifest
+from thale.schemas import MODEL_NAME_PATTERN, VERSION_PATTERN, VersionManifest
 
 MANIFEST_FILE = "release.json"
 _DIGEST_LENGTH = 12
-_SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class ModelStore(ABC):
             UnknownVersionError: If this version is not registered.
             StoreError: If the store cannot be read.
         """
-        if _SAFE_NAME.fullmatch(model) and _SAFE_NAME.fullmatch(version):
+        if re.fullmatch(MODEL_NAME_PATTERN, model) and re.fullmatch(VERSION_PATTERN, version):
             key = manifest_key(model, version)
             if (data := self._read(key)) is not None:
                 return _parse_manifest(key, data)
