@@ -209,7 +209,7 @@ class RateLimitedError(RequestError):
 
     def __init__(self, limit: str, retry_after_s: int) -> None:
         super().__init__(f"the caller's limit is reached ({limit}): retry in {retry_after_s} s")
-        self.retry_after_s = retry_after_s
+        self.limit, self.retry_after_s = limit, retry_after_s
 
 
 class UploadTimeoutError(RequestError):

@@ -19,6 +19,7 @@ from thale.facade.health import Health
 from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.shadow import ShadowMirror
 from thale.facade.inference.shadow_samples import ShadowSampleStore
+from thale.facade.limits.running_limiter import running_limiter
 from thale.facade.pipeline import Pipeline
 from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.settings import FacadeSettings
@@ -66,6 +67,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.callback(tracing.configure_tracing("thale-facade", settings.otel))
         pool = WorkerPool(settings.postprocess_workers)
         stack.callback(pool.close)
+        app.state.caller_limiter = await stack.enter_async_context(running_limiter(settings))
         models = await stack.enter_async_context(ModelClient.connect(settings.model_url, settings.management_url))
         release_source = stack.enter_context(_release_source(settings))
         breakers = BreakerRegistry(settings)

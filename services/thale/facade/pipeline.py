@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from thale._version import __version__
-from thale.errors import ThaleError
+from thale.errors import RateLimitedError, ThaleError
 from thale.facade.admission import AdmissionController
 from thale.facade.concurrency import run_concurrently
 from thale.facade.inference import output_metrics
@@ -142,6 +142,8 @@ class Pipeline:
                 async with self.admission.slot(options.deadline):
                     with stage("models"):
                         return request, await self.fallback_client.predict(route, request, options.deadline)
+            except RateLimitedError:
+                raise
             except ThaleError as error:
                 if len(images) == 1:
                     raise
@@ -206,6 +208,7 @@ class Pipeline:
             span.set_attribute("thale.image.format", metadata.format)
             span.set_attribute("thale.image.megapixels", metadata.width * metadata.height / 1e6)
         options.stats.add_image(metadata)
+        await options.stats.charge_image(metadata)
         return metadata
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from thale.facade.limits.caller_limiter import Reservation
 from thale.schemas import ImageMetadata
 from thale.telemetry import labels, metrics
 
@@ -14,6 +15,18 @@ class RequestStats:
     """Sum over all images of the request. None before the first header is parsed."""
     versions: dict[str, str] = field(default_factory=dict)
     """The model versions that served the request, by model name."""
+
+    reservation: Reservation | None = None
+    """The place of the request within the limits of its caller. None if no limits apply."""
+
+    async def charge_image(self, metadata: ImageMetadata) -> None:
+        """Charge an image against the daily budget of the caller.
+
+        Raises:
+            RateLimitedError: If the rest of the budget is smaller.
+        """
+        if self.reservation is not None:
+            await self.reservation.charge_pixels(metadata.width * metadata.height)
 
     def add_image(self, metadata: ImageMetadata) -> None:
         """Record an image with a valid header."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter, model_validator
+from pydantic import AfterValidator, Field, HttpUrl, RedisDsn, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from thale.kserve.inference_service import URL_TEMPLATE
@@ -18,6 +18,22 @@ def _base_url(value: str) -> str:
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 """An http or https URL without a trailing slash."""
+
+
+_REDIS_URL = TypeAdapter(RedisDsn)
+
+
+def _limit_store_url(value: str) -> str:
+    url = _REDIS_URL.validate_python(value)
+    if url.username or url.password:
+        raise ValueError(
+            "the URL contains a credential: put the password into the file THALE_LIMIT_STORE_PASSWORD_PATH"
+        )
+    return str(url)
+
+
+LimitStoreUrl = Annotated[str, AfterValidator(_limit_store_url)]
+"""A redis or rediss URL without credentials."""
 
 
 class FacadeSettings(BaseSettings):
@@ -84,6 +100,22 @@ class FacadeSettings(BaseSettings):
     """Folder for the shadow samples with the lowest agreement scores. None stores no samples."""
     shadow_samples_per_version: int = Field(20, gt=0)
     """Maximum number of stored shadow samples of each version."""
+    caller_rate_per_s: float = Field(10.0, gt=0, le=10_000)
+    """Sustained POST requests per second of one caller: the refill rate of its token bucket."""
+    caller_burst: int = Field(20, gt=0, le=1_000_000)
+    """POST requests that one caller may send at once: the size of its token bucket."""
+    caller_concurrency: int = Field(8, gt=0, le=10_000)
+    """POST requests of one caller that may be in flight at the same time."""
+    caller_daily_requests: int = Field(20_000, gt=0, le=10**9)
+    """Daily budget of one caller in POST requests, by UTC day."""
+    caller_daily_megapixels: int = Field(400_000, gt=0, le=10**9)
+    """Daily budget of one caller in megapixels, by UTC day and by image header."""
+    limit_store_url: LimitStoreUrl | None = None
+    """Redis or Valkey that all replicas share for the limits: redis://HOST:PORT/DB or rediss://. None: in process."""
+    limit_store_password_path: Path | None = None
+    """File with the password of the limit store. It is read for each connection."""
+    limit_store_timeout_s: float = Field(0.05, gt=0, le=5)
+    """Maximum time of one call of the limit store. Limits then apply in process."""
     postprocess_workers: int = Field(2, gt=0)
     cost_per_hour: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Cost per hour of this facade and its share of the model servers, exported as a metric if set."""

@@ -18,6 +18,14 @@ SIZE = Label.one_of(
 )
 CODE = Label("code", "stable code of the problem, as under /problems/", 48)
 LIMIT_KIND = Label.one_of("kind", "`running`: concurrency limit; `queued`: maximum queue length", ("running", "queued"))
+LIMIT = Label.one_of(
+    "limit", "limit of a caller that rejected a request", ("rate", "concurrency", "daily-requests", "daily-megapixels")
+)
+STORE_OUTCOME = Label.one_of(
+    "outcome",
+    "outcome of a call of the limit store; `skipped`: its circuit breaker is open",
+    ("ok", "error", "skipped"),
+)
 STAGE = Label.one_of("stage", "stage of a request", ("body", "waiting", "models", "postprocess"))
 MODEL_STAGE = Label.one_of(
     "stage",

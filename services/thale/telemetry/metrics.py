@@ -10,6 +10,7 @@ from thale.telemetry.labels import (
     COMMIT,
     CURRENCY,
     LANDMARK,
+    LIMIT,
     LIMIT_KIND,
     MODEL,
     MODEL_STAGE,
@@ -25,6 +26,7 @@ from thale.telemetry.labels import (
     SOURCE,
     STAGE,
     STATUS,
+    STORE_OUTCOME,
     TRAIT,
     VERSION,
 )
@@ -61,6 +63,20 @@ IN_FLIGHT = METRICS.gauge(
 WAITING = METRICS.gauge("thale_facade_waiting", "images", "Images that wait for a processing slot.")
 ADMISSION_LIMITS = METRICS.gauge("thale_facade_concurrency_limit", "requests", "Admission limits by kind.", LIMIT_KIND)
 PROBLEMS = METRICS.counter("thale_facade_problems", "requests", "Responses with a problem, by its code.", CODE)
+LIMITED = METRICS.counter(
+    "thale_facade_limited", "requests", "Requests rejected with 429, by the limit of the caller.", LIMIT
+)
+LIMIT_STORE_CALLS = METRICS.counter(
+    "thale_facade_limit_store_calls",
+    "calls",
+    "Calls of the shared limit store. After an error, and if skipped, limits apply in process.",
+    STORE_OUTCOME,
+)
+LIMIT_STORE_BREAKER_OPEN = METRICS.gauge(
+    "thale_facade_limit_store_breaker_open",
+    "1 or 0",
+    "1 if the circuit breaker of the shared limit store is open or half-open, else 0.",
+)
 BODY_BYTES = METRICS.counter("thale_facade_body_bytes", "bytes", "Bytes read from request bodies.")
 IMAGE_MEGAPIXELS = METRICS.histogram(
     "thale_facade_image_megapixels", "megapixels", "Size of images according to their headers.", buckets=_MEGAPIXELS

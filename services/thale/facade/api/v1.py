@@ -11,6 +11,7 @@ from thale.errors import ParameterError
 from thale.facade import health
 from thale.facade.api import content_negotiation
 from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
+from thale.facade.api.limited_route import LimitedRoute
 from thale.facade.api.problems import PROBLEM_RESPONSES
 from thale.facade.api.upload import read_upload, sanitize_filename
 from thale.facade.pipeline import Pipeline, PipelineResult
@@ -23,7 +24,7 @@ from thale.facade.upstream.routing import VersionPin
 from thale.models.predictions import LandmarkPrediction, SegmentationSummary
 from thale.schemas import ModelInfo, Phenotype
 
-router = APIRouter()
+router = APIRouter(route_class=LimitedRoute)
 
 PositiveFinite = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -17,6 +17,7 @@ from thale._version import __version__
 from thale.errors import ParameterError, UnknownVersionError, describe_validation_error
 from thale.facade.api import v2_tensors
 from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
+from thale.facade.api.limited_route import LimitedRoute
 from thale.facade.api.upload import stream_body
 from thale.facade.api.v2_tensors import IMAGE, ResponseHeader
 from thale.facade.pipeline import Pipeline
@@ -27,7 +28,7 @@ from thale.facade.upstream import routing
 from thale.facade.upstream.routing import VersionPin
 from thale.schemas import Release
 
-router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
+router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"], route_class=LimitedRoute)
 
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 _EXTENSIONS = ["binary_tensor_data"]

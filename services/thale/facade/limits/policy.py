@@ -1,0 +1,118 @@
+"""Limits that apply to every caller, and the outcome of one decision."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from thale.facade.settings import FacadeSettings
+
+Limit = Literal["rate", "concurrency", "daily-requests", "daily-megapixels"]
+LIMITS: tuple[Limit, ...] = ("rate", "concurrency", "daily-requests", "daily-megapixels")
+
+SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+PIXELS_PER_MEGAPIXEL = 1_000_000
+CONCURRENCY_RETRY_US = SECOND_US
+"""Retry-After of the concurrency limit: the end of a running request is unknown."""
+_LEASE_MARGIN_S = 30
+
+
+@dataclass(frozen=True)
+class CallerLimits:
+    """Limits of each caller, in integers: both stores compute the same decisions without rounding."""
+
+    interval_us: int
+    """Time in which the token bucket gains one token, rounded up."""
+    burst: int
+    """Size of the token bucket."""
+    concurrency: int
+    daily_requests: int
+    daily_pixels: int
+    lease_us: int
+    """Maximum time for which a request counts towards the concurrency limit: longer than any request may take."""
+
+    @classmethod
+    def from_settings(cls, settings: FacadeSettings) -> "CallerLimits":
+        """Return the limits of the settings."""
+        lease_s = settings.upload_timeout_s + settings.request_timeout_s + _LEASE_MARGIN_S
+        return cls(
+            interval_us=math.ceil(SECOND_US / settings.caller_rate_per_s),
+            burst=settings.caller_burst,
+            concurrency=settings.caller_concurrency,
+            daily_requests=settings.caller_daily_requests,
+            daily_pixels=settings.caller_daily_megapixels * PIXELS_PER_MEGAPIXEL,
+            lease_us=math.ceil(lease_s * SECOND_US),
+        )
+
+    @property
+    def refill_us(self) -> int:
+        """Time in which an empty token bucket fills."""
+        return self.interval_us * self.burst
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Outcome of one decision, and what is left of each limit after it."""
+
+    exceeded: Limit | None
+    """The limit that rejects the request, or None if the request is admitted."""
+    retry_after_us: int
+    now_us: int
+    """Time of the store, in microseconds since 1970."""
+    tokens: int
+    refilled_in_us: int
+    """Time until the token bucket is full."""
+    slots: int
+    """Requests that the caller may start in addition to the running ones."""
+    requests: int
+    pixels: int
+
+    @property
+    def day(self) -> int:
+        """UTC day of the decision, in days since 1970."""
+        return self.now_us // DAY_US
+
+    @property
+    def day_ends_in_us(self) -> int:
+        """Time until the daily budget is new."""
+        return DAY_US - self.now_us % DAY_US
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Outcome of a charge against the daily budget of megapixels. A rejected charge changes nothing."""
+
+    is_admitted: bool
+    pixels: int
+    """Pixels left."""
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Part of a daily budget that a request returns at its end."""
+
+    day: int
+    """UTC day on which the request was admitted. A refund on a later day changes nothing."""
+    requests: int = 0
+    pixels: int = 0
+
+
+class LimitStore(Protocol):
+    """Counters of all callers. Each method is atomic and reads the store's own clock."""
+
+    async def acquire(self, caller: str, lease: str, limits: CallerLimits) -> Decision:
+        """Admit a request and count it, or reject it and count nothing."""
+        ...
+
+    async def charge(self, caller: str, pixels: int, limits: CallerLimits) -> Charge:
+        """Charge the pixels of an image against the daily budget, or reject it and charge nothing."""
+        ...
+
+    async def release(self, caller: str, lease: str, refund: Refund) -> None:
+        """End a request. A second release of the same lease changes nothing."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        ...
