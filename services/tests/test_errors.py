@@ -22,6 +22,8 @@ CODES: dict[type[ThaleError], str] = {
     errors.ParameterError: "parameter",
     errors.RequestError: "request",
     errors.UnsupportedContentTypeError: "unsupported-content-type",
+    errors.UnsupportedContentEncodingError: "unsupported-content-encoding",
+    errors.MalformedRequestError: "malformed-request",
     errors.NotAcceptableError: "not-acceptable",
     errors.UnauthenticatedError: "unauthenticated",
     errors.ForbiddenError: "forbidden",

@@ -12,6 +12,8 @@ ThaleError
 ├── ParameterError                      an invalid parameter
 ├── RequestError                        a request that cannot be accepted
 │   ├── UnsupportedContentTypeError     a content type that is not an image
+│   ├── UnsupportedContentEncodingError a compressed request body
+│   ├── MalformedRequestError           a request that violates the syntax of its protocol
 │   ├── NotAcceptableError              no response format matches the Accept header
 │   ├── UploadTimeoutError              the request body stalls or arrives too slowly
 │   └── OverloadedError                 admission control rejects the request
@@ -78,14 +80,24 @@ def error_class(code: str) -> type[ThaleError] | None:
     return None
 
 
+_MAX_DESCRIBED = 8
+_MAX_LOCATION_LENGTH = 100
+
+
 def describe_validation_error(error: "ValidationError") -> str:
-    """Return the location and message of each invalid field, without the invalid values."""
+    """Return the location and message of the first invalid fields, without the invalid values.
+
+    A client chooses the number of invalid fields and their names, so both are cut.
+    """
     details = error.errors(include_url=False, include_context=False, include_input=False)
     described = []
-    for detail in details:
+    for detail in details[:_MAX_DESCRIBED]:
         location = ascii(".".join(map(str, detail["loc"])))[1:-1]  # keys of the input may contain control characters
+        location = location[:_MAX_LOCATION_LENGTH]
         message = detail["msg"].removeprefix("Value error, ")
         described.append(f"{location}: {message}" if location else message)
+    if len(details) > _MAX_DESCRIBED:
+        described.append(f"and {len(details) - _MAX_DESCRIBED} more")
     return "; ".join(described)
 
 
@@ -176,6 +188,18 @@ class UnsupportedContentTypeError(RequestError):
     """The Content-Type of the request body is not an image type."""
 
     code = "unsupported-content-type"
+
+
+class UnsupportedContentEncodingError(RequestError):
+    """The request body is compressed. Send it without a Content-Encoding."""
+
+    code = "unsupported-content-encoding"
+
+
+class MalformedRequestError(RequestError):
+    """The request violates the syntax of its protocol: a header that is not a number, for example."""
+
+    code = "malformed-request"
 
 
 class NotAcceptableError(RequestError):

@@ -1,7 +1,8 @@
 """Parsers for the headers of JPEG, PNG and TIFF files, without decoding pixels.
 
-Hostile files are expected (ADR 0005). Every loop over markers, chunks or pages is bounded. Offsets outside the file and
-offsets that form a cycle are rejected. No allocation depends on a size that the file claims.
+Hostile files are expected (ADR 0005). The sum of all loops over markers, chunks, pages and tags is bounded (ADR 0086).
+Offsets outside the file and offsets that form a cycle are rejected. No allocation depends on a size that the file
+claims.
 """
 
 import re
@@ -11,17 +12,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thale.errors import DamagedImageError, UnsupportedImageError
+from thale.imaging.tiff_directories import TiffDirectories
 
 ImageFormat = Literal["JPEG", "PNG", "TIFF"]
 
 MAX_SEGMENTS = 10_000
-MAX_CHUNKS = 200_000
-MAX_PAGES = 10_000
+MAX_CHUNKS = 20_000
+"""64 MiB in chunks of 4 KiB are 16,384. libpng writes chunks of 8 KiB."""
 MAX_SAMPLES = 8
 MAX_STRAY_BYTES = 1 << 16
-"""Maximum number of bytes between two JPEG markers. Cameras write a few. Millions occur only in attacks on decoders."""
+"""Maximum number of bytes between the segments of a JPEG, in total. Cameras write a few. Millions occur only in attacks
+on decoders."""
+MAX_TILE_SIDE_PX = 1 << 14
+"""Maximum side of a TIFF tile that is larger than the image. Decoders allocate whole tiles."""
 
-_MAX_TAGS = 4096
 _ORIENTATION = 274
 _MARKER = re.compile(rb"\xff([\x01-\xfe])")
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -63,9 +67,9 @@ def read_jpeg(data: bytes) -> Header:
             precede it.
         UnsupportedImageError: If the image is not 8-bit grayscale, RGB or CMYK.
     """
-    orientation = 1
+    orientation = None
     for marker, start, end in _jpeg_segments(data):
-        if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
+        if marker == 0xE1 and orientation is None and data[start : start + 6] == b"Exif\0\0":
             orientation = _exif_orientation(data[start + 6 : end])
         elif marker in _START_OF_FRAME:
             if end - start < 6:
@@ -76,17 +80,18 @@ def read_jpeg(data: bytes) -> Header:
                     f"this JPEG has {components} components of {bits} bits: save it as 8-bit grayscale or RGB"
                 )
             # The EXIF segment precedes the frame header: the EXIF standard requires it to be the first segment.
-            return Header("JPEG", width, height, _JPEG_MODES[components], bits, orientation)
+            return Header("JPEG", width, height, _JPEG_MODES[components], bits, orientation or 1)
     raise DamagedImageError("the JPEG is truncated before its frame header: send the whole file")
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield marker, payload start and payload end of each segment, up to the first scan."""
-    position = 2
+    position, stray_bytes = 2, 0
     for _ in range(MAX_SEGMENTS):
-        match = _MARKER.search(data, position, position + MAX_STRAY_BYTES)
+        match = _MARKER.search(data, position, position + MAX_STRAY_BYTES - stray_bytes)
         if match is None or match[1] in (b"\xd9", b"\xda"):
             return
+        stray_bytes += match.start() - position
         marker, position = match[1][0], match.end()
         if marker in _WITHOUT_LENGTH:
             continue
@@ -113,11 +118,11 @@ def read_png(data: bytes) -> Header:
         raise DamagedImageError(
             f"the PNG's header is invalid ({width} x {height} px, colour type {colour}, {bits} bits): save it again"
         )
-    orientation = 1
+    orientation = None
     for kind, start, end in _png_chunks(data):
-        if kind == b"eXIf":
+        if kind == b"eXIf" and orientation is None:
             orientation = _exif_orientation(data[start:end])
-    return Header("PNG", width, height, _PNG_MODES[colour], bits, orientation)
+    return Header("PNG", width, height, _PNG_MODES[colour], bits, orientation or 1)
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -136,9 +141,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _exif_orientation(exif: bytes) -> int:
     """Return the orientation; 1 if it is missing or if the EXIF block is damaged, because the pixels remain usable."""
     try:
-        directory = _Tiff(exif)
-        tags, _ = directory.page(directory.first_offset)
-        value = tags.get(_ORIENTATION, 1)
+        value = TiffDirectories(exif).first().get(_ORIENTATION, 1)
     except (DamagedImageError, UnsupportedImageError):
         return 1
     return value if 1 <= value <= 8 else 1
@@ -148,14 +151,14 @@ def read_tiff(data: bytes, page: int | None) -> Header:
     """Read the header of one page of a TIFF; of the first page by default.
 
     Raises:
-        DamagedImageError: If a directory is outside the file, invalid or too long, or if the directories form a cycle.
+        DamagedImageError: If a directory is outside the file, invalid or too long, if the directories form a cycle or
+            overlap, or if a tile is larger than the image.
         UnsupportedImageError: If the file is a camera's raw file, has only thumbnails or masks, or has a pixel format
             that is not supported.
     """
     if data[8:10] == b"CR" or data[:4] == b"IIU\0":
         raise UnsupportedImageError("this is a camera's raw file: export it as JPEG, PNG or TIFF")
-    tiff = _Tiff(data)
-    directories = list(tiff.pages())
+    directories = list(TiffDirectories(data).pages())
     if any(50706 in tags for tags in directories):
         raise UnsupportedImageError("this is a DNG raw file: export it as JPEG, PNG or TIFF")
     # Bit 0 of NewSubfileType marks a thumbnail, bit 2 a mask. Neither counts as a page.
@@ -165,6 +168,8 @@ def read_tiff(data: bytes, page: int | None) -> Header:
     tags = directories[pages[page if page is not None and 0 <= page < len(pages) else 0]]
     if not (tags.get(256) and tags.get(257)):
         raise DamagedImageError("the TIFF has no width and height: save it again")
+    if max(tags.get(322, 0) - tags[256], tags.get(323, 0) - tags[257]) > MAX_TILE_SIDE_PX:
+        raise DamagedImageError("the tiles of the TIFF are larger than the image: save it again")
     orientation = tags.get(_ORIENTATION, 1)
     return Header(
         "TIFF",
@@ -202,54 +207,3 @@ def _tiff_mode(tags: dict[int, int]) -> str:
     if not color_samples <= samples <= MAX_SAMPLES:
         raise DamagedImageError(f"the TIFF is {mode} with {samples} samples per pixel, which is invalid: save it again")
     return mode if samples == color_samples else mode + "A"
-
-
-class _Tiff:
-    """The chain of directories of a TIFF or BigTIFF, with the first value of each integer tag."""
-
-    _SIZES = {1: 1, 3: 2, 4: 4, 16: 8}
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.byte_order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
-        magic = self._read_integer(2, 2)
-        if data[:2] not in (b"II", b"MM") or magic not in (42, 43):
-            raise DamagedImageError("the TIFF's header is damaged: send the whole file")
-        self.is_bigtiff = magic == 43
-        self.first_offset = self._read_integer(8, 8) if self.is_bigtiff else self._read_integer(4, 4)
-
-    def pages(self) -> Iterator[dict[int, int]]:
-        """Yield the tags of each directory."""
-        offset, seen = self.first_offset, set[int]()
-        while offset:
-            if offset in seen or len(seen) >= MAX_PAGES:
-                raise DamagedImageError(f"the TIFF's pages form a cycle or are more than {MAX_PAGES}: save it again")
-            seen.add(offset)
-            tags, offset = self.page(offset)
-            yield tags
-
-    def page(self, offset: int) -> tuple[dict[int, int], int]:
-        """Return the tags of the directory at an offset, and the offset of the next directory (0 after the last)."""
-        count_size, entry_size, offset_size = (8, 20, 8) if self.is_bigtiff else (2, 12, 4)
-        count = self._read_integer(offset, count_size)
-        if count > _MAX_TAGS:
-            raise DamagedImageError(
-                f"a page of the TIFF claims {count} tags, the maximum is {_MAX_TAGS}: save it again"
-            )
-        tags: dict[int, int] = {}
-        for entry in range(count):
-            start = offset + count_size + entry * entry_size
-            size = self._SIZES.get(self._read_integer(start + 2, 2), 0)
-            values = self._read_integer(start + 4, offset_size)
-            value_offset = start + 4 + offset_size
-            if size and values:
-                is_inline = size * values <= offset_size
-                tags[self._read_integer(start, 2)] = self._read_integer(
-                    value_offset if is_inline else self._read_integer(value_offset, offset_size), size
-                )
-        return tags, self._read_integer(offset + count_size + count * entry_size, offset_size)
-
-    def _read_integer(self, offset: int, size: int) -> int:
-        if offset + size > len(self.data):
-            raise DamagedImageError("an offset of the TIFF is beyond the end of the file: send the whole file")
-        return int.from_bytes(self.data[offset : offset + size], self.byte_order)

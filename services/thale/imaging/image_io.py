@@ -35,7 +35,7 @@ from thale.errors import (
     ParameterError,
     UnsupportedImageError,
 )
-from thale.imaging.image_headers import Header, ImageFormat, read_jpeg, read_png, read_tiff
+from thale.imaging.image_headers import MAX_SAMPLES, Header, ImageFormat, read_jpeg, read_png, read_tiff
 from thale.schemas import ImageMetadata
 
 MAX_PIXELS = 100_000_000
@@ -174,12 +174,8 @@ def decode(data: bytes, page: int | None = None) -> NDArray[np.uint8]:
         raise DamagedImageError(
             f"the pixels of the {header.format} cannot be decoded completely ({error}): send the whole file"
         ) from error
-    if pixels.shape[:2] != (header.height, header.width):
-        height, width = pixels.shape[:2]
-        raise DamagedImageError(
-            f"the {header.format} has {width} x {height} px, but its header declares {header.width} x {header.height}: "
-            "save it again"
-        )
+    height, width = pixels.shape[:2]
+    _check_size(width, height, header)
     return np.ascontiguousarray(_apply_orientation(_to_rgb(pixels), header.orientation))
 
 
@@ -207,19 +203,42 @@ def _decode_pixels(data: bytes, header: Header, page: int) -> NDArray[np.uint8]:
     # The plugin classes are used directly, not through Image.open: Pillow then tries only the detected format, and its
     # process-wide size limit (a warning) does not apply.
     if header.format == "JPEG":
-        return _load_pixels(JpegImageFile(io.BytesIO(data)))
+        return _load_pixels(JpegImageFile(io.BytesIO(data)), header)
     if header.format == "PNG":
-        return _decode_png_16(data, header) if header.bits == 16 else _load_pixels(PngImageFile(io.BytesIO(data)))
+        if header.bits == 16:
+            return _decode_png_16(data, header)
+        return _load_pixels(PngImageFile(io.BytesIO(data)), header)
     directory_index = header.pages[page]
     if header.bits > 8:
         return _decode_tiff_16(data, header, directory_index)
     with TiffImageFile(io.BytesIO(data)) as image:
         image.seek(directory_index)
         # Pillow applies the orientation of TIFFs only. It is undone here and applied to all formats in `decode`.
-        return _apply_orientation(_load_pixels(image), _INVERSE_ORIENTATION[header.orientation])
+        return _apply_orientation(_load_pixels(image, header), _INVERSE_ORIENTATION[header.orientation])
 
 
-def _load_pixels(image: Image.Image) -> NDArray[np.uint8]:
+def _check_size(width: int, height: int, header: Header) -> None:
+    """Compare the decoder's size with the header's, before the decoder allocates pixels.
+
+    Raises:
+        DamagedImageError: If the sizes differ.
+    """
+    if (width, height) != (header.width, header.height):
+        raise DamagedImageError(
+            f"the {header.format} has {width} x {height} px, but its header declares {header.width} x {header.height}: "
+            "save it again"
+        )
+
+
+def _check_decoder(image: Image.Image, header: Header) -> None:
+    """Compare the size that Pillow will decode. A repeated tag or chunk can differ from the header's."""
+    width, height = image.size
+    is_turned = header.format == "TIFF" and header.orientation >= 5  # Pillow has applied the orientation
+    _check_size(*((height, width) if is_turned else (width, height)), header)
+
+
+def _load_pixels(image: Image.Image, header: Header) -> NDArray[np.uint8]:
+    _check_decoder(image, header)
     image.load()
     if image.mode in ("L", "LA", "1"):
         return np.asarray(image.convert("L"))
@@ -228,6 +247,7 @@ def _load_pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 def _decode_png_16(data: bytes, header: Header) -> NDArray[np.uint8]:
     with PngImageFile(io.BytesIO(data)) as image:
+        _check_decoder(image, header)
         if header.mode == "L":
             return _scale_to_8_bits(np.asarray(image))
     if header.mode == "LA":  # the four bytes of grey and alpha are read as RGBA
@@ -250,7 +270,11 @@ def _decode_tiff_16(data: bytes, header: Header, directory_index: int) -> NDArra
 def _read_uncompressed_samples(data: bytes, header: Header, directory_index: int) -> NDArray[np.uint16]:
     """Read an uncompressed page with tifffile, which supports every sample layout."""
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        samples = cast(NDArray[np.uint16], tiff.pages[directory_index].asarray())
+        page = tiff.pages[directory_index]
+        _check_size(page.imagewidth, page.imagelength, header)
+        if page.nbytes > 2 * MAX_SAMPLES * header.width * header.height:  # a depth of several planes
+            raise DamagedImageError("the TIFF has more samples than its header declares: save it again")
+        samples = cast(NDArray[np.uint16], page.asarray())
     if header.planar and samples.ndim == 3:
         samples = np.moveaxis(samples, 0, -1)
     if samples.ndim == 3:
@@ -273,6 +297,7 @@ def _read_compressed_samples(data: bytes, header: Header, directory_index: int) 
     def open_page() -> TiffImageFile:
         image = TiffImageFile(io.BytesIO(data))
         image.seek(directory_index)
+        _check_decoder(image, header)
         return image
 
     if header.mode == "L":

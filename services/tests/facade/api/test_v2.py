@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import json
 import struct
 from typing import Any, TypeVar
@@ -146,13 +147,15 @@ def post(facade: Facade, body: object, path: str = "/v2/models/plate-seg/infer",
     [
         (b"", 422, "not understood"),
         (b"{", 422, "not understood"),
-        ({"inputs": []}, 422, "exactly one input"),
+        ({"inputs": []}, 422, "inputs: List should have at least 1 item"),
         (request(image={"name": "picture"}), 422, "exactly one input"),
         (request(image={"datatype": "UINT8"}), 422, "exactly one input"),
         (request(image={"shape": [2]}), 422, "1 elements"),
-        (request(image={"shape": []}), 422, "1 elements"),
+        (request(image={"shape": []}), 422, "shape"),
         (request(image={"shape": [-1]}), 422, "shape"),
-        (request(image={"shape": [2**62, 2**62]}), 422, "1 elements"),
+        (request(image={"shape": [2**62, 2**62]}), 422, "shape"),
+        (request(image={"shape": [10**9, 10**9]}), 422, "images: send 1 to 16"),
+        (request(image={"shape": [1, 1, 1]}), 422, "at most 2 items"),
         (request(image={"data": ["not base64!"]}), 422, "base64"),
         (request(image={"data": [7]}), 422, "base64"),
         (request(image={"data": [""]}), 400, "empty"),
@@ -163,6 +166,8 @@ def post(facade: Facade, body: object, path: str = "/v2/models/plate-seg/infer",
         (request(parameters={"mm_per_pixel": 1}), 422, "mm_per_pixel"),
         (request(parameters={"mm_per_px": -1}), 422, "mm_per_px"),
         (request(outputs=[{"name": "masks"}]), 422, "unknown output 'masks'"),
+        (request(outputs=[{"name": "meta", "parameters": {"classification": 3}}]), 422, "classification"),
+        (request(outputs=[{"name": "meta", "parameters": {"binary_data": "false"}}]), 422, "binary_data"),
         (request(image={"parameters": {"binary_data_size": 5}}), 422, "binary_data_size"),
     ],
 )
@@ -175,7 +180,6 @@ def test_invalid_request_is_rejected_with_the_reason(facade: Facade, body: objec
 @pytest.mark.parametrize(
     ("length", "tail", "reason"),
     [
-        ("-5", b"", "Inference-Header-Content-Length"),
         ("9999999", b"", "Inference-Header-Content-Length"),
         (None, b"\1\0", "ends within the length"),
         (None, struct.pack("<I", 100) + b"short", "shorter than"),
@@ -187,6 +191,30 @@ def test_inconsistent_binary_lengths_are_rejected(facade: Facade, length: str | 
     reply = post(facade, head + tail, Inference_Header_Content_Length=length or str(len(head)))
     assert reply.status == 422
     assert reason in reply.json["error"]
+
+
+@pytest.mark.parametrize("length", ["-5", "²", "1e3", "", "9" * 5000])
+def test_length_header_that_is_no_number_is_malformed(facade: Facade, length: str) -> None:
+    reply = post(facade, request(), Inference_Header_Content_Length=length)
+    assert reply.status == 400
+    assert "Inference-Header-Content-Length" in reply.json["error"]
+
+
+def test_null_counts_as_absent_for_every_option(facade: Facade) -> None:
+    nulls = {"id": None, "parameters": None, "outputs": None, "image": {"parameters": None}}
+    reply = post(facade, request(**nulls))
+    assert reply.status == 200
+    assert [output["name"] for output in reply.json["outputs"]] == ["probabilities", "meta"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "identity, gzip", "GZIP"])
+def test_compressed_bodies_are_refused(facade: Facade, coding: str) -> None:
+    replies = [
+        post(facade, gzip.compress(json.dumps(request()).encode()), Content_Encoding=coding),
+        facade.phenotype(gzip.compress(sample_images.png()), Content_Encoding=coding),
+    ]
+    assert [(reply.status, reply.headers["accept-encoding"]) for reply in replies] == [(415, "identity")] * 2
+    assert post(facade, request(), Content_Encoding="identity").status == 200
 
 
 def test_batch_error_names_the_invalid_image(facade: Facade) -> None:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -24,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
+MAX_DETAIL_LENGTH = 2000
+"""Maximum length of a problem's detail in characters. A detail quotes parts of the request."""
+_MAX_DESCRIBED = 8
+"""Maximum number of invalid parameters in a problem."""
 
 _PROBLEM_CONTENT = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -54,6 +59,8 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.UnsupportedContentTypeError: ProblemSpec(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The content type is not an image"
     ),
+    errors.UnsupportedContentEncodingError: ProblemSpec(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is compressed"),
+    errors.MalformedRequestError: ProblemSpec(HTTPStatus.BAD_REQUEST, "The request is malformed"),
     errors.NotAcceptableError: ProblemSpec(HTTPStatus.NOT_ACCEPTABLE, "No response format is acceptable"),
     errors.UnauthenticatedError: ProblemSpec(HTTPStatus.UNAUTHORIZED, "No valid credential"),
     errors.ForbiddenError: ProblemSpec(HTTPStatus.FORBIDDEN, "The scope is missing"),
@@ -94,7 +101,10 @@ def spec_for(error_class: type[ThaleError]) -> ProblemSpec:
 def to_problem(error: ThaleError) -> Problem:
     """Return the problem document of an error, without the request's part of it."""
     spec = spec_for(type(error))
-    return Problem(type=f"/problems/{error.code}", title=spec.title, status=spec.status, detail=str(error))
+    detail = str(error)
+    if len(detail) > MAX_DETAIL_LENGTH:
+        detail = f"{detail[:MAX_DETAIL_LENGTH]} …"
+    return Problem(type=f"/problems/{error.code}", title=spec.title, status=spec.status, detail=detail)
 
 
 def describe_problem(code: str) -> Problem | None:
@@ -127,7 +137,9 @@ async def handle_thale_error(request: Request, error: Exception) -> Response:
     """Return the response to a ThaleError."""
     assert isinstance(error, ThaleError)  # noqa: S101 (registered for this class alone)
     retry_after_s = getattr(error, "retry_after_s", None)
-    headers = None if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    if isinstance(error, errors.UnsupportedContentEncodingError):
+        headers["Accept-Encoding"] = "identity"  # RFC 9110, section 15.5.16
     return problem_response(request, to_problem(error), headers)
 
 
@@ -157,6 +169,6 @@ def internal_error(request: Request) -> Response:
 
 
 def _format_validation_errors(details: Any) -> Iterator[str]:
-    for detail in details:
+    for detail in islice(details, _MAX_DESCRIBED):
         location = ".".join(str(part) for part in detail["loc"] if part not in ("query", "path", "header", "body"))
         yield f"{location}: {detail['msg'].lower()}" if location else detail["msg"].lower()

@@ -10,6 +10,7 @@ from starlette.background import BackgroundTask
 from thale.errors import ParameterError
 from thale.facade import health
 from thale.facade.api import content_negotiation
+from thale.facade.api.content_encoding import reject_compressed_body
 from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
 from thale.facade.api.limited_route import LimitedRoute
 from thale.facade.api.problems import PROBLEM_RESPONSES
@@ -155,6 +156,7 @@ async def _handle_upload(
     """Read the image, process it unless the client disconnects, and return the response."""
     media_type = content_negotiation.best_media_type(", ".join(request.headers.getlist("accept")), media_types)
     _reject_repeated_parameters(request)
+    reject_compressed_body(request)
     async with pipeline.admission.admit():
         with stage("body"):
             image = await read_upload(request, pipeline.settings)

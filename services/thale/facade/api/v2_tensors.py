@@ -5,9 +5,8 @@ therefore padded with zeros on the right and at the bottom, and `meta` has the s
 landmarks differs, so the landmarks of a batch are one list. The tensor `image` has the image index of each landmark.
 """
 
-import base64
-import binascii
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -133,55 +132,31 @@ def _landmark_tensors(responses: Sequence[ModelResponse]) -> dict[str, Tensor]:
     }
 
 
-def images_from_json(data: object, shape: Shape) -> list[bytes]:
-    """Return the images of a JSON tensor: base64 texts, nested by the shape or flat.
-
-    Raises:
-        ParameterError: If a text is not base64, or if the number of texts differs from the shape.
-    """
-    texts = list(_flat(data))
-    _check_count(len(texts), shape)
-    return [_from_base64(text, index) for index, text in enumerate(texts)]
-
-
-def images_from_binary(data: bytes, shape: Shape) -> list[bytes]:
+def images_from_binary(data: memoryview, shape: Shape) -> list[bytes]:
     """Return the images of a binary tensor: for each, its length in 4 bytes, little-endian, and its bytes.
 
     Raises:
         ParameterError: If the lengths differ from the number of bytes, or the number of images from the shape.
     """
-    images = []
+    images: list[bytes] = []
     offset = 0
-    while offset < len(data):
+    while offset < len(data) and len(images) <= math.prod(shape):
         start = offset + _LENGTH.size
         if start > len(data):
             raise ParameterError(f"the input {IMAGE!r} ends within the length of an element")
         offset = start + int(_LENGTH.unpack_from(data, start - _LENGTH.size)[0])
         if offset > len(data):
             raise ParameterError(f"the input {IMAGE!r} is shorter than the sum of its elements' lengths")
-        images.append(data[start:offset])
-    _check_count(len(images), shape)
+        images.append(bytes(data[start:offset]))
+    check_count(len(images), shape)
     return images
 
 
-def _check_count(count: int, shape: Shape) -> None:
-    if count != int(np.prod(shape, dtype=object)) or not shape:
+def check_count(count: int, shape: Shape) -> None:
+    """Compare the number of elements of the input with its shape.
+
+    Raises:
+        ParameterError: If they differ.
+    """
+    if count != math.prod(shape):
         raise ParameterError(f"the input {IMAGE!r} has {count} elements, but its shape is {shape}")
-
-
-def _flat(data: object) -> Any:
-    if isinstance(data, list):
-        for element in data:
-            yield from _flat(element)
-    else:
-        yield data
-
-
-def _from_base64(text: object, index: int) -> bytes:
-    try:
-        return base64.b64decode(text if isinstance(text, str) else b"?", validate=True)
-    except (binascii.Error, ValueError):
-        raise ParameterError(
-            f"element {index} of the input {IMAGE!r} is not base64: encode the image's bytes as base64, or send them "
-            "with the binary extension"
-        ) from None
