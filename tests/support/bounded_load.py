@@ -109,7 +109,8 @@ class BoundedLoad:
 
     def report(self, fault: str, injected_at_s: float) -> None:
         """Print the recovery time of a fault and the responses since its injection."""
-        print(f"\nrecovery from {fault}: {self.recovery_s(injected_at_s):.1f} s ({self.summary(injected_at_s)})")
+        recovery = f"{self.recovery_s(injected_at_s):.1f} s ({self.summary(injected_at_s)})"
+        print(f"\nrecovery from {fault}: {recovery}")  # noqa: T201 (shown by `pytest -s`, and for a failed test)
 
     def _send_until_stopped(self, client: int) -> None:
         number = client

@@ -1,8 +1,10 @@
 """TorchServe handler of a stub segmentation by colour thresholds: fast, and correct on tiny plates.
 
-A test injects a fault through the file `fault-VERSION` while the handler serves: throws | is slow | sees nothing
+A test injects a fault through the file `fault-VERSION` while the handler serves: throws | throws at times | is slow |
+sees nothing
 """
 
+import itertools
 import os
 import time
 from pathlib import Path
@@ -17,6 +19,9 @@ from thale_models.inference import segment as predict_segmentation
 from thale_models.transforms import resample
 
 DELAY_S = 3.0
+ERROR_PERIOD = 10
+"""The fault `throws at times` fails every tenth request."""
+_requests = itertools.count(1)
 
 
 class StubSegmenter(segment.SegmentHandler):
@@ -24,7 +29,7 @@ class StubSegmenter(segment.SegmentHandler):
 
     def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
         fault = read_fault(self.card.version)
-        if fault == "throws":
+        if fault == "throws" or (fault == "throws at times" and next(_requests) % ERROR_PERIOD == 0):
             first_bad_file(Path(os.environ["TMPDIR"]).parent).touch()
             raise RuntimeError("injected fault")
         if fault == "is slow":

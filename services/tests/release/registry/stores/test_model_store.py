@@ -251,3 +251,11 @@ def test_open_store_accepts_folder_or_container(tmp_path: Path) -> None:
     assert isinstance(open_store("https://account.blob.core.windows.net/models"), BlobStore)
     with pytest.raises(StoreError, match="is not a model store"):
         open_store("s3://bucket/models")
+
+
+def test_folder_store_reports_a_file_in_its_place(tmp_path: Path) -> None:
+    """A failed mount must not look like an empty registry."""
+    root = tmp_path / "registry"
+    root.write_text("not a folder")
+    with pytest.raises(StoreError, match="registry cannot be used"):
+        FolderStore(root).versions()

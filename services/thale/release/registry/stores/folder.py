@@ -77,6 +77,13 @@ class FolderStore(ModelStore):
             raise _to_store_error(self.root, error) from error
 
     def _manifest_keys(self) -> Iterator[str]:
+        try:
+            with os.scandir(self.root):
+                pass  # `glob` finds nothing in a folder that it cannot read
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _to_store_error(self.root, error) from error
         for path in self.root.glob(f"*/*/{MANIFEST_FILE}"):
             yield path.relative_to(self.root).as_posix()
 
