@@ -109,7 +109,7 @@ def test_long_texts_are_separated_from_the_rest() -> None:
     assert json.loads(split.json) == {"a": "short", "b": marker}
 
 
-def test_json_is_limited_beside_its_long_texts() -> None:
+def test_json_is_limited_without_its_long_texts() -> None:
     spaces = b" " * (MAX_JSON_BYTES + 1)
     with pytest.raises(ParameterError, match=f"more than {MAX_JSON_BYTES} bytes"):
         parse(request() + spaces)
