@@ -36,7 +36,7 @@ run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ct
 	@exec $(BIN)/thale up --analyze '$(IMAGE)' --out '$(OUT)'
 
 .PHONY: test
-test: install lint types layers wheel checkov azurite prometheus ## Run all checks of CI
+test: install lint types layers wheel checkov azurite prometheus redis ## Run all checks of CI
 	$(BIN)/pytest
 
 .PHONY: test-fast
@@ -88,6 +88,12 @@ prometheus: ## Report missing programs for the rule tests: promtool, amtool, Pro
 	@command -v prometheus >/dev/null && command -v promtool >/dev/null && command -v amtool >/dev/null || \
 	  echo "Prometheus is not installed: the rule tests will be skipped (apt-get install --no-install-recommends prometheus \
 	  prometheus-alertmanager)"
+
+.PHONY: redis
+redis: ## Report a missing Redis for the tests of the shared limit store
+	@command -v redis-server >/dev/null || \
+	  echo "Redis is not installed: the tests of the shared limit store will be skipped (apt-get install \
+	  --no-install-recommends redis-server)"
 
 .PHONY: generate
 # Rules come first: the manifest for clusters contains slo.yaml, and dashboards use the recording rules.

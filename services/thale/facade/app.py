@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from thale._version import __version__
 from thale.errors import ThaleError
 from thale.facade.admission import AdmissionController
-from thale.facade.api import health_routes, problems, v1, v2
+from thale.facade.api import cors, health_routes, problems, v1, v2
 from thale.facade.api.middleware import RequestContextMiddleware
 from thale.facade.health import Health
 from thale.facade.inference.fallback import FallbackClient
@@ -57,6 +57,7 @@ def create_app(settings: FacadeSettings) -> FastAPI:
     app.add_exception_handler(HTTPException, problems.handle_http_error)
     app.add_exception_handler(RequestValidationError, problems.handle_validation_error)
     app.add_middleware(RequestContextMiddleware)
+    cors.add_cors(app, settings.cors_origins)
     return app
 
 

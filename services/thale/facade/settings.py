@@ -2,9 +2,10 @@
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, HttpUrl, RedisDsn, TypeAdapter, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, RedisDsn, TypeAdapter, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from thale.kserve.inference_service import URL_TEMPLATE
 from thale.telemetry.otel_settings import OtelSettings
@@ -34,6 +35,30 @@ def _limit_store_url(value: str) -> str:
 
 LimitStoreUrl = Annotated[str, AfterValidator(_limit_store_url)]
 """A redis or rediss URL without credentials."""
+
+
+def _split_origins(value: object) -> object:
+    return [origin.strip() for origin in value.split(",") if origin.strip()] if isinstance(value, str) else value
+
+
+def _origin(value: str) -> str:
+    url = urlsplit(value)
+    if (
+        url.scheme not in ("http", "https")
+        or not url.hostname
+        or value.lower() != f"{url.scheme}://{url.netloc}".lower()
+    ):
+        raise ValueError(
+            f"{value!r} is not an origin: list each one as https://HOST or https://HOST:PORT, without a path; "
+            "`*` and `null` would let every web page call the facade"
+        )
+    if "@" in url.netloc or "*" in url.netloc:
+        raise ValueError(f"{value!r} is not an exact origin: list each host, without wildcards and credentials")
+    return value.lower()
+
+
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split_origins)]
+"""Web origins, separated by commas in the environment."""
 
 
 class FacadeSettings(BaseSettings):
@@ -116,6 +141,8 @@ class FacadeSettings(BaseSettings):
     """File with the password of the limit store. It is read for each connection."""
     limit_store_timeout_s: float = Field(0.05, gt=0, le=5)
     """Maximum time of one call of the limit store. Limits then apply in process."""
+    cors_origins: Origins = ()
+    """Origins whose web pages may call the API, such as https://lab.example.org, separated by commas."""
     postprocess_workers: int = Field(2, gt=0)
     cost_per_hour: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Cost per hour of this facade and its share of the model servers, exported as a metric if set."""

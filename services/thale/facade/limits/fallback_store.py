@@ -91,4 +91,4 @@ class FallbackLimitStore:
         self._breaker.record_failure()
         metrics.LIMIT_STORE_BREAKER_OPEN.set(int(self._breaker.is_open))
         if self._breaker.is_open and not was_open:
-            logger.warning("limit store unavailable", extra={"error": type(error).__name__})
+            logger.warning("limit store unavailable", extra={"error": f"{type(error).__name__}: {error}"})

@@ -1,0 +1,37 @@
+"""Cross-origin requests of web pages (CORS), for an allow-list of origins."""
+
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from thale.facade.api.middleware import REQUEST_ID_HEADER
+from thale.facade.limits.rate_limit_fields import POLICY_FIELD, RATE_LIMIT_FIELD
+
+_PREFLIGHT_MAX_AGE_S = 600
+_REQUEST_HEADERS = (
+    "Accept",
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "Inference-Header-Content-Length",
+    REQUEST_ID_HEADER,
+)
+
+
+def add_cors(app: FastAPI, origins: Sequence[str]) -> None:
+    """Let web pages of the origins call the API. Without origins, browsers refuse all cross-origin responses.
+
+    The middleware must be added last, which makes it the outermost one: problems and unexpected errors then have the
+    CORS headers too, and a preflight request, which has no credential, needs none. Cookies are not allowed: a caller
+    authenticates with a header that only its own page can set.
+    """
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=list(_REQUEST_HEADERS),
+            expose_headers=[REQUEST_ID_HEADER, "Retry-After", POLICY_FIELD, RATE_LIMIT_FIELD],
+            max_age=_PREFLIGHT_MAX_AGE_S,
+        )
