@@ -26,6 +26,7 @@ CODES: dict[type[ThaleError], str] = {
     errors.MalformedRequestError: "malformed-request",
     errors.NotAcceptableError: "not-acceptable",
     errors.UnauthenticatedError: "unauthenticated",
+    errors.AuthenticationUnavailableError: "authentication-unavailable",
     errors.ForbiddenError: "forbidden",
     errors.RateLimitedError: "rate-limited",
     errors.UploadTimeoutError: "upload-timeout",

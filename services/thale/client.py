@@ -15,13 +15,15 @@ from urllib.parse import urlencode
 import urllib3
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from thale.errors import ServerUnreachableError, ThaleError, UnexpectedResponseError, error_class
+from thale.errors import ParameterError, ServerUnreachableError, ThaleError, UnexpectedResponseError, error_class
 from thale.schemas import ModelInfo, Phenotype, Problem
 
 if TYPE_CHECKING:
     from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+API_KEY_VARIABLE = "THALE_API_KEY"
+"""Environment variable with the API key or the access token. A command-line option would be visible to other users."""
 Image = bytes | str | os.PathLike[str]
 _Response = TypeVar("_Response", bound=BaseModel)
 _MODELS_ADAPTER = TypeAdapter(tuple[ModelInfo, ...])
@@ -49,11 +51,19 @@ class Client:
 
     An image is a path or its bytes. The client streams a path from disk. It retries up to `retries` times if the server
     is overloaded or restarting, with exponential backoff or after the server's Retry-After. A problem response is
-    raised as the class in `thale.errors` with its code, and carries the request id.
+    raised as the class in `thale.errors` with its code, and carries the request id. The API key, or an access token of
+    Entra ID, is an argument or the environment variable THALE_API_KEY. The client follows no redirects, so no other
+    server receives it.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, timeout_s: float = 120.0, retries: int = 3) -> None:
+    def __init__(
+        self, url: str = DEFAULT_URL, timeout_s: float = 120.0, retries: int = 3, *, api_key: str | None = None
+    ) -> None:
         self.url = url.rstrip("/")
+        credential = (os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key).strip()
+        if not credential.isascii() or not credential.isprintable():
+            raise ParameterError(f"the API key contains invalid characters: check {API_KEY_VARIABLE}")
+        self._authorization = {"Authorization": f"Bearer {credential}"} if credential else {}
         self._pool = urllib3.PoolManager(
             maxsize=8,
             timeout=urllib3.Timeout(connect=5.0, read=timeout_s),
@@ -161,7 +171,9 @@ class Client:
         if query:
             address = f"{address}?{urlencode(query)}"
         try:
-            response = self._pool.request(method, address, body=body, headers={"Accept": accept, **(headers or {})})
+            response = self._pool.request(
+                method, address, body=body, headers={"Accept": accept, **self._authorization, **(headers or {})}
+            )
         except urllib3.exceptions.HTTPError as error:
             cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
             raise ServerUnreachableError(

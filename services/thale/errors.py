@@ -102,10 +102,11 @@ def describe_validation_error(error: "ValidationError") -> str:
 
 
 def describe_settings_error(error: "ValidationError") -> str:
-    """Return one line for each invalid `THALE_*` environment variable."""
+    """Return one line for each invalid `THALE_*` environment variable, or for a conflict between several."""
     details = error.errors(include_url=False, include_context=False, include_input=False)
     names = ("_".join(("thale", *map(str, detail["loc"]))).upper() for detail in details)
-    return "".join(f"{name}: {detail['msg']}\n" for name, detail in zip(names, details, strict=True))
+    messages = (detail["msg"].removeprefix("Value error, ") for detail in details)
+    return "".join(f"{name}: {message}\n" for name, message in zip(names, messages, strict=True))
 
 
 class ImageError(ThaleError):
@@ -217,11 +218,27 @@ class UnauthenticatedError(RequestError):
 
     code = "unauthenticated"
 
+    def __init__(self, message: str, reason: str = "invalid") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class AuthenticationUnavailableError(RequestError):
+    """The server cannot verify credentials at present. Retry after the seconds of the Retry-After header."""
+
+    code = "authentication-unavailable"
+
 
 class ForbiddenError(RequestError):
-    """The credential is valid, but it lacks the scope that this request needs."""
+    """The caller is known, but it lacks the scope that this request needs, or the request comes from a foreign page."""
 
     code = "forbidden"
+
+    scope: str | None = None
+
+    def __init__(self, message: str, scope: str | None = None) -> None:
+        super().__init__(message)
+        self.scope = scope
 
 
 class RateLimitedError(RequestError):

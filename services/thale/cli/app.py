@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from thale._version import __version__
+from thale.cli.keys import keys
 from thale.cli.release import release
 from thale.errors import (
     InvalidTransitionError,
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(release, name="release")
+app.add_typer(keys, name="keys")
 
 HomeOption = Annotated[
     Path | None,

@@ -52,11 +52,13 @@ def connect_or_start(url: str | None, home: Path | None, weights: Path | None, n
         notify(f"using the server at {running.url}")
         with Client(running.url, retries=_MAX_RETRIES) as client:
             _wait_until_ready(client, running)
+            client.models()  # a missing API key fails now, and not once for each image
             yield client
         return
     with serve(data_dir, notify, port=_ANY_FREE_PORT, weights=weights, persistent=False) as platform:
         platform.wait_until_ready()
         with Client(platform.url, retries=_MAX_RETRIES) as client:
+            client.models()
             try:
                 yield client
             except ServerError:

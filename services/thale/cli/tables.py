@@ -1,7 +1,9 @@
-"""Tables of the commands: the traits of a plate, and the models."""
+"""Tables of the commands: the traits of a plate, the models, and the API keys."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -9,6 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from thale.schemas import Flag, ModelInfo, Phenotype, Plant, TraitValue
+
+if TYPE_CHECKING:
+    from thale.auth.keyring import ApiKeyRecord
 
 _NAME_WIDTH, _FIXED_WIDTH, _NUMBER_WIDTH = 26, 35, 9  # five plants fit into 80 columns
 _MAX_REMARKS = 12
@@ -131,6 +136,24 @@ def models_table(models: Iterable[ModelInfo]) -> Table:
                 f"{served.card.mm_per_px:g}",
                 _metrics(served.card.metrics),
             )
+    return table
+
+
+def keys_table(records: Iterable["ApiKeyRecord"], now: datetime) -> Table:
+    """Return a table with one row per API key. Times are in UTC."""
+    table = Table(box=SIMPLE_HEAD)
+    for title in ("id", "name", "scopes", "created", "ends", "state"):
+        table.add_column(title, no_wrap=title != "name")
+    for record in records:
+        end = record.expires if record.revoked is None else min(record.expires, record.revoked)
+        table.add_row(
+            record.id,
+            escape(record.name),
+            ", ".join(sorted(record.scopes)),
+            f"{record.created:%Y-%m-%d}",
+            f"{end:%Y-%m-%d %H:%M}",
+            record.state(now),
+        )
     return table
 
 

@@ -67,6 +67,10 @@ def _print_addresses(platform: Platform, data_dir: DataDir, console: Console) ->
     models = ", ".join(f"{name} {model.stable}" for name, model in sorted(platform.release_state.models.items()))
     console.print(f"[bold green]thale is ready[/] at [bold]{platform.url}[/]")
     console.print(f"  API             {platform.url}/openapi.json")
+    access = (
+        "API key required" if data_dir.api_keys.exists() else "this machine, without a key (see `thale keys create`)"
+    )
+    console.print(f"  access          {access}", highlight=False)
     console.print(f"  models          {escape(models)}", highlight=False)
     console.print(f"  status page     http://127.0.0.1:{platform.ports.metrics}/")
     console.print(f"  metrics         http://127.0.0.1:{platform.ports.metrics}/metrics")

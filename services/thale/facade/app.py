@@ -15,6 +15,7 @@ from thale.errors import ThaleError
 from thale.facade.admission import AdmissionController
 from thale.facade.api import cors, health_routes, problems, v1, v2
 from thale.facade.api.middleware import RequestContextMiddleware
+from thale.facade.authentication_sources import open_authenticator
 from thale.facade.health import Health
 from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.shadow import ShadowMirror
@@ -77,6 +78,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         fallback_client = FallbackClient(models, pool, breakers, settings)
         app.state.pipeline = Pipeline(settings, release_source, breakers, admission, fallback_client, mirror)
         app.state.health = health = Health(models, release_source)
+        app.state.authenticator = await stack.enter_async_context(open_authenticator(settings))
         await stack.enter_async_context(_serve_metrics(settings, SelfMonitor(health, release_source)))
         await pool.warm_up()
         yield

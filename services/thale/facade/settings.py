@@ -1,5 +1,6 @@
 """Settings of the facade: THALE_* environment variables, with defaults for one machine."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -15,6 +16,17 @@ _HTTP_URL = TypeAdapter(HttpUrl)
 
 def _base_url(value: str) -> str:
     return str(_HTTP_URL.validate_python(value)).rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Return True for a name or an address of this machine that other machines cannot reach."""
+    name = host.removeprefix("[").removesuffix("]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
@@ -82,6 +94,11 @@ class FacadeSettings(BaseSettings):
 
     model_url: BaseUrl = "http://127.0.0.1:8085"
     management_url: BaseUrl = "http://127.0.0.1:8086"
+    api_keys_path: Path | None = None
+    """File of API key records; the pepper is in `secrets.toml` of its folder (`thale.auth.key_file`)."""
+    credentials_max_age_s: float = Field(24 * 3600.0, gt=0)
+    """Maximum time for which the last known credentials are used while their source is unavailable. Afterwards, all
+    requests get 503."""
     segmentation_model: str = "plate-seg"
     """The segmentation model of a request that names none."""
     landmarks_model: str = "plate-landmarks"
@@ -156,3 +173,8 @@ class FacadeSettings(BaseSettings):
         if (self.release_state_path is None) == (self.namespace is None):
             raise ValueError("the release state has no single source: set THALE_RELEASE_STATE_PATH or THALE_NAMESPACE")
         return self
+
+    @property
+    def requires_authentication(self) -> bool:
+        """True if a source of credentials is configured."""
+        return self.api_keys_path is not None

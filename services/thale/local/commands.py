@@ -73,11 +73,13 @@ def facade_environment(data_dir: DataDir, ports: PlatformPorts, workers: int) ->
 
     The default concurrency limit is the number of cores, and at least two, so that one image is post-processed during
     the inference of the next. Further requests would wait in TorchServe, which also processes requests of clients that
-    have disconnected.
+    have disconnected. The facade requires a credential if the data directory has API keys.
     """
+    requires_keys = data_dir.api_keys.exists() and "THALE_KEY_VAULT" not in os.environ
     max_in_flight = max(2, workers, len(os.sched_getaffinity(0)))
     return {
         "THALE_MAX_IN_FLIGHT": str(max_in_flight),
+        **({"THALE_API_KEYS_PATH": str(data_dir.api_keys)} if requires_keys else {}),
         **os.environ,
         "THALE_HOST": HOST,
         "THALE_PORT": str(ports.facade),

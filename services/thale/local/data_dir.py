@@ -86,6 +86,11 @@ class DataDir:
         return self.path / "secrets.toml"
 
     @property
+    def api_keys(self) -> Path:
+        """File of API keys, a `thale.auth.key_file.ApiKeyFile`. If it exists, the facade requires a credential."""
+        return self.path / "api-keys.json"
+
+    @property
     def _run_file(self) -> Path:
         return self.path / "running.json"
 

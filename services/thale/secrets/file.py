@@ -7,8 +7,6 @@
 The file is read at each use, so an edit takes effect at once.
 """
 
-import os
-import stat
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,9 +15,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from thale.errors import SecretError, describe_validation_error
-
-_MAX_BYTES = 2**20
-_GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+from thale.secrets.owner_only_file import read_owner_only, write_owner_only
 
 
 class _Entry(BaseModel):
@@ -49,6 +45,30 @@ class FileSecrets:
             raise SecretError(f"{self._path} has no secret {name!r}: add the table [{name}] with a value")
         return entries[name].value
 
+    def values(self, *names: str, now: datetime) -> list[SecretStr]:
+        """Return the values of those of the named secrets that exist and have not expired, in the given order.
+
+        Raises:
+            SecretError: If the file cannot be read, or other users can read it.
+        """
+        entries = self._read()
+        selected = (entries[name] for name in names if name in entries)
+        return [entry.value for entry in selected if entry.expires is None or entry.expires > now]
+
+    def add(self, name: str, value: str) -> None:
+        """Add a secret to the end of the file, which is created with mode 0600 if it does not exist.
+
+        The caller holds a lock against other writers. `value` has no quotation marks, backslashes or line breaks.
+
+        Raises:
+            SecretError: If the secret exists, or the file cannot be read or written.
+        """
+        content = read_owner_only(self._path).decode() if self._path.exists() else ""
+        if name in (self._read() if content else {}):
+            raise SecretError(f"{self._path} already has a secret {name!r}")
+        separator = "" if not content else "\n" if content.endswith("\n") else "\n\n"
+        write_owner_only(self._path, f'{content}{separator}[{name}]\nvalue = "{value}"\n'.encode())
+
     def expiries(self) -> Mapping[str, datetime]:
         """Return the expiry of each secret that has one.
 
@@ -58,7 +78,7 @@ class FileSecrets:
         return {name: entry.expires for name, entry in self._read().items() if entry.expires is not None}
 
     def _read(self) -> dict[str, _Entry]:
-        text = self._read_owner_only()
+        text = read_owner_only(self._path)
         try:
             return _ENTRIES.validate_python(tomllib.loads(text.decode()))
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -66,33 +86,6 @@ class FileSecrets:
         except ValidationError as error:
             # No `from error`: the text of pydantic's error contains the invalid values.
             raise SecretError(f"{self._path} is not a table of secrets: {describe_validation_error(error)}") from None
-
-    def _read_owner_only(self) -> bytes:
-        """Return the content of the file. Permissions are checked on the open file, not on its path."""
-        try:
-            handle = open(self._path, "rb", opener=_open_nonblocking)  # noqa: SIM115 (closed below)
-        except OSError as error:
-            raise SecretError(f"{self._path} cannot be read: {error.strerror}") from error
-        with handle as file:
-            file_stat = os.fstat(file.fileno())
-            if not stat.S_ISREG(file_stat.st_mode):
-                raise SecretError(f"{self._path} is not a regular file")
-            if file_stat.st_uid != os.geteuid():
-                raise SecretError(
-                    f"{self._path} belongs to user {file_stat.st_uid}: run `chown {os.geteuid()} {self._path}`"
-                )
-            if file_stat.st_mode & _GROUP_AND_OTHERS:
-                mode = stat.S_IMODE(file_stat.st_mode)
-                raise SecretError(f"other users can access {self._path} (mode {mode:04o}): chmod 600 {self._path}")
-            data = file.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise SecretError(f"{self._path} exceeds the limit of {_MAX_BYTES} bytes")
-        return data
-
-
-def _open_nonblocking(path: str, flags: int) -> int:
-    """Open a file without blocking, in case it is a pipe without a writer."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _error_location(error: UnicodeDecodeError | tomllib.TOMLDecodeError) -> str:

@@ -17,6 +17,20 @@ SIZE = Label.one_of(
     (*MAX_MEGAPIXELS_BY_SIZE, _LARGER, _NO_IMAGE),
 )
 CODE = Label("code", "stable code of the problem, as under /problems/", 48)
+AUTHENTICATION_METHOD = Label.one_of(
+    "method", "kind of the credential; `none` if the request has none", ("api_key", "token", "none")
+)
+AUTHENTICATION_OUTCOME = Label.one_of(
+    "outcome",
+    "result of the authentication; `forbidden`: a scope is missing, or the request comes from a foreign web page",
+    (
+        *("ok", "missing", "malformed", "unsupported", "unknown", "revoked", "expired", "invalid", "forbidden"),
+        "unavailable",
+    ),
+)
+CREDENTIAL_SOURCE = Label.one_of(
+    "source", "source of credentials: API keys, or the signing keys of Entra ID", ("api_keys", "entra_keys")
+)
 LIMIT_KIND = Label.one_of("kind", "`running`: concurrency limit; `queued`: maximum queue length", ("running", "queued"))
 LIMIT = Label.one_of(
     "limit", "limit of a caller that rejected a request", ("rate", "concurrency", "daily-requests", "daily-megapixels")

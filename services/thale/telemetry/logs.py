@@ -35,6 +35,7 @@ FIELDS: Mapping[str, str] = {
     "models": "released models and their versions",
     "path": "path of one of thale's own files",
     "port": "listen port",
+    "principal": "identifier of the authenticated caller: the id of a key, or of an object in Entra ID",
     "reason": "reason for the fallback to the stable version",
     "reasons": "the judge's reasons against a step",
     "route": "route template",

@@ -6,8 +6,11 @@ The processes of the worker pool export no metrics. The facade records their res
 from prometheus_client import REGISTRY
 
 from thale.telemetry.labels import (
+    AUTHENTICATION_METHOD,
+    AUTHENTICATION_OUTCOME,
     CODE,
     COMMIT,
+    CREDENTIAL_SOURCE,
     CURRENCY,
     LANDMARK,
     LIMIT,
@@ -76,6 +79,19 @@ LIMIT_STORE_BREAKER_OPEN = METRICS.gauge(
     "thale_facade_limit_store_breaker_open",
     "1 or 0",
     "1 if the circuit breaker of the shared limit store is open or half-open, else 0.",
+)
+AUTHENTICATIONS = METRICS.counter(
+    "thale_facade_authentications",
+    "requests",
+    "Requests to routes that require a scope, by kind of credential and result.",
+    AUTHENTICATION_METHOD,
+    AUTHENTICATION_OUTCOME,
+)
+CREDENTIALS_READ = METRICS.gauge(
+    "thale_facade_credentials_read_timestamp_seconds",
+    "Unix time in seconds",
+    "Last successful read of a source of credentials. The last known value is used while the source is unavailable.",
+    CREDENTIAL_SOURCE,
 )
 BODY_BYTES = METRICS.counter("thale_facade_body_bytes", "bytes", "Bytes read from request bodies.")
 IMAGE_MEGAPIXELS = METRICS.histogram(

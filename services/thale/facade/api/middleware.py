@@ -14,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from thale.auth.principal import Principal
 from thale.facade.api import problems
 from thale.facade.request_stats import RequestStats
 from thale.telemetry import logs, metrics, tracing
@@ -95,8 +96,10 @@ def _record_request(request: Request, span: Span, status: int, seconds: float) -
     metrics.REQUESTS.labels(route, str(status)).inc()
     metrics.REQUEST_SECONDS.labels(route, stats.size_class).observe(seconds, tracing.exemplar())
     level = logging.DEBUG if route.startswith("/health") else logging.INFO
+    principal: Principal | None = getattr(request.state, "principal", None)
     fields = {
         "method": request.method,
+        "principal": None if principal is None else principal.id,
         "route": route,
         "status": status,
         "seconds": round(seconds, 4),

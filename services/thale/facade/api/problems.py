@@ -63,7 +63,10 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.MalformedRequestError: ProblemSpec(HTTPStatus.BAD_REQUEST, "The request is malformed"),
     errors.NotAcceptableError: ProblemSpec(HTTPStatus.NOT_ACCEPTABLE, "No response format is acceptable"),
     errors.UnauthenticatedError: ProblemSpec(HTTPStatus.UNAUTHORIZED, "No valid credential"),
-    errors.ForbiddenError: ProblemSpec(HTTPStatus.FORBIDDEN, "The scope is missing"),
+    errors.AuthenticationUnavailableError: ProblemSpec(
+        HTTPStatus.SERVICE_UNAVAILABLE, "Credentials cannot be verified"
+    ),
+    errors.ForbiddenError: ProblemSpec(HTTPStatus.FORBIDDEN, "The request is not permitted"),
     errors.RateLimitedError: ProblemSpec(HTTPStatus.TOO_MANY_REQUESTS, "The caller's limit is reached"),
     errors.UploadTimeoutError: ProblemSpec(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time"),
     errors.OverloadedError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "Too many concurrent requests"),
@@ -140,7 +143,18 @@ async def handle_thale_error(request: Request, error: Exception) -> Response:
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     if isinstance(error, errors.UnsupportedContentEncodingError):
         headers["Accept-Encoding"] = "identity"  # RFC 9110, section 15.5.16
+    if (challenge := _challenge(error)) is not None:
+        headers["WWW-Authenticate"] = challenge
     return problem_response(request, to_problem(error), headers)
+
+
+def _challenge(error: ThaleError) -> str | None:
+    """Return the value of WWW-Authenticate (RFC 6750), or None if the credential is not the cause of the error."""
+    if isinstance(error, errors.UnauthenticatedError):
+        return 'Bearer realm="thale"' + ("" if error.reason == "missing" else ', error="invalid_token"')
+    if isinstance(error, errors.ForbiddenError) and error.scope is not None:
+        return f'Bearer realm="thale", error="insufficient_scope", scope="{error.scope}"'
+    return None
 
 
 async def handle_http_error(request: Request, error: Exception) -> Response:

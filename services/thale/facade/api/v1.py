@@ -10,6 +10,7 @@ from starlette.background import BackgroundTask
 from thale.errors import ParameterError
 from thale.facade import health
 from thale.facade.api import content_negotiation
+from thale.facade.api.authentication import PREDICT, READ
 from thale.facade.api.content_encoding import reject_compressed_body
 from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
 from thale.facade.api.limited_route import LimitedRoute
@@ -89,6 +90,7 @@ def _responses(model: type[BaseModel], media_types: Sequence[str]) -> dict[int |
 
 @router.post(
     "/v1/phenotype",
+    dependencies=[PREDICT],
     tags=["measure"],
     summary="Measure the plants of an image",
     responses=_responses(Phenotype, PHENOTYPE_TYPES),
@@ -108,6 +110,7 @@ async def phenotype(
 
 @router.post(
     "/v1/segment",
+    dependencies=[PREDICT],
     tags=["measure"],
     summary="Segment the organs of an image",
     responses=_responses(SegmentationSummary, SEGMENT_TYPES),
@@ -121,6 +124,7 @@ async def segment(request: Request, query: Annotated[ImageQuery, Query()], pipel
 
 @router.post(
     "/v1/landmarks",
+    dependencies=[PREDICT],
     tags=["measure"],
     summary="Detect the landmarks of an image",
     responses=_responses(LandmarkPrediction, (JSON,)),
@@ -132,14 +136,16 @@ async def landmarks(request: Request, query: Annotated[ImageQuery, Query()], pip
     return await _handle_upload(request, pipeline, query, (JSON,), pipeline.landmarks)
 
 
-@router.get("/v1/models", tags=["models"], summary="List the models", responses=PROBLEM_RESPONSES)
+@router.get("/v1/models", dependencies=[READ], tags=["models"], summary="List the models", responses=PROBLEM_RESPONSES)
 async def models(pipeline: PipelineDependency, model_health: HealthDependency) -> list[ModelInfo]:
     """Return every released model with its versions, cards and weights."""
     readiness = await model_health.readiness()
     return health.model_infos(pipeline.release_state(), readiness)
 
 
-@router.get("/v1/models/{name}", tags=["models"], summary="Describe one model", responses=PROBLEM_RESPONSES)
+@router.get(
+    "/v1/models/{name}", dependencies=[READ], tags=["models"], summary="Describe one model", responses=PROBLEM_RESPONSES
+)
 async def model(name: str, pipeline: PipelineDependency, model_health: HealthDependency) -> ModelInfo:
     """Return one model with its versions, cards and weights."""
     readiness = await model_health.readiness()

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from thale._version import __version__
 from thale.errors import UnknownVersionError
 from thale.facade.api import v2_tensors
+from thale.facade.api.authentication import PREDICT, READ
 from thale.facade.api.content_encoding import reject_compressed_body
 from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
 from thale.facade.api.limited_route import LimitedRoute
@@ -55,14 +56,14 @@ async def ready(model_health: HealthDependency) -> JSONResponse:
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
-@router.get("/models")
+@router.get("/models", dependencies=[READ])
 async def models(pipeline: PipelineDependency) -> dict[str, list[str]]:
     """List the models. This route is KServe's extension of the protocol."""
     return {"models": sorted(pipeline.release_state().models)}
 
 
-@router.get("/models/{name}/versions/{version}")
-@router.get("/models/{name}")
+@router.get("/models/{name}/versions/{version}", dependencies=[READ])
+@router.get("/models/{name}", dependencies=[READ])
 async def metadata(pipeline: PipelineDependency, name: str, version: str | None = None) -> dict[str, Any]:
     """Return a model's inputs and outputs."""
     model, _ = _resolve_version(pipeline, name, version)
@@ -75,8 +76,8 @@ async def metadata(pipeline: PipelineDependency, name: str, version: str | None 
     }
 
 
-@router.get("/models/{name}/versions/{version}/ready")
-@router.get("/models/{name}/ready")
+@router.get("/models/{name}/versions/{version}/ready", dependencies=[READ])
+@router.get("/models/{name}/ready", dependencies=[READ])
 async def model_ready(
     pipeline: PipelineDependency, model_health: HealthDependency, name: str, version: str | None = None
 ) -> JSONResponse:
@@ -86,8 +87,8 @@ async def model_ready(
     return JSONResponse({"name": name, "ready": is_ready}, 200 if is_ready else 503)
 
 
-@router.post("/models/{name}/versions/{version}/infer", response_class=Response)
-@router.post("/models/{name}/infer", response_class=Response)
+@router.post("/models/{name}/versions/{version}/infer", dependencies=[PREDICT], response_class=Response)
+@router.post("/models/{name}/infer", dependencies=[PREDICT], response_class=Response)
 async def infer(request: Request, pipeline: PipelineDependency, name: str, version: str | None = None) -> Response:
     """Run a model on one image or a batch."""
     model, _ = _resolve_version(pipeline, name, version)

@@ -1,0 +1,35 @@
+"""Authenticator: the caller of a credential, which is an API key or a token of Entra ID."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from thale.auth import api_key
+from thale.auth.keyring import Keyring
+from thale.auth.last_known_value import LastKnownValue
+from thale.auth.principal import Principal
+from thale.errors import UnauthenticatedError
+
+Method = Literal["api_key", "token", "none"]
+
+
+def credential_method(credential: str) -> Method:
+    """Return the kind of a credential, by its prefix."""
+    return "api_key" if credential.startswith(api_key.PREFIX) else "token"
+
+
+class Authenticator:
+    """Verifies credentials against the configured sources."""
+
+    def __init__(self, api_keys: LastKnownValue[Keyring] | None) -> None:
+        self._api_keys = api_keys
+
+    async def authenticate(self, credential: str) -> Principal:
+        """Return the caller of a credential.
+
+        Raises:
+            UnauthenticatedError: If the credential is not valid.
+            AuthenticationUnavailableError: If no credential can be verified at present.
+        """
+        if credential_method(credential) == "api_key" and self._api_keys is not None:
+            return self._api_keys.get().authenticate(credential, datetime.now(UTC))
+        raise UnauthenticatedError("this server does not accept this kind of credential", reason="unsupported")
