@@ -9,7 +9,7 @@ import pytest
 from thale.cli.target_options import Target, TargetOptions
 from thale.errors import SecretError
 from thale.local.data_dir import DataDir
-from thale.secrets import FileSecrets
+from thale.secrets import FileSecrets, owner_only_file
 
 VALID = """
 [api-key]
@@ -53,7 +53,22 @@ def test_read_only_file_is_accepted(tmp_path: Path) -> None:
 def test_file_of_another_user_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = write_secrets(tmp_path, VALID)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr(owner_only_file, "_ROOT", os.getuid() + 2)
     with pytest.raises(SecretError, match="belongs to user"):
+        secrets.expiries()
+
+
+@pytest.mark.parametrize(("mode", "is_accepted"), [(0o440, True), (0o400, True), (0o444, False), (0o460, False)])
+def test_file_of_root_may_be_readable_by_the_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, is_accepted: bool
+) -> None:
+    secrets = write_secrets(tmp_path, VALID, mode)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr(owner_only_file, "_ROOT", os.getuid())
+    if is_accepted:
+        assert secrets.expiries()
+        return
+    with pytest.raises(SecretError, match=f"mode {mode:04o}"):
         secrets.expiries()
 
 
