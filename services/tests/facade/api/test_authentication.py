@@ -263,7 +263,7 @@ def test_openapi_declares_the_security_of_each_route(guarded: Guarded) -> None:
     assert document["paths"]["/v1/phenotype"]["post"]["security"] == [{"bearer": ["predict"]}]
 
 
-def test_facade_without_keys_rejects_requests_until_there_are_some(tmp_path: Path) -> None:
+def test_facade_without_keys_rejects_requests_until_one_exists(tmp_path: Path) -> None:
     path = tmp_path / "api-keys.json"
     with running_facade(settings_of(tmp_path, api_keys_path=path)) as facade:
         guarded = Guarded(facade, ApiKeyFile(path))
