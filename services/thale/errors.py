@@ -270,6 +270,13 @@ class OverloadedError(RequestError):
         super().__init__(f"{in_progress} requests are in progress: retry in {retry_after_s} s")
         self.retry_after_s = retry_after_s
 
+    @classmethod
+    def for_uploads(cls, uploads: int, retry_after_s: int) -> Self:
+        """Return the error for a body that exceeds the limits of arriving bodies."""
+        error = cls.from_message(f"{uploads} uploads are in progress: retry in {retry_after_s} s")
+        error.retry_after_s = retry_after_s
+        return error
+
 
 class ModelError(ThaleError):
     """A model cannot return a prediction."""

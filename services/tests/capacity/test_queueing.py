@@ -158,7 +158,7 @@ def test_more_replicas_never_increase_mean_time(arrivals: list[float], service_s
     assert means == sorted(means, reverse=True)
 
 
-@pytest.mark.parametrize(("max_wait_s", "completed", "timed_out"), [(1e9, 41, 316), (20.0, 298, 0)])
+@pytest.mark.parametrize(("max_wait_s", "completed", "timed_out"), [(1e9, 41, 316), (20.0, 299, 0)])
 def test_max_queue_wait_prevents_timeouts_under_overload(max_wait_s: float, completed: int, timed_out: int) -> None:
     """Ten minutes of 1.5 requests/s on a machine that serves one in 2.1 s, 285 in total (docs/adr/0017)."""
     limits = AdmissionLimits(

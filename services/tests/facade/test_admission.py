@@ -9,8 +9,11 @@ import pytest
 from thale.errors import OverloadedError
 from thale.facade import admission
 from thale.facade.admission import AdmissionController
+from thale.facade.cost import Cost
 from thale.facade.deadline import Deadline
 from thale.facade.settings import FacadeSettings
+
+ONE_SECOND = Cost(1.0)
 
 
 class Clock:
@@ -38,21 +41,23 @@ def make_admission(**limits: float) -> AdmissionController:
     )
 
 
-async def hold_slot(admission: AdmissionController, clock: Clock, seconds: float) -> None:
-    async with admission.admit(), admission.slot(Deadline.after(60)):
+async def hold_slot(admission: AdmissionController, clock: Clock, seconds: float, cost: Cost = ONE_SECOND) -> None:
+    async with admission.slot(cost, Deadline.after(60)):
         clock.now += seconds
 
 
-async def admit_requests(admission: AdmissionController, count: int) -> list["asyncio.Task[None]"]:
-    """Admit `count` requests that do not end."""
+async def admit_images(admission: AdmissionController, count: int, cost: Cost = ONE_SECOND) -> None:
+    """Admit `count` images that do not end."""
 
     async def hold() -> None:
-        async with admission.admit():
+        async with admission.slot(cost, Deadline.after(3600)):
             await asyncio.sleep(3600)
 
     tasks = [asyncio.ensure_future(hold()) for _ in range(count)]
-    await asyncio.sleep(0)
-    return tasks
+    await asyncio.sleep(0.01)
+    failed = [task for task in tasks if task.done()]
+    if failed:
+        failed[0].result()
 
 
 def run_scenario(scenario: Coroutine[None, None, None]) -> None:
@@ -64,10 +69,10 @@ def run_scenario(scenario: Coroutine[None, None, None]) -> None:
     asyncio.run(run())
 
 
-def test_admission_uses_queue_length_before_the_first_image(clock: Clock) -> None:
+def test_admission_limits_the_queue_length(clock: Clock) -> None:
     async def scenario() -> None:
-        admission = make_admission()
-        await admit_requests(admission, 36)
+        admission = make_admission(max_queue_wait_s=1000)
+        await admit_images(admission, 36)
         with pytest.raises(OverloadedError, match="36 requests"):
             await hold_slot(admission, clock, 1)
 
@@ -78,24 +83,34 @@ def test_admission_rejects_when_expected_wait_is_too_long(clock: Clock) -> None:
     async def scenario() -> None:
         admission = make_admission(max_queue_wait_s=20)
         await hold_slot(admission, clock, 8.0)  # four slots of 8 s each: one is free every 2 s
-        await admit_requests(admission, 13)
+        await admit_images(admission, 13)
         assert admission.expected_wait_s() == pytest.approx(20.0)
-        await admit_requests(admission, 1)
+        await admit_images(admission, 1)
         with pytest.raises(OverloadedError) as rejection:
-            await hold_slot(admission, clock, 1)
+            admission.check_capacity()
         assert rejection.value.retry_after_s == 11
 
     run_scenario(scenario())
 
 
-def test_admission_fills_the_queue_with_fast_images(clock: Clock) -> None:
+def test_expected_wait_counts_the_cost_of_the_queue(clock: Clock) -> None:
     async def scenario() -> None:
         admission = make_admission(max_queue_wait_s=20)
-        await hold_slot(admission, clock, 0.5)
-        await admit_requests(admission, 36)
-        with pytest.raises(OverloadedError) as rejection:
-            await hold_slot(admission, clock, 1)
-        assert rejection.value.retry_after_s == 3
+        await admit_images(admission, 4)
+        assert admission.expected_wait_s() == pytest.approx(0.25)  # four running images of 1 s, one free every 0.25 s
+        await admit_images(admission, 1, Cost(4.0))
+        assert admission.expected_wait_s() == pytest.approx(1.25)
+
+    run_scenario(scenario())
+
+
+def test_large_image_holds_several_slots(clock: Clock) -> None:
+    async def scenario() -> None:
+        admission = make_admission(max_queue_wait_s=1000)
+        await admit_images(admission, 1, Cost(18.0))
+        assert not admission.has_spare_capacity()
+        await admit_images(admission, 1)
+        assert admission.expected_wait_s() > 0
 
     run_scenario(scenario())
 
@@ -103,8 +118,8 @@ def test_admission_fills_the_queue_with_fast_images(clock: Clock) -> None:
 def test_admission_accepts_when_a_slot_is_free(clock: Clock) -> None:
     async def scenario() -> None:
         admission = make_admission(max_queue_wait_s=20)
-        await hold_slot(admission, clock, 10_000.0)
-        await admit_requests(admission, 3)
+        await hold_slot(admission, clock, 59.0)
+        await admit_images(admission, 3)
         assert admission.expected_wait_s() == 0
         await hold_slot(admission, clock, 1)
 
@@ -114,10 +129,56 @@ def test_admission_accepts_when_a_slot_is_free(clock: Clock) -> None:
 def test_wait_estimate_follows_recent_images(clock: Clock) -> None:
     async def scenario() -> None:
         admission = make_admission(max_queue_wait_s=20)
-        await hold_slot(admission, clock, 60.0)
+        await hold_slot(admission, clock, 50.0)
         for _ in range(30):
             await hold_slot(admission, clock, 1.0)
-        await admit_requests(admission, 30)
+        await admit_images(admission, 30)
         assert admission.expected_wait_s() < 10
+
+    run_scenario(scenario())
+
+
+def test_wait_estimate_falls_while_nothing_is_measured(clock: Clock) -> None:
+    async def scenario() -> None:
+        admission = make_admission(max_queue_wait_s=20)
+        for _ in range(10):
+            await hold_slot(admission, clock, 9.0)
+        await admit_images(admission, 15)
+        assert admission.expected_wait_s() > 20
+        clock.now += 600
+        admission.check_capacity()
+
+    run_scenario(scenario())
+
+
+def test_batch_counts_every_image(clock: Clock) -> None:
+    async def scenario() -> None:
+        admission = make_admission(max_queue_length=12, max_queue_wait_s=1000)
+        with admission.admit([ONE_SECOND] * 16), pytest.raises(OverloadedError, match="16 requests"):
+            await hold_slot(admission, clock, 1)
+        await hold_slot(admission, clock, 1)
+
+    run_scenario(scenario())
+
+
+def test_idle_facade_accepts_a_batch_above_the_queue(clock: Clock) -> None:
+    async def scenario() -> None:
+        admission = make_admission(max_in_flight=1, max_queue_length=0)
+        with admission.admit([ONE_SECOND] * 16) as images:
+            assert len(images) == 16
+
+    run_scenario(scenario())
+
+
+def test_cancelled_image_leaves_the_queue(clock: Clock) -> None:
+    async def scenario() -> None:
+        admission = make_admission(max_in_flight=1)
+        await admit_images(admission, 1)
+        queued = asyncio.ensure_future(hold_slot(admission, clock, 1))
+        await asyncio.sleep(0)
+        before = admission.expected_wait_s()
+        queued.cancel()
+        await asyncio.gather(queued, return_exceptions=True)
+        assert admission.expected_wait_s() < before
 
     run_scenario(scenario())

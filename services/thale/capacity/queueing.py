@@ -57,6 +57,9 @@ class RequestPath:
         self._running = 0
         self._started_at_s: dict[int, float] = {}
         self._wait_estimate = WaitEstimate()
+        self._cost_s: list[float] = (np.maximum(segmentation_s, landmarks_s) + postprocess_s).tolist()
+        """Estimated cost of each request: its time on idle stations."""
+        self._queued_cost_s = self._running_cost_s = 0.0
         self._pending_models: dict[int, int] = {}
         self._events: list[tuple[float, int, int]] = []
         self._next = 0
@@ -105,24 +108,38 @@ class RequestPath:
 
     def _admit(self, request: int) -> None:
         self._expire_queue()
-        expected_wait_s = self._wait_estimate.expected_wait_s(self.in_flight, self._max_in_flight)
-        if self.in_flight >= self._max_admitted or expected_wait_s > self._limits.max_queue_wait_s:
+        if self.in_flight >= self._max_admitted or self._expected_wait_s() > self._limits.max_queue_wait_s:
             self.seconds[request] = REJECTED
         else:
             self._queue.append(request)
+            self._queued_cost_s += self._cost_s[request]
             self._start_queued()
+
+    def _expected_wait_s(self) -> float:
+        if self._running < self._max_in_flight:
+            return 0.0
+        return self._wait_estimate.expected_wait_s(
+            self._queued_cost_s, self._running_cost_s, self._max_in_flight, self._now_s
+        )
+
+    def _take_queued(self) -> int:
+        """Remove the oldest request from the queue."""
+        request = self._queue.popleft()
+        self._queued_cost_s -= self._cost_s[request]
+        return request
 
     def _expire_queue(self) -> None:
         """Remove queued requests whose deadline has passed. The queue is in order of arrival."""
         oldest_arrival_s = self._now_s - self._limits.request_timeout_s
         while self._queue and self._arrivals_s[self._queue[0]] <= oldest_arrival_s:
-            self.seconds[self._queue.popleft()] = TIMED_OUT
+            self.seconds[self._take_queued()] = TIMED_OUT
 
     def _start_queued(self) -> None:
         self._expire_queue()
         while self._queue and self._running < self._max_in_flight:
-            request = self._queue.popleft()
+            request = self._take_queued()
             self._running += 1
+            self._running_cost_s += self._cost_s[request]
             self._started_at_s[request] = self._now_s
             self._pending_models[request] = 2
             for kind in (_SEGMENTATION, _LANDMARKS):
@@ -151,6 +168,8 @@ class RequestPath:
     def _complete(self, request: int) -> None:
         elapsed_s = self._now_s - self._arrivals_s[request]
         self.seconds[request] = elapsed_s if elapsed_s <= self._limits.request_timeout_s else TIMED_OUT
-        self._wait_estimate.observe(self._now_s - self._started_at_s.pop(request))
+        cost_s = self._cost_s[request]
+        self._wait_estimate.observe(cost_s, self._now_s - self._started_at_s.pop(request), self._now_s)
         self._running -= 1
+        self._running_cost_s -= cost_s
         self._start_queued()

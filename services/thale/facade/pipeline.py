@@ -5,15 +5,16 @@ Both APIs use it. They differ only in how they parse a request and send a respon
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from thale._version import __version__
 from thale.errors import RateLimitedError, ThaleError
-from thale.facade.admission import AdmissionController
+from thale.facade.admission import AdmissionController, AdmittedImage
 from thale.facade.concurrency import run_concurrently
+from thale.facade.cost import Cost, estimate_cost
 from thale.facade.inference import output_metrics
 from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
@@ -77,7 +78,7 @@ class Pipeline:
             page=options.page,
             started=started,
         )
-        async with self.admission.slot(options.deadline):
+        async with self.admission.slot(estimate_cost(metadata), options.deadline):
             with stage("models"):
                 responses = await run_concurrently(
                     self.fallback_client.predict(route, request, options.deadline) for route in routes
@@ -136,21 +137,21 @@ class Pipeline:
                 names the image.
         """
 
-        async def predict_one(index: int, image: Upload) -> tuple[PredictRequest, ModelResponse]:
-            try:
-                request = _build_predict_request(image, await self._read_metadata(image, options), options)
-                async with self.admission.slot(options.deadline):
-                    with stage("models"):
-                        return request, await self.fallback_client.predict(route, request, options.deadline)
-            except RateLimitedError:
-                raise
-            except ThaleError as error:
-                if len(images) == 1:
-                    raise
-                raise type(error).from_message(f"image {index} of the batch: {error}") from error
+        async def read_one(image: Upload) -> tuple[PredictRequest, Cost]:
+            metadata = await self._read_metadata(image, options)
+            return _build_predict_request(image, metadata, options), estimate_cost(metadata)
 
-        exchanges = await run_concurrently(predict_one(index, image) for index, image in enumerate(images))
-        requests, responses = [request for request, _ in exchanges], [response for _, response in exchanges]
+        async def predict_one(request: PredictRequest, admitted: AdmittedImage) -> ModelResponse:
+            async with self.admission.hold_slots(admitted, options.deadline):
+                with stage("models"):
+                    return await self.fallback_client.predict(route, request, options.deadline)
+
+        headers = await _run_for_each(read_one(image) for image in images)
+        requests = [request for request, _ in headers]
+        with self.admission.admit([cost for _, cost in headers]) as admitted_images:
+            responses = await _run_for_each(
+                predict_one(request, admitted) for request, admitted in zip(requests, admitted_images, strict=True)
+            )
         if len({response.route.version for response in responses}) > 1:
             responses = await run_concurrently(
                 self.fallback_client.use_stable(response, request, options.deadline)
@@ -210,6 +211,23 @@ class Pipeline:
         options.stats.add_image(metadata)
         await options.stats.charge_image(metadata)
         return metadata
+
+
+async def _run_for_each(coroutines: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
+    """Run a coroutine for each image of a request. In a batch, an error's message names the image."""
+    batch = list(coroutines)
+
+    async def run_one(index: int, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+        try:
+            return await coroutine
+        except RateLimitedError:
+            raise
+        except ThaleError as error:
+            if len(batch) == 1:
+                raise
+            raise type(error).from_message(f"image {index} of the batch: {error}") from error
+
+    return await run_concurrently(run_one(index, coroutine) for index, coroutine in enumerate(batch))
 
 
 def _build_predict_request(image: Upload, metadata: ImageMetadata, options: RequestOptions) -> PredictRequest:

@@ -113,10 +113,14 @@ class FacadeSettings(BaseSettings):
     """Maximum time for a whole body."""
     upload_idle_timeout_s: float = Field(15.0, gt=0)
     """Maximum time between two chunks of a body."""
+    max_uploads: int = Field(128, gt=0)
+    """Request bodies that may arrive at the same time. A further one ends the slowest, or is rejected with 503."""
+    max_buffered_bytes: int = Field(512 * 2**20, gt=0)
+    """Maximum memory of all request bodies: those that arrive, by their Content-Length, and those at work."""
     max_in_flight: int = Field(4, gt=0)
     """Concurrency limit: images that are processed at the same time."""
     max_queue_length: int = Field(32, ge=0)
-    """Requests that may wait for a processing slot. The next one is rejected with 503."""
+    """Images that may wait for a processing slot. The next one is rejected with 503."""
     max_queue_wait_s: float = Field(20.0, gt=0)
     """A request with a longer expected wait is rejected with 503. Keep it well below `request_timeout_s`, or accepted
     requests time out."""

@@ -40,6 +40,9 @@ STORE_OUTCOME = Label.one_of(
     "outcome of a call of the limit store; `skipped`: its circuit breaker is open",
     ("ok", "error", "skipped"),
 )
+UPLOAD_LIMIT_KIND = Label.one_of(
+    "kind", "`uploads`: request bodies that arrive; `bytes`: memory of all request bodies", ("uploads", "bytes")
+)
 STAGE = Label.one_of("stage", "stage of a request", ("body", "waiting", "models", "postprocess"))
 MODEL_STAGE = Label.one_of(
     "stage",

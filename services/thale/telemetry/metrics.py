@@ -31,6 +31,7 @@ from thale.telemetry.labels import (
     STATUS,
     STORE_OUTCOME,
     TRAIT,
+    UPLOAD_LIMIT_KIND,
     VERSION,
 )
 from thale.telemetry.metric_table import MetricTable
@@ -61,10 +62,20 @@ REQUEST_SECONDS = METRICS.histogram(
     buckets=SECONDS,
 )
 IN_FLIGHT = METRICS.gauge(
-    "thale_facade_in_flight", "requests", "Accepted requests without a response, running or queued."
+    "thale_facade_in_flight", "images", "Images whose body has arrived and that have no result, running or queued."
 )
 WAITING = METRICS.gauge("thale_facade_waiting", "images", "Images that wait for a processing slot.")
-ADMISSION_LIMITS = METRICS.gauge("thale_facade_concurrency_limit", "requests", "Admission limits by kind.", LIMIT_KIND)
+ADMISSION_LIMITS = METRICS.gauge("thale_facade_concurrency_limit", "images", "Admission limits by kind.", LIMIT_KIND)
+UPLOADS = METRICS.gauge("thale_facade_uploads", "requests", "Request bodies that arrive.")
+BUFFERED_BYTES = METRICS.gauge(
+    "thale_facade_buffered_bytes", "bytes", "Memory reserved for all request bodies, arriving or at work."
+)
+UPLOAD_LIMITS = METRICS.gauge(
+    "thale_facade_upload_limit", "requests or bytes", "Limits of request bodies by kind.", UPLOAD_LIMIT_KIND
+)
+UPLOADS_ENDED = METRICS.counter(
+    "thale_facade_uploads_ended", "requests", "Slow uploads that were ended for a new one at the limit."
+)
 PROBLEMS = METRICS.counter("thale_facade_problems", "requests", "Responses with a problem, by its code.", CODE)
 LIMITED = METRICS.counter(
     "thale_facade_limited", "requests", "Requests rejected with 429, by the limit of the caller.", LIMIT

@@ -4,9 +4,8 @@ The first bytes decide the format. The content type must be a generic or an imag
 image/png for a JPEG, is accepted, because cameras, browsers and scripts send it.
 """
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
@@ -18,25 +17,48 @@ from thale.errors import (
     ImageTooLargeError,
     ParameterError,
     UnsupportedContentTypeError,
-    UploadTimeoutError,
 )
-from thale.facade.deadline import Deadline
+from thale.facade.admission import AdmissionController
 from thale.facade.request_options import Upload
 from thale.facade.settings import FacadeSettings
+from thale.facade.uploads import BodyReservation
 from thale.imaging.image_io import SNIFF_BYTES, sniff
-from thale.telemetry import metrics
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _FIELD = "image"
-_MAX_FRAMING_BYTES = 64 * 2**10
+MAX_FRAMING_BYTES = 64 * 2**10
 """Maximum size of a multipart body without the image."""
 _MAX_NAME_LENGTH = 255
+_MAX_LENGTH_DIGITS = 15
 _GENERIC_MEDIA_TYPES = frozenset(
     {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"}
 )
 """`curl --data-binary` sends application/x-www-form-urlencoded by default."""
+
+
+@contextmanager
+def admit_upload(request: Request, admission: AdmissionController, max_bytes: int) -> Iterator[None]:
+    """Reserve a place and memory for the body of a request, before any byte of it is read.
+
+    Args:
+        request: The request; `request.state.body` is the reservation for the duration of the context.
+        admission: The admission control of the facade.
+        max_bytes: The maximum size of the body.
+
+    Raises:
+        ImageTooLargeError: If the Content-Length exceeds the limit.
+        OverloadedError: If too many bodies arrive, or if the queue for the processing slots is full.
+    """
+    content_length = request.headers.get("content-length", "")
+    # A length of thousands of digits is not parsed: int() takes quadratic time.
+    declared_bytes = int(content_length[:_MAX_LENGTH_DIGITS]) if content_length.isdecimal() else 0
+    if declared_bytes > max_bytes:
+        raise _too_large_error(max_bytes)
+    admission.check_capacity()
+    with admission.uploads.receive(declared_bytes) as request.state.body:
+        yield
 
 
 async def read_upload(request: Request, settings: FacadeSettings) -> Upload:
@@ -61,30 +83,17 @@ async def read_upload(request: Request, settings: FacadeSettings) -> Upload:
 
 
 async def stream_body(request: Request, settings: FacadeSettings, max_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the body in chunks.
+    """Yield the body in chunks. The request holds a reservation of `admit_upload`.
 
     Raises:
-        ImageTooLargeError: If the body, or its Content-Length, exceeds the limit.
-        UploadTimeoutError: If the body stalls or exceeds the upload timeout.
+        ImageTooLargeError: If the body exceeds the limit.
+        UploadTimeoutError: If the body stalls, is too slow, or exceeds the upload timeout.
+        OverloadedError: If a body without a declared length exceeds the memory of all bodies.
     """
-    content_length = request.headers.get("content-length", "")
-    if content_length.isdigit() and int(content_length) > max_bytes:
-        raise _too_large_error(max_bytes)
-    upload_deadline = Deadline.after(settings.upload_timeout_s)
+    body: BodyReservation = request.state.body
     stream = aiter(request.stream())
-    received = 0
-    while True:
-        timeout_s = min(settings.upload_idle_timeout_s, upload_deadline.at - time.monotonic())
-        try:
-            async with asyncio.timeout(timeout_s):
-                chunk = await anext(stream)
-        except TimeoutError:
-            raise UploadTimeoutError(f"the body stalled after {received} bytes: retry on a faster connection") from None
-        except StopAsyncIteration:
-            return
-        received += len(chunk)
-        metrics.BODY_BYTES.inc(len(chunk))
-        if received > max_bytes:
+    while (chunk := await body.read(stream)) is not None:
+        if body.received_bytes > max_bytes:
             raise _too_large_error(max_bytes)
         yield chunk
 
@@ -140,7 +149,7 @@ async def _read_multipart(request: Request, settings: FacadeSettings, boundary: 
     form = _MultipartForm(settings.max_body_bytes)
     try:
         parser = MultipartParser(boundary, form.callbacks())
-        async for chunk in stream_body(request, settings, settings.max_body_bytes + _MAX_FRAMING_BYTES):
+        async for chunk in stream_body(request, settings, settings.max_body_bytes + MAX_FRAMING_BYTES):
             parser.write(chunk)
         parser.finalize()
     except FormParserError as error:

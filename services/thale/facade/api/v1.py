@@ -15,7 +15,7 @@ from thale.facade.api.content_encoding import reject_compressed_body
 from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
 from thale.facade.api.limited_route import LimitedRoute
 from thale.facade.api.problems import PROBLEM_RESPONSES
-from thale.facade.api.upload import read_upload, sanitize_filename
+from thale.facade.api.upload import MAX_FRAMING_BYTES, admit_upload, read_upload, sanitize_filename
 from thale.facade.pipeline import Pipeline, PipelineResult
 from thale.facade.postprocess.types import JSON, PHENOTYPE_TYPES, SEGMENT_TYPES
 from thale.facade.request_options import RequestOptions, Upload
@@ -163,7 +163,7 @@ async def _handle_upload(
     media_type = content_negotiation.best_media_type(", ".join(request.headers.getlist("accept")), media_types)
     _reject_repeated_parameters(request)
     reject_compressed_body(request)
-    async with pipeline.admission.admit():
+    with admit_upload(request, pipeline.admission, pipeline.settings.max_body_bytes + MAX_FRAMING_BYTES):
         with stage("body"):
             image = await read_upload(request, pipeline.settings)
         options = _build_options(request, query, media_type, pipeline.settings)

@@ -19,7 +19,7 @@ from thale.facade.api.authentication import PREDICT, READ
 from thale.facade.api.content_encoding import reject_compressed_body
 from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
 from thale.facade.api.limited_route import LimitedRoute
-from thale.facade.api.upload import stream_body
+from thale.facade.api.upload import admit_upload, stream_body
 from thale.facade.api.v2_request import JSON_LENGTH_HEADER, InferParameters, InferRequest, parse_infer_request
 from thale.facade.api.v2_tensors import ResponseHeader
 from thale.facade.pipeline import Pipeline
@@ -93,7 +93,7 @@ async def infer(request: Request, pipeline: PipelineDependency, name: str, versi
     """Run a model on one image or a batch."""
     model, _ = _resolve_version(pipeline, name, version)
     reject_compressed_body(request)
-    async with pipeline.admission.admit():
+    with admit_upload(request, pipeline.admission, _max_body_bytes(pipeline.settings)):
         with stage("body"):
             infer_request, images = await _read_request(request, pipeline.settings)
         parameters = infer_request.parameters or InferParameters()
@@ -112,11 +112,15 @@ async def infer(request: Request, pipeline: PipelineDependency, name: str, versi
     return Response(body, media_type="application/octet-stream", headers=headers)
 
 
+def _max_body_bytes(settings: FacadeSettings) -> int:
+    """Return the maximum size of a request: base64 has four bytes for three."""
+    return settings.max_body_bytes * 4 // 3 + _MAX_FRAMING_BYTES
+
+
 async def _read_request(request: Request, settings: FacadeSettings) -> tuple[InferRequest, list[bytes]]:
     """Read a request and its images. A thread decodes base64, up to 64 MiB."""
-    max_bytes = settings.max_body_bytes * 4 // 3 + _MAX_FRAMING_BYTES
     body = bytearray()
-    async for chunk in stream_body(request, settings, max_bytes):
+    async for chunk in stream_body(request, settings, _max_body_bytes(settings)):
         body += chunk
     return await asyncio.to_thread(
         parse_infer_request, body, request.headers.get(JSON_LENGTH_HEADER), settings.max_batch

@@ -1,0 +1,97 @@
+"""Slow and excessive uploads to a facade process, over real sockets: other clients are served at once."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import sample_images
+from tests.support.slow_clients import (
+    PATH,
+    LandmarkService,
+    landmark_service,
+    problem_code,
+    read_response,
+    request_head,
+    slow_uploads,
+)
+
+pytestmark = pytest.mark.integration
+
+IMAGE = sample_images.png()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LandmarkService]:
+    with landmark_service(tmp_path_factory.mktemp("facade"), THALE_MAX_UPLOADS="40") as running:
+        yield running
+
+
+def connect(service: LandmarkService) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", service.facade.port), timeout=60)
+
+
+@pytest.mark.parametrize("count", [24, 100], ids=["below the limit", "above the limit"])
+def test_slow_uploads_delay_no_other_client(service: LandmarkService, count: int) -> None:
+    with slow_uploads(service.facade.port, count, IMAGE):
+        for _ in range(3):
+            status, seconds = service.post(IMAGE)
+            assert status == 200
+            assert seconds < 5
+
+
+def test_trickling_client_receives_408(service: LandmarkService) -> None:
+    with connect(service) as connection:
+        connection.sendall(request_head(len(IMAGE)) + IMAGE[:100])
+        started = time.monotonic()
+        status, _, body = read_response(connection)
+        assert (status, problem_code(body)) == (408, "upload-timeout")
+        assert time.monotonic() - started < 30
+
+
+def test_declared_excess_is_rejected_before_the_body(service: LandmarkService) -> None:
+    with connect(service) as connection:
+        connection.sendall(request_head(10**12))
+        status, _, body = read_response(connection)
+        assert (status, problem_code(body)) == (413, "image-too-large")
+
+
+def test_length_of_thousands_of_digits_is_rejected(service: LandmarkService) -> None:
+    with connect(service) as connection:
+        head = request_head(0).replace(b"Content-Length: 0", b"Content-Length: " + b"9" * 5000)
+        connection.sendall(head)
+        assert read_response(connection)[0] in (400, 413)
+
+
+def test_sending_client_reads_the_rejection(service: LandmarkService) -> None:
+    """A client that sends its whole body before it reads receives the 413, not a reset connection."""
+    with connect(service) as connection:
+        connection.sendall(request_head(70 * 2**20))
+        chunk = bytes(2**16)
+        for _ in range(10 * 2**20 // len(chunk)):
+            connection.sendall(chunk)
+        status, _, body = read_response(connection)
+        assert (status, problem_code(body)) == (413, "image-too-large")
+
+
+def test_overload_is_reported_before_the_body(tmp_path: Path) -> None:
+    with (
+        landmark_service(
+            tmp_path, lambda _: time.sleep(3), THALE_MAX_IN_FLIGHT="1", THALE_MAX_QUEUE_LENGTH="0"
+        ) as service,
+        connect(service) as working,
+        connect(service) as rejected,
+    ):
+        working.sendall(request_head(len(IMAGE)) + IMAGE)
+        while not service.models.paths:
+            time.sleep(0.02)
+        rejected.sendall(request_head(len(IMAGE)))
+        status, headers, body = read_response(rejected)
+        assert (status, problem_code(body)) == (503, "overloaded")
+        assert int(headers["retry-after"]) > 0
+        rejected.sendall(IMAGE)
+        assert read_response(working)[0] == 200
+        rejected.sendall(request_head(len(IMAGE)) + IMAGE)
+        assert read_response(rejected)[0] == 200, f"POST {PATH} on the connection of a rejected request"
