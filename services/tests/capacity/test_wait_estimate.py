@@ -5,12 +5,12 @@ import pytest
 from thale.capacity.wait_estimate import WaitEstimate
 
 
-def test_expected_wait_uses_the_cost_model_before_the_first_image() -> None:
+def test_expected_wait_uses_the_cost_model_at_first() -> None:
     estimate = WaitEstimate()
     assert estimate.expected_wait_s(queued_cost_s=8, running_cost_s=8, concurrency_limit=4, now_s=0) == 2.5
 
 
-def test_expected_wait_of_equal_requests_is_queue_length_times_interval() -> None:
+def test_expected_wait_is_queue_length_times_interval() -> None:
     estimate = WaitEstimate()
     estimate.observe(1.0, 8.0, now_s=0)
     assert estimate.expected_wait_s(0, 4, 4, now_s=0) == pytest.approx(2.0)
