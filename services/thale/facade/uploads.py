@@ -2,7 +2,7 @@
 
 A body that arrives is no work yet. Its limits are separate from those of the processing slots, so that slow uploads do
 not delay the images that have arrived (ADR 0083). A body holds its declared bytes until its request ends. If the limits
-are reached, the slowest upload is ended for a new one, so that a few hundred idle connections do not lock out the other clients.
+are reached, the slowest upload is ended for a new one, so that idle connections do not lock out other clients.
 """
 
 import asyncio
