@@ -11,6 +11,7 @@ on the load of the machine. CPU time (user and system, of all started processes)
 import argparse
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ import urllib3
 from thale.client import Client
 from thale.local import aot_cache, aot_cache_build
 from thale.local.data_dir import DataDir
-from thale.local.ports import HOST, choose_ports
+from thale.local.ports import HOST
 from thale.local.runtime import find_runtime
 
 TIMEOUT_S = 300.0
@@ -110,14 +111,14 @@ def start_thale(data_dir: DataDir, plate: Path) -> StartupTiming:
 
 def start_torchserve(data_dir: DataDir, plate: Path) -> StartupTiming:
     """Run the `torchserve` command with its default settings until both models have responded."""
-    ports = choose_ports(0)
+    inference, management, metrics, grpc_inference, grpc_management = choose_free_ports(5)
     archives = {path.name: path.name.rsplit("-", 1)[0] for path in data_dir.model_store.glob("*.mar")}
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "config.properties"
         settings.write_text(
-            f"inference_address=http://{HOST}:{ports.inference}\nmanagement_address=http://{HOST}:{ports.management}\n"
-            f"metrics_address=http://{HOST}:{ports.torchserve_metrics}\ngrpc_inference_port={ports.grpc_inference}\n"
-            f"grpc_management_port={ports.grpc_management}\nmax_request_size=67108864\nmax_response_size=109051904\n"
+            f"inference_address=http://{HOST}:{inference}\nmanagement_address=http://{HOST}:{management}\n"
+            f"metrics_address=http://{HOST}:{metrics}\ngrpc_inference_port={grpc_inference}\n"
+            f"grpc_management_port={grpc_management}\nmax_request_size=67108864\nmax_response_size=109051904\n"
             "default_workers_per_model=1\n"
         )
         arguments = ("--start", "--foreground", "--ncs", "--disable-token-auth", "--ts-config", str(settings))
@@ -134,15 +135,22 @@ def start_torchserve(data_dir: DataDir, plate: Path) -> StartupTiming:
         with run_command(sys.executable, *command_line, folder=folder, **environment) as command:
 
             def is_ready() -> bool:
-                return all(is_worker_ready(ports.management, name) for name in archives.values())
+                return all(is_worker_ready(management, name) for name in archives.values())
 
             ready_time = command.wait_for(is_ready)
             with ThreadPoolExecutor(len(archives)) as pool:
-                urls = [f"http://{HOST}:{ports.inference}/predictions/{name}" for name in archives.values()]
+                urls = [f"http://{HOST}:{inference}/predictions/{name}" for name in archives.values()]
                 statuses = list(pool.map(lambda url: HTTP.request("POST", url, body=plate.read_bytes()).status, urls))
             if set(statuses) != {200}:
                 raise RuntimeError(f"TorchServe returned {statuses}")
             return StartupTiming(*ready_time, *command.elapsed())
+
+
+def choose_free_ports(count: int) -> list[int]:
+    """Return distinct free ports for a TorchServe with its default settings."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def is_worker_ready(port: int, model: str) -> bool:

@@ -2,14 +2,13 @@
 
 import json
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import psutil
 
 from thale.capacity.benchmark import COMPONENTS, Component
-from thale.local.ports import Addresses
+from thale.models.model_server_pool import open_pool
 
 _COMPONENT_BY_MODEL: Mapping[str, Component] = {"plate-seg": "segmentation", "plate-landmarks": "landmarks"}
 
@@ -34,11 +33,11 @@ class CpuUsage:
 class ProcessTree:
     """Child processes of a process, assigned to components once. The set of processes must not change later."""
 
-    def __init__(self, pid: int, addresses: Addresses) -> None:
+    def __init__(self, pid: int, management_url: str) -> None:
         workers = {
             pid: component
             for name, component in _COMPONENT_BY_MODEL.items()
-            for pid in _worker_pids(addresses.management_url, name)
+            for pid in _worker_pids(management_url, name)
         }
         self._processes: list[tuple[psutil.Process, Component]] = []
         for process in psutil.Process(pid).children(recursive=True):
@@ -67,5 +66,6 @@ class ProcessTree:
 
 
 def _worker_pids(management_url: str, model: str) -> list[int]:
-    with urllib.request.urlopen(f"{management_url}/models/{model}", timeout=10) as response:  # noqa: S310 (loopback)
-        return [worker["pid"] for version in json.load(response) for worker in version["workers"]]
+    with open_pool(management_url) as pool:
+        description = json.loads(pool.request("GET", f"/models/{model}", timeout=10).data)
+    return [worker["pid"] for version in description for worker in version["workers"]]

@@ -102,7 +102,7 @@ class CapacityBenchmark:
         console: Console,
     ) -> None:
         self._url = local_platform.url
-        self._process_tree = ProcessTree(psutil.Process().pid, local_platform.ports.addresses())
+        self._process_tree = ProcessTree(psutil.Process().pid, local_platform.addresses.management_url)
         self._images = images
         self._plan = plan
         self._console = console

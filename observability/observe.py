@@ -81,21 +81,21 @@ class ScrapeTargets:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._written: dict[str, list[str]] = {}
+        self._written: dict[str, bytes] = {}
 
-    def write(self, job: str, addresses: Sequence[str]) -> None:
-        """Write the targets of a job, if they have changed."""
-        if self._written.get(job) == list(addresses):
-            return
-        groups = [{"targets": list(addresses), "labels": {"environment": "laptop"}}]
-        write_atomically(self._folder / f"{job}.json", json.dumps(groups).encode())
-        self._written[job] = list(addresses)
+    def write(self, job: str, addresses: Sequence[str], path: str = "/metrics") -> None:
+        """Write the targets of a job and the path of their metrics, if they have changed."""
+        groups = [{"targets": list(addresses), "labels": {"environment": "laptop", "__metrics_path__": path}}]
+        content = json.dumps(groups).encode()
+        if self._written.get(job) != content:
+            write_atomically(self._folder / f"{job}.json", content)
+            self._written[job] = content
 
     def update(self, running: RunningPlatform | None, controller_port: int) -> None:
         """Write the addresses of the running platform. If it is down, its last addresses remain."""
         if running is not None:
-            self.write("thale-facade", [urlsplit(running.metrics_url).netloc])
-            self.write("thale-models", [urlsplit(running.model_metrics_url).netloc])
+            for job, url in (("thale-facade", running.metrics_url), ("thale-models", running.model_metrics_url)):
+                self.write(job, [urlsplit(url).netloc], urlsplit(url).path)
         self.write("thale-watcher", [f"{HOST}:{controller_port}"] if _is_listening(controller_port) else [])
 
 

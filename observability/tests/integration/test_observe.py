@@ -17,14 +17,17 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from observability.observe import Executables, MonitoringStack, run_monitoring_stack
 from thale._version import __version__
 from thale.errors import LocalPlatformError
 from thale.local.data_dir import DataDir, RunningPlatform
 from thale.local.ports import Addresses
+from thale.models.model_server_address import FACADE_METRICS_PATH
+from thale.telemetry import metrics_server
 from thale.telemetry.metrics import METRICS
+from thale.telemetry.metrics_server import Page
 
 pytestmark = pytest.mark.integration
 
@@ -33,27 +36,25 @@ CLOSED_URL = "http://127.0.0.1:9"
 
 
 @contextmanager
-def serve_registry(registry: CollectorRegistry) -> Iterator[str]:
+def serve_metrics(registry: CollectorRegistry) -> Iterator[str]:
     """Serve a registry's metrics on a free port."""
-    server, thread = start_http_server(0, "127.0.0.1", registry)
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/metrics"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with metrics_server.serve(
+        "127.0.0.1", 0, registry, {FACADE_METRICS_PATH: lambda: Page(b"Requests2XX 1.0\n")}
+    ) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
 def fake_platform(data_dir: DataDir) -> Iterator[None]:
     """Serve the metrics of a facade and a TorchServe, and publish their addresses in the data directory."""
     with ExitStack() as stack:
+        metrics_url = stack.enter_context(serve_metrics(METRICS.registry))
         addresses = Addresses(
             url=CLOSED_URL,
-            metrics_url=stack.enter_context(serve_registry(METRICS.registry)),
+            metrics_url=f"{metrics_url}/metrics",
             model_url=CLOSED_URL,
             management_url=CLOSED_URL,
-            model_metrics_url=stack.enter_context(serve_registry(CollectorRegistry())),
+            model_metrics_url=metrics_url + FACADE_METRICS_PATH,
         )
         stack.enter_context(data_dir.publish(RunningPlatform.current_process(addresses, __version__, persistent=True)))
         yield

@@ -8,7 +8,8 @@ import pytest
 
 from thale.local.commands import facade_environment, write_worker_launcher
 from thale.local.data_dir import DataDir
-from thale.local.ports import choose_ports
+from thale.local.ports import PlatformPorts
+from thale.local.sockets import TorchServeSockets
 
 
 def test_worker_launcher_runs_script_from_any_data_directory(tmp_path: Path) -> None:
@@ -25,9 +26,8 @@ def test_worker_launcher_runs_script_from_any_data_directory(tmp_path: Path) -> 
 
 def test_facade_environment_limits_concurrency_to_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("THALE_MAX_IN_FLIGHT", raising=False)
-    limits = [
-        facade_environment(DataDir(tmp_path), choose_ports(0), workers)["THALE_MAX_IN_FLIGHT"] for workers in (1, 64)
-    ]
+    addresses = (DataDir(tmp_path), PlatformPorts(8080, 9090), TorchServeSockets(tmp_path))
+    limits = [facade_environment(*addresses, workers)["THALE_MAX_IN_FLIGHT"] for workers in (1, 64)]
     assert limits == [str(max(2, len(os.sched_getaffinity(0)))), "64"]
     monkeypatch.setenv("THALE_MAX_IN_FLIGHT", "7")
-    assert facade_environment(DataDir(tmp_path), choose_ports(0), 1)["THALE_MAX_IN_FLIGHT"] == "7"
+    assert facade_environment(*addresses, 1)["THALE_MAX_IN_FLIGHT"] == "7"

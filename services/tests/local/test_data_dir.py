@@ -10,8 +10,9 @@ import pytest
 from thale.errors import LocalPlatformError
 from thale.local.data_dir import DataDir, RunningPlatform
 from thale.local.ports import PlatformPorts
+from thale.local.sockets import TorchServeSockets
 
-ADDRESSES = PlatformPorts(1234, 2, 3, 4, 5, 6, 7).addresses()
+ADDRESSES = PlatformPorts(1234, 2).addresses(TorchServeSockets(Path("/run/thale")))
 
 
 def test_lock_error_names_running_platform(tmp_path: Path) -> None:

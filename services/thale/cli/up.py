@@ -72,8 +72,8 @@ def _print_addresses(platform: Platform, data_dir: DataDir, console: Console) ->
     )
     console.print(f"  access          {access}", highlight=False)
     console.print(f"  models          {escape(models)}", highlight=False)
-    console.print(f"  status page     http://127.0.0.1:{platform.ports.metrics}/")
-    console.print(f"  metrics         http://127.0.0.1:{platform.ports.metrics}/metrics")
+    console.print(f"  status page     {platform.addresses.metrics_url.removesuffix('metrics')}")
+    console.print(f"  metrics         {platform.addresses.metrics_url}")
     console.print(f"  logs            {escape(str(data_dir.logs))}", highlight=False, soft_wrap=True)
 
 

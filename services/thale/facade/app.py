@@ -24,11 +24,13 @@ from thale.facade.limits.running_limiter import running_limiter
 from thale.facade.pipeline import Pipeline
 from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.settings import FacadeSettings
+from thale.facade.status.model_server_metrics import create_metrics_page
 from thale.facade.status.self_monitor import SelfMonitor
 from thale.facade.status.status_page import StatusPage
 from thale.facade.upstream.breaker_registry import BreakerRegistry
 from thale.facade.upstream.model_client import ModelClient
 from thale.facade.upstream.release_source import FileReleaseSource, ReleaseSource
+from thale.models.model_server_address import FACADE_METRICS_PATH
 from thale.telemetry import metrics, metrics_server, tracing
 from thale.telemetry.build_info import BuildInfo, set_build_info
 
@@ -108,10 +110,10 @@ async def _serve_metrics(settings: FacadeSettings, monitor: SelfMonitor) -> Asyn
     _initialise_counters()
     if settings.cost_per_hour is not None:
         metrics.COST_PER_HOUR.labels(settings.currency).set(settings.cost_per_hour)
-    page = StatusPage(monitor, settings)
-    with metrics_server.serve(
-        settings.metrics_host, settings.metrics_port, metrics.METRICS.registry, {"/": page.render}
-    ):
+    pages = {"/": StatusPage(monitor, settings).render}
+    if settings.model_metrics_url is not None:
+        pages[FACADE_METRICS_PATH] = create_metrics_page(settings.model_metrics_url)
+    with metrics_server.serve(settings.metrics_host, settings.metrics_port, metrics.METRICS.registry, pages):
         async with monitor.running():
             yield
 

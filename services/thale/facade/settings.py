@@ -5,17 +5,12 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, RedisDsn, TypeAdapter, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, RedisDsn, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from thale.kserve.inference_service import URL_TEMPLATE
+from thale.models.model_server_address import ModelServerAddress
 from thale.telemetry.otel_settings import OtelSettings
-
-_HTTP_URL = TypeAdapter(HttpUrl)
-
-
-def _base_url(value: str) -> str:
-    return str(_HTTP_URL.validate_python(value)).rstrip("/")
 
 
 def is_loopback(host: str) -> bool:
@@ -27,10 +22,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
-"""An http or https URL without a trailing slash."""
 
 
 _REDIS_URL = TypeAdapter(RedisDsn)
@@ -92,8 +83,10 @@ class FacadeSettings(BaseSettings):
     """0 selects a free port, which is logged."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    model_url: BaseUrl = "http://127.0.0.1:8085"
-    management_url: BaseUrl = "http://127.0.0.1:8086"
+    model_url: ModelServerAddress = "http://127.0.0.1:8085"
+    management_url: ModelServerAddress = "http://127.0.0.1:8086"
+    model_metrics_url: ModelServerAddress | None = None
+    """The model server's metrics, which the facade then serves on its metrics port: Prometheus scrapes no socket."""
     api_keys_path: Path | None = None
     """File of API key records; the pepper is in `secrets.toml` of its folder (`thale.auth.key_file`)."""
     credentials_max_age_s: float = Field(24 * 3600.0, gt=0)

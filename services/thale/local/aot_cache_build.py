@@ -22,14 +22,14 @@ from thale.local import aot_cache
 from thale.local.background_process import run_in_background
 from thale.local.commands import torchserve_environment
 from thale.local.data_dir import DataDir
-from thale.local.ports import HOST, choose_ports
 from thale.local.runtime import ModelRuntime, find_runtime
+from thale.local.sockets import create_sockets
+from thale.models.model_server_pool import open_pool
 
 _START_TIMEOUT_S = 120.0
 _POLL_INTERVAL_S = 0.2
 _NICENESS = 10
 _DELAY_S = 20.0
-_ANY_FREE_PORT = 0
 
 
 @contextmanager
@@ -44,21 +44,20 @@ def record_aot_cache_in_background(data_dir: DataDir, delay_s: float = _DELAY_S)
 
 def record_aot_cache(runtime: ModelRuntime, data_dir: DataDir) -> None:
     """Record the cache of a data directory."""
-    ports = choose_ports(_ANY_FREE_PORT)
-    with tempfile.TemporaryDirectory() as temp_dir:
+    with tempfile.TemporaryDirectory() as temp_dir, create_sockets(Path(temp_dir)) as sockets:
         new_cache = Path(temp_dir) / "fresh.aot"
         with subprocess.Popen(  # noqa: S603 (the command is ours)
             [*runtime.java_command(temp_dir, f"-XX:AOTCacheOutput={new_cache}"), "-s", temp_dir],
             cwd=temp_dir,
             env={
-                **torchserve_environment(data_dir, ports, workers=1),
+                **torchserve_environment(data_dir, sockets, workers=1),
                 **dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION"), temp_dir),
             },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as java:
             try:
-                _wait_for_response(f"http://{HOST}:{ports.management}/models", java)
+                _wait_for_response(sockets.management, java)
                 java.terminate()
                 java.wait()
             finally:
@@ -67,12 +66,12 @@ def record_aot_cache(runtime: ModelRuntime, data_dir: DataDir) -> None:
             aot_cache.store_aot_cache(new_cache, runtime, data_dir)
 
 
-def _wait_for_response(url: str, java: "subprocess.Popen[bytes]") -> None:
+def _wait_for_response(management: str, java: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
-    with urllib3.PoolManager(retries=False, timeout=_START_TIMEOUT_S) as pool:
+    with open_pool(management) as pool:
         while time.monotonic() < deadline and java.poll() is None:
             try:
-                pool.request("GET", url)
+                pool.request("GET", "/models", timeout=_START_TIMEOUT_S)
             except urllib3.exceptions.HTTPError:
                 time.sleep(_POLL_INTERVAL_S)
             else:

@@ -11,6 +11,7 @@ from thale.local.data_dir import DataDir
 from thale.local.ports import HOST, PlatformPorts
 from thale.local.process_guard import TMPDIR_PLACEHOLDER
 from thale.local.runtime import ModelRuntime
+from thale.local.sockets import TorchServeSockets
 
 # glibc retains the memory of large activations instead of releasing it after each layer: 1.5 to 2.4 times faster
 # (ADR 0016).
@@ -25,7 +26,12 @@ _MALLOC = {
 def torchserve_command(runtime: ModelRuntime, data_dir: DataDir, archives: Sequence[str]) -> list[str]:
     """Return the command of TorchServe, which loads the given archives of the store at its start."""
     return [
-        *runtime.java_command(TMPDIR_PLACEHOLDER, *aot_cache.options(runtime, data_dir)),
+        # Netty loads a native library for the sockets, from this folder because /tmp may not permit execution.
+        *runtime.java_command(
+            TMPDIR_PLACEHOLDER,
+            f"-Dio.netty.native.workdir={data_dir.torchserve}",
+            *aot_cache.options(runtime, data_dir),
+        ),
         *("--python", str(write_worker_launcher(data_dir))),
         *("-s", str(data_dir.model_store)),
         *(("-m", *archives) if archives else ()),
@@ -44,7 +50,7 @@ def write_worker_launcher(data_dir: DataDir) -> Path:
     return launcher if os.access(launcher, os.X_OK) else Path(sys.executable)
 
 
-def torchserve_environment(data_dir: DataDir, ports: PlatformPorts, workers: int) -> dict[str, str]:
+def torchserve_environment(data_dir: DataDir, sockets: TorchServeSockets, workers: int) -> dict[str, str]:
     """Return the environment of TorchServe: addresses and paths. Other settings are in config.properties."""
     logs = str(data_dir.logs)
     return {
@@ -54,12 +60,8 @@ def torchserve_environment(data_dir: DataDir, ports: PlatformPorts, workers: int
         "METRICS_LOCATION": logs,
         "THALE_WORKER_CACHE": str(data_dir.path / "openvino"),
         "TS_DEFAULT_WORKERS_PER_MODEL": str(workers),
-        "TS_ENABLE_MODEL_API": "true",  # releases load and unload versions; the management API is on loopback
-        "TS_INFERENCE_ADDRESS": f"http://{HOST}:{ports.inference}",
-        "TS_MANAGEMENT_ADDRESS": f"http://{HOST}:{ports.management}",
-        "TS_METRICS_ADDRESS": f"http://{HOST}:{ports.torchserve_metrics}",
-        "TS_GRPC_INFERENCE_PORT": str(ports.grpc_inference),
-        "TS_GRPC_MANAGEMENT_PORT": str(ports.grpc_management),
+        "TS_ENABLE_MODEL_API": "true",  # releases load and unload versions, through a private socket
+        **sockets.environment(),
     }
 
 
@@ -68,7 +70,9 @@ def facade_command() -> list[str]:
     return [sys.executable, "-m", "thale.facade"]
 
 
-def facade_environment(data_dir: DataDir, ports: PlatformPorts, workers: int) -> dict[str, str]:
+def facade_environment(
+    data_dir: DataDir, ports: PlatformPorts, sockets: TorchServeSockets, workers: int
+) -> dict[str, str]:
     """Return the environment of the facade: its settings by name.
 
     The default concurrency limit is the number of cores, and at least two, so that one image is post-processed during
@@ -85,7 +89,8 @@ def facade_environment(data_dir: DataDir, ports: PlatformPorts, workers: int) ->
         "THALE_PORT": str(ports.facade),
         "THALE_METRICS_HOST": HOST,
         "THALE_METRICS_PORT": str(ports.metrics),
-        "THALE_MODEL_URL": f"http://{HOST}:{ports.inference}",
-        "THALE_MANAGEMENT_URL": f"http://{HOST}:{ports.management}",
+        "THALE_MODEL_URL": sockets.inference,
+        "THALE_MANAGEMENT_URL": sockets.management,
+        "THALE_MODEL_METRICS_URL": sockets.metrics,
         "THALE_RELEASE_STATE_PATH": str(data_dir.release_state),
     }

@@ -10,8 +10,8 @@ from pathlib import Path
 from thale.errors import LocalPlatformError, RegistrationError, TargetError
 from thale.local.commands import torchserve_command, torchserve_environment
 from thale.local.data_dir import DataDir
-from thale.local.ports import HOST, PlatformPorts, choose_ports
 from thale.local.runtime import find_runtime
+from thale.local.sockets import TorchServeSockets, create_sockets
 from thale.local.supervised_service import Service, tail
 from thale.release.registry.archive_validation import ValidatedArchive
 from thale.release.targets.torchserve_client import TorchServeClient
@@ -25,7 +25,7 @@ _WORKERS_LOG = "model_log.log"  # TorchServe's name for the log of its workers
 
 @contextmanager
 def run_ephemeral_torchserve(archive: ValidatedArchive) -> Iterator[str]:
-    """Serve one archive from a temporary folder, on free ports of this machine, until the context ends.
+    """Serve one archive from a temporary folder, on sockets of this user, until the context ends.
 
     TorchServe, settings and handlers are the same as on the local platform and in the cluster. No process or file
     remains after this process ends.
@@ -40,32 +40,31 @@ def run_ephemeral_torchserve(archive: ValidatedArchive) -> Iterator[str]:
     runtime = find_runtime()
     with tempfile.TemporaryDirectory(prefix="thale-register-", ignore_cleanup_errors=True) as temp_dir:
         data_dir = DataDir(Path(temp_dir))
-        with data_dir.lock():
+        with data_dir.lock(), create_sockets(data_dir.path) as sockets:
             name = f"{archive.card.name}-{archive.card.version}.mar"
             shutil.copyfile(archive.path, data_dir.model_store / name)
-            ports = choose_ports(0)
             service = Service(
                 name="TorchServe",
                 command=lambda: torchserve_command(runtime, data_dir, []),
-                environment=torchserve_environment(data_dir, ports, workers=1),
+                environment=torchserve_environment(data_dir, sockets, workers=1),
                 folder=data_dir.torchserve,
                 log=data_dir.logs / "torchserve.log",
                 notify=lambda line: None,
             )
             service.start()
             try:
-                _load_model(archive, name, service, ports, data_dir.logs / _WORKERS_LOG)
-                yield f"http://{HOST}:{ports.inference}"
+                _load_model(archive, name, service, sockets, data_dir.logs / _WORKERS_LOG)
+                yield sockets.inference
             finally:
                 service.stop()
 
 
 def _load_model(
-    archive: ValidatedArchive, name: str, service: Service, ports: PlatformPorts, workers_log: Path
+    archive: ValidatedArchive, name: str, service: Service, sockets: TorchServeSockets, workers_log: Path
 ) -> None:
     """Load the model through the management API, which reports a failed worker immediately."""
     card = archive.card
-    server = TorchServeClient.from_urls(f"http://{HOST}:{ports.inference}", f"http://{HOST}:{ports.management}")
+    server = TorchServeClient.from_urls(sockets.inference, sockets.management)
     deadline = time.monotonic() + START_TIMEOUT_S
     while not _is_reachable(server, card.name):
         if not service.is_running or time.monotonic() > deadline:

@@ -16,8 +16,9 @@ from thale.errors import LocalPlatformError
 from thale.local import serving_store
 from thale.local.commands import facade_command, facade_environment, torchserve_command, torchserve_environment
 from thale.local.data_dir import DataDir, RunningPlatform
-from thale.local.ports import DEFAULT_PORT, PlatformPorts, choose_ports
+from thale.local.ports import DEFAULT_PORT, Addresses, choose_ports
 from thale.local.runtime import find_runtime
+from thale.local.sockets import create_sockets
 from thale.local.supervised_service import Service, tail
 from thale.schemas import ReleaseState
 
@@ -33,7 +34,7 @@ Notify = Callable[[str], None]
 class Platform:
     """A running local platform, created by `serve`."""
 
-    ports: PlatformPorts
+    addresses: Addresses
     release_state: ReleaseState
     services: tuple[Service, ...]
     logs: tuple[Path, ...]
@@ -44,7 +45,7 @@ class Platform:
     @property
     def url(self) -> str:
         """Address of the facade."""
-        return self.ports.addresses().url
+        return self.addresses.url
 
     def wait_until_ready(self, timeout_s: float = _START_TIMEOUT_S) -> None:
         """Wait until every model is ready.
@@ -119,7 +120,7 @@ def serve(
         LocalPlatformError: If the platform cannot start: a missing extra, a port or data directory in use, no models.
     """
     runtime = find_runtime()
-    with data_dir.lock():
+    with data_dir.lock(), create_sockets(data_dir.path) as sockets:
         ports = choose_ports(port)
         if port is None and persistent and ports.facade != DEFAULT_PORT:
             notify(f"port {DEFAULT_PORT} is in use by another process: thale listens on port {ports.facade}")
@@ -129,7 +130,7 @@ def serve(
             command=lambda: torchserve_command(
                 runtime, data_dir, serving_store.released_archives(data_dir.release_state, data_dir.model_store)
             ),
-            environment=torchserve_environment(data_dir, ports, workers),
+            environment=torchserve_environment(data_dir, sockets, workers),
             folder=data_dir.torchserve,
             log=data_dir.logs / "torchserve.log",
             notify=notify,
@@ -137,14 +138,15 @@ def serve(
         facade = Service(
             name="the facade",
             command=facade_command,
-            environment=facade_environment(data_dir, ports, workers),
+            environment=facade_environment(data_dir, ports, sockets, workers),
             folder=data_dir.path,
             log=data_dir.logs / "facade.log",
             notify=notify,
         )
         logs = (facade.log, data_dir.logs / _WORKERS_LOG)
-        platform = Platform(ports, release_state, (torchserve, facade), logs)
-        running = RunningPlatform.current_process(ports.addresses(), __version__, persistent)
+        addresses = ports.addresses(sockets)
+        platform = Platform(addresses, release_state, (torchserve, facade), logs)
+        running = RunningPlatform.current_process(addresses, __version__, persistent)
         with data_dir.publish(running), _run_services(platform):
             serving_store.register_archives(data_dir)  # runs while the models start, so it adds no delay
             yield platform

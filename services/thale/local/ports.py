@@ -1,4 +1,4 @@
-"""Ports and addresses of the local platform on 127.0.0.1."""
+"""Ports of the facade on 127.0.0.1, and addresses of the local platform."""
 
 import socket
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from thale.errors import LocalPlatformError
+from thale.local.sockets import TorchServeSockets
+from thale.models.model_server_address import FACADE_METRICS_PATH
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -24,33 +26,28 @@ class Addresses(BaseModel):
     metrics_url: str
     """Metrics of the facade, with the path /metrics."""
     model_url: str
-    """Inference API of TorchServe."""
+    """Inference API of TorchServe: `unix:` with the path of a socket."""
     management_url: str
-    """Management API of TorchServe."""
+    """Management API of TorchServe: `unix:` with the path of a socket."""
     model_metrics_url: str
-    """Metrics of TorchServe, with the path /metrics."""
+    """Metrics of TorchServe on the metrics port of the facade, with their path."""
 
 
 @dataclass(frozen=True)
 class PlatformPorts:
-    """Ports of all listeners. `facade` is for clients; the other ports are any free ones."""
+    """Ports of the facade. `facade` is for clients; `metrics` is any free port. TorchServe listens on sockets."""
 
     facade: int
     metrics: int
-    inference: int
-    management: int
-    torchserve_metrics: int
-    grpc_inference: int
-    grpc_management: int
 
-    def addresses(self) -> Addresses:
+    def addresses(self, sockets: TorchServeSockets) -> Addresses:
         """Return the addresses of the listeners."""
         return Addresses(
             url=f"http://{HOST}:{self.facade}",
             metrics_url=f"http://{HOST}:{self.metrics}/metrics",
-            model_url=f"http://{HOST}:{self.inference}",
-            management_url=f"http://{HOST}:{self.management}",
-            model_metrics_url=f"http://{HOST}:{self.torchserve_metrics}/metrics",
+            model_url=sockets.inference,
+            management_url=sockets.management,
+            model_metrics_url=f"http://{HOST}:{self.metrics}{FACADE_METRICS_PATH}",
         )
 
 
@@ -62,7 +59,7 @@ def choose_ports(requested: int | None = None) -> PlatformPorts:
     """
     with ExitStack() as reserved:
         facade = _reserve_port(reserved, _facade_candidates(requested))
-        others = [_reserve_port(reserved, iter([0])) for _ in range(6)]
+        metrics = _reserve_port(reserved, iter([0]))
     if facade is None:
         if requested is not None:
             raise LocalPlatformError(
@@ -70,7 +67,9 @@ def choose_ports(requested: int | None = None) -> PlatformPorts:
             )
         last = DEFAULT_PORT + _MAX_PORTS_TRIED - 1
         raise LocalPlatformError(f"the ports {DEFAULT_PORT} to {last} are all in use: choose a free port with --port")
-    return PlatformPorts(facade, *(port for port in others if port is not None))
+    if metrics is None:
+        raise LocalPlatformError(f"{HOST} has no free port: stop other servers on this machine")
+    return PlatformPorts(facade, metrics)
 
 
 def _facade_candidates(requested: int | None) -> Iterator[int]:

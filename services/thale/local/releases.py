@@ -1,6 +1,6 @@
 """Release environment of the local platform.
 
-Each access locates the running platform again, because it can restart on other ports.
+Each access locates the running platform again, because it can restart with other addresses.
 """
 
 import logging

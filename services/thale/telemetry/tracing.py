@@ -36,8 +36,8 @@ ATTRIBUTES: Mapping[str, str] = {
     "url.full": "URL of a model request",
     "url.path": "path of the request, if it matches a route; never with its query",
     "url.scheme": "http or https",
-    "server.address": "host of the model server",
-    "server.port": "port of the model server",
+    "server.address": "host of the model server, or path of its Unix domain socket",
+    "server.port": "port of the model server; absent for a Unix domain socket",
     "error.type": "stable code of the problem, or class of the exception",
     "thale.request_id": "the ID in X-Request-Id, in the logs and in the problem returned to the client",
     "thale.image.format": "jpeg, png or tiff",
@@ -174,16 +174,26 @@ def outgoing_headers() -> dict[str, str]:
     return headers
 
 
-def client_span(url: str, route_attributes: Attributes, resend_count: int) -> AbstractContextManager[Span]:
-    """Return the span of one model request. A retry has a span of its own."""
+def client_span(
+    url: str, route_attributes: Attributes, resend_count: int, unix_socket: str | None = None
+) -> AbstractContextManager[Span]:
+    """Return the span of one model request. A retry has a span of its own.
+
+    Args:
+        url: URL of the request.
+        route_attributes: Attributes of the model and its version.
+        resend_count: The number of earlier attempts.
+        unix_socket: Path of the socket that the connection uses instead of the URL's host.
+    """
     address = urlsplit(url)
     attributes = {
         **route_attributes,
         "http.request.method": "POST",
         "url.full": url,
-        "server.address": address.hostname or "",
-        "server.port": address.port or _PORTS[address.scheme],
+        "server.address": unix_socket or address.hostname or "",
     }
+    if unix_socket is None:
+        attributes["server.port"] = address.port or _PORTS[address.scheme]
     if resend_count:
         attributes["http.request.resend_count"] = resend_count
     return span("thale.model", attributes, kind=SpanKind.CLIENT)

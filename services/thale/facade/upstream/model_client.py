@@ -21,6 +21,7 @@ from thale import errors
 from thale.errors import ImageError, ModelFailedError, ModelUnavailableError, ParameterError, ScaleError, ThaleError
 from thale.facade.deadline import Deadline
 from thale.facade.upstream.model_response import ModelResponse
+from thale.facade.upstream.model_server_sessions import ModelServerSessions
 from thale.facade.upstream.routing import Route
 from thale.models.torchserve_errors import TorchServeError
 from thale.telemetry import metrics, server_timing, tracing
@@ -75,19 +76,17 @@ class _RawResponse:
 class ModelClient:
     """Sends predict requests to model versions, and reads the state of their workers."""
 
-    def __init__(self, session: aiohttp.ClientSession, model_url: str, management_url: str) -> None:
-        self._session = session
+    def __init__(self, sessions: ModelServerSessions, model_url: str, management_url: str) -> None:
+        self._sessions = sessions
         self._model_url = model_url
         self._management_url = management_url
 
     @classmethod
     @asynccontextmanager
     async def connect(cls, model_url: str, management_url: str) -> AsyncIterator[Self]:
-        """Open a client for the duration of the context."""
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
-        # No proxy, cookies or redirects: the model server has a fixed address.
-        async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
-            yield cls(session, model_url, management_url)
+        """Open a client for the duration of the context. The addresses are URLs or Unix domain sockets."""
+        async with ModelServerSessions() as sessions:
+            yield cls(sessions, model_url, management_url)
 
     async def predict(
         self, route: Route, request: PredictRequest, deadline: Deadline, *, retry: bool = True
@@ -121,13 +120,14 @@ class ModelClient:
         )
 
     async def _send(self, route: Route, request: PredictRequest, deadline: Deadline, resend_count: int) -> _RawResponse:
-        server = route.url or self._model_url
-        url = f"{server}/predictions/{route.name}/{route.version}"
+        address = route.url or self._model_url
+        server = self._sessions.find(address)
+        url = f"{server.url}/predictions/{route.name}/{route.version}"
         timeout = aiohttp.ClientTimeout(total=deadline.remaining(), sock_connect=_CONNECT_TIMEOUT_S)
         started = time.monotonic()
-        with tracing.client_span(url, route.span_attributes(), resend_count) as span:
+        with tracing.client_span(url, route.span_attributes(), resend_count, server.unix_socket) as span:
             try:
-                async with self._session.post(
+                async with server.session.post(
                     url,
                     data=io.BytesIO(request.image),
                     headers=request.headers() | tracing.outgoing_headers(),
@@ -136,7 +136,7 @@ class ModelClient:
                 ) as response:
                     body = await response.read()
             except aiohttp.ConnectionTimeoutError as error:
-                raise ModelUnavailableError(f"the model server at {server} does not accept connections") from error
+                raise ModelUnavailableError(f"the model server at {address} does not accept connections") from error
             except TimeoutError as error:
                 raise deadline.error() from error
             except aiohttp.ClientError as error:
@@ -155,16 +155,18 @@ class ModelClient:
         A version with its own URL has a Kubernetes service in front of its pods. The management API is reachable only
         inside a pod, so a successful ping of the service counts as one worker.
         """
-        description = await self._get(f"{url}/ping" if url else f"{self._management_url}/models/{name}/{version}")
+        address, path = (url, "/ping") if url else (self._management_url, f"/models/{name}/{version}")
+        description = await self._get(address, path)
         count = None if description is None else 1 if url else _parse_ready_workers(description)
         metrics.MODEL_WORKERS.labels(name, version).set(count or 0)
         return count
 
-    async def _get(self, url: str) -> object:
-        """Return the JSON at a URL, or None if the request fails."""
+    async def _get(self, address: str, path: str) -> object:
+        """Return the JSON at a path of a model server, or None if the request fails."""
+        server = self._sessions.find(address)
         timeout = aiohttp.ClientTimeout(total=_MANAGEMENT_TIMEOUT_S)
         try:
-            async with self._session.get(url, timeout=timeout, allow_redirects=False) as response:
+            async with server.session.get(server.url + path, timeout=timeout, allow_redirects=False) as response:
                 return json.loads(await response.read()) if response.status == HTTPStatus.OK else None
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None

@@ -14,12 +14,14 @@ import urllib3
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from thale.errors import TargetError
+from thale.models.model_server_pool import open_pool
 from thale.models.torchserve_errors import TorchServeError
 
 logger = logging.getLogger(__name__)
 
 _REQUEST_TIMEOUT_S = 10.0
 _POLL_INTERVAL_S = 0.1
+_MAX_CONNECTIONS = 4
 
 
 class _ResponseModel(BaseModel):
@@ -53,12 +55,14 @@ class TorchServeClient:
 
     model_url: str
     management_url: str
-    pool: urllib3.PoolManager
+    inference: urllib3.HTTPConnectionPool
+    management: urllib3.HTTPConnectionPool
 
     @classmethod
     def from_urls(cls, model_url: str, management_url: str) -> "TorchServeClient":
-        """Return a client for the addresses of the inference API and the management API."""
-        return cls(model_url.rstrip("/"), management_url.rstrip("/"), urllib3.PoolManager(maxsize=4, retries=False))
+        """Return a client for the addresses of the inference API and the management API: URLs or sockets."""
+        pools = (open_pool(address, _MAX_CONNECTIONS) for address in (model_url, management_url))
+        return cls(model_url, management_url, *pools)
 
     def versions(self, model: str) -> Mapping[str, LoadedVersion]:
         """Return the loaded versions of a model, empty if TorchServe does not have the model.
@@ -125,7 +129,8 @@ class TorchServeClient:
         """
         if len(loaded.workers) == 1:
             try:
-                self._request("POST", f"{self.model_url}/predictions/{model}/{loaded.version}", timeout_s)
+                path = f"/predictions/{model}/{loaded.version}"
+                _request(self.inference, "POST", path, timeout_s, self.model_url)
             except TargetError as error:
                 logger.info("version not drained", extra={"model": model, "error": str(error)})
         elif loaded.workers:
@@ -142,15 +147,18 @@ class TorchServeClient:
             raise TargetError(f"{model} {version} cannot be unloaded: {_describe_error(status, body)}")
 
     def _request_management(self, method: str, path: str, timeout_s: float = _REQUEST_TIMEOUT_S) -> tuple[int, bytes]:
-        return self._request(method, self.management_url + path, timeout_s)
+        return _request(self.management, method, path, timeout_s, self.management_url)
 
-    def _request(self, method: str, url: str, timeout_s: float) -> tuple[int, bytes]:
-        limits = urllib3.Timeout(connect=_REQUEST_TIMEOUT_S, read=timeout_s)
-        try:
-            response = self.pool.request(method, url, timeout=limits, redirect=False)
-        except urllib3.exceptions.HTTPError as error:
-            raise TargetError(f"TorchServe does not respond at {url}: {error}") from error
-        return response.status, response.data
+
+def _request(
+    pool: urllib3.HTTPConnectionPool, method: str, path: str, timeout_s: float, address: str
+) -> tuple[int, bytes]:
+    limits = urllib3.Timeout(connect=_REQUEST_TIMEOUT_S, read=timeout_s)
+    try:
+        response = pool.request(method, path, timeout=limits, redirect=False)
+    except urllib3.exceptions.HTTPError as error:
+        raise TargetError(f"TorchServe does not respond at {address}: {error}") from error
+    return response.status, response.data
 
 
 def _describe_error(status: int, body: bytes) -> str:

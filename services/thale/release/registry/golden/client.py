@@ -7,6 +7,7 @@ from http import HTTPStatus
 import urllib3
 
 from thale.errors import DeadlineExceededError, ModelFailedError, ModelUnavailableError, TargetError
+from thale.models.model_server_pool import open_pool
 from thale.models.predictions import (
     LANDMARKS_MEDIA_TYPE,
     SEGMENTATION_MEDIA_TYPE,
@@ -31,7 +32,7 @@ def predict_golden_plates(
     """Return the predictions of a model version on every golden plate.
 
     Args:
-        url: The address of the inference API, without a path.
+        url: The address of the inference API: a URL without a path, or a Unix domain socket.
         name: The model.
         version: Its version.
         timeout_s: Timeout for all plates together.
@@ -42,8 +43,8 @@ def predict_golden_plates(
         DeadlineExceededError: If the timeout passes.
     """
     deadline = time.monotonic() + timeout_s
-    path = f"{url.rstrip('/')}/predictions/{name}/{version}"
-    with urllib3.PoolManager(maxsize=1, retries=False) as pool:
+    path = f"/predictions/{name}/{version}"
+    with open_pool(url) as pool:
         return [_predict_plate(pool, path, plate, deadline) for plate in golden_plates()]
 
 
@@ -53,7 +54,7 @@ def warm_up(
     """Wait until a version that is being loaded has predicted every golden plate, and return its predictions.
 
     Args:
-        url: The address of the inference API, without a path.
+        url: The address of the inference API: a URL without a path, or a Unix domain socket.
         name: The model.
         version: Its version.
         timeout_s: Timeout for the worker and its predictions together.
@@ -78,7 +79,9 @@ def warm_up(
         time.sleep(_RETRY_INTERVAL_S)
 
 
-def _predict_plate(pool: urllib3.PoolManager, path: str, plate: GoldenPlate, deadline: float) -> GoldenPrediction:
+def _predict_plate(
+    pool: urllib3.HTTPConnectionPool, path: str, plate: GoldenPlate, deadline: float
+) -> GoldenPrediction:
     headers = {"Content-Type": "application/octet-stream", "x-thale-mm-per-px": repr(plate.mm_per_px)}
     remaining = deadline - time.monotonic()
     if remaining <= 0:
@@ -87,11 +90,11 @@ def _predict_plate(pool: urllib3.PoolManager, path: str, plate: GoldenPlate, dea
     try:
         response = pool.request("POST", path, body=plate.image, headers=headers, timeout=timeout, redirect=False)
     except urllib3.exceptions.ConnectTimeoutError as error:
-        raise ModelUnavailableError(f"the model server does not respond at {path}") from error
+        raise ModelUnavailableError(f"the model server does not respond: {error}") from error
     except urllib3.exceptions.ReadTimeoutError as error:
         raise DeadlineExceededError(f"the prediction on {plate.name} exceeded the timeout") from error
     except urllib3.exceptions.HTTPError as error:
-        raise ModelUnavailableError(f"the model server does not respond at {path}: {error}") from error
+        raise ModelUnavailableError(f"the model server does not respond: {error}") from error
     if response.status != HTTPStatus.OK:
         raise _to_error(plate, response.status, response.data)
     return _parse_response(plate, response.headers.get("content-type", ""), response.data)
