@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from thale.errors import LocalPlatformError
+from thale.errors import ArchiveError, LocalPlatformError, StoreError
 from thale.local.runtime import ModelRuntime, find_runtime
+from thale.release.registry.signatures import SignaturePolicy
+from thale_models.store_verification import verify_model_store
 
 WORKER_PROGRAM = "/opt/thale/bin/thale-worker"
 """The program that TorchServe runs instead of Python to start a worker (`thale_models.worker`)."""
@@ -77,7 +79,8 @@ def main() -> int:
     """Replace this process with TorchServe. Returns the exit status if that fails."""
     try:
         java_command = build_java_command(find_runtime(), sys.argv[1:])
-    except LocalPlatformError as error:
+        verify_model_store(Path(java_command[java_command.index("-s") + 1]), SignaturePolicy.from_environment())
+    except (ArchiveError, LocalPlatformError, StoreError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     os.execv(java_command[0], java_command)  # noqa: S606 (TorchServe's own command)

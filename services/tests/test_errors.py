@@ -49,6 +49,7 @@ CODES: dict[type[ThaleError], str] = {
     errors.RegistrationError: "registration",
     errors.VersionExistsError: "version-exists",
     errors.StoreError: "store",
+    errors.SignatureError: "signature",
     errors.TargetError: "target",
     errors.SecretError: "secret",
     errors.ServerError: "server",

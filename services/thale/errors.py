@@ -35,6 +35,7 @@ ThaleError
 │   ├── RegistrationError               an archive that fails the acceptance checks
 │   ├── VersionExistsError              a registered version with other bytes
 │   ├── StoreError                      a model store that cannot be read or written
+│   │   └── SignatureError              an archive with another digest, or without a valid signature
 │   └── TargetError                     a release target that cannot apply or read a release
 ├── SecretError                         a secret or a secret store that cannot be read
 ├── ServerError                         a server that does not respond as documented
@@ -404,6 +405,12 @@ class StoreError(ReleaseError):
     """The model store cannot be read or written."""
 
     code = "store"
+
+
+class SignatureError(StoreError):
+    """The bytes of an archive are not the registered ones, or no trusted key signed them, or a key cannot be read."""
+
+    code = "signature"
 
 
 class TargetError(ReleaseError):

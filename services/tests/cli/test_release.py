@@ -21,6 +21,7 @@ from thale.cli import main
 from thale.local.data_dir import DataDir, RunningPlatform
 from thale.local.ports import Addresses
 from thale.release.lifecycle import transitions
+from thale.release.registry.signatures import Signature, read_public_key, read_signature
 from thale.release.registry.stores import FolderStore
 from thale.release.targets.update import author_now
 from thale.schemas import Release, ReleaseState
@@ -164,6 +165,30 @@ def test_invalid_usage_exits_with_2_and_changes_nothing(
     assert outcome.status == 2, outcome.stdout + outcome.stderr
     assert expected in " ".join(outcome.stderr.replace("│", " ").split())
     assert local_release.data_dir.release_state.read_bytes() == before
+
+
+def test_list_shows_the_signature_of_each_version(
+    local_release: LocalRelease, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_tiny_model(tmp_path / "tiny", name=MODEL, version="2.0.0")
+    archive = write_archive(model.weights, model.card, tmp_path)
+    monkeypatch.setenv("THALE_SIGNING_PASSWORD", "correct horse")
+    assert "keep it off the servers" in run("keygen", "--out", str(tmp_path / "keys")).stdout
+    key = str(tmp_path / "keys" / "thale-signing.key")
+    assert f"{archive}.sig: signed by the key" in run("sign", str(archive), "--key", key).stdout
+    public_key = tmp_path / "keys" / "thale-signing.pub"
+    signature = Signature(read_public_key(public_key).id, read_signature(tmp_path / f"{archive.name}.sig"))
+    store = FolderStore(local_release.data_dir.registry)
+    store.put(archive)
+    assert " unsigned " in run("list").stdout
+    store.put(archive, signature)
+    assert f" {signature.key_id}, not verified " in run("list").stdout
+    monkeypatch.setenv("THALE_SIGNING_PUBLIC_KEYS", str(public_key))
+    assert f" {signature.key_id}, valid " in run("list").stdout
+    monkeypatch.setenv("THALE_SIGNING_PASSWORD", "wrong")
+    outcome = run("sign", str(archive), "--key", key)
+    assert outcome.status == 1
+    assert "the password is wrong" in outcome.stderr
 
 
 def test_step_requires_model_unless_one_has_a_canary(local_release: LocalRelease, run: Run) -> None:

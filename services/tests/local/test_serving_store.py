@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_models import write_tiny_model
-from thale.errors import LocalPlatformError
+from thale.errors import LocalPlatformError, SignatureError
 from thale.local.data_dir import DataDir
 from thale.local.serving_store import (
     prepare_store,
@@ -14,10 +14,14 @@ from thale.local.serving_store import (
     released_archives,
     sync_archives,
     update_release_state,
+    verified_archives,
 )
 from thale.release.lifecycle import transitions
 from thale.release.registry.archive_validation import validate_archive
+from thale.release.registry.signatures import PUBLIC_KEYS_VARIABLE, signature_name
+from thale.release.registry.signing import PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, generate_key_pair, sign_archive
 from thale.release.registry.stores import FolderStore
+from thale.release.targets.local import copy_to_serving_dir
 from thale.release.targets.update import author_now
 from thale.schemas import Release, ReleaseState
 from thale_models.archive import write_archive
@@ -150,3 +154,40 @@ def test_update_release_state_error_names_invalid_file(tmp_path: Path, store: Pa
     (store / "x.mar").write_bytes(b"not a zip file")
     with pytest.raises(LocalPlatformError, match=r"x\.mar is not a valid model archive"):
         update_release_state(state_file, store)
+
+
+def test_verified_archives_requires_valid_signatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_dir = DataDir(tmp_path / "home")
+    generate_key_pair(tmp_path / "keys", b"")
+    with data_dir.lock():
+        add_model(tmp_path / "weights", "1.0.0")
+        prepare_store(data_dir, tmp_path / "weights")
+    names = verified_archives(data_dir)
+    assert names == released_archives(data_dir.release_state, data_dir.model_store) == ["plate-seg-1.0.0.mar"]
+    monkeypatch.setenv(PUBLIC_KEYS_VARIABLE, str(tmp_path / "keys" / PUBLIC_KEY_FILE))
+    with pytest.raises(LocalPlatformError, match=r"the models cannot be loaded: .* it is not signed"):
+        verified_archives(data_dir)
+    archive = data_dir.model_store / names[0]
+    signature = sign_archive(archive, tmp_path / "keys" / PRIVATE_KEY_FILE, None, tmp_path / "sig")
+    FolderStore(data_dir.registry).put(archive, signature)
+    assert verified_archives(data_dir) == names
+    monkeypatch.setenv(PUBLIC_KEYS_VARIABLE, str(tmp_path / "gone.pub"))
+    with pytest.raises(LocalPlatformError, match="cannot be read as a public key"):
+        verified_archives(data_dir)
+
+
+def test_copy_to_serving_dir_checks_digest_and_signature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_archive(tmp_path / "mine", tmp_path, "1.1.0")
+    archive = tmp_path / "mine" / "plate-seg-1.1.0.mar"
+    manifest = validate_archive(archive).version_manifest
+    (tmp_path / "serving").mkdir()
+    with pytest.raises(SignatureError, match="was registered"):
+        copy_to_serving_dir(archive, manifest.model_copy(update={"digest": f"sha256:{'0' * 64}"}), tmp_path / "serving")
+    generate_key_pair(tmp_path / "keys", b"")
+    monkeypatch.setenv(PUBLIC_KEYS_VARIABLE, str(tmp_path / "keys" / PUBLIC_KEY_FILE))
+    with pytest.raises(SignatureError, match="it is not signed"):
+        copy_to_serving_dir(archive, manifest, tmp_path / "serving")
+    assert not list((tmp_path / "serving").glob("*.mar"))
+    signature = sign_archive(archive, tmp_path / "keys" / PRIVATE_KEY_FILE, None, tmp_path / "sig")
+    archive.with_name(signature_name(archive.name, signature.key_id)).write_bytes(signature.value)
+    assert (tmp_path / "serving" / copy_to_serving_dir(archive, manifest, tmp_path / "serving")).is_file()

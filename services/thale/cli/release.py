@@ -24,6 +24,7 @@ AnyModel = Annotated[
     str | None, typer.Argument(metavar="MODEL", help="Name of the model. Default: the only model with a canary.")
 ]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="Registered version, such as 1.1.0.")]
+Archive = Annotated[Path, typer.Argument(metavar="MODEL.mar", exists=True, dir_okay=False, help="Model archive.")]
 Why = Annotated[str, typer.Option("--why", help="Reason for the change, recorded in the history.")]
 OptionalWhy = Annotated[
     str | None, typer.Option("--why", help="Reason for the change. Optional if the judge's verdict is promote.")
@@ -78,12 +79,37 @@ def _validate_weights(text: str | None) -> str | None:
 @release.command()
 def register(
     context: typer.Context,
-    archive: Annotated[Path, typer.Argument(metavar="MODEL.mar", exists=True, dir_okay=False, help="Model archive.")],
+    archive: Archive,
+    signature: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Signature of the archive, from `thale release sign` or cosign.")
+    ] = None,
 ) -> None:
     """Validate a model archive, test it on the golden plates, and register its version."""
     from thale.cli.registry_commands import register_archive
 
-    register_archive(context.obj, archive, Console())
+    register_archive(context.obj, archive, signature, Console())
+
+
+@release.command()
+def keygen(
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the key pair.")] = Path(),
+) -> None:
+    """Create a key pair that signs model archives. THALE_SIGNING_PASSWORD replaces the question for the password."""
+    from thale.cli.signing_commands import create_key_pair
+
+    create_key_pair(out, Console())
+
+
+@release.command()
+def sign(
+    archive: Archive,
+    key: Annotated[Path, typer.Option(dir_okay=False, help="Private key from `thale release keygen`.")],
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="Signature. Default: MODEL.mar.sig.")] = None,
+) -> None:
+    """Sign a model archive. `register --signature` and `cosign verify-blob --key` accept the signature."""
+    from thale.cli.signing_commands import write_signature
+
+    write_signature(archive, key, out, Console())
 
 
 @release.command("list")

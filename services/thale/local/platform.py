@@ -127,9 +127,7 @@ def serve(
         release_state = serving_store.prepare_store(data_dir, weights or runtime.weights)
         torchserve = Service(
             name="TorchServe",
-            command=lambda: torchserve_command(
-                runtime, data_dir, serving_store.released_archives(data_dir.release_state, data_dir.model_store)
-            ),
+            command=lambda: torchserve_command(runtime, data_dir, serving_store.verified_archives(data_dir)),
             environment=torchserve_environment(data_dir, sockets, workers),
             folder=data_dir.torchserve,
             log=data_dir.logs / "torchserve.log",

@@ -7,6 +7,7 @@ the release state.
 
 import hashlib
 import logging
+import os
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ from thale.schemas import ModelCard, Release, ReleaseState, VersionManifest
 
 logger = logging.getLogger(__name__)
 
+_PUBLIC_KEYS_VARIABLE = "THALE_SIGNING_PUBLIC_KEYS"
+"""As in `thale.release.registry.signatures`, whose import would delay each start."""
 _SOURCE_DIGESTS_FILE = "source-digests.json"
 _DIGESTS = TypeAdapter(dict[str, str])
 
@@ -192,6 +195,29 @@ def released_archives(state_file: Path, store: Path) -> list[str]:
         if _is_released(state, archive.manifest)
     }
     return sorted(archives.values())
+
+
+def verified_archives(data_dir: DataDir) -> list[str]:
+    """Return the released archives, after their digests and, if there are trusted keys, their signatures were checked.
+
+    Raises:
+        LocalPlatformError: If an archive or the release state cannot be read, or a signature is missing or not valid.
+    """
+    names = released_archives(data_dir.release_state, data_dir.model_store)
+    if not os.environ.get(_PUBLIC_KEYS_VARIABLE):
+        return names
+    from thale.release.registry.signatures import SignaturePolicy, check_archive
+    from thale.release.registry.stores import FolderStore
+
+    registry = FolderStore(data_dir.registry)
+    try:
+        policy = SignaturePolicy.from_environment()
+        for archive in map(data_dir.model_store.joinpath, names):
+            manifest = _read_archive(archive)
+            check_archive(archive, manifest.digest, registry.signatures(manifest), policy)
+    except (ArchiveError, StoreError) as error:
+        raise LocalPlatformError(f"the models cannot be loaded: {error}") from error
+    return names
 
 
 def _is_released(state: ReleaseState, version: VersionManifest) -> bool:

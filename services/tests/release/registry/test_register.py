@@ -14,12 +14,14 @@ from safetensors.torch import load_file, save_file
 from tests.support.fake_model_server import Response, run_fake_model_server
 from tests.support.golden_predictions import encode_response, true_segmentation
 from tests.support.tiny_models import write_tiny_model
-from thale.errors import ArchiveError, RegistrationError, UnknownModelError, VersionExistsError
+from thale.errors import ArchiveError, RegistrationError, SignatureError, UnknownModelError, VersionExistsError
 from thale.local.ephemeral_torchserve import run_ephemeral_torchserve
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
 from thale.release.registry.archive_validation import ValidatedArchive
 from thale.release.registry.golden import golden_plates
 from thale.release.registry.register import StartModelServer, register
+from thale.release.registry.signatures import PUBLIC_KEYS_VARIABLE, read_signatures
+from thale.release.registry.signing import PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, generate_key_pair, sign_archive
 from thale.release.registry.stores import FolderStore
 from thale.schemas import ModelCard
 from thale_models.archive import read_golden_predictions, write_archive
@@ -79,6 +81,47 @@ def test_register_starts_no_server_for_existing_version(store: FolderStore, tmp_
     with pytest.raises(VersionExistsError, match="give the model a new version"):
         register(make_archive(tmp_path, seed=1), store, fake_model_server(true_response, archives))
     assert len(archives) == 1
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with a key pair, whose public key is the trusted one."""
+    generate_key_pair(tmp_path / "keys", b"")
+    monkeypatch.setenv(PUBLIC_KEYS_VARIABLE, str(tmp_path / "keys" / PUBLIC_KEY_FILE))
+    return tmp_path / "keys"
+
+
+def test_register_stores_the_signature_of_a_trusted_key(store: FolderStore, keys: Path, tmp_path: Path) -> None:
+    path = make_archive(tmp_path)
+    signature = sign_archive(path, keys / PRIVATE_KEY_FILE, None, tmp_path / "sig")
+    version = register(path, store, fake_model_server(true_response), signature=signature.value).version
+    assert store.signatures(version) == read_signatures(store.archive(version)) == {signature.key_id: signature.value}
+    assert not register(path, store, fake_model_server(true_response)).new  # the stored signature is sufficient
+
+
+def test_register_refuses_archive_without_signature(store: FolderStore, keys: Path, tmp_path: Path) -> None:
+    path, archives = make_archive(tmp_path), list[ValidatedArchive]()
+    generate_key_pair(tmp_path / "other", b"")
+    other = sign_archive(path, tmp_path / "other" / PRIVATE_KEY_FILE, None, tmp_path / "sig").value
+    for signature, message in ((None, "it is not signed"), (other, "not valid for its bytes"), (b"", "not valid for")):
+        with pytest.raises(SignatureError, match=message):
+            register(path, store, fake_model_server(true_response, archives), signature=signature)
+    assert archives == []
+    assert is_empty(store)
+
+
+def test_register_signs_a_version_registered_before(
+    store: FolderStore, keys: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = make_archive(tmp_path)
+    signature = sign_archive(path, keys / PRIVATE_KEY_FILE, None, tmp_path / "sig")
+    with monkeypatch.context() as without_keys:
+        without_keys.delenv(PUBLIC_KEYS_VARIABLE)
+        version = register(path, store, fake_model_server(true_response)).version
+        with pytest.raises(SignatureError, match="no key can verify the signature"):
+            register(path, store, fake_model_server(true_response), signature=signature.value)
+    assert not register(path, store, fake_model_server(true_response), signature=signature.value).new
+    assert store.signatures(version) == {signature.key_id: signature.value}
 
 
 def is_empty(store: FolderStore) -> bool:

@@ -87,6 +87,7 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.RegistrationError: _INTERNAL_ERROR,
     errors.VersionExistsError: _INTERNAL_ERROR,
     errors.StoreError: _INTERNAL_ERROR,
+    errors.SignatureError: _INTERNAL_ERROR,
     errors.TargetError: _INTERNAL_ERROR,
     errors.ServerUnreachableError: _INTERNAL_ERROR,
     errors.UnexpectedResponseError: _INTERNAL_ERROR,

@@ -9,9 +9,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thale.errors import ArchiveError, ModelError, RegistrationError
+from thale.errors import ArchiveError, ModelError, RegistrationError, SignatureError
 from thale.release.registry import golden
 from thale.release.registry.archive_validation import ValidatedArchive, validate_archive
+from thale.release.registry.signatures import PUBLIC_KEYS_VARIABLE, Signature, SignaturePolicy, check_archive
 from thale.release.registry.stores.model_store import ModelStore
 from thale.release.registry.strict_zip import MAX_BYTES
 from thale.schemas import VersionManifest
@@ -42,6 +43,8 @@ def register(
     *,
     author: str = "",
     criteria: golden.AcceptanceCriteria | None = None,
+    signature: bytes | None = None,
+    policy: SignaturePolicy | None = None,
 ) -> RegistrationResult:
     """Validate an archive, run it on the golden plates in a real model server, and store it immutably.
 
@@ -53,9 +56,12 @@ def register(
         start_model_server: Starts the real handler. Raises a RegistrationError if the model's worker does not start.
         author: The author in the audit log.
         criteria: The acceptance criteria, by default `AcceptanceCriteria()`.
+        signature: The signature of the archive, to be stored with it.
+        policy: The trusted keys, by default those of the environment.
 
     Raises:
         ArchiveError: If the archive is not valid.
+        SignatureError: If the signature is not valid, or is missing although there are trusted keys.
         RegistrationError: If its worker does not start, or its predictions do not meet the acceptance criteria.
         VersionExistsError: If the store contains the version with other bytes.
         StoreError: If the store cannot write it.
@@ -64,10 +70,12 @@ def register(
     with tempfile.TemporaryDirectory(prefix="thale-register-") as temp_dir:
         archive = validate_archive(_copy_archive(path, Path(temp_dir)))
         manifest, card = archive.version_manifest, archive.card
+        checked = _check_signature(archive, store, signature, policy or SignaturePolicy.from_environment())
         if (existing := store.get(manifest)) is not None:
+            store.put(archive.path, checked)
             return RegistrationResult(existing.version, existing.uri, new=False)
         metrics = _run_acceptance(archive, start_model_server, criteria)
-        result = store.put(archive.path)
+        result = store.put(archive.path, checked)
     seconds = time.monotonic() - started_at
     fields = {"model": card.name, "version": card.version, "digest": manifest.digest, "uri": result.uri, "who": author}
     audit.info("version registered", extra={**fields, "new": result.new, **metrics})
@@ -83,6 +91,25 @@ def _copy_archive(path: Path, temp_dir: Path) -> Path:
     except OSError as error:
         raise ArchiveError(f"{path} cannot be read as a model archive: {error}") from error
     return copy
+
+
+def _check_signature(
+    archive: ValidatedArchive, store: ModelStore, signature: bytes | None, policy: SignaturePolicy
+) -> Signature | None:
+    """Return the signature with the id of its key, or None if none was given and none is necessary."""
+    if signature is None:
+        check_archive(archive.path, archive.digest, store.signatures(archive.version_manifest), policy)
+        return None
+    if not policy.keys:
+        raise SignatureError(
+            f"no key can verify the signature: set {PUBLIC_KEYS_VARIABLE} to the file of the public key"
+        )
+    if (checked := policy.identify(archive.digest, signature)) is None:
+        raise SignatureError(
+            f"the signature of {archive.path.name} is not valid for its bytes ({archive.digest}) and the keys "
+            f"{', '.join(policy.keys)} of {PUBLIC_KEYS_VARIABLE}: sign this archive again with `thale release sign`"
+        )
+    return checked
 
 
 def _run_acceptance(

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from thale.errors import ConflictError, ReleaseError, StoreError, TargetError, UnknownModelError
 from thale.files import exclusive_lock, write_atomically
 from thale.release.registry import golden
+from thale.release.registry.signatures import SignaturePolicy, check_archive, read_signatures
 from thale.release.targets import LocalVersionStore, TargetTimeouts, VersionedRelease, WarmUp, compute_revision
 from thale.release.targets.background_unload import BackgroundUnloader
 from thale.release.targets.torchserve_client import TorchServeClient
@@ -191,6 +192,7 @@ def copy_to_serving_dir(archive: Path, manifest: VersionManifest, serving_dir: P
     """Copy an archive to TorchServe's folder under a name with its digest, and return that name.
 
     Raises:
+        SignatureError: If the copy does not have the registered digest, or lacks a required signature.
         TargetError: If it cannot be copied.
     """
     name = (
@@ -199,6 +201,7 @@ def copy_to_serving_dir(archive: Path, manifest: VersionManifest, serving_dir: P
     partial = serving_dir / f".{name}.part"
     try:
         shutil.copyfile(archive, partial)
+        check_archive(partial, manifest.digest, read_signatures(archive), SignaturePolicy.from_environment())
         partial.replace(serving_dir / name)
     except OSError as error:
         raise TargetError(f"{archive} cannot be copied to {serving_dir}: {error.strerror}") from error

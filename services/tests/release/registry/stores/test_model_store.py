@@ -13,6 +13,7 @@ from tests.support.hostile_archives import OTHER_SPELLINGS_OF_A_VERSION
 from tests.support.tiny_models import write_tiny_model
 from thale.errors import ArchiveError, StoreError, UnknownModelError, UnknownVersionError, VersionExistsError
 from thale.release.registry.archive_validation import validate_archive
+from thale.release.registry.signatures import Signature
 from thale.release.registry.stores import FolderStore, ModelStore, StoreResult, open_store
 from thale.release.registry.stores.blob import BlobStore
 from thale.release.registry.stores.model_store import MANIFEST_FILE, archive_key
@@ -89,6 +90,21 @@ def test_put_rejects_same_version_with_other_bytes(store: ModelStore, make_archi
     with pytest.raises(VersionExistsError, match="give the model a new version"):
         store.put(make_archive(seed=1))
     assert store.find("tiny-seg", "1.0.0") == first
+
+
+def test_put_stores_digest_and_signatures_of_a_version(
+    open_store_again: Callable[[], ModelStore], make_archive: MakeArchive
+) -> None:
+    store, path = open_store_again(), make_archive()
+    first, second = Signature("0" * 16, b"Zmlyc3Q="), Signature("1" * 16, b"c2Vjb25k")
+    version = store.put(path).version
+    assert store.signatures(version) == {}
+    assert store.put(path, first).new is False
+    open_store_again().put(path, second)
+    store.put(path, Signature("0" * 16, b"b3RoZXI="))  # a signature is never replaced
+    assert open_store_again().signatures(version) == {first.key_id: first.value, second.key_id: second.value}
+    assert store.signatures(store.put(make_archive("1.0.1"), first).version) == {first.key_id: first.value}
+    assert [other.card.version for other in store.versions()] == ["1.0.0", "1.0.1"]
 
 
 def test_versions_are_sorted_by_model_and_number(store: ModelStore, make_archive: MakeArchive) -> None:

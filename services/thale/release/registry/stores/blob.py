@@ -5,7 +5,7 @@ The immutability policy of the container prevents changes by other clients.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -104,6 +104,11 @@ class BlobStore(ModelStore):
         )
         if found != (size, digest, md5):
             raise StoreError(f"the bytes of {blob.url} do not match its digest: delete that blob and register again")
+
+    def _names(self, folder: str) -> Iterable[str]:
+        with self._translate_errors():
+            keys = list(self._container.list_blob_names(name_starts_with=f"{folder}/"))
+        return [key.rpartition("/")[2] for key in keys if key.rpartition("/")[0] == folder]
 
     def _manifest_keys(self) -> Iterator[str]:
         with self._translate_errors():

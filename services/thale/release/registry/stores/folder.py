@@ -4,13 +4,14 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from thale.errors import StoreError
 from thale.release.registry.archive_validation import ValidatedArchive
-from thale.release.registry.stores.model_store import MANIFEST_FILE, ModelStore, archive_key, file_digest
+from thale.release.registry.signatures import compute_digest
+from thale.release.registry.stores.model_store import MANIFEST_FILE, ModelStore, archive_key
 from thale.schemas import VersionManifest
 
 _CHUNK_BYTES = 2**20
@@ -48,7 +49,7 @@ class FolderStore(ModelStore):
         path = self.root / key
         with archive.path.open("rb") as source:
             self._create_exclusive(path, lambda file: shutil.copyfileobj(source, file, _CHUNK_BYTES))
-        if file_digest(path) != archive.digest:
+        if compute_digest(path) != archive.digest:
             raise StoreError(
                 f"the bytes of {path} do not match its digest: the disk is damaged, or the archive changed"
             )
@@ -73,6 +74,14 @@ class FolderStore(ModelStore):
                 return False
             finally:
                 os.unlink(partial)  # noqa: PTH108 its name is text
+        except OSError as error:
+            raise _to_store_error(self.root, error) from error
+
+    def _names(self, folder: str) -> Iterable[str]:
+        try:
+            return [path.name for path in (self.root / folder).iterdir()]
+        except FileNotFoundError:
+            return []
         except OSError as error:
             raise _to_store_error(self.root, error) from error
 

@@ -2,16 +2,17 @@
 
     MODEL/VERSION/release.json                              the version manifest with card and digest
     MODEL/VERSION/DIGEST/model-store/MODEL-VERSION.mar      the archive, in a folder named after its digest
+    MODEL/VERSION/DIGEST/model-store/MODEL-VERSION.mar.sha256           its digest, in the format of sha256sum
+    MODEL/VERSION/DIGEST/model-store/MODEL-VERSION.mar.KEY-ID.sig       a signature (thale.release.registry.signatures)
 
 The archive is written first and the version manifest last, and only if it does not exist (ADR 0023). An interrupted
 registration therefore has no effect, one of two concurrent registrations with other bytes fails, and the archive of a
 manifest is complete. A store never overwrites or deletes an object, and ignores an archive without a manifest.
 """
 
-import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +26,11 @@ from thale.errors import (
     describe_validation_error,
 )
 from thale.release.registry.archive_validation import ValidatedArchive, validate_archive
+from thale.release.registry.signatures import Signature, compute_digest, key_id_from_name, signature_name
 from thale.schemas import MODEL_NAME_PATTERN, VERSION_PATTERN, VersionManifest
 
 MANIFEST_FILE = "release.json"
+DIGEST_SUFFIX = ".sha256"
 _DIGEST_LENGTH = 12
 
 
@@ -44,8 +47,8 @@ class StoreResult:
 class ModelStore(ABC):
     """Base class of the stores. Subclasses implement reads and exclusive writes of objects."""
 
-    def put(self, path: Path) -> StoreResult:
-        """Store an archive under its model's name, version and digest.
+    def put(self, path: Path, signature: Signature | None = None) -> StoreResult:
+        """Store an archive under its model's name, version and digest, with its signature. Signatures add up.
 
         Raises:
             ArchiveError: If the archive is not valid.
@@ -55,15 +58,34 @@ class ModelStore(ABC):
         archive = validate_archive(path)
         manifest = archive.version_manifest
         existing = self.get(manifest)
-        if existing is None:
+        if existing is not None:
+            self._put_signature(manifest, signature)
+        else:
             key = manifest_key(manifest.card.name, manifest.card.version)
             self._put_archive(archive, archive_key(manifest))
+            self._write_new(f"{archive_key(manifest)}{DIGEST_SUFFIX}", _digest_line(manifest))
+            self._put_signature(manifest, signature)
             if self._write_new(key, manifest.model_dump_json(indent=2).encode()):
                 return StoreResult(manifest, self._object_uri(version_folder(manifest)), new=True)
             existing = self.get(manifest)
         if existing is None:
             raise StoreError(f"{key} disappeared: another client deletes objects of the model store")
         return existing
+
+    def signatures(self, manifest: VersionManifest) -> Mapping[str, bytes]:
+        """Return the signatures of a version by key id, valid or not.
+
+        Raises:
+            StoreError: If the store cannot be read.
+        """
+        folder, _, archive = archive_key(manifest).rpartition("/")
+        found = {key_id: name for name in self._names(folder) if (key_id := key_id_from_name(name, archive))}
+        values = {key_id: self._read(f"{folder}/{name}") for key_id, name in found.items()}
+        return {key_id: value.strip() for key_id, value in values.items() if value is not None}
+
+    def _put_signature(self, manifest: VersionManifest, signature: Signature | None) -> None:
+        if signature is not None:
+            self._write_new(signature_name(archive_key(manifest), signature.key_id), signature.value)
 
     def get(self, manifest: VersionManifest) -> StoreResult | None:
         """Return the stored version if it has the same bytes, None if the store does not contain it.
@@ -123,7 +145,7 @@ class ModelStore(ABC):
         manifest = self.find(model, version)
         key = archive_key(manifest)
         target = to / key.rpartition("/")[2]
-        if target.exists() and file_digest(target) == manifest.digest:
+        if target.exists() and compute_digest(target) == manifest.digest:
             return target
         partial = target.with_name(f".{target.name}.part")
         try:
@@ -131,7 +153,7 @@ class ModelStore(ABC):
             with partial.open("wb") as file:
                 for chunk in self._read_chunks(key):
                     file.write(chunk)
-            if (digest := file_digest(partial)) != manifest.digest:
+            if (digest := compute_digest(partial)) != manifest.digest:
                 partial.unlink()
                 raise StoreError(
                     f"{self._object_uri(key)} has the digest {digest}, but {manifest.digest} was registered"
@@ -163,6 +185,10 @@ class ModelStore(ABC):
         """Write an archive atomically. An existing one with the same bytes is not replaced."""
 
     @abstractmethod
+    def _names(self, folder: str) -> Iterable[str]:
+        """Return the names of the objects directly in a folder. Empty if it does not exist."""
+
+    @abstractmethod
     def _manifest_keys(self) -> Iterator[str]:
         """Yield the keys of all version manifests."""
 
@@ -191,10 +217,9 @@ def archive_key(manifest: VersionManifest) -> str:
     return f"{version_folder(manifest)}/model-store/{manifest.card.name}-{manifest.card.version}.mar"
 
 
-def file_digest(path: Path) -> str:
-    """Return a file's SHA-256, as `sha256:…`."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+def _digest_line(manifest: VersionManifest) -> bytes:
+    """Return the line of `sha256sum` for an archive."""
+    return f"{manifest.digest.removeprefix('sha256:')}  {archive_key(manifest).rpartition('/')[2]}\n".encode()
 
 
 def _parse_manifest(key: str, data: bytes) -> VersionManifest:
