@@ -62,8 +62,8 @@ variable "kubernetes_version" {
   default     = "1.35"
   description = "Minor version of Kubernetes. The patch channel selects the patch version."
   validation {
-    condition     = can(regex("^1\\.(3[2-9]|[4-9][0-9])$", var.kubernetes_version))
-    error_message = "kubernetes_version must be a minor version of at least 1.32, such as 1.35: KServe 0.21 requires it."
+    condition     = can(regex("^1\\.(3[3-9]|[4-9][0-9])$", var.kubernetes_version))
+    error_message = "kubernetes_version must be a minor version of at least 1.33, such as 1.35: Envoy Gateway 1.9 requires it."
   }
 }
 
