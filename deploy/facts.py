@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from deploy import cluster, terraform
+from deploy.caller_credential import entra_facts
 from deploy.context import NAMESPACE, DeployContext
 from thale.files import write_atomically
 
@@ -41,14 +42,21 @@ def run(context: DeployContext) -> None:
 
 
 def azure_facts(context: DeployContext) -> Mapping[str, str]:
-    """Return the facts of an environment on Azure."""
+    """Return the facts of an environment on Azure.
+
+    Raises:
+        DeployError: If it has no app registration.
+        StepOrderError: If Terraform has not been applied.
+    """
     outputs = terraform.facts(context)
-    region = terraform.region(context)
+    region, entra = terraform.region(context), entra_facts(context)
     identities = {name.replace("-", "_"): client_id for name, client_id in outputs["client_ids"].items()}
     return {
         "environment": outputs["environment"],
         "host": context.settings.host_name,
-        **{name: outputs[name] for name in ("tenant_id", "key_vault", "blob_endpoint", "prometheus_query")},
+        **{name: outputs[name] for name in ("key_vault", "blob_endpoint", "prometheus_query")},
+        "entra_tenant_id": entra["tenant_id"],
+        "entra_audience": entra["audience"],
         **{f"client_id_{name}": identities[name] for name in ("facade", "model_server", "release_watcher", "keda")},
         "node_subnet": region["node_subnet"],
         "private_endpoints_range": region["ranges"]["private_endpoints"],

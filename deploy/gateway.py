@@ -27,6 +27,11 @@ _PORT = 443
 _TIMEOUT_S = 120
 _PHENOTYPE_PATH = "/v1/phenotype"
 _STATUS_PATTERN = re.compile(r"HTTP-STATUS:(\d+)\s*$")
+_HEADERS = {"Accept": "application/json", "Content-Type": "application/octet-stream"}
+_REMEDIES = {
+    401: 'the facade or the gateway rejected the credential: see docs/authentication.md, "A client gets 401 or 403"',
+    403: "the credential lacks the scope predict: assign the app role Thale.Predict, or create a key with it",
+}
 
 
 @dataclass(frozen=True)
@@ -53,18 +58,18 @@ def find_gateway(context: DeployContext, cluster: Cluster) -> Gateway:
     return Gateway(addresses[0]["value"], context.settings.host_name, ca_certificate)
 
 
-def send_image(context: DeployContext, cluster: Cluster, gateway: Gateway, image: bytes) -> bytes:
-    """Send an image to the facade and return the JSON response.
+def send_image(context: DeployContext, cluster: Cluster, gateway: Gateway, image: bytes, credential: str) -> bytes:
+    """Send an image to the facade, with an API key or a token, and return the JSON response.
 
     Raises:
         SmokeError: If the gateway is not reachable, or the status is not 200.
     """
     if context.environment.on_azure and context.settings.access is Access.INVOKE:
-        return _send_by_curl(context, gateway, image)
+        return _send_by_curl(context, gateway, image, credential)
     if _is_reachable(gateway.address):
-        return _send_by_tls(gateway, gateway.address, _PORT, image)
+        return _send_by_tls(gateway, gateway.address, _PORT, image, credential)
     with _port_forward(cluster) as port:
-        return _send_by_tls(gateway, "127.0.0.1", port, image)
+        return _send_by_tls(gateway, "127.0.0.1", port, image, credential)
 
 
 def _is_reachable(address: str) -> bool:
@@ -75,7 +80,7 @@ def _is_reachable(address: str) -> bool:
         return False
 
 
-def _send_by_tls(gateway: Gateway, address: str, port: int, image: bytes) -> bytes:
+def _send_by_tls(gateway: Gateway, address: str, port: int, image: bytes, credential: str) -> bytes:
     with tempfile.NamedTemporaryFile(suffix=".crt") as ca_file:
         ca_file.write(gateway.ca_certificate)
         ca_file.flush()
@@ -88,7 +93,7 @@ def _send_by_tls(gateway: Gateway, address: str, port: int, image: bytes) -> byt
             timeout=_TIMEOUT_S,
             retries=urllib3.Retry(total=3, status_forcelist=(503,), allowed_methods=None, backoff_factor=2),
         )
-        headers = {"Host": gateway.host, "Accept": "application/json", "Content-Type": "application/octet-stream"}
+        headers = {**_HEADERS, "Host": gateway.host, "Authorization": f"Bearer {credential}"}
         try:
             response = pool.request("POST", _PHENOTYPE_PATH, body=image, headers=headers)
         except urllib3.exceptions.HTTPError as error:
@@ -96,8 +101,13 @@ def _send_by_tls(gateway: Gateway, address: str, port: int, image: bytes) -> byt
         finally:
             pool.close()
     if response.status != 200:
-        raise SmokeError(f"https://{gateway.host} returned status {response.status}: {response.data[:500]!r}")
+        raise SmokeError(_describe_failure(gateway, response.status, repr(response.data[:500])))
     return response.data
+
+
+def _describe_failure(gateway: Gateway, status: int, body: str) -> str:
+    remedy = f" ({_REMEDIES[status]})" if status in _REMEDIES else ""
+    return f"https://{gateway.host} returned status {status}{remedy}: {body}"
 
 
 @contextmanager
@@ -124,20 +134,25 @@ def _port_forward(cluster: Cluster) -> Iterator[int]:
             forward.terminate()
 
 
-def _send_by_curl(context: DeployContext, gateway: Gateway, image: bytes) -> bytes:
+def _send_by_curl(context: DeployContext, gateway: Gateway, image: bytes, credential: str) -> bytes:
+    """Send with curl in a pod. The credential is in a file, because Azure logs the command."""
     with tempfile.TemporaryDirectory(prefix="thale-smoke-") as temp_dir:
-        plate, ca_file = Path(temp_dir) / "plate.jpg", Path(temp_dir) / "ca.crt"
+        plate, ca_file, headers = (Path(temp_dir) / name for name in ("plate.jpg", "ca.crt", "headers.txt"))
         plate.write_bytes(image)
         ca_file.write_bytes(gateway.ca_certificate)
+        lines = {**_HEADERS, "Authorization": f"Bearer {credential}"}
+        headers.write_text("".join(f"{name}: {value}\n" for name, value in lines.items()))
         command = [
             *("curl", "--silent", "--show-error", "--max-time", str(_TIMEOUT_S), "--cacert", ca_file.name),
-            *("--resolve", f"{gateway.host}:{_PORT}:{gateway.address}", "--header", "Accept: application/json"),
-            *("--header", "Content-Type: application/octet-stream", "--data-binary", f"@{plate.name}"),
+            *("--resolve", f"{gateway.host}:{_PORT}:{gateway.address}"),
+            *("--header", f"@{headers.name}", "--data-binary", f"@{plate.name}"),
             *("--write-out", "HTTP-STATUS:%{http_code}", f"https://{gateway.host}{_PHENOTYPE_PATH}"),
         ]
-        result = run_in_cluster(context, command, [plate, ca_file])
+        result = run_in_cluster(context, command, [plate, ca_file, headers])
     output = result.logs or ""
     match = _STATUS_PATTERN.search(output)
-    if result.exitCode != 0 or match is None or match.group(1) != "200":
+    if result.exitCode != 0 or match is None:
         raise SmokeError(f"request to https://{gateway.host} from the cluster failed: {output[-500:].strip()}")
+    if match.group(1) != "200":
+        raise SmokeError(_describe_failure(gateway, int(match.group(1)), output[-500:].strip()))
     return output[: match.start()].encode()

@@ -86,7 +86,8 @@ def _pack_files(context: DeployContext, arguments: Sequence[str], temp_dir: Path
     packed: list[str] = []
     files: list[Path] = []
     for number, argument in enumerate(arguments):
-        option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
+        is_option = argument.startswith("-") and argument != "-"
+        option, equals, value = argument.partition("=") if is_option else ("", "", argument)
         previous = arguments[number - 1] if number else ""
         copy = temp_dir / f"{number}-{re.sub(r'[^A-Za-z0-9.-]', '_', Path(value).name)}"
         if value == "-" and previous in ("-f", "--filename", "--values"):

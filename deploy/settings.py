@@ -72,6 +72,10 @@ class DeploySettings(BaseSettings):
     admin_group_ids: tuple[str, ...] = ()
     deployer_ids: tuple[str, ...] = ()
     alert_emails: AlertEmails | None = None
+    entra_audience: str | None = None
+    """Client id of the app registration whose tokens the facade accepts (docs/authentication.md)."""
+    entra_tenant_id: str | None = Field(default=None, pattern=_UUID)
+    """Tenant of the tokens. Default: the tenant of the subscription."""
     state_account: str | None = None
     """Storage account of Terraform's state. Default: the one that terraform/bootstrap creates in this subscription."""
     access: Access = Access.INVOKE
@@ -124,7 +128,11 @@ class DeploySettings(BaseSettings):
 
     def missing_fields(self) -> tuple[str, ...]:
         """Return the names of required settings that are not set."""
-        required = ("subscription_id", "admin_group_ids", "alert_emails") if self.environment.on_azure else ()
+        required = (
+            ("subscription_id", "admin_group_ids", "alert_emails", "entra_audience")
+            if self.environment.on_azure
+            else ()
+        )
         return tuple(name for name in required if not getattr(self, name))
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from deploy import cluster as clusters
 from deploy import gateway
+from deploy.caller_credential import read_credential
 from deploy.context import DeployContext
 from deploy.errors import SmokeError
 from thale.schemas import Phenotype
@@ -49,9 +50,10 @@ def run(context: DeployContext) -> None:
     """
     cluster = clusters.connect(context)
     endpoint = gateway.find_gateway(context, cluster)
+    credential = read_credential(context)
     plate = draw_smoke_plate()
     started_s = time.monotonic()
-    response = gateway.send_image(context, cluster, endpoint, plate.encoded)
+    response = gateway.send_image(context, cluster, endpoint, plate.encoded, credential)
     seconds = time.monotonic() - started_s
     try:
         phenotype = Phenotype.model_validate_json(response)

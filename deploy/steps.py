@@ -50,6 +50,7 @@ STEPS: Sequence[DeployStep] = (
     DeployStep("images", "build the images", cached=True),
     DeployStep("platform", "install the add-ons", cached=True),
     DeployStep("models", "register the default models", cached=True),
+    DeployStep("credentials", "create the missing Secrets"),
     DeployStep("overlay", "apply the manifests"),
     DeployStep("readiness", "wait until all objects are ready"),
     DeployStep("smoke", "measure a synthetic plate through the gateway"),

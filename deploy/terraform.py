@@ -135,11 +135,13 @@ def _tfvars(context: DeployContext) -> Path:
 
 def _organisation(context: DeployContext) -> Mapping[str, object]:
     settings = context.settings
+    entra = {"audience": settings.entra_audience, "tenant_id": settings.entra_tenant_id}
     return {
         "subscription_id": settings.subscription_id,
         "admin_group_ids": list(settings.admin_group_ids),
         "deployer_ids": list(settings.deployer_ids),
         "alert_emails": settings.alert_emails.model_dump(mode="json") if settings.alert_emails else None,
+        "entra": entra if settings.entra_audience else None,
     }
 
 

@@ -21,7 +21,6 @@ PROVIDERS_BY_GROUP = {
     "keda.sh": ("keda", "crd/scaledobjects.keda.sh"),
     "monitoring.coreos.com": ("kube-prometheus-stack",),
     "azmonitoring.coreos.com": ("crd/podmonitors.azmonitoring.coreos.com",),
-    "secrets-store.csi.x-k8s.io": ("secrets-store-crd", "crd/secretproviderclasses.secrets-store.csi.x-k8s.io"),
     "metrics.k8s.io": ("metrics-server", "apiservice/v1beta1.metrics.k8s.io"),
 }
 """Maps an API group to alternative providers: an add-on or a managed object. An environment has exactly one."""
@@ -146,8 +145,8 @@ def test_kserve_uses_standard_mode_without_own_gateway() -> None:
 
 
 def test_envoy_gateway_and_crds_have_one_version() -> None:
-    assert get_addon("envoy-gateway").version == f"v{get_addon('envoy-gateway-crds').version}" == "v1.8.1"
-    assert get_addon("gateway-api").version == "1.5.1"
+    assert get_addon("envoy-gateway").version == f"v{get_addon('envoy-gateway-crds').version}" == "v1.9.0"
+    assert get_addon("gateway-api").version == "1.6.1"
     assert get_addon("envoy-gateway").skip_crds
 
 

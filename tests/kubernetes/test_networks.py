@@ -47,7 +47,7 @@ def test_pod_connections_are_allowed_at_both_ends(name: str) -> None:
     manifests = list(overlay(name))
     predictors = ("plate-seg", "plate-landmarks")
     expected = {(source, predictor, 8080) for source in ("facade", "release-watcher") for predictor in predictors}
-    expected |= {("release-watcher", "facade", 9090)}
+    expected |= {("release-watcher", "facade", 9090), ("facade", "limit-store", 6379)}
     assert connections(manifests, "Ingress") == expected
     assert connections(manifests, "Egress") == expected
 
@@ -61,7 +61,7 @@ def test_only_pods_with_identity_have_external_egress(name: str) -> None:
         for pod in labels
         if "ipBlock" in peer and port == 443 and peer["ipBlock"]["cidr"] == "0.0.0.0/0" and selects(own, labels[pod])
     }
-    assert outside == (set() if name == "laptop" else {"plate-seg", "plate-landmarks", "release-watcher"})
+    assert outside == (set() if name == "laptop" else {"facade", "plate-seg", "plate-landmarks", "release-watcher"})
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -124,8 +124,8 @@ def test_gateway_uses_tls_and_rate_limits(name: str) -> None:
 
 
 def test_gateway_does_not_route_metrics() -> None:
-    (rule,) = of_kind(overlay("aks-prod"), "HTTPRoute")["facade"]["spec"]["rules"]
-    assert rule["backendRefs"] == [{"name": "facade", "port": 80}]
-    paths = [(match["path"]["type"], match["path"]["value"]) for match in rule["matches"]]
+    rules = of_kind(overlay("aks-prod"), "HTTPRoute")["facade"]["spec"]["rules"]
+    assert all(rule["backendRefs"] == [{"name": "facade", "port": 80}] for rule in rules)
+    paths = [(match["path"]["type"], match["path"]["value"]) for rule in rules for match in rule["matches"]]
     assert ("PathPrefix", "/") not in paths
     assert not any(value.startswith("/metrics") for _, value in paths)

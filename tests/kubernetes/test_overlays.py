@@ -45,9 +45,11 @@ def test_overlays_have_the_same_objects() -> None:
         }
         for name in OVERLAYS
     }
-    operator_rules = {("PrometheusRule", "thale", "thale")}  # on Azure, Terraform creates the rules
+    rules, tokens = ("PrometheusRule", "thale", "thale"), ("SecurityPolicy", "thale", "tokens")
     for name in OVERLAYS:
-        assert objects[name] | operator_rules == objects["laptop"], name
+        assert (rules in objects[name]) == (name == "laptop"), "on Azure, Terraform creates the rules"
+        assert (tokens in objects[name]) == (name in ON_AZURE), "a laptop has API keys only"
+        assert objects[name] - {rules, tokens} == objects["laptop"] - {rules}, name
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

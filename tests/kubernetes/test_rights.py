@@ -54,18 +54,19 @@ def test_roles_are_bound_to_accounts_of_the_same_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_only_the_controller_has_an_azure_identity(name: str) -> None:
-    """The controller also gets the name of the vault that its identity may read."""
+def test_deployments_that_read_the_vault_have_an_identity(name: str) -> None:
+    """The facade reads API keys, and the controller the expiry of secrets."""
     facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
     labelled = {
         deployment_name
         for deployment_name, deployment in of_kind(overlay(name), "Deployment").items()
         if "azure.workload.identity/use" in deployment["spec"]["template"]["metadata"]["labels"]
     }
-    assert labelled == (set() if name == "laptop" else {"release-watcher"})
-    (container,) = of_kind(overlay(name), "Deployment")["release-watcher"]["spec"]["template"]["spec"]["containers"]
-    vaults = [entry["value"] for entry in container["env"] if entry["name"] == "THALE_KEY_VAULT"]
-    assert vaults == ([] if name == "laptop" else [facts["key_vault"]])
+    assert labelled == (set() if name == "laptop" else {"facade", "release-watcher"})
+    for deployment in ("facade", "release-watcher"):
+        (container,) = of_kind(overlay(name), "Deployment")[deployment]["spec"]["template"]["spec"]["containers"]
+        vaults = [entry["value"] for entry in container["env"] if entry["name"] == "THALE_KEY_VAULT"]
+        assert vaults == ([] if name == "laptop" else [facts["key_vault"]])
 
 
 def test_controller_identity_cannot_read_secrets() -> None:

@@ -30,6 +30,9 @@ RESPONSE_FILE = REPOSITORY / "deploy" / "tests" / "data" / "response.json"
 """Response of the default models 1.0.0 to the smoke test's plate, without polygons."""
 PROGRAMS = ("az", "terraform", "kubectl", "helm", "kubelogin", "kind", "docker")
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+ENTRA_AUDIENCE = "00000000-0000-0000-0000-00000000000d"
+ACCESS_TOKEN = "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
+"""The token that the fake `az` returns."""
 _CHECKOUT_FILES = (".dockerignore", "pyproject.toml", "constraints.txt", "README.md", "LICENSE")
 _FAKE_INSTALLER = """\
 import subprocess, sys
@@ -48,8 +51,10 @@ class _Facade(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.hosts.append(self.headers["Host"])  # type: ignore[attr-defined]
-        data = self.server.response  # type: ignore[attr-defined]
-        self.send_response(200)
+        self.server.credentials.append(self.headers["Authorization"])  # type: ignore[attr-defined]
+        is_authenticated = (self.headers["Authorization"] or "").startswith("Bearer ")
+        data = self.server.response if is_authenticated else b"unauthenticated"  # type: ignore[attr-defined]
+        self.send_response(200 if is_authenticated else 401)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -93,6 +98,7 @@ class DeployEnvironment:
         azure_settings = {
             "subscription_id": SUBSCRIPTION,
             "admin_group_ids": (SUBSCRIPTION[:-1] + "2",),
+            "entra_audience": ENTRA_AUDIENCE,
             "alert_emails": AlertEmails(page=("pager@example.org",), ticket=("team@example.org",)),
         }
         values = {"wait_s": 2.0, "poll_interval_s": 0.1} | (azure_settings if environment.on_azure else {}) | settings
@@ -169,6 +175,7 @@ def _write_fake_commands(bin_dir: Path, api: FakeCluster, gateway_port: int) -> 
     config = {
         "faults": [],
         "subscription": SUBSCRIPTION,
+        "access_token": ACCESS_TOKEN,
         "providers": [f"Microsoft.{name}" for name in PROVIDERS],
         "encryption": "Registered",
         "sizes": [
@@ -223,7 +230,8 @@ def _run_gateway(folder: Path) -> Iterator[tuple[bytes, Any]]:
     ]
     subprocess.run([*openssl_command, *files], check=True, capture_output=True)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Facade) as server:
-        server.response, server.hosts = RESPONSE_FILE.read_bytes(), []  # type: ignore[attr-defined]
+        server.response = RESPONSE_FILE.read_bytes()  # type: ignore[attr-defined]
+        server.hosts, server.credentials = [], []  # type: ignore[attr-defined]
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(folder / "crt.pem", folder / "key.pem")
         server.socket = tls.wrap_socket(server.socket, server_side=True)

@@ -46,6 +46,7 @@ def az(config, arguments):
     responses = {
         "version": {"azure-cli": "2.80.0"},
         "account show": {"id": config["subscription"], "name": "plants"},
+        "account get-access-token": {"accessToken": config["access_token"], "tokenType": "Bearer"},
         "provider list": [{"namespace": name, "registrationState": "Registered"} for name in config["providers"]],
         "feature show": {"properties": {"state": config["encryption"]}},
         "vm list-skus": config["sizes"],

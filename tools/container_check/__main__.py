@@ -33,7 +33,7 @@ def main() -> int:
 
 def _check_sample_plate(engine: ContainerEngine, tag: str) -> tuple[list[TraitCheck], float]:
     plate = draw_smoke_plate()
-    with run_stack(engine, tag) as stack, Client(stack.url) as client:
+    with run_stack(engine, tag) as stack, Client(stack.url, api_key=stack.api_key) as client:
         started_s = time.monotonic()
         phenotype = client.phenotype(plate.encoded)
         return list(compare_traits(phenotype, plate)), time.monotonic() - started_s

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +28,7 @@ _FACADE_SETTINGS = {
     "THALE_MODEL_URL": "http://127.0.0.1:8080",
     "THALE_MANAGEMENT_URL": "http://127.0.0.1:8081",
     "THALE_RELEASE_STATE_PATH": "/models/release-state.json",
+    "THALE_API_KEYS_PATH": "/keys/api-keys.json",
 }
 _START_TIMEOUT_S = 600.0
 _STOP_TIMEOUT_S = 60
@@ -73,12 +74,13 @@ class ContainerEngine:
 
 @dataclass(frozen=True)
 class ContainerStack:
-    """Names of the running containers, and the URL of the facade on this machine."""
+    """Names of the running containers, the URL of the facade on this machine, and an API key for it."""
 
     engine: ContainerEngine
     model_server: str
     facade: str
     url: str
+    api_key: str = field(repr=False)
 
     def time_to_stop(self, container: str) -> float:
         """Stop a container with SIGTERM and return the duration in seconds."""
@@ -124,9 +126,16 @@ def run_stack(engine: ContainerEngine, tag: str) -> Iterator[ContainerStack]:
         ContainerError: If a container cannot be started, ends, or is not ready in time.
     """
     suffix = uuid4().hex[:8]
-    models, model_server, facade = (f"thale-{name}-{suffix}" for name in ("models", "model-server", "facade"))
+    names = ("models", "keys", "model-server", "facade")
+    models, keys, model_server, facade = (f"thale-{name}-{suffix}" for name in names)
     try:
-        engine.run_command("volume", "create", models)
+        for volume in (models, keys):
+            engine.run_command("volume", "create", volume)
+        api_key = engine.run_container(
+            f"{SERVICES}:{tag}",
+            *("thale", "keys", "create", "--home", "/keys", "--name", "check", "--expires", "1d"),
+            flags=("--rm", "--network=none", f"--volume={keys}:/keys"),
+        ).strip()
         engine.run_container(
             f"{MODEL_SERVER}:{tag}",
             *("-m", "thale_models.default_models", "/models"),
@@ -136,14 +145,14 @@ def run_stack(engine: ContainerEngine, tag: str) -> Iterator[ContainerStack]:
         engine.run_container(
             f"{MODEL_SERVER}:{tag}", flags=(*detached, f"--name={model_server}", f"--publish=127.0.0.1::{_PORT}")
         )
-        facade_flags = (f"--name={facade}", f"--network=container:{model_server}")
+        facade_flags = (f"--name={facade}", f"--network=container:{model_server}", f"--volume={keys}:/keys:ro")
         settings = [f"--env={name}={value}" for name, value in _FACADE_SETTINGS.items()]
         engine.run_container(f"{SERVICES}:{tag}", flags=(*detached, *facade_flags, *settings))
         address = engine.run_command("port", model_server, f"{_PORT}/tcp").splitlines()[0]
-        stack = ContainerStack(engine, model_server, facade, f"http://{address}")
+        stack = ContainerStack(engine, model_server, facade, f"http://{address}", api_key)
         stack.wait_until_ready()
         yield stack
     finally:
         for name in (facade, model_server):  # in this order: the facade uses the network of the model server
             engine.run_command("rm", "--force", "--volumes", name)
-        engine.run_command("volume", "rm", "--force", models)
+        engine.run_command("volume", "rm", "--force", models, keys)

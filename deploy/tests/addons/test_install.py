@@ -19,7 +19,6 @@ PLATFORM = KUBERNETES / "platform"
 FAKE_TOOLS = Path(__file__).with_name("fake_tools.sh")
 MANAGED_OBJECTS = (
     "crd/scaledobjects.keda.sh",
-    "crd/secretproviderclasses.secrets-store.csi.x-k8s.io",
     "crd/podmonitors.azmonitoring.coreos.com",
     "apiservice/v1beta1.metrics.k8s.io",
 )
@@ -118,7 +117,7 @@ def test_apply_installs_in_order_at_exact_versions(env: InstallerEnvironment) ->
     assert all(call.option("--field-manager") == "thale-platform" for call in applied)
     assert all("--server-side" in call.arguments for call in applied)
     assert not any("--force-conflicts" in call.arguments for call in applied)
-    assert applied[0].arguments[-1].endswith("/gateway-api/releases/download/v1.5.1/standard-install.yaml")
+    assert applied[0].arguments[-1].endswith("/gateway-api/releases/download/v1.6.1/standard-install.yaml")
 
 
 def test_apply_skips_current_addons(env: InstallerEnvironment) -> None:
@@ -231,7 +230,7 @@ def test_apply_reports_outdated_tools_and_cluster(env: InstallerEnvironment) -> 
     assert "kubectl is v1.28.0: get 1.32 or newer" in result.stderr
     for program, version in (("helm", "v4.0.1"), ("kubectl", "v1.35.1"), ("server", "v1.31.9-aks")):
         env.set_version(program, version)
-    assert "Kubernetes v1.31.9-aks: the minimum is 1.32" in env.run("apply", "--environment", "dev").stderr
+    assert "Kubernetes v1.31.9-aks: the minimum is 1.33" in env.run("apply", "--environment", "dev").stderr
 
 
 def test_apply_installs_nothing_without_cluster(env: InstallerEnvironment) -> None:

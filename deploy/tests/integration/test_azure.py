@@ -17,7 +17,7 @@ from deploy.invoke import invoke
 from deploy.settings import Access, Environment
 from deploy.state import State
 from deploy.steps import STEPS, get_step
-from tests.support.deploy_environment import REPOSITORY, DeployEnvironment
+from tests.support.deploy_environment import ACCESS_TOKEN, ENTRA_AUDIENCE, REPOSITORY, DeployEnvironment
 from tests.support.fake_kubernetes_objects import Key
 
 pytestmark = pytest.mark.integration
@@ -32,7 +32,8 @@ FAULTS = {
     "images": "az acr task run",
     "platform": "helm status",
     "models": "kubectl apply",
-    "overlay": "kubectl create",
+    "credentials": "kubectl create",
+    "overlay": "kubectl kustomize",
     "readiness": "kubectl get deployments.apps",
     "smoke": "kubectl get gateways",
     "summary": None,
@@ -75,6 +76,7 @@ def _check_deployed_objects(env: DeployEnvironment) -> None:
     facts = yaml.safe_load((env.root / "kubernetes/overlays/aks-dev/facts.yaml").read_text())["data"]
     assert facts["host"] == "thale.dev.internal"
     assert facts["blob_endpoint"] == "https://stthaledev.blob.core.windows.net/"
+    assert facts["entra_audience"] == ENTRA_AUDIENCE
     assert (facts["node_subnet"], facts["api_server_range"]) == ("snet-nodes", "10.40.17.0/28")
     facade = objects.get(Key("deployments", "thale", "facade"))["spec"]["template"]["spec"]["containers"][0]
     assert facade["image"].startswith("crthaledev.azurecr.io/thale/services@sha256:0000")
@@ -117,7 +119,7 @@ def _check_destroy(env: DeployEnvironment, context: DeployContext) -> None:
 def test_private_cluster_is_reached_by_command_invoke(env: DeployEnvironment) -> None:
     context = env.context(Environment.DEV)
     shutil.copyfile(OUTPUTS, context.folder / "outputs.json")
-    for name in ("facts", "images", "platform", "overlay", "smoke"):
+    for name in ("facts", "images", "platform", "credentials", "overlay", "smoke"):
         get_step(name).run(context)
     commands = [call[call.index("--command") + 1] for call in env.calls("az", "aks", "command", "invoke")]
     pod_commands = [command.partition("; ")[2] for command in commands]
@@ -128,6 +130,8 @@ def test_private_cluster_is_reached_by_command_invoke(env: DeployEnvironment) ->
     )
     assert not env.calls("az", "aks", "get-credentials")
     assert env.gateway.hosts == ["thale.dev.internal"]
+    assert env.gateway.credentials == [f"Bearer {ACCESS_TOKEN}"]
+    assert not any(ACCESS_TOKEN in command for command in commands), "Azure logs the commands"
     assert env.api.objects.get(Key("deployments", "thale", "facade"))
     with pytest.raises(DeployError, match="run it inside the network"):
         invoke(context, ["kubectl", "port-forward", "service/facade", "80"])

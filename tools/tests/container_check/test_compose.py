@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "compose.yaml"
 BUILT_IMAGES = {
     "facade": "services/Dockerfile",
+    "keys": "services/Dockerfile",
     "model-server": "model-server/Dockerfile",
     "models": "model-server/Dockerfile",
 }
@@ -79,6 +80,15 @@ def test_facade_environment_has_only_known_settings(services: dict[str, Service]
     variables = services["facade"]["environment"]
     assert {name.removeprefix("THALE_").lower() for name in variables} <= FacadeSettings.model_fields.keys()
     assert all(name.startswith("THALE_") for name in variables)
+
+
+def test_facade_requires_a_key_that_only_the_keys_service_writes(services: dict[str, Service]) -> None:
+    facade, keys = services["facade"], services["keys"]
+    assert facade["environment"]["THALE_API_KEYS_PATH"] == "/keys/api-keys.json"
+    assert "keys:/keys:ro" in facade["volumes"]
+    assert keys["command"][:5] == ["thale", "keys", "create", "--home", "/keys"]
+    assert (keys["volumes"], keys["network_mode"], keys["profiles"]) == (["keys:/keys"], "none", ["keys"])
+    assert "mkdir --mode=1777 /keys" in (ROOT / "services" / "Dockerfile").read_text()
 
 
 def test_mounted_folders_exist_and_are_read_only(services: dict[str, Service]) -> None:

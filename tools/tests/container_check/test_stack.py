@@ -46,7 +46,7 @@ def run_python(stack: ContainerStack, container: str, code: str) -> str:
 
 def test_images_measure_synthetic_plate_correctly(stack: ContainerStack) -> None:
     plate = draw_smoke_plate()
-    with Client(stack.url) as client:
+    with Client(stack.url, api_key=stack.api_key) as client:
         failed = [
             check for check in compare_traits(client.phenotype(plate.encoded), plate) if not check.is_within_tolerance
         ]
