@@ -16,7 +16,7 @@ def read_credential(context: DeployContext) -> str:
     """Return a credential with the scope `predict`.
 
     Raises:
-        DeployError: If there is none.
+        DeployError: If no credential is available.
     """
     if given := os.environ.get(API_KEY_VARIABLE, "").strip():
         return given

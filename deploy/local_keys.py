@@ -65,7 +65,7 @@ def smoke_key(context: DeployContext) -> str:
     """Return the API key of the smoke test.
 
     Raises:
-        DeployError: If there is none.
+        DeployError: If the key does not exist.
     """
     try:
         return read_owner_only(_folder(context) / _SMOKE_KEY_FILE).decode()
