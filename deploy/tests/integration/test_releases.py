@@ -24,7 +24,7 @@ SEGMENTER = Key("inferenceservices", "thale", "plate-seg")
 
 def deploy_once(env: DeployEnvironment) -> DeployContext:
     context = env.context(Environment.LAPTOP)
-    for name in ("facts", "images", "platform", "overlay"):
+    for name in ("facts", "images", "platform", "credentials", "overlay"):
         get_step(name).run(context)
     return context
 
