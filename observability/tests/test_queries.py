@@ -24,10 +24,7 @@ TARGET_LABELS = frozenset({"job", "instance", "environment", "namespace", "pod"}
 """Labels that the scrape adds to every series; the last two only in clusters."""
 GRAFANA_INTERVALS = {"$__rate_interval": "5m", "$__interval": "1m", "$__range": "1h"}
 
-UNREAD_METRICS: dict[str, str] = {
-    "thale_facade_authentications": "the reasons of 401 and 403, during an investigation",
-    "thale_facade_credentials_read_timestamp_seconds": "the age of the credentials, during an outage of their source",
-}
+UNREAD_METRICS: dict[str, str] = {}
 """Metrics that no query reads, with the reason why they are exported."""
 
 Query = tuple[str, str]
