@@ -286,8 +286,8 @@ def _caller_panels(backend: Backend) -> list[PanelBuilder]:
                 "{{outcome}}",
             ),
             unit="suffix: calls/s",
-            description="Calls of the shared limit store. After an `error`, and if `skipped`, each facade limits callers "
-            "on its own.",
+            description="Calls of the shared limit store. After an `error`, and if `skipped`, each facade limits "
+            "callers on its own.",
             healthy="Only `ok`, two to three calls for each request.",
             stacked=True,
             width=6,
