@@ -29,6 +29,8 @@ CODES: dict[type[ThaleError], str] = {
     errors.AuthenticationUnavailableError: "authentication-unavailable",
     errors.ForbiddenError: "forbidden",
     errors.RateLimitedError: "rate-limited",
+    errors.IdempotencyKeyReusedError: "idempotency-key-reused",
+    errors.IdempotencyKeyInUseError: "idempotency-key-in-use",
     errors.UploadTimeoutError: "upload-timeout",
     errors.OverloadedError: "overloaded",
     errors.ModelError: "model",

@@ -15,6 +15,8 @@ ThaleError
 │   ├── UnsupportedContentEncodingError a compressed request body
 │   ├── MalformedRequestError           a request that violates the syntax of its protocol
 │   ├── NotAcceptableError              no response format matches the Accept header
+│   ├── IdempotencyKeyReusedError       an idempotency key of another request
+│   ├── IdempotencyKeyInUseError        the first request with this idempotency key is in progress
 │   ├── UploadTimeoutError              the request body stalls or arrives too slowly
 │   └── OverloadedError                 admission control rejects the request
 ├── ModelError                          a model that cannot return a prediction
@@ -252,6 +254,30 @@ class RateLimitedError(RequestError):
     def __init__(self, limit: str, retry_after_s: int) -> None:
         super().__init__(f"the caller's limit is reached ({limit}): retry in {retry_after_s} s")
         self.limit, self.retry_after_s = limit, retry_after_s
+
+
+class IdempotencyKeyReusedError(RequestError):
+    """The idempotency key belongs to another request of this caller. Use a new key for each request.
+
+    A retry has the same method, path, query, Accept, Content-Type and body as the first request.
+    """
+
+    code = "idempotency-key-reused"
+
+    def __init__(self) -> None:
+        super().__init__("the Idempotency-Key belongs to a request with other content: use a new key for each request")
+
+
+class IdempotencyKeyInUseError(RequestError):
+    """The first request with this idempotency key is still in progress. Retry after the seconds of Retry-After."""
+
+    code = "idempotency-key-in-use"
+
+    retry_after_s: int | None = None
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"the first request with this Idempotency-Key is in progress: retry in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
 
 
 class UploadTimeoutError(RequestError):

@@ -71,7 +71,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.callback(tracing.configure_tracing("thale-facade", settings.otel))
         pool = WorkerPool(settings.postprocess_workers)
         stack.callback(pool.close)
-        app.state.caller_limiter = await stack.enter_async_context(running_limiter(settings))
+        running = await stack.enter_async_context(running_limiter(settings))
+        app.state.caller_limiter, app.state.response_store = running.limiter, running.responses
         models = await stack.enter_async_context(ModelClient.connect(settings.model_url, settings.management_url))
         release_source = stack.enter_context(_release_source(settings))
         breakers = BreakerRegistry(settings)

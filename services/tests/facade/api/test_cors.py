@@ -55,7 +55,8 @@ def test_every_response_has_the_cors_headers(tmp_path: Path, path: str, status: 
     response = client(tmp_path, ORIGIN).get(path, headers={"Origin": ORIGIN})
     assert response.status_code == status
     assert response.headers["access-control-allow-origin"] == ORIGIN
-    assert response.headers["access-control-expose-headers"] == "X-Request-Id, Retry-After, RateLimit-Policy, RateLimit"
+    exposed = set(response.headers["access-control-expose-headers"].split(", "))
+    assert exposed == {"X-Request-Id", "Retry-After", "RateLimit-Policy", "RateLimit", "Idempotent-Replayed"}
     assert response.headers["x-request-id"]
     assert "Origin" in response.headers["vary"]
 

@@ -13,6 +13,7 @@ from thale.facade.limits.fallback_store import FallbackLimitStore
 from thale.facade.limits.memory_store import MemoryLimitStore
 from thale.facade.limits.policy import SECOND_US, CallerLimits, Charge, Decision, Refund
 from thale.facade.limits.redis_store import STORE_FAILURES, RedisLimitStore, connect
+from thale.facade.limits.store_circuit import StoreCircuit
 
 LIMITS = CallerLimits(
     interval_us=3600 * SECOND_US,
@@ -55,7 +56,7 @@ async def exceeded(store: FallbackLimitStore, caller: str = "key:1") -> str | No
 def test_hanging_store_delays_three_requests_and_then_one_probe() -> None:
     async def check() -> None:
         shared, clock = SlowStore(), Clock()
-        store = FallbackLimitStore(shared, MemoryLimitStore(), STORE_FAILURES, 0.02, clock)
+        store = FallbackLimitStore(shared, MemoryLimitStore(), StoreCircuit(STORE_FAILURES, 0.02, clock))
         shared.delay_s = 3600
         assert [await exceeded(store) for _ in range(8)] == [None] * 8
         assert shared.calls == 3
@@ -69,13 +70,13 @@ def test_hanging_store_delays_three_requests_and_then_one_probe() -> None:
 def test_recovered_store_counts_again() -> None:
     async def check() -> None:
         shared, clock = SlowStore(), Clock()
-        store = FallbackLimitStore(shared, MemoryLimitStore(), STORE_FAILURES, 5, clock)
+        store = FallbackLimitStore(shared, MemoryLimitStore(), StoreCircuit(STORE_FAILURES, 5, clock))
         await exceeded(store)
         shared.delay_s = 3600
-        store._timeout_s = 0.02
+        store._circuit.timeout_s = 0.02
         for _ in range(4):
             await exceeded(store)
-        shared.delay_s, store._timeout_s = 0, 5
+        shared.delay_s, store._circuit.timeout_s = 0, 5
         clock.now += 1.01
         assert [await exceeded(store) for _ in range(10)] == [None] * 9 + ["rate"]
 
@@ -85,7 +86,7 @@ def test_recovered_store_counts_again() -> None:
 def test_release_ends_the_lease_of_a_call_that_timed_out() -> None:
     async def check() -> None:
         shared = MemoryLimitStore()
-        store = FallbackLimitStore(shared, MemoryLimitStore(), STORE_FAILURES, 5)
+        store = FallbackLimitStore(shared, MemoryLimitStore(), StoreCircuit(STORE_FAILURES, 5))
         decision = await shared.acquire("key:1", "lease", LIMITS)
         await store.release("key:1", "lease", Refund(decision.day))
         assert (await shared.acquire("key:1", "next", LIMITS)).slots == 999
@@ -99,7 +100,7 @@ def test_charge_falls_back() -> None:
             raise ConnectionError("no store")
 
     async def check() -> None:
-        store = FallbackLimitStore(BrokenStore(), MemoryLimitStore(), STORE_FAILURES, 5)
+        store = FallbackLimitStore(BrokenStore(), MemoryLimitStore(), StoreCircuit(STORE_FAILURES, 5))
         charges = [await store.charge("key:1", pixels, LIMITS) for pixels in (900, 200)]
         assert [charge.is_admitted for charge in charges] == [True, False]
 
@@ -109,12 +110,13 @@ def test_charge_falls_back() -> None:
 @pytest.mark.integration
 def test_two_facades_share_one_limit(tmp_path: Path) -> None:
     async def check(url: str, password_path: Path) -> None:
-        stores = [RedisLimitStore(connect(url, password_path, 60)) for _ in range(2)]
+        clients = [connect(url, password_path, 60) for _ in range(2)]
+        stores = [RedisLimitStore(client) for client in clients]
         calls = [stores[index % 2].acquire("key:1", str(index), LIMITS) for index in range(40)]
         decisions = await asyncio.gather(*calls)
         assert sum(decision.exceeded is None for decision in decisions) == LIMITS.burst
-        for store in stores:
-            await store.aclose()
+        for client in clients:
+            await client.aclose(close_connection_pool=True)
 
     with run_redis(tmp_path) as redis:
         asyncio.run(check(redis.url, redis.password_path))
@@ -126,7 +128,7 @@ def test_requests_go_on_while_the_store_is_down(tmp_path: Path) -> None:
 
     async def wait_until_shared(store: FallbackLimitStore) -> None:
         deadline = time.monotonic() + 60
-        while store._breaker.is_open:
+        while store._circuit.is_open:
             assert time.monotonic() < deadline, "the store was not used again"
             await asyncio.sleep(0.1)
             await exceeded(store, uuid.uuid4().hex)
@@ -134,26 +136,26 @@ def test_requests_go_on_while_the_store_is_down(tmp_path: Path) -> None:
     async def fail_until_open(store: FallbackLimitStore) -> None:
         for _ in range(5):
             assert await exceeded(store, uuid.uuid4().hex) is None
-        assert store._breaker.is_open
+        assert store._circuit.is_open
 
     async def check() -> None:
         client = connect(redis.url, redis.password_path, 10)
-        store = FallbackLimitStore(RedisLimitStore(client), MemoryLimitStore(), STORE_FAILURES, 10)
+        store = FallbackLimitStore(RedisLimitStore(client), MemoryLimitStore(), StoreCircuit(STORE_FAILURES, 10))
         assert await exceeded(store) is None
-        assert not store._breaker.is_open
+        assert not store._circuit.is_open
         redis.kill()
         await fail_until_open(store)
         redis.start()
         await wait_until_shared(store)
         assert await client.dbsize() > 0
-        store._timeout_s = 0.05
+        store._circuit.timeout_s = 0.05
         redis.process.send_signal(signal.SIGSTOP)
         await fail_until_open(store)
         redis.process.send_signal(signal.SIGCONT)
-        store._timeout_s = 10
+        store._circuit.timeout_s = 10
         await wait_until_shared(store)
         assert [await exceeded(store, "key:2") for _ in range(11)] == [None] * 10 + ["rate"]
-        await store.aclose()
+        await client.aclose(close_connection_pool=True)
 
     with run_redis(tmp_path) as redis:
         asyncio.run(check())
@@ -164,13 +166,13 @@ def test_wrong_password_falls_back(tmp_path: Path) -> None:
     async def check(url: str) -> None:
         (tmp_path / "wrong").write_text("wrong")
         client = connect(url, tmp_path / "wrong", 10)
-        store = FallbackLimitStore(RedisLimitStore(client), MemoryLimitStore(), STORE_FAILURES, 10)
+        store = FallbackLimitStore(RedisLimitStore(client), MemoryLimitStore(), StoreCircuit(STORE_FAILURES, 10))
         assert [await exceeded(store) for _ in range(11)] == [None] * 10 + ["rate"]
         (tmp_path / "wrong").write_text((tmp_path / "password").read_text())  # a rotated password needs no restart
-        store._breaker.record_success()
+        store._circuit._breaker.record_success()
         assert await exceeded(store, "key:2") is None
-        assert not store._breaker.is_open
-        await store.aclose()
+        assert not store._circuit.is_open
+        await client.aclose(close_connection_pool=True)
 
     with run_redis(tmp_path) as redis:
         asyncio.run(check(redis.url))

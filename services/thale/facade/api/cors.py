@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from thale.facade.api.idempotent_request import REPLAYED_FIELD
 from thale.facade.api.middleware import REQUEST_ID_HEADER
+from thale.facade.limits.idempotency_key import IDEMPOTENCY_KEY_FIELD
 from thale.facade.limits.rate_limit_fields import POLICY_FIELD, RATE_LIMIT_FIELD
 
 _PREFLIGHT_MAX_AGE_S = 600
@@ -13,7 +15,7 @@ _REQUEST_HEADERS = (
     "Accept",
     "Authorization",
     "Content-Type",
-    "Idempotency-Key",
+    IDEMPOTENCY_KEY_FIELD,
     "Inference-Header-Content-Length",
     REQUEST_ID_HEADER,
 )
@@ -32,6 +34,6 @@ def add_cors(app: FastAPI, origins: Sequence[str]) -> None:
             allow_origins=list(origins),
             allow_methods=["GET", "POST"],
             allow_headers=list(_REQUEST_HEADERS),
-            expose_headers=[REQUEST_ID_HEADER, "Retry-After", POLICY_FIELD, RATE_LIMIT_FIELD],
+            expose_headers=[REQUEST_ID_HEADER, "Retry-After", POLICY_FIELD, RATE_LIMIT_FIELD, REPLAYED_FIELD],
             max_age=_PREFLIGHT_MAX_AGE_S,
         )

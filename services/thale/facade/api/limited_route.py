@@ -1,19 +1,25 @@
 """Route class that applies the limits of a caller to POST requests, before a byte of the body is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from thale.auth.principal import LOCAL
+from thale.auth.principal import Principal
 from thale.facade.api import problems
-from thale.facade.limits.caller_limiter import CallerLimiter
+from thale.facade.api.idempotent_request import (
+    IdempotentRequest,
+    StoredResponseFound,
+    begin_idempotent_request,
+)
+from thale.facade.limits.caller_limiter import CallerLimiter, Reservation
+from thale.facade.limits.idempotency_key import IDEMPOTENCY_KEY_FIELD
 from thale.facade.limits.rate_limit_fields import POLICY_FIELD, RATE_LIMIT_FIELD
-from thale.facade.request_stats import RequestStats
 
 _FIELDS = {
     "Retry-After": {"description": "Seconds until the limit admits a request.", "schema": {"type": "integer"}},
@@ -35,50 +41,111 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+_KEY_PARAMETER = {
+    "name": IDEMPOTENCY_KEY_FIELD,
+    "in": "header",
+    "description": "Key of the caller for this request. A retry with the same key and content returns the stored "
+    "response and is not charged again. Successful responses are stored for 10 minutes.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+
+
 async def _apply_limits(request: Request) -> None:
-    """Count the request towards the limits of its caller.
+    """Count the request towards the limits of its caller, and end it if its response is stored.
 
     Raises:
         RateLimitedError: If a limit is reached.
+        StoredResponseFound: If the request is a retry with an idempotency key.
+        RequestError: If the idempotency key is in use or belongs to another request.
     """
     limiter: CallerLimiter = request.app.state.caller_limiter
-    reservation = await limiter.reserve(getattr(request.state, "principal", LOCAL))
-    request.state.stats.reservation = reservation
+    principal: Principal = request.state.principal
+    exchange: _Exchange = request.state.exchange
+    exchange.reservation = request.state.stats.reservation = reservation = await limiter.reserve(principal)
     if reservation is not None and (rejection := reservation.rejection) is not None:
         raise rejection
+    try:
+        exchange.idempotent_request = await begin_idempotent_request(
+            request, request.app.state.response_store, principal.id
+        )
+    except StoredResponseFound:
+        if reservation is not None:
+            await reservation.finish_replay()
+        raise
 
 
 class LimitedRoute(APIRoute):
-    """Route whose POST requests count towards the limits of the caller. Every response states the rest of them.
+    """Route whose POST requests count towards the limits of the caller, and may have an idempotency key.
 
-    The limits are the last dependency of the route, after the one that authenticates the caller.
+    The limits are the last dependency of the route, after the one that authenticates the caller. Every response states
+    the rest of them.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         if "POST" in (options.get("methods") or ()):
             options["responses"] = {**_RESPONSES, **(options.get("responses") or {})}
             options["dependencies"] = [*(options.get("dependencies") or ()), Depends(_apply_limits)]
+            options["openapi_extra"] = {**(options.get("openapi_extra") or {}), "parameters": [_KEY_PARAMETER]}
         super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of the route, which returns a stored response without calling the endpoint."""
+        handle_request = super().get_route_handler()
+
+        async def handle_request_or_replay(request: Request) -> Response:
+            try:
+                return await handle_request(request)
+            except StoredResponseFound as found:
+                return found.response()
+
+        return handle_request_or_replay
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, and end its reservation."""
-        stats: RequestStats = scope["state"]["stats"]
-
-        async def send_with_fields(message: Message) -> None:
-            if message["type"] == "http.response.start" and stats.reservation is not None:
-                # Before the response: a client that sends the next request at once must not meet its own lease.
-                await stats.reservation.finish(message["status"])
-                MutableHeaders(scope=message).update(stats.reservation.fields)
-            await send(message)
-
+        exchange = scope["state"]["exchange"] = _Exchange(receive, send)
         status = None
         try:
-            await super().handle(scope, receive, send_with_fields)
+            await super().handle(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             raise
         except BaseException:
             status = 500
             raise
         finally:
-            if stats.reservation is not None:
-                await stats.reservation.finish(status)
+            await exchange.finish(status)
+
+
+class _Exchange:
+    """Messages of one request and its response."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.reservation: Reservation | None = None
+        self.idempotent_request: IdempotentRequest | None = None
+
+    async def receive(self) -> Message:
+        """Return the next message of the client."""
+        message = await self._receive()
+        if self.idempotent_request is not None:
+            self.idempotent_request.observe_received(message)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a message to the client, after the counters and the stored response are up to date.
+
+        A client that sends the next request at once must not meet its own lease.
+        """
+        if self.idempotent_request is not None:
+            await self.idempotent_request.observe_sent(message)
+        if message["type"] == "http.response.start" and self.reservation is not None:
+            await self.reservation.finish(message["status"])
+            MutableHeaders(scope=message).update(self.reservation.fields)
+        await self._send(message)
+
+    async def finish(self, status: int | None) -> None:
+        """End the request, if no response has ended it."""
+        if self.idempotent_request is not None:
+            await self.idempotent_request.finish()
+        if self.reservation is not None:
+            await self.reservation.finish(status)

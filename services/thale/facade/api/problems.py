@@ -68,6 +68,10 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     ),
     errors.ForbiddenError: ProblemSpec(HTTPStatus.FORBIDDEN, "The request is not permitted"),
     errors.RateLimitedError: ProblemSpec(HTTPStatus.TOO_MANY_REQUESTS, "The caller's limit is reached"),
+    errors.IdempotencyKeyReusedError: ProblemSpec(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "The idempotency key belongs to another request"
+    ),
+    errors.IdempotencyKeyInUseError: ProblemSpec(HTTPStatus.CONFLICT, "The first request is in progress"),
     errors.UploadTimeoutError: ProblemSpec(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time"),
     errors.OverloadedError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "Too many concurrent requests"),
     errors.UnknownModelError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such model"),

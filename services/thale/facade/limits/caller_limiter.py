@@ -62,9 +62,16 @@ class Reservation:
             return
         self._is_finished = True
         is_failed = status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        is_unused = is_failed or status == HTTPStatus.TOO_MANY_REQUESTS
+        is_unused = is_failed or status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.CONFLICT)
         is_processed = not is_failed or status == HTTPStatus.GATEWAY_TIMEOUT
-        refund = Refund(self._day, int(is_unused), 0 if is_processed else self._refundable_pixels)
+        await self._release(Refund(self._day, int(is_unused), 0 if is_processed else self._refundable_pixels))
+
+    async def finish_replay(self) -> None:
+        """End a request whose response was stored before. It does not consume the daily budget."""
+        self._is_finished = True
+        await self._release(Refund(self._day, requests=1))
+
+    async def _release(self, refund: Refund) -> None:
         await self._limiter.store.release(self._caller, self._lease, refund)
 
 

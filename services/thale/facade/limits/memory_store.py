@@ -129,9 +129,6 @@ class MemoryLimitStore:
         counters.requests = max(0, counters.requests - refund.requests)
         counters.pixels = max(0, counters.pixels - refund.pixels)
 
-    async def aclose(self) -> None:
-        """Do nothing: there are no connections."""
-
     def _counters_of(self, caller: str, now_us: int) -> _Counters:
         """Return the counters of a caller. Remove old ones, and the least recently used above the maximum."""
         counters = self._counters.get(caller)

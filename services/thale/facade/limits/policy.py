@@ -112,7 +112,3 @@ class LimitStore(Protocol):
     async def release(self, caller: str, lease: str, refund: Refund) -> None:
         """End a request. A second release of the same lease changes nothing."""
         ...
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        ...

@@ -46,7 +46,7 @@ elseif late > 0 then exceeded, retry_after = 1, late
 else
   tat, running, state[3] = tat + interval, running + 1, state[3] + 1
   redis.call('ZADD', KEYS[2], text(latest), ARGV[7])
-  redis.call('PEXPIRE', KEYS[2], text(math.ceil(lease_us / 1000)))
+  redis.call('PEXPIRE', KEYS[2], text(math.ceil(lease_us / 1000) + 60000)) -- leases expire before their key
 end
 state[1] = tat
 save(KEYS[1], state, day_us + refill)

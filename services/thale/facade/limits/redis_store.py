@@ -93,10 +93,6 @@ class RedisLimitStore:
         arguments: list[int | str] = [lease, refund.day, refund.requests, refund.pixels]
         await self._release(keys=_keys(caller), args=arguments)
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.aclose(close_connection_pool=True)
-
 
 def caller_digest(caller: str) -> str:
     """Return a digest of a caller's id for the keys of the store."""

@@ -1,31 +1,45 @@
-"""Composition of the limiter and its store from the settings."""
+"""Composition of the limiter and the stored responses from the settings."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from thale.facade.limits.caller_limiter import CallerLimiter
 from thale.facade.limits.fallback_store import FallbackLimitStore
 from thale.facade.limits.memory_store import MemoryLimitStore
-from thale.facade.limits.policy import CallerLimits, LimitStore
+from thale.facade.limits.policy import SECOND_US, CallerLimits
+from thale.facade.limits.response_store import MemoryResponseStore, ResponseStore
+from thale.facade.limits.store_circuit import StoreCircuit
 from thale.facade.settings import FacadeSettings
 
 
+@dataclass(frozen=True)
+class RunningLimiter:
+    """Limiter of callers, and their stored responses."""
+
+    limiter: CallerLimiter
+    responses: ResponseStore
+
+
 @asynccontextmanager
-async def running_limiter(settings: FacadeSettings) -> AsyncIterator[CallerLimiter]:
-    """Yield the limiter. Close the connections of its store afterwards."""
-    store = _build_store(settings)
-    try:
-        yield CallerLimiter(store, CallerLimits.from_settings(settings))
-    finally:
-        await store.aclose()
-
-
-def _build_store(settings: FacadeSettings) -> LimitStore:
+async def running_limiter(settings: FacadeSettings) -> AsyncIterator[RunningLimiter]:
+    """Yield the limiter, in process or with the shared store. Close its connections afterwards."""
+    limits = CallerLimits.from_settings(settings)
+    memory_store, memory_responses = MemoryLimitStore(), MemoryResponseStore()
     if settings.limit_store_url is None:
-        return MemoryLimitStore()
+        yield RunningLimiter(CallerLimiter(memory_store, limits), memory_responses)
+        return
     # Imported here because redis-py is an optional dependency: the extra `redis`.
+    from thale.facade.limits.redis_response_store import FallbackResponseStore, RedisResponseStore
     from thale.facade.limits.redis_store import STORE_FAILURES, RedisLimitStore, connect
 
-    timeout_s = settings.limit_store_timeout_s
-    client = connect(settings.limit_store_url, settings.limit_store_password_path, timeout_s)
-    return FallbackLimitStore(RedisLimitStore(client), MemoryLimitStore(), STORE_FAILURES, timeout_s)
+    client = connect(settings.limit_store_url, settings.limit_store_password_path, settings.limit_store_timeout_s)
+    circuit = StoreCircuit(STORE_FAILURES, settings.limit_store_timeout_s)
+    store = FallbackLimitStore(RedisLimitStore(client), memory_store, circuit)
+    shared_responses = RedisResponseStore(client, hold_s=limits.lease_us / SECOND_US)
+    try:
+        yield RunningLimiter(
+            CallerLimiter(store, limits), FallbackResponseStore(shared_responses, memory_responses, circuit)
+        )
+    finally:
+        await client.aclose(close_connection_pool=True)
