@@ -14,7 +14,6 @@ import os
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +27,7 @@ import psutil
 import urllib3
 
 from thale.client import Client
+from thale.interpreter import python_command
 from thale.local import aot_cache, aot_cache_build
 from thale.local.data_dir import DataDir
 from thale.local.ports import HOST
@@ -86,7 +86,7 @@ def prepare(data_dir: DataDir) -> Path:
         "--split",
         "test",
     )
-    command = [sys.executable, "-m", "thale_models.cli", *arguments]
+    command = python_command("-m", "thale_models.cli", *arguments)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 (the command is ours)
     plate = next((data_dir.path / "sample" / "images").iterdir())
     start_thale(data_dir, plate)
@@ -97,7 +97,7 @@ def prepare(data_dir: DataDir) -> Path:
 
 def start_thale(data_dir: DataDir, plate: Path) -> StartupTiming:
     """Run `thale up` until it has measured the plate."""
-    with run_command(sys.executable, "-m", "thale", "up", "--home", str(data_dir.path)) as command:
+    with run_command(*python_command("-m", "thale", "up", "--home", str(data_dir.path))) as command:
 
         def is_ready() -> bool:
             platform = data_dir.find_running_platform()
@@ -132,7 +132,7 @@ def start_torchserve(data_dir: DataDir, plate: Path) -> StartupTiming:
             "--models",
             *archives,
         )
-        with run_command(sys.executable, *command_line, folder=folder, **environment) as command:
+        with run_command(*python_command(*command_line), folder=folder, **environment) as command:
 
             def is_ready() -> bool:
                 return all(is_worker_ready(management, name) for name in archives.values())

@@ -8,7 +8,6 @@ Exit status: 0 if all objectives are met, 1 if one is violated, 2 for invalid op
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from loadtests import image_set, report, samples, slo_check
 from loadtests.personas import SCENARIOS, allocate_users
 from thale.client import Client
 from thale.errors import ServerUnreachableError, ThaleError
+from thale.interpreter import python_command
 from thale.local.data_dir import DataDir
 from thale.local.platform import serve
 from thale.slo import read_slo
@@ -113,16 +113,8 @@ def _run_locust(url: str, users: int, minutes: float, scenarios: list[str], samp
         "--loglevel": "WARNING",
     }
     arguments = [str(item) for option in options.items() for item in option]
-    command = [
-        sys.executable,
-        "-m",
-        "locust",
-        "--headless",
-        "--only-summary",
-        *arguments,
-        "--config-users",
-        *map(json.dumps, counts),
-    ]
+    switches = ("--headless", "--only-summary")
+    command = python_command("-m", "locust", *switches, *arguments, "--config-users", *map(json.dumps, counts))
     return subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603 (fixed command)
 
 

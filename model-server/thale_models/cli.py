@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from thale.errors import ArchiveError, ParameterError, ThaleError
+from thale.interpreter import exclude_current_folder, python_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -172,11 +173,13 @@ def _restart_with_malloc_settings() -> None:
     """
     if sys.platform == "linux" and not MALLOC_SETTINGS.keys() <= os.environ.keys():
         environment = {**MALLOC_SETTINGS, **os.environ}
-        os.execve(sys.executable, [sys.executable, "-m", "thale_models.cli", *sys.argv[1:]], environment)  # noqa: S606
+        command = python_command("-m", "thale_models.cli", *sys.argv[1:])
+        os.execve(command[0], command, environment)  # noqa: S606
 
 
 def main() -> None:
     """Run the command line."""
+    exclude_current_folder()
     try:
         app()
     except ThaleError as error:

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from thale.interpreter import python_command
+
 _WORKER = "model_service_worker.py"
 _CODEC = "ts.protocol.otf_message_handler"
 
@@ -27,7 +29,8 @@ class _LazyTorch(ModuleType):
 def main(arguments: Sequence[str]) -> None:
     """Run TorchServe's worker with the arguments of its command line. Run any other program like Python."""
     if not arguments or Path(arguments[0]).name != _WORKER:
-        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 (TorchServe's own command)
+        command = python_command(*arguments)
+        os.execv(command[0], command)  # noqa: S606 (TorchServe's own command)
     sys.modules["torch"] = _LazyTorch("torch")
     importlib.import_module(_CODEC)
     del sys.modules["torch"]

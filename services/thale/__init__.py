@@ -5,11 +5,9 @@
 ...     phenotype = client.phenotype("plate.jpg")
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
 from thale._version import __version__
 
+TYPE_CHECKING = False  # not from `typing`: `python -m thale` imports this module before it excludes the current folder
 if TYPE_CHECKING:
     from thale.client import Client
     from thale.errors import ThaleError
@@ -22,6 +20,8 @@ _LAZY_IMPORTS = {"Client": "thale.client", "Phenotype": "thale.schemas", "ThaleE
 
 def __getattr__(name: str) -> object:
     """Import a public name at its first use, so that `import thale` stays fast."""
+    from importlib import import_module
+
     if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module 'thale' has no attribute {name!r}")
     return getattr(import_module(_LAZY_IMPORTS[name]), name)

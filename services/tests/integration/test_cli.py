@@ -258,7 +258,7 @@ def test_analyze_measures_all_images_despite_killed_service(
 def _is_service(service: str, process: psutil.Process) -> bool:
     if service == "java":
         return process.name() == "java"
-    return process.cmdline()[1:3] == ["-m", "thale.facade"]
+    return process.cmdline()[1:4] == ["-P", "-m", "thale.facade"]
 
 
 def test_up_analyze_prints_traits_writes_results_and_serves(prepared_home: Path, weights: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from thale.errors import (
     UnknownVersionError,
     WrongTaskError,
 )
+from thale.interpreter import exclude_current_folder
 
 if TYPE_CHECKING:
     from thale.client import Parameters
@@ -185,6 +186,7 @@ def _stderr_console() -> Console:
 
 def main() -> None:
     """Run the command line."""
+    exclude_current_folder()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # not if it is ignored, as under nohup
             signal.signal(number, signal.default_int_handler)

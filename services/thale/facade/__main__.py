@@ -2,6 +2,8 @@
 
 import sys
 
+from thale.interpreter import exclude_current_folder
+
 _GRACE_S = 10
 
 
@@ -37,4 +39,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    exclude_current_folder()
     sys.exit(main())

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import urllib3
 
+from thale.interpreter import python_command
 from thale.local import aot_cache
 from thale.local.background_process import run_in_background
 from thale.local.commands import torchserve_environment
@@ -38,7 +39,8 @@ def record_aot_cache_in_background(data_dir: DataDir, delay_s: float = _DELAY_S)
     if aot_cache.options(find_runtime(), data_dir):
         yield
         return
-    with run_in_background(sys.executable, "-m", "thale.local.aot_cache_build", str(data_dir.path), str(delay_s)):
+    command = python_command("-m", "thale.local.aot_cache_build", str(data_dir.path), str(delay_s))
+    with run_in_background(*command):
         yield
 
 

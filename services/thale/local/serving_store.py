@@ -8,7 +8,6 @@ the release state.
 import hashlib
 import logging
 import os
-import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from thale._version import __version__
 from thale.errors import ArchiveError, LocalPlatformError, StoreError, TargetError, VersionExistsError
 from thale.files import write_atomically
+from thale.interpreter import python_command
 from thale.local.background_process import run_in_background
 from thale.local.data_dir import DataDir
 from thale.schemas import ModelCard, Release, ReleaseState, VersionManifest
@@ -141,16 +141,8 @@ def _source_digest(folder: Path) -> str:
 
 
 def _build_archive(folder: Path, store: Path) -> None:
-    command = (
-        sys.executable,
-        "-m",
-        "thale_models.cli",
-        "archive",
-        str(folder),
-        "--no-compute-golden",
-        "--out",
-        str(store),
-    )
+    arguments = ("archive", str(folder), "--no-compute-golden", "--out", str(store))
+    command = python_command("-m", "thale_models.cli", *arguments)
     with run_in_background(*command) as process:
         error = process.error_output()
     if error is not None:
