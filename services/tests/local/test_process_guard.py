@@ -1,4 +1,4 @@
-"""Tests of the process guard: no process and no temporary folder remains after the caller ends."""
+"""Tests of the process guard: nothing remains after the caller ends, requests are completed, the log is bounded."""
 
 import os
 import signal
@@ -10,8 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.local_platform import wait_until_all_exited
+from tests.support.local_platform import wait_for, wait_until_all_exited
 from thale.local import process_guard
+from thale.local.background_process import with_guard
+from thale.local.process_guard import RotatingLog
 
 SLEEP = "import time; time.sleep(600)"
 # Starts a child, prints both process ids and the temporary folder, and waits.
@@ -21,19 +23,32 @@ child = subprocess.Popen([sys.executable, "-S", "-c", {SLEEP!r}])
 print(os.getpid(), child.pid, tempfile.gettempdir(), flush=True)
 time.sleep(600)
 """
+# Starts a worker, and ends on SIGTERM with the worker's result, as the facade does.
+COMPLETES_WORK = """
+import signal, subprocess, sys
+worker = subprocess.Popen([sys.executable, "-S", "-c", "input(); print('result', flush=True)"], stdin=subprocess.PIPE)
+def complete(number, frame):
+    worker.communicate(b"\\n")
+    print("worker status", worker.returncode, flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, complete)
+print("started", flush=True)
+while True:
+    signal.pause()
+"""
 IGNORES_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SPAWNS_CHILD
 # Starts a guarded process with a child and waits, as `thale up` does.
 CALLER = f"""
 import subprocess, sys, time
-guard = [sys.executable, "-I", "-S", {process_guard.__file__!r}]
+guard = [sys.executable, "-I", "-S", {process_guard.__file__!r}, "4", "-"]
 guarded = subprocess.Popen([*guard, sys.executable, "-S", "-c", {SPAWNS_CHILD!r}],
                            stdin=subprocess.PIPE, start_new_session=True)
 time.sleep(600)
 """
 
 
-def start_guarded(program: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-I", "-S", process_guard.__file__, sys.executable, "-S", "-c", program]
+def start_guarded(program: str, grace_s: float = 4.0, log: Path | None = None) -> "subprocess.Popen[bytes]":
+    command = with_guard([sys.executable, "-S", "-c", program], grace_s=grace_s, log=log)
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
 
 
@@ -105,17 +120,7 @@ def test_guard_returns_exit_status_of_command() -> None:
 
 def test_guard_replaces_tmpdir_placeholder() -> None:
     program = "import os, sys; print(sys.argv[1] == 'x=' + os.environ['TMPDIR'])"
-    command = [
-        sys.executable,
-        "-I",
-        "-S",
-        process_guard.__file__,
-        sys.executable,
-        "-S",
-        "-c",
-        program,
-        f"x={process_guard.TMPDIR_PLACEHOLDER}",
-    ]
+    command = with_guard([sys.executable, "-S", "-c", program, f"x={process_guard.TMPDIR_PLACEHOLDER}"])
     completed = subprocess.run(command, stdin=_open_pipe(), capture_output=True, check=True)
     assert completed.stdout == b"True\n"
 
@@ -124,3 +129,99 @@ def _open_pipe() -> int:
     """Return the read end of a pipe that stays open until this process ends."""
     read_end, _write_end = os.pipe()
     return read_end
+
+
+def test_guard_spares_workers_until_command_ends() -> None:
+    with start_guarded(COMPLETES_WORK, grace_s=60) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        close_pipe(process)
+        assert process.stdout.read() == b"result\nworker status 0\n"
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("is_stopping", [False, True])
+def test_guard_kills_at_once_on_sigquit(is_stopping: bool) -> None:
+    with start_guarded(IGNORES_SIGTERM, grace_s=600) as process:
+        members, temp_dir = read_processes(process)
+        if is_stopping:
+            close_pipe(process)
+        process.send_signal(signal.SIGQUIT)
+        assert process.wait(60) == 128 + signal.SIGKILL
+        assert wait_until_all_exited(members)
+        assert not temp_dir.exists()
+
+
+def test_guard_kills_stopped_process() -> None:
+    with start_guarded(SPAWNS_CHILD, grace_s=600) as process:
+        members, _ = read_processes(process)
+        members[0].suspend()
+        process.send_signal(signal.SIGQUIT)
+        assert process.wait(60) == 128 + signal.SIGKILL
+        assert wait_until_all_exited(members)
+
+
+def test_guard_log_keeps_output_after_death_of_caller(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    program = f"import time; print('first', flush=True); {SLEEP}"
+    slow_end = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit('last'))\n" + program
+    caller = (
+        f"import subprocess, time; subprocess.Popen({with_guard([sys.executable, '-S', '-c', slow_end], log=log)!r}, \
+        stdin=subprocess.PIPE, start_new_session=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-S", "-c", caller]) as process:
+        wait_for("the first line", lambda: log.exists() and log.read_text() == "first\n")
+        process.kill()
+    wait_for("the last line", lambda: log.read_text() == "first\nlast\n")
+
+
+def test_guard_log_reports_command_that_cannot_start(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    completed = subprocess.run(with_guard(["/missing/program"], log=log), stdin=_open_pipe(), check=False)
+    assert completed.returncode == 127
+    assert log.read_text() == "/missing/program cannot be started: [Errno 2] No such file or directory: " + (
+        "'/missing/program'\n"
+    )
+
+
+def test_guard_rotates_log_of_running_command_without_loss(tmp_path: Path) -> None:
+    program = "for block in range(2600): print('\\n'.join(f'{1000 * block + line:09d}' for line in range(1000)))"
+    log = tmp_path / "log"
+    completed = subprocess.run(with_guard([sys.executable, "-c", program], log=log), stdin=_open_pipe(), check=False)
+    assert completed.returncode == 0
+    files = [tmp_path / "log.2", tmp_path / "log.1", log]
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+    assert b"".join(file.read_bytes() for file in files) == b"".join(b"%09d\n" % number for number in range(2_600_000))
+    assert all(file.stat().st_size <= process_guard.MAX_LOG_BYTES for file in files)
+
+
+def test_rotating_log_keeps_newest_files(tmp_path: Path) -> None:
+    log = RotatingLog(str(tmp_path / "log"), max_bytes=10)
+    for letter in b"abcdefgh":
+        log.write(bytes([letter] * 4) + b"\n")
+    log.close()
+    contents = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert contents == {"log.2": "eeee\nffff\n", "log.1": "gggg\nhhhh\n"}
+
+
+def test_rotating_log_bounds_output_without_line_ends(tmp_path: Path) -> None:
+    log = RotatingLog(str(tmp_path / "log"), max_bytes=1000)
+    for _ in range(100):
+        log.write(bytes(50_000))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 3 * (1000 + 2 * 65536)
+
+
+def test_rotating_log_rotates_large_log_of_earlier_run(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(bytes(30))
+    RotatingLog(str(tmp_path / "log"), max_bytes=20).write(b"new\n")
+    assert (tmp_path / "log.1").read_bytes() == bytes(30)
+    assert (tmp_path / "log").read_text() == "new\n"
+
+
+def test_rotating_log_states_lost_bytes_after_full_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "missing"
+    log = RotatingLog(str(folder / "log"))
+    log.write(b"lost\n")
+    folder.mkdir()
+    log.write(b"kept\n")
+    assert (folder / "log").read_text() == "thale: 5 bytes of output could not be written to this log\nkept\n"

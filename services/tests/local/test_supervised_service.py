@@ -4,9 +4,10 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.support.local_platform import wait_for
+from tests.support.local_platform import wait_for, wait_until_all_exited
 from thale.errors import LocalPlatformError
 from thale.local.supervised_service import RestartPolicy, Service
 
@@ -65,10 +66,21 @@ def test_start_raises_if_folder_does_not_exist(tmp_path: Path) -> None:
         supervised.start()
 
 
-def test_start_rotates_large_log(tmp_path: Path) -> None:
+def test_start_raises_if_log_cannot_be_written(tmp_path: Path) -> None:
     supervised = make_service(tmp_path, "", [], RestartPolicy())
-    supervised.log.write_bytes(bytes(10_000_001))
+    supervised.log = tmp_path / "gone" / "service.log"
+    with pytest.raises(LocalPlatformError, match=r"cannot be started: .*gone/service\.log"):
+        supervised.start()
+
+
+def test_kill_ends_service_that_ignores_sigterm(tmp_path: Path) -> None:
+    ignores_sigterm = "import signal, time; signal.signal(15, signal.SIG_IGN); print('x', flush=True); time.sleep(600)"
+    supervised = make_service(tmp_path, ignores_sigterm, [], RestartPolicy())
+    supervised.grace_s = 600
     supervised.start()
-    supervised.stop()
-    assert supervised.log.stat().st_size < 1000
-    assert (tmp_path / "service.old.log").stat().st_size == 10_000_001
+    wait_for("the start", supervised.log.read_text)
+    guard = psutil.Process(supervised.process_id)
+    processes = [guard, *guard.children()]
+    supervised.kill()
+    assert wait_until_all_exited(processes)
+    assert not supervised.is_running

@@ -1,6 +1,5 @@
 """`thale up`: start of the local platform, with an optional first measurement."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from thale.errors import LocalPlatformError, ParameterError
+from thale.interpreter import python_command
 from thale.local import aot_cache_build
 from thale.local.background_process import run_in_background
 from thale.local.data_dir import DataDir
-from thale.local.platform import Platform, serve
+from thale.local.platform import FACADE_GRACE_S, Platform, serve
 
 SAMPLE = "sample"
 _SAMPLE_SEED = 6
@@ -47,20 +47,31 @@ def serve_until_interrupted(options: UpOptions, console: Console, stderr_console
 
     try:
         with serve(data_dir, notify, port=options.port, workers=options.workers, weights=options.weights) as platform:
-            with _sample_image(data_dir, options.image == SAMPLE) as sample:
-                with console.status("starting the models"):
-                    platform.wait_until_ready()
-                _print_addresses(platform, data_dir, console)
-            if options.image is not None:
-                # Imported here, because these imports take longer than the start of the services.
-                from thale.cli.sample_run import analyze_and_print
-
-                analyze_and_print(platform.url, sample or Path(options.image), options.out, console)
-            console.print("\nserving until Ctrl-C")
-            with aot_cache_build.record_aot_cache_in_background(data_dir):
-                platform.wait()
+            try:
+                _serve(options, data_dir, platform, console)
+            except KeyboardInterrupt:
+                console.print(
+                    f"stopping after the requests in progress, within {FACADE_GRACE_S:g} s; Ctrl-C stops at once"
+                )
+                raise
     except KeyboardInterrupt:
         console.print("stopped")
+
+
+def _serve(options: UpOptions, data_dir: DataDir, platform: Platform, console: Console) -> None:
+    """Wait for the models, print the addresses, measure the image if there is one, and serve until Ctrl-C."""
+    with _sample_image(data_dir, options.image == SAMPLE) as sample:
+        with console.status("starting the models"):
+            platform.wait_until_ready()
+        _print_addresses(platform, data_dir, console)
+    if options.image is not None:
+        # Imported here, because these imports take longer than the start of the services.
+        from thale.cli.sample_run import analyze_and_print
+
+        analyze_and_print(platform.url, sample or Path(options.image), options.out, console)
+    console.print("\nserving until Ctrl-C")
+    with aot_cache_build.record_aot_cache_in_background(data_dir):
+        platform.wait()
 
 
 def _print_addresses(platform: Platform, data_dir: DataDir, console: Console) -> None:
@@ -101,7 +112,7 @@ def _sample_image(data_dir: DataDir, is_requested: bool) -> Iterator[Path | None
             "--split",
             "test",
         )
-        with run_in_background(sys.executable, "-m", "thale_models.cli", *arguments) as process:
+        with run_in_background(*python_command("-m", "thale_models.cli", *arguments)) as process:
             yield folder / "images"
             error = process.error_output()
         if error is not None:

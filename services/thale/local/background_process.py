@@ -5,13 +5,24 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+from thale.interpreter import child_environment
 from thale.local import process_guard
 
 
-def with_guard(command: Sequence[str]) -> list[str]:
-    """Return the command with a process guard. The guard runs it as long as its standard input, a pipe, is open."""
-    return [sys.executable, "-I", "-S", process_guard.__file__, *command]
+def with_guard(
+    command: Sequence[str], *, grace_s: float = process_guard.GRACE_PERIOD_S, log: Path | None = None
+) -> list[str]:
+    """Return the command with a process guard. The guard runs it as long as its standard input, a pipe, is open.
+
+    Args:
+        command: The command.
+        grace_s: Time in seconds between SIGTERM and SIGKILL.
+        log: File of the command's output, which the guard rotates. None inherits the output.
+    """
+    log_argument = process_guard.NO_LOG if log is None else str(log)
+    return [sys.executable, "-I", "-S", process_guard.__file__, str(grace_s), log_argument, *command]
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,7 @@ def run_in_background(*command: str) -> Iterator[BackgroundProcess]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        env=child_environment(),
         start_new_session=True,
     ) as process:
         yield BackgroundProcess(process)

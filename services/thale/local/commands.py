@@ -2,10 +2,10 @@
 
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from thale.interpreter import child_environment, python_command
 from thale.local import aot_cache
 from thale.local.data_dir import DataDir
 from thale.local.ports import HOST, PlatformPorts
@@ -25,10 +25,12 @@ _MALLOC = {
 
 def torchserve_command(runtime: ModelRuntime, data_dir: DataDir, archives: Sequence[str]) -> list[str]:
     """Return the command of TorchServe, which loads the given archives of the store at its start."""
+    log_settings = f"-Dlog4j2.configurationFile={runtime.local_log_settings.as_uri()}"
     return [
         # Netty loads a native library for the sockets, from this folder because /tmp may not permit execution.
         *runtime.java_command(
             TMPDIR_PLACEHOLDER,
+            log_settings,
             f"-Dio.netty.native.workdir={data_dir.torchserve}",
             *aot_cache.options(runtime, data_dir),
         ),
@@ -44,17 +46,17 @@ def write_worker_launcher(data_dir: DataDir) -> Path:
     See `thale_models.worker`. On a file system that does not execute programs, return the path of Python.
     """
     launcher = data_dir.torchserve / "worker"
-    command = shlex.join([sys.executable, "-u", "-P", "-m", "thale_models.worker"])
+    command = shlex.join(python_command("-u", "-m", "thale_models.worker"))
     launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     launcher.chmod(0o700)
-    return launcher if os.access(launcher, os.X_OK) else Path(sys.executable)
+    return launcher if os.access(launcher, os.X_OK) else Path(python_command()[0])
 
 
 def torchserve_environment(data_dir: DataDir, sockets: TorchServeSockets, workers: int) -> dict[str, str]:
     """Return the environment of TorchServe: addresses and paths. Other settings are in config.properties."""
     logs = str(data_dir.logs)
     return {
-        **os.environ,
+        **child_environment(),
         **_MALLOC,
         "LOG_LOCATION": logs,
         "METRICS_LOCATION": logs,
@@ -67,7 +69,7 @@ def torchserve_environment(data_dir: DataDir, sockets: TorchServeSockets, worker
 
 def facade_command() -> list[str]:
     """Return the command of the facade."""
-    return [sys.executable, "-m", "thale.facade"]
+    return python_command("-m", "thale.facade")
 
 
 def facade_environment(
@@ -84,7 +86,7 @@ def facade_environment(
     return {
         "THALE_MAX_IN_FLIGHT": str(max_in_flight),
         **({"THALE_API_KEYS_PATH": str(data_dir.api_keys)} if requires_keys else {}),
-        **os.environ,
+        **child_environment(),
         "THALE_HOST": HOST,
         "THALE_PORT": str(ports.facade),
         "THALE_METRICS_HOST": HOST,

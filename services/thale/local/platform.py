@@ -16,6 +16,7 @@ from thale.errors import LocalPlatformError
 from thale.local import serving_store
 from thale.local.commands import facade_command, facade_environment, torchserve_command, torchserve_environment
 from thale.local.data_dir import DataDir, RunningPlatform
+from thale.local.liveness import FACADE_PROBE, TORCHSERVE_PROBE, LivenessMonitor
 from thale.local.ports import DEFAULT_PORT, Addresses, choose_ports
 from thale.local.runtime import find_runtime
 from thale.local.sockets import create_sockets
@@ -25,6 +26,8 @@ from thale.schemas import ReleaseState
 _SUPERVISION_INTERVAL_S = 0.1
 _READY_POLL_INTERVAL_S = 0.1  # each poll causes a request to TorchServe: more frequent polls slow the start
 _START_TIMEOUT_S = 180.0
+FACADE_GRACE_S = 12.0
+"""Grace period of the facade: it completes requests for up to 10 s, then it closes its connections and processes."""
 _WORKERS_LOG = "model_log.log"  # TorchServe's name for the log of its workers
 
 Notify = Callable[[str], None]
@@ -37,6 +40,8 @@ class Platform:
     addresses: Addresses
     release_state: ReleaseState
     services: tuple[Service, ...]
+    """Services in the order of their start. They stop one by one in reverse order."""
+    monitors: tuple[LivenessMonitor, ...]
     logs: tuple[Path, ...]
     """Logs whose last lines are in the error if the models do not become ready."""
     failure: LocalPlatformError | None = None
@@ -90,6 +95,10 @@ class Platform:
                     service.restart_if_dead()
             except LocalPlatformError as error:
                 self.failure = error
+            # Isolation boundary of the supervisor: without it, an unexpected error would end supervision unnoticed.
+            except Exception as error:  # noqa: BLE001
+                self.failure = LocalPlatformError(f"the supervision of the services failed: {error!r}")
+            if self.failure is not None:
                 self.stopped.set()
                 return
 
@@ -140,10 +149,15 @@ def serve(
             folder=data_dir.path,
             log=data_dir.logs / "facade.log",
             notify=notify,
+            grace_s=FACADE_GRACE_S,
+        )
+        addresses = ports.addresses(sockets)
+        monitors = (
+            LivenessMonitor(torchserve, addresses.model_url, TORCHSERVE_PROBE, notify),
+            LivenessMonitor(facade, addresses.url, FACADE_PROBE, notify),
         )
         logs = (facade.log, data_dir.logs / _WORKERS_LOG)
-        addresses = ports.addresses(sockets)
-        platform = Platform(addresses, release_state, (torchserve, facade), logs)
+        platform = Platform(addresses, release_state, (torchserve, facade), monitors, logs)
         running = RunningPlatform.current_process(addresses, __version__, persistent)
         with data_dir.publish(running), _run_services(platform):
             serving_store.register_archives(data_dir)  # runs while the models start, so it adds no delay
@@ -153,17 +167,30 @@ def serve(
 @contextmanager
 def _run_services(platform: Platform) -> Iterator[None]:
     stopping = threading.Event()
-    supervisor = threading.Thread(target=platform._supervise, args=(stopping,), name="supervisor", daemon=True)
+    threads = [threading.Thread(target=platform._supervise, args=(stopping,), name="supervisor", daemon=True)]
+    threads += [
+        threading.Thread(target=monitor.run, args=(stopping,), name="liveness", daemon=True)
+        for monitor in platform.monitors
+    ]
     try:
         for service in platform.services:
             service.start()
-        supervisor.start()
+        for thread in threads:
+            thread.start()
         yield
     finally:
         stopping.set()
-        if supervisor.ident is not None:
-            supervisor.join()
-        for service in platform.services:
-            service.request_stop()
-        for service in platform.services:
-            service.stop()
+        try:
+            _stop_services(platform, threads[0])
+        except KeyboardInterrupt:  # the second one: the user does not wait for the requests in flight
+            for service in platform.services:
+                service.kill()
+            raise
+
+
+def _stop_services(platform: Platform, supervisor: threading.Thread) -> None:
+    """Stop the services one by one: the facade completes the requests in flight, which needs TorchServe."""
+    if supervisor.ident is not None:
+        supervisor.join()
+    for service in reversed(platform.services):
+        service.stop()

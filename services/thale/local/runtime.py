@@ -23,6 +23,11 @@ class ModelRuntime:
     server_home: Path
 
     @property
+    def local_log_settings(self) -> Path:
+        """TorchServe's log settings on the local platform."""
+        return self.settings.with_name("log4j2-local.xml")
+
+    @property
     def java_release(self) -> Path:
         """File with the Java version."""
         return self.java.parents[1] / "release"
@@ -74,7 +79,7 @@ def find_runtime() -> ModelRuntime:
         frontend=torchserve / "frontend",
         server_home=torchserve.parent,
     )
-    for path in (runtime.settings, runtime.java, runtime.frontend):
+    for path in (runtime.settings, runtime.local_log_settings, runtime.java, runtime.frontend):
         if not path.exists():
             raise LocalPlatformError(f"{path} is missing: run pip install --force-reinstall 'thale[models]'")
     return runtime

@@ -1,5 +1,6 @@
 """Supervised service: a process that runs under a process guard and is restarted by a restart policy."""
 
+import signal
 import subprocess
 import time
 from collections import deque
@@ -11,7 +12,7 @@ from thale.errors import LocalPlatformError
 from thale.local import process_guard
 from thale.local.background_process import with_guard
 
-_LOG_LIMIT_BYTES = 10_000_000
+_KILL_TIMEOUT_S = 2.0
 _TAIL_LINES = 20
 _TAIL_BYTES = 8192
 
@@ -40,7 +41,7 @@ class RestartPolicy:
 class Service:
     """A supervised command. `command` is called at each start, because its arguments can change.
 
-    `notify` receives one line for each exit and restart.
+    `notify` receives one line for each exit and restart. After `grace_s`, a command that is asked to stop is killed.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Service:
     log: Path
     notify: Callable[[str], None]
     restart_policy: RestartPolicy = RestartPolicy()
+    grace_s: float = process_guard.GRACE_PERIOD_S
     _process: "subprocess.Popen[bytes] | None" = None
     _exit_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     _next_start_s: float = 0.0
@@ -59,25 +61,29 @@ class Service:
         """True if the command is running."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def process_id(self) -> int | None:
+        """Process id of the guard of the current start, or None if the command is not started."""
+        process = self._process  # the supervisor's thread may clear it
+        return process.pid if process is not None else None
+
     def start(self) -> None:
-        """Start the command under a process guard in its folder, and append its output to its log.
+        """Start the command in its folder under a process guard, which appends its output to its log.
 
         Raises:
-            LocalPlatformError: If the command cannot be determined or started.
+            LocalPlatformError: If the command cannot be determined or started, or the log cannot be written.
         """
-        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
-            self.log.replace(self.log.with_suffix(".old.log"))
         try:
-            with self.log.open("ab") as log:
-                self._process = subprocess.Popen(  # noqa: S603 (the command is ours)
-                    with_guard(self.command()),
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    cwd=self.folder,
-                    env=dict(self.environment),
-                    start_new_session=True,
-                )
+            self.log.open("ab").close()
+            self._process = subprocess.Popen(  # noqa: S603 (the command is ours)
+                with_guard(self.command(), grace_s=self.grace_s, log=self.log),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=self.folder,
+                env=dict(self.environment),
+                start_new_session=True,
+            )
         except OSError as error:
             raise LocalPlatformError(f"{self.name} cannot be started: {error}") from error
 
@@ -111,16 +117,36 @@ class Service:
             self._process.stdin.close()
 
     def stop(self) -> None:
-        """End the command and all its child processes."""
+        """End the command and all its child processes, after its grace period at the latest."""
         self.request_stop()
-        if self._process is None:
+        self._wait(self.grace_s + _KILL_TIMEOUT_S)
+        self._clear_process()
+
+    def kill(self) -> None:
+        """Kill the command and all its child processes without a grace period."""
+        self._kill()
+        self._clear_process()
+
+    def kill_unresponsive(self, process_id: int) -> None:
+        """Kill the start with this `process_id`, if it is the current one. `restart_if_dead` restarts the command."""
+        if self.process_id == process_id:
+            self._kill()
+
+    def _kill(self) -> None:
+        process = self._process
+        if process is not None:
+            process.send_signal(signal.SIGQUIT)
+        self._wait(_KILL_TIMEOUT_S)
+
+    def _wait(self, timeout_s: float) -> None:
+        process = self._process
+        if process is None:
             return
         try:
-            self._process.wait(process_guard.GRACE_PERIOD_S + 2)
+            process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._clear_process()
+            process.kill()
+            process.wait()
 
     def _clear_process(self) -> None:
         self.request_stop()
