@@ -18,6 +18,7 @@ BUILT_IMAGES = {
     "keys": "services/Dockerfile",
     "model-server": "model-server/Dockerfile",
     "models": "model-server/Dockerfile",
+    "pod": "services/Dockerfile",
 }
 PULLED_SERVICES = ("grafana", "prometheus")
 
@@ -48,7 +49,7 @@ def test_pulled_images_have_exact_versions(services: dict[str, Service]) -> None
 
 def test_ports_are_published_on_loopback_only(services: dict[str, Service]) -> None:
     published = {name: port for name, service in services.items() for port in service.get("ports", [])}
-    assert published.keys() == {"facade", "prometheus", "grafana"}
+    assert published.keys() == {"pod", "prometheus", "grafana"}
     assert all(port.startswith("127.0.0.1:") for port in published.values())
 
 
@@ -69,11 +70,14 @@ def test_each_long_running_service_has_a_health_check(services: dict[str, Servic
         assert "healthcheck" not in services[name], "the image's own health check applies"
 
 
-def test_torchserve_is_reachable_only_internally(services: dict[str, Service]) -> None:
-    networks = yaml.safe_load(COMPOSE.read_text())["networks"]
-    assert services["model-server"]["networks"] == ["models"]
-    assert networks["models"] == {"internal": True}
-    assert not any("API" in name for name in services["model-server"]["environment"]), "no registration over HTTP"
+def test_torchserve_is_reachable_from_its_facade_only(services: dict[str, Service]) -> None:
+    assert services["model-server"]["network_mode"] == services["facade"]["network_mode"] == "service:pod"
+    assert services["pod"]["ports"] == ["127.0.0.1:${THALE_PORT:-8080}:8000"]
+    assert services["model-server"]["environment"] == {"TS_METRICS_ADDRESS": "http://0.0.0.0:8082"}
+    addresses = (ROOT / "model-server" / "config.properties").read_text()
+    for name, variable in (("inference", "THALE_MODEL_URL"), ("management", "THALE_MANAGEMENT_URL")):
+        assert f"\n{name}_address={services['facade']['environment'][variable]}\n" in addresses
+    assert "enable_model_api=false" in addresses, "no registration over HTTP"
 
 
 def test_facade_environment_has_only_known_settings(services: dict[str, Service]) -> None:
@@ -92,7 +96,9 @@ def test_facade_requires_a_key_that_only_the_keys_service_writes(services: dict[
 
 
 def test_mounted_folders_exist_and_are_read_only(services: dict[str, Service]) -> None:
-    mounts = [volume for service in services.values() for volume in service["volumes"] if isinstance(volume, str)]
+    mounts = [
+        volume for service in services.values() for volume in service.get("volumes", ()) if isinstance(volume, str)
+    ]
     folders = [mount.split(":")[0] for mount in mounts if mount.startswith("./")]
     assert folders
     assert all((ROOT / folder).exists() for folder in folders)
@@ -105,11 +111,11 @@ def test_scrape_jobs_match_services_and_rules(
     scrapes = yaml.safe_load((ROOT / "observability" / "prometheus" / "compose.yaml").read_text())["scrape_configs"]
     targets = {job["job_name"]: job["static_configs"][0] for job in scrapes}
     assert {job: target["targets"] for job, target in targets.items()} == {
-        "thale-facade": [f"facade:{services['facade']['environment']['THALE_METRICS_PORT']}"],
-        "thale-models": [f"model-server:{services['model-server']['environment']['TS_METRICS_ADDRESS'][-4:]}"],
+        "thale-facade": [f"pod:{services['facade']['environment']['THALE_METRICS_PORT']}"],
+        "thale-models": [f"pod:{services['model-server']['environment']['TS_METRICS_ADDRESS'][-4:]}"],
     }
     assert all(target["labels"] == {"environment": "laptop"} for target in targets.values())
-    assert all("models" in services[name]["networks"] for name in ("prometheus", "facade", "model-server"))
+    assert not any("networks" in service for service in services.values()), "all are in the default network"
 
 
 def test_grafana_has_dashboards_and_data_source(services: dict[str, Service]) -> None:
