@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from thale._version import __version__
@@ -28,6 +29,7 @@ _READY_POLL_INTERVAL_S = 0.1  # each poll causes a request to TorchServe: more f
 _START_TIMEOUT_S = 180.0
 FACADE_GRACE_S = 12.0
 """Grace period of the facade: it completes requests for up to 10 s, then it closes its connections and processes."""
+_RECONCILIATION_DELAY_S = 3.0
 _WORKERS_LOG = "model_log.log"  # TorchServe's name for the log of its workers
 
 Notify = Callable[[str], None]
@@ -159,19 +161,24 @@ def serve(
         logs = (facade.log, data_dir.logs / _WORKERS_LOG)
         platform = Platform(addresses, release_state, (torchserve, facade), monitors, logs)
         running = RunningPlatform.current_process(addresses, __version__, persistent)
-        with data_dir.publish(running), _run_services(platform):
+        with (
+            data_dir.publish(running),
+            _run_services(platform, partial(_reconcile, data_dir, addresses, workers, notify)),
+        ):
             serving_store.register_archives(data_dir)  # runs while the models start, so it adds no delay
             yield platform
 
 
 @contextmanager
-def _run_services(platform: Platform) -> Iterator[None]:
+def _run_services(platform: Platform, reconcile: Callable[[threading.Event], None]) -> Iterator[None]:
     stopping = threading.Event()
     threads = [threading.Thread(target=platform._supervise, args=(stopping,), name="supervisor", daemon=True)]
     threads += [
         threading.Thread(target=monitor.run, args=(stopping,), name="liveness", daemon=True)
         for monitor in platform.monitors
     ]
+    # A daemon, because a version may still be loading at the end. Its request fails when TorchServe stops.
+    threads.append(threading.Thread(target=reconcile, args=(stopping,), name="reconciler", daemon=True))
     try:
         for service in platform.services:
             service.start()
@@ -194,3 +201,16 @@ def _stop_services(platform: Platform, supervisor: threading.Thread) -> None:
         supervisor.join()
     for service in reversed(platform.services):
         service.stop()
+
+
+def _reconcile(
+    data_dir: DataDir, addresses: Addresses, workers: int, notify: Notify, stopping: threading.Event
+) -> None:
+    """Restore released versions that TorchServe lacks, until the event is set."""
+    if stopping.wait(_RECONCILIATION_DELAY_S):
+        return
+    from thale.local.reconciler import Reconciler  # imported here, because urllib3's import would delay the start
+    from thale.release.targets.torchserve_client import TorchServeClient
+
+    server = TorchServeClient.from_urls(addresses.model_url, addresses.management_url)
+    Reconciler(data_dir, server, workers, notify).run(stopping)

@@ -179,14 +179,29 @@ def released_archives(state_file: Path, store: Path) -> list[str]:
     Raises:
         LocalPlatformError: If an archive or the release state cannot be read.
     """
+    return sorted(_locate_archives(state_file, store).values())
+
+
+def locate_archives(data_dir: DataDir) -> Mapping[tuple[str, str], str]:
+    """Return the file name of the archive of each released version, by model and version.
+
+    A missing archive of a release with a history is first copied from the registry.
+
+    Raises:
+        LocalPlatformError: If an archive or the release state cannot be read.
+    """
+    _restore_archives(data_dir)
+    return _locate_archives(data_dir.release_state, data_dir.model_store)
+
+
+def _locate_archives(state_file: Path, store: Path) -> Mapping[tuple[str, str], str]:
     state = _read_release_state(state_file)
     # By version, because the store can contain one archive under two names.
-    archives = {
+    return {
         (archive.manifest.card.name, archive.manifest.card.version): archive.path.name
         for archive in _read_archives(store)
         if _is_released(state, archive.manifest)
     }
-    return sorted(archives.values())
 
 
 def verified_archives(data_dir: DataDir) -> list[str]:

@@ -9,8 +9,7 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from thale.release.registry import golden
 from thale.release.registry.signatures import SignaturePolicy, check_archive, read_signatures
 from thale.release.targets import LocalVersionStore, TargetTimeouts, VersionedRelease, WarmUp, compute_revision
 from thale.release.targets.background_unload import BackgroundUnloader
+from thale.release.targets.loading_lock import loading_lock
 from thale.release.targets.torchserve_client import TorchServeClient
 from thale.schemas import Release, ReleaseState, VersionManifest
 
@@ -81,7 +81,7 @@ class LocalTarget(BackgroundUnloader):
         _check_unchanged(self.read(model), before)
         new = [manifest for version, manifest in after.versions.items() if version not in before.release.versions]
         if new:
-            with self._loading_lock(model):
+            with loading_lock(self.state_path, model):
                 _check_unchanged(self.read(model), before)  # another process may have held the lock
                 result = self._load_and_write(before, after, new)
         else:
@@ -136,7 +136,7 @@ class LocalTarget(BackgroundUnloader):
     def _unload_after_propagation(self, model: str) -> None:
         time.sleep(self.timeouts.propagation_s)  # without the lock, so that the next version can load meanwhile
         try:
-            with self._loading_lock(model):
+            with loading_lock(self.state_path, model):
                 self.unload_unused(model)
         except TargetError as error:
             logger.warning("version unload failed", extra={"model": model, "error": str(error)})
@@ -181,11 +181,6 @@ class LocalTarget(BackgroundUnloader):
             return ReleaseState.model_validate_json(self.state_path.read_bytes())
         except (OSError, ValidationError) as error:
             raise TargetError(f"the release state {self.state_path} cannot be read: {error}") from error
-
-    @contextmanager
-    def _loading_lock(self, model: str) -> Iterator[None]:
-        with exclusive_lock(self.state_path.with_name(f".{self.state_path.name}.{model}.lock")):
-            yield
 
 
 def copy_to_serving_dir(archive: Path, manifest: VersionManifest, serving_dir: Path) -> str:

@@ -1,4 +1,4 @@
-"""Client of TorchServe's management API: load, set as default, drain and unload versions of a model.
+"""Client of TorchServe's management API: load, scale, set as default, drain and unload versions of a model.
 
 https://github.com/pytorch/serve/blob/v0.12.0/docs/management_api.md
 """
@@ -38,6 +38,8 @@ class LoadedVersion(_ResponseModel):
     version: str = Field(alias="modelVersion")
     archive: str = Field(alias="modelUrl")
     """File name in TorchServe's model store."""
+    min_workers: int = Field(alias="minWorkers")
+    """Number of workers that TorchServe keeps running. 0 after a version was scaled down."""
     workers: tuple[_Worker, ...]
 
     @property
@@ -109,6 +111,17 @@ class TorchServeClient:
             if time.monotonic() > deadline:
                 raise TargetError(f"the workers of {model} {version} are not ready after {timeout_s:g} s")
             time.sleep(_POLL_INTERVAL_S)
+
+    def scale(self, model: str, version: str, workers: int, timeout_s: float) -> None:
+        """Set the number of workers of a loaded version, and wait until they are ready.
+
+        Raises:
+            TargetError: If the workers do not become ready.
+        """
+        query = urlencode({"min_worker": workers, "max_worker": workers, "synchronous": "true"})
+        status, body = self._request_management("PUT", f"/models/{model}/{version}?{query}", timeout_s)
+        if status != HTTPStatus.OK:
+            raise TargetError(f"{model} {version} cannot have {workers} workers: {_describe_error(status, body)}")
 
     def set_default(self, model: str, version: str) -> None:
         """Make a version the default, which serves requests without a version.
