@@ -1,8 +1,8 @@
 """Fake Entra and Key Vault over HTTPS on loopback, for the real azure-identity and azure-keyvault-secrets.
 
 Entra exchanges a pod's token for an access token (federated client credentials). The vault responds to the first
-request with a challenge, and lists secrets in pages without values. A Reader may list secrets, and a Secrets User may
-also read values.
+request with a challenge, and lists secrets in pages without values. A Reader may list secrets, a Secrets User may also
+read values, and a Secrets Officer may also write them. Writing a secret adds a version.
 """
 
 import json
@@ -29,15 +29,23 @@ SUBJECT = "system:serviceaccount:thale:release-watcher"
 AUDIENCE = "api://AzureADTokenExchange"
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _PAGE_SIZE = 2
+_READING_ROLES = ("Key Vault Secrets User", "Key Vault Secrets Officer")
 
 
 @dataclass
 class StoredSecret:
-    """A secret in the vault."""
+    """The current version of a secret in the vault, and its previous versions, newest first."""
 
     value: str
     expires: int | None = None
     enabled: bool = True
+    version: str = field(default_factory=lambda: secrets.token_hex(16))
+    created: int = 1
+    previous: list["StoredSecret"] = field(default_factory=list)
+
+    @property
+    def versions(self) -> list["StoredSecret"]:
+        return [self, *self.previous]
 
 
 @dataclass
@@ -128,7 +136,40 @@ class _RequestHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Respond as the vault does."""
         url = urlsplit(self.path)
-        self._vault.requested_paths.append(url.path)
+        _, _, *parts = url.path.rstrip("/").split("/")
+        if not self._is_accepted():
+            return
+        if not parts:
+            self._send_secret_list(int(parse_qs(url.query).get("$skiptoken", ["0"])[0]))
+        elif parts[1:] == ["versions"]:
+            self._send_versions(parts[0])
+        else:
+            self._send_secret(*parts)
+
+    def do_PUT(self) -> None:
+        """Write a new version of a secret."""
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))) or b"{}")
+        name = urlsplit(self.path).path.split("/")[2]
+        if not self._is_accepted():
+            return
+        if self._vault.role != "Key Vault Secrets Officer":
+            self._send_forbidden("setSecret")
+            return
+        attributes = body.get("attributes") or {}
+        current = self._vault.stored.get(name)
+        self._vault.stored[name] = StoredSecret(
+            body["value"],
+            attributes.get("exp"),
+            attributes.get("enabled", True),
+            created=int(time.time()),
+            previous=[] if current is None else current.versions,
+        )
+        secret = self._vault.stored[name]
+        self._send_json(200, {**self._secret_properties(name, secret, secret.version), "value": secret.value})
+
+    def _is_accepted(self) -> bool:
+        """Return True for an authenticated request. Send the response otherwise."""
+        self._vault.requested_paths.append(urlsplit(self.path).path)
         if self._vault.status is not None:
             self._send_json(
                 self._vault.status, {"error": {"code": "Failing", "message": "try again"}}, {"Retry-After": "0"}
@@ -137,10 +178,9 @@ class _RequestHandler(BaseHTTPRequestHandler):
             challenge = f'Bearer authorization="{self._vault.url}/{TENANT}", resource="{self._vault.resource}"'
             unauthorized = {"error": {"code": "Unauthorized", "message": "AKV10000: no bearer token"}}
             self._send_json(401, unauthorized, {"WWW-Authenticate": challenge})
-        elif url.path.strip("/") == "secrets":
-            self._send_secret_list(int(parse_qs(url.query).get("$skiptoken", ["0"])[0]))
         else:
-            self._send_secret(url.path.strip("/").split("/")[1])
+            return True
+        return False
 
     def _is_authenticated(self) -> bool:
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
@@ -151,33 +191,48 @@ class _RequestHandler(BaseHTTPRequestHandler):
         return scheme == "Bearer"
 
     def _send_secret_list(self, first: int) -> None:
-        if self._vault.role not in ("Key Vault Reader", "Key Vault Secrets User"):
+        if self._vault.role not in ("Key Vault Reader", *_READING_ROLES):
             self._send_forbidden("readMetadata")
             return
         names = sorted(self._vault.stored)
-        page: dict[str, Any] = {"value": [self._secret_properties(name) for name in names[first : first + _PAGE_SIZE]]}
+        listed = [self._secret_properties(name, self._vault.stored[name]) for name in names[first : first + _PAGE_SIZE]]
         more = first + _PAGE_SIZE < len(names)
-        page["nextLink"] = (
-            f"{self._vault.url}/secrets?api-version=7.5&$skiptoken={first + _PAGE_SIZE}" if more else None
-        )
-        self._send_json(200, page)
+        next_link = f"{self._vault.url}/secrets?api-version=7.5&$skiptoken={first + _PAGE_SIZE}" if more else None
+        self._send_json(200, {"value": listed, "nextLink": next_link})
 
-    def _send_secret(self, name: str) -> None:
-        if self._vault.role != "Key Vault Secrets User":
+    def _send_versions(self, name: str) -> None:
+        if self._vault.role not in ("Key Vault Reader", *_READING_ROLES):
+            self._send_forbidden("readMetadata")
+            return
+        secret = self._vault.stored.get(name)
+        versions = [] if secret is None else reversed(secret.versions)
+        listed = [self._secret_properties(name, version, version.version) for version in versions]
+        self._send_json(200, {"value": listed, "nextLink": None})
+
+    def _send_secret(self, name: str, version: str | None = None) -> None:
+        if self._vault.role not in _READING_ROLES:
             self._send_forbidden("getSecret")
-        elif name not in self._vault.stored:
+            return
+        stored = self._vault.stored.get(name)
+        versions = [] if stored is None else stored.versions
+        found = next((each for each in versions if version in (None, each.version)), None)
+        if found is None:
             self._send_json(
                 404, {"error": {"code": "SecretNotFound", "message": f"{name} was not found in this vault."}}
             )
+        elif not found.enabled:
+            message = "Operation get is not allowed on a disabled secret."
+            inner = {"code": "SecretDisabled"}
+            self._send_json(403, {"error": {"code": "Forbidden", "message": message, "innererror": inner}})
         else:
-            self._send_json(200, {**self._secret_properties(name), "value": self._vault.stored[name].value})
+            self._send_json(200, {**self._secret_properties(name, found, found.version), "value": found.value})
 
-    def _secret_properties(self, name: str) -> dict[str, Any]:
-        secret = self._vault.stored[name]
-        attributes: dict[str, Any] = {"enabled": secret.enabled, "created": 1, "updated": 1}
+    def _secret_properties(self, name: str, secret: StoredSecret, version: str | None = None) -> dict[str, Any]:
+        attributes: dict[str, Any] = {"enabled": secret.enabled, "created": secret.created, "updated": secret.created}
         if secret.expires is not None:
             attributes["exp"] = secret.expires
-        return {"id": f"{self._vault.url}/secrets/{name}", "attributes": attributes}
+        path = name if version is None else f"{name}/{version}"
+        return {"id": f"{self._vault.url}/secrets/{path}", "attributes": attributes}
 
     def _send_forbidden(self, action: str) -> None:
         inner = {"code": "ForbiddenByRbac"}

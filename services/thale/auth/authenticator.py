@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from thale.auth import api_key
+from thale.auth.entra import EntraTokens
 from thale.auth.keyring import Keyring
 from thale.auth.last_known_value import LastKnownValue
 from thale.auth.principal import Principal
@@ -20,8 +21,9 @@ def credential_method(credential: str) -> Method:
 class Authenticator:
     """Verifies credentials against the configured sources."""
 
-    def __init__(self, api_keys: LastKnownValue[Keyring] | None) -> None:
+    def __init__(self, api_keys: LastKnownValue[Keyring] | None, tokens: EntraTokens | None) -> None:
         self._api_keys = api_keys
+        self._tokens = tokens
 
     async def authenticate(self, credential: str) -> Principal:
         """Return the caller of a credential.
@@ -30,6 +32,10 @@ class Authenticator:
             UnauthenticatedError: If the credential is not valid.
             AuthenticationUnavailableError: If no credential can be verified at present.
         """
-        if credential_method(credential) == "api_key" and self._api_keys is not None:
+        if credential_method(credential) == "api_key":
+            if self._api_keys is None:
+                raise UnauthenticatedError("this server accepts no API keys: send a token", reason="unsupported")
             return self._api_keys.get().authenticate(credential, datetime.now(UTC))
-        raise UnauthenticatedError("this server does not accept this kind of credential", reason="unsupported")
+        if self._tokens is None:
+            raise UnauthenticatedError("this server accepts no tokens: send an API key", reason="unsupported")
+        return await self._tokens.authenticate(credential)

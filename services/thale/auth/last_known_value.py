@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from thale.errors import AuthenticationUnavailableError, SecretError
+from thale.errors import AuthenticationUnavailableError, ThaleError
 from thale.telemetry.metrics import CREDENTIALS_READ
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class LastKnownValue(Generic[_Value]):
         """Read the source, and return the seconds until the next read."""
         try:
             self._value = self._read(), time.monotonic()
-        except SecretError as error:
+        except ThaleError as error:
             if str(error) != self._last_error:
                 logger.warning("credentials unavailable", extra={"error": str(error)})
             self._last_error = str(error)

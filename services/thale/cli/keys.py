@@ -123,7 +123,7 @@ def _runs_without_keys(home: Path | None) -> bool:
 
 
 def _open_store(key_vault: str | None, home: Path | None) -> "ApiKeyStore":
-    from thale.auth.key_file import ApiKeyFile
+    from thale.auth.configured_store import open_store
     from thale.local.data_dir import DataDir
 
-    return ApiKeyFile(DataDir.resolve(home).api_keys)
+    return open_store(key_vault, DataDir.resolve(home).api_keys)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, RedisDsn, TypeAdapter, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, RedisDsn, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from thale.kserve.inference_service import URL_TEMPLATE
@@ -22,6 +22,17 @@ def is_loopback(host: str) -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _authority_url(value: str) -> str:
+    url = str(TypeAdapter(HttpUrl).validate_python(value if "://" in value else f"https://{value}")).rstrip("/")
+    if not url.startswith("https://"):
+        raise ValueError("the authority signs tokens: use its https address")
+    return url
+
+
+AuthorityUrl = Annotated[str, AfterValidator(_authority_url)]
+"""An https URL without a trailing slash. The scheme may be missing, as Azure's clients permit."""
 
 
 _REDIS_URL = TypeAdapter(RedisDsn)
@@ -89,6 +100,16 @@ class FacadeSettings(BaseSettings):
     """The model server's metrics, which the facade then serves on its metrics port: Prometheus scrapes no socket."""
     api_keys_path: Path | None = None
     """File of API key records; the pepper is in `secrets.toml` of its folder (`thale.auth.key_file`)."""
+    key_vault: str | None = None
+    """Name or address of the Key Vault with the API keys (`thale.auth.key_vault_store`), instead of a file."""
+    key_vault_interval_s: float = Field(60.0, gt=0)
+    """Time between two reads of the Key Vault. A revoked key is rejected after the next read."""
+    entra_tenant_id: str | None = Field(None, pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+    """Tenant of Entra ID whose tokens are accepted. It requires `entra_audience`."""
+    entra_audience: str | None = Field(None, min_length=1)
+    """Audience of the tokens: the client id of the app registration."""
+    entra_authority: AuthorityUrl = Field("https://login.microsoftonline.com", validation_alias="AZURE_AUTHORITY_HOST")
+    """Authority of the tenant, from the variable of Azure's clients, for other clouds than the public one."""
     credentials_max_age_s: float = Field(24 * 3600.0, gt=0)
     """Maximum time for which the last known credentials are used while their source is unavailable. Afterwards, all
     requests get 503."""
@@ -174,4 +195,21 @@ class FacadeSettings(BaseSettings):
     @property
     def requires_authentication(self) -> bool:
         """True if a source of credentials is configured."""
-        return self.api_keys_path is not None
+        return self.api_keys_path is not None or self.key_vault is not None or self.entra_tenant_id is not None
+
+    @model_validator(mode="after")
+    def _check_credential_sources(self) -> Self:
+        if self.api_keys_path is not None and self.key_vault is not None:
+            raise ValueError("there are two stores of API keys: set THALE_API_KEYS_PATH or THALE_KEY_VAULT, not both")
+        if (self.entra_tenant_id is None) != (self.entra_audience is None):
+            raise ValueError("Entra ID is half configured: set both THALE_ENTRA_TENANT_ID and THALE_ENTRA_AUDIENCE")
+        return self
+
+    @model_validator(mode="after")
+    def _check_authentication(self) -> Self:
+        if not self.requires_authentication and not is_loopback(self.host):
+            raise ValueError(
+                f"the facade would accept requests from other machines without authentication: THALE_HOST is "
+                f"{self.host}; set THALE_API_KEYS_PATH, THALE_KEY_VAULT or THALE_ENTRA_TENANT_ID, or listen on 127.0.0.1"
+            )
+        return self

@@ -17,7 +17,7 @@ from thale.secrets.file import FileSecrets
 
 _AZURE_PACKAGES = ("azure", "azure.identity", "azure.keyvault", "azure.keyvault.secrets")
 
-__all__ = ["FileSecrets", "Secrets", "open_secrets"]
+__all__ = ["FileSecrets", "Secrets", "open_secrets", "require_azure_packages"]
 
 
 class Secrets(Protocol):
@@ -40,6 +40,16 @@ class Secrets(Protocol):
         ...
 
 
+def require_azure_packages() -> None:
+    """Check that the extra `azure` is installed.
+
+    Raises:
+        SecretError: If it is not installed.
+    """
+    if any(importlib.util.find_spec(name) is None for name in _AZURE_PACKAGES):
+        raise SecretError("Azure Key Vault requires the Azure packages: pip install 'thale[azure]'")
+
+
 def open_secrets(key_vault: str | None, file: Path | None) -> Secrets | None:
     """Return the configured source, None if none is configured. Nothing is read yet.
 
@@ -53,8 +63,7 @@ def open_secrets(key_vault: str | None, file: Path | None) -> Secrets | None:
     if key_vault is not None and file is not None:
         raise SecretError(f"two sources of secrets: configure the Key Vault {key_vault} or the file {file}")
     if key_vault is not None:
-        if any(importlib.util.find_spec(name) is None for name in _AZURE_PACKAGES):
-            raise SecretError("Azure Key Vault requires the Azure packages: pip install 'thale[azure]'")
+        require_azure_packages()
         from thale.secrets.key_vault import KeyVaultSecrets  # of the extra `azure`
 
         return KeyVaultSecrets.from_vault(key_vault)

@@ -14,33 +14,18 @@ from fastapi.routing import APIRoute
 from prometheus_client import REGISTRY
 
 from tests.support import sample_images
+from tests.support.facade_without_models import settings_of
 from tests.support.running_facade import Facade, Reply, running_facade
 from thale.auth.api_key import ApiKey
 from thale.auth.key_file import ApiKeyFile
 from thale.auth.key_store import create_key, revoke_key
 from thale.facade.api import health_routes, v1, v2
-from thale.facade.settings import FacadeSettings
-from thale.schemas import ReleaseState
 from thale.telemetry import logs
 
 DAY = timedelta(days=1)
 OPEN_PATHS = {"/", "/health/live", "/health/ready", "/problems/{code}", "/v2", "/v2/health/live", "/v2/health/ready"}
 DEADLINE_S = 60
 GET_MODELS = "GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-
-
-def settings_of(folder: Path, **fields: object) -> FacadeSettings:
-    """Return settings of a facade without models, so that no model server is needed."""
-    state_path = folder / "release-state.json"
-    state_path.write_text(ReleaseState(models={}).model_dump_json())
-    return FacadeSettings(
-        release_state_path=state_path,
-        metrics_port=0,
-        model_url="http://127.0.0.1:9",
-        management_url="http://127.0.0.1:9",
-        postprocess_workers=1,
-        **fields,  # type: ignore[arg-type]
-    )
 
 
 @dataclass(frozen=True)
@@ -307,8 +292,21 @@ def test_foreign_origin_is_rejected_without_authentication(local_facade: Facade,
     assert infer.status == 403
 
 
+def test_allowed_origin_is_accepted_without_authentication(tmp_path: Path) -> None:
+    with running_facade(settings_of(tmp_path, cors_origins=["https://lab.example"])) as facade:
+        assert facade.get("/v1/models", Origin="https://lab.example").status == 200
+        assert facade.get("/v1/models", Origin="https://other.example").status == 403
+
+
 def test_own_origin_is_accepted_without_authentication(local_facade: Facade) -> None:
     assert local_facade.get("/v1/models", Origin=f"http://127.0.0.1:{local_facade.port}").status == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "facade.lab.example"])
+def test_settings_reject_open_host_without_authentication(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ValueError, match="without authentication"):
+        settings_of(tmp_path, host=host)
+    settings_of(tmp_path, host=host, api_keys_path=tmp_path / "api-keys.json")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -25,7 +25,7 @@ from thale.errors import (
     RequestError,
     UnauthenticatedError,
 )
-from thale.facade.settings import is_loopback
+from thale.facade.settings import FacadeSettings, is_loopback
 from thale.telemetry import metrics
 
 _MAX_CREDENTIAL_LENGTH = 16_384
@@ -113,7 +113,7 @@ def _reject_foreign_pages(request: Request) -> None:
     its own Origin with each POST, also with those that need no CORS preflight.
 
     Raises:
-        ForbiddenError: If Host is not a loopback name, or Origin is not the address of this server.
+        ForbiddenError: If Host is not a loopback name, or Origin is neither this server nor in `cors_origins`.
     """
     host = request.headers.get("host", "")
     if not is_loopback(_hostname(f"//{host}")):
@@ -121,11 +121,11 @@ def _reject_foreign_pages(request: Request) -> None:
             "the Host header is not a loopback name: open the server as http://127.0.0.1 or http://localhost, "
             "or require API keys (`thale keys create`)"
         )
-    origins = request.headers.getlist("origin")
-    if any(origin.lower() != f"{request.scope['scheme']}://{host}".lower() for origin in origins):
+    settings: FacadeSettings = request.app.state.settings
+    allowed = (f"{request.scope['scheme']}://{host}".lower(), *settings.cors_origins)
+    if any(origin.lower() not in allowed for origin in request.headers.getlist("origin")):
         raise ForbiddenError(
-            "the request comes from a web page of another origin: require API keys (`thale keys create`), "
-            "and let the page send one"
+            "the request comes from a web page of another origin: list its origin in THALE_CORS_ORIGINS"
         )
 
 
