@@ -68,6 +68,9 @@ def test_worker_processes_end_when_the_facade_is_killed(settings: FacadeSettings
         ({"port": "99999", "release_state_path": "x"}, "THALE_PORT"),
         ({}, "THALE_RELEASE_STATE_PATH or THALE_NAMESPACE"),
         ({"release_state_path": "x", "namespace": "plants"}, "THALE_RELEASE_STATE_PATH or THALE_NAMESPACE"),
+        ({"release_state_path": "x", "host": "0.0.0.0"}, "could send requests to 0.0.0.0 without authentication"),
+        ({"release_state_path": "x", "api_keys_path": "x", "key_vault": "kv-thale"}, "two stores of API keys"),
+        ({"release_state_path": "x", "entra_audience": "x"}, "set both THALE_ENTRA_TENANT_ID"),
     ],
 )
 def test_main_names_missing_or_invalid_settings(settings: dict[str, str], expected_text: str) -> None:

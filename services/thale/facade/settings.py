@@ -209,7 +209,7 @@ class FacadeSettings(BaseSettings):
     def _check_authentication(self) -> Self:
         if not self.requires_authentication and not is_loopback(self.host):
             raise ValueError(
-                f"the facade would accept requests from other machines without authentication: THALE_HOST is "
-                f"{self.host}; set THALE_API_KEYS_PATH, THALE_KEY_VAULT or THALE_ENTRA_TENANT_ID, or listen on 127.0.0.1"
+                f"other machines could send requests to {self.host} without authentication: "
+                "set THALE_API_KEYS_PATH, THALE_KEY_VAULT or THALE_ENTRA_TENANT_ID, or THALE_HOST=127.0.0.1"
             )
         return self
