@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from thale.facade.app import create_app
+from thale.facade.http_server import uvicorn_config
 from thale.facade.settings import FacadeSettings
 
 START_TIMEOUT_S = 180
@@ -71,8 +72,7 @@ class Facade:
 def running_facade(settings: FacadeSettings) -> Iterator[Facade]:
     """Serve on a free port for the duration of the context."""
     app = create_app(settings)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, http="h11", loop="asyncio", log_config=None)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn_config(app, "127.0.0.1", 0, settings.max_connections))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

@@ -70,7 +70,13 @@ def landmark_service(
 
 def request_head(length: int, path: str = PATH, *headers: str) -> bytes:
     """Return the head of a request whose body has `length` bytes."""
-    lines = [f"POST {path} HTTP/1.1", "Host: facade", "Content-Type: image/png", f"Content-Length: {length}", *headers]
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        "Content-Type: image/png",
+        f"Content-Length: {length}",
+        *headers,
+    ]
     return "\r\n".join([*lines, "", ""]).encode()
 
 

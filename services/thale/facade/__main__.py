@@ -4,17 +4,15 @@ import sys
 
 from thale.interpreter import exclude_current_folder
 
-_GRACE_S = 10
-
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit status."""
     # Imported here because every post-processing worker imports this module and needs no server (ADR 0010).
-    import uvicorn
     from pydantic import ValidationError
 
     from thale.errors import describe_settings_error
     from thale.facade.app import create_app
+    from thale.facade.http_server import serve
     from thale.facade.settings import FacadeSettings
     from thale.telemetry import logs
 
@@ -24,18 +22,7 @@ def main() -> int:
         sys.stderr.write(describe_settings_error(error))
         return 2
     logs.configure(settings.log_level)
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        http="h11",
-        loop="asyncio",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
-    )
-    return 0
+    return serve(create_app(settings), settings.host, settings.port, settings.max_connections)
 
 
 if __name__ == "__main__":

@@ -127,6 +127,8 @@ class FacadeSettings(BaseSettings):
     """Maximum time for a whole body."""
     upload_idle_timeout_s: float = Field(15.0, gt=0)
     """Maximum time between two chunks of a body."""
+    max_connections: int = Field(512, gt=0)
+    """Open connections. A further one closes the connection that is idle for the longest time, or gets 503."""
     max_uploads: int = Field(128, gt=0)
     """Request bodies that may arrive at the same time. A further one ends the slowest, or is rejected with 503."""
     max_buffered_bytes: int = Field(512 * 2**20, gt=0)

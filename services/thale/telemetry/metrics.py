@@ -76,6 +76,12 @@ UPLOAD_LIMITS = METRICS.gauge(
 UPLOADS_ENDED = METRICS.counter(
     "thale_facade_uploads_ended", "requests", "Slow uploads that were ended for a new one at the limit."
 )
+REJECTED_CONNECTIONS = METRICS.counter(
+    "thale_facade_rejected_connections",
+    "connections",
+    "Connections closed before their request reached the app, by status.",
+    STATUS,
+)
 PROBLEMS = METRICS.counter("thale_facade_problems", "requests", "Responses with a problem, by its code.", CODE)
 LIMITED = METRICS.counter(
     "thale_facade_limited", "requests", "Requests rejected with 429, by the limit of the caller.", LIMIT

@@ -1,0 +1,131 @@
+"""Connections of a facade process, over real sockets: slow headers, large headers, tiny chunks, and keep-alive."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.slow_clients import LandmarkService, landmark_service, read_response, request_head
+from thale.facade import http_protocol, http_server
+
+pytestmark = pytest.mark.integration
+
+GET = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+MAX_CONNECTIONS = 60
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LandmarkService]:
+    with landmark_service(tmp_path_factory.mktemp("facade"), THALE_MAX_CONNECTIONS=str(MAX_CONNECTIONS)) as running:
+        yield running
+
+
+def connect(service: LandmarkService) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", service.facade.port), timeout=60)
+
+
+def test_half_a_header_is_dropped(service: LandmarkService) -> None:
+    with connect(service) as connection:
+        started = time.monotonic()
+        connection.sendall(GET[:30])
+        assert read_response(connection)[0] == 408
+        assert time.monotonic() - started < 3 * http_protocol.HEADER_TIMEOUT_S
+
+
+def test_trickling_header_is_dropped(service: LandmarkService) -> None:
+    with connect(service) as connection:
+        assert request(connection) == 200
+        started = time.monotonic()
+        connection.settimeout(0.5)
+        status = 0
+        for byte in GET + b"x" * 1000:
+            connection.sendall(bytes([byte]) if byte not in b"\r\n" else b"a")
+            try:
+                status = read_response(connection)[0]
+                break
+            except TimeoutError:
+                continue
+        assert status == 408
+        assert time.monotonic() - started < 3 * http_protocol.HEADER_TIMEOUT_S
+
+
+def request(connection: socket.socket, data: bytes = GET) -> int:
+    connection.sendall(data)
+    return read_response(connection)[0]
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n" + b"".join(b"x-%d: 1\r\n" % n for n in range(200)) + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nx: " + b"a" * 200_000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"\x16\x03\x01 not HTTP\r\n\r\n", 400),
+    ],
+    ids=["many fields", "long field", "long target", "two lengths", "TLS"],
+)
+def test_header_beyond_the_limits_is_rejected(service: LandmarkService, head: bytes, status: int) -> None:
+    with connect(service) as connection:
+        connection.sendall(head)
+        received, headers, body = read_response(connection)
+        assert (received, headers["connection"], json.loads(body)["status"]) == (status, "close", status)
+
+
+def test_connection_is_kept_alive_longer_than_a_proxy(service: LandmarkService) -> None:
+    assert http_server.KEEP_ALIVE_S == 75
+    with connect(service) as connection:
+        assert request(connection) == 200
+        time.sleep(http_protocol.HEADER_TIMEOUT_S + 2)
+        assert request(connection) == 200
+
+
+def test_expect_100_continue_is_served(service: LandmarkService) -> None:
+    with connect(service) as connection:
+        connection.sendall(request_head(20, "/v1/landmarks", "Expect: 100-continue"))
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.sendall(b"this is not an image")
+        assert read_response(connection)[0] == 415
+
+
+def test_rejected_upload_gets_no_100_continue(service: LandmarkService) -> None:
+    with connect(service) as connection:
+        connection.sendall(request_head(10**12, "/v1/landmarks", "Expect: 100-continue"))
+        assert read_response(connection)[0] == 413
+
+
+def test_idle_connections_make_room_for_a_new_one(service: LandmarkService) -> None:
+    idle = [connect(service) for _ in range(3 * MAX_CONNECTIONS)]
+    try:
+        with connect(service) as connection:
+            assert request(connection) == 200
+    finally:
+        for each in idle:
+            each.close()
+
+
+def test_tiny_chunks_do_not_stall_other_clients(service: LandmarkService) -> None:
+    head = request_head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    body = b"1\r\nx\r\n" * 400_000
+    statuses: list[int] = []
+
+    def send() -> None:
+        with connect(service) as sender:
+            sender.sendall(head + b"4\r\n\xff\xd8\xff\xe0\r\n" + body + b"0\r\n\r\n")
+            statuses.append(read_response(sender)[0])
+
+    thread = threading.Thread(target=send)
+    slowest_s = 0.0
+    with connect(service) as probe:
+        assert request(probe) == 200
+        thread.start()
+        while thread.is_alive():
+            started = time.monotonic()
+            assert request(probe) == 200
+            slowest_s = max(slowest_s, time.monotonic() - started)
+    thread.join()
+    assert statuses == [422]
+    assert slowest_s < 2
