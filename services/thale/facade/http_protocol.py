@@ -139,7 +139,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._write_timer = None
 
     def close_when_read(self) -> None:
-        """Close the connection, after the rest of the request's body if there is one."""
+        """Close the connection, after the rest of the request's body."""
         if self.cycle is not None and self.cycle.more_body:
             self._linger()
         else:
@@ -214,7 +214,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._write_timer = self.loop.call_later(WRITE_TIMEOUT_S, check_progress)
 
     def _close_longest_idle(self) -> bool:
-        """Close the connection without a request that has been idle for the longest time. False if there is none."""
+        """Close the connection without a request that has been idle for the longest time. False without such a connection."""
         idle = [
             connection
             for connection in self.connections
