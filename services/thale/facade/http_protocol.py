@@ -214,7 +214,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._write_timer = self.loop.call_later(WRITE_TIMEOUT_S, check_progress)
 
     def _close_longest_idle(self) -> bool:
-        """Close the connection without a request that has been idle for the longest time. False without such a connection."""
+        """Close the connection without a request that has been idle for the longest time. False without one."""
         idle = [
             connection
             for connection in self.connections
