@@ -150,6 +150,28 @@ def test_client_retries_overloaded_server_with_whole_body(
     assert handler.bodies == [plate.read_bytes()] * 3
 
 
+def test_client_raises_limit_of_the_day_without_a_wait(
+    scripted: tuple[type[ScriptedHandler], str], plate: Path
+) -> None:
+    handler, url = scripted
+    handler.responses += [(429, {"Retry-After": "40000"}, problem_json("rate-limited", 429))]
+    with thale.Client(url) as client, pytest.raises(errors.RateLimitedError, match="the detail"):
+        client.csv(plate)
+    assert len(handler.bodies) == 1
+
+
+def test_client_waits_for_retry_after_of_a_limit(
+    scripted: tuple[type[ScriptedHandler], str], plate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", waits.append)
+    handler, url = scripted
+    handler.responses += [(429, {"Retry-After": "7"}, problem_json("rate-limited", 429)), (200, {}, b"table")]
+    with thale.Client(url) as client:
+        assert client.csv(plate) == "table"
+    assert waits == [7]
+
+
 def test_client_raises_problem_after_last_retry(scripted: tuple[type[ScriptedHandler], str], plate: Path) -> None:
     handler, url = scripted
     handler.responses += [(503, {"Retry-After": "0"}, problem_json("model-unavailable", 503))] * 2

@@ -46,14 +46,41 @@ class Parameters(TypedDict, total=False):
     """Image name in the response. The default is the file name of a path."""
 
 
+class _BoundedRetry(urllib3.Retry):
+    """Retries of a request, unless the server demands a longer wait than `retry_after_max`.
+
+    urllib3 shortens such a wait, and the request would fail again: a daily budget is new after hours.
+    """
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: urllib3.BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: urllib3.connectionpool.ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        """Return the retries that are left.
+
+        Raises:
+            MaxRetryError: If the request must not be retried.
+        """
+        if response is not None and _pool is not None:
+            retry_after = response.headers.get("Retry-After", "").strip()
+            if retry_after.isdecimal() and float(retry_after) > self.retry_after_max:
+                raise urllib3.exceptions.MaxRetryError(_pool, url or "")
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
 class Client:
     """Connection pool to one server. Safe for use by several threads.
 
     An image is a path or its bytes. The client streams a path from disk. It retries up to `retries` times if the server
-    is overloaded or restarting, with exponential backoff or after the server's Retry-After. A problem response is
-    raised as the class in `thale.errors` with its code, and carries the request id. The API key, or an access token of
-    Entra ID, is an argument or the environment variable THALE_API_KEY. The client follows no redirects, so no other
-    server receives it.
+    is overloaded or restarting, or if a limit of the caller is reached, with exponential backoff or after the server's
+    Retry-After of up to a minute. A problem response is raised as the class in `thale.errors` with its code, and
+    carries the request id. The API key, or an access token of Entra ID, is an argument or the environment variable
+    THALE_API_KEY. The client follows no redirects, so no other server receives it.
     """
 
     def __init__(
@@ -67,7 +94,7 @@ class Client:
         self._pool = urllib3.PoolManager(
             maxsize=8,
             timeout=urllib3.Timeout(connect=5.0, read=timeout_s),
-            retries=urllib3.Retry(
+            retries=_BoundedRetry(
                 total=retries,
                 read=min(retries, 1),
                 redirect=0,

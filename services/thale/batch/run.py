@@ -15,10 +15,13 @@ from thale.batch.sources import Source
 from thale.client import Client, Parameters
 from thale.errors import (
     DamagedImageError,
+    ForbiddenError,
     ModelError,
     ParameterError,
+    RateLimitedError,
     ServerError,
     ThaleError,
+    UnauthenticatedError,
     UnknownModelError,
     UnknownVersionError,
     WrongTaskError,
@@ -27,7 +30,16 @@ from thale.schemas import ModelInfo, Phenotype
 
 _CONCURRENCY = 2
 _MAX_CONSECUTIVE_FAILURES = 5
-_USAGE_ERRORS = (ParameterError, UnknownModelError, UnknownVersionError, WrongTaskError)
+_FATAL_ERRORS = (
+    ParameterError,
+    UnknownModelError,
+    UnknownVersionError,
+    WrongTaskError,
+    UnauthenticatedError,
+    ForbiddenError,
+    RateLimitedError,
+)
+"""Errors that all following images would get too. The client has retried a limited request before."""
 
 OutcomeCallback = Callable[["ImageOutcome"], None]
 
@@ -97,6 +109,8 @@ class BatchRun:
         Raises:
             ServerError: If the server becomes unreachable, or fails for several consecutive images.
             ParameterError, ModelError: If a parameter, model or version is invalid for all images.
+            RequestError: If the server rejects the credential, or a limit of the caller is reached for longer than a
+                minute. A later run continues with the images that are left.
         """
         in_progress: dict[Future[Phenotype], _Job] = {}
         pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="measure")
@@ -156,7 +170,7 @@ class BatchRun:
             job = in_progress.pop(future)
             try:
                 phenotype = future.result()
-            except _USAGE_ERRORS:
+            except _FATAL_ERRORS:
                 raise
             except ThaleError as error:
                 self._record_failure(job, error)

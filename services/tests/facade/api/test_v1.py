@@ -150,3 +150,14 @@ def test_landmarks_are_in_pixels_of_the_image(facade: Facade) -> None:
 def _form(disposition: bytes, image: bytes) -> tuple[bytes, str]:
     head = b"--border\r\nContent-Disposition: form-data; " + disposition + b"\r\nContent-Type: image/png\r\n\r\n"
     return head + image + b"\r\n--border--\r\n", "multipart/form-data; boundary=border"
+
+
+def test_retry_with_an_idempotency_key_returns_the_same_bytes(facade: Facade) -> None:
+    first = facade.phenotype(sample_images.jpeg(), Idempotency_Key="plate-7")
+    retry = facade.phenotype(sample_images.jpeg(), Idempotency_Key="plate-7")
+    assert (first.status, retry.status) == (200, 200)
+    assert retry.headers["idempotent-replayed"] == "true"
+    assert retry.body == first.body  # also the time of the measurement
+    assert facade.phenotype(sample_images.png(), Idempotency_Key="plate-7").problem == "idempotency-key-reused"
+    other_format = facade.phenotype(sample_images.jpeg(), Idempotency_Key="plate-7", Accept="image/png")
+    assert other_format.problem == "idempotency-key-reused"

@@ -72,6 +72,11 @@ class Reservation:
         await self._release(Refund(self._day, requests=1))
 
     async def _release(self, refund: Refund) -> None:
+        self._decision = replace(
+            self._decision,
+            requests=self._decision.requests + refund.requests,
+            pixels=self._decision.pixels + refund.pixels,
+        )
         await self._limiter.store.release(self._caller, self._lease, refund)
 
 
