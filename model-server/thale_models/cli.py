@@ -7,11 +7,12 @@ torch takes seconds.
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
 from thale.errors import ArchiveError, ParameterError, ThaleError
+from thale.files import describe_access_error
 from thale.interpreter import exclude_current_folder, python_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -183,8 +184,17 @@ def main() -> None:
     try:
         app()
     except ThaleError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+        _exit_with(error)
+    except OSError as error:
+        access_error = describe_access_error(error)
+        if access_error is None:
+            raise
+        _exit_with(access_error)
+
+
+def _exit_with(error: ThaleError) -> NoReturn:
+    print(error, file=sys.stderr)  # noqa: T201
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,15 @@ def _load_or_convert_graph(card: ModelCard, weights: Path, cache: Path) -> openv
             logger.warning("cached graph unreadable", extra={"folder": str(folder)})
             shutil.rmtree(folder, ignore_errors=True)
     graph = _convert(card, weights)
+    try:
+        _store_graph(graph, folder)
+    except (OSError, RuntimeError) as error:  # OpenVINO raises RuntimeError if the disk is full
+        logger.warning("graph not cached", extra={"folder": str(folder), "error": str(error)})
+    return graph
+
+
+def _store_graph(graph: openvino.Model, folder: Path) -> None:
+    cache = folder.parent
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=cache) as temp_dir:
         staging_dir = Path(temp_dir) / "graph"
@@ -120,7 +129,6 @@ def _load_or_convert_graph(card: ModelCard, weights: Path, cache: Path) -> openv
             staging_dir.rename(folder)
         except OSError:
             logger.info("cached graph already present", extra={"folder": str(folder)})
-    return graph
 
 
 def _cache_key(card: ModelCard) -> str:

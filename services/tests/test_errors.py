@@ -57,6 +57,7 @@ CODES: dict[type[ThaleError], str] = {
     errors.ServerError: "server",
     errors.ServerUnreachableError: "server-unreachable",
     errors.UnexpectedResponseError: "unexpected-response",
+    errors.FileAccessError: "file-access",
     errors.LocalPlatformError: "local-platform",
 }
 

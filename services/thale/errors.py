@@ -43,6 +43,7 @@ ThaleError
 ├── ServerError                         a server that does not respond as documented
 │   ├── ServerUnreachableError          no response from the server
 │   └── UnexpectedResponseError         a response that is not thale's
+├── FileAccessError                     a file or folder that cannot be read or written
 └── LocalPlatformError                  the local platform cannot start or stay up
 """
 
@@ -467,6 +468,12 @@ class UnexpectedResponseError(ServerError):
     """The response of the server does not match thale's API."""
 
     code = "unexpected-response"
+
+
+class FileAccessError(ThaleError):
+    """A file or folder cannot be read or written, for example because the disk is full."""
+
+    code = "file-access"
 
 
 class LocalPlatformError(ThaleError):

@@ -6,7 +6,7 @@ import pytest
 
 from thale.batch.result_index import INDEX_FILENAME, ResultEntry, ResultIndex
 from thale.batch.sources import Source
-from thale.errors import ParameterError
+from thale.errors import FileAccessError, ParameterError
 
 ENTRY = ResultEntry("abc", "{}", frozenset({("plate-seg", "1.0.0", "sha256:1")}))
 
@@ -72,5 +72,5 @@ def test_open_error_names_damaged_index(tmp_path: Path) -> None:
 
 def test_open_error_names_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ParameterError, match="cannot be written"), ResultIndex.open(tmp_path / "file" / "out"):
+    with pytest.raises(FileAccessError, match="cannot be written"), ResultIndex.open(tmp_path / "file" / "out"):
         pass

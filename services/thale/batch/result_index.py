@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thale.batch.sources import Source
-from thale.errors import ParameterError
+from thale.errors import FileAccessError, ParameterError
+from thale.files import access_errors
 
 INDEX_FILENAME = ".thale.sqlite"
+WRITE_FAILURE = "results cannot be written to"
+_PRIMARY_CODE = 0xFF
+"""Mask of the primary result code of SQLite in an extended one."""
 _RESERVED_NAMES = frozenset({"traits", "traits_wide", "coco"})
 ModelIdentity = tuple[str, str, str]
 """Name, version and digest of a model version, as the server lists it."""
@@ -50,13 +54,15 @@ class ResultIndex:
         """Open the index of a folder of results and lock it against other writers.
 
         Raises:
-            ParameterError: If another process holds the lock, or the folder cannot be written.
+            ParameterError: If another process holds the lock, or the index is damaged.
+            FileAccessError: If the folder cannot be written, at the start or later.
         """
-        try:
+        with access_errors(WRITE_FAILURE):
             folder.mkdir(parents=True, exist_ok=True)
+        try:
             database = sqlite3.connect(folder / INDEX_FILENAME, isolation_level=None, timeout=0.5)
-        except (OSError, sqlite3.OperationalError) as error:
-            raise ParameterError(f"results cannot be written to {folder}: {error}") from error
+        except sqlite3.OperationalError as error:
+            raise _write_error(folder, error) from error
         try:
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("BEGIN EXCLUSIVE")
@@ -64,6 +70,8 @@ class ResultIndex:
             database.execute("COMMIT")
             yield cls(database)
         except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY_CODE not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise _write_error(folder, error) from error
             raise ParameterError(
                 f"results cannot be written to {folder} ({error}): another `thale analyze` may be writing there; "
                 "wait for it, or choose another folder with --out"
@@ -126,6 +134,13 @@ class ResultIndex:
         """Return the names of all finished results, sorted."""
         rows = self._database.execute("SELECT name FROM results WHERE sha256 IS NOT NULL ORDER BY name")
         return [str(row[0]) for row in rows]
+
+
+def _write_error(folder: Path, error: sqlite3.OperationalError) -> FileAccessError:
+    return FileAccessError(
+        f"{WRITE_FAILURE} {folder / INDEX_FILENAME}: {error}: free space on that disk, change the permissions, "
+        "or choose another folder with --out"
+    )
 
 
 def _candidate_names(source: Source) -> Iterator[str]:

@@ -10,9 +10,10 @@ from typing import IO
 
 from pydantic import ValidationError
 
+from thale.batch.result_index import WRITE_FAILURE
 from thale.errors import ParameterError
 from thale.exports import coco, overlay, rsml, table
-from thale.files import write_atomically
+from thale.files import access_errors, replace_atomically, write_atomically
 from thale.imaging.image_io import decode
 from thale.schemas import Phenotype
 
@@ -66,7 +67,13 @@ def write_tables(folder: Path, names: Sequence[str], with_coco: bool = False) ->
 
     Raises:
         ParameterError: If a result is missing or damaged.
+        FileAccessError: If a table cannot be written. The table of an earlier run is unchanged.
     """
+    with access_errors(WRITE_FAILURE):
+        _write_tables(folder, names, with_coco)
+
+
+def _write_tables(folder: Path, names: Sequence[str], with_coco: bool) -> None:
     long_header = table.long_csv([])
     wide = _WideTable()
     with _open_atomically(folder / LONG_TABLE) as long:
@@ -103,14 +110,19 @@ class _WideTable:
 
 
 def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
-    """Write the failed files with reasons, or remove the list of an earlier run if there are none."""
+    """Write the failed files with reasons, or remove the list of an earlier run if there are none.
+
+    Raises:
+        FileAccessError: If the list cannot be written or removed.
+    """
     rows = list(failures)
-    if not rows:
-        path.unlink(missing_ok=True)
-        return
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([("file", "reason"), *rows])
-    write_atomically(path, text.getvalue().encode())
+    with access_errors(WRITE_FAILURE):
+        if not rows:
+            path.unlink(missing_ok=True)
+            return
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([("file", "reason"), *rows])
+        write_atomically(path, text.getvalue().encode())
 
 
 def _path(folder: Path, name: str, suffix: str) -> Path:
@@ -120,9 +132,7 @@ def _path(folder: Path, name: str, suffix: str) -> Path:
 @contextmanager
 def _open_atomically(path: Path) -> Iterator[IO[str]]:
     """Open a text file that replaces `path` when the context ends without an exception."""
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with replace_atomically(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from thale._version import __version__
-from thale.batch.result_index import ModelIdentity, ResultEntry, ResultIndex
+from thale.batch.result_index import WRITE_FAILURE, ModelIdentity, ResultEntry, ResultIndex
 from thale.batch.results import is_complete, remove_result, write_result
 from thale.batch.sources import Source
 from thale.client import Client, Parameters
@@ -26,6 +26,7 @@ from thale.errors import (
     UnknownVersionError,
     WrongTaskError,
 )
+from thale.files import access_errors
 from thale.schemas import ModelInfo, Phenotype
 
 _CONCURRENCY = 2
@@ -107,6 +108,7 @@ class BatchRun:
         """Measure every source without a valid result. The run continues after a failed source.
 
         Raises:
+            FileAccessError: If results cannot be written. Finished results remain valid.
             ServerError: If the server becomes unreachable, or fails for several consecutive images.
             ParameterError, ModelError: If a parameter, model or version is invalid for all images.
             RequestError: If the server rejects the credential, or a limit of the caller is reached for longer than a
@@ -174,13 +176,14 @@ class BatchRun:
                 raise
             except ThaleError as error:
                 self._record_failure(job, error)
-            except OSError as error:
+            except OSError:
                 if not job.source.path.exists():
                     self._record_outcome(
                         ImageOutcome(job.source, "failed", job.name, job.sha256, "the file was deleted during the run")
                     )
                     continue
-                raise ParameterError(f"results cannot be written to {self._folder}: {error.strerror}") from error
+                with access_errors(WRITE_FAILURE):
+                    raise
             else:
                 self._consecutive_failures = 0
                 self._record_result(job, phenotype)

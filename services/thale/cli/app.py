@@ -7,7 +7,7 @@ import math
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -24,6 +24,7 @@ from thale.errors import (
     UnknownVersionError,
     WrongTaskError,
 )
+from thale.files import describe_access_error
 from thale.interpreter import exclude_current_folder
 
 if TYPE_CHECKING:
@@ -193,5 +194,15 @@ def main() -> None:
     try:
         app()
     except ThaleError as error:
-        _stderr_console().print(f"[bold red]thale:[/] {escape(str(error))}", highlight=False)
-        sys.exit(2 if isinstance(error, _USAGE_ERRORS) else 1)
+        _exit_with(error)
+    # Boundary of the file system: a full disk or a missing permission is one sentence, wherever it occurs.
+    except OSError as error:
+        access_error = describe_access_error(error)
+        if access_error is None:
+            raise
+        _exit_with(access_error)
+
+
+def _exit_with(error: ThaleError) -> NoReturn:
+    _stderr_console().print(f"[bold red]thale:[/] {escape(str(error))}", highlight=False)
+    sys.exit(2 if isinstance(error, _USAGE_ERRORS) else 1)

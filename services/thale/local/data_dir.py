@@ -1,5 +1,6 @@
 """Data directory of the local platform: models, logs, release state, and the running platform."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,12 +105,27 @@ class DataDir:
 
     @contextmanager
     def publish(self, running: RunningPlatform) -> Iterator[None]:
-        """Publish the running platform to other processes until the context ends."""
-        write_atomically(self._run_file, running.model_dump_json(indent=2).encode())
+        """Publish the running platform to other processes until the context ends.
+
+        Raises:
+            LocalPlatformError: If the directory cannot be written.
+        """
+        try:
+            write_atomically(self._run_file, running.model_dump_json(indent=2).encode())
+        except OSError as error:
+            raise self._write_error(error) from error
         try:
             yield
         finally:
-            self._run_file.unlink(missing_ok=True)
+            # A file that remains names a process that has ended, so it is ignored.
+            with contextlib.suppress(OSError):
+                self._run_file.unlink(missing_ok=True)
+
+    def _write_error(self, error: OSError) -> LocalPlatformError:
+        return LocalPlatformError(
+            f"the data directory {self.path} cannot be written ({error.strerror}): free space on its disk or "
+            "change its permissions, or choose another with --home"
+        )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -125,9 +141,7 @@ class DataDir:
         except BlockingIOError as error:
             raise LocalPlatformError(self._in_use_message()) from error
         except OSError as error:
-            raise LocalPlatformError(
-                f"the data directory {self.path} cannot be written ({error.strerror}): choose another with --home"
-            ) from error
+            raise self._write_error(error) from error
         try:
             yield
         finally:

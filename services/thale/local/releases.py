@@ -3,7 +3,9 @@
 Each access locates the running platform again, because it can restart with other addresses.
 """
 
+import contextlib
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,11 +108,24 @@ def local_environment(data_dir: DataDir) -> Iterator[ReleaseEnvironment]:
             target.close()
 
 
+class _AuditLogHandler(logging.FileHandler):
+    """Audit log that reports a failure to write as one sentence. The release has already changed."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Report the current exception on standard error."""
+        sys.stderr.write(f"the release change is not in {self.baseFilename}: {sys.exception()}\n")
+
+    def close(self) -> None:
+        """Close the file. The failure to write its rest has been reported."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def audit_log(data_dir: DataDir) -> Iterator[None]:
     """Append each release change of this process to the audit log, one JSON object per line."""
     data_dir.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handler = logging.FileHandler(data_dir.logs / "audit.jsonl", encoding="utf-8", delay=True)
+    handler = _AuditLogHandler(data_dir.logs / "audit.jsonl", encoding="utf-8", delay=True)
     handler.setFormatter(JsonFormatter())
     AUDIT_LOGGER.addHandler(handler)
     AUDIT_LOGGER.setLevel(logging.INFO)

@@ -96,6 +96,7 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.ServerUnreachableError: _INTERNAL_ERROR,
     errors.UnexpectedResponseError: _INTERNAL_ERROR,
     errors.SecretError: _INTERNAL_ERROR,
+    errors.FileAccessError: _INTERNAL_ERROR,
     errors.LocalPlatformError: _INTERNAL_ERROR,
     ThaleError: _INTERNAL_ERROR,
 }

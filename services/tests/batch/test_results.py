@@ -1,0 +1,45 @@
+"""Tests of the tables of results when the disk is full, or a table cannot be replaced."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.sample_phenotypes import phenotype
+from thale.batch.results import COCO, LONG_TABLE, WIDE_TABLE, write_failures, write_tables
+from thale.errors import FileAccessError
+
+_FULL_DISK = Path("/dev/full")  # a write to it fails with ENOSPC, in any container
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Return a folder with one result and its tables."""
+    (tmp_path / "plate.json").write_text(phenotype().model_dump_json())
+    write_tables(tmp_path, ["plate"], with_coco=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [LONG_TABLE, WIDE_TABLE, COCO])
+def test_write_tables_keeps_old_table_on_full_disk(results: Path, name: str) -> None:
+    before = (results / name).read_bytes()
+    (results / f".{name}.part").symlink_to(_FULL_DISK)
+    message = rf"^results cannot be written to {results / name}: No space left on device: free space on that disk"
+    with pytest.raises(FileAccessError, match=message):
+        write_tables(results, ["plate"], with_coco=True)
+    assert (results / name).read_bytes() == before
+    assert not list(results.glob(".*"))
+
+
+def test_write_tables_names_folder_in_the_way(results: Path) -> None:
+    (results / LONG_TABLE).unlink()
+    (results / LONG_TABLE).mkdir()
+    with pytest.raises(FileAccessError, match=rf"{LONG_TABLE}: Is a directory: remove the folder of that name"):
+        write_tables(results, ["plate"])
+    assert not list(results.glob(".*"))
+
+
+def test_write_failures_reports_full_disk(tmp_path: Path) -> None:
+    (tmp_path / ".failed.csv.part").symlink_to(_FULL_DISK)
+    with pytest.raises(FileAccessError, match=r"failed\.csv: No space left on device"):
+        write_failures(tmp_path / "failed.csv", [("plate.png", "damaged")])
+    assert not (tmp_path / "failed.csv").exists()
