@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from loadtests.authorization import authorization_headers
 from loadtests.image_set import PlateImage
 
 IMMEDIATE_TIMEOUT_S = 1.0
@@ -118,7 +119,7 @@ def _post_request(
     may_be_overloaded: bool = True,
 ) -> HostileRequest:
     def post(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
-        connection.request("POST", path, body, headers)
+        connection.request("POST", path, body, {**authorization_headers(), **headers})
         return connection.getresponse()
 
     return HostileRequest(name, post, frozenset(statuses), max_duration_s, may_be_overloaded)
@@ -134,7 +135,7 @@ def _bodyless_request(name: str, method: str, path: str, statuses: set[int]) -> 
 
 def _send_headers(connection: http.client.HTTPConnection, length: int, headers: dict[str, str]) -> None:
     connection.putrequest("POST", "/v1/phenotype")
-    for name, value in {**headers, "Content-Length": str(length)}.items():
+    for name, value in {**authorization_headers(), **headers, "Content-Length": str(length)}.items():
         connection.putheader(name, value)
     connection.endheaders()
 

@@ -13,6 +13,7 @@ from itertools import count
 
 import aiohttp
 
+from loadtests.authorization import authorization_headers
 from loadtests.image_set import PlateImage
 from loadtests.samples import NO_RESPONSE
 
@@ -64,7 +65,8 @@ class LoadGenerator:
     async def connect(cls, url: str) -> AsyncIterator["LoadGenerator"]:
         """Yield a load generator without a limit on connections."""
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+        connector, headers = aiohttp.TCPConnector(limit=0), authorization_headers()
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
             yield cls(session, url)
 
     async def send(self, image: PlateImage) -> RequestResult:

@@ -14,6 +14,7 @@ import gevent
 from locust import FastHttpUser, between, constant, task
 
 from loadtests import hostile
+from loadtests.authorization import authorization_headers
 from loadtests.image_set import PlateImage, load_images
 from loadtests.samples import HOSTILE, NO_RESPONSE, RequestSample
 
@@ -49,7 +50,7 @@ class RegularUser(FastHttpUser):
         return sample
 
     def _post_image(self, image: PlateImage, accept: str) -> tuple[RequestSample, float | None]:
-        headers = {"Content-Type": "image/jpeg", "Accept": accept}
+        headers = {"Content-Type": "image/jpeg", "Accept": accept, **authorization_headers()}
         started_at = time.time()
         with self.client.post(
             f"/v1/phenotype{image.query}",
@@ -93,7 +94,8 @@ class Researcher(RegularUser):
     def list_models(self) -> None:
         """Request the list of models."""
         started_at = time.time()
-        with self.client.get("/v1/models", name="models", catch_response=True) as response:
+        headers = authorization_headers()
+        with self.client.get("/v1/models", name="models", headers=headers, catch_response=True) as response:
             status = response.status_code or NO_RESPONSE
             response.success()
         SAMPLES.append(RequestSample(started_at, self.scenario(), "models", "", status, time.time() - started_at))

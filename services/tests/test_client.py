@@ -112,8 +112,10 @@ class ScriptedHandler(BaseHTTPRequestHandler):
 
     responses: list[tuple[int, dict[str, str], bytes]]
     bodies: list[bytes]
+    credentials: list[str | None]
 
     def do_POST(self) -> None:
+        self.credentials.append(self.headers["Authorization"])
         self.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
         status, headers, body = self.responses.pop(0)
         self.send_response(status)
@@ -128,7 +130,7 @@ class ScriptedHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def scripted() -> Iterator[tuple[type[ScriptedHandler], str]]:
-    handler = type("Script", (ScriptedHandler,), {"responses": [], "bodies": []})
+    handler = type("Script", (ScriptedHandler,), {"responses": [], "bodies": [], "credentials": []})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield handler, f"http://127.0.0.1:{server.server_port}"
@@ -194,6 +196,59 @@ def test_unknown_response_raises_unexpected_response_error(
     handler.responses += [(200, {}, b"{}")]
     with thale.Client(url) as client, pytest.raises(errors.UnexpectedResponseError):
         client.phenotype(b"x")
+
+
+@pytest.mark.parametrize(
+    ("variable", "argument", "expected"),
+    [
+        (None, None, None),
+        ("", None, None),
+        ("from-environment\n", None, "Bearer from-environment"),
+        ("from-environment", "argument", "Bearer argument"),
+        ("from-environment", "", None),
+    ],
+)
+def test_client_sends_credential_of_argument_or_environment(
+    scripted: tuple[type[ScriptedHandler], str],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str | None,
+    argument: str | None,
+    expected: str | None,
+) -> None:
+    monkeypatch.delenv("THALE_API_KEY", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("THALE_API_KEY", variable)
+    handler, url = scripted
+    handler.responses += [(200, {}, b"table")]
+    with thale.Client(url, api_key=argument) as client:
+        client.csv(b"x")
+    assert handler.credentials == [expected]
+
+
+def test_client_sends_no_credential_to_a_redirect_target(scripted: tuple[type[ScriptedHandler], str]) -> None:
+    handler, url = scripted
+    handler.responses += [(307, {"Location": f"{url.replace('127.0.0.1', 'localhost')}/stolen"}, b"")]
+    with thale.Client(url, api_key="secret-key") as client, pytest.raises(errors.ThaleError) as raised:
+        client.csv(b"x")
+    assert len(handler.credentials) == 1
+    assert "secret-key" not in f"{raised.value!r} {client!r} {vars(raised.value)}"
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "k\u00e9y", "a\r\nX-Injected: 1"])
+def test_client_rejects_credential_that_is_no_header(key: str) -> None:
+    with pytest.raises(errors.ParameterError, match="THALE_API_KEY") as raised:
+        thale.Client(api_key=key)
+    assert key not in str(raised.value)
+
+
+def test_client_raises_the_missing_credential(scripted: tuple[type[ScriptedHandler], str]) -> None:
+    handler, url = scripted
+    handler.responses += [(401, {}, problem_json("unauthenticated", 401)), (403, {}, problem_json("forbidden", 403))]
+    with thale.Client(url) as client:
+        with pytest.raises(errors.UnauthenticatedError, match="the detail"):
+            client.csv(b"x")
+        with pytest.raises(errors.ForbiddenError, match="the detail"):
+            client.csv(b"x")
 
 
 def test_import_thale_does_not_import_heavy_packages() -> None:

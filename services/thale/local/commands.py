@@ -22,6 +22,8 @@ _MALLOC = {
     "MALLOC_ARENA_MAX": "1",
 }
 
+_CREDENTIAL = "THALE_API_KEY"  # `thale.client.API_KEY_VARIABLE`, whose module is slow to import
+
 
 def torchserve_command(runtime: ModelRuntime, data_dir: DataDir, archives: Sequence[str]) -> list[str]:
     """Return the command of TorchServe, which loads the given archives of the store at its start."""
@@ -56,7 +58,7 @@ def torchserve_environment(data_dir: DataDir, sockets: TorchServeSockets, worker
     """Return the environment of TorchServe: addresses and paths. Other settings are in config.properties."""
     logs = str(data_dir.logs)
     return {
-        **child_environment(),
+        **_service_environment(),
         **_MALLOC,
         "LOG_LOCATION": logs,
         "METRICS_LOCATION": logs,
@@ -65,6 +67,11 @@ def torchserve_environment(data_dir: DataDir, sockets: TorchServeSockets, worker
         "TS_ENABLE_MODEL_API": "true",  # releases load and unload versions, through a private socket
         **sockets.environment(),
     }
+
+
+def _service_environment() -> dict[str, str]:
+    """Return the environment of a service, without the credential of the user's commands."""
+    return {name: value for name, value in child_environment().items() if name != _CREDENTIAL}
 
 
 def facade_command() -> list[str]:
@@ -86,7 +93,7 @@ def facade_environment(
     return {
         "THALE_MAX_IN_FLIGHT": str(max_in_flight),
         **({"THALE_API_KEYS_PATH": str(data_dir.api_keys)} if requires_keys else {}),
-        **child_environment(),
+        **_service_environment(),
         "THALE_HOST": HOST,
         "THALE_PORT": str(ports.facade),
         "THALE_METRICS_HOST": HOST,
