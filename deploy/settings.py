@@ -72,7 +72,7 @@ class DeploySettings(BaseSettings):
     admin_group_ids: tuple[str, ...] = ()
     deployer_ids: tuple[str, ...] = ()
     alert_emails: AlertEmails | None = None
-    entra_audience: str | None = None
+    entra_audience: str | None = Field(default=None, pattern=_UUID)
     """Client id of the app registration whose tokens the facade accepts (docs/authentication.md)."""
     entra_tenant_id: str | None = Field(default=None, pattern=_UUID)
     """Tenant of the tokens. Default: the tenant of the subscription."""

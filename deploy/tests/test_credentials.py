@@ -1,6 +1,7 @@
 """Secrets of an environment: created once, never changed by the next deploy; the smoke test's credential."""
 
 import base64
+import json
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from deploy.settings import Environment
 from deploy.steps import get_step
 from tests.support.deploy_environment import ACCESS_TOKEN, REPOSITORY, DeployEnvironment
 from tests.support.fake_kubernetes_objects import Key
+from thale.auth.entra import SCOPES
 from thale.auth.key_file import ApiKeyFile
 from thale.auth.key_store import revoke_key
 
@@ -97,6 +99,14 @@ def test_smoke_test_uses_a_token_on_azure(env: DeployEnvironment) -> None:
     assert read_credential(azure_context(env)) == ACCESS_TOKEN
     (call,) = env.calls("az", "account", "get-access-token")
     assert call[call.index("--resource") + 1] == "00000000-0000-0000-0000-00000000000d"
+
+
+def test_app_registration_has_the_roles_that_the_facade_reads() -> None:
+    application = json.loads((REPOSITORY / "deploy" / "entra-application.json").read_text())
+    assert {role["value"] for role in application["appRoles"]} == SCOPES.keys()
+    assert application["api"]["requestedAccessTokenVersion"] == 2, "the facade accepts v2.0 tokens only"
+    ids = [role["id"] for role in [*application["appRoles"], *application["api"]["oauth2PermissionScopes"]]]
+    assert len({*ids}) == len(ids)
 
 
 def test_given_key_has_priority(env: DeployEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:

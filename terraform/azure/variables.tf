@@ -271,8 +271,8 @@ variable "entra" {
   default     = null
   description = "App registration whose access tokens the facade and the gateway accept (docs/authentication.md); tenant_id: by default the tenant of the subscription. null: API keys only."
   validation {
-    condition     = var.entra == null || can(regex("^(api://[^/ ]+.*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$", lower(var.entra.audience)))
-    error_message = "entra.audience must be the client id of the app registration, as `az ad app show --query appId` prints it, or its App ID URI api://…."
+    condition     = var.entra == null || can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", var.entra.audience))
+    error_message = "entra.audience must be the client id of the app registration, as `az ad app show --query appId` prints it."
   }
   validation {
     condition     = try(var.entra.tenant_id, null) == null || can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", lower(var.entra.tenant_id)))

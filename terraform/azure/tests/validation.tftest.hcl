@@ -86,7 +86,7 @@ run "edge_without_authentication" {
 run "audience_that_is_not_an_app_registration" {
   command = plan
   variables {
-    entra = { audience = "https://thale.example.org" }
+    entra = { audience = "api://thale" }
   }
   expect_failures = [var.entra]
 }
