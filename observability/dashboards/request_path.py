@@ -307,7 +307,7 @@ def _upload_panels() -> list[PanelBuilder]:
             unit="suffix: requests",
             description="Request bodies that arrive at the busiest facade, and the limit of one facade.",
             healthy="Far below the limit. Many uploads with few bytes per second are slow clients.",
-            width=8,
+            width=6,
         ),
         time_series_panel(
             "Memory of request bodies",
@@ -319,7 +319,7 @@ def _upload_panels() -> list[PanelBuilder]:
             unit="bytes",
             description="Memory that the busiest facade has reserved for request bodies, and the limit of one facade.",
             healthy="Below 80 % of the limit.",
-            width=8,
+            width=6,
         ),
         time_series_panel(
             "Slow uploads ended",
@@ -330,7 +330,20 @@ def _upload_panels() -> list[PanelBuilder]:
             unit="reqps",
             description="Slow uploads that a facade ended for a new one at its limit.",
             healthy="Zero.",
-            width=8,
+            width=6,
+        ),
+        time_series_panel(
+            "Rejected connections",
+            Query(
+                f"sum by (status) (rate(thale_facade_rejected_connections_total{{{ENVIRONMENT}}}[$__rate_interval]))",
+                "{{status}}",
+            ),
+            unit="suffix: connections/s",
+            description="Connections that a facade closed before a request reached it, by status. 408: slow headers. "
+            "503: too many connections.",
+            healthy="Zero. Behind a gateway, the gateway closes slow clients first.",
+            stacked=True,
+            width=6,
         ),
     ]
 

@@ -15,7 +15,8 @@ import yaml
 
 from thale.kserve import inference_service
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
-from thale.release.registry.stores.model_store import file_digest, version_folder
+from thale.release.registry.signatures import compute_digest
+from thale.release.registry.stores.model_store import version_folder
 from thale.schemas import Release, VersionManifest
 from thale_models.archive import read_golden_predictions, write_archive
 
@@ -59,7 +60,7 @@ def _version_manifest(weights: Path) -> VersionManifest:
     card = parse_model_card((weights / CARD).read_bytes())
     with tempfile.TemporaryDirectory(prefix="thale-first-release-") as temp_dir:
         archive = write_archive(weights / WEIGHTS, card, Path(temp_dir), read_golden_predictions(weights, card))
-        return VersionManifest(digest=file_digest(archive), card=card)
+        return VersionManifest(digest=compute_digest(archive), card=card)
 
 
 def main() -> int:
