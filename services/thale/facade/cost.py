@@ -1,16 +1,24 @@
-"""Estimated cost of an image: the seconds that it holds a processing slot, from its header.
+"""Estimated cost of an image: the seconds that it holds a processing slot, from its header and its scale.
 
-The values are measured with `benchmarks/image_cost.py` (ADR 0084). Admission control scales them by the measured speed
-of this machine (`thale.capacity.wait_estimate`), so that only their ratios matter.
+Admission control scales the estimate by the measured speed of the machine (`thale.capacity.wait_estimate`). Only the
+ratios between images matter.
 """
 
 import math
 from dataclasses import dataclass
 
+from thale.facade.request_options import RequestOptions
+from thale.imaging.decode_cost import estimate_decode_s
 from thale.schemas import ImageMetadata
 
-_SECONDS = 0.5
-_SECONDS_PER_MEGAPIXEL = 0.08
+_SECONDS_PER_IMAGE = 0.25
+_SECONDS_PER_TRAINING_MEGAPIXEL = 0.65
+"""Model passes and post-processing at training scale. Source: `services/thale/capacity/benchmark.json`. Plates of 4 and
+of 16 megapixels take 2.8 s, because both have 3.7 megapixels at training scale."""
+_TRAINING_MM_PER_PX = 0.0625
+_PLATE_WIDTH_MM = 120.0
+_MAX_TRAINING_MEGAPIXELS = 25.0
+"""The model handler rejects larger images (`thale_models.inference.MAX_PIXELS`)."""
 _SECONDS_PER_SLOT = 5.0
 """An image holds one slot for each of these seconds: its decoded pixels and its model requests delay the others."""
 
@@ -20,14 +28,23 @@ class Cost:
     """Estimated cost of one image."""
 
     seconds: float
-    """Time in a processing slot on the machine of the measurement."""
+    """Time in a processing slot on the machine of the benchmark."""
 
     def slots(self, max_slots: int) -> int:
         """Return the number of processing slots that the image holds, from 1 to `max_slots`."""
         return min(max_slots, max(1, math.ceil(self.seconds / _SECONDS_PER_SLOT)))
 
 
-def estimate_cost(metadata: ImageMetadata) -> Cost:
-    """Return the cost of an image."""
+def estimate_cost(data: bytes, metadata: ImageMetadata, options: RequestOptions) -> Cost:
+    """Return the cost of an image: decoding, model passes and post-processing."""
     megapixels = metadata.width * metadata.height / 1e6
-    return Cost(_SECONDS + _SECONDS_PER_MEGAPIXEL * megapixels)
+    if options.mm_per_px is not None:
+        training_megapixels = megapixels * (options.mm_per_px / _TRAINING_MM_PER_PX) ** 2
+    else:
+        plate_mm = options.plate_width_mm or _PLATE_WIDTH_MM
+        training_megapixels = min(megapixels, (plate_mm / _TRAINING_MM_PER_PX) ** 2 / 1e6)
+    return Cost(
+        _SECONDS_PER_IMAGE
+        + _SECONDS_PER_TRAINING_MEGAPIXEL * min(training_megapixels, _MAX_TRAINING_MEGAPIXELS)
+        + estimate_decode_s(data, metadata)
+    )

@@ -78,7 +78,8 @@ class Pipeline:
             page=options.page,
             started=started,
         )
-        async with self.admission.slot(estimate_cost(metadata), options.deadline):
+        cost = await asyncio.to_thread(estimate_cost, image.data, metadata, options)
+        async with self.admission.slot(cost, options.deadline):
             with stage("models"):
                 responses = await run_concurrently(
                     self.fallback_client.predict(route, request, options.deadline) for route in routes
@@ -139,7 +140,8 @@ class Pipeline:
 
         async def read_one(image: Upload) -> tuple[PredictRequest, Cost]:
             metadata = await self._read_metadata(image, options)
-            return _build_predict_request(image, metadata, options), estimate_cost(metadata)
+            cost = await asyncio.to_thread(estimate_cost, image.data, metadata, options)
+            return _build_predict_request(image, metadata, options), cost
 
         async def predict_one(request: PredictRequest, admitted: AdmittedImage) -> ModelResponse:
             async with self.admission.hold_slots(admitted, options.deadline):

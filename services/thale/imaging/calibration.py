@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from thale.errors import ScaleError
 from thale.imaging.geometry import Frame
 from thale.imaging.plate_detection import find_plate
+from thale.imaging.scale_limits import validate_scale
 from thale.schemas import Calibration, Flag, Plate, Point, Scale
 
 PLATE_WIDTH_MM = 120.0
-MIN_MM_PER_PX, MAX_MM_PER_PX = 0.002, 1.0
-MIN_PLATE_MM, MAX_PLATE_MM = 20.0, 500.0
 WEAK_CONFIDENCE = 0.65
 """Plates with a lower confidence are flagged: a part of their edge is hidden or faint."""
 
@@ -46,7 +44,7 @@ def calibrate(
     Raises:
         ScaleError: If a given value is impossible for a photograph of a plate.
     """
-    _validate_scale(mm_per_px, plate_width_mm)
+    validate_scale(mm_per_px, plate_width_mm)
     plate = find_plate(image_HW3)
     width_mm = PLATE_WIDTH_MM if plate_width_mm is None else plate_width_mm
     edge_mm_per_px = width_mm / plate_side_px(plate) if plate else math.nan
@@ -58,23 +56,6 @@ def calibrate(
     else:
         scale = Scale(mm_per_px=math.nan, source="none", plate_width_mm=plate_width_mm)
     return Calibration(scale=scale, plate=plate, flags=tuple(flags))
-
-
-def _validate_scale(mm_per_px: float | None, plate_width_mm: float | None) -> None:
-    if mm_per_px is not None and not MIN_MM_PER_PX <= mm_per_px <= MAX_MM_PER_PX:
-        hint = ""
-        if 1 < mm_per_px <= 1 / MIN_MM_PER_PX:
-            hint = f"; if that is pixels per mm, send {1 / mm_per_px:.4g}"
-        raise ScaleError(
-            f"mm_per_px={mm_per_px:g} is not possible: a plate photograph has {MIN_MM_PER_PX:g} to "
-            f"{MAX_MM_PER_PX:g} mm per pixel, typically 0.04 to 0.07{hint}"
-        )
-    if plate_width_mm is not None and not MIN_PLATE_MM <= plate_width_mm <= MAX_PLATE_MM:
-        hint = f"; if that is centimetres, send {plate_width_mm * 10:g}" if 2 <= plate_width_mm < MIN_PLATE_MM else ""
-        raise ScaleError(
-            f"plate_width_mm={plate_width_mm:g} is not possible: square plates are {MIN_PLATE_MM:g} to "
-            f"{MAX_PLATE_MM:g} mm wide on the outside, typically 120{hint}"
-        )
 
 
 def _plate_flags(plate: Plate | None) -> list[Flag]:

@@ -36,6 +36,7 @@ from thale.errors import (
     UnsupportedImageError,
 )
 from thale.imaging.image_headers import MAX_SAMPLES, Header, ImageFormat, read_jpeg, read_png, read_tiff
+from thale.imaging.jpeg_scans import check_scans
 from thale.schemas import ImageMetadata
 
 MAX_PIXELS = 100_000_000
@@ -43,9 +44,6 @@ MAX_PIXELS = 100_000_000
 
 MIN_SIDE_PX = 32
 """On smaller images, a root cannot be distinguished from noise."""
-
-MAX_SCANS = 100
-"""Maximum number of scans of a progressive JPEG. Cameras write about 10. Thousands are an attack on the decoder."""
 
 SNIFF_BYTES = 16
 """Number of bytes of a file that `sniff` requires."""
@@ -166,8 +164,6 @@ def decode(data: bytes, page: int | None = None) -> NDArray[np.uint8]:
         ParameterError: If the file does not have this page.
     """
     header = _read_valid_header(data, page)
-    if header.format == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
-        raise DamagedImageError(f"the JPEG has more than {MAX_SCANS} scans: save it as a baseline JPEG")
     try:
         pixels = _decode_pixels(data, header, page or 0)
     except _DECODER_FAILURES as error:
@@ -195,6 +191,8 @@ def _read_valid_header(data: bytes, page: int | None) -> Header:
             f"the image is {width} x {height} px; the maximum is {MAX_PIXELS // 1_000_000} million pixels: "
             "scale it down, or crop it to one plate per image"
         )
+    if header.format == "JPEG":
+        check_scans(data, width, height)
     return header
 
 

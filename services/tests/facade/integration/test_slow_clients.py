@@ -95,3 +95,22 @@ def test_overload_is_reported_before_the_body(tmp_path: Path) -> None:
         assert read_response(working)[0] == 200
         rejected.sendall(request_head(len(IMAGE)) + IMAGE)
         assert read_response(rejected)[0] == 200, f"POST {PATH} on the connection of a rejected request"
+
+
+def test_impossible_scale_is_rejected_before_the_body(service: LandmarkService) -> None:
+    with connect(service) as connection:
+        connection.sendall(request_head(len(IMAGE), f"{PATH}?mm_per_px=20"))
+        status, _, body = read_response(connection)
+        assert (status, problem_code(body)) == (422, "scale")
+
+
+def test_jpeg_of_many_scans_is_rejected_without_the_model(service: LandmarkService) -> None:
+    requests_before = len(service.models.paths)
+    frame = b"\xff\xc2" + (11).to_bytes(2, "big") + b"\x08" + (10_000).to_bytes(2, "big") * 2 + b"\x01\x01\x11\x00"
+    jpeg = b"\xff\xd8" + frame + b"\xff\xda\0\x08\x01\x01\0\0\0\0" * 99 + b"\xff\xd9"
+    with connect(service) as connection:
+        connection.sendall(request_head(len(jpeg)) + jpeg)
+        status, _, body = read_response(connection)
+    assert (status, problem_code(body)) == (413, "image-too-large")
+    assert b"baseline" in body
+    assert len(service.models.paths) == requests_before

@@ -23,6 +23,7 @@ from thale.facade.settings import FacadeSettings
 from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
 from thale.facade.upstream.routing import VersionPin
+from thale.imaging.scale_limits import validate_scale
 from thale.models.predictions import LandmarkPrediction, SegmentationSummary
 from thale.schemas import ModelInfo, Phenotype
 
@@ -163,10 +164,12 @@ async def _handle_upload(
     media_type = content_negotiation.best_media_type(", ".join(request.headers.getlist("accept")), media_types)
     _reject_repeated_parameters(request)
     reject_compressed_body(request)
+    validate_scale(query.mm_per_px, query.plate_width_mm)
+    pins = [VersionPin.parse(text) for text in query.model]
     with admit_upload(request, pipeline.admission, pipeline.settings.max_body_bytes + MAX_FRAMING_BYTES):
         with stage("body"):
             image = await read_upload(request, pipeline.settings)
-        options = _build_options(request, query, media_type, pipeline.settings)
+        options = _build_options(request, query, media_type, pins, pipeline.settings)
         result = await cancel_on_disconnect(request, operation(image, options))
     rendered_response = result.response
     shadow_task = BackgroundTask(pipeline.mirror.enqueue, result.shadow_requests) if result.shadow_requests else None
@@ -178,7 +181,9 @@ async def _handle_upload(
     )
 
 
-def _build_options(request: Request, query: ImageQuery, media_type: str, settings: FacadeSettings) -> RequestOptions:
+def _build_options(
+    request: Request, query: ImageQuery, media_type: str, pins: Sequence[VersionPin], settings: FacadeSettings
+) -> RequestOptions:
     phenotype_query = query if isinstance(query, PhenotypeQuery) else PhenotypeQuery()
     return RequestOptions(
         request_id=request.state.request_id,
@@ -191,7 +196,7 @@ def _build_options(request: Request, query: ImageQuery, media_type: str, setting
         expected_plants=phenotype_query.expected_plants,
         name=sanitize_filename(query.name or ""),
         experiment=query.experiment,
-        pins=[VersionPin.parse(text) for text in query.model],
+        pins=pins,
         wide=phenotype_query.table == "wide",
     )
 

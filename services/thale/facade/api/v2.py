@@ -28,6 +28,7 @@ from thale.facade.settings import FacadeSettings
 from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
 from thale.facade.upstream.routing import VersionPin
+from thale.imaging.scale_limits import validate_scale
 from thale.schemas import Release
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"], route_class=LimitedRoute)
@@ -97,6 +98,7 @@ async def infer(request: Request, pipeline: PipelineDependency, name: str, versi
         with stage("body"):
             infer_request, images = await _read_request(request, pipeline.settings)
         parameters = infer_request.parameters or InferParameters()
+        validate_scale(parameters.mm_per_px, parameters.plate_width_mm)
         options = _build_options(request, parameters, pipeline.settings, [VersionPin(name, version)] if version else [])
         route = pipeline.select_route(model.task, options, name)
         response_header = ResponseHeader(
