@@ -5,6 +5,7 @@
 
 import io
 import resource
+import sys
 
 import numpy as np
 import tifffile
@@ -32,7 +33,7 @@ def main() -> None:
     }
     for name, data in files.items():
         seconds = min(_decode_seconds(data) for _ in range(_REPEATS))
-        print(f"{name:24s} {seconds / (_HEIGHT * _WIDTH / 1e6):.4f} s per megapixel")
+        sys.stdout.write(f"{name:24s} {seconds / (_HEIGHT * _WIDTH / 1e6):.4f} s per megapixel\n")
 
 
 def _photograph() -> np.ndarray:

@@ -10,6 +10,7 @@ _JPEG_S = 0.019
 _JPEG_SCAN_S = 0.0015
 """Each scan after the first. It is 0.0012 for scans without coefficients, 0.0015 for those of a photograph."""
 _PNG_S, _PNG_16_BIT_S = 0.053, 0.13
+"""Pillow decodes a PNG of 16-bit colour twice, once for each byte of a sample."""
 _TIFF_S, _TIFF_16_BIT_S = 0.014, 0.014
 _COMPRESSED_TIFF_S, _COMPRESSED_TIFF_16_BIT_S = 0.025, 0.112
 _SAMPLES = {"L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 3, "YCbCr": 3, "RGBA": 4, "CMYK": 4, "CMYKA": 5}
