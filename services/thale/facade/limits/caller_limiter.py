@@ -1,7 +1,6 @@
 """Limiter of callers, and the reservation of one admitted request."""
 
-import uuid
-from dataclasses import replace
+import secrets
 from http import HTTPStatus
 
 from thale.auth.principal import LOCAL, Principal
@@ -9,6 +8,9 @@ from thale.errors import RateLimitedError
 from thale.facade.limits import rate_limit_fields
 from thale.facade.limits.policy import CallerLimits, Decision, Limit, LimitStore, Refund
 from thale.telemetry import metrics
+
+_LEASE_BYTES = 12
+"""Leases of one caller are distinct: 96 random bits."""
 
 
 class Reservation:
@@ -44,7 +46,7 @@ class Reservation:
             RateLimitedError: If the rest of the budget is smaller. The image is not charged.
         """
         charge = await self._limiter.store.charge(self._caller, pixels, self._limiter.limits)
-        self._decision = replace(self._decision, pixels=charge.pixels, now_us=charge.now_us)
+        self._decision = self._decision._replace(pixels=charge.pixels, now_us=charge.now_us)
         if not charge.is_admitted:
             raise _rejection("daily-megapixels", self._decision.day_ends_in_us)
         if self._decision.day == self._day:
@@ -72,10 +74,9 @@ class Reservation:
         await self._release(Refund(self._day, requests=1))
 
     async def _release(self, refund: Refund) -> None:
-        self._decision = replace(
-            self._decision,
-            requests=self._decision.requests + refund.requests,
-            pixels=self._decision.pixels + refund.pixels,
+        decision = self._decision
+        self._decision = decision._replace(
+            requests=decision.requests + refund.requests, pixels=decision.pixels + refund.pixels
         )
         await self._limiter.store.release(self._caller, self._lease, refund)
 
@@ -92,7 +93,7 @@ class CallerLimiter:
         """Return the reservation of a request, admitted or rejected, or None if no limits apply to the caller."""
         if principal == LOCAL:
             return None
-        lease = uuid.uuid4().hex
+        lease = secrets.token_hex(_LEASE_BYTES)
         decision = await self.store.acquire(principal.id, lease, self.limits)
         return Reservation(self, principal.id, lease, decision)
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from thale.facade.settings import FacadeSettings
 
@@ -50,8 +50,7 @@ class CallerLimits:
         return self.interval_us * self.burst
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Outcome of one decision, and what is left of each limit after it."""
 
     exceeded: Limit | None
@@ -78,8 +77,7 @@ class Decision:
         return DAY_US - self.now_us % DAY_US
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """Outcome of a charge against the daily budget of megapixels. A rejected charge changes nothing."""
 
     is_admitted: bool
@@ -88,8 +86,7 @@ class Charge:
     now_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refund:
+class Refund(NamedTuple):
     """Part of a daily budget that a request returns at its end."""
 
     day: int
