@@ -26,3 +26,25 @@ def fail_on_canary(responses: Sequence[ModelResponse], failure_mode: str) -> lis
             time.sleep(600)
         raise ZeroDivisionError("injected fault")
     return [response.route.version for response in responses]
+
+
+def block_alarm() -> None:
+    """Ignore the alarm of the deadline, as code in C does."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    time.sleep(600)
+
+
+def allocate(size_bytes: int) -> int:
+    """Allocate and touch memory."""
+    return len(bytearray(b"\1") * size_bytes)
+
+
+def write_and_sleep(path: str) -> None:
+    """Write the process id to a file, and sleep."""
+    with open(path, "w") as file:
+        file.write(str(os.getpid()))
+    time.sleep(600)
+
+
+def fail_unexpectedly() -> None:
+    raise ZeroDivisionError("injected fault")

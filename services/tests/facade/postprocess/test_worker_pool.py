@@ -2,20 +2,31 @@
 
 import asyncio
 import os
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.pool_tasks import kill_own_process, raise_image_error
-from thale.errors import DeadlineExceededError, ImageTooSmallError, ModelUnavailableError
+from tests.support.pool_tasks import (
+    allocate,
+    block_alarm,
+    fail_unexpectedly,
+    kill_own_process,
+    raise_image_error,
+    write_and_sleep,
+)
+from thale.errors import DeadlineExceededError, ImageTooLargeError, ImageTooSmallError, ModelUnavailableError
 from thale.facade.deadline import Deadline
-from thale.facade.postprocess.worker_pool import WorkerPool
+from thale.facade.postprocess.worker_pool import WorkerPool, WorkerTaskError
+
+MEMORY_BYTES = 256 * 2**20
 
 
-def run(work: Any) -> Any:
+def run(work: Any, processes: int = 1) -> Any:
     async def with_pool() -> Any:
-        pool = WorkerPool(1)
+        pool = WorkerPool(processes, MEMORY_BYTES)
         try:
             await pool.warm_up()
             return await work(pool)
@@ -46,3 +57,63 @@ def test_pool_survives_a_task_that_kills_its_process() -> None:
         return await pool.run(Deadline.after(60), os.getpid)
 
     assert run(work) != os.getpid()
+
+
+def test_pool_kills_a_task_that_blocks_its_alarm() -> None:
+    async def work(pool: WorkerPool) -> tuple[int, int]:
+        before = await pool.run(Deadline.after(60), os.getpid)
+        with pytest.raises(DeadlineExceededError):
+            await pool.run(Deadline.after(0.2), block_alarm)
+        return before, await pool.run(Deadline.after(60), os.getpid)
+
+    before, after = run(work)
+    assert before != after
+
+
+def test_killed_task_does_not_affect_other_tasks() -> None:
+    async def work(pool: WorkerPool) -> None:
+        other = asyncio.create_task(pool.run(Deadline.after(60), time.sleep, 2))
+        await asyncio.sleep(0.1)
+        with pytest.raises(ModelUnavailableError):
+            await pool.run(Deadline.after(60), kill_own_process)
+        assert not other.done()
+        await other
+
+    run(work, processes=2)
+
+
+def test_cancelled_task_is_killed(tmp_path: Path) -> None:
+    async def work(pool: WorkerPool) -> int:
+        task = asyncio.create_task(pool.run(Deadline.after(60), write_and_sleep, str(tmp_path / "pid")))
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        return await pool.run(Deadline.after(60), os.getpid)
+
+    assert run(work) != int((tmp_path / "pid").read_text())
+
+
+def test_queued_task_is_dropped_at_its_deadline() -> None:
+    async def work(pool: WorkerPool) -> None:
+        running = asyncio.create_task(pool.run(Deadline.after(60), time.sleep, 1))
+        await asyncio.sleep(0.1)
+        with pytest.raises(DeadlineExceededError):
+            await pool.run(Deadline.after(0.2), kill_own_process)
+        await running  # the worker of the running task is not killed
+
+    run(work)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_task_beyond_its_memory_is_refused() -> None:
+    async def work(pool: WorkerPool) -> int:
+        with pytest.raises(ImageTooLargeError, match="256 MiB"):
+            await pool.run(Deadline.after(60), allocate, 2 * MEMORY_BYTES)
+        return await pool.run(Deadline.after(60), allocate, MEMORY_BYTES // 2)
+
+    assert run(work) == MEMORY_BYTES // 2
+
+
+def test_unexpected_error_has_the_traceback_of_the_worker() -> None:
+    with pytest.raises(WorkerTaskError, match="injected fault"):
+        run(lambda pool: pool.run(Deadline.after(60), fail_unexpectedly))

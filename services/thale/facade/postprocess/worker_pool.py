@@ -1,153 +1,164 @@
-"""Worker processes for CPU-bound tasks, which would block the event loop.
+"""Worker processes for CPU-bound tasks, which would block the event loop, and for parsers of hostile files.
 
-An alarm stops a task inside its process at the deadline, so that one pathological image does not block a process. Dead
-processes are replaced. A ThaleError is returned as class, message and attributes, because exceptions with custom
-arguments do not survive pickling. The step timings of a task are returned as well, and the server creates the spans
-(ADR 0060). The workers need no exporter, and no span is lost if a worker is killed.
+A task ends at its deadline: by an alarm inside its process, and `KILL_MARGIN_S` later by SIGKILL. A task whose client
+has disconnected is killed at once. The process is replaced, and no other task is affected (ADR 0086). The step timings
+of a task are returned with its result, and the server creates the spans (ADR 0060). The workers need no exporter, and
+no span is lost if a worker is killed.
 """
 
 import asyncio
 import logging
 import multiprocessing
 import os
-import signal
+import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from thale.errors import ModelUnavailableError, ThaleError
+from thale.errors import ModelUnavailableError
 from thale.facade.deadline import Deadline
+from thale.facade.postprocess.worker_process import Failure, Outcome, WorkerDiedError, WorkerProcess, WorkerSettings
 from thale.telemetry import metrics, tracing
-from thale.telemetry.step_timing import StepTimings, record_steps
 
 logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
+KILL_MARGIN_S = 1.0
+"""Time after the deadline for a task to end by its alarm, before its process is killed."""
 _PRELOAD = "thale.facade.postprocess.worker"
 """Module that the fork server imports once. Workers then start in milliseconds and share its memory."""
 
 
-@dataclass(frozen=True)
-class _Failure:
-    error_class: type[ThaleError]
-    message: str
-    attributes: dict[str, Any]
-    """Attributes of the error."""
-
-    def to_error(self) -> ThaleError:
-        error = self.error_class.from_message(self.message)
-        vars(error).update(self.attributes)
-        return error
+class WorkerTaskError(Exception):
+    """A task failed unexpectedly. The message is the traceback in the worker process."""
 
 
 class WorkerPool:
-    """A fixed number of worker processes."""
+    """A fixed number of worker processes, each with a thread that waits for it."""
 
-    def __init__(self, processes: int, niceness: int = 0) -> None:
-        self._processes = processes
-        self._niceness = niceness
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([_PRELOAD])
-        self._child_pipe, self._parent_pipe = self._context.Pipe(duplex=False)
-        self._executor = self._start_executor()
+    def __init__(self, processes: int, memory_bytes: int, niceness: int = 0) -> None:
+        """Prepare the pool. The processes start with their first task, or in `warm_up`.
+
+        Args:
+            processes: Number of processes.
+            memory_bytes: Memory that one task may allocate.
+            niceness: Niceness of the processes.
+        """
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([_PRELOAD])
+        self._child_pipe, self._parent_pipe = context.Pipe(duplex=False)
+        settings = WorkerSettings(niceness, memory_bytes)
+        self._workers = [WorkerProcess(context, self._child_pipe, settings) for _ in range(processes)]
+        self._idle_workers: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
+        for worker in self._workers:
+            self._idle_workers.put(worker)
+        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="worker")
 
     async def warm_up(self) -> None:
         """Start every process, so that all are ready before the first request."""
-        loop = asyncio.get_running_loop()
-        await asyncio.gather(*(loop.run_in_executor(self._executor, os.getpid) for _ in range(self._processes)))
+        deadline = Deadline.after(60)
+        await asyncio.gather(*(asyncio.to_thread(worker.run, deadline, os.getpid, ()) for worker in self._workers))
 
     async def run(self, deadline: Deadline, task: Callable[..., _Result], *arguments: object) -> _Result:
-        """Run a task and return its result. If its worker dies, replace all workers and retry once.
+        """Run a task and return its result. If its process dies, retry once in another one.
 
         Raises:
             ThaleError: If the task raises it.
+            ImageTooLargeError: If the task needs more memory than it may allocate.
             DeadlineExceededError: If the task does not end before the deadline.
-            ModelUnavailableError: If the worker dies again on the retry.
+            ModelUnavailableError: If the process dies again on the retry.
+            WorkerTaskError: If the task fails with an error that is no ThaleError.
         """
         try:
-            return await self._run(deadline, task, arguments)
-        except BrokenProcessPool:
-            logger.warning("post-processing worker died; task retried")
-        try:
-            return await self._run(deadline, task, arguments)
-        except BrokenProcessPool as error:
-            logger.error("post-processing worker died twice on one task")
-            raise ModelUnavailableError(
-                "the post-processing worker died twice on this image: retry, then reduce the image size if it persists"
-            ) from error
+            outcome = await self._run(deadline, task, arguments)
+        except WorkerDiedError:
+            logger.warning("worker process died; task retried")
+            try:
+                outcome = await self._run(deadline, task, arguments)
+            except WorkerDiedError as error:
+                logger.error("worker process died twice on one task")
+                raise ModelUnavailableError(
+                    "the worker process died twice on this image: retry, then reduce the image size if it persists"
+                ) from error
+        tracing.spans_from_steps(outcome.timings, "thale.")
+        if outcome.unexpected_error is not None:
+            raise WorkerTaskError(outcome.unexpected_error)
+        if isinstance(outcome.result, Failure):
+            raise outcome.result.to_error()
+        result: _Result = outcome.result
+        return result
 
-    async def _run(self, deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]) -> _Result:
-        executor = self._executor
+    async def _run(self, deadline: Deadline, task: Callable[..., Any], arguments: tuple[object, ...]) -> Outcome:
         loop = asyncio.get_running_loop()
+        job = _Job(deadline, task, arguments)
+        future = loop.run_in_executor(self._threads, job.run, self._idle_workers)
         try:
             async with asyncio.timeout(deadline.remaining()):
-                outcome, timings = await loop.run_in_executor(executor, _run_task, deadline, task, arguments)
-        except BrokenProcessPool:
-            self._replace(executor)
-            raise
+                return await future
         except TimeoutError as error:
+            loop.call_later(KILL_MARGIN_S, job.kill_overdue)
             raise deadline.error() from error
-        tracing.spans_from_steps(timings, "thale.")
-        if isinstance(outcome, _Failure):
-            raise outcome.to_error()
-        return outcome
+        except asyncio.CancelledError:
+            job.abandon()
+            raise
 
     def close(self) -> None:
         """Stop the processes, including running tasks. Queued tasks are dropped."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.close()
         self._parent_pipe.close()
 
-    def _start_executor(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self._processes,
-            mp_context=self._context,
-            initializer=_prepare_process,
-            initargs=(self._child_pipe, self._niceness),
-        )
 
-    def _replace(self, broken: ProcessPoolExecutor) -> None:
-        """Replace the executor, unless another request has replaced it after the same failure."""
-        if self._executor is broken:
-            metrics.WORKER_POOL_RESTARTS.inc()
-            broken.shutdown(wait=False, cancel_futures=True)
-            self._executor = self._start_executor()
+class _Job:
+    """A task that waits for a worker process or runs in one, and that can be abandoned at any time."""
 
+    def __init__(self, deadline: Deadline, task: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+        self._deadline, self._task, self._arguments = deadline, task, arguments
+        self._lock = threading.Lock()
+        self._worker: WorkerProcess | None = None
+        self._is_abandoned = False
 
-def _prepare_process(parent_pipe: Connection, niceness: int) -> None:
-    """Ignore SIGINT, which the server handles, and exit when the pool is closed or the server is killed."""
-    os.nice(niceness)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, args=(parent_pipe,), daemon=True).start()
+    def run(self, idle_workers: "queue.SimpleQueue[WorkerProcess]") -> Outcome:
+        """Run the task on the next idle worker. Called in a thread of the pool; each thread finds an idle worker.
 
-
-def _exit_with_parent(parent_pipe: Connection) -> None:
-    parent_pipe.poll(None)  # no data is ever sent, so it returns when the other end is closed
-    os._exit(0)
-
-
-def _run_task(
-    deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]
-) -> "tuple[_Result | _Failure, StepTimings]":
-    with record_steps() as timings:
-        return _run_until_deadline(deadline, task, arguments), timings
-
-
-def _run_until_deadline(
-    deadline: Deadline, task: Callable[..., _Result], arguments: tuple[object, ...]
-) -> "_Result | _Failure":
-    def raise_deadline_error(_signal: int, _frame: object) -> None:
-        raise deadline.error()
-
-    try:
-        signal.signal(signal.SIGALRM, raise_deadline_error)
-        signal.setitimer(signal.ITIMER_REAL, deadline.remaining())
+        Raises:
+            WorkerDiedError: If the process dies, or if the job is abandoned.
+        """
+        worker = idle_workers.get()
         try:
-            return task(*arguments)
+            with self._lock:
+                if self._is_abandoned:
+                    raise WorkerDiedError
+                self._worker = worker
+            return worker.run(self._deadline, self._task, self._arguments)
+        except WorkerDiedError:
+            if not self._is_abandoned:
+                metrics.WORKER_POOL_RESTARTS.inc()
+            raise
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-    except ThaleError as error:
-        return _Failure(type(error), str(error), vars(error))
+            self._return_worker(worker, idle_workers)
+
+    def _return_worker(self, worker: WorkerProcess, idle_workers: "queue.SimpleQueue[WorkerProcess]") -> None:
+        with self._lock:
+            is_killed = self._worker is not None and self._is_abandoned
+            self._worker, self._arguments = None, ()
+        if is_killed:
+            worker.discard()  # the signal may not have arrived yet
+        idle_workers.put(worker)
+
+    def kill_overdue(self) -> None:
+        """Kill the process of this job if the alarm has not ended it."""
+        if self.abandon():
+            logger.warning("worker process killed after the deadline")
+            metrics.WORKER_POOL_RESTARTS.inc()
+
+    def abandon(self) -> bool:
+        """Kill the process of this job. Returns False if the job does not run."""
+        with self._lock:
+            self._is_abandoned = True
+            if self._worker is None:
+                return False
+            self._worker.kill()
+            return True
