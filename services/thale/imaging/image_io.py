@@ -45,6 +45,8 @@ MAX_PIXELS = 100_000_000
 MIN_SIDE_PX = 32
 """On smaller images, a root cannot be distinguished from noise."""
 
+_STRIP_ROWS = 256
+
 SNIFF_BYTES = 16
 """Number of bytes of a file that `sniff` requires."""
 
@@ -237,10 +239,25 @@ def _check_decoder(image: Image.Image, header: Header) -> None:
 
 def _load_pixels(image: Image.Image, header: Header) -> NDArray[np.uint8]:
     _check_decoder(image, header)
+    return _read_pixels(image, "L" if image.mode in ("L", "LA", "1") else "RGB")
+
+
+def _read_pixels(image: Image.Image, mode: str | None = None) -> NDArray[np.uint8]:
+    """Return the pixels, converted to a mode if given, in strips.
+
+    `np.asarray` of a whole image needs three times its memory: 1.3 GB instead of 0.7 GB for 100 million pixels.
+    """
     image.load()
-    if image.mode in ("L", "LA", "1"):
-        return np.asarray(image.convert("L"))
-    return np.asarray(image.convert("RGB"))
+    width, height = image.size
+    pixels: NDArray[np.uint8] | None = None
+    for top in range(0, height, _STRIP_ROWS):
+        strip = image.crop((0, top, width, min(top + _STRIP_ROWS, height)))
+        rows = np.asarray(strip if mode is None or strip.mode == mode else strip.convert(mode))
+        if pixels is None:
+            pixels = np.empty((height, *rows.shape[1:]), rows.dtype)
+        pixels[top : top + len(rows)] = rows
+    assert pixels is not None  # noqa: S101 (every image has rows)
+    return pixels
 
 
 def _decode_png_16(data: bytes, header: Header) -> NDArray[np.uint8]:
@@ -252,7 +269,9 @@ def _decode_png_16(data: bytes, header: Header) -> NDArray[np.uint8]:
         bytes_HW4 = _read_sample_bytes(PngImageFile(io.BytesIO(data)), "RGBA")
         return _scale_to_8_bits(_combine_bytes(bytes_HW4[..., 0], bytes_HW4[..., 1]))
     high, low = (_read_sample_bytes(PngImageFile(io.BytesIO(data)), f"{header.mode};16{half}") for half in "BL")
-    return _scale_to_8_bits(_combine_bytes(high[..., :3], low[..., :3]))
+    samples = _combine_bytes(high[..., :3], low[..., :3])
+    del high, low
+    return _scale_to_8_bits(samples)
 
 
 def _decode_tiff_16(data: bytes, header: Header, directory_index: int) -> NDArray[np.uint8]:
@@ -315,16 +334,20 @@ def _read_sample_bytes(image: ImageFile.ImageFile, raw_mode: str) -> NDArray[np.
             tile._replace(args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode)
             for tile in image.tile
         ]
-        return np.asarray(image)
+        return _read_pixels(image)
 
 
 def _combine_bytes(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    return high.astype(np.uint16) << np.uint16(8) | low
+    samples = high.astype(np.uint16)
+    samples <<= np.uint16(8)
+    samples |= low
+    return samples
 
 
 def _scale_to_8_bits(samples: NDArray[np.uint16]) -> NDArray[np.uint8]:
     used = max(8, int(samples.max()).bit_length())
-    return (samples >> (used - 8)).astype(np.uint8)
+    scaled = np.empty(samples.shape, np.uint8)
+    return np.right_shift(samples, used - 8, out=scaled, casting="unsafe")
 
 
 def _to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
