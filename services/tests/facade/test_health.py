@@ -1,5 +1,9 @@
 """Health, model and problem routes of a running facade."""
 
+import os
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,6 +70,27 @@ def test_models_are_unavailable_without_release_state(
 def test_ready_workers_gauge_is_set(facade: Facade) -> None:
     facade.get("/health/ready")
     assert REGISTRY.get_sample_value("thale_model_ready_workers", {"model": "plate-seg", "version": "1.0.0"}) == 1
+
+
+@pytest.mark.slow
+def test_stopped_header_readers_make_the_facade_not_ready(settings: FacadeSettings) -> None:
+    with running_facade(settings) as facade:
+        wait_for(lambda: facade.get("/health/ready").status == 200)
+        for worker in facade.app.state.pipeline.header_pool._workers:
+            os.kill(worker._process.pid, signal.SIGSTOP)
+        reason = "the image header reader does not respond within 5 s"
+        wait_for(lambda: reason in facade.get("/health/ready").json["missing"])
+        assert facade.get("/health/live").status == 200
+        wait_for(lambda: facade.get("/health/ready").status == 200)  # the stopped processes are killed and replaced
+        assert facade.phenotype(sample_images.png(), "mm_per_px=0.25").status == 200
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    pytest.fail("the condition did not become true within 60 s")
 
 
 def test_problem_route_describes_each_code(facade: Facade) -> None:

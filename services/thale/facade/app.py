@@ -1,5 +1,6 @@
 """The facade's ASGI app and its composition root: builds and closes all long-lived objects."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -23,6 +24,7 @@ from thale.facade.inference.shadow_samples import ShadowSampleStore
 from thale.facade.limits.running_limiter import running_limiter
 from thale.facade.pipeline import Pipeline
 from thale.facade.postprocess.worker_pool import WorkerPool
+from thale.facade.request_path_probe import RequestPathProbe
 from thale.facade.settings import FacadeSettings
 from thale.facade.status.model_server_metrics import create_metrics_page
 from thale.facade.status.self_monitor import SelfMonitor
@@ -38,6 +40,10 @@ logger = logging.getLogger(__name__)
 
 _COMPARISON_NICENESS = 5
 """A comparison gets a third of the CPU time of a post-processing task on the same core."""
+_COMPARISON_MEMORY_BYTES = 512 * 2**20
+_HEADER_WORKERS = 2
+_HEADER_MEMORY_BYTES = 320 * 2**20
+"""Two copies of a body of 64 MiB while it is received, one while it is parsed, and the tags of a TIFF."""
 
 
 def create_app(settings: FacadeSettings) -> FastAPI:
@@ -69,21 +75,27 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: FacadeSettings = app.state.settings
     async with AsyncExitStack() as stack:
         stack.callback(tracing.configure_tracing("thale-facade", settings.otel))
-        pool = WorkerPool(settings.postprocess_workers)
+        pool = WorkerPool(settings.postprocess_workers, settings.postprocess_memory_bytes)
         stack.callback(pool.close)
         running = await stack.enter_async_context(running_limiter(settings))
         app.state.caller_limiter, app.state.response_store = running.limiter, running.responses
+        header_pool = WorkerPool(_HEADER_WORKERS, _HEADER_MEMORY_BYTES)
+        stack.callback(header_pool.close)
         models = await stack.enter_async_context(ModelClient.connect(settings.model_url, settings.management_url))
         release_source = stack.enter_context(_release_source(settings))
         breakers = BreakerRegistry(settings)
         admission = AdmissionController(settings)
         mirror = await stack.enter_async_context(_shadow_mirror(settings, models, admission))
         fallback_client = FallbackClient(models, pool, breakers, settings)
-        app.state.pipeline = Pipeline(settings, release_source, breakers, admission, fallback_client, mirror)
-        app.state.health = health = Health(models, release_source)
+        app.state.pipeline = Pipeline(
+            settings, release_source, breakers, admission, fallback_client, mirror, header_pool
+        )
+        probe = RequestPathProbe(models, header_pool, pool, fallback_client.last_response_at)
+        app.state.health = health = Health(models, release_source, probe)
         app.state.authenticator = await stack.enter_async_context(open_authenticator(settings))
         await stack.enter_async_context(_serve_metrics(settings, SelfMonitor(health, release_source)))
-        await pool.warm_up()
+        await asyncio.gather(pool.warm_up(), header_pool.warm_up())
+        await stack.enter_async_context(probe.running())
         yield
 
 
@@ -92,7 +104,7 @@ async def _shadow_mirror(
     settings: FacadeSettings, models: ModelClient, admission: AdmissionController
 ) -> AsyncIterator[ShadowMirror]:
     """Run the shadow mirror for the duration of the context."""
-    pool = WorkerPool(1, niceness=_COMPARISON_NICENESS)  # its process starts with the first comparison
+    pool = WorkerPool(1, _COMPARISON_MEMORY_BYTES, _COMPARISON_NICENESS)  # its process starts with the first comparison
     sample_store = None
     if settings.shadow_samples_path is not None:
         sample_store = ShadowSampleStore(settings.shadow_samples_path, settings.shadow_samples_per_version)

@@ -1,15 +1,17 @@
-"""Readiness of the released model versions, from the state of their workers.
+"""Readiness of the released model versions, from the state of their workers and from the probe of the request path.
 
 TorchServe's own health check passes even if no worker can start.
 """
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from thale.errors import ModelUnavailableError
+from thale.facade.request_path_probe import RequestPathProbe
 from thale.facade.upstream.model_client import ModelClient
 from thale.facade.upstream.release_source import ReleaseSource
+from thale.facade.upstream.routing import Route
 from thale.schemas import ModelCard, ModelInfo, ModelVersion, Release, ReleaseState
 from thale.telemetry import metrics
 
@@ -28,7 +30,7 @@ class Readiness:
 
     @property
     def is_ready(self) -> bool:
-        """True if every model has a ready worker for its stable version."""
+        """True if every model has a ready worker for its stable version, and the request path works."""
         return not self.missing
 
     def is_version_ready(self, name: str, version: str) -> bool:
@@ -39,7 +41,8 @@ class Readiness:
 class Health:
     """Polls the model server's workers and caches the result, for 0.2 s until ready and for 1 s afterwards."""
 
-    def __init__(self, models: ModelClient, release_source: ReleaseSource) -> None:
+    def __init__(self, models: ModelClient, release_source: ReleaseSource, probe: RequestPathProbe) -> None:
+        self._probe = probe
         self._models = models
         self._release_source = release_source
         self._cached_readiness = Readiness()
@@ -51,10 +54,15 @@ class Health:
         """Return the state of all workers, at most one second old."""
         async with self._lock:
             if time.monotonic() >= self._cached_until:
-                self._cached_readiness = await self._poll_workers()
+                polled = await self._poll_workers()
+                self._cached_readiness = replace(polled, missing=(*polled.missing, *self._probe.failures()))
                 cache_s = _CACHE_S if self._cached_readiness.is_ready else _CACHE_WHILE_NOT_READY_S
                 self._cached_until = time.monotonic() + cache_s
         return self._cached_readiness
+
+    def is_live(self) -> bool:
+        """Return False if only a restart of this process helps."""
+        return self._probe.is_recoverable()
 
     async def _poll_workers(self) -> Readiness:
         try:
@@ -77,6 +85,11 @@ class Health:
             f"{name} {model.stable} has no ready worker"
             for name, model in release_state.models.items()
             if not workers[name, model.stable]
+        ]
+        self._probe.stable_routes = [
+            Route.from_manifest(model.versions[model.stable])
+            for name, model in release_state.models.items()
+            if workers[name, model.stable]
         ]
         if not release_state.models:
             missing.append("no model is released")

@@ -3,7 +3,6 @@
 Both APIs use it. They differ only in how they parse a request and send a response.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
 from thale.facade.postprocess import tasks
 from thale.facade.postprocess.types import PNG, PhenotypeTask, RenderedResponse
+from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.request_options import RequestOptions, Upload
 from thale.facade.settings import FacadeSettings
 from thale.facade.stage_timing import stage
@@ -54,6 +54,7 @@ class Pipeline:
     admission: AdmissionController
     fallback_client: FallbackClient
     mirror: ShadowMirror
+    header_pool: WorkerPool
     _synced_state: ReleaseState | None = field(default=None, init=False)
 
     async def phenotype(self, image: Upload, options: RequestOptions) -> PipelineResult:
@@ -205,9 +206,10 @@ class Pipeline:
         return state
 
     async def _read_metadata(self, image: Upload, options: RequestOptions) -> ImageMetadata:
-        """Parse the image header, without decoding pixels. A thread hashes the image, up to 64 MiB."""
+        """Parse the image header and hash the image, up to 64 MiB, in a process that is killed after the deadline."""
         with tracing.span("thale.header", {"thale.image.bytes": len(image.data)}) as span:
-            metadata = await asyncio.to_thread(read_header, image.data, options.name or image.name, options.page)
+            name = options.name or image.name
+            metadata = await self.header_pool.run(options.deadline, read_header, image.data, name, options.page)
             span.set_attribute("thale.image.format", metadata.format)
             span.set_attribute("thale.image.megapixels", metadata.width * metadata.height / 1e6)
         options.stats.add_image(metadata)

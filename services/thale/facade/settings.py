@@ -181,6 +181,8 @@ class FacadeSettings(BaseSettings):
     cors_origins: Origins = ()
     """Origins whose web pages may call the API, such as https://lab.example.org, separated by commas."""
     postprocess_workers: int = Field(2, gt=0)
+    postprocess_memory_bytes: int = Field(896 * 2**20, gt=0)
+    """Memory that a post-processing task may allocate. The overlay of 100 million pixels of 8 bits needs 768 MiB."""
     cost_per_hour: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Cost per hour of this facade and its share of the model servers, exported as a metric if set."""
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")

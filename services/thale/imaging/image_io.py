@@ -81,7 +81,6 @@ _DECODER_FAILURES = (
     AssertionError,
     AttributeError,
     LookupError,
-    MemoryError,
     OSError,
     RuntimeError,
     SyntaxError,
@@ -162,12 +161,17 @@ def decode(data: bytes, page: int | None = None) -> NDArray[np.uint8]:
         page: Page of a TIFF, from 0. It is optional for files of one page.
 
     Raises:
-        ImageError: As in `read_header`, and DamagedImageError if the pixel data are incomplete.
+        ImageError: As in `read_header`, DamagedImageError if the pixel data are incomplete, and ImageTooLargeError if
+            the pixels need more memory than this process may use.
         ParameterError: If the file does not have this page.
     """
     header = _read_valid_header(data, page)
     try:
         pixels = _decode_pixels(data, header, page or 0)
+    except MemoryError as error:
+        raise ImageTooLargeError(
+            "the pixels need more memory than this process may use: scale the image down, or save it with 8 bits"
+        ) from error
     except _DECODER_FAILURES as error:
         raise DamagedImageError(
             f"the pixels of the {header.format} cannot be decoded completely ({error}): send the whole file"

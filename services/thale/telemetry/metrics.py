@@ -173,7 +173,7 @@ MODEL_BREAKER_OPEN = METRICS.gauge(
     VERSION,
 )
 WORKER_POOL_RESTARTS = METRICS.counter(
-    "thale_facade_worker_pool_restarts", "restarts", "Restarts of the post-processing worker pool."
+    "thale_facade_worker_pool_restarts", "restarts", "Worker processes that died, or were killed after their deadline."
 )
 
 OUTPUT_PLATES = METRICS.counter(

@@ -33,7 +33,7 @@ def test_fallback_replaces_response_that_fails_postprocessing(
     request = PredictRequest(sample_images.png(), 240, 200)
 
     async def postprocess() -> tuple[list[str], list[ModelResponse]]:
-        pool = WorkerPool(1)
+        pool = WorkerPool(1, 2**30)
         try:
             await pool.warm_up()
             async with ModelClient.connect(settings.model_url, settings.management_url) as models:

@@ -36,7 +36,7 @@ def make_shadow_request(image: bytes) -> ShadowRequest:
 
 def make_mirror(models: ModelClient, settings: FacadeSettings, has_spare_capacity: Callable[[], bool]) -> ShadowMirror:
     # No process starts: these tests end before a comparison.
-    return ShadowMirror(models, WorkerPool(1), None, settings, has_spare_capacity)
+    return ShadowMirror(models, WorkerPool(1, 2**30), None, settings, has_spare_capacity)
 
 
 def metric_value(outcome: str) -> float:

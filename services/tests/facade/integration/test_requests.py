@@ -173,7 +173,7 @@ def test_request_is_retried_when_its_worker_is_killed(facade: Facade, torchserve
     with suspend_workers(torchserve) as workers:
         thread = threading.Thread(target=lambda: replies.append(facade.phenotype(sample_images.png())))
         thread.start()
-        wait_until(lambda: count_dispatched_requests(torchserve) == dispatched_before + 2)
+        wait_until(lambda: count_dispatched_requests(torchserve) >= dispatched_before + 2)
         for worker in workers:
             worker.kill()
     thread.join()

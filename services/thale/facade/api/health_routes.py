@@ -13,15 +13,17 @@ from thale.schemas import Problem
 router = APIRouter()
 
 
-@router.get("/health/live", tags=["health"], summary="Is the process alive?")
-async def live() -> dict[str, str]:
-    """Return 200 as long as the process serves requests."""
-    return {"status": "live"}
+@router.get("/health/live", tags=["health"], summary="Is the process alive?", responses={503: {"model": None}})
+async def live(model_health: HealthDependency) -> JSONResponse:
+    """Return 200 as long as the process serves requests, and 503 if only a restart helps."""
+    if model_health.is_live():
+        return JSONResponse({"status": "live"})
+    return JSONResponse({"status": "stuck"}, 503)
 
 
 @router.get("/health/ready", tags=["health"], summary="Is every model ready?", responses={503: {"model": None}})
 async def ready(model_health: HealthDependency) -> JSONResponse:
-    """Return 200 if every model has a ready worker for its stable version, else 503 with the reasons."""
+    """Return 200 if every model has a ready worker for its stable version and the request path works, else 503."""
     readiness = await model_health.readiness()
     if readiness.is_ready:
         return JSONResponse({"status": "ready", "missing": []})

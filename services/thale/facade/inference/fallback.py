@@ -7,6 +7,7 @@ final. A response counts as `ok` when post-processing has used it.
 
 import logging
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeVar
 
@@ -54,6 +55,11 @@ class FallbackClient:
         self._pool = pool
         self._breakers = breakers
         self._canary_timeout_s = settings.canary_timeout_s
+        self._last_response_at: dict[tuple[str, str], float] = {}
+
+    def last_response_at(self, name: str, version: str) -> float:
+        """Return the monotonic time of a model version's last response, or 0."""
+        return self._last_response_at.get((name, version), 0.0)
 
     async def predict(self, route: Route, request: PredictRequest, deadline: Deadline) -> ModelResponse:
         """Return the response of the route's version, unparsed, or stable's response if a canary fails.
@@ -155,6 +161,7 @@ class FallbackClient:
     ) -> ModelResponse:
         response = await self._models.predict(route, request, deadline, retry=retry)
         version = route.name, route.version
+        self._last_response_at[version] = time.monotonic()
         metrics.MODEL_SECONDS.labels(*version).observe(response.seconds, tracing.exemplar())
         for stage, seconds in response.stages.items():
             metrics.MODEL_STAGE_SECONDS.labels(*version, stage).observe(seconds)

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -54,6 +55,8 @@ class WorkerPool:
         for worker in self._workers:
             self._idle_workers.put(worker)
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="worker")
+        self.last_completed_at = 0.0
+        """Monotonic time at which a process last returned an outcome."""
 
     async def warm_up(self) -> None:
         """Start every process, so that all are ready before the first request."""
@@ -81,6 +84,7 @@ class WorkerPool:
                 raise ModelUnavailableError(
                     "the worker process died twice on this image: retry, then reduce the image size if it persists"
                 ) from error
+        self.last_completed_at = time.monotonic()
         tracing.spans_from_steps(outcome.timings, "thale.")
         if outcome.unexpected_error is not None:
             raise WorkerTaskError(outcome.unexpected_error)

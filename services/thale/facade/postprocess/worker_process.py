@@ -79,6 +79,8 @@ class WorkerProcess:
         Raises:
             WorkerDiedError: If the worker is closed.
         """
+        if self._process is not None and not self._process.is_alive():
+            self.discard()  # it died while it was idle
         with self._lock:
             if self._is_closed:
                 raise WorkerDiedError
