@@ -3,6 +3,7 @@
 Both APIs use it. They differ only in how they parse a request and send a response.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
