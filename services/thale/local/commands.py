@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from thale.files import write_atomically
 from thale.interpreter import child_environment, python_command
 from thale.local import aot_cache
 from thale.local.data_dir import DataDir
@@ -49,7 +50,9 @@ def write_worker_launcher(data_dir: DataDir) -> Path:
     """
     launcher = data_dir.torchserve / "worker"
     command = shlex.join(python_command("-u", "-m", "thale_models.worker"))
-    launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    program = f'#!/bin/sh\nexec {command} "$@"\n'.encode()
+    if not launcher.exists() or launcher.read_bytes() != program:  # a restart needs no space on a full disk
+        write_atomically(launcher, program)
     launcher.chmod(0o700)
     return launcher if os.access(launcher, os.X_OK) else Path(python_command()[0])
 

@@ -1,0 +1,48 @@
+"""Integration tests of services that hang: the platform restarts them and serves again."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.local_platform import list_descendants, wait_for
+from thale.local import platform as local_platform
+from thale.local.data_dir import DataDir
+from thale.local.liveness import FACADE_PROBE, TORCHSERVE_PROBE
+
+pytestmark = pytest.mark.integration
+
+_SHORT = {"period_s": 1.0, "timeout_s": 3.0, "failure_threshold": 3}  # a busy machine responds within 9 s
+
+
+def find_service(name: str) -> psutil.Process:
+    """Return the process of the facade or of TorchServe, without its guard."""
+    for process in list_descendants(psutil.Process().pid):
+        arguments = process.cmdline()
+        if "process_guard" not in " ".join(arguments) and (
+            process.name() == "java" if name == "TorchServe" else arguments[-2:] == ["-m", "thale.facade"]
+        ):
+            return process
+    raise AssertionError(f"{name} does not run")
+
+
+@pytest.mark.parametrize("name", ["the facade", "TorchServe"])
+def test_platform_restarts_service_that_hangs(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(local_platform, "FACADE_PROBE", replace(FACADE_PROBE, **_SHORT))
+    monkeypatch.setattr(local_platform, "TORCHSERVE_PROBE", replace(TORCHSERVE_PROBE, **_SHORT))
+    notices: list[str] = []
+    data_dir = DataDir(tmp_path / "home")
+    with local_platform.serve(data_dir, notices.append, port=0, weights=weights) as running:
+        running.wait_until_ready()
+        hung = find_service(name)
+        hung.suspend()
+        started_s = time.monotonic()
+        wait_for("the end of the process", lambda: not hung.is_running())
+        running.wait_until_ready()
+        print(f"recovery after a stop of {name}: {time.monotonic() - started_s:.1f} s")  # noqa: T201
+    assert any(line.startswith(f"{name} has not responded for") for line in notices)
+    assert any(line.startswith(f"{name} exited with status") for line in notices)
