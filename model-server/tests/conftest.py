@@ -12,6 +12,12 @@ from thale_models.archive import write_archive
 from thale_models.engine import Engine, load_engine
 
 
+@pytest.fixture(autouse=True)
+def _restore_safe_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore PYTHONSAFEPATH, which the entry points set for their child processes."""
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+
+
 @pytest.fixture(scope="session")
 def segmenter(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
     return write_tiny_model(tmp_path_factory.mktemp("segmenter"), "segmentation")

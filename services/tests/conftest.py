@@ -9,6 +9,12 @@ import pytest
 from tests.support.local_platform import PlatformProcess, run_platform, write_weights
 
 
+@pytest.fixture(autouse=True)
+def _restore_safe_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore PYTHONSAFEPATH, which the entry points set for their child processes."""
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+
+
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_weights(tmp_path_factory.mktemp("weights"))
