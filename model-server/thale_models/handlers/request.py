@@ -33,6 +33,7 @@ from thale.telemetry.server_timing import HEADER as SERVER_TIMING
 from thale.telemetry.server_timing import Timing
 from thale.telemetry.step_timing import record_steps, step
 from thale_models.engine import Engine, load_engine
+from thale_models.handlers.memory_limit import limit_memory_growth
 from thale_models.handlers.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ def load_model(context: Context, task: Task) -> tuple[ModelCard, Engine]:
     span_attributes = {"thale.model": card.name, "thale.version": card.version}
     atexit.register(tracing.configure_tracing("thale-models", settings.otel, span_attributes))
     engine = load_engine(card, folder / WEIGHTS, settings.engine, threads=settings.threads, cache=settings.cache)
+    limit_memory_growth(settings.memory_growth_mib)
     logger.info("model loaded", extra={"model": card.name, "version": card.version, "engine": engine.name})
     return card, engine
 
@@ -141,6 +143,12 @@ def _handle_item(
         body, media_type = predict(image_HW3, calibration)
     except ThaleError as error:
         return _set_error_response(context, index, HTTPStatus.UNPROCESSABLE_ENTITY, error.code, str(error))
+    except MemoryError:
+        logger.error("image exceeds the memory limit")
+        message = (
+            "the worker's memory does not suffice for this image: crop it, or raise THALE_WORKER_MEMORY_GROWTH_MIB"
+        )
+        return _set_error_response(context, index, HTTPStatus.INTERNAL_SERVER_ERROR, ModelFailedError.code, message)
     # Isolation boundary between the items of a batch: a bug that one image triggers must not fail the others.
     except Exception:
         logger.exception("inference failed unexpectedly")

@@ -19,5 +19,8 @@ class WorkerSettings(BaseSettings):
     """CPU threads of one inference; 0 uses every core available to the process."""
     cache: Path | None = None
     """Folder of OpenVINO graphs, kept between starts. None converts the network at each start."""
+    memory_growth_mib: int = Field(2048, ge=0)
+    """Memory in MiB that requests may use in addition to that of the loaded model. 0 sets no limit. The largest
+    accepted image needs about 1400 MiB. The memory limit of the pod contains this value."""
     otel: OtelSettings = Field(default_factory=OtelSettings)
     """Export of traces."""

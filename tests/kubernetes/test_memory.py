@@ -1,0 +1,41 @@
+"""Test of the memory of a predictor: the bounds of its processes add up to less than the limit of the pod."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from thale_models.handlers.settings import WorkerSettings
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = (ROOT / "model-server" / "config.properties").read_text()
+MIB_PER_UNIT = {"m": 1, "g": 1024}
+
+JAVA_OTHER_MIB = 160
+"""Threads, garbage collector, class data and gRPC: 110 MiB measured beyond heap and direct memory."""
+WORKER_MIB = 450
+"""A worker with a loaded model, which has imported torch to convert it: 432 MiB measured."""
+PROBE_MIB = 64
+"""The readiness probe, a Python process: 20 MiB measured."""
+
+
+def java_option_mib(pattern: str) -> int:
+    found = re.search(rf"^vmargs=.*{pattern}(\d+)([mg])\b", SETTINGS, re.MULTILINE)
+    assert found is not None, pattern
+    return int(found[1]) * MIB_PER_UNIT[found[2]]
+
+
+@pytest.mark.parametrize("manifest", ["model-server.yaml", "plate-seg.yaml", "plate-landmarks.yaml"])
+def test_predictor_memory_holds_its_processes(manifest: str) -> None:
+    text = (ROOT / "kubernetes" / "base" / manifest).read_text()
+    found = re.search(r"limits: \{.*memory: (\d+)Gi", text)
+    assert found is not None
+    bounds = ("-Xmx", "-XX:MaxDirectMemorySize=", "-XX:MaxMetaspaceSize=", "-XX:ReservedCodeCacheSize=")
+    java_mib = sum(java_option_mib(re.escape(bound)) for bound in bounds) + JAVA_OTHER_MIB
+    worker_mib = WORKER_MIB + WorkerSettings().memory_growth_mib
+    assert java_mib + worker_mib + PROBE_MIB <= int(found[1]) * 1024
+
+
+def test_worker_limit_is_not_overridden_in_the_cluster() -> None:
+    manifests = (ROOT / "kubernetes" / "base").glob("*.yaml")
+    assert not any("THALE_WORKER_MEMORY_GROWTH_MIB" in manifest.read_text() for manifest in manifests)
