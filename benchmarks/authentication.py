@@ -2,14 +2,16 @@
 
     python benchmarks/authentication.py [REQUESTS]
 
-Three facades without models run in processes of their own. Each round sends one GET /v1/models to each of them, over
-connections that stay open, so that load from outside affects all three alike. Printed are the medians, and the median
-of the paired differences from the facade without authentication.
+Three facades without models run in processes of their own. Each round sends one GET /v1/models to each of them in
+random order, over connections that stay open, so that load from outside affects all three alike. Printed are the
+medians, the median of the paired differences from the facade without authentication, and the CPU time of the facade per
+request, which depends on the load of the machine much less.
 """
 
 import http.client
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -17,8 +19,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import psutil
 
 from tests.support.fake_entra import AUDIENCE, TENANT, run_entra
 from tests.support.torchserve_process import free_ports
@@ -30,9 +35,34 @@ _WARM_UP_REQUESTS = 200
 _START_TIMEOUT_S = 120.0
 
 
+@dataclass
+class Measured:
+    """A running facade, and the durations of the requests to it."""
+
+    connection: http.client.HTTPConnection
+    process: psutil.Process
+    headers: dict[str, str]
+    durations_ms: list[float] = field(default_factory=list)
+
+    def cpu_s(self) -> float:
+        """Return the CPU time of the facade since its start."""
+        times = self.process.cpu_times()
+        return times.user + times.system
+
+    def send_request(self) -> None:
+        """Send one request, and record its duration."""
+        started_s = time.perf_counter()
+        self.connection.request("GET", "/v1/models", headers=self.headers)
+        response = self.connection.getresponse()
+        body = response.read()
+        self.durations_ms.append(1000 * (time.perf_counter() - started_s))
+        if response.status != 200:
+            raise RuntimeError(f"{response.status}: {body!r}")
+
+
 @contextmanager
-def run_facade(folder: Path, **variables: str) -> Iterator[http.client.HTTPConnection]:
-    """Run a facade without models within the context, and yield a connection to it."""
+def run_facade(folder: Path, credential: str | None, **variables: str) -> Iterator[Measured]:
+    """Run a facade without models within the context."""
     folder.mkdir(exist_ok=True)
     state_path = folder / "release-state.json"
     state_path.write_text(ReleaseState(models={}).model_dump_json())
@@ -53,7 +83,8 @@ def run_facade(folder: Path, **variables: str) -> Iterator[http.client.HTTPConne
     try:
         wait_until_live(connection)
         connection.close()  # it would time out while the other facades start; the next request opens it again
-        yield connection
+        headers = {} if credential is None else {"Authorization": f"Bearer {credential}"}
+        yield Measured(connection, psutil.Process(process.pid), headers)
     finally:
         connection.close()
         process.terminate()
@@ -76,18 +107,6 @@ def wait_until_live(connection: http.client.HTTPConnection) -> None:
             return
 
 
-def duration_ms(connection: http.client.HTTPConnection, headers: dict[str, str]) -> float:
-    """Send one request and return its duration."""
-    started_s = time.perf_counter()
-    connection.request("GET", "/v1/models", headers=headers)
-    response = connection.getresponse()
-    body = response.read()
-    elapsed_ms = 1000 * (time.perf_counter() - started_s)
-    if response.status != 200:
-        raise RuntimeError(f"{response.status}: {body!r}")
-    return elapsed_ms
-
-
 def main(requests: int) -> None:
     """Measure and print."""
     with ExitStack() as stack:
@@ -106,25 +125,35 @@ def main(requests: int) -> None:
             },
         }
         credentials = {"API key": key.text, "Entra ID token": entra.token()}
-        headers = {name: {"Authorization": f"Bearer {text}"} for name, text in credentials.items()}
-        connections = {
-            name: stack.enter_context(run_facade(folder / name, **settings)) for name, settings in variables.items()
+        facades = {
+            name: stack.enter_context(run_facade(folder / name, credentials.get(name), **settings))
+            for name, settings in variables.items()
         }
-        durations_ms: dict[str, list[float]] = {name: [] for name in connections}
-        for number in range(_WARM_UP_REQUESTS + requests):
-            for name, connection in connections.items():
-                elapsed_ms = duration_ms(connection, headers.get(name, {}))
-                if number >= _WARM_UP_REQUESTS:
-                    durations_ms[name].append(elapsed_ms)
-    baseline_ms = durations_ms["no authentication"]
-    result = {
-        name: {
-            "p50_ms": round(statistics.median(values_ms), 3),
-            "added_p50_ms": round(statistics.median(a - b for a, b in zip(values_ms, baseline_ms, strict=True)), 3),
+        send_in_turn(list(facades.values()), _WARM_UP_REQUESTS)
+        cpu_before_s = {name: facade.cpu_s() for name, facade in facades.items()}
+        for facade in facades.values():
+            facade.durations_ms.clear()
+        send_in_turn(list(facades.values()), requests)
+        cpu_ms = {name: 1000 * (facade.cpu_s() - cpu_before_s[name]) / requests for name, facade in facades.items()}
+    baseline = "no authentication"
+    baseline_ms = facades[baseline].durations_ms
+    result = {}
+    for name, facade in facades.items():
+        differences_ms = [a - b for a, b in zip(facade.durations_ms, baseline_ms, strict=True)]
+        result[name] = {
+            "p50_ms": round(statistics.median(facade.durations_ms), 3),
+            "added_p50_ms": round(statistics.median(differences_ms), 3),
+            "cpu_ms": round(cpu_ms[name], 3),
+            "added_cpu_ms": round(cpu_ms[name] - cpu_ms[baseline], 3),
         }
-        for name, values_ms in durations_ms.items()
-    }
     print(json.dumps(result, indent=1))  # noqa: T201 (output of a command)
+
+
+def send_in_turn(facades: list[Measured], requests: int) -> None:
+    """Send requests to all facades, in a random order each time."""
+    for _ in range(requests):
+        for facade in random.sample(facades, len(facades)):
+            facade.send_request()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Tests of API keys in a file."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from thale.auth import key_file
 from thale.auth.api_key import ApiKey, generate_pepper
 from thale.auth.key_file import ApiKeyFile
 from thale.auth.key_store import create_key, revoke_key
@@ -106,6 +108,23 @@ def test_invalid_file_is_reported_without_its_content(path: Path, content: str) 
 def test_missing_file_is_an_error(path: Path) -> None:
     with pytest.raises(SecretError, match="cannot be read"):
         ApiKeyFile(path).read()
+
+
+def test_unchanged_files_are_parsed_once_a_minute(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = create(path)
+    store = ApiKeyFile(path)
+    keyring = store.read()
+    assert store.read() is keyring
+    revoke_key(ApiKeyFile(path), key.id, NOW)
+    assert store.read().records[key.id].revoked == NOW
+    path.chmod(0o644)
+    with pytest.raises(SecretError, match="other users"):
+        store.read()
+    path.chmod(0o600)
+    keyring = store.read()
+    now_s = time.monotonic()
+    monkeypatch.setattr(key_file.time, "monotonic", lambda: now_s + 61)
+    assert store.read() is not keyring
 
 
 @pytest.mark.parametrize("pepper", ["short", ""])

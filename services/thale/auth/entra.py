@@ -115,7 +115,7 @@ class EntraTokens:
 def _key_id(token: str) -> str:
     try:
         header: dict[str, Any] = jwt.get_unverified_header(token)
-    except (jwt.PyJWTError, RecursionError):  # of a header with thousands of brackets
+    except jwt.PyJWTError:
         raise UnauthenticatedError(
             "the credential is neither an API key nor a token: send one of them", reason="malformed"
         ) from None

@@ -4,6 +4,7 @@ The pepper is in `secrets.toml` of the same folder. A copy of either file alone 
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ SECRETS_FILE = "secrets.toml"
 PREVIOUS_PEPPER = "api-key-pepper-previous"
 """The pepper before a rotation. Its keys are valid until its `expires`."""
 
+_MAX_PARSED_AGE_S = 60.0
+
 
 class _KeyFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,14 +39,24 @@ class ApiKeyFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._secrets = FileSecrets(path.with_name(SECRETS_FILE))
+        self._last_read: tuple[object, float, Keyring] | None = None
 
     def read(self) -> Keyring:
-        """Return all records and the valid peppers.
+        """Return all records and the valid peppers. Unchanged files are parsed once a minute, for expired peppers.
 
         Raises:
             SecretError: If a file is missing or invalid, or other users can access it.
         """
-        return Keyring({record.id: record for record in self._read_records()}, self._peppers())
+        state, now_s = self._file_state(), time.monotonic()
+        if (
+            self._last_read is not None
+            and self._last_read[0] == state
+            and now_s < self._last_read[1] + _MAX_PARSED_AGE_S
+        ):
+            return self._last_read[2]
+        keyring = Keyring({record.id: record for record in self._read_records()}, self._peppers())
+        self._last_read = (state, now_s, keyring)
+        return keyring
 
     def ensure_pepper(self) -> bytes:
         """Return the newest pepper. Create it, and the folder, on first use.
@@ -67,6 +80,14 @@ class ApiKeyFile:
             records = {each.id: each for each in (self._read_records() if self._path.exists() else ())}
             key_file = _KeyFile(keys=tuple((records | {record.id: record}).values()))
             write_owner_only(self._path, key_file.model_dump_json(indent=1).encode() + b"\n")
+
+    def _file_state(self) -> object:
+        """Return a value that differs after each change of a file or of its permissions."""
+        try:
+            stats = [path.stat() for path in (self._path, self._path.with_name(SECRETS_FILE))]
+        except OSError as error:
+            raise SecretError(f"{error.filename} cannot be read: {error.strerror}") from error
+        return [(each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in stats]
 
     def _read_records(self) -> tuple[ApiKeyRecord, ...]:
         try:
