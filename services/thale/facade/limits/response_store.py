@@ -9,9 +9,9 @@ from typing import Literal, Protocol
 
 from thale.facade.limits.idempotency_key import ScopedKey
 
-MAX_RESPONSE_BYTES = 4 * 2**20
+MAX_RESPONSE_BYTES = 2**20
 """A larger response is not stored: its request runs again."""
-MAX_CALLER_BYTES = 16 * 2**20
+MAX_CALLER_BYTES = 4 * 2**20
 """Maximum size of the stored responses of one caller. A new one removes the oldest ones of the same caller first."""
 MAX_TOTAL_BYTES = 64 * 2**20
 MAX_AGE_S = 600
