@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -30,7 +31,8 @@ Find = Callable[[int], list[psutil.Process]]
 
 
 def find_java(pid: int) -> list[psutil.Process]:
-    return [process for process in list_descendants(pid) if process.name() == "java"]
+    """Return TorchServe, which is the only Java program with workers."""
+    return [process for process in list_descendants(pid) if process.name() == "java" and list_workers(process.pid)]
 
 
 def find_facade(pid: int) -> list[psutil.Process]:
@@ -88,13 +90,15 @@ def stopped_loads(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> di
     """Stop one process of each of three platforms, all at the same time, because a stop costs no CPU time."""
     finders: dict[str, Find] = {"JVM": find_java, "worker": lambda pid: list_workers(pid)[:1], "facade": find_facade}
 
-    def run(name: str, find: Find) -> BoundedLoad:
-        with run_platform(tmp_path_factory.mktemp(name), weights) as platform:
-            fault = f"a {name} stopped for {STOP_S:g} s"
-            return inject(platform, fault, lambda: _stop_for_a_while(*find(platform.process.pid)), clients=1)
+    def run(name: str, platform: PlatformProcess) -> BoundedLoad:
+        fault = f"a {name} stopped for {STOP_S:g} s"
+        return inject(platform, fault, lambda: _stop_for_a_while(*finders[name](platform.process.pid)), clients=1)
 
-    with ThreadPoolExecutor(len(finders)) as pool:
-        return dict(zip(finders, pool.map(run, finders.keys(), finders.values()), strict=True))
+    with ExitStack() as stack:
+        homes = [tmp_path_factory.mktemp(name) for name in finders]
+        platforms = [stack.enter_context(run_platform(home, weights)) for home in homes]
+        with ThreadPoolExecutor(len(finders)) as pool:
+            return dict(zip(finders, pool.map(run, finders, platforms), strict=True))
 
 
 @pytest.mark.parametrize("name", ["JVM", "worker", "facade"])
