@@ -29,6 +29,7 @@ from tests.support.fake_entra import AUDIENCE, TENANT, run_entra
 from tests.support.torchserve_process import free_ports
 from thale.auth.key_file import ApiKeyFile
 from thale.auth.key_store import create_key
+from thale.interpreter import python_command
 from thale.schemas import ReleaseState
 
 _WARM_UP_REQUESTS = 200
@@ -78,7 +79,7 @@ def run_facade(folder: Path, credential: str | None, **variables: str) -> Iterat
         "THALE_LOG_LEVEL": "warning",
         **variables,
     }
-    process = subprocess.Popen([sys.executable, "-m", "thale.facade"], env=environment)
+    process = subprocess.Popen(python_command("-m", "thale.facade"), env=environment)  # noqa: S603 (the command is ours)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         wait_until_live(connection)
