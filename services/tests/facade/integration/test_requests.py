@@ -123,7 +123,7 @@ def test_disconnect_during_upload_is_not_an_error(facade: Facade) -> None:
     wait_until(lambda: metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499") > before)
 
 
-def test_disconnect_while_queued_frees_the_slot(facade: Facade, torchserve: TorchServeProcess) -> None:
+def test_disconnect_frees_the_slot_when_the_worker_ends(facade: Facade, torchserve: TorchServeProcess) -> None:
     image = sample_images.png()
     before = metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499")
     with suspend_workers(torchserve):
@@ -132,8 +132,11 @@ def test_disconnect_while_queued_frees_the_slot(facade: Facade, torchserve: Torc
         ) as connection:
             connection.sendall(image)
             wait_until(lambda: metric_value("thale_facade_in_flight") == 1)
-        wait_until(lambda: metric_value("thale_facade_in_flight") == 0)
-    assert metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499") == before + 1
+        wait_until(
+            lambda: metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499") == before + 1
+        )
+        assert metric_value("thale_facade_in_flight") == 1
+    wait_until(lambda: metric_value("thale_facade_in_flight") == 0)
 
 
 def test_exceeded_deadline_returns_504(facade: Facade, torchserve: TorchServeProcess) -> None:
