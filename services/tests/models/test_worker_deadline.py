@@ -28,5 +28,5 @@ def test_deadline_of_another_machine_uses_the_wall_clock() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "a b", "a b c", "a nan nan", "a 1 2 3"])
-def test_invalid_deadline_is_none(value: str) -> None:
+def test_invalid_deadline_is_ignored(value: str) -> None:
     assert parse_remaining_s(value) == math.inf
