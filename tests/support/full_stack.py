@@ -1,18 +1,21 @@
 """The real stack under load, scraped by a real Prometheus, for the tests of dashboards and rules.
 
 TorchServe, the facade process and the rollout controller are those of `rollout_environment`, with stub models. Clients
-send plates of three size classes and invalid images during a rollout. `fake_cluster_exporter` has the cluster's
-metrics.
+with API keys send plates of three size classes and invalid images during a rollout, and one exceeds its limits. The
+limit store is unreachable. `fake_cluster_exporter` has the cluster's metrics.
 """
 
 import io
 import itertools
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -29,6 +32,8 @@ from tests.support.rollout_environment import (
     sample_plates,
     wait_until,
 )
+from thale.auth.key_file import ApiKeyFile
+from thale.auth.key_store import create_key
 from thale.files import write_atomically
 from thale.release.controller.daemon import serve_metrics
 from thale.release.judge.policy import read_policy
@@ -41,6 +46,8 @@ _SETTINGS = {
     "THALE_SHADOW_DUTY_CYCLE": "0.9",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",  # closed port; sampled requests have exemplars nevertheless
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "THALE_LIMIT_STORE_URL": "redis://127.0.0.1:9/0",  # closed port; each facade then limits callers on its own
+    "THALE_CALLER_BURST": "10",
 }
 _STEPS = [step / 20 for step in range(21)]
 _REFERENCES = {
@@ -54,6 +61,7 @@ _REFERENCES = {
 }
 _CONCURRENCY = 1  # an overloaded facade would drop shadow requests
 _UPSCALE_FACTORS = (14, 30)  # of 96 px plates: 1.8 and 8.3 megapixels
+_BURST = 30  # more requests at once than the burst of a caller
 _INVALID_BODIES = (b"GIF89a without an image", b"", b"\x89PNG\r\n\x1a\n truncated")
 
 
@@ -100,7 +108,10 @@ def run_full_stack(home: Path, rate_hz: float = 3.0) -> Iterator[FullStack]:
     """Run the stack under constant load until the context ends."""
     home.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        environment = stack.enter_context(run_rollout_environment(home, _SETTINGS))
+        keys = ApiKeyFile(home / "keys" / "api-keys.json")
+        users, hasty_client = _create_credential(keys, "users"), _create_credential(keys, "hasty client")
+        settings = {**_SETTINGS, "THALE_API_KEYS_PATH": str(home / "keys" / "api-keys.json")}
+        environment = stack.enter_context(run_rollout_environment(home, settings))
         _add_reference_distributions(home / "release-state.json")
         stack.enter_context(environment.run_controller(read_policy()))
         controller_port = stack.enter_context(serve_metrics("127.0.0.1", 0, lambda: True))
@@ -114,9 +125,33 @@ def run_full_stack(home: Path, rate_hz: float = 3.0) -> Iterator[FullStack]:
         prometheus = stack.enter_context(run_prometheus(home / "prometheus", targets))
         # TorchServe exports the counter of a status class only after its first response.
         environment.torchserve.call_management("GET", "/models/nothing")
-        stack.enter_context(SimulatedUsers(environment.url, rate_hz, max_in_flight=_CONCURRENCY).run())
-        stack.enter_context(_mixed_clients(environment.url))
+        _exceed_limits(environment.url, hasty_client)
+        _send_invalid_http(environment.url)
+        simulated_users = SimulatedUsers(environment.url, rate_hz, max_in_flight=_CONCURRENCY, headers=users)
+        stack.enter_context(simulated_users.run())
+        stack.enter_context(_mixed_clients(environment.url, users))
         yield FullStack(environment, prometheus)
+
+
+def _create_credential(keys: ApiKeyFile, name: str) -> dict[str, str]:
+    """Create an API key, and return the header that carries it."""
+    key, _ = create_key(keys, name, frozenset({"read", "predict"}), timedelta(days=1), datetime.now(UTC))
+    return {"Authorization": f"Bearer {key.text}"}
+
+
+def _exceed_limits(url: str, headers: Mapping[str, str]) -> None:
+    """Send more requests at once than a caller may, so that the counter of limited requests exists."""
+    with ThreadPoolExecutor(_BURST) as pool:
+        statuses = list(pool.map(lambda _: _send(Request(f"{url}/v1/phenotype", b"", headers)), range(_BURST)))
+    assert HTTPStatus.TOO_MANY_REQUESTS in statuses, statuses
+
+
+def _send_invalid_http(url: str) -> None:
+    """Open a connection that is not HTTP, so that the counter of rejected connections exists."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(b"not HTTP\r\n\r\n")
+        assert b" 400 " in connection.recv(1000)
 
 
 def _add_reference_distributions(path: Path) -> None:
@@ -132,7 +167,7 @@ def _add_reference_distributions(path: Path) -> None:
 
 
 @contextmanager
-def _mixed_clients(url: str) -> Iterator[None]:
+def _mixed_clients(url: str, headers: Mapping[str, str]) -> Iterator[None]:
     """Send large plates, invalid requests, and requests for single models, one of each kind at a time."""
     stop_event = threading.Event()
     plate = sample_plates()[0]
@@ -145,7 +180,7 @@ def _mixed_clients(url: str) -> Iterator[None]:
     with ThreadPoolExecutor(len(request_cycles)) as pool:
         waits_s = (5.0, 3.0, 2.0)
         running = [
-            pool.submit(_send_until_stopped, request_cycle, stop_event, wait_s)
+            pool.submit(_send_until_stopped, request_cycle, headers, stop_event, wait_s)
             for request_cycle, wait_s in zip(request_cycles, waits_s, strict=True)
         ]
         try:
@@ -157,16 +192,27 @@ def _mixed_clients(url: str) -> Iterator[None]:
 
 
 def _send_until_stopped(
-    requests: Iterator[tuple[str, bytes | None]], stop_event: threading.Event, wait_s: float
+    requests: Iterator[tuple[str, bytes | None]],
+    headers: Mapping[str, str],
+    stop_event: threading.Event,
+    wait_s: float,
 ) -> None:
     for url, body in requests:
         if stop_event.wait(wait_s):
             return
-        try:
-            with urlopen(Request(url, data=body), timeout=60) as response:
-                response.read()
-        except (HTTPError, URLError, HTTPException, TimeoutError):
-            continue  # error responses are expected: their metrics are the purpose
+        _send(Request(url, body, headers))
+
+
+def _send(request: Request) -> int | None:
+    """Return the status of the response, or None. Errors are expected: their metrics are the purpose."""
+    try:
+        with urlopen(request, timeout=60) as response:
+            response.read()
+            return int(response.status)
+    except HTTPError as error:
+        return error.code
+    except (URLError, HTTPException, TimeoutError):
+        return None
 
 
 def _upscale_image(plate: bytes, factor: int) -> bytes:

@@ -32,6 +32,7 @@ from thale.release.controller.leader_election import FileLease
 from thale.release.controller.metrics_scraper import MetricsScraper
 from thale.release.judge.policy import JudgePolicy
 from thale.release.lifecycle import transitions
+from thale.release.registry.signatures import compute_digest
 from thale.release.targets import VersionedRelease
 from thale.release.targets.local import LocalTarget
 from thale.release.targets.torchserve_client import TorchServeClient
@@ -69,6 +70,7 @@ class SimulatedUsers:
     url: str
     rate_hz: float
     max_in_flight: int = 12
+    headers: Mapping[str, str] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -88,7 +90,7 @@ class SimulatedUsers:
     async def _send_until_stopped(self) -> None:
         plates = sample_plates()
         slots = asyncio.Semaphore(self.max_in_flight)
-        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
+        async with aiohttp.ClientSession(headers=self.headers) as session, asyncio.TaskGroup() as tasks:
             started, number = time.monotonic(), 0
             while not self._stop.is_set():
                 await asyncio.sleep(max(0.0, started + number / self.rate_hz - time.monotonic()))
@@ -232,7 +234,7 @@ def _pack_archive(folder: Path, card: ModelCard, weights: Path, handler: str) ->
     ]
     subprocess.run([sys.executable, "-c", program, *arguments], check=True)
     archive = (folder / f"{card.name}.mar").rename(folder / f"{card.name}-{card.version}.mar")
-    return archive, VersionManifest(digest=f"sha256:the archive of {card.name} {card.version}", card=card)
+    return archive, VersionManifest(digest=compute_digest(archive), card=card)
 
 
 @contextmanager
