@@ -93,6 +93,26 @@ def test_digests_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch, 
     assert all(len(left) == len(right) for left, right in compared)
 
 
+def test_verified_key_is_remembered_and_still_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ApiKey.generate()
+    keyring = keyring_of(record_of(key, expires=NOW + timedelta(hours=1)))
+    assert keyring.authenticate(key.text, NOW)
+    monkeypatch.setattr(ApiKey, "digest", None)
+    assert keyring.authenticate(key.text, NOW)
+    assert rejection(keyring, key.text, NOW + timedelta(hours=1)) == "expired"
+
+
+def test_remembered_keys_are_bounded_and_valid_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring_module, "_MAX_VERIFIED", 2)
+    keys = [ApiKey.generate() for _ in range(4)]
+    keyring = keyring_of(*(record_of(key) for key in keys))
+    assert all(keyring.authenticate(key.text, NOW) for key in keys)
+    rejection(keyring, ApiKey.generate().text)
+    rejection(keyring, "thale_x")
+    assert len(keyring._verified) == 2
+    assert keyring == keyring_of(*(record_of(key) for key in keys))
+
+
 def test_digest_and_pepper_are_not_in_representations() -> None:
     record = record_of(ApiKey.generate())
     text = repr(keyring_of(record))

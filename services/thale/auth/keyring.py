@@ -1,6 +1,8 @@
 """Keyring: the records of all API keys with the peppers, and the verification of a key."""
 
+import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +14,7 @@ from thale.auth.principal import Principal, Scope
 from thale.errors import UnauthenticatedError
 
 _UNKNOWN_DIGEST = "0" * 64
+_MAX_VERIFIED = 1024
 
 
 class ApiKeyRecord(BaseModel):
@@ -43,6 +46,8 @@ class Keyring:
 
     records: Mapping[str, ApiKeyRecord]
     peppers: Sequence[bytes] = field(repr=False)
+    _verified: OrderedDict[bytes, ApiKeyRecord] = field(default_factory=OrderedDict, repr=False, compare=False)
+    """Records of keys that were verified with this keyring, by the SHA-256 of the key."""
 
     def authenticate(self, credential: str, now: datetime) -> Principal:
         """Return the caller of a key.
@@ -53,6 +58,21 @@ class Keyring:
         Raises:
             UnauthenticatedError: If the credential is not a valid key.
         """
+        cache_key = hashlib.sha256(credential.encode()).digest()
+        record = self._verified.get(cache_key)
+        if record is None:
+            record = self._verify(credential)
+            self._verified[cache_key] = record
+            if len(self._verified) > _MAX_VERIFIED:
+                self._verified.popitem(last=False)
+        match record.state(now):
+            case "revoked":
+                raise UnauthenticatedError("the API key was revoked: ask the operator for a new one", reason="revoked")
+            case "expired":
+                raise UnauthenticatedError("the API key has expired: ask the operator for a new one", reason="expired")
+        return Principal(f"key:{record.id}", record.name, record.scopes)
+
+    def _verify(self, credential: str) -> ApiKeyRecord:
         key = ApiKey.parse(credential)
         if key is None:
             raise UnauthenticatedError(
@@ -63,9 +83,4 @@ class Keyring:
         matches = [hmac.compare_digest(key.digest(pepper), expected) for pepper in self.peppers]
         if record is None or not any(matches):
             raise UnauthenticatedError("the API key is unknown: ask the operator for a new one", reason="unknown")
-        match record.state(now):
-            case "revoked":
-                raise UnauthenticatedError("the API key was revoked: ask the operator for a new one", reason="revoked")
-            case "expired":
-                raise UnauthenticatedError("the API key has expired: ask the operator for a new one", reason="expired")
-        return Principal(f"key:{record.id}", record.name, record.scopes)
+        return record
