@@ -22,14 +22,31 @@ help: ## List the targets
 .PHONY: install
 install: $(INSTALLED) ## Install thale and its tools into .venv
 
-# torch is installed first, at an exact version: pip then selects the CPU wheel instead of gigabytes of CUDA.
-$(INSTALLED): pyproject.toml constraints.txt
+TOOLS := .tools
+PIP := pip install --quiet --disable-pip-version-check
+LOCKED := --require-hashes --no-deps --requirement
+
+# Every package has a hash, except torch: machines use different builds of one version (docs/adr/0091-lock-files-with-hashes.md).
+# At an exact version, pip selects a local CPU wheel of torch instead of gigabytes of CUDA.
+$(INSTALLED): pyproject.toml constraints.txt requirements/dev.txt $(TOOLS)/uv/.installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo "thale needs Python 3.11: pass its path with make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[models,dev]'
+	$(TOOLS)/uv/bin/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(LOCKED) requirements/dev.txt
+	$(BIN)/$(PIP) --constraint constraints.txt torch==2.13.0
+	$(BIN)/$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/pip check
 	@touch $@
+
+# The tools have environments of their own, because their dependencies conflict with those of thale.
+$(TOOLS)/%/.installed: requirements/%.txt
+	$(PYTHON) -m venv $(TOOLS)/$*
+	$(TOOLS)/$*/bin/$(PIP) $(LOCKED) $<
+	@touch $@
+
+.PHONY: lock
+lock: install $(TOOLS)/uv/.installed ## Write requirements/*.txt after a change of pyproject.toml or constraints.txt; needs a package index
+	$(BIN)/python -m tools.generate.lock_files $(TOOLS)/uv/bin/uv
 
 .PHONY: run
 run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ctrl-C
@@ -59,20 +76,26 @@ layers: install ## Check the import rules
 
 .PHONY: wheel
 wheel: install ## Build the wheel, install it alone, and import the facade without torch
-	$(BIN)/python -m build --wheel --outdir dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 	.ci/wheel-imports dist/thale-*.whl
-
-# checkov pins versions that conflict with thale's, so it has its own environment.
-TOOLS := .tools
-$(TOOLS)/checkov/bin/checkov:
-	$(PYTHON) -m venv $(TOOLS)/checkov
-	$(TOOLS)/checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
 
 .PHONY: checkov
 # checkov reads bases before kustomize: overlays add digests (CKV_K8S_14), and `facts` is never applied (CKV_K8S_21).
-checkov: $(TOOLS)/checkov/bin/checkov ## Scan Terraform, Kubernetes, Dockerfiles and workflows for insecure settings
-	$< --directory . --framework terraform kubernetes dockerfile github_actions --skip-path '$(VENV)' --skip-path '$(TOOLS)' \
+checkov: $(TOOLS)/checkov/.installed ## Scan Terraform, Kubernetes, Dockerfiles and workflows for insecure settings
+	$(TOOLS)/checkov/bin/checkov --directory . --framework terraform kubernetes dockerfile github_actions --skip-path '$(VENV)' --skip-path '$(TOOLS)' \
 	  --skip-download --compact --quiet
+
+# Not a part of `make test`: it needs the vulnerability database of PyPI.
+.PHONY: audit
+audit: $(TOOLS)/audit/.installed ## Search for known vulnerabilities of the locked packages; needs internet access
+	for lock in $(wildcard requirements/*.txt); do \
+	  $(TOOLS)/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement $$lock || exit 1; done
+
+.PHONY: sbom
+sbom: install $(TOOLS)/sbom/.installed ## Write a software bill of materials of .venv to dist/sbom.cdx.json
+	@mkdir -p dist
+	$(TOOLS)/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --output-file dist/sbom.cdx.json $(BIN)/python
 
 # Azurite is Azure's emulator of Blob Storage. The tests of the model store use it.
 AZURITE := $(TOOLS)/azurite/node_modules/.bin/azurite-blob
@@ -105,6 +128,7 @@ generate: install ## Write all generated files: rules, dashboards, references, f
 	$(BIN)/python -m tools.generate.terraform_reference
 	$(BIN)/python -m tools.generate.first_release
 	$(BIN)/python -m tools.generate.environment_limits
+	$(BIN)/python -m tools.generate.licences > docs/licences.md
 
 .PHONY: observe
 observe: install ## Monitor the running local platform with Prometheus and Alertmanager, until Ctrl-C

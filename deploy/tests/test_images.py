@@ -48,8 +48,8 @@ def test_failed_build_reports_end_of_log(env: DeployEnvironment) -> None:
 
 
 def test_model_server_image_includes_azure_extra() -> None:
-    dockerfile = (REPOSITORY / MODEL_SERVER.dockerfile).read_text()
-    assert "--extra models --extra azure" in dockerfile
+    assert "requirements/model-server.txt" in (REPOSITORY / MODEL_SERVER.dockerfile).read_text()
+    assert "\nazure-storage-blob==" in (REPOSITORY / "requirements" / "model-server.txt").read_text()
 
 
 def test_failed_registration_is_reported_and_retried(env: DeployEnvironment) -> None:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from thale.imaging.geometry import Window, tile_weights, tiles
 from thale.schemas import ModelCard
 from thale_models.engine import Engine
-from thale_models.request_deadline import check_deadline
 from thale_models.transforms import Background, normalise
 
 
@@ -46,9 +45,6 @@ def predict_in_bands(
         card: The card, with normalisation and tile size.
         engine: The model.
         first_plane: The first plane to return.
-
-    Raises:
-        DeadlineExceededError: If the deadline of the request passes between two tiles.
     """
     height, width = pixels_HW3.shape[:2]
     background = Background.measure(pixels_HW3, card.normalisation.background_mm / card.mm_per_px)
@@ -64,7 +60,6 @@ def predict_in_bands(
     weights_HW = np.zeros((tile_height, padded_width), np.float32)
     for windows, top, next_top in zip(rows_of_tiles, tops, [*tops[1:], height], strict=True):
         for window in windows:
-            check_deadline()
             columns = window[1]
             probabilities_CHW = engine(_normalised_tile(pixels_HW3, background, window, card)[None])[0, first_plane:]
             sums_CHW[:, :, columns] += probabilities_CHW * weight_HW

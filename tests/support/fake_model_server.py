@@ -12,12 +12,10 @@ Response = tuple[int, str, bytes]
 
 @dataclass
 class FakeModelServer:
-    """Fake model server with a programmed response; it records the paths and headers of its requests."""
+    """Fake model server with a programmed response; it records the paths of its requests."""
 
     respond: Callable[[int], Response]
     paths: list[str] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    """Headers of each request, with names in lower case."""
     url: str = ""
 
 
@@ -31,7 +29,6 @@ def run_fake_model_server(respond: Callable[[int], Response]) -> Iterator[FakeMo
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            server.headers.append({name.lower(): value for name, value in self.headers.items()})
             server.paths.append(self.path)
             status, media_type, body = server.respond(len(server.paths) - 1)
             self.send_response(status)

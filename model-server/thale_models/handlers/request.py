@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from thale.errors import (
     ArchiveError,
-    DeadlineExceededError,
     EmptyImageError,
     ModelFailedError,
     ParameterError,
@@ -27,9 +26,7 @@ from thale.errors import (
 )
 from thale.imaging.calibration import calibrate
 from thale.imaging.image_io import decode
-from thale.models import worker_deadline
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
-from thale.models.worker_deadline import parse_remaining_s
 from thale.schemas import Calibration, ModelCard, Task
 from thale.telemetry import logs, tracing
 from thale.telemetry.server_timing import HEADER as SERVER_TIMING
@@ -38,7 +35,6 @@ from thale.telemetry.step_timing import record_steps, step
 from thale_models.engine import Engine, load_engine
 from thale_models.handlers.memory_limit import limit_memory_growth
 from thale_models.handlers.settings import WorkerSettings
-from thale_models.request_deadline import check_deadline, stop_after
 
 logger = logging.getLogger(__name__)
 
@@ -114,8 +110,7 @@ def handle_batch(
     for index, item in enumerate(data):
         headers = _request_headers(context, index)
         with tracing.server_span(headers, len(data)) as span:
-            remaining_s = parse_remaining_s(headers.get(worker_deadline.HEADER, ""))
-            with record_steps() as timings, stop_after(remaining_s):
+            with record_steps() as timings:
                 bodies.append(_handle_item(item, headers, context, index, predict))
             tracing.spans_from_steps(timings)
             tracing.set_status(span, context.get_response_status(index)[0])
@@ -137,10 +132,8 @@ def _handle_item(
     predict: Callable[[NDArray[np.uint8], Calibration], HandlerResponse],
 ) -> bytes:
     try:
-        check_deadline()
         with step("decode"):
             image_HW3 = decode(_image_bytes(item), page=_parse_page_header(headers))
-        check_deadline()
         with step("transform"), step("calibrate"):
             calibration = calibrate(
                 image_HW3,
@@ -148,8 +141,6 @@ def _handle_item(
                 _parse_float_header(headers, PLATE_WIDTH_MM_HEADER),
             )
         body, media_type = predict(image_HW3, calibration)
-    except DeadlineExceededError as error:
-        return _set_error_response(context, index, HTTPStatus.GATEWAY_TIMEOUT, error.code, str(error))
     except ThaleError as error:
         return _set_error_response(context, index, HTTPStatus.UNPROCESSABLE_ENTITY, error.code, str(error))
     except MemoryError:

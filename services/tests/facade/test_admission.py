@@ -182,25 +182,3 @@ def test_cancelled_image_leaves_the_queue(clock: Clock) -> None:
         assert admission.expected_wait_s() < before
 
     run_scenario(scenario())
-
-
-def test_work_of_a_disconnected_client_keeps_its_slot(clock: Clock) -> None:
-    async def scenario() -> None:
-        admission = make_admission(max_in_flight=1)
-        work_ends = asyncio.Event()
-
-        async def serve() -> None:
-            async with admission.slot(ONE_SECOND, Deadline.after(60)) as image:
-                await image.complete(work_ends.wait())
-
-        request = asyncio.ensure_future(serve())
-        await asyncio.sleep(0.01)
-        request.cancel()
-        await asyncio.gather(request, return_exceptions=True)
-        assert admission.expected_wait_s() > 0, "the model server still processes the image"
-        work_ends.set()
-        await asyncio.sleep(0.01)
-        assert admission.expected_wait_s() == 0
-        await hold_slot(admission, clock, 1)
-
-    run_scenario(scenario())

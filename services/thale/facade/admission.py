@@ -10,9 +10,8 @@ Only images whose body has arrived count as work. Bodies that arrive have limits
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
 
 from thale.capacity.wait_estimate import WaitEstimate
 from thale.errors import DeadlineExceededError, OverloadedError
@@ -24,7 +23,6 @@ from thale.facade.stage_timing import stage
 from thale.facade.uploads import UploadLimiter
 from thale.telemetry import metrics
 
-_Result = TypeVar("_Result")
 _MIN_RETRY_AFTER_S = 2
 
 
@@ -34,20 +32,6 @@ class AdmittedImage:
     def __init__(self, cost: Cost, slots: int) -> None:
         self.cost = cost
         self.slots = slots
-        self.work: asyncio.Future[Any] | None = None
-        """Model requests that run on although the client has disconnected."""
-
-    async def complete(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Await model requests. If the client disconnects, they run on, and the image keeps its slots until their end.
-
-        TorchServe does not cancel a request. A slot that is free earlier would count too little work.
-        """
-        self.work = asyncio.ensure_future(work)
-        try:
-            return await asyncio.shield(self.work)
-        except asyncio.CancelledError:
-            self.work.add_done_callback(_ignore_result)
-            raise
 
     @property
     def slot_s(self) -> float:
@@ -102,7 +86,7 @@ class AdmissionController:
             self._record_in_flight()
 
     @asynccontextmanager
-    async def slot(self, cost: Cost, deadline: Deadline) -> AsyncIterator[AdmittedImage]:
+    async def slot(self, cost: Cost, deadline: Deadline) -> AsyncIterator[None]:
         """Queue one image whose body has arrived, and hold its processing slots for the duration of the context.
 
         Raises:
@@ -111,7 +95,7 @@ class AdmissionController:
         """
         with self.admit([cost]) as [image]:
             async with self.hold_slots(image, deadline):
-                yield image
+                yield
 
     @asynccontextmanager
     async def hold_slots(self, image: AdmittedImage, deadline: Deadline) -> AsyncIterator[None]:
@@ -137,10 +121,9 @@ class AdmissionController:
         else:
             self._observe(image, started)
         finally:
-            if image.work is None or image.work.done():
-                self._release(image)
-            else:
-                image.work.add_done_callback(lambda _: self._release(image))
+            self._running.discard(image)
+            self._slots.release(image.slots)
+            self._record_in_flight()
 
     def expected_wait_s(self) -> float:
         """Return the expected queueing time of a new image."""
@@ -153,20 +136,9 @@ class AdmissionController:
         """Return True if client requests use at most half of the processing slots."""
         return 2 * self._slots.busy <= self._max_in_flight
 
-    def _release(self, image: AdmittedImage) -> None:
-        self._running.discard(image)
-        self._slots.release(image.slots)
-        self._record_in_flight()
-
     def _observe(self, image: AdmittedImage, started: float) -> None:
         now = time.monotonic()
         self._wait_estimate.observe(image.cost.seconds, now - started, now)
 
     def _record_in_flight(self) -> None:
         metrics.IN_FLIGHT.set(len(self._queued) + len(self._running))
-
-
-def _ignore_result(work: "asyncio.Future[Any]") -> None:
-    """Retrieve the error of work without a client, which asyncio would log otherwise."""
-    if not work.cancelled():
-        work.exception()

@@ -81,12 +81,10 @@ class Pipeline:
             started=started,
         )
         cost = await asyncio.to_thread(estimate_cost, image.data, metadata, options)
-        async with self.admission.slot(cost, options.deadline) as admitted:
+        async with self.admission.slot(cost, options.deadline):
             with stage("models"):
-                responses = await admitted.complete(
-                    run_concurrently(
-                        [self.fallback_client.predict(route, request, options.deadline) for route in routes]
-                    )
+                responses = await run_concurrently(
+                    self.fallback_client.predict(route, request, options.deadline) for route in routes
                 )
             with stage("postprocess"):
                 rendered, responses = await self.fallback_client.postprocess(
@@ -150,7 +148,7 @@ class Pipeline:
         async def predict_one(request: PredictRequest, admitted: AdmittedImage) -> ModelResponse:
             async with self.admission.hold_slots(admitted, options.deadline):
                 with stage("models"):
-                    return await admitted.complete(self.fallback_client.predict(route, request, options.deadline))
+                    return await self.fallback_client.predict(route, request, options.deadline)
 
         headers = await _run_for_each(read_one(image) for image in images)
         requests = [request for request, _ in headers]

@@ -17,8 +17,6 @@ from tests.support.slow_clients import (
     request_head,
     slow_uploads,
 )
-from thale.models import worker_deadline
-from thale.models.worker_deadline import parse_remaining_s
 
 pytestmark = pytest.mark.integration
 
@@ -116,8 +114,3 @@ def test_jpeg_of_many_scans_is_rejected_without_the_model(service: LandmarkServi
     assert (status, problem_code(body)) == (413, "image-too-large")
     assert b"baseline" in body
     assert len(service.models.paths) == requests_before
-
-
-def test_model_request_carries_the_deadline(service: LandmarkService) -> None:
-    assert service.post(IMAGE)[0] == 200
-    assert 0 < parse_remaining_s(service.models.headers[-1][worker_deadline.HEADER]) <= 60

@@ -117,20 +117,3 @@ def test_task_beyond_its_memory_is_refused() -> None:
 def test_unexpected_error_has_the_traceback_of_the_worker() -> None:
     with pytest.raises(WorkerTaskError, match="injected fault"):
         run(lambda pool: pool.run(Deadline.after(60), fail_unexpectedly))
-
-
-def test_queued_task_of_a_cancelled_request_never_runs(tmp_path: Path) -> None:
-    async def work(pool: WorkerPool) -> int:
-        running = asyncio.ensure_future(pool.run(Deadline.after(60), time.sleep, 0.5))
-        queued = [
-            asyncio.ensure_future(pool.run(Deadline.after(60), os.mkdir, str(tmp_path / str(n)))) for n in range(3)
-        ]
-        await asyncio.sleep(0.1)
-        for task in queued:
-            task.cancel()
-        await asyncio.gather(*queued, return_exceptions=True)
-        await running
-        return await pool.run(Deadline.after(60), os.getpid)
-
-    assert run(work) != os.getpid()
-    assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ from thale.facade.api.idempotent_request import (
     begin_idempotent_request,
 )
 from thale.facade.limits.caller_limiter import CallerLimiter, Reservation
-from thale.facade.limits.idempotency_key import IDEMPOTENCY_KEY_FIELD, KEY_PATTERN
+from thale.facade.limits.idempotency_key import IDEMPOTENCY_KEY_FIELD
 from thale.facade.limits.rate_limit_fields import POLICY_FIELD, RATE_LIMIT_FIELD
 
 _FIELDS = {
@@ -45,7 +45,7 @@ _KEY_PARAMETER = {
     "in": "header",
     "description": "Key of the caller for this request. A retry with the same key and content returns the stored "
     "response and is not charged again. Successful responses are stored for 10 minutes.",
-    "schema": {"type": "string", "pattern": KEY_PATTERN},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 
 

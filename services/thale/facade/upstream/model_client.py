@@ -18,20 +18,11 @@ from typing import Self
 import aiohttp
 
 from thale import errors
-from thale.errors import (
-    DeadlineExceededError,
-    ImageError,
-    ModelFailedError,
-    ModelUnavailableError,
-    ParameterError,
-    ScaleError,
-    ThaleError,
-)
+from thale.errors import ImageError, ModelFailedError, ModelUnavailableError, ParameterError, ScaleError, ThaleError
 from thale.facade.deadline import Deadline
 from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.model_server_sessions import ModelServerSessions
 from thale.facade.upstream.routing import Route
-from thale.models import worker_deadline
 from thale.models.torchserve_errors import TorchServeError
 from thale.telemetry import metrics, server_timing, tracing
 from thale.telemetry.server_timing import Timing, read_timing
@@ -139,7 +130,7 @@ class ModelClient:
                 async with server.session.post(
                     url,
                     data=io.BytesIO(request.image),
-                    headers=request.headers() | _deadline_header(deadline) | tracing.outgoing_headers(),
+                    headers=request.headers() | tracing.outgoing_headers(),
                     timeout=timeout,
                     allow_redirects=False,
                 ) as response:
@@ -190,18 +181,11 @@ def _parse_ready_workers(description: object) -> int | None:
             return None
 
 
-def _deadline_header(deadline: Deadline) -> dict[str, str]:
-    """Return the header with the time at which the worker stops, also if the connection to it is closed before."""
-    return {worker_deadline.HEADER: worker_deadline.encode_deadline(deadline.remaining())}
-
-
 def _to_error(route: Route, status: int, body: bytes) -> ThaleError:
     model_version = f"{route.name} {route.version}"
     response = TorchServeError.from_response(status, body)
     if status == HTTPStatus.UNPROCESSABLE_ENTITY and (image_error := _parse_image_error(response)) is not None:
         return image_error
-    if response.code == DeadlineExceededError.code:
-        return DeadlineExceededError(f"{model_version} did not start in time: retry later, or increase timeout_s")
     if response.is_worker_unavailable:
         return ModelUnavailableError(f"no worker of {model_version} is available: retry in a few seconds")
     if response.is_unknown_version:
