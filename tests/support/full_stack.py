@@ -96,7 +96,7 @@ class FullStack:
         self.environment.start_canary(steps=steps, model=model)
         self._wait_for_series(f'thale_release_step_seconds{{model="{model}",version="1.1.0"}} >= 0')
 
-    def _wait_for_series(self, expr: str, timeout_s: float = 120.0) -> None:
+    def _wait_for_series(self, expr: str, timeout_s: float = 400.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not self.prometheus.query(expr):
             assert time.monotonic() < deadline, f"no series: {expr}"

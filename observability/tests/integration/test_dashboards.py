@@ -39,7 +39,7 @@ _MAX_IMAGE_BYTES = 300_000
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(not prometheus_process.is_installed(), reason=prometheus_process.INSTALL_HINT),
-    pytest.mark.timeout(600),  # TorchServe, a rollback and two rollouts, on a machine that may be busy
+    pytest.mark.timeout(1800),  # TorchServe, a rollback and two rollouts, on a machine that may be busy
 ]
 
 
