@@ -72,7 +72,7 @@ class StatusPage:
         high, value = f"{0.8 * max_requests:g}", f"{stats.in_flight:g}"
         yield _tile(
             f"{value} of {max_requests}",
-            f"requests in flight, {stats.queued:g} queued",
+            f"images in flight, {stats.queued:g} queued",
             extra_html=f'<meter min="0" max="{max_requests}" high="{high}" value="{value}"></meter>',
         )
         yield _tile(_number(stats.plates_per_h), "plates per hour")
