@@ -55,6 +55,7 @@ class Health:
         async with self._lock:
             if time.monotonic() >= self._cached_until:
                 polled = await self._poll_workers()
+                await self._probe.wait_for_first()
                 self._cached_readiness = replace(polled, missing=(*polled.missing, *self._probe.failures()))
                 cache_s = _CACHE_S if self._cached_readiness.is_ready else _CACHE_WHILE_NOT_READY_S
                 self._cached_until = time.monotonic() + cache_s

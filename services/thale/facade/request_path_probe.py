@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -30,6 +30,7 @@ UNRECOVERABLE_S = 150.0
 _LOCAL_TIMEOUT_S = 5.0
 _MODEL_TIMEOUT_S = 10.0
 _START_INTERVAL_S = 0.1
+_MAX_FIRST_WAIT_S = 3.0
 _SIDE_PX = 64
 
 
@@ -66,7 +67,7 @@ class RequestPathProbe:
     """The stable versions that had a ready worker at the last poll."""
     _local: dict[str, _Part] = field(default_factory=dict, init=False)
     _versions: dict[tuple[str, str], _Part] = field(default_factory=dict, init=False)
-    _is_completed: bool = field(default=False, init=False)
+    _completed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -78,9 +79,15 @@ class RequestPathProbe:
             probing.cancel()
             await asyncio.gather(probing, return_exceptions=True)
 
+    async def wait_for_first(self) -> None:
+        """Wait for the first probe of the models, up to a few seconds. Does not wait if no model has a worker."""
+        if self.stable_routes and not self._completed.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._completed.wait(), _MAX_FIRST_WAIT_S)
+
     def failures(self) -> list[str]:
         """Return the reasons why requests would fail, one sentence each."""
-        if self.stable_routes and not self._is_completed:
+        if self.stable_routes and not self._completed.is_set():
             return ["the request path has not been probed yet"]
         parts = [*self._local.values(), *self._versions.values()]
         return [part.reason for part in parts if part.reason]
@@ -104,7 +111,8 @@ class RequestPathProbe:
             *(self._probe_local(self._local.setdefault(name, _Part()), name, run) for name, run in local.items()),
             *(self._probe_version(self._versions.setdefault(key, _Part()), route) for key, route in routes.items()),
         )
-        self._is_completed = self._is_completed or bool(routes)
+        if routes:
+            self._completed.set()
 
     async def _probe_forever(self) -> None:
         while True:
@@ -113,7 +121,7 @@ class RequestPathProbe:
             # The isolation boundary between probes: an unexpected error of one must not end the next ones.
             except Exception:
                 logger.exception("request path probe failed unexpectedly")
-            await asyncio.sleep(self.intervals.after_failure_s if self._is_completed else _START_INTERVAL_S)
+            await asyncio.sleep(self.intervals.after_failure_s if self._completed.is_set() else _START_INTERVAL_S)
 
     async def _probe_local(self, part: _Part, name: str, run: Callable[[], Awaitable[object]]) -> None:
         """Probe a part of this process. One failure counts, because each probe waits for several seconds."""
