@@ -150,6 +150,12 @@ load-smoke: install ## One minute of one interactive and one hostile client, che
 knee: install ## Measure the capacity of this machine in seven minutes: benchmark.json, docs/capacity.md
 	$(BIN)/python -m loadtests.knee
 
+.PHONY: fuzz
+fuzz: install ## Fuzz each parser of untrusted bytes with atheris (MINUTES=5 each); findings go to services/tests/fuzz/corpus
+	for target in image-header tiff-directories infer-request rsml; do \
+	  PYTHONPATH=services:. $(BIN)/python services/tests/fuzz/run_atheris.py $$target --minutes $(or $(MINUTES),5) || exit 1; \
+	done
+
 .PHONY: format
 format: install ## Format the code with ruff
 	$(BIN)/ruff check --fix
