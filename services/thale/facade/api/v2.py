@@ -20,7 +20,13 @@ from thale.facade.api.content_encoding import reject_compressed_body
 from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
 from thale.facade.api.limited_route import LimitedRoute
 from thale.facade.api.upload import admit_upload, stream_body
-from thale.facade.api.v2_request import JSON_LENGTH_HEADER, InferParameters, InferRequest, parse_infer_request
+from thale.facade.api.v2_request import (
+    JSON_LENGTH_HEADER,
+    InferParameters,
+    InferRequest,
+    infer_request_body,
+    parse_infer_request,
+)
 from thale.facade.api.v2_tensors import ResponseHeader
 from thale.facade.pipeline import Pipeline
 from thale.facade.request_options import RequestOptions, Upload
@@ -33,6 +39,7 @@ from thale.schemas import Release
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"], route_class=LimitedRoute)
 
+_INFER_BODY = infer_request_body()
 _EXTENSIONS = ["binary_tensor_data"]
 _MAX_FRAMING_BYTES = 2**20
 """Maximum size of a request without its images."""
@@ -88,8 +95,13 @@ async def model_ready(
     return JSONResponse({"name": name, "ready": is_ready}, 200 if is_ready else 503)
 
 
-@router.post("/models/{name}/versions/{version}/infer", dependencies=[PREDICT], response_class=Response)
-@router.post("/models/{name}/infer", dependencies=[PREDICT], response_class=Response)
+@router.post(
+    "/models/{name}/versions/{version}/infer",
+    dependencies=[PREDICT],
+    response_class=Response,
+    openapi_extra=_INFER_BODY,
+)
+@router.post("/models/{name}/infer", dependencies=[PREDICT], response_class=Response, openapi_extra=_INFER_BODY)
 async def infer(request: Request, pipeline: PipelineDependency, name: str, version: str | None = None) -> Response:
     """Run a model on one image or a batch."""
     model, _ = _resolve_version(pipeline, name, version)

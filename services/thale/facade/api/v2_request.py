@@ -94,6 +94,24 @@ class InferRequest(BaseModel):
         return selected
 
 
+def infer_request_body() -> dict[str, Any]:
+    """Return the OpenAPI description of an inference request's body."""
+    schema = InferRequest.model_json_schema()
+    definitions = schema.pop("$defs")
+
+    def inline(node: Any) -> Any:
+        """Replace references: a reference in an OpenAPI document starts at the root of the document."""
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return inline(definitions[node["$ref"].rsplit("/", 1)[-1]])
+            return {key: inline(value) for key, value in node.items()}
+        return [inline(item) for item in node] if isinstance(node, list) else node
+
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    content = {"application/json": {"schema": inline(schema)}, "application/octet-stream": binary}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def parse_infer_request(
     body: bytes | bytearray, json_length: str | None, max_batch: int
 ) -> tuple[InferRequest, list[bytes]]:
