@@ -316,7 +316,7 @@ def _upload_panels() -> list[PanelBuilder]:
                 f'min by (environment) (thale_facade_upload_limit{{{ENVIRONMENT},kind="bytes"}})',
                 "limit {{environment}}",
             ),
-            unit="bytes",
+            unit="decbytes",
             description="Memory that the busiest facade has reserved for request bodies, and the limit of one facade.",
             healthy="Below 80 % of the limit.",
             width=6,

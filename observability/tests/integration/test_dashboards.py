@@ -34,7 +34,7 @@ QUERIES = [
     for panel in query_panels(dashboard)
     for query in panel_queries(panel)
 ]
-_MAX_IMAGE_BYTES = 300_000
+_MAX_IMAGE_BYTES = 500_000
 
 pytestmark = [
     pytest.mark.integration,
