@@ -1,6 +1,7 @@
 """Faults of a model version and of facades under load: a slow model, errors, one of two facades killed, a clock jump.
 
-The stack is a real TorchServe with stub models and real facade processes. Every test prints the recovery time.
+The stack is a real TorchServe with stub models and real facade processes. The summary of the test run has the recovery
+times.
 """
 
 import json

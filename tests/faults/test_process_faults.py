@@ -1,7 +1,7 @@
 """Faults of the processes of the local platform under load: killed, stopped and unloaded, each injected for real.
 
-Every test prints the recovery time. A response with status 200 is always the measurement without the fault, and every
-other response is a problem document that names a temporary failure.
+A response with status 200 is always the measurement without the fault. Every other response is a problem document that
+names a temporary failure. The summary of the test run has the recovery times.
 """
 
 import os
@@ -53,7 +53,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterato
 
 
 def inject(platform: PlatformProcess, fault: str, action: Callable[[], object], clients: int = 2) -> BoundedLoad:
-    """Inject a fault under load, wait for the recovery, print it, and check what holds for every fault."""
+    """Inject a fault under load, wait for the recovery, record it, and check what holds for every fault."""
     load = BoundedLoad(platform.url, sample_plates()[:4], clients)
     baseline = load.measure_baseline()
     with load.run():

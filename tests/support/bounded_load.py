@@ -19,6 +19,8 @@ from tests.support import tiny_plates
 
 NO_RESPONSE = 0
 """Status of a request without a response: the connection was refused or lost."""
+RECOVERIES: list[str] = []
+"""Recovery time and responses of each fault. The summary of the test run prints them."""
 _QUERY = f"/v1/phenotype?mm_per_px={tiny_plates.MM_PER_PX}"
 _PAUSE_AFTER_FAILURE_S = 0.2
 
@@ -108,9 +110,8 @@ class BoundedLoad:
         return ", ".join(f"{count} x {outcome}" for outcome, count in sorted(counts.items()))
 
     def report(self, fault: str, injected_at_s: float) -> None:
-        """Print the recovery time of a fault and the responses since its injection."""
-        recovery = f"{self.recovery_s(injected_at_s):.1f} s ({self.summary(injected_at_s)})"
-        print(f"\nrecovery from {fault}: {recovery}")  # noqa: T201 (shown by `pytest -s`, and for a failed test)
+        """Record the recovery time of a fault and the responses since its injection, for the end of the test run."""
+        RECOVERIES.append(f"{fault}: {self.recovery_s(injected_at_s):.1f} s ({self.summary(injected_at_s)})")
 
     def _send_until_stopped(self, client: int) -> None:
         number = client

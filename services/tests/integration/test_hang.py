@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.bounded_load import RECOVERIES
 from tests.support.local_platform import list_descendants, wait_for
 from thale.local import platform as local_platform
 from thale.local.data_dir import DataDir
@@ -43,6 +44,6 @@ def test_platform_restarts_service_that_hangs(
         started_s = time.monotonic()
         wait_for("the end of the process", lambda: not hung.is_running())
         running.wait_until_ready()
-        print(f"recovery after a stop of {name}: {time.monotonic() - started_s:.1f} s")  # noqa: T201
+        RECOVERIES.append(f"a stop of {name}: {time.monotonic() - started_s:.1f} s")
     assert any(line.startswith(f"{name} has not responded for") for line in notices)
     assert any(line.startswith(f"{name} exited with status") for line in notices)
