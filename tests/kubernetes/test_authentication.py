@@ -104,7 +104,7 @@ def test_limit_store_keeps_nothing_and_bounds_memory(name: str) -> None:
     (container,) = deployment["template"]["spec"]["containers"]
     options = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
     assert (options["--save"], options["--appendonly"]) == ("", "no")
-    assert options["--maxmemory-policy"] == "allkeys-lru"
+    assert options["--maxmemory-policy"] == "volatile-ttl"
     memory_mb, limit_mb = (
         int(options["--maxmemory"].removesuffix("mb")),
         int(container["resources"]["limits"]["memory"].removesuffix("Mi")),
