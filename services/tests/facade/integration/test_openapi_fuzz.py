@@ -1,0 +1,29 @@
+"""Generated requests for every operation of the OpenAPI document, v2 infer included: no response is a 5xx."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+
+from tests.support.running_facade import Facade
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+EXAMPLES = 100
+"""Requests for each operation."""
+
+
+@pytest.mark.timeout(900)
+def test_operations_return_no_5xx(facade: Facade) -> None:
+    document = schemathesis.openapi.from_url(f"{facade.url}/openapi.json")
+    checked = []
+    for operation in (result.ok() for result in document.get_all_operations()):
+
+        @given(case=operation.as_strategy())
+        @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        def check(case: schemathesis.Case) -> None:
+            response = case.call(timeout=60)
+            assert response.status_code < 500, response.text
+
+        check()
+        checked.append(operation.label)
+    assert {"POST /v1/phenotype", "POST /v2/models/{name}/infer"} <= set(checked)
