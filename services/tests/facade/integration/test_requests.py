@@ -74,12 +74,12 @@ def test_unexpected_error_discloses_no_details(
 
 
 def test_large_content_length_is_rejected_before_the_body(facade: Facade) -> None:
-    with raw_connection(facade, f"POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: {2**40}") as connection:
+    with raw_connection(facade, f"POST /v1/phenotype HTTP/1.1\nHost: 127.0.0.1\nContent-Length: {2**40}") as connection:
         assert b" 413 " in connection.recv(4096)
 
 
 def test_non_image_of_30_mb_is_rejected_at_its_first_bytes(facade: Facade) -> None:
-    with raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 30000000") as connection:
+    with raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 30000000") as connection:
         connection.sendall(b"garbage " * 100)
         assert b" 415 " in connection.recv(4096)
 
@@ -88,7 +88,7 @@ def test_stalled_upload_times_out(settings: FacadeSettings) -> None:
     short_timeout = settings.model_copy(update={"upload_idle_timeout_s": 0.1})
     with (
         running_facade(short_timeout) as facade,
-        raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 1000") as connection,
+        raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 1000") as connection,
     ):
         connection.sendall(sample_images.png()[:100])
         assert b" 408 " in connection.recv(4096)
@@ -98,7 +98,7 @@ def test_trickling_upload_times_out(settings: FacadeSettings) -> None:
     short_timeout = settings.model_copy(update={"upload_timeout_s": 0.3})
     with (
         running_facade(short_timeout) as facade,
-        raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 100000") as connection,
+        raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 100000") as connection,
     ):
         stopped = threading.Event()
         image = sample_images.png()
@@ -118,7 +118,7 @@ def test_trickling_upload_times_out(settings: FacadeSettings) -> None:
 
 def test_disconnect_during_upload_is_not_an_error(facade: Facade) -> None:
     before = metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499")
-    with raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: 100000") as connection:
+    with raw_connection(facade, "POST /v1/phenotype HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 100000") as connection:
         connection.sendall(sample_images.png()[:100])
     wait_until(lambda: metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499") > before)
 
@@ -128,7 +128,7 @@ def test_disconnect_while_queued_frees_the_slot(facade: Facade, torchserve: Torc
     before = metric_value("thale_facade_requests_total", route="/v1/phenotype", status="499")
     with suspend_workers(torchserve):
         with raw_connection(
-            facade, f"POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: {len(image)}"
+            facade, f"POST /v1/phenotype HTTP/1.1\nHost: 127.0.0.1\nContent-Length: {len(image)}"
         ) as connection:
             connection.sendall(image)
             wait_until(lambda: metric_value("thale_facade_in_flight") == 1)
@@ -149,7 +149,9 @@ def test_admission_returns_503_when_queue_is_full(settings: FacadeSettings, torc
     with (
         running_facade(limited_settings) as facade,
         suspend_workers(torchserve),
-        raw_connection(facade, f"POST /v1/phenotype HTTP/1.1\nHost: a\nContent-Length: {len(image)}") as connection,
+        raw_connection(
+            facade, f"POST /v1/phenotype HTTP/1.1\nHost: 127.0.0.1\nContent-Length: {len(image)}"
+        ) as connection,
     ):
         connection.sendall(image)
         wait_until(lambda: metric_value("thale_facade_in_flight") == 1)
