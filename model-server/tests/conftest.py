@@ -1,5 +1,6 @@
 """Shared fixtures of the model server tests: a tiny model of each task, an image, one running TorchServe."""
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,8 +15,9 @@ from thale_models.engine import Engine, load_engine
 
 @pytest.fixture(autouse=True)
 def _restore_safe_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore PYTHONSAFEPATH, which the entry points set for their child processes."""
+    """Restore PYTHONSAFEPATH and the import path, which the entry points change."""
     monkeypatch.setenv("PYTHONSAFEPATH", "")
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 @pytest.fixture(scope="session")

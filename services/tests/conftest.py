@@ -1,6 +1,7 @@
 """Shared fixtures of the command-line and client tests: one local platform with tiny models."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from tests.support.local_platform import PlatformProcess, run_platform, write_we
 
 @pytest.fixture(autouse=True)
 def _restore_safe_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore PYTHONSAFEPATH, which the entry points set for their child processes."""
+    """Restore PYTHONSAFEPATH and the import path, which the entry points change."""
     monkeypatch.setenv("PYTHONSAFEPATH", "")
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 @pytest.fixture(scope="session")
