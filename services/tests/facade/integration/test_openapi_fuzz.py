@@ -1,4 +1,7 @@
-"""Generated requests for every operation of the OpenAPI document, v2 infer included: no response is a 5xx."""
+"""Generated requests for every operation of the OpenAPI document, v2 infer included: no response is a 5xx.
+
+The exception is 504 for a request that sets a deadline of its own.
+"""
 
 import pytest
 import schemathesis
@@ -22,7 +25,8 @@ def test_operations_return_no_5xx(facade: Facade) -> None:
         @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
         def check(case: schemathesis.Case) -> None:
             response = case.call(timeout=60)
-            assert response.status_code < 500, response.text
+            has_own_deadline = "timeout_s" in f"{case.query}{case.body!r}"
+            assert response.status_code < 500 or (response.status_code == 504 and has_own_deadline), response.text
 
         check()
         checked.append(operation.label)
