@@ -18,13 +18,13 @@ pytestmark = pytest.mark.integration
 _SHORT = {"period_s": 1.0, "timeout_s": 3.0, "failure_threshold": 3}  # a busy machine responds within 9 s
 
 
-def find_service(name: str) -> psutil.Process:
-    """Return the process of the facade or of TorchServe, without its guard."""
+def find_service(name: str, home: Path) -> psutil.Process:
+    """Return the facade or TorchServe of a data directory, without its guard. Other tests have such processes, too."""
     for process in list_descendants(psutil.Process().pid):
         arguments = process.cmdline()
-        if "process_guard" not in " ".join(arguments) and (
-            process.name() == "java" if name == "TorchServe" else arguments[-2:] == ["-m", "thale.facade"]
-        ):
+        is_service = process.name() == "java" if name == "TorchServe" else arguments[-2:] == ["-m", "thale.facade"]
+        is_guard = "process_guard" in " ".join(arguments)
+        if is_service and not is_guard and Path(process.cwd()).is_relative_to(home):
             return process
     raise AssertionError(f"{name} does not run")
 
@@ -39,7 +39,7 @@ def test_platform_restarts_service_that_hangs(
     data_dir = DataDir(tmp_path / "home")
     with local_platform.serve(data_dir, notices.append, port=0, weights=weights) as running:
         running.wait_until_ready()
-        hung = find_service(name)
+        hung = find_service(name, data_dir.path)
         hung.suspend()
         started_s = time.monotonic()
         wait_for("the end of the process", lambda: not hung.is_running())
