@@ -1,6 +1,6 @@
 """Latency that authentication adds: requests with a key, with a token and without a credential, in turn.
 
-    python benchmarks/authentication.py [REQUESTS]
+    PYTHONPATH=. python benchmarks/authentication.py [REQUESTS]
 
 Three facades without models run in processes of their own. Each round sends one GET /v1/models to each of them in
 random order, over connections that stay open, so that load from outside affects all three alike. Printed are the
