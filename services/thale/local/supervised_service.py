@@ -41,7 +41,7 @@ class RestartPolicy:
 class Service:
     """A supervised command. `command` is called at each start, because its arguments can change.
 
-    `notify` receives one line for each exit and restart. After `grace_s`, a command that is asked to stop is killed.
+    `notify` receives one line for each exit and restart. `stop` kills a command that has not ended after `grace_s`.
     """
 
     name: str
