@@ -93,6 +93,18 @@ def test_release_survives_round_trip(release: Release) -> None:
     assert inference_service.storage_uris(second) == archive_uris(release)
 
 
+def test_annotation_keys_are_the_keys_of_a_rollout() -> None:
+    rollout = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
+    resource = resource_from_release(rollout, deployed_resource(), archive_uris(rollout))
+    assert sorted(resource["metadata"]["annotations"]) == list(inference_service.ANNOTATION_KEYS)
+
+
+@given(release_states())
+def test_annotation_keys_contain_every_written_key(release: Release) -> None:
+    resource = resource_from_release(release, deployed_resource(), archive_uris(release))
+    assert resource["metadata"]["annotations"].keys() <= {*inference_service.ANNOTATION_KEYS}
+
+
 @given(release_states())
 def test_resource_meets_constraints_of_kserve(release: Release) -> None:
     spec = resource_from_release(release, deployed_resource(), archive_uris(release))["spec"]

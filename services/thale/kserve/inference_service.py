@@ -28,6 +28,10 @@ URL_TEMPLATE = "http://{service}.{namespace}.svc"
 Resource = Mapping[str, Any]
 
 _PREFIX = "release.thale/"
+ANNOTATION_KEYS = tuple(
+    f"{_PREFIX}{name}" for name in ("canary", "history", "shadow", "steps", "task", "versions", "weight")
+)
+"""Every annotation of a release. KServe must not copy them into pod templates, and its list compares whole keys."""
 _ANNOTATIONS_LIMIT_BYTES = 240 * 1024
 """Kubernetes rejects more than 256 KiB of annotations per object. The difference is for other annotations."""
 _SERVICE_NAME_LIMIT = 63
