@@ -130,6 +130,10 @@ generate: install ## Write all generated files: rules, dashboards, references, f
 	$(BIN)/python -m tools.generate.environment_limits
 	$(BIN)/python -m tools.generate.licences > docs/licences.md
 
+.PHONY: crd-schemas
+crd-schemas: install ## Extract the schemas of custom resources from the pinned add-ons; needs helm, curl and internet access
+	$(BIN)/python -m tools.generate.crd_schemas
+
 .PHONY: observe
 observe: install ## Monitor the running local platform with Prometheus and Alertmanager, until Ctrl-C
 	@exec $(BIN)/python -m observability.observe

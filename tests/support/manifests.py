@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 KUBERNETES = Path(__file__).parents[2] / "kubernetes"
-CHECK = KUBERNETES.parents[1] / "shared" / "crds" / "check.py"
 OVERLAYS = ("laptop", "aks-dev", "aks-staging", "aks-prod")
 ON_AZURE = tuple(overlay for overlay in OVERLAYS if overlay.startswith("aks-"))
 
