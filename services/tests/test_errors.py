@@ -33,6 +33,7 @@ CODES: dict[type[ThaleError], str] = {
     errors.IdempotencyKeyInUseError: "idempotency-key-in-use",
     errors.UploadTimeoutError: "upload-timeout",
     errors.OverloadedError: "overloaded",
+    errors.ShuttingDownError: "shutting-down",
     errors.ModelError: "model",
     errors.UnknownModelError: "unknown-model",
     errors.UnknownVersionError: "unknown-version",

@@ -306,6 +306,12 @@ class OverloadedError(RequestError):
         return error
 
 
+class ShuttingDownError(RequestError):
+    """The server stopped before it could respond. Retry: another replica or the restarted server responds."""
+
+    code = "shutting-down"
+
+
 class ModelError(ThaleError):
     """A model cannot return a prediction."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.manifests import OVERLAYS, Manifest, containers, of_kind, overlay, selects
+from thale.facade.settings import FacadeSettings
 
 PINNED = re.compile(r"[^@]+@sha256:[0-9a-f]{64}|[^@:]+(:\d+/[^@:]+)?:v?\d[\w.+-]*")
 """Pattern of an image reference with a digest or an exact version tag."""
@@ -51,6 +52,18 @@ def _secrets(container: Manifest) -> list[str]:
 def _is_path(entry: Manifest) -> bool:
     """Return whether an environment variable is the path of a file with the secret."""
     return str(entry["name"]).endswith("_PATH") and str(entry.get("value", "")).startswith("/etc/")
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_facade_is_killed_after_its_drain(name: str) -> None:
+    [pod] = [
+        each["spec"]["template"]["spec"]
+        for each in of_kind(overlay(name), "Deployment")
+        if each["metadata"]["name"] == "facade"
+    ]
+    pre_stop_s = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drain_s = FacadeSettings.model_fields["drain_timeout_s"].default
+    assert pod["terminationGracePeriodSeconds"] >= pre_stop_s + drain_s + 10
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

@@ -8,7 +8,7 @@ import pytest
 
 from thale.errors import LocalPlatformError
 from thale.local import ports
-from thale.local.ports import HOST, choose_ports
+from thale.local.ports import HOST, claim_ports
 
 
 @pytest.fixture
@@ -17,16 +17,25 @@ def used_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_choose_ports_returns_distinct_ports() -> None:
-    chosen = astuple(choose_ports(0))
-    assert len(set(chosen)) == len(chosen) == 2
+def test_claim_ports_returns_distinct_ports() -> None:
+    with claim_ports(0) as chosen:
+        assert len({*astuple(chosen)}) == 2
 
 
-def test_choose_ports_rejects_requested_port_in_use(used_port: int) -> None:
-    with pytest.raises(LocalPlatformError, match=f"port {used_port} is in use"):
-        choose_ports(used_port)
+def test_claim_ports_rejects_requested_port_in_use(used_port: int) -> None:
+    with pytest.raises(LocalPlatformError, match=f"port {used_port} is in use"), claim_ports(used_port):
+        pass
 
 
-def test_choose_ports_selects_next_free_port_by_default(used_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claim_ports_selects_next_free_port_by_default(used_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "DEFAULT_PORT", used_port)
-    assert used_port < choose_ports().facade < used_port + 20
+    with claim_ports() as chosen:
+        assert used_port < chosen.facade < used_port + 20
+
+
+def test_claim_ports_skips_ports_of_a_starting_platform() -> None:
+    with claim_ports(0) as first:  # its facade does not listen yet
+        with pytest.raises(LocalPlatformError, match=f"port {first.facade} is in use"), claim_ports(first.facade):
+            pass
+    with claim_ports(first.facade) as second:
+        assert second.facade == first.facade

@@ -22,7 +22,7 @@ def main() -> int:
         sys.stderr.write(describe_settings_error(error))
         return 2
     logs.configure(settings.log_level)
-    return serve(create_app(settings), settings.host, settings.port, settings.max_connections)
+    return serve(create_app(settings), settings.host, settings.port, settings.max_connections, settings.drain_timeout_s)
 
 
 if __name__ == "__main__":

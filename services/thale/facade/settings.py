@@ -123,6 +123,9 @@ class FacadeSettings(BaseSettings):
     """Maximum number of images in one request of the Open Inference Protocol."""
     request_timeout_s: float = Field(60.0, gt=0)
     """Maximum time to the response, from the last byte of the image. A client may set a shorter one."""
+    drain_timeout_s: float = Field(75.0, gt=0)
+    """Maximum time from SIGTERM to the responses of the requests in flight. Requests that take longer get 503. Keep it
+    above `request_timeout_s`, and below the orchestrator's time limit for a stop."""
     upload_timeout_s: float = Field(120.0, gt=0)
     """Maximum time for a whole body."""
     upload_idle_timeout_s: float = Field(15.0, gt=0)

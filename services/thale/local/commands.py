@@ -23,6 +23,9 @@ _MALLOC = {
     "MALLOC_ARENA_MAX": "1",
 }
 
+DRAIN_TIMEOUT_S = 10.0
+"""Maximum time for requests in flight after Ctrl-C. It is shorter than in a cluster, because a person waits."""
+
 _CREDENTIAL = "THALE_API_KEY"  # `thale.client.API_KEY_VARIABLE`, whose module is slow to import
 
 
@@ -97,6 +100,7 @@ def facade_environment(
         "THALE_MAX_IN_FLIGHT": str(max_in_flight),
         **({"THALE_API_KEYS_PATH": str(data_dir.api_keys)} if requires_keys else {}),
         **_service_environment(),
+        "THALE_DRAIN_TIMEOUT_S": f"{DRAIN_TIMEOUT_S:g}",
         "THALE_HOST": HOST,
         "THALE_PORT": str(ports.facade),
         "THALE_METRICS_HOST": HOST,

@@ -15,10 +15,16 @@ from pathlib import Path
 from thale._version import __version__
 from thale.errors import LocalPlatformError
 from thale.local import serving_store
-from thale.local.commands import facade_command, facade_environment, torchserve_command, torchserve_environment
+from thale.local.commands import (
+    DRAIN_TIMEOUT_S,
+    facade_command,
+    facade_environment,
+    torchserve_command,
+    torchserve_environment,
+)
 from thale.local.data_dir import DataDir, RunningPlatform
 from thale.local.liveness import FACADE_PROBE, TORCHSERVE_PROBE, LivenessMonitor
-from thale.local.ports import DEFAULT_PORT, Addresses, choose_ports
+from thale.local.ports import DEFAULT_PORT, Addresses, claim_ports
 from thale.local.runtime import find_runtime
 from thale.local.sockets import create_sockets
 from thale.local.supervised_service import Service, tail
@@ -27,8 +33,8 @@ from thale.schemas import ReleaseState
 _SUPERVISION_INTERVAL_S = 0.1
 _READY_POLL_INTERVAL_S = 0.1  # each poll causes a request to TorchServe: more frequent polls slow the start
 _START_TIMEOUT_S = 180.0
-FACADE_GRACE_S = 12.0
-"""Grace period of the facade: it completes requests for up to 10 s, then it closes its connections and processes."""
+FACADE_GRACE_S = DRAIN_TIMEOUT_S + 2.0
+"""Grace period of the facade: it completes requests, then it closes its connections and processes."""
 _RECONCILIATION_DELAY_S = 3.0
 _WORKERS_LOG = "model_log.log"  # TorchServe's name for the log of its workers
 
@@ -131,8 +137,7 @@ def serve(
         LocalPlatformError: If the platform cannot start: a missing extra, a port or data directory in use, no models.
     """
     runtime = find_runtime()
-    with data_dir.lock(), create_sockets(data_dir.path) as sockets:
-        ports = choose_ports(port)
+    with data_dir.lock(), create_sockets(data_dir.path) as sockets, claim_ports(port) as ports:
         if port is None and persistent and ports.facade != DEFAULT_PORT:
             notify(f"port {DEFAULT_PORT} is in use by another process: thale listens on port {ports.facade}")
         release_state = serving_store.prepare_store(data_dir, weights or runtime.weights)

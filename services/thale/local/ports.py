@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
@@ -51,25 +51,33 @@ class PlatformPorts:
         )
 
 
-def choose_ports(requested: int | None = None) -> PlatformPorts:
-    """Choose free ports. The facade gets the requested port, or the first free port from 8080.
+@contextmanager
+def claim_ports(requested: int | None = None) -> Iterator[PlatformPorts]:
+    """Choose free ports, and keep other local platforms from choosing them for the duration of the context.
+
+    The facade gets the requested port, or the first free port from 8080.
 
     Raises:
         LocalPlatformError: If the requested port is in use, or all default ports are.
     """
-    with ExitStack() as reserved:
-        facade = _reserve_port(reserved, _facade_candidates(requested))
-        metrics = _reserve_port(reserved, iter([0]))
-    if facade is None:
-        if requested is not None:
-            raise LocalPlatformError(
-                f"port {requested} is in use by another process: choose another with --port, or stop that process"
-            )
-        last = DEFAULT_PORT + _MAX_PORTS_TRIED - 1
-        raise LocalPlatformError(f"the ports {DEFAULT_PORT} to {last} are all in use: choose a free port with --port")
-    if metrics is None:
-        raise LocalPlatformError(f"{HOST} has no free port: stop other servers on this machine")
-    return PlatformPorts(facade, metrics)
+    with ExitStack() as claims:
+        with ExitStack() as reserved:
+            facade = _claim_port(claims, reserved, _facade_candidates(requested))
+            metrics = _claim_port(claims, reserved, iter([0]))
+        if facade is None:
+            raise _no_port_error(requested)
+        if metrics is None:
+            raise LocalPlatformError(f"{HOST} has no free port: stop other servers on this machine")
+        yield PlatformPorts(facade, metrics)
+
+
+def _no_port_error(requested: int | None) -> LocalPlatformError:
+    if requested is not None:
+        return LocalPlatformError(
+            f"port {requested} is in use by another process: choose another with --port, or stop that process"
+        )
+    last = DEFAULT_PORT + _MAX_PORTS_TRIED - 1
+    return LocalPlatformError(f"the ports {DEFAULT_PORT} to {last} are all in use: choose a free port with --port")
 
 
 def _facade_candidates(requested: int | None) -> Iterator[int]:
@@ -78,17 +86,24 @@ def _facade_candidates(requested: int | None) -> Iterator[int]:
     return iter(range(DEFAULT_PORT, DEFAULT_PORT + _MAX_PORTS_TRIED))
 
 
-def _reserve_port(reserved: ExitStack, candidates: Iterator[int]) -> int | None:
-    """Bind the first free candidate until `reserved` closes, so that no port is chosen twice."""
-    for port in candidates:
-        candidate = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        # As servers do: a port with connections in TIME_WAIT is free.
-        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            candidate.bind((HOST, port))
-        except OSError:
-            candidate.close()
-            continue
-        reserved.enter_context(candidate)
-        return int(candidate.getsockname()[1])
+def _claim_port(claims: ExitStack, reserved: ExitStack, candidates: Iterator[int]) -> int | None:
+    """Claim the first free candidate until `claims` closes, and bind it until `reserved` closes."""
+    for candidate in candidates:
+        with ExitStack() as attempt:
+            listener = attempt.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            # As servers do: a port with connections in TIME_WAIT is free.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # An abstract Unix socket, which the kernel removes when its process ends. The bound port is no claim: the
+            # facade must bind it again, and so could the facade of a platform that starts at the same time.
+            claim = attempt.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            try:
+                listener.bind((HOST, candidate))
+                port = int(listener.getsockname()[1])
+                claim.bind(f"\0thale-port-{port}")
+            except OSError:
+                continue
+            attempt.pop_all()
+            reserved.enter_context(listener)
+            claims.enter_context(claim)
+            return port
     return None

@@ -3,6 +3,7 @@
 The middleware is plain ASGI, so that it does not buffer streams and does not hide disconnects.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -15,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thale.auth.principal import Principal
+from thale.errors import ShuttingDownError
 from thale.facade.api import problems
 from thale.facade.request_stats import RequestStats
 from thale.telemetry import logs, metrics, tracing
@@ -66,6 +68,10 @@ class RequestContextMiddleware:
         except ClientDisconnect:
             tracing.record_problem("client-disconnected")
             logger.info("client disconnected")
+        except asyncio.CancelledError:  # the server cancels a request only when its drain timeout has passed
+            if status != _CLIENT_CLOSED_REQUEST:
+                raise
+            await _respond_to_cancelled(request, receive, send_with_id)
         # Isolation boundary between requests: an unexpected error is logged in full, and the client gets a 500.
         except Exception:
             logger.exception("request failed unexpectedly")
@@ -74,6 +80,15 @@ class RequestContextMiddleware:
             await problems.internal_error(request)(request.scope, receive, send_with_id)
         finally:
             _record_request(request, span, status, time.monotonic() - started)
+
+
+async def _respond_to_cancelled(request: Request, receive: Receive, send: Send) -> None:
+    """Tell the client to retry, which another replica or the restarted facade then serves."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+    problem = problems.to_problem(ShuttingDownError("the server is shutting down: retry the request"))
+    await problems.problem_response(request, problem)(request.scope, receive, send)
 
 
 def _request_id(candidates: list[str]) -> str:

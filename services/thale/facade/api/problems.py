@@ -74,6 +74,7 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.IdempotencyKeyInUseError: ProblemSpec(HTTPStatus.CONFLICT, "The first request is in progress"),
     errors.UploadTimeoutError: ProblemSpec(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time"),
     errors.OverloadedError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "Too many concurrent requests"),
+    errors.ShuttingDownError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "The server is shutting down"),
     errors.UnknownModelError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such model"),
     errors.UnknownVersionError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such version of the model"),
     errors.WrongTaskError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The model is for another task"),
