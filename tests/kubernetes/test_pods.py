@@ -56,11 +56,7 @@ def _is_path(entry: Manifest) -> bool:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_facade_is_killed_after_its_drain(name: str) -> None:
-    [pod] = [
-        each["spec"]["template"]["spec"]
-        for each in of_kind(overlay(name), "Deployment")
-        if each["metadata"]["name"] == "facade"
-    ]
+    pod = of_kind(overlay(name), "Deployment")["facade"]["spec"]["template"]["spec"]
     pre_stop_s = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     drain_s = FacadeSettings.model_fields["drain_timeout_s"].default
     assert pod["terminationGracePeriodSeconds"] >= pre_stop_s + drain_s + 10

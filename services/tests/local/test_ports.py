@@ -34,8 +34,11 @@ def test_claim_ports_selects_next_free_port_by_default(used_port: int, monkeypat
 
 
 def test_claim_ports_skips_ports_of_a_starting_platform() -> None:
-    with claim_ports(0) as first:  # its facade does not listen yet
-        with pytest.raises(LocalPlatformError, match=f"port {first.facade} is in use"), claim_ports(first.facade):
-            pass
+    with (
+        claim_ports(0) as first,  # its facade does not listen yet
+        pytest.raises(LocalPlatformError, match=f"port {first.facade} is in use"),
+        claim_ports(first.facade),
+    ):
+        pass
     with claim_ports(first.facade) as second:
         assert second.facade == first.facade

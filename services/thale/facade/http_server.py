@@ -24,8 +24,8 @@ _STARTUP_FAILURE = 3
 class DrainingServer(uvicorn.Server):
     """A server that completes its requests after SIGTERM, and cancels those that exceed the drain timeout.
 
-    `RequestContextMiddleware` responds to a cancelled request with 503 and Retry-After. uvicorn alone would cancel it and
-    send a plain-text 500 (ADR 0111).
+    `RequestContextMiddleware` responds to a cancelled request with 503 and Retry-After. uvicorn alone would send a
+    plain-text 500 (ADR 0111).
     """
 
     def __init__(self, config: uvicorn.Config, drain_timeout_s: float) -> None:
@@ -51,7 +51,7 @@ def serve(app: Any, host: str, port: int, max_connections: int, drain_timeout_s:
     """Serve until SIGTERM or SIGINT. Returns the exit status."""
     config = uvicorn_config(app, host, port, max_connections, drain_timeout_s)
     server = DrainingServer(config, drain_timeout_s)
-    # uvicorn raises the signal again after its shutdown, so that the default handler would end a complete stop with 143.
+    # uvicorn raises the signal again after its shutdown. With the default handler, a complete stop would fail with 143.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with suppress(KeyboardInterrupt):
         server.run()
