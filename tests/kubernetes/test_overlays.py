@@ -35,10 +35,11 @@ def test_overlays_have_the_same_objects() -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_overlay_has_one_namespace_and_no_placeholders(name: str) -> None:
+def test_overlay_has_its_namespace_and_no_placeholders(name: str) -> None:
     for found in overlay(name):
         if found["kind"] != "Namespace":
-            assert found["metadata"]["namespace"] == "thale"
+            reads_kserve = found["metadata"]["name"] == "thale-release-watcher"
+            assert found["metadata"]["namespace"] == ("kserve" if reads_kserve else "thale")
         if name == "laptop" and found["metadata"]["name"] == "identity-to-azure":
             continue  # it selects pods with an Azure identity, which a laptop does not have
         for text in list_texts(found):

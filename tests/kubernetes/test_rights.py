@@ -6,6 +6,9 @@ import pytest
 import yaml
 
 from tests.support.manifests import KUBERNETES, OVERLAYS, of_kind, overlay
+from thale.kserve import propagation
+
+KSERVE_CONFIG_READER = "thale-release-watcher"
 
 
 def list_permissions(name: str, role: str) -> set[tuple[str, str, str]]:
@@ -28,11 +31,20 @@ def test_facade_may_only_read_releases(name: str) -> None:
 def test_controller_has_only_its_permissions(name: str) -> None:
     object_name = "thale-release-watch"
     assert list_permissions(name, "release-watcher") == {
-        *((verb, "inferenceservices", "") for verb in ("get", "list", "patch")),
+        *((verb, "inferenceservices", "") for verb in ("get", "list", "watch", "patch")),
+        *((verb, "pods", "") for verb in ("get", "list", "watch")),
         *(("create", kind, "") for kind in ("leases", "configmaps")),
         *((verb, "leases", object_name) for verb in ("get", "update")),
         *((verb, "configmaps", object_name) for verb in ("get", "patch")),
     }
+    assert list_permissions(name, KSERVE_CONFIG_READER) == {("get", "configmaps", propagation.CONFIG_NAME)}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_right_to_read_configuration_is_in_its_namespace(name: str) -> None:
+    for kind in ("Role", "RoleBinding"):
+        metadata = of_kind(overlay(name), kind)[KSERVE_CONFIG_READER]["metadata"]
+        assert metadata["namespace"] == propagation.CONFIG_NAMESPACE
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -48,9 +60,11 @@ def test_roles_are_namespaced_without_wildcards(name: str) -> None:
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_roles_are_bound_to_accounts_of_the_same_name(name: str) -> None:
     for role, binding in of_kind(overlay(name), "RoleBinding").items():
+        account = "release-watcher" if role == KSERVE_CONFIG_READER else role
         assert binding["roleRef"]["name"] == role
-        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": role, "namespace": "thale"}]
-        assert of_kind(overlay(name), "Deployment")[role]["spec"]["template"]["spec"]["serviceAccountName"] == role
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "thale"}]
+        pod = of_kind(overlay(name), "Deployment")[account]["spec"]["template"]["spec"]
+        assert pod["serviceAccountName"] == account
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

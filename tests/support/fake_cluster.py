@@ -77,6 +77,8 @@ def run_fake_cluster(ca_certificate: bytes = b"") -> Iterator[FakeCluster]:
 
 
 def _create_addon_objects(cluster: FakeCluster) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {}}
+    cluster.objects.create(Key("namespaces", "", "kserve"), namespace, ("helm", "Update"))
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",

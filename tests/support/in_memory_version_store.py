@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +38,9 @@ class InMemoryVersionStore:
 
     def archive(self, manifest: VersionManifest) -> Path:
         return self.folder / f"{MODEL}-{manifest.card.version}.mar"
+
+    def signatures(self, manifest: VersionManifest) -> Mapping[str, bytes]:
+        return {}
 
     def uri(self, model: str, version: str) -> str:
         return f"https://account.blob.core.windows.net/models/{model}/{version}"

@@ -1,6 +1,6 @@
 """Release target that only stores the release state, for tests of the controller."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,12 @@ class StateFileTarget:
         return VersionedRelease(state.models[model], compute_revision(state.models[model]))
 
     def find(self, model: str, version: str) -> VersionManifest:
+        raise NotImplementedError
+
+    def unused(self, model: str) -> Sequence[str]:
+        return ()
+
+    def drop(self, model: str, versions: Collection[str]) -> None:
         raise NotImplementedError
 
     def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:

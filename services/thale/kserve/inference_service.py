@@ -13,7 +13,8 @@ https://kserve.github.io/website/docs/model-serving/predictive-inference/rollout
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -116,19 +117,24 @@ def release_from_resource(resource: Resource, url_template: str = URL_TEMPLATE) 
 
 
 def resource_from_release(
-    release: Release, live: Resource, uris: Mapping[str, str], extra_versions: Iterable[str] = ()
+    release: Release,
+    live: Resource,
+    uris: Mapping[str, str],
+    extra_versions: Iterable[str] = (),
+    min_replicas: Mapping[str, int] = MappingProxyType({}),
 ) -> Resource:
     """Return the configuration to apply so that an InferenceService becomes this release.
 
-    The replicas of an entry are its share of the stable version's `minReplicas`, at least 1. KServe removes as many
-    replicas from the stable version, down to 1, when they are ready (https://github.com/kserve/kserve/pull/5984). More
-    replicas for a canary would leave too few for the stable version.
+    The replicas of an entry are its share of the stable version's `minReplicas`, at least 1, or those of
+    `min_replicas`. KServe removes as many replicas from the stable version, down to 1, when they are ready
+    (https://github.com/kserve/kserve/pull/5984). It rejects an entry with more replicas than the stable version.
 
     Args:
         release: The release.
         live: The present object. Its predictor is the template for entries of spec.canary.
         uris: The `storageUri` of each version that `live` does not contain.
         extra_versions: Unreleased versions with an entry at 0 percent, which are being loaded or unloaded.
+        min_replicas: Replicas of versions that are about to receive a larger share of the requests.
 
     Raises:
         TargetError: If the object has no predictor that can serve as a template.
@@ -139,14 +145,12 @@ def resource_from_release(
         raise TargetError(f"the InferenceService {name} has no spec.predictor.model, which is the template of a canary")
     uris = {**storage_uris(live), **uris}
     traffic_percents = {release.canary: round(release.weight_percent)}
-    entries = [
-        _canary_entry(
-            _predictor_spec(name, version, template, uris),
-            traffic_percents.get(version, 0),
-            template.get("minReplicas", 1),
-        )
-        for version in sorted({*release.versions, *extra_versions} - {release.stable})
-    ]
+    entries = []
+    for version in sorted({*release.versions, *extra_versions} - {release.stable}):
+        percent = traffic_percents.get(version, 0)
+        replicas = max(replicas_for_share(live, percent), min_replicas.get(version, 1))
+        predictor = {**_predictor_spec(name, version, template, uris), "minReplicas": replicas}
+        entries.append({"trafficPercent": percent, "predictor": predictor})
     model = _predictor_spec(name, release.stable, template, uris)["model"]
     stable = {
         "name": predictor_name(release.stable),
@@ -190,24 +194,38 @@ def predictor_url(service: str, version: str, namespace: str, template: str = UR
     return template.format(service=f"{service}-{predictor_name(version)}-predictor", namespace=namespace)
 
 
+def replicas_for_share(resource: Resource, percent: float) -> int:
+    """Return the replicas for a share of the requests: this share of the stable version's `minReplicas`, at least 1."""
+    stable_replicas: int = resource["spec"]["predictor"].get("minReplicas", 1)
+    return max(1, math.ceil(stable_replicas * percent / 100))
+
+
+def entry_replicas(resource: Resource, version: str) -> int | None:
+    """Return `minReplicas` of a version's entry in spec.canary. None without an entry."""
+    for entry in resource["spec"].get("canary") or ():
+        if entry["predictor"]["name"] == predictor_name(version):
+            return int(entry["predictor"].get("minReplicas", 0))
+    return None
+
+
+def unused_versions(resource: Resource, release: Release) -> Sequence[str]:
+    """Return the versions with an entry at 0 percent that the release does not contain, ascending.
+
+    An interrupted change leaves such an entry, and a removed version has one until its last response.
+    """
+    unused = storage_uris(resource).keys() - release.versions.keys()
+    return sorted(unused, key=lambda version: [int(part) for part in version.split(".")])
+
+
 def is_ready(resource: Resource, version: str) -> bool:
-    """Return whether the predictor of a version other than stable is ready, according to the object's status.
+    """Return whether a replica of a version other than stable is available, according to the object's status.
 
     The status may be outdated: its `observedGeneration` counts changes of a Deployment, not of the object
     (https://github.com/kserve/kserve/issues/6081). A caller that must be certain sends a request to the predictor.
-
-    Raises:
-        TargetError: If KServe reports that the model cannot be loaded.
+    KServe never sets `modelStatus` of a canary, so only the pods have the reason for a failure.
     """
-    status = resource.get("status") or {}
-    for canary_status in status.get("canaryStatuses") or ():
-        if canary_status["name"] == predictor_name(version):
-            model = canary_status.get("modelStatus") or {}
-            if model.get("transitionStatus") in ("BlockedByFailedLoad", "InvalidSpec"):
-                why = (model.get("lastFailureInfo") or {}).get("message") or model["transitionStatus"]
-                raise TargetError(f"{resource['metadata']['name']} {version} cannot be loaded: {why}")
-            return bool(canary_status["ready"])
-    return False
+    statuses = (resource.get("status") or {}).get("canaryStatuses") or ()
+    return any(status["name"] == predictor_name(version) and bool(status.get("ready")) for status in statuses)
 
 
 def _if_present(version: str | None, versions: Mapping[str | None, int]) -> str | None:
@@ -227,11 +245,6 @@ def _predictor_spec(service: str, version: str, template: Resource, uris: Mappin
     model = {"name": "kserve-container", **template["model"], "storageUri": uris[version]}
     inherited = {field: value for field, value in template.items() if field not in _AUTOSCALING_FIELDS}
     return {**inherited, "name": name, "model": model}
-
-
-def _canary_entry(predictor: Resource, percent: int, stable_replicas: int) -> dict[str, Any]:
-    replicas = max(1, math.ceil(stable_replicas * percent / 100))
-    return {"trafficPercent": percent, "predictor": {**predictor, "minReplicas": replicas}}
 
 
 def _build_annotations(release: Release) -> dict[str, str]:

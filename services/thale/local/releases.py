@@ -6,7 +6,7 @@ Each access locates the running platform again, because it can restart with othe
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -45,6 +45,14 @@ class LocalPlatformTarget:
     def find(self, model: str, version: str) -> VersionManifest:
         """Return a registered version, loaded or not."""
         return self._current_target().find(model, version)
+
+    def unused(self, model: str) -> Sequence[str]:
+        """Return the loaded versions that the release does not contain."""
+        return self._current_target().unused(model)
+
+    def drop(self, model: str, versions: Collection[str]) -> None:
+        """Unload these versions, except versions that the release contains."""
+        self._current_target().drop(model, versions)
 
     def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
         """Apply the release `after`, and return it with its new revision."""

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,24 +13,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.fake_kserve_controller import FakeKServeController, canary_percents, run_controller
-from tests.support.fake_kubernetes_api import FakeKubernetesApi, run_fake_kubernetes_api
-from tests.support.fake_kubernetes_objects import Key
 from tests.support.in_memory_version_store import MODEL, InMemoryVersionStore
+from tests.support.kserve_harness import apply_change, initial_release, run_kserve, with_canary
 from tests.support.local_platform import wait_for
 from tests.support.sample_releases import ANNA
 from tests.support.torchserve_process import TorchServeProcess as RunningTorchServe
 from tests.support.torchserve_process import run_torchserve
-from thale.errors import ConflictError, ReleaseError, TargetError, UnknownModelError, UnknownVersionError
+from thale.errors import ConflictError, TargetError, UnknownModelError, UnknownVersionError
 from thale.files import write_atomically
-from thale.kserve import client, inference_service
 from thale.release.lifecycle import transitions
 from thale.release.registry import golden
-from thale.release.targets import ReleaseTarget, TargetTimeouts, WarmUp, local
+from thale.release.targets import WarmUp, local
 from thale.release.targets.kserve import KServeTarget
 from thale.release.targets.local import LocalTarget
 from thale.release.targets.torchserve_client import TorchServeClient
-from thale.schemas import Release, ReleaseState, VersionManifest
+from thale.schemas import ReleaseState, VersionManifest
 
 NAMESPACE = "plants"
 
@@ -74,31 +71,6 @@ class LocalHarness:
         return self.store.register(version, broken=True)
 
 
-@dataclass
-class KServeHarness:
-    store: InMemoryVersionStore
-    api: FakeKubernetesApi
-    controller: FakeKServeController
-
-    def make_target(self, warm_up: WarmUp | None = None) -> KServeTarget:
-        timeouts = TargetTimeouts(load_s=5, poll_s=0.02, drain_s=0.2)
-        return KServeTarget(
-            client.with_retries(self.api.client().configuration),
-            NAMESPACE,
-            self.store,
-            warm_up or (lambda *_: None),
-            timeouts,
-        )
-
-    def loaded_versions(self) -> set[str]:
-        body = self.api.objects.get(Key(inference_service.PLURAL, NAMESPACE, MODEL))
-        return set(inference_service.storage_uris(body))
-
-    def register_failing(self, version: str) -> VersionManifest:
-        self.controller.failing.add(inference_service.predictor_name(version))
-        return self.store.register(version)
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> InMemoryVersionStore:
     store = InMemoryVersionStore(tmp_path_factory.mktemp("store"))
@@ -129,56 +101,14 @@ def _local_harness(torchserve: RunningTorchServe, store: InMemoryVersionStore, f
     yield harness
 
 
-@contextmanager
-def _kserve_harness(store: InMemoryVersionStore) -> Iterator[KServeHarness]:
-    with run_fake_kubernetes_api() as api, run_controller(api, NAMESPACE) as controller:
-        live = inference_service_as_deployed(store)
-        key = Key(inference_service.PLURAL, NAMESPACE, MODEL)
-        api.objects.create(key, live, ("kubectl", "Apply"))
-        yield KServeHarness(store, api, controller)
-
-
-def initial_release(store: InMemoryVersionStore) -> Release:
-    return Release(task="segmentation", stable="1.0.0", versions={"1.0.0": store.find(MODEL, "1.0.0")})
-
-
-def inference_service_as_deployed(store: InMemoryVersionStore) -> dict[str, object]:
-    """Return the object that an overlay deploys: the fields of the release, and those of the predictor."""
-    predictor = {
-        "name": "v1-0-0",
-        "serviceAccountName": "models",
-        "minReplicas": 2,
-        "maxReplicas": 6,
-        "model": {
-            "name": "kserve-container",
-            "modelFormat": {"name": "thale"},
-            "runtime": "thale-torchserve",
-            "storageUri": store.uri(MODEL, "1.0.0"),
-            "resources": {"requests": {"cpu": "1"}},
-        },
-    }
-    live = {"metadata": {"name": MODEL, "namespace": NAMESPACE}, "spec": {"predictor": predictor}}
-    resource = inference_service.resource_from_release(initial_release(store), live, {})
-    return {**resource, "spec": {"predictor": predictor}}
-
-
 @pytest.fixture(params=[pytest.param("local", marks=pytest.mark.integration), "kserve"])
 def harness(request: pytest.FixtureRequest, store: InMemoryVersionStore, tmp_path: Path) -> Iterator[TargetHarness]:
     if request.param == "kserve":
-        with _kserve_harness(store) as kserve_harness:
+        with run_kserve(store) as kserve_harness:
             yield kserve_harness
         return
     with _local_harness(request.getfixturevalue("torchserve"), store, tmp_path) as local_harness:
         yield local_harness
-
-
-def apply_change(target: ReleaseTarget, transition: Callable[[Release], Release]) -> Release:
-    before = target.read(MODEL)
-    return target.apply(before, transition(before.release)).release
-
-
-def with_canary(version: VersionManifest) -> Callable[[Release], Release]:
-    return lambda release: transitions.start_canary(release, version, ANNA)
 
 
 def test_canary_is_loaded_before_release_and_unloaded_after(harness: TargetHarness) -> None:
@@ -345,84 +275,3 @@ def test_local_target_rolls_back_without_torchserve(store: InMemoryVersionStore,
     state_path.write_text("{")
     with pytest.raises(TargetError, match=r"release-state\.json cannot be read"):
         target.read(MODEL)
-
-
-@pytest.fixture
-def kserve_harness(store: InMemoryVersionStore) -> Iterator[KServeHarness]:
-    with _kserve_harness(store) as harness:
-        yield harness
-
-
-def test_kserve_target_copies_stable_predictor_for_canary(kserve_harness: KServeHarness) -> None:
-    with kserve_harness.make_target() as target:
-        after = apply_change(target, with_canary(target.find(MODEL, "1.1.0")))
-        assert after.versions["1.1.0"].url == f"http://{MODEL}-v1-1-0-predictor.{NAMESPACE}.svc"
-        assert canary_percents(kserve_harness.api, NAMESPACE, MODEL) == {"v1-1-0": 5}
-        spec = kserve_harness.api.objects.get(Key(inference_service.PLURAL, NAMESPACE, MODEL))["spec"]
-        canary = spec["canary"][0]["predictor"]
-        assert (canary["serviceAccountName"], canary["model"]["runtime"]) == ("models", "thale-torchserve")
-        assert canary["minReplicas"] == 1
-        assert "maxReplicas" not in canary
-        assert spec["predictor"]["maxReplicas"] == 6
-        apply_change(target, lambda release: transitions.promote(release, ANNA))
-        assert canary_percents(kserve_harness.api, NAMESPACE, MODEL) == {"v1-0-0": 0}
-    body = kserve_harness.api.objects.get(Key(inference_service.PLURAL, NAMESPACE, MODEL))
-    assert "canary" not in body["spec"]
-    predictor = body["spec"]["predictor"]
-    assert (predictor["name"], predictor["minReplicas"], predictor["maxReplicas"]) == ("v1-1-0", 2, 6)
-    assert predictor["model"]["storageUri"].endswith("1.1.0")
-
-
-def test_kserve_target_fails_when_predictor_is_not_ready(kserve_harness: KServeHarness) -> None:
-    kserve_harness.controller.never_ready.add("v1-1-0")
-    with kserve_harness.make_target() as target:
-        target.timeouts = TargetTimeouts(load_s=0.2, poll_s=0.02, drain_s=0)
-        with pytest.raises(TargetError, match=r"not ready after 0\.2 s"):
-            apply_change(target, with_canary(target.find(MODEL, "1.1.0")))
-    assert canary_percents(kserve_harness.api, NAMESPACE, MODEL) == {}
-
-
-def test_kserve_target_detects_removed_entry_while_loading(
-    kserve_harness: KServeHarness,
-) -> None:
-    def remove_canary_entry(url: str, model: str, version: str, timeout_s: float) -> None:
-        kserve_harness.api.objects.merge(
-            Key(inference_service.PLURAL, NAMESPACE, MODEL), {"spec": {"canary": None}}, ("kubectl", "Update")
-        )
-
-    with kserve_harness.make_target(remove_canary_entry) as target:
-        before = target.read(MODEL)
-        with pytest.raises(ConflictError):
-            apply_change(target, with_canary(target.find(MODEL, "1.1.0")))
-        assert target.read(MODEL) == before
-
-
-def test_kserve_target_retries_transient_api_failures(
-    kserve_harness: KServeHarness,
-) -> None:
-    with kserve_harness.make_target() as target:
-        before = target.read(MODEL)
-        kserve_harness.api.faults.extend([503, 0, 500])
-        assert target.read(MODEL) == before
-        kserve_harness.api.disconnect()
-        with pytest.raises(ReleaseError, match="Kubernetes API"):
-            target.read(MODEL)
-
-
-def test_kserve_target_accepts_apply_with_lost_response(
-    kserve_harness: KServeHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The object already is the desired release, so the previous attempt must have succeeded."""
-    with kserve_harness.make_target() as target:
-        before = target.read(MODEL)
-        after = before.release.model_copy(update={"steps": (10.0, 100.0)})
-        apply = kserve_harness.api.objects.apply
-
-        def lose_response(*args: object, **kwargs: object) -> object:
-            monkeypatch.undo()
-            result = apply(*args, **kwargs)  # type: ignore[arg-type]
-            kserve_harness.api.faults.append(0)
-            raise ConnectionResetError(result)
-
-        monkeypatch.setattr(kserve_harness.api.objects, "apply", lose_response)
-        assert target.apply(before, after).release == after

@@ -1,6 +1,6 @@
 """Release environment of a namespace in a cluster, for the controller and the command line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from kubernetes import config
@@ -65,3 +65,8 @@ class _NoStore:
     def uri(self, model: str, version: str) -> str:
         """Raise an error that names the missing option."""
         raise ParameterError(f"{model} {version} is not loaded: pass --store with the store of registered versions")
+
+    def signatures(self, manifest: VersionManifest) -> Mapping[str, bytes]:
+        """Raise an error that names the missing option."""
+        card = manifest.card
+        raise ParameterError(f"{card.name} {card.version} is not loaded: pass --store with the store of its signatures")

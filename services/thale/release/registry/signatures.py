@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from thale.errors import ArchiveError, SignatureError
 from thale.release.registry.archive_validation import validate_archive
 from thale.release.registry.packaged_models import packaged_cards
+from thale.schemas import VersionManifest
 
 PUBLIC_KEYS_VARIABLE = "THALE_SIGNING_PUBLIC_KEYS"
 """Files of trusted public keys (PEM), separated like PATH. If unset or empty, digests are checked and signatures are
@@ -108,6 +109,28 @@ def check_archive(path: Path, digest: str | None, signatures: Mapping[str, bytes
     raise SignatureError(
         f"{path.name} must be signed by one of the keys {', '.join(policy.keys)} of {PUBLIC_KEYS_VARIABLE}, "
         f"but {cause}: {_REMEDY}"
+    )
+
+
+def check_registered(manifest: VersionManifest, signatures: Mapping[str, bytes], policy: SignaturePolicy) -> None:
+    """Check the signature of a registered version without its archive. The model server checks the bytes (ADR 0090).
+
+    Args:
+        manifest: The version with its registered digest.
+        signatures: Its signatures by key id.
+        policy: The trusted keys.
+
+    Raises:
+        SignatureError: If there are trusted keys, none of them signed the version, and it is not packaged with thale.
+    """
+    if not policy.keys or policy.find_valid(manifest.digest, signatures):
+        return
+    if manifest.card.model_dump_json() in packaged_cards():
+        return
+    cause = "no signature is valid" if signatures else "it is not signed"
+    raise SignatureError(
+        f"{manifest.card.name} {manifest.card.version} must be signed by one of the keys {', '.join(policy.keys)} of "
+        f"{PUBLIC_KEYS_VARIABLE}, but {cause}: {_REMEDY}"
     )
 
 

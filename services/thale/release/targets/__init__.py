@@ -4,7 +4,7 @@ Both meet the same contract, which `services/tests/release/targets/test_targets.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -46,6 +46,10 @@ class VersionStore(Protocol):
         """Return the `storageUri` of a version, from which KServe's storage initializer downloads the archive."""
         ...
 
+    def signatures(self, manifest: VersionManifest) -> Mapping[str, bytes]:
+        """Return the signatures of a version by key id, valid or not."""
+        ...
+
 
 class LocalVersionStore(VersionStore, Protocol):
     """A version store whose archives are files of this machine. `FolderStore` implements it."""
@@ -69,6 +73,8 @@ class TargetTimeouts:
     """Until a version has sent its last responses, after facades have stopped sending requests to it."""
     warm_up_s: float = 120.0
     """Until a version has predicted the golden plates."""
+    scale_s: float = 600.0
+    """Until a version has its replicas for a larger share of the requests. 0: fail at once, if the caller retries."""
     poll_s: float = 1.0
     """Interval of KServe's status checks."""
     propagation_s: float = 2.0
@@ -98,6 +104,23 @@ class ReleaseTarget(Protocol):
 
         Raises:
             UnknownVersionError: If the store has no such version.
+        """
+        ...
+
+    def unused(self, model: str) -> Sequence[str]:
+        """Return the loaded versions that the release of a model does not contain, such as those of a killed change.
+
+        Raises:
+            UnknownModelError: If the model has no release.
+            TargetError: If the target does not respond.
+        """
+        ...
+
+    def drop(self, model: str, versions: Collection[str]) -> None:
+        """Unload these versions, except versions that the release contains.
+
+        Raises:
+            TargetError: If the target does not respond.
         """
         ...
 

@@ -9,7 +9,7 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,19 @@ class LocalTarget(BackgroundUnloader):
         """
         return self.store.find(model, version)
 
+    def unused(self, model: str) -> Sequence[str]:
+        """Return the versions in TorchServe that the release does not contain."""
+        return sorted(self.server.versions(model).keys() - self.read(model).release.versions.keys())
+
+    def drop(self, model: str, versions: Collection[str]) -> None:
+        """Unload these versions, except versions that the release contains. Waits for a version that is being loaded.
+
+        Raises:
+            TargetError: If TorchServe fails.
+        """
+        with loading_lock(self.state_path, model):
+            self.unload_unused(model, versions)
+
     def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
         """Load new versions, write the release state, and unload removed versions in the background.
 
@@ -97,7 +110,7 @@ class LocalTarget(BackgroundUnloader):
             for manifest in new:
                 self._load_version(manifest)
             return self._write_release(before, after)
-        except ReleaseError:
+        except (ReleaseError, KeyboardInterrupt):
             for manifest in new:
                 self._try_unload(manifest)
             raise
@@ -141,8 +154,12 @@ class LocalTarget(BackgroundUnloader):
         except TargetError as error:
             logger.warning("version unload failed", extra={"model": model, "error": str(error)})
 
-    def unload_unused(self, model: str) -> None:
+    def unload_unused(self, model: str, versions: Collection[str] | None = None) -> None:
         """Unload the versions that the release of a model does not contain, each after its last response.
+
+        Args:
+            model: The model.
+            versions: The versions to unload. None: all of them.
 
         Raises:
             TargetError: If TorchServe fails.
@@ -150,6 +167,8 @@ class LocalTarget(BackgroundUnloader):
         release = self._wait_for_propagation(model)
         loaded = self.server.versions(model)
         unused = loaded.keys() - release.versions.keys()
+        if versions is not None:
+            unused &= set(versions)
         if unused and release.stable in loaded:
             # TorchServe refuses to unload its default version, which is an old one after a killed change.
             self.server.set_default(model, release.stable)
