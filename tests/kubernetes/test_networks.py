@@ -120,7 +120,9 @@ def test_gateway_uses_tls_and_rate_limits(name: str) -> None:
     limits = of_kind(manifests, "BackendTrafficPolicy")["facade"]["spec"]
     assert limits["targetRefs"][0]["name"] in of_kind(manifests, "HTTPRoute")
     assert limits["rateLimit"]["local"]["rules"]
-    assert of_kind(manifests, "ClientTrafficPolicy")["thale"]["spec"]["targetRefs"][0]["name"] == "thale"
+    clients = of_kind(manifests, "ClientTrafficPolicy")["thale"]["spec"]
+    assert clients["targetRefs"][0]["name"] == "thale"
+    assert clients["tls"] == {"minVersion": "1.3"}
 
 
 def test_gateway_does_not_route_metrics() -> None:
