@@ -7,6 +7,13 @@ locals {
   rule_files   = [for name in fileset(local.rules_folder, "*.yaml") : yamldecode(file("${local.rules_folder}/${name}"))]
   rule_groups  = { for group in flatten(local.rule_files[*].groups) : group.name => group.rules }
 
+  # A lost cluster reports nothing, and the facades of the other region would keep a single `absent` silent. So there is one
+  # for each cluster. The collector sets the label `cluster` to the name of the cluster.
+  absent_facade = "absent(up{job=\"thale-facade\"})"
+  absent_facade_of_a_cluster = join(" or ", [
+    for region in module.region : "absent(up{job=\"thale-facade\",cluster=\"${region.cluster_name}\"})"
+  ])
+
   # Azure's severities 1 (error) and 3 (informational).
   severities = { page = 1, ticket = 3 }
 }
@@ -26,7 +33,7 @@ resource "azurerm_monitor_alert_prometheus_rule_group" "this" {
     content {
       record      = lookup(rule.value, "record", null)
       alert       = lookup(rule.value, "alert", null)
-      expression  = rule.value.expr
+      expression  = replace(rule.value.expr, local.absent_facade, local.absent_facade_of_a_cluster)
       for         = can(rule.value.for) ? "PT${upper(rule.value.for)}" : null
       severity    = can(rule.value.alert) ? local.severities[rule.value.labels.severity] : null
       labels      = can(rule.value.alert) ? merge(rule.value.labels, { environment = var.environment }) : lookup(rule.value, "labels", null)
