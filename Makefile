@@ -91,6 +91,13 @@ audit: $(TOOLS)/audit/.installed ## Search for known vulnerabilities of the lock
 	for lock in $(wildcard requirements/*.txt); do \
 	  $(TOOLS)/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement $$lock || exit 1; done
 
+# Not a part of `make test`: it needs the Terraform registry.
+.PHONY: terraform-lock
+terraform-lock: ## Record the hashes of the Terraform provider in the lock files; needs internet access
+	for folder in azure bootstrap; do \
+	  terraform -chdir=terraform/$$folder providers lock -platform=linux_amd64 -platform=linux_arm64 \
+	    -platform=darwin_amd64 -platform=darwin_arm64 -platform=windows_amd64 || exit 1; done
+
 .PHONY: sbom
 sbom: install $(TOOLS)/sbom/.installed ## Write a software bill of materials of .venv to dist/sbom.cdx.json
 	@mkdir -p dist

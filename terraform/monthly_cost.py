@@ -42,6 +42,7 @@ FREE_RESOURCES = {
     "azurerm_nat_gateway_public_ip_association",
     "azurerm_network_security_group",
     "azurerm_network_security_rule",
+    "azurerm_private_dns_resolver",  # billed by its endpoints
     "azurerm_private_dns_zone_virtual_network_link",
     "azurerm_resource_group",
     "azurerm_role_assignment",
@@ -54,7 +55,10 @@ FREE_RESOURCES = {
     "azurerm_subnet_network_security_group_association",
     "azurerm_user_assigned_identity",
     "azurerm_virtual_network",
+    "azurerm_virtual_network_peering",  # billed by traffic, 0.01 a GB in each direction
     "azurerm_application_insights",  # its data is part of the logs
+    "azurerm_cdn_frontdoor_custom_domain",
+    "azurerm_cdn_frontdoor_custom_domain_association",
     "azurerm_cdn_frontdoor_endpoint",
     "azurerm_cdn_frontdoor_firewall_policy",
     "azurerm_cdn_frontdoor_origin",
@@ -99,7 +103,7 @@ def monthly_costs(plan: dict[str, Any], prices: dict[str, Any]) -> list[CostLine
             rows += COST_FUNCTIONS[kind](resource["values"], prices)
         except KeyError as error:
             raise UnpricedError(f"{resource['address']}: {PRICES.name} has no price for {error}") from error
-    return _merge_lines(rows + _defender(resources, prices))
+    return _merge_lines(rows + _defender(resources, prices) + _advanced_networking(resources, prices))
 
 
 def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -115,19 +119,36 @@ def _cluster(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
 
 def _defender(resources: list[dict[str, Any]], prices: dict[str, Any]) -> list[CostLine]:
     """Return the cost of Defender: a setting of the clusters, billed by the cores of all nodes."""
-    clusters = [resource["values"] for resource in resources if resource["type"] == "azurerm_kubernetes_cluster"]
-    if not any(cluster["microsoft_defender"] for cluster in clusters):
+    if not any(cluster["microsoft_defender"] for cluster in _values(resources, "azurerm_kubernetes_cluster")):
         return []
-    pools = [cluster["default_node_pool"][0] for cluster in clusters]
-    pools += [
-        resource["values"] for resource in resources if resource["type"] == "azurerm_kubernetes_cluster_node_pool"
-    ]
     at_rest = at_max = 0.0
-    for pool in pools:
+    for pool, nodes_at_rest in _node_pools(resources, prices):
         price = prices["other"]["defender_core"] * prices["vm_cores"][pool["vm_size"]]
-        at_rest += price * (pool["min_count"] or _gpu_hours(pool, prices) / prices["usage"]["hours"])
+        at_rest += price * nodes_at_rest
         at_max += price * pool["max_count"]
     return [CostLine("Defender, cores of all nodes", at_rest, at_max)]
+
+
+def _advanced_networking(resources: list[dict[str, Any]], prices: dict[str, Any]) -> list[CostLine]:
+    """Return the cost of Advanced Container Networking Services: a setting of the clusters, billed by node."""
+    profiles = [cluster["network_profile"][0] for cluster in _values(resources, "azurerm_kubernetes_cluster")]
+    if not any(profile.get("advanced_networking") for profile in profiles):
+        return []
+    price = prices["other"]["advanced_networking_node_hour"] * prices["usage"]["hours"]
+    pools = list(_node_pools(resources, prices))
+    at_rest = price * sum(nodes_at_rest for _, nodes_at_rest in pools)
+    return [CostLine("Advanced container networking", at_rest, price * sum(pool["max_count"] for pool, _ in pools))]
+
+
+def _node_pools(resources: list[dict[str, Any]], prices: dict[str, Any]) -> Iterator[tuple[dict[str, Any], float]]:
+    """Return each pool of nodes with its number of nodes at rest; of a GPU pool, the mean over the month."""
+    pools = [cluster["default_node_pool"][0] for cluster in _values(resources, "azurerm_kubernetes_cluster")]
+    for pool in pools + _values(resources, "azurerm_kubernetes_cluster_node_pool"):
+        yield pool, pool["min_count"] or _gpu_hours(pool, prices) / prices["usage"]["hours"]
+
+
+def _values(resources: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [resource["values"] for resource in resources if resource["type"] == kind]
 
 
 def _pool(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
@@ -174,14 +195,24 @@ def _registry(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
 
 
 def _logs(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
-    """Return the cost of logs: ingestion, and retention from the 32nd day on."""
-    other, daily, days = prices["other"], prices["usage"]["log_gb_a_day"], prices["usage"]["hours"] / 24
-    retained_gb = daily * max(0, values["retention_in_days"] - 31)
-    return [
-        _monthly_line(
-            f"Logs, {daily} GB a day", other["log_gb"] * daily * days + other["log_gb_kept_month"] * retained_gb
-        )
-    ]
+    """Return the cost of logs. At maximum, each day reaches the daily cap; without one, the cost has no maximum.
+
+    Raises:
+        UnpricedError: If the workspace has no daily cap.
+    """
+    usual, cap = prices["usage"]["log_gb_a_day"], values["daily_quota_gb"]
+    if cap < 0:
+        raise UnpricedError("the logs have no maximum cost: set log_daily_quota_gb")
+    days = values["retention_in_days"]
+    at_rest, at_max = _log_cost(min(usual, cap), days, prices), _log_cost(cap, days, prices)
+    return [CostLine(f"Logs, {usual} to {cap:g} GB a day", at_rest, at_max)]
+
+
+def _log_cost(gb_a_day: float, retention_days: int, prices: dict[str, Any]) -> float:
+    """Return the monthly cost of ingestion, and of retention from the 32nd day on."""
+    other, days_a_month = prices["other"], prices["usage"]["hours"] / 24
+    retained_gb = gb_a_day * max(0, retention_days - 31)
+    return float(other["log_gb"] * gb_a_day * days_a_month + other["log_gb_kept_month"] * retained_gb)
 
 
 def _metrics(_values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
@@ -222,6 +253,12 @@ COST_FUNCTIONS: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[CostLi
     ],
     "azurerm_private_dns_zone": lambda _, prices: [
         _monthly_line("Private DNS zones", prices["other"]["private_dns_zone"])
+    ],
+    "azurerm_virtual_network_gateway": lambda _, prices: [
+        _hourly_line("VPN gateways", prices["other"]["vpn_gateway_hour"], prices)
+    ],
+    "azurerm_private_dns_resolver_inbound_endpoint": lambda _, prices: [
+        _monthly_line("DNS resolvers of VPN clients", prices["other"]["dns_resolver_endpoint"])
     ],
     "azurerm_cdn_frontdoor_profile": lambda _, prices: [
         _monthly_line("Front Door, Premium", prices["other"]["front_door_premium"])

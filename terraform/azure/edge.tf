@@ -2,6 +2,8 @@
 
 locals {
   edge = var.edge == null ? {} : local.locations
+  # The host name of your own, if there is one. Then the default one of Front Door has no route.
+  edge_domains = { for edge in var.edge[*] : "this" => edge.host_name if edge.host_name != null }
 }
 
 resource "azurerm_cdn_frontdoor_profile" "this" {
@@ -18,6 +20,29 @@ resource "azurerm_cdn_frontdoor_endpoint" "this" {
   name                     = local.name
   cdn_frontdoor_profile_id = azurerm_cdn_frontdoor_profile.this[0].id
   tags                     = local.tags
+}
+
+# Front Door always offers TLS 1.3 and prefers it. Azure has no higher minimum than 1.2, and the default host name has the
+# same. The set of 2023 leaves 1.2 the two suites with forward secrecy and AEAD.
+resource "azurerm_cdn_frontdoor_custom_domain" "this" {
+  for_each                 = local.edge_domains
+  name                     = replace(each.value, ".", "-")
+  cdn_frontdoor_profile_id = azurerm_cdn_frontdoor_profile.this[0].id
+  host_name                = each.value
+
+  tls {
+    certificate_type = "ManagedCertificate"
+    minimum_version  = "TLS12"
+    cipher_suite {
+      type = "TLS12_2023"
+    }
+  }
+}
+
+resource "azurerm_cdn_frontdoor_custom_domain_association" "this" {
+  for_each                       = local.edge_domains
+  cdn_frontdoor_custom_domain_id = azurerm_cdn_frontdoor_custom_domain.this[each.key].id
+  cdn_frontdoor_route_ids        = [azurerm_cdn_frontdoor_route.this[0].id]
 }
 
 resource "azurerm_cdn_frontdoor_origin_group" "this" {
@@ -58,16 +83,17 @@ resource "azurerm_cdn_frontdoor_origin" "region" {
 }
 
 resource "azurerm_cdn_frontdoor_route" "this" {
-  count                         = var.edge == null ? 0 : 1
-  name                          = "everything"
-  cdn_frontdoor_endpoint_id     = azurerm_cdn_frontdoor_endpoint.this[0].id
-  cdn_frontdoor_origin_group_id = azurerm_cdn_frontdoor_origin_group.this[0].id
-  cdn_frontdoor_origin_ids      = [for origin in azurerm_cdn_frontdoor_origin.region : origin.id]
-  patterns_to_match             = ["/*"]
-  supported_protocols           = ["Http", "Https"]
-  https_redirect_enabled        = true
-  forwarding_protocol           = "HttpsOnly"
-  link_to_default_domain        = true
+  count                           = var.edge == null ? 0 : 1
+  name                            = "everything"
+  cdn_frontdoor_endpoint_id       = azurerm_cdn_frontdoor_endpoint.this[0].id
+  cdn_frontdoor_origin_group_id   = azurerm_cdn_frontdoor_origin_group.this[0].id
+  cdn_frontdoor_origin_ids        = [for origin in azurerm_cdn_frontdoor_origin.region : origin.id]
+  cdn_frontdoor_custom_domain_ids = [for domain in azurerm_cdn_frontdoor_custom_domain.this : domain.id]
+  patterns_to_match               = ["/*"]
+  supported_protocols             = ["Http", "Https"]
+  https_redirect_enabled          = true
+  forwarding_protocol             = "HttpsOnly"
+  link_to_default_domain          = length(local.edge_domains) == 0
 }
 
 resource "azurerm_cdn_frontdoor_firewall_policy" "this" {
@@ -131,8 +157,11 @@ resource "azurerm_cdn_frontdoor_security_policy" "this" {
       cdn_frontdoor_firewall_policy_id = azurerm_cdn_frontdoor_firewall_policy.this[0].id
       association {
         patterns_to_match = ["/*"]
-        domain {
-          cdn_frontdoor_domain_id = azurerm_cdn_frontdoor_endpoint.this[0].id
+        dynamic "domain" {
+          for_each = concat(azurerm_cdn_frontdoor_endpoint.this[*].id, [for domain in azurerm_cdn_frontdoor_custom_domain.this : domain.id])
+          content {
+            cdn_frontdoor_domain_id = domain.value
+          }
         }
       }
     }

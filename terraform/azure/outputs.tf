@@ -16,7 +16,7 @@ output "facts" {
     grafana          = azurerm_dashboard_grafana.this.endpoint
     client_ids       = { for name, identity in azurerm_user_assigned_identity.workload : name => identity.client_id }
     action_groups    = { for urgency, group in azurerm_monitor_action_group.this : urgency => group.id }
-    edge_host        = one(azurerm_cdn_frontdoor_endpoint.this[*].host_name)
+    edge_host        = try(var.edge.host_name, null) != null ? var.edge.host_name : one(azurerm_cdn_frontdoor_endpoint.this[*].host_name)
     regions = {
       for name, region in module.region : name => {
         location            = local.locations[name]
@@ -29,4 +29,17 @@ output "facts" {
       }
     }
   }
+}
+
+output "admin_access" {
+  description = "For administrators, by region: VPN gateway, DNS server of its clients, and the command of the owner of a hub in another subscription."
+  value       = { for name, region in module.region : name => region.admin_access }
+}
+
+output "edge_domain" {
+  description = "DNS records of edge.host_name, by name: the proof of ownership, and the alias of Front Door."
+  value = merge([for domain in azurerm_cdn_frontdoor_custom_domain.this : {
+    "_dnsauth.${domain.host_name}" = "TXT ${domain.validation_token}"
+    (domain.host_name)             = "CNAME ${azurerm_cdn_frontdoor_endpoint.this[0].host_name}"
+  }]...)
 }

@@ -22,6 +22,16 @@ module "region" {
   general_pool = var.general_pool
   gpu_pools    = var.gpu_pools
 
+  admin_access = {
+    vpn = try(var.admin_access.vpn, null)
+    hub = try(var.admin_access.hub, null) == null ? null : merge(var.admin_access.hub, {
+      # In another subscription, Terraform has no rights: the output admin_access has the command of the hub's owner.
+      peer_back = startswith(lower(var.admin_access.hub.virtual_network_id), lower("/subscriptions/${var.subscription_id}/"))
+      # Regions have DNS zones of the same names, and a hub can be linked to one of each: the first region's.
+      link_zones = each.key == "primary"
+    })
+  }
+
   registry_id = azurerm_container_registry.this.id
   telemetry = {
     workspace_id    = azurerm_log_analytics_workspace.this.id

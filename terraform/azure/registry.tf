@@ -57,6 +57,10 @@ resource "azurerm_container_registry_task" "build" {
   }
 
   registry_credential {
+    # Without this, the task signs in to its own registry as the service does, and the closed registry refuses it.
+    source {
+      login_mode = "None"
+    }
     custom {
       login_server = azurerm_container_registry.this.login_server
       identity     = "[system]"

@@ -104,6 +104,35 @@ variable "admin_group_ids" {
   }
 }
 
+variable "admin_access" {
+  type = object({
+    hub = optional(object({ virtual_network_id = string, prefixes = list(string) }))
+    vpn = optional(object({
+      client_range = string
+      audience     = optional(string, "c632b3df-fb67-4d84-bdcf-b95ad541b5c8") # Azure VPN Client, registered by Microsoft
+      size         = optional(string, "VpnGw1AZ")                             # the smallest with Entra
+    }))
+  })
+  default     = null
+  description = "Way in for administrators to vault, storage, registry, API server and gateway (README, \"Administrators' access\"). hub: peering with an existing network; prefixes: the addresses in or behind it that get access. vpn: a VPN gateway in each region with sign-in by Entra; client_range: addresses of its clients; audience: app registration of your own, to limit the users. null: only `az aks command invoke`."
+  validation {
+    condition     = var.admin_access == null || try(var.admin_access.hub, null) != null || try(var.admin_access.vpn, null) != null
+    error_message = "admin_access must have hub or vpn: use null for no access."
+  }
+  validation {
+    condition     = try(var.admin_access.hub, null) == null || can(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.Network/virtualNetworks/[^/]+$", var.admin_access.hub.virtual_network_id))
+    error_message = "admin_access.hub.virtual_network_id must be a resource id, as `az network vnet show --query id` prints it."
+  }
+  validation {
+    condition     = try(var.admin_access.hub, null) == null || try(length(var.admin_access.hub.prefixes) > 0 && alltrue([for range in var.admin_access.hub.prefixes : can(cidrhost(range, 0)) && tonumber(split("/", range)[1]) >= 8]), false)
+    error_message = "admin_access.hub.prefixes must be CIDR ranges of at most a /8: the addresses of the administrators, not every address."
+  }
+  validation {
+    condition     = try(var.admin_access.vpn, null) == null || try(tonumber(split("/", var.admin_access.vpn.client_range)[1]) <= 26 && can(cidrhost(var.admin_access.vpn.client_range, 0)), false)
+    error_message = "admin_access.vpn.client_range must be a CIDR range of at least a /26, such as 172.30.0.0/24."
+  }
+}
+
 variable "deployer_ids" {
   type        = list(string)
   default     = []
@@ -144,8 +173,12 @@ variable "system_pool" {
   type        = object({ vm_size = string, min_nodes = number, max_nodes = number })
   description = "Nodes for Kubernetes' system pods."
   validation {
-    condition     = var.system_pool.min_nodes >= 1 && var.system_pool.max_nodes >= var.system_pool.min_nodes
-    error_message = "system_pool needs min_nodes of at least 1, and max_nodes of at least min_nodes."
+    condition     = var.system_pool.min_nodes >= 2 && var.system_pool.max_nodes >= var.system_pool.min_nodes
+    error_message = "system_pool needs min_nodes of at least 2, the minimum of AKS, and max_nodes of at least min_nodes."
+  }
+  validation {
+    condition     = !startswith(var.system_pool.vm_size, "Standard_B") && try(tonumber(regex("^Standard_[A-Z]+([0-9]+)", var.system_pool.vm_size)[0]) >= 4, false)
+    error_message = "system_pool.vm_size needs at least 4 vCPUs and must not be a B size, such as Standard_D4ds_v5: AKS requires it of system nodes."
   }
   validation {
     condition     = var.environment != "prod" || var.system_pool.min_nodes >= 3
@@ -240,11 +273,11 @@ variable "log_retention_days" {
 
 variable "log_daily_quota_gb" {
   type        = number
-  default     = -1
-  description = "Maximum log ingestion per day in GB; further logs are dropped. -1: unlimited."
+  default     = 10
+  description = "Maximum log ingestion per day in GB; further logs are dropped. It bounds the cost of logs."
   validation {
-    condition     = var.log_daily_quota_gb == -1 || var.log_daily_quota_gb >= 0.1
-    error_message = "log_daily_quota_gb must be -1 or at least 0.1: a smaller quota would drop all logs."
+    condition     = var.log_daily_quota_gb >= 0.1
+    error_message = "log_daily_quota_gb must be at least 0.1: a smaller quota would drop all logs."
   }
 }
 
@@ -284,10 +317,11 @@ variable "edge" {
   type = object({
     origin_host           = string
     requests_a_minute     = number
+    host_name             = optional(string)
     blocked_country_codes = optional(list(string), [])
   })
   default     = null
-  description = "Front Door with a firewall for the internal gateways of the clusters; null: none. The gateway's Service creates the Private Link service, so deploy the platform first (README)."
+  description = "Front Door with a firewall for the internal gateways of the clusters; null: none. host_name: a name of your own instead of Front Door's (the output edge_domain has its DNS records). The gateway's Service creates the Private Link service, so deploy the platform first (README)."
   validation {
     condition     = var.edge == null || try(var.edge.requests_a_minute >= 10, false)
     error_message = "edge.requests_a_minute must be at least 10. The limit is per client address."

@@ -20,6 +20,15 @@ provider "azurerm" {
     key_vault {
       purge_soft_delete_on_destroy = false
     }
+    machine_learning {
+      # A deleted workspace would reserve its name for 14 days, and the next apply would fail. It holds no data.
+      purge_soft_deleted_workspace_on_destroy = true
+    }
+    resource_group {
+      # Azure adds resources of its own, such as recording rules and the action group of Application Insights. They would
+      # block the destruction of the group. In prod, deletion_lock has to be off first (README).
+      prevent_deletion_if_contains_resources = var.deletion_lock
+    }
     storage {
       data_plane_available = false # the account is private: runs outside its network would time out
     }

@@ -24,7 +24,7 @@ locals {
     "Storage Queue Data Message Sender"           = "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a"
     "Storage Queue Data Reader"                   = "19e7f393-937e-4f77-808e-94535e297925"
   }
-  assignable_ids = join(", ", values(local.assignable_roles))
+  assignable_ids = join(", ", concat(values(local.assignable_roles), [local.command_role]))
 }
 
 resource "azurerm_user_assigned_identity" "ci" {

@@ -16,4 +16,4 @@ model_retention     = { days = 3650 }
 deletion_lock       = true
 log_retention_days  = 90
 
-monthly_budget = 6000
+monthly_budget = 5000

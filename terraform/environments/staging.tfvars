@@ -2,7 +2,7 @@
 environment = "staging"
 location    = "westeurope"
 
-system_pool  = { vm_size = "Standard_D2ds_v5", min_nodes = 2, max_nodes = 3 }
+system_pool  = { vm_size = "Standard_D4ds_v5", min_nodes = 2, max_nodes = 3 }
 general_pool = { vm_size = "Standard_D4ds_v5", min_nodes = 2, max_nodes = 6 }
 gpu_pools = {
   inference = { purpose = "inference", vm_size = "Standard_NC4as_T4_v3", max_nodes = 2, spot = false }

@@ -54,7 +54,7 @@ def test_monthly_costs_reports_unpriced_resources(cost: ModuleType) -> None:
 
 def test_defender_cost_covers_cores_of_all_pools(cost: ModuleType) -> None:
     system = {"vm_size": "Standard_D4ds_v5", "min_count": 3, "max_count": 6}
-    cluster = {"sku_tier": "Free", "default_node_pool": [system], "microsoft_defender": [{}]}
+    cluster = {"sku_tier": "Free", "default_node_pool": [system], "microsoft_defender": [{}], "network_profile": [{}]}
     general = {"name": "general", "vm_size": "Standard_D8ds_v5", "min_count": 1, "max_count": 2}
     plan = make_plan(
         {"type": "azurerm_kubernetes_cluster", "values": cluster},
@@ -64,12 +64,45 @@ def test_defender_cost_covers_cores_of_all_pools(cost: ModuleType) -> None:
     assert (row.at_rest, row.at_max) == (pytest.approx(6.87 * (12 + 8)), pytest.approx(6.87 * (24 + 16)))
 
 
+def test_advanced_networking_cost_counts_all_nodes(cost: ModuleType) -> None:
+    system = {"vm_size": "Standard_D4ds_v5", "min_count": 3, "max_count": 6}
+    network = [{"advanced_networking": [{"observability_enabled": True}]}]
+    cluster = {"sku_tier": "Free", "default_node_pool": [system], "microsoft_defender": [], "network_profile": network}
+    general = {"name": "general", "vm_size": "Standard_D8ds_v5", "min_count": 1, "max_count": 2}
+    plan = make_plan(
+        {"type": "azurerm_kubernetes_cluster", "values": cluster},
+        {"type": "azurerm_kubernetes_cluster_node_pool", "values": general},
+    )
+    [row] = [row for row in cost.monthly_costs(plan, prices(cost)) if row.description.startswith("Advanced")]
+    assert (row.at_rest, row.at_max) == (pytest.approx(0.025 * 730 * 4), pytest.approx(0.025 * 730 * 8))
+
+
+def test_log_cost_at_maximum_reaches_the_daily_cap(cost: ModuleType) -> None:
+    workspace = {"retention_in_days": 41, "daily_quota_gb": 5}
+    plan = make_plan({"type": "azurerm_log_analytics_workspace", "values": workspace})
+    [row] = cost.monthly_costs(plan, prices(cost))
+    daily_gb = 2.99 * 730 / 24 + 0.13 * 10
+    assert (row.at_rest, row.at_max) == (pytest.approx(daily_gb), pytest.approx(5 * daily_gb))
+    workspace["daily_quota_gb"] = -1
+    with pytest.raises(cost.UnpricedError, match="set log_daily_quota_gb"):
+        cost.monthly_costs(plan, prices(cost))
+
+
+def test_administrators_access_has_a_price(cost: ModuleType) -> None:
+    kinds = ("azurerm_virtual_network_gateway", "azurerm_private_dns_resolver_inbound_endpoint", "azurerm_public_ip")
+    free = ("azurerm_virtual_network_peering", "azurerm_private_dns_resolver")
+    plan = make_plan(*({"type": kind, "values": {}} for kind in kinds + free))
+    assert cost.total(cost.monthly_costs(plan, prices(cost))).at_rest == pytest.approx((0.19 + 0.005) * 730 + 180)
+
+
 @pytest.mark.integration
 def test_each_environment_costs_less_than_its_budget(cost: ModuleType, plans: Mapping[str, Any]) -> None:
     totals = {name: cost.total(cost.monthly_costs(plan, prices(cost))) for name, plan in plans.items()}
     assert totals["dev"].at_rest < totals["staging"].at_rest < totals["prod"].at_rest
     for name, plan in plans.items():
-        assert totals[name].at_rest < plan["variables"]["monthly_budget"]["value"]
+        # The first alert of the budget is at 80 %.
+        assert totals[name].at_rest < 0.8 * plan["variables"]["monthly_budget"]["value"]
+    assert plans["prod"]["variables"]["monthly_budget"]["value"] <= 5000
 
 
 @pytest.mark.integration

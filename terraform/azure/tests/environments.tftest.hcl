@@ -27,7 +27,7 @@ variables {
   }
   storage_replication = "RAGZRS"
   model_retention     = { days = 3650 }
-  monthly_budget      = 6000
+  monthly_budget      = 5000
 }
 
 run "production" {

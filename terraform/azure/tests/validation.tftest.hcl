@@ -16,7 +16,7 @@ variables {
   general_pool        = { vm_size = "Standard_D8ds_v5", min_nodes = 3, max_nodes = 12 }
   storage_replication = "RAGZRS"
   model_retention     = { days = 3650 }
-  monthly_budget      = 6000
+  monthly_budget      = 5000
 }
 
 run "unknown_environment" {

@@ -75,6 +75,15 @@ variable "workloads" {
   description = "Service accounts with a managed identity, by workload."
 }
 
+variable "admin_access" {
+  type = object({
+    hub = optional(object({ virtual_network_id = string, prefixes = list(string), peer_back = bool, link_zones = bool }))
+    vpn = optional(object({ client_range = string, audience = string, size = string }))
+  })
+  default     = {}
+  description = "Way in for administrators: an existing hub network, a VPN gateway, both, or none. peer_back: whether to create the hub's side of the peering; link_zones: whether the hub resolves this region's private endpoints."
+}
+
 variable "tags" {
   type        = map(string)
   description = "Tags of all resources."
