@@ -16,10 +16,26 @@ from typing import Any
 from deploy import terraform
 from deploy.commands import run
 from deploy.context import NAMESPACE, DeployContext
-from deploy.errors import UnexpectedOutputError, WrongClusterError
+from deploy.errors import ClusterUnreachableError, CommandError, UnexpectedOutputError, WrongClusterError
 from deploy.settings import Access
 
 FIELD_MANAGER = "thale-deploy"
+_TIMEOUT = "--request-timeout=20s"
+"""Bound of the first request to a cluster: without it, kubectl waits for minutes if packets are dropped."""
+_UNREACHABLE = (
+    "connection refused",
+    "was refused",
+    "no such host",
+    "no route to host",
+    "i/o timeout",
+    "Unable to connect to the server",
+    "context deadline exceeded",
+    "Client.Timeout exceeded",
+    "TLS handshake timeout",
+    "current-context must exist",
+    ": EOF",
+)
+"""Texts of kubectl if no API server responds."""
 _DIFF_STATUS = 1
 """Exit status of `kubectl diff` if there are differences."""
 
@@ -46,9 +62,16 @@ class Cluster:
         """Run kubectl and return its standard output.
 
         Raises:
-            CommandError: If kubectl fails.
+            ClusterUnreachableError: If the cluster does not respond.
+            CommandError: If kubectl fails otherwise.
         """
-        return run([*self.command, *arguments], stdin=stdin, variables=self.variables, ok_statuses=ok_statuses).stdout
+        command = [*self.command, *arguments]
+        try:
+            return run(command, stdin=stdin, variables=self.variables, ok_statuses=ok_statuses).stdout
+        except CommandError as error:
+            if (reason := _unreachable_reason(error.output)) is not None:
+                raise ClusterUnreachableError(self.context.environment, error, reason) from error
+            raise
 
     def get(self, *arguments: str) -> Any:
         """Return the parsed output of `kubectl get … -o json`, or None if the object does not exist.
@@ -83,6 +106,18 @@ class Cluster:
         """
         return self.kubectl("apply", "--server-side", "--field-manager", FIELD_MANAGER, "--filename", str(manifests))
 
+    def identity(self) -> str:
+        """Return the UID of the namespace kube-system, which differs between clusters of one name.
+
+        Raises:
+            UnexpectedOutputError: If the cluster has no such namespace.
+            CommandError: If the cluster does not respond.
+        """
+        namespace = self.get("namespace", "kube-system", _TIMEOUT)
+        if namespace is None:
+            raise UnexpectedOutputError("the cluster has no namespace kube-system: it is not a Kubernetes cluster")
+        return str(namespace["metadata"]["uid"])
+
     def check_environment(self) -> None:
         """Check that the cluster is reachable and belongs to this environment.
 
@@ -90,7 +125,7 @@ class Cluster:
             CommandError: If the cluster does not respond.
             WrongClusterError: If the cluster belongs to another environment.
         """
-        namespace = self.get("namespace", NAMESPACE) or {}
+        namespace = self.get("namespace", NAMESPACE, _TIMEOUT) or {}
         label = namespace.get("metadata", {}).get("labels", {}).get("thale/environment", self.context.environment)
         if label != self.context.environment:
             raise WrongClusterError(f"this cluster belongs to the environment {label}, not {self.context.environment}")
@@ -120,6 +155,12 @@ def locate_cluster(context: DeployContext) -> AksCluster:
     return AksCluster(region["resource_group"], region["cluster"])
 
 
+def _unreachable_reason(output: str) -> str | None:
+    """Return the last line of kubectl's output that says that no API server responds, or None."""
+    lines = [line.strip() for line in output.splitlines() if any(text in line for text in _UNREACHABLE)]
+    return lines[-1] if lines else None
+
+
 def _cluster_from_kubeconfig(context: DeployContext, kubeconfig: Path) -> Cluster:
     return Cluster(context, ["kubectl", f"--kubeconfig={kubeconfig}"], {"KUBECONFIG": str(kubeconfig)})
 
@@ -127,8 +168,11 @@ def _cluster_from_kubeconfig(context: DeployContext, kubeconfig: Path) -> Cluste
 def _write_local_kubeconfig(context: DeployContext) -> Path:
     """Copy the selected context from the user's kubeconfig."""
     context_options = [f"--context={context.settings.context}"] if context.settings.context else []
-    kubeconfig = run(["kubectl", "config", "view", "--raw", "--minify", "--flatten", *context_options]).stdout
-    return _write_kubeconfig(context, kubeconfig)
+    command = ["kubectl", "config", "view", "--raw", "--minify", "--flatten", *context_options]
+    try:
+        return _write_kubeconfig(context, run(command).stdout)
+    except CommandError as error:
+        raise ClusterUnreachableError(context.environment, error, error.output.strip() or "no kubeconfig") from error
 
 
 def _fetch_aks_kubeconfig(context: DeployContext) -> Path:

@@ -2,6 +2,7 @@
 
 DeployError
 ├── CommandError               a command failed, with the end of its output
+│   └── ClusterUnreachableError  the cluster does not respond
 ├── SettingsError              the environment's settings are invalid
 ├── PrerequisitesMissingError  preflight: all missing prerequisites at once
 ├── StepOrderError             a step needs an artifact of an earlier step
@@ -31,6 +32,19 @@ class CommandError(DeployError):
         super().__init__(f"`{' '.join(command)}` failed with status {status}:\n{tail}")
         self.status = status
         self.output = output
+
+
+class ClusterUnreachableError(CommandError):
+    """The cluster does not respond; the message is one sentence with the remedy."""
+
+    def __init__(self, environment: str, error: CommandError, reason: str) -> None:
+        super().__init__((), error.status, error.output)
+        remedy = (
+            "start the cluster, or set `context = …` in the settings to one of: kubectl config get-contexts"
+            if environment == "laptop"
+            else 'see docs/deploy.md, "Access to a private cluster"'
+        )
+        self.args = (f"the cluster of {environment} does not respond ({reason}): {remedy}",)
 
 
 class SettingsError(DeployError):

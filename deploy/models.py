@@ -15,7 +15,7 @@ from deploy import cluster as clusters
 from deploy import terraform
 from deploy.cluster import Cluster
 from deploy.context import NAMESPACE, DeployContext
-from deploy.errors import DeployError, NotReadyError
+from deploy.errors import CommandError, DeployError, NotReadyError
 from deploy.images import load_image_references
 from deploy.state import digest, digest_files
 
@@ -34,12 +34,8 @@ Manifest = Mapping[str, Any]
 
 
 def cache_inputs(context: DeployContext) -> Mapping[str, object]:
-    """Return the digest of the weights and their destination."""
-    destination = (
-        terraform.facts(context)["blob_endpoint"]
-        if context.environment.on_azure
-        else clusters.connect(context).command[-1]
-    )
+    """Return the digest of the weights and their destination; a laptop's is the volume of its cluster."""
+    destination = terraform.facts(context)["blob_endpoint"] if context.environment.on_azure else "store"
     return {"weights": digest_files(context.root, context.tracked_files(WEIGHTS)), "destination": destination}
 
 
@@ -62,7 +58,7 @@ def run(context: DeployContext) -> None:
     path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
     cluster.apply(path)
     _wait_for_job(context, cluster, name, namespace)
-    context.log(cluster.kubectl("logs", f"job/{name}", "--namespace", namespace, "--tail=2").strip() or "registered")
+    context.log(_read_log(cluster, name, namespace, lines=2) or "registered")
 
 
 def _wait_for_job(context: DeployContext, cluster: Cluster, name: str, namespace: str) -> None:
@@ -79,8 +75,16 @@ def _wait_for_job(context: DeployContext, cluster: Cluster, name: str, namespace
             f"the Job {name} did not end within {context.settings.wait_s:.0f} s; {_describe_hint(name, namespace)}"
         ) from error
     if condition == "Failed":
-        log = cluster.kubectl("logs", f"job/{name}", "--namespace", namespace, "--tail=20", ok_statuses=(0, 1))
+        log = _read_log(cluster, name, namespace, lines=20)
         raise DeployError(f"the registration of the default models failed; {_describe_hint(name, namespace)}\n{log}")
+
+
+def _read_log(cluster: Cluster, name: str, namespace: str, lines: int) -> str:
+    """Return the end of the Job's log, or the reason why it is not available: its pod may be deleted already."""
+    try:
+        return cluster.kubectl("logs", f"job/{name}", "--namespace", namespace, f"--tail={lines}").strip()
+    except CommandError as error:
+        return f"its log is not available: {error.output.strip() or error}"
 
 
 def _describe_hint(name: str, namespace: str) -> str:

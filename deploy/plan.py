@@ -5,7 +5,7 @@ from deploy import overlay, platform, terraform
 from deploy.context import DeployContext
 from deploy.errors import StepOrderError
 from deploy.state import State
-from deploy.steps import STEPS, DeployStep
+from deploy.steps import STEPS, DeployStep, state_of_cluster
 
 
 def print_plan(context: DeployContext) -> None:
@@ -15,7 +15,7 @@ def print_plan(context: DeployContext) -> None:
         DeployError: If a command fails.
     """
     with context.lock():
-        state = State.read(context.state_file)
+        state = _known_state(context)
         for step in STEPS:
             if step.belongs_to(context.environment) and step.cached:
                 context.log(f"{step.name}: {_step_status(context, step, state)}")
@@ -23,6 +23,15 @@ def print_plan(context: DeployContext) -> None:
             terraform.plan(context)
         if terraform.OUTPUTS in {path.name for path in context.folder.iterdir()} or not context.environment.on_azure:
             platform.run_installer(context, "plan")
+
+
+def _known_state(context: DeployContext) -> State:
+    """Return the state for the environment's cluster, or the recorded one before Terraform has created a cluster."""
+    state = State.read(context.state_file)
+    try:
+        return state_of_cluster(context, state)
+    except StepOrderError:
+        return state
 
 
 def print_diff(context: DeployContext) -> None:

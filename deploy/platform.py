@@ -14,11 +14,10 @@ _COLLECTOR_DIR = "observability/otel"
 
 
 def cache_inputs(context: DeployContext) -> Mapping[str, object]:
-    """Return the digests of the add-on files and facts, and the cluster."""
+    """Return the digests of the add-on files and facts."""
     return {
         "files": digest_files(context.root, context.tracked_files(*_ADDONS_DIRS, _COLLECTOR_DIR)),
         "facts": digest_files(context.root, [context.overlay / "facts.yaml"]),
-        "cluster": list(cluster.connect(context).command),
     }
 
 

@@ -1,6 +1,6 @@
-"""Waits until all objects in the namespace are ready, and reports those that are not."""
+"""Waits until all objects in the namespace are ready, and reports the others with the reasons of their pods."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -9,6 +9,8 @@ from deploy import cluster as clusters
 from deploy.cluster import Cluster
 from deploy.context import NAMESPACE, DeployContext
 from deploy.errors import NotReadyError
+from deploy.kserve_annotations import check_annotations
+from deploy.pod_problems import find_pod_problems
 
 KINDS = "deployments.apps,inferenceservices.serving.kserve.io,gateways.gateway.networking.k8s.io"
 _READY = {"InferenceService": "Ready", "Gateway": "Programmed"}
@@ -21,21 +23,46 @@ def run(context: DeployContext) -> None:
     """Wait until all objects are ready.
 
     Raises:
-        NotReadyError: If an object is not ready in time, or its controller reports a final failure.
+        NotReadyError: If an object is not ready in time, its controller reports a final failure, or KServe would
+            restart predictors with each change of a release.
     """
     cluster = clusters.connect(context)
+    check_annotations(context, cluster)
     polling = Retrying(
         retry=retry_if_result(bool),
         stop=stop_after_delay(context.settings.wait_s),
         wait=wait_fixed(context.settings.poll_interval_s),
     )
+    log_changes = _change_logger(context)
+
+    def observe() -> list[str]:
+        states = unready_objects(cluster)
+        reasons = find_pod_problems(cluster) if states else []
+        log_changes(reasons)
+        _raise_if_failed(states, reasons)
+        return [*(line for line, _ in states), *reasons]
+
     try:
         with context.console.status("waiting for pods"):
-            polling(lambda: _raise_if_failed(unready_objects(cluster)))
+            polling(observe)
     except RetryError as error:
-        lines = "\n".join(f"  {line}" for line in error.last_attempt.result())
-        raise NotReadyError(f"not ready after {context.settings.wait_s:.0f} s:\n{lines}") from error
+        text = "\n".join(f"  {line}" for line in error.last_attempt.result())
+        raise NotReadyError(f"not ready after {context.settings.wait_s:.0f} s:\n{text}") from error
     context.log("all objects are ready")
+
+
+def _change_logger(context: DeployContext) -> Callable[[list[str]], None]:
+    """Return a function that logs each line once while it stays the same."""
+    logged: set[str] = set()
+
+    def log(lines: list[str]) -> None:
+        for line in lines:
+            if line not in logged:
+                context.log(f"waiting: {line}")
+        logged.clear()
+        logged.update(lines)
+
+    return log
 
 
 def unready_objects(cluster: Cluster) -> list[tuple[str, bool]]:
@@ -46,16 +73,14 @@ def unready_objects(cluster: Cluster) -> list[tuple[str, bool]]:
     return [state for resource in found if (state := _unready_state(resource)) is not None]
 
 
-def _raise_if_failed(states: list[tuple[str, bool]]) -> list[str]:
-    """Return the lines of the objects that may still become ready.
+def _raise_if_failed(states: list[tuple[str, bool]], reasons: list[str]) -> None:
+    """Raise an error with the reasons of the pods if an object has finally failed.
 
     Raises:
         NotReadyError: If an object has finally failed.
     """
-    failed = [line for line, has_failed in states if has_failed]
-    if failed:
-        raise NotReadyError("\n".join(failed))
-    return [line for line, _ in states]
+    if failed := [line for line, has_failed in states if has_failed]:
+        raise NotReadyError("\n".join([*failed, *reasons]))
 
 
 def _unready_state(resource: Resource) -> tuple[str, bool] | None:
@@ -71,8 +96,10 @@ def _unready_state(resource: Resource) -> tuple[str, bool] | None:
 
 
 def _rollout_blockers(deployment: Resource) -> Iterator[str]:
-    """Yield the reasons for which `kubectl rollout status` would wait."""
+    """Yield the reasons for which `kubectl rollout status` would wait, a rejected pod first."""
     status = deployment.get("status") or {}
+    if (failure := _condition(deployment, "ReplicaFailure")).get("status") == "True":
+        yield f"no pod can be created: {failure.get('message')}"
     replicas = deployment["spec"].get("replicas", 1)
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
         yield "not observed by its controller yet"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class State(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: Mapping[str, CompletedStep] = {}
+    cluster: str = ""
+    """Identity of the cluster that the steps after its creation ran on."""
 
     @classmethod
     def read(cls, path: Path) -> "State":
@@ -47,7 +49,19 @@ class State(BaseModel):
 
     def with_completed(self, step: str, inputs_digest: str) -> "State":
         """Return the state with one more step, completed now."""
-        return State(steps={**self.steps, step: CompletedStep(inputs_digest=inputs_digest, at=datetime.now(UTC))})
+        completed = CompletedStep(inputs_digest=inputs_digest, at=datetime.now(UTC))
+        return self.model_copy(update={"steps": {**self.steps, step: completed}})
+
+    def for_cluster(self, identity: str, steps: Container[str]) -> "State":
+        """Return the state for a cluster: of another one, only the given steps are kept.
+
+        Args:
+            identity: Identity of the cluster (`Cluster.identity`).
+            steps: Steps that do not depend on the cluster.
+        """
+        if identity == self.cluster:
+            return self
+        return State(cluster=identity, steps={name: step for name, step in self.steps.items() if name in steps})
 
     def is_current(self, step: str, inputs_digest: str) -> bool:
         """Return whether the step was completed with these inputs."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich.markup import escape
 
+from deploy import cluster as clusters
 from deploy.context import DeployContext
 from deploy.errors import DeployError
 from deploy.settings import Environment
@@ -23,6 +24,8 @@ class DeployStep:
     """Whether the module also has `cache_inputs(context)`: with unchanged inputs the step is skipped. Other steps
     always run, and change only what differs."""
     on_laptop: bool = True
+    needs_cluster: bool = True
+    """Whether a new cluster repeats the step, even one of the same name."""
 
     def belongs_to(self, environment: Environment) -> bool:
         """Return whether the environment has this step."""
@@ -44,9 +47,9 @@ class DeployStep:
 
 
 STEPS: Sequence[DeployStep] = (
-    DeployStep("preflight", "check the prerequisites"),
-    DeployStep("terraform", "create the Azure resources", cached=True, on_laptop=False),
-    DeployStep("facts", "write the facts of the overlay"),
+    DeployStep("preflight", "check the prerequisites", needs_cluster=False),
+    DeployStep("terraform", "create the Azure resources", cached=True, on_laptop=False, needs_cluster=False),
+    DeployStep("facts", "write the facts of the overlay", needs_cluster=False),
     DeployStep("images", "build the images", cached=True),
     DeployStep("platform", "install the add-ons", cached=True),
     DeployStep("models", "register the default models", cached=True),
@@ -81,8 +84,11 @@ def run_steps(context: DeployContext, *, fresh: bool = False) -> None:
         state = State() if fresh else State.read(context.state_file)
         steps = [step for step in STEPS if step.belongs_to(context.environment)]
         completed: list[str] = []
+        is_of_cluster = False
         for number, step in enumerate(steps, start=1):
             try:
+                if step.needs_cluster and not is_of_cluster:
+                    state, is_of_cluster = state_of_cluster(context, state), True
                 state = _run_unless_current(context, step, state, f"{number}/{len(steps)}")
             except DeployError as error:
                 _print_failure(context, step, completed)
@@ -99,7 +105,22 @@ def run_step(context: DeployContext, step: DeployStep) -> None:
     with context.lock():
         inputs_digest = step.inputs_digest(context)
         step.run(context)
-        State.read(context.state_file).with_completed(step.name, inputs_digest).write(context.state_file)
+        state = State.read(context.state_file)
+        if step.needs_cluster:
+            state = state_of_cluster(context, state)
+        state.with_completed(step.name, inputs_digest).write(context.state_file)
+
+
+def state_of_cluster(context: DeployContext, state: State) -> State:
+    """Return the state for the environment's cluster: a new cluster runs them again, also under an earlier name.
+
+    Raises:
+        DeployError: If the cluster does not exist or does not respond.
+    """
+    identity = clusters.connect(context).identity()
+    if state.cluster and state.cluster != identity:
+        context.log("this is another cluster than that of the last deploy: the steps for a cluster run again")
+    return state.for_cluster(identity, {step.name for step in STEPS if not step.needs_cluster})
 
 
 def _run_unless_current(context: DeployContext, step: DeployStep, state: State, position: str) -> State:

@@ -1,7 +1,9 @@
 """kubectl and helm commands of the add-on installer."""
 
 import json
+import re
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from subprocess import CompletedProcess
@@ -31,6 +33,13 @@ class ClusterTools:
     def helm(self, *arguments: str) -> list[str]:
         """Return a helm command."""
         return ["helm", *arguments, *(("--kube-context", self.context) if self.context else ())]
+
+    def has_helm_4(self) -> bool:
+        """Return whether helm is version 4 or newer, which applies server-side by default; false without helm."""
+        if shutil.which("helm") is None:
+            return False
+        match = re.match(r"v?(\d+)", self.query(["helm", "version", "--template", "{{.Version}}"]).stdout)
+        return match is not None and int(match[1]) >= 4
 
     def query(self, command: Sequence[str]) -> CompletedProcess[str]:
         """Run a read-only command and return its result, with any exit status.

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from deploy.addons.commands import FIELD_MANAGER, ClusterTools
+from deploy.addons.kserve_config import CONFIG_MAP, CONTROLLER, restrict_annotations
 from deploy.addons.preflight import cluster_problems, missing_tools, require
 from deploy.addons.status import HELM_TIMEOUT, AddonStatus, addon_status, release_description, source_arguments
 from deploy.addons.table import ENVIRONMENTS, FOLDER, Addon, AddonError, AddonTable, read_table
@@ -38,7 +39,11 @@ def plan(table: AddonTable, environment: str, tools: ClusterTools, only: str | N
         )
         log(_row(addon, state.description))
         if not state.is_current:
-            for command, _ in _install_commands(addon, environment, tools, state):
+            for command, _ in _install_commands(addon, tools, state):
+                log(f"    {shlex.join(command)}")
+            if addon.disallowed_annotations:
+                log(f"    (then add {', '.join(addon.disallowed_annotations)} to the ConfigMap {CONFIG_MAP})")
+            for command, _ in _post_install_commands(addon, environment, tools):
                 log(f"    {shlex.join(command)}")
     for problem in problems:
         log(f"required first: {problem}")
@@ -56,9 +61,11 @@ def apply(table: AddonTable, environment: str, tools: ClusterTools, only: str | 
         current = addon_status(addon, tools, is_explicit=only is not None)
         is_skipped = current.is_current and only is None
         log(_row(addon, current.description))
-        for command, stdin in (_post_install_commands if is_skipped else _install_commands)(
-            addon, environment, tools, current
-        ):
+        for command, stdin in () if is_skipped else _install_commands(addon, tools, current):
+            tools.execute(command, stdin)
+        if addon.disallowed_annotations and restrict_annotations(addon, tools):
+            log(f"    {CONFIG_MAP}: annotations of releases are not copied into pods")
+        for command, stdin in _post_install_commands(addon, environment, tools):
             tools.execute(command, stdin)
         if not is_skipped:
             log(f"    done ({time.monotonic() - started_s:.0f} s)")
@@ -96,21 +103,16 @@ def _check_and_select(table: AddonTable, environment: str, tools: ClusterTools, 
     return addons
 
 
-def _install_commands(addon: Addon, environment: str, tools: ClusterTools, current: AddonStatus) -> list[Command]:
+def _install_commands(addon: Addon, tools: ClusterTools, current: AddonStatus) -> list[Command]:
     """Return the commands that install or update an add-on, each with its standard input."""
-    post_install = _post_install_commands(addon, environment, tools, current)
     if addon.chart:
-        return [
-            *_cleanup_commands(addon, tools, current),
-            (_upgrade_command(addon, tools), _inline_values(addon)),
-            *post_install,
-        ]
+        return [*_cleanup_commands(addon, tools, current), (_upgrade_command(addon, tools), _inline_values(addon))]
     server_side = ("apply", "--server-side", "--field-manager", FIELD_MANAGER)
     namespace_commands: list[Command] = []
     if addon.namespace:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": addon.namespace}}
         namespace_commands.append((tools.kubectl(*server_side, "--filename", "-"), json.dumps(namespace)))
-    return [*namespace_commands, (tools.kubectl(*server_side, *source_arguments(addon)), ""), *post_install]
+    return [*namespace_commands, (tools.kubectl(*server_side, *source_arguments(addon)), "")]
 
 
 def _cleanup_commands(addon: Addon, tools: ClusterTools, current: AddonStatus) -> list[Command]:
@@ -132,8 +134,18 @@ def _upgrade_command(addon: Addon, tools: ClusterTools) -> Sequence[str]:
         *("--namespace", addon.namespace, "--create-namespace"),
         *(argument for file in files for argument in ("--values", file)),
         *(("--skip-crds",) if addon.skip_crds else ()),
-        *("--wait", "--timeout", _HELM_WAIT, "--history-max", "5", "--description", release_description(addon)),
+        *(_patched_release_options(tools) if addon.disallowed_annotations else ("--wait",)),
+        *("--timeout", _HELM_WAIT, "--history-max", "5", "--description", release_description(addon)),
     )
+
+
+def _patched_release_options(tools: ClusterTools) -> Sequence[str]:
+    """Return the options for a release with a ConfigMap that is patched after each upgrade.
+
+    The patch precedes the start of the new controller, so `kubectl rollout status` waits instead of helm. A server-side
+    apply of Helm 4 would fail, because the patch owns a field of the chart.
+    """
+    return ("--server-side=false",) if tools.has_helm_4() else ()
 
 
 def _inline_values(addon: Addon) -> str:
@@ -145,9 +157,12 @@ def _inline_values(addon: Addon) -> str:
     return "\n".join(lines)
 
 
-def _post_install_commands(addon: Addon, environment: str, tools: ClusterTools, _: AddonStatus) -> list[Command]:
+def _post_install_commands(addon: Addon, environment: str, tools: ClusterTools) -> list[Command]:
     """Return the labels and waits that run on every apply; they are fast if they already hold."""
     commands: list[Command] = []
+    if addon.disallowed_annotations:
+        rollout = ("rollout", "status", CONTROLLER, "--namespace", addon.namespace, "--timeout", _HELM_WAIT)
+        commands.append((tools.kubectl(*rollout), ""))
     if addon.webhooks and environment != "laptop":
         label = tools.kubectl("label", _WEBHOOKS, "--selector", addon.webhooks, ENFORCER_EXEMPT_LABEL, "--overwrite")
         commands.append((label, ""))

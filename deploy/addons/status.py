@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from deploy.addons.commands import FIELD_MANAGER, ClusterTools
+from deploy.addons.kserve_config import CONFIG_MAP, missing_annotations
 from deploy.addons.table import Addon, AddonError
 
 State = Literal["up to date", "missing", "differs", "interrupted"]
@@ -64,12 +65,21 @@ def _chart_status(addon: Addon, tools: ClusterTools, is_explicit: bool) -> Addon
             )
         return AddonStatus("interrupted", f"clear an interrupted installation ({status}), install")
     if status == "deployed" and description == release_description(addon):
-        return AddonStatus("up to date", "up to date")
+        return _config_status(addon, tools)
     if status != "deployed":
         return AddonStatus("differs", f"install again: the last installation is {status}")
     name, _, previous_description = description.partition(" ")
     previous = previous_description.partition(" ")[0] if name == FIELD_MANAGER else "another installation"
     return AddonStatus("differs", "apply new values" if previous == addon.version else f"upgrade from {previous}")
+
+
+def _config_status(addon: Addon, tools: ClusterTools) -> AddonStatus:
+    """Return the status of an up-to-date release by its ConfigMap, which another `helm upgrade` may have restored."""
+    if addon.disallowed_annotations:
+        config_map = tools.get("configmap", CONFIG_MAP, "--namespace", addon.namespace)
+        if missing := missing_annotations(config_map, addon.disallowed_annotations):
+            return AddonStatus("differs", f"KServe would copy {', '.join(missing)} into pods: patch {CONFIG_MAP}")
+    return AddonStatus("up to date", "up to date")
 
 
 def _manifest_status(addon: Addon, tools: ClusterTools) -> AddonStatus:

@@ -59,6 +59,8 @@ class Addon:
     """Conditions after the installation: arguments of `kubectl wait --for`, with objects."""
     webhooks: str = ""
     """Label selector of the webhook configurations that are exempt from AKS' admission enforcer."""
+    disallowed_annotations: tuple[str, ...] = ()
+    """Annotations that KServe must not copy into pods (deploy/addons/kserve_config.py)."""
 
     @property
     def source(self) -> str:

@@ -8,6 +8,7 @@ import yaml
 
 from deploy.addons.table import ENVIRONMENTS, FOLDER, Addon, read_table
 from tests.support.manifests import KUBERNETES, OVERLAYS, Manifest, build, of_kind, overlay
+from thale.kserve.inference_service import ANNOTATION_KEYS
 
 TABLE = read_table()
 OF_KUBERNETES = {"v1", "apps", "networking.k8s.io", "policy", "rbac.authorization.k8s.io"}
@@ -135,6 +136,27 @@ def test_kserve_uses_standard_mode_without_own_gateway() -> None:
         "kserveGateway": "kserve/kserve-ingress-gateway",
     }
     assert get_addon("kserve").version == get_addon("kserve-crd").version == "v0.21.0"
+
+
+def test_kserve_lists_each_release_annotation() -> None:
+    assert get_addon("kserve").disallowed_annotations == ANNOTATION_KEYS
+
+
+def test_storage_initializer_follows_restricted_standard() -> None:
+    """KServe adds this init container to each predictor, in a namespace that enforces the standard."""
+    context = values("kserve")["kserve"]["storage"]["containerSecurityContext"]
+    assert context["runAsNonRoot"] is True
+    assert context["allowPrivilegeEscalation"] is context["privileged"] is False
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    manifests = overlay("laptop")
+    assert (
+        of_kind(manifests, "Namespace")["thale"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        == "restricted"
+    )
+    for service in of_kind(manifests, "InferenceService").values():
+        pod = service["spec"]["predictor"]["securityContext"]
+        assert pod["runAsUser"] >= 10000, "the image of the storage initializer may run as any user"
 
 
 def test_envoy_gateway_and_crds_have_one_version() -> None:

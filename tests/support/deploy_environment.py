@@ -148,13 +148,12 @@ _MONITORS = ("PodMonitor", "PrometheusRule", "ServiceMonitor")
 
 def _create_checkout(root: Path) -> None:
     """Copy the files that a deploy reads into a new Git repository."""
-    ignore = shutil.ignore_patterns("__pycache__", "tests", ".terraform*", "*.tfstate*", "data", "addons")
+    ignore = shutil.ignore_patterns("__pycache__", "tests", ".terraform*", "*.tfstate*", "data")
     for folder in ("deploy", "terraform", "kubernetes", "services", "model-server"):
         shutil.copytree(REPOSITORY / folder, root / folder, ignore=ignore)
     for name in _CHECKOUT_FILES:
         (root / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(REPOSITORY / name, root / name)
-    (root / "deploy" / "addons").mkdir()
     (root / "deploy" / "addons" / "install.py").write_text(_FAKE_INSTALLER)
     (root / "terraform" / "azure" / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     (root / ".gitignore").write_text("__pycache__/\n.deploy/\n*.tfstate*\n.terraform*\n")

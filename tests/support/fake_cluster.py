@@ -4,6 +4,7 @@ Every object is ready except those that `unready` and `failing` name.
 """
 
 import base64
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ import yaml
 
 from tests.support.fake_kubernetes_api import FakeKubernetesApi, serve
 from tests.support.fake_kubernetes_objects import Json, Key
+from thale.kserve.inference_service import ANNOTATION_KEYS
+
+KSERVE_CONFIG = Key("configmaps", "kserve", "inferenceservice-config")
 
 
 @dataclass
@@ -25,6 +29,33 @@ class FakeCluster(FakeKubernetesApi):
     """Names of objects that never become ready."""
     failing: set[str] = field(default_factory=set)
     """Names of objects whose controllers report a failure, and of Jobs that fail."""
+
+    pods: dict[str, Json] = field(default_factory=dict)
+    """Status of each pod, by name. `add_pod` creates one."""
+
+    def add_pod(self, name: str, status: Json, *warnings: str) -> None:
+        """Add a pod with its status, and the messages of its warnings, oldest first."""
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {}}
+        self.objects.create(Key("pods", "thale", name), pod, ("kubelet", "Update"))
+        self.pods[name] = status
+        for number, message in enumerate(warnings):
+            event = {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {},
+                "type": "Warning",
+                "reason": "FailedMount",
+                "message": message,
+                "involvedObject": {"kind": "Pod", "name": name},
+                "lastTimestamp": f"2026-11-30T12:00:{number:02}Z",
+            }
+            self.objects.create(Key("events", "thale", f"{name}.{number}"), event, ("kubelet", "Update"))
+
+    def recreate(self) -> None:
+        """Replace the cluster by a new, empty one of the same name and address."""
+        for key in self.objects.stored_keys():
+            self.objects.delete(key)
+        _create_addon_objects(self)
 
     def kubeconfig(self) -> str:
         """Return the kubeconfig of this server."""
@@ -59,6 +90,8 @@ class FakeCluster(FakeKubernetesApi):
                     "conditions": [{"type": "Programmed", "status": ready}],
                     "addresses": [{"type": "IPAddress", "value": "127.0.0.1"}],
                 }
+            case "Pod":
+                status = self.pods[name]
             case "Job":
                 condition = "Failed" if failed else "Complete"
                 status = {"conditions": [{"type": condition, "status": "True"}]}
@@ -79,6 +112,10 @@ def run_fake_cluster(ca_certificate: bytes = b"") -> Iterator[FakeCluster]:
 def _create_addon_objects(cluster: FakeCluster) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {}}
     cluster.objects.create(Key("namespaces", "", "kserve"), namespace, ("helm", "Update"))
+    cluster.objects.create(Key("namespaces", "", "kube-system"), namespace, ("kube", "Update"))
+    section = json.dumps({"serviceAnnotationDisallowedList": [*ANNOTATION_KEYS]})
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": {"inferenceService": section}}
+    cluster.objects.create(KSERVE_CONFIG, config, ("thale-platform", "Update"))
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",

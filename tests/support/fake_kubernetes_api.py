@@ -25,7 +25,7 @@ from kubernetes import client
 from tests.support.fake_kubernetes_objects import ApiError, Json, Key, Manager, ObjectStore
 
 KINDS = {
-    "v1": ("ConfigMap", "Namespace", "Pod", "Secret", "Service", "ServiceAccount"),
+    "v1": ("ConfigMap", "Event", "Namespace", "Pod", "Secret", "Service", "ServiceAccount"),
     "apiextensions.k8s.io/v1": ("CustomResourceDefinition",),
     "apps/v1": ("Deployment",),
     "batch/v1": ("Job",),

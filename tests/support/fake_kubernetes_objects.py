@@ -82,6 +82,11 @@ class ObjectStore:
             keys = [key for key in self._bodies if (key.plural, key.namespace) == (plural, namespace)]
             return [copy.deepcopy(self._bodies[key]) for key in keys]
 
+    def stored_keys(self) -> "tuple[Key, ...]":
+        """Return the keys of all objects."""
+        with self.changed:
+            return tuple(self._bodies)
+
     def create(self, key: Key, body: Json, manager: Manager) -> Json:
         """Add an object."""
         with self.changed:

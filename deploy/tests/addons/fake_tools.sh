@@ -3,7 +3,8 @@
 # texts that the installer parses. A shell script, because the tests start it hundreds of times.
 #
 # The folder $FAKE_TOOLS_DIR: versions/{kubectl,helm,server}, objects/KIND/NAME and releases/NAME (JSON), applied and fails (lines),
-# empty (a cluster without the add-ons' kinds), and calls: program, standard input and arguments, each ended by \037, a call by \036.
+# empty (a cluster without the add-ons' kinds), kserve-config (the ConfigMap that each upgrade of KServe's chart restores), and
+# calls: program, standard input and arguments, each ended by \037, a call by \036.
 state_dir=$FAKE_TOOLS_DIR
 program=${0##*/}
 input=
@@ -47,6 +48,7 @@ case "$program $1" in
     exit 2
     ;;
 "kubectl apply") [ "$last" = - ] || echo "$last" >>"$state_dir/applied" ;;
+"kubectl patch") printf "%s\n" "$last" >"$state_dir/objects/$2/$3" ;;
 "helm version") /bin/cat "$state_dir/versions/helm" ;;
 "helm status")
     if [ ! -e "$state_dir/releases/$2" ]; then
@@ -67,6 +69,7 @@ case "$program $1" in
         esac
     fi
     echo "{\"status\": \"deployed\", \"description\": \"$description\"}" >"$state_dir/releases/$3"
+    [ "$3" = kserve ] && /bin/cat "$state_dir/kserve-config" >"$state_dir/objects/configmap/inferenceservice-config"
     ;;
 esac
 exit 0

@@ -8,11 +8,13 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.support.manifests import KUBERNETES
+from thale.kserve.inference_service import ANNOTATION_KEYS
 
 REPOSITORY = KUBERNETES.parent
 PLATFORM = KUBERNETES / "platform"
@@ -23,6 +25,8 @@ MANAGED_OBJECTS = (
     "apiservice/v1beta1.metrics.k8s.io",
 )
 TIMEOUT_S = 240
+KSERVE_CONFIG = {"data": {"deploy": "{}", "inferenceService": '{"resource": {"cpuLimit": "1"}}'}}
+"""The ConfigMap of KServe's chart. The fake keeps only the patched fields of an object."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ def env(tmp_path: Path) -> InstallerEnvironment:
         (tmp_path / "bin" / name).symlink_to(FAKE_TOOLS)
     for name in ("fails", "applied", "empty"):
         (tmp_path / name).touch()
+    (tmp_path / "objects" / "configmap").mkdir()
+    (tmp_path / "kserve-config").write_text(json.dumps(KSERVE_CONFIG))
     environment = InstallerEnvironment(tmp_path)
     for program, version in (("kubectl", "v1.35.1"), ("helm", "v3.19.0"), ("server", "v1.35.2")):
         environment.set_version(program, version)
@@ -108,7 +114,8 @@ def test_apply_installs_in_order_at_exact_versions(env: InstallerEnvironment) ->
     for call in env.calls("helm", "upgrade"):
         assert call.arguments[1] == "--install"
         assert call.option("--version") in result.stdout
-        assert {"--wait", "--create-namespace"} <= {*call.arguments}
+        assert "--create-namespace" in call.arguments
+        assert ("--wait" in call.arguments) == (call.arguments[2] != "kserve"), "its ConfigMap is patched first"
         assert call.option("--kube-context") == "aks-dev"
     assert all(
         call.arguments[:2] == ("--context", "aks-dev") or "--client" in call.arguments for call in env.calls("kubectl")
@@ -272,6 +279,62 @@ def test_webhooks_are_exempt_from_admission_enforcer(env: InstallerEnvironment) 
     values = yaml.safe_load((PLATFORM / "values" / "cert-manager.yaml").read_text())["webhook"]
     for kind in ("mutating", "validating"):
         assert values[f"{kind}WebhookConfigurationAnnotations"] == {"admissions.enforcer/disabled": "true"}
+
+
+def kserve_section(env: InstallerEnvironment) -> dict[str, Any]:
+    """Return the section `inferenceService` of KServe's ConfigMap."""
+    config_map = json.loads((env.folder / "objects" / "configmap" / "inferenceservice-config").read_text())
+    section: dict[str, Any] = json.loads(config_map["data"]["inferenceService"])
+    return section
+
+
+def test_kserve_does_not_copy_release_annotations(env: InstallerEnvironment) -> None:
+    env.apply("dev", "--context", "aks-dev")
+    assert kserve_section(env)["serviceAnnotationDisallowedList"] == [*ANNOTATION_KEYS]
+    assert kserve_section(env)["resource"] == {"cpuLimit": "1"}, "the other entries stay"
+    (patch,) = env.calls("kubectl", "--context", "aks-dev", "patch")
+    assert patch.arguments[3:6] == ("configmap", "inferenceservice-config", "--namespace")
+    assert (patch.option("--type"), patch.option("--namespace")) == ("merge", "kserve")
+    names = [call.arguments[2] for call in env.calls("kubectl") if len(call.arguments) > 2]
+    assert names.index("patch") < names.index("rollout"), "the new controller must not start with the chart's ConfigMap"
+    env.clear_calls()
+    env.apply("dev", "--context", "aks-dev")
+    assert not env.calls("kubectl", "--context", "aks-dev", "patch")
+
+
+def test_kserve_upgrade_keeps_other_disallowed_annotations(env: InstallerEnvironment) -> None:
+    section = {"serviceAnnotationDisallowedList": ["example.org/owner", ANNOTATION_KEYS[0]]}
+    (env.folder / "kserve-config").write_text(json.dumps({"data": {"inferenceService": json.dumps(section)}}))
+    env.apply("laptop")
+    env.apply("laptop", "--only", "kserve")
+    expected = ["example.org/owner", ANNOTATION_KEYS[0], *ANNOTATION_KEYS[1:]]
+    assert kserve_section(env)["serviceAnnotationDisallowedList"] == expected
+
+
+def test_status_reports_restored_kserve_configuration(env: InstallerEnvironment) -> None:
+    env.apply("laptop")
+    env.add_object("configmap/inferenceservice-config", **KSERVE_CONFIG)
+    result = env.run("status", "--environment", "laptop")
+    assert result.returncode == 1
+    assert "differs: KServe would copy release.thale/canary, " in result.stdout
+    env.apply("laptop")
+    assert env.run("status", "--environment", "laptop").returncode == 0
+
+
+def test_invalid_kserve_configuration_is_reported(env: InstallerEnvironment) -> None:
+    (env.folder / "kserve-config").write_text(json.dumps({"data": {"inferenceService": "{,}"}}))
+    result = env.run("apply", "--environment", "laptop")
+    assert result.returncode == 1
+    assert "inferenceService in the ConfigMap inferenceservice-config is not valid JSON" in result.stderr
+
+
+def test_helm_4_upgrades_kserve_client_side(env: InstallerEnvironment) -> None:
+    env.set_version("helm", "v4.0.1")
+    env.apply("laptop")
+    client_side = [
+        call.arguments[2] for call in env.calls("helm", "upgrade") if "--server-side=false" in call.arguments
+    ]
+    assert client_side == ["kserve"]
 
 
 def test_collector_receives_its_whole_configuration(env: InstallerEnvironment) -> None:
