@@ -1,8 +1,6 @@
-"""Checks of the Azure subscription: login, resource providers, features, VM sizes and quotas."""
+"""Checks of the Azure subscription: login, resource providers and features."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import hcl2
@@ -20,9 +18,6 @@ PROVIDERS = (
 )  # fmt: skip
 """The same list as in terraform/README.md."""
 _Model = TypeVar("_Model", bound=BaseModel)
-
-SPOT = "lowPriorityCores"
-"""Azure's name for the quota of spot cores of all VM families."""
 
 
 class _Account(BaseModel):
@@ -44,70 +39,12 @@ class _Feature(BaseModel):
     properties: Properties
 
 
-class _Capability(BaseModel):
-    name: str
-    value: str
-
-
-class _QuotaName(BaseModel):
-    value: str
-    localizedValue: str = ""
-
-
-class _Usage(BaseModel):
-    name: _QuotaName
-    currentValue: int
-    limit: int
-
-
-class _Size(BaseModel):
-    name: str
-    family: str
-    capabilities: tuple[_Capability, ...] = ()
-    restrictions: tuple[Any, ...] = ()
-
-    @property
-    def cores(self) -> int:
-        return next(int(each.value) for each in self.capabilities if each.name == "vCPUs")
-
-
-class PlannedNodePool(BaseModel):
-    """A node pool of a tfvars file."""
-
-    vm_size: str
-    max_nodes: int
-    spot: bool = False
-
-
-@dataclass(frozen=True)
-class RequiredQuota:
-    """Location, node pools and features that an environment's tfvars need."""
-
-    location: str
-    pools: tuple[PlannedNodePool, ...]
-    host_encryption: bool
-
-    @property
-    def sizes(self) -> Sequence[str]:
-        """The distinct VM sizes."""
-        return sorted({pool.vm_size for pool in self.pools})
-
-
 def tfvars(context: DeployContext) -> Mapping[str, Any]:
     """Return the variables of the environment's tfvars file."""
     path = context.root / "terraform" / "environments" / f"{context.environment}.tfvars"
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     values: Mapping[str, Any] = hcl2.loads(path.read_text(), serialization_options=options)
     return values
-
-
-def required_quota(context: DeployContext) -> RequiredQuota:
-    """Return the quota that the environment's tfvars need."""
-    values = tfvars(context)
-    pools = [values["system_pool"], values["general_pool"], *values.get("gpu_pools", {}).values()]
-    region_count = 2 if values.get("secondary_location") else 1
-    region_pools = tuple(PlannedNodePool.model_validate(pool) for pool in pools)
-    return RequiredQuota(values["location"], region_pools * region_count, bool(values.get("host_encryption", True)))
 
 
 def missing_login(settings: DeploySettings) -> MissingPrerequisite | None:
@@ -123,22 +60,14 @@ def missing_login(settings: DeploySettings) -> MissingPrerequisite | None:
     return None
 
 
-def missing_from_subscription(context: DeployContext, *, environment_exists: bool) -> list[MissingPrerequisite]:
-    """Return everything that the subscription lacks for the environment.
-
-    Args:
-        context: The environment.
-        environment_exists: Whether the environment exists already, so that the used quota includes its machines.
+def missing_from_subscription(context: DeployContext) -> list[MissingPrerequisite]:
+    """Return the resource providers and features that the subscription lacks for the environment.
 
     Raises:
         UnexpectedOutputError: If the output of `az` cannot be parsed.
     """
-    settings, required = context.settings, required_quota(context)
-    return [
-        *_missing_providers(settings),
-        *(_missing_encryption(settings) if required.host_encryption else []),
-        *_missing_machines(settings, required, environment_exists=environment_exists),
-    ]
+    encrypted = bool(tfvars(context).get("host_encryption", True))
+    return [*_missing_providers(context.settings), *(_missing_encryption(context.settings) if encrypted else [])]
 
 
 def az(settings: DeploySettings, *arguments: str) -> Any:
@@ -167,57 +96,6 @@ def _missing_encryption(settings: DeploySettings) -> list[MissingPrerequisite]:
         return []
     remedy = f"az feature register {' '.join(arguments)}, or set host_encryption = false in the tfvars"
     return [MissingPrerequisite("the feature EncryptionAtHost", remedy)]
-
-
-def _missing_machines(
-    settings: DeploySettings, required: RequiredQuota, *, environment_exists: bool
-) -> list[MissingPrerequisite]:
-    listed = az(
-        settings, "vm", "list-skus", "--location", required.location, "--resource-type", "virtualMachines", "--all"
-    )
-    offered = (each for each in listed if each.get("name") in required.sizes)
-    sizes = {size.name: size for size in TypeAdapter(list[_Size]).validate_python(list(offered))}
-    remedy = f"set another size or region in the tfvars: az vm list-skus --location {required.location} --output table"
-    missing = [
-        MissingPrerequisite(f"the VM size {name} in {required.location} for this subscription", remedy)
-        for name in required.sizes
-        if name not in sizes or sizes[name].restrictions
-    ]
-    usages = TypeAdapter(tuple[_Usage, ...]).validate_python(
-        az(settings, "vm", "list-usage", "--location", required.location)
-    )
-    quotas = {usage.name.value.lower(): usage for usage in usages}
-    required_cores = _required_cores(required, sizes)
-    return missing + [
-        _missing_quota(family, cores, quotas.get(family.lower()), required.location)
-        for family, cores in sorted(required_cores.items())
-        if _free_cores(quotas.get(family.lower()), environment_exists=environment_exists) < cores
-    ]
-
-
-def _required_cores(required: RequiredQuota, sizes: Mapping[str, _Size]) -> Counter[str]:
-    """Return the cores of all pools at their maximum size, by quota name."""
-    cores: Counter[str] = Counter()
-    for pool in required.pools:
-        if pool.vm_size in sizes:
-            size = sizes[pool.vm_size]
-            cores[SPOT if pool.spot else size.family] += pool.max_nodes * size.cores
-    return cores
-
-
-def _free_cores(quota: _Usage | None, *, environment_exists: bool) -> int:
-    if quota is None:
-        return 0
-    return quota.limit if environment_exists else quota.limit - quota.currentValue
-
-
-def _missing_quota(family: str, cores: int, quota: _Usage | None, location: str) -> MissingPrerequisite:
-    available = f"{quota.limit}, of which {quota.currentValue} in use" if quota else "none"
-    name = quota.name.localizedValue if quota and quota.name.localizedValue else family
-    remedy = (
-        f"https://portal.azure.com/#view/Microsoft_Azure_Capacity/QuotaMenuBlade: {name}, {location}; GPUs take days"
-    )
-    return MissingPrerequisite(f"quota of {cores} cores of {family} in {location}: available {available}", remedy)
 
 
 def _validate(kind: type[_Model], value: Any) -> _Model:

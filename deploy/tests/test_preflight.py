@@ -33,36 +33,104 @@ def test_preflight_reports_programs_and_settings_at_once(
     assert all(reported.values())
 
 
+def size(name: str, cores: int, family: str, **facts: object) -> dict[str, object]:
+    """Return a VM size as `az vm list-skus` prints it, available in three zones unless `facts` say otherwise."""
+    zones = [{"location": "westeurope", "zones": ["1", "2", "3"]}]
+    capabilities = [{"name": "vCPUs", "value": str(cores)}]
+    return {"name": name, "family": family, "capabilities": capabilities, "locationInfo": zones, **facts}
+
+
+def usage(name: str, used: int, limit: int) -> dict[str, object]:
+    return {"name": {"value": name}, "currentValue": used, "limit": limit}
+
+
+SIZES = [
+    size("Standard_D4ds_v5", 4, "standardDDSv5Family"),
+    size("Standard_D8ds_v5", 8, "standardDDSv5Family"),
+    size("Standard_NC4as_T4_v3", 4, "Standard NCASv3_T4 Family"),
+    size("Standard_NC24ads_A100_v4", 24, "StandardNCADSA100v4Family"),
+]
+PLENTY = [
+    usage(name, 0, 1000)
+    for name in ("standardDDSv5Family", "Standard NCASv3_T4 Family", "StandardNCADSA100v4Family", "lowPriorityCores")
+]
+
+
+def set_tfvars(env: DeployEnvironment, environment: Environment, text: str) -> None:
+    """Append variables to the tfvars file of an environment."""
+    path = env.root / "terraform" / "environments" / f"{environment}.tfvars"
+    path.write_text(f"{path.read_text()}\n{text}\n")
+
+
+def use_gpus(env: DeployEnvironment, environment: Environment) -> None:
+    """Add the GPU component to the overlay of an environment."""
+    path = env.root / "kubernetes" / "overlays" / environment.overlay / "kustomization.yaml"
+    path.write_text(path.read_text().replace("components:\n", "components:\n  - ../../components/gpu\n"))
+
+
 def test_preflight_reports_all_subscription_problems(env: DeployEnvironment) -> None:
-    machines = [
-        {
-            "name": "Standard_D4ds_v5",
-            "family": "standardDDSv5Family",
-            "capabilities": [{"name": "vCPUs", "value": "4"}],
-        },
-        {
-            "name": "Standard_D2ds_v5",
-            "family": "standardDDSv5Family",
-            "capabilities": [{"name": "vCPUs", "value": "2"}],
-        },
-        {
-            "name": "Standard_NC4as_T4_v3",
-            "family": "Standard NCASv3_T4 Family",
-            "capabilities": [{"name": "vCPUs", "value": "4"}],
-            "restrictions": [{"reasonCode": "NotAvailableForSubscription"}],
-        },
-    ]
-    usages = [{"name": {"value": "standardDDSv5Family"}, "currentValue": 8, "limit": 20}]
-    env.configure(sizes=machines, usages=usages, encryption="NotRegistered", providers=["Microsoft.Compute"])
+    location = {"type": "Location", "reasonCode": "NotAvailableForSubscription"}
+    gpu = size("Standard_NC4as_T4_v3", 4, "Standard NCASv3_T4 Family", restrictions=[location])
+    usages = [usage("standardDDSv5Family", 8, 30), usage("cores", 8, 400)]
+    env.configure(sizes=[*SIZES[:2], gpu], usages=usages, encryption="NotRegistered", providers=["Microsoft.Compute"])
+    use_gpus(env, Environment.DEV)
     reported = missing(env, Environment.DEV)
     (providers,) = [remedy for name, remedy in reported.items() if name.startswith("registered resource providers")]
     assert providers.startswith("for p in Microsoft.ContainerService ")
     assert "the feature EncryptionAtHost" in reported
-    assert "the VM size Standard_NC4as_T4_v3 in westeurope for this subscription" in reported
-    # dev's pools at maximum size: 2 x 2 + 3 x 4 cores, of which 12 are free; a T4 on demand and a T4 on spot
-    assert "quota of 16 cores of standardDDSv5Family in westeurope: available 20, of which 8 in use" in reported
+    assert "the VM size Standard_NC4as_T4_v3 in westeurope: NotAvailableForSubscription" in reported
+    # dev's pools at maximum size: 3 x 4 + 3 x 4 cores, of which 22 are free; a T4 for inference
+    assert "quota of 24 cores of standardDDSv5Family in westeurope: available 30, of which 8 in use" in reported
     assert "quota of 4 cores of Standard NCASv3_T4 Family in westeurope: available none" in reported
-    assert "quota of 4 cores of lowPriorityCores in westeurope: available none" in reported
+
+
+def test_preflight_checks_regional_cores(env: DeployEnvironment) -> None:
+    env.configure(sizes=SIZES, usages=[*PLENTY, usage("cores", 0, 20)])
+    assert list(missing(env, Environment.DEV)) == [
+        "quota of 24 cores of all families in westeurope: available 20, of which 0 in use"
+    ]
+
+
+def test_preflight_counts_spot_cores_separately(env: DeployEnvironment) -> None:
+    env.configure(sizes=SIZES, usages=[*PLENTY, usage("cores", 0, 28)])
+    use_gpus(env, Environment.DEV)
+    preflight.run(env.context(Environment.DEV))
+
+
+def test_preflight_checks_gpu_quota_only_if_used(env: DeployEnvironment) -> None:
+    usages = [usage("standardDDSv5Family", 0, 100), usage("cores", 0, 100)]
+    env.configure(sizes=SIZES, usages=usages)
+    preflight.run(env.context(Environment.DEV))
+    use_gpus(env, Environment.DEV)
+    reported = missing(env, Environment.DEV)
+    assert list(reported) == ["quota of 4 cores of Standard NCASv3_T4 Family in westeurope: available none"]
+
+
+def test_preflight_checks_each_region(env: DeployEnvironment) -> None:
+    plenty = [*PLENTY, usage("cores", 0, 1000)]
+    small = [usage("standardDDSv5Family", 0, 10), usage("cores", 0, 1000)]
+    env.configure(
+        sizes={"westeurope": SIZES, "northeurope": SIZES[:3]}, usages={"westeurope": plenty, "northeurope": small}
+    )
+    set_tfvars(env, Environment.STAGING, 'secondary_location = "northeurope"')
+    reported = missing(env, Environment.STAGING)
+    # staging's pools at maximum size: 3 x 4 + 6 x 4 cores in each region
+    assert list(reported) == [
+        "the VM size Standard_NC24ads_A100_v4 in northeurope: the region does not have it",
+        "quota of 36 cores of standardDDSv5Family in northeurope: available 10, of which 0 in use",
+    ]
+
+
+@pytest.mark.parametrize(("restricted", "used"), [("3", False), ("1", True)])
+def test_preflight_checks_zones_of_sizes(env: DeployEnvironment, restricted: str, *, used: bool) -> None:
+    zone = {"type": "Zone", "reasonCode": "NotAvailableForSubscription", "restrictionInfo": {"zones": [restricted]}}
+    nodes = size("Standard_D4ds_v5", 4, "standardDDSv5Family", restrictions=[zone])
+    env.configure(sizes=[nodes, *SIZES[1:]], usages=[*PLENTY, usage("cores", 0, 1000)])
+    if used:  # dev uses zone 1 only
+        (description,) = missing(env, Environment.DEV)
+        assert description == "the VM size Standard_D4ds_v5 in zone 1 of westeurope for this subscription"
+    else:
+        preflight.run(env.context(Environment.DEV))
 
 
 def test_preflight_rejects_other_subscription(env: DeployEnvironment) -> None:

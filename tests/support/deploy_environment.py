@@ -183,12 +183,13 @@ def _write_fake_commands(bin_dir: Path, api: FakeCluster, gateway_port: int) -> 
                 "family": families.get(name, "standardDDSv5Family"),
                 "capabilities": [{"name": "vCPUs", "value": str(cores)}],
                 "restrictions": [],
+                "locationInfo": [{"location": "westeurope", "zones": ["1", "2", "3"]}],
             }
             for name, cores in sizes.items()
         ],
         "usages": [
             {"name": {"value": name, "localizedValue": name}, "currentValue": "0", "limit": "100"}
-            for name in ("standardDDSv5Family", "Standard NCASv3_T4 Family", "lowPriorityCores")
+            for name in ("standardDDSv5Family", "Standard NCASv3_T4 Family", "lowPriorityCores", "cores")
         ],
         "names": {
             "offline-azurerm_container_registry-login_server": "crthaledev.azurecr.io",

@@ -32,6 +32,11 @@ def options(arguments, name):
     return [value for previous, value in itertools.pairwise(arguments) if previous == name]
 
 
+def in_location(answers, arguments):
+    """Return the response of one location, if the responses differ by location."""
+    return answers.get(option(arguments, "--location"), []) if isinstance(answers, dict) else answers
+
+
 def print_line(line):
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -49,10 +54,10 @@ def az(config, arguments):
         "account get-access-token": {"accessToken": config["access_token"], "tokenType": "Bearer"},
         "provider list": [{"namespace": name, "registrationState": "Registered"} for name in config["providers"]],
         "feature show": {"properties": {"state": config["encryption"]}},
-        "vm list-skus": config["sizes"],
-        "vm list-usage": config["usages"],
     }
     handlers = {
+        "vm list-skus": lambda: print_json(in_location(config["sizes"], arguments)),
+        "vm list-usage": lambda: print_json(in_location(config["usages"], arguments)),
         "acr task list-runs": lambda: print_json(
             [r for r in read_built() if image_of(r) == option(arguments, "--image")]
         ),
