@@ -22,6 +22,8 @@ help: ## List the targets
 .PHONY: install
 install: $(INSTALLED) ## Install thale and its tools into .venv
 
+UNIT := not integration and not slow
+
 TOOLS := .tools
 PIP := pip install --quiet --disable-pip-version-check
 LOCKED := --require-hashes --no-deps --requirement
@@ -53,12 +55,15 @@ run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ct
 	@exec $(BIN)/thale up --analyze '$(IMAGE)' --out '$(OUT)'
 
 .PHONY: test
-test: install lint types layers wheel checkov azurite prometheus redis ## Run all checks of CI
-	$(BIN)/pytest
+# Unit tests run in parallel. Tests that start servers run one by one, because they use the whole machine.
+test: install ## Run all checks of CI
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers wheel checkov azurite prometheus redis
+	$(BIN)/pytest --numprocesses auto -m '$(UNIT)'
+	$(BIN)/pytest -m 'not ($(UNIT))'
 
 .PHONY: test-fast
 test-fast: install ## Run the unit tests only: no server, no container
-	$(BIN)/pytest --numprocesses auto -m 'not integration and not slow'
+	$(BIN)/pytest --numprocesses auto -m '$(UNIT)'
 
 .PHONY: lint
 lint: install ## Check code style with ruff and prose with the word list
