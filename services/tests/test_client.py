@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -256,3 +257,18 @@ def test_import_thale_does_not_import_heavy_packages() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
     program = "import sys, thale; thale.Client; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_client_warns_when_key_is_sent_without_encryption() -> None:
+    with pytest.warns(UserWarning, match="without encryption: use the server's https address"):
+        thale.Client("http://thale.example.org", api_key="key")
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [("https://thale.example.org", "key"), ("http://127.0.0.1:8080", "key"), ("http://thale.example.org", "")],
+)
+def test_client_does_not_warn_about_safe_addresses(url: str, key: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        thale.Client(url, api_key=key)

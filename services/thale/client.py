@@ -5,17 +5,19 @@
 """
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from thale.errors import ParameterError, ServerUnreachableError, ThaleError, UnexpectedResponseError, error_class
+from thale.loopback import is_loopback
 from thale.schemas import ModelInfo, Phenotype, Problem
 
 if TYPE_CHECKING:
@@ -90,6 +92,10 @@ class Client:
         credential = (os.environ.get(API_KEY_VARIABLE, "") if api_key is None else api_key).strip()
         if not credential.isascii() or not credential.isprintable():
             raise ParameterError(f"the API key contains invalid characters: check {API_KEY_VARIABLE}")
+        if credential and _is_readable_in_transit(self.url):
+            warnings.warn(
+                f"the API key is sent to {self.url} without encryption: use the server's https address", stacklevel=2
+            )
         self._authorization = {"Authorization": f"Bearer {credential}"} if credential else {}
         self._pool = urllib3.PoolManager(
             maxsize=8,
@@ -240,3 +246,9 @@ def _problem_to_error(response: urllib3.BaseHTTPResponse) -> ThaleError:
     error = error_type.from_message(problem.detail)
     error.request_id = problem.request_id
     return error
+
+
+def _is_readable_in_transit(url: str) -> bool:
+    """Return True if other machines can read what is sent to this address."""
+    address = urlsplit(url)
+    return address.scheme == "http" and not is_loopback(address.hostname or "")

@@ -25,6 +25,11 @@ class Authenticator:
         self._api_keys = api_keys
         self._tokens = tokens
 
+    def is_available(self) -> bool:
+        """Return True if at least one source of credentials has values, so that some callers can be served."""
+        sources = [self._api_keys, None if self._tokens is None else self._tokens.signing_keys]
+        return any(source is not None and source.is_known() for source in sources)
+
     async def authenticate(self, credential: str) -> Principal:
         """Return the caller of a credential.
 

@@ -43,7 +43,7 @@ class EntraTokens:
     """
 
     def __init__(self, signing_keys: LastKnownValue[SigningKeys], tenant_id: str, audience: str) -> None:
-        self._signing_keys = signing_keys
+        self.signing_keys = signing_keys
         self._tenant_id = tenant_id
         self._audience = audience
         self._verified: OrderedDict[bytes, _VerifiedToken] = OrderedDict()
@@ -70,11 +70,11 @@ class EntraTokens:
         return verified.principal
 
     def _is_still_valid(self, verified: _VerifiedToken) -> bool:
-        return time.time() < verified.expires and verified.key in self._signing_keys.get().keys.values()
+        return time.time() < verified.expires and verified.key in self.signing_keys.get().keys.values()
 
     async def _verify(self, token: str) -> _VerifiedToken:
         key = await self._find_key(_key_id(token))
-        issuer = self._signing_keys.get().issuer
+        issuer = self.signing_keys.get().issuer
         try:
             claims = jwt.decode(
                 token,
@@ -103,10 +103,10 @@ class EntraTokens:
 
         Random key ids of an attacker therefore cause no further requests to the authority.
         """
-        key = self._signing_keys.get().keys.get(key_id)
-        if key is None and (read := self._signing_keys.request_read()) is not None:
+        key = self.signing_keys.get().keys.get(key_id)
+        if key is None and (read := self.signing_keys.request_read()) is not None:
             await asyncio.wait([asyncio.wrap_future(read)], timeout=_REFRESH_TIMEOUT_S)
-            key = self._signing_keys.get().keys.get(key_id)
+            key = self.signing_keys.get().keys.get(key_id)
         if key is None:
             raise UnauthenticatedError("the token has an unknown signing key: request a new token", reason="unknown")
         return key

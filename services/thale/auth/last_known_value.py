@@ -67,6 +67,11 @@ class LastKnownValue(Generic[_Value]):
         """The end of the first read, successful or not."""
         return self._first_read
 
+    def is_known(self) -> bool:
+        """Return True if a value is known that is not too old."""
+        value = self._value
+        return value is not None and time.monotonic() - value[1] <= self._schedule.max_age_s
+
     def get(self) -> _Value:
         """Return the last known value.
 
@@ -74,7 +79,7 @@ class LastKnownValue(Generic[_Value]):
             AuthenticationUnavailableError: If no value is known, or it is too old.
         """
         value = self._value
-        if value is None or time.monotonic() - value[1] > self._schedule.max_age_s:
+        if value is None or not self.is_known():
             raise AuthenticationUnavailableError(
                 "credentials cannot be verified at present: try again, and search the server's log for "
                 "'credentials unavailable'"

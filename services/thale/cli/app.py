@@ -6,6 +6,7 @@ Exit status: 0 success, 1 failure with a message, 2 invalid usage, 130 interrupt
 import math
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -191,6 +192,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # not if it is ignored, as under nohup
             signal.signal(number, signal.default_int_handler)
+    warnings.showwarning = _show_warning
     try:
         app()
     except ThaleError as error:
@@ -201,6 +203,11 @@ def main() -> None:
         if access_error is None:
             raise
         _exit_with(access_error)
+
+
+def _show_warning(message: Warning | str, *_origin: object, **_options: object) -> None:
+    """Print a warning as one line, without the place in the code."""
+    _stderr_console().print(f"[yellow]![/] {escape(str(message))}", highlight=False)
 
 
 def _exit_with(error: ThaleError) -> NoReturn:

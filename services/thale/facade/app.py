@@ -91,8 +91,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             settings, release_source, breakers, admission, fallback_client, mirror, header_pool
         )
         probe = RequestPathProbe(models, header_pool, pool, fallback_client.last_response_at)
-        app.state.health = health = Health(models, release_source, probe)
-        app.state.authenticator = await stack.enter_async_context(open_authenticator(settings))
+        authenticator = await stack.enter_async_context(open_authenticator(settings))
+        app.state.authenticator = authenticator
+        app.state.health = health = Health(models, release_source, probe, authenticator)
         await stack.enter_async_context(_serve_metrics(settings, SelfMonitor(health, release_source)))
         await asyncio.gather(pool.warm_up(), header_pool.warm_up())
         await stack.enter_async_context(probe.running())

@@ -7,6 +7,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field, replace
 
+from thale.auth.authenticator import Authenticator
 from thale.errors import ModelUnavailableError
 from thale.facade.request_path_probe import RequestPathProbe
 from thale.facade.upstream.model_client import ModelClient
@@ -41,7 +42,14 @@ class Readiness:
 class Health:
     """Polls the model server's workers and caches the result, for 0.2 s until ready and for 1 s afterwards."""
 
-    def __init__(self, models: ModelClient, release_source: ReleaseSource, probe: RequestPathProbe) -> None:
+    def __init__(
+        self,
+        models: ModelClient,
+        release_source: ReleaseSource,
+        probe: RequestPathProbe,
+        authenticator: Authenticator | None,
+    ) -> None:
+        self._authenticator = authenticator
         self._probe = probe
         self._models = models
         self._release_source = release_source
@@ -56,7 +64,9 @@ class Health:
             if time.monotonic() >= self._cached_until:
                 polled = await self._poll_workers()
                 await self._probe.wait_for_first()
-                self._cached_readiness = replace(polled, missing=(*polled.missing, *self._probe.failures()))
+                self._cached_readiness = replace(
+                    polled, missing=(*polled.missing, *self._probe.failures(), *self._missing_credentials())
+                )
                 cache_s = _CACHE_S if self._cached_readiness.is_ready else _CACHE_WHILE_NOT_READY_S
                 self._cached_until = time.monotonic() + cache_s
         return self._cached_readiness
@@ -64,6 +74,11 @@ class Health:
     def is_live(self) -> bool:
         """Return False if only a restart of this process helps."""
         return self._probe.is_recoverable()
+
+    def _missing_credentials(self) -> tuple[str, ...]:
+        if self._authenticator is None or self._authenticator.is_available():
+            return ()
+        return ("no source of credentials can be read; the log has the reason ('credentials unavailable')",)
 
     async def _poll_workers(self) -> Readiness:
         try:

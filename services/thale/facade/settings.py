@@ -1,6 +1,5 @@
 """Settings of the facade: THALE_* environment variables, with defaults for one machine."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -9,19 +8,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, RedisDsn, 
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from thale.kserve.inference_service import URL_TEMPLATE
+from thale.loopback import is_loopback
 from thale.models.model_server_address import ModelServerAddress
 from thale.telemetry.otel_settings import OtelSettings
-
-
-def is_loopback(host: str) -> bool:
-    """Return True for a name or an address of this machine that other machines cannot reach."""
-    name = host.removeprefix("[").removesuffix("]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _authority_url(value: str) -> str:

@@ -137,3 +137,11 @@ def test_facade_rejects_tokens_until_the_authority_is_up(entra: FakeEntra, tmp_p
         assert status_of(facade, entra.token()) == 503
         entra.status = 200
         wait_until(lambda: status_of(facade, entra.token()) == 200)
+
+
+def test_facade_is_not_ready_before_credentials_are_read(vault: FakeKeyVault, tmp_path: Path) -> None:
+    """The vault has no pepper yet, so no key can be verified."""
+    with running_facade(vault_settings(tmp_path, vault)) as facade:
+        assert "no source of credentials can be read" in str(facade.get("/health/ready").json)
+        create(vault)
+        wait_until(lambda: "no source of credentials" not in str(facade.get("/health/ready").json))

@@ -25,7 +25,8 @@ from thale.errors import (
     RequestError,
     UnauthenticatedError,
 )
-from thale.facade.settings import FacadeSettings, is_loopback
+from thale.facade.settings import FacadeSettings
+from thale.loopback import is_loopback
 from thale.telemetry import metrics
 
 _MAX_CREDENTIAL_LENGTH = 16_384
