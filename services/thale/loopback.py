@@ -1,4 +1,4 @@
-"""Whether a host is this machine."""
+"""Hosts that other machines cannot reach."""
 
 from ipaddress import ip_address
 
