@@ -148,3 +148,36 @@ def test_lease_times_have_six_fractional_digits(api: FakeKubernetesApi) -> None:
 
 def test_new_identity_is_unique() -> None:
     assert new_identity() != new_identity()
+
+
+def test_lease_renewal_is_one_request(api: FakeKubernetesApi) -> None:
+    clock = Clock()
+    lease = make_lease(api, "lease", clock)
+    assert lease.acquire_or_renew()
+    api.requests.clear()
+    for _ in range(3):
+        clock.now += lease.retry_s
+        assert lease.acquire_or_renew()
+    assert [method for method, _ in api.requests] == ["PUT"] * 3
+
+
+def test_lease_is_lost_to_a_candidate_that_replaced_it(api: FakeKubernetesApi) -> None:
+    clock = Clock()
+    first, second = make_lease(api, "first", clock), make_lease(api, "second", clock)
+    first.acquire_or_renew()
+    second.acquire_or_renew()
+    clock.now += 16
+    assert second.acquire_or_renew()
+    assert (first.acquire_or_renew(), first.is_leader()) == (False, False)
+
+
+def test_lease_interval_is_longer_after_a_renewal(api: FakeKubernetesApi) -> None:
+    clock = Clock()
+    first, second = make_lease(api, "first", clock), make_lease(api, "second", clock)
+    first.acquire_or_renew()
+    second.acquire_or_renew()
+    assert (first.retry_s, second.retry_s) == (TIMING.renew_s, TIMING.retry_s)
+    api.unreachable.set()
+    clock.now += TIMING.renew_s
+    assert first.acquire_or_renew()
+    assert first.retry_s == TIMING.retry_s

@@ -130,7 +130,7 @@ def test_file_above_size_limit_is_rejected(tmp_path: Path) -> None:
 
 def test_only_local_target_reads_secrets_file(tmp_path: Path) -> None:
     def secrets_of(target: Target) -> FileSecrets | None:
-        secrets = TargetOptions(target, tmp_path, None, None, None, None, None).secrets()
+        secrets = TargetOptions(target, tmp_path, None, None, None, None, None, None).secrets()
         assert secrets is None or isinstance(secrets, FileSecrets)
         return secrets
 

@@ -50,11 +50,18 @@ def _releases(
         str | None,
         typer.Option(envvar="THALE_MODEL_STORE", help="Model store: a folder or a blob container."),
     ] = None,
+    store_uri: Annotated[
+        str | None,
+        typer.Option(
+            envvar="THALE_MODEL_STORE_URI",
+            help="The store's address in the cluster, if it differs: pvc://NAME/PATH for a volume.",
+        ),
+    ] = None,
     user: Annotated[
         str | None, typer.Option("--as", envvar="THALE_USER", help="Author of the changes. Default: the current user.")
     ] = None,
 ) -> None:
-    context.obj = TargetOptions(target, home, namespace, kube_context, facades, store, user)
+    context.obj = TargetOptions(target, home, namespace, kube_context, facades, store, store_uri, user)
 
 
 Slo = Annotated[
@@ -231,6 +238,14 @@ def shadow(
         return transitions.set_shadow(current, None if version is None else target.find(model, version), author)
 
     apply_transition(context.obj, model, reason_from_option(why), transition, Console())
+
+
+@release.command()
+def drop(context: typer.Context, model: Model, version: Version) -> None:
+    """Unload a version that an interrupted change left behind. A released version is not unloaded."""
+    from thale.cli.rollout_commands import drop_unused
+
+    drop_unused(context.obj, model, version, Console())
 
 
 @release.command()

@@ -1,7 +1,7 @@
 """Implementation of the rollout commands of `thale release`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -20,7 +20,7 @@ from thale.release.targets import ReleaseTarget
 from thale.release.targets.update import author_now, update_release
 from thale.schemas import Release
 
-_POLL_INTERVAL_S = 0.5
+_POLL_INTERVAL_S = 2.0
 
 Transition = Callable[[Release, ReleaseTarget, Author], Release]
 
@@ -119,6 +119,27 @@ def roll_back(release: Release, target: ReleaseTarget, author: Author, to: str |
     return transitions.roll_back(release, author, target.find(release.name, name))
 
 
+def drop_unused(target_options: TargetOptions, model: str, version: str, console: Console) -> None:
+    """Unload a version that the release does not contain.
+
+    Raises:
+        InvalidTransitionError: If the release contains the version, or it is not loaded.
+        ReleaseError: If the target cannot unload it.
+    """
+    with target_options.environment() as environment:
+        target = environment.target
+        if version in target.read(model).release.versions:
+            raise InvalidTransitionError(
+                f"{model} {version} is released: end its role with `thale release rollback`, `abort` or `shadow --off`"
+            )
+        unused = target.unused(model)
+        if version not in unused:
+            loaded = f"only {', '.join(unused)} can be dropped" if unused else "no unused version is loaded"
+            raise InvalidTransitionError(f"{model} {version} is not loaded: {loaded}")
+        target.drop(model, [version])
+    console.print(f"{model} {version} is unloaded", highlight=False)
+
+
 def print_history(target_options: TargetOptions, model: str, console: Console) -> None:
     """Print the changes of a release, newest first."""
     with target_options.environment() as environment:
@@ -163,7 +184,16 @@ def read_status(environment: ReleaseEnvironment, model: str | None) -> Status:
     """
     names = environment.target.models() if model is None else [model]
     releases = {name: environment.target.read(name).release for name in names}
-    return rollout_status(releases, load_checkpoint(environment.checkpoint_store))
+    unused = {name: _read_unused(environment.target, name) for name in names}
+    return rollout_status(releases, load_checkpoint(environment.checkpoint_store), unused)
+
+
+def _read_unused(target: ReleaseTarget, model: str) -> Sequence[str]:
+    """Return the unused versions of a model, none if a model server does not respond."""
+    try:
+        return target.unused(model)
+    except ReleaseError:
+        return ()
 
 
 def _model_status(release: Release, checkpoint: Checkpoint | None) -> ModelStatus:

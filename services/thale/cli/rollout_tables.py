@@ -1,6 +1,6 @@
 """Tables and lines of `thale release`: rollout status, release history and changes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from rich.box import SIMPLE_HEAD
@@ -31,7 +31,7 @@ def status_table(status: Status, now: datetime) -> RenderableType:
         table.add_column(title, justify="right", no_wrap=True)
     for model in status.models:
         _add_rows(table, model, now)
-    lines = [line for model in status.models for line in _verdict_lines(model)]
+    lines = [line for model in status.models for line in (*_verdict_lines(model), *_unused_lines(model))]
     return Group(table, *lines, *_controller_lines(status, now))
 
 
@@ -58,6 +58,8 @@ def _add_rows(table: Table, model: ModelStatus, now: datetime) -> None:
         )
     if model.shadow not in (None, model.canary):
         table.add_row("", model.shadow, "shadow")
+    for version in model.unused_versions:
+        table.add_row("", version, "unused")
 
 
 def _format_counts(counts: VersionCounts | None) -> tuple[str, str, str]:
@@ -81,6 +83,14 @@ def _verdict_lines(model: ModelStatus) -> list[str]:
     colour = _COLOURS[verdict.decision]
     first = f"{model.model} {verdict.canary}: [bold {colour}]{verdict.decision}[/]"
     return [first, *(f"  {escape(reason)}" for reason in verdict.reasons)]
+
+
+def _unused_lines(model: ModelStatus) -> Iterator[str]:
+    for version in model.unused_versions:
+        yield (
+            f"[yellow]![/] {model.model} {version} is loaded but not released: a change is loading or unloading it, or "
+            f"left it behind; remove it with `thale release drop {model.model} {version}`"
+        )
 
 
 def _controller_lines(status: Status, now: datetime) -> list[str]:

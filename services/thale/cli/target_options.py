@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from thale.errors import ParameterError, ServerUnreachableError
 from thale.release.lifecycle.identity import current_user, service_account_name
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from thale.local.data_dir import DataDir
     from thale.release.controller.controller import ReleaseEnvironment
     from thale.release.registry.stores import ModelStore
+    from thale.release.targets.cluster_store import ClusterStore
     from thale.secrets import Secrets
 
 
@@ -35,6 +38,7 @@ class TargetOptions:
     context: str | None
     facades: str | None
     model_store: str | None
+    store_uri: str | None
     user: str | None
 
     @property
@@ -80,8 +84,10 @@ class TargetOptions:
                 )
             from thale.release.controller.cluster import cluster_environment
 
-            store = self.store() if self.model_store is not None else None
-            with cluster_environment(self.namespace, self.context, self.facades, store) as environment:
+            store = self._cluster_store() if self.model_store is not None else None
+            with cluster_environment(
+                self.namespace, self.context, self.facades, store, lambda line: typer.echo(line, err=True)
+            ) as environment:
                 yield environment
             return
         from thale.local.releases import local_environment
@@ -108,6 +114,11 @@ class TargetOptions:
         if self.resolve_target() is Target.KSERVE:
             raise ParameterError("a cluster has no default store: pass the store of its versions with --store")
         return FolderStore(self.data_dir.registry)
+
+    def _cluster_store(self) -> "ClusterStore":
+        from thale.release.targets.cluster_store import ClusterStore
+
+        return ClusterStore(self.store(), self.store_uri)
 
     def secrets(self) -> "Secrets | None":
         """Return the secrets of the local platform, or None without a secrets file or for a cluster."""

@@ -1,7 +1,7 @@
-"""Informer for the InferenceServices of a namespace: the release source of a facade in a cluster.
+"""Informer for the InferenceServices of a namespace: the releases in a cluster, as facade and controller read them.
 
-A thread lists and then watches, as controllers do, so that a change arrives at once. It lists again every 20 s, which
-repairs missed events. While the API is unreachable, the last known release state stays valid.
+A thread lists and then watches, as controllers do, so that a change arrives at once. It lists again at a constant
+interval, which repairs missed events. While the API is unreachable, the last known release state stays valid.
 """
 
 import logging
@@ -20,7 +20,7 @@ from thale.schemas import Release, ReleaseState
 
 logger = logging.getLogger(__name__)
 
-_RESYNC_PERIOD_S = 20
+RESYNC_PERIOD_S = 20
 _CONNECT_TIMEOUT_S = 3.0
 _LIST_TIMEOUT_S = 10.0
 _MIN_BACKOFF_S = 0.2
@@ -30,7 +30,11 @@ _MAX_BACKOFF_S = 5.0
 class InferenceServiceInformer:
     """The releases of a namespace. `running` creates it."""
 
-    def __init__(self, api: client.ApiClient, namespace: str, url_template: str) -> None:
+    def __init__(
+        self, api: client.ApiClient, namespace: str, url_template: str, resync_period_s: int = RESYNC_PERIOD_S
+    ) -> None:
+        self._resync_period_s = resync_period_s
+        self._has_listed = threading.Event()
         self._objects = client.CustomObjectsApi(api)
         self._collection = (
             inference_service.GROUP,
@@ -47,9 +51,11 @@ class InferenceServiceInformer:
 
     @classmethod
     @contextmanager
-    def running(cls, api: client.ApiClient, namespace: str, url_template: str) -> Iterator[Self]:
+    def running(
+        cls, api: client.ApiClient, namespace: str, url_template: str, resync_period_s: int = RESYNC_PERIOD_S
+    ) -> Iterator[Self]:
         """Watch the releases of a namespace within the context."""
-        informer = cls(api, namespace, url_template)
+        informer = cls(api, namespace, url_template, resync_period_s)
         thread = threading.Thread(target=informer._run, name="inference services", daemon=True)
         thread.start()
         try:
@@ -58,6 +64,10 @@ class InferenceServiceInformer:
             informer._stopping.set()
             informer._watch.stop()  # type: ignore[no-untyped-call]
             thread.join(_LIST_TIMEOUT_S)
+
+    def wait_for_first_list(self, timeout_s: float) -> None:
+        """Wait until the releases are known, or until the timeout."""
+        self._has_listed.wait(timeout_s)
 
     def current(self) -> ReleaseState:
         """Return the present release state. It is the same object until a release changes.
@@ -92,6 +102,7 @@ class InferenceServiceInformer:
         resources = {item["metadata"]["name"]: item for item in response["items"] if inference_service.is_release(item)}
         parsed_releases = {name: self._parse_release(item) or previous.get(name) for name, item in resources.items()}
         self._publish({name: release for name, release in parsed_releases.items() if release is not None})
+        self._has_listed.set()
         return str(response["metadata"]["resourceVersion"])
 
     def _watch_from(self, resource_version: str) -> None:
@@ -100,8 +111,8 @@ class InferenceServiceInformer:
             self._objects.list_namespaced_custom_object,
             *self._collection,
             resource_version=resource_version,
-            timeout_seconds=_RESYNC_PERIOD_S,
-            _request_timeout=(_CONNECT_TIMEOUT_S, _RESYNC_PERIOD_S + _LIST_TIMEOUT_S),
+            timeout_seconds=self._resync_period_s,
+            _request_timeout=(_CONNECT_TIMEOUT_S, self._resync_period_s + _LIST_TIMEOUT_S),
         )
         for event in events:
             if self._stopping.is_set():

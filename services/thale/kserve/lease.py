@@ -6,6 +6,7 @@ https://github.com/kubernetes/client-go/blob/master/tools/leaderelection/leadere
   therefore harmless.
 - Every write carries the resourceVersion of its read, so that one of two concurrent writes fails.
 - A leader that cannot renew in time stops acting before another candidate can start.
+- A renewal is one request: the leader writes the lease with the resourceVersion of its last write.
 
 ADR 0025 gives the reasons against the Python client's `kubernetes.leaderelection`. It uses the wall clock, has no check
 of the present leadership, does not release the lease, and ends when a connection is dropped.
@@ -41,6 +42,9 @@ class LeaseTiming:
     renew_deadline_s: float = 10.0
     """Time after the start of its last renewal during which the leader may act."""
     retry_s: float = 2.0
+    """Time between two attempts of a candidate, or of a leader whose renewal failed."""
+    renew_s: float = 5.0
+    """Time between two renewals. client-go uses `retry_s`, which are 30 requests a minute."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,15 @@ class KubernetesLease:
         self._clock = clock
         self._observed: _ObservedLease | None = None
         self._leader_until = -1.0
-        self.retry_s = self._timing.retry_s
+        self._held: V1Lease | None = None
+        """The lease as of this leader's last write."""
+        self._renewal_failed = False
+
+    @property
+    def retry_s(self) -> float:
+        """Time until the next call of `acquire_or_renew`."""
+        is_renewed = self.is_leader() and not self._renewal_failed
+        return self._timing.renew_s if is_renewed else self._timing.retry_s
 
     def acquire_or_renew(self) -> bool:
         """Acquire or renew the lease. If the API does not respond, a leader stays leader until its renew deadline."""
@@ -85,7 +97,10 @@ class KubernetesLease:
                 self._leader_until = started_at + self._timing.renew_deadline_s
             else:
                 self._leader_until = -1.0
+                self._held = None
+            self._renewal_failed = False
         except (ApiException, HTTPError) as error:
+            self._renewal_failed = True
             logger.warning("lease renewal failed", extra={"lease": self._name, "error": _describe_error(error)})
         return self.is_leader()
 
@@ -105,9 +120,12 @@ class KubernetesLease:
                 self._replace(lease)
         except (ApiException, HTTPError) as error:
             logger.warning("lease release failed", extra={"lease": self._name, "error": _describe_error(error)})
+        self._held = None
 
     def _try_acquire_or_renew(self, now: float) -> bool:
         """Return whether this process holds the lease now. False if another candidate holds it or was faster."""
+        if self._try_renew_held():
+            return True
         found = self._read()
         try:
             if found is None:
@@ -124,6 +142,20 @@ class KubernetesLease:
         except ApiException as error:
             if error.status != HTTPStatus.CONFLICT:
                 raise
+            return False
+        return True
+
+    def _try_renew_held(self) -> bool:
+        """Renew without a read. Returns False if the lease is not held, or was changed since the last write."""
+        if self._held is None or self._held.spec is None:
+            return False
+        self._held.spec.renew_time = _now()
+        try:
+            self._replace(self._held)
+        except ApiException as error:
+            if error.status not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
+                raise
+            self._held = None
             return False
         return True
 
@@ -161,11 +193,13 @@ class KubernetesLease:
             lease_transitions=0,
         )
         lease = V1Lease(metadata=V1ObjectMeta(name=self._name), spec=spec)
-        self._leases.create_namespaced_lease(self._namespace, lease, _request_timeout=self._request_timeout_s)
+        self._held = self._leases.create_namespaced_lease(
+            self._namespace, lease, _request_timeout=self._request_timeout_s
+        )
 
     def _replace(self, lease: V1Lease) -> None:
         """Write the lease with the resourceVersion of its read. A newer version is a conflict."""
-        self._leases.replace_namespaced_lease(
+        self._held = self._leases.replace_namespaced_lease(
             self._name, self._namespace, lease, _request_timeout=self._request_timeout_s
         )
 

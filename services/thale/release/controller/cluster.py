@@ -1,19 +1,24 @@
 """Release environment of a namespace in a cluster, for the controller and the command line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from kubernetes import config
+from kubernetes.client import ApiClient
 
-from thale.errors import ParameterError
+from thale.errors import ParameterError, UnknownModelError
 from thale.kserve.checkpoint import ConfigMapCheckpointStore
 from thale.kserve.client import load_api_client
+from thale.kserve.inference_service import URL_TEMPLATE
+from thale.kserve.informer import InferenceServiceInformer
 from thale.kserve.lease import KubernetesLease, new_identity
 from thale.kserve.service_account import SERVICE_ACCOUNT_DIR
 from thale.release.controller.controller import ReleaseEnvironment
 from thale.release.controller.metrics_scraper import MetricsScraper
-from thale.release.targets import VersionStore
+from thale.release.targets import VersionedRelease, VersionStore, compute_revision
 from thale.release.targets.kserve import KServeTarget
+from thale.release.targets.predictor_loading import Progress, log_progress
 from thale.schemas import VersionManifest
 
 FACADE_METRICS_URL = "http://thale-facade-metrics.{namespace}.svc:9090/metrics"
@@ -21,11 +26,17 @@ FACADE_METRICS_URL = "http://thale-facade-metrics.{namespace}.svc:9090/metrics"
 
 _DEFAULT_NAMESPACE = "default"
 _OBJECT_NAME = "thale-release-watch"
+_RESYNC_PERIOD_S = 60
+_FIRST_LIST_TIMEOUT_S = 10.0
 
 
 @contextmanager
 def cluster_environment(
-    namespace: str | None, context: str | None, facades: str | None, store: VersionStore | None
+    namespace: str | None,
+    context: str | None,
+    facades: str | None,
+    store: VersionStore | None,
+    progress: Progress = log_progress,
 ) -> Iterator[ReleaseEnvironment]:
     """Yield the release environment of a namespace. On exit, wait for pending unloads.
 
@@ -34,6 +45,7 @@ def cluster_environment(
         context: Context of the kubeconfig. None: the current context, or the cluster of the pod.
         facades: URL of the facades' metrics. None: `FACADE_METRICS_URL`.
         store: Store of registered versions. None is sufficient for changes among loaded versions.
+        progress: Receives a line for each change of state of a version that is being loaded.
 
     Raises:
         TargetError: If no cluster is configured.
@@ -42,8 +54,49 @@ def cluster_environment(
     namespace = namespace or _current_namespace(context)
     metrics_source = MetricsScraper([facades or FACADE_METRICS_URL.format(namespace=namespace)])
     lease = KubernetesLease(api, namespace, _OBJECT_NAME, new_identity())
-    with api, KServeTarget(api, namespace, store or _NoStore()) as target:
-        yield ReleaseEnvironment(target, metrics_source, lease, ConfigMapCheckpointStore(api, namespace, _OBJECT_NAME))
+    checkpoint_store = ConfigMapCheckpointStore(api, namespace, _OBJECT_NAME)
+    with api, KServeTarget(api, namespace, store or _NoStore(), progress=progress) as target:
+        yield ReleaseEnvironment(
+            target, metrics_source, lease, checkpoint_store, lambda: watch_releases(api, namespace, target)
+        )
+
+
+@contextmanager
+def watch_releases(api: ApiClient, namespace: str, target: KServeTarget) -> Iterator["WatchedReleases"]:
+    """Watch the releases of a namespace within the context, for a controller.
+
+    The controller does not wait for the replicas of a canary: it judges the canary meanwhile, and tries the step again.
+    """
+    target.timeouts = replace(target.timeouts, scale_s=0.0)
+    with InferenceServiceInformer.running(api, namespace, URL_TEMPLATE, _RESYNC_PERIOD_S) as informer:
+        informer.wait_for_first_list(_FIRST_LIST_TIMEOUT_S)
+        yield WatchedReleases(informer)
+
+
+@dataclass(frozen=True)
+class WatchedReleases:
+    """Releases from a watch. A read sends no request."""
+
+    informer: InferenceServiceInformer
+
+    def models(self) -> Sequence[str]:
+        """Return the names of the released models.
+
+        Raises:
+            ModelUnavailableError: If the API has not responded yet.
+        """
+        return sorted(self.informer.current().models)
+
+    def read(self, model: str) -> VersionedRelease:
+        """Return the release of a model.
+
+        Raises:
+            UnknownModelError: If the model has no release.
+        """
+        models = self.informer.current().models
+        if model not in models:
+            raise UnknownModelError(model, sorted(models))
+        return VersionedRelease(models[model], compute_revision(models[model]))
 
 
 def _current_namespace(context: str | None) -> str:

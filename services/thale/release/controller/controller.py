@@ -11,12 +11,13 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from thale.errors import ThaleError
+from thale.errors import TargetError, ThaleError
 from thale.release.controller.checkpoint import Checkpoint, CheckpointStore, RolloutCheckpoint, load_checkpoint
 from thale.release.controller.decision import Action, decide, guarded_transition
 from thale.release.controller.drift_monitor import DriftMonitor
@@ -28,7 +29,7 @@ from thale.release.judge.judge import judge
 from thale.release.judge.policy import JudgePolicy
 from thale.release.judge.version_metrics import CounterIncrease, comparison_window
 from thale.release.lifecycle.history import step_started_at
-from thale.release.targets import ReleaseTarget
+from thale.release.targets import ReleaseTarget, VersionedRelease
 from thale.release.targets.update import author_now, update_release
 from thale.schemas import Release, Verdict
 from thale.slo import Slo
@@ -47,6 +48,18 @@ class MetricsSource(Protocol):
         ...
 
 
+class ReleaseReader(Protocol):
+    """Source of releases for polls: a `ReleaseTarget`, or a copy in memory that a watch updates."""
+
+    def models(self) -> Sequence[str]:
+        """Return the names of the released models."""
+        ...
+
+    def read(self, model: str) -> VersionedRelease:
+        """Return the release of a model."""
+        ...
+
+
 @dataclass(frozen=True)
 class ReleaseEnvironment:
     """Target, metrics source, lease and checkpoint store of a controller."""
@@ -55,6 +68,8 @@ class ReleaseEnvironment:
     metrics_source: MetricsSource
     lease: Lease
     checkpoint_store: CheckpointStore
+    watch: Callable[[], AbstractContextManager[ReleaseReader]] | None = None
+    """Watches the releases within a context, so that polls send no requests. None: polls read the target."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,11 @@ class Intervals:
 
     poll_s: float = 0.5
     checkpoint_s: float = 2.0
-    """Interval of checkpoints. A change of a release saves one immediately."""
+    """Interval of checkpoints during a rollout. A change of a release saves one immediately."""
+    idle_checkpoint_s: float = 15.0
+    """Interval of checkpoints without a rollout. They only show that a controller is running."""
+    retry_s: float = 5.0
+    """Interval between two attempts at a step or promotion that the target cannot apply yet. A rollback never waits."""
     stuck_s: float = 3600.0
     """Age at which a step without a decision is reported as stuck. An operator decides then."""
 
@@ -75,6 +94,11 @@ class _ModelState:
     counters: CounterTracker
     checkpoint: RolloutCheckpoint | None = None
     stuck: bool = False
+    superseded: Release | None = None
+    """The release before this controller's last change. A watch may still return it for a moment."""
+    failure: TargetError | None = None
+    """The error of the last step or promotion, until it is tried again."""
+    retry_at: float = 0.0
 
 
 class RolloutController:
@@ -102,6 +126,7 @@ class RolloutController:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._environment, self._author, self._intervals = environment, author, intervals or Intervals()
+        self._reader: ReleaseReader = environment.target
         self._slo, self._policy = slo, policy
         self._clock, self._now = clock, now
         self._gauges = RolloutGauges()
@@ -115,7 +140,8 @@ class RolloutController:
 
     def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
         """Take part in leader election and poll until `stop` is set or, with `until_idle`, until no rollout is left."""
-        with asyncio.Runner() as runner, run_leader_election(self._environment.lease):
+        watch = self._environment.watch or (lambda: nullcontext(self._environment.target))
+        with asyncio.Runner() as runner, watch() as self._reader, run_leader_election(self._environment.lease):
             while not stop.is_set() and not (until_idle and self._is_idle):
                 started_at = self._clock()
                 self.poll(runner)
@@ -154,7 +180,7 @@ class RolloutController:
         self._gauges.record_unreachable_facades(len(result.unreachable))
         self._report_problem("facades", "; ".join(f"{url}: {why}" for url, why in sorted(result.unreachable.items())))
         try:
-            models = self._environment.target.models()
+            models = self._reader.models()
         except ThaleError as error:
             self._report_problem("releases", str(error))
             return
@@ -173,17 +199,16 @@ class RolloutController:
                 self._report_problem(model, "")
         has_canary = any(state.checkpoint is not None for state in self._models.values())
         self._is_idle = not has_canary and self._problems.keys().isdisjoint(models)
-        if (
-            changed
-            or self._last_checkpoint_at is None
-            or self._clock() >= self._last_checkpoint_at + self._intervals.checkpoint_s
-        ):
+        interval_s = self._intervals.checkpoint_s if has_canary else self._intervals.idle_checkpoint_s
+        if changed or self._last_checkpoint_at is None or self._clock() >= self._last_checkpoint_at + interval_s:
             self._save_checkpoint(dict(result.unreachable))
 
     def _poll_model(self, model: str, result: ScrapeResult) -> bool:
         """Judge a model's canary, if it has one, and act on the verdict. Returns whether the release changed."""
-        release = self._environment.target.read(model).release
+        release = self._reader.read(model).release
         state = self._models.setdefault(model, _ModelState(CounterTracker(self._now().timestamp())))
+        if release == state.superseded:
+            return False
         state.counters, increase = state.counters.update(result)
         self._drift_monitor.update(release, increase)
         state.checkpoint = self._analyse(release, state.checkpoint, increase)
@@ -195,7 +220,8 @@ class RolloutController:
         self._gauges.record_verdict(verdict)
         self._update_gauges(release, verdict, state)
         all_facades_scraped = bool(result.scrapes) and not result.unreachable
-        return self._apply_action(decide(release, verdict, all_facades_scraped=all_facades_scraped), release, verdict)
+        action = decide(release, verdict, all_facades_scraped=all_facades_scraped)
+        return self._apply_action(action, release, verdict, state)
 
     def _analyse(
         self, release: Release, previous: RolloutCheckpoint | None, increase: CounterIncrease
@@ -223,20 +249,25 @@ class RolloutController:
         state.stuck = stuck
         self._gauges.update(verdict.model, RolloutProgress(release, step_age_s, stuck))
 
-    def _apply_action(self, action: Action, judged_release: Release, verdict: Verdict) -> bool:
+    def _apply_action(self, action: Action, judged_release: Release, verdict: Verdict, state: _ModelState) -> bool:
         """Apply an action. Returns whether the release changed.
 
         Raises:
-            ReleaseError: If the release changed concurrently, or the transition is not valid.
+            ReleaseError: If the release changed concurrently, or the target cannot apply the transition.
         """
         if action == "wait":
+            state.failure = None
             return False
+        if action != "roll back" and state.failure is not None and self._clock() < state.retry_at:
+            raise state.failure
         author = author_now(self._author, "; ".join(verdict.reasons[:_MAX_REASONS]))
-        update_release(
-            self._environment.target,
-            verdict.model,
-            guarded_transition(action, judged_release, author, self._environment.lease.is_leader),
-        )
+        transition = guarded_transition(action, judged_release, author, self._environment.lease.is_leader)
+        try:
+            update_release(self._environment.target, verdict.model, transition)
+        except TargetError as error:
+            state.failure, state.retry_at = error, self._clock() + self._intervals.retry_s
+            raise
+        state.failure, state.superseded = None, judged_release
         self._gauges.record_action(verdict, action)
         return True
 

@@ -21,8 +21,10 @@ logger = logging.getLogger(__name__)
 class Lease(Protocol):
     """Lease of the leader. One thread calls `acquire_or_renew` and `release`; any thread may call `is_leader`."""
 
-    retry_s: float
-    """Interval between two calls of `acquire_or_renew`."""
+    @property
+    def retry_s(self) -> float:
+        """Time until the next call of `acquire_or_renew`."""
+        ...
 
     def acquire_or_renew(self) -> bool:
         """Acquire the lease if it is free, or renew it. Returns whether this process is the leader. Never raises."""

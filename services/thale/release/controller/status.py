@@ -1,6 +1,7 @@
 """Status of all rollouts, from the releases and the checkpoint of the controller."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from thale.release.controller.checkpoint import Checkpoint, RolloutCheckpoint
 from thale.release.judge.version_metrics import VersionMetrics
@@ -36,6 +37,8 @@ class ModelStatus(FrozenModel):
     shadow: str | None
     steps: tuple[float, ...]
     loaded_versions: tuple[str, ...]
+    unused_versions: tuple[str, ...] = ()
+    """Loaded versions that the release does not contain. A change loads or unloads them, or left them behind."""
     last_event: ReleaseEvent | None
     step_started_at: str | None
     """Start of the current step (ISO 8601)."""
@@ -53,18 +56,31 @@ class Status(FrozenModel):
     unreachable_facades: dict[str, str]
 
 
-def rollout_status(releases: Mapping[str, Release], checkpoint: Checkpoint | None) -> Status:
-    """Return the status of releases. Checkpoints of completed rollouts are ignored."""
+def rollout_status(
+    releases: Mapping[str, Release],
+    checkpoint: Checkpoint | None,
+    unused: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Status:
+    """Return the status of releases.
+
+    Args:
+        releases: The releases by model.
+        checkpoint: Checkpoint of the controller. Those of completed rollouts are ignored.
+        unused: The loaded versions of each model that its release does not contain.
+    """
     rollouts = checkpoint.rollouts if checkpoint is not None else {}
     return Status(
-        models=tuple(_model_status(release, rollouts.get(model)) for model, release in sorted(releases.items())),
+        models=tuple(
+            _model_status(release, rollouts.get(model), unused.get(model, ()))
+            for model, release in sorted(releases.items())
+        ),
         leader=checkpoint.leader if checkpoint is not None else None,
         last_checkpoint_at=checkpoint.saved_at if checkpoint is not None else None,
         unreachable_facades=checkpoint.unreachable_facades if checkpoint is not None else {},
     )
 
 
-def _model_status(release: Release, rollout: RolloutCheckpoint | None) -> ModelStatus:
+def _model_status(release: Release, rollout: RolloutCheckpoint | None, unused: Sequence[str]) -> ModelStatus:
     started_at = step_started_at(release)
     status = ModelStatus(
         model=release.name,
@@ -74,6 +90,7 @@ def _model_status(release: Release, rollout: RolloutCheckpoint | None) -> ModelS
         shadow=release.shadow,
         steps=release.steps,
         loaded_versions=tuple(release.versions),
+        unused_versions=tuple(unused),
         last_event=release.history[-1] if release.history else None,
         step_started_at=started_at.isoformat() if started_at is not None else None,
     )
