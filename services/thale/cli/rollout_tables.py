@@ -88,9 +88,10 @@ def _verdict_lines(model: ModelStatus) -> list[str]:
 def _unused_lines(model: ModelStatus) -> Iterator[str]:
     for version in model.unused_versions:
         yield (
-            f"[yellow]![/] {model.model} {version} is loaded but not released: a change is loading or unloading it, or "
-            f"left it behind; remove it with `thale release drop {model.model} {version}`"
+            f"[yellow]![/] {model.model} {version} is loaded but not released: "
+            "a change is loading or unloading it, or left it behind"
         )
+        yield f"  to unload it: thale release drop {model.model} {version}"
 
 
 def _controller_lines(status: Status, now: datetime) -> list[str]:
