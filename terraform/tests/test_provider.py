@@ -1,5 +1,6 @@
 """Settings of the provider, which no plan shows."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +28,10 @@ def test_destroy_ignores_resources_of_azure_without_lock(features: dict[str, Any
 
 def test_destroy_never_purges_the_vault(features: dict[str, Any]) -> None:
     assert features["key_vault"]["purge_soft_delete_on_destroy"] is False
+
+
+@pytest.mark.parametrize("folder", ["azure", "bootstrap"])
+def test_git_does_not_ignore_the_lock_file(folder: str) -> None:
+    path = f"{folder}/.terraform.lock.hcl"
+    ignored = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=TERRAFORM, timeout=60)
+    assert ignored.returncode == 1, "commit the lock files that `make terraform-lock` writes"
