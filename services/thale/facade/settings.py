@@ -133,8 +133,11 @@ class FacadeSettings(BaseSettings):
     """A request with a longer expected wait is rejected with 503. Keep it well below `request_timeout_s`, or accepted
     requests time out."""
     canary_timeout_s: float = Field(10.0, gt=0)
-    """Maximum time for a canary's response, within half of the remaining time; stable then serves the request. A
-    timeout of at least this length counts as a failure in the version's circuit breaker."""
+    """Minimum of the timeout of a canary's response; stable then serves the request. The timeout is
+    `canary_timeout_factor` times the stable version's p99, at least this value and at most half of the remaining time.
+    It counts as a failure in the version's circuit breaker if the version had its full time."""
+    canary_timeout_factor: float = Field(3.0, ge=1)
+    """Ratio of a canary's timeout to the stable version's p99 latency over its last 256 responses."""
     breaker_failures: int = Field(5, gt=0)
     """Failures among the last `breaker_window` outcomes of a version that open its circuit breaker."""
     breaker_window: int = Field(10, gt=0)

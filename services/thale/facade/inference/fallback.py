@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 from thale.errors import DeadlineExceededError, InvalidModelResponseError, ModelUnavailableError, ThaleError
 from thale.facade.concurrency import run_concurrently
 from thale.facade.deadline import Deadline
+from thale.facade.inference.canary_timeout import CanaryTimeout
 from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.settings import FacadeSettings
 from thale.facade.upstream.breaker_registry import BreakerRegistry
@@ -54,7 +55,7 @@ class FallbackClient:
         self._models = models
         self._pool = pool
         self._breakers = breakers
-        self._canary_timeout_s = settings.canary_timeout_s
+        self._canary_timeout = CanaryTimeout(settings)
         self._last_response_at: dict[tuple[str, str], float] = {}
 
     def last_response_at(self, name: str, version: str) -> float:
@@ -74,7 +75,7 @@ class FallbackClient:
             return await self._predict_without_fallback(route, request, deadline)
         if not self._breakers.allows(route):
             return await self._fall_back(route, "open", request, deadline)
-        canary_deadline = deadline.half(self._canary_timeout_s)
+        canary_deadline = deadline.half(self._canary_timeout.seconds(route))
         try:
             return await self._predict_and_record(route, request, canary_deadline, retry=False)
         except ThaleError as error:
@@ -162,6 +163,7 @@ class FallbackClient:
         response = await self._models.predict(route, request, deadline, retry=retry)
         version = route.name, route.version
         self._last_response_at[version] = time.monotonic()
+        self._canary_timeout.record(route, response.seconds)
         metrics.MODEL_SECONDS.labels(*version).observe(response.seconds, tracing.exemplar())
         for stage, seconds in response.stages.items():
             metrics.MODEL_STAGE_SECONDS.labels(*version, stage).observe(seconds)
@@ -203,7 +205,7 @@ class FallbackClient:
         A timeout caused by a client's short deadline is not recorded in the circuit breaker.
         """
         metrics.MODEL_REQUESTS.labels(route.name, route.version, outcome).inc()
-        if outcome == "timeout" and allowed_s < self._canary_timeout_s:
+        if outcome == "timeout" and not self._canary_timeout.is_full_attempt(route, allowed_s):
             return
         failure_outcomes = _UNREACHABLE_OUTCOMES if route.fallback is None else _FAILURE_OUTCOMES
         self._breakers.record(route, is_failure=outcome in failure_outcomes)
