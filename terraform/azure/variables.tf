@@ -106,7 +106,7 @@ variable "admin_group_ids" {
 
 variable "admin_access" {
   type = object({
-    hub = optional(object({ virtual_network_id = string, prefixes = list(string) }))
+    hub = optional(object({ virtual_network_id = string, prefixes = list(string), use_gateway = optional(bool, false) }))
     vpn = optional(object({
       client_range = string
       audience     = optional(string, "c632b3df-fb67-4d84-bdcf-b95ad541b5c8") # Azure VPN Client, registered by Microsoft
@@ -114,7 +114,7 @@ variable "admin_access" {
     }))
   })
   default     = null
-  description = "Way in for administrators to vault, storage, registry, API server and gateway (README, \"Administrators' access\"). hub: peering with an existing network; prefixes: the addresses in or behind it that get access. vpn: a VPN gateway in each region with sign-in by Entra; client_range: addresses of its clients; audience: app registration of your own, to limit the users. null: only `az aks command invoke`."
+  description = "Way in for administrators to vault, storage, registry, API server and gateway (README, \"Administrators' access\"). hub: peering with an existing network; prefixes: the addresses in or behind it that get access; use_gateway: whether they come through the hub's VPN or ExpressRoute gateway. vpn: a VPN gateway in each region with sign-in by Entra; client_range: addresses of its clients; audience: app registration of your own, to limit the users. null: only `az aks command invoke`."
   validation {
     condition     = var.admin_access == null || try(var.admin_access.hub, null) != null || try(var.admin_access.vpn, null) != null
     error_message = "admin_access must have hub or vpn: use null for no access."
@@ -126,6 +126,10 @@ variable "admin_access" {
   validation {
     condition     = try(var.admin_access.hub, null) == null || try(length(var.admin_access.hub.prefixes) > 0 && alltrue([for range in var.admin_access.hub.prefixes : can(cidrhost(range, 0)) && tonumber(split("/", range)[1]) >= 8]), false)
     error_message = "admin_access.hub.prefixes must be CIDR ranges of at most a /8: the addresses of the administrators, not every address."
+  }
+  validation {
+    condition     = try(var.admin_access.vpn, null) == null || !try(var.admin_access.hub.use_gateway, false)
+    error_message = "admin_access.hub.use_gateway must be false with vpn: a network has its own gateway or the hub's, not both."
   }
   validation {
     condition     = try(var.admin_access.vpn, null) == null || try(tonumber(split("/", var.admin_access.vpn.client_range)[1]) <= 26 && can(cidrhost(var.admin_access.vpn.client_range, 0)), false)

@@ -36,7 +36,7 @@ run "without_a_way_in_nothing_is_open" {
     error_message = "The private endpoints accept more than the nodes, or do not deny the rest."
   }
   assert {
-    condition     = jsonencode({ for name, value in module.region["primary"].admin_network : name => value if name != "endpoint_rules" }) == jsonencode({ client_configurations = [], gateways = 0, linked_api = 0, linked_zones = [], node_rules = {}, peerings = [] })
+    condition     = jsonencode({ for name, value in module.region["primary"].admin_network : name => value if name != "endpoint_rules" }) == jsonencode({ client_configurations = [], gateways = 0, hub_gateway = [], linked_api = 0, linked_zones = [], node_rules = {}, peerings = [] })
     error_message = "A rule, peering, link or gateway for administrators exists without admin_access."
   }
 }
@@ -47,6 +47,7 @@ run "hub_opens_https_for_its_administrators" {
     admin_access = { hub = {
       virtual_network_id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub"
       prefixes           = ["10.0.8.0/24", "192.168.4.0/24"]
+      use_gateway        = true
     } }
   }
 
@@ -63,8 +64,8 @@ run "hub_opens_https_for_its_administrators" {
     error_message = "Administrators reach ports of the nodes other than the gateway's."
   }
   assert {
-    condition     = join(",", module.region["primary"].admin_network.peerings) == "to-hub,to-thale-prod-westeurope"
-    error_message = "The networks are not peered both ways."
+    condition     = join(",", module.region["primary"].admin_network.peerings) == "to-hub,to-thale-prod-westeurope" && jsonencode(module.region["primary"].admin_network.hub_gateway) == "[true,true]"
+    error_message = "The networks are not peered both ways, or the hub's VPN clients have no route."
   }
   assert {
     condition     = toset(module.region["primary"].admin_network.linked_zones) == toset(["privatelink.blob.core.windows.net", "privatelink.queue.core.windows.net", "privatelink.vaultcore.azure.net", "privatelink.azurecr.io"]) && module.region["primary"].admin_network.linked_api == 1
@@ -168,6 +169,21 @@ run "way_in_for_everybody_is_refused" {
       virtual_network_id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub"
       prefixes           = ["0.0.0.0/0"]
     } }
+  }
+  expect_failures = [var.admin_access]
+}
+
+run "two_gateways_are_refused" {
+  command = plan
+  variables {
+    admin_access = {
+      vpn = { client_range = "172.30.0.0/24" }
+      hub = {
+        virtual_network_id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub"
+        prefixes           = ["10.0.8.0/24"]
+        use_gateway        = true
+      }
+    }
   }
   expect_failures = [var.admin_access]
 }

@@ -59,7 +59,9 @@ resource "azurerm_virtual_network_peering" "to_hub" {
   remote_virtual_network_id    = each.value.virtual_network_id
   allow_virtual_network_access = true
   allow_forwarded_traffic      = true # from the hub's gateway or firewall
-  use_remote_gateways          = false
+  use_remote_gateways          = each.value.use_gateway
+
+  depends_on = [azurerm_virtual_network_peering.from_hub] # Azure refuses the hub's gateway before its side offers it
 }
 
 resource "azurerm_virtual_network_peering" "from_hub" {
@@ -70,6 +72,7 @@ resource "azurerm_virtual_network_peering" "from_hub" {
   remote_virtual_network_id    = azurerm_virtual_network.this.id
   allow_virtual_network_access = true
   allow_forwarded_traffic      = false
+  allow_gateway_transit        = each.value.use_gateway
 }
 
 resource "azurerm_private_dns_zone_virtual_network_link" "hub" {

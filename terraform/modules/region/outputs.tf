@@ -67,7 +67,7 @@ output "admin_access" {
     vpn_gateway = one([for gateway in azurerm_virtual_network_gateway.vpn : gateway.name])
     dns_server  = one([for endpoint in azurerm_private_dns_resolver_inbound_endpoint.this : endpoint.ip_configurations[0].private_ip_address])
     hub_command = one([for key, hub in local.hub : join(" ", [
-      "az network vnet peering create --name to-${var.name} --allow-vnet-access",
+      "az network vnet peering create --name to-${var.name} --allow-vnet-access${hub.use_gateway ? " --allow-gateway-transit" : ""}",
       "--subscription ${hub.subscription_id} --resource-group ${hub.resource_group} --vnet-name ${hub.name}",
       "--remote-vnet ${azurerm_virtual_network.this.id}",
     ]) if !contains(keys(local.own_hub), key)])
@@ -92,6 +92,7 @@ output "admin_network" {
       port    = rule.destination_port_range
     } }
     peerings     = concat([for peering in azurerm_virtual_network_peering.to_hub : peering.name], [for peering in azurerm_virtual_network_peering.from_hub : peering.name])
+    hub_gateway  = concat([for peering in azurerm_virtual_network_peering.to_hub : peering.use_remote_gateways], [for peering in azurerm_virtual_network_peering.from_hub : peering.allow_gateway_transit])
     linked_zones = keys(azurerm_private_dns_zone_virtual_network_link.hub)
     linked_api   = length(azurerm_private_dns_zone_virtual_network_link.hub_api_server)
     gateways     = length(azurerm_virtual_network_gateway.vpn) + length(azurerm_private_dns_resolver.this) + length(azurerm_public_ip.vpn)

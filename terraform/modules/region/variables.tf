@@ -77,7 +77,7 @@ variable "workloads" {
 
 variable "admin_access" {
   type = object({
-    hub = optional(object({ virtual_network_id = string, prefixes = list(string), peer_back = bool, link_zones = bool }))
+    hub = optional(object({ virtual_network_id = string, prefixes = list(string), use_gateway = bool, peer_back = bool, link_zones = bool }))
     vpn = optional(object({ client_range = string, audience = string, size = string }))
   })
   default     = {}
