@@ -34,6 +34,7 @@ class DarknessEngine:
 
     planes: int
     stride: int = 4
+    batch_size: int = 1
     name: str = "dark"
 
     def __call__(self, batch_N3HW: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -166,6 +167,7 @@ from thale_models.inference import {function}
 class Uniform:
     planes: int
     stride: int = 16
+    batch_size: int = 1
     name: str = "uniform"
     def __call__(self, batch):
         return np.full((1, self.planes, *batch.shape[2:]), 0.25, np.float32)

@@ -1,6 +1,6 @@
 """Tests of tiled inference: equality with the whole image, seams, planes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -18,13 +18,17 @@ class PixelEngine:
     """Predicts each pixel from its own value, so that the result must not depend on the tiles."""
 
     stride: int = 4
+    batch_size: int = 1
     name: str = "pixel"
     calls: int = 0
+    sizes: list[int] = field(default_factory=list)
 
     def __call__(self, batch_N3HW: NDArray[np.float32]) -> NDArray[np.float32]:
         assert batch_N3HW.dtype == np.float32
         assert not any(side % self.stride for side in batch_N3HW.shape[2:])
+        assert len(batch_N3HW) <= self.batch_size
         self.calls += 1
+        self.sizes.append(len(batch_N3HW))
         red = 1 / (1 + np.exp(-batch_N3HW[:, :1]))
         return np.concatenate([1 - red, red], axis=1)
 
@@ -61,6 +65,16 @@ def test_predict_in_bands_equals_whole_image_prediction(height: int, width: int,
 def test_predict_in_bands_omits_planes_before_the_first(segmenter: TinyModel) -> None:
     card, engine, pixels = two_classes(segmenter.card), PixelEngine(), random_image(100, 90)
     np.testing.assert_array_equal(predict(pixels, card, engine, first_plane=1), predict(pixels, card, engine)[1:])
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 64])
+def test_predict_in_bands_is_equal_for_each_batch_size(batch_size: int, segmenter: TinyModel) -> None:
+    card, pixels = two_classes(segmenter.card), random_image(150, 340)
+    single, batched = PixelEngine(), PixelEngine(batch_size=batch_size)
+    np.testing.assert_array_equal(predict(pixels, card, batched), predict(pixels, card, single))
+    assert sum(batched.sizes) == single.calls
+    tiles_per_row = 7
+    assert batched.sizes[0] == min(batch_size, tiles_per_row)
 
 
 def test_predict_in_bands_uses_one_tile_for_a_small_image(segmenter: TinyModel) -> None:

@@ -166,6 +166,36 @@ def measure_agreement(
             typer.echo(f"  {name:40} median {quantiles[len(quantiles) // 2]:.3f}")
 
 
+@app.command()
+def check_engine(
+    model: Annotated[
+        list[Path] | None, typer.Option(help="Folder of a model. Default: both default models of the installation.")
+    ] = None,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Device of the engine.")] = "cuda",
+    precision: Annotated[
+        Literal["auto", "float32", "float16", "bfloat16"], typer.Option(help="Arithmetic of the network.")
+    ] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, max=64, help="Maximum number of tiles in one call.")] = 8,
+    plates: Annotated[int, typer.Option(min=1, help="Plates whose time is measured.")] = 10,
+) -> None:
+    """Check accuracy, reproducibility and speed of inference on a device, such as a GPU."""
+    _restart_with_malloc_settings()
+    from thale.local.runtime import find_runtime
+    from thale_models.engine import TorchOptions
+    from thale_models.engine_check import check_engine as run
+
+    folders = model or sorted(path.parent for path in find_runtime().weights.glob("*/*/card.json"))
+    reports = run(folders, TorchOptions(device, precision, batch_size), plates)
+    for report in reports:
+        typer.echo(f"{report.model}: {report.engine}")
+        typer.echo(f"  largest difference of a probability   {report.max_difference:.2g}")
+        for name, score in report.scores.items():
+            typer.echo(f"  {name:37} {score:.4f}")
+        typer.echo(f"  seconds of a plate, of its network    {report.plate_s:.3f}, {report.net_s:.3f}")
+    pair_s = sum(report.plate_s for report in reports)
+    typer.echo(f"{1 / pair_s:.2f} plates/s for one worker after the other; the same bits in each repetition")
+
+
 def _restart_with_malloc_settings() -> None:
     """Re-execute this process once with the malloc settings (Linux only). Variables of the operator are kept.
 

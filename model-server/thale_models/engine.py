@@ -1,8 +1,9 @@
 """Inference engines: the network of a model card, run by OpenVINO or by torch.
 
-Both engines run the same graph in float32: the network and its softmax or sigmoid. OpenVINO is the default, because a
-worker then starts from a cached graph without torch (docs/adr/0008-openvino-graph-cache.md). torch is the reference
-that OpenVINO is tested against. Code that needs torch is in `torch_engine`, which the functions here import lazily.
+Both engines run the same graph: the network and its softmax or sigmoid, in float32 on a CPU. OpenVINO is the default,
+because a worker then starts from a cached graph without torch (docs/adr/0008-openvino-graph-cache.md). torch is the
+reference that OpenVINO is tested against, and the engine for GPUs (docs/adr/0108-torch-engine-on-gpus.md). Code that
+needs torch is in `torch_engine`, which the functions here import lazily.
 """
 
 import hashlib
@@ -18,12 +19,14 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from thale.errors import ArchiveError
+from thale.errors import ArchiveError, DeviceError
 from thale.schemas import ModelCard
 
 logger = logging.getLogger(__name__)
 
 EngineName = Literal["openvino", "torch"]
+DeviceName = Literal["cpu", "cuda"]
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
 _STRIDE = ("thale", "stride")
 """Path of the stride in the runtime information of a graph."""
 
@@ -39,8 +42,23 @@ class Engine(Protocol):
     def stride(self) -> int:
         """Stride in pixels. Height and width of a batch are multiples of it."""
 
+    @property
+    def batch_size(self) -> int:
+        """Maximum number of tiles in one call. More than one is faster on a GPU only."""
+
     def __call__(self, batch_N3HW: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return probabilities, N x classes x H x W: softmax for a segmentation, sigmoid for landmarks."""
+
+
+@dataclass(frozen=True)
+class TorchOptions:
+    """Device and arithmetic of the torch engine."""
+
+    device: DeviceName = "cpu"
+    precision: Precision = "auto"
+    """Arithmetic of the network. `auto` is float32 on a CPU, and the fastest of a GPU that is safe for any network."""
+    batch_size: int = 8
+    """Maximum number of tiles in one call on a GPU."""
 
 
 def load_engine(
@@ -50,6 +68,7 @@ def load_engine(
     *,
     threads: int = 0,
     cache: Path | None = None,
+    torch_options: TorchOptions | None = None,
 ) -> Engine:
     """Load a model.
 
@@ -60,10 +79,13 @@ def load_engine(
         threads: CPU threads of one call; 0 uses every core available to this process.
         cache: Folder of OpenVINO graphs, kept between starts. None converts the network at each start. OpenVINO
             trusts the files in it, so only this user may have write access.
+        torch_options: Device and arithmetic of the torch engine, by default float32 on the CPU.
 
     Raises:
         ArchiveError: If the weights do not have the digest of the card, or do not fit its network.
+        DeviceError: If the engine cannot run on the device.
     """
+    torch_options = torch_options or TorchOptions()
     threads = threads or len(os.sched_getaffinity(0))
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     if digest != card.weights_sha256:
@@ -72,9 +94,17 @@ def load_engine(
             f"{card.weights_sha256}: create the archive again from one training run"
         )
     if name == "torch":
-        from thale_models.torch_engine import TorchEngine
+        from thale_models.torch_engine import TorchEngine, open_device
 
-        return TorchEngine(card, weights, threads)
+        engine = TorchEngine(card, weights, threads, open_device(torch_options))
+        if torch_options.device == "cuda":
+            engine.warm_up(card.tile_px)
+        return engine
+    if torch_options.device != "cpu":
+        raise DeviceError(
+            f"the engine {name} does not run on {torch_options.device}: set THALE_WORKER_ENGINE=torch, or "
+            "THALE_WORKER_DEVICE=cpu"
+        )
     graph = _load_or_convert_graph(card, weights, cache) if cache else _convert(card, weights)
     return _OpenVinoEngine(_compile(graph, threads), int(graph.get_rt_info(list(_STRIDE)).value))
 
@@ -83,6 +113,7 @@ def load_engine(
 class _OpenVinoEngine:
     request: Any
     stride: int
+    batch_size: int = 1
     name: str = f"openvino {openvino.__version__.split('-')[0]}"
 
     def __call__(self, batch_N3HW: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -57,13 +57,14 @@ def write_golden_predictions(run: Path, card: ModelCard) -> GoldenPredictions:
         ArchiveError: If the weights do not have the digest of the card.
     """
     engine = load_engine(card, run / WEIGHTS)
-    golden_predictions = tuple(_predict_plate(plate, card, engine) for plate in golden_plates())
+    golden_predictions = tuple(predict_plate(plate, card, engine) for plate in golden_plates())
     golden = GoldenPredictions(weights_sha256=card.weights_sha256, answers=golden_predictions)
     write_atomically(run / GOLDEN, golden.model_dump_json(indent=1).encode())
     return golden
 
 
-def _predict_plate(plate: GoldenPlate, card: ModelCard, engine: Engine) -> GoldenPrediction:
+def predict_plate(plate: GoldenPlate, card: ModelCard, engine: Engine) -> GoldenPrediction:
+    """Return the prediction of a model on one golden plate, summarised."""
     image_HW3 = decode(plate.image)
     calibration = calibrate(image_HW3, plate.mm_per_px)
     predict = segment if card.task == "segmentation" else find_landmarks

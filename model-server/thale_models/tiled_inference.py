@@ -3,7 +3,8 @@
 Tiles overlap. The value of a pixel is the mean over its tiles, weighted towards their centres
 (`geometry.tile_weights`). Tiles begin at multiples of the network's stride, so that overlapping tiles pool the same
 pixels and agree where both have enough context. Only one row of tiles is in memory as floats: a band is yielded as soon
-as no later tile can change it.
+as no later tile can change it. The tiles of a row go to the engine in batches of its size. A batch depends on the image
+only, never on other requests, so that an image has the same result at any load.
 """
 
 from collections.abc import Iterator
@@ -59,11 +60,12 @@ def predict_in_bands(
     sums_CHW = np.zeros((len(card.classes) - first_plane, tile_height, padded_width), np.float32)
     weights_HW = np.zeros((tile_height, padded_width), np.float32)
     for windows, top, next_top in zip(rows_of_tiles, tops, [*tops[1:], height], strict=True):
-        for window in windows:
-            columns = window[1]
-            probabilities_CHW = engine(_normalised_tile(pixels_HW3, background, window, card)[None])[0, first_plane:]
-            sums_CHW[:, :, columns] += probabilities_CHW * weight_HW
-            weights_HW[:, columns] += weight_HW
+        for first in range(0, len(windows), engine.batch_size):
+            batch = windows[first : first + engine.batch_size]
+            tiles_N3HW = np.stack([_normalised_tile(pixels_HW3, background, window, card) for window in batch])
+            for (_, columns), probabilities_CHW in zip(batch, engine(tiles_N3HW)[:, first_plane:], strict=True):
+                sums_CHW[:, :, columns] += probabilities_CHW * weight_HW
+                weights_HW[:, columns] += weight_HW
         finished_row_count = next_top - top
         yield OutputBand(top, sums_CHW[:, :finished_row_count, :width] / weights_HW[:finished_row_count, :width])
         for buffer in (sums_CHW, weights_HW[None]):

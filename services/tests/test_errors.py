@@ -43,6 +43,7 @@ CODES: dict[type[ThaleError], str] = {
     errors.InvalidModelResponseError: "invalid-model-response",
     errors.DeadlineExceededError: "deadline-exceeded",
     errors.ArchiveError: "archive",
+    errors.DeviceError: "device",
     errors.AnnotationError: "annotation",
     errors.DatasetError: "dataset",
     errors.TrainingError: "training",

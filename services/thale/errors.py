@@ -380,6 +380,12 @@ class ArchiveError(ThaleError):
     code = "archive"
 
 
+class DeviceError(ThaleError):
+    """The inference engine cannot run on the configured device."""
+
+    code = "device"
+
+
 class AnnotationError(ThaleError):
     """An annotation file cannot be read."""
 

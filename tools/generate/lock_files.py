@@ -3,7 +3,8 @@
     python -m tools.generate.lock_files UV         write requirements/*.txt with that uv; needs a package index
 
 Versions come from constraints.txt. Tools with an environment of their own keep the version of the existing lock file.
-torch and its CUDA packages are not locked: machines use different builds of one version.
+torch and its CUDA packages are in `cuda.txt` only, for the image with DEVICE=cu130: other machines use different builds
+of one version.
 """
 
 import re
@@ -34,12 +35,15 @@ class Lock:
     inputs: tuple[str, ...] = ()
     constrained: bool = True
     """True if constraints.txt has the versions."""
+    cuda: bool = False
+    """True for torch and its CUDA packages alone, False for all packages but these."""
 
 
 LOCKS: Mapping[str, Lock] = {
     "dev": Lock(("models", "dev"), ("build",)),
     "services": Lock(("azure", "kubernetes", "redis")),
     "model-server": Lock(("azure", "models")),
+    "cuda": Lock(inputs=("cuda",), cuda=True),
     "wheel": Lock(()),
     "build": Lock(inputs=("build",)),
     "sbom": Lock(inputs=("sbom",)),
@@ -94,7 +98,8 @@ def declared_requirements(lock: Lock) -> list[Requirement]:
     return [
         requirement
         for requirement in requirements
-        if (requirement.marker is None or requirement.marker.evaluate()) and not _UNLOCKED.fullmatch(requirement.name)
+        if (requirement.marker is None or requirement.marker.evaluate())
+        and (_UNLOCKED.fullmatch(requirement.name) is not None) == lock.cuda
     ]
 
 
@@ -127,13 +132,13 @@ def find_problems(lock: Lock, packages: Mapping[str, LockedPackage]) -> list[str
 
 def write_lock(name: str, lock: Lock, uv: Path) -> None:
     """Write one lock file with uv."""
-    unlocked = [package for package in read_constraints() if _UNLOCKED.fullmatch(package)]
+    excluded = [package for package in read_constraints() if (_UNLOCKED.fullmatch(package) is None) == lock.cuda]
     sources = [] if lock.extras is None else ["pyproject.toml"]
     command = [
         *(str(uv), "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"),
         *("--generate-hashes", "--no-annotate", "--custom-compile-command", "make lock"),
         *(option for extra in lock.extras or () for option in ("--extra", extra)),
-        *(option for package in unlocked for option in ("--no-emit-package", package)),
+        *(option for package in excluded for option in ("--no-emit-package", package)),
         *(("--constraint", CONSTRAINTS.name) if lock.constrained else ()),
         *sources,
         *(f"requirements/{source}.in" for source in lock.inputs),

@@ -74,6 +74,7 @@ def load_model(context: Context, task: Task) -> tuple[ModelCard, Engine]:
 
     Raises:
         ArchiveError: If the archive is damaged, or its model has another task.
+        DeviceError: If the configured device is missing.
     """
     folder = Path(context.system_properties["model_dir"])
     settings = WorkerSettings()
@@ -88,7 +89,14 @@ def load_model(context: Context, task: Task) -> tuple[ModelCard, Engine]:
         raise ArchiveError(f"the archive has no {WEIGHTS}: create it with `thale-models archive`")
     span_attributes = {"thale.model": card.name, "thale.version": card.version}
     atexit.register(tracing.configure_tracing("thale-models", settings.otel, span_attributes))
-    engine = load_engine(card, folder / WEIGHTS, settings.engine, threads=settings.threads, cache=settings.cache)
+    engine = load_engine(
+        card,
+        folder / WEIGHTS,
+        settings.engine,
+        threads=settings.threads,
+        cache=settings.cache,
+        torch_options=settings.torch_options,
+    )
     limit_memory_growth(settings.memory_growth_mib)
     logger.info("model loaded", extra={"model": card.name, "version": card.version, "engine": engine.name})
     return card, engine

@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from thale.telemetry.otel_settings import OtelSettings
-from thale_models.engine import EngineName
+from thale_models.engine import DeviceName, EngineName, Precision, TorchOptions
 
 
 class WorkerSettings(BaseSettings):
@@ -15,6 +15,12 @@ class WorkerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="THALE_WORKER_", frozen=True)
 
     engine: EngineName = "openvino"
+    device: DeviceName = "cpu"
+    """`cuda` requires the engine torch, an image built with DEVICE=cu130, and a GPU (docs/gpu.md)."""
+    precision: Precision = "auto"
+    """Arithmetic of the engine torch. `auto` is float32 on a CPU, bfloat16 or float16 on a GPU."""
+    batch_size: int = Field(8, ge=1, le=64)
+    """Maximum number of tiles in one inference on a GPU. A plate of 4 megapixels has 5 tiles in a row."""
     threads: int = 0
     """CPU threads of one inference; 0 uses every core available to the process."""
     cache: Path | None = None
@@ -24,3 +30,8 @@ class WorkerSettings(BaseSettings):
     accepted image needs about 1400 MiB. The memory limit of the pod contains this value."""
     otel: OtelSettings = Field(default_factory=OtelSettings)
     """Export of traces."""
+
+    @property
+    def torch_options(self) -> TorchOptions:
+        """Device and arithmetic of the engine torch."""
+        return TorchOptions(self.device, self.precision, self.batch_size)

@@ -22,9 +22,22 @@ def test_each_lock_file_is_in_the_table() -> None:
     assert {path.stem for path in FOLDER.glob("*.in")} == {name for lock in LOCKS.values() for name in lock.inputs}
 
 
-def test_torch_is_in_no_lock_file() -> None:
+def test_torch_is_in_the_lock_file_for_cuda_only() -> None:
+    cuda = {"torch", "triton", "cuda-toolkit", "nvidia-cudnn-cu13"}
     for name in LOCKS:
-        assert not {"torch", "triton", "cuda-toolkit"} & read_lock(FOLDER / f"{name}.txt").keys()
+        assert (cuda & read_lock(FOLDER / f"{name}.txt").keys()) == (cuda if name == "cuda" else set())
+
+
+def test_cuda_lock_completes_the_model_server_lock() -> None:
+    """The image installs both without dependencies, so that together they must have each package of constraints.txt."""
+    cuda, server = (read_lock(FOLDER / f"{name}.txt") for name in ("cuda", "model-server"))
+    assert not cuda.keys() & server.keys()
+    torch_packages = {
+        name
+        for name in lock_files.read_constraints()
+        if name in ("torch", "triton") or name.startswith(("cuda-", "nvidia-"))
+    }
+    assert cuda.keys() == torch_packages
 
 
 def test_find_problems_names_each_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

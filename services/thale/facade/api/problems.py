@@ -83,6 +83,7 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.InvalidModelResponseError: ProblemSpec(HTTPStatus.BAD_GATEWAY, "The model's response is invalid"),
     errors.DeadlineExceededError: ProblemSpec(HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),
     errors.ArchiveError: _INTERNAL_ERROR,
+    errors.DeviceError: _INTERNAL_ERROR,
     errors.AnnotationError: _INTERNAL_ERROR,
     errors.DatasetError: _INTERNAL_ERROR,
     errors.TrainingError: _INTERNAL_ERROR,
