@@ -16,7 +16,8 @@ from thale_models.engine_check import check_engine
 
 @pytest.fixture(name="folder")
 def write_folder(segmenter: TinyModel) -> Path:
-    (segmenter.weights.parent / "card.json").write_text(segmenter.card.model_dump_json())
+    card = segmenter.card.model_copy(update={"tile_px": 320})
+    (segmenter.weights.parent / "card.json").write_text(card.model_dump_json())
     return segmenter.weights.parent
 
 

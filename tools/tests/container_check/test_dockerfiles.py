@@ -72,7 +72,7 @@ def test_torch_is_installed_after_its_dependencies() -> None:
     assert "model-server.txt" in model_server[1]
     assert 'if [ "${DEVICE}" = cu130 ]' in model_server[2]
     assert "--require-hashes --no-deps --requirement requirements/cuda.txt;" in model_server[2]
-    assert f"--constraint constraints.txt {torch}; fi" in model_server[2]
+    assert f"--constraint constraints.txt {torch};" in model_server[2]
 
 
 @for_each_dockerfile
