@@ -39,6 +39,7 @@ CODES: dict[type[ThaleError], str] = {
     errors.UnknownVersionError: "unknown-version",
     errors.WrongTaskError: "wrong-task",
     errors.ModelUnavailableError: "model-unavailable",
+    errors.ModelStartingError: "model-starting",
     errors.ModelFailedError: "model-failed",
     errors.InvalidModelResponseError: "invalid-model-response",
     errors.DeadlineExceededError: "deadline-exceeded",

@@ -352,6 +352,20 @@ class ModelUnavailableError(ModelError):
     code = "model-unavailable"
 
 
+class ModelStartingError(ModelUnavailableError):
+    """The model is scaled to zero, and a replica is starting. Retry after the seconds of the Retry-After header."""
+
+    code = "model-starting"
+
+    retry_after_s: int = 30
+
+    def __init__(self, name: str, version: str, waited_s: float) -> None:
+        super().__init__(
+            f"{name} {version} is scaled to zero; a replica is starting and was not ready after {waited_s:.0f} s: retry "
+            f"in {self.retry_after_s} s, for up to 15 minutes if a node must be added"
+        )
+
+
 class ModelFailedError(ModelError):
     """The model's worker failed, or its response does not match the model card."""
 

@@ -120,15 +120,3 @@ def test_release_yaml_can_set_the_live_release(tmp_path: Path) -> None:
     }
     manifests = build_overlay_with(tmp_path, "aks-prod", "---\n" + yaml.safe_dump(transformer))
     assert release_from_resource(of_kind(manifests, "InferenceService")["plate-seg"]).stable == "1.1.0"
-
-
-def test_gpu_component_schedules_on_gpu_nodes(tmp_path: Path) -> None:
-    manifests = build_overlay_with(tmp_path, "aks-staging", "", "  - ../../components/gpu\n")
-    for service in of_kind(manifests, "InferenceService").values():
-        predictor = service["spec"]["predictor"]
-        assert predictor["nodeSelector"] == {"thale/purpose": "inference"}
-        (toleration,) = predictor["tolerations"]
-        taint = f"{toleration['key']}={toleration['value']}:{toleration['effect']}"
-        assert f'"{taint}"' in (KUBERNETES.parent / "terraform" / "modules" / "gpu-pool" / "main.tf").read_text()
-        assert predictor["model"]["resources"]["limits"]["nvidia.com/gpu"] == "1"
-        assert {"cpu", "memory"} <= predictor["model"]["resources"]["limits"].keys()

@@ -32,6 +32,16 @@ def overlay(name: str) -> Sequence[Manifest]:
     return build(KUBERNETES / "overlays" / name)
 
 
+def build_with_components(temp_dir: Path, name: str, *components: str) -> list[Manifest]:
+    """Return the manifests of an overlay with further components, listed last."""
+    shutil.copytree(KUBERNETES, temp_dir / "kubernetes", ignore=shutil.ignore_patterns("__pycache__"))
+    folder = temp_dir / "kubernetes" / "overlays" / name
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    kustomization["components"] += [f"../../components/{component}" for component in components]
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return build(folder)
+
+
 def of_kind(manifests: Sequence[Manifest], kind: str) -> dict[str, Manifest]:
     """Return the manifests of a kind, by name."""
     return {found["metadata"]["name"]: found for found in manifests if found["kind"] == kind}

@@ -81,7 +81,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.caller_limiter, app.state.response_store = running.limiter, running.responses
         header_pool = WorkerPool(_HEADER_WORKERS, _HEADER_MEMORY_BYTES)
         stack.callback(header_pool.close)
-        models = await stack.enter_async_context(ModelClient.connect(settings.model_url, settings.management_url))
+        models = await stack.enter_async_context(
+            ModelClient.connect(settings.model_url, settings.management_url, scale_to_zero=settings.scale_to_zero)
+        )
         release_source = stack.enter_context(_release_source(settings))
         breakers = BreakerRegistry(settings)
         admission = AdmissionController(settings)
@@ -93,7 +95,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         probe = RequestPathProbe(models, header_pool, pool, fallback_client.last_response_at)
         authenticator = await stack.enter_async_context(open_authenticator(settings))
         app.state.authenticator = authenticator
-        app.state.health = health = Health(models, release_source, probe, authenticator)
+        app.state.health = health = Health(
+            models, release_source, probe, authenticator, scale_to_zero=settings.scale_to_zero
+        )
         await stack.enter_async_context(_serve_metrics(settings, SelfMonitor(health, release_source)))
         await asyncio.gather(pool.warm_up(), header_pool.warm_up())
         await stack.enter_async_context(probe.running())

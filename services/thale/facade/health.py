@@ -1,6 +1,7 @@
 """Readiness of the released model versions, from the state of their workers and from the probe of the request path.
 
-TorchServe's own health check passes even if no worker can start.
+TorchServe's own health check passes even if no worker can start. If models may be scaled to zero, the facade is ready
+without a worker: only a request that reaches it starts a replica (docs/adr/0109-scale-to-zero-by-waiting-requests.md).
 """
 
 import asyncio
@@ -48,9 +49,12 @@ class Health:
         release_source: ReleaseSource,
         probe: RequestPathProbe,
         authenticator: Authenticator | None,
+        *,
+        scale_to_zero: bool = False,
     ) -> None:
         self._authenticator = authenticator
         self._probe = probe
+        self._scale_to_zero = scale_to_zero
         self._models = models
         self._release_source = release_source
         self._cached_readiness = Readiness()
@@ -100,7 +104,7 @@ class Health:
         missing = [
             f"{name} {model.stable} has no ready worker"
             for name, model in release_state.models.items()
-            if not workers[name, model.stable]
+            if not workers[name, model.stable] and not self._scale_to_zero
         ]
         self._probe.stable_routes = [
             Route.from_manifest(model.versions[model.stable])

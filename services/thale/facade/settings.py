@@ -107,6 +107,10 @@ class FacadeSettings(BaseSettings):
     landmarks_model: str = "plate-landmarks"
     """The landmark model of a request that names none."""
 
+    scale_to_zero: bool = False
+    """True if predictors may have no replica. Requests then wait for one until shortly before their deadline, and the
+    facade is ready without one, because a request must reach it to start a replica."""
+
     max_body_bytes: int = Field(64 * 2**20, gt=0)
     max_batch: int = Field(16, gt=0)
     """Maximum number of images in one request of the Open Inference Protocol."""

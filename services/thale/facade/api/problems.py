@@ -79,6 +79,7 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.UnknownVersionError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such version of the model"),
     errors.WrongTaskError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The model is for another task"),
     errors.ModelUnavailableError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "The model is unavailable"),
+    errors.ModelStartingError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "The model is starting"),
     errors.ModelFailedError: ProblemSpec(HTTPStatus.BAD_GATEWAY, "The model failed"),
     errors.InvalidModelResponseError: ProblemSpec(HTTPStatus.BAD_GATEWAY, "The model's response is invalid"),
     errors.DeadlineExceededError: ProblemSpec(HTTPStatus.GATEWAY_TIMEOUT, "The deadline passed"),

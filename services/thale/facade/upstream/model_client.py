@@ -6,6 +6,7 @@ the worker named. Every other error response is raised as an error of the model.
 
 import asyncio
 import io
+import itertools
 import json
 import logging
 import time
@@ -18,7 +19,15 @@ from typing import Self
 import aiohttp
 
 from thale import errors
-from thale.errors import ImageError, ModelFailedError, ModelUnavailableError, ParameterError, ScaleError, ThaleError
+from thale.errors import (
+    ImageError,
+    ModelFailedError,
+    ModelStartingError,
+    ModelUnavailableError,
+    ParameterError,
+    ScaleError,
+    ThaleError,
+)
 from thale.facade.deadline import Deadline
 from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.model_server_sessions import ModelServerSessions
@@ -32,6 +41,9 @@ logger = logging.getLogger(__name__)
 IMAGE_ERRORS = (ImageError, ScaleError, ParameterError)
 """The errors that a worker may return for an image. Any other code in an error response counts as a model failure."""
 _RETRY_PAUSE_S = 0.2
+_START_PAUSE_S = 1.0
+_START_MARGIN_S = 5.0
+"""Time before the deadline at which a request stops waiting for a replica. Its client then gets a response in time."""
 _CONNECT_TIMEOUT_S = 3.0
 _MANAGEMENT_TIMEOUT_S = 2.0
 
@@ -76,28 +88,39 @@ class _RawResponse:
 class ModelClient:
     """Sends predict requests to model versions, and reads the state of their workers."""
 
-    def __init__(self, sessions: ModelServerSessions, model_url: str, management_url: str) -> None:
+    def __init__(
+        self, sessions: ModelServerSessions, model_url: str, management_url: str, *, scale_to_zero: bool = False
+    ) -> None:
         self._sessions = sessions
         self._model_url = model_url
         self._management_url = management_url
+        self._scale_to_zero = scale_to_zero
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, model_url: str, management_url: str) -> AsyncIterator[Self]:
-        """Open a client for the duration of the context. The addresses are URLs or Unix domain sockets."""
+    async def connect(cls, model_url: str, management_url: str, *, scale_to_zero: bool = False) -> AsyncIterator[Self]:
+        """Open a client for the duration of the context.
+
+        Args:
+            model_url: URL or Unix domain socket of the inference API.
+            management_url: The same of the management API.
+            scale_to_zero: True if a request waits for the start of a replica.
+        """
         async with ModelServerSessions() as sessions:
-            yield cls(sessions, model_url, management_url)
+            yield cls(sessions, model_url, management_url, scale_to_zero=scale_to_zero)
 
     async def predict(
         self, route: Route, request: PredictRequest, deadline: Deadline, *, retry: bool = True
     ) -> ModelResponse:
-        """Return a model version's response. With `retry`, retry once if no worker is available.
+        """Return a model version's response. With `retry`, retry if no worker is available.
 
-        A retry is safe because inference is idempotent.
+        There is one retry, or one each second until shortly before the deadline if the model may be scaled to zero. A
+        retry is safe because inference is idempotent.
 
         Raises:
             ImageError, ScaleError, ParameterError: If the worker rejects the image.
             ModelUnavailableError: If no worker is available, also for the retry.
+            ModelStartingError: If no replica was ready shortly before the deadline, and the model may have none.
             ModelFailedError: If the worker failed.
             DeadlineExceededError: If there is no response before the deadline.
         """
@@ -112,12 +135,26 @@ class ModelClient:
             logger.warning("model request retried", extra={**labels, "error": str(error)})
             retries.inc()
             await asyncio.sleep(min(_RETRY_PAUSE_S, deadline.remaining()))
-            raw = await self._send(route, request, deadline, 1)
+            raw = await self._retry(route, request, deadline)
         seconds = time.monotonic() - started
         logger.info("model responded", extra={**labels, "seconds": round(seconds, 4), "bytes": len(raw.data)})
         return ModelResponse(
             route, raw.data, seconds, request.width, request.height, raw.stage_seconds(), raw.timing.batch_size
         )
+
+    async def _retry(self, route: Route, request: PredictRequest, deadline: Deadline) -> _RawResponse:
+        """Send a request again: once, or until a replica accepts it if the model may be scaled to zero."""
+        started = time.monotonic()
+        for resend_count in itertools.count(1):
+            try:
+                return await self._send(route, request, deadline, resend_count)
+            except ModelUnavailableError as error:
+                if not self._scale_to_zero:
+                    raise
+                if deadline.remaining() <= _START_MARGIN_S + _START_PAUSE_S:
+                    raise ModelStartingError(route.name, route.version, time.monotonic() - started) from error
+            await asyncio.sleep(_START_PAUSE_S)
+        raise AssertionError("unreachable: itertools.count never ends")
 
     async def _send(self, route: Route, request: PredictRequest, deadline: Deadline, resend_count: int) -> _RawResponse:
         address = route.url or self._model_url
