@@ -140,6 +140,7 @@ generate: install ## Write all generated files: rules, dashboards, references, f
 	$(BIN)/python -m tools.generate.terraform_reference
 	$(BIN)/python -m tools.generate.first_release
 	$(BIN)/python -m tools.generate.environment_limits
+	$(BIN)/python -m tools.generate.gpu_cost
 	$(BIN)/python -m tools.generate.licences > docs/licences.md
 
 .PHONY: crd-schemas

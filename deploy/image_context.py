@@ -1,4 +1,8 @@
-"""Build contexts of images, tagged by content: an unchanged tree has the same tag and needs no build."""
+"""Build contexts of images, tagged by content: an unchanged tree has the same tag and needs no build.
+
+An overlay with the component gpu gets the model server with torch for CUDA. The build context then has another default
+of the build argument DEVICE, because the registry's task has no build arguments.
+"""
 
 import shutil
 import tempfile
@@ -7,12 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from deploy.context import DeployContext
 from deploy.errors import DeployError
 from deploy.state import digest_files
 
 _IGNORED = ".dockerignore"
 _TAG_LENGTH = 16
+_GPU_COMPONENT = "../../components/gpu"
+_CPU_DEVICE, _GPU_DEVICE = "ARG DEVICE=cpu\n", "ARG DEVICE=cu130\n"
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,8 @@ def image_tag(context: DeployContext, image: Image) -> str:
     Raises:
         DeployError: If the Dockerfile is missing, or .dockerignore is not an allow-list.
     """
-    return digest_files(context.root, _files(context, image))[:_TAG_LENGTH]
+    tag = digest_files(context.root, _files(context, image))[:_TAG_LENGTH]
+    return f"{tag}-cu130" if _is_for_gpus(context, image) else tag
 
 
 @contextmanager
@@ -53,7 +62,17 @@ def build_context(context: DeployContext, image: Image) -> Iterator[Path]:
             copy = Path(temp_dir) / path.relative_to(context.root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
+        if _is_for_gpus(context, image):
+            dockerfile = Path(temp_dir) / image.dockerfile
+            dockerfile.write_text(dockerfile.read_text().replace(_CPU_DEVICE, _GPU_DEVICE))
         yield Path(temp_dir)
+
+
+def _is_for_gpus(context: DeployContext, image: Image) -> bool:
+    """Return True if the overlay has the component gpu, and the image has a torch build to choose."""
+    kustomization = yaml.safe_load((context.overlay / "kustomization.yaml").read_text())
+    has_component = _GPU_COMPONENT in kustomization.get("components", ())
+    return has_component and _CPU_DEVICE in (context.root / image.dockerfile).read_text()
 
 
 def _files(context: DeployContext, image: Image) -> Sequence[Path]:

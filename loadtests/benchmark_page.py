@@ -27,7 +27,7 @@ It prints its assumptions first:
 - The load is balanced evenly, and 30 % of the capacity stays free (`--headroom`).
 - The start times of pods and nodes are estimates. Replace them by measured values (`--pod-start-s`, `--node-start-s`,
   `--gpu-node-start-s`).
-- No engine of thale uses a GPU yet, so there is no GPU benchmark. `--gpu-speedup` takes a factor of your own
+- No GPU has been measured ([GPUs](gpu.md)). `--gpu-speedup` takes a factor of your own
   measurement.
 """
 

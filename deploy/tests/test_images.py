@@ -1,10 +1,12 @@
 """Images are tagged by content and built only if the tag is missing."""
 
+import re
+
 import pytest
 
 from deploy.context import DeployContext
 from deploy.errors import DeployError
-from deploy.image_context import IMAGES, image_tag
+from deploy.image_context import IMAGES, build_context, image_tag
 from deploy.models import run as register
 from deploy.settings import Environment
 from deploy.steps import get_step
@@ -26,6 +28,21 @@ def test_tag_changes_only_with_image_content(env: DeployEnvironment) -> None:
     assert image_tag(context, MODEL_SERVER) == before[1]
     (env.root / "services" / "thale" / "new.py").write_text("not yet added to git")
     assert image_tag(context, MODEL_SERVER) != before[1]
+
+
+def test_gpu_overlay_builds_the_model_server_for_cuda(env: DeployEnvironment) -> None:
+    context = env.context(Environment.DEV)
+    on_cpu = [image_tag(context, image) for image in IMAGES]
+    kustomization = context.overlay / "kustomization.yaml"
+    kustomization.write_text(
+        kustomization.read_text().replace("components:\n", "components:\n  - ../../components/gpu\n")
+    )
+    assert [image_tag(context, image) for image in IMAGES] == [on_cpu[0], f"{on_cpu[1]}-cu130"]
+    for image, device in ((SERVICES, None), (MODEL_SERVER, "cu130")):
+        with build_context(context, image) as folder:
+            dockerfile = (folder / image.dockerfile).read_text()
+        assert re.findall(r"^ARG DEVICE=(.*)$", dockerfile, re.MULTILINE) == ([device] if device else [])
+    assert "ARG DEVICE=cpu\n" in (context.root / MODEL_SERVER.dockerfile).read_text()
 
 
 def test_image_tag_rejects_dockerignore_deny_list(env: DeployEnvironment) -> None:

@@ -361,8 +361,8 @@ class ModelStartingError(ModelUnavailableError):
 
     def __init__(self, name: str, version: str, waited_s: float) -> None:
         super().__init__(
-            f"{name} {version} is scaled to zero; a replica is starting and was not ready after {waited_s:.0f} s: retry "
-            f"in {self.retry_after_s} s, for up to 15 minutes if a node must be added"
+            f"{name} {version} is scaled to zero; a replica is starting, and was not ready after {waited_s:.0f} s: "
+            f"retry in {self.retry_after_s} s, for up to 15 minutes if a node must be added"
         )
 
 
