@@ -93,16 +93,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             settings, release_source, breakers, admission, fallback_client, mirror, header_pool
         )
         probe = RequestPathProbe(models, header_pool, pool, fallback_client.last_response_at)
-<<<<<<< HEAD
         authenticator = await stack.enter_async_context(open_authenticator(settings))
         app.state.authenticator = authenticator
         app.state.health = health = Health(
             models, release_source, probe, authenticator, scale_to_zero=settings.scale_to_zero
         )
-=======
-        app.state.health = health = Health(models, release_source, probe, scale_to_zero=settings.scale_to_zero)
-        app.state.authenticator = await stack.enter_async_context(open_authenticator(settings))
->>>>>>> b9c3f83 (docs: describe GPU serving, its cost, and what is not verified)
         await stack.enter_async_context(_serve_metrics(settings, SelfMonitor(health, release_source)))
         await asyncio.gather(pool.warm_up(), header_pool.warm_up())
         await stack.enter_async_context(probe.running())
