@@ -68,7 +68,8 @@ class TorchEngine:
         torch.set_num_threads(threads)
         self._device = device or TorchDevice(torch.device("cpu"))
         (net, self._activation), self.stride = load_net(card, weights)
-        self._net = net.to(device=self._device.device, dtype=self._device.dtype, memory_format=torch.channels_last)
+        net.to(self._device.device, self._device.dtype)
+        self._net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
         self.name = self._device.engine_name
         self.batch_size = self._device.batch_size
 
@@ -140,7 +141,7 @@ def _make_deterministic() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by deterministic cuBLAS
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False  # would select kernels by their time in this process
-    for operation in (torch.backends.cudnn.conv, torch.backends.cuda.matmul):
+    for operation in (torch.backends.cudnn.conv, torch.backends.cuda.matmul):  # type: ignore[attr-defined]  # no stub
         operation.fp32_precision = "ieee"  # TF32, the default of convolutions, rounds factors to 10 bits
 
 

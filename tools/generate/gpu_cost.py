@@ -33,7 +33,7 @@ def _table_lines(benchmark: Benchmark, prices: Prices) -> Iterator[str]:
         f"1,000 plates**. Prices of {prices.date}, benchmark of {benchmark.measured_at:%Y-%m-%d}, 30 % headroom."
     )
     yield ""
-    yield "| GPU nodes | Workers per model | Price per hour | Pays off above | Limit by the CPU | Pays off | Network size |"
+    yield "| GPU nodes | Workers per model | Per hour | Pays off above | Limit by the CPU | Pays off | Network size |"
     yield "|---|---|---|---|---|---|---|"
     for size in GPU_SIZES:
         for assumptions in CASES:

@@ -20,7 +20,7 @@ class WorkerSettings(BaseSettings):
     precision: Precision = "auto"
     """Arithmetic of the engine torch. `auto` is float32 on a CPU, bfloat16 or float16 on a GPU."""
     batch_size: int = Field(8, ge=1, le=64)
-    """Maximum number of tiles in one inference on a GPU. A row of a whole plate has 5 tiles at most with the default models."""
+    """Maximum number of tiles in one inference on a GPU. A row of a whole plate has 5 with the default models."""
     threads: int = 0
     """CPU threads of one inference; 0 uses every core available to the process."""
     cache: Path | None = None

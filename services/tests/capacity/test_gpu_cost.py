@@ -78,5 +78,5 @@ def test_headroom_applies_to_both(benchmark: Benchmark, prices: Prices) -> None:
     "fields", [{"gpu_nodes": 3}, {"workers_per_model": 0}, {"headroom": 1.0}, {"network_scale": 0}]
 )
 def test_assumptions_reject_invalid_values(fields: dict[str, float]) -> None:
-    with pytest.raises(ParameterError, match="required|positive"):
+    with pytest.raises(ParameterError, match=r"required|positive"):
         GpuAssumptions(**fields)

@@ -55,7 +55,7 @@ def test_request_gets_503_shortly_before_its_deadline(tmp_path: Path) -> None:
     async def wait() -> float:
         address = f"unix:{tmp_path / 'absent.sock'}"
         async with ModelClient.connect(address, address, scale_to_zero=True) as client:
-            with pytest.raises(ModelStartingError, match="plate-seg .* is scaled to zero") as caught:
+            with pytest.raises(ModelStartingError, match=r"plate-seg .* is scaled to zero") as caught:
                 await client.predict(ROUTE, IMAGE, deadline)
         assert caught.value.retry_after_s == 30
         return deadline.remaining()
