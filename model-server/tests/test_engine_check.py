@@ -10,8 +10,9 @@ from tests.support.tiny_models import TinyModel
 from thale.errors import DeviceError, RegistrationError
 from thale.release.registry.golden import golden_plates
 from thale_models import engine_check
-from thale_models.engine import Engine, TorchOptions, load_engine
+from thale_models.engine import Engine, load_engine
 from thale_models.engine_check import check_engine
+from thale_models.torch_options import TorchOptions
 
 
 @pytest.fixture(name="folder")

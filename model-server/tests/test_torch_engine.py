@@ -13,9 +13,10 @@ from torch import nn
 from tests.support.tiny_models import TinyModel
 from thale.errors import DeviceError
 from thale_models import torch_engine
-from thale_models.engine import Precision, TorchOptions, load_engine
+from thale_models.engine import load_engine
 from thale_models.handlers.settings import WorkerSettings
 from thale_models.torch_engine import TorchDevice, TorchEngine, choose_dtype, open_device
+from thale_models.torch_options import Precision, TorchOptions
 
 CPU = torch.device("cpu")
 TOLERANCES = {torch.bfloat16: 0.02, torch.float16: 0.002, torch.float32: 0.0}

@@ -181,8 +181,8 @@ def check_engine(
     """Check accuracy, reproducibility and speed of inference on a device, such as a GPU."""
     _restart_with_malloc_settings()
     from thale.local.runtime import find_runtime
-    from thale_models.engine import TorchOptions
     from thale_models.engine_check import check_engine as run
+    from thale_models.torch_options import TorchOptions
 
     folders = model or sorted(path.parent for path in find_runtime().weights.glob("*/*/card.json"))
     reports = run(folders, TorchOptions(device, precision, batch_size), plates)

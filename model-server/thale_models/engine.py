@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 
 from thale.errors import ArchiveError, DeviceError
 from thale.schemas import ModelCard
+from thale_models.torch_options import TorchOptions
 
 logger = logging.getLogger(__name__)
 
 EngineName = Literal["openvino", "torch"]
-DeviceName = Literal["cpu", "cuda"]
-Precision = Literal["auto", "float32", "float16", "bfloat16"]
 _STRIDE = ("thale", "stride")
 """Path of the stride in the runtime information of a graph."""
 
@@ -48,17 +47,6 @@ class Engine(Protocol):
 
     def __call__(self, batch_N3HW: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return probabilities, N x classes x H x W: softmax for a segmentation, sigmoid for landmarks."""
-
-
-@dataclass(frozen=True)
-class TorchOptions:
-    """Device and arithmetic of the torch engine."""
-
-    device: DeviceName = "cpu"
-    precision: Precision = "auto"
-    """Arithmetic of the network. `auto` is float32 on a CPU, and the fastest of a GPU that is safe for any network."""
-    batch_size: int = 8
-    """Maximum number of tiles in one call on a GPU."""
 
 
 def load_engine(

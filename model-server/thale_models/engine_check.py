@@ -22,10 +22,11 @@ from thale.release.registry.golden import golden_plates
 from thale.release.registry.golden.acceptance import check_acceptance
 from thale.schemas import ModelCard
 from thale_models.archive import read_golden_predictions
-from thale_models.engine import Engine, TorchOptions, load_engine
+from thale_models.engine import Engine, load_engine
 from thale_models.golden import predict_plate
 from thale_models.inference import find_landmarks, segment
 from thale_models.synthesis import draw_plate
+from thale_models.torch_options import TorchOptions
 
 _TIMED_PLATE_SEED = 2028
 _TIMED_PLATE_WIDTH, _TIMED_PLATE_HEIGHT = 1800, 1700

@@ -26,7 +26,7 @@ from torch import nn
 from thale.errors import ArchiveError, DeviceError
 from thale.schemas import ModelCard
 from thale_models import nets
-from thale_models.engine import Precision, TorchOptions
+from thale_models.torch_options import Precision, TorchOptions
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ import yaml
 from tests.support.manifests import KUBERNETES, OVERLAYS, Manifest, build_with_components, containers, of_kind, overlay
 from tests.support.strict_schemas import schema_faults
 from thale.facade.settings import FacadeSettings
-from thale_models.engine import TorchOptions
 from thale_models.handlers.settings import WorkerSettings
+from thale_models.torch_options import TorchOptions
 
 GPU_POOL = KUBERNETES.parent / "terraform" / "modules" / "gpu-pool" / "main.tf"
 BOTH = ("gpu", "scale-to-zero")

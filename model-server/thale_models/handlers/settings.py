@@ -6,7 +6,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from thale.telemetry.otel_settings import OtelSettings
-from thale_models.engine import DeviceName, EngineName, Precision, TorchOptions
+from thale_models.engine import EngineName
+from thale_models.torch_options import DeviceName, Precision, TorchOptions
 
 
 class WorkerSettings(BaseSettings):
