@@ -1,4 +1,4 @@
-"""Options of the torch engine. They are not in `torch_engine`, because the settings of a worker must not import torch."""
+"""Options of the torch engine, apart from `torch_engine`: the settings of a worker must not import torch."""
 
 from dataclasses import dataclass
 from typing import Literal
