@@ -256,6 +256,11 @@ status: install ## Show the deployed version and its readiness (ENV=…)
 rollback: install ## Restore images and manifests of the previous deploy (ENV=…); models: `thale release rollback`
 	$(DEPLOY) rollback $(TO)
 
+.PHONY: register
+register: install ## Register a model archive in a laptop's cluster (ENV=laptop ARCHIVE=… SIGNATURE=…)
+	$(DEPLOY) register $(TO) $(if $(SIGNATURE),--signature '$(SIGNATURE)') \
+	  '$(or $(ARCHIVE),$(error set the archive: make $@ ENV=laptop ARCHIVE=FILE.mar))'
+
 .PHONY: destroy
 destroy: install ## Destroy an environment after its name is typed (ENV=…)
 	$(DEPLOY) destroy $(TO) $(if $(CONFIRM),--confirm '$(CONFIRM)')

@@ -4,6 +4,7 @@ Exit status: 0 success, 1 a failure with its message, 2 a usage error, 130 an in
 """
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -81,6 +82,18 @@ def destroy(
         return confirm if confirm is not None else str(typer.prompt(text))
 
     destroy_environment(_context(env), prompt)
+
+
+@app.command()
+def register(
+    env: Env,
+    archive: Annotated[Path, typer.Argument(metavar="MODEL.mar", dir_okay=False, help="Model archive.")],
+    signature: Annotated[Path | None, typer.Option(dir_okay=False, help="Signature of the archive.")] = None,
+) -> None:
+    """Register a model archive in the volume of a laptop's cluster."""
+    from deploy.register import register as register_archive
+
+    register_archive(_context(env), archive, signature)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

@@ -114,9 +114,13 @@ def _azure_manifests(context: DeployContext, name: str) -> list[Manifest]:
 
 
 def _local_manifests(context: DeployContext, name: str) -> list[Manifest]:
+    return [local_registration_job(context, name)]
+
+
+def local_registration_job(context: DeployContext, name: str) -> Manifest:
     """Return the Job with the volume that replaces the storage account (kubernetes/platform/manifests/store)."""
     volume = {"name": "store", "persistentVolumeClaim": {"claimName": "store"}}
-    return [_registration_job(context, {"name": name, "namespace": NAMESPACE}, "/store/models", "default", volume)]
+    return _registration_job(context, {"name": name, "namespace": NAMESPACE}, "/store/models", "default", volume)
 
 
 def _registration_job(

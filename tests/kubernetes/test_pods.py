@@ -12,7 +12,7 @@ PINNED = re.compile(r"[^@]+@sha256:[0-9a-f]{64}|[^@:]+(:\d+/[^@:]+)?:v?\d[\w.+-]
 """Pattern of an image reference with a digest or an exact version tag."""
 SECRET = re.compile(r"secret|token|password|passwd|credential|connection_string|access_?key", re.IGNORECASE)
 HOST = ("hostNetwork", "hostPID", "hostIPC")
-VOLUMES = {"emptyDir", "configMap", "secret", "projected", "downwardAPI"}
+VOLUMES = {"emptyDir", "configMap", "secret", "persistentVolumeClaim", "projected", "downwardAPI"}
 
 
 def rule_violations(pod: Manifest, container: Manifest) -> list[str]:

@@ -13,6 +13,8 @@ from thale_models import readiness
 from tools.generate import first_release
 
 MODELS = ("plate-seg", "plate-landmarks")
+COMMAND_LINE_VARIABLES = {"model_store", "model_store_uri", "signing_public_keys"}
+"""Variables of `thale release` in a pod of the controller."""
 
 
 def test_first_release_is_up_to_date() -> None:
@@ -47,6 +49,21 @@ def test_models_come_from_the_storage_account(name: str) -> None:
         assert service["spec"]["predictor"]["labels"]["azure.workload.identity/use"] == "true"
 
 
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_controller_pod_has_the_store_of_the_models(name: str) -> None:
+    """`thale release` in this pod gives KServe the same store as the first release."""
+    pod = of_kind(overlay(name), "Deployment")["release-watcher"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    variables = {entry["name"]: entry.get("value") for entry in container["env"]}
+    store_uri = variables.get("THALE_MODEL_STORE_URI") or variables["THALE_MODEL_STORE"]
+    for service in of_kind(overlay(name), "InferenceService").values():
+        assert service["spec"]["predictor"]["model"]["storageUri"].startswith(f"{store_uri}/")
+    if name == "laptop":
+        claims = {volume["name"]: volume.get("persistentVolumeClaim", {}).get("claimName") for volume in pod["volumes"]}
+        (mount,) = [mount for mount in container["volumeMounts"] if claims[mount["name"]] == "store"]
+        assert variables["THALE_MODEL_STORE"] == f"{mount['mountPath']}/models"
+
+
 def set_environment(name: str, deployment: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Set the environment variables of a Deployment; return the names of its thale settings."""
     (container,) = of_kind(overlay(name), "Deployment")[deployment]["spec"]["template"]["spec"]["containers"]
@@ -60,7 +77,8 @@ def test_facade_and_controller_accept_their_settings(name: str, monkeypatch: pyt
     assert set_environment(name, "facade", monkeypatch) <= FacadeSettings.model_fields.keys()
     facade = FacadeSettings()
     assert (facade.namespace, facade.host, facade.port, facade.metrics_port) == ("thale", "0.0.0.0", 8080, 9090)
-    assert set_environment(name, "release-watcher", monkeypatch) <= ControllerSettings.model_fields.keys()
+    settings = set_environment(name, "release-watcher", monkeypatch) - COMMAND_LINE_VARIABLES
+    assert settings <= ControllerSettings.model_fields.keys()
     controller = ControllerSettings()
     assert (controller.namespace, controller.metrics_host, controller.metrics_port) == ("thale", "0.0.0.0", 9091)
 
