@@ -11,6 +11,7 @@ from deploy.context import NAMESPACE, DeployContext
 from deploy.errors import NotReadyError
 from deploy.kserve_annotations import check_annotations
 from deploy.pod_problems import find_pod_problems
+from thale.kserve.inference_service import unused_deployments
 
 KINDS = "deployments.apps,inferenceservices.serving.kserve.io,gateways.gateway.networking.k8s.io"
 _READY = {"InferenceService": "Ready", "Gateway": "Programmed"}
@@ -70,7 +71,10 @@ def unready_objects(cluster: Cluster) -> list[tuple[str, bool]]:
     found = (cluster.get(KINDS, "--namespace", NAMESPACE) or {}).get("items", ())
     if not found:
         return [("thale is not deployed to this cluster", True)]
-    return [state for resource in found if (state := _unready_state(resource)) is not None]
+    services = [resource for resource in found if resource["kind"] == "InferenceService"]
+    unused = {name for service in services for name in unused_deployments(service)}  # `thale release drop` removes them
+    states = [_unready_state(resource) for resource in found if resource["metadata"]["name"] not in unused]
+    return [state for state in states if state is not None]
 
 
 def _raise_if_failed(states: list[tuple[str, bool]], reasons: list[str]) -> None:

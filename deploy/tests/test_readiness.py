@@ -10,6 +10,8 @@ from deploy.settings import Environment
 from tests.support.deploy_environment import DeployEnvironment
 from tests.support.fake_cluster import KSERVE_CONFIG
 from tests.support.fake_kubernetes_objects import Key
+from tests.support.sample_releases import make_release
+from thale.kserve import inference_service
 
 FACADE = {
     "apiVersion": "apps/v1",
@@ -101,3 +103,20 @@ def test_readiness_requires_annotations_in_kserve_config(env: DeployEnvironment)
     env.api.objects.delete(KSERVE_CONFIG)
     with pytest.raises(NotReadyError, match=r"does not list release\.thale/canary.*deploy platform --env laptop"):
         readiness.run(env.context(Environment.LAPTOP))
+
+
+def test_unused_version_does_not_block_a_deploy(env: DeployEnvironment) -> None:
+    """An interrupted canary leaves a predictor that never becomes ready. No request depends on it."""
+    stable = {"name": "v1-0-0", "model": {"name": "kserve-container", "modelFormat": {"name": "thale"}}}
+    live = {"metadata": {"name": "plate-seg", "namespace": "thale"}, "spec": {"predictor": stable}}
+    uris = dict.fromkeys(("1.0.0", "1.1.0"), "pvc://store/models")
+    resource = dict(inference_service.resource_from_release(make_release(), live, uris, ["1.1.0"]))
+    env.api.objects.create(Key("inferenceservices", "thale", "plate-seg"), resource, ("thale-release", "Apply"))
+    for version in ("v1-0-0", "v1-1-0"):
+        key = Key("deployments", "thale", f"plate-seg-{version}-predictor")
+        env.api.objects.create(key, FACADE, ("kserve", "Update"))
+    env.api.unready.add("plate-seg-v1-1-0-predictor")
+    readiness.run(env.context(Environment.LAPTOP, wait_s=0.5))
+    env.api.unready.add("plate-seg-v1-0-0-predictor")
+    with pytest.raises(NotReadyError, match="plate-seg-v1-0-0-predictor"):
+        readiness.run(env.context(Environment.LAPTOP, wait_s=0.5))

@@ -217,6 +217,15 @@ def unused_versions(resource: Resource, release: Release) -> Sequence[str]:
     return sorted(unused, key=lambda version: [int(part) for part in version.split(".")])
 
 
+def unused_deployments(resource: Resource) -> Sequence[str]:
+    """Return the names of the Deployments of unused versions, which serve no request. Empty if it is not a release."""
+    try:
+        unused = unused_versions(resource, release_from_resource(resource))
+    except TargetError:
+        return ()
+    return [f"{resource['metadata']['name']}-{predictor_name(version)}-predictor" for version in unused]
+
+
 def is_ready(resource: Resource, version: str) -> bool:
     """Return whether a replica of a version other than stable is available, according to the object's status.
 
