@@ -110,6 +110,15 @@ def test_keys_of_both_pepper_versions_are_valid(vault: FakeKeyVault, store: ApiK
         store.read().authenticate(old_key.text, NOW)
 
 
+def test_create_replaces_a_pepper_that_is_not_valid_any_more(vault: FakeKeyVault, store: ApiKeyStore) -> None:
+    old_key = create(store)
+    vault.stored["api-key-pepper"].enabled = False
+    key = create(store)
+    assert store.read().authenticate(key.text, NOW)
+    with pytest.raises(UnauthenticatedError):
+        store.read().authenticate(old_key.text, NOW)
+
+
 def test_vault_without_pepper_is_reported(vault: FakeKeyVault, store: ApiKeyStore) -> None:
     with pytest.raises(SecretError, match="no valid secret 'api-key-pepper'"):
         store.read()
@@ -126,6 +135,9 @@ def test_invalid_record_does_not_affect_other_keys(
     vault.stored["api-key-00000000"] = StoredSecret(value)
     assert store.read().authenticate(key.text, NOW)
     assert "API key record is invalid" in caplog.text
+    assert [record.error.split(":")[0] for record in caplog.records if "invalid" in record.message] == [
+        "api-key-00000000"
+    ]
     assert "secret-text" not in caplog.text
 
 

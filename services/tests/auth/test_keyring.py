@@ -93,7 +93,7 @@ def test_digests_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch, 
     assert all(len(left) == len(right) for left, right in compared)
 
 
-def test_verified_key_is_remembered_and_still_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verified_key_is_cached_and_still_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     key = ApiKey.generate()
     keyring = keyring_of(record_of(key, expires=NOW + timedelta(hours=1)))
     assert keyring.authenticate(key.text, NOW)
@@ -102,7 +102,7 @@ def test_verified_key_is_remembered_and_still_expires(monkeypatch: pytest.Monkey
     assert rejection(keyring, key.text, NOW + timedelta(hours=1)) == "expired"
 
 
-def test_remembered_keys_are_bounded_and_valid_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_keys_are_bounded_and_valid_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyring_module, "_MAX_VERIFIED", 2)
     keys = [ApiKey.generate() for _ in range(4)]
     keyring = keyring_of(*(record_of(key) for key in keys))

@@ -94,14 +94,20 @@ class EntraTokens:
             ) from None
         object_id = claims["oid"]
         if claims["tid"] != self._tenant_id or claims.get("ver") != "2.0" or not isinstance(object_id, str):
-            raise UnauthenticatedError("the token is not a v2.0 token of this tenant: request one from its tenant")
+            raise UnauthenticatedError(
+                "the token is not a v2.0 token of this server's tenant: request one for this API from that tenant"
+            )
         principal = Principal(f"entra:{object_id}", str(claims.get("name", object_id)), _granted_scopes(claims))
         return _VerifiedToken(principal, key, float(claims["exp"]) + _LEEWAY_S)
 
     async def _find_key(self, key_id: str) -> RSAPublicKey:
         """Return a signing key. Read the keys again if it is unknown, at most once in five minutes.
 
-        Random key ids of an attacker therefore cause no further requests to the authority.
+        Tokens with random key ids therefore cause at most one read in five minutes.
+
+        Raises:
+            UnauthenticatedError: If no signing key has this id.
+            AuthenticationUnavailableError: If the signing keys of the tenant are unknown.
         """
         key = self.signing_keys.get().keys.get(key_id)
         if key is None and (read := self.signing_keys.request_read()) is not None:

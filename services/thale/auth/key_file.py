@@ -102,7 +102,7 @@ class ApiKeyFile:
         if not peppers or any(len(pepper) < MIN_PEPPER_BYTES for pepper in peppers):
             raise SecretError(
                 f"{self._path.with_name(SECRETS_FILE)} has no secret {PEPPER!r} of at least {MIN_PEPPER_BYTES} "
-                "characters: create a key with `thale keys create`"
+                "characters: create a key with `thale keys create`, or replace a shorter pepper"
             )
         return peppers
 

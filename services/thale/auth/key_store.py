@@ -26,7 +26,7 @@ class ApiKeyStore(Protocol):
         ...
 
     def ensure_pepper(self) -> bytes:
-        """Return the newest pepper. Create it on first use.
+        """Return the newest pepper. Create one if none is valid.
 
         Raises:
             SecretError: If the store cannot be read or written.

@@ -1,8 +1,8 @@
 """API keys in an Azure Key Vault: one secret for each key, because a secret holds up to 25 kB.
 
-`api-key-pepper` has the pepper, and `api-key-ID` the record of a key as JSON, without the key itself. All enabled
-versions of the pepper that have not expired are valid, so that a new version can be added before its predecessor is
-disabled.
+`api-key-pepper` has the pepper, and `api-key-ID` the record of a key as JSON, without the key itself. The three newest
+versions of the pepper that are enabled and have not expired are valid. A new version can therefore be added before its
+predecessor is disabled.
 """
 
 import logging
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _KEY_PREFIX = "api-key-"
 _KEY_NAME = re.compile(r"api-key-[0-9a-f]{8}")
 _MAX_PEPPERS = 3
-"""Each one adds a digest to every authentication."""
+"""Maximum number of valid versions. Each of them adds one digest to the verification of a key."""
 
 
 class ApiKeyVault:
@@ -49,12 +49,13 @@ class ApiKeyVault:
         return Keyring({record.id: record for record in records}, peppers)
 
     def ensure_pepper(self) -> bytes:
-        """Return the newest pepper. Create it on first use.
+        """Return the newest pepper. Create one if no version of it is enabled and unexpired.
 
         Raises:
             SecretError: If the vault cannot be read or written.
         """
-        if not self._vault.list_versions(PEPPER):
+        now = datetime.now(UTC)
+        if not any(secret.is_valid(now) for secret in self._vault.list_versions(PEPPER)):
             self._vault.write(PEPPER, generate_pepper())
         return self._read_peppers()[0]
 
@@ -75,7 +76,9 @@ class ApiKeyVault:
         try:
             record = ApiKeyRecord.model_validate_json(value.get_secret_value())
         except ValidationError as error:
-            logger.warning("API key record is invalid", extra={"error": describe_validation_error(error)})
+            logger.warning(
+                "API key record is invalid", extra={"error": f"{secret.name}: {describe_validation_error(error)}"}
+            )
             return None
         if f"{_KEY_PREFIX}{record.id}" != secret.name:
             logger.warning("API key record is invalid", extra={"error": f"{secret.name} has the record of another key"})
@@ -96,7 +99,7 @@ class ApiKeyVault:
         self._peppers = peppers
         if not peppers:
             raise SecretError(
-                f"the Key Vault has no valid secret {PEPPER!r} of at least {MIN_PEPPER_BYTES} characters: "
-                "create a key with `thale keys create --key-vault …`"
+                f"the Key Vault has no valid secret {PEPPER!r} of at least {MIN_PEPPER_BYTES} characters: create a key "
+                "with `thale keys create --key-vault …`, or replace a shorter pepper"
             )
         return [value.get_secret_value().encode() for value in peppers.values()]

@@ -64,7 +64,7 @@ class LastKnownValue(Generic[_Value]):
 
     @property
     def first_read(self) -> "Future[None]":
-        """The end of the first read, successful or not."""
+        """Future that is done after the first read, successful or not."""
         return self._first_read
 
     def is_known(self) -> bool:
@@ -87,9 +87,9 @@ class LastKnownValue(Generic[_Value]):
         return value[0]
 
     def request_read(self) -> "Future[None] | None":
-        """Request a read now, and return its end. Return None if the last requested read was too recent.
+        """Request a read now, and return a future that is done after it.
 
-        Callers must not cancel the future, because other callers share it.
+        Return None if the last requested read was too recent. Do not cancel the future, because other tasks share it.
         """
         with self._wake:
             if self._requested is None:
@@ -124,8 +124,10 @@ class LastKnownValue(Generic[_Value]):
             self._last_error = str(error)
             return self._schedule.retry_s
         # Isolation boundary of this thread: without it, an unexpected error would end the updates silently.
-        except Exception:
-            logger.exception("credentials unavailable")
+        except Exception as error:
+            if repr(error) != self._last_error:
+                logger.exception("credentials unavailable")
+            self._last_error = repr(error)
             return self._schedule.retry_s
         if self._last_error:
             logger.warning("credentials available again")

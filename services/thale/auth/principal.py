@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal["read", "predict", "admin"]
-"""`read`: models and results. `predict`: inference. `admin`: everything."""
+"""`read`: models and versions. `predict`: inference. `admin`: everything."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Principal:
     id: str
     """Stable identifier with its kind, such as `key:4f1c09ab`, `entra:OBJECT_ID` or `local`. It contains no secret."""
     name: str
-    """Display name for logs of administrators, such as the name of an API key."""
+    """Display name, such as the name of an API key or of a user. Logs contain the id instead."""
     scopes: frozenset[Scope]
 
     def has_scope(self, scope: Scope) -> bool:

@@ -44,7 +44,7 @@ class SigningKeySource:
         issuer, keys_url = discovery.get("issuer"), discovery.get("jwks_uri")
         if not _is_https(issuer) or not _is_https(keys_url) or not str(issuer).endswith(self._tenant_path):
             raise UnexpectedResponseError(
-                f"{self._url} names no issuer and keys of the tenant over https: check THALE_ENTRA_TENANT_ID"
+                f"{self._url} has no `issuer` and `jwks_uri` of this tenant with https: check THALE_ENTRA_TENANT_ID"
             )
         document = self._fetch(str(keys_url))
         try:
