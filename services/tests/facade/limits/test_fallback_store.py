@@ -123,8 +123,8 @@ def test_two_facades_share_one_limit(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_requests_go_on_while_the_store_is_down(tmp_path: Path) -> None:
-    """Redis is killed, started again, and suspended: no call fails, and the store counts again."""
+def test_store_calls_succeed_while_redis_is_down(tmp_path: Path) -> None:
+    """Redis is killed, started again, suspended and continued: no call fails, and the shared store is used again."""
 
     async def wait_until_shared(store: FallbackLimitStore) -> None:
         deadline = time.monotonic() + 60

@@ -11,12 +11,31 @@ from tests.support.redis_process import RedisProcess
 from thale.facade.limits.idempotency_key import ScopedKey
 from thale.facade.limits.redis_response_store import FallbackResponseStore, RedisResponseStore
 from thale.facade.limits.redis_store import STORE_FAILURES, connect
-from thale.facade.limits.response_store import MAX_AGE_S, MemoryResponseStore, ResponseStore, StoredResponse
+from thale.facade.limits.response_store import (
+    MAX_AGE_S,
+    Beginning,
+    MemoryResponseStore,
+    ResponseStore,
+    StoredResponse,
+)
 from thale.facade.limits.store_circuit import StoreCircuit
 
 RESPONSE = StoredResponse("request", "body", 200, ((b"content-type", b"image/png"),), b"\x00\n\xff" * 100)
 MAX_CALLER_BYTES = 10 * RESPONSE.size_bytes
 Run = Callable[[Callable[[ResponseStore, str], Awaitable[None]]], None]
+
+
+class LostReplyStore(MemoryResponseStore):
+    """Shared store that executes the first `begin`, and then loses the connection."""
+
+    is_reply_lost = True
+
+    async def begin(self, key: ScopedKey, token: str) -> Beginning:
+        beginning = await super().begin(key, token)
+        if self.is_reply_lost:
+            self.is_reply_lost = False
+            raise ConnectionResetError
+        return beginning
 
 
 def with_redis(server: RedisProcess, test: Callable[[RedisResponseStore, Redis], Awaitable[None]]) -> None:
@@ -141,6 +160,23 @@ def test_two_facades_share_stored_responses(redis_server: RedisProcess) -> None:
         assert await stores[1].begin(key, "third") == RESPONSE
 
     with_redis(redis_server, check)
+
+
+def test_response_is_stored_in_both_stores_after_a_lost_reply() -> None:
+    """The request holds its key in both stores. Without a response, the key would stay held in the shared one."""
+
+    async def check() -> None:
+        shared = LostReplyStore()
+        store, other_facade = (
+            FallbackResponseStore(shared, MemoryResponseStore(), StoreCircuit(STORE_FAILURES, 30)) for _ in range(2)
+        )
+        key = ScopedKey("caller", "k")
+        assert await store.begin(key, "first") == "new"
+        assert await store.save(key, "first", RESPONSE)
+        assert await store.begin(key, "second") == RESPONSE
+        assert await other_facade.begin(key, "third") == RESPONSE
+
+    asyncio.run(check())
 
 
 def test_responses_are_stored_in_process_while_the_store_is_down() -> None:

@@ -195,7 +195,7 @@ def test_both_stores_return_the_same_decisions(redis_server: RedisProcess) -> No
             outcomes.add(decision.exceeded)
             if decision.exceeded is None:
                 leases.append((lease, Refund(decision.day, int(index % 3 == 0), index % 5)))
-                # The rest of the budget once, because a charge that exceeds it is rejected and leaves a rest.
+                # Once the exact remainder: larger charges are rejected, so that a remainder would always be left.
                 pixels = decision.pixels if index == 151 else index * 37 % 900
                 charge = await store.charge(caller, pixels, limits)
                 clock[0] = charge.now_us

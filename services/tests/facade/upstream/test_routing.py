@@ -1,8 +1,10 @@
 """Tests of routing, the traffic split, version pins and the release state file."""
 
+import errno
 import hashlib
 import math
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -173,6 +175,18 @@ def test_file_source_reloads_changed_and_ignores_invalid_state(tmp_path: Path, m
     smaller_state = ReleaseState(models={"plate-seg": RELEASE_STATE.models["plate-seg"]})
     path.write_text(smaller_state.model_dump_json())
     assert source.current() == smaller_state
+
+
+def test_file_source_repeats_a_failed_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release_source, "_POLL_INTERVAL_S", 0.0)
+    path = tmp_path / "release-state.json"
+    path.write_text(RELEASE_STATE.model_dump_json())
+    source = FileReleaseSource(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", Mock(side_effect=OSError(errno.EMFILE, "too many open files")))
+        with pytest.raises(ModelUnavailableError):
+            source.current()
+    assert source.current() == RELEASE_STATE
 
 
 def test_release_state_rejects_inconsistent_parts() -> None:

@@ -43,7 +43,7 @@ class Reservation:
         """Charge an image against the daily budget, before its pixels are decoded.
 
         Raises:
-            RateLimitedError: If the rest of the budget is smaller. The image is not charged.
+            RateLimitedError: If the remaining budget is smaller. The image is not charged.
         """
         charge = await self._limiter.store.charge(self._caller, pixels, self._limiter.limits)
         self._decision = self._decision._replace(pixels=charge.pixels, now_us=charge.now_us)
@@ -53,12 +53,13 @@ class Reservation:
             self._refundable_pixels += pixels
 
     async def finish(self, status: int | None) -> None:
-        """End the request. A request that the server failed or rejected does not consume the daily budget.
+        """End the request, and return its part of the daily budget if the response is 5xx, 429 or 409.
 
-        A request whose deadline passed consumes its megapixels: the client sets the deadline, and the work was done.
+        504 returns only the request, not its megapixels: the client sets the deadline, and the work was done. A client
+        that disconnects gets nothing back.
 
         Args:
-            status: The status of the response. None if the client disconnected before.
+            status: The status of the response. None if the client disconnected before it.
         """
         if self._is_finished:
             return

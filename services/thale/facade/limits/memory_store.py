@@ -3,8 +3,8 @@
 The rate is the generic cell rate algorithm (GCRA, ITU-T I.371), which is a token bucket whose whole state is one time:
 the theoretical arrival time (TAT) of the next request at a constant rate. All arithmetic is in integers.
 
-The clock may jump. A TAT after the time at which an empty bucket is full counts as an empty bucket, and a lease never
-expires later than a new one. A jump therefore costs or grants a caller up to one bucket, one set of leases and one
+The clock may jump. A TAT that is later than that of an empty bucket counts as an empty bucket, and a lease expires no
+later than one that starts now. A jump therefore costs or grants a caller up to one bucket, one set of leases and one
 daily budget.
 """
 

@@ -73,7 +73,7 @@ class Decision(NamedTuple):
 
     @property
     def day_ends_in_us(self) -> int:
-        """Time until the daily budget is new."""
+        """Time until the daily budget is reset, at the next midnight in UTC."""
         return DAY_US - self.now_us % DAY_US
 
 

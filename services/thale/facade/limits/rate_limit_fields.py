@@ -25,7 +25,7 @@ def format_policy(limits: CallerLimits) -> str:
 
 
 def format_rate_limit(decision: Decision) -> str:
-    """Return the value of RateLimit: the rest `r` of each limit, and the seconds `t` until the whole quota is back."""
+    """Return the value of RateLimit: the remaining quota `r`, and the seconds `t` until the quota is full again."""
     day_s = seconds(decision.day_ends_in_us)
     return ", ".join(
         (

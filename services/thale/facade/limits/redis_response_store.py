@@ -51,12 +51,12 @@ class RedisResponseStore:
     """Stored responses in Redis. Implements `ResponseStore`. Its methods raise `STORE_FAILURES`."""
 
     def __init__(self, client: "Redis", hold_s: float, max_caller_bytes: int = MAX_CALLER_BYTES) -> None:
-        """Use a client.
+        """Register the scripts. No request is sent yet.
 
         Args:
-            client: The client.
-            hold_s: Time after which the key of a killed facade is free again.
-            max_caller_bytes: Maximum size of the responses of one caller.
+            client: Client of the Redis or Valkey.
+            hold_s: Time after which a key that a killed facade holds is free again, in seconds.
+            max_caller_bytes: Maximum size of the stored responses of one caller.
         """
         self._client = client
         self._hold_ms = int(hold_s * 1000)
@@ -107,9 +107,12 @@ class FallbackResponseStore:
         )
 
     async def save(self, key: ScopedKey, token: str, response: StoredResponse) -> bool:
-        """Store the response where the request holds the key."""
+        """Store the response in each store in which the request holds the key.
+
+        It holds the key in both if a call of the shared store timed out, but was executed.
+        """
         is_held_here = await self._fallback.save(key, token, response)
-        return is_held_here or bool(await self._circuit.call(lambda: self._shared.save(key, token, response)))
+        return bool(await self._circuit.call(lambda: self._shared.save(key, token, response))) or is_held_here
 
     async def abandon(self, key: ScopedKey, token: str) -> bool:
         """Release a key in both stores: a call that timed out may have reached the shared store."""

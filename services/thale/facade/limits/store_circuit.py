@@ -25,7 +25,7 @@ class StoreCircuit:
         timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Close the circuit.
+        """Start with a closed circuit.
 
         Args:
             failures: Errors of an unavailable store.

@@ -59,8 +59,9 @@ class FileReleaseSource:
             file_version = (status.st_mtime_ns, status.st_size, status.st_ino)
             if file_version == self._file_version:
                 return
-            self._file_version = file_version
-            self._release_state = ReleaseState.model_validate_json(self._path.read_bytes())
+            content = self._path.read_bytes()
+            self._file_version = file_version  # after the read, so that a failed read is repeated at the next poll
+            self._release_state = ReleaseState.model_validate_json(content)
         except (OSError, ValidationError) as error:
             if str(error) != self._last_error:
                 logger.error("release state unreadable", extra={"path": str(self._path), "error": str(error)})
