@@ -1,4 +1,4 @@
-"""Command line of thale: up, analyze, models, capacity and release."""
+"""Command line of thale: up, analyze, models, capacity, release and keys."""
 
 from thale.cli.app import main
 

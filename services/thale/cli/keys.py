@@ -25,7 +25,7 @@ _MAX_LIFETIME = timedelta(days=730)
 
 
 class ScopeName(StrEnum):
-    """Scopes of a key: `read` for models, `predict` for inference, `admin` for both."""
+    """Scopes of a key: `read` for models and versions, `predict` for inference, `admin` for everything."""
 
     READ = "read"
     PREDICT = "predict"
@@ -38,7 +38,9 @@ _SCOPES: dict[str, "Scope"] = {"read": "read", "predict": "predict", "admin": "a
 def _parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if match is None or not timedelta() < (duration := timedelta(**{_UNITS[match[2]]: int(match[1])})) <= _MAX_LIFETIME:
-        raise typer.BadParameter(f"{text!r} is not a duration of up to {_MAX_LIFETIME.days} days, such as 90d or 12h")
+        raise typer.BadParameter(
+            f"{text!r} is not a duration of up to {_MAX_LIFETIME.days} days, such as 90d, 12h or 30m"
+        )
     return duration
 
 
@@ -47,7 +49,7 @@ HomeOption = Annotated[
 ]
 VaultOption = Annotated[
     str | None,
-    typer.Option(envvar="THALE_KEY_VAULT", help="Name of the Key Vault of a deployment, instead of --home."),
+    typer.Option(envvar="THALE_KEY_VAULT", help="Name or address of the Key Vault of a deployment, instead of --home."),
 ]
 
 

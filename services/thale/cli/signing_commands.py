@@ -50,12 +50,12 @@ def write_signature(archive: Path, key: Path, out: Path | None, console: Console
     console.print(escape(f"{target}: signed by the key {signature.key_id}"), highlight=False, soft_wrap=True)
 
 
-def _read_password(question: str, *, confirm: bool = False) -> bytes:
-    """Return the password of the environment or of a prompt. Empty if a new key is not to be encrypted."""
-    if (password := os.environ.get(_PASSWORD_VARIABLE)) is not None:
-        return password.encode()
+def _read_password(prompt: str, *, confirm: bool = False) -> bytes:
+    """Return the password of the environment or of a prompt. It is empty for a new key without encryption."""
+    if (configured := os.environ.get(_PASSWORD_VARIABLE)) is not None:
+        return configured.encode()
     default = "" if confirm else None
-    answer: str = typer.prompt(
-        question, hide_input=True, confirmation_prompt=confirm, default=default, show_default=False
+    password: str = typer.prompt(
+        prompt, hide_input=True, confirmation_prompt=confirm, default=default, show_default=False
     )
-    return answer.encode()
+    return password.encode()

@@ -65,7 +65,7 @@ def _serve(options: UpOptions, data_dir: DataDir, platform: Platform, console: C
             platform.wait_until_ready()
         _print_addresses(platform, data_dir, console)
     if options.image is not None:
-        # Imported here, because these imports take longer than the start of the services.
+        # Imported here because these imports take longer than the start of the services.
         from thale.cli.sample_run import analyze_and_print
 
         analyze_and_print(platform.url, sample or Path(options.image), options.out, console)
@@ -91,6 +91,8 @@ def _print_addresses(platform: Platform, data_dir: DataDir, console: Console) ->
 @contextmanager
 def _sample_image(data_dir: DataDir, is_requested: bool) -> Iterator[Path | None]:
     """Render the sample plate once, in a background process while the models start, and yield its folder.
+
+    Yield None if the sample is not requested.
 
     Raises:
         LocalPlatformError: If the plate cannot be rendered.

@@ -1,4 +1,4 @@
-"""Admission control: limits the images at work by number and by expected wait, and the bodies that arrive.
+"""Admission control: limits the images in flight by number and by expected wait, and the bodies that arrive.
 
 A limit on the number alone fails under sustained overload. With 32 queued requests of two seconds each, every request
 waits for about as long as its deadline. Accepted requests then time out after a part of the work is done. Admission
@@ -55,9 +55,9 @@ class AdmissionController:
         metrics.ADMISSION_LIMITS.labels("queued").set(settings.max_queue_length)
 
     def check_capacity(self, images: int = 1) -> None:
-        """Reject a request for which the queue has no place. Called before its body is read.
+        """Reject a request for which the queue has no place. Called before its body is read, and again by `admit`.
 
-        A batch is accepted by an idle facade, also if it is longer than the queue.
+        An idle facade accepts a batch that is longer than the queue.
 
         Raises:
             OverloadedError: If the queue is full or the expected wait is too long.

@@ -20,7 +20,8 @@ _PLATE_WIDTH_MM = 120.0
 _MAX_TRAINING_MEGAPIXELS = 25.0
 """The model handler rejects larger images (`thale_models.inference.MAX_PIXELS`)."""
 _SECONDS_PER_SLOT = 5.0
-"""An image holds one slot for each of these seconds: its decoded pixels and its model requests delay the others."""
+"""Estimated seconds for each slot that an image holds: an image of 12 s holds three slots. Its decoded pixels and its
+model requests delay the other images."""
 
 
 @dataclass(frozen=True)

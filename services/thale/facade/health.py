@@ -1,4 +1,4 @@
-"""Readiness of the released model versions, from the state of their workers and from the probe of the request path.
+"""Readiness of the facade: ready workers of the stable versions, a working request path, and known credentials.
 
 TorchServe's own health check passes even if no worker can start. If models may be scaled to zero, the facade is ready
 without a worker: only a request that reaches it starts a replica (docs/adr/0109-scale-to-zero-by-waiting-requests.md).
@@ -32,7 +32,7 @@ class Readiness:
 
     @property
     def is_ready(self) -> bool:
-        """True if every model has a ready worker for its stable version, and the request path works."""
+        """True if each stable version has a ready worker, the request path works, and credentials can be verified."""
         return not self.missing
 
     def is_version_ready(self, name: str, version: str) -> bool:
@@ -41,7 +41,7 @@ class Readiness:
 
 
 class Health:
-    """Polls the model server's workers and caches the result, for 0.2 s until ready and for 1 s afterwards."""
+    """Polls the model server's workers, and caches the readiness: for 1 s if it is ready, else for 0.2 s."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Health:
         self._reported: set[tuple[str, str]] = set()
 
     async def readiness(self) -> Readiness:
-        """Return the state of all workers, at most one second old."""
+        """Return the state of the workers, the request path and the credentials, at most one second old."""
         async with self._lock:
             if time.monotonic() >= self._cached_until:
                 polled = await self._poll_workers()

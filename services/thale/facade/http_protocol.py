@@ -106,7 +106,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.transport = _LingeringTransport(self)  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
-        """Receive the end of a body. The connection of a rejected one is now ready for the next request."""
+        """Receive the end of a body. The connection of a rejected body is now ready for the next request."""
         super().on_message_complete()
         self._is_reading_header = True
         self._header_bytes = 0
@@ -127,12 +127,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._reject(self._rejection)
 
     def pause_writing(self) -> None:
-        """Watch a client that does not read its response."""
+        """Start the write timeout of a client that does not read its response."""
         super().pause_writing()
         self._watch_write(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """End the watch."""
+        """End the write timeout."""
         super().resume_writing()
         if self._write_timer is not None:
             self._write_timer.cancel()
@@ -214,7 +214,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._write_timer = self.loop.call_later(WRITE_TIMEOUT_S, check_progress)
 
     def _close_longest_idle(self) -> bool:
-        """Close the connection without a request that has been idle for the longest time. False without one."""
+        """Close the connection that has been idle for the longest time. Return False if each one has a request."""
         idle = [
             connection
             for connection in self.connections

@@ -98,7 +98,7 @@ class RequestPathProbe:
         return all(part.failing_since is None or part.failing_since > limit for part in self._local.values())
 
     async def probe(self) -> None:
-        """Probe each part of the path whose turn it is."""
+        """Probe each part of the path that is due."""
         local: dict[str, Callable[[], Awaitable[object]]] = {
             "the thread pool": self._probe_threads,
             "the image header reader": self._probe_headers,
@@ -182,10 +182,11 @@ def _record_success(part: _Part, interval_s: float) -> None:
 
 
 async def _probe_pool(pool: WorkerPool, task: Callable[..., object], *arguments: object) -> None:
-    """Run a probe task, unless the pool has completed a task while the probe would wait.
+    """Run a probe task, unless the pool has completed a task in the last seconds.
 
     Raises:
         DeadlineExceededError: If the pool completed no task within the time limit.
+        ModelUnavailableError: If the worker process died twice.
     """
     started = time.monotonic()
     if pool.last_completed_at > started - _LOCAL_TIMEOUT_S:

@@ -23,7 +23,7 @@ class RequestStats:
         """Charge an image against the daily budget of the caller.
 
         Raises:
-            RateLimitedError: If the rest of the budget is smaller.
+            RateLimitedError: If the remaining budget is smaller.
         """
         if self.reservation is not None:
             await self.reservation.charge_pixels(metadata.width * metadata.height)

@@ -100,8 +100,8 @@ class FacadeSettings(BaseSettings):
     entra_authority: AuthorityUrl = Field("https://login.microsoftonline.com", validation_alias="AZURE_AUTHORITY_HOST")
     """Authority of the tenant, from the variable of Azure's clients, for other clouds than the public one."""
     credentials_max_age_s: float = Field(24 * 3600.0, gt=0)
-    """Maximum time for which the last known credentials are used while their source is unavailable. Afterwards, all
-    requests get 503."""
+    """Maximum time for which the last known credentials are used while their source is unavailable. Afterwards,
+    requests with credentials of this source get 503."""
     segmentation_model: str = "plate-seg"
     """The segmentation model of a request that names none."""
     landmarks_model: str = "plate-landmarks"
@@ -128,7 +128,7 @@ class FacadeSettings(BaseSettings):
     max_uploads: int = Field(128, gt=0)
     """Request bodies that may arrive at the same time. A further one ends the slowest, or is rejected with 503."""
     max_buffered_bytes: int = Field(512 * 2**20, gt=0)
-    """Maximum memory of all request bodies: those that arrive, by their Content-Length, and those at work."""
+    """Maximum memory of all request bodies: arriving ones by their Content-Length, and those in flight."""
     max_in_flight: int = Field(4, gt=0)
     """Concurrency limit: images that are processed at the same time."""
     max_queue_length: int = Field(32, ge=0)

@@ -68,7 +68,7 @@ WAITING = METRICS.gauge("thale_facade_waiting", "images", "Images that wait for 
 ADMISSION_LIMITS = METRICS.gauge("thale_facade_concurrency_limit", "images", "Admission limits by kind.", LIMIT_KIND)
 UPLOADS = METRICS.gauge("thale_facade_uploads", "requests", "Request bodies that arrive.")
 BUFFERED_BYTES = METRICS.gauge(
-    "thale_facade_buffered_bytes", "bytes", "Memory reserved for all request bodies, arriving or at work."
+    "thale_facade_buffered_bytes", "bytes", "Memory reserved for all request bodies, arriving or in flight."
 )
 UPLOAD_LIMITS = METRICS.gauge(
     "thale_facade_upload_limit", "requests or bytes", "Limits of request bodies by kind.", UPLOAD_LIMIT_KIND

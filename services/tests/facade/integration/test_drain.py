@@ -1,4 +1,4 @@
-"""The end of a facade process: requests in flight are completed, and later ones get a problem that says to retry."""
+"""The end of a facade process: requests in flight are completed, and later ones get 503 with Retry-After."""
 
 import json
 import socket

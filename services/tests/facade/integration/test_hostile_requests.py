@@ -1,4 +1,4 @@
-"""3,000 generated hostile requests: no 5xx, bounded memory, and the same answer afterwards."""
+"""3,000 generated hostile requests: no 5xx, bounded memory, and the same measurement afterwards."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +16,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 COUNT = 3000
 SEED = 12
 MAX_GROWTH_BYTES = 300 * 2**20
-MAX_ANSWER_BYTES = 20_000
+MAX_RESPONSE_BYTES = 20_000
 
 
-def measured_answer(facade: Facade) -> object:
+def measure(facade: Facade) -> object:
     reply = facade.phenotype(sample_images.png(), "mm_per_px=0.25&experiment=hostile")
     assert reply.status == 200, reply.body
     document = reply.json
@@ -37,7 +37,7 @@ def memory_bytes() -> int:
 def test_hostile_requests_neither_break_nor_fill_the_facade(settings: FacadeSettings) -> None:
     unlimited = {"caller_rate_per_s": 10_000.0, "caller_burst": 1_000_000, "caller_concurrency": 100}
     with running_facade(settings.model_copy(update=unlimited)) as facade:
-        expected = measured_answer(facade)
+        expected = measure(facade)
         before = memory_bytes()
         failures: list[tuple[int, HostileRequest, bytes]] = []
         statuses: Counter[int] = Counter()
@@ -48,7 +48,7 @@ def test_hostile_requests_neither_break_nor_fill_the_facade(settings: FacadeSett
             if reply.status >= 500:
                 failures.append((reply.status, request, reply.body))
             if reply.status != 200:
-                assert len(reply.body) < MAX_ANSWER_BYTES
+                assert len(reply.body) < MAX_RESPONSE_BYTES
 
         with ThreadPoolExecutor(4) as threads:
             list(threads.map(send, hostile_requests(COUNT, SEED)))
@@ -56,5 +56,5 @@ def test_hostile_requests_neither_break_nor_fill_the_facade(settings: FacadeSett
         assert sum(statuses.values()) == COUNT
         assert statuses[422] > COUNT // 10
         assert memory_bytes() - before < MAX_GROWTH_BYTES
-        assert measured_answer(facade) == expected
+        assert measure(facade) == expected
         assert facade.get("/health/ready").status == 200

@@ -5,7 +5,7 @@
 The dependency runs before the query is validated and before any byte of the body is read. It sets
 `request.state.principal`. Routes without it are open: health checks, because Kubernetes and load balancers probe them
 without a credential; the index, /v2, /openapi.json and /problems/{code}, because a client needs them to learn how to
-authenticate. None of them names a model, a version or a caller.
+authenticate. None of them names a caller. /health/ready names the models and versions that are not ready.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Content-Encoding of request bodies: thale reads uncompressed bodies only.
 
-An image format compresses its pixels already. A compressed body would cost more memory than it sends.
+An image format compresses its pixels already. A compressed body could expand to far more memory than its size.
 """
 
 from starlette.requests import Request

@@ -22,7 +22,7 @@ _REQUEST_HEADERS = (
 
 
 def add_cors(app: FastAPI, origins: Sequence[str]) -> None:
-    """Let web pages of the origins call the API. Without origins, browsers refuse all cross-origin responses.
+    """Permit web pages of the origins to call the API. Without origins, browsers block all cross-origin responses.
 
     The middleware must be added last, which makes it the outermost one: problems and unexpected errors then have the
     CORS headers too, and a preflight request, which has no credential, needs none. Cookies are not allowed: a caller

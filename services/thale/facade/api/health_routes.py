@@ -23,7 +23,10 @@ async def live(model_health: HealthDependency) -> JSONResponse:
 
 @router.get("/health/ready", tags=["health"], summary="Is every model ready?", responses={503: {"model": None}})
 async def ready(model_health: HealthDependency) -> JSONResponse:
-    """Return 200 if every model has a ready worker for its stable version and the request path works, else 503."""
+    """Return 200 if the facade can serve requests, else 503 with the reasons in `missing`.
+
+    Each stable version has a ready worker, the request path works, and credentials can be verified.
+    """
     readiness = await model_health.readiness()
     if readiness.is_ready:
         return JSONResponse({"status": "ready", "missing": []})

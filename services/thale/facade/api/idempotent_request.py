@@ -28,6 +28,7 @@ REPLAYED_FIELD = "Idempotent-Replayed"
 """Response field of a stored response, as in the APIs of Stripe and others. The draft defines none."""
 _RETRY_AFTER_S = 2
 _MAX_FRAMING_BYTES = 2**20
+"""Maximum size of a request without its images, as in `v2`."""
 
 
 class StoredResponseFound(Exception):  # noqa: N818 (no error: the response of the request is known)
@@ -64,7 +65,8 @@ class IdempotentRequest:
 
         Raises:
             IdempotencyKeyInUseError: If the first request with this key is in progress.
-            IdempotencyKeyReusedError: If the stored response belongs to a request with other headers.
+            IdempotencyKeyReusedError: If the stored response belongs to another path, query or content type.
+                `begin_idempotent_request` compares the body.
         """
         beginning = await self._store.begin(self._key, self._token)
         if beginning == "running":

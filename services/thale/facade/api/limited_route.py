@@ -27,7 +27,7 @@ _FIELDS = {
         "schema": {"type": "string"},
     },
     RATE_LIMIT_FIELD: {
-        "description": "Rest of each limit, and seconds until the whole quota is back.",
+        "description": "Remaining quota of each limit, and seconds until the whole quota is available.",
         "schema": {"type": "string"},
     },
 }
@@ -88,7 +88,7 @@ class LimitedRoute(APIRoute):
     """Route whose POST requests count towards the limits of the caller, and may have an idempotency key.
 
     The limits apply after the dependencies of the route, one of which authenticates the caller, and before its endpoint
-    reads the body. Every later response states the rest of them.
+    reads the body. Every later response has the remaining quotas.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -148,7 +148,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Send a message to the client, after the counters and the stored response are up to date.
 
-        A client that sends the next request at once must not meet its own lease.
+        Otherwise, the lease of this request could reject the next request of the same client.
         """
         if self.idempotent_request is not None:
             await self.idempotent_request.observe_sent(message)

@@ -32,7 +32,7 @@ _CLIENT_CLOSED_REQUEST = 499
 
 
 class RequestContextMiddleware:
-    """Outermost middleware of the app."""
+    """Outermost middleware of the app, apart from CORS."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -83,7 +83,7 @@ class RequestContextMiddleware:
 
 
 async def _respond_to_cancelled(request: Request, receive: Receive, send: Send) -> None:
-    """Tell the client to retry, which another replica or the restarted facade then serves."""
+    """Respond with 503. Another replica or the restarted facade serves the retry."""
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()

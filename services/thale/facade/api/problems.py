@@ -111,7 +111,7 @@ def spec_for(error_class: type[ThaleError]) -> ProblemSpec:
 
 
 def to_problem(error: ThaleError) -> Problem:
-    """Return the problem document of an error, without the request's part of it."""
+    """Return the problem document of an error, without `instance` and `request_id`."""
     spec = spec_for(type(error))
     detail = str(error)
     if len(detail) > MAX_DETAIL_LENGTH:

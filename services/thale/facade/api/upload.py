@@ -71,6 +71,7 @@ async def read_upload(request: Request, settings: FacadeSettings) -> Upload:
         UnsupportedContentTypeError: If the content type is neither an image nor generic.
         ParameterError: If a multipart body is malformed, or does not have exactly one field `image`.
         UploadTimeoutError: If the body stalls.
+        OverloadedError: If a body without a declared length exceeds the memory of all bodies.
     """
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type == b"multipart/form-data":

@@ -59,7 +59,7 @@ async def live() -> dict[str, bool]:
 
 @router.get("/health/ready")
 async def ready(model_health: HealthDependency) -> JSONResponse:
-    """Return 200 if every model has a ready worker for its stable version, else 503."""
+    """Return 200 if the facade can serve requests, else 503. The conditions are those of /health/ready."""
     is_ready = (await model_health.readiness()).is_ready
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 

@@ -80,7 +80,7 @@ class _RawResponse:
     timing: Timing
 
     def stage_seconds(self) -> Mapping[str, float]:
-        """Return the seconds of the worker's steps and, as `queue`, the rest. Empty if the worker sent no timing."""
+        """Return the seconds of the worker's steps, and `queue` for the remaining time. Empty without a timing."""
         steps = self.timing.seconds
         return {"queue": max(self.seconds - sum(steps.values()), 0.0), **steps} if steps else {}
 
@@ -173,7 +173,9 @@ class ModelClient:
                 ) as response:
                     body = await response.read()
             except aiohttp.ConnectionTimeoutError as error:
-                raise ModelUnavailableError(f"the model server at {address} does not accept connections") from error
+                raise ModelUnavailableError(
+                    f"the model server at {address} does not accept connections: retry in a few seconds"
+                ) from error
             except TimeoutError as error:
                 raise deadline.error() from error
             except aiohttp.ClientError as error:

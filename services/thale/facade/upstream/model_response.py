@@ -1,8 +1,8 @@
 """Response of a model version: raw bytes until post-processing parses and validates them against the release state.
 
-A worker knows the digest of its weights, not of its archive. The release state has both. After the weights' digest is
-verified, the facade replaces it in the prediction by the archive's digest. An invalid response is raised as an error
-that names the version.
+A worker sends the digest of its weights, because it has none of its archive. The release state has both. The facade
+verifies the digest of the weights, and replaces it in the prediction by the digest of the archive. An invalid response
+is raised as an error that names the version.
 """
 
 import math
@@ -29,7 +29,7 @@ class ModelResponse:
     width: int
     height: int
     stages: Mapping[str, float] = field(default_factory=dict)
-    """Seconds of each step of the worker, and `queue`, the rest of the duration."""
+    """Seconds of each step of the worker, and `queue` for the remaining time."""
     batch_images: int | None = None
     """Number of images in the worker's batch, if the worker sends it."""
 
