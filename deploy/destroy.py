@@ -20,8 +20,10 @@ def destroy(context: DeployContext, prompt: Prompt) -> None:
         prompt: Shows a text to the operator and returns the input.
 
     Raises:
+        PrerequisitesMissingError: If required settings are missing.
         ForbiddenError: If a part of it is protected, or the input is not its name.
     """
+    context.settings.require_fields()
     with context.lock():
         if context.environment.on_azure:
             _check_not_protected(context)

@@ -10,6 +10,8 @@ from deploy.caller_credential import entra_facts
 from deploy.context import NAMESPACE, DeployContext
 from thale.files import write_atomically
 
+_AZURE_PORT = "443"
+"""Port of AKS' API server in the virtual network."""
 _HEADER = (
     "# Written by `make deploy`, from Terraform's outputs and the cluster. Components read it; it is not applied.\n"
 )
@@ -61,24 +63,31 @@ def azure_facts(context: DeployContext) -> Mapping[str, str]:
         "node_subnet": region["node_subnet"],
         "private_endpoints_range": region["ranges"]["private_endpoints"],
         "api_server_range": region["ranges"]["api_server"],
+        "api_server_port": _AZURE_PORT,
     }
 
 
 def _local_facts(context: DeployContext) -> Mapping[str, str]:
-    """Return the facts of a local cluster: the committed ones, with the address of its API server."""
+    """Return the facts of a local cluster: the committed ones, with the address and port of its API server."""
     before: Mapping[str, str] = yaml.safe_load((context.overlay / "facts.yaml").read_text())["data"]
     slices = cluster.connect(context).get(
         "endpointslices", "--namespace", "default", "--selector", "kubernetes.io/service-name=kubernetes"
     )
     addresses = _addresses(slices)
-    facts = {**before, "host": context.settings.host_name}
+    facts = {**before, "host": context.settings.host_name, "api_server_port": _port(slices, before["api_server_port"])}
     if len(addresses) == 1:
         return {**facts, "api_server_range": f"{addresses[0]}/{128 if ':' in addresses[0] else 32}"}
     context.log(
         f"the API server is at {addresses}: api_server_range stays {before['api_server_range']}"
-        "; check that it covers them"
+        f"; check in {(context.overlay / 'facts.yaml').relative_to(context.root)} that it covers them"
     )
     return facts
+
+
+def _port(slices: Any, default: str) -> str:
+    """Return the port of the API server (6443 in kind, 8443 in minikube), to which policies apply instead of 443."""
+    ports = [port["port"] for each in (slices or {}).get("items", ()) for port in each.get("ports") or ()]
+    return str(ports[0]) if ports else default
 
 
 def _addresses(slices: Any) -> list[str]:

@@ -14,12 +14,15 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from deploy import cluster, terraform
 from deploy.commands import run as run_program
 from deploy.commands import run_streaming
+from deploy.container_engine import find_engine
 from deploy.context import DeployContext
 from deploy.errors import CommandError, DeployError, UnexpectedOutputError
 from deploy.image_context import IMAGES, Image, build_context, image_tag
 from deploy.subscription import az
 
 ARTIFACT = "images.json"
+_PODMAN_VARIABLES = {"BUILDAH_FORMAT": "docker"}
+"""podman stores health checks only in docker's image format."""
 _KIND_PREFIX = "kind-"
 """The prefix of kind's kubeconfig contexts, before the name of the cluster."""
 
@@ -162,23 +165,24 @@ def _registry_name(registry: str) -> str:
 
 
 def _ensure_locally(context: DeployContext, image: Image, tag: str) -> ContainerImage:
-    """Build with docker, and push to the configured registry or load into kind."""
-    registry = context.settings.registry
-    repository = f"{registry}/{image.repository}" if registry else image.name
+    """Build with docker or podman, and push to the configured registry or load into kind."""
+    registry, engine = context.settings.registry, find_engine()
+    repository = f"{registry}/{image.repository}" if registry else f"{engine.prefix}{image.name}"
     reference = f"{repository}:{tag}"
-    if run_program(["docker", "image", "inspect", reference], ok_statuses=(0, 1)).returncode != 0:
+    inspect = [engine.program, "image", "inspect", reference]
+    if run_program(inspect, ok_statuses=None).returncode != 0:
         with build_context(context, image) as context_dir:
-            run_streaming(
-                ["docker", "build", "--tag", reference, "--file", str(context_dir / image.dockerfile), str(context_dir)]
-            )
+            dockerfile = str(context_dir / image.dockerfile)
+            command = [engine.program, "build", "--tag", reference, "--file", dockerfile, str(context_dir)]
+            run_streaming(command, variables=_PODMAN_VARIABLES)
     if registry is None:
-        run_streaming(["kind", "load", "docker-image", reference, "--name", _kind_cluster(context)])
+        engine.load_into_kind(reference, _kind_cluster(context))
         return ContainerImage(name=image.name, repository=repository, tag=tag)
-    run_streaming(["docker", "push", reference])
-    inspected = json.loads(run_program(["docker", "image", "inspect", reference]).stdout)
+    run_streaming([engine.program, "push", reference])
+    inspected = json.loads(run_program(inspect).stdout)
     digests = [each.rpartition("@")[2] for each in inspected[0]["RepoDigests"] if each.startswith(f"{repository}@")]
     if not digests:
-        raise UnexpectedOutputError(f"docker pushed {reference} but lists no digest for it")
+        raise UnexpectedOutputError(f"{engine.program} pushed {reference} but lists no digest for it")
     return ContainerImage(name=image.name, repository=repository, tag=tag, digest=digests[0])
 
 

@@ -12,8 +12,10 @@ def print_plan(context: DeployContext) -> None:
     """Print the steps that would run, and the changes of Terraform and the add-ons.
 
     Raises:
+        PrerequisitesMissingError: If required settings are missing.
         DeployError: If a command fails.
     """
+    context.settings.require_fields()
     with context.lock():
         state = _known_state(context)
         for step in STEPS:

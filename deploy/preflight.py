@@ -4,7 +4,6 @@ from deploy import cluster
 from deploy.context import DeployContext
 from deploy.errors import CommandError, DeployError, MissingPrerequisite, PrerequisitesMissingError
 from deploy.machines import missing_machines
-from deploy.settings import SETTINGS_DIR
 from deploy.state import State
 from deploy.steps import get_step
 from deploy.subscription import missing_from_subscription, missing_login
@@ -17,7 +16,7 @@ def run(context: DeployContext) -> None:
     Raises:
         PrerequisitesMissingError: If prerequisites are missing, with all of them.
     """
-    missing = [*_missing_settings(context), *missing_tools(context.settings)]
+    missing = [*context.settings.missing_prerequisites(), *missing_tools(context.settings)]
     missing_names = {each.description.split()[0] for each in missing}
     if context.environment.on_azure:
         if not missing_names & {"az", "subscription_id"}:
@@ -27,17 +26,6 @@ def run(context: DeployContext) -> None:
     if missing:
         raise PrerequisitesMissingError(missing)
     context.log("all prerequisites are met")
-
-
-def _missing_settings(context: DeployContext) -> list[MissingPrerequisite]:
-    file = SETTINGS_DIR / f"{context.environment}.toml"
-    return [
-        MissingPrerequisite(
-            f"{name} is not set",
-            f"set it in {file} (template: {SETTINGS_DIR / 'example.toml'}) or in THALE_DEPLOY_{name.upper()}",
-        )
-        for name in context.settings.missing_fields()
-    ]
 
 
 def _missing_on_azure(context: DeployContext) -> list[MissingPrerequisite]:

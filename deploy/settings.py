@@ -11,7 +11,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from deploy.errors import SettingsError
+from deploy.errors import MissingPrerequisite, PrerequisitesMissingError, SettingsError
 
 SETTINGS_DIR = Path("deploy") / "environments"
 _UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
@@ -123,8 +123,34 @@ class DeploySettings(BaseSettings):
 
     @property
     def state_account_name(self) -> str:
-        """Storage account of Terraform's state; terraform/bootstrap/state.tf computes the same name."""
+        """Storage account of Terraform's state; terraform/bootstrap/state.tf computes the same name.
+
+        Raises:
+            SettingsError: If neither the account nor the subscription is set.
+        """
+        if not self.state_account and not self.subscription_id:
+            raise SettingsError("subscription_id is not set, and the name of Terraform's state account depends on it")
         return self.state_account or f"stthalestate{_digest6(f'{self.subscription_id}/thale-state')}"
+
+    def require_fields(self) -> None:
+        """Check that all required settings are set.
+
+        Raises:
+            PrerequisitesMissingError: If settings are missing, with all of them.
+        """
+        if missing := self.missing_prerequisites():
+            raise PrerequisitesMissingError(missing)
+
+    def missing_prerequisites(self) -> list[MissingPrerequisite]:
+        """Return the required settings that are not set, each with its remedy."""
+        file = SETTINGS_DIR / f"{self.environment}.toml"
+        return [
+            MissingPrerequisite(
+                f"{name} is not set",
+                f"set it in {file} (template: {SETTINGS_DIR / 'example.toml'}) or in THALE_DEPLOY_{name.upper()}",
+            )
+            for name in self.missing_fields()
+        ]
 
     def missing_fields(self) -> tuple[str, ...]:
         """Return the names of required settings that are not set."""

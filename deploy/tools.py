@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from deploy.commands import run
+from deploy.container_engine import missing_engine
 from deploy.errors import CommandError, MissingPrerequisite
 from deploy.settings import Access, DeploySettings, Environment
 
@@ -71,7 +72,6 @@ TOOLS = (
     ),
     Tool("kubelogin", ["--version"], (0, 1, 0), "az aks install-cli installs it with kubectl", _uses_direct_access),
     Tool("helm", ["version"], (3, 16, 0), "https://helm.sh/docs/intro/install", lambda _: True),
-    Tool("docker", ["--version"], (20, 10, 0), "https://docs.docker.com/engine/install", _on_laptop),
     Tool(
         "kind",
         ["version"],
@@ -85,5 +85,7 @@ TOOLS = (
 
 def missing_tools(settings: DeploySettings) -> list[MissingPrerequisite]:
     """Return the programs that the environment needs and that are missing or too old."""
-    found = (tool.missing() for tool in TOOLS if tool.is_required(settings))
+    found = [tool.missing() for tool in TOOLS if tool.is_required(settings)]
+    if _on_laptop(settings):
+        found.append(missing_engine())
     return [missing for missing in found if missing is not None]

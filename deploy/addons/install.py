@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from deploy.addons.commands import FIELD_MANAGER, ClusterTools
+from deploy.addons.crd_bundle import takeover_options
 from deploy.addons.kserve_config import CONFIG_MAP, CONTROLLER, restrict_annotations
 from deploy.addons.preflight import cluster_problems, missing_tools, require
 from deploy.addons.status import HELM_TIMEOUT, AddonStatus, addon_status, release_description, source_arguments
@@ -39,7 +40,7 @@ def plan(table: AddonTable, environment: str, tools: ClusterTools, only: str | N
         )
         log(_row(addon, state.description))
         if not state.is_current:
-            for command, _ in _install_commands(addon, tools, state):
+            for command, _ in _install_commands(addon, tools, state, is_reachable=not problems):
                 log(f"    {shlex.join(command)}")
             if addon.disallowed_annotations:
                 log(f"    (then add {', '.join(addon.disallowed_annotations)} to the ConfigMap {CONFIG_MAP})")
@@ -103,7 +104,9 @@ def _check_and_select(table: AddonTable, environment: str, tools: ClusterTools, 
     return addons
 
 
-def _install_commands(addon: Addon, tools: ClusterTools, current: AddonStatus) -> list[Command]:
+def _install_commands(
+    addon: Addon, tools: ClusterTools, current: AddonStatus, *, is_reachable: bool = True
+) -> list[Command]:
     """Return the commands that install or update an add-on, each with its standard input."""
     if addon.chart:
         return [*_cleanup_commands(addon, tools, current), (_upgrade_command(addon, tools), _inline_values(addon))]
@@ -112,7 +115,10 @@ def _install_commands(addon: Addon, tools: ClusterTools, current: AddonStatus) -
     if addon.namespace:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": addon.namespace}}
         namespace_commands.append((tools.kubectl(*server_side, "--filename", "-"), json.dumps(namespace)))
-    return [*namespace_commands, (tools.kubectl(*server_side, *source_arguments(addon)), "")]
+    apply_command = tools.kubectl(
+        *server_side, *(takeover_options(addon, tools) if is_reachable else ()), *source_arguments(addon)
+    )
+    return [*namespace_commands, (apply_command, "")]
 
 
 def _cleanup_commands(addon: Addon, tools: ClusterTools, current: AddonStatus) -> list[Command]:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 
 from deploy.addons.commands import ClusterTools
+from deploy.addons.crd_bundle import bundle_problem
 from deploy.addons.table import AddonError, AddonTable, RequiredTool
 
 _VERSION_ARGUMENTS = {
@@ -56,6 +57,8 @@ def cluster_problems(table: AddonTable, environment: str, tools: ClusterTools) -
         problems.append(
             f"the cluster belongs to {cluster_environment} (namespace thale), not {environment}: pass another --context"
         )
+    bundles = (bundle_problem(addon, tools) for addon in table.for_environment(environment) if addon.bundle_crd)
+    problems += [problem for problem in bundles if problem]
     for managed in table.managed:
         if environment in managed.environments and tools.get(managed.object) is None:
             problems.append(f"{managed.object} is missing: {managed.provider} installs it")

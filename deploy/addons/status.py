@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from deploy.addons.commands import FIELD_MANAGER, ClusterTools
+from deploy.addons.crd_bundle import takeover_options
 from deploy.addons.kserve_config import CONFIG_MAP, missing_annotations
 from deploy.addons.table import Addon, AddonError
 
@@ -84,7 +85,11 @@ def _config_status(addon: Addon, tools: ClusterTools) -> AddonStatus:
 
 def _manifest_status(addon: Addon, tools: ClusterTools) -> AddonStatus:
     result = tools.query(
-        tools.kubectl("diff", "--server-side", "--field-manager", FIELD_MANAGER, *source_arguments(addon))
+        tools.kubectl(
+            *("diff", "--server-side", "--field-manager", FIELD_MANAGER),
+            *takeover_options(addon, tools),
+            *source_arguments(addon),
+        )
     )
     if result.returncode == 0:
         return AddonStatus("up to date", "up to date")

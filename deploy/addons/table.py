@@ -59,6 +59,8 @@ class Addon:
     """Conditions after the installation: arguments of `kubectl wait --for`, with objects."""
     webhooks: str = ""
     """Label selector of the webhook configurations that are exempt from AKS' admission enforcer."""
+    bundle_crd: str = ""
+    """A CRD with annotations of its bundle: an older bundle of another installation is taken over."""
     disallowed_annotations: tuple[str, ...] = ()
     """Annotations that KServe must not copy into pods (deploy/addons/kserve_config.py)."""
 

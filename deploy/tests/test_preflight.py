@@ -1,11 +1,15 @@
 """Preflight reports all missing prerequisites at once, each with its remedy."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from deploy import preflight
-from deploy.errors import PrerequisitesMissingError
+from deploy.context import DeployContext
+from deploy.destroy import destroy
+from deploy.errors import PrerequisitesMissingError, SettingsError
+from deploy.plan import print_plan
 from deploy.settings import Access, DeploySettings, Environment
 from deploy.subscription import PROVIDERS
 from deploy.tools import parse_version
@@ -133,6 +137,22 @@ def test_preflight_checks_zones_of_sizes(env: DeployEnvironment, restricted: str
         preflight.run(env.context(Environment.DEV))
 
 
+@pytest.mark.parametrize("version", ["podman version 4.9.3", "podman version 5.4.0"])
+def test_preflight_accepts_podman_as_docker(env: DeployEnvironment, version: str) -> None:
+    env.configure(engine=version)
+    preflight.run(env.context(Environment.LAPTOP))
+
+
+@pytest.mark.parametrize(
+    ("version", "minimum"),
+    [("podman version 3.4.2", "podman 4.0.0"), ("Docker version 19.03.1, build a", "docker 20.10.0")],
+)
+def test_preflight_reports_old_container_engine(env: DeployEnvironment, version: str, minimum: str) -> None:
+    env.configure(engine=version)
+    (description,) = missing(env, Environment.LAPTOP)
+    assert description == f"{minimum} or newer: the installed version is {version}"
+
+
 def test_preflight_rejects_other_subscription(env: DeployEnvironment) -> None:
     env.configure(subscription="00000000-0000-0000-0000-00000000000f")
     (description,) = missing(env, Environment.DEV)
@@ -177,6 +197,20 @@ def test_variables_override_settings_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert (settings.host_name, settings.access, settings.missing_fields()) == ("plates.example", Access.DIRECT, ())
     assert settings.alert_emails is not None
     assert settings.alert_emails.ticket == ("team@example.org",)
+
+
+@pytest.mark.parametrize("action", [print_plan, lambda context: destroy(context, str)], ids=["plan", "destroy"])
+def test_plan_and_destroy_check_settings_first(env: DeployEnvironment, action: Callable[[DeployContext], None]) -> None:
+    """Without a subscription, every organisation would compute the name of the same state account."""
+    with pytest.raises(PrerequisitesMissingError, match="subscription_id is not set"):
+        action(env.context(Environment.DEV, subscription_id=None))
+    assert not env.calls("terraform")
+
+
+def test_state_account_requires_a_subscription() -> None:
+    with pytest.raises(SettingsError, match="subscription_id is not set"):
+        _ = DeploySettings(environment=Environment.DEV).state_account_name
+    assert DeploySettings(environment=Environment.DEV, state_account="mine").state_account_name == "mine"
 
 
 def test_state_account_name_matches_bootstrap() -> None:

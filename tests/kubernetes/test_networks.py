@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from tests.support.manifests import KUBERNETES, ON_AZURE, OVERLAYS, Manifest, of_kind, overlay, pod_labels, selects
 
@@ -62,6 +63,14 @@ def test_only_pods_with_identity_have_external_egress(name: str) -> None:
         if "ipBlock" in peer and port == 443 and peer["ipBlock"]["cidr"] == "0.0.0.0/0" and selects(own, labels[pod])
     }
     assert outside == (set() if name == "laptop" else {"facade", "plate-seg", "plate-landmarks", "release-watcher"})
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_api_server_is_reached_at_the_port_of_the_facts(name: str) -> None:
+    facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
+    (rule,) = of_kind(overlay(name), "NetworkPolicy")["to-api-server"]["spec"]["egress"]
+    assert rule["to"] == [{"ipBlock": {"cidr": facts["api_server_range"]}}]
+    assert rule["ports"] == [{"port": int(facts["api_server_port"])}]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

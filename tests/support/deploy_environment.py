@@ -173,6 +173,7 @@ def _write_fake_commands(bin_dir: Path, api: FakeCluster, gateway_port: int) -> 
     families = {"Standard_NC4as_T4_v3": "Standard NCASv3_T4 Family"}
     config = {
         "faults": [],
+        "engine": "Docker version 29.0.0, build abc",
         "subscription": SUBSCRIPTION,
         "access_token": ACCESS_TOKEN,
         "providers": [f"Microsoft.{name}" for name in PROVIDERS],

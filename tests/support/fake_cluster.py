@@ -128,6 +128,7 @@ def _create_addon_objects(cluster: FakeCluster) -> None:
         "kind": "EndpointSlice",
         "metadata": {"labels": {"kubernetes.io/service-name": "kubernetes"}},
         "endpoints": [{"addresses": ["172.18.0.2"]}],
+        "ports": [{"name": "https", "port": 8443, "protocol": "TCP"}],
     }
     cluster.objects.create(Key("endpointslices", "default", "kubernetes"), endpoint_slice, ("kube", "Update"))
     labels = {

@@ -337,6 +337,57 @@ def test_helm_4_upgrades_kserve_client_side(env: InstallerEnvironment) -> None:
     assert client_side == ["kserve"]
 
 
+GATEWAY_CRD = "crd/gateways.gateway.networking.k8s.io"
+
+
+def add_gateway_api(env: InstallerEnvironment, version: str, channel: str = "standard", **metadata: Any) -> None:
+    """Add the Gateway API of another installation."""
+    prefix = "gateway.networking.k8s.io"
+    annotations = {f"{prefix}/bundle-version": f"v{version}", f"{prefix}/channel": channel}
+    annotations |= metadata.pop("annotations", {})
+    env.add_object(GATEWAY_CRD, metadata={"annotations": annotations, **metadata})
+
+
+@pytest.mark.parametrize("version", ["1.4.1", "1.6.1"])
+def test_older_gateway_api_is_taken_over(env: InstallerEnvironment, version: str) -> None:
+    add_gateway_api(env, version)
+    env.apply("laptop")
+    forced = [call.arguments[-1] for call in env.calls("kubectl", "apply") if "--force-conflicts" in call.arguments]
+    assert len(forced) == 1
+    assert forced[0].endswith("/gateway-api/releases/download/v1.6.1/standard-install.yaml")
+
+
+@pytest.mark.parametrize(
+    ("version", "channel", "metadata", "remedy"),
+    [
+        ("1.7.0", "standard", {}, "newer than 1.6.1: set `version` in addons.toml. If no other application uses it: "),
+        ("1.6.1", "experimental", {}, "kubectl delete --filename https://github.com/kubernetes-sigs/gateway-api/"),
+        (
+            "1.4.1",
+            "standard",
+            {"annotations": {"meta.helm.sh/release-name": "traefik", "meta.helm.sh/release-namespace": "edge"}},
+            "which the Helm release edge/traefik would restore: remove the CRDs from that release",
+        ),
+        (
+            "1.4.1",
+            "standard",
+            {"labels": {"addonmanager.kubernetes.io/mode": "Reconcile"}},
+            "which the cloud provider manages: disable its Gateway API add-on",
+        ),
+    ],
+    ids=["newer", "experimental", "helm", "managed"],
+)
+def test_other_gateway_api_is_reported_with_remedy(
+    env: InstallerEnvironment, version: str, channel: str, metadata: dict[str, Any], remedy: str
+) -> None:
+    add_gateway_api(env, version, channel, **metadata)
+    result = env.run("apply", "--environment", "laptop")
+    assert result.returncode == 1
+    assert f"the cluster has version {version} of gateway-api ({channel} channel)" in result.stderr
+    assert remedy in result.stderr
+    assert not env.calls("kubectl", "apply")
+
+
 def test_collector_receives_its_whole_configuration(env: InstallerEnvironment) -> None:
     env.apply("dev")
     (call,) = (call for call in env.calls("helm", "upgrade") if call.arguments[2] == "otel-collector")

@@ -33,6 +33,7 @@ def test_laptop_deploy_is_idempotent(env: DeployEnvironment) -> None:
     assert (facade["image"], facade["imagePullPolicy"]) == (built[0], "IfNotPresent")
     policy = objects.get(Key("networkpolicies", "thale", "to-api-server"))
     assert policy["spec"]["egress"][0]["to"][0]["ipBlock"]["cidr"] == "172.18.0.2/32"
+    assert policy["spec"]["egress"][0]["ports"] == [{"port": 8443}], "the port of the API server, as in minikube"
     (registration,) = objects.list("jobs", "thale")
     pod = registration["spec"]["template"]["spec"]
     assert pod["volumes"][1]["persistentVolumeClaim"] == {"claimName": "store"}
@@ -63,6 +64,19 @@ def _check_printed_status(env: DeployEnvironment, context: DeployContext) -> Non
     env.api.failing.add("plate-seg")
     with pytest.raises(NotReadyError, match="InferenceService plate-seg: loading"):
         readiness.run(context)
+
+
+def test_podman_images_are_loaded_as_archives(env: DeployEnvironment) -> None:
+    env.configure(engine="podman version 5.4.0")
+    get_step("images").run(context := env.context(Environment.LAPTOP))
+    built = [call[3] for call in env.calls("docker", "build")]
+    assert [reference.partition(":")[0] for reference in built] == [
+        "localhost/thale-services",
+        "localhost/thale-model-server",
+    ]
+    assert [call[4] for call in env.calls("docker", "save")] == built
+    assert [call[2] for call in env.calls("kind", "load")] == ["image-archive"] * 2
+    assert [image.reference for image in load_image_references(context)] == built
 
 
 def test_images_are_pushed_to_configured_registry(env: DeployEnvironment) -> None:
