@@ -133,6 +133,7 @@ redis: ## Report a missing Redis for the tests of the shared limit store
 .PHONY: generate
 # Rules come first: the manifest for clusters contains slo.yaml, and dashboards use the recording rules.
 generate: install ## Write all generated files: rules, dashboards, references, first release, environment limits
+	$(BIN)/python -m tools.generate.runbook_urls
 	$(BIN)/python -m tools.generate.slo_rules
 	$(BIN)/python -m tools.generate.prometheus_rule
 	$(BIN)/python -m observability.dashboards
@@ -146,6 +147,32 @@ generate: install ## Write all generated files: rules, dashboards, references, f
 .PHONY: crd-schemas
 crd-schemas: install ## Extract the schemas of custom resources from the pinned add-ons; needs helm, curl and internet access
 	$(BIN)/python -m tools.generate.crd_schemas
+
+.PHONY: charts
+charts: install ## Render the charts of all add-ons with their values and check the objects; needs helm and internet access
+	THALE_RENDER_CHARTS=1 $(BIN)/pytest tests/kubernetes/test_charts.py tests/kubernetes/test_schemas.py
+
+KIND := thale
+.PHONY: kind-up
+kind-up: install ## Create a kind cluster for `make deploy ENV=laptop`, and select its context
+	kind get clusters | grep --quiet --line-regexp $(KIND) || kind create cluster --name $(KIND) --wait 5m
+	kubectl config use-context kind-$(KIND)
+
+.PHONY: kind-check
+kind-check: install ## Check a deploy on kind: rights, policies, a canary, its rollback, a rollback of the deploy
+	$(BIN)/python -m deploy.addons.install status --environment laptop --context kind-$(KIND)
+	$(BIN)/python -m tests.kind.rollout_check --context kind-$(KIND)
+	$(DEPLOY) smoke --env laptop
+	$(DEPLOY) up --env laptop
+	$(DEPLOY) status --env laptop
+
+.PHONY: kind-logs
+kind-logs: ## Export the logs of the kind cluster to dist/kind-logs
+	mkdir -p dist && kind export logs dist/kind-logs --name $(KIND)
+
+.PHONY: kind-down
+kind-down: ## Delete the kind cluster
+	kind delete cluster --name $(KIND)
 
 .PHONY: observe
 observe: install ## Monitor the running local platform with Prometheus and Alertmanager, until Ctrl-C

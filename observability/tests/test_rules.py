@@ -16,7 +16,7 @@ from tests.support import promql
 from thale.facade.api import v1, v2
 from thale.slo import read_slo
 from thale.telemetry.metrics import SECONDS
-from tools.generate import prometheus_rule, slo_rules
+from tools.generate import prometheus_rule, runbook_urls, slo_rules
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "observability" / "rules"
@@ -130,7 +130,7 @@ def test_every_alert_has_summary_description_and_runbook() -> None:
     for rule in load_alerts():
         assert re.fullmatch(r"Thale[A-Z]\w+", rule["alert"])
         assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}, rule["alert"]
-        assert rule["annotations"]["runbook_url"] == f"observability/runbooks.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook_url"] == runbook_urls.runbook_url(rule["alert"])
 
 
 def test_rules_respect_the_limits_of_azure() -> None:

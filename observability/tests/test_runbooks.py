@@ -12,6 +12,9 @@ from thale.cli.app import app
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "observability" / "runbooks.md").read_text()
+HEARTBEAT = list(
+    yaml.safe_load_all((REPOSITORY / "kubernetes/platform/manifests/heartbeat/heartbeat.yaml").read_text())
+)
 SECTION_TITLES = ("Meaning.", "Impact.", "Diagnosis.", "Mitigation.", "Verification.")
 SECTIONS = {
     heading: body for heading, body in re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE)
@@ -22,6 +25,7 @@ CODE = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL))
 def alert_names() -> set[str]:
     files = (REPOSITORY / "observability" / "rules").glob("*.yaml")
     groups = [group for path in files for group in yaml.safe_load(path.read_text())["groups"]]
+    groups += [group for found in HEARTBEAT if found["kind"] == "PrometheusRule" for group in found["spec"]["groups"]]
     return {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
 
 
@@ -72,6 +76,7 @@ def test_runbook_kubernetes_objects_exist_in_the_base() -> None:
     }
     # Created by the controller, by cert-manager and by an overlay.
     other_objects = {("lease", "thale-release-watch"), ("secret", "gateway-tls"), ("pvc", "store")}
+    other_objects |= {("alertmanagerconfig", "heartbeat")}  # kubernetes/platform
     for kind, name in re.findall(
         r"kubectl -n thale \w+ (\w+)[ /]([a-z][a-z-]+)(?=[ `;])", " ".join(f"`{c}`" for c in CODE)
     ):

@@ -27,7 +27,7 @@ KINDS = (
     *("InferenceService", "ServingRuntime"),
     *("ScaledObject", "TriggerAuthentication"),
     *("Certificate", "Issuer"),
-    *("PodMonitor", "PrometheusRule", "ServiceMonitor"),
+    *("AlertmanagerConfig", "PodMonitor", "PrometheusRule", "ServiceMonitor"),
 )
 """Kinds of the overlays and of kubernetes/platform."""
 _HELM, _CURL = ("helm", "template", "crds"), ("curl", "--fail", "--silent", "--show-error", "--location")

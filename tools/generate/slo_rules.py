@@ -17,6 +17,7 @@ import yaml
 
 from thale.slo import LatencyObjective, Slo, read_slo
 from thale.telemetry.labels import size_class
+from tools.generate.runbook_urls import runbook_url
 
 OUTPUT_PATH = Path(__file__).parents[2] / "observability" / "rules" / "slo.yaml"
 
@@ -170,7 +171,7 @@ def _alerting_rule(objective: Objective, burn: BurnRateWindow) -> Rule:
                 f"rate, the error budget of {_format_number(100 * objective.budget)} % over 30 days lasts up to "
                 f"{30 / burn.factor:.2g} days."
             ),
-            "runbook_url": f"observability/runbooks.md#{name.lower()}",
+            "runbook_url": runbook_url(name),
         },
     }
 

@@ -21,14 +21,14 @@ TIMEOUT_S = 60
 class FakeSecrets:
     """A source with a scripted response, which counts its calls."""
 
-    def __init__(self, response: Callable[[], Mapping[str, datetime]]) -> None:
+    def __init__(self, response: Callable[[], Mapping[str, datetime | None]]) -> None:
         self.response = response
         self.call_count = 0
 
     def value(self, name: str) -> SecretStr:
         raise AssertionError("the exporter must not read values of secrets")
 
-    def expiries(self) -> Mapping[str, datetime]:
+    def expiries(self) -> Mapping[str, datetime | None]:
         self.call_count += 1
         return self.response()
 
@@ -108,6 +108,22 @@ def test_only_first_expiries_are_exported_of_many() -> None:
         wait_until(lambda: len(exported_expiries()) == 16)
         assert min(exported_expiries()) == series_name("s-000")
         assert max(exported_expiries()) == series_name("s-015")
+
+
+def permanent_secrets() -> set[str]:
+    lines = generate_latest(CONTROLLER_REGISTRY).decode().splitlines()
+    return {line.split('"')[1] for line in lines if line.startswith("thale_secret_without_expiry{")}
+
+
+def test_secret_without_expiry_is_exported_until_it_has_one() -> None:
+    expiries: dict[str, datetime | None] = {"tokens": None, "api-key": SOON}
+    with export_expiry_metrics(FakeSecrets(lambda: dict(expiries)), PollIntervals(interval_s=0.01)):
+        wait_until(lambda: permanent_secrets() == {"tokens"})
+        assert exported_expiries() == {series_name("api-key"): SOON.timestamp()}
+        expiries["tokens"] = SOON
+        wait_until(lambda: permanent_secrets() == set())
+        wait_until(lambda: len(exported_expiries()) == 2)
+    wait_until(lambda: exported_expiries() == {})
 
 
 def test_nothing_is_exported_without_source() -> None:

@@ -31,7 +31,7 @@ def write_secrets(folder: Path, text: str | bytes, mode: int = 0o600) -> FileSec
 def test_file_secrets_return_value_and_expiry(tmp_path: Path) -> None:
     secrets = write_secrets(tmp_path, VALID)
     assert secrets.value("api-key").get_secret_value() == "hush"
-    assert secrets.expiries() == {"api-key": datetime(2027, 1, 31, tzinfo=UTC)}
+    assert secrets.expiries() == {"api-key": datetime(2027, 1, 31, tzinfo=UTC), "without-expiry": None}
 
 
 def test_file_secrets_follow_edits(tmp_path: Path) -> None:

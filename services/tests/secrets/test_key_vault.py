@@ -44,7 +44,7 @@ def secrets_of(address: str) -> Secrets:
 def test_expiries_read_all_pages_without_values(vault: FakeKeyVault) -> None:
     vault.role = "Key Vault Reader"
     secrets = secrets_of(vault.url)
-    assert secrets.expiries() == {"api-key": EXPIRES, "signing": LATER, "tokens": LATER}
+    assert secrets.expiries() == {"api-key": EXPIRES, "license": None, "signing": LATER, "tokens": LATER}
     assert f"/{TENANT}/oauth2/v2.0/token" in vault.requested_paths
     assert {path for path in vault.requested_paths if "oauth2" not in path} == {"/secrets"}
 

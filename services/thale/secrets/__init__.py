@@ -31,8 +31,8 @@ class Secrets(Protocol):
         """
         ...
 
-    def expiries(self) -> Mapping[str, datetime]:
-        """Return the expiry of each enabled secret that has one. No value is read.
+    def expiries(self) -> Mapping[str, datetime | None]:
+        """Return the expiry of each enabled secret, None for a secret without one. No value is read.
 
         Raises:
             SecretError: If the source cannot be read.

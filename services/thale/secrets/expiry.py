@@ -1,4 +1,7 @@
-"""Metrics of secret expiry for alerts: `thale_secret_expiry_timestamp_seconds{secret}` (ADR 0056)."""
+"""Metrics of secret expiry for alerts (ADR 0056).
+
+`thale_secret_expiry_timestamp_seconds{secret}` or `thale_secret_without_expiry{secret}`.
+"""
 
 import logging
 import threading
@@ -9,7 +12,7 @@ from datetime import datetime
 
 from thale.errors import SecretError
 from thale.secrets import Secrets
-from thale.telemetry.controller_metrics import SECRET_EXPIRY
+from thale.telemetry.controller_metrics import SECRET_EXPIRY, SECRET_WITHOUT_EXPIRY
 from thale.telemetry.labels import SECRET
 
 logger = logging.getLogger(__name__)
@@ -51,11 +54,11 @@ def export_expiry_metrics(secrets: Secrets | None, intervals: PollIntervals | No
 
 
 def _export_until_stopped(secrets: Secrets, intervals: PollIntervals, stop_event: threading.Event) -> None:
-    exported: set[str] = set()
+    exported = _ExportedSecrets()
     last_error = ""
     while not stop_event.is_set():
         try:
-            next_to_expire = _next_to_expire(secrets.expiries())
+            expiries = secrets.expiries()
         except SecretError as error:
             if str(error) != last_error:
                 logger.warning("secrets unavailable", extra={"error": str(error)})
@@ -64,20 +67,29 @@ def _export_until_stopped(secrets: Secrets, intervals: PollIntervals, stop_event
             continue
         last_error = ""
         if not stop_event.is_set():
-            _set_metrics(next_to_expire, exported)
+            exported.update(expiries)
         stop_event.wait(intervals.interval_s)
-    _set_metrics({}, exported)
+    exported.update({})
 
 
-def _next_to_expire(expiries: Mapping[str, datetime]) -> dict[str, datetime]:
-    """Return the secrets that expire first, up to the maximum number of label values."""
-    return dict(sorted(expiries.items(), key=lambda expiry: expiry[1])[: SECRET.max_values])
+class _ExportedSecrets:
+    """The exported series. Each metric has up to the maximum number of label values: those that expire first."""
 
+    def __init__(self) -> None:
+        self._expiring: set[str] = set()
+        self._permanent: set[str] = set()
 
-def _set_metrics(expiries: Mapping[str, datetime], exported: set[str]) -> None:
-    for removed in exported - expiries.keys():
-        SECRET_EXPIRY.remove(removed)
-    for name, expires in expiries.items():
-        SECRET_EXPIRY.labels(name).set(expires.timestamp())
-    exported.clear()
-    exported.update(expiries)
+    def update(self, expiries: Mapping[str, datetime | None]) -> None:
+        """Export these secrets, and remove the series of all others."""
+        expiring = [(name, expires) for name, expires in expiries.items() if expires is not None]
+        next_to_expire = dict(sorted(expiring, key=lambda expiry: expiry[1])[: SECRET.max_values])
+        permanent = set(sorted(name for name, expires in expiries.items() if expires is None)[: SECRET.max_values])
+        for removed in self._expiring - next_to_expire.keys():
+            SECRET_EXPIRY.remove(removed)
+        for removed in self._permanent - permanent:
+            SECRET_WITHOUT_EXPIRY.remove(removed)
+        for name, expires in next_to_expire.items():
+            SECRET_EXPIRY.labels(name).set(expires.timestamp())
+        for name in permanent:
+            SECRET_WITHOUT_EXPIRY.labels(name).set(1)
+        self._expiring, self._permanent = {*next_to_expire}, permanent

@@ -69,13 +69,13 @@ class FileSecrets:
         separator = "" if not content else "\n" if content.endswith("\n") else "\n\n"
         write_owner_only(self._path, f'{content}{separator}[{name}]\nvalue = "{value}"\n'.encode())
 
-    def expiries(self) -> Mapping[str, datetime]:
-        """Return the expiry of each secret that has one.
+    def expiries(self) -> Mapping[str, datetime | None]:
+        """Return the expiry of each secret, None for a secret without one.
 
         Raises:
             SecretError: If the file cannot be read, or other users can read it.
         """
-        return {name: entry.expires for name, entry in self._read().items() if entry.expires is not None}
+        return {name: entry.expires for name, entry in self._read().items()}
 
     def _read(self) -> dict[str, _Entry]:
         text = read_owner_only(self._path)

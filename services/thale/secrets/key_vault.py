@@ -134,8 +134,8 @@ class KeyVaultSecrets:
         with self._translate_errors("Key Vault Secrets Officer"):
             self._client.set_secret(name, value, expires_on=expires)
 
-    def expiries(self) -> Mapping[str, datetime]:
-        """Return the expiry of each enabled secret that has one. This requires the role Key Vault Reader.
+    def expiries(self) -> Mapping[str, datetime | None]:
+        """Return the expiry of each enabled secret, None without one. This requires the role Key Vault Reader.
 
         Raises:
             SecretError: If the vault cannot be read.
@@ -144,7 +144,7 @@ class KeyVaultSecrets:
             return {
                 secret.name: secret.expires_on
                 for secret in self._client.list_properties_of_secrets()
-                if secret.enabled and secret.name and secret.expires_on
+                if secret.enabled and secret.name
             }
 
     @contextmanager

@@ -60,6 +60,9 @@ DRIFT_PLATES = CONTROLLER_METRICS.gauge(
 SECRET_EXPIRY = CONTROLLER_METRICS.gauge(
     "thale_secret_expiry_timestamp_seconds", "seconds", "Unix time at which a secret expires.", SECRET
 )
+SECRET_WITHOUT_EXPIRY = CONTROLLER_METRICS.gauge(
+    "thale_secret_without_expiry", "always 1", "A secret without an expiry date.", SECRET
+)
 CONTROLLER_BUILD_INFO = CONTROLLER_METRICS.gauge(
     "thale_build_info", "always 1", "Versions of thale and Python, and the commit.", PACKAGE, PYTHON, COMMIT
 )
