@@ -18,7 +18,13 @@ class ContainerEngine:
     """A program with the command line of docker."""
 
     program: str
-    is_podman: bool
+    version: str
+    """Output of `--version`."""
+
+    @property
+    def is_podman(self) -> bool:
+        """Return whether it is podman, also under the name `docker`."""
+        return "podman" in self.version.lower()
 
     @property
     def prefix(self) -> str:
@@ -48,20 +54,19 @@ def find_engine() -> ContainerEngine:
         CommandError: If neither runs.
     """
     program = "docker" if shutil.which("docker") else "podman"
-    return ContainerEngine(program, "podman" in run([program, "--version"]).stdout.lower())
+    return ContainerEngine(program, run([program, "--version"]).stdout.strip())
 
 
 def missing_engine() -> MissingPrerequisite | None:
     """Return the missing prerequisite if no engine runs or it is too old, else None."""
     try:
         engine = find_engine()
-        output = run([engine.program, "--version"]).stdout
     except CommandError as error:
         reason = str(error).splitlines()[-1]
         return MissingPrerequisite(f"docker 20.10 or podman 4.0, or newer: neither runs ({reason})", _SOURCE)
     kind = "podman" if engine.is_podman else "docker"
-    found = re.search(r"(\d+)\.(\d+)\.(\d+)", output)
+    found = re.search(r"(\d+)\.(\d+)\.(\d+)", engine.version)
     minimum = ".".join(str(number) for number in _MIN_VERSIONS[kind])
     if found is None or tuple(int(number) for number in found.groups()) < _MIN_VERSIONS[kind]:
-        return MissingPrerequisite(f"{kind} {minimum} or newer: the installed version is {output.strip()}", _SOURCE)
+        return MissingPrerequisite(f"{kind} {minimum} or newer: the installed version is {engine.version}", _SOURCE)
     return None

@@ -1,5 +1,8 @@
 """Creates the missing Secrets that pods mount: the password of the limit store, and on a laptop the API keys.
 
+It also writes what settings name: public keys of signatures, the destination of traces, and on a laptop the receiver of
+the dead man's switch.
+
 The password is generated once and is stored only in the cluster. To rotate it, delete the Secret `limit-store`, run
 this step, and restart the store. On Azure, API keys are in the Key Vault (docs/authentication.md).
 """
@@ -13,6 +16,9 @@ from deploy import cluster as clusters
 from deploy import local_keys
 from deploy.cluster import Cluster
 from deploy.context import NAMESPACE, DeployContext
+from deploy.heartbeat import publish_heartbeat_url
+from deploy.signing_keys import publish_signing_keys
+from deploy.trace_export import publish_trace_settings
 
 LIMIT_STORE = "limit-store"
 """Name of the Secret in kubernetes/base/limit-store.yaml and facade.yaml."""
@@ -34,6 +40,9 @@ def run(context: DeployContext) -> None:
     _ensure_limit_store_password(context, cluster)
     if not context.environment.on_azure:
         local_keys.publish(context, cluster)
+        publish_heartbeat_url(context, cluster)
+    publish_signing_keys(context, cluster)
+    publish_trace_settings(context, cluster)
 
 
 def access_control_list(password: str) -> str:

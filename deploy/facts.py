@@ -8,6 +8,10 @@ import yaml
 from deploy import cluster, terraform
 from deploy.caller_credential import entra_facts
 from deploy.context import NAMESPACE, DeployContext
+from deploy.signing_keys import signing_facts
+from thale.capacity.environment_limits import read_environment_limits
+from thale.capacity.facade_cost import facade_cost_per_hour
+from thale.capacity.nodes import read_prices
 from thale.files import write_atomically
 
 _AZURE_PORT = "443"
@@ -23,7 +27,7 @@ def run(context: DeployContext) -> None:
     Raises:
         StepOrderError: If Terraform has not been applied.
     """
-    data = azure_facts(context) if context.environment.on_azure else _local_facts(context)
+    data = {**(azure_facts if context.environment.on_azure else _local_facts)(context), **signing_facts(context)}
     config_map = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -64,12 +68,21 @@ def azure_facts(context: DeployContext) -> Mapping[str, str]:
         "private_endpoints_range": region["ranges"]["private_endpoints"],
         "api_server_range": region["ranges"]["api_server"],
         "api_server_port": _AZURE_PORT,
+        **_cost_facts(outputs["environment"]),
     }
+
+
+def _cost_facts(environment: str) -> Mapping[str, str]:
+    """Return the cost per hour of a facade by the list prices (thale/capacity/prices.toml), for the dashboards."""
+    prices = read_prices()
+    cost = facade_cost_per_hour(read_environment_limits()[environment], prices)
+    return {"cost_per_hour": f"{cost:.3f}", "currency": prices.currency}
 
 
 def _local_facts(context: DeployContext) -> Mapping[str, str]:
     """Return the facts of a local cluster: the committed ones, with the address and port of its API server."""
-    before: Mapping[str, str] = yaml.safe_load((context.overlay / "facts.yaml").read_text())["data"]
+    before: dict[str, str] = yaml.safe_load((context.overlay / "facts.yaml").read_text())["data"]
+    before.pop("signing_public_keys", None)
     slices = cluster.connect(context).get(
         "endpointslices", "--namespace", "default", "--selector", "kubernetes.io/service-name=kubernetes"
     )

@@ -29,7 +29,8 @@ _PHENOTYPE_PATH = "/v1/phenotype"
 _STATUS_PATTERN = re.compile(r"HTTP-STATUS:(\d+)\s*$")
 _HEADERS = {"Accept": "application/json", "Content-Type": "application/octet-stream"}
 _REMEDIES = {
-    401: 'the facade or the gateway rejected the credential: see docs/authentication.md, "A client gets 401 or 403"',
+    401: "the facade or the gateway rejected the credential: see docs/authentication.md, "
+    '"A client gets 401 or 403"; before the first `thale keys create` only tokens are accepted',
     403: "the credential lacks the scope predict: assign the app role Thale.Predict, or create a key with it",
 }
 

@@ -6,9 +6,9 @@ They describe ownership and access. The size of an environment is in terraform/e
 import hashlib
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from deploy.errors import MissingPrerequisite, PrerequisitesMissingError, SettingsError
@@ -54,6 +54,25 @@ class AlertEmails(BaseModel):
     ticket: tuple[str, ...] = Field(min_length=1)
 
 
+class TraceSettings(BaseModel):
+    """Destination of traces: variables of the collector (observability/otel/README.md)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exporter: Literal["debug", "otlp_http/tempo", "azuremonitor"]
+    percent: float = Field(default=10, ge=0, le=100)
+    """Percentage of ordinary traces that is kept."""
+    tempo_endpoint: str | None = Field(default=None, pattern=r"^https?://")
+    connection_string: SecretStr | None = None
+    """Of Application Insights. It is a secret: set the whole value by the variable THALE_DEPLOY_TRACES, as JSON."""
+
+    @model_validator(mode="after")
+    def _require_connection_string(self) -> Self:
+        if self.exporter == "azuremonitor" and self.connection_string is None:
+            raise ValueError("the exporter azuremonitor requires connection_string")
+        return self
+
+
 class DeploySettings(BaseSettings):
     """An environment's settings. Preflight reports the required fields that are not set."""
 
@@ -81,6 +100,13 @@ class DeploySettings(BaseSettings):
     access: Access = Access.INVOKE
     region: str = "primary"
     """Region of the cluster: `primary` or `secondary`."""
+
+    signing_public_keys: tuple[str, ...] = ()
+    """Files with the public keys of trusted signatures, below the checkout (kubernetes/components/signing-keys)."""
+    traces: TraceSettings | None = None
+    """Destination of traces. Default: unchanged, by default the log of the collector."""
+    heartbeat_url: SecretStr | None = None
+    """Laptop: receiver of the dead man's switch, which notifies if it gets no request for 15 minutes."""
 
     context: str | None = None
     """Laptop: context of the kubeconfig. Default: the current one."""

@@ -35,6 +35,7 @@ def run(context: DeployContext) -> None:
             table.add_row("edge", f"https://{facts['edge_host']}")
         table.add_row("cluster", clusters.locate_cluster(context).name)
         table.add_row("dashboards", facts["grafana"])
+        table.add_row("API keys", describe_first_key(facts["key_vault"]))
     table.add_row("thale", smoke_result["version"])
     for name, version in sorted(smoke_result["models"].items()):
         table.add_row(name, version)
@@ -46,6 +47,14 @@ def run(context: DeployContext) -> None:
     if context.environment.on_azure:
         table.add_row("cost", describe_cost(context))
     context.console.print(table)
+
+
+def describe_first_key(vault: str) -> str:
+    """Return the command of the first API key. The vault is private, so a deploy can neither create nor see keys."""
+    return (
+        f"an administrator creates them inside the network: thale keys create --key-vault {vault} --name NAME --scope "
+        "predict --expires 90d. Until the first one, the facade accepts only tokens of Entra ID"
+    )
 
 
 def describe_cost(context: DeployContext) -> str:

@@ -50,7 +50,7 @@ def installed_bundle(addon: Addon, tools: ClusterTools) -> CrdBundle | None:
 
 
 def bundle_problem(addon: Addon, tools: ClusterTools) -> str:
-    """Return the reason for which the installed bundle cannot be taken over, with the remedy; empty if there is none.
+    """Return the reason for which the installed bundle cannot be taken over, with the remedy; empty if it can be.
 
     Raises:
         AddonError: If the cluster does not respond.

@@ -109,7 +109,7 @@ def _install_commands(
 ) -> list[Command]:
     """Return the commands that install or update an add-on, each with its standard input."""
     if addon.chart:
-        return [*_cleanup_commands(addon, tools, current), (_upgrade_command(addon, tools), _inline_values(addon))]
+        return [*_cleanup_commands(addon, tools, current), (_upgrade_command(addon, tools), inline_values(addon))]
     server_side = ("apply", "--server-side", "--field-manager", FIELD_MANAGER)
     namespace_commands: list[Command] = []
     if addon.namespace:
@@ -154,7 +154,7 @@ def _patched_release_options(tools: ClusterTools) -> Sequence[str]:
     return ("--server-side=false",) if tools.has_helm_4() else ()
 
 
-def _inline_values(addon: Addon) -> str:
+def inline_values(addon: Addon) -> str:
     """Return the values from other files as text: an indented YAML file is a valid YAML value."""
     lines = []
     for name, path in addon.values_from.items():

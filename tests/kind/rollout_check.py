@@ -82,7 +82,8 @@ def command_pod(controller: Mapping[str, Any], name: str, command: Sequence[str]
     (container,) = pod["containers"]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         container.pop(probe, None)
-    options = ["--store", "/store/models", "--store-uri", "pvc://store/models", "--namespace", NAMESPACE]
+    options = ["--store", "/store/models", "--store-uri", "pvc://store/models"]
+    options += ["--namespace", NAMESPACE, "--as", "kind-check"]
     container["command"] = ["thale", "release", *options, *command]
     container["volumeMounts"].append({"name": "store", "mountPath": "/store", "readOnly": True})
     pod["volumes"].append(_STORE)

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy import signing_keys
 from tests.support.manifests import KUBERNETES, ON_AZURE, OVERLAYS, Manifest, build, of_kind, overlay
+from tests.support.strict_schemas import schema_faults
+from thale.capacity.environment_limits import read_environment_limits
+from thale.capacity.facade_cost import facade_cost_per_hour
+from thale.capacity.nodes import read_prices
 from thale.kserve.inference_service import release_from_resource
 
 PLACEHOLDERS = ("192.0.2.", ".invalid", ":unset")
@@ -91,12 +96,16 @@ def test_identities_match_terraform(name: str) -> None:
         )
 
 
-def build_overlay_with(temp_dir: Path, name: str, release: str, components: str = "") -> list[Manifest]:
-    """Build an overlay with additions to its release.yaml and components."""
+def build_overlay_with(
+    temp_dir: Path, name: str, release: str, components: str = "", facts: str = ""
+) -> list[Manifest]:
+    """Build an overlay with additions to its release.yaml, components and facts."""
     shutil.copytree(KUBERNETES, temp_dir / "kubernetes", ignore=shutil.ignore_patterns("tests", "__pycache__"))
     folder = temp_dir / "kubernetes" / "overlays" / name
     with (folder / "release.yaml").open("a") as file:
         file.write(release)
+    with (folder / "facts.yaml").open("a") as file:
+        file.write(facts)
     kustomization = folder / "kustomization.yaml"
     kustomization.write_text(kustomization.read_text().replace("components:\n", f"components:\n{components}"))
     return build(folder)
@@ -120,3 +129,31 @@ def test_release_yaml_can_set_the_live_release(tmp_path: Path) -> None:
     }
     manifests = build_overlay_with(tmp_path, "aks-prod", "---\n" + yaml.safe_dump(transformer))
     assert release_from_resource(of_kind(manifests, "InferenceService")["plate-seg"]).stable == "1.1.0"
+
+
+def test_signing_keys_are_mounted_where_archives_are_checked(tmp_path: Path) -> None:
+    facts = "  signing_public_keys: /etc/thale/signing-keys/a.pub:/etc/thale/signing-keys/b.pub\n"
+    manifests = build_overlay_with(tmp_path, "aks-prod", "", "  - ../../components/signing-keys\n", facts)
+    pod = of_kind(manifests, "Deployment")["release-watcher"]["spec"]["template"]["spec"]
+    runtime = of_kind(manifests, "ServingRuntime")["thale-torchserve"]["spec"]
+    for spec in (pod, runtime):
+        (container,) = spec["containers"]
+        value = {each["name"]: each.get("value") for each in container["env"]}["THALE_SIGNING_PUBLIC_KEYS"]
+        (mount,) = [each for each in container["volumeMounts"] if each["name"] == "signing-keys"]
+        (volume,) = [each for each in spec["volumes"] if each["name"] == "signing-keys"]
+        assert [Path(path).parent.as_posix() for path in value.split(":")] == [mount["mountPath"]] * 2
+        assert mount["readOnly"]
+        assert volume["configMap"]["name"] == signing_keys.CONFIG_MAP
+    assert not [fault for manifest in manifests for fault in schema_faults(manifest)]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_cost_per_hour_is_set_from_the_price_table(name: str) -> None:
+    (container,) = of_kind(overlay(name), "Deployment")["facade"]["spec"]["template"]["spec"]["containers"]
+    variables = {each["name"]: each.get("value") for each in container["env"]}
+    if name not in ON_AZURE:
+        assert "THALE_COST_PER_HOUR" not in variables, "a laptop has no price"
+        return
+    cost = facade_cost_per_hour(read_environment_limits()[name.removeprefix("aks-")], read_prices())
+    assert float(variables["THALE_COST_PER_HOUR"]) == pytest.approx(cost, abs=0.001)
+    assert variables["THALE_CURRENCY"] == read_prices().currency

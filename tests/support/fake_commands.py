@@ -132,6 +132,8 @@ def kubectl(config, arguments):
     positional = [argument for argument in arguments if not argument.startswith("-")]
     if positional[:1] == ["logs"]:
         print_line("plate-seg 1.0.0 registered")
+    elif positional[:1] == ["rollout"]:
+        print_line("restarted")
     elif positional[:1] == ["port-forward"]:
         print_line(f"Forwarding from 127.0.0.1:{config['gateway_port']} -> 10443")
         sys.stdin.read()

@@ -1,0 +1,94 @@
+"""Settings that a deploy writes to the cluster: signing keys, destination of traces, and the dead man's switch."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pydantic import SecretStr, ValidationError
+
+from deploy import credentials
+from deploy.context import DeployContext
+from deploy.errors import SettingsError
+from deploy.settings import Environment, TraceSettings
+from deploy.steps import get_step
+from tests.support.deploy_environment import DeployEnvironment
+from tests.support.fake_kubernetes_objects import ApiError, Key
+
+HEARTBEAT = Key("secrets", "thale", "heartbeat")
+TRACES = Key("secrets", "monitoring", "otel-collector")
+COMPONENT = "  - ../../components/signing-keys\n"
+
+
+def add_namespace(env: DeployEnvironment, name: str) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {}}
+    env.api.objects.create(Key("namespaces", "", name), namespace, ("helm", "Update"))
+
+
+def with_signing_key(env: DeployEnvironment, *, is_mounted: bool) -> DeployContext:
+    """Return a context with one public key, and with the component in the overlay if it is mounted."""
+    path = env.root / "signing.pub"
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    kustomization = env.root / "kubernetes" / "overlays" / "laptop" / "kustomization.yaml"
+    if is_mounted:
+        kustomization.write_text(kustomization.read_text().replace("components:\n", f"components:\n{COMPONENT}"))
+    return env.context(Environment.LAPTOP, signing_public_keys=(str(path.relative_to(env.root)),))
+
+
+def test_heartbeat_url_is_written_and_removed(env: DeployEnvironment) -> None:
+    url = "https://heartbeat.example/secret-id"
+    credentials.run(env.context(Environment.LAPTOP, heartbeat_url=SecretStr(url)))
+    assert env.api.objects.get(HEARTBEAT)["stringData"] == {"url": url}
+    assert url not in env.output.getvalue()
+    assert not [call for call in env.calls("kubectl") if url in " ".join(call)]
+    credentials.run(env.context(Environment.LAPTOP))
+    with pytest.raises(ApiError):
+        env.api.objects.get(HEARTBEAT)
+    assert "no heartbeat_url is set" in env.output.getvalue()
+
+
+def test_destination_of_traces_is_a_secret_of_the_collector(env: DeployEnvironment) -> None:
+    add_namespace(env, "monitoring")
+    collector = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {}, "spec": {"template": {}}}
+    env.api.objects.create(Key("deployments", "monitoring", "otel-collector"), collector, ("helm", "Update"))
+    traces = TraceSettings(exporter="azuremonitor", connection_string=SecretStr("InstrumentationKey=1"))
+    credentials.run(context := env.context(Environment.LAPTOP, traces=traces))
+    assert env.api.objects.get(TRACES)["stringData"] == {
+        "THALE_TRACES_TO": "azuremonitor",
+        "THALE_TRACES_PERCENT": "10",
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=1",
+    }
+    restarts = [call for call in env.calls("kubectl") if "restart" in call]
+    assert len(restarts) == 1
+    credentials.run(context)
+    assert [call for call in env.calls("kubectl") if "restart" in call] == restarts, "the collector restarts only once"
+
+
+def test_trace_export_requires_a_connection_string() -> None:
+    with pytest.raises(ValidationError, match="azuremonitor requires connection_string"):
+        TraceSettings(exporter="azuremonitor")
+
+
+def test_signing_keys_are_published_with_their_paths(env: DeployEnvironment) -> None:
+    context = with_signing_key(env, is_mounted=True)
+    get_step("facts").run(context)
+    facts = yaml.safe_load((context.overlay / "facts.yaml").read_text())["data"]
+    (name,) = [Path(path).name for path in facts["signing_public_keys"].split(":")]
+    credentials.run(context)
+    key = (env.root / context.settings.signing_public_keys[0]).read_text()
+    assert env.api.objects.get(Key("configmaps", "thale", "signing-keys"))["data"] == {name: key}
+    get_step("facts").run(env.context(Environment.LAPTOP))
+    assert "signing_public_keys" not in yaml.safe_load((context.overlay / "facts.yaml").read_text())["data"]
+
+
+def test_signing_keys_require_the_component(env: DeployEnvironment) -> None:
+    with pytest.raises(SettingsError, match=r"add `- \.\./\.\./components/signing-keys` to the components"):
+        get_step("facts").run(with_signing_key(env, is_mounted=False))
+
+
+def test_invalid_signing_key_is_reported(env: DeployEnvironment) -> None:
+    (env.root / "wrong.pub").write_text("not a key")
+    with pytest.raises(SettingsError, match=r"signing_public_keys: .*wrong\.pub"):
+        get_step("facts").run(env.context(Environment.LAPTOP, signing_public_keys=("wrong.pub",)))
