@@ -1,7 +1,9 @@
 """Destroys an environment after a confirmation with its name, unless the environment is protected."""
 
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from deploy import cluster as clusters
 from deploy import terraform
@@ -10,6 +12,13 @@ from deploy.errors import ForbiddenError
 from deploy.subscription import tfvars
 
 Prompt = Callable[[str], str]
+
+PROTECTED = {
+    "azurerm_storage_account": ("this",),
+    "azurerm_storage_container": ("this", "experiments"),
+    "azurerm_key_vault": ("this",),
+}
+"""The resources of terraform/azure that Terraform refuses to destroy, by type."""
 
 
 def destroy(context: DeployContext, prompt: Prompt) -> None:
@@ -27,7 +36,8 @@ def destroy(context: DeployContext, prompt: Prompt) -> None:
     with context.lock():
         if context.environment.on_azure:
             _check_not_protected(context)
-            terraform.plan(context, "-destroy")
+            with _unprotected_data(context):
+                terraform.plan(context, "-destroy")
             warning = (
                 f"This destroys everything above: {context.environment}'s cluster, models, photographs and results."
             )
@@ -45,6 +55,19 @@ def destroy(context: DeployContext, prompt: Prompt) -> None:
     context.log(f"{context.environment} and its local deploy state are deleted")
 
 
+@contextmanager
+def _unprotected_data(context: DeployContext) -> Iterator[None]:
+    """Override `prevent_destroy` of the resources that hold data, for a plan. The saved plan contains the override."""
+    off = {"lifecycle": {"prevent_destroy": False}}
+    resources = {kind: dict.fromkeys(names, off) for kind, names in PROTECTED.items()}
+    path = context.root / "terraform" / "azure" / "destroy_override.tf.json"
+    path.write_text(json.dumps({"resource": resources}))
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
 def _check_not_protected(context: DeployContext) -> None:
     """Check the protection that the environment's tfvars set.
 
@@ -58,8 +81,8 @@ def _check_not_protected(context: DeployContext) -> None:
             f"{file} locks the registered models for {values['model_retention']['days']} days. The lock is "
             "permanent: Azure refuses to delete the storage account until the newest model is that old"
         )
-    if values.get("deletion_lock"):
+    if values.get("deletion_protection"):
         raise ForbiddenError(
-            f"{context.environment}'s storage account and vault are locked against deletion. To destroy them, set "
-            f"deletion_lock = false in {file}, have the change reviewed, deploy it, and run destroy again"
+            f"{context.environment}'s storage account and vault are protected against deletion. To destroy them, set "
+            f"deletion_protection = false in {file}, have the change reviewed, and run destroy again"
         )

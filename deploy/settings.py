@@ -89,7 +89,6 @@ class DeploySettings(BaseSettings):
 
     subscription_id: str | None = Field(default=None, pattern=_UUID)
     admin_group_ids: tuple[str, ...] = ()
-    deployer_ids: tuple[str, ...] = ()
     alert_emails: AlertEmails | None = None
     entra_audience: str | None = Field(default=None, pattern=_UUID)
     """Client id of the app registration whose tokens the facade accepts (docs/authentication.md)."""

@@ -139,7 +139,6 @@ def _organisation(context: DeployContext) -> Mapping[str, object]:
     return {
         "subscription_id": settings.subscription_id,
         "admin_group_ids": list(settings.admin_group_ids),
-        "deployer_ids": list(settings.deployer_ids),
         "alert_emails": settings.alert_emails.model_dump(mode="json") if settings.alert_emails else None,
         "entra": entra if settings.entra_audience else None,
     }

@@ -1,4 +1,5 @@
 # Identities and roles. Each workload has its own identity, which pods use through their service account, without secrets.
+# terraform/tests/test_roles.py has the complete table of principals, roles and scopes. CI has no role here: bootstrap/ci.tf.
 
 locals {
   # Tenant and audience of the access tokens that the facade accepts.
@@ -7,54 +8,49 @@ locals {
     audience  = var.entra.audience
   }
 
-  containers = { for name, container in azurerm_storage_container.this : name => container.id }
+  # Short names of the scopes below. Each is the narrowest that Azure offers: secrets have no narrower scope than their vault.
+  scopes = {
+    models  = azurerm_storage_container.this["models"].id
+    secrets = azurerm_key_vault.this.id
+    metrics = azurerm_monitor_workspace.this.id
+    grafana = azurerm_dashboard_grafana.this.id
+  }
 
+  # The roles of each workload, by scope.
   workloads = {
     facade = {
       namespace       = "thale"
       service_account = "facade"
-      roles = {
-        images  = { role = "Storage Blob Data Contributor", scope = local.containers["images"] }
-        results = { role = "Storage Blob Data Contributor", scope = local.containers["results"] }
-        jobs    = { role = "Storage Queue Data Contributor", scope = azurerm_storage_queue.this["jobs"].id }
-        refused = { role = "Storage Queue Data Message Sender", scope = azurerm_storage_queue.this["jobs-refused"].id }
-        secrets = { role = "Key Vault Secrets User", scope = azurerm_key_vault.this.id } # API keys; one secret for each, so no narrower scope
-      }
+      roles           = { secrets = "Key Vault Secrets User" } # API keys
     }
     model-server = {
       namespace       = "thale"
       service_account = "model-server"
-      roles           = { models = { role = "Storage Blob Data Reader", scope = local.containers["models"] } }
+      roles           = { models = "Storage Blob Data Reader" }
     }
     release-watcher = {
       namespace       = "thale"
       service_account = "release-watcher"
       roles = {
-        models  = { role = "Storage Blob Data Reader", scope = local.containers["models"] }
-        secrets = { role = "Key Vault Reader", scope = azurerm_key_vault.this.id } # expiry dates, not the values
+        models  = "Storage Blob Data Reader"
+        secrets = "Key Vault Reader" # expiry dates, not the values
       }
     }
     trainer = {
       namespace       = "thale-training"
       service_account = "trainer"
-      roles = {
-        images = { role = "Storage Blob Data Reader", scope = local.containers["images"] }
-        models = { role = "Storage Blob Data Contributor", scope = local.containers["models"] }
-      }
+      roles           = { models = "Storage Blob Data Contributor" } # registers models: a Job of `make deploy` runs as it
     }
     keda = {
       namespace       = "kube-system"
       service_account = "keda-operator"
-      roles = {
-        jobs    = { role = "Storage Queue Data Reader", scope = azurerm_storage_queue.this["jobs"].id }
-        metrics = { role = "Monitoring Data Reader", scope = azurerm_monitor_workspace.this.id }
-      }
+      roles           = { metrics = "Monitoring Data Reader" }
     }
   }
 
   grants = merge([
     for workload, settings in local.workloads : {
-      for target, grant in settings.roles : "${workload}/${target}" => merge(grant, { workload = workload })
+      for scope, role in settings.roles : "${workload}/${scope}" => { workload = workload, role = role, scope = scope }
     }
   ]...)
 }
@@ -69,54 +65,45 @@ resource "azurerm_user_assigned_identity" "workload" {
 
 resource "azurerm_role_assignment" "workload" {
   for_each             = local.grants
-  scope                = each.value.scope
+  scope                = local.scopes[each.value.scope]
   role_definition_name = each.value.role
   principal_id         = azurerm_user_assigned_identity.workload[each.value.workload].principal_id
   principal_type       = "ServicePrincipal"
 }
 
-# Administrators and CI have the same two roles on the clusters: one fetches credentials, the other is for Kubernetes' API.
+# People have roles only as members of the administrators' groups.
 locals {
-  cluster_roles = merge([
-    for name, region in module.region : {
-      "${name}/credentials" = { role = "Azure Kubernetes Service Cluster User Role", scope = region.cluster_id }
-      "${name}/objects"     = { role = "Azure Kubernetes Service RBAC Cluster Admin", scope = region.cluster_id }
-    }
-  ]...)
+  # Only administrators write secrets. They register models by hand, as the trainer's Job does in a deploy.
+  admin_roles = {
+    secrets = "Key Vault Secrets Officer"
+    models  = "Storage Blob Data Contributor"
+    grafana = "Grafana Admin"
+  }
 
-  # Only administrators write secrets.
-  admin_roles = merge(local.cluster_roles, {
-    secrets = { role = "Key Vault Secrets Officer", scope = azurerm_key_vault.this.id }
-    grafana = { role = "Grafana Admin", scope = azurerm_dashboard_grafana.this.id }
-  })
-
-  # CI installs the add-ons (cluster-wide objects), builds images and registers models.
-  deployer_roles = merge(local.cluster_roles, {
-    images = { role = "Container Registry Tasks Contributor", scope = azurerm_container_registry.this.id }
-    models = { role = "Storage Blob Data Contributor", scope = local.containers["models"] }
-  })
+  # On each cluster: one role fetches credentials, the other is for Kubernetes' API.
+  admin_cluster_roles = {
+    credentials = "Azure Kubernetes Service Cluster User Role"
+    objects     = "Azure Kubernetes Service RBAC Cluster Admin"
+  }
 }
 
 resource "azurerm_role_assignment" "admins" {
   for_each = {
-    for pair in setproduct(var.admin_group_ids, keys(local.admin_roles)) : join("/", pair) => {
-      group = pair[0], grant = local.admin_roles[pair[1]]
-    }
+    for pair in setproduct(var.admin_group_ids, keys(local.admin_roles)) : join("/", pair) => { group = pair[0], scope = pair[1] }
   }
-  scope                = each.value.grant.scope
-  role_definition_name = each.value.grant.role
+  scope                = local.scopes[each.value.scope]
+  role_definition_name = local.admin_roles[each.value.scope]
   principal_id         = each.value.group
   principal_type       = "Group"
 }
 
-resource "azurerm_role_assignment" "deployers" {
+resource "azurerm_role_assignment" "admins_on_clusters" {
   for_each = {
-    for pair in setproduct(var.deployer_ids, keys(local.deployer_roles)) : join("/", pair) => {
-      principal = pair[0], grant = local.deployer_roles[pair[1]]
-    }
+    for each in setproduct(var.admin_group_ids, keys(local.locations), keys(local.admin_cluster_roles)) :
+    join("/", each) => { group = each[0], region = each[1], purpose = each[2] }
   }
-  scope                = each.value.grant.scope
-  role_definition_name = each.value.grant.role
-  principal_id         = each.value.principal
-  principal_type       = "ServicePrincipal"
+  scope                = module.region[each.value.region].cluster_id
+  role_definition_name = local.admin_cluster_roles[each.value.purpose]
+  principal_id         = each.value.group
+  principal_type       = "Group"
 }

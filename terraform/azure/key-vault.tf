@@ -1,4 +1,5 @@
 # The only source of secrets. Terraform creates the vault and never holds a secret: administrators and rotation write them.
+# A deleted vault and deleted secrets can be restored for 90 days, and purge protection applies to everybody.
 
 resource "azurerm_key_vault" "this" {
   #checkov:skip=CKV2_AZURE_32:Each region has its private endpoint (regions.tf); checkov does not follow it through the module
@@ -17,14 +18,10 @@ resource "azurerm_key_vault" "this" {
     default_action = "Deny"
     bypass         = local.trusted_services
   }
-}
 
-resource "azurerm_management_lock" "key_vault" {
-  count      = var.deletion_lock ? 1 : 0
-  name       = "keep"
-  scope      = azurerm_key_vault.this.id
-  lock_level = "CanNotDelete"
-  notes      = "Secrets of the platform: remove this lock only to destroy the environment."
+  lifecycle {
+    prevent_destroy = true # only `make destroy` overrides it
+  }
 }
 
 resource "azurerm_monitor_diagnostic_setting" "key_vault" {

@@ -2,7 +2,7 @@
 # identity its roles on storage, vault and registry.
 
 locals {
-  # Azure ML accesses vault and storage as a trusted Azure service. Without it, no Azure service has access.
+  # Azure ML accesses vault and storage as a trusted Azure service. Without it, no Azure service has access to the vault.
   trusted_services = var.machine_learning == null ? "None" : "AzureServices"
 }
 

@@ -10,7 +10,6 @@ output "facts" {
     registry         = azurerm_container_registry.this.login_server
     storage_account  = azurerm_storage_account.this.name
     blob_endpoint    = azurerm_storage_account.this.primary_blob_endpoint
-    queue_endpoint   = azurerm_storage_account.this.primary_queue_endpoint
     key_vault        = azurerm_key_vault.this.name
     prometheus_query = azurerm_monitor_workspace.this.query_endpoint
     grafana          = azurerm_dashboard_grafana.this.endpoint

@@ -42,13 +42,15 @@ module "region" {
   private_links = merge(
     {
       blob     = { resource_id = azurerm_storage_account.this.id, subresource = "blob", dns_zones = ["privatelink.blob.core.windows.net"] }
-      queue    = { resource_id = azurerm_storage_account.this.id, subresource = "queue", dns_zones = ["privatelink.queue.core.windows.net"] }
       vault    = { resource_id = azurerm_key_vault.this.id, subresource = "vault", dns_zones = ["privatelink.vaultcore.azure.net"] }
       registry = { resource_id = azurerm_container_registry.this.id, subresource = "registry", dns_zones = ["privatelink.azurecr.io"] }
     },
     # The replica in the paired region has its own name, and is unreachable without its own endpoint.
     contains(["RAGRS", "RAGZRS"], var.storage_replication) ? {
       blob-secondary = { resource_id = azurerm_storage_account.this.id, subresource = "blob_secondary", dns_zones = ["privatelink.blob.core.windows.net"] }
+    } : {},
+    var.experiments_enabled ? {
+      queue = { resource_id = azurerm_storage_account.this.id, subresource = "queue", dns_zones = ["privatelink.queue.core.windows.net"] }
     } : {},
     var.machine_learning == null ? {} : {
       ml = {

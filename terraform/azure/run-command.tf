@@ -1,22 +1,18 @@
-# The right to run `az aks command invoke`, the way to a private API server for CI and, without admin_access, for
-# administrators. No built-in role has just this: the nearest lacks the right to read results, and fetches admin credentials.
+# The right to run `az aks command invoke`, the way to a private API server for administrators without admin_access. No
+# built-in role has just this: the nearest lacks the right to read results, and fetches admin credentials.
 
 locals {
   # Created by bootstrap/roles.tf under this id, because CI may not create roles.
   command_role_id = "/subscriptions/${var.subscription_id}/providers/Microsoft.Authorization/roleDefinitions/${uuidv5("url", "thale/cluster-commands/${lower(var.subscription_id)}")}"
-
-  command_runners = merge(
-    { for id in var.admin_group_ids : id => "Group" },
-    { for id in var.deployer_ids : id => "ServicePrincipal" },
-  )
 }
 
+# CI has the right as a Contributor of the subscription.
 resource "azurerm_role_assignment" "runs_commands" {
   for_each = length(var.api_server_authorized_ip_ranges) > 0 ? {} : {
-    for pair in setproduct(keys(local.command_runners), keys(local.locations)) : join("/", pair) => { principal = pair[0], region = pair[1] }
+    for pair in setproduct(var.admin_group_ids, keys(local.locations)) : join("/", pair) => { group = pair[0], region = pair[1] }
   }
   scope              = module.region[each.value.region].cluster_id
   role_definition_id = local.command_role_id
-  principal_id       = each.value.principal
-  principal_type     = local.command_runners[each.value.principal]
+  principal_id       = each.value.group
+  principal_type     = "Group"
 }

@@ -137,16 +137,6 @@ variable "admin_access" {
   }
 }
 
-variable "deployer_ids" {
-  type        = list(string)
-  default     = []
-  description = "Object ids of the identities that run `make deploy` and `thale release register`: the output `ci` of bootstrap."
-  validation {
-    condition     = alltrue([for id in var.deployer_ids : can(regex("^[0-9a-f-]{36}$", lower(id)))])
-    error_message = "deployer_ids must be object ids, as `terraform -chdir=terraform/bootstrap output ci` prints them."
-  }
-}
-
 variable "defender" {
   type        = bool
   default     = false
@@ -221,7 +211,7 @@ variable "gpu_pools" {
 
 variable "storage_replication" {
   type        = string
-  description = "Redundancy of models, images and results: LRS, ZRS, GRS, RAGRS, GZRS or RAGZRS."
+  description = "Redundancy of the storage account: LRS, ZRS, GRS, RAGRS, GZRS or RAGZRS."
   validation {
     condition     = contains(["LRS", "ZRS", "GRS", "RAGRS", "GZRS", "RAGZRS"], var.storage_replication)
     error_message = "storage_replication must be LRS, ZRS, GRS, RAGRS, GZRS or RAGZRS."
@@ -235,7 +225,7 @@ variable "storage_replication" {
 variable "lifecycle_days" {
   type        = object({ cool = number, deepest = number, old_versions = number })
   default     = { cool = 30, deepest = 180, old_versions = 90 }
-  description = "Days until photographs and results move to the cool tier and to the deepest tier, and until overwritten versions are deleted."
+  description = "With experiments_enabled: days until photographs and results move to the cool tier and to the deepest tier, and until overwritten versions are deleted."
   validation {
     condition     = var.lifecycle_days.cool >= 1 && var.lifecycle_days.deepest >= var.lifecycle_days.cool + 30
     error_message = "lifecycle_days.deepest must be at least 30 days after cool: Azure charges for an earlier move."
@@ -259,10 +249,16 @@ variable "model_retention" {
   }
 }
 
-variable "deletion_lock" {
+variable "deletion_protection" {
   type        = bool
   default     = false
-  description = "Deletion locks on the storage account and the vault."
+  description = "`make destroy` refuses the environment, and deleted blobs and containers can be restored for 90 days instead of 30."
+}
+
+variable "experiments_enabled" {
+  type        = bool
+  default     = false
+  description = "Storage of experiments: containers for photographs and results, queues for batch jobs, and the roles on them. No service uses them yet."
 }
 
 variable "log_retention_days" {

@@ -26,8 +26,8 @@ provider "azurerm" {
     }
     resource_group {
       # Azure adds resources of its own, such as recording rules and the action group of Application Insights. They would
-      # block the destruction of the group. In prod, deletion_lock has to be off first (README).
-      prevent_deletion_if_contains_resources = var.deletion_lock
+      # block the destruction of the group. In prod, deletion_protection has to be off first (README).
+      prevent_deletion_if_contains_resources = var.deletion_protection
     }
     storage {
       data_plane_available = false # the account is private: runs outside its network would time out

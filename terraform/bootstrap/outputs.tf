@@ -12,7 +12,7 @@ output "init" {
 }
 
 output "ci" {
-  description = "Client ids for the variables of GitHub's environments, and object ids for deployer_ids of azure/."
+  description = "Client, object and tenant ids of CI's identities, for the variables of GitHub's environments."
   value = {
     for environment, identity in azurerm_user_assigned_identity.ci : environment => {
       client_id = identity.client_id

@@ -1,5 +1,5 @@
-# Storage of Terraform's state: versioned, without keys, one container for each environment. CI's identities of one
-# subscription could assign each other roles on it, so prod needs its own subscription (README).
+# Storage of Terraform's state: versioned, without keys, one container for each environment. CI is Contributor of the
+# subscription, so it could sign in as another environment's CI: prod needs its own subscription (README).
 
 locals {
   digest = substr(sha256("${var.subscription_id}/thale-state"), 0, 6)
@@ -44,6 +44,10 @@ resource "azurerm_storage_account" "state" {
       days = 90
     }
   }
+
+  lifecycle {
+    prevent_destroy = true # instead of a management lock: docs/adr/0095-no-management-locks.md
+  }
 }
 
 resource "azurerm_storage_container" "state" {
@@ -52,6 +56,10 @@ resource "azurerm_storage_container" "state" {
   name                  = each.value
   storage_account_id    = azurerm_storage_account.state.id
   container_access_type = "private"
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "azurerm_role_assignment" "people" {
@@ -59,11 +67,4 @@ resource "azurerm_role_assignment" "people" {
   role_definition_name = "Storage Blob Data Contributor"
   principal_id         = var.state_admin_group_id
   principal_type       = "Group"
-}
-
-resource "azurerm_management_lock" "state" {
-  name       = "keep"
-  scope      = azurerm_storage_account.state.id
-  lock_level = "CanNotDelete"
-  notes      = "Terraform's state of all environments."
 }

@@ -31,3 +31,16 @@ variable "state_admin_group_id" {
   type        = string
   description = "Object id of the Entra group whose members may read and repair the state manually."
 }
+
+variable "admin_group_ids" {
+  type        = list(string)
+  description = "Object ids of the Entra groups to which CI may assign the administrators' roles: `admin_group_ids` of azure/, of all environments of the subscription."
+  validation {
+    condition     = length(var.admin_group_ids) > 0
+    error_message = "admin_group_ids must have at least one group: without it, CI cannot apply azure/."
+  }
+  validation {
+    condition     = alltrue([for id in var.admin_group_ids : can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", lower(id)))])
+    error_message = "admin_group_ids must be object ids, as `az ad group show --query id` prints them."
+  }
+}

@@ -1,4 +1,4 @@
-# Production: three zones, data in two regions, locks against accidental deletion.
+# Production: three zones, data in two regions, protection against accidental deletion.
 environment = "prod"
 location    = "westeurope"
 
@@ -13,7 +13,7 @@ gpu_pools = {
 
 storage_replication = "RAGZRS"
 model_retention     = { days = 3650 }
-deletion_lock       = true
+deletion_protection = true
 log_retention_days  = 90
 
 monthly_budget = 5000

@@ -18,7 +18,6 @@ ENVIRONMENTS = ("dev", "staging", "prod")
 ORGANISATION = {
     "subscription_id": "00000000-0000-0000-0000-000000000001",
     "admin_group_ids": ["00000000-0000-0000-0000-000000000002"],
-    "deployer_ids": ["00000000-0000-0000-0000-000000000003"],
     "alert_emails": {"page": ["pager@example.org"], "ticket": ["team@example.org"]},
 }
 

@@ -22,8 +22,8 @@ def test_destroy_purges_machine_learning_workspaces(features: dict[str, Any]) ->
     assert features["machine_learning"]["purge_soft_deleted_workspace_on_destroy"] is True
 
 
-def test_destroy_ignores_resources_of_azure_without_lock(features: dict[str, Any]) -> None:
-    assert features["resource_group"]["prevent_deletion_if_contains_resources"] == "${var.deletion_lock}"
+def test_destroy_ignores_resources_of_azure_if_unprotected(features: dict[str, Any]) -> None:
+    assert features["resource_group"]["prevent_deletion_if_contains_resources"] == "${var.deletion_protection}"
 
 
 def test_destroy_never_purges_the_vault(features: dict[str, Any]) -> None:

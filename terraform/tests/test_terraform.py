@@ -50,8 +50,7 @@ def test_terraform_tests_pass(terraform: Callable[..., Any], workspace: Path) ->
 
 def test_environments_have_the_same_resource_types(plans: Mapping[str, Any]) -> None:
     kinds = {name: {resource["type"] for resource in _all(plan)} for name, plan in plans.items()}
-    assert kinds["staging"] == kinds["dev"]
-    assert kinds["prod"] - kinds["staging"] == {"azurerm_management_lock"}
+    assert kinds["staging"] == kinds["dev"] == kinds["prod"]
 
 
 def _all(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -69,8 +68,11 @@ def test_production_has_stricter_settings(plans: Mapping[str, Any]) -> None:
     assert planned_values(prod, "azurerm_storage_account")[0]["account_replication_type"] == "RAGZRS"
     assert planned_values(prod, "azurerm_kubernetes_cluster")[0]["sku_tier"] == "Standard"
     assert planned_values(prod, "azurerm_kubernetes_cluster")[0]["default_node_pool"][0]["zones"] == ["1", "2", "3"]
-    assert len(planned_values(prod, "azurerm_management_lock")) == 2
-    assert not planned_values(dev, "azurerm_management_lock")
+    restorable_days = [
+        planned_values(plan, "azurerm_storage_account")[0]["blob_properties"][0]["delete_retention_policy"][0]["days"]
+        for plan in (dev, prod)
+    ]
+    assert restorable_days == [30, 90]
     rules = [planned_values(plan, "azurerm_storage_container_immutability_policy")[0] for plan in (dev, prod)]
     assert [(rule["immutability_period_in_days"], rule["locked"]) for rule in rules] == [(1, False), (3650, False)]
 
@@ -86,10 +88,29 @@ def test_gpu_pools_scale_to_zero(plans: Mapping[str, Any]) -> None:
         assert {pool["priority"] for pool in pools} == {"Regular", "Spot"}
 
 
-def test_ci_may_assign_each_role_in_the_plans(plans: Mapping[str, Any], workspace: Path) -> None:
-    allowed = (workspace / "bootstrap" / "ci.tf").read_text()
+def test_planned_networks_are_closed(plans: Mapping[str, Any]) -> None:
     for plan in plans.values():
-        for assignment in planned_values(plan, "azurerm_role_assignment"):
-            if "role_definition_id" in assignment:
-                continue  # thale's own role: bootstrap/tests/roles.tftest.hcl
-            assert f'"{assignment["role_definition_name"]}"' in allowed
+        subnets = {values["name"]: values for values in planned_values(plan, "azurerm_subnet")}
+        assert {values["default_outbound_access_enabled"] for values in subnets.values()} == {False}
+        [delegation] = subnets["snet-api-server"]["delegation"]
+        assert delegation["service_delegation"][0]["name"] == "Microsoft.ContainerService/managedClusters"
+        rules = planned_values(plan, "azurerm_network_security_rule")
+        last = max(rules, key=lambda rule: int(rule["priority"]))
+        assert (last["access"], last["protocol"], last["source_address_prefix"]) == ("Deny", "*", "*")
+        zones = {values["name"] for values in planned_values(plan, "azurerm_private_dns_zone")}
+        assert zones == {
+            "privatelink.blob.core.windows.net",
+            "privatelink.vaultcore.azure.net",
+            "privatelink.azurecr.io",
+        }
+
+
+def test_planned_clusters_are_private_and_encrypted(plans: Mapping[str, Any]) -> None:
+    for plan in plans.values():
+        [cluster] = planned_values(plan, "azurerm_kubernetes_cluster")
+        pools = planned_values(plan, "azurerm_kubernetes_cluster_node_pool")
+        assert cluster["private_cluster_enabled"] is True
+        assert cluster["private_cluster_public_fqdn_enabled"] is False
+        assert len(pools) >= 3
+        encrypted = [pool["host_encryption_enabled"] for pool in [*cluster["default_node_pool"], *pools]]
+        assert encrypted == [True] * len(encrypted)

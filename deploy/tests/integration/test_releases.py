@@ -114,7 +114,7 @@ def test_apply_reports_conflict_without_taking_fields(
 
 
 def test_destroy_rejects_protected_environment(env: DeployEnvironment) -> None:
-    with pytest.raises(ForbiddenError, match=r"deletion_lock = false in terraform/environments/prod.tfvars"):
+    with pytest.raises(ForbiddenError, match=r"deletion_protection = false in terraform/environments/prod.tfvars"):
         destroy(env.context(Environment.PROD), lambda text: "prod")
     assert not env.calls("terraform")
 

@@ -68,7 +68,7 @@ run "hub_opens_https_for_its_administrators" {
     error_message = "The networks are not peered both ways, or the hub's VPN clients have no route."
   }
   assert {
-    condition     = toset(module.region["primary"].admin_network.linked_zones) == toset(["privatelink.blob.core.windows.net", "privatelink.queue.core.windows.net", "privatelink.vaultcore.azure.net", "privatelink.azurecr.io"]) && module.region["primary"].admin_network.linked_api == 1
+    condition     = toset(module.region["primary"].admin_network.linked_zones) == toset(["privatelink.blob.core.windows.net", "privatelink.vaultcore.azure.net", "privatelink.azurecr.io"]) && module.region["primary"].admin_network.linked_api == 1
     error_message = "The hub does not resolve an endpoint or the private API server."
   }
   assert {
@@ -134,15 +134,12 @@ run "second_region_has_its_own_way_in" {
   }
 }
 
-run "administrators_and_deployers_run_commands" {
+run "administrators_run_commands" {
   command = plan
-  variables {
-    deployer_ids = ["00000000-0000-0000-0000-000000000003"]
-  }
 
   assert {
-    condition     = toset([for grant in azurerm_role_assignment.runs_commands : grant.principal_id]) == toset(["00000000-0000-0000-0000-000000000002", "00000000-0000-0000-0000-000000000003"])
-    error_message = "`az aks command invoke` is refused to administrators or to deployers."
+    condition     = toset([for grant in azurerm_role_assignment.runs_commands : grant.principal_id]) == toset(["00000000-0000-0000-0000-000000000002"])
+    error_message = "`az aks command invoke` is refused to administrators, or allowed to others."
   }
   assert {
     condition     = alltrue([for grant in azurerm_role_assignment.runs_commands : grant.role_definition_id == "/subscriptions/00000000-0000-0000-0000-000000000001/providers/Microsoft.Authorization/roleDefinitions/${uuidv5("url", "thale/cluster-commands/00000000-0000-0000-0000-000000000001")}"])

@@ -27,6 +27,9 @@ variables {
 
 run "trusted_services_run_lifecycle_rules_and_builds" {
   command = plan
+  variables {
+    experiments_enabled = true # only they have lifecycle rules
+  }
 
   assert {
     condition     = azurerm_storage_account.this.network_rules[0].bypass == toset(["AzureServices"]) && azurerm_storage_account.this.network_rules[0].default_action == "Deny"
