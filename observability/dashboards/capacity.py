@@ -191,6 +191,10 @@ def _process_panels() -> list[PanelBuilder]:
 
 
 def _torchserve_panels() -> list[PanelBuilder]:
+    return [*_torchserve_request_panels(), *_torchserve_worker_panels()]
+
+
+def _torchserve_request_panels() -> list[PanelBuilder]:
     version_matcher = f'{ENVIRONMENT},model_name=~"$model",model_version=~"$version"'
     name = "{{model_name}} {{model_version}}"
     latency_rate = f"rate(ts_inference_latency_microseconds{{{version_matcher}}}[$__rate_interval]) / 1e6"
@@ -233,6 +237,11 @@ def _torchserve_panels() -> list[PanelBuilder]:
             healthy="No 5xx.",
             width=4,
         ),
+    ]
+
+
+def _torchserve_worker_panels() -> list[PanelBuilder]:
+    return [
         time_series_panel(
             "Last request",
             Query(f"max(QueueTime{{{ENVIRONMENT}}})", "queue"),

@@ -1,7 +1,7 @@
 """Checks of a canary. Each check consists of one or more comparisons, and each comparison is one test.
 
 failures             requests of the canary that fell back to stable, against the failure rate of stable
-shadow_failures      failed shadow requests of the canary, against the failure rate of stable
+shadow_failures      failed shadow requests of the canary without timeouts, against the failure rate of stable
 latency_slo          responses slower than a latency objective
 latency_regression   responses slower than the 95th percentile of stable
 no_plants            plates without plants
@@ -295,7 +295,7 @@ def _bin_scores(signal: str, edges: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _count_slower(window: ComparisonWindow, seconds: float) -> tuple[Counts, Counts]:
-    """Return the responses of canary and stable. The bad ones are slower than the next bin edge."""
+    """Return the responses of canary and stable. Bad ones exceed the first bin edge at or above `seconds`."""
     canary, stable = (
         _count_above(version.histograms.get("seconds"), seconds) for version in (window.canary, window.stable)
     )
@@ -303,7 +303,7 @@ def _count_slower(window: ComparisonWindow, seconds: float) -> tuple[Counts, Cou
 
 
 def _count_above(histogram: Histogram | None, threshold: float) -> Counts:
-    """Count the values that are certainly above a threshold: those above the next bin edge."""
+    """Count the values that are certainly above a threshold: those above the first bin edge at or above it."""
     if histogram is None:
         return NO_COUNTS
     edge = next((edge for edge in histogram.edges if edge >= threshold), math.inf)

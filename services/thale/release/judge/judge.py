@@ -59,8 +59,8 @@ def judge(release: Release, analysis: AnalysisState, slo: Slo, policy: JudgePoli
     elif reasons := list(_insufficient_data(release, analysis, policy)):
         decision = "inconclusive"
     elif reasons := [
-        *_suspicious(results, policy),
-        *_noninferiority_pending(results),
+        *_suspected_regressions(results, policy),
+        *_pending_noninferiority(results),
         *_drift_reasons(release, analysis, policy),
     ]:
         decision = "hold"
@@ -121,7 +121,10 @@ def _summarize(check: Check, comparison: Comparison, evidence: Evidence) -> str:
 
 
 def _noninferiority_evidence(check: Check, evidences: Sequence[Evidence]) -> float:
-    """Return the log evidence of non-inferiority; NaN for checks that do not require it."""
+    """Return the log evidence of non-inferiority; NaN without observations or for checks that do not require it.
+
+    Shadow disagreement counts the signal with the least evidence, among signals with enough values.
+    """
     if check.name in ("failures", "shadow_failures"):
         return max((evidence.log_noninferiority for evidence in evidences), default=math.nan)
     if check.name == "shadow_disagreement" and evidences:
@@ -149,16 +152,19 @@ def _insufficient_data(release: Release, analysis: AnalysisState, policy: JudgeP
             yield "no shadow comparison yet, although the canary is the shadow"
 
 
-def _suspicious(results: Sequence[CheckResult], policy: JudgePolicy) -> Iterator[str]:
-    """Yield the suspected regressions: evidence above the hold threshold, but below rollback."""
+def _suspected_regressions(results: Sequence[CheckResult], policy: JudgePolicy) -> Iterator[str]:
+    """Yield the suspected regressions: evidence above the hold threshold, but below the rollback threshold."""
     for result in results:
         if result.regression_evidence >= policy.hold_threshold:
             percent = _format_percent(result.regression_evidence)
             yield f"possible regression ({percent} of the rollback threshold): {result.summary}"
 
 
-def _noninferiority_pending(results: Sequence[CheckResult]) -> Iterator[str]:
-    """Yield the checks whose non-inferiority is not shown yet: failures and shadow disagreement."""
+def _pending_noninferiority(results: Sequence[CheckResult]) -> Iterator[str]:
+    """Yield the checks whose non-inferiority is not shown yet.
+
+    User requests or shadow requests are sufficient to show it for the failure rate.
+    """
     result_by_check = {result.check: result for result in results}
     failure_results = [result_by_check[name] for name in ("failures", "shadow_failures")]
     strongest = max(
@@ -177,7 +183,11 @@ def _noninferiority_pending(results: Sequence[CheckResult]) -> Iterator[str]:
 
 
 def _drift_reasons(release: Release, analysis: AnalysisState, policy: JudgePolicy) -> Iterator[str]:
-    """Yield the outputs whose distribution differs from stable in the same step and from the canary's card."""
+    """Yield the outputs whose distribution differs from stable in the same step, and from the canary's card.
+
+    Without a reference in the card, the difference from stable is sufficient. Distributions of fewer than `min_plates`
+    plates are not compared.
+    """
     card = release.versions[analysis.canary].card
     reference_plates = round(card.metrics.get(REFERENCE_PLATES_METRIC, 0))
     for name, canary_histogram in analysis.step_window.canary.histograms.items():

@@ -59,7 +59,7 @@ def start_canary(
             f"{release.name} {release.canary} is already a canary: promote it, roll it back or abort it first"
         )
     if name == release.stable:
-        raise InvalidTransitionError(f"{release.name} {name} is already the stable version")
+        raise InvalidTransitionError(f"{release.name} {name} is already the stable version: choose another version")
     if not allow_rolled_back and was_rolled_back(release, name):
         raise InvalidTransitionError(f"{release.name} {name} was rolled back; pass --again to retry it")
     versions = {**_drop_versions(release, release.shadow), name: version}

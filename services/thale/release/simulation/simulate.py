@@ -40,7 +40,7 @@ The edges of plants and areas cover the range of the sampled plates, which is sm
 
 
 class Faults(FrozenModel):
-    """Faults of the canary, injected from `begins_s` on."""
+    """Faults of the canary, injected `begins_s` seconds after the start and later."""
 
     begins_s: float = 0.0
     error_rate: float = 0.0
@@ -48,15 +48,15 @@ class Faults(FrozenModel):
     latency_factor: float = 1.0
     """Factor of the response time."""
     dice_drop: float = 0.0
-    """Decrease of the Dice between its masks and those of stable."""
+    """Decrease of the Dice score between its masks and those of stable."""
     all_background: bool = False
-    """Whether it predicts background everywhere, so that no plate has plants."""
+    """True: it predicts background everywhere, so that no plate has plants."""
     death_every_s: float = 0.0
-    """Interval between worker crashes, each with an outage of 5 s. 0: no crashes."""
+    """Seconds between worker crashes, each with an outage of 5 s. 0: no crashes."""
 
 
 class WeightChange(FrozenModel):
-    """New weight of the canary, and its time since the start."""
+    """New weight of the canary, and its time since the start in seconds."""
 
     at_s: float
     weight_percent: float
@@ -68,11 +68,11 @@ class SimulationResult(FrozenModel):
     outcome: Outcome
     """Undecided: the traffic ended before a promotion or a rollback."""
     duration_s: float
-    """Time from the start to the outcome."""
+    """Time from the start to the outcome, in seconds."""
     canary_responses: int
     """Responses of the canary to users."""
     bad_responses: int
-    """Responses of the canary to users that a fault affected."""
+    """Responses of the canary to users that are wrong or slow because of a fault."""
     fallbacks: int
     """Requests that fell back to stable. Users received valid responses."""
     weight_changes: tuple[WeightChange, ...]
@@ -82,7 +82,10 @@ class SimulationResult(FrozenModel):
 
 @dataclass(frozen=True)
 class _FaultyCanary:
-    """Behaviour of the canary for each request."""
+    """Behaviour of the canary for each of the N requests.
+
+    `affected_N` is true for responses that a fault makes wrong or slow.
+    """
 
     failed_N: NDArray[np.bool_]
     affected_N: NDArray[np.bool_]
@@ -113,7 +116,7 @@ def simulate(
         slo: Latency objectives of the judge.
         policy: Policy of the judge.
         rng: Random generator of the canary's own failures.
-        poll_s: Interval at which the controller reads the counters.
+        poll_s: Interval in seconds at which the controller reads the counters.
         shadow_fraction: Fraction of stable's requests that are mirrored to the canary. 0: it is not a shadow.
 
     Raises:
@@ -122,38 +125,55 @@ def simulate(
     current = transitions.start_canary(
         release, canary, _simulated_author(0.0, "simulation"), shadow=shadow_fraction > 0
     )
-    analysis = AnalysisState.start(current)
-    weight_changes = [WeightChange(at_s=0.0, weight_percent=current.weight_percent)]
-    counters = _SimulatedCounters(
-        traffic, _apply_faults(faults, traffic, rng), rng.random(len(traffic)) < shadow_fraction
-    )
-    responses, bad_responses, fallbacks = 0, 0, 0
-    outcome: Outcome = "undecided"
-    at_s, begin = 0.0, 0
-    reasons: tuple[str, ...] = ("no traffic",)
-    while begin < len(traffic) and outcome == "undecided":
-        at_s += poll_s
+    canary_behaviour = _apply_faults(faults, traffic, rng)
+    counters = _SimulatedCounters(traffic, canary_behaviour, rng.random(len(traffic)) < shadow_fraction)
+    rollout = _SimulatedRollout(current, slo, policy)
+    begin = 0
+    while begin < len(traffic) and rollout.outcome == "undecided":
+        at_s = rollout.at_s + poll_s
         end = int(np.searchsorted(traffic.at_s_N, at_s))
-        window, new_responses, new_bad_responses = counters.window_between(begin, end, current.weight_percent)
-        responses += new_responses
-        bad_responses += new_bad_responses
-        fallbacks += sum(window.canary.fallbacks.values())
+        rollout.poll(at_s, *counters.window_between(begin, end, rollout.release.weight_percent))
         begin = end
-        analysis = analysis.update(current, window, slo, policy)
-        verdict = judge(current, analysis, slo, policy)
-        reasons = verdict.reasons
-        current, outcome = _apply_verdict(current, verdict, at_s)
-        if outcome == "undecided" and current.weight_percent != weight_changes[-1].weight_percent:
-            weight_changes.append(WeightChange(at_s=at_s, weight_percent=current.weight_percent))
-    return SimulationResult(
-        outcome=outcome,
-        duration_s=at_s,
-        canary_responses=responses,
-        bad_responses=bad_responses,
-        fallbacks=fallbacks,
-        weight_changes=tuple(weight_changes),
-        reasons=reasons,
-    )
+    return rollout.result()
+
+
+class _SimulatedRollout:
+    """Release, canary analysis and totals of a rollout, updated at each poll."""
+
+    def __init__(self, release: Release, slo: Slo, policy: JudgePolicy) -> None:
+        self.release = release
+        self.outcome: Outcome = "undecided"
+        self.at_s = 0.0
+        self._slo, self._policy = slo, policy
+        self._analysis = AnalysisState.start(release)
+        self._weight_changes = [WeightChange(at_s=0.0, weight_percent=release.weight_percent)]
+        self._responses, self._bad_responses, self._fallbacks = 0, 0, 0
+        self._reasons: tuple[str, ...] = ("no traffic",)
+
+    def poll(self, at_s: float, window: ComparisonWindow, responses: int, bad_responses: int) -> None:
+        """Judge the canary with another window, and apply the verdict."""
+        self.at_s = at_s
+        self._responses += responses
+        self._bad_responses += bad_responses
+        self._fallbacks += sum(window.canary.fallbacks.values())
+        self._analysis = self._analysis.update(self.release, window, self._slo, self._policy)
+        verdict = judge(self.release, self._analysis, self._slo, self._policy)
+        self._reasons = verdict.reasons
+        self.release, self.outcome = _apply_verdict(self.release, verdict, at_s)
+        weight_percent = self.release.weight_percent
+        if self.outcome == "undecided" and weight_percent != self._weight_changes[-1].weight_percent:
+            self._weight_changes.append(WeightChange(at_s=at_s, weight_percent=weight_percent))
+
+    def result(self) -> SimulationResult:
+        return SimulationResult(
+            outcome=self.outcome,
+            duration_s=self.at_s,
+            canary_responses=self._responses,
+            bad_responses=self._bad_responses,
+            fallbacks=self._fallbacks,
+            weight_changes=tuple(self._weight_changes),
+            reasons=self._reasons,
+        )
 
 
 def _apply_verdict(release: Release, verdict: Verdict, at_s: float) -> tuple[Release, Outcome]:

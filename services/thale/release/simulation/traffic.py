@@ -26,20 +26,21 @@ _EMPTY_SERIES_FRACTION = 0.03
 _EMPTY_PLATE_FRACTION = 0.01
 _FAILURE_RATE = 0.002
 _INTRACLASS_CORRELATION = 0.5
-"""Fraction of the variance between series."""
+"""Fraction of the variance that is between series."""
 
 
 class RecordedRequest(FrozenModel):
     """One line of recorded traffic: a request of stable, and the agreement of a good canary with it."""
 
     at_s: float
-    """Time since the start of the recording."""
+    """Time since the start of the recording, in seconds."""
     experiment: str = ""
     """Name of the series. Empty: a single plate."""
     seconds: float
+    """Response time."""
     failed: bool = False
     has_missing_trait: bool = False
-    """Whether a trait is missing although the scale is known."""
+    """True if a trait is missing although the scale is known."""
     outputs: dict[str, float] = {}
     """Plate statistics, by the name of a card reference: plants, root_area_mm2, root_confidence …"""
     agreement: dict[str, float] = {}
@@ -113,8 +114,8 @@ def sample_traffic(
     Args:
         rng: Random generator.
         requests_per_s: Mean request rate of the Poisson process.
-        duration_s: Duration of the traffic.
-        intraclass_correlation: Fraction of the variance between series, 0 … 1.
+        duration_s: Duration of the traffic in seconds.
+        intraclass_correlation: Fraction of the variance that is between series, from 0 to 1.
     """
     count = int(rng.poisson(requests_per_s * duration_s))
     series_N = _sample_series(rng, count)
