@@ -51,7 +51,7 @@ def test_get_entry_returns_only_finished_results(tmp_path: Path) -> None:
     with ResultIndex.open(tmp_path / "out") as index:
         assert index.get_entry(name) == ENTRY
         assert index.finished_names() == [name]
-        index.remove(name)
+        index.mark_unfinished(name)
         assert index.get_entry(name) is None
 
 

@@ -69,6 +69,14 @@ def test_create_sockets_skips_folder_of_another_user(tmp_path: Path, monkeypatch
         pass
 
 
+def test_create_sockets_rejects_link_to_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "_temporary_parents", lambda: iter([None]))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "sockets").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LocalPlatformError, match="sockets: it is not a folder"), create_sockets(tmp_path):
+        pass
+
+
 def test_create_sockets_closes_grpc_on_a_multicast_address() -> None:
     """Linux neither connects to a multicast address nor accepts a connection to one, also through loopback."""
     environment = sockets.TorchServeSockets(Path("/run/thale")).environment()

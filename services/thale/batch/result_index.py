@@ -126,8 +126,8 @@ class ResultIndex:
             (entry.sha256, entry.parameters, json.dumps(sorted(entry.models)), name),
         )
 
-    def remove(self, name: str) -> None:
-        """Mark a result as not finished."""
+    def mark_unfinished(self, name: str) -> None:
+        """Mark a result as not finished. Its name stays assigned."""
         self._database.execute("UPDATE results SET sha256 = NULL WHERE name = ?", (name,))
 
     def finished_names(self) -> list[str]:

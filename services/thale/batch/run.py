@@ -40,7 +40,7 @@ _FATAL_ERRORS = (
     ForbiddenError,
     RateLimitedError,
 )
-"""Errors that all following images would get too. The client has retried a limited request before."""
+"""Errors that all following images would get too. Before a RateLimitedError, the client has retried the request."""
 
 OutcomeCallback = Callable[["ImageOutcome"], None]
 
@@ -83,6 +83,8 @@ class BatchSummary:
 
 @dataclass(frozen=True)
 class _Job:
+    """One image to measure, with its result name."""
+
     source: Source
     name: str
     sha256: str
@@ -110,7 +112,8 @@ class BatchRun:
         Raises:
             FileAccessError: If results cannot be written. Finished results remain valid.
             ServerError: If the server becomes unreachable, or fails for several consecutive images.
-            ParameterError, ModelError: If a parameter, model or version is invalid for all images.
+            ParameterError, ModelError: If a parameter, model or version is invalid for all images, or the models are no
+                longer ready.
             RequestError: If the server rejects the credential, or a limit of the caller is reached for longer than a
                 minute. A later run continues with the images that are left.
         """
@@ -143,7 +146,7 @@ class BatchRun:
         if self._is_current(job):
             self._record_outcome(ImageOutcome(source, "skipped", job.name, sha256))
             return None
-        self._index.remove(job.name)
+        self._index.mark_unfinished(job.name)
         return job
 
     def _is_current(self, job: _Job) -> bool:

@@ -35,7 +35,7 @@ _DELAY_S = 20.0
 
 @contextmanager
 def record_aot_cache_in_background(data_dir: DataDir, delay_s: float = _DELAY_S) -> Iterator[None]:
-    """Record a missing cache after a delay. The end of the context cancels an unfinished recording."""
+    """Record a missing cache after a delay. An unfinished recording is cancelled when the context ends."""
     if aot_cache.options(find_runtime(), data_dir):
         yield
         return
@@ -45,7 +45,7 @@ def record_aot_cache_in_background(data_dir: DataDir, delay_s: float = _DELAY_S)
 
 
 def record_aot_cache(runtime: ModelRuntime, data_dir: DataDir) -> None:
-    """Record the cache of a data directory."""
+    """Record the cache of a data directory. If Java writes no cache, nothing is stored."""
     with tempfile.TemporaryDirectory() as temp_dir, create_sockets(Path(temp_dir)) as sockets:
         new_cache = Path(temp_dir) / "fresh.aot"
         with subprocess.Popen(  # noqa: S603 (the command is ours)

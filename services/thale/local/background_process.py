@@ -14,7 +14,7 @@ from thale.local import process_guard
 def with_guard(
     command: Sequence[str], *, grace_s: float = process_guard.GRACE_PERIOD_S, log: Path | None = None
 ) -> list[str]:
-    """Return the command with a process guard. The guard runs it as long as its standard input, a pipe, is open.
+    """Return the command with a process guard, which ends the command when the pipe at its standard input closes.
 
     Args:
         command: The command.
@@ -40,7 +40,7 @@ class BackgroundProcess:
 
 @contextmanager
 def run_in_background(*command: str) -> Iterator[BackgroundProcess]:
-    """Run a command in the background. The end of the context ends the command."""
+    """Run a command in the background, and end it when the context ends."""
     with subprocess.Popen(  # noqa: S603 (the command is ours)
         with_guard(command),
         stdin=subprocess.PIPE,

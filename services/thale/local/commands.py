@@ -90,9 +90,10 @@ def facade_environment(
 ) -> dict[str, str]:
     """Return the environment of the facade: its settings by name.
 
-    The default concurrency limit is the number of cores, and at least two, so that one image is post-processed during
-    the inference of the next. Further requests would wait in TorchServe, which also processes requests of clients that
-    have disconnected. The facade requires a credential if the data directory has API keys.
+    The default concurrency limit is the maximum of two, the number of cores, and the number of workers. With two, one
+    image is post-processed during the inference of the next. Further requests would wait in TorchServe, which also
+    processes requests of clients that have disconnected. The facade requires a credential if the data directory has API
+    keys or THALE_KEY_VAULT is set.
     """
     requires_keys = data_dir.api_keys.exists() and "THALE_KEY_VAULT" not in os.environ
     max_in_flight = max(2, workers, len(os.sched_getaffinity(0)))

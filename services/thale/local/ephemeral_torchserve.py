@@ -27,8 +27,8 @@ _WORKERS_LOG = "model_log.log"  # TorchServe's name for the log of its workers
 def run_ephemeral_torchserve(archive: ValidatedArchive) -> Iterator[str]:
     """Serve one archive from a temporary folder, on sockets of this user, until the context ends.
 
-    TorchServe, settings and handlers are the same as on the local platform and in the cluster. No process or file
-    remains after this process ends.
+    TorchServe, settings and handlers are the same as on the local platform and in the cluster. The end of the
+    context removes the folder. TorchServe also ends when this process is killed.
 
     Yields:
         The address of the inference API.

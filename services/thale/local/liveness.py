@@ -1,7 +1,8 @@
 """Liveness of the services: a service that does not respond is killed, and its supervisor restarts it.
 
 The probes are those of the Kubernetes manifests, so that a service that hangs is restarted after the same time on both
-platforms. A process that is stopped or blocked does not exit, so a supervisor that waits for its exit never sees it.
+platforms. A process that is stopped or blocked does not exit, so a supervisor that waits for its exit does not restart
+it.
 """
 
 import threading
@@ -18,7 +19,7 @@ from thale.models.model_server_pool import open_pool
 
 @dataclass(frozen=True)
 class LivenessProbe:
-    """HTTP request that a live service answers. The fields are those of a probe of Kubernetes."""
+    """HTTP request to which a live service responds. The fields are those of a probe of Kubernetes."""
 
     path: str
     period_s: float
@@ -27,7 +28,7 @@ class LivenessProbe:
     startup_s: float
     """Time to the first response, within which failures do not count."""
     accepts_errors: bool = False
-    """True if an error is a sign of life as well: TorchServe reports failed workers, and restarts them itself."""
+    """True if an error status counts as live: TorchServe reports failed workers with one, and restarts them itself."""
 
 
 FACADE_PROBE = LivenessProbe("/health/live", period_s=10.0, timeout_s=5.0, failure_threshold=6, startup_s=120.0)
@@ -74,7 +75,7 @@ class LivenessMonitor:
             self._service.kill_unresponsive(self._process_id)
 
     def _is_live(self) -> bool:
-        """Return True if the service responds. The status is not an error, except that /ping reports failed workers."""
+        """Return True if the service responds without an error status, or with one that the probe accepts."""
         try:
             response = self._pool.request("GET", self._probe.path, timeout=self._probe.timeout_s, redirect=False)
         except urllib3.exceptions.HTTPError:

@@ -1,8 +1,9 @@
 """Reconciler of the local platform: loads released versions that TorchServe lacks (ADR 0073).
 
-TorchServe restarts a crashed worker, and the supervisor restarts TorchServe. Neither notices a version that an operator
-or a fault has unloaded, or whose workers were scaled down. The reconciler compares TorchServe with the release state
-and restores the difference. It only loads, and holds the loading lock, so it does not interfere with `thale release`.
+TorchServe restarts a crashed worker, and the supervisor restarts TorchServe. Neither restores a version that an
+operator or a fault has unloaded, or whose workers were scaled down. The reconciler compares TorchServe with the release
+state and restores the difference. It unloads nothing, and holds the loading lock, so it does not interfere with
+`thale release`.
 """
 
 import logging
@@ -50,7 +51,7 @@ class Reconciler:
             self.reconcile()
 
     def reconcile(self) -> None:
-        """Restore the versions of all models. A failed model is tried again later; failures are logged."""
+        """Restore the versions of all models. A failure is logged, and that model is tried again later."""
         for model, release in self._read_releases().items():
             if time.monotonic() < self._next_attempt_s.get(model, 0.0):
                 continue

@@ -103,7 +103,10 @@ def running_platform(data_dir: DataDir) -> RunningPlatform:
 
 @contextmanager
 def local_environment(data_dir: DataDir) -> Iterator[ReleaseEnvironment]:
-    """Yield the release environment of a data directory. Changes are in its audit log; the end waits for unloads."""
+    """Yield the release environment of a data directory. Its audit log records each change.
+
+    The end of the context waits until unused versions are unloaded.
+    """
     target = LocalPlatformTarget(data_dir)
     lease, checkpoint_store = (
         FileLease(data_dir.path / "controller.lock"),

@@ -1,8 +1,8 @@
 """Serving store: the archives that TorchServe serves, built from folders of weights, and the release state.
 
-A start does not change a release with a history. It restores canary, weight and shadow, if necessary from the
-registered versions, and newer default weights are served only after a release. TorchServe loads only the versions in
-the release state.
+A start does not change a release with a history, unless an archive of it is lost. It restores canary, weight and
+shadow, if necessary from the registered versions, and newer default weights are served only after a release. TorchServe
+loads only the versions in the release state.
 """
 
 import hashlib
@@ -54,6 +54,8 @@ def prepare_store(data_dir: DataDir, weights: Path) -> ReleaseState:
 def register_archives(data_dir: DataDir) -> None:
     """Register the archives of the serving store. Versions that are already registered do not change.
 
+    An archive that is not valid is logged and left out.
+
     Raises:
         LocalPlatformError: If the registry cannot be written.
     """
@@ -89,9 +91,7 @@ def _restore_archives(data_dir: DataDir) -> None:
         try:
             copy_to_serving_dir(store.archive(manifest), manifest, data_dir.model_store)
         except (StoreError, TargetError) as error:
-            logger.warning(
-                "version could not be restored", extra={"version": manifest.card.version, "error": str(error)}
-            )
+            logger.warning("version not restored", extra={"version": manifest.card.version, "error": str(error)})
 
 
 def sync_archives(store: Path, weights: Path) -> None:
@@ -153,7 +153,8 @@ def update_release_state(state_file: Path, store: Path) -> ReleaseState:
     """Update the release state from the archives of the store, write it, and return it.
 
     A release does not change if the store has its stable version, except that a canary or shadow without an archive is
-    removed. For a new model, or without the stable version, the highest version in the store becomes stable.
+    removed. For a new model, or without the stable version, the highest version in the store becomes stable. A model
+    without an archive in the store is removed.
 
     Raises:
         LocalPlatformError: If an archive or the release state cannot be read.
@@ -205,7 +206,9 @@ def _locate_archives(state_file: Path, store: Path) -> Mapping[tuple[str, str], 
 
 
 def verified_archives(data_dir: DataDir) -> list[str]:
-    """Return the released archives, after their digests and, if there are trusted keys, their signatures were checked.
+    """Return the sorted file names of the released archives. If there are trusted keys, check their signatures.
+
+    An archive whose digest differs from the release state is not released.
 
     Raises:
         LocalPlatformError: If an archive or the release state cannot be read, or a signature is missing or not valid.
@@ -258,7 +261,7 @@ def _read_release_state(state_file: Path) -> ReleaseState:
 
 
 def _updated_release(versions: Mapping[str, VersionManifest], before: Release | None) -> Release:
-    """Return the release, restricted to the versions in the store."""
+    """Return the release, restricted to the versions in the store. Without stable, the highest of them is stable."""
     if before is None or before.stable not in versions:
         newest = max(versions, key=lambda version: tuple(int(number) for number in version.split(".")))
         history = before.history if before is not None else ()

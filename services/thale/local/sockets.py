@@ -93,7 +93,7 @@ def create_sockets(home: Path) -> Iterator[TorchServeSockets]:
 
 
 def _temporary_parents() -> Iterator[Path | None]:
-    """Return None for the directory itself, then the parents of temporary folders, without repetition."""
+    """Yield None for the directory itself, then the parents of temporary folders, without repetition."""
     yield None
     parents = (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp")  # noqa: S108 (a private folder in it)
     yield from dict.fromkeys(Path(parent) for parent in parents if parent)
@@ -113,7 +113,9 @@ def _check_folder(folder: Path) -> str | None:
     try:
         folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
         status = folder.lstat()
-        if status.st_uid != os.geteuid() or not stat.S_ISDIR(status.st_mode):
+        if not stat.S_ISDIR(status.st_mode):
+            return "it is not a folder"
+        if status.st_uid != os.geteuid():
             return "it belongs to another user"
         folder.chmod(_FOLDER_MODE)
         probe.unlink(missing_ok=True)

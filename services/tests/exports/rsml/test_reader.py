@@ -193,6 +193,15 @@ def test_save_preserves_unknown_elements() -> None:
     assert read.plants[0].roots[0].functions == (rsml.Function("hair", "length", (rsml.Sample(1e-7, 1.5),), "tip"),)
 
 
+def test_save_preserves_namespace_of_properties() -> None:
+    read = document('<properties><x:age xmlns:x="urn:x">3</x:age><day>5</day></properties>')
+    assert [(each.name, each.value) for each in read.properties] == [("age", "3"), ("day", "5")]
+    saved = rsml.save(read)
+    assert b'<x:age xmlns:x="urn:x">3</x:age>' in saved
+    assert b"<day>5</day>" in saved
+    assert rsml.read(saved) == read
+
+
 def test_save_preserves_time_sequence_and_definitions() -> None:
     head = (
         "<metadata><time-sequence><label>s</label><index>3</index><unified>true</unified></time-sequence>"

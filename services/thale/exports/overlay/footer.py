@@ -123,7 +123,7 @@ def _unlocated_flag_lines(phenotype: Phenotype) -> list[str]:
 
 
 def _truncate(text: str, size: float, max_width: float) -> str:
-    """Return the text, truncated with dots if it exceeds a width in pixels."""
+    """Return up to 400 characters of a text in one line, truncated with dots if they exceed a width in pixels."""
     text, text_font = " ".join(text.split())[:400], font(size)
     if text_font.getlength(text) <= max_width:
         return text

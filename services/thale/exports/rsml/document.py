@@ -14,7 +14,7 @@ MM_BY_UNIT = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "nm":
 
 @dataclass(frozen=True)
 class Property:
-    """One property of a scene, plant or root. `xml` is the source of a property that is not plain text."""
+    """One property of a scene, plant or root. `xml` is the source of a property that is more than plain text."""
 
     name: str
     value: str

@@ -118,7 +118,10 @@ class _Reader:
         )
 
     def scale(self, unit_text: str, resolution_text: str) -> tuple[str, float]:
-        """Return the unit and the pixels per unit, or "pixel" and 1 if either is missing."""
+        """Return the unit and the pixels per unit. A missing unit is "pixel".
+
+        If the resolution is not a positive number, the result is "pixel" and 1.
+        """
         unit = _UNIT_NAMES.get(unit_text.lower(), unit_text if unit_text == "µm" else unit_text.lower())
         match = _NUMBER.search(resolution_text)
         resolution = float(match.group().replace(",", ".")) if match else math.nan
@@ -296,7 +299,7 @@ class _Reader:
             Property(
                 local_name(child),
                 (child.get("value") or child.text or "").strip(),
-                source_of(child) if len(child) or child.attrib or ":" in (child.prefix or "") else None,
+                source_of(child) if len(child) or child.attrib or child.prefix else None,
             )
             for element in children(parent, "properties")
             for child in element

@@ -7,20 +7,22 @@ import math
 
 from thale.exports.rsml.document import XY
 
-MAX_SPACING_PX = 4.0
+SPACING_PX = 4.0
+_MAX_STEPS = 64
 
 
 def catmull_rom(control: tuple[XY, ...]) -> tuple[XY, ...]:
-    """Return points on the curve through the control points, up to `MAX_SPACING_PX` apart. The ends do not move.
+    """Return points on the curve through the control points, which include the control points.
 
-    The tension is 0.5, as in all published files: the tangent at a point is half the vector between its neighbours.
+    The points are about `SPACING_PX` apart. A curve between two control points has up to 64 points. The tension is 0.5,
+    as in all published files: the tangent at a point is half the vector between its neighbours.
     """
     if len(control) < 3:
         return control
     padded = (control[0], *control, control[-1])
     points = [control[0]]
     for before, start, end, after in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
-        steps = max(1, min(64, math.ceil(math.dist(start, end) / MAX_SPACING_PX)))
+        steps = max(1, min(_MAX_STEPS, math.ceil(math.dist(start, end) / SPACING_PX)))
         points.extend(_interpolate(before, start, end, after, step / steps) for step in range(1, steps))
         points.append(end)
     return tuple(points)

@@ -53,7 +53,7 @@ def _is_xml_character(code: int) -> bool:
 
 
 def _format_number(value: float) -> str:
-    """Return a number as xs:decimal: all digits, without exponent."""
+    """Return a number as xs:decimal: all digits, without exponent. A number that is not finite becomes NaN."""
     if not math.isfinite(value):
         return "NaN"
     text = format(Decimal(repr(float(value))), "f")
