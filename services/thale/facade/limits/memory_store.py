@@ -24,7 +24,7 @@ from thale.facade.limits.policy import (
 )
 
 MAX_CALLERS = 20_000
-"""Callers whose counters are kept. 20,000 need about 9 MB."""
+"""Maximum number of callers with counters. 20,000 with one running request each need about 12 MB."""
 _SWEEP = 2
 """Oldest callers that each decision checks for removal: more than one, so that the table shrinks."""
 
