@@ -134,7 +134,7 @@ EXTERNAL_METRICS: tuple[ExternalMetric, ...] = (
     ExternalMetric(
         "ALERTS", ("alertname", "alertstate", "severity"), "Prometheus", "1 for each pending or firing alert."
     ),
-    ExternalMetric("up", (), "Prometheus", "1 if the last scrape of a target succeeded, else 0."),
+    ExternalMetric("up", ("cluster",), "Prometheus", "1 if the last scrape of a target succeeded, else 0."),
     ExternalMetric(
         "process_start_time_seconds", (), "facade, rollout controller", "Unix time at which the process started."
     ),
