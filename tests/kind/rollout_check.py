@@ -2,32 +2,27 @@
 
     python -m tests.kind.rollout_check --context kind-thale     # after make deploy ENV=laptop
 
-It registers a copy of plate-seg 1.0.0 as 1.0.1. The commands run in pods with the permissions and labels of the rollout
-controller, because only those pods may reach predictors.
+It registers a copy of plate-seg 1.0.0 as 1.0.1. The commands of the release run in pods with the permissions and labels
+of the rollout controller, because only those pods may reach predictors.
 """
 
 import argparse
 import copy
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 NAMESPACE, MODEL, VERSION = "thale", "plate-seg", "1.0.1"
 _TIMEOUT_S = 1500.0
 _POLL_S = 5.0
-_STORE = {"name": "store", "persistentVolumeClaim": {"claimName": "store", "readOnly": True}}
-_REGISTER = """\
-set -eu
-weights=$(python -c 'from thale.local.runtime import find_runtime; print(find_runtime().weights)')
-cp -r "$weights/plate-seg/1.0.0" /tmp/plate-seg && chmod -R u+w /tmp/plate-seg
-sed -i 's/"version": "1.0.0"/"version": "1.0.1"/' /tmp/plate-seg/card.json /tmp/plate-seg/golden.json
-thale-models archive /tmp/plate-seg --out /tmp/archives
-thale release --store "$0" --as kind-check register /tmp/archives/*.mar
-"""
+_WEIGHTS = Path(__file__).parents[2] / "model-server" / "weights" / MODEL / "1.0.0"
 
 Manifest = dict[str, Any]
 
@@ -61,32 +56,27 @@ class KindCluster:
         }
 
 
-def registration_job(existing: Mapping[str, Any]) -> Manifest:
-    """Return a Job that registers the new version, from the Job of the default models."""
-    pod = copy.deepcopy(existing["spec"]["template"]["spec"])
-    (container,) = pod["containers"]
-    container["command"] = ["sh", "-c", _REGISTER, container["command"][-1]]
-    labels = {"app.kubernetes.io/name": "thale", "app.kubernetes.io/component": "register-models"}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "kind-check-register", "labels": labels},
-        "spec": {"backoffLimit": 0, "template": {"metadata": {"labels": labels}, "spec": pod}},
-    }
+def build_archive(folder: Path) -> Path:
+    """Return the archive of a copy of the default model with the new version."""
+    model = folder / MODEL
+    shutil.copytree(_WEIGHTS, model)
+    for name in ("card.json", "golden.json"):
+        text = (model / name).read_text()
+        (model / name).write_text(text.replace('"version": "1.0.0"', f'"version": "{VERSION}"'))
+    program = Path(sys.executable).with_name("thale-models")
+    subprocess.run([program, "archive", model, "--out", folder / "archives"], check=True)
+    (archive,) = (folder / "archives").glob("*.mar")
+    return archive
 
 
 def command_pod(controller: Mapping[str, Any], name: str, command: Sequence[str]) -> Manifest:
-    """Return a pod that runs `thale release` as the rollout controller, with the store mounted."""
+    """Return a pod that runs `thale release` as the rollout controller."""
     template = copy.deepcopy(controller["spec"]["template"])
     pod = template["spec"]
     (container,) = pod["containers"]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         container.pop(probe, None)
-    options = ["--store", "/store/models", "--store-uri", "pvc://store/models"]
-    options += ["--namespace", NAMESPACE, "--as", "kind-check"]
-    container["command"] = ["thale", "release", *options, *command]
-    container["volumeMounts"].append({"name": "store", "mountPath": "/store", "readOnly": True})
-    pod["volumes"].append(_STORE)
+    container["command"] = ["thale", "release", "--namespace", NAMESPACE, "--as", "kind-check", *command]
     pod["restartPolicy"] = "Never"
     metadata = {"name": f"kind-check-{name}", "labels": template["metadata"]["labels"]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod}
@@ -106,21 +96,20 @@ def wait_until(condition: Callable[[], bool], description: str) -> None:
 
 
 def run_to_completion(cluster: KindCluster, manifest: Manifest) -> None:
-    """Create a Job or pod and wait until it succeeds.
+    """Create a pod and wait until it succeeds.
 
     Raises:
         CheckError: If it fails, with its log.
     """
-    kind, name = manifest["kind"].lower(), manifest["metadata"]["name"]
-    cluster.kubectl("delete", kind, name, "--ignore-not-found", "--wait")
+    name = manifest["metadata"]["name"]
+    cluster.kubectl("delete", "pod", name, "--ignore-not-found", "--wait")
     cluster.kubectl("create", "--filename", "-", stdin=json.dumps(manifest))
 
     def has_ended() -> bool:
-        status = cluster.get(kind, name).get("status", {})
-        failed = status.get("failed") or status.get("phase") == "Failed"
-        if failed:
-            raise CheckError(f"{name} failed:\n{cluster.kubectl('logs', f'{kind}/{name}', '--tail=50')}")
-        return bool(status.get("succeeded")) or status.get("phase") == "Succeeded"
+        phase = cluster.get("pod", name).get("status", {}).get("phase")
+        if phase == "Failed":
+            raise CheckError(f"{name} failed:\n{cluster.kubectl('logs', f'pod/{name}', '--tail=50')}")
+        return bool(phase == "Succeeded")
 
     wait_until(has_ended, name)
 
@@ -131,9 +120,9 @@ def check(cluster: KindCluster, log: Callable[[str], None]) -> None:
     Raises:
         CheckError: If a command fails, or a stable predictor was restarted.
     """
-    jobs = cluster.get("jobs", "--selector", "app.kubernetes.io/component=register-models")["items"]
-    default_job = next(job for job in jobs if job["metadata"]["name"].startswith("register-models-"))
-    run_to_completion(cluster, registration_job(default_job))
+    with tempfile.TemporaryDirectory(prefix="thale-kind-") as temp_dir:
+        archive = build_archive(Path(temp_dir))
+        subprocess.run([sys.executable, "-m", "deploy", "register", "--env", "laptop", str(archive)], check=True)
     log(f"{MODEL} {VERSION} is registered")
     stable = cluster.predictor_pods()
     controller = cluster.get("deployment", "release-watcher")

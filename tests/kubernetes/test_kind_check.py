@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.kind.rollout_check import command_pod, registration_job
+from tests.kind.rollout_check import VERSION, build_archive, command_pod
 from tests.kubernetes.test_pods import rule_violations
 from tests.support.manifests import of_kind, overlay
 from tests.support.strict_schemas import schema_faults
@@ -30,13 +30,10 @@ def test_command_pod_has_rights_and_labels_of_the_controller() -> None:
     assert not schema_faults({**pod, "metadata": {**pod["metadata"], "namespace": "thale"}})
 
 
-def test_registration_job_keeps_image_and_store() -> None:
-    container = {"name": "register", "image": "a:1", "command": ["sh", "-c", "old", "/store/models"]}
-    job = registration_job({"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}})
-    (copied,) = job["spec"]["template"]["spec"]["containers"]
-    assert (copied["image"], copied["command"][-1]) == ("a:1", "/store/models")
-    assert container["command"][2] == "old"
-    assert not schema_faults(job)
+@pytest.mark.slow
+def test_archive_of_the_check_has_the_new_version(tmp_path: Path) -> None:
+    archive = build_archive(tmp_path)
+    assert archive.name == f"plate-seg-{VERSION}.mar"
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
