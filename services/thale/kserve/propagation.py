@@ -42,8 +42,8 @@ class PropagationCheck:
         if missing:
             raise TargetError(
                 f"the change would restart every predictor, because KServe copies {', '.join(missing)} into pod "
-                f"templates: run `python -m deploy.addons.install apply --environment ENV --only kserve`, which adds "
-                f"them to {LIST_FIELD} in the ConfigMap {CONFIG_NAMESPACE}/{CONFIG_NAME}"
+                f"templates: run `python -m deploy platform --env ENV`, which adds them to "
+                f"{LIST_FIELD} in the ConfigMap {CONFIG_NAMESPACE}/{CONFIG_NAME}"
             )
 
     def warn(self) -> None:

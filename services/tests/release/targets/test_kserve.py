@@ -137,7 +137,7 @@ def test_changes_of_a_release_change_no_pod_template(kserve_harness: KServeHarne
 def test_change_that_restarts_predictors_is_refused(kserve_harness: KServeHarness) -> None:
     disallow_annotations(kserve_harness.api, inference_service.ANNOTATION_KEYS[1:])
     with kserve_harness.make_target() as target:
-        with pytest.raises(TargetError, match=r"would restart every predictor.*release\.thale/canary.*--only kserve"):
+        with pytest.raises(TargetError, match=r"would restart every predictor.*release\.thale/canary.*deploy platform"):
             apply_change(target, with_canary(target.find(MODEL, "1.1.0")))
         assert kserve_harness.loaded_versions() == {"1.0.0"}
         disallow_annotations(kserve_harness.api)
@@ -290,3 +290,11 @@ def test_weight_does_not_change_without_replicas(kserve_harness: KServeHarness) 
         kserve_harness.controller.behaviours["v1-1-0"] = "ready"
         wait_for("two replicas", lambda: kserve_harness.controller.ready_pods(MODEL, "v1-1-0") == 2)
         assert apply_change(target, step).weight_percent == 100
+
+
+def test_new_version_is_refused_while_stable_scales_to_zero(kserve_harness: KServeHarness) -> None:
+    key = Key(inference_service.PLURAL, NAMESPACE, MODEL)
+    kserve_harness.api.objects.merge(key, {"spec": {"predictor": {"minReplicas": 0}}}, ("kubectl", "Apply"))
+    with kserve_harness.make_target() as target, pytest.raises(TargetError, match="components/scale-to-zero"):
+        apply_change(target, with_canary(target.find(MODEL, "1.1.0")))
+    assert kserve_harness.loaded_versions() == {"1.0.0"}

@@ -102,6 +102,11 @@ class KServeTarget(BackgroundUnloader):
         new = [version for version in after.versions if version not in before.release.versions]
         obsolete = known.keys() - after.versions.keys()
         replicas = _replicas_before(before.release, after, live)
+        if new and not live["spec"]["predictor"].get("minReplicas", 1):
+            raise TargetError(
+                f"{after.name} scales to zero, and KServe allows a canary no more replicas than the stable version's "
+                "minReplicas: remove components/scale-to-zero from the overlay, deploy, and start the rollout again"
+            )
         if new:
             self._check_signatures([after.versions[version] for version in new])
             uris = {version: self.store.uri(after.name, version) for version in new}
