@@ -109,7 +109,7 @@ def test_model_is_probed_once_per_interval() -> None:
     assert models.calls == 1
 
 
-def test_removed_version_is_forgotten() -> None:
+def test_failure_of_a_removed_version_does_not_count() -> None:
     probe = create_probe(FakeModels([ModelFailedError("status 500")] * 2))
     assert failures_after(probe, 2)[1]
     probe.stable_routes = []

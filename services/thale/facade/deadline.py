@@ -13,7 +13,9 @@ class Deadline:
     """A time on the machine's monotonic clock, which all processes share."""
 
     at: float
+    """Seconds on the monotonic clock."""
     allowed_s: float
+    """Seconds from the creation to the deadline."""
 
     @classmethod
     def after(cls, seconds: float) -> Self:

@@ -32,7 +32,10 @@ class Readiness:
 
     @property
     def is_ready(self) -> bool:
-        """True if each stable version has a ready worker, the request path works, and credentials can be verified."""
+        """True if each stable version has a ready worker, the request path works, and credentials can be verified.
+
+        Stable versions need no worker if models may be scaled to zero.
+        """
         return not self.missing
 
     def is_version_ready(self, name: str, version: str) -> bool:

@@ -207,7 +207,10 @@ class Pipeline:
         return state
 
     async def _read_metadata(self, image: Upload, options: RequestOptions) -> ImageMetadata:
-        """Parse the image header and hash the image, up to 64 MiB, in a process that is killed after the deadline."""
+        """Parse the image header and hash the image, up to 64 MiB, in a process that is killed after the deadline.
+
+        The image is then charged against the daily budget of the caller.
+        """
         with tracing.span("thale.header", {"thale.image.bytes": len(image.data)}) as span:
             name = options.name or image.name
             metadata = await self.header_pool.run(options.deadline, read_header, image.data, name, options.page)

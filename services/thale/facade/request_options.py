@@ -27,6 +27,7 @@ class RequestOptions:
     experiment: str | None = None
     pins: Sequence[VersionPin] = ()
     wide: bool = True
+    """Format of a CSV table: one row per plant, or one per plant and trait if False."""
 
     def config_digest(self) -> str:
         """Return the digest of all inputs that affect the traits, except image and models."""

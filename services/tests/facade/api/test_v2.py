@@ -145,8 +145,8 @@ def post(facade: Facade, body: object, path: str = "/v2/models/plate-seg/infer",
 @pytest.mark.parametrize(
     ("body", "status", "reason"),
     [
-        (b"", 422, "not understood"),
-        (b"{", 422, "not understood"),
+        (b"", 422, "request is invalid"),
+        (b"{", 422, "request is invalid"),
         ({"inputs": []}, 422, "inputs: List should have at least 1 item"),
         (request(image={"name": "picture"}), 422, "exactly one input"),
         (request(image={"datatype": "UINT8"}), 422, "exactly one input"),

@@ -25,7 +25,8 @@ async def live(model_health: HealthDependency) -> JSONResponse:
 async def ready(model_health: HealthDependency) -> JSONResponse:
     """Return 200 if the facade can serve requests, else 503 with the reasons in `missing`.
 
-    Each stable version has a ready worker, the request path works, and credentials can be verified.
+    Each stable version has a ready worker, unless it may be scaled to zero. The request path works, and credentials can
+    be verified.
     """
     readiness = await model_health.readiness()
     if readiness.is_ready:
@@ -38,7 +39,7 @@ async def problem(code: str) -> Problem:
     """Return the title, the status and the meaning of a problem type."""
     description = problems.describe_problem(code)
     if description is None:
-        raise ParameterError(f"unknown problem {code!r}")
+        raise ParameterError(f"unknown problem {code!r}: use the last part of the `type` of a problem")
     return description
 
 

@@ -131,7 +131,7 @@ def parse_infer_request(
     try:
         infer_request = InferRequest.model_validate_json(split.json)
     except ValidationError as error:
-        raise ParameterError(f"the inference request is not understood: {describe_validation_error(error)}") from error
+        raise ParameterError(f"the inference request is invalid: {describe_validation_error(error)}") from error
     [tensor] = infer_request.inputs
     if tensor.name != IMAGE or tensor.datatype != "BYTES":
         raise ParameterError(f"send exactly one input, {IMAGE!r}, with datatype BYTES")

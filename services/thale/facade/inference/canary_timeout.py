@@ -1,6 +1,6 @@
 """Timeout of a canary's requests, relative to the latency of the stable version.
 
-A constant timeout is wrong twice: on slow nodes every response of a good canary is late, and a rollback follows.
+With a constant timeout, every response of a good canary would be late on slow nodes, and a rollback would follow.
 """
 
 from collections import deque
@@ -37,7 +37,7 @@ class CanaryTimeout:
         return max(self._min_s, self._factor * _quantile(recorded))
 
     def is_full_attempt(self, route: Route, allowed_s: float) -> bool:
-        """Return whether a version had its full time. If not, a client's short deadline caused the timeout."""
+        """Return True if a version had its full time. If not, a client's short deadline caused the timeout."""
         timeout_s = self._min_s if route.fallback is None else self.seconds(route)
         return allowed_s >= min(timeout_s, max(self._min_s, self._full_attempt_s))
 

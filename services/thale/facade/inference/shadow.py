@@ -1,9 +1,9 @@
 """Shadow traffic: sends copies of requests to a shadow version and compares the results (ADR 0014).
 
-A copy is sent after the client's response, and no client receives its result. Shadow requests wait in a short queue
-and have the lowest priority. A shadow request is dropped if client requests use
-more than half of the processing slots, or if the queue is full by number or by bytes. A shadow may also serve clients
-as a canary, so a duty cycle limits its shadow requests.
+A copy is sent after the client's response, and no client receives its result. Shadow requests wait in a short queue and
+have the lowest priority. A shadow request is dropped if client requests use more than half of the processing slots, or
+if the queue is full by number or by bytes. A shadow may also serve clients as a canary, so a duty cycle limits its
+shadow requests.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class ShadowMirror:
         settings: FacadeSettings,
         has_spare_capacity: Callable[[], bool],
     ) -> None:
-        """Set the collaborators.
+        """Create a mirror. It sends nothing before `running`.
 
         Args:
             models: Client of the model servers.

@@ -56,6 +56,7 @@ class Decision(NamedTuple):
     exceeded: Limit | None
     """The limit that rejects the request, or None if the request is admitted."""
     retry_after_us: int
+    """Time until the exceeded limit admits a request; 0 if the request is admitted."""
     now_us: int
     """Time of the store, in microseconds since 1970."""
     tokens: int
@@ -64,7 +65,9 @@ class Decision(NamedTuple):
     slots: int
     """Requests that the caller may start in addition to the running ones."""
     requests: int
+    """Requests left of the daily budget."""
     pixels: int
+    """Pixels left of the daily budget."""
 
     @property
     def day(self) -> int:
@@ -82,7 +85,7 @@ class Charge(NamedTuple):
 
     is_admitted: bool
     pixels: int
-    """Pixels left."""
+    """Pixels left of the daily budget."""
     now_us: int
 
 

@@ -19,9 +19,11 @@ class PhenotypeTask:
     config_digest: str
     package_version: str
     created: str
+    """Time of the request in UTC, in the ISO 8601 format."""
     expected_plants: int | None
     media_type: str
     wide: bool
+    """Format of a CSV table: one row per plant, or one per plant and trait if False."""
     image: bytes
     """Empty unless the client requests the overlay."""
     page: int | None

@@ -228,7 +228,9 @@ def _to_error(route: Route, status: int, body: bytes) -> ThaleError:
     if response.is_worker_unavailable:
         return ModelUnavailableError(f"no worker of {model_version} is available: retry in a few seconds")
     if response.is_unknown_version:
-        return ModelUnavailableError(f"{model_version} is released, but the model server has not loaded it yet")
+        return ModelUnavailableError(
+            f"{model_version} is released, but not loaded by the model server yet: retry in a few seconds"
+        )
     fields = {"model": route.name, "version": route.version, "status": status}
     logger.error("model failed", extra={**fields, "error": response.message})
     return ModelFailedError(f"{model_version} failed on this image (status {status}); see the model server's log")
