@@ -82,7 +82,7 @@ def test_write_archive_includes_current_golden_predictions(segmenter: TinyModel,
     assert read_golden_predictions(run, segmenter.card) is None
 
 
-def test_write_archive_rejects_golden_predictions_of_others(segmenter: TinyModel, tmp_path: Path) -> None:
+def test_write_archive_rejects_golden_of_other_weights(segmenter: TinyModel, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="other weights"):
         write_archive(segmenter.weights, segmenter.card, tmp_path, GoldenPredictions(weights_sha256="0", answers=()))
 

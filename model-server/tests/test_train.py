@@ -192,6 +192,14 @@ def test_train_rejects_a_run_of_another_recipe_seed_or_data(folder: Path, tmp_pa
         train_briefly(more, out)
 
 
+def test_train_continues_an_empty_log(folder: Path, tmp_path: Path) -> None:
+    train_briefly(folder, tmp_path / "whole")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log.csv").touch()  # left by a kill, or a full disk, at the first row
+    train_briefly(folder, tmp_path / "run")
+    assert (tmp_path / "run" / "log.csv").read_text() == (tmp_path / "whole" / "log.csv").read_text()
+
+
 def test_train_reports_a_damaged_checkpoint(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"half a checkpoint")
     with pytest.raises(TrainingError, match="delete it to start over"):

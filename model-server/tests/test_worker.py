@@ -31,7 +31,7 @@ def test_worker_imports_torch_only_for_possible_tensors(tmp_path: Path, response
     ]
 
 
-def test_worker_gives_handlers_the_real_torch(tmp_path: Path) -> None:
+def test_worker_imports_the_real_torch_for_handlers(tmp_path: Path) -> None:
     program = "import torch; from torch import nn; print(nn.Linear(2, 3)(torch.zeros(1, 2)).shape[1])"
     assert run_worker(tmp_path, program).split() == ["3"]
 

@@ -2,7 +2,7 @@
 
 An archive holds `weights.safetensors`, `card.json`, the golden predictions of the model, and TorchServe's manifest. The
 code that serves it is installed in the image, and the manifest names the handler by its dotted path. The library of
-torch-model-archiver accepts a dotted path, its command line does not. Archives of that command line load as well, with
+torch-model-archiver accepts a dotted path. Its command line does not. Archives of that command line load as well, with
 a handler file of two lines (model-server/README.md). `thale.release.registry.archive_validation` validates archives.
 """
 
@@ -74,7 +74,7 @@ def write_archive(weights: Path, card: ModelCard, out_dir: Path, golden: GoldenP
 def read_golden_predictions(run: Path, card: ModelCard) -> GoldenPredictions | None:
     """Return the golden predictions in the folder of a model.
 
-    None if the folder has none, or if they belong to other weights or to former golden plates.
+    None if the folder has no valid ones, or if they belong to other weights or to former golden plates.
     """
     try:
         golden = GoldenPredictions.model_validate_json((run / GOLDEN).read_bytes())

@@ -74,7 +74,8 @@ class Dataset:
         """Decode one sample.
 
         Raises:
-            ImageError: If the image cannot be read.
+            OSError: If the image file cannot be read.
+            ImageError: If the image cannot be decoded.
             AnnotationError: If its labels cannot be read or do not fit the image.
         """
         image_HW3 = decode(sample.image.read_bytes())
@@ -101,7 +102,7 @@ def read_dataset(
         task: The task, which selects the labels.
         classes: The names of the classes, background first, or the kinds of landmark.
         required_splits: The splits that must not be empty.
-        stamp: A file that records a successful validation. A resumed run then decodes no file again.
+        stamp: A file that records a successful validation. Until a file changes, a later call decodes no image again.
 
     Raises:
         DatasetError: If the data have problems. It lists all of them.

@@ -4,7 +4,7 @@
 
 The process executes Java in its place. Signals then reach TorchServe, and the container ends with TorchServe. The
 `torchserve` command is a Python parent process that does not forward SIGTERM
-(docs/adr/0043-model-server-image-execs-java.md). Arguments of `torchserve` without a meaning here are rejected.
+(docs/adr/0043-model-server-image-execs-java.md). Other arguments of `torchserve` are rejected.
 """
 
 import argparse
@@ -56,8 +56,8 @@ def build_java_command(runtime: ModelRuntime, arguments: Sequence[str]) -> list[
 
 def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="thale-model-server", description="TorchServe in the foreground.")
-    parser.add_argument("--start", action="store_true", help="accepted for compatibility; always the case")
-    parser.add_argument("--foreground", action="store_true", help="accepted for compatibility; always the case")
+    parser.add_argument("--start", action="store_true", help="accepted for compatibility; always in effect")
+    parser.add_argument("--foreground", action="store_true", help="accepted for compatibility; always in effect")
     parser.add_argument(
         "--ncs",
         "--no-config-snapshots",

@@ -29,8 +29,9 @@ class Peak(NamedTuple):
 class PeakFinder:
     """Collects the local maxima of heatmaps that arrive band by band.
 
-    A maximum is the highest pixel within `radius` pixels, with a value of at least `threshold`. The finder returns up
-    to `limit` maxima per plane, the highest first. `peak_counts` holds the number before this limit.
+    A maximum is the highest pixel in a square of `radius` pixels to each side, with a value of at least `threshold`.
+    The finder returns up to `limit` maxima per plane, the highest first. `peak_counts` holds the number of maxima per
+    plane before this limit.
     """
 
     def __init__(self, planes: int, radius: int, threshold: float, limit: int) -> None:

@@ -1,6 +1,7 @@
 """Files of a training run: log.csv, the best weights so far with their card, and a checkpoint.
 
-Files are replaced atomically, so that neither a reader nor a kill can leave or see a partial file.
+Files are replaced atomically, so that a reader never sees a partial file, and a kill leaves none. Only log.csv grows by
+appended rows.
 """
 
 import csv
@@ -52,7 +53,7 @@ def write_card(
     result: ValidationResult,
     step: int,
 ) -> ModelCard:
-    """Write card.json for the weights."""
+    """Write card.json for the weights, and return the card."""
     card = ModelCard(
         name=fields.name or recipe.name,
         version=fields.version,
@@ -109,9 +110,9 @@ def read_checkpoint(out: Path) -> dict[str, Any] | None:
 
 
 def append_log(out: Path, row: dict[str, float]) -> None:
-    """Append a row to log.csv, after a header if the file is new."""
+    """Append a row to log.csv, after a header if the file is new or empty."""
     path = out / LOG_FILE
-    is_new = not path.exists()
+    is_new = not path.exists() or not path.stat().st_size
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(row))
         if is_new:
@@ -122,7 +123,7 @@ def append_log(out: Path, row: dict[str, float]) -> None:
 def truncate_log(out: Path, step: int) -> None:
     """Drop the rows of log.csv after a step. A resumed run writes them again."""
     path = out / LOG_FILE
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:  # empty after a kill, or a full disk, at the first row
         return
     header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
     remaining_rows = [row for row in rows if int(row.split(",", 1)[0]) <= step]

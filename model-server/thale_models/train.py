@@ -66,8 +66,8 @@ def train(
     Raises:
         DatasetError: If the data have problems. It lists all of them.
         ParameterError: If the name of the device is unknown.
-        TrainingError: If the run in `out` cannot be resumed, or the initial weights do not fit, or the device is
-            unavailable, or the loss is not finite.
+        TrainingError: If the run in `out` cannot be resumed, the initial weights do not fit, the device is unavailable,
+            or the loss is not finite.
     """
     device = select_device(options.device)
     out.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ class Trainer:
         }
 
     def resume(self, state: dict[str, Any] | None) -> None:
-        """Restore the state of a checkpoint, if there is one.
+        """Restore the state of a checkpoint. None restores nothing.
 
         The schedule is rebuilt at the step, because its length may have changed
         (docs/adr/0031-train-in-legs-with-warm-restarts.md).
@@ -196,7 +196,7 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule = LambdaLR(self.optimiser, self._learning_rate_factor, last_epoch=self.step - 1)
         torch.set_rng_state(state["torch_rng"])
-        logger.info("resumed", extra={"step": self.step})
+        logger.info("training resumed", extra={"step": self.step})
 
     def _identity(self) -> dict[str, str | int]:
         return {"recipe": self.recipe.name, "seed": self.options.seed, "manifest": self.dataset.digest}

@@ -32,7 +32,7 @@ def training_frame(box_xyxy: tuple[int, int, int, int], source_mm_per_px: float,
 
 
 def resample(image_HW3: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
-    """Return the pixels of the frame, uint8 HW3: averaged if reduced, bicubic if enlarged.
+    """Return the pixels of the frame, uint8 HW3, by bicubic interpolation with antialiasing if the frame is smaller.
 
     It processes bands of rows, because Pillow copies its input at four bytes per pixel.
     """

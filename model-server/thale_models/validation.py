@@ -17,7 +17,7 @@ from thale_models.tiled_inference import OutputBand
 
 MATCH_RADIUS_MM = 1.0
 _MIN_LANDMARK_SCORE = 0.3
-"""Landmarks are scored without context here. Fainter ones need the evidence of a root."""
+"""Minimum score of a landmark in a validation. Plant reconstruction also accepts fainter tips at the end of a root."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,10 @@ class ValidationResult:
 
 
 def validation_crops(dataset: Dataset, recipe: Recipe) -> list[Batch]:
-    """Return the validation crops, the same in every run: spread over the val split, most near a plant."""
+    """Return the validation crops, which are the same in every run.
+
+    They are spread over the val split. Most of them are near an organ or landmark.
+    """
     samples = dataset.split("val")
     count = min(len(samples), recipe.validation_crops)
     selected = [samples[index] for index in np.linspace(0, len(samples) - 1, count).astype(int)]

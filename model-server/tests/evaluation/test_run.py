@@ -91,6 +91,19 @@ def test_read_ground_truth_reads_numeric_shoot_traits(plates: Path) -> None:
     assert all(math.isnan(plant.leaf_count) and plant.hypocotyl_px > 0 for plant in plants)
 
 
+def test_read_ground_truth_counts_only_roots_of_higher_order(plates: Path) -> None:
+    mask_dataset, landmark_dataset = (
+        read_dataset(plates, task, DEFAULT_CLASSES[task], required_splits=()) for task in DEFAULT_CLASSES
+    )
+    line = '<geometry><polyline><point x="1" y="0"/><point x="1" y="9"/></polyline></geometry>'
+    roots = f'<root id="a">{line}<root id="a1">{line}</root></root><root id="b"/>'
+    path = plates / "without_geometry.rsml"
+    path.write_text(f'<rsml><metadata/><scene><plant id="1">{roots}</plant></scene></rsml>')
+    plants = read_ground_truth(mask_dataset, None, landmark_dataset, None, path).plants
+    assert plants is not None
+    assert [plant.laterals for plant in plants] == [1]
+
+
 def test_skeleton_length_equals_the_length_of_the_line() -> None:
     mask = np.zeros((220, 220), bool)
     mask[20:200, 100:105] = True

@@ -40,12 +40,13 @@ def test_write_dataset_is_independent_of_the_number_of_jobs(tmp_path: Path) -> N
     assert read_files(tmp_path / "one") == read_files(tmp_path / "two")
 
 
-def test_write_dataset_resumes_a_stopped_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["masks/plate-000001.png", "truth/plate-000001.rsml"])
+def test_write_dataset_resumes_a_stopped_run(tmp_path: Path, missing: str) -> None:
     write_dataset(tmp_path / "whole", 4, 7, overrides=SMALL)
     write_dataset(tmp_path / "stopped", 2, 7, overrides=SMALL)
     untouched = tmp_path / "stopped" / "masks" / "plate-000000.png"
     before = untouched.stat().st_mtime_ns
-    (tmp_path / "stopped" / "masks" / "plate-000001.png").unlink()
+    (tmp_path / "stopped" / missing).unlink()
     write_dataset(tmp_path / "stopped", 4, 7, overrides=SMALL)
     assert untouched.stat().st_mtime_ns == before
     assert read_files(tmp_path / "stopped") == read_files(tmp_path / "whole")

@@ -19,7 +19,7 @@ ROOTS_COLUMN = "roots"
 
 @dataclass(frozen=True)
 class GroundTruthPlant:
-    """One plant: its root base, and lengths in source pixels. Hypocotyl and leaves are NaN if unknown."""
+    """One plant: its root base, lengths in source pixels, and counts. Hypocotyl and leaves are NaN if unknown."""
 
     base_xy: tuple[float, float]
     primary_px: float
@@ -40,7 +40,7 @@ class GroundTruth:
 
     @property
     def total_root_px(self) -> float:
-        """Length of all roots: of the polylines if known, else of the skeleton of the mask."""
+        """Length of all roots: of the polylines if known, else of the skeleton of the mask. NaN without both."""
         if self.plants is not None:
             return sum(plant.total_px for plant in self.plants)
         if self.mask_HW is None:
@@ -65,7 +65,9 @@ def read_ground_truth(
     """Read the ground truth of one plate.
 
     Raises:
-        AnnotationError: If one of its files cannot be read.
+        OSError: If a file cannot be read.
+        ImageError: If the image cannot be decoded.
+        AnnotationError: If labels or roots cannot be read, or do not fit the image.
     """
     samples = [sample for sample in (mask_sample, landmark_sample) if sample is not None]
     by_kind: dict[str, NDArray[np.float64]] | None = None
@@ -94,7 +96,7 @@ def _plants_from_rsml(data: bytes) -> tuple[GroundTruthPlant, ...]:
             primary = max(primaries, key=lambda root: root.length_px)
             total = sum(root.length_px for _, root in roots)
             hypocotyl_px, leaves = (_numeric_property(plant, name) for name in (HYPOCOTYL_LENGTH, LEAF_COUNT))
-            laterals = len(roots) - len(primaries)
+            laterals = sum(order > 1 for order, _ in roots)
             plants.append(GroundTruthPlant(primary.points[0], primary.length_px, total, laterals, hypocotyl_px, leaves))
     return tuple(plants)
 

@@ -50,7 +50,7 @@ class PlantScore:
 
 @dataclass(frozen=True)
 class PlateScore:
-    """Contribution of one plate to the metrics."""
+    """Contribution of one plate to the metrics. The errors of scale and total root length are relative, or NaN."""
 
     name: str
     overlaps: dict[str, DiceCounter]
@@ -66,7 +66,7 @@ class PlateScore:
 
 @dataclass(frozen=True)
 class EvaluatedPlate:
-    """Predictions of the models for one plate. The phenotype needs both models."""
+    """Predictions of the models for one plate. The phenotype is None without both models."""
 
     maps: SegmentationPrediction | None
     points: LandmarkPrediction | None
@@ -115,7 +115,7 @@ def evaluate_plate(
 
 
 def score_plate(name: str, evaluated: EvaluatedPlate, ground_truth: GroundTruth, seconds: float) -> PlateScore:
-    """Compare the evaluated plate with its ground truth."""
+    """Compare the evaluated plate with its ground truth. `seconds` is the duration of the evaluation of the plate."""
     scale = evaluated.scale
     # If the ground truth has no scale, distances use the calibrated scale, or pixels.
     known_scales = [value for value in (ground_truth.mm_per_px, scale.mm_per_px, 1.0) if math.isfinite(value)]

@@ -39,7 +39,7 @@ def write_agreement_references(
     Args:
         folder: The new version, with weights.safetensors and card.json. Archive it afterwards.
         stable: The stable version.
-        data: A folder with manifest.csv. Labels are not used.
+        data: A folder with manifest.csv. Only images with labels for the task are used, and their labels are not.
         split: The split to use.
         engine: The inference engine.
 

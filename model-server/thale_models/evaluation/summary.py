@@ -15,7 +15,7 @@ def summarise(scores: Sequence[PlateScore]) -> dict[str, float]:
     """Return the metrics over all plates; NaN if there is no ground truth.
 
     Dice and F1 are pooled over the plates. Errors are medians over plants, or over plates if the name begins with
-    `plate_` or `scale_`.
+    `plate_` or `scale_`. A name with `worst` is a maximum instead of a median.
     """
     plants = [plant for score in scores for plant in score.plants]
     tips, bases = pool_matches(score.tips for score in scores), pool_matches(score.bases for score in scores)

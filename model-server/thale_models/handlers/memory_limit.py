@@ -1,7 +1,7 @@
 """Memory limit of a worker (docs/adr/0074-memory-of-a-predictor-is-bounded.md).
 
-Without a limit, an image that needs more memory than the pod has ends the pod: the kernel kills the process. With the
-limit, the allocation fails, the image gets an error, and the worker continues. If a library ends the process instead,
+Without a limit, the kernel kills a process of the pod if an image needs more memory than the pod has. With the limit,
+the allocation fails, the image gets an error, and the worker continues. If a library ends the process instead,
 TorchServe starts a new worker.
 """
 
@@ -18,7 +18,7 @@ def limit_memory_growth(growth_mib: int) -> None:
     """Limit the private memory of this process to its present size plus `growth_mib`. 0 sets no limit.
 
     The limit is relative, because the present size contains reserved memory that depends on the number of cores: the
-    stacks and buffers of threads. It is RLIMIT_DATA, which counts no files and libraries.
+    stacks and buffers of threads. It is RLIMIT_DATA, which does not count mapped files and libraries.
     """
     if growth_mib == 0 or not _STATUS.exists():
         return

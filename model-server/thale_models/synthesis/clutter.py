@@ -1,7 +1,7 @@
 """Clutter on a plate: felt-tip marks, label, handwriting, dust, fibres, scratches, droplets.
 
-Clutter belongs to the background class. Each kind is rendered because networks that were trained without it took it for
-roots.
+Clutter belongs to the background class. Each kind is rendered, because networks that were trained without it predicted
+roots on it.
 """
 
 from itertools import pairwise

@@ -25,6 +25,7 @@ from thale_models.synthesis.plate_spec import Overrides
 COLUMNS = ("image", "plant", "split", "mask", "landmarks", "mm_per_px", "roots")
 Split = Literal["train", "val", "test"]
 ManifestRow = dict[str, str]
+_FILE_COLUMNS = ("image", "mask", "landmarks", "roots")
 
 _VALIDATION_INTERVAL = 10
 
@@ -134,7 +135,7 @@ def _read_manifest(out: Path) -> dict[str, ManifestRow]:
     # A killed run may have left an incomplete last line.
     complete_lines, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
     rows = cast(list[ManifestRow], list(csv.DictReader(complete_lines.splitlines())))
-    return {row["plant"]: row for row in rows if all((out / row[c]).is_file() for c in ("image", "mask", "landmarks"))}
+    return {row["plant"]: row for row in rows if all((out / row[c]).is_file() for c in _FILE_COLUMNS)}
 
 
 def _write_manifest(out: Path, rows: dict[str, ManifestRow]) -> None:

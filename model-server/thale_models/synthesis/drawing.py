@@ -1,7 +1,7 @@
 """Canvas of a float image and a class mask, with anti-aliased strokes that touch only nearby pixels.
 
 A plate has twelve million pixels, and a root covers a few thousand. Every stroke is therefore a `StrokeMask`: the
-pixels in its reach, with their distances from its centre line. Optical blur is part of the coverage, so the whole image
+nearby pixels, with their distances from its centre line. Optical blur is part of the coverage, so the whole image
 is never blurred. A canvas may show a window of a larger scene. Its origin is then subtracted from every point.
 """
 

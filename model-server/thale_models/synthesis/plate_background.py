@@ -1,7 +1,7 @@
 """Background of a plate: its pose in the image, the illumination, and the lines of its rims.
 
-Rims are several parallel lines with rounded corners and beads of water. A network that was trained without rims takes
-them for roots. All of this belongs to the background class.
+Rims are several parallel lines with rounded corners and beads of water. A network that was trained without rims
+predicts roots on them. All of this belongs to the background class.
 """
 
 from dataclasses import dataclass, replace
