@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy import terraform
 from deploy.cluster import connect
 from deploy.context import DeployContext
 from deploy.destroy import destroy
@@ -106,11 +107,14 @@ def _check_rerun(env: DeployEnvironment, context: DeployContext) -> None:
 
 
 def _check_destroy(env: DeployEnvironment, context: DeployContext) -> None:
-    """Destroy the environment, which needs its name."""
+    """Destroy the environment, which needs its name. Without `make destroy`, Terraform refuses it."""
+    with pytest.raises(DeployError, match=r"(?s)Instance cannot be destroyed.*lifecycle.prevent_destroy"):
+        terraform.plan(context, "-destroy")
     with pytest.raises(ForbiddenError, match="the name does not match: nothing of dev was destroyed"):
         destroy(context, lambda text: "prod")
     assert context.state_file.exists()
     destroy(context, lambda text: "dev")
+    assert not list((env.root / "terraform" / "azure").glob("destroy_override*"))
     list_state = ["terraform", f"-chdir={env.root / 'terraform/azure'}", "state", "list"]
     assert not subprocess.run(list_state, capture_output=True, text=True).stdout
     assert not (env.root / ".deploy" / "dev").exists()
