@@ -246,3 +246,20 @@ run "machine_learning_is_private" {
     error_message = "Azure ML cannot reach the vault, or the vault is public."
   }
 }
+
+# Removing a group must not touch the assignments of another, so each assignment is addressed by its group.
+run "two_groups_of_administrators" {
+  command = plan
+  variables {
+    admin_group_ids = ["00000000-0000-0000-0000-000000000009", "00000000-0000-0000-0000-000000000002"]
+  }
+
+  assert {
+    condition     = alltrue([for address, grant in merge(azurerm_role_assignment.admins, azurerm_role_assignment.admins_on_clusters, azurerm_role_assignment.runs_commands) : startswith(address, "${grant.principal_id}/")])
+    error_message = "The removal of a group would replace assignments of another group."
+  }
+  assert {
+    condition     = length(azurerm_role_assignment.admins) == 6 && length(azurerm_role_assignment.admins_on_clusters) == 4 && length(azurerm_role_assignment.runs_commands) == 2
+    error_message = "The groups of administrators do not have the same roles."
+  }
+}
