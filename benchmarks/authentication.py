@@ -2,10 +2,10 @@
 
     PYTHONPATH=. python benchmarks/authentication.py [REQUESTS]
 
-Three facades without models run in processes of their own. Each round sends one GET /v1/models to each of them in
-random order, over connections that stay open, so that load from outside affects all three alike. Printed are the
-medians, the median of the paired differences from the facade without authentication, and the CPU time of the facade per
-request, which depends on the load of the machine much less.
+Three facades without models run in separate processes. Each round sends one GET /v1/models to each of them in random
+order, over connections that stay open, so that other load of the machine affects all three alike. The output has the
+medians, the medians of the paired differences from the facade without authentication, and the CPU time of the facade
+per request. CPU time depends on the load of the machine much less.
 """
 
 import http.client
@@ -37,7 +37,7 @@ _START_TIMEOUT_S = 120.0
 
 
 @dataclass
-class Measured:
+class MeasuredFacade:
     """A running facade, and the durations of the requests to it."""
 
     connection: http.client.HTTPConnection
@@ -62,7 +62,7 @@ class Measured:
 
 
 @contextmanager
-def run_facade(folder: Path, credential: str | None, **variables: str) -> Iterator[Measured]:
+def run_facade(folder: Path, credential: str | None, **variables: str) -> Iterator[MeasuredFacade]:
     """Run a facade without models within the context."""
     folder.mkdir(exist_ok=True)
     state_path = folder / "release-state.json"
@@ -85,7 +85,7 @@ def run_facade(folder: Path, credential: str | None, **variables: str) -> Iterat
         wait_until_live(connection)
         connection.close()  # it would time out while the other facades start; the next request opens it again
         headers = {} if credential is None else {"Authorization": f"Bearer {credential}"}
-        yield Measured(connection, psutil.Process(process.pid), headers)
+        yield MeasuredFacade(connection, psutil.Process(process.pid), headers)
     finally:
         connection.close()
         process.terminate()
@@ -109,7 +109,7 @@ def wait_until_live(connection: http.client.HTTPConnection) -> None:
 
 
 def main(requests: int) -> None:
-    """Measure and print."""
+    """Run the benchmark and print the results."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         store = ApiKeyFile(folder / "keys" / "api-keys.json")
@@ -150,7 +150,7 @@ def main(requests: int) -> None:
     print(json.dumps(result, indent=1))  # noqa: T201 (output of a command)
 
 
-def send_in_turn(facades: list[Measured], requests: int) -> None:
+def send_in_turn(facades: list[MeasuredFacade], requests: int) -> None:
     """Send requests to all facades, in a random order each time."""
     for _ in range(requests):
         for facade in random.sample(facades, len(facades)):

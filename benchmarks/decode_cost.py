@@ -18,7 +18,7 @@ _REPEATS = 3
 
 
 def main() -> None:
-    """Measure and print each format."""
+    """Run the benchmark and print one line for each format."""
     image = Image.fromarray(_photograph())
     samples_16_bit = np.asarray(image).astype(np.uint16) * 257
     files = {

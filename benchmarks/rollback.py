@@ -4,8 +4,8 @@
 
 The benchmark runs a real TorchServe, facade and controller at 20 requests per second. After some good responses, the
 canary fails every image. Users see no errors, because failed requests fall back to stable. During the measured time,
-each of these requests costs the work of both versions. The baseline is the same judge with a poll every 15 seconds, as
-if it read from a Prometheus.
+each of these requests costs the work of both versions. The baseline is the same judge with a poll every 15 seconds, a
+common scrape interval of Prometheus.
 """
 
 import json
@@ -48,7 +48,7 @@ def time_to_zero_traffic(environment: RolloutEnvironment, weight_percent: float,
     ):
         environment.start_canary(steps=(weight_percent, 100.0), shadow=False)
         wait_until(lambda: users.versions.count(CANARY) >= _MIN_GOOD_RESPONSES)
-        environment.set_fault("throws")
+        environment.set_fault("exception")
         wait_until(first_bad.exists)
         started_at = first_bad.stat().st_mtime
         wait_until(lambda: _canary_traffic_percent(environment.url) == 0)
@@ -64,7 +64,7 @@ def _canary_traffic_percent(url: str) -> float:
 
 
 def main() -> int:
-    """Measure and print. Returns the exit status."""
+    """Run the benchmark, print the results, and return the exit status."""
     with tempfile.TemporaryDirectory() as folder, run_rollout_environment(Path(folder)) as environment:
         print(f"{RATE_HZ:g} requests/s; seconds from the first bad response to 0 %, {RUNS} runs each")  # noqa: T201
         for weight_percent in WEIGHTS_PERCENT:

@@ -15,12 +15,13 @@ _COMPONENT_BY_MODEL: Mapping[str, Component] = {"plate-seg": "segmentation", "pl
 
 @dataclass(frozen=True)
 class CpuUsage:
-    """CPU seconds (user and system) since the start of the processes, and the time of the measurement."""
+    """CPU seconds (user and system) since the start of the processes, or since an earlier measurement."""
 
     by_component: dict[Component, float]
     machine_s: float
     """CPU seconds of the whole machine."""
     measured_at_s: float
+    """Monotonic time of the measurement, or the time since the earlier one."""
 
     def since(self, before: "CpuUsage") -> "CpuUsage":
         """Return the difference to an earlier measurement."""

@@ -1,8 +1,8 @@
 """Images of the load tests, rendered once and cached in `data/`.
 
-The cost of an image does not depend on its megapixels. Networks process a plate at a fixed scale, so a whole plate of
-one megapixel costs as much as one of twelve. Small images are therefore crops of one or two seedlings at the scale of
-the camera, which the client knows and sends.
+The cost of a whole plate hardly depends on its megapixels. Networks process a plate at a fixed scale, so a whole plate
+of one megapixel costs as much as one of twelve. Small images are therefore crops of one or two seedlings at the scale
+of the camera, which the client knows and sends.
 """
 
 import json

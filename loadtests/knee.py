@@ -1,4 +1,4 @@
-"""Capacity benchmark of one machine: load steps up to saturation and beyond. Takes seven minutes on a quiet machine.
+"""Capacity benchmark of one machine: load steps up to saturation and beyond. Takes seven minutes on an idle machine.
 
     python -m loadtests.knee
 

@@ -1,6 +1,6 @@
 """Load generator of the benchmark: closed loop (a fixed number of clients) or open loop (a fixed request rate).
 
-Locust simulates users, this module measures capacity. An open loop keeps its schedule when the server slows down, which
+Locust simulates users. This module measures capacity. An open loop keeps its schedule when the server slows down, which
 avoids coordinated omission: a slow response does not delay later requests.
 """
 
@@ -83,7 +83,10 @@ class LoadGenerator:
         return RequestResult(image.size, started_s, time.monotonic() - started_s, status, retry_after)
 
     async def run_closed_loop(self, clients: int, seconds: float, images: Iterator[PlateImage]) -> list[RequestResult]:
-        """Run clients without think time. Return all results, including those after the end of the period."""
+        """Run clients without think time for a period, and return all results.
+
+        A request in progress at the end of the period is completed.
+        """
         deadline_s = time.monotonic() + seconds
 
         async def client() -> list[RequestResult]:
@@ -95,7 +98,10 @@ class LoadGenerator:
         return [result for results in await asyncio.gather(*(client() for _ in range(clients))) for result in results]
 
     async def run_open_loop(self, rps: float, seconds: float, images: Iterator[PlateImage]) -> list[RequestResult]:
-        """Send requests at a constant rate, and cancel the pending ones at the end of the period."""
+        """Send requests at a constant rate for a period, and return the results of the completed ones.
+
+        The requests in progress at the end of the period are cancelled.
+        """
         started_s, tasks = time.monotonic(), []
         for number in range(round(rps * seconds)):
             await asyncio.sleep(max(0.0, started_s + number / rps - time.monotonic()))
@@ -107,7 +113,7 @@ class LoadGenerator:
         return sorted((task.result() for task in done), key=lambda result: result.started_s)
 
     async def time_to_recover(self, image: PlateImage, threshold_s: float, timeout_s: float) -> float | None:
-        """Send single requests until one is at most `threshold_s` slow; return the elapsed seconds, None on timeout."""
+        """Send single requests until one takes up to `threshold_s`. Return the elapsed seconds, or None on timeout."""
         started_s = time.monotonic()
         while (elapsed_s := time.monotonic() - started_s) < timeout_s:
             result = await self.send(image)

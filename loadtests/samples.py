@@ -23,7 +23,7 @@ class RequestSample:
     status: int
     duration_s: float
     error: str = ""
-    """Problem with the response, as far as the response alone shows it."""
+    """A missing Retry-After, or the difference of a hostile request's response from the expected one. Empty without."""
 
     @property
     def is_success(self) -> bool:

@@ -26,7 +26,7 @@ SAMPLES: list[RequestSample] = []
 
 
 class RegularUser(FastHttpUser):
-    """Sends valid images. Subclasses define the mix, the think time and the requested format."""
+    """User who sends valid images. Subclasses define the mix, the think time and the requested format."""
 
     abstract = True
     network_timeout = _TIMEOUT_S

@@ -36,7 +36,7 @@ def test_write_page_has_date_machine_and_results(tmp_path: Path) -> None:
     benchmark_page.write_page(tmp_path, sample_benchmark())
     page = (tmp_path / "capacity.md").read_text()
     assert "2026-01-01" in page
-    assert "slide rule" in page
+    assert "test CPU" in page
     assert "The knee is at 2 clients: 0.56 responses/s" in page
     assert "80 of them with Retry-After" in page
     assert (tmp_path / benchmark_page.PLOT).stat().st_size > 10_000

@@ -43,7 +43,7 @@ def test_facade_serves_the_rest_when_one_in_ten_fails(environment: RolloutEnviro
     with load.run():
         load.wait_for_successes(4)
         injected_at_s = time.monotonic()
-        environment.set_fault("throws at times", STABLE)
+        environment.set_fault("intermittent exception", STABLE)
         _wait_for_exchanges(load, 60)
         environment.set_fault("good", STABLE)
         load.wait_for_successes(12)
@@ -61,7 +61,7 @@ def test_facade_rejects_in_time_when_a_model_is_slow(environment: RolloutEnviron
     with load.run():
         load.wait_for_successes(4)
         injected_at_s = time.monotonic()
-        environment.set_fault("is slow", STABLE)
+        environment.set_fault("slow", STABLE)
         time.sleep(8 * stub_segmenter.DELAY_S)
         environment.set_fault("good", STABLE)
         repaired_at_s = time.monotonic()

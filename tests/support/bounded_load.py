@@ -81,13 +81,13 @@ class BoundedLoad:
             time.sleep(0.05)
 
     def failures(self, since_s: float = 0.0) -> list[Exchange]:
-        """Return the exchanges that ended after a time without a measurement."""
+        """Return the exchanges without a measurement that ended at `since_s` or later."""
         return [exchange for exchange in self.exchanges if exchange.ended_s >= since_s and exchange.status != 200]
 
     def recovery_s(self, injected_at_s: float) -> float:
-        """Return the time from the injection to the first success after the last failure, 0 without a failure.
+        """Return the seconds from the injection to the first success after the last failure.
 
-        Without a failure, it is the duration of the longest request: the clients waited, and lost nothing.
+        Without a failure, it is the duration of the longest request since the injection.
         """
         affected = [exchange for exchange in self.exchanges if exchange.ended_s >= injected_at_s]
         failures = [exchange.ended_s for exchange in affected if exchange.status != 200]

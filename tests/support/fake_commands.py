@@ -32,9 +32,9 @@ def options(arguments, name):
     return [value for previous, value in itertools.pairwise(arguments) if previous == name]
 
 
-def in_location(answers, arguments):
+def in_location(responses, arguments):
     """Return the response of one location, if the responses differ by location."""
-    return answers.get(option(arguments, "--location"), []) if isinstance(answers, dict) else answers
+    return responses.get(option(arguments, "--location"), []) if isinstance(responses, dict) else responses
 
 
 def print_line(line):

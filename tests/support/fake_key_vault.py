@@ -84,7 +84,7 @@ class FakeKeyVault:
 
 @contextmanager
 def run_key_vault(folder: Path) -> Iterator[FakeKeyVault]:
-    """Run both within the context."""
+    """Run Entra and the vault on one address within the context."""
     key, certificate = write_loopback_certificate(folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)

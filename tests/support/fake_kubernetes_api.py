@@ -54,7 +54,7 @@ class FakeKubernetesApi:
     unreachable: threading.Event = field(default_factory=threading.Event)
     """While set, the server closes every connection without a response, watches included."""
     requires_namespaces: bool = False
-    """Whether server-side apply fails with 404 if the namespace does not exist."""
+    """True: server-side apply fails with 404 if the namespace does not exist."""
 
     @property
     def url(self) -> str:

@@ -81,12 +81,12 @@ class FullStack:
         self._wait_for_series('rate(thale_shadow_landmark_px_count{version="1.1.0"}[5m]) > 0')
         self._start_rollout("plate-seg", 50.0, 100.0)
         self._wait_for_series('rate(thale_shadow_dice_count{version="1.1.0"}[5m]) > 0')
-        self.environment.set_fault("throws")
+        self.environment.set_fault("exception")
         wait_until(lambda: self.environment.release().canary is None)
         self.environment.set_fault("good")  # else the golden plates would reject the canary
         # The judge may have rolled back on shadow evidence alone, before a client's request fell back to stable.
         self.environment.start_canary(steps=(50.0, 100.0), shadow=False, model="plate-seg")
-        self.environment.set_fault("throws")
+        self.environment.set_fault("exception")
         wait_until(lambda: self.environment.release().canary is None)
         self._wait_for_series("rate(thale_model_fallbacks_total[5m]) >= 0")
         self.environment.set_fault("good")
@@ -109,7 +109,7 @@ def run_full_stack(home: Path, rate_hz: float = 3.0) -> Iterator[FullStack]:
     home.mkdir(exist_ok=True)
     with ExitStack() as stack:
         keys = ApiKeyFile(home / "keys" / "api-keys.json")
-        users, hasty_client = _create_credential(keys, "users"), _create_credential(keys, "hasty client")
+        users, limited_client = _create_credential(keys, "users"), _create_credential(keys, "limited client")
         settings = {**_SETTINGS, "THALE_API_KEYS_PATH": str(home / "keys" / "api-keys.json")}
         environment = stack.enter_context(run_rollout_environment(home, settings))
         _add_reference_distributions(home / "release-state.json")
@@ -125,7 +125,7 @@ def run_full_stack(home: Path, rate_hz: float = 3.0) -> Iterator[FullStack]:
         prometheus = stack.enter_context(run_prometheus(home / "prometheus", targets))
         # TorchServe exports the counter of a status class only after its first response.
         environment.torchserve.call_management("GET", "/models/nothing")
-        _exceed_limits(environment.url, hasty_client)
+        _exceed_limits(environment.url, limited_client)
         _send_invalid_http(environment.url)
         simulated_users = SimulatedUsers(environment.url, rate_hz, max_in_flight=_CONCURRENCY, headers=users)
         stack.enter_context(simulated_users.run())

@@ -23,7 +23,7 @@ MAX_BATCH = 16
 
 
 def check_message(error: ThaleError) -> None:
-    """A message that repeats a whole input would be a long answer."""
+    """Assert that a message is short, so that it cannot repeat a whole input."""
     assert len(str(error)) < MAX_MESSAGE_LENGTH
 
 
@@ -46,7 +46,7 @@ def read_tiff_directories(data: bytes) -> None:
 
 
 def parse_inference_request(data: bytes) -> None:
-    """The first byte decides whether the last line is the length header."""
+    """Parse an inference request. If the first byte is 1, the last line is the length header."""
     json_length = None
     if data[:1] == b"\1":
         data, _, last_line = data[1:].rpartition(b"\n")

@@ -12,9 +12,9 @@ def can_change_user() -> bool:
 
 
 def succeeds_as_other_user(function: Callable[[], bool]) -> bool:
-    """Return what the function returns in a child process of an unprivileged user.
+    """Run a function in a child process of an unprivileged user, and return its result.
 
-    A fork, because that user may not be permitted to execute this Python.
+    The child process is a fork, because that user may not be permitted to execute this Python.
     """
     pid = os.fork()
     if pid == 0:

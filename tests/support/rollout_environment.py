@@ -146,7 +146,7 @@ class RolloutEnvironment:
         return update_release(self.target, MODEL, lambda release: transitions.roll_back(release, author, version))
 
     def set_fault(self, fault: str, version: str = CANARY) -> None:
-        """Inject a fault into a version: good, throws, is slow or sees nothing."""
+        """Inject a fault of `stub_segmenter` into a version. `good` ends it."""
         stub_segmenter.fault_file(self.folder, version).write_text(fault)
 
     def kill_canary_workers(self) -> int:

@@ -12,7 +12,7 @@ def sample_benchmark(**changes: object) -> Benchmark:
     small_image: dict[Component, float] = {part: seconds / 10 for part, seconds in CPU_SECONDS.items()}
     return Benchmark(
         measured_at=datetime(2026, 1, 1, tzinfo=UTC),
-        machine=Machine(cpu_model="slide rule", cores=2, memory_gib=8, background_cpu_fraction=0.0),
+        machine=Machine(cpu_model="test CPU", cores=2, memory_gib=8, background_cpu_fraction=0.0),
         versions={"thale": "0"},
         mix={"1mp": 0.5, "4mp": 0.5},
         classes={

@@ -49,7 +49,7 @@ class StateFileTarget:
 
     @property
     def unreadable_marker(self) -> Path:
-        return self.path.with_suffix(".away")
+        return self.path.with_suffix(".unreadable")
 
     def _read_state(self) -> ReleaseState:
         if self.unreadable_marker.exists():

@@ -1,7 +1,7 @@
 """TorchServe handler of a stub segmentation by colour thresholds: fast, and correct on tiny plates.
 
-A test injects a fault through the file `fault-VERSION` while the handler serves: throws | throws at times | is slow |
-sees nothing
+A test injects a fault through the file `fault-VERSION` while the handler serves:
+exception | intermittent exception | slow | all background
 """
 
 import itertools
@@ -20,7 +20,7 @@ from thale_models.transforms import resample
 
 DELAY_S = 3.0
 ERROR_PERIOD = 10
-"""The fault `throws at times` fails every tenth request."""
+"""The fault `intermittent exception` fails every tenth request."""
 _requests = itertools.count(1)
 
 
@@ -29,15 +29,15 @@ class StubSegmenter(segment.SegmentHandler):
 
     def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
         fault = read_fault(self.card.version)
-        if fault == "throws" or (fault == "throws at times" and next(_requests) % ERROR_PERIOD == 0):
+        if fault == "exception" or (fault == "intermittent exception" and next(_requests) % ERROR_PERIOD == 0):
             first_bad_file(Path(os.environ["TMPDIR"]).parent).touch()
             raise RuntimeError("injected fault")
-        if fault == "is slow":
+        if fault == "slow":
             time.sleep(DELAY_S)
         prediction = predict_segmentation(image_HW3, self.card, self.engine, calibration)
         red, green, blue = resample(image_HW3, prediction.meta.frame).astype(int).transpose(2, 0, 1)
         root, shoot = (red > 150) & (blue > 150), green - red > 40
-        planes_CHW = np.stack([root, shoot, np.zeros_like(root)]) & (fault != "sees nothing")
+        planes_CHW = np.stack([root, shoot, np.zeros_like(root)]) & (fault != "all background")
         prediction.probabilities_CHW[:] = planes_CHW * np.uint8(250)
         return prediction.to_bytes(), SEGMENTATION_MEDIA_TYPE
 

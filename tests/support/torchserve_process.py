@@ -126,7 +126,7 @@ def _environment(home: Path, ports: list[int]) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return unused ports."""
+    """Return distinct ports that are free at the time of the call."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [listener.getsockname()[1] for listener in sockets]
     for listener in sockets:

@@ -29,7 +29,7 @@ def run_capacity(benchmark_file: Path, *arguments: str, rps: str = "2") -> str:
 
 def test_capacity_prints_source_of_benchmark(benchmark_file: Path) -> None:
     text = run_capacity(benchmark_file, "--no-day")
-    assert "Measured 2026-01-01 00:00 UTC on 2 cores of slide rule" in text
+    assert "Measured 2026-01-01 00:00 UTC on 2 cores of test CPU" in text
     assert "3.50 CPU seconds" in text
     assert "30% headroom" in text
     assert "segmentation replicas" in text

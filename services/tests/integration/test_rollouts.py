@@ -60,7 +60,7 @@ def test_rollout_promotes_a_good_version_without_user_errors(
     environment.roll_back_to(environment.target.find("plate-seg", STABLE))
 
 
-@pytest.mark.parametrize("fault", ["throws", "is slow", "sees nothing"])
+@pytest.mark.parametrize("fault", ["exception", "slow", "all background"])
 def test_rollout_rolls_back_a_bad_version_without_user_errors(
     environment: RolloutEnvironment, policy: JudgePolicy, fault: str
 ) -> None:

@@ -20,7 +20,7 @@ from thale.local.supervised_service import RestartPolicy, Service
 
 BASE = Path(__file__).parents[3] / "kubernetes" / "base"
 PROBE = LivenessProbe("/live", period_s=0.2, timeout_s=1.0, failure_threshold=3, startup_s=60.0)
-# Responds after a delay with a status. The first start with `never` does not listen.
+# Responds with a status after a delay.
 SERVER = """
 import http.server, pathlib, sys, time
 port, delay_s, status = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
@@ -90,14 +90,14 @@ def test_monitor_restarts_stopped_service(tmp_path: Path, port: int) -> None:
         assert "exited with status 137" in notices[1]
 
 
-def test_monitor_spares_slow_service(tmp_path: Path, port: int) -> None:
+def test_monitor_does_not_kill_slow_service(tmp_path: Path, port: int) -> None:
     probe = replace(PROBE, timeout_s=30.0)
     with monitored(tmp_path, port, probe, delay_s=1.0) as (service, notices):
         wait_for("slow responses", lambda: count_requests(service) >= 4)
         assert notices == []
 
 
-def test_monitor_spares_service_that_stops_below_threshold(tmp_path: Path, port: int) -> None:
+def test_monitor_does_not_kill_below_failure_threshold(tmp_path: Path, port: int) -> None:
     probe = replace(PROBE, failure_threshold=1000)
     with monitored(tmp_path, port, probe) as (service, notices):
         wait_for("a response", lambda: count_requests(service))

@@ -131,7 +131,7 @@ def _open_pipe() -> int:
     return read_end
 
 
-def test_guard_spares_workers_until_command_ends() -> None:
+def test_guard_does_not_signal_workers_before_command_ends() -> None:
     with start_guarded(COMPLETES_WORK, grace_s=60) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"started\n"

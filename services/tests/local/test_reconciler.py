@@ -83,7 +83,7 @@ def test_reconciler_restores_workers(reconciler: Reconciler, server: FakeTorchSe
     assert server.calls == [("scale", MODEL, "1.0.0", 1), ("set_default", MODEL, "1.0.0")]
 
 
-def test_reconciler_waits_for_a_release_command(reconciler: Reconciler, server: FakeTorchServe) -> None:
+def test_reconciler_skips_model_during_release_command(reconciler: Reconciler, server: FakeTorchServe) -> None:
     with loading_lock(reconciler.data_dir.release_state, MODEL):
         reconciler.reconcile()
     assert server.calls == []
@@ -103,8 +103,8 @@ def test_reconciler_ignores_versions_that_are_not_released(reconciler: Reconcile
 
 
 def test_reconciler_backs_off_when_torchserve_fails(reconciler: Reconciler, server: FakeTorchServe) -> None:
-    patient = dataclasses.replace(reconciler, interval_s=3600.0)
+    with_long_interval = dataclasses.replace(reconciler, interval_s=3600.0)
     server.fault = "no response"
     for _ in range(3):
-        patient.reconcile()
+        with_long_interval.reconcile()
     assert server.calls == [("versions",)]

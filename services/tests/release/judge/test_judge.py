@@ -1,3 +1,5 @@
+"""Tests of the judge and of the canary analysis that it reads."""
+
 from dataclasses import replace
 
 import pytest

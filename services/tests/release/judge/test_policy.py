@@ -1,3 +1,5 @@
+"""Tests of reading the judge policy."""
+
 from pathlib import Path
 
 import pytest

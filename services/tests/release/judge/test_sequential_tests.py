@@ -1,3 +1,5 @@
+"""Tests of the e-processes: error rates under the null hypotheses, and detection."""
+
 import math
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Tests of the times in the history of a release."""
+
 from tests.support.sample_releases import ANNA, make_release, make_version
 from thale.release.lifecycle import transitions
 from thale.release.lifecycle.history import rollout_started_at, step_started_at

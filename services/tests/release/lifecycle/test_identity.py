@@ -1,3 +1,5 @@
+"""Tests of the author of a change."""
+
 import base64
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Tests of the transitions of a release, also in any sequence."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

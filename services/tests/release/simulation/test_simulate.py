@@ -1,3 +1,5 @@
+"""Tests of the simulation of rollouts, on sampled and recorded traffic."""
+
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +70,7 @@ def test_simulate_rolls_back_a_bad_canary(faults: Faults, reason: str) -> None:
     assert reason in result.reasons[0]
 
 
-def test_simulate_shows_users_no_errors_of_a_failing_canary() -> None:
+def test_simulate_counts_fallbacks_of_a_failing_canary() -> None:
     result = simulate_rollout(Faults(error_rate=1.0), shadow_fraction=0.0, poll_s=0.5)
     assert (result.outcome, result.canary_responses, result.bad_responses) == ("rolled back", 0, 0)
     assert result.fallbacks <= 5
