@@ -17,6 +17,7 @@ from deploy.cluster import Cluster
 from deploy.context import NAMESPACE, DeployContext
 from deploy.errors import CommandError, DeployError, NotReadyError
 from deploy.images import load_image_references
+from deploy.pod_problems import PodProblemLog
 from deploy.state import digest, digest_files
 
 WEIGHTS = "model-server/weights"
@@ -67,9 +68,16 @@ def _wait_for_job(context: DeployContext, cluster: Cluster, name: str, namespace
         stop=stop_after_delay(context.settings.wait_s),
         wait=wait_fixed(context.settings.poll_interval_s),
     )
+    problem_log = PodProblemLog(context, cluster, namespace)
+
+    def observe() -> str | None:
+        if (condition := _final_condition(cluster.get("job", name, "--namespace", namespace))) is None:
+            problem_log.observe()
+        return condition
+
     try:
         with context.console.status("running the golden plates"):
-            condition = polling(lambda: _final_condition(cluster.get("job", name, "--namespace", namespace)))
+            condition = polling(observe)
     except RetryError as error:
         raise NotReadyError(
             f"the Job {name} did not end within {context.settings.wait_s:.0f} s; {_describe_hint(name, namespace)}"

@@ -3,7 +3,7 @@
 from deploy import cluster as clusters
 from deploy import overlay, platform, terraform
 from deploy.context import DeployContext
-from deploy.errors import StepOrderError
+from deploy.errors import ClusterUnreachableError, StepOrderError
 from deploy.state import State
 from deploy.steps import STEPS, DeployStep, state_of_cluster
 
@@ -28,11 +28,20 @@ def print_plan(context: DeployContext) -> None:
 
 
 def _known_state(context: DeployContext) -> State:
-    """Return the state for the environment's cluster, or the recorded one before Terraform has created a cluster."""
+    """Return the state for the environment's cluster, or the recorded one if Terraform has yet to create or repair it.
+
+    Raises:
+        ClusterUnreachableError: If the cluster of a laptop does not respond.
+    """
     state = State.read(context.state_file)
     try:
         return state_of_cluster(context, state)
     except StepOrderError:
+        return state
+    except ClusterUnreachableError as error:
+        if not context.environment.on_azure:
+            raise
+        context.log(str(error))
         return state
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from deploy.cluster import Cluster
-from deploy.context import NAMESPACE
+from deploy.context import NAMESPACE, DeployContext
 
 _UNINFORMATIVE = {"ContainerCreating", "PodInitializing"}
 """Waiting reasons without a cause. Events have it, such as FailedMount for a missing Secret."""
@@ -13,17 +13,40 @@ _MAX_MESSAGE_LENGTH = 300
 Resource = Mapping[str, Any]
 
 
-def find_pod_problems(cluster: Cluster) -> list[str]:
+class PodProblemLog:
+    """Logs the reasons of pods while a step waits for them, each once while it stays the same."""
+
+    def __init__(self, context: DeployContext, cluster: Cluster, namespace: str = NAMESPACE) -> None:
+        self._context = context
+        self._cluster = cluster
+        self._namespace = namespace
+        self._logged: set[str] = set()
+
+    def observe(self) -> list[str]:
+        """Log new reasons. Returns all present ones.
+
+        Raises:
+            DeployError: If the cluster does not respond.
+        """
+        lines = find_pod_problems(self._cluster, self._namespace)
+        for line in lines:
+            if line not in self._logged:
+                self._context.log(f"waiting: {line}")
+        self._logged = {*lines}
+        return lines
+
+
+def find_pod_problems(cluster: Cluster, namespace: str = NAMESPACE) -> list[str]:
     """Return one line for each pod that is not ready and has a known reason.
 
     Raises:
         DeployError: If the cluster does not respond.
     """
-    pods = (cluster.get("pods", "--namespace", NAMESPACE) or {}).get("items", ())
+    pods = (cluster.get("pods", "--namespace", namespace) or {}).get("items", ())
     unready = [pod for pod in pods if not _is_ready_or_done(pod)]
     if not unready:
         return []
-    events = (cluster.get("events", "--namespace", NAMESPACE) or {}).get("items", ())
+    events = (cluster.get("events", "--namespace", namespace) or {}).get("items", ())
     return [line for pod in unready if (line := _describe(pod, events))]
 
 

@@ -1,6 +1,6 @@
 """Waits until all objects in the namespace are ready, and reports the others with the reasons of their pods."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -10,7 +10,7 @@ from deploy.cluster import Cluster
 from deploy.context import NAMESPACE, DeployContext
 from deploy.errors import NotReadyError
 from deploy.kserve_annotations import check_annotations
-from deploy.pod_problems import find_pod_problems
+from deploy.pod_problems import PodProblemLog
 from thale.kserve.inference_service import unused_deployments
 
 KINDS = "deployments.apps,inferenceservices.serving.kserve.io,gateways.gateway.networking.k8s.io"
@@ -34,12 +34,11 @@ def run(context: DeployContext) -> None:
         stop=stop_after_delay(context.settings.wait_s),
         wait=wait_fixed(context.settings.poll_interval_s),
     )
-    log_changes = _change_logger(context)
+    problem_log = PodProblemLog(context, cluster)
 
     def observe() -> list[str]:
         states = unready_objects(cluster)
-        reasons = find_pod_problems(cluster) if states else []
-        log_changes(reasons)
+        reasons = problem_log.observe() if states else []
         _raise_if_failed(states, reasons)
         return [*(line for line, _ in states), *reasons]
 
@@ -50,20 +49,6 @@ def run(context: DeployContext) -> None:
         text = "\n".join(f"  {line}" for line in error.last_attempt.result())
         raise NotReadyError(f"not ready after {context.settings.wait_s:.0f} s:\n{text}") from error
     context.log("all objects are ready")
-
-
-def _change_logger(context: DeployContext) -> Callable[[list[str]], None]:
-    """Return a function that logs each line once while it stays the same."""
-    logged: set[str] = set()
-
-    def log(lines: list[str]) -> None:
-        for line in lines:
-            if line not in logged:
-                context.log(f"waiting: {line}")
-        logged.clear()
-        logged.update(lines)
-
-    return log
 
 
 def unready_objects(cluster: Cluster) -> list[tuple[str, bool]]:

@@ -105,7 +105,7 @@ class DeploySettings(BaseSettings):
     traces: TraceSettings | None = None
     """Destination of traces. Default: unchanged, by default the log of the collector."""
     heartbeat_url: SecretStr | None = None
-    """Laptop: receiver of the dead man's switch, which notifies if it gets no request for 15 minutes."""
+    """Laptop: receiver of the dead man's switch, notified every 5 minutes. Default: unchanged."""
 
     context: str | None = None
     """Laptop: context of the kubeconfig. Default: the current one."""

@@ -1,5 +1,6 @@
 """Destination of traces: the Secret `otel-collector`, which the add-on of the same name reads (observability/otel)."""
 
+import base64
 import json
 
 from deploy.cluster import FIELD_MANAGER, Cluster
@@ -24,7 +25,8 @@ def publish_trace_settings(context: DeployContext, cluster: Cluster) -> None:
     if settings.connection_string:
         variables["APPLICATIONINSIGHTS_CONNECTION_STRING"] = settings.connection_string.get_secret_value()
     metadata = {"name": SECRET, "namespace": NAMESPACE}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": variables}
+    data = {name: base64.b64encode(value.encode()).decode() for name, value in variables.items()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
     before = cluster.get("secret", SECRET, "--namespace", NAMESPACE)
     options = ("--server-side", "--field-manager", FIELD_MANAGER, "--filename", "-")
     cluster.kubectl("apply", *options, stdin=json.dumps(secret))

@@ -6,7 +6,7 @@ import pytest
 
 from deploy import models
 from deploy.context import DeployContext
-from deploy.errors import ClusterUnreachableError
+from deploy.errors import ClusterUnreachableError, NotReadyError
 from deploy.plan import print_plan
 from deploy.settings import Environment
 from deploy.state import State
@@ -85,3 +85,14 @@ def test_models_survives_a_failing_log_request(env: DeployEnvironment) -> None:
     env.configure(faults=["kubectl logs"])
     models.run(context)
     assert "its log is not available: kubectl: connection refused" in env.output.getvalue()
+
+
+def test_models_logs_why_the_pod_of_the_job_is_pending(env: DeployEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = env.context(Environment.LAPTOP, wait_s=0.5)
+    complete(env, context, "facts", "images", "platform")
+    waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
+    env.api.add_pod("register-models-1", {"containerStatuses": [{"name": "register", "state": {"waiting": waiting}}]})
+    monkeypatch.setattr(models, "_final_condition", lambda found: None)
+    with pytest.raises(NotReadyError, match="did not end within"):
+        models.run(context)
+    assert "waiting: pod register-models-1: container register: ImagePullBackOff" in env.output.getvalue()

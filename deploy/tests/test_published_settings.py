@@ -1,5 +1,6 @@
 """Settings that a deploy writes to the cluster: signing keys, destination of traces, and the dead man's switch."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from deploy.errors import SettingsError
 from deploy.settings import Environment, TraceSettings
 from deploy.steps import get_step
 from tests.support.deploy_environment import DeployEnvironment
-from tests.support.fake_kubernetes_objects import ApiError, Key
+from tests.support.fake_kubernetes_objects import Key
 
 HEARTBEAT = Key("secrets", "thale", "heartbeat")
 TRACES = Key("secrets", "monitoring", "otel-collector")
@@ -24,6 +25,10 @@ COMPONENT = "  - ../../components/signing-keys\n"
 def add_namespace(env: DeployEnvironment, name: str) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {}}
     env.api.objects.create(Key("namespaces", "", name), namespace, ("helm", "Update"))
+
+
+def secret_values(env: DeployEnvironment, key: Key) -> dict[str, str]:
+    return {name: base64.b64decode(value).decode() for name, value in env.api.objects.get(key)["data"].items()}
 
 
 def with_signing_key(env: DeployEnvironment, *, is_mounted: bool) -> DeployContext:
@@ -37,16 +42,16 @@ def with_signing_key(env: DeployEnvironment, *, is_mounted: bool) -> DeployConte
     return env.context(Environment.LAPTOP, signing_public_keys=(str(path.relative_to(env.root)),))
 
 
-def test_heartbeat_url_is_written_and_removed(env: DeployEnvironment) -> None:
+def test_heartbeat_url_is_written_and_kept(env: DeployEnvironment) -> None:
     url = "https://heartbeat.example/secret-id"
+    credentials.run(env.context(Environment.LAPTOP))
+    assert "no heartbeat_url is set" in env.output.getvalue()
     credentials.run(env.context(Environment.LAPTOP, heartbeat_url=SecretStr(url)))
-    assert env.api.objects.get(HEARTBEAT)["stringData"] == {"url": url}
+    assert secret_values(env, HEARTBEAT) == {"url": url}
     assert url not in env.output.getvalue()
     assert not [call for call in env.calls("kubectl") if url in " ".join(call)]
     credentials.run(env.context(Environment.LAPTOP))
-    with pytest.raises(ApiError):
-        env.api.objects.get(HEARTBEAT)
-    assert "no heartbeat_url is set" in env.output.getvalue()
+    assert secret_values(env, HEARTBEAT) == {"url": url}
 
 
 def test_destination_of_traces_is_a_secret_of_the_collector(env: DeployEnvironment) -> None:
@@ -55,7 +60,7 @@ def test_destination_of_traces_is_a_secret_of_the_collector(env: DeployEnvironme
     env.api.objects.create(Key("deployments", "monitoring", "otel-collector"), collector, ("helm", "Update"))
     traces = TraceSettings(exporter="azuremonitor", connection_string=SecretStr("InstrumentationKey=1"))
     credentials.run(context := env.context(Environment.LAPTOP, traces=traces))
-    assert env.api.objects.get(TRACES)["stringData"] == {
+    assert secret_values(env, TRACES) == {
         "THALE_TRACES_TO": "azuremonitor",
         "THALE_TRACES_PERCENT": "10",
         "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=1",
