@@ -29,9 +29,9 @@ class FakeKubelet:
         if behaviour == "unschedulable":
             return {"phase": "Pending", "conditions": [_condition("PodScheduled", "False", "Unschedulable", NO_NODE)]}
         if uri.startswith("pvc://"):
-            return self._run(behaviour, age, [], self._missing_folder(uri))
+            return self._run(behaviour, age - _delay(name), [], self._missing_folder(uri))
         if uri.startswith("https://"):
-            return self._run(behaviour, age, [_ended("storage-initializer", 0)], None)
+            return self._run(behaviour, age - _delay(name), [_ended("storage-initializer", 0)], None)
         failure = f"RuntimeError: Local path {uri} does not exist."
         return _pending([_crashing("storage-initializer", age, 1, "Error", failure)], [])
 
@@ -44,9 +44,11 @@ class FakeKubelet:
 
     def _run(self, behaviour: Behaviour, age: int, initialized: list[Json], failure: str | None) -> Json:
         if failure is not None or behaviour == "crash":
-            return _pending(initialized, [_crashing("kserve-container", age, 1, "Error", failure or LOAD_FAILURE)])
+            return _pending(
+                initialized, [_crashing("kserve-container", max(age, 0), 1, "Error", failure or LOAD_FAILURE)]
+            )
         if behaviour == "out of memory":
-            return _pending(initialized, [_crashing("kserve-container", age, 137, "OOMKilled", "")])
+            return _pending(initialized, [_crashing("kserve-container", max(age, 0), 137, "OOMKilled", "")])
         if behaviour == "image pull":
             reason = "ErrImagePull" if age % 2 == 0 else "ImagePullBackOff"
             waiting = {"reason": reason, "message": "manifest unknown"}
@@ -59,6 +61,11 @@ class FakeKubelet:
             "initContainerStatuses": initialized,
             "containerStatuses": [{**running, "ready": is_ready}],
         }
+
+
+def _delay(pod: str) -> int:
+    """Return the ticks by which a pod starts later than the first pod of its predictor."""
+    return 5 * int(pod.rpartition("-")[2])
 
 
 def is_ready(pod: Json) -> bool:

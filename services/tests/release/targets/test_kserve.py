@@ -198,6 +198,21 @@ def test_version_that_cannot_load_fails_early(
     assert canary_percents(kserve_harness.api, NAMESPACE, MODEL) == {}
 
 
+def test_archive_on_another_machine_fails_in_the_initializer(
+    kserve_harness: KServeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KServe accepts `file://`, and its storage initializer finds no such path in the pod."""
+    monkeypatch.setattr(
+        kserve_harness.store, "uri", lambda model, version: f"file:///home/anna/{version}", raising=False
+    )
+    with (
+        kserve_harness.make_target() as target,
+        pytest.raises(TargetError, match=r"Init:.*Local path file:///home/anna/1\.1\.0 does not exist.*store's URI"),
+    ):
+        apply_change(target, with_canary(target.find(MODEL, "1.1.0")))
+    assert canary_percents(kserve_harness.api, NAMESPACE, MODEL) == {}
+
+
 def test_progress_has_one_line_per_change_of_state(kserve_harness: KServeHarness) -> None:
     lines: list[str] = []
     kserve_harness.controller.behaviours["v1-1-0"] = "unschedulable"

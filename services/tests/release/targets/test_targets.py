@@ -221,6 +221,33 @@ def test_next_change_unloads_leftover_of_killed_change(harness: TargetHarness) -
     assert harness.loaded_versions() == {"1.0.0", "1.2.0"}
 
 
+def test_interrupted_change_unloads_its_version(harness: TargetHarness) -> None:
+    def interrupt(url: str, model: str, version: str, timeout_s: float) -> None:
+        assert version in harness.loaded_versions()
+        raise KeyboardInterrupt
+
+    with harness.make_target(interrupt) as target:
+        with pytest.raises(KeyboardInterrupt):
+            apply_change(target, with_canary(target.find(MODEL, "1.1.0")))
+        assert target.unused(MODEL) == []
+    assert harness.loaded_versions() == {"1.0.0"}
+
+
+def test_unused_version_is_dropped_unless_it_is_released(harness: TargetHarness) -> None:
+    def kill(url: str, model: str, version: str, timeout_s: float) -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        apply_change(harness.make_target(kill), with_canary(harness.store.find(MODEL, "1.1.0")))
+    with harness.make_target() as target:
+        assert target.unused(MODEL) == ["1.1.0"]
+        target.drop(MODEL, ["1.0.0"])
+        assert harness.loaded_versions() == {"1.0.0", "1.1.0"}
+        target.drop(MODEL, ["1.1.0"])
+        assert target.unused(MODEL) == []
+    assert harness.loaded_versions() == {"1.0.0"}
+
+
 def test_missing_model_and_version_are_named(harness: TargetHarness) -> None:
     with pytest.raises(UnknownModelError, match=MODEL):
         harness.make_target().read("other")
