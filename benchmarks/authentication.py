@@ -3,7 +3,7 @@
     PYTHONPATH=. python benchmarks/authentication.py [REQUESTS]
 
 Three facades without models run in separate processes. Each round sends one GET /v1/models to each of them in random
-order, over connections that stay open, so that other load of the machine affects all three alike. The output has the
+order, over connections that stay open. Other load of the machine then affects all three alike. The output has the
 medians, the medians of the paired differences from the facade without authentication, and the CPU time of the facade
 per request. CPU time depends on the load of the machine much less.
 """

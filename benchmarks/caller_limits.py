@@ -1,8 +1,8 @@
 """Benchmark of authentication and caller limits: the time that they add to one POST request, without network.
 
-One process sends the same request in turn to three routes that return an empty response: without authentication, with
-an API key, and with an API key and caller limits. The order rotates. Each round gives one difference, so that a slow
-change of the load of the machine cancels out.
+One process sends the same request in turn to three routes that return an empty response. One has no authentication, one
+an API key, and one an API key and caller limits. The order rotates. Differences are computed within a round, so that a
+slow change of the load of the machine cancels out.
 
     python benchmarks/caller_limits.py --rounds 3000
     python benchmarks/caller_limits.py --rounds 3000 --redis redis://127.0.0.1:6379/0

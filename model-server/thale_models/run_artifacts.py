@@ -1,7 +1,7 @@
 """Files of a training run: log.csv, the best weights so far with their card, and a checkpoint.
 
-Files are replaced atomically, so that a reader never sees a partial file, and a kill leaves none. Only log.csv grows by
-appended rows.
+Files are replaced atomically, so that no reader gets a partial file, also after a kill. Only log.csv grows by appended
+rows.
 """
 
 import csv

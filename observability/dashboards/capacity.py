@@ -35,6 +35,10 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
 
 
 def _overview_panels() -> list[PanelBuilder]:
+    return [*_serving_overview_panels(), *_node_overview_panels()]
+
+
+def _serving_overview_panels() -> list[PanelBuilder]:
     return [
         stat_panel(
             "Saturation",
@@ -72,6 +76,11 @@ def _overview_panels() -> list[PanelBuilder]:
             thresholds=Thresholds(warning=2, critical=8),
             decimals=1,
         ),
+    ]
+
+
+def _node_overview_panels() -> list[PanelBuilder]:
+    return [
         stat_panel(
             "Nodes",
             Query(f"count(kube_node_info{{{ENVIRONMENT}}})", "nodes"),
@@ -136,6 +145,10 @@ def _queue_panels(backend: Backend) -> list[PanelBuilder]:
 
 
 def _process_panels() -> list[PanelBuilder]:
+    return [*_worker_process_panels(), *_facade_process_panels()]
+
+
+def _worker_process_panels() -> list[PanelBuilder]:
     return [
         time_series_panel(
             "Worker utilisation",
@@ -150,6 +163,11 @@ def _process_panels() -> list[PanelBuilder]:
             thresholds=Thresholds(warning=0.7, critical=0.9),
             width=6,
         ),
+    ]
+
+
+def _facade_process_panels() -> list[PanelBuilder]:
+    return [
         time_series_panel(
             "CPU usage of facades",
             Query(

@@ -1,7 +1,8 @@
 """Models dashboard: proxies of accuracy, drift, and a comparison of versions.
 
-Serving has no ground truth. Observable are a model's confidence, the share of plates without a plant, the agreement of
-two versions on the same plate, and the drift of plate statistics from the card's reference distributions.
+Serving has no ground truth. The panels show the confidence of a model and the share of plates without a plant. They
+also show the agreement of two versions on the same plate, and the drift of plate statistics from the references of the
+card.
 """
 
 from grafana_foundation_sdk.models.dashboard import Dashboard

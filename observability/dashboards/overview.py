@@ -144,6 +144,10 @@ def _request_panels(slo: Slo, backend: Backend) -> list[PanelBuilder]:
 
 
 def _version_panels() -> list[PanelBuilder]:
+    return [*_model_version_panels(), *_process_panels()]
+
+
+def _model_version_panels() -> list[PanelBuilder]:
     return [
         table_panel(
             "Model versions",
@@ -177,6 +181,11 @@ def _version_panels() -> list[PanelBuilder]:
             width=11,
             height=7,
         ),
+    ]
+
+
+def _process_panels() -> list[PanelBuilder]:
+    return [
         table_panel(
             "Build info",
             ["job", "version", "commit"],

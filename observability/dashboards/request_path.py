@@ -236,6 +236,10 @@ def _model_request_panels(backend: Backend) -> list[PanelBuilder]:
 
 
 def _caller_panels(backend: Backend) -> list[PanelBuilder]:
+    return [*_authentication_panels(backend), *_limit_panels(backend)]
+
+
+def _authentication_panels(backend: Backend) -> list[PanelBuilder]:
     return [
         time_series_panel(
             "Authentications by result",
@@ -266,6 +270,11 @@ def _caller_panels(backend: Backend) -> list[PanelBuilder]:
             thresholds=Thresholds(warning=7200, critical=43200),
             width=6,
         ),
+    ]
+
+
+def _limit_panels(backend: Backend) -> list[PanelBuilder]:
+    return [
         time_series_panel(
             "Limited requests",
             Query(
@@ -296,6 +305,10 @@ def _caller_panels(backend: Backend) -> list[PanelBuilder]:
 
 
 def _upload_panels() -> list[PanelBuilder]:
+    return [*_upload_limit_panels(), *_connection_panels()]
+
+
+def _upload_limit_panels() -> list[PanelBuilder]:
     return [
         time_series_panel(
             "Uploads in progress",
@@ -332,6 +345,11 @@ def _upload_panels() -> list[PanelBuilder]:
             healthy="Zero.",
             width=6,
         ),
+    ]
+
+
+def _connection_panels() -> list[PanelBuilder]:
+    return [
         time_series_panel(
             "Rejected connections",
             Query(

@@ -36,7 +36,10 @@ def build(slo: Slo, policy: JudgePolicy, backend: Backend) -> Dashboard:
 
 
 def _controller_panels() -> list[PanelBuilder]:
-    stuck_s = Intervals().stuck_s
+    return [*_controller_health_panels(), *_step_panels()]
+
+
+def _controller_health_panels() -> list[PanelBuilder]:
     return [
         stat_panel(
             "Leaders",
@@ -68,6 +71,12 @@ def _controller_panels() -> list[PanelBuilder]:
             decimals=0,
             width=5,
         ),
+    ]
+
+
+def _step_panels() -> list[PanelBuilder]:
+    stuck_s = Intervals().stuck_s
+    return [
         stat_panel(
             "Age of the current step",
             Query(f"max(thale_release_step_seconds{{{VERSION}}})", "age"),

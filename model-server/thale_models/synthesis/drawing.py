@@ -33,7 +33,7 @@ class StrokeMask:
     def coverage(self, blur_px: float, width: float = 1.0) -> NDArray[np.float32]:
         """Return the fraction of each pixel that the stroke covers, after a Gaussian blur.
 
-        `width` scales the stroke, so that one mask also gives a darker rim or a brighter core.
+        `width` scales the stroke: one mask serves for the stroke and for its darker rim or brighter core.
         """
         radius = self.radius * width
         steepness = _LOGISTIC_OF_NORMAL / max(blur_px, 0.3)

@@ -4,9 +4,9 @@ Usage: `python -I -S process_guard.py GRACE_S LOG COMMAND…`, with a pipe as st
 Without a log (`-`), the command inherits the output of the guard.
 
 The guard runs between `thale up` and a service. The service and its child processes have a separate process group and
-temporary folder. When the caller closes the pipe or dies (also by SIGKILL, because the kernel closes its pipes), the
-guard sends SIGTERM to the command, kills the group after the grace period, and removes the folder. A second signal, or
-SIGQUIT, ends the grace period at once. If the guard is killed, Linux kills the service.
+temporary folder. When the caller closes the pipe or ends, the guard sends SIGTERM to the command, kills the group after
+the grace period, and removes the folder. It also does so after SIGKILL of the caller, because the kernel closes the
+pipe. A second signal, or SIGQUIT, ends the grace period at once. If the guard is killed, Linux kills the service.
 
 Only the command itself receives SIGTERM: its workers must live until it has completed the requests in flight.
 

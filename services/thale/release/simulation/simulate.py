@@ -1,7 +1,7 @@
 """Simulation of a rollout: sampled traffic with injected faults, the real transitions and the real judge.
 
-Only the facades are simulated: routing, the counters at each poll, the fallback of failed canary requests to stable,
-and shadow traffic of the requests that stable serves.
+Only the facades are simulated: their routing, their counters at each poll, fallbacks to stable, and shadow traffic of
+the requests that stable serves.
 """
 
 from collections.abc import Mapping
