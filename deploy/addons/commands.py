@@ -5,7 +5,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -25,6 +25,8 @@ class ClusterTools:
 
     context: str | None = None
     """Context of the kubeconfig; None selects the current one."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables that select the cluster, such as KUBECONFIG."""
 
     def kubectl(self, *arguments: str) -> list[str]:
         """Return a kubectl command."""
@@ -47,7 +49,7 @@ class ClusterTools:
         Raises:
             AddonError: If it cannot be started, or exceeds the time limit.
         """
-        return _run(command, None, _QUERY_TIMEOUT_S)
+        return _run(command, None, _QUERY_TIMEOUT_S, self.variables)
 
     def execute(self, command: Sequence[str], stdin: str = "") -> str:
         """Run a command that changes the cluster, and return its output.
@@ -55,7 +57,7 @@ class ClusterTools:
         Raises:
             AddonError: If it fails, with the end of its output.
         """
-        result = _run(command, stdin, _CHANGE_TIMEOUT_S)
+        result = _run(command, stdin, _CHANGE_TIMEOUT_S, self.variables)
         if result.returncode != 0:
             tail = "\n  ".join((result.stderr or result.stdout).strip().splitlines()[-_TAIL_LINES:])
             raise AddonError(f"{shlex.join(command)} failed with status {result.returncode}:\n  {tail}")
@@ -76,8 +78,10 @@ class ClusterTools:
         return found
 
 
-def _run(command: Sequence[str], stdin: str | None, timeout_s: float) -> CompletedProcess[str]:
+def _run(
+    command: Sequence[str], stdin: str | None, timeout_s: float, variables: Mapping[str, str]
+) -> CompletedProcess[str]:
     try:
-        return run(command, stdin=stdin, ok_statuses=None, timeout_s=timeout_s)
+        return run(command, stdin=stdin, variables=variables, ok_statuses=None, timeout_s=timeout_s)
     except CommandError as error:
         raise AddonError(str(error)) from error
