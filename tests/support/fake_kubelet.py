@@ -19,6 +19,8 @@ class FakeKubelet:
 
     volumes: Mapping[str, Path] = field(default_factory=dict)
     """Folder of each PersistentVolumeClaim. A pod with another claim mounts nothing and is ready."""
+    start_delay: int = 5
+    """Ticks between the starts of two pods of a predictor."""
     ticks: dict[str, int] = field(default_factory=dict)
     """Age of each pod in ticks."""
 
@@ -26,12 +28,13 @@ class FakeKubelet:
         """Return the status of a pod after another tick."""
         name, uri = pod["metadata"]["name"], pod["metadata"]["annotations"]["storage-uri"]
         age = self.ticks[name] = self.ticks.get(name, -1) + 1
+        delay = self.start_delay * int(name.rpartition("-")[2])
         if behaviour == "unschedulable":
             return {"phase": "Pending", "conditions": [_condition("PodScheduled", "False", "Unschedulable", NO_NODE)]}
         if uri.startswith("pvc://"):
-            return self._run(behaviour, age - _delay(name), [], self._missing_folder(uri))
+            return self._run(behaviour, age - delay, [], self._missing_folder(uri))
         if uri.startswith("https://"):
-            return self._run(behaviour, age - _delay(name), [_ended("storage-initializer", 0)], None)
+            return self._run(behaviour, age - delay, [_ended("storage-initializer", 0)], None)
         failure = f"RuntimeError: Local path {uri} does not exist."
         return _pending([_crashing("storage-initializer", age, 1, "Error", failure)], [])
 
@@ -61,11 +64,6 @@ class FakeKubelet:
             "initContainerStatuses": initialized,
             "containerStatuses": [{**running, "ready": is_ready}],
         }
-
-
-def _delay(pod: str) -> int:
-    """Return the ticks by which a pod starts later than the first pod of its predictor."""
-    return 5 * int(pod.rpartition("-")[2])
 
 
 def is_ready(pod: Json) -> bool:

@@ -261,22 +261,30 @@ def test_unused_entry_is_listed_and_dropped(kserve_harness: KServeHarness) -> No
     assert kserve_harness.loaded_versions() == {"1.0.0"}
 
 
-def test_canary_has_its_replicas_before_its_weight(kserve_harness: KServeHarness) -> None:
-    """KServe runs a canary on fixed replicas, and reports it as ready with one of them."""
+def record_ready_pods(harness: KServeHarness) -> dict[int, int]:
+    """Return the ready pods of 1.1.0 at its first write with each percentage, which later writes add."""
     ready_at_weight: dict[int, int] = {}
-    key = Key(inference_service.PLURAL, NAMESPACE, MODEL)
-    kserve_harness.api.objects.merge(key, {"spec": {"predictor": {"minReplicas": 4}}}, ("kubectl", "Apply"))
-    apply = kserve_harness.api.objects.apply
+    apply = harness.api.objects.apply
 
     def record(key: Key, config: Any, name: str, *, force: bool) -> Any:
         spec = config["spec"]
         shares = {entry["predictor"]["name"]: entry["trafficPercent"] for entry in spec.get("canary", ())}
         percent = 100 if spec["predictor"]["name"] == "v1-1-0" else shares.get("v1-1-0", 0)
-        ready_at_weight.setdefault(percent, kserve_harness.controller.ready_pods(MODEL, "v1-1-0"))
+        ready_at_weight.setdefault(percent, harness.controller.ready_pods(MODEL, "v1-1-0"))
         return apply(key, config, name, force=force)
 
-    kserve_harness.api.objects.apply = record  # type: ignore[method-assign]
+    harness.api.objects.apply = record  # type: ignore[method-assign]
+    harness.controller.kubelet.start_delay = 40
+    return ready_at_weight
+
+
+def test_canary_has_its_replicas_before_its_weight(kserve_harness: KServeHarness) -> None:
+    """KServe runs a canary on fixed replicas, and reports it as ready with one of them."""
+    key = Key(inference_service.PLURAL, NAMESPACE, MODEL)
+    kserve_harness.api.objects.merge(key, {"spec": {"predictor": {"minReplicas": 4}}}, ("kubectl", "Apply"))
+    ready_at_weight = record_ready_pods(kserve_harness)
     with kserve_harness.make_target() as target:
+        target.timeouts = TargetTimeouts(load_s=60, poll_s=0.02, drain_s=0.1)
         apply_change(target, with_canary(target.find(MODEL, "1.1.0")))
         apply_change(target, step)
         apply_change(target, step)
@@ -286,10 +294,11 @@ def test_canary_has_its_replicas_before_its_weight(kserve_harness: KServeHarness
 
 
 def test_rollback_to_earlier_version_starts_all_replicas(kserve_harness: KServeHarness) -> None:
+    ready_at_weight = record_ready_pods(kserve_harness)
     with kserve_harness.make_target() as target:
         previous = target.find(MODEL, "1.1.0")
         apply_change(target, lambda release: transitions.roll_back(release, ANNA, previous))
-        assert kserve_harness.controller.ready_pods(MODEL, "v1-1-0") == 2
+    assert ready_at_weight == {0: 0, 100: 2}
 
 
 def test_weight_does_not_change_without_replicas(kserve_harness: KServeHarness) -> None:
