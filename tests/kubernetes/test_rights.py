@@ -1,7 +1,6 @@
 """Kubernetes roles and Azure identities have the least privileges."""
 
-import re
-
+import hcl2
 import pytest
 import yaml
 
@@ -84,6 +83,10 @@ def test_deployments_that_read_the_vault_have_an_identity(name: str) -> None:
 
 
 def test_controller_identity_cannot_read_secrets() -> None:
-    identities = (KUBERNETES.parent / "terraform" / "azure" / "identities.tf").read_text()
-    (identity,) = re.findall(r"release-watcher = \{\n(.*?)\n    \}\n", identities, re.DOTALL)
-    assert [*re.findall(r'role = "([^"]*)"', identity)] == ["Storage Blob Data Reader", "Key Vault Reader"]
+    options = hcl2.SerializationOptions(strip_string_quotes=True)
+    identities = hcl2.loads(
+        (KUBERNETES.parent / "terraform" / "azure" / "identities.tf").read_text(), serialization_options=options
+    )
+    (workloads,) = (block["workloads"] for block in identities["locals"] if "workloads" in block)
+    roles = {scope: role for scope, role in workloads["release-watcher"]["roles"].items() if scope != "__comments__"}
+    assert roles == {"models": "Storage Blob Data Reader", "secrets": "Key Vault Reader"}
