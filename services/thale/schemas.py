@@ -66,6 +66,8 @@ class ImageMetadata(FrozenModel):
     size_bytes: int
     sha256: str
     name: str | None = None
+    jpeg_quality: int | None = Field(None, ge=1, le=100)
+    """Quality of a JPEG in the scale of libjpeg, estimated from its quantisation tables."""
 
 
 class Scale(FrozenModel):

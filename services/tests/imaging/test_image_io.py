@@ -156,6 +156,42 @@ def test_decode_does_not_stretch_contrast_of_dark_16_bit_image() -> None:
     assert set(np.unique(decode(tiff(narrow)))) == {2000 >> 4, 2100 >> 4}
 
 
+@pytest.mark.parametrize("hot", [8192, 65535])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_decode_ignores_hot_pixels_of_16_bit_image(hot: int, compression: str | None) -> None:
+    deep = scene()[..., 0].astype(np.uint16) << 4
+    deep[0, 0] = 4095
+    expected = decode(tiff(deep))
+    deep[5, 5] = deep[7, 9] = hot
+    expected[5, 5] = expected[7, 9] = 255
+    np.testing.assert_array_equal(decode(tiff(deep, compression=compression)), expected)
+
+
+def test_decode_uses_the_bit_depth_of_large_images() -> None:
+    deep = np.full((2100, 2100), 700, np.uint16)
+    deep[::40] = 900
+    deep[5, 5] = 65535
+    assert set(np.unique(decode(tiff(deep)))) == {700 >> 2, 900 >> 2, 255}
+
+
+@pytest.mark.parametrize("quality", [20, 30, 50, 75, 95])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_read_header_estimates_quality_of_jpeg(quality: int, mode: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(scene()).convert(mode).save(buffer, "JPEG", quality=quality)
+    assert read_header(buffer.getvalue()).jpeg_quality == quality
+
+
+def test_read_header_knows_no_quality_without_tables() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(scene()).save(buffer, "JPEG")
+    data = buffer.getvalue()
+    start = data.index(b"\xff\xdb")
+    length = int.from_bytes(data[start + 2 : start + 4], "big")
+    assert read_header(data[:start] + data[start + 2 + length :]).jpeg_quality is None
+    assert read_header(png_16(scene().astype(np.uint16), colour=2)).jpeg_quality is None
+
+
 def test_decode_inverts_tiff_when_white_is_zero() -> None:
     deep = scene()[..., 0].astype(np.uint16) << 8 | 0xFF
     assert decode(tiff(deep, photometric="miniswhite"))[0, 0, 0] == 255 - scene()[0, 0, 0]

@@ -15,13 +15,16 @@ TIMINGS = Timings(segment_s=0, landmarks_s=0, plants_s=0, total_s=0)
 
 
 def assemble(
-    prediction: SegmentationPrediction, plate: SyntheticPlate | None = None, expected: int | None = None
+    prediction: SegmentationPrediction,
+    plate: SyntheticPlate | None = None,
+    expected: int | None = None,
+    image: ImageMetadata = METADATA,
 ) -> Phenotype:
     tips_and_bases = tuple(plate.landmarks) if plate is not None else ()
     landmarks = LandmarkPrediction(
         model=MODEL, landmarks=tips_and_bases, calibration=Calibration(scale=prediction.meta.calibration.scale)
     )
-    return build_phenotype(METADATA, prediction, landmarks, PROVENANCE, TIMINGS, expected)
+    return build_phenotype(image, prediction, landmarks, PROVENANCE, TIMINGS, expected)
 
 
 def test_build_phenotype_measures_two_seedlings_left_to_right() -> None:
@@ -41,6 +44,36 @@ def test_build_phenotype_flags_plants_without_ridges() -> None:
     prediction = replace(plate.to_prediction(), ridge_HW=np.zeros((640, 640), np.int8))
     [plant] = assemble(prediction, plate).plants
     assert [flag.code for flag in plant.flags] == ["methods_disagree"]
+    assert {t.quality for t in plant.traits if t.trait.endswith("root_length")} == {"uncertain", "unknown"}
+
+
+def test_no_trait_is_ok_when_the_image_is_doubtful() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(150, 80, 320)
+    compressed = METADATA.model_copy(update={"format": "JPEG", "jpeg_quality": 30})
+    phenotype = assemble(plate.to_prediction(), plate, image=compressed)
+    assert [flag.code for flag in phenotype.flags] == ["strong_compression"]
+    values = [*phenotype.plants[0].traits, *phenotype.traits]
+    assert {trait.quality for trait in values} == {"uncertain", "unknown"}
+
+
+def test_compression_makes_laterals_and_totals_uncertain() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(150, 80, 320)
+    compressed = METADATA.model_copy(update={"format": "JPEG", "jpeg_quality": 60})
+    phenotype = assemble(plate.to_prediction(), plate, image=compressed)
+    quality = {trait.trait: trait.quality for trait in (*phenotype.plants[0].traits, *phenotype.traits)}
+    assert (quality["primary_root_length"], quality["plant_count"]) == ("ok", "ok")
+    for name in ("lateral_root_count", "total_root_length", "plate_total_root_length", "plate_lateral_root_count"):
+        assert quality[name] == "uncertain", name
+
+
+def test_build_phenotype_flags_primary_root_without_tip() -> None:
+    plate = SyntheticPlate()
+    plate.draw_plant(150, 80, 320)
+    plate.landmarks[:] = [landmark for landmark in plate.landmarks if landmark.kind != "primary_tip"]
+    [plant] = assemble(plate.to_prediction(), plate).plants
+    assert "tip_unconfirmed" in [flag.code for flag in plant.flags]
     assert {t.quality for t in plant.traits if t.trait.endswith("root_length")} == {"uncertain", "unknown"}
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thale.errors import DamagedImageError, UnsupportedImageError
+from thale.imaging.jpeg_quality import estimate_quality
 from thale.imaging.tiff_directories import TiffDirectories
 
 ImageFormat = Literal["JPEG", "PNG", "TIFF"]
@@ -27,6 +28,7 @@ MAX_TILE_SIDE_PX = 1 << 14
 """Maximum side of a TIFF tile that is larger than the image. Decoders allocate whole tiles."""
 
 _ORIENTATION = 274
+_QUANTISATION_TABLES = 0xDB
 _MARKER = re.compile(rb"\xff([\x01-\xfe])")
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
@@ -52,6 +54,8 @@ class Header:
     compression: int = 1
     """Compression code of TIFF; 1 is uncompressed."""
     planar: bool = False
+    jpeg_quality: int | None = None
+    """Quality in the scale of libjpeg, estimated from the first quantisation table."""
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -67,10 +71,12 @@ def read_jpeg(data: bytes) -> Header:
             precede it.
         UnsupportedImageError: If the image is not 8-bit grayscale, RGB or CMYK.
     """
-    orientation = None
+    orientation = quality = None
     for marker, start, end in _jpeg_segments(data):
         if marker == 0xE1 and orientation is None and data[start : start + 6] == b"Exif\0\0":
             orientation = _exif_orientation(data[start + 6 : end])
+        elif marker == _QUANTISATION_TABLES and quality is None:
+            quality = estimate_quality(data[start:end])
         elif marker in _START_OF_FRAME:
             if end - start < 6:
                 raise DamagedImageError("the JPEG's frame header is truncated: send the whole file")
@@ -80,7 +86,8 @@ def read_jpeg(data: bytes) -> Header:
                     f"this JPEG has {components} components of {bits} bits: save it as 8-bit grayscale or RGB"
                 )
             # The EXIF segment precedes the frame header: the EXIF standard requires it to be the first segment.
-            return Header("JPEG", width, height, _JPEG_MODES[components], bits, orientation or 1)
+            mode = _JPEG_MODES[components]
+            return Header("JPEG", width, height, mode, bits, orientation or 1, jpeg_quality=quality)
     raise DamagedImageError("the JPEG is truncated before its frame header: send the whole file")
 
 

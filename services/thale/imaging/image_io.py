@@ -7,12 +7,14 @@ with a remedy.
 Alpha is dropped and the stored colours are unchanged: blending would add a background that was not photographed.
 
 Samples of 16 bits are shifted to 8 bits by the bit depth that the image uses. The depth is the smallest of 8 to 16 that
-fits the maximum value, because cameras with 10, 12 or 14 bits use only a part of a 16-bit file. The contrast is never
-stretched between the darkest and the brightest pixel: a speck of dust must not change the contrast of a root.
+fits 99.9 % of the samples, because cameras with 10, 12 or 14 bits use only a part of a 16-bit file. Brighter samples,
+such as hot pixels, become 255. The contrast is never stretched between the darkest and the brightest pixel: a speck of
+dust must not change the contrast of a root.
 """
 
 import hashlib
 import io
+import math
 import struct
 import sys
 import zlib
@@ -46,6 +48,8 @@ MIN_SIDE_PX = 32
 """On smaller images, a root cannot be distinguished from noise."""
 
 _STRIP_ROWS = 256
+_USED_SHARE = 0.999
+_MAX_RANKED_SAMPLES = 4_000_000
 
 SNIFF_BYTES = 16
 """Number of bytes of a file that `sniff` requires."""
@@ -150,6 +154,7 @@ def read_header(data: bytes, name: str | None = None, page: int | None = None) -
         size_bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         name=name,
+        jpeg_quality=header.jpeg_quality,
     )
 
 
@@ -349,9 +354,20 @@ def _combine_bytes(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[n
 
 
 def _scale_to_8_bits(samples: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    used = max(8, int(samples.max()).bit_length())
+    shift = _used_bits(samples) - 8
     scaled = np.empty(samples.shape, np.uint8)
-    return np.right_shift(samples, used - 8, out=scaled, casting="unsafe")
+    for top in range(0, len(samples), _STRIP_ROWS):
+        strip = samples[top : top + _STRIP_ROWS] >> shift
+        np.minimum(strip, 255, out=scaled[top : top + _STRIP_ROWS], casting="unsafe")
+    return scaled
+
+
+def _used_bits(samples: NDArray[np.uint16]) -> int:
+    """Return the smallest bit depth of at least 8 that fits 99.9 % of the samples. Large images are subsampled."""
+    step = max(1, math.isqrt(samples.size // _MAX_RANKED_SAMPLES))
+    ranked = samples[::step, ::step].ravel()
+    index = math.ceil(_USED_SHARE * len(ranked)) - 1
+    return max(8, int(np.partition(ranked, index)[index]).bit_length())
 
 
 def _to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

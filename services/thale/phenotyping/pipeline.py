@@ -6,8 +6,10 @@ errors in an evaluation are therefore those of the service.
 
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruct_plants
+from thale.phenotyping.quality.image_quality import image_quality_flags
 from thale.phenotyping.quality.ridge_agreement import flag_disagreement
 from thale.phenotyping.quality.shoot_flags import flag_shoots
+from thale.phenotyping.quality.tip_agreement import flag_unconfirmed_tips
 from thale.phenotyping.traits.measure import measure, measure_plate
 from thale.schemas import Flag, ImageMetadata, Phenotype, Provenance, Timings
 from thale.telemetry.step_timing import step
@@ -38,13 +40,18 @@ def build_phenotype(
     calibration = segmentation.meta.calibration
     with step("plants"):
         reconstruction = reconstruct_plants(segmentation, landmarks.landmarks, expected_plants)
-        flagged_plants = flag_shoots(flag_disagreement(reconstruction.plants, segmentation), segmentation)
+        traced_plants = flag_unconfirmed_tips(reconstruction.plants, landmarks.landmarks, calibration.scale)
+        flagged_plants = flag_shoots(flag_disagreement(traced_plants, segmentation), segmentation)
+        image_flags = (
+            *plausibility_flags(segmentation, reconstruction),
+            *image_quality_flags(image, calibration.scale, flagged_plants),
+        )
     with step("traits"):
         plants = tuple(
-            plant.model_copy(update={"traits": measure(plant, calibration.scale, calibration.plate)})
+            plant.model_copy(update={"traits": measure(plant, calibration.scale, calibration.plate, image_flags)})
             for plant in flagged_plants
         )
-        traits = measure_plate(plants, calibration.scale, reconstruction.unassigned_px)
+        traits = measure_plate(plants, calibration.scale, reconstruction.unassigned_px, image_flags)
     model_flags = (*calibration.flags, *(flag for flag in landmarks.flags if flag not in calibration.flags))
     return Phenotype(
         image=image,
@@ -52,7 +59,7 @@ def build_phenotype(
         plate=calibration.plate,
         plants=plants,
         traits=traits,
-        flags=(*model_flags, *reconstruction.flags, *plausibility_flags(segmentation, reconstruction)),
+        flags=(*model_flags, *reconstruction.flags, *image_flags),
         provenance=provenance,
         timings=timings,
     )

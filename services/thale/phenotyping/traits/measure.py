@@ -13,7 +13,10 @@ from thale.phenotyping.traits.length import lateral_roots
 from thale.phenotyping.traits.table import PLANT_TRAITS, PLATE_TRAITS, UNITS, Basis, Dimension, Trait
 from thale.schemas import Flag, Plant, Plate, Root, Scale, TraitValue
 
-_TRACING_FLAGS, _BASE_FLAGS = {"methods_disagree"}, {"crossing_by_lane", "base_inferred", "base_hidden"}
+_TRACING_FLAGS, _BASE_FLAGS = (
+    {"methods_disagree", "tip_unconfirmed"},
+    {"crossing_by_lane", "base_inferred", "base_hidden"},
+)
 _OUTLINE_FLAGS = {"shoot_at_rim", "shoots_touch"}
 _UNCERTAINTY_FLAGS: dict[Basis, set[str]] = {
     "primary": _TRACING_FLAGS | _BASE_FLAGS,
@@ -25,6 +28,19 @@ _UNCERTAINTY_FLAGS: dict[Basis, set[str]] = {
     "roots_and_shoot": _TRACING_FLAGS | _BASE_FLAGS,
 }
 """Flags of a plant that make a trait uncertain, by the basis of the trait."""
+
+_FLAGS_OF_ALL_TRAITS = {"strong_compression", "very_low_resolution", "roots_grow_upwards", "not_a_plate"}
+_FLAGS_OF_LATERALS = _FLAGS_OF_ALL_TRAITS | {"compression", "low_resolution"}
+_IMAGE_FLAGS: dict[Basis, set[str]] = {
+    "primary": _FLAGS_OF_ALL_TRAITS,
+    "laterals": _FLAGS_OF_LATERALS,
+    "roots": _FLAGS_OF_LATERALS,
+    "shoot": _FLAGS_OF_ALL_TRAITS,
+    "hypocotyl": _FLAGS_OF_ALL_TRAITS,
+    "leaves": _FLAGS_OF_ALL_TRAITS,
+    "roots_and_shoot": _FLAGS_OF_LATERALS,
+}
+"""Flags of the image that make a trait uncertain, by the basis of the trait (ADR 0112)."""
 
 _FLAGS_FORCING_NAN = {"crossing", *_OUTLINE_FLAGS}
 """Flags for which a trait is NaN, because its value would be a guess."""
@@ -38,21 +54,32 @@ _ABSENCE_FLAGS = ("no_root", "ungerminated", "no_shoot")
 _NO_SCALE_FLAG = Flag(code="no_scale", message="the scale is unknown: lengths are in pixels of the source image")
 
 
-def measure(plant: Plant, scale: Scale, plate: Plate | None = None) -> tuple[TraitValue, ...]:
+def measure(
+    plant: Plant, scale: Scale, plate: Plate | None = None, image_flags: Sequence[Flag] = ()
+) -> tuple[TraitValue, ...]:
     """Return all traits of one plant, in the order of `TRAITS`.
 
     Traits of an ambiguous root or of an organ that is not visible are NaN and flagged.
+
+    Args:
+        plant: The plant.
+        scale: Scale of the image.
+        plate: The plate, if one was found.
+        image_flags: Flags of the image. Some of them make traits uncertain.
     """
-    return tuple(_measure_trait(trait, plant, scale, plate) for trait in PLANT_TRAITS)
+    return tuple(_measure_trait(trait, plant, scale, plate, image_flags) for trait in PLANT_TRAITS)
 
 
-def _measure_trait(trait: Trait, plant: Plant, scale: Scale, plate: Plate | None) -> TraitValue:
-    flags = _relevant_flags(plant, trait.basis)
+def _measure_trait(
+    trait: Trait, plant: Plant, scale: Scale, plate: Plate | None, image_flags: Sequence[Flag]
+) -> TraitValue:
+    doubts = [flag for flag in image_flags if flag.code in _IMAGE_FLAGS[trait.basis]]
+    flags = [*_relevant_flags(plant, trait.basis), *doubts]
     is_invalid = any(flag.code in _FLAGS_FORCING_NAN for flag in flags)
     value = math.nan if is_invalid else _apply_scale(trait.function(plant, plate), trait.dimension, scale)
     if math.isnan(value):
         flags += [flag for flag in plant.flags if flag.code in _ABSENCE_FLAGS]
-    if math.isnan(value) and trait.basis == "hypocotyl" and not flags:
+    if math.isnan(value) and trait.basis == "hypocotyl" and len(flags) == len(doubts):
         flags.append(_HYPOCOTYL_HIDDEN_FLAG)
     is_from_outline = trait.basis == "hypocotyl" or (trait.basis == "leaves" and not shoot.has_leaf_tips(plant))
     quality: Literal["ok", "uncertain", "unknown"] = "uncertain" if flags or is_from_outline else "ok"
@@ -79,8 +106,12 @@ def _relevant_flags(plant: Plant, basis: Basis) -> list[Flag]:
     return flags + [flag for flag in plant.flags if flag.code in _UNCERTAINTY_FLAGS[basis] and flag not in flags]
 
 
-def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 0.0) -> tuple[TraitValue, ...]:
+def measure_plate(
+    plants: Sequence[Plant], scale: Scale, unassigned_px: float = 0.0, image_flags: Sequence[Flag] = ()
+) -> tuple[TraitValue, ...]:
     """Return all traits of a plate. `unassigned_px` is the root length (source px) that belongs to no plant.
+
+    `image_flags` are the flags of the image, of which some make traits uncertain.
 
     Totals are conserved: a root counts even if its plant is ambiguous. They are uncertain if the roots of a plant are
     not visible, or if the ridge filter does not confirm them.
@@ -89,7 +120,10 @@ def measure_plate(plants: Sequence[Plant], scale: Scale, unassigned_px: float = 
     uncertainty_flags = [flag for plant in plants for flag in plant.flags if flag.code in uncertainty_codes]
     values = []
     for trait in PLATE_TRAITS:
-        flags = list(uncertainty_flags) if trait.name in ("plate_total_root_length", "plate_lateral_root_count") else []
+        is_of_roots = trait.name in ("plate_total_root_length", "plate_lateral_root_count")
+        codes = _IMAGE_FLAGS["roots" if is_of_roots else "shoot"]
+        doubts = [flag for flag in image_flags if flag.code in codes]
+        flags = [*(uncertainty_flags if is_of_roots else ()), *doubts]
         values.append(
             TraitValue(
                 trait=trait.name,
