@@ -11,13 +11,14 @@ import pytest
 from tests.support.sample_releases import make_release
 from thale.errors import DamagedImageError, DeadlineExceededError, ModelFailedError, ThaleError
 from thale.facade import request_path_probe
+from thale.facade.postprocess.worker_pool import WorkerTaskError
 from thale.facade.request_path_probe import ProbeIntervals, RequestPathProbe
 from thale.facade.upstream.routing import Route
 
 
 @dataclass
 class FakePool:
-    error: ThaleError | None = None
+    error: Exception | None = None
     last_completed_at: float = 0.0
     completes_other_tasks: bool = False
 
@@ -83,9 +84,21 @@ def test_busy_pool_is_no_failure() -> None:
 
 
 def test_second_model_failure_in_a_row_counts() -> None:
-    models = FakeModels([ModelFailedError("status 500"), None, *[ModelFailedError("status 500")] * 2, None])
+    failure = ModelFailedError("status 500")
+    models = FakeModels([None, failure, None, failure, failure, None])
     reason = "plate-seg 1.0.0 fails on the probe: status 500"
-    assert failures_after(create_probe(models), 5) == [[], [], [], [reason], []]
+    assert failures_after(create_probe(models), 6) == [[], [], [], [], [reason], []]
+
+
+def test_first_model_failure_counts_at_the_start() -> None:
+    models = FakeModels([ModelFailedError("status 500"), None])
+    reason = "plate-seg 1.0.0 fails on the probe: status 500"
+    assert failures_after(create_probe(models), 2) == [[reason], []]
+
+
+def test_pool_that_fails_on_each_task_is_a_failure() -> None:
+    pool = FakePool(WorkerTaskError("ImportError: no module"))
+    assert failures_after(create_probe(pool=pool), 1) == [["the image header reader fails; the log has the reason"]]
 
 
 def test_model_that_rejects_the_image_responds() -> None:

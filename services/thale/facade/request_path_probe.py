@@ -18,7 +18,7 @@ from PIL import Image
 
 from thale.errors import DeadlineExceededError, ThaleError
 from thale.facade.deadline import Deadline
-from thale.facade.postprocess.worker_pool import WorkerPool
+from thale.facade.postprocess.worker_pool import WorkerPool, WorkerTaskError
 from thale.facade.upstream.model_client import IMAGE_ERRORS, ModelClient, PredictRequest
 from thale.facade.upstream.routing import Route
 from thale.imaging.image_io import read_header
@@ -51,6 +51,7 @@ class _Part:
     failures: int = 0
     failing_since: float | None = None
     reason: str = ""
+    has_succeeded: bool = False
 
 
 @dataclass
@@ -129,13 +130,17 @@ class RequestPathProbe:
             return
         try:
             await run()
-        except (ThaleError, TimeoutError):
+        except (DeadlineExceededError, TimeoutError):
             self._record_failure(part, f"{name} does not respond within {_LOCAL_TIMEOUT_S:g} s", tolerated=0)
+        except (ThaleError, WorkerTaskError) as error:
+            if not part.reason:
+                logger.error("request path probe failed", extra={"part": name, "error": str(error)})
+            self._record_failure(part, f"{name} fails; the log has the reason", tolerated=0)
         else:
             _record_success(part, self.intervals.local_s)
 
     async def _probe_version(self, part: _Part, route: Route) -> None:
-        """Probe a model version. The second failure in a row counts: one model request may fail."""
+        """Probe a model version. After a success, only the second failure in a row counts: one request may fail."""
         started = time.monotonic()
         if started < part.next_probe:
             return
@@ -149,7 +154,8 @@ class RequestPathProbe:
             pass  # the model responded
         except ThaleError as error:
             if self.last_response_at(route.name, route.version) < started:
-                self._record_failure(part, f"{route.name} {route.version} fails on the probe: {error}", tolerated=1)
+                reason = f"{route.name} {route.version} fails on the probe: {error}"
+                self._record_failure(part, reason, tolerated=1 if part.has_succeeded else 0)
                 return
         _record_success(part, self.intervals.model_s)
 
@@ -177,7 +183,7 @@ class RequestPathProbe:
 def _record_success(part: _Part, interval_s: float) -> None:
     if part.reason:
         logger.info("request path probe succeeded again", extra={"error": part.reason})
-    part.failures, part.failing_since, part.reason = 0, None, ""
+    part.failures, part.failing_since, part.reason, part.has_succeeded = 0, None, "", True
     part.next_probe = time.monotonic() + interval_s
 
 
