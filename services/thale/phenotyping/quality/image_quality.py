@@ -31,7 +31,7 @@ def image_quality_flags(image: ImageMetadata, scale: Scale, plants: Sequence[Pla
     if code := _first_above(px_per_mm, RESOLUTIONS_PX_PER_MM):
         message = (
             f"the image has {px_per_mm:.1f} px/mm, and the models need at least "
-            f"{max(RESOLUTIONS_PX_PER_MM.values()):g}: send the camera's original file, or photograph the plate from nearer"
+            f"{max(RESOLUTIONS_PX_PER_MM.values()):g}: send the camera's original file, or photograph from nearer"
         )
         flags.append(Flag(code=code, message=message))
     if _grows_upwards(plants, scale):
