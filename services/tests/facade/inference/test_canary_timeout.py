@@ -59,3 +59,10 @@ def test_full_attempt_is_relative_to_the_timeout(stable_s: float, allowed_s: flo
     timeout = make_timeout()
     timeout.record(STABLE, stable_s)
     assert timeout.is_full_attempt(CANARY, allowed_s) == is_full
+
+
+def test_p99_of_100_responses_excludes_the_slowest() -> None:
+    timeout = make_timeout()
+    for seconds in (*[12.0] * 99, 50.0):
+        timeout.record(STABLE, seconds)
+    assert timeout.seconds(CANARY) == 36

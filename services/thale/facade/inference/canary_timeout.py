@@ -3,6 +3,7 @@
 With a constant timeout, every response of a good canary would be late on slow nodes, and a rollback would follow.
 """
 
+import math
 from collections import deque
 
 from thale.facade.settings import FacadeSettings
@@ -45,4 +46,4 @@ class CanaryTimeout:
 def _quantile(recorded: deque[float]) -> float:
     """Return the 99th percentile by nearest rank."""
     ordered = sorted(recorded)
-    return ordered[min(len(ordered) - 1, int(_QUANTILE * len(ordered)))]
+    return ordered[math.ceil(_QUANTILE * len(ordered)) - 1]
