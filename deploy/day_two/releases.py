@@ -58,7 +58,7 @@ def read_releases(path: Path) -> Sequence[Release]:
     ]
     if not releases:
         raise DeployError(
-            f"{path} has no release: pass a file of save-releases, or a release.yaml of a live environment"
+            f"{path} has no release: pass a file of save-releases, or run make deploy to serve the first release"
         )
     return releases
 

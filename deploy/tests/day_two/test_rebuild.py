@@ -80,11 +80,13 @@ def test_rebuild_reads_the_committed_release_file(env: DeployEnvironment) -> Non
 
 
 @pytest.mark.integration
-def test_rebuild_without_apply_changes_nothing(env: DeployEnvironment) -> None:
+def test_rebuild_without_apply_changes_nothing(env: DeployEnvironment, tmp_path: Path) -> None:
     context = env.context(Environment.LAPTOP)
     env.run_steps(context)
+    saved = tmp_path / "releases.yaml"
+    save_releases(clusters.connect(context), saved)
     calls = len(env.calls())
-    assert rebuild(context, None, apply=False) == {}
+    assert rebuild(context, saved, apply=False) == {}
     assert len(env.calls()) == calls
     assert "releases to restore: plate-landmarks v1-0-0, plate-seg v1-0-0" in env.output.getvalue()
 
