@@ -161,6 +161,15 @@ def test_canary_replicas_are_its_share_of_stable(percent: float, replicas: int) 
     assert entry["predictor"]["minReplicas"] == replicas
 
 
+def test_rollout_of_a_predictor_that_scales_to_zero_names_the_remedy() -> None:
+    live = deployed_resource(min_replicas=0)
+    rollout = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
+    with pytest.raises(TargetError, match="remove components/scale-to-zero from the overlay"):
+        resource_from_release(rollout, live, archive_uris(rollout))
+    rolled_back = make_release()
+    assert "canary" not in resource_from_release(rolled_back, live, archive_uris(rolled_back))["spec"]
+
+
 def test_changes_by_kubectl_take_precedence() -> None:
     rollout = transitions.step(transitions.start_canary(make_release(), make_version("1.1.0"), ANNA), ANNA)
     resource = json_round_trip(resource_from_release(rollout, deployed_resource(), archive_uris(rollout)))

@@ -137,7 +137,7 @@ def resource_from_release(
         min_replicas: Replicas of versions that are about to receive a larger share of the requests.
 
     Raises:
-        TargetError: If the object has no predictor that can serve as a template.
+        TargetError: If the object has no predictor that can serve as a template, or may have no replica.
     """
     name = live["metadata"]["name"]
     template = live["spec"]["predictor"]
@@ -146,7 +146,13 @@ def resource_from_release(
     uris = {**storage_uris(live), **uris}
     traffic_percents = {release.canary: round(release.weight_percent)}
     entries = []
-    for version in sorted({*release.versions, *extra_versions} - {release.stable}):
+    others = sorted({*release.versions, *extra_versions} - {release.stable})
+    if others and template.get("minReplicas") == 0:
+        raise TargetError(
+            f"{name} is scaled to zero, and KServe rejects a canary with more replicas than the stable version: remove "
+            "components/scale-to-zero from the overlay and deploy, then repeat this command (docs/gpu.md)"
+        )
+    for version in others:
         percent = traffic_percents.get(version, 0)
         replicas = max(replicas_for_share(live, percent), min_replicas.get(version, 1))
         predictor = {**_predictor_spec(name, version, template, uris), "minReplicas": replicas}
