@@ -161,7 +161,7 @@ def test_canary_replicas_are_its_share_of_stable(percent: float, replicas: int) 
     assert entry["predictor"]["minReplicas"] == replicas
 
 
-def test_rollout_of_a_predictor_that_scales_to_zero_names_the_remedy() -> None:
+def test_rollout_of_a_model_scaled_to_zero_names_the_remedy() -> None:
     live = deployed_resource(min_replicas=0)
     rollout = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA)
     with pytest.raises(TargetError, match="remove components/scale-to-zero from the overlay"):
