@@ -68,7 +68,7 @@ CODES: dict[type[ThaleError], str] = {
 def subclasses(kind: type[ThaleError]) -> Iterator[type[ThaleError]]:
     yield kind
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(errors.__name__):
             yield from subclasses(child)
 
 

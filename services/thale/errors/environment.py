@@ -1,0 +1,39 @@
+"""Errors of what surrounds thale: servers, secrets, files and the local platform."""
+
+from thale.errors.base import ThaleError
+
+
+class SecretError(ThaleError):
+    """A secret or a secret store cannot be read. The message never contains a secret value."""
+
+    code = "secret"
+
+
+class ServerError(ThaleError):
+    """A server does not respond as documented."""
+
+    code = "server"
+
+
+class ServerUnreachableError(ServerError):
+    """No server responds at the address."""
+
+    code = "server-unreachable"
+
+
+class UnexpectedResponseError(ServerError):
+    """The response of the server does not match thale's API."""
+
+    code = "unexpected-response"
+
+
+class FileAccessError(ThaleError):
+    """A file or folder cannot be read or written, for example because the disk is full."""
+
+    code = "file-access"
+
+
+class LocalPlatformError(ThaleError):
+    """The local platform cannot start or stay up."""
+
+    code = "local-platform"
