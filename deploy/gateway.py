@@ -92,7 +92,9 @@ def _send_by_tls(gateway: Gateway, address: str, port: int, image: bytes, creden
             server_hostname=gateway.host,
             assert_hostname=gateway.host,
             timeout=_TIMEOUT_S,
-            retries=urllib3.Retry(total=3, status_forcelist=(503,), allowed_methods=None, backoff_factor=2),
+            retries=urllib3.Retry(
+                total=3, status_forcelist=(503,), allowed_methods=None, backoff_factor=2, raise_on_status=False
+            ),
         )
         headers = {**_HEADERS, "Host": gateway.host, "Authorization": f"Bearer {credential}"}
         try:

@@ -3,12 +3,13 @@
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from deploy import cluster as clusters
 from deploy import gateway
@@ -19,6 +20,8 @@ from thale.schemas import Phenotype
 from thale_models.synthesis import SyntheticPlate, TruePlant, draw_plate
 
 ARTIFACT = "smoke.json"
+_STARTING = "/problems/model-starting"
+"""Problem type of a request to a model that is scaled to zero (docs/gpu.md)."""
 _SEED = 2028
 """A plate with five seedlings, 1800 by 1700 px, that the default models 1.0.0 measure within 4 % of the truth."""
 _SCALE_TOLERANCE = 0.02
@@ -53,7 +56,9 @@ def run(context: DeployContext) -> None:
     credential = read_credential(context)
     plate = draw_smoke_plate()
     started_s = time.monotonic()
-    response = gateway.send_image(context, cluster, endpoint, plate.encoded, credential)
+    response = send_until_started(
+        context, lambda: gateway.send_image(context, cluster, endpoint, plate.encoded, credential)
+    )
     seconds = time.monotonic() - started_s
     try:
         phenotype = Phenotype.model_validate_json(response)
@@ -66,6 +71,21 @@ def run(context: DeployContext) -> None:
     models = {model.name: model.version for model in phenotype.provenance.models}
     summary = {"address": endpoint.address, "host": endpoint.host, "models": models, "seconds": round(seconds, 1)}
     (context.folder / ARTIFACT).write_text(json.dumps({**summary, "version": phenotype.provenance.package_version}))
+
+
+def send_until_started(context: DeployContext, send: Callable[[], bytes]) -> bytes:
+    """Send, and repeat it while models that are scaled to zero start: a new GPU node takes about 10 minutes.
+
+    Raises:
+        SmokeError: If the models do not start in time, or for another failure.
+    """
+    polling = Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, SmokeError) and _STARTING in str(error)),
+        stop=stop_after_delay(context.settings.wait_s),
+        wait=wait_fixed(context.settings.poll_interval_s),
+        reraise=True,
+    )
+    return polling(send)
 
 
 def draw_smoke_plate() -> SyntheticPlate:
