@@ -8,7 +8,7 @@ from thale.facade.api.problems import PROBLEM_SPECS, describe_problem
 
 
 def leaf_errors(error_class: type[ThaleError] = ThaleError) -> Iterator[type[ThaleError]]:
-    subclasses = [child for child in error_class.__subclasses__() if child.__module__ == errors.__name__]
+    subclasses = [child for child in error_class.__subclasses__() if child.__module__.startswith(errors.__name__)]
     if not subclasses:
         yield error_class
     for child in subclasses:
