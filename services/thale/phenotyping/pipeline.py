@@ -9,7 +9,7 @@ from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruc
 from thale.phenotyping.quality.image_quality import image_quality_flags
 from thale.phenotyping.quality.ridge_agreement import flag_disagreement
 from thale.phenotyping.quality.shoot_flags import flag_shoots
-from thale.phenotyping.quality.tip_agreement import flag_unconfirmed_tips
+from thale.phenotyping.quality.tip_agreement import flag_doubtful_tips
 from thale.phenotyping.traits.measure import measure, measure_plate
 from thale.schemas import Flag, ImageMetadata, Phenotype, Provenance, Timings
 from thale.telemetry.step_timing import step
@@ -40,7 +40,7 @@ def build_phenotype(
     calibration = segmentation.meta.calibration
     with step("plants"):
         reconstruction = reconstruct_plants(segmentation, landmarks.landmarks, expected_plants)
-        traced_plants = flag_unconfirmed_tips(reconstruction.plants, landmarks.landmarks, calibration.scale)
+        traced_plants = flag_doubtful_tips(reconstruction.plants, landmarks.landmarks, calibration.scale)
         flagged_plants = flag_shoots(flag_disagreement(traced_plants, segmentation), segmentation)
         image_flags = (
             *plausibility_flags(segmentation, reconstruction),

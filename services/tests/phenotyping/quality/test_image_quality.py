@@ -28,7 +28,7 @@ def test_compression_is_flagged(quality: int | None, flags: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("px_per_mm", "flags"), [(6.5, ["very_low_resolution"]), (8.3, ["low_resolution"]), (13.5, []), (25, [])]
+    ("px_per_mm", "flags"), [(5.9, ["very_low_resolution"]), (8.3, ["low_resolution"]), (13.5, []), (25, [])]
 )
 def test_low_resolution_is_flagged(px_per_mm: float, flags: list[str]) -> None:
     assert codes(scale=Scale(mm_per_px=1 / px_per_mm, source="plate_edge")) == flags

@@ -1,6 +1,6 @@
 import pytest
 
-from thale.phenotyping.quality.tip_agreement import flag_unconfirmed_tips
+from thale.phenotyping.quality.tip_agreement import flag_doubtful_tips
 from thale.schemas import Landmark, Plant, Root, Scale
 
 SCALE = Scale(mm_per_px=0.05, source="given")
@@ -28,7 +28,7 @@ def tip(x: float, y: float, kind: str = "primary_tip") -> Landmark:
 
 
 def codes(*arguments: object) -> list[str]:
-    [checked] = flag_unconfirmed_tips(*arguments)  # type: ignore[arg-type]
+    [checked] = flag_doubtful_tips(*arguments)  # type: ignore[arg-type]
     return [flag.code for flag in checked.flags]
 
 
@@ -46,7 +46,7 @@ def test_limit_follows_the_scale() -> None:
 def test_lateral_tip_confirms_no_primary_root() -> None:
     root = plant((110.0, 500.0), (300.0, 300.0))
     landmarks = [tip(110, 500, "lateral_tip"), tip(300, 300)]
-    [checked] = flag_unconfirmed_tips([root], landmarks, SCALE)
+    [checked] = flag_doubtful_tips([root], landmarks, SCALE)
     [flag] = checked.flags
     assert (flag.at.x, flag.at.y) == (110, 500)  # type: ignore[union-attr]
 
@@ -57,3 +57,13 @@ def test_image_without_landmarks_confirms_no_root() -> None:
 
 def test_plant_without_roots_is_not_flagged() -> None:
     assert codes([plant()], [], SCALE) == []
+
+
+def test_two_primary_roots_with_one_tip_are_flagged() -> None:
+    first, second, third = (
+        plant(end).model_copy(update={"id": number})
+        for number, end in enumerate([(110.0, 500.0), (118.0, 500.0), (140.0, 500.0)])
+    )
+    landmarks = [tip(110, 500), tip(140, 500)]
+    flagged = flag_doubtful_tips([first, second, third], landmarks, SCALE)
+    assert [[flag.code for flag in each.flags] for each in flagged] == [["tip_shared"], ["tip_shared"], []]

@@ -9,7 +9,7 @@ from thale.schemas import Flag, ImageMetadata, Plant, Scale
 
 COMPRESSION_QUALITIES = {"strong_compression": 40, "compression": 70}
 """JPEG qualities below which a flag applies. Laterals disappear first (ADR 0112)."""
-RESOLUTIONS_PX_PER_MM = {"very_low_resolution": 7.0, "low_resolution": 13.0}
+RESOLUTIONS_PX_PER_MM = {"very_low_resolution": 6.0, "low_resolution": 13.0}
 """Resolutions below which a flag applies. The training images have 14 to 23 px/mm. Finer images are scaled down."""
 
 _MIN_DIRECTED_PLANTS = 2

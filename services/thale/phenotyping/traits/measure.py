@@ -14,7 +14,7 @@ from thale.phenotyping.traits.table import PLANT_TRAITS, PLATE_TRAITS, UNITS, Ba
 from thale.schemas import Flag, Plant, Plate, Root, Scale, TraitValue
 
 _TRACING_FLAGS, _BASE_FLAGS = (
-    {"methods_disagree", "tip_unconfirmed"},
+    {"methods_disagree", "tip_unconfirmed", "tip_shared"},
     {"crossing_by_lane", "base_inferred", "base_hidden"},
 )
 _OUTLINE_FLAGS = {"shoot_at_rim", "shoots_touch"}
