@@ -26,7 +26,7 @@ def main() -> int:
         sys.stderr.write(describe_settings_error(error))
         return 2
     logs.configure(settings.log_level)
-    intervals = Intervals(settings.poll_s, settings.checkpoint_interval_s, settings.stuck_s)
+    intervals = Intervals(poll_s=settings.poll_s, checkpoint_s=settings.checkpoint_interval_s, stuck_s=settings.stuck_s)
     try:
         secrets = open_secrets(settings.key_vault, settings.secrets_file)
         with (

@@ -72,7 +72,7 @@ class ReleaseEnvironment:
     """Watches the releases within a context, so that polls send no requests. None: polls read the target."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Intervals:
     """Intervals of the controller, in seconds."""
 

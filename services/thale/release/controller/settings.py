@@ -37,6 +37,6 @@ class ControllerSettings(BaseSettings):
 
     poll_s: float = Field(0.5, gt=0)
     checkpoint_interval_s: float = Field(5.0, gt=0)
-    """Interval of checkpoints. Each checkpoint is a write to the Kubernetes API."""
+    """Interval of checkpoints during a rollout. Each checkpoint is a write to the Kubernetes API."""
     stuck_s: float = Field(3600.0, gt=0)
     """Age at which a step without a decision is reported as stuck."""
