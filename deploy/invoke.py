@@ -97,7 +97,7 @@ def _pack_files(context: DeployContext, arguments: Sequence[str], temp_dir: Path
             packed[-1] = "--filename"
             copy = temp_dir / f"{number}-built.yaml"
             copy.write_text(run([_find_program(context, "kubectl"), "kustomize", value]).stdout)
-        elif value and Path(value).is_file():
+        elif value and _is_file(value):
             shutil.copyfile(value, copy)
         else:
             packed.append(argument)
@@ -105,6 +105,14 @@ def _pack_files(context: DeployContext, arguments: Sequence[str], temp_dir: Path
         files.append(copy)
         packed.append(f"{option}{equals}{copy.name}")
     return packed, files
+
+
+def _is_file(argument: str) -> bool:
+    """Return whether an argument is the path of a file. Texts such as a patch are longer than a path may be."""
+    try:
+        return Path(argument).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _find_program(context: DeployContext, program: str) -> str:

@@ -89,10 +89,10 @@ def plan_failover(
         check_edge(url, probe or _http_status)
 
     target = "primary" if back else "secondary"
-    shares = (100,) if back else SHARES
+    shares = (100,) if back else _remaining_shares(origins)
     actions = [
         Action(
-            f"{share if not back else 100} % of the traffic to {target}, then wait {settle_s:.0f} s and request {url}",
+            f"{share} % of the traffic to {target}, then wait {settle_s:.0f} s and request {url}",
             _update_commands(context, options, _settings(share, back=back), origins),
             check=verify,
         )
@@ -125,6 +125,15 @@ def _settings(share: int, *, back: bool) -> Mapping[str, tuple[int, int]]:
         return {"secondary": (1, _FULL_WEIGHT), "primary": (2, _FULL_WEIGHT)}
     weight = round(_FULL_WEIGHT * share / 100)
     return {"secondary": (1, weight), "primary": (1, _FULL_WEIGHT - weight)}
+
+
+def _remaining_shares(origins: Mapping[str, _Origin]) -> Sequence[int]:
+    """Return the shares from the present one on, which is verified again; all of them before the first change."""
+    present = {name: (origin.priority, origin.weight) for name, origin in origins.items()}
+    for position, share in enumerate(SHARES):
+        if present == _settings(share, back=False):
+            return SHARES[position:]
+    return SHARES
 
 
 def _update_commands(

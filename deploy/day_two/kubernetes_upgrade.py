@@ -17,6 +17,8 @@ from deploy.subscription import az
 
 _DEPRECATED_APIS = "apiserver_requested_deprecated_apis"
 """Metric of the API server: 1 for each deprecated API that a client has requested since its start."""
+_LAST_METRICS = "workqueue_"
+"""Start of the last metrics of an API server, which are in alphabetical order."""
 _MAX_SKEW = 3
 """Minor versions that a kubelet may be older than the API server (kubernetes.io, version skew policy)."""
 
@@ -134,6 +136,11 @@ def _version_problems(
 def _deprecated_apis(cluster: Cluster, target: str) -> Iterator[MissingPrerequisite]:
     """Yield each API that the target version no longer has and that a client still requests."""
     lines = cluster.kubectl("get", "--raw", "/metrics").splitlines()
+    if not any(line.startswith(_LAST_METRICS) for line in lines):
+        yield MissingPrerequisite(
+            "the API server's metrics are incomplete, so requests of removed APIs are unknown",
+            'set access = "direct" in the settings: az aks command invoke returns at most 512 kB',
+        )
     text = "\n".join(line for line in lines if line.startswith(_DEPRECATED_APIS)) + "\n"
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

@@ -12,7 +12,7 @@ from deploy.errors import MissingPrerequisite
 
 _PURPOSE_LABEL = "thale/purpose"
 _GRACE_TIMEOUT = "10m"
-"""Time limit of one drain. A predictor's pod needs up to 60 s, a facade's up to its request deadline."""
+"""Time limit of one drain. A predictor's pod ends within 60 s, a facade's within 100 s (docs/adr/0111)."""
 
 
 def plan_drain(context: DeployContext, cluster: Cluster, pool: str) -> Procedure:
@@ -59,7 +59,7 @@ def _problems(cluster: Cluster, pool: str, nodes: Sequence[Resource]) -> Iterato
     if not others:
         yield MissingPrerequisite(
             f"no other pool has a ready node with the same {_PURPOSE_LABEL}",
-            "create the new pool first: terraform/environments/ENV.tfvars, then make deploy",
+            "create it first: terraform/modules/region/pools.tf (GPUs: gpu_pools in the tfvars), then make deploy",
         )
     yield from cluster_checks.find_unready_objects(cluster)
     yield from cluster_checks.find_running_rollouts(cluster)

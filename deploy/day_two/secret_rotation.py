@@ -73,7 +73,8 @@ def plan_limit_store(context: DeployContext, cluster: Cluster) -> Procedure:
 def plan_certificate(cluster: Cluster, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Procedure:
     """Return the renewal of the gateway's certificate. The former one serves until the new one exists."""
     found = cluster.get("certificate.cert-manager.io", "gateway", *_IN_NAMESPACE) or {}
-    conditions = (found.get("status") or {}).get("conditions", ())
+    status = found.get("status") or {}
+    conditions = status.get("conditions", ())
     is_ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
     issuing = {
         "type": "Issuing",
@@ -89,7 +90,8 @@ def plan_certificate(cluster: Cluster, now: Callable[[], datetime] = lambda: dat
     )
     wait = (
         *("kubectl", "wait", "certificate.cert-manager.io/gateway", *_IN_NAMESPACE),
-        *("--for", "condition=Issuing=False", "--timeout", "5m"),
+        # cert-manager removes the condition Issuing after a success, and sets it to False after a failure.
+        *("--for", f"jsonpath={{.status.revision}}={status.get('revision', 0) + 1}", "--timeout", "5m"),
     )
     problem = MissingPrerequisite(
         "the certificate gateway is not ready", "kubectl describe certificate gateway -n thale"
@@ -150,17 +152,28 @@ def plan_pepper_end(context: DeployContext) -> Procedure:
 
 
 def _keys_before(context: DeployContext, vault: str, created: datetime) -> Iterator[MissingPrerequisite]:
-    """Yield a problem for each usable API key that was created before a time."""
+    """Yield a problem for each usable API key that was created before a time.
+
+    A revocation with a grace period adds a version of the secret, so the first version has the time of the key.
+    """
     for key in _SECRETS.validate_python(az(context.settings, "keyvault", "secret", "list", "--vault-name", vault)):
         expires = key.attributes.expires
         is_usable = key.attributes.enabled and (expires is None or expires > datetime.now(UTC))
         is_key = key.name.startswith(_KEY_PREFIX) and key.name != _PEPPER
-        if is_key and is_usable and key.attributes.created < created:
+        if not (is_key and is_usable):
+            continue
+        if key.attributes.created < created or _first_created(context, vault, key.name) < created:
             key_id = key.name.removeprefix(_KEY_PREFIX)
             yield MissingPrerequisite(
                 f"the API key {key_id} depends on a former pepper",
                 f"create another key for its caller, then thale keys revoke {key_id} --grace 7d",
             )
+
+
+def _first_created(context: DeployContext, vault: str, name: str) -> datetime:
+    """Return the time of the first version of a secret."""
+    arguments = ("keyvault", "secret", "list-versions", "--vault-name", vault, "--name", name)
+    return min(each.attributes.created for each in _SECRETS.validate_python(az(context.settings, *arguments)))
 
 
 def _valid_peppers(context: DeployContext, vault: str) -> Sequence[_Secret]:

@@ -10,7 +10,7 @@ class RecordedCluster:
 
     objects: dict[str, list[Any]] = field(default_factory=dict)
     """Objects by kind, as in the first argument of `kubectl get`."""
-    metrics: str = ""
+    metrics: str = "workqueue_retries_total 0\n"
     """Response of the API server's /metrics."""
     commands: list[tuple[str, ...]] = field(default_factory=list)
     stdin: list[str | None] = field(default_factory=list)

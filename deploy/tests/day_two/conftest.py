@@ -42,7 +42,7 @@ def cluster() -> RecordedCluster:
 
 @pytest.fixture
 def respond(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Responses:
-    """Put an `az` first on PATH that returns fixed JSON by subcommand, and records its calls in `az-calls`."""
+    """Put an `az` first on PATH that returns fixed JSON by subcommand (and `--name`), and records its calls."""
     programs = tmp_path / "programs"
     programs.mkdir()
     responses: dict[str, Any] = {}
@@ -54,6 +54,8 @@ def respond(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Responses:
         "with (folder / 'az-calls').open('a') as calls: calls.write(json.dumps(sys.argv[1:]) + '\\n')\n"
         "responses = json.loads((folder / 'responses.json').read_text())\n"
         "subcommand = ' '.join(sys.argv[1:]).partition(' --')[0]\n"
+        "name = sys.argv[sys.argv.index('--name') + 1] if '--name' in sys.argv else ''\n"
+        "subcommand = f'{subcommand} {name}' if f'{subcommand} {name}' in responses else subcommand\n"
         "print(json.dumps(responses[subcommand])) if subcommand in responses else sys.exit(f'unknown: {subcommand}')\n"
     )
     script.chmod(0o755)

@@ -75,6 +75,13 @@ def test_failover_moves_traffic_in_three_steps(context: DeployContext, az_calls:
 
 
 @pytest.mark.usefixtures("regions")
+def test_failover_resumes_at_the_present_share(context: DeployContext, respond: Respond) -> None:
+    halves = [{**origin(name, 1), "weight": 500} for name in ("primary", "secondary")]
+    respond("afd origin list", halves)
+    assert [action.title.split()[0] for action in plan(context).actions] == ["50", "100"]
+
+
+@pytest.mark.usefixtures("regions")
 def test_return_restores_the_values_of_terraform(context: DeployContext) -> None:
     (action,) = plan(context, back=True).actions
     assert [command[-6:-2] for command in action.commands] == [

@@ -16,6 +16,7 @@ DEPRECATED = (
     "# TYPE apiserver_requested_deprecated_apis gauge\n"
     'apiserver_requested_deprecated_apis{group="flowcontrol.apiserver.k8s.io",removed_release="%s",'
     'resource="flowschemas",subresource="",version="v1beta3"} 1\n'
+    "workqueue_retries_total 0\n"
 )
 POOLS = {"gpu": "User", "system": "System", "general": "User"}
 
@@ -100,6 +101,16 @@ def test_upgrade_finds_requested_apis_that_are_removed(
     found = [problem.description for problem in plan(context, cluster).problems]
     expected = f"a client requests flowschemas.v1beta3.flowcontrol.apiserver.k8s.io, which {removed} removes"
     assert found == ([expected] if is_problem else [])
+
+
+def test_upgrade_needs_the_complete_metrics(
+    context: DeployContext, cluster: RecordedCluster, respond: Callable[[str, Any], None]
+) -> None:
+    add_responses(respond)
+    cluster.metrics = 'apiserver_request_total{code="200"} 1\n'
+    (problem,) = plan(context, cluster).problems
+    assert "metrics are incomplete" in problem.description
+    assert 'access = "direct"' in problem.remedy
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,8 @@ def test_limit_store_rotation_fails_if_the_secret_is_the_same(
 
 def test_certificate_renewal_keeps_the_ready_condition(cluster: RecordedCluster) -> None:
     ready = {"type": "Ready", "status": "True"}
-    cluster.objects["certificate"] = [{"metadata": {"name": "gateway"}, "status": {"conditions": [ready]}}]
+    status = {"conditions": [ready], "revision": 4}
+    cluster.objects["certificate"] = [{"metadata": {"name": "gateway"}, "status": status}]
     procedure = plan_certificate(cast(Cluster, cluster), lambda: datetime(2026, 11, 30, 12, 0, tzinfo=UTC))
     assert not procedure.problems
     (patch,) = procedure.actions[0].commands
@@ -71,6 +72,14 @@ def test_certificate_renewal_keeps_the_ready_condition(cluster: RecordedCluster)
     assert conditions[0] == ready
     assert (conditions[1]["type"], conditions[1]["lastTransitionTime"]) == ("Issuing", "2026-11-30T12:00:00Z")
     assert patch[patch.index("--subresource") :][:2] == ("--subresource", "status")
+
+
+def test_certificate_renewal_waits_for_the_next_revision(cluster: RecordedCluster) -> None:
+    """cert-manager removes the condition Issuing after a success: a wait for `Issuing=False` would end by a failure."""
+    status = {"conditions": [{"type": "Ready", "status": "True"}], "revision": 4}
+    cluster.objects["certificate"] = [{"metadata": {"name": "gateway"}, "status": status}]
+    (wait,) = plan_certificate(cast(Cluster, cluster)).actions[1].commands
+    assert wait[wait.index("--for") + 1] == "jsonpath={.status.revision}=5"
 
 
 def test_certificate_that_is_not_ready_is_not_renewed(cluster: RecordedCluster) -> None:
@@ -124,6 +133,7 @@ def test_pepper_rotation_ends_only_without_older_keys(context: DeployContext, re
         secret("api-key-dddddddd", "2026-07-01"),
     ]
     respond("keyvault secret list", keys)
+    respond("keyvault secret list-versions api-key-dddddddd", [secret("api-key-dddddddd/1", "2026-07-01")])
     procedure = plan_pepper_end(context)
     assert [problem.description for problem in procedure.problems] == [
         "the API key aaaaaaaa depends on a former pepper"
@@ -135,6 +145,16 @@ def test_pepper_rotation_ends_only_without_older_keys(context: DeployContext, re
     assert f"{VAULT}/api-key-pepper/old" in command
     respond("keyvault secret list-versions", [pepper("new", "2026-06-01")])
     assert plan_pepper_end(context).actions == []
+
+
+def test_revoked_key_in_its_grace_period_needs_its_pepper(context: DeployContext, respond: Respond) -> None:
+    """`thale keys revoke` writes a version of the secret, whose digest is by the former pepper."""
+    respond("keyvault secret list-versions", [pepper("old", "2026-01-01"), pepper("new", "2026-06-01")])
+    respond("keyvault secret list", [secret("api-key-aaaaaaaa", "2026-07-01", expires="2999-01-01T00:00:00+00:00")])
+    versions = [secret("api-key-aaaaaaaa/2", "2026-07-01"), secret("api-key-aaaaaaaa/1", "2026-02-01")]
+    respond("keyvault secret list-versions api-key-aaaaaaaa", versions)
+    (problem,) = plan_pepper_end(context).problems
+    assert problem.description == "the API key aaaaaaaa depends on a former pepper"
 
 
 def test_pepper_rotation_needs_a_pepper(context: DeployContext, respond: Respond) -> None:
