@@ -159,7 +159,7 @@ kind-up: install ## Create a kind cluster for `make deploy ENV=laptop`, and sele
 	kubectl config use-context kind-$(KIND)
 
 .PHONY: kind-check
-kind-check: install ## Check a deploy on kind: rights, policies, a canary, its rollback, a rollback of the deploy
+kind-check: install ## Check a deploy on kind: add-ons, a canary, a step, its rollback, a plate, a second deploy
 	$(BIN)/python -m deploy.addons.install status --environment laptop --context kind-$(KIND)
 	$(BIN)/python -m tests.kind.rollout_check --context kind-$(KIND)
 	$(DEPLOY) smoke --env laptop

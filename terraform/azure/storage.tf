@@ -1,8 +1,8 @@
-# The only state on Azure: registered models as blobs (and the data of experiments, experiments.tf). No keys, no public
-# access. Deletion is prevented without management locks: docs/adr/0095-no-management-locks.md.
+# Registered models as blobs (and the data of experiments, experiments.tf). With the vault, it is the only state on Azure.
+# No keys, no public access. Deletion is prevented without management locks: docs/adr/0095-no-management-locks.md.
 
 locals {
-  # Days in which a deleted blob or container can be restored.
+  # Days in which a deleted version of a blob, or a deleted container, can be restored.
   restore_days = var.deletion_protection ? 90 : 30
 
   # Lifecycle rules, which only experiments have, run as a trusted service: with "None" they move and delete nothing.
