@@ -101,7 +101,7 @@ def register(
 def keygen(
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the key pair.")] = Path(),
 ) -> None:
-    """Create a key pair that signs model archives. THALE_SIGNING_PASSWORD replaces the question for the password."""
+    """Create a key pair that signs model archives. THALE_SIGNING_PASSWORD replaces the password prompt."""
     from thale.cli.signing_commands import create_key_pair
 
     create_key_pair(out, Console())

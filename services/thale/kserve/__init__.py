@@ -1,1 +1,1 @@
-"""Access to the Kubernetes API: InferenceServices, the Lease of leader election, and the checkpoint ConfigMap."""
+"""Access to the Kubernetes API: InferenceServices, pods of predictors, KServe's configuration, Lease and checkpoint."""

@@ -32,7 +32,8 @@ def load_api_client(context: str | None = None) -> client.ApiClient:
 def with_retries(configuration: client.Configuration) -> client.ApiClient:
     """Return a client that retries for about 3 s if the API is unreachable, overloaded or failing.
 
-    A retry is safe, because every write carries the resourceVersion of its object.
+    A retry is safe. A write carries the resourceVersion of its object, or may be repeated: the apply of the checkpoint
+    and the creation of the Lease.
     """
     configuration.retries = urllib3.Retry(
         total=5,

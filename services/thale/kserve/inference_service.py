@@ -137,7 +137,8 @@ def resource_from_release(
         min_replicas: Replicas of versions that are about to receive a larger share of the requests.
 
     Raises:
-        TargetError: If the object has no predictor that can serve as a template, or may have no replica.
+        TargetError: If the object has no predictor that can serve as a template, or an entry is necessary although the
+            stable version may scale to zero.
     """
     name = live["metadata"]["name"]
     template = live["spec"]["predictor"]
@@ -149,8 +150,8 @@ def resource_from_release(
     others = sorted({*release.versions, *extra_versions} - {release.stable})
     if others and template.get("minReplicas") == 0:
         raise TargetError(
-            f"{name} is scaled to zero, and KServe rejects a canary with more replicas than the stable version: remove "
-            "components/scale-to-zero from the overlay and deploy, then repeat this command (docs/gpu.md)"
+            f"{name} may scale to zero, and KServe rejects a canary with more replicas than the stable version's "
+            "minReplicas: remove components/scale-to-zero from the overlay, deploy, and repeat it (docs/gpu.md)"
         )
     for version in others:
         percent = traffic_percents.get(version, 0)

@@ -35,7 +35,7 @@ def new_identity() -> str:
 
 @dataclass(frozen=True)
 class LeaseTiming:
-    """Durations of a lease in seconds, by default those of client-go."""
+    """Durations of a lease in seconds, by default those of client-go except `renew_s`."""
 
     duration_s: int = 15
     """Time after the last observed renewal before another candidate acquires the lease."""
@@ -44,7 +44,7 @@ class LeaseTiming:
     retry_s: float = 2.0
     """Time between two attempts of a candidate, or of a leader whose renewal failed."""
     renew_s: float = 5.0
-    """Time between two renewals. client-go uses `retry_s`, which are 30 requests a minute."""
+    """Time between two renewals. client-go uses `retry_s`, which is 30 requests per minute."""
 
 
 @dataclass(frozen=True)

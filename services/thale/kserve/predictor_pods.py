@@ -16,18 +16,19 @@ from thale.kserve.inference_service import predictor_name
 Pod = Mapping[str, Any]
 
 _MAX_RESTARTS = 2
-"""Restarts of a failing container after which a further one is pointless. The first may be a network failure."""
+"""Restarts of a failing container before its pod has failed. The first failure may be one of the network."""
+_MAX_RESTARTS_OUT_OF_MEMORY = 1
 _REQUEST_TIMEOUT_S = 10.0
 _MAX_MESSAGE_LENGTH = 300
-_AUTOSCALER_S = 720.0
+_NODE_START_TIMEOUT_S = 720.0
 """Nodes of large pools may take 10 minutes."""
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """Time after which a pod in a failing state is given up, and the remedy."""
+    """Timeout of a failing state, after which the pod has failed, and the remedy."""
 
-    patience_s: float
+    timeout_s: float
     remedy: str
 
 
@@ -35,7 +36,7 @@ _IMAGE = "check the image's name, the registry, and the rights of the nodes: kub
 _CONTAINER = "read the pod's events: kubectl describe pod {pod}"
 _FAILURES = {
     "Unschedulable": _Failure(
-        _AUTOSCALER_S,
+        _NODE_START_TIMEOUT_S,
         "the autoscaler adds a node within 10 minutes if a node pool may grow: check its maximum, its quota, and the "
         "requested resources",
     ),
@@ -66,10 +67,10 @@ class PodState:
     """The last message of the failing container or of the scheduler."""
     restarts: int = 0
     """Restarts of the failing container."""
-    patience_s: float | None = None
-    """Time in this state after which the pod has failed. None: time alone is no failure."""
+    timeout_s: float | None = None
+    """Time in this state after which the pod has failed. None: the state has no timeout."""
     has_failed: bool = False
-    """True if its container failed repeatedly."""
+    """True if its container failed after the last permitted restart."""
     remedy: str = ""
 
     def __str__(self) -> str:
@@ -132,7 +133,7 @@ def _failing_state(pod: str, prefix: str, container: Mapping[str, Any]) -> PodSt
         reason=f"{prefix}{reason}",
         message=_shorten(ended.get("message", "") or f"exit status {ended.get('exitCode')}"),
         restarts=restarts,
-        has_failed=restarts >= (1 if cause else _MAX_RESTARTS),
+        has_failed=restarts >= (_MAX_RESTARTS_OUT_OF_MEMORY if cause else _MAX_RESTARTS),
         remedy=remedy.format(pod=pod, container=container.get("name", "")),
     )
 
@@ -145,7 +146,7 @@ def _waiting_state(pod: str, reason: str, message: str, prefix: str = "") -> Pod
         ready=False,
         reason=f"{prefix}{reason}",
         message=_shorten(message),
-        patience_s=failure.patience_s,
+        timeout_s=failure.timeout_s,
         remedy=remedy,
     )
 

@@ -24,11 +24,14 @@ _REQUEST_TIMEOUT_S = 5.0
 
 
 class PropagationCheck:
-    """Check that KServe does not copy the annotations of releases into pod templates."""
+    """Check that KServe does not copy the annotations of releases into pod templates.
+
+    `deploy.addons.kserve_config` adds the annotations to the list, without the Kubernetes client.
+    """
 
     def __init__(self, api: ApiClient) -> None:
         self._config_maps = CoreV1Api(api)
-        self._is_unknown = False
+        self._has_warned = False
 
     def require(self) -> None:
         """Check the ConfigMap before a change of a release.
@@ -47,7 +50,7 @@ class PropagationCheck:
             )
 
     def warn(self) -> None:
-        """Log that a change restarts all predictors, for a change that must not be refused."""
+        """Log a warning if the change restarts all predictors, for a change that must not be refused."""
         missing = self.missing_keys()
         if missing:
             logger.warning("KServe restarts all predictors", extra={"annotations": list(missing)})
@@ -69,12 +72,14 @@ class PropagationCheck:
         return tuple(key for key in ANNOTATION_KEYS if key not in listed)
 
     def _warn_once(self, error: Exception) -> None:
-        if self._is_unknown:
+        if self._has_warned:
             return
-        self._is_unknown = True
+        self._has_warned = True
         reason = str(error)
         if isinstance(error, ApiException):
             reason = f"{error.status} {error.reason}"
-            if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+            if error.status == HTTPStatus.FORBIDDEN:
                 reason += f": grant `get` on the ConfigMap {CONFIG_NAMESPACE}/{CONFIG_NAME}"
+            elif error.status == HTTPStatus.NOT_FOUND:
+                reason += f": install KServe in the namespace {CONFIG_NAMESPACE}"
         logger.warning("KServe's configuration cannot be read, so restarts are not excluded", extra={"error": reason})

@@ -1,14 +1,13 @@
 """Tests of the KServe target with the fake Kubernetes API and the fake of KServe's controller."""
 
 import itertools
-import logging
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.fake_kserve_controller import CONFIG, canary_percents, disallow_annotations
+from tests.support.fake_kserve_controller import canary_percents, disallow_annotations
 from tests.support.fake_kubelet import LOAD_FAILURE, NO_NODE, Behaviour
 from tests.support.fake_kubernetes_objects import Key
 from tests.support.in_memory_version_store import MODEL, InMemoryVersionStore
@@ -16,7 +15,7 @@ from tests.support.kserve_harness import NAMESPACE, KServeHarness, apply_change,
 from tests.support.local_platform import wait_for
 from tests.support.sample_releases import ANNA
 from thale.errors import ConflictError, ReleaseError, TargetError
-from thale.kserve import inference_service, predictor_pods, propagation
+from thale.kserve import inference_service, predictor_pods
 from thale.release.lifecycle import transitions
 from thale.release.targets import TargetTimeouts, predictor_loading
 from thale.schemas import Release
@@ -156,18 +155,6 @@ def test_rollback_is_applied_although_predictors_restart(
         assert after.canary is None
     wait_for("a restart", lambda: STABLE_DEPLOYMENT in kserve_harness.controller.restarts)
     assert "KServe restarts all predictors" in caplog.text
-
-
-def test_missing_right_to_read_the_list_is_logged_once(
-    kserve_harness: KServeHarness, caplog: pytest.LogCaptureFixture
-) -> None:
-    kserve_harness.api.objects.delete(CONFIG)
-    check = propagation.PropagationCheck(kserve_harness.api.client())
-    check.require()
-    check.require()
-    messages = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert len(messages) == 1
-    assert "grant `get` on the ConfigMap kserve/inferenceservice-config" in messages[0].error  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

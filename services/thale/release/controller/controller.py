@@ -52,11 +52,19 @@ class ReleaseReader(Protocol):
     """Source of releases for polls: a `ReleaseTarget`, or a copy in memory that a watch updates."""
 
     def models(self) -> Sequence[str]:
-        """Return the names of the released models."""
+        """Return the names of the released models.
+
+        Raises:
+            ThaleError: If the releases cannot be read.
+        """
         ...
 
     def read(self, model: str) -> VersionedRelease:
-        """Return the release of a model."""
+        """Return the release of a model.
+
+        Raises:
+            ThaleError: If the model has no release, or the release cannot be read.
+        """
         ...
 
 
@@ -95,7 +103,7 @@ class _ModelState:
     checkpoint: RolloutCheckpoint | None = None
     stuck: bool = False
     superseded: Release | None = None
-    """The release before this controller's last change. A watch may still return it for a moment."""
+    """The release before this controller's last change. A watch returns it until it receives the change."""
     failure: TargetError | None = None
     """The error of the last step or promotion, until it is tried again."""
     retry_at: float = 0.0

@@ -18,7 +18,7 @@ from thale.telemetry.controller_metrics import CONTROLLER_BUILD_INFO, CONTROLLER
 from thale.telemetry.metrics_server import Page
 
 _LIVENESS_TIMEOUT_S = 300.0
-"""A poll can take minutes if it rolls back to a version that must be loaded first."""
+"""A poll can take minutes if the Kubernetes API is slow: a change of a release repeats its requests."""
 
 
 @dataclass(frozen=True)

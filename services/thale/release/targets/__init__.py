@@ -43,7 +43,12 @@ class VersionStore(Protocol):
         ...
 
     def uri(self, model: str, version: str) -> str:
-        """Return the `storageUri` of a version, from which KServe's storage initializer downloads the archive."""
+        """Return the `storageUri` of a version, from which KServe's storage initializer downloads the archive.
+
+        Raises:
+            UnknownVersionError: If the store does not contain it.
+            StoreError: If the store cannot be read, or has no address in the cluster.
+        """
         ...
 
     def signatures(self, manifest: VersionManifest) -> Mapping[str, bytes]:
@@ -74,7 +79,7 @@ class TargetTimeouts:
     warm_up_s: float = 120.0
     """Until a version has predicted the golden plates."""
     scale_s: float = 600.0
-    """Until a version has its replicas for a larger share of the requests. 0: fail at once, if the caller retries."""
+    """Until a version has its replicas for a larger share of the requests. 0 is for a caller that retries."""
     poll_s: float = 1.0
     """Interval of KServe's status checks."""
     propagation_s: float = 2.0
@@ -120,6 +125,8 @@ class ReleaseTarget(Protocol):
         """Unload these versions, except versions that the release contains.
 
         Raises:
+            ConflictError: If the release changed concurrently in every attempt.
+            UnknownModelError: If the model has no release.
             TargetError: If the target does not respond.
         """
         ...
@@ -132,6 +139,7 @@ class ReleaseTarget(Protocol):
 
         Raises:
             ConflictError: If the release has changed since `before` was read. Nothing is changed.
+            StoreError: If the store of a new version cannot be read, or the version is not signed by a trusted key.
             TargetError: If a version cannot be loaded. The traffic does not change.
         """
         ...

@@ -34,8 +34,9 @@ FIELD_MANAGER = "thale-release"
 _MAX_ATTEMPTS = 10
 _API_TIMEOUT_S = 10.0
 _WITHDRAWALS = ("roll back", "abort")
-"""Changes that remove a version. They are never refused because predictors restart, and hardly wait for replicas."""
+"""Changes that remove a bad version. A restart of predictors does not prevent them."""
 _WITHDRAWAL_SCALE_S = 60.0
+"""Maximum wait for all replicas of the version that replaces a bad one. Then one replica is sufficient."""
 DEFAULT_TIMEOUTS = TargetTimeouts(load_s=1200.0, drain_s=65.0)
 """A predictor may wait for a new node. A facade reads a change within a second and responds within a minute."""
 
@@ -92,6 +93,7 @@ class KServeTarget(BackgroundUnloader):
         Raises:
             ConflictError: If the release has changed since `before` was read. Nothing is changed.
             SignatureError: If a new version is not signed by a trusted key, and there are trusted keys.
+            StoreError: If the cluster cannot read the store of a new version.
             TargetError: If a version cannot be loaded, its replicas are not ready, or KServe would restart all
                 predictors. The traffic does not change.
         """
@@ -102,11 +104,6 @@ class KServeTarget(BackgroundUnloader):
         new = [version for version in after.versions if version not in before.release.versions]
         obsolete = known.keys() - after.versions.keys()
         replicas = _replicas_before(before.release, after, live)
-        if new and not live["spec"]["predictor"].get("minReplicas", 1):
-            raise TargetError(
-                f"{after.name} scales to zero, and KServe allows a canary no more replicas than the stable version's "
-                "minReplicas: remove components/scale-to-zero from the overlay, deploy, and start the rollout again"
-            )
         if new:
             self._check_signatures([after.versions[version] for version in new])
             uris = {version: self.store.uri(after.name, version) for version in new}
@@ -205,7 +202,11 @@ class KServeTarget(BackgroundUnloader):
             time.sleep(self.timeouts.poll_s)
 
     def _wait_for_replicas(self, after: Release, replicas: Mapping[str, int]) -> None:
-        """Wait until versions have their replicas. A withdrawal does not wait long: its version must go."""
+        """Wait until versions have their replicas. A withdrawal waits for up to a minute.
+
+        Raises:
+            TargetError: If a pod has failed, or the replicas are not ready in time.
+        """
         limit_s = min(self.timeouts.scale_s, _WITHDRAWAL_SCALE_S) if _is_withdrawal(after) else self.timeouts.scale_s
         for version, count in replicas.items():
             loading = self._observe(after.name, version)
@@ -218,7 +219,8 @@ class KServeTarget(BackgroundUnloader):
                         break
                     raise TargetError(
                         f"{after.name} {version} has {loading.ready_replicas} of {count} ready replicas for its new "
-                        f"share of the requests ({loading.last_state}): the weight changes when they are ready"
+                        f"share of the requests ({loading.last_state}): the traffic has not changed; repeat the change "
+                        "when they are ready, as the controller does"
                     )
                 time.sleep(self.timeouts.poll_s)
 

@@ -42,7 +42,7 @@ class PredictorLoading:
     _last_summary: str = ""
     _since: dict[tuple[str, str], float] = field(default_factory=dict)
     """Start of each pod's present state, by pod and reason."""
-    _is_unreadable: bool = False
+    _has_warned: bool = False
 
     def __post_init__(self) -> None:
         self._started_at = self.clock()
@@ -84,7 +84,7 @@ class PredictorLoading:
         self._since = {key: self._since.get(key, now) for key in present}
         for state in states:
             age_s = now - self._since[state.name, state.reason]
-            if state.has_failed or (state.patience_s is not None and age_s >= state.patience_s):
+            if state.has_failed or (state.timeout_s is not None and age_s >= state.timeout_s):
                 raise TargetError(f"{self.model} {self.version} cannot be loaded: {state}; {state.remedy}")
         if not states and now - self._since["", "no pod"] >= _NO_POD_S:
             raise TargetError(
@@ -94,8 +94,8 @@ class PredictorLoading:
 
     def _warn_once(self, error: Exception) -> None:
         self.ready_replicas = None
-        if not self._is_unreadable:
-            self._is_unreadable = True
+        if not self._has_warned:
+            self._has_warned = True
             reason = f"{error.status} {error.reason}" if isinstance(error, ApiException) else str(error)
             self.progress(f"the pods of {self.model} {self.version} cannot be read ({reason}): grant list on pods")
 

@@ -48,7 +48,7 @@ class ModelStore(ABC):
     """Base class of the stores. Subclasses implement reads and exclusive writes of objects."""
 
     def put(self, path: Path, signature: Signature | None = None) -> StoreResult:
-        """Store an archive under its model's name, version and digest, with its signature. Signatures add up.
+        """Store an archive under its model's name, version and digest. A signature is added to those of other keys.
 
         Raises:
             ArchiveError: If the archive is not valid.
@@ -169,6 +169,7 @@ class ModelStore(ABC):
         Raises:
             UnknownModelError: If no version of the model is registered.
             UnknownVersionError: If this version is not registered.
+            StoreError: If the store cannot be read.
         """
         return self._object_uri(version_folder(self.find(model, version)))
 
