@@ -276,7 +276,7 @@ diff: install ## Show the changes of `make deploy` to the cluster (ENV=…)
 	$(DEPLOY) diff $(TO)
 
 .PHONY: status
-status: install ## Show the deployed version and its readiness (ENV=…)
+status: install ## Show completed steps, deploy history and readiness (ENV=…)
 	$(DEPLOY) status $(TO)
 
 .PHONY: rollback

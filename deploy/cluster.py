@@ -21,7 +21,7 @@ from deploy.settings import Access
 
 FIELD_MANAGER = "thale-deploy"
 _TIMEOUT = "--request-timeout=20s"
-"""Bound of the first request to a cluster: without it, kubectl waits for minutes if packets are dropped."""
+"""Timeout of the first request to a cluster. Without it, kubectl waits for minutes if packets are dropped."""
 _UNREACHABLE = (
     "connection refused",
     "was refused",
@@ -156,7 +156,7 @@ def locate_cluster(context: DeployContext) -> AksCluster:
 
 
 def _unreachable_reason(output: str) -> str | None:
-    """Return the last line of kubectl's output that says that no API server responds, or None."""
+    """Return the last line of kubectl's output about an API server that does not respond, or None."""
     lines = [line.strip() for line in output.splitlines() if any(text in line for text in _UNREACHABLE)]
     return lines[-1] if lines else None
 

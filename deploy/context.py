@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 from rich.markup import escape
 
@@ -16,6 +17,8 @@ from thale.files import open_locked
 
 ROOT = Path(__file__).parents[1]
 NAMESPACE = "thale"
+GPU_COMPONENT = "../../components/gpu"
+"""Component of an overlay whose predictors run on GPUs."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,12 @@ class DeployContext:
     def overlay(self) -> Path:
         """The kustomize overlay of the environment."""
         return self.root / "kubernetes" / "overlays" / self.environment.overlay
+
+    @property
+    def overlay_components(self) -> Sequence[str]:
+        """The components of the overlay, as paths relative to it."""
+        kustomization = yaml.safe_load((self.overlay / "kustomization.yaml").read_text())
+        return tuple(kustomization.get("components") or ())
 
     @property
     def state_file(self) -> Path:

@@ -1,7 +1,7 @@
 """Creates the missing Secrets that pods mount: the password of the limit store, and on a laptop the API keys.
 
-It also writes what settings name: public keys of signatures, the destination of traces, and on a laptop the receiver of
-the dead man's switch.
+It also applies settings: public keys of signatures, the destination of traces, and on a laptop the receiver of the dead
+man's switch.
 
 The password is generated once and is stored only in the cluster. To rotate it, delete the Secret `limit-store`, run
 this step, and restart the store. On Azure, API keys are in the Key Vault (docs/authentication.md).
@@ -32,6 +32,7 @@ def run(context: DeployContext) -> None:
     Raises:
         CommandError: If kubectl fails.
         DeployError: If the API keys of a laptop cannot be read.
+        SettingsError: If a public key of signatures cannot be read.
     """
     cluster = clusters.connect(context)
     cluster.check_environment()

@@ -11,15 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from deploy.context import DeployContext
+from deploy.context import GPU_COMPONENT, DeployContext
 from deploy.errors import DeployError
 from deploy.state import digest_files
 
 _IGNORED = ".dockerignore"
 _TAG_LENGTH = 16
-_GPU_COMPONENT = "../../components/gpu"
 _CPU_DEVICE, _GPU_DEVICE = "ARG DEVICE=cpu\n", "ARG DEVICE=cu130\n"
 
 
@@ -69,10 +66,8 @@ def build_context(context: DeployContext, image: Image) -> Iterator[Path]:
 
 
 def _is_for_gpus(context: DeployContext, image: Image) -> bool:
-    """Return True if the overlay has the component gpu, and the image has a torch build to choose."""
-    kustomization = yaml.safe_load((context.overlay / "kustomization.yaml").read_text())
-    has_component = _GPU_COMPONENT in kustomization.get("components", ())
-    return has_component and _CPU_DEVICE in (context.root / image.dockerfile).read_text()
+    """Return whether the overlay has the component gpu, and the image has a torch build to choose."""
+    return GPU_COMPONENT in context.overlay_components and _CPU_DEVICE in (context.root / image.dockerfile).read_text()
 
 
 def _files(context: DeployContext, image: Image) -> Sequence[Path]:

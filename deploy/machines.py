@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from deploy.context import DeployContext
+from deploy.context import GPU_COMPONENT, DeployContext
 from deploy.errors import MissingPrerequisite, UnexpectedOutputError
 from deploy.settings import DeploySettings
 from deploy.subscription import az, tfvars
@@ -21,7 +20,6 @@ SPOT = "lowPriorityCores"
 
 _QUOTA_TITLES = {REGIONAL: "all families", SPOT: "spot nodes"}
 
-GPU_COMPONENT = "../../components/gpu"
 ZONES = ("1", "2", "3")
 """The default of `zones` in terraform/azure/variables.tf."""
 
@@ -120,17 +118,12 @@ def machine_requirements(context: DeployContext) -> MachineRequirements:
     pools = [
         PlannedNodePool.model_validate({**values[name], "zones": zones}) for name in ("system_pool", "general_pool")
     ]
-    uses_gpus = _overlay_uses_gpus(context)
+    uses_gpus = GPU_COMPONENT in context.overlay_components
     for pool in values.get("gpu_pools", {}).values():
         in_use = uses_gpus and pool["purpose"] == "inference"
         pools.append(PlannedNodePool.model_validate({**pool, "in_use": in_use}))
     locations = [values["location"], values.get("secondary_location")]
     return MachineRequirements(tuple(location for location in locations if location), tuple(pools))
-
-
-def _overlay_uses_gpus(context: DeployContext) -> bool:
-    kustomization = yaml.safe_load((context.overlay / "kustomization.yaml").read_text())
-    return GPU_COMPONENT in kustomization.get("components", ())
 
 
 def missing_machines(context: DeployContext, *, environment_exists: bool) -> list[MissingPrerequisite]:

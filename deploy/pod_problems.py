@@ -1,4 +1,8 @@
-"""Reasons for which pods are not ready: scheduling, images, init containers, crashes, and events of volumes."""
+"""Reasons for which pods are not ready: scheduling, images, init containers, crashes, and events of volumes.
+
+It covers each pod of a namespace, and adds events. `thale.kserve.predictor_pods` decides when a predictor has failed.
+It needs the Kubernetes client, which a deploy does not load.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,7 @@
 """Registers an archive of the user in the store of a laptop's cluster, which is a volume that only pods can write.
 
-A pod with the model server's image gets the archive and runs `thale release register`, as the Job of the default models
-does. On Azure, a machine in the network registers directly in the storage account.
+The archive is copied into a pod with the model server's image, which runs `thale release register`, as the Job of the
+default models does. On Azure, a machine in the network registers directly in the storage account.
 """
 
 import base64
@@ -31,8 +31,9 @@ def register(context: DeployContext, archive: Path, signature: Path | None = Non
     """
     if context.environment.on_azure:
         raise DeployError(
-            "the store on Azure is no volume: run `thale release --store https://ACCOUNT.blob.core.windows.net/models "
-            "register FILE` on a machine in its network, as an identity that may write models"
+            "the store on Azure is not a volume: run `thale release --store "
+            "https://ACCOUNT.blob.core.windows.net/models register FILE` on a machine in its network, as an identity "
+            "that may write models"
         )
     contents = {path.name: _read(path) for path in (archive, signature) if path is not None}
     cluster = clusters.connect(context)

@@ -4,8 +4,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from deploy.cluster import FIELD_MANAGER, Cluster
 from deploy.context import NAMESPACE, DeployContext
 from deploy.errors import SettingsError
@@ -24,7 +22,7 @@ def signing_facts(context: DeployContext) -> Mapping[str, str]:
         SettingsError: If a file is not a public key, or the overlay does not mount the keys.
     """
     files = _read_files(context)
-    if files and COMPONENT not in yaml.safe_load((context.overlay / "kustomization.yaml").read_text())["components"]:
+    if files and COMPONENT not in context.overlay_components:
         raise SettingsError(
             f"signing_public_keys is set, but the overlay does not mount the keys: add `- {COMPONENT}` to the "
             f"components in {(context.overlay / 'kustomization.yaml').relative_to(context.root)}"

@@ -74,7 +74,7 @@ def run(context: DeployContext) -> None:
 
 
 def send_until_started(context: DeployContext, send: Callable[[], bytes]) -> bytes:
-    """Send, and repeat it while models that are scaled to zero start: a new GPU node takes about 10 minutes.
+    """Send a request, and repeat it while models that are scaled to zero start: a new GPU node takes about 10 minutes.
 
     Raises:
         SmokeError: If the models do not start in time, or for another failure.

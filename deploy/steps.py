@@ -112,14 +112,14 @@ def run_step(context: DeployContext, step: DeployStep) -> None:
 
 
 def state_of_cluster(context: DeployContext, state: State) -> State:
-    """Return the state for the environment's cluster: a new cluster runs them again, also under an earlier name.
+    """Return the state for the environment's cluster. Steps of another cluster, even one of the same name, are removed.
 
     Raises:
         DeployError: If the cluster does not exist or does not respond.
     """
     identity = clusters.connect(context).identity()
     if state.cluster and state.cluster != identity:
-        context.log("this is another cluster than that of the last deploy: the steps for a cluster run again")
+        context.log("this is another cluster than that of the last deploy: the steps on the cluster run again")
     return state.for_cluster(identity, {step.name for step in STEPS if not step.needs_cluster})
 
 

@@ -1,4 +1,4 @@
-"""Summary of a deploy: addresses, versions, and cost for each hour."""
+"""Summary of a deploy: addresses, versions, and cost per hour."""
 
 import json
 import sys
@@ -50,7 +50,7 @@ def run(context: DeployContext) -> None:
 
 
 def describe_first_key(vault: str) -> str:
-    """Return the command of the first API key. The vault is private, so a deploy can neither create nor see keys."""
+    """Return the command of the first API key. The vault is private, so a deploy can neither create nor read keys."""
     return (
         f"an administrator creates them inside the network: thale keys create --key-vault {vault} --name NAME --scope "
         "predict --expires 90d. Until the first one, the facade accepts only tokens of Entra ID"
@@ -58,7 +58,7 @@ def describe_first_key(vault: str) -> str:
 
 
 def describe_cost(context: DeployContext) -> str:
-    """Return the cost for each hour according to the last plan, or the reason why it is unknown."""
+    """Return the cost per hour according to the last plan, or the reason why it is unknown."""
     path = context.artifact(terraform.PLAN, "terraform")
     try:
         costs: Any = run_json(
