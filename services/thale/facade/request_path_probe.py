@@ -134,7 +134,7 @@ class RequestPathProbe:
             self._record_failure(part, f"{name} does not respond within {_LOCAL_TIMEOUT_S:g} s", tolerated=0)
         except (ThaleError, WorkerTaskError) as error:
             if not part.reason:
-                logger.error("request path probe failed", extra={"part": name, "error": str(error)})
+                logger.error("request path probe failed", extra={"dependency": name, "error": str(error)})
             self._record_failure(part, f"{name} fails; the log has the reason", tolerated=0)
         else:
             _record_success(part, self.intervals.local_s)

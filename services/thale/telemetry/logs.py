@@ -20,6 +20,7 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The ID of the current task's request. Every log line contains it."""
 
 FIELDS: Mapping[str, str] = {
+    "annotations": "keys of annotations that KServe copies into pods",
     "bytes": "length of a model's response",
     "code": "stable code of a problem",
     "config_map": "name of the ConfigMap that stores the rollout controller's checkpoint",
@@ -38,8 +39,10 @@ FIELDS: Mapping[str, str] = {
     "principal": "identifier of the authenticated caller: the id of a key, or of an object in Entra ID",
     "reason": "reason for the fallback to the stable version",
     "reasons": "the judge's reasons against a step",
+    "requests": "number of requests that exceeded the drain timeout",
     "route": "route template",
     "seconds": "duration",
+    "state": "state of a predictor's pods",
     "status": "HTTP status",
     "step": "step of a training run",
     "step_s": "age of a rollout's current step in seconds",
