@@ -207,17 +207,21 @@ def _write_kubeconfig(context: DeployContext, kubeconfig: str) -> Path:
 def _cluster_by_invoke(context: DeployContext) -> Cluster:
     """Put wrappers of kubectl and helm first on PATH, so that callers work unchanged in a private network."""
     locate_cluster(context)
-    folder = context.folder / "bin"
-    folder.mkdir(exist_ok=True)
+    folder = wrapper_folder(context)
+    folder.mkdir(parents=True, exist_ok=True)
+    variables = [f"PYTHONPATH={context.root}", f"THALE_DEPLOY_REGION={context.settings.region}"]
     invoke_command = [sys.executable, "-P", "-m", "deploy", "invoke", "--env", str(context.environment), "--"]
     for program in ("kubectl", "helm"):
         script = folder / program
-        command_line = " ".join(
-            shlex.quote(argument) for argument in ["env", f"PYTHONPATH={context.root}", *invoke_command, program]
-        )
+        command_line = " ".join(shlex.quote(argument) for argument in ["env", *variables, *invoke_command, program])
         script.write_text(f'#!/bin/sh\nexec {command_line} "$@"\n')
         script.chmod(0o700)
     return Cluster(context, [str(folder / "kubectl")], {"PATH": os.pathsep.join([str(folder), *os.get_exec_path()])})
+
+
+def wrapper_folder(context: DeployContext) -> Path:
+    """Return the folder of the wrappers for the cluster of the configured region."""
+    return context.folder / "bin" / context.settings.region
 
 
 def is_namespace_missing(cluster: Cluster) -> bool:

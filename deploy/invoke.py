@@ -117,8 +117,8 @@ def _is_file(argument: str) -> bool:
 
 def _find_program(context: DeployContext, program: str) -> str:
     """Return the real program, not the wrapper that calls this module."""
-    shim_dir = str(context.folder / "bin")
-    found = shutil.which(program, path=os.pathsep.join(path for path in os.get_exec_path() if path != shim_dir))
+    wrappers = str(cluster.wrapper_folder(context))
+    found = shutil.which(program, path=os.pathsep.join(path for path in os.get_exec_path() if path != wrappers))
     if found is None:
         raise DeployError(f"{program} is not on the PATH")
     return found
