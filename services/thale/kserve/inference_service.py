@@ -207,14 +207,6 @@ def replicas_for_share(resource: Resource, percent: float) -> int:
     return max(1, math.ceil(stable_replicas * percent / 100))
 
 
-def entry_replicas(resource: Resource, version: str) -> int | None:
-    """Return `minReplicas` of a version's entry in spec.canary. None without an entry."""
-    for entry in resource["spec"].get("canary") or ():
-        if entry["predictor"]["name"] == predictor_name(version):
-            return int(entry["predictor"].get("minReplicas", 0))
-    return None
-
-
 def unused_versions(resource: Resource, release: Release) -> Sequence[str]:
     """Return the versions with an entry at 0 percent that the release does not contain, ascending.
 

@@ -33,9 +33,9 @@ logger = logging.getLogger(__name__)
 FIELD_MANAGER = "thale-release"
 _MAX_ATTEMPTS = 10
 _API_TIMEOUT_S = 10.0
-_WITHDRAWALS = ("roll back", "abort")
+_ROLLBACK_OR_ABORT = ("roll back", "abort")
 """Changes that remove a bad version. A restart of predictors does not prevent them."""
-_WITHDRAWAL_SCALE_S = 60.0
+_ROLLBACK_SCALE_S = 60.0
 """Maximum wait for all replicas of the version that replaces a bad one. Then one replica is sufficient."""
 DEFAULT_TIMEOUTS = TargetTimeouts(load_s=1200.0, drain_s=65.0)
 """A predictor may wait for a new node. A facade reads a change within a second and responds within a minute."""
@@ -132,7 +132,7 @@ class KServeTarget(BackgroundUnloader):
         if before == after:
             return
         check = PropagationCheck(self.api)
-        if _is_withdrawal(after):
+        if _is_rollback_or_abort(after):
             check.warn()
         else:
             check.require()
@@ -202,12 +202,14 @@ class KServeTarget(BackgroundUnloader):
             time.sleep(self.timeouts.poll_s)
 
     def _wait_for_replicas(self, after: Release, replicas: Mapping[str, int]) -> None:
-        """Wait until versions have their replicas. A withdrawal waits for up to a minute.
+        """Wait until versions have their replicas. A rollback waits for up to a minute.
 
         Raises:
             TargetError: If a pod has failed, or the replicas are not ready in time.
         """
-        limit_s = min(self.timeouts.scale_s, _WITHDRAWAL_SCALE_S) if _is_withdrawal(after) else self.timeouts.scale_s
+        limit_s = (
+            min(self.timeouts.scale_s, _ROLLBACK_SCALE_S) if _is_rollback_or_abort(after) else self.timeouts.scale_s
+        )
         for version, count in replicas.items():
             loading = self._observe(after.name, version)
             while True:
@@ -215,7 +217,7 @@ class KServeTarget(BackgroundUnloader):
                 if loading.ready_replicas is None or loading.ready_replicas >= count:
                     break
                 if loading.elapsed_s >= limit_s:
-                    if _is_withdrawal(after) and loading.ready_replicas:
+                    if _is_rollback_or_abort(after) and loading.ready_replicas:
                         break
                     raise TargetError(
                         f"{after.name} {version} has {loading.ready_replicas} of {count} ready replicas for its new "
@@ -330,8 +332,8 @@ class KServeTarget(BackgroundUnloader):
         )
 
 
-def _is_withdrawal(release: Release) -> bool:
-    return bool(release.history) and release.history[-1].what in _WITHDRAWALS
+def _is_rollback_or_abort(release: Release) -> bool:
+    return bool(release.history) and release.history[-1].what in _ROLLBACK_OR_ABORT
 
 
 def _replicas_before(before: Release, after: Release, live: inference_service.Resource) -> Mapping[str, int]:
