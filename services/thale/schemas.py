@@ -32,6 +32,11 @@ LandmarkKind = Literal["root_base", "primary_tip", "lateral_tip", "leaf_tip"]
 TraitLevel = Literal["plant", "plate"]
 
 
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version, which are its sort key: 1.10.0 follows 1.9.0."""
+    return tuple(int(number) for number in version.split("."))
+
+
 class FrozenModel(BaseModel):
     """Base class of the schemas: immutable, rejects unknown fields, serializes NaN as null."""
 

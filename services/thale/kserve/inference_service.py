@@ -20,7 +20,15 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from thale.errors import TargetError, describe_validation_error
-from thale.schemas import VERSION_PATTERN, FrozenModel, ModelCard, Release, ReleaseEvent, VersionManifest
+from thale.schemas import (
+    VERSION_PATTERN,
+    FrozenModel,
+    ModelCard,
+    Release,
+    ReleaseEvent,
+    VersionManifest,
+    version_numbers,
+)
 
 GROUP, API_VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 URL_TEMPLATE = "http://{service}.{namespace}.svc"
@@ -150,8 +158,8 @@ def resource_from_release(
     others = sorted({*release.versions, *extra_versions} - {release.stable})
     if others and template.get("minReplicas") == 0:
         raise TargetError(
-            f"{name} may scale to zero, and KServe rejects a canary with more replicas than the stable version's "
-            "minReplicas: remove components/scale-to-zero from the overlay, deploy, and repeat it (docs/gpu.md)"
+            f"{name} may scale to zero, and KServe limits a canary's replicas to minReplicas of the stable version: "
+            "remove components/scale-to-zero from the overlay, deploy, and repeat the command (docs/gpu.md)"
         )
     for version in others:
         percent = traffic_percents.get(version, 0)
@@ -213,7 +221,7 @@ def unused_versions(resource: Resource, release: Release) -> Sequence[str]:
     An interrupted change leaves such an entry, and a removed version has one until its last response.
     """
     unused = storage_uris(resource).keys() - release.versions.keys()
-    return sorted(unused, key=lambda version: [int(part) for part in version.split(".")])
+    return sorted(unused, key=version_numbers)
 
 
 def unused_deployments(resource: Resource) -> Sequence[str]:

@@ -21,7 +21,7 @@ from thale.files import write_atomically
 from thale.interpreter import python_command
 from thale.local.background_process import run_in_background
 from thale.local.data_dir import DataDir
-from thale.schemas import ModelCard, Release, ReleaseState, VersionManifest
+from thale.schemas import ModelCard, Release, ReleaseState, VersionManifest, version_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -263,7 +263,7 @@ def _read_release_state(state_file: Path) -> ReleaseState:
 def _updated_release(versions: Mapping[str, VersionManifest], before: Release | None) -> Release:
     """Return the release, restricted to the versions in the store. Without stable, the highest of them is stable."""
     if before is None or before.stable not in versions:
-        newest = max(versions, key=lambda version: tuple(int(number) for number in version.split(".")))
+        newest = max(versions, key=version_numbers)
         history = before.history if before is not None else ()
         return Release(
             task=versions[newest].card.task, stable=newest, versions={newest: versions[newest]}, history=history

@@ -113,7 +113,7 @@ class ReleaseTarget(Protocol):
         ...
 
     def unused(self, model: str) -> Sequence[str]:
-        """Return the loaded versions that the release of a model does not contain, such as those of a killed change.
+        """Return the loaded versions that the release of a model lacks, ascending, such as those of a killed change.
 
         Raises:
             UnknownModelError: If the model has no release.

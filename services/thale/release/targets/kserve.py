@@ -83,7 +83,7 @@ class KServeTarget(BackgroundUnloader):
         return self.store.find(model, version)
 
     def unused(self, model: str) -> Sequence[str]:
-        """Return the versions with a predictor that the release does not contain."""
+        """Return the versions with a predictor that the release does not contain, ascending."""
         live = self._get(model)
         return inference_service.unused_versions(live, self._to_versioned_release(live).release)
 

@@ -23,7 +23,7 @@ from thale.release.targets import LocalVersionStore, TargetTimeouts, VersionedRe
 from thale.release.targets.background_unload import BackgroundUnloader
 from thale.release.targets.loading_lock import loading_lock
 from thale.release.targets.torchserve_client import TorchServeClient
-from thale.schemas import Release, ReleaseState, VersionManifest
+from thale.schemas import Release, ReleaseState, VersionManifest, version_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +71,9 @@ class LocalTarget(BackgroundUnloader):
         return self.store.find(model, version)
 
     def unused(self, model: str) -> Sequence[str]:
-        """Return the versions in TorchServe that the release does not contain."""
-        return sorted(self.server.versions(model).keys() - self.read(model).release.versions.keys())
+        """Return the versions in TorchServe that the release does not contain, ascending."""
+        unused = self.server.versions(model).keys() - self.read(model).release.versions.keys()
+        return sorted(unused, key=version_numbers)
 
     def drop(self, model: str, versions: Collection[str]) -> None:
         """Unload these versions, except versions that the release contains. Waits for a version that is being loaded.

@@ -27,7 +27,7 @@ from thale.errors import (
 )
 from thale.release.registry.archive_validation import ValidatedArchive, validate_archive
 from thale.release.registry.signatures import Signature, compute_digest, key_id_from_name, signature_name
-from thale.schemas import MODEL_NAME_PATTERN, VERSION_PATTERN, VersionManifest
+from thale.schemas import MODEL_NAME_PATTERN, VERSION_PATTERN, VersionManifest, version_numbers
 
 MANIFEST_FILE = "release.json"
 DIGEST_SUFFIX = ".sha256"
@@ -132,7 +132,7 @@ class ModelStore(ABC):
             _parse_manifest(key, data) for key in self._manifest_keys() if (data := self._read(key)) is not None
         ]
         selected = [manifest for manifest in manifests if model in (None, manifest.card.name)]
-        return sorted(selected, key=lambda manifest: (manifest.card.name, _version_numbers(manifest.card.version)))
+        return sorted(selected, key=lambda manifest: (manifest.card.name, version_numbers(manifest.card.version)))
 
     def fetch(self, model: str, version: str, to: Path) -> Path:
         """Copy a version's archive into a folder and return its path. A valid copy is not replaced.
@@ -230,7 +230,3 @@ def _parse_manifest(key: str, data: bytes) -> VersionManifest:
         raise StoreError(
             f"{key} in the model store is not a valid version manifest: {describe_validation_error(error)}"
         ) from error
-
-
-def _version_numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
