@@ -130,3 +130,15 @@ def test_nothing_is_exported_without_source() -> None:
     with export_expiry_metrics(None):
         assert not any(thread.name == "secret-expiry-exporter" for thread in threading.enumerate())
         assert exported_expiries() == {}
+
+
+def test_ended_api_keys_are_not_exported() -> None:
+    past, future = (datetime.now(UTC) + timedelta(days=days) for days in (-1, 1))
+    expiries = {"api-key-0a1b2c3d": past, "api-key-4e5f6a7b": future, "api-key-pepper": past, "registry": past}
+    with export_expiry_metrics(FakeSecrets(lambda: expiries)):
+        wait_until(
+            lambda: (
+                exported_expiries().keys()
+                == {series_name("api-key-4e5f6a7b"), series_name("api-key-pepper"), series_name("registry")}
+            )
+        )

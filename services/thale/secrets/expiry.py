@@ -1,14 +1,16 @@
 """Metrics of secret expiry for alerts (ADR 0056).
 
-`thale_secret_expiry_timestamp_seconds{secret}` or `thale_secret_without_expiry{secret}`.
+`thale_secret_expiry_timestamp_seconds{secret}` or `thale_secret_without_expiry{secret}`. An API key that has expired
+or is revoked is not exported, because it needs no replacement.
 """
 
 import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from thale.errors import SecretError
 from thale.secrets import Secrets
@@ -18,6 +20,8 @@ from thale.telemetry.labels import SECRET
 logger = logging.getLogger(__name__)
 
 _JOIN_TIMEOUT_S = 1.0
+_API_KEY = re.compile(r"api-key-[0-9a-f]{8}")
+"""Name of the secret of an API key. It expires with the key, or when the key is revoked."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,12 @@ class _ExportedSecrets:
 
     def update(self, expiries: Mapping[str, datetime | None]) -> None:
         """Export these secrets, and remove the series of all others."""
-        expiring = [(name, expires) for name, expires in expiries.items() if expires is not None]
+        now = datetime.now(UTC)
+        expiring = [
+            (name, expires)
+            for name, expires in expiries.items()
+            if expires is not None and not (_API_KEY.fullmatch(name) and expires <= now)
+        ]
         next_to_expire = dict(sorted(expiring, key=lambda expiry: expiry[1])[: SECRET.max_values])
         permanent = set(sorted(name for name, expires in expiries.items() if expires is None)[: SECRET.max_values])
         for removed in self._expiring - next_to_expire.keys():
