@@ -1,6 +1,7 @@
 """Tests of the client: parsed responses, errors from problem documents, and retries."""
 
 import io
+import json
 import subprocess
 import sys
 import threading
@@ -49,9 +50,10 @@ def test_phenotype_of_path_has_name_and_given_scale(client: thale.Client, plate:
 
 
 @pytest.mark.integration
-def test_client_returns_overlay_rsml_and_csv(client: thale.Client, plate: Path) -> None:
+def test_client_returns_each_export(client: thale.Client, plate: Path) -> None:
     assert client.overlay(plate, mm_per_px=0.25).startswith(b"\x89PNG")
     assert b"<rsml" in client.rsml(plate, mm_per_px=0.25)
+    assert set(json.loads(client.plantcv(plate, mm_per_px=0.25))) == {"entities", "variables"}
     assert client.csv(plate, mm_per_px=0.25).startswith("image,sha256,level")
     assert client.csv(plate, mm_per_px=0.25, table="wide").startswith("image,sha256,plant")
 

@@ -142,6 +142,10 @@ class Client:
         """Measure an image and return its root systems as RSML. Raises as `phenotype` does."""
         return self._post("/v1/phenotype", image, parameters, "application/rsml+xml")
 
+    def plantcv(self, image: Image, **parameters: Unpack[Parameters]) -> bytes:
+        """Measure an image and return its traits as JSON for `plantcv-utils json2csv`. Raises as `phenotype` does."""
+        return self._post("/v1/phenotype", image, parameters, "application/vnd.plantcv+json")
+
     def csv(self, image: Image, *, table: Literal["long", "wide"] = "long", **parameters: Unpack[Parameters]) -> str:
         """Measure an image and return its traits as a table, one row per trait (long) or per plant (wide).
 

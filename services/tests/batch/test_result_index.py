@@ -1,5 +1,6 @@
 """Tests of the result index: stable result names, and finished measurements."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,21 @@ def test_assign_name_is_unique_and_stable_for_equal_file_names(tmp_path: Path) -
 def test_assign_name_avoids_names_of_tables(tmp_path: Path) -> None:
     with ResultIndex.open(tmp_path / "out") as index:
         assert index.assign_name(source(tmp_path / "in" / "COCO.png"), "") == "in_COCO"
+
+
+@pytest.mark.parametrize("table_name", ["plantcv", "PlantCV"])
+def test_open_renames_result_with_name_of_new_table(tmp_path: Path, table_name: str) -> None:
+    image = source(tmp_path / "in" / f"{table_name}.png")
+    with ResultIndex.open(tmp_path / "out"):
+        pass
+    database = sqlite3.connect(tmp_path / "out" / INDEX_FILENAME)
+    with database:  # as an earlier version, which did not write this table
+        row = (table_name, str(image.path.resolve()), "abc", "{}", "[]")
+        database.execute("INSERT INTO results VALUES (?, ?, ?, ?, ?)", row)
+    database.close()
+    with ResultIndex.open(tmp_path / "out") as index:
+        assert index.finished_names() == []
+        assert index.assign_name(image, "abc") == f"in_{table_name}"
 
 
 def test_assign_name_follows_moved_file(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
-"""Tests of the tables of results when the disk is full, or a table cannot be replaced."""
+"""Tests of the tables of results: content, full disk, and a table that cannot be replaced."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.support.sample_phenotypes import phenotype
-from thale.batch.results import COCO, LONG_TABLE, WIDE_TABLE, write_failures, write_tables
+from tests.support.sample_phenotypes import image_metadata, phenotype, seedling
+from thale.batch.results import COCO, LONG_TABLE, PLANTCV, WIDE_TABLE, write_failures, write_tables
 from thale.errors import FileAccessError
 
 _FULL_DISK = Path("/dev/full")  # a write to it fails with ENOSPC, in any container
@@ -15,19 +16,26 @@ _FULL_DISK = Path("/dev/full")  # a write to it fails with ENOSPC, in any contai
 def results(tmp_path: Path) -> Path:
     """Return a folder with one result and its tables."""
     (tmp_path / "plate.json").write_text(phenotype().model_dump_json())
-    write_tables(tmp_path, ["plate"], with_coco=True)
+    write_tables(tmp_path, ["plate"], with_coco=True, with_plantcv=True)
     return tmp_path
 
 
-@pytest.mark.parametrize("name", [LONG_TABLE, WIDE_TABLE, COCO])
+@pytest.mark.parametrize("name", [LONG_TABLE, WIDE_TABLE, COCO, PLANTCV])
 def test_write_tables_keeps_old_table_on_full_disk(results: Path, name: str) -> None:
     before = (results / name).read_bytes()
     (results / f".{name}.part").symlink_to(_FULL_DISK)
     message = rf"^results cannot be written to {results / name}: No space left on device: free space on that disk"
     with pytest.raises(FileAccessError, match=message):
-        write_tables(results, ["plate"], with_coco=True)
+        write_tables(results, ["plate"], with_coco=True, with_plantcv=True)
     assert (results / name).read_bytes() == before
     assert not list(results.glob(".*"))
+
+
+def test_write_tables_plantcv_has_all_results_of_all_runs(results: Path) -> None:
+    (results / "b.json").write_text(phenotype(seedling(), image=image_metadata("b.png")).model_dump_json())
+    write_tables(results, ["b", "plate"], with_plantcv=True)
+    entities = json.loads((results / PLANTCV).read_bytes())["entities"]
+    assert [entity["metadata"]["image"]["value"] for entity in entities] == [["b.png"], ["plate.png"]]
 
 
 def test_write_tables_names_folder_in_the_way(results: Path) -> None:

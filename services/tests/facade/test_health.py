@@ -104,6 +104,8 @@ def test_openapi_document_needs_no_network(facade: Facade) -> None:
     body = schema["paths"]["/v1/phenotype"]["post"]["requestBody"]["content"]
     assert {"image/jpeg", "image/png", "image/tiff", "multipart/form-data"} <= set(body)
     media_types = schema["paths"]["/v1/phenotype"]["post"]["responses"]["200"]["content"]
-    assert {"application/json", "image/png", "application/rsml+xml", "text/csv"} == set(media_types)
+    plantcv_type = "application/vnd.plantcv+json"
+    assert {"application/json", "image/png", "application/rsml+xml", "text/csv", plantcv_type} == set(media_types)
+    assert media_types[plantcv_type]["schema"] == {"type": "object"}
     assert "Phenotype" in schema["components"]["schemas"]
     assert facade.get("/").json["contract"] == "/openapi.json"

@@ -57,7 +57,9 @@ def test_analyze_writes_results_and_failures_of_a_folder(
     platform: PlatformProcess, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    completed = platform.run("analyze", photos, "--recursive", "--out", out, "--mm-per-px", "0.25", "--coco")
+    completed = platform.run(
+        "analyze", photos, "--recursive", "--out", out, "--mm-per-px", "0.25", "--coco", "--plantcv"
+    )
     assert completed.returncode == 1, completed.stdout
     for name in ("one", "copy", "day2/one"):
         phenotype = Phenotype.model_validate_json((out / f"{name}.json").read_bytes())
@@ -67,6 +69,7 @@ def test_analyze_writes_results_and_failures_of_a_folder(
     for table in ("traits.csv", "traits_wide.csv"):
         assert {row["image"] for row in rows(out / table)} == {"one.png", "copy.png", "day2/one.png"}
     assert {image["file_name"] for image in json.loads((out / "coco.json").read_text())["images"]} >= {"one.png"}
+    assert len(json.loads((out / "plantcv.json").read_text())["entities"]) == 3
     assert [Path(row["file"]).name for row in rows(out / "failed.csv")] == ["cut.jpg", "empty.png"]
     for expected_text in (
         "3 measured",

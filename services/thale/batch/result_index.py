@@ -15,7 +15,8 @@ INDEX_FILENAME = ".thale.sqlite"
 WRITE_FAILURE = "results cannot be written to"
 _PRIMARY_CODE = 0xFF
 """Mask of the primary result code of SQLite in an extended one."""
-_RESERVED_NAMES = frozenset({"traits", "traits_wide", "coco"})
+_RESERVED_NAMES = ("traits", "traits_wide", "coco", "plantcv")
+"""Names of the tables. A result of that name would have the same file."""
 ModelIdentity = tuple[str, str, str]
 """Name, version and digest of a model version, as the server lists it."""
 
@@ -67,6 +68,8 @@ class ResultIndex:
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("BEGIN EXCLUSIVE")
             database.execute(_SCHEMA)
+            # An earlier version, which wrote fewer tables, may have given a result one of these names.
+            database.executemany("DELETE FROM results WHERE name = ?", [(name,) for name in _RESERVED_NAMES])
             database.execute("COMMIT")
             yield cls(database)
         except sqlite3.OperationalError as error:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from thale.batch.result_index import WRITE_FAILURE
 from thale.errors import ParameterError
-from thale.exports import coco, overlay, rsml, table
+from thale.exports import coco, overlay, plantcv, rsml, table
 from thale.files import access_errors, replace_atomically, write_atomically
 from thale.imaging.image_io import decode
 from thale.schemas import Phenotype
@@ -20,6 +20,7 @@ from thale.schemas import Phenotype
 LONG_TABLE = "traits.csv"
 WIDE_TABLE = "traits_wide.csv"
 COCO = "coco.json"
+PLANTCV = "plantcv.json"
 _SUFFIXES = (".overlay.png", ".rsml", ".json")
 
 
@@ -60,20 +61,25 @@ def read_result(folder: Path, name: str) -> Phenotype:
         raise ParameterError(f"{path} is missing or damaged: delete it and run `thale analyze` again") from error
 
 
-def write_tables(folder: Path, names: Sequence[str], with_coco: bool = False) -> None:
-    """Write the long and the wide table of these results, and coco.json if requested.
+def write_tables(folder: Path, names: Sequence[str], *, with_coco: bool = False, with_plantcv: bool = False) -> None:
+    """Write the long and the wide table of these results, and coco.json and plantcv.json if requested.
 
-    The tables read one result at a time, so that ten thousand results fit into memory. coco.json needs all at once.
+    All but coco.json are written with one result at a time, so that ten thousand results fit into memory.
 
     Raises:
         ParameterError: If a result is missing or damaged.
         FileAccessError: If a table cannot be written. The table of an earlier run is unchanged.
     """
     with access_errors(WRITE_FAILURE):
-        _write_tables(folder, names, with_coco)
+        _write_tables(folder, names)
+        if with_coco:
+            write_atomically(folder / COCO, coco.write(read_result(folder, name) for name in names))
+        if with_plantcv:
+            with _open_atomically(folder / PLANTCV) as out:
+                out.writelines(plantcv.chunks(read_result(folder, name) for name in names))
 
 
-def _write_tables(folder: Path, names: Sequence[str], with_coco: bool) -> None:
+def _write_tables(folder: Path, names: Sequence[str]) -> None:
     long_header = table.long_csv([])
     wide = _WideTable()
     with _open_atomically(folder / LONG_TABLE) as long:
@@ -84,8 +90,6 @@ def _write_tables(folder: Path, names: Sequence[str], with_coco: bool) -> None:
             wide.add(phenotype)
     with _open_atomically(folder / WIDE_TABLE) as out:
         wide.write(out)
-    if with_coco:
-        write_atomically(folder / COCO, coco.write(read_result(folder, name) for name in names))
 
 
 class _WideTable:

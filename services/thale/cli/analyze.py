@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from thale.batch.result_index import ResultIndex
-from thale.batch.results import COCO, LONG_TABLE, WIDE_TABLE, read_result, write_failures, write_tables
+from thale.batch.results import COCO, LONG_TABLE, PLANTCV, WIDE_TABLE, read_result, write_failures, write_tables
 from thale.batch.run import BatchRun
 from thale.batch.sources import Sources, find_sources
 from thale.cli.server_connection import connect_or_start
@@ -34,6 +34,7 @@ class AnalyzeOptions:
     recursive: bool
     parameters: Parameters
     coco: bool
+    plantcv: bool
     server: str | None
     home: Path | None
     weights: Path | None
@@ -87,7 +88,7 @@ def _write_summary(
     stderr_console: Console,
 ) -> None:
     """Write the tables of all results in the folder, and print a summary."""
-    write_tables(options.out, index.finished_names(), options.coco)
+    write_tables(options.out, index.finished_names(), with_coco=options.coco, with_plantcv=options.plantcv)
     failures = [(str(outcome.source.path), outcome.reason) for outcome in run.summary.by_kind("failed")]
     write_failures(options.out / FAILURES_FILE, failures)
     succeeded = run.summary.by_kind("measured") + run.summary.by_kind("skipped")
@@ -101,7 +102,8 @@ def _write_summary(
     missing = len(sources.images) - len(run.summary.outcomes)
     counts += [f"{missing} remaining"] if missing else []
     counts += [f"{sources.skipped} other files ignored"] if sources.skipped else []
-    tables = ", ".join([LONG_TABLE, WIDE_TABLE, *([COCO] if options.coco else [])])
+    optional_files = [*([COCO] if options.coco else []), *([PLANTCV] if options.plantcv else [])]
+    tables = ", ".join([LONG_TABLE, WIDE_TABLE, *optional_files])
     console.print(
         f"\n{', '.join(counts)}. Results in [bold]{escape(str(options.out))}[/]: {tables}",
         highlight=False,

@@ -102,6 +102,9 @@ def analyze(
     ] = None,
     page: Annotated[int | None, typer.Option(min=0, help="Page of TIFFs with several pages, from 0.")] = None,
     coco: Annotated[bool, typer.Option("--coco", help="Also write coco.json for all images.")] = False,
+    plantcv: Annotated[
+        bool, typer.Option("--plantcv", help="Also write plantcv.json for all images, for plantcv-utils json2csv.")
+    ] = False,
     server: ServerOption = None,
     home: HomeOption = None,
     weights: WeightsOption = None,
@@ -121,7 +124,7 @@ def analyze(
         "expected_plants": expected_plants,
         "page": page,
     }
-    options = AnalyzeOptions(paths, out, recursive, parameters, coco, server, home, weights)
+    options = AnalyzeOptions(paths, out, recursive, parameters, coco, plantcv, server, home, weights)
     raise typer.Exit(analyze_images(options, Console(), _stderr_console()))
 
 

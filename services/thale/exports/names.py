@@ -1,9 +1,10 @@
-"""Names shared by the exports: image names, model names, and column names with units."""
+"""Names shared by the exports: image names, model names, flag codes, and column names with units."""
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
-from thale.schemas import ImageMetadata, Phenotype
+from thale.schemas import Flag, ImageMetadata, Phenotype
 
 _UNITS = {"": "", "1": "", "count": "", "ratio": "", "%": "percent", "°": "deg", "mm²": "mm2", "mm^2": "mm2"}
 _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "TIFF": "tif"}
@@ -32,3 +33,8 @@ def trait_column(trait: str, unit: str) -> str:
 def model_names(phenotype: Phenotype) -> str:
     """Return the model versions of a phenotype, such as plate-seg@1.0.0;plate-landmarks@1.0.0."""
     return ";".join(f"{model.name}@{model.version}" for model in phenotype.provenance.models)
+
+
+def flag_codes(flags: Iterable[Flag]) -> str:
+    """Return the distinct codes of flags, such as crossing;no_root, or an empty text without flags."""
+    return ";".join(dict.fromkeys(flag.code for flag in flags))

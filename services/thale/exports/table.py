@@ -15,7 +15,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 
-from thale.exports.names import image_name, model_names, replace_unprintable, trait_column
+from thale.exports.names import flag_codes, image_name, model_names, replace_unprintable, trait_column
 from thale.phenotyping.traits.table import TRAITS
 from thale.schemas import Flag, Phenotype, Plant, TraitLevel, TraitValue
 
@@ -88,7 +88,7 @@ def _long_row(
         trait.unit,
         trait.ontology_id,
         trait.quality,
-        _join_codes((*trait.flags, *flags)),
+        flag_codes((*trait.flags, *flags)),
         phenotype.scale.source,
         phenotype.scale.mm_per_px,
         phenotype.scale.plate_width_mm,
@@ -108,7 +108,7 @@ def _wide_row(phenotype: Phenotype, plant: Plant | None, columns: Sequence[str])
         image_name(phenotype.image),
         phenotype.image.sha256,
         plant.id if plant else None,
-        _join_codes(flags),
+        flag_codes(flags),
         phenotype.scale.source,
         phenotype.scale.mm_per_px,
         *(values.get(column) for column in columns),
@@ -122,10 +122,6 @@ def _trait_columns(phenotypes: Iterable[Phenotype]) -> list[str]:
     }
     ordered = sorted(present, key=lambda item: (_ORDER.get(item[0], len(_ORDER)), *item))
     return list(dict.fromkeys(trait_column(trait, unit) for trait, unit in ordered))
-
-
-def _join_codes(flags: Iterable[Flag]) -> str:
-    return ";".join(dict.fromkeys(flag.code for flag in flags))
 
 
 def _to_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:

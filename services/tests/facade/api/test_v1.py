@@ -76,6 +76,13 @@ def test_phenotype_returns_rsml_for_accept_rsml(facade: Facade) -> None:
     assert b"<rsml" in reply.body
 
 
+def test_phenotype_returns_plantcv_json_for_accept_plantcv(facade: Facade) -> None:
+    reply = facade.phenotype(sample_images.jpeg(), "mm_per_px=0.25&name=a.jpg", Accept="application/vnd.plantcv+json")
+    assert reply.headers["content-type"] == "application/vnd.plantcv+json", reply.body
+    [entity] = reply.json["entities"]
+    assert (entity["metadata"]["image"]["value"], entity["metadata"]["mm_per_px"]["value"]) == (["a.jpg"], [0.25])
+
+
 @pytest.mark.parametrize("table", ["wide", "long"])
 def test_phenotype_returns_table_for_accept_csv(facade: Facade, table: str) -> None:
     reply = facade.phenotype(sample_images.jpeg(), f"table={table}&mm_per_px=0.25", Accept="text/csv")

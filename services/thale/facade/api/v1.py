@@ -82,7 +82,11 @@ _IMAGE_BODY: dict[str, Any] = {
 
 
 def _responses(model: type[BaseModel], media_types: Sequence[str]) -> dict[int | str, dict[str, Any]]:
-    others = {kind: {"schema": {"type": "string"}} for kind in media_types if kind != JSON}
+    others = {
+        kind: {"schema": {"type": "object" if kind.endswith("+json") else "string"}}
+        for kind in media_types
+        if kind != JSON
+    }
     return {
         200: {"model": model, "content": others, "description": "The result, in the format of the Accept header."},
         **PROBLEM_RESPONSES,
@@ -104,7 +108,7 @@ async def phenotype(
     """Detect the plants, trace their roots, and measure both in millimetres.
 
     JSON is the whole `Phenotype`, PNG is the image with an overlay of plants and roots, RSML is the root architecture,
-    and CSV is a table of traits.
+    CSV is a table of traits, and `application/vnd.plantcv+json` is a file for `plantcv-utils json2csv`.
     """
     return await _handle_upload(request, pipeline, query, PHENOTYPE_TYPES, pipeline.phenotype)
 

@@ -7,7 +7,8 @@ from thale.monitoring.plate_statistics import PlateStatistics
 from thale.schemas import ImageMetadata
 
 JSON, PNG, RSML, CSV, NPZ = "application/json", "image/png", "application/rsml+xml", "text/csv", "application/x-npz"
-PHENOTYPE_TYPES = (JSON, PNG, RSML, CSV)
+PLANTCV = "application/vnd.plantcv+json"
+PHENOTYPE_TYPES = (JSON, PNG, RSML, CSV, PLANTCV)
 SEGMENT_TYPES = (JSON, NPZ, PNG)
 
 

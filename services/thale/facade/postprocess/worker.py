@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from thale.exports import overlay, rsml, table
-from thale.facade.postprocess.types import CSV, JSON, NPZ, PNG, RSML, PhenotypeTask, RenderedResponse
+from thale.exports import overlay, plantcv, rsml, table
+from thale.facade.postprocess.types import CSV, JSON, NPZ, PLANTCV, PNG, RSML, PhenotypeTask, RenderedResponse
 from thale.facade.upstream.model_response import ModelResponse
 from thale.imaging.image_io import decode
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, SegmentationSummary
@@ -87,11 +87,16 @@ def _to_csv(phenotype: Phenotype, task: PhenotypeTask) -> bytes:
     return (table.wide_csv([phenotype]) if task.wide else table.long_csv([phenotype])).encode()
 
 
+def _to_plantcv(phenotype: Phenotype, _task: PhenotypeTask) -> bytes:
+    return plantcv.write([phenotype])
+
+
 _FORMATS: dict[str, Callable[[Phenotype, PhenotypeTask], bytes]] = {
     JSON: _to_json,
     PNG: _to_overlay_png,
     RSML: _to_rsml,
     CSV: _to_csv,
+    PLANTCV: _to_plantcv,
 }
 
 
