@@ -4,6 +4,7 @@ with serve(data_dir, notify) as platform:
     platform.wait_until_ready()
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -84,7 +85,10 @@ class Platform:
         Raises:
             LocalPlatformError: If a service exceeded its restart policy.
         """
-        self.stopped.wait(timeout_s)
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        # Not `stopped.wait`: a second signal within its lock raises a RuntimeError instead of KeyboardInterrupt.
+        while not self.stopped.is_set() and time.monotonic() < deadline:
+            time.sleep(_SUPERVISION_INTERVAL_S)
         self.raise_if_failed()
 
     def raise_if_failed(self) -> None:
