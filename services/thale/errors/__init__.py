@@ -9,10 +9,6 @@ Each class has a stable code, and its message states the failure, its cause and 
     environment  errors of what surrounds thale: servers, secrets, files and the local platform
 """
 
-from thale.errors.base import (
-    ThaleError,
-    error_class,
-)
 from thale.errors.descriptions import (
     describe_settings_error,
     describe_validation_error,
@@ -77,6 +73,10 @@ from thale.errors.requests import (
     UnsupportedContentEncodingError,
     UnsupportedContentTypeError,
     UploadTimeoutError,
+)
+from thale.errors.thale_error import (
+    ThaleError,
+    error_class,
 )
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Errors of what surrounds thale: servers, secrets, files and the local platform."""
 
-from thale.errors.base import ThaleError
+from thale.errors.thale_error import ThaleError
 
 
 class SecretError(ThaleError):

@@ -1,6 +1,6 @@
 """Errors of an image or of its scale."""
 
-from thale.errors.base import ThaleError
+from thale.errors.thale_error import ThaleError
 
 
 class ImageError(ThaleError):

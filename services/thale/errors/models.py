@@ -1,6 +1,6 @@
 """Errors of a model that cannot return a prediction, or that cannot be trained or read."""
 
-from thale.errors.base import ThaleError
+from thale.errors.thale_error import ThaleError
 
 
 class ModelError(ThaleError):

@@ -1,6 +1,6 @@
 """Errors of a release, of the model store, and of a release target."""
 
-from thale.errors.base import ThaleError
+from thale.errors.thale_error import ThaleError
 
 
 class ReleaseError(ThaleError):

@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from thale.errors.base import ThaleError
+from thale.errors.thale_error import ThaleError
 
 
 class ParameterError(ThaleError):

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from thale.schemas import Flag, ImageMetadata, Plant, Scale
 
 COMPRESSION_QUALITIES = {"strong_compression": 40, "compression": 70}
@@ -14,6 +12,8 @@ RESOLUTIONS_PX_PER_MM = {"very_low_resolution": 6.0, "low_resolution": 13.0}
 
 _MIN_DIRECTED_PLANTS = 2
 _MIN_ROOT_MM = 3.0
+_MAX_ANGLE_DEG = 60.0
+"""Angle to the downward vertical beyond which a primary root does not grow down."""
 
 
 def image_quality_flags(image: ImageMetadata, scale: Scale, plants: Sequence[Plant]) -> tuple[Flag, ...]:
@@ -53,6 +53,6 @@ def _grows_upwards(plants: Sequence[Plant], scale: Scale) -> bool:
     ]
     not_down = 0
     for root in primaries:
-        (x0, y0), (x1, y1) = np.array(root.points[0]), np.array(root.points[-1])
-        not_down += math.degrees(math.atan2(abs(x1 - x0), y1 - y0)) > 60
+        (x0, y0), (x1, y1) = root.points[0], root.points[-1]
+        not_down += math.degrees(math.atan2(abs(x1 - x0), y1 - y0)) > _MAX_ANGLE_DEG
     return not_down >= _MIN_DIRECTED_PLANTS and 2 * not_down > len(primaries)
