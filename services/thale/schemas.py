@@ -154,6 +154,8 @@ class TraitValue(FrozenModel):
 
     trait: str
     value: NullableFloat
+    interval: tuple[float, float] | None = None
+    """90 % interval of the true value, in the unit of the value (ADR 0120). None if no error model applies."""
     unit: str
     ontology_id: str | None
     quality: Literal["ok", "uncertain", "unknown"] = "ok"

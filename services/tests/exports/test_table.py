@@ -44,7 +44,11 @@ def test_wide_csv_has_row_per_plant_and_ordered_unit_columns() -> None:
     read = rows(table.wide_csv([phenotype(seedling(), seedling(2, 250.0))]))
     assert [row["plant"] for row in read] == ["1", "2"]
     assert [float(row["primary_root_length_mm"]) for row in read] == [20.0, 20.0]
-    expected = [trait_column(name, trait.unit(phenotype().scale)) for name, trait in TRAITS.items()]
+    expected = [
+        f"{trait_column(name, trait.unit(phenotype().scale))}{suffix}"
+        for name, trait in TRAITS.items()
+        for suffix in table.TRAIT_SUFFIXES
+    ]
     assert list(read[0])[len(table.WIDE_COLUMNS) :] == [name for name in expected if name in read[0]]
     assert {"lateral_density_per_mm", "convex_hull_area_mm2", "primary_root_angle_deg", "lateral_root_count"} <= set(
         read[0]
@@ -59,7 +63,35 @@ def test_wide_csv_separates_millimetre_and_pixel_columns() -> None:
     assert frame[["primary_root_length_px", "primary_root_length_mm"]].isna().sum().sum() == 2
     assert frame["mm_per_px"].isna().tolist() == [True, False]
     columns = frame.columns.tolist()
-    assert columns.index("primary_root_length_mm") + 1 == columns.index("primary_root_length_px")
+    assert columns.index("primary_root_length_mm_quality") + 1 == columns.index("primary_root_length_px")
+
+
+def test_tables_have_interval_and_quality_of_each_trait() -> None:
+    plant = seedling()
+    found = phenotype(plant)
+    traits = tuple(
+        trait.model_copy(update={"interval": (19.0, 21.5), "quality": "uncertain"})
+        if trait.trait == "primary_root_length"
+        else trait
+        for trait in found.plants[0].traits
+    )
+    found = found.model_copy(update={"plants": (found.plants[0].model_copy(update={"traits": traits}),)})
+    wide = rows(table.wide_csv([found]))[0]
+    suffixes = ("_low", "_high", "_quality")
+    assert [wide[f"primary_root_length_mm{suffix}"] for suffix in suffixes] == ["19", "21.5", "uncertain"]
+    assert [wide[f"total_root_length_mm{suffix}"] for suffix in suffixes] == ["", "", "ok"]
+    long = {row["trait"]: row for row in rows(table.long_csv([found]))}
+    assert [long["primary_root_length"][name] for name in ("interval_low", "interval_high")] == ["19", "21.5"]
+    assert long["total_root_length"]["interval_low"] == ""
+
+
+def test_wide_csv_has_versions_and_plate_width() -> None:
+    found = phenotype(seedling())
+    row = rows(table.wide_csv([found]))[0]
+    assert row["models"] == "plate-seg@1.0.0;plate-landmarks@1.2.0"
+    assert row["package_version"] == found.provenance.package_version
+    width_mm = found.scale.plate_width_mm
+    assert (row["plate_width_mm"], row["scale_source"]) == ("" if width_mm is None else f"{width_mm:g}", "given")
 
 
 def test_wide_csv_unknown_value_is_empty_cell() -> None:

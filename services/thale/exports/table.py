@@ -26,6 +26,8 @@ LONG_COLUMNS = (
     "plant",
     "trait",
     "value",
+    "interval_low",
+    "interval_high",
     "unit",
     "ontology_id",
     "quality",
@@ -41,8 +43,21 @@ LONG_COLUMNS = (
 )
 """Columns of a long table, in order."""
 
-WIDE_COLUMNS = ("image", "sha256", "plant", "flags", "scale_source", "mm_per_px")
+WIDE_COLUMNS = (
+    "image",
+    "sha256",
+    "plant",
+    "flags",
+    "scale_source",
+    "mm_per_px",
+    "plate_width_mm",
+    "models",
+    "package_version",
+)
 """Columns of a wide table before the traits. The traits follow in the order of `TRAITS`."""
+
+TRAIT_SUFFIXES = ("", "_low", "_high", "_quality")
+"""Columns of one trait in a wide table: its value, the bounds of its 90 % interval, and its quality."""
 
 _ORDER = {name: index for index, name in enumerate(TRAITS)}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -64,14 +79,15 @@ def long_csv(phenotypes: Iterable[Phenotype]) -> str:
 
 
 def wide_csv(phenotypes: Iterable[Phenotype]) -> str:
-    """Return a table with one row per plant and one column per trait and unit.
+    """Return a table with one row per plant, and the columns `TRAIT_SUFFIXES` for each trait and unit.
 
     An image without plants has one row with an empty `plant`, so that every image is in the table.
     """
     phenotypes = tuple(phenotypes)
     columns = _trait_columns(phenotypes)
     rows = [_wide_row(phenotype, plant, columns) for phenotype in phenotypes for plant in (phenotype.plants or (None,))]
-    return _to_csv((*WIDE_COLUMNS, *columns), rows)
+    trait_columns = [f"{column}{suffix}" for column in columns for suffix in TRAIT_SUFFIXES]
+    return _to_csv((*WIDE_COLUMNS, *trait_columns), rows)
 
 
 def _long_row(
@@ -85,6 +101,7 @@ def _long_row(
         plant,
         trait.trait,
         trait.value,
+        *_bounds(trait),
         trait.unit,
         trait.ontology_id,
         trait.quality,
@@ -102,7 +119,10 @@ def _long_row(
 
 def _wide_row(phenotype: Phenotype, plant: Plant | None, columns: Sequence[str]) -> Sequence[Cell]:
     traits = plant.traits if plant else ()
-    values = {trait_column(trait.trait, trait.unit): trait.value for trait in traits}
+    cells: dict[str, Sequence[Cell]] = {
+        trait_column(trait.trait, trait.unit): (trait.value, *_bounds(trait), trait.quality) for trait in traits
+    }
+    no_cells: Sequence[Cell] = (None,) * len(TRAIT_SUFFIXES)
     flags = (*phenotype.flags, *(plant.flags if plant else ()), *(flag for trait in traits for flag in trait.flags))
     return (
         image_name(phenotype.image),
@@ -111,8 +131,15 @@ def _wide_row(phenotype: Phenotype, plant: Plant | None, columns: Sequence[str])
         flag_codes(flags),
         phenotype.scale.source,
         phenotype.scale.mm_per_px,
-        *(values.get(column) for column in columns),
+        phenotype.scale.plate_width_mm,
+        model_names(phenotype),
+        phenotype.provenance.package_version,
+        *(cell for column in columns for cell in cells.get(column, no_cells)),
     )
+
+
+def _bounds(trait: TraitValue) -> Sequence[Cell]:
+    return trait.interval if trait.interval is not None else (None, None)
 
 
 def _trait_columns(phenotypes: Iterable[Phenotype]) -> list[str]:

@@ -12,7 +12,7 @@ from tests.support.sample_phenotypes import CROSSING_FLAG, NO_SCALE, UNLOCATED_F
 from thale.errors import ParameterError
 from thale.exports import overlay
 from thale.exports.overlay.canvas import PALETTE, color_of, contrasting_text_color
-from thale.exports.overlay.footer import nice_scale_length
+from thale.exports.overlay.footer import format_measurement, nice_scale_length
 from thale.schemas import Flag, Landmark, Phenotype, Point
 
 GREY = 128
@@ -81,6 +81,18 @@ def test_footer_depends_on_scale_and_grows_with_flags() -> None:
     assert draw_overlay(flagged).shape[0] > draw_overlay(plain).shape[0]
     many = phenotype(seedling(), plate=None, flags=tuple(Flag(code="x", message=f"flag {n}") for n in range(500)))
     assert draw_overlay(many).shape[0] < 2 * draw_overlay(plain).shape[0]
+
+
+def test_footer_has_interval_of_primary_length() -> None:
+    plain = phenotype(seedling(), plate=None)
+    length = next(trait for trait in plain.plants[0].traits if trait.trait == "primary_root_length")
+    measured = length.model_copy(update={"interval": (18.86, 21.5)})
+    assert format_measurement(measured) == "20.0 mm [18.9, 21.5]"
+    assert format_measurement(measured.model_copy(update={"quality": "uncertain"})) == "~20.0 mm [18.9, 21.5]"
+    assert format_measurement(length) == "20.0 mm"
+    plant = plain.plants[0].model_copy(update={"traits": (measured,)})
+    with_interval = plain.model_copy(update={"plants": (plant,)})
+    assert draw_overlay(with_interval).shape[0] > draw_overlay(plain).shape[0]
 
 
 def test_draw_marks_crossing_at_its_position() -> None:
