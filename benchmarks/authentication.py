@@ -29,7 +29,7 @@ from tests.support.fake_entra import AUDIENCE, TENANT, run_entra
 from tests.support.torchserve_process import free_ports
 from thale.auth.key_file import ApiKeyFile
 from thale.auth.key_store import create_key
-from thale.interpreter import python_command
+from thale.host.interpreter import python_command
 from thale.schemas import ReleaseState
 
 _WARM_UP_REQUESTS = 200

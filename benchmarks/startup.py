@@ -27,7 +27,7 @@ import psutil
 import urllib3
 
 from thale.client import Client
-from thale.interpreter import python_command
+from thale.host.interpreter import python_command
 from thale.local import aot_cache, aot_cache_build
 from thale.local.data_dir import DataDir
 from thale.local.ports import HOST

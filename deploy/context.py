@@ -13,7 +13,7 @@ from rich.markup import escape
 from deploy.commands import run
 from deploy.errors import DeployError, StepOrderError
 from deploy.settings import DeploySettings, Environment
-from thale.files import open_locked
+from thale.host.files import open_locked
 
 ROOT = Path(__file__).parents[1]
 NAMESPACE = "thale"

@@ -12,7 +12,7 @@ from deploy.signing_keys import signing_facts
 from thale.capacity.environment_limits import read_environment_limits
 from thale.capacity.facade_cost import facade_cost_per_hour
 from thale.capacity.nodes import read_prices
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 
 _AZURE_PORT = "443"
 """Port of AKS' API server in the virtual network."""

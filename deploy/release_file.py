@@ -12,7 +12,7 @@ import yaml
 from deploy.cluster import Cluster
 from deploy.context import NAMESPACE, DeployContext
 from deploy.images import ContainerImage
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.kserve.inference_service import is_release
 
 Manifest = Mapping[str, Any]

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.errors import DeployError
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 
 
 class CompletedStep(BaseModel):

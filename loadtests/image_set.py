@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 
 FOLDER = Path(__file__).parents[1] / "data" / "loadtests"
 IMAGES_PER_CLASS = 2

@@ -22,7 +22,7 @@ from loadtests import image_set, report, samples, slo_check
 from loadtests.personas import SCENARIOS, allocate_users
 from thale.client import Client
 from thale.errors import ServerUnreachableError, ThaleError
-from thale.interpreter import python_command
+from thale.host.interpreter import python_command
 from thale.local.data_dir import DataDir
 from thale.local.platform import serve
 from thale.slo import read_slo
@@ -46,7 +46,7 @@ def main(
         Path | None, typer.Option(envvar="THALE_HOME", help="Data directory of the platform of this machine.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(envvar="THALE_WEIGHTS", help="Weights for a new platform.")] = None,
-    slo: Annotated[Path | None, typer.Option(help="File of objectives. Default: services/thale/slo.toml.")] = None,
+    slo: Annotated[Path | None, typer.Option(help="File of objectives. Default: services/thale/slo/slo.toml.")] = None,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the report.")] = Path("results/load"),
 ) -> None:
     """Generate load, check the objectives, and write a report with plots."""

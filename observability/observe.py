@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 
 from thale.errors import LocalPlatformError
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.local.data_dir import DataDir, RunningPlatform
 from thale.local.ports import HOST
 from thale.local.supervised_service import RestartPolicy, Service

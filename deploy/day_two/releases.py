@@ -17,7 +17,7 @@ from deploy.day_two.procedure import Action, Procedure
 from deploy.errors import DeployError, MissingPrerequisite
 from deploy.overlay import RELEASE_FIELD_MANAGER
 from deploy.release_file import read_live_releases
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 
 Release = Mapping[str, Any]
 

@@ -18,7 +18,7 @@ USERS = 4
 def test_run_reports_a_violated_objective_with_status_1(tmp_path: Path) -> None:
     image_set.load_images()
     objectives = tmp_path / "slo.toml"
-    toml_text = (ROOT / "services" / "thale" / "slo.toml").read_text()
+    toml_text = (ROOT / "services" / "thale" / "slo" / "slo.toml").read_text()
     objectives.write_text(
         toml_text.replace("p99_s = 5.0", "p99_s = 0.0001", 1).replace("p99_s = 20.0", "p99_s = 2000.0")
     )

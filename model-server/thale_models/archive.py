@@ -17,7 +17,7 @@ from model_archiver.manifest_components.model import Model
 from pydantic import ValidationError
 
 from thale.errors import ArchiveError
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
 from thale.release.registry.archive_validation import HANDLERS, MANIFEST
 from thale.release.registry.golden.plates import golden_plates

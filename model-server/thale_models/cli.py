@@ -12,8 +12,8 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from thale.errors import ArchiveError, ParameterError, ThaleError
-from thale.files import describe_access_error
-from thale.interpreter import exclude_current_folder, python_command
+from thale.host.files import describe_access_error
+from thale.host.interpreter import exclude_current_folder, python_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from thale.errors import AnnotationError, DatasetError, ImageError
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.imaging.image_io import decode
 from thale.schemas import Task
 from thale_models.labels import Keypoint, read_keypoints, read_mask

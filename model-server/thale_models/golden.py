@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.imaging.calibration import calibrate
 from thale.imaging.image_io import decode
 from thale.models.model_card import WEIGHTS

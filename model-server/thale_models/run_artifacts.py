@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import nn
 
 from thale.errors import TrainingError
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.models.model_card import CARD
 from thale.schemas import ModelCard
 from thale_models.dataset import Dataset

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from thale.errors import ParameterError, TrainingError
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.models.model_card import WEIGHTS
 from thale_models import run_artifacts
 from thale_models.crop_sampler import Batch, TrainingBatches

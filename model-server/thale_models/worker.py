@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from thale.interpreter import python_command
+from thale.host.interpreter import python_command
 
 _WORKER = "model_service_worker.py"
 _CODEC = "ts.protocol.otf_message_handler"

@@ -35,7 +35,7 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
         PanelRow("Latency: burn rate by image size", _latency_panels(slo, backend)),
         PanelRow("Causes", _cause_panels(slo, backend)),
     ]
-    description = "Objectives of services/thale/slo.toml, their remaining error budgets, and their burn rates."
+    description = "Objectives of services/thale/slo/slo.toml, their remaining error budgets, and their burn rates."
     return build_dashboard("thale-slo", "SLO and error budget", description, rows, backend, period="now-24h")
 
 

@@ -1,4 +1,4 @@
-"""Thresholds of panels, derived from the objectives in `services/thale/slo.toml`. A met objective is green."""
+"""Thresholds of panels, derived from the objectives in `services/thale/slo/slo.toml`. A met objective is green."""
 
 from observability.dashboards.panels import Thresholds
 from thale.slo import Slo

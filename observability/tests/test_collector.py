@@ -45,7 +45,7 @@ def test_sampling_waits_for_the_end_and_uses_existing_attributes(config: dict[st
 
 
 def test_latency_policy_uses_a_limit_of_the_slo(config: dict[str, Any]) -> None:
-    slo = tomllib.loads((REPO_ROOT / "services" / "thale" / "slo.toml").read_text())
+    slo = tomllib.loads((REPO_ROOT / "services" / "thale" / "slo" / "slo.toml").read_text())
     limits_ms = [1000 * limit["p99_s"] for limit in slo["latency"]]
     assert policies(config)["latency"]["threshold_ms"] in limits_ms
 

@@ -17,7 +17,7 @@ import urllib3
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from thale.errors import ParameterError, ServerUnreachableError, ThaleError, UnexpectedResponseError, error_class
-from thale.loopback import is_loopback
+from thale.host.loopback import is_loopback
 from thale.schemas import ModelInfo, Phenotype, Problem
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import yaml
 
 from deploy import local_keys
 from tests.support.manifests import KUBERNETES, ON_AZURE, OVERLAYS, Manifest, of_kind, overlay
-from thale.facade.http_server import KEEP_ALIVE_S
+from thale.facade.http.server import KEEP_ALIVE_S
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2ln"
 API_KEY = "thale_4f1c09ab_" + "a" * 49

@@ -34,7 +34,7 @@ from tests.support.rollout_environment import (
 )
 from thale.auth.key_file import ApiKeyFile
 from thale.auth.key_store import create_key
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.release.controller.daemon import serve_metrics
 from thale.release.judge.policy import read_policy
 from thale.schemas import ReleaseState

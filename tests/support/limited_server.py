@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from thale.auth.principal import LOCAL, Principal
 from thale.errors import ThaleError
-from thale.facade.admission import AdmissionController
+from thale.facade.admission.controller import AdmissionController
 from thale.facade.api import problems
 from thale.facade.api.limited_route import LimitedRoute
 from thale.facade.api.middleware import RequestContextMiddleware

@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from thale.facade.app import create_app
-from thale.facade.http_server import uvicorn_config
+from thale.facade.http.server import uvicorn_config
 from thale.facade.settings import FacadeSettings
 
 START_TIMEOUT_S = 180

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thale.errors import ConflictError, TargetError, UnknownModelError
-from thale.files import exclusive_lock, write_atomically
+from thale.host.files import exclusive_lock, write_atomically
 from thale.release.targets import VersionedRelease, compute_revision
 from thale.schemas import Release, ReleaseState, VersionManifest
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from thale.errors import ArchiveError, DatasetError, ParameterError
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
 from thale.schemas import ModelCard, Task
 from thale_models.dataset import Dataset, TrainingSample, read_dataset

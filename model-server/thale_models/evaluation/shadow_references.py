@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from thale.errors import DatasetError, ParameterError
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.imaging.calibration import calibrate
 from thale.imaging.image_io import decode
 from thale.models.model_card import CARD

@@ -17,7 +17,7 @@ from typing import Literal, cast
 import numpy as np
 from PIL import Image
 
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale_models.synthesis import ground_truth
 from thale_models.synthesis.plate import SyntheticPlate, draw_crop, draw_plate
 from thale_models.synthesis.plate_spec import Overrides

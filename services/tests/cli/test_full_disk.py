@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from thale.interpreter import python_command
+from thale.host.interpreter import python_command
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.support.local_platform import TIMEOUT_S, PlatformProcess
 from tests.support.sample_images import seedlings
-from thale.interpreter import python_command
+from thale.host.interpreter import python_command
 
 pytestmark = pytest.mark.integration
 

@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 from prometheus_client import REGISTRY
 
-from thale.facade import stage_timing
 from thale.facade.inference import fallback
+from thale.facade.request import stage_timing
 from thale.release.controller.decision import Action
 from thale.schemas import Verdict
 from thale.slo import read_slo

@@ -16,7 +16,7 @@ from thale.auth.api_key import MIN_PEPPER_BYTES, generate_pepper
 from thale.auth.key_store import PEPPER
 from thale.auth.keyring import ApiKeyRecord, Keyring
 from thale.errors import SecretError, describe_validation_error
-from thale.files import open_locked
+from thale.host.files import open_locked
 from thale.secrets.file import FileSecrets
 from thale.secrets.owner_only_file import read_owner_only, write_owner_only
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from thale.batch.sources import Source
 from thale.errors import FileAccessError, ParameterError
-from thale.files import access_errors
+from thale.host.files import access_errors
 
 INDEX_FILENAME = ".thale.sqlite"
 WRITE_FAILURE = "results cannot be written to"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from thale.batch.result_index import WRITE_FAILURE
 from thale.errors import ParameterError
 from thale.exports import coco, overlay, plantcv, rsml, table
-from thale.files import access_errors, replace_atomically, write_atomically
+from thale.host.files import access_errors, replace_atomically, write_atomically
 from thale.imaging.image_io import decode
 from thale.schemas import Phenotype
 

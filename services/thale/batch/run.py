@@ -26,7 +26,7 @@ from thale.errors import (
     UnknownVersionError,
     WrongTaskError,
 )
-from thale.files import access_errors
+from thale.host.files import access_errors
 from thale.schemas import ModelInfo, Phenotype
 
 _CONCURRENCY = 2

@@ -25,8 +25,8 @@ from thale.errors import (
     UnknownVersionError,
     WrongTaskError,
 )
-from thale.files import describe_access_error
-from thale.interpreter import exclude_current_folder
+from thale.host.files import describe_access_error
+from thale.host.interpreter import exclude_current_folder
 
 if TYPE_CHECKING:
     from thale.client import Parameters

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from thale.errors import LocalPlatformError, ParameterError
-from thale.interpreter import python_command
+from thale.host.interpreter import python_command
 from thale.local import aot_cache_build
 from thale.local.background_process import run_in_background
 from thale.local.data_dir import DataDir

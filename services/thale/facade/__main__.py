@@ -2,7 +2,7 @@
 
 import sys
 
-from thale.interpreter import exclude_current_folder
+from thale.host.interpreter import exclude_current_folder
 
 
 def main() -> int:
@@ -12,7 +12,7 @@ def main() -> int:
 
     from thale.errors import describe_settings_error
     from thale.facade.app import create_app
-    from thale.facade.http_server import serve
+    from thale.facade.http.server import serve
     from thale.facade.settings import FacadeSettings
     from thale.telemetry import logs
 

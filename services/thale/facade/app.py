@@ -13,20 +13,20 @@ from starlette.exceptions import HTTPException
 
 from thale._version import __version__
 from thale.errors import ThaleError
-from thale.facade.admission import AdmissionController
+from thale.facade.admission.controller import AdmissionController
 from thale.facade.api import cors, health_routes, problems, v1, v2
 from thale.facade.api.middleware import RequestContextMiddleware
 from thale.facade.authentication_sources import open_authenticator
-from thale.facade.health import Health
 from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.shadow import ShadowMirror
 from thale.facade.inference.shadow_samples import ShadowSampleStore
 from thale.facade.limits.running_limiter import running_limiter
 from thale.facade.pipeline import Pipeline
 from thale.facade.postprocess.worker_pool import WorkerPool
-from thale.facade.request_path_probe import RequestPathProbe
 from thale.facade.settings import FacadeSettings
+from thale.facade.status.health import Health
 from thale.facade.status.model_server_metrics import create_metrics_page
+from thale.facade.status.request_path_probe import RequestPathProbe
 from thale.facade.status.self_monitor import SelfMonitor
 from thale.facade.status.status_page import StatusPage
 from thale.facade.upstream.breaker_registry import BreakerRegistry

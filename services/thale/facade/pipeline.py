@@ -12,18 +12,18 @@ from typing import Any, TypeVar
 
 from thale._version import __version__
 from thale.errors import RateLimitedError, ThaleError
-from thale.facade.admission import AdmissionController, AdmittedImage
-from thale.facade.concurrency import run_concurrently
-from thale.facade.cost import Cost, estimate_cost
+from thale.facade.admission.controller import AdmissionController, AdmittedImage
+from thale.facade.admission.cost import Cost, estimate_cost
 from thale.facade.inference import output_metrics
+from thale.facade.inference.concurrency import run_concurrently
 from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
 from thale.facade.postprocess import tasks
 from thale.facade.postprocess.types import PNG, PhenotypeTask, RenderedResponse
 from thale.facade.postprocess.worker_pool import WorkerPool
-from thale.facade.request_options import RequestOptions, Upload
+from thale.facade.request.options import RequestOptions, Upload
+from thale.facade.request.stage_timing import stage
 from thale.facade.settings import FacadeSettings
-from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
 from thale.facade.upstream.breaker_registry import BreakerRegistry
 from thale.facade.upstream.model_client import PredictRequest

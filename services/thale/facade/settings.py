@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, RedisDsn, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from thale.host.loopback import is_loopback
 from thale.kserve.inference_service import URL_TEMPLATE
-from thale.loopback import is_loopback
 from thale.models.model_server_address import ModelServerAddress
 from thale.telemetry.otel_settings import OtelSettings
 

@@ -8,7 +8,7 @@ the digest of the cache. A cache of other inputs or a damaged cache is not used,
 import hashlib
 from pathlib import Path
 
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.local.data_dir import DataDir
 from thale.local.runtime import ModelRuntime
 

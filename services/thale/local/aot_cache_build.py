@@ -18,7 +18,7 @@ from pathlib import Path
 
 import urllib3
 
-from thale.interpreter import python_command
+from thale.host.interpreter import python_command
 from thale.local import aot_cache
 from thale.local.background_process import run_in_background
 from thale.local.commands import torchserve_environment

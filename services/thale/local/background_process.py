@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from thale.interpreter import child_environment
+from thale.host.interpreter import child_environment
 from thale.local import process_guard
 
 

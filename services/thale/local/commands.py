@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from thale.files import write_atomically
-from thale.interpreter import child_environment, python_command
+from thale.host.files import write_atomically
+from thale.host.interpreter import child_environment, python_command
 from thale.local import aot_cache
 from thale.local.data_dir import DataDir
 from thale.local.ports import HOST, PlatformPorts

@@ -12,7 +12,7 @@ from platformdirs import user_data_path
 from pydantic import ValidationError
 
 from thale.errors import LocalPlatformError
-from thale.files import open_locked, write_atomically
+from thale.host.files import open_locked, write_atomically
 from thale.local.ports import Addresses
 
 

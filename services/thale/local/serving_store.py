@@ -17,8 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from thale._version import __version__
 from thale.errors import ArchiveError, LocalPlatformError, StoreError, TargetError, VersionExistsError
-from thale.files import write_atomically
-from thale.interpreter import python_command
+from thale.host.files import write_atomically
+from thale.host.interpreter import python_command
 from thale.local.background_process import run_in_background
 from thale.local.data_dir import DataDir
 from thale.schemas import ModelCard, Release, ReleaseState, VersionManifest, version_numbers

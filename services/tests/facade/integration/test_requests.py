@@ -13,8 +13,8 @@ from prometheus_client import REGISTRY
 from tests.support import sample_images
 from tests.support.running_facade import Facade, running_facade
 from tests.support.torchserve_process import TorchServeProcess
-from thale.facade.health import Health
 from thale.facade.settings import FacadeSettings
+from thale.facade.status.health import Health
 
 pytestmark = pytest.mark.integration
 

@@ -20,7 +20,7 @@ from tests.support.running_facade import Facade, Reply, running_facade
 from tests.support.tiny_models import write_tiny_model
 from tests.support.torchserve_process import TorchServeProcess
 from thale.facade.settings import FacadeSettings
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.schemas import ModelCard, Phenotype, ReleaseState, VersionManifest
 from thale_models.archive import write_archive
 

@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.support.sample_releases import ANNA, make_release, make_version
-from thale.facade.health import Readiness
 from thale.facade.settings import FacadeSettings
+from thale.facade.status.health import Readiness
 from thale.facade.status.status_page import StatusPage
 from thale.facade.status.window_stats import CounterSnapshot, WindowStats, quantile
 from thale.release.lifecycle import transitions

@@ -12,9 +12,9 @@ from tests.support.unix_http_server import run_unix_http_server
 from thale.errors import ModelStartingError, ModelUnavailableError
 from thale.facade.api.problems import spec_for, to_problem
 from thale.facade.deadline import Deadline
-from thale.facade.health import Health
 from thale.facade.inference.fallback import classify_error
-from thale.facade.request_path_probe import RequestPathProbe
+from thale.facade.status.health import Health
+from thale.facade.status.request_path_probe import RequestPathProbe
 from thale.facade.upstream import model_client
 from thale.facade.upstream.model_client import ModelClient, PredictRequest
 from thale.facade.upstream.model_response import ModelResponse

@@ -20,7 +20,7 @@ from tests.support.sample_releases import ANNA
 from tests.support.torchserve_process import TorchServeProcess as RunningTorchServe
 from tests.support.torchserve_process import run_torchserve
 from thale.errors import ConflictError, TargetError, UnknownModelError, UnknownVersionError
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.release.lifecycle import transitions
 from thale.release.registry import golden
 from thale.release.targets import WarmUp, local

@@ -13,7 +13,7 @@ from tests.support.facade_process import FacadeProcess, Reply, facade_process
 from tests.support.otlp_receiver import Collector, Span, running_collector
 from tests.support.tiny_models import write_tiny_model
 from tests.support.torchserve_process import TorchServeProcess, run_torchserve
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.release.registry.archive_validation import validate_archive
 from thale.schemas import Release, ReleaseState, Task, VersionManifest
 from thale.telemetry.tracing import ATTRIBUTES

@@ -26,7 +26,7 @@ from thale.errors import (
     UnauthenticatedError,
 )
 from thale.facade.settings import FacadeSettings
-from thale.loopback import is_loopback
+from thale.host.loopback import is_loopback
 from thale.telemetry import metrics
 
 _MAX_CREDENTIAL_LENGTH = 16_384

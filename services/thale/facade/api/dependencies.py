@@ -8,9 +8,9 @@ from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 
 from thale.facade.deadline import Deadline
-from thale.facade.health import Health
 from thale.facade.pipeline import Pipeline
 from thale.facade.settings import FacadeSettings
+from thale.facade.status.health import Health
 
 _Result = TypeVar("_Result")
 

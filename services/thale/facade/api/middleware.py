@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from thale.auth.principal import Principal
 from thale.errors import ShuttingDownError
 from thale.facade.api import problems
-from thale.facade.request_stats import RequestStats
+from thale.facade.request.stats import RequestStats
 from thale.telemetry import logs, metrics, tracing
 
 logger = logging.getLogger(__name__)

@@ -18,10 +18,10 @@ from thale.errors import (
     ParameterError,
     UnsupportedContentTypeError,
 )
-from thale.facade.admission import AdmissionController
-from thale.facade.request_options import Upload
+from thale.facade.admission.controller import AdmissionController
+from thale.facade.admission.uploads import BodyReservation
+from thale.facade.request.options import Upload
 from thale.facade.settings import FacadeSettings
-from thale.facade.uploads import BodyReservation
 from thale.imaging.image_io import SNIFF_BYTES, sniff
 
 if TYPE_CHECKING:

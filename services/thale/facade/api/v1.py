@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
 from thale.errors import ParameterError
-from thale.facade import health
 from thale.facade.api import content_negotiation
 from thale.facade.api.authentication import PREDICT, READ
 from thale.facade.api.content_encoding import reject_compressed_body
@@ -18,9 +17,10 @@ from thale.facade.api.problems import PROBLEM_RESPONSES
 from thale.facade.api.upload import MAX_FRAMING_BYTES, admit_upload, read_upload, sanitize_filename
 from thale.facade.pipeline import Pipeline, PipelineResult
 from thale.facade.postprocess.types import JSON, PHENOTYPE_TYPES, SEGMENT_TYPES
-from thale.facade.request_options import RequestOptions, Upload
+from thale.facade.request.options import RequestOptions, Upload
+from thale.facade.request.stage_timing import stage
 from thale.facade.settings import FacadeSettings
-from thale.facade.stage_timing import stage
+from thale.facade.status import health
 from thale.facade.upstream import routing
 from thale.facade.upstream.routing import VersionPin
 from thale.imaging.scale_limits import validate_scale

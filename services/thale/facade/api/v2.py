@@ -29,9 +29,9 @@ from thale.facade.api.v2_request import (
 )
 from thale.facade.api.v2_tensors import ResponseHeader
 from thale.facade.pipeline import Pipeline
-from thale.facade.request_options import RequestOptions, Upload
+from thale.facade.request.options import RequestOptions, Upload
+from thale.facade.request.stage_timing import stage
 from thale.facade.settings import FacadeSettings
-from thale.facade.stage_timing import stage
 from thale.facade.upstream import routing
 from thale.facade.upstream.routing import VersionPin
 from thale.imaging.scale_limits import validate_scale

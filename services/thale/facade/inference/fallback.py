@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeVar
 
 from thale.errors import DeadlineExceededError, InvalidModelResponseError, ModelUnavailableError, ThaleError
-from thale.facade.concurrency import run_concurrently
 from thale.facade.deadline import Deadline
 from thale.facade.inference.canary_timeout import CanaryTimeout
+from thale.facade.inference.concurrency import run_concurrently
 from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.settings import FacadeSettings
 from thale.facade.upstream.breaker_registry import BreakerRegistry

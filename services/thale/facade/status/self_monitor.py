@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from thale.errors import ModelUnavailableError
-from thale.facade.health import Health, Readiness
+from thale.facade.status.health import Health, Readiness
 from thale.facade.status.window_stats import CounterSnapshot, WindowStats
 from thale.facade.upstream.release_source import ReleaseSource
 from thale.schemas import ReleaseState

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.release.judge.analysis_state import AnalysisState
 from thale.schemas import FrozenModel, Verdict
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from thale.files import open_locked
+from thale.host.files import open_locked
 
 logger = logging.getLogger(__name__)
 

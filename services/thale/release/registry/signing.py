@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from thale.errors import SignatureError
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.release.registry.archive_validation import validate_archive
 from thale.release.registry.signatures import Signature, prehashed_sha256, public_key_id
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from thale.files import exclusive_lock, open_locked
+from thale.host.files import exclusive_lock, open_locked
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from thale.errors import ConflictError, ReleaseError, StoreError, TargetError, UnknownModelError
-from thale.files import exclusive_lock, write_atomically
+from thale.host.files import exclusive_lock, write_atomically
 from thale.release.registry import golden
 from thale.release.registry.signatures import SignaturePolicy, check_archive, read_signatures
 from thale.release.targets import LocalVersionStore, TargetTimeouts, VersionedRelease, WarmUp, compute_revision

@@ -5,8 +5,8 @@ import pytest
 from thale.errors import ParameterError
 from thale.slo import read_slo
 
-REPO_ROOT = Path(__file__).parents[2]
-DEFAULT_PATH = REPO_ROOT / "services" / "thale" / "slo.toml"
+REPO_ROOT = Path(__file__).parents[3]
+DEFAULT_PATH = REPO_ROOT / "services" / "thale" / "slo" / "slo.toml"
 
 
 def test_read_slo_reads_the_default_objectives() -> None:

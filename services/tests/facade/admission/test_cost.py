@@ -3,9 +3,9 @@
 import pytest
 
 from tests.support import sample_images
-from thale.facade.cost import Cost, estimate_cost
+from thale.facade.admission.cost import Cost, estimate_cost
 from thale.facade.deadline import Deadline
-from thale.facade.request_options import RequestOptions
+from thale.facade.request.options import RequestOptions
 from thale.imaging.image_io import read_header
 from thale.schemas import ImageMetadata
 

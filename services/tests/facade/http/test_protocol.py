@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.slow_clients import LandmarkService, landmark_service, read_response, request_head
-from thale.facade import http_protocol, http_server
+from thale.facade.http import protocol, server
 
 pytestmark = pytest.mark.integration
 
@@ -32,7 +32,7 @@ def test_half_a_header_is_dropped(service: LandmarkService) -> None:
         started = time.monotonic()
         connection.sendall(GET[:30])
         assert read_response(connection)[0] == 408
-        assert time.monotonic() - started < 3 * http_protocol.HEADER_TIMEOUT_S
+        assert time.monotonic() - started < 3 * protocol.HEADER_TIMEOUT_S
 
 
 def test_trickling_header_is_dropped(service: LandmarkService) -> None:
@@ -49,7 +49,7 @@ def test_trickling_header_is_dropped(service: LandmarkService) -> None:
             except TimeoutError:
                 continue
         assert status == 408
-        assert time.monotonic() - started < 3 * http_protocol.HEADER_TIMEOUT_S
+        assert time.monotonic() - started < 3 * protocol.HEADER_TIMEOUT_S
 
 
 def request(connection: socket.socket, data: bytes = GET) -> int:
@@ -76,10 +76,10 @@ def test_header_beyond_the_limits_is_rejected(service: LandmarkService, head: by
 
 
 def test_connection_is_kept_alive_longer_than_a_proxy(service: LandmarkService) -> None:
-    assert http_server.KEEP_ALIVE_S == 75
+    assert server.KEEP_ALIVE_S == 75
     with connect(service) as connection:
         assert request(connection) == 200
-        time.sleep(http_protocol.HEADER_TIMEOUT_S + 2)
+        time.sleep(protocol.HEADER_TIMEOUT_S + 2)
         assert request(connection) == 200
 
 

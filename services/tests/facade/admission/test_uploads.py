@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from thale.errors import OverloadedError, UploadTimeoutError
-from thale.facade import uploads
+from thale.facade.admission import uploads
+from thale.facade.admission.uploads import BodyReservation, UploadLimiter
 from thale.facade.settings import FacadeSettings
-from thale.facade.uploads import BodyReservation, UploadLimiter
 
 
 def make_limiter(**limits: float) -> UploadLimiter:

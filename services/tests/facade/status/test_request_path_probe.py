@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.sample_releases import make_release
 from thale.errors import DamagedImageError, DeadlineExceededError, ModelFailedError, ThaleError
-from thale.facade import request_path_probe
 from thale.facade.postprocess.worker_pool import WorkerTaskError
-from thale.facade.request_path_probe import ProbeIntervals, RequestPathProbe
+from thale.facade.status import request_path_probe
+from thale.facade.status.request_path_probe import ProbeIntervals, RequestPathProbe
 from thale.facade.upstream.routing import Route
 
 

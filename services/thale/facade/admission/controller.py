@@ -15,12 +15,12 @@ from contextlib import asynccontextmanager, contextmanager
 
 from thale.capacity.wait_estimate import WaitEstimate
 from thale.errors import DeadlineExceededError, OverloadedError
-from thale.facade.cost import Cost
+from thale.facade.admission.cost import Cost
+from thale.facade.admission.processing_slots import ProcessingSlots
+from thale.facade.admission.uploads import UploadLimiter
 from thale.facade.deadline import Deadline
-from thale.facade.processing_slots import ProcessingSlots
+from thale.facade.request.stage_timing import stage
 from thale.facade.settings import FacadeSettings
-from thale.facade.stage_timing import stage
-from thale.facade.uploads import UploadLimiter
 from thale.telemetry import metrics
 
 _MIN_RETRY_AFTER_S = 2

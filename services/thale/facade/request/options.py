@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from thale.facade.deadline import Deadline
 from thale.facade.postprocess.types import JSON
-from thale.facade.request_stats import RequestStats
+from thale.facade.request.stats import RequestStats
 from thale.facade.upstream.routing import VersionPin
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from thale.errors import ModelFailedError
-from thale.facade.concurrency import run_concurrently
+from thale.facade.inference.concurrency import run_concurrently
 
 
 async def return_after(seconds: float, value: str) -> str:

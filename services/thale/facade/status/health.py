@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from thale.auth.authenticator import Authenticator
 from thale.errors import ModelUnavailableError
-from thale.facade.request_path_probe import RequestPathProbe
+from thale.facade.status.request_path_probe import RequestPathProbe
 from thale.facade.upstream.model_client import ModelClient
 from thale.facade.upstream.release_source import ReleaseSource
 from thale.facade.upstream.routing import Route

@@ -7,7 +7,7 @@ ratios between images matter.
 import math
 from dataclasses import dataclass
 
-from thale.facade.request_options import RequestOptions
+from thale.facade.request.options import RequestOptions
 from thale.imaging.decode_cost import estimate_decode_s
 from thale.schemas import ImageMetadata
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from thale.errors import OverloadedError
-from thale.facade import admission
-from thale.facade.admission import AdmissionController
-from thale.facade.cost import Cost
+from thale.facade.admission import controller
+from thale.facade.admission.controller import AdmissionController
+from thale.facade.admission.cost import Cost
 from thale.facade.deadline import Deadline
 from thale.facade.settings import FacadeSettings
 
@@ -29,7 +29,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake_clock = Clock()
-    monkeypatch.setattr(admission, "time", fake_clock)
+    monkeypatch.setattr(controller, "time", fake_clock)
     return fake_clock
 
 

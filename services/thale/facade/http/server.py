@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from thale.facade.http_protocol import GuardedProtocol
+from thale.facade.http.protocol import GuardedProtocol
 
 logger = logging.getLogger(__name__)
 

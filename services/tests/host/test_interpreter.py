@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.hostile_folder import was_executed, write_hostile_modules
-from thale.interpreter import child_environment, python_command
+from thale.host.interpreter import child_environment, python_command
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FOLDERS = ("services", "model-server", "loadtests", "tools", "observability", "deploy", "benchmarks", "terraform")
 ALLOWED = {
-    "services/thale/interpreter.py",
+    "services/thale/host/interpreter.py",
     "services/thale/local/background_process.py",  # the guard runs with -I
     "deploy/cluster.py",  # with -P
     "deploy/platform.py",  # in the root of the repository, whose package `deploy` is not installed

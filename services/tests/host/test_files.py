@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from thale.errors import FileAccessError
-from thale.files import access_errors, describe_access_error, exclusive_lock, open_locked, write_atomically
+from thale.host.files import access_errors, describe_access_error, exclusive_lock, open_locked, write_atomically
 
 # A write to this device fails with ENOSPC, in any container.
 _FULL_DISK = Path("/dev/full")
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from thale.files import open_locked
+from thale.host.files import open_locked
 open_locked(Path(sys.argv[1]))
 print("locked", flush=True)
 time.sleep(60)

@@ -1,0 +1,1 @@
+"""HTTP server of the facade and its limits for each connection."""

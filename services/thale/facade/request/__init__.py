@@ -1,0 +1,1 @@
+"""One request: its options, its statistics and the duration of its stages."""
