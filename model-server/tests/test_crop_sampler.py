@@ -139,3 +139,24 @@ def test_augmentation_keeps_shape_type_and_range() -> None:
         rough = augment.add_blur_and_noise(rng.normal(0, 3, (3, 20, 20)).astype(np.float32), 6.0, rng)
         assert rough.dtype == np.float32
         assert np.abs(rough).max() <= 6.0
+
+
+def test_degrade_at_full_size_keeps_the_size_of_a_smaller_copy() -> None:
+    picture = np.random.default_rng(1).integers(60, 200, (150, 170, 3), np.uint8)
+    changed = 0
+    for seed in range(20):
+        degraded = augment.degrade_at_full_size(picture, np.random.default_rng(seed))
+        assert degraded.shape == picture.shape
+        assert degraded.dtype == np.uint8
+        changed += int((degraded != picture).any())
+    assert changed >= 15
+
+
+def test_batches_degrade_pictures_by_the_recipe(folder: Path) -> None:
+    dataset = load_dataset(folder, SMOKE)
+    degraded = TrainingBatches(dataset, replace(SMOKE, degraded_fraction=1.0), seed=1)[3]
+    intact = TrainingBatches(dataset, SMOKE, seed=1)[3]
+    assert degraded.images_N3HW.shape == intact.images_N3HW.shape
+    assert not torch.equal(degraded.images_N3HW, intact.images_N3HW)
+    assert RECIPES["plate-seg"].degraded_fraction > 0
+    assert RECIPES["plate-landmarks"].degraded_fraction > 0

@@ -1,7 +1,7 @@
 """Augmentation of training images: lighting, colour, polarity, sharpness and noise, never the direction of gravity.
 
-`jitter_lighting` changes the grey levels of an image before the background is measured, so that the background follows
-the new lighting. `add_blur_and_noise` changes a crop after normalisation.
+`jitter_lighting` and `degrade_at_full_size` change the grey levels of an image before the background is measured, so
+that the background follows them. `add_blur_and_noise` changes a crop after normalisation.
 """
 
 from typing import cast
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+
+from thale_models.synthesis.degradation import degrade, sample_degradation
 
 _GREY_PROBABILITY = 0.3
 _INVERTED_PROBABILITY = 0.1
@@ -29,6 +31,15 @@ def jitter_lighting(image_HW3: NDArray[np.uint8], rng: np.random.Generator) -> N
         image = image.convert("L").convert("RGB")
         curves_3L[:] = curves_3L.mean(0)
     return np.asarray(image.point(np.round(curves_3L * 255).astype(int).ravel().tolist()))
+
+
+def degrade_at_full_size(image_HW3: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return a degraded image of the same size, so that its labels still fit. A smaller copy is enlarged again."""
+    height, width = image_HW3.shape[:2]
+    degraded_HW3, factor = degrade(image_HW3, sample_degradation(rng), rng)
+    if factor == 1:
+        return degraded_HW3
+    return np.asarray(Image.fromarray(degraded_HW3).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def add_blur_and_noise(crop_3HW: NDArray[np.float32], clip: float, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -43,12 +43,25 @@ def synthesize(
         int | None, typer.Option(min=64, help="Write square crops of this size instead of plates.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
+    hard: Annotated[
+        bool,
+        typer.Option("--hard", help="Denser root systems, paler laterals, roots at the rim and under leaves."),
+    ] = False,
+    degraded: Annotated[
+        bool,
+        typer.Option("--degraded", help="Change tone, noise, polarity, resolution and compression of each photograph."),
+    ] = False,
 ) -> None:
     """Render synthetic seedling plates with exact masks, landmarks and roots."""
-    from thale_models.synthesis import write_dataset
+    from thale_models.synthesis import Overrides, write_dataset
 
+    overrides = Overrides(hard=True) if hard else Overrides()
     try:
-        typer.echo(write_dataset(out, plates, seed, split=split, crop_px=crop_px, jobs=jobs))
+        typer.echo(
+            write_dataset(
+                out, plates, seed, split=split, crop_px=crop_px, jobs=jobs, overrides=overrides, degraded=degraded
+            )
+        )
     except ValueError as error:
         raise ParameterError(f"{error}: choose another --out, or the existing settings") from error
 

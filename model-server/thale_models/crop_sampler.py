@@ -150,12 +150,18 @@ class TrainingBatches(torch.utils.data.Dataset[Batch]):
         mm_per_px = _jitter_scale(sample.mm_per_px, self.recipe, rng)
         side_px = _REGION_SIDE_CROPS * self.recipe.crop_px * self.recipe.mm_per_px / mm_per_px
         region = extract_crop(picture, sample_box(picture, points_by_class, side_px, rng))
-        jittered = replace(region, image_HW3=augment.jitter_lighting(region.image_HW3, rng))
+        jittered = replace(region, image_HW3=self._augment_picture(region.image_HW3, rng))
         view, points_by_class = (
             PictureView(jittered, mm_per_px, self.recipe),
             foreground_points(region, self.recipe.classes),
         )
         return [self._sample_augmented_crop(view, points_by_class, rng) for _ in range(self.recipe.crops_per_picture)]
+
+    def _augment_picture(self, image_HW3: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        image_HW3 = augment.jitter_lighting(image_HW3, rng)
+        if self.recipe.degraded_fraction and rng.random() < self.recipe.degraded_fraction:
+            return augment.degrade_at_full_size(image_HW3, rng)
+        return image_HW3
 
     def _sample_augmented_crop(
         self, view: PictureView, points_by_class: list[NDArray[np.float64]], rng: np.random.Generator

@@ -32,6 +32,8 @@ class Recipe:
     uniform_crop_fraction: float = 0.3
     """Fraction of crops from uniformly random positions: rims, labels and bare agar."""
     scale_jitter: tuple[float, float] = (0.8, 1.25)
+    degraded_fraction: float = 0.0
+    """Fraction of visits whose picture is degraded (`thale_models.synthesis.degradation`) before its crops are cut."""
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     warmup_steps: int = 100
@@ -84,6 +86,7 @@ _COARSE_LANDMARKS = Recipe(
     overlap_px=128,
     crop_px=384,
     steps=2600,
+    degraded_fraction=0.6,
 )
 """Source of the initial weights of `plate-landmarks`: the same network at a coarser scale."""
 
@@ -100,6 +103,7 @@ RECIPES = {
             overlap_px=64,
             crop_px=384,
             steps=2400,
+            degraded_fraction=0.6,
             class_weights=(1.0, 2.0, 1.0, 10.0),
         ),
         _COARSE_LANDMARKS,

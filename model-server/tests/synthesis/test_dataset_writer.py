@@ -112,3 +112,16 @@ def test_landmarks_to_coco_has_one_annotation_per_landmark() -> None:
     names = {category["id"]: category["name"] for category in coco["categories"]}
     written = [(names[a["category_id"]], *a["keypoints"][:2]) for a in coco["annotations"]]
     assert written == [(landmark.kind, round(landmark.x, 3), round(landmark.y, 3)) for landmark in plate.landmarks]
+
+
+def test_write_dataset_degrades_each_photograph(tmp_path: Path) -> None:
+    overrides = {"width": 420, "height": 400}
+    clean = read_rows(write_dataset(tmp_path / "clean", 4, 13, overrides=overrides))
+    degraded = read_rows(write_dataset(tmp_path / "degraded", 4, 13, overrides=overrides, degraded=True))
+    sizes = {Image.open(tmp_path / "degraded" / row["image"]).size for row in degraded}
+    assert len(sizes) > 1
+    for before, after in zip(clean, degraded, strict=True):
+        factor = Image.open(tmp_path / "degraded" / after["image"]).width / 420
+        assert float(after["mm_per_px"]) == pytest.approx(float(before["mm_per_px"]) / factor)
+    with pytest.raises(ValueError, match="choose another folder"):
+        write_dataset(tmp_path / "degraded", 5, 13, overrides=overrides)

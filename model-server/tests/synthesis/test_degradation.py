@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thale_models.synthesis.degradation import Degradation, degrade, sample_degradation
+from thale_models.synthesis import draw_plate
+from thale_models.synthesis.degradation import Degradation, degrade, degrade_plate, sample_degradation
+from thale_models.synthesis.organs import ROOT
 
 RNG_SEED = 4
 
@@ -86,3 +88,26 @@ def test_sample_degradation_covers_all_changes() -> None:
 def test_degradation_refuses_an_impossible_value(change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"must be"):
         replace(Degradation(), **change)  # type: ignore[arg-type]
+
+
+def test_degrade_plate_moves_the_truth_with_the_pixels() -> None:
+    plate = draw_plate(3, width=700, height=700, plants=3, style="backlit")
+    smaller = degrade_plate(plate, Degradation(size_factor=0.5, jpeg_quality=60), np.random.default_rng(RNG_SEED))
+    assert smaller.image_HW3.shape == (350, 350, 3)
+    assert smaller.mm_per_px == pytest.approx(2 * plate.mm_per_px)
+    assert smaller.encoded.startswith(b"\xff\xd8")
+    points = np.array([point for plant in smaller.plants for point in plant.roots[0].points])
+    columns, rows = np.round(points).astype(int).T
+    assert (smaller.mask_HW[rows, columns] == ROOT).mean() > 0.8
+    width_mm = [each.plants[1].roots[0].width_px * each.mm_per_px for each in (plate, smaller)]
+    assert width_mm[0] == pytest.approx(width_mm[1])
+    tips = [each.landmarks[1].x * each.mm_per_px for each in (plate, smaller)]
+    assert tips[0] == pytest.approx(tips[1], abs=plate.mm_per_px)
+
+
+def test_degrade_plate_writes_png_without_compression() -> None:
+    plate = draw_plate(5, width=400, height=400)
+    copy = degrade_plate(plate, Degradation(contrast=1.5), np.random.default_rng(RNG_SEED))
+    assert copy.encoded.startswith(b"\x89PNG")
+    assert copy.plants == plate.plants
+    assert copy.image_HW3.std() > 1.2 * plate.image_HW3.std()

@@ -201,3 +201,18 @@ def test_overrides_have_the_fields_of_plate_spec() -> None:
 def test_draw_plate_rejects_invalid_overrides(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"unknown style|at least|must be"):
         draw_plate(0, **wrong)
+
+
+def test_hard_plates_have_more_roots_nearer_to_the_rim() -> None:
+    specs = [sample_spec(np.random.default_rng(seed), hard=True) for seed in range(200)]
+    easy = [sample_spec(np.random.default_rng(seed)) for seed in range(200)]
+    assert all(spec.hard for spec in specs)
+    assert not any(spec.hard for spec in easy)
+    assert np.mean([spec.habit.laterals for spec in specs]) > 1.5 * np.mean([spec.habit.laterals for spec in easy])
+    assert max(spec.habit.lateral_paleness for spec in specs) > 0.8
+    assert min(spec.plants for spec in specs) >= 2
+
+
+def test_hard_option_leaves_other_plates_unchanged() -> None:
+    assert draw_plate(5, hard=False, **SMALL).encoded == draw_plate(5, **SMALL).encoded
+    assert draw_plate(5, hard=True, **SMALL).encoded != draw_plate(5, **SMALL).encoded

@@ -19,6 +19,7 @@ from PIL import Image
 
 from thale.host.files import write_atomically
 from thale_models.synthesis import ground_truth
+from thale_models.synthesis.degradation import degrade_plate, sample_degradation
 from thale_models.synthesis.plate import SyntheticPlate, draw_crop, draw_plate
 from thale_models.synthesis.plate_spec import Overrides
 
@@ -39,6 +40,7 @@ def write_dataset(
     crop_px: int | None = None,
     jobs: int = 1,
     overrides: Overrides | None = None,
+    degraded: bool = False,
 ) -> Path:
     """Write synthetic plates and their ground truth to a folder, and return its manifest.
 
@@ -52,6 +54,7 @@ def write_dataset(
         crop_px: Size of square crops. None writes whole plates.
         jobs: Number of processes.
         overrides: Fields of `PlateSpec`, the same for every plate.
+        degraded: Degrade each photograph (`thale_models.synthesis.degradation`), with its own sample.
 
     Raises:
         ValueError: If `plates` or `jobs` is less than 1, or the folder has plates of another seed, size or overrides.
@@ -60,13 +63,16 @@ def write_dataset(
         raise ValueError(f"plates ({plates}) and jobs ({jobs}) must be at least 1")
     for folder in ("images", "masks", "landmarks", "truth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    _check_or_write_options(
-        out, {"seed": seed, "crop_px": crop_px, "overrides": repr(sorted((overrides or {}).items()))}
-    )
+    options: dict[str, object] = {
+        "seed": seed,
+        "crop_px": crop_px,
+        "overrides": repr(sorted((overrides or {}).items())),
+    }
+    _check_or_write_options(out, options | ({"degraded": True} if degraded else {}))
     rows = _read_manifest(out)
     _write_manifest(out, rows)
     tasks = [
-        (out, index, seed, split or _default_split(index), crop_px, overrides or Overrides())
+        (out, index, seed, split or _default_split(index), crop_px, overrides or Overrides(), degraded)
         for index in range(plates)
         if _plate_name(index) not in rows
     ]
@@ -79,7 +85,7 @@ def write_dataset(
     return out / "manifest.csv"
 
 
-_Task = tuple[Path, int, int, Split, int | None, Overrides]
+_Task = tuple[Path, int, int, Split, int | None, Overrides, bool]
 
 
 def _write_plates(tasks: list[_Task], jobs: int) -> Iterable[ManifestRow]:
@@ -92,9 +98,12 @@ def _write_plates(tasks: list[_Task], jobs: int) -> Iterable[ManifestRow]:
 
 
 def _write_plate(task: _Task) -> ManifestRow:
-    out, index, seed, split, crop_px, overrides = task
+    out, index, seed, split, crop_px, overrides, degraded = task
     plate_seed = int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0])
     plate = draw_plate(plate_seed, **overrides) if crop_px is None else draw_crop(plate_seed, crop_px, **overrides)
+    if degraded:
+        rng = np.random.default_rng((plate_seed, 1))
+        plate = degrade_plate(plate, sample_degradation(rng), rng)
     name = _plate_name(index)
     suffix = "png" if plate.encoded.startswith(b"\x89PNG") else "jpg"
     row = {

@@ -5,11 +5,13 @@ except that a smaller copy has smaller coordinates. Training, evaluation and the
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
+from thale_models.synthesis.plate import SyntheticPlate, TruePlant
 
 _BAND_ROWS = 256
 _MIN_SIDE_PX = 64
@@ -75,8 +77,52 @@ def degrade(
         degradation: The changes.
         rng: Source of the noise.
     """
+    image = _change_pixels(image_HW3, degradation, rng)
+    if degradation.jpeg_quality is not None:
+        image = Image.open(io.BytesIO(_encode(image, degradation.jpeg_quality))).convert("RGB")
+    return np.asarray(image), image.width / image_HW3.shape[1]
+
+
+def degrade_plate(plate: SyntheticPlate, degradation: Degradation, rng: np.random.Generator) -> SyntheticPlate:
+    """Return a degraded photograph of a plate with the ground truth in its own pixels."""
+    changed = _change_pixels(plate.image_HW3, degradation, rng)
+    encoded = _encode(changed, degradation.jpeg_quality)
+    factor = changed.width / plate.image_HW3.shape[1]
+    return replace(
+        plate,
+        image_HW3=np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")),
+        mask_HW=np.asarray(Image.fromarray(plate.mask_HW).resize(changed.size, Image.Resampling.NEAREST)),
+        landmarks=tuple(
+            landmark.model_copy(update={"x": _scale(landmark.x, factor), "y": _scale(landmark.y, factor)})
+            for landmark in plate.landmarks
+        ),
+        plants=tuple(_scale_plant(plant, factor) for plant in plate.plants),
+        mm_per_px=plate.mm_per_px / factor,
+        corners=tuple((_scale(x, factor), _scale(y, factor)) for x, y in plate.corners),
+        encoded=encoded,
+    )
+
+
+def _scale(position: float, factor: float) -> float:
+    """Return a coordinate in the copy. The centre of the first pixel is 0, its outer edge is -0.5."""
+    return position * factor + (factor - 1) / 2
+
+
+def _scale_plant(plant: TruePlant, factor: float) -> TruePlant:
+    roots = tuple(
+        replace(
+            root,
+            points=tuple((_scale(x, factor), _scale(y, factor)) for x, y in root.points),
+            width_px=root.width_px * factor,
+        )
+        for root in plant.roots
+    )
+    return replace(plant, roots=roots, hypocotyl_px=plant.hypocotyl_px * factor)
+
+
+def _change_pixels(image_HW3: NDArray[np.uint8], degradation: Degradation, rng: np.random.Generator) -> Image.Image:
+    """Return the image with every change except the compression."""
     image = Image.fromarray(image_HW3)
-    width = image.width
     if degradation.size_factor < 1:
         smaller = [max(min(_MIN_SIDE_PX, side), round(side * degradation.size_factor)) for side in image.size]
         image = image.resize((smaller[0], smaller[1]), Image.Resampling.LANCZOS)
@@ -88,11 +134,17 @@ def degrade(
         image = ImageOps.invert(image)
     if degradation.noise > 0:
         image = Image.fromarray(_add_noise(np.array(image), degradation, rng))
-    if degradation.jpeg_quality is not None:
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=degradation.jpeg_quality)
-        image = Image.open(buffer).convert("RGB")
-    return np.asarray(image), image.width / width
+    return image
+
+
+def _encode(image: Image.Image, jpeg_quality: int | None) -> bytes:
+    """Return the file of a copy: JPEG of the given quality, or PNG without a quality."""
+    buffer = io.BytesIO()
+    if jpeg_quality is None:
+        image.save(buffer, "PNG", compress_level=1)
+    else:
+        image.save(buffer, "JPEG", quality=jpeg_quality)
+    return buffer.getvalue()
 
 
 def _tone_curve(degradation: Degradation, mean: float) -> list[int]:

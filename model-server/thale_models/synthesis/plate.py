@@ -99,10 +99,10 @@ def draw_crop(seed: int, size: int = 512, **overrides: Unpack[Overrides]) -> Syn
 
 def _sow(rng: np.random.Generator, spec: PlateSpec) -> _SownPlate:
     """Return a row of seedlings from left to right, and seeds that did not germinate."""
-    growing_area = GrowingArea(24 if spec.label == "left" else 8, 7, 96 if spec.label == "right" else 112, 112)
+    growing_area = _growing_area(rng, spec)
     row_y_mm = rng.uniform(11, 28)
     available_mm = growing_area.right - growing_area.left - 8
-    target_spacing_mm = rng.uniform(18, 22) if rng.random() < 0.8 else rng.uniform(6, 18)
+    target_spacing_mm = rng.uniform(18, 22) if rng.random() < (0.4 if spec.hard else 0.8) else rng.uniform(6, 18)
     spacing = min(target_spacing_mm, available_mm / max(1, spec.plants - 1))
     start = growing_area.left + 4 + rng.uniform(0.2, 0.8) * (available_mm - spacing * max(0, spec.plants - 1))
     columns = start + spacing * np.arange(spec.plants) + rng.normal(0, 0.06, spec.plants) * spacing
@@ -116,6 +116,14 @@ def _sow(rng: np.random.Generator, spec: PlateSpec) -> _SownPlate:
         for _ in range(loose_seed_count)
     )
     return _SownPlate(seedlings, seeds)
+
+
+def _growing_area(rng: np.random.Generator, spec: PlateSpec) -> GrowingArea:
+    """Return the area of the roots. On half of the hard plates roots reach the inner rim."""
+    margin = rng.uniform(3, 6) if spec.hard and rng.random() < 0.5 else 8.0
+    left = 24.0 if spec.label == "left" else margin
+    right = 96.0 if spec.label == "right" else PLATE_SIDE_MM - margin
+    return GrowingArea(left, 7, right, PLATE_SIDE_MM - margin)
 
 
 def _sample_crop_centre_mm(rng: np.random.Generator, sown_plate: _SownPlate) -> NDArray[np.float64]:
@@ -160,7 +168,7 @@ def _draw_background(rng: np.random.Generator, canvas: PlateCanvas, spec: PlateS
         plate_background.draw_dark_background(rng, canvas, pose, spec.width, spec.height)
     else:
         plate_background.draw_backlit_background(rng, canvas, spec.width, spec.height)
-    plate_background.draw_rims(rng, canvas, pose, dark)
+    plate_background.draw_rims(rng, canvas, pose, dark, many=spec.hard)
     if spec.label != "none":
         clutter.draw_label(rng, canvas, pose, spec.label == "right", dark)
     if rng.random() < (0.1 if dark else 0.55):

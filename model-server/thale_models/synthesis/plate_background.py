@@ -71,15 +71,18 @@ def draw_dark_background(rng: np.random.Generator, canvas: PlateCanvas, pose: Po
     canvas.image_HW3[...] = np.where(np.asarray(inside) > 0, field, surround)[..., None]
 
 
-def draw_rims(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose, bright: bool) -> None:
-    """Draw the outer edge of the plate exactly on its square, and the parallel lines of lid and base within it."""
+def draw_rims(rng: np.random.Generator, canvas: PlateCanvas, pose: Pose, bright: bool, many: bool = False) -> None:
+    """Draw the outer edge of the plate exactly on its square, and the parallel lines of lid and base within it.
+
+    `many` draws up to 13 lines instead of 8, up to 9 mm from the edge.
+    """
     edge_mm = 0.12
     edge = canvas.rasterise_polyline(
         pose.to_px(_rounded_square_mm(pose.corner_mm, edge_mm / 2)), edge_mm / 2 * pose.px_per_mm
     )
     canvas.shade(edge, sample_tone(rng, rng.uniform(0.06, 0.3), bright, allow_opposite=False))
     base = _sample_base_pose(rng, pose)
-    for inset in np.sort(rng.uniform(0.4, 5.5, rng.integers(3, 9))):
+    for inset in np.sort(rng.uniform(0.4, 9.0 if many else 5.5, rng.integers(3, 14 if many else 9))):
         broad = rng.random() < 0.3
         width = rng.uniform(0.25, 1.3) if broad else rng.uniform(0.06, 0.2)
         strength = rng.uniform(0.01, 0.1) if broad else rng.uniform(0.02, 0.25)

@@ -41,6 +41,8 @@ class PlateSpec:
     """Standard deviation of the sensor noise in grey levels."""
     jpeg_quality: int | None
     """None if the camera writes PNG."""
+    hard: bool = False
+    """Denser root systems that touch their neighbours, paler laterals, roots along the rim, leaves over roots."""
 
     def __post_init__(self) -> None:
         if self.style not in ("backlit", "dark") or self.label not in ("none", "left", "right"):
@@ -75,6 +77,7 @@ class Overrides(TypedDict, total=False):
     blur_px: float
     noise: float
     jpeg_quality: int | None
+    hard: bool
 
 
 def sample_spec(rng: np.random.Generator, **overrides: Unpack[Overrides]) -> PlateSpec:
@@ -104,9 +107,24 @@ def sample_spec(rng: np.random.Generator, **overrides: Unpack[Overrides]) -> Pla
         noise=rng.uniform(0.8, 2.2),
         jpeg_quality=None if dark and rng.random() < 0.7 else int(rng.integers(70, 97)),
     )
+    if overrides.get("hard", False):
+        spec = _sample_hard(rng, spec)
     slack_px = np.maximum((np.array([width, height]) - extent_mm * px_per_mm) / 2 - 1, 0)
     x, y = (np.array([width, height]) - 1) / 2 + rng.uniform(-1, 1, 2) * slack_px
     return replace(replace(spec, centre_xy=(float(x), float(y))), **overrides)
+
+
+def _sample_hard(rng: np.random.Generator, spec: PlateSpec) -> PlateSpec:
+    """Return a specification with fainter roots and, on half of the plates, a denser root system."""
+    habit = spec.habit
+    if rng.random() < 0.5:
+        habit = habit.densify(rng)
+    if rng.random() < 0.5:
+        habit = replace(habit, lateral_paleness=rng.uniform(0.4, 0.85))
+    if rng.random() < 0.5:
+        habit = replace(habit, leaf_mm=habit.leaf_mm * rng.uniform(1.3, 2.2), leaves=habit.leaves + 2)
+    contrast = spec.contrast * rng.uniform(0.6, 1.0)
+    return replace(spec, habit=habit, contrast=contrast, plants=max(spec.plants, 2), hard=True)
 
 
 def _sample_camera(rng: np.random.Generator, dark: bool, extent_mm: float) -> tuple[int, int, float]:

@@ -3,7 +3,7 @@
 Coordinates are millimetres on the plate, x to the right and y down, from the top left outer corner.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -115,6 +115,15 @@ class Habit:
             leaf_mm=rng.uniform(*stage.leaf_mm),
             hypocotyl_mm=rng.gamma(3.0, 0.6) + 0.4,
             lateral_paleness=rng.uniform(0.0, 0.6),
+        )
+
+    def densify(self, rng: np.random.Generator) -> "Habit":
+        """Return the habit of old plants: a long primary root and up to some 25 long laterals."""
+        return replace(
+            self,
+            primary_mm=rng.uniform(50, 95),
+            laterals=rng.uniform(10, 22),
+            lateral_mm=rng.uniform(6, 30),
         )
 
 
