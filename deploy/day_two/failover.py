@@ -76,12 +76,7 @@ def plan_failover(
             f"terraform/environments/{context.environment}.tfvars"
         )
     options = _origin_options(context)
-    origins = {
-        origin.name: origin
-        for origin in TypeAdapter(tuple[_Origin, ...]).validate_python(
-            az(context.settings, "afd", "origin", "list", *options)
-        )
-    }
+    origins = _read_origins(context, options)
     url = f"https://{host}/health/ready"
 
     def verify() -> None:
@@ -104,6 +99,11 @@ def plan_failover(
         problems=list(_problems(context, target, origins)),
         undo="failover --back" if not back else "failover",
     )
+
+
+def _read_origins(context: DeployContext, options: Sequence[str]) -> dict[str, _Origin]:
+    response = az(context.settings, "afd", "origin", "list", *options)
+    return {origin.name: origin for origin in TypeAdapter(tuple[_Origin, ...]).validate_python(response)}
 
 
 def check_edge(url: str, probe: Probe) -> None:

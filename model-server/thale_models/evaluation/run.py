@@ -75,11 +75,18 @@ def evaluate(
         signals.append(plate_signals(evaluated, _class_names(models, "landmarks")))
         scores.append(score_plate(path.stem, evaluated, ground_truth, time.perf_counter() - started_s))
         (out / "images" / f"{path.stem}.png").write_bytes(report.draw_prediction(image, evaluated))
+    cards = [model.card for model in models.values()]
+    return _write_results(out, title, scores, signals, cards)
+
+
+def _write_results(
+    out: Path, title: str, scores: Sequence[PlateScore], signals: Sequence[PlateSignals], cards: Sequence[ModelCard]
+) -> dict[str, float]:
+    """Write metrics.json, references.json and report.md, and return the metrics."""
     metrics = summarise(scores)
     document = {"title": title, "metrics": metrics, "by_complexity": metrics_by_complexity(scores)}
     (out / "metrics.json").write_text(json.dumps(report.nan_to_null(document), indent=2) + "\n", encoding="utf-8")
     (out / REFERENCES_FILE).write_text(json.dumps(reference_distributions(signals), indent=2) + "\n", encoding="utf-8")
-    cards = [model.card for model in models.values()]
     (out / "report.md").write_text(report.render_report(title, scores, cards), encoding="utf-8")
     return metrics
 

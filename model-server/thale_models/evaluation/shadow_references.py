@@ -57,12 +57,8 @@ def write_agreement_references(
             f"{folder} has the task {candidate_model.card.task} and {stable} has {stable_model.card.task}: "
             "pass two versions of one model"
         )
-    images = [
-        sample.image
-        for sample in read_dataset(
-            data, candidate_model.card.task, candidate_model.card.classes, required_splits=()
-        ).split(split)
-    ]
+    dataset = read_dataset(data, candidate_model.card.task, candidate_model.card.classes, required_splits=())
+    images = [sample.image for sample in dataset.split(split)]
     if not images:
         raise DatasetError(str(data), [f"split {split!r} has no image"])
     values: defaultdict[str, list[float]] = defaultdict(list)

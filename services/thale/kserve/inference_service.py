@@ -153,16 +153,12 @@ def resource_from_release(
     if not template.get("model"):
         raise TargetError(f"the InferenceService {name} has no spec.predictor.model, which is the template of a canary")
     uris = {**storage_uris(live), **uris}
-    traffic_percents = {release.canary: round(release.weight_percent)}
     entries = []
     others = sorted({*release.versions, *extra_versions} - {release.stable})
-    if others and template.get("minReplicas") == 0:
-        raise TargetError(
-            f"{name} may scale to zero, and KServe limits a canary's replicas to minReplicas of the stable version: "
-            "remove components/scale-to-zero from the overlay, deploy, and repeat the command (docs/gpu.md)"
-        )
+    if others:
+        _check_canary_can_have_replicas(name, template)
     for version in others:
-        percent = traffic_percents.get(version, 0)
+        percent = round(release.weight_percent) if version == release.canary else 0
         replicas = max(replicas_for_share(live, percent), min_replicas.get(version, 1))
         predictor = {**_predictor_spec(name, version, template, uris), "minReplicas": replicas}
         entries.append({"trafficPercent": percent, "predictor": predictor})
@@ -181,6 +177,14 @@ def resource_from_release(
         },
         "spec": {"predictor": stable} | ({"canary": entries} if entries else {}),
     }
+
+
+def _check_canary_can_have_replicas(name: str, template: Resource) -> None:
+    if template.get("minReplicas") == 0:
+        raise TargetError(
+            f"{name} may scale to zero, and KServe limits a canary's replicas to minReplicas of the stable version: "
+            "remove components/scale-to-zero from the overlay, deploy, and repeat the command (docs/gpu.md)"
+        )
 
 
 def storage_uris(resource: Resource) -> Mapping[str, str]:

@@ -25,9 +25,9 @@ from thale.local.commands import (
 )
 from thale.local.data_dir import DataDir, RunningPlatform
 from thale.local.liveness import FACADE_PROBE, TORCHSERVE_PROBE, LivenessMonitor
-from thale.local.ports import DEFAULT_PORT, Addresses, claim_ports
-from thale.local.runtime import find_runtime
-from thale.local.sockets import create_sockets
+from thale.local.ports import DEFAULT_PORT, Addresses, PlatformPorts, claim_ports
+from thale.local.runtime import ModelRuntime, find_runtime
+from thale.local.sockets import TorchServeSockets, create_sockets
 from thale.local.supervised_service import Service, tail
 from thale.schemas import ReleaseState
 
@@ -145,23 +145,7 @@ def serve(
         if port is None and persistent and ports.facade != DEFAULT_PORT:
             notify(f"port {DEFAULT_PORT} is in use by another process: thale listens on port {ports.facade}")
         release_state = serving_store.prepare_store(data_dir, weights or runtime.weights)
-        torchserve = Service(
-            name="TorchServe",
-            command=lambda: torchserve_command(runtime, data_dir, serving_store.verified_archives(data_dir)),
-            environment=torchserve_environment(data_dir, sockets, workers),
-            folder=data_dir.torchserve,
-            log=data_dir.logs / "torchserve.log",
-            notify=notify,
-        )
-        facade = Service(
-            name="the facade",
-            command=facade_command,
-            environment=facade_environment(data_dir, ports, sockets, workers),
-            folder=data_dir.path,
-            log=data_dir.logs / "facade.log",
-            notify=notify,
-            grace_s=FACADE_GRACE_S,
-        )
+        torchserve, facade = _create_services(runtime, data_dir, ports, sockets, workers, notify)
         addresses = ports.addresses(sockets)
         monitors = (
             LivenessMonitor(torchserve, addresses.model_url, TORCHSERVE_PROBE, notify),
@@ -176,6 +160,35 @@ def serve(
         ):
             serving_store.register_archives(data_dir)  # runs while the models start, so it adds no delay
             yield platform
+
+
+def _create_services(
+    runtime: ModelRuntime,
+    data_dir: DataDir,
+    ports: PlatformPorts,
+    sockets: TorchServeSockets,
+    workers: int,
+    notify: Notify,
+) -> tuple[Service, Service]:
+    """Return TorchServe and the facade. Neither has started."""
+    torchserve = Service(
+        name="TorchServe",
+        command=lambda: torchserve_command(runtime, data_dir, serving_store.verified_archives(data_dir)),
+        environment=torchserve_environment(data_dir, sockets, workers),
+        folder=data_dir.torchserve,
+        log=data_dir.logs / "torchserve.log",
+        notify=notify,
+    )
+    facade = Service(
+        name="the facade",
+        command=facade_command,
+        environment=facade_environment(data_dir, ports, sockets, workers),
+        folder=data_dir.path,
+        log=data_dir.logs / "facade.log",
+        notify=notify,
+        grace_s=FACADE_GRACE_S,
+    )
+    return torchserve, facade
 
 
 @contextmanager

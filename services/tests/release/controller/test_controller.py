@@ -1,105 +1,21 @@
-"""Rollout controller with the real judge, real files, and fake facades that serve counters over HTTP."""
+"""Decisions of the rollout controller with the real judge, real files, and fake facades."""
 
 import asyncio
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
 
+from tests.support.controller_harness import CANARY, STABLE, ControllerHarness, count_responses
 from tests.support.fake_facade import MODEL, FakeFacade, run_fake_facade
-from tests.support.local_platform import wait_for
 from tests.support.sample_releases import ANNA, make_release, make_version
-from tests.support.state_file_target import StateFileTarget
-from thale.errors import TargetError
 from thale.release.controller.checkpoint import FileCheckpointStore, load_checkpoint
-from thale.release.controller.controller import Intervals, ReleaseEnvironment, RolloutController
-from thale.release.controller.leader_election import FileLease
-from thale.release.controller.metrics_scraper import MetricsScraper
-from thale.release.controller.status import VersionCounts, rollout_status
-from thale.release.judge.policy import read_policy
+from thale.release.controller.status import VersionCounts
 from thale.release.lifecycle import transitions
-from thale.release.targets import VersionedRelease
-from thale.release.targets.update import author_now, update_release
+from thale.release.targets.update import author_now
 from thale.schemas import Release
-from thale.slo import read_slo
 from thale.telemetry.controller_metrics import CONTROLLER_REGISTRY
-
-SLO, POLICY = read_slo(), read_policy()
-STABLE, CANARY = "1.0.0", "1.1.0"
-
-
-@dataclass
-class ControllerHarness:
-    """A model with a canary, its facades, and a controller that holds the lease."""
-
-    folder: Path
-    facades: list[FakeFacade]
-    runner: asyncio.Runner
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def __post_init__(self) -> None:
-        self.target = StateFileTarget(self.folder / "release-state.json")
-        self.lease = FileLease(self.folder / "lease")
-        self.target.put(
-            transitions.start_canary(make_release(STABLE), make_version(CANARY), author_now("anna", "better"))
-        )
-        assert self.lease.acquire_or_renew()
-        self.start_controller()
-
-    def start_controller(self) -> None:
-        """Replace the controller with a new one, and poll once."""
-        metrics_source = MetricsScraper([facade.url for facade in self.facades], timeout_s=30)
-        environment = ReleaseEnvironment(
-            self.target, metrics_source, self.lease, FileCheckpointStore(self.folder / "checkpoint.json")
-        )
-        self.controller = RolloutController(
-            environment, SLO, POLICY, "controller", Intervals(checkpoint_s=0), now=lambda: self.now
-        )
-        self.poll()
-
-    def poll(self) -> Release:
-        """Poll once, and return the release."""
-        self.controller.poll(self.runner)
-        return self.release
-
-    @property
-    def release(self) -> Release:
-        return self.target.read(MODEL).release
-
-    @property
-    def canary_counts(self) -> VersionCounts | None:
-        """Counts of the canary in this step."""
-        checkpoint_store = FileCheckpointStore(self.folder / "checkpoint.json")
-        return rollout_status({MODEL: self.release}, load_checkpoint(checkpoint_store)).models[0].canary_counts
-
-    def apply_manually(self, transition: Callable[[Release], Release]) -> None:
-        update_release(self.target, MODEL, transition)
-
-
-@pytest.fixture
-def facade() -> Iterator[FakeFacade]:
-    with run_fake_facade() as running:
-        yield running
-
-
-@pytest.fixture
-def harness(tmp_path: Path, facade: FakeFacade) -> Iterator[ControllerHarness]:
-    with asyncio.Runner() as runner:
-        harness = ControllerHarness(tmp_path, [facade], runner)
-        yield harness
-        harness.lease.release()
-
-
-def count_responses(facade: FakeFacade, canary: int = 800, stable: int = 8000) -> None:
-    """Count enough good responses for a step."""
-    facade.count_responses(CANARY, canary)
-    facade.count_responses(STABLE, stable)
 
 
 def test_controller_promotes_a_good_canary_in_steps(harness: ControllerHarness, facade: FakeFacade) -> None:
@@ -267,28 +183,6 @@ def test_controller_starts_a_new_window_after_a_manual_step(harness: ControllerH
     assert harness.canary_counts == VersionCounts(requests=10, errors=0, fallbacks=0)
 
 
-def test_controller_does_not_act_without_the_lease(harness: ControllerHarness, facade: FakeFacade) -> None:
-    harness.lease.release()
-    facade.count_responses(STABLE, 1000)
-    facade.count_fallbacks(CANARY, STABLE, 100)
-    assert harness.poll().canary == CANARY
-    assert b"thale_release_leader 0.0" in generate_latest(CONTROLLER_REGISTRY)
-    assert harness.lease.acquire_or_renew()
-    facade.count_fallbacks(CANARY, STABLE, 100)
-    harness.poll()
-    assert b"thale_release_leader 1.0" in generate_latest(CONTROLLER_REGISTRY)
-
-
-def test_controller_does_not_act_when_a_poll_loses_the_lease(
-    harness: ControllerHarness, facade: FakeFacade, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    facade.count_responses(STABLE, 1000)
-    facade.count_fallbacks(CANARY, STABLE, 100)
-    is_leader = iter([True])
-    monkeypatch.setattr(harness.lease, "is_leader", lambda: next(is_leader, False))
-    assert harness.poll().canary == CANARY
-
-
 def test_controller_reports_a_stuck_step_once(
     harness: ControllerHarness, facade: FakeFacade, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -336,91 +230,6 @@ def test_controller_handles_two_models_and_removes_one(harness: ControllerHarnes
     harness.target.put(expected := transitions.start_canary(make_release(STABLE), make_version(CANARY), ANNA))
     assert harness.poll() == expected
     assert b'weight_ratio{model="plate-tips"' not in generate_latest(CONTROLLER_REGISTRY)
-
-
-@contextmanager
-def run_in_background(controller: RolloutController) -> Iterator[None]:
-    """Run a controller in a thread until the context ends."""
-    stop = threading.Event()
-    thread = threading.Thread(target=controller.run, args=(stop,), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(60)
-        assert not thread.is_alive()
-
-
-def test_controller_stops_on_request_and_releases_the_lease(harness: ControllerHarness) -> None:
-    harness.lease.release()
-    (harness.folder / "checkpoint.json").unlink()
-    other = FileLease(harness.folder / "lease")
-    with run_in_background(harness.controller):
-        wait_for("the checkpoint", (harness.folder / "checkpoint.json").exists)
-        assert not other.acquire_or_renew()
-    assert other.acquire_or_renew()
-    other.release()
-
-
-def test_controller_polls_at_the_poll_interval(harness: ControllerHarness, facade: FakeFacade) -> None:
-    harness.lease.release()
-    scrapes_before, started_at = facade.scrapes, time.monotonic()
-    with run_in_background(harness.controller):
-        wait_for("four polls", lambda: facade.scrapes >= scrapes_before + 4)
-    assert time.monotonic() - started_at >= 3 * Intervals().poll_s
-
-
-def test_controller_stops_when_idle(harness: ControllerHarness) -> None:
-    harness.lease.release()
-    harness.apply_manually(lambda now: transitions.abort(now, ANNA))
-    harness.controller.run(threading.Event(), until_idle=True)
-
-
-@dataclass(frozen=True)
-class BlockedTarget(StateFileTarget):
-    """A target without replicas for a higher weight while `blocked` exists. `attempts` has a byte for each attempt."""
-
-    def apply(self, before: VersionedRelease, after: Release) -> VersionedRelease:
-        if self.path.with_suffix(".blocked").exists() and after.history[-1].what != "roll back":
-            with self.path.with_suffix(".attempts").open("ab") as attempts:
-                attempts.write(b".")
-            raise TargetError("1 of 2 ready replicas")
-        return super().apply(before, after)
-
-
-def make_blocked_controller(harness: ControllerHarness, clock: Callable[[], float]) -> RolloutController:
-    target = BlockedTarget(harness.target.path)
-    harness.target.path.with_suffix(".blocked").touch()
-    metrics_source = MetricsScraper([facade.url for facade in harness.facades], timeout_s=30)
-    checkpoint_store = FileCheckpointStore(harness.folder / "checkpoint.json")
-    environment = ReleaseEnvironment(target, metrics_source, harness.lease, checkpoint_store)
-    return RolloutController(environment, SLO, POLICY, "controller", Intervals(checkpoint_s=0), clock=clock)
-
-
-def test_controller_retries_a_blocked_step_after_a_pause(harness: ControllerHarness, facade: FakeFacade) -> None:
-    times = [100.0]
-    controller = make_blocked_controller(harness, lambda: times[0])
-    controller.poll(harness.runner)
-    count_responses(facade)
-    for _ in range(4):
-        controller.poll(harness.runner)
-        times[0] += 1
-    assert harness.target.path.with_suffix(".attempts").read_bytes() == b"."
-    harness.target.path.with_suffix(".blocked").unlink()
-    times[0] += 5
-    controller.poll(harness.runner)
-    assert harness.release.weight_percent == 25
-
-
-def test_controller_rolls_back_while_a_step_is_blocked(harness: ControllerHarness, facade: FakeFacade) -> None:
-    controller = make_blocked_controller(harness, lambda: 100.0)
-    controller.poll(harness.runner)
-    count_responses(facade)
-    controller.poll(harness.runner)
-    facade.count_fallbacks(CANARY, STABLE, 80)
-    controller.poll(harness.runner)
-    assert (harness.release.canary, harness.release.history[-1].what) == (None, "roll back")
 
 
 def test_controller_ignores_a_release_it_has_just_changed(harness: ControllerHarness, facade: FakeFacade) -> None:
