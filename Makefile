@@ -138,6 +138,7 @@ generate: install ## Write all generated files: rules, dashboards, references, f
 	$(BIN)/python -m tools.generate.prometheus_rule
 	$(BIN)/python -m observability.dashboards
 	$(BIN)/python -m thale.telemetry.metrics_reference > docs/metrics.md
+	$(BIN)/python -m thale.phenotyping.traits.reference > docs/traits.md
 	$(BIN)/python -m tools.generate.terraform_reference
 	$(BIN)/python -m tools.generate.first_release
 	$(BIN)/python -m tools.generate.environment_limits

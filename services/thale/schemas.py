@@ -30,6 +30,8 @@ ScaleSource = Literal["given", "plate_edge", "none"]
 OrganKind = Literal["root", "shoot", "seed"]
 LandmarkKind = Literal["root_base", "primary_tip", "lateral_tip", "leaf_tip"]
 TraitLevel = Literal["plant", "plate"]
+OntologyRelation = Literal["exactMatch", "closeMatch", "broadMatch", "narrowMatch", "relatedMatch"]
+"""Mapping properties of SKOS. The ontology term is the object: a broadMatch is broader than the trait."""
 
 
 def version_numbers(version: str) -> tuple[int, ...]:
@@ -138,7 +140,10 @@ class Organ(FrozenModel):
 
 
 class Root(FrozenModel):
-    """One root as a polyline from origin to tip. Order 1 is the primary root, order 2 a lateral of it, and so on."""
+    """One root as a polyline from origin to tip. Order 1 is the primary root, order 2 a lateral of it, and so on.
+
+    Mean diameter and insertion angle (of a lateral to its parent) are NaN if they cannot be measured.
+    """
 
     id: str
     order: int = Field(ge=1)
@@ -146,11 +151,16 @@ class Root(FrozenModel):
     points: tuple[tuple[float, float], ...]
     length_px: float
     confidence: float = Field(ge=0, le=1)
+    diameter_px: NullableFloat = math.nan
+    insertion_angle_deg: NullableFloat = math.nan
     flags: tuple[Flag, ...] = ()
 
 
 class TraitValue(FrozenModel):
-    """One measured trait. `ontology_id` is the nearest ontology term. The TRAITS table has the exact definition."""
+    """One measured trait, defined in docs/traits.md, with the nearest ontology term and its relation to the trait.
+
+    The qualifier distinguishes traits that have the same term.
+    """
 
     trait: str
     value: NullableFloat
@@ -158,6 +168,8 @@ class TraitValue(FrozenModel):
     """90 % interval of the true value, in the unit of the value (ADR 0120). None if no error model applies."""
     unit: str
     ontology_id: str | None
+    ontology_relation: OntologyRelation | None = None
+    ontology_qualifier: str | None = None
     quality: Literal["ok", "uncertain", "unknown"] = "ok"
     flags: tuple[Flag, ...] = ()
 

@@ -47,6 +47,7 @@ def seedling(number: int = 1, x: float = 100.0, flags: tuple[Flag, ...] = ()) ->
         points=((x, 50.0), (x, 150.0), (x, 250.0)),
         length_px=200.0,
         confidence=0.9,
+        diameter_px=4.0,
         flags=flags,
     )
     lateral = Root(
@@ -56,6 +57,8 @@ def seedling(number: int = 1, x: float = 100.0, flags: tuple[Flag, ...] = ()) ->
         points=((x, 150.0), (x + 30.0, 190.0)),
         length_px=50.0,
         confidence=0.7,
+        diameter_px=3.0,
+        insertion_angle_deg=36.9,
     )
     shoot = Organ(
         kind="shoot",

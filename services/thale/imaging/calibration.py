@@ -73,7 +73,7 @@ def _plate_flags(plate: Plate | None) -> list[Flag]:
         )
         flags.append(Flag(code="plate_edge_weak", message=message))
     if abs(plate.tilt_deg) > TILT_FLAG_DEG:
-        message = f"the plate is tilted by {plate.tilt_deg:.1f} degrees: angles to gravity are wrong by the same amount"
+        message = f"the plate is tilted by {plate.tilt_deg:.1f} degrees: angles and extents follow the plate's axes"
         flags.append(Flag(code="plate_tilted", message=message))
     return flags
 

@@ -12,10 +12,25 @@ UNKNOWN_SCALE = Scale(mm_per_px=math.nan, source="none")
 CROSSING_FLAG = Flag(code="crossing", message="crossing at 3,4", at=Point(x=3, y=4))
 
 
-def root(name: str, *points: tuple[float, float], parent: str | None = None, flags: tuple[Flag, ...] = ()) -> Root:
-    length = sum(math.dist(a, b) for a, b in pairwise(points))
-    order = name.count(".") + 1
-    return Root(id=name, order=order, parent=parent, points=points, length_px=length, confidence=0.9, flags=flags)
+def root(
+    name: str,
+    *points: tuple[float, float],
+    parent: str | None = None,
+    flags: tuple[Flag, ...] = (),
+    diameter_px: float = math.nan,
+    angle_deg: float = math.nan,
+) -> Root:
+    return Root(
+        id=name,
+        order=name.count(".") + 1,
+        parent=parent,
+        points=points,
+        length_px=sum(math.dist(a, b) for a, b in pairwise(points)),
+        confidence=0.9,
+        diameter_px=diameter_px,
+        insertion_angle_deg=angle_deg,
+        flags=flags,
+    )
 
 
 def organ(kind: str, area_px: float) -> Organ:
@@ -25,9 +40,9 @@ def organ(kind: str, area_px: float) -> Organ:
 def seedling(*roots: Root, flags: tuple[Flag, ...] = ()) -> Plant:
     """Return a plant; by default, a straight primary of 30 mm with laterals of 5 mm at 10 and 20 mm from the base."""
     default = (
-        root("1", (100, 50), (100, 350)),
-        root("1.1", (100, 150), (130, 190), parent="1"),
-        root("1.2", (100, 250), (70, 290), parent="1"),
+        root("1", (100, 50), (100, 350), diameter_px=4),
+        root("1.1", (100, 150), (130, 190), parent="1", diameter_px=2, angle_deg=40),
+        root("1.2", (100, 250), (70, 290), parent="1", diameter_px=2, angle_deg=50),
     )
     return Plant(
         id=1, organs=(organ("root", 400), organ("shoot", 800)), landmarks=(), roots=roots or default, flags=flags
@@ -62,7 +77,7 @@ def measure_traits(plant: Plant, scale: Scale = TENTH_MM_SCALE, plate: Plate | N
     ],
 )
 def test_measure_returns_traits_of_known_seedling(trait: str, value: float, unit: str) -> None:
-    row = measure_traits(seedling())[trait]
+    row = measure_traits(seedling(), plate=turned_plate(0))[trait]
     assert (row.value, row.unit, row.quality) == (pytest.approx(value), unit, "ok")
 
 
@@ -127,33 +142,93 @@ def test_measure_is_uncertain_when_methods_disagree() -> None:
     assert plate["plant_count"].quality == "ok"
 
 
-def test_tip_coordinates_follow_tilt_of_plate() -> None:
-    turn = math.radians(5)
-    right, down = (math.cos(turn), math.sin(turn)), (-math.sin(turn), math.cos(turn))
+def turned_plate(tilt_deg: float) -> Plate:
+    """Return a plate of 120 mm at a scale of 0.1 mm per px, turned clockwise about its top left corner at (40, 30)."""
+    right, down = axes_at(tilt_deg)
     corners = [Point(x=40 + a * right[0] + b * down[0], y=30 + a * right[1] + b * down[1])
                for a, b in ((0, 0), (1200, 0), (1200, 1200), (0, 1200))]  # fmt: skip
-    plate = Plate(corners=(corners[0], corners[1], corners[2], corners[3]), tilt_deg=5, confidence=1)
-    tip = (40 + 200 * right[0] + 700 * down[0], 30 + 200 * right[1] + 700 * down[1])
-    rows = measure_traits(seedling(root("1", (100, 50), tip)), plate=plate)
+    return Plate(corners=(corners[0], corners[1], corners[2], corners[3]), tilt_deg=tilt_deg, confidence=1)
+
+
+def axes_at(tilt_deg: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    turn = math.radians(tilt_deg)
+    return (math.cos(turn), math.sin(turn)), (-math.sin(turn), math.cos(turn))
+
+
+def on_plate(tilt_deg: float, *points: tuple[float, float]) -> list[tuple[float, float]]:
+    """Return the image positions of points given in px along the axes of the turned plate."""
+    right, down = axes_at(tilt_deg)
+    return [(40 + a * right[0] + b * down[0], 30 + a * right[1] + b * down[1]) for a, b in points]
+
+
+def test_tip_coordinates_follow_tilt_of_plate() -> None:
+    (tip,) = on_plate(5, (200, 700))
+    rows = measure_traits(seedling(root("1", (100, 50), tip)), plate=turned_plate(5))
     assert (rows["primary_tip_x"].value, rows["primary_tip_y"].value) == pytest.approx((20, 70))
     without = measure_traits(seedling())
     assert (math.isnan(without["primary_tip_x"].value), without["primary_tip_x"].quality) == (True, "unknown")
 
 
+@pytest.mark.parametrize("tilt_deg", [-12.0, 0.0, 5.0])
+def test_angle_and_extents_use_axes_of_tilted_plate(tilt_deg: float) -> None:
+    primary = root("1", *on_plate(tilt_deg, (300, 100), (400, 273.2)))
+    lateral = root("1.1", *on_plate(tilt_deg, (350, 186.6), (250, 186.6)), parent="1")
+    rows = measure_traits(seedling(primary, lateral), plate=turned_plate(tilt_deg))
+    assert rows["primary_root_angle"].value == pytest.approx(30, abs=0.01)
+    extents = [rows[name].value for name in ("root_system_width", "root_system_depth", "root_width_depth_ratio")]
+    assert extents == pytest.approx([15, 17.32, 15 / 17.32])
+    assert [rows[f"primary_tip_from_base_{axis}"].value for axis in "xy"] == pytest.approx([10, 17.32])
+    assert {rows[name].quality for name in rows if TRAITS[name].name in AXIS_TRAITS} == {"ok"}
+
+
+AXIS_TRAITS = {
+    "primary_root_angle",
+    "root_system_width",
+    "root_system_depth",
+    "root_width_depth_ratio",
+    "primary_tip_from_base_x",
+    "primary_tip_from_base_y",
+}
+
+
+def test_measure_is_uncertain_about_axes_without_plate() -> None:
+    rows = measure_traits(seedling())
+    uncertain = {name for name, row in rows.items() if "tilt_unknown" in [flag.code for flag in row.flags]}
+    assert uncertain == AXIS_TRAITS
+    assert {rows[name].quality for name in AXIS_TRAITS} == {"uncertain"}
+
+
+def test_root_diameter_is_mean_weighted_by_length() -> None:
+    rows = measure_traits(seedling())
+    assert (rows["root_diameter"].value, rows["root_diameter"].unit) == (
+        pytest.approx((300 * 4 + 100 * 2) / 4000),
+        "mm",
+    )
+    assert measure_traits(seedling())["primary_root_diameter"].value == pytest.approx(0.4)
+    thick = root("1", (100, 50), (100, 350), diameter_px=4)
+    unknown = root("1.1", (100, 150), (118, 174), parent="1")
+    known = measure_traits(seedling(thick, unknown))["root_diameter"]
+    assert (known.value, known.quality) == (pytest.approx(0.4), "ok")
+
+
+def test_root_diameter_is_unknown_if_thin_roots_are() -> None:
+    thick, thin = root("1", (100, 50), (100, 350), diameter_px=4), root("1.1", (100, 150), (124, 182), parent="1")
+    rows = measure_traits(seedling(thick, thin))
+    assert (math.isnan(rows["root_diameter"].value), rows["root_diameter"].quality) == (True, "unknown")
+    assert [flag.code for flag in rows["root_diameter"].flags] == ["diameter_unknown"]
+    assert (rows["primary_root_diameter"].value, rows["primary_root_diameter"].quality) == (pytest.approx(0.4), "ok")
+
+
+def test_lateral_insertion_angle_is_mean_of_known_angles() -> None:
+    row = measure_traits(seedling())["lateral_insertion_angle"]
+    assert (row.value, row.unit, row.quality) == (pytest.approx(45), "deg", "ok")
+    bare = measure_traits(seedling(root("1", (0, 0), (0, 100))))["lateral_insertion_angle"]
+    assert (math.isnan(bare.value), bare.quality) == (True, "unknown")
+    assert [flag.code for flag in bare.flags] == ["insertion_angle_unknown"]
+
+
 def test_convex_hull_area_of_straight_root_is_zero() -> None:
     assert measure_traits(seedling(root("1", (0, 0), (0, 50), (0, 100))))["convex_hull_area"].value == 0
-
-
-def test_every_trait_has_method_and_ontology_term() -> None:
-    assert [value.trait for value in measure(seedling(), TENTH_MM_SCALE)] == [
-        t.name for t in TRAITS.values() if t.level == "plant"
-    ]
-    assert [v.trait for v in measure_plate([], TENTH_MM_SCALE)] == [
-        t.name for t in TRAITS.values() if t.level == "plate"
-    ]
-    for trait in TRAITS.values():
-        assert trait.method.endswith((".", ")."))
-        assert trait.ontology_id is None or trait.ontology_id.startswith(("TO:", "PO:"))
 
 
 def test_measure_plate_returns_zero_for_empty_plate() -> None:

@@ -1,5 +1,6 @@
 """Centre lines of traced roots: smooth polylines from the parent (or the root base) to the tip, as `schemas.Root`."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -71,8 +72,19 @@ def _attach_to_parent(line: Points, parent: Points, max_distance: float) -> Poin
     return np.vstack([parent[index], line]) if 0 < distance <= max_distance else line
 
 
-def to_root(line: Points, root: TracedRoot, root_id: str, parent_id: str | None, maps: ProbabilityMaps) -> Root:
-    """Return a root in source pixels. Its confidence is the mean root probability under its line."""
+def to_root(
+    line: Points,
+    root: TracedRoot,
+    root_id: str,
+    parent_id: str | None,
+    maps: ProbabilityMaps,
+    diameter: float = math.nan,
+    insertion_angle_deg: float = math.nan,
+) -> Root:
+    """Return a root in source pixels. Its confidence is the mean root probability under its line.
+
+    `diameter` is in frame px.
+    """
     source = np.round(maps.frame.to_source(polyline.subsample(line)), _OUTPUT_DECIMALS)
     return Root(
         id=root_id,
@@ -81,6 +93,8 @@ def to_root(line: Points, root: TracedRoot, root_id: str, parent_id: str | None,
         points=tuple((float(x), float(y)) for x, y in source),
         length_px=polyline.length(source),
         confidence=float(polyline.sample(maps.root_HW, line).mean()) / 255,
+        diameter_px=diameter / maps.frame.factor,
+        insertion_angle_deg=insertion_angle_deg,
         flags=(*_crossing_flags(root, maps), *_hidden_flags(root, source)),
     )
 

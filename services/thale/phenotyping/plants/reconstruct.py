@@ -8,6 +8,8 @@
     path_search         minimum-cost paths from the bases, assignment of tips to plants
     root_architecture   primary root and laterals (root_assignment, leftover_segments)
     centrelines         smooth polylines in source pixels
+    root_diameter       mean diameter of each root
+    insertion_angle     angle of each lateral to its parent
     organs              areas and outlines
 
 Roots and shoots above a minimum size that belong to no plant are flagged with their position (ADR 0038).
@@ -26,6 +28,7 @@ from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.centrelines import smooth_centrelines, start_at_base, to_root
 from thale.phenotyping.plants.faint_roots import add_faint_roots
 from thale.phenotyping.plants.graph_repair import Tips, attach_bases, attach_tips, bridge_gaps, prune_spurs
+from thale.phenotyping.plants.insertion_angle import insertion_angles
 from thale.phenotyping.plants.organs import build_organ
 from thale.phenotyping.plants.path_search import TurnCosts, shortest_path_tree
 from thale.phenotyping.plants.plant_detection import PlantCandidate, detect_plants
@@ -33,6 +36,7 @@ from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.probability_maps import ProbabilityMaps, root_mask
 from thale.phenotyping.plants.root_architecture import assign_roots
 from thale.phenotyping.plants.root_assignment import TracedRoot
+from thale.phenotyping.plants.root_diameter import measure_diameters
 from thale.phenotyping.plants.skeleton_graph import RootGraph, build_skeleton_graph
 from thale.schemas import Flag, Landmark, Organ, OrganKind, Plant, Point, Root, Scale
 
@@ -79,10 +83,12 @@ def reconstruct_plants(
     centrelines = _centrelines(graph, traced_roots, tips, candidates, mask_HW)
     unassigned_flags, unassigned_px = _unassigned_roots(graph, traced_roots)
     scale = segmentation.meta.calibration.scale
+    diameters = measure_diameters(centrelines, maps)
+    angles = insertion_angles(centrelines, [root.parent for root in traced_roots], maps.px_per_mm)
     root_pixels = _pixels_by_plant(mask_HW, traced_roots, centrelines, maps)
     plants = []
     for index, candidate in enumerate(candidates):
-        roots = _build_roots(index, traced_roots, centrelines, maps)
+        roots = _build_roots(index, traced_roots, centrelines, diameters, angles, maps)
         organs = _build_organs(candidate, root_pixels.get(index), maps, scale)
         plants.append(_build_plant(index, candidate, roots, organs, landmarks, maps))
     flags += [*mask_flags, *unassigned_flags, *_count_flags(len(plants), expected_plants)]
@@ -113,7 +119,12 @@ def _centrelines(
 
 
 def _build_roots(
-    plant: int, traced_roots: Sequence[TracedRoot], lines: Sequence[Points], maps: ProbabilityMaps
+    plant: int,
+    traced_roots: Sequence[TracedRoot],
+    lines: Sequence[Points],
+    diameters: Sequence[float],
+    angles: Sequence[float],
+    maps: ProbabilityMaps,
 ) -> tuple[Root, ...]:
     """Return a plant's roots with hierarchical ids: 2 is the primary root of plant 2, and 2.1 its first lateral."""
     plant_roots = [index for index, root in enumerate(traced_roots) if root.plant == plant]
@@ -135,7 +146,15 @@ def _build_roots(
     for primary in children.get(None, []):
         assign_ids(primary, str(plant + 1))
     return tuple(
-        to_root(lines[index], traced_roots[index], root_ids[index], parent_id(index), maps)
+        to_root(
+            lines[index],
+            traced_roots[index],
+            root_ids[index],
+            parent_id(index),
+            maps,
+            diameters[index],
+            angles[index],
+        )
         for index in sorted(plant_roots, key=lambda i: [int(component) for component in root_ids[i].split(".")])
     )
 

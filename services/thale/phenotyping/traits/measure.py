@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from thale.phenotyping.traits import shoot
+from thale.phenotyping.traits.definitions import UNITS, Basis, Dimension, Trait
 from thale.phenotyping.traits.length import lateral_roots
-from thale.phenotyping.traits.table import PLANT_TRAITS, PLATE_TRAITS, UNITS, Basis, Dimension, Trait
+from thale.phenotyping.traits.table import PLANT_TRAITS, PLATE_TRAITS
 from thale.schemas import Flag, Plant, Plate, Root, Scale, TraitValue
 
 _TRACING_FLAGS, _BASE_FLAGS = (
@@ -45,12 +46,12 @@ _IMAGE_FLAGS: dict[Basis, set[str]] = {
 _FLAGS_FORCING_NAN = {"crossing", *_OUTLINE_FLAGS}
 """Flags for which a trait is NaN, because its value would be a guess."""
 
-_HYPOCOTYL_HIDDEN_FLAG = Flag(
-    code="hypocotyl_hidden", message="the end of the hypocotyl is not visible in the shoot's outline"
-)
 _ABSENCE_FLAGS = ("no_root", "ungerminated", "no_shoot")
 
-
+_TILT_UNKNOWN_FLAG = Flag(
+    code="tilt_unknown",
+    message="no plate edge was found: the value is relative to the image's axes, whose angle to gravity is unknown",
+)
 _NO_SCALE_FLAG = Flag(code="no_scale", message="the scale is unknown: lengths are in pixels of the source image")
 
 
@@ -75,12 +76,14 @@ def _measure_trait(
 ) -> TraitValue:
     doubts = [flag for flag in image_flags if flag.code in _IMAGE_FLAGS[trait.basis]]
     flags = [*_relevant_flags(plant, trait.basis), *doubts]
+    if trait.uses_axes and plate is None:
+        flags.append(_TILT_UNKNOWN_FLAG)
     is_invalid = any(flag.code in _FLAGS_FORCING_NAN for flag in flags)
     value = math.nan if is_invalid else _apply_scale(trait.function(plant, plate), trait.dimension, scale)
     if math.isnan(value):
         flags += [flag for flag in plant.flags if flag.code in _ABSENCE_FLAGS]
-    if math.isnan(value) and trait.basis == "hypocotyl" and len(flags) == len(doubts):
-        flags.append(_HYPOCOTYL_HIDDEN_FLAG)
+    if math.isnan(value) and trait.unknown is not None and len(flags) == len(doubts):
+        flags.append(trait.unknown)
     is_from_outline = trait.basis == "hypocotyl" or (trait.basis == "leaves" and not shoot.has_leaf_tips(plant))
     quality: Literal["ok", "uncertain", "unknown"] = "uncertain" if flags or is_from_outline else "ok"
     return TraitValue(
@@ -88,6 +91,8 @@ def _measure_trait(
         value=value,
         unit=trait.unit(scale),
         ontology_id=trait.ontology_id,
+        ontology_relation=trait.ontology.relation if trait.ontology else None,
+        ontology_qualifier=trait.ontology.qualifier if trait.ontology else None,
         quality="unknown" if math.isnan(value) else quality,
         flags=(*flags, *_scale_flags(trait.dimension, scale)),
     )
@@ -130,6 +135,8 @@ def measure_plate(
                 value=_apply_scale(trait.function(plants, unassigned_px), trait.dimension, scale),
                 unit=trait.unit(scale),
                 ontology_id=trait.ontology_id,
+                ontology_relation=trait.ontology.relation if trait.ontology else None,
+                ontology_qualifier=trait.ontology.qualifier if trait.ontology else None,
                 quality="uncertain" if flags else "ok",
                 flags=(*flags, *_scale_flags(trait.dimension, scale)),
             )

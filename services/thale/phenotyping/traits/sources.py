@@ -1,0 +1,10 @@
+"""Publications that define the traits or their measurement."""
+
+DELORY_2016 = "Delory et al. 2016, archiDART, Plant and Soil 398, 351-365, doi:10.1007/s11104-015-2673-4"
+DUBROVSKY_FORDE_2012 = "Dubrovsky and Forde 2012, Plant Cell 24, 4-14, doi:10.1105/tpc.111.089698"
+GALKOVSKYI_2012 = "Galkovskyi et al. 2012, GiA Roots, BMC Plant Biology 12, 116, doi:10.1186/1471-2229-12-116"
+GRABOV_2005 = "Grabov et al. 2005, New Phytologist 165, 641-652, doi:10.1111/j.1469-8137.2004.01258.x"
+LOBET_2011 = "Lobet, Pagès and Draye 2011, SmartRoot, Plant Physiology 157, 29-39, doi:10.1104/pp.111.179895"
+SEETHEPALLI_2021 = "Seethepalli et al. 2021, RhizoVision Explorer, AoB PLANTS 13, plab056, doi:10.1093/aobpla/plab056"
+VERROUST_LAZARUS_2000 = "Verroust and Lazarus 2000, The Visual Computer 16, 15-25, doi:10.1007/PL00007210"
+OWN = "own definition"
