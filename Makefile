@@ -55,11 +55,12 @@ run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ct
 	@exec $(BIN)/thale up --analyze '$(IMAGE)' --out '$(OUT)'
 
 .PHONY: test
-# Unit tests run in parallel. Tests that start servers run one by one, because they use the whole machine.
+# Files with tests that start servers run two at a time. Tests that inject faults or assert durations run alone.
 test: install ## Run all checks of CI
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers wheel checkov azurite prometheus redis
 	$(BIN)/pytest --numprocesses auto -m '$(UNIT)'
-	$(BIN)/pytest -m 'not ($(UNIT))'
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m 'not ($(UNIT)) and not exclusive'
+	$(BIN)/pytest -m exclusive
 
 .PHONY: test-fast
 test-fast: install ## Run the unit tests only: no server, no container

@@ -79,7 +79,7 @@ ALTERATIONS: Mapping[str, Alteration] = {
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TraitComparison:
     """One trait of one plant in a copy, against the original."""
 
     photograph: str
@@ -98,7 +98,7 @@ class Comparison:
         return not abs(self.copy - self.original) <= tolerance
 
 
-def compare(photograph: str, alteration: str, original: Phenotype, copy: Phenotype) -> Iterator[Comparison]:
+def compare(photograph: str, alteration: str, original: Phenotype, copy: Phenotype) -> Iterator[TraitComparison]:
     """Yield the traits of the plants that both images have. A turned copy is not matched by position, but by order."""
     is_turned = alteration in ("upside down", "turned left")
     for index, plant in enumerate(original.plants):
@@ -108,7 +108,7 @@ def compare(photograph: str, alteration: str, original: Phenotype, copy: Phenoty
             if before is None or before.quality == "unknown":
                 continue
             after = None if found is None else trait(found, name)
-            yield Comparison(
+            yield TraitComparison(
                 photograph,
                 alteration,
                 plant.id,
@@ -158,7 +158,7 @@ def measure(image: bytes, name: str, models: Mapping[str, LoadedModel]) -> Pheno
     return phenotype
 
 
-def summarise(rows: Sequence[Comparison]) -> str:
+def summarise(rows: Sequence[TraitComparison]) -> str:
     """Return one line for each alteration and trait."""
     lines = [f"{'copy':22} {'trait':22} {'n':>4} {'wrong':>6} {'wrong, ok':>10} {'right, ok':>10}"]
     for alteration in dict.fromkeys(row.alteration for row in rows):
@@ -182,7 +182,7 @@ def main() -> None:
     arguments = parser.parse_args()
     weights = find_runtime().weights
     models = load_models([weights / "plate-seg" / "1.0.0", weights / "plate-landmarks" / "1.0.0"], "openvino")
-    rows: list[Comparison] = []
+    rows: list[TraitComparison] = []
     for path in sorted(arguments.photographs.glob("*.jpg")):
         with Image.open(path) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB")
@@ -194,8 +194,8 @@ def main() -> None:
     if arguments.out is not None:
         with arguments.out.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(Comparison.__dataclass_fields__)
-            writer.writerows([getattr(row, column) for column in Comparison.__dataclass_fields__] for row in rows)
+            writer.writerow(TraitComparison.__dataclass_fields__)
+            writer.writerows([getattr(row, column) for column in TraitComparison.__dataclass_fields__] for row in rows)
 
 
 if __name__ == "__main__":

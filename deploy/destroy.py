@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from deploy import cluster as clusters
 from deploy import terraform
 from deploy.context import NAMESPACE, DeployContext
-from deploy.errors import ForbiddenError
+from deploy.errors import ForbiddenOperationError
 from deploy.subscription import tfvars
 
 Prompt = Callable[[str], str]
@@ -30,7 +30,7 @@ def destroy(context: DeployContext, prompt: Prompt) -> None:
 
     Raises:
         PrerequisitesMissingError: If required settings are missing.
-        ForbiddenError: If a part of it is protected, or the input is not its name.
+        ForbiddenOperationError: If a part of it is protected, or the input is not its name.
     """
     context.settings.require_fields()
     with context.lock():
@@ -46,7 +46,7 @@ def destroy(context: DeployContext, prompt: Prompt) -> None:
             warning = f"This deletes the namespace {NAMESPACE} and the models in its volume. Add-ons and cluster stay."
         context.log(warning)
         if prompt(f"Type the name of the environment to confirm ({context.environment})") != context.environment:
-            raise ForbiddenError(f"the name does not match: nothing of {context.environment} was destroyed")
+            raise ForbiddenOperationError(f"the name does not match: nothing of {context.environment} was destroyed")
         if context.environment.on_azure:
             terraform.apply_plan(context)
         else:
@@ -72,17 +72,17 @@ def _check_not_protected(context: DeployContext) -> None:
     """Check the protection that the environment's tfvars set.
 
     Raises:
-        ForbiddenError: If the environment is protected.
+        ForbiddenOperationError: If the environment is protected.
     """
     values = tfvars(context)
     file = f"terraform/environments/{context.environment}.tfvars"
     if values.get("model_retention", {}).get("locked"):
-        raise ForbiddenError(
+        raise ForbiddenOperationError(
             f"{file} locks the registered models for {values['model_retention']['days']} days. The lock is "
             "permanent: Azure refuses to delete the storage account until the newest model is that old"
         )
     if values.get("deletion_protection"):
-        raise ForbiddenError(
+        raise ForbiddenOperationError(
             f"{context.environment}'s storage account and vault are protected against deletion. To destroy them, set "
             f"deletion_protection = false in {file}, have the change reviewed, and run destroy again"
         )

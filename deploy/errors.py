@@ -11,7 +11,7 @@ DeployError
 ├── ReleaseChangedError        `thale release` changed a release during the deploy
 ├── NotReadyError              an object did not become ready in time
 ├── SmokeError                 the smoke test failed
-└── ForbiddenError             a protected environment, or a destroy without confirmation
+└── ForbiddenOperationError    a protected environment, or a destroy without confirmation
 """
 
 from collections.abc import Sequence
@@ -96,5 +96,5 @@ class SmokeError(DeployError):
     """The smoke test failed: no response, or traits out of tolerance."""
 
 
-class ForbiddenError(DeployError):
+class ForbiddenOperationError(DeployError):
     """The operation is forbidden for this environment."""

@@ -14,6 +14,7 @@ USERS = 4
 
 
 @pytest.mark.integration
+@pytest.mark.exclusive
 @pytest.mark.timeout(900)  # includes the creation of models and images, on a slow machine
 def test_run_reports_a_violated_objective_with_status_1(tmp_path: Path) -> None:
     image_set.load_images()

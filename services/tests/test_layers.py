@@ -1,11 +1,15 @@
-"""Import tests: no import cycles, and no torch in the facade, whose image does not contain it."""
+"""Packages: no import cycles, few entries, and no torch in the facade, whose image does not contain it."""
 
 import graphlib
 import subprocess
 import sys
+from pathlib import Path
 
 import grimp
 
+import thale
+
+THALE = Path(thale.__file__).parent
 _HEAVY = ("torch", "openvino", "ts", "thale_models", "thale.local", "thale.cli", "thale.client")
 
 
@@ -32,3 +36,22 @@ def test_modules_have_no_import_cycles() -> None:
     graph = grimp.build_graph("thale", "thale_models", "deploy", exclude_type_checking_imports=True, cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     list(graphlib.TopologicalSorter(imports).static_order())
+
+
+def list_entries(folder: Path) -> tuple[set[str], set[str]]:
+    """Return the modules and the packages in a package. Modules such as `__init__` belong to the package itself."""
+    modules = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    return modules, packages
+
+
+def test_thale_has_few_modules_beside_its_packages() -> None:
+    modules, packages = list_entries(THALE)
+    assert len(packages) > 10
+    assert len(modules) <= 6, "move related modules into a package that is named after their concept"
+
+
+def test_facade_has_few_entries() -> None:
+    modules, packages = list_entries(THALE / "facade")
+    assert "pipeline" in modules
+    assert len(modules | packages) <= 16, "move related modules into a package that is named after their concept"

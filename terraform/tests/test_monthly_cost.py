@@ -130,7 +130,7 @@ def test_main_prints_totals_as_json(
 def price_list() -> Iterator[str]:
     """Run a price list with Azure's protocol and obviously artificial prices."""
 
-    class Prices(BaseHTTPRequestHandler):
+    class PriceListHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             size = unquote_plus(self.path).split("armSkuName eq '")[1].split("'")[0]
             offers = [("", 1.5), (" Spot", 0.5), (" Low Priority", 0.1)]
@@ -147,7 +147,7 @@ def price_list() -> Iterator[str]:
         def log_message(self, *_arguments: object) -> None:
             """Log nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Prices)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), PriceListHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

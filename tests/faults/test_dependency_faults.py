@@ -23,7 +23,7 @@ from thale.local.data_dir import DataDir
 from thale.release.registry.stores import FolderStore
 from thale_models.archive import write_archive
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.exclusive, pytest.mark.timeout(600)]
 
 _PLATES = 4
 _STOP_LIMIT_S = 60.0

@@ -24,7 +24,7 @@ from tests.support.bounded_load import NO_RESPONSE, BoundedLoad
 from tests.support.rollout_environment import STABLE, RolloutEnvironment, run_rollout_environment, sample_plates
 from tests.support.torchserve_process import free_ports
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.exclusive, pytest.mark.timeout(600)]
 
 _SETTINGS = {"THALE_REQUEST_TIMEOUT_S": "8"}
 _PLATES = 4

@@ -19,7 +19,7 @@ from tests.support.bounded_load import NO_RESPONSE, BoundedLoad
 from tests.support.local_platform import PlatformProcess, list_descendants, list_workers, run_platform, write_weights
 from tests.support.rollout_environment import sample_plates
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.exclusive, pytest.mark.timeout(600)]
 
 STOP_S = 30.0
 """Duration of a stop, as long as a slow disk or a paused virtual machine."""

@@ -18,7 +18,7 @@ START_TIMEOUT_S = 180
 
 
 @dataclass(frozen=True)
-class Reply:
+class ProcessReply:
     status: int
     request_id: str
     body: bytes
@@ -32,12 +32,12 @@ class FacadeProcess:
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Reply:
+    ) -> ProcessReply:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request(method, path, body, {"Content-Type": "application/octet-stream", **(headers or {})})
             response = connection.getresponse()
-            return Reply(response.status, response.getheader("X-Request-Id") or "", response.read())
+            return ProcessReply(response.status, response.getheader("X-Request-Id") or "", response.read())
         finally:
             connection.close()
 

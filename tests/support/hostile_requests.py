@@ -44,13 +44,13 @@ _JSON_VALUES = (
 
 
 @dataclass(frozen=True)
-class HostileRequest:
+class MutatedRequest:
     path: str
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def hostile_requests(count: int, seed: int) -> Iterator[HostileRequest]:
+def hostile_requests(count: int, seed: int) -> Iterator[MutatedRequest]:
     generator = random.Random(seed)
     kinds = (_image_request, _infer_request, _multipart_request)
     for index in range(count):
@@ -82,12 +82,12 @@ def _image(generator: random.Random) -> bytes:
     return _mutate(generator.choice(seeds), generator)
 
 
-def _image_request(generator: random.Random) -> HostileRequest:
+def _image_request(generator: random.Random) -> MutatedRequest:
     query = generator.choice(_QUERIES)
-    return HostileRequest(f"/v1/phenotype?{query}" if query else "/v1/phenotype", _image(generator))
+    return MutatedRequest(f"/v1/phenotype?{query}" if query else "/v1/phenotype", _image(generator))
 
 
-def _infer_request(generator: random.Random) -> HostileRequest:
+def _infer_request(generator: random.Random) -> MutatedRequest:
     headers = {"Content-Type": "application/json"}
     body = generator.choice(SEEDS["infer-request"]).lstrip(b"\1")
     if generator.random() < 0.5:
@@ -97,12 +97,12 @@ def _infer_request(generator: random.Random) -> HostileRequest:
         body = _mutate(body, generator)
     if generator.random() < 0.3:
         headers["Inference-Header-Content-Length"] = str(generator.choice((0, 1, len(body) // 2, len(body), 10**11)))
-    return HostileRequest(_V2_PATH, body, headers)
+    return MutatedRequest(_V2_PATH, body, headers)
 
 
-def _multipart_request(generator: random.Random) -> HostileRequest:
+def _multipart_request(generator: random.Random) -> MutatedRequest:
     head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
     body = head + _image(generator)[:5000] + b"\r\n--b--\r\n"
-    return HostileRequest(
+    return MutatedRequest(
         "/v1/phenotype", _mutate(body, generator, 120), {"Content-Type": "multipart/form-data; boundary=b"}
     )

@@ -27,7 +27,7 @@ TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
-class Event:
+class SpanEvent:
     name: str
     attributes: Mapping[str, Value]
 
@@ -47,7 +47,7 @@ class Span:
     resource: Mapping[str, Value]
     links: tuple[tuple[str, str], ...]
     """Trace ID and span ID of each link."""
-    events: tuple[Event, ...]
+    events: tuple[SpanEvent, ...]
 
     @property
     def service(self) -> Value:
@@ -150,7 +150,7 @@ def _span(span: WireSpan, resource: Mapping[str, Value]) -> Span:
         attributes=_values(span),
         resource=resource,
         links=tuple((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
-        events=tuple(Event(event.name, _values(event)) for event in span.events),
+        events=tuple(SpanEvent(event.name, _values(event)) for event in span.events),
     )
 
 

@@ -1,5 +1,7 @@
 """TorchServe process for tests, with free ports and a private temporary folder."""
 
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -126,12 +128,31 @@ def _environment(home: Path, ports: list[int]) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return distinct ports that are free at the time of the call."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in sockets]
-    for listener in sockets:
-        listener.close()
+    """Return distinct ports that are free at the time of the call, and that no other worker of pytest-xdist returns.
+
+    The kernel assigns none of them to a connection or to a listener on port 0.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = next(_PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.append(port)
     return ports
+
+
+def _worker_ports() -> Iterator[int]:
+    """Yield the ports of this worker, again and again. The first depends on the process, as do those of other runs."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = _FIRST_PORT + worker % _WORKERS * _PORTS_PER_WORKER
+    for number in itertools.count(os.getpid()):
+        yield first + number % _PORTS_PER_WORKER
+
+
+_WORKERS = 12
+_PORTS_PER_WORKER = 1000
+_FIRST_PORT = 20_000
+"""Ephemeral ports begin at 32768 on Linux."""
+_PORTS = _worker_ports()
 
 
 def _wait_until_ready(

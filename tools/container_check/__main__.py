@@ -11,7 +11,7 @@ from rich.table import Table
 
 from deploy.smoke import TraitCheck, compare_traits, draw_smoke_plate
 from thale.client import Client
-from tools.container_check.stack import MODEL_SERVER, SERVICES, ContainerEngine, ContainerError, run_stack
+from tools.container_check.stack import MODEL_SERVER, SERVICES, ContainerError, ContainerRunner, run_stack
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--tag", default="dev", help="tag of the images")
     parser.add_argument("--run-flags", default="", help="flags for `run` of the engine, in shell syntax")
     options = parser.parse_args()
-    engine, console = ContainerEngine(options.engine, shlex.split(options.run_flags)), Console()
+    engine, console = ContainerRunner(options.engine, shlex.split(options.run_flags)), Console()
     try:
         checks, seconds = _check_sample_plate(engine, options.tag)
         console.print(_checks_table(checks), f"response in {seconds:.1f} s", _sizes_table(engine, options.tag))
@@ -31,7 +31,7 @@ def main() -> int:
     return 0 if all(check.is_within_tolerance for check in checks) else 1
 
 
-def _check_sample_plate(engine: ContainerEngine, tag: str) -> tuple[list[TraitCheck], float]:
+def _check_sample_plate(engine: ContainerRunner, tag: str) -> tuple[list[TraitCheck], float]:
     plate = draw_smoke_plate()
     with run_stack(engine, tag) as stack, Client(stack.url, api_key=stack.api_key) as client:
         started_s = time.monotonic()
@@ -51,7 +51,7 @@ def _checks_table(checks: list[TraitCheck]) -> Table:
     return table
 
 
-def _sizes_table(engine: ContainerEngine, tag: str) -> Table:
+def _sizes_table(engine: ContainerRunner, tag: str) -> Table:
     table = Table("image", "MB", "Python packages", "Debian packages", box=SIMPLE_HEAD)
     for name in (SERVICES, MODEL_SERVER):
         image = f"{name}:{tag}"

@@ -40,7 +40,7 @@ class ContainerError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class ContainerEngine:
+class ContainerRunner:
     """podman or docker, with the commands that both have, and flags for `run` on this machine."""
 
     program: str
@@ -76,7 +76,7 @@ class ContainerEngine:
 class ContainerStack:
     """Names of the running containers, the URL of the facade on this machine, and an API key for it."""
 
-    engine: ContainerEngine
+    engine: ContainerRunner
     model_server: str
     facade: str
     url: str
@@ -119,7 +119,7 @@ class ContainerStack:
 
 
 @contextmanager
-def run_stack(engine: ContainerEngine, tag: str) -> Iterator[ContainerStack]:
+def run_stack(engine: ContainerRunner, tag: str) -> Iterator[ContainerStack]:
     """Serve the default models with the images of a tag, and yield once they are ready.
 
     Raises:

@@ -12,7 +12,7 @@ from deploy import terraform
 from deploy.cluster import connect
 from deploy.context import DeployContext
 from deploy.destroy import destroy
-from deploy.errors import DeployError, ForbiddenError
+from deploy.errors import DeployError, ForbiddenOperationError
 from deploy.history import load_history
 from deploy.invoke import invoke
 from deploy.settings import Access, Environment
@@ -110,7 +110,7 @@ def _check_destroy(env: DeployEnvironment, context: DeployContext) -> None:
     """Destroy the environment, which needs its name. Without `make destroy`, Terraform refuses it."""
     with pytest.raises(DeployError, match=r"(?s)Instance cannot be destroyed.*lifecycle.prevent_destroy"):
         terraform.plan(context, "-destroy")
-    with pytest.raises(ForbiddenError, match="the name does not match: nothing of dev was destroyed"):
+    with pytest.raises(ForbiddenOperationError, match="the name does not match: nothing of dev was destroyed"):
         destroy(context, lambda text: "prod")
     assert context.state_file.exists()
     destroy(context, lambda text: "dev")

@@ -8,7 +8,7 @@ from deploy import cluster as clusters
 from deploy import overlay
 from deploy.context import DeployContext
 from deploy.destroy import destroy
-from deploy.errors import DeployError, ForbiddenError, ReleaseChangedError
+from deploy.errors import DeployError, ForbiddenOperationError, ReleaseChangedError
 from deploy.history import load_history
 from deploy.release_file import merge_releases
 from deploy.rollback import roll_back
@@ -114,7 +114,9 @@ def test_apply_reports_conflict_without_taking_fields(
 
 
 def test_destroy_rejects_protected_environment(env: DeployEnvironment) -> None:
-    with pytest.raises(ForbiddenError, match=r"deletion_protection = false in terraform/environments/prod.tfvars"):
+    with pytest.raises(
+        ForbiddenOperationError, match=r"deletion_protection = false in terraform/environments/prod.tfvars"
+    ):
         destroy(env.context(Environment.PROD), lambda text: "prod")
     assert not env.calls("terraform")
 
@@ -125,7 +127,7 @@ def test_destroy_deletes_namespace_after_confirmation(env: DeployEnvironment) ->
     env.api.objects.apply(
         namespace, {"apiVersion": "v1", "kind": "Namespace", "metadata": {}}, "thale-platform", force=False
     )
-    with pytest.raises(ForbiddenError, match="the name does not match"):
+    with pytest.raises(ForbiddenOperationError, match="the name does not match"):
         destroy(context, lambda text: "yes")
     assert env.api.objects.get(namespace)
     destroy(context, lambda text: "laptop")

@@ -60,11 +60,13 @@ def test_every_request_is_in_one_window() -> None:
     assert sum(window.sent for window in seen.windows) == seen.sent
 
 
+@pytest.mark.slow
 def test_slower_node_start_increases_latency() -> None:
     soon, late = (simulate(2.5, delays=Delays(node_s=seconds)) for seconds in (30, 900))
     assert late.rejected_fraction > soon.rejected_fraction
 
 
+@pytest.mark.slow
 def test_fixed_limits_reject_load_above_capacity() -> None:
     held = simulate(4.0, "configured")
     assert held.rejected_fraction > 0.01
@@ -72,6 +74,7 @@ def test_fixed_limits_reject_load_above_capacity() -> None:
     assert simulate(4.0, delays=Delays(node_s=30)).rejected_fraction < held.rejected_fraction / 5
 
 
+@pytest.mark.slow
 def test_accepted_requests_wait_at_most_max_queue_wait() -> None:
     slowest = max(window.p99_s for window in simulate(4.0, "configured").windows if not math.isnan(window.p99_s))
     assert slowest < PROD.admission.request_timeout_s

@@ -1,6 +1,7 @@
 """Tests of the interpreters that thale starts: none imports from the current folder."""
 
 import ast
+import functools
 import os
 import subprocess
 import sys
@@ -39,11 +40,21 @@ def program_files() -> list[Path]:
     return [path for path in files if "tests" not in path.parts and ".terraform" not in path.parts]
 
 
+@functools.cache
+def find_names(path: Path) -> frozenset[str]:
+    """Return the names in a file, as `NAME` and `MODULE.NAME`."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names.add(f"{node.value.id}.{node.attr}")
+    return frozenset(names)
+
+
 def uses(path: Path, names: set[str]) -> bool:
-    """Return True if a file has one of these names as `NAME` or `MODULE.NAME`."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    attributes = {f"{ast.unparse(node.value)}.{node.attr}" for node in nodes if isinstance(node, ast.Attribute)}
-    return bool(names & (attributes | {node.id for node in nodes if isinstance(node, ast.Name)}))
+    """Return True if a file has one of these names."""
+    return not names.isdisjoint(find_names(path))
 
 
 def test_programs_start_interpreters_with_python_command_only() -> None:

@@ -13,7 +13,7 @@ from thale.local import platform as local_platform
 from thale.local.data_dir import DataDir
 from thale.local.liveness import FACADE_PROBE, TORCHSERVE_PROBE
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exclusive]
 
 _SHORT = {"period_s": 1.0, "timeout_s": 3.0, "failure_threshold": 3}  # a busy machine responds within 9 s
 

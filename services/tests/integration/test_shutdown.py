@@ -25,7 +25,7 @@ from thale.local.data_dir import DataDir
 from thale.local.platform import FACADE_GRACE_S
 from thale.local.process_guard import GRACE_PERIOD_S
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exclusive]
 
 _PLATES = 4
 

@@ -82,7 +82,7 @@ class BatchSummary:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _ImageJob:
     """One image to measure, with its result name."""
 
     source: Source
@@ -117,7 +117,7 @@ class BatchRun:
             RequestError: If the server rejects the credential, or a limit of the caller is reached for longer than a
                 minute. A later run continues with the images that are left.
         """
-        in_progress: dict[Future[Phenotype], _Job] = {}
+        in_progress: dict[Future[Phenotype], _ImageJob] = {}
         pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="measure")
         try:
             for source in sources:
@@ -134,7 +134,7 @@ class BatchRun:
                 if not future.cancelled() and future.exception() is None:
                     self._record_result(job, future.result())
 
-    def _prepare(self, source: Source) -> _Job | None:
+    def _prepare(self, source: Source) -> _ImageJob | None:
         """Return the job for a source, or None if its result is valid or the source cannot be read."""
         try:
             with source.path.open("rb") as file:
@@ -142,14 +142,14 @@ class BatchRun:
         except OSError as error:
             self._record_outcome(ImageOutcome(source, "failed", reason=f"the file cannot be read: {error.strerror}"))
             return None
-        job = _Job(source, self._index.assign_name(source, sha256), sha256)
+        job = _ImageJob(source, self._index.assign_name(source, sha256), sha256)
         if self._is_current(job):
             self._record_outcome(ImageOutcome(source, "skipped", job.name, sha256))
             return None
         self._index.mark_unfinished(job.name)
         return job
 
-    def _is_current(self, job: _Job) -> bool:
+    def _is_current(self, job: _ImageJob) -> bool:
         entry = self._index.get_entry(job.name)
         return (
             entry is not None
@@ -158,7 +158,7 @@ class BatchRun:
             and is_complete(self._folder, job.name)
         )
 
-    def _measure_one(self, job: _Job) -> Phenotype:
+    def _measure_one(self, job: _ImageJob) -> Phenotype:
         """Measure one image and write its result. Runs in a thread of the pool."""
         phenotype = self._client.phenotype(job.source.path, **self._parameters)
         image = job.source.path.read_bytes()
@@ -170,7 +170,7 @@ class BatchRun:
         write_result(self._folder, job.name, phenotype, image, self._parameters.get("page"))
         return phenotype
 
-    def _collect(self, in_progress: dict[Future[Phenotype], _Job]) -> None:
+    def _collect(self, in_progress: dict[Future[Phenotype], _ImageJob]) -> None:
         for future in wait(in_progress, return_when=FIRST_COMPLETED).done:
             job = in_progress.pop(future)
             try:
@@ -191,7 +191,7 @@ class BatchRun:
                 self._consecutive_failures = 0
                 self._record_result(job, phenotype)
 
-    def _record_failure(self, job: _Job, error: ThaleError) -> None:
+    def _record_failure(self, job: _ImageJob, error: ThaleError) -> None:
         """Record the failure of an image. If the server is the cause, stop instead of failing all images."""
         if isinstance(error, ServerError | ModelError):
             self._consecutive_failures += 1
@@ -205,7 +205,7 @@ class BatchRun:
         request = f" (request {error.request_id})" if error.request_id else ""
         self._record_outcome(ImageOutcome(job.source, "failed", job.name, job.sha256, f"{error}{request}"))
 
-    def _record_result(self, job: _Job, phenotype: Phenotype) -> None:
+    def _record_result(self, job: _ImageJob, phenotype: Phenotype) -> None:
         models = frozenset((model.name, model.version, model.digest) for model in phenotype.provenance.models)
         self._index.mark_finished(job.name, ResultEntry(job.sha256, self._parameters_json, models))
         self._record_outcome(ImageOutcome(job.source, "measured", job.name, job.sha256))

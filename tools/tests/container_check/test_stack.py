@@ -12,7 +12,7 @@ import pytest
 
 from deploy.smoke import compare_traits, draw_smoke_plate
 from thale.client import Client
-from tools.container_check.stack import MODEL_SERVER, SERVICES, USER, ContainerEngine, ContainerStack, run_stack
+from tools.container_check.stack import MODEL_SERVER, SERVICES, USER, ContainerRunner, ContainerStack, run_stack
 
 ROOT = Path(__file__).parents[3]
 OPT_IN_VARIABLE = "THALE_TEST_IMAGES"
@@ -27,14 +27,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
-def engine() -> ContainerEngine:
+def engine() -> ContainerRunner:
     """Return podman, with both images built. BUILD_FLAGS, RUN_FLAGS and TAG are those of the Makefile."""
     subprocess.run(["make", "images", "ENGINE=podman", f"TAG={TAG}"], cwd=ROOT, check=True)
-    return ContainerEngine("podman", shlex.split(os.environ.get("RUN_FLAGS", "")))
+    return ContainerRunner("podman", shlex.split(os.environ.get("RUN_FLAGS", "")))
 
 
 @pytest.fixture(scope="module")
-def stack(engine: ContainerEngine) -> Iterator[ContainerStack]:
+def stack(engine: ContainerRunner) -> Iterator[ContainerStack]:
     with run_stack(engine, TAG) as running_stack:
         yield running_stack
 
@@ -81,7 +81,7 @@ def test_torchserve_and_workers_log_json(stack: ContainerStack) -> None:
     }
 
 
-def test_sbom_lists_the_packages(engine: ContainerEngine) -> None:
+def test_sbom_lists_the_packages(engine: ContainerRunner) -> None:
     for name in (SERVICES, MODEL_SERVER):
         python, debian = (engine.sbom(f"{name}:{TAG}", ecosystem) for ecosystem in ("python", "debian"))
         packages = {component["name"].lower() for component in python["components"]}
@@ -93,7 +93,7 @@ def test_sbom_lists_the_packages(engine: ContainerEngine) -> None:
         assert "libc6" in {component["name"] for component in debian["components"]}
 
 
-def test_installed_versions_match_the_constraints(engine: ContainerEngine) -> None:
+def test_installed_versions_match_the_constraints(engine: ContainerRunner) -> None:
     def normalise(name: str) -> str:
         return name.lower().replace("_", "-").replace(".", "-")
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.slow_clients import LandmarkService, landmark_service, read_response, request_head
 from thale.facade.http import protocol, server
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exclusive]
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 MAX_CONNECTIONS = 60

@@ -101,7 +101,7 @@ def test_rollout_loses_no_request(tmp_path: Path) -> None:
     """Replace a replica under traffic, in the order of Kubernetes: ready, out of the endpoints, SIGTERM."""
     with ExitStack() as stack:
         old = stack.enter_context(landmark_service(folder(tmp_path, "old"), lambda _: time.sleep(0.3)))
-        traffic = Traffic([old])
+        traffic = TrafficClients([old])
         with traffic.running(4):
             traffic.wait_for_responses(8)
             new = stack.enter_context(landmark_service(folder(tmp_path, "new"), lambda _: time.sleep(0.3)))
@@ -116,7 +116,7 @@ def test_rollout_loses_no_request(tmp_path: Path) -> None:
 
 
 @dataclass
-class Traffic:
+class TrafficClients:
     """Clients that send one request after the other to the current endpoints, as a gateway does."""
 
     endpoints: list[LandmarkService]

@@ -7,11 +7,11 @@ import psutil
 import pytest
 
 from tests.support import sample_images
-from tests.support.hostile_requests import HostileRequest, hostile_requests
+from tests.support.hostile_requests import MutatedRequest, hostile_requests
 from tests.support.running_facade import Facade, running_facade
 from thale.facade.settings import FacadeSettings
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.exclusive]
 
 COUNT = 3000
 SEED = 12
@@ -39,10 +39,10 @@ def test_hostile_requests_neither_break_nor_fill_the_facade(settings: FacadeSett
     with running_facade(settings.model_copy(update=unlimited)) as facade:
         expected = measure(facade)
         before = memory_bytes()
-        failures: list[tuple[int, HostileRequest, bytes]] = []
+        failures: list[tuple[int, MutatedRequest, bytes]] = []
         statuses: Counter[int] = Counter()
 
-        def send(request: HostileRequest) -> None:
+        def send(request: MutatedRequest) -> None:
             reply = facade.request("POST", request.path, request.body, **request.headers)
             statuses[reply.status] += 1
             if reply.status >= 500:

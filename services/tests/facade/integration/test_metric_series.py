@@ -34,7 +34,7 @@ UNREACHABLE_URL = "http://127.0.0.1:9"
 
 
 @dataclass(frozen=True)
-class FacadeProcess:
+class MeteredFacade:
     """A facade in a separate process, so that its metrics registry is separate as well."""
 
     port: int
@@ -65,8 +65,8 @@ class FacadeProcess:
 
 
 @pytest.fixture(scope="module")
-def process(settings: FacadeSettings, torchserve: TorchServeProcess) -> Iterator[FacadeProcess]:
-    facade = FacadeProcess(*free_ports(2))
+def process(settings: FacadeSettings, torchserve: TorchServeProcess) -> Iterator[MeteredFacade]:
+    facade = MeteredFacade(*free_ports(2))
     variables = {
         "THALE_RELEASE_STATE_PATH": str(settings.release_state_path),
         "THALE_PORT": str(facade.port),
@@ -91,7 +91,7 @@ def process(settings: FacadeSettings, torchserve: TorchServeProcess) -> Iterator
         server.wait(60)
 
 
-def wait_until_ready(process: FacadeProcess) -> None:
+def wait_until_ready(process: MeteredFacade) -> None:
     end = time.monotonic() + 180
     while time.monotonic() < end:
         try:
@@ -103,7 +103,7 @@ def wait_until_ready(process: FacadeProcess) -> None:
     raise AssertionError("the facade did not become ready")
 
 
-def send_valid_requests(process: FacadeProcess) -> None:
+def send_valid_requests(process: MeteredFacade) -> None:
     image = sample_images.png()
     assert process.request("/v1/phenotype?mm_per_px=0.25", image) == 200
     assert process.request("/v1/segment?mm_per_px=0.25&model=plate-seg@1.0.0", image) == 200
@@ -112,7 +112,7 @@ def send_valid_requests(process: FacadeProcess) -> None:
     assert process.request("/v1/models") == 200
 
 
-def send_hostile_requests(process: FacadeProcess) -> None:
+def send_hostile_requests(process: MeteredFacade) -> None:
     rng = random.Random(0)  # the same random words in every run
 
     def random_word() -> str:
@@ -137,7 +137,7 @@ def send_hostile_requests(process: FacadeProcess) -> None:
         process.request("/v1/phenotype", method=random_word().upper())
 
 
-def test_every_series_is_declared_with_type_help_and_labels(process: FacadeProcess) -> None:
+def test_every_series_is_declared_with_type_help_and_labels(process: MeteredFacade) -> None:
     declared = {metric.name: metric for metric in metrics.METRICS}
     exposed_families = {name: family for name, family in process.families().items() if name.startswith("thale_")}
     assert exposed_families.keys() == declared.keys()
@@ -151,7 +151,7 @@ def test_every_series_is_declared_with_type_help_and_labels(process: FacadeProce
 
 
 @pytest.mark.parametrize("metric", [*metrics.METRICS], ids=lambda metric: metric.name)
-def test_label_values_stay_within_their_bound(metric: metric_table.Metric, process: FacadeProcess) -> None:
+def test_label_values_stay_within_their_bound(metric: metric_table.Metric, process: MeteredFacade) -> None:
     family = process.families()[metric.name]
     values: defaultdict[str, set[str]] = defaultdict(set)
     for sample in family.samples:
@@ -164,7 +164,7 @@ def test_label_values_stay_within_their_bound(metric: metric_table.Metric, proce
     assert len(family.samples) <= metric.max_series * (len(metric.buckets) + 3)
 
 
-def test_label_values_are_released_versions_and_templates(process: FacadeProcess) -> None:
+def test_label_values_are_released_versions_and_templates(process: MeteredFacade) -> None:
     label_values: defaultdict[str, set[str]] = defaultdict(set)
     for name, family in process.families().items():
         for sample in family.samples if name.startswith("thale_") and name != "thale_build_info" else ():
@@ -176,7 +176,7 @@ def test_label_values_are_released_versions_and_templates(process: FacadeProcess
     assert sum(len(family.samples) for family in process.families().values()) < 1500
 
 
-def test_failure_counters_are_initialised_to_zero(process: FacadeProcess) -> None:
+def test_failure_counters_are_initialised_to_zero(process: MeteredFacade) -> None:
     counts = {
         sample.labels["status"]: sample.value
         for sample in process.families()["thale_facade_requests"].samples
@@ -196,7 +196,7 @@ def test_routes_statuses_and_codes_stay_within_label_bounds(settings: FacadeSett
     assert len({*kinds}) + len({"about:blank"}) <= CODE.max_values
 
 
-def test_latency_has_the_size_class_of_the_image(process: FacadeProcess) -> None:
+def test_latency_has_the_size_class_of_the_image(process: MeteredFacade) -> None:
     counts = {
         (sample.labels["route"], sample.labels["size"]): sample.value
         for sample in process.families()["thale_facade_request_duration_seconds"].samples
@@ -207,7 +207,7 @@ def test_latency_has_the_size_class_of_the_image(process: FacadeProcess) -> None
     assert counts["/v1/phenotype", "none"] > 20  # requests rejected before their image header is parsed
 
 
-def test_stage_durations_sum_to_the_request_duration(process: FacadeProcess) -> None:
+def test_stage_durations_sum_to_the_request_duration(process: MeteredFacade) -> None:
     families = process.families()
 
     def sums(name: str, **labels: str) -> dict[str, float]:
@@ -224,14 +224,14 @@ def test_stage_durations_sum_to_the_request_duration(process: FacadeProcess) -> 
     assert all(seconds > 0 for seconds in sums("thale_facade_stage_duration_seconds").values())
 
 
-def test_build_info_and_cost_are_exposed(process: FacadeProcess) -> None:
+def test_build_info_and_cost_are_exposed(process: MeteredFacade) -> None:
     text = process.fetch_page()[1]
     assert 'thale_build_info{commit="8333959",' in text
     assert 'thale_cost_per_hour{currency="EUR"} 0.19' in text
     assert "_created" not in text
 
 
-def test_exemplars_are_exposed_in_openmetrics(process: FacadeProcess) -> None:
+def test_exemplars_are_exposed_in_openmetrics(process: MeteredFacade) -> None:
     media_type, text = process.fetch_page(accept=OPENMETRICS)
     assert media_type.startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name: family for family in read_openmetrics(text)}
@@ -246,7 +246,7 @@ def test_exemplars_are_exposed_in_openmetrics(process: FacadeProcess) -> None:
     )
 
 
-def test_judge_reads_exactly_its_metrics(process: FacadeProcess) -> None:
+def test_judge_reads_exactly_its_metrics(process: MeteredFacade) -> None:
     samples = parse_metrics(process.fetch_page()[1])
     assert samples.started_at > 0
     names = {name for name, _ in samples.values}
@@ -262,11 +262,11 @@ def test_judge_reads_exactly_its_metrics(process: FacadeProcess) -> None:
     ("path", "method", "status"),
     [("/", "POST", 405), ("/metrics/x", "GET", 404), ("/../etc/passwd", "GET", 404), ("/", "HEAD", 200)],
 )
-def test_metrics_port_serves_two_pages_read_only(process: FacadeProcess, path: str, method: str, status: int) -> None:
-    assert FacadeProcess(process.metrics_port, 0).request(path, b"" if method == "POST" else None, method) == status
+def test_metrics_port_serves_two_pages_read_only(process: MeteredFacade, path: str, method: str, status: int) -> None:
+    assert MeteredFacade(process.metrics_port, 0).request(path, b"" if method == "POST" else None, method) == status
 
 
-def test_status_page_is_served_without_caching(process: FacadeProcess) -> None:
+def test_status_page_is_served_without_caching(process: MeteredFacade) -> None:
     media_type, text = process.fetch_page("/")
     assert media_type == "text/html; charset=utf-8"
     assert "plate-seg" in text
@@ -277,7 +277,7 @@ def metric_names(samples: Sequence[str]) -> set[str]:
     return {sample.partition("{")[0] for sample in samples}
 
 
-def test_torchserve_creates_no_series_of_unknown_models(process: FacadeProcess, torchserve: TorchServeProcess) -> None:
+def test_torchserve_creates_no_series_of_unknown_models(process: MeteredFacade, torchserve: TorchServeProcess) -> None:
     before = torchserve.metrics()
     for number in range(20):
         torchserve.post(f"/predictions/unregistered-{number}/{number}.0.0", b"x")

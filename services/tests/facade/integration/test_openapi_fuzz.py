@@ -4,7 +4,6 @@ The exception is 504 for a request that sets a deadline of its own.
 """
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 
 from tests.support.running_facade import Facade
@@ -17,6 +16,8 @@ EXAMPLES = 100
 
 @pytest.mark.timeout(900)
 def test_operations_return_no_5xx(facade: Facade) -> None:
+    import schemathesis  # takes seconds, also in runs without integration tests
+
     document = schemathesis.openapi.from_url(f"{facade.url}/openapi.json")
     checked = []
     for operation in (result.ok() for result in document.get_all_operations()):

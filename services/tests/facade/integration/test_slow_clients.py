@@ -18,7 +18,7 @@ from tests.support.slow_clients import (
     slow_uploads,
 )
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exclusive]
 
 IMAGE = sample_images.png()
 

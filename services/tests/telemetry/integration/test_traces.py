@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import sample_images
-from tests.support.facade_process import FacadeProcess, Reply, facade_process
+from tests.support.facade_process import FacadeProcess, ProcessReply, facade_process
 from tests.support.otlp_receiver import Collector, Span, running_collector
 from tests.support.tiny_models import write_tiny_model
 from tests.support.torchserve_process import TorchServeProcess, run_torchserve
@@ -42,7 +42,7 @@ class Stack:
     state_path: Path
     base_state: ReleaseState
 
-    def phenotype(self, query: str = "", body: bytes = PLATE, **headers: str) -> Reply:
+    def phenotype(self, query: str = "", body: bytes = PLATE, **headers: str) -> ProcessReply:
         return self.facade.request("POST", f"/v1/phenotype{query}", body, headers)
 
     def release(self, **fields: object) -> None:
@@ -57,7 +57,7 @@ class Stack:
     def count_state_reloads(self) -> int:
         return sum(line["message"] == "release state loaded" for line in self.facade.log_lines())
 
-    def wait_for_trace(self, reply: Reply, condition: Callable[["Trace"], bool] = lambda trace: True) -> "Trace":
+    def wait_for_trace(self, reply: ProcessReply, condition: Callable[["Trace"], bool] = lambda trace: True) -> "Trace":
         """Return the trace of a request as soon as the request's span was received and the condition holds."""
 
         def find_trace(spans: list[Span]) -> "Trace | None":

@@ -19,7 +19,13 @@ from typing import Any, TypeVar
 
 from thale.errors import ModelUnavailableError
 from thale.facade.deadline import Deadline
-from thale.facade.postprocess.worker_process import Failure, Outcome, WorkerDiedError, WorkerProcess, WorkerSettings
+from thale.facade.postprocess.worker_process import (
+    Failure,
+    Outcome,
+    WorkerDiedError,
+    WorkerProcess,
+    WorkerProcessSettings,
+)
 from thale.telemetry import metrics, tracing
 
 logger = logging.getLogger(__name__)
@@ -49,7 +55,7 @@ class WorkerPool:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([_PRELOAD])
         self._child_pipe, self._parent_pipe = context.Pipe(duplex=False)
-        settings = WorkerSettings(niceness, memory_bytes)
+        settings = WorkerProcessSettings(niceness, memory_bytes)
         self._workers = [WorkerProcess(context, self._child_pipe, settings) for _ in range(processes)]
         self._idle_workers: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
         for worker in self._workers:

@@ -28,7 +28,7 @@ class WorkerDiedError(Exception):
 
 
 @dataclass(frozen=True)
-class WorkerSettings:
+class WorkerProcessSettings:
     """Properties of a worker process."""
 
     niceness: int
@@ -64,7 +64,7 @@ class Outcome:
 class WorkerProcess:
     """A process that starts with its first task, and again after it has died."""
 
-    def __init__(self, context: ForkServerContext, parent_pipe: Connection, settings: WorkerSettings) -> None:
+    def __init__(self, context: ForkServerContext, parent_pipe: Connection, settings: WorkerProcessSettings) -> None:
         self._context = context
         self._parent_pipe = parent_pipe
         self._settings = settings
@@ -133,7 +133,7 @@ class WorkerProcess:
             process.join()
 
 
-def _serve_tasks(connection: Connection, parent_pipe: Connection, settings: WorkerSettings) -> None:
+def _serve_tasks(connection: Connection, parent_pipe: Connection, settings: WorkerProcessSettings) -> None:
     """Run tasks until the server closes the connection."""
     os.nice(settings.niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles it
@@ -169,7 +169,7 @@ def _limit_memory(memory_bytes: int) -> None:
 
 
 def _run_task(
-    deadline: Deadline, task: Callable[..., Any], arguments: tuple[object, ...], settings: WorkerSettings
+    deadline: Deadline, task: Callable[..., Any], arguments: tuple[object, ...], settings: WorkerProcessSettings
 ) -> Outcome:
     with record_steps() as timings:
         try:
@@ -183,13 +183,13 @@ def _run_task(
             return Outcome(None, timings, traceback.format_exc())
 
 
-def _memory_failure(settings: WorkerSettings) -> Failure:
+def _memory_failure(settings: WorkerProcessSettings) -> Failure:
     limit_mib = settings.memory_bytes // 2**20
     message = f"the image needs more memory than a worker may use ({limit_mib} MiB): scale it down"
     return Failure(ImageTooLargeError, message, {})
 
 
-def _pickle(outcome: Outcome, settings: WorkerSettings) -> bytes:
+def _pickle(outcome: Outcome, settings: WorkerProcessSettings) -> bytes:
     try:
         return pickle.dumps(outcome)
     except MemoryError:
