@@ -22,7 +22,7 @@ XY = tuple[float, float]
 
 
 @dataclass
-class SyntheticPlate:
+class PlateCanvas:
     """Probability maps of root, shoot and seed with landmarks, in pixels of the source image."""
 
     height: int = 640

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.sample_plates import MM_PER_PX, UNKNOWN_SCALE, SyntheticPlate, arc, segmentation_prediction
+from tests.support.sample_plates import MM_PER_PX, UNKNOWN_SCALE, PlateCanvas, arc, segmentation_prediction
 from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruct_plants
 from thale.schemas import Landmark, Plant, Scale
 
@@ -24,13 +24,13 @@ def total_px(plant: Plant) -> float:
 
 
 def test_reconstruct_empty_plate_returns_no_plants_and_flags() -> None:
-    reconstruction = reconstruct_plants(SyntheticPlate().to_prediction(), [])
+    reconstruction = reconstruct_plants(PlateCanvas().to_prediction(), [])
     assert reconstruction == PlateReconstruction((), (), 0.0)
 
 
 @pytest.mark.parametrize("angle_deg", [0, 15, 30, 45, 60])
 def test_reconstruct_measures_oblique_root_within_1_percent(angle_deg: float) -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     tip = (150 + 350 * math.sin(math.radians(angle_deg)), 100 + 350 * math.cos(math.radians(angle_deg)))
     plate.draw_shoot(150, 92)
     plate.add_landmark("root_base", 150, 100)
@@ -44,7 +44,7 @@ def test_reconstruct_measures_oblique_root_within_1_percent(angle_deg: float) ->
 
 
 def test_reconstruct_measures_arc_within_1_percent() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     curve = arc((400, 100), 250, 180, 90)
     plate.draw_shoot(150, 92)
     plate.add_landmark("root_base", 150, 100)
@@ -55,7 +55,7 @@ def test_reconstruct_measures_arc_within_1_percent() -> None:
 
 
 def test_reconstruct_separates_laterals_from_primary() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     length = plate.draw_plant(300, 80, 400)
     left = plate.draw_root((300, 160), (230, 230))
     right = plate.draw_root((300, 240), (380, 320))
@@ -72,7 +72,7 @@ def test_reconstruct_separates_laterals_from_primary() -> None:
 
 
 def test_reconstruct_selects_primary_by_landmark() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_shoot(300, 72)
     plate.add_landmark("root_base", 300, 80)
     plate.draw_root((300, 80), (300, 250), (200, 400))
@@ -84,7 +84,7 @@ def test_reconstruct_selects_primary_by_landmark() -> None:
 
 
 def test_reconstruct_finds_roots_without_landmarks() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     length = plate.draw_plant(300, 80, 400)
     lateral = plate.draw_root((300, 160), (210, 250))
     plate.landmarks.clear()
@@ -94,7 +94,7 @@ def test_reconstruct_finds_roots_without_landmarks() -> None:
 
 
 def test_reconstruct_prunes_spur_without_tip_landmark() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80, 400)
     plate.draw_root((300, 200), (312, 200))
     (without,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -105,7 +105,7 @@ def test_reconstruct_prunes_spur_without_tip_landmark() -> None:
 
 @pytest.mark.parametrize(("score", "is_accepted"), [(0.1, False), (0.25, True)])
 def test_reconstruct_accepts_low_score_tip_at_root_end(score: float, is_accepted: bool) -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80, 400)
     plate.draw_root((300, 200), (340, 200))
     plate.add_landmark("lateral_tip", 340, 200, score)
@@ -114,7 +114,7 @@ def test_reconstruct_accepts_low_score_tip_at_root_end(score: float, is_accepted
 
 
 def test_reconstruct_rejects_low_score_tip_on_continuing_root() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80, 400)
     plate.add_landmark("lateral_tip", 301, 200, 0.25)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -122,7 +122,7 @@ def test_reconstruct_rejects_low_score_tip_on_continuing_root() -> None:
 
 
 def test_reconstruct_flags_short_branch_without_landmark() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80, 400)
     short = plate.draw_root((300, 200), (345, 200))
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
@@ -133,7 +133,7 @@ def test_reconstruct_flags_short_branch_without_landmark() -> None:
 
 @pytest.mark.parametrize(("score", "count"), [(0.3, 1), (0.6, 2)])
 def test_reconstruct_traces_end_of_hidden_lateral(score: float, count: int) -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     length = plate.draw_plant(300, 80, 400)
     plate.add_landmark("lateral_tip", 300, 300, score)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -145,7 +145,7 @@ def test_reconstruct_traces_end_of_hidden_lateral(score: float, count: int) -> N
 
 
 def test_reconstruct_ignores_tip_landmark_without_root() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80, 400)
     plate.add_landmark("lateral_tip", 500, 500)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -154,9 +154,9 @@ def test_reconstruct_ignores_tip_landmark_without_root() -> None:
 
 @pytest.mark.parametrize("probability", [0.0, 0.2])
 def test_reconstruct_traces_faint_lateral_from_its_tip(probability: float) -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80, 400)
-    faint = SyntheticPlate()
+    faint = PlateCanvas()
     length = faint.draw_root((300, 200), (348, 200))
     plate.channels[0] = np.maximum(plate.channels[0], probability * faint.channels[0])
     plate.add_landmark("lateral_tip", 348, 200)
@@ -167,9 +167,9 @@ def test_reconstruct_traces_faint_lateral_from_its_tip(probability: float) -> No
 
 
 def test_reconstruct_follows_faint_curve() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80, 400)
-    faint = SyntheticPlate()
+    faint = PlateCanvas()
     length = faint.draw_root((300, 200), (360, 200), (360, 260))
     plate.channels[0] = np.maximum(plate.channels[0], 0.25 * faint.channels[0])
     plate.add_landmark("lateral_tip", 360, 260)
@@ -178,7 +178,7 @@ def test_reconstruct_follows_faint_curve() -> None:
 
 
 def test_reconstruct_starts_at_reliable_base_above_faint_root() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     length = plate.draw_plant(300, 80, 400)
     plate.erase(280, 84, 320, 150)  # 4 mm
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -187,7 +187,7 @@ def test_reconstruct_starts_at_reliable_base_above_faint_root() -> None:
 
 
 def test_reconstruct_adds_no_lateral_for_hypocotyl() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_shoot(300, 92)
     plate.add_landmark("root_base", 300, 150)
     plate.add_landmark("primary_tip", 300, 480)
@@ -198,7 +198,7 @@ def test_reconstruct_adds_no_lateral_for_hypocotyl() -> None:
 
 
 def test_reconstruct_traces_lateral_that_crosses_its_parent() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.add_landmark("root_base", 300, 80)
     plate.add_landmark("primary_tip", 300, 560)
     plate.draw_shoot(300, 72)
@@ -212,7 +212,7 @@ def test_reconstruct_traces_lateral_that_crosses_its_parent() -> None:
 
 @pytest.mark.parametrize("gap_px", [8, 20, 32])
 def test_reconstruct_bridges_gap_of_up_to_2_mm(gap_px: int) -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     length = plate.draw_plant(300, 80, 400)
     plate.erase(280, 250, 320, 250 + gap_px)
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
@@ -222,7 +222,7 @@ def test_reconstruct_bridges_gap_of_up_to_2_mm(gap_px: int) -> None:
 
 
 def test_reconstruct_rejects_uncertain_shoot_without_base() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(150, 80, 300)
     plate.draw_plant(450, 80, 300)
     plate.channels[1] *= 0.8
@@ -233,7 +233,7 @@ def test_reconstruct_rejects_uncertain_shoot_without_base() -> None:
 
 
 def test_reconstruct_assigns_shoot_on_invisible_hypocotyl() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(150, 160, 300)
     plate.channels[1] = 0
     plate.draw_shoot(150, 80)
@@ -243,7 +243,7 @@ def test_reconstruct_assigns_shoot_on_invisible_hypocotyl() -> None:
 
 
 def test_reconstruct_puts_hidden_base_away_from_lateral_tip() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_shoot(300, 72)
     plate.draw_root((300, 150), (300, 480))
     plate.draw_root((300, 150), (360, 110))
@@ -256,7 +256,7 @@ def test_reconstruct_puts_hidden_base_away_from_lateral_tip() -> None:
 
 
 def test_reconstruct_puts_hidden_base_away_from_neighbour() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80, 400)
     plate.draw_shoot(200, 60)
     plate.draw_root((300, 200), (232, 120), (180, 300))
@@ -269,7 +269,7 @@ def test_reconstruct_puts_hidden_base_away_from_neighbour() -> None:
 
 
 def test_reconstruct_flags_root_far_from_any_plant() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(150, 80, 300)
     stray = plate.draw_root((450, 300), (450, 500))
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
@@ -281,7 +281,7 @@ def test_reconstruct_flags_root_far_from_any_plant() -> None:
 
 
 def test_reconstruct_assigns_tips_of_crossing_roots() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     for x, tip_x in ((150, 450), (450, 150)):
         plate.draw_shoot(x, 92)
         plate.add_landmark("root_base", x, 100)
@@ -295,9 +295,9 @@ def test_reconstruct_assigns_tips_of_crossing_roots() -> None:
     assert left.flags == right.flags == ()
 
 
-def ambiguous_plate() -> SyntheticPlate:
+def ambiguous_plate() -> PlateCanvas:
     """Return two roots that meet at a flat angle, share 5 mm and separate again."""
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     for x, sign in ((200, 1), (360, -1)):
         plate.draw_shoot(x, 72)
         plate.add_landmark("root_base", x, 80)
@@ -326,13 +326,13 @@ def test_reconstruct_resolves_crossing_by_lane_of_expected_count() -> None:
 
 
 def test_reconstruct_flags_unexpected_plant_count() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80)
     assert "plant_count" in codes(reconstruct_plants(plate.to_prediction(), plate.landmarks, expected_plants=5))
 
 
 def test_reconstruct_separates_plants_with_touching_leaves() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(250, 80)
     plate.draw_plant(350, 80)
     plate.draw_shoot(300, 70, rx=60, ry=8)
@@ -343,7 +343,7 @@ def test_reconstruct_separates_plants_with_touching_leaves() -> None:
 
 
 def test_reconstruct_joins_leaves_across_small_gaps() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80)
     plate.draw_shoot(275, 55, rx=8, ry=6)
     plate.draw_shoot(325, 55, rx=8, ry=6)
@@ -351,7 +351,7 @@ def test_reconstruct_joins_leaves_across_small_gaps() -> None:
 
 
 def test_reconstruct_counts_ungerminated_seed_but_not_seed_coat() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(150, 80, 400)
     plate.draw_seed(150, 300)
     plate.draw_seed(450, 90)
@@ -364,7 +364,7 @@ def test_reconstruct_counts_ungerminated_seed_but_not_seed_coat() -> None:
 
 
 def test_reconstruct_flags_shoot_without_root() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_shoot(300, 80)
     (plant,) = reconstruct_plants(plate.to_prediction(), []).plants
     assert plant.roots == ()
@@ -372,7 +372,7 @@ def test_reconstruct_flags_shoot_without_root() -> None:
 
 
 def test_reconstruct_flags_base_hidden_by_leaf() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(150, 80, 400)
     plate.draw_shoot(450, 80, rx=30, ry=20)
     plate.draw_root((450, 180), (450, 500))  # 5 mm below the leaves
@@ -383,7 +383,7 @@ def test_reconstruct_flags_base_hidden_by_leaf() -> None:
 
 
 def test_reconstruct_rejects_letter_that_looks_like_shoot() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(150, 80, 400)
     plate.draw_shoot(500, 400)
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
@@ -392,7 +392,7 @@ def test_reconstruct_rejects_letter_that_looks_like_shoot() -> None:
 
 
 def test_reconstruct_rejects_rim_with_low_score_base() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 100)
     plate.draw_root((5, 5), (5, 630))
     plate.add_landmark("root_base", 5, 5, score=0.35)
@@ -402,7 +402,7 @@ def test_reconstruct_rejects_rim_with_low_score_base() -> None:
 
 
 def test_reconstruct_organ_areas_match_outlines() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
     for organ in plant.organs:
@@ -421,7 +421,7 @@ def test_reconstruct_flags_noise_image() -> None:
 
 def test_reconstruct_terminates_on_cluttered_image() -> None:
     rng = np.random.default_rng(1)
-    plate = SyntheticPlate(900, 900)
+    plate = PlateCanvas(900, 900)
     for x, y in rng.uniform(20, 880, (250, 2)):
         plate.draw_root((x, y), (x + rng.uniform(-60, 60), y + rng.uniform(-60, 60)), radius=1.6)
     tips = [Landmark(kind="lateral_tip", x=x, y=y, score=0.5) for x, y in rng.uniform(0, 900, (500, 2))]
@@ -431,7 +431,7 @@ def test_reconstruct_terminates_on_cluttered_image() -> None:
 
 
 def test_reconstruct_assumes_nominal_scale_when_unknown() -> None:
-    plate = SyntheticPlate()
+    plate = PlateCanvas()
     plate.draw_plant(300, 80)
     known = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
     (plant,) = reconstruct_plants(plate.to_prediction(UNKNOWN_SCALE), plate.landmarks).plants
