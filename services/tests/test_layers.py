@@ -45,7 +45,7 @@ def list_entries(folder: Path) -> tuple[set[str], set[str]]:
     return modules, packages
 
 
-def test_thale_has_few_modules_beside_its_packages() -> None:
+def test_thale_has_few_modules_outside_its_packages() -> None:
     modules, packages = list_entries(THALE)
     assert len(packages) > 10
     assert len(modules) <= 6, "move related modules into a package that is named after their concept"
