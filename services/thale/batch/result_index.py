@@ -15,7 +15,7 @@ INDEX_FILENAME = ".thale.sqlite"
 WRITE_FAILURE = "results cannot be written to"
 _PRIMARY_CODE = 0xFF
 """Mask of the primary result code of SQLite in an extended one."""
-_RESERVED_NAMES = ("traits", "traits_wide", "coco", "plantcv")
+_RESERVED_NAMES = ("traits", "traits_wide", "coco", "plantcv", "series", "growth")
 """Names of the tables. A result of that name would have the same file."""
 ModelIdentity = tuple[str, str, str]
 """Name, version and digest of a model version, as the server lists it."""
@@ -132,6 +132,14 @@ class ResultIndex:
     def mark_unfinished(self, name: str) -> None:
         """Mark a result as not finished. Its name stays assigned."""
         self._database.execute("UPDATE results SET sha256 = NULL WHERE name = ?", (name,))
+
+    def finished_name(self, source: Source) -> str | None:
+        """Return the name of the finished result of a source, or None if it is not finished."""
+        path = str(source.path.resolve())
+        row = self._database.execute(
+            "SELECT name FROM results WHERE source = ? AND sha256 IS NOT NULL", (path,)
+        ).fetchone()
+        return None if row is None else str(row[0])
 
     def finished_names(self) -> list[str]:
         """Return the names of all finished results, sorted."""

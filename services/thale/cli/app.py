@@ -8,7 +8,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -126,6 +126,75 @@ def analyze(
     }
     options = AnalyzeOptions(paths, out, recursive, parameters, coco, plantcv, server, home, weights)
     raise typer.Exit(analyze_images(options, Console(), _stderr_console()))
+
+
+@app.command()
+def series(
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the results; resumes an earlier run.")],
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Photographs, folders, or quoted patterns such as 'day*/*.png'.")
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", exists=True, help="Folder of results of `thale analyze`, or its traits.csv: measures nothing."
+        ),
+    ] = None,
+    times: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="CSV table with the columns file, time (ISO 8601) and plate."),
+    ] = None,
+    times_from: Annotated[
+        Literal["auto", "exif", "name"],
+        typer.Option(help="Source of other times: exif, name, or auto (EXIF, else the name)."),
+    ] = "auto",
+    time_zone: Annotated[
+        str | None, typer.Option(help="Time zone of times without an offset, such as Europe/Amsterdam.")
+    ] = None,
+    time_of_day: Annotated[
+        str | None, typer.Option(help="Time of photographs whose name has only a date, such as 10:30.")
+    ] = None,
+    plate_pattern: Annotated[
+        str | None,
+        typer.Option(help="Regular expression: its first group is the plate. Default: the name without the time."),
+    ] = None,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")] = False,
+    mm_per_px: Annotated[
+        float | None, typer.Option(callback=_positive_length, help="Scale of the images in millimetres per pixel.")
+    ] = None,
+    plate_width_mm: Annotated[
+        float | None, typer.Option(callback=_positive_length, help="Outer width of the plate in mm. Default: 120.")
+    ] = None,
+    experiment: Annotated[str | None, typer.Option(help="Experiment; all its images use one model version.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to use, as NAME or NAME@VERSION.")] = None,
+    expected_plants: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Number of plants on each plate.")
+    ] = None,
+    server: ServerOption = None,
+    home: HomeOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Follow the same plants through time: growth rates with intervals, and flags.
+
+    Measures the photographs as `thale analyze` does, or reads its results with --from. Writes series.csv (one row per
+    plant, photograph and trait), growth.csv (one row per plant, trait and interval, and per series) and series.json.
+    """
+    from thale.cli.analyze import AnalyzeOptions
+    from thale.cli.series import SeriesOptions, follow_series
+
+    if bool(paths) == (results is not None):
+        raise ParameterError("pass either photographs, or a folder of results with --from")
+    parameters: Parameters = {
+        "mm_per_px": mm_per_px,
+        "plate_width_mm": plate_width_mm,
+        "experiment": experiment,
+        "model": model,
+        "expected_plants": expected_plants,
+        "page": None,
+    }
+    analyze_options = AnalyzeOptions(paths or [], out, recursive, parameters, False, False, server, home, weights)
+    options = SeriesOptions(analyze_options, results, times, times_from, time_zone, time_of_day, plate_pattern)
+    raise typer.Exit(follow_series(options, Console(), _stderr_console()))
 
 
 @app.command()

@@ -77,7 +77,7 @@ def long_csv(phenotypes: Iterable[Phenotype]) -> str:
         for plant in phenotype.plants:
             rows += [_long_row(phenotype, trait, "plant", plant.id) for trait in plant.traits]
         rows += [_long_row(phenotype, trait, "plate", None, phenotype.flags) for trait in phenotype.traits]
-    return _to_csv(LONG_COLUMNS, rows)
+    return to_csv(LONG_COLUMNS, rows)
 
 
 def wide_csv(phenotypes: Iterable[Phenotype]) -> str:
@@ -89,7 +89,7 @@ def wide_csv(phenotypes: Iterable[Phenotype]) -> str:
     columns = _trait_columns(phenotypes)
     rows = [_wide_row(phenotype, plant, columns) for phenotype in phenotypes for plant in (phenotype.plants or (None,))]
     trait_columns = [f"{column}{suffix}" for column in columns for suffix in TRAIT_SUFFIXES]
-    return _to_csv((*WIDE_COLUMNS, *trait_columns), rows)
+    return to_csv((*WIDE_COLUMNS, *trait_columns), rows)
 
 
 def _long_row(
@@ -155,7 +155,8 @@ def _trait_columns(phenotypes: Iterable[Phenotype]) -> list[str]:
     return list(dict.fromkeys(trait_column(trait, unit) for trait, unit in ordered))
 
 
-def _to_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """Return a table in the format of this module."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(columns)
