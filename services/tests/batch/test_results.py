@@ -4,9 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from tests.support.sample_images import encode, seedlings
 from tests.support.sample_phenotypes import image_metadata, phenotype, seedling
-from thale.batch.results import COCO, LONG_TABLE, PLANTCV, WIDE_TABLE, write_failures, write_tables
+from thale.batch.results import (
+    COCO,
+    LONG_TABLE,
+    PLANTCV,
+    WIDE_TABLE,
+    is_complete,
+    write_failures,
+    write_result,
+    write_tables,
+)
 from thale.errors import FileAccessError
 
 _FULL_DISK = Path("/dev/full")  # a write to it fails with ENOSPC, in any container
@@ -51,3 +62,17 @@ def test_write_failures_reports_full_disk(tmp_path: Path) -> None:
     with pytest.raises(FileAccessError, match=r"failed\.csv: No space left on device"):
         write_failures(tmp_path / "failed.csv", [("plate.png", "damaged")])
     assert not (tmp_path / "failed.csv").exists()
+
+
+def test_write_result_has_rsml_only_for_image_with_roots(tmp_path: Path) -> None:
+    # archiDART reads all RSML files of a folder, and fails on one without roots.
+    image = encode(Image.fromarray(seedlings(300, 400)), "PNG")
+    write_result(tmp_path, "plate", phenotype(seedling()), image)
+    assert (tmp_path / "plate.rsml").exists()
+    (tmp_path / "plate.rsml").rename(tmp_path / "elsewhere")
+    assert not is_complete(tmp_path, "plate")
+    write_result(tmp_path, "plate", phenotype(), image)
+    assert not (tmp_path / "plate.rsml").exists()
+    assert is_complete(tmp_path, "plate")
+    (tmp_path / "plate.json").unlink()
+    assert not is_complete(tmp_path, "plate")

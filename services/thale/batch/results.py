@@ -25,7 +25,9 @@ _SUFFIXES = (".overlay.png", ".rsml", ".json")
 
 
 def write_result(folder: Path, name: str, phenotype: Phenotype, image: bytes, page: int | None = None) -> None:
-    """Write NAME.json, NAME.overlay.png and NAME.rsml, each atomically.
+    """Write NAME.json, NAME.overlay.png and, for an image with roots, NAME.rsml, each atomically.
+
+    archiDART reads all RSML files of a folder, and fails on a file without roots.
 
     Raises:
         ImageError: If the image cannot be decoded.
@@ -33,13 +35,24 @@ def write_result(folder: Path, name: str, phenotype: Phenotype, image: bytes, pa
     """
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     write_atomically(_path(folder, name, ".overlay.png"), overlay.draw(decode(image, page), phenotype))
-    write_atomically(_path(folder, name, ".rsml"), rsml.write(phenotype))
+    if rsml.has_roots(phenotype):
+        write_atomically(_path(folder, name, ".rsml"), rsml.write(phenotype))
+    else:
+        _path(folder, name, ".rsml").unlink(missing_ok=True)
     write_atomically(_path(folder, name, ".json"), phenotype.model_dump_json(indent=1).encode())
 
 
 def is_complete(folder: Path, name: str) -> bool:
-    """Return True if all files of a result exist."""
-    return all(_path(folder, name, suffix).exists() for suffix in _SUFFIXES)
+    """Return True if all files of a result exist. An image without roots has no RSML file."""
+    missing = [suffix for suffix in _SUFFIXES if not _path(folder, name, suffix).exists()]
+    return not missing or (missing == [".rsml"] and _has_no_roots(folder, name))
+
+
+def _has_no_roots(folder: Path, name: str) -> bool:
+    try:
+        return not rsml.has_roots(read_result(folder, name))
+    except ParameterError:
+        return False
 
 
 def remove_result(folder: Path, name: str) -> None:

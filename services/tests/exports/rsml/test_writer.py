@@ -57,7 +57,7 @@ def test_write_nests_laterals_with_ontology_terms() -> None:
     primary = plant.find("root")
     assert primary.get(ACCESSION) == "PO:0020127"
     assert primary.find("root").get(ACCESSION) == "PO:0020121"
-    assert [child.tag for child in primary] == ["properties", "geometry", "root"]
+    assert [child.tag for child in primary] == ["properties", "geometry", "functions", "annotations", "root"]
     assert [(point.get("x"), point.get("y")) for point in primary.iterfind("root/geometry/polyline/point")] == [
         ("100", "150"),
         ("130", "190"),
@@ -66,27 +66,64 @@ def test_write_nests_laterals_with_ontology_terms() -> None:
 
 def test_write_trait_properties_have_units() -> None:
     root = xml_of(phenotype(seedling()))
-    assert float(root.findtext("scene/plant/properties/primary_root_length_mm")) == pytest.approx(20.0)
+    properties = root.find("scene/plant/root/properties")
+    assert float(properties.findtext("primary_root_length_mm")) == pytest.approx(20.0)
     definitions = {d.findtext("label"): d.findtext("unit") for d in root.iterfind(".//property-definition")}
     assert definitions["primary_root_length_mm"] == "mm"
     assert definitions["length"] == "pixel"
 
 
 def test_write_unknown_trait_has_no_property() -> None:
-    assert xml_of(phenotype(seedling())).find("scene/plant/properties/hypocotyl_length_mm") is None
+    assert not list(xml_of(phenotype(seedling())).iter("hypocotyl_length_mm"))
 
 
 def test_write_flags_are_annotations_and_property() -> None:
-    plant = xml_of(phenotype(seedling(flags=(CROSSING_FLAG, UNLOCATED_FLAG)))).find("scene/plant")
-    annotation = plant.find("root/annotations/annotation")
+    root = xml_of(phenotype(seedling(flags=(CROSSING_FLAG, UNLOCATED_FLAG)))).find("scene/plant/root")
+    annotation = root.find("annotations/annotation")
     assert (annotation.get("name"), annotation.findtext("value")) == ("crossing", CROSSING_FLAG.message)
-    assert plant.findtext("root/properties/flags") == "crossing not_focused"
+    assert root.findtext("properties/flags") == "crossing not_focused"
+    assert root.findtext("properties/plant_flags") == "crossing not_focused"
 
 
-def test_write_accepts_no_plants_and_no_roots() -> None:
+def test_write_landmarks_are_annotations_of_the_first_root() -> None:
+    first, second = xml_of(phenotype(seedling())).iterfind("scene/plant//root")
+    names = [annotation.get("name") for annotation in first.iterfind("annotations/annotation")]
+    assert names == ["root_base", "primary_tip", "lateral_tip"]
+    assert second.find("annotations") is None
+
+
+def test_write_provenance_and_plate_are_defaults_of_definitions() -> None:
+    bare = seedling(2).model_copy(update={"roots": ()})
+    root = xml_of(phenotype(seedling(), bare, flags=(UNLOCATED_FLAG,)))
+    defaults = {d.findtext("label"): d.findtext("default") for d in root.iterfind(".//property-definition")}
+    assert defaults["plants_without_roots"] == "2"
+    assert defaults["image_flags"] == "not_focused: the photograph is out of focus"
+    assert float(defaults["plate_total_root_length_mm"]) == pytest.approx(25)
+    assert (defaults["models"], defaults["scale_source"]) == ("plate-seg@1.0.0;plate-landmarks@1.2.0", "given")
+    assert [plant.get("id") for plant in root.iterfind("scene/plant")] == ["1"]
+
+
+def test_write_diameters_in_pixels_and_millimetres() -> None:
+    primary = rsml.read(rsml.write(phenotype(seedling()))).plants[0].roots[0]
+    values = [(function.name, {sample.value for sample in function.samples}) for function in primary.functions]
+    assert values == [("diameter", {4.0}), ("rootDiameter", {0.4})]
+    assert [function.name for function in rsml.from_phenotype(phenotype(seedling(), scale=NO_SCALE)).plants[0].roots[0]
+            .functions] == ["diameter"]  # fmt: skip
+
+
+def test_write_insertion_angle_of_lateral_only() -> None:
+    primary, lateral = xml_of(phenotype(seedling())).iterfind("scene/plant//root")
+    assert float(lateral.findtext("properties/insertion_angle_deg")) == pytest.approx(36.9)
+    assert primary.find("properties/insertion_angle_deg") is None
+
+
+def test_has_roots_is_false_without_plants_or_roots() -> None:
     bare = seedling().model_copy(update={"roots": ()})
-    assert rsml.read(rsml.write(phenotype())).plants == ()
-    assert [plant.roots for plant in rsml.read(rsml.write(phenotype(bare))).plants] == [()]
+    assert [rsml.has_roots(found) for found in (phenotype(), phenotype(bare), phenotype(seedling()))] == [
+        False, False, True,
+    ]  # fmt: skip
+    for found in (phenotype(), phenotype(bare)):
+        assert rsml.read(rsml.write(found)).plants == ()
 
 
 def test_from_phenotype_keeps_roots_with_invalid_parents() -> None:
@@ -119,7 +156,7 @@ def test_write_replaces_characters_invalid_in_xml() -> None:
 def test_write_round_trips_any_phenotype(found: Phenotype) -> None:
     document = rsml.read(rsml.write(found))
     assert document.warnings == ()
-    assert [plant.id for plant in document.plants] == [str(plant.id) for plant in found.plants]
+    assert [plant.id for plant in document.plants] == [str(plant.id) for plant in found.plants if plant.roots]
     parents = {child.id: root.id for _, _, root in document.walk() for child in root.roots}
     read = {root.id: (order, root) for _, order, root in document.walk()}
     for root in (root for plant in found.plants for root in plant.roots):

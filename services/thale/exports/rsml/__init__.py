@@ -24,7 +24,7 @@ from thale.exports.rsml.document import (
     Sample,
     TimeSequence,
 )
-from thale.exports.rsml.phenotypes import from_phenotype
+from thale.exports.rsml.phenotypes import from_phenotype, has_roots
 from thale.exports.rsml.reader import MAX_ORDER, read
 from thale.exports.rsml.writer import save
 from thale.schemas import Phenotype
@@ -43,6 +43,7 @@ __all__ = [
     "Sample",
     "TimeSequence",
     "from_phenotype",
+    "has_roots",
     "read",
     "save",
     "write",
@@ -50,5 +51,5 @@ __all__ = [
 
 
 def write(phenotype: Phenotype) -> bytes:
-    """Return a phenotype as an RSML file in UTF-8."""
+    """Return a phenotype as an RSML file in UTF-8. `has_roots` is False for a phenotype whose file would be invalid."""
     return save(from_phenotype(phenotype))
