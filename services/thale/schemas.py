@@ -26,7 +26,9 @@ ModelName = Annotated[str, Field(pattern=MODEL_NAME_PATTERN)]
 Version = Annotated[str, Field(pattern=VERSION_PATTERN)]
 
 Task = Literal["segmentation", "landmarks"]
-ScaleSource = Literal["given", "plate_edge", "none"]
+ScaleSource = Literal["given", "plate_edge", "assumed", "none"]
+"""`given`: the scale. `plate_edge`: the plate's edge and its given width. `assumed`: the plate's edge and the assumed
+width of 120 mm. `none`: no scale."""
 OrganKind = Literal["root", "shoot", "seed"]
 LandmarkKind = Literal["root_base", "primary_tip", "lateral_tip", "leaf_tip"]
 TraitLevel = Literal["plant", "plate"]
@@ -99,10 +101,12 @@ class Plate(FrozenModel):
 
 
 class Calibration(FrozenModel):
-    """The scale of an image, the plate that it was derived from, and flags about both."""
+    """The scale of an image, the plate that it was derived from, all plates of the image, and flags about them."""
 
     scale: Scale
     plate: Plate | None = None
+    plates: tuple[Plate, ...] = ()
+    """All plates in reading order. Empty in the response of an older model server."""
     flags: tuple[Flag, ...] = ()
 
 

@@ -107,3 +107,16 @@ def test_build_phenotype_retains_flags_of_landmarks() -> None:
     flag = Flag(code="capped", message="too many peaks")
     landmarks = LandmarkPrediction(model=MODEL, landmarks=(), calibration=prediction.meta.calibration, flags=(flag,))
     assert flag in build_phenotype(METADATA, prediction, landmarks, PROVENANCE, TIMINGS).flags
+
+
+def test_build_phenotype_doubts_plants_without_a_plate() -> None:
+    plate = PlateCanvas()
+    plate.draw_plant(150, 80, 320)
+    prediction = plate.to_prediction()
+    flag = Flag(code="no_plate", message="no square plate found")
+    calibration = prediction.meta.calibration.model_copy(update={"flags": (flag,)})
+    meta = prediction.meta.model_copy(update={"calibration": calibration})
+    phenotype = assemble(replace(prediction, meta=meta), plate)
+    assert [flag.code for flag in phenotype.flags] == ["no_plate", "plate_cropped"]
+    values = [*phenotype.plants[0].traits, *phenotype.traits]
+    assert {value.quality for value in values} == {"uncertain", "unknown"}

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from thale.imaging.geometry import Frame
-from thale.imaging.plate_detection import find_plate
+from thale.imaging.plate_gate import check_image
+from thale.imaging.plate_search import plate_side_px
 from thale.imaging.scale_limits import validate_scale
-from thale.schemas import Calibration, Flag, Plate, Point, Scale
+from thale.schemas import Calibration, Flag, Plate, Point, Scale, ScaleSource
 
 PLATE_WIDTH_MM = 120.0
-WEAK_CONFIDENCE = 0.65
-"""Plates with a lower confidence are flagged: a part of their edge is hidden or faint."""
+"""Assumed width of a plate. The source of a scale from this width is `assumed`."""
 
 TILT_FLAG_DEG = 5.0
 CONFLICT_SHARE = 0.03
@@ -30,52 +30,45 @@ CORNER_RADIUS_MM = 20.0
 
 
 def calibrate(
-    image_HW3: NDArray[np.uint8], mm_per_px: float | None = None, plate_width_mm: float | None = None
+    image_HW3: NDArray[np.uint8],
+    mm_per_px: float | None = None,
+    plate_width_mm: float | None = None,
+    plate_number: int = 1,
 ) -> Calibration:
-    """Return the scale of a photograph, the plate in it, and flags about both.
+    """Return the scale of a photograph, the plates in it, and flags about both.
 
     A given `mm_per_px` takes precedence over the plate's edge. Without either, the scale is NaN with source "none".
 
     Args:
         image_HW3: The upright image.
         mm_per_px: Millimetres per pixel, if known.
-        plate_width_mm: Outer width of the square plate; 120 mm by default.
+        plate_width_mm: Outer width of the square plate; 120 mm is assumed by default.
+        plate_number: The plate to measure, from 1 in reading order.
 
     Raises:
         ScaleError: If a given value is impossible for a photograph of a plate.
     """
     validate_scale(mm_per_px, plate_width_mm)
-    plate = find_plate(image_HW3)
+    gate = check_image(image_HW3, plate_number)
+    plate = gate.plate
     width_mm = PLATE_WIDTH_MM if plate_width_mm is None else plate_width_mm
     edge_mm_per_px = width_mm / plate_side_px(plate) if plate else math.nan
-    flags = [*_plate_flags(plate), *_scale_flags(mm_per_px, edge_mm_per_px, plate)]
+    flags = (*gate.flags, *_tilt_flags(plate), *_scale_flags(mm_per_px, edge_mm_per_px, plate))
     if mm_per_px is not None:
         scale = Scale(mm_per_px=mm_per_px, source="given", plate_width_mm=plate_width_mm)
     elif plate:
-        scale = Scale(mm_per_px=edge_mm_per_px, source="plate_edge", plate_width_mm=width_mm)
+        source: ScaleSource = "assumed" if plate_width_mm is None else "plate_edge"
+        scale = Scale(mm_per_px=edge_mm_per_px, source=source, plate_width_mm=width_mm)
     else:
         scale = Scale(mm_per_px=math.nan, source="none", plate_width_mm=plate_width_mm)
-    return Calibration(scale=scale, plate=plate, flags=tuple(flags))
+    return Calibration(scale=scale, plate=plate, plates=gate.plates, flags=flags)
 
 
-def _plate_flags(plate: Plate | None) -> list[Flag]:
-    if plate is None:
-        return [
-            Flag(
-                code="no_plate",
-                message="no square plate found: no four long edges form a square that is completely in the image",
-            )
-        ]
-    flags = []
-    if plate.confidence < WEAK_CONFIDENCE:
-        message = (
-            f"the plate's edge is weak (confidence {plate.confidence:.2f}): check the overlay before using values in mm"
-        )
-        flags.append(Flag(code="plate_edge_weak", message=message))
-    if abs(plate.tilt_deg) > TILT_FLAG_DEG:
-        message = f"the plate is tilted by {plate.tilt_deg:.1f} degrees: angles and extents follow the plate's axes"
-        flags.append(Flag(code="plate_tilted", message=message))
-    return flags
+def _tilt_flags(plate: Plate | None) -> list[Flag]:
+    if plate is None or abs(plate.tilt_deg) <= TILT_FLAG_DEG:
+        return []
+    message = f"the plate is tilted by {plate.tilt_deg:.1f} degrees: angles and extents follow the plate's axes"
+    return [Flag(code="plate_tilted", message=message)]
 
 
 def _scale_flags(given_mm_per_px: float | None, edge_mm_per_px: float, plate: Plate | None) -> list[Flag]:
@@ -89,12 +82,6 @@ def _scale_flags(given_mm_per_px: float | None, edge_mm_per_px: float, plate: Pl
         )
         return [Flag(code="scale_conflict", message=message)]
     return []
-
-
-def plate_side_px(plate: Plate) -> float:
-    """Return the mean length of the plate's four sides in pixels."""
-    corners = _corner_array(plate)
-    return float(np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1).mean())
 
 
 def region_of_interest(calibration: Calibration, height: int, width: int) -> tuple[int, int, int, int]:

@@ -5,8 +5,8 @@ marker, tape, shadows and roots are lines too, but they do not form a square of 
 the largest square with an edge along the straight part of all four sides. Corners are rounded and do not count. It
 searches near the tilt at which the lines of the image are strongest. ADR 0037 has the reasons for the selection.
 
-The search uses the image reduced to about a thousand pixels on its long side. The median error of a side is 0.3 % of
-its length. The maximum error on 38 synthetic plates was 0.9 %.
+The search uses the reduced image (`thale.imaging.reduced_image`). The median error of a side is 0.3 % of its length.
+The maximum error on 38 synthetic plates was 0.9 %.
 """
 
 import math
@@ -15,13 +15,10 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
+from thale.imaging.reduced_image import ReducedImage
 from thale.schemas import Plate, Point
-
-SEARCH_PX = 1100
-"""Long side of the reduced image."""
 
 MAX_TILT_DEG = 8.0
 TILT_STEP_DEG = 0.25
@@ -80,14 +77,13 @@ class _Lines:
         return cast(Floats, edge_bands.max(axis=1) / np.maximum(last_band - first_band, 1))
 
 
-def find_plate(image_HW3: NDArray[np.uint8]) -> Plate | None:
-    """Return the plate, or None if no square has enough support on all four sides.
+def find_plate(image: ReducedImage) -> Plate | None:
+    """Return the plate in source pixels, or None if no square has enough support on all four sides.
 
     The confidence (0 to 1) is the mean of the average and the minimum support of the four sides, minus the support
     beyond the corners.
     """
-    step = max(1, math.ceil(max(image_HW3.shape[:2]) / SEARCH_PX))
-    grey_HW = np.asarray(Image.fromarray(image_HW3).reduce(step), np.float32).mean(axis=2)
+    grey_HW, step = image.grey_HW, image.step
     if min(grey_HW.shape) < 8 * _BAND_ROWS:
         return None
     vertical, horizontal = _edge_strength(grey_HW), _edge_strength(grey_HW.T)
@@ -98,8 +94,7 @@ def find_plate(image_HW3: NDArray[np.uint8]) -> Plate | None:
         return None
     sides, confidence = square
     corners = _intersect_sides([(columns if i % 2 == 0 else rows) for i in range(4)], sides, grey_HW.shape)
-    corners = (corners + 0.5) * step - 0.5
-    return _to_plate(corners, confidence)
+    return _to_plate(image.to_source(corners), confidence)
 
 
 def _edge_strength(grey_HW: NDArray[np.float32]) -> NDArray[np.float32]:

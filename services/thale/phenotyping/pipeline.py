@@ -6,7 +6,7 @@ errors in an evaluation are therefore those of the service.
 
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruct_plants
-from thale.phenotyping.quality.image_quality import image_quality_flags
+from thale.phenotyping.quality.image_quality import cropped_plate_flags, image_quality_flags
 from thale.phenotyping.quality.ridge_agreement import flag_disagreement
 from thale.phenotyping.quality.shoot_flags import flag_shoots
 from thale.phenotyping.quality.tip_agreement import flag_doubtful_tips
@@ -44,14 +44,16 @@ def build_phenotype(
         flagged_plants = flag_shoots(flag_disagreement(traced_plants, segmentation), segmentation)
         image_flags = (
             *plausibility_flags(segmentation, reconstruction),
+            *cropped_plate_flags(calibration, flagged_plants),
             *image_quality_flags(image, calibration.scale, flagged_plants),
         )
+        doubts = (*calibration.flags, *image_flags)
     with step("traits"):
         plants = tuple(
-            plant.model_copy(update={"traits": measure(plant, calibration.scale, calibration.plate, image_flags)})
+            plant.model_copy(update={"traits": measure(plant, calibration.scale, calibration.plate, doubts)})
             for plant in flagged_plants
         )
-        traits = measure_plate(plants, calibration.scale, reconstruction.unassigned_px, image_flags)
+        traits = measure_plate(plants, calibration.scale, reconstruction.unassigned_px, doubts)
     model_flags = (*calibration.flags, *(flag for flag in landmarks.flags if flag not in calibration.flags))
     return Phenotype(
         image=image,

@@ -234,3 +234,32 @@ def test_convex_hull_area_of_straight_root_is_zero() -> None:
 def test_measure_plate_returns_zero_for_empty_plate() -> None:
     rows = {value.trait: value.value for value in measure_plate([], TENTH_MM_SCALE)}
     assert (rows["plant_count"], rows["plate_total_root_length"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("no_plate", "round_plate", "not_a_plate", "not_a_photograph", "plate_cropped", "plate_edge_weak"),
+        *("few_grey_levels", "clipped"),
+    ],
+)
+def test_no_trait_is_ok_when_the_gate_doubts_the_image(code: str) -> None:
+    doubt = Flag(code=code, message="doubt")
+    plant = seedling()
+    values = [*measure(plant, TENTH_MM_SCALE, None, [doubt]), *measure_plate([plant], TENTH_MM_SCALE, 0.0, [doubt])]
+    assert "ok" not in {value.quality for value in values}
+
+
+def test_totals_are_unknown_without_plants_in_a_doubted_image() -> None:
+    values = measure_plate([], TENTH_MM_SCALE, 0.0, [Flag(code="no_plate", message="no plate")])
+    assert all(math.isnan(value.value) and value.quality == "unknown" for value in values)
+
+
+def test_totals_are_unknown_when_roots_belong_to_no_plant() -> None:
+    values = measure_plate([], TENTH_MM_SCALE, 300.0, [Flag(code="no_plant", message="no plant")])
+    assert {value.quality for value in values} == {"unknown"}
+
+
+def test_totals_of_a_plate_without_plants_are_uncertain_zeros() -> None:
+    values = measure_plate([], TENTH_MM_SCALE, 0.0, [Flag(code="no_plant", message="no plant")])
+    assert {(value.value, value.quality) for value in values} == {(0.0, "uncertain")}

@@ -18,7 +18,11 @@ _MARGIN = 18.0
 _MAX_FLAGS = 5
 _MAX_LENGTH_ROWS = 3
 
-_SOURCES = {"given": "given with the image", "plate_edge": "from the plate's edge"}
+_SOURCES = {
+    "given": "given with the image",
+    "plate_edge": "from the plate's edge",
+    "assumed": "from the plate's edge, 120 mm assumed",
+}
 _LEGEND = (
     ("root_base", "root base"),
     ("primary_tip", "primary tip"),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from thale.schemas import Flag, ImageMetadata, Plant, Scale
+from thale.schemas import Calibration, Flag, ImageMetadata, Plant, Scale
 
 COMPRESSION_QUALITIES = {"strong_compression": 40, "compression": 70}
 """JPEG qualities below which a flag applies. Laterals disappear first (ADR 0112)."""
@@ -38,6 +38,18 @@ def image_quality_flags(image: ImageMetadata, scale: Scale, plants: Sequence[Pla
         message = "most primary roots grow upwards or sideways: turn the photograph so that the shoots are at the top"
         flags.append(Flag(code="roots_grow_upwards", message=message))
     return tuple(flags)
+
+
+def cropped_plate_flags(calibration: Calibration, plants: Sequence[Plant]) -> tuple[Flag, ...]:
+    """Return `plate_cropped` if plants with roots were found, but no edge of a plate."""
+    codes = {flag.code for flag in calibration.flags}
+    if "no_plate" not in codes or "round_plate" in codes or not any(plant.roots for plant in plants):
+        return ()
+    message = (
+        "plants were found, but not the edges of a plate: the image is cropped, or it shows no plate; roots may "
+        "continue outside the image; send the whole photograph"
+    )
+    return (Flag(code="plate_cropped", message=message),)
 
 
 def _first_above(value: float, limits: Mapping[str, float]) -> str | None:

@@ -30,7 +30,13 @@ _UNCERTAINTY_FLAGS: dict[Basis, set[str]] = {
 }
 """Flags of a plant that make a trait uncertain, by the basis of the trait."""
 
-_FLAGS_OF_ALL_TRAITS = {"strong_compression", "very_low_resolution", "roots_grow_upwards", "not_a_plate"}
+GATE_FLAGS = {
+    *("no_plate", "round_plate", "not_a_plate", "not_a_photograph", "plate_cropped", "plate_edge_weak"),
+    *("roots_grow_upwards", "very_low_resolution", "few_grey_levels", "clipped", "low_contrast"),
+}
+"""Flags of the gate: reasons to doubt that the image shows one upright plate like those of the training (ADR 0115)."""
+
+_FLAGS_OF_ALL_TRAITS = GATE_FLAGS | {"strong_compression", "several_plates"}
 _FLAGS_OF_LATERALS = _FLAGS_OF_ALL_TRAITS | {"compression", "low_resolution"}
 _IMAGE_FLAGS: dict[Basis, set[str]] = {
     "primary": _FLAGS_OF_ALL_TRAITS,
@@ -119,25 +125,31 @@ def measure_plate(
     `image_flags` are the flags of the image, of which some make traits uncertain.
 
     Totals are conserved: a root counts even if its plant is ambiguous. They are uncertain if the roots of a plant are
-    not visible, or if the ridge filter does not confirm them.
+    not visible, or if the ridge filter does not confirm them. Without plants, they are unknown if the gate doubts the
+    image, or if roots belong to no plant: a zero would mean that nothing grows there.
     """
     uncertainty_codes = {"no_root", *_TRACING_FLAGS}
     uncertainty_flags = [flag for plant in plants for flag in plant.flags if flag.code in uncertainty_codes]
+    uncertainty_flags += [flag for flag in image_flags if flag.code == "no_plant"]
+    is_doubted = any(flag.code in _FLAGS_OF_ALL_TRAITS for flag in image_flags)
+    is_unknown = not plants and (is_doubted or unassigned_px > 0)
     values = []
     for trait in PLATE_TRAITS:
         is_of_roots = trait.name in ("plate_total_root_length", "plate_lateral_root_count")
         codes = _IMAGE_FLAGS["roots" if is_of_roots else "shoot"]
         doubts = [flag for flag in image_flags if flag.code in codes]
-        flags = [*(uncertainty_flags if is_of_roots else ()), *doubts]
+        flags = [*(uncertainty_flags if is_of_roots or not plants else ()), *doubts]
+        value = math.nan if is_unknown else trait.function(plants, unassigned_px)
+        quality: Literal["ok", "uncertain", "unknown"] = "uncertain" if flags else "ok"
         values.append(
             TraitValue(
                 trait=trait.name,
-                value=_apply_scale(trait.function(plants, unassigned_px), trait.dimension, scale),
+                value=_apply_scale(value, trait.dimension, scale),
                 unit=trait.unit(scale),
                 ontology_id=trait.ontology_id,
                 ontology_relation=trait.ontology.relation if trait.ontology else None,
                 ontology_qualifier=trait.ontology.qualifier if trait.ontology else None,
-                quality="uncertain" if flags else "ok",
+                quality="unknown" if math.isnan(value) else quality,
                 flags=(*flags, *_scale_flags(trait.dimension, scale)),
             )
         )
