@@ -14,6 +14,8 @@ from thale.imaging.image_io import decode, read_header
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 from thale.monitoring.scoring import DiceCounter, PointMatchCounter, count_overlaps, match_points, relative_error
 from thale.phenotyping.pipeline import build_phenotype
+from thale.phenotyping.quality.calibrated_quality import mark_uncalibrated
+from thale.phenotyping.quality.error_model import error_model_for
 from thale.schemas import ModelCard, Phenotype, Plant, Provenance, Scale, Timings
 from thale_models.engine import Engine
 from thale_models.evaluation.ground_truth import GroundTruth, GroundTruthPlant
@@ -111,7 +113,9 @@ def evaluate_plate(
         plants_s=math.nan,
         total_s=ended_s - started_s,
     )
-    return EvaluatedPlate(maps, points, build_phenotype(read_header(image, name), maps, points, provenance, timings))
+    error_model = error_model_for(maps.meta.model.digest, points.model.digest)
+    phenotype = build_phenotype(read_header(image, name), maps, points, provenance, timings, error_model=error_model)
+    return EvaluatedPlate(maps, points, phenotype if error_model is not None else mark_uncalibrated(phenotype))
 
 
 def score_plate(name: str, evaluated: EvaluatedPlate, ground_truth: GroundTruth, seconds: float) -> PlateScore:

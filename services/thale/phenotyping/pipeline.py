@@ -4,10 +4,15 @@ The facade calls `build_phenotype` for every request, and `thale-models evaluate
 errors in an evaluation are therefore those of the service.
 """
 
+from dataclasses import dataclass
+
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruct_plants
+from thale.phenotyping.quality.calibrated_quality import grade_plants, grade_plate
+from thale.phenotyping.quality.error_model import ErrorModel
+from thale.phenotyping.quality.features import PlantFeatures, PlateEvidence, plant_features
 from thale.phenotyping.quality.image_quality import cropped_plate_flags, image_quality_flags
-from thale.phenotyping.quality.ridge_agreement import flag_disagreement
+from thale.phenotyping.quality.ridge_agreement import flag_disagreement, ridge_agreement
 from thale.phenotyping.quality.shoot_flags import flag_shoots
 from thale.phenotyping.quality.tip_agreement import flag_doubtful_tips
 from thale.phenotyping.traits.measure import measure, measure_plate
@@ -19,6 +24,14 @@ _MAX_PLANTS = 60
 _MIN_CONFIDENCE = 0.5
 
 
+@dataclass(frozen=True)
+class MeasuredPlate:
+    """A phenotype whose quality follows from flags alone, with the features of each plant by its id."""
+
+    phenotype: Phenotype
+    features: dict[int, PlantFeatures]
+
+
 def build_phenotype(
     image: ImageMetadata,
     segmentation: SegmentationPrediction,
@@ -26,6 +39,7 @@ def build_phenotype(
     provenance: Provenance,
     timings: Timings,
     expected_plants: int | None = None,
+    error_model: ErrorModel | None = None,
 ) -> Phenotype:
     """Return the plants with organs, roots and traits, and the traits and flags of the plate.
 
@@ -36,18 +50,49 @@ def build_phenotype(
         provenance: Models and package version that produced the values.
         timings: Seconds spent so far.
         expected_plants: Number of plants that were sown, if known.
+        error_model: Error model of the weights. None: no trait has an interval, and quality follows from flags.
     """
+    measured = measure_plate_with_features(image, segmentation, landmarks, provenance, timings, expected_plants)
+    phenotype = measured.phenotype
+    with step("traits"):
+        model = error_model if phenotype.scale.is_known else None
+        plants = grade_plants(phenotype.plants, measured.features, model)
+        traits = grade_plate(phenotype.traits, plants, measured.features, model)
+    return phenotype.model_copy(update={"plants": plants, "traits": traits})
+
+
+def measure_plate_with_features(
+    image: ImageMetadata,
+    segmentation: SegmentationPrediction,
+    landmarks: LandmarkPrediction,
+    provenance: Provenance,
+    timings: Timings,
+    expected_plants: int | None = None,
+) -> MeasuredPlate:
+    """Return the phenotype before the error model is applied, and its features. See `build_phenotype`."""
     calibration = segmentation.meta.calibration
     with step("plants"):
         reconstruction = reconstruct_plants(segmentation, landmarks.landmarks, expected_plants)
         traced_plants = flag_doubtful_tips(reconstruction.plants, landmarks.landmarks, calibration.scale)
-        flagged_plants = flag_shoots(flag_disagreement(traced_plants, segmentation), segmentation)
+        agreements = ridge_agreement(traced_plants, segmentation)
+        flagged_plants = flag_shoots(flag_disagreement(traced_plants, agreements), segmentation)
         image_flags = (
             *plausibility_flags(segmentation, reconstruction),
             *cropped_plate_flags(calibration, flagged_plants),
             *image_quality_flags(image, calibration.scale, flagged_plants),
         )
         doubts = (*calibration.flags, *image_flags)
+    with step("plants"):
+        features = plant_features(
+            PlateEvidence(
+                image,
+                segmentation,
+                landmarks.landmarks,
+                flagged_plants,
+                agreements,
+                reconstruction.unassigned_px,
+            )
+        )
     with step("traits"):
         plants = tuple(
             plant.model_copy(update={"traits": measure(plant, calibration.scale, calibration.plate, doubts)})
@@ -55,7 +100,7 @@ def build_phenotype(
         )
         traits = measure_plate(plants, calibration.scale, reconstruction.unassigned_px, doubts)
     model_flags = (*calibration.flags, *(flag for flag in landmarks.flags if flag not in calibration.flags))
-    return Phenotype(
+    phenotype = Phenotype(
         image=image,
         scale=calibration.scale,
         plate=calibration.plate,
@@ -65,6 +110,7 @@ def build_phenotype(
         provenance=provenance,
         timings=timings,
     )
+    return MeasuredPlate(phenotype, features)
 
 
 def plausibility_flags(segmentation: SegmentationPrediction, reconstruction: PlateReconstruction) -> tuple[Flag, ...]:

@@ -86,7 +86,7 @@ def test_flag_disagreement_reports_both_values_of_wrong_tracing(
     lines: tuple[tuple[XY, ...], ...], prediction: SegmentationPrediction
 ) -> None:
     agreement = ridge_agreement([traced_plant(*lines)], prediction)[1]
-    [plant] = flag_disagreement([traced_plant(*lines)], prediction)
+    [plant] = flag_disagreement([traced_plant(*lines)], {1: agreement})
     assert [flag.code for flag in plant.flags] == ["methods_disagree"]
     assert f"{agreement.supported_share:.0%}" in plant.flags[0].message
     assert f"{agreement.length_ratio:.2f} times" in plant.flags[0].message
@@ -94,12 +94,12 @@ def test_flag_disagreement_reports_both_values_of_wrong_tracing(
 
 def test_flag_disagreement_does_not_flag_correct_tracing(prediction: SegmentationPrediction) -> None:
     plants = (traced_plant(PRIMARY, *LATERALS),)
-    assert flag_disagreement(plants, prediction) == plants
+    assert flag_disagreement(plants, ridge_agreement(plants, prediction)) == plants
 
 
 def test_flag_disagreement_does_not_flag_without_ridges(prediction: SegmentationPrediction) -> None:
     plants = (traced_plant(PRIMARY),)
-    assert flag_disagreement(plants, replace(prediction, ridge_HW=None)) == plants
+    assert flag_disagreement(plants, ridge_agreement(plants, replace(prediction, ridge_HW=None))) == plants
 
 
 def test_ridge_agreement_is_empty_when_image_is_full_of_ridges(prediction: SegmentationPrediction) -> None:

@@ -17,6 +17,8 @@ from thale.imaging.image_io import decode
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, SegmentationSummary
 from thale.monitoring.plate_statistics import plate_statistics
 from thale.phenotyping.pipeline import build_phenotype
+from thale.phenotyping.quality.calibrated_quality import mark_uncalibrated
+from thale.phenotyping.quality.error_model import ErrorModel, error_model_for
 from thale.schemas import Phenotype, Provenance, Timings
 from thale.telemetry.step_timing import step
 
@@ -39,7 +41,11 @@ def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) ->
     with step("read"):
         landmarks = landmarks_response.parse_landmarks()
         segmentation = segmentation_response.parse_segmentation()
-    phenotype = build_untimed_phenotype(segmentation, landmarks, task)
+    weights = (segmentation_response.route.weights_digest, landmarks_response.route.weights_digest)
+    error_model = error_model_for(*weights)
+    phenotype = build_untimed_phenotype(segmentation, landmarks, task, error_model)
+    if error_model is None:
+        phenotype = mark_uncalibrated(phenotype)
     now = time.monotonic()
     timings = Timings(
         segment_s=segmentation_response.seconds,
@@ -56,9 +62,12 @@ def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) ->
 
 
 def build_untimed_phenotype(
-    segmentation: SegmentationPrediction, landmarks: LandmarkPrediction, task: PhenotypeTask
+    segmentation: SegmentationPrediction,
+    landmarks: LandmarkPrediction,
+    task: PhenotypeTask,
+    error_model: ErrorModel | None = None,
 ) -> Phenotype:
-    """Return the phenotype of the plate, with all timings zero."""
+    """Return the phenotype of the plate, with all timings zero. Without an error model, it has no intervals."""
     provenance = Provenance(
         models=(segmentation.meta.model, landmarks.model),
         config_digest=task.config_digest,
@@ -67,7 +76,13 @@ def build_untimed_phenotype(
     )
     untimed = Timings(segment_s=0.0, landmarks_s=0.0, plants_s=0.0, total_s=0.0)
     return build_phenotype(
-        task.metadata, segmentation, landmarks, provenance, untimed, expected_plants=task.expected_plants
+        task.metadata,
+        segmentation,
+        landmarks,
+        provenance,
+        untimed,
+        expected_plants=task.expected_plants,
+        error_model=error_model,
     )
 
 

@@ -6,7 +6,7 @@ length ratio is the length of the plant's lines over the traced length. It is hi
 0040 has the measured rates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +58,13 @@ class RidgeAgreement:
         return self.supported_share >= MIN_SUPPORTED_SHARE and min_ratio <= self.length_ratio <= max_ratio
 
 
-def flag_disagreement(plants: Sequence[Plant], segmentation: SegmentationPrediction) -> tuple[Plant, ...]:
-    """Return the plants, flagged `methods_disagree` if the ridge filter does not confirm their traced roots."""
-    agreements = ridge_agreement(plants, segmentation)
+def flag_disagreement(plants: Sequence[Plant], agreements: Mapping[int, RidgeAgreement]) -> tuple[Plant, ...]:
+    """Return the plants, flagged `methods_disagree` if the ridge filter does not confirm their traced roots.
+
+    Args:
+        plants: Plants with roots.
+        agreements: Agreement of the methods by plant id, as from `ridge_agreement`.
+    """
     return tuple(
         plant.model_copy(update={"flags": (*plant.flags, _disagreement_flag(agreements[plant.id]))})
         if plant.id in agreements and not agreements[plant.id].is_sufficient

@@ -1,0 +1,152 @@
+"""Scores of quality: coverage of the intervals, wrong values that are `ok`, and right values that are `ok`."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from thale.phenotyping.quality.calibrated_quality import grade_traits
+from thale.phenotyping.quality.error_model import ErrorModel
+from thale.phenotyping.traits.dependencies import limit_by_dependencies, limit_plate_traits
+from thale.phenotyping.traits.tolerance import is_right
+from thale.schemas import Phenotype, Plant, Scale, TraitValue
+from thale_models.evaluation.trait_records import (
+    PLANT_TRAITS_WITH_TRUTH,
+    PLATE_TRAITS_WITH_TRUTH,
+    TraitRecord,
+    match_plants,
+    true_plant_values,
+    true_plate_values,
+)
+
+COMPLEXITY = {"0 to 4 laterals": (0, 4), "5 to 12": (5, 12), "more": (13, 10**6)}
+
+
+@dataclass
+class QualityScore:
+    """Counts of the values of one trait. A value is right within its tolerance (`traits.tolerance`)."""
+
+    values: int = 0
+    intervals: int = 0
+    covered: int = 0
+    wrong: int = 0
+    wrong_ok: int = 0
+    right_ok: int = 0
+
+    def add(self, trait: TraitValue, true: float) -> None:
+        """Count one value. The true value is NaN if the plant does not exist."""
+        self.values += 1
+        if trait.interval is not None and math.isfinite(true):
+            self.intervals += 1
+            self.covered += trait.interval[0] <= true <= trait.interval[1]
+        if is_right(trait.trait, trait.value, true):
+            self.right_ok += trait.quality == "ok"
+        else:
+            self.wrong += 1
+            self.wrong_ok += trait.quality == "ok"
+
+    @property
+    def coverage(self) -> float:
+        """Share of the intervals that contain the true value."""
+        return _ratio(self.covered, self.intervals)
+
+    @property
+    def wrong_ok_share(self) -> float:
+        """Share of the wrong values that are `ok`."""
+        return _ratio(self.wrong_ok, self.wrong)
+
+    @property
+    def right_ok_share(self) -> float:
+        """Share of the right values that are `ok`."""
+        return _ratio(self.right_ok, self.values - self.wrong)
+
+
+def pool_scores(scores: Iterable[QualityScore]) -> QualityScore:
+    """Return the summed counts of several traits."""
+    total = QualityScore()
+    for score in scores:
+        for name in QualityScore.__dataclass_fields__:
+            setattr(total, name, getattr(total, name) + getattr(score, name))
+    return total
+
+
+def add_phenotype(
+    scores: dict[str, QualityScore], phenotype: Phenotype, true_plants: Sequence[Plant], scale: Scale
+) -> None:
+    """Add the root traits of a graded phenotype to the scores of each trait.
+
+    Args:
+        scores: Scores by trait, changed in place.
+        phenotype: A phenotype with intervals and quality.
+        true_plants: The true plants in pixels of the image.
+        scale: The true scale.
+    """
+    if not phenotype.scale.is_known:
+        return
+    pairs: list[tuple[TraitValue, float]] = []
+    for plant, true in match_plants(phenotype.plants, true_plants, scale):
+        true_values = {} if true is None else true_plant_values(true, scale, phenotype.plate)
+        pairs += [
+            (trait, true_values.get(trait.trait, math.nan))
+            for trait in plant.traits
+            if trait.trait in PLANT_TRAITS_WITH_TRUTH
+        ]
+    true_totals = true_plate_values(true_plants, scale)
+    pairs += [(trait, true_totals[trait.trait]) for trait in phenotype.traits if trait.trait in PLATE_TRAITS_WITH_TRUTH]
+    for trait, true_value in pairs:
+        if trait.quality != "unknown":
+            scores.setdefault(trait.trait, QualityScore()).add(trait, true_value)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
+
+
+def score_quality(records: Sequence[TraitRecord], model: ErrorModel | None) -> dict[str, QualityScore]:
+    """Return the scores of each trait after flags, error model and dependencies. None: without the error model."""
+    scores: dict[str, QualityScore] = defaultdict(QualityScore)
+    plates: dict[tuple[str, int], list[TraitRecord]] = defaultdict(list)
+    for record in records:
+        plates[record.plate, record.copy].append(record)
+    for plate_records in plates.values():
+        plants = []
+        for record in sorted(plate_records, key=lambda each: each.plant is None):
+            traits: Sequence[TraitValue] = [
+                TraitValue.model_validate(
+                    {"trait": name, "value": value, "unit": "", "ontology_id": None, "quality": quality}
+                )
+                for name, (value, _, quality) in record.values.items()
+            ]
+            if model is not None:
+                traits = grade_traits(traits, record.features, model)
+            if record.plant is None:
+                traits = limit_plate_traits(traits, plants)
+            else:
+                plants.append(traits := limit_by_dependencies(traits))
+            for trait in traits:
+                scores[trait.trait].add(trait, record.values[trait.trait][1])
+    return dict(scores)
+
+
+def quality_by_complexity(records: Sequence[TraitRecord], model: ErrorModel) -> dict[str, dict[str, QualityScore]]:
+    """Return the scores of plants by their true number of laterals. Traits of plates are left out."""
+    return {
+        name: score_quality([r for r in records if r.plant is not None and low <= r.laterals <= high], model)
+        for name, (low, high) in COMPLEXITY.items()
+    }
+
+
+def quality_table(scores: Mapping[str, QualityScore]) -> str:
+    """Return the scores as aligned text, one line for each trait."""
+    rows = {**scores, "all": pool_scores(scores.values())}
+    lines = [f"{'trait':32} {'n':>5} {'coverage':>9} {'wrong':>6} {'wrong, ok':>10} {'right':>6} {'right, ok':>10}"]
+    for name, score in rows.items():
+        lines.append(
+            f"{name:32} {score.values:5} {_percent(score.coverage):>9} {score.wrong:6} "
+            f"{_percent(score.wrong_ok_share):>10} {score.values - score.wrong:6} {_percent(score.right_ok_share):>10}"
+        )
+    return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.0f} %"

@@ -1,0 +1,55 @@
+"""Tests of the error model: risks, intervals and weights."""
+
+import pytest
+from pydantic import ValidationError
+
+from tests.support.sample_error_models import sample_error_model, sample_trait_model
+from thale.phenotyping.quality import error_model
+
+
+def test_risks_are_logistic_in_scaled_and_clipped_features() -> None:
+    risks = [
+        sample_error_model().risks({"tip_distance_mm": tip_mm, "contrast": 9.0, "other": 0.0})
+        for tip_mm in (1.0, 2.0, 1e9)
+    ]
+    values = [risk["primary_root_length"] for risk in risks]
+    assert values == pytest.approx([0.1192, 0.5, 0.8808], abs=1e-4)
+
+
+def test_risks_fail_without_a_feature() -> None:
+    with pytest.raises(KeyError, match="contrast"):
+        sample_error_model().risks({"tip_distance_mm": 1.0})
+
+
+@pytest.mark.parametrize(("risk", "expected"), [(0.1, (99.0, 102.0)), (0.4, (90.0, 130.0)), (0.9, (50.0, 300.0))])
+def test_interval_widens_with_risk(risk: float, expected: tuple[float, float]) -> None:
+    assert sample_trait_model().interval("primary_root_length", 100.0, risk) == pytest.approx(expected)
+
+
+def test_interval_contains_the_value_and_is_not_negative() -> None:
+    biased = sample_trait_model(low=(0.1, -3.0, 0.0), high=(0.2, -0.1, 0.0))
+    assert biased.interval("primary_root_length", 10.0, 0.1) == pytest.approx((10.0, 12.0))
+    assert biased.interval("primary_root_length", 10.0, 0.4) == pytest.approx((0.0, 10.0))
+
+
+def test_interval_of_position_is_in_mm_and_may_be_negative() -> None:
+    assert sample_trait_model().interval("primary_tip_from_base_x", 0.3, 0.9) == pytest.approx((-0.2, 2.3))
+
+
+def test_interval_of_count_has_whole_bounds() -> None:
+    assert sample_trait_model().interval("lateral_root_count", 11.0, 0.4) == (10, 14)
+    assert sample_trait_model().interval("lateral_root_count", 0.0, 0.9) == (0, 2)
+
+
+def test_error_model_rejects_other_numbers_of_coefficients_or_bins() -> None:
+    with pytest.raises(ValidationError, match="coefficients"):
+        sample_error_model(means=(1.0,))
+    with pytest.raises(ValidationError, match="3 intervals"):
+        sample_trait_model(low=(-0.1,))
+
+
+def test_error_model_for_other_weights_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(error_model, "default_error_model", sample_error_model)
+    assert error_model.error_model_for("sha256:a", "sha256:b") == sample_error_model()
+    assert error_model.error_model_for("sha256:a", "sha256:c") is None
+    assert error_model.error_model_for("sha256:b", "sha256:a") is None

@@ -1,0 +1,110 @@
+"""Error model: the probability that a trait is wrong, and a 90 % interval of its true value.
+
+The model is data. `thale-models fit-error-model` fits it on synthetic plates, and writes it for one pair of weights. It
+has two parts for each trait (ADR 0120):
+
+- a logistic regression on the features of a plant gives the risk, the probability of an error above the tolerance
+- quantiles of the errors in bins of the risk give the interval (split conformal prediction: Vovk et al., "Algorithmic
+  Learning in a Random World", 2005; bins as in Mondrian prediction)
+"""
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from thale.phenotyping.traits.tolerance import error_unit, kind_of
+from thale.schemas import FrozenModel
+
+ERROR_MODEL_FILE = "error_model.json"
+MAX_DEVIATION = 4.0
+"""Standard deviations at which a feature is clipped, because beyond them the model extrapolates."""
+
+_SIGNED_KINDS = ("position", "angle")
+_ROUNDING = 1e-6
+
+
+class TraitErrorModel(FrozenModel):
+    """Error model of one trait."""
+
+    coefficients: tuple[float, ...]
+    intercept: float
+    max_ok_risk: float
+    """Largest risk of a value with the quality `ok`."""
+    risk_bounds: tuple[float, ...]
+    """Upper bounds of the bins of risk, except of the last."""
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    """Bounds of (true - measured) in each bin, in the unit of `error_unit`."""
+
+    @model_validator(mode="after")
+    def _check_bins(self) -> "TraitErrorModel":
+        if not len(self.risk_bounds) + 1 == len(self.low) == len(self.high):
+            raise ValueError(f"{len(self.risk_bounds)} bounds of risk need {len(self.risk_bounds) + 1} intervals")
+        return self
+
+    def interval(self, trait: str, value: float, risk: float) -> tuple[float, float]:
+        """Return the interval of the true value. It contains the measured value. A count has whole bounds."""
+        index, unit = int(np.searchsorted(self.risk_bounds, risk)), error_unit(trait, value)
+        low, high = value + min(self.low[index], 0.0) * unit, value + max(self.high[index], 0.0) * unit
+        kind = kind_of(trait)
+        if kind == "count":
+            low, high = math.ceil(low - _ROUNDING), math.floor(high + _ROUNDING)
+        return (low, high) if kind in _SIGNED_KINDS else (max(low, 0.0), high)
+
+
+class ErrorModel(FrozenModel):
+    """Error models of all traits for one pair of weights."""
+
+    segmentation_weights: str
+    landmarks_weights: str
+    """Digests of the weights, as `ModelRef.digest` of a worker's response."""
+    coverage: float = Field(gt=0, lt=1)
+    features: tuple[str, ...]
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+    traits: dict[str, TraitErrorModel]
+    data: str = ""
+    """Description of the plates on which the model was fitted."""
+    results: dict[str, float] = {}
+    """Results on plates that were not used for the fit."""
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> "ErrorModel":
+        sizes = {len(self.features), len(self.means), len(self.deviations)}
+        if len(sizes) != 1 or any(len(trait.coefficients) not in sizes for trait in self.traits.values()):
+            raise ValueError("the numbers of features, means, deviations and coefficients differ")
+        return self
+
+    def is_for(self, segmentation_weights: str, landmarks_weights: str) -> bool:
+        """Return True if the model was fitted for these weights."""
+        return (self.segmentation_weights, self.landmarks_weights) == (segmentation_weights, landmarks_weights)
+
+    def risks(self, features: Mapping[str, float]) -> dict[str, float]:
+        """Return the risk of each trait of a plant, or of a plate.
+
+        Raises:
+            KeyError: If a feature of the model is missing.
+        """
+        values = np.array([features[name] for name in self.features])
+        scaled = np.clip((values - self.means) / self.deviations, -MAX_DEVIATION, MAX_DEVIATION)
+        return {
+            name: float(1 / (1 + np.exp(-(trait.intercept + scaled @ trait.coefficients))))
+            for name, trait in self.traits.items()
+        }
+
+
+@cache
+def default_error_model() -> ErrorModel | None:
+    """Return the error model of the package; None if it has none."""
+    path = resources.files("thale.phenotyping.quality") / ERROR_MODEL_FILE
+    return ErrorModel.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+
+def error_model_for(segmentation_weights: str, landmarks_weights: str) -> ErrorModel | None:
+    """Return the error model for these weights; None if the package's model was fitted for others."""
+    model = default_error_model()
+    return model if model is not None and model.is_for(segmentation_weights, landmarks_weights) else None
