@@ -90,12 +90,19 @@ class TraitComparison:
     copy: float
     quality: str
     flags: str
+    low: float
+    high: float
 
     @property
     def is_wrong(self) -> bool:
         """True if the values differ by more than 5 %, or by more than half a lateral root."""
         tolerance = max(MAX_ERROR * abs(self.original), 0.5 if self.trait == "lateral_root_count" else 0.0)
         return not abs(self.copy - self.original) <= tolerance
+
+    @property
+    def is_covered(self) -> bool | None:
+        """True if the interval of the copy contains the original's value. None without an interval."""
+        return self.low <= self.original <= self.high if np.isfinite(self.low) else None
 
 
 def compare(photograph: str, alteration: str, original: Phenotype, copy: Phenotype) -> Iterator[TraitComparison]:
@@ -117,6 +124,7 @@ def compare(photograph: str, alteration: str, original: Phenotype, copy: Phenoty
                 np.nan if after is None else after.value,
                 "missing" if after is None else after.quality,
                 " ".join(dict.fromkeys(flag.code for flag in after.flags)) if after is not None else "",
+                *(after.interval if after is not None and after.interval is not None else (np.nan, np.nan)),
             )
 
 
@@ -160,17 +168,24 @@ def measure(image: bytes, name: str, models: Mapping[str, LoadedModel]) -> Pheno
 
 def summarise(rows: Sequence[TraitComparison]) -> str:
     """Return one line for each alteration and trait."""
-    lines = [f"{'copy':22} {'trait':22} {'n':>4} {'wrong':>6} {'wrong, ok':>10} {'right, ok':>10}"]
+    lines = [f"{'copy':22} {'trait':22} {'n':>4} {'wrong':>6} {'wrong, ok':>10} {'right, ok':>10} {'coverage':>9}"]
     for alteration in dict.fromkeys(row.alteration for row in rows):
         for name in TRAITS:
             chosen = [row for row in rows if (row.alteration, row.trait) == (alteration, name)]
-            wrong = [row for row in chosen if row.is_wrong]
-            right = [row for row in chosen if not row.is_wrong]
-            lines.append(
-                f"{alteration:22} {name:22} {len(chosen):4} {len(wrong):6} "
-                f"{sum(row.quality == 'ok' for row in wrong):10} {sum(row.quality == 'ok' for row in right):10}"
-            )
-    return "\n".join(lines)
+            lines.append(f"{alteration:22} {name:22} {summarise_rows(chosen)}")
+    lines += [f"{'all':22} {name:22} {summarise_rows([row for row in rows if row.trait == name])}" for name in TRAITS]
+    return "\n".join([*lines, f"{'all':22} {'all':22} {summarise_rows(rows)}"])
+
+
+def summarise_rows(rows: Sequence[Comparison]) -> str:
+    """Return the counts of some values, and the share of the 90 % intervals that contain the original's value."""
+    wrong, right = [row for row in rows if row.is_wrong], [row for row in rows if not row.is_wrong]
+    covered = [row.is_covered for row in rows if row.is_covered is not None]
+    coverage = f"{np.mean(covered):.0%}" if covered else "-"
+    return (
+        f"{len(rows):4} {len(wrong):6} {sum(row.quality == 'ok' for row in wrong):10} "
+        f"{sum(row.quality == 'ok' for row in right):10} {coverage:>9}"
+    )
 
 
 def main() -> None:

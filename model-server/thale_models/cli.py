@@ -161,6 +161,25 @@ def evaluate(
 
 
 @app.command()
+def fit_error_model(
+    model: Annotated[list[Path], typer.Option(help="Folders of the segmentation model and of the landmark model.")],
+    data: Annotated[
+        list[Path], typer.Option(help="Folder with manifest.csv and RSML. Use at least 60 plates in total.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="File of the error model. Default: the one of the package.")] = None,
+    copies: Annotated[int, typer.Option(min=0, help="Degraded copies of each plate, besides the plate itself.")] = 1,
+    engine: Annotated[Literal["openvino", "torch"], typer.Option(help="Inference engine.")] = "openvino",
+) -> None:
+    """Fit intervals and quality of traits for a pair of weights. Predictions are cached, so that a run can resume."""
+    from thale_models.evaluation.error_model import fit_and_write_error_model
+
+    path, tables = fit_and_write_error_model(model, data, copies, out, engine)
+    for title, table in tables.items():
+        typer.echo(f"\n{title}\n{table}")
+    typer.echo(f"\n{path}")
+
+
+@app.command()
 def measure_agreement(
     model: Annotated[Path, typer.Option(help="Folder of the new version. The command writes to its card.")],
     stable: Annotated[Path, typer.Option(help="Folder of the stable version.")],

@@ -14,7 +14,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.imaging.calibration import calibrate
 from thale.imaging.image_io import decode, read_header
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction

@@ -128,6 +128,18 @@ def score_quality(records: Sequence[TraitRecord], model: ErrorModel | None) -> d
     return dict(scores)
 
 
+def quality_metrics(scores: Mapping[str, QualityScore]) -> dict[str, float]:
+    """Return coverage and the shares of `ok`, over the values of all root traits. Empty without values."""
+    total = pool_scores(scores.values())
+    if not total.values:
+        return {}
+    return {
+        "interval_coverage": total.coverage,
+        "wrong_ok_share": total.wrong_ok_share,
+        "right_ok_share": total.right_ok_share,
+    }
+
+
 def quality_by_complexity(records: Sequence[TraitRecord], model: ErrorModel) -> dict[str, dict[str, QualityScore]]:
     """Return the scores of plants by their true number of laterals. Traits of plates are left out."""
     return {

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,16 @@ from thale.exports import overlay
 from thale.imaging.image_io import decode
 from thale.schemas import ModelCard
 from thale_models.evaluation.plate_scores import EvaluatedPlate, PlateScore
+from thale_models.evaluation.quality_scores import QualityScore
 from thale_models.evaluation.summary import metrics_by_complexity, summarise
 
 _LONG_SIDE_PX = 1600
 _CLASS_COLOURS = np.array([(230, 70, 50), (40, 160, 70), (60, 110, 220), (200, 160, 30)], np.float32)
 
 
-def render_report(title: str, scores: Sequence[PlateScore], cards: Sequence[ModelCard]) -> str:
+def render_report(
+    title: str, scores: Sequence[PlateScore], cards: Sequence[ModelCard], quality: Mapping[str, QualityScore]
+) -> str:
     """Return the report as Markdown. It links to the images in `images/`."""
     models = " and ".join(f"{card.name} {card.version}" for card in cards)
     worst_first = sorted(scores, key=_error_score, reverse=True)
@@ -34,6 +37,10 @@ def render_report(title: str, scores: Sequence[PlateScore], cards: Sequence[Mode
             "## By number of laterals",
             "",
             *_complexity_table(scores),
+            "",
+            "## Intervals and quality",
+            "",
+            *_quality_table(quality),
             "",
             "## Plates, largest errors first",
             "",
@@ -104,6 +111,22 @@ def _complexity_table(scores: Sequence[PlateScore]) -> list[str]:
         ["plants with", *columns],
         [[name, *(_format_value(key, value) for key, value in group.items())] for name, group in groups.items()],
     )
+
+
+def _quality_table(quality: Mapping[str, QualityScore]) -> list[str]:
+    header = ["trait", "values", "coverage of the 90 % interval", "wrong", "of these ok", "of the right ones ok"]
+    rows = [
+        [
+            name,
+            str(score.values),
+            _format_value("_error", score.coverage),
+            str(score.wrong),
+            _format_value("_error", score.wrong_ok_share),
+            _format_value("_error", score.right_ok_share),
+        ]
+        for name, score in quality.items()
+    ]
+    return _markdown_table(header, rows)
 
 
 def _plate_table(scores: Sequence[PlateScore]) -> list[str]:

@@ -3,22 +3,25 @@
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from thale.errors import ArchiveError, DatasetError, ParameterError
+from thale.exports import rsml
 from thale.host.files import write_atomically
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
-from thale.schemas import ModelCard, Task
+from thale.schemas import ModelCard, Phenotype, Scale, Task
 from thale_models.dataset import Dataset, TrainingSample, read_dataset
 from thale_models.engine import EngineName, load_engine
 from thale_models.evaluation import report
 from thale_models.evaluation.ground_truth import find_rsml_files, read_ground_truth
 from thale_models.evaluation.plate_scores import LoadedModel, PlateScore, evaluate_plate, score_plate
+from thale_models.evaluation.quality_scores import QualityScore, add_phenotype, quality_metrics
 from thale_models.evaluation.reference_distributions import PlateSignals, plate_signals, reference_distributions
 from thale_models.evaluation.summary import metrics_by_complexity, summarise
+from thale_models.evaluation.trait_records import true_plants_of
 
 REFERENCES_FILE = "references.json"
 
@@ -65,6 +68,7 @@ def evaluate(
     (out / "images").mkdir(parents=True, exist_ok=True)
     scores: list[PlateScore] = []
     signals: list[PlateSignals] = []
+    quality: dict[str, QualityScore] = {}
     for path in tqdm(images, title, unit="plate"):
         ground_truth = read_ground_truth(
             mask_dataset, mask_samples.get(path), landmark_dataset, landmark_samples.get(path), rsml_files.get(path)
@@ -74,20 +78,33 @@ def evaluate(
         evaluated = evaluate_plate(image, path.name, models.get("segmentation"), models.get("landmarks"))
         signals.append(plate_signals(evaluated, _class_names(models, "landmarks")))
         scores.append(score_plate(path.stem, evaluated, ground_truth, time.perf_counter() - started_s))
+        if evaluated.phenotype is not None and path in rsml_files:
+            _add_quality(quality, evaluated.phenotype, rsml_files[path], ground_truth.mm_per_px)
         (out / "images" / f"{path.stem}.png").write_bytes(report.draw_prediction(image, evaluated))
     cards = [model.card for model in models.values()]
-    return _write_results(out, title, scores, signals, cards)
+    return _write_results(out, title, scores, signals, cards, quality)
+
+
+def _add_quality(quality: dict[str, QualityScore], phenotype: Phenotype, rsml_path: Path, mm_per_px: float) -> None:
+    if math.isfinite(mm_per_px):
+        true_plants = true_plants_of(rsml.read(rsml_path.read_bytes()), 1.0)
+        add_phenotype(quality, phenotype, true_plants, Scale(mm_per_px=mm_per_px, source="given"))
 
 
 def _write_results(
-    out: Path, title: str, scores: Sequence[PlateScore], signals: Sequence[PlateSignals], cards: Sequence[ModelCard]
+    out: Path,
+    title: str,
+    scores: Sequence[PlateScore],
+    signals: Sequence[PlateSignals],
+    cards: Sequence[ModelCard],
+    quality: Mapping[str, QualityScore],
 ) -> dict[str, float]:
     """Write metrics.json, references.json and report.md, and return the metrics."""
-    metrics = summarise(scores)
+    metrics = summarise(scores) | quality_metrics(quality)
     document = {"title": title, "metrics": metrics, "by_complexity": metrics_by_complexity(scores)}
     (out / "metrics.json").write_text(json.dumps(report.nan_to_null(document), indent=2) + "\n", encoding="utf-8")
     (out / REFERENCES_FILE).write_text(json.dumps(reference_distributions(signals), indent=2) + "\n", encoding="utf-8")
-    (out / "report.md").write_text(report.render_report(title, scores, cards), encoding="utf-8")
+    (out / "report.md").write_text(report.render_report(title, scores, cards, quality), encoding="utf-8")
     return metrics
 
 

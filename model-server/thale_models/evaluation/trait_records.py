@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import thale.phenotyping
 from thale.exports import rsml
-from thale.files import write_atomically
+from thale.host.files import write_atomically
 from thale.monitoring.scoring import match_points
 from thale.phenotyping.pipeline import MeasuredPlate, measure_plate_with_features
 from thale.phenotyping.quality.features import PlantFeatures, plate_features

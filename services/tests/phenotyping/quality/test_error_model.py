@@ -41,14 +41,14 @@ def test_interval_of_count_has_whole_bounds() -> None:
     assert sample_trait_model().interval("lateral_root_count", 0.0, 0.9) == (0, 2)
 
 
-def test_error_model_rejects_other_numbers_of_coefficients_or_bins() -> None:
+def test_error_model_rejects_inconsistent_sizes() -> None:
     with pytest.raises(ValidationError, match="coefficients"):
         sample_error_model(means=(1.0,))
     with pytest.raises(ValidationError, match="3 intervals"):
         sample_trait_model(low=(-0.1,))
 
 
-def test_error_model_for_other_weights_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_model_for_returns_model_of_these_weights_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(error_model, "default_error_model", sample_error_model)
     assert error_model.error_model_for("sha256:a", "sha256:b") == sample_error_model()
     assert error_model.error_model_for("sha256:a", "sha256:c") is None

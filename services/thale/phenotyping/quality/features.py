@@ -64,6 +64,8 @@ def plant_features(evidence: PlateEvidence) -> dict[int, PlantFeatures]:
     points = {plant_id: np.vstack(plant_lines) for plant_id, plant_lines in lines.items()}
     image = image_features(evidence.image, evidence.segmentation, np.vstack(list(points.values())))
     untraced = _untraced_features(points, maps)
+    ends_N2 = np.array([line[-1] for plant_lines in lines.values() for line in plant_lines])
+    unused_tips = _count_unused_tips(points, ends_N2, evidence.landmarks, maps)
     contacts = _contact_lengths(points, maps)
     primaries = {plant.id: lines[plant.id][_primary_index(plant)] for plant in rooted}
     primary_contacts = _contact_lengths(primaries, maps)
@@ -83,6 +85,7 @@ def plant_features(evidence: PlateEvidence) -> dict[int, PlantFeatures]:
             **_shape_features(plant, maps),
             **_rim_features(points[plant.id], primaries[plant.id][-1], evidence.segmentation, maps),
             **{f"flag_{code}": float(any(flag.code == code for flag in plant.flags)) for code in _FLAGS},
+            "unused_tips": math.log1p(unused_tips[plant.id]),
             "contact_mm": math.log1p(contacts[plant.id]),
             "primary_contact_mm": math.log1p(primary_contacts[plant.id]),
             "spacing_mm": math.log1p(min(spacing_mm, 60.0)),
@@ -124,11 +127,6 @@ def _landmark_features(
     ends = [line[-1] for line, root in zip(lines, plant.roots, strict=True) if root.order > 1]
     radius_px = maps.mm_to_px(_END_RADIUS_MM)
     unconfirmed = sum(_distance(end, lateral_tips_xy) > radius_px for end in ends)
-    path_points, all_ends = np.vstack(lines), np.array([line[-1] for line in lines])
-    unused = 0
-    for tip_xy in lateral_tips_xy:
-        is_near = _distance(tip_xy, path_points) <= maps.mm_to_px(_NEAR_PLANT_MM / 2)
-        unused += is_near and _distance(tip_xy, all_ends) > radius_px
     return {
         "tip_distance_mm": tip_mm,
         "tip_score": tip_score,
@@ -138,7 +136,6 @@ def _landmark_features(
         "primary_score_at_laterals": max((_score_at(end, "primary_tip", landmarks, maps) for end in ends), default=0.0),
         "unconfirmed_ends": math.log1p(unconfirmed),
         "unconfirmed_share": unconfirmed / max(len(ends), 1),
-        "unused_tips": math.log1p(unused),
     }
 
 
@@ -244,6 +241,18 @@ def _untraced_features(points: Mapping[int, Points], maps: ProbabilityMaps) -> d
             "untraced_faint_mm2": math.log1p(len(own) * to_mm2 - certain_mm2),
         }
     return features
+
+
+def _count_unused_tips(
+    points: Mapping[int, Points], ends_N2: NDArray[np.float64], landmarks: Sequence[Landmark], maps: ProbabilityMaps
+) -> dict[int, int]:
+    """Return the number of lateral tips without a root end within 1 mm, by the nearest plant within 12 mm."""
+    tips_N2 = _landmark_positions(landmarks, ("lateral_tip",), maps)
+    owner = np.repeat(list(points), [len(line) for line in points.values()])
+    end_distance, _ = cKDTree(ends_N2).query(tips_N2)
+    distance, index = cKDTree(np.vstack(list(points.values()))).query(tips_N2)
+    is_unused = (end_distance > maps.mm_to_px(_END_RADIUS_MM)) & (distance <= maps.mm_to_px(2 * _NEAR_PLANT_MM))
+    return {plant_id: int(np.count_nonzero(owner[index[is_unused]] == plant_id)) for plant_id in points}
 
 
 def _contact_lengths(points: Mapping[int, Points], maps: ProbabilityMaps) -> dict[int, float]:
