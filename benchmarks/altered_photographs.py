@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from thale.local.runtime import find_runtime
-from thale.schemas import Phenotype, Plant, TraitValue
+from thale.schemas import Phenotype, Plant, Task, TraitValue
 from thale_models.evaluation.plate_scores import LoadedModel, evaluate_plate
 from thale_models.evaluation.run import load_models
 
@@ -159,7 +159,7 @@ def trait(plant: Plant, name: str) -> TraitValue | None:
     return next((each for each in plant.traits if each.trait == name), None)
 
 
-def measure(image: bytes, name: str, models: Mapping[str, LoadedModel]) -> Phenotype:
+def measure(image: bytes, name: str, models: Mapping[Task, LoadedModel]) -> Phenotype:
     """Return the phenotype of an image by the default models."""
     phenotype = evaluate_plate(image, name, models["segmentation"], models["landmarks"]).phenotype
     assert phenotype is not None  # noqa: S101 (both models are given)

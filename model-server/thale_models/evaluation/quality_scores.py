@@ -109,7 +109,7 @@ def score_quality(records: Sequence[TraitRecord], model: ErrorModel | None) -> d
     for record in records:
         plates[record.plate, record.copy].append(record)
     for plate_records in plates.values():
-        plants = []
+        plants: list[Sequence[TraitValue]] = []
         for record in sorted(plate_records, key=lambda each: each.plant is None):
             traits: Sequence[TraitValue] = [
                 TraitValue.model_validate(

@@ -24,7 +24,13 @@ from thale_models.evaluation.plate_scores import PLANT_MATCH_RADIUS_MM, LoadedMo
 from thale_models.evaluation.prediction_cache import CachedPrediction, cache_folder, predict
 
 RECORDS_FILE = "trait-records.json"
-PLANT_TRAITS_WITH_TRUTH = tuple(trait.name for trait in PLANT_TRAITS if trait.basis in ("primary", "laterals", "roots"))
+_UNKNOWN_IN_RSML = {"primary_root_diameter", "root_diameter", "lateral_insertion_angle"}
+"""Traits that are not computed from a polyline."""
+PLANT_TRAITS_WITH_TRUTH = tuple(
+    trait.name
+    for trait in PLANT_TRAITS
+    if trait.basis in ("primary", "laterals", "roots") and trait.name not in _UNKNOWN_IN_RSML
+)
 PLATE_TRAITS_WITH_TRUTH = ("plate_total_root_length", "plate_lateral_root_count")
 """Traits of roots. The ground truth of a shoot has no outline."""
 

@@ -14,6 +14,7 @@ from thale.phenotyping.traits.tolerance import error_unit, is_right, max_error
         ("primary_root_length", 104.9, 100.0, True),
         ("primary_root_length", 105.1, 100.0, False),
         ("primary_root_length", 1.09, 1.0, True),
+        ("root_diameter", 0.29, 0.2, False),
         ("convex_hull_area", 1.09, 1.0, False),
         ("lateral_root_count", 11.0, 10.0, False),
         ("lateral_root_count", 21.0, 20.0, True),

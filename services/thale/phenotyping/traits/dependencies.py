@@ -20,6 +20,9 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "primary_tip_y": ("primary_root_length",),
     "primary_tip_from_base_x": ("primary_root_length",),
     "primary_tip_from_base_y": ("primary_root_length",),
+    "primary_root_diameter": ("primary_root_length",),
+    "root_diameter": ("primary_root_length",),
+    "lateral_insertion_angle": ("lateral_root_count",),
     "root_shoot_area_ratio": ("total_root_length", "shoot_area"),
 }
 """The traits on which each trait depends directly. Traits without a row depend on none."""

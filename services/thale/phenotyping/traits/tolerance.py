@@ -42,7 +42,8 @@ def max_error(trait: str, true: float) -> float:
     relative = MAX_RELATIVE_ERROR * abs(true)
     if kind == "count":
         return max(relative, MAX_COUNT_ERROR)
-    return max(relative, MIN_LENGTH_ERROR_MM) if TRAITS[trait].dimension == "length" else relative
+    is_length = TRAITS[trait].dimension == "length" and not trait.endswith("_diameter")
+    return max(relative, MIN_LENGTH_ERROR_MM) if is_length else relative
 
 
 def is_right(trait: str, value: float, true: float) -> bool:
