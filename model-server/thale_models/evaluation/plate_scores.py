@@ -15,7 +15,7 @@ from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 from thale.monitoring.scoring import DiceCounter, PointMatchCounter, count_overlaps, match_points, relative_error
 from thale.phenotyping.pipeline import build_phenotype
 from thale.phenotyping.quality.calibrated_quality import mark_uncalibrated
-from thale.phenotyping.quality.error_model import error_model_for
+from thale.phenotyping.quality.error_model import error_model_for, is_for_other_weights
 from thale.schemas import ModelCard, Phenotype, Plant, Provenance, Scale, Timings
 from thale_models.engine import Engine
 from thale_models.evaluation.ground_truth import GroundTruth, GroundTruthPlant
@@ -113,9 +113,10 @@ def evaluate_plate(
         plants_s=math.nan,
         total_s=ended_s - started_s,
     )
-    error_model = error_model_for(maps.meta.model.digest, points.model.digest)
+    weights = (maps.meta.model.digest, points.model.digest)
+    error_model = error_model_for(*weights)
     phenotype = build_phenotype(read_header(image, name), maps, points, provenance, timings, error_model=error_model)
-    return EvaluatedPlate(maps, points, phenotype if error_model is not None else mark_uncalibrated(phenotype))
+    return EvaluatedPlate(maps, points, mark_uncalibrated(phenotype) if is_for_other_weights(*weights) else phenotype)
 
 
 def score_plate(name: str, evaluated: EvaluatedPlate, ground_truth: GroundTruth, seconds: float) -> PlateScore:

@@ -53,3 +53,11 @@ def test_error_model_for_returns_model_of_these_weights_only(monkeypatch: pytest
     assert error_model.error_model_for("sha256:a", "sha256:b") == sample_error_model()
     assert error_model.error_model_for("sha256:a", "sha256:c") is None
     assert error_model.error_model_for("sha256:b", "sha256:a") is None
+    assert error_model.is_for_other_weights("sha256:a", "sha256:c")
+    assert not error_model.is_for_other_weights("sha256:a", "sha256:b")
+
+
+def test_package_without_error_model_fits_any_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(error_model, "default_error_model", lambda: None)
+    assert error_model.error_model_for("sha256:a", "sha256:b") is None
+    assert not error_model.is_for_other_weights("sha256:a", "sha256:b")

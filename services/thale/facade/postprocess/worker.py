@@ -18,7 +18,7 @@ from thale.models.predictions import LandmarkPrediction, SegmentationPrediction,
 from thale.monitoring.plate_statistics import plate_statistics
 from thale.phenotyping.pipeline import build_phenotype
 from thale.phenotyping.quality.calibrated_quality import mark_uncalibrated
-from thale.phenotyping.quality.error_model import ErrorModel, error_model_for
+from thale.phenotyping.quality.error_model import ErrorModel, error_model_for, is_for_other_weights
 from thale.schemas import Phenotype, Provenance, Timings
 from thale.telemetry.step_timing import step
 
@@ -44,7 +44,7 @@ def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) ->
     weights = (segmentation_response.route.weights_digest, landmarks_response.route.weights_digest)
     error_model = error_model_for(*weights)
     phenotype = build_untimed_phenotype(segmentation, landmarks, task, error_model)
-    if error_model is None:
+    if is_for_other_weights(*weights):
         phenotype = mark_uncalibrated(phenotype)
     now = time.monotonic()
     timings = Timings(

@@ -108,3 +108,8 @@ def error_model_for(segmentation_weights: str, landmarks_weights: str) -> ErrorM
     """Return the error model for these weights; None if the package's model was fitted for others."""
     model = default_error_model()
     return model if model is not None and model.is_for(segmentation_weights, landmarks_weights) else None
+
+
+def is_for_other_weights(segmentation_weights: str, landmarks_weights: str) -> bool:
+    """Return True if the package has an error model, but it was fitted for other weights."""
+    return default_error_model() is not None and error_model_for(segmentation_weights, landmarks_weights) is None
