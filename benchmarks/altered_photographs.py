@@ -177,7 +177,7 @@ def summarise(rows: Sequence[TraitComparison]) -> str:
     return "\n".join([*lines, f"{'all':22} {'all':22} {summarise_rows(rows)}"])
 
 
-def summarise_rows(rows: Sequence[Comparison]) -> str:
+def summarise_rows(rows: Sequence[TraitComparison]) -> str:
     """Return the counts of some values, and the share of the 90 % intervals that contain the original's value."""
     wrong, right = [row for row in rows if row.is_wrong], [row for row in rows if not row.is_wrong]
     covered = [row.is_covered for row in rows if row.is_covered is not None]
