@@ -6,7 +6,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from thale.errors import ParameterError, ServerUnreachableError, ThaleError, UnexpectedResponseError, error_class
 from thale.host.loopback import is_loopback
 from thale.schemas import ModelInfo, Phenotype, Problem
+from thale.series.schemas import Series, SeriesItem, SeriesRequest
 
 if TYPE_CHECKING:
     from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
@@ -165,6 +166,31 @@ class Client:
         from thale.models.predictions import LandmarkPrediction
 
         return _parse_response(LandmarkPrediction, self._post("/v1/landmarks", image, parameters, "application/json"))
+
+    def series(
+        self,
+        photographs: Iterable[Phenotype | SeriesItem],
+        *,
+        time_zone: str | None = None,
+        time_of_day: str | None = None,
+    ) -> Series:
+        """Follow the same plants on phenotypes that were measured before, and return their growth.
+
+        Args:
+            photographs: Phenotypes whose file names have a date, or items with an explicit time or plate.
+            time_zone: Time zone of times without an offset, such as Europe/Amsterdam.
+            time_of_day: Time of photographs that have only a date, such as 10:30.
+
+        Raises:
+            ParameterError: If a time or a plate cannot be found.
+            ThaleError: As `phenotype`.
+        """
+        items = tuple(item if isinstance(item, SeriesItem) else SeriesItem(phenotype=item) for item in photographs)
+        body = SeriesRequest(photographs=items, time_zone=time_zone, time_of_day=time_of_day).model_dump_json().encode()
+        headers = {"Content-Type": "application/json"}
+        return _parse_response(
+            Series, self._request("POST", "/v1/series", "application/json", body=body, headers=headers).data
+        )
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models of the server, with their versions and traffic.

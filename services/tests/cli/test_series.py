@@ -171,8 +171,8 @@ def test_series_checks_times_before_measuring(client: GrowingClient, photos: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--time-zone", "Mars/Olympus"], "--time-zone 'Mars/Olympus' is unknown"),
-        (["--time-of-day", "noon"], "--time-of-day 'noon' is no time"),
+        (["--time-zone", "Mars/Olympus"], "the time zone 'Mars/Olympus' is unknown"),
+        (["--time-of-day", "noon"], "the time of day 'noon' is no time"),
         (["--plate-pattern", "("], "no regular expression"),
     ],
 )

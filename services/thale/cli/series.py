@@ -3,9 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import time, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,7 +15,15 @@ from thale.batch.series import GROWTH_TABLE, SERIES_JSON, SERIES_TABLE, find_res
 from thale.batch.sources import find_sources
 from thale.cli.analyze import EXIT_INTERRUPTED, EXIT_OK, AnalyzeOptions, analyze_images
 from thale.errors import ParameterError
-from thale.series.plan import PhotographName, PlannedPhotograph, SeriesRules, TimesFrom, plan_series
+from thale.series.plan import (
+    PhotographName,
+    PlannedPhotograph,
+    SeriesRules,
+    TimesFrom,
+    parse_time_of_day,
+    parse_zone,
+    plan_series,
+)
 from thale.series.plates import compile_pattern
 from thale.series.schemas import GrowthRate, PlateSeries, Series
 from thale.series.times_table import TimesTable
@@ -107,37 +113,6 @@ def _plan(
         exif = timestamp_from_exif(path) if path is not None and needs_exif else None
         photographs.append(PhotographName(name, given_time, given_plate, exif))
     return plan_series(photographs, rules)
-
-
-def parse_zone(name: str | None) -> tzinfo | None:
-    """Return a time zone by its name in the IANA database.
-
-    Raises:
-        ParameterError: If there is no such zone.
-    """
-    if name is None:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ParameterError(f"--time-zone {name!r} is unknown: give a name such as Europe/Amsterdam or UTC") from None
-
-
-def parse_time_of_day(text: str | None) -> time | None:
-    """Return a time of day such as 10:30.
-
-    Raises:
-        ParameterError: If the text is no time without an offset.
-    """
-    if text is None:
-        return None
-    try:
-        found = time.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is not None:
-        raise ParameterError(f"--time-of-day {text!r} is no time: give it as 10:30") from None
-    return found
 
 
 def _print_series(series: Series, out: Path, console: Console) -> None:

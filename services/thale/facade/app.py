@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from thale._version import __version__
 from thale.errors import ThaleError
 from thale.facade.admission.controller import AdmissionController
-from thale.facade.api import cors, health_routes, problems, v1, v2
+from thale.facade.api import cors, health_routes, problems, v1, v1_series, v2
 from thale.facade.api.middleware import RequestContextMiddleware
 from thale.facade.authentication_sources import open_authenticator
 from thale.facade.inference.fallback import FallbackClient
@@ -60,6 +60,7 @@ def create_app(settings: FacadeSettings) -> FastAPI:
     )
     app.state.settings = settings
     app.include_router(v1.router)
+    app.include_router(v1_series.router)
     app.include_router(health_routes.router)
     app.include_router(v2.router)
     app.add_exception_handler(ThaleError, problems.handle_thale_error)
@@ -90,7 +91,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         mirror = await stack.enter_async_context(_shadow_mirror(settings, models, admission))
         fallback_client = FallbackClient(models, pool, breakers, settings)
         app.state.pipeline = Pipeline(
-            settings, release_source, breakers, admission, fallback_client, mirror, header_pool
+            settings, release_source, breakers, admission, fallback_client, mirror, header_pool, pool
         )
         probe = RequestPathProbe(models, header_pool, pool, fallback_client.last_response_at)
         authenticator = await stack.enter_async_context(open_authenticator(settings))
@@ -141,7 +142,7 @@ def _initialise_counters() -> None:
     failures = {
         spec.status for spec in problems.PROBLEM_SPECS.values() if spec.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     }
-    for route in (*v1.router.routes, *v2.router.routes):
+    for route in (*v1.router.routes, *v1_series.router.routes, *v2.router.routes):
         if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
             for status in failures:
                 metrics.REQUESTS.labels(route.path, str(status.value))

@@ -14,6 +14,7 @@ from thale._version import __version__
 from thale.errors import RateLimitedError, ThaleError
 from thale.facade.admission.controller import AdmissionController, AdmittedImage
 from thale.facade.admission.cost import Cost, estimate_cost
+from thale.facade.deadline import Deadline
 from thale.facade.inference import output_metrics
 from thale.facade.inference.concurrency import run_concurrently
 from thale.facade.inference.fallback import FallbackClient
@@ -56,6 +57,7 @@ class Pipeline:
     fallback_client: FallbackClient
     mirror: ShadowMirror
     header_pool: WorkerPool
+    worker_pool: WorkerPool
     _synced_state: ReleaseState | None = field(default=None, init=False)
 
     async def phenotype(self, image: Upload, options: RequestOptions) -> PipelineResult:
@@ -197,6 +199,16 @@ class Pipeline:
         for pin in options.pins:
             routing.pinned_route(self.release_state(), pin, task)
         return self.select_route(task, options)
+
+    async def follow_series(self, body: bytes, cost: Cost, deadline: Deadline) -> bytes:
+        """Follow the plants of phenotypes that were measured before. Needs no model.
+
+        Raises:
+            ThaleError: If the body is invalid, the queue is full, or the deadline passes.
+        """
+        async with self.admission.slot(cost, deadline):
+            with stage("postprocess"):
+                return await self.worker_pool.run(deadline, tasks.follow_series, body)
 
     def release_state(self) -> ReleaseState:
         """Return the current release state."""

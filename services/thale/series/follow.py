@@ -14,7 +14,7 @@ from thale.series.growth import GROWTH_TRAITS, TraitAtTime, growth_rates
 from thale.series.registration import Photograph, RegisteredPlant, register, to_position
 from thale.series.scale import find_scale_changes
 from thale.series.schemas import GrowthRate, Observation, PlateSeries, SeriesPhotograph, Track
-from thale.series.timestamps import Timestamp
+from thale.series.timestamps import TIMES_REMEDY, Timestamp
 from thale.series.tips import tip_displacement_rates
 from thale.series.tracks import PLATE_EDGE_MESSAGE, TrackState, follow_plants, presence_flags, unplaced_flags
 
@@ -41,7 +41,7 @@ def check_times(plate: str, photographs: Sequence[tuple[str, Timestamp]]) -> Non
         unzoned = next(name for name, timestamp in photographs if timestamp.time.tzinfo is None)
         raise ParameterError(
             f"plate {plate!r}: the time of {zoned[0]} has a time zone, but that of {unzoned} has none: give it with "
-            "--time-zone, such as Europe/Amsterdam"
+            "--time-zone (`time_zone` of /v1/series), such as Europe/Amsterdam"
         )
     ordered = sorted(photographs, key=lambda item: item[1].time)
     for (name, one), (next_name, two) in itertools.pairwise(ordered):
@@ -49,7 +49,7 @@ def check_times(plate: str, photographs: Sequence[tuple[str, Timestamp]]) -> Non
             shown = f"{one.time:%Y-%m-%d %H:%M:%S}" if one.is_time_of_day_known else f"{one.time:%Y-%m-%d}"
             raise ParameterError(
                 f"plate {plate!r}: {name} and {next_name} have the same time, {shown}: remove a copy, separate two "
-                "plates or cameras with --plate-pattern, or give the times in a table with --times"
+                f"plates or cameras with --plate-pattern (`plate` of /v1/series), or give the times {TIMES_REMEDY}"
             )
 
 

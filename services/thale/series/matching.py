@@ -47,8 +47,11 @@ def assign(before_N2_mm: Sequence[NDArray[np.float64]], after_M2_mm: Sequence[ND
     squared_NM = ((before[:, None] - after[None]) ** 2).sum(axis=2)
     limit = MAX_DISPLACEMENT_MM**2
     cost_NM = np.where(squared_NM <= limit, squared_NM, _FORBIDDEN)
+    rows, columns = (np.flatnonzero((cost_NM < _FORBIDDEN).any(axis=axis)) for axis in (1, 0))
+    cost_NM = cost_NM[np.ix_(rows, columns)]  # a plant without a partner would only enlarge the problem
     pairs = _solve(cost_NM, limit)
-    return Assignment(tuple(pairs), frozenset(i for i, j in pairs if _is_ambiguous(cost_NM, pairs, i, j, limit)))
+    ambiguous = frozenset(int(rows[i]) for i, j in pairs if _is_ambiguous(cost_NM, pairs, i, j, limit))
+    return Assignment(tuple((int(rows[i]), int(columns[j])) for i, j in pairs), ambiguous)
 
 
 def _solve(cost_NM: NDArray[np.float64], limit: float) -> list[tuple[int, int]]:

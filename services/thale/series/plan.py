@@ -3,12 +3,21 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import time, tzinfo
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from thale.errors import ParameterError
 from thale.series.follow import check_times
 from thale.series.plates import plate_from_name, plate_from_pattern, strip_suffix
-from thale.series.timestamps import TimeRules, Timestamp, choose_timestamp, parse_time, timestamp_from_name
+from thale.series.timestamps import (
+    TIMES_REMEDY,
+    TimeRules,
+    Timestamp,
+    choose_timestamp,
+    parse_time,
+    timestamp_from_name,
+)
 
 TimesFrom = Literal["auto", "exif", "name"]
 _MAX_LISTED = 5
@@ -55,7 +64,7 @@ def plan_series(photographs: Sequence[PhotographName], rules: SeriesRules) -> di
         listed = ", ".join(missing[:_MAX_LISTED]) + (" …" if len(missing) > _MAX_LISTED else "")
         raise ParameterError(
             f"{len(missing)} of {len(photographs)} photographs have no time in EXIF or in their name ({listed}): give "
-            "the times in a table with --times"
+            f"the times {TIMES_REMEDY}"
         )
     plates: dict[str, list[PlannedPhotograph]] = {}
     for index, (photograph, timestamp) in enumerate(zip(photographs, timestamps, strict=True)):
@@ -68,9 +77,41 @@ def plan_series(photographs: Sequence[PhotographName], rules: SeriesRules) -> di
         examples = " and ".join(repr(plate) for plate in list(plates)[:2])
         raise ParameterError(
             f"each of the {len(photographs)} photographs has another plate, such as {examples}: give the part of the "
-            "name that is the plate with --plate-pattern, or a column `plate` in the table of --times"
+            "name that is the plate with --plate-pattern, or the plate in the table of --times or in the field `plate` "
+            "of /v1/series"
         )
     return dict(sorted(plates.items()))
+
+
+def parse_zone(name: str | None) -> tzinfo | None:
+    """Return a time zone by its name in the IANA database.
+
+    Raises:
+        ParameterError: If there is no such zone.
+    """
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ParameterError(f"the time zone {name!r} is unknown: give a name such as Europe/Amsterdam") from None
+
+
+def parse_time_of_day(text: str | None) -> time | None:
+    """Return a time of day such as 10:30.
+
+    Raises:
+        ParameterError: If the text is no time without an offset.
+    """
+    if text is None:
+        return None
+    try:
+        found = time.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is not None:
+        raise ParameterError(f"the time of day {text!r} is no time: give it as 10:30")
+    return found
 
 
 def _find_time(photograph: PhotographName, rules: SeriesRules) -> Timestamp | None:

@@ -43,7 +43,7 @@ class Photograph:
     def plate_side_mm(self) -> float:
         """Mean length of the plate's sides at the scale of the photograph; NaN without a plate edge or a scale."""
         plate, scale = self.phenotype.plate, self.phenotype.scale
-        return _side_px(plate) * scale.mm_per_px if plate is not None and scale.is_known else math.nan
+        return _side_px(plate) * scale.mm_per_px if plate is not None and has_scale(self.phenotype) else math.nan
 
     @property
     def plate_side_px(self) -> float:
@@ -54,9 +54,15 @@ class Photograph:
 def register(phenotype: Phenotype, timestamp: Timestamp, name: str) -> Photograph:
     """Return a photograph with the positions of its plants. Without a scale, no plant has a position."""
     plate = phenotype.plate
-    to_mm = _Transform(plate, phenotype.scale.mm_per_px) if phenotype.scale.is_known else None
+    to_mm = _Transform(plate, phenotype.scale.mm_per_px) if has_scale(phenotype) else None
     plants = tuple(_register_plant(plant, to_mm) for plant in phenotype.plants)
     return Photograph(phenotype, timestamp, "image_corner" if plate is None else "plate_corner", plants, name)
+
+
+def has_scale(phenotype: Phenotype) -> bool:
+    """Return True if positions can be converted to millimetres. A client can send any number as scale."""
+    scale = phenotype.scale
+    return scale.is_known and math.isfinite(scale.mm_per_px) and scale.mm_per_px > 0
 
 
 def to_position(point_mm: NDArray[np.float64] | None) -> PlatePosition | None:
@@ -72,22 +78,38 @@ class _Transform:
         self._corner, along = np.zeros(2), np.array([1.0, 0.0])
         if plate is not None:
             self._corner, right = (np.array([point.x, point.y]) for point in plate.corners[:2])
-            along = (right - self._corner) / np.hypot(*(right - self._corner))
+            with np.errstate(invalid="ignore", divide="ignore"):  # equal corners give no positions
+                along = (right - self._corner) / np.hypot(*(right - self._corner))
         self._axes = np.stack([along, [-along[1], along[0]]])
 
     def __call__(self, points_N2: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
         offsets = np.asarray(points_N2, np.float64).reshape(-1, 2) - self._corner
-        return cast(NDArray[np.float64], offsets @ self._axes.T * self._mm_per_px)
+        with np.errstate(invalid="ignore", over="ignore"):  # a client can send any number
+            return cast(NDArray[np.float64], offsets @ self._axes.T * self._mm_per_px)
 
 
 def _register_plant(plant: Plant, to_mm: _Transform | None) -> RegisteredPlant:
     path = base = None
     if to_mm is not None:
         primary = max((r for r in plant.roots if r.order == 1 and r.points), key=lambda r: r.length_px, default=None)
-        path = to_mm(primary.points) if primary is not None else None
+        path = _finite(to_mm(primary.points)) if primary is not None else None
         position = None if path is not None else _position_without_root(plant)
-        base = path[0] if path is not None else to_mm([position])[0] if position is not None else None
-    return RegisteredPlant(plant.id, base, path, {trait.trait: trait for trait in plant.traits})
+        placed = path if path is not None else None if position is None else _finite(to_mm([position]))
+        base = None if placed is None else placed[0]
+    return RegisteredPlant(plant.id, base, path, {trait.trait: _finite_trait(trait) for trait in plant.traits})
+
+
+def _finite(points_N2: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    return points_N2 if bool(np.isfinite(points_N2).all()) else None
+
+
+def _finite_trait(trait: TraitValue) -> TraitValue:
+    """Return the trait, unknown or without its interval if these are not finite."""
+    if not math.isfinite(trait.value):
+        return trait.model_copy(update={"value": math.nan, "interval": None, "quality": "unknown"})
+    if trait.interval is not None and not all(math.isfinite(bound) for bound in trait.interval):
+        return trait.model_copy(update={"interval": None})
+    return trait
 
 
 def _position_without_root(plant: Plant) -> tuple[float, float] | None:
@@ -112,4 +134,5 @@ def _position_without_root(plant: Plant) -> tuple[float, float] | None:
 
 def _side_px(plate: Plate) -> float:
     corners = np.array([(corner.x, corner.y) for corner in plate.corners])
-    return float(np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1).mean())
+    side = float(np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1).mean())
+    return side if math.isfinite(side) and side > 0 else math.nan

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from thale.schemas import Flag
 from thale.series.matching import POSITION_SD_MM
-from thale.series.registration import Photograph
+from thale.series.registration import Photograph, has_scale
 
 CHANGE_SHARE = 0.03
 """Change of scale that is flagged, as for a given scale that contradicts the plate's edge."""
@@ -37,7 +37,7 @@ def find_scale_changes(
         bases: Root bases of each plant that is on both, in millimetres.
     """
     old, new = before.phenotype.scale, after.phenotype.scale
-    if not (old.is_known and new.is_known):
+    if not (has_scale(before.phenotype) and has_scale(after.phenotype)):
         return ()
     flags = []
     side_ratio = after.plate_side_px / before.plate_side_px

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from thale.schemas import Flag, FrozenModel, NullableFloat, ScaleSource
+from thale.schemas import Flag, FrozenModel, NullableFloat, Phenotype, ScaleSource
 
 TimeSource = Literal["given", "exif", "file_name"]
 Origin = Literal["plate_corner", "image_corner"]
@@ -21,6 +21,27 @@ class PlatePosition(FrozenModel):
 
     x_mm: float
     y_mm: float
+
+
+class SeriesItem(FrozenModel):
+    """A phenotype that was measured before, with its time and its plate if its file name does not have them."""
+
+    phenotype: Phenotype
+    name: str | None = Field(None, max_length=1000, description="File name. Default: `image.name` of the phenotype.")
+    time: str | None = Field(None, max_length=64, description="Time in ISO 8601. Default: from the file name.")
+    plate: str | None = Field(None, max_length=200, description="Plate. Default: the file name without its time.")
+
+
+class SeriesRequest(FrozenModel):
+    """Body of /v1/series: photographs of one or several plates, in any order."""
+
+    photographs: tuple[SeriesItem, ...] = Field(min_length=1, max_length=1000)
+    time_zone: str | None = Field(
+        None, max_length=64, description="Time zone of times without an offset, such as Europe/Amsterdam."
+    )
+    time_of_day: str | None = Field(
+        None, max_length=16, description="Time of photographs that have only a date, such as 10:30."
+    )
 
 
 class SeriesPhotograph(FrozenModel):

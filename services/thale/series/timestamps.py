@@ -16,6 +16,7 @@ from thale.series.schemas import TimeSource
 
 _EXIF_DIRECTORY, _DATE_TIME_ORIGINAL, _OFFSET_ORIGINAL = 0x8769, 36867, 36881
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
+TIMES_REMEDY = "with --times, or in the field `time` of /v1/series"
 MAX_DISAGREEMENT = timedelta(hours=26)
 """Maximum difference of EXIF and name. A date in a name has no time of day, and both can have other time zones."""
 
@@ -111,7 +112,7 @@ def timestamp_from_name(label: str) -> Timestamp | None:
         distinct = {(timestamp.time, timestamp.is_time_of_day_known): timestamp for timestamp in found}
         if len(distinct) > 1:
             dates = " and ".join(f"{timestamp.time:%Y-%m-%d %H:%M}" for timestamp in distinct.values())
-            raise ParameterError(f"{label!r} has several times, {dates}: give the right one in a table with --times")
+            raise ParameterError(f"{label!r} has several times, {dates}: give the right one {TIMES_REMEDY}")
         if found:
             return found[0]
     return None
@@ -139,7 +140,7 @@ def _to_timestamp(match: re.Match[str], label: str) -> Timestamp:
         days = " or ".join(f"{day} {_MONTHS[month - 1].title()}" for day, month in sorted(readings))
         raise ParameterError(
             f"{label!r}: the date {match[0]} is {days}: name the files with ISO 8601 dates such as 2023-08-09, or give "
-            "the times in a table with --times"
+            f"the time {TIMES_REMEDY}"
         )
     [(day, month)] = readings
     groups = match.groupdict()
@@ -214,6 +215,6 @@ def choose_timestamp(exif: Timestamp | None, named: Timestamp | None, label: str
     if difference > MAX_DISAGREEMENT:
         raise ParameterError(
             f"{label}: EXIF has the time {exif.time:%Y-%m-%d %H:%M}, but the name has {named.time:%Y-%m-%d %H:%M}: "
-            "pass --times-from exif or --times-from name, or give the times in a table with --times"
+            f"pass --times-from exif or --times-from name, or give the time {TIMES_REMEDY}"
         )
     return exif

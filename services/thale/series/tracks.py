@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from thale.schemas import Flag
 from thale.series.identity import find_contradictions
 from thale.series.matching import MAX_DISPLACEMENT_MM, POSITION_SD_MM, assign
-from thale.series.registration import Photograph, RegisteredPlant
+from thale.series.registration import Photograph, RegisteredPlant, has_scale
 
 PLATE_EDGE_MESSAGE = (
     "no plate edge was found: positions are counted from the corner of the image, and plants are confused if the "
@@ -17,7 +17,7 @@ PLATE_EDGE_MESSAGE = (
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class TrackState:
     """One plant on the photographs so far. `flags` are those of each observation, by photograph."""
 
@@ -50,7 +50,7 @@ def unplaced_flags(photographs: Sequence[Photograph]) -> dict[int, Flag]:
     flags = {}
     for index, photograph in enumerate(photographs):
         count = f"its {len(photograph.plants)} plants are not followed"
-        if not photograph.phenotype.scale.is_known:
+        if not has_scale(photograph.phenotype):
             message = f"the scale is unknown, so {count}: give it with --mm-per-px, or photograph the whole plate"
             flags[index] = Flag(code="not_followed", message=message)
         elif has_plates and photograph.origin == "image_corner":
@@ -76,13 +76,12 @@ def follow_plants(photographs: Sequence[Photograph], skipped: frozenset[int]) ->
 def _add_photograph(tracks: list[TrackState], index: int, plants: Sequence[RegisteredPlant]) -> None:
     """Extend the tracks by the plants of one photograph. A plant without a partner begins a track."""
     placed = [plant for plant in plants if plant.base_mm is not None]
-    known = [(track, track.base_mm) for track in tracks if track.base_mm is not None]
+    known = [(number, base) for number, track in enumerate(tracks, start=1) if (base := track.base_mm) is not None]
     found = assign([base for _, base in known], [plant.base_mm for plant in placed if plant.base_mm is not None])
     before, after = {}, {}
     for row, column in found.pairs:
-        track, base = known[row]
-        plant = placed[column]
-        number = tracks.index(track) + 1
+        number, base = known[row]
+        track, plant = tracks[number - 1], placed[column]
         before[number], after[number] = track.plants[track.last], plant
         displacement = float(np.hypot(*(plant.base_mm - base)))  # type: ignore[operator]
         track.displacements_mm[index] = displacement

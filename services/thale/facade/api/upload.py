@@ -107,7 +107,9 @@ def sanitize_filename(name: str) -> str | None:
 
 
 def _too_large_error(max_bytes: int) -> ImageTooLargeError:
-    return ImageTooLargeError(f"the body exceeds the limit of this server, {max_bytes} bytes: send a smaller image")
+    return ImageTooLargeError(
+        f"the body exceeds the limit of this path, {max_bytes} bytes: send a smaller image, or fewer in one request"
+    )
 
 
 def _check_media_type(media_type: str) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictI
 
 from thale.errors import MalformedRequestError, ParameterError, describe_validation_error
 from thale.facade.api import v2_tensors
+from thale.facade.api.openapi_body import inline_schema
 from thale.facade.api.v2_json import decode_base64, split_long_texts
 from thale.facade.api.v2_tensors import IMAGE
 
@@ -96,19 +97,8 @@ class InferRequest(BaseModel):
 
 def infer_request_body() -> dict[str, Any]:
     """Return the OpenAPI description of an inference request's body."""
-    schema = InferRequest.model_json_schema()
-    definitions = schema.pop("$defs")
-
-    def inline(node: Any) -> Any:
-        """Replace references: a reference in an OpenAPI document starts at the root of the document."""
-        if isinstance(node, dict):
-            if "$ref" in node:
-                return inline(definitions[node["$ref"].rsplit("/", 1)[-1]])
-            return {key: inline(value) for key, value in node.items()}
-        return [inline(item) for item in node] if isinstance(node, list) else node
-
     binary = {"schema": {"type": "string", "format": "binary"}}
-    content = {"application/json": {"schema": inline(schema)}, "application/octet-stream": binary}
+    content = {"application/json": {"schema": inline_schema(InferRequest)}, "application/octet-stream": binary}
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -37,3 +37,10 @@ def render_landmarks(responses: Sequence[ModelResponse]) -> RenderedResponse:
     from thale.facade.postprocess import worker
 
     return worker.render_landmarks(responses)
+
+
+def follow_series(body: bytes) -> bytes:
+    """Run `series.follow_series`."""
+    from thale.facade.postprocess import series
+
+    return series.follow_series(body)

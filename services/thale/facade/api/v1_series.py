@@ -1,0 +1,68 @@
+"""Route /v1/series: the same plants on phenotypes that were measured before."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from python_multipart.multipart import parse_options_header
+
+from thale.errors import UnsupportedContentTypeError
+from thale.facade.admission.cost import Cost
+from thale.facade.api.authentication import PREDICT
+from thale.facade.api.content_encoding import reject_compressed_body
+from thale.facade.api.dependencies import PipelineDependency, cancel_on_disconnect, request_deadline
+from thale.facade.api.limited_route import LimitedRoute
+from thale.facade.api.openapi_body import inline_schema
+from thale.facade.api.problems import PROBLEM_RESPONSES
+from thale.facade.api.upload import admit_upload, stream_body
+from thale.facade.postprocess.types import JSON
+from thale.facade.request.stage_timing import stage
+from thale.series.schemas import Series, SeriesRequest
+
+router = APIRouter(route_class=LimitedRoute)
+
+MAX_SERIES_BYTES = 32 * 2**20
+"""Maximum size of the body: about 100 phenotypes. Its objects need up to 20 times as much memory in the worker."""
+
+_SECONDS_PER_MEBIBYTE = 0.15
+"""Time to parse a mebibyte of phenotypes and to follow their plants, for admission control."""
+
+_BODY: Mapping[str, Any] = {
+    "requestBody": {"required": True, "content": {JSON: {"schema": inline_schema(SeriesRequest)}}}
+}
+
+
+@router.post(
+    "/v1/series",
+    dependencies=[PREDICT],
+    tags=["measure"],
+    summary="Follow the same plants through time",
+    responses={200: {"model": Series, "description": "The tracks of each plate."}, **PROBLEM_RESPONSES},
+    openapi_extra=dict(_BODY),
+    response_class=Response,
+)
+async def series(request: Request, pipeline: PipelineDependency) -> Response:
+    """Return the tracks, growth rates and flags of plants on phenotypes that were measured before.
+
+    The time and the plate of each photograph come from the request, or else from its file name.
+    """
+    reject_compressed_body(request)
+    _check_media_type(request)
+    max_bytes = min(MAX_SERIES_BYTES, pipeline.settings.max_body_bytes)
+    with admit_upload(request, pipeline.admission, max_bytes):
+        body = bytearray()
+        with stage("body"):
+            async for chunk in stream_body(request, pipeline.settings, max_bytes):
+                body += chunk
+        cost = Cost(_SECONDS_PER_MEBIBYTE * (1 + len(body) / 2**20))
+        deadline = request_deadline(pipeline.settings, None)
+        rendered = await cancel_on_disconnect(request, pipeline.follow_series(bytes(body), cost, deadline))
+    return Response(rendered, media_type=JSON)
+
+
+def _check_media_type(request: Request) -> None:
+    media_type, _ = parse_options_header(request.headers.get("content-type"))
+    if media_type not in (b"", JSON.encode()):
+        raise UnsupportedContentTypeError(
+            f"{media_type.decode('latin-1')[:100]} is not {JSON}: send a JSON object with `photographs`"
+        )
