@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from tests.support.tiny_plates import coco_keypoints
+from tests.support.tiny_plates import SIZE_PX, coco_keypoints
 from thale.errors import AnnotationError
 from thale_models.labels import Keypoint, read_keypoints, read_mask
 
@@ -96,7 +96,7 @@ def test_readers_reject_files_that_are_not_coco(tmp_path: Path, text: str) -> No
     with pytest.raises(AnnotationError):
         read_mask(path, "a.png", CLASSES, 40, 50)
     with pytest.raises(AnnotationError):
-        read_keypoints(path, "a.png", KINDS)
+        read_keypoints(path, "a.png", KINDS, SIZE_PX, SIZE_PX)
 
 
 def test_read_keypoints_accepts_coco_per_landmark_or_per_plant(tmp_path: Path) -> None:
@@ -104,11 +104,11 @@ def test_read_keypoints_accepts_coco_per_landmark_or_per_plant(tmp_path: Path) -
     coco = coco_keypoints("a.png", [("root_base", 3, 4), ("primary_tip", 5, 60)])
     path.write_text(json.dumps(coco))
     expected = (Keypoint("root_base", 3, 4), Keypoint("primary_tip", 5, 60))
-    assert read_keypoints(path, "a.png", KINDS) == expected
+    assert read_keypoints(path, "a.png", KINDS, SIZE_PX, SIZE_PX) == expected
     coco["categories"] = [{"id": 1, "name": "plant", "keypoints": ["root_base", "primary_tip", "lateral_tip"]}]
     coco["annotations"] = [{"id": 1, "image_id": 1, "category_id": 1, "keypoints": [3, 4, 2, 5, 60, 1, 0, 0, 0]}]
     path.write_text(json.dumps(coco))
-    assert read_keypoints(path, "a.png", KINDS) == expected
+    assert read_keypoints(path, "a.png", KINDS, SIZE_PX, SIZE_PX) == expected
 
 
 def test_read_keypoints_names_an_invalid_keypoint(tmp_path: Path) -> None:
@@ -116,15 +116,15 @@ def test_read_keypoints_names_an_invalid_keypoint(tmp_path: Path) -> None:
     coco: dict[str, Any] = coco_keypoints("a.png", [("root_base", 3, 4)])
     path.write_text(json.dumps(coco))
     with pytest.raises(AnnotationError, match="a landmark 'root_base'"):
-        read_keypoints(path, "a.png", ("leaf_tip",))
+        read_keypoints(path, "a.png", ("leaf_tip",), SIZE_PX, SIZE_PX)
     coco["annotations"][0]["keypoints"] = [3, 4]
     path.write_text(json.dumps(coco))
     with pytest.raises(AnnotationError, match="annotation 1"):
-        read_keypoints(path, "a.png", KINDS)
+        read_keypoints(path, "a.png", KINDS, SIZE_PX, SIZE_PX)
     coco["annotations"][0]["keypoints"] = [3, None, 2]
     path.write_text(json.dumps(coco))
     with pytest.raises(AnnotationError):
-        read_keypoints(path, "a.png", KINDS)
+        read_keypoints(path, "a.png", KINDS, SIZE_PX, SIZE_PX)
 
 
 def test_read_keypoints_reads_bases_and_tips_from_rsml(tmp_path: Path) -> None:
@@ -138,14 +138,14 @@ def test_read_keypoints_reads_bases_and_tips_from_rsml(tmp_path: Path) -> None:
         "<rsml><metadata><version>1</version><unit>pixel</unit><resolution>1</resolution></metadata><scene>"
         f'<plant id="1"><root id="1">{polyline((5, 1), (5, 40))}{lateral}</root></plant></scene></rsml>'
     )
-    assert read_keypoints(path, "a.png", KINDS) == (
+    assert read_keypoints(path, "a.png", KINDS, SIZE_PX, SIZE_PX) == (
         Keypoint("root_base", 5, 1),
         Keypoint("primary_tip", 5, 40),
         Keypoint("lateral_tip", 15, 20),
     )
     path.write_text("<html/>")
     with pytest.raises(AnnotationError):
-        read_keypoints(path, "a.png", KINDS)
+        read_keypoints(path, "a.png", KINDS, SIZE_PX, SIZE_PX)
 
 
 def test_read_keypoints_names_an_undefined_category(tmp_path: Path) -> None:
@@ -154,4 +154,35 @@ def test_read_keypoints_names_an_undefined_category(tmp_path: Path) -> None:
     coco["categories"] = []
     path.write_text(json.dumps(coco))
     with pytest.raises(AnnotationError, match="annotation 1 has category 1"):
-        read_keypoints(path, "a.png", KINDS)
+        read_keypoints(path, "a.png", KINDS, SIZE_PX, SIZE_PX)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "message"),
+    [
+        (25, 20, r"labels are for 25 x 20 px, the image is 50 x 40: export the labels of this image"),
+        (40, 50, r"labels are for 40 x 50 px, the image is 50 x 40: width and height are exchanged"),
+        (4000, 3000, r"labels are for 4000 x 3000 px, the image is 50 x 40"),
+    ],
+)
+def test_readers_reject_coco_labels_of_another_size(tmp_path: Path, width: int, height: int, message: str) -> None:
+    # Labels of a reduced or unturned copy are at other positions. Without this check, they train the wrong pixels.
+    masks, points = write_coco(tmp_path / "labels.json", SQUARE), tmp_path / "marks.json"
+    points.write_text(json.dumps(coco_keypoints("a.png", [("root_base", 3, 4)])))
+    for path in (masks, points):
+        coco = json.loads(path.read_text())
+        coco["images"][0] |= {"width": width, "height": height}
+        path.write_text(json.dumps(coco))
+    with pytest.raises(AnnotationError, match=message):
+        read_mask(masks, "a.png", CLASSES, 40, 50)
+    with pytest.raises(AnnotationError, match=message):
+        read_keypoints(points, "a.png", KINDS, 40, 50)
+
+
+@pytest.mark.parametrize("size", [{}, {"width": 50, "height": 40}, {"width": None, "height": None}])
+def test_read_mask_accepts_coco_without_or_with_equal_size(tmp_path: Path, size: dict[str, Any]) -> None:
+    path = write_coco(tmp_path / "labels.json", SQUARE)
+    coco = json.loads(path.read_text())
+    coco["images"][0] |= size
+    path.write_text(json.dumps(coco))
+    assert read_mask(path, "a.png", CLASSES, 40, 50).any()

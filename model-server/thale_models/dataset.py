@@ -82,7 +82,7 @@ class Dataset:
         if self.task == "segmentation":
             mask_HW = read_mask(sample.labels, sample.image.name, self.classes, *image_HW3.shape[:2])
             return Picture(image_HW3, mask_HW=mask_HW)
-        keypoints = read_keypoints(sample.labels, sample.image.name, LANDMARK_KINDS)
+        keypoints = read_keypoints(sample.labels, sample.image.name, LANDMARK_KINDS, *image_HW3.shape[:2])
         height, width = image_HW3.shape[:2]
         for keypoint in keypoints:
             if not (-0.5 <= keypoint.x <= width - 0.5 and -0.5 <= keypoint.y <= height - 0.5):

@@ -30,6 +30,20 @@ class Keypoint:
 class _Image(BaseModel):
     id: int
     file_name: str = ""
+    width: int | None = None
+    height: int | None = None
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise AnnotationError if the labels are for an image of another size, and therefore at other positions."""
+        if not self.width or not self.height or (self.width, self.height) == (width, height):
+            return
+        problem = f"labels are for {self.width} x {self.height} px, the image is {width} x {height}"
+        if (self.width, self.height) == (height, width):
+            raise AnnotationError(
+                f"{problem}: width and height are exchanged. Export the labels of the image with its EXIF "
+                "orientation applied"
+            )
+        raise AnnotationError(f"{problem}: export the labels of this image in its full size")
 
 
 class _Category(BaseModel):
@@ -53,13 +67,14 @@ class _Coco(BaseModel):
     categories: tuple[_Category, ...]
     annotations: tuple[_Annotation, ...]
 
-    def annotations_of_image(self, name: str) -> list[tuple[_Category, _Annotation]]:
-        """Return the annotations of the image with a file name, each with its category."""
+    def annotations_of_image(self, name: str, width: int, height: int) -> list[tuple[_Category, _Annotation]]:
+        """Return the annotations of the image with a file name and a size (px), each with its category."""
         images = [image for image in self.images if len(self.images) == 1 or Path(image.file_name).name == name]
         if len(images) != 1:
             raise AnnotationError(
                 f"describes {len(images)} images with the file name {name!r}; exactly one is required"
             )
+        images[0].check_size(width, height)
         categories = {category.id: category for category in self.categories}
         image_annotations = [annotation for annotation in self.annotations if annotation.image_id == images[0].id]
         for annotation in image_annotations:
@@ -107,7 +122,9 @@ def _read_index_mask(path: Path) -> NDArray[np.uint8]:
         raise AnnotationError(f"cannot be read as an image: {error}") from error
 
 
-def read_keypoints(path: Path, image_name: str, kinds: tuple[str, ...]) -> tuple[Keypoint, ...]:
+def read_keypoints(
+    path: Path, image_name: str, kinds: tuple[str, ...], height: int, width: int
+) -> tuple[Keypoint, ...]:
     """Return the landmarks of an image.
 
     Args:
@@ -115,14 +132,16 @@ def read_keypoints(path: Path, image_name: str, kinds: tuple[str, ...]) -> tuple
             annotation with one landmark.
         image_name: File name of the image, its key in a COCO file with several images.
         kinds: The allowed landmark kinds.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
 
     Raises:
-        AnnotationError: If the file cannot be read or contains an unknown kind.
+        AnnotationError: If the file cannot be read, is for an image of another size, or contains an unknown kind.
     """
     if path.suffix.lower() == ".rsml":
         return tuple(_keypoints_from_rsml(path))
     keypoints = []
-    for category, annotation in _read_coco(path).annotations_of_image(image_name):
+    for category, annotation in _read_coco(path).annotations_of_image(image_name, width, height):
         names, values = category.keypoints or (category.name,), annotation.keypoints
         if len(values) != 3 * len(names):
             raise AnnotationError(
@@ -170,7 +189,7 @@ def _mask_from_coco(
     coco: _Coco, image_name: str, classes: tuple[str, ...], height: int, width: int
 ) -> NDArray[np.uint8]:
     mask = np.zeros((height, width), np.uint8)
-    for category, annotation in coco.annotations_of_image(image_name):
+    for category, annotation in coco.annotations_of_image(image_name, width, height):
         if category.name not in classes:
             raise AnnotationError(f"contains a category {category.name!r}; the classes are {', '.join(classes)}")
         mask[_draw_annotation(annotation, height, width)] = classes.index(category.name)

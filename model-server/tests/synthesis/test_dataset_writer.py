@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools.coco import COCO
 
 from thale.exports import rsml
 from thale_models.synthesis import draw_plate, write_dataset
@@ -104,6 +105,12 @@ def test_roots_to_rsml_has_the_shoot_traits() -> None:
         {HYPOCOTYL_LENGTH: pytest.approx(plant.hypocotyl_px, abs=1e-3), LEAF_COUNT: plant.leaves}
         for plant in plate.plants
     ]
+
+
+def test_landmarks_to_coco_has_masks_in_pycocotools(tmp_path: Path) -> None:
+    (tmp_path / "marks.json").write_bytes(landmarks_to_coco(draw_plate(1, **SMALL), "plate.jpg"))
+    read = COCO(str(tmp_path / "marks.json"))
+    assert {read.annToMask(annotation).shape for annotation in read.loadAnns(read.getAnnIds())} == {(480, 500)}
 
 
 def test_landmarks_to_coco_has_one_annotation_per_landmark() -> None:

@@ -37,7 +37,8 @@ def roots_to_rsml(plate: SyntheticPlate, image_name: str) -> bytes:
 def landmarks_to_coco(plate: SyntheticPlate, image_name: str) -> bytes:
     """Return the landmarks as COCO: one annotation per landmark, with one keypoint and the kind as category.
 
-    COCO's usual annotation has all keypoints of one plant, and cannot represent a variable number of lateral tips.
+    COCO's usual annotation has all keypoints of one plant, and cannot represent a variable number of lateral tips. The
+    segmentation of a landmark is an empty mask, which pycocotools requires.
     """
     height, width = plate.mask_HW.shape
     categories = [
@@ -50,6 +51,7 @@ def landmarks_to_coco(plate: SyntheticPlate, image_name: str) -> bytes:
             "category_id": LANDMARK_KINDS.index(landmark.kind) + 1,
             "keypoints": [round(landmark.x, 3), round(landmark.y, 3), 2],
             "num_keypoints": 1,
+            "segmentation": {"size": [height, width], "counts": [height * width]},
             "bbox": [round(landmark.x, 3), round(landmark.y, 3), 0, 0],
             "area": 0,
             "iscrowd": 0,

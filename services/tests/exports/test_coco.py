@@ -43,6 +43,30 @@ def test_write_landmark_is_annotation_with_one_keypoint(tmp_path: Path) -> None:
     assert read.loadCats(read.getCatIds(catNms=["lateral_tip"]))[0]["keypoints"] == ["lateral_tip"]
 
 
+@pytest.mark.parametrize("content", ["organs", "landmarks", "all"])
+@pytest.mark.parametrize("outline", ["polygon", "rle"])
+def test_every_annotation_has_mask_in_pycocotools(tmp_path: Path, content: coco.Content, outline: coco.Outline) -> None:
+    found = [phenotype(seedling()), phenotype(seedling(2), image=image_metadata("b.png", width=90, height=70))]
+    read = load_coco(found, tmp_path, content=content, outline=outline)
+    annotations = read.loadAnns(read.getAnnIds())
+    assert annotations
+    for annotation in annotations:
+        image = read.loadImgs(annotation["image_id"])[0]
+        mask = read.annToMask(annotation)
+        assert mask.shape == (image["height"], image["width"])
+        if "keypoints" in annotation:
+            assert (annotation["area"], mask.sum()) == (0, 0)
+
+
+def test_landmarks_can_be_scored_as_results(tmp_path: Path) -> None:
+    read = load_coco([phenotype(seedling())], tmp_path, content="landmarks")
+    fields = ("image_id", "category_id", "keypoints", "score", "segmentation")
+    results = [{name: each[name] for name in fields} for each in read.dataset["annotations"]]
+    scored = read.loadRes(results)
+    assert len(scored.getAnnIds()) == 3
+    assert not any(scored.annToMask(annotation).any() for annotation in scored.loadAnns(scored.getAnnIds()))
+
+
 def test_write_content_selects_organs_or_landmarks() -> None:
     for content, kinds in (("organs", {"shoot"}), ("landmarks", {"root_base", "primary_tip", "lateral_tip"})):
         written = data_set([phenotype(seedling())], content=content)
@@ -89,7 +113,7 @@ def test_training_labels_read_exported_files(tmp_path: Path) -> None:
     landmarks.write_bytes(coco.write([found], content="landmarks"))
     mask = labels.read_mask(organs, "plate.png", ("background", "root", "shoot", "seed"), 300, 400)
     assert np.count_nonzero(mask == 2) == pytest.approx(400, rel=0.06)
-    keypoints = labels.read_keypoints(landmarks, "plate.png", ("root_base", "primary_tip", "lateral_tip"))
+    keypoints = labels.read_keypoints(landmarks, "plate.png", ("root_base", "primary_tip", "lateral_tip"), 300, 400)
     assert [(keypoint.kind, keypoint.x, keypoint.y) for keypoint in keypoints] == [
         ("root_base", 100.0, 50.0), ("primary_tip", 100.0, 250.0), ("lateral_tip", 130.0, 190.0),
     ]  # fmt: skip

@@ -5,6 +5,9 @@ landmark is one annotation of the category of its kind (root_base, primary_tip, 
 of the same name. One annotation per plant is not possible: COCO has a fixed number of keypoints per category, and the
 number of lateral tips varies. `plant` and `score` are additional fields. Pixel centres are integers.
 
+Every annotation has a segmentation, because `annToMask` of pycocotools and most viewers of masks require one. That of a
+landmark is an empty RLE mask. A disc around the point would be an area without a measurement.
+
 COCO's polygons have no holes. If roots enclose an area of agar, the mask is larger than the measured `area`.
 """
 
@@ -97,7 +100,7 @@ def _annotations(phenotype: Phenotype, content: Content, outline: Outline) -> It
                 yield {"plant": plant.id, **_organ(organ, phenotype.image, outline)}
         if content != "organs":
             for landmark in plant.landmarks:
-                yield {"plant": plant.id, **_landmark(landmark)}
+                yield {"plant": plant.id, **_landmark(landmark, phenotype.image)}
 
 
 def _organ(organ: Organ, image: ImageMetadata, outline: Outline) -> dict[str, Any]:
@@ -129,11 +132,13 @@ def _box(polygons: list[list[float]]) -> list[float]:
     return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)] if xs else [0.0, 0.0, 0.0, 0.0]
 
 
-def _landmark(landmark: Landmark) -> dict[str, Any]:
+def _landmark(landmark: Landmark, image: ImageMetadata) -> dict[str, Any]:
+    """Return the annotation of a landmark. Its mask is empty: a point has no area, and `annToMask` needs a mask."""
     return {
         "category_id": _CATEGORY_IDS[landmark.kind],
         "keypoints": [landmark.x, landmark.y, _VISIBLE],
         "num_keypoints": 1,
+        "segmentation": _rle([], image.height, image.width),
         "bbox": [landmark.x, landmark.y, 0.0, 0.0],
         "area": 0.0,
         "iscrowd": 0,
