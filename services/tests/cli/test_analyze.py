@@ -1,5 +1,6 @@
 """Tests of the files that `thale analyze` writes for all images, with a client that measures without a server."""
 
+import csv
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from tests.support import sample_images
 from tests.support.json2csv import read_single_values
 from tests.support.sample_phenotypes import image_metadata, phenotype, seedling
-from thale.batch.results import COCO, PLANTCV
+from thale.batch.results import COCO, PLANTCV, WIDE_TABLE
 from thale.cli import analyze
 from thale.cli.app import app
 from thale.schemas import Phenotype
@@ -76,3 +77,42 @@ def test_analyze_writes_only_requested_files(client: SeedlingClient, tmp_path: P
     assert COCO in run(tmp_path / "a.png", "--out", tmp_path / "out", "--coco")
     assert client.request_count == 1
     assert ((tmp_path / "out" / COCO).exists(), (tmp_path / "out" / PLANTCV).exists()) == (True, False)
+
+
+def images_in_table(out: Path) -> list[str]:
+    return [row["image"] for row in csv.DictReader((out / WIDE_TABLE).read_text().splitlines())]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Return a folder with two different photographs."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(sample_images.png())
+    (folder / "b.jpg").write_bytes(sample_images.jpeg())
+    return folder
+
+
+def test_analyze_tables_omit_removed_photographs(client: SeedlingClient, photos: Path, tmp_path: Path) -> None:
+    run(photos, "--out", tmp_path / "out")
+    assert images_in_table(tmp_path / "out") == ["a.png", "b.jpg"]
+    (photos / "b.jpg").unlink()
+    output = run(photos, "--out", tmp_path / "out")
+    assert images_in_table(tmp_path / "out") == ["a.png"]
+    assert "results are not in the tables, because their photographs are gone: b" in output
+
+
+def test_analyze_tables_omit_results_of_other_scale(client: SeedlingClient, photos: Path, tmp_path: Path) -> None:
+    run(photos, "--out", tmp_path / "out", "--mm-per-px", "0.05")
+    output = run(photos / "a.png", "--out", tmp_path / "out", "--mm-per-px", "0.06")
+    assert client.request_count == 3
+    assert images_in_table(tmp_path / "out") == ["a.png"]
+    assert "not in the tables, because their parameters or models differ (measure them again): b" in output
+
+
+def test_analyze_names_results_of_earlier_runs(client: SeedlingClient, photos: Path, tmp_path: Path) -> None:
+    run(photos / "a.png", "--out", tmp_path / "out")
+    output = run(photos / "b.jpg", "--out", tmp_path / "out")
+    assert images_in_table(tmp_path / "out") == ["a.png", "b.jpg"]
+    assert "results of earlier runs are in the tables too: a" in output
+    assert "earlier runs" not in run(photos, "--out", tmp_path / "out")

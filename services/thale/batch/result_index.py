@@ -122,6 +122,11 @@ class ResultIndex:
             row[0], row[1], frozenset((name, version, digest) for name, version, digest in json.loads(row[2]))
         )
 
+    def source_path(self, name: str) -> Path | None:
+        """Return the photograph of a result, or None if the name is not assigned."""
+        row = self._database.execute("SELECT source FROM results WHERE name = ?", (name,)).fetchone()
+        return None if row is None else Path(row[0])
+
     def mark_finished(self, name: str, entry: ResultEntry) -> None:
         """Mark a result as complete."""
         self._database.execute(

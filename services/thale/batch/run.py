@@ -82,6 +82,20 @@ class BatchSummary:
 
 
 @dataclass(frozen=True)
+class TableContent:
+    """Names of the results in the tables of a run, and of results in its folder that need a remark.
+
+    `from_earlier_runs` are in the tables, although this run does not name their photographs. `without_photograph` and
+    `with_other_inputs` (parameters, models or version of thale) are not.
+    """
+
+    names: list[str]
+    from_earlier_runs: list[str]
+    without_photograph: list[str]
+    with_other_inputs: list[str]
+
+
+@dataclass(frozen=True)
 class _ImageJob:
     """One image to measure, with its result name."""
 
@@ -133,6 +147,29 @@ class BatchRun:
             for future, job in in_progress.items():
                 if not future.cancelled() and future.exception() is None:
                     self._record_result(job, future.result())
+
+    def table_content(self) -> TableContent:
+        """Return the results that belong to one table: equal parameters and models, and a photograph that exists."""
+        own = {outcome.name for outcome in self.summary.outcomes if outcome.kind != "failed"}
+        content = TableContent([], [], [], [])
+        for name in self._index.finished_names():
+            path = self._index.source_path(name)
+            if name in own:
+                content.names.append(name)
+            elif not self._has_equal_inputs(name):
+                content.with_other_inputs.append(name)
+            elif path is None or not path.exists():
+                content.without_photograph.append(name)
+            else:
+                content.names.append(name)
+                content.from_earlier_runs.append(name)
+        return content
+
+    def _has_equal_inputs(self, name: str) -> bool:
+        entry = self._index.get_entry(name)
+        return (
+            entry is not None and entry.parameters == self._parameters_json and entry.models <= self._serving_versions
+        )
 
     def _prepare(self, source: Source) -> _ImageJob | None:
         """Return the job for a source, or None if its result is valid or the source cannot be read."""

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from thale.batch.result_index import ResultIndex
 from thale.batch.results import COCO, LONG_TABLE, PLANTCV, WIDE_TABLE, read_result, write_failures, write_tables
-from thale.batch.run import BatchRun
+from thale.batch.run import BatchRun, TableContent
 from thale.batch.sources import Sources, find_sources
 from thale.cli.server_connection import connect_or_start
 from thale.cli.tables import traits_table
@@ -72,7 +72,7 @@ def analyze_images(options: AnalyzeOptions, console: Console, stderr_console: Co
                         run.measure(sources.images)
                 finally:
                     progress.stop()
-                    _write_summary(options, sources, run, index, console, stderr_console)
+                    _write_summary(options, sources, run, console, stderr_console)
         except KeyboardInterrupt:
             console.print("interrupted: run the same command again to resume")
             return EXIT_INTERRUPTED
@@ -83,12 +83,12 @@ def _write_summary(
     options: AnalyzeOptions,
     sources: Sources,
     run: BatchRun,
-    index: ResultIndex,
     console: Console,
     stderr_console: Console,
 ) -> None:
-    """Write the tables of all results in the folder, and print a summary."""
-    write_tables(options.out, index.finished_names(), with_coco=options.coco, with_plantcv=options.plantcv)
+    """Write the tables of the folder's results with equal parameters and models, and print a summary."""
+    content = run.table_content()
+    write_tables(options.out, content.names, with_coco=options.coco, with_plantcv=options.plantcv)
     failures = [(str(outcome.source.path), outcome.reason) for outcome in run.summary.by_kind("failed")]
     write_failures(options.out / FAILURES_FILE, failures)
     succeeded = run.summary.by_kind("measured") + run.summary.by_kind("skipped")
@@ -110,10 +110,28 @@ def _write_summary(
         soft_wrap=True,
     )
     _print_warnings(run, console)
+    _print_other_results(content, console)
     for path, reason in failures[:_MAX_LISTED]:
         stderr_console.print(f"[red]x[/] {escape(path)}: {escape(reason)}", highlight=False)
     if len(failures) > _MAX_LISTED:
         stderr_console.print(f"[red]x[/] … and {len(failures) - _MAX_LISTED} more: see {options.out / FAILURES_FILE}")
+
+
+def _print_other_results(content: TableContent, console: Console) -> None:
+    """Print which results of earlier runs are in the tables, and which are not."""
+    for names, remark in (
+        (content.from_earlier_runs, "results of earlier runs are in the tables too"),
+        (content.without_photograph, "results are not in the tables, because their photographs are gone"),
+        (
+            content.with_other_inputs,
+            "results are not in the tables, because their parameters or models differ (measure them again)",
+        ),
+    ):
+        if names:
+            more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+            listed = ", ".join(names[:_MAX_LISTED])
+            line = f"{remark}: {escape(listed)}{more}"
+            console.print(f"[yellow]![/] {line}", highlight=False, soft_wrap=True)
 
 
 def _print_warnings(run: BatchRun, console: Console) -> None:
