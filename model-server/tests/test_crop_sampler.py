@@ -158,5 +158,5 @@ def test_batches_degrade_pictures_by_the_recipe(folder: Path) -> None:
     intact = TrainingBatches(dataset, SMOKE, seed=1)[3]
     assert degraded.images_N3HW.shape == intact.images_N3HW.shape
     assert not torch.equal(degraded.images_N3HW, intact.images_N3HW)
-    assert RECIPES["plate-seg"].degraded_fraction > 0
-    assert RECIPES["plate-landmarks"].degraded_fraction > 0
+    assert RECIPES["plate-seg-degraded"].degraded_fraction > 0
+    assert RECIPES["plate-landmarks-degraded"].degraded_fraction > 0

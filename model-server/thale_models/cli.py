@@ -68,7 +68,7 @@ def synthesize(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Option(help="plate-seg, plate-landmarks, plate-landmarks-coarse or smoke.")],
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, such as plate-seg. An unknown name prints all.")],
     data: Annotated[Path, typer.Option(help="Folder with manifest.csv and the labelled images.")],
     out: Annotated[Path, typer.Option(help="Folder of the run. An existing run resumes.")],
     steps: Annotated[int | None, typer.Option(min=1, help="Total number of steps. Default: the recipe's.")] = None,

@@ -86,28 +86,34 @@ _COARSE_LANDMARKS = Recipe(
     overlap_px=128,
     crop_px=384,
     steps=2600,
-    degraded_fraction=0.6,
 )
 """Source of the initial weights of `plate-landmarks`: the same network at a coarser scale."""
+
+_SEGMENTATION = Recipe(
+    name="plate-seg",
+    task="segmentation",
+    classes=_PLATE_CLASSES,
+    mm_per_px=0.0625,
+    net_options={"base": 16, "depth": 4},
+    tile_px=512,
+    overlap_px=64,
+    crop_px=384,
+    steps=2400,
+    class_weights=(1.0, 2.0, 1.0, 10.0),
+)
+
+_LANDMARKS = replace(_COARSE_LANDMARKS, name="plate-landmarks", mm_per_px=0.1, sigma_mm=0.3, steps=3600)
+
+_DEGRADED_FRACTION = 0.6
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
-            name="plate-seg",
-            task="segmentation",
-            classes=_PLATE_CLASSES,
-            mm_per_px=0.0625,
-            net_options={"base": 16, "depth": 4},
-            tile_px=512,
-            overlap_px=64,
-            crop_px=384,
-            steps=2400,
-            degraded_fraction=0.6,
-            class_weights=(1.0, 2.0, 1.0, 10.0),
-        ),
+        _SEGMENTATION,
         _COARSE_LANDMARKS,
-        replace(_COARSE_LANDMARKS, name="plate-landmarks", mm_per_px=0.1, sigma_mm=0.3, steps=3600),
+        _LANDMARKS,
+        replace(_SEGMENTATION, name="plate-seg-degraded", steps=1600, degraded_fraction=_DEGRADED_FRACTION),
+        replace(_LANDMARKS, name="plate-landmarks-degraded", steps=1600, degraded_fraction=_DEGRADED_FRACTION),
         _SMOKE,
         replace(
             _SMOKE,
