@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -20,11 +20,13 @@ from tests.support.tiny_plates import write_manifest, write_plate_folder
 from thale.errors import ParameterError, TrainingError
 from thale.schemas import ModelCard
 from thale_models import cli
+from thale_models import train as training
 from thale_models.crop_sampler import Batch
 from thale_models.nets import build_net
 from thale_models.recipes import RECIPES, Recipe, get_recipe
 from thale_models.run_artifacts import CardFields
 from thale_models.train import Trainer, TrainingOptions, ema_with_warmup, train
+from thale_models.validation import ValidationResult
 
 SMOKE = RECIPES["smoke"]
 SEED = 3
@@ -239,3 +241,15 @@ def test_train_command_lists_all_data_problems(
     assert "2 problems" in stderr
     assert "mm_per_px is '-1'" in stderr
     assert "'gone.png' does not exist" in stderr
+
+
+@pytest.mark.parametrize(("keep", "step"), [("best", 4), ("last", 8)])
+def test_train_keeps_the_weights_that_the_recipe_names(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: Literal["best", "last"], step: int
+) -> None:
+    scores = iter((0.7, 0.6))
+    monkeypatch.setattr(training, "validate", lambda *_: ValidationResult(next(scores), {}))
+    best = train_briefly(folder, tmp_path, recipe=replace(SMOKE, keep=keep))
+    assert best == 0.7
+    card = ModelCard.model_validate_json((tmp_path / "card.json").read_bytes())
+    assert card.metrics["step"] == step

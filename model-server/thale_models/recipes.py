@@ -1,6 +1,7 @@
 """Training recipes: the hyperparameters of each model that `thale-models train` can train."""
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from thale.errors import ParameterError
 from thale.schemas import Normalisation, Task
@@ -42,6 +43,9 @@ class Recipe:
     """Maximum decay of the exponential moving average of the weights. Early steps use a lower decay."""
     validation_interval_steps: int = 250
     validation_crops: int = 48
+    keep: Literal["best", "last"] = "best"
+    """Weights in the folder of the run: those of the best validation score, or those of the last validation. The last
+    are the better choice once the learning rate has fallen to 0: the score of rare classes, such as seeds, is noisy."""
     class_weights: tuple[float, ...] = field(default=())
     """Segmentation: the weight of each class in the cross entropy."""
     sigma_mm: float = 0.4
@@ -112,8 +116,12 @@ RECIPES = {
         _SEGMENTATION,
         _COARSE_LANDMARKS,
         _LANDMARKS,
-        replace(_SEGMENTATION, name="plate-seg-degraded", steps=1600, degraded_fraction=_DEGRADED_FRACTION),
-        replace(_LANDMARKS, name="plate-landmarks-degraded", steps=1600, degraded_fraction=_DEGRADED_FRACTION),
+        replace(
+            _SEGMENTATION, name="plate-seg-degraded", steps=1000, degraded_fraction=_DEGRADED_FRACTION, keep="last"
+        ),
+        replace(
+            _LANDMARKS, name="plate-landmarks-degraded", steps=1000, degraded_fraction=_DEGRADED_FRACTION, keep="last"
+        ),
         _SMOKE,
         replace(
             _SMOKE,

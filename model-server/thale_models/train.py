@@ -94,9 +94,9 @@ def train(
             row = {"step": trainer.step, "loss": sum(losses) / len(losses), "learning_rate": trainer.learning_rate}
             run_artifacts.append_log(out, {**row, "score": result.score, **result.metrics})
             losses = []
-            if result.score > trainer.best_score:
-                trainer.best_score = result.score
-                save_best_weights(out, trainer, card_fields, result)
+            if result.score > trainer.best_score or recipe.keep == "last":
+                save_weights(out, trainer, card_fields, result)
+            trainer.best_score = max(trainer.best_score, result.score)
         if is_due or time.monotonic() - saved_at_s > _CHECKPOINT_INTERVAL_S:
             run_artifacts.write_checkpoint(out, trainer.state_dict())
             saved_at_s = time.monotonic()
@@ -234,9 +234,7 @@ def load_batches(batches: TrainingBatches, start_step: int, options: TrainingOpt
     )
 
 
-def save_best_weights(
-    out: Path, trainer: Trainer, card_fields: run_artifacts.CardFields, result: ValidationResult
-) -> None:
+def save_weights(out: Path, trainer: Trainer, card_fields: run_artifacts.CardFields, result: ValidationResult) -> None:
     """Write the averaged weights and their card. They can be archived while training continues."""
     weights = run_artifacts.weights_bytes(trainer.ema.module)
     write_atomically(out / WEIGHTS, weights)
