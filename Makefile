@@ -207,7 +207,7 @@ format: install ## Format the code with ruff
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-SEGMENTATION ?= model-server/weights/plate-seg/1.1.0
+SEGMENTATION ?= model-server/weights/plate-seg/1.0.0
 LANDMARKS ?= model-server/weights/plate-landmarks/1.0.0
 NOTE ?=
 
@@ -234,10 +234,6 @@ CARD_OPTIONS := --seed $(SEED) --licence 'Apache-2.0 (trained on synthetic plate
   --limits 'Trained on synthetic Arabidopsis seedlings on square plates at 14 to 23 px/mm. Roots that run together are \
 separated poorly. Other species, rosettes and soil are not in the training data.'
 
-HARD_SYNTHESIS_OPTIONS := --plates 710 --crop-px 960 --seed $(SEED) --hard
-HARD_CARD_OPTIONS := --data-description '2400 synthetic plate crops of plate-seg 1.0.0, then 710 harder ones, 60 % of them \
-degraded: thale-models synthesize $(HARD_SYNTHESIS_OPTIONS); no photograph of a real plate'
-
 # Each leg continues the previous one with a warm restart of the learning rate (docs/adr/0031-train-in-legs-with-warm-restarts.md).
 .PHONY: weights
 weights: install ## Train the default models from a seed (about five hours on two cores)
@@ -251,11 +247,8 @@ weights: install ## Train the default models from a seed (about five hours on tw
 	$(BIN)/thale-models train --recipe plate-landmarks-coarse --data data/plates --out runs/plate-landmarks-coarse --steps 11000 $(CARD_OPTIONS)
 	$(BIN)/thale-models train --recipe plate-landmarks --data data/plates --out runs/plate-landmarks --steps 3600 \
 	  --init runs/plate-landmarks-coarse/weights.safetensors $(CARD_OPTIONS)
-	$(BIN)/thale-models synthesize --out data/hard-plates $(HARD_SYNTHESIS_OPTIONS) --jobs 2
-	$(BIN)/thale-models train --recipe plate-seg-degraded --name plate-seg --model-version 1.1.0 --data data/hard-plates \
-	  --out runs/plate-seg-degraded --init runs/plate-seg/weights.safetensors $(CARD_OPTIONS) $(HARD_CARD_OPTIONS)
-	$(MAKE) evaluate SEGMENTATION=runs/plate-seg-degraded LANDMARKS=runs/plate-landmarks NOTE=--write-to-cards
-	$(BIN)/thale-models archive runs/plate-seg-degraded --out runs
+	$(MAKE) evaluate SEGMENTATION=runs/plate-seg LANDMARKS=runs/plate-landmarks NOTE=--write-to-cards
+	$(BIN)/thale-models archive runs/plate-seg --out runs
 	$(BIN)/thale-models archive runs/plate-landmarks --out runs
 
 # podman or docker. Site-specific options, such as a certificate authority or a network, go into BUILD_FLAGS and RUN_FLAGS.
