@@ -10,7 +10,8 @@ from skimage.draw import disk, ellipse
 
 from thale.imaging.geometry import Frame
 from thale.models.predictions import SegmentationMeta, SegmentationPrediction
-from thale.schemas import Calibration, Landmark, LandmarkKind, ModelRef, Scale
+from thale.phenotyping.plants.reconstruct import PlateReconstruction
+from thale.schemas import Calibration, Landmark, LandmarkKind, ModelRef, Plant, Scale
 
 MM_PER_PX = 0.0625
 ROOT_RADIUS_PX = 2.5
@@ -82,3 +83,13 @@ def segmentation_prediction(probabilities_3HW: NDArray[np.uint8], scale: Scale =
 def arc(centre: XY, radius: float, start_deg: float, end_deg: float) -> list[XY]:
     angles = np.radians(np.linspace(start_deg, end_deg, 200))
     return [(centre[0] + radius * math.cos(a), centre[1] + radius * math.sin(a)) for a in angles]
+
+
+def codes(reconstruction: PlateReconstruction) -> set[str]:
+    """Return the codes of all flags of a plate and its plants."""
+    plant_flags = [flag for plant in reconstruction.plants for flag in plant.flags]
+    return {flag.code for flag in (*reconstruction.flags, *plant_flags)}
+
+
+def total_px(plant: Plant) -> float:
+    return sum(root.length_px for root in plant.roots)

@@ -55,6 +55,24 @@ def test_attach_tips_splits_root_at_reliable_lateral_tip(kind: LandmarkKind, sco
     assert lengths == pytest.approx([50, 70] if is_split else [120])
 
 
+@pytest.mark.parametrize(("score", "dx_mm", "is_attached"), [(0.3, 0.7, True), (0.25, 0, False), (0.9, 0.9, False)])
+def test_attach_tips_finds_primary_tip_at_neighbour(score: float, dx_mm: float, is_attached: bool) -> None:
+    # The primary root of the plant at C ends at X, on the primary root of the plant at A.
+    example = draw_graph(
+        """
+        A...C
+        .....
+        .....
+        X....
+        .....
+        B....
+        """,
+        *("AX", "XB", "CX"),
+    )
+    tips = attach_tips(example.graph, [example.landmark_at("X", "primary_tip", score, dx_mm=dx_mm)])
+    assert letters_of(example, tips) == ({"X": "primary_tip"} if is_attached else {})
+
+
 def stub_next_to_root() -> DrawnGraph:
     """Return a root from A to B with a lateral of 1 mm without a skeleton, and a neighbour from C to D."""
     return draw_graph(

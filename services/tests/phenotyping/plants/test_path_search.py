@@ -2,13 +2,17 @@ import pytest
 
 from tests.support.skeleton_drawings import DrawnGraph, draw_graph
 from thale.phenotyping.plants.path_search import (
+    AMBIGUOUS_MARGIN,
     FREE_TURN_DEG,
+    RIVAL_COST,
     TURN_COST,
     ShortestPathTree,
     TipAssignment,
     TurnCosts,
     assign_tip,
+    edge_cost,
     edge_target,
+    lane_costs,
     match_primary_tips,
     outgoing_edges,
     plants_reaching,
@@ -53,18 +57,33 @@ def crossing() -> DrawnGraph:
 
 
 def merging() -> DrawnGraph:
-    """Return two roots with bases 8 mm apart that merge at X and separate at Y."""
+    """Return two roots that merge at X at a flat angle, share 7 mm, and separate at Y."""
     return draw_graph(
         """
-        A.......B
-        .........
-        .........
-        ....X....
-        .........
-        ....Y....
-        .........
-        .........
-        C.......D
+        A...B
+        .....
+        .....
+        .....
+        .....
+        .....
+        .....
+        .....
+        ..X..
+        .....
+        .....
+        .....
+        .....
+        .....
+        .....
+        ..Y..
+        .....
+        .....
+        .....
+        .....
+        .....
+        .....
+        .....
+        C...D
         """,
         *("AX", "BX", "XY", "YC", "YD"),
     )
@@ -84,14 +103,52 @@ def t_junction() -> DrawnGraph:
 
 def test_turn_cost_is_zero_straight_through_fork() -> None:
     example = t_junction()
-    assert TurnCosts(example.graph).cost(example.edge("AX"), example.edge("XB")) == 0
+    assert TurnCosts(example.graph).cost(example.edges("AX"), example.edge("XB")) == 0
 
 
 def test_turn_cost_counts_angle_beyond_free_turn() -> None:
     example = t_junction()
     right_angle = TURN_COST * (90 - FREE_TURN_DEG) / 90
-    assert TurnCosts(example.graph).cost(example.edge("AX"), example.edge("XC")) == pytest.approx(right_angle)
-    assert TurnCosts(example.graph).cost(example.edge("BX"), example.edge("XC")) == pytest.approx(right_angle)
+    assert TurnCosts(example.graph).cost(example.edges("AX"), example.edge("XC")) == pytest.approx(right_angle)
+    assert TurnCosts(example.graph).cost(example.edges("BX"), example.edge("XC")) == pytest.approx(right_angle)
+
+
+def test_turn_cost_adds_rival_that_goes_straight() -> None:
+    # C is straight below A. From B, the turn towards C is 90 degrees, and A is the rival.
+    example = draw_graph(
+        """
+        ...A....
+        ........
+        ........
+        B..X....
+        ........
+        ........
+        ...C....
+        """,
+        *("AX", "BX", "XC"),
+    )
+    right_angle = (90 - FREE_TURN_DEG) / 90
+    cost = TurnCosts(example.graph).cost(example.edges("BX"), example.edge("XC"))
+    assert cost == pytest.approx((TURN_COST + RIVAL_COST) * right_angle)
+
+
+def test_turn_cost_ignores_rival_without_base() -> None:
+    # L and R are laterals on both sides of the primary root. No root comes from the tip of L.
+    example = draw_graph(
+        """
+        ...A...
+        .......
+        .......
+        L..X..R
+        .......
+        .......
+        ...B...
+        """,
+        *("AX", "XB", "XL", "XR"),
+    )
+    turn_costs = TurnCosts(example.graph, bases={example.nodes["A"]})
+    cost = turn_costs.cost(example.edges("AX"), example.edge("XR"))
+    assert cost == pytest.approx(TURN_COST * (90 - FREE_TURN_DEG) / 90)
 
 
 def test_turn_cost_is_zero_at_node_of_two_segments() -> None:
@@ -103,7 +160,7 @@ def test_turn_cost_is_zero_at_node_of_two_segments() -> None:
         """,
         *("AX", "XB"),
     )
-    assert TurnCosts(example.graph).cost(example.edge("AX"), example.edge("XB")) == 0
+    assert TurnCosts(example.graph).cost(example.edges("AX"), example.edge("XB")) == 0
 
 
 def test_outgoing_edges_start_at_node() -> None:
@@ -124,7 +181,7 @@ def test_shortest_path_tree_adds_length_and_turns() -> None:
     (tree,) = trees_of(example, "A")
     assert tree is not None
     assert tree.cost[example.edge("XB")] == pytest.approx(0.10)  # 10 mm of certain root
-    assert tree.cost[example.edge("XC")] == pytest.approx(0.08 + TURN_COST * 70 / 90)
+    assert tree.cost[example.edge("XC")] == pytest.approx(0.08 + TURN_COST * (90 - FREE_TURN_DEG) / 90)
     assert example.path(tree.path_to(example.edge("XC"))) == "AXC"
 
 
@@ -150,6 +207,30 @@ def test_shortest_path_tree_never_reverses_on_its_segment() -> None:
     assert set(tree.cost) == {example.edge("AB"), example.edge("BC")}
 
 
+def test_lane_costs_grow_beyond_the_midpoint() -> None:
+    # The bases are 6 mm apart. D is 1 mm beyond the midpoint as seen from A, and C is on it.
+    example = draw_graph(
+        """
+        A.....B
+        .......
+        ...CD..
+        """,
+        *("AC", "BD"),
+    )
+    trees = trees_of(example, "A", "-", "B")
+    assert lane_costs(example.graph, trees, example.nodes["C"]) == pytest.approx([0, 0, 0])
+    towards_b = lane_costs(example.graph, trees, example.nodes["D"])
+    assert towards_b[0] > 0
+    assert towards_b[1:] == pytest.approx([0, 0])
+    assert towards_b[0] < AMBIGUOUS_MARGIN
+
+
+def test_edge_cost_is_higher_upwards() -> None:
+    example = draw_graph("A\n.\n.\n.\nB", "AB")
+    down, up = (edge_cost(example.graph, example.edge(path)) for path in ("AB", "BA"))
+    assert up > down
+
+
 def test_plants_reaching_excludes_separate_component() -> None:
     example = draw_graph(
         """
@@ -167,7 +248,9 @@ def test_plants_reaching_orders_straight_path_first() -> None:
     reaching = plants_reaching(example.graph, trees_of(example, "-", "A", "B"), example.nodes["D"])
     assert [(plant, example.path([edge])) for _, plant, edge in reaching] == [(1, "XD"), (2, "XD")]
     straight_cost, turned_cost = (cost for cost, _, _ in reaching)
-    assert turned_cost - straight_cost == pytest.approx(TURN_COST * 70 / 90)
+    turn = (90 - FREE_TURN_DEG) / 90
+    lane_of_first_plant = 0.1  # the tip is below the base of the other plant, half a spacing beyond the midpoint
+    assert turned_cost == pytest.approx(straight_cost + (TURN_COST + RIVAL_COST) * turn - lane_of_first_plant)
 
 
 def test_assign_tip_goes_straight_at_crossing() -> None:
@@ -201,6 +284,30 @@ def test_match_primary_tips_goes_straight_at_crossing() -> None:
     example = crossing()
     assignments = primaries_of(example, "CD", "A", "B")
     assert {tip: example.path(assignment.edges) for tip, assignment in assignments.items()} == {"C": "BXC", "D": "AXD"}
+    assert [assignment.ambiguous_at_xy for assignment in assignments.values()] == [None, None]
+
+
+def test_match_primary_tips_goes_straight_through_shared_part() -> None:
+    # Both roots grow diagonally, share 2 mm from X to Y, and grow on diagonally: they cross.
+    example = draw_graph(
+        """
+        A.......B
+        .........
+        .........
+        ....X....
+        .........
+        ....Y....
+        .........
+        .........
+        C.......D
+        """,
+        *("AX", "BX", "XY", "YC", "YD"),
+    )
+    assignments = primaries_of(example, "CD", "A", "B")
+    assert {tip: example.path(assignment.edges) for tip, assignment in assignments.items()} == {
+        "C": "BXYC",
+        "D": "AXYD",
+    }
     assert [assignment.ambiguous_at_xy for assignment in assignments.values()] == [None, None]
 
 
@@ -255,15 +362,17 @@ def test_match_primary_tips_excludes_plant_without_root() -> None:
     assert {tip: assignment.plant for tip, assignment in assignments.items()} == {"B": 1}
 
 
-@pytest.mark.parametrize(("gaps", "plants"), [(("B~P", "P~Q", "Q~D"), [0, 1]), (("B~P", "P~Q", "Q~R", "R~D"), [0])])
+@pytest.mark.parametrize(
+    ("gaps", "plants"), [(("B~P", "P~D"), [0, 1]), (("B~P", "P~Q", "Q~R", "R~S", "S~T", "T~U", "U~D"), [0])]
+)
 def test_match_primary_tips_excludes_plant_with_much_higher_cost(gaps: tuple[str, ...], plants: list[int]) -> None:
-    # A reaches both tips along root. B reaches D across bridges with a cost of 1.0 each; up to three are allowed.
+    # A reaches both tips along root. B reaches D across bridges with a cost of 1.0 each; up to six are allowed.
     example = draw_graph(
         """
         A....X.........C
         ...............D
         ................
-        B...P...Q...R...
+        B.P.Q.R.S.T.U...
         """,
         *("AX", "XC", "XD", *gaps),
     )

@@ -45,8 +45,9 @@ def attach_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
     """Return the node of each tip landmark.
 
     The node is an end of the graph, the end of a new stub next to a root, or a new node inside a segment at which a
-    lateral meets another root. Landmarks and ends are paired one to one, the nearest pairs first. Away from ends, a
-    higher score is required. Landmarks without a root nearby are ignored.
+    lateral meets another root. A primary root can end at a junction with a neighbour. Landmarks and ends are paired one
+    to one, the nearest pairs first. Away from ends, a higher score is required. Landmarks without a root nearby are
+    ignored.
     """
     tip_landmarks = [
         landmark
@@ -64,8 +65,12 @@ def attach_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
     split_points: list[tuple[int, tuple[int, int], bool]] = []
     for number, landmark in enumerate(tip_landmarks):
         gap, point = index.nearest(tips_xy[number])
-        is_reliable = landmark.kind == "lateral_tip" and landmark.score >= _MIN_BRANCH_SCORE
-        if number in paired or not is_reliable or point < 0:
+        if number in paired or landmark.score < _MIN_BRANCH_SCORE or point < 0:
+            continue
+        if landmark.kind == "primary_tip":
+            node = _nearest_junction(graph, tips_xy[number], max_distance)
+            if node is not None:
+                tips.setdefault(node, landmark)
             continue
         is_stub = _is_stub(graph, index.points[point], tips_xy[number])
         if is_stub or gap <= max_distance:
@@ -74,6 +79,16 @@ def attach_tips(graph: RootGraph, landmarks: Sequence[Landmark]) -> Tips:
     for (number, _, is_stub), node in zip(split_points, nodes, strict=True):
         tips.setdefault(_add_stub(graph, node, tips_xy[number]) if is_stub else node, tip_landmarks[number])
     return tips
+
+
+def _nearest_junction(graph: RootGraph, point_xy: Points, max_distance: float) -> int | None:
+    """Return the nearest node at which roots meet, up to `max_distance` px from a point."""
+    near = [
+        (distance, node)
+        for node, node_xy in enumerate(graph.nodes)
+        if (distance := float(np.hypot(*(node_xy - point_xy)))) <= max_distance and graph.degree(node) >= 3
+    ]
+    return min(near)[1] if near else None
 
 
 def _pair_tips_with_ends(tips_xy: Points, ends: list[int], graph: RootGraph, max_distance: float) -> dict[int, int]:

@@ -129,7 +129,7 @@ def _onward_paths(
         visited.add(last)
         yield path
         for next_edge in outgoing_edges(graph, edge_target(graph, last)):
-            total = path_cost + turn_costs.cost(last, next_edge)
+            total = path_cost + turn_costs.cost([last], next_edge)
             if next_edge not in lateral_by_first_edge:
                 total += graph.segments[next_edge[0]].length / graph.maps.px_per_mm * _SHARED_COST_PER_MM
             if next_edge[0] != last[0] and next_edge not in visited and total <= _MAX_EXTENSION_COST:

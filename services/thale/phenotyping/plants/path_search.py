@@ -1,12 +1,13 @@
 """Path search: minimum-cost paths from each root base through the skeleton graph, and the assignment of tips to plants.
 
-The cost of a path is the sum of the costs of its pixels, bridges and turns. The cost of turns makes a path go straight
-at a crossing. Length costs almost nothing, because a long root is as likely as a short one.
+The cost of a path is the sum of the costs of its pixels, bridges and turns (ADR 0113). The cost of turns makes a path
+go straight at a crossing. Length costs almost nothing, because a long root is as likely as a short one. If two plants
+are about equally likely, the distance of a tip from both bases and the direction of growth decide.
 """
 
 import heapq
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +18,19 @@ from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.skeleton_graph import RootGraph
 
-TURN_COST = 2.0
-FREE_TURN_DEG = 20.0
-AMBIGUOUS_MARGIN = 0.3
-"""Two plants are equally likely if their path costs differ by less: about the cost of a crossing below 35 degrees."""
+TURN_COST, RIVAL_COST, FREE_TURN_DEG = 0.5, 4.0, 15.0
+"""Costs of a right angle: of the turn, and of its difference to a rival. Angles up to `FREE_TURN_DEG` cost nothing."""
+AMBIGUOUS_MARGIN = 0.4
+"""Two plants are equally likely if their path costs differ by less: about the cost of a crossing below 25 degrees."""
 
+_MAX_SHARED_SEGMENTS = 4
 _UNREACHABLE_COST = 1e6
-_MAX_PRIMARY_EXCESS_COST = 3.0
+_MAX_PRIMARY_EXCESS_COST = 6.0
+_UPWARD_COST_PER_MM = 0.01
+_LANE_COST = 0.2
+_MIN_SPACING_MM = 4.0
 _SKIP_MM, _REACH_MM = 0.3, 1.3
+_MAX_SHARED_MM, _SHARED_REACH_MM = 6.0, 3.0
 
 DirectedEdge = tuple[int, bool]
 """A segment number, and True for the direction from its start to its end."""
@@ -47,29 +53,73 @@ class ShortestPathTree:
 
 
 class TurnCosts:
-    """Costs of turns from one segment to the next, from the directions of both segments at their common node."""
+    """Costs of turns from one segment to the next, from the directions of the segments at their common node.
 
-    def __init__(self, graph: RootGraph) -> None:
+    A lateral leaves its parent at an angle, so a turn alone is little evidence against a path. A turn into a segment
+    that straightly continues a third segment, a rival, is more: the segment is then part of the rival's root. Two
+    crossing roots can share a stretch. A rival is therefore also a segment that joined the path up to
+    `_MAX_SHARED_MM` before. Its weight decreases with the length of the shared stretch.
+
+    Args:
+        graph: The repaired graph.
+        bases: Nodes at which plants start. A segment with a free end that is no base is not a rival, because no root
+            comes from there. None if every end can be a base.
+    """
+
+    def __init__(self, graph: RootGraph, bases: Collection[int] | None = None) -> None:
         skip, reach = graph.maps.mm_to_px(_SKIP_MM), graph.maps.mm_to_px(_REACH_MM)
-        self._start_direction: dict[DirectedEdge, Points] = {}
+        far_reach = graph.maps.mm_to_px(_SHARED_REACH_MM)
+        self._graph, self._max_shared = graph, graph.maps.mm_to_px(_MAX_SHARED_MM)
+        self._near_direction: dict[DirectedEdge, Points] = {}
+        self._far_direction: dict[DirectedEdge, Points] = {}
         self._degree: dict[DirectedEdge, int] = {}
+        self._incoming: dict[int, list[tuple[DirectedEdge, float]]] = {}
         for number, segment in graph.segments.items():
-            self._start_direction[number, True] = polyline.direction(segment.points, skip, reach)
-            self._start_direction[number, False] = polyline.direction(segment.points[::-1], skip, reach)
-            self._degree[number, True] = graph.degree(segment.start)
-            self._degree[number, False] = graph.degree(segment.end)
+            for edge, points in (((number, True), segment.points), ((number, False), segment.points[::-1])):
+                self._near_direction[edge] = polyline.direction(points, skip, reach)
+                self._far_direction[edge] = polyline.direction(points, skip, far_reach)
+                start, far = (segment.start, segment.end) if edge[1] else (segment.end, segment.start)
+                self._degree[edge] = graph.degree(start)
+                if bases is None or far in bases or graph.degree(far) > 1:
+                    gap_cost = segment.cost if segment.is_bridge else 0.0
+                    self._incoming.setdefault(start, []).append(((number, not edge[1]), gap_cost))
 
-    def cost(self, incoming: DirectedEdge, outgoing: DirectedEdge) -> float:
-        """Return the cost of a turn: zero up to `FREE_TURN_DEG`, then `TURN_COST` per 90 degrees.
+    def cost(self, path: Sequence[DirectedEdge], outgoing: DirectedEdge) -> float:
+        """Return the cost of a turn from the last edge of a path into an outgoing edge.
 
         At a node of only two segments, a bend costs nothing, because there is no alternative.
         """
         if self._degree[outgoing] == 2:
             return 0.0
-        incoming_direction = self._start_direction[incoming[0], not incoming[1]]
-        outgoing_direction = self._start_direction[outgoing]
-        angle = math.degrees(math.acos(min(1.0, max(-1.0, -float(incoming_direction @ outgoing_direction)))))
-        return TURN_COST * max(0.0, angle - FREE_TURN_DEG) / 90
+        incoming = path[-1]
+        turn = self._bend(self._near_direction, incoming, outgoing)
+        excess = turn - self._straightest_rival(self._near_direction, incoming, incoming, outgoing)
+        shared = 0.0
+        for earlier, later in zip(path[-2::-1], path[:0:-1], strict=False):
+            shared += self._graph.segments[later[0]].length
+            if shared > self._max_shared:
+                break
+            rival = self._straightest_rival(self._far_direction, earlier, later, outgoing)
+            shared_excess = self._bend(self._far_direction, earlier, outgoing) - rival
+            excess = max(excess, shared_excess * (1 - shared / self._max_shared))
+        return TURN_COST * turn + RIVAL_COST * max(0.0, excess)
+
+    def _straightest_rival(
+        self, directions: dict[DirectedEdge, Points], earlier: DirectedEdge, later: DirectedEdge, outgoing: DirectedEdge
+    ) -> float:
+        """Return the smallest bend into an outgoing edge from a rival of `earlier`; infinity without a rival."""
+        used = (earlier[0], later[0], outgoing[0])
+        rivals = self._incoming.get(edge_target(self._graph, earlier), ())
+        return min(
+            (self._bend(directions, rival, outgoing) + gap for rival, gap in rivals if rival[0] not in used),
+            default=math.inf,
+        )
+
+    def _bend(self, directions: dict[DirectedEdge, Points], incoming: DirectedEdge, outgoing: DirectedEdge) -> float:
+        """Return the angle of a turn beyond `FREE_TURN_DEG`, as a share of a right angle."""
+        before, after = directions[incoming[0], not incoming[1]], directions[outgoing]
+        cosine = -float(before[0] * after[0] + before[1] * after[1])
+        return max(0.0, math.degrees(math.acos(min(1.0, max(-1.0, cosine)))) - FREE_TURN_DEG) / 90
 
 
 def outgoing_edges(graph: RootGraph, node: int) -> Iterator[DirectedEdge]:
@@ -88,12 +138,34 @@ def edge_target(graph: RootGraph, edge: DirectedEdge) -> int:
     return segment.end if edge[1] else segment.start
 
 
+def edge_cost(graph: RootGraph, edge: DirectedEdge) -> float:
+    """Return the cost of an edge: that of its segment, and a little for each mm upwards, because roots grow down."""
+    segment = graph.segments[edge[0]]
+    first, last = (segment.start, segment.end) if edge[1] else (segment.end, segment.start)
+    rise = max(0.0, float(graph.nodes[first][1] - graph.nodes[last][1]))
+    return segment.cost + _UPWARD_COST_PER_MM * rise / graph.maps.px_per_mm
+
+
+def lane_costs(graph: RootGraph, trees: Sequence["ShortestPathTree | None"], node: int) -> list[float]:
+    """Return the cost of each plant for a tip beyond the midpoint to a neighbour, from the distance between bases.
+
+    A root may grow into a neighbour's lane. The cost decides between paths that are otherwise about equally likely.
+    """
+    bases = [None if tree is None else float(graph.nodes[tree.base][0]) for tree in trees]
+    known = np.sort([x for x in bases if x is not None])
+    if len(known) < 2:
+        return [0.0] * len(trees)
+    spacing = max(float(np.median(np.diff(known))), graph.maps.mm_to_px(_MIN_SPACING_MM))
+    x = float(graph.nodes[node][0])
+    return [0.0 if base is None else _LANE_COST * min(1.0, max(0.0, abs(x - base) / spacing - 0.5)) for base in bases]
+
+
 def shortest_path_tree(graph: RootGraph, turn_costs: TurnCosts, base: int) -> ShortestPathTree:
     """Return the cheapest paths from a base, by Dijkstra's algorithm on directed edges, because turns have costs."""
     cost: dict[DirectedEdge, float] = {}
     previous: dict[DirectedEdge, DirectedEdge | None] = {}
     queue: list[tuple[float, DirectedEdge, DirectedEdge | None]] = [
-        (graph.segments[edge[0]].cost, edge, None) for edge in outgoing_edges(graph, base)
+        (edge_cost(graph, edge), edge, None) for edge in outgoing_edges(graph, base)
     ]
     heapq.heapify(queue)
     while queue:
@@ -101,11 +173,20 @@ def shortest_path_tree(graph: RootGraph, turn_costs: TurnCosts, base: int) -> Sh
         if edge in cost:
             continue
         cost[edge], previous[edge] = path_cost, earlier
+        recent = _recent_edges(previous, edge)
         for next_edge in outgoing_edges(graph, edge_target(graph, edge)):
             if next_edge not in cost and next_edge[0] != edge[0]:
-                total = path_cost + turn_costs.cost(edge, next_edge) + graph.segments[next_edge[0]].cost
+                total = path_cost + turn_costs.cost(recent, next_edge) + edge_cost(graph, next_edge)
                 heapq.heappush(queue, (total, next_edge, edge))
     return ShortestPathTree(base, cost, previous)
+
+
+def _recent_edges(previous: dict[DirectedEdge, DirectedEdge | None], edge: DirectedEdge) -> list[DirectedEdge]:
+    """Return the last edges of the path to `edge`, including it."""
+    edges = [edge]
+    while len(edges) < _MAX_SHARED_SEGMENTS + 1 and (earlier := previous[edges[-1]]) is not None:
+        edges.append(earlier)
+    return edges[::-1]
 
 
 @dataclass(frozen=True)
@@ -127,9 +208,14 @@ def plants_reaching(
 ) -> list[tuple[float, int, DirectedEdge]]:
     """Return cost, plant and last edge of each plant's cheapest path to a node, the cheapest plant first."""
     edges = [(number, not forward) for number, forward in outgoing_edges(graph, node)]
+    lanes = lane_costs(graph, trees, node)
     reaching = []
     for plant, tree in enumerate(trees):
-        reached = [(tree.cost[edge], plant, edge) for edge in edges if edge in tree.cost] if tree is not None else []
+        reached = (
+            [(tree.cost[edge] + lanes[plant], plant, edge) for edge in edges if edge in tree.cost]
+            if tree is not None
+            else []
+        )
         reaching += [min(reached)] if reached else []
     return sorted(reaching)
 

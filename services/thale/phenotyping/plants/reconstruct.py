@@ -77,7 +77,7 @@ def reconstruct_plants(
     ends = graph.ends()
     bases = attach_bases(graph, candidates, tips)
     bridge_gaps(graph, tips)
-    turn_costs = TurnCosts(graph)
+    turn_costs = TurnCosts(graph, {base for base in bases if base is not None})
     trees = [None if base is None else shortest_path_tree(graph, turn_costs, base) for base in bases]
     traced_roots = assign_roots(graph, turn_costs, trees, ends, tips, _lane_boundaries(candidates, expected_plants))
     centrelines = _centrelines(graph, traced_roots, tips, candidates, mask_HW)
