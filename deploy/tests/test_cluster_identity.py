@@ -20,6 +20,7 @@ def complete(env: DeployEnvironment, context: DeployContext, *steps: str) -> Non
         run_step(context, get_step(name))
 
 
+@pytest.mark.integration
 def test_new_cluster_of_the_same_name_runs_steps_again(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP)
     complete(env, context, "facts", "images", "platform")
@@ -35,6 +36,7 @@ def test_new_cluster_of_the_same_name_runs_steps_again(env: DeployEnvironment) -
     assert State.read(context.state_file).steps.keys() == {"facts", "platform"}
 
 
+@pytest.mark.integration
 def test_status_of_new_cluster_shows_no_completed_steps(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP)
     complete(env, context, "images")
@@ -45,6 +47,7 @@ def test_status_of_new_cluster_shows_no_completed_steps(env: DeployEnvironment) 
     assert "not yet" in images
 
 
+@pytest.mark.integration
 def test_state_without_a_cluster_is_not_trusted(env: DeployEnvironment) -> None:
     """Earlier versions recorded no identity."""
     context = env.context(Environment.LAPTOP)
@@ -61,6 +64,7 @@ def test_terraform_stays_completed_on_a_new_cluster() -> None:
     assert state.for_cluster("a", ()) == state
 
 
+@pytest.mark.integration
 def test_unreachable_cluster_is_one_sentence(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP)
     env.api.disconnect()
@@ -73,12 +77,14 @@ def test_unreachable_cluster_is_one_sentence(env: DeployEnvironment) -> None:
         assert "\n" not in text
 
 
+@pytest.mark.integration
 def test_missing_context_is_one_sentence(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP, context="missing")
     with pytest.raises(ClusterUnreachableError, match=r"does not respond \(.*context.* missing"):
         print_status(context)
 
 
+@pytest.mark.integration
 def test_models_survives_a_failing_log_request(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP)
     complete(env, context, "facts", "images", "platform")
@@ -87,6 +93,7 @@ def test_models_survives_a_failing_log_request(env: DeployEnvironment) -> None:
     assert "its log is not available: kubectl: connection refused" in env.output.getvalue()
 
 
+@pytest.mark.integration
 def test_models_logs_why_the_pod_of_the_job_is_pending(env: DeployEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
     context = env.context(Environment.LAPTOP, wait_s=0.5)
     complete(env, context, "facts", "images", "platform")

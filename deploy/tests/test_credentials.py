@@ -47,6 +47,7 @@ def published_keys(env: DeployEnvironment, folder: Path) -> ApiKeyFile:
     return ApiKeyFile(folder / local_keys.KEYS_FILE)
 
 
+@pytest.mark.integration
 def test_credentials_are_created_once(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP)
     get_step("credentials").run(context)
@@ -59,6 +60,7 @@ def test_credentials_are_created_once(env: DeployEnvironment) -> None:
     assert not [call for call in env.calls("kubectl") if password in " ".join(call)]
 
 
+@pytest.mark.integration
 def test_azure_has_no_api_keys_in_the_cluster(env: DeployEnvironment) -> None:
     get_step("credentials").run(azure_context(env))
     assert [found["metadata"]["name"] for found in env.api.objects.list("secrets", "thale")] == [
@@ -67,6 +69,7 @@ def test_azure_has_no_api_keys_in_the_cluster(env: DeployEnvironment) -> None:
     ]
 
 
+@pytest.mark.integration
 def test_smoke_key_is_valid_in_the_published_store(env: DeployEnvironment, tmp_path: Path) -> None:
     context = env.context(Environment.LAPTOP)
     get_step("credentials").run(context)
@@ -74,6 +77,7 @@ def test_smoke_key_is_valid_in_the_published_store(env: DeployEnvironment, tmp_p
     assert principal.scopes == {"read", "predict"}
 
 
+@pytest.mark.integration
 def test_lost_key_folder_is_restored_from_the_cluster(env: DeployEnvironment, tmp_path: Path) -> None:
     context = env.context(Environment.LAPTOP)
     get_step("credentials").run(context)
@@ -85,6 +89,7 @@ def test_lost_key_folder_is_restored_from_the_cluster(env: DeployEnvironment, tm
         assert keyring.authenticate(key, datetime.now(UTC)).name == "smoke test of make deploy"
 
 
+@pytest.mark.integration
 def test_revoked_smoke_key_is_replaced(env: DeployEnvironment, tmp_path: Path) -> None:
     context = env.context(Environment.LAPTOP)
     get_step("credentials").run(context)
@@ -95,6 +100,7 @@ def test_revoked_smoke_key_is_replaced(env: DeployEnvironment, tmp_path: Path) -
     assert read_credential(context) != first_key
 
 
+@pytest.mark.integration
 def test_smoke_test_uses_a_token_on_azure(env: DeployEnvironment) -> None:
     assert read_credential(azure_context(env)) == ACCESS_TOKEN
     (call,) = env.calls("az", "account", "get-access-token")
@@ -109,18 +115,21 @@ def test_app_registration_has_the_roles_that_the_facade_reads() -> None:
     assert len({*ids}) == len(ids)
 
 
+@pytest.mark.integration
 def test_given_key_has_priority(env: DeployEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(API_KEY_VARIABLE, "thale_given\n")
     assert read_credential(azure_context(env)) == "thale_given"
     assert not env.calls("az")
 
 
+@pytest.mark.integration
 def test_missing_token_is_reported_with_the_role(env: DeployEnvironment) -> None:
     env.configure(faults=["az account get-access-token"])
     with pytest.raises(DeployError, match=r"app role Thale\.Predict"):
         read_credential(azure_context(env))
 
 
+@pytest.mark.integration
 def test_missing_smoke_key_is_reported(env: DeployEnvironment) -> None:
     with pytest.raises(DeployError, match="python -m deploy credentials --env laptop"):
         read_credential(env.context(Environment.LAPTOP))

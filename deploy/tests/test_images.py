@@ -15,6 +15,7 @@ from tests.support.deploy_environment import REPOSITORY, DeployEnvironment
 SERVICES, MODEL_SERVER = IMAGES
 
 
+@pytest.mark.integration
 def test_tag_changes_only_with_image_content(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP)
     before = [image_tag(context, image) for image in IMAGES]
@@ -30,6 +31,7 @@ def test_tag_changes_only_with_image_content(env: DeployEnvironment) -> None:
     assert image_tag(context, MODEL_SERVER) != before[1]
 
 
+@pytest.mark.integration
 def test_gpu_overlay_builds_the_model_server_for_cuda(env: DeployEnvironment) -> None:
     context = env.context(Environment.DEV)
     on_cpu = [image_tag(context, image) for image in IMAGES]
@@ -45,6 +47,7 @@ def test_gpu_overlay_builds_the_model_server_for_cuda(env: DeployEnvironment) ->
     assert "ARG DEVICE=cpu\n" in (context.root / MODEL_SERVER.dockerfile).read_text()
 
 
+@pytest.mark.integration
 def test_image_tag_rejects_dockerignore_deny_list(env: DeployEnvironment) -> None:
     (env.root / ".dockerignore").write_text(".git\n")
     with pytest.raises(DeployError, match="must begin with `\\*`"):
@@ -58,6 +61,7 @@ def azure_context(env: DeployEnvironment) -> DeployContext:
     return context
 
 
+@pytest.mark.integration
 def test_failed_build_reports_end_of_log(env: DeployEnvironment) -> None:
     env.configure(faults=["az acr task run"])
     with pytest.raises(DeployError, match="no space left on device"):
@@ -69,6 +73,7 @@ def test_model_server_image_includes_azure_extra() -> None:
     assert "\nazure-storage-blob==" in (REPOSITORY / "requirements" / "model-server.txt").read_text()
 
 
+@pytest.mark.integration
 def test_failed_registration_is_reported_and_retried(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP)
     get_step("images").run(context)

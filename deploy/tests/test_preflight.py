@@ -22,6 +22,7 @@ def missing(env: DeployEnvironment, environment: Environment, **settings: object
     return {each.description: each.remedy for each in caught.value.missing}
 
 
+@pytest.mark.integration
 def test_preflight_reports_programs_and_settings_at_once(
     env: DeployEnvironment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -72,6 +73,7 @@ def use_gpus(env: DeployEnvironment, environment: Environment) -> None:
     path.write_text(path.read_text().replace("components:\n", "components:\n  - ../../components/gpu\n"))
 
 
+@pytest.mark.integration
 def test_preflight_reports_all_subscription_problems(env: DeployEnvironment) -> None:
     location = {"type": "Location", "reasonCode": "NotAvailableForSubscription"}
     gpu = size("Standard_NC4as_T4_v3", 4, "Standard NCASv3_T4 Family", restrictions=[location])
@@ -88,6 +90,7 @@ def test_preflight_reports_all_subscription_problems(env: DeployEnvironment) -> 
     assert "quota of 4 cores of Standard NCASv3_T4 Family in westeurope: available none" in reported
 
 
+@pytest.mark.integration
 def test_preflight_checks_regional_cores(env: DeployEnvironment) -> None:
     env.configure(sizes=SIZES, usages=[*PLENTY, usage("cores", 0, 20)])
     assert list(missing(env, Environment.DEV)) == [
@@ -95,12 +98,14 @@ def test_preflight_checks_regional_cores(env: DeployEnvironment) -> None:
     ]
 
 
+@pytest.mark.integration
 def test_preflight_counts_spot_cores_separately(env: DeployEnvironment) -> None:
     env.configure(sizes=SIZES, usages=[*PLENTY, usage("cores", 0, 28)])
     use_gpus(env, Environment.DEV)
     preflight.run(env.context(Environment.DEV))
 
 
+@pytest.mark.integration
 def test_preflight_checks_gpu_quota_only_if_used(env: DeployEnvironment) -> None:
     usages = [usage("standardDDSv5Family", 0, 100), usage("cores", 0, 100)]
     env.configure(sizes=SIZES, usages=usages)
@@ -110,6 +115,7 @@ def test_preflight_checks_gpu_quota_only_if_used(env: DeployEnvironment) -> None
     assert list(reported) == ["quota of 4 cores of Standard NCASv3_T4 Family in westeurope: available none"]
 
 
+@pytest.mark.integration
 def test_preflight_checks_each_region(env: DeployEnvironment) -> None:
     plenty = [*PLENTY, usage("cores", 0, 1000)]
     small = [usage("standardDDSv5Family", 0, 10), usage("cores", 0, 1000)]
@@ -125,6 +131,7 @@ def test_preflight_checks_each_region(env: DeployEnvironment) -> None:
     ]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("restricted", "used"), [("3", False), ("1", True)])
 def test_preflight_checks_zones_of_sizes(env: DeployEnvironment, restricted: str, *, used: bool) -> None:
     zone = {"type": "Zone", "reasonCode": "NotAvailableForSubscription", "restrictionInfo": {"zones": [restricted]}}
@@ -137,12 +144,14 @@ def test_preflight_checks_zones_of_sizes(env: DeployEnvironment, restricted: str
         preflight.run(env.context(Environment.DEV))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("version", ["podman version 4.9.3", "podman version 5.4.0"])
 def test_preflight_accepts_podman_as_docker(env: DeployEnvironment, version: str) -> None:
     env.configure(engine=version)
     preflight.run(env.context(Environment.LAPTOP))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("version", "minimum"),
     [("podman version 3.4.2", "podman 4.0.0"), ("Docker version 19.03.1, build a", "docker 20.10.0")],
@@ -153,12 +162,14 @@ def test_preflight_reports_old_container_engine(env: DeployEnvironment, version:
     assert description == f"{minimum} or newer: the installed version is {version}"
 
 
+@pytest.mark.integration
 def test_preflight_rejects_other_subscription(env: DeployEnvironment) -> None:
     env.configure(subscription="00000000-0000-0000-0000-00000000000f")
     (description,) = missing(env, Environment.DEV)
     assert "`az` uses plants (00000000-0000-0000-0000-00000000000f)" in description
 
 
+@pytest.mark.integration
 def test_preflight_rejects_cluster_of_other_environment(env: DeployEnvironment) -> None:
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": {"thale/environment": "prod"}}}
     env.api.objects.apply(env.key("namespaces", "thale"), body, "thale-deploy", force=False)
@@ -199,6 +210,7 @@ def test_variables_override_settings_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert settings.alert_emails.ticket == ("team@example.org",)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("action", [print_plan, lambda context: destroy(context, str)], ids=["plan", "destroy"])
 def test_plan_and_destroy_check_settings_first(env: DeployEnvironment, action: Callable[[DeployContext], None]) -> None:
     """Without a subscription, every organisation would compute the name of the same state account."""

@@ -42,6 +42,7 @@ def with_signing_key(env: DeployEnvironment, *, is_mounted: bool) -> DeployConte
     return env.context(Environment.LAPTOP, signing_public_keys=(str(path.relative_to(env.root)),))
 
 
+@pytest.mark.integration
 def test_heartbeat_url_is_written_and_kept(env: DeployEnvironment) -> None:
     url = "https://heartbeat.example/secret-id"
     credentials.run(env.context(Environment.LAPTOP))
@@ -54,6 +55,7 @@ def test_heartbeat_url_is_written_and_kept(env: DeployEnvironment) -> None:
     assert secret_values(env, HEARTBEAT) == {"url": url}
 
 
+@pytest.mark.integration
 def test_destination_of_traces_is_a_secret_of_the_collector(env: DeployEnvironment) -> None:
     add_namespace(env, "monitoring")
     collector = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {}, "spec": {"template": {}}}
@@ -76,6 +78,7 @@ def test_trace_export_requires_a_connection_string() -> None:
         TraceSettings(exporter="azuremonitor")
 
 
+@pytest.mark.integration
 def test_signing_keys_are_published_with_their_paths(env: DeployEnvironment) -> None:
     context = with_signing_key(env, is_mounted=True)
     get_step("facts").run(context)
@@ -88,11 +91,13 @@ def test_signing_keys_are_published_with_their_paths(env: DeployEnvironment) -> 
     assert "signing_public_keys" not in yaml.safe_load((context.overlay / "facts.yaml").read_text())["data"]
 
 
+@pytest.mark.integration
 def test_signing_keys_require_the_component(env: DeployEnvironment) -> None:
     with pytest.raises(SettingsError, match=r"add `- \.\./\.\./components/signing-keys` to the components"):
         get_step("facts").run(with_signing_key(env, is_mounted=False))
 
 
+@pytest.mark.integration
 def test_invalid_signing_key_is_reported(env: DeployEnvironment) -> None:
     (env.root / "wrong.pub").write_text("not a key")
     with pytest.raises(SettingsError, match=r"signing_public_keys: .*wrong\.pub"):

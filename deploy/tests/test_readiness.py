@@ -55,6 +55,7 @@ CREATING = with_container("containerStatuses", "facade", {"waiting": {"reason": 
 NOT_READY = with_container("containerStatuses", "facade", {"running": {}}, ready=False, restartCount=2)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("status", "warnings", "reason"),
     [
@@ -82,6 +83,7 @@ def test_wait_logs_why_a_pod_is_pending(env: DeployEnvironment, status: Any, war
     assert env.output.getvalue().count(f"waiting: {line}") == 1, "a reason is logged once"
 
 
+@pytest.mark.integration
 def test_final_failure_has_the_reason_of_the_pod(env: DeployEnvironment) -> None:
     env.api.objects.create(Key("deployments", "thale", "facade"), FACADE, ("thale-deploy", "Apply"))
     env.api.unready.add("facade")
@@ -91,6 +93,7 @@ def test_final_failure_has_the_reason_of_the_pod(env: DeployEnvironment) -> None
         readiness.run(env.context(Environment.LAPTOP, wait_s=60))
 
 
+@pytest.mark.integration
 def test_ready_pods_have_no_problem(env: DeployEnvironment) -> None:
     env.api.objects.create(Key("deployments", "thale", "facade"), FACADE, ("thale-deploy", "Apply"))
     env.api.add_pod("facade-1", {"conditions": [{"type": "Ready", "status": "True"}]})
@@ -99,12 +102,14 @@ def test_ready_pods_have_no_problem(env: DeployEnvironment) -> None:
     assert "waiting:" not in env.output.getvalue()
 
 
+@pytest.mark.integration
 def test_readiness_requires_annotations_in_kserve_config(env: DeployEnvironment) -> None:
     env.api.objects.delete(KSERVE_CONFIG)
     with pytest.raises(NotReadyError, match=r"does not list release\.thale/canary.*deploy platform --env laptop"):
         readiness.run(env.context(Environment.LAPTOP))
 
 
+@pytest.mark.integration
 def test_unused_version_does_not_block_a_deploy(env: DeployEnvironment) -> None:
     """An interrupted canary leaves a predictor that never becomes ready. No request depends on it."""
     stable = {"name": "v1-0-0", "model": {"name": "kserve-container", "modelFormat": {"name": "thale"}}}

@@ -51,6 +51,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> RecordingCluster:
     return cluster
 
 
+@pytest.mark.integration
 def test_archive_is_registered_on_the_volume(env: DeployEnvironment, cluster: RecordingCluster, tmp_path: Path) -> None:
     archive, signature = tmp_path / "plate-seg-1.1.0.mar", tmp_path / "plate-seg.sig"
     archive.write_bytes(b"archive")
@@ -68,6 +69,7 @@ def test_archive_is_registered_on_the_volume(env: DeployEnvironment, cluster: Re
     assert "plate-seg 1.1.0 registered" in env.output.getvalue()
 
 
+@pytest.mark.integration
 def test_pod_is_deleted_after_a_failed_registration(
     env: DeployEnvironment, cluster: RecordingCluster, tmp_path: Path
 ) -> None:
@@ -79,6 +81,7 @@ def test_pod_is_deleted_after_a_failed_registration(
     assert cluster.calls[-1][:2] == ("delete", "pod")
 
 
+@pytest.mark.integration
 def test_registration_on_azure_names_the_command(env: DeployEnvironment, tmp_path: Path) -> None:
     context = env.context(Environment.DEV)
     shutil.copyfile(REPOSITORY / "deploy" / "tests" / "data" / "outputs.json", context.folder / "outputs.json")

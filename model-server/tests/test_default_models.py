@@ -8,6 +8,7 @@ from thale.schemas import ReleaseState
 from thale_models.default_models import main
 
 
+@pytest.mark.slow
 def test_main_writes_archives_and_release_state_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(tmp_path) == 0
     release_state = ReleaseState.model_validate_json((tmp_path / "release-state.json").read_bytes())

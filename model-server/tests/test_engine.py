@@ -117,6 +117,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.slow
 def test_load_engine_sends_no_usage_statistics(segmenter: TinyModel, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from thale.schemas import ModelCard\n"

@@ -30,6 +30,7 @@ def accept_any_score(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(engine_check, f"_TIMED_PLATE_{side}", 400)
 
 
+@pytest.mark.slow
 def test_check_engine_reports_difference_scores_and_seconds(folder: Path) -> None:
     (report,) = check_engine([folder], TorchOptions("cpu", "bfloat16"), plates=1)
     assert report.model == "tiny-seg 1.0.0"

@@ -156,6 +156,7 @@ def test_load_engine_rejects_openvino_on_a_gpu(segmenter: TinyModel) -> None:
         load_engine(segmenter.card, segmenter.weights, "openvino", torch_options=TorchOptions("cuda"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("torch_settings")
 def test_open_device_makes_the_gpu_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)

@@ -51,6 +51,7 @@ def train_briefly(
     return train(replace(recipe, validation_interval_steps=4), folder, out, replace(options, **overrides), CardFields())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "metric", "min_score"), [("smoke", "dice_root", 0.6), ("smoke-landmarks", "f1_root_base", 0.6)]
 )

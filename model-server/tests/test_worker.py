@@ -23,6 +23,7 @@ def run_worker(folder: Path, program: str, *arguments: str, name: str = "model_s
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("response", "is_imported"), [('b"bytes"', "False"), ('"text"', "False"), ("[0.5]", "True")])
 def test_worker_imports_torch_only_for_possible_tensors(tmp_path: Path, response: str, is_imported: str) -> None:
     assert run_worker(tmp_path, CODEC_PROGRAM.format(response=response), "--sock-type", "unix").split() == [
@@ -31,6 +32,7 @@ def test_worker_imports_torch_only_for_possible_tensors(tmp_path: Path, response
     ]
 
 
+@pytest.mark.slow
 def test_worker_imports_the_real_torch_for_handlers(tmp_path: Path) -> None:
     program = "import torch; from torch import nn; print(nn.Linear(2, 3)(torch.zeros(1, 2)).shape[1])"
     assert run_worker(tmp_path, program).split() == ["3"]

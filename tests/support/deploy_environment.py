@@ -1,11 +1,13 @@
 """Environment of a deploy under test: a checkout, fake commands on PATH, a fake cluster, and a gateway."""
 
+import functools
 import json
 import os
 import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -124,17 +126,11 @@ class DeployEnvironment:
 def build_deploy_environment(folder: Path) -> Iterator[DeployEnvironment]:
     """Build the environment. The caller sets PATH."""
     root, bin_dir = folder / "checkout", folder / "programs"
-    _create_checkout(root)
+    shutil.copytree(_checkout_template().name, root)
     with ExitStack() as stack:
         ca_certificate, gateway = stack.enter_context(_run_gateway(folder))
         api = stack.enter_context(run_fake_cluster(ca_certificate))
-        overlay = subprocess.run(
-            ["kubectl", "kustomize", str(root / "kubernetes/overlays/aks-dev")],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        api.add_kinds(list(yaml.safe_load_all(overlay.stdout)))
+        api.add_kinds(_overlay_objects())
         api.add_kinds([{"apiVersion": "monitoring.coreos.com/v1", "kind": kind} for kind in _MONITORS])
         definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {}}
         name = "inferenceservices.serving.kserve.io"
@@ -146,8 +142,23 @@ def build_deploy_environment(folder: Path) -> Iterator[DeployEnvironment]:
 _MONITORS = ("PodMonitor", "PrometheusRule", "ServiceMonitor")
 
 
+@functools.cache
+def _overlay_objects() -> list[dict[str, Any]]:
+    """Return the objects of an overlay."""
+    command = ["kubectl", "kustomize", str(REPOSITORY / "kubernetes" / "overlays" / "aks-dev")]
+    overlay = subprocess.run(command, capture_output=True, text=True, check=True)
+    return list(yaml.load_all(overlay.stdout, yaml.CSafeLoader))
+
+
+@functools.cache
+def _checkout_template() -> "tempfile.TemporaryDirectory[str]":
+    """Copy the files that a deploy reads into a new Git repository, once in a process."""
+    template = tempfile.TemporaryDirectory(prefix="thale-checkout-")
+    _create_checkout(Path(template.name))
+    return template
+
+
 def _create_checkout(root: Path) -> None:
-    """Copy the files that a deploy reads into a new Git repository."""
     ignore = shutil.ignore_patterns("__pycache__", "tests", ".terraform*", "*.tfstate*", "data")
     for folder in ("deploy", "terraform", "kubernetes", "services", "model-server"):
         shutil.copytree(REPOSITORY / folder, root / folder, ignore=ignore)

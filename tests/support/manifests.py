@@ -23,7 +23,7 @@ def build(folder: Path) -> list[Manifest]:
         pytest.skip("kubectl is missing: it builds the overlays")
     result = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
-    return list(yaml.safe_load_all(result.stdout))
+    return list(yaml.load_all(result.stdout, yaml.CSafeLoader))  # ten times faster than `safe_load_all`
 
 
 @functools.cache

@@ -101,6 +101,7 @@ def test_read_releases_names_a_missing_file(tmp_path: Path) -> None:
         read_releases(tmp_path / "nowhere.yaml")
 
 
+@pytest.mark.integration
 def test_save_releases_never_replaces_a_file_by_an_empty_one(env: DeployEnvironment, tmp_path: Path) -> None:
     path = tmp_path / "releases.yaml"
     path.write_text(yaml.safe_dump({"kind": "InferenceService"}))
@@ -109,6 +110,7 @@ def test_save_releases_never_replaces_a_file_by_an_empty_one(env: DeployEnvironm
     assert path.read_text()
 
 
+@pytest.mark.integration
 def test_restore_needs_the_objects_of_a_deploy(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP)
     release = {"kind": "InferenceService", "metadata": {"name": "plate-seg"}, "spec": {"predictor": {"name": "v1"}}}

@@ -42,6 +42,7 @@ def test_agreement_with_itself_is_one_and_keeps_other_references(plates: Path, t
     assert "agreement_dice_root" in expected_agreement(card, card)
 
 
+@pytest.mark.slow
 def test_agreement_of_landmarks_has_distance_and_f1(plates: Path, tmp_path: Path) -> None:
     folder = write_model(tmp_path / "marks", "landmarks")
     references = write_agreement_references(folder, folder, plates, "test").references

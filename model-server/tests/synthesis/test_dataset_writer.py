@@ -35,12 +35,14 @@ def test_write_dataset_writes_the_manifest_of_training(tmp_path: Path) -> None:
         assert rsml.read((tmp_path / row["roots"]).read_bytes()).mm_per_px == pytest.approx(float(row["mm_per_px"]))
 
 
+@pytest.mark.slow
 def test_write_dataset_is_independent_of_the_number_of_jobs(tmp_path: Path) -> None:
     write_dataset(tmp_path / "one", 3, 7, crop_px=128)
     write_dataset(tmp_path / "two", 3, 7, crop_px=128, jobs=2)
     assert read_files(tmp_path / "one") == read_files(tmp_path / "two")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["masks/plate-000001.png", "truth/plate-000001.rsml"])
 def test_write_dataset_resumes_a_stopped_run(tmp_path: Path, missing: str) -> None:
     write_dataset(tmp_path / "whole", 4, 7, overrides=SMALL)
@@ -67,6 +69,7 @@ def test_write_dataset_rejects_another_seed(tmp_path: Path) -> None:
         write_dataset(tmp_path, 2, 8, crop_px=64)
 
 
+@pytest.mark.slow
 def test_write_dataset_reserves_a_tenth_for_validation(tmp_path: Path) -> None:
     rows = read_rows(write_dataset(tmp_path, 20, 1, crop_px=64))
     assert [row["split"] for row in rows].count("val") == 2

@@ -12,6 +12,7 @@ from thale_models.synthesis.organs import ROOT, SEED, SHOOT, count_visible
 from thale_models.synthesis.plate_spec import sample_spec
 
 SMALL = {"width": 1250, "height": 1200}
+TINY = {"width": 625, "height": 600}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def classes_at(plate: SyntheticPlate, points: np.ndarray) -> np.ndarray:
 
 
 def test_draw_plate_is_reproducible() -> None:
-    first, second = draw_plate(5, **SMALL), draw_plate(5, **SMALL)
+    first, second = draw_plate(5, **TINY), draw_plate(5, **TINY)
     assert first.encoded == second.encoded
     assert first.mask_HW.tobytes() == second.mask_HW.tobytes()
     assert first.plants == second.plants
@@ -33,7 +34,7 @@ def test_draw_plate_is_reproducible() -> None:
 
 
 def test_draw_plate_depends_on_the_seed() -> None:
-    assert draw_plate(5, **SMALL).encoded != draw_plate(6, **SMALL).encoded
+    assert draw_plate(5, **TINY).encoded != draw_plate(6, **TINY).encoded
 
 
 def test_polylines_lie_on_organs(plates: list[SyntheticPlate]) -> None:
@@ -140,7 +141,7 @@ def test_roots_have_the_polarity_of_their_style(style: str, darker: bool) -> Non
 
 
 def test_dark_style_is_grey() -> None:
-    image = draw_plate(2, style="dark", **SMALL).image_HW3
+    image = draw_plate(2, style="dark", **TINY).image_HW3
     assert (image[..., 0] == image[..., 1]).all()
     assert (image[..., 0] == image[..., 2]).all()
 
@@ -173,6 +174,7 @@ def test_tilted_plate_stays_in_the_image() -> None:
     assert (root < [1250, 1200]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("style", "size"), [("backlit", (4300, 2900)), ("dark", (4200, 3000))])
 def test_draw_plate_renders_a_full_camera_image(style: str, size: tuple[int, int]) -> None:
     plate = draw_plate(1, style=style, width=size[0], height=size[1])
@@ -214,5 +216,5 @@ def test_hard_plates_have_more_roots_nearer_to_the_rim() -> None:
 
 
 def test_hard_option_leaves_other_plates_unchanged() -> None:
-    assert draw_plate(5, hard=False, **SMALL).encoded == draw_plate(5, **SMALL).encoded
-    assert draw_plate(5, hard=True, **SMALL).encoded != draw_plate(5, **SMALL).encoded
+    assert draw_plate(5, hard=False, **TINY).encoded == draw_plate(5, **TINY).encoded
+    assert draw_plate(5, hard=True, **TINY).encoded != draw_plate(5, **TINY).encoded
