@@ -2,6 +2,10 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 from prometheus_client import REGISTRY
@@ -17,6 +21,7 @@ from thale.facade.upstream.model_client import ModelClient, PredictRequest
 from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.routing import Route
 from thale.schemas import ReleaseState
+from thale.telemetry import labels
 
 
 @pytest.mark.integration
@@ -48,9 +53,9 @@ def test_fallback_replaces_response_that_fails_postprocessing(
 
     versions, responses = asyncio.run(postprocess())
     assert versions == [response.route.version for response in responses] == ["1.0.0"]
-    labels = {"model": "plate-seg", "version": canary.version}
-    assert REGISTRY.get_sample_value("thale_model_fallbacks_total", {**labels, "reason": outcome}) == 1
-    assert REGISTRY.get_sample_value("thale_model_requests_total", {**labels, "outcome": outcome}) == 1
+    series = {"model": "plate-seg", "version": canary.version}
+    assert REGISTRY.get_sample_value("thale_model_fallbacks_total", {**series, "reason": outcome}) == 1
+    assert REGISTRY.get_sample_value("thale_model_requests_total", {**series, "outcome": outcome}) == 1
 
 
 def test_classify_error_maps_every_error() -> None:
@@ -59,3 +64,16 @@ def test_classify_error_maps_every_error() -> None:
     assert classify_error(ModelUnavailableError("no")) == "unavailable"
     assert classify_error(Deadline.after(1).error()) == "timeout"
     assert {classify_error(ImageError("no")), classify_error(ScaleError("no"))} == {"rejected"}
+
+
+def test_fallbacks_of_a_canary_are_initialised_to_zero() -> None:
+    stable = Route("plate-seg", "1.0.0", "segmentation", "sha256:a", "sha256:w", ("background", "root"))
+    canary = replace(stable, version="7.0.0", role="canary", fallback=stable)
+    settings = FacadeSettings(release_state_path=Path("release-state.json"))
+    response = ModelResponse(canary, b"", 0.1, 240, 200)
+    models: Any = SimpleNamespace(predict=AsyncMock(return_value=response))
+    client = FallbackClient(models, MagicMock(), BreakerRegistry(settings), settings)
+    assert asyncio.run(client.predict(canary, PredictRequest(b"", 240, 200), Deadline.after(60))) is response
+    for reason in labels.REASON.values:
+        found = {"model": "plate-seg", "version": "7.0.0", "reason": reason}
+        assert REGISTRY.get_sample_value("thale_model_fallbacks_total", found) == 0, reason

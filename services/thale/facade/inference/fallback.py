@@ -21,7 +21,7 @@ from thale.facade.upstream.breaker_registry import BreakerRegistry
 from thale.facade.upstream.model_client import IMAGE_ERRORS, ModelClient, PredictRequest
 from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.routing import Route
-from thale.telemetry import metrics, tracing
+from thale.telemetry import labels, metrics, tracing
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,8 @@ class FallbackClient:
         """
         if route.fallback is None:
             return await self._predict_without_fallback(route, request, deadline)
+        for reason in labels.REASON.values:  # initialised to 0 so that rate() sees the first increment
+            metrics.MODEL_FALLBACKS.labels(route.name, route.version, reason)
         if not self._breakers.allows(route):
             return await self._fall_back(route, "open", request, deadline)
         canary_deadline = deadline.half(self._canary_timeout.seconds(route))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from thale.errors import ConflictError, ReleaseError, StoreError, TargetError, UnknownModelError
+from thale.errors import ConflictError, ReleaseError, SignatureError, StoreError, TargetError, UnknownModelError
 from thale.host.files import exclusive_lock, write_atomically
 from thale.release.registry import golden
 from thale.release.registry.signatures import SignaturePolicy, check_archive, read_signatures
@@ -89,6 +89,7 @@ class LocalTarget(BackgroundUnloader):
 
         Raises:
             ConflictError: If the release has changed since `before` was read. Nothing is changed.
+            SignatureError: If a new version does not have its registered bytes, or lacks a required signature.
             TargetError: If a version cannot be loaded. The traffic does not change.
         """
         model = after.name
@@ -120,6 +121,8 @@ class LocalTarget(BackgroundUnloader):
         model, version = manifest.card.name, manifest.card.version
         try:
             archive = copy_to_serving_dir(self.store.archive(manifest), manifest, self.serving_dir)
+        except SignatureError:
+            raise
         except StoreError as error:
             raise TargetError(f"{model} {version} cannot be loaded: {error}") from error
         self.server.load(model, version, archive, self.timeouts.load_s)
