@@ -112,10 +112,14 @@ def altered_photographs(folder: Path) -> Iterator[Picture]:
 
 
 def evaluate(picture: Picture, models: dict[str, LoadedModel] | None) -> Outcome:
-    """Return the outcome of a picture; without models, it has the flags of the gate only."""
+    """Return the outcome of a picture. The models run only if the gate accepts a picture that shows no plate.
+
+    Every flag of a refusal makes all traits uncertain, so a refused picture has no value that is `ok`.
+    """
     try:
-        if models is None:
-            return Outcome(picture, tuple(flag.code for flag in calibrate(picture.decode()).flags), 0)
+        outcome = Outcome(picture, tuple(flag.code for flag in calibrate(picture.decode()).flags), 0)
+        if models is None or picture.is_plate or outcome.is_refused:
+            return outcome
         evaluated = evaluate_plate(picture.encode(), picture.name, models["segmentation"], models["landmarks"])
     except ThaleError as error:
         return Outcome(picture, (f"error {error.code}",), 0)
@@ -153,7 +157,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=9000, help="seed of the first synthetic plate")
     parser.add_argument("--plates-in", type=Path, action="append", default=[], help="folder of photographs of plates")
     parser.add_argument("--others-in", type=Path, action="append", default=[], help="folder of other photographs")
-    parser.add_argument("--without-models", action="store_true", help="evaluate only the flags of the gate")
+    parser.add_argument("--without-models", action="store_true", help="never run the models")
     arguments = parser.parse_args()
     models: dict[str, LoadedModel] | None = None
     if not arguments.without_models:
@@ -165,17 +169,18 @@ def main() -> None:
         for picture in pictures:
             outcome = evaluate(picture, models)
             outcomes.append(outcome)
-            is_wrong = outcome.is_refused if picture.is_plate else (outcome.ok_values or not outcome.is_refused)
-            if is_wrong:
-                print(f"! {picture.kind}: {picture.name}: {outcome.ok_values} ok, {outcome.codes}", flush=True)  # noqa: T201
+            is_wrong = outcome.is_refused if picture.is_plate else (outcome.ok_values > 0 or not outcome.is_refused)
+            line = f"{'!' if is_wrong else ' '} {picture.kind}: {picture.name}: {outcome.ok_values} ok, {outcome.codes}"
+            print(line, flush=True)  # noqa: T201
 
     add(negatives(arguments.seeds))
-    add(synthetic_plates(arguments.plates, arguments.first_seed))
-    for folder in arguments.plates_in:
-        add(photographs(folder, True))
-        add(altered_photographs(folder))
     for folder in arguments.others_in:
         add(photographs(folder, False))
+    for folder in arguments.plates_in:
+        add(photographs(folder, True))
+    add(synthetic_plates(arguments.plates, arguments.first_seed))
+    for folder in arguments.plates_in:
+        add(altered_photographs(folder))
     print(summarise(outcomes))  # noqa: T201
 
 

@@ -18,6 +18,7 @@ CODES: dict[type[ThaleError], str] = {
     errors.ImageTooSmallError: "image-too-small",
     errors.ImageTooLargeError: "image-too-large",
     errors.MultiPageImageError: "multi-page-image",
+    errors.DoubtfulImageError: "doubtful-image",
     errors.ScaleError: "scale",
     errors.ParameterError: "parameter",
     errors.RequestError: "request",

@@ -43,6 +43,10 @@ class Parameters(TypedDict, total=False):
     model: str | None
     """Model name, or `name@version` to pin a version."""
     expected_plants: int | None
+    rotate: int | None
+    """Clockwise turn in degrees (90, 180, 270) that brings the shoots to the top. For measurements only."""
+    strict: bool | None
+    """True: an image that may not show an upright square plate raises DoubtfulImageError. For measurements only."""
     page: int | None
     """Page of a TIFF with several pages, counted from 0."""
     name: str | None
@@ -213,7 +217,7 @@ class Client:
         return response.status == 200
 
     def _post(self, path: str, image: Image, parameters: Parameters, accept: str, **options: str) -> bytes:
-        query = {key: str(value) for key, value in parameters.items() if value is not None} | options
+        query = {key: _format_parameter(value) for key, value in parameters.items() if value is not None} | options
         if not isinstance(image, bytes):
             query.setdefault("name", Path(image).name)
         with _open_body(image) as (body, length):
@@ -245,6 +249,10 @@ class Client:
         if response.status != 200:
             raise _problem_to_error(response)
         return response
+
+
+def _format_parameter(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @contextmanager

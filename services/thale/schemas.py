@@ -26,9 +26,11 @@ ModelName = Annotated[str, Field(pattern=MODEL_NAME_PATTERN)]
 Version = Annotated[str, Field(pattern=VERSION_PATTERN)]
 
 Task = Literal["segmentation", "landmarks"]
-ScaleSource = Literal["given", "plate_edge", "assumed", "none"]
+ScaleSource = Literal["given", "plate_edge", "assumed", "per_plate", "none"]
 """`given`: the scale. `plate_edge`: the plate's edge and its given width. `assumed`: the plate's edge and the assumed
-width of 120 mm. `none`: no scale."""
+width of 120 mm. `per_plate`: each of several plates has its own. `none`: no scale."""
+Rotation = Literal[0, 90, 180, 270]
+"""Clockwise turn in degrees."""
 OrganKind = Literal["root", "shoot", "seed"]
 LandmarkKind = Literal["root_base", "primary_tip", "lateral_tip", "leaf_tip"]
 TraitLevel = Literal["plant", "plate"]
@@ -80,7 +82,7 @@ class ImageMetadata(FrozenModel):
 
 
 class Scale(FrozenModel):
-    """Millimetres per source pixel, and the source of the scale. NaN with source 'none'."""
+    """Millimetres per source pixel, and the source of the scale. NaN with the sources 'per_plate' and 'none'."""
 
     mm_per_px: NullableFloat
     source: ScaleSource
@@ -89,7 +91,7 @@ class Scale(FrozenModel):
     @property
     def is_known(self) -> bool:
         """True if lengths can be converted to millimetres."""
-        return self.source != "none"
+        return self.source not in ("per_plate", "none")
 
 
 class Plate(FrozenModel):
@@ -179,13 +181,25 @@ class TraitValue(FrozenModel):
 
 
 class Plant(FrozenModel):
-    """One plant. Plants are numbered from 1, from left to right."""
+    """One plant. Plants are numbered from 1, from left to right, and plate by plate if there are several."""
 
     id: int = Field(ge=1)
+    plate: int | None = None
+    """Number of the plant's plate in the image. None if no plate was found."""
     organs: tuple[Organ, ...]
     landmarks: tuple[Landmark, ...]
     roots: tuple[Root, ...]
     traits: tuple[TraitValue, ...] = ()
+    flags: tuple[Flag, ...] = ()
+
+
+class PlateMeasurement(FrozenModel):
+    """One plate of an image, with its totals. Plates are numbered from 1 in reading order."""
+
+    id: int = Field(ge=1)
+    plate: Plate
+    scale: Scale
+    traits: tuple[TraitValue, ...]
     flags: tuple[Flag, ...] = ()
 
 
@@ -208,11 +222,18 @@ class Timings(FrozenModel):
 
 
 class Phenotype(FrozenModel):
-    """The response of /v1/phenotype."""
+    """The response of /v1/phenotype.
+
+    With several plates, `plate` is None and `traits` is empty: each entry of `plates` has its scale and its totals.
+    """
 
     image: ImageMetadata
+    rotate: Rotation = 0
+    """Clockwise turn of the image before its measurement, as requested. Positions are in the original image."""
     scale: Scale
     plate: Plate | None
+    plates: tuple[PlateMeasurement, ...] = ()
+    """All plates of the image in reading order."""
     plants: tuple[Plant, ...]
     traits: tuple[TraitValue, ...]
     flags: tuple[Flag, ...]

@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 MM_PER_PX_HEADER = "x-thale-mm-per-px"
 PLATE_WIDTH_MM_HEADER = "x-thale-plate-width-mm"
 PAGE_HEADER = "x-thale-page"
+ROTATE_HEADER = "x-thale-rotate"
+PLATE_HEADER = "x-thale-plate"
 
 HandlerResponse = tuple[bytes, str]
 """A body and its media type."""
@@ -141,12 +143,13 @@ def _handle_item(
 ) -> bytes:
     try:
         with step("decode"):
-            image_HW3 = decode(_image_bytes(item), page=_parse_page_header(headers))
+            image_HW3 = _rotate(decode(_image_bytes(item), page=_parse_page_header(headers)), headers)
         with step("transform"), step("calibrate"):
             calibration = calibrate(
                 image_HW3,
                 _parse_float_header(headers, MM_PER_PX_HEADER),
                 _parse_float_header(headers, PLATE_WIDTH_MM_HEADER),
+                _parse_plate_header(headers),
             )
         body, media_type = predict(image_HW3, calibration)
     except ThaleError as error:
@@ -205,3 +208,18 @@ def _parse_page_header(headers: Mapping[str, str]) -> int | None:
     if page < 0:
         raise ParameterError(f"{PAGE_HEADER} is {page}: pass a page number from 0")
     return page
+
+
+def _rotate(image_HW3: NDArray[np.uint8], headers: Mapping[str, str]) -> NDArray[np.uint8]:
+    """Return the image, turned clockwise as requested."""
+    text = headers.get(ROTATE_HEADER, "0")
+    if text not in ("0", "90", "180", "270"):
+        raise ParameterError(f"{ROTATE_HEADER} is {text!r}: pass 0, 90, 180 or 270")
+    return np.ascontiguousarray(np.rot90(image_HW3, -(int(text) // 90)))
+
+
+def _parse_plate_header(headers: Mapping[str, str]) -> int:
+    text = headers.get(PLATE_HEADER, "1")
+    if not (text.isascii() and text.isdecimal() and len(text) < 5 and int(text) > 0):
+        raise ParameterError(f"{PLATE_HEADER} is {text!r}: pass the number of a plate from 1")
+    return int(text)

@@ -116,3 +116,10 @@ def test_analyze_names_results_of_earlier_runs(client: SeedlingClient, photos: P
     assert images_in_table(tmp_path / "out") == ["a.png", "b.jpg"]
     assert "results of earlier runs are in the tables too: a" in output
     assert "earlier runs" not in run(photos, "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize("degrees", ["45", "-90", "360"])
+def test_analyze_rejects_a_turn_that_is_no_quarter_turn(tmp_path: Path, degrees: str) -> None:
+    result = CliRunner().invoke(app, ["analyze", "plate.png", "--out", str(tmp_path), "--rotate", degrees])
+    assert result.exit_code == 2
+    assert "is not 90, 180 or 270" in result.output

@@ -64,6 +64,12 @@ def _positive_length(value: float | None) -> float | None:
     return value
 
 
+def _quarter_turn(value: int) -> int:
+    if value not in (0, 90, 180, 270):
+        raise typer.BadParameter(f"{value} is not 90, 180 or 270")
+    return value
+
+
 @app.command()
 def up(
     port: Annotated[
@@ -101,6 +107,10 @@ def analyze(
         int | None, typer.Option(min=1, max=1000, help="Number of plants on each plate.")
     ] = None,
     page: Annotated[int | None, typer.Option(min=0, help="Page of TIFFs with several pages, from 0.")] = None,
+    rotate: Annotated[
+        int, typer.Option(callback=_quarter_turn, help="Clockwise turn that brings the shoots up: 90, 180 or 270.")
+    ] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse images that may not show an upright plate.")] = False,
     coco: Annotated[bool, typer.Option("--coco", help="Also write coco.json for all images.")] = False,
     plantcv: Annotated[
         bool, typer.Option("--plantcv", help="Also write plantcv.json for all images, for plantcv-utils json2csv.")
@@ -124,6 +134,10 @@ def analyze(
         "expected_plants": expected_plants,
         "page": page,
     }
+    if rotate:
+        parameters["rotate"] = rotate
+    if strict:
+        parameters["strict"] = True
     options = AnalyzeOptions(paths, out, recursive, parameters, coco, plantcv, server, home, weights)
     raise typer.Exit(analyze_images(options, Console(), _stderr_console()))
 

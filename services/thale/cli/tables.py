@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from thale.phenotyping.plates import plate_number, split_plates
 from thale.schemas import Flag, ModelInfo, Phenotype, Plant, TraitValue
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ def traits_table(phenotype: Phenotype, width: int) -> RenderableType:
     plants_per_table = max(1, (width - _FIXED_WIDTH) // _NUMBER_WIDTH)
     for start in range(0, len(plants), plants_per_table):
         renderables.append(_plants_table(plants[start : start + plants_per_table]))
-    if phenotype.traits:
-        renderables.append(_plate_table(phenotype.traits))
+    for part in split_plates(phenotype):
+        if part.traits:
+            title = f"plate {plate_number(part)}" if len(phenotype.plates) > 1 else "whole plate"
+            renderables.append(_plate_table(part.traits, title))
     renderables += [f"[yellow]![/] {escape(line)}" for line in _remarks(phenotype)]
     return Group(*renderables)
 
@@ -65,8 +68,8 @@ def _plants_table(plants: Sequence[Plant]) -> Table:
     return table
 
 
-def _plate_table(traits: Sequence[TraitValue]) -> Table:
-    table = _new_table("whole plate")
+def _plate_table(traits: Sequence[TraitValue], title: str) -> Table:
+    table = _new_table(title)
     table.add_column("value", justify="right", no_wrap=True)
     for trait in traits:
         table.add_row(trait.trait.replace("_", " "), _format_unit(trait.unit), _format_value(trait))

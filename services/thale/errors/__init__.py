@@ -23,6 +23,7 @@ from thale.errors.environment import (
 )
 from thale.errors.images import (
     DamagedImageError,
+    DoubtfulImageError,
     EmptyImageError,
     ImageError,
     ImageTooLargeError,
@@ -88,6 +89,7 @@ __all__ = [
     "DatasetError",
     "DeadlineExceededError",
     "DeviceError",
+    "DoubtfulImageError",
     "EmptyImageError",
     "FileAccessError",
     "ForbiddenError",

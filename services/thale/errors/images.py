@@ -61,6 +61,12 @@ class MultiPageImageError(ImageError):
         self.pages = pages
 
 
+class DoubtfulImageError(ImageError):
+    """The gate doubts that the image shows upright square plates like those of the training, and `strict` is true."""
+
+    code = "doubtful-image"
+
+
 class ScaleError(ThaleError):
     """The scale is outside the range that is possible for a photograph of plants."""
 

@@ -3,7 +3,7 @@
 The format is https://cocodataset.org/#format-data. An organ is one annotation of the category root, shoot or seed. A
 landmark is one annotation of the category of its kind (root_base, primary_tip, lateral_tip, leaf_tip) with one keypoint
 of the same name. One annotation per plant is not possible: COCO has a fixed number of keypoints per category, and the
-number of lateral tips varies. `plant` and `score` are additional fields. Pixel centres are integers.
+number of lateral tips varies. `plate`, `plant` and `score` are additional fields. Pixel centres are integers.
 
 Every annotation has a segmentation, because `annToMask` of pycocotools and most viewers of masks require one. That of a
 landmark is an empty RLE mask. A disc around the point would be an area without a measurement.
@@ -97,10 +97,10 @@ def _annotations(phenotype: Phenotype, content: Content, outline: Outline) -> It
     for plant in phenotype.plants:
         if content != "landmarks":
             for organ in plant.organs:
-                yield {"plant": plant.id, **_organ(organ, phenotype.image, outline)}
+                yield {"plate": plant.plate, "plant": plant.id, **_organ(organ, phenotype.image, outline)}
         if content != "organs":
             for landmark in plant.landmarks:
-                yield {"plant": plant.id, **_landmark(landmark, phenotype.image)}
+                yield {"plate": plant.plate, "plant": plant.id, **_landmark(landmark, phenotype.image)}
 
 
 def _organ(organ: Organ, image: ImageMetadata, outline: Outline) -> dict[str, Any]:

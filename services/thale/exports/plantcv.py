@@ -2,7 +2,8 @@
 
 The format is that of merged results (plantcv.utils.converters.json2csv). `variables` declares each name as metadata or
 observation. Each image is an entity with `metadata`, whose values are lists, and with `observations` by sample. A plant
-is a sample. Unknown values are null, which json2csv writes as "none" in metadata and as an empty cell in observations.
+is a sample. Each plate of an image with several plates is an entity. Unknown values are null, which json2csv writes as
+"none" in metadata and as an empty cell in observations.
 
 json2csv writes no row for a sample without a known value, so each sample has `flags`, which is always known. It writes
 metadata as columns. Totals of the plate are metadata, with the unit in the name, so that scales are not mixed in one
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from thale.exports.names import flag_codes, image_name, model_names, trait_column
+from thale.phenotyping.plates import plate_number, split_plates
 from thale.phenotyping.traits.table import TRAITS
 from thale.schemas import Phenotype, Plant, TraitValue
 
@@ -31,7 +33,8 @@ def chunks(phenotypes: Iterable[Phenotype]) -> Iterator[str]:
     """Yield the same document piece by piece. Only one phenotype is in memory."""
     variables: dict[str, dict[str, str]] = {}
     yield '{"entities": ['
-    for index, phenotype in enumerate(phenotypes):
+    parts = (part for phenotype in phenotypes for part in split_plates(phenotype))
+    for index, phenotype in enumerate(parts):
         entity = {"metadata": _metadata(phenotype), "observations": _observations(phenotype)}
         for name, value in entity["metadata"].items():
             variables[name] = {"category": "metadata", "datatype": value["datatype"]}
@@ -51,6 +54,7 @@ def _metadata(phenotype: Phenotype) -> dict[str, dict[str, Any]]:
     entries: Sequence[tuple[str, str, str, str | float | None]] = (
         ("image", "image file", _TEXT, image_name(phenotype.image)),
         ("id", "image digest, SHA-256", _TEXT, phenotype.image.sha256),
+        ("plate", "number of the plate in the image", _NUMBER, plate_number(phenotype)),
         ("mm_per_px", "millimetres per pixel", _NUMBER, _finite_or_none(phenotype.scale.mm_per_px)),
         ("scale_source", "source of the scale", _TEXT, phenotype.scale.source),
         ("image_flags", "flags of the image", _TEXT, flag_codes(phenotype.flags) or None),

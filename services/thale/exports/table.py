@@ -3,6 +3,9 @@
 The format is RFC 4180, but with a line feed as line end; encode it as UTF-8. An unknown value is an empty cell. R's
 read.csv and pandas' read_csv read an empty cell as missing, while spreadsheets read "NaN" as text.
 
+`plate` is the number of the plate in the image. An image with several plates has rows for each of them, with its own
+scale; a plate without plants has one row in the wide table. `plant` is unique in the image.
+
 Scales are never mixed in one column. The name of a wide column includes the unit (primary_root_length_mm), so that
 images without a scale have separate columns (primary_root_length_px). Each row has `scale_source` and `mm_per_px`.
 
@@ -16,6 +19,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from thale.exports.names import flag_codes, image_name, model_names, replace_unprintable, trait_column
+from thale.phenotyping.plates import plate_number, split_plates
 from thale.phenotyping.traits.table import TRAITS
 from thale.schemas import Flag, Phenotype, Plant, TraitLevel, TraitValue
 
@@ -23,6 +27,7 @@ LONG_COLUMNS = (
     "image",
     "sha256",
     "level",
+    "plate",
     "plant",
     "trait",
     "value",
@@ -48,6 +53,7 @@ LONG_COLUMNS = (
 WIDE_COLUMNS = (
     "image",
     "sha256",
+    "plate",
     "plant",
     "flags",
     "scale_source",
@@ -73,7 +79,7 @@ def long_csv(phenotypes: Iterable[Phenotype]) -> str:
     `level` is plant or plate. Rows of a plate have an empty `plant`, and they include the flags of the image.
     """
     rows: list[Sequence[Cell]] = []
-    for phenotype in phenotypes:
+    for phenotype in (part for each in phenotypes for part in split_plates(each)):
         for plant in phenotype.plants:
             rows += [_long_row(phenotype, trait, "plant", plant.id) for trait in plant.traits]
         rows += [_long_row(phenotype, trait, "plate", None, phenotype.flags) for trait in phenotype.traits]
@@ -85,7 +91,7 @@ def wide_csv(phenotypes: Iterable[Phenotype]) -> str:
 
     An image without plants has one row with an empty `plant`, so that every image is in the table.
     """
-    phenotypes = tuple(phenotypes)
+    phenotypes = tuple(part for phenotype in phenotypes for part in split_plates(phenotype))
     columns = _trait_columns(phenotypes)
     rows = [_wide_row(phenotype, plant, columns) for phenotype in phenotypes for plant in (phenotype.plants or (None,))]
     trait_columns = [f"{column}{suffix}" for column in columns for suffix in TRAIT_SUFFIXES]
@@ -100,6 +106,7 @@ def _long_row(
         image_name(phenotype.image),
         phenotype.image.sha256,
         level,
+        plate_number(phenotype),
         plant,
         trait.trait,
         trait.value,
@@ -131,6 +138,7 @@ def _wide_row(phenotype: Phenotype, plant: Plant | None, columns: Sequence[str])
     return (
         image_name(phenotype.image),
         phenotype.image.sha256,
+        plate_number(phenotype),
         plant.id if plant else None,
         flag_codes(flags),
         phenotype.scale.source,

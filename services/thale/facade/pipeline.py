@@ -18,6 +18,7 @@ from thale.facade.deadline import Deadline
 from thale.facade.inference import output_metrics
 from thale.facade.inference.concurrency import run_concurrently
 from thale.facade.inference.fallback import FallbackClient
+from thale.facade.inference.plate_requests import predict_plates
 from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
 from thale.facade.postprocess import tasks
 from thale.facade.postprocess.types import PNG, PhenotypeTask, RenderedResponse
@@ -80,20 +81,20 @@ class Pipeline:
             wide=options.wide,
             image=image.data if options.media_type == PNG else b"",
             page=options.page,
+            rotate=options.rotate,
+            strict=options.strict,
             started=started,
         )
         cost = await asyncio.to_thread(estimate_cost, image.data, metadata, options)
         async with self.admission.slot(cost, options.deadline):
             with stage("models"):
-                responses = await run_concurrently(
-                    self.fallback_client.predict(route, request, options.deadline) for route in routes
-                )
+                responses, requests = await predict_plates(self.fallback_client, routes, request, options.deadline)
             with stage("postprocess"):
                 rendered, responses = await self.fallback_client.postprocess(
-                    tasks.render_phenotype, responses, [request] * len(responses), options.deadline, phenotype_task
+                    tasks.render_phenotype, responses, requests, options.deadline, phenotype_task
                 )
         options.stats.versions = {response.route.name: response.route.version for response in responses}
-        segmentation_response, landmarks_response = responses
+        segmentation_response, landmarks_response = responses[:2]
         if rendered.statistics is None:
             return PipelineResult(rendered)
         output_metrics.record_output(rendered.statistics, segmentation_response.route, landmarks_response.route)
@@ -251,6 +252,15 @@ async def _run_for_each(coroutines: Iterable[Coroutine[Any, Any, _Result]]) -> l
 
 
 def _build_predict_request(image: Upload, metadata: ImageMetadata, options: RequestOptions) -> PredictRequest:
+    width, height = metadata.width, metadata.height
+    if options.rotate in (90, 270):
+        width, height = height, width
     return PredictRequest(
-        image.data, metadata.width, metadata.height, options.mm_per_px, options.plate_width_mm, options.page
+        image.data,
+        width,
+        height,
+        mm_per_px=options.mm_per_px,
+        plate_width_mm=options.plate_width_mm,
+        page=options.page,
+        rotate=options.rotate or None,
     )

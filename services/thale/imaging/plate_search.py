@@ -1,4 +1,4 @@
-"""Search for all plates in a photograph, such as a scan of two plates side by side.
+"""Search for all plates in a photograph, such as a scan of two plates side by side (ADR 0116).
 
 The search finds one square, and searches again next to it if there is room for another plate of about the same size.
 If it finds one, it repeats the first search without that part of the image: a square across two plates is nearly as

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from thale.exports.overlay.canvas import DARK, RGB, WHITE, XY, OverlayCanvas, color_of
-from thale.schemas import Flag, Phenotype, Plant, Plate
+from thale.phenotyping.plates import split_plates
+from thale.schemas import Flag, Phenotype, Plant, Plate, PlateMeasurement
 
 _ROOT_PX = 4.0
 """Free width between the two lines of a root, in an output image of 2000 px."""
@@ -13,8 +14,12 @@ _ALPHA = 215
 
 def draw_annotations(canvas: OverlayCanvas, phenotype: Phenotype) -> None:
     """Draw every annotation that has a position."""
-    if phenotype.plate is not None:
-        _draw_plate(canvas, phenotype.plate)
+    for part in split_plates(phenotype):
+        if part.plate is not None:
+            _draw_plate(canvas, part.plate)
+    if len(phenotype.plates) > 1:
+        for measured in phenotype.plates:
+            _draw_plate_number(canvas, measured)
     _draw_roots(canvas, phenotype.plants)
     for plant in phenotype.plants:
         _draw_shoot(canvas, plant)
@@ -42,6 +47,14 @@ def _draw_plate(canvas: OverlayCanvas, plate: Plate) -> None:
     for start, end in zip(corners, [*corners[1:], corners[0]], strict=True):
         for color, alpha, width in ((DARK, 110, 3.0), (WHITE, 200, 1.4)):
             canvas.dashed_line(start, end, 14 * canvas.unit, width * canvas.unit, color, alpha)
+
+
+def _draw_plate_number(canvas: OverlayCanvas, measured: PlateMeasurement) -> None:
+    """Draw the number of a plate inside the corner that is its top left when it is upright."""
+    (x, y), (far_x, far_y) = ((measured.plate.corners[index].x, measured.plate.corners[index].y) for index in (0, 2))
+    anchor = canvas.to_canvas_xy((x + 0.12 * (far_x - x), y + 0.06 * (far_y - y)))
+    if anchor is not None:
+        canvas.label(anchor, f"plate {measured.id}", 26 * canvas.unit, DARK)
 
 
 def _draw_roots(canvas: OverlayCanvas, plants: Sequence[Plant]) -> None:

@@ -67,7 +67,8 @@ def _draw_scale_bar(band: OverlayCanvas, phenotype: Phenotype, factor: float, mi
     unit, scale = band.unit, phenotype.scale
     left = _MARGIN * unit
     if not _is_known(scale):
-        return _draw_text(band, left, middle, "no scale: pixels only")
+        text = "several plates: each has its own scale" if scale.source == "per_plate" else "no scale: pixels only"
+        return _draw_text(band, left, middle, text)
     mm_per_output_px = scale.mm_per_px / factor
     length_mm = nice_scale_length(0.12 * band.width * mm_per_output_px)
     right = left + length_mm / mm_per_output_px

@@ -54,6 +54,7 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.ImageTooSmallError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too small"),
     errors.ImageTooLargeError: ProblemSpec(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The image is too large"),
     errors.MultiPageImageError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The TIFF has several pages"),
+    errors.DoubtfulImageError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is not an upright square plate"),
     errors.ScaleError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The scale is implausible"),
     errors.ParameterError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "A parameter is invalid"),
     errors.UnsupportedContentTypeError: ProblemSpec(

@@ -1,7 +1,7 @@
 """Routes of the HTTP API /v1."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,7 +25,7 @@ from thale.facade.upstream import routing
 from thale.facade.upstream.routing import VersionPin
 from thale.imaging.scale_limits import validate_scale
 from thale.models.predictions import LandmarkPrediction, SegmentationSummary
-from thale.schemas import ModelInfo, Phenotype
+from thale.schemas import ModelInfo, Phenotype, Rotation
 
 router = APIRouter(route_class=LimitedRoute)
 
@@ -59,7 +59,18 @@ class ImageQuery(BaseModel):
 class PhenotypeQuery(ImageQuery):
     """Query parameters of an image whose plants are measured."""
 
-    expected_plants: int | None = Field(None, ge=1, le=1000, description="Number of sown plants.")
+    expected_plants: int | None = Field(None, ge=1, le=1000, description="Number of sown plants on each plate.")
+    rotate: int = Field(
+        0,
+        ge=0,
+        le=270,
+        multiple_of=90,
+        description="Clockwise turn in degrees (90, 180, 270) that brings the shoots to the top. Traits belong to the "
+        "turned image, positions to the original one.",
+    )
+    strict: bool = Field(
+        False, description="Refuse an image with 422 if it may not show an upright square plate, with the reasons."
+    )
     table: Literal["wide", "long"] = Field(
         "wide", description="text/csv: one row per plant (wide), or per plant and trait (long)."
     )
@@ -198,6 +209,8 @@ def _build_options(
         plate_width_mm=query.plate_width_mm,
         page=query.page,
         expected_plants=phenotype_query.expected_plants,
+        rotate=cast(Rotation, phenotype_query.rotate),
+        strict=phenotype_query.strict,
         name=sanitize_filename(query.name or ""),
         experiment=query.experiment,
         pins=pins,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from thale.facade.upstream.model_response import ModelResponse
 from thale.monitoring.plate_statistics import PlateStatistics
-from thale.schemas import ImageMetadata
+from thale.schemas import ImageMetadata, Rotation
 
 JSON, PNG, RSML, CSV, NPZ = "application/json", "image/png", "application/rsml+xml", "text/csv", "application/x-npz"
 PLANTCV = "application/vnd.plantcv+json"
@@ -30,6 +30,10 @@ class PhenotypeTask:
     page: int | None
     started: float
     """Start of the request on the monotonic clock, which all processes share."""
+    rotate: Rotation = 0
+    """Clockwise turn of the image before its measurement."""
+    strict: bool = False
+    """True if an image that the gate doubts is an error."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,11 @@ from thale.imaging.image_io import decode
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, SegmentationSummary
 from thale.monitoring.plate_statistics import plate_statistics
 from thale.phenotyping.pipeline import build_phenotype
+from thale.phenotyping.plates import merge_plates
 from thale.phenotyping.quality.calibrated_quality import mark_uncalibrated
 from thale.phenotyping.quality.error_model import ErrorModel, error_model_for, is_for_other_weights
+from thale.phenotyping.quality.image_quality import reject_doubtful_image
+from thale.phenotyping.rotation import rotate_to_original
 from thale.schemas import Phenotype, Provenance, Timings
 from thale.telemetry.step_timing import step
 
@@ -30,35 +33,39 @@ def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) ->
     """Detect and measure the plants, and render the phenotype in the requested format.
 
     Args:
-        responses: Responses of the segmentation model and of the landmark model.
+        responses: Responses of the segmentation model and of the landmark model, for one plate after the other.
         task: Other inputs of the phenotype.
 
     Raises:
         InvalidModelResponseError: If a model response is invalid.
+        DoubtfulImageError: If the gate doubts the image, and the task is strict.
     """
     started = time.monotonic()
-    segmentation_response, landmarks_response = responses
-    with step("read"):
-        landmarks = landmarks_response.parse_landmarks()
-        segmentation = segmentation_response.parse_segmentation()
-    weights = (segmentation_response.route.weights_digest, landmarks_response.route.weights_digest)
-    error_model = error_model_for(*weights)
-    phenotype = build_untimed_phenotype(segmentation, landmarks, task, error_model)
-    if is_for_other_weights(*weights):
-        phenotype = mark_uncalibrated(phenotype)
+    phenotypes, landmarks_by_plate = [], []
+    for segmentation_response, landmarks_response in zip(responses[::2], responses[1::2], strict=True):
+        with step("read"):
+            landmarks = landmarks_response.parse_landmarks()
+            segmentation = segmentation_response.parse_segmentation()
+        weights = (segmentation_response.route.weights_digest, landmarks_response.route.weights_digest)
+        phenotype = build_untimed_phenotype(segmentation, landmarks, task, error_model_for(*weights))
+        phenotypes.append(mark_uncalibrated(phenotype) if is_for_other_weights(*weights) else phenotype)
+        landmarks_by_plate.append(landmarks.landmarks)
+    merged = merge_plates(phenotypes)
+    if task.strict:
+        reject_doubtful_image(merged)
+    phenotype = rotate_to_original(merged.model_copy(update={"rotate": task.rotate}))
     now = time.monotonic()
     timings = Timings(
-        segment_s=segmentation_response.seconds,
-        landmarks_s=landmarks_response.seconds,
+        segment_s=sum(response.seconds for response in responses[::2]),
+        landmarks_s=sum(response.seconds for response in responses[1::2]),
         plants_s=now - started,
         total_s=now - task.started,
     )
     phenotype = phenotype.model_copy(update={"timings": timings})
     with step("export"):
         body = _FORMATS[task.media_type](phenotype, task)
-    return RenderedResponse(
-        body, task.media_type, plate_statistics(phenotype, landmarks.landmarks, landmarks_response.route.classes)
-    )
+    statistics = plate_statistics(phenotypes[0], landmarks_by_plate[0], responses[1].route.classes)
+    return RenderedResponse(body, task.media_type, statistics)
 
 
 def build_untimed_phenotype(

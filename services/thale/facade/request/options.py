@@ -9,6 +9,7 @@ from thale.facade.deadline import Deadline
 from thale.facade.postprocess.types import JSON
 from thale.facade.request.stats import RequestStats
 from thale.facade.upstream.routing import VersionPin
+from thale.schemas import Rotation
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class RequestOptions:
     mm_per_px: float | None = None
     plate_width_mm: float | None = None
     page: int | None = None
+    rotate: Rotation = 0
+    """Clockwise turn of the image in degrees before its measurement."""
+    strict: bool = False
+    """True if an image that the gate doubts is an error."""
     expected_plants: int | None = None
     name: str | None = None
     experiment: str | None = None
@@ -31,12 +36,14 @@ class RequestOptions:
 
     def config_digest(self) -> str:
         """Return the digest of all inputs that affect the traits, except image and models."""
-        config = {
+        config: dict[str, float | None] = {
             "mm_per_px": self.mm_per_px,
             "plate_width_mm": self.plate_width_mm,
             "page": self.page,
             "expected_plants": self.expected_plants,
         }
+        if self.rotate:
+            config["rotate"] = self.rotate
         return f"sha256:{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()}"
 
 

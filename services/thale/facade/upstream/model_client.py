@@ -50,7 +50,11 @@ _MANAGEMENT_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """A model request: an image, its size in px after EXIF orientation, and its scale and page if given."""
+    """A model request: an image, its size in px as the model sees it, and its scale and page if given.
+
+    The model turns the image clockwise by `rotate` degrees, and processes plate `plate_number` of it. The size applies
+    after the EXIF orientation and this turn.
+    """
 
     image: bytes
     width: int
@@ -58,13 +62,17 @@ class PredictRequest:
     mm_per_px: float | None = None
     plate_width_mm: float | None = None
     page: int | None = None
+    rotate: int | None = None
+    plate_number: int | None = None
 
     def headers(self) -> dict[str, str]:
-        """Return the request headers with scale and page."""
+        """Return the request headers with scale, page, turn and plate."""
         optional = {
             "x-thale-mm-per-px": self.mm_per_px,
             "x-thale-plate-width-mm": self.plate_width_mm,
             "x-thale-page": self.page,
+            "x-thale-rotate": self.rotate,
+            "x-thale-plate": self.plate_number,
         }
         return {"Content-Type": "application/octet-stream"} | {
             name: repr(value) for name, value in optional.items() if value is not None

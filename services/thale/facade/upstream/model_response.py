@@ -5,6 +5,7 @@ verifies the digest of the weights, and replaces it in the prediction by the dig
 is raised as an error that names the version.
 """
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,16 @@ class ModelResponse:
     """Seconds of each step of the worker, and `queue` for the remaining time."""
     batch_images: int | None = None
     """Number of images in the worker's batch, if the worker sends it."""
+
+    def count_plates(self) -> int:
+        """Return the number of plates that a landmark response lists, at least 1.
+
+        A response that cannot be parsed has one plate. Post-processing raises its error.
+        """
+        try:
+            return max(1, len(json.loads(self.data)["calibration"]["plates"]))
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return 1
 
     def parse_segmentation(self) -> SegmentationPrediction:
         """Parse the response of a segmentation model.
@@ -100,6 +111,7 @@ def _check_calibration(calibration: Calibration) -> None:
     scale = calibration.scale
     if scale.is_known and not (math.isfinite(scale.mm_per_px) and scale.mm_per_px > 0):
         raise ModelFailedError(f"its scale is {scale.mm_per_px} mm per pixel")
-    corners: tuple[Point, ...] = calibration.plate.corners if calibration.plate else ()
+    plates = (*((calibration.plate,) if calibration.plate else ()), *calibration.plates)
+    corners: tuple[Point, ...] = tuple(corner for plate in plates for corner in plate.corners)
     if not all(math.isfinite(corner.x) and math.isfinite(corner.y) for corner in corners):
         raise ModelFailedError(f"its plate's corners are {corners}")

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from thale.schemas import Calibration, Flag, ImageMetadata, Plant, Scale
+from thale.errors import DoubtfulImageError
+from thale.phenotyping.traits.measure import GATE_FLAGS
+from thale.schemas import Calibration, Flag, ImageMetadata, Phenotype, Plant, Scale
 
 COMPRESSION_QUALITIES = {"strong_compression": 40, "compression": 70}
 """JPEG qualities below which a flag applies. Laterals disappear first (ADR 0112)."""
@@ -38,6 +40,20 @@ def image_quality_flags(image: ImageMetadata, scale: Scale, plants: Sequence[Pla
         message = "most primary roots grow upwards or sideways: turn the photograph so that the shoots are at the top"
         flags.append(Flag(code="roots_grow_upwards", message=message))
     return tuple(flags)
+
+
+def reject_doubtful_image(phenotype: Phenotype) -> None:
+    """Reject a measured image that the gate doubts.
+
+    Raises:
+        DoubtfulImageError: If the image has a flag of the gate. The message has all reasons.
+    """
+    reasons = dict.fromkeys(flag.message for flag in phenotype.flags if flag.code in GATE_FLAGS)
+    if reasons:
+        raise DoubtfulImageError(
+            f"the image is refused, because strict=true: {'; '.join(reasons)}. Without strict, the values are "
+            "returned, and none of them is ok"
+        )
 
 
 def cropped_plate_flags(calibration: Calibration, plants: Sequence[Plant]) -> tuple[Flag, ...]:

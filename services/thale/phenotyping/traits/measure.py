@@ -36,7 +36,7 @@ GATE_FLAGS = {
 }
 """Flags of the gate: reasons to doubt that the image shows one upright plate like those of the training (ADR 0115)."""
 
-_FLAGS_OF_ALL_TRAITS = GATE_FLAGS | {"strong_compression", "several_plates"}
+_FLAGS_OF_ALL_TRAITS = GATE_FLAGS | {"strong_compression"}
 _FLAGS_OF_LATERALS = _FLAGS_OF_ALL_TRAITS | {"compression", "low_resolution"}
 _IMAGE_FLAGS: dict[Basis, set[str]] = {
     "primary": _FLAGS_OF_ALL_TRAITS,

@@ -1,0 +1,79 @@
+"""Headers of a model request that turn the image and select a plate."""
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.support.drawn_dishes import blank, draw_dish, photograph
+from thale.schemas import Calibration
+from thale_models.handlers.request import handle_batch
+
+
+class FakeContext:
+    """TorchServe's context of one item with request headers."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self.headers, self.status = headers, 200
+        self.system_properties: dict[str, Any] = {}
+
+    def get_all_request_header(self, idx: int) -> dict[str, str]:
+        return self.headers
+
+    def set_response_header(self, idx: int, key: str, value: str) -> None:
+        pass
+
+    def get_response_status(self, idx: int) -> tuple[int, str]:
+        return self.status, ""
+
+    def set_response_content_type(self, idx: int, value: str) -> None:
+        pass
+
+    def set_response_status(self, code: int = 200, phrase: str = "", idx: int = 0) -> None:
+        self.status = code
+
+
+def handle(pixels_HW3: NDArray[np.uint8], **headers: str) -> tuple[int, bytes, list[tuple[Any, Calibration]]]:
+    """Return the status, the body, and the images and calibrations that the model received."""
+    received: list[tuple[Any, Calibration]] = []
+
+    def predict(image_HW3: NDArray[np.uint8], calibration: Calibration) -> tuple[bytes, str]:
+        received.append((image_HW3, calibration))
+        return b"ok", "text/plain"
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels_HW3).save(buffer, "PNG")
+    context = FakeContext({name.replace("_", "-"): value for name, value in headers.items()})
+    [body] = handle_batch([{"body": buffer.getvalue()}], context, predict)
+    return context.status, body, received
+
+
+@pytest.mark.parametrize(("rotate", "corner"), [("0", (0, 0)), ("90", (0, 59)), ("180", (39, 59)), ("270", (39, 0))])
+def test_handler_turns_the_image_clockwise(rotate: str, corner: tuple[int, int]) -> None:
+    pixels_HW3 = np.full((40, 60, 3), 100, np.uint8)
+    pixels_HW3[0, 0] = 250
+    _, _, [(image_HW3, _)] = handle(pixels_HW3, x_thale_rotate=rotate)
+    height, width = (40, 60) if rotate in ("0", "180") else (60, 40)
+    assert image_HW3.shape == (height, width, 3)
+    assert image_HW3[min(corner[0], height - 1) if rotate != "270" else height - 1, min(corner[1], width - 1)][0] == 250
+
+
+def test_handler_processes_the_requested_plate() -> None:
+    image = blank(1070, 560)
+    draw_dish(image, 30, 40, 470)
+    draw_dish(image, 545, 25, 490)
+    _, _, [(_, calibration)] = handle(photograph(image, 3), x_thale_plate="2")
+    assert calibration.plate == calibration.plates[1]
+    assert calibration.scale.mm_per_px == pytest.approx(120 / 490, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("x_thale_rotate", "45"), ("x_thale_plate", "0"), ("x_thale_plate", "two")]
+)
+def test_handler_rejects_an_invalid_header(name: str, value: str) -> None:
+    status, body, received = handle(np.full((40, 60, 3), 100, np.uint8), **{name: value})
+    assert (status, json.loads(body)["code"], received) == (422, "parameter", [])
