@@ -7,7 +7,7 @@ kinds against the schemas of `kubernetes-validate`. Unknown fields are faults. C
 import functools
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def schema_faults(manifest: Mapping[str, Any]) -> list[str]:
     key = f"{manifest['apiVersion']}/{manifest['kind']}".replace(_AZURE_MONITORS, "monitoring.coreos.com/v1/")
     if key in load_schemas()["schemas"]:
         return custom_resource_faults(manifest, _validator(key))
-    return [fault for version in KUBERNETES_VERSIONS for fault in _builtin_faults(manifest, version)]
+    text = json.dumps(manifest, sort_keys=True)
+    return [fault for version in KUBERNETES_VERSIONS for fault in _builtin_faults(text, version)]
 
 
 def custom_resource_faults(manifest: Mapping[str, Any], validator: jsonschema.Draft202012Validator) -> list[str]:
@@ -59,14 +60,18 @@ def _validator(key: str) -> jsonschema.Draft202012Validator:
     return compile_schema(load_schemas()["schemas"][key])
 
 
-def _builtin_faults(manifest: Mapping[str, Any], version: str) -> Iterator[str]:
+@functools.cache
+def _builtin_faults(manifest_json: str, version: str) -> tuple[str, ...]:
+    """Return the faults of a manifest in JSON. Most objects are equal in several overlays."""
+    manifest = json.loads(manifest_json)
     try:
         kubernetes_validate.validate(manifest, version, strict=True)
     except kubernetes_validate.ValidationError as error:
         path = ".".join(map(str, error.path)) or "(root)"
-        yield f"Kubernetes {version}: {path}: {error.message[:300]}"
+        return (f"Kubernetes {version}: {path}: {error.message[:300]}",)
     except kubernetes_validate.SchemaNotFoundError:
-        yield f"Kubernetes {version} has no {manifest['apiVersion']} {manifest['kind']}"
+        return (f"Kubernetes {version} has no {manifest['apiVersion']} {manifest['kind']}",)
+    return ()
 
 
 def _strict(schema: Schema) -> Schema:
