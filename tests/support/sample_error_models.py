@@ -1,6 +1,9 @@
 """Small error models for tests: one trait, two features, three bins of risk."""
 
+from tests.support.sample_plates import PlateCanvas
 from thale.phenotyping.quality.error_model import ErrorModel, TraitErrorModel
+from thale.phenotyping.quality.features import PlantFeatures, PlateEvidence, plant_features
+from thale.schemas import ImageMetadata, Plant, Root
 
 
 def sample_trait_model(**changes: object) -> TraitErrorModel:
@@ -28,3 +31,14 @@ def sample_error_model(**changes: object) -> ErrorModel:
         "traits": {"primary_root_length": sample_trait_model()},
     }
     return ErrorModel.model_validate(fields | changes)
+
+
+def sample_features() -> PlantFeatures:
+    """Return the features of a drawn plant with one root."""
+    plate = PlateCanvas()
+    plate.draw_plant(320, 160)
+    root = Root(id="1", order=1, points=((320, 160), (320, 480)), length_px=320, confidence=1)
+    plant = Plant(id=1, organs=(), landmarks=(), roots=(root,))
+    image = ImageMetadata(width=640, height=640, format="PNG", mode="RGB", bits=8, size_bytes=1, sha256="0")
+    evidence = PlateEvidence(image, plate.to_prediction(), plate.landmarks, (plant,), {}, 0.0)
+    return plant_features(evidence)[1]

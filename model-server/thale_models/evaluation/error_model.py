@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 from thale.errors import ParameterError
 from thale.host.files import write_atomically
-from thale.phenotyping.quality.error_model import ERROR_MODEL_FILE
+from thale.phenotyping.quality.error_model import ERROR_MODELS_FOLDER
 from thale_models.engine import EngineName
 from thale_models.evaluation.error_model_fit import fit_error_model, split_plates
 from thale_models.evaluation.quality_scores import pool_scores, quality_by_complexity, quality_table, score_quality
@@ -26,7 +25,7 @@ def fit_and_write_error_model(
         models: The folders of both models.
         data: Folders with manifest.csv, whose column `roots` names the RSML files.
         copies: Degraded copies of each plate.
-        out: The file to write. None: the file of the package, which the facade reads.
+        out: The file to write. None: a file of the package for these weights, which the facade reads.
         engine: The inference engine.
 
     Returns:
@@ -63,7 +62,8 @@ def fit_and_write_error_model(
         "right_ok": total.right_ok_share,
     }
     model = model.model_copy(update={"results": {name: round(value, 4) for name, value in results.items()}})
-    path = out or Path(str(resources.files("thale.phenotyping.quality") / ERROR_MODEL_FILE))
+    path = out or ERROR_MODELS_FOLDER / model.file_name
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(model.model_dump(), indent=1) + "\n").encode())
     tables = {
         f"{test_plates} test plates, flags alone": quality_table(score_quality(test, None)),

@@ -15,7 +15,7 @@ from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 from thale.monitoring.scoring import DiceCounter, PointMatchCounter, count_overlaps, match_points, relative_error
 from thale.phenotyping.pipeline import build_phenotype
 from thale.phenotyping.quality.calibrated_quality import mark_uncalibrated
-from thale.phenotyping.quality.error_model import error_model_for, is_for_other_weights
+from thale.phenotyping.quality.error_model import error_model_for, is_uncalibrated
 from thale.schemas import ModelCard, Phenotype, Plant, Provenance, Scale, Timings
 from thale_models.engine import Engine
 from thale_models.evaluation.ground_truth import GroundTruth, GroundTruthPlant
@@ -116,7 +116,7 @@ def evaluate_plate(
     weights = (maps.meta.model.digest, points.model.digest)
     error_model = error_model_for(*weights)
     phenotype = build_phenotype(read_header(image, name), maps, points, provenance, timings, error_model=error_model)
-    return EvaluatedPlate(maps, points, mark_uncalibrated(phenotype) if is_for_other_weights(*weights) else phenotype)
+    return EvaluatedPlate(maps, points, mark_uncalibrated(phenotype) if is_uncalibrated(*weights) else phenotype)
 
 
 def score_plate(name: str, evaluated: EvaluatedPlate, ground_truth: GroundTruth, seconds: float) -> PlateScore:

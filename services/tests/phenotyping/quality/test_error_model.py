@@ -1,9 +1,11 @@
 """Tests of the error model: risks, intervals and weights."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
-from tests.support.sample_error_models import sample_error_model, sample_trait_model
+from tests.support.sample_error_models import sample_error_model, sample_features, sample_trait_model
 from thale.phenotyping.quality import error_model
 
 
@@ -48,16 +50,25 @@ def test_error_model_rejects_inconsistent_sizes() -> None:
         sample_trait_model(low=(-0.1,))
 
 
-def test_error_model_for_returns_model_of_these_weights_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(error_model, "default_error_model", sample_error_model)
-    assert error_model.error_model_for("sha256:a", "sha256:b") == sample_error_model()
-    assert error_model.error_model_for("sha256:a", "sha256:c") is None
-    assert error_model.error_model_for("sha256:b", "sha256:a") is None
-    assert error_model.is_for_other_weights("sha256:a", "sha256:c")
-    assert not error_model.is_for_other_weights("sha256:a", "sha256:b")
-
-
-def test_package_without_error_model_fits_any_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(error_model, "default_error_model", lambda: None)
+def test_error_model_for_returns_model_of_these_weights_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(error_model.packaged_error_models.cache_clear)
+    monkeypatch.setattr(error_model, "ERROR_MODELS_FOLDER", tmp_path)
+    error_model.packaged_error_models.cache_clear()
     assert error_model.error_model_for("sha256:a", "sha256:b") is None
-    assert not error_model.is_for_other_weights("sha256:a", "sha256:b")
+    assert not error_model.is_uncalibrated("sha256:a", "sha256:b"), "a package without error models is not calibrated"
+    models = [sample_error_model(), sample_error_model(segmentation_weights="sha256:c")]
+    for model in models:
+        (tmp_path / model.file_name).write_text(model.model_dump_json())
+    error_model.packaged_error_models.cache_clear()
+    assert error_model.error_model_for("sha256:a", "sha256:b") == models[0]
+    assert error_model.error_model_for("sha256:c", "sha256:b") == models[1]
+    assert error_model.is_uncalibrated("sha256:b", "sha256:a")
+    assert not error_model.is_uncalibrated("sha256:a", "sha256:b")
+
+
+def test_packaged_error_models_have_features_of_the_pipeline() -> None:
+    names = set(sample_features())
+    for model in error_model.packaged_error_models().values():
+        assert set(model.features) == names, "fit the error model again: make error-model"

@@ -19,7 +19,7 @@ from thale.monitoring.plate_statistics import plate_statistics
 from thale.phenotyping.pipeline import build_phenotype
 from thale.phenotyping.plates import merge_plates
 from thale.phenotyping.quality.calibrated_quality import mark_uncalibrated
-from thale.phenotyping.quality.error_model import ErrorModel, error_model_for, is_for_other_weights
+from thale.phenotyping.quality.error_model import ErrorModel, error_model_for, is_uncalibrated
 from thale.phenotyping.quality.image_quality import reject_doubtful_image
 from thale.phenotyping.rotation import rotate_to_original
 from thale.schemas import Phenotype, Provenance, Timings
@@ -48,7 +48,7 @@ def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) ->
             segmentation = segmentation_response.parse_segmentation()
         weights = (segmentation_response.route.weights_digest, landmarks_response.route.weights_digest)
         phenotype = build_untimed_phenotype(segmentation, landmarks, task, error_model_for(*weights))
-        phenotypes.append(mark_uncalibrated(phenotype) if is_for_other_weights(*weights) else phenotype)
+        phenotypes.append(mark_uncalibrated(phenotype) if is_uncalibrated(*weights) else phenotype)
         landmarks_by_plate.append(landmarks.landmarks)
     merged = merge_plates(phenotypes)
     if task.strict:

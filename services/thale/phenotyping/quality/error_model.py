@@ -11,7 +11,7 @@ has two parts for each trait (ADR 0120):
 import math
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -19,7 +19,9 @@ from pydantic import Field, model_validator
 from thale.phenotyping.traits.tolerance import error_unit, kind_of
 from thale.schemas import FrozenModel
 
-ERROR_MODEL_FILE = "error_model.json"
+ERROR_MODELS_FOLDER = Path(__file__).with_name("error_models")
+"""Folder of the package with one file for each pair of weights. A rollout serves two versions of a model."""
+
 MAX_DEVIATION = 4.0
 """Standard deviations at which a feature is clipped, because beyond them the model extrapolates."""
 
@@ -79,9 +81,11 @@ class ErrorModel(FrozenModel):
             raise ValueError("the numbers of features, means, deviations and coefficients differ")
         return self
 
-    def is_for(self, segmentation_weights: str, landmarks_weights: str) -> bool:
-        """Return True if the model was fitted for these weights."""
-        return (self.segmentation_weights, self.landmarks_weights) == (segmentation_weights, landmarks_weights)
+    @property
+    def file_name(self) -> str:
+        """Name of the model's file: the first digits of both digests."""
+        digests = (self.segmentation_weights, self.landmarks_weights)
+        return "-".join(digest.removeprefix("sha256:")[:12] for digest in digests) + ".json"
 
     def risks(self, features: Mapping[str, float]) -> dict[str, float]:
         """Return the risk of each trait of a plant, or of a plate.
@@ -98,18 +102,18 @@ class ErrorModel(FrozenModel):
 
 
 @cache
-def default_error_model() -> ErrorModel | None:
-    """Return the error model of the package; None if it has none."""
-    path = resources.files("thale.phenotyping.quality") / ERROR_MODEL_FILE
-    return ErrorModel.model_validate_json(path.read_bytes()) if path.is_file() else None
+def packaged_error_models() -> Mapping[tuple[str, str], ErrorModel]:
+    """Return the error models of the package by the digests of both weights."""
+    files = sorted(ERROR_MODELS_FOLDER.glob("*.json")) if ERROR_MODELS_FOLDER.is_dir() else []
+    models = [ErrorModel.model_validate_json(path.read_bytes()) for path in files]
+    return {(model.segmentation_weights, model.landmarks_weights): model for model in models}
 
 
 def error_model_for(segmentation_weights: str, landmarks_weights: str) -> ErrorModel | None:
-    """Return the error model for these weights; None if the package's model was fitted for others."""
-    model = default_error_model()
-    return model if model is not None and model.is_for(segmentation_weights, landmarks_weights) else None
+    """Return the error model for these weights; None if the package has none for them."""
+    return packaged_error_models().get((segmentation_weights, landmarks_weights))
 
 
-def is_for_other_weights(segmentation_weights: str, landmarks_weights: str) -> bool:
-    """Return True if the package has an error model, but it was fitted for other weights."""
-    return default_error_model() is not None and error_model_for(segmentation_weights, landmarks_weights) is None
+def is_uncalibrated(segmentation_weights: str, landmarks_weights: str) -> bool:
+    """Return True if the package has error models, but none for these weights."""
+    return bool(packaged_error_models()) and error_model_for(segmentation_weights, landmarks_weights) is None
