@@ -15,11 +15,14 @@ from scipy.optimize import minimize
 
 from thale.phenotyping.quality.error_model import MAX_DEVIATION, ErrorModel, TraitErrorModel
 from thale.phenotyping.traits.tolerance import error_unit, is_right
+from thale_models.evaluation.quality_scores import RecordKey, key_of, pool_scores, score_quality
 from thale_models.evaluation.trait_records import TraitRecord
 
 COVERAGE = 0.9
 MAX_WRONG_OK = 0.05
-"""Largest share of the wrong values with the quality `ok`."""
+"""Largest share of the wrong values with the quality `ok`, over all traits, after flags and dependencies."""
+_LIMIT_SHARES = tuple(share / 100 for share in range(2, 61, 2))
+"""Candidates for the limit of `ok`: the risk below which this share of the wrong values of a trait lies."""
 
 TEST_INTERVAL = 4
 _FOLDS = 5
@@ -48,6 +51,19 @@ class _Samples:
     fold: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class _FittedTrait:
+    """The error model of a trait, and the risks of its records on held-out plates."""
+
+    model: TraitErrorModel
+    risks: NDArray[np.float64]
+    is_wrong: NDArray[np.bool_]
+
+    def limit(self, share: float) -> float:
+        """Return the risk below which a share of the wrong values lies."""
+        return round(float(np.quantile(self.risks[self.is_wrong], share, method="lower")), 6)
+
+
 def split_plates(records: Sequence[TraitRecord]) -> tuple[list[TraitRecord], list[TraitRecord]]:
     """Return the records of the plates for the fit, and those of every fourth plate for the test."""
     plates = sorted({record.plate for record in records})
@@ -71,21 +87,54 @@ def fit_error_model(records: Sequence[TraitRecord], weights: tuple[str, str], da
     means, deviations = matrix.mean(axis=0), np.maximum(matrix.std(axis=0), 1e-3)
     plates = sorted({record.plate for record in records})
     folds = {plate: index % _FOLDS for index, plate in enumerate(plates)}
-    traits: dict[str, TraitErrorModel] = {}
+    traits: dict[str, _FittedTrait] = {}
     for trait in dict.fromkeys(name for record in records for name in record.values):
         samples = _samples(trait, records, names, means, deviations, folds)
         if len(samples.measured) >= _MIN_RECORDS and 5 <= samples.is_wrong.sum() <= len(samples.measured) - 5:
             traits[trait] = _fit_trait(trait, samples, names)
-    return ErrorModel(
+    risks: dict[RecordKey, dict[str, float]] = {key_of(record): {} for record in records}
+    for trait, fitted in traits.items():
+        for record, risk in zip((r for r in records if trait in r.values), fitted.risks, strict=True):
+            risks[key_of(record)][trait] = float(risk)
+    model = ErrorModel(
         segmentation_weights=weights[0],
         landmarks_weights=weights[1],
         coverage=COVERAGE,
         features=names,
         means=_rounded(means),
         deviations=_rounded(deviations),
-        traits=traits,
+        traits={trait: fitted.model for trait, fitted in traits.items()},
         data=data,
     )
+    return _with_largest_limits(model, traits, records, risks)
+
+
+def _with_largest_limits(
+    model: ErrorModel,
+    traits: Mapping[str, "_FittedTrait"],
+    records: Sequence[TraitRecord],
+    risks: Mapping[RecordKey, Mapping[str, float]],
+) -> ErrorModel:
+    """Return the model with the largest limits of `ok` for which few enough wrong values are `ok`.
+
+    Flags and dependencies make further wrong values uncertain. The limits can therefore be higher than for a single
+    trait. All limits have the same share, because the few wrong values of one trait do not determine its own.
+    """
+    best = model
+    for share in _LIMIT_SHARES:
+        limits = {trait: fitted.limit(share) for trait, fitted in traits.items()}
+        candidate = model.model_copy(
+            update={
+                "traits": {
+                    trait: trait_model.model_copy(update={"max_ok_risk": limits[trait]})
+                    for trait, trait_model in model.traits.items()
+                }
+            }
+        )
+        if pool_scores(score_quality(records, candidate, risks).values()).wrong_ok_share > MAX_WRONG_OK:
+            break
+        best = candidate
+    return best
 
 
 def _samples(
@@ -108,20 +157,21 @@ def _samples(
     )
 
 
-def _fit_trait(trait: str, samples: _Samples, names: Sequence[str]) -> TraitErrorModel:
+def _fit_trait(trait: str, samples: _Samples, names: Sequence[str]) -> _FittedTrait:
     candidates = {penalty: _held_out_risks(samples, names, penalty) for penalty in _PENALTIES}
     penalty = min(candidates, key=lambda each: _logistic_loss(candidates[each], samples.is_wrong))
     risks = candidates[penalty]
     parameters = _fit_logistic(samples.features_NF, samples.is_wrong, names, penalty)
     bounds, low, high = _intervals(trait, samples, risks)
-    return TraitErrorModel(
+    model = TraitErrorModel(
         coefficients=_rounded(parameters[1:]),
         intercept=round(float(parameters[0]), 6),
-        max_ok_risk=round(float(np.quantile(risks[samples.is_wrong], MAX_WRONG_OK, method="lower")), 6),
+        max_ok_risk=0.0,
         risk_bounds=bounds,
         low=low,
         high=high,
     )
+    return _FittedTrait(model, risks, samples.is_wrong)
 
 
 def _held_out_risks(samples: _Samples, names: Sequence[str], penalty: float) -> NDArray[np.float64]:

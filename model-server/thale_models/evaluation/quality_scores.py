@@ -102,8 +102,26 @@ def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else math.nan
 
 
-def score_quality(records: Sequence[TraitRecord], model: ErrorModel | None) -> dict[str, QualityScore]:
-    """Return the scores of each trait after flags, error model and dependencies. None: without the error model."""
+RecordKey = tuple[str, int, int | None]
+
+
+def key_of(record: TraitRecord) -> RecordKey:
+    """Return the plate, the copy and the plant of a record."""
+    return record.plate, record.copy, record.plant
+
+
+def score_quality(
+    records: Sequence[TraitRecord],
+    model: ErrorModel | None,
+    risks: Mapping[RecordKey, Mapping[str, float]] | None = None,
+) -> dict[str, QualityScore]:
+    """Return the scores of each trait after flags, error model and dependencies.
+
+    Args:
+        records: The records to score.
+        model: The error model. None: quality by flags and dependencies.
+        risks: Risks of the traits by record, in place of those of the model.
+    """
     scores: dict[str, QualityScore] = defaultdict(QualityScore)
     plates: dict[tuple[str, int], list[TraitRecord]] = defaultdict(list)
     for record in records:
@@ -118,7 +136,8 @@ def score_quality(records: Sequence[TraitRecord], model: ErrorModel | None) -> d
                 for name, (value, _, quality) in record.values.items()
             ]
             if model is not None:
-                traits = grade_traits(traits, record.features, model)
+                own_risks = model.risks(record.features) if risks is None else risks[key_of(record)]
+                traits = grade_traits(traits, own_risks, model)
             if record.plant is None:
                 traits = limit_plate_traits(traits, plants)
             else:

@@ -31,7 +31,7 @@ def grade_plants(
     for plant in plants:
         traits: Sequence[TraitValue] = plant.traits
         if model is not None and plant.id in features:
-            traits = grade_traits(traits, features[plant.id], model)
+            traits = grade_traits(traits, model.risks(features[plant.id]), model)
         graded.append(plant.model_copy(update={"traits": limit_by_dependencies(traits)}))
     return tuple(graded)
 
@@ -45,13 +45,12 @@ def grade_plate(
     """Return the traits of a plate with intervals and quality, from the mean features of its graded plants."""
     means = plate_features(features)
     if model is not None and means is not None:
-        traits = grade_traits(traits, means, model)
+        traits = grade_traits(traits, model.risks(means), model)
     return limit_plate_traits(traits, [plant.traits for plant in plants])
 
 
-def grade_traits(traits: Sequence[TraitValue], features: PlantFeatures, model: ErrorModel) -> tuple[TraitValue, ...]:
+def grade_traits(traits: Sequence[TraitValue], risks: Mapping[str, float], model: ErrorModel) -> tuple[TraitValue, ...]:
     """Return traits of one plant or plate with intervals, `uncertain` if their risk is too high."""
-    risks = model.risks(features)
     return tuple(_grade_trait(trait, risks[trait.trait], model) if trait.trait in risks else trait for trait in traits)
 
 
