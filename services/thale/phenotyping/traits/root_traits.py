@@ -20,11 +20,13 @@ _PLATE_AXES = (
 )
 _DIAMETER = (
     "D is the Euclidean distance transform of the root probability at 0.5 and above, without sections near other "
-    "roots, near ends, and below 0.5. Unknown for a root of less than 4.5 px, which the prediction makes too wide."
+    "roots, near ends, and below 0.5. Unknown for a root of less than 4.5 px in the image or at the model's scale "
+    "(0.28 mm at 16 px/mm), which the prediction makes too wide."
 )
 _DIAMETER_UNKNOWN = Flag(
     code="diameter_unknown",
-    message="the diameter is unknown: the roots are thinner than 4.5 px, too faint, or too close to other roots",
+    message="the diameter is unknown: the roots are thinner than 4.5 px at the scale of the model, too faint, or too "
+    "close to other roots",
 )
 
 _LENGTHS = (
