@@ -19,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from thale.errors import ParameterError, ServerUnreachableError, ThaleError, UnexpectedResponseError, error_class
 from thale.host.loopback import is_loopback
 from thale.schemas import ModelInfo, Phenotype, Problem
-from thale.series.schemas import Series, SeriesItem, SeriesRequest
+from thale.series.schemas import SeriesItem, SeriesRequest, SeriesResult
 
 if TYPE_CHECKING:
     from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
@@ -177,7 +177,7 @@ class Client:
         *,
         time_zone: str | None = None,
         time_of_day: str | None = None,
-    ) -> Series:
+    ) -> SeriesResult:
         """Follow the same plants on phenotypes that were measured before, and return their growth.
 
         Args:
@@ -193,7 +193,7 @@ class Client:
         body = SeriesRequest(photographs=items, time_zone=time_zone, time_of_day=time_of_day).model_dump_json().encode()
         headers = {"Content-Type": "application/json"}
         return _parse_response(
-            Series, self._request("POST", "/v1/series", "application/json", body=body, headers=headers).data
+            SeriesResult, self._request("POST", "/v1/series", "application/json", body=body, headers=headers).data
         )
 
     def models(self) -> tuple[ModelInfo, ...]:

@@ -14,7 +14,7 @@ from thale.host.files import access_errors, replace_atomically, write_atomically
 from thale.schemas import Flag
 from thale.series.follow import TimedPhenotype, follow_plate
 from thale.series.plan import PlannedPhotograph
-from thale.series.schemas import PlateSeries, Series
+from thale.series.schemas import PlateSeries, SeriesResult
 
 SERIES_JSON, SERIES_TABLE, GROWTH_TABLE = "series.json", "series.csv", "growth.csv"
 _OTHER_JSON = frozenset({COCO, PLANTCV, SERIES_JSON})
@@ -50,7 +50,7 @@ def write_series(
     out: Path,
     plates: Mapping[str, Sequence[PlannedPhotograph]],
     result_names: Mapping[int, str],
-) -> Series:
+) -> SeriesResult:
     """Follow each plate, write the files of the series, and return it.
 
     The results of one plate at a time are in memory.
@@ -89,7 +89,7 @@ def write_series(
                 found.append(follow_plate(plate, timed, _failure_flags(photographs, result_names)))
                 rows = series_table.long_csv(found[-1], [item.phenotype for item in timed])
                 table.write(rows.removeprefix(header))
-        series = Series(plates=tuple(found), package_version=__version__)
+        series = SeriesResult(plates=tuple(found), package_version=__version__)
         write_atomically(out / GROWTH_TABLE, series_table.growth_csv(found).encode())
         write_atomically(out / SERIES_JSON, series.model_dump_json(indent=1).encode())
     return series

@@ -25,7 +25,7 @@ from thale.series.plan import (
     plan_series,
 )
 from thale.series.plates import compile_pattern
-from thale.series.schemas import GrowthRate, PlateSeries, Series
+from thale.series.schemas import GrowthRate, PlateSeries, SeriesResult
 from thale.series.times_table import TimesTable
 from thale.series.timestamps import TimeRules, timestamp_from_exif
 
@@ -115,7 +115,7 @@ def _plan(
     return plan_series(photographs, rules)
 
 
-def _print_series(series: Series, out: Path, console: Console) -> None:
+def _print_series(series: SeriesResult, out: Path, console: Console) -> None:
     """Print the growth of the primary roots of each plate, and its flags."""
     for plate in series.plates[:_MAX_SHOWN_PLATES]:
         count = len(plate.photographs)

@@ -111,7 +111,7 @@ class PlateSeries(FrozenModel):
     flags: tuple[Flag, ...] = ()
 
 
-class Series(FrozenModel):
+class SeriesResult(FrozenModel):
     """All plates of a folder or of a request."""
 
     plates: tuple[PlateSeries, ...]

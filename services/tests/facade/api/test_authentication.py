@@ -52,7 +52,7 @@ class Guarded:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
     store = ApiKeyFile(folder / "api-keys.json")
-    create_key(store, "first", frozenset({"read"}), DAY, datetime.now(UTC))
+    create_key(store, "name-of-the-key", frozenset({"read"}), DAY, datetime.now(UTC))
     with running_facade(settings_of(folder, api_keys_path=folder / "api-keys.json")) as facade:
         yield Guarded(facade, store)
 
@@ -88,7 +88,7 @@ def test_route_rejects_request_without_credential(guarded: Guarded, method: str,
 def test_open_path_needs_no_credential(guarded: Guarded, path: str) -> None:
     reply = guarded.facade.get(path)
     assert reply.status == (503 if path.endswith("ready") else 200)
-    assert b"first" not in reply.body
+    assert b"name-of-the-key" not in reply.body
 
 
 @pytest.mark.parametrize(

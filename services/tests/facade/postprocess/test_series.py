@@ -14,7 +14,7 @@ from thale.errors import ParameterError
 from thale.facade.postprocess import series as series_task
 from thale.facade.postprocess.series import follow_series
 from thale.schemas import Phenotype
-from thale.series.schemas import Series
+from thale.series.schemas import SeriesResult
 
 LENGTHS = [[10.0, 20.0], [15.0, 26.0]]
 
@@ -27,8 +27,8 @@ def items(**changes: Any) -> list[dict[str, Any]]:
     ]
 
 
-def follow(photographs: list[dict[str, Any]], **fields: Any) -> Series:
-    return Series.model_validate_json(follow_series(json.dumps({"photographs": photographs, **fields}).encode()))
+def follow(photographs: list[dict[str, Any]], **fields: Any) -> SeriesResult:
+    return SeriesResult.model_validate_json(follow_series(json.dumps({"photographs": photographs, **fields}).encode()))
 
 
 def test_follow_series_returns_tracks_and_growth() -> None:
@@ -109,7 +109,7 @@ def test_follow_series_accepts_numbers_that_are_not_finite() -> None:
         text.replace('"x": 1250.0', '"x": 50.0').replace('"y": 1240.0', '"y": 40.0'),
     ):
         assert change != text
-        series = Series.model_validate_json(follow_series(change.encode()))
+        series = SeriesResult.model_validate_json(follow_series(change.encode()))
         assert len(series.plates[0].photographs) == 2
 
 

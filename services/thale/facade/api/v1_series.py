@@ -17,7 +17,7 @@ from thale.facade.api.problems import PROBLEM_RESPONSES
 from thale.facade.api.upload import admit_upload, stream_body
 from thale.facade.postprocess.types import JSON
 from thale.facade.request.stage_timing import stage
-from thale.series.schemas import Series, SeriesRequest
+from thale.series.schemas import SeriesRequest, SeriesResult
 
 router = APIRouter(route_class=LimitedRoute)
 
@@ -37,7 +37,7 @@ _BODY: Mapping[str, Any] = {
     dependencies=[PREDICT],
     tags=["measure"],
     summary="Follow the same plants through time",
-    responses={200: {"model": Series, "description": "The tracks of each plate."}, **PROBLEM_RESPONSES},
+    responses={200: {"model": SeriesResult, "description": "The tracks of each plate."}, **PROBLEM_RESPONSES},
     openapi_extra=dict(_BODY),
     response_class=Response,
 )

@@ -10,7 +10,7 @@ from thale.errors import ParameterError, describe_validation_error
 from thale.exports.names import image_name
 from thale.series.follow import TimedPhenotype, follow_plate
 from thale.series.plan import PhotographName, SeriesRules, parse_time_of_day, parse_zone, plan_series
-from thale.series.schemas import Series, SeriesRequest
+from thale.series.schemas import SeriesRequest, SeriesResult
 from thale.series.timestamps import TimeRules
 
 MAX_PLANTS = 20_000
@@ -48,7 +48,7 @@ def follow_series(body: bytes) -> bytes:
         )
         for plate, photographs in plan_series(names, rules).items()
     )
-    return Series(plates=plates, package_version=__version__).model_dump_json().encode()
+    return SeriesResult(plates=plates, package_version=__version__).model_dump_json().encode()
 
 
 def _check_plants(request: SeriesRequest) -> None:
