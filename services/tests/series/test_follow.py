@@ -105,8 +105,32 @@ def test_follow_plate_flags_scale_that_contradicts_spacing() -> None:
             photograph([DrawnRoot(base, 15.0) for base in stretched], "2023-08-02T12:00Z"),
         ]
     )
-    assert codes(found.photographs[1].flags) == {"scale_inconsistent"}
+    assert codes(found.photographs[1].flags) == {"scale_inconsistent", "positions_disagree"}
     assert {series_rate(track).quality for track in found.tracks} == {"uncertain"}
+
+
+def test_follow_plate_flags_photograph_of_another_plate() -> None:
+    # Both plates were sown with the same template: each base is within the maximum displacement of another one.
+    other = [(24.0, 16.0), (42.0, 14.0), (59.0, 15.0), (82.0, 16.0), (96.0, 15.0)]
+    found = follow(
+        [
+            photograph([DrawnRoot(base, 30.0) for base in BASES_MM], "2023-08-01T12:00Z"),
+            photograph([DrawnRoot(base, 34.0) for base in other], "2023-08-02T12:00Z"),
+        ]
+    )
+    assert "positions_disagree" in codes(found.photographs[1].flags)
+    assert {series_rate(track).quality for track in found.tracks} == {"uncertain"}
+
+
+def test_follow_plate_accepts_errors_of_positions() -> None:
+    other = [(20.8, 15.4), (39.2, 14.0), (60.5, 15.0), (80.0, 16.2), (99.0, 15.0)]
+    found = follow(
+        [
+            photograph([DrawnRoot(base, 30.0) for base in BASES_MM], "2023-08-01T12:00Z"),
+            photograph([DrawnRoot(base, 34.0) for base in other], "2023-08-02T12:00Z"),
+        ]
+    )
+    assert {series_rate(track).quality for track in found.tracks} == {"ok"}
 
 
 def test_follow_plate_flags_unconfirmed_scale_change() -> None:
@@ -165,7 +189,7 @@ def test_follow_plate_flags_shrinking_root() -> None:
     found = follow(daily_series([[10, 10], [15, 18], [20, 14]]))
     assert [codes(track.flags) for track in found.tracks] == [set(), {"root_shrinks"}]
     assert [rate.quality for rate in interval_rates(found.tracks[1])] == ["ok", "uncertain"]
-    assert "decreases from 18 to 14 mm" in interval_rates(found.tracks[1])[1].flags[0].message
+    assert "decreases from 18 to 14 mm, more than the" in interval_rates(found.tracks[1])[1].flags[0].message
 
 
 def test_follow_plate_rejects_equal_times() -> None:

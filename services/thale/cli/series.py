@@ -37,6 +37,7 @@ _SHOWN_CODES = frozenset(
         "models_changed",
         "no_plant_matched",
         "not_followed",
+        "positions_disagree",
         "scale_changed",
         "scale_inconsistent",
         "scale_unconfirmed",

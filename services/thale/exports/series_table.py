@@ -9,6 +9,7 @@ from thale.exports.names import flag_codes, model_names
 from thale.exports.table import Cell, to_csv
 from thale.schemas import Phenotype, Plant
 from thale.series.schemas import Observation, PlateSeries, SeriesPhotograph, Track
+from thale.series.tracks import PRESENCE_CODES
 
 SERIES_COLUMNS = (
     "plate",
@@ -98,7 +99,7 @@ def growth_csv(series: Iterable[PlateSeries]) -> str:
                         *(rate.interval or (None, None)),
                         rate.unit,
                         rate.quality,
-                        flag_codes((*rate.flags, *track.flags)),
+                        flag_codes((*rate.flags, *(flag for flag in track.flags if flag.code in PRESENCE_CODES))),
                     )
                 )
     return to_csv(GROWTH_COLUMNS, rows)

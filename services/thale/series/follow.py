@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from thale.errors import ParameterError
 from thale.schemas import Flag, Phenotype, TraitValue
 from thale.series.growth import GROWTH_TRAITS, TraitAtTime, growth_rates
+from thale.series.matching import is_scattered
 from thale.series.registration import Photograph, RegisteredPlant, register, to_position
 from thale.series.scale import find_scale_changes
 from thale.series.schemas import GrowthRate, Observation, PlateSeries, SeriesPhotograph, Track
@@ -105,6 +106,13 @@ class _PlateFollower:
                 found.append(Flag(code="time_of_day_unknown", message=message))
             if after.origin == "image_corner":
                 found.append(Flag(code="no_plate_edge", message=PLATE_EDGE_MESSAGE))
+            moved = [track.displacements_mm[two] for track in self._tracks if two in track.displacements_mm]
+            if is_scattered(moved):
+                message = (
+                    f"{len(moved)} plants moved by up to {max(moved):.1f} mm since earlier photographs: this may be "
+                    "another plate; compare the overlays, and the plate's edge on both"
+                )
+                found.append(Flag(code="positions_disagree", message=message))
             if before.plants and after.plants and not any({one, two} <= track.plants.keys() for track in self._tracks):
                 message = f"no plant is at the place of one on {before.name}: compare the plate's edge on both overlays"
                 found.append(Flag(code="no_plant_matched", message=message))

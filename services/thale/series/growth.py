@@ -47,6 +47,7 @@ DOUBTS = frozenset(
         "models_changed",
         "no_plate_edge",
         "path_changed",
+        "positions_disagree",
         "scale_inconsistent",
         "scale_unconfirmed",
         "time_of_day_unknown",
@@ -204,9 +205,11 @@ def _shrinkage_flags(trait: str, old: TraitValue, new: TraitValue, interval: tup
     shrinks = new.value < old.value - limit if interval is None else interval[1] < 0
     if not shrinks:
         return []
+    unit = "" if old.unit == "1" else f" {old.unit}"
+    excess = "by more than 2 %" if interval is None else "more than the intervals allow"
     message = (
-        f"{trait.replace('_', ' ')} decreases from {old.value:.4g} to {new.value:.4g} {old.unit}, more than its "
-        "intervals allow: a root does not shrink; compare the overlays"
+        f"{trait.replace('_', ' ')} decreases from {old.value:.4g} to {new.value:.4g}{unit}, {excess}: a root neither "
+        "shrinks nor disappears; compare the overlays"
     )
     return [Flag(code="root_shrinks", message=message)]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.special import chdtri
 
 MAX_DISPLACEMENT_MM = 6.0
 """Maximum displacement of a root base: a third of the smallest spacing of seedlings on a plate, 18 mm."""
@@ -23,6 +24,8 @@ _MIN_ODDS = 20.0
 _AMBIGUITY_MM2 = 2 * POSITION_SD_MM**2 * math.log(_MIN_ODDS)
 """Difference of two sums of squared displacements at which one assignment is 20 times as likely as the other."""
 
+_FALSE_ALARM_RATE = 0.001
+_MIN_PLANTS = 3
 _FORBIDDEN = 1e9
 
 
@@ -52,6 +55,19 @@ def assign(before_N2_mm: Sequence[NDArray[np.float64]], after_M2_mm: Sequence[ND
     pairs = _solve(cost_NM, limit)
     ambiguous = frozenset(int(rows[i]) for i, j in pairs if _is_ambiguous(cost_NM, pairs, i, j, limit))
     return Assignment(tuple((int(rows[i]), int(columns[j])) for i, j in pairs), ambiguous)
+
+
+def is_scattered(displacements_mm: Sequence[float]) -> bool:
+    """Return True if the plants of a photograph moved by more than the error of positions, all taken together.
+
+    The test is chi-squared with `POSITION_SD_MM` as root mean square. Photographs of two plates, whose plants were sown
+    at similar places, fail it. Below three plants, it returns False.
+    """
+    if len(displacements_mm) < _MIN_PLANTS:
+        return False
+    freedom = 2 * len(displacements_mm)
+    mean_square = sum(displacement**2 for displacement in displacements_mm) / len(displacements_mm)
+    return bool(mean_square > POSITION_SD_MM**2 * chdtri(freedom, _FALSE_ALARM_RATE) / freedom)
 
 
 def _solve(cost_NM: NDArray[np.float64], limit: float) -> list[tuple[int, int]]:

@@ -15,6 +15,8 @@ PLATE_EDGE_MESSAGE = (
     "no plate edge was found: positions are counted from the corner of the image, and plants are confused if the "
     "camera was moved; photograph the whole plate"
 )
+PRESENCE_CODES = frozenset({"appeared_late", "not_seen", "position_unknown", "vanished"})
+"""Flags of a whole track. Its other flags belong to single observations and rates."""
 
 
 @dataclass(eq=False)
