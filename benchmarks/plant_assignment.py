@@ -33,6 +33,7 @@ from thale.models.predictions import SegmentationMeta, SegmentationPrediction
 from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.reconstruct import reconstruct_plants
+from thale.phenotyping.quality.neighbour_contacts import flag_neighbour_contacts
 from thale.phenotyping.quality.tip_agreement import flag_doubtful_tips
 from thale.phenotyping.traits.measure import measure
 from thale.schemas import Calibration, Landmark, LandmarkKind, ModelRef, Plant, Scale
@@ -181,7 +182,7 @@ def measure_pair(seed: int, kind: str, maps: str) -> Iterator[tuple[Score, Pair,
     pair = grow_pair(seed, kind)
     prediction, landmarks = draw_maps(pair, maps, seed)
     reconstruction = reconstruct_plants(prediction, landmarks)
-    plants = flag_doubtful_tips(reconstruction.plants, landmarks, SCALE)
+    plants = flag_neighbour_contacts(flag_doubtful_tips(reconstruction.plants, landmarks, SCALE), SCALE)
     bases = [np.asarray(seedling.roots[0].points_mm[0]) * PX_PER_MM for seedling in pair.seedlings]
     owners = [
         int(np.argmin([np.hypot(*(np.array(plant.roots[0].points[0]) - base)) for base in bases]))

@@ -12,6 +12,7 @@ from thale.phenotyping.quality.calibrated_quality import grade_plants, grade_pla
 from thale.phenotyping.quality.error_model import ErrorModel
 from thale.phenotyping.quality.features import PlantFeatures, PlateEvidence, plant_features
 from thale.phenotyping.quality.image_quality import cropped_plate_flags, image_quality_flags
+from thale.phenotyping.quality.neighbour_contacts import flag_neighbour_contacts
 from thale.phenotyping.quality.ridge_agreement import flag_disagreement, ridge_agreement
 from thale.phenotyping.quality.shoot_flags import flag_shoots
 from thale.phenotyping.quality.tip_agreement import flag_doubtful_tips
@@ -74,6 +75,7 @@ def measure_plate_with_features(
     with step("plants"):
         reconstruction = reconstruct_plants(segmentation, landmarks.landmarks, expected_plants)
         traced_plants = flag_doubtful_tips(reconstruction.plants, landmarks.landmarks, calibration.scale)
+        traced_plants = flag_neighbour_contacts(traced_plants, calibration.scale)
         agreements = ridge_agreement(traced_plants, segmentation)
         flagged_plants = flag_shoots(flag_disagreement(traced_plants, agreements), segmentation)
         image_flags = (

@@ -72,3 +72,20 @@ def test_reconstruct_resolves_crossing_by_lane_of_expected_count() -> None:
     assert "crossing" not in codes(reconstruction)
     assert "crossing_by_lane" in codes(reconstruction)
     assert [plant.roots[0].points[-1][0] < 280 for plant in reconstruction.plants] == [True, False]
+
+
+def test_reconstruct_flags_both_plants_of_shared_tip() -> None:
+    # Two bases, and one tip below the point at which the roots meet.
+    plate = PlateCanvas()
+    for x in (200, 400):
+        plate.draw_shoot(x, 72)
+        plate.add_landmark("root_base", x, 80)
+        plate.draw_root((x, 80), (300, 300))
+    plate.draw_root((300, 300), (300, 560))
+    plate.add_landmark("primary_tip", 300, 560)
+    plants = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
+    assert len(plants) == 2
+    for plant in plants:
+        (flag,) = [flag for flag in plant.flags if flag.code == "tip_shared"]
+        assert flag.at is not None
+        assert (flag.at.x, flag.at.y) == pytest.approx((300, 300), abs=12)

@@ -106,7 +106,7 @@ def test_reconstruct_flags_short_branch_without_landmark() -> None:
     short = plate.draw_root((300, 200), (345, 200))
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
     assert len(reconstruction.plants[0].roots) == 1
-    assert codes(reconstruction) == {"unmarked_root"}
+    assert codes(reconstruction) == {"unmarked_root", "root_unassigned"}
     assert reconstruction.unassigned_px == pytest.approx(short, rel=0.05)
 
 

@@ -10,9 +10,10 @@
     centrelines         smooth polylines in source pixels
     root_diameter       mean diameter of each root
     insertion_angle     angle of each lateral to its parent
+    unassigned_roots    visible root that is part of no plant
     organs              areas and outlines
 
-Roots and shoots above a minimum size that belong to no plant are flagged with their position (ADR 0038).
+Roots and shoots above a minimum size that belong to no plant are flagged with their position (ADR 0038, ADR 0114).
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from thale.phenotyping.plants.faint_roots import add_faint_roots
 from thale.phenotyping.plants.graph_repair import Tips, attach_bases, attach_tips, bridge_gaps, prune_spurs
 from thale.phenotyping.plants.insertion_angle import insertion_angles
 from thale.phenotyping.plants.organs import build_organ
-from thale.phenotyping.plants.path_search import TurnCosts, shortest_path_tree
+from thale.phenotyping.plants.path_search import ShortestPathTree, TurnCosts, edge_target, shortest_path_tree
 from thale.phenotyping.plants.plant_detection import PlantCandidate, detect_plants
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.probability_maps import ProbabilityMaps, root_mask
@@ -38,10 +39,9 @@ from thale.phenotyping.plants.root_architecture import assign_roots
 from thale.phenotyping.plants.root_assignment import TracedRoot
 from thale.phenotyping.plants.root_diameter import measure_diameters
 from thale.phenotyping.plants.skeleton_graph import RootGraph, build_skeleton_graph
+from thale.phenotyping.plants.unassigned_roots import find_unassigned_roots, unassigned_flag
 from thale.schemas import Flag, Landmark, Organ, OrganKind, Plant, Point, Root, Scale
 
-_MIN_UNASSIGNED_MM = 3.0
-_MIN_UNMARKED_MM = 2.0
 _MAX_PIXEL_DISTANCE_MM = 0.6
 _MAX_LANDMARK_DISTANCE_MM = 1.0
 
@@ -81,7 +81,8 @@ def reconstruct_plants(
     trees = [None if base is None else shortest_path_tree(graph, turn_costs, base) for base in bases]
     traced_roots = assign_roots(graph, turn_costs, trees, ends, tips, _lane_boundaries(candidates, expected_plants))
     centrelines = _centrelines(graph, traced_roots, tips, candidates, mask_HW)
-    unassigned_flags, unassigned_px = _unassigned_roots(graph, traced_roots)
+    unassigned = find_unassigned_roots(graph, traced_roots, [candidate.base_xy for candidate in candidates])
+    merged_flags = _merged_flags(graph, trees, traced_roots, tips)
     scale = segmentation.meta.calibration.scale
     diameters = measure_diameters(centrelines, maps)
     angles = insertion_angles(centrelines, [root.parent for root in traced_roots], maps.px_per_mm)
@@ -90,9 +91,13 @@ def reconstruct_plants(
     for index, candidate in enumerate(candidates):
         roots = _build_roots(index, traced_roots, centrelines, diameters, angles, maps)
         organs = _build_organs(candidate, root_pixels.get(index), maps, scale)
-        plants.append(_build_plant(index, candidate, roots, organs, landmarks, maps))
-    flags += [*mask_flags, *unassigned_flags, *_count_flags(len(plants), expected_plants)]
-    return PlateReconstruction(tuple(plants), tuple(flags), unassigned_px)
+        plant = _build_plant(index, candidate, roots, organs, landmarks, maps)
+        traced_px = sum(root.length_px for root in roots)
+        doubt = unassigned_flag(unassigned.length_by_plant.get(index, 0.0), traced_px)
+        added = (*merged_flags[index], *([doubt] if doubt else []))
+        plants.append(plant.model_copy(update={"flags": (*plant.flags, *added)}) if added else plant)
+    flags += [*mask_flags, *unassigned.flags, *_count_flags(len(plants), expected_plants)]
+    return PlateReconstruction(tuple(plants), tuple(flags), unassigned.total_px)
 
 
 def _lane_boundaries(candidates: Sequence[PlantCandidate], expected_plants: int | None) -> list[float]:
@@ -210,40 +215,35 @@ def _build_plant(
     return Plant(id=index + 1, organs=organs, landmarks=tuple(plant_landmarks), roots=roots, flags=tuple(flags))
 
 
-def _unassigned_roots(graph: RootGraph, traced_roots: Sequence[TracedRoot]) -> tuple[list[Flag], float]:
-    """Return flags and total length (source px) of unassigned root.
+def _merged_flags(
+    graph: RootGraph, trees: Sequence[ShortestPathTree | None], traced_roots: Sequence[TracedRoot], tips: Tips
+) -> list[list[Flag]]:
+    """Return `tip_shared` flags by plant: for a plant whose root leads into another plant's, without a tip of its own.
 
-    Unassigned root is a component of 3 mm or more without a plant, or a segment of 2 mm or more that leads to no tip.
+    Both plants are flagged, because the root beyond their meeting can be that of either of them.
     """
-    components = graph.components()
-    assigned = {number for root in traced_roots for number, _ in root.edges}
-    reached_components = {components[graph.segments[number].start] for number in assigned}
-    lengths: dict[int, float] = {}
-    positions: dict[int, Points] = {}
-    flags: list[Flag] = []
-    total = 0.0
-
-    def add_flag(code: str, length: float, position_xy: Points, reason: str) -> None:
-        nonlocal total
-        length_px = length / graph.maps.frame.factor
-        total += length_px
-        x, y = graph.maps.frame.to_source(position_xy[None])[0]
-        message = f"{length_px:.0f} px of root at {x:.0f},{y:.0f} {reason}"
-        flags.append(Flag(code=code, message=message, at=Point(x=x, y=y)))
-
-    for number, segment in graph.segments.items():
-        component, midpoint_xy = components[segment.start], segment.points[len(segment.points) // 2]
-        if segment.is_bridge or number in assigned:
+    flags: list[list[Flag]] = [[] for _ in trees]
+    primaries = {root.plant: root for root in traced_roots if root.parent is None}
+    owner = {number: root.plant for root in traced_roots for number, _ in root.edges}
+    for plant, tree in enumerate(trees):
+        if tree is None:
             continue
-        if component not in reached_components:
-            lengths[component] = lengths.get(component, 0.0) + segment.length
-            positions.setdefault(component, midpoint_xy)
-        elif segment.length >= graph.maps.mm_to_px(_MIN_UNMARKED_MM):
-            add_flag("unmarked_root", segment.length, midpoint_xy, "lead to no tip: they are not part of any root")
-    for component, length in lengths.items():
-        if length >= graph.maps.mm_to_px(_MIN_UNASSIGNED_MM):
-            add_flag("unassigned_root", length, positions[component], "are not connected to any plant")
-    return flags, total
+        if plant in primaries:
+            end = edge_target(graph, primaries[plant].edges[-1])
+            met = [] if end in tips else [number for number in graph.segments_at_node[end] if number in owner]
+        else:
+            met = [
+                number for _, number in sorted((cost, edge[0]) for edge, cost in tree.cost.items()) if number in owner
+            ]
+        others = [number for number in met if owner[number] != plant]
+        if others:
+            meeting_xy = graph.nodes[end] if plant in primaries else graph.segments[others[0]].points[0]
+            x, y = graph.maps.frame.to_source(meeting_xy[None])[0]
+            message = f"the roots of two plants meet near {x:.0f},{y:.0f}, and only one tip was found beyond that point"
+            flag = Flag(code="tip_shared", message=message, at=Point(x=x, y=y))
+            for index in (plant, owner[others[0]]):
+                flags[index] += [flag] if flag not in flags[index] else []
+    return flags
 
 
 def _count_flags(plant_count: int, expected_plants: int | None) -> list[Flag]:

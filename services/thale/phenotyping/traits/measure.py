@@ -15,18 +15,19 @@ from thale.phenotyping.traits.table import PLANT_TRAITS, PLATE_TRAITS
 from thale.schemas import Flag, Plant, Plate, Root, Scale, TraitValue
 
 _TRACING_FLAGS, _BASE_FLAGS = (
-    {"methods_disagree", "tip_unconfirmed", "tip_shared"},
+    {"methods_disagree", "tip_unconfirmed", "tip_shared", "lateral_longer", "root_in_other_lane"},
     {"crossing_by_lane", "base_inferred", "base_hidden"},
 )
+_LENGTH_FLAGS = {"root_unassigned"}
 _OUTLINE_FLAGS = {"shoot_at_rim", "shoots_touch"}
 _UNCERTAINTY_FLAGS: dict[Basis, set[str]] = {
     "primary": _TRACING_FLAGS | _BASE_FLAGS,
-    "laterals": _TRACING_FLAGS,
-    "roots": _TRACING_FLAGS | _BASE_FLAGS,
+    "laterals": _TRACING_FLAGS | _LENGTH_FLAGS,
+    "roots": _TRACING_FLAGS | _LENGTH_FLAGS | _BASE_FLAGS,
     "shoot": set(),
     "hypocotyl": _OUTLINE_FLAGS | _BASE_FLAGS,
     "leaves": _OUTLINE_FLAGS,
-    "roots_and_shoot": _TRACING_FLAGS | _BASE_FLAGS,
+    "roots_and_shoot": _TRACING_FLAGS | _LENGTH_FLAGS | _BASE_FLAGS,
 }
 """Flags of a plant that make a trait uncertain, by the basis of the trait."""
 
@@ -128,7 +129,7 @@ def measure_plate(
     not visible, or if the ridge filter does not confirm them. Without plants, they are unknown if the gate doubts the
     image, or if roots belong to no plant: a zero would mean that nothing grows there.
     """
-    uncertainty_codes = {"no_root", *_TRACING_FLAGS}
+    uncertainty_codes = {"no_root", *_TRACING_FLAGS, *_LENGTH_FLAGS}
     uncertainty_flags = [flag for plant in plants for flag in plant.flags if flag.code in uncertainty_codes]
     uncertainty_flags += [flag for flag in image_flags if flag.code == "no_plant"]
     is_doubted = any(flag.code in _FLAGS_OF_ALL_TRAITS for flag in image_flags)

@@ -1,0 +1,76 @@
+"""Neighbour contacts: flags plants whose roots touch, if the tracing may have exchanged roots between them.
+
+Both plants are flagged, because a root that is too much in one plant is missing in the other (ADR 0114).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from thale.phenotyping.plants import polyline
+from thale.phenotyping.plants.polyline import Points
+from thale.phenotyping.quality.tip_agreement import ASSUMED_MM_PER_PX
+from thale.schemas import Flag, Plant, Point, Root, Scale
+
+_CONTACT_MM = 0.5
+_MIN_ROOT_MM = 3.0
+"""Shorter roots change a plant's total length by little."""
+
+
+def flag_neighbour_contacts(plants: Sequence[Plant], scale: Scale) -> tuple[Plant, ...]:
+    """Return the plants with flags for exchanged roots.
+
+    `lateral_longer`: a lateral is longer than the primary root of its plant. If it touches a root of a neighbour, the
+    neighbour is flagged as well. `root_in_other_lane`: a root touches a neighbour's root and ends in the lane of that
+    neighbour, nearer to its base than to its own.
+
+    Args:
+        plants: Traced plants.
+        scale: Scale of the image.
+    """
+    mm_per_px = scale.mm_per_px if scale.is_known else ASSUMED_MM_PER_PX
+    lines = {plant.id: _sample(plant.roots) for plant in plants if plant.roots}
+    trees = {plant_id: cKDTree(points) for plant_id, points in lines.items()}
+    bases = {plant.id: plant.roots[0].points[0][0] for plant in plants if plant.roots}
+    flags: dict[int, list[Flag]] = defaultdict(list)
+    for plant in plants:
+        for root in plant.roots:
+            if root.length_px * mm_per_px < _MIN_ROOT_MM:
+                continue
+            touched = [
+                other
+                for other, tree in trees.items()
+                if other != plant.id and tree.query(_sample([root]))[0].min() * mm_per_px <= _CONTACT_MM
+            ]
+            for flag, neighbours in _contact_flags(plant, root, touched, bases):
+                for plant_id in (plant.id, *neighbours):
+                    if all(flag.code != known.code for known in flags[plant_id]):
+                        flags[plant_id].append(flag)
+    return tuple(
+        plant.model_copy(update={"flags": (*plant.flags, *flags[plant.id])}) if flags[plant.id] else plant
+        for plant in plants
+    )
+
+
+def _contact_flags(
+    plant: Plant, root: Root, touched: Sequence[int], bases: dict[int, float]
+) -> Iterator[tuple[Flag, Sequence[int]]]:
+    """Yield the flags of one root, and the ids of the neighbours that have them as well."""
+    x, y = root.points[-1]
+    if root.order > 1 and root.length_px > max(other.length_px for other in plant.roots if other.order == 1):
+        message = f"the lateral that ends at {x:.0f},{y:.0f} is longer than the primary root: it may be another root"
+        yield Flag(code="lateral_longer", message=message, at=Point(x=x, y=y)), touched
+    entered = [other for other in touched if abs(x - bases[other]) < abs(x - bases[plant.id])]
+    if entered:
+        message = (
+            f"the root that ends at {x:.0f},{y:.0f} touches a root of a neighbour and ends in the neighbour's lane: "
+            "it may belong to the neighbour"
+        )
+        yield Flag(code="root_in_other_lane", message=message, at=Point(x=x, y=y)), entered
+
+
+def _sample(roots: Sequence[Root]) -> Points:
+    """Return points at steps of about one pixel along roots, source px."""
+    return np.vstack([polyline.resample(np.array(root.points)) for root in roots])
