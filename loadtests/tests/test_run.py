@@ -58,6 +58,7 @@ def test_run_ends_with_status_2_without_a_server(tmp_path: Path) -> None:
     assert "no server is ready" in completed.stdout
 
 
+@pytest.mark.slow
 def test_run_rejects_an_unknown_scenario(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "loadtests.run", "--scenario", "unknown", "--out", str(tmp_path)]
     completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)

@@ -35,6 +35,7 @@ def simulate(rps: float, limits: str = "planned", delays: Delays = USUAL, seed: 
     return simulate_day(capacity_plan, HEAVY, PROD, delays, seed, limits)
 
 
+@pytest.mark.slow
 def test_day_is_reproducible_by_seed() -> None:
     assert repr(simulate.__wrapped__(0.05)) == repr(simulate(0.05))
     assert simulate(0.05).sent != simulate(0.05, seed=2).sent

@@ -145,6 +145,7 @@ def test_wide_csv_preserves_names_of_any_script() -> None:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(phenotypes())
 def test_tables_round_trip_any_phenotype(found: Phenotype) -> None:

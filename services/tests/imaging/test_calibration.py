@@ -64,6 +64,7 @@ def test_calibrate_finds_outer_edge_of_photographed_plate(name: str) -> None:
     assert point_on_line(bottom_left, bottom_right, x=1300) == pytest.approx(bottom, abs=25)
 
 
+@pytest.mark.slow
 def test_calibrate_finds_synthetic_plates_within_2_percent() -> None:
     errors = []
     for seed in range(6):

@@ -184,6 +184,7 @@ def test_guard_log_reports_command_that_cannot_start(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_guard_rotates_log_of_running_command_without_loss(tmp_path: Path) -> None:
     program = "for block in range(2600): print('\\n'.join(f'{1000 * block + line:09d}' for line in range(1000)))"
     log = tmp_path / "log"

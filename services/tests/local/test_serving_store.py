@@ -45,6 +45,7 @@ def add_model(weights: Path, version: str, seed: int = 0) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_sync_archives_rebuilds_only_changed_models(tmp_path: Path, store: Path) -> None:
     add_model(tmp_path / "weights", "1.0.0")
     sync_archives(store, tmp_path / "weights")
@@ -111,6 +112,7 @@ def start_rollout(data_dir: DataDir, version: str) -> Release:
     return after
 
 
+@pytest.mark.slow
 def test_prepare_store_restores_rollout_despite_newer_weights(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path / "home")
     with data_dir.lock():

@@ -4,6 +4,7 @@ import asyncio
 import math
 import tracemalloc
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -169,6 +170,7 @@ def test_callers_without_counters_are_removed() -> None:
     assert len(store) == 1
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_with_many_callers() -> None:
     async def send(store: MemoryLimitStore, first: int, count: int) -> None:
         for index in range(first, first + count):

@@ -43,6 +43,7 @@ def test_reconstruct_flags_noise_image() -> None:
     assert "root_everywhere" in codes(reconstruct_plants(segmentation_prediction(noise), []))
 
 
+@pytest.mark.slow
 def test_reconstruct_terminates_on_cluttered_image() -> None:
     rng = np.random.default_rng(1)
     plate = PlateCanvas(900, 900)
