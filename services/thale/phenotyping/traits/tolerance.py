@@ -17,8 +17,11 @@ MIN_LENGTH_ERROR_MM = 0.1
 
 _POSITIONS = {"primary_tip_x", "primary_tip_y", "primary_tip_from_base_x", "primary_tip_from_base_y"}
 _COUNTS = {"lateral_root_count", "leaf_count", "plant_count", "ungerminated_count", "plate_lateral_root_count"}
-_MIN_SCALE = {"length": 1.0, "area": 1.0, "per_length": 0.02, "number": 0.05, "angle": 1.0}
-"""Least size of a value in mm, mm2, 1/mm or 1 for the relative error, so that errors of a value of 0 are finite."""
+_MIN_SCALE = {"length": 10.0, "area": 20.0, "per_length": 0.02, "number": 0.05, "angle": 1.0}
+"""Least size of a value in mm, mm2, 1/mm or 1 for the relative error. A plant of which little root was found would
+otherwise widen the intervals of all plants."""
+_MIN_SHORT_LENGTH = 1.0
+"""The same for lengths and diameters that are short on every plant."""
 
 Kind = Literal["relative", "count", "angle", "position"]
 
@@ -56,4 +59,6 @@ def error_unit(trait: str, value: float) -> float:
     kind = kind_of(trait)
     if kind in ("position", "angle"):
         return 1.0
-    return max(abs(value), 1.0 if kind == "count" else _MIN_SCALE[TRAITS[trait].dimension])
+    if kind == "count" or trait.endswith("_diameter") or trait == "mean_lateral_root_length":
+        return max(abs(value), _MIN_SHORT_LENGTH)
+    return max(abs(value), _MIN_SCALE[TRAITS[trait].dimension])
