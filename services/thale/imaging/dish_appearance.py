@@ -39,6 +39,8 @@ _SIDE_MM = 120
 _MARGIN_MM, _RIM_MM = 2, 10
 _EDGE_LEVELS = 10.0
 _SMOOTHING_PX = 0.8
+_ALONG_PX = 3.0
+"""Smoothing along a side, so that noise is no edge where the side's own edge is faint."""
 _MIN_RIM_STRENGTH = 0.25
 _SEGMENTS = 5
 
@@ -110,7 +112,7 @@ def _side_edges(
 
 def _corner_edge_share(edges_HW: NDArray[np.float32], margin: int, roughness: float) -> float:
     """Return the share of both ends of a side, from 0.5 to 3 mm off the corners, with the edge of its middle."""
-    band_HW = edges_HW[margin - _PX_PER_MM : margin + _PX_PER_MM]
+    band_HW = ndimage.gaussian_filter1d(edges_HW[margin - _PX_PER_MM : margin + _PX_PER_MM], _ALONG_PX, axis=1)
     middle = slice(margin + 20 * _PX_PER_MM, -(margin + 20 * _PX_PER_MM))
     profile = band_HW[:, middle].mean(axis=1)
     row = int(np.abs(profile).argmax())
