@@ -36,7 +36,7 @@ _FORMATS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
-class Picture:
+class GatePicture:
     """One picture of the evaluation."""
 
     kind: str
@@ -56,10 +56,10 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class GateOutcome:
     """Flags of one picture, and the number of its values of quality `ok`."""
 
-    picture: Picture
+    picture: GatePicture
     codes: tuple[str, ...]
     ok_values: int
 
@@ -76,61 +76,61 @@ def to_png(pixels_HW3: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def negatives(seeds: int) -> Iterator[Picture]:
+def negatives(seeds: int) -> Iterator[GatePicture]:
     """Yield every drawn negative with several seeds."""
     for name in NEGATIVES:
         for seed in range(seeds):
-            yield Picture(f"drawn: {name}", f"{name} {seed}", False, pixels_HW3=draw_negative(name, seed))
+            yield GatePicture(f"drawn: {name}", f"{name} {seed}", False, pixels_HW3=draw_negative(name, seed))
 
 
-def synthetic_plates(count: int, first_seed: int) -> Iterator[Picture]:
+def synthetic_plates(count: int, first_seed: int) -> Iterator[GatePicture]:
     """Yield synthetic plates, and one degraded copy of each."""
     for seed in range(first_seed, first_seed + count):
         plate = draw_plate(seed)
-        yield Picture(f"synthetic: {plate.spec.style}", f"plate {seed}", True, plate.encoded)
+        yield GatePicture(f"synthetic: {plate.spec.style}", f"plate {seed}", True, plate.encoded)
         rng = np.random.default_rng(seed)
         degradation = sample_degradation(rng)
         copy_HW3, _ = degrade(plate.image_HW3, degradation, rng)
-        yield Picture(
+        yield GatePicture(
             f"synthetic: {plate.spec.style}, degraded", f"plate {seed} {degradation}", True, pixels_HW3=copy_HW3
         )
 
 
-def photographs(folder: Path, is_plate: bool) -> Iterator[Picture]:
+def photographs(folder: Path, is_plate: bool) -> Iterator[GatePicture]:
     """Yield the images of a folder and its subfolders, except for masks."""
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _FORMATS and "mask" not in path.name:
-            yield Picture(f"folder: {path.parent.name}", path.name, is_plate, path.read_bytes())
+            yield GatePicture(f"folder: {path.parent.name}", path.name, is_plate, path.read_bytes())
 
 
-def altered_photographs(folder: Path) -> Iterator[Picture]:
+def altered_photographs(folder: Path) -> Iterator[GatePicture]:
     """Yield the altered copies of photographs of plates."""
     for path in sorted(folder.glob("*.jpg")):
         with Image.open(path) as image:
             for name, alteration in ALTERATIONS.items():
-                yield Picture(f"altered: {name}", f"{path.name} {name}", True, alteration(image.convert("RGB")))
+                yield GatePicture(f"altered: {name}", f"{path.name} {name}", True, alteration(image.convert("RGB")))
 
 
-def evaluate(picture: Picture, models: dict[str, LoadedModel] | None) -> Outcome:
+def evaluate(picture: GatePicture, models: dict[str, LoadedModel] | None) -> GateOutcome:
     """Return the outcome of a picture. The models run only if the gate accepts a picture that shows no plate.
 
     Every flag of a refusal makes all traits uncertain, so a refused picture has no value that is `ok`.
     """
     try:
-        outcome = Outcome(picture, tuple(flag.code for flag in calibrate(picture.decode()).flags), 0)
+        outcome = GateOutcome(picture, tuple(flag.code for flag in calibrate(picture.decode()).flags), 0)
         if models is None or picture.is_plate or outcome.is_refused:
             return outcome
         evaluated = evaluate_plate(picture.encode(), picture.name, models["segmentation"], models["landmarks"])
     except ThaleError as error:
-        return Outcome(picture, (f"error {error.code}",), 0)
+        return GateOutcome(picture, (f"error {error.code}",), 0)
     phenotype = evaluated.phenotype
     assert phenotype is not None  # noqa: S101 (both models are given)
     values = [trait for plant in phenotype.plants for trait in plant.traits] + list(phenotype.traits)
     ok_values = sum(value.quality == "ok" for value in values)
-    return Outcome(picture, tuple(dict.fromkeys(flag.code for flag in phenotype.flags)), ok_values)
+    return GateOutcome(picture, tuple(dict.fromkeys(flag.code for flag in phenotype.flags)), ok_values)
 
 
-def summarise(outcomes: list[Outcome]) -> str:
+def summarise(outcomes: list[GateOutcome]) -> str:
     """Return one line for each kind of picture: number, refused, with an `ok` value, and the flags."""
     lines = [f"{'pictures':44} {'n':>4} {'refused':>8} {'with ok':>8}  flags"]
     for kind in dict.fromkeys(outcome.picture.kind for outcome in outcomes):
@@ -163,9 +163,9 @@ def main() -> None:
     if not arguments.without_models:
         weights = find_runtime().weights
         models = dict(load_models([weights / "plate-seg" / "1.0.0", weights / "plate-landmarks" / "1.0.0"], "openvino"))
-    outcomes: list[Outcome] = []
+    outcomes: list[GateOutcome] = []
 
-    def add(pictures: Iterator[Picture]) -> None:
+    def add(pictures: Iterator[GatePicture]) -> None:
         for picture in pictures:
             outcome = evaluate(picture, models)
             outcomes.append(outcome)
