@@ -16,7 +16,7 @@ contrast of roots is 3 to 18 %, so most of them would be lost."""
 MAX_CLIPPED_SHARE = 0.2
 """Maximum share of pixels that are black or white."""
 
-_MAX_SAMPLES = 1_500_000
+_MAX_SAMPLES = 300_000
 _TAIL = 0.01
 _MIN_USE = 0.01
 """Minimum frequency of a used level, as a share of the mean frequency."""
