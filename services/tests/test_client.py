@@ -55,7 +55,7 @@ def test_client_returns_each_export(client: thale.Client, plate: Path) -> None:
     assert b"<rsml" in client.rsml(plate, mm_per_px=0.25)
     assert set(json.loads(client.plantcv(plate, mm_per_px=0.25))) == {"entities", "variables"}
     assert client.csv(plate, mm_per_px=0.25).startswith("image,sha256,level")
-    assert client.csv(plate, mm_per_px=0.25, table="wide").startswith("image,sha256,plant")
+    assert client.csv(plate, mm_per_px=0.25, table="wide").startswith("image,sha256,plate,plant")
 
 
 @pytest.mark.integration
