@@ -45,6 +45,13 @@ def test_root_that_ends_in_neighbours_lane_flags_both() -> None:
     assert codes(plant(1, LEFT, lateral), plant(2, RIGHT)) == [["root_in_other_lane"], ["root_in_other_lane"]]
 
 
+def test_short_part_in_neighbours_lane_is_not_flagged() -> None:
+    # The lateral ends 20 px beyond the midpoint, where it touches a lateral of the right plant: 3 % of the roots.
+    lateral = ((100.0, 200.0), (320.0, 400.0))
+    touched = ((500.0, 300.0), (322.0, 400.0))
+    assert codes(plant(1, LEFT, lateral), plant(2, RIGHT, touched)) == [[], []]
+
+
 def test_root_that_touches_within_its_own_lane_is_right() -> None:
     # The lateral of the right plant reaches into the left lane. The left lateral touches it before the midpoint.
     left = plant(1, LEFT, ((100.0, 200.0), (200.0, 400.0)))

@@ -18,13 +18,16 @@ _CONTACT_MM = 0.5
 _MIN_ROOT_MM = 3.0
 """Shorter roots change a plant's total length by little."""
 
+_MIN_SHARE = 0.05
+"""Smallest share of a plant's total length that matters: its traits are meant to be right within 5 %."""
+
 
 def flag_neighbour_contacts(plants: Sequence[Plant], scale: Scale) -> tuple[Plant, ...]:
     """Return the plants with flags for exchanged roots.
 
     `lateral_longer`: a lateral is longer than the primary root of its plant. If it touches a root of a neighbour, the
     neighbour is flagged as well. `root_in_other_lane`: a root touches a neighbour's root and ends in the lane of that
-    neighbour, nearer to its base than to its own.
+    neighbour, nearer to its base than to its own. The part in that lane is more than 5 % of the roots of one of both.
 
     Args:
         plants: Traced plants.
@@ -34,6 +37,7 @@ def flag_neighbour_contacts(plants: Sequence[Plant], scale: Scale) -> tuple[Plan
     lines = {plant.id: _sample(plant.roots) for plant in plants if plant.roots}
     trees = {plant_id: cKDTree(points) for plant_id, points in lines.items()}
     bases = {plant.id: plant.roots[0].points[0][0] for plant in plants if plant.roots}
+    totals_px = {plant.id: sum(root.length_px for root in plant.roots) for plant in plants}
     flags: dict[int, list[Flag]] = defaultdict(list)
     for plant in plants:
         for root in plant.roots:
@@ -44,7 +48,7 @@ def flag_neighbour_contacts(plants: Sequence[Plant], scale: Scale) -> tuple[Plan
                 for other, tree in trees.items()
                 if other != plant.id and tree.query(_sample([root]))[0].min() * mm_per_px <= _CONTACT_MM
             ]
-            for flag, neighbours in _contact_flags(plant, root, touched, bases):
+            for flag, neighbours in _contact_flags(plant, root, touched, bases, totals_px):
                 for plant_id in (plant.id, *neighbours):
                     if all(flag.code != known.code for known in flags[plant_id]):
                         flags[plant_id].append(flag)
@@ -55,20 +59,28 @@ def flag_neighbour_contacts(plants: Sequence[Plant], scale: Scale) -> tuple[Plan
 
 
 def _contact_flags(
-    plant: Plant, root: Root, touched: Sequence[int], bases: dict[int, float]
+    plant: Plant, root: Root, touched: Sequence[int], bases: dict[int, float], totals_px: dict[int, float]
 ) -> Iterator[tuple[Flag, Sequence[int]]]:
     """Yield the flags of one root, and the ids of the neighbours that have them as well."""
     x, y = root.points[-1]
     if root.order > 1 and root.length_px > max(other.length_px for other in plant.roots if other.order == 1):
         message = f"the lateral that ends at {x:.0f},{y:.0f} is longer than the primary root: it may be another root"
         yield Flag(code="lateral_longer", message=message, at=Point(x=x, y=y)), touched
-    entered = [other for other in touched if abs(x - bases[other]) < abs(x - bases[plant.id])]
+    entered = [other for other in touched if _is_in_lane(plant, root, other, bases, totals_px)]
     if entered:
         message = (
             f"the root that ends at {x:.0f},{y:.0f} touches a root of a neighbour and ends in the neighbour's lane: "
             "it may belong to the neighbour"
         )
         yield Flag(code="root_in_other_lane", message=message, at=Point(x=x, y=y)), entered
+
+
+def _is_in_lane(plant: Plant, root: Root, other: int, bases: dict[int, float], totals_px: dict[int, float]) -> bool:
+    """Return True if a root ends nearer to the base of another plant, and much of it lies in that plant's lane."""
+    columns = _sample([root])[:, 0]
+    is_nearer = np.abs(columns - bases[other]) < np.abs(columns - bases[plant.id])
+    length_px = root.length_px * float(is_nearer.mean())
+    return bool(is_nearer[-1]) and length_px > _MIN_SHARE * min(totals_px[plant.id], totals_px[other])
 
 
 def _sample(roots: Sequence[Root]) -> Points:
