@@ -1,6 +1,6 @@
 """Small error models for tests: one trait, two features, three bins of risk."""
 
-from tests.support.sample_plates import PlateCanvas
+from tests.support.sample_plates import DrawnMaps
 from thale.phenotyping.quality.error_model import ErrorModel, TraitErrorModel
 from thale.phenotyping.quality.features import PlantFeatures, PlateEvidence, plant_features
 from thale.schemas import ImageMetadata, Plant, Root
@@ -35,7 +35,7 @@ def sample_error_model(**changes: object) -> ErrorModel:
 
 def sample_features() -> PlantFeatures:
     """Return the features of a drawn plant with one root."""
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(320, 160)
     root = Root(id="1", order=1, points=((320, 160), (320, 480)), length_px=320, confidence=1)
     plant = Plant(id=1, organs=(), landmarks=(), roots=(root,))

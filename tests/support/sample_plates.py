@@ -23,7 +23,7 @@ XY = tuple[float, float]
 
 
 @dataclass
-class PlateCanvas:
+class DrawnMaps:
     """Probability maps of root, shoot and seed with landmarks, in pixels of the source image."""
 
     height: int = 640

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.sample_plates import MODEL, PlateCanvas
+from tests.support.sample_plates import MODEL, DrawnMaps
 from tests.support.tiny_models import write_tiny_model
 from thale.exports import rsml
 from thale.models.model_card import CARD
@@ -23,7 +23,7 @@ TRUE_SCALE = Scale(mm_per_px=0.0625, source="given")
 
 
 def cached_plate(*tops: tuple[float, float]) -> CachedPrediction:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     for x, top in tops:
         plate.draw_plant(x, top)
     prediction = plate.to_prediction()

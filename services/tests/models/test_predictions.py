@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.support.sample_plates import PlateCanvas
+from tests.support.sample_plates import DrawnMaps
 from thale.errors import ModelFailedError
 from thale.models.predictions import SegmentationPrediction
 
 
 def test_segmentation_prediction_round_trips_with_ridges() -> None:
-    prediction = PlateCanvas(40, 30).to_prediction()
+    prediction = DrawnMaps(40, 30).to_prediction()
     ridge_HW = np.arange(-600, 600).reshape(40, 30).clip(-127, 127).astype(np.int8)
     parsed = SegmentationPrediction.from_bytes(replace(prediction, ridge_HW=ridge_HW).to_bytes())
     assert parsed.ridge_HW is not None
@@ -22,14 +22,14 @@ def test_segmentation_prediction_round_trips_with_ridges() -> None:
 
 
 def test_segmentation_prediction_parses_response_without_ridges() -> None:
-    older = PlateCanvas(40, 30).to_prediction().to_bytes()
+    older = DrawnMaps(40, 30).to_prediction().to_bytes()
     with np.load(io.BytesIO(older)) as arrays:
         assert set(arrays) == {"probabilities", "meta"}
     assert SegmentationPrediction.from_bytes(older).ridge_HW is None
 
 
 def test_class_map_returns_most_likely_class() -> None:
-    prediction = PlateCanvas(1, 4).to_prediction()
+    prediction = DrawnMaps(1, 4).to_prediction()
     # Root, shoot and seed of four pixels: certain root, likely background, a tie with the background, a tie of organs.
     probabilities_CHW = np.array([[[255, 100, 120, 90]], [[0, 20, 15, 90]], [[0, 0, 0, 0]]], np.uint8)
     np.testing.assert_array_equal(
@@ -41,6 +41,6 @@ def test_class_map_returns_most_likely_class() -> None:
     "ridge_HW", [np.zeros((40, 31), np.int8), np.zeros((40, 30), np.float32), np.zeros(3, np.int8)]
 )
 def test_segmentation_prediction_rejects_ridges_of_wrong_shape(ridge_HW: np.ndarray) -> None:
-    broken = replace(PlateCanvas(40, 30).to_prediction(), ridge_HW=ridge_HW)
+    broken = replace(DrawnMaps(40, 30).to_prediction(), ridge_HW=ridge_HW)
     with pytest.raises(ModelFailedError, match="ridges"):
         SegmentationPrediction.from_bytes(broken.to_bytes())

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.support.sample_plates import MODEL, UNKNOWN_SCALE, PlateCanvas, segmentation_prediction
+from tests.support.sample_plates import MODEL, UNKNOWN_SCALE, DrawnMaps, segmentation_prediction
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 from thale.phenotyping.pipeline import build_phenotype
 from thale.schemas import Calibration, Flag, ImageMetadata, Phenotype, Provenance, Timings
@@ -16,7 +16,7 @@ TIMINGS = Timings(segment_s=0, landmarks_s=0, plants_s=0, total_s=0)
 
 def assemble(
     prediction: SegmentationPrediction,
-    plate: PlateCanvas | None = None,
+    plate: DrawnMaps | None = None,
     expected: int | None = None,
     image: ImageMetadata = METADATA,
 ) -> Phenotype:
@@ -28,7 +28,7 @@ def assemble(
 
 
 def test_build_phenotype_measures_two_seedlings_left_to_right() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     lengths = [plate.draw_plant(450, 80, 400), plate.draw_plant(150, 80, 320)][::-1]
     phenotype = assemble(plate.to_prediction(), plate, expected=2)
     primaries = [next(t.value for t in p.traits if t.trait == "primary_root_length") for p in phenotype.plants]
@@ -39,7 +39,7 @@ def test_build_phenotype_measures_two_seedlings_left_to_right() -> None:
 
 
 def test_build_phenotype_flags_plants_without_ridges() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(150, 80, 320)
     prediction = replace(plate.to_prediction(), ridge_HW=np.zeros((640, 640), np.int8))
     [plant] = assemble(prediction, plate).plants
@@ -48,7 +48,7 @@ def test_build_phenotype_flags_plants_without_ridges() -> None:
 
 
 def test_no_trait_is_ok_when_the_image_is_doubtful() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(150, 80, 320)
     compressed = METADATA.model_copy(update={"format": "JPEG", "jpeg_quality": 30})
     phenotype = assemble(plate.to_prediction(), plate, image=compressed)
@@ -58,7 +58,7 @@ def test_no_trait_is_ok_when_the_image_is_doubtful() -> None:
 
 
 def test_compression_makes_laterals_and_totals_uncertain() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(150, 80, 320)
     compressed = METADATA.model_copy(update={"format": "JPEG", "jpeg_quality": 60})
     phenotype = assemble(plate.to_prediction(), plate, image=compressed)
@@ -69,7 +69,7 @@ def test_compression_makes_laterals_and_totals_uncertain() -> None:
 
 
 def test_build_phenotype_flags_primary_root_without_tip() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(150, 80, 320)
     plate.landmarks[:] = [landmark for landmark in plate.landmarks if landmark.kind != "primary_tip"]
     [plant] = assemble(plate.to_prediction(), plate).plants
@@ -78,7 +78,7 @@ def test_build_phenotype_flags_primary_root_without_tip() -> None:
 
 
 def test_phenotype_round_trips_json_with_nan() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_shoot(300, 80)
     phenotype = assemble(plate.to_prediction(UNKNOWN_SCALE))
     parsed = Phenotype.model_validate_json(phenotype.model_dump_json())
@@ -87,7 +87,7 @@ def test_phenotype_round_trips_json_with_nan() -> None:
 
 
 def test_build_phenotype_flags_image_without_plants() -> None:
-    assert [flag.code for flag in assemble(PlateCanvas().to_prediction()).flags] == ["no_plant"]
+    assert [flag.code for flag in assemble(DrawnMaps().to_prediction()).flags] == ["no_plant"]
 
 
 def test_build_phenotype_flags_noise_with_reason() -> None:
@@ -97,20 +97,20 @@ def test_build_phenotype_flags_noise_with_reason() -> None:
 
 
 def test_build_phenotype_flags_image_full_of_leaves() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_shoot(320, 320, rx=250, ry=250)
     assert "not_a_plate" in [flag.code for flag in assemble(plate.to_prediction()).flags]
 
 
 def test_build_phenotype_retains_flags_of_landmarks() -> None:
-    prediction = PlateCanvas().to_prediction()
+    prediction = DrawnMaps().to_prediction()
     flag = Flag(code="capped", message="too many peaks")
     landmarks = LandmarkPrediction(model=MODEL, landmarks=(), calibration=prediction.meta.calibration, flags=(flag,))
     assert flag in build_phenotype(METADATA, prediction, landmarks, PROVENANCE, TIMINGS).flags
 
 
 def test_build_phenotype_doubts_plants_without_a_plate() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(150, 80, 320)
     prediction = plate.to_prediction()
     flag = Flag(code="no_plate", message="no square plate found")

@@ -1,11 +1,11 @@
 import pytest
 
-from tests.support.sample_plates import PlateCanvas, codes, total_px
+from tests.support.sample_plates import DrawnMaps, codes, total_px
 from thale.phenotyping.plants.reconstruct import reconstruct_plants
 
 
 def test_reconstruct_assigns_tips_of_crossing_roots() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     for x, tip_x in ((150, 450), (450, 150)):
         plate.draw_shoot(x, 92)
         plate.add_landmark("root_base", x, 100)
@@ -20,7 +20,7 @@ def test_reconstruct_assigns_tips_of_crossing_roots() -> None:
 
 
 def test_reconstruct_ends_primary_at_neighbour() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     left = plate.draw_plant(200, 80, 500)
     plate.draw_shoot(400, 72)
     plate.add_landmark("root_base", 400, 80)
@@ -33,7 +33,7 @@ def test_reconstruct_ends_primary_at_neighbour() -> None:
 
 def test_reconstruct_assigns_lateral_beyond_neighbours_primary() -> None:
     # The lateral of the left plant crosses the primary root of the right plant and continues straight.
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(200, 80, 500)
     right = plate.draw_plant(400, 80, 500)
     lateral = plate.draw_root((200, 200), (500, 400))
@@ -44,9 +44,9 @@ def test_reconstruct_assigns_lateral_beyond_neighbours_primary() -> None:
     assert total_px(plants[1]) == pytest.approx(right, rel=0.02)
 
 
-def ambiguous_plate() -> PlateCanvas:
+def ambiguous_plate() -> DrawnMaps:
     """Return two roots that meet at a flat angle, share 5 mm and separate again."""
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     for x, sign in ((200, 1), (360, -1)):
         plate.draw_shoot(x, 72)
         plate.add_landmark("root_base", x, 80)
@@ -76,7 +76,7 @@ def test_reconstruct_resolves_crossing_by_lane_of_expected_count() -> None:
 
 def test_reconstruct_flags_both_plants_of_shared_tip() -> None:
     # Two bases, and one tip below the point at which the roots meet.
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     for x in (200, 400):
         plate.draw_shoot(x, 72)
         plate.add_landmark("root_base", x, 80)

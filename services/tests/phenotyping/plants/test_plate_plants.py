@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.sample_plates import PlateCanvas, codes, segmentation_prediction
+from tests.support.sample_plates import DrawnMaps, codes, segmentation_prediction
 from thale.phenotyping.plants.reconstruct import reconstruct_plants
 from thale.schemas import Scale
 
@@ -14,7 +14,7 @@ REAL_PLATES = Path(__file__).parents[5] / "shared/data/arabidopsis-plates"
 
 
 def test_reconstruct_rejects_uncertain_shoot_without_base() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(150, 80, 300)
     plate.draw_plant(450, 80, 300)
     plate.channels[1] *= 0.8
@@ -25,7 +25,7 @@ def test_reconstruct_rejects_uncertain_shoot_without_base() -> None:
 
 
 def test_reconstruct_assigns_shoot_on_invisible_hypocotyl() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(150, 160, 300)
     plate.channels[1] = 0
     plate.draw_shoot(150, 80)
@@ -35,7 +35,7 @@ def test_reconstruct_assigns_shoot_on_invisible_hypocotyl() -> None:
 
 
 def test_reconstruct_puts_hidden_base_away_from_lateral_tip() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_shoot(300, 72)
     plate.draw_root((300, 150), (300, 480))
     plate.draw_root((300, 150), (360, 110))
@@ -48,7 +48,7 @@ def test_reconstruct_puts_hidden_base_away_from_lateral_tip() -> None:
 
 
 def test_reconstruct_puts_hidden_base_away_from_neighbour() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80, 400)
     plate.draw_shoot(200, 60)
     plate.draw_root((300, 200), (232, 120), (180, 300))
@@ -61,13 +61,13 @@ def test_reconstruct_puts_hidden_base_away_from_neighbour() -> None:
 
 
 def test_reconstruct_flags_unexpected_plant_count() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80)
     assert "plant_count" in codes(reconstruct_plants(plate.to_prediction(), plate.landmarks, expected_plants=5))
 
 
 def test_reconstruct_separates_plants_with_touching_leaves() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(250, 80)
     plate.draw_plant(350, 80)
     plate.draw_shoot(300, 70, rx=60, ry=8)
@@ -78,7 +78,7 @@ def test_reconstruct_separates_plants_with_touching_leaves() -> None:
 
 
 def test_reconstruct_joins_leaves_across_small_gaps() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80)
     plate.draw_shoot(275, 55, rx=8, ry=6)
     plate.draw_shoot(325, 55, rx=8, ry=6)
@@ -86,7 +86,7 @@ def test_reconstruct_joins_leaves_across_small_gaps() -> None:
 
 
 def test_reconstruct_counts_ungerminated_seed_but_not_seed_coat() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(150, 80, 400)
     plate.draw_seed(150, 300)
     plate.draw_seed(450, 90)
@@ -99,7 +99,7 @@ def test_reconstruct_counts_ungerminated_seed_but_not_seed_coat() -> None:
 
 
 def test_reconstruct_flags_shoot_without_root() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_shoot(300, 80)
     (plant,) = reconstruct_plants(plate.to_prediction(), []).plants
     assert plant.roots == ()
@@ -107,7 +107,7 @@ def test_reconstruct_flags_shoot_without_root() -> None:
 
 
 def test_reconstruct_flags_base_hidden_by_leaf() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(150, 80, 400)
     plate.draw_shoot(450, 80, rx=30, ry=20)
     plate.draw_root((450, 180), (450, 500))  # 5 mm below the leaves
@@ -118,7 +118,7 @@ def test_reconstruct_flags_base_hidden_by_leaf() -> None:
 
 
 def test_reconstruct_rejects_letter_that_looks_like_shoot() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(150, 80, 400)
     plate.draw_shoot(500, 400)
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
@@ -127,7 +127,7 @@ def test_reconstruct_rejects_letter_that_looks_like_shoot() -> None:
 
 
 def test_reconstruct_rejects_rim_with_low_score_base() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 100)
     plate.draw_root((5, 5), (5, 630))
     plate.add_landmark("root_base", 5, 5, score=0.35)

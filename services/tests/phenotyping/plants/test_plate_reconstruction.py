@@ -3,18 +3,18 @@ import math
 import numpy as np
 import pytest
 
-from tests.support.sample_plates import MM_PER_PX, UNKNOWN_SCALE, PlateCanvas, codes, segmentation_prediction
+from tests.support.sample_plates import MM_PER_PX, UNKNOWN_SCALE, DrawnMaps, codes, segmentation_prediction
 from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruct_plants
 from thale.schemas import Landmark
 
 
 def test_reconstruct_empty_plate_returns_no_plants_and_flags() -> None:
-    reconstruction = reconstruct_plants(PlateCanvas().to_prediction(), [])
+    reconstruction = reconstruct_plants(DrawnMaps().to_prediction(), [])
     assert reconstruction == PlateReconstruction((), (), 0.0)
 
 
 def test_reconstruct_flags_root_far_from_any_plant() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(150, 80, 300)
     stray = plate.draw_root((450, 300), (450, 500))
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
@@ -26,7 +26,7 @@ def test_reconstruct_flags_root_far_from_any_plant() -> None:
 
 
 def test_reconstruct_organ_areas_match_outlines() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
     for organ in plant.organs:
@@ -46,7 +46,7 @@ def test_reconstruct_flags_noise_image() -> None:
 @pytest.mark.slow
 def test_reconstruct_terminates_on_cluttered_image() -> None:
     rng = np.random.default_rng(1)
-    plate = PlateCanvas(900, 900)
+    plate = DrawnMaps(900, 900)
     for x, y in rng.uniform(20, 880, (250, 2)):
         plate.draw_root((x, y), (x + rng.uniform(-60, 60), y + rng.uniform(-60, 60)), radius=1.6)
     tips = [Landmark(kind="lateral_tip", x=x, y=y, score=0.5) for x, y in rng.uniform(0, 900, (500, 2))]
@@ -56,7 +56,7 @@ def test_reconstruct_terminates_on_cluttered_image() -> None:
 
 
 def test_reconstruct_assumes_nominal_scale_when_unknown() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80)
     known = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
     (plant,) = reconstruct_plants(plate.to_prediction(UNKNOWN_SCALE), plate.landmarks).plants

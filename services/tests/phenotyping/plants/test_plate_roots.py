@@ -3,13 +3,13 @@ import math
 import numpy as np
 import pytest
 
-from tests.support.sample_plates import MM_PER_PX, PlateCanvas, arc, codes, total_px
+from tests.support.sample_plates import MM_PER_PX, DrawnMaps, arc, codes, total_px
 from thale.phenotyping.plants.reconstruct import reconstruct_plants
 
 
 @pytest.mark.parametrize("angle_deg", [0, 15, 30, 45, 60])
 def test_reconstruct_measures_oblique_root_within_1_percent(angle_deg: float) -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     tip = (150 + 350 * math.sin(math.radians(angle_deg)), 100 + 350 * math.cos(math.radians(angle_deg)))
     plate.draw_shoot(150, 92)
     plate.add_landmark("root_base", 150, 100)
@@ -23,7 +23,7 @@ def test_reconstruct_measures_oblique_root_within_1_percent(angle_deg: float) ->
 
 
 def test_reconstruct_measures_arc_within_1_percent() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     curve = arc((400, 100), 250, 180, 90)
     plate.draw_shoot(150, 92)
     plate.add_landmark("root_base", 150, 100)
@@ -34,7 +34,7 @@ def test_reconstruct_measures_arc_within_1_percent() -> None:
 
 
 def test_reconstruct_separates_laterals_from_primary() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     length = plate.draw_plant(300, 80, 400)
     left = plate.draw_root((300, 160), (230, 230))
     right = plate.draw_root((300, 240), (380, 320))
@@ -51,7 +51,7 @@ def test_reconstruct_separates_laterals_from_primary() -> None:
 
 
 def test_reconstruct_selects_primary_by_landmark() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_shoot(300, 72)
     plate.add_landmark("root_base", 300, 80)
     plate.draw_root((300, 80), (300, 250), (200, 400))
@@ -63,7 +63,7 @@ def test_reconstruct_selects_primary_by_landmark() -> None:
 
 
 def test_reconstruct_finds_roots_without_landmarks() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     length = plate.draw_plant(300, 80, 400)
     lateral = plate.draw_root((300, 160), (210, 250))
     plate.landmarks.clear()
@@ -73,7 +73,7 @@ def test_reconstruct_finds_roots_without_landmarks() -> None:
 
 
 def test_reconstruct_prunes_spur_without_tip_landmark() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80, 400)
     plate.draw_root((300, 200), (312, 200))
     (without,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -84,7 +84,7 @@ def test_reconstruct_prunes_spur_without_tip_landmark() -> None:
 
 @pytest.mark.parametrize(("score", "is_accepted"), [(0.1, False), (0.25, True)])
 def test_reconstruct_accepts_low_score_tip_at_root_end(score: float, is_accepted: bool) -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80, 400)
     plate.draw_root((300, 200), (340, 200))
     plate.add_landmark("lateral_tip", 340, 200, score)
@@ -93,7 +93,7 @@ def test_reconstruct_accepts_low_score_tip_at_root_end(score: float, is_accepted
 
 
 def test_reconstruct_rejects_low_score_tip_on_continuing_root() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80, 400)
     plate.add_landmark("lateral_tip", 301, 200, 0.25)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -101,7 +101,7 @@ def test_reconstruct_rejects_low_score_tip_on_continuing_root() -> None:
 
 
 def test_reconstruct_flags_short_branch_without_landmark() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80, 400)
     short = plate.draw_root((300, 200), (345, 200))
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)
@@ -112,7 +112,7 @@ def test_reconstruct_flags_short_branch_without_landmark() -> None:
 
 @pytest.mark.parametrize(("score", "count"), [(0.3, 1), (0.6, 2)])
 def test_reconstruct_traces_end_of_hidden_lateral(score: float, count: int) -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     length = plate.draw_plant(300, 80, 400)
     plate.add_landmark("lateral_tip", 300, 300, score)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -124,7 +124,7 @@ def test_reconstruct_traces_end_of_hidden_lateral(score: float, count: int) -> N
 
 
 def test_reconstruct_ignores_tip_landmark_without_root() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80, 400)
     plate.add_landmark("lateral_tip", 500, 500)
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -133,9 +133,9 @@ def test_reconstruct_ignores_tip_landmark_without_root() -> None:
 
 @pytest.mark.parametrize("probability", [0.0, 0.2])
 def test_reconstruct_traces_faint_lateral_from_its_tip(probability: float) -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80, 400)
-    faint = PlateCanvas()
+    faint = DrawnMaps()
     length = faint.draw_root((300, 200), (348, 200))
     plate.channels[0] = np.maximum(plate.channels[0], probability * faint.channels[0])
     plate.add_landmark("lateral_tip", 348, 200)
@@ -146,9 +146,9 @@ def test_reconstruct_traces_faint_lateral_from_its_tip(probability: float) -> No
 
 
 def test_reconstruct_follows_faint_curve() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(300, 80, 400)
-    faint = PlateCanvas()
+    faint = DrawnMaps()
     length = faint.draw_root((300, 200), (360, 200), (360, 260))
     plate.channels[0] = np.maximum(plate.channels[0], 0.25 * faint.channels[0])
     plate.add_landmark("lateral_tip", 360, 260)
@@ -157,7 +157,7 @@ def test_reconstruct_follows_faint_curve() -> None:
 
 
 def test_reconstruct_starts_at_reliable_base_above_faint_root() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     length = plate.draw_plant(300, 80, 400)
     plate.erase(280, 84, 320, 150)  # 4 mm
     (plant,) = reconstruct_plants(plate.to_prediction(), plate.landmarks).plants
@@ -166,7 +166,7 @@ def test_reconstruct_starts_at_reliable_base_above_faint_root() -> None:
 
 
 def test_reconstruct_adds_no_lateral_for_hypocotyl() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_shoot(300, 92)
     plate.add_landmark("root_base", 300, 150)
     plate.add_landmark("primary_tip", 300, 480)
@@ -177,7 +177,7 @@ def test_reconstruct_adds_no_lateral_for_hypocotyl() -> None:
 
 
 def test_reconstruct_traces_lateral_that_crosses_its_parent() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.add_landmark("root_base", 300, 80)
     plate.add_landmark("primary_tip", 300, 560)
     plate.draw_shoot(300, 72)
@@ -191,7 +191,7 @@ def test_reconstruct_traces_lateral_that_crosses_its_parent() -> None:
 
 @pytest.mark.parametrize("gap_px", [8, 20, 32])
 def test_reconstruct_bridges_gap_of_up_to_2_mm(gap_px: int) -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     length = plate.draw_plant(300, 80, 400)
     plate.erase(280, 250, 320, 250 + gap_px)
     reconstruction = reconstruct_plants(plate.to_prediction(), plate.landmarks)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.support.sample_plates import UNKNOWN_SCALE, XY, PlateCanvas
+from tests.support.sample_plates import UNKNOWN_SCALE, XY, DrawnMaps
 from thale.phenotyping.quality.features import PlantFeatures, PlateEvidence, plant_features, plate_features
 from thale.phenotyping.quality.ridge_agreement import RidgeAgreement
 from thale.schemas import Flag, ImageMetadata, Plant, Root
@@ -28,19 +28,19 @@ def plant(*lines: tuple[XY, ...], number: int = 1, flags: tuple[Flag, ...] = ())
     return Plant(id=number, organs=(), landmarks=(), roots=roots, flags=flags)
 
 
-def drawn_plate() -> PlateCanvas:
-    plate = PlateCanvas()
+def drawn_plate() -> DrawnMaps:
+    plate = DrawnMaps()
     plate.draw_plant(320, 160)
     plate.draw_root(*LATERAL)
     plate.add_landmark("lateral_tip", *LATERAL[-1])
     return plate
 
 
-def evidence(plate: PlateCanvas, *plants: Plant) -> PlateEvidence:
+def evidence(plate: DrawnMaps, *plants: Plant) -> PlateEvidence:
     return PlateEvidence(IMAGE, plate.to_prediction(), plate.landmarks, plants or (plant(PRIMARY, LATERAL),), {}, 0.0)
 
 
-def features(plate: PlateCanvas, *plants: Plant) -> PlantFeatures:
+def features(plate: DrawnMaps, *plants: Plant) -> PlantFeatures:
     return plant_features(evidence(plate, *plants))[1]
 
 

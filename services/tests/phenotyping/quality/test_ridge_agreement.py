@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.sample_plates import UNKNOWN_SCALE, XY, PlateCanvas
+from tests.support.sample_plates import UNKNOWN_SCALE, XY, DrawnMaps
 from thale.imaging.ridge_filter import ridge_response
 from thale.models.predictions import SegmentationPrediction
 from thale.phenotyping.quality.ridge_agreement import (
@@ -38,15 +38,15 @@ def traced_plant(*lines: tuple[XY, ...]) -> Plant:
     return Plant(id=1, organs=(), landmarks=(), roots=tuple(roots))
 
 
-def plate_with_plant() -> PlateCanvas:
-    plate = PlateCanvas()
+def plate_with_plant() -> DrawnMaps:
+    plate = DrawnMaps()
     plate.draw_shoot(300, 72)
     for points in (PRIMARY, *LATERALS):
         plate.draw_root(*points)
     return plate
 
 
-def predict_with_ridges(plate: PlateCanvas, light: float = 150, contrast: float = -20) -> SegmentationPrediction:
+def predict_with_ridges(plate: DrawnMaps, light: float = 150, contrast: float = -20) -> SegmentationPrediction:
     """Return the plate's probability maps with the ridges of a simulated photograph with camera noise."""
     prediction = plate.to_prediction()
     grain = np.random.default_rng(0).normal(0, 1.5, prediction.probabilities_CHW.shape[1:])
@@ -128,7 +128,7 @@ def test_ridge_agreement_accepts_roots_outside_frame() -> None:
 
 
 def test_ridge_agreement_assigns_lines_to_nearest_plant() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_root((200, 80), (200, 500))
     plate.draw_root((240, 80), (240, 500))
     first, second = (

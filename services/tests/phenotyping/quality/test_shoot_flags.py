@@ -1,12 +1,12 @@
 """Tests of the flags for shoots with an incomplete or merged outline."""
 
-from tests.support.sample_plates import KNOWN_SCALE, PlateCanvas
+from tests.support.sample_plates import KNOWN_SCALE, DrawnMaps
 from thale.phenotyping.plants.reconstruct import reconstruct_plants
 from thale.phenotyping.quality.shoot_flags import flag_shoots
 from thale.schemas import Calibration, Plate, Point
 
 
-def codes(plate: PlateCanvas, calibration: Calibration | None = None) -> list[list[str]]:
+def codes(plate: DrawnMaps, calibration: Calibration | None = None) -> list[list[str]]:
     prediction = plate.to_prediction()
     plants = reconstruct_plants(prediction, plate.landmarks).plants
     if calibration is not None:
@@ -17,14 +17,14 @@ def codes(plate: PlateCanvas, calibration: Calibration | None = None) -> list[li
 
 
 def test_flag_shoots_does_not_flag_separate_shoots() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(200, 100)
     plate.draw_plant(400, 100)
     assert codes(plate) == [[], []]
 
 
 def test_flag_shoots_flags_both_touching_shoots() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(200, 100)
     plate.draw_plant(320, 100)
     plate.draw_plant(500, 100)
@@ -33,10 +33,10 @@ def test_flag_shoots_flags_both_touching_shoots() -> None:
 
 
 def test_flag_shoots_flags_shoot_at_border_or_rim() -> None:
-    plate = PlateCanvas()
+    plate = DrawnMaps()
     plate.draw_plant(320, 10)
     assert codes(plate) == [["shoot_at_rim"]]
-    free = PlateCanvas()
+    free = DrawnMaps()
     free.draw_plant(320, 38)
     assert codes(free) == [[]]
     corners = (Point(x=0, y=0), Point(x=640, y=0), Point(x=640, y=640), Point(x=0, y=640))
@@ -48,8 +48,8 @@ def test_flag_shoots_flags_shoot_at_border_or_rim() -> None:
 
 
 def test_flag_shoots_accepts_plate_without_shoots() -> None:
-    assert flag_shoots((), PlateCanvas().to_prediction()) == ()
-    bare = PlateCanvas()
+    assert flag_shoots((), DrawnMaps().to_prediction()) == ()
+    bare = DrawnMaps()
     bare.add_landmark("root_base", 320, 100)
     bare.draw_root((320, 100), (320, 400))
     assert codes(bare) == [[]]
