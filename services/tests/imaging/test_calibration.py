@@ -158,7 +158,7 @@ def test_calibrate_uses_given_scale_and_flags_conflict() -> None:
 def test_calibrate_uses_given_scale_without_plate() -> None:
     calibration = calibrate(PLAIN["constant"], mm_per_px=0.05)
     assert calibration.scale == Scale(mm_per_px=0.05, source="given")
-    assert codes(calibration) == ["no_plate"]
+    assert codes(calibration) == ["no_plate", "not_a_photograph"]  # one grey level
 
 
 @pytest.mark.parametrize("mm_per_px", [0.0, -0.05, math.nan, math.inf, -math.inf, 1e-9, 1.5])
