@@ -65,7 +65,7 @@ def test_analyze_writes_results_and_failures_of_a_folder(
         phenotype = Phenotype.model_validate_json((out / f"{name}.json").read_bytes())
         assert (phenotype.image.name, phenotype.scale.mm_per_px) == (f"{name}.png", 0.25)
         assert (out / f"{name}.overlay.png").read_bytes().startswith(b"\x89PNG")
-        assert b"<rsml" in (out / f"{name}.rsml").read_bytes()
+        assert (out / f"{name}.rsml").exists() == any(plant.roots for plant in phenotype.plants)
     for table in ("traits.csv", "traits_wide.csv"):
         assert {row["image"] for row in rows(out / table)} == {"one.png", "copy.png", "day2/one.png"}
     assert {image["file_name"] for image in json.loads((out / "coco.json").read_text())["images"]} >= {"one.png"}
@@ -276,7 +276,7 @@ def test_up_analyze_prints_traits_writes_results_and_serves(prepared_home: Path,
     assert "whole plate" in output, output
     processes = list_descendants(up.pid)
     results = {path.name.partition(".")[2] for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
-    assert results == {"json", "overlay.png", "rsml", "csv"}
+    assert results == {"json", "overlay.png", "csv"}  # the random models find no root for an RSML file
     up.send_signal(signal.SIGINT)
     up.communicate(timeout=TIMEOUT_S)
     assert up.returncode == 0

@@ -55,7 +55,7 @@ def build_phenotype(
     """
     measured = measure_plate_with_features(image, segmentation, landmarks, provenance, timings, expected_plants)
     phenotype = measured.phenotype
-    with step("traits"):
+    with step("quality"):
         model = error_model if phenotype.scale.is_known else None
         plants = grade_plants(phenotype.plants, measured.features, model)
         traits = grade_plate(phenotype.traits, plants, measured.features, model)
@@ -84,7 +84,7 @@ def measure_plate_with_features(
             *image_quality_flags(image, calibration.scale, flagged_plants),
         )
         doubts = (*calibration.flags, *image_flags)
-    with step("plants"):
+    with step("features"):
         features = plant_features(
             PlateEvidence(
                 image,

@@ -159,7 +159,9 @@ def test_request_is_one_trace_through_all_processes(stack: Stack) -> None:
             "POST /v1/phenotype > thale.postprocess",
             "POST /v1/phenotype > thale.postprocess > thale.read",
             "POST /v1/phenotype > thale.postprocess > thale.plants",
+            "POST /v1/phenotype > thale.postprocess > thale.features",
             "POST /v1/phenotype > thale.postprocess > thale.traits",
+            "POST /v1/phenotype > thale.postprocess > thale.quality",
             "POST /v1/phenotype > thale.postprocess > thale.export",
         ]
     )
