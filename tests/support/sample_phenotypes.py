@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import SimpleNamespace
 
 from hypothesis import strategies as st
 
@@ -146,3 +147,14 @@ def phenotypes(draw: st.DrawFn) -> Phenotype:
     return phenotype(
         *generated, image=image, scale=scale, plate=draw(st.sampled_from([PLATE, None])), flags=draw(_flags())
     )
+
+
+def served_models() -> list[SimpleNamespace]:
+    """Return the answer of `Client.models` for a server whose models measured the sample phenotypes."""
+    return [
+        SimpleNamespace(
+            name=model.name,
+            versions=[SimpleNamespace(version=model.version, digest=model.digest, traffic_percent=100.0)],
+        )
+        for model in phenotype().provenance.models
+    ]

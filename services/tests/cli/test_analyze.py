@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.support import sample_images
 from tests.support.json2csv import read_single_values
-from tests.support.sample_phenotypes import image_metadata, phenotype, seedling
+from tests.support.sample_phenotypes import image_metadata, phenotype, seedling, served_models
 from thale.batch.results import COCO, PLANTCV, WIDE_TABLE
 from thale.cli import analyze
 from thale.cli.app import app
@@ -27,13 +27,7 @@ class SeedlingClient:
 
     def models(self) -> list[SimpleNamespace]:
         """Return the models of the sample phenotypes, which all serve."""
-        return [
-            SimpleNamespace(
-                name=model.name,
-                versions=[SimpleNamespace(version=model.version, digest=model.digest, traffic_percent=100.0)],
-            )
-            for model in phenotype().provenance.models
-        ]
+        return served_models()
 
     def phenotype(self, path: Path, **_parameters: object) -> Phenotype:
         self.request_count += 1

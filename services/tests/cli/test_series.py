@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from tests.support import sample_images
 from tests.support.drawn_series import BASES_MM, DrawnRoot, photograph
-from tests.support.sample_phenotypes import image_metadata, phenotype
+from tests.support.sample_phenotypes import image_metadata, served_models
 from thale.cli import analyze
 from thale.cli.app import app
 from thale.errors import DamagedImageError, ParameterError
@@ -31,13 +31,7 @@ class GrowingClient:
 
     def models(self) -> list[SimpleNamespace]:
         """Return the models of the sample phenotypes, which all serve."""
-        return [
-            SimpleNamespace(
-                name=model.name,
-                versions=[SimpleNamespace(version=model.version, digest=model.digest, traffic_percent=100.0)],
-            )
-            for model in phenotype().provenance.models
-        ]
+        return served_models()
 
     def phenotype(self, path: Path, **_parameters: object) -> Phenotype:
         self.request_count += 1

@@ -64,6 +64,18 @@ def _positive_length(value: float | None) -> float | None:
     return value
 
 
+RecursiveOption = Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")]
+MmPerPxOption = Annotated[
+    float | None, typer.Option(callback=_positive_length, help="Scale of the images in millimetres per pixel.")
+]
+PlateWidthOption = Annotated[
+    float | None, typer.Option(callback=_positive_length, help="Outer width of the plate in mm. Default: 120.")
+]
+ExperimentOption = Annotated[str | None, typer.Option(help="Experiment; all its images use one model version.")]
+ModelOption = Annotated[str | None, typer.Option(help="Model to use, as NAME or NAME@VERSION.")]
+ExpectedPlantsOption = Annotated[int | None, typer.Option(min=1, max=1000, help="Number of plants on each plate.")]
+
+
 def _quarter_turn(value: int) -> int:
     if value not in (0, 90, 180, 270):
         raise typer.BadParameter(f"{value} is not 90, 180 or 270")
@@ -94,18 +106,12 @@ def up(
 def analyze(
     paths: Annotated[list[str], typer.Argument(help="Images, folders, or quoted patterns such as 'day*/*.png'.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the results; resumes an earlier run.")],
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")] = False,
-    mm_per_px: Annotated[
-        float | None, typer.Option(callback=_positive_length, help="Scale of the images in millimetres per pixel.")
-    ] = None,
-    plate_width_mm: Annotated[
-        float | None, typer.Option(callback=_positive_length, help="Outer width of the plate in mm. Default: 120.")
-    ] = None,
-    experiment: Annotated[str | None, typer.Option(help="Experiment; all its images use one model version.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model to use, as NAME or NAME@VERSION.")] = None,
-    expected_plants: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Number of plants on each plate.")
-    ] = None,
+    recursive: RecursiveOption = False,
+    mm_per_px: MmPerPxOption = None,
+    plate_width_mm: PlateWidthOption = None,
+    experiment: ExperimentOption = None,
+    model: ModelOption = None,
+    expected_plants: ExpectedPlantsOption = None,
     page: Annotated[int | None, typer.Option(min=0, help="Page of TIFFs with several pages, from 0.")] = None,
     rotate: Annotated[
         int, typer.Option(callback=_quarter_turn, help="Clockwise turn that brings the shoots up: 90, 180 or 270.")
@@ -172,18 +178,12 @@ def series(
         str | None,
         typer.Option(help="Regular expression: its first group is the plate. Default: the name without the time."),
     ] = None,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")] = False,
-    mm_per_px: Annotated[
-        float | None, typer.Option(callback=_positive_length, help="Scale of the images in millimetres per pixel.")
-    ] = None,
-    plate_width_mm: Annotated[
-        float | None, typer.Option(callback=_positive_length, help="Outer width of the plate in mm. Default: 120.")
-    ] = None,
-    experiment: Annotated[str | None, typer.Option(help="Experiment; all its images use one model version.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model to use, as NAME or NAME@VERSION.")] = None,
-    expected_plants: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Number of plants on each plate.")
-    ] = None,
+    recursive: RecursiveOption = False,
+    mm_per_px: MmPerPxOption = None,
+    plate_width_mm: PlateWidthOption = None,
+    experiment: ExperimentOption = None,
+    model: ModelOption = None,
+    expected_plants: ExpectedPlantsOption = None,
     server: ServerOption = None,
     home: HomeOption = None,
     weights: WeightsOption = None,

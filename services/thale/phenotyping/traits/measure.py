@@ -33,7 +33,7 @@ _UNCERTAINTY_FLAGS: dict[Basis, set[str]] = {
 
 GATE_FLAGS = {
     *("no_plate", "round_plate", "not_a_plate", "not_a_photograph", "plate_cropped", "plate_edge_weak"),
-    *("roots_grow_upwards", "very_low_resolution", "few_grey_levels", "clipped", "low_contrast"),
+    *("roots_grow_upwards", "very_low_resolution", "few_grey_levels", "clipped"),
 }
 """Flags of the gate: reasons to doubt that the image shows one upright plate like those of the training (ADR 0115)."""
 
