@@ -20,6 +20,8 @@ pytestmark = pytest.mark.integration
 
 def test_facade_is_ready_when_every_model_has_a_worker(facade: Facade) -> None:
     assert facade.get("/health/live").json == {"status": "live"}
+    # The answer to the first request may come before the first probe of the models on a busy machine.
+    wait_for(lambda: facade.get("/health/ready").status == 200)
     assert facade.get("/health/ready").json == {"status": "ready", "missing": []}
 
 
