@@ -31,7 +31,7 @@ def test_controller_has_only_its_permissions(name: str) -> None:
     object_name = "thale-release-watch"
     assert list_permissions(name, "release-watcher") == {
         *((verb, "inferenceservices", "") for verb in ("get", "list", "watch", "patch")),
-        ("list", "pods", ""),
+        *(("list", kind, "") for kind in ("pods", "events")),
         *(("create", kind, "") for kind in ("leases", "configmaps")),
         *((verb, "leases", object_name) for verb in ("get", "update")),
         *((verb, "configmaps", object_name) for verb in ("get", "patch")),

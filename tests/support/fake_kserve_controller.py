@@ -82,13 +82,22 @@ class FakeKServeController:
         self.templates[deployment] = template
         behaviour = self.behaviours.get(predictor["name"], "ready")
         present = self._pods(deployment)
-        if behaviour != "no pod":
+        if behaviour == "refused":
+            self._write_events(f"{deployment}-{_digest(template)}", behaviour)
+        if behaviour not in ("no pod", "refused"):
             for number in range(len(present), replicas):
                 self._create_pod(deployment, template, number)
         for pod in self._pods(deployment):
             key = Key("pods", self.namespace, pod["metadata"]["name"])
             status = self.kubelet.status(pod, behaviour)
+            self._write_events(key.name, behaviour)
             self.api.objects.replace(key, {**pod, "status": status}, _MANAGER, status=True)
+
+    def _write_events(self, involved: str, behaviour: Behaviour) -> None:
+        for number, event in enumerate(self.kubelet.events(involved, behaviour)):
+            key = Key("events", self.namespace, f"{involved}.{number}")
+            if key not in self.api.objects.stored_keys():
+                self.api.objects.create(key, event, ("kubelet", "Update"))
 
     def _template(self, body: Json, predictor: Json, deployment: str) -> Json:
         disallowed = _ALWAYS_DISALLOWED | self._disallowed_list()
@@ -111,8 +120,7 @@ class FakeKServeController:
         return {*config.get("serviceAnnotationDisallowedList", ())}
 
     def _create_pod(self, deployment: str, template: Json, number: int) -> None:
-        digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:8]
-        key = Key("pods", self.namespace, f"{deployment}-{digest}-{number}")
+        key = Key("pods", self.namespace, f"{deployment}-{_digest(template)}-{number}")
         pod = {"apiVersion": "v1", "kind": "Pod", **template}
         self.kubelet.ticks.pop(key.name, None)
         self.api.objects.create(key, pod, _MANAGER)
@@ -190,6 +198,10 @@ def _replicas(entry: Json, stable_replicas: int) -> int:
     if "minReplicas" in entry["predictor"]:
         return int(entry["predictor"]["minReplicas"])
     return -(-stable_replicas * int(entry["trafficPercent"]) // 100)
+
+
+def _digest(template: Json) -> str:
+    return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _merge(stable: Json, canary: Json) -> Json:

@@ -7,10 +7,25 @@ from typing import Literal
 
 from tests.support.fake_kubernetes_objects import Json
 
-Behaviour = Literal["ready", "starting", "crash", "out of memory", "image pull", "unschedulable", "no pod"]
+Behaviour = Literal[
+    "ready",
+    "starting",
+    "crash",
+    "out of memory",
+    "image pull",
+    "unschedulable",
+    "no pod",
+    "refused",
+    "mount",
+    "late mount",
+]
+"""`refused`: the API server creates no pod. `late mount`: a mount succeeds after a failure, and the image is pulled."""
 
 LOAD_FAILURE = "the weights do not match the card"
 NO_NODE = "0/3 nodes are available: 3 Insufficient cpu."
+NO_VOLUME = 'MountVolume.SetUp failed for volume "signing-keys" : configmap "signing-keys" not found'
+OVER_QUOTA = "pods is forbidden: exceeded quota: compute"
+_AT = "2026-11-30T12:00:{:02}Z"
 
 
 @dataclass
@@ -38,6 +53,19 @@ class FakeKubelet:
         failure = f"RuntimeError: Local path {uri} does not exist."
         return _pending([_crashing("storage-initializer", age, 1, "Error", failure)], [])
 
+    def events(self, involved: str, behaviour: Behaviour) -> list[Json]:
+        """Return the events of a pod, or of the ReplicaSet of a predictor without one."""
+        if behaviour == "refused":
+            return [_event("ReplicaSet", involved, "Warning", "FailedCreate", OVER_QUOTA, 1)]
+        if behaviour not in ("mount", "late mount"):
+            return []
+        events = [
+            _event("Pod", involved, "Normal", "Scheduled", "assigned to node", 0),
+            _event("Pod", involved, "Warning", "FailedMount", NO_VOLUME, 1),
+        ]
+        pulling = _event("Pod", involved, "Normal", "Pulling", "pulling image", 1)
+        return [*events, pulling] if behaviour == "late mount" else events
+
     def _missing_folder(self, uri: str) -> str | None:
         claim, _, path = uri.removeprefix("pvc://").partition("/")
         folder = self.volumes.get(claim)
@@ -52,6 +80,9 @@ class FakeKubelet:
             )
         if behaviour == "out of memory":
             return _pending(initialized, [_crashing("kserve-container", max(age, 0), 137, "OOMKilled", "")])
+        if behaviour in ("mount", "late mount"):
+            creating = _container("kserve-container", 0, {"waiting": {"reason": "ContainerCreating"}})
+            return {**_pending(initialized, [creating]), "phase": "Pending"}
         if behaviour == "image pull":
             reason = "ErrImagePull" if age % 2 == 0 else "ImagePullBackOff"
             waiting = {"reason": reason, "message": "manifest unknown"}
@@ -70,6 +101,19 @@ def is_ready(pod: Json) -> bool:
     """Return whether the condition Ready of a pod is true."""
     conditions = pod.get("status", {}).get("conditions", ())
     return any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
+
+
+def _event(kind: str, name: str, severity: str, reason: str, message: str, second: int) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {},
+        "type": severity,
+        "reason": reason,
+        "message": message,
+        "involvedObject": {"kind": kind, "name": name},
+        "lastTimestamp": _AT.format(second),
+    }
 
 
 def _pending(initialized: list[Json], containers: list[Json]) -> Json:

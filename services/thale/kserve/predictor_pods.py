@@ -1,12 +1,12 @@
 """Pods of a predictor: their state in one line, as `kubectl get pods` computes it, and failures that do not pass.
 
 KServe labels the pods of a predictor with `app: isvc.SERVICE-PREDICTOR-predictor`. It reports nothing about a canary
-whose model cannot be loaded, so the pods are the only source.
+whose model cannot be loaded, so the pods and their events are the only sources.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kubernetes.client import ApiClient, CoreV1Api
@@ -32,6 +32,11 @@ class _Failure:
     remedy: str
 
 
+_EVENT_TIMEOUT_S = 90.0
+"""The kubelet tries a mount again within 64 s. A driver of a new node may be registered by then."""
+_VOLUME = (
+    "create what the volume names (a claim, a Secret or a ConfigMap), or correct the name: kubectl describe pod {pod}"
+)
 _IMAGE = "check the image's name, the registry, and the rights of the nodes: kubectl describe pod {pod}"
 _CONTAINER = "read the pod's events: kubectl describe pod {pod}"
 _FAILURES = {
@@ -47,7 +52,17 @@ _FAILURES = {
     "CreateContainerConfigError": _Failure(60.0, _CONTAINER),
     "CreateContainerError": _Failure(60.0, _CONTAINER),
     "RunContainerError": _Failure(60.0, _CONTAINER),
+    "FailedMount": _Failure(_EVENT_TIMEOUT_S, _VOLUME),
+    "FailedAttachVolume": _Failure(_EVENT_TIMEOUT_S, _VOLUME),
+    "FailedMapVolume": _Failure(_EVENT_TIMEOUT_S, _VOLUME),
+    "FailedCreatePodSandBox": _Failure(_EVENT_TIMEOUT_S, _CONTAINER),
+    "FailedCreate": _Failure(
+        _EVENT_TIMEOUT_S,
+        "a quota or an admission rule of the namespace refuses the pod: kubectl get resourcequota,events",
+    ),
 }
+_WITHOUT_REASON = {"", "ContainerCreating", "Pending", "PodInitializing"}
+"""States of a pod without a cause. Its events have it."""
 _RESTART_REMEDIES = {
     "OOMKilled": "raise the memory limit in spec.predictor.model.resources, or use a smaller model",
     "init": "check the store's URI and the rights of the service account: kubectl logs {pod} -c {container}",
@@ -111,6 +126,31 @@ def describe_pod(pod: Pod) -> PodState:
     if conditions.get("Ready", {}).get("status") == "True":
         return PodState(name, ready=True, reason="Ready")
     return PodState(name, ready=False, reason=_progress_reason(status), message=_shorten(status.get("message", "")))
+
+
+def has_no_reason(state: PodState) -> bool:
+    """Return whether a pod waits without a reason in its status."""
+    return not state.ready and state.reason in _WITHOUT_REASON
+
+
+def explain(state: PodState, warnings: Mapping[str, tuple[str, str]]) -> PodState:
+    """Return the state of a pod without a reason with that of its last warning, if it has one."""
+    if not has_no_reason(state) or state.name not in warnings:
+        return state
+    reason, message = warnings[state.name]
+    if reason in _FAILURES:
+        return _waiting_state(state.name, reason, message)
+    return replace(state, message=_shorten(f"{reason}: {message}"))
+
+
+def refused_pods(service: str, version: str, warnings: Mapping[str, tuple[str, str]]) -> list[PodState]:
+    """Return a state for each ReplicaSet of a predictor whose pods the API server refuses, from its last warning."""
+    prefix = f"{app_label(service, version).removeprefix('isvc.')}-"
+    return [
+        _waiting_state(name, reason, message)
+        for name, (reason, message) in warnings.items()
+        if reason == "FailedCreate" and name.startswith(prefix) and "-" not in name.removeprefix(prefix)
+    ]
 
 
 def _failing_state(pod: str, prefix: str, container: Mapping[str, Any]) -> PodState | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.fake_kserve_controller import canary_percents, disallow_annotations
-from tests.support.fake_kubelet import LOAD_FAILURE, NO_NODE, Behaviour
+from tests.support.fake_kubelet import LOAD_FAILURE, NO_NODE, NO_VOLUME, OVER_QUOTA, Behaviour
 from tests.support.fake_kubernetes_objects import Key
 from tests.support.in_memory_version_store import MODEL, InMemoryVersionStore
 from tests.support.kserve_harness import NAMESPACE, KServeHarness, apply_change, run_kserve, with_canary
@@ -165,6 +165,8 @@ def test_rollback_is_applied_although_predictors_restart(
         ("image pull", "(ErrImagePull|ImagePullBackOff).*manifest unknown.*registry"),
         ("unschedulable", f"Unschedulable.*{re.escape(NO_NODE)}.*autoscaler"),
         ("no pod", "KServe created no pod.*describe inferenceservice"),
+        ("mount", f"FailedMount.*{re.escape(NO_VOLUME)}.*create what the volume names"),
+        ("refused", f"FailedCreate.*{re.escape(OVER_QUOTA)}.*quota"),
     ],
 )
 def test_version_that_cannot_load_fails_early(
@@ -183,6 +185,38 @@ def test_version_that_cannot_load_fails_early(
         with pytest.raises(TargetError, match=rf"1\.1\.0 cannot be loaded: .*{reason}"):
             apply_change(target, with_canary(target.find(MODEL, "1.1.0")))
     assert canary_percents(kserve_harness.api, NAMESPACE, MODEL) == {}
+
+
+def test_failed_mount_is_reported_while_loading(kserve_harness: KServeHarness) -> None:
+    """The status of such a pod is `ContainerCreating`, as of one that pulls an image."""
+    lines: list[str] = []
+    kserve_harness.controller.behaviours["v1-1-0"] = "mount"
+    with kserve_harness.make_target() as target:
+        target.progress = lines.append
+        target.timeouts = TargetTimeouts(load_s=0.5, poll_s=0.02, drain_s=0)
+        with pytest.raises(TargetError, match="is not ready after"):
+            apply_change(target, with_canary(target.find(MODEL, "1.1.0")))
+    assert any(f"FailedMount ({NO_VOLUME})" in line for line in lines)
+
+
+def test_mount_that_succeeded_late_is_no_failure(
+    kserve_harness: KServeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new node registers its drivers late. The pull that follows may take minutes."""
+    monkeypatch.setitem(predictor_pods._FAILURES, "FailedMount", predictor_pods._Failure(0, "mount"))
+    lines: list[str] = []
+    kserve_harness.controller.behaviours["v1-1-0"] = "late mount"
+    with kserve_harness.make_target() as target:
+        target.progress = lines.append
+        target.timeouts = TargetTimeouts(load_s=0.5, poll_s=0.02, drain_s=0)
+        with pytest.raises(TargetError, match=r"is not ready after 0\.5 s: 0 of 1 pods ready.*ContainerCreating"):
+            apply_change(target, with_canary(target.find(MODEL, "1.1.0")))
+    assert not any("FailedMount" in line for line in lines)
+
+
+@pytest.mark.parametrize("reason", ["FailedMount", "FailedCreate"])
+def test_events_fail_a_version_within_two_minutes(reason: str) -> None:
+    assert predictor_pods._FAILURES[reason].timeout_s <= 90
 
 
 def test_archive_on_another_machine_fails_in_the_initializer(

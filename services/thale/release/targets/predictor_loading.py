@@ -1,4 +1,4 @@
-"""Progress and early failure of a version that is being loaded in a cluster, from the states of its pods."""
+"""Progress and early failure of a version that is being loaded in a cluster, from its pods and events."""
 
 import logging
 import time
@@ -10,7 +10,15 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from thale.errors import TargetError
-from thale.kserve.predictor_pods import PodState, describe_pod, list_predictor_pods
+from thale.kserve.pod_events import list_last_warnings
+from thale.kserve.predictor_pods import (
+    PodState,
+    describe_pod,
+    explain,
+    has_no_reason,
+    list_predictor_pods,
+    refused_pods,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +50,8 @@ class PredictorLoading:
     _last_summary: str = ""
     _since: dict[tuple[str, str], float] = field(default_factory=dict)
     """Start of each pod's present state, by pod and reason."""
-    _has_warned: bool = False
+    _warned: set[str] = field(default_factory=set)
+    """Resources that cannot be read."""
 
     def __post_init__(self) -> None:
         self._started_at = self.clock()
@@ -66,12 +75,27 @@ class PredictorLoading:
         try:
             pods = list_predictor_pods(self.api, self.namespace, self.model, self.version)
         except (ApiException, HTTPError) as error:
-            self._warn_once(error)
+            self.ready_replicas = None
+            self._warn_once("pods", error)
             return
         states = [describe_pod(pod) for pod in pods]
         self.ready_replicas = sum(state.ready for state in states)
+        states = self._explain(states)
         self._report(_summarize(states))
         self._raise_if_failed(states)
+
+    def _explain(self, states: list[PodState]) -> list[PodState]:
+        """Add the reasons that only events have: a volume that cannot be mounted, and pods that are refused."""
+        try:
+            if not states:
+                warnings = list_last_warnings(self.api, self.namespace, "ReplicaSet")
+                return refused_pods(self.model, self.version, warnings)
+            if any(has_no_reason(state) for state in states):
+                warnings = list_last_warnings(self.api, self.namespace, "Pod")
+                return [explain(state, warnings) for state in states]
+        except (ApiException, HTTPError) as error:
+            self._warn_once("events", error)
+        return states
 
     def _report(self, summary: str) -> None:
         if summary != self._last_summary:
@@ -92,12 +116,13 @@ class PredictorLoading:
                 f"kubectl describe inferenceservice {self.model} and kubectl get events in {self.namespace}"
             )
 
-    def _warn_once(self, error: Exception) -> None:
-        self.ready_replicas = None
-        if not self._has_warned:
-            self._has_warned = True
+    def _warn_once(self, resource: str, error: Exception) -> None:
+        if resource not in self._warned:
+            self._warned.add(resource)
             reason = f"{error.status} {error.reason}" if isinstance(error, ApiException) else str(error)
-            self.progress(f"the pods of {self.model} {self.version} cannot be read ({reason}): grant list on pods")
+            self.progress(
+                f"the {resource} of {self.model} {self.version} cannot be read ({reason}): grant list on {resource}"
+            )
 
 
 def _summarize(states: Sequence[PodState]) -> str:
