@@ -30,7 +30,7 @@ def scan(positions: list[tuple[int, int]], width: int, height: int) -> np.ndarra
     ids=["one", "side by side", "stacked", "two by two"],
 )
 def test_find_plates_returns_all_in_reading_order(positions: list[tuple[int, int]], width: int, height: int) -> None:
-    plates = find_plates(reduce_to_grey(scan(positions, width, height)))
+    plates = [square.plate for square in find_plates(reduce_to_grey(scan(positions, width, height)))]
     corners = [(plate.corners[0].x, plate.corners[0].y) for plate in plates]
     assert len(plates) == len(positions)
     for plate, corner, position, side in zip(plates, corners, positions, SIDES, strict=False):

@@ -110,9 +110,14 @@ def _shear(edges_BX: NDArray[np.float32], tilt_deg: float) -> NDArray[np.float32
     """Shift each band so that lines of the given tilt (positive: downwards to the right) become vertical."""
     bands, width = edges_BX.shape
     rows = (np.arange(bands) - (bands - 1) / 2) * _BAND_ROWS
-    columns = np.arange(width) + np.round(rows * math.tan(math.radians(tilt_deg))).astype(np.intp)[:, None]
-    inside = (columns >= 0) & (columns < width)
-    return np.where(inside, edges_BX[np.arange(bands)[:, None], columns.clip(0, width - 1)], np.float32(0))
+    shifts = np.round(rows * math.tan(math.radians(tilt_deg))).astype(int).clip(-width, width)
+    sheared_BX = np.zeros_like(edges_BX)
+    for edges_X, sheared_X, shift in zip(edges_BX, sheared_BX, shifts.tolist(), strict=True):
+        if shift >= 0:
+            sheared_X[: width - shift] = edges_X[shift:]
+        else:
+            sheared_X[-shift:] = edges_X[:shift]
+    return sheared_BX
 
 
 def _estimate_tilt(vertical: NDArray[np.float32], horizontal: NDArray[np.float32]) -> float:
@@ -132,8 +137,8 @@ def _find_lines(edges_BX: NDArray[np.float32], tilt_deg: float) -> _Lines:
     is_edge_TPBX = np.empty((len(tilts), 2, *edges_BX.shape), bool)
     for number, tilt in enumerate(tilts):
         sheared = _shear(edges_BX, tilt)
-        is_edge_TPBX[number, 0] = maximum_filter1d(sheared, 3, axis=1) > _EDGE_THRESHOLD_SIGMA
-        is_edge_TPBX[number, 1] = maximum_filter1d(-sheared, 3, axis=1) > _EDGE_THRESHOLD_SIGMA
+        is_edge_TPBX[number, 0] = _widen(sheared > _EDGE_THRESHOLD_SIGMA)
+        is_edge_TPBX[number, 1] = _widen(sheared < -_EDGE_THRESHOLD_SIGMA)
     total_TX = is_edge_TPBX.sum(axis=2).max(axis=1)
     best = total_TX.argmax(axis=0)
     total = total_TX.max(axis=0)
@@ -145,6 +150,14 @@ def _find_lines(edges_BX: NDArray[np.float32], tilt_deg: float) -> _Lines:
         [np.zeros((len(positions), 2, 1), np.int32), is_edge_NPB.cumsum(axis=2, dtype=np.int32)], axis=2
     )
     return _Lines(positions.astype(np.float64), np.tan(np.radians(tilts[best[positions]])), counts)
+
+
+def _widen(is_edge_BX: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return True also for the left and the right neighbour of each edge."""
+    wide_BX = is_edge_BX.copy()
+    wide_BX[:, 1:] |= is_edge_BX[:, :-1]
+    wide_BX[:, :-1] |= is_edge_BX[:, 1:]
+    return wide_BX
 
 
 def _find_largest_square(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from thale.imaging.dish_appearance import dish_appearance
 from thale.imaging.pixel_checks import pixel_flags
 from thale.imaging.plate_search import find_plates
 from thale.imaging.reduced_image import reduce_to_grey
@@ -35,12 +34,13 @@ def check_image(image_HW3: NDArray[np.uint8], plate_number: int = 1) -> GateResu
         plate_number: The plate to measure, from 1 in reading order. The last one if there are fewer.
     """
     reduced = reduce_to_grey(image_HW3)
-    plates = find_plates(reduced)
-    plate = plates[min(plate_number, len(plates)) - 1] if plates else None
-    doubts = dish_appearance(reduced, plate).doubts() if plate else []
+    squares = find_plates(reduced)
+    plates = tuple(square.plate for square in squares)
+    measured = squares[min(plate_number, len(squares)) - 1] if squares else None
+    plate, doubts = (measured.plate, measured.doubts) if measured else (None, ())
     flags = []
     if (plate is None or doubts or plate.confidence < WEAK_CONFIDENCE) and circle_support(reduced) >= MIN_SUPPORT:
-        plate, plates, doubts = None, (), []
+        plate, plates, doubts = None, (), ()
         flags.append(_round_flag())
     if plate is None:
         flags.append(_no_plate_flag())

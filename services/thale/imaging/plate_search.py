@@ -6,6 +6,7 @@ good as one around a single plate.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,18 +29,27 @@ _MARGIN_SHARE = 0.06
 Box = tuple[int, int, int, int]
 
 
-def find_plates(image: ReducedImage) -> tuple[Plate, ...]:
-    """Return all plates in source pixels in reading order: rows from top to bottom, each from left to right.
+@dataclass(frozen=True)
+class FoundSquare:
+    """A square of the size of a plate, in source pixels, and the reasons why it is not a dish."""
+
+    plate: Plate
+    doubts: tuple[str, ...]
+
+
+def find_plates(image: ReducedImage) -> tuple[FoundSquare, ...]:
+    """Return all plates in reading order: rows from top to bottom, each from left to right.
 
     A single square is returned whatever it looks like. Of several, each looks like a dish.
     """
-    plates = _find_all(image, 0)
-    dishes = _dishes(image, plates)
-    if plates and not dishes:
-        parts = _halves(image, plates[0])
-        dishes = _dishes(image, _without_overlap(plate for part in parts for plate in _find_all(part, 1)))
+    squares = _examine(image, _find_all(image, 0))
+    dishes = [square for square in squares if not square.doubts]
+    if squares and not dishes:
+        parts = _halves(image, squares[0].plate)
+        halves = _examine(image, _without_overlap(plate for part in parts for plate in _find_all(part, 1)))
+        dishes = [square for square in halves if not square.doubts]
         dishes = dishes if len(dishes) > 1 else []
-    return tuple(_in_reading_order((dishes or plates[:1])[:MAX_PLATES]))
+    return tuple(_in_reading_order((dishes or squares[:1])[:MAX_PLATES]))
 
 
 def plate_side_px(plate: Plate) -> float:
@@ -60,8 +70,8 @@ def _find_all(image: ReducedImage, depth: int) -> list[Plate]:
     return _without_overlap([refined, *others])
 
 
-def _dishes(image: ReducedImage, plates: Iterable[Plate]) -> list[Plate]:
-    return [plate for plate in plates if not dish_appearance(image, plate).doubts()]
+def _examine(image: ReducedImage, plates: Iterable[Plate]) -> list[FoundSquare]:
+    return [FoundSquare(plate, tuple(dish_appearance(image, plate).doubts())) for plate in plates]
 
 
 def _without_overlap(plates: Iterable[Plate]) -> list[Plate]:
@@ -135,16 +145,16 @@ def _overlap_share(first: Plate, second: Plate) -> float:
     return float(np.prod(np.maximum(high - low, 0))) / smaller
 
 
-def _in_reading_order(plates: list[Plate]) -> list[Plate]:
-    """Return the plates by rows from top to bottom, and by columns from left to right in each row."""
-    rows: list[list[Plate]] = []
-    for plate in sorted(plates, key=_middle_y):
-        if rows and _middle_y(plate) - _middle_y(rows[-1][0]) < plate_side_px(plate) / 2:
-            rows[-1].append(plate)
+def _in_reading_order(squares: list[FoundSquare]) -> list[FoundSquare]:
+    """Return the squares by rows from top to bottom, and by columns from left to right in each row."""
+    rows: list[list[FoundSquare]] = []
+    for square in sorted(squares, key=_middle_y):
+        if rows and _middle_y(square) - _middle_y(rows[-1][0]) < plate_side_px(square.plate) / 2:
+            rows[-1].append(square)
         else:
-            rows.append([plate])
-    return [plate for row in rows for plate in sorted(row, key=lambda plate: plate.corners[0].x)]
+            rows.append([square])
+    return [square for row in rows for square in sorted(row, key=lambda square: square.plate.corners[0].x)]
 
 
-def _middle_y(plate: Plate) -> float:
-    return float(np.mean([corner.y for corner in plate.corners]))
+def _middle_y(square: FoundSquare) -> float:
+    return float(np.mean([corner.y for corner in square.plate.corners]))
