@@ -1,0 +1,68 @@
+"""Files for citation, licensing and contribution agree with the repository."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from thale._version import __version__
+
+ROOT = Path(__file__).parents[2]
+
+
+def code_owner_patterns() -> list[str]:
+    lines = (ROOT / ".github/CODEOWNERS").read_text().splitlines()
+    return [line.split()[0] for line in lines if line and not line.startswith("#")]
+
+
+def test_citation_has_the_version_and_licence() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == __version__
+    assert f'license = "{citation["license"]}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_code_owners_name_existing_paths() -> None:
+    missing = [pattern for pattern in code_owner_patterns() if not (ROOT / pattern.strip("/*")).exists()]
+    assert missing == []
+
+
+def test_dependabot_names_folders_with_manifests() -> None:
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
+    manifests = {
+        "pip": "pyproject.toml",
+        "docker": "Dockerfile",
+        "terraform": "*.tf",
+        "github-actions": ".github/workflows",
+    }
+    for update in updates:
+        for folder in update.get("directories", [update.get("directory")]):
+            assert list((ROOT / folder.strip("/")).glob(manifests[update["package-ecosystem"]])), folder
+
+
+def test_licence_text_is_the_same_for_reuse() -> None:
+    assert (ROOT / "LICENSES/Apache-2.0.txt").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "form", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda path: path.stem
+)
+def test_issue_form_has_unique_ids_and_labels(form: Path) -> None:
+    content = yaml.safe_load(form.read_text())
+    fields = [element for element in content["body"] if element["type"] != "markdown"]
+    assert len({field["id"] for field in fields}) == len(fields)
+    assert all(field["attributes"]["label"] for field in fields)
+
+
+def test_support_table_has_the_bounds_of_the_project() -> None:
+    table = (ROOT / "docs/support.md").read_text()
+    project = (ROOT / "pyproject.toml").read_text()
+    assert f"**{re.search(r'torchserve==([0-9.]+)', project)[1]}**" in table  # type: ignore[index]
+    addons = (ROOT / "kubernetes/platform/addons.toml").read_text()
+    envoy = re.search(r'name = "envoy-gateway-crds"\n.*\nversion = "([0-9.]+)"', addons)
+    assert envoy is not None
+    assert f"**{envoy[1]}**" in table
+
+
+def test_readme_has_at_most_120_lines() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
