@@ -23,6 +23,9 @@ help: ## List the targets
 install: $(INSTALLED) ## Install thale and its tools into .venv
 
 UNIT := not integration and not slow
+# A test that starts processes runs again after a failure: one lost race must not fail a run of half an hour.
+# The summary shows each rerun with its traceback. More than 5 reruns have one cause, and fail. Unit tests are never rerun.
+RERUNS := --reruns 1 --max-suite-reruns 5 --rerun-show-tracebacks -raR
 
 TOOLS := .tools
 PIP := pip install --quiet --disable-pip-version-check
@@ -59,8 +62,8 @@ run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ct
 test: install ## Run all checks of CI
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers wheel checkov azurite prometheus redis
 	$(BIN)/pytest --numprocesses auto -m '$(UNIT)'
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m 'not ($(UNIT)) and not exclusive'
-	$(BIN)/pytest -m exclusive
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(RERUNS) -m 'not ($(UNIT)) and not exclusive'
+	$(BIN)/pytest $(RERUNS) -m exclusive
 
 .PHONY: test-fast
 test-fast: install ## Run the unit tests only: no server, no container
