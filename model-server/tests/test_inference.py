@@ -78,6 +78,17 @@ def test_segment_returns_ridges_except_on_the_rim(segmenter: TinyModel, segment_
     assert set(free.meta.seconds) == {"resample", "net", "ridges"}
 
 
+def test_segment_leaves_out_ridges_on_request(segmenter: TinyModel, segment_engine: Engine) -> None:
+    image = np.full((300, 300, 3), 200, np.uint8)
+    image[:, 148:152] = 120
+    calibration = calibration_with_plate(0, 0, 300, 300)
+    complete = segment(image, segmenter.card, segment_engine, calibration)
+    short = segment(image, segmenter.card, segment_engine, calibration, include_ridges=False)
+    assert short.ridge_HW is None
+    np.testing.assert_array_equal(short.probabilities_CHW, complete.probabilities_CHW)
+    assert type(short).from_bytes(short.to_bytes()).ridge_HW is None
+
+
 def test_segment_keeps_the_resolution_when_scale_is_unknown(
     segmenter: TinyModel, segment_engine: Engine, plate_HW3: NDArray[np.uint8]
 ) -> None:

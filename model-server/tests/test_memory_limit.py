@@ -6,12 +6,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from tests.support import sample_images
-from thale.schemas import Calibration
 from thale_models.handlers import request
 
 PROGRAM = """
@@ -60,7 +57,7 @@ class RecordedContext:
 
 
 def test_handle_batch_returns_500_when_memory_is_exhausted() -> None:
-    def exhaust(image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
+    def exhaust(item: request.DecodedRequest) -> request.HandlerResponse:
         raise MemoryError
 
     context = RecordedContext()

@@ -36,7 +36,12 @@ MAX_LANDMARKS_PER_KIND = 500
 
 
 def segment(
-    image_HW3: NDArray[np.uint8], card: ModelCard, engine: Engine, calibration: Calibration
+    image_HW3: NDArray[np.uint8],
+    card: ModelCard,
+    engine: Engine,
+    calibration: Calibration,
+    *,
+    include_ridges: bool = True,
 ) -> SegmentationPrediction:
     """Return the probability of each organ for each pixel of the plate, at the training scale, and the ridges.
 
@@ -48,6 +53,7 @@ def segment(
         card: The card of a segmentation model.
         engine: The engine of that model.
         calibration: Scale and plate of the image. Pixels outside the plate are ignored.
+        include_ridges: Also return the ridges.
 
     Raises:
         ScaleError: If the image would have more than `MAX_PIXELS` at training scale.
@@ -63,12 +69,15 @@ def segment(
             levels_CHW = np.multiply(band.planes_CHW, 255, out=band.planes_CHW)
             probabilities_CHW[:, band.rows] = np.rint(levels_CHW, out=levels_CHW)
     predicted_s = time.perf_counter()
-    with step("inference"), step("ridges"):
-        ridge_HW = ridge_response(pixels_HW3)
+    ridge_HW = None
+    if include_ridges:
+        with step("inference"), step("ridges"):
+            ridge_HW = ridge_response(pixels_HW3)
     if calibration.plate is not None:
         inside_HW = interior_mask(calibration, frame)
         probabilities_CHW *= inside_HW
-        ridge_HW *= inside_HW
+        if ridge_HW is not None:
+            ridge_HW *= inside_HW
     meta = SegmentationMeta(
         model=_model_ref(card, engine),
         classes=card.classes,

@@ -30,6 +30,7 @@ ScaleSource = Literal["given", "plate_edge", "assumed", "per_plate", "none"]
 """`given`: the scale. `plate_edge`: the plate's edge and its given width. `assumed`: the plate's edge and the assumed
 width of 120 mm. `per_plate`: each of several plates has its own. `none`: no scale."""
 Rotation = Literal[0, 90, 180, 270]
+Region = Literal["plate", "image"]
 """Clockwise turn in degrees."""
 OrganKind = Literal["root", "shoot", "seed"]
 LandmarkKind = Literal["root_base", "primary_tip", "lateral_tip", "leaf_tip"]

@@ -5,11 +5,7 @@ TorchServe uses the only class of this module. A second class, or a function nam
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from thale.models.predictions import LANDMARKS_MEDIA_TYPE
-from thale.schemas import Calibration
 from thale.telemetry.step_timing import step
 from thale_models.handlers import request
 from thale_models.inference import find_landmarks
@@ -26,7 +22,7 @@ class LandmarksHandler:
         """Return a response for each image of a batch."""
         return request.handle_batch(data, context, self._predict)
 
-    def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
-        prediction = find_landmarks(image_HW3, self.card, self.engine, calibration)
+    def _predict(self, item: request.DecodedRequest) -> request.HandlerResponse:
+        prediction = find_landmarks(item.image_HW3, self.card, self.engine, item.calibration)
         with step("encode"):
             return prediction.model_dump_json().encode(), LANDMARKS_MEDIA_TYPE

@@ -9,9 +9,10 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from thale.errors import (
 from thale.imaging.calibration import calibrate
 from thale.imaging.image_io import decode
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
-from thale.schemas import Calibration, ModelCard, Task
+from thale.schemas import Calibration, ModelCard, Region, Task
 from thale.telemetry import logs, tracing
 from thale.telemetry.server_timing import HEADER as SERVER_TIMING
 from thale.telemetry.server_timing import Timing
@@ -43,9 +44,20 @@ PLATE_WIDTH_MM_HEADER = "x-thale-plate-width-mm"
 PAGE_HEADER = "x-thale-page"
 ROTATE_HEADER = "x-thale-rotate"
 PLATE_HEADER = "x-thale-plate"
+REGION_HEADER = "x-thale-region"
+RIDGES_HEADER = "x-thale-ridges"
 
 HandlerResponse = tuple[bytes, str]
 """A body and its media type."""
+
+
+@dataclass(frozen=True)
+class DecodedRequest:
+    """A decoded image with its calibration. Without `include_ridges`, the client needs no ridges."""
+
+    image_HW3: NDArray[np.uint8]
+    calibration: Calibration
+    include_ridges: bool = True
 
 
 class Context(Protocol):
@@ -107,14 +119,14 @@ def load_model(context: Context, task: Task) -> tuple[ModelCard, Engine]:
 def handle_batch(
     data: Sequence[Mapping[str, object]],
     context: Context,
-    predict: Callable[[NDArray[np.uint8], Calibration], HandlerResponse],
+    predict: Callable[[DecodedRequest], HandlerResponse],
 ) -> list[bytes]:
     """Return one body per item, and set its status, content type and timing in the context.
 
     Args:
         data: The batch.
         context: TorchServe's context of the batch.
-        predict: Called with a decoded image and its calibration.
+        predict: Called with each decoded request.
     """
     bodies = []
     for index, item in enumerate(data):
@@ -139,7 +151,7 @@ def _handle_item(
     headers: Mapping[str, str],
     context: Context,
     index: int,
-    predict: Callable[[NDArray[np.uint8], Calibration], HandlerResponse],
+    predict: Callable[[DecodedRequest], HandlerResponse],
 ) -> bytes:
     try:
         with step("decode"):
@@ -150,8 +162,11 @@ def _handle_item(
                 _parse_float_header(headers, MM_PER_PX_HEADER),
                 _parse_float_header(headers, PLATE_WIDTH_MM_HEADER),
                 _parse_plate_header(headers),
+                _parse_region_header(headers),
             )
-        body, media_type = predict(image_HW3, calibration)
+        body, media_type = predict(
+            DecodedRequest(image_HW3, calibration, include_ridges=headers.get(RIDGES_HEADER) != "0")
+        )
     except ThaleError as error:
         return _set_error_response(context, index, HTTPStatus.UNPROCESSABLE_ENTITY, error.code, str(error))
     except MemoryError:
@@ -223,3 +238,10 @@ def _parse_plate_header(headers: Mapping[str, str]) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 5 and int(text) > 0):
         raise ParameterError(f"{PLATE_HEADER} is {text!r}: pass the number of a plate from 1")
     return int(text)
+
+
+def _parse_region_header(headers: Mapping[str, str]) -> Region:
+    text = headers.get(REGION_HEADER, "plate")
+    if text not in ("plate", "image"):
+        raise ParameterError(f"{REGION_HEADER} is {text!r}: pass plate or image")
+    return cast(Region, text)

@@ -5,11 +5,7 @@ TorchServe uses the only class of this module. A second class, or a function nam
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from thale.models.predictions import SEGMENTATION_MEDIA_TYPE
-from thale.schemas import Calibration
 from thale.telemetry.step_timing import step
 from thale_models.handlers import request
 from thale_models.inference import segment
@@ -26,7 +22,9 @@ class SegmentHandler:
         """Return a response for each image of a batch."""
         return request.handle_batch(data, context, self._predict)
 
-    def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
-        prediction = segment(image_HW3, self.card, self.engine, calibration)
+    def _predict(self, item: request.DecodedRequest) -> request.HandlerResponse:
+        prediction = segment(
+            item.image_HW3, self.card, self.engine, item.calibration, include_ridges=item.include_ridges
+        )
         with step("encode"):
             return prediction.to_bytes(), SEGMENTATION_MEDIA_TYPE

@@ -69,7 +69,7 @@ class Pipeline:
         """
         started = time.monotonic()
         metadata = await self._read_metadata(image, options)
-        request = _build_predict_request(image, metadata, options)
+        request = _build_predict_request(image, metadata, options, include_ridges=True)
         routes = [self.select_route(task, options) for task in ("segmentation", "landmarks")]
         phenotype_task = PhenotypeTask(
             metadata=metadata,
@@ -146,7 +146,7 @@ class Pipeline:
         async def read_one(image: Upload) -> tuple[PredictRequest, Cost]:
             metadata = await self._read_metadata(image, options)
             cost = await asyncio.to_thread(estimate_cost, image.data, metadata, options)
-            return _build_predict_request(image, metadata, options), cost
+            return _build_predict_request(image, metadata, options, include_ridges=False), cost
 
         async def predict_one(request: PredictRequest, admitted: AdmittedImage) -> ModelResponse:
             async with self.admission.hold_slots(admitted, options.deadline):
@@ -251,7 +251,9 @@ async def _run_for_each(coroutines: Iterable[Coroutine[Any, Any, _Result]]) -> l
     return await run_concurrently(run_one(index, coroutine) for index, coroutine in enumerate(batch))
 
 
-def _build_predict_request(image: Upload, metadata: ImageMetadata, options: RequestOptions) -> PredictRequest:
+def _build_predict_request(
+    image: Upload, metadata: ImageMetadata, options: RequestOptions, *, include_ridges: bool
+) -> PredictRequest:
     width, height = metadata.width, metadata.height
     if options.rotate in (90, 270):
         width, height = height, width
@@ -263,4 +265,6 @@ def _build_predict_request(image: Upload, metadata: ImageMetadata, options: Requ
         plate_width_mm=options.plate_width_mm,
         page=options.page,
         rotate=options.rotate or None,
+        region=options.region,
+        include_ridges=include_ridges,
     )

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 from thale.imaging.geometry import Frame
 from thale.imaging.plate_gate import check_image
 from thale.imaging.plate_search import plate_side_px
-from thale.imaging.scale_limits import validate_scale
-from thale.schemas import Calibration, Flag, Plate, Point, Scale, ScaleSource
+from thale.imaging.scale_limits import validate_region, validate_scale
+from thale.schemas import Calibration, Flag, Plate, Point, Region, Scale, ScaleSource
 
 PLATE_WIDTH_MM = 120.0
 """Assumed width of a plate. The source of a scale from this width is `assumed`."""
@@ -34,6 +34,7 @@ def calibrate(
     mm_per_px: float | None = None,
     plate_width_mm: float | None = None,
     plate_number: int = 1,
+    region: Region = "plate",
 ) -> Calibration:
     """Return the scale of a photograph, the plates in it, and flags about both.
 
@@ -44,11 +45,15 @@ def calibrate(
         mm_per_px: Millimetres per pixel, if known.
         plate_width_mm: Outer width of the square plate; 120 mm is assumed by default.
         plate_number: The plate to measure, from 1 in reading order.
+        region: The part of the image to process. No plate is searched in the whole image (`image`).
 
     Raises:
-        ScaleError: If a given value is impossible for a photograph of a plate.
+        ScaleError: If a given value is impossible for a photograph of a plate, or the region has no scale.
     """
     validate_scale(mm_per_px, plate_width_mm)
+    validate_region(region, mm_per_px)
+    if region == "image" and mm_per_px is not None:
+        return Calibration(scale=Scale(mm_per_px=mm_per_px, source="given", plate_width_mm=plate_width_mm))
     gate = check_image(image_HW3, plate_number)
     plate = gate.plate
     width_mm = PLATE_WIDTH_MM if plate_width_mm is None else plate_width_mm

@@ -1,6 +1,7 @@
 """Range of the scale that is possible for a photograph of a plate."""
 
 from thale.errors import ScaleError
+from thale.schemas import Region
 
 MIN_MM_PER_PX, MAX_MM_PER_PX = 0.002, 1.0
 MIN_PLATE_MM, MAX_PLATE_MM = 20.0, 500.0
@@ -29,4 +30,20 @@ def validate_scale(mm_per_px: float | None, plate_width_mm: float | None) -> Non
         raise ScaleError(
             f"plate_width_mm={plate_width_mm:g} is not possible: square plates are {MIN_PLATE_MM:g} to "
             f"{MAX_PLATE_MM:g} mm wide on the outside, typically 120{hint}"
+        )
+
+
+def validate_region(region: Region, mm_per_px: float | None) -> None:
+    """Reject a region without a scale before an image is read or decoded.
+
+    Args:
+        region: The part of the image that a model processes.
+        mm_per_px: Millimetres per pixel; None if unknown.
+
+    Raises:
+        ScaleError: If the region is the whole image and the scale is unknown. No plate is searched that could have one.
+    """
+    if region == "image" and mm_per_px is None:
+        raise ScaleError(
+            "region=image needs the scale of the image: send mm_per_px, or omit region to use the plate's edge"
         )

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.support import sample_images
+from tests.support.drawn_dishes import blank, draw_dish, photograph
 from tests.support.running_facade import Facade
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, SegmentationSummary
 from thale.schemas import Phenotype
@@ -45,6 +46,25 @@ def test_phenotype_is_in_pixels_when_the_scale_is_unknown(facade: Facade) -> Non
     phenotype = Phenotype.model_validate_json(facade.phenotype(sample_images.png()).body)
     assert (phenotype.scale.source, phenotype.plate) == ("none", None)
     assert any("scale" in flag.code for flag in phenotype.flags), phenotype.flags
+
+
+@pytest.mark.parametrize("route", ["/v1/segment", "/v1/landmarks"])
+def test_region_image_needs_a_scale_and_finds_no_plate(facade: Facade, route: str) -> None:
+    image = blank(570, 560)
+    draw_dish(image, 40, 45, 470)
+    body = sample_images.encode(Image.fromarray(photograph(image, 1)), "PNG")
+    on_plate = facade.post(route, body, "mm_per_px=0.25").json["calibration"]
+    assert on_plate["plate"] is not None
+    whole = facade.post(route, body, "mm_per_px=0.25&region=image").json["calibration"]
+    assert (whole["plate"], whole["plates"], whole["scale"]["source"]) == (None, [], "given")
+    reply = facade.post(route, body, "region=image")
+    assert (reply.status, reply.problem) == (422, "scale")
+    assert "mm_per_px" in reply.json["detail"]
+
+
+def test_segment_sends_no_ridges(facade: Facade) -> None:
+    reply = facade.post("/v1/segment", sample_images.png(), "mm_per_px=0.25", Accept="application/x-npz")
+    assert SegmentationPrediction.from_bytes(reply.body).ridge_HW is None
 
 
 def test_phenotype_of_an_empty_image_has_no_plants(facade: Facade) -> None:

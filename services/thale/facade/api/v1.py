@@ -23,9 +23,9 @@ from thale.facade.settings import FacadeSettings
 from thale.facade.status import health
 from thale.facade.upstream import routing
 from thale.facade.upstream.routing import VersionPin
-from thale.imaging.scale_limits import validate_scale
+from thale.imaging.scale_limits import validate_region, validate_scale
 from thale.models.predictions import LandmarkPrediction, SegmentationSummary
-from thale.schemas import ModelInfo, Phenotype, Rotation
+from thale.schemas import ModelInfo, Phenotype, Region, Rotation
 
 router = APIRouter(route_class=LimitedRoute)
 
@@ -56,6 +56,16 @@ class ImageQuery(BaseModel):
     name: str | None = Field(None, max_length=255, description="Name of the image, included in the response.")
 
 
+class MapQuery(ImageQuery):
+    """Query parameters of an image that one model processes."""
+
+    region: Region = Field(
+        "plate",
+        description="The part of the image to process: the plate, or the whole `image`, in which no plate is searched. "
+        "The whole image needs mm_per_px.",
+    )
+
+
 class PhenotypeQuery(ImageQuery):
     """Query parameters of an image whose plants are measured."""
 
@@ -76,7 +86,7 @@ class PhenotypeQuery(ImageQuery):
     )
 
 
-_SINGLE_VALUE_PARAMETERS = frozenset(PhenotypeQuery.model_fields) - {"model"}
+_SINGLE_VALUE_PARAMETERS = frozenset({*PhenotypeQuery.model_fields, *MapQuery.model_fields}) - {"model"}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _IMAGE_BODY: dict[str, Any] = {
     "requestBody": {
@@ -133,7 +143,7 @@ async def phenotype(
     openapi_extra=_IMAGE_BODY,
     response_class=Response,
 )
-async def segment(request: Request, query: Annotated[ImageQuery, Query()], pipeline: PipelineDependency) -> Response:
+async def segment(request: Request, query: Annotated[MapQuery, Query()], pipeline: PipelineDependency) -> Response:
     """Run only the segmentation model: areas as JSON, probability maps as .npz, or the class map as PNG."""
     return await _handle_upload(request, pipeline, query, SEGMENT_TYPES, pipeline.segment)
 
@@ -147,7 +157,7 @@ async def segment(request: Request, query: Annotated[ImageQuery, Query()], pipel
     openapi_extra=_IMAGE_BODY,
     response_class=Response,
 )
-async def landmarks(request: Request, query: Annotated[ImageQuery, Query()], pipeline: PipelineDependency) -> Response:
+async def landmarks(request: Request, query: Annotated[MapQuery, Query()], pipeline: PipelineDependency) -> Response:
     """Run only the landmark model: root bases and tips in image pixels, with scores."""
     return await _handle_upload(request, pipeline, query, (JSON,), pipeline.landmarks)
 
@@ -180,11 +190,13 @@ async def _handle_upload(
     _reject_repeated_parameters(request)
     reject_compressed_body(request)
     validate_scale(query.mm_per_px, query.plate_width_mm)
+    region = query.region if isinstance(query, MapQuery) else "plate"
+    validate_region(region, query.mm_per_px)
     pins = [VersionPin.parse(text) for text in query.model]
     with admit_upload(request, pipeline.admission, pipeline.settings.max_body_bytes + MAX_FRAMING_BYTES):
         with stage("body"):
             image = await read_upload(request, pipeline.settings)
-        options = _build_options(request, query, media_type, pins, pipeline.settings)
+        options = _build_options(request, query, region, media_type, pins, pipeline.settings)
         result = await cancel_on_disconnect(request, operation(image, options))
     rendered_response = result.response
     shadow_task = BackgroundTask(pipeline.mirror.enqueue, result.shadow_requests) if result.shadow_requests else None
@@ -197,7 +209,12 @@ async def _handle_upload(
 
 
 def _build_options(
-    request: Request, query: ImageQuery, media_type: str, pins: Sequence[VersionPin], settings: FacadeSettings
+    request: Request,
+    query: ImageQuery,
+    region: Region,
+    media_type: str,
+    pins: Sequence[VersionPin],
+    settings: FacadeSettings,
 ) -> RequestOptions:
     phenotype_query = query if isinstance(query, PhenotypeQuery) else PhenotypeQuery()
     return RequestOptions(
@@ -208,6 +225,7 @@ def _build_options(
         mm_per_px=query.mm_per_px,
         plate_width_mm=query.plate_width_mm,
         page=query.page,
+        region=region,
         expected_plants=phenotype_query.expected_plants,
         rotate=cast(Rotation, phenotype_query.rotate),
         strict=phenotype_query.strict,

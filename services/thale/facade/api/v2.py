@@ -2,7 +2,7 @@
 
 https://github.com/kserve/open-inference-protocol, with the binary tensor extension. A model has one input, `image`: the
 bytes of N image files, as base64 in JSON or in binary form. `v2_tensors` defines the outputs. The parameters of a
-request are mm_per_px, plate_width_mm, page, experiment, timeout_s, and binary_data_output.
+request are mm_per_px, plate_width_mm, region, page, experiment, timeout_s, and binary_data_output.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from thale.facade.request.stage_timing import stage
 from thale.facade.settings import FacadeSettings
 from thale.facade.upstream import routing
 from thale.facade.upstream.routing import VersionPin
-from thale.imaging.scale_limits import validate_scale
+from thale.imaging.scale_limits import validate_region, validate_scale
 from thale.schemas import Release
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"], route_class=LimitedRoute)
@@ -111,6 +111,7 @@ async def infer(request: Request, pipeline: PipelineDependency, name: str, versi
             infer_request, images = await _read_request(request, pipeline.settings)
         parameters = infer_request.parameters or InferParameters()
         validate_scale(parameters.mm_per_px, parameters.plate_width_mm)
+        validate_region(parameters.region, parameters.mm_per_px)
         options = _build_options(request, parameters, pipeline.settings, [VersionPin(name, version)] if version else [])
         route = pipeline.select_route(model.task, options, name)
         response_header = ResponseHeader(
@@ -151,6 +152,7 @@ def _build_options(
         mm_per_px=parameters.mm_per_px,
         plate_width_mm=parameters.plate_width_mm,
         page=parameters.page,
+        region=parameters.region,
         experiment=parameters.experiment,
         pins=pins,
     )

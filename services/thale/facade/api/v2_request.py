@@ -15,6 +15,7 @@ from thale.facade.api import v2_tensors
 from thale.facade.api.openapi_body import inline_schema
 from thale.facade.api.v2_json import decode_base64, split_long_texts
 from thale.facade.api.v2_tensors import IMAGE
+from thale.schemas import Region
 
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 
@@ -31,6 +32,7 @@ class InferParameters(BaseModel):
 
     mm_per_px: float | None = Field(None, gt=0, allow_inf_nan=False)
     plate_width_mm: float | None = Field(None, gt=0, allow_inf_nan=False)
+    region: Region = "plate"
     page: int | None = Field(None, ge=0, lt=10_000)
     experiment: str | None = Field(None, max_length=200)
     timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False)

@@ -9,7 +9,7 @@ from thale.facade.deadline import Deadline
 from thale.facade.postprocess.types import JSON
 from thale.facade.request.stats import RequestStats
 from thale.facade.upstream.routing import VersionPin
-from thale.schemas import Rotation
+from thale.schemas import Region, Rotation
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class RequestOptions:
     page: int | None = None
     rotate: Rotation = 0
     """Clockwise turn of the image in degrees before its measurement."""
+    region: Region = "plate"
+    """The part of the image that a model processes. No plate is searched in the whole image."""
     strict: bool = False
     """True if an image that the gate doubts is an error."""
     expected_plants: int | None = None

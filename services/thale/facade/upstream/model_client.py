@@ -33,6 +33,7 @@ from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.model_server_sessions import ModelServerSessions
 from thale.facade.upstream.routing import Route
 from thale.models.torchserve_errors import TorchServeError
+from thale.schemas import Region
 from thale.telemetry import metrics, server_timing, tracing
 from thale.telemetry.server_timing import Timing, read_timing
 
@@ -53,7 +54,8 @@ class PredictRequest:
     """A model request: an image, its size in px as the model sees it, and its scale and page if given.
 
     The model turns the image clockwise by `rotate` degrees, and processes plate `plate_number` of it. The size applies
-    after the EXIF orientation and this turn.
+    after the EXIF orientation and this turn. With the region `image`, it processes the whole image and searches no
+    plate. Without `include_ridges`, a segmentation has no ridges.
     """
 
     image: bytes
@@ -64,6 +66,8 @@ class PredictRequest:
     page: int | None = None
     rotate: int | None = None
     plate_number: int | None = None
+    region: Region = "plate"
+    include_ridges: bool = True
 
     def headers(self) -> dict[str, str]:
         """Return the request headers with scale, page, turn and plate."""
@@ -73,10 +77,12 @@ class PredictRequest:
             "x-thale-page": self.page,
             "x-thale-rotate": self.rotate,
             "x-thale-plate": self.plate_number,
+            "x-thale-ridges": None if self.include_ridges else 0,
         }
-        return {"Content-Type": "application/octet-stream"} | {
-            name: repr(value) for name, value in optional.items() if value is not None
-        }
+        headers = {name: repr(value) for name, value in optional.items() if value is not None}
+        if self.region != "plate":
+            headers["x-thale-region"] = self.region
+        return {"Content-Type": "application/octet-stream"} | headers
 
 
 @dataclass(frozen=True)
