@@ -93,6 +93,7 @@ def measure_plate_with_features(
                 flagged_plants,
                 agreements,
                 reconstruction.unassigned_px,
+                reconstruction.contested_shares,
             )
         )
     with step("traits"):

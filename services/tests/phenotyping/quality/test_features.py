@@ -140,3 +140,9 @@ def test_plants_without_primary_root_have_no_features() -> None:
 def test_plate_features_are_means_over_plants() -> None:
     assert plate_features({1: {"a": 1.0, "b": 0.0}, 2: {"a": 2.0, "b": 0.0}}) == {"a": 1.5, "b": 0.0}
     assert plate_features({}) is None
+
+
+def test_features_contain_contested_share() -> None:
+    contested = replace(evidence(drawn_plate()), contested_shares={1: 0.25})
+    assert plant_features(contested)[1]["contested_share"] == 0.25
+    assert features(drawn_plate())["contested_share"] == 0.0

@@ -5,6 +5,7 @@ extended to a tip, joined to a lateral, or, if they are long, become a lateral o
 """
 
 import heapq
+import math
 from collections.abc import Iterator
 
 from thale.phenotyping.plants.path_search import (
@@ -53,27 +54,40 @@ def _assign_leftover_segment(assignment: RootAssignment, number: int) -> bool:
     if not reaching:
         return False
     cheapest, plant, edge = reaching[0]
-    rivals = [cost for cost, other, _ in reaching if other != plant and cost - cheapest < AMBIGUOUS_MARGIN]
+    margin, rival = min(
+        ((cost - cheapest, other) for cost, other, _ in reaching if other != plant), default=(math.inf, None)
+    )
     x, y = graph.nodes[edge_target(graph, edge)]
-    ambiguous_at_xy = (float(x), float(y)) if rivals else None
-    if any(_extend_to_tip(assignment, owner, plant_edge, ambiguous_at_xy) for _, owner, plant_edge in reaching):
+    ambiguous_at_xy = (float(x), float(y)) if margin < AMBIGUOUS_MARGIN else None
+
+    def assign_to(owner: int, owner_edge: DirectedEdge) -> TipAssignment:
+        path = path_to(assignment.trees, owner, owner_edge)
+        return TipAssignment(owner, path, ambiguous_at_xy, rival=rival if owner == plant else plant, margin=margin)
+
+    if any(_extend_to_tip(assignment, assign_to(owner, owner_edge)) for _, owner, owner_edge in reaching):
         return True
-    tip_assignment = TipAssignment(plant, path_to(assignment.trees, plant, edge), ambiguous_at_xy)
+    tip_assignment = assign_to(plant, edge)
     extension = find_extension(assignment, tip_assignment)
     is_short = assignment.unassigned_length(extension.edges) < graph.maps.mm_to_px(_MIN_UNENDED_LATERAL_MM)
     if is_short or is_hypocotyl(assignment, tip_assignment):
         return False
     order = 1 if extension.parent is None else assignment.roots[extension.parent].order + 1
     assignment.add_root(
-        TracedRoot(extension.plant, extension.edges, extension.parent, order, tip_assignment.ambiguous_at_xy)
+        TracedRoot(
+            extension.plant,
+            extension.edges,
+            extension.parent,
+            order,
+            tip_assignment.ambiguous_at_xy,
+            rival=rival if extension.plant == plant else plant,
+            margin=margin,
+        )
     )
     return True
 
 
-def _extend_to_tip(
-    assignment: RootAssignment, plant: int, edge: DirectedEdge, ambiguous_at_xy: tuple[float, float] | None
-) -> bool:
-    """Extend a segment along assigned segments to a tip without a root, or to the start of a lateral.
+def _extend_to_tip(assignment: RootAssignment, segment_assignment: TipAssignment) -> bool:
+    """Extend the last segment of a path along assigned segments to a tip without a root, or to the start of a lateral.
 
     Such a lateral was attached to the root that it crosses or follows, because the path to the base along that root is
     cheaper. An ambiguity of the segment becomes an ambiguity of the lateral.
@@ -81,7 +95,8 @@ def _extend_to_tip(
     Returns:
         True if the segment is now part of a root.
     """
-    extension = find_extension(assignment, TipAssignment(plant, path_to(assignment.trees, plant, edge)))
+    plant, edge = segment_assignment.plant, segment_assignment.edges[-1]
+    extension = find_extension(assignment, segment_assignment)
     if extension.plant != plant or not extension.edges or extension.edges[-1] != edge:
         return False
     end_nodes = {edge_target(assignment.graph, root.edges[-1]) for root in assignment.roots}
@@ -98,7 +113,7 @@ def _extend_to_tip(
             root = assignment.roots[index]
             root.edges = [*extension.edges, *onward_path[:-1], *root.edges]
             root.parent = extension.parent
-            root.ambiguous_at_xy = root.ambiguous_at_xy or ambiguous_at_xy
+            root.ambiguous_at_xy = root.ambiguous_at_xy or segment_assignment.ambiguous_at_xy
             for number, _ in extension.edges:
                 assignment.owner_of_segment.setdefault(number, index)
             return True
@@ -106,7 +121,15 @@ def _extend_to_tip(
         if node in assignment.tips and node not in end_nodes:
             order = 1 if extension.parent is None else assignment.roots[extension.parent].order + 1
             assignment.add_root(
-                TracedRoot(plant, [*extension.edges, *onward_path], extension.parent, order, ambiguous_at_xy)
+                TracedRoot(
+                    plant,
+                    [*extension.edges, *onward_path],
+                    extension.parent,
+                    order,
+                    segment_assignment.ambiguous_at_xy,
+                    rival=segment_assignment.rival,
+                    margin=segment_assignment.margin,
+                )
             )
             return True
     return False

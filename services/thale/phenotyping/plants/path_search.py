@@ -194,13 +194,16 @@ class TipAssignment:
     """Assignment of a tip to a plant.
 
     `edges` is the path from the base to the tip. `ambiguous_at_xy` is the position of the ambiguity if another plant is
-    about equally likely. `resolved_by_lane` is True if the lane of the tip resolved it.
+    about equally likely. `resolved_by_lane` is True if the lane of the tip resolved it. `rival` is the other plant to
+    which the tip belongs most likely, and `margin` is the additional cost of that assignment: infinite without a rival.
     """
 
     plant: int
     edges: list[DirectedEdge]
     ambiguous_at_xy: tuple[float, float] | None = None
     resolved_by_lane: bool = False
+    rival: int | None = None
+    margin: float = math.inf
 
 
 def plants_reaching(
@@ -229,13 +232,16 @@ def assign_tip(
     """Assign a tip to the first of the reaching plants, or to the plant of the lane if two are equally likely."""
     paths = {plant: path_to(trees, plant, edge) for _, plant, edge in reaching[:2]}
     cheapest, plant, _ = reaching[0]
-    rivals = [other for cost, other, _ in reaching[1:2] if cost - cheapest < AMBIGUOUS_MARGIN]
-    if not rivals:
+    if len(reaching) == 1:
         return TipAssignment(plant, paths[plant])
-    ambiguous_at_xy = _merge_point(graph, paths[plant], paths[rivals[0]])
-    if lane in (plant, rivals[0]):
-        return TipAssignment(lane, paths[lane], ambiguous_at_xy, resolved_by_lane=True)
-    return TipAssignment(plant, paths[plant], ambiguous_at_xy)
+    margin, rival = reaching[1][0] - cheapest, reaching[1][1]
+    if margin >= AMBIGUOUS_MARGIN:
+        return TipAssignment(plant, paths[plant], rival=rival, margin=margin)
+    ambiguous_at_xy = _merge_point(graph, paths[plant], paths[rival])
+    if lane in (plant, rival):
+        other = rival if lane == plant else plant
+        return TipAssignment(lane, paths[lane], ambiguous_at_xy, resolved_by_lane=True, rival=other, margin=margin)
+    return TipAssignment(plant, paths[plant], ambiguous_at_xy, rival=rival, margin=margin)
 
 
 def path_to(trees: list[ShortestPathTree | None], plant: int, edge: DirectedEdge) -> list[DirectedEdge]:

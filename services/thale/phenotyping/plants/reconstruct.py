@@ -10,14 +10,15 @@
     centrelines         smooth polylines in source pixels
     root_diameter       mean diameter of each root
     insertion_angle     angle of each lateral to its parent
+    contested_roots     share of each plant's length that may be exchanged with a neighbour
     unassigned_roots    visible root that is part of no plant
     organs              areas and outlines
 
 Roots and shoots above a minimum size that belong to no plant are flagged with their position (ADR 0038, ADR 0114).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +28,7 @@ from scipy.spatial import cKDTree
 from thale.models.predictions import SegmentationPrediction
 from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.centrelines import smooth_centrelines, start_at_base, to_root
+from thale.phenotyping.plants.contested_roots import contested_shares
 from thale.phenotyping.plants.faint_roots import add_faint_roots
 from thale.phenotyping.plants.graph_repair import Tips, attach_bases, attach_tips, bridge_gaps, prune_spurs
 from thale.phenotyping.plants.insertion_angle import insertion_angles
@@ -48,11 +50,15 @@ _MAX_LANDMARK_DISTANCE_MM = 1.0
 
 @dataclass(frozen=True)
 class PlateReconstruction:
-    """The plants of one plate, left to right, without traits. `unassigned_px` is the length of unassigned root."""
+    """The plants of one plate, left to right, without traits. `unassigned_px` is the length of unassigned root.
+
+    `contested_shares` has the share of each plant's root length that may be exchanged with a neighbour, by plant id.
+    """
 
     plants: tuple[Plant, ...]
     flags: tuple[Flag, ...]
     unassigned_px: float = 0.0
+    contested_shares: Mapping[int, float] = field(default_factory=dict)
 
 
 def reconstruct_plants(
@@ -97,7 +103,10 @@ def reconstruct_plants(
         added = (*merged_flags[index], *([doubt] if doubt else []))
         plants.append(plant.model_copy(update={"flags": (*plant.flags, *added)}) if added else plant)
     flags += [*mask_flags, *unassigned.flags, *_count_flags(len(plants), expected_plants)]
-    return PlateReconstruction(tuple(plants), tuple(flags), unassigned.total_px)
+    shares = contested_shares(traced_roots, [polyline.length(line) for line in centrelines], len(plants))
+    return PlateReconstruction(
+        tuple(plants), tuple(flags), unassigned.total_px, {index + 1: share for index, share in enumerate(shares)}
+    )
 
 
 def _lane_boundaries(candidates: Sequence[PlantCandidate], expected_plants: int | None) -> list[float]:

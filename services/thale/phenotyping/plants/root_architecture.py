@@ -82,6 +82,8 @@ def assign_roots(
                     1,
                     primary_assignment.ambiguous_at_xy,
                     primary_assignment.resolved_by_lane,
+                    rival=primary_assignment.rival,
+                    margin=primary_assignment.margin,
                 )
             )
             del tip_assignments[primary]
@@ -136,9 +138,18 @@ def _assign_laterals(assignment: RootAssignment, tip_assignments: dict[int, TipA
         if is_long_enough and not is_hypocotyl(assignment, tip_assignments[node]):
             tip_assignment = tip_assignments[node]
             order = 1 if parent is None else assignment.roots[parent].order + 1
-            ambiguous_at_xy = tip_assignment.ambiguous_at_xy if plant == tip_assignment.plant else None
+            is_own = plant == tip_assignment.plant
             assignment.add_root(
-                TracedRoot(plant, edges, parent, order, ambiguous_at_xy, tip_assignment.resolved_by_lane)
+                TracedRoot(
+                    plant,
+                    edges,
+                    parent,
+                    order,
+                    tip_assignment.ambiguous_at_xy if is_own else None,
+                    tip_assignment.resolved_by_lane,
+                    rival=tip_assignment.rival if is_own else tip_assignment.plant,
+                    margin=tip_assignment.margin,
+                )
             )
 
 

@@ -1,5 +1,6 @@
 """Root assignment: the owners of the segments of a skeleton graph while roots are traced."""
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ _MAX_CROSSING_MM = 2.5
 class TracedRoot:
     """One root as a path of edges from its parent to its tip. `parent` is an index in the list of roots.
 
-    For a `hidden` root, only the end is traced.
+    For a `hidden` root, only the end is traced. `rival` and `margin` are those of its `TipAssignment`.
     """
 
     plant: int
@@ -25,6 +26,8 @@ class TracedRoot:
     ambiguous_at_xy: tuple[float, float] | None = None
     resolved_by_lane: bool = False
     hidden: bool = False
+    rival: int | None = None
+    margin: float = math.inf
 
 
 class RootExtension(NamedTuple):

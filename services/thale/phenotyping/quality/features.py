@@ -7,7 +7,7 @@ Large values are compressed by log(1 + x), because the error model is linear.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,8 @@ class PlateEvidence:
     agreements: Mapping[int, RidgeAgreement]
     unassigned_px: float
     """Root length in source pixels that belongs to no plant."""
+    contested_shares: Mapping[int, float] = field(default_factory=dict)
+    """Share of each plant's root length that may be exchanged with a neighbour, by plant id."""
 
 
 def plant_features(evidence: PlateEvidence) -> dict[int, PlantFeatures]:
@@ -87,6 +89,7 @@ def plant_features(evidence: PlateEvidence) -> dict[int, PlantFeatures]:
             **{f"flag_{code}": float(any(flag.code == code for flag in plant.flags)) for code in _FLAGS},
             "unused_tips": math.log1p(unused_tips[plant.id]),
             "contact_mm": math.log1p(contacts[plant.id]),
+            "contested_share": evidence.contested_shares.get(plant.id, 0.0),
             "primary_contact_mm": math.log1p(primary_contacts[plant.id]),
             "spacing_mm": math.log1p(min(spacing_mm, 60.0)),
             "lane_offset": _lane_offset(primaries[plant.id], spacing_mm, maps),
