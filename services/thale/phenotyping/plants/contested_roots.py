@@ -32,4 +32,4 @@ def contested_shares(roots: Sequence[TracedRoot], lengths: Sequence[float], plan
 
 def rival_probability(margin: float) -> float:
     """Return the probability that the rival's assignment is right: 0.5 without a margin, 0 without a rival."""
-    return 0.0 if math.isinf(margin) else 1 / (1 + math.exp(margin / _MARGIN_SCALE))
+    return (1 - math.tanh(margin / _MARGIN_SCALE / 2)) / 2
