@@ -222,14 +222,15 @@ evaluate: install ## Evaluate the default models on 40 unseen plates, and on DAT
 	$(if $(DATA),$(BIN)/thale-models evaluate --model $(SEGMENTATION) --model $(LANDMARKS) \
 	  --data '$(DATA)' --out $(OUT)/evaluation/data --title '$(DATA)')
 
-ERROR_MODEL_PLATES ?= 40
+ERROR_MODEL_PLATES ?= 30
+ERROR_MODEL_CACHE ?= data/error-model-cache
 
 .PHONY: error-model
 error-model: install ## Fit intervals and quality for SEGMENTATION and LANDMARKS (about 20 minutes on two cores)
 	$(BIN)/thale-models synthesize --out data/error-model --plates $(ERROR_MODEL_PLATES) --seed 90210 --split test --jobs 2
 	$(BIN)/thale-models synthesize --out data/error-model-hard --plates $(ERROR_MODEL_PLATES) --seed 90211 --split test --hard --jobs 2
 	$(BIN)/thale-models fit-error-model --model $(SEGMENTATION) --model $(LANDMARKS) \
-	  --data data/error-model --data data/error-model-hard --copies 1
+	  --data data/error-model --data data/error-model-hard --copies 1 --cache $(ERROR_MODEL_CACHE)
 
 SYNTHESIS_OPTIONS := --plates 2400 --crop-px 960 --seed $(SEED)
 CARD_OPTIONS := --seed $(SEED) --licence 'Apache-2.0 (trained on synthetic plates alone)' \

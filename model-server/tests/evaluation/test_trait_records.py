@@ -1,6 +1,7 @@
 """Tests of trait records: a measured plate against its true roots."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,13 @@ from thale.schemas import Calibration, ImageMetadata, Scale
 from thale_models.evaluation.prediction_cache import CachedPrediction, cache_folder, predict
 from thale_models.evaluation.quality_scores import QualityScore, add_phenotype, pool_scores
 from thale_models.evaluation.run import load_models
-from thale_models.evaluation.trait_records import PLANT_TRAITS_WITH_TRUTH, compare, measure_cached, true_plants_of
+from thale_models.evaluation.trait_records import (
+    PLANT_TRAITS_WITH_TRUTH,
+    compare,
+    measure_cached,
+    true_plants_of,
+    true_shoots_of,
+)
 from thale_models.synthesis import write_dataset
 
 IMAGE = ImageMetadata(width=640, height=640, format="PNG", mode="RGB", bits=8, size_bytes=1, sha256="0")
@@ -69,6 +76,37 @@ def test_true_plants_are_scaled_to_the_copy() -> None:
     [plant] = true_plants_of(truth((200, 100)), 0.5)
     assert plant.roots[0].length_px == pytest.approx(160)
     assert plant.roots[0].points[0] == pytest.approx((99.75, 49.75))
+
+
+def with_shoot(document: rsml.RsmlDocument) -> rsml.RsmlDocument:
+    """Return RSML whose plants have a diameter of 4 px, a hypocotyl of 48 px and 3 leaves."""
+    diameter = rsml.Function("diameter", "uniform", (rsml.Sample(4.0),))
+    properties = (rsml.Property("hypocotyl_length", "48"), rsml.Property("leaf_count", "3"))
+    plants = tuple(
+        replace(plant, properties=properties, roots=tuple(replace(root, functions=(diameter,)) for root in plant.roots))
+        for plant in document.plants
+    )
+    return replace(document, plants=plants)
+
+
+def test_true_shoots_and_diameters_are_in_units_of_the_copy() -> None:
+    document = with_shoot(truth((200, 100)))
+    assert true_shoots_of(document, 0.0625)[1] == {"hypocotyl_length": pytest.approx(3.0), "leaf_count": 3.0}
+    [plant] = true_plants_of(document, 0.5)
+    assert plant.roots[0].diameter_px == pytest.approx(2.0)
+
+
+def test_compare_leaves_out_traits_that_the_truth_does_not_state() -> None:
+    measured = measure_cached(cached_plate((200, 100)))
+    shoots = {"leaf_count", "hypocotyl_length"}
+    without = next(compare("p", 0, measured, true_plants_of(truth((200, 100)), 1.0), TRUE_SCALE))
+    assert not {"primary_root_diameter", "root_diameter", *shoots} & without.values.keys()
+    document = with_shoot(truth((200, 100)))
+    given = (true_plants_of(document, 1.0), TRUE_SCALE, true_shoots_of(document, 0.0625))
+    record = next(compare("p", 0, measured, *given))
+    assert record.values["primary_root_diameter"][1] == pytest.approx(0.25)
+    assert shoots & record.flags.keys()
+    assert all(record.values[name][1] in (3.0, pytest.approx(3.0)) for name in shoots & record.values.keys())
 
 
 def test_add_phenotype_counts_right_and_wrong_values() -> None:

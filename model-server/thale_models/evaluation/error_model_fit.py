@@ -1,8 +1,9 @@
 """Fit of the error model on trait records of synthetic plates.
 
-Every fourth plate is for the test. On the others, five folds of plates give risks of plates that were not in the fit:
-these risks set the bins, the intervals and the limit of `ok`. All copies of a plate are in the same fold. The fit is
-deterministic.
+Five folds of plates give risks of plates that were not in the fit: these risks set the bins, the intervals and the
+limit of `ok`. All copies of a plate are in the same fold. The fit is deterministic.
+
+For the scores, the whole fit is repeated on four fifths of the plates, and grades the others (ADR 0127).
 """
 
 import math
@@ -14,18 +15,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from thale.phenotyping.quality.error_model import MAX_DEVIATION, ErrorModel, TraitErrorModel
+from thale.phenotyping.quality.features import EVIDENCE_FLAGS
 from thale.phenotyping.traits.tolerance import error_unit, is_right
-from thale_models.evaluation.quality_scores import RecordKey, key_of, pool_scores, score_quality
+from thale_models.evaluation.effective_risks import RecordKey, key_of, select_limits
 from thale_models.evaluation.trait_records import TraitRecord
 
 COVERAGE = 0.9
-MAX_WRONG_OK = 0.05
-"""Largest share of the wrong values with the quality `ok`, over all traits, after flags and dependencies."""
-_LIMIT_SHARES = tuple(share / 100 for share in range(2, 61, 2))
-"""Candidates for the limit of `ok`: the risk below which this share of the wrong values of a trait lies."""
-
-TEST_INTERVAL = 4
-_FOLDS = 5
+FOLDS = 5
 _PENALTIES = (5.0, 15.0, 50.0, 150.0)
 """Ridge penalties of the coefficients. The one with the smallest logistic loss on held-out plates is used."""
 _REASSURING = {
@@ -57,18 +53,16 @@ class _FittedTrait:
 
     model: TraitErrorModel
     risks: NDArray[np.float64]
-    is_wrong: NDArray[np.bool_]
-
-    def limit(self, share: float) -> float:
-        """Return the risk below which a share of the wrong values lies."""
-        return round(float(np.quantile(self.risks[self.is_wrong], share, method="lower")), 6)
 
 
-def split_plates(records: Sequence[TraitRecord]) -> tuple[list[TraitRecord], list[TraitRecord]]:
-    """Return the records of the plates for the fit, and those of every fourth plate for the test."""
-    plates = sorted({record.plate for record in records})
-    test = set(plates[TEST_INTERVAL - 1 :: TEST_INTERVAL])
-    return [r for r in records if r.plate not in test], [r for r in records if r.plate in test]
+def split_plates(records: Sequence[TraitRecord], fold: int) -> tuple[list[TraitRecord], list[TraitRecord]]:
+    """Return the records of the plates for a fit, and those of every fifth plate for its test. `fold` is 0 to 4."""
+    folds = _fold_of_plates(records)
+    return [r for r in records if folds[r.plate] != fold], [r for r in records if folds[r.plate] == fold]
+
+
+def _fold_of_plates(records: Sequence[TraitRecord]) -> dict[str, int]:
+    return {plate: index % FOLDS for index, plate in enumerate(sorted({record.plate for record in records}))}
 
 
 def fit_error_model(records: Sequence[TraitRecord], weights: tuple[str, str], data: str) -> ErrorModel:
@@ -85,8 +79,7 @@ def fit_error_model(records: Sequence[TraitRecord], weights: tuple[str, str], da
     plants = [record for record in records if record.plant is not None]
     matrix = np.array([[record.features[name] for name in names] for record in plants])
     means, deviations = matrix.mean(axis=0), np.maximum(matrix.std(axis=0), 1e-3)
-    plates = sorted({record.plate for record in records})
-    folds = {plate: index % _FOLDS for index, plate in enumerate(plates)}
+    folds = _fold_of_plates(records)
     traits: dict[str, _FittedTrait] = {}
     for trait in dict.fromkeys(name for record in records for name in record.values):
         samples = _samples(trait, records, names, means, deviations, folds)
@@ -104,37 +97,15 @@ def fit_error_model(records: Sequence[TraitRecord], weights: tuple[str, str], da
         means=_rounded(means),
         deviations=_rounded(deviations),
         traits={trait: fitted.model for trait, fitted in traits.items()},
+        evidence_flags=EVIDENCE_FLAGS,
         data=data,
     )
-    return _with_largest_limits(model, traits, records, risks)
+    return _with_limits(model, select_limits(records, risks, EVIDENCE_FLAGS, tuple(traits)))
 
 
-def _with_largest_limits(
-    model: ErrorModel,
-    traits: Mapping[str, "_FittedTrait"],
-    records: Sequence[TraitRecord],
-    risks: Mapping[RecordKey, Mapping[str, float]],
-) -> ErrorModel:
-    """Return the model with the largest limits of `ok` for which few enough wrong values are `ok`.
-
-    Flags and dependencies make further wrong values uncertain. The limits can therefore be higher than for a single
-    trait. All limits have the same share, because the few wrong values of one trait do not determine its own.
-    """
-    best = model
-    for share in _LIMIT_SHARES:
-        limits = {trait: fitted.limit(share) for trait, fitted in traits.items()}
-        candidate = model.model_copy(
-            update={
-                "traits": {
-                    trait: trait_model.model_copy(update={"max_ok_risk": limits[trait]})
-                    for trait, trait_model in model.traits.items()
-                }
-            }
-        )
-        if pool_scores(score_quality(records, candidate, risks).values()).wrong_ok_share > MAX_WRONG_OK:
-            break
-        best = candidate
-    return best
+def _with_limits(model: ErrorModel, limits: Mapping[str, float]) -> ErrorModel:
+    traits = {name: trait.model_copy(update={"max_ok_risk": limits[name]}) for name, trait in model.traits.items()}
+    return model.model_copy(update={"traits": traits})
 
 
 def _samples(
@@ -171,13 +142,13 @@ def _fit_trait(trait: str, samples: _Samples, names: Sequence[str]) -> _FittedTr
         low=low,
         high=high,
     )
-    return _FittedTrait(model, risks, samples.is_wrong)
+    return _FittedTrait(model, risks)
 
 
 def _held_out_risks(samples: _Samples, names: Sequence[str], penalty: float) -> NDArray[np.float64]:
     """Return the risk of each record by a regression on the plates of the other folds."""
     risks = np.empty(len(samples.measured))
-    for fold in range(_FOLDS):
+    for fold in range(FOLDS):
         held_out = samples.fold == fold
         others = _fit_logistic(samples.features_NF[~held_out], samples.is_wrong[~held_out], names, penalty)
         risks[held_out] = _risk(samples.features_NF[held_out], others)

@@ -95,13 +95,13 @@ def _plants_from_rsml(data: bytes) -> tuple[GroundTruthPlant, ...]:
         if primaries:
             primary = max(primaries, key=lambda root: root.length_px)
             total = sum(root.length_px for _, root in roots)
-            hypocotyl_px, leaves = (_numeric_property(plant, name) for name in (HYPOCOTYL_LENGTH, LEAF_COUNT))
+            hypocotyl_px, leaves = (numeric_property(plant, name) for name in (HYPOCOTYL_LENGTH, LEAF_COUNT))
             laterals = sum(order > 1 for order, _ in roots)
             plants.append(GroundTruthPlant(primary.points[0], primary.length_px, total, laterals, hypocotyl_px, leaves))
     return tuple(plants)
 
 
-def _numeric_property(plant: rsml.RsmlPlant, name: str) -> float:
+def numeric_property(plant: rsml.RsmlPlant, name: str) -> float:
     """Return a property of a plant as a number; NaN if it is missing or not a number."""
     for prop in plant.properties:
         if prop.name == name:

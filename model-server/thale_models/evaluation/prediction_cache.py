@@ -4,6 +4,7 @@ Inference takes most of the time of an evaluation. Traits and features are compu
 a second per plate, so that a change of the tracing needs no inference. A change of the weights uses another folder.
 """
 
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -41,14 +42,14 @@ class CachedPrediction:
     size_factor: float
 
 
-def cache_folder(data: Path, models: Mapping[Task, LoadedModel]) -> Path:
-    """Return the folder of the predictions of these models for a data set."""
+def cache_folder(data: Path, models: Mapping[Task, LoadedModel], root: Path | None = None) -> Path:
+    """Return the folder of the predictions of these models for a data set: in its own folder, or below `root`."""
     digests = [models[task].card.weights_sha256[:12] for task in ("segmentation", "landmarks")]
-    return data / "predictions" / "-".join(digests)
+    return (data / "predictions" if root is None else root / data.name) / "-".join(digests)
 
 
 def predict(image_path: Path, copy: int, models: Mapping[Task, LoadedModel], folder: Path) -> CachedPrediction:
-    """Return the predictions for one copy of an image, from the cache if it has them.
+    """Return the predictions for one copy of an image, from the cache if it has them for the same file.
 
     Args:
         image_path: The image.
@@ -62,7 +63,9 @@ def predict(image_path: Path, copy: int, models: Mapping[Task, LoadedModel], fol
     """
     path = folder / f"{image_path.stem}.{copy}.zip"
     if path.exists():
-        return _read(path)
+        cached = _read(path)
+        if cached.image.sha256 == hashlib.sha256(image_path.read_bytes()).hexdigest():
+            return cached
     cached = _predict(image_path, copy, models)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, _to_bytes(cached))

@@ -9,7 +9,7 @@ from thale.phenotyping.quality.calibrated_quality import grade_traits
 from thale.phenotyping.quality.error_model import ErrorModel
 from thale.phenotyping.traits.dependencies import limit_by_dependencies, limit_plate_traits
 from thale.phenotyping.traits.tolerance import is_right
-from thale.schemas import Phenotype, Plant, Scale, TraitValue
+from thale.schemas import Flag, Phenotype, Plant, Scale, TraitValue
 from thale_models.evaluation.trait_records import (
     PLANT_TRAITS_WITH_TRUTH,
     PLATE_TRAITS_WITH_TRUTH,
@@ -17,6 +17,7 @@ from thale_models.evaluation.trait_records import (
     match_plants,
     true_plant_values,
     true_plate_values,
+    unknown_in_truth,
 )
 
 COMPLEXITY = {"0 to 4 laterals": (0, 4), "5 to 12": (5, 12), "more": (13, 10**6)}
@@ -89,7 +90,7 @@ def add_phenotype(
         pairs += [
             (trait, true_values.get(trait.trait, math.nan))
             for trait in plant.traits
-            if trait.trait in PLANT_TRAITS_WITH_TRUTH
+            if trait.trait in PLANT_TRAITS_WITH_TRUTH and trait.trait not in unknown_in_truth(true_values)
         ]
     true_totals = true_plate_values(true_plants, scale)
     pairs += [(trait, true_totals[trait.trait]) for trait in phenotype.traits if trait.trait in PLATE_TRAITS_WITH_TRUTH]
@@ -102,25 +103,12 @@ def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else math.nan
 
 
-RecordKey = tuple[str, int, int | None]
-
-
-def key_of(record: TraitRecord) -> RecordKey:
-    """Return the plate, the copy and the plant of a record."""
-    return record.plate, record.copy, record.plant
-
-
-def score_quality(
-    records: Sequence[TraitRecord],
-    model: ErrorModel | None,
-    risks: Mapping[RecordKey, Mapping[str, float]] | None = None,
-) -> dict[str, QualityScore]:
+def score_quality(records: Sequence[TraitRecord], model: ErrorModel | None) -> dict[str, QualityScore]:
     """Return the scores of each trait after flags, error model and dependencies.
 
     Args:
         records: The records to score.
         model: The error model. None: quality by flags and dependencies.
-        risks: Risks of the traits by record, in place of those of the model.
     """
     scores: dict[str, QualityScore] = defaultdict(QualityScore)
     plates: dict[tuple[str, int], list[TraitRecord]] = defaultdict(list)
@@ -129,22 +117,31 @@ def score_quality(
     for plate_records in plates.values():
         plants: list[Sequence[TraitValue]] = []
         for record in sorted(plate_records, key=lambda each: each.plant is None):
-            traits: Sequence[TraitValue] = [
-                TraitValue.model_validate(
-                    {"trait": name, "value": value, "unit": "", "ontology_id": None, "quality": quality}
-                )
-                for name, (value, _, quality) in record.values.items()
-            ]
+            traits: Sequence[TraitValue] = _trait_values(record)
             if model is not None:
-                own_risks = model.risks(record.features) if risks is None else risks[key_of(record)]
-                traits = grade_traits(traits, own_risks, model)
+                traits = grade_traits(traits, model.risks(record.features), model)
             if record.plant is None:
                 traits = limit_plate_traits(traits, plants)
             else:
                 plants.append(traits := limit_by_dependencies(traits))
             for trait in traits:
-                scores[trait.trait].add(trait, record.values[trait.trait][1])
+                if trait.quality != "unknown":
+                    scores[trait.trait].add(trait, record.values[trait.trait][1])
     return dict(scores)
+
+
+def _trait_values(record: TraitRecord) -> list[TraitValue]:
+    """Return the traits of a record, those with an unknown value as well: others depend on them."""
+    values = {name: (math.nan, math.nan, "unknown") for name in record.flags} | record.values
+    return [
+        TraitValue.model_validate(
+            {
+                **{"trait": name, "value": value, "unit": "", "ontology_id": None, "quality": quality},
+                "flags": tuple(Flag(code=code, message=code) for code in record.flags.get(name, ())),
+            }
+        )
+        for name, (value, _, quality) in values.items()
+    ]
 
 
 def quality_metrics(scores: Mapping[str, QualityScore]) -> dict[str, float]:
@@ -159,10 +156,16 @@ def quality_metrics(scores: Mapping[str, QualityScore]) -> dict[str, float]:
     }
 
 
-def quality_by_complexity(records: Sequence[TraitRecord], model: ErrorModel) -> dict[str, dict[str, QualityScore]]:
-    """Return the scores of plants by their true number of laterals. Traits of plates are left out."""
+def add_scores(total: dict[str, QualityScore], scores: Mapping[str, QualityScore]) -> None:
+    """Add the scores of each trait to the total, in place."""
+    for trait, score in scores.items():
+        total[trait] = pool_scores([total.get(trait, QualityScore()), score])
+
+
+def records_by_complexity(records: Sequence[TraitRecord]) -> dict[str, list[TraitRecord]]:
+    """Return the records of plants by their true number of laterals. Those of plates are left out."""
     return {
-        name: score_quality([r for r in records if r.plant is not None and low <= r.laterals <= high], model)
+        name: [r for r in records if r.plant is not None and low <= r.laterals <= high]
         for name, (low, high) in COMPLEXITY.items()
     }
 
@@ -175,6 +178,24 @@ def quality_table(scores: Mapping[str, QualityScore]) -> str:
         lines.append(
             f"{name:32} {score.values:5} {_percent(score.coverage):>9} {score.wrong:6} "
             f"{_percent(score.wrong_ok_share):>10} {score.values - score.wrong:6} {_percent(score.right_ok_share):>10}"
+        )
+    return "\n".join(lines)
+
+
+def flag_table(records: Sequence[TraitRecord]) -> str:
+    """Return for each flag the right and wrong values that have it, as aligned text, and those that have no other."""
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for record in records:
+        for name, (value, true, _) in record.values.items():
+            kind = "right" if is_right(name, value, true) else "wrong"
+            codes = record.flags.get(name, ())
+            for code in codes:
+                counts[code][kind] += 1
+                counts[code][f"alone_{kind}"] += len(codes) == 1
+    lines = [f"{'flag':32} {'right':>6} {'wrong':>6} {'alone, right':>13} {'alone, wrong':>13}"]
+    for code, found in sorted(counts.items(), key=lambda item: -item[1]["right"]):
+        lines.append(
+            f"{code:32} {found['right']:6} {found['wrong']:6} {found['alone_right']:13} {found['alone_wrong']:13}"
         )
     return "\n".join(lines)
 

@@ -5,8 +5,9 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from tqdm import tqdm
@@ -20,19 +21,24 @@ from thale.phenotyping.quality.features import PlantFeatures, plate_features
 from thale.phenotyping.traits.measure import measure, measure_plate
 from thale.phenotyping.traits.table import PLANT_TRAITS
 from thale.schemas import Plant, Plate, Provenance, Root, Scale, Task, Timings, TraitValue
+from thale_models.evaluation.ground_truth import numeric_property
 from thale_models.evaluation.plate_scores import PLANT_MATCH_RADIUS_MM, LoadedModel
 from thale_models.evaluation.prediction_cache import CachedPrediction, cache_folder, predict
+from thale_models.synthesis.ground_truth import HYPOCOTYL_LENGTH, LEAF_COUNT
 
 RECORDS_FILE = "trait-records.json"
-_UNKNOWN_IN_RSML = {"primary_root_diameter", "root_diameter", "lateral_insertion_angle"}
-"""Traits that are not computed from a polyline."""
+_UNKNOWN_IN_RSML = {"lateral_insertion_angle"}
+"""Traits of roots without a true value: the angle is measured near the insertion, where a polyline is coarse."""
 PLANT_TRAITS_WITH_TRUTH = tuple(
     trait.name
     for trait in PLANT_TRAITS
     if trait.basis in ("primary", "laterals", "roots") and trait.name not in _UNKNOWN_IN_RSML
 )
 PLATE_TRAITS_WITH_TRUTH = ("plate_total_root_length", "plate_lateral_root_count")
-"""Traits of roots. The ground truth of a shoot has no outline."""
+SHOOT_TRAITS_WITH_TRUTH = ("hypocotyl_length", "leaf_count")
+"""Traits of shoots. The ground truth has no outline of a shoot, and so no area."""
+
+NO_SHOOTS: Mapping[int, Mapping[str, float]] = MappingProxyType({})
 
 _UNTIMED = Timings(segment_s=0.0, landmarks_s=0.0, plants_s=0.0, total_s=0.0)
 
@@ -42,7 +48,7 @@ class TraitRecord:
     """The traits of one plant, or of one plate, in one copy of an image.
 
     `values` has for each trait the measured value, the true value, and the quality by flags. The true value is NaN for
-    a plant that does not exist.
+    a plant that does not exist. `flags` has the codes of the flags of each trait.
     """
 
     plate: str
@@ -51,12 +57,16 @@ class TraitRecord:
     laterals: int
     features: PlantFeatures
     values: dict[str, tuple[float, float, str]]
+    flags: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def collect_records(folders: Sequence[Path], copies: int, models: Mapping[Task, LoadedModel]) -> list[TraitRecord]:
+def collect_records(
+    folders: Sequence[Path], copies: int, models: Mapping[Task, LoadedModel], cache_root: Path | None = None
+) -> list[TraitRecord]:
     """Return the records of all plates in folders with a manifest, and of `copies` degraded copies of each.
 
-    Predictions are cached in the folders. Records are cached as well, until the weights or the code change.
+    Predictions are cached in the folders, or below `cache_root`. Records are cached as well, until the weights or the
+    code change. Both are written after each plate, so that a stopped run can resume.
 
     Raises:
         OSError: If a file cannot be read.
@@ -65,17 +75,18 @@ def collect_records(folders: Sequence[Path], copies: int, models: Mapping[Task, 
     """
     records: list[TraitRecord] = []
     for folder in folders:
-        cache = cache_folder(folder, models)
+        cache = cache_folder(folder, models, cache_root)
         with (folder / "manifest.csv").open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.DictReader(file) if row.get("roots")]
         cached = _read_records(cache / RECORDS_FILE)
         for row in tqdm(rows, folder.name, unit="plate"):
-            for copy in range(copies + 1):
-                key = f"{row['image']}.{copy}"
-                if key not in cached:
-                    cached[key] = list(_plate_records(folder, row, copy, models, cache))
-                records += cached[key]
-        _write_records(cache / RECORDS_FILE, cached)
+            keys = {copy: f"{row['image']}.{copy}" for copy in range(copies + 1)}
+            missing = {copy: key for copy, key in keys.items() if key not in cached}
+            for copy, key in missing.items():
+                cached[key] = list(_plate_records(folder, row, copy, models, cache))
+            if missing:
+                _write_records(cache / RECORDS_FILE, cached)
+            records += [record for key in keys.values() for record in cached[key]]
     return records
 
 
@@ -86,9 +97,11 @@ def _plate_records(
     prediction = predict(folder / row["image"], copy, models, cache)
     measured = measure_cached(prediction)
     scale = Scale(mm_per_px=float(row["mm_per_px"]) / prediction.size_factor, source="given")
-    true_plants = true_plants_of(rsml.read((folder / row["roots"]).read_bytes()), prediction.size_factor)
+    document = rsml.read((folder / row["roots"]).read_bytes())
+    true_plants = true_plants_of(document, prediction.size_factor)
+    shoots = true_shoots_of(document, prediction.size_factor * scale.mm_per_px)
     name = f"{folder.name}/{Path(row['image']).stem}"
-    yield from compare(name, copy, measured, true_plants, scale)
+    yield from compare(name, copy, measured, true_plants, scale, shoots)
 
 
 def measure_cached(prediction: CachedPrediction) -> MeasuredPlate:
@@ -110,36 +123,67 @@ def true_plants_of(document: rsml.RsmlDocument, size_factor: float) -> tuple[Pla
     return tuple(plants)
 
 
+def true_shoots_of(document: rsml.RsmlDocument, mm_per_px: float) -> dict[int, dict[str, float]]:
+    """Return the true hypocotyl length (mm) and leaf count of each plant, by its number in `true_plants_of`.
+
+    Args:
+        document: RSML of a synthetic plate. Other files have no such properties, and give NaN.
+        mm_per_px: Scale of the RSML.
+    """
+    return {
+        number: {
+            "hypocotyl_length": numeric_property(plant, HYPOCOTYL_LENGTH) * mm_per_px,
+            "leaf_count": numeric_property(plant, LEAF_COUNT),
+        }
+        for number, plant in enumerate(document.plants, start=1)
+    }
+
+
 def _true_roots(root: rsml.RsmlRoot, parent: str | None, order: int, size_factor: float) -> Iterator[Root]:
     if len(root.points) < 2:
         return
     points_N2 = (np.array(root.points) + 0.5) * size_factor - 0.5
     length_px = float(np.hypot(*np.diff(points_N2, axis=0).T).sum())
     points = tuple((float(x), float(y)) for x, y in points_N2)
-    yield Root(id=root.id, order=order, parent=parent, points=points, length_px=length_px, confidence=1.0)
+    diameters = [f.samples[0].value for f in root.functions if f.name == "diameter" and f.samples]
+    yield Root(
+        **{"id": root.id, "order": order, "parent": parent, "points": points, "length_px": length_px},
+        confidence=1.0,
+        diameter_px=diameters[0] * size_factor if diameters else math.nan,
+    )
     for child in root.roots:
         yield from _true_roots(child, root.id, order + 1, size_factor)
 
 
 def compare(
-    name: str, copy: int, measured: MeasuredPlate, true_plants: Sequence[Plant], scale: Scale
+    name: str,
+    copy: int,
+    measured: MeasuredPlate,
+    true_plants: Sequence[Plant],
+    scale: Scale,
+    shoots: Mapping[int, Mapping[str, float]] = NO_SHOOTS,
 ) -> Iterator[TraitRecord]:
-    """Yield the records of a measured plate. Plants are matched by their root bases."""
+    """Yield the records of a measured plate. Plants are matched by their root bases.
+
+    `shoots` has the true traits of shoots by the id of a true plant. Without them, the records have no such traits.
+    """
     phenotype = measured.phenotype
     if not phenotype.scale.is_known:
         return
     for plant, true in match_plants(phenotype.plants, true_plants, scale):
         true_values = {} if true is None else true_plant_values(true, scale, phenotype.plate)
+        true_values |= {} if true is None else shoots.get(true.id, {})
         laterals = 0 if true is None else sum(root.order > 1 for root in true.roots)
         features = measured.features[plant.id]
-        traits = [trait for trait in plant.traits if trait.trait in PLANT_TRAITS_WITH_TRUTH]
-        yield TraitRecord(name, copy, plant.id, laterals, features, _pair(traits, true_values))
+        names = {*PLANT_TRAITS_WITH_TRUTH, *(SHOOT_TRAITS_WITH_TRUTH if shoots else ())}
+        traits = [trait for trait in plant.traits if trait.trait in names - unknown_in_truth(true_values)]
+        yield TraitRecord(name, copy, plant.id, laterals, features, _pair(traits, true_values), _flag_codes(traits))
     means = plate_features(measured.features)
     if means is not None:
         true_totals = true_plate_values(true_plants, scale)
         laterals = sum(root.order > 1 for plant in true_plants for root in plant.roots)
         totals = [trait for trait in phenotype.traits if trait.trait in PLATE_TRAITS_WITH_TRUTH]
-        yield TraitRecord(name, copy, None, laterals, means, _pair(totals, true_totals))
+        yield TraitRecord(name, copy, None, laterals, means, _pair(totals, true_totals), _flag_codes(totals))
 
 
 def match_plants(
@@ -160,6 +204,15 @@ def true_plant_values(true: Plant, scale: Scale, plate: Plate | None) -> dict[st
     return {trait.trait: trait.value for trait in measure(true, scale, plate)}
 
 
+def unknown_in_truth(true_values: Mapping[str, float]) -> set[str]:
+    """Return the traits that the ground truth of an existing plant does not state. Empty if the plant does not exist.
+
+    Other traits without a true value are wrong: a plant without true laterals has no mean length of laterals.
+    """
+    stated = ("primary_root_diameter", "root_diameter", *SHOOT_TRAITS_WITH_TRUTH)
+    return {name for name in stated if true_values and math.isnan(true_values.get(name, math.nan))}
+
+
 def true_plate_values(true_plants: Sequence[Plant], scale: Scale) -> dict[str, float]:
     """Return the true values of the traits of a plate."""
     return {trait.trait: trait.value for trait in measure_plate(true_plants, scale)}
@@ -175,6 +228,10 @@ def _pair(traits: Sequence[TraitValue], true: Mapping[str, float]) -> dict[str, 
         for trait in traits
         if trait.quality != "unknown"
     }
+
+
+def _flag_codes(traits: Sequence[TraitValue]) -> dict[str, tuple[str, ...]]:
+    return {trait.trait: tuple(dict.fromkeys(flag.code for flag in trait.flags)) for trait in traits}
 
 
 def _code_digest() -> str:

@@ -5,7 +5,9 @@ import pytest
 from tests.support.sample_error_models import sample_error_model, sample_trait_model
 from tests.support.sample_phenotypes import phenotype, seedling
 from thale.phenotyping.quality.calibrated_quality import grade_plants, grade_plate, mark_uncalibrated
-from thale.schemas import Phenotype, Plant, TraitValue
+from thale.phenotyping.quality.features import EVIDENCE_FLAGS
+from thale.phenotyping.traits.measure import GATE_FLAGS
+from thale.schemas import Flag, Phenotype, Plant, TraitValue
 
 SAFE, DOUBTFUL = {"tip_distance_mm": 0.0, "contrast": 0.0}, {"tip_distance_mm": 2.0, "contrast": 0.0}
 
@@ -32,13 +34,36 @@ def test_grade_plants_limits_dependent_traits() -> None:
     assert traits["shoot_area"].quality == "ok"
 
 
-def test_grade_plants_never_raises_quality() -> None:
+def flagged(code: str) -> Plant:
+    """Return a plant whose traits are uncertain because of one flag."""
     [plant] = phenotype(seedling()).plants
-    flagged = plant.model_copy(
-        update={"traits": tuple(trait.model_copy(update={"quality": "uncertain"}) for trait in plant.traits)}
-    )
-    [graded] = grade_plants([flagged], {1: SAFE}, sample_error_model())
+    doubt = {"quality": "uncertain", "flags": (Flag(code=code, message=code),)}
+    return plant.model_copy(update={"traits": tuple(trait.model_copy(update=doubt) for trait in plant.traits)})
+
+
+@pytest.mark.parametrize("code", ["no_plate", "plate_edge_weak", "tilt_unknown", "tip_shared", "lateral_longer"])
+def test_grade_plants_keeps_doubt_of_deciding_flags(code: str) -> None:
+    [graded] = grade_plants([flagged(code)], {1: SAFE}, sample_error_model(evidence_flags=EVIDENCE_FLAGS))
     assert by_name(graded)["primary_root_length"].quality == "uncertain"
+    assert by_name(graded)["primary_root_length"].interval is not None
+
+
+@pytest.mark.parametrize("code", ["low_resolution", "compression", "root_in_other_lane", "methods_disagree"])
+def test_grade_plants_decides_by_risk_where_a_flag_is_evidence(code: str) -> None:
+    model = sample_error_model(evidence_flags=EVIDENCE_FLAGS)
+    plant = flagged(code)
+    safe = by_name(grade_plants([plant], {1: SAFE}, model)[0])["primary_root_length"]
+    assert (safe.quality, [flag.code for flag in safe.flags]) == ("ok", [code])
+    doubtful = by_name(grade_plants([plant], {1: DOUBTFUL}, model)[0])["primary_root_length"]
+    assert (doubtful.quality, [flag.code for flag in doubtful.flags]) == ("uncertain", [code, "error_likely"])
+    earlier = by_name(grade_plants([plant], {1: SAFE}, sample_error_model())[0])
+    assert earlier["primary_root_length"].quality == "uncertain", "a model without evidence flags leaves them decisive"
+    graded = by_name(grade_plants([plant], {1: SAFE}, model)[0])
+    assert graded["total_root_length"].quality == "uncertain", "the model has no such trait"
+
+
+def test_evidence_flags_leave_all_flags_of_the_gate_decisive() -> None:
+    assert not GATE_FLAGS & set(EVIDENCE_FLAGS)
 
 
 def test_grade_plants_without_model_keeps_values() -> None:

@@ -1,4 +1,8 @@
-"""Calibrated quality: applies the error model to measured traits, after the flags and before the dependencies."""
+"""Calibrated quality: applies the error model to measured traits, after the flags and before the dependencies.
+
+Where the error model has a trait, its risk decides the quality. A flag of evidence that the model uses as a feature
+informs only. Any other flag, such as one of the gate, keeps the value `uncertain` (ADR 0127).
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -50,7 +54,7 @@ def grade_plate(
 
 
 def grade_traits(traits: Sequence[TraitValue], risks: Mapping[str, float], model: ErrorModel) -> tuple[TraitValue, ...]:
-    """Return traits of one plant or plate with intervals, `uncertain` if their risk is too high."""
+    """Return traits of one plant or plate with intervals, and with the quality by flags and risk."""
     return tuple(_grade_trait(trait, risks[trait.trait], model) if trait.trait in risks else trait for trait in traits)
 
 
@@ -59,9 +63,14 @@ def _grade_trait(trait: TraitValue, risk: float, model: ErrorModel) -> TraitValu
         return trait
     trait_model = model.traits[trait.trait]
     graded = trait.model_copy(update={"interval": trait_model.interval(trait.trait, trait.value, risk)})
-    if risk <= trait_model.max_ok_risk:
-        return graded
-    return graded.model_copy(update={"quality": "uncertain", "flags": (*trait.flags, _RISK_FLAG)})
+    if risk > trait_model.max_ok_risk:
+        return graded.model_copy(update={"quality": "uncertain", "flags": (*trait.flags, _RISK_FLAG)})
+    return graded if _is_doubted(trait, model) else graded.model_copy(update={"quality": "ok"})
+
+
+def _is_doubted(trait: TraitValue, model: ErrorModel) -> bool:
+    """Return True if a trait is uncertain because of a flag whose evidence the model does not have."""
+    return trait.quality != "ok" and any(flag.code not in model.evidence_flags for flag in trait.flags)
 
 
 def mark_uncalibrated(phenotype: Phenotype) -> Phenotype:

@@ -1,7 +1,7 @@
 """Error model: the probability that a trait is wrong, and a 90 % interval of its true value.
 
 The model is data. `thale-models fit-error-model` fits it on synthetic plates, and writes it for one pair of weights. It
-has two parts for each trait (ADR 0120):
+has two parts for each trait (ADR 0120, 0127):
 
 - a logistic regression on the features of a plant gives the risk, the probability of an error above the tolerance
 - quantiles of the errors in bins of the risk give the interval (split conformal prediction: Vovk et al., "Algorithmic
@@ -69,6 +69,8 @@ class ErrorModel(FrozenModel):
     means: tuple[float, ...]
     deviations: tuple[float, ...]
     traits: dict[str, TraitErrorModel]
+    evidence_flags: tuple[str, ...] = ()
+    """Flags that do not decide the quality, because the risk follows from the same evidence."""
     data: str = ""
     """Description of the plates on which the model was fitted."""
     results: dict[str, float] = {}

@@ -36,7 +36,19 @@ _CONTACT_CELL_MM = 1.0
 _MAX_RIM_MM = 10.0
 _BEND_MM = 1.0
 _MAX_LANE_OFFSET = 2.0
-_FLAGS = ("methods_disagree", "tip_shared", "crossing", "crossing_by_lane", "base_inferred", "base_hidden")
+_FLAGS = (
+    *("methods_disagree", "tip_shared", "crossing", "crossing_by_lane", "base_inferred", "base_hidden"),
+    *("root_in_other_lane", "lateral_longer", "root_unassigned"),
+)
+EVIDENCE_FLAGS = (
+    *("compression", "strong_compression", "low_resolution", "methods_disagree", "tip_unconfirmed", "crossing_by_lane"),
+    *("base_inferred", "base_hidden", "root_in_other_lane", "root_unassigned", "lateral_hidden"),
+)
+"""Flags whose evidence is among the features: an error model decides about the traits that they concern.
+
+The flags of the gate are not among them, nor are `tip_shared` and `lateral_longer`: roots of such plants contradict
+each other, whatever their probability."""
+
 _NAMED_FLAGS = {*_FLAGS, "tip_unconfirmed", "shoot_at_rim", "shoots_touch"}
 """Flags with a feature of their own, or without an effect on roots."""
 
@@ -87,7 +99,8 @@ def plant_features(evidence: PlateEvidence) -> dict[int, PlantFeatures]:
             **_shape_features(plant, maps),
             **_rim_features(points[plant.id], primaries[plant.id][-1], evidence.segmentation, maps),
             **{f"flag_{code}": float(any(flag.code == code for flag in plant.flags)) for code in _FLAGS},
-            "unused_tips": math.log1p(unused_tips[plant.id]),
+            "unused_tips": math.log1p(unused_tips[plant.id][0]),
+            "expected_missed_laterals": math.log1p(unused_tips[plant.id][1]),
             "contact_mm": math.log1p(contacts[plant.id]),
             "contested_share": evidence.contested_shares.get(plant.id, 0.0),
             "primary_contact_mm": math.log1p(primary_contacts[plant.id]),
@@ -139,6 +152,7 @@ def _landmark_features(
         "primary_score_at_laterals": max((_score_at(end, "primary_tip", landmarks, maps) for end in ends), default=0.0),
         "unconfirmed_ends": math.log1p(unconfirmed),
         "unconfirmed_share": unconfirmed / max(len(ends), 1),
+        "expected_false_laterals": math.log1p(sum(1 - _score_at(end, "lateral_tip", landmarks, maps) for end in ends)),
     }
 
 
@@ -248,14 +262,16 @@ def _untraced_features(points: Mapping[int, Points], maps: ProbabilityMaps) -> d
 
 def _count_unused_tips(
     points: Mapping[int, Points], ends_N2: NDArray[np.float64], landmarks: Sequence[Landmark], maps: ProbabilityMaps
-) -> dict[int, int]:
-    """Return the number of lateral tips without a root end within 1 mm, by the nearest plant within 12 mm."""
+) -> dict[int, tuple[int, float]]:
+    """Return number and summed scores of lateral tips without a root end within 1 mm, by the plant within 12 mm."""
     tips_N2 = _landmark_positions(landmarks, ("lateral_tip",), maps)
     owner = np.repeat(list(points), [len(line) for line in points.values()])
     end_distance, _ = cKDTree(ends_N2).query(tips_N2)
     distance, index = cKDTree(np.vstack(list(points.values()))).query(tips_N2)
     is_unused = (end_distance > maps.mm_to_px(_END_RADIUS_MM)) & (distance <= maps.mm_to_px(2 * _NEAR_PLANT_MM))
-    return {plant_id: int(np.count_nonzero(owner[index[is_unused]] == plant_id)) for plant_id in points}
+    scores = np.array([landmark.score for landmark in landmarks if landmark.kind == "lateral_tip"])[is_unused]
+    own = {plant_id: owner[index[is_unused]] == plant_id for plant_id in points}
+    return {plant_id: (int(mask.sum()), float(scores[mask].sum())) for plant_id, mask in own.items()}
 
 
 def _contact_lengths(points: Mapping[int, Points], maps: ProbabilityMaps) -> dict[int, float]:
@@ -304,6 +320,9 @@ def _shape_features(plant: Plant, maps: ProbabilityMaps) -> PlantFeatures:
         "lateral_mm": math.log1p(sum(laterals_mm)),
         "longest_lateral_share": min(max(laterals_mm, default=0.0) / max(primary_mm, 1.0), 3.0),
         "short_laterals": math.log1p(sum(length_mm < 1.0 for length_mm in laterals_mm)),
+        "hidden_laterals": math.log1p(
+            sum(flag.code == "lateral_hidden" for root in plant.roots for flag in root.flags)
+        ),
         "higher_orders": math.log1p(sum(root.order > 2 for root in plant.roots)),
         "angle": abs(math.atan2(x1 - x0, y1 - y0)),
         "bending": math.log(min(max(primary_mm / max(chord_mm, 0.1), 1.0), 5.0)),

@@ -1,4 +1,7 @@
-"""Features of the image for the error model: resolution, contrast, noise and compression, against the training data."""
+"""Features of the image for the error model: resolution, contrast, noise and compression, against the training data.
+
+Two features concern the detected plate. A wrong edge changes the scale, and so every length.
+"""
 
 import math
 
@@ -7,7 +10,7 @@ import numpy as np
 from thale.models.predictions import SegmentationPrediction
 from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.polyline import Points
-from thale.schemas import ImageMetadata
+from thale.schemas import ImageMetadata, Plate
 
 TRAINING_PX_PER_MM = (14.0, 23.0)
 """Resolutions of the training images, before they are resampled to the training scale."""
@@ -51,4 +54,14 @@ def image_features(
         "contrast_to_background": math.log((contrast + 0.5) / (background + 0.5)),
         "image_confidence": float(confidence.mean() / 255) if len(confidence) else 1.0,
         "frame_factor": math.log(frame.factor),
+        **_plate_features(segmentation.meta.calibration.plate),
     }
+
+
+def _plate_features(plate: Plate | None) -> dict[str, float]:
+    """Return the doubt of the plate's edge, and the log ratio of its longest to its shortest side."""
+    if plate is None:
+        return {"plate_doubt": 1.0, "plate_skew": 0.0}
+    corners = [(corner.x, corner.y) for corner in plate.corners]
+    sides = [math.dist(start, end) for start, end in zip(corners, corners[1:] + corners[:1], strict=True)]
+    return {"plate_doubt": 1 - plate.confidence, "plate_skew": math.log(max(sides) / max(min(sides), 1e-9))}
