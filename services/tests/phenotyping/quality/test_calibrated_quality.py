@@ -41,7 +41,7 @@ def flagged(code: str) -> Plant:
     return plant.model_copy(update={"traits": tuple(trait.model_copy(update=doubt) for trait in plant.traits)})
 
 
-@pytest.mark.parametrize("code", ["no_plate", "plate_edge_weak", "tilt_unknown", "tip_shared", "lateral_longer"])
+@pytest.mark.parametrize("code", ["no_plate", "plate_edge_weak", "tilt_unknown", "tip_shared", "tip_unconfirmed"])
 def test_grade_plants_keeps_doubt_of_deciding_flags(code: str) -> None:
     [graded] = grade_plants([flagged(code)], {1: SAFE}, sample_error_model(evidence_flags=EVIDENCE_FLAGS))
     assert by_name(graded)["primary_root_length"].quality == "uncertain"

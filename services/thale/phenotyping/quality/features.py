@@ -41,13 +41,13 @@ _FLAGS = (
     *("root_in_other_lane", "lateral_longer", "root_unassigned"),
 )
 EVIDENCE_FLAGS = (
-    *("compression", "strong_compression", "low_resolution", "methods_disagree", "tip_unconfirmed", "crossing_by_lane"),
-    *("base_inferred", "base_hidden", "root_in_other_lane", "root_unassigned", "lateral_hidden"),
+    *("compression", "low_resolution", "methods_disagree", "crossing_by_lane", "base_inferred"),
+    *("root_in_other_lane", "root_unassigned", "lateral_hidden"),
 )
 """Flags whose evidence is among the features: an error model decides about the traits that they concern.
 
-The flags of the gate are not among them, nor are `tip_shared` and `lateral_longer`: roots of such plants contradict
-each other, whatever their probability."""
+The flags of the gate are not among them, nor those that right values rarely have: `tip_unconfirmed`, `tip_shared`,
+`lateral_longer`, `base_hidden` and `strong_compression` (ADR 0127)."""
 
 _NAMED_FLAGS = {*_FLAGS, "tip_unconfirmed", "shoot_at_rim", "shoots_touch"}
 """Flags with a feature of their own, or without an effect on roots."""
