@@ -1,0 +1,53 @@
+"""Schema of a model card."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from thale.schemas.fields import FrozenModel, ModelName, NullableFloat, Task, Version
+from thale.visible_text import Label, Line, Text
+
+
+class Normalisation(FrozenModel):
+    """Conversion of pixels to the network's input: (grey level - local background) / contrast, clipped.
+
+    The local background is a Gaussian mean with a standard deviation of `background_mm` millimetres.
+    """
+
+    background_mm: float = Field(gt=0, allow_inf_nan=False)
+    contrast: float = Field(gt=0, allow_inf_nan=False)
+    clip: float = Field(gt=0, allow_inf_nan=False)
+
+
+_OptionNumber = Annotated[int, Field(ge=0, le=4096)] | Annotated[float, Field(ge=0, le=4096)]
+
+
+class ModelCard(FrozenModel):
+    """Description of a model: its task and outputs, its training, and its quality.
+
+    Each text and each collection has a maximum length. `thale.models.model_card.MAX_CARD_BYTES` bounds the total.
+    """
+
+    name: ModelName
+    version: Version
+    task: Task
+    classes: tuple[Label, ...] = Field(max_length=64)
+    """Segmentation: the organ classes, background first. Landmarks: the kind of each heatmap."""
+    mm_per_px: float = Field(gt=0, allow_inf_nan=False)
+    """Training scale. Images are resampled to this scale before inference."""
+    normalisation: Normalisation
+    net: Label
+    net_options: dict[Label, _OptionNumber | Label] = Field({}, max_length=64)
+    tile_px: int
+    overlap_px: int
+    data: Text
+    licence: Line
+    recipe: Label
+    seed: int = Field(ge=-(2**63), lt=2**64)
+    parameters: int = Field(ge=0, lt=2**40)
+    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    metrics: dict[Label, NullableFloat] = Field({}, max_length=256)
+    references: dict[Label, Annotated[tuple[float, ...], Field(max_length=256)]] = Field({}, max_length=64)
+    """Reference distributions: quantiles 0, 5, … 100 % of each plate statistic on the validation data."""
+    limits: Text = ""
+    """Known limitations, as text."""
