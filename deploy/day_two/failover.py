@@ -68,16 +68,9 @@ def plan_failover(
     Raises:
         DeployError: If the environment has no edge or no second region.
     """
-    facts = terraform.facts(context)
-    host = facts.get("edge_host")
-    if not host or "secondary" not in facts["regions"]:
-        raise DeployError(
-            f"{context.environment} has no edge or no second region: set edge and secondary_location in "
-            f"terraform/environments/{context.environment}.tfvars"
-        )
+    url = f"https://{_edge_host(context)}/health/ready"
     options = _origin_options(context)
     origins = _read_origins(context, options)
-    url = f"https://{host}/health/ready"
 
     def verify() -> None:
         pause(settle_s)
@@ -99,6 +92,22 @@ def plan_failover(
         problems=list(_problems(context, target, origins)),
         undo="failover --back" if not back else "failover",
     )
+
+
+def _edge_host(context: DeployContext) -> str:
+    """Return the host of the edge in front of two regions.
+
+    Raises:
+        DeployError: If the environment has no edge or no second region.
+    """
+    facts = terraform.facts(context)
+    host = facts.get("edge_host")
+    if not host or "secondary" not in facts["regions"]:
+        raise DeployError(
+            f"{context.environment} has no edge or no second region: set edge and secondary_location in "
+            f"terraform/environments/{context.environment}.tfvars"
+        )
+    return str(host)
 
 
 def _read_origins(context: DeployContext, options: Sequence[str]) -> dict[str, _Origin]:

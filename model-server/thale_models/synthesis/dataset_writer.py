@@ -61,14 +61,12 @@ def write_dataset(
     """
     if plates < 1 or jobs < 1:
         raise ValueError(f"plates ({plates}) and jobs ({jobs}) must be at least 1")
-    for folder in ("images", "masks", "landmarks", "truth"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
     options: dict[str, object] = {
         "seed": seed,
         "crop_px": crop_px,
         "overrides": repr(sorted((overrides or {}).items())),
     }
-    _check_or_write_options(out, options | ({"degraded": True} if degraded else {}))
+    _prepare_folder(out, options | ({"degraded": True} if degraded else {}))
     rows = _read_manifest(out)
     _write_manifest(out, rows)
     tasks = [
@@ -128,8 +126,10 @@ def _encode_mask(plate: SyntheticPlate) -> bytes:
     return buffer.getvalue()
 
 
-def _check_or_write_options(out: Path, options: dict[str, object]) -> None:
-    """Record the options of the folder, or reject options that differ from the recorded ones."""
+def _prepare_folder(out: Path, options: dict[str, object]) -> None:
+    """Create the folder and record its options, or reject options that differ from the recorded ones."""
+    for folder in ("images", "masks", "landmarks", "truth"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
     path = out / "synthesis.json"
     if path.exists() and (existing := json.loads(path.read_text(encoding="utf-8"))) != options:
         raise ValueError(f"{out} has plates with the options {existing}, not {options}: choose another folder")

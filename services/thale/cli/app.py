@@ -74,6 +74,24 @@ PlateWidthOption = Annotated[
 ExperimentOption = Annotated[str | None, typer.Option(help="Experiment; all its images use one model version.")]
 ModelOption = Annotated[str | None, typer.Option(help="Model to use, as NAME or NAME@VERSION.")]
 ExpectedPlantsOption = Annotated[int | None, typer.Option(min=1, max=1000, help="Number of plants on each plate.")]
+TimesOption = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="CSV table with the columns file, time (ISO 8601) and plate."),
+]
+TimesFromOption = Annotated[
+    Literal["auto", "exif", "name"],
+    typer.Option(help="Source of other times: exif, name, or auto (EXIF, else the name)."),
+]
+TimeZoneOption = Annotated[
+    str | None, typer.Option(help="Time zone of times without an offset, such as Europe/Amsterdam.")
+]
+TimeOfDayOption = Annotated[
+    str | None, typer.Option(help="Time of photographs whose name has only a date, such as 10:30.")
+]
+PlatePatternOption = Annotated[
+    str | None,
+    typer.Option(help="Regular expression: its first group is the plate. Default: the name without the time."),
+]
 
 
 def _quarter_turn(value: int) -> int:
@@ -160,24 +178,11 @@ def series(
             "--from", exists=True, help="Folder of results of `thale analyze`, or its traits.csv: measures nothing."
         ),
     ] = None,
-    times: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="CSV table with the columns file, time (ISO 8601) and plate."),
-    ] = None,
-    times_from: Annotated[
-        Literal["auto", "exif", "name"],
-        typer.Option(help="Source of other times: exif, name, or auto (EXIF, else the name)."),
-    ] = "auto",
-    time_zone: Annotated[
-        str | None, typer.Option(help="Time zone of times without an offset, such as Europe/Amsterdam.")
-    ] = None,
-    time_of_day: Annotated[
-        str | None, typer.Option(help="Time of photographs whose name has only a date, such as 10:30.")
-    ] = None,
-    plate_pattern: Annotated[
-        str | None,
-        typer.Option(help="Regular expression: its first group is the plate. Default: the name without the time."),
-    ] = None,
+    times: TimesOption = None,
+    times_from: TimesFromOption = "auto",
+    time_zone: TimeZoneOption = None,
+    time_of_day: TimeOfDayOption = None,
+    plate_pattern: PlatePatternOption = None,
     recursive: RecursiveOption = False,
     mm_per_px: MmPerPxOption = None,
     plate_width_mm: PlateWidthOption = None,

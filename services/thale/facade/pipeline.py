@@ -143,17 +143,12 @@ class Pipeline:
                 names the image.
         """
 
-        async def read_one(image: Upload) -> tuple[PredictRequest, Cost]:
-            metadata = await self._read_metadata(image, options)
-            cost = await asyncio.to_thread(estimate_cost, image.data, metadata, options)
-            return _build_predict_request(image, metadata, options, include_ridges=False), cost
-
         async def predict_one(request: PredictRequest, admitted: AdmittedImage) -> ModelResponse:
             async with self.admission.hold_slots(admitted, options.deadline):
                 with stage("models"):
                     return await self.fallback_client.predict(route, request, options.deadline)
 
-        headers = await _run_for_each(read_one(image) for image in images)
+        headers = await _run_for_each(self._read_request(image, options) for image in images)
         requests = [request for request, _ in headers]
         with self.admission.admit([cost for _, cost in headers]) as admitted_images:
             responses = await _run_for_each(
@@ -218,6 +213,12 @@ class Pipeline:
             self.breakers.sync(state)
             self._synced_state = state
         return state
+
+    async def _read_request(self, image: Upload, options: RequestOptions) -> tuple[PredictRequest, Cost]:
+        """Return the request of one model for an image, and its cost."""
+        metadata = await self._read_metadata(image, options)
+        cost = await asyncio.to_thread(estimate_cost, image.data, metadata, options)
+        return _build_predict_request(image, metadata, options, include_ridges=False), cost
 
     async def _read_metadata(self, image: Upload, options: RequestOptions) -> ImageMetadata:
         """Parse the image header and hash the image, up to 64 MiB, in a process that is killed after the deadline.

@@ -178,27 +178,12 @@ def _find_largest_square(
     middle_y, middle_x = (np.array(shape) - 1) / 2
     side = np.sqrt(width[across] * height[down])
     inset = CORNER_SHARE * side
-
-    def support_shares(
-        lines: _Lines, line: Indices, others: _Lines, ends: tuple[Indices, Indices], middle: float
-    ) -> Floats:
-        """Return the support along the straight part and along the extensions beyond both corners (3 x M)."""
-        reach = lines.positions[line] - middle
-        start, end = (others.positions[other] + others.slopes[other] * reach for other in ends)
-        return np.stack(
-            [
-                lines.support(line, start + inset, end - inset),
-                lines.support(line, start - inset, start - inset / 8),
-                lines.support(line, end + inset / 8, end + inset),
-            ]
-        )
-
     shares_4KN = np.stack(
         [
-            support_shares(columns, left, rows, (top, bottom), middle_x),
-            support_shares(rows, top, columns, (left, right), middle_y),
-            support_shares(columns, right, rows, (top, bottom), middle_x),
-            support_shares(rows, bottom, columns, (left, right), middle_y),
+            _support_shares(columns, left, rows, (top, bottom), middle_x, inset),
+            _support_shares(rows, top, columns, (left, right), middle_y, inset),
+            _support_shares(columns, right, rows, (top, bottom), middle_x, inset),
+            _support_shares(rows, bottom, columns, (left, right), middle_y, inset),
         ]
     )
     support_4N, overrun_N = shares_4KN[:, 0], shares_4KN[:, 1:].mean(axis=(0, 1))
@@ -211,6 +196,21 @@ def _find_largest_square(
     is_candidate &= confidence_N >= confidence_N[is_candidate].max() - _MAX_CONFIDENCE_DROP
     best = int(np.where(is_candidate, score, -np.inf).argmax())
     return (int(left[best]), int(top[best]), int(right[best]), int(bottom[best])), float(confidence_N[best])
+
+
+def _support_shares(
+    lines: _Lines, line: Indices, others: _Lines, ends: tuple[Indices, Indices], middle: float, inset: Floats
+) -> Floats:
+    """Return the support along the straight part and along the extensions beyond both corners (3 x M)."""
+    reach = lines.positions[line] - middle
+    start, end = (others.positions[other] + others.slopes[other] * reach for other in ends)
+    return np.stack(
+        [
+            lines.support(line, start + inset, end - inset),
+            lines.support(line, start - inset, start - inset / 8),
+            lines.support(line, end + inset / 8, end + inset),
+        ]
+    )
 
 
 def _line_pairs(positions: Floats, min_distance: float) -> Indices:

@@ -149,9 +149,7 @@ def resource_from_release(
             stable version may scale to zero.
     """
     name = live["metadata"]["name"]
-    template = live["spec"]["predictor"]
-    if not template.get("model"):
-        raise TargetError(f"the InferenceService {name} has no spec.predictor.model, which is the template of a canary")
+    template = _predictor_template(live)
     uris = {**storage_uris(live), **uris}
     entries = []
     others = sorted({*release.versions, *extra_versions} - {release.stable})
@@ -163,10 +161,8 @@ def resource_from_release(
         predictor = {**_predictor_spec(name, version, template, uris), "minReplicas": replicas}
         entries.append({"trafficPercent": percent, "predictor": predictor})
     model = _predictor_spec(name, release.stable, template, uris)["model"]
-    stable = {
-        "name": predictor_name(release.stable),
-        "model": {field: model[field] for field in ("name", "modelFormat", "storageUri")},
-    }
+    fields = ("name", "modelFormat", "storageUri")
+    stable = {"name": predictor_name(release.stable), "model": {field: model[field] for field in fields}}
     return {
         "apiVersion": f"{GROUP}/{API_VERSION}",
         "kind": "InferenceService",
@@ -177,6 +173,15 @@ def resource_from_release(
         },
         "spec": {"predictor": stable} | ({"canary": entries} if entries else {}),
     }
+
+
+def _predictor_template(live: Resource) -> Resource:
+    """Return the present predictor, which is the template for entries of spec.canary."""
+    template: Resource = live["spec"]["predictor"]
+    if not template.get("model"):
+        name = live["metadata"]["name"]
+        raise TargetError(f"the InferenceService {name} has no spec.predictor.model, which is the template of a canary")
+    return template
 
 
 def _check_canary_can_have_replicas(name: str, template: Resource) -> None:
