@@ -10,11 +10,12 @@ import pytest
 from tests.support.tiny_models import write_tiny_model
 from thale.errors import ArchiveError, DatasetError, ParameterError
 from thale.models.model_card import CARD, parse_model_card
-from thale.schemas import Task
+from thale.schemas import Phenotype, Task
 from thale_models.dataset import read_dataset
 from thale_models.evaluation import evaluate, write_metrics_to_cards
 from thale_models.evaluation.ground_truth import read_ground_truth, skeleton_length_px
-from thale_models.evaluation.run import DEFAULT_CLASSES
+from thale_models.evaluation.plate_scores import evaluate_plate
+from thale_models.evaluation.run import DEFAULT_CLASSES, load_models, plate_names
 from thale_models.synthesis import write_dataset
 
 
@@ -51,6 +52,27 @@ def test_evaluate_scores_only_the_kinds_of_the_landmark_model(plates: Path, tmp_
     assert 0 <= metrics["landmark_f1_primary_tip"] <= 1
     assert "landmark_f1_lateral_tip" not in metrics
     assert math.isnan(metrics["tip_f1_1mm"])
+
+
+def test_evaluate_plate_measures_the_duration_of_all_stages(plates: Path, tmp_path: Path) -> None:
+    folders = [write_model(tmp_path / "seg"), write_model(tmp_path / "landmarks", "landmarks")]
+    models = load_models(folders, "openvino")
+    image = next((plates / "images").iterdir())
+    evaluated = evaluate_plate(image.read_bytes(), image.name, models["segmentation"], models["landmarks"])
+    assert evaluated.phenotype is not None
+    timings = Phenotype.model_validate_json(evaluated.phenotype.model_dump_json()).timings
+    assert timings.plants_s > 0
+    assert timings.total_s == pytest.approx(timings.segment_s + timings.landmarks_s + timings.plants_s)
+
+
+def test_plate_names_differ_for_images_of_equal_stems(tmp_path: Path) -> None:
+    images = [tmp_path / name for name in ("day1/a.png", "day2/a.png", "day2/a.jpg", "day2/b.jpg")]
+    assert plate_names(images, tmp_path) == ["day1__a.png", "day2__a.png", "day2__a.jpg", "b"]
+
+
+def test_plate_names_are_numbered_when_paths_are_ambiguous(tmp_path: Path) -> None:
+    images = [tmp_path / name for name in ("a__b/c.png", "a/b/c.png")]
+    assert plate_names(images, tmp_path) == ["a__b__c.png-1", "a__b__c.png-2"]
 
 
 def test_write_metrics_replaces_metrics_and_omits_unknown_ones(tmp_path: Path) -> None:

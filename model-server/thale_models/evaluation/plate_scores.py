@@ -110,13 +110,18 @@ def evaluate_plate(
     timings = Timings(
         segment_s=segmented_s - started_s,
         landmarks_s=ended_s - segmented_s,
-        plants_s=math.nan,
+        plants_s=0.0,
         total_s=ended_s - started_s,
     )
     weights = (maps.meta.model.digest, points.model.digest)
     error_model = error_model_for(*weights)
     phenotype = build_phenotype(read_header(image, name), maps, points, provenance, timings, error_model=error_model)
-    return EvaluatedPlate(maps, points, mark_uncalibrated(phenotype) if is_uncalibrated(*weights) else phenotype)
+    if is_uncalibrated(*weights):
+        phenotype = mark_uncalibrated(phenotype)
+    finished_s = time.perf_counter()
+    measured = {"plants_s": finished_s - ended_s, "total_s": finished_s - started_s}
+    timings = timings.model_copy(update=measured)
+    return EvaluatedPlate(maps, points, phenotype.model_copy(update={"timings": timings}))
 
 
 def score_plate(name: str, evaluated: EvaluatedPlate, ground_truth: GroundTruth, seconds: float) -> PlateScore:

@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -69,7 +71,7 @@ def evaluate(
     scores: list[PlateScore] = []
     signals: list[PlateSignals] = []
     quality: dict[str, QualityScore] = {}
-    for path in tqdm(images, title, unit="plate"):
+    for path, name in zip(tqdm(images, title, unit="plate"), plate_names(images, data), strict=True):
         ground_truth = read_ground_truth(
             mask_dataset, mask_samples.get(path), landmark_dataset, landmark_samples.get(path), rsml_files.get(path)
         )
@@ -77,12 +79,23 @@ def evaluate(
         started_s = time.perf_counter()
         evaluated = evaluate_plate(image, path.name, models.get("segmentation"), models.get("landmarks"))
         signals.append(plate_signals(evaluated, _class_names(models, "landmarks")))
-        scores.append(score_plate(path.stem, evaluated, ground_truth, time.perf_counter() - started_s))
+        scores.append(score_plate(name, evaluated, ground_truth, time.perf_counter() - started_s))
         if evaluated.phenotype is not None and path in rsml_files:
             _add_quality(quality, evaluated.phenotype, rsml_files[path], ground_truth.mm_per_px)
-        (out / "images" / f"{path.stem}.png").write_bytes(report.draw_prediction(image, evaluated))
+        (out / "images" / f"{name}.png").write_bytes(report.draw_prediction(image, evaluated))
     cards = [model.card for model in models.values()]
     return _write_results(out, title, scores, signals, cards, quality)
+
+
+def plate_names(images: Sequence[Path], data: Path) -> list[str]:
+    """Return a unique name for each image: its stem, or its path in the data folder if other images have this stem."""
+    stems = Counter(path.stem for path in images)
+    relative_paths = [Path(os.path.relpath(path, data)).as_posix().replace("/", "__") for path in images]
+    names = [
+        path.stem if stems[path.stem] == 1 else relative for path, relative in zip(images, relative_paths, strict=True)
+    ]
+    used = Counter(names)
+    return [name if used[name] == 1 else f"{name}-{number}" for number, name in enumerate(names, 1)]
 
 
 def _add_quality(quality: dict[str, QualityScore], phenotype: Phenotype, rsml_path: Path, mm_per_px: float) -> None:
