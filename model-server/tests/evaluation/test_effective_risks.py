@@ -62,7 +62,7 @@ def test_select_limits_caps_the_traits_of_the_primary_root() -> None:
     records, risks = [], {}
     for number in range(200):
         is_wrong = number % 10 == 0
-        own = {"primary_root_length": 0.15 if is_wrong else 0.1 + 0.001 * (number % 60), "lateral_root_length": 0.5}
+        own = {"primary_root_length": 0.15 if is_wrong else 0.1 + 0.001 * (number % 60), "lateral_root_length": 0.2}
         values = {
             "primary_root_length": (10.0, 15.0 if is_wrong else 10.0, "ok"),
             "lateral_root_length": (9.0, 9.0, "ok"),
@@ -71,4 +71,4 @@ def test_select_limits_caps_the_traits_of_the_primary_root() -> None:
         risks[key_of(records[-1])] = own
     limits = select_limits(records, risks, (), tuple(own))
     assert limits["primary_root_length"] < 0.15
-    assert limits["lateral_root_length"] == pytest.approx(0.5)
+    assert limits["lateral_root_length"] == pytest.approx(0.2)

@@ -17,7 +17,7 @@ import numpy as np
 from thale.phenotyping.traits.dependencies import DEPENDENCIES, PLATE_DEPENDENCIES
 from thale.phenotyping.traits.table import PLANT_TRAITS
 from thale.phenotyping.traits.tolerance import is_right
-from thale_models.evaluation.trait_records import TraitRecord
+from thale_models.evaluation.trait_records import UNPOOLED_TRAITS, TraitRecord
 
 RecordKey = tuple[str, int, int | None]
 RiskTable = Mapping[RecordKey, Mapping[str, float]]
@@ -25,7 +25,12 @@ RiskTable = Mapping[RecordKey, Mapping[str, float]]
 MAX_WRONG_OK = 0.05
 """Largest share of the wrong values with the quality `ok`, over all traits."""
 MAX_GROUP_WRONG_OK = 0.1
-"""The same over the traits of one group: those of the primary root, the others of a plant, those of a plate."""
+"""The same over the traits of one group of `_GROUPS`."""
+CAP_RANGE = (0.05, 0.3)
+"""Range of the caps. A risk of less than 5 % is as good as certain, whatever the other values of the group. With a risk
+of more than 30 %, no value is `ok`, even if most values of the group are wrong."""
+_GROUPS = ("primary", "extent", "laterals", "plate", "unpooled")
+_EXTENT_TRAITS = ("root_system_width", "root_system_depth", "root_width_depth_ratio", "convex_hull_area")
 _PRIMARY_TRAITS = {trait.name for trait in PLANT_TRAITS if trait.basis == "primary"}
 NO_CAPS: Mapping[str, float] = MappingProxyType({})
 
@@ -119,19 +124,28 @@ def select_limits(
     The caps are selected first, in the order of the dependencies.
     """
     caps: dict[str, float] = {}
-    for group in ("primary", "plant", "plate"):
+    for group in _GROUPS:
         members = {trait for trait in traits if _group_of(trait) == group}
         values = effective_risks(records, risks, evidence_flags, caps)
         cap = largest_limit([value for value in values if value.trait in members], MAX_GROUP_WRONG_OK)
-        caps |= dict.fromkeys(members, cap)
-    limit = largest_limit(effective_risks(records, risks, evidence_flags, caps), MAX_WRONG_OK)
+        caps |= dict.fromkeys(members, min(max(cap, CAP_RANGE[0]), CAP_RANGE[1]))
+    limit = largest_limit(root_values(effective_risks(records, risks, evidence_flags, caps)), MAX_WRONG_OK)
     return {trait: min(cap, limit) for trait, cap in caps.items()}
 
 
+def root_values(values: Sequence[RiskedValue]) -> list[RiskedValue]:
+    """Return the values of the traits over which scores are pooled."""
+    return [value for value in values if value.trait not in UNPOOLED_TRAITS]
+
+
 def _group_of(trait: str) -> str:
+    if trait in UNPOOLED_TRAITS:
+        return "unpooled"
     if trait in PLATE_DEPENDENCIES:
         return "plate"
-    return "primary" if trait in _PRIMARY_TRAITS else "plant"
+    if trait in _PRIMARY_TRAITS:
+        return "primary"
+    return "extent" if trait in _EXTENT_TRAITS else "laterals"
 
 
 def largest_limit(values: Sequence[RiskedValue], max_wrong_ok: float) -> float:
@@ -154,7 +168,7 @@ def right_ok_at(values: Sequence[RiskedValue], wrong_ok: float) -> float:
 def trade_off_table(values: Sequence[RiskedValue]) -> str:
     """Return the share of the right values that are `ok` at each of `TRADE_OFF_SHARES`, as aligned text.
 
-    Each trait has a limit of its own for each share; `all` has one limit for all traits.
+    Each trait has a limit of its own for each share; the last line has one limit for all traits.
     """
     groups: dict[str, list[RiskedValue]] = defaultdict(list)
     for value in values:
@@ -162,7 +176,7 @@ def trade_off_table(values: Sequence[RiskedValue]) -> str:
     lines = [
         f"{'right, ok, at wrong, ok of':32} {'n':>5} {'wrong':>6}" + "".join(f" {s:>6.0%}" for s in TRADE_OFF_SHARES)
     ]
-    for name, group in [*groups.items(), ("all", list(values))]:
+    for name, group in [*groups.items(), ("all traits of roots", root_values(values))]:
         shares = "".join(f" {right_ok_at(group, share):>6.0%}" for share in TRADE_OFF_SHARES)
         lines.append(f"{name:32} {len(group):5} {sum(value.is_wrong for value in group):6}{shares}")
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from thale_models.evaluation.quality_scores import (
     QualityScore,
     add_scores,
     flag_table,
-    pool_scores,
+    pool_root_scores,
     quality_table,
     records_by_complexity,
     score_quality,
@@ -68,7 +68,7 @@ def fit_and_write_error_model(
     description = f"{len(plates)} synthetic plates, each with {copies} degraded copies"
     model = fit_error_model(records, weights, description)
     scores = score_held_out(records, weights)
-    total = pool_scores(scores.traits.values())
+    total = pool_root_scores(scores.traits)
     results = {
         "plates": float(len(plates)),
         "coverage": total.coverage,

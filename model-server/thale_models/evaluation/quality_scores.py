@@ -13,6 +13,7 @@ from thale.schemas import Flag, Phenotype, Plant, Scale, TraitValue
 from thale_models.evaluation.trait_records import (
     PLANT_TRAITS_WITH_TRUTH,
     PLATE_TRAITS_WITH_TRUTH,
+    UNPOOLED_TRAITS,
     TraitRecord,
     match_plants,
     true_plant_values,
@@ -69,6 +70,11 @@ def pool_scores(scores: Iterable[QualityScore]) -> QualityScore:
         for name in QualityScore.__dataclass_fields__:
             setattr(total, name, getattr(total, name) + getattr(score, name))
     return total
+
+
+def pool_root_scores(scores: Mapping[str, QualityScore]) -> QualityScore:
+    """Return the summed counts of the traits of roots."""
+    return pool_scores(score for trait, score in scores.items() if trait not in UNPOOLED_TRAITS)
 
 
 def add_phenotype(
@@ -146,7 +152,7 @@ def _trait_values(record: TraitRecord) -> list[TraitValue]:
 
 def quality_metrics(scores: Mapping[str, QualityScore]) -> dict[str, float]:
     """Return coverage and the shares of `ok`, over the values of all root traits. Empty without values."""
-    total = pool_scores(scores.values())
+    total = pool_root_scores(scores)
     if not total.values:
         return {}
     return {
@@ -172,7 +178,7 @@ def records_by_complexity(records: Sequence[TraitRecord]) -> dict[str, list[Trai
 
 def quality_table(scores: Mapping[str, QualityScore]) -> str:
     """Return the scores as aligned text, one line for each trait."""
-    rows = {**scores, "all": pool_scores(scores.values())}
+    rows = {**scores, "all traits of roots": pool_root_scores(scores)}
     lines = [f"{'trait':32} {'n':>5} {'coverage':>9} {'wrong':>6} {'wrong, ok':>10} {'right':>6} {'right, ok':>10}"]
     for name, score in rows.items():
         lines.append(

@@ -38,6 +38,8 @@ PLATE_TRAITS_WITH_TRUTH = ("plate_total_root_length", "plate_lateral_root_count"
 SHOOT_TRAITS_WITH_TRUTH = ("hypocotyl_length", "leaf_count")
 """Traits of shoots. The ground truth has no outline of a shoot, and so no area."""
 
+UNPOOLED_TRAITS = (*SHOOT_TRAITS_WITH_TRUTH, "primary_root_diameter", "root_diameter")
+"""Traits that the pooled scores leave out. They are nearly always wrong or unknown, so that they would improve them."""
 NO_SHOOTS: Mapping[int, Mapping[str, float]] = MappingProxyType({})
 
 _UNTIMED = Timings(segment_s=0.0, landmarks_s=0.0, plants_s=0.0, total_s=0.0)
@@ -209,8 +211,7 @@ def unknown_in_truth(true_values: Mapping[str, float]) -> set[str]:
 
     Other traits without a true value are wrong: a plant without true laterals has no mean length of laterals.
     """
-    stated = ("primary_root_diameter", "root_diameter", *SHOOT_TRAITS_WITH_TRUTH)
-    return {name for name in stated if true_values and math.isnan(true_values.get(name, math.nan))}
+    return {name for name in UNPOOLED_TRAITS if true_values and math.isnan(true_values.get(name, math.nan))}
 
 
 def true_plate_values(true_plants: Sequence[Plant], scale: Scale) -> dict[str, float]:
