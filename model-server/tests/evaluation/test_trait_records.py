@@ -23,7 +23,7 @@ from thale_models.evaluation.trait_records import (
     true_plants_of,
     true_shoots_of,
 )
-from thale_models.synthesis import write_dataset
+from thale_models.synthesis import draw_plate, write_dataset
 
 IMAGE = ImageMetadata(width=640, height=640, format="PNG", mode="RGB", bits=8, size_bytes=1, sha256="0")
 TRUE_SCALE = Scale(mm_per_px=0.0625, source="given")
@@ -136,3 +136,17 @@ def test_predict_reads_the_second_time_from_the_cache(tmp_path: Path, monkeypatc
     for before, after in zip(first, second, strict=True):
         assert (before.image, before.landmarks, before.size_factor) == (after.image, after.landmarks, after.size_factor)
         assert np.array_equal(before.segmentation.probabilities_CHW, after.segmentation.probabilities_CHW)
+
+
+def test_predict_ignores_the_cache_of_another_image(tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    image.write_bytes(draw_plate(3, width=900, height=860, plants=1).encoded)
+    folders = []
+    for task in ("segmentation", "landmarks"):
+        tiny = write_tiny_model(tmp_path / task, task)
+        (tmp_path / task / CARD).write_text(tiny.card.model_dump_json())
+        folders.append(tmp_path / task)
+    models = load_models(folders, "openvino")
+    first = predict(image, 0, models, tmp_path / "cache")
+    image.write_bytes(image.read_bytes() + b"changed")
+    assert predict(image, 0, models, tmp_path / "cache").image.sha256 != first.image.sha256

@@ -17,7 +17,7 @@ from thale.phenotyping.quality.ridge_agreement import flag_disagreement, ridge_a
 from thale.phenotyping.quality.shoot_flags import flag_shoots
 from thale.phenotyping.quality.tip_agreement import flag_doubtful_tips
 from thale.phenotyping.traits.measure import measure, measure_plate
-from thale.schemas import Flag, ImageMetadata, Phenotype, Provenance, Timings
+from thale.schemas import Flag, ImageMetadata, Phenotype, Plant, Provenance, Timings
 from thale.telemetry.step_timing import step
 
 _MAX_SHOOT_SHARE = 0.3
@@ -78,11 +78,7 @@ def measure_plate_with_features(
         traced_plants = flag_neighbour_contacts(traced_plants, calibration.scale)
         agreements = ridge_agreement(traced_plants, segmentation)
         flagged_plants = flag_shoots(flag_disagreement(traced_plants, agreements), segmentation)
-        image_flags = (
-            *plausibility_flags(segmentation, reconstruction),
-            *cropped_plate_flags(calibration, flagged_plants),
-            *image_quality_flags(image, calibration.scale, flagged_plants),
-        )
+        image_flags = _image_flags(image, segmentation, reconstruction, flagged_plants)
         doubts = (*calibration.flags, *image_flags)
     with step("features"):
         features = plant_features(
@@ -114,6 +110,20 @@ def measure_plate_with_features(
         timings=timings,
     )
     return MeasuredPlate(phenotype, features)
+
+
+def _image_flags(
+    image: ImageMetadata,
+    segmentation: SegmentationPrediction,
+    reconstruction: PlateReconstruction,
+    plants: tuple[Plant, ...],
+) -> tuple[Flag, ...]:
+    calibration = segmentation.meta.calibration
+    return (
+        *plausibility_flags(segmentation, reconstruction),
+        *cropped_plate_flags(calibration, plants),
+        *image_quality_flags(image, calibration.scale, plants),
+    )
 
 
 def plausibility_flags(segmentation: SegmentationPrediction, reconstruction: PlateReconstruction) -> tuple[Flag, ...]:
