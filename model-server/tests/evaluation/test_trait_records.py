@@ -14,10 +14,11 @@ from thale.models.model_card import CARD
 from thale.models.predictions import LandmarkPrediction
 from thale.schemas import Calibration, ImageMetadata, Scale
 from thale_models.evaluation.prediction_cache import CachedPrediction, cache_folder, predict
-from thale_models.evaluation.quality_scores import QualityScore, add_phenotype, pool_scores
+from thale_models.evaluation.quality_scores import QualityScore, add_phenotype, flag_table, pool_scores
 from thale_models.evaluation.run import load_models
 from thale_models.evaluation.trait_records import (
     PLANT_TRAITS_WITH_TRUTH,
+    TraitRecord,
     compare,
     measure_cached,
     true_plants_of,
@@ -150,3 +151,23 @@ def test_predict_ignores_the_cache_of_another_image(tmp_path: Path) -> None:
     first = predict(image, 0, models, tmp_path / "cache")
     image.write_bytes(image.read_bytes() + b"changed")
     assert predict(image, 0, models, tmp_path / "cache").image.sha256 != first.image.sha256
+
+
+def test_flag_table_counts_right_and_wrong_values_by_flag() -> None:
+    values = {"primary_root_length": (10.0, 10.0, "uncertain"), "total_root_length": (10.0, 20.0, "uncertain")}
+    flags = {"primary_root_length": ("compression",), "total_root_length": ("compression", "tip_shared")}
+    lines = flag_table([TraitRecord("p", 0, 1, 0, {}, values, flags)]).splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["compression", "1", "1", "1", "0"],
+        ["tip_shared", "0", "1", "0", "0"],
+    ]
+
+
+def test_cache_folder_is_below_a_root_if_one_is_given(tmp_path: Path) -> None:
+    for task in ("segmentation", "landmarks"):
+        tiny = write_tiny_model(tmp_path / task, task)
+        (tmp_path / task / CARD).write_text(tiny.card.model_dump_json())
+    models = load_models([tmp_path / "segmentation", tmp_path / "landmarks"], "openvino")
+    data = tmp_path / "plates"
+    assert cache_folder(data, models).parent == data / "predictions"
+    assert cache_folder(data, models, tmp_path / "cache").parent == tmp_path / "cache" / "plates"

@@ -9,7 +9,7 @@ import pytest
 from tests.support.sample_plates import UNKNOWN_SCALE, XY, DrawnMaps
 from thale.phenotyping.quality.features import PlantFeatures, PlateEvidence, plant_features, plate_features
 from thale.phenotyping.quality.ridge_agreement import RidgeAgreement
-from thale.schemas import Flag, ImageMetadata, Plant, Root
+from thale.schemas import Flag, ImageMetadata, Plant, Plate, Point, Root
 
 IMAGE = ImageMetadata(width=640, height=640, format="JPEG", mode="RGB", bits=8, size_bytes=1, sha256="0")
 PRIMARY: tuple[XY, ...] = ((320.0, 160.0), (320.0, 480.0))
@@ -79,9 +79,13 @@ def test_tip_features_change_without_landmark_at_the_end(clean: PlantFeatures) -
 def test_lateral_features_count_missed_and_false_laterals() -> None:
     missed = features(drawn_plate(), plant(PRIMARY))
     assert missed["unused_tips"] == pytest.approx(math.log(2))
+    assert missed["expected_missed_laterals"] == pytest.approx(math.log1p(0.9))
+    assert missed["expected_false_laterals"] == 0
     false = features(drawn_plate(), plant(PRIMARY, LATERAL, ((320.0, 300.0), (220.0, 340.0))))
     assert false["unconfirmed_ends"] == pytest.approx(math.log(2))
     assert false["unconfirmed_share"] == 0.5
+    assert false["expected_false_laterals"] == pytest.approx(math.log1p(0.1 + 1.0))
+    assert false["expected_missed_laterals"] == 0
     assert false["lateral_min_probability"] < 0.05
 
 
@@ -123,6 +127,20 @@ def test_image_features_measure_resolution_and_compression() -> None:
     assert plant_features(given)[1]["compression"] == plant_features(given)[1]["resolution_below"] == 0
     strong = replace(given, image=IMAGE.model_copy(update={"jpeg_quality": 20}))
     assert plant_features(strong)[1]["compression"] == 3.0
+
+
+def test_plate_edge_features_show_a_wrong_edge() -> None:
+    given = evidence(drawn_plate())
+    corners = ((0, 0), (600, 0), (600, 624), (0, 624))
+    plate = Plate(corners=tuple(Point(x=x, y=y) for x, y in corners), tilt_deg=0.0, confidence=0.75)
+    meta = given.segmentation.meta
+    calibration = meta.calibration.model_copy(update={"plate": plate})
+    segmentation = replace(given.segmentation, meta=meta.model_copy(update={"calibration": calibration}))
+    found = plant_features(replace(given, segmentation=segmentation))[1]
+    assert found["plate_doubt"] == 0.25
+    assert found["plate_skew"] == pytest.approx(math.log(624 / 600))
+    unknown = given.segmentation.meta.calibration.plate
+    assert unknown is None or plant_features(given)[1]["plate_skew"] < 0.01
 
 
 def test_features_exist_without_scale_and_without_ridges() -> None:
