@@ -230,7 +230,8 @@ error-model: install ## Fit intervals and quality for SEGMENTATION and LANDMARKS
 	$(BIN)/thale-models synthesize --out data/error-model --plates $(ERROR_MODEL_PLATES) --seed 90210 --split test --jobs 2
 	$(BIN)/thale-models synthesize --out data/error-model-hard --plates $(ERROR_MODEL_PLATES) --seed 90211 --split test --hard --jobs 2
 	$(BIN)/thale-models fit-error-model --model $(SEGMENTATION) --model $(LANDMARKS) \
-	  --data data/error-model --data data/error-model-hard --copies 1 --cache $(ERROR_MODEL_CACHE)
+	  --data data/error-model --data data/error-model-hard --copies 1 --cache $(ERROR_MODEL_CACHE) \
+	  --report docs/error-model.md
 
 SYNTHESIS_OPTIONS := --plates 2400 --crop-px 960 --seed $(SEED)
 CARD_OPTIONS := --seed $(SEED) --licence 'Apache-2.0 (trained on synthetic plates alone)' \

@@ -169,15 +169,18 @@ def fit_error_model(
     out: Annotated[Path | None, typer.Option(help="File of the error model. Default: a file of the package.")] = None,
     copies: Annotated[int, typer.Option(min=0, help="Degraded copies of each plate, besides the plate itself.")] = 1,
     cache: Annotated[Path | None, typer.Option(help="Folder of cached predictions. Default: in the data.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Markdown file of the scores. Default: none.")] = None,
     engine: Annotated[Literal["openvino", "torch"], typer.Option(help="Inference engine.")] = "openvino",
 ) -> None:
     """Fit intervals and quality of traits for a pair of weights. Predictions are cached, so that a run can resume."""
     _restart_with_malloc_settings()
-    from thale_models.evaluation.error_model import fit_and_write_error_model
+    from thale_models.evaluation.error_model import fit_and_write_error_model, write_score_report
 
     path, tables = fit_and_write_error_model(model, data, copies, out, engine, cache)
     for title, table in tables.items():
         typer.echo(f"\n{title}\n{table}")
+    if report is not None:
+        write_score_report(report, path, tables)
     typer.echo(f"\n{path}")
 
 

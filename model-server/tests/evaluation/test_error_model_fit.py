@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from thale.phenotyping.quality.error_model import ErrorModel
 from thale_models.evaluation.effective_risks import right_ok_at
-from thale_models.evaluation.error_model import score_held_out
+from thale_models.evaluation.error_model import score_held_out, write_score_report
 from thale_models.evaluation.error_model_fit import fit_error_model, split_plates
 from thale_models.evaluation.quality_scores import score_quality
 from thale_models.evaluation.trait_records import TraitRecord
@@ -104,3 +105,12 @@ def test_score_held_out_grades_plates_by_fits_without_them() -> None:
     assert 0.85 <= length.coverage <= 0.95
     assert length.wrong_ok_share <= 0.06
     assert right_ok_at(scores.values, 0.05) >= 0.85
+
+
+def test_score_report_has_every_table(tmp_path: Path, fitted: tuple[ErrorModel, list[TraitRecord]]) -> None:
+    model = tmp_path / "a-b.json"
+    model.write_text(fitted[0].model_dump_json())
+    write_score_report(tmp_path / "report.md", model, {"trade-off": "a table", "flags": "another"})
+    report = (tmp_path / "report.md").read_text()
+    assert "- Model: `a-b.json`\n- Data: drawn\n" in report
+    assert "## Trade-off\n\n```text\na table\n```\n\n## Flags" in report
