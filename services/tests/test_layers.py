@@ -55,3 +55,12 @@ def test_facade_has_few_entries() -> None:
     modules, packages = list_entries(THALE / "facade")
     assert "pipeline" in modules
     assert len(modules | packages) <= 16, "move related modules into a package that is named after their concept"
+
+
+def test_modules_of_the_reconstruction_have_unit_tests() -> None:
+    modules, _ = list_entries(THALE / "phenotyping" / "plants")
+    tests = {
+        path.stem.removeprefix("test_") for path in (Path(__file__).parent / "phenotyping" / "plants").glob("*.py")
+    }
+    assert len(modules) > 10
+    assert modules - tests == set()
