@@ -138,6 +138,24 @@ def test_prune_spurs_retains_branch_with_tip_landmark() -> None:
     assert example.has_segment("XC")
 
 
+@pytest.mark.parametrize(("gap", "is_retained"), [("..", True), (".....", False)])
+def test_prune_spurs_retains_side_of_gap(gap: str, is_retained: bool) -> None:
+    # The root from A to B has a gap of 1.5 or 3 mm just below its lateral at X. One character is 0.5 mm.
+    column = ["A", "..", "X....L", "E", *gap, "F", "..", "..", "B"]
+    example = draw_graph("\n".join(column), "AX", "XL", "XE", "FB", mm=0.5)
+    prune_spurs(example.graph, {})
+    assert example.has_segment("XE") == is_retained
+    bridge_gaps(example.graph, {})
+    assert ("EF" in example.bridges() or "FE" in example.bridges()) == is_retained
+
+
+def test_prune_spurs_removes_branch_that_points_past_an_end() -> None:
+    # E points down. The root from F to B starts 1 mm to the right, and leads down as well.
+    example = draw_graph("A....\n.....\nX....L\nE.F..\n.....\n.....\n..B..", "AX", "XL", "XE", "FB", mm=0.5)
+    prune_spurs(example.graph, {})
+    assert not example.has_segment("XE")
+
+
 def test_prune_spurs_retains_short_segments_between_forks() -> None:
     # X to Y (half a millimetre) connects two forks. E to F is a separate component.
     example = draw_graph(

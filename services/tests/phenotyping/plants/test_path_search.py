@@ -363,18 +363,18 @@ def test_match_primary_tips_excludes_plant_without_root() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gaps", "plants"), [(("B~P", "P~D"), [0, 1]), (("B~P", "P~Q", "Q~R", "R~S", "S~T", "T~U", "U~D"), [0])]
+    ("gaps", "plants"), [("B~P P~D", [0, 1]), ("B~P P~Q Q~R R~S S~T T~U U~V V~W W~Y Y~Z Z~D", [0])]
 )
-def test_match_primary_tips_excludes_plant_with_much_higher_cost(gaps: tuple[str, ...], plants: list[int]) -> None:
-    # A reaches both tips along root. B reaches D across bridges with a cost of 1.0 each; up to six are allowed.
+def test_match_primary_tips_excludes_plant_with_much_higher_cost(gaps: str, plants: list[int]) -> None:
+    # A reaches both tips along root. B reaches D across bridges with a cost of 1.0 each; up to ten are allowed.
     example = draw_graph(
         """
-        A....X.........C
-        ...............D
-        ................
-        B.P.Q.R.S.T.U...
+        A....X.................C
+        .......................D
+        ........................
+        B.P.Q.R.S.T.U.V.W.Y.Z...
         """,
-        *("AX", "XC", "XD", *gaps),
+        *("AX", "XC", "XD", *gaps.split()),
     )
     assert sorted(assignment.plant for assignment in primaries_of(example, "CD", "A", "B").values()) == plants
 
@@ -389,3 +389,25 @@ def test_match_primary_tips_is_empty_when_no_plant_reaches_tip() -> None:
         *("AB", "CD"),
     )
     assert primaries_of(example, "D", "A") == {}
+
+
+@pytest.mark.parametrize(("gap_cost", "plants"), [(8.0, {0, 1}), (20.0, {0})])
+def test_match_primary_tips_omits_paths_that_cost_10_more(gap_cost: float, plants: set[int]) -> None:
+    example = draw_graph(
+        """
+        ...A...C
+        ........
+        ........
+        ...X....
+        ........
+        ........
+        ...P..Q.
+        """,
+        *("AX", "C~X", "XP", "XQ"),
+    )
+    example.graph.segments[example.edge("CX")[0]].cost = gap_cost
+    primaries = primaries_of(example, "PQ", "A", "C")
+    assert {assignment.plant for assignment in primaries.values()} == plants
+    if plants == {0}:
+        # The tip that C cannot reach does not push the primary root of A off its straight path.
+        assert example.path(primaries["P"].edges) == "AXP"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.plant_detection import PlantCandidate
@@ -29,6 +30,7 @@ _MAX_GAP_MM = 2.5
 _MAX_GAP_WITHIN_COMPONENT_MM = 1.5
 _MAX_BRIDGES_PER_END = 3
 _MIN_FORWARD_COS = 0.3
+_MIN_FACING_COS = 0.7
 _FREE_GAP_MM = 0.5
 _BRIDGE_COST = 0.6
 _COST_PER_MM = 0.6
@@ -123,7 +125,11 @@ def _add_stub(graph: RootGraph, origin: int, tip_xy: Points) -> int:
 
 
 def prune_spurs(graph: RootGraph, tips: Tips) -> None:
-    """Remove side branches that are too short for a lateral and have no tip landmark, the shortest first."""
+    """Remove side branches that are too short for a lateral and have no tip landmark, the shortest first.
+
+    A side branch that faces the end of another root is one side of a gap, and remains.
+    """
+    facing = _facing_ends(graph)
     max_length = graph.maps.mm_to_px(_SPUR_MM)
     short = [number for number, segment in graph.segments.items() if segment.length < max_length]
     for number in sorted(short, key=lambda n: graph.segments[n].length):
@@ -131,8 +137,24 @@ def prune_spurs(graph: RootGraph, tips: Tips) -> None:
         ends = [node for node in (segment.start, segment.end) if graph.degree(node) == 1]
         is_loop = segment.start == segment.end
         forks = [node for node in (segment.start, segment.end) if graph.degree(node) >= 3]
-        if is_loop or (len(ends) == 1 and forks and ends[0] not in tips):
+        if is_loop or (len(ends) == 1 and forks and ends[0] not in tips and ends[0] not in facing):
             graph.remove_segment(number)
+
+
+def _facing_ends(graph: RootGraph) -> set[int]:
+    """Return the ends of the graph that point at the end of a longer root across a gap of up to 1.5 mm."""
+    ends = graph.ends()
+    if len(ends) < 2:
+        return set()
+    ends_xy = np.array([graph.nodes[node] for node in ends])
+    facing: set[int] = set()
+    for first, second in cKDTree(ends_xy).query_pairs(graph.maps.mm_to_px(_MAX_GAP_WITHIN_COMPONENT_MM)):
+        across = ends_xy[second] - ends_xy[first]
+        across = across / max(float(np.hypot(*across)), 1e-9)
+        cosines = -(across @ _end_direction(graph, ends[first])), across @ _end_direction(graph, ends[second])
+        if min(cosines) >= _MIN_FACING_COS:
+            facing |= {ends[first], ends[second]}
+    return facing
 
 
 def bridge_gaps(graph: RootGraph, tips: Tips) -> None:

@@ -25,7 +25,7 @@ AMBIGUOUS_MARGIN = 0.4
 
 _MAX_SHARED_SEGMENTS = 4
 _UNREACHABLE_COST = 1e6
-_MAX_PRIMARY_EXCESS_COST = 6.0
+_MAX_PRIMARY_EXCESS_COST = 10.0
 _UPWARD_COST_PER_MM = 0.01
 _LANE_COST = 0.2
 _MIN_SPACING_MM = 4.0
@@ -272,9 +272,10 @@ def match_primary_tips(
     for column, node in enumerate(nodes):
         for plant, (cost_to_node, _) in reached[node].items():
             cost[plant, column] = cost_to_node
+    cost[cost - cost.min(axis=0) > _MAX_PRIMARY_EXCESS_COST] = _UNREACHABLE_COST
     # The constant 1 avoids zeros, which a sparse array does not store. It does not change the optimum.
     plants, columns = min_weight_full_bipartite_matching(csr_array(cost + 1.0))
-    is_too_far = cost[plants, columns] - cost[:, columns].min(axis=0) > _MAX_PRIMARY_EXCESS_COST
+    is_too_far = cost[plants, columns] == _UNREACHABLE_COST
     chosen = {int(p): int(c) for p, c, skip in zip(plants, columns, is_too_far, strict=True) if not skip}
     tip_assignments = {}
     for plant, column in chosen.items():
